@@ -1,0 +1,74 @@
+"""The four kinds of declaration from which the parser, the JSON Schema and `visiontune list` are made.
+
+A file is a `Section` of fields. A field is an `Arg` (a value), a `Table` (one of several named entries, whose
+arguments stand beside the name in the same section) or another `Section`. `Entry.builder` is a dotted name, imported
+only when something is built, so that a wrong file is refused without paying for torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "REQUIRED"})()
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Arg:
+    """One value: its type, default, range (both ends inclusive) or choices. `also` are words accepted beside the type.
+
+    A default of None means that the value may be left out and then has no value.
+    """
+
+    type: type
+    doc: str
+    default: Any = REQUIRED
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Any, ...] = ()
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of a table: `builder` is "package.module:function" and takes `args` as flat keyword arguments."""
+
+    doc: str
+    builder: str = ""
+    args: Mapping[str, Field] = field(default_factory=lambda: NOTHING)
+
+    def load(self) -> Callable[..., Any]:
+        """Import the builder; the first call of an entry may import torch or albumentations."""
+        module, _, name = self.builder.partition(":")
+        return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A field whose value names one of `entries`; `what` is the singular noun for messages and `visiontune list`."""
+
+    what: str
+    entries: Mapping[str, Entry]
+    default: Any = REQUIRED
+
+
+@dataclass(frozen=True)
+class Section:
+    """A mapping with known keys. `is_space` sections may hold domains in place of values."""
+
+    doc: str
+    fields: Mapping[str, Field]
+    is_space: bool = False
+
+
+Field = Arg | Table | Section
+
+
+def chosen(table: Table, section: Mapping[str, Any], key: str) -> tuple[Entry, dict[str, Any]]:
+    """The entry that a resolved section names under `key`, and its own arguments out of that section."""
+    entry = table.entries[section[key]]
+    return entry, {name: section[name] for name in entry.args if name in section}

@@ -1,0 +1,41 @@
+"""The one error a user's mistake becomes: every problem at once, each with place, rule, value and nearest choice."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One broken rule. `where` is a dotted path or a flag; `line` counts from 1, 0 when there is no line."""
+
+    file: str
+    line: int
+    where: str
+    rule: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return ": ".join(part for part in (place, self.where, self.rule) if part)
+
+
+class UserError(Exception):
+    """Input that can't be used; the command line prints its problems and exits with 2."""
+
+    def __init__(self, *problems: Problem | str) -> None:
+        self.problems = tuple(p if isinstance(p, Problem) else Problem("", 0, "", p) for p in problems)
+        super().__init__("\n".join(str(p) for p in self.problems))
+
+
+def nearest(word: object, choices: Iterable[object]) -> str:
+    """The tail of a rule: the closest choice if one is close, then all of them.
+
+    >>> nearest("adamm", ["adam", "sgd"])
+    "nearest is 'adam'; choices: adam, sgd"
+    """
+    names = [str(choice) for choice in choices]
+    close = difflib.get_close_matches(str(word), names, n=1, cutoff=0.5)
+    listed = "choices: " + (", ".join(names) or "none")
+    return f"nearest is {close[0]!r}; {listed}" if close else listed

@@ -1,0 +1,32 @@
+"""Samplers (Optuna's word: they propose params) and trial schedulers (they pause, promote or stop trials)."""
+
+from __future__ import annotations
+
+from visiontune.spec.declare import Arg, Entry, Table
+
+SAMPLERS = Table(
+    "sampler",
+    {
+        "tpe": Entry("tree-structured Parzen estimator, multivariate (Bergstra et al. 2011)", "visiontune.search.samplers:tpe"),
+        "random": Entry("independent draws", "visiontune.search.samplers:random"),
+        "grid": Entry("every point of a space of choices, ints and stepped floats, in order", "visiontune.search.samplers:grid"),
+        "gp": Entry("Gaussian process with log expected improvement; seconds for each proposal", "visiontune.search.samplers:gp"),
+        "cmaes": Entry("covariance matrix adaptation (Hansen 2016); numbers only, choices at random", "visiontune.search.samplers:cmaes"),
+        "nsga2": Entry("genetic algorithm (Deb et al. 2002)", "visiontune.search.samplers:nsga2"),
+    },
+    default="tpe",
+)
+
+TRIAL_SCHEDULERS = Table(
+    "trial scheduler",
+    {
+        "asha": Entry(
+            "asynchronous successive halving (Li et al. 2020): trials wait at rungs and the best are promoted",
+            "visiontune.search.schedulers:asha",
+            {"stop": Arg(bool, "stop at rungs for good instead of waiting for promotion", False)},
+        ),
+        "median": Entry("stop what is worse than the median of the others at the same epoch", "visiontune.search.schedulers:median"),
+        "none": Entry("every trial runs to max_epochs", "visiontune.search.schedulers:none"),
+    },
+    default="asha",
+)
