@@ -1,0 +1,81 @@
+"""Frozen records that leave the search floor: what a study holds and how a search stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from visiontune.spec.recipe import Objective
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One trial as the study's storage has it.
+
+    `state` is one of complete (full budget), pruned, failed, running (on a worker or to be resumed) and waiting (at a
+    rung). `value` is the objective after the last epoch, None when there is none; `values` has it by epoch. `kind`
+    of a failed trial: diverged, infeasible or crashed.
+    """
+
+    number: int
+    state: str
+    value: float | None
+    epoch: int
+    reason: str
+    kind: str
+    params: Mapping[str, Any]
+    recipe: Mapping[str, Mapping[str, Any]]
+    fingerprint: str
+    values: Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The winner trained again on one fresh seed; the test figures are of its last epoch."""
+
+    seed: int
+    val_value: float
+    test_top1: float
+    test_loss: float
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """A whole study, read without starting anything. `rows` are by trial number, `best` is over full budgets first."""
+
+    name: str
+    objective: Objective
+    rungs: tuple[int, ...]
+    num_trials: int
+    rows: tuple[TrialRow, ...]
+    best: TrialRow | None
+    confirmations: tuple[Confirmation, ...] = ()
+    identity: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """How a search stands now; counts add up to the trials that were started. `phase` is a word or two for a person."""
+
+    num_trials: int
+    num_done: int
+    num_running: int
+    num_waiting: int
+    num_pruned: int
+    num_failed: int
+    best: TrialRow | None
+    epochs_per_minute: float
+    time_left_s: float | None
+    elapsed_s: float
+    phase: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call of `run_search` ended: finished, interrupted (go on with the same command) or time_limit."""
+
+    status: str
+    view: StudyView
+    winner_recipe: str | None
+    num_new_trials: int
