@@ -1,0 +1,43 @@
+# Two commands, each with its own set-up: `make search` (a finished search on a CPU) and `make test` (all checks).
+# Needed on the machine: CPython 3.11 or newer with venv, make, the package registry. `make PYTHON=python3.12 search` picks another.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+HALF := .venv/.half_made
+
+.PHONY: search test fast lint types setup clean
+.DELETE_ON_ERROR:
+
+search: $(READY)
+	$(BIN)/visiontune search search_spaces/digits.yaml
+
+test: lint types
+	$(BIN)/python -m pytest -q
+
+# The tier without Ray: for every save; `make test` is for every commit.
+fast: $(READY)
+	$(BIN)/python -m pytest -q -m "not ray"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy --strict
+
+setup: $(READY)
+
+# An environment that an interruption left half made can look whole to pip, so it is built again from nothing.
+# The marker becomes the stamp without a new time: pins that were edited meanwhile count as newer.
+$(READY): constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "visiontune needs CPython 3.11 or newer, but \`$(PYTHON)\` is `$(PYTHON) --version 2>&1`; name another: make PYTHON=python3.12" >&2; exit 1; }
+	@if [ -e $(HALF) ]; then echo "the last set-up did not end: starting over"; rm -rf .venv; fi
+	@mkdir -p .venv && touch $(HALF)
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e ".[dev]"
+	@mv $(HALF) $@
+
+clean:
+	rm -rf .venv build platform/*.egg-info
