@@ -1,0 +1,58 @@
+"""The last page of a search: how it ended, the leaderboard, the winner, what its retraining gave, how to look on."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from visiontune.results.leaderboard import leaderboard
+from visiontune.results.text import number
+from visiontune.search.records import Confirmation, Outcome
+
+ENDINGS = {
+    "finished": "the search is finished",
+    "time_limit": "the time limit ended the search",
+    "interrupted": "interrupted; what is done is kept",
+}
+
+
+def summary(outcome: Outcome, *, go_on: str, ui_command: str, num_rows: int = 10, width: int | None = None) -> str:
+    """Everything that a search says at its end. `go_on` is the command that continues it, `ui_command` opens MLflow."""
+    view = outcome.view
+    lines = [leaderboard(view, num_rows, width), ""]
+    lines.append(ENDINGS.get(outcome.status, outcome.status) + _news(outcome))
+    if view.best is None:
+        lines.append(f"no trial gave a finite {view.objective.metric}, so there is no winner")
+    elif outcome.winner_recipe is not None:
+        lines.append(f"winner: trial {view.best.number}, recipe in {outcome.winner_recipe}")
+    lines += confirmation_lines(view.confirmations, view.objective.metric)
+    lines.append(f"look at the trials: {ui_command}")
+    if outcome.status != "finished":
+        lines.append(f"go on: {go_on}")
+    return "\n".join(lines)
+
+
+def _news(outcome: Outcome) -> str:
+    if outcome.status == "finished" and outcome.num_new_trials == 0:
+        return "; nothing was left to do"
+    return f"; {outcome.num_new_trials} trials were new"
+
+
+def confirmation_lines(confirmations: Sequence[Confirmation], metric: str) -> list[str]:
+    """Mean and sample standard deviation over the seeds of the winner's retraining."""
+    if not confirmations:
+        return []
+    test = spread([one.test_top1 for one in confirmations])
+    loss = spread([one.test_loss for one in confirmations])
+    val = spread([one.val_value for one in confirmations])
+    seeds = "one fresh seed" if len(confirmations) == 1 else f"{len(confirmations)} fresh seeds (mean ± standard deviation)"
+    return [f"retrained in full on {seeds}: test top1 {test}, test loss {loss}, {metric} {val}"]
+
+
+def spread(values: Sequence[float]) -> str:
+    """
+    >>> spread([0.5, 0.7]), spread([0.5])
+    ('0.6 ± 0.1414', '0.5')
+    """
+    mean = number(float(statistics.fmean(values)))
+    return mean if len(values) == 1 else f"{mean} ± {number(float(statistics.stdev(values)))}"
