@@ -1,0 +1,1 @@
+"""Pictures: sources, splits, and the memory-mapped Arrow store that all trials of a node share. No torch."""

@@ -1,0 +1,189 @@
+"""Parquet in Hugging Face's image layout: struct<bytes: binary, path: string> beside an integer or string label."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from visiontune.data.pictures import Picture, decode
+from visiontune.data.sources import Source
+from visiontune.data.splits import IntArray
+from visiontune.spec.errors import Problem, UserError, nearest
+
+_BATCH = 1024
+_PEEK = 64
+_MAX_LISTED = 5
+
+
+def read_source(train: str, test: str | None, image_column: str, label_column: str) -> Source:
+    """Check both files and read their labels, no picture. Raises UserError."""
+    paths = {part: Path(name) for part, name in (("train", train), ("test", test)) if name is not None}
+    files = {part: _open(path, f"data.{part}", image_column, label_column) for part, path in paths.items()}
+    values = {part: _values(file, paths[part], label_column) for part, file in files.items()}
+    names = _declared_names(files["train"], label_column)
+    class_names, table = _classes(values["train"], names, paths["train"])
+    labels = {part: _encode(values[part], class_names, table, paths[part]) for part in paths}
+    counts_C = np.bincount(labels["train"], minlength=len(class_names)).astype(np.int64)
+    if test is not None:
+        _refuse_unseen(labels["test"], counts_C, class_names, paths["test"])
+    return Source(
+        class_names=class_names,
+        counts_C=counts_C,
+        has_test=test is not None,
+        content=lambda: _content(paths, image_column, label_column),
+        first=lambda: _first(files["train"], paths["train"], image_column),
+        labels=lambda: labels,
+        pictures=lambda part, rows: _pictures(files[part], paths[part], image_column, rows),
+    )
+
+
+def _open(path: Path, where: str, image_column: str, label_column: str) -> Any:
+    try:
+        file = pq.ParquetFile(path)
+    except FileNotFoundError:
+        beside = [other.name for other in path.parent.glob("*.parquet")]
+        raise UserError(Problem("", 0, where, f"must be a Parquet file, but there is no {path}; {nearest(path.name, beside)}")) from None
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(Problem("", 0, where, f"must be a Parquet file, but {path} is none ({_line(error)})")) from error
+    schema = file.schema_arrow
+    missing = [name for name in (image_column, label_column) if name not in schema.names]
+    if missing:
+        raise UserError(*(Problem(str(path), 0, "", f"must have a column {name!r}; {nearest(name, schema.names)}") for name in missing))
+    kind = schema.field(image_column).type
+    is_image = pa.types.is_struct(kind) and any(
+        field.name == "bytes" and (pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)) for field in kind
+    )
+    if not is_image:
+        raise UserError(Problem(str(path), 0, f"column {image_column!r}", f"must be struct<bytes: binary, path: string>, but is {kind}"))
+    return file
+
+
+def _values(file: Any, path: Path, column: str) -> Any:
+    """The labels as a numpy array of int64 or of str."""
+    try:
+        values = file.read(columns=[column]).column(0)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(Problem(str(path), 0, f"column {column!r}", f"cannot be read ({_line(error)})")) from error
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    kind = values.type
+    is_name = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    where = f"column {column!r}"
+    if not (is_name or pa.types.is_integer(kind)):
+        raise UserError(Problem(str(path), 0, where, f"labels must be integers or names, but are {kind}"))
+    if len(values) == 0:
+        raise UserError(Problem(str(path), 0, where, "must have rows, but has none"))
+    if values.null_count:
+        row = pc.index(pc.is_null(values), True).as_py()
+        raise UserError(
+            Problem(str(path), 0, where, f"every picture must have a label, but {values.null_count} have none, first row {row}")
+        )
+    if is_name:
+        return values.to_numpy()
+    integers = values.to_numpy()
+    if integers.min() < 0:
+        row = int(np.flatnonzero(integers < 0)[0])
+        raise UserError(Problem(str(path), 0, where, f"labels must be at least 0, but row {row} has {integers[row]}"))
+    return integers.astype(np.int64)
+
+
+def _declared_names(file: Any, column: str) -> Sequence[str] | None:
+    """Class names of a ClassLabel feature, from the metadata that Hugging Face's datasets writes."""
+    try:
+        features = json.loads((file.schema_arrow.metadata or {})[b"huggingface"])["info"]["features"]
+        names = features[column]["names"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    return [str(name) for name in names] if isinstance(names, list) and names else None
+
+
+def _classes(values: Any, names: Sequence[str] | None, path: Path) -> tuple[tuple[str, ...], Any]:
+    """Class names, and the label value of each: labels are renumbered from 0 in the order of their values."""
+    if names is not None and values.dtype != object:
+        table: Any = np.arange(len(names))
+        class_names = tuple(names)
+    else:
+        table = np.unique(values)
+        class_names = tuple(str(value) for value in table)
+    if len(class_names) < 2:
+        raise UserError(Problem(str(path), 0, "", f"there must be at least 2 classes, but there is only {class_names[0]!r}"))
+    return class_names, table
+
+
+def _encode(values: Any, class_names: Sequence[str], table: Any, path: Path) -> IntArray:
+    if (values.dtype == object) != (table.dtype == object):
+        raise UserError(Problem(str(path), 0, "", "labels must be of one kind, but are integers in one file and names in the other"))
+    label_N = np.minimum(np.searchsorted(table, values), len(table) - 1)
+    unknown = np.flatnonzero(table[label_N] != values)
+    if len(unknown):
+        row = int(unknown[0])
+        rule = f"labels must be among the {len(table)} classes of the training file, but row {row} has {values[row]!s}"
+        raise UserError(Problem(str(path), 0, "", f"{rule}; {nearest(values[row], class_names[:20])}"))
+    encoded_N: IntArray = label_N.astype(np.int64)
+    return encoded_N
+
+
+def _refuse_unseen(test_N: IntArray, counts_C: IntArray, class_names: Sequence[str], path: Path) -> None:
+    unseen = np.flatnonzero(counts_C[test_N] == 0)
+    if len(unseen):
+        row = int(unseen[0])
+        rule = f"test labels must occur in the training file, but row {row} has {class_names[test_N[row]]!r}"
+        raise UserError(Problem(str(path), 0, "", rule))
+
+
+def _content(paths: Mapping[str, Path], image_column: str, label_column: str) -> str:
+    digests = []
+    for path in paths.values():
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return " ".join(["parquet", *digests, image_column, label_column])
+
+
+def _first(file: Any, path: Path, column: str) -> tuple[int, int, int]:
+    """Size of the first picture; channels of the first 64, for a file may mix grey and colour."""
+    num = min(_PEEK, file.metadata.num_rows)
+    shapes = [picture.shape for picture in _pictures(file, path, column, np.arange(num))]
+    height, width, _ = shapes[0]
+    return height, width, max(channels for _, _, channels in shapes)
+
+
+def _pictures(file: Any, path: Path, column: str, rows: IntArray) -> Iterator[Picture]:
+    """Decode ascending rows. Raises UserError that lists the first bad pictures, at the end or after five."""
+    bad: list[Problem] = []
+    for row, encoded in _encoded(file, path, column, rows):
+        try:
+            yield decode(encoded)
+        except ValueError as error:
+            bad.append(Problem(str(path), 0, f"row {row}", f"picture {error}"))
+        if len(bad) == _MAX_LISTED:
+            break
+    if bad:
+        raise UserError(*bad)
+
+
+def _encoded(file: Any, path: Path, column: str, rows: IntArray) -> Iterator[tuple[int, Any]]:
+    start = 0
+    try:
+        for batch in file.iter_batches(batch_size=_BATCH, columns=[column]):
+            if len(rows) == 0 or start > rows[-1]:
+                return
+            stop = start + len(batch)
+            wanted = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
+            encoded = pc.struct_field(batch.column(0), "bytes").take(pa.array(wanted - start))
+            for row, value in zip(wanted, encoded, strict=True):
+                yield int(row), value.as_buffer() if value.is_valid else None
+            start = stop
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(Problem(str(path), 0, f"rows from {start}", f"cannot be read ({_line(error)})")) from error
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
