@@ -1,0 +1,179 @@
+"""The outbox: a study's events for MLflow as JSON lines, appended by the driver and sent by the writer.
+
+`outbox.jsonl` only grows; `outbox.sent` says how many of its bytes MLflow has. Both survive kill -9: an event is one
+write to a file opened with O_APPEND, the mark is replaced by a rename. A line that a killed driver left unfinished is
+ended by the next one and skipped by the reader.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+EVENTS, SENT, REFUSED = "outbox.jsonl", "outbox.sent", "outbox.refused.jsonl"
+
+
+class Outbox:
+    """The driver's end; one open Outbox for a study at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._descriptor = os.open(folder / EVENTS, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        size = os.fstat(self._descriptor).st_size
+        self._is_torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
+
+    def put(self, event: Mapping[str, Any]) -> None:
+        """Append one event; some 10 us, never waits for MLflow. OSError when the disk is full."""
+        line = json.dumps(event, separators=(",", ":"), default=_plain).encode() + b"\n"
+        data = b"\n" + line if self._is_torn else line
+        written = 0
+        try:
+            written = os.write(self._descriptor, data)
+        finally:
+            self._is_torn = written != len(data) and (written > 0 or self._is_torn)
+        if written != len(data):
+            raise OSError(28, "No space left on device", EVENTS)
+
+    def sync(self) -> None:
+        """Wait until the disk has what was put: only a machine's crash makes a difference."""
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Further puts fail."""
+        os.close(self._descriptor)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One event and the offset of the byte after it."""
+
+    end: int
+    event: Mapping[str, Any]
+
+
+def read_lines(folder: Path, offset: int, max_bytes: int = 1 << 20) -> tuple[list[Line], int]:
+    """Events from byte `offset` on and the offset up to which all is read; unfinished and broken lines are left out."""
+    try:
+        with (folder / EVENTS).open("rb") as file:
+            file.seek(offset)
+            data = file.read(max_bytes)
+            if data and b"\n" not in data:
+                data += file.readline()
+    except FileNotFoundError:
+        return [], offset
+    lines, end = [], offset
+    for raw in data.split(b"\n")[:-1]:
+        end += len(raw) + 1
+        event = _event(raw)
+        if event is not None:
+            lines.append(Line(end, event))
+    return lines, end
+
+
+def _event(raw: bytes) -> Mapping[str, Any] | None:
+    try:
+        event = json.loads(raw)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
+
+
+def last_study(folder: Path, offset: int) -> Line | None:
+    """The newest event "study" before byte `offset`: what a writer that starts in the middle must know."""
+    found = None
+    position = 0
+    if offset:
+        with (folder / EVENTS).open("rb") as file:
+            for raw in file:
+                position += len(raw)
+                if position > offset:
+                    break
+                if b'"event":"study"' in raw[:64] and (event := _event(raw)):
+                    found = Line(position, event)
+    return found
+
+
+@dataclass(frozen=True)
+class Sent:
+    """How far the writer is: bytes that MLflow has, what holds it up now, and how many events it refused for good."""
+
+    offset: int = 0
+    server: str = ""
+    trouble: str = ""
+    num_refused: int = 0
+
+    def save(self, folder: Path) -> None:
+        """Replace the mark whole."""
+        temporary = folder / (SENT + ".new")
+        temporary.write_text(json.dumps(asdict(self)))
+        temporary.replace(folder / SENT)
+
+
+def load_sent(folder: Path, uri: str) -> Sent:
+    """The mark for this server; the start when there is none, it is another server's, or the outbox is shorter than it says."""
+    server = hashlib.sha256(uri.encode()).hexdigest()[:16]  # a hash: the URI may hold a password
+    try:
+        sent = Sent(**json.loads((folder / SENT).read_text()))
+        if sent.server == server and sent.offset <= (folder / EVENTS).stat().st_size:
+            return sent
+    except (OSError, ValueError, TypeError):
+        pass
+    return Sent(server=server)
+
+
+def num_unsent(folder: Path, uri: str) -> int:
+    """Whole lines that MLflow does not have yet."""
+    try:
+        with (folder / EVENTS).open("rb") as file:
+            file.seek(load_sent(folder, uri).offset)
+            return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+    except FileNotFoundError:
+        return 0
+
+
+class Refusals:
+    """Events that MLflow refuses for good: set aside in outbox.refused.jsonl with the reason, each once."""
+
+    def __init__(self, folder: Path, server: str) -> None:
+        self._path, self._server = folder / REFUSED, server
+        self._ends: set[int] = set()
+        if self._path.exists():
+            rows = [row for row in map(_row, self._path.read_text().splitlines()) if row.get("server") == server]
+            self._ends = {row["end"] for row in rows}
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def add(self, line: Line, reason: str) -> bool:
+        """Set it aside; False when it already is."""
+        if line.end in self._ends:
+            return False
+        row = {"end": line.end, "server": self._server, "reason": reason, "event": line.event}
+        with self._path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        self._ends.add(line.end)
+        return True
+
+
+def _row(text: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError):
+        return {}
+
+
+def masked(text: str) -> str:
+    """Without the user and password of any URL in it."""
+    return re.sub(r"//[^/@\s]+@", "//***@", text)

@@ -1,0 +1,252 @@
+"""A study's events as MLflow runs: one experiment and parent run for the study, one child run for each trial.
+
+Everything here may be said twice. Runs are found again by the tags visiontune.study_key and visiontune.number, a
+trial's metric "epoch" tells how far it is (so an epoch trained twice is logged once, the first time), and MLflow
+itself drops equal metrics and params.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
+
+Event = Mapping[str, Any]
+KEY, NUMBER, REASON, PARENT = "visiontune.study_key", "visiontune.number", "visiontune.reason", "mlflow.parentRunId"
+STATUSES = ("FINISHED", "KILLED", "FAILED")
+_MAX_PARAM, _MAX_TAG = 6_000, 5_000  # characters that every MLflow store takes
+_NUM_METRICS, _NUM_PARAMS, _NUM_TAGS = 800, 100, 100  # one request takes 1,000 of all together
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What MLflow has of a run: its last epoch, params as text and status."""
+
+    run_id: str
+    epoch: int = 0
+    params: Mapping[str, str] | None = None
+    status: str = "RUNNING"
+
+
+@dataclass(frozen=True)
+class Study:
+    """The parent run, and what every child carries."""
+
+    key: str
+    experiment_id: str
+    parent: RunState
+    child_tags: Mapping[str, str]
+    data: Mapping[str, Any]
+
+
+class Runs:
+    """Sends events with an MlflowClient; raises what the client raises, and may then be given the same events again.
+
+    `log_model(experiment_id, run_id, event)` logs the winner's model and gives a word on it for a tag.
+    """
+
+    def __init__(self, client: Any, artifact_root: Path | None, log_model: Callable[[str, str, Event], str] | None = None) -> None:
+        self._client, self._artifact_root, self._log_model = client, artifact_root, log_model
+        self._study: Study | None = None
+        self._parent: RunState | None = None
+        self._children: dict[int, RunState] = {}
+        self._is_stale = False
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the study's parent run is known, so that other events have a place."""
+        return self._study is not None
+
+    def forget(self) -> None:
+        """Look before the next run is made: one may be there although the answer never came."""
+        self._is_stale = True
+
+    def adopt(self, event: Event) -> bool:
+        """Take up the study of this event if MLflow has it; nothing is written."""
+        experiment = self._client.get_experiment_by_name(event["study"])
+        if experiment is not None:
+            self._load(experiment.experiment_id, event["key"])
+        if experiment is not None and self._parent is not None:
+            self._study = _study(event, experiment.experiment_id, self._parent)
+        return self.is_ready
+
+    def send(self, events: Sequence[Event]) -> None:
+        """Events of one run in order. KeyError, TypeError or ValueError for an event that is not what it should be."""
+        if self._is_stale and self._study is not None:
+            self._load(self._study.experiment_id, self._study.key)
+        self._is_stale = False
+        {"study": self._send_study, "winner": self._send_winner, "study_end": self._send_end}.get(events[0]["event"], self._send_trial)(
+            events
+        )
+
+    def _send_study(self, events: Sequence[Event]) -> None:
+        event = events[-1]
+        experiment_id = self._experiment(event["study"])
+        if self._study is None or self._study.key != event["key"]:
+            self._load(experiment_id, event["key"])
+        tags = {**_study_tags(event), "visiontune.kind": "study"}
+        if self._parent is None:
+            run = self._client.create_run(experiment_id, event["time_ms"], tags=tags, run_name=event["study"])
+            self._parent = RunState(run.info.run_id)
+        self._study = _study(event, experiment_id, self._parent)
+        self._batch(self._parent.run_id, tags=tags)
+        self._log_data(self._study, self._parent)
+        parent = self._log_params(self._parent, event.get("params", {}))
+        self._set_parent(self._set_status(parent, "RUNNING", event["time_ms"]))
+
+    def _send_trial(self, events: Sequence[Event]) -> None:
+        number = int(events[0]["number"])
+        state = self._children.get(number) or self._child(number, events)
+        tags: dict[str, str] = {}
+        metrics: list[Metric] = []
+        epoch, status, time_ms = state.epoch, state.status, 0
+        for event in events:
+            time_ms = event["time_ms"]
+            if event["event"] == "trial":
+                state = self._children[number] = self._start(state, event)
+            elif event["event"] == "end":
+                status, tags[REASON] = _status(event), str(event.get("reason", ""))[:_MAX_TAG]
+            elif event["epoch"] > epoch:
+                epoch, status = int(event["epoch"]), "RUNNING"
+                metrics += _metrics({**event["metrics"], "epoch": epoch}, time_ms, epoch)
+        self._batch(state.run_id, metrics, tags=tags)
+        self._children[number] = self._set_status(replace(state, epoch=epoch), status, time_ms)
+
+    def _send_winner(self, events: Sequence[Event]) -> None:
+        """The last winner counts: its test metrics, recipe, weights and model go to the parent run."""
+        event, study = events[-1], self._known()
+        child = self._children.get(int(event["number"]))
+        tags = {"visiontune.winner": str(event["number"]), "visiontune.winner_run_id": child.run_id if child else ""}
+        self._batch(study.parent.run_id, _metrics(event.get("metrics", {}), event["time_ms"]), tags=tags)
+        if self._log_model:
+            word = self._log_model(study.experiment_id, study.parent.run_id, event)
+            self._batch(study.parent.run_id, tags={"visiontune.winner_model": word[:_MAX_TAG]})
+
+    def _send_end(self, events: Sequence[Event]) -> None:
+        event, study = events[-1], self._known()
+        metrics = _metrics(event.get("metrics", {}), event["time_ms"])
+        self._batch(study.parent.run_id, metrics, tags=_texts(event.get("tags", {})))
+        self._set_parent(self._set_status(study.parent, _status(event), event["time_ms"]))
+
+    def _known(self) -> Study:
+        if self._study is None:
+            raise ValueError("an event came before the study's own")
+        return self._study
+
+    def _set_parent(self, parent: RunState) -> None:
+        self._parent, self._study = parent, replace(self._known(), parent=parent)
+
+    def _experiment(self, name: str) -> str:
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
+            location = (self._artifact_root / name).as_uri() if self._artifact_root else None
+            return str(self._client.create_experiment(name, location))
+        if experiment.lifecycle_stage == "deleted":
+            self._client.restore_experiment(experiment.experiment_id)
+        return str(experiment.experiment_id)
+
+    def _load(self, experiment_id: str, key: str) -> None:
+        """The map of runs, by one paginated search."""
+        self._parent, self._children = None, {}
+        token = None
+        while True:
+            where = f"tags.`{KEY}` = '{key}'"
+            page = self._client.search_runs([experiment_id], where, ViewType.ALL, 1_000, ["attributes.start_time ASC"], token)
+            for run in page:
+                state = RunState(run.info.run_id, int(run.data.metrics.get("epoch", 0)), dict(run.data.params), run.info.status)
+                if NUMBER in run.data.tags:
+                    self._children[int(run.data.tags[NUMBER])] = state
+                else:
+                    self._parent = state
+            token = page.token
+            if not token:
+                return
+
+    def _child(self, number: int, events: Sequence[Event]) -> RunState:
+        study = self._known()
+        first = next((event for event in events if event["event"] == "trial"), events[0])
+        tags = {**study.child_tags, **_texts(first.get("tags", {})), NUMBER: str(number), "visiontune.kind": "trial"}
+        name = run_name(number, first.get("params", {}))
+        run = self._client.create_run(study.experiment_id, first["time_ms"], tags=tags, run_name=name)
+        self._children[number] = RunState(run.info.run_id)
+        return self._children[number]
+
+    def _start(self, state: RunState, event: Event) -> RunState:
+        if not state.params:  # they are logged last: once there, the data is
+            self._log_data(self._known(), state)
+        return self._log_params(state, event.get("params", {}))
+
+    def _log_params(self, state: RunState, params: Mapping[str, Any]) -> RunState:
+        """Log what is new. MLflow takes a param once: one that changed since (num_trials) becomes a tag."""
+        known = state.params or {}
+        texts = {key: _text(value)[:_MAX_PARAM] for key, value in params.items()}
+        new = {key: value for key, value in texts.items() if key not in known}
+        changed = {f"visiontune.changed.{key}": value for key, value in texts.items() if known.get(key, value) != value}
+        self._batch(state.run_id, params=[Param(key, value) for key, value in new.items()], tags=changed)
+        return replace(state, params={**known, **new})
+
+    def _log_data(self, study: Study, state: RunState) -> None:
+        if data := study.data:
+            profile = json.dumps({key: value for key, value in data.items() if key.startswith("num_")})
+            source = json.dumps({"source": data.get("source")})
+            dataset = Dataset(data["name"], data["digest"][:36], "visiontune", source, profile=profile)
+            self._client.log_inputs(state.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+    def _batch(
+        self, run_id: str, metrics: Sequence[Metric] = (), params: Sequence[Param] = (), tags: Mapping[str, str] | None = None
+    ) -> None:
+        rows = iter(metrics), iter(params), iter([RunTag(key, value) for key, value in (tags or {}).items()])
+        while batch := [list(islice(row, limit)) for row, limit in zip(rows, (_NUM_METRICS, _NUM_PARAMS, _NUM_TAGS), strict=True)]:
+            if not any(batch):
+                return
+            self._client.log_batch(run_id, *batch)
+
+    def _set_status(self, state: RunState, status: str, time_ms: int) -> RunState:
+        if status != state.status and status == "RUNNING":
+            self._client.update_run(state.run_id, status=status)
+        elif status != state.status:
+            self._client.set_terminated(state.run_id, status, time_ms)
+        return replace(state, status=status)
+
+
+def run_name(number: int, params: Mapping[str, Any]) -> str:
+    """What tells trials apart in a list.
+
+    >>> run_name(7, {"model.name": "lenet5", "optimizer.name": "adamw"})
+    '0007 lenet5 adamw'
+    """
+    parts = [params.get(key) for key in ("model.name", "optimizer.name")]
+    return " ".join([f"{number:04d}", *(str(part) for part in parts if part)])
+
+
+def _study_tags(event: Event) -> dict[str, str]:
+    digest = event.get("data", {}).get("digest")
+    tags = {**event.get("tags", {}), **({"visiontune.data_digest": digest} if digest else {})}
+    return {**_texts(tags), KEY: event["key"], "visiontune.study": event["study"]}
+
+
+def _study(event: Event, experiment_id: str, parent: RunState) -> Study:
+    return Study(event["key"], experiment_id, parent, {**_study_tags(event), PARENT: parent.run_id}, event.get("data", {}))
+
+
+def _metrics(values: Mapping[str, Any], time_ms: int, epoch: int = 0) -> list[Metric]:
+    return [Metric(key, float(value), time_ms, epoch) for key, value in values.items()]
+
+
+def _status(event: Event) -> str:
+    if event["status"] not in STATUSES:
+        raise ValueError(f"status must be one of {', '.join(STATUSES)}, but got {event['status']!r}")
+    return str(event["status"])
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _texts(tags: Mapping[str, Any]) -> dict[str, str]:
+    return {key: _text(value)[:_MAX_TAG] for key, value in tags.items()}
