@@ -1,0 +1,1 @@
+"""Networks: the zoo, and how any of them is adapted (activation, initialisation, dropout) and checked."""

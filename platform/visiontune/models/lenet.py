@@ -1,0 +1,36 @@
+"""LeNet-5 (LeCun et al. 1998, "Gradient-based learning applied to document recognition").
+
+Contract: x_NCHW float32, square pictures, normalised -> logits_NK. The classifier is the child named `fc`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import nn
+
+
+def lenet5(*, num_classes: int, in_channels: int, image_size: int, width: int = 1) -> nn.Sequential:
+    """Layers 6-16-120-84 times `width`, 5 x 5 filters, average pooling as subsampling; pictures from 4 px.
+
+    Below 32 px the first convolution pads with 2 zeros, as the paper does to bring 28 px to 32; below 28 px the second pads
+    too, so that a small picture still reaches the 120 units with some layout (4 x 4 cells from 16 px, 2 x 2 from 8).
+    """
+    pad1, pad2 = 2 * (image_size < 32), 2 * (image_size < 28)
+    pooled = (image_size + 2 * pad1 - 4) // 2
+    side = (pooled + 2 * pad2 - 4) // 2
+    layers: list[tuple[str, nn.Module]] = [
+        ("conv1", nn.Conv2d(in_channels, 6 * width, 5, padding=pad1)),
+        ("act1", nn.ReLU()),
+        ("pool1", nn.AvgPool2d(2)),
+        ("conv2", nn.Conv2d(6 * width, 16 * width, 5, padding=pad2)),
+        ("act2", nn.ReLU()),
+        ("pool2", nn.AvgPool2d(2)),
+        ("flatten", nn.Flatten()),
+        ("fc1", nn.Linear(16 * width * side * side, 120 * width)),
+        ("act3", nn.ReLU()),
+        ("fc2", nn.Linear(120 * width, 84 * width)),
+        ("act4", nn.ReLU()),
+        ("fc", nn.Linear(84 * width, num_classes)),
+    ]
+    return nn.Sequential(OrderedDict(layers))
