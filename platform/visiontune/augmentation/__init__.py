@@ -1,0 +1,1 @@
+"""Augmentation ops and policies, on albumentations; the same for any batch, order and process."""
