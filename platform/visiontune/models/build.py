@@ -30,16 +30,16 @@ def build_model(model: Mapping[str, Any], *, num_classes: int, in_channels: int,
         network: nn.Module = entry.load()(num_classes=num_classes, in_channels=in_channels, image_size=image_size, **args)
         entry, args = chosen(ACTIVATIONS, model, "activation")
         activation = partial(entry.load(), **args)
-        swap_activation(network, activation)
+        swap(network, nn.ReLU, activation)
         add_dropout(network, model["dropout"])
         if seed is not None:
             initialise(network, INITS.entries[model["init"]].load(), gain_of(activation()), torch.default_generator)
     return network
 
 
-def swap_activation(network: nn.Module, make: Callable[[], nn.Module]) -> int:
-    """Put a fresh `make()` in the place of every ReLU, each place its own; gives the number of places."""
-    places = [(parent, name) for parent in network.modules() for name, child in parent.named_children() if isinstance(child, nn.ReLU)]
+def swap(network: nn.Module, kind: type[nn.Module], make: Callable[[], nn.Module]) -> int:
+    """Put a fresh `make()` in the place of every module of a kind, each place its own; gives the number of places."""
+    places = [(parent, name) for parent in network.modules() for name, child in parent.named_children() if isinstance(child, kind)]
     for parent, name in places:
         setattr(parent, name, make())
     return len(places)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from visiontune.models.build import build_model, swap_activation
+from visiontune.models.build import build_model, swap
 from visiontune.spec.declare import chosen
 from visiontune.spec.tables.models import MODELS
 
@@ -61,16 +61,19 @@ def _failure(name: str, args: tuple[tuple[str, Any], ...], num_classes: int, in_
     try:
         with torch.device("meta"), torch.no_grad():
             network = MODELS.entries[name].load()(num_classes=num_classes, in_channels=in_channels, image_size=size, **dict(args))
-            _strip(network)
+            _strip(network, batch)
             network(torch.empty(batch, in_channels, size, size))
     except (RuntimeError, ValueError) as error:
         return str(error).partition("\n")[0]
     return None
 
 
-def _strip(network: nn.Module) -> None:
-    """Leave out what changes no shape but, on the meta device, imports torch's compiler, which takes 1.5 s."""
-    swap_activation(network, nn.Identity)
+def _strip(network: nn.Module, batch: int) -> None:
+    """Leave out or replace what can't fail: on the meta device arithmetic with a number imports torch's compiler, 1.5 s."""
+    swap(network, nn.ReLU, nn.Identity)
+    swap(network, nn.AdaptiveAvgPool2d, partial(nn.AdaptiveMaxPool2d, 1))
+    if batch > 1:
+        swap(network, nn.BatchNorm2d, nn.Identity)
     for module in network.modules():
         if isinstance(module, nn.Linear):
-            module.bias = None
+            module.register_parameter("bias", None)
