@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from visiontune.spec.recipe import Objective
+from visiontune.spec.recipe import Objective, TrialRecipe
+
+Put = Callable[[Mapping[str, Any]], None]
+"""Takes one event for MLflow; must not block."""
+
+
+@dataclass(frozen=True)
+class Leg:
+    """Work for one worker. `key` names the checkpoint folder; epochs up to `known_epochs` need not be reported."""
+
+    key: str
+    number: int
+    recipe: TrialRecipe
+    known_epochs: int
+    is_confirmation: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a worker says after an epoch; with `failure` (infeasible or diverged) there is only a reason."""
+
+    epoch: int
+    metrics: Mapping[str, float]
+    time_ms: int
+    checkpoint_bytes: int = 0
+    failure: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,12 +58,13 @@ class TrialRow:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """The winner trained again on one fresh seed; the test figures are of its last epoch."""
+    """The winner trained again on one fresh seed; the test figures are of its last epoch, NaN with a `failure`."""
 
     seed: int
     val_value: float
     test_top1: float
     test_loss: float
+    failure: str = ""
 
 
 @dataclass(frozen=True)

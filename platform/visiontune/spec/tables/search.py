@@ -9,7 +9,7 @@ SAMPLERS = Table(
     {
         "tpe": Entry("tree-structured Parzen estimator, multivariate (Bergstra et al. 2011)", "visiontune.search.samplers:tpe"),
         "random": Entry("independent draws", "visiontune.search.samplers:random"),
-        "grid": Entry("every point of a space of choices, ints and stepped floats, in order", "visiontune.search.samplers:grid"),
+        "grid": Entry("every point of a space of choices, ints and stepped floats, in order"),
         "gp": Entry("Gaussian process with log expected improvement; seconds for each proposal", "visiontune.search.samplers:gp"),
         "cmaes": Entry("covariance matrix adaptation (Hansen 2016); numbers only, choices at random", "visiontune.search.samplers:cmaes"),
         "nsga2": Entry("genetic algorithm (Deb et al. 2002)", "visiontune.search.samplers:nsga2"),

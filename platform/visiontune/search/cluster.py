@@ -1,0 +1,76 @@
+"""The machines: start Ray here or join a cluster, and count how many legs fit on it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from visiontune.spec.errors import Problem, UserError
+from visiontune.spec.recipe import Resources
+
+RECOUNT_S = 5.0
+"""How often a cluster that may grow is counted again."""
+
+
+class NoCluster(Exception):
+    """No cluster answers at the address."""
+
+
+@contextmanager
+def cluster(address: str | None) -> Iterator[None]:
+    """Ray for as long as the block runs: the cluster at `address` (or in RAY_ADDRESS), else one on this machine."""
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    try:
+        ray.init(address=address, include_dashboard=False if _is_local(address) else None, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+        raise NoCluster(f"no Ray cluster answers at {address or os.environ.get('RAY_ADDRESS')}: {str(error).splitlines()[0]}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _is_local(address: str | None) -> bool:
+    return not address and not os.environ.get("RAY_ADDRESS")
+
+
+def trial_resources(resources: Resources, address: str | None) -> dict[str, float]:
+    """What Ray is to reserve for a leg; "auto" GPUs become one where there are any. UserError if it can never fit here."""
+    import ray
+
+    total = ray.cluster_resources()
+    gpus = resources.gpus_per_trial
+    if gpus == "auto":
+        gpus = 1.0 if total.get("GPU", 0) else 0.0
+    wanted = {"cpu": float(resources.cpus_per_trial), "gpu": float(gpus)}
+    if _is_local(address):
+        for name, amount in wanted.items():
+            there = total.get(name.upper(), 0.0)
+            if amount > there:
+                rule = f"{amount:g} wanted, but this machine has {there:g} {name.upper()}s"
+                raise UserError(Problem("", 0, f"resources.{name}s_per_trial", rule))
+    return wanted
+
+
+def slot_counter(resources: Resources, wanted: dict[str, float]) -> Callable[[], int]:
+    """How many legs may be out: max_concurrent_trials, or what fits the cluster as it is now (at least one, so that it grows)."""
+    import ray
+
+    counted_s, slots = float("-inf"), 1
+
+    def count() -> int:
+        nonlocal counted_s, slots
+        if isinstance(resources.max_concurrent_trials, int):
+            return resources.max_concurrent_trials
+        if time.monotonic() - counted_s > RECOUNT_S:
+            total = ray.cluster_resources()
+            fits = [int(total.get(name.upper(), 0.0) / amount + 1e-9) for name, amount in wanted.items() if amount]
+            counted_s, slots = time.monotonic(), max(1, min(fits))
+        return slots
+
+    return count

@@ -1,0 +1,66 @@
+"""The winner trained again in full on seeds that the search never saw, then met by the test set once for each."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, replace
+
+from visiontune.search.conductor import MAX_CRASHES
+from visiontune.search.records import Confirmation, Leg, Report, TrialRow
+from visiontune.search.storage import Storage
+from visiontune.spec.recipe import StudySpec, TrialRecipe, keyed_seed
+
+
+class Confirmer:
+    """Legs for the confirmations that the storage does not have yet."""
+
+    def __init__(self, spec: StudySpec, storage: Storage, winner: TrialRow) -> None:
+        self._spec, self._storage = spec, storage
+        self._winner = TrialRecipe(**winner.recipe)
+        done = storage.attributes()
+        self._todo = [index for index in range(int(spec.confirm["num_seeds"])) if _attribute(index) not in done]
+        self._num_crashes: dict[int, int] = {}
+        self.on_worker: set[int] = set()
+        self.num_epochs = 0
+
+    def next_leg(self) -> Leg | None:
+        """The next confirmation to train; None when all are on workers or done."""
+        if not self._todo:
+            return None
+        index = self._todo.pop(0)
+        self.on_worker.add(index)
+        training = {**self._winner.training, "seed": self._seed(index)}
+        return Leg(f"confirmation-{index}", index, replace(self._winner, training=training), known_epochs=0, is_confirmation=True)
+
+    def report(self, index: int, report: Report) -> bool:
+        """Take a worker's report; the last one has the test figures."""
+        self.num_epochs += 1
+        nan = math.nan
+        if report.failure:
+            self._record(index, Confirmation(self._seed(index), nan, nan, nan, f"{report.failure}: {report.reason}"))
+            return False
+        if report.epoch < self._spec.budget.max_epochs:
+            return True
+        values = report.metrics
+        self._record(index, Confirmation(self._seed(index), values[self._spec.objective.metric], values["test_top1"], values["test_loss"]))
+        return False
+
+    def lost(self, index: int, what: str) -> None:
+        """The worker died: once more, a few times."""
+        self.on_worker.discard(index)
+        self._num_crashes[index] = self._num_crashes.get(index, 0) + 1
+        if self._num_crashes[index] < MAX_CRASHES:
+            self._todo.append(index)
+        else:
+            self._record(index, Confirmation(self._seed(index), math.nan, math.nan, math.nan, f"crashed: {what}"))
+
+    def _seed(self, index: int) -> int:
+        return keyed_seed(int(self._spec.sampler["seed"]), "confirmation", index)
+
+    def _record(self, index: int, confirmation: Confirmation) -> None:
+        self._storage.set_attribute(_attribute(index), asdict(confirmation))
+        self.on_worker.discard(index)
+
+
+def _attribute(index: int) -> str:
+    return f"confirmation.{index:03d}"

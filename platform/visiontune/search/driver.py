@@ -1,0 +1,170 @@
+"""One call of a search: lock, storage, data, Ray, the session, and what is left when it ends."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from visiontune.search.conductor import now_ms
+from visiontune.search.lock import driver_lock
+from visiontune.search.preflight import preflight
+from visiontune.search.records import Outcome, Put, Snapshot, StudyView
+from visiontune.search.session import Session
+from visiontune.search.storage import Storage, create_or_resume, mend_journal
+from visiontune.search.study import view_of
+from visiontune.spec.errors import UserError
+from visiontune.spec.recipe import StudySpec, TrialRecipe
+from visiontune.spec.write import dump_recipe
+
+if TYPE_CHECKING:
+    from visiontune.data.store import Store
+
+WINNER = "winner.yaml"
+
+
+class SearchFailed(Exception):
+    """The search can't go on, through no fault of the file: one sentence that says why."""
+
+
+def run_search(
+    spec: StudySpec,
+    folder: Path,
+    *,
+    tracker: Callable[[], AbstractContextManager[Put]],
+    screen: Callable[[Snapshot], None],
+    address: str | None = None,
+) -> Outcome:
+    """Search until the study in `folder` is finished, or go on where an earlier call stopped.
+
+    `tracker` is entered once the study is locked and has work left. Raises UserError for a changed space, a second
+    driver or a folder that can't be written, SearchFailed and cluster.NoCluster otherwise.
+    """
+    _make_folder(folder)
+    with driver_lock(folder):
+        mend_journal(folder)
+        storage = create_or_resume(folder, spec)
+        if _is_finished(storage, spec):
+            return Outcome("finished", view_of(storage, spec.study), _winner_path(folder), 0)
+        preflight(spec)
+        storage.set_attribute("num_trials", spec.budget.num_trials)
+        store = _open_store(spec, folder.parent / ".data")
+        with tracker() as put:
+            put(_study_event(spec, storage, store))
+            session = Session(spec, storage, folder, put)
+            _run_on_cluster(session, spec, folder, store.path, screen, address)
+            return _conclude(session, spec, storage, folder, store, put)
+
+
+def _run_on_cluster(
+    session: Session, spec: StudySpec, folder: Path, store: Path, screen: Callable[[Snapshot], None], address: str | None
+) -> None:
+    from visiontune.search.cluster import cluster, slot_counter, trial_resources
+
+    screen(session.snapshot())
+    with cluster(address):
+        from visiontune.search.tuner import run_tune
+
+        wanted = trial_resources(spec.resources, address)
+        base = {"store": str(store), "folder": str(folder.resolve()), "num_threads": spec.resources.cpus_per_trial}
+        with _signals(session):
+            run_tune(session, resources=wanted, base=base, num_slots=slot_counter(spec.resources, wanted), screen=screen)
+    screen(session.snapshot())
+
+
+def _conclude(session: Session, spec: StudySpec, storage: Storage, folder: Path, store: Store, put: Put) -> Outcome:
+    view = view_of(storage, spec.study)
+    if session.fatal:
+        raise SearchFailed(f"study {spec.study} can't be written: {session.fatal}; the same command goes on once it can")
+    if not session.is_finished:
+        return Outcome("interrupted", view, None, session.num_new_trials)
+    winner = view.best if view.best is not None and view.best.state == "complete" else None
+    if winner is not None:
+        header = (
+            f"winner of study {spec.study}: trial {winner.number}, {view.objective.metric} {winner.value:.4f} after {winner.epoch} epochs"
+        )
+        dump_recipe(TrialRecipe(**winner.recipe), folder / WINNER, header=header)
+        put(_winner_event(view, winner.number, folder, store))
+    put({"event": "study_end", "status": "FINISHED", "metrics": {}, "tags": {}, "time_ms": now_ms()})
+    storage.set_attribute("finished", {"num_trials": spec.budget.num_trials, "num_seeds": spec.confirm["num_seeds"]})
+    return Outcome("finished", view, _winner_path(folder), session.num_new_trials)
+
+
+def _is_finished(storage: Storage, spec: StudySpec) -> bool:
+    done = storage.attributes().get("finished")
+    return done is not None and done["num_trials"] >= spec.budget.num_trials and done["num_seeds"] >= spec.confirm["num_seeds"]
+
+
+def _winner_path(folder: Path) -> str | None:
+    return str(folder / WINNER) if (folder / WINNER).exists() else None
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".writable").touch()
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise UserError(f"the study's folder {folder} can't be written: {error.strerror}") from None
+
+
+def _open_store(spec: StudySpec, cache: Path) -> Store:
+    from visiontune.data.store import Store, prepare
+
+    return Store.open(prepare(spec.data, cache))
+
+
+def _study_event(spec: StudySpec, storage: Storage, store: Store) -> dict[str, Any]:
+    data = {
+        "name": spec.data["source"],
+        "source": spec.data["source"],
+        "digest": store.digest,
+        "num_train": len(store.train_idx),
+        "num_val": len(store.val_idx),
+        "num_test": len(store.test_idx),
+    }
+    return {
+        "event": "study",
+        "study": spec.study,
+        "key": storage.attributes()["key"],
+        "params": spec.identity(),
+        "tags": {},
+        "data": data,
+        "time_ms": now_ms(),
+    }
+
+
+def _winner_event(view: StudyView, number: int, folder: Path, store: Store) -> dict[str, Any]:
+    tested = [one for one in view.confirmations if not one.failure]
+    metrics = {"test_top1_mean": sum(one.test_top1 for one in tested) / len(tested)} if tested else {}
+    data = {
+        "num_classes": len(store.class_names),
+        "channels": int(store.images_NHWC.shape[3]),
+        "image_size": int(store.images_NHWC.shape[1]),
+        "class_names": list(store.class_names),
+        "mean": [float(value) for value in store.mean_C],
+        "std": [float(value) for value in store.std_C],
+    }
+    weights = folder / "winner.safetensors"
+    paths = {"recipe": str((folder / WINNER).resolve()), "weights": str(weights.resolve()) if weights.exists() else ""}
+    return {"event": "winner", "number": number, **paths, "metrics": metrics, "data": data, "time_ms": now_ms()}
+
+
+@contextmanager
+def _signals(session: Session) -> Iterator[None]:
+    """The first SIGINT or SIGTERM lets workers go after what they have on disk; a second one is Python's own affair."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        session.is_interrupted = True
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+    before = {name: signal.signal(name, interrupt) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)

@@ -1,0 +1,69 @@
+"""What a worker does with a leg: train from the newest checkpoint, write one after every epoch, report. No Ray.
+
+A checkpoint is on disk before its epoch is reported, and holds the metrics of every epoch so far: what a killed driver
+did not take down is read out of it, not trained again.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+from visiontune.data.store import Store
+from visiontune.search.records import Leg, Report
+from visiontune.training import checkpoint
+from visiontune.training.evaluate import evaluate
+from visiontune.training.export import save_weights
+from visiontune.training.loop import Diverged, Epoch, train
+
+MEMORY_MESSAGES = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def run_leg(leg: Leg, store: Store, folder: Path, device: str) -> Iterator[Report]:
+    """One report for each epoch that the study does not have; the last one of a leg that can't go on says why."""
+    try:
+        yield from _reports(leg, store, folder, device)
+    except Diverged as error:
+        yield _failure("diverged", str(error))
+    except MemoryError as error:
+        yield _failure("infeasible", f"does not fit in memory: {_first_line(error)}")
+    except OSError as error:
+        yield _failure(
+            "storage" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES) else "crashed", _first_line(error)
+        )
+    except Exception as error:  # the trial is handed out again, and given up if it goes on so
+        is_memory = any(message in str(error).lower() for message in MEMORY_MESSAGES)
+        yield _failure("infeasible" if is_memory else "crashed", _first_line(error))
+
+
+def _reports(leg: Leg, store: Store, folder: Path, device: str) -> Iterator[Report]:
+    checkpoints = folder / "checkpoints" / leg.key
+    state = checkpoint.load_newest(checkpoints)
+    if state is not None and state["fingerprint"] != leg.recipe.fingerprint:
+        state = None
+    for past in state["history"] if state else ():
+        if past["epoch"] > leg.known_epochs:
+            yield Report(past["epoch"], past["metrics"], past["time_ms"], checkpoint.size_bytes(checkpoints))
+    for epoch in train(leg.recipe, store, device=device, resume=state):
+        if leg.is_confirmation and epoch.epoch == leg.recipe.training["num_epochs"]:
+            yield Report(epoch.epoch, {**epoch.metrics, **_test(leg, epoch, store, folder, device)}, epoch.time_ms)
+            return
+        saved = checkpoint.save(checkpoints, epoch.epoch, epoch.state())
+        if epoch.epoch > leg.known_epochs:
+            yield Report(epoch.epoch, epoch.metrics, epoch.time_ms, saved.stat().st_size)
+
+
+def _test(leg: Leg, epoch: Epoch, store: Store, folder: Path, device: str) -> dict[str, float]:
+    """The test figures of a confirmation; the first one's weights become the study's."""
+    if leg.number == 0:
+        save_weights(epoch.model, folder / "winner.safetensors")
+    return {f"test_{name}": value for name, value in evaluate(epoch.model, store, "test", device=device).items()}
+
+
+def _failure(kind: str, reason: str) -> Report:
+    return Report(epoch=0, metrics={}, time_ms=0, failure=kind, reason=reason)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [""])[0] or type(error).__name__
