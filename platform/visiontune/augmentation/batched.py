@@ -92,9 +92,11 @@ def coarse_dropout(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows
     generator = stream.generator
     for row, index in zip(rows_K.tolist(), index_K.tolist(), strict=True):
         stream.seek(index)
-        num = stream.py_random.randint(*transform.num_holes_range)
-        heights = (height * generator.uniform(*transform.hole_height_range, size=num)).astype(int)
-        widths = (width * generator.uniform(*transform.hole_width_range, size=num)).astype(int)
+        num = (stream.py_random.randint(*transform.num_holes_range),)
+        low, high = transform.hole_height_range
+        heights = (height * generator.uniform(low, high, num)).astype(int)
+        low, high = transform.hole_width_range
+        widths = (width * generator.uniform(low, high, num)).astype(int)
         tops = generator.integers(0, height - heights + 1, size=num)
         lefts = generator.integers(0, width - widths + 1, size=num)
         for top, left, hole_height, hole_width in zip(tops, lefts, heights, widths, strict=True):
