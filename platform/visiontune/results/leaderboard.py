@@ -1,7 +1,7 @@
 """A study as a table and as JSON: who is best, who passed each rung, what failed and how.
 
-Order: full budgets first, then those that got furthest, by value within; what never gave a finite value last. Values
-of different epochs are not comparable, so a lucky first epoch never stands above a trial that was trained to the end.
+Order: those that got furthest first, by value within; what failed or never gave a finite value last. Values of different
+epochs are not comparable, so a lucky first epoch never stands above a trial that was trained to the end.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def ranked(view: StudyView) -> list[TrialRow]:
     """Rows, best first."""
     sign = -1.0 if view.objective.mode == "max" else 1.0
 
-    def key(row: TrialRow) -> tuple[bool, bool, int, float, int]:
+    def key(row: TrialRow) -> tuple[bool, int, float, int]:
         value = math.inf if row.value is None or not math.isfinite(row.value) else sign * row.value
-        return row.state == "failed" or value == math.inf, row.state != "complete", -row.epoch, value, row.number
+        return row.state == "failed" or value == math.inf, -row.epoch, value, row.number
 
     return sorted(view.rows, key=key)
 

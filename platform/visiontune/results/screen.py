@@ -106,7 +106,7 @@ def line(snapshot: Snapshot) -> str:
 
 
 def table(snapshot: Snapshot) -> Table:
-    """The same as a table of two rows of counts and a line for the best so far."""
+    """The same for a person: counts, pace, best so far with its recipe in one line."""
     from rich.table import Table
     from rich.text import Text
 
@@ -118,15 +118,13 @@ def table(snapshot: Snapshot) -> Table:
         "pruned": snapshot.num_pruned,
         "failed": snapshot.num_failed,
     }
-    grid.add_row(
-        snapshot.phase, f"{sum(counts.values())} of {snapshot.num_trials} trials:  " + "  ".join(f"{n} {w}" for w, n in counts.items())
-    )
-    pace = (
-        f"{snapshot.epochs_per_minute:.0f} epochs a minute, {duration(snapshot.elapsed_s)} elapsed, {duration(snapshot.time_left_s)} left"
-    )
-    grid.add_row("pace", pace)
-    found = "none yet" if best is None else f"{number(best.value)} by trial {best.number} after {best.epoch} epochs"
-    grid.add_row("best", found)
-    if best is not None:
+    trials = "  ".join(f"{count} {what}" for what, count in counts.items())
+    times = f"{duration(snapshot.elapsed_s)} elapsed, {duration(snapshot.time_left_s)} left"
+    grid.add_row(snapshot.phase, Text(f"{sum(counts.values())} of {snapshot.num_trials} trials:  {trials}"))
+    grid.add_row("pace", Text(f"{snapshot.epochs_per_minute:.0f} epochs a minute, {times}"))
+    if best is None:
+        grid.add_row("best", Text("none yet"))
+    else:
+        grid.add_row("best", Text(f"{number(best.value)} by trial {best.number} after {best.epoch} epochs"))
         grid.add_row("", Text(recipe_line(best.recipe), overflow="ellipsis", no_wrap=True))
     return grid
