@@ -123,7 +123,7 @@ class Sent:
 
 def load_sent(folder: Path, uri: str) -> Sent:
     """The mark for this server; the start when there is none, it is another server's, or the outbox is shorter than it says."""
-    server = hashlib.sha256(uri.encode()).hexdigest()[:16]  # a hash: the URI may hold a password
+    server = _server(uri)
     try:
         sent = Sent(**json.loads((folder / SENT).read_text()))
         if sent.server == server and sent.offset <= (folder / EVENTS).stat().st_size:
@@ -131,6 +131,13 @@ def load_sent(folder: Path, uri: str) -> Sent:
     except (OSError, ValueError, TypeError):
         pass
     return Sent(server=server)
+
+
+def _server(uri: str) -> str:
+    """A hash, for the URI may hold a password. A local file counts anew after a reboot: a power cut may have cost its last writes."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    kept = boot.read_text() if uri.startswith("sqlite") and boot.exists() else ""
+    return hashlib.sha256((uri + kept).encode()).hexdigest()[:16]
 
 
 def num_unsent(folder: Path, uri: str) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
@@ -94,43 +95,45 @@ class Runs:
             run = self._client.create_run(experiment_id, event["time_ms"], tags=tags, run_name=event["study"])
             self._parent = RunState(run.info.run_id)
         self._study = _study(event, experiment_id, self._parent)
-        self._batch(self._parent.run_id, tags=tags)
         self._log_data(self._study, self._parent)
-        parent = self._log_params(self._parent, event.get("params", {}))
+        parent = self._batch(self._parent, params=_params(event), tags=tags)
         self._set_parent(self._set_status(parent, "RUNNING", event["time_ms"]))
 
     def _send_trial(self, events: Sequence[Event]) -> None:
         number = int(events[0]["number"])
         state = self._children.get(number) or self._child(number, events)
+        params: dict[str, str] = {}
         tags: dict[str, str] = {}
         metrics: list[Metric] = []
         epoch, status, time_ms = state.epoch, state.status, 0
         for event in events:
             time_ms = event["time_ms"]
             if event["event"] == "trial":
-                state = self._children[number] = self._start(state, event)
+                params |= _params(event)
             elif event["event"] == "end":
                 status, tags[REASON] = _status(event), str(event.get("reason", ""))[:_MAX_TAG]
             elif event["epoch"] > epoch:
                 epoch, status = int(event["epoch"]), "RUNNING"
                 metrics += _metrics({**event["metrics"], "epoch": epoch}, time_ms, epoch)
-        self._batch(state.run_id, metrics, tags=tags)
-        self._children[number] = self._set_status(replace(state, epoch=epoch), status, time_ms)
+        if params and not state.params:  # they are logged after it: once they are there, the data is
+            self._log_data(self._known(), state)
+        state = self._children[number] = replace(self._batch(state, metrics, params, tags), epoch=epoch)
+        self._children[number] = self._set_status(state, status, time_ms)
 
     def _send_winner(self, events: Sequence[Event]) -> None:
         """The last winner counts: its test metrics, recipe, weights and model go to the parent run."""
         event, study = events[-1], self._known()
         child = self._children.get(int(event["number"]))
         tags = {"visiontune.winner": str(event["number"]), "visiontune.winner_run_id": child.run_id if child else ""}
-        self._batch(study.parent.run_id, _metrics(event.get("metrics", {}), event["time_ms"]), tags=tags)
+        self._batch(study.parent, _metrics(event.get("metrics", {}), event["time_ms"]), tags=tags)
         if self._log_model:
             word = self._log_model(study.experiment_id, study.parent.run_id, event)
-            self._batch(study.parent.run_id, tags={"visiontune.winner_model": word[:_MAX_TAG]})
+            self._batch(study.parent, tags={"visiontune.winner_model": word[:_MAX_TAG]})
 
     def _send_end(self, events: Sequence[Event]) -> None:
         event, study = events[-1], self._known()
         metrics = _metrics(event.get("metrics", {}), event["time_ms"])
-        self._batch(study.parent.run_id, metrics, tags=_texts(event.get("tags", {})))
+        self._batch(study.parent, metrics, tags=_texts(event.get("tags", {})))
         self._set_parent(self._set_status(study.parent, _status(event), event["time_ms"]))
 
     def _known(self) -> Study:
@@ -176,20 +179,6 @@ class Runs:
         self._children[number] = RunState(run.info.run_id)
         return self._children[number]
 
-    def _start(self, state: RunState, event: Event) -> RunState:
-        if not state.params:  # they are logged last: once there, the data is
-            self._log_data(self._known(), state)
-        return self._log_params(state, event.get("params", {}))
-
-    def _log_params(self, state: RunState, params: Mapping[str, Any]) -> RunState:
-        """Log what is new. MLflow takes a param once: one that changed since (num_trials) becomes a tag."""
-        known = state.params or {}
-        texts = {key: _text(value)[:_MAX_PARAM] for key, value in params.items()}
-        new = {key: value for key, value in texts.items() if key not in known}
-        changed = {f"visiontune.changed.{key}": value for key, value in texts.items() if known.get(key, value) != value}
-        self._batch(state.run_id, params=[Param(key, value) for key, value in new.items()], tags=changed)
-        return replace(state, params={**known, **new})
-
     def _log_data(self, study: Study, state: RunState) -> None:
         if data := study.data:
             profile = json.dumps({key: value for key, value in data.items() if key.startswith("num_")})
@@ -198,13 +187,20 @@ class Runs:
             self._client.log_inputs(state.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
     def _batch(
-        self, run_id: str, metrics: Sequence[Metric] = (), params: Sequence[Param] = (), tags: Mapping[str, str] | None = None
-    ) -> None:
-        rows = iter(metrics), iter(params), iter([RunTag(key, value) for key, value in (tags or {}).items()])
-        while batch := [list(islice(row, limit)) for row, limit in zip(rows, (_NUM_METRICS, _NUM_PARAMS, _NUM_TAGS), strict=True)]:
-            if not any(batch):
-                return
-            self._client.log_batch(run_id, *batch)
+        self,
+        state: RunState,
+        metrics: Sequence[Metric] = (),
+        params: Mapping[str, str] = MappingProxyType({}),
+        tags: Mapping[str, str] = MappingProxyType({}),
+    ) -> RunState:
+        """Log what is new. MLflow takes a param once: one that changed since (num_trials) becomes a tag."""
+        known = state.params or {}
+        new = {key: value for key, value in params.items() if key not in known}
+        tags = {**tags, **{f"visiontune.changed.{key}": value for key, value in params.items() if known.get(key, value) != value}}
+        rows = iter(metrics), iter([Param(*item) for item in new.items()]), iter([RunTag(*item) for item in tags.items()])
+        while any(batch := [list(islice(row, limit)) for row, limit in zip(rows, (_NUM_METRICS, _NUM_PARAMS, _NUM_TAGS), strict=True)]):
+            self._client.log_batch(state.run_id, *batch)
+        return replace(state, params={**known, **new}) if new else state
 
     def _set_status(self, state: RunState, status: str, time_ms: int) -> RunState:
         if status != state.status and status == "RUNNING":
@@ -232,6 +228,10 @@ def _study_tags(event: Event) -> dict[str, str]:
 
 def _study(event: Event, experiment_id: str, parent: RunState) -> Study:
     return Study(event["key"], experiment_id, parent, {**_study_tags(event), PARENT: parent.run_id}, event.get("data", {}))
+
+
+def _params(event: Event) -> dict[str, str]:
+    return {key: _text(value)[:_MAX_PARAM] for key, value in event.get("params", {}).items()}
 
 
 def _metrics(values: Mapping[str, Any], time_ms: int, epoch: int = 0) -> list[Metric]:

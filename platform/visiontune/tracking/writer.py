@@ -18,8 +18,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from visiontune.tracking.backend import QUIET_ENV, artifact_root, tracking_uri
 from visiontune.tracking.outbox import EVENTS, load_sent, num_unsent
@@ -150,18 +151,29 @@ def _is_closed() -> bool:
     return any(event & select.POLLHUP and not event & select.POLLIN for _, event in poll.poll(0))
 
 
-def _connect(uri: str, studies_dir: Path) -> Runs:
+def _connect(uri: str, folder: Path, studies_dir: Path) -> Runs:
     """Import mlflow, open the store (a fresh SQLite file gets its tables here, under a lock) and give the runs on it."""
     from mlflow.tracking import MlflowClient
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
 
+    from visiontune.tracking.model import log_winner
     from visiontune.tracking.runs import Runs
 
+    if uri.startswith("sqlite"):
+        event.listen(Engine, "connect", _tune_sqlite)
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     with _locked(studies_dir / "mlflow.lock"):  # two first migrations of one file break each other
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
-    return Runs(client, artifact_root(studies_dir, uri), None)
+    return Runs(client, artifact_root(studies_dir, uri), partial(log_winner, client, uri, folder))
+
+
+def _tune_sqlite(connection: Any, _: Any) -> None:
+    """A write-ahead log: half the time for each write, and MLflow's UI reads while the search writes."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 @contextmanager
@@ -183,7 +195,7 @@ def main(arguments: list[str]) -> None:
     with _locked(folder / EVENTS):
         from visiontune.tracking.deliver import Delivery
 
-        run(Delivery(folder, uri, lambda: _connect(uri, studies_dir)), _wait_on_stdin)
+        run(Delivery(folder, uri, lambda: _connect(uri, folder, studies_dir)), _wait_on_stdin)
 
 
 if __name__ == "__main__":
