@@ -23,6 +23,7 @@ OPTIMIZERS = Table(
                 "nesterov": Arg(bool, "look ahead; needs momentum", False),
                 "weight_decay": Arg(float, _DECAY, 0.0, 0.0, 1.0),
             },
+            needs={"nesterov": "momentum"},
         ),
         "adam": Entry("Adam (Kingma & Ba 2015; torch.optim.Adam)", "visiontune.training.optimizers:adam", _BETAS),
         "adamw": Entry(

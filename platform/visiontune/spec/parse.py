@@ -1,0 +1,115 @@
+"""YAML files to the frozen records: `load_study` for a search, `load_recipe` for one trial. All problems at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from visiontune.spec.declare import REQUIRED, Section
+from visiontune.spec.errors import Problem, UserError
+from visiontune.spec.reader import Place, Reader
+from visiontune.spec.recipe import Budget, Objective, Resources, StudySpec, TrialRecipe, keyed_seed
+from visiontune.spec.rules import check_study
+from visiontune.spec.space import Space, fill
+from visiontune.spec.study import RECIPE, STUDY
+from visiontune.spec.tables.training import METRICS
+from visiontune.spec.yaml import Node, compose, read_yaml
+
+COMMAND_LINE = "command line"
+
+
+def load_study(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
+    """A search-space file with `key=value` overrides on top. Raises UserError with every problem."""
+    reader = Reader(with_domains=True)
+    root = _override(_root(path, reader, STUDY), overrides, reader.problems.found)
+    tree = reader.section(root, STUDY.fields, Place())
+    settings = fill({key: declared for key, declared in STUDY.fields.items() if key != "space"}, tree)
+    filled = {**settings, "space": tree.get("space", {})}
+    check_study(reader, filled, root)
+    if reader.problems.found:
+        raise UserError(*reader.problems.sorted())
+    lines = {key.removeprefix("space."): node.line for key, node in reader.nodes.items() if key.startswith("space.")}
+    return _study(filled, Space(filled["space"], lines, str(path)))
+
+
+def load_recipe(path: Path) -> TrialRecipe:
+    """One trial's file, constants only. Raises UserError with every problem."""
+    reader = Reader(with_domains=False)
+    tree = reader.section(_root(path, reader, RECIPE), RECIPE.fields, Place())
+    if reader.problems.found:
+        raise UserError(*reader.problems.sorted())
+    return TrialRecipe(**fill(RECIPE.fields, tree))
+
+
+def make_recipe(spec: StudySpec, sections: Mapping[str, Any], number: int) -> TrialRecipe:
+    """The recipe of trial `number` out of resolved sections (`Space.resolve`)."""
+    seed = keyed_seed(spec.sampler["seed"], "trial", number)
+    training = {**sections["training"], "num_epochs": spec.budget.max_epochs, "seed": seed}
+    return TrialRecipe(**fill(RECIPE.fields, {**sections, "data": spec.data, "training": training}))
+
+
+def _study(tree: Mapping[str, Any], space: Space) -> StudySpec:
+    objective = tree["objective"]
+    return StudySpec(
+        study=tree["study"],
+        data=tree["data"],
+        objective=Objective(objective["metric"], objective["mode"] or METRICS[objective["metric"]]),
+        budget=Budget(**tree["budget"]),
+        sampler=tree["sampler"],
+        trial_scheduler=tree["trial_scheduler"],
+        resources=Resources(**tree["resources"]),
+        storage=tree["storage"],
+        confirm=tree["confirm"],
+        space=space,
+    )
+
+
+def _root(path: Path, reader: Reader, declared: Section) -> Node:
+    root = read_yaml(path, reader.problems.found)
+    if root.value is None or root.value == ():
+        raise UserError(Problem(str(path), root.line, "", f"the file is empty; it should be {declared.doc} with {_listed(declared)}"))
+    if root.kind != "mapping":
+        rule = f"must be a mapping with {_listed(declared)}, but is a {root.kind}: {root.shown()}"
+        raise UserError(Problem(str(path), root.line, "", rule))
+    return root
+
+
+def _override(root: Node, overrides: Sequence[str], found: list[Problem]) -> Node:
+    """The tree with every `key=value` put in its place; the value is YAML."""
+    seen: set[str] = set()
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        key = key.strip()
+        if not equals or not all(key.split(".")):
+            found.append(Problem(COMMAND_LINE, 0, text, "an override is written key=value, like budget.num_trials=8"))
+        elif key in seen:
+            found.append(Problem(COMMAND_LINE, 0, key, "a key may be given once, but it is given again"))
+        else:
+            seen.add(key)
+            try:
+                root = _put(root, key.split("."), compose(value, COMMAND_LINE, found, line=0), key)
+            except UserError as error:
+                found.extend(replace(problem, where=key) for problem in error.problems)
+    return root
+
+
+def _put(node: Node, path: Sequence[str], value: Node, whole: str) -> Node:
+    if not path:
+        return value
+    if node.kind != "mapping" and node.value is not None:
+        above = whole.removesuffix(".".join(path)).rstrip(".")
+        raise UserError(Problem(COMMAND_LINE, 0, whole, f"{above} holds no keys, but is {node.shown()}"))
+    key, *deeper = path
+    pairs = list(node.value or ())
+    place = next((number for number, (one, _) in enumerate(pairs) if one.value == key), len(pairs))
+    if place == len(pairs):
+        pairs.append((Node("scalar", key, COMMAND_LINE, 0), Node("scalar", None, COMMAND_LINE, 0)))
+    pairs[place] = (pairs[place][0], _put(pairs[place][1], deeper, value, whole))
+    return Node("mapping", tuple(pairs), node.file, node.line)
+
+
+def _listed(declared: Section) -> str:
+    needed = [key for key, one in declared.fields.items() if isinstance(one, Section) or one.default is REQUIRED]
+    return "the keys " + ", ".join(needed)
