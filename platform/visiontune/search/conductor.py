@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from optuna.trial import TrialState
 
@@ -18,7 +19,7 @@ from visiontune.search.records import Leg, Put, Report, TrialRow
 from visiontune.search.samplers import Proposer
 from visiontune.search.schedulers import GO, WAIT, Curves, TrialScheduler
 from visiontune.search.storage import Storage
-from visiontune.search.study import does_wait, row_of
+from visiontune.search.study import best_row, does_wait, row_of
 from visiontune.spec.declare import chosen
 from visiontune.spec.parse import make_recipe
 from visiontune.spec.recipe import StudySpec, TrialRecipe
@@ -57,7 +58,9 @@ class Conductor:
         if self._left_behind:
             return self._start(self._left_behind.pop(0))
         promoted = self._rule.promotable(self._waiting)
-        return self._new_trial() if promoted is None else self._start(promoted)
+        if promoted is not None:
+            return self._start(promoted)
+        return self._new_trial() or self._last_resort()
 
     def report(self, number: int, report: Report) -> bool:
         """Take a worker's report; whether the worker should go on with this trial."""
@@ -120,7 +123,7 @@ class Conductor:
             self._is_exhausted = True
             return None
         recipe = make_recipe(self._spec, proposal.sections, number)
-        attributes = {"recipe": recipe.to_dict(), "fingerprint": recipe.fingerprint, "proposed_by": proposal.reason}
+        attributes: dict[str, Any] = {"recipe": recipe.to_dict(), "fingerprint": recipe.fingerprint, "proposed_by": proposal.reason}
         self._storage.add(proposal.params, proposal.distributions, attributes, proposal.notes)
         self.rows[number] = TrialRow(
             number,
@@ -136,6 +139,12 @@ class Conductor:
         )
         self._announce(self.rows[number], proposal.reason)
         return self._start(number)
+
+    def _last_resort(self) -> Leg | None:
+        """A study too small for its rungs still ends with a winner: the best waiting trial gets its full budget."""
+        is_over = not self.on_worker and all(row.state != "complete" for row in self.rows.values())
+        best = best_row((self.rows[number] for number in self._waiting), self._spec.objective) if is_over else None
+        return None if best is None else self._start(best.number)
 
     def _announce(self, row: TrialRow, proposed_by: str = "") -> None:
         tags = {"recipe.fingerprint": row.fingerprint} | ({"visiontune.proposed_by": proposed_by} if proposed_by else {})

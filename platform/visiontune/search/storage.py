@@ -16,7 +16,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage, JournalStorage, get_storage
-from optuna.storages.journal import BaseJournalFileLock, JournalFileBackend
+from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -26,7 +26,7 @@ from visiontune.spec.recipe import StudySpec
 JOURNAL = "study.journal"
 
 
-class FileLock(BaseJournalFileLock):
+class FileLock:
     """flock in place of Optuna's lock by symbolic link, which a killed writer leaves behind for 30 s."""
 
     def __init__(self, path: Path) -> None:
@@ -129,7 +129,7 @@ def _connect(folder: Path, url: str) -> BaseStorage:
         except Exception as error:  # each database driver has its own
             raise UserError(f"the storage {_without_password(url)} does not answer: {str(error).splitlines()[0]}") from error
     path = folder / JOURNAL
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=FileLock(path)))
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=FileLock(path)))  # type: ignore[arg-type]
 
 
 def _without_password(url: str) -> str:

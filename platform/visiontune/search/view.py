@@ -19,7 +19,7 @@ UNUSABLE = frozenset({"infeasible", "diverged"})
 
 def lesson(trial: FrozenTrial, notes: dict[str, Any]) -> FrozenTrial | None:
     """The trial as the sampler may see it, with the sampler's own `notes` on it; None when it teaches nothing."""
-    known = {"params": trial.params, "distributions": trial.distributions, "system_attrs": notes}
+    known: dict[str, Any] = {"params": trial.params, "distributions": trial.distributions, "system_attrs": notes}
     if trial.state is TrialState.COMPLETE:
         return create_trial(state=TrialState.COMPLETE, value=trial.value, constraints={"usable": 0.0}, **known)
     if trial.state is TrialState.FAIL and trial.user_attrs.get("end", {}).get("kind") in UNUSABLE:
