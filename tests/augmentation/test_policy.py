@@ -41,18 +41,22 @@ def test_same_for_any_batch_order_and_instance() -> None:
         np.testing.assert_array_equal(other(PICTURES[rows], seed=5, epoch=2, index_N=INDEX[rows]), whole[rows])
 
 
-def test_same_in_another_process() -> None:
+def test_streams_are_the_same_in_another_process() -> None:
+    """What a picture gets follows from its stream (test_ops.py); albumentations' import is spared here."""
     code = (
-        "import sys, numpy as np\n"
-        "from visiontune.augmentation.policy import build_policy\n"
-        f"policy = build_policy({everything()!r}, image_size=16, channels=3)\n"
-        "pictures = np.random.default_rng(1).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)\n"
-        "index = np.random.default_rng(2).permutation(1000)[:40]\n"
-        "sys.stdout.buffer.write(policy(pictures, seed=5, epoch=2, index_N=index).tobytes())\n"
+        "import sys\n"
+        f"sys.path[:0] = {[entry for entry in sys.path if entry]!r}\n"
+        "import numpy as np\n"
+        "from visiontune.augmentation.keyed import Stream\n"
+        "stream = Stream()\n"
+        "stream.rekey(5, 2, 'Affine')\n"
+        "index = np.arange(50)\n"
+        "sys.stdout.buffer.write(stream.coins(index).tobytes() + stream.uniforms(index, 3).tobytes())\n"
     )
-    path = [entry for entry in sys.path if entry]
-    done = subprocess.run([sys.executable, "-c", f"import sys; sys.path[:0] = {path!r}\n" + code], capture_output=True, check=True)
-    assert done.stdout == policy_of(everything())(PICTURES, seed=5, epoch=2, index_N=INDEX).tobytes()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env={"PYTHONHASHSEED": "77"})
+    stream = Stream()
+    stream.rekey(5, 2, "Affine")
+    assert done.stdout == stream.coins(np.arange(50)).tobytes() + stream.uniforms(np.arange(50), 3).tobytes()
 
 
 def test_seed_epoch_and_index_each_change_what_a_picture_gets() -> None:
