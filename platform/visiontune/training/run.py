@@ -1,0 +1,56 @@
+"""One recipe from pictures to a test figure, without a study: what `visiontune train RECIPE.yaml` does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from visiontune.spec.errors import UserError, nearest
+from visiontune.spec.recipe import TrialRecipe
+from visiontune.training.evaluate import evaluate
+from visiontune.training.export import save_weights
+from visiontune.training.loop import Epoch, train
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Result:
+    """The end of a run: val_loss, val_top1, test_loss, test_top1 of the last epoch's weights, and where those lie."""
+
+    metrics: dict[str, float]
+    weights: Path | None
+
+
+def run_recipe(recipe: TrialRecipe, cache: Path, *, device: str = "auto", out: Path | None = None) -> Iterator[Epoch | Result]:
+    """Prepare the data under `cache`, train, and test once; the last item is the Result. `out` takes the weights, as safetensors.
+
+    Raises UserError for data or a device that can't be used, Diverged for a loss that ran away.
+    """
+    from visiontune.data.store import Store, prepare
+
+    place = find_device(device)
+    store = Store.open(prepare(recipe.data, cache))
+    epoch: Epoch | None = None
+    for epoch in train(recipe, store, device=place):
+        yield epoch
+    if epoch is None:
+        raise UserError("training.num_epochs must be at least 1")
+    if out is not None:
+        save_weights(epoch.model, out, {"recipe.fingerprint": recipe.fingerprint})
+    test = {f"test_{name}": value for name, value in evaluate(epoch.model, store, "test", device=place).items()}
+    yield Result({name: epoch.metrics[name] for name in ("val_loss", "val_top1")} | test, out)
+
+
+def find_device(device: str) -> str:
+    """ "auto" settled: cuda where there is a GPU. Raises UserError for a device that is not there."""
+    if device not in DEVICES:
+        raise UserError(f"device must be one of auto, cpu, cuda, got {device!r}; {nearest(device, DEVICES)}")
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device cuda needs a GPU that torch can use, and there is none; use auto or cpu")
+    return device
