@@ -1,0 +1,298 @@
+"""The verbs of `visiontune`. Each one parses, calls a floor and prints; what it needs it imports when it runs.
+
+Exit codes: 0 done, 2 input that can't be used (every problem on stderr), 1 anything else (one sentence on stderr, the
+traceback in a log file; `--debug` shows it). An interrupted search is 1, and its last line says how to go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visiontune.spec.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from visiontune.spec.recipe import StudySpec
+
+DRAIN_S = 10.0
+"""How long the end of a search waits for MLflow; what is unsent then stays in the outbox for the next call."""
+
+
+def search(args: argparse.Namespace) -> int:
+    """Search a space; the same command again goes on where it stopped."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also while nothing is running yet
+    spec = _load(args)
+    folder = args.studies_dir / spec.study
+    from visiontune.results.report import summary
+    from visiontune.results.screen import Screen
+    from visiontune.search.driver import run_search
+    from visiontune.tracking.ui import ui_command
+
+    with Screen(is_plain=args.plain) as screen:
+        outcome = run_search(spec, folder, tracker=lambda: _tracker(folder), screen=screen.update, address=args.address)
+    _send_leftovers(folder)
+    print(summary(outcome, go_on=args.command_line, ui_command=ui_command(args.studies_dir), width=_width()))
+    return 0 if outcome.status != "interrupted" and outcome.view.best is not None else 1
+
+
+@contextlib.contextmanager
+def _tracker(folder: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Takes events for MLflow while a search runs."""
+    from visiontune.tracking.outbox import Outbox
+    from visiontune.tracking.writer import start_writer
+
+    writer, outbox = start_writer(folder, None, folder.parent), Outbox(folder)
+
+    def put(event: Mapping[str, Any]) -> None:
+        outbox.put(event)
+        writer.tend()
+
+    try:
+        yield put
+    finally:
+        outbox.close()
+        unsent = writer.drain(DRAIN_S)
+        writer.stop()
+        if unsent:
+            print(f"MLflow does not have {unsent} events yet ({writer.trouble or 'slow'}); the same command sends them", file=sys.stderr)
+
+
+def _send_leftovers(folder: Path) -> None:
+    """What an earlier call could not send, though the study itself is finished."""
+    from visiontune.tracking.backend import tracking_uri
+    from visiontune.tracking.outbox import num_unsent
+
+    if num_unsent(folder, tracking_uri(folder.parent)):
+        with _tracker(folder):
+            pass
+
+
+def check(args: argparse.Namespace) -> int:
+    """Validate files, build every model, print sizes and cost."""
+    problems: list[Any] = []
+    for file in args.files:
+        try:
+            print(_checked(file))
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(*problems)
+    return 0
+
+
+def _checked(file: Path) -> str:
+    from visiontune.search.preflight import preflight
+    from visiontune.spec.costs import cost
+    from visiontune.spec.parse import load_study
+
+    spec = load_study(file)
+    total, info = cost(spec), preflight(spec)
+    rungs = ", ".join(str(rung) for rung in total.rungs)
+    return (
+        f"{file}: good\n"
+        f"  pictures  {info.image_size} px, {info.channels} channels, {info.num_classes} classes\n"
+        f"  params    {total.num_params}\n"
+        f"  trials    {total.num_trials}, rungs at {rungs} epochs\n"
+        f"  epochs    {total.worst_epochs} at worst, {total.expected_epochs} expected"
+    )
+
+
+def sample(args: argparse.Namespace) -> int:
+    """Print resolved recipes as YAML documents."""
+    from visiontune.spec.domains import RandomParams
+    from visiontune.spec.parse import make_recipe
+    from visiontune.spec.recipe import keyed_seed
+    from visiontune.spec.write import to_yaml
+
+    spec = _load(args)
+    for number in range(args.n):
+        recipe = make_recipe(spec, spec.space.resolve(RandomParams(keyed_seed(args.seed, "sample", number))), number)
+        print(f"--- # {number}, fingerprint {recipe.fingerprint}")
+        print(to_yaml(recipe.to_dict()), end="")
+    return 0
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train one recipe without Ray and MLflow, print its curve and its test figures."""
+    from visiontune.spec.parse import load_recipe
+
+    recipe = load_recipe(args.recipe)  # a wrong file is told before torch is imported
+    from visiontune.training.run import run_recipe
+
+    for item in run_recipe(recipe, args.studies_dir / ".data", device=args.device, out=args.out):
+        start = f"epoch={item.epoch} " if hasattr(item, "epoch") else ""
+        print(start + " ".join(f"{name}={value:.4g}" for name, value in item.metrics.items()), flush=True)
+    if args.out is not None:
+        print(f"weights in {args.out}")
+    return 0
+
+
+def show(args: argparse.Namespace) -> int:
+    """Print a study's leaderboard, rungs and failures."""
+    folder = args.studies_dir / args.study
+    if Path(args.study).name != args.study or not folder.is_dir():
+        raise UserError(f"no study {args.study!r} in {args.studies_dir}; {nearest(args.study, _studies(args.studies_dir))}")
+    from visiontune.results.leaderboard import leaderboard, to_json
+    from visiontune.search.study import read_study
+
+    view = read_study(folder, args.storage)
+    print(json.dumps(to_json(view), indent=1) if args.json else leaderboard(view, args.n, _width()))
+    return 0
+
+
+def _studies(studies_dir: Path) -> list[str]:
+    return sorted(path.parent.name for path in studies_dir.glob("*/driver.lock"))
+
+
+def list_tables(args: argparse.Namespace) -> int:
+    """Print a table's entries, one line each."""
+    from visiontune.results.tables import table_lines
+
+    print("\n".join(table_lines(args.table)))
+    return 0
+
+
+def schema(args: argparse.Namespace) -> int:
+    """Print the JSON Schema of a search-space file."""
+    from visiontune.spec.schema import json_schema
+
+    print(json.dumps(json_schema(), indent=1))
+    return 0
+
+
+def ui(args: argparse.Namespace) -> int:
+    """Open MLflow's pages over the studies, on loopback."""
+    from visiontune.tracking.ui import open_ui
+
+    open_ui(args.studies_dir, args.port)
+    return 0
+
+
+def submit(args: argparse.Namespace) -> int:
+    """Run a search as a job of a Ray cluster, or follow it there."""
+    from visiontune.search.submit import submit as submit_job
+
+    return submit_job(args.file, args.address, args.overrides, studies_dir=args.studies_dir)
+
+
+def _load(args: argparse.Namespace) -> StudySpec:
+    from visiontune.spec.parse import load_study
+
+    renamed = [f"study={args.name}"] if getattr(args, "name", None) else []
+    return load_study(args.file, [*args.overrides, *renamed])
+
+
+def _width() -> int | None:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def default_studies_dir() -> Path:
+    """VISIONTUNE_STUDIES; in a Ray job, whose own folder goes when it ends, the home of its machine; else ./studies."""
+    if named := os.environ.get("VISIONTUNE_STUDIES"):
+        return Path(named).expanduser()
+    return Path.home() / "visiontune-studies" if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else Path("studies")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Every verb and option."""
+    debug = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    debug.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
+    parser = argparse.ArgumentParser("visiontune", description="A YAML search space and pictures in, the best recipe out.", parents=[debug])
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    def verb(run: Callable[[argparse.Namespace], int], name: str = "") -> argparse.ArgumentParser:
+        doc = (run.__doc__ or "").strip()
+        one = verbs.add_parser(name or run.__name__, help=doc, description=doc, parents=[debug])
+        one.set_defaults(run=run)
+        return one
+
+    searching, checking, sampling, training, showing = verb(search), verb(check), verb(sample), verb(train), verb(show)
+    listing, _, looking, submitting = verb(list_tables, "list"), verb(schema), verb(ui), verb(submit)
+
+    for one in (searching, sampling, submitting):
+        one.add_argument("file", type=Path, metavar="FILE", help="search-space file")
+        one.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as budget.num_trials=8")
+    for one in (searching, training, showing, looking):
+        where = "where studies live (VISIONTUNE_STUDIES, else ./studies)"
+        one.add_argument(
+            "--studies-dir", type=lambda text: Path(text).expanduser(), default=default_studies_dir(), metavar="DIR", help=where
+        )
+    searching.add_argument("--name", help="another name for the study, such as after a change of the space")
+    searching.add_argument("--address", metavar="RAY", help="Ray cluster to join, such as auto; without it Ray starts here")
+    searching.add_argument("--plain", action="store_true", help="lines of key=value also on a terminal")
+    checking.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    sampling.add_argument("-n", type=int, default=3, help="number of recipes")
+    sampling.add_argument("--seed", type=int, default=0)
+    training.add_argument("recipe", type=Path, metavar="RECIPE.yaml")
+    training.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    training.add_argument("--out", type=Path, metavar="FILE.safetensors", help="save the weights here")
+    showing.add_argument("study", metavar="STUDY")
+    showing.add_argument("--json", action="store_true", help="everything, for programs")
+    showing.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
+    showing.add_argument("-n", type=int, default=10, help="trials in the table")
+    listing.add_argument("table", nargs="?", help="such as models, activations, optimizers; without it the tables themselves")
+    looking.add_argument("--port", type=int, default=5000)
+    submitting.add_argument("--address", required=True, metavar="URL", help="Ray's dashboard, such as http://127.0.0.1:8265")
+    submitting.add_argument("--studies-dir", metavar="DIR", help="folder on the cluster that every node sees")
+    return parser
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Arguments; overrides may also stand after options, where argparse alone would refuse them."""
+    parser = make_parser()
+    args, late = parser.parse_known_args(argv)
+    if late and (not hasattr(args, "overrides") or any(item.startswith("-") or "=" not in item for item in late)):
+        parser.error(f"unrecognized arguments: {' '.join(late)}")
+    if late:
+        args.overrides += late
+    args.command_line = shlex.join(["visiontune", *argv])
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; the exit code."""
+    args = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+        return code
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader has seen enough; Python's own last flush must not complain either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print(f"interrupted; go on: {args.command_line}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        return _failed(error, is_debug=hasattr(args, "debug"))
+
+
+def _failed(error: Exception, *, is_debug: bool) -> int:
+    if is_debug:
+        traceback.print_exception(error)
+        return 1
+    first = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        first = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    print(f"visiontune: {first}", file=sys.stderr)
+    with contextlib.suppress(OSError), tempfile.NamedTemporaryFile("w", prefix="visiontune-", suffix=".log", delete=False) as file:
+        traceback.print_exception(error, file=file)
+        print(f"details: {file.name}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
