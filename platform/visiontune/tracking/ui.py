@@ -20,7 +20,7 @@ def ui_command(studies_dir: Path) -> str:
     uri = tracking_uri(studies_dir)
     if uri.startswith("http"):
         return f"open {uri}"
-    options = "" if studies_dir == Path("studies") else f" --studies {shlex.quote(str(studies_dir))}"
+    options = "" if studies_dir == Path("studies") else f" --studies-dir {shlex.quote(str(studies_dir))}"
     return f"visiontune ui{options}"
 
 
