@@ -1,7 +1,7 @@
 """Builders of the table's ops: (magnitude, image_size) to an albumentations transform that always applies (p=1).
 
-Pictures are uint8 HWC, 0 to 255, one channel or three (RGB). Magnitude 0 leaves a picture as it is, 1 is the strongest that
-still helped in published policies; in between the ranges grow linearly. An argument that albumentations does not take is a
+Pictures are uint8 HWC, 0 to 255, one channel or three (RGB). Magnitude 0 leaves a picture as it is, 1 is the strongest;
+in between the ranges grow linearly (the aspect ratio of crops: its logarithm). An argument that albumentations does not take is a
 ValueError (strict=True), where by itself it only warns.
 """
 
