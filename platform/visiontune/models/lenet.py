@@ -13,10 +13,10 @@ from torch import nn
 def lenet5(*, num_classes: int, in_channels: int, image_size: int, width: int = 1) -> nn.Sequential:
     """Layers 6-16-120-84 times `width`, 5 x 5 filters, average pooling as subsampling; pictures from 4 px.
 
-    Below 32 px the first convolution pads with 2 zeros, as the paper does to bring 28 px to 32; below 28 px the second pads
-    too, so that a small picture still reaches the 120 units with some layout (4 x 4 cells from 16 px, 2 x 2 from 8).
+    Below 32 px the first convolution pads with 2 zeros, as the paper does to bring 28 px to 32. Below 16 px the second pads too,
+    as it would have nothing left to see. From 16 px that gains little (val_loss .153 for .156 on digits) and costs a third more time.
     """
-    pad1, pad2 = 2 * (image_size < 32), 2 * (image_size < 28)
+    pad1, pad2 = 2 * (image_size < 32), 2 * (image_size < 16)
     pooled = (image_size + 2 * pad1 - 4) // 2
     side = (pooled + 2 * pad2 - 4) // 2
     layers: list[tuple[str, nn.Module]] = [
