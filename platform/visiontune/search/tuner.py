@@ -133,6 +133,10 @@ class OnInterrupt(tune.Stopper):  # type: ignore[misc]
     def __init__(self, session: Session) -> None:
         self._session = session
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune snapshots its stopper; there is nothing to keep."""
+        return {}
+
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Never by trial: the session's scheduler does that."""
         return False
