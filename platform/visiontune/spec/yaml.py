@@ -162,7 +162,11 @@ class _Composer:
                 rule = f"a key may stand once, but {key.value!r} stands {place} already"
                 self.repeated.append(Problem(self.file, key.line, f"{where}.{key.value}".lstrip("."), rule))
             seen.setdefault(key.value, key)
-        return tuple(zip(nodes[::2], nodes[1::2], strict=True))
+        return tuple((key, self.at_key(key, value)) for key, value in zip(nodes[::2], nodes[1::2], strict=True))
+
+    def at_key(self, key: Node, value: Node) -> Node:
+        """A value that was left out has the parser's mark of what comes next; its place is the key's."""
+        return Node("scalar", None, self.file, key.line) if value.kind == "scalar" and value.value is None else value
 
     def line(self, event: Any) -> int:
         if self.fixed_line is not None:

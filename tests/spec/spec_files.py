@@ -1,0 +1,196 @@
+"""A good file, and wrong forms of it: each replaces whole lines and must be told at one line, with these words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from visiontune.spec.parse import load_study
+from visiontune.spec.recipe import StudySpec
+
+GOOD = """\
+study: small
+data: {source: digits}
+objective: {metric: val_top1}
+budget: {num_trials: 8, max_epochs: 9}
+sampler: {name: tpe}
+trial_scheduler: {name: asha}
+space:
+  model: {name: cnn, depth: {int: [1, 3]}}
+  optimizer:
+    name: {choice: {sgd: {momentum: {float: [0.8, 0.99]}}, adamw: {}}}
+    lr: {float: [1e-4, 1.0], log: true}
+  augmentation: {policy: none}
+"""
+
+FULL = """\
+study: cifar10_small
+data: {source: parquet, train: a/train.parquet, val_fraction: 0.1, seed: 0, image_size: 32}
+objective: {metric: val_loss, mode: min}
+budget: {num_trials: 64, min_epochs: 2, max_epochs: 54, reduction_factor: 3, time_limit_s: 3600}
+sampler: {name: tpe, seed: 0}
+resources: {gpus_per_trial: 0.25, cpus_per_trial: 4, max_concurrent_trials: auto}
+storage:
+confirm: {num_seeds: 2}
+space:
+  model:
+    name: {choice: {resnet18: {stem: small}, lenet5: {width: {choice: [1, 2, 4]}}, cnn: {kernel_size: {int: [1, 7], step: 2}}}}
+    activation: {choice: {relu: , prelu: {slope: 0.1}, leaky_relu: {slope: {float: [0, 0.5], step: 0.1}}}}
+    init: {choice: [he_normal, glorot_uniform, lecun_normal]}
+    dropout: {float: [0.0, 0.5]}
+  regularization: {l1: {float: [1e-8, 1e-4], log: true}, l2: 0}
+  optimizer:
+    name: {choice: {sgd: {momentum: {float: [0.8, 0.99]}, nesterov: {choice: [true, false]}}, adamw: {}}}
+    weight_decay: {choice: [0, 1e-4, 1e-3]}
+    lr: {float: [1e-4, 1.0], log: true}
+  schedule: {name: {choice: {cosine: {warmup_epochs: {int: [0, 3]}}, plateau: {factor: {float: [0.1, 0.5]}}}}}
+  augmentation:
+    policy:
+      choice:
+        fixed:
+          Affine: {probability: 0.5, magnitude: {float: [0, 1]}}
+          HorizontalFlip:
+        none: {}
+  training: {batch_size: {choice: [32, 64]}}
+"""
+
+
+class Bad(NamedTuple):
+    """`text` replaces line `line` of GOOD; the only problem is at line `at`. `is_shape`: a JSON Schema can see it too."""
+
+    line: int
+    text: str
+    words: tuple[str, ...]
+    is_shape: bool = True
+    at: int = 0
+
+    @property
+    def content(self) -> str:
+        lines = GOOD.splitlines()
+        lines[self.line - 1] = self.text
+        return "\n".join(lines) + "\n"
+
+
+VALUES = False
+"""What a JSON Schema can't see, because it compares values."""
+
+BAD = [
+    # names of studies
+    Bad(1, "study: ../x", ("study", "'../x'", "nearest is 'x'")),
+    Bad(1, "study: .data", ("starts with a letter or digit",)),
+    Bad(1, "study: a b", ("nearest is 'a_b'",)),
+    Bad(1, "study: größe", ("letters",)),
+    Bad(1, f"study: {'x' * 65}", ("1 to 64",)),
+    Bad(1, "study: mlflow.db", ("belongs to the database",), VALUES),
+    Bad(1, "study: 5", ("must be a string", "5", "quotes")),
+    Bad(1, "study:", ("must be a string", "null")),
+    Bad(1, "# nothing", ("required key 'study' is missing",), at=2),
+    # sections and keys
+    Bad(2, "data: {sorce: digits, source: digits}", ("data.sorce: unknown key 'sorce'", "nearest is 'source'")),
+    Bad(2, "data: {source: digit}", ("must name one source", "'digit'", "nearest is 'digits'", "parquet")),
+    Bad(2, "data: {source: digits, train: a.parquet}", ("'train' is an argument of parquet, not of digits",)),
+    Bad(2, "data: {source: parquet}", ("source 'parquet' needs the argument 'train'",)),
+    Bad(2, "data: [digits]", ("must be a mapping of keys", "['digits']")),
+    Bad(2, "data: {}", ("required key 'source' is missing", "digits")),
+    Bad(2, "data: {source: {choice: [digits, parquet]}}", ("must name one source",)),
+    Bad(2, "data: {source: digits, seed: {int: [0, 3]}}", ("domains stand only under `space`",)),
+    Bad(2, "data: {source: digits, source: digits}", ("data.source: a key may stand once", "line 2"), VALUES),
+    Bad(2, "data: {source: digits, val_fraction: 0.9}", ("from 0.01 to 0.5", "0.9", "nearest is 0.5")),
+    Bad(6, "bugdet: {num_trials: 3}", ("unknown key 'bugdet'", "nearest is 'budget'")),
+    Bad(4, "# no budget", ("required section 'budget' is missing; it needs num_trials and max_epochs",), at=1),
+    Bad(4, "study: again", ("a key may stand once", "line 1"), VALUES, at=-1),
+    Bad(6, "trial_scheduler: {name: median, stop: true}", ("'stop' is an argument of asha, not of median",)),
+    # types
+    Bad(4, "budget: {num_trials: true, max_epochs: 9}", ("budget.num_trials: must be an int from 1 to 1,000,000, but got true",)),
+    Bad(4, "budget: {num_trials: '8', max_epochs: 9}", ("'8'", "out of its quotes")),
+    Bad(4, "budget: {num_trials: 8.0, max_epochs: 9}", ("8.0", "nearest is 8"), VALUES),
+    Bad(4, "budget: {num_trials: 0, max_epochs: 9}", ("from 1 to", "nearest is 1")),
+    Bad(4, "budget: {num_trials: 0o1e, max_epochs: 9}", ("'0o1e'",)),
+    Bad(4, "budget: {num_trials: 8, max_epochs: 9, time_limit_s: .inf}", ("finite",)),
+    Bad(4, "budget: {num_trials: 8, max_epochs: 9, time_limit_s: 1e999}", ("finite",)),
+    Bad(4, "budget: {num_trials: 8, max_epochs: 9, time_limit_s: .nan}", ("finite", "nan"), VALUES),
+    Bad(5, "sampler: {name: tpe, seed: 1_0}", ("'1_0'",)),
+    Bad(5, "sampler: {name: {tpe: {}}}", ("must name one sampler",)),
+    Bad(5, "sampler: {name: TPE}", ("'TPE'", "choices: tpe")),
+    Bad(6, "trial_scheduler: {name: asha, stop: yes}", ("'yes'", "nearest is true")),
+    Bad(6, "resources: {gpus_per_trial: autoo}", ("from 0 to 64, or auto", "nearest is 'auto'")),
+    # objective
+    Bad(3, "objective: {metric: val_top5}", ("'val_top5'", "nearest is 'val_top1'", "val_loss")),
+    Bad(3, "objective: {metric: val_loss, mode: max}", ("objective.mode", "better when it is lower", "nearest is 'min'"), VALUES),
+    Bad(3, "objective: {metric: val_top1, mode: maxx}", ("'maxx'", "nearest is 'max'")),
+    # rungs
+    Bad(4, "budget: {num_trials: 8, max_epochs: 25}", ("max_epochs=25", "nearest max_epochs is 27 (rungs 1, 3, 9, 27)"), VALUES),
+    Bad(4, "budget: {num_trials: 8, min_epochs: 2, max_epochs: 9, reduction_factor: 4}", ("nearest max_epochs is 8",), VALUES),
+    Bad(4, "budget: {num_trials: 8, min_epochs: 9, max_epochs: 3}", ("`min_epochs <= max_epochs`", "nearest is 9"), VALUES),
+    # domains
+    Bad(11, "    lr: {flaot: [0.1, 1]}", ("lr.flaot: unknown kind of domain 'flaot'", "nearest is 'float'", "int, choice")),
+    Bad(11, "    lr: {float: [0.1, 1], lgo: true}", ("unknown key 'lgo'", "nearest is 'log'")),
+    Bad(11, "    lr: {float: [0.1, 1], log: 1}", ("lr.log: must be true or false",)),
+    Bad(11, "    lr: {float: [0.1, 1], choice: [0.1]}", ("one kind", "float and choice")),
+    Bad(11, "    lr: {log: true}", ("needs its kind",)),
+    Bad(11, "    lr: {}", ("needs its kind",)),
+    Bad(11, "    lr: [0.1, 1]", ("must be a float", "a domain is written {float: [...]}")),
+    Bad(11, "    lr: {int: [1, 3]}", ("can't be 'int'", "nearest is 'float'")),
+    Bad(8, "  model: {name: cnn, depth: {float: [1, 3]}}", ("can't be 'float'", "nearest is 'int'")),
+    Bad(11, "    lr: {float: [1.0, 0.1]}", ("`low < high`", "low=1.0, high=0.1", "nearest is [0.1, 1.0]"), VALUES),
+    Bad(11, "    lr: {float: [0.1, 0.1]}", ("`low < high`", "the constant 0.1"), VALUES),
+    Bad(11, "    lr: {float: []}", ("[low, high]",)),
+    Bad(11, "    lr: {float: [0.1, 0.2, 0.3]}", ("[low, high]",)),
+    Bad(11, "    lr: {float: 0.1}", ("[low, high]",)),
+    Bad(11, "    lr: {float: [0.1, x]}", ("'x'",)),
+    Bad(11, "    lr: {float: [0.1, true]}", ("true",)),
+    Bad(11, "    lr: {float: [0.1, 1000]}", ("1000", "nearest is 100")),
+    Bad(11, "    lr: {float: [0.1, .inf]}", ("finite",)),
+    Bad(8, "  regularization: {l1: {float: [0, 1], log: true}}\n  model: {name: cnn}", ("with log `low > 0`", "low=0.0"), VALUES),
+    Bad(8, "  model: {name: cnn, depth: {int: [1.0, 3]}}", ("1.0",), VALUES),
+    Bad(11, "    lr: {float: [0.1, 0.55], step: 0.1}", ("step must divide", "nearest high is 0.5"), VALUES),
+    Bad(11, "    lr: {float: [0.1, 0.5], step: 0.5}", ("`step <= high - low`",), VALUES),
+    Bad(11, "    lr: {float: [0.1, 0.5], step: 0}", ("`step > 0`",), VALUES),
+    Bad(11, "    lr: {float: [0.1, 0.5], step: -0.1}", ("`step > 0`",), VALUES),
+    Bad(11, "    lr: {float: [0.1, 0.5], step: 0.1, log: true}", ("log and step exclude",), VALUES),
+    Bad(8, "  model: {name: cnn, depth: {int: [1, 4], step: 2}}", ("step must divide", "nearest high is 5"), VALUES),
+    Bad(8, "  model: {name: cnn, depth: {int: [1, 4], step: 1.5}}", ("must be an int", "1.5")),
+    Bad(8, "  model: {name: cnn, depth: {int: [0, 3]}}", ("from 1 to 8", "nearest is 1")),
+    Bad(8, "  model: {name: cnn, kernel_size: {int: [1, 7]}}", ("one of 1, 3, 5, 7",), VALUES),
+    Bad(8, "  model: {name: cnn, kernel_size: 4}", ("got 4", "choices: 1, 3, 5, 7")),
+    Bad(8, "  model: {name: cnn, kernel_size: {choice: [3, 4]}}", ("got 4",)),
+    Bad(11, "    lr: {choice: [0.1, 0.1]}", ("must differ", "0.1 stands 2 times")),
+    Bad(11, "    lr: {choice: [1, 1.0]}", ("must differ",)),
+    Bad(11, "    lr: {choice: []}", ("one or more values",)),
+    Bad(11, "    lr: {choice: {a: {}}}", ("only under the choice of a name",)),
+    Bad(11, "    lr:\n      float:\n        - 0.1\n        - 500", ("nearest is 100",), at=14),
+    # tables and their arguments
+    Bad(8, "  model: {name: resnet81}", ("must name one model", "nearest is 'resnet18'")),
+    Bad(8, "  model: {name: {chioce: [cnn]}}", ("unknown key 'chioce'", "nearest is 'choice'")),
+    Bad(8, "  model: {name: {choice: [cnn, cnn]}}", ("must differ", "'cnn'")),
+    Bad(8, "  model: {name: {choice: []}}", ("{choice: [a, b]}",)),
+    Bad(8, "  model: {name: {choice: {cnn: 3}}}", ("model.name.choice.cnn: must be a mapping", "3")),
+    Bad(8, "  model: {name: {choice: {cnn: {width: 0}}}}", ("model.name.choice.cnn.width", "nearest is 1")),
+    Bad(8, "  model: {name: {choice: {cnn: {}, lennet5: {}}}}", ("'lennet5'", "nearest is 'lenet5'")),
+    Bad(8, "  model: {name: {choice: [cnn, lenet5]}, depth: 3}", ("cnn can take 'depth', but lenet5 can't", "branch")),
+    Bad(8, "  model: {name: {choice: {cnn: {width: 3}}}, width: 4}", ("here and in a branch",), VALUES),
+    Bad(8, "  model: {name: cnn, slope: 0.1}", ("'slope' is an argument of leaky_relu and prelu, not of relu",)),
+    Bad(8, "  model: {activation: elu}", ("required key 'name' is missing",)),
+    Bad(11, "    lr: 0.1\n    betta1: 0.9", ("unknown key 'betta1'",), at=12),
+    Bad(10, "    name: {choice: {sgd: {momentun: 0.9}}}", ("choice.sgd.momentun: unknown key", "nearest is 'momentum'")),
+    Bad(10, "    name: adam\n    momentum: 0.9", ("'momentum' is an argument of sgd, not of adam",), at=11),
+    Bad(10, "    name: sgd\n    nesterov: true\n    momentum: 0", ("sgd needs `momentum > 0` where nesterov can be true",), VALUES, at=12),
+    Bad(10, "    name: {choice: {sgd: {nesterov: {choice: [true, false]}, momentum: {float: [0, 0.9]}}}}", ("`momentum > 0`",), VALUES),
+    Bad(12, "  augmentation: {policy: fixed, Afine: {}}", ("unknown key 'Afine'", "nearest is 'Affine'"), at=-1),
+    Bad(12, "  augmentation: {policy: fixed, HorizontalFlip: {magnitude: 0.3}}", ("HorizontalFlip.magnitude: unknown key",)),
+    Bad(12, "  augmentation: {policy: fixed, Affine: {magnitude: 1.5}}", ("from 0 to 1", "1.5")),
+    Bad(12, "  augmentation: {policy: fixed, Affine: 0.5}", ("must be a mapping of keys",)),
+    Bad(12, "  augmentation: {policy: fixed}", ("at least one", "Affine")),
+    Bad(12, "  augmentation: {policy: none, Affine: {}}", ("'Affine' is an argument of fixed, not of none",)),
+    Bad(5, "sampler: {name: grid}\nconfirm: {num_seeds: 0}", ("the grid sampler needs a step", "[0.0001, 1.0]"), VALUES, at=-1),
+]
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "space.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def load(folder: Path, text: str, *overrides: str) -> StudySpec:
+    return load_study(write(folder, text), overrides)
