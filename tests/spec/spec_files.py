@@ -98,7 +98,7 @@ BAD = [
     Bad(2, "data: {source: digits, val_fraction: 0.9}", ("from 0.01 to 0.5", "0.9", "nearest is 0.5")),
     Bad(6, "bugdet: {num_trials: 3}", ("unknown key 'bugdet'", "nearest is 'budget'")),
     Bad(4, "# no budget", ("required section 'budget' is missing; it needs num_trials and max_epochs",), at=1),
-    Bad(4, "study: again", ("a key may stand once", "line 1"), VALUES, at=-1),
+    Bad(5, "study: again", ("a key may stand once", "line 1"), VALUES),
     Bad(6, "trial_scheduler: {name: median, stop: true}", ("'stop' is an argument of asha, not of median",)),
     # types
     Bad(4, "budget: {num_trials: true, max_epochs: 9}", ("budget.num_trials: must be an int from 1 to 1,000,000, but got true",)),

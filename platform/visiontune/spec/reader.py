@@ -63,6 +63,7 @@ class Reader:
             self.problems.add(node, at.where, f"must be a mapping of keys, but got {node.shown()}; keys: {known}")
             return {}
         items = node.items
+        owner = owner if owner and owner.file == node.file else node
         picks = {key: self.pick(items, key, table, at) for key, table in fields.items() if isinstance(table, Table)}
         tree: dict[str, Any] = {}
         for key, (key_node, value) in items.items():
@@ -71,9 +72,9 @@ class Reader:
             if item is not BAD:
                 tree[key] = item
         if not is_branch:
-            self.missing(fields, items, owner or node, at)
+            self.missing(fields, items, owner, at)
         for key, pick in picks.items():
-            self.complete(key, pick, tree, items, at, owner or node)
+            self.complete(key, pick, tree, items, at, owner)
         return tree
 
     def item(self, key_node: Node, value: Node, fields: Mapping[str, Field], picks: Mapping[str, Pick], at: Place) -> Any:

@@ -1,0 +1,115 @@
+"""A recipe's file is read back exactly, by us and by another reader of YAML 1.2."""
+
+from __future__ import annotations
+
+import random
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+from spec_files import FULL, load
+
+from visiontune.spec.domains import RandomParams
+from visiontune.spec.errors import UserError
+from visiontune.spec.parse import load_recipe, make_recipe
+from visiontune.spec.recipe import TrialRecipe, keyed_seed
+from visiontune.spec.write import dump_recipe, to_yaml
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> TrialRecipe:
+    spec = load(tmp_path, FULL)
+    return make_recipe(spec, spec.space.resolve(RandomParams(1)), 5)
+
+
+def test_a_recipe_is_complete(recipe: TrialRecipe) -> None:
+    assert recipe.training["num_epochs"] == 54
+    assert recipe.training["seed"] == keyed_seed(0, "trial", 5)
+    assert list(recipe.to_dict()) == ["data", "model", "regularization", "optimizer", "schedule", "augmentation", "training"]
+    assert recipe.data["train"] == "a/train.parquet"
+
+
+def test_recipes_are_read_back_exactly(tmp_path: Path) -> None:
+    spec = load(tmp_path, FULL)
+    path = tmp_path / "recipe.yaml"
+    for number in range(25):
+        recipe = make_recipe(spec, spec.space.resolve(RandomParams(number)), number)
+        dump_recipe(recipe, path, "the winner\n\nof a study: 5 % better")
+        assert load_recipe(path) == recipe
+        assert load_recipe(path).fingerprint == recipe.fingerprint
+        assert YAML(typ="safe", pure=True).load(path) == recipe.to_dict()
+    assert path.read_text().startswith("# the winner\n#\n# of a study: 5 % better\n")
+    assert {file.name for file in tmp_path.iterdir()} == {"recipe.yaml", "space.yaml"}
+
+
+def test_any_float_and_any_string_survives(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    floats = [struct.unpack("<d", rng.randbytes(8))[0] for _ in range(300)]
+    strings = [
+        "",
+        "no",
+        "1e-3",
+        "null",
+        "a: b",
+        "#",
+        "a b",
+        "größe/θ.parquet",
+        'quo"te\\',
+        "tab\t\n",
+        "-",
+        "~",
+        "😀",
+        "\x7f\x85",
+        "1",
+        "y",
+        "true",
+    ]
+    values = [*(f for f in floats if f == f and abs(f) != float("inf")), 1e16, 1e-5, 0.1, -0.0, *strings, True, False, None, 3, -7]
+    tree = {f"k{number}": value for number, value in enumerate(values)}
+    path = tmp_path / "values.yaml"
+    path.write_text(to_yaml(tree), encoding="utf-8")
+    back = YAML(typ="safe", pure=True).load(path)
+    assert [repr(value) for value in back.values()] == [repr(value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "words"),
+    [
+        ("  lr: ", "  lr: {float: [0.1, 1]} #", "but is a domain; domains stand only under `space`"),
+        ("  name: cosine", "  name: {choice: [cosine]}", "schedule.name: must name one lr schedule"),
+        ("  num_epochs: 54", "  num_epoch: 54", "training.num_epoch: unknown key 'num_epoch'; nearest is 'num_epochs'"),
+        ("  num_epochs: 54", "  # none", "required key 'num_epochs' is missing"),
+        ("  weight_decay:", "  weight_dekay:", "nearest is 'weight_decay'"),
+        ("optimizer:", "space:", "required section 'optimizer' is missing; it needs name and lr"),
+    ],
+)
+def test_a_wrong_recipe_is_told(tmp_path: Path, recipe: TrialRecipe, was: str, now: str, words: str) -> None:
+    recipe = replace(
+        recipe,
+        optimizer={"name": "sgd", "momentum": 0.9, "nesterov": True, "weight_decay": 0.0, "lr": 0.1},
+        schedule={"name": "cosine", "warmup_epochs": 0, "final_fraction": 0.0},
+    )
+    path = tmp_path / "recipe.yaml"
+    dump_recipe(recipe, path)
+    text = path.read_text()
+    assert was in text
+    path.write_text(text.replace(was, now))
+    with pytest.raises(UserError) as error:
+        load_recipe(path)
+    assert words in str(error.value)
+
+
+def test_nesterov_without_momentum_is_refused_in_a_recipe_too(tmp_path: Path, recipe: TrialRecipe) -> None:
+    path = tmp_path / "recipe.yaml"
+    dump_recipe(replace(recipe, optimizer={"name": "sgd", "momentum": 0.0, "nesterov": True, "weight_decay": 0.0, "lr": 0.1}), path)
+    with pytest.raises(UserError, match="momentum > 0"):
+        load_recipe(path)
+
+
+def test_a_recipe_that_can_t_be_written_leaves_nothing_behind(tmp_path: Path, recipe: TrialRecipe) -> None:
+    (tmp_path / "recipe.yaml").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        dump_recipe(recipe, tmp_path / "recipe.yaml")
+    assert {file.name for file in tmp_path.iterdir()} == {"recipe.yaml", "space.yaml"}

@@ -1,0 +1,49 @@
+"""The JSON Schema accepts what the parser accepts and refuses what it refuses, as judged by the jsonschema package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+from spec_files import BAD, FULL, GOOD, Bad, load, write
+
+from visiontune.spec.schema import json_schema
+from visiontune.spec.yaml import read_yaml
+
+SCHEMA = json_schema()
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+def errors(folder: Path, text: str) -> list[str]:
+    return [error.message for error in VALIDATOR.iter_errors(read_yaml(write(folder, text), []).plain())]
+
+
+def test_it_is_a_schema_of_draft_2020_12() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["properties"]["budget"]["properties"]["num_trials"]["description"] == "trials to start"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD,
+        FULL,
+        GOOD.replace(
+            "name: {choice: {sgd: {momentum: {float: [0.8, 0.99]}}, adamw: {}}}", "name: {choice: [sgd, adamw]}\n    weight_decay: 1"
+        ),
+        GOOD.replace("policy: none", "policy: fixed, Affine: {magnitude: {choice: [0, 1]}}, HorizontalFlip: "),
+        GOOD.replace("name: cnn, depth: {int: [1, 3]}", "name: lenet5, activation: prelu, slope: {float: [0, 1]}"),
+        GOOD.replace("{name: tpe}", "").replace("{name: asha}", "{stop: true}"),
+        GOOD.replace("max_epochs: 9", "max_epochs: 9, time_limit_s: null").replace("val_top1", "val_loss, mode: min"),
+        GOOD.replace("space:", "resources: {gpus_per_trial: {}}\nspace:").replace("{}}\nspace", "auto}\nspace"),
+    ],
+)
+def test_what_the_parser_accepts_it_accepts(tmp_path: Path, text: str) -> None:
+    load(tmp_path, text)
+    assert errors(tmp_path, text) == []
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.text.strip())
+def test_what_the_parser_refuses_for_its_shape_it_refuses(tmp_path: Path, bad: Bad) -> None:
+    assert bool(errors(tmp_path, bad.content)) is bad.is_shape
