@@ -89,7 +89,7 @@ class Session:
         return Snapshot(
             num_trials=self._spec.budget.num_trials,
             num_done=states["complete"],
-            num_running=len(self._conductor.on_worker),
+            num_running=len(self._legs),
             num_waiting=states["waiting"],
             num_pruned=states["pruned"],
             num_failed=states["failed"],

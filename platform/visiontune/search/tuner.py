@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,27 @@ from visiontune.search.records import Leg, Report, Snapshot  # noqa: E402
 from visiontune.search.session import Session  # noqa: E402
 from visiontune.spec.recipe import TrialRecipe  # noqa: E402
 
+REST = "rest"
+REST_S = 0.1
+
+
+def rest() -> Iterator[Report]:
+    """What a worker does that has nothing to do."""
+    while True:
+        time.sleep(REST_S)
+        yield Report(epoch=0, metrics={}, time_ms=0)
+
+
+def _pack(leg: Leg | None) -> str:
+    return "" if leg is None else json.dumps({**vars(leg), "recipe": leg.recipe.to_dict()})
+
+
+def _unpack(text: str) -> Leg | None:
+    if not text:
+        return None
+    content = json.loads(text)
+    return Leg(**{**content, "recipe": TrialRecipe(**content["recipe"])})
+
 
 class LegWorker(tune.Trainable):  # type: ignore[misc]
     """A warm worker: imports, data and device are paid for once, then it runs leg after leg."""
@@ -52,10 +73,9 @@ class LegWorker(tune.Trainable):  # type: ignore[misc]
         torch.set_num_threads(config["num_threads"])
         if getattr(self, "_store", None) is None:
             self._store = Store.open(Path(config["store"]))
-        leg = json.loads(config["leg"])
-        leg = Leg(**{**leg, "recipe": TrialRecipe(**leg["recipe"])})
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._reports = run_leg(leg, self._store, Path(config["folder"]), device)
+        leg = _unpack(config["leg"])
+        self._reports = rest() if leg is None else run_leg(leg, self._store, Path(config["folder"]), device)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next leg without a new process."""
@@ -68,26 +88,41 @@ class LegWorker(tune.Trainable):  # type: ignore[misc]
 
 
 class LegSearcher(Searcher):  # type: ignore[misc]
-    """Asks the session for work; says which Ray trial is which leg."""
+    """Asks the session for work; says which Ray trial is which leg.
+
+    A worker for which there is no work now gets a rest, which reports until there is: Tune keeps at most one idle
+    actor, and a new one pays for its imports again.
+    """
 
     def __init__(self, session: Session, num_slots: Callable[[], int]) -> None:
         super().__init__()
         self._session, self._num_slots = session, num_slots
+        self._next: Leg | None = None
         self.keys: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> Any:
         """A leg as one string, which Tune has no reason to flatten into file names."""
         self._session.num_slots = self._num_slots()
-        leg = self._session.next_leg()
+        leg = self.look()
         if leg is None:
-            return Searcher.FINISHED if self._session.is_finished or self._session.is_stopping else None
-        self.keys[trial_id] = leg.key
-        return {"leg": json.dumps({**vars(leg), "recipe": leg.recipe.to_dict()})}
+            if self._session.is_finished or self._session.is_stopping:
+                return Searcher.FINISHED
+            if len(self.keys) >= self._session.num_slots:
+                return None
+        self._next = None
+        self.keys[trial_id] = REST if leg is None else leg.key
+        return {"leg": _pack(leg)}
+
+    def look(self) -> Leg | None:
+        """Take the next leg from the session and keep it for the worker that comes to fetch it."""
+        if self._next is None:
+            self._next = self._session.next_leg()
+        return self._next
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """A worker that died hands its leg back."""
-        key = self.keys.pop(trial_id, None)
-        if error and key is not None:
+        key = self.keys.pop(trial_id, REST)
+        if error and key != REST:
             self._session.lost(key, "the worker process died")
 
     def save(self, checkpoint_path: str) -> None:
@@ -107,7 +142,9 @@ class LegScheduler(FIFOScheduler):  # type: ignore[misc]
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Go on with the leg or give the worker to another."""
         report: Report = result["report"]
-        goes_on = self._session.report(self._searcher.keys[trial.trial_id], report)
+        key = self._searcher.keys[trial.trial_id]
+        is_idle = key == REST and self._searcher.look() is None and not self._session.is_finished
+        goes_on = is_idle if key == REST else self._session.report(key, report)
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
 

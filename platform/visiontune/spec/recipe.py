@@ -34,8 +34,8 @@ class TrialRecipe:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits; equal for equal recipes on any machine."""
-        return fingerprint(self.to_dict())
+        """16 hex digits; equal for equal recipes on any machine. The order of ops counts, that of other keys does not."""
+        return fingerprint({**self.to_dict(), "ops": list(self.augmentation)})
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,9 @@ class StudySpec:
             "trial_scheduler": dict(self.trial_scheduler),
             "space": self.space.to_dict(),
         }
-        return flatten(json.loads(json.dumps(content)))
+        flat = flatten(json.loads(json.dumps(content)))
+        order = [key for key in flat if key.startswith("space.augmentation.")]
+        return {**flat, "space.augmentation.order": order} if order else flat
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
