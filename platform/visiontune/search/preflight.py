@@ -32,9 +32,11 @@ def _models(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
     line = spec.space.line("model.name")
     batch_size = min(training["batch_size"] for training in spec.space.corners("training"))
     shapes = {"num_classes": info.num_classes, "in_channels": info.channels, "image_size": info.image_size}
+    told = set()
     for model in spec.space.corners("model"):
         rule = problem_of(model, **shapes, batch_size=batch_size)
-        if rule is not None:
+        if rule is not None and (kind := (model["name"], rule.partition(")")[2])) not in told:  # one corner speaks for the others
+            told.add(kind)
             yield Problem(spec.space.file, line, "space.model.name", rule)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from visiontune.data.store import Store
 from visiontune.search.records import Leg, Report
-from visiontune.training import checkpoint
+from visiontune.training.checkpoint import load_newest, save, size_bytes
 from visiontune.training.evaluate import evaluate
 from visiontune.training.export import save_weights
 from visiontune.training.loop import Diverged, Epoch, train
@@ -39,17 +39,17 @@ def run_leg(leg: Leg, store: Store, folder: Path, device: str) -> Iterator[Repor
 
 def _reports(leg: Leg, store: Store, folder: Path, device: str) -> Iterator[Report]:
     checkpoints = folder / "checkpoints" / leg.key
-    state = checkpoint.load_newest(checkpoints)
+    state = load_newest(checkpoints)
     if state is not None and state["fingerprint"] != leg.recipe.fingerprint:
         state = None
     for past in state["history"] if state else ():
         if past["epoch"] > leg.known_epochs:
-            yield Report(past["epoch"], past["metrics"], past["time_ms"], checkpoint.size_bytes(checkpoints))
+            yield Report(past["epoch"], past["metrics"], past["time_ms"], size_bytes(checkpoints))
     for epoch in train(leg.recipe, store, device=device, resume=state):
         if leg.is_confirmation and epoch.epoch == leg.recipe.training["num_epochs"]:
             yield Report(epoch.epoch, {**epoch.metrics, **_test(leg, epoch, store, folder, device)}, epoch.time_ms)
             return
-        saved = checkpoint.save(checkpoints, epoch.epoch, epoch.state())
+        saved = save(checkpoints, epoch.epoch, epoch.state())
         if epoch.epoch > leg.known_epochs:
             yield Report(epoch.epoch, epoch.metrics, epoch.time_ms, saved.stat().st_size)
 

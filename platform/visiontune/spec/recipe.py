@@ -108,8 +108,8 @@ class StudySpec:
             "space": self.space.to_dict(),
         }
         flat = flatten(json.loads(json.dumps(content)))
-        order = [key for key in flat if key.startswith("space.augmentation.")]
-        return {**flat, "space.augmentation.order": order} if order else flat
+        order = [key.partition(".probability")[0].partition(".magnitude")[0] for key in flat if key.startswith("space.augmentation.")]
+        return {**flat, "space.augmentation.order": list(dict.fromkeys(order))}
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
