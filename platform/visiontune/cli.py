@@ -128,6 +128,7 @@ def train(args: argparse.Namespace) -> int:
     from visiontune.spec.parse import load_recipe
 
     recipe = load_recipe(args.recipe)  # a wrong file is told before torch is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # sums in another order give other digits: as on a search's worker
     from visiontune.training.run import run_recipe
 
     for item in run_recipe(recipe, args.studies_dir / ".data", device=args.device, out=args.out):

@@ -40,13 +40,15 @@ def _news(outcome: Outcome) -> str:
 
 def confirmation_lines(confirmations: Sequence[Confirmation], metric: str) -> list[str]:
     """Mean and sample standard deviation over the seeds of the winner's retraining."""
-    if not confirmations:
-        return []
-    test = spread([one.test_top1 for one in confirmations])
-    loss = spread([one.test_loss for one in confirmations])
-    val = spread([one.val_value for one in confirmations])
-    seeds = "one fresh seed" if len(confirmations) == 1 else f"{len(confirmations)} fresh seeds (mean ± standard deviation)"
-    return [f"retrained in full on {seeds}: test top1 {test}, test loss {loss}, {metric} {val}"]
+    good = [one for one in confirmations if not one.failure]
+    lines = [f"retraining on seed {one.seed} failed: {one.failure}" for one in confirmations if one.failure]
+    if good:
+        test = spread([one.test_top1 for one in good])
+        loss = spread([one.test_loss for one in good])
+        val = spread([one.val_value for one in good])
+        seeds = "one fresh seed" if len(good) == 1 else f"{len(good)} fresh seeds (mean ± standard deviation)"
+        lines.append(f"retrained in full on {seeds}: test top1 {test}, test loss {loss}, {metric} {val}")
+    return lines
 
 
 def spread(values: Sequence[float]) -> str:

@@ -64,11 +64,13 @@ class Screen:
             self._draw(snapshot)
 
     def _draw(self, snapshot: Snapshot) -> None:
-        self._shown_at, self._shown = self._clock(), self._key(snapshot)
+        key = self._key(snapshot)
+        is_new_best = self._shown[:1] != key[:1]
+        self._shown_at, self._shown = self._clock(), key
         if self._live is not None:
             self._quietly(lambda: self._live.update(table(snapshot), refresh=True))
         else:
-            self._quietly(lambda: print(line(snapshot), file=self._out, flush=True))
+            self._quietly(lambda: print(line(snapshot, has_recipe=is_new_best), file=self._out, flush=True))
 
     def _quietly(self, show: Callable[[], None]) -> None:
         if self._is_gone:
@@ -82,11 +84,11 @@ class Screen:
     def _key(snapshot: Snapshot) -> tuple[object, ...]:
         best = None if snapshot.best is None else (snapshot.best.number, snapshot.best.value)
         ended = (snapshot.num_done, snapshot.num_pruned, snapshot.num_failed)
-        return (snapshot.phase, best, *ended, snapshot.num_running, snapshot.num_waiting)
+        return (best, snapshot.phase, *ended, snapshot.num_running, snapshot.num_waiting)
 
 
-def line(snapshot: Snapshot) -> str:
-    """One line of key=value words as a shell would quote them."""
+def line(snapshot: Snapshot, *, has_recipe: bool = True) -> str:
+    """One line of key=value words as a shell would quote them; the best recipe last."""
     best = snapshot.best
     words: dict[str, object] = {
         "phase": snapshot.phase,
@@ -101,7 +103,9 @@ def line(snapshot: Snapshot) -> str:
         "elapsed_s": round(snapshot.elapsed_s),
     }
     if best is not None:
-        words |= {"best": number(best.value), "best_trial": best.number, "best_epoch": best.epoch, "best_recipe": recipe_line(best.recipe)}
+        words |= {"best": number(best.value), "best_trial": best.number, "best_epoch": best.epoch}
+    if best is not None and has_recipe:
+        words["best_recipe"] = recipe_line(best.recipe)
     return " ".join(f"{key}={shlex.quote(str(value))}" for key, value in words.items())
 
 
