@@ -115,8 +115,8 @@ def _place(studies: str | None) -> str:
     if studies:
         return f"the study goes to {studies} on the cluster; every node must see this folder"
     return (
-        "no --studies-dir and no VISIONTUNE_STUDIES: the study goes to ~/visiontune-studies on the head node, because a job's own "
-        "folder is removed with the job; with more than one node name a folder that all of them see"
+        "no --studies-dir given: the study goes where VISIONTUNE_STUDIES of the head node says, else to its ~/visiontune-studies, because "
+        "a job's own folder is removed with the job; with more than one node it must be a folder that all of them see"
     )
 
 
