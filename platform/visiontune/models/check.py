@@ -50,7 +50,8 @@ def _problem(name: str, args: tuple[tuple[str, Any], ...], num_classes: int, in_
     while works - fails > 1:
         middle = (works + fails) // 2
         works, fails = (middle, fails) if failure(middle) is None else (works, middle)
-    return f"{name} ({said}) is too deep for pictures of {image_size} px; the smallest that work have {works} px"
+    alone = " in batches of one" if batch == 1 else ""
+    return f"{name} ({said}) is too deep for pictures of {image_size} px{alone}; the smallest that work have {works} px"
 
 
 def _doubled(size: int) -> list[int]:

@@ -1,0 +1,34 @@
+"""Loss and accuracy against scikit-learn's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, log_loss
+from tiny import make_store, model_section
+
+from visiontune.models.build import build_model
+from visiontune.training.evaluate import evaluate
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+@pytest.mark.parametrize("batch_size", [4, 512])
+def test_figures_are_scikit_learns(split: str, batch_size: int) -> None:
+    store = make_store(channels=3)
+    network = build_model(model_section("cnn", dropout=0.5, width=4), num_classes=3, in_channels=3, image_size=16, seed=0)
+    figures = evaluate(network, store, split, device="cpu", batch_size=batch_size)
+    rows = {"val": store.val_idx, "test": store.test_idx}[split]
+    x_NHWC = ((store.images_NHWC[rows] / 255 - store.mean_C) / store.std_C).astype(np.float32)
+    with torch.no_grad():
+        chances_NK = network.eval()(torch.from_numpy(x_NHWC).permute(0, 3, 1, 2)).softmax(1).numpy()
+    assert figures["loss"] == pytest.approx(log_loss(store.labels_N[rows], chances_NK), rel=1e-4)
+    assert figures["top1"] == pytest.approx(accuracy_score(store.labels_N[rows], chances_NK.argmax(1)))
+
+
+def test_running_statistics_stay_as_they_were() -> None:
+    store = make_store()
+    network = build_model(model_section("cnn", width=4), num_classes=3, in_channels=1, image_size=16, seed=0)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    evaluate(network, store, "val", device="cpu")
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())

@@ -1,0 +1,45 @@
+"""One recipe from the digits to a test figure, and the devices that can be asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import make_recipe, model_section
+
+from visiontune.data.store import Store, prepare
+from visiontune.models.build import build_model
+from visiontune.spec.errors import UserError
+from visiontune.training.evaluate import evaluate
+from visiontune.training.export import load_weights
+from visiontune.training.loop import Epoch
+from visiontune.training.run import Result, find_device, run_recipe
+
+DIGITS = {"source": "digits", "val_fraction": 0.1, "test_fraction": 0.1, "seed": 0, "image_size": None, "max_pictures": None}
+
+
+def test_digits_from_pictures_to_weights(tmp_path: Path) -> None:
+    recipe = make_recipe(None, "sgd", "cosine", data=DIGITS, optimizer_args={"lr": 0.05}, num_epochs=4, batch_size=32)
+    *epochs, result = run_recipe(recipe, tmp_path / "cache", device="cpu", out=tmp_path / "weights.safetensors")
+    assert all(isinstance(epoch, Epoch) for epoch in epochs) and isinstance(result, Result)
+    assert result.metrics["test_top1"] > 0.9  # LeNet-5 on 8 px digits; a linear model comes to about .95
+    assert result.metrics["val_loss"] == epochs[-1].metrics["val_loss"]
+
+    network = build_model(model_section(), num_classes=10, in_channels=1, image_size=8)
+    load_weights(network, tmp_path / "weights.safetensors")
+    again = evaluate(network, Store.open(prepare(DIGITS, tmp_path / "cache")), "test", device="cpu")
+    assert again["top1"] == result.metrics["test_top1"]
+
+
+def test_devices() -> None:
+    assert find_device("cpu") == "cpu"
+    assert find_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(UserError, match="nearest is 'cuda'"):
+        find_device("cudda")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
+def test_a_gpu_that_is_not_there() -> None:
+    with pytest.raises(UserError, match="needs a GPU"):
+        find_device("cuda")
