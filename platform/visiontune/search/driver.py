@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from visiontune.search.cluster import cluster, slot_counter, trial_resources
 from visiontune.search.conductor import now_ms
 from visiontune.search.lock import driver_lock
 from visiontune.search.preflight import preflight
@@ -43,36 +46,46 @@ def run_search(
     `tracker` is entered once the study is locked and has work left. Raises UserError for a changed space, a second
     driver or a folder that can't be written, SearchFailed and cluster.NoCluster otherwise.
     """
+    start_s = time.monotonic()
     _make_folder(folder)
     with driver_lock(folder):
         mend_journal(folder)
         storage = create_or_resume(folder, spec)
         if _is_finished(storage, spec):
             return Outcome("finished", view_of(storage, spec.study), _winner_path(folder), 0)
-        preflight(spec)
         storage.set_attribute("num_trials", spec.budget.num_trials)
-        store = _open_store(spec, folder.parent / ".data")
+        screen(_starting(spec))
         with tracker() as put:
-            put(_study_event(spec, storage, store))
-            session = Session(spec, storage, folder, put)
-            _run_on_cluster(session, spec, folder, store.path, screen, address)
+            with ThreadPoolExecutor(1) as pool:
+                ready = pool.submit(_get_ready, spec, folder.parent / ".data")  # torch's import overlaps Ray's start
+                with cluster(address):
+                    store = ready.result()
+                    put(_study_event(spec, storage, store))
+                    session = Session(spec, storage, folder, put, start_s)
+                    _run(session, spec, folder, store, screen, address)
             return _conclude(session, spec, storage, folder, store, put)
 
 
-def _run_on_cluster(
-    session: Session, spec: StudySpec, folder: Path, store: Path, screen: Callable[[Snapshot], None], address: str | None
-) -> None:
-    from visiontune.search.cluster import cluster, slot_counter, trial_resources
+def _get_ready(spec: StudySpec, cache: Path) -> Store:
+    """What is wrong with models, policies or pictures comes out here, before any trial; then the pictures are on disk."""
+    from visiontune.data.store import Store, prepare
 
-    screen(session.snapshot())
-    with cluster(address):
-        from visiontune.search.tuner import run_tune
+    preflight(spec)
+    return Store.open(prepare(spec.data, cache))
 
-        wanted = trial_resources(spec.resources, address)
-        base = {"store": str(store), "folder": str(folder.resolve()), "num_threads": spec.resources.cpus_per_trial}
-        with _signals(session):
-            run_tune(session, resources=wanted, base=base, num_slots=slot_counter(spec.resources, wanted), screen=screen)
+
+def _run(session: Session, spec: StudySpec, folder: Path, store: Store, screen: Callable[[Snapshot], None], address: str | None) -> None:
+    from visiontune.search.tuner import run_tune
+
+    wanted = trial_resources(spec.resources, address)
+    base = {"store": str(store.path.resolve()), "folder": str(folder.resolve()), "num_threads": spec.resources.cpus_per_trial}
+    with _signals(session):
+        run_tune(session, resources=wanted, base=base, num_slots=slot_counter(spec.resources, wanted), screen=screen)
     screen(session.snapshot())
+
+
+def _starting(spec: StudySpec) -> Snapshot:
+    return Snapshot(spec.budget.num_trials, 0, 0, 0, 0, 0, None, 0.0, None, 0.0, "starting")
 
 
 def _conclude(session: Session, spec: StudySpec, storage: Storage, folder: Path, store: Store, put: Put) -> Outcome:
@@ -109,12 +122,6 @@ def _make_folder(folder: Path) -> None:
         (folder / ".writable").unlink()
     except OSError as error:
         raise UserError(f"the study's folder {folder} can't be written: {error.strerror}") from None
-
-
-def _open_store(spec: StudySpec, cache: Path) -> Store:
-    from visiontune.data.store import Store, prepare
-
-    return Store.open(prepare(spec.data, cache))
 
 
 def _study_event(spec: StudySpec, storage: Storage, store: Store) -> dict[str, Any]:

@@ -20,15 +20,18 @@ NOTE_EVERY_S = 5.0
 
 
 class Session:
-    """One driver's work on a study: hands out legs, at most `num_slots` at a time, and takes what comes back."""
+    """One driver's work on a study: hands out legs, at most `num_slots` at a time, and takes what comes back.
 
-    def __init__(self, spec: StudySpec, storage: Storage, folder: Path, put: Put) -> None:
+    Elapsed time and the time limit count from `start_s` (time.monotonic), now by default.
+    """
+
+    def __init__(self, spec: StudySpec, storage: Storage, folder: Path, put: Put, start_s: float | None = None) -> None:
         self.num_slots = 1
         self.is_interrupted = False
         self.is_finished = False
         self.fatal = ""
         self._spec, self._storage, self._checkpoints = spec, storage, folder / "checkpoints"
-        self._start_s = self._noted_s = time.monotonic()
+        self._start_s = self._noted_s = time.monotonic() if start_s is None else start_s
         self._first_leg_s: float | None = None
         self._spent_before_s = float(storage.attributes().get("spent_s", 0.0))
         self._conductor = Conductor(spec, storage, put, self._drop_checkpoint)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 import shlex
 import socket
@@ -24,6 +25,14 @@ CONNECT_S = 5.0
 POLL_S = 1.0
 STOP_S = 30
 """A stopped search checkpoints, flushes and exits within 20 s; Ray kills after 3 s unless told otherwise."""
+
+CHATTER = (
+    "ray.dashboard.modules.job.sdk",
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray._private.runtime_env.packaging",
+    "ray._private.runtime_env.working_dir",
+)
+"""Loggers that tell of every ignored file."""
 
 EXCLUDES = [".git/", ".venv/", "studies/", "mlruns/", "build/", "**/__pycache__/", ".mypy_cache/", ".ruff_cache/", ".pytest_cache/"]
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -60,6 +69,8 @@ def connect(address: str) -> Any:
         raise ConnectionError(f"no Ray job server answers at {url} ({error.strerror or error}); {hint}") from error
     from ray.job_submission import JobSubmissionClient
 
+    for name in CHATTER:
+        logging.getLogger(name).setLevel(logging.ERROR)
     for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):  # Ray would let them win over --address
         os.environ.pop(name, None)
     try:
@@ -158,5 +169,8 @@ def _exit_code(info: Any, status: str) -> int:
     if status == "SUCCEEDED":
         return 0
     message = str(info.message or "").strip().splitlines()
-    print(f"job {info.submission_id} {status.lower()}" + (f": {message[0]}" if message else ""), file=sys.stderr)
+    print(
+        f"job {info.submission_id} {status.lower()}" + (f": {message[0].partition(', last available')[0]}" if message else ""),
+        file=sys.stderr,
+    )
     return 2 if getattr(info, "driver_exit_code", None) == 2 else 1
