@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from visiontune.tracking.deliver import is_transient
+
 log = logging.getLogger("visiontune.tracking")
 
 MODEL_NAME = "winner"
@@ -23,22 +25,29 @@ def log_winner(client: Any, uri: str, folder: Path, experiment_id: str, run_id: 
     Where torch cannot export the model, recipe and weights stay the way to rebuild it, and the word says why.
     FileNotFoundError when recipe or weights are gone.
     """
-    recipe, weights = (_at(folder, event[key]) for key in ("recipe", "weights"))
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    recipe = _at(folder, event["recipe"])
     client.log_artifact(run_id, str(recipe), MODEL_NAME)
+    if not event.get("weights"):
+        return "recipe only: without confirm there are no final weights"
+    weights = _at(folder, event["weights"])
     client.log_artifact(run_id, str(weights), MODEL_NAME)
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     found = client.search_logged_models([experiment_id], f"tags.`{_WEIGHTS_TAG}` = '{digest}'")
-    ready = [model for model in found if str(model.status) == "READY" and model.source_run_id == run_id]
+    ready = [model for model in found if model.status == "READY" and model.source_run_id == run_id]
     if ready:
         return f"models:/{ready[0].model_id}"
+    pending = [model for model in found if model.status == "PENDING" and model.source_run_id == run_id]
+    tags = {_WEIGHTS_TAG: digest, "visiontune.number": str(event["number"])}
+    logged = pending[0] if pending else client.create_logged_model(experiment_id, MODEL_NAME, run_id, tags)
     try:
         module, example = _module(recipe, weights, event["data"])
+        return _log(uri, run_id, logged.model_id, module, example, event["data"])
     except Exception as error:
+        if is_transient(error):
+            raise
         log.warning("the winner's model is kept as recipe and weights only: %s", error)
+        client.finalize_logged_model(logged.model_id, "FAILED")
         return f"recipe and weights only: {error}"
-    tags = {_WEIGHTS_TAG: digest, "visiontune.number": str(event["number"])}
-    pending = found[0] if found else client.create_logged_model(experiment_id, MODEL_NAME, run_id, tags)
-    return _log(uri, run_id, pending.model_id, module, example, event["data"])
 
 
 def _at(folder: Path, path: str) -> Path:
@@ -60,15 +69,16 @@ def _module(recipe: Path, weights: Path, data: Mapping[str, Any]) -> tuple[Any, 
     model.load_state_dict(load_file(weights))
     mean, std = (torch.tensor(data[key], dtype=torch.float32).view(1, -1, 1, 1) for key in ("mean", "std"))
     example = torch.zeros(2, data["channels"], data["image_size"], data["image_size"])  # two: one would fix the batch's size
-    module = _normalised(model, mean, std).eval()
-    torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim.AUTO},))  # fails here rather than half logged
-    return module, example
+    return _normalised(model, mean, std).eval(), example
 
 
 def _normalised(model: Any, mean: Any, std: Any) -> Any:
     import torch
 
     class Normalised(torch.nn.Module):
+        mean: torch.Tensor
+        std: torch.Tensor
+
         def __init__(self) -> None:
             super().__init__()
             self.model = model

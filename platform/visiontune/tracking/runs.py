@@ -101,7 +101,8 @@ class Runs:
 
     def _send_trial(self, events: Sequence[Event]) -> None:
         number = int(events[0]["number"])
-        state = self._children.get(number) or self._child(number, events)
+        is_new = number not in self._children
+        state = self._child(number, events) if is_new else self._children[number]
         params: dict[str, str] = {}
         tags: dict[str, str] = {}
         metrics: list[Metric] = []
@@ -110,6 +111,7 @@ class Runs:
             time_ms = event["time_ms"]
             if event["event"] == "trial":
                 params |= _params(event)
+                tags |= {} if is_new else _texts(event.get("tags", {}))
             elif event["event"] == "end":
                 status, tags[REASON] = _status(event), str(event.get("reason", ""))[:_MAX_TAG]
             elif event["epoch"] > epoch:

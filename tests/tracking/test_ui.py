@@ -1,0 +1,47 @@
+"""What `visiontune ui` says instead of showing nothing."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+from pathlib import Path
+
+import pytest
+
+from visiontune.spec.errors import UserError
+from visiontune.tracking.backend import artifact_root, tracking_uri
+from visiontune.tracking.ui import open_ui, ui_command
+
+
+@pytest.fixture(autouse=True)
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def test_no_database_yet(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no MLflow database at .*mlflow.db yet; a search makes it"):
+        open_ui(tmp_path, 5000)
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").touch()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"port {port} on 127.0.0.1 cannot be used .*--port {port + 1}"):
+            open_ui(tmp_path, port)
+
+
+def test_a_server_has_its_own_ui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
+    with pytest.raises(UserError, match="open http://mlflow:5000"):
+        open_ui(tmp_path, 5000)
+    assert ui_command(tmp_path) == "open http://mlflow:5000"
+    assert artifact_root(tmp_path, tracking_uri(tmp_path)) is None
+
+
+def test_the_command_can_be_typed(tmp_path: Path) -> None:
+    assert ui_command(Path("studies")) == "visiontune ui"
+    assert shlex.split(ui_command(tmp_path / "my studies")) == ["visiontune", "ui", "--studies-dir", str(tmp_path / "my studies")]
+    assert tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"

@@ -1,0 +1,95 @@
+"""The writer as a process: killed in mid-send, left by its driver, started twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up import content, search
+
+from visiontune.spec.errors import UserError
+from visiontune.tracking.outbox import Outbox, num_unsent
+from visiontune.tracking.writer import start_writer
+
+HERE = Path(__file__).parent
+
+
+def num_runs(studies_dir: Path) -> int:
+    with sqlite3.connect(studies_dir / "mlflow.db") as database:
+        return int(database.execute("select count(*) from runs").fetchone()[0])
+
+
+def wait_until(condition: Any, timeout_s: float = 60.0) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s, "waited in vain"
+        time.sleep(0.01)
+
+
+def test_killed_in_mid_send_it_goes_on_without_doubles_or_gaps(client: Any, uri: str, studies_dir: Path) -> None:
+    folder = studies_dir / "killed"
+    outbox = Outbox(folder)
+    for event in search("killed", num_trials=20, num_epochs=2):
+        outbox.put(event)
+    before = num_runs(studies_dir)
+    writer = start_writer(folder, uri, studies_dir)
+    wait_until(lambda: num_runs(studies_dir) > before + 5)
+    os.kill(writer._process.pid, signal.SIGKILL)
+    writer._process.wait()
+    assert 5 < num_runs(studies_dir) - before < 21
+    assert num_unsent(folder, uri) > 0
+
+    first, second = (start_writer(folder, uri, studies_dir) for _ in range(2))  # the second waits for the first
+    assert first.drain(60) == 0
+    second.stop(20)
+    first.stop(20)
+    found = content(client, "killed")
+    assert len(found) == 21
+    assert all(row[1] == "FINISHED" for row in found.values())
+    assert all([step for step, _, _ in found[str(n)][5]["val_top1"]] == [1, 2] for n in range(20))
+
+
+def test_a_killed_drivers_events_are_sent_and_the_writer_goes(client: Any, uri: str, studies_dir: Path) -> None:
+    folder = studies_dir / "orphan"
+    code = f"""
+import os, signal, sys
+sys.path[:0] = [{str(HERE)!r}, {str(HERE.parents[1] / "platform")!r}]
+from pathlib import Path
+from made_up import search
+from visiontune.tracking.outbox import Outbox
+from visiontune.tracking.writer import start_writer
+writer = start_writer(Path({str(folder)!r}), {uri!r}, Path({str(studies_dir)!r}))
+outbox = Outbox(Path({str(folder)!r}))
+for event in search("orphan", num_trials=3):
+    outbox.put(event)
+assert "mlflow" not in sys.modules
+print(writer._process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    driver = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert driver.returncode == -signal.SIGKILL
+    writer_pid = int(driver.stdout)
+    wait_until(lambda: not _is_running(writer_pid))
+    assert num_unsent(folder, uri) == 0
+    assert set(content(client, "orphan")) == {"", "0", "1", "2"}
+    assert "Traceback" not in (folder / "writer.log").read_text()
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("uri", ["file:./mlruns", "./mlruns", "ftp://host"])
+def test_a_place_that_mlflow_does_not_take_is_said_before_anything_starts(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(UserError, match="MLFLOW_TRACKING_URI must be"):
+        start_writer(tmp_path / "study", uri, tmp_path)
