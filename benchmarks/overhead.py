@@ -1,0 +1,262 @@
+"""What a search costs beyond its training: visiontune against what a user would pick instead, on the same trials.
+
+    .venv/bin/python benchmarks/overhead.py               # 4 to 8 minutes on 2 cores
+    .venv/bin/python benchmarks/overhead.py --quick       # visiontune and the ideal alone, 1 minute
+    .venv/bin/python benchmarks/overhead.py --repeat 3    # medians of three runs of each
+
+Every entrant searches search_spaces/digits.yaml with 16 trials, the same 16 recipes to begin with (handed to the peers as
+their first points), rungs 1, 3, 9, MLflow on SQLite, on the same cores; the whole process is timed, imports and the way out
+included. Their ASHA differs, so that they train different numbers of epochs of those recipes: `ideal s` is what the epochs
+that an entrant trained cost in visiontune's plain loop without Ray and MLflow (measured here, for each recipe, as many
+processes as cores), divided by the cores; `x ideal` is wall time over it, which compares entrants for the same training.
+
+    visiontune         the default: ASHA that pauses and promotes
+    visiontune stop    ASHA that stops, as in the peers; trains about as many epochs as they do, so the ratios are taken from it
+    tutorial           Ray's tutorial: function trainable, OptunaSearch, ASHAScheduler, MLflowLoggerCallback
+    tuned              the same with reuse_actors=True and max_concurrent_trials
+    optuna             plain Optuna in two processes on one journal file, SuccessiveHalvingPruner, mlflow.log_metrics
+
+Favours to the peers: their MLflow database is made beforehand (so is visiontune's), their pictures are decoded, they write
+no checkpoints, and Optuna's queue is filled by the parent process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import machine
+
+PEERS = Path(__file__).with_name("peers")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One process from its start to its end; `epochs` are (params as JSON, epochs trained) of each trial."""
+
+    entrant: str
+    wall_s: float
+    epochs: tuple[tuple[str, int], ...]
+    num_metrics: int
+    first_epoch_s: float | None = None
+    busy_s: float | None = None
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs trained by all trials."""
+        return sum(num for _, num in self.epochs)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all runs share."""
+
+    folder: Path
+    space: Path
+    num_trials: int
+    max_epochs: int
+    cores: int
+
+    def timed(self, command: list[str], out: Path) -> tuple[float, float, str]:
+        """(when it started as seconds since 1970, wall seconds, stdout); exits with the command's stderr if it fails."""
+        cores = sorted(os.sched_getaffinity(0))[: self.cores]
+        environment = machine.clean_env(PYTHONPATH=os.pathsep.join([str(PEERS), str(machine.ROOT / "platform")]))
+        with (out / "stderr.log").open("w") as log:
+            started, clock = time.time(), time.perf_counter()
+            done = subprocess.run(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, preexec_fn=lambda: os.sched_setaffinity(0, cores)
+            )
+            wall_s = time.perf_counter() - clock
+        if done.returncode:
+            sys.exit(f"{' '.join(command)}\nended with {done.returncode}:\n{(out / 'stderr.log').read_text()[-3000:]}")
+        return started, wall_s, done.stdout
+
+    def new_folder(self, name: str) -> Path:
+        """A folder of a run's own with a MLflow database that has its tables."""
+        out = Path(tempfile.mkdtemp(prefix=f"{name.replace(' ', '-')}-", dir=self.folder))
+        shutil.copy(self.folder / "mlflow.db", out / "mlflow.db")
+        return out
+
+
+def run_visiontune(bench: Bench, name: str) -> Run:
+    """`visiontune search` as a user types it, without confirmations."""
+    from visiontune.search.study import read_study
+
+    out = bench.new_folder(name)
+    shutil.copytree(bench.folder / ".data", out / ".data")
+    overrides = [f"budget.num_trials={bench.num_trials}", f"budget.max_epochs={bench.max_epochs}", "confirm.num_seeds=0"]
+    overrides += [f"resources.max_concurrent_trials={bench.cores}", f"trial_scheduler.stop={str(name.endswith('stop')).lower()}"]
+    started, wall_s, _ = bench.timed(
+        [machine.VISIONTUNE, "search", str(bench.space), *overrides, "--plain", "--studies-dir", str(out)], out
+    )
+    folder = next(path.parent for path in out.glob("*/driver.lock"))
+    events = [json.loads(row) for row in (folder / "outbox.jsonl").read_text().splitlines()]
+    epochs = [event for event in events if event["event"] == "epoch"]
+    first_start = min(event["time_ms"] / 1e3 - event["metrics"]["epoch_s"] for event in epochs)
+    last_end = max(event["time_ms"] / 1e3 for event in events if event["event"] == "end")
+    trained = tuple((as_key(row.params), row.epoch) for row in read_study(folder).rows)
+    first_epoch_s = min(event["time_ms"] for event in epochs) / 1e3 - started
+    return Run(name, wall_s, trained, num_metrics(out), first_epoch_s, last_end - first_start)
+
+
+def run_peer(bench: Bench, name: str, points: list[dict[str, Any]]) -> Run:
+    """One of peers/*.py."""
+    out = bench.new_folder(name)
+    (out / "points.json").write_text(json.dumps(points))
+    script = "plain_optuna.py" if name == "optuna" else "tune_tutorial.py"
+    options = {"--space": bench.space, "--pictures": bench.folder / "pictures.npz", "--points": out / "points.json", "--out": out}
+    command = [sys.executable, str(PEERS / script), *(str(part) for pair in options.items() for part in pair)]
+    command += ["--max-epochs", str(bench.max_epochs), "--cores", str(bench.cores), *(["--tuned"] if name == "tuned" else [])]
+    _, wall_s, stdout = bench.timed(command, out)
+    trained = json.loads(stdout.splitlines()[-1])["epochs"]
+    return Run(name, wall_s, tuple((as_key(params), num) for params, num in trained), num_metrics(out))
+
+
+def num_metrics(out: Path) -> int:
+    """Values of val_top1 in MLflow's database: that each entrant logged what it trained."""
+    with sqlite3.connect(out / "mlflow.db") as database:
+        return int(database.execute("select count(*) from metrics where key = 'val_top1'").fetchone()[0])
+
+
+def as_key(params: Any) -> str:
+    """Params as text that is equal for equal params."""
+    return json.dumps(dict(params), sort_keys=True)
+
+
+def prepare(bench: Bench) -> Path:
+    """Warm caches: the store, the same pictures as arrays for the peers, an MLflow database with its tables. Gives the store."""
+    import numpy as np
+    from visiontune.data import store as data
+    from visiontune.spec.parse import load_study
+
+    path = data.prepare(load_study(bench.space).data, bench.folder / ".data")
+    store = data.Store.open(path)
+    splits = {"train": store.train_idx, "val": store.val_idx}
+    arrays = {
+        f"{name}_{kind}": content[index]
+        for name, index in splits.items()
+        for kind, content in (("x", store.images_NHWC), ("y", store.labels_N))
+    }
+    np.savez(bench.folder / "pictures.npz", mean=store.mean_C, std=store.std_C, **arrays)
+    make = f"from mlflow import MlflowClient; MlflowClient('sqlite:///{bench.folder}/mlflow.db').search_experiments()"
+    subprocess.run([sys.executable, "-c", make], check=True, capture_output=True, env=machine.clean_env())
+    return path
+
+
+def ideal_seconds(bench: Bench, store: Path, runs: Iterable[Run]) -> dict[str, list[float]]:
+    """For every recipe that any run trained, seconds up to the end of each epoch, as far as any run went."""
+    from visiontune.spec.domains import FixedParams
+    from visiontune.spec.parse import load_study, make_recipe
+
+    spec = load_study(bench.space, [f"budget.max_epochs={bench.max_epochs}"])
+    furthest: dict[str, int] = {}
+    for run in runs:
+        for key, num in run.epochs:
+            furthest[key] = max(num, furthest.get(key, 1))
+    trials = [
+        {"key": key, "epochs": num, "recipe": make_recipe(spec, spec.space.resolve(FixedParams(json.loads(key))), number).to_dict()}
+        for number, (key, num) in enumerate(furthest.items())
+    ]
+    out = bench.new_folder("ideal")
+    (out / "trials.json").write_text(json.dumps(trials))
+    options = ["--store", str(store), "--trials", str(out / "trials.json"), "--cores", str(bench.cores)]
+    return dict(json.loads(bench.timed([sys.executable, str(PEERS / "ideal.py"), *options], out)[2].splitlines()[-1]))
+
+
+def ideal_of(run: Run, seconds: dict[str, list[float]], cores: int) -> float:
+    """Seconds of a perfect split of what the run trained."""
+    return sum(seconds[key][min(num, len(seconds[key])) - 1] for key, num in run.epochs if num and seconds[key]) / cores
+
+
+def report(bench: Bench, runs: list[Run], seconds: dict[str, list[float]]) -> None:
+    """The table and the ratios."""
+    names = list(dict.fromkeys(run.entrant for run in runs))
+
+    def median(name: str, of: Callable[[Run], float | None]) -> float:
+        values = [value for run in runs if run.entrant == name and (value := of(run)) is not None]
+        return statistics.median(values) if values else float("nan")
+
+    def times_ideal(run: Run) -> float:
+        return run.wall_s / ideal_of(run, seconds, bench.cores)
+
+    rows = []
+    for name in names:
+        wall_s, num_epochs = median(name, lambda run: run.wall_s), median(name, lambda run: run.num_epochs)
+        per_epoch = median(name, lambda run: run.wall_s / run.num_epochs)
+        ideal_s = median(name, lambda run: ideal_of(run, seconds, bench.cores))
+        logged = median(name, lambda run: run.num_metrics)
+        rows.append(
+            [
+                name,
+                f"{wall_s:.1f}",
+                f"{num_epochs:g}",
+                f"{logged:g}",
+                f"{per_epoch:.2f}",
+                f"{ideal_s:.1f}",
+                f"{median(name, times_ideal):.1f}",
+            ]
+        )
+    print(
+        machine.line(len(runs) // len(names), f"runs of each of {len(names)} entrants, {bench.num_trials} trials each, {bench.cores} cores")
+    )
+    print(machine.table(["entrant", "wall s", "epochs", "in MLflow", "s/epoch", "ideal s", "x ideal"], rows))
+    for name in ("visiontune", "visiontune stop"):
+        share = median(name, lambda run: 100 * ideal_of(run, seconds, bench.cores) / run.busy_s if run.busy_s else None)
+        print(
+            machine.against(
+                f"{name}: command to the end of the first epoch",
+                median(name, lambda run: run.first_epoch_s),
+                15,
+                is_at_most=True,
+                unit=" s",
+            )
+        )
+        print(machine.against(f"{name}: ideal over the time from the first trial's start to the last trial's end", share, 85, unit=" %"))
+    for name, target in (("tutorial", 5.0), ("tuned", 2.0), ("optuna", 1.0)):
+        if name in names:
+            for what, of in (
+                ("wall time for the same training", times_ideal),
+                ("wall time per epoch", lambda run: run.wall_s / run.num_epochs),
+            ):
+                print(machine.against(f"{name} / visiontune stop, {what}", median(name, of) / median("visiontune stop", of), target))
+            print(
+                f"RATIO {name} / visiontune, whole wall time: {median(name, lambda run: run.wall_s) / median('visiontune', lambda run: run.wall_s):.2f}x"
+            )
+
+
+def main() -> None:
+    """Run the entrants in turn, then the ideal for all that was trained."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="visiontune and the ideal alone")
+    parser.add_argument("--repeat", type=int, default=1, help="runs of each entrant; medians are shown")
+    parser.add_argument("--trials", type=int, default=16)
+    parser.add_argument("--max-epochs", type=int, default=9)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--only", nargs="*", choices=("tutorial", "tuned", "optuna"), help="these peers")
+    args = parser.parse_args()
+    peers = [] if args.quick else args.only or ["tutorial", "tuned", "optuna"]
+    with tempfile.TemporaryDirectory(prefix="visiontune-overhead-") as folder:
+        bench = Bench(Path(folder), machine.DIGITS, args.trials, args.max_epochs, args.cores)
+        store, runs = prepare(bench), []
+        for _ in range(args.repeat):
+            for name in ("visiontune", "visiontune stop"):
+                runs.append(run_visiontune(bench, name))
+            points = [json.loads(key) for key, _ in runs[-1].epochs]
+            runs += [run_peer(bench, name, points) for name in peers]
+        report(bench, runs, ideal_seconds(bench, store, runs))
+
+
+if __name__ == "__main__":
+    main()
