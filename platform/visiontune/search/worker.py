@@ -12,6 +12,7 @@ from pathlib import Path
 
 from visiontune.data.store import Store
 from visiontune.search.records import Leg, Report
+from visiontune.spec.errors import UserError
 from visiontune.training.checkpoint import load_newest, save, size_bytes
 from visiontune.training.evaluate import evaluate
 from visiontune.training.export import save_weights
@@ -26,6 +27,8 @@ def run_leg(leg: Leg, store: Store, folder: Path, device: str) -> Iterator[Repor
         yield from _reports(leg, store, folder, device)
     except Diverged as error:
         yield _failure("diverged", str(error))
+    except (UserError, ValueError) as error:  # what torch or a builder says of a network that can't be
+        yield _failure("infeasible", _first_line(error))
     except MemoryError as error:
         yield _failure("infeasible", f"does not fit in memory: {_first_line(error)}")
     except OSError as error:
