@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -100,4 +101,6 @@ class Delivery:
 
 
 def _reason(error: Exception) -> str:
-    return masked(f"{type(error).__name__}: {error}")[:1_000]
+    text = masked(f"{type(error).__name__}: {error}")
+    away = re.search(r"API request to (https?://[^/\s]+)\S* failed with (timeout )?exception", text)
+    return f"no answer from {away[1]}" if away else text[:1_000]

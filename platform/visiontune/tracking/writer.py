@@ -164,6 +164,7 @@ def _connect(uri: str, folder: Path, studies_dir: Path) -> Runs:
         event.listen(Engine, "connect", _tune_sqlite)
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     with _locked(studies_dir / "mlflow.lock"):  # two first migrations of one file break each other
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
