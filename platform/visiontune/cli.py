@@ -25,8 +25,8 @@ from visiontune.spec.errors import UserError, nearest
 if TYPE_CHECKING:
     from visiontune.spec.recipe import StudySpec
 
-DRAIN_S = 10.0
-"""How long the end of a search waits for MLflow; what is unsent then stays in the outbox for the next call."""
+DRAIN_S, HURRY_S = 15.0, 2.0
+"""How long a finished and an interrupted search wait for MLflow; the writer sends on by itself, the outbox keeps the rest."""
 
 
 def search(args: argparse.Namespace) -> int:
@@ -47,7 +47,7 @@ def search(args: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _tracker(folder: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+def _tracker(folder: Path, drain_s: float = HURRY_S) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """Takes events for MLflow while a search runs."""
     from visiontune.tracking.outbox import Outbox
     from visiontune.tracking.writer import start_writer
@@ -55,6 +55,8 @@ def _tracker(folder: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     writer, outbox = start_writer(folder, None, folder.parent), Outbox(folder)
 
     def put(event: Mapping[str, Any]) -> None:
+        nonlocal drain_s
+        drain_s = DRAIN_S if event["event"] == "study_end" else HURRY_S
         outbox.put(event)
         writer.tend()
 
@@ -62,10 +64,11 @@ def _tracker(folder: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
         yield put
     finally:
         outbox.close()
-        unsent = writer.drain(DRAIN_S)
+        unsent = writer.drain(drain_s)
         writer.stop()
         if unsent:
-            print(f"MLflow does not have {unsent} events yet ({writer.trouble or 'slow'}); the same command sends them", file=sys.stderr)
+            trouble = writer.trouble or "they are being sent"
+            print(f"MLflow does not have {unsent} events yet ({trouble}); what stays behind, the same command sends", file=sys.stderr)
 
 
 def _send_leftovers(folder: Path) -> None:
@@ -74,7 +77,7 @@ def _send_leftovers(folder: Path) -> None:
     from visiontune.tracking.outbox import num_unsent
 
     if num_unsent(folder, tracking_uri(folder.parent)):
-        with _tracker(folder):
+        with _tracker(folder, DRAIN_S):
             pass
 
 
@@ -288,6 +291,8 @@ def _failed(error: Exception, *, is_debug: bool) -> int:
     first = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         first = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    if isinstance(error, ModuleNotFoundError):
+        first += f" for {sys.executable}: is this the Python of the environment that has visiontune's dependencies?"
     print(f"visiontune: {first}", file=sys.stderr)
     with contextlib.suppress(OSError), tempfile.NamedTemporaryFile("w", prefix="visiontune-", suffix=".log", delete=False) as file:
         traceback.print_exception(error, file=file)

@@ -21,9 +21,9 @@ def summary(outcome: Outcome, *, go_on: str, ui_command: str, num_rows: int = 10
     view = outcome.view
     lines = [leaderboard(view, num_rows, width), ""]
     lines.append(ENDINGS.get(outcome.status, outcome.status) + _news(outcome))
-    if view.best is None:
+    if view.best is None and outcome.status == "finished":
         lines.append(f"no trial gave a finite {view.objective.metric}, so there is no winner")
-    elif outcome.winner_recipe is not None:
+    if view.best is not None and outcome.winner_recipe is not None:
         lines.append(f"winner: trial {view.best.number}, recipe in {outcome.winner_recipe}")
     lines += confirmation_lines(view.confirmations, view.objective.metric)
     lines.append(f"look at the trials: {ui_command}")

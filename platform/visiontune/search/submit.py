@@ -156,6 +156,9 @@ def follow(client: Any, name: str) -> int:
     while True:
         try:
             asyncio.run(tail())
+        except KeyboardInterrupt:
+            print(f"job {name} goes on without you; the same command follows it again, `ray job stop {name}` ends it", file=sys.stderr)
+            return 1
         except RuntimeError as error:
             if "does not exist" in str(error):
                 raise
@@ -168,9 +171,7 @@ def follow(client: Any, name: str) -> int:
 def _exit_code(info: Any, status: str) -> int:
     if status == "SUCCEEDED":
         return 0
-    message = str(info.message or "").strip().splitlines()
-    print(
-        f"job {info.submission_id} {status.lower()}" + (f": {message[0].partition(', last available')[0]}" if message else ""),
-        file=sys.stderr,
-    )
+    why = str(info.message or "").strip().partition("\n")[0].partition(", last available")[0]
+    tail = f": {why}" if why else ""
+    print(f"job {info.submission_id} {status.lower()}{tail}; the same command starts it again and goes on", file=sys.stderr)
     return 2 if getattr(info, "driver_exit_code", None) == 2 else 1
