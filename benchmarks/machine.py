@@ -25,7 +25,8 @@ def line(num_runs: int, what: str = "runs") -> str:
     """Hardware, versions, commit, date and n, in two lines."""
     versions = " ".join(f"{name} {_version(name)}" for name in PACKAGES)
     hardware = f"{_cpu()}, {len(os.sched_getaffinity(0))} cores, {_memory_gb():.0f} GB, GPU: {_gpu()}, load {os.getloadavg()[0]:.1f}"
-    return f"machine: {hardware}\nwith: Python {platform.python_version()} {versions}; {_commit()}; {time.strftime('%Y-%m-%d')}; n = {num_runs} {what}"
+    about = f"{_commit()}; {time.strftime('%Y-%m-%d')}; n = {num_runs} {what}"
+    return f"machine: {hardware}\nwith: Python {platform.python_version()} {versions}; {about}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -40,6 +40,9 @@ from typing import Any
 import machine
 
 PEERS = Path(__file__).with_name("peers")
+OURS = ("visiontune", "visiontune stop")
+TARGETS = {"tutorial": 5.0, "tuned": 2.0, "optuna": 1.0}
+"""Peers, and how many times less wall time than they is wanted."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,8 @@ class Run:
     wall_s: float
     epochs: tuple[tuple[str, int], ...]
     num_metrics: int
-    first_epoch_s: float | None = None
-    busy_s: float | None = None
+    first_epoch_s: float = 0.0
+    busy_s: float = 0.0
 
     @property
     def num_epochs(self) -> int:
@@ -138,6 +141,7 @@ def as_key(params: Any) -> str:
 def prepare(bench: Bench) -> Path:
     """Warm caches: the store, the same pictures as arrays for the peers, an MLflow database with its tables. Gives the store."""
     import numpy as np
+
     from visiontune.data import store as data
     from visiontune.spec.parse import load_study
 
@@ -181,59 +185,35 @@ def ideal_of(run: Run, seconds: dict[str, list[float]], cores: int) -> float:
 
 
 def report(bench: Bench, runs: list[Run], seconds: dict[str, list[float]]) -> None:
-    """The table and the ratios."""
+    """The table and the ratios, of medians."""
     names = list(dict.fromkeys(run.entrant for run in runs))
+    figures: dict[str, tuple[str, Callable[[Run], float]]] = {
+        "wall s": (".1f", lambda run: run.wall_s),
+        "epochs": ("g", lambda run: run.num_epochs),
+        "in MLflow": ("g", lambda run: run.num_metrics),
+        "s/epoch": (".2f", lambda run: run.wall_s / run.num_epochs),
+        "ideal s": (".1f", lambda run: ideal_of(run, seconds, bench.cores)),
+        "x ideal": (".1f", lambda run: run.wall_s / ideal_of(run, seconds, bench.cores)),
+    }
 
-    def median(name: str, of: Callable[[Run], float | None]) -> float:
-        values = [value for run in runs if run.entrant == name and (value := of(run)) is not None]
-        return statistics.median(values) if values else float("nan")
+    def median(name: str, figure: str) -> float:
+        return statistics.median(figures[figure][1](run) for run in runs if run.entrant == name)
 
-    def times_ideal(run: Run) -> float:
-        return run.wall_s / ideal_of(run, seconds, bench.cores)
-
-    rows = []
-    for name in names:
-        wall_s, num_epochs = median(name, lambda run: run.wall_s), median(name, lambda run: run.num_epochs)
-        per_epoch = median(name, lambda run: run.wall_s / run.num_epochs)
-        ideal_s = median(name, lambda run: ideal_of(run, seconds, bench.cores))
-        logged = median(name, lambda run: run.num_metrics)
-        rows.append(
-            [
-                name,
-                f"{wall_s:.1f}",
-                f"{num_epochs:g}",
-                f"{logged:g}",
-                f"{per_epoch:.2f}",
-                f"{ideal_s:.1f}",
-                f"{median(name, times_ideal):.1f}",
-            ]
-        )
-    print(
-        machine.line(len(runs) // len(names), f"runs of each of {len(names)} entrants, {bench.num_trials} trials each, {bench.cores} cores")
-    )
-    print(machine.table(["entrant", "wall s", "epochs", "in MLflow", "s/epoch", "ideal s", "x ideal"], rows))
-    for name in ("visiontune", "visiontune stop"):
-        share = median(name, lambda run: 100 * ideal_of(run, seconds, bench.cores) / run.busy_s if run.busy_s else None)
-        print(
-            machine.against(
-                f"{name}: command to the end of the first epoch",
-                median(name, lambda run: run.first_epoch_s),
-                15,
-                is_at_most=True,
-                unit=" s",
-            )
-        )
-        print(machine.against(f"{name}: ideal over the time from the first trial's start to the last trial's end", share, 85, unit=" %"))
-    for name, target in (("tutorial", 5.0), ("tuned", 2.0), ("optuna", 1.0)):
-        if name in names:
-            for what, of in (
-                ("wall time for the same training", times_ideal),
-                ("wall time per epoch", lambda run: run.wall_s / run.num_epochs),
-            ):
-                print(machine.against(f"{name} / visiontune stop, {what}", median(name, of) / median("visiontune stop", of), target))
-            print(
-                f"RATIO {name} / visiontune, whole wall time: {median(name, lambda run: run.wall_s) / median('visiontune', lambda run: run.wall_s):.2f}x"
-            )
+    what = f"runs of each of {len(names)} entrants, {bench.num_trials} trials each, {bench.cores} cores"
+    print(machine.line(len(runs) // len(names), what))
+    rows = [[name, *(format(median(name, figure), style) for figure, (style, _) in figures.items())] for name in names]
+    print(machine.table(["entrant", *figures], rows))
+    for name in OURS:
+        own = [run for run in runs if run.entrant == name]
+        first_s = statistics.median(run.first_epoch_s for run in own)
+        share = statistics.median(100 * ideal_of(run, seconds, bench.cores) / run.busy_s for run in own)
+        print(machine.against(f"{name}: command to the end of the first epoch", first_s, 15, is_at_most=True, unit=" s"))
+        print(machine.against(f"{name}: ideal / time from the first trial's start to the last trial's end", share, 85, unit=" %"))
+    for name in [peer for peer in TARGETS if peer in names]:
+        for figure, what in (("x ideal", "for the same training"), ("s/epoch", "per epoch")):
+            ratio = median(name, figure) / median("visiontune stop", figure)
+            print(machine.against(f"{name} / visiontune stop, wall time {what}", ratio, TARGETS[name]))
+        print(f"RATIO {name} / visiontune, whole wall time: {median(name, 'wall s') / median('visiontune', 'wall s'):.2f}x")
 
 
 def main() -> None:
@@ -244,14 +224,14 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--max-epochs", type=int, default=9)
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--only", nargs="*", choices=("tutorial", "tuned", "optuna"), help="these peers")
+    parser.add_argument("--only", nargs="*", choices=tuple(TARGETS), help="these peers")
     args = parser.parse_args()
-    peers = [] if args.quick else args.only or ["tutorial", "tuned", "optuna"]
+    peers = [] if args.quick else args.only or [*TARGETS]
     with tempfile.TemporaryDirectory(prefix="visiontune-overhead-") as folder:
         bench = Bench(Path(folder), machine.DIGITS, args.trials, args.max_epochs, args.cores)
         store, runs = prepare(bench), []
         for _ in range(args.repeat):
-            for name in ("visiontune", "visiontune stop"):
+            for name in OURS:
                 runs.append(run_visiontune(bench, name))
             points = [json.loads(key) for key, _ in runs[-1].epochs]
             runs += [run_peer(bench, name, points) for name in peers]

@@ -24,6 +24,7 @@ def warm_up(store_path: str, trial: dict[str, Any]) -> None:
     """Pay for imports, the store and the first step, as a warm worker has."""
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
+
     from visiontune.data.store import Store
 
     torch.set_num_threads(1)

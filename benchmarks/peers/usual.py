@@ -21,6 +21,7 @@ import torch
 from albumentations.pytorch import ToTensorV2
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
+
 from visiontune.models.build import build_model
 from visiontune.spec.domains import FixedParams
 from visiontune.spec.parse import load_study

@@ -1,0 +1,282 @@
+"""What the control plane takes: a search whose trials do nothing, through everything else that a search is made of.
+
+    .venv/bin/python benchmarks/control.py                       # 1,000 trials with Ray and MLflow, 1 to 2 minutes on 2 cores
+    .venv/bin/python benchmarks/control.py --trials 100
+    .venv/bin/python benchmarks/control.py --large               # also 10,000 trials, without Ray and MLflow's writer: 10 minutes
+    .venv/bin/python benchmarks/control.py --profile FILE.prof   # cProfile of the driver
+
+It is `visiontune search search_spaces/digits.yaml` with one thing replaced: the worker's class, by one that answers each leg
+at once with a closed-form curve. Ray starts it, Tune carries its reports, the study's journal and MLflow take them all.
+The peer is the stock callback, measured beside it: MLflowLoggerCallback's own log_trial_result on the same kind of database
+for the same metrics (--peer-results of them), without any Tune around it, which favours it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import json
+import math
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import machine
+
+from visiontune.search.records import Leg, Report, Snapshot
+from visiontune.spec.domains import RandomParams
+from visiontune.spec.parse import load_study, make_recipe
+from visiontune.spec.recipe import StudySpec, TrialRecipe, keyed_seed
+
+SIZES = (100, 1_000, 10_000)
+NUM_TIMED = 20
+
+
+def answer(leg: Leg, epoch: int) -> Report:
+    """Better with every epoch, best at a learning rate of 0.01, a little noise keyed by trial."""
+    noise = keyed_seed(leg.number, epoch) / 2**31
+    value = 1.0 - abs(math.log10(leg.recipe.optimizer["lr"]) + 2) / 4 - 0.3 / epoch - 0.05 * noise
+    metrics = {"train_loss": -value, "val_loss": -value, "val_top1": value, "lr": 0.0, "epoch_s": 0.0}
+    return Report(epoch, metrics, time.time_ns() // 1_000_000, checkpoint_bytes=1000)
+
+
+def make_spec(folder: Path, num_trials: int, sampler: str) -> StudySpec:
+    """The digits space with so many trials and no confirmations."""
+    return load_study(machine.DIGITS, [f"budget.num_trials={num_trials}", "confirm.num_seeds=0", f"sampler.name={sampler}"])
+
+
+def rss_mb() -> float:
+    """Resident memory of this process now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+class Meter:
+    """Counts what passes: results by time, memory and proposal time by number of trials."""
+
+    def __init__(self) -> None:
+        self.result_times: list[float] = []
+        self.propose_s: list[float] = []
+        self.rss_mb: dict[int, float] = {}
+
+    def put(self, event: Mapping[str, Any]) -> None:
+        """One event on its way to the outbox."""
+        if event["event"] == "epoch":
+            self.result_times.append(time.perf_counter())
+
+    @property
+    def results_per_s(self) -> float:
+        """From the first result to the last."""
+        return (len(self.result_times) - 1) / (self.result_times[-1] - self.result_times[0])
+
+    @contextmanager
+    def proposals(self) -> Iterator[None]:
+        """Times every proposal while the block runs."""
+        from visiontune.search.samplers import Proposer
+
+        original = Proposer.propose
+
+        def timed(proposer: Proposer, number: int) -> Any:
+            started = time.perf_counter()
+            proposal = original(proposer, number)
+            self.propose_s.append(time.perf_counter() - started)
+            if number + 1 in SIZES:
+                self.rss_mb[number + 1] = rss_mb()
+            return proposal
+
+        Proposer.propose = timed  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            Proposer.propose = original  # type: ignore[method-assign]
+
+    def propose_ms(self, size: int) -> float:
+        """Median over the last proposals before this many trials."""
+        return 1e3 * statistics.median(self.propose_s[max(0, size - 5 * NUM_TIMED) : size])
+
+
+def run_through_ray(spec: StudySpec, folder: Path) -> tuple[Meter, float, float]:
+    """`run_search` with idle workers; the meter, wall seconds, and the seconds MLflow's writer needed after the end."""
+    from ray import tune
+
+    from visiontune.cli import _tracker
+    from visiontune.search import tuner
+    from visiontune.search.driver import run_search
+
+    class IdleWorker(tune.Trainable):  # type: ignore[misc]
+        def setup(self, config: dict[str, Any]) -> None:
+            leg = json.loads(config["leg"])
+            self._leg = Leg(**{**leg, "recipe": TrialRecipe(**leg["recipe"])})
+            self._epoch = self._leg.known_epochs
+
+        def reset_config(self, new_config: dict[str, Any]) -> bool:
+            self.setup(new_config)
+            return True
+
+        def step(self) -> dict[str, Any]:
+            self._epoch += 1
+            return {"report": answer(self._leg, self._epoch)}
+
+    meter, ended = Meter(), [0.0]
+
+    @contextmanager
+    def tracker() -> Iterator[Callable[[Mapping[str, Any]], None]]:
+        with _tracker(folder) as put:
+
+            def counted(event: Mapping[str, Any]) -> None:
+                meter.put(event)
+                put(event)
+
+            yield counted
+            ended[0] = time.perf_counter()
+
+    tuner.LegWorker = IdleWorker  # type: ignore[misc]
+    started = time.perf_counter()
+    with meter.proposals():
+        outcome = run_search(spec, folder, tracker=tracker, screen=ignore)
+    finished = time.perf_counter()
+    if outcome.status != "finished" or len(outcome.view.rows) != spec.budget.num_trials:
+        sys.exit(f"the search ended {outcome.status} with {len(outcome.view.rows)} trials")
+    return meter, finished - started, finished - ended[0]
+
+
+def ignore(snapshot: Snapshot) -> None:
+    """No screen."""
+
+
+def run_session(spec: StudySpec, folder: Path) -> tuple[Meter, float]:
+    """Two legs at a time answered in turn, without Ray and without MLflow's writer; the journal and the outbox are real."""
+    from visiontune.search.session import Session
+    from visiontune.search.storage import create_or_resume
+    from visiontune.tracking.outbox import Outbox
+
+    folder.mkdir(parents=True)
+    meter, outbox = Meter(), Outbox(folder)
+
+    def put(event: Mapping[str, Any]) -> None:
+        meter.put(event)
+        outbox.put(event)
+
+    session = Session(spec, create_or_resume(folder, spec), folder, put)
+    session.num_slots = 2
+    started, legs = time.perf_counter(), dict[str, tuple[Leg, int]]()
+    with meter.proposals():
+        while not session.is_finished:
+            while (leg := session.next_leg()) is not None:
+                legs[leg.key] = (leg, leg.known_epochs + 1)
+            for key, (leg, epoch) in list(legs.items()):
+                if session.report(key, answer(leg, epoch)):
+                    legs[key] = (leg, epoch + 1)
+                else:
+                    del legs[key]
+    outbox.close()
+    return meter, time.perf_counter() - started
+
+
+@dataclass(frozen=True)
+class StockTrial:
+    """What the stock callback reads of a Tune trial."""
+
+    config: Mapping[str, Any]
+    trial_id: str = "stock"
+
+    def __hash__(self) -> int:
+        return hash(self.trial_id)
+
+    def __str__(self) -> str:
+        return self.trial_id
+
+
+def stock_results_per_s(spec: StudySpec, num_results: int, folder: Path) -> float:
+    """Ray's MLflowLoggerCallback by itself: results it takes a second, with the fields that Tune adds to each."""
+    from ray.air.integrations.mlflow import MLflowLoggerCallback
+
+    recipe = make_recipe(spec, spec.space.resolve(RandomParams(0)), 0)
+    trial: Any = StockTrial(recipe.flat())
+    added = dict.fromkeys(("time_this_iter_s", "time_total_s", "time_since_restore", "iterations_since_restore", "timestamp", "pid"), 1)
+    callback = MLflowLoggerCallback(tracking_uri=f"sqlite:///{folder}/stock.db", experiment_name="stock")
+    callback.setup()
+    callback.log_trial_start(trial)
+    started = time.perf_counter()
+    for epoch in range(1, num_results + 1):
+        metrics = answer(Leg("00000", 0, recipe, 0), epoch).metrics
+        callback.log_trial_result(epoch, trial, {**metrics, **added, "training_iteration": epoch, "config": trial.config})
+    return num_results / (time.perf_counter() - started)
+
+
+def large(folder: Path) -> None:
+    """10,000 trials proposed at random, then TPE asked over the first 100, 1,000 and 10,000 of them."""
+    from visiontune.search.samplers import Proposer
+    from visiontune.search.storage import open_existing
+
+    spec = make_spec(folder, SIZES[-1], "random")
+    meter, wall_s = run_session(spec, folder / spec.study)
+    trials, rows = open_existing(folder / spec.study).trials(), []
+    for size in SIZES:
+        proposer = Proposer(make_spec(folder, size, "tpe"), trials[:size])
+        spent_s = []
+        for number in range(size, size + NUM_TIMED):
+            started = time.perf_counter()
+            proposer.propose(number)
+            spent_s.append(time.perf_counter() - started)
+        tpe_ms = f"{1e3 * statistics.median(spent_s):.0f}"
+        rows.append([f"{size:,}", tpe_ms, f"{meter.propose_ms(size):.1f}", f"{meter.rss_mb[size]:.0f}"])
+    num_results = len(meter.result_times)
+    print(f"without Ray: {SIZES[-1]:,} random trials, {num_results:,} results in {wall_s:.0f} s ({meter.results_per_s:.0f} a second)")
+    print(machine.table(["trials", "ms per TPE proposal", "ms per random proposal", "driver MB"], rows))
+
+
+def through_ray(args: argparse.Namespace, folder: Path) -> None:
+    """The main table and the ratio."""
+    spec = make_spec(folder, args.trials, args.sampler)
+    profile = cProfile.Profile() if args.profile else None
+    if profile:
+        profile.enable()
+    meter, wall_s, flushed_s = run_through_ray(spec, folder / spec.study)
+    if profile:
+        profile.disable()
+        profile.dump_stats(args.profile)
+    sizes = [size for size in SIZES if size <= args.trials]
+    print(machine.line(1, f"run of {args.trials:,} trials, sampler {args.sampler}, rungs 1, 3, 9"))
+    rows = [[f"{size:,}", f"{meter.propose_ms(size):.1f}", f"{meter.rss_mb[size]:.0f}"] for size in sizes]
+    print(machine.table(["trials", "ms per proposal", "driver MB"], rows))
+    num_results, proposing_s = len(meter.result_times), sum(meter.propose_s)
+    print(
+        f"{num_results:,} results; {wall_s:.1f} s in all, {proposing_s:.1f} s of it proposing, {flushed_s:.1f} s until MLflow had the rest"
+    )
+    print(f"peak memory of the driver: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB")
+    print(machine.against("results a second, MLflow on", meter.results_per_s, 100, unit=""))
+    stock = stock_results_per_s(spec, args.peer_results, folder)
+    print(f"the stock callback alone: {stock:.1f} results a second over {args.peer_results}")
+    print(f"RATIO visiontune / stock callback, results a second: {meter.results_per_s / stock:.0f}x")
+
+
+def main() -> None:
+    """Run, print, compare."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--trials", type=int, default=1_000)
+    parser.add_argument("--sampler", default="tpe")
+    parser.add_argument("--large", action="store_true", help="10,000 trials too, without Ray")
+    parser.add_argument("--session", action="store_true", help="only without Ray")
+    parser.add_argument("--peer-results", type=int, default=20, help="results given to the stock callback")
+    parser.add_argument("--profile", type=Path, help="where to write a cProfile of the driver")
+    args = parser.parse_args()
+    for name in set(os.environ) - set(machine.clean_env()):
+        del os.environ[name]
+    with tempfile.TemporaryDirectory(prefix="visiontune-control-") as scratch:
+        if not args.session:
+            through_ray(args, Path(scratch) / "ray")
+        if args.large or args.session:
+            large(Path(scratch) / "large")
+
+
+if __name__ == "__main__":
+    main()
