@@ -28,7 +28,8 @@ types: $(READY)
 
 setup: $(READY)
 
-# An environment that an interruption left half made can look whole to pip, so it is built again from nothing.
+# An environment that an interruption left half made can look whole to pip, so it is built again from nothing. What pip
+# itself gives up (no network, pins that contradict each other) it has not begun to install.
 # The marker becomes the stamp without a new time: pins that were edited meanwhile count as newer.
 $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -36,7 +37,7 @@ $(READY): constraints.txt pyproject.toml
 	@if [ -e $(HALF) ]; then echo "the last set-up did not end: starting over"; rm -rf .venv; fi
 	@mkdir -p .venv && touch $(HALF)
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e ".[dev]" || { rm $(HALF); exit 1; }
 	@mv $(HALF) $@
 
 clean:
