@@ -5,8 +5,9 @@
     .venv/bin/python benchmarks/control.py --large               # also 10,000 trials, without Ray and MLflow's writer: 10 minutes
     .venv/bin/python benchmarks/control.py --profile FILE.prof   # cProfile of the driver
 
-It is `visiontune search search_spaces/digits.yaml` with one thing replaced: the worker's class, by one that answers each leg
-at once with a closed-form curve. Ray starts it, Tune carries its reports, the study's journal and MLflow take them all.
+It is `visiontune search search_spaces/digits.yaml` with one thing replaced: inside a worker, `run_leg` answers at once with a
+closed-form curve. Ray starts the workers, Tune carries their reports, the study's journal and MLflow take them all.
+Proposals are a matter of the sampler, so results a second are shown for random and for TPE, and a TPE proposal by itself.
 The peer is the stock callback, measured beside it: MLflowLoggerCallback's own log_trial_result on the same kind of database
 for the same metrics (--peer-results of them), without any Tune around it, which favours it.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import cProfile
-import json
+import itertools
 import math
 import os
 import resource
@@ -34,7 +35,7 @@ import machine
 from visiontune.search.records import Leg, Report, Snapshot
 from visiontune.spec.domains import RandomParams
 from visiontune.spec.parse import load_study, make_recipe
-from visiontune.spec.recipe import StudySpec, TrialRecipe, keyed_seed
+from visiontune.spec.recipe import StudySpec, keyed_seed
 
 SIZES = (100, 1_000, 10_000)
 NUM_TIMED = 20
@@ -64,6 +65,7 @@ class Meter:
 
     def __init__(self) -> None:
         self.result_times: list[float] = []
+        self.cpu_s: list[float] = []
         self.propose_s: list[float] = []
         self.rss_mb: dict[int, float] = {}
 
@@ -71,6 +73,7 @@ class Meter:
         """One event on its way to the outbox."""
         if event["event"] == "epoch":
             self.result_times.append(time.perf_counter())
+            self.cpu_s.append(time.process_time())
 
     @property
     def results_per_s(self) -> float:
@@ -105,25 +108,16 @@ class Meter:
 
 def run_through_ray(spec: StudySpec, folder: Path) -> tuple[Meter, float, float]:
     """`run_search` with idle workers; the meter, wall seconds, and the seconds MLflow's writer needed after the end."""
-    from ray import tune
-
     from visiontune.cli import _tracker
     from visiontune.search import tuner
     from visiontune.search.driver import run_search
 
-    class IdleWorker(tune.Trainable):  # type: ignore[misc]
+    class IdleWorker(tuner.LegWorker):  # type: ignore[misc]
         def setup(self, config: dict[str, Any]) -> None:
-            leg = json.loads(config["leg"])
-            self._leg = Leg(**{**leg, "recipe": TrialRecipe(**leg["recipe"])})
-            self._epoch = self._leg.known_epochs
+            from visiontune.search import worker
 
-        def reset_config(self, new_config: dict[str, Any]) -> bool:
-            self.setup(new_config)
-            return True
-
-        def step(self) -> dict[str, Any]:
-            self._epoch += 1
-            return {"report": answer(self._leg, self._epoch)}
+            worker.run_leg = lambda leg, *_: (answer(leg, epoch) for epoch in itertools.count(leg.known_epochs + 1))
+            super().setup(config)
 
     meter, ended = Meter(), [0.0]
 
@@ -248,10 +242,11 @@ def through_ray(args: argparse.Namespace, folder: Path) -> None:
     print(machine.line(1, f"run of {args.trials:,} trials, sampler {args.sampler}, rungs 1, 3, 9"))
     rows = [[f"{size:,}", f"{meter.propose_ms(size):.1f}", f"{meter.rss_mb[size]:.0f}"] for size in sizes]
     print(machine.table(["trials", "ms per proposal", "driver MB"], rows))
-    num_results, proposing_s = len(meter.result_times), sum(meter.propose_s)
+    num_results, proposing_s, cpu_s = len(meter.result_times), sum(meter.propose_s), meter.cpu_s[-1] - meter.cpu_s[0]
     print(
         f"{num_results:,} results; {wall_s:.1f} s in all, {proposing_s:.1f} s of it proposing, {flushed_s:.1f} s until MLflow had the rest"
     )
+    print(f"the driver's own CPU time from the first result to the last: {cpu_s:.1f} s, {1e3 * cpu_s / num_results:.1f} ms a result")
     print(f"peak memory of the driver: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB")
     print(machine.against("results a second, MLflow on", meter.results_per_s, 100, unit=""))
     stock = stock_results_per_s(spec, args.peer_results, folder)
