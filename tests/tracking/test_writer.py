@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up import content, search
+from made_up import content
 
 from visiontune.spec.errors import UserError
-from visiontune.tracking.outbox import Outbox, num_unsent
+from visiontune.tracking.outbox import num_unsent
 from visiontune.tracking.writer import start_writer
 
 HERE = Path(__file__).parent
@@ -33,32 +33,10 @@ def wait_until(condition: Any, timeout_s: float = 60.0) -> None:
         time.sleep(0.01)
 
 
-def test_killed_in_mid_send_it_goes_on_without_doubles_or_gaps(client: Any, uri: str, studies_dir: Path) -> None:
+def test_driver_and_writer_killed_in_mid_send_leave_no_doubles_and_no_gaps(client: Any, uri: str, studies_dir: Path) -> None:
     uri += "?timeout=20"  # with a query it is MLflow's own store that writes: many small steps to be killed in
     folder = studies_dir / "killed"
-    outbox = Outbox(folder)
-    for event in search("killed", num_trials=20, num_epochs=2):
-        outbox.put(event)
     before = num_runs(studies_dir)
-    writer = start_writer(folder, uri, studies_dir)
-    wait_until(lambda: num_runs(studies_dir) > before + 5)
-    os.kill(writer._process.pid, signal.SIGKILL)
-    writer._process.wait()
-    assert 5 < num_runs(studies_dir) - before < 21
-    assert num_unsent(folder, uri) > 0
-
-    first, second = (start_writer(folder, uri, studies_dir) for _ in range(2))  # the second waits for the first
-    assert first.drain(60) == 0
-    second.stop(20)
-    first.stop(20)
-    found = content(client, "killed")
-    assert len(found) == 21
-    assert all(row[1] == "FINISHED" for row in found.values())
-    assert all([step for step, _, _ in found[str(n)][5]["val_top1"]] == [1, 2] for n in range(20))
-
-
-def test_a_killed_drivers_events_are_sent_and_the_writer_goes(client: Any, uri: str, studies_dir: Path) -> None:
-    folder = studies_dir / "orphan"
     code = f"""
 import os, signal, sys
 sys.path[:0] = [{str(HERE)!r}, {str(HERE.parents[1] / "platform")!r}]
@@ -68,7 +46,7 @@ from visiontune.tracking.outbox import Outbox
 from visiontune.tracking.writer import start_writer
 writer = start_writer(Path({str(folder)!r}), {uri!r}, Path({str(studies_dir)!r}))
 outbox = Outbox(Path({str(folder)!r}))
-for event in search("orphan", num_trials=3):
+for event in search("killed", num_trials=20, num_epochs=2):
     outbox.put(event)
 assert "mlflow" not in sys.modules
 print(writer._process.pid, flush=True)
@@ -76,10 +54,22 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     driver = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert driver.returncode == -signal.SIGKILL
-    writer_pid = int(driver.stdout)
-    wait_until(lambda: not _is_running(writer_pid))
-    assert num_unsent(folder, uri) == 0
-    assert set(content(client, "orphan")) == {"", "0", "1", "2"}
+    wait_until(lambda: num_runs(studies_dir) > before + 5)  # the writer outlives its driver
+    os.kill(int(driver.stdout), signal.SIGKILL)
+    wait_until(lambda: not _is_running(int(driver.stdout)))
+    assert 5 < num_runs(studies_dir) - before < 21
+    assert num_unsent(folder, uri) > 0
+
+    first, second = (start_writer(folder, uri, studies_dir) for _ in range(2))  # one waits for the other
+    assert first.drain(60) == 0
+    for timeout_s in (0.0, 20.0):
+        first.stop(timeout_s)
+        second.stop(timeout_s)
+    assert first._process.returncode == second._process.returncode == 0
+    found = content(client, "killed")
+    assert len(found) == 21
+    assert all(row[1] == "FINISHED" for row in found.values())
+    assert all([step for step, _, _ in found[str(n)][5]["val_top1"]] == [1, 2] for n in range(20))
     assert "Traceback" not in (folder / "writer.log").read_text()
 
 
