@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -159,6 +160,15 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setattr("visiontune.spec.parse.load_study", stop)
     _, err = run("search", "my file.yaml", "a=1", code=1, capsys=capsys)
     assert err.splitlines()[-1] == "interrupted; go on: visiontune search 'my file.yaml' a=1"
+
+
+def test_a_cluster_that_does_not_answer_is_one_sentence_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as silent:  # bound, but not listening
+        silent.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        _, err = run("search", str(DIGITS), "--address", address, code=1, capsys=capsys)
+    assert err.startswith(f"visiontune: no Ray cluster answers at {address} (Connection refused)\n")
+    assert not (tmp_path / "studies").exists()
 
 
 def test_all_problems_are_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,9 +36,11 @@ def search(args: argparse.Namespace) -> int:
     folder = args.studies_dir / spec.study
     from visiontune.results.report import summary
     from visiontune.results.screen import Screen
+    from visiontune.search.cluster import reach
     from visiontune.search.driver import run_search
     from visiontune.tracking.ui import ui_command
 
+    reach(args.address)  # before anything is written
     with Screen(is_plain=args.plain) as screen:
         outcome = run_search(spec, folder, tracker=lambda: _tracker(folder), screen=screen.update, address=args.address)
     _send_leftovers(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,12 +12,25 @@ from contextlib import contextmanager
 from visiontune.spec.errors import Problem, UserError
 from visiontune.spec.recipe import Resources
 
+REACH_S = 5.0
 RECOUNT_S = 5.0
 """How often a cluster that may grow is counted again."""
 
 
 class NoCluster(Exception):
     """No cluster answers at the address."""
+
+
+def reach(address: str | None) -> None:
+    """Raise NoCluster within seconds when nothing listens at the address (or at RAY_ADDRESS): Ray would try for minutes."""
+    named = address or os.environ.get("RAY_ADDRESS") or ""
+    host, _, port = named.rpartition("://")[2].rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), REACH_S).close()
+    except (OSError, OverflowError) as error:
+        raise NoCluster(f"no Ray cluster answers at {named} ({getattr(error, 'strerror', None) or error})") from error
 
 
 @contextmanager
