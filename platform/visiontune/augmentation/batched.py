@@ -72,7 +72,7 @@ def affine_matrices(
     sheared[:, 0, 1], sheared[:, 1, 0] = np.tan(np.deg2rad(shear_x)), np.tan(np.deg2rad(shear_y))
     shifted[:, 0, 2], shifted[:, 1, 2] = shift_x, shift_y
     to_center[:, 0, 2], to_center[:, 1, 2] = center_x, center_y
-    return to_center @ shifted @ sheared @ rotated @ scaled @ to_corner  # type: ignore[no-any-return]
+    return to_center @ shifted @ sheared @ rotated @ scaled @ to_corner
 
 
 def random_brightness_contrast(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
