@@ -34,12 +34,14 @@ def test_the_text_has_a_line_for_each_trial_shown_and_says_what_is_left_out() ->
     assert lines[2].split()[:4] == ["2", "complete", "0.95", "9"]
     assert "lr=0.01" in lines[2] and "width=32" in lines[2]
     assert "... and 4 more" in lines
-    assert "best: trial 2, val_top1 0.95" in lines
+    assert "best: trial 2, val_top1 0.95 after 9 epochs" in lines
 
 
-def test_lines_are_cut_only_where_a_width_is_given() -> None:
-    assert max(map(len, board.leaderboard(VIEW, width=40).splitlines())) == 40
-    assert max(map(len, board.leaderboard(VIEW).splitlines())) > 60
+def test_rows_are_cut_only_where_a_width_is_given_and_the_best_recipe_never() -> None:
+    lines = board.leaderboard(VIEW, width=40).splitlines()
+    assert max(map(len, lines[1:8])) == 40
+    assert lines[-1].strip() == recipe_line(RECIPE)
+    assert max(map(len, board.leaderboard(VIEW).splitlines()[1:8])) > 60
 
 
 def test_a_study_without_trials_and_one_without_a_value_can_be_shown() -> None:

@@ -28,20 +28,25 @@ def ranked(view: StudyView) -> list[TrialRow]:
 
 
 def leaderboard(view: StudyView, n: int = 10, width: int | None = None) -> str:
-    """The `n` best trials with the params in which trials differ, rungs, failures, best recipe; lines cut at `width`."""
+    """The `n` best trials with the params in which trials differ, rungs, failures, best recipe; rows are cut at `width`."""
     if not view.rows:
         return f"study {view.name}: no trials yet"
     rows = ranked(view)
     names = short_names(differing(view.rows))
-    table = aligned([("trial", "state", view.objective.metric, "epoch", "reason", "params"), *(_cells(row, names) for row in rows[:n])])
-    lines = [f"study {view.name}: {_counts(view)}", *table]
+    header = ("trial", "state", view.objective.metric, "epoch", "reason", "params")
+    table = aligned([header, *(_cells(row, names) for row in rows[:n])])
+    lines = [f"study {view.name}: {_counts(view)}", *(_cut(line, width) for line in table)]
     if len(rows) > n:
         lines.append(f"... and {len(rows) - n} more")
     lines += ["", *rung_lines(view), *failure_lines(view)]
     if view.best is not None:
-        lines.append(f"best: trial {view.best.number}, {view.objective.metric} {number(view.best.value)}")
+        lines.append(f"best: trial {view.best.number}, {view.objective.metric} {number(view.best.value)} after {view.best.epoch} epochs")
         lines.append(f"  {recipe_line(view.best.recipe)}")
-    return "\n".join(line if width is None or len(line) <= width else line[: width - 1] + "…" for line in lines)
+    return "\n".join(lines)
+
+
+def _cut(line: str, width: int | None) -> str:
+    return line if width is None or len(line) <= width else line[: width - 1] + "…"
 
 
 def _cells(row: TrialRow, names: Mapping[str, str]) -> tuple[str, ...]:
