@@ -34,7 +34,6 @@ def wait_until(condition: Any, timeout_s: float = 60.0) -> None:
 
 
 def test_driver_and_writer_killed_in_mid_send_leave_no_doubles_and_no_gaps(client: Any, uri: str, studies_dir: Path) -> None:
-    uri += "?timeout=20"  # with a query it is MLflow's own store that writes: many small steps to be killed in
     folder = studies_dir / "killed"
     before = num_runs(studies_dir)
     code = f"""

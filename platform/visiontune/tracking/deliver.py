@@ -60,7 +60,6 @@ class Delivery:
             lines, end = read_lines(self._folder, self._sent.offset)
             for group in group_lines(lines):
                 self._send(runs, group)
-            runs.flush()
         except Exception as error:
             self._note(error)
             raise

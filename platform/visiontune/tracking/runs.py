@@ -8,7 +8,6 @@ itself drops equal metrics and params.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -18,10 +17,7 @@ from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
 
-from visiontune.tracking.bulk import Bulk
-
 Event = Mapping[str, Any]
-LogModel = Callable[[str, str, Event], str]
 KEY, NUMBER, REASON, PARENT = "visiontune.study_key", "visiontune.number", "visiontune.reason", "mlflow.parentRunId"
 STATUSES = ("FINISHED", "KILLED", "FAILED")
 _MAX_PARAM, _MAX_TAG = 6_000, 5_000  # characters that every MLflow store takes
@@ -52,12 +48,11 @@ class Study:
 class Runs:
     """Sends events with an MlflowClient; raises what the client raises, and may then be given the same events again.
 
-    `log_model(experiment_id, run_id, event)` logs the winner's model and gives a word on it for a tag. With `bulk`, what
-    can wait is written by `flush`.
+    `log_model(experiment_id, run_id, event)` logs the winner's model and gives a word on it for a tag.
     """
 
-    def __init__(self, client: Any, artifact_root: Path | None, log_model: LogModel | None = None, bulk: Bulk | None = None) -> None:
-        self._client, self._artifact_root, self._log_model, self._bulk = client, artifact_root, log_model, bulk
+    def __init__(self, client: Any, artifact_root: Path | None, log_model: Callable[[str, str, Event], str] | None = None) -> None:
+        self._client, self._artifact_root, self._log_model = client, artifact_root, log_model
         self._study: Study | None = None
         self._parent: RunState | None = None
         self._children: dict[int, RunState] = {}
@@ -71,22 +66,6 @@ class Runs:
     def forget(self) -> None:
         """Look before the next run is made: one may be there although the answer never came."""
         self._is_stale = True
-        if self._bulk:
-            self._bulk.clear()
-
-    def flush(self) -> None:
-        """Write what waits. ConnectionError when that fails: MLflow's own client does it the next time."""
-        try:
-            if self._bulk:
-                self._bulk.flush()
-        except sqlite3.Error as error:
-            self._bulk = None
-            self.forget()
-            raise ConnectionError(f"a batch could not be written: {error}") from error
-
-    @property
-    def _writes(self) -> Any:
-        return self._bulk or self._client
 
     def adopt(self, event: Event) -> bool:
         """Take up the study of this event if MLflow has it; nothing is written."""
@@ -116,7 +95,7 @@ class Runs:
             run = self._client.create_run(experiment_id, event["time_ms"], tags=tags, run_name=event["study"])
             self._parent = RunState(run.info.run_id)
         self._study = _study(event, experiment_id, self._parent)
-        self._log_data(self._parent)
+        self._log_data(self._study, self._parent)
         parent = self._batch(self._parent, params=_params(event), tags=tags)
         self._set_parent(self._set_status(parent, "RUNNING", event["time_ms"]))
 
@@ -139,7 +118,7 @@ class Runs:
                 epoch, status = int(event["epoch"]), "RUNNING"
                 metrics += _metrics({**event["metrics"], "epoch": epoch}, time_ms, epoch)
         if params and not state.params:  # they are logged after it: once they are there, the data is
-            self._log_data(state)
+            self._log_data(self._known(), state)
         state = self._children[number] = replace(self._batch(state, metrics, params, tags), epoch=epoch)
         self._children[number] = self._set_status(state, status, time_ms)
 
@@ -149,7 +128,6 @@ class Runs:
         child = self._children.get(int(event["number"]))
         tags = {"visiontune.winner": str(event["number"]), "visiontune.winner_run_id": child.run_id if child else ""}
         self._batch(study.parent, _metrics(event.get("metrics", {}), event["time_ms"]), tags=tags)
-        self.flush()
         if self._log_model:
             word = self._log_model(study.experiment_id, study.parent.run_id, event)
             self._batch(study.parent, tags={"visiontune.winner_model": word[:_MAX_TAG]})
@@ -199,15 +177,12 @@ class Runs:
         first = next((event for event in events if event["event"] == "trial"), events[0])
         tags = {**study.child_tags, **_texts(first.get("tags", {})), NUMBER: str(number), "visiontune.kind": "trial"}
         name = run_name(number, first.get("params", {}))
-        run = self._writes.create_run(study.experiment_id, first["time_ms"], tags=tags, run_name=name)
+        run = self._client.create_run(study.experiment_id, first["time_ms"], tags=tags, run_name=name)
         self._children[number] = RunState(run.info.run_id)
         return self._children[number]
 
-    def _log_data(self, state: RunState) -> None:
-        study = self._known()
-        if self._bulk and state.run_id != study.parent.run_id:
-            self._bulk.copy_inputs(state.run_id, study.parent.run_id)
-        elif data := study.data:
+    def _log_data(self, study: Study, state: RunState) -> None:
+        if data := study.data:
             profile = json.dumps({key: value for key, value in data.items() if key.startswith("num_")})
             source = json.dumps({"source": data.get("source")})
             dataset = Dataset(data["name"], data["digest"][:36], "visiontune", source, profile=profile)
@@ -226,14 +201,14 @@ class Runs:
         tags = {**tags, **{f"visiontune.changed.{key}": value for key, value in params.items() if known.get(key, value) != value}}
         rows = iter(metrics), iter([Param(*item) for item in new.items()]), iter([RunTag(*item) for item in tags.items()])
         while any(batch := [list(islice(row, limit)) for row, limit in zip(rows, (_NUM_METRICS, _NUM_PARAMS, _NUM_TAGS), strict=True)]):
-            self._writes.log_batch(state.run_id, *batch)
+            self._client.log_batch(state.run_id, *batch)
         return replace(state, params={**known, **new}) if new else state
 
     def _set_status(self, state: RunState, status: str, time_ms: int) -> RunState:
         if status != state.status and status == "RUNNING":
-            self._writes.update_run(state.run_id, status=status)
+            self._client.update_run(state.run_id, status=status)
         elif status != state.status:
-            self._writes.set_terminated(state.run_id, status, time_ms)
+            self._client.set_terminated(state.run_id, status, time_ms)
         return replace(state, status=status)
 
 

@@ -157,7 +157,6 @@ def _connect(uri: str, folder: Path, studies_dir: Path) -> Runs:
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
-    from visiontune.tracking.bulk import Bulk
     from visiontune.tracking.model import log_winner
     from visiontune.tracking.runs import Runs
 
@@ -169,8 +168,7 @@ def _connect(uri: str, folder: Path, studies_dir: Path) -> Runs:
     with _locked(studies_dir / "mlflow.lock"):  # two first migrations of one file break each other
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
-    bulk = Bulk(Path(uri.removeprefix("sqlite:///"))) if uri.startswith("sqlite:///") and "?" not in uri else None
-    return Runs(client, artifact_root(studies_dir, uri), partial(log_winner, client, uri, folder), bulk)
+    return Runs(client, artifact_root(studies_dir, uri), partial(log_winner, client, uri, folder))
 
 
 def _tune_sqlite(connection: Any, _: Any) -> None:
