@@ -12,12 +12,12 @@ HALF := .venv/.half_made
 search: $(READY)
 	$(BIN)/visiontune search search_spaces/digits.yaml
 
-test: lint types
-	$(BIN)/python -m pytest -q
+test: lint types fast
+	$(BIN)/python -m pytest -q -m ray
 
 # The tier without Ray: for every save; `make test` is for every commit.
 fast: $(READY)
-	$(BIN)/python -m pytest -q -m "not ray"
+	$(BIN)/python -m pytest -q -n 2 -m "not ray"
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -101,7 +102,8 @@ def _conclude(session: Session, spec: StudySpec, storage: Storage, folder: Path,
         )
         dump_recipe(TrialRecipe(**winner.recipe), folder / WINNER, header=header)
         put(_winner_event(view, winner.number, folder, store))
-    put({"event": "study_end", "status": "FINISHED", "metrics": {}, "tags": {}, "time_ms": now_ms()})
+    best = {f"best.{view.objective.metric}": winner.value} if winner is not None else {}
+    put({"event": "study_end", "status": "FINISHED", "metrics": best, "tags": {}, "time_ms": now_ms()})
     storage.set_attribute("finished", {"num_trials": spec.budget.num_trials, "num_seeds": spec.confirm["num_seeds"]})
     return Outcome("finished", view, _winner_path(folder), session.num_new_trials)
 
@@ -138,10 +140,18 @@ def _study_event(spec: StudySpec, storage: Storage, store: Store) -> dict[str, A
         "study": spec.study,
         "key": storage.attributes()["key"],
         "params": spec.identity(),
-        "tags": {},
+        "tags": {"mlflow.source.git.commit": commit} if (commit := _git_commit()) else {},
         "data": data,
         "time_ms": now_ms(),
     }
+
+
+def _git_commit() -> str:
+    """Of the folder that the command was given in; empty outside a repository."""
+    try:
+        return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def _winner_event(view: StudyView, number: int, folder: Path, store: Store) -> dict[str, Any]:
