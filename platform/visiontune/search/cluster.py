@@ -10,11 +10,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from visiontune.spec.errors import Problem, UserError
-from visiontune.spec.recipe import Resources
+from visiontune.spec.recipe import Resources, StudySpec
 
 REACH_S = 5.0
 RECOUNT_S = 5.0
 """How often a cluster that may grow is counted again."""
+
+
+SETTINGS = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no files for each trial
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the driver has its own
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # the study is the state
+    "TUNE_RESULT_BUFFER_LENGTH": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+}
+"""For Ray, and for the workers that inherit it; what the user has set stays."""
 
 
 class NoCluster(Exception):
@@ -36,11 +52,12 @@ def reach(address: str | None) -> None:
 @contextmanager
 def cluster(address: str | None) -> Iterator[None]:
     """Ray for as long as the block runs: the cluster at `address` (or in RAY_ADDRESS), else one on this machine."""
+    os.environ.update({name: value for name, value in SETTINGS.items() if name not in os.environ})
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
-        ray.init(address=address, include_dashboard=False if _is_local(address) else None, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=address, include_dashboard=False if is_local(address) else None, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
         raise NoCluster(f"no Ray cluster answers at {address or os.environ.get('RAY_ADDRESS')}: {str(error).splitlines()[0]}") from error
     try:
@@ -49,7 +66,8 @@ def cluster(address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
-def _is_local(address: str | None) -> bool:
+def is_local(address: str | None) -> bool:
+    """Whether Ray is started here."""
     return not address and not os.environ.get("RAY_ADDRESS")
 
 
@@ -62,7 +80,7 @@ def trial_resources(resources: Resources, address: str | None) -> dict[str, floa
     if gpus == "auto":
         gpus = 1.0 if total.get("GPU", 0) else 0.0
     wanted = {"cpu": float(resources.cpus_per_trial), "gpu": float(gpus)}
-    if _is_local(address):
+    if is_local(address):
         for name, amount in wanted.items():
             there = total.get(name.upper(), 0.0)
             if amount > there:
@@ -88,3 +106,21 @@ def slot_counter(resources: Resources, wanted: dict[str, float]) -> Callable[[],
         return slots
 
     return count
+
+
+def warm_up(spec: StudySpec, wanted: dict[str, float], num_workers: int, *, is_checking: bool) -> None:
+    """Let the processes that Ray has started already import torch while the driver does something else.
+
+    One of them checks the spec's models and policies, which spares the driver torch. UserError for what can't work.
+    """
+    import ray
+
+    from visiontune.search.legworker import warm_up as warm_worker
+
+    task = ray.remote(num_cpus=wanted["cpu"])(warm_worker)
+    answers = [task.remote(spec if is_checking and index == 0 else None) for index in range(num_workers)]
+    import visiontune.search.tuner  # noqa: F401  # a second that passes while they work
+
+    problems = ray.get(answers[0])
+    if problems:
+        raise UserError(*problems)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from visiontune.search.cluster import cluster, slot_counter, trial_resources
+from visiontune.search.cluster import cluster, is_local, slot_counter, trial_resources, warm_up
 from visiontune.search.conductor import now_ms
 from visiontune.search.lock import driver_lock
 from visiontune.search.preflight import preflight
@@ -57,31 +57,44 @@ def run_search(
         storage.set_attribute("num_trials", spec.budget.num_trials)
         screen(_starting(spec))
         with tracker() as put:
+            is_new = not storage.trials()  # a study with trials has passed the preflight
             with ThreadPoolExecutor(1) as pool:
-                ready = pool.submit(_get_ready, spec, folder.parent / ".data")  # torch's import overlaps Ray's start
+                ready = pool.submit(_get_ready, spec, folder.parent / ".data", is_new and not is_local(address))
                 with cluster(address):
+                    wanted = trial_resources(spec.resources, address)
+                    count_slots = slot_counter(spec.resources, wanted)
+                    if is_local(address):
+                        warm_up(spec, wanted, count_slots(), is_checking=is_new)
                     store = ready.result()
                     put(_study_event(spec, storage, store))
                     session = Session(spec, storage, folder, put, start_s)
-                    _run(session, spec, folder, store, screen, address)
+                    _run(session, spec, folder, store, wanted, count_slots, screen)
             return _conclude(session, spec, storage, folder, store, put)
 
 
-def _get_ready(spec: StudySpec, cache: Path) -> Store:
-    """What is wrong with models, policies or pictures comes out here, before any trial; then the pictures are on disk."""
+def _get_ready(spec: StudySpec, cache: Path, is_checking: bool) -> Store:
+    """The pictures on disk; before a cluster is joined also what is wrong with models and policies."""
     from visiontune.data.store import Store, prepare
 
-    preflight(spec)
+    if is_checking:
+        preflight(spec)
     return Store.open(prepare(spec.data, cache))
 
 
-def _run(session: Session, spec: StudySpec, folder: Path, store: Store, screen: Callable[[Snapshot], None], address: str | None) -> None:
+def _run(
+    session: Session,
+    spec: StudySpec,
+    folder: Path,
+    store: Store,
+    wanted: dict[str, float],
+    count_slots: Callable[[], int],
+    screen: Callable[[Snapshot], None],
+) -> None:
     from visiontune.search.tuner import run_tune
 
-    wanted = trial_resources(spec.resources, address)
     base = {"store": str(store.path.resolve()), "folder": str(folder.resolve()), "num_threads": spec.resources.cpus_per_trial}
     with _signals(session):
-        run_tune(session, resources=wanted, base=base, num_slots=slot_counter(spec.resources, wanted), screen=screen)
+        run_tune(session, resources=wanted, base=base, num_slots=count_slots, screen=screen)
     screen(session.snapshot())
 
 

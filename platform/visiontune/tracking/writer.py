@@ -34,7 +34,7 @@ BACKOFF_S = (0.5, 10.0)  # first and longest wait
 GIVE_UP_S = 10.0
 RESTART_S = 10.0
 _MAX_LOG_BYTES = 1 << 20
-_NICE = 5  # trials first; at 10 two busy cores left it half a minute for its imports
+_NICE = 15  # trials first: beside busy cores its imports may take half a minute, which nobody waits for
 _HTTP_ENV = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}  # waiting is done here
 
 
@@ -100,8 +100,9 @@ class WriterProcess:
         env = {**_HTTP_ENV, **{key: value for key, value in env.items() if key not in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID")}}
         command = [sys.executable, "-m", "visiontune.tracking.writer", str(self._folder.resolve()), str(self._studies_dir.resolve())]
         with _open_log(self._folder) as file:
-            # A session of its own: Ctrl-C in the terminal is for the driver, which then drains.
-            return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file, stderr=file, env=env, start_new_session=True)
+            # A process group of its own: Ctrl-C in the terminal is for the driver, which then drains. A session of its own would be
+            # an autogroup to Linux's scheduler, in which being nice to the trials means nothing.
+            return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file, stderr=file, env=env, process_group=0)
 
 
 def start_writer(folder: Path, uri: str | None, studies_dir: Path) -> WriterProcess:
