@@ -5,7 +5,7 @@
     .venv/bin/python benchmarks/rehearsal.py --record-only
 
 Recorded is every point of a grid (LeNet-5 and CNN, two widths each; SGD and AdamW; nine learning rates; two schedules; two batch
-sizes), each trained for 27 epochs on 300 digits. The rehearsal then runs visiontune's own Session, Conductor, samplers and
+sizes), each trained for 27 epochs on 400 digits. The rehearsal then runs visiontune's own Session, Conductor, samplers and
 trial schedulers with four workers that look their epochs up, one unit of compute each; rungs 1, 3, 9, 27. Every proposal has a
 curve of its own, except that a learning rate, which the samplers see as a continuous range, takes the nearest of the nine levels
 (half a decade apart). The figure is the test accuracy of the model with the best validation accuracy so far.
@@ -41,7 +41,7 @@ ENDS = (10**-4.25, 10**0.25)
 CHANCE = 0.1
 SPACE = f"""
 study: rehearsal
-data: {{source: digits, max_pictures: 500, val_fraction: 0.4, test_fraction: 0.4, seed: 0}}
+data: {{source: digits, max_pictures: 800, val_fraction: 0.5, test_fraction: 0.4, seed: 0}}
 objective: {{metric: val_top1}}
 budget: {{num_trials: 100000, min_epochs: 1, max_epochs: {NUM_EPOCHS}, reduction_factor: 3}}
 confirm: {{num_seeds: 0}}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from visiontune.spec.errors import Problem, UserError
-from visiontune.spec.recipe import Resources, StudySpec
+from visiontune.spec.recipe import Resources
 
 REACH_S = 5.0
 RECOUNT_S = 5.0
@@ -106,21 +106,3 @@ def slot_counter(resources: Resources, wanted: dict[str, float]) -> Callable[[],
         return slots
 
     return count
-
-
-def warm_up(spec: StudySpec, wanted: dict[str, float], num_workers: int, *, is_checking: bool) -> None:
-    """Let the processes that Ray has started already import torch while the driver does something else.
-
-    One of them checks the spec's models and policies, which spares the driver torch. UserError for what can't work.
-    """
-    import ray
-
-    from visiontune.search.legworker import warm_up as warm_worker
-
-    task = ray.remote(num_cpus=wanted["cpu"])(warm_worker)
-    answers = [task.remote(spec if is_checking and index == 0 else None) for index in range(num_workers)]
-    import visiontune.search.tuner  # noqa: F401  # a second that passes while they work
-
-    problems = ray.get(answers[0])
-    if problems:
-        raise UserError(*problems)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from visiontune.search.cluster import cluster, is_local, slot_counter, trial_resources, warm_up
+from visiontune.search.cluster import cluster, slot_counter, trial_resources
 from visiontune.search.conductor import now_ms
 from visiontune.search.lock import driver_lock
 from visiontune.search.preflight import preflight
@@ -59,12 +59,10 @@ def run_search(
         with tracker() as put:
             is_new = not storage.trials()  # a study with trials has passed the preflight
             with ThreadPoolExecutor(1) as pool:
-                ready = pool.submit(_get_ready, spec, folder.parent / ".data", is_new and not is_local(address))
+                ready = pool.submit(_get_ready, spec, folder.parent / ".data", is_new)  # torch's import overlaps Ray's start
                 with cluster(address):
                     wanted = trial_resources(spec.resources, address)
                     count_slots = slot_counter(spec.resources, wanted)
-                    if is_local(address):
-                        warm_up(spec, wanted, count_slots(), is_checking=is_new)
                     store = ready.result()
                     put(_study_event(spec, storage, store))
                     session = Session(spec, storage, folder, put, start_s)
@@ -73,7 +71,7 @@ def run_search(
 
 
 def _get_ready(spec: StudySpec, cache: Path, is_checking: bool) -> Store:
-    """The pictures on disk; before a cluster is joined also what is wrong with models and policies."""
+    """What is wrong with models, policies or pictures comes out here, before any trial; then the pictures are on disk."""
     from visiontune.data.store import Store, prepare
 
     if is_checking:

@@ -11,7 +11,7 @@ from typing import Any
 from ray.tune import Trainable
 
 from visiontune.search.records import Leg, Report
-from visiontune.spec.recipe import StudySpec, TrialRecipe
+from visiontune.spec.recipe import TrialRecipe
 
 REST_S = 0.1
 
@@ -61,19 +61,3 @@ def unpack(text: str) -> Leg | None:
         return None
     content = json.loads(text)
     return Leg(**{**content, "recipe": TrialRecipe(**content["recipe"])})
-
-
-def warm_up(spec: StudySpec | None) -> tuple[Any, ...]:
-    """Import what a leg needs in a process that Ray has started already; the problems of `spec`, if one is given."""
-    import visiontune.search.worker  # noqa: F401
-
-    if spec is None:
-        return ()
-    from visiontune.search.preflight import preflight
-    from visiontune.spec.errors import UserError
-
-    try:
-        preflight(spec)
-    except UserError as error:
-        return error.problems
-    return ()
