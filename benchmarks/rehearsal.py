@@ -8,7 +8,8 @@ Recorded is every point of a grid (LeNet-5 and CNN, two widths each; SGD and Ada
 sizes), each trained for 27 epochs on 400 digits. The rehearsal then runs visiontune's own Session, Conductor, samplers and
 trial schedulers with four workers that look their epochs up, one unit of compute each; rungs 1, 3, 9, 27. Every proposal has a
 curve of its own, except that a learning rate, which the samplers see as a continuous range, takes the nearest of the nine levels
-(half a decade apart). The figure is the test accuracy of the model with the best validation accuracy so far.
+(half a decade apart). The figure is the test accuracy of the model with the best validation accuracy so far; `by TPE` is the
+share of proposals that a model made, the others were random.
 
 The peer is the stock pair: Ray's own OptunaSearch and ASHAScheduler objects, driven as Tune drives them.
 One table of curves, one kind of data: rehearse on your own before you rely on it.
@@ -39,6 +40,7 @@ NUM_EPOCHS, NUM_WORKERS = 27, 4
 LEVELS = tuple(round(10 ** (-4 + k / 2), 8) for k in range(9))
 ENDS = (10**-4.25, 10**0.25)
 CHANCE = 0.1
+STOCK_STARTUP = 10  # random trials before Optuna's TPE, its default
 SPACE = f"""
 study: rehearsal
 data: {{source: digits, max_pictures: 800, val_fraction: 0.5, test_fraction: 0.4, seed: 0}}
@@ -147,8 +149,8 @@ def point_at(points: list[tuple[float, float]], epoch: int) -> tuple[float, floa
     return points[epoch - 1] if epoch <= len(points) else None
 
 
-def rehearse(curves: Curves, kind: str, num_units: int, seed: int) -> list[float]:
-    """One search by visiontune's Session on a storage in memory."""
+def rehearse(curves: Curves, kind: str, num_units: int, seed: int) -> tuple[list[float], float]:
+    """One search by visiontune's Session on a storage in memory; its history and the share of proposals by TPE."""
     from optuna.storages import InMemoryStorage
     from optuna.study import StudyDirection
 
@@ -173,10 +175,11 @@ def rehearse(curves: Curves, kind: str, num_units: int, seed: int) -> list[float
                 legs[key] = (leg, epoch + 1)
             else:
                 del legs[key]
-    return best.history[:num_units]
+    by_tpe = [trial.user_attrs["proposed_by"].startswith("tpe") for trial in storage.trials()]
+    return best.history[:num_units], statistics.fmean(by_tpe)
 
 
-def rehearse_stock(curves: Curves, num_units: int, seed: int) -> list[float]:
+def rehearse_stock(curves: Curves, num_units: int, seed: int) -> tuple[list[float], float]:
     """One search by Ray's searcher and scheduler. What diverged has the accuracy of chance, as a user's own loop reports it."""
     from ray.tune.schedulers import ASHAScheduler
     from ray.tune.search.optuna import OptunaSearch
@@ -205,14 +208,14 @@ def rehearse_stock(curves: Curves, num_units: int, seed: int) -> list[float]:
                 del running[name]
             else:
                 search.on_trial_result(name, result)
-    return best.history[:num_units]
+    return best.history[:num_units], max(0, number - STOCK_STARTUP) / number
 
 
 def void(_: Any) -> None:
     """OptunaSearch takes a returned dict for constants."""
 
 
-def one(curves: Curves, num_units: int, job: tuple[str, int]) -> tuple[str, list[float]]:
+def one(curves: Curves, num_units: int, job: tuple[str, int]) -> tuple[str, tuple[list[float], float]]:
     """A job of the pool."""
     import logging
 
@@ -239,8 +242,8 @@ def first_reaching(histories: list[list[float]], value: float) -> int | None:
 def main() -> None:
     """Record once, rehearse every kind with every seed, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seeds", type=int, default=16)
-    parser.add_argument("--budgets", type=int, nargs="+", default=[100, 200, 400], help="epochs of all trials together")
+    parser.add_argument("--seeds", type=int, default=24)
+    parser.add_argument("--budgets", type=int, nargs="+", default=[100, 200, 400, 800], help="epochs of all trials together")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()), help="folder of the recorded curves")
     parser.add_argument("--record-only", action="store_true")
@@ -251,20 +254,25 @@ def main() -> None:
     kinds = [*KINDS, STOCK]
     jobs = [(kind, seed) for seed in range(args.seeds) for kind in kinds]
     found: dict[str, list[list[float]]] = {kind: [] for kind in kinds}
+    shares: dict[str, list[float]] = {kind: [] for kind in kinds}
     with multiprocessing.get_context("spawn").Pool(args.processes) as pool:
-        for kind, history in pool.imap_unordered(partial(one, curves, max(args.budgets)), jobs):
+        for kind, (history, share) in pool.imap_unordered(partial(one, curves, max(args.budgets)), jobs):
             found[kind].append(history)
-    show(curves, found, sorted(args.budgets))
+            shares[kind].append(share)
+    show(curves, found, {kind: statistics.fmean(values) for kind, values in shares.items()}, sorted(args.budgets))
 
 
-def show(curves: Curves, found: dict[str, list[list[float]]], budgets: list[int]) -> None:
+def show(curves: Curves, found: dict[str, list[list[float]]], shares: dict[str, float], budgets: list[int]) -> None:
     """The table, and the compute that reaches what the stock pair ends with."""
     finals = sorted(points[-1][1] for points in curves.values() if len(points) == NUM_EPOCHS)
     quartiles = ", ".join(f"{finals[int(share * (len(finals) - 1))]:.3f}" for share in (0.0, 0.25, 0.5, 0.75, 1.0))
     print(machine.line(len(found[STOCK]), "seeds of each kind; in brackets the standard error of the mean"))
     print(f"{len(curves)} curves, {len(curves) - len(finals)} diverged; test accuracy after {NUM_EPOCHS} epochs, quartiles: {quartiles}")
-    rows = [[kind, *(spread([history[budget - 1] for history in histories]) for budget in budgets)] for kind, histories in found.items()]
-    print(machine.table(["proposals + rungs", *(f"{budget} units" for budget in budgets)], rows))
+    rows = [
+        [kind, *(spread([history[budget - 1] for history in histories]) for budget in budgets), f"{100 * shares[kind]:.0f} %"]
+        for kind, histories in found.items()
+    ]
+    print(machine.table(["proposals + rungs", *(f"{budget} units" for budget in budgets), "by TPE"], rows))
     goal = statistics.fmean(history[-1] for history in found[STOCK])
     stock_units = first_reaching(found[STOCK], goal)
     for kind in KINDS:
