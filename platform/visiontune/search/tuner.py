@@ -81,6 +81,13 @@ class LegScheduler(FIFOScheduler):  # type: ignore[misc]
         goes_on = self._searcher.look() is None if key == REST else self._session.report(key, report)
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
+    def choose_trial_to_run(self, tune_controller: Any) -> None:
+        """Nobody: Tune then gives a free actor to a new leg.
+
+        FIFO would choose the oldest pending leg, whose own actor is still starting, and end that actor: with epochs
+        shorter than the start of a process the search would stay at one worker.
+        """
+
 
 class LoopEnded(BaseException):
     """Leaves Tune's loop at once. Tune's own way out waits up to 15 s for actors that end with Ray anyway."""
