@@ -178,6 +178,8 @@ class Conductor:
     def _limit_checkpoints(self) -> None:
         """Waiting trials beyond the limit lose their checkpoints, the worst of the lowest rung first; promoted, they start over."""
         limit = int(self._spec.storage["max_checkpoint_mb"]) * 1_000_000
+        if sum(self._checkpoint_bytes.values()) <= limit:  # the usual case, and this is asked at every rung
+            return
         held = {number: size for number in self._waiting if (size := self._checkpoint_bytes.get(number, 0))}
         excess = sum(held.values()) - limit
         if excess <= 0:

@@ -43,8 +43,9 @@ class Curves:
 
     def rank(self, number: int, epoch: int) -> tuple[int, int]:
         """(place from 1, number of trials) at `epoch`."""
-        order = [other for _, other in self._ranked[epoch]]
-        return order.index(number) + 1, len(order)
+        ranked, value = self._ranked[epoch], self.values[number][epoch]
+        cost = -value if self.objective.mode == "max" else value
+        return bisect.bisect_left(ranked, (cost, number)) + 1, len(ranked)
 
 
 class TrialScheduler(Protocol):
