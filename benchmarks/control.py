@@ -1,9 +1,8 @@
 """What the control plane takes: a search whose trials do nothing, through everything else that a search is made of.
 
-    .venv/bin/python benchmarks/control.py                       # 1,000 trials with Ray and MLflow, 1 to 2 minutes on 2 cores
-    .venv/bin/python benchmarks/control.py --trials 100
-    .venv/bin/python benchmarks/control.py --large               # also 10,000 trials, without Ray and MLflow's writer: 10 minutes
-    .venv/bin/python benchmarks/control.py --profile FILE.prof   # cProfile of the driver
+    .venv/bin/python benchmarks/control.py             # 1,000 trials with Ray and MLflow for two samplers, 2 minutes on 2 cores
+    .venv/bin/python benchmarks/control.py --large     # also 10,000 trials, without Ray and MLflow's writer: 4 minutes more
+    .venv/bin/python benchmarks/control.py --sampler tpe --profile FILE.prof    # cProfile of the driver
 
 It is `visiontune search search_spaces/digits.yaml` with one thing replaced: inside a worker, `run_leg` answers at once with a
 closed-form curve. Ray starts the workers, Tune carries their reports, the study's journal and MLflow take them all.
@@ -19,8 +18,8 @@ import cProfile
 import itertools
 import math
 import os
-import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -74,11 +73,6 @@ class Meter:
         if event["event"] == "epoch":
             self.result_times.append(time.perf_counter())
             self.cpu_s.append(time.process_time())
-
-    @property
-    def results_per_s(self) -> float:
-        """From the first result to the last."""
-        return (len(self.result_times) - 1) / (self.result_times[-1] - self.result_times[0])
 
     @contextmanager
     def proposals(self) -> Iterator[None]:
@@ -224,12 +218,13 @@ def large(folder: Path) -> None:
         tpe_ms = f"{1e3 * statistics.median(spent_s):.0f}"
         rows.append([f"{size:,}", tpe_ms, f"{meter.propose_ms(size):.1f}", f"{meter.rss_mb[size]:.0f}"])
     num_results = len(meter.result_times)
-    print(f"without Ray: {SIZES[-1]:,} random trials, {num_results:,} results in {wall_s:.0f} s ({meter.results_per_s:.0f} a second)")
+    print(machine.line(1, f"run of {SIZES[-1]:,} trials without Ray and without MLflow's writer"))
+    print(f"{num_results:,} results in {wall_s:.0f} s ({num_results / wall_s:.0f} a second); medians of {NUM_TIMED} TPE proposals")
     print(machine.table(["trials", "ms per TPE proposal", "ms per random proposal", "driver MB"], rows))
 
 
 def through_ray(args: argparse.Namespace, folder: Path) -> None:
-    """The main table and the ratio."""
+    """The main table and the ratio of one sampler."""
     spec = make_spec(folder, args.trials, args.sampler)
     profile = cProfile.Profile() if args.profile else None
     if profile:
@@ -242,33 +237,38 @@ def through_ray(args: argparse.Namespace, folder: Path) -> None:
     print(machine.line(1, f"run of {args.trials:,} trials, sampler {args.sampler}, rungs 1, 3, 9"))
     rows = [[f"{size:,}", f"{meter.propose_ms(size):.1f}", f"{meter.rss_mb[size]:.0f}"] for size in sizes]
     print(machine.table(["trials", "ms per proposal", "driver MB"], rows))
-    num_results, proposing_s, cpu_s = len(meter.result_times), sum(meter.propose_s), meter.cpu_s[-1] - meter.cpu_s[0]
+    num_results, proposing_s = len(meter.result_times), sum(meter.propose_s)
+    spent_s, cpu_s = meter.result_times[-1] - meter.result_times[0], meter.cpu_s[-1] - meter.cpu_s[0]
+    print(f"{num_results:,} results in {spent_s:.1f} s, {proposing_s:.1f} s of it proposing; {cpu_s:.1f} s on the driver's CPU")
+    print(f"the whole call {wall_s:.1f} s, the last {flushed_s:.1f} s of it until MLflow had the rest")
+    per_s, stock = num_results / spent_s, stock_results_per_s(spec, args.peer_results, folder)
+    what = f"results a second, MLflow on, {args.sampler} proposals"
+    print(machine.against(what, per_s, 100, unit="") if args.sampler == "random" else f"RATIO {what}: {per_s:.2f}")
+    print(f"RATIO {what}, time for proposals left out: {num_results / (spent_s - proposing_s):.2f}")
     print(
-        f"{num_results:,} results; {wall_s:.1f} s in all, {proposing_s:.1f} s of it proposing, {flushed_s:.1f} s until MLflow had the rest"
+        f"RATIO visiontune / stock callback alone ({stock:.1f} results a second over {args.peer_results}): {per_s / stock:.0f}x", flush=True
     )
-    print(f"the driver's own CPU time from the first result to the last: {cpu_s:.1f} s, {1e3 * cpu_s / num_results:.1f} ms a result")
-    print(f"peak memory of the driver: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB")
-    print(machine.against("results a second, MLflow on", meter.results_per_s, 100, unit=""))
-    stock = stock_results_per_s(spec, args.peer_results, folder)
-    print(f"the stock callback alone: {stock:.1f} results a second over {args.peer_results}")
-    print(f"RATIO visiontune / stock callback, results a second: {meter.results_per_s / stock:.0f}x")
 
 
 def main() -> None:
-    """Run, print, compare."""
+    """Each sampler in a process of its own, so that memory is its own."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--trials", type=int, default=1_000)
-    parser.add_argument("--sampler", default="tpe")
+    parser.add_argument("--sampler", help="this one alone, such as random or tpe; else both")
     parser.add_argument("--large", action="store_true", help="10,000 trials too, without Ray")
     parser.add_argument("--session", action="store_true", help="only without Ray")
-    parser.add_argument("--peer-results", type=int, default=20, help="results given to the stock callback")
-    parser.add_argument("--profile", type=Path, help="where to write a cProfile of the driver")
+    parser.add_argument("--peer-results", type=int, default=40, help="results given to the stock callback")
+    parser.add_argument("--profile", type=Path, help="where to write a cProfile of the driver; needs --sampler")
     args = parser.parse_args()
     for name in set(os.environ) - set(machine.clean_env()):
         del os.environ[name]
     with tempfile.TemporaryDirectory(prefix="visiontune-control-") as scratch:
-        if not args.session:
+        if args.sampler and not args.session:
             through_ray(args, Path(scratch) / "ray")
+        elif not args.session:
+            for sampler in ("random", "tpe"):
+                options = ["--sampler", sampler, "--trials", str(args.trials), "--peer-results", str(args.peer_results)]
+                subprocess.run([sys.executable, __file__, *options], check=True)
         if args.large or args.session:
             large(Path(scratch) / "large")
 
