@@ -50,8 +50,9 @@ class Conductor:
         self._rule: TrialScheduler = entry.load()(self._curves, spec.budget, **args)
         trials = storage.trials()
         self._proposer = Proposer(spec, trials)
+        waits = does_wait(spec.identity())
         for trial in trials:
-            self._take_over(row_of(trial, spec.budget.rungs, does_wait(spec.identity())))
+            self._take_over(row_of(trial, spec.budget.rungs, waits))
 
     def next_leg(self) -> Leg | None:
         """For a free worker: what was left behind, else a promotion, else a new trial; None when there is nothing now."""
