@@ -88,7 +88,7 @@ def check(args: argparse.Namespace) -> int:
     problems: list[Any] = []
     for file in args.files:
         try:
-            print(_checked(file))
+            print(_checked(file, args.overrides))
         except UserError as error:
             problems += error.problems
     if problems:
@@ -96,12 +96,12 @@ def check(args: argparse.Namespace) -> int:
     return 0
 
 
-def _checked(file: Path) -> str:
+def _checked(file: Path, overrides: Sequence[str]) -> str:
     from visiontune.search.preflight import preflight
     from visiontune.spec.costs import cost
     from visiontune.spec.parse import load_study
 
-    spec = load_study(file)
+    spec = load_study(file, overrides)
     total, info = cost(spec), preflight(spec)
     rungs = ", ".join(str(rung) for rung in total.rungs)
     return (
@@ -237,7 +237,7 @@ def make_parser() -> argparse.ArgumentParser:
     searching.add_argument("--name", help="another name for the study, such as after a change of the space")
     searching.add_argument("--address", metavar="RAY", help="Ray cluster to join, such as auto; without it Ray starts here")
     searching.add_argument("--plain", action="store_true", help="lines of key=value also on a terminal")
-    checking.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    checking.add_argument("files", nargs="+", metavar="FILE|KEY=VALUE", help="files; an override holds for all of them")
     sampling.add_argument("-n", type=int, default=3, help="number of recipes")
     sampling.add_argument("--seed", type=int, default=0)
     training.add_argument("recipe", type=Path, metavar="RECIPE.yaml")
@@ -262,6 +262,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         parser.error(f"unrecognized arguments: {' '.join(late)}")
     if late:
         args.overrides += late
+    if hasattr(args, "files"):
+        args.overrides = [item for item in args.files if "=" in item and not Path(item).exists()]
+        args.files = [Path(item) for item in args.files if item not in args.overrides] or parser.error("check needs a FILE")
     args.command_line = shlex.join(["visiontune", *argv])
     return args
 
