@@ -8,7 +8,8 @@ Every entrant searches search_spaces/digits.yaml with 16 trials, the same 16 rec
 their first points), rungs 1, 3, 9, MLflow on SQLite, on the same cores; the whole process is timed, imports and the way out
 included. Their ASHA differs, so that they train different numbers of epochs of those recipes: `ideal s` is what the epochs
 that an entrant trained cost in visiontune's plain loop without Ray and MLflow (measured here, for each recipe, as many
-processes as cores), divided by the cores; `x ideal` is wall time over it, which compares entrants for the same training.
+processes as cores, right after visiontune's runs; a peer's epochs beyond those at their mean), divided by the cores; `x ideal` is
+wall time over it, which compares entrants for the same training.
 
     visiontune         the default: ASHA that pauses and promotes
     visiontune stop    ASHA that stops, as in the peers; trains about as many epochs as they do, so the ratios are taken from it
@@ -33,7 +34,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ class Run:
     num_metrics: int
     first_epoch_s: float = 0.0
     busy_s: float = 0.0
+    ideal_s: float = 0.0
 
     @property
     def num_epochs(self) -> int:
@@ -179,12 +181,17 @@ def ideal_seconds(bench: Bench, store: Path, runs: Iterable[Run]) -> dict[str, l
     return dict(json.loads(bench.timed([sys.executable, str(PEERS / "ideal.py"), *options], out)[2].splitlines()[-1]))
 
 
-def ideal_of(run: Run, seconds: dict[str, list[float]], cores: int) -> float:
-    """Seconds of a perfect split of what the run trained."""
-    return sum(seconds[key][min(num, len(seconds[key])) - 1] for key, num in run.epochs if num and seconds[key]) / cores
+def with_ideal(run: Run, seconds: dict[str, list[float]], cores: int) -> Run:
+    """The run with the seconds of a perfect split of what it trained; epochs beyond the measured ones cost their mean."""
+    total_s = 0.0
+    for key, num in run.epochs:
+        ends = seconds[key]
+        if num and ends:
+            total_s += ends[num - 1] if num <= len(ends) else ends[-1] * num / len(ends)
+    return replace(run, ideal_s=total_s / cores)
 
 
-def report(bench: Bench, runs: list[Run], seconds: dict[str, list[float]]) -> None:
+def report(bench: Bench, runs: list[Run]) -> None:
     """The table and the ratios, of medians."""
     names = list(dict.fromkeys(run.entrant for run in runs))
     figures: dict[str, tuple[str, Callable[[Run], float]]] = {
@@ -192,8 +199,8 @@ def report(bench: Bench, runs: list[Run], seconds: dict[str, list[float]]) -> No
         "epochs": ("g", lambda run: run.num_epochs),
         "in MLflow": ("g", lambda run: run.num_metrics),
         "s/epoch": (".2f", lambda run: run.wall_s / run.num_epochs),
-        "ideal s": (".1f", lambda run: ideal_of(run, seconds, bench.cores)),
-        "x ideal": (".1f", lambda run: run.wall_s / ideal_of(run, seconds, bench.cores)),
+        "ideal s": (".1f", lambda run: run.ideal_s),
+        "x ideal": (".1f", lambda run: run.wall_s / run.ideal_s),
     }
 
     def median(name: str, figure: str) -> float:
@@ -206,7 +213,7 @@ def report(bench: Bench, runs: list[Run], seconds: dict[str, list[float]]) -> No
     for name in OURS:
         own = [run for run in runs if run.entrant == name]
         first_s = statistics.median(run.first_epoch_s for run in own)
-        share = statistics.median(100 * ideal_of(run, seconds, bench.cores) / run.busy_s for run in own)
+        share = statistics.median(100 * run.ideal_s / run.busy_s for run in own)
         print(machine.against(f"{name}: command to the end of the first epoch", first_s, 15, is_at_most=True, unit=" s"))
         print(machine.against(f"{name}: ideal / time from the first trial's start to the last trial's end", share, 85, unit=" %"))
     for name in [peer for peer in TARGETS if peer in names]:
@@ -217,7 +224,7 @@ def report(bench: Bench, runs: list[Run], seconds: dict[str, list[float]]) -> No
 
 
 def main() -> None:
-    """Run the entrants in turn, then the ideal for all that was trained."""
+    """Run the entrants in turn."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="visiontune and the ideal alone")
     parser.add_argument("--repeat", type=int, default=1, help="runs of each entrant; medians are shown")
@@ -229,13 +236,14 @@ def main() -> None:
     peers = [] if args.quick else args.only or [*TARGETS]
     with tempfile.TemporaryDirectory(prefix="visiontune-overhead-") as folder:
         bench = Bench(Path(folder), machine.DIGITS, args.trials, args.max_epochs, args.cores)
-        store, runs = prepare(bench), []
+        store, runs = prepare(bench), list[Run]()
         for _ in range(args.repeat):
-            for name in OURS:
-                runs.append(run_visiontune(bench, name))
-            points = [json.loads(key) for key, _ in runs[-1].epochs]
-            runs += [run_peer(bench, name, points) for name in peers]
-        report(bench, runs, ideal_seconds(bench, store, runs))
+            ours = [run_visiontune(bench, name) for name in OURS]
+            seconds = ideal_seconds(bench, store, ours)
+            points = [json.loads(key) for key, _ in ours[-1].epochs]
+            found = ours + [run_peer(bench, name, points) for name in peers]
+            runs += [with_ideal(run, seconds, bench.cores) for run in found]
+        report(bench, runs)
 
 
 if __name__ == "__main__":
