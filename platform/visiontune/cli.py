@@ -44,7 +44,7 @@ def search(args: argparse.Namespace) -> int:
     with Screen(is_plain=args.plain) as screen:
         outcome = run_search(spec, folder, tracker=lambda: _tracker(folder), screen=screen.update, address=args.address)
     _send_leftovers(folder)
-    print(summary(outcome, go_on=args.command_line, ui_command=ui_command(args.studies_dir), width=_width()))
+    print(summary(outcome, go_on=args.command_line, ui_command=ui_command(args.studies_dir, shlex.join(_program())), width=_width()))
     return 0 if outcome.status != "interrupted" and outcome.view.best is not None else 1
 
 
@@ -265,8 +265,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if hasattr(args, "files"):
         args.overrides = [item for item in args.files if "=" in item and not Path(item).exists()]
         args.files = [Path(item) for item in args.files if item not in args.overrides] or parser.error("check needs a FILE")
-    args.command_line = shlex.join(["visiontune", *argv])
+    args.command_line = shlex.join([*_program(), *argv])
     return args
+
+
+def _program() -> list[str]:
+    """What to type for this program here: an environment that is not activated has it under a path."""
+    if shutil.which("visiontune"):
+        return ["visiontune"]
+    return [sys.argv[0]] if Path(sys.argv[0]).name == "visiontune" else [sys.executable, "-m", "visiontune.cli"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

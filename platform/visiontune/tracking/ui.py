@@ -15,13 +15,13 @@ from visiontune.tracking.backend import QUIET_ENV, artifact_root, tracking_uri
 HOST = "127.0.0.1"
 
 
-def ui_command(studies_dir: Path) -> str:
+def ui_command(studies_dir: Path, program: str = "visiontune") -> str:
     """What to type, or where to look when a server has the runs; for the last line of a search."""
     uri = tracking_uri(studies_dir)
     if uri.startswith("http"):
         return f"open {uri}"
     options = "" if studies_dir == Path("studies") else f" --studies-dir {shlex.quote(str(studies_dir))}"
-    return f"visiontune ui{options}"
+    return f"{program} ui{options}"
 
 
 def open_ui(studies_dir: Path, port: int = 5000) -> None:
