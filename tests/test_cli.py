@@ -150,7 +150,7 @@ def test_a_full_disk_is_told_in_the_systems_words(monkeypatch: pytest.MonkeyPatc
         raise OSError(28, "No space left on device", "studies/x")
 
     monkeypatch.setattr("visiontune.spec.parse.load_study", full)
-    assert run("sample", "f.yaml", code=1, capsys=capsys)[1].startswith("visiontune: No space left on device: studies/x\n")
+    assert run("sample", "f.yaml", code=1, capsys=capsys)[1].startswith("visiontune: No space left on device: studies/x; ")
 
 
 def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

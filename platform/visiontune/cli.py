@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import json
 import os
 import shlex
@@ -43,7 +44,8 @@ def search(args: argparse.Namespace) -> int:
     reach(args.address)  # before anything is written
     with Screen(is_plain=args.plain) as screen:
         outcome = run_search(spec, folder, tracker=lambda: _tracker(folder), screen=screen.update, address=args.address)
-    _send_leftovers(folder)
+    if outcome.status == "finished" and outcome.num_new_trials == 0:
+        _send_leftovers(folder)
     print(summary(outcome, go_on=args.command_line, ui_command=ui_command(args.studies_dir, shlex.join(_program())), width=_width()))
     return 0 if outcome.status != "interrupted" and outcome.view.best is not None else 1
 
@@ -210,6 +212,20 @@ def default_studies_dir() -> Path:
     return Path.home() / "visiontune-studies" if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else Path("studies")
 
 
+def _positive(text: str) -> int:
+    return _in_range(text, 1, 1_000_000)
+
+
+def _port(text: str) -> int:
+    return _in_range(text, 1, 65_535)
+
+
+def _in_range(text: str, low: int, high: int) -> int:
+    if not text.isdigit() or not low <= int(text) <= high:
+        raise argparse.ArgumentTypeError(f"must be an int from {low} to {high}, but got {text!r}")
+    return int(text)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Every verb and option."""
     debug = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
@@ -238,7 +254,7 @@ def make_parser() -> argparse.ArgumentParser:
     searching.add_argument("--address", metavar="RAY", help="Ray cluster to join, such as auto; without it Ray starts here")
     searching.add_argument("--plain", action="store_true", help="lines of key=value also on a terminal")
     checking.add_argument("files", nargs="+", metavar="FILE|KEY=VALUE", help="files; an override holds for all of them")
-    sampling.add_argument("-n", type=int, default=3, help="number of recipes")
+    sampling.add_argument("-n", type=_positive, default=3, help="number of recipes")
     sampling.add_argument("--seed", type=int, default=0)
     training.add_argument("recipe", type=Path, metavar="RECIPE.yaml")
     training.add_argument("--device", default="auto", help="auto, cpu or cuda")
@@ -248,7 +264,7 @@ def make_parser() -> argparse.ArgumentParser:
     showing.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
     showing.add_argument("-n", type=int, default=10, help="trials in the table")
     listing.add_argument("table", nargs="?", help="such as models, activations, optimizers; without it the tables themselves")
-    looking.add_argument("--port", type=int, default=5000)
+    looking.add_argument("--port", type=_port, default=5000)
     submitting.add_argument("--address", required=True, metavar="URL", help="Ray's dashboard, such as http://127.0.0.1:8265")
     submitting.add_argument("--studies-dir", metavar="DIR", help="folder on the cluster that every node sees")
     return parser
@@ -305,6 +321,8 @@ def _failed(error: Exception, *, is_debug: bool) -> int:
         first = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     if isinstance(error, ModuleNotFoundError):
         first += f" for {sys.executable}: is this the Python of the environment that has visiontune's dependencies?"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        first += "; what is on the disk is whole, and the same command goes on once there is room"
     print(f"visiontune: {first}", file=sys.stderr)
     with contextlib.suppress(OSError), tempfile.NamedTemporaryFile("w", prefix="visiontune-", suffix=".log", delete=False) as file:
         traceback.print_exception(error, file=file)

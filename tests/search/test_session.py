@@ -161,6 +161,39 @@ def test_confirmations_are_on_fresh_seeds_and_not_repeated(tmp_path):
     assert [one.test_top1 for one in view.confirmations] == [0.5] * 3
 
 
+def test_another_winner_has_confirmations_of_its_own(tmp_path):
+    """More trials may bring a better one: its figures must not be the old winner's."""
+    folder = tmp_path / "study"
+    drive(make_spec(folder, 3, num_seeds=2), folder)
+    first = read_study(folder)
+    (folder / "winner.safetensors").touch()
+    _, storage, _ = drive(make_spec(folder, 40, num_seeds=2), folder)
+    second = read_study(folder)
+    assert second.best.number != first.best.number
+    assert len(second.confirmations) == len(first.confirmations) == 2
+    assert sum(key.startswith("confirmation.") for key in storage.attributes()) == 4
+    assert not (folder / "winner.safetensors").exists()
+
+
+def test_machines_at_fault_end_the_search_and_not_the_trials(tmp_path):
+    """Every worker dies before its first report: the study stops, no trial is blamed, and a mended machine goes on."""
+    folder = tmp_path / "study"
+    folder.mkdir()
+    spec = make_spec(folder, 20)
+    session = Session(spec, create_or_resume(folder, spec), folder, lambda event: None)
+    session.num_slots = 4
+    for _ in range(100):
+        legs = [leg for leg in (session.next_leg() for _ in range(4)) if leg]
+        for leg in legs:
+            session.lost(leg.key, "no CUDA driver")
+        if session.fatal:
+            break
+    assert "no CUDA driver" in session.fatal
+    assert all(trial.state.name == "RUNNING" for trial in open_existing(folder).trials())
+    _, storage, _ = drive(spec, folder)
+    assert all(trial.state.is_finished() for trial in storage.trials())
+
+
 def test_time_limit_ends_every_trial(tmp_path):
     spec = make_spec(tmp_path / "study", 1000, overrides=["budget.time_limit_s=1.0"])
     _, storage, _ = drive(spec, tmp_path / "study", num_slots=3, delay_s=0.02)

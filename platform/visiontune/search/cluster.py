@@ -41,8 +41,10 @@ def reach(address: str | None) -> None:
     """Raise NoCluster within seconds when nothing listens at the address (or at RAY_ADDRESS): Ray would try for minutes."""
     named = address or os.environ.get("RAY_ADDRESS") or ""
     host, _, port = named.rpartition("://")[2].rpartition(":")
-    if not host or not port.isdigit():
+    if named in ("", "auto", "local"):
         return
+    if not host or not port.isdigit():
+        raise UserError(f"a Ray address is auto, HOST:PORT or ray://HOST:PORT, but got {named!r}")
     try:
         socket.create_connection((host, int(port)), REACH_S).close()
     except (OSError, OverflowError) as error:
@@ -57,7 +59,12 @@ def cluster(address: str | None) -> Iterator[None]:
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
-        ray.init(address=address, include_dashboard=False if is_local(address) else None, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(
+            address=address or os.environ.get("RAY_ADDRESS") or "local",
+            include_dashboard=False if is_local(address) else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
         raise NoCluster(f"no Ray cluster answers at {address or os.environ.get('RAY_ADDRESS')}: {str(error).splitlines()[0]}") from error
     try:

@@ -35,8 +35,11 @@ OPTUNA_STATE = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "f
 class Conductor:
     """The search part of a study: hands out legs, takes reports and ends trials, until nothing is left to do."""
 
-    def __init__(self, spec: StudySpec, storage: Storage, put: Put, drop_checkpoint: Callable[[str], None]) -> None:
+    def __init__(
+        self, spec: StudySpec, storage: Storage, put: Put, drop_checkpoint: Callable[[str], None], size_bytes: Callable[[str], int]
+    ) -> None:
         self._spec, self._storage, self._put, self._drop_checkpoint = spec, storage, put, drop_checkpoint
+        self._size_bytes = size_bytes
         self.rows: dict[int, TrialRow] = {}
         self.on_worker: set[int] = set()
         self.num_epochs = 0
@@ -108,6 +111,7 @@ class Conductor:
             self._end(row.number, "complete", f"full budget of {row.epoch} epochs")
         elif row.state == "waiting":
             self._waiting.add(row.number)
+            self._checkpoint_bytes[row.number] = self._size_bytes(f"{row.number:05d}")
         else:
             self._left_behind.append(row.number)
 

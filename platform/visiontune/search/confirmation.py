@@ -18,7 +18,9 @@ class Confirmer:
         self._spec, self._storage = spec, storage
         self._winner = TrialRecipe(**winner.recipe)
         done = storage.attributes()
-        self._todo = [index for index in range(int(spec.confirm["num_seeds"])) if _attribute(index) not in done]
+        self._prefix = confirmation_prefix(winner.fingerprint)
+        self._todo = [index for index in range(int(spec.confirm["num_seeds"])) if self._attribute(index) not in done]
+        self.num_done = int(spec.confirm["num_seeds"]) - len(self._todo)
         self._num_crashes: dict[int, int] = {}
         self.on_worker: set[int] = set()
         self.num_epochs = 0
@@ -30,7 +32,7 @@ class Confirmer:
         index = self._todo.pop(0)
         self.on_worker.add(index)
         training = {**self._winner.training, "seed": self._seed(index)}
-        return Leg(f"confirmation-{index}", index, replace(self._winner, training=training), known_epochs=0, is_confirmation=True)
+        return Leg(f"{self._prefix}{index}", index, replace(self._winner, training=training), known_epochs=0, is_confirmation=True)
 
     def report(self, index: int, report: Report) -> bool:
         """Take a worker's report; the last one has the test figures."""
@@ -54,13 +56,17 @@ class Confirmer:
         else:
             self._record(index, Confirmation(self._seed(index), math.nan, math.nan, math.nan, f"crashed: {what}"))
 
+    def _attribute(self, index: int) -> str:
+        return f"{self._prefix}{index:03d}"
+
     def _seed(self, index: int) -> int:
         return keyed_seed(int(self._spec.sampler["seed"]), "confirmation", index)
 
     def _record(self, index: int, confirmation: Confirmation) -> None:
-        self._storage.set_attribute(_attribute(index), asdict(confirmation))
+        self._storage.set_attribute(self._attribute(index), asdict(confirmation))
         self.on_worker.discard(index)
 
 
-def _attribute(index: int) -> str:
-    return f"confirmation.{index:03d}"
+def confirmation_prefix(fingerprint: str) -> str:
+    """Of the attributes and checkpoints of one winner's confirmations; another winner has others."""
+    return f"confirmation.{fingerprint}."

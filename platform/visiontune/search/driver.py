@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from visiontune.data.store import Store
 
 WINNER = "winner.yaml"
+PATIENCE_S = 12.0
+"""How long an interrupted search waits for Tune's loop."""
 
 
 class SearchFailed(Exception):
@@ -90,7 +95,12 @@ def _run(
 ) -> None:
     from visiontune.search.tuner import run_tune
 
-    base = {"store": str(store.path.resolve()), "folder": str(folder.resolve()), "num_threads": spec.resources.cpus_per_trial}
+    base: dict[str, Any] = {
+        "store": str(store.path.resolve()),
+        "folder": str(folder.resolve()),
+        "num_threads": spec.resources.cpus_per_trial,
+    }
+    base["use_gpu"] = wanted["gpu"] > 0
     with _signals(session):
         run_tune(session, resources=wanted, base=base, num_slots=count_slots, screen=screen)
     screen(session.snapshot())
@@ -103,7 +113,7 @@ def _starting(spec: StudySpec) -> Snapshot:
 def _conclude(session: Session, spec: StudySpec, storage: Storage, folder: Path, store: Store, put: Put) -> Outcome:
     view = view_of(storage, spec.study)
     if session.fatal:
-        raise SearchFailed(f"study {spec.study} can't be written: {session.fatal}; the same command goes on once it can")
+        raise SearchFailed(f"study {spec.study} can't go on: {session.fatal}; once that is mended the same command does")
     if not session.is_finished:
         return Outcome("interrupted", view, None, session.num_new_trials)
     winner = view.best if view.best is not None and view.best.state == "complete" else None
@@ -115,13 +125,21 @@ def _conclude(session: Session, spec: StudySpec, storage: Storage, folder: Path,
         put(_winner_event(view, winner.number, folder, store))
     best = {f"best.{view.objective.metric}": winner.value} if winner is not None else {}
     put({"event": "study_end", "status": "FINISHED", "metrics": best, "tags": {}, "time_ms": now_ms()})
-    storage.set_attribute("finished", {"num_trials": spec.budget.num_trials, "num_seeds": spec.confirm["num_seeds"]})
-    return Outcome("finished", view, _winner_path(folder), session.num_new_trials)
+    limit_s = spec.budget.time_limit_s if session.is_over_time else None
+    num_trials = len(view.rows) if session.is_over_time else spec.budget.num_trials
+    done = {"num_trials": num_trials, "num_seeds": spec.confirm["num_seeds"], "time_limit_s": limit_s}
+    storage.set_attribute("finished", done)
+    status = "time_limit" if session.is_over_time else "finished"
+    return Outcome(status, view, _winner_path(folder), session.num_new_trials)
 
 
 def _is_finished(storage: Storage, spec: StudySpec) -> bool:
     done = storage.attributes().get("finished")
-    return done is not None and done["num_trials"] >= spec.budget.num_trials and done["num_seeds"] >= spec.confirm["num_seeds"]
+    if done is None or done["num_seeds"] < spec.confirm["num_seeds"]:
+        return False
+    limit_s, given_s = done.get("time_limit_s"), spec.budget.time_limit_s
+    is_spent = limit_s is not None and given_s is not None and given_s <= limit_s
+    return bool(is_spent or done["num_trials"] >= spec.budget.num_trials)
 
 
 def _winner_path(folder: Path) -> str | None:
@@ -187,12 +205,22 @@ def _signals(session: Session) -> Iterator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         session.is_interrupted = True
+        last_resort.start()
         for name, handler in before.items():
             signal.signal(name, handler)
 
+    last_resort = threading.Timer(PATIENCE_S, _leave)
+    last_resort.daemon = True
     before = {name: signal.signal(name, interrupt) for name in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
+        last_resort.cancel()
         for name, handler in before.items():
             signal.signal(name, handler)
+
+
+def _leave() -> None:
+    """Tune's loop does not look up, as when its cluster is gone: everything is on disk, so nothing is lost by going."""
+    print("interrupted, and Ray does not answer; the same command goes on", file=sys.stderr, flush=True)
+    os._exit(1)

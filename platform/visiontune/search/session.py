@@ -15,6 +15,11 @@ from visiontune.search.study import best_row
 from visiontune.spec.costs import cost
 from visiontune.spec.recipe import StudySpec
 
+WEIGHTS = "winner.safetensors"
+
+MAX_LOSSES = 8
+"""Workers lost in a row, whatever their trials, before it is the machines that are at fault and not the trials."""
+
 NOTE_EVERY_S = 5.0
 """How often the spent time is written down while a time limit counts; at most so much is given back by a kill."""
 
@@ -29,16 +34,18 @@ class Session:
         self.num_slots = 1
         self.is_interrupted = False
         self.is_finished = False
+        self.is_over_time = False
         self.fatal = ""
         self._spec, self._storage, self._checkpoints = spec, storage, folder / "checkpoints"
         self._start_s = self._noted_s = time.monotonic() if start_s is None else start_s
         self._first_leg_s: float | None = None
         self._spent_before_s = float(storage.attributes().get("spent_s", 0.0))
-        self._conductor = Conductor(spec, storage, put, self._drop_checkpoint)
+        self._conductor = Conductor(spec, storage, put, self._drop_checkpoint, self._size_bytes)
         self._num_found = len(self._conductor.rows)
         self._epochs_found = sum(row.epoch for row in self._conductor.rows.values())
         self._confirmer: Confirmer | None = None
         self._legs: dict[str, Leg] = {}
+        self._num_losses = 0
 
     @property
     def num_new_trials(self) -> int:
@@ -62,17 +69,23 @@ class Session:
             self._first_leg_s = self._first_leg_s or time.monotonic()
         return leg
 
+    def is_out(self, key: str) -> bool:
+        """Whether this leg is still wanted: a time limit ends legs that no worker has fetched yet."""
+        return key in self._legs
+
     def report(self, key: str, report: Report) -> bool:
         """Take a report on a leg; whether its worker should go on with it."""
         self.check_time()
         leg = self._legs.get(key)
         if leg is None:
             return False
-        if report.failure == "storage":
+        if report.failure == "storage":  # nobody's fault: the trial goes on when the disk does
             self.fatal = report.reason
-        if report.failure in ("storage", "crashed"):
+            return False
+        if report.failure == "crashed":
             self.lost(key, report.reason)
             return False
+        self._num_losses = 0
         part = self._confirmer if leg.is_confirmation and self._confirmer else self._conductor
         goes_on = part.report(leg.number, report)
         if not goes_on:
@@ -82,7 +95,12 @@ class Session:
     def lost(self, key: str, what: str) -> None:
         """The worker of a leg died or broke."""
         leg = self._legs.pop(key, None)
-        if leg is not None and not self.is_interrupted:
+        if leg is None or self.is_stopping:
+            return
+        self._num_losses += 1
+        if self._num_losses >= MAX_LOSSES:
+            self.fatal = f"{MAX_LOSSES} workers in a row were lost without a report, the last one: {what}"
+        else:
             (self._confirmer if leg.is_confirmation and self._confirmer else self._conductor).lost(leg.number, what)
 
     def snapshot(self) -> Snapshot:
@@ -117,6 +135,8 @@ class Session:
                 self.is_finished = True
                 return None
             self._confirmer = Confirmer(self._spec, self._storage, winner)
+            if not self._confirmer.num_done:  # weights of an earlier winner must not pass for this one's
+                (self._checkpoints.parent / WEIGHTS).unlink(missing_ok=True)
         leg = self._confirmer.next_leg()
         self.is_finished = leg is None and not self._confirmer.on_worker
         return leg
@@ -133,11 +153,15 @@ class Session:
         if spent_s > limit_s:
             self._conductor.close(f"time limit of {limit_s:g} s")
             self._legs.clear()
+            self.is_over_time = True
 
     def _forget(self, key: str) -> None:
         leg = self._legs.pop(key)
         if leg.is_confirmation:
             self._drop_checkpoint(key)
+
+    def _size_bytes(self, key: str) -> int:
+        return sum(file.stat().st_size for file in (self._checkpoints / key).glob("*"))
 
     def _drop_checkpoint(self, key: str) -> None:
         shutil.rmtree(self._checkpoints / key, ignore_errors=True)

@@ -54,14 +54,16 @@ def view_of(storage: Storage, name: str) -> StudyView:
     rungs = Budget(0, first, last, eta, None).rungs
     waits = does_wait(identity)
     rows = tuple(row_of(trial, rungs, waits) for trial in storage.trials())
-    found = [value for key, value in sorted(attributes.items()) if key.startswith("confirmation.")]
+    best = best_row(rows, objective)
+    prefix = f"confirmation.{best.fingerprint}." if best is not None else "-"
+    found = [value for key, value in sorted(attributes.items()) if key.startswith(prefix)]
     return StudyView(
         name=name,
         objective=objective,
         rungs=rungs,
         num_trials=int(attributes.get("num_trials", len(rows))),
         rows=rows,
-        best=best_row(rows, objective),
+        best=best,
         confirmations=tuple(Confirmation(**one) for one in found),
         identity=identity,
     )

@@ -37,6 +37,7 @@ class LegSearcher(Searcher):  # type: ignore[misc]
         self._session, self._num_slots = session, num_slots
         self._next: Leg | None = None
         self.keys: dict[str, str] = {}
+        self.errors: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> Any:
         """A leg as one string, which Tune has no reason to flatten into file names."""
@@ -50,7 +51,7 @@ class LegSearcher(Searcher):  # type: ignore[misc]
 
     def look(self) -> Leg | None:
         """Take the next leg from the session and keep it for the worker that comes to fetch it."""
-        if self._next is None:
+        if self._next is None or not self._session.is_out(self._next.key):
             self._next = self._session.next_leg()
         return self._next
 
@@ -58,7 +59,7 @@ class LegSearcher(Searcher):  # type: ignore[misc]
         """A worker that died hands its leg back."""
         key = self.keys.pop(trial_id, REST)
         if error and key != REST:
-            self._session.lost(key, "the worker process died")
+            self._session.lost(key, self.errors.pop(trial_id, "the worker process died"))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the study is the state."""
@@ -80,6 +81,12 @@ class LegScheduler(FIFOScheduler):  # type: ignore[misc]
         key = self._searcher.keys[trial.trial_id]
         goes_on = self._searcher.look() is None if key == REST else self._session.report(key, report)
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Tune says what happened here, and that it happened to the searcher."""
+        lines = str(trial.get_error() or "").strip().splitlines()
+        if lines:
+            self._searcher.errors[trial.trial_id] = lines[-1][:300]
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:
         """Nobody: Tune then gives a free actor to a new leg.
@@ -115,7 +122,7 @@ def run_tune(
     session: Session, *, resources: dict[str, float], base: dict[str, Any], num_slots: Callable[[], int], screen: Callable[[Snapshot], None]
 ) -> None:
     """Run the session's legs until it is finished or stopping. `base` is what every worker gets beside its leg."""
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, num_slots()))
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "100000"  # the session decides how many legs are out
     searcher = LegSearcher(session, num_slots)
     with tempfile.TemporaryDirectory(prefix="visiontune-ray-", ignore_cleanup_errors=True) as scratch, suppress(LoopEnded):
         tune.run(
