@@ -26,6 +26,8 @@ def test_ray_takes_the_file(cluster: dict[str, Any]) -> None:
 
     validate_config(cluster)
     validate_config(prepare_config(cluster))  # as `ray up` does, with the provider's defaults
+    with pytest.raises(Exception, match="max_worker"):  # and what the schema does not know is refused
+        validate_config({**cluster, "max_worker": 1})
 
 
 def test_the_head_takes_no_trials_and_gpu_machines_come_and_go(cluster: dict[str, Any]) -> None:

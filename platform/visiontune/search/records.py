@@ -25,7 +25,7 @@ class Leg:
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker says after an epoch; with `failure` (infeasible or diverged) there is only a reason."""
+    """What a worker says after an epoch; with `failure` (infeasible, diverged, crashed or storage) there is only a reason."""
 
     epoch: int
     metrics: Mapping[str, float]
@@ -83,7 +83,8 @@ class StudyView:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """How a search stands now; counts add up to the trials that were started. `phase` is a word or two for a person."""
+    """How a search stands now; `num_running` are the legs that are out, confirmations
+    too. `phase` is a word or two for a person."""
 
     num_trials: int
     num_done: int
