@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ POLL_S = 1.0  # one batch a second: what a trial reports in between travels toge
 BACKOFF_S = (0.5, 10.0)  # first and longest wait
 GIVE_UP_S = 10.0
 RESTART_S = 10.0
+SHY_S = 60.0  # so long it only takes what trials leave: its imports are worth a tenth of a one-minute search
 _MAX_LOG_BYTES = 1 << 20
 _NICE = 15  # trials first: beside busy cores its imports may take half a minute, which nobody waits for
 _HTTP_ENV = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}  # waiting is done here
@@ -44,10 +45,14 @@ class WriterProcess:
     def __init__(self, folder: Path, uri: str, studies_dir: Path) -> None:
         self._folder, self._uri, self._studies_dir = folder, uri, studies_dir
         self._started_s = 0.0
+        self._is_bold = False
         self._process = self._start()
 
     def tend(self) -> None:
-        """Start it again if it died; at most every RESTART_S."""
+        """Start it again if it died, at most every RESTART_S; after SHY_S let it have a share of busy cores."""
+        if time.monotonic() - self._started_s > SHY_S and not self._is_bold:
+            self._is_bold = True
+            _schedule(self._process.pid, "SCHED_OTHER")
         if self._process.poll() is not None and time.monotonic() - self._started_s > RESTART_S:
             self._process = self._start()
 
@@ -93,7 +98,7 @@ class WriterProcess:
             self.tend()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        self._started_s = time.monotonic()
+        self._started_s, self._is_bold = time.monotonic(), False
         root = str(Path(__file__).parents[2])
         env = {**os.environ, **QUIET_ENV, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "VISIONTUNE_WRITER_URI": self._uri}
         env["PYTHONPATH"] = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH")) if part)
@@ -109,6 +114,13 @@ def start_writer(folder: Path, uri: str | None, studies_dir: Path) -> WriterProc
     """Start the writer of the study in `folder`; returns at once. UserError for a URI that mlflow does not take."""
     folder.mkdir(parents=True, exist_ok=True)
     return WriterProcess(folder, tracking_uri(studies_dir, uri), studies_dir)
+
+
+def _schedule(pid: int, policy: str) -> None:
+    """Linux alone has such policies; elsewhere niceness has to do. Without the right to leave SCHED_IDLE it stays there."""
+    if hasattr(os, policy):
+        with suppress(OSError):
+            os.sched_setscheduler(pid, getattr(os, policy), os.sched_param(0))
 
 
 def _open_log(folder: Path):  # type: ignore[no-untyped-def]
@@ -193,6 +205,7 @@ def main(arguments: list[str]) -> None:
     folder, studies_dir = (Path(argument) for argument in arguments)
     uri = os.environ["VISIONTUNE_WRITER_URI"]
     os.nice(_NICE)
+    _schedule(0, "SCHED_IDLE")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     with _locked(folder / EVENTS):
         if _is_closed() and not num_unsent(folder, uri):
