@@ -43,7 +43,9 @@ class LegSearcher(Searcher):  # type: ignore[misc]
         """A leg as one string, which Tune has no reason to flatten into file names."""
         self._session.num_slots = self._num_slots()
         leg = self.look()
-        if leg is None and (self._session.is_finished or self._session.is_stopping or len(self.keys) >= self._session.num_slots):
+        if leg is None and (self._session.is_finished or self._session.is_stopping):
+            return Searcher.FINISHED  # for None, Tune would wait ten minutes when it has no trial at all
+        if leg is None and len(self.keys) >= self._session.num_slots:
             return None
         self._next = None
         self.keys[trial_id] = REST if leg is None else leg.key
