@@ -13,11 +13,12 @@ search: $(READY)
 	$(BIN)/visiontune search search_spaces/digits.yaml
 
 test: lint types fast
+	$(BIN)/python -m pytest -q -n 2 -m heavy
 	$(BIN)/python -m pytest -q -m ray
 
-# The tier without Ray: for every save; `make test` is for every commit.
+# The tier without Ray and big networks: for every save; `make test` is for every commit.
 fast: $(READY)
-	$(BIN)/python -m pytest -q -n 2 -m "not ray"
+	$(BIN)/python -m pytest -q -n 2 -m "not ray and not heavy"
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -11,7 +11,9 @@ from torch import nn
 
 from visiontune.models.build import build_model, swap
 from visiontune.spec.declare import Arg, Entry
-from visiontune.spec.tables.models import ACTIVATIONS, INITS, MODELS
+from visiontune.spec.tables.activations import ACTIVATIONS
+from visiontune.spec.tables.inits import INITS
+from visiontune.spec.tables.models import MODELS
 
 SIZES = {"num_classes": 3, "in_channels": 1, "image_size": 16}
 SIZE_NAMES = {"num_classes", "in_channels", "image_size"}

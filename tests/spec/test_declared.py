@@ -36,7 +36,7 @@ def test_defaults_lie_in_their_own_range_and_everything_is_described(table: Tabl
     assert table.default is REQUIRED or table.default in table.entries
     for name, entry in table.entries.items():
         assert entry.doc, name
-        assert {*entry.needs, *entry.needs.values()} <= {*entry.args}
+        assert {*entry.needs, *entry.needs.values(), *entry.excludes, *entry.excludes.values()} <= {*entry.args}
         for arg in entry.args.values():
             assert arg.doc
             if isinstance(arg, Arg) and arg.default not in (REQUIRED, None):

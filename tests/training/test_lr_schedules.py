@@ -10,7 +10,7 @@ import torch
 from tiny import defaults
 from torch.optim import lr_scheduler as reference
 
-from visiontune.spec.tables.training import LR_SCHEDULES
+from visiontune.spec.tables.schedules import LR_SCHEDULES
 from visiontune.training import schedules
 
 STEPS, EPOCHS = 5, 8

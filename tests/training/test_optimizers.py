@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from visiontune.models.build import build_model
 from visiontune.spec.errors import UserError
-from visiontune.spec.tables.training import OPTIMIZERS
+from visiontune.spec.tables.optimizers import OPTIMIZERS
 from visiontune.training import optimizers
 from visiontune.training.penalties import decayed_parameters
 

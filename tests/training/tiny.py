@@ -11,8 +11,10 @@ import numpy as np
 from visiontune.data.store import Store
 from visiontune.spec.declare import REQUIRED, Arg, Entry
 from visiontune.spec.recipe import TrialRecipe
-from visiontune.spec.tables.models import ACTIVATIONS, MODELS
-from visiontune.spec.tables.training import LR_SCHEDULES, OPTIMIZERS
+from visiontune.spec.tables.activations import ACTIVATIONS
+from visiontune.spec.tables.models import MODELS
+from visiontune.spec.tables.optimizers import OPTIMIZERS
+from visiontune.spec.tables.schedules import LR_SCHEDULES
 
 
 def make_store(num: int = 90, size: int = 16, channels: int = 1, num_classes: int = 3, seed: int = 0) -> Store:

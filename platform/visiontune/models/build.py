@@ -16,7 +16,9 @@ from torch import nn
 from visiontune.models.activations import gain_of
 from visiontune.models.initialise import initialise
 from visiontune.spec.declare import chosen
-from visiontune.spec.tables.models import ACTIVATIONS, INITS, MODELS
+from visiontune.spec.tables.activations import ACTIVATIONS
+from visiontune.spec.tables.inits import INITS
+from visiontune.spec.tables.models import MODELS
 
 
 def build_model(model: Mapping[str, Any], *, num_classes: int, in_channels: int, image_size: int, seed: int | None = None) -> nn.Module:

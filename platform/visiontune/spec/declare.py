@@ -37,13 +37,15 @@ class Arg:
 class Entry:
     """One row of a table: `builder` is "package.module:function" and takes `args` as flat keyword arguments.
 
-    `needs` maps a flag among the args to the number that must be above 0 when the flag is true.
+    `needs` maps a flag among the args to the number that must be above 0 when the flag is true. `excludes` maps a number to
+    another that says the same in another unit: where the second is above 0 the first keeps its default and counts for nothing.
     """
 
     doc: str
     builder: str = ""
     args: Mapping[str, Field] = field(default_factory=lambda: NOTHING)
     needs: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    excludes: Mapping[str, str] = field(default_factory=lambda: NOTHING)
 
     def load(self) -> Callable[..., Any]:
         """Import the builder; the first call of an entry may import torch or albumentations."""

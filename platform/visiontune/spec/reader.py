@@ -176,13 +176,14 @@ class Reader:
             given = {*items, *(branch.items if branch else ())}
             for arg, declared in entry.args.items():
                 if arg not in given and not isinstance(declared, Section) and declared.default is REQUIRED:
-                    rule = f"{pick.table.what} {name!r} needs the argument {arg!r}; {getattr(declared, 'doc', '')}"
-                    self.problems.add(node, at.child(arg).where, rule)
+                    said = f"{pick.table.what} {name!r} needs the argument {arg!r}; {getattr(declared, 'doc', '')}"
+                    self.problems.add(node, at.child(arg).where, said)
             if entry.args and all(isinstance(declared, Section) for declared in entry.args.values()) and not given & {*entry.args}:
-                rule = f"{pick.table.what} {name!r} needs at least one of its sections; {nearest('', entry.args)}"
-                self.problems.add(branch or node, at.child(key).where, rule)
+                said = f"{pick.table.what} {name!r} needs at least one of its sections; {nearest('', entry.args)}"
+                self.problems.add(branch or node, at.child(key).where, said)
             in_branch = pick.item.branches.get(name, {}) if isinstance(pick.item, Choice) else {}
-            self.needs(name, entry, {**tree, **in_branch}, given, at.branch(key, name) if branch else at)
+            for rule in (self.needs, self.excludes):
+                rule(name, entry, {**tree, **in_branch}, given, at.branch(key, name) if branch else at)
 
     def needs(self, name: str, entry: Entry, tree: Mapping[str, Any], given: set[str], at: Place) -> None:
         for flag, number in entry.needs.items():
@@ -194,6 +195,14 @@ class Reader:
                 node = self.nodes.get(at.child(key).key) or self.nodes[f"{at.key.rpartition('.')[0]}.{key}"]
                 rule = f"{name} needs `{number} > 0` where {flag} can be true, but {number} can be 0"
                 self.problems.add(node, at.child(key).where, rule)
+
+    def excludes(self, name: str, entry: Entry, tree: Mapping[str, Any], given: set[str], at: Place) -> None:
+        for number, other in entry.excludes.items():
+            default = getattr(entry.args[number], "default", None)
+            if {number, other} <= given & {*tree} and tree[number] != default and _can_be_positive(tree[other]):
+                node = self.nodes.get(at.child(other).key) or self.nodes[f"{at.key.rpartition('.')[0]}.{other}"]
+                rule = f"{name} takes {number} or {other}, not both; leave one out"
+                self.problems.add(node, at.child(other).where, rule)
 
 
 def _unknown(key: str, fields: Mapping[str, Field], picks: Mapping[str, Pick]) -> str:
@@ -233,3 +242,10 @@ def _can_be_zero(item: Any) -> bool:
         return item.low <= 0
     values = item.choices if isinstance(item, Choice) else (item,)
     return any(value is not None and value <= 0 for value in values)
+
+
+def _can_be_positive(item: Any) -> bool:
+    if isinstance(item, Float | Int):
+        return item.high > 0
+    values = item.choices if isinstance(item, Choice) else (item,)
+    return any(value is not None and value > 0 for value in values)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from visiontune.spec.declare import Arg, Section, Table
+from visiontune.spec.tables.activations import ACTIVATIONS
 from visiontune.spec.tables.augmentation import OPS, POLICIES
 from visiontune.spec.tables.data import SOURCES
-from visiontune.spec.tables.models import ACTIVATIONS, INITS, MODELS
+from visiontune.spec.tables.inits import INITS
+from visiontune.spec.tables.models import MODELS
+from visiontune.spec.tables.optimizers import OPTIMIZERS
+from visiontune.spec.tables.schedules import LR_SCHEDULES
 from visiontune.spec.tables.search import SAMPLERS, TRIAL_SCHEDULERS
-from visiontune.spec.tables.training import LR_SCHEDULES, METRICS, OPTIMIZERS
+from visiontune.spec.tables.training import METRICS
 
 DATA = Section(
     "the pictures and how they are split",

@@ -20,7 +20,8 @@ from visiontune.models.build import build_model
 from visiontune.spec.declare import chosen
 from visiontune.spec.errors import UserError
 from visiontune.spec.recipe import TrialRecipe, keyed_seed
-from visiontune.spec.tables.training import LR_SCHEDULES, OPTIMIZERS
+from visiontune.spec.tables.optimizers import OPTIMIZERS
+from visiontune.spec.tables.schedules import LR_SCHEDULES
 from visiontune.training.evaluate import measure
 from visiontune.training.optimizers import Optimizer
 from visiontune.training.penalties import add_penalties, decayed_parameters
