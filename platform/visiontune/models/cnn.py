@@ -9,8 +9,10 @@ from collections import OrderedDict
 
 from torch import nn
 
+from visiontune.models.anatomy import mark
 
-def cnn(*, num_classes: int, in_channels: int, image_size: int, width: int = 32, depth: int = 3, kernel_size: int = 3) -> nn.Sequential:
+
+def cnn(*, num_classes: int, in_channels: int, image_size: int, width: int = 32, depth: int = 3, kernel_size: int = 3) -> nn.Module:
     """`depth` stages of width, 2 width, 4 width ... filters; each halves the picture, which needs 2^depth px or more.
 
     `image_size` changes nothing: the head averages over what is left of the picture.
@@ -21,7 +23,8 @@ def cnn(*, num_classes: int, in_channels: int, image_size: int, width: int = 32,
         layers.append((f"stage{stage + 1}", _stage(channels, width << stage, kernel_size)))
         channels = width << stage
     layers += [("pool", nn.AdaptiveAvgPool2d(1)), ("flatten", nn.Flatten()), ("fc", nn.Linear(channels, num_classes))]
-    return nn.Sequential(OrderedDict(layers))
+    stages = tuple((f"stage{stage + 1}",) for stage in range(depth))
+    return mark(nn.Sequential(OrderedDict(layers)), stages=stages, head="fc")
 
 
 def _stage(in_channels: int, out_channels: int, kernel_size: int) -> nn.Sequential:

@@ -9,8 +9,10 @@ from collections import OrderedDict
 
 from torch import nn
 
+from visiontune.models.anatomy import mark
 
-def lenet5(*, num_classes: int, in_channels: int, image_size: int, width: int = 1) -> nn.Sequential:
+
+def lenet5(*, num_classes: int, in_channels: int, image_size: int, width: int = 1) -> nn.Module:
     """Layers 6-16-120-84 times `width`, 5 x 5 filters, average pooling as subsampling; pictures from 4 px.
 
     Below 32 px the first convolution pads with 2 zeros, as the paper does to bring 28 px to 32. Below 16 px the second pads too,
@@ -33,4 +35,5 @@ def lenet5(*, num_classes: int, in_channels: int, image_size: int, width: int = 
         ("act4", nn.ReLU()),
         ("fc", nn.Linear(84 * width, num_classes)),
     ]
-    return nn.Sequential(OrderedDict(layers))
+    stages = (("conv1", "act1", "pool1"), ("conv2", "act2", "pool2"), ("flatten", "fc1", "act3"), ("fc2", "act4"))
+    return mark(nn.Sequential(OrderedDict(layers)), stages=stages, head="fc")
