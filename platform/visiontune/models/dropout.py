@@ -1,0 +1,91 @@
+"""Dropping at random while training: features before the head or after stages, and whole residual branches.
+
+Masks come from torch's global generator, which the train loop seeds for each epoch. What is kept is scaled up, so that the
+mean stays; in eval mode nothing happens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from visiontune.models.anatomy import anatomy_of
+
+KINDS = ("element", "channel", "position")
+PLACES = ("head", "stages", "both")
+
+
+class StochasticDepth(nn.Module):
+    """Drops a residual branch for single pictures of a batch (Huang et al. 2016); put it before the addition."""
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, branch_NCHW: Tensor) -> Tensor:
+        """The branch; each picture's is all 0 with that probability. Its parameters get a gradient even where all are dropped."""
+        return drop(branch_NCHW, self.probability, (len(branch_NCHW), *[1] * (branch_NCHW.ndim - 1)), self.training)
+
+    def extra_repr(self) -> str:
+        """For print(network)."""
+        return f"probability={self.probability}"
+
+
+def depth_probabilities(last: float, num_blocks: int) -> list[float]:
+    """Chances to drop block 1, 2 ... num_blocks: they grow linearly up to `last` (Huang et al. 2016, section 3)."""
+    return [last * block / num_blocks for block in range(1, num_blocks + 1)]
+
+
+def drop(x: Tensor, probability: float, shape: tuple[int, ...], is_training: bool) -> Tensor:
+    """x times a mask of that shape, which is broadcast: 0 with the probability, else 1 / (1 - probability)."""
+    if not is_training or probability == 0:
+        return x
+    return F.dropout(x, probability) if shape == tuple(x.shape) else x * F.dropout(x.new_ones(shape), probability)
+
+
+def mask_shape(shape: tuple[int, ...], kind: str) -> tuple[int, ...]:
+    """Of the mask for x of a shape (the lectures' noise_shape): channel (N, C, 1, 1), position (N, 1, H, W), element as x.
+
+    Flat features have no positions: each is an element, whatever the kind.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"dropout_kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    if kind == "element" or len(shape) < 4:
+        return shape
+    return (*shape[:2], 1, 1) if kind == "channel" else (shape[0], 1, *shape[2:])
+
+
+def add_dropout(network: nn.Module, probability: float, kind: str = "element", place: str = "head") -> None:
+    """Drop what goes into the head, what each stage gives, or both; 0 changes nothing.
+
+    With `both` the last stage is left out, as what it gives goes into the head. These are hooks, not modules: names of
+    parameters stay, so that weights and checkpoints serve with and without dropout. A frozen stage in eval mode drops nothing.
+    """
+    if place not in PLACES:
+        raise ValueError(f"dropout_place must be one of {', '.join(PLACES)}, got {place!r}")
+    dropout = _Dropout(probability, kind)
+    if probability == 0:
+        return
+    anatomy = anatomy_of(network)
+    if place != "stages":
+        network.get_submodule(anatomy.head).register_forward_pre_hook(dropout.before)
+    for stage in {"head": (), "stages": anatomy.stages, "both": anatomy.stages[:-1]}[place]:
+        network.get_submodule(stage[-1]).register_forward_hook(dropout.after)
+
+
+@dataclass(frozen=True)
+class _Dropout:
+    probability: float
+    kind: str
+
+    def before(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (self._drop(args[0], module.training), *args[1:])
+
+    def after(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        return self._drop(output, module.training)
+
+    def _drop(self, x: Tensor, is_training: bool) -> Tensor:
+        return drop(x, self.probability, mask_shape(tuple(x.shape), self.kind), is_training)
