@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -35,6 +36,26 @@ def test_same_seed_on_one_worker_gives_the_same_study(tmp_path, sampler):
         runs.append(contents(drive(spec, tmp_path / home / "study")[1]))
     assert runs[0] == runs[1]
     assert len({str(params) for _, _, params, _, _ in runs[0]}) == 12
+
+
+def test_early_stopping_completes_a_trial_wherever_it_ends_and_it_can_win(tmp_path):
+    """Trials of lenet5 end by themselves after two epochs, between the rungs 1 and 3."""
+
+    def answer(leg, epoch, value):
+        told = report(leg, epoch, value)
+        return replace(told, is_last=told.is_last or (leg.recipe.model["name"] == "lenet5" and epoch >= 2))
+
+    def value(recipe, epoch):
+        return 0.9 if recipe.model["name"] == "lenet5" and epoch == 2 else curve(recipe, epoch) / 2
+
+    folder = tmp_path / "study"
+    session, storage, _ = drive(make_spec(folder, 20, num_seeds=2), folder, num_slots=2, value=value, answer=answer)
+    early = [t for t in storage.trials() if t.state.name == "COMPLETE" and len(t.intermediate_values) == 2]
+    assert early and all(t.user_attrs["end"]["reason"] == "early stopping after 2 epochs" for t in early)
+    view = read_study(folder)
+    assert view.best.recipe["model"]["name"] == "lenet5" and view.best.epoch == 2
+    assert [c.failure for c in view.confirmations] == ["", ""]
+    assert session.is_finished
 
 
 def test_another_seed_gives_another_study(tmp_path):

@@ -115,7 +115,7 @@ BAD = [
     Bad(6, "trial_scheduler: {name: asha, stop: yes}", ("'yes'", "nearest is true")),
     Bad(6, "resources: {gpus_per_trial: autoo}", ("from 0 to 64, or auto", "nearest is 'auto'")),
     # objective
-    Bad(3, "objective: {metric: val_top5}", ("'val_top5'", "nearest is 'val_top1'", "val_loss")),
+    Bad(3, "objective: {metric: val_top_1}", ("'val_top_1'", "nearest is 'val_top1'", "val_loss")),
     Bad(3, "objective: {metric: val_loss, mode: max}", ("objective.mode", "better when it is lower", "nearest is 'min'"), VALUES),
     Bad(3, "objective: {metric: val_top1, mode: maxx}", ("'maxx'", "nearest is 'max'")),
     # rungs

@@ -15,6 +15,7 @@ from visiontune.spec.domains import RandomParams
 from visiontune.spec.errors import UserError
 from visiontune.spec.parse import load_recipe, make_recipe
 from visiontune.spec.recipe import TrialRecipe, keyed_seed
+from visiontune.spec.study import RECIPE
 from visiontune.spec.write import dump_recipe, to_yaml
 
 
@@ -27,7 +28,7 @@ def recipe(tmp_path: Path) -> TrialRecipe:
 def test_a_recipe_is_complete(recipe: TrialRecipe) -> None:
     assert recipe.training["num_epochs"] == 54
     assert recipe.training["seed"] == keyed_seed(0, "trial", 5)
-    assert list(recipe.to_dict()) == ["data", "model", "regularization", "optimizer", "schedule", "augmentation", "training"]
+    assert {*recipe.to_dict()} == {*RECIPE.fields}
     assert recipe.data["train"] == "a/train.parquet"
 
 

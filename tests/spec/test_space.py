@@ -16,7 +16,8 @@ from spec_files import FULL, GOOD, load
 from visiontune.spec.costs import cost
 from visiontune.spec.domains import Choice, FixedParams, Float, Int, RandomParams
 from visiontune.spec.errors import UserError
-from visiontune.spec.space import MAX_CORNERS
+from visiontune.spec.space import MAX_CORNERS, fill
+from visiontune.spec.study import SPACE
 from visiontune.spec.yaml import scalar
 
 GRID = """\
@@ -75,8 +76,9 @@ def test_a_branch_s_params_exist_only_under_it_and_lie_flat_in_the_recipe(tmp_pa
     space = load(tmp_path, GOOD).space
     sgd = space.resolve(FixedParams({"model.depth": 2, "optimizer.name": "sgd", "optimizer.sgd.momentum": 0.9, "optimizer.lr": 0.1}))
     adamw = space.resolve(FixedParams({"model.depth": 2, "optimizer.name": "adamw", "optimizer.lr": 0.1}))
-    assert sgd["optimizer"] == {"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 0.0, "lr": 0.1}
-    assert adamw["optimizer"] == {"name": "adamw", "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01, "lr": 0.1}
+    rest = {"lr": 0.1, "lr_scaling": "none", "head_lr_factor": 1.0, "layer_decay": 1.0}
+    assert sgd["optimizer"] == {"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 0.0, **rest}
+    assert adamw["optimizer"] == {"name": "adamw", "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01, **rest}
     assert sgd["training"] == {"batch_size": 64}
     assert sgd["augmentation"] == {"policy": "none"}
     with pytest.raises(UserError, match=r"optimizer\.lr"):
@@ -141,7 +143,7 @@ def test_corners_hold_every_choice_and_both_ends(tmp_path: Path) -> None:
         {"policy": "fixed", "Affine": {"probability": 0.5, "magnitude": m}, "HorizontalFlip": {"probability": 0.5}} for m in (0.0, 1.0)
     ] + [{"policy": "none"}]
     assert space.corners("schedule")[0]["name"] == "cosine"
-    assert load(tmp_path, GOOD).space.corners("regularization") == [{"l1": 0.0, "l2": 0.0}]
+    assert load(tmp_path, GOOD).space.corners("regularization") == [fill(SPACE.fields["regularization"].fields, {})]
 
 
 def test_many_corners_are_thinned_but_each_choice_and_end_stays(tmp_path: Path) -> None:

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 
 from visiontune.data.store import Store
-from visiontune.spec.declare import REQUIRED, Arg, Entry
+from visiontune.spec.declare import REQUIRED, Arg, Entry, Section
 from visiontune.spec.recipe import TrialRecipe
-from visiontune.spec.tables.activations import ACTIVATIONS
-from visiontune.spec.tables.models import MODELS
-from visiontune.spec.tables.optimizers import OPTIMIZERS
-from visiontune.spec.tables.schedules import LR_SCHEDULES
+from visiontune.spec.space import fill
+from visiontune.spec.study import RECIPE
 
 
 def make_store(num: int = 90, size: int = 16, channels: int = 1, num_classes: int = 3, seed: int = 0) -> Store:
@@ -50,8 +48,14 @@ def defaults(entry: Entry) -> dict[str, Any]:
 
 def model_section(name: str = "lenet5", activation: str = "relu", **args: Any) -> dict[str, Any]:
     """A resolved model section."""
-    both = {**defaults(MODELS.entries[name]), **defaults(ACTIVATIONS.entries[activation])}
-    return {"name": name, "activation": activation, "init": "he_normal", "dropout": 0.0, **both, **args}
+    return section("model", {"name": name, "activation": activation, **args})
+
+
+def section(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A section of a recipe with every default filled in."""
+    declared = RECIPE.fields[name]
+    assert isinstance(declared, Section)
+    return fill(declared.fields, values)
 
 
 def make_recipe(
@@ -61,18 +65,20 @@ def make_recipe(
     *,
     optimizer_args: Mapping[str, Any] | None = None,
     schedule_args: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+    sections: Mapping[str, Mapping[str, Any]] | None = None,
     regularization: Mapping[str, Any] | None = None,
     augmentation: Mapping[str, Any] | None = None,
-    data: Mapping[str, Any] | None = None,
     **training: Any,
 ) -> TrialRecipe:
-    """A resolved recipe; three epochs of batches of 16 unless told."""
-    return TrialRecipe(
-        data=data or {"source": "made"},
-        model=model or model_section(),
-        regularization={"l1": 0.0, "l2": 0.0, **(regularization or {})},
-        optimizer={"name": optimizer, "lr": 0.02, **defaults(OPTIMIZERS.entries[optimizer]), **(optimizer_args or {})},
-        schedule={"name": schedule, **defaults(LR_SCHEDULES.entries[schedule]), **(schedule_args or {})},
-        augmentation=augmentation or {"policy": "none"},
-        training={"batch_size": 16, "num_epochs": 3, "seed": 0, **training},
-    )
+    """A resolved recipe; three epochs of batches of 16 unless told. `sections` are those without an argument of their own."""
+    given = {
+        **(sections or {}),
+        "regularization": regularization or {},
+        "optimizer": {"name": optimizer, "lr": 0.02, **(optimizer_args or {})},
+        "schedule": {"name": schedule, **(schedule_args or {})},
+        "augmentation": augmentation or {"policy": "none"},
+        "training": {"batch_size": 16, "num_epochs": 3, "seed": 0, **training},
+    }
+    filled = {name: section(name, given.get(name, {})) for name in RECIPE.fields if name not in ("data", "model")}
+    return TrialRecipe(data=data or {"source": "made"}, model=model or model_section(), **filled)

@@ -74,9 +74,12 @@ class Conductor:
         value = report.metrics[self._spec.objective.metric]
         if not math.isfinite(value):
             return self._end(number, "failed", f"{self._spec.objective.metric} was {value} after epoch {report.epoch}", "diverged")
-        self._record(row, report, value)
+        if report.epoch > row.epoch:
+            self._record(row, report, value)
         if report.epoch >= self._spec.budget.max_epochs:
             return self._end(number, "complete", f"full budget of {report.epoch} epochs")
+        if report.is_last:
+            return self._end(number, "complete", f"early stopping after {report.epoch} epochs")
         verdict = self._rule.decide(number, report.epoch)
         if verdict == GO:
             return True

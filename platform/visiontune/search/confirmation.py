@@ -41,7 +41,7 @@ class Confirmer:
         if report.failure:
             self._record(index, Confirmation(self._seed(index), nan, nan, nan, f"{report.failure}: {report.reason}"))
             return False
-        if report.epoch < self._spec.budget.max_epochs:
+        if not report.is_last:
             return True
         values = report.metrics
         self._record(index, Confirmation(self._seed(index), values[self._spec.objective.metric], values["test_top1"], values["test_loss"]))

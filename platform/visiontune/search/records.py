@@ -25,7 +25,10 @@ class Leg:
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker says after an epoch; with `failure` (infeasible, diverged, crashed or storage) there is only a reason."""
+    """What a worker says after an epoch; with `failure` (infeasible, diverged, crashed or storage) there is only a reason.
+
+    `is_last`: training ended with this epoch, at its full length or by early stopping.
+    """
 
     epoch: int
     metrics: Mapping[str, float]
@@ -33,6 +36,7 @@ class Report:
     checkpoint_bytes: int = 0
     failure: str = ""
     reason: str = ""
+    is_last: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,11 +39,16 @@ def row_of(trial: FrozenTrial, rungs: Iterable[int], waits: bool) -> TrialRow:
 def best_row(rows: Iterable[TrialRow], objective: Objective) -> TrialRow | None:
     """The best trial that did not fail: of those that got furthest, the best value, the older of equals.
 
-    Values at different epochs are not compared: a trial at 9 epochs is ahead of every trial at 3.
+    Values at different epochs are not compared: a trial at 9 epochs is ahead of every trial at 3. What is complete, by its
+    full budget or by early stopping, got furthest.
     """
     usable = [row for row in rows if row.value is not None and row.state != "failed"]
     sign = 1.0 if objective.mode == "max" else -1.0
-    return max(usable, key=lambda row: (row.epoch, sign * (row.value or 0.0), -row.number), default=None)
+
+    def rank(row: TrialRow) -> tuple[float, float, int]:
+        return math.inf if row.state == "complete" else row.epoch, sign * (row.value or 0.0), -row.number
+
+    return max(usable, key=rank, default=None)
 
 
 def view_of(storage: Storage, name: str) -> StudyView:

@@ -16,7 +16,7 @@ from visiontune.spec.errors import UserError
 from visiontune.training.checkpoint import load_newest, save, size_bytes
 from visiontune.training.evaluate import evaluate
 from visiontune.training.export import save_weights
-from visiontune.training.loop import Diverged, Epoch, train
+from visiontune.training.loop import Diverged, Epoch, is_over, train
 
 MEMORY_MESSAGES = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -45,16 +45,19 @@ def _reports(leg: Leg, store: Store, folder: Path, device: str) -> Iterator[Repo
     state = load_newest(checkpoints)
     if state is not None and state["fingerprint"] != leg.recipe.fingerprint:
         state = None
-    for past in state["history"] if state else ():
-        if past["epoch"] > leg.known_epochs:
-            yield Report(past["epoch"], past["metrics"], past["time_ms"], size_bytes(checkpoints))
+    history = state["history"] if state else []
+    losses = [past["metrics"]["val_loss"] for past in history]
+    for past in history:
+        is_last = is_over(leg.recipe, losses[: past["epoch"]])  # said again if known: its driver died before it ended the trial
+        if past["epoch"] > leg.known_epochs or is_last:
+            yield Report(past["epoch"], past["metrics"], past["time_ms"], size_bytes(checkpoints), is_last=is_last)
     for epoch in train(leg.recipe, store, device=device, resume=state):
-        if leg.is_confirmation and epoch.epoch == leg.recipe.training["num_epochs"]:
-            yield Report(epoch.epoch, {**epoch.metrics, **_test(leg, epoch, store, folder, device)}, epoch.time_ms)
+        if leg.is_confirmation and epoch.is_last:
+            yield Report(epoch.epoch, {**epoch.metrics, **_test(leg, epoch, store, folder, device)}, epoch.time_ms, is_last=True)
             return
         saved = save(checkpoints, epoch.epoch, epoch.state())
         if epoch.epoch > leg.known_epochs:
-            yield Report(epoch.epoch, epoch.metrics, epoch.time_ms, saved.stat().st_size)
+            yield Report(epoch.epoch, epoch.metrics, epoch.time_ms, saved.stat().st_size, is_last=epoch.is_last)
 
 
 def _test(leg: Leg, epoch: Epoch, store: Store, folder: Path, device: str) -> dict[str, float]:

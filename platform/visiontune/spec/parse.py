@@ -14,7 +14,7 @@ from visiontune.spec.recipe import Budget, Objective, Resources, StudySpec, Tria
 from visiontune.spec.rules import check_study
 from visiontune.spec.space import Space, fill
 from visiontune.spec.study import RECIPE, STUDY
-from visiontune.spec.tables.training import METRICS
+from visiontune.spec.tables.training import FULL_METRICS, METRICS
 from visiontune.spec.yaml import Node, compose, read_yaml
 
 COMMAND_LINE = "command line"
@@ -47,6 +47,8 @@ def make_recipe(spec: StudySpec, sections: Mapping[str, Any], number: int) -> Tr
     """The recipe of trial `number` out of resolved sections (`Space.resolve`)."""
     seed = keyed_seed(spec.sampler["seed"], "trial", number)
     training = {**sections["training"], "num_epochs": spec.budget.max_epochs, "seed": seed}
+    if spec.objective.metric in FULL_METRICS:
+        training["use_full_metrics"] = True
     return TrialRecipe(**fill(RECIPE.fields, {**sections, "data": spec.data, "training": training}))
 
 

@@ -17,8 +17,12 @@ class TrialRecipe:
     """One trial, every default filled in. Each section is flat: a named entry's arguments stand beside its name."""
 
     data: Mapping[str, Any]
+    preprocessing: Mapping[str, Any]
     model: Mapping[str, Any]
+    transfer: Mapping[str, Any]
     regularization: Mapping[str, Any]
+    loss: Mapping[str, Any]
+    balance: Mapping[str, Any]
     optimizer: Mapping[str, Any]
     schedule: Mapping[str, Any]
     augmentation: Mapping[str, Any]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,7 @@ class Epoch:
     epoch: int
     metrics: dict[str, float]
     time_ms: int
+    is_last: bool
     model: nn.Module
     state: Callable[[], State]
 
@@ -102,7 +103,14 @@ def train(recipe: TrialRecipe, store: Store, *, device: str = "cpu", resume: Map
         metrics = {"train_loss": train_loss, "val_loss": val["loss"], "val_top1": val["top1"], "lr": lr}
         metrics["epoch_s"] = time.perf_counter() - started
         history.append({"epoch": epoch, "metrics": metrics, "time_ms": time.time_ns() // 1_000_000})
-        yield Epoch(epoch, metrics, history[-1]["time_ms"], model, lambda: _state(recipe, model, optimizer, history))
+        yield Epoch(epoch, metrics, history[-1]["time_ms"], epoch == num_epochs, model, lambda: _state(recipe, model, optimizer, history))
+
+
+def is_over(recipe: TrialRecipe, val_losses: Sequence[float]) -> bool:
+    """Whether training ends after epochs of these losses: its full length, or no new lowest for early_stop_epochs."""
+    patience = recipe.regularization["early_stop_epochs"]
+    num_since_best = len(val_losses) - 1 - val_losses.index(min(val_losses)) if val_losses else 0
+    return len(val_losses) >= recipe.training["num_epochs"] or 0 < patience <= num_since_best
 
 
 def _model(recipe: TrialRecipe, store: Store, seed: int) -> nn.Module:

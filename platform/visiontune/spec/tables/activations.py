@@ -26,3 +26,5 @@ ACTIVATIONS = Table(
     },
     default="relu",
 )
+
+NORMS = Table("norm", {"published": Entry("the network's own")}, default="published")

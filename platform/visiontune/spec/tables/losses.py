@@ -1,0 +1,18 @@
+"""Losses. A builder takes (label_smoothing, weight_K or None) and `args`, and gives the mean loss of logits_NK and y_N."""
+
+from __future__ import annotations
+
+from visiontune.spec.declare import Arg, Entry, Table
+
+LOSSES = Table(
+    "loss",
+    {
+        "cross_entropy": Entry("minus the logarithm of the right class's probability p", "visiontune.training.losses:cross_entropy"),
+        "focal": Entry(
+            "cross-entropy times (1 - p)^focal_gamma: easy pictures count less (Lin et al. 2017)",
+            "visiontune.training.losses:focal",
+            {"focal_gamma": Arg(float, "0 is cross-entropy", 2.0, 0.0, 10.0)},
+        ),
+    },
+    default="cross_entropy",
+)
