@@ -1,0 +1,178 @@
+"""Pretrained weights: from a safetensors file, or by torchvision's or timm's own names and downloaded through them.
+
+Nothing that could run is opened: safetensors, or torch.load with weights_only as both libraries do. Entries under
+"preprocessing." (`visiontune train --out` writes them) and of auxiliary classifiers that a network has not are left out.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+import torch
+from torch import Tensor, nn
+
+from visiontune.models.anatomy import anatomy_of
+from visiontune.spec.errors import UserError
+
+Shapes = Mapping[str, tuple[int, ...]]
+_SUFFIX = ".safetensors"
+_PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
+# Names of auxiliary classifiers in torchvision's GoogLeNet and Inception-v3.
+_LEFT_OUT = re.compile(r"preprocessing\.|aux\d*\.|AuxLogits\.")
+
+
+def load_pretrained(network: nn.Module, weights: str, *, model_name: str, use_head: bool = True) -> None:
+    """Fill parameters and running statistics; all but the head where its shape differs or `use_head` is false.
+
+    A stem for one channel takes the sum of filters for three: grey is red, green and blue alike. Raises UserError where the
+    weights can't be had or are of another network.
+    """
+    tensors = read_weights(weights)
+    problem = mismatch(network, _shapes(tensors), weights, model_name=model_name)
+    if problem is not None:
+        raise UserError(problem)
+    own = network.state_dict()
+    head = f"{anatomy_of(network).head}."
+    fits = use_head and all(name in tensors and tensors[name].shape == own[name].shape for name in own if name.startswith(head))
+    taken = {name: tensors[name] for name in own if fits or not name.startswith(head)}
+    grey = {name: tensor.sum(1, keepdim=True) for name, tensor in taken.items() if tensor.shape != own[name].shape}
+    network.load_state_dict({**taken, **grey}, strict=False)
+
+
+def mismatch(network: nn.Module, shapes: Shapes, weights: str, *, model_name: str) -> str | None:
+    """Why weights of these names and shapes are of another network; None where they fit all but the head."""
+    anatomy = anatomy_of(network)
+    stems, head = tuple(f"{name}." for name in anatomy.stages[0]), f"{anatomy.head}."
+    own = {name: shape for name, shape in _shapes(network.state_dict()).items() if not name.startswith(head)}
+    rest = [name for name in shapes if name not in own and not name.startswith(head) and not _LEFT_OUT.match(name)]
+    wrong = [name for name, shape in own.items() if name in shapes and shapes[name] != shape]
+    if any(name not in shapes for name in own) or rest:
+        missing = [name for name in own if name not in shapes]
+        said = [*_first("they lack", missing), *_first("they have besides", rest)]
+        return f"the weights {weights} are not of this {model_name}: {'; '.join(said)}"
+    for name in [name for name in wrong if name.startswith(stems) and _is_stem(shapes[name], own[name])]:
+        took, has = shapes[name][1], own[name][1]
+        if (took, has) != (3, 1):
+            return f"the weights {weights} were trained on {took} channels and the pictures have {has}; only 3 can become 1"
+        wrong.remove(name)
+    if wrong:
+        pairs = [f"{name} is {_by(shapes[name])} and should be {_by(own[name])}" for name in wrong]
+        return f"the weights {weights} are not of this {model_name}: {'; '.join(_first('', pairs))}"
+    return None
+
+
+def read_weights(weights: str) -> dict[str, Tensor]:
+    """Names and tensors, on the CPU. Raises UserError, which tells a name that nobody knows from a server out of reach."""
+    if weights.endswith(_SUFFIX):
+        return _from_file(weights)
+    if "/" in weights or Path(weights).suffix in _PICKLES:
+        raise UserError(f"weights in a file end in {_SUFFIX}, as opening another kind can run what is in it, but got {weights!r}")
+    return _from_torchvision(weights) if "_Weights" in weights else _from_timm(weights)
+
+
+def shapes_of(weights: str) -> Shapes:
+    """Names and shapes; remembered, as a space of many networks asks once for each. Raises UserError."""
+    return _remembered(weights, Path(weights).stat().st_mtime_ns if Path(weights).is_file() else 0)
+
+
+@lru_cache(maxsize=64)
+def _remembered(weights: str, _: int) -> Shapes:
+    return _shapes(read_weights(weights))
+
+
+def _from_file(weights: str) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not Path(weights).is_file():
+        near = _near(Path(weights).name, (path.name for path in Path(weights).parent.glob(f"*{_SUFFIX}")))
+        raise UserError(f"there is no file of weights {weights}{near}")
+    try:
+        tensors: dict[str, Tensor] = load_file(weights)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"the weights {weights} can't be read: {str(error).splitlines()[0]}") from error
+    return tensors
+
+
+def _from_torchvision(weights: str) -> dict[str, Tensor]:
+    from torchvision.models import get_model_weights, get_weight, list_models
+
+    try:
+        found = get_weight(weights)
+    except (ValueError, KeyError, TypeError):
+        known = [str(one) for model in list_models() for one in get_model_weights(model)]
+        raise UserError(f"torchvision has no weights {weights!r}{_near(weights, known)}") from None
+    try:
+        return dict(found.get_state_dict(progress=False, check_hash=True, weights_only=True, map_location="cpu"))
+    except (OSError, RuntimeError) as error:
+        raise UserError(_unreachable(weights, error)) from error
+
+
+def _from_timm(weights: str) -> dict[str, Tensor]:
+    import timm
+
+    tagged = timm.list_pretrained()
+    known = {*tagged, *(name.partition(".")[0] for name in tagged)}
+    if weights not in known:
+        raise UserError(f"timm has no weights {weights!r}{_near(weights, known)}")
+    try:
+        with torch.random.fork_rng(devices=[]), _no_long_wait():
+            network: nn.Module = timm.create_model(weights, pretrained=True)
+    except (OSError, RuntimeError) as error:
+        raise UserError(_unreachable(weights, error)) from error
+    return network.state_dict()
+
+
+@contextmanager
+def _no_long_wait() -> Iterator[None]:
+    """Where the hub's address is unknown, go to its cache at once: its client would try for 47 s."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    try:
+        socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, None)
+    except OSError:
+        constants.HF_HUB_OFFLINE = before or not getproxies()
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _unreachable(weights: str, error: Exception) -> str:
+    reason = (str(error).splitlines() or [""])[0]
+    return (
+        f"the weights {weights} exist, but can't be downloaded from here ({type(error).__name__}: {reason}); "
+        f"load them once where there is a connection, or give the path of a {_SUFFIX} file"
+    )
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
+    return f"; nearest are {', '.join(close)}" if close else ""
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> Shapes:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def _is_stem(theirs: tuple[int, ...], own: tuple[int, ...]) -> bool:
+    """Filters that differ in nothing but the channels they see."""
+    return len(theirs) == len(own) == 4 and theirs[:1] + theirs[2:] == own[:1] + own[2:]
+
+
+def _first(what: str, names: list[str]) -> list[str]:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return [f"{what} {', '.join(names[:3])}{more}".strip()] if names else []
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "a number"
