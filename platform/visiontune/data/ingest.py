@@ -73,7 +73,7 @@ def ingest(source: Source, data: Mapping[str, Any], digest: str, path: Path) -> 
             channels = 3
             histogram_CV = _write_raw(raw, source, plan, size, channels, is_resized=data["image_size"] is not None)
         assert histogram_CV is not None
-        mean_C, std_C = _moments(histogram_CV)
+        mean_C, std_C = moments(histogram_CV)
         content = {
             "version": VERSION,
             "digest": digest,
@@ -128,7 +128,7 @@ def _every_picture(source: Source, plan: Plan, size: int, *, is_resized: bool) -
             yield picture
 
 
-def _moments(histogram_CV: NDArray[np.int64]) -> tuple[list[float], list[float]]:
+def moments(histogram_CV: NDArray[np.int64]) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel, values divided by 255; a constant channel counts as one level wide."""
     share_CV = histogram_CV / histogram_CV.sum(axis=1, keepdims=True)
     value_V = np.arange(256) / 255

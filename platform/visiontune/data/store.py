@@ -98,7 +98,7 @@ def prepare(data: Mapping[str, Any], cache: Path) -> Path:
         return path
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with _locked(cache / f"{digest}.lock"):
+        with locked(cache / f"{digest}.lock"):
             if not _is_good(path):
                 _remove_leftovers(path)
                 ingest(source, data, digest, path)
@@ -136,7 +136,8 @@ def _is_good(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of that file. Raises OSError where it can't be made."""
     # The kernel drops the lock with its process, however that ends; the file itself stays, as removing it would race.
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,34 +1,65 @@
-"""Loss and accuracy of a network over a split, as it is: no augmentation, no dropout, running statistics."""
+"""Figures of a network over a split, as it is: no augmentation, no dropout, running statistics."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visiontune.training.pictures import Pictures, batch_bounds, open_pictures
+from visiontune.training.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from visiontune.data.store import Store
 
+Model = Callable[[Tensor], Tensor]
 
-def evaluate(model: nn.Module, store: Store, split: str, *, device: str, batch_size: int = 512) -> dict[str, float]:
-    """{"loss": mean cross-entropy, "top1": share of pictures classified right} over split "val" or "test"."""
+
+def evaluate(
+    model: Model,
+    store: Store,
+    split: str,
+    *,
+    device: str,
+    preprocessing: Preprocessing | None = None,
+    batch_size: int = 512,
+    use_full_metrics: bool = True,
+) -> dict[str, float]:
+    """What `measure` gives, over split "val" or "test"."""
+    return measure(model, open_split(store, split, preprocessing, device), batch_size, use_full_metrics=use_full_metrics)
+
+
+def open_split(store: Store, split: str, preprocessing: Preprocessing | None, device: str) -> Pictures:
+    """Split "val" or "test" for a device by its name."""
     index_N = {"val": store.val_idx, "test": store.test_idx}[split]
-    return measure(model, open_pictures(store, index_N, torch.device(device)), batch_size)
+    return open_pictures(store, index_N, torch.device(device), preprocessing=preprocessing)
 
 
-def measure(model: nn.Module, pictures: Pictures, batch_size: int = 512) -> dict[str, float]:
-    """The same over pictures that are open already; leaves the model in evaluation mode."""
-    model.eval()
+def measure(model: Model, pictures: Pictures, batch_size: int = 512, *, use_full_metrics: bool = False) -> dict[str, float]:
+    """{"loss": mean cross-entropy, "top1": share of pictures classified right}, and with `use_full_metrics` those of metrics.py.
+
+    Leaves a model that is a module in evaluation mode. Where the loss is not finite, the full metrics are NaN.
+    """
+    if isinstance(model, nn.Module):
+        model.eval()
+    full = None
+    if use_full_metrics:
+        from visiontune.training.metrics import FullMetrics  # torchmetrics: 3.5 s, paid by who asks for it
+
+        full = FullMetrics(len(pictures.store.class_names), pictures.device)
     loss = torch.zeros((), device=pictures.device)
     num_right = torch.zeros((), device=pictures.device, dtype=torch.int64)
     with torch.inference_mode():
         for x_NCHW, y_N in pictures.batches(np.arange(len(pictures)), batch_bounds(len(pictures), batch_size)):
-            logits_NK = model(x_NCHW)
+            logits_NK = model(x_NCHW).float()
             loss += F.cross_entropy(logits_NK, y_N, reduction="sum")
             num_right += (logits_NK.argmax(1) == y_N).sum()
-    return {"loss": loss.item() / len(pictures), "top1": num_right.item() / len(pictures)}
+            if full is not None:
+                full.update(logits_NK, y_N)
+    figures = {"loss": loss.item() / len(pictures), "top1": num_right.item() / len(pictures)}
+    return figures if full is None else figures | full.compute(is_finite=math.isfinite(figures["loss"]))

@@ -1,8 +1,9 @@
 """Pictures of a split on their way to a network, a batch at a time.
 
-In: images_NHWC uint8 0 to 255 from the store's memory map. Out: x_NCHW float32, (x / 255 - mean) / std by channel, in
-channels_last memory (1.2 times the speed for LeNet-5 and 1.6 for the CNN on one CPU thread), and y_N int64, on the device.
-Order, augmentation and values are a function of (seed, epoch, index) alone: how pictures are grouped changes none of them.
+In: images_NHWC uint8 0 to 255 from the store's memory map. Out: x_NCHW float32, augmented, then preprocessed, in channels_last
+memory (1.2 times the speed for LeNet-5 and 1.6 for the CNN on one CPU thread), or what a frozen `body` of the network makes of
+it; and y_N int64; on the device. Order, augmentation and values are a function of (seed, epoch, index, copy) alone: how
+pictures are grouped changes none of them. A copy is a picture's second or later place in an epoch's order.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+
+from visiontune.training.preprocessing import Preprocessing, fit_preprocessing
 
 if TYPE_CHECKING:
     from visiontune.augmentation.policy import Policy
@@ -30,59 +33,95 @@ _CHUNK_PICTURES_BYTES = 8 << 20
 
 @dataclass(frozen=True)
 class Pictures:
-    """One split. `resident` holds all of it, normalised, as (x_NHWC, y_N) on the device; None where it is made batch by batch."""
+    """One split. `resident` holds all of it as (features, y_N) on the device; None where it is made batch by batch.
+
+    Features are x_NHWC, or body's outputs, those with four dimensions as NHWC too.
+    """
 
     store: Store
     index_N: IntArray
     device: torch.device
+    preprocessing: Preprocessing
     policy: Policy | None = None
     seed: int = 0
+    body: nn.Module | None = None
     resident: tuple[Tensor, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.index_N)
 
     def batches(self, order_N: IntArray, bounds: Sequence[int], epoch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """(x_NCHW, y_N) for each pair of neighbouring `bounds` into `order_N`, which counts within the split."""
+        """(x_NCHW, y_N) for each pair of neighbouring `bounds` into `order_N`, which counts within the split and may repeat."""
         if self.resident is not None:
-            x_NHWC, y_N = self.resident
+            features, y_N = self.resident
             order = torch.from_numpy(order_N).to(self.device)
             for low, high in pairwise(bounds):
                 rows = order[low:high]
-                yield x_NHWC.index_select(0, rows).permute(0, 3, 1, 2), y_N.index_select(0, rows)
+                yield _channels_second(features.index_select(0, rows)), y_N.index_select(0, rows)
             return
+        index_N = self.index_N[order_N]
+        key_N = index_N + copies(order_N) * len(self.store.labels_N) if self.policy is not None else index_N
         for chunk in _chunks(bounds, self._num_at_once):
-            x_NHWC, y_N = self._load(order_N[chunk[0] : chunk[-1]], epoch)
+            part = slice(chunk[0], chunk[-1])
+            features, y_N = self._load(index_N[part], key_N[part], epoch)
             for low, high in pairwise(bound - chunk[0] for bound in chunk):
-                yield x_NHWC[low:high].permute(0, 3, 1, 2), y_N[low:high]
+                yield _channels_second(features[low:high]), y_N[low:high]
 
     @property
     def _num_at_once(self) -> int:
         return max(1, _CHUNK_PICTURES_BYTES // int(4 * self.store.images_NHWC[0].size))
 
-    def _load(self, order_N: IntArray, epoch: int) -> tuple[Tensor, Tensor]:
-        index_N = self.index_N[order_N]
+    def _load(self, index_N: IntArray, key_N: IntArray, epoch: int) -> tuple[Tensor, Tensor]:
         images_NHWC = self.store.images_NHWC[index_N]
         if self.policy is not None:
-            images_NHWC = self.policy(images_NHWC, seed=self.seed, epoch=epoch, index_N=index_N)
+            images_NHWC = self.policy(images_NHWC, seed=self.seed, epoch=epoch, index_N=key_N)
         y_N = torch.from_numpy(self.store.labels_N[index_N]).to(self.device)
-        return self._normalise(images_NHWC), y_N
+        x_NHWC = self.preprocessing(torch.from_numpy(images_NHWC).to(self.device))
+        return x_NHWC if self.body is None else _features(self.body, x_NHWC), y_N
 
-    def _normalise(self, images_NHWC: NDArray[np.uint8]) -> Tensor:
-        width = images_NHWC.shape[2]
-        # Repeated along a row of pixels: over three channels alone the addition would not be vectorised.
-        scale_WC = torch.from_numpy(1 / (255 * self.store.std_C)).to(self.device).repeat(width, 1)
-        shift_WC = torch.from_numpy(self.store.mean_C / self.store.std_C).to(self.device).repeat(width, 1)
-        return torch.from_numpy(images_NHWC).to(self.device).float().mul_(scale_WC).sub_(shift_WC)
+    def _made_resident(self) -> Pictures:
+        """All of it where it fits; otherwise as it is."""
+        first, _ = self._load(self.index_N[:1], self.index_N[:1], epoch=0)
+        if len(self) * first.nbytes > _RESIDENT_BYTES.get(self.device.type, 0):
+            return self
+        num = len(self) if self.body is None else self._num_at_once
+        parts = [self._load(index_N, index_N, epoch=0) for index_N in (self.index_N[k : k + num] for k in range(0, len(self), num))]
+        features, y_N = zip(*parts, strict=True)
+        return replace(self, resident=(features[0], y_N[0]) if len(parts) == 1 else (torch.cat(features), torch.cat(y_N)))
 
 
-def open_pictures(store: Store, index_N: IntArray, device: torch.device, policy: Policy | None = None, seed: int = 0) -> Pictures:
-    """A split, made resident where it is not augmented and small enough for the device."""
-    pictures = Pictures(store, index_N, device, policy, seed)
-    num_bytes = 4 * len(index_N) * store.images_NHWC[0].size
-    if policy is not None or num_bytes > _RESIDENT_BYTES.get(device.type, 0):
-        return pictures
-    return replace(pictures, resident=pictures._load(np.arange(len(index_N)), epoch=0))
+def open_pictures(
+    store: Store,
+    index_N: IntArray,
+    device: torch.device,
+    policy: Policy | None = None,
+    seed: int = 0,
+    *,
+    preprocessing: Preprocessing | None = None,
+    body: nn.Module | None = None,
+) -> Pictures:
+    """A split, made resident where it is not augmented and small enough for the device. `preprocessing` moves there, in place.
+
+    `body` is a frozen first part of a network, on the device already; what it gives takes the place of pictures.
+    """
+    if preprocessing is None:
+        preprocessing = fit_preprocessing({"name": "standardize", "colour": "stored"}, store)
+    pictures = Pictures(store, index_N, device, preprocessing.to(device), policy, seed, body)
+    return pictures if policy is not None else pictures._made_resident()
+
+
+def copies(order_N: IntArray) -> IntArray:
+    """How many times each entry stood in the order before.
+
+    >>> copies(np.array([3, 1, 3, 3, 1])).tolist()
+    [0, 0, 1, 2, 1]
+    """
+    place_N = np.argsort(order_N, kind="stable")
+    is_first_N = np.diff(order_N[place_N], prepend=-1) != 0
+    starts = np.flatnonzero(is_first_N)
+    copy_N = np.empty(len(order_N), np.int64)
+    copy_N[place_N] = np.arange(len(order_N)) - starts[np.cumsum(is_first_N) - 1]
+    return copy_N
 
 
 def batch_bounds(num: int, batch_size: int) -> list[int]:
@@ -99,6 +138,17 @@ def batch_bounds(num: int, batch_size: int) -> list[int]:
 def shuffled(num: int, seed: int, epoch: int) -> IntArray:
     """The order of an epoch, keyed."""
     return np.random.default_rng([seed, epoch]).permutation(num)
+
+
+def _features(body: nn.Module, x_NHWC: Tensor) -> Tensor:
+    body.eval()  # whoever trains the rest may have put all of the network in training mode
+    with torch.no_grad():
+        features: Tensor = body(x_NHWC.permute(0, 3, 1, 2))
+    return features.permute(0, 2, 3, 1).contiguous() if features.ndim == 4 else features
+
+
+def _channels_second(features: Tensor) -> Tensor:
+    return features.permute(0, 3, 1, 2) if features.ndim == 4 else features
 
 
 def _chunks(bounds: Sequence[int], num_at_once: int) -> Iterator[list[int]]:

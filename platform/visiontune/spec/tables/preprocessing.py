@@ -29,3 +29,8 @@ PREPROCESSINGS = Table(
     },
     default="standardize",
 )
+
+
+def channels_after(colour: str, channels: int) -> int:
+    """Channels that a network gets of stored pictures with `channels`."""
+    return {"stored": channels, "rgb": 3, "grey": 1}[colour]
