@@ -1,53 +1,113 @@
 """From a recipe's model section to a network. Config stops here: below are flat typed arguments.
 
-Contract: x_NCHW float32, square pictures, normalised -> logits_NK, K classes. Every network ends in a child named `fc`.
-The weights are a function of (model section, sizes, seed) alone; the global random state is read nowhere and left as it was.
+Contract: x_NCHW float32, square pictures, normalised -> logits_NK, K classes. Every network bears its anatomy.
+The weights are a function of (model section, sizes, seed, sample) alone; the global random state is read nowhere and left as it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from visiontune.models.activations import gain_of
-from visiontune.models.initialise import initialise
+from visiontune.models.activations import ACTIVATION_TYPES, fit_slopes, gain_of
+from visiontune.models.anatomy import anatomy_of, replace
+from visiontune.models.dropout import add_dropout
+from visiontune.models.initialise import initialise, zero_gamma
+from visiontune.models.lsuv import scale_to_unit_variance
+from visiontune.models.norms import swap_norm
 from visiontune.spec.declare import chosen
-from visiontune.spec.tables.activations import ACTIVATIONS
+from visiontune.spec.tables.activations import ACTIVATIONS, NORMS
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.models import MODELS
 
+Kinds = type[nn.Module] | tuple[type[nn.Module], ...]
 
-def build_model(model: Mapping[str, Any], *, num_classes: int, in_channels: int, image_size: int, seed: int | None = None) -> nn.Module:
+# Classes, of torchvision and timm, in which activations are gates or lie within the branch that makes a gate.
+KEEP = {"SqueezeExcitation", "SqueezeExcite", "SEModule", "EffectiveSEModule"}
+
+
+def build_model(
+    model: Mapping[str, Any],
+    *,
+    num_classes: int,
+    in_channels: int,
+    image_size: int,
+    seed: int | None = None,
+    sample: Callable[[], Tensor] | None = None,
+) -> nn.Module:
     """The network of a resolved `model` section; initialised as the section says where `seed` is given.
 
-    Raises RuntimeError or ValueError where the network can't be built for such a picture.
+    `sample` gives normalised training pictures x_NCHW for LSUV; without it weights are not scaled. Raises RuntimeError or
+    ValueError where the network can't be built for such a picture.
     """
     entry, args = chosen(MODELS, model, "name")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed or 0)
         network: nn.Module = entry.load()(num_classes=num_classes, in_channels=in_channels, image_size=image_size, **args)
-        entry, args = chosen(ACTIVATIONS, model, "activation")
-        activation = partial(entry.load(), **args)
-        swap(network, nn.ReLU, activation)
-        add_dropout(network, model["dropout"])
+        _swap_published(network, model, in_channels, image_size)
         if seed is not None:
-            initialise(network, INITS.entries[model["init"]].load(), gain_of(activation()), torch.default_generator)
+            entry, args = chosen(INITS, model, "init")
+            initialise(network, partial(entry.load(), **args), _gain(network), torch.default_generator, _heads(network))
+        if model["use_zero_gamma"]:
+            zero_gamma(network)
+        if model["use_lsuv"] and seed is not None and sample is not None:
+            scale_to_unit_variance(network, sample())
+    add_dropout(network, model["dropout"], model["dropout_kind"], model["dropout_place"])
     return network
 
 
-def swap(network: nn.Module, kind: type[nn.Module], make: Callable[[], nn.Module]) -> int:
-    """Put a fresh `make()` in the place of every module of a kind, each place its own; gives the number of places."""
-    places = [(parent, name) for parent in network.modules() for name, child in parent.named_children() if isinstance(child, kind)]
-    for parent, name in places:
-        setattr(parent, name, make())
+def swap(
+    network: nn.Module, kinds: type[nn.Module] | tuple[type[nn.Module], ...], make: Callable[[], nn.Module], keep: tuple[str, ...] = ()
+) -> int:
+    """Put a fresh `make()` in the place of every module of these kinds, each place its own; gives the number of places.
+
+    What lies under a name of `keep` or in a module whose class is in KEEP stays.
+    """
+    places = [*_places(network, kinds, keep)]
+    for name, _ in places:
+        replace(network, name, lambda _: make())
     return len(places)
 
 
-def add_dropout(network: nn.Module, probability: float) -> None:
-    """Drop features before the classifier: `fc` becomes dropout and the old `fc`; 0 changes nothing."""
-    if probability > 0:
-        network.fc = nn.Sequential(nn.Dropout(probability), network.get_submodule("fc"))
+def _swap_published(network: nn.Module, model: Mapping[str, Any], in_channels: int, image_size: int) -> None:
+    """Put the section's normalisation and activation in the places of the network's own."""
+    anatomy = anatomy_of(network)
+    if model["norm"] != "published":
+        entry, args = chosen(NORMS, model, "norm")
+        swap_norm(network, partial(entry.load(), **args), (anatomy.head, *anatomy.aux))
+    if model["activation"] != "published":
+        entry, args = chosen(ACTIVATIONS, model, "activation")
+        swap(network, ACTIVATION_TYPES, partial(entry.load(), **args), anatomy.keep)
+        fit_slopes(network, in_channels, image_size)
+
+
+def _gain(network: nn.Module) -> float:
+    """Of the activation that the network has most often; 1 where it has none."""
+    own = [module for _, module in _places(network, ACTIVATION_TYPES, anatomy_of(network).keep)]
+    if not own:
+        return 1.0
+    kind = Counter(type(module) for module in own).most_common(1)[0][0]
+    return gain_of(next(module for module in own if type(module) is kind))
+
+
+def _heads(network: nn.Module) -> list[nn.Module]:
+    """The layers that give class scores, with no activation after them: the head and the last layer of each auxiliary classifier."""
+    anatomy = anatomy_of(network)
+    layers = [[m for m in network.get_submodule(aux).modules() if isinstance(m, nn.Linear | nn.Conv2d)] for aux in anatomy.aux]
+    return [network.get_submodule(anatomy.head), *(found[-1] for found in layers if found)]
+
+
+def _places(module: nn.Module, kinds: Kinds, keep: tuple[str, ...], prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    for name, child in module.named_children():
+        dotted = prefix + name
+        if type(child).__name__ in KEEP or dotted in keep:
+            continue
+        if isinstance(child, kinds):
+            yield dotted, child
+        else:
+            yield from _places(child, kinds, keep, f"{dotted}.")

@@ -10,11 +10,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from visiontune.models.anatomy import mark
+
 
 class Block(nn.Module):
     """torchvision's BasicBlock, but with two activation modules in place of one called twice: a learned slope is one layer's own."""
 
     expansion = 1
+    last_norm = "bn2"
 
     def __init__(self, inplanes: int, planes: int, stride: int = 1, downsample: nn.Module | None = None, *_: Any, **__: Any) -> None:
         super().__init__()
@@ -49,4 +52,5 @@ def resnet18(*, num_classes: int, in_channels: int, image_size: int, stem: str =
         network.maxpool = nn.Identity()
     elif in_channels != 3:
         network.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
-    return network
+    stages = (("conv1", "bn1", "relu", "maxpool"), ("layer1",), ("layer2",), ("layer3",), ("layer4",))
+    return mark(network, stages=stages, head="fc")
