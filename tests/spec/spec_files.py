@@ -182,6 +182,8 @@ BAD = [
     Bad(12, "  augmentation: {policy: fixed, Affine: 0.5}", ("must be a mapping of keys",)),
     Bad(12, "  augmentation: {policy: fixed}", ("at least one", "Affine")),
     Bad(12, "  augmentation: {policy: none, Affine: {}}", ("'Affine' is an argument of fixed, not of none",)),
+    Bad(12, "  schedule: {name: cosine, warmup_epochs: 9}", ("warm-up must end before", "nearest is 8"), VALUES),
+    Bad(12, "  schedule: {name: step, step_epochs: 4, step_share: 0.5}", ("step_epochs or step_share, not both",), VALUES),
     Bad(5, "sampler: {name: grid}\nconfirm: {num_seeds: 0}", ("the grid sampler needs a step", "[0.0001, 1.0]"), VALUES, at=-1),
 ]
 

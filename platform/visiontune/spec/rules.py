@@ -18,7 +18,7 @@ NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 def check_study(reader: Reader, tree: Mapping[str, Any], root: Node) -> None:
     """Report to the reader's problems; `tree` is the study with its defaults filled in."""
-    for needed, where, rule in (*_name(tree), *_mode(tree), *_budget(tree), *_grid(reader, tree)):
+    for needed, where, rule in (*_name(tree), *_mode(tree), *_budget(tree), *_grid(reader, tree), *_warmup(reader, tree)):
         if reader.problems.none_under(*needed):
             reader.problems.add(reader.nodes.get(where) or reader.nodes.get(where.rpartition(".")[0]) or root, where, rule)
 
@@ -79,3 +79,17 @@ def _grid(reader: Reader, tree: Mapping[str, Any]) -> Iterator[Rule]:
         if isinstance(domain, Float) and domain.step is None:
             rule = f"the grid sampler needs a step for every float, but got [{domain.low}, {domain.high}] without one"
             yield ("sampler.name",), f"space.{name}", rule
+
+
+def _warmup(reader: Reader, tree: Mapping[str, Any]) -> Iterator[Rule]:
+    """A schedule that never reaches its peak would make every other argument of it idle."""
+    longest, where = tree["budget"]["max_epochs"], "space.schedule"
+    if not isinstance(longest, int) or not reader.problems.none_under(where, "budget.max_epochs"):
+        return
+    for corner in Space(tree["space"]).corners("schedule"):
+        epochs, share = corner.get("warmup_epochs") or 0, corner.get("warmup_share") or 0.0
+        if epochs >= longest or share >= 1.0:
+            got = f"warmup_share={share}" if share else f"warmup_epochs={epochs}"
+            rule = f"{corner['name']}: warm-up must end before the full budget of {longest} epochs, but got {got}"
+            yield (where,), where, f"{rule}; nearest is {'a share below 1' if share else longest - 1}"
+            return

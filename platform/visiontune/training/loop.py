@@ -13,25 +13,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
-from visiontune.models.build import build_model
-from visiontune.spec.declare import chosen
+from visiontune.models.transfer import train_mode
 from visiontune.spec.errors import UserError
 from visiontune.spec.recipe import TrialRecipe, keyed_seed
-from visiontune.spec.tables.optimizers import OPTIMIZERS
-from visiontune.spec.tables.schedules import LR_SCHEDULES
 from visiontune.training.evaluate import measure
-from visiontune.training.optimizers import Optimizer
-from visiontune.training.penalties import add_penalties, decayed_parameters
-from visiontune.training.pictures import batch_bounds, open_pictures, shuffled
-from visiontune.training.schedules import LrSchedule
+from visiontune.training.preprocessing import Preprocessing
+from visiontune.training.setup import Setup, set_up
 
 if TYPE_CHECKING:
     from visiontune.data.store import Store
 
 State = dict[str, Any]
+History = list[dict[str, Any]]
 # Reading the loss waits for a GPU to catch up; on a CPU it costs nothing.
 _STEPS_BETWEEN_CHECKS = {"cpu": 1, "cuda": 50}
 
@@ -46,10 +41,12 @@ class Diverged(Exception):
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to. `epoch` counts from 1; metrics are train_loss, val_loss, val_top1, lr (the last step's), epoch_s.
+    """What one epoch came to. `epoch` counts from 1; metrics are train_loss, the val_ ones, lr (the last step's), epoch_s.
 
-    train_loss is cross-entropy without penalties, so that it compares between recipes. `time_ms` is the wall clock at the
-    end. `model` and what `state()` gives are live: use them before the next epoch is asked for.
+    train_loss is the mean cross-entropy, without weights, smoothing and penalties, so that it compares between recipes.
+    `time_ms` is the wall clock at the end. `is_last` says that training ends here: the full length, or early stopping.
+    `model` (with averaged weights where the recipe averages) takes what `preprocessing` gives; it and what `state()` gives are live:
+    use them before the next epoch.
     """
 
     epoch: int
@@ -57,6 +54,7 @@ class Epoch:
     time_ms: int
     is_last: bool
     model: nn.Module
+    preprocessing: Preprocessing
     state: Callable[[], State]
 
 
@@ -65,96 +63,64 @@ def train(recipe: TrialRecipe, store: Store, *, device: str = "cpu", resume: Map
 
     Raises Diverged, and UserError where `resume` is of another recipe.
     """
-    num_epochs, seed = recipe.training["num_epochs"], recipe.training["seed"]
-    l1, l2 = recipe.regularization["l1"], recipe.regularization["l2"]
-    place = torch.device(device)
+    place, seed = torch.device(device), recipe.training["seed"]
+    setup = set_up(recipe, store, place)
+    network, tail, stepper, bounds = setup.network, setup.tail, setup.stepper, setup.bounds
+    history = _restore(resume, recipe, setup) if resume else []
 
-    train_set = open_pictures(store, store.train_idx, place, _policy(recipe, store), seed)
-    val_set = open_pictures(store, store.val_idx, place)
-    bounds = batch_bounds(len(train_set), recipe.training["batch_size"])
-    model = _model(recipe, store, seed).to(place).to(memory_format=torch.channels_last)
-    weights = decayed_parameters(model)
-    optimizer = _optimizer(recipe, model, weights)
-    schedule = _schedule(recipe, steps_per_epoch=len(bounds) - 1)
-    history = _restore(resume, recipe, model, optimizer) if resume else []
-
-    for epoch in range(len(history) + 1, num_epochs + 1):
+    for epoch in range(len(history) + 1, recipe.training["num_epochs"] + 1):
+        val_losses = tuple(past["metrics"]["val_loss"] for past in history)
+        if is_over(recipe, val_losses):
+            return
         started = time.perf_counter()
         torch.manual_seed(keyed_seed(seed, "epoch", epoch))  # dropout's
-        val_losses = tuple(past["metrics"]["val_loss"] for past in history)
-        order_N = shuffled(len(train_set), seed, epoch)
+        order_N = setup.order(seed, epoch)
 
-        model.train()
+        train_mode(tail)
         total = torch.zeros((), device=place)
-        for step, (x_NCHW, y_N) in enumerate(train_set.batches(order_N, bounds, epoch), (epoch - 1) * (len(bounds) - 1)):
-            loss = F.cross_entropy(model(x_NCHW), y_N)
-            loss.backward()  # type: ignore[no-untyped-call]
-            add_penalties(weights, l1, l2)
-            lr = recipe.optimizer["lr"] * schedule(step, val_losses)
-            optimizer.step(lr)
-            total += loss.detach() * len(y_N)
+        for step, (x_NCHW, y_N) in enumerate(setup.train_set.batches(order_N, bounds, epoch), (epoch - 1) * setup.steps_per_epoch):
+            lr = setup.peak_lr * setup.schedule(step, val_losses)
+            total += stepper.step(x_NCHW, y_N, lr, step) * len(y_N)
             if step % _STEPS_BETWEEN_CHECKS[place.type] == 0 and not math.isfinite(total.item()):
                 raise Diverged(epoch)
 
-        val = measure(model, val_set)
-        train_loss = total.item() / len(train_set)
+        stepper.exchange()
+        with stepper.precision():
+            val = measure(tail, setup.val_set, use_full_metrics=recipe.training["use_full_metrics"])
+        train_loss = total.item() / len(order_N)
         if not math.isfinite(train_loss + val["loss"]):
             raise Diverged(epoch)
-        metrics = {"train_loss": train_loss, "val_loss": val["loss"], "val_top1": val["top1"], "lr": lr}
+        metrics = {"train_loss": train_loss, **{f"val_{name}": value for name, value in val.items()}, "lr": lr}
         metrics["epoch_s"] = time.perf_counter() - started
         history.append({"epoch": epoch, "metrics": metrics, "time_ms": time.time_ns() // 1_000_000})
-        yield Epoch(epoch, metrics, history[-1]["time_ms"], epoch == num_epochs, model, lambda: _state(recipe, model, optimizer, history))
+        ended = is_over(recipe, (*val_losses, val["loss"]))
+        yield Epoch(epoch, metrics, history[-1]["time_ms"], ended, network, setup.preprocessing, lambda: _state(recipe, setup, history))
+        stepper.exchange()
 
 
 def is_over(recipe: TrialRecipe, val_losses: Sequence[float]) -> bool:
     """Whether training ends after epochs of these losses: its full length, or no new lowest for early_stop_epochs."""
-    patience = recipe.regularization["early_stop_epochs"]
+    patience: int = recipe.regularization["early_stop_epochs"]
     num_since_best = len(val_losses) - 1 - val_losses.index(min(val_losses)) if val_losses else 0
-    return len(val_losses) >= recipe.training["num_epochs"] or 0 < patience <= num_since_best
+    longest: int = recipe.training["num_epochs"]
+    return len(val_losses) >= longest or 0 < patience <= num_since_best
 
 
-def _model(recipe: TrialRecipe, store: Store, seed: int) -> nn.Module:
-    _, image_size, _, channels = store.images_NHWC.shape
-    sizes = {"num_classes": len(store.class_names), "in_channels": channels, "image_size": image_size}
-    return build_model(recipe.model, **sizes, seed=keyed_seed(seed, "weights"))
-
-
-def _policy(recipe: TrialRecipe, store: Store) -> Any:
-    if recipe.augmentation["policy"] == "none":
-        return None
-    from visiontune.augmentation.policy import build_policy  # albumentations: 4 s, paid by who augments
-
-    _, image_size, _, channels = store.images_NHWC.shape
-    return build_policy(recipe.augmentation, image_size=image_size, channels=channels)
-
-
-def _optimizer(recipe: TrialRecipe, model: nn.Module, weights: list[Tensor]) -> Optimizer:
-    entry, args = chosen(OPTIMIZERS, recipe.optimizer, "name")
-    params = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer: Optimizer = entry.load()(params, weights, **args)
-    return optimizer
-
-
-def _schedule(recipe: TrialRecipe, steps_per_epoch: int) -> LrSchedule:
-    entry, args = chosen(LR_SCHEDULES, recipe.schedule, "name")
-    schedule: LrSchedule = entry.load()(steps_per_epoch=steps_per_epoch, num_epochs=recipe.training["num_epochs"], **args)
-    return schedule
-
-
-def _state(recipe: TrialRecipe, model: nn.Module, optimizer: Optimizer, history: list[dict[str, Any]]) -> State:
+def _state(recipe: TrialRecipe, setup: Setup, history: History) -> State:
+    """Weights are those that were evaluated; where they are averages, the ones in training lie with the stepper."""
     return {
         "fingerprint": recipe.fingerprint,
         "epoch": history[-1]["epoch"],
         "history": list(history),
-        "model": dict(model.state_dict()),
-        "optimizer": optimizer.state_dict(),
-        "schedule": {"val_losses": [past["metrics"]["val_loss"] for past in history]},
+        "model": dict(setup.network.state_dict()),
+        "stepper": setup.stepper.state_dict(),
     }
 
 
-def _restore(state: Mapping[str, Any], recipe: TrialRecipe, model: nn.Module, optimizer: Optimizer) -> list[dict[str, Any]]:
+def _restore(state: Mapping[str, Any], recipe: TrialRecipe, setup: Setup) -> History:
     if state["fingerprint"] != recipe.fingerprint:
         raise UserError(f"a checkpoint of recipe {state['fingerprint']} can't continue recipe {recipe.fingerprint}")
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
+    setup.network.load_state_dict(state["model"])
+    setup.stepper.load_state_dict(state["stepper"])
+    setup.stepper.exchange()
     return list(state["history"])

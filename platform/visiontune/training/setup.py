@@ -1,0 +1,117 @@
+"""From a recipe and a store to everything that the train loop turns: network, pictures, order, step and lr schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from visiontune.models.anatomy import anatomy_of, depth_of
+from visiontune.models.build import build_model
+from visiontune.models.split import split
+from visiontune.models.transfer import adapt, frozen_of
+from visiontune.spec.declare import chosen
+from visiontune.spec.recipe import TrialRecipe, keyed_seed
+from visiontune.spec.tables.optimizers import OPTIMIZERS
+from visiontune.spec.tables.schedules import LR_SCHEDULES
+from visiontune.training.balance import build_order
+from visiontune.training.groups import grouped, scaled_lr
+from visiontune.training.losses import build_loss
+from visiontune.training.memory import checkpoint_stages
+from visiontune.training.penalties import decayed_parameters
+from visiontune.training.pictures import IntArray, Pictures, batch_bounds, open_pictures
+from visiontune.training.preprocessing import Preprocessing, fit_preprocessing
+from visiontune.training.schedules import LrSchedule
+from visiontune.training.step import Stepper
+
+if TYPE_CHECKING:
+    from visiontune.data.store import Store
+
+NUM_SAMPLE_PICTURES = 256
+"""Training pictures that a data-dependent initialisation sees."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """`tail` is what is trained: the whole network, or what follows its frozen stages, with which it shares its tensors."""
+
+    preprocessing: Preprocessing
+    network: nn.Module
+    tail: nn.Module
+    train_set: Pictures
+    val_set: Pictures
+    order: Callable[[int, int], IntArray]
+    bounds: list[int]
+    stepper: Stepper
+    schedule: LrSchedule
+    peak_lr: float
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of an epoch."""
+        return len(self.bounds) - 1
+
+
+def set_up(recipe: TrialRecipe, store: Store, device: torch.device) -> Setup:
+    """Build all parts on the device. Raises UserError, RuntimeError or ValueError for what can't be built."""
+    training, seed = recipe.training, recipe.training["seed"]
+    preprocessing = fit_preprocessing(recipe.preprocessing, store)
+    network = make_network(recipe, store, preprocessing).to(device)
+    if training["use_channels_last"]:
+        network = network.to(memory_format=torch.channels_last)
+    body, tail = split(network, frozen_of(network))
+    if training["use_gradient_checkpointing"]:
+        checkpoint_stages(tail)
+
+    opened = partial(open_pictures, store, device=device, preprocessing=preprocessing, body=body)
+    train_set = opened(store.train_idx, policy=_policy(recipe, store), seed=seed)
+    labels_N = store.labels_N[store.train_idx]
+    order = build_order(recipe.balance, labels_N, len(store.class_names))
+    bounds = batch_bounds(len(order(seed, 1)), training["batch_size"])
+
+    loss = build_loss(recipe.loss, recipe.balance, labels_N, len(store.class_names), anatomy_of(network).aux_weight)
+    weights = decayed_parameters(tail, use_decay_for_all=recipe.regularization["use_decay_for_all"])
+    stepper = Stepper(tail, loss, _optimizer(recipe, tail, weights), weights, recipe.regularization, training, device)
+    schedule = _schedule(recipe, steps_per_epoch=len(bounds) - 1)
+    peak_lr = scaled_lr(recipe.optimizer["lr"], training["batch_size"], recipe.optimizer["lr_scaling"])
+    return Setup(preprocessing, network, tail, train_set, opened(store.val_idx), order, bounds, stepper, schedule, peak_lr)
+
+
+def make_network(recipe: TrialRecipe, store: Store, preprocessing: Preprocessing) -> nn.Module:
+    """The recipe's network on the CPU, initialised or with its pretrained weights, frozen as its regime says."""
+    seed, num_classes, image_size = recipe.training["seed"], len(store.class_names), store.images_NHWC.shape[1]
+
+    def sample() -> Tensor:
+        index_N = np.sort(np.random.default_rng([seed, 0]).permutation(store.train_idx)[:NUM_SAMPLE_PICTURES])
+        pictures = open_pictures(store, index_N, device=torch.device("cpu"), preprocessing=preprocessing)
+        return next(iter(pictures.batches(np.arange(len(index_N)), [0, len(index_N)])))[0]
+
+    sizes = {"num_classes": num_classes, "in_channels": preprocessing.out_channels, "image_size": image_size}
+    network = build_model(recipe.model, **sizes, seed=keyed_seed(seed, "weights"), sample=sample)
+    return adapt(network, recipe.transfer, recipe.model["name"], **sizes)
+
+
+def _policy(recipe: TrialRecipe, store: Store) -> Any:
+    if recipe.augmentation["policy"] == "none":
+        return None
+    from visiontune.augmentation.policy import build_policy  # albumentations: 4 s, paid by who augments
+
+    _, image_size, _, channels = store.images_NHWC.shape
+    return build_policy(recipe.augmentation, image_size=image_size, channels=channels)
+
+
+def _optimizer(recipe: TrialRecipe, tail: nn.Module, weights: list[Tensor]) -> Any:
+    entry, args = chosen(OPTIMIZERS, recipe.optimizer, "name")
+    factors = {key: recipe.optimizer[key] for key in ("head_lr_factor", "layer_decay")}
+    return grouped(partial(entry.load(), **args), tail, weights, **factors, depth=depth_of(tail))
+
+
+def _schedule(recipe: TrialRecipe, steps_per_epoch: int) -> LrSchedule:
+    entry, args = chosen(LR_SCHEDULES, recipe.schedule, "name")
+    schedule: LrSchedule = entry.load()(steps_per_epoch=steps_per_epoch, num_epochs=recipe.training["num_epochs"], **args)
+    return schedule

@@ -1,0 +1,134 @@
+"""One optimizer step: forward, loss, backward, penalties, noise, clipping, update, averages. Every switch acts here and only here.
+
+A batch may pass through the device in parts (`micro_batch`): their losses are weighted by their pictures, so that gradients are
+those of the whole batch; only batch normalisation sees the parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from visiontune.spec.recipe import keyed_seed
+from visiontune.training.losses import Loss
+from visiontune.training.penalties import Ema, add_gradient_noise, add_penalties, clip_gradients
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Steps(Protocol):
+    """What a step needs of an optimizer."""
+
+    params: list[Tensor]
+
+    def step(self, lr: float) -> None:
+        """Change the parameters and forget their gradients."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Its memory, live."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from that memory."""
+
+
+@dataclass
+class _Scaled:
+    """The optimizer as torch.amp.GradScaler wants it: it skips the step when a gradient overflowed."""
+
+    optimizer: Steps
+    finish: Callable[[], None]
+    lr: float = 0.0
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        return [{"params": self.optimizer.params}]
+
+    def step(self) -> None:
+        self.finish()
+        self.optimizer.step(self.lr)
+
+
+class Stepper:
+    """Trains `network` a batch at a time; `regularization` and `training` are sections of the recipe."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: Loss,
+        optimizer: Steps,
+        weights: list[Tensor],
+        regularization: Mapping[str, Any],
+        training: Mapping[str, Any],
+        device: torch.device,
+    ) -> None:
+        self.optimizer = optimizer
+        self._forward: Callable[[Tensor], Any] = torch.compile(network) if training["use_compile"] else network
+        self._loss, self._weights, self._regularization, self._device = loss, weights, regularization, device
+        self._batch, self._seed, self._precision = training["micro_batch"], training["seed"], training["precision"]
+        self._layout = torch.channels_last if training["use_channels_last"] else torch.contiguous_format
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self._precision == "fp16")
+        self._ema = Ema(network) if regularization["ema_decay"] else None
+        self._step = 0
+
+    def step(self, x_NCHW: Tensor, y_N: Tensor, lr: float, number: int) -> Tensor:
+        """Step `number` of the whole training, counted from 0; gives the mean cross-entropy of the batch, without a graph."""
+        self._step = number
+        num_parts = -(-len(y_N) // self._batch) if self._batch else 1
+        parts = x_NCHW.tensor_split(num_parts)  # sizes differ by one at most: no lone picture is left for batch normalisation
+        total = torch.zeros((), device=self._device)
+        for x, y in zip(parts, y_N.tensor_split(num_parts), strict=True):
+            with self.precision():
+                loss, cross_entropy = self._loss(self._forward(x.contiguous(memory_format=self._layout)), y)
+            self._scaler.scale(loss * (len(y) / len(y_N)) if len(parts) > 1 else loss).backward()  # type: ignore[no-untyped-call]
+            total += cross_entropy * (len(y) / len(y_N))
+        scaled = _Scaled(self.optimizer, self._finish, lr)
+        self._scaler.unscale_(scaled)  # type: ignore[arg-type]
+        self._scaler.step(scaled)  # type: ignore[arg-type]
+        for parameter in self.optimizer.params:  # what a skipped step leaves
+            parameter.grad = None
+        self._scaler.update()
+        if self._ema is not None:
+            self._ema.update(self._regularization["ema_decay"])
+        return total
+
+    def precision(self) -> AbstractContextManager[Any]:
+        """The arithmetic of the forward pass."""
+        if self._precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self._device.type, dtype=PRECISIONS[self._precision])
+
+    def exchange(self) -> None:
+        """Put the averaged weights into the network and its own aside, or back; nothing without averages."""
+        if self._ema is not None:
+            self._ema.exchange()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Memory of optimizer, averages and loss scale, live."""
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "ema": self._ema.state_dict() if self._ema is not None else {},
+            "scaler": self._scaler.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from that memory. Raises ValueError where it is of another optimizer."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self._ema is not None:
+            self._ema.load_state_dict(state["ema"])
+        if state["scaler"]:
+            self._scaler.load_state_dict(state["scaler"])
+
+    def _finish(self) -> None:
+        """Gradients between backward and the update."""
+        regularization, params = self._regularization, self.optimizer.params
+        add_penalties(self._weights, regularization["l1"], regularization["l2"])
+        if regularization["gradient_noise"]:
+            generator = torch.Generator(self._device).manual_seed(keyed_seed(self._seed, "noise", self._step))
+            add_gradient_noise(params, regularization["gradient_noise"], self._step, generator)
+        if regularization["clip_norm"]:
+            clip_gradients(params, regularization["clip_norm"])

@@ -1,0 +1,177 @@
+"""Whatever a file can name: it is refused with a wrong argument, trains, resumes to the same bit, saves, loads, moves to bf16.
+
+Rows come from the tables themselves: an entry added later is held to all of this without a line here.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import make_recipe, make_store, model_section, section
+from torch import nn
+
+from visiontune.models.anatomy import anatomy_of
+from visiontune.models.build import build_model
+from visiontune.models.check import problem_of
+from visiontune.spec.declare import Arg, Entry, Section, Table
+from visiontune.spec.errors import UserError
+from visiontune.spec.parse import load_study
+from visiontune.spec.study import RECIPE, SPACE
+from visiontune.spec.tables.models import MODELS
+from visiontune.training.export import load_weights, save_weights
+from visiontune.training.loop import train
+
+LEAST = {"width_factor": 0.25, "depth_factor": 0.34, "width": 1, "depth": 1}
+"""A network of the same kind, but small, where its entry has such an argument and allows it."""
+
+
+def tables() -> Iterator[tuple[str, str, str, Entry]]:
+    """(section, key, name, entry) for everything but models that a recipe can name."""
+    for name, declared in RECIPE.fields.items():
+        assert isinstance(declared, Section)
+        for key, field in declared.fields.items():
+            if isinstance(field, Table) and name != "data" and field is not MODELS:
+                yield from ((name, key, entry, field.entries[entry]) for entry in field.entries)
+
+
+ENTRIES = list(tables())
+IDS = [f"{part}.{key}={name}" for part, key, name, _ in ENTRIES]
+
+
+def least_args(entry: Entry) -> dict[str, Any]:
+    """The arguments of LEAST that this entry takes, within its range."""
+    found = {}
+    for name, value in LEAST.items():
+        arg = entry.args.get(name)
+        if isinstance(arg, Arg) and arg.low is not None:
+            found[name] = arg.type(max(value, arg.low))
+    return found
+
+
+def weights_file(folder: Path) -> Path:
+    """Weights of a LeNet-5 of four classes."""
+    path = folder / "pretrained.safetensors"
+    save_weights(build_model(model_section("lenet5"), num_classes=4, in_channels=1, image_size=16, seed=3), path)
+    return path
+
+
+def values_of(part: str, key: str, name: str, entry: Entry, folder: Path) -> dict[str, Any]:
+    """A section that names the entry, with what it can't do without."""
+    needed: dict[str, Any] = {"weights": str(weights_file(folder))} if "weights" in entry.args else {}
+    if any(isinstance(arg, Section) for arg in entry.args.values()):
+        needed = {op: section_defaults(arg) for op, arg in entry.args.items() if isinstance(arg, Section) and op != "HueSaturationValue"}
+    needed |= {arg: True if declared.type is bool else declared.default for arg, declared in flags(entry).items()}
+    return {key: name, **needed}
+
+
+def section_defaults(declared: Section) -> dict[str, Any]:
+    """Of an op."""
+    return {key: arg.default for key, arg in declared.fields.items() if isinstance(arg, Arg)}
+
+
+def flags(entry: Entry) -> Mapping[str, Arg]:
+    """Those of `needs`, on."""
+    return {flag: arg for flag in entry.needs if isinstance(arg := entry.args[flag], Arg)}
+
+
+@pytest.mark.parametrize(("part", "key", "name", "entry"), ENTRIES, ids=IDS)
+def test_a_recipe_with_it_trains_and_resumes_to_the_same_bit(part: str, key: str, name: str, entry: Entry, tmp_path: Path) -> None:
+    store, given = make_store(num=60), values_of(part, key, name, entry, tmp_path)
+    model = model_section("lenet5", **given) if part == "model" else model_section("lenet5", "elu")
+    optimizer = {"optimizer": name, "optimizer_args": {**given, "lr": 1e-3}} if part == "optimizer" else {}
+    sections = {part: given} if part not in ("model", "optimizer") else {}
+    recipe = make_recipe(model, **optimizer, sections=sections, num_epochs=2)
+    if part in ("schedule", "regularization", "augmentation"):
+        recipe = make_recipe(model, schedule=given.get("name", "constant"), num_epochs=2, augmentation=given if part == "augmentation" else None)
+    states = []
+    for epoch in train(recipe, store):
+        buffer = io.BytesIO()
+        torch.save(epoch.state(), buffer)
+        states.append(buffer.getvalue())
+    assert len(states) == 2
+    before = torch.load(io.BytesIO(states[0]), weights_only=True)
+    (again,) = train(recipe, store, resume=before)
+    whole = torch.load(io.BytesIO(states[1]), weights_only=True)
+    assert any(not torch.equal(whole["model"][key], before["model"][key]) for key in whole["model"])
+    for key, tensor in again.model.state_dict().items():
+        assert torch.equal(tensor, whole["model"][key]), key
+
+
+@pytest.mark.parametrize(("part", "key", "name", "entry"), ENTRIES, ids=IDS)
+def test_a_wrong_argument_is_refused(part: str, key: str, name: str, entry: Entry, tmp_path: Path) -> None:
+    refused(tmp_path, part, {key: name, "wrong_argument": 1, **({"lr": 0.1} if part == "optimizer" else {})})
+
+
+def refused(folder: Path, part: str, values: Mapping[str, Any]) -> None:
+    """A study whose space holds these values is an error that names the wrong argument and its line."""
+    space: dict[str, Any] = {"model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": 0.1}}
+    space[part] = {**({"name": "lenet5"} if part == "model" else {}), **values}
+    lines = ["study: s", "data: {source: digits}", "budget: {num_trials: 1, max_epochs: 1}", "space:"]
+    lines += [f"  {name}: {{{', '.join(f'{key}: {value}' for key, value in one.items())}}}" for name, one in space.items()]
+    path = folder / "s.yaml"
+    path.write_text("\n".join(lines))
+    with pytest.raises(UserError, match="wrong_argument") as caught:
+        load_study(path)
+    assert f":{5 + list(space).index(part)}: space.{part}" in str(caught.value)
+
+
+def test_no_table_of_the_space_is_left_out() -> None:
+    found = {id(field) for declared in SPACE.fields.values() if isinstance(declared, Section) for field in declared.fields.values()}
+    rows = {id(RECIPE.fields[part].fields[key]) for part, key, _, _ in ENTRIES}  # type: ignore[union-attr]
+    assert {one for one in found if one in rows} == rows and len(rows) >= 10
+
+
+NETWORKS = [
+    pytest.param(name, marks=pytest.mark.heavy) if num > 3e6 else name
+    for name, num in ((name, 0.0) for name in MODELS.entries)
+]
+
+
+def build(name: str, seed: int = 0) -> tuple[nn.Module, torch.Tensor]:
+    """The network at its least, and three pictures of the smallest of a few sizes that works."""
+    model = model_section(name, "elu", **least_args(MODELS.entries[name]))
+    sizes = {"num_classes": 4, "in_channels": 3}
+    size = next(size for size in (32, 64, 96, 160, 299) if problem_of(model, **sizes, image_size=size) is None)
+    network = build_model(model, **sizes, image_size=size, seed=seed)
+    return network, torch.randn(3, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_learns_saves_loads_and_moves_to_bf16(name: str, tmp_path: Path) -> None:
+    network, x_NCHW = build(name)
+    network.train()
+    outputs = network(x_NCHW)
+    main, *others = outputs if isinstance(outputs, tuple) else (outputs,)
+    assert main.shape == (3, 4) and len(others) == len(anatomy_of(network).aux)
+    sum(one.logsumexp(1).mean() - one[:, 0].mean() for one in (main, *others)).backward()
+    without = [key for key, parameter in network.named_parameters() if parameter.grad is None or not parameter.grad.isfinite().all()]
+    assert not without
+
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter -= 0.01 * parameter.grad  # type: ignore[operator]
+    network.eval()
+    other, _ = build(name, seed=1)
+    with torch.inference_mode():
+        logits_NK = network(x_NCHW)
+        assert not torch.equal(other.eval()(x_NCHW), logits_NK)
+        save_weights(network, tmp_path / "weights.safetensors")
+        load_weights(other, tmp_path / "weights.safetensors")
+        assert torch.equal(other(x_NCHW), logits_NK)
+        rounded = copy.deepcopy(network).bfloat16()(x_NCHW.bfloat16())
+        assert rounded.dtype == torch.bfloat16 and rounded.isfinite().all()
+        spread = logits_NK.std() + 1e-3
+        assert (rounded.float() - logits_NK).abs().max() < spread  # eight bits: the same picture of the classes, not the same digits
+
+
+@pytest.mark.parametrize("name", MODELS.entries)
+def test_every_network_refuses_a_wrong_argument(name: str, tmp_path: Path) -> None:
+    refused(tmp_path, "model", {"name": name, "wrong_argument": 1})
+    with pytest.raises(TypeError):
+        MODELS.entries[name].load()(num_classes=4, in_channels=3, image_size=64, wrong_argument=1)
