@@ -20,6 +20,16 @@ ACTIVATION_TYPES: tuple[type[nn.Module], ...] = (
 )
 
 
+def sigmoid() -> nn.Module:
+    """1 / (1 + exp(-x))."""
+    return nn.Sigmoid()
+
+
+def tanh() -> nn.Module:
+    """Hyperbolic tangent."""
+    return nn.Tanh()
+
+
 def leaky_relu(slope: float = 0.01, a: float = 0.0) -> nn.Module:
     """x if x > 0 else slope * x; slope in [0, 1]. An `a` above 1 says slope = 1 / a, as Xu et al. 2015 write it; 0 leaves it out."""
     if 0 < a <= 1:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Collection
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
+
+from visiontune.models.norms import NORM_TYPES
 
 Fill = Callable[[Tensor, float, Generator, int], None]
 
@@ -82,7 +83,7 @@ def initialise(network: nn.Module, fill: Fill, gain: float, generator: Generator
             fill(module.weight, 1.0 if module in heads else gain, generator, getattr(module, "groups", 1))
             if module.bias is not None:
                 module.bias.zero_()
-        elif isinstance(module, _NormBase | nn.GroupNorm | nn.LayerNorm):
+        elif isinstance(module, NORM_TYPES):
             module.reset_parameters()
 
 
@@ -90,26 +91,28 @@ def initialise(network: nn.Module, fill: Fill, gain: float, generator: Generator
 def zero_gamma(network: nn.Module) -> int:
     """Scale the last normalisation of each residual branch by 0, so that it begins as nothing (Goyal et al. 2017); gives their number.
 
-    A block of ours names it in `last_norm`. Raises ValueError where the network has none.
+    A block of ours has the name of that normalisation, or of the branch that it ends, in `last_norm`. Raises ValueError where
+    the network has none.
     """
-    ends = [end for end in map(_last_norm, network.modules()) if isinstance(getattr(end, "weight", None), nn.Parameter)]
-    for end in ends:
-        end.weight.zero_()  # type: ignore[union-attr, operator]
+    ends = [norm for norm in map(_last_norm, network.modules()) if norm is not None]
+    for norm in ends:
+        norm.weight.zero_()  # type: ignore[operator]
     if not ends:
-        rule = "use_zero_gamma needs residual branches that end in a normalisation, as those of the ResNets with norm published or batch"
-        raise ValueError(f"{rule}; this network has none")
+        rule = "use_zero_gamma needs residual branches that end in a normalisation, as those of the ResNets, WideResNets"
+        raise ValueError(f"{rule}, MobileNets, EfficientNets and of cnn with block residual do, unless norm is none")
     return len(ends)
+
+
+# Of blocks in torchvision and timm.
+_LAST_NORMS = {"BasicBlock": "bn2", "Bottleneck": "bn3", "InvertedResidual": "block", "MBConv": "block", "Block": "rep"}
 
 
 def _last_norm(block: nn.Module) -> nn.Module | None:
     name = getattr(block, "last_norm", None) or _LAST_NORMS.get(type(block).__name__)
-    if name is None or getattr(block, "use_res_connect", True) is False:
+    if name is None or not getattr(block, "use_res_connect", True):
         return None
-    return block.get_submodule(name)
-
-
-# Of torchvision's and timm's blocks.
-_LAST_NORMS = {"BasicBlock": "bn2", "Bottleneck": "bn3"}
+    norms = [module for module in block.get_submodule(name).modules() if isinstance(module, NORM_TYPES)]
+    return norms[-1] if norms else None
 
 
 def _fan(weight: Tensor, groups: int, fan: str) -> int:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from visiontune.spec.declare import Arg, Entry, Table
 
 _OWN = "visiontune.models.activations"
-_SLOPE = Arg(float, "of the negative side; PReLU's is learned from here", 0.25, 0.0, 1.0)
 
 ACTIVATIONS = Table(
     "activation",
     {
         "published": Entry("the network's own"),
-        "sigmoid": Entry("1 / (1 + exp(-x))", "torch.nn:Sigmoid"),
-        "tanh": Entry("hyperbolic tangent", "torch.nn:Tanh"),
+        "sigmoid": Entry("1 / (1 + exp(-x))", f"{_OWN}:sigmoid"),
+        "tanh": Entry("hyperbolic tangent", f"{_OWN}:tanh"),
         "relu": Entry("max(0, x)", "torch.nn:ReLU"),
         "leaky_relu": Entry(
             "x if x > 0 else slope * x (Maas et al. 2013)",
@@ -26,7 +25,10 @@ ACTIVATIONS = Table(
         "prelu": Entry(
             "Leaky ReLU with a learned slope (He et al. 2015)",
             f"{_OWN}:prelu",
-            {"slope": _SLOPE, "per": Arg(str, "what has a slope of its own", "layer", choices=("layer", "channel"))},
+            {
+                "slope": Arg(float, "first value of the learned slope", 0.25, 0.0, 1.0),
+                "per": Arg(str, "what has a slope of its own", "layer", choices=("layer", "channel")),
+            },
         ),
         "rrelu": Entry(
             "Leaky ReLU with a random slope while training, their mean after it (Xu et al. 2015)",
