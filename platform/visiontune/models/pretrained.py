@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from pickle import UnpicklingError
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -23,6 +24,7 @@ from visiontune.models.anatomy import anatomy_of
 from visiontune.spec.errors import UserError
 
 Shapes = Mapping[str, tuple[int, ...]]
+Stamp = tuple[int, int] | None
 _SUFFIX = ".safetensors"
 _PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 # Names of auxiliary classifiers in torchvision's GoogLeNet and Inception-v3.
@@ -80,12 +82,18 @@ def read_weights(weights: str) -> dict[str, Tensor]:
 
 def shapes_of(weights: str) -> Shapes:
     """Names and shapes; remembered, as a space of many networks asks once for each. Raises UserError."""
-    return _remembered(weights, Path(weights).stat().st_mtime_ns if Path(weights).is_file() else 0)
+    return _remembered(weights, stamp_of(weights))
+
+
+def stamp_of(weights: str) -> Stamp:
+    """When a file was changed and its bytes, by which another of the same name is known; None for what is no file."""
+    return (state.st_mtime_ns, state.st_size) if Path(weights).is_file() and (state := Path(weights).stat()) else None
 
 
 @lru_cache(maxsize=64)
-def _remembered(weights: str, _: int) -> Shapes:
-    return _shapes(read_weights(weights))
+def _remembered(weights: str, _: Stamp) -> Shapes:
+    with torch.device("cpu"):  # whoever checks on the meta device wants the file's tensors all the same
+        return _shapes(read_weights(weights))
 
 
 def _from_file(weights: str) -> dict[str, Tensor]:
@@ -112,7 +120,7 @@ def _from_torchvision(weights: str) -> dict[str, Tensor]:
         raise UserError(f"torchvision has no weights {weights!r}{_near(weights, known)}") from None
     try:
         return dict(found.get_state_dict(progress=False, check_hash=True, weights_only=True, map_location="cpu"))
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, UnpicklingError) as error:
         raise UserError(_unreachable(weights, error)) from error
 
 
@@ -126,7 +134,7 @@ def _from_timm(weights: str) -> dict[str, Tensor]:
     try:
         with torch.random.fork_rng(devices=[]), _no_long_wait():
             network: nn.Module = timm.create_model(weights, pretrained=True)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, UnpicklingError) as error:
         raise UserError(_unreachable(weights, error)) from error
     return network.state_dict()
 
@@ -150,7 +158,7 @@ def _no_long_wait() -> Iterator[None]:
 def _unreachable(weights: str, error: Exception) -> str:
     reason = (str(error).splitlines() or [""])[0]
     return (
-        f"the weights {weights} exist, but can't be downloaded from here ({type(error).__name__}: {reason}); "
+        f"the weights {weights} exist, but can't be fetched here ({type(error).__name__}: {reason}); "
         f"load them once where there is a connection, or give the path of a {_SUFFIX} file"
     )
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from visiontune.models.anatomy import anatomy_of, mark
 from visiontune.models.build import build_model
-from visiontune.models.pretrained import load_pretrained, mismatch, shapes_of
+from visiontune.models.pretrained import Stamp, load_pretrained, mismatch, shapes_of, stamp_of
 from visiontune.spec.declare import chosen
 from visiontune.spec.errors import UserError
 from visiontune.spec.tables.inits import INITS
@@ -37,13 +37,21 @@ class Target:
 
 
 def adapt(
-    network: nn.Module, transfer: Mapping[str, Any], model_name: str, *, num_classes: int, in_channels: int, image_size: int
+    network: nn.Module,
+    transfer: Mapping[str, Any],
+    model_name: str,
+    *,
+    num_classes: int,
+    in_channels: int,
+    image_size: int,
+    use_weights: bool = True,
 ) -> nn.Module:
     """The network of a resolved `transfer` section: pretrained, under the fresh head that it came with, frozen as the regime says.
 
-    It may be another network around the old one; its anatomy is marked. Raises UserError.
+    It may be another network around the old one; its anatomy is marked. Without `use_weights` it is the same network with its
+    own initial weights, to be filled from a file of trained ones. Raises UserError.
     """
-    load = partial(load_pretrained, model_name=model_name, use_head=False)
+    load = partial(load_pretrained, model_name=model_name, use_head=False) if use_weights else _nothing
     return _regime(network, transfer, Target(model_name, num_classes, in_channels, image_size, load))
 
 
@@ -53,7 +61,8 @@ def problem_of_transfer(
     """Why this regime can't be had with this model section; None if it can. Weights by name are downloaded here, once."""
     # Initialisation and dropout decide nothing here: leaving them out makes most corners of a space one look-up.
     plain = {**model, "init": INITS.default, "dropout": 0.0}
-    return _problem(json.dumps(transfer), json.dumps(plain), num_classes, in_channels, image_size)
+    stamp = stamp_of(transfer.get("weights", ""))
+    return _problem(json.dumps(transfer), json.dumps(plain), num_classes, in_channels, image_size, stamp)
 
 
 def frozen_of(network: nn.Module) -> int:
@@ -140,18 +149,17 @@ class Depths(nn.Module):
 
 
 @lru_cache(maxsize=1024)
-def _problem(transfer: str, model: str, num_classes: int, in_channels: int, image_size: int) -> str | None:
+def _problem(transfer: str, model: str, num_classes: int, in_channels: int, image_size: int, _: Stamp) -> str | None:
     section = json.loads(model)
-    sizes = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
-    load = partial(_check, model_name=section["name"])
-    try:
-        with torch.device("meta"):
-            network = build_model(section, **sizes)
-            _regime(network, json.loads(transfer), Target(section["name"], **sizes, load=load))
-    except UserError as error:
-        return str(error)
-    except (RuntimeError, ValueError):
-        return None  # a network that can't be built for such pictures: models/check.py says why
+    sizes: dict[str, Any] = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
+    target = Target(section["name"], **sizes, load=partial(_check, model_name=section["name"]))
+    with torch.device("meta"):
+        try:
+            _regime(build_model(section, **sizes), json.loads(transfer), target)
+        except UserError as error:
+            return str(error)
+        except (RuntimeError, ValueError):  # a network that can't be built for such pictures: models/check.py says why
+            return None
     return None
 
 
@@ -159,6 +167,10 @@ def _check(network: nn.Module, weights: str, model_name: str) -> None:
     problem = mismatch(network, shapes_of(weights), weights, model_name=model_name)
     if problem is not None:
         raise UserError(problem)
+
+
+def _nothing(network: nn.Module, weights: str) -> None:
+    """The weights come later."""
 
 
 def _regime(network: nn.Module, transfer: Mapping[str, Any], target: Target) -> nn.Module:

@@ -1,0 +1,158 @@
+"""Weights from files and by name: everything fits and is equal, or one sentence says what does not."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from tests.training.tiny import model_section
+from torch import nn
+
+from visiontune.models.build import build_model
+from visiontune.models.pretrained import load_pretrained, mismatch, read_weights, shapes_of
+from visiontune.spec.errors import UserError
+
+SIZES = {"num_classes": 3, "in_channels": 3, "image_size": 16}
+
+
+def built(seed: int = 0, name: str = "cnn", width: int = 4, **sizes: int) -> nn.Module:
+    return build_model(model_section(name, width=width), **{**SIZES, **sizes}, seed=seed).eval()
+
+
+def saved(network: nn.Module, path: Path, **extra: torch.Tensor) -> str:
+    save_file({**network.state_dict(), **extra}, path)
+    return str(path)
+
+
+def problem_of(network: nn.Module, weights: str) -> str:
+    with pytest.raises(UserError) as error:
+        load_pretrained(network, weights, model_name="cnn")
+    return str(error.value)
+
+
+def test_a_file_fills_a_network_of_the_same_task(tmp_path: Path) -> None:
+    source, network = built(1), built(2)
+    extra = {"preprocessing.mean": torch.zeros(3), "aux1.fc.weight": torch.zeros(2, 2)}
+    load_pretrained(network, saved(source, tmp_path / "w.safetensors", **extra), model_name="cnn")
+    assert all(torch.equal(tensor, source.state_dict()[name]) for name, tensor in network.state_dict().items())
+
+
+def test_the_head_is_left_out_for_other_classes_and_when_asked(tmp_path: Path) -> None:
+    source = built(1, num_classes=5)
+    file = saved(source, tmp_path / "w.safetensors")
+    for network, use_head in ((built(2), True), (built(2, num_classes=5), False)):
+        head = {name: tensor.clone() for name, tensor in network.state_dict().items() if name.startswith("fc.")}
+        load_pretrained(network, file, model_name="cnn", use_head=use_head)
+        state = network.state_dict()
+        assert len(head) == 2 and all(torch.equal(state[name], tensor) for name, tensor in head.items())
+        assert all(torch.equal(state[name], tensor) for name, tensor in source.state_dict().items() if not name.startswith("fc."))
+
+
+@pytest.mark.parametrize("name", ["cnn", "lenet5"])
+def test_grey_pictures_see_what_their_rgb_form_would(name: str, tmp_path: Path) -> None:
+    colour, grey = built(1, name), built(2, name, in_channels=1)
+    load_pretrained(grey, saved(colour, tmp_path / "w.safetensors"), model_name=name)
+    x_NCHW = torch.randn(4, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(grey(x_NCHW), colour(x_NCHW.expand(4, 3, 16, 16)), atol=1e-5)
+
+
+@pytest.mark.parametrize(("took", "has"), [(1, 3), (4, 3), (3, 2)])
+def test_other_changes_of_channels_are_refused(took: int, has: int, tmp_path: Path) -> None:
+    file = saved(built(in_channels=took), tmp_path / "w.safetensors")
+    assert problem_of(built(in_channels=has), file).endswith(
+        f"were trained on {took} channels and the pictures have {has}; only 3 can become 1"
+    )
+
+
+def test_names_and_shapes_that_differ_are_told_three_of_each(tmp_path: Path) -> None:
+    network = nn.ModuleDict({key: nn.Linear(2, 2) for key in ("a", "b", "c", "fc")})
+    network.anatomy = built().anatomy.__class__(stages=(("a",), ("b",), ("c",)), head="fc")
+    fine = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    assert mismatch(network, {**fine, "fc.weight": (9, 2)}, "w", model_name="m") is None
+    assert mismatch(network, {"z.bias": (2,), **{name: shape for name, shape in fine.items() if name[0] == "a"}}, "w", model_name="m") == (
+        "the weights w are not of this m: they lack b.weight, b.bias, c.weight and 1 more; they have besides z.bias"
+    )
+    other = {name: (3, *shape[1:]) if name[0] in "bc" else shape for name, shape in fine.items()}
+    assert mismatch(network, other, "w", model_name="m") == (
+        "the weights w are not of this m: b.weight is 3 x 2 and should be 2 x 2, b.bias is 3 and should be 2, "
+        "c.weight is 3 x 2 and should be 2 x 2 and 1 more"
+    )
+    assert mismatch(network, {**fine, "a.weight": (2, 3)}, "w", model_name="m") == (
+        "the weights w are not of this m: a.weight is 2 x 3 and should be 2 x 2"
+    )
+
+
+def test_files_that_are_missing_damaged_or_pickles(tmp_path: Path) -> None:
+    saved(built(), tmp_path / "good.safetensors")
+    assert problem_of(built(), str(tmp_path / "god.safetensors")).endswith("god.safetensors; nearest are good.safetensors")
+    (tmp_path / "bad.safetensors").write_bytes(b"not weights")
+    assert "bad.safetensors can't be read" in problem_of(built(), str(tmp_path / "bad.safetensors"))
+    torch.save(built().state_dict(), tmp_path / "w.pt")
+    assert "weights in a file end in .safetensors" in problem_of(built(), str(tmp_path / "w.pt"))
+
+
+def test_shapes_of_a_file_that_changed_are_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "w.safetensors"
+    save_file({"a": torch.zeros(2, 3)}, file)
+    assert shapes_of(str(file)) == {"a": (2, 3)}
+    save_file({"a": torch.zeros(4)}, file)
+    assert shapes_of(str(file)) == {"a": (4,)}
+
+
+@pytest.mark.heavy
+def test_torchvisions_names_load_download_and_fail_clearly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.models import resnet18
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    name = "ResNet18_Weights.IMAGENET1K_V1"
+    asked: list[str] = []
+
+    def unreachable(url: str, *args: object, **kwargs: object) -> None:
+        asked.append(url)
+        raise URLError("no route to host")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", unreachable)
+    with pytest.raises(UserError, match=r"exist, but can't be fetched here .*no route to host.*safetensors file"):
+        read_weights(name)
+    assert len(asked) == 1 and asked[0].endswith(".pth")
+    with pytest.raises(UserError, match=r"has no weights .*V9'; nearest are ResNet18_Weights"):
+        read_weights("ResNet18_Weights.IMAGENET1K_V9")
+
+    # What lies in torch's cache needs no server. torch checks the published digest at the download only.
+    source = resnet18().eval()
+    file = tmp_path / "hub" / "checkpoints" / asked[0].rpartition("/")[2]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(source.state_dict(), file)
+    network = build_model(model_section("resnet18"), num_classes=1000, in_channels=3, image_size=64).eval()
+    load_pretrained(network, name, model_name="resnet18")
+    x_NCHW = torch.randn(2, 3, 64, 64)
+    assert torch.allclose(network(x_NCHW), source(x_NCHW), atol=1e-5)
+    file.write_bytes(pickle.dumps(print, protocol=2))  # not opened: anything but tensors could run
+    with pytest.raises(UserError, match=r"can't be fetched here .UnpicklingError"):
+        read_weights(name)
+
+
+@pytest.mark.heavy
+def test_timms_names_load_and_fail_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
+    import timm
+
+    real = timm.create_model
+    with pytest.raises(UserError, match=r"timm has no weights .*; nearest are resnet18"):
+        read_weights("resnet18.a9_in1k")
+
+    def unreachable(name: str, **_: object) -> nn.Module:
+        raise OSError(f"no route to {name}")
+
+    monkeypatch.setattr(timm, "create_model", unreachable)
+    with pytest.raises(UserError, match=r"resnet18.a1_in1k exist, but can't be fetched here .*no route to resnet18"):
+        read_weights("resnet18.a1_in1k")
+    source = real("resnet18.a1_in1k", pretrained=False)
+    monkeypatch.setattr(timm, "create_model", lambda name, pretrained: source)
+    network = build_model(model_section("resnet18"), num_classes=10, in_channels=1, image_size=32)
+    load_pretrained(network, "resnet18.a1_in1k", model_name="resnet18")  # timm names its ResNet's tensors as torchvision does
+    assert torch.equal(network.get_submodule("conv1").weight, source.conv1.weight.sum(1, keepdim=True))
+    assert torch.equal(network.get_submodule("layer4.1.conv2").weight, source.layer4[1].conv2.weight)
