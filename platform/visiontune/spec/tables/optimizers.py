@@ -4,30 +4,82 @@ from __future__ import annotations
 
 from visiontune.spec.declare import Arg, Entry, Table
 
-_DECAY = "decoupled: parameters shrink by lr * weight_decay a step (Loshchilov & Hutter 2019)"
+
+def _decay(default: float) -> dict[str, Arg]:
+    doc = "decoupled: parameters shrink by lr * weight_decay a step (Loshchilov & Hutter 2019)"
+    return {"weight_decay": Arg(float, doc, default, 0.0, 1.0)}
+
+
+_EPS = Arg(float, "added to what is divided by, against zeros", 1e-8, 1e-16, 1.0)
 _BETAS = {
     "beta1": Arg(float, "decay of the first moment", 0.9, 0.0, 0.9999),
     "beta2": Arg(float, "decay of the second moment", 0.999, 0.0, 0.99999),
-    "eps": Arg(float, "added to the root of the second moment", 1e-8, 1e-16, 1.0),
+    "eps": _EPS,
 }
+_FUSED, _ADAPTIVE = "visiontune.training.optimizers", "visiontune.training.optimizers_adaptive"
+
 OPTIMIZERS = Table(
     "optimizer",
     {
         "sgd": Entry(
             "stochastic gradient descent with momentum (torch.optim.SGD)",
-            "visiontune.training.optimizers:sgd",
+            f"{_FUSED}:sgd",
             {
                 "momentum": Arg(float, "0 for none", 0.9, 0.0, 0.9999),
                 "nesterov": Arg(bool, "look ahead; needs momentum", False),
-                "weight_decay": Arg(float, _DECAY, 0.0, 0.0, 1.0),
+                **_decay(0.0),
             },
             needs={"nesterov": "momentum"},
         ),
-        "adam": Entry("Adam (Kingma & Ba 2015; torch.optim.Adam)", "visiontune.training.optimizers:adam", _BETAS),
-        "adamw": Entry(
-            "Adam with decoupled decay (torch.optim.AdamW)",
-            "visiontune.training.optimizers:adamw",
-            {**_BETAS, "weight_decay": Arg(float, _DECAY, 0.01, 0.0, 1.0)},
+        "adagrad": Entry(
+            "rates divided by the root of all squared gradients so far (Duchi et al. 2011; torch.optim.Adagrad)",
+            f"{_ADAPTIVE}:adagrad",
+            {
+                "initial_square_sum": Arg(float, "what the sum starts from", 0.0, 0.0, 100.0),
+                "eps": Arg(float, _EPS.doc, 1e-10, 1e-16, 1.0),
+            },
+        ),
+        "adadelta": Entry(
+            "steps in the size of the steps before; lr 1 is the paper's (Zeiler 2012; torch.optim.Adadelta)",
+            f"{_ADAPTIVE}:adadelta",
+            {"rho": Arg(float, "decay of both averages", 0.9, 0.0, 0.9999), "eps": Arg(float, _EPS.doc, 1e-6, 1e-16, 1.0)},
+        ),
+        "rmsprop": Entry(
+            "rates divided by the root mean square of gradients (Tieleman & Hinton 2012; torch.optim.RMSprop)",
+            f"{_ADAPTIVE}:rmsprop",
+            {
+                "alpha": Arg(float, "decay of the mean square", 0.99, 0.0, 0.99999),
+                "momentum": Arg(float, "0 for none", 0.0, 0.0, 0.9999),
+                "is_centered": Arg(bool, "divide by the standard deviation (Graves 2013)", False),
+                "eps": _EPS,
+            },
+        ),
+        "adam": Entry("Adam (Kingma & Ba 2015; torch.optim.Adam)", f"{_FUSED}:adam", _BETAS),
+        "amsgrad": Entry("Adam whose second moment never falls (Reddi et al. 2018; torch.optim.Adam)", f"{_FUSED}:amsgrad", _BETAS),
+        "adamax": Entry("Adam by the largest gradient (Kingma & Ba 2015; torch.optim.Adamax)", f"{_ADAPTIVE}:adamax", _BETAS),
+        "nadam": Entry(
+            "Adam with Nesterov's momentum (Dozat 2016; torch.optim.NAdam)",
+            f"{_ADAPTIVE}:nadam",
+            {**_BETAS, "momentum_decay": Arg(float, "how fast the momentum warms up", 0.004, 0.0, 1.0), **_decay(0.0)},
+        ),
+        "radam": Entry(
+            "Adam that waits for a sound second moment (Liu et al. 2020; torch.optim.RAdam)",
+            f"{_ADAPTIVE}:radam",
+            {**_BETAS, **_decay(0.0)},
+        ),
+        "adamw": Entry("Adam with decoupled decay (torch.optim.AdamW)", f"{_FUSED}:adamw", {**_BETAS, **_decay(0.01)}),
+        "muon": Entry(
+            "orthogonal momentum for hidden layers (Jordan et al. 2024; torch.optim.Muon), AdamW for all that is not a matrix",
+            "visiontune.training.optimizers_muon:muon",
+            {
+                "momentum": Arg(float, "of matrices", 0.95, 0.0, 0.9999),
+                "nesterov": Arg(bool, "look ahead", True),
+                "num_iterations": Arg(int, "of Newton and Schulz, towards an orthogonal matrix", 5, 1, 20),
+                "use_adam_scale": Arg(bool, "one lr suits both sides (Liu et al. 2025); false: the original scale", True),
+                **_BETAS,
+                "adamw_lr_factor": Arg(float, "AdamW's rate is lr times this", 1.0, 1e-4, 100.0),
+                **_decay(0.01),
+            },
         ),
     },
 )
