@@ -1,0 +1,95 @@
+"""The learning-rate range test: the rate rises exponentially, step by step, until the loss runs away (Smith 2017).
+
+What it reads off the curve: the rate at which the loss begins to fall, and the edge, the last rate before it leaves its floor.
+For gradient descent on a quadratic that is 2 / (largest curvature), where every step begins to overshoot by more than it gains.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+NUM_STEPS = 120
+_WINDOW = 5
+_RUN_AWAY = 1.5
+_BEGUN, _LEFT = 0.1, 0.05
+_NO_FALL = 0.02
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """The loss before each step of a sweep. `begins` and `edge` are rates, None where the loss never fell."""
+
+    lrs: tuple[float, ...]
+    losses: tuple[float, ...]
+    begins: float | None
+    edge: float | None
+    is_stopped: bool
+
+    @property
+    def suggested(self) -> tuple[float, float] | None:
+        """Rates to search. A sweep sees the edge late, on noisy quadratics 0.8 to 1.9 times 2 / curvature: so a third of it."""
+        if self.begins is None or self.edge is None:
+            return None
+        return min(self.begins, self.edge / 3), self.edge / 3
+
+
+def range_test(step: Callable[[float], float], low: float, high: float, num_steps: int = NUM_STEPS) -> RangeTest:
+    """Sweep from `low` to `high`; `step(lr)` takes one training step and gives the loss before it.
+
+    It ends early where the loss is not finite, or its median over five steps is 1.5 times that of the first five.
+    """
+    lrs, losses = [], []
+    is_stopped = False
+    for lr in np.geomspace(low, high, num_steps).tolist():
+        loss = step(lr)
+        if not math.isfinite(loss):
+            is_stopped = True
+            break
+        lrs.append(lr)
+        losses.append(loss)
+        if len(losses) > 2 * _WINDOW and np.median(losses[-_WINDOW:]) > _RUN_AWAY * np.median(losses[:_WINDOW]):
+            is_stopped = True
+            break
+    return RangeTest(tuple(lrs), tuple(losses), *_begin_and_edge(lrs, losses), is_stopped)
+
+
+def _begin_and_edge(lrs: Sequence[float], losses: Sequence[float]) -> tuple[float | None, float | None]:
+    if len(losses) <= 2 * _WINDOW:
+        return None, None
+    smooth = smoothed(losses)
+    start, bottom = float(smooth[0]), int(smooth.argmin())
+    fall = start - float(smooth[bottom])
+    if not fall > _NO_FALL * abs(start):
+        return None, None
+    begun = int(np.argmax(smooth <= start - _BEGUN * fall))
+    left = int(np.argmax(np.append(smooth[bottom:], np.inf) > smooth[bottom] + _LEFT * fall)) + bottom
+    return lrs[begun], lrs[left - 1]
+
+
+def smoothed(losses: Sequence[float]) -> NDArray[np.float64]:
+    """Median of five neighbours, fewer at the ends: unlike a running mean it moves neither a fall nor an edge."""
+    half = _WINDOW // 2
+    return np.array([np.median(losses[max(0, k - half) : k + half + 1]) for k in range(len(losses))])
+
+
+def compare(low: float, high: float, test: RangeTest) -> tuple[str, str]:
+    """Verdict and hint for a file's rates from `low` to `high` beside what a range test suggests; lengths are counted in log(lr)."""
+    if test.begins is None or test.edge is None or test.suggested is None:
+        return "look", "the loss never fell at any rate: see what the check of one batch says of this network"
+    first, last = test.suggested
+    if low > test.edge:
+        return "bad", f"at every rate of the file the loss runs away: let optimizer.lr start near {first:.2g}"
+    if high < first / 10:
+        return "look", f"every rate of the file is far below where the loss begins to fall: let optimizer.lr reach up to {last:.2g}"
+    if low == high:
+        return ("ok", "") if first / 10 <= low <= test.edge else ("look", f"the one rate is outside: try {first:.2g} to {last:.2g}")
+    if math.log(high / max(low, test.edge)) > 2 / 3 * math.log(high / low):
+        return "look", f"most rates of the file are too high here: if no other pair needs them, let optimizer.lr end near {test.edge:.2g}"
+    if high < last / 10:
+        return "look", f"the file's range ends far below what works: let optimizer.lr reach up to {last:.2g}"
+    return "ok", ""
