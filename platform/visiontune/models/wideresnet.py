@@ -1,0 +1,86 @@
+"""Wide residual networks for small pictures (Zagoruyko & Komodakis 2016), the residual units of He et al. 2016b made wide.
+
+Contract: x_NCHW float32, square pictures, normalised -> logits_NK. The classifier is the child named `fc`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import Tensor, nn
+
+from visiontune.models.anatomy import mark
+from visiontune.models.dropout import StochasticDepth, depth_probabilities
+
+
+def wideresnet(
+    *,
+    num_classes: int,
+    in_channels: int,
+    image_size: int,
+    stem: str = "small",
+    depth: int = 16,
+    width: int = 4,
+    inner_dropout: float = 0.0,
+    stochastic_depth: float = 0.0,
+) -> nn.Module:
+    """WRN-depth-width: three groups of (depth - 4) / 6 blocks with 16, 32 and 64 times `width` filters.
+
+    `image_size` changes nothing: the head averages over what is left of the picture.
+    """
+    if (depth - 4) % 6:
+        raise ValueError(f"depth must be 6 n + 4, such as 16, 22 or 28, got {depth}")
+    num_blocks = (depth - 4) // 6
+    chances = depth_probabilities(stochastic_depth, 3 * num_blocks)
+    layers: dict[str, nn.Module] = _stem(in_channels, stem)
+    stages = [tuple(layers)]
+    channels = 16
+    for group in range(3):
+        filters = 16 * width << group
+        blocks = []
+        for number, chance in enumerate(chances[group * num_blocks :][:num_blocks]):
+            stride = 2 if group and not number else 1
+            blocks.append(PreActivation(channels, filters, stride=stride, inner_dropout=inner_dropout, drop_probability=chance))
+            channels = filters
+        layers[f"group{group + 1}"] = nn.Sequential(*blocks)
+        stages.append((f"group{group + 1}",))
+    stages[-1] += ("norm", "act")
+    layers |= {"norm": nn.BatchNorm2d(channels), "act": nn.ReLU(), "pool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()}
+    network = nn.Sequential(OrderedDict({**layers, "fc": nn.Linear(channels, num_classes)}))
+    return mark(network, stages=tuple(stages), head="fc")
+
+
+def _stem(in_channels: int, stem: str) -> dict[str, nn.Module]:
+    if stem == "small":
+        return {"conv1": nn.Conv2d(in_channels, 16, 3, padding=1, bias=False)}
+    return {"conv1": nn.Conv2d(in_channels, 16, 7, 2, 3, bias=False), "pool1": nn.MaxPool2d(3, 2, 1)}
+
+
+class PreActivation(nn.Module):
+    """x + conv(act(norm(conv(act(norm(x)))))), nothing after the sum (He et al. 2016b); dropout between the convolutions.
+
+    Where the width changes, a 1 x 1 convolution of what the first activation gave stands in for x, as in the authors' code.
+    """
+
+    last_norm = "body"  # the branch that use_zero_gamma lets begin as nothing
+
+    def __init__(self, in_channels: int, filters: int, *, stride: int, inner_dropout: float, drop_probability: float) -> None:
+        super().__init__()
+        self.norm1, self.act1 = nn.BatchNorm2d(in_channels), nn.ReLU()
+        parts = {
+            "conv1": nn.Conv2d(in_channels, filters, 3, stride, 1, bias=False),
+            "norm2": nn.BatchNorm2d(filters),
+            "act2": nn.ReLU(),
+            "drop": nn.Dropout(inner_dropout),
+            "conv2": nn.Conv2d(filters, filters, 3, padding=1, bias=False),
+            "depth": StochasticDepth(drop_probability),
+        }
+        self.body = nn.Sequential(OrderedDict(parts))
+        self.shortcut = None if in_channels == filters else nn.Conv2d(in_channels, filters, 1, stride, bias=False)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Half the size where stride is 2."""
+        active_NCHW = self.act1(self.norm1(x_NCHW))
+        shortcut = x_NCHW if self.shortcut is None else self.shortcut(active_NCHW)
+        y_NCHW: Tensor = self.body(active_NCHW) + shortcut
+        return y_NCHW

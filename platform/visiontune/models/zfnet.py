@@ -1,0 +1,73 @@
+"""ZFNet (Zeiler & Fergus 2014, "Visualizing and understanding convolutional networks", figure 3).
+
+Contract: x_NCHW float32, square pictures, normalised -> logits_NK. The classifier is the child named `fc`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import nn
+
+from visiontune.models.anatomy import mark
+
+_SIDE = 6
+
+
+def zfnet(
+    *,
+    num_classes: int,
+    in_channels: int,
+    image_size: int,
+    stem: str = "large",
+    width: float = 1.0,
+    inner_dropout: float = 0.5,
+) -> nn.Module:
+    """Filters 96-256-384-384-256 and 4,096 hidden units twice, all times `width`; 6 x 6 positions are flattened, or fewer.
+
+    The stem for small pictures has 3 x 3 filters and no strides in its first two convolutions; from then on both are the same.
+    Raises ValueError for a picture of which nothing is left.
+    """
+    side = _side(image_size, stem)
+    if side < 1:
+        raise ValueError(f"nothing is left of a picture of {image_size} px after the fifth convolution: it is too small")
+    pooled = min(side, _SIDE)
+    a, b, c, d, units = (max(1, round(width * filters)) for filters in (96, 256, 384, 256, 4096))
+    first = nn.Conv2d(in_channels, a, 7, 2, 1) if stem == "large" else nn.Conv2d(in_channels, a, 3, 1, 1)
+    second = nn.Conv2d(a, b, 5, 2) if stem == "large" else nn.Conv2d(a, b, 5, 1, 2)
+    convolutions = _named(
+        ("conv1", first), ("act1", nn.ReLU()), ("pool1", nn.MaxPool2d(3, 2, 1)), ("norm1", _contrast()),
+        ("conv2", second), ("act2", nn.ReLU()), ("pool2", nn.MaxPool2d(3, 2, 1)), ("norm2", _contrast()),
+        ("conv3", nn.Conv2d(b, c, 3, 1, 1)), ("act3", nn.ReLU()),
+        ("conv4", nn.Conv2d(c, c, 3, 1, 1)), ("act4", nn.ReLU()),
+        ("conv5", nn.Conv2d(c, d, 3, 1, 1)), ("act5", nn.ReLU()), ("pool5", nn.MaxPool2d(3, 2)),
+    )  # fmt: skip
+    dense = _named(
+        ("pool", nn.AdaptiveAvgPool2d(pooled)), ("flatten", nn.Flatten()),
+        ("drop6", nn.Dropout(inner_dropout)), ("fc6", nn.Linear(d * pooled**2, units)), ("act6", nn.ReLU()),
+        ("drop7", nn.Dropout(inner_dropout)), ("fc7", nn.Linear(units, units)), ("act7", nn.ReLU()),
+    )  # fmt: skip
+    names = [*convolutions]
+    network = nn.Sequential(OrderedDict({**convolutions, **dense, "fc": nn.Linear(units, num_classes)}))
+    stages = (tuple(names[:4]), tuple(names[4:8]), tuple(names[8:]), tuple(dense))
+    return mark(network, stages=stages, head="fc")
+
+
+def _named(*layers: tuple[str, nn.Module]) -> dict[str, nn.Module]:
+    return dict(layers)
+
+
+def _contrast() -> nn.LocalResponseNorm:
+    # "Contrast normalised across feature maps": the numbers are those of the network that the paper starts from (Krizhevsky et al. 2012).
+    return nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=2.0)
+
+
+def _side(side: int, stem: str) -> int:
+    """Positions in each direction after the last pooling; 0 or less where nothing is left."""
+    second = _pooled((side - 5) // 2 + 1) if stem == "large" else _pooled(side)
+    third = _pooled((second - 5) // 2 + 1 if stem == "large" else second)
+    return (third - 3) // 2 + 1
+
+
+def _pooled(side: int) -> int:
+    return (side - 1) // 2 + 1
