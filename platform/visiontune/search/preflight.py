@@ -1,12 +1,13 @@
-"""What can be known to be wrong before any trial: data that isn't there, networks and ops that don't fit the pictures.
+"""What can be known to be wrong before any trial: data that isn't there, networks, weights and ops that don't fit the pictures.
 
 Models are built on torch's meta device, so this costs the import of torch and no memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
 from visiontune.spec.errors import Problem, UserError
 from visiontune.spec.recipe import StudySpec
@@ -16,35 +17,66 @@ if TYPE_CHECKING:
 
 
 def preflight(spec: StudySpec) -> DataInfo:
-    """The data's facts once every model and policy of the space fits them; else UserError with all that does not."""
+    """The data's facts once every model, regime, preprocessing and policy of the space fits them; else UserError with all that does not."""
     from visiontune.data.store import describe
 
     info = describe(spec.data)
-    problems = dict.fromkeys([*_models(spec, info), *_policies(spec, info)])
+    problems = dict.fromkeys(problem for rule in (_preprocessings, _models, _regimes, _policies) for problem in rule(spec, info))
     if problems:
         raise UserError(*problems)
     return info
 
 
+def _preprocessings(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
+    from visiontune.training.preprocessing import problem_of_preprocessing
+
+    for section in spec.space.corners("preprocessing"):
+        rule = problem_of_preprocessing(section, image_size=info.image_size, channels=info.channels)
+        if rule is not None:
+            yield _problem(spec, "preprocessing.name", rule)
+
+
 def _models(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
     from visiontune.models.check import problem_of
 
-    line = spec.space.line("model.name")
-    batch_size = min(training["batch_size"] for training in spec.space.corners("training"))
-    shapes = {"num_classes": info.num_classes, "in_channels": info.channels, "image_size": info.image_size}
+    batch_size = min(min(one["batch_size"], one["micro_batch"] or one["batch_size"]) for one in spec.space.corners("training"))
     told = set()
-    for model in spec.space.corners("model"):
+    for shapes, model in product(_shapes(spec, info), spec.space.corners("model")):
         rule = problem_of(model, **shapes, batch_size=batch_size)
         if rule is not None and (kind := (model["name"], rule.partition(")")[2])) not in told:  # one corner speaks for the others
             told.add(kind)
-            yield Problem(spec.space.file, line, "space.model.name", rule)
+            yield _problem(spec, "model.name", rule)
+
+
+def _regimes(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
+    """Weights that are missing or of another network, and what can't learn under a regime."""
+    regimes = [transfer for transfer in spec.space.corners("transfer") if transfer["regime"] != "scratch"]
+    if not regimes:
+        return
+    from visiontune.models.transfer import problem_of_transfer
+
+    for shapes, transfer, model in product(_shapes(spec, info), regimes, spec.space.corners("model")):
+        rule = problem_of_transfer(transfer, model, **shapes)
+        if rule is not None:
+            yield _problem(spec, "transfer.regime", rule)
 
 
 def _policies(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
     from visiontune.augmentation.policy import problem_of
 
-    line = spec.space.line("augmentation.policy")
     for augmentation in spec.space.corners("augmentation"):
         rule = problem_of(augmentation, info.channels)
         if rule is not None:
-            yield Problem(spec.space.file, line, "space.augmentation.policy", rule)
+            yield _problem(spec, "augmentation.policy", rule)
+
+
+def _shapes(spec: StudySpec, info: DataInfo) -> list[Mapping[str, Any]]:
+    """What networks see, for every colour that the space can choose."""
+    from visiontune.training.preprocessing import channels_after
+
+    channels = {channels_after(section["colour"], info.channels) for section in spec.space.corners("preprocessing")}
+    return [{"num_classes": info.num_classes, "in_channels": one, "image_size": info.image_size} for one in sorted(channels)]
+
+
+def _problem(spec: StudySpec, where: str, rule: str) -> Problem:
+    return Problem(spec.space.file, spec.space.line(where), f"space.{where}", rule)

@@ -7,6 +7,7 @@ did not take down is read out of it, not trained again.
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from visiontune.search.records import Leg, Report
 from visiontune.spec.errors import UserError
 from visiontune.training.checkpoint import load_newest, save, size_bytes
 from visiontune.training.evaluate import evaluate
-from visiontune.training.export import save_weights
+from visiontune.training.export import save_weights, write_whole
 from visiontune.training.loop import Diverged, Epoch, is_over, train
+from visiontune.training.run import examine
 
 MEMORY_MESSAGES = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -61,10 +63,14 @@ def _reports(leg: Leg, store: Store, folder: Path, device: str) -> Iterator[Repo
 
 
 def _test(leg: Leg, epoch: Epoch, store: Store, folder: Path, device: str) -> dict[str, float]:
-    """The test figures of a confirmation; the first one's weights become the study's."""
-    if leg.number == 0:
-        save_weights(epoch.model, folder / "winner.safetensors")
-    return {f"test_{name}": value for name, value in evaluate(epoch.model, store, "test", device=device).items()}
+    """The test figures of a confirmation; the first one's weights and its table of classes become the study's."""
+    if leg.number > 0:
+        found = evaluate(epoch.model, store, "test", preprocessing=epoch.preprocessing, device=device, use_full_metrics=False)
+        return {f"test_{name}": value for name, value in found.items()}
+    save_weights(epoch.model, folder / "winner.safetensors", preprocessing=epoch.preprocessing)
+    figures, classes = examine(epoch.model, store, epoch.preprocessing, device)
+    write_whole(folder / "winner_test.json", json.dumps({"metrics": figures, **classes.to_dict()}).encode())
+    return figures
 
 
 def _failure(kind: str, reason: str) -> Report:

@@ -1,0 +1,106 @@
+"""Switches of arithmetic and memory change speed and memory and, within tolerance, nothing else."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+from tiny import make_recipe, make_store, model_section
+from torch.autograd.graph import saved_tensors_hooks
+
+from visiontune.training.loop import train
+from visiontune.training.setup import set_up
+
+CNN = model_section("cnn", width=8, depth=2)
+
+
+def losses(model=CNN, regularization=None, **training):
+    """val_loss after each of two epochs."""
+    recipe = make_recipe(model, num_epochs=2, regularization=regularization, **training)
+    return [epoch.metrics["val_loss"] for epoch in train(recipe, make_store())]
+
+
+@pytest.mark.parametrize(
+    ("switch", "tolerance"),
+    [
+        ({"use_channels_last": False}, 1e-5),
+        ({"use_gradient_checkpointing": True}, 1e-6),
+        ({"precision": "bf16"}, 0.05),
+        ({"precision": "fp16"}, 0.02),
+        pytest.param(
+            {"use_compile": True},
+            1e-4,
+            marks=[pytest.mark.heavy, pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")],
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_switch_leaves_the_losses_as_they_were(switch, tolerance):
+    assert losses(**switch) == pytest.approx(losses(), rel=tolerance)
+
+
+def test_gradients_of_parts_are_those_of_the_batch():
+    """Without batch normalisation; 16 in parts of 5 are four of 4, and a part is never a lone picture."""
+    plain = model_section("lenet5")
+    assert losses(plain, micro_batch=5) == pytest.approx(losses(plain), rel=1e-5)
+    assert losses(plain, micro_batch=5) != losses(plain), "it must really go in parts"
+    assert losses(plain, micro_batch=15) == pytest.approx(losses(plain), rel=1e-5)
+
+
+@pytest.mark.parametrize("regularization", [{"l1": 1e-3, "l2": 1e-3}, {"clip_norm": 0.1}, {"gradient_noise": 0.1}])
+def test_what_is_done_to_gradients_is_done_once_for_all_parts(regularization):
+    plain = model_section("lenet5")
+    assert losses(plain, regularization, micro_batch=4) == pytest.approx(losses(plain, regularization), rel=1e-4)
+    assert losses(plain, regularization) != pytest.approx(losses(plain), rel=1e-4)
+
+
+def test_checkpointing_keeps_less_for_the_backward_pass():
+    def kept_bytes(use):
+        setup = set_up(make_recipe(CNN, use_gradient_checkpointing=use), make_store(), torch.device("cpu"))
+        sizes = {}
+
+        def pack(tensor):
+            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        parameters = {parameter.untyped_storage().data_ptr() for parameter in setup.tail.parameters()}
+        with saved_tensors_hooks(pack, lambda tensor: tensor):
+            kept = setup.tail(torch.randn(16, 1, 16, 16))
+        assert kept.requires_grad
+        return sum(size for pointer, size in sizes.items() if pointer not in parameters)
+
+    assert kept_bytes(True) < kept_bytes(False) / 3
+
+
+def test_averages_are_what_is_evaluated_and_training_goes_on_from_the_weights():
+    """The first epoch's weights are the same with and without averages; what is measured is not."""
+    recipe = make_recipe(CNN, num_epochs=2, regularization={"ema_decay": 0.9})
+    averaged = list(train(recipe, make_store()))
+    plain = list(train(make_recipe(CNN, num_epochs=2), make_store()))
+    assert [e.metrics["train_loss"] for e in averaged] == [e.metrics["train_loss"] for e in plain]
+    assert all(a.metrics["val_loss"] != p.metrics["val_loss"] for a, p in zip(averaged, plain, strict=True))
+
+
+def test_a_step_that_overflows_in_fp16_is_skipped_and_the_scale_falls():
+    setup = set_up(make_recipe(CNN, precision="fp16"), make_store(), torch.device("cpu"))
+    x_NCHW, y_N = torch.randn(4, 1, 16, 16), torch.tensor([0, 1, 2, 0])
+    before = [parameter.clone() for parameter in setup.tail.parameters()]
+    scale = setup.stepper.state_dict()["scaler"]["scale"]
+    setup.stepper.step(x_NCHW * 1e4, y_N, lr=0.1, number=0)
+    skipped = all(torch.equal(old, new) for old, new in zip(before, setup.tail.parameters(), strict=True))
+    fell = setup.stepper.state_dict()["scaler"]["scale"] < scale
+    assert skipped and fell
+    for number in range(1, 20):
+        setup.stepper.step(x_NCHW, y_N, lr=0.1, number=number)
+    assert not all(torch.equal(old, new) for old, new in zip(before, setup.tail.parameters(), strict=True))
+
+
+def test_early_stopping_ends_after_epochs_without_a_lower_loss_and_a_resumed_run_agrees():
+    store = make_store()
+    recipe = make_recipe(CNN, num_epochs=30, optimizer_args={"lr": 1e-8}, regularization={"early_stop_epochs": 2})
+    epochs = list(train(recipe, store))
+    losses = [epoch.metrics["val_loss"] for epoch in epochs]
+    assert len(epochs) < 30 and epochs[-1].is_last and not any(epoch.is_last for epoch in epochs[:-1])
+    assert len(losses) - 1 - losses.index(min(losses)) == 2
+    assert list(train(recipe, store, resume=epochs[-1].state())) == []
