@@ -86,19 +86,25 @@ def _send_leftovers(folder: Path) -> None:
 
 
 def check(args: argparse.Namespace) -> int:
-    """Validate files, build every model, print sizes and cost."""
+    """Validate files, build every model, print sizes and cost; with --run try data, networks and learning rates out."""
+    if args.json and not args.is_tried:
+        raise UserError("--json is for the results of --run: give both")
     problems: list[Any] = []
+    specs: list[StudySpec] = []
     for file in args.files:
         try:
-            print(_checked(file, args.overrides))
+            spec, facts = _checked(file, args.overrides)
+            specs.append(spec)
+            if not args.json:
+                print(facts, flush=True)
         except UserError as error:
             problems += error.problems
     if problems:
         raise UserError(*problems)
-    return 0
+    return _run_checks(specs, args) if args.is_tried else 0
 
 
-def _checked(file: Path, overrides: Sequence[str]) -> str:
+def _checked(file: Path, overrides: Sequence[str]) -> tuple[StudySpec, str]:
     from visiontune.search.preflight import preflight
     from visiontune.spec.costs import cost
     from visiontune.spec.parse import load_study
@@ -106,13 +112,26 @@ def _checked(file: Path, overrides: Sequence[str]) -> str:
     spec = load_study(file, overrides)
     total, info = cost(spec), preflight(spec)
     rungs = ", ".join(str(rung) for rung in total.rungs)
-    return (
+    return spec, (
         f"{file}: good\n"
         f"  pictures  {info.image_size} px, {info.channels} channels, {info.num_classes} classes\n"
         f"  params    {total.num_params}\n"
         f"  trials    {total.num_trials}, rungs at {rungs} epochs\n"
         f"  epochs    {total.worst_epochs} at worst, {total.expected_epochs} expected"
     )
+
+
+def _run_checks(specs: Sequence[StudySpec], args: argparse.Namespace) -> int:
+    from visiontune.results.checks import run_and_show
+
+    results = []
+    for spec in specs:
+        if not args.json and len(specs) > 1:
+            print(f"{spec.space.file}:", flush=True)
+        results.append(run_and_show(spec, args.studies_dir, is_quiet=args.json))
+    if args.json:
+        print(json.dumps({"files": results}, indent=1))
+    return 2 if any(result["verdict"] == "bad" for result in results) else 0
 
 
 def sample(args: argparse.Namespace) -> int:
@@ -245,7 +264,7 @@ def make_parser() -> argparse.ArgumentParser:
     for one in (searching, sampling, submitting):
         one.add_argument("file", type=Path, metavar="FILE", help="search-space file")
         one.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as budget.num_trials=8")
-    for one in (searching, training, showing, looking):
+    for one in (searching, checking, training, showing, looking):
         where = "where studies live (VISIONTUNE_STUDIES, else ./studies)"
         one.add_argument(
             "--studies-dir", type=lambda text: Path(text).expanduser(), default=default_studies_dir(), metavar="DIR", help=where
@@ -254,6 +273,10 @@ def make_parser() -> argparse.ArgumentParser:
     searching.add_argument("--address", metavar="RAY", help="Ray cluster to join, such as auto; without it Ray starts here")
     searching.add_argument("--plain", action="store_true", help="lines of key=value also on a terminal")
     checking.add_argument("files", nargs="+", metavar="FILE|KEY=VALUE", help="files; an override holds for all of them")
+    checking.add_argument(
+        "--run", dest="is_tried", action="store_true", help="on real data: labels, repeats, step 0, one batch by heart, learning rates"
+    )
+    checking.add_argument("--json", action="store_true", help="what --run found, for programs")
     sampling.add_argument("-n", type=_positive, default=3, help="number of recipes")
     sampling.add_argument("--seed", type=int, default=0)
     training.add_argument("recipe", type=Path, metavar="RECIPE.yaml")
@@ -274,10 +297,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Arguments; overrides may also stand after options, where argparse alone would refuse them."""
     parser = make_parser()
     args, late = parser.parse_known_args(argv)
-    if late and (not hasattr(args, "overrides") or any(item.startswith("-") or "=" not in item for item in late)):
+    words: list[str] = getattr(args, "overrides", getattr(args, "files", []))
+    takes_words = hasattr(args, "overrides") or hasattr(args, "files")
+    if late and (not takes_words or any(item.startswith("-") or "=" not in item for item in late)):
         parser.error(f"unrecognized arguments: {' '.join(late)}")
-    if late:
-        args.overrides += late
+    words += late
     if hasattr(args, "files"):
         args.overrides = [item for item in args.files if "=" in item and not Path(item).exists()]
         args.files = [Path(item) for item in args.files if item not in args.overrides] or parser.error("check needs a FILE")

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from visiontune.models.transfer import train_mode
 from visiontune.spec.declare import Section, Table
 from visiontune.spec.errors import UserError
 from visiontune.spec.recipe import TrialRecipe, keyed_seed
@@ -50,7 +51,7 @@ def stepping(setup: Setup, seed: int, *, is_one_batch: bool = False) -> Callable
     """lr -> cross-entropy before a step at that rate: on the next batch of ever new epochs, or always on the very first."""
     numbered = enumerate(_batches(setup, seed, is_one_batch))
     torch.manual_seed(keyed_seed(seed, "check"))  # dropout's
-    setup.tail.train()
+    train_mode(setup.tail)
 
     def step(lr: float) -> float:
         number, (x_NCHW, y_N) = next(numbered)
