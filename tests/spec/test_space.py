@@ -79,7 +79,7 @@ def test_a_branch_s_params_exist_only_under_it_and_lie_flat_in_the_recipe(tmp_pa
     rest = {"lr": 0.1, "lr_scaling": "none", "head_lr_factor": 1.0, "layer_decay": 1.0}
     assert sgd["optimizer"] == {"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 0.0, **rest}
     assert adamw["optimizer"] == {"name": "adamw", "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01, **rest}
-    assert sgd["training"] == {"batch_size": 64}
+    assert sgd["training"] == fill(SPACE.fields["training"].fields, {"batch_size": 64})
     assert sgd["augmentation"] == {"policy": "none"}
     with pytest.raises(UserError, match=r"optimizer\.lr"):
         space.resolve(FixedParams({"model.depth": 2, "optimizer.name": "adamw"}))
@@ -210,7 +210,7 @@ def test_overrides_take_the_place_of_what_the_file_says(tmp_path: Path) -> None:
     assert (spec.study, spec.budget.num_trials, spec.confirm["num_seeds"]) == ("other", 3, 1)
     assert sections["optimizer"]["lr"] == 1e-3
     assert sections["optimizer"]["nesterov"] is True
-    assert sections["schedule"] == {"name": "cosine", "warmup_epochs": 2, "final_fraction": 0.0}
+    assert sections["schedule"] == {"name": "cosine", "warmup_epochs": 2, "warmup_share": 0.0, "final_fraction": 0.0}
 
 
 def test_defaults_of_a_study(tmp_path: Path) -> None:

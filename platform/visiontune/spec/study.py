@@ -184,8 +184,10 @@ RECIPE = Section(
     },
 )
 
+_PLURALS = {"policy": "policies", "loss": "losses"}
+
 TABLES: dict[str, Table] = {
-    table.what.replace(" ", "_") + "s" if table.what != "policy" else "policies": table
+    _PLURALS.get(table.what, f"{table.what.replace(' ', '_')}s"): table
     for table in (
         *(MODELS, ACTIVATIONS, NORMS, INITS, REGIMES, PREPROCESSINGS, LOSSES, BALANCES, CLASS_WEIGHTS, OPTIMIZERS, LR_SCHEDULES),
         *(POLICIES, OPS, SOURCES, SAMPLERS, TRIAL_SCHEDULERS),
