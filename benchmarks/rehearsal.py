@@ -109,15 +109,17 @@ def curve(store_path: Path, content: dict[str, Any]) -> tuple[str, list[tuple[fl
     import torch
 
     from visiontune.data.store import Store
-    from visiontune.training.evaluate import evaluate
+    from visiontune.training.evaluate import measure, open_split
     from visiontune.training.loop import Diverged, train
+    from visiontune.training.preprocessing import fit_preprocessing
 
     torch.set_num_threads(1)
     recipe, store = TrialRecipe(**content), Store.open(store_path)
+    test = open_split(store, "test", fit_preprocessing(recipe.preprocessing, store), "cpu")
     points: list[tuple[float, float]] = []
     try:
         for epoch in train(recipe, store):
-            points.append((epoch.metrics["val_top1"], evaluate(epoch.model, store, "test", device="cpu")["top1"]))
+            points.append((epoch.metrics["val_top1"], measure(epoch.model, test)["top1"]))
     except Diverged:
         pass
     return key_of(recipe), points

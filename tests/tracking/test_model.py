@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_up import T0, study, trial
 
-DATA = {"num_classes": 3, "channels": 1, "image_size": 8, "class_names": ["a", "b", "c"], "mean": [0.3], "std": [0.2]}
+DATA = {"num_classes": 3, "channels": 1, "image_size": 8, "class_names": ["a", "b", "c"]}
 RECIPE = """\
 data: {source: digits}
 model: {name: lenet5, activation: prelu, dropout: 0.5}
@@ -23,17 +23,19 @@ def test_the_winners_model_loads_without_pickle_and_is_logged_once(
 ) -> None:
     import mlflow
     import torch
-    from safetensors.torch import save_file
 
     from visiontune.models.build import build_model
     from visiontune.spec.parse import load_recipe
     from visiontune.tracking.model import log_winner
     from visiontune.tracking.runs import Runs
+    from visiontune.training.export import save_weights
+    from visiontune.training.preprocessing import Preprocessing, Scaling
 
     recipe, weights = tmp_path / "winner.yaml", tmp_path / "winner.safetensors"
     recipe.write_text(RECIPE)
     network = build_model(load_recipe(recipe).model, num_classes=3, in_channels=1, image_size=8, seed=0).eval()
-    save_file(network.state_dict(), weights)
+    scale, shift = torch.full((8, 1), 1 / (255 * 0.2)), torch.full((8, 1), 0.3 / 0.2)
+    save_weights(network, weights, preprocessing=Preprocessing(Scaling(scale, shift)))
     event = {"event": "winner", "number": 0, "recipe": "/gone/winner.yaml", "weights": str(weights), "data": DATA}
     event |= {"metrics": {"test_top1_mean": 0.9}, "time_ms": T0 + 30_000}
 
@@ -56,6 +58,54 @@ def test_the_winners_model_loads_without_pickle_and_is_logged_once(
     with torch.no_grad():
         expected = network((torch.from_numpy(x_nchw) - 0.3) / 0.2).numpy()
     np.testing.assert_allclose(model.predict(x_nchw), expected, rtol=1e-5, atol=1e-6)
+
+
+TRANSFERRED = """\
+data: {source: digits}
+preprocessing: {name: NAME, colour: COLOUR}
+model: {name: lenet5}
+transfer: {regime: multi_depth, weights: /gone/weights.safetensors, num_depths: 2}
+optimizer: {name: sgd, lr: 0.1}
+training: {num_epochs: 1}
+"""
+
+
+@pytest.mark.parametrize(("name", "colour"), [("zca", "stored"), ("pca_whitening", "grey"), ("standardize", "grey"), ("center", "rgb")])
+def test_the_exported_graph_preprocesses_as_training_did(name: str, colour: str, tmp_path: Path) -> None:
+    """On pictures of a store, also for a network around a pretrained one, whose own weights are no longer there."""
+    import sys
+
+    import torch
+
+    sys.path.append(str(Path(__file__).parents[1] / "training"))
+    from tiny import make_store
+
+    from visiontune.models.build import build_model
+    from visiontune.models.transfer import adapt
+    from visiontune.spec.parse import load_recipe
+    from visiontune.tracking.model import _module
+    from visiontune.training.export import save_weights
+    from visiontune.training.pictures import open_pictures
+    from visiontune.training.preprocessing import fit_preprocessing
+
+    recipe, weights = tmp_path / "winner.yaml", tmp_path / "winner.safetensors"
+    recipe.write_text(TRANSFERRED.replace("NAME", name).replace("COLOUR", colour))
+    made, store = load_recipe(recipe), make_store(num=600, size=8, channels=3)
+    before = fit_preprocessing(made.preprocessing, store)
+    shape = {"num_classes": 3, "in_channels": before.out_channels, "image_size": 8}
+    network = build_model(made.model, **shape, seed=0)
+    network = adapt(network, made.transfer, "lenet5", **shape, use_weights=False).eval()
+    torch.nn.init.normal_(network.get_parameter("head.weight"))
+    save_weights(network, weights, preprocessing=before)
+
+    pictures = open_pictures(store, store.test_idx, torch.device("cpu"), preprocessing=before)
+    ((x_nchw, _),) = pictures.batches(np.arange(len(pictures)), [0, len(pictures)])
+    module, example = _module(recipe, weights, {**DATA, "channels": 3})
+    batch = torch.export.Dim("batch")
+    with torch.no_grad():
+        graph = torch.export.export(module, (example,), dynamic_shapes=({0: batch},)).module()
+        raw_nchw = torch.from_numpy(store.images_NHWC[store.test_idx]).permute(0, 3, 1, 2) / 255
+        np.testing.assert_allclose(graph(raw_nchw), network(x_nchw), rtol=1e-3, atol=2e-2 if colour == "grey" else 1e-3)
 
 
 def test_what_cannot_be_exported_keeps_recipe_and_weights(client: Any, uri: str, tmp_path: Path) -> None:

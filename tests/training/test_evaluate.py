@@ -8,8 +8,14 @@ import torch
 from sklearn.metrics import accuracy_score, log_loss
 from tiny import make_store, model_section
 
+from visiontune.data.store import Store
 from visiontune.models.build import build_model
 from visiontune.training.evaluate import evaluate
+from visiontune.training.preprocessing import Preprocessing, fit_preprocessing
+
+
+def standardized(store: Store) -> Preprocessing:
+    return fit_preprocessing({"name": "standardize", "colour": "stored"}, store)
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
@@ -17,7 +23,9 @@ from visiontune.training.evaluate import evaluate
 def test_figures_are_scikit_learns(split: str, batch_size: int) -> None:
     store = make_store(channels=3)
     network = build_model(model_section("cnn", dropout=0.5, width=4), num_classes=3, in_channels=3, image_size=16, seed=0)
-    figures = evaluate(network, store, split, device="cpu", batch_size=batch_size)
+    figures = evaluate(
+        network, store, split, preprocessing=standardized(store), device="cpu", batch_size=batch_size, use_full_metrics=False
+    )
     rows = {"val": store.val_idx, "test": store.test_idx}[split]
     x_NHWC = ((store.images_NHWC[rows] / 255 - store.mean_C) / store.std_C).astype(np.float32)
     with torch.no_grad():
@@ -30,5 +38,5 @@ def test_running_statistics_stay_as_they_were() -> None:
     store = make_store()
     network = build_model(model_section("cnn", width=4), num_classes=3, in_channels=1, image_size=16, seed=0)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    evaluate(network, store, "val", device="cpu")
+    evaluate(network, store, "val", preprocessing=standardized(store), device="cpu", use_full_metrics=False)
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from tiny import make_recipe, model_section
 
 from visiontune.data.store import Store, prepare
 from visiontune.models.build import build_model
 from visiontune.spec.errors import UserError
 from visiontune.training.evaluate import evaluate
-from visiontune.training.export import load_weights
+from visiontune.training.export import load_weights, split_weights
 from visiontune.training.loop import Epoch
+from visiontune.training.preprocessing import Preprocessing
 from visiontune.training.run import Result, find_device, run_recipe
 
 DIGITS = {"source": "digits", "val_fraction": 0.1, "test_fraction": 0.1, "seed": 0, "image_size": None, "max_pictures": None}
@@ -28,8 +31,15 @@ def test_digits_from_pictures_to_weights(tmp_path: Path) -> None:
 
     network = build_model(model_section(), num_classes=10, in_channels=1, image_size=8)
     load_weights(network, tmp_path / "weights.safetensors")
-    again = evaluate(network, Store.open(prepare(DIGITS, tmp_path / "cache")), "test", device="cpu")
-    assert again["top1"] == result.metrics["test_top1"]
+    before = Preprocessing.of(split_weights(load_file(tmp_path / "weights.safetensors"))[1])
+    store = Store.open(prepare(DIGITS, tmp_path / "cache"))
+    again = evaluate(network, store, "test", preprocessing=before, device="cpu")
+    assert {f"test_{name}": value for name, value in again.items()}.items() < result.metrics.items()
+
+    table = result.classes
+    assert table.classes == store.class_names and table.support == tuple(np.bincount(store.labels_N[store.test_idx]))
+    assert result.metrics["test_top1"] == pytest.approx(np.trace(table.confusion) / len(store.test_idx))
+    assert result.metrics["test_macro_recall"] == pytest.approx(np.mean(table.recall), rel=1e-5)
 
 
 def test_devices() -> None:

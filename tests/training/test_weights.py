@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from tiny import model_section
+from safetensors.torch import load_file
+from tiny import make_store, model_section
 from torch import nn
 
 from visiontune.models.build import build_model
 from visiontune.spec.errors import UserError
-from visiontune.training.export import load_weights, save_weights
+from visiontune.training.export import load_weights, save_weights, split_weights
+from visiontune.training.preprocessing import Preprocessing, fit_preprocessing
 
 
 def network(name: str = "cnn", seed: int = 0) -> nn.Module:
@@ -61,3 +63,14 @@ def test_what_does_not_fit_is_one_sentence(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(UserError, match="don't fit this network"):
         load_weights(network("lenet5"), path)
+
+
+def test_a_file_carries_the_preprocessing_and_a_network_leaves_it_alone(tmp_path: Path) -> None:
+    store, path = make_store(num=60, size=16, channels=3), tmp_path / "winner.safetensors"
+    fitted = fit_preprocessing({"name": "zca", "colour": "stored", "whitening_eps": 0.1}, store)
+    trained, fresh = network(), network(seed=1)
+    save_weights(trained, path, preprocessing=fitted)
+    load_weights(fresh, path)
+    assert all(torch.equal(tensor, trained.state_dict()[name]) for name, tensor in fresh.state_dict().items())
+    state, before = split_weights(load_file(path))
+    assert set(state) == set(trained.state_dict()) and Preprocessing.of(before).digest() == fitted.digest()

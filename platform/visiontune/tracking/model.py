@@ -1,6 +1,7 @@
 """The winner's model in MLflow: a traced graph (torch.export, .pt2) that loads without this package and without pickle.
 
-Input: float32 x_NCHW in [0, 1], pictures of the study's size; the normalisation is inside. Output: logits (N, classes).
+Input: float32 x_NCHW in [0, 1], pictures of the study's size, as many channels as stored; the recipe's preprocessing is inside,
+with what was fitted. Output: logits (N, classes).
 """
 
 from __future__ import annotations
@@ -56,40 +57,41 @@ def _at(folder: Path, path: str) -> Path:
 
 
 def _module(recipe: Path, weights: Path, data: Mapping[str, Any]) -> tuple[Any, Any]:
-    """The model with its normalisation in front, in eval mode, and two black pictures."""
+    """The model with its preprocessing in front, in eval mode, and two black pictures."""
     import torch
     from safetensors.torch import load_file
 
     from visiontune.models.build import build_model
+    from visiontune.models.transfer import adapt
     from visiontune.spec.parse import load_recipe
+    from visiontune.training.export import split_weights
+    from visiontune.training.preprocessing import Preprocessing
 
     torch.set_num_threads(1)
-    shape = {"num_classes": data["num_classes"], "in_channels": data["channels"], "image_size": data["image_size"]}
-    model = build_model(load_recipe(recipe).model, **shape)
-    model.load_state_dict(load_file(weights))
-    mean, std = (torch.tensor(data[key], dtype=torch.float32).view(1, -1, 1, 1) for key in ("mean", "std"))
+    trained, before = split_weights(load_file(weights))
+    preprocessing, made = Preprocessing.of(before), load_recipe(recipe)
+    shape = {"num_classes": data["num_classes"], "in_channels": preprocessing.out_channels, "image_size": data["image_size"]}
+    model = adapt(build_model(made.model, **shape), made.transfer, made.model["name"], **shape, use_weights=False)
+    model.load_state_dict(trained)
     example = torch.zeros(2, data["channels"], data["image_size"], data["image_size"])  # two: one would fix the batch's size
-    return _normalised(model, mean, std).eval(), example
+    return _whole(model, preprocessing).eval(), example
 
 
-def _normalised(model: Any, mean: Any, std: Any) -> Any:
+def _whole(model: Any, preprocessing: Any) -> Any:
     import torch
 
-    class Normalised(torch.nn.Module):
-        mean: torch.Tensor
-        std: torch.Tensor
-
+    class Whole(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
+            self.preprocessing = preprocessing
             self.model = model
-            self.register_buffer("mean", mean)
-            self.register_buffer("std", std)
 
         def forward(self, x_nchw: torch.Tensor) -> torch.Tensor:
-            logits: torch.Tensor = self.model((x_nchw - self.mean) / self.std)
+            x_nhwc = self.preprocessing(255 * x_nchw.permute(0, 2, 3, 1))
+            logits: torch.Tensor = self.model(x_nhwc.permute(0, 3, 1, 2))
             return logits
 
-    return Normalised()
+    return Whole()
 
 
 def _log(uri: str, run_id: str, model_id: str, module: Any, example: Any, data: Mapping[str, Any]) -> str:

@@ -25,8 +25,8 @@ def evaluate(
     store: Store,
     split: str,
     *,
+    preprocessing: Preprocessing,
     device: str,
-    preprocessing: Preprocessing | None = None,
     batch_size: int = 512,
     use_full_metrics: bool = True,
 ) -> dict[str, float]:
@@ -34,7 +34,7 @@ def evaluate(
     return measure(model, open_split(store, split, preprocessing, device), batch_size, use_full_metrics=use_full_metrics)
 
 
-def open_split(store: Store, split: str, preprocessing: Preprocessing | None, device: str) -> Pictures:
+def open_split(store: Store, split: str, preprocessing: Preprocessing, device: str) -> Pictures:
     """Split "val" or "test" for a device by its name."""
     index_N = {"val": store.val_idx, "test": store.test_idx}[split]
     return open_pictures(store, index_N, torch.device(device), preprocessing=preprocessing)

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from visiontune.training.preprocessing import Preprocessing, fit_preprocessing
+from visiontune.training.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from visiontune.augmentation.policy import Policy
     from visiontune.data.store import Store
+    from visiontune.models.split import Body
 
 IntArray = NDArray[np.int64]
 
@@ -44,7 +45,7 @@ class Pictures:
     preprocessing: Preprocessing
     policy: Policy | None = None
     seed: int = 0
-    body: nn.Module | None = None
+    body: Body | None = None
     resident: tuple[Tensor, Tensor] | None = None
 
     def __len__(self) -> int:
@@ -76,36 +77,46 @@ class Pictures:
         if self.policy is not None:
             images_NHWC = self.policy(images_NHWC, seed=self.seed, epoch=epoch, index_N=key_N)
         y_N = torch.from_numpy(self.store.labels_N[index_N]).to(self.device)
-        x_NHWC = self.preprocessing(torch.from_numpy(images_NHWC).to(self.device))
-        return x_NHWC if self.body is None else _features(self.body, x_NHWC), y_N
+        # Whoever evaluates with autocast has it around this generator too, and a whitening in bf16 would be another one.
+        with torch.autocast(self.device.type, enabled=False):
+            x_NHWC = self.preprocessing(torch.from_numpy(images_NHWC).to(self.device))
+            return x_NHWC if self.body is None else _features(self.body, x_NHWC), y_N
 
     def _made_resident(self) -> Pictures:
         """All of it where it fits; otherwise as it is."""
         first, _ = self._load(self.index_N[:1], self.index_N[:1], epoch=0)
         if len(self) * first.nbytes > _RESIDENT_BYTES.get(self.device.type, 0):
             return self
-        num = len(self) if self.body is None else self._num_at_once
-        parts = [self._load(index_N, index_N, epoch=0) for index_N in (self.index_N[k : k + num] for k in range(0, len(self), num))]
-        features, y_N = zip(*parts, strict=True)
-        return replace(self, resident=(features[0], y_N[0]) if len(parts) == 1 else (torch.cat(features), torch.cat(y_N)))
+        if self.body is None:
+            return replace(self, resident=self._load(self.index_N, self.index_N, epoch=0))
+        from visiontune.models.split import cached
+
+        key = (self.store.digest, self.index_N.tobytes(), self.preprocessing.digest(), str(self.device), self.body.digest())
+        features, y_N = cached(key, self._all)
+        return replace(self, resident=(features, y_N))
+
+    def _all(self) -> tuple[Tensor, Tensor]:
+        """Chunk by chunk: a network holds more than its pictures while it works."""
+        chunks = [self.index_N[low : low + self._num_at_once] for low in range(0, len(self), self._num_at_once)]
+        features, y_N = zip(*(self._load(index_N, index_N, epoch=0) for index_N in chunks), strict=True)
+        return torch.cat(features), torch.cat(y_N)
 
 
 def open_pictures(
     store: Store,
     index_N: IntArray,
     device: torch.device,
+    *,
+    preprocessing: Preprocessing,
     policy: Policy | None = None,
     seed: int = 0,
-    *,
-    preprocessing: Preprocessing | None = None,
-    body: nn.Module | None = None,
+    body: Body | None = None,
 ) -> Pictures:
     """A split, made resident where it is not augmented and small enough for the device. `preprocessing` moves there, in place.
 
-    `body` is a frozen first part of a network, on the device already; what it gives takes the place of pictures.
+    `body` is a network's frozen first part, on the device already; its outputs take the place of pictures, and those of a
+    split that fits are computed once for all trials of this process that freeze the same.
     """
-    if preprocessing is None:
-        preprocessing = fit_preprocessing({"name": "standardize", "colour": "stored"}, store)
     pictures = Pictures(store, index_N, device, preprocessing.to(device), policy, seed, body)
     return pictures if policy is not None else pictures._made_resident()
 
@@ -140,10 +151,8 @@ def shuffled(num: int, seed: int, epoch: int) -> IntArray:
     return np.random.default_rng([seed, epoch]).permutation(num)
 
 
-def _features(body: nn.Module, x_NHWC: Tensor) -> Tensor:
-    body.eval()  # whoever trains the rest may have put all of the network in training mode
-    with torch.no_grad():
-        features: Tensor = body(x_NHWC.permute(0, 3, 1, 2))
+def _features(body: Body, x_NHWC: Tensor) -> Tensor:
+    features: Tensor = body(x_NHWC.permute(0, 3, 1, 2))
     return features.permute(0, 2, 3, 1).contiguous() if features.ndim == 4 else features
 
 

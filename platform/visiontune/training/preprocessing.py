@@ -7,6 +7,7 @@ augmentation; what takes long is kept in a file beside the store, so that a node
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Mapping
 from math import isqrt
 from pathlib import Path
@@ -74,6 +75,13 @@ class Preprocessing(nn.Module):
 
     def forward(self, x_NHWC: Tensor) -> Tensor:
         return self.values(_coloured(x_NHWC, self.out_channels))  # type: ignore[no-any-return]
+
+    def digest(self) -> str:
+        """16 hex digits of what it computes."""
+        sha = hashlib.sha256()
+        for name, tensor in self.state_dict().items():
+            sha.update(f"{name} {tuple(tensor.shape)}".encode() + tensor.cpu().numpy().tobytes())
+        return sha.hexdigest()[:16]
 
     @staticmethod
     def of(tensors: Tensors) -> Preprocessing:

@@ -5,23 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from visiontune.spec.errors import UserError, nearest
 from visiontune.spec.recipe import TrialRecipe
-from visiontune.training.evaluate import evaluate
+from visiontune.training.evaluate import measure, open_split
 from visiontune.training.export import save_weights
 from visiontune.training.loop import Epoch, train
+from visiontune.training.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from visiontune.data.store import Store
+    from visiontune.training.metrics import ClassTable
 
 DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True)
 class Result:
-    """The end of a run: val_loss, val_top1, test_loss, test_top1 of the last epoch's weights, and where those lie."""
+    """The end of a run: val_loss, val_top1 and every test figure of the last epoch's weights, each class, and where those lie."""
 
     metrics: dict[str, float]
+    classes: ClassTable
     weights: Path | None
 
 
@@ -40,9 +48,18 @@ def run_recipe(recipe: TrialRecipe, cache: Path, *, device: str = "auto", out: P
     if epoch is None:
         raise UserError("training.num_epochs must be at least 1")
     if out is not None:
-        save_weights(epoch.model, out, {"recipe.fingerprint": recipe.fingerprint})
-    test = {f"test_{name}": value for name, value in evaluate(epoch.model, store, "test", device=place).items()}
-    yield Result({name: epoch.metrics[name] for name in ("val_loss", "val_top1")} | test, out)
+        save_weights(epoch.model, out, {"recipe.fingerprint": recipe.fingerprint}, epoch.preprocessing)
+    test, classes = examine(epoch.model, store, epoch.preprocessing, place)
+    yield Result({name: epoch.metrics[name] for name in ("val_loss", "val_top1")} | test, classes, out)
+
+
+def examine(model: nn.Module, store: Store, preprocessing: Preprocessing, device: str) -> tuple[dict[str, float], ClassTable]:
+    """Every test figure, its name beginning with "test_", and the table of classes."""
+    from visiontune.training.metrics import test_table
+
+    pictures = open_split(store, "test", preprocessing, device)
+    figures = measure(model, pictures, use_full_metrics=True)
+    return {f"test_{name}": value for name, value in figures.items()}, test_table(model, pictures, store.class_names)
 
 
 def find_device(device: str) -> str:
