@@ -70,7 +70,7 @@ class Stepper:
         self._forward: Callable[[Tensor], Any] = torch.compile(network) if training["use_compile"] else network
         self._loss, self._weights, self._regularization, self._device = loss, weights, regularization, device
         self._batch, self._seed, self._precision = training["micro_batch"], training["seed"], training["precision"]
-        self._layout = torch.channels_last if training["use_channels_last"] else torch.contiguous_format
+        self._use_channels_last = training["use_channels_last"]  # as pictures come
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._precision == "fp16")
         self._ema = Ema(network) if regularization["ema_decay"] else None
         self._step = 0
@@ -83,7 +83,7 @@ class Stepper:
         total = torch.zeros((), device=self._device)
         for x, y in zip(parts, y_N.tensor_split(num_parts), strict=True):
             with self.precision():
-                loss, cross_entropy = self._loss(self._forward(x.contiguous(memory_format=self._layout)), y)
+                loss, cross_entropy = self._loss(self._forward(x if self._use_channels_last else x.contiguous()), y)
             self._scaler.scale(loss * (len(y) / len(y_N)) if len(parts) > 1 else loss).backward()  # type: ignore[no-untyped-call]
             total += cross_entropy * (len(y) / len(y_N))
         scaled = _Scaled(self.optimizer, self._finish, lr)
