@@ -1,56 +1,101 @@
-"""Networks from torchvision, with a stem for small pictures and one activation module for each place it acts.
+"""What the builders of torchvision's and timm's networks have in common.
 
-Contract: x_NCHW float32, square pictures, normalised -> logits_NK. The classifier is the child named `fc`; parameters
-bear torchvision's names, so that its published weights load.
+Contract: x_NCHW float32, square pictures, normalised -> logits_NK. Parameters bear the names of torchvision and timm, so that
+published weights load where the stem is large and every factor 1. A network is its parts one after the other, each a module:
+what the originals do by function (activations, flattening) is one here, so that it can be replaced, cut and counted. A network
+drops nothing of itself but where an argument of it says so.
 """
 
 from __future__ import annotations
 
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
-from visiontune.models.anatomy import mark
+from visiontune.models.anatomy import replace
+
+STEMS = ("large", "small")
 
 
-class Block(nn.Module):
-    """torchvision's BasicBlock, but with two activation modules in place of one called twice: a learned slope is one layer's own."""
+class Branched(nn.Sequential):
+    """Parts one after the other; an auxiliary classifier stands behind the part that it reads and gives its scores in training only."""
 
-    expansion = 1
-    last_norm = "bn2"
+    def __init__(self, parts: Mapping[str, nn.Module], aux: Collection[str]) -> None:
+        super().__init__(OrderedDict(parts))
+        self.aux = tuple(aux)
 
-    def __init__(self, inplanes: int, planes: int, stride: int = 1, downsample: nn.Module | None = None, *_: Any, **__: Any) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inplanes, planes, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(planes)
-        self.act1 = nn.ReLU()
-        self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(planes)
-        self.act2 = nn.ReLU()
-        self.downsample = downsample
-
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        """The block's output; half the size where stride is 2."""
-        shortcut = x_NCHW if self.downsample is None else self.downsample(x_NCHW)
-        inner = self.bn2(self.conv2(self.act1(self.bn1(self.conv1(x_NCHW)))))
-        out: Tensor = self.act2(inner + shortcut)
-        return out
+    def forward(self, x_NCHW: Tensor) -> Any:
+        """logits_NK in eval mode; in training a tuple of them and the logits_NK of each auxiliary classifier."""
+        x, scores = x_NCHW, []
+        for name, part in self._modules.items():
+            assert part is not None
+            if name not in self.aux:
+                x = part(x)
+            elif self.training:
+                scores.append(part(x))
+        return (x, *scores) if scores else x
 
 
-def resnet18(*, num_classes: int, in_channels: int, image_size: int, stem: str = "large") -> nn.Module:
-    """ResNet-18; 11,689,512 parameters at 1,000 classes, 3 channels and the large stem (7 x 7, stride 2, pooling).
+class ConvUnit(nn.Sequential):
+    """torchvision's BasicConv2d, and timm's ConvNormAct in its Inception networks, with the activation as a module."""
 
-    `image_size` changes nothing: the head averages over what is left of the picture.
-    """
-    if stem not in ("small", "large"):
+    def __init__(self, in_channels: int, out_channels: int, **conv: Any) -> None:
+        parts = {
+            "conv": nn.Conv2d(in_channels, out_channels, bias=False, **conv),
+            "bn": nn.BatchNorm2d(out_channels, eps=0.001),
+            "act": nn.ReLU(inplace=True),
+        }
+        super().__init__(OrderedDict(parts))
+
+
+def chain(network: nn.Module, names: Iterable[str], aux: Collection[str] = ()) -> nn.Sequential:
+    """The network's children of these names one after the other; `avgpool` and `flatten` are made, where it has none."""
+    made = {"avgpool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()}
+    parts = OrderedDict((name, getattr(network, name, None) or made[name]) for name in names)
+    return Branched(parts, aux) if aux else nn.Sequential(parts)
+
+
+def fit_stem(network: nn.Module, conv: str, in_channels: int, stem: str = "large", pools: Iterable[str] = ()) -> None:
+    """Let the first convolution see `in_channels`; a small stem makes it 3 x 3, stride 1, and leaves out `pools`."""
+    if stem not in STEMS:
         raise ValueError(f"stem must be 'small' or 'large', got {stem!r}")
-    from torchvision.models.resnet import ResNet  # 1.8 s: paid only by who asks for this network
+    replace(network, conv, partial(_first, in_channels=in_channels, is_small=stem == "small"))
+    for pool in pools if stem == "small" else ():
+        replace(network, pool, lambda _: nn.Identity())
 
-    network: nn.Module = ResNet(Block, [2, 2, 2, 2], num_classes=num_classes)
-    if stem == "small":
-        network.conv1 = nn.Conv2d(in_channels, 64, 3, padding=1, bias=False)
-        network.maxpool = nn.Identity()
-    elif in_channels != 3:
-        network.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
-    stages = (("conv1", "bn1", "relu", "maxpool"), ("layer1",), ("layer2",), ("layer3",), ("layer4",))
-    return mark(network, stages=stages, head="fc")
+
+def scaled(filters: int, factor: float) -> int:
+    """Filters times a width factor, at least one."""
+    return max(1, round(filters * factor))
+
+
+def repeated(num_layers: int, factor: float) -> int:
+    """Layers times a depth factor, rounded up (Tan & Le 2019)."""
+    return math.ceil(num_layers * factor)
+
+
+def instances(network: nn.Module, kind: type[nn.Module] | tuple[type[nn.Module], ...]) -> tuple[str, ...]:
+    """Dotted names of the modules of a kind, in their order."""
+    return tuple(name for name, module in network.named_modules() if isinstance(module, kind))
+
+
+def cut(sequence: nn.Sequential, prefix: str, is_last: Callable[[nn.Module], bool]) -> list[tuple[str, ...]]:
+    """Dotted names of a sequence's parts, in groups that each end with a part for which `is_last` is true."""
+    groups: list[tuple[str, ...]] = [()]
+    for name, part in sequence.named_children():
+        groups[-1] += (f"{prefix}.{name}",)
+        if is_last(part):
+            groups.append(())
+    return [group for group in groups if group]
+
+
+def _first(old: nn.Module, in_channels: int, is_small: bool) -> nn.Module:
+    assert isinstance(old, nn.Conv2d)
+    if in_channels == old.in_channels and not is_small:
+        return old
+    kernel, stride, padding = (3, 1, 1) if is_small else (old.kernel_size, old.stride, old.padding)
+    return nn.Conv2d(in_channels, old.out_channels, kernel, stride, padding, bias=old.bias is not None)  # type: ignore[arg-type]
