@@ -155,11 +155,14 @@ def train(args: argparse.Namespace) -> int:
 
     recipe = load_recipe(args.recipe)  # a wrong file is told before torch is imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # sums in another order give other digits: as on a search's worker
-    from visiontune.training.run import run_recipe
+    from visiontune.results.classes import class_lines
+    from visiontune.training.run import Result, run_recipe
 
     for item in run_recipe(recipe, args.studies_dir / ".data", device=args.device, out=args.out):
         start = f"epoch={item.epoch} " if hasattr(item, "epoch") else ""
         print(start + " ".join(f"{name}={value:.4g}" for name, value in item.metrics.items()), flush=True)
+        if isinstance(item, Result):
+            print("\n".join(class_lines(item.classes, _width())))
     if args.out is not None:
         print(f"weights in {args.out}")
     return 0
