@@ -86,6 +86,11 @@ def test_gains_are_torchs_where_torchs_are_exact() -> None:
     assert gain_of(nn.Tanh()) == pytest.approx(nn.init.calculate_gain("tanh"), rel=0.05)  # 5/3: torch's is a rule of thumb
 
 
+def test_gain_of_what_acts_in_place_is_the_same() -> None:
+    for kind in (nn.ReLU, nn.SiLU, nn.Hardswish, nn.ELU):
+        assert gain_of(kind(inplace=True)) == gain_of(kind())
+
+
 def test_selu_has_its_fixed_point_at_mean_0_and_variance_1() -> None:
     selu = FORMULAS["selu"][1]
     assert mean_over_normal(selu) == pytest.approx(0, abs=1e-7)

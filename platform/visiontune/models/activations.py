@@ -120,5 +120,5 @@ def gain_of(activation: nn.Module) -> float:
     function = nn.LeakyReLU(activation.init) if isinstance(activation, nn.PReLU) else copy.deepcopy(activation).double().eval()
     density = torch.exp(-z.square() / 2) / (2 * torch.pi) ** 0.5
     with torch.no_grad():
-        moment = torch.trapezoid(density * function(z).square(), z)
+        moment = torch.trapezoid(density * function(z.clone()).square(), z)  # a copy: it may act in place
     return round(1 / math.sqrt(moment.item()), 6)
