@@ -187,13 +187,14 @@ def test_another_winner_has_confirmations_of_its_own(tmp_path):
     folder = tmp_path / "study"
     drive(make_spec(folder, 3, num_seeds=2), folder)
     first = read_study(folder)
-    (folder / "winner.safetensors").touch()
+    for name in ("winner.safetensors", "winner_test.json"):
+        (folder / name).touch()
     _, storage, _ = drive(make_spec(folder, 40, num_seeds=2), folder)
     second = read_study(folder)
     assert second.best.number != first.best.number
     assert len(second.confirmations) == len(first.confirmations) == 2
     assert sum(key.startswith("confirmation.") for key in storage.attributes()) == 4
-    assert not (folder / "winner.safetensors").exists()
+    assert not (folder / "winner.safetensors").exists() and not (folder / "winner_test.json").exists()
 
 
 def test_machines_at_fault_end_the_search_and_not_the_trials(tmp_path):

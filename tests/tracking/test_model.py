@@ -73,12 +73,8 @@ training: {num_epochs: 1}
 @pytest.mark.parametrize(("name", "colour"), [("zca", "stored"), ("pca_whitening", "grey"), ("standardize", "grey"), ("center", "rgb")])
 def test_the_exported_graph_preprocesses_as_training_did(name: str, colour: str, tmp_path: Path) -> None:
     """On pictures of a store, also for a network around a pretrained one, whose own weights are no longer there."""
-    import sys
-
     import torch
-
-    sys.path.append(str(Path(__file__).parents[1] / "training"))
-    from tiny import make_store
+    from tests.training.tiny import make_store
 
     from visiontune.models.build import build_model
     from visiontune.models.transfer import adapt

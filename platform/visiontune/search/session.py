@@ -15,7 +15,7 @@ from visiontune.search.study import best_row
 from visiontune.spec.costs import cost
 from visiontune.spec.recipe import StudySpec
 
-WEIGHTS = "winner.safetensors"
+WINNERS_FILES = ("winner.safetensors", "winner_test.json")
 
 MAX_LOSSES = 8
 """Workers lost in a row, whatever their trials, before it is the machines that are at fault and not the trials."""
@@ -135,8 +135,9 @@ class Session:
                 self.is_finished = True
                 return None
             self._confirmer = Confirmer(self._spec, self._storage, winner)
-            if not self._confirmer.num_done:  # weights of an earlier winner must not pass for this one's
-                (self._checkpoints.parent / WEIGHTS).unlink(missing_ok=True)
+            if not self._confirmer.num_done:  # weights and figures of an earlier winner must not pass for this one's
+                for name in WINNERS_FILES:
+                    (self._checkpoints.parent / name).unlink(missing_ok=True)
         leg = self._confirmer.next_leg()
         self.is_finished = leg is None and not self._confirmer.on_worker
         return leg
