@@ -72,7 +72,7 @@ def _policies(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
 
 def _shapes(spec: StudySpec, info: DataInfo) -> list[Mapping[str, Any]]:
     """What networks see, for every colour that the space can choose."""
-    from visiontune.training.preprocessing import channels_after
+    from visiontune.spec.tables.preprocessing import channels_after
 
     channels = {channels_after(section["colour"], info.channels) for section in spec.space.corners("preprocessing")}
     return [{"num_classes": info.num_classes, "in_channels": one, "image_size": info.image_size} for one in sorted(channels)]
