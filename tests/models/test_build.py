@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from visiontune.models.activations import ACTIVATION_TYPES
+from visiontune.models.anatomy import anatomy_of
 from visiontune.models.build import build_model, swap
 from visiontune.spec.declare import Arg, Entry, Section, Table
 from visiontune.spec.space import fill
@@ -148,6 +149,21 @@ def test_each_place_has_a_slope_of_its_own(model: str, num_places: int) -> None:
     assert not any(isinstance(module, nn.ReLU) for module in network.modules())
 
 
+@pytest.mark.heavy
+@pytest.mark.parametrize("model", MODELS.entries)
+def test_every_place_of_every_model_has_a_slope_for_each_channel(model: str) -> None:
+    """Channels don't depend on the picture's size; positions, which a slope on the wrong axis would count, do."""
+    counts = []
+    for size in (224, 256):
+        with torch.device("meta"):
+            network = build_model(section(model, activation="prelu", per="channel"), num_classes=7, in_channels=3, image_size=size)
+        counts.append([module.num_parameters for module in network.modules() if isinstance(module, nn.PReLU)])
+        keep = anatomy_of(network).keep
+        others = [name for name, m in network.named_modules() if isinstance(m, ACTIVATION_TYPES) and not isinstance(m, nn.PReLU)]
+        assert all(name.startswith(keep) for name in others)
+    assert counts[0] == counts[1] and 1 not in counts[0]  # a place that no forward pass reached would still have one slope
+
+
 @pytest.mark.parametrize("model", ["lenet5", "cnn"])
 def test_published_keeps_what_the_network_has(model: str) -> None:
     own, named = (build_model(section(model, activation=name), **SIZES, seed=0) for name in ("published", "relu"))
@@ -192,6 +208,7 @@ def test_building_a_small_network_imports_no_compiler() -> None:
     model = section("lenet5", activation="prelu", per="channel", dropout=0.5, dropout_place="both")
     program = f"""
 import sys
+from visiontune.models.anatomy import anatomy_of
 from visiontune.models.build import build_model
 build_model({model!r}, num_classes=10, in_channels=1, image_size=32, seed=0)
 print([name for name in ("torch._dynamo", "torchvision", "timm") if name in sys.modules])
