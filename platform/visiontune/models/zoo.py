@@ -83,7 +83,7 @@ def instances(network: nn.Module, kind: type[nn.Module] | tuple[type[nn.Module],
     return tuple(name for name, module in network.named_modules() if isinstance(module, kind))
 
 
-def cut(sequence: nn.Sequential, prefix: str, is_last: Callable[[nn.Module], bool]) -> list[tuple[str, ...]]:
+def cut(sequence: nn.Module, prefix: str, is_last: Callable[[nn.Module], bool]) -> list[tuple[str, ...]]:
     """Dotted names of a sequence's parts, in groups that each end with a part for which `is_last` is true."""
     groups: list[tuple[str, ...]] = [()]
     for name, part in sequence.named_children():
