@@ -1,0 +1,147 @@
+"""What class weights, balanced batches and oversampling add to macro recall when one class has a hundredth of another's pictures.
+
+    .venv/bin/python benchmarks/imbalance.py                          # digits, 5 seeds: about 3 minutes on 2 cores
+    .venv/bin/python benchmarks/imbalance.py --seeds 10
+    .venv/bin/python benchmarks/imbalance.py --train cifar10_train.parquet --test cifar10_test.parquet --budget 2000000 --device cuda
+
+Training pictures are thinned to a long tail, as Cui et al. 2019 do it: class sizes fall by the same factor from one class to the
+next, from the smallest class of the whole set to a hundredth of it. Which class is rare changes with the seed; the test set keeps all
+its classes. Every kind trains the same network on the same number of pictures (--budget): longer epochs are fewer epochs.
+The figure is macro recall, the mean over classes of the share that is found, on the test set after the last epoch. Each remedy is
+compared with plain training of the same seed, which has the same augmentation: differences are paired.
+
+Focal loss is a row for comparison and no remedy: it weighs pictures by how hard they are, whatever their class.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import statistics
+import tempfile
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import machine
+import numpy as np
+
+from visiontune.spec.parse import load_recipe
+from visiontune.spec.recipe import TrialRecipe
+
+RATIO = 100
+RECIPE = """
+data: {source: digits}
+model: {name: NETWORK, activation: relu}
+optimizer: {name: adam, lr: LR}
+schedule: {name: cosine}
+training: {batch_size: 50, num_epochs: 1}
+"""
+NETWORKS = {"digits": ("lenet5", "0.002"), "parquet": ("cnn", "0.002")}
+AUGMENTATION = {"policy": "fixed", "Affine": {"probability": 0.9, "magnitude": 0.3}}
+PLAIN, AUGMENTED = "plain", "plain, augmented"
+KINDS: dict[str, tuple[dict[str, dict[str, Any]], str]] = {
+    PLAIN: ({}, PLAIN),
+    "weights 1 / n": ({"balance": {"name": "none", "class_weights": "inverse_frequency"}}, PLAIN),
+    "weights by effective number": ({"balance": {"name": "none", "class_weights": "effective_number", "class_beta": 0.99}}, PLAIN),
+    "balanced batches": ({"balance": {"name": "balanced", "class_weights": "none"}}, PLAIN),
+    "focal loss": ({"loss": {"name": "focal", "focal_gamma": 2.0, "label_smoothing": 0.0}}, PLAIN),
+    AUGMENTED: ({"augmentation": AUGMENTATION}, AUGMENTED),
+    "oversampled, augmented": (
+        {"balance": {"name": "oversample", "strength": 1.0, "class_weights": "none"}, "augmentation": AUGMENTATION},
+        AUGMENTED,
+    ),
+}
+REMEDIES = [kind for kind in KINDS if kind not in (PLAIN, AUGMENTED, "focal loss")]
+
+
+def thinned(store: Any, seed: int) -> Any:
+    """The store with a long tail of training pictures; mean and deviation are those of what is left."""
+    generator = np.random.default_rng([seed, 0])
+    label_N = store.labels_N[store.train_idx]
+    num_classes = len(store.class_names)
+    largest = np.bincount(label_N, minlength=num_classes).min()
+    size_K = np.round(largest * RATIO ** (-np.arange(num_classes) / (num_classes - 1))).astype(int)
+    classes = generator.permutation(num_classes)
+    parts = [
+        generator.permutation(store.train_idx[label_N == k])[: max(1, size)]
+        for k, size in zip(classes.tolist(), size_K.tolist(), strict=True)
+    ]
+    train_idx = np.sort(np.concatenate(parts))
+    unit = store.images_NHWC[train_idx].astype(np.float32) / 255
+    return replace(store, train_idx=train_idx, mean_C=unit.mean((0, 1, 2)), std_C=np.maximum(unit.std((0, 1, 2)), 1 / 255))
+
+
+def recipe_of(kind: str, source: str, seed: int, budget: int, store: Any) -> TrialRecipe:
+    """As many epochs as the budget has pictures for."""
+    from visiontune.training.balance import build_order
+
+    network, lr = NETWORKS[source]
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(RECIPE.replace("NETWORK", network).replace("LR", lr))
+        file.flush()
+        recipe = replace(load_recipe(Path(file.name)), **KINDS[kind][0])
+    num = len(build_order(recipe.balance, store.labels_N[store.train_idx], len(store.class_names))(0, 1))
+    return replace(recipe, training={**recipe.training, "num_epochs": max(1, round(budget / num)), "seed": seed})
+
+
+def run(data: dict[str, Any], cache: Path, budget: int, device: str, job: tuple[str, int]) -> tuple[str, int, dict[str, float]]:
+    """Test figures of one kind at one seed."""
+    import torch
+
+    from visiontune.data.store import Store, prepare
+    from visiontune.training.evaluate import evaluate
+    from visiontune.training.loop import train
+
+    torch.set_num_threads(1)
+    kind, seed = job
+    store = thinned(Store.open(prepare(data, cache)), seed)
+    *_, last = train(recipe_of(kind, data["source"], seed, budget, store), store, device=device)
+    return kind, seed, evaluate(last.model, store, "test", preprocessing=last.preprocessing, device=device)
+
+
+def show(found: dict[str, dict[int, dict[str, float]]], num_seeds: int) -> None:
+    """A row for each kind, and a verdict for each remedy."""
+    print(machine.line(num_seeds, "seeds of each kind; mean ± standard deviation over them"))
+    rows = []
+    for kind, (_, peer) in KINDS.items():
+        gains = [found[kind][seed]["macro_recall"] - found[peer][seed]["macro_recall"] for seed in found[kind]]
+        against = ["-", "-"] if kind == peer else [spread(gains, "+"), f"{sum(gain > 0 for gain in gains)} of {len(gains)}"]
+        figures = [spread([one[name] for one in found[kind].values()]) for name in ("macro_recall", "top1", "calibration_error")]
+        rows.append([kind, *figures, *against])
+    print(machine.table(["kind", "macro recall", "top-1", "calibration error", "gain in macro recall", "seeds better"], rows))
+    for kind in REMEDIES:
+        means = [statistics.fmean(one["macro_recall"] for one in found[name].values()) for name in (kind, KINDS[kind][1])]
+        print(machine.against(f"macro recall, {kind} / {KINDS[kind][1]}", means[0] / means[1], 1.0))
+
+
+def spread(values: list[float], sign: str = "") -> str:
+    """Mean and sample standard deviation."""
+    return f"{statistics.fmean(values):{sign}.3f} ± {statistics.stdev(values) if len(values) > 1 else 0:.3f}"
+
+
+def main() -> None:
+    """Every kind at every seed, in processes of one thread."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--budget", type=int, default=60_000, help="training pictures that each run sees")
+    parser.add_argument("--train", type=Path, help="Parquet file in place of the digits")
+    parser.add_argument("--test", type=Path, help="its test pictures")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    args = parser.parse_args()
+    data: dict[str, Any] = {"source": "digits", "val_fraction": 0.1, "test_fraction": 0.35}
+    if args.train:
+        data = {"source": "parquet", "train": str(args.train), "test": str(args.test) if args.test else None}
+    jobs = [(kind, seed) for seed in range(args.seeds) for kind in KINDS]
+    found: dict[str, dict[int, dict[str, float]]] = {kind: {} for kind in KINDS}
+    with tempfile.TemporaryDirectory() as cache, multiprocessing.get_context("spawn").Pool(args.processes) as pool:
+        for kind, seed, figures in pool.imap_unordered(partial(run, data, Path(cache), args.budget, args.device), jobs):
+            found[kind][seed] = figures
+    show({kind: dict(sorted(by_seed.items())) for kind, by_seed in found.items()}, args.seeds)
+
+
+if __name__ == "__main__":
+    main()
