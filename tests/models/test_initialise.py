@@ -211,6 +211,22 @@ def test_with_zero_gamma_a_block_begins_as_identity(model: dict[str, object], bl
         assert not torch.allclose(plain.get_submodule(name)(x_NCHW), x_NCHW.relu() if has_activation else x_NCHW)
 
 
+@pytest.mark.heavy
+@pytest.mark.parametrize(("model", "num_blocks"), [("mobilenet_v3_small", 6), ("efficientnet_b0", 9), ("xception", 8), ("resnet50", 12)])
+def test_zero_gamma_finds_the_blocks_of_torchvision_and_timm(model: str, num_blocks: int) -> None:
+    network = build_model(section(model, use_zero_gamma=True, activation="published"), num_classes=3, in_channels=3, image_size=96, seed=0)
+    same: list[str] = []
+
+    def compare(name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
+        return lambda module, args, output: same.append(name) if torch.equal(args[0], output) else None
+
+    for name, module in network.named_modules():
+        if type(module).__name__ in ("InvertedResidual", "MBConv", "Block", "Bottleneck"):
+            module.register_forward_hook(compare(name))  # type: ignore[arg-type]
+    network(torch.randn(2, 3, 96, 96))
+    assert len(same) == num_blocks  # those without a stride or a change of width
+
+
 @pytest.mark.parametrize("model", [section("lenet5"), section("cnn"), section("cnn", block="residual", norm="none")])
 def test_zero_gamma_without_a_place_is_refused(model: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="use_zero_gamma needs residual branches that end in a normalisation, as those of the ResNets"):
