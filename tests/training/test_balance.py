@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.utils.class_weight import compute_class_weight
+from tiny import make_recipe, make_store
 
 from visiontune.training.balance import build_order, class_weights
+from visiontune.training.loop import train
 from visiontune.training.pictures import shuffled
 
 LABELS = np.random.default_rng(0).permutation(np.repeat([0, 1, 2, 3], [100, 40, 9, 1])).astype(np.int64)
@@ -112,3 +117,26 @@ def test_weights_have_mean_1_over_the_pictures(name: str) -> None:
     assert weights(name)[LABELS].mean() == pytest.approx(1, rel=1e-6)
     labels_N = LABELS[LABELS != 2]
     assert weights(name, labels_N)[labels_N].mean() == pytest.approx(1, rel=1e-6) and weights(name, labels_N)[2] == 0
+
+
+AUGMENTED = {"policy": "fixed", "Affine": {"probability": 0.9, "magnitude": 0.4}}
+SECTIONS: dict[str, dict[str, Any]] = {
+    "oversampled": {"balance": {"name": "oversample"}, "preprocessing": {"name": "zca"}},
+    "balanced": {"balance": {"name": "balanced"}, "preprocessing": {"colour": "rgb"}},
+    "weighted": {"balance": {"class_weights": "effective_number"}, "loss": {"name": "focal", "label_smoothing": 0.1}},
+}
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_run_on_few_pictures_of_a_class_resumes_to_the_last_bit(name: str) -> None:
+    """Copies of a picture, their augmentation, orders and weights are all a function of the recipe."""
+    whole = make_store(num=120, size=8)
+    rare = whole.labels_N[whole.train_idx] == 2
+    store = replace(whole, train_idx=np.concatenate([whole.train_idx[~rare], whole.train_idx[rare][:3]]))
+    recipe = make_recipe(sections=SECTIONS[name], augmentation=AUGMENTED, num_epochs=3, use_full_metrics=True)
+    epochs = [(epoch.metrics, {key: tensor.clone() for key, tensor in epoch.model.state_dict().items()}) for epoch in train(recipe, store)]
+    first = next(train(recipe, store))
+    *_, last = train(recipe, store, resume=copy.deepcopy(first.state()))
+    figures, weights = epochs[-1]
+    assert {**last.metrics, "epoch_s": 0} == {**figures, "epoch_s": 0} and "val_macro_recall" in figures
+    assert all(torch.equal(tensor, weights[key]) for key, tensor in last.model.state_dict().items())

@@ -163,3 +163,14 @@ def test_a_frozen_body_takes_the_place_of_pixels(is_flat: bool, has_policy: bool
     for (features, y_N), (x_NCHW, expected_N) in zip(got[1], plain.batches(order_N, bounds, epoch=1), strict=True):
         assert torch.allclose(features, body(x_NCHW), atol=1e-5) and torch.equal(y_N, expected_N)
         assert not features.requires_grad and (is_flat or features.is_contiguous(memory_format=torch.channels_last))
+
+
+def test_whoever_evaluates_in_bf16_gets_the_same_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "_RESIDENT_BYTES", {})
+    store = make_store(size=8)
+    zca = fit_preprocessing({"name": "zca", "colour": "stored", "whitening_eps": 0.01}, store)
+    opened = open_pictures(store, store.val_idx, CPU, preprocessing=zca)
+    ((plain, _),) = opened.batches(np.arange(len(opened)), [0, len(opened)])
+    with torch.autocast("cpu", torch.bfloat16):
+        ((half, _),) = opened.batches(np.arange(len(opened)), [0, len(opened)])
+    assert half.dtype == torch.float32 and torch.equal(half, plain)
