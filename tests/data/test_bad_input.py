@@ -91,7 +91,7 @@ def test_bad_pictures_are_listed_by_file_and_row(tmp_path: Path) -> None:
     encoded: list[bytes | None] = list(ENCODED)
     encoded[17], encoded[20], encoded[29] = ENCODED[17][:-40], None, b"no picture"
     path = write(tmp_path / "train.parquet", encoded, LABELS, row_group_size=8)
-    message = refused({"train": str(path)}, tmp_path / "cache")
+    message = refused({"train": str(path)}, tmp_path / "cache", quick=False)
     lines = message.splitlines()
     assert len(lines) == 3
     assert f"{path}: row 17: picture is truncated" in lines[0]
@@ -104,7 +104,7 @@ def test_every_truncation_is_seen(tmp_path: Path, kind: str, cut: int) -> None:
     encoded = [png(picture, kind) for picture in COLOUR]
     encoded[3] = encoded[3][:-cut]
     path = write(tmp_path / "train.parquet", encoded, LABELS)
-    assert "row 3: picture is truncated" in refused({"train": str(path)}, tmp_path / "cache")
+    assert "row 3: picture is truncated" in refused({"train": str(path)}, tmp_path / "cache", quick=False)
 
 
 def test_only_the_first_five_bad_pictures_are_listed(tmp_path: Path) -> None:

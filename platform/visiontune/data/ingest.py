@@ -18,15 +18,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visiontune.data.pictures import Picture, fit, refuse_size, square_size
+from visiontune.data.pictures import BadPicture, Picture, fit, refuse_size, square_size
 from visiontune.data.sources import Source
 from visiontune.data.splits import IntArray, choose_rows, plan_sizes
+from visiontune.spec.errors import Problem, UserError
 
 VERSION = 1
 METADATA_KEY = b"visiontune"
 CHECKSUM_KEY = b"visiontune.sha256"
 SPLITS = ("train", "val", "test")
 _CHUNK_BYTES = 8 * 2**20
+_MAX_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -121,11 +123,20 @@ def _write_raw(path: Path, source: Source, plan: Plan, size: int, channels: int,
 
 
 def _every_picture(source: Source, plan: Plan, size: int, *, is_resized: bool) -> Iterator[Picture]:
+    bad: list[Problem] = []
     for part, rows in plan.rows.items():
-        for row, picture in zip(rows, source.pictures(part, rows), strict=False):
+        names = source.names(part)
+        for row, picture in zip(rows, source.pictures(part, rows), strict=True):
+            if isinstance(picture, BadPicture):
+                bad.append(Problem(names[row], 0, "", f"picture {picture}"))
+                if len(bad) == _MAX_LISTED:
+                    raise UserError(*bad)
+                continue
             if not is_resized:
                 refuse_size(f"data.{part}: row {row}", picture, size)
             yield picture
+    if bad:
+        raise UserError(*bad)
 
 
 def moments(histogram_CV: NDArray[np.int64]) -> tuple[list[float], list[float]]:

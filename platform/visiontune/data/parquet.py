@@ -13,14 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from visiontune.data.pictures import Picture, decode
+from visiontune.data.pictures import BadPicture, Picture, decode
 from visiontune.data.sources import Source
 from visiontune.data.splits import IntArray
 from visiontune.spec.errors import Problem, UserError, nearest
 
 _BATCH = 1024
 _PEEK = 64
-_MAX_LISTED = 5
 
 
 def read_source(train: str, test: str | None, image_column: str, label_column: str) -> Source:
@@ -39,9 +38,13 @@ def read_source(train: str, test: str | None, image_column: str, label_column: s
         counts_C=counts_C,
         has_test=test is not None,
         content=lambda: _content(paths, image_column, label_column),
-        first=lambda: _first(files["train"], paths["train"], image_column),
+        first=lambda: _first(paths["train"], image_column, len(labels["train"])),
         labels=lambda: labels,
-        pictures=lambda part, rows: _pictures(files[part], paths[part], image_column, rows),
+        pictures=lambda part, rows: _pictures(paths[part], image_column, rows),
+        encoded=lambda part, rows: _encoded(paths[part], image_column, rows),
+        names=lambda part: [f"{paths[part]}: row {row}" for row in range(len(labels[part]))],
+        keys=lambda part: _keys(files[part], image_column),
+        stamp=lambda: " ".join(["parquet", *(_stamp(path) for path in paths.values()), image_column, label_column]),
     )
 
 
@@ -147,42 +150,61 @@ def _content(paths: Mapping[str, Path], image_column: str, label_column: str) ->
     return " ".join(["parquet", *digests, image_column, label_column])
 
 
-def _first(file: Any, path: Path, column: str) -> tuple[int, int, int]:
+def _stamp(path: Path) -> str:
+    found = path.stat()
+    return f"{path.absolute()} {found.st_size} {found.st_mtime_ns}"
+
+
+def _keys(file: Any, column: str) -> list[str]:
+    """The paths that stand beside the pictures where they tell them apart, else the numbers of the rows."""
+    kind = file.schema_arrow.field(column).type
+    if any(field.name == "path" for field in kind):
+        paths = file.read(columns=[f"{column}.path"]).column(0).combine_chunks().field("path")
+        if paths.null_count == 0 and len(pc.unique(paths)) == len(paths):
+            return [str(path) for path in paths.to_pylist()]
+    return [str(row) for row in range(file.metadata.num_rows)]
+
+
+def _first(path: Path, column: str, num_rows: int) -> tuple[int, int, int]:
     """Size of the first picture; channels of the first 64, for a file may mix grey and colour."""
-    num = min(_PEEK, file.metadata.num_rows)
-    shapes = [picture.shape for picture in _pictures(file, path, column, np.arange(num))]
+    found = list(_pictures(path, column, np.arange(min(_PEEK, num_rows))))
+    shapes = [picture.shape for picture in found if not isinstance(picture, BadPicture)]
+    if not shapes:
+        bad = [Problem(str(path), 0, f"row {row}", f"picture {error}") for row, error in enumerate(found)]
+        raise UserError(*bad[:5])
     height, width, _ = shapes[0]
     return height, width, max(channels for _, _, channels in shapes)
 
 
-def _pictures(file: Any, path: Path, column: str, rows: IntArray) -> Iterator[Picture]:
-    """Decode ascending rows. Raises UserError that lists the first bad pictures, at the end or after five."""
-    bad: list[Problem] = []
-    for row, encoded in _encoded(file, path, column, rows):
+def _pictures(path: Path, column: str, rows: IntArray) -> Iterator[Picture | BadPicture]:
+    for encoded in _encoded(path, column, rows):
         try:
-            yield decode(encoded)
-        except ValueError as error:
-            bad.append(Problem(str(path), 0, f"row {row}", f"picture {error}"))
-        if len(bad) == _MAX_LISTED:
-            break
-    if bad:
-        raise UserError(*bad)
+            yield encoded if isinstance(encoded, BadPicture) else decode(encoded)
+        except BadPicture as error:
+            yield error
 
 
-def _encoded(file: Any, path: Path, column: str, rows: IntArray) -> Iterator[tuple[int, Any]]:
-    start = 0
+def _encoded(path: Path, column: str, rows: IntArray) -> Iterator[bytes | BadPicture]:
+    """Ascending rows; only the row groups that hold some are read."""
+    if len(rows) == 0:
+        return
+    done = 0
     try:
-        for batch in file.iter_batches(batch_size=_BATCH, columns=[column]):
-            if len(rows) == 0 or start > rows[-1]:
-                return
-            stop = start + len(batch)
-            wanted = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
-            encoded = pc.struct_field(batch.column(0), "bytes").take(pa.array(wanted - start))
-            for row, value in zip(wanted, encoded, strict=True):
-                yield int(row), value.as_buffer() if value.is_valid else None
-            start = stop
+        # A file of its own for each call: one that is open is not for two threads.
+        with pq.ParquetFile(path) as file:
+            start_G = np.cumsum([0, *(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))])
+            groups = np.unique(np.searchsorted(start_G, rows, side="right") - 1)
+            for group in groups.tolist():
+                start = int(start_G[group])
+                for batch in file.iter_batches(batch_size=_BATCH, row_groups=[group], columns=[column]):
+                    wanted = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(batch))]
+                    encoded = pc.struct_field(batch.column(0), "bytes").take(pa.array(wanted - start))
+                    for value in encoded:
+                        yield value.as_py() or BadPicture("has no bytes (a path beside it is not followed)")
+                        done += 1
+                    start += len(batch)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(Problem(str(path), 0, f"rows from {start}", f"cannot be read ({_line(error)})")) from error
+        raise UserError(Problem(str(path), 0, f"rows from {rows[done]}", f"cannot be read ({_line(error)})")) from error
 
 
 def _line(error: BaseException) -> str:

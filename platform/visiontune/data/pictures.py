@@ -12,22 +12,26 @@ from visiontune.spec.errors import UserError
 Picture = NDArray[np.uint8]
 
 
+class BadPicture(ValueError):
+    """Why a picture can't be used; reads on after its name ("cat.jpg is truncated")."""
+
+
 def decode(encoded: Any) -> Picture:
     """Bytes of a JPEG, PNG, WebP, BMP, TIFF or GIF to (H, W, 1) where it is grey, (H, W, 3) RGB where it is not.
 
-    Alpha is dropped, 16 bits become 8, a turned photograph (EXIF) is set upright. Raises ValueError for what is empty,
+    Alpha is dropped, 16 bits become 8, a turned photograph (EXIF) is set upright. Raises BadPicture for what is empty,
     truncated or no picture.
     """
     import cv2
 
     if encoded is None or len(encoded) == 0:
-        raise ValueError("has no bytes (a path beside it is not followed)")
+        raise BadPicture("has no bytes (a path beside it is not followed)")
     try:
         picture: Any = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_ANYCOLOR)
     except cv2.error as error:
-        raise ValueError(f"cannot be decoded ({error.err})") from error
+        raise BadPicture(f"cannot be decoded ({error.err})") from error
     if picture is None:
-        raise ValueError("is truncated or is no picture")
+        raise BadPicture("is truncated or is no picture")
     if picture.ndim == 2:
         return picture[:, :, np.newaxis]  # type: ignore[no-any-return]
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)  # type: ignore[no-any-return]

@@ -5,12 +5,12 @@ Pictures are uint8 HWC, 0 to 255, one channel (grey) or three (RGB); rows count 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from visiontune.data.pictures import Picture
+from visiontune.data.pictures import BadPicture, Picture
 from visiontune.data.splits import IntArray
 
 DIGITS_SIZE = 8
@@ -20,11 +20,26 @@ DIGITS_COUNTS = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)
 
 
 @dataclass(frozen=True)
-class Source:
-    """Pictures that can be had. `part` is "train" or "test".
+class SetAside:
+    """What a source found and does not give, by name, and why. `is_bad`: there should be a labelled picture, so it counts as a bad one."""
 
-    `content()` is a text that changes when pictures, labels or class names do; `first()` the (height, width, channels) that
-    the first pictures have; `labels()` has no "test" where the source has none; `pictures(part, rows)` decodes ascending rows.
+    name: str
+    reason: str
+    is_bad: bool = True
+
+
+@dataclass(frozen=True)
+class Source:
+    """Pictures that can be had. `part` is "train", "val" or "test"; `counts_C` is of "train"; rows of a part count from 0.
+
+    `content()` is a text that changes when pictures, labels or class names do: it may read every file. `stamp()` is a cheap one that
+    changes when files do or when they are moved, None where `content()` is cheap: so content need be had only once for each stamp.
+    `first()` is the (height, width, channels) that the first pictures have.
+    `labels()` has no "val" or "test" where the source has none. `pictures(part, rows)` decodes ascending rows, one item for each:
+    a picture that can't be used comes as the exception. `encoded(part, rows)` is the same before decoding, None where pictures are no
+    files of their own. Both work in the caller's thread, and several threads may call at once.
+    `names(part)` says where each picture lies, for reports; `keys(part)` tells it from all others of the source, however many are
+    added or wherever the source is moved; `groups(part)` names what must stay together in a split, None: nothing must.
     """
 
     class_names: tuple[str, ...]
@@ -33,7 +48,14 @@ class Source:
     content: Callable[[], str]
     first: Callable[[], tuple[int, int, int]]
     labels: Callable[[], Mapping[str, IntArray]]
-    pictures: Callable[[str, IntArray], Iterator[Picture]]
+    pictures: Callable[[str, IntArray], Iterator[Picture | BadPicture]]
+    names: Callable[[str], Sequence[str]]
+    keys: Callable[[str], Sequence[str]]
+    groups: Callable[[str], Sequence[str] | None] = lambda part: None
+    encoded: Callable[[str, IntArray], Iterator[bytes | BadPicture]] | None = None
+    stamp: Callable[[], str] | None = None
+    has_val: bool = False
+    set_aside: tuple[SetAside, ...] = ()
 
 
 def digits() -> Source:
@@ -46,6 +68,8 @@ def digits() -> Source:
         first=lambda: (DIGITS_SIZE, DIGITS_SIZE, 1),
         labels=_digit_labels,
         pictures=_digit_pictures,
+        names=lambda part: [f"digits: row {row}" for row in range(sum(DIGITS_COUNTS))],
+        keys=lambda part: [str(row) for row in range(sum(DIGITS_COUNTS))],
     )
 
 
