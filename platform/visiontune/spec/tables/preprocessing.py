@@ -6,7 +6,7 @@ from visiontune.spec.declare import Arg, Entry, Table
 
 COLOURS = ("stored", "rgb", "grey")
 MAX_WHITENED = 4096
-"""Values of a picture, height x width x channels: the matrix has their square, 64 MiB, and takes a minute to fit."""
+"""Values of a picture, height x width x channels: the matrix has their square, 64 MiB, and one thread fits it in half a minute."""
 
 _WHITENING = {"whitening_eps": Arg(float, "added to each component's variance, of values in [0, 1]", 0.01, 1e-10, 10.0)}
 
