@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ import torch
 from tiny import make_recipe, make_store, model_section
 from torch import nn
 
-from visiontune.training import checks_overfit, checks_start
+from visiontune.spec.parse import load_study
+from visiontune.training import checks, checks_overfit, checks_start
 from visiontune.training.checks_overfit import NEAR_ZERO, overfit
 from visiontune.training.checks_start import SATURATED, TOLERANCE, Start, look_at_start, start_checks
+from visiontune.training.range_test import RangeTest
 from visiontune.training.setup import Setup, set_up
 from visiontune.training.trying import bare, plain, words
 
@@ -146,3 +149,33 @@ def test_what_is_left_of_a_recipe_to_learn_by_heart() -> None:
     assert left.model == {**recipe.model, "dropout": 0.0}
     assert not any(left.regularization.values()) and left.loss["name"] == "cross_entropy" and left.optimizer["name"] == "adam"
     assert left.training["batch_size"] == 32 and left.training["micro_batch"] == 0 and left.augmentation == {"policy": "none"}
+
+
+def test_a_range_test_counts_in_the_files_rates_and_gives_up_where_steps_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "SWEEP_S", 1e9)  # all steps, however busy the machine is
+    scaled = make_recipe(optimizer_args={"lr_scaling": "linear", "momentum": 0.0}, batch_size=16)
+    plainly = make_recipe(optimizer_args={"momentum": 0.0}, batch_size=16)
+    found, other = (checks.sweep(recipe, STORE, CPU, low=1e-6, high=10.0) for recipe in (plainly, scaled))
+    assert isinstance(found, RangeTest) and isinstance(other, RangeTest) and found.edge is not None
+    # A rate meant for 256 pictures is a sixteenth of it for 16: the same steps at 16 times the rates.
+    again = checks.sweep(scaled, STORE, CPU, low=16e-6, high=160.0)
+    assert isinstance(again, RangeTest) and again.losses[:60] == pytest.approx(found.losses[:60])
+    assert other.losses[:60] != pytest.approx(found.losses[:60])
+    monkeypatch.setattr(checks, "SWEEP_S", 0.0)
+    assert isinstance(checks.sweep(plainly, STORE, CPU, low=1e-6, high=10.0), float)
+
+
+def test_every_model_and_optimizer_is_swept_or_as_many_as_there_is_time_for() -> None:
+    spec = load_study(Path(__file__).parents[2] / "search_spaces" / "digits.yaml")
+    assert checks.choices(spec, "model.name") == ["lenet5", "cnn"] and checks.choices(spec, "transfer.regime") == ["scratch"]
+    for name in ("lenet5", "cnn"):
+        recipes = [checks.draw(spec, {"model.name": name}, number) for number in range(5)]
+        assert {recipe.model["name"] for recipe in recipes} == {name} and len({recipe.fingerprint for recipe in recipes}) == 5
+    pairs = {tuple(held.values()) for held in checks._sweeps(spec)}
+    assert pairs == {(model, optimizer) for model in ("lenet5", "cnn") for optimizer in ("sgd", "adamw")}
+    many = load_study(
+        Path(__file__).parents[2] / "search_spaces" / "digits.yaml",
+        ["space.optimizer.name={choice: [sgd, adam, adamw, rmsprop, adagrad, adadelta, nadam, radam, adamax]}"],
+    )
+    held = checks._sweeps(many)
+    assert len(held) == 9 and {one["model.name"] for one in held} == {"lenet5", "cnn"}
