@@ -9,7 +9,7 @@ from urllib.error import URLError
 import pytest
 import torch
 from safetensors.torch import save_file
-from tests.training.tiny import model_section
+from tiny import model_section
 from torch import nn
 
 from visiontune.models.build import build_model

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from tests.training.tiny import model_section
+from tiny import model_section
 from torch import nn
 
 from visiontune.models.anatomy import anatomy_of
