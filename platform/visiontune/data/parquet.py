@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from visiontune.data.pictures import BadPicture, Picture, decode
+from visiontune.data.decode import BadPicture, Picture, decode
 from visiontune.data.sources import Source
 from visiontune.data.splits import IntArray
 from visiontune.spec.errors import Problem, UserError, nearest

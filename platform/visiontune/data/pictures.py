@@ -1,40 +1,13 @@
-"""One picture: from encoded bytes to uint8 RGB or grey, HWC, 0 to 255, and to the size and channels of a store."""
+"""One picture: to the size and channels of a store. Uint8 RGB or grey, HWC, 0 to 255."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from visiontune.data.decode import BadPicture, Picture, decode
 from visiontune.spec.errors import UserError
 
-Picture = NDArray[np.uint8]
-
-
-class BadPicture(ValueError):
-    """Why a picture can't be used; reads on after its name ("cat.jpg is truncated")."""
-
-
-def decode(encoded: Any) -> Picture:
-    """Bytes of a JPEG, PNG, WebP, BMP, TIFF or GIF to (H, W, 1) where it is grey, (H, W, 3) RGB where it is not.
-
-    Alpha is dropped, 16 bits become 8, a turned photograph (EXIF) is set upright. Raises BadPicture for what is empty,
-    truncated or no picture.
-    """
-    import cv2
-
-    if encoded is None or len(encoded) == 0:
-        raise BadPicture("has no bytes (a path beside it is not followed)")
-    try:
-        picture: Any = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_ANYCOLOR)
-    except cv2.error as error:
-        raise BadPicture(f"cannot be decoded ({error.err})") from error
-    if picture is None:
-        raise BadPicture("is truncated or is no picture")
-    if picture.ndim == 2:
-        return picture[:, :, np.newaxis]  # type: ignore[no-any-return]
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)  # type: ignore[no-any-return]
+__all__ = ["BadPicture", "Picture", "decode", "fit", "refuse_size", "square_size"]
 
 
 def fit(picture: Picture, size: int, channels: int) -> Picture:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from visiontune.data.pictures import BadPicture, Picture
+from visiontune.data.decode import BadPicture, Picture
 from visiontune.data.splits import IntArray
 
 DIGITS_SIZE = 8

@@ -1,0 +1,258 @@
+"""Encoded bytes to a picture: uint8, (H, W, 1) where it is grey, (H, W, 3) RGB where it is not.
+
+One rule for each kind, whatever the file's format: a turned photograph (EXIF, XMP) is set upright; a palette becomes RGB; CMYK, YCbCr,
+LAB and HSV become RGB as Pillow converts them, colour profiles are not applied; what is transparent lies on white; 16 bits of a channel
+are divided by 257 and rounded in PNG, TIFF and PGM (other formats as Pillow reads them); black and white becomes 0 and 255; of several
+frames the first counts; 32-bit values are refused, for nothing says what is white. All formats of Pillow are read but those that
+would start another program (EPS, WMF) or that it only recognises.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from functools import cache
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+
+MAX_PIXELS = 178_956_970
+"""Where Pillow speaks of a decompression bomb: 512 MiB of RGB."""
+
+_NOT_READ = frozenset({"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"})
+_GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F"})
+_STARTS = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "GIF": b"GIF8", "BMP": b"BM"}
+_SUFFIXES = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo"),
+    "PNG": (".png", ".apng"),
+    "GIF": (".gif",),
+    "BMP": (".bmp", ".dib"),
+    "WebP": (".webp",),
+}
+# Each of these can turn a picture or make parts of it transparent, which OpenCV does otherwise or not at all.
+_PNG_EXTRAS = (b"tRNS", b"eXIf", b"acTL", b"com.adobe.xmp", b"Raw profile type")
+_XMP_TURN = b"iff:Orientation"
+
+
+class BadPicture(ValueError):
+    """Why a picture can't be used; reads on after its name ("cat.jpg is truncated")."""
+
+
+def decode(encoded: Any) -> Picture:
+    """Decode by the rules above. Raises BadPicture for what is empty, truncated, damaged, huge or no picture."""
+    content = b"" if encoded is None else bytes(encoded)
+    if not content:
+        raise BadPicture("has no bytes")
+    kind = kind_of(content)
+    size = _plain_size(content, kind)
+    if size is not None:
+        refuse_huge(*size)
+        return _by_opencv(content)
+    return _by_pillow(content, kind)
+
+
+def shape_of(encoded: bytes) -> tuple[int, int, int]:
+    """(height, width, channels) that decode() would give, from the file's header. Raises BadPicture."""
+    with _opened(encoded) as image:
+        # Pillow gives the size of a TIFF as it stands upright.
+        is_turned = image.format != "TIFF" and _orientation(image) >= 5
+        width, height = image.size[::-1] if is_turned else image.size
+        return height, width, 1 if _is_grey(encoded, image) else 3
+
+
+def kind_of(content: bytes) -> str | None:
+    """JPEG, PNG, GIF, BMP or WebP by the first bytes; None for all else."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "WebP"
+    return next((kind for kind, start in _STARTS.items() if content.startswith(start)), None)
+
+
+def refuse_mislabelled(name: str, content: bytes) -> None:
+    """Raise BadPicture for a file that is of one common format and named as another."""
+    kind, suffix = kind_of(content), PurePosixPath(name).suffix.lower()
+    named = next((one for one, suffixes in _SUFFIXES.items() if suffix in suffixes), None)
+    if kind is not None and named is not None and kind != named:
+        raise BadPicture(f"is a {kind} file that is named {suffix}")
+
+
+def refuse_huge(width: int, height: int) -> None:
+    """Raise BadPicture above MAX_PIXELS."""
+    if width * height > MAX_PIXELS:
+        raise BadPicture(f"has {width} x {height} pixels, more than {MAX_PIXELS:,}: it may be a decompression bomb")
+
+
+@cache
+def picture_suffixes() -> frozenset[str]:
+    """Lower-case ends of names, with the dot, of all formats that are read."""
+    from PIL import Image
+
+    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in _formats())
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    import warnings
+
+    from PIL import Image
+
+    # Of half of MAX_PIXELS and of damaged EXIF, for thousands of pictures: none is a reason to speak.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    Image.init()
+    return tuple(kind for kind in Image.OPEN if kind not in _NOT_READ)
+
+
+def _plain_size(content: bytes, kind: str | None) -> tuple[int, int] | None:
+    """(width, height) of a file that OpenCV decodes to the bit as Pillow does, up to 9 times faster; None for others."""
+    try:
+        if kind == "JPEG":
+            return _plain_jpeg(content)
+        if kind == "PNG" and content[24] == 8 and content[25] in (0, 2) and not any(extra in content for extra in _PNG_EXTRAS):
+            return struct.unpack(">II", content[16:24])
+        if kind == "BMP" and struct.unpack("<IiiHHI", content[14:34])[3:] == (1, 24, 0):
+            return abs(struct.unpack("<i", content[18:22])[0]), abs(struct.unpack("<i", content[22:26])[0])
+        if kind == "WebP" and content[12:16] == b"VP8 ":
+            width, height = struct.unpack("<HH", content[26:30])
+            return width & 0x3FFF, height & 0x3FFF
+    except (IndexError, struct.error):
+        raise BadPicture("is truncated") from None
+    return None
+
+
+def _plain_jpeg(content: bytes) -> tuple[int, int] | None:
+    """Grey or three components of 8 bits. Raises BadPicture where the end is missing, though zeros may stand in its place."""
+    at, size = 2, None
+    while content[at] == 0xFF:
+        marker = content[at + 1]
+        if marker == 0xFF:  # a fill byte
+            at += 1
+            continue
+        if marker == 0xDA:
+            break
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            bits, height, width, components = struct.unpack(">BHHB", content[at + 4 : at + 10])
+            size = (width, height) if bits == 8 and components in (1, 3) else None
+        at += 2 + struct.unpack(">H", content[at + 2 : at + 4])[0]
+    if content.find(b"\xff\xd9", at) < 0:
+        raise BadPicture("is truncated: a JPEG file has an end mark, this has none")
+    return None if content.find(_XMP_TURN, 0, at) >= 0 else size
+
+
+@cache
+def _opencv() -> Any:
+    import cv2
+
+    # What it can't read is told by the source; its own lines would break a progress bar.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    return cv2
+
+
+def _by_opencv(content: bytes) -> Picture:
+    cv2 = _opencv()
+    try:
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYCOLOR)
+    except cv2.error as error:
+        raise BadPicture(f"cannot be decoded ({error.err})") from error
+    if picture is None:
+        raise BadPicture("is truncated or damaged")
+    return picture[:, :, np.newaxis] if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)  # type: ignore[no-any-return]
+
+
+def _opened(content: bytes) -> Any:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        return Image.open(io.BytesIO(content), formats=_formats())
+    except Image.DecompressionBombError:
+        raise BadPicture(f"has more than {MAX_PIXELS:,} pixels: it may be a decompression bomb") from None
+    except UnidentifiedImageError:
+        raise BadPicture("is truncated or is no picture of a format that is read") from None
+    except Exception as error:  # a plugin may raise anything over damaged bytes
+        raise BadPicture(f"is truncated or damaged ({_line(error)})") from error
+
+
+def _by_pillow(content: bytes, kind: str | None) -> Picture:
+    with _opened(content) as image:
+        refuse_huge(*image.size)
+        try:
+            if kind == "PNG":
+                # Pillow compares no checksums while it decodes.
+                _opened(content).verify()
+            if _is_deep(content, image):
+                return _deep(content, image)
+            image.load()
+            return _turned(_flat(image), _orientation(image))
+        except (BadPicture, MemoryError):
+            raise
+        except Exception as error:  # as above
+            raise BadPicture(f"is truncated or damaged ({_line(error)})") from error
+
+
+def _flat(image: Any) -> Picture:
+    mode = image.mode
+    if mode.startswith("I;16") or (mode == "I" and image.format == "PPM"):
+        return _eight_bits(np.asarray(image))[:, :, np.newaxis]
+    if mode in ("I", "F"):
+        raise BadPicture(f"has 32-bit values (Pillow's mode {mode}): save it with 8 or 16 bits a channel")
+    is_grey = mode in _GREY_MODES
+    if image.has_transparency_data:
+        picture = np.asarray(image.convert("LA" if is_grey else "RGBA")).astype(np.uint16)
+        alpha = picture[..., -1:]
+        return ((picture[..., :-1] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    flat = np.asarray(image.convert("L" if is_grey else "RGB"))
+    return flat[:, :, np.newaxis] if is_grey else flat
+
+
+def _is_grey(content: bytes, image: Any) -> bool:
+    # Of grey with alpha in 16 bits Pillow makes RGBA.
+    return image.mode in _GREY_MODES or image.mode.startswith("I;16") or (image.format == "PNG" and content[25] == 4)
+
+
+def _is_deep(content: bytes, image: Any) -> bool:
+    """Several channels of 16 bits, of which Pillow would keep the high byte."""
+    if image.format == "PNG":
+        return content[24] == 16 and image.mode != "I;16"
+    return image.format == "TIFF" and image.mode in ("RGB", "RGBA", "RGBX") and 16 in image.tag_v2.get(258, ())
+
+
+def _deep(content: bytes, image: Any) -> Picture:
+    cv2 = _opencv()
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if picture is None or picture.dtype != np.uint16 or picture.ndim != 3:
+        raise BadPicture("is truncated or damaged")
+    colour = picture[..., 2::-1].astype(np.float64)
+    if picture.shape[2] == 4:
+        alpha = picture[..., 3:] / 65535
+        colour = colour * alpha + 65535 * (1 - alpha)
+    flat = _eight_bits(colour[..., :1] if _is_grey(content, image) else colour)
+    # OpenCV sets a TIFF upright itself.
+    return flat if image.format == "TIFF" else _turned(flat, _orientation(image))
+
+
+def _eight_bits(values: NDArray[Any]) -> Picture:
+    return np.rint(values / 257).astype(np.uint8)
+
+
+def _orientation(image: Any) -> int:
+    """EXIF's 1 to 8; 1 where there is none or it can't be read."""
+    try:
+        return int(image.getexif().get(0x0112, 1))
+    except Exception:  # damaged EXIF is no reason to lose the picture
+        return 1
+
+
+def _turned(picture: Picture, orientation: int) -> Picture:
+    if orientation >= 5:
+        picture = picture.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        picture = picture[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        picture = picture[::-1]
+    return np.ascontiguousarray(picture)
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
