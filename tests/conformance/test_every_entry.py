@@ -8,12 +8,13 @@ from __future__ import annotations
 import copy
 import io
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny import make_recipe, make_store, model_section
+from tiny import make_recipe, make_store, model_section, section
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -85,13 +86,10 @@ def flags(entry: Entry) -> Mapping[str, Arg]:
 def test_a_recipe_with_it_trains_and_resumes_to_the_same_bit(part: str, key: str, name: str, entry: Entry, tmp_path: Path) -> None:
     store, given = make_store(num=60), values_of(part, key, name, entry, tmp_path)
     model = model_section("lenet5", **given) if part == "model" else model_section("lenet5", "elu")
-    optimizer = {"optimizer": name, "optimizer_args": {**given, "lr": 1e-3}} if part == "optimizer" else {}
-    sections = {part: given} if part not in ("model", "optimizer") else {}
-    recipe = make_recipe(model, **optimizer, sections=sections, num_epochs=2)
-    if part in ("schedule", "regularization", "augmentation"):
-        recipe = make_recipe(
-            model, schedule=given.get("name", "constant"), num_epochs=2, augmentation=given if part == "augmentation" else None
-        )
+    recipe = make_recipe(model, num_epochs=2)
+    if part != "model":
+        lr = {"lr": 1e-3} if part == "optimizer" else {}
+        recipe = replace(recipe, **{part: section(part, {**given, **lr})})
     states = []
     for epoch in train(recipe, store):
         buffer = io.BytesIO()

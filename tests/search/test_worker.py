@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.torch import load_file
-from tests.training.tiny import make_recipe, make_store
+from tiny import make_recipe, make_store
 
 from visiontune.search.records import Leg
 from visiontune.search.worker import run_leg

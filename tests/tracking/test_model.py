@@ -74,7 +74,7 @@ training: {num_epochs: 1}
 def test_the_exported_graph_preprocesses_as_training_did(name: str, colour: str, tmp_path: Path) -> None:
     """On pictures of a store, also for a network around a pretrained one, whose own weights are no longer there."""
     import torch
-    from tests.training.tiny import make_store
+    from tiny import make_store
 
     from visiontune.models.build import build_model
     from visiontune.models.transfer import adapt
