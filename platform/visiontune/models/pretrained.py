@@ -81,19 +81,29 @@ def read_weights(weights: str) -> dict[str, Tensor]:
 
 
 def shapes_of(weights: str) -> Shapes:
-    """Names and shapes; remembered, as a space of many networks asks once for each. Raises UserError."""
-    return _remembered(weights, stamp_of(weights))
+    """Names and shapes; remembered, as is a name that can't be had: a space of many networks asks once for each. Raises UserError."""
+    found = _remembered(weights, stamp_of(weights))
+    if isinstance(found, str):
+        raise UserError(found)
+    return found
 
 
 def stamp_of(weights: str) -> Stamp:
     """When a file was changed and its bytes, by which another of the same name is known; None for what is no file."""
-    return (state.st_mtime_ns, state.st_size) if Path(weights).is_file() and (state := Path(weights).stat()) else None
+    try:
+        state = Path(weights).stat()
+    except OSError:
+        return None
+    return state.st_mtime_ns, state.st_size
 
 
 @lru_cache(maxsize=64)
-def _remembered(weights: str, _: Stamp) -> Shapes:
-    with torch.device("cpu"):  # whoever checks on the meta device wants the file's tensors all the same
-        return _shapes(read_weights(weights))
+def _remembered(weights: str, stamp: Stamp) -> Shapes | str:
+    try:
+        with torch.device("cpu"):  # whoever checks on the meta device wants the tensors all the same
+            return _shapes(read_weights(weights))
+    except UserError as error:
+        return str(error)
 
 
 def _from_file(weights: str) -> dict[str, Tensor]:
