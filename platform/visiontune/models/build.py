@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from visiontune.models.dropout import add_dropout
 from visiontune.models.initialise import initialise, zero_gamma
 from visiontune.models.lsuv import scale_to_unit_variance
 from visiontune.models.norms import swap_norm
+from visiontune.models.unfilled import Unfilled
 from visiontune.spec.declare import chosen
 from visiontune.spec.tables.activations import ACTIVATIONS, NORMS
 from visiontune.spec.tables.inits import INITS
@@ -48,7 +50,8 @@ def build_model(
     entry, args = chosen(MODELS, model, "name")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed or 0)
-        network: nn.Module = entry.load()(num_classes=num_classes, in_channels=in_channels, image_size=image_size, **args)
+        with nullcontext() if seed is None else Unfilled():
+            network: nn.Module = entry.load()(num_classes=num_classes, in_channels=in_channels, image_size=image_size, **args)
         _swap_published(network, model, in_channels, image_size)
         if seed is not None:
             entry, args = chosen(INITS, model, "init")
