@@ -102,6 +102,20 @@ def test_a_repeat_with_other_brightness_and_noise_is_a_near_one() -> None:
     assert near_repeats(exact, find_neighbours(exact)).figures["pairs"] == []
 
 
+def test_small_digits_of_different_people_are_no_repeats() -> None:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images_NHWC = np.rint(digits.images * 255 / 16).astype(np.uint8)[..., np.newaxis]
+    index = np.random.default_rng(0).permutation(len(images_NHWC))
+    train_idx, val_idx, test_idx = (np.sort(part) for part in np.split(index, [1200, 1400]))
+    parts = {"train_idx": train_idx, "val_idx": val_idx, "test_idx": test_idx}
+    store = replace(STORE, images_NHWC=images_NHWC, labels_N=digits.target.astype(np.int64), **parts)
+    assert find_neighbours(store).near(store) == []
+    fainter = with_pictures(store, **{f"row{test_idx[0]}": images_NHWC[train_idx[0]] // 2 + 40})
+    assert find_neighbours(fainter).near(fainter) == [(int(test_idx[0]), int(train_idx[0]))]
+
+
 def test_thumbnails_are_unit_vectors_without_brightness_and_contrast() -> None:
     darker = with_pictures(STORE, row0=STORE.images_NHWC[0] // 2 * 2, row1=STORE.images_NHWC[0] // 2, row2=np.full((16, 16, 1), 7))
     a, b, flat = thumbnails(darker, np.arange(3))

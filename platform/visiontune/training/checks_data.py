@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 IMBALANCE, FEW = 3.0, 10
 LEAK_SHARE = 0.01
 """Repeated test pictures shift a test figure by at most their share: above this, by more than fresh seeds do."""
-NEAR = 0.998
-"""Correlation of two pictures above which they count as one: different digits of scikit-learn reach 0.996, JPEGs of one picture 0.999."""
 HASHED_BYTES = 2 << 30
 NUM_LISTED = 100
 
@@ -118,10 +116,10 @@ def repeats(store: Store) -> Check:
 
 def near_repeats(store: Store, neighbours: Neighbours) -> Check:
     """Val and test pictures that are a training picture but for noise, brightness or another JPEG."""
-    pairs = [(int(row), int(near)) for row, near in neighbours.near(store, NEAR)]
+    pairs = neighbours.near(store)
     split_N = split_names(store)
     count = Counter(f"{split_N[row]} in train" for row, _ in pairs)
-    said = f"of {len(neighbours.rows_N):,} val and test pictures {_listed(count)} but for noise (correlation above {NEAR})"
+    said = f"of {len(neighbours.rows_N):,} val and test pictures {_listed(count)} but for noise or brightness"
     if pairs:
         row, near = pairs[0]
         said += f"; such as {split_N[row]} {row} = train {near}"

@@ -62,11 +62,12 @@ def _begin_and_edge(lrs: Sequence[float], losses: Sequence[float]) -> tuple[floa
     if len(losses) <= 2 * _WINDOW:
         return None, None
     smooth = smoothed(losses)
-    start, bottom = float(smooth[0]), int(smooth.argmin())
+    start, bottom = float(np.median(losses[: 2 * _WINDOW])), int(smooth.argmin())
     fall = start - float(smooth[bottom])
     if not fall > _NO_FALL * abs(start):
         return None, None
-    begun = int(np.argmax(smooth <= start - _BEGUN * fall))
+    # The last rate, not the first: before the fall a noisy loss is below any line now and then.
+    begun = int(np.flatnonzero(np.insert(smooth[:bottom], 0, np.inf) > start - _BEGUN * fall)[-1])
     left = int(np.argmax(np.append(smooth[bottom:], np.inf) > smooth[bottom] + _LEFT * fall)) + bottom
     return lrs[begun], lrs[left - 1]
 

@@ -6,7 +6,6 @@ contrast changes. One matrix product compares ten thousand pictures with ten tho
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 _SIDE = 8
 _MOST_OTHERS, _MOST_TRAIN = 4_000, 50_000
+_MOST_PAIRS, _NUM_ORDINARY, _SAME = 1_000, 300, 0.85
 _CHUNK = 256
 
 
@@ -32,14 +32,23 @@ class Neighbours:
     nearest_N: IntArray
     similarity_N: Floats
 
-    def near(self, store: Store, limit: float) -> Iterator[tuple[int, int]]:
-        """Pairs whose whole pictures correlate above `limit`, but for those equal to the last pixel."""
-        for row, near, similarity in zip(self.rows_N, self.nearest_N, self.similarity_N, strict=True):
-            if similarity > limit:
-                a, b = store.images_NHWC[row], store.images_NHWC[near]
-                pair = _unit(np.stack([a, b]).reshape(2, -1).astype(np.float32))
-                if float(pair[0] @ pair[1]) > limit and not np.array_equal(a, b):
-                    yield int(row), int(near)
+    def near(self, store: Store) -> list[tuple[int, int]]:
+        """Pairs that are one picture but for noise, brightness or compression, most similar first; not those equal to the last pixel.
+
+        Judged by edges: of CIFAR-10's nearest pairs those above 0.85 are the same shot, strangers have 0.16. Where strangers have
+        more, as small digits (0.91), more is asked: 0.996 of these, whose most similar strangers reach 0.992.
+        """
+        ordinary = float(np.median(_edge_correlation(store, self.rows_N[:: self._spacing], self.nearest_N[:: self._spacing])))
+        limit = max(_SAME, 1 - (1 - ordinary) ** 2 / 2)
+        likely_N = np.argsort(-self.similarity_N, kind="stable")[:_MOST_PAIRS]
+        likely_N = likely_N[self.similarity_N[likely_N] > _SAME]
+        edges_N = _edge_correlation(store, self.rows_N[likely_N], self.nearest_N[likely_N])
+        pairs = [(int(self.rows_N[k]), int(self.nearest_N[k])) for k in likely_N[np.argsort(-edges_N)][: int((edges_N > limit).sum())]]
+        return [(row, near) for row, near in pairs if not np.array_equal(store.images_NHWC[row], store.images_NHWC[near])]
+
+    @property
+    def _spacing(self) -> int:
+        return max(1, len(self.rows_N) // _NUM_ORDINARY)
 
 
 def find_neighbours(store: Store) -> Neighbours:
@@ -68,6 +77,20 @@ def thumbnails(store: Store, rows_N: IntArray) -> Floats:
         width = np.diff(edges, append=size)
         small.append((sums_NHW / np.outer(width, width)).reshape(len(grey_NHW), -1))
     return _unit(np.concatenate(small).astype(np.float32))
+
+
+def _edge_correlation(store: Store, a_N: IntArray, b_N: IntArray) -> Floats:
+    """Of the differences between neighbouring pixels of two pictures, whose large and soft areas then count for nothing."""
+    found = [np.zeros(0, np.float32)]
+    for low in range(0, len(a_N), _CHUNK):
+        a_NP, b_NP = (_unit(_edges(store.images_NHWC[rows[low : low + _CHUNK]])) for rows in (a_N, b_N))
+        found.append((a_NP * b_NP).sum(1))
+    return np.concatenate(found)
+
+
+def _edges(images_NHWC: NDArray[np.uint8]) -> Floats:
+    grey_NHW = images_NHWC.mean(3, dtype=np.float32)
+    return np.concatenate([np.diff(grey_NHW, axis=axis).reshape(len(grey_NHW), -1) for axis in (1, 2)], axis=1)
 
 
 def _unit(values_NP: Floats) -> Floats:
