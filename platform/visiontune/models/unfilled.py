@@ -15,7 +15,8 @@ _FILLS = {Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn
 class Unfilled(TorchFunctionMode):
     """While it is entered, weights filled at random become 0; constants (norms, biases, scales of layers) are what they are.
 
-    For VGG-16 the fills are 1.8 s of 1.9 s. `initialise` fills all that they would have: convolutions and linear layers.
+    VGG-16 is built in .4 s in place of 1.1, ResNet-50 in .03 in place of .2. `initialise` fills all that was left out: convolutions
+    and linear layers.
     """
 
     def __torch_function__(
