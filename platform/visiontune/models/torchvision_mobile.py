@@ -36,7 +36,7 @@ def efficientnet(
     depth_factor: float = 1.0,
     stochastic_depth: float = 0.0,
 ) -> nn.Module:
-    """Compound scaling by hand: B-phi has width 1.1^phi, depth 1.2^phi and pictures of 224 * 1.15^phi px, all rounded."""
+    """B0 scaled. The paper: for about 2^phi of the cost depth 1.2^phi, width 1.1^phi and pictures of 224 * 1.15^phi px."""
     return _efficientnet(width_factor, depth_factor, nn.BatchNorm2d, num_classes, in_channels, stem, stochastic_depth)
 
 
