@@ -1,8 +1,11 @@
 """Every file that ships: it validates, its header says what it needs to, and what it samples can be built."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from tiny import make_store
 
 from visiontune.spec.domains import RandomParams
 from visiontune.spec.parse import load_recipe, load_study, make_recipe
@@ -32,3 +35,36 @@ def test_samples_round_trip_and_fit_the_pictures(file, tmp_path):
         size = spec.data["image_size"] or 32
         assert problem_of(recipe.model, num_classes=10, in_channels=channels, image_size=size) is None
         assert policy_problem(recipe.augmentation, channels) is None
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_samples_train_one_step(file, tmp_path):
+    """Fifty recipes, each set up as a worker does it, on made pictures of the file's shape."""
+    from visiontune.training.setup import set_up
+
+    spec = load_study(file, overrides_for(file, tmp_path))
+    store = make_store(num=40, size=spec.data["image_size"] or 32, channels=CHANNELS[spec.data["source"]], num_classes=10)
+    for number in range(50):
+        recipe = make_recipe(spec, spec.space.resolve(RandomParams(number)), number)
+        recipe = replace(recipe, training={**recipe.training, "batch_size": 6})
+        setup = set_up(recipe, store, torch.device("cpu"))
+        x_NCHW, y_N = next(setup.train_set.batches(setup.order(0, 1), setup.bounds, 1))
+        before = [parameter.clone() for parameter in setup.stepper.optimizer.params]
+        setup.tail.train()
+        assert setup.stepper.step(x_NCHW, y_N, lr=1e-3, number=0).isfinite()
+        assert any(not torch.equal(old, new) for old, new in zip(before, setup.stepper.optimizer.params, strict=True))
+
+
+def overrides_for(file, folder):
+    """Weights that can be had without a network connection, where the file names some."""
+    if file.stem != "transfer":
+        return []
+    from tiny import model_section
+
+    from visiontune.models.build import build_model
+    from visiontune.training.export import save_weights
+
+    network = build_model(model_section("resnet18"), num_classes=7, in_channels=3, image_size=64, seed=0)
+    save_weights(network, folder / "weights.safetensors")
+    return [f"space.transfer.weights={folder / 'weights.safetensors'}"]
