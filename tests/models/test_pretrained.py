@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 from urllib.error import URLError
 
@@ -14,7 +15,9 @@ from torch import nn
 
 from visiontune.models.build import build_model
 from visiontune.models.pretrained import load_pretrained, mismatch, read_weights, shapes_of
+from visiontune.models.published import renormalised
 from visiontune.spec.errors import UserError
+from visiontune.spec.tables.models_zoo import ZOO_MODELS
 
 SIZES = {"num_classes": 3, "in_channels": 3, "image_size": 16}
 
@@ -101,6 +104,72 @@ def test_shapes_of_a_file_that_changed_are_read_again(tmp_path: Path) -> None:
     assert shapes_of(str(file)) == {"a": (2, 3)}
     save_file({"a": torch.zeros(4)}, file)
     assert shapes_of(str(file)) == {"a": (4,)}
+
+
+def test_files_without_counters_of_batches_load(tmp_path: Path) -> None:
+    source, network = built(1), built(2)
+    tensors = {name: tensor for name, tensor in source.state_dict().items() if "num_batches" not in name}
+    assert len(tensors) < len(source.state_dict())
+    save_file(tensors, tmp_path / "w.safetensors")
+    load_pretrained(network, str(tmp_path / "w.safetensors"), model_name="cnn")
+    assert all(torch.equal(network.state_dict()[name], tensor) for name, tensor in tensors.items())
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_weights_for_another_scale_of_pictures_give_the_same_on_imagenets(has_bias: bool) -> None:
+    torch.manual_seed(0)
+    source = nn.Sequential(nn.Conv2d(3, 4, 3, bias=has_bias), nn.BatchNorm2d(4), nn.ReLU()).eval()
+    source[1].running_mean.uniform_(-1, 1)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    pictures_NCHW = torch.rand(2, 3, 8, 8)
+    expected = source((pictures_NCHW - 0.5) / 0.5)
+    source.load_state_dict(renormalised(source.state_dict(), (0.5,) * 3, (0.5,) * 3))
+    assert torch.allclose(source((pictures_NCHW - mean) / std), expected, atol=1e-5)
+
+
+# timm's names of what torchvision has not; "efficientnet" is B0 with factors.
+TIMMS = {"inception_resnet_v2": "inception_resnet_v2", "xception": "legacy_xception"}
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", [name for name in ZOO_MODELS if name != "efficientnet"])
+def test_published_weights_have_the_names_and_shapes_of_our_network(name: str) -> None:
+    import timm
+    from torchvision.models import get_model
+
+    args = {"aux_weight": 0.0} if "aux_weight" in ZOO_MODELS[name].args else {}
+    with torch.device("meta"):
+        published = timm.create_model(TIMMS[name]) if name in TIMMS else get_model(name, weights=None)
+        ours = build_model(model_section(name, **args), num_classes=7, in_channels=1, image_size=299)
+    shapes = {key: tuple(tensor.shape) for key, tensor in published.state_dict().items()}
+    assert mismatch(ours, shapes, name, model_name=name) is None
+
+
+@pytest.mark.heavy
+def test_old_names_in_densenets_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.models import densenet121
+    from torchvision.models._api import WeightsEnum
+
+    with torch.device("meta"):
+        tensors = densenet121().state_dict()
+    old = {re.sub(r"(layer\d+\.(?:norm|conv))([12])", r"\1.\2", name): tensor for name, tensor in tensors.items()}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda *_, **__: old)
+    assert read_weights("DenseNet121_Weights.IMAGENET1K_V1").keys() == tensors.keys()
+
+
+@pytest.mark.heavy
+def test_inception_v3_sees_pictures_as_torchvisions_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.models import Inception3
+    from torchvision.models._api import WeightsEnum
+
+    torch.manual_seed(0)
+    source = Inception3(aux_logits=False, transform_input=True, init_weights=False).eval()
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda *_, **__: source.state_dict())
+    ours = build_model(model_section("inception_v3", aux_weight=0.0), num_classes=1000, in_channels=3, image_size=80).eval()
+    load_pretrained(ours, "Inception_V3_Weights.IMAGENET1K_V1", model_name="inception_v3")
+    x_NCHW = torch.randn(2, 3, 80, 80)
+    assert torch.allclose(ours(x_NCHW), source(x_NCHW), rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.heavy

@@ -8,14 +8,9 @@ from __future__ import annotations
 
 import difflib
 import re
-import socket
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from pickle import UnpicklingError
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import torch
 from torch import Tensor, nn
@@ -25,10 +20,12 @@ from visiontune.spec.errors import UserError
 
 Shapes = Mapping[str, tuple[int, ...]]
 Stamp = tuple[int, int] | None
-_SUFFIX = ".safetensors"
+SUFFIX = ".safetensors"
 _PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 # Names of auxiliary classifiers in torchvision's GoogLeNet and Inception-v3.
 _LEFT_OUT = re.compile(r"preprocessing\.|aux\d*\.|AuxLogits\.")
+# Files of old leave it out, and torch fills it with 0. Only an average without momentum would read it.
+_COUNTER = ".num_batches_tracked"
 
 
 def load_pretrained(network: nn.Module, weights: str, *, model_name: str, use_head: bool = True) -> None:
@@ -44,7 +41,7 @@ def load_pretrained(network: nn.Module, weights: str, *, model_name: str, use_he
     own = network.state_dict()
     head = f"{anatomy_of(network).head}."
     fits = use_head and all(name in tensors and tensors[name].shape == own[name].shape for name in own if name.startswith(head))
-    taken = {name: tensors[name] for name in own if fits or not name.startswith(head)}
+    taken = {name: tensors[name] for name in own if name in tensors and (fits or not name.startswith(head))}
     grey = {name: tensor.sum(1, keepdim=True) for name, tensor in taken.items() if tensor.shape != own[name].shape}
     network.load_state_dict({**taken, **grey}, strict=False)
 
@@ -56,8 +53,8 @@ def mismatch(network: nn.Module, shapes: Shapes, weights: str, *, model_name: st
     own = {name: shape for name, shape in _shapes(network.state_dict()).items() if not name.startswith(head)}
     rest = [name for name in shapes if name not in own and not name.startswith(head) and not _LEFT_OUT.match(name)]
     wrong = [name for name, shape in own.items() if name in shapes and shapes[name] != shape]
-    if any(name not in shapes for name in own) or rest:
-        missing = [name for name in own if name not in shapes]
+    missing = [name for name in own if name not in shapes and not name.endswith(_COUNTER)]
+    if missing or rest:
         said = [*_first("they lack", missing), *_first("they have besides", rest)]
         return f"the weights {weights} are not of this {model_name}: {'; '.join(said)}"
     for name in [name for name in wrong if name.startswith(stems) and _is_stem(shapes[name], own[name])]:
@@ -73,11 +70,13 @@ def mismatch(network: nn.Module, shapes: Shapes, weights: str, *, model_name: st
 
 def read_weights(weights: str) -> dict[str, Tensor]:
     """Names and tensors, on the CPU. Raises UserError, which tells a name that nobody knows from a server out of reach."""
-    if weights.endswith(_SUFFIX):
+    if weights.endswith(SUFFIX):
         return _from_file(weights)
     if "/" in weights or Path(weights).suffix in _PICKLES:
-        raise UserError(f"weights in a file end in {_SUFFIX}, as opening another kind can run what is in it, but got {weights!r}")
-    return _from_torchvision(weights) if "_Weights" in weights else _from_timm(weights)
+        raise UserError(f"weights in a file end in {SUFFIX}, as opening another kind can run what is in it, but got {weights!r}")
+    from visiontune.models.published import from_timm, from_torchvision
+
+    return from_torchvision(weights) if "_Weights" in weights else from_timm(weights)
 
 
 def shapes_of(weights: str) -> Shapes:
@@ -106,76 +105,24 @@ def _remembered(weights: str, stamp: Stamp) -> Shapes | str:
         return str(error)
 
 
+def near_to(name: str, known: Iterable[str]) -> str:
+    """The tail of a rule about a name that is not known."""
+    close = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
+    return f"; nearest are {', '.join(close)}" if close else ""
+
+
 def _from_file(weights: str) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if not Path(weights).is_file():
-        near = _near(Path(weights).name, (path.name for path in Path(weights).parent.glob(f"*{_SUFFIX}")))
+        near = near_to(Path(weights).name, (path.name for path in Path(weights).parent.glob(f"*{SUFFIX}")))
         raise UserError(f"there is no file of weights {weights}{near}")
     try:
         tensors: dict[str, Tensor] = load_file(weights)
     except (OSError, SafetensorError) as error:
         raise UserError(f"the weights {weights} can't be read: {str(error).splitlines()[0]}") from error
     return tensors
-
-
-def _from_torchvision(weights: str) -> dict[str, Tensor]:
-    from torchvision.models import get_model_weights, get_weight, list_models
-
-    try:
-        found = get_weight(weights)
-    except (ValueError, KeyError, TypeError):
-        known = [str(one) for model in list_models() for one in get_model_weights(model)]
-        raise UserError(f"torchvision has no weights {weights!r}{_near(weights, known)}") from None
-    try:
-        return dict(found.get_state_dict(progress=False, check_hash=True, weights_only=True, map_location="cpu"))
-    except (OSError, RuntimeError, UnpicklingError) as error:
-        raise UserError(_unreachable(weights, error)) from error
-
-
-def _from_timm(weights: str) -> dict[str, Tensor]:
-    import timm
-
-    tagged = timm.list_pretrained()
-    known = {*tagged, *(name.partition(".")[0] for name in tagged)}
-    if weights not in known:
-        raise UserError(f"timm has no weights {weights!r}{_near(weights, known)}")
-    try:
-        with torch.random.fork_rng(devices=[]), _no_long_wait():
-            network: nn.Module = timm.create_model(weights, pretrained=True)
-    except (OSError, RuntimeError, UnpicklingError) as error:
-        raise UserError(_unreachable(weights, error)) from error
-    return network.state_dict()
-
-
-@contextmanager
-def _no_long_wait() -> Iterator[None]:
-    """Where the hub's address is unknown, go to its cache at once: its client would try for 47 s."""
-    from huggingface_hub import constants
-
-    before = constants.HF_HUB_OFFLINE
-    try:
-        socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, None)
-    except OSError:
-        constants.HF_HUB_OFFLINE = before or not getproxies()
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
-
-
-def _unreachable(weights: str, error: Exception) -> str:
-    reason = (str(error).splitlines() or [""])[0]
-    return (
-        f"the weights {weights} exist, but can't be fetched here ({type(error).__name__}: {reason}); "
-        f"load them once where there is a connection, or give the path of a {_SUFFIX} file"
-    )
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
-    return f"; nearest are {', '.join(close)}" if close else ""
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> Shapes:

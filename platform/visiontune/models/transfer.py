@@ -179,7 +179,7 @@ def _regime(network: nn.Module, transfer: Mapping[str, Any], target: Target) -> 
         return network
     if anatomy_of(network).aux:
         rule = "auxiliary classifiers hang on stages that a regime freezes"
-        raise UserError(f"{rule}: {target.model_name} can be transferred without them only")
+        raise UserError(f"{rule}: {target.model_name} can be transferred with aux_weight 0 only")
     adapted: nn.Module = entry.load()(network, target, **args)
     if any(isinstance(inner, nn.PReLU) for module in _frozen_modules(adapted) for inner in module.modules()):
         raise UserError(f"PReLU slopes in a frozen backbone are never learned: {transfer['regime']} needs another activation")
