@@ -164,7 +164,12 @@ def test_inception_v3_sees_pictures_as_torchvisions_does(monkeypatch: pytest.Mon
     from torchvision.models._api import WeightsEnum
 
     torch.manual_seed(0)
-    source = Inception3(aux_logits=False, transform_input=True, init_weights=False).eval()
+    source = Inception3(aux_logits=False, transform_input=True, init_weights=False)
+    for module in source.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0  # statistics of one batch, so that signals are as strong as in a trained network
+    source.train()(torch.randn(8, 3, 80, 80))
+    source.eval()
     monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda *_, **__: source.state_dict())
     ours = build_model(model_section("inception_v3", aux_weight=0.0), num_classes=1000, in_channels=3, image_size=80).eval()
     load_pretrained(ours, "Inception_V3_Weights.IMAGENET1K_V1", model_name="inception_v3")
