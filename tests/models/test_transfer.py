@@ -278,3 +278,12 @@ def test_missing_file_and_wrong_network(weights, tmp_path: Path) -> None:
 def test_every_regime_has_its_row_here() -> None:
     assert {*REGIME_ARGS, "scratch"} == set(REGIMES.entries)
     assert isinstance(split(built("lenet5"), 1)[0], Body)
+
+
+@pytest.mark.heavy
+def test_auxiliary_classifiers_are_refused_and_can_be_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "googlenet.safetensors"
+    save_file(built("googlenet", num_classes=5, aux_weight=0.0).state_dict(), file)
+    transfer = section("linear", str(file))
+    assert (problem(transfer, "googlenet", aux_weight=0.3) or "").endswith("googlenet can be transferred with aux_weight 0 only")
+    assert problem(transfer, "googlenet", aux_weight=0.0) is None
