@@ -10,6 +10,7 @@ from studies import VIEW
 
 from visiontune.results.report import spread, summary
 from visiontune.search.records import Confirmation, Outcome
+from visiontune.spec.recipe import Objective
 
 GO_ON = "visiontune search digits.yaml"
 
@@ -31,6 +32,12 @@ def test_a_finished_search_names_winner_test_figure_and_mlflow() -> None:
     assert "winner: trial 2, recipe in studies/digits/winner.yaml" in text
     assert "2 fresh seeds (mean ± standard deviation): test top1 0.91 ± 0.01414" in text
     assert text.endswith("look at the trials: visiontune ui")
+
+
+def test_an_objective_of_its_own_is_told_on_the_test_set_too() -> None:
+    recall = tuple(Confirmation(seed, 0.95, 0.9, 0.3, test_value=value) for seed, value in ((1, 0.8), (2, 0.84)))
+    text = page(Outcome("finished", replace(VIEW, objective=Objective("val_macro_recall", "max"), confirmations=recall), None, 6))
+    assert "test macro_recall 0.82 ± 0.02828, val_macro_recall 0.95" in text
 
 
 def test_a_failed_retraining_is_told_and_not_averaged() -> None:

@@ -46,8 +46,10 @@ def confirmation_lines(confirmations: Sequence[Confirmation], metric: str) -> li
         test = spread([one.test_top1 for one in good])
         loss = spread([one.test_loss for one in good])
         val = spread([one.val_value for one in good])
+        own = [one.test_value for one in good if one.test_value is not None]
+        others = f", test {metric.removeprefix('val_')} {spread(own)}" if own else ""
         seeds = "one fresh seed" if len(good) == 1 else f"{len(good)} fresh seeds (mean ± standard deviation)"
-        lines.append(f"retrained in full on {seeds}: test top1 {test}, test loss {loss}, {metric} {val}")
+        lines.append(f"retrained in full on {seeds}: test top1 {test}, test loss {loss}{others}, {metric} {val}")
     return lines
 
 

@@ -9,6 +9,7 @@ from visiontune.search.conductor import MAX_CRASHES
 from visiontune.search.records import Confirmation, Leg, Report, TrialRow
 from visiontune.search.storage import Storage
 from visiontune.spec.recipe import StudySpec, TrialRecipe, keyed_seed
+from visiontune.spec.tables.training import FULL_METRICS
 
 
 class Confirmer:
@@ -43,8 +44,10 @@ class Confirmer:
             return False
         if not report.is_last:
             return True
-        values = report.metrics
-        self._record(index, Confirmation(self._seed(index), values[self._spec.objective.metric], values["test_top1"], values["test_loss"]))
+        values, metric = report.metrics, self._spec.objective.metric
+        own = values.get(f"test_{metric.removeprefix('val_')}") if metric in FULL_METRICS else None
+        figures = Confirmation(self._seed(index), values[metric], values["test_top1"], values["test_loss"], test_value=own)
+        self._record(index, figures)
         return False
 
     def lost(self, index: int, what: str) -> None:

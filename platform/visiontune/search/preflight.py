@@ -15,13 +15,16 @@ from visiontune.spec.recipe import StudySpec
 if TYPE_CHECKING:
     from visiontune.data.store import DataInfo
 
+_FREEZE = ("linear", "multi_depth", "freeze_first")
+"""Regimes that freeze some stages of any network."""
+
 
 def preflight(spec: StudySpec) -> DataInfo:
     """The data's facts once every model, regime, preprocessing and policy of the space fits them; else UserError with all that does not."""
     from visiontune.data.store import describe
 
     info = describe(spec.data)
-    problems = dict.fromkeys(problem for rule in (_preprocessings, _models, _regimes, _policies) for problem in rule(spec, info))
+    problems = dict.fromkeys(problem for rule in (_preprocessings, _models, _regimes, _policies, _mixings) for problem in rule(spec, info))
     if problems:
         raise UserError(*problems)
     return info
@@ -68,6 +71,18 @@ def _policies(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
         rule = problem_of(augmentation, info.channels)
         if rule is not None:
             yield _problem(spec, "augmentation.policy", rule)
+
+
+def _mixings(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
+    """Of `fine_tune_last` only the network knows whether anything is frozen: a trial then tells."""
+    from visiontune.augmentation.mixing import problem_of_mixing
+
+    batch_size = min(training["batch_size"] for training in spec.space.corners("training"))
+    use_features = any(transfer["regime"] in _FREEZE for transfer in spec.space.corners("transfer"))
+    for augmentation in spec.space.corners("augmentation"):
+        rule = problem_of_mixing(augmentation, batch_size=batch_size, use_features=use_features)
+        if rule is not None:
+            yield _problem(spec, "augmentation.mixing", rule)
 
 
 def _shapes(spec: StudySpec, info: DataInfo) -> list[Mapping[str, Any]]:

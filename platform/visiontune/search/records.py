@@ -62,13 +62,17 @@ class TrialRow:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """The winner trained again on one fresh seed; the test figures are of its last epoch, NaN with a `failure`."""
+    """The winner trained again on one fresh seed; the test figures are of its last epoch, NaN with a `failure`.
+
+    `test_value` is the objective's own, which may be another than the two.
+    """
 
     seed: int
     val_value: float
     test_top1: float
     test_loss: float
     failure: str = ""
+    test_value: float | None = None
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,8 @@ def _reports(leg: Leg, store: Store, folder: Path, device: str) -> Iterator[Repo
 def _test(leg: Leg, epoch: Epoch, store: Store, folder: Path, device: str) -> dict[str, float]:
     """The test figures of a confirmation; the first one's weights and its table of classes become the study's."""
     if leg.number > 0:
-        found = evaluate(epoch.model, store, "test", preprocessing=epoch.preprocessing, device=device, use_full_metrics=False)
+        is_full = leg.recipe.training["use_full_metrics"]
+        found = evaluate(epoch.model, store, "test", preprocessing=epoch.preprocessing, device=device, use_full_metrics=is_full)
         return {f"test_{name}": value for name, value in found.items()}
     save_weights(epoch.model, folder / "winner.safetensors", preprocessing=epoch.preprocessing)
     figures, classes = examine(epoch.model, store, epoch.preprocessing, device)
