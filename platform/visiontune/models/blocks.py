@@ -96,6 +96,7 @@ class Residual(nn.Module):
 
     def __init__(self, in_channels: int, filters: int, style: Style, *, stride: int = 1, drop_probability: float = 0.0) -> None:
         super().__init__()
+        self.last_norm = "body"
         is_first = style.norm_place == "before"
         body = units(in_channels, filters, style, stride=stride, is_last_linear=is_first and style.use_bottleneck)
         if not style.use_bottleneck:

@@ -13,7 +13,7 @@ from torch import nn
 from visiontune.models.anatomy import mark
 
 
-def nin(*, num_classes: int, in_channels: int, image_size: int, width: float = 1.0, inner_dropout: float = 0.5) -> nn.Module:
+def nin(*, num_classes: int, in_channels: int, image_size: int, width_factor: float = 1.0, inner_dropout: float = 0.5) -> nn.Module:
     """Three stages of one wide and two 1 x 1 convolutions; the last gives one map for each class, whose mean is the score.
 
     An activation follows every convolution, the classifier too, and there is no normalisation: as published. Raises ValueError
@@ -21,7 +21,7 @@ def nin(*, num_classes: int, in_channels: int, image_size: int, width: float = 1
     """
     if image_size < 4:
         raise ValueError(f"nothing is left of a picture of {image_size} px after the second pooling: it is too small")
-    wide, middle, narrow = (max(1, round(width * filters)) for filters in (192, 160, 96))
+    wide, middle, narrow = (max(1, round(width_factor * filters)) for filters in (192, 160, 96))
     # Caffe, in which both papers worked, rounds the size of a pooled picture up.
     stages = {
         "stage1": _stage((in_channels, wide, middle, narrow), 5),

@@ -20,10 +20,10 @@ def zfnet(
     in_channels: int,
     image_size: int,
     stem: str = "large",
-    width: float = 1.0,
+    width_factor: float = 1.0,
     inner_dropout: float = 0.5,
 ) -> nn.Module:
-    """Filters 96-256-384-384-256 and 4,096 hidden units twice, all times `width`; 6 x 6 positions are flattened, or fewer.
+    """Filters 96-256-384-384-256 and 4,096 hidden units twice, all times `width_factor`; 6 x 6 positions are flattened, or fewer.
 
     The stem for small pictures has 3 x 3 filters and no strides in its first two convolutions; from then on both are the same.
     Raises ValueError for a picture of which nothing is left.
@@ -32,7 +32,7 @@ def zfnet(
     if side < 1:
         raise ValueError(f"nothing is left of a picture of {image_size} px after the fifth convolution: it is too small")
     pooled = min(side, _SIDE)
-    a, b, c, d, units = (max(1, round(width * filters)) for filters in (96, 256, 384, 256, 4096))
+    a, b, c, d, units = (max(1, round(width_factor * filters)) for filters in (96, 256, 384, 256, 4096))
     first = nn.Conv2d(in_channels, a, 7, 2, 1) if stem == "large" else nn.Conv2d(in_channels, a, 3, 1, 1)
     second = nn.Conv2d(a, b, 5, 2) if stem == "large" else nn.Conv2d(a, b, 5, 1, 2)
     convolutions = _named(

@@ -18,7 +18,7 @@ OWN_MODELS = {
         "visiontune.models.zfnet:zfnet",
         {
             "stem": Arg(str, "small: stride 1 in the first two layers, for pictures under 64 px", "large", choices=("small", "large")),
-            "width": Arg(float, "multiplies filters and hidden units", 1.0, 0.05, 4.0),
+            "width_factor": Arg(float, "multiplies filters and hidden units", 1.0, 0.05, 4.0),
             "inner_dropout": Arg(float, _INNER_DROPOUT, 0.5, 0.0, 0.95),
         },
     ),
@@ -26,7 +26,7 @@ OWN_MODELS = {
         "Network in Network (Lin et al. 2014) in its CIFAR form, 966,986 parameters for 10 classes",
         "visiontune.models.nin:nin",
         {
-            "width": Arg(float, "multiplies filters", 1.0, 0.05, 4.0),
+            "width_factor": Arg(float, "multiplies filters", 1.0, 0.05, 4.0),
             "inner_dropout": Arg(float, "chance to drop what the first two stages give; the paper's is 0.5", 0.5, 0.0, 0.95),
         },
     ),
