@@ -13,6 +13,8 @@ import numpy as np
 from visiontune.data.decode import BadPicture, Picture
 from visiontune.data.splits import IntArray
 
+CROP_MARGIN = 0.1
+
 DIGITS_SIZE = 8
 DIGITS_MAX = 16
 # Known, so that a file is checked without importing scikit-learn (2.6 s).
@@ -78,6 +80,56 @@ def parquet(*, train: str, test: str | None = None, image_column: str = "image",
     from visiontune.data import parquet as files
 
     return files.read_source(train, test, image_column, label_column)
+
+
+def folder(*, path: str) -> Source:
+    """A folder for each class. Raises UserError for what can't be used, as all below do."""
+    from visiontune.data import folders
+
+    return folders.read_source(path)
+
+
+def manifest(
+    *,
+    path: str,
+    images: str | None = None,
+    path_column: str = "path",
+    label_column: str = "label",
+    split_column: str = "split",
+    group_column: str | None = None,
+) -> Source:
+    """A CSV, TSV or Parquet table of paths and labels."""
+    from visiontune.data import manifest as tables
+
+    return tables.read_source(path, images, path_column, label_column, split_column, group_column)
+
+
+def voc(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARGIN) -> Source:
+    """Pascal VOC's XML, one file for each picture."""
+    from visiontune.data import annotations_voc
+
+    return annotations_voc.read_source(path, use_crops, crop_margin)
+
+
+def coco(*, annotations: str, images: str | None = None, use_crops: bool = True, crop_margin: float = CROP_MARGIN) -> Source:
+    """COCO's JSON, one file for all pictures."""
+    from visiontune.data import annotations_coco
+
+    return annotations_coco.read_source(annotations, images, use_crops, crop_margin)
+
+
+def labelme(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARGIN) -> Source:
+    """LabelMe's JSON, one file for each picture."""
+    from visiontune.data import annotations_labelme
+
+    return annotations_labelme.read_source(path, use_crops, crop_margin)
+
+
+def torchvision(*, dataset: str, root: str, use_download: bool = False) -> Source:
+    """One of torchvision's data sets."""
+    from visiontune.data import torchvision_sets
+
+    return torchvision_sets.read_source(dataset, root, use_download)
 
 
 def _digit_labels() -> Mapping[str, IntArray]:

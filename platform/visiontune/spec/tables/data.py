@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from visiontune.spec.declare import Arg, Entry, Table
 
+_PATH = "a path, or a URI that pyarrow opens (s3://, gs://, file://)"
+_CROPS = {
+    "use_crops": Arg(bool, "a picture for each annotated object; false: one for each file, whose objects are all of one class", True),
+    "crop_margin": Arg(float, "share of a box's longer side that is kept around it", 0.1, 0.0, 10.0),
+}
+_FILES = "visiontune.data.sources"
+
 SOURCES = Table(
     "source",
     {
@@ -16,6 +23,51 @@ SOURCES = Table(
                 "test": Arg(str, "path of the test file; without it test_fraction is split off", None),
                 "image_column": Arg(str, "name of the column of pictures", "image"),
                 "label_column": Arg(str, "name of the column of labels", "label"),
+            },
+        ),
+        "folder": Entry(
+            "a folder for each class, with or without folders train, val and test above",
+            f"{_FILES}:folder",
+            {"path": Arg(str, f"the folder above: {_PATH}")},
+        ),
+        "manifest": Entry(
+            "a CSV, TSV or Parquet table of paths and labels",
+            f"{_FILES}:manifest",
+            {
+                "path": Arg(str, f"the table: {_PATH}"),
+                "images": Arg(str, "folder that the paths start from; without it the table's own", None),
+                "path_column": Arg(str, "name of the column of paths", "path"),
+                "label_column": Arg(str, "name of the column of labels", "label"),
+                "split_column": Arg(str, "name of the column that says train, val or test; a table may do without `split`", "split"),
+                "group_column": Arg(str, "name of a column: rows with the same value stay together in the split", None),
+            },
+        ),
+        "voc": Entry(
+            "Pascal VOC's XML, as LabelImg writes it: annotated objects",
+            f"{_FILES}:voc",
+            {"path": Arg(str, f"the folder of pictures and XML files: {_PATH}"), **_CROPS},
+        ),
+        "coco": Entry(
+            "COCO's JSON: annotated objects",
+            f"{_FILES}:coco",
+            {
+                "annotations": Arg(str, f"the JSON file: {_PATH}"),
+                "images": Arg(str, "folder of the pictures; without it the JSON file's own", None),
+                **_CROPS,
+            },
+        ),
+        "labelme": Entry(
+            "LabelMe's JSON: annotated objects",
+            f"{_FILES}:labelme",
+            {"path": Arg(str, f"the folder of pictures and JSON files: {_PATH}"), **_CROPS},
+        ),
+        "torchvision": Entry(
+            "a data set that torchvision knows by name",
+            f"{_FILES}:torchvision",
+            {
+                "dataset": Arg(str, "which", choices=("CIFAR10", "CIFAR100", "MNIST", "FashionMNIST", "SVHN", "STL10", "ImageNet")),
+                "root": Arg(str, "folder of its files; for ImageNet the one that holds train/ and val/"),
+                "use_download": Arg(bool, "fetch what is missing", False),
             },
         ),
     },
