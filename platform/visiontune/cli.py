@@ -187,9 +187,21 @@ def _studies(studies_dir: Path) -> list[str]:
 
 def list_tables(args: argparse.Namespace) -> int:
     """Print a table's entries, one line each."""
+    if args.markdown:
+        return _model_table(args.table)
     from visiontune.results.tables import table_lines
 
     print("\n".join(table_lines(args.table)))
+    return 0
+
+
+def _model_table(table: str | None) -> int:
+    if table != "models":
+        raise UserError(f"--markdown is for the table of models, but got {table or 'none'}")
+    from visiontune.results.model_table import model_table
+
+    for line in model_table():
+        print(line)
     return 0
 
 
@@ -290,6 +302,7 @@ def make_parser() -> argparse.ArgumentParser:
     showing.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
     showing.add_argument("-n", type=int, default=10, help="trials in the table")
     listing.add_argument("table", nargs="?", help="such as models, activations, optimizers; without it the tables themselves")
+    listing.add_argument("--markdown", action="store_true", help="of models: parameters counted and smallest picture found, half a minute")
     looking.add_argument("--port", type=_port, default=5000)
     submitting.add_argument("--address", required=True, metavar="URL", help="Ray's dashboard, such as http://127.0.0.1:8265")
     submitting.add_argument("--studies-dir", metavar="DIR", help="folder on the cluster that every node sees")

@@ -1,0 +1,26 @@
+"""The README's table of models, as `visiontune list models --markdown` prints it: counted and tried, not copied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from visiontune.models.check import num_parameters, smallest_picture
+from visiontune.spec.space import fill
+from visiontune.spec.study import SPACE
+from visiontune.spec.tables.models import MODELS
+
+_SIZES = {"num_classes": 1000, "in_channels": 3}
+_LARGE_ENOUGH = 320
+"""Pixels at which every network of the table can be built; parameters are counted at 224 where it can be."""
+
+
+def model_table() -> Iterator[str]:
+    """Lines of Markdown: parameters at 1,000 classes and three channels, the smallest picture, what it is. Half a minute."""
+    yield "| model | parameters | from px | what |"
+    yield "|---|---:|---:|---|"
+    for name, entry in MODELS.entries.items():
+        section: dict[str, Any] = fill(SPACE.fields["model"].fields, {"name": name})  # type: ignore[union-attr]
+        smallest = smallest_picture(section, **_SIZES)
+        size = 224 if smallest is None or smallest <= 224 else _LARGE_ENOUGH
+        yield f"| `{name}` | {num_parameters(section, **_SIZES, image_size=size):,} | {smallest} | {entry.doc} |"
