@@ -40,7 +40,7 @@ schedule: {name: cosine}
 training: {batch_size: 50, num_epochs: 1}
 """
 NETWORKS = {"digits": ("lenet5", "0.002"), "parquet": ("cnn", "0.002")}
-AUGMENTATION = {"policy": "fixed", "Affine": {"probability": 0.9, "magnitude": 0.3}}
+AUGMENTATION = {"policy": "fixed", "mixing": "none", "Affine": {"probability": 0.9, "magnitude": 0.3}}
 PLAIN, AUGMENTED = "plain", "plain, augmented"
 KINDS: dict[str, tuple[dict[str, dict[str, Any]], str]] = {
     PLAIN: ({}, PLAIN),

@@ -9,6 +9,7 @@ from visiontune.spec.tables.balance import BALANCES, CLASS_WEIGHTS
 from visiontune.spec.tables.data import SOURCES
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.losses import LOSSES
+from visiontune.spec.tables.mixing import MIXINGS
 from visiontune.spec.tables.models import MODELS
 from visiontune.spec.tables.optimizers import OPTIMIZERS
 from visiontune.spec.tables.preprocessing import PREPROCESSINGS
@@ -113,7 +114,7 @@ SPACE = Section(
             is_space=True,
         ),
         "schedule": Section("learning rate over the epochs", {"name": LR_SCHEDULES}, is_space=True),
-        "augmentation": Section("what happens to training pictures", {"policy": POLICIES}, is_space=True),
+        "augmentation": Section("what happens to training pictures", {"policy": POLICIES, "mixing": MIXINGS}, is_space=True),
         "training": Section("batches and arithmetic", TRAINING, is_space=True),
     },
     is_space=True,
@@ -190,6 +191,6 @@ TABLES: dict[str, Table] = {
     _PLURALS.get(table.what, f"{table.what.replace(' ', '_')}s"): table
     for table in (
         *(MODELS, ACTIVATIONS, NORMS, INITS, REGIMES, PREPROCESSINGS, LOSSES, BALANCES, CLASS_WEIGHTS, OPTIMIZERS, LR_SCHEDULES),
-        *(POLICIES, OPS, SOURCES, SAMPLERS, TRIAL_SCHEDULERS),
+        *(POLICIES, MIXINGS, OPS, SOURCES, SAMPLERS, TRIAL_SCHEDULERS),
     )
 }

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from visiontune.augmentation.mixing import Mixed, Targets
 from visiontune.spec.declare import chosen
 from visiontune.spec.tables.losses import LOSSES
 from visiontune.training.balance import class_weights
 from visiontune.training.pictures import IntArray
 
 Outputs = Tensor | tuple[Tensor, ...]
-Loss = Callable[[Outputs, Tensor], tuple[Tensor, Tensor]]
+Loss = Callable[[Outputs, Targets], tuple[Tensor, Tensor]]
 MeanLoss = Callable[[Tensor, Tensor], Tensor]
 
 # At p = 1 the slope of (1 - p)^gamma is infinite for gamma < 1, and infinity times log p = 0 is not a number.
@@ -29,22 +30,29 @@ _LEAST_DOUBT = 1e-12
 
 
 def build_loss(loss: Mapping[str, Any], balance: Mapping[str, Any], labels_N: IntArray, num_classes: int, aux_weight: float = 0.0) -> Loss:
-    """(outputs, y_N) -> (loss to minimise, plain cross-entropy of the main logits, detached).
+    """(outputs, targets) -> (loss to minimise, plain cross-entropy of the main logits, detached).
 
     `outputs` are logits_NK, or with auxiliary classifiers a tuple of such, the main ones first: the others' losses count
-    `aux_weight` times each. `labels_N` are those of the training split.
+    `aux_weight` times each. `labels_N` are those of the training split. Of mixed pictures both figures are
+    share * that of y_N + (1 - share) * that of other_N, so that weights, smoothing and focus are those of each label.
     """
     entry, args = chosen(LOSSES, loss, "name")
     weight_K = class_weights(balance, labels_N, num_classes)
     mean_loss: MeanLoss = entry.load()(label_smoothing=loss["label_smoothing"], weight_K=weight_K, **args)
 
-    def total(outputs: Outputs, y_N: Tensor) -> tuple[Tensor, Tensor]:
+    def of_labels(outputs: Outputs, y_N: Tensor) -> tuple[Tensor, Tensor]:
         logits_NK, *others = outputs if isinstance(outputs, tuple) else (outputs,)
         minimised = mean_loss(logits_NK.float(), y_N)
         plain = minimised.detach() if mean_loss is F.cross_entropy else F.cross_entropy(logits_NK.detach().float(), y_N)
         for aux_NK in others:
             minimised = minimised + aux_weight * mean_loss(aux_NK.float(), y_N)
         return minimised, plain
+
+    def total(outputs: Outputs, targets: Targets) -> tuple[Tensor, Tensor]:
+        if not isinstance(targets, Mixed):
+            return of_labels(outputs, targets)
+        ours, others, share = of_labels(outputs, targets.y_N), of_labels(outputs, targets.other_N), targets.share
+        return share * ours[0] + (1 - share) * others[0], share * ours[1] + (1 - share) * others[1]
 
     return total
 

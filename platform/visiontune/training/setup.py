@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from visiontune.augmentation.mixing import build_mixing, problem_of_mixing
 from visiontune.models.anatomy import anatomy_of, depth_of
 from visiontune.models.build import build_model
 from visiontune.models.split import split
 from visiontune.models.transfer import adapt, frozen_of
 from visiontune.spec.declare import chosen
+from visiontune.spec.errors import UserError
 from visiontune.spec.recipe import TrialRecipe, keyed_seed
 from visiontune.spec.tables.optimizers import OPTIMIZERS
 from visiontune.spec.tables.schedules import LR_SCHEDULES
@@ -67,6 +69,9 @@ def set_up(recipe: TrialRecipe, store: Store, device: torch.device) -> Setup:
     body, tail = split(network, frozen_of(network))
     if training["use_gradient_checkpointing"]:
         checkpoint_stages(tail)
+    problem = problem_of_mixing(recipe.augmentation, batch_size=training["batch_size"], use_features=body is not None)
+    if problem is not None:
+        raise UserError(problem)
 
     opened = partial(open_pictures, store, device=device, preprocessing=preprocessing, body=body)
     train_set = opened(store.train_idx, policy=_policy(recipe, store), seed=seed)
@@ -76,7 +81,8 @@ def set_up(recipe: TrialRecipe, store: Store, device: torch.device) -> Setup:
 
     loss = build_loss(recipe.loss, recipe.balance, labels_N, len(store.class_names), anatomy_of(network).aux_weight)
     weights = decayed_parameters(tail, use_decay_for_all=recipe.regularization["use_decay_for_all"])
-    stepper = Stepper(tail, loss, _optimizer(recipe, tail, weights), weights, recipe.regularization, training, device)
+    mixing = build_mixing(recipe.augmentation, seed)
+    stepper = Stepper(tail, loss, _optimizer(recipe, tail, weights), weights, recipe.regularization, training, device, mixing)
     schedule = _schedule(recipe, steps_per_epoch=len(bounds) - 1)
     peak_lr = scaled_lr(recipe.optimizer["lr"], training["batch_size"], recipe.optimizer["lr_scaling"])
     return Setup(preprocessing, network, tail, train_set, opened(store.val_idx), order, bounds, stepper, schedule, peak_lr)

@@ -1,7 +1,7 @@
-"""One optimizer step: forward, loss, backward, penalties, noise, clipping, update, averages. Every switch acts here and only here.
+"""One optimizer step: mixing, forward, loss, backward, penalties, noise, clipping, update, averages. Every switch acts here and only here.
 
 A batch may pass through the device in parts (`micro_batch`): their losses are weighted by their pictures, so that gradients are
-those of the whole batch; only batch normalisation sees the parts.
+those of the whole batch; only batch normalisation sees the parts. Pictures are mixed before, over the whole batch.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from visiontune.augmentation.mixing import Mixing, in_parts, unmixed
 from visiontune.spec.recipe import keyed_seed
 from visiontune.training.losses import Loss
 from visiontune.training.penalties import Ema, add_gradient_noise, add_penalties, clip_gradients
@@ -65,10 +66,12 @@ class Stepper:
         regularization: Mapping[str, Any],
         training: Mapping[str, Any],
         device: torch.device,
+        mixing: Mixing = unmixed,
     ) -> None:
         self.optimizer = optimizer
         self._forward: Callable[[Tensor], Any] = torch.compile(network) if training["use_compile"] else network
         self._loss, self._weights, self._regularization, self._device = loss, weights, regularization, device
+        self._mixing = mixing
         self._batch, self._seed, self._precision = training["micro_batch"], training["seed"], training["precision"]
         self._use_channels_last = training["use_channels_last"]  # as pictures come
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._precision == "fp16")
@@ -76,16 +79,20 @@ class Stepper:
         self._step = 0
 
     def step(self, x_NCHW: Tensor, y_N: Tensor, lr: float, number: int) -> Tensor:
-        """Step `number` of the whole training, counted from 0; gives the mean cross-entropy of the batch, without a graph."""
+        """Step `number` of the whole training, counted from 0; gives the mean cross-entropy of the batch, without a graph.
+
+        It is that of the mixed pictures against their mixed labels, where the recipe mixes.
+        """
         self._step = number
         num_parts = -(-len(y_N) // self._batch) if self._batch else 1
+        x_NCHW, targets = self._mixing(x_NCHW, y_N, number)
         parts = x_NCHW.tensor_split(num_parts)  # sizes differ by one at most: no lone picture is left for batch normalisation
         total = torch.zeros((), device=self._device)
-        for x, y in zip(parts, y_N.tensor_split(num_parts), strict=True):
+        for x, target in zip(parts, in_parts(targets, num_parts), strict=True):
             with self.precision():
-                loss, cross_entropy = self._loss(self._forward(x if self._use_channels_last else x.contiguous()), y)
-            self._scaler.scale(loss * (len(y) / len(y_N)) if len(parts) > 1 else loss).backward()  # type: ignore[no-untyped-call]
-            total += cross_entropy * (len(y) / len(y_N))
+                loss, cross_entropy = self._loss(self._forward(x if self._use_channels_last else x.contiguous()), target)
+            self._scaler.scale(loss * (len(x) / len(y_N)) if len(parts) > 1 else loss).backward()  # type: ignore[no-untyped-call]
+            total += cross_entropy * (len(x) / len(y_N))
         scaled = _Scaled(self.optimizer, self._finish, lr)
         self._scaler.unscale_(scaled)  # type: ignore[arg-type]
         self._scaler.step(scaled)  # type: ignore[arg-type]

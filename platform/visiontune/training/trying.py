@@ -25,7 +25,7 @@ FAILURES = (UserError, RuntimeError, ValueError)
 
 def plain(recipe: TrialRecipe, **sections: Mapping[str, Any]) -> TrialRecipe:
     """The recipe without augmentation and compiling, which cost seconds and change no verdict, and with these values on top."""
-    parts: dict[str, Mapping[str, Any]] = {"augmentation": {"policy": "none"}, **sections}
+    parts: dict[str, Mapping[str, Any]] = {"augmentation": {"policy": "none", "mixing": "none"}, **sections}
     parts["training"] = {"use_compile": False, **parts.get("training", {})}
     return replace(recipe, **{key: {**getattr(recipe, key), **values} for key, values in parts.items()})
 
