@@ -57,6 +57,8 @@ def decode(encoded: Any) -> Picture:
 
 def shape_of(encoded: bytes) -> tuple[int, int, int]:
     """(height, width, channels) that decode() would give, from the file's header. Raises BadPicture."""
+    if not encoded:
+        raise BadPicture("has no bytes")
     with _opened(encoded) as image:
         # Pillow gives the size of a TIFF as it stands upright.
         is_turned = image.format != "TIFF" and _orientation(image) >= 5

@@ -63,7 +63,7 @@ class Root:
 
     def walk(self, folder: str = "") -> Iterator[tuple[str, Folder]]:
         """(name, content) of the folder and of all below it that are not hidden. Raises UserError for links in a circle."""
-        waiting = [(folder, self._with_identity(folder, ()))]
+        waiting = [(folder, self._identities(folder))]
         while waiting:
             name, above = waiting.pop()
             found = self.scan(name)
@@ -113,6 +113,13 @@ class Root:
             if info.base_name:  # some stores keep an empty file in place of a folder
                 (found.folders if info.type == FileType.Directory else found.files).append(info.base_name)
         return found
+
+    def _identities(self, folder: str) -> tuple[tuple[int, int], ...]:
+        """Of the folder and all that it lies in, also above the root: a link to any of them would not end."""
+        if self.filesystem is not None:
+            return ()
+        path = Path(self._at(folder))
+        return tuple((status.st_dev, status.st_ino) for status in (one.stat() for one in (*path.parents, path)))
 
     def _with_identity(self, folder: str, above: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
         """The folders above and this one. Raises UserError where it is one of them."""
