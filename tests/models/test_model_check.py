@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from subprocess import run as run_program
 from typing import Any
 
@@ -20,6 +21,7 @@ from visiontune.spec.study import SPACE
 from visiontune.spec.tables.models import MODELS
 
 SIZES = {"num_classes": 3, "in_channels": 1}
+SOURCE = Path(__file__).parents[2] / "platform"
 
 
 def section(name: str, **args: Any) -> dict[str, Any]:
@@ -162,7 +164,7 @@ def test_costs_no_import_of_torchs_compiler() -> None:
         "    problem_of(fill(SPACE.fields['model'].fields, args), num_classes=3, in_channels=1, image_size=16, batch_size=batch)\n"
         "print('torch._dynamo' in sys.modules)"
     )
-    told = run_program([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="platform").stdout.strip()
+    told = run_program([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=SOURCE).stdout.strip()
     assert told == "False"
 
 
