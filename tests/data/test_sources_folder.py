@@ -61,16 +61,6 @@ def test_classes_are_folders_and_pictures_come_back(tmp_path: Path) -> None:
     assert source.names("train")[0] == str(tmp_path / "cat/a.png")
 
 
-def test_the_same_classes_as_torchvisions_image_folder(tmp_path: Path) -> None:
-    from torchvision.datasets import ImageFolder
-
-    source = folder(path=tree(tmp_path, {**CATS_AND_DOGS, "Ästhetik/x.png": 4, "zebra/y.png": 5}))
-    theirs = ImageFolder(str(tmp_path))
-    assert {path: theirs.classes[label] for path, label in theirs.samples} == dict(
-        zip(source.names("train"), np.array(source.class_names)[source.labels()["train"]], strict=True)
-    )
-
-
 def test_folders_that_are_numbers_are_in_their_order(tmp_path: Path) -> None:
     assert folder(path=tree(tmp_path, {f"{number}/a.png": number for number in range(12)})).class_names == tuple(map(str, range(12)))
 

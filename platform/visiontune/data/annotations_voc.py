@@ -112,6 +112,7 @@ def _parts(pictures: Pictures) -> Mapping[str, list[str]]:
         part = next((part for part, names in lists.items() if stem in names), None)
         if part is None:
             pictures.set_aside.append(SetAside(pictures.root.show(name), "is in no list of ImageSets/Main", is_bad=False))
+            pictures.find(_places(name, ""), "")  # its picture goes with it
         else:
             found[part].append(name)
     return found

@@ -167,7 +167,7 @@ def inside(name: str, root: Root) -> str | None:
     if name.startswith("/") and root.filesystem is None:
         name = posixpath.relpath(name, root.path)
     name = posixpath.normpath(name)
-    return None if name.startswith(("../", "/")) or name in ("..", ".") or re.match(r"[A-Za-z]+:/", name) else name
+    return None if name.startswith(("../", "/")) or name in ("..", ".") or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", name) else name
 
 
 def printable(name: str) -> str:
