@@ -37,7 +37,7 @@ def test_missing_file_names_the_nearest(tmp_path: Path) -> None:
 def test_no_parquet(tmp_path: Path) -> None:
     (tmp_path / "train.parquet").write_text("image,label\n")
     assert "must be a Parquet file" in refused({"train": str(tmp_path / "train.parquet")}, tmp_path / "cache")
-    assert "must be a Parquet file" in refused({"train": str(tmp_path)}, tmp_path / "cache")
+    assert "data.train: must be a file" in refused({"train": str(tmp_path)}, tmp_path / "cache")
 
 
 def test_truncated_parquet(tmp_path: Path) -> None:

@@ -53,6 +53,12 @@ class Root:
         except OSError as error:
             raise UserError(Problem(self.show(name), 0, "", f"cannot be read ({error.strerror or line(error)})")) from error
 
+    def open(self, name: str) -> Any:
+        """For reading, as pyarrow's file. Raises OSError."""
+        import pyarrow as pa
+
+        return pa.OSFile(self._at(name)) if self.filesystem is None else self.filesystem.open_input_file(self._at(name))
+
     def scan(self, folder: str = "") -> Folder:
         """What lies in that folder, links followed. Raises UserError where it can't be listed."""
         try:

@@ -15,7 +15,7 @@ import numpy as np
 from visiontune.data.decode import BadPicture, Picture
 from visiontune.data.labels import class_table, encode
 from visiontune.data.paths import line
-from visiontune.data.sources import Source
+from visiontune.data.sources import SetAside, Source
 from visiontune.data.splits import IntArray
 from visiontune.spec.errors import Problem, UserError
 
@@ -45,6 +45,7 @@ def read_source(dataset: str, root: str, use_download: bool) -> Source:
         pictures=lambda part, rows: _pictures(images[part], rows),
         names=lambda part: [f"{dataset} {part}: row {row}" for row in range(len(labels[part]))],
         keys=lambda part: [str(row) for row in range(len(labels[part]))],
+        set_aside=(SetAside("unlabeled_X.bin", "holds 100,000 pictures without labels", is_bad=False),) if dataset == "STL10" else (),
     )
 
 
@@ -54,7 +55,8 @@ def _load(dataset: str, root: str, part: str, use_download: bool) -> Any:
     given: dict[str, Any] = {"split": part} if SPLIT_ARG[dataset] == "split" else {"train": part == "train"}
     try:
         return getattr(datasets, dataset)(root, download=use_download, **given)
-    except (RuntimeError, OSError, ValueError) as error:
+    # MNIST's files are read without a checksum: damaged ones fail anywhere.
+    except (RuntimeError, OSError, ValueError, AssertionError, LookupError, TypeError) as error:
         hint = "" if use_download else "; data.use_download: true fetches them"
         rule = f"must hold the files of {dataset}, but {Path(root)} does not ({line(error)}){hint}"
         raise UserError(Problem("", 0, "data.root", rule)) from error
