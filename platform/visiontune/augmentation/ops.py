@@ -1,8 +1,9 @@
-"""Builders of the table's ops: (magnitude, image_size) to an albumentations transform that always applies (p=1).
+"""Builders of ops that move pixels or hide them: (magnitude, image_size) to an albumentations transform that always applies (p=1).
 
-Pictures are uint8 HWC, 0 to 255, one channel or three (RGB). Magnitude 0 leaves a picture as it is, 1 is the strongest;
-in between the ranges grow linearly (the aspect ratio of crops: its logarithm). An argument that albumentations does not take is a
-ValueError (strict=True), where by itself it only warns.
+Pictures are uint8 HWC, 0 to 255, square, one channel or three (RGB). Magnitude 0 leaves a picture as it is, 1 is the strongest;
+in between the ranges grow linearly (the aspect ratio of crops: its logarithm). What a transform draws it draws uniformly, so most
+pictures get less than the strongest. What lies outside a moved picture is black. An argument that albumentations does not take is
+a ValueError (strict=True), where by itself it only warns. The other builders are in ops_colour.py and ops_texture.py.
 """
 
 from __future__ import annotations
@@ -19,72 +20,189 @@ MAX_DEGREES = 30.0
 MAX_SHEAR = 20.0
 MAX_SHIFT = 0.25
 MAX_SCALE = 0.3
+MAX_PAD = 0.25
 MIN_AREA = 0.08
+MIN_SIDE = 0.5
 MAX_RATIO = 4 / 3
-MAX_HUE = 30.0
-MAX_SATURATION = 80.0
-MAX_VALUE = 50.0
-MAX_BRIGHTNESS = 0.4
+MAX_CROP_OR_PAD = 0.25
+MAX_PERSPECTIVE = 0.2
+MAX_DISPLACEMENT = 0.06
+MAX_LENS = 0.8
+MAX_STEP = 0.6
+MAX_SPLINE = 0.8
 MAX_HOLE = 0.5
-MAX_NOISE = 0.2
+MAX_GRID_HOLE = 0.6
+MAX_ERASED = 0.33
+MAX_STRIPE = 0.25
+MAX_DROPPED = 0.3
+GRID = (4, 4)
+
+
+def always(transform: Any, **args: Any) -> Any:
+    """The transform with p=1; an argument that it does not take is a ValueError."""
+    # The constructors of these three are plain: they refuse unknown arguments anyway, and `strict` is one.
+    is_plain = transform in (alb.RandomRotate90, alb.ToSepia, alb.MedianBlur)
+    return transform(**args, p=1.0) if is_plain else transform(**args, p=1.0, strict=True)
+
+
+def nothing() -> Any:
+    """What transforms that have no neutral arguments are at magnitude 0."""
+    return always(alb.NoOp)
+
+
+def around_zero(limit: float) -> tuple[float, float]:
+    """The range from -limit to limit."""
+    return (-limit, limit)
 
 
 def horizontal_flip(*, image_size: int) -> Any:
     """Mirror left and right."""
-    return alb.HorizontalFlip(p=1.0, strict=True)
+    return always(alb.HorizontalFlip)
+
+
+def vertical_flip(*, image_size: int) -> Any:
+    """Mirror top and bottom."""
+    return always(alb.VerticalFlip)
+
+
+def transpose(*, image_size: int) -> Any:
+    """Mirror at the main diagonal."""
+    return always(alb.Transpose)
+
+
+def random_rotate_90(*, image_size: int) -> Any:
+    """0, 90, 180 or 270 degrees: a quarter of the pictures stays as it is."""
+    return always(alb.RandomRotate90)
+
+
+def d4(*, image_size: int) -> Any:
+    """One of the eight symmetries of the square: an eighth of the pictures stays as it is."""
+    return always(alb.D4)
 
 
 def affine(magnitude: float, *, image_size: int) -> Any:
-    """At 1: up to 30 degrees, 25 % shift, scale 0.7 to 1.3 and 20 degrees of shear on each axis by itself; black outside."""
-    return alb.Affine(
-        rotate=_around_zero(MAX_DEGREES * magnitude),
-        shear=_around_zero(MAX_SHEAR * magnitude),
-        translate_percent=_around_zero(MAX_SHIFT * magnitude),
+    """At 1: up to 30 degrees, 25 % shift, scale 0.7 to 1.3 and 20 degrees of shear on each axis by itself."""
+    return always(
+        alb.Affine,
+        rotate=around_zero(MAX_DEGREES * magnitude),
+        shear=around_zero(MAX_SHEAR * magnitude),
+        translate_percent=around_zero(MAX_SHIFT * magnitude),
         scale=(1 - MAX_SCALE * magnitude, 1 + MAX_SCALE * magnitude),
-        p=1.0,
-        strict=True,
     )
+
+
+def rotate(magnitude: float, *, image_size: int) -> Any:
+    """At 1: up to 30 degrees; corners are cut off."""
+    return always(alb.Rotate, limit=around_zero(MAX_DEGREES * magnitude))
+
+
+def shear_x(magnitude: float, *, image_size: int) -> Any:
+    """At 1: up to 20 degrees."""
+    return always(alb.Affine, shear={"x": around_zero(MAX_SHEAR * magnitude), "y": (0.0, 0.0)})
+
+
+def shear_y(magnitude: float, *, image_size: int) -> Any:
+    """At 1: up to 20 degrees."""
+    return always(alb.Affine, shear={"x": (0.0, 0.0), "y": around_zero(MAX_SHEAR * magnitude)})
+
+
+def translate_x(magnitude: float, *, image_size: int) -> Any:
+    """At 1: up to 25 % of the width."""
+    return always(alb.Affine, translate_percent={"x": around_zero(MAX_SHIFT * magnitude), "y": (0.0, 0.0)})
+
+
+def translate_y(magnitude: float, *, image_size: int) -> Any:
+    """At 1: up to 25 % of the height."""
+    return always(alb.Affine, translate_percent={"x": (0.0, 0.0), "y": around_zero(MAX_SHIFT * magnitude)})
+
+
+def pad_and_crop(magnitude: float, *, image_size: int) -> Any:
+    """At 1: padded by 25 % of the side, then a crop of the old size. The usual 4 of 32 pixels are at 0.5 (He et al. 2016)."""
+    pad = always(alb.Pad, padding=round(MAX_PAD * image_size * magnitude))
+    return alb.Sequential([pad, always(alb.RandomCrop, height=image_size, width=image_size)], p=1.0)
 
 
 def random_resized_crop(magnitude: float, *, image_size: int) -> Any:
     """At 1: from 8 % of the area, aspect ratio 3:4 to 4:3 (Szegedy et al. 2015), scaled back to the picture's size."""
     ratio = MAX_RATIO**magnitude
-    return alb.RandomResizedCrop(
-        size=(image_size, image_size),
-        scale=(1 - (1 - MIN_AREA) * magnitude, 1.0),
-        ratio=(1 / ratio, ratio),
-        p=1.0,
-        strict=True,
-    )
+    scale = (1 - (1 - MIN_AREA) * magnitude, 1.0)
+    return always(alb.RandomResizedCrop, size=(image_size, image_size), scale=scale, ratio=(1 / ratio, ratio))
 
 
-def hue_saturation_value(magnitude: float, *, image_size: int) -> Any:
-    """At 1: hue shifted by up to 60 degrees (30 of OpenCV's 180), saturation by 80 and value by 50 of 255."""
-    return alb.HueSaturationValue(
-        hue_shift_limit=_around_zero(MAX_HUE * magnitude),
-        sat_shift_limit=_around_zero(MAX_SATURATION * magnitude),
-        val_shift_limit=_around_zero(MAX_VALUE * magnitude),
-        p=1.0,
-        strict=True,
-    )
+def random_sized_crop(magnitude: float, *, image_size: int) -> Any:
+    """At 1: a square from half the side up, scaled back to the picture's size."""
+    smallest = round(image_size * (1 - (1 - MIN_SIDE) * magnitude))
+    return always(alb.RandomSizedCrop, min_max_height=(smallest, image_size), size=(image_size, image_size))
 
 
-def random_brightness_contrast(magnitude: float, *, image_size: int) -> Any:
-    """At 1: contrast times 0.6 to 1.4, brightness up to 0.4 of the full range up or down."""
-    limit = _around_zero(MAX_BRIGHTNESS * magnitude)
-    return alb.RandomBrightnessContrast(brightness_limit=limit, contrast_limit=limit, p=1.0, strict=True)
+def crop_and_pad(magnitude: float, *, image_size: int) -> Any:
+    """At 1: each side by itself moves in or out by up to 25 %, then all is scaled back to the picture's size."""
+    return always(alb.CropAndPad, percent=around_zero(MAX_CROP_OR_PAD * magnitude))
+
+
+def perspective(magnitude: float, *, image_size: int) -> Any:
+    """At 1: corners move inwards with a standard deviation of up to 20 % of the side."""
+    return always(alb.Perspective, scale=(0.0, MAX_PERSPECTIVE * magnitude)) if magnitude else nothing()
+
+
+def elastic_transform(magnitude: float, *, image_size: int) -> Any:
+    """At 1: smooth displacements with a standard deviation of 6 % of the side (Simard et al. 2003)."""
+    sigma = max(1.0, image_size / 10)
+    # Smoothing white noise by a Gaussian of this width leaves 1 / (2 sqrt(pi) sigma) of its deviation.
+    alpha = MAX_DISPLACEMENT * image_size * magnitude * 2 * 3.1416**0.5 * sigma
+    return always(alb.ElasticTransform, alpha=alpha, sigma=sigma, noise_distribution="gaussian")
+
+
+def grid_distortion(magnitude: float, *, image_size: int) -> Any:
+    """At 1: the columns and rows of a 4 x 4 grid are up to 60 % wider or narrower."""
+    return always(alb.GridDistortion, num_steps=4, distort_limit=around_zero(MAX_STEP * magnitude)) if magnitude else nothing()
+
+
+def grid_elastic_deform(magnitude: float, *, image_size: int) -> Any:
+    """At 1: the inner corners of a 4 x 4 grid move by up to an eighth of the side, in whole pixels."""
+    pixels = round(image_size / 8 * magnitude)
+    return always(alb.GridElasticDeform, num_grid_xy=GRID, magnitude=pixels) if pixels else nothing()
+
+
+def optical_distortion(magnitude: float, *, image_size: int) -> Any:
+    """At 1: a lens with a first coefficient of up to 0.8, barrel or cushion."""
+    return always(alb.OpticalDistortion, distort_limit=around_zero(MAX_LENS * magnitude)) if magnitude else nothing()
+
+
+def thin_plate_spline(magnitude: float, *, image_size: int) -> Any:
+    """At 1: 4 x 4 control points move with a standard deviation of up to 8 % of the side."""
+    return always(alb.ThinPlateSpline, scale_range=(0.0, MAX_SPLINE * magnitude)) if magnitude else nothing()
+
+
+def random_grid_shuffle(*, image_size: int) -> Any:
+    """The four quarters change places: one picture in 24 stays as it is."""
+    return always(alb.RandomGridShuffle, grid=(2, 2))
 
 
 def coarse_dropout(magnitude: float, *, image_size: int) -> Any:
     """At 1: one black square of half the side, 16 of 32 pixels as in the paper; rounded down to whole pixels, always inside."""
     side = (MAX_HOLE * magnitude, MAX_HOLE * magnitude)
-    return alb.CoarseDropout(num_holes_range=(1, 1), hole_height_range=side, hole_width_range=side, p=1.0, strict=True)
+    return always(alb.CoarseDropout, num_holes_range=(1, 1), hole_height_range=side, hole_width_range=side)
 
 
-def gauss_noise(magnitude: float, *, image_size: int) -> Any:
-    """At 1: standard deviation up to 0.2 of the full range, for each pixel and channel by itself."""
-    return alb.GaussNoise(std_range=(0.0, MAX_NOISE * magnitude), p=1.0, strict=True)
+def grid_dropout(magnitude: float, *, image_size: int) -> Any:
+    """At 1: a black hole of 60 % of the side in each cell of a 4 x 4 grid (Chen et al. 2020), in whole pixels, at least one."""
+    ratio = MAX_GRID_HOLE * magnitude
+    return always(alb.GridDropout, ratio=ratio, holes_number_xy=GRID, random_offset=True) if magnitude else nothing()
 
 
-def _around_zero(limit: float) -> tuple[float, float]:
-    return (-limit, limit)
+def erasing(magnitude: float, *, image_size: int) -> Any:
+    """At 1: one black rectangle of 2 % to 33 % of the area, aspect ratio 0.3 to 3.3 (Zhong et al. 2020)."""
+    return always(alb.Erasing, scale=(MAX_ERASED * magnitude / 16, MAX_ERASED * magnitude)) if magnitude else nothing()
+
+
+def xy_masking(magnitude: float, *, image_size: int) -> Any:
+    """At 1: one black stripe of up to a quarter of the side from left to right, one from top to bottom."""
+    longest = round(MAX_STRIPE * image_size * magnitude)
+    length = (min(1, longest), longest)
+    return always(alb.XYMasking, num_masks_x=1, num_masks_y=1, mask_x_length=length, mask_y_length=length) if longest else nothing()
+
+
+def pixel_dropout(magnitude: float, *, image_size: int) -> Any:
+    """At 1: 30 % of the pixels are black."""
+    return always(alb.PixelDropout, dropout_prob=MAX_DROPPED * magnitude)

@@ -55,20 +55,25 @@ class Entry:
 
 @dataclass(frozen=True)
 class Table:
-    """A field whose value names one of `entries`; `what` is the singular noun for messages and `visiontune list`."""
+    """A field whose value names one of `entries`; `what` is the singular noun for messages and `visiontune list`.
+
+    `former` are names that people know from elsewhere, with what to say after them where one stands as a key.
+    """
 
     what: str
     entries: Mapping[str, Entry]
     default: Any = REQUIRED
+    former: Mapping[str, str] = field(default_factory=lambda: NOTHING)
 
 
 @dataclass(frozen=True)
 class Section:
-    """A mapping with known keys. `is_space` sections may hold domains in place of values."""
+    """A mapping with known keys. `is_space` sections may hold domains in place of values; `former` is as in a Table."""
 
     doc: str
     fields: Mapping[str, Field]
     is_space: bool = False
+    former: Mapping[str, str] = field(default_factory=lambda: NOTHING)
 
 
 Field = Arg | Table | Section

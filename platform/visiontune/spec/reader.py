@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from visiontune.spec.declare import REQUIRED, Arg, Entry, Field, Section, Table
+from visiontune.spec.declare import NOTHING, REQUIRED, Arg, Entry, Field, Section, Table
 from visiontune.spec.domains import Choice, Float, Int
 from visiontune.spec.errors import nearest
 from visiontune.spec.values import BAD, Problems, read_value, repeats
@@ -52,7 +52,13 @@ class Reader:
     nodes: dict[str, Node] = field(default_factory=dict)
 
     def section(
-        self, node: Node, fields: Mapping[str, Field], at: Place, owner: Node | None = None, is_branch: bool = False
+        self,
+        node: Node,
+        fields: Mapping[str, Field],
+        at: Place,
+        owner: Node | None = None,
+        is_branch: bool = False,
+        former: Mapping[str, str] = NOTHING,
     ) -> dict[str, Any]:
         """A tree of constants and domains in the order of the file; what is wrong is reported and left out.
 
@@ -68,7 +74,7 @@ class Reader:
         tree: dict[str, Any] = {}
         for key, (key_node, value) in items.items():
             self.nodes[at.child(key).key] = value
-            item = picks[key].item if key in picks else self.item(key_node, value, fields, picks, at)
+            item = picks[key].item if key in picks else self.item(key_node, value, fields, picks, at, former)
             if item is not BAD:
                 tree[key] = item
         if not is_branch:
@@ -77,7 +83,15 @@ class Reader:
             self.complete(key, pick, tree, items, at, owner)
         return tree
 
-    def item(self, key_node: Node, value: Node, fields: Mapping[str, Field], picks: Mapping[str, Pick], at: Place) -> Any:
+    def item(
+        self,
+        key_node: Node,
+        value: Node,
+        fields: Mapping[str, Field],
+        picks: Mapping[str, Pick],
+        at: Place,
+        former: Mapping[str, str] = NOTHING,
+    ) -> Any:
         """A field of the section or an argument of what its tables name."""
         key = key_node.value
         if key in fields:
@@ -93,7 +107,7 @@ class Reader:
             if any(key in branch.items for branch in pick.branches.values()):
                 return self.problems.add(key_node, at.child(key).where, "stands here and in a branch of the choice; one of them must go")
             return self.agreed(key_node, value, [pick.table.entries[name].args[key] for name in takers], at)
-        return self.problems.add(key_node, at.child(key).where, _unknown(key, fields, picks))
+        return self.problems.add(key_node, at.child(key).where, _unknown(key, fields, picks, former))
 
     def agreed(self, key_node: Node, value: Node, declared: list[Field], at: Place) -> Any:
         """A value that must suit every one of several declarations."""
@@ -110,7 +124,7 @@ class Reader:
         if isinstance(declared, Arg):
             return read_value(value, declared, here.where, self.problems, at.use_domains and self.with_domains)
         if isinstance(declared, Section):
-            return self.section(value, declared.fields, here, key_node)
+            return self.section(value, declared.fields, here, key_node, former=declared.former)
         raise TypeError(f"a table among the arguments of an entry: {here.where}")
 
     def pick(self, items: Mapping[str, tuple[Node, Node]], key: str, table: Table, at: Place) -> Pick:
@@ -205,13 +219,14 @@ class Reader:
                 self.problems.add(node, at.child(other).where, rule)
 
 
-def _unknown(key: str, fields: Mapping[str, Field], picks: Mapping[str, Pick]) -> str:
+def _unknown(key: str, fields: Mapping[str, Field], picks: Mapping[str, Pick], former: Mapping[str, str]) -> str:
     known = [*fields, *dict.fromkeys(arg for pick in picks.values() for name in pick.possible() for arg in pick.table.entries[name].args)]
     for pick in picks.values():
         owners = [name for name, entry in pick.table.entries.items() if key in entry.args]
         if owners:
             return f"{key!r} is an argument of {_listed(owners)}, not of {_listed(pick.names)}; {nearest(key, known)}"
-    return f"unknown key {key!r}; {nearest(key, known)}"
+    said = next((names[key] for names in (former, *(pick.table.former for pick in picks.values())) if key in names), "")
+    return f"unknown key {key!r}{said and f', {said}'}; {nearest(key, known)}"
 
 
 def _required(fields: Mapping[str, Field]) -> list[str]:
