@@ -171,7 +171,7 @@ def _keys(place: Place, column: str) -> list[str]:
     if any(field.name == "path" for field in kind):
         paths = file.read(columns=[f"{column}.path"]).column(0).combine_chunks().field("path")
         if paths.null_count == 0 and len(pc.unique(paths)) == len(paths):
-            return [str(place) for path in paths.to_pylist()]
+            return [str(path) for path in paths.to_pylist()]
     return [str(row) for row in range(file.metadata.num_rows)]
 
 
