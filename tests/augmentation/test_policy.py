@@ -14,16 +14,17 @@ from scipy import stats
 from visiontune.augmentation.keyed import Stream
 from visiontune.augmentation.policy import Policy, build_policy, problem_of
 from visiontune.spec.errors import UserError
-from visiontune.spec.tables.augmentation import OPS
+from visiontune.spec.tables.ops import OPS
 
 PICTURES = np.random.default_rng(1).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
 INDEX = np.random.default_rng(2).permutation(1000)[:40]
 
 
 def everything(probability: float = 0.5) -> dict[str, Any]:
-    args = {name: {"probability": probability, "magnitude": 0.7} for name in OPS.entries}
-    del args["HorizontalFlip"]["magnitude"]
-    return {"policy": "fixed", **args}
+    """Some of every kind: batched and not, with numbers from numpy's and from Python's generator, with and without magnitude."""
+    names = ("HorizontalFlip", "Affine", "RandomResizedCrop", "HueSaturationValue", "CoarseDropout", "Equalize", "Sharpen", "GaussNoise")
+    magnitude = {name: {"magnitude": 0.7} if "magnitude" in OPS.entries[name].args else {} for name in names}
+    return {"policy": "fixed", **{name: {"probability": probability, **magnitude[name]} for name in names}}
 
 
 def policy_of(augmentation: dict[str, Any]) -> Policy:

@@ -26,6 +26,7 @@ from visiontune.spec.errors import UserError
 from visiontune.spec.parse import load_study
 from visiontune.spec.study import RECIPE, SPACE
 from visiontune.spec.tables.models import MODELS
+from visiontune.spec.tables.ops import COLOUR_OPS
 from visiontune.training.export import load_weights, save_weights
 from visiontune.training.loop import train
 
@@ -67,7 +68,7 @@ def values_of(part: str, key: str, name: str, entry: Entry, folder: Path) -> dic
     """A section that names the entry, with what it can't do without."""
     needed: dict[str, Any] = {"weights": str(weights_file(folder))} if "weights" in entry.args else {}
     if any(isinstance(arg, Section) for arg in entry.args.values()):
-        needed = {op: section_defaults(arg) for op, arg in entry.args.items() if isinstance(arg, Section) and op != "HueSaturationValue"}
+        needed = {op: section_defaults(arg) for op, arg in entry.args.items() if isinstance(arg, Section) and op not in COLOUR_OPS}
     needed |= {arg: True if declared.type is bool else declared.default for arg, declared in flags(entry).items()}
     return {key: name, **needed}
 

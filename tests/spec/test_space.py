@@ -90,7 +90,7 @@ def test_ops_keep_the_order_of_the_file(tmp_path: Path) -> None:
     space = load(tmp_path, GOOD.replace("augmentation: {policy: none}", ops)).space
     section = space.resolve(RandomParams(0))["augmentation"]
     assert list(section) == ["policy", "GaussNoise", "Affine", "HorizontalFlip", "mixing"]
-    assert section["Affine"] == {"probability": 0.5, "magnitude": 1.0}
+    assert section["Affine"] == {"probability": 0.5, "magnitude": 1.0, "final_magnitude": None}
     assert section["HorizontalFlip"] == {"probability": 0.5}
 
 
@@ -141,7 +141,7 @@ def test_corners_hold_every_choice_and_both_ends(tmp_path: Path) -> None:
     assert len(model) == 6 * 4 * 3 * 2
     flip, none = {"HorizontalFlip": {"probability": 0.5}}, {"mixing": "none"}
     assert space.corners("augmentation") == [
-        {"policy": "fixed", "Affine": {"probability": 0.5, "magnitude": m}, **flip, **none} for m in (0.0, 1.0)
+        {"policy": "fixed", "Affine": {"probability": 0.5, "magnitude": m, "final_magnitude": None}, **flip, **none} for m in (0.0, 1.0)
     ] + [{"policy": "none", **none}]
     assert space.corners("schedule")[0]["name"] == "cosine"
     assert load(tmp_path, GOOD).space.corners("regularization") == [fill(SPACE.fields["regularization"].fields, {})]

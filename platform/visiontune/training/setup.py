@@ -108,7 +108,7 @@ def _policy(recipe: TrialRecipe, store: Store) -> Any:
     from visiontune.augmentation.policy import build_policy  # albumentations: 4 s, paid by who augments
 
     _, image_size, _, channels = store.images_NHWC.shape
-    return build_policy(recipe.augmentation, image_size=image_size, channels=channels)
+    return build_policy(recipe.augmentation, image_size=image_size, channels=channels, num_epochs=recipe.training["num_epochs"])
 
 
 def _optimizer(recipe: TrialRecipe, tail: nn.Module, weights: list[Tensor]) -> Any:
