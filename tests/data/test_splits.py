@@ -1,69 +1,116 @@
-"""Stratified splits, beside what scikit-learn's would give and against their own promises."""
+"""Splits by hashes: against binomial chance, against their own promises, and as pictures come and go."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
-from sklearn.model_selection import StratifiedShuffleSplit
+from scipy.stats import binom
 
-from visiontune.data.splits import choose_rows, plan_sizes, quota
+from visiontune.data.splits import LEFT_OUT, TEST, TRAIN, VAL, quota, split_rows
 from visiontune.spec.errors import UserError
 
 NAMES = ("a", "b", "c", "d")
 LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(4), [500, 300, 150, 50]))
+KEYS = [f"{label}/picture {number}.png" for number, label in enumerate(LABELS)]
 
 
-def split(seed: int = 0, val_fraction: float = 0.1, test_fraction: float | None = 0.2, max_pictures: int | None = None):  # type: ignore[no-untyped-def]
-    counts = np.bincount(LABELS)
-    sizes = plan_sizes(counts, NAMES, val_fraction=val_fraction, test_fraction=test_fraction, max_pictures=max_pictures)
-    return choose_rows(LABELS, sizes, seed)
+def split(
+    labels: np.ndarray = LABELS,
+    keys: Sequence[str] = KEYS,
+    groups: Sequence[str] | None = None,
+    seed: int = 0,
+    val_fraction: float | None = 0.1,
+    test_fraction: float | None = 0.2,
+    max_pictures: int | None = None,
+) -> np.ndarray:
+    fractions = {"val_fraction": val_fraction, "test_fraction": test_fraction}
+    return split_rows(labels, keys, groups, NAMES, seed=seed, max_pictures=max_pictures, **fractions)
 
 
-def test_parts_are_disjoint_cover_everything_and_keep_the_shares() -> None:
-    train, val, test = split()
-    assert sorted(np.concatenate([train, val, test])) == list(range(1000))
-    assert [len(train), len(val), len(test)] == [720, 80, 200]
-    np.testing.assert_array_equal(np.bincount(LABELS[test]), [100, 60, 30, 10])
-    np.testing.assert_array_equal(np.bincount(LABELS[val]), [40, 24, 12, 4])
+def test_shares_of_every_class_are_as_chance_would_have_them() -> None:
+    """Over 40 seeds the counts of each class are binomial: their mean, their spread, and none beyond 1 in 10^6."""
+    found = np.array([[np.bincount(LABELS[split(seed=seed) == TEST], minlength=4)] for seed in range(40)])[:, 0]
+    for label, num in enumerate([500, 300, 150, 50]):
+        assert abs(found[:, label].mean() - 0.2 * num) < 4 * np.sqrt(num * 0.16 / 40)
+        assert binom.ppf(1e-6, num, 0.2) <= found[:, label].min() and found[:, label].max() <= binom.isf(1e-6, num, 0.2)
+        assert 0.6 < found[:, label].std() / np.sqrt(num * 0.16) < 1.4
+    val = np.array([(split(seed=seed) == VAL).sum() for seed in range(40)])
+    assert abs(val.mean() - 80) < 6
 
 
-def test_class_counts_are_those_of_scikit_learn() -> None:
-    reference = StratifiedShuffleSplit(1, test_size=0.2, random_state=0)
-    _, rows = next(reference.split(np.zeros(1000), LABELS))
-    np.testing.assert_array_equal(np.bincount(LABELS[split()[2]]), np.bincount(LABELS[rows]))
+def test_seed_and_key_alone_decide() -> None:
+    order = np.random.default_rng(1).permutation(1000)
+    np.testing.assert_array_equal(split(seed=3)[order], split(LABELS[order], [KEYS[row] for row in order], seed=3))
+    assert 0.5 < (split(seed=3) == split(seed=4)).mean() < 0.8  # as two independent splits agree: .72^2 + .08^2 + .2^2 = .56
 
 
-def test_seed_alone_decides() -> None:
-    for first, again, other in zip(split(3), split(3), split(4), strict=True):
-        np.testing.assert_array_equal(first, again)
-        assert not np.array_equal(first, other)
+def test_adding_pictures_moves_no_old_one() -> None:
+    old = split()
+    labels, keys = np.concatenate([LABELS, LABELS]), [*KEYS, *(f"new {key}" for key in KEYS)]
+    np.testing.assert_array_equal(split(labels, keys)[:1000], old)
+    np.testing.assert_array_equal(split(LABELS[:500], KEYS[:500]), old[:500])
 
 
 def test_the_test_stays_the_same_for_any_subset_and_val_fraction() -> None:
-    whole = split()[2]
+    whole = split() == TEST
     for changed in (split(max_pictures=100), split(val_fraction=0.4)):
-        np.testing.assert_array_equal(changed[2], whole)
+        np.testing.assert_array_equal(changed == TEST, whole)
 
 
-def test_max_pictures_is_exact_and_stratified() -> None:
-    train, val, _ = split(max_pictures=200)
-    assert len(train) + len(val) == 200
-    np.testing.assert_array_equal(np.bincount(LABELS[np.concatenate([train, val])]), [100, 60, 30, 10])
+def test_a_larger_fraction_holds_the_smaller_one() -> None:
+    small, large = split(test_fraction=0.1) == TEST, split(test_fraction=0.3) == TEST
+    assert (large[small]).all() and large.sum() > small.sum()
 
 
-def test_no_test_is_split_off_where_the_source_has_one() -> None:
-    train, val, test = split(test_fraction=None)
-    assert [len(train), len(val), len(test)] == [900, 100, 0]
+def test_max_pictures_is_exact_stratified_and_grows_by_adding() -> None:
+    whole, part, smaller = split(), split(max_pictures=200), split(max_pictures=100)
+    is_kept = (part == TRAIN) | (part == VAL)
+    assert is_kept.sum() == 200 and (part[~is_kept & (whole != TEST)] == LEFT_OUT).all()
+    share = np.bincount(LABELS[whole != TEST]) / (whole != TEST).sum()
+    assert np.abs(np.bincount(LABELS[is_kept]) - 200 * share).max() <= 1
+    assert is_kept[(smaller == TRAIN) | (smaller == VAL)].all()
+    np.testing.assert_array_equal(part[is_kept], whole[is_kept])
+
+
+def test_what_the_source_splits_itself_is_not_split_again() -> None:
+    assert set(split(test_fraction=None)) == {TRAIN, VAL}
+    assert set(split(val_fraction=None)) == {TRAIN, TEST}
+    assert set(split(val_fraction=None, test_fraction=None)) == {TRAIN}
 
 
 @pytest.mark.parametrize("counts", [[3, 3], [3, 500], [3, 3, 3, 400], [4, 7, 1000]])
 @pytest.mark.parametrize("fraction", [0.01, 0.1, 0.5])
 def test_every_class_is_in_every_part(counts: list[int], fraction: float) -> None:
-    counts_C = np.array(counts)
-    sizes = plan_sizes(counts_C, NAMES[: len(counts)], val_fraction=fraction, test_fraction=fraction, max_pictures=None)
-    for part in (sizes.train_C, sizes.val_C, sizes.test_C):
-        assert part.min() >= 1
-    np.testing.assert_array_equal(sizes.train_C + sizes.val_C + sizes.test_C, counts_C)
+    labels = np.repeat(np.arange(len(counts)), counts)
+    for seed in range(5):
+        code = split(labels, [str(row) for row in range(len(labels))], seed=seed, val_fraction=fraction, test_fraction=fraction)
+        for part in (TRAIN, VAL, TEST):
+            assert set(labels[code == part]) == set(range(len(counts)))
+
+
+def test_groups_stay_together_also_across_classes() -> None:
+    groups = [f"patient {number // 5}" for number in range(1000)]
+    code = split(groups=groups)
+    assert all(len(set(code[start : start + 5])) == 1 for start in range(0, 1000, 5))
+    assert abs((code == TEST).mean() - 0.2) < 4 * np.sqrt(0.16 / 200)
+    # Half of a group joins later: it goes where the others are.
+    code = split(groups=groups, val_fraction=0.3)
+    np.testing.assert_array_equal(split(LABELS[::2], KEYS[::2], groups[::2], val_fraction=0.3), code[::2])
+    part = split(groups=groups, max_pictures=333)
+    assert ((part == TRAIN) | (part == VAL)).sum() == 333
+    assert all(len(set(part[start : start + 5]) - {LEFT_OUT}) <= 1 for start in range(0, 1000, 5))
+
+
+def test_a_class_of_few_groups_is_covered_or_named() -> None:
+    labels = np.array([0] * 100 + [1] * 30)
+    keys = [str(row) for row in range(130)]
+    three = [str(row) for row in range(100)] + [f"g{row % 3}" for row in range(30)]
+    code = split(labels, keys, three)
+    assert all((labels[code == part] == 1).sum() == 10 for part in (TRAIN, VAL, TEST))
+    with pytest.raises(UserError, match=r"at least 3 groups.*'b'"):
+        split(labels, keys, [str(row) for row in range(100)] + [f"g{row % 2}" for row in range(30)])
 
 
 def test_quota_is_exact_and_within_one_of_the_share() -> None:
@@ -78,7 +125,7 @@ def test_quota_is_exact_and_within_one_of_the_share() -> None:
 
 def test_a_class_that_is_too_small_is_named() -> None:
     with pytest.raises(UserError, match=r"at least 3 training pictures.*'b' has 2"):
-        plan_sizes(np.array([50, 2]), ("a", "b"), val_fraction=0.1, test_fraction=0.1, max_pictures=None)
+        split(np.array([0] * 50 + [1] * 2), [str(row) for row in range(52)])
 
 
 def test_max_pictures_below_two_for_each_class_is_refused() -> None:

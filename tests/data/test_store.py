@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import resource
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ from picture_files import COLOUR, LABELS, png, write
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from visiontune.data import ingest as ingest_module
 from visiontune.data import store as store_module
 from visiontune.data.store import Store, describe, prepare
 from visiontune.spec.errors import UserError
@@ -124,7 +124,7 @@ def test_greys_stay_one_channel_and_fill_three_only_in_a_mixed_file(tmp_path: Pa
     np.testing.assert_array_equal(open_store({"source": "parquet", "train": str(alone)}, tmp_path / "cache").images_NHWC, COLOUR[..., :1])
     # The colour picture comes after the first 64, which describe() looks at.
     mixed = write(tmp_path / "mixed.parquet", [*(grey * 3), png(COLOUR[0])], [*np.tile(LABELS, 3), 0])
-    store = open_store({"source": "parquet", "train": str(mixed)}, tmp_path / "cache")
+    store = open_store({"source": "parquet", "train": str(mixed), "duplicates": "keep"}, tmp_path / "cache")
     np.testing.assert_array_equal(store.images_NHWC[0], np.repeat(COLOUR[0, ..., :1], 3, axis=2))
     np.testing.assert_array_equal(store.images_NHWC[90], COLOUR[0])
 
@@ -152,63 +152,19 @@ def test_damage_is_noticed_and_made_good(tmp_path: Path, colour: dict[str, Any],
 def test_two_at_once_share_one_ingest(tmp_path: Path, colour: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     calls, paths = [], []
 
-    def slow_ingest(*args: Any) -> None:
+    def slow_ingest(*args: Any, **options: Any) -> None:
         calls.append(args)
         time.sleep(0.1)
-        original(*args)
+        original(*args, **options)
 
-    original = store_module.ingest
-    monkeypatch.setattr(store_module, "ingest", slow_ingest)
+    original = ingest_module.ingest
+    monkeypatch.setattr(ingest_module, "ingest", slow_ingest)
     threads = [threading.Thread(target=lambda: paths.append(prepare(colour, tmp_path / "cache"))) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(calls) == 1 and len(set(paths)) == 1 and len(paths) == 3
-
-
-KILLED = """
-import sys, time
-sys.path[:0] = {path!r}
-from pathlib import Path
-from visiontune.data import parquet
-from visiontune.data.store import prepare
-
-decode, calls = parquet.decode, []
-
-def stuck(value):
-    calls.append(value)
-    if len(calls) == 40:  # past the 30 that are looked at first
-        print("half way", flush=True)
-        time.sleep(60)
-    return decode(value)
-
-parquet.decode = stuck
-prepare({data!r}, Path({cache!r}))
-"""
-
-
-def test_killed_in_mid_ingest_leaves_nothing_that_counts(tmp_path: Path, colour: dict[str, Any]) -> None:
-    cache = tmp_path / "cache"
-    code = KILLED.format(path=[entry for entry in sys.path if entry], data=colour, cache=str(cache))
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None and process.stdout.readline() == "half way\n"
-        process.kill()
-    assert [path.suffix for path in sorted(cache.iterdir())] == [".tmp", ".lock"]
-    np.testing.assert_array_equal(open_store(colour, cache).images_NHWC, COLOUR)
-    assert sorted(path.suffix for path in cache.iterdir()) == [".arrow", ".lock"]
-
-
-def test_a_disk_that_takes_no_more_is_one_sentence_and_leaves_nothing(tmp_path: Path, colour: dict[str, Any]) -> None:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
-    try:
-        with pytest.raises(UserError, match=r"must take the decoded pictures, but: File too large"):
-            prepare(colour, tmp_path / "cache")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
-    assert len(open_store(colour, tmp_path / "cache").labels_N) == 30
 
 
 def test_an_unwritable_cache_is_one_sentence(tmp_path: Path, colour: dict[str, Any]) -> None:

@@ -1,142 +1,274 @@
-"""Decode once: from a source to one uncompressed Arrow IPC file that can be memory-mapped.
+"""From a source to a store: decode in threads, set bad pictures aside, find repeats, write one file.
 
-File: one record batch with the columns image (fixed_size_binary, uint8 HWC), label (int64) and split (uint8: 0 train, 1 val,
-2 test); the schema's metadata holds a JSON text under b"visiontune" and its SHA-256. Written whole or not at all.
+Finished chunks lie in a hidden folder beside the store until it is whole, so that the same call goes on after a kill or a full disk.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import contextlib
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import islice
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from visiontune.data.pictures import BadPicture, Picture, fit, refuse_size, square_size
+from visiontune.data.audit import find_repeats
+from visiontune.data.chunks import Bytes, Chunk, Colourful, Counter, Rows, Stopped, cut, do_chunk, histogram
+from visiontune.data.decode import decode
+from visiontune.data.forms import Form, choose_form, load_form, save_form
+from visiontune.data.report import Report, make_report
 from visiontune.data.sources import Source
-from visiontune.data.splits import IntArray, choose_rows, plan_sizes
+from visiontune.data.splits import LEFT_OUT, TEST, TRAIN, VAL, Codes, IntArray, recover, split_rows
+from visiontune.data.writing import Content, write_store
 from visiontune.spec.errors import Problem, UserError
 
-VERSION = 1
-METADATA_KEY = b"visiontune"
-CHECKSUM_KEY = b"visiontune.sha256"
-SPLITS = ("train", "val", "test")
-_CHUNK_BYTES = 8 * 2**20
 _MAX_LISTED = 5
+_TICK_S = 0.1
+_STALE_S = 7 * 86_400
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What goes into the file: rows of each of the source's parts, then label and split of every picture, in the file's order."""
+    """What is decoded: rows of each of the source's parts, then label, split and name of every picture, in the file's order."""
 
     rows: Mapping[str, IntArray]
     label_N: IntArray
-    split_N: NDArray[np.uint8]
+    code_N: Codes
+    names: Mapping[str, Sequence[str]]
+
+    def name(self, place: int) -> str:
+        """Where the source has the picture."""
+        for part, rows in self.rows.items():
+            if place < len(rows):
+                return self.names[part][int(rows[place])]
+            place -= len(rows)
+        raise IndexError(place)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an ingest is. `num_kept` of those done were decoded by an earlier call; `stage` is decoding, comparing or writing."""
+
+    stage: str
+    num_done: int
+    num: int
+    num_kept: int
+    num_bad: int
+
+
+Tell = Callable[[Progress], None]
 
 
 def make_plan(source: Source, data: Mapping[str, Any]) -> Plan:
     """Choose the rows. Raises UserError when a class is too small to be split."""
-    sizes = plan_sizes(
-        source.counts_C,
-        source.class_names,
-        val_fraction=data["val_fraction"],
-        test_fraction=None if source.has_test else data["test_fraction"],
-        max_pictures=data["max_pictures"],
-    )
     labels = source.labels()
-    parts = choose_rows(labels["train"], sizes, data["seed"])
-    rows = np.concatenate(parts)
-    split = np.repeat(np.arange(3, dtype=np.uint8), [len(part) for part in parts])
-    order = np.argsort(rows)
-    chosen = {"train": rows[order]}
-    label_N, split_N = labels["train"][rows[order]], split[order]
-    if source.has_test:
-        chosen["test"] = np.arange(len(labels["test"]), dtype=np.int64)
-        label_N = np.concatenate([label_N, labels["test"]])
-        split_N = np.concatenate([split_N, np.full(len(labels["test"]), 2, np.uint8)])
-    return Plan(chosen, label_N, split_N)
+    code_N = split_rows(labels["train"], source.keys("train"), source.groups("train"), source.class_names, **fractions(source, data))
+    rows = {"train": np.flatnonzero(code_N != LEFT_OUT)}
+    label, code = [labels["train"][rows["train"]]], [code_N[rows["train"]]]
+    for part, number in (("val", VAL), ("test", TEST)):
+        if part in labels:
+            rows[part] = np.arange(len(labels[part]), dtype=np.int64)
+            label.append(labels[part])
+            code.append(np.full(len(labels[part]), number, np.uint8))
+    return Plan(rows, np.concatenate(label), np.concatenate(code), {part: source.names(part) for part in rows})
 
 
-def ingest(source: Source, data: Mapping[str, Any], digest: str, path: Path) -> None:
-    """Make the file at `path`. Raises UserError for bad pictures, OSError when the disk refuses; leaves nothing behind then."""
+def fractions(source: Source, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What `split_rows` takes: None for a part that the source has."""
+    return {
+        "seed": data["seed"],
+        "val_fraction": None if source.has_val else data["val_fraction"],
+        "test_fraction": None if source.has_test else data["test_fraction"],
+        "max_pictures": data["max_pictures"],
+    }
+
+
+def ingest(
+    source: Source,
+    data: Mapping[str, Any],
+    digest: str,
+    path: Path,
+    *,
+    tell: Tell = lambda progress: None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Make the store at `path`. Raises UserError for pictures that can't be used, OSError when the disk refuses, Stopped."""
     plan = make_plan(source, data)
-    height, width, channels = source.first()
-    size = square_size(height, width, data["image_size"])
-    raw, whole = (path.with_name(f".{path.stem}.{os.getpid()}.{kind}.tmp") for kind in ("raw", "arrow"))
+    folder = path.with_name(f".{path.stem}.parts")
+    folder.mkdir(exist_ok=True)
+    _remove_stale(folder)
+    counter = Counter(stop=stop or threading.Event())
+    chunks, form = _decode_all(source, data, plan, folder, counter, tell)
+    num, num_bad = len(plan.label_N), sum(len(chunk.bad) for chunk in chunks)
+    tell(Progress("comparing", num, num, counter.num_kept, num_bad))
+    content, report = _conclude(source, data, plan, chunks, form, digest)
+    tell(Progress("writing", num, num, counter.num_kept, num_bad))
+    write_store(path, content, report)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _decode_all(
+    source: Source, data: Mapping[str, Any], plan: Plan, folder: Path, counter: Counter, tell: Tell
+) -> tuple[list[Chunk], Form]:
+    form = load_form(folder / "form.json") or choose_form(source, data, len(plan.label_N), folder)
+    while True:
+        save_form(form, folder / "form.json")
+        try:
+            return _decode(source, data, plan, form, folder, counter, tell), form
+        except Colourful:
+            form = replace(form, channels=3)
+            counter.num_done = counter.num_kept = 0
+
+
+def _decode(source: Source, data: Mapping[str, Any], plan: Plan, form: Form, folder: Path, counter: Counter, tell: Tell) -> list[Chunk]:
+    rows = cut(plan.rows, source.first())
+    limit = _Limit(source, plan, data["allow_bad"])
+    done: dict[int, Chunk] = {}
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="ingest")
+    inner = Counter(stop=threading.Event())
     try:
-        histogram_CV = _write_raw(raw, source, plan, size, channels, is_resized=data["image_size"] is not None)
-        if histogram_CV is None:
-            channels = 3
-            histogram_CV = _write_raw(raw, source, plan, size, channels, is_resized=data["image_size"] is not None)
-        assert histogram_CV is not None
-        mean_C, std_C = moments(histogram_CV)
-        content = {
-            "version": VERSION,
-            "digest": digest,
-            "class_names": list(source.class_names),
-            "image_size": size,
-            "channels": channels,
-            "mean": mean_C,
-            "std": std_C,
-            "splits": {name: int((plan.split_N == code).sum()) for code, name in enumerate(SPLITS)},
-            "rows_sha256": rows_checksum(plan.label_N, plan.split_N),
-        }
-        _write_arrow(whole, raw, plan, content)
-        whole.replace(path)
-        _sync(path.parent)
+        futures: set[Future[Chunk]] = set()
+        waiting = iter(rows)
+        is_train_N = plan.code_N == TRAIN
+        while len(done) < len(rows):
+            # A few ahead of the threads, so that a million pictures are not a million futures.
+            while len(futures) < 2 * pool._max_workers and (chunk := next(waiting, None)) is not None:
+                futures.add(pool.submit(_numbered, source, chunk, form, is_train_N, folder, inner))
+            ended, futures = wait(futures, _TICK_S, FIRST_COMPLETED)
+            for future in ended:
+                chunk_done = future.result()
+                done[int(chunk_done.path.stem)] = chunk_done
+                limit.add(chunk_done)
+            counter.num_done, counter.num_kept = inner.num_done, inner.num_kept
+            if counter.stop.is_set():
+                raise Stopped
+            tell(Progress("decoding", counter.num_done, len(plan.label_N), counter.num_kept, limit.num_bad))
+        limit.check()
     finally:
-        raw.unlink(missing_ok=True)
-        whole.unlink(missing_ok=True)
+        inner.stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+    return [done[number] for number in range(len(rows))]
 
 
-def rows_checksum(label_N: IntArray, split_N: NDArray[np.uint8]) -> str:
-    """SHA-256 over labels and splits."""
-    return hashlib.sha256(label_N.tobytes() + split_N.tobytes()).hexdigest()
+def _numbered(source: Source, chunk: Rows, form: Form, is_train_N: NDArray[np.bool_], folder: Path, counter: Counter) -> Chunk:
+    with contextlib.suppress(ImportError):
+        import cv2
+
+        cv2.setNumThreads(1)  # threads within threads only wait for each other
+    return do_chunk(source, chunk, form, is_train_N, folder, counter)
 
 
-def _write_raw(path: Path, source: Source, plan: Plan, size: int, channels: int, *, is_resized: bool) -> NDArray[np.int64] | None:
-    """Decoded pictures end to end, and how often each value occurs in train; None when a colour picture turns up among greys."""
-    histogram_CV = np.zeros((channels, 256), np.int64)
-    num_chunk = max(1, _CHUNK_BYTES // (size * size * channels))
-    pictures = _every_picture(source, plan, size, is_resized=is_resized)
-    with path.open("wb") as file:
-        for start in range(0, len(plan.label_N), num_chunk):
-            chunk = list(islice(pictures, num_chunk))
-            if any(picture.shape[2] > channels for picture in chunk):
-                return None
-            if not chunk:
-                break
-            chunk_NHWC = np.stack([fit(picture, size, channels) for picture in chunk])
-            file.write(chunk_NHWC.data)
-            is_train = plan.split_N[start : start + len(chunk)] == 0
-            for channel in range(channels):
-                histogram_CV[channel] += np.bincount(chunk_NHWC[is_train, :, :, channel].ravel(), minlength=256)
-        # A source tells of bad pictures when it is exhausted.
-        next(pictures, None)
-    return histogram_CV
+class _Limit:
+    """Bad pictures so far, against data.allow_bad."""
+
+    def __init__(self, source: Source, plan: Plan, allow_bad: float) -> None:
+        before = [one for one in source.set_aside if one.is_bad]
+        self._plan, self._allow_bad = plan, allow_bad
+        self._num, self._num_before = len(plan.label_N) + len(before), len(before)
+        self._num_seen = self._num_before
+        self._before = [Problem(one.name, 0, "", one.reason) for one in before[:_MAX_LISTED]]
+        self._bad: list[tuple[int, str]] = []
+
+    @property
+    def num_bad(self) -> int:
+        return self._num_before + len(self._bad)
+
+    def add(self, chunk: Chunk) -> None:
+        self._bad += chunk.bad
+        self._num_seen += len(chunk.place_K) + len(chunk.bad)
+        self.check()
+
+    def check(self) -> None:
+        """Raise UserError above the share, with the first of them."""
+        if self.num_bad <= self._allow_bad * self._num:
+            return
+        listed = [Problem(self._plan.name(place), 0, "", f"picture {reason}") for place, reason in sorted(self._bad)[:_MAX_LISTED]]
+        so_far = "" if self._num_seen == self._num else " so far"
+        rule = f"of {self._num:,} pictures {self.num_bad:,}{so_far} can't be used"
+        rule += f", more than the share that data.allow_bad = {self._allow_bad:g} allows"
+        raise UserError(*[*listed, *self._before][:_MAX_LISTED], Problem("", 0, "", rule))
 
 
-def _every_picture(source: Source, plan: Plan, size: int, *, is_resized: bool) -> Iterator[Picture]:
-    bad: list[Problem] = []
-    for part, rows in plan.rows.items():
-        names = source.names(part)
-        for row, picture in zip(rows, source.pictures(part, rows), strict=True):
-            if isinstance(picture, BadPicture):
-                bad.append(Problem(names[row], 0, "", f"picture {picture}"))
-                if len(bad) == _MAX_LISTED:
-                    raise UserError(*bad)
-                continue
-            if not is_resized:
-                refuse_size(f"data.{part}: row {row}", picture, size)
-            yield picture
-    if bad:
-        raise UserError(*bad)
+def _conclude(
+    source: Source, data: Mapping[str, Any], plan: Plan, chunks: Sequence[Chunk], form: Form, digest: str
+) -> tuple[Content, Report]:
+    """Splits of what is good, repeats out of val and test, figures of the training split."""
+    place_K = np.concatenate([chunk.place_K for chunk in chunks])
+    label_K, code_K = plan.label_N[place_K], plan.code_N[place_K].copy()
+    _cover(source, data, plan, place_K, code_K)
+    look = _Looker(chunks, form)
+    repeats, equal_K = find_repeats(
+        np.concatenate([chunk.digest_K2 for chunk in chunks]),
+        np.concatenate([chunk.thumb_KP for chunk in chunks]),
+        code_K,
+        look,
+        is_colour=form.channels == 3,
+    )
+    is_kept_K = np.ones(len(place_K), np.bool_)
+    if data["duplicates"] == "drop":
+        is_kept_K[[repeat.row for repeat in repeats]] = False
+    _refuse_empty(code_K[is_kept_K], label_K, code_K, plan, source.class_names)
+    changed = np.flatnonzero((code_K == TRAIN) != (plan.code_N[place_K] == TRAIN))
+    histogram_CV = sum(chunk.histogram_CV for chunk in chunks) + sum(
+        histogram(look(row)[np.newaxis]) * (1 if code_K[row] == TRAIN else -1) for row in changed.tolist()
+    )
+    mean_C, std_C = moments(np.asarray(histogram_CV))
+    content = Content(digest, form, source.class_names, chunks, is_kept_K, label_K, code_K, mean_C, std_C)
+    return content, make_report(source, data, plan, chunks, form, code_K, is_kept_K, repeats, equal_K)
+
+
+def _cover(source: Source, data: Mapping[str, Any], plan: Plan, place_K: IntArray, code_K: Codes) -> None:
+    """Bad pictures may have been all that a class had in some part."""
+    num = len(plan.rows["train"])
+    is_split = place_K < num
+    if is_split.sum() == num:
+        return
+    rows = plan.rows["train"][place_K[is_split]].tolist()
+    keys, groups = source.keys("train"), source.groups("train")
+    parts = [*([] if source.has_test else [TEST]), *([] if source.has_val else [VAL]), TRAIN]
+    code = code_K[is_split]
+    labels_N = plan.label_N[place_K[is_split]]
+    chosen = [groups[row] for row in rows] if groups is not None else None
+    recover(code, labels_N, [keys[row] for row in rows], chosen, source.class_names, seed=data["seed"], parts=parts)
+    code_K[is_split] = code
+
+
+def _refuse_empty(kept_code: Codes, label_K: IntArray, code_K: Codes, plan: Plan, class_names: Sequence[str]) -> None:
+    for part, code in (("train", TRAIN), ("val", VAL), ("test", TEST)):
+        if not (kept_code == code).any() and (plan.code_N == code).any():
+            why = "all are bad or repeat pictures of other splits; look at `data.duplicates: keep`"
+            raise UserError(f"{part} must have pictures, but {why}")
+    planned_C = np.bincount(plan.label_N[plan.code_N == TRAIN], minlength=len(class_names))
+    lost = np.flatnonzero((planned_C > 0) & (np.bincount(label_K[code_K == TRAIN], minlength=len(class_names)) == 0))
+    if len(lost):
+        raise UserError(f"every class must have good training pictures, but all of {class_names[lost[0]]!r} are bad")
+
+
+class _Looker:
+    """Whole pictures as a store would give them, out of the chunks."""
+
+    def __init__(self, chunks: Sequence[Chunk], form: Form) -> None:
+        self._chunks, self._form = chunks, form
+        self._start = np.cumsum([0, *(len(chunk.place_K) for chunk in chunks)])
+
+    def __call__(self, row: int) -> Bytes:
+        number = int(np.searchsorted(self._start, row, "right")) - 1
+        chunk, within = self._chunks[number], row - int(self._start[number])
+        low, high = chunk.offsets()[within : within + 2].tolist()
+        with chunk.path.open("rb") as file:
+            file.seek(low)
+            content = file.read(high - low)
+        if self._form.kind == "encoded":
+            return self._form.apply(decode(content))
+        size = self._form.stored_size
+        return np.frombuffer(content, np.uint8).reshape(size, size, self._form.channels)
 
 
 def moments(histogram_CV: NDArray[np.int64]) -> tuple[list[float], list[float]]:
@@ -148,27 +280,8 @@ def moments(histogram_CV: NDArray[np.int64]) -> tuple[list[float], list[float]]:
     return mean_C.tolist(), np.maximum(std_C, 1 / 255).tolist()
 
 
-def _write_arrow(path: Path, raw: Path, plan: Plan, content: Mapping[str, Any]) -> None:
-    import pyarrow as pa
-
-    text = json.dumps(content, sort_keys=True).encode()
-    num = len(plan.label_N)
-    with pa.memory_map(str(raw)) as mapped:
-        kind = pa.binary(mapped.size() // num)
-        image = pa.FixedSizeBinaryArray.from_buffers(kind, num, [None, mapped.read_buffer()])
-        schema = pa.schema(
-            [("image", kind), ("label", pa.int64()), ("split", pa.uint8())],
-            metadata={METADATA_KEY: text, CHECKSUM_KEY: hashlib.sha256(text).hexdigest().encode()},
-        )
-        batch = pa.record_batch([image, pa.array(plan.label_N), pa.array(plan.split_N)], schema=schema)
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-            writer.write_batch(batch)
-    _sync(path)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _remove_stale(folder: Path) -> None:
+    """What nobody has gone on with for a week: its source has changed since, most likely."""
+    for other in folder.parent.glob(".*.parts"):
+        if other != folder and time.time() - other.stat().st_mtime > _STALE_S:
+            shutil.rmtree(other, ignore_errors=True)

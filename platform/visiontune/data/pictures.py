@@ -7,7 +7,7 @@ import numpy as np
 from visiontune.data.decode import BadPicture, Picture, decode
 from visiontune.spec.errors import UserError
 
-__all__ = ["BadPicture", "Picture", "decode", "fit", "refuse_size", "square_size"]
+__all__ = ["BadPicture", "Picture", "centre_square", "decode", "fit", "refuse_size", "square_size"]
 
 
 def fit(picture: Picture, size: int, channels: int) -> Picture:
@@ -19,6 +19,24 @@ def fit(picture: Picture, size: int, channels: int) -> Picture:
         picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR)
         picture = picture.reshape(size, size, -1)
     return picture if picture.shape[2] == channels else np.broadcast_to(picture, (size, size, channels))
+
+
+def centre_square(picture: Picture, size: int) -> Picture:
+    """(size, size, C): the square in the middle, whole along the shorter side; averaged by an integer, then interpolated.
+
+    OpenCV's average over shares of pixels (INTER_AREA) takes as long as decoding the JPEG; over whole ones, down to less than
+    twice `size`, a tenth.
+    """
+    import cv2
+
+    height, width = picture.shape[:2]
+    factor = max(1, min(height, width) // size)
+    side = min(height, width) // factor * factor
+    top, left = (height - side) // 2, (width - side) // 2
+    square = picture[top : top + side, left : left + side]
+    if factor > 1:
+        square = cv2.resize(square, (side // factor, side // factor), interpolation=cv2.INTER_AREA)
+    return cv2.resize(square, (size, size), interpolation=cv2.INTER_LINEAR).reshape(size, size, -1)  # type: ignore[no-any-return]
 
 
 def square_size(height: int, width: int, image_size: int | None) -> int:

@@ -1,13 +1,17 @@
-"""Stratified splits: how many pictures of each class a part gets, then which ones.
+"""Stratified splits by thresholds on keyed hashes, so that adding pictures moves no old one.
 
-Shape letters: C classes, N pictures of the training file, K rows of a part. The sizes follow from the counts alone, so
-that a file can be checked before any picture is decoded.
+A picture's hash is that of (seed, its group or else its own key): below test_fraction it is a test picture, of the others
+those whose second hash is below val_fraction are val. So the shares of a class are exact only up to chance (10 % of 1,000
+pictures are 100 with a deviation of 9), which is the price of a split that depends on no other picture. Only a class to which the
+thresholds give nothing of a part takes its smallest hash for that part; such a forced one can move when the class grows.
+
+Shape letters: C classes, N pictures of the training part, U units: groups, or single pictures where there are none.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,50 +19,92 @@ from numpy.typing import NDArray
 from visiontune.spec.errors import UserError
 
 IntArray = NDArray[np.int64]
+Codes = NDArray[np.uint8]
+Hashes = NDArray[np.uint64]
+
+TRAIN, VAL, TEST, LEFT_OUT = 0, 1, 2, 3
 _ROUNDING = 1e-9
+_ROUNDS = 8
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """Pictures of each class by part; `test_C` is all zero where the source has a test file of its own."""
+def split_rows(
+    labels_N: IntArray,
+    keys: Sequence[str],
+    groups: Sequence[str] | None,
+    class_names: Sequence[str],
+    *,
+    seed: int,
+    val_fraction: float | None,
+    test_fraction: float | None,
+    max_pictures: int | None = None,
+) -> Codes:
+    """TRAIN, VAL, TEST or LEFT_OUT for each picture; None for a fraction: the source has that part itself.
 
-    train_C: IntArray
-    val_C: IntArray
-    test_C: IntArray
-
-
-def plan_sizes(
-    counts_C: IntArray, class_names: Sequence[str], *, val_fraction: float, test_fraction: float | None, max_pictures: int | None
-) -> Sizes:
-    """Share the training file out: first the test (None: there is one), then at most `max_pictures`, val_fraction of them for val.
-
-    Every class that has pictures gets at least one in each part. Raises UserError for a class that is too small for that.
+    The test comes first, so that it stays the same pictures whatever max_pictures and val_fraction are. `max_pictures` keeps
+    those with the smallest third hashes, in proportion to the classes. Every class that has pictures gets at least one in
+    each part. Raises UserError for a class that has too few, or too few groups, for that.
     """
-    num_parts = 2 if test_fraction is None else 3
-    _refuse_small(counts_C, class_names, num_parts)
-    test_C = np.zeros_like(counts_C) if test_fraction is None else _share(counts_C, test_fraction, keep=2)
-    rest_C = counts_C - test_C
-    if max_pictures is not None and max_pictures < rest_C.sum():
-        least = int(np.minimum(rest_C, 2).sum())
-        if max_pictures < least:
-            raise UserError(f"data.max_pictures must be at least {least}, two for each class, but got {max_pictures}")
-        rest_C = quota(rest_C, max_pictures, least=2)
-    val_C = _share(rest_C, val_fraction, keep=1)
-    return Sizes(rest_C - val_C, val_C, test_C)
+    parts = [code for code, fraction in ((TEST, test_fraction), (VAL, val_fraction)) if fraction is not None]
+    counts_C = np.bincount(labels_N, minlength=len(class_names)).astype(np.int64)
+    refuse_small(counts_C, class_names, 1 + len(parts))
+    hashes_3N = _hashes(keys if groups is None else groups, seed)
+    unit_N = np.arange(len(keys)) if groups is None else _numbers(groups)
+    code_N = np.zeros(len(keys), np.uint8)
+    if test_fraction is not None:
+        code_N[_below(hashes_3N[TEST], test_fraction)] = TEST
+        cover(code_N, labels_N, unit_N, hashes_3N, class_names, (TEST, TRAIN))
+    if max_pictures is not None:
+        # Single pictures, so that the number is exact: what is left of a group still stays together.
+        pick_N = hashes_3N[TRAIN] if groups is None else _hashes(keys, seed)[TRAIN]
+        _leave_out(code_N, labels_N, pick_N, class_names, max_pictures, least=len(parts) - (test_fraction is not None) + 1)
+    if val_fraction is not None:
+        code_N[(code_N == TRAIN) & _below(hashes_3N[VAL], val_fraction)] = VAL
+    cover(code_N, labels_N, unit_N, hashes_3N, class_names, (*parts, TRAIN))
+    return code_N
 
 
-def choose_rows(labels_N: IntArray, sizes: Sizes, seed: int) -> tuple[IntArray, IntArray, IntArray]:
-    """Rows of train, val and test, each in ascending order; a function of labels, sizes and seed."""
-    parts: tuple[list[IntArray], ...] = ([], [], [])
-    for label in range(len(sizes.train_C)):
-        rows = np.random.default_rng([seed, label]).permutation(np.flatnonzero(labels_N == label))
-        # The test comes first, so that it stays the same pictures whatever max_pictures and val_fraction are.
-        ends = np.cumsum([sizes.test_C[label], sizes.val_C[label], sizes.train_C[label]])
-        test, val, train, _ = np.split(rows, ends)
-        for part, chosen in zip(parts, (train, val, test), strict=True):
-            part.append(chosen)
-    train_K, val_K, test_K = (np.sort(np.concatenate(part)).astype(np.int64) for part in parts)
-    return train_K, val_K, test_K
+def recover(
+    code_N: Codes,
+    labels_N: IntArray,
+    keys: Sequence[str],
+    groups: Sequence[str] | None,
+    class_names: Sequence[str],
+    *,
+    seed: int,
+    parts: Sequence[int],
+) -> None:
+    """After some pictures turned out to be bad: `cover` what is left, in place."""
+    unit_N = np.arange(len(keys)) if groups is None else _numbers(groups)
+    cover(code_N, labels_N, unit_N, _hashes(keys if groups is None else groups, seed), class_names, parts)
+
+
+def cover(code_N: Codes, labels_N: IntArray, unit_N: IntArray, hashes_3N: Hashes, class_names: Sequence[str], parts: Sequence[int]) -> None:
+    """Move units, in place, until every class has pictures in each of `parts`. Raises UserError where that can't be."""
+    for _ in range(_ROUNDS):
+        lacking = [(part, label) for part in parts for label in _lacking(code_N, labels_N, part, len(class_names))]
+        if not lacking:
+            return
+        for part, label in lacking:
+            _give_one(code_N, labels_N, unit_N, hashes_3N[part], part, label, parts)
+    names = ", ".join(repr(class_names[label]) for label in sorted({label for _, label in lacking})[:5])
+    rule = f"every class must have pictures of at least {len(parts)} groups to be in each part of the split"
+    raise UserError(f"{rule}, but that can't be done for {names}")
+
+
+def refuse_small(counts_C: IntArray, class_names: Sequence[str], num_parts: int) -> None:
+    """Raise UserError for classes with fewer pictures than parts."""
+    small = [f"{name!r} has {count}" for name, count in zip(class_names, counts_C, strict=True) if 0 < count < num_parts]
+    if small:
+        more = f" and {len(small) - 5} classes more" if len(small) > 5 else ""
+        raise UserError(f"every class must have at least {num_parts} training pictures to be split, but {', '.join(small[:5])}{more}")
+
+
+def refuse_few(counts_C: IntArray, max_pictures: int | None, least: int) -> None:
+    """Raise UserError for max_pictures below `least` of each class."""
+    fewest = int(np.minimum(counts_C, least).sum())
+    if max_pictures is not None and max_pictures < min(fewest, int(counts_C.sum())):
+        word = {1: "one", 2: "two"}[least]
+        raise UserError(f"data.max_pictures must be at least {fewest}, {word} for each class, but got {max_pictures}")
 
 
 def quota(counts_C: IntArray, num: int, *, least: int) -> IntArray:
@@ -72,13 +118,45 @@ def quota(counts_C: IntArray, num: int, *, least: int) -> IntArray:
     return np.minimum(floor_C, counts_C)
 
 
-def _share(counts_C: IntArray, fraction: float, *, keep: int) -> IntArray:
-    num = max(round(fraction * int(counts_C.sum())), int((counts_C > 0).sum()))
-    return np.minimum(quota(counts_C, num, least=1), np.maximum(counts_C - keep, 0))
+def _hashes(keys: Sequence[str], seed: int) -> Hashes:
+    """(3, N), one row for each of what is decided."""
+    salt = seed.to_bytes(8, "little")
+    digests = (hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=24, key=salt).digest() for key in keys)
+    return np.frombuffer(b"".join(digests), "<u8").reshape(-1, 3).T.astype(np.uint64)
 
 
-def _refuse_small(counts_C: IntArray, class_names: Sequence[str], num_parts: int) -> None:
-    small = [f"{name!r} has {count}" for name, count in zip(class_names, counts_C, strict=True) if 0 < count < num_parts]
-    if small:
-        more = f" and {len(small) - 5} classes more" if len(small) > 5 else ""
-        raise UserError(f"every class must have at least {num_parts} training pictures to be split, but {', '.join(small[:5])}{more}")
+def _below(hash_N: Hashes, fraction: float) -> NDArray[np.bool_]:
+    return hash_N < np.uint64(fraction * 2.0**64)
+
+
+def _numbers(groups: Sequence[str]) -> IntArray:
+    known: dict[str, int] = {}
+    return np.array([known.setdefault(group, len(known)) for group in groups], np.int64)
+
+
+def _leave_out(code_N: Codes, labels_N: IntArray, pick_N: Hashes, class_names: Sequence[str], max_pictures: int, *, least: int) -> None:
+    rest_C = np.bincount(labels_N[code_N == TRAIN], minlength=len(class_names)).astype(np.int64)
+    if max_pictures >= rest_C.sum():
+        return
+    refuse_few(rest_C, max_pictures, least)
+    quota_C = quota(rest_C, max_pictures, least=least)
+    # By class, then by hash: what stands beyond its class's quota goes.
+    rows = np.flatnonzero(code_N == TRAIN)
+    rows = rows[np.lexsort((pick_N[rows], labels_N[rows]))]
+    place_N = np.arange(len(rows)) - np.repeat(np.cumsum(rest_C) - rest_C, rest_C)
+    code_N[rows[place_N >= quota_C[labels_N[rows]]]] = LEFT_OUT
+
+
+def _lacking(code_N: Codes, labels_N: IntArray, part: int, num_classes: int) -> IntArray:
+    has_C = np.bincount(labels_N[code_N != LEFT_OUT], minlength=num_classes) > 0
+    return np.flatnonzero(has_C & (np.bincount(labels_N[code_N == part], minlength=num_classes) == 0))
+
+
+def _give_one(code_N: Codes, labels_N: IntArray, unit_N: IntArray, hash_N: Hashes, part: int, label: int, parts: Sequence[int]) -> None:
+    """The unit with the smallest hash, out of the last part that has two of this class or more."""
+    for donor in sorted(set(parts) - {part}):
+        rows = np.flatnonzero((labels_N == label) & (code_N == donor))
+        if len(np.unique(unit_N[rows])) >= 2:
+            unit = unit_N[rows[hash_N[rows].argmin()]]
+            code_N[(unit_N == unit) & (code_N == donor)] = part
+            return

@@ -1,110 +1,88 @@
-"""The store: decoded pictures in one Arrow file, memory-mapped, so that all trials of a node share them in the page cache.
-
-Layout: images_NHWC uint8 0 to 255, square, C is 1 (grey) or 3 (RGB), read-only; labels_N int64 from 0; mean_C and std_C
-float32 of the training pictures divided by 255; index arrays int64, ascending, disjoint.
-"""
+"""The store of some data: found by a digest of content and settings, or made once, whoever asks and however often."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from visiontune.data.ingest import CHECKSUM_KEY, METADATA_KEY, SPLITS, VERSION, ingest, rows_checksum
-from visiontune.data.pictures import square_size
+from visiontune.data.forms import sizes_of
+from visiontune.data.layout import VERSION
+from visiontune.data.mapped import DataInfo, Shard, Store
 from visiontune.data.sources import Source
-from visiontune.data.splits import IntArray, plan_sizes
-from visiontune.spec.declare import NOTHING, Arg, chosen
+from visiontune.data.splits import refuse_few, refuse_small
+from visiontune.spec.declare import Arg, chosen
 from visiontune.spec.errors import UserError
 from visiontune.spec.recipe import fingerprint
 from visiontune.spec.study import DATA
 from visiontune.spec.tables.data import SOURCES
 
+if TYPE_CHECKING:
+    from visiontune.data.ingest import Progress
 
-@dataclass(frozen=True)
-class DataInfo:
-    """What a model must fit. `image_size` in pixels."""
+__all__ = ["DataInfo", "Shard", "Store", "describe", "locked", "prepare", "with_defaults"]
 
-    image_size: int
-    channels: int
-    num_classes: int
-    class_names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Store:
-    """An open file; see the top of the module for layout and types. Reading goes through the page cache."""
-
-    path: Path
-    digest: str
-    class_names: tuple[str, ...]
-    images_NHWC: NDArray[np.uint8]
-    labels_N: IntArray
-    train_idx: IntArray
-    val_idx: IntArray
-    test_idx: IntArray
-    mean_C: NDArray[np.float32]
-    std_C: NDArray[np.float32]
-
-    @staticmethod
-    def open(path: Path) -> Store:
-        """Map the file in milliseconds: its length, metadata and labels are checked, not every pixel. Raises UserError."""
-        try:
-            return _read(path)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"the store {path} cannot be read ({reason}); `visiontune search` makes it again") from error
-
-    @property
-    def info(self) -> DataInfo:
-        """Size, channels and classes, for building a model."""
-        _, size, _, channels = self.images_NHWC.shape
-        return DataInfo(size, channels, len(self.class_names), self.class_names)
+_CONTENTS = ".contents"
 
 
 def describe(data: Mapping[str, Any]) -> DataInfo:
     """What `prepare` would make: reads labels and the first pictures only. Raises UserError for what can't be used."""
-    data = _with_defaults(data)
+    data = with_defaults(data)
     source = _source(data)
-    plan_sizes(
-        source.counts_C,
-        source.class_names,
-        val_fraction=data["val_fraction"],
-        test_fraction=None if source.has_test else data["test_fraction"],
-        max_pictures=data["max_pictures"],
-    )
-    height, width, channels = source.first()
-    return DataInfo(square_size(height, width, data["image_size"]), channels, len(source.class_names), source.class_names)
+    num_parts = 1 + (not source.has_val) + (not source.has_test)
+    refuse_small(source.counts_C, source.class_names, num_parts)
+    refuse_few(source.counts_C, data["max_pictures"], 1 + (not source.has_val))
+    first = source.first()
+    return DataInfo(sizes_of(first, data["image_size"])[0], first[2], len(source.class_names), source.class_names)
 
 
-def prepare(data: Mapping[str, Any], cache: Path) -> Path:
+def prepare(
+    data: Mapping[str, Any], cache: Path, *, tell: Callable[[Progress], None] | None = None, stop: threading.Event | None = None
+) -> Path:
     """The store of this data: found in `cache` by the digest of content and settings, or made there once under a lock.
 
-    Several processes may call at once. A damaged file is made again. Raises UserError, also when `cache` can't be written.
+    Several processes may call at once. A damaged file is made again. `tell` hears how far an ingest is; `stop` ends it with
+    `chunks.Stopped`. Raises UserError, also when `cache` can't be written; what is decoded is kept for the next call.
     """
-    data = _with_defaults(data)
+    data = with_defaults(data)
     source = _source(data)
-    digest = _digest(source, data)
-    path = cache / f"{digest}.arrow"
-    if _is_good(path):
-        return path
     try:
         cache.mkdir(parents=True, exist_ok=True)
+        digest = _digest(source, data, _content(source, cache))
+        path = cache / f"{digest}.arrow"
+        if _is_good(path):
+            return path
         with locked(cache / f"{digest}.lock"):
             if not _is_good(path):
+                from visiontune.data.ingest import ingest
+
                 _remove_leftovers(path)
-                ingest(source, data, digest, path)
+                ingest(source, data, digest, path, tell=tell or (lambda progress: None), stop=stop)
     except OSError as error:
-        raise UserError(f"the folder {cache} must take the decoded pictures, but: {error.strerror or error}") from error
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        more = "; what is decoded is kept, and the same command goes on once there is room" if is_full else ""
+        raise UserError(f"the folder {cache} must take the decoded pictures, but: {error.strerror or error}{more}") from error
     return path
+
+
+def with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The section `data` of a study with what it leaves out."""
+    defaults = {name: field.default for name, field in DATA.fields.items() if isinstance(field, Arg)}
+    return {**defaults, **data}
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of that file. Raises OSError where it can't be made."""
+    # The kernel drops the lock with its process, however that ends; the file itself stays, as removing it would race.
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _source(data: Mapping[str, Any]) -> Source:
@@ -113,16 +91,32 @@ def _source(data: Mapping[str, Any]) -> Source:
     return source
 
 
-def _with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
-    defaults = {name: field.default for name, field in DATA.fields.items() if isinstance(field, Arg)}
-    return {**defaults, **data}
+def _content(source: Source, cache: Path) -> str:
+    """The source's text, read from its files only once for each state of them."""
+    if source.stamp is None:
+        return source.content()
+    stamp = source.stamp()
+    path = cache / _CONTENTS / hashlib.sha256(stamp.encode()).hexdigest()[:32]
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        known, _, check = path.read_text().rpartition("\n")
+        if hashlib.sha256(known.encode()).hexdigest() == check:
+            return known
+    content = source.content()
+    if source.stamp() == stamp:  # else a file changed while it was read
+        path.parent.mkdir(exist_ok=True)
+        part = path.with_name(f".{path.name}.{threading.get_native_id()}.tmp")
+        part.write_text(f"{content}\n{hashlib.sha256(content.encode()).hexdigest()}")
+        part.replace(path)
+    return content
 
 
-def _digest(source: Source, data: Mapping[str, Any]) -> str:
+def _digest(source: Source, data: Mapping[str, Any], content: str) -> str:
     """Content and settings; paths are left out, so that a moved file is not decoded again."""
-    settings = {name: data[name] for name in ("val_fraction", "seed", "image_size", "max_pictures")}
+    names = ("seed", "image_size", "max_pictures", "duplicates", "store")
+    settings: dict[str, Any] = {name: data[name] for name in names}
+    settings["val_fraction"] = None if source.has_val else data["val_fraction"]
     settings["test_fraction"] = None if source.has_test else data["test_fraction"]
-    return fingerprint({"version": VERSION, "content": source.content(), **settings})
+    return fingerprint({"version": VERSION, "content": content, **settings})
 
 
 def _is_good(path: Path) -> bool:
@@ -135,48 +129,6 @@ def _is_good(path: Path) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of that file. Raises OSError where it can't be made."""
-    # The kernel drops the lock with its process, however that ends; the file itself stays, as removing it would race.
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _remove_leftovers(path: Path) -> None:
     for leftover in path.parent.glob(f".{path.stem}.*.tmp"):
         leftover.unlink(missing_ok=True)
-
-
-def _read(path: Path) -> Store:
-    import pyarrow as pa
-
-    with pa.memory_map(str(path)) as mapped:
-        batch = pa.ipc.open_file(mapped).get_batch(0)
-    metadata: Mapping[bytes, bytes] = batch.schema.metadata or NOTHING  # type: ignore[assignment]
-    text = metadata[METADATA_KEY]
-    if hashlib.sha256(text).hexdigest().encode() != metadata[CHECKSUM_KEY]:
-        raise ValueError("its metadata are damaged")
-    content = json.loads(text)
-    if content["version"] != VERSION:
-        raise ValueError(f"it has version {content['version']}, not {VERSION}")
-    size, channels = content["image_size"], content["channels"]
-    images = np.frombuffer(batch.column("image").buffers()[1], np.uint8)
-    label_N = np.frombuffer(batch.column("label").buffers()[1], np.int64)[: batch.num_rows]
-    split_N = np.frombuffer(batch.column("split").buffers()[1], np.uint8)[: batch.num_rows]
-    if rows_checksum(label_N, split_N) != content["rows_sha256"]:
-        raise ValueError("its labels are damaged")
-    index = {name: np.flatnonzero(split_N == code).astype(np.int64) for code, name in enumerate(SPLITS)}
-    return Store(
-        path=path,
-        digest=content["digest"],
-        class_names=tuple(content["class_names"]),
-        images_NHWC=images[: batch.num_rows * size * size * channels].reshape(-1, size, size, channels),
-        labels_N=label_N,
-        train_idx=index["train"],
-        val_idx=index["val"],
-        test_idx=index["test"],
-        mean_C=np.array(content["mean"], np.float32),
-        std_C=np.array(content["std"], np.float32),
-    )

@@ -1,0 +1,29 @@
+"""What a store's file is, for those who write it and those who read it.
+
+One Arrow IPC record batch with the columns image (raw: fixed_size_binary, uint8 HWC; encoded: large_binary, a file's bytes), label
+(int64) and split (uint8: 0 train, 1 val, 2 test). The schema's metadata hold a JSON text, its SHA-256, and the report of the ingest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+VERSION = 2
+METADATA_KEY = b"visiontune"
+CHECKSUM_KEY = b"visiontune.sha256"
+REPORT_KEY = b"visiontune.report"
+SPLITS = ("train", "val", "test")
+SHARD_BYTES = 64 << 20
+
+
+def rows_checksum(label_N: NDArray[np.int64], code_N: NDArray[np.uint8]) -> str:
+    """SHA-256 over labels and splits."""
+    return hashlib.sha256(label_N.tobytes() + code_N.tobytes()).hexdigest()
+
+
+def shard_digest(check_N2: NDArray[np.uint64]) -> str:
+    """Of a shard, out of the digests of its pictures."""
+    return hashlib.sha256(check_N2.astype("<u8").tobytes()).hexdigest()[:32]
