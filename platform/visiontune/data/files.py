@@ -10,7 +10,6 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +25,7 @@ Box = tuple[float, float, float, float]
 
 _PEEK = 64
 _MAX_LISTED = 5
-_BLOCK = 4096
+_BLOCK = 256
 
 
 class Item(NamedTuple):
@@ -182,19 +181,22 @@ def _content(kind: str, items: Mapping[str, Sequence[Item]], read: Callable[[str
     for text in _lines(kind, items, margin):
         digest.update(text.encode())
 
-    def digest_of(path: str) -> bytes:
-        try:
-            return hashlib.sha256(read(path)).digest()
-        except BadPicture:
-            return b"gone"
+    def digests_of(block: Sequence[str]) -> bytes:
+        return b"".join(hashlib.sha256(_or_nothing(path, read)).digest() for path in block)
 
-    paths = iter(_paths(items))
+    paths = _paths(items)
+    # Threads overlap waiting for a disk or network; over single tiny files they would cost more than they win.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        # In blocks, so that a million paths are not a million waiting results.
-        while block := list(islice(paths, _BLOCK)):
-            for one in pool.map(digest_of, block):
-                digest.update(one)
+        for digests in pool.map(digests_of, (paths[start : start + _BLOCK] for start in range(0, len(paths), _BLOCK))):
+            digest.update(digests)
     return f"{kind} {digest.hexdigest()}"
+
+
+def _or_nothing(path: str, read: Callable[[str], bytes]) -> bytes:
+    try:
+        return read(path)
+    except BadPicture:
+        return b""
 
 
 def _paths(items: Mapping[str, Sequence[Item]]) -> list[str]:

@@ -54,7 +54,7 @@ def is_picture(folder: str, name: str, root: Root, set_aside: list[SetAside]) ->
     """By its name, or set aside with the reason."""
     if is_hidden(name):
         reason = "is a hidden file"
-    elif posixpath.splitext(name)[1].lower() in picture_suffixes():
+    elif name[name.rfind(".") :].lower() in picture_suffixes():
         return True
     else:
         reason = "is not named like a picture"
