@@ -166,3 +166,10 @@ def test_groups_keep_their_names(tmp_path: Path) -> None:
     source = manifest(path=path, group_column="patient")
     assert source.groups("train") == ["group 7", "group 7", "group 8", "q/d.png"]
     assert manifest(path=path).groups("train") is None
+
+
+def test_a_group_in_two_parts_is_refused(tmp_path: Path) -> None:
+    text = "path,label,split,who\np/a.png,cat,train,x\np/b.png,dog,train,y\np/c.png,cat,test,x\n"
+    assert "labels.csv: rows of one group must be in one part, but those of 'x' are in train and test" in refused(
+        table(tmp_path, text), group_column="who"
+    )

@@ -7,7 +7,7 @@ others that no row names are set aside; a path that climbs out of the folder is 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -83,7 +83,18 @@ class _Rows:
                 assert label is not None
                 items[parts[chosen]].append(Item(real, label, group))
         found.set_rest_aside(rows_of, set_aside)
+        self._refuse_torn_groups(items)
         return items
+
+    def _refuse_torn_groups(self, items: Mapping[str, Sequence[Item]]) -> None:
+        """Raise UserError for a group whose pictures the table itself puts into several parts."""
+        parts: dict[str, str] = {}
+        for part, found in items.items():
+            for group in {item.group for item in found} - {None}:
+                assert group is not None
+                if parts.setdefault(group, part) != part:
+                    rule = f"rows of one group must be in one part, but those of {group!r} are in {parts[group]} and {part}"
+                    raise UserError(Problem(self.where, 0, "", rule))
 
     def _one_row(self, rows: Sequence[int], real: str, parts: Sequence[str], root: Root, set_aside: list[SetAside]) -> int | None:
         """The row that counts for this picture."""

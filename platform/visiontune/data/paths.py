@@ -103,12 +103,15 @@ class Root:
         found = Folder()
         with os.scandir(self._at(folder)) as entries:
             for entry in entries:
-                if entry.is_file():
-                    found.files.append(entry.name)
-                elif entry.is_dir():
-                    found.folders.append(entry.name)
-                else:
-                    found.odd.append((entry.name, "is a link to nothing" if entry.is_symlink() else "is neither a file nor a folder"))
+                try:
+                    if entry.is_file():
+                        found.files.append(entry.name)
+                    elif entry.is_dir():
+                        found.folders.append(entry.name)
+                    else:
+                        found.odd.append((entry.name, "is a link to nothing" if entry.is_symlink() else "is neither a file nor a folder"))
+                except OSError as error:  # a link to itself
+                    found.odd.append((entry.name, f"cannot be read ({error.strerror or line(error)})"))
         return found
 
     def _scan_remote(self, folder: str) -> Folder:
