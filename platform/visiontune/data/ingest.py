@@ -147,9 +147,9 @@ def _decode(source: Source, data: Mapping[str, Any], plan: Plan, form: Form, fol
                 done[int(chunk_done.path.stem)] = chunk_done
                 limit.add(chunk_done)
             counter.num_done, counter.num_kept = inner.num_done, inner.num_kept
+            tell(Progress("decoding", counter.num_done, len(plan.label_N), counter.num_kept, limit.num_bad))
             if counter.stop.is_set():
                 raise Stopped
-            tell(Progress("decoding", counter.num_done, len(plan.label_N), counter.num_kept, limit.num_bad))
         limit.check()
     finally:
         inner.stop.set()
