@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from visiontune.data import decode as module
 from visiontune.data.decode import BadPicture, decode, picture_suffixes, refuse_mislabelled, shape_of
@@ -88,7 +88,15 @@ def test_opencvs_jpeg_is_pillows_to_the_bit(monkeypatch: pytest.MonkeyPatch, sub
 
 def test_plain_files_never_pay_for_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_by_pillow", None)
-    for encoded in (save(COLOUR, "png"), save(GREY, "png"), save(COLOUR, "bmp"), save(COLOUR, "webp")):
+    software = PngImagePlugin.PngInfo()
+    software.add_text("Software", "any")
+    for encoded in (
+        save(COLOUR, "png"),
+        save(COLOUR, "png", pnginfo=software),
+        save(GREY, "png"),
+        save(COLOUR, "bmp"),
+        save(COLOUR, "webp"),
+    ):
         np.testing.assert_array_equal(decode(encoded).squeeze(), pillow(encoded))
 
 
@@ -115,6 +123,21 @@ def test_orientation_in_xmp_counts_too() -> None:
     encoded = save(COLOUR, "jpeg", xmp=xmp)
     assert pillow(encoded).shape == (61, 47, 3)
     check(encoded, pillow(encoded))
+
+
+def test_orientation_in_the_texts_of_a_png_counts_too() -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Software", "none of it")
+    texts.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    profile = PngImagePlugin.PngInfo()
+    profile.add_text("Raw profile type exif", f"\nexif\n{len(exif.tobytes()):8}\n{exif.tobytes().hex()}", zip=True)
+    for one, turns in ((texts, -1), (profile, 1)):
+        encoded = save(COLOUR, "png", pnginfo=one)
+        np.testing.assert_array_equal(pillow(encoded), np.rot90(COLOUR, turns))
+        check(encoded, np.rot90(COLOUR, turns))
 
 
 def test_damaged_exif_is_no_reason_to_lose_a_picture() -> None:

@@ -34,7 +34,9 @@ _SUFFIXES = {
     "WebP": (".webp",),
 }
 # Each of these can turn a picture or make parts of it transparent, which OpenCV does otherwise or not at all.
-_PNG_EXTRAS = (b"tRNS", b"eXIf", b"acTL", b"com.adobe.xmp", b"Raw profile type")
+_PNG_EXTRAS = frozenset({b"tRNS", b"eXIf", b"acTL"})
+_PNG_TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+_PNG_TEXT_EXTRAS = (b"Raw profile type", b"XML:com.adobe.xmp")
 _XMP_TURN = b"iff:Orientation"
 
 
@@ -112,7 +114,7 @@ def _plain_size(content: bytes, kind: str | None) -> tuple[int, int] | None:
     try:
         if kind == "JPEG":
             return _plain_jpeg(content)
-        if kind == "PNG" and content[24] == 8 and content[25] in (0, 2) and not any(extra in content for extra in _PNG_EXTRAS):
+        if kind == "PNG" and content[24] == 8 and content[25] in (0, 2) and _is_plain_png(content):
             return struct.unpack(">II", content[16:24])
         if kind == "BMP" and struct.unpack("<IiiHHI", content[14:34])[3:] == (1, 24, 0):
             return abs(struct.unpack("<i", content[18:22])[0]), abs(struct.unpack("<i", content[22:26])[0])
@@ -122,6 +124,17 @@ def _plain_size(content: bytes, kind: str | None) -> tuple[int, int] | None:
     except (IndexError, struct.error):
         raise BadPicture("is truncated") from None
     return None
+
+
+def _is_plain_png(content: bytes) -> bool:
+    """From chunk to chunk: reading their names costs less than searching for them."""
+    at, name = 8, b""
+    while at + 8 <= len(content) and name != b"IEND":
+        name = content[at + 4 : at + 8]
+        if name in _PNG_EXTRAS or (name in _PNG_TEXTS and content.startswith(_PNG_TEXT_EXTRAS, at + 8)):
+            return False
+        at += 12 + int.from_bytes(content[at : at + 4], "big")
+    return True
 
 
 def _plain_jpeg(content: bytes) -> tuple[int, int] | None:
