@@ -8,11 +8,7 @@ a ValueError (strict=True), where by itself it only warns. The other builders ar
 
 from __future__ import annotations
 
-import os
 from typing import Any
-
-# Without this, importing albumentations asks a server for its newest version.
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations as alb
 

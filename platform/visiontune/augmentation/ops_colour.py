@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from visiontune.augmentation.ops import alb, always, around_zero, nothing
+import albumentations as alb
+
+from visiontune.augmentation.ops import always, around_zero, nothing
 
 MAX_HUE = 30.0
 MAX_SATURATION = 80.0

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from visiontune.augmentation.ops import alb, always, nothing
+import albumentations as alb
+
+from visiontune.augmentation.ops import always, nothing
 
 MAX_NOISE = 0.2
 MAX_KERNEL = 0.1

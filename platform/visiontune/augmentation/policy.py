@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.augmentation.keyed import FloatArray, Stream
+from visiontune.augmentation.reference import apply_each
 from visiontune.augmentation.steps import Chance, Ramp, Step, has_magnitude
 from visiontune.spec.declare import Arg, chosen
 from visiontune.spec.errors import UserError
@@ -31,13 +32,15 @@ _MOST_TRANSFORMS = 4096
 class Ops:
     """Applies named ops and draws by key. Not for several threads at once: they would share its generator."""
 
-    def __init__(self, image_size: int) -> None:
-        self.image_size, self.stream = image_size, Stream()
+    def __init__(self, image_size: int, engine: str = "batched") -> None:
+        """`engine` is batched or albumentations: pictures are the same, to the bit. `left_to_reference` are ops that batched lacks."""
+        self.image_size, self.engine, self.stream = image_size, engine, Stream()
+        self.left_to_reference: set[str] = set()
         self.transform = lru_cache(_MOST_TRANSFORMS)(self._transform)
 
-    def __reduce__(self) -> tuple[type[Ops], tuple[int]]:
+    def __reduce__(self) -> tuple[type[Ops], tuple[int, str]]:
         """To other processes without what was built."""
-        return Ops, (self.image_size,)
+        return Ops, (self.image_size, self.engine)
 
     def coins(self, index_N: IntArray, *key: int | str) -> FloatArray:
         """A number in [0, 1) for each index."""
@@ -50,12 +53,14 @@ class Ops:
 
     def apply(self, name: str, magnitude: float, pictures_NHWC: Pictures, rows_K: IntArray, index_N: IntArray, *key: int | str) -> None:
         """Change these rows in place, each at its own place of the key's stream. An op without a magnitude takes any."""
-        from visiontune.augmentation.batched import BATCHED
+        from visiontune.augmentation.batched import engine_of
 
         if len(rows_K) == 0 or (magnitude == 0 and has_magnitude(name)):
             return
         self.stream.rekey(*key, name)
-        apply = BATCHED.get(name, apply_each)
+        apply = engine_of(name, self.engine)
+        if self.engine == "batched" and apply is apply_each:
+            self.left_to_reference.add(name)
         apply(self.transform(name, magnitude), self.stream, pictures_NHWC, rows_K, index_N[rows_K])
 
     def apply_drawn(
@@ -134,13 +139,6 @@ def problem_of(augmentation: Mapping[str, Any], channels: int) -> str | None:
 def suits(name: str, channels: int) -> bool:
     """Whether an op can be applied to pictures with this many channels."""
     return channels == 3 or name not in COLOUR_OPS
-
-
-def apply_each(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """Call the transform on each of the rows, at the start of its index's stream."""
-    for row, index in zip(rows_K.tolist(), index_K.tolist(), strict=True):
-        stream.seek(index)
-        pictures_NHWC[row] = transform(image=pictures_NHWC[row])["image"]
 
 
 def _names_op(declared: Any) -> bool:
