@@ -185,6 +185,20 @@ def _studies(studies_dir: Path) -> list[str]:
     return sorted(path.parent.name for path in studies_dir.glob("*/driver.lock"))
 
 
+def profile(args: argparse.Namespace) -> int:
+    """Print what a network costs, layer by layer: parameters, multiply-adds, memory, receptive field."""
+    from visiontune.spec.parse import load_model
+
+    model = load_model(args.model, args.overrides)
+    from visiontune.models.profile import profile as profile_of
+    from visiontune.results.profile import profile_lines, to_json
+
+    sizes = {"num_classes": args.classes, "in_channels": args.channels, "image_size": args.image_size}
+    found = profile_of(model, **sizes, batch_size=args.batch)
+    print(json.dumps(to_json(args.model, found), indent=1) if args.json else "\n".join(profile_lines(args.model, found)))
+    return 0
+
+
 def list_tables(args: argparse.Namespace) -> int:
     """Print a table's entries, one line each."""
     if args.markdown:
@@ -274,7 +288,7 @@ def make_parser() -> argparse.ArgumentParser:
         return one
 
     searching, checking, sampling, training, showing = verb(search), verb(check), verb(sample), verb(train), verb(show)
-    listing, _, looking, submitting = verb(list_tables, "list"), verb(schema), verb(ui), verb(submit)
+    listing, _, looking, submitting, profiling = verb(list_tables, "list"), verb(schema), verb(ui), verb(submit), verb(profile)
 
     for one in (searching, sampling, submitting):
         one.add_argument("file", type=Path, metavar="FILE", help="search-space file")
@@ -303,6 +317,13 @@ def make_parser() -> argparse.ArgumentParser:
     showing.add_argument("-n", type=int, default=10, help="trials in the table")
     listing.add_argument("table", nargs="?", help="such as models, activations, optimizers; without it the tables themselves")
     listing.add_argument("--markdown", action="store_true", help="of models: parameters counted and smallest picture found, half a minute")
+    profiling.add_argument("model", metavar="MODEL", help="an entry of `visiontune list models`")
+    profiling.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the recipe's model section, such as width=2 or norm=group")
+    profiling.add_argument("--image-size", type=_positive, required=True, metavar="S", help="pixels of the square pictures")
+    profiling.add_argument("--classes", type=_positive, required=True, metavar="N")
+    profiling.add_argument("--channels", type=_positive, default=3, metavar="C")
+    profiling.add_argument("--batch", type=_positive, default=64, metavar="B", help="pictures in a step, for the memory that it takes")
+    profiling.add_argument("--json", action="store_true", help="everything, for programs")
     looking.add_argument("--port", type=_port, default=5000)
     submitting.add_argument("--address", required=True, metavar="URL", help="Ray's dashboard, such as http://127.0.0.1:8265")
     submitting.add_argument("--studies-dir", metavar="DIR", help="folder on the cluster that every node sees")

@@ -43,6 +43,17 @@ def load_recipe(path: Path) -> TrialRecipe:
     return TrialRecipe(**fill(RECIPE.fields, tree))
 
 
+def load_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """A resolved model section out of a name and `key=value` items, such as width=2 or model.width=2. Raises UserError."""
+    reader = Reader(with_domains=False)
+    items = [f"model.name={name}", *(item if item.startswith("model.") else f"model.{item}" for item in overrides)]
+    root = _override(Node("mapping", (), COMMAND_LINE, 0), items, reader.problems.found)
+    tree = reader.section(root, {"model": RECIPE.fields["model"]}, Place())
+    if reader.problems.found:
+        raise UserError(*reader.problems.found)
+    return fill({"model": RECIPE.fields["model"]}, tree)["model"]  # type: ignore[no-any-return]
+
+
 def make_recipe(spec: StudySpec, sections: Mapping[str, Any], number: int) -> TrialRecipe:
     """The recipe of trial `number` out of resolved sections (`Space.resolve`)."""
     seed = keyed_seed(spec.sampler["seed"], "trial", number)
