@@ -251,3 +251,46 @@ def test_on_features_of_frozen_stages_mixup_works_and_boxes_are_refused(tmp_path
     for kind in ("cutmix", "alternate", "random_erasing"):
         with pytest.raises(UserError, match="mixup works on features"):
             set_up(make_recipe(augmentation=augmentation(kind), sections=sections), make_store(), torch.device("cpu"))
+
+
+STUDY = """
+study: a
+data: {source: digits}
+budget: {num_trials: 4, max_epochs: 9}
+space:
+  model: {name: lenet5}
+  optimizer: {name: adam, lr: 0.001}
+  schedule: {name: constant}
+"""
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("augmentation: {mixing: {choice: [none, cutmix]}}\n  training: {batch_size: {choice: [1, 8]}}", "cutmix needs two pictures"),
+        ("augmentation: {mixing: random_erasing}\n  transfer: {regime: linear, weights: FILE}", "random_erasing cuts boxes"),
+    ],
+)
+def test_before_any_trial_a_space_is_told_what_can_not_be_mixed(lines: str, words: str, tmp_path: Any) -> None:
+    from visiontune.models.build import build_model
+    from visiontune.search.preflight import preflight
+    from visiontune.spec.parse import load_study
+
+    weights, file = tmp_path / "weights.safetensors", tmp_path / "study.yaml"
+    save_weights(build_model(model_section(), num_classes=10, in_channels=1, image_size=8, seed=3), weights)
+    file.write_text(f"{STUDY}  {lines.replace('FILE', str(weights))}\n")
+    with pytest.raises(UserError, match=words) as caught:
+        preflight(load_study(file))
+    assert [problem.where for problem in caught.value.problems] == ["space.augmentation.mixing"]
+
+
+def test_a_policy_on_a_ramp_and_mixing_resume_to_the_same_bit() -> None:
+    import copy
+
+    policy = {"policy": "randaugment", "magnitude": 0.1, "final_magnitude": 0.9, "mixing": "alternate"}
+    recipe, store, states = make_recipe(augmentation=policy, num_epochs=3), make_store(), []
+    for epoch in train(recipe, store):
+        states.append(copy.deepcopy(epoch.state()))
+    *_, last = train(recipe, store, resume=states[0])
+    for name, tensor in last.model.state_dict().items():
+        assert torch.equal(tensor, states[-1]["model"][name]), name
