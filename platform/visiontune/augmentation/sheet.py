@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from visiontune.augmentation.drawing import Block, Picture, Row, draw_sheet, dra
 from visiontune.augmentation.policy import build_policy
 from visiontune.augmentation.reach import Reach, ops_of
 from visiontune.spec.errors import UserError
-from visiontune.spec.tables.augmentation import OPS
+from visiontune.spec.tables.ops import LABEL_CHANGING, OPS
 
 if TYPE_CHECKING:
     from visiontune.data.store import Store
@@ -74,18 +74,18 @@ def make_sheet(
     sample: Sample,
     section: Mapping[str, Any],
     policies: Mapping[str, Sequence[Draw]],
+    mixings: Sequence[Mapping[str, Any]] = (),
     notes: Mapping[str, str] | None = None,
 ) -> Any:
     """A Pillow picture, or None where nothing happens to pictures.
 
-    `section` says which ops there are and may hold domains; `policies` has by name what is drawn of the whole; `notes` are
-    warnings to stand beside ops. Raises UserError for what these pictures can't get.
+    `section` says which ops there are and may hold domains; `policies` has by name what is drawn of the whole; `mixings` are
+    resolved sections; `notes` are warnings to stand beside ops. Raises UserError for what these pictures can't get.
     """
-    ops = ops_of(section)
+    ops = ops_of(section, sample.images_NHWC.shape[3])
     blocks = [op_block(sample, ops, notes or {})] if ops else []
-    blocks += [policy_block(name, sample, draws) for name, draws in policies.items() if draws[0].section["policy"] != "none"]
-    mixed = {draw.section["mixing"]: draw.section for draws in policies.values() for draw in draws}
-    blocks += [mixing_block(sample, one) for name, one in mixed.items() if name != "none"]
+    blocks += [policy_block(name, sample, draws) for name, draws in policies.items()]
+    blocks += [mixing_block(sample, one) for one in mixings if one["mixing"] != "none"]
     return draw_sheet(title, blocks) if blocks else None
 
 
@@ -95,7 +95,8 @@ def op_block(sample: Sample, ops: Mapping[str, Reach], notes: Mapping[str, str])
     rows = []
     for name, reach in ops.items():
         groups: list[Sequence[Picture]] = [list(sample.images_NHWC), *(list(one) for one in _alone(sample, name, reach))]
-        rows.append(Row(name, groups, notes.get(name, _said(reach)), is_warned=name in notes))
+        said = [*([_said(reach)] if reach.high is not None or name not in notes else []), *([notes[name]] if name in notes else [])]
+        rows.append(Row(name, groups, "; ".join(said), is_warned=name in notes))
     return Block("each op alone", rows, heads, sample.columns)
 
 
@@ -109,7 +110,7 @@ def policy_block(name: str, sample: Sample, draws: Sequence[Draw]) -> Block:
 def whole(sample: Sample, draw: Draw) -> NDArray[np.uint8]:
     """The pictures as training would get them."""
     _, size, _, channels = sample.images_NHWC.shape
-    policy = build_policy(draw.section, image_size=size, channels=channels)
+    policy = build_policy(draw.section, image_size=size, channels=channels, num_epochs=draw.num_epochs)
     if policy is None:
         return sample.images_NHWC
     return policy(sample.images_NHWC, seed=_SEED, epoch=draw.epoch, index_N=sample.index_N)
@@ -120,7 +121,19 @@ def mixing_block(sample: Sample, section: Mapping[str, Any]) -> Block:
     mixed = [_mixed(sample, section, step) for step in range(NUM_DRAWS)]
     lines = [zip(*mixed[low : low + _PER_ROW], strict=True) for low in range(0, NUM_DRAWS, _PER_ROW)]
     rows = [Row(section["mixing"], pictures, heads=heads, captions=captions) for heads, pictures, captions in lines]
-    return Block("mixing of a batch", rows)
+    return Block("batches mixed", rows)
+
+
+def suspicions(ops: Mapping[str, Reach]) -> dict[str, str]:
+    """What the table says of ops that can make another class of a picture."""
+    return {name: "may change the label" for name in ops if name in LABEL_CHANGING}
+
+
+def draws_of(section: Mapping[str, Any], num_epochs: int) -> list[Draw]:
+    """Eight uses of a recipe's policy, spread over its epochs where it changes over them."""
+    is_changing = any(key == "final_magnitude" and value is not None for key, value in _flat(section))
+    epochs = np.linspace(1, num_epochs, NUM_DRAWS).round().astype(int) if is_changing else np.arange(1, 1 + NUM_DRAWS)
+    return [Draw(f"epoch {epoch}", section, int(epoch), num_epochs) for epoch in epochs]
 
 
 def save_sheet(sheet: Any, path: Path) -> None:
@@ -153,6 +166,11 @@ def _alone(sample: Sample, name: str, reach: Reach) -> list[NDArray[np.uint8]]:
         return [apply_op(name, magnitude, sample.images_NHWC, sample.index_N) for magnitude in MAGNITUDES]
     draws = [apply_op(name, None, sample.images_NHWC, sample.index_N, epoch) for epoch in range(1, 1 + len(MAGNITUDES))]
     return draws[:1] if all(np.array_equal(draw, draws[0]) for draw in draws) else draws
+
+
+def _flat(section: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in section.items():
+        yield from value.items() if isinstance(value, Mapping) else [(key, value)]
 
 
 def _said(reach: Reach) -> str:
