@@ -154,6 +154,7 @@ def test_leaves_random_numbers_alone() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.heavy
 def test_costs_no_import_of_torchs_compiler() -> None:
     code = (
         "import sys; from visiontune.models.check import problem_of; from visiontune.spec.space import fill; "

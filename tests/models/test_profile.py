@@ -48,7 +48,7 @@ def said(case: object) -> str:
 
 
 def small_and_zoo(*more: int) -> list[Any]:
-    return [*((*case, *more) for case in SMALL), *(pytest.param(*case, *more, marks=pytest.mark.heavy) for case in ZOO)]
+    return [*((*case, *more) for case in SMALL[:5]), *(pytest.param(*case, *more, marks=pytest.mark.heavy) for case in SMALL[5:] + ZOO)]
 
 
 def profiled(name: str, args: list[str], size: int, batch_size: int = BATCH, channels: int = 3, classes: int = 10) -> Profile:
@@ -80,7 +80,7 @@ def test_activation_memory_is_what_the_allocator_gives_out(name: str, args: list
     assert profiled(name, args, size).activation_bytes == pytest.approx(sum(allocations(session)), rel=0.15)
 
 
-@pytest.mark.parametrize(("name", "args", "size", "num_moments"), [*((*case, 0) for case in SMALL[1:3]), *small_and_zoo(2)], ids=said)
+@pytest.mark.parametrize(("name", "args", "size", "num_moments"), [*((*case, 0) for case in SMALL[1:2]), *small_and_zoo(2)], ids=said)
 def test_step_memory_is_the_most_that_the_allocator_gives_out(name: str, args: list[str], size: int, num_moments: int) -> None:
     network = built(name, args, size).train()
     params = [*network.parameters()]
