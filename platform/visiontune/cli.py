@@ -203,9 +203,11 @@ def list_tables(args: argparse.Namespace) -> int:
     """Print a table's entries, one line each."""
     if args.markdown:
         return _model_table(args.table)
-    from visiontune.results.tables import table_lines
+    from visiontune.results.tables import op_cost_lines, table_lines
 
-    print("\n".join(table_lines(args.table)))
+    if args.cost and args.table != "ops":
+        raise UserError("--cost is for ops: visiontune list ops --cost")
+    print("\n".join(op_cost_lines(args.image_size) if args.cost else table_lines(args.table)))
     return 0
 
 
@@ -264,6 +266,10 @@ def _positive(text: str) -> int:
     return _in_range(text, 1, 1_000_000)
 
 
+def _size(text: str) -> int:
+    return _in_range(text, 8, 4096)
+
+
 def _port(text: str) -> int:
     return _in_range(text, 1, 65_535)
 
@@ -316,6 +322,8 @@ def make_parser() -> argparse.ArgumentParser:
     showing.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
     showing.add_argument("-n", type=int, default=10, help="trials in the table")
     listing.add_argument("table", nargs="?", help="such as models, activations, optimizers; without it the tables themselves")
+    listing.add_argument("--cost", action="store_true", help="of ops: microseconds a picture, measured here, 15 s")
+    listing.add_argument("--image-size", type=_size, default=32, metavar="PX", help="for --cost")
     listing.add_argument("--markdown", action="store_true", help="of models: parameters counted and smallest picture found, half a minute")
     profiling.add_argument("model", metavar="MODEL", help="an entry of `visiontune list models`")
     profiling.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the recipe's model section, such as width=2 or norm=group")

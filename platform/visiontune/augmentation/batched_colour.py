@@ -106,9 +106,10 @@ def equalize(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: In
 def auto_contrast(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
     """albumentations counts no value of 255; channels of one value stay as they are."""
     taken = pictures_NHWC[rows_K]
-    flat = taken.reshape(len(rows_K), -1, taken.shape[3])
-    low_K1C = flat.min(1).astype(np.float64)[:, np.newaxis]
-    high_K1C = np.where(flat == 255, 0, flat).max(1).astype(np.float64)[:, np.newaxis]
+    num, height, width, channels = taken.shape
+    planes = [plane.reshape(num, -1) for plane in cv2.split(taken.reshape(num * height, width, channels))]
+    low_K1C = np.stack([plane_KD.min(1) for plane_KD in planes], axis=1).astype(np.float64)[:, np.newaxis]
+    high_K1C = np.stack([np.where(plane_KD == 255, 0, plane_KD).max(1) for plane_KD in planes], axis=1).astype(np.float64)[:, np.newaxis]
     value_VC = np.arange(256.0)[:, np.newaxis]
     with np.errstate(divide="ignore", invalid="ignore"):
         table_KVC = np.clip(np.round((value_VC - low_K1C) * (255 / (high_K1C - low_K1C))), 0, 255)
