@@ -181,6 +181,13 @@ def test_wrong_names_and_arguments_are_refused_with_what_replaces_them(tmp_path:
     assert all(word in str(caught.value) for word in said), caught.value
 
 
+def test_names_of_ops_as_values_are_refused_alike(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(RECIPE.replace("policy: fixed, %s", "policy: autoaugment, sub1_op1: Cutout"))
+    with pytest.raises(UserError, match="'Cutout', which albumentations 2 calls CoarseDropout"):
+        load_recipe(file)
+
+
 def test_flip_is_the_mirror_and_turns_are_turns() -> None:
     pictures = photographs(24, 8, 3)
     np.testing.assert_array_equal(augmented("HorizontalFlip", 1.0, pictures), pictures[:, :, ::-1])

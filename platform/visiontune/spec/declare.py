@@ -21,7 +21,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 class Arg:
     """One value: its type, default, range (both ends inclusive) or choices. `also` are words accepted beside the type.
 
-    A default of None means that the value may be left out and then has no value.
+    A default of None means that the value may be left out and then has no value. `former` is as in a Table, for choices.
     """
 
     type: type
@@ -31,6 +31,7 @@ class Arg:
     high: float | None = None
     choices: tuple[Any, ...] = ()
     also: tuple[str, ...] = ()
+    former: Mapping[str, str] = field(default_factory=lambda: NOTHING)
 
 
 @dataclass(frozen=True)

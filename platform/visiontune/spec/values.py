@@ -81,7 +81,8 @@ def read_constant(node: Node, arg: Arg, where: str, problems: Problems, hint: st
     if isinstance(value, float) and not math.isfinite(value):
         return problems.add(node, where, f"must be {expected(arg)} and finite, but got {value}")
     if arg.choices and value not in arg.choices:
-        return problems.add(node, where, f"must be {_article(arg)}, but got {value!r}; {_nearest_of(value, arg.choices)}")
+        known = f", {arg.former[value]}" if value in arg.former else ""
+        return problems.add(node, where, f"must be {_article(arg)}, but got {value!r}{known}; {_nearest_of(value, arg.choices)}")
     if (arg.low is not None and value < arg.low) or (arg.high is not None and value > arg.high):
         limit = arg.low if arg.low is not None and value < arg.low else arg.high
         return problems.add(node, where, f"must be {expected(arg)}, but got {node.shown()}; nearest is {_short(limit)}")

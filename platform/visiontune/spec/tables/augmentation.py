@@ -34,7 +34,9 @@ _WEAK = {
 def _sub(sub: int, place: int) -> dict[str, Arg]:
     of = f"of op {place} of sub-policy {sub}"
     return {
-        f"sub{sub}_op{place}": Arg(str, f"op {place} of sub-policy {sub}", _SUB_OPS[sub - 1][place - 1], choices=tuple(OPS.entries)),
+        f"sub{sub}_op{place}": Arg(
+            str, f"op {place} of sub-policy {sub}", _SUB_OPS[sub - 1][place - 1], choices=tuple(OPS.entries), former=FORMER_OPS
+        ),
         f"sub{sub}_probability{place}": Arg(float, f"chance {of}", 0.5, 0.0, 1.0),
         f"sub{sub}_magnitude{place}": Arg(float, f"strength {of}; counts for nothing where the op has none", 0.5, 0.0, 1.0),
     }
