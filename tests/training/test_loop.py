@@ -39,7 +39,7 @@ RECIPES = {
 
 
 def figures(epoch: Epoch) -> dict[str, float]:
-    return {name: value for name, value in epoch.metrics.items() if name != "epoch_s"}
+    return {name: value for name, value in epoch.metrics.items() if name not in ("epoch_s", "data_wait_share")}
 
 
 def weights(epoch: Epoch) -> dict[str, torch.Tensor]:
@@ -78,7 +78,8 @@ def test_equals_a_plain_loop() -> None:
 def test_learns_and_tells_the_truth() -> None:
     epochs = list(train(make_recipe(num_epochs=8, seed=1), make_store(num=240)))
     assert [epoch.epoch for epoch in epochs] == list(range(1, 9))
-    assert set(epochs[0].metrics) == {"train_loss", "val_loss", "val_top1", "lr", "epoch_s"}
+    assert set(epochs[0].metrics) == {"train_loss", "val_loss", "val_top1", "lr", "epoch_s", "data_wait_share"}
+    assert all(0 < epoch.metrics["data_wait_share"] < 1 for epoch in epochs)
     assert epochs[-1].metrics["val_top1"] > 0.9 > 0.6 > epochs[-1].metrics["train_loss"]
     assert epochs[0].metrics["train_loss"] < 3 * math.log(3)
     assert [epoch.time_ms for epoch in epochs] == sorted(epoch.time_ms for epoch in epochs)

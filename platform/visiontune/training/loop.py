@@ -41,7 +41,8 @@ class Diverged(Exception):
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to. `epoch` counts from 1; metrics are train_loss, the val_ ones, lr (the last step's), epoch_s.
+    """What one epoch came to. `epoch` counts from 1; metrics are train_loss, the val_ ones, lr (the last step's), epoch_s, and
+    data_wait_share, the part of epoch_s in which the loop waited for pictures (on a GPU that still computes: an upper bound).
 
     train_loss is the mean cross-entropy, without weights, smoothing and penalties, so that it compares between recipes.
     `time_ms` is the wall clock at the end. `is_last` says that training ends here: the full length, or early stopping.
@@ -72,7 +73,7 @@ def train(recipe: TrialRecipe, store: Store, *, device: str = "cpu", resume: Map
         val_losses = tuple(past["metrics"]["val_loss"] for past in history)
         if is_over(recipe, val_losses):
             return
-        started = time.perf_counter()
+        started, waited_s = time.perf_counter(), _waited_s(setup)
         torch.manual_seed(keyed_seed(seed, "epoch", epoch))  # dropout's
         order_N = setup.order(seed, epoch)
 
@@ -92,6 +93,7 @@ def train(recipe: TrialRecipe, store: Store, *, device: str = "cpu", resume: Map
             raise Diverged(epoch)
         metrics = {"train_loss": train_loss, **{f"val_{name}": value for name, value in val.items()}, "lr": lr}
         metrics["epoch_s"] = time.perf_counter() - started
+        metrics["data_wait_share"] = (_waited_s(setup) - waited_s) / metrics["epoch_s"]
         history.append({"epoch": epoch, "metrics": metrics, "time_ms": time.time_ns() // 1_000_000})
         ended = is_over(recipe, (*val_losses, val["loss"]))
         yield Epoch(epoch, metrics, history[-1]["time_ms"], ended, network, setup.preprocessing, lambda: _state(recipe, setup, history))
@@ -104,6 +106,10 @@ def is_over(recipe: TrialRecipe, val_losses: Sequence[float]) -> bool:
     num_since_best = len(val_losses) - 1 - val_losses.index(min(val_losses)) if val_losses else 0
     longest: int = recipe.training["num_epochs"]
     return len(val_losses) >= longest or 0 < patience <= num_since_best
+
+
+def _waited_s(setup: Setup) -> float:
+    return setup.train_set.waited_s + setup.val_set.waited_s
 
 
 def _state(recipe: TrialRecipe, setup: Setup, history: History) -> State:

@@ -3,7 +3,8 @@
 In: images_NHWC uint8 0 to 255 from the store's memory map. Out: x_NCHW float32, augmented, then preprocessed, in channels_last
 memory (1.2 times the speed for LeNet-5 and 1.6 for the CNN on one CPU thread), or what a frozen `body` of the network makes of
 it; and y_N int64; on the device. Order, augmentation and values are a function of (seed, epoch, index, copy) alone: how
-pictures are grouped changes none of them. A copy is a picture's second or later place in an epoch's order.
+pictures are grouped, and by how many processes they are made (loader.py), changes none of them. A copy is a picture's second or
+later place in an epoch's order.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from visiontune.training.preprocessing import Preprocessing
+from visiontune.training.loader import Loader, Maker
+from visiontune.training.preprocessing import Preprocessing, Scaling
 
 if TYPE_CHECKING:
     from visiontune.augmentation.policy import Policy
@@ -29,6 +31,8 @@ IntArray = NDArray[np.int64]
 
 # Each process on a node keeps its own copy, so a CPU's limit is small; beyond it, batches come from the shared memory map.
 _RESIDENT_BYTES = {"cpu": 128 << 20, "cuda": 4 << 30}
+# Where four times as many fit as bytes, and scaling a batch is one more kernel.
+_KEPT_AS_BYTES = {"cuda"}
 _CHUNK_PICTURES_BYTES = 8 << 20
 
 
@@ -36,35 +40,54 @@ _CHUNK_PICTURES_BYTES = 8 << 20
 class Pictures:
     """One split. `resident` holds all of it as (features, y_N) on the device; None where it is made batch by batch.
 
-    Features are x_NHWC, or body's outputs, those with four dimensions as NHWC too.
+    Features are x_NHWC, uint8 where they are still to be preprocessed, or body's outputs, those with four dimensions as NHWC too.
     """
 
     store: Store
     index_N: IntArray
     device: torch.device
     preprocessing: Preprocessing
-    policy: Policy | None = None
-    seed: int = 0
+    loader: Loader
     body: Body | None = None
     resident: tuple[Tensor, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.index_N)
 
+    @property
+    def how(self) -> str:
+        """Who makes the pictures and why, as a sentence."""
+        if self.resident is None:
+            return f"{len(self):,} pictures are {self.loader.how}"
+        return f"all {len(self):,} pictures stay on {self.device}{'' if self.resident[0].is_floating_point() else ' as bytes'}"
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds that batches were waited for, since this was opened; without what `body` took."""
+        return self.loader.waited_s
+
     def batches(self, order_N: IntArray, bounds: Sequence[int], epoch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """(x_NCHW, y_N) for each pair of neighbouring `bounds` into `order_N`, which counts within the split and may repeat."""
-        if self.resident is not None:
-            features, y_N = self.resident
-            order = torch.from_numpy(order_N).to(self.device)
-            for low, high in pairwise(bounds):
-                rows = order[low:high]
-                yield _channels_second(features.index_select(0, rows)), y_N.index_select(0, rows)
-            return
+        found = self._made(order_N, bounds, epoch) if self.resident is None else self._taken(order_N, bounds, *self.resident)
+        return self.loader.timed(found)
+
+    def _taken(self, order_N: IntArray, bounds: Sequence[int], features: Tensor, y_N: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        order = torch.from_numpy(order_N).to(self.device)
+        for low, high in pairwise(bounds):
+            rows = order[low:high]
+            taken = features.index_select(0, rows)
+            yield _channels_second(taken if taken.is_floating_point() else self._preprocessed(taken)), y_N.index_select(0, rows)
+
+    def _made(self, order_N: IntArray, bounds: Sequence[int], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         index_N = self.index_N[order_N]
-        key_N = index_N + copies(order_N) * len(self.store.labels_N) if self.policy is not None else index_N
-        for chunk in _chunks(bounds, self._num_at_once):
-            part = slice(chunk[0], chunk[-1])
-            features, y_N = self._load(index_N[part], key_N[part], epoch)
+        key_N = index_N + copies(order_N) * len(self.store.labels_N)
+        chunks = list(_chunks(bounds, self._num_at_once))
+        parts = [slice(chunk[0], chunk[-1]) for chunk in chunks]
+        made = self.loader([(index_N[part], key_N[part], epoch) for part in parts])
+        for chunk, part, images_NHWC in zip(chunks, parts, made, strict=True):
+            x_NHWC, y_N = self._arrived(images_NHWC, index_N[part])
+            with self.loader.off_the_clock():
+                features = self._features(x_NHWC)
             for low, high in pairwise(bound - chunk[0] for bound in chunk):
                 yield _channels_second(features[low:high]), y_N[low:high]
 
@@ -72,23 +95,40 @@ class Pictures:
     def _num_at_once(self) -> int:
         return max(1, _CHUNK_PICTURES_BYTES // int(4 * self.store.images_NHWC[0].size))
 
-    def _load(self, index_N: IntArray, key_N: IntArray, epoch: int) -> tuple[Tensor, Tensor]:
-        images_NHWC = self.store.images_NHWC[index_N]
-        if self.policy is not None:
-            images_NHWC = self.policy(images_NHWC, seed=self.seed, epoch=epoch, index_N=key_N)
+    def _load(self, index_N: IntArray) -> tuple[Tensor, Tensor]:
+        x_NHWC, y_N = self._arrived(self.loader.maker[index_N, index_N, 0], index_N)
+        return self._features(x_NHWC), y_N
+
+    def _arrived(self, images_NHWC: Tensor, index_N: IntArray) -> tuple[Tensor, Tensor]:
         y_N = torch.from_numpy(self.store.labels_N[index_N]).to(self.device)
+        return self._preprocessed(images_NHWC.to(self.device, non_blocking=True)), y_N
+
+    def _preprocessed(self, images_NHWC: Tensor) -> Tensor:
         # Whoever evaluates with autocast has it around this generator too, and a whitening in bf16 would be another one.
         with torch.autocast(self.device.type, enabled=False):
-            x_NHWC = self.preprocessing(torch.from_numpy(images_NHWC).to(self.device))
-            return x_NHWC if self.body is None else _features(self.body, x_NHWC), y_N
+            return self.preprocessing(images_NHWC)  # type: ignore[no-any-return]
+
+    def _features(self, x_NHWC: Tensor) -> Tensor:
+        if self.body is None:
+            return x_NHWC
+        with torch.autocast(self.device.type, enabled=False):
+            features: Tensor = self.body(x_NHWC.permute(0, 3, 1, 2))
+        return features.permute(0, 2, 3, 1).contiguous() if features.ndim == 4 else features
 
     def _made_resident(self) -> Pictures:
         """All of it where it fits; otherwise as it is."""
-        first, _ = self._load(self.index_N[:1], self.index_N[:1], epoch=0)
-        if len(self) * first.nbytes > _RESIDENT_BYTES.get(self.device.type, 0):
+        limit = _RESIDENT_BYTES.get(self.device.type, 0)
+        if self.device.type in _KEPT_AS_BYTES and self.body is None and isinstance(self.preprocessing.values, Scaling):
+            if len(self) * self.store.images_NHWC[0].nbytes > limit:
+                return self
+            images_NHWC = self.loader.maker[self.index_N, self.index_N, 0]
+            y_N = torch.from_numpy(self.store.labels_N[self.index_N])
+            return replace(self, resident=(images_NHWC.to(self.device), y_N.to(self.device)))
+        first, _ = self._load(self.index_N[:1])
+        if len(self) * first.nbytes > limit:
             return self
         if self.body is None:
-            return replace(self, resident=self._load(self.index_N, self.index_N, epoch=0))
+            return replace(self, resident=self._load(self.index_N))
         from visiontune.models.split import cached
 
         key = (self.store.digest, self.index_N.tobytes(), self.preprocessing.digest(), str(self.device), self.body.digest())
@@ -98,7 +138,7 @@ class Pictures:
     def _all(self) -> tuple[Tensor, Tensor]:
         """Chunk by chunk: a network holds more than its pictures while it works."""
         chunks = [self.index_N[low : low + self._num_at_once] for low in range(0, len(self), self._num_at_once)]
-        features, y_N = zip(*(self._load(index_N, index_N, epoch=0) for index_N in chunks), strict=True)
+        features, y_N = zip(*(self._load(index_N) for index_N in chunks), strict=True)
         return torch.cat(features), torch.cat(y_N)
 
 
@@ -111,13 +151,15 @@ def open_pictures(
     policy: Policy | None = None,
     seed: int = 0,
     body: Body | None = None,
+    num_workers: int | None = None,
 ) -> Pictures:
     """A split, made resident where it is not augmented and small enough for the device. `preprocessing` moves there, in place.
 
     `body` is a network's frozen first part, on the device already; its outputs take the place of pictures, and those of a
-    split that fits are computed once for all trials of this process that freeze the same.
+    split that fits are computed once for all trials of this process that freeze the same. `num_workers` processes make what is not
+    resident; 0: this one does; None: the first pictures' times decide, for at most as many as torch has threads here.
     """
-    pictures = Pictures(store, index_N, device, preprocessing.to(device), policy, seed, body)
+    pictures = Pictures(store, index_N, device, preprocessing.to(device), Loader(Maker(store, policy, seed), device, num_workers), body)
     return pictures if policy is not None else pictures._made_resident()
 
 
@@ -151,9 +193,16 @@ def shuffled(num: int, seed: int, epoch: int) -> IntArray:
     return np.random.default_rng([seed, epoch]).permutation(num)
 
 
-def _features(body: Body, x_NHWC: Tensor) -> Tensor:
-    features: Tensor = body(x_NHWC.permute(0, 3, 1, 2))
-    return features.permute(0, 2, 3, 1).contiguous() if features.ndim == 4 else features
+def order_of_rank(order_N: IntArray, rank: int, num_ranks: int) -> IntArray:
+    """What worker `rank` of several in one trial takes: torch's DistributedSampler over a given order.
+
+    Every num_ranks-th entry; all get equally many, for which the order's first entries are repeated at its end.
+
+    >>> order_of_rank(np.array([5, 3, 8]), rank=1, num_ranks=2).tolist()
+    [3, 5]
+    """
+    num = -(-len(order_N) // num_ranks)
+    return np.resize(order_N, num * num_ranks)[rank::num_ranks]
 
 
 def _channels_second(features: Tensor) -> Tensor:
