@@ -64,7 +64,7 @@ def _write(file: BinaryIO, content: Content, report: Report) -> None:
     if content.form.kind == "encoded":
         offset_N = np.concatenate([[0], np.cumsum(length_N)]).astype(np.int64)
         kind = pa.large_binary()
-        image = pa.LargeBinaryArray.from_buffers(num, pa.py_buffer(offset_N), hole)
+        image = pa.Array.from_buffers(kind, num, [None, pa.py_buffer(offset_N), hole])
     else:
         kind = pa.binary(content.form.picture_bytes)
         image = pa.FixedSizeBinaryArray.from_buffers(kind, num, [None, hole])
