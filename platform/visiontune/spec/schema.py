@@ -5,7 +5,9 @@ What compares values is left to the parser: `low < high`, repeated choices, rung
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from visiontune.spec.declare import REQUIRED, Arg, Entry, Field, Section, Table
@@ -16,6 +18,12 @@ from visiontune.spec.values import KINDS
 
 Schema = dict[str, Any]
 
+_WORTH_SHARING = 120
+"""Characters; a reference takes 30."""
+
+_NAMES_TO_SCHEMAS = ("properties", "dependentSchemas")
+"""Keywords under which a mapping is no schema itself."""
+
 _TYPES = {float: "number", int: "integer", bool: "boolean", str: "string"}
 
 
@@ -23,7 +31,35 @@ def json_schema() -> Schema:
     """A fresh dict; `# yaml-language-server: $schema=...` in a file makes editors use it."""
     schema = _section(STUDY.doc, STUDY.fields, STUDY.is_space)
     schema["properties"]["study"]["pattern"] = f"^{NAME}$"
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "visiontune search space", **schema}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "visiontune search space", **_shared(schema)}
+
+
+def _shared(schema: Schema) -> Schema:
+    """The same with every schema that stands in it more than once written once, under `$defs`: a sixth of the size."""
+    counts = Counter(text for text in map(json.dumps, _schemas(schema)) if len(text) > _WORTH_SHARING)
+    names = {text: f"shared{number}" for number, text in enumerate(text for text, count in counts.items() if count > 1)}
+
+    def put(item: Any, is_schema: bool = True) -> Any:
+        if isinstance(item, list):
+            return [put(one) for one in item]
+        name = names.get(json.dumps(item)) if isinstance(item, dict) and is_schema else None
+        return {"$ref": f"#/$defs/{name}"} if name else inside(item)
+
+    def inside(item: Any) -> Any:
+        return {key: put(value, key not in _NAMES_TO_SCHEMAS) for key, value in item.items()} if isinstance(item, dict) else item
+
+    return {**inside(schema), "$defs": {name: inside(json.loads(text)) for text, name in names.items()}}
+
+
+def _schemas(item: Any, is_schema: bool = True) -> Iterator[Schema]:
+    """It and all that it holds."""
+    if isinstance(item, dict):
+        if is_schema:
+            yield item
+        for key, value in item.items():
+            yield from _schemas(value, key not in _NAMES_TO_SCHEMAS)
+    for one in item if isinstance(item, list) else ():
+        yield from _schemas(one)
 
 
 def _section(doc: str, fields: Mapping[str, Field], is_space: bool, is_branch: bool = False) -> Schema:
