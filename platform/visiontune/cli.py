@@ -149,6 +149,18 @@ def sample(args: argparse.Namespace) -> int:
     return 0
 
 
+def preview(args: argparse.Namespace) -> int:
+    """Draw what a policy does to pictures, warn of labels it may change, or write it for albumentations and torchvision."""
+    from visiontune.results import preview as looking
+
+    if args.export is not None:
+        print(looking.export(args.file, args.overrides, args.export))
+        return 0
+    for line in looking.preview(args.file, args.overrides, studies_dir=args.studies_dir, num=args.n, out=args.out, study=args.study):
+        print(line, flush=True)
+    return 0
+
+
 def train(args: argparse.Namespace) -> int:
     """Train one recipe without Ray and MLflow, print its curve and its test figures."""
     from visiontune.spec.parse import load_recipe
@@ -270,6 +282,10 @@ def _size(text: str) -> int:
     return _in_range(text, 8, 4096)
 
 
+def _few(text: str) -> int:
+    return _in_range(text, 1, 64)
+
+
 def _port(text: str) -> int:
     return _in_range(text, 1, 65_535)
 
@@ -295,11 +311,12 @@ def make_parser() -> argparse.ArgumentParser:
 
     searching, checking, sampling, training, showing = verb(search), verb(check), verb(sample), verb(train), verb(show)
     listing, _, looking, submitting, profiling = verb(list_tables, "list"), verb(schema), verb(ui), verb(submit), verb(profile)
+    previewing = verb(preview)
 
     for one in (searching, sampling, submitting):
         one.add_argument("file", type=Path, metavar="FILE", help="search-space file")
         one.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as budget.num_trials=8")
-    for one in (searching, checking, training, showing, looking):
+    for one in (searching, checking, training, showing, looking, previewing):
         where = "where studies live (VISIONTUNE_STUDIES, else ./studies)"
         one.add_argument(
             "--studies-dir", type=lambda text: Path(text).expanduser(), default=default_studies_dir(), metavar="DIR", help=where
@@ -314,6 +331,14 @@ def make_parser() -> argparse.ArgumentParser:
     checking.add_argument("--json", action="store_true", help="what --run found, for programs")
     sampling.add_argument("-n", type=_positive, default=3, help="number of recipes")
     sampling.add_argument("--seed", type=int, default=0)
+    previewing.add_argument("file", type=Path, metavar="FILE|RECIPE", help="search-space file, or a recipe: studies/NAME/winner.yaml")
+    previewing.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as augmentation.policy=randaugment in a recipe")
+    previewing.add_argument("-n", type=_few, default=4, help="pictures, each of another class")
+    previewing.add_argument("--out", type=Path, metavar="FILE.png", help="of the sheet; else in the study's folder or beside the recipe")
+    previewing.add_argument("--study", metavar="NAME", help="ask this study's winner which classes the ops confuse")
+    previewing.add_argument(
+        "--export", type=Path, metavar="FILE", help="write a recipe's policy instead: .yaml, .json (albumentations) or .py (torchvision)"
+    )
     training.add_argument("recipe", type=Path, metavar="RECIPE.yaml")
     training.add_argument("--device", default="auto", help="auto, cpu or cuda")
     training.add_argument("--out", type=Path, metavar="FILE.safetensors", help="save the weights here")

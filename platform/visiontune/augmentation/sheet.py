@@ -84,8 +84,8 @@ def make_sheet(
     """
     ops = ops_of(section, sample.images_NHWC.shape[3])
     blocks = [op_block(sample, ops, notes or {})] if ops else []
-    blocks += [policy_block(name, sample, draws) for name, draws in policies.items()]
-    blocks += [mixing_block(sample, one) for one in mixings if one["mixing"] != "none"]
+    blocks += [policy_block(sample, policies)] if policies else []
+    blocks += [mixing_block(sample, mixings)] if mixings else []
     return draw_sheet(title, blocks) if blocks else None
 
 
@@ -100,11 +100,15 @@ def op_block(sample: Sample, ops: Mapping[str, Reach], notes: Mapping[str, str])
     return Block("each op alone", rows, heads, sample.columns)
 
 
-def policy_block(name: str, sample: Sample, draws: Sequence[Draw]) -> Block:
-    """Several rows of whole policies, named by their draws."""
-    done = [(draw.name, list(whole(sample, draw))) for draw in draws]
-    lines = [done[low : low + _PER_ROW] for low in range(0, len(done), _PER_ROW)]
-    return Block("the whole policy", [Row(name, [pictures for _, pictures in line], heads=[head for head, _ in line]) for line in lines])
+def policy_block(sample: Sample, policies: Mapping[str, Sequence[Draw]]) -> Block:
+    """Two rows for each policy, named by its draws."""
+    rows = []
+    for name, draws in policies.items():
+        done = [(draw.name, list(whole(sample, draw))) for draw in draws]
+        for low in range(0, len(done), _PER_ROW):
+            heads, pictures = zip(*done[low : low + _PER_ROW], strict=True)
+            rows.append(Row(name, pictures, heads=heads))
+    return Block("the whole policy", rows)
 
 
 def whole(sample: Sample, draw: Draw) -> NDArray[np.uint8]:
@@ -116,11 +120,14 @@ def whole(sample: Sample, draw: Draw) -> NDArray[np.uint8]:
     return policy(sample.images_NHWC, seed=_SEED, epoch=draw.epoch, index_N=sample.index_N)
 
 
-def mixing_block(sample: Sample, section: Mapping[str, Any]) -> Block:
-    """The pictures as one batch, at eight steps, with the classes that they then count for."""
-    mixed = [_mixed(sample, section, step) for step in range(NUM_DRAWS)]
-    lines = [zip(*mixed[low : low + _PER_ROW], strict=True) for low in range(0, NUM_DRAWS, _PER_ROW)]
-    rows = [Row(section["mixing"], pictures, heads=heads, captions=captions) for heads, pictures, captions in lines]
+def mixing_block(sample: Sample, mixings: Sequence[Mapping[str, Any]]) -> Block:
+    """The pictures as one batch, at eight steps of each mixing, with the classes that they then count for."""
+    rows = []
+    for section in mixings:
+        mixed = [_mixed(sample, section, step) for step in range(NUM_DRAWS)]
+        for low in range(0, NUM_DRAWS, _PER_ROW):
+            heads, pictures, captions = zip(*mixed[low : low + _PER_ROW], strict=True)
+            rows.append(Row(section["mixing"], pictures, heads=heads, captions=captions))
     return Block("batches mixed", rows)
 
 
@@ -134,6 +141,14 @@ def draws_of(section: Mapping[str, Any], num_epochs: int) -> list[Draw]:
     is_changing = any(key == "final_magnitude" and value is not None for key, value in _flat(section))
     epochs = np.linspace(1, num_epochs, NUM_DRAWS).round().astype(int) if is_changing else np.arange(1, 1 + NUM_DRAWS)
     return [Draw(f"epoch {epoch}", section, int(epoch), num_epochs) for epoch in epochs]
+
+
+def recipe_sheet(title: str, sample: Sample, section: Mapping[str, Any], num_epochs: int, notes: Mapping[str, str] | None = None) -> Any:
+    """That of a recipe's section, with the table's suspicions for notes where none are given."""
+    draws = {section["policy"]: draws_of(section, num_epochs)} if section["policy"] != "none" else {}
+    mixings = [section] if section["mixing"] != "none" else []
+    suspected = suspicions(ops_of(section, sample.images_NHWC.shape[3]))
+    return make_sheet(title, sample, section, draws, mixings, suspected if notes is None else notes)
 
 
 def save_sheet(sheet: Any, path: Path) -> None:

@@ -34,10 +34,11 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
     return _study(filled, Space(filled["space"], lines, str(path)))
 
 
-def load_recipe(path: Path) -> TrialRecipe:
-    """One trial's file, constants only. Raises UserError with every problem."""
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> TrialRecipe:
+    """One trial's file, constants only, with `key=value` overrides on top. Raises UserError with every problem."""
     reader = Reader(with_domains=False)
-    tree = reader.section(_root(path, reader, RECIPE), RECIPE.fields, Place())
+    root = _override(_root(path, reader, RECIPE), overrides, reader.problems.found)
+    tree = reader.section(root, RECIPE.fields, Place())
     if reader.problems.found:
         raise UserError(*reader.problems.sorted())
     return TrialRecipe(**fill(RECIPE.fields, tree))
