@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from pathlib import Path
 
 from visiontune.results.leaderboard import leaderboard
 from visiontune.results.text import number
 from visiontune.search.records import Confirmation, Outcome
+from visiontune.search.winner_sheet import SHEET
 
 ENDINGS = {
     "finished": "the search is finished",
@@ -25,6 +27,8 @@ def summary(outcome: Outcome, *, go_on: str, ui_command: str, num_rows: int = 10
         lines.append(f"no trial gave a finite {view.objective.metric}, so there is no winner")
     if view.best is not None and outcome.winner_recipe is not None:
         lines.append(f"winner: trial {view.best.number}, recipe in {outcome.winner_recipe}")
+        if (sheet := Path(outcome.winner_recipe).with_name(SHEET)).exists():
+            lines.append(f"what it does to pictures: {sheet}")
     lines += confirmation_lines(view.confirmations, view.objective.metric)
     lines.append(f"look at the trials: {ui_command}")
     if outcome.status != "finished":

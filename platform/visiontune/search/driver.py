@@ -23,6 +23,7 @@ from visiontune.search.records import Outcome, Put, Snapshot, StudyView
 from visiontune.search.session import Session
 from visiontune.search.storage import Storage, create_or_resume, mend_journal
 from visiontune.search.study import view_of
+from visiontune.search.winner_sheet import draw_winner
 from visiontune.spec.errors import UserError
 from visiontune.spec.recipe import StudySpec, TrialRecipe
 from visiontune.spec.write import dump_recipe
@@ -121,8 +122,12 @@ def _conclude(session: Session, spec: StudySpec, storage: Storage, folder: Path,
         header = (
             f"winner of study {spec.study}: trial {winner.number}, {view.objective.metric} {winner.value:.4f} after {winner.epoch} epochs"
         )
-        dump_recipe(TrialRecipe(**winner.recipe), folder / WINNER, header=header)
+        recipe = TrialRecipe(**winner.recipe)
+        dump_recipe(recipe, folder / WINNER, header=header)
         put(_winner_event(view, winner.number, folder, store))
+        # After the event: the writer makes the model of it meanwhile.
+        if (sheet := draw_winner(recipe, store, folder, header)) is not None:
+            put({"event": "sheet", "path": str(sheet.resolve()), "time_ms": now_ms()})
     best = {f"best.{view.objective.metric}": winner.value} if winner is not None else {}
     put({"event": "study_end", "status": "FINISHED", "metrics": best, "tags": {}, "time_ms": now_ms()})
     limit_s = spec.budget.time_limit_s if session.is_over_time else None

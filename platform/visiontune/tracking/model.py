@@ -51,6 +51,11 @@ def log_winner(client: Any, uri: str, folder: Path, experiment_id: str, run_id: 
         return f"recipe and weights only: {error}"
 
 
+def log_sheet(client: Any, folder: Path, run_id: str, event: Mapping[str, Any]) -> None:
+    """The picture of the winner's augmentation, beside its recipe; another one takes its place. FileNotFoundError when it is gone."""
+    client.log_artifact(run_id, str(_at(folder, event["path"])), MODEL_NAME)
+
+
 def _at(folder: Path, path: str) -> Path:
     """The file as the event names it, or beside the outbox when the study has moved."""
     return Path(path) if Path(path).exists() else folder / Path(path).name

@@ -48,11 +48,18 @@ class Study:
 class Runs:
     """Sends events with an MlflowClient; raises what the client raises, and may then be given the same events again.
 
-    `log_model(experiment_id, run_id, event)` logs the winner's model and gives a word on it for a tag.
+    `log_model(experiment_id, run_id, event)` logs the winner's model and gives a word on it for a tag; `log_sheet(run_id, event)`
+    the picture of its augmentation.
     """
 
-    def __init__(self, client: Any, artifact_root: Path | None, log_model: Callable[[str, str, Event], str] | None = None) -> None:
-        self._client, self._artifact_root, self._log_model = client, artifact_root, log_model
+    def __init__(
+        self,
+        client: Any,
+        artifact_root: Path | None,
+        log_model: Callable[[str, str, Event], str] | None = None,
+        log_sheet: Callable[[str, Event], None] | None = None,
+    ) -> None:
+        self._client, self._artifact_root, self._log_model, self._log_sheet = client, artifact_root, log_model, log_sheet
         self._study: Study | None = None
         self._parent: RunState | None = None
         self._children: dict[int, RunState] = {}
@@ -81,9 +88,8 @@ class Runs:
         if self._is_stale and self._study is not None:
             self._load(self._study.experiment_id, self._study.key)
         self._is_stale = False
-        {"study": self._send_study, "winner": self._send_winner, "study_end": self._send_end}.get(events[0]["event"], self._send_trial)(
-            events
-        )
+        ends = {"winner": self._send_winner, "sheet": self._send_sheet, "study_end": self._send_end}
+        {"study": self._send_study, **ends}.get(events[0]["event"], self._send_trial)(events)
 
     def _send_study(self, events: Sequence[Event]) -> None:
         event = events[-1]
@@ -131,6 +137,10 @@ class Runs:
         if self._log_model:
             word = self._log_model(study.experiment_id, study.parent.run_id, event)
             self._batch(study.parent, tags={"visiontune.winner_model": word[:_MAX_TAG]})
+
+    def _send_sheet(self, events: Sequence[Event]) -> None:
+        if self._log_sheet:
+            self._log_sheet(self._known().parent.run_id, events[-1])
 
     def _send_end(self, events: Sequence[Event]) -> None:
         event, study = events[-1], self._known()

@@ -170,7 +170,7 @@ def _connect(uri: str, folder: Path, studies_dir: Path) -> Runs:
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
-    from visiontune.tracking.model import log_winner
+    from visiontune.tracking.model import log_sheet, log_winner
     from visiontune.tracking.runs import Runs
 
     if uri.startswith("sqlite"):
@@ -181,7 +181,7 @@ def _connect(uri: str, folder: Path, studies_dir: Path) -> Runs:
     with _locked(studies_dir / "mlflow.lock"):  # two first migrations of one file break each other
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
-    return Runs(client, artifact_root(studies_dir, uri), partial(log_winner, client, uri, folder))
+    return Runs(client, artifact_root(studies_dir, uri), partial(log_winner, client, uri, folder), partial(log_sheet, client, folder))
 
 
 def _tune_sqlite(connection: Any, _: Any) -> None:
