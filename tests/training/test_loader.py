@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -19,6 +20,7 @@ from tiny import make_recipe, make_store, model_section
 from torch import Tensor
 from torch.utils.data import DistributedSampler
 
+from visiontune.data.large import Images, Large
 from visiontune.data.store import Store
 from visiontune.training import loader, pictures
 from visiontune.training.loader import Loader, Maker, Measured, Workers, choose
@@ -229,8 +231,10 @@ def test_what_a_worker_raises_is_raised_here(small_chunks: None) -> None:
                 raise ValueError("no such colour")
             return super().__call__(images_NHWC, **key)
 
+    split = opened(make_store(), Broken(), 1)
     with pytest.raises(ValueError, match="no such colour"):
-        one_epoch(opened(make_store(), Broken(), 1), 1)
+        one_epoch(split, 1)
+    assert not multiprocessing.active_children()
 
 
 def test_a_started_worker_gets_a_path_and_no_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,6 +359,17 @@ def test_ranks_share_an_order_as_torchs_sampler_does(num: int, num_ranks: int) -
         sampler: Any = DistributedSampler(range(num), num_ranks, rank, shuffle=False)  # type: ignore[arg-type]
         assert order_of_rank(order_N, rank, num_ranks).tolist() == order_N[list(sampler)].tolist()
     assert copies(order_of_rank(order_N, 0, 1)).tolist() == [0] * num
+
+
+def test_encoded_pictures_are_decoded_by_workers_as_by_this_process(small_chunks: None) -> None:
+    raw = make_store(channels=3)
+    contents = [cv2.imencode(".png", image_HWC[..., ::-1])[1].ravel() for image_HWC in raw.images_NHWC]
+    offset_N = np.cumsum([0, *map(len, contents)])
+    large = Large(raw.path, "encoded", 16, 16, 3, False, data=np.concatenate(contents), offset_N=offset_N)
+    encoded = replace(raw, images_NHWC=cast(Any, Images(large)), large=large)
+    expected = one_epoch(opened(raw, Noise()), 1)
+    assert encoded.kind == "encoded" and same(one_epoch(opened(encoded, Noise(), 2), 1), expected)
+    assert same(one_epoch(opened(encoded, None), 1), one_epoch(opened(raw, None), 1))
 
 
 @pytest.mark.heavy

@@ -56,7 +56,7 @@ class Maker:
 
     def __getitem__(self, request: Request) -> Tensor:
         index_N, key_N, epoch = request
-        images_NHWC = self.store.images_NHWC[index_N]
+        images_NHWC = self.store.read(index_N, self.store.image_size)
         if self.policy is not None:
             images_NHWC = self.policy(images_NHWC, seed=self.seed, epoch=epoch, index_N=key_N)
         return torch.from_numpy(images_NHWC)
@@ -189,6 +189,10 @@ class Loader:
             for place, images_NHWC in enumerate(made):
                 settled = time.perf_counter() if place == num_early else settled
                 yield images_NHWC
+        except Exception:
+            self._workers.close()
+            self._workers = None
+            raise
         finally:
             self._is_busy = False
         if len(requests) >= num_early + _NUM_WATCHED:
@@ -211,6 +215,7 @@ class Workers:
         from torch.utils.data import DataLoader
 
         self._requests: list[Request] = []
+        self._made: Any = None
         self._loader: Any = DataLoader(
             maker,  # type: ignore[arg-type]
             batch_size=None,
@@ -228,7 +233,13 @@ class Workers:
     def __call__(self, requests: Sequence[Request]) -> Iterator[Tensor]:
         """images_NHWC of each, in order. A call gives up what the one before it has not taken."""
         self._requests[:] = requests
-        return iter(self._loader)
+        self._made = iter(self._loader)
+        return self._made  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """End the processes. Without it they end with this object, but where that is left to the garbage collector after 5 s."""
+        if self._made is not None:
+            self._made._shutdown_workers()
 
 
 def _begin(parent: int, worker: int) -> None:

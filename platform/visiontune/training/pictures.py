@@ -9,6 +9,7 @@ later place in an epoch's order.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -92,8 +93,12 @@ class Pictures:
                 yield _channels_second(features[low:high]), y_N[low:high]
 
     @property
+    def _picture_bytes(self) -> int:
+        return math.prod(self.store.images_NHWC.shape[1:])
+
+    @property
     def _num_at_once(self) -> int:
-        return max(1, _CHUNK_PICTURES_BYTES // int(4 * self.store.images_NHWC[0].size))
+        return max(1, _CHUNK_PICTURES_BYTES // (4 * self._picture_bytes))
 
     def _load(self, index_N: IntArray) -> tuple[Tensor, Tensor]:
         x_NHWC, y_N = self._arrived(self.loader.maker[index_N, index_N, 0], index_N)
@@ -119,7 +124,7 @@ class Pictures:
         """All of it where it fits; otherwise as it is."""
         limit = _RESIDENT_BYTES.get(self.device.type, 0)
         if self.device.type in _KEPT_AS_BYTES and self.body is None and isinstance(self.preprocessing.values, Scaling):
-            if len(self) * self.store.images_NHWC[0].nbytes > limit:
+            if len(self) * self._picture_bytes > limit:
                 return self
             images_NHWC = self.loader.maker[self.index_N, self.index_N, 0]
             y_N = torch.from_numpy(self.store.labels_N[self.index_N])
