@@ -115,3 +115,27 @@ def test_what_cannot_be_exported_keeps_recipe_and_weights(client: Any, uri: str,
     assert log_winner(client, uri, tmp_path, experiment_id, run_id, event).startswith("recipe and weights only: ")
     assert len(client.list_artifacts(run_id, "winner")) == 2
     assert log_winner(client, uri, tmp_path, experiment_id, run_id, event | {"weights": ""}).startswith("recipe only: ")
+
+
+def test_the_sheet_of_the_winner_stands_beside_its_recipe_once(client: Any, tmp_path: Path) -> None:
+    from functools import partial
+
+    from visiontune.tracking.deliver import is_transient
+    from visiontune.tracking.model import log_sheet
+    from visiontune.tracking.runs import Runs
+
+    runs = Runs(client, tmp_path / "artifacts", log_sheet=partial(log_sheet, client, tmp_path))
+    sheet = tmp_path / "winner_augmentation.png"
+    event = {"event": "sheet", "path": f"/moved/{sheet.name}", "time_ms": T0}
+    runs.send([study("sheet")])
+    for content in (b"old", b"new", b"new"):
+        sheet.write_bytes(content)
+        runs.send([event])
+    (parent,) = client.search_runs([client.get_experiment_by_name("sheet").experiment_id])
+    (logged,) = client.list_artifacts(parent.info.run_id, "winner")
+    assert logged.path == "winner/winner_augmentation.png"
+    assert Path(client.download_artifacts(parent.info.run_id, logged.path)).read_bytes() == b"new"
+    sheet.unlink()
+    with pytest.raises(Exception) as error:  # it is set aside, and nothing waits for it
+        runs.send([event])
+    assert not is_transient(error.value)

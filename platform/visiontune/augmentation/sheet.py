@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -161,7 +162,8 @@ def save_sheet(sheet: Any, path: Path) -> None:
         temporary.write_bytes(buffer.getvalue())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise UserError(f"the sheet {path} can't be written: {error.strerror or error}") from None
 
 
