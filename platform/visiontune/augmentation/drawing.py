@@ -91,7 +91,8 @@ def _draw_block(sheet: Any, pen: Any, block: Block, top: int, lefts: Sequence[in
     top += _MARGIN // 2
     pen.line((_MARGIN, top, sheet.width - _MARGIN, top), fill=_RULE)
     top += _MARGIN // 2
-    _write(pen, (_MARGIN, top), _cut(block.title, lefts[0] - _MARGIN - _LABEL_GAP, _TEXT), _TEXT)
+    room = (lefts[0] if block.heads else sheet.width) - _MARGIN - _LABEL_GAP
+    _write(pen, (_MARGIN, top), _cut(block.title, room, _TEXT), _TEXT)
     for head, left in zip(block.heads, lefts, strict=False):
         _write(pen, (left, top), head, _TEXT)
     top += _TEXT + 6
