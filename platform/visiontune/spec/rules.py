@@ -82,14 +82,18 @@ def _grid(reader: Reader, tree: Mapping[str, Any]) -> Iterator[Rule]:
 
 
 def _warmup(reader: Reader, tree: Mapping[str, Any]) -> Iterator[Rule]:
-    """A schedule that never reaches its peak would make every other argument of it idle."""
+    """A schedule that can never reach its peak would make every other argument of it idle.
+
+    Long ends of a domain may lie beyond the budget, so that a file can be tried with a smaller one.
+    """
     longest, where = tree["budget"]["max_epochs"], "space.schedule"
     if not isinstance(longest, int) or not reader.problems.none_under(where, "budget.max_epochs"):
         return
+    shares: dict[str, float] = {}
     for corner in Space(tree["space"]).corners("schedule"):
-        epochs, share = corner.get("warmup_epochs") or 0, corner.get("warmup_share") or 0.0
-        if epochs >= longest or share >= 1.0:
-            got = f"warmup_share={share}" if share else f"warmup_epochs={epochs}"
-            rule = f"{corner['name']}: warm-up must end before the full budget of {longest} epochs, but got {got}"
-            yield (where,), where, f"{rule}; nearest is {'a share below 1' if share else longest - 1}"
-            return
+        share = corner.get("warmup_share") or (corner.get("warmup_epochs") or 0) / longest
+        shares[corner["name"]] = min(share, shares.get(corner["name"], share))
+    for name, share in shares.items():
+        if share >= 1:
+            rule = f"{name}: warm-up must end before the full budget of {longest} epochs, but takes {share * longest:g}"
+            yield (where,), where, f"{rule}; nearest is {longest - 1}"
