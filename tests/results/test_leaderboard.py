@@ -76,5 +76,5 @@ def test_json_is_strict_and_complete() -> None:
 
 
 def test_a_recipe_in_one_line_names_what_is_no_default() -> None:
-    line = "cnn width=64 prelu he_normal | l2=0.0001 | sgd momentum=0.95 lr=0.1 | cosine warmup_epochs=1 | fixed Affine(0.5, 0.3)"
+    line = "cnn width=64 prelu | l2=0.0001 | sgd momentum=0.95 lr=0.1 | cosine warmup_epochs=1 | fixed Affine(0.5, 0.3)"
     assert recipe_line(RECIPE) == line + " | num_epochs=9"

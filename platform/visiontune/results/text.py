@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from visiontune.spec.declare import Arg, Section, Table
+from visiontune.spec.declare import Section, Table
 from visiontune.spec.study import RECIPE
 
 
@@ -43,9 +43,9 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def recipe_line(recipe: Mapping[str, Mapping[str, Any]]) -> str:
-    """A recipe in one line: names bare, other values that differ from their default as key=value; data and seed left out.
+    """A recipe in one line: names bare, other values as key=value; defaults, data and seed are left out.
 
-    Such as "cnn width=64 prelu he_normal | sgd momentum=0.95 lr=0.1 | cosine | fixed Affine(0.5, 0.3)".
+    Such as "cnn width=64 prelu | sgd momentum=0.95 lr=0.1 | cosine | fixed Affine(0.5, 0.3)".
     """
     sections = (key for key in RECIPE.fields if key in recipe and key != "data")
     parts = (_section_line(RECIPE.fields[key], recipe[key]) for key in sections)
@@ -57,11 +57,13 @@ def _section_line(section: Any, values: Mapping[str, Any]) -> str:
     words = []
     for key, value in values.items():
         field = known.get(key)
+        if field is not None and not isinstance(field, Section) and value == field.default:
+            continue
         if isinstance(field, Table):
             words.append(str(value))
         elif isinstance(value, Mapping):
             words.append(f"{key}({', '.join(number(item) for item in value.values())})")
-        elif key != "seed" and not (isinstance(field, Arg) and value == field.default):
+        elif key != "seed":
             words.append(f"{key}={number(value)}")
     return " ".join(words)
 
