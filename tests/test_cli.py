@@ -30,7 +30,9 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VISIONTUNE_STUDIES", raising=False)
 
 
-@pytest.mark.parametrize("verb", ["search", "check", "preview", "sample", "train", "show", "list", "schema", "ui", "submit", "profile"])
+@pytest.mark.parametrize(
+    "verb", ["ingest", "data", "search", "check", "preview", "sample", "train", "show", "list", "schema", "ui", "submit", "profile"]
+)
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         cli.main([verb, "--help"])

@@ -161,6 +161,25 @@ def preview(args: argparse.Namespace) -> int:
     return 0
 
 
+def ingest(args: argparse.Namespace) -> int:
+    """Read pictures as they lie, set aside what can't be used and say why, and keep the rest for fast reading."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    from visiontune.results.data_command import ingest as make
+
+    words = [*args.overrides, *([] if args.allow_bad is None else [f"allow_bad={args.allow_bad}"])]
+    print(*make(args.source, words, args.studies_dir / ".data", name=args.name, is_plain=args.plain), sep="\n")
+    return 0
+
+
+def data(args: argparse.Namespace) -> int:
+    """Print what an ingest made: counts, sizes, balance, statistics, what was set aside and why."""
+    from visiontune.results.data_command import tell
+
+    is_whole, text = tell(args.data, args.studies_dir / ".data", is_json=args.json, is_verified=args.verify, sheet=args.sheet)
+    print(text)
+    return 0 if is_whole else 1
+
+
 def train(args: argparse.Namespace) -> int:
     """Train one recipe without Ray and MLflow, print its curve and its test figures."""
     from visiontune.spec.parse import load_recipe
@@ -312,11 +331,12 @@ def make_parser() -> argparse.ArgumentParser:
     searching, checking, sampling, training, showing = verb(search), verb(check), verb(sample), verb(train), verb(show)
     listing, _, looking, submitting, profiling = verb(list_tables, "list"), verb(schema), verb(ui), verb(submit), verb(profile)
     previewing = verb(preview)
+    ingesting, reporting = verb(ingest), verb(data)
 
     for one in (searching, sampling, submitting):
         one.add_argument("file", type=Path, metavar="FILE", help="search-space file")
         one.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as budget.num_trials=8")
-    for one in (searching, checking, training, showing, looking, previewing):
+    for one in (searching, checking, training, showing, looking, previewing, ingesting, reporting):
         where = "where studies live (VISIONTUNE_STUDIES, else ./studies)"
         one.add_argument(
             "--studies-dir", type=lambda text: Path(text).expanduser(), default=default_studies_dir(), metavar="DIR", help=where
@@ -339,6 +359,16 @@ def make_parser() -> argparse.ArgumentParser:
     previewing.add_argument(
         "--export", type=Path, metavar="FILE", help="write a recipe's policy instead: .yaml, .json (albumentations) or .py (torchvision)"
     )
+    what = "folder, manifest, Parquet, COCO's JSON, digits, torchvision:NAME; or source=... for all by KEY=VALUE"
+    ingesting.add_argument("source", metavar="SOURCE", help=what)
+    ingesting.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the section data, such as image_size=224")
+    ingesting.add_argument("--name", help="call it so, for `visiontune data NAME`")
+    ingesting.add_argument("--allow-bad", type=float, metavar="SHARE", help="go on with up to that share of bad pictures (0.01)")
+    ingesting.add_argument("--plain", action="store_true", help="lines of key=value also on a terminal")
+    reporting.add_argument("data", metavar="NAME|DIGEST", help="of an ingest; the beginning of a digest is enough")
+    reporting.add_argument("--json", action="store_true", help="everything, for programs")
+    reporting.add_argument("--verify", action="store_true", help="read every pixel and tell which shard is damaged")
+    reporting.add_argument("--sheet", type=Path, metavar="FILE.png", help="draw some training pictures of each class")
     training.add_argument("recipe", type=Path, metavar="RECIPE.yaml")
     training.add_argument("--device", default="auto", help="auto, cpu or cuda")
     training.add_argument("--out", type=Path, metavar="FILE.safetensors", help="save the weights here")

@@ -44,21 +44,21 @@ def data(tmp_path: Path) -> dict[str, Any]:
 
 def test_raw_and_encoded_are_the_same_pictures(tmp_path: Path, data: dict[str, Any]) -> None:
     raw, encoded = (Store.open(prepare({**data, "store": kind}, tmp_path)) for kind in ("raw", "encoded"))
-    assert (raw.kind, encoded.kind, raw.image_size, raw.margin, encoded.margin) == ("raw", "encoded", 80, 11, 11)
+    assert (raw.kind, encoded.kind, raw.image_size, raw.margin, encoded.margin) == ("raw", "encoded", 80, 8, 8)
     assert raw.info == encoded.info == describe(data)
     rows = np.array([3, 0, 23, 3])
-    for size in (80, 91, 40, 200):
+    for size in (80, 88, 40, 200):
         np.testing.assert_array_equal(raw.read(rows, size), encoded.read(rows, size))
         assert raw.read(rows, size).shape == (4, size, size, 3)
     np.testing.assert_array_equal(raw.images_NHWC[rows], raw.read(rows, 80))
     np.testing.assert_allclose(raw.mean_C, encoded.mean_C)
     np.testing.assert_array_equal(raw.labels_N, encoded.labels_N)
-    assert raw.path.stat().st_size > 24 * 91**2 * 3 and encoded.path.stat().st_size < 24 * 91**2 * 3
+    assert raw.path.stat().st_size > 24 * 88**2 * 3 and encoded.path.stat().st_size < 24 * 88**2 * 3
 
 
 def test_statistics_are_of_what_is_stored_of_train(tmp_path: Path, data: dict[str, Any]) -> None:
     store = Store.open(prepare({**data, "store": "encoded"}, tmp_path))
-    unit = store.read(store.train_idx, 91) / 255
+    unit = store.read(store.train_idx, 88) / 255
     np.testing.assert_allclose(store.mean_C, unit.mean((0, 1, 2)), rtol=1e-6)
     np.testing.assert_allclose(store.std_C, unit.std((0, 1, 2)), rtol=1e-6)
 
@@ -66,13 +66,13 @@ def test_statistics_are_of_what_is_stored_of_train(tmp_path: Path, data: dict[st
 def test_pictures_are_the_centre_square_not_squashed(tmp_path: Path, data: dict[str, Any]) -> None:
     """Beside Pillow's antialiased resize of the same square: equal but for the filter; a squashed one is far away."""
     store = Store.open(prepare({**data, "store": "raw"}, tmp_path))
-    images = store.read(np.arange(24), 91).astype(float)
+    images = store.read(np.arange(24), 88).astype(float)
     for number in (0, 11, 23):
         upright = Image.fromarray(decode_of(data, number))
         side = min(upright.size)
         left, top = (upright.width - side) // 2, (upright.height - side) // 2
-        square = np.asarray(upright.crop((left, top, left + side, top + side)).resize((91, 91), Image.Resampling.BILINEAR))
-        squashed = np.asarray(upright.resize((91, 91), Image.Resampling.BILINEAR))
+        square = np.asarray(upright.crop((left, top, left + side, top + side)).resize((88, 88), Image.Resampling.BILINEAR))
+        squashed = np.asarray(upright.resize((88, 88), Image.Resampling.BILINEAR))
         near, far = (np.abs(images[number] - other).mean() for other in (square, squashed))
         assert near < 4 and (far > 2 * near or upright.width == upright.height)
 
@@ -98,11 +98,11 @@ def test_the_faster_form_is_taken_and_said(
 ) -> None:
     monkeypatch.setattr(forms, "_decode_s", lambda sample, form: encoded_s)
     store = Store.open(prepare(data, tmp_path / "cache"))
-    assert store.kind == kind and "for each picture of 91 px" in store.report().form
+    assert store.kind == kind and "for each picture of 88 px" in store.report().form
 
 
 def test_without_room_for_pixels_files_are_kept(tmp_path: Path, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 24 * 91**2 * 3})())
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 24 * 88**2 * 3})())
     assert Store.open(prepare(data, tmp_path / "cache")).kind == "encoded"
     with pytest.raises(UserError, match="must have room"):
         prepare({**data, "store": "raw"}, tmp_path / "cache")
@@ -115,7 +115,7 @@ def test_digits_have_no_files_to_keep(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["raw", "encoded"])
 def test_verifying_names_the_damaged_shard(tmp_path: Path, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    monkeypatch.setattr("visiontune.data.writing.SHARD_BYTES", 8 * 91**2 * 3 if kind == "raw" else 60_000)
+    monkeypatch.setattr("visiontune.data.writing.SHARD_BYTES", 8 * 88**2 * 3 if kind == "raw" else 60_000)
     path = prepare({**data, "store": kind}, tmp_path / "cache")
     store = Store.open(path)
     assert len(store.shards) >= 3 and store.shards[-1].end == 24 and list(store.damaged()) == []

@@ -55,7 +55,8 @@ class Form:
 def sizes_of(first: tuple[int, int, int], image_size: int | None) -> tuple[int, int]:
     """Training size and stored size. Raises UserError when nothing says how to make the pictures square."""
     size = square_size(first[0], first[1], image_size)
-    return size, round(MARGIN * size) if image_size is not None and size > SMALL else size
+    # A multiple of 8 makes whole words of every picture.
+    return size, round(MARGIN * size / 8) * 8 if image_size is not None and size > SMALL else size
 
 
 def choose_form(source: Source, data: Mapping[str, Any], num: int, folder: Path) -> Form:

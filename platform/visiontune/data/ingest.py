@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.data.audit import find_repeats
-from visiontune.data.chunks import Bytes, Chunk, Colourful, Counter, Rows, Stopped, cut, do_chunk, histogram
+from visiontune.data.chunks import Bytes, Chunk, Colourful, Counter, Rows, Stopped, cut, do_chunk, sums_of
 from visiontune.data.decode import decode
 from visiontune.data.forms import Form, choose_form, load_form, save_form
 from visiontune.data.report import Report, make_report
@@ -216,10 +216,10 @@ def _conclude(
         is_kept_K[[repeat.row for repeat in repeats]] = False
     _refuse_empty(code_K[is_kept_K], label_K, code_K, plan, source.class_names)
     changed = np.flatnonzero((code_K == TRAIN) != (plan.code_N[place_K] == TRAIN))
-    histogram_CV = sum(chunk.histogram_CV for chunk in chunks) + sum(
-        histogram(look(row)[np.newaxis]) * (1 if code_K[row] == TRAIN else -1) for row in changed.tolist()
+    sum_2C = sum(chunk.sum_2C for chunk in chunks) + sum(
+        sums_of(look(row)[np.newaxis], np.ones(1, np.bool_)) * (1 if code_K[row] == TRAIN else -1) for row in changed.tolist()
     )
-    mean_C, std_C = moments(np.asarray(histogram_CV))
+    mean_C, std_C = _moments_of(np.asarray(sum_2C), int((code_K == TRAIN).sum()) * form.stored_size**2)
     content = Content(digest, form, source.class_names, chunks, is_kept_K, label_K, code_K, mean_C, std_C)
     return content, make_report(source, data, plan, chunks, form, code_K, is_kept_K, repeats, equal_K)
 
@@ -269,6 +269,13 @@ class _Looker:
             return self._form.apply(decode(content))
         size = self._form.stored_size
         return np.frombuffer(content, np.uint8).reshape(size, size, self._form.channels)
+
+
+def _moments_of(sum_2C: IntArray, num: int) -> tuple[list[float], list[float]]:
+    """As `moments`, out of sums over `num` values and over their squares, in whole numbers."""
+    pairs = [(int(first), int(second)) for first, second in sum_2C.T]
+    deviations = [(num * second - first**2) ** 0.5 / (255 * num) for first, second in pairs]
+    return [first / (255 * num) for first, _ in pairs], [max(one, 1 / 255) for one in deviations]
 
 
 def moments(histogram_CV: NDArray[np.int64]) -> tuple[list[float], list[float]]:

@@ -1,0 +1,42 @@
+"""What `visiontune ingest` and `visiontune data` do, without their arguments' parsing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from visiontune.data.looking import look
+from visiontune.data.named import find_store, give_name, refuse_name
+from visiontune.data.store import Store, prepare
+from visiontune.results.contact_sheet import write_sheet
+from visiontune.results.data_report import damage_lines, lines, study_line, to_json
+from visiontune.results.ingest_screen import IngestScreen
+from visiontune.spec.data_section import load_data
+
+
+def ingest(source: str, words: Sequence[str], cache: Path, *, name: str | None = None, is_plain: bool = False) -> list[str]:
+    """Make or find the store of a source ("source=..." and words alone say it too) and describe it. Raises UserError."""
+    if name is not None:
+        refuse_name(name)
+    data = load_data({}, [source, *words]) if source.startswith("source=") else load_data(look(source), words)
+    with IngestScreen(is_plain=is_plain) as screen:
+        path = prepare(data, cache, tell=screen.tell)
+    if name is not None:
+        give_name(cache, name, path, data)
+    return [f"{name or path.stem}:", *lines(Store.open(path)), f"  {study_line(data)}"]
+
+
+def tell(text: str, cache: Path, *, is_json: bool = False, is_verified: bool = False, sheet: Path | None = None) -> tuple[bool, str]:
+    """Whether no damage was found (it is looked for only if `is_verified`), and the description. Raises UserError, OSError."""
+    path, section = find_store(cache, text)
+    store = Store.open(path)
+    damaged = list(store.damaged()) if is_verified else None
+    if sheet is not None:
+        write_sheet(store, sheet)
+    if is_json:
+        return not damaged, json.dumps(to_json(store, damaged), indent=1, ensure_ascii=False)
+    more = [] if damaged is None else damage_lines(store, damaged)
+    more += [] if sheet is None else [f"  contact sheet in {sheet}"]
+    more += [] if section is None else [f"  {study_line(section)}"]
+    return not damaged, "\n".join([f"{text}:", *lines(store), *more])
