@@ -23,12 +23,13 @@ class LegWorker(Trainable):  # type: ignore[misc]
         """Start the leg in `config`, or a rest."""
         import torch
 
+        from visiontune.data.node import on_this_node
         from visiontune.data.store import Store
         from visiontune.search.worker import run_leg
 
         torch.set_num_threads(config["num_threads"])
         if getattr(self, "_store", None) is None:
-            self._store = Store.open(Path(config["store"]))
+            self._store = Store.open(on_this_node(Path(config["store"])))
         device = "cuda" if config["use_gpu"] and torch.cuda.is_available() else "cpu"
         leg = unpack(config["leg"])
         self._reports = rest() if leg is None else run_leg(leg, self._store, Path(config["folder"]), device)
