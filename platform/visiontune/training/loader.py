@@ -1,7 +1,7 @@
 """Pictures read and augmented: in this process, or by worker processes that work ahead. Which of the two is measured.
 
-A request is (index_N, key_N, epoch), and what it gives, images_NHWC uint8, is a function of it alone: no choice made here, nor a
-change of it within an epoch, shows in a picture. Nor does it draw from torch's own generator, which is dropout's.
+No choice made here, nor a change of it within an epoch, shows in a picture. Nor does one draw from torch's own generator, which is
+dropout's.
 """
 
 from __future__ import annotations
@@ -11,61 +11,26 @@ import itertools
 import logging
 import math
 import multiprocessing
-import os
 import shutil
 import statistics
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from visiontune.augmentation.policy import Policy
-    from visiontune.data.store import Store
-
-Request = tuple[NDArray[np.int64], NDArray[np.int64], int]
+from visiontune.training.workers import NUM_AHEAD, Maker, Request, Workers
 
 SMALL_SHARE = 0.05
 """Of an epoch: pictures that take less of it to make are made in this process."""
 SMALL_EPOCH_S = 1.0
 """Pictures of an epoch that are made in less are made in this process: starting workers takes .1 to .5 s."""
 _NUM_WATCHED = 3
-_NUM_AHEAD = 2  # requests for each worker, torch's own default
-_START = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-# A worker that hangs becomes an error, and the trial is handed out again.
-_TIMEOUT_S = 600
-_WATCH_S = 0.5
+# Of the time without them; a core that another trial could have is worth something too.
+_WORKERS_SHARE = 0.9
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Maker:
-    """Reads pictures of a store and augments them by their keys; a torch dataset over requests."""
-
-    store: Store
-    policy: Policy | None
-    seed: int
-
-    def __getitem__(self, request: Request) -> Tensor:
-        index_N, key_N, epoch = request
-        images_NHWC = self.store.read(index_N, self.store.image_size)
-        if self.policy is not None:
-            images_NHWC = self.policy(images_NHWC, seed=self.seed, epoch=epoch, index_N=key_N)
-        return torch.from_numpy(images_NHWC)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """A started (not forked) worker maps the same file; pictures are never copied to it."""
-        if self.store.path.is_file():
-            return _reopened, (self.store.path, self.policy, self.seed)
-        return Maker, (self.store, self.policy, self.seed)
 
 
 @dataclass(frozen=True)
@@ -89,11 +54,13 @@ def choose(measured: Measured, num_cores: int, shared_bytes: float = math.inf) -
     if make_s * measured.num_requests < SMALL_EPOCH_S:
         return 0, f"an epoch's are made in {make_s * measured.num_requests:.2f} s"
     # Half of what is free, as other trials of the node ask too; one request more is on its way in.
-    fit = shared_bytes / 2 / (measured.request_bytes * (_NUM_AHEAD + 1))
+    fit = shared_bytes / 2 / (measured.request_bytes * (NUM_AHEAD + 1))
     if fit < 1:
         return 0, f"{shared_bytes / 2**20:.0f} MiB of shared memory are too few for batches of {measured.request_bytes / 2**20:.0f} MiB"
-    wanted = math.ceil(1.25 * make_s / rest_s) if rest_s > 0 else num_cores
-    return min(wanted, num_cores, int(min(fit, num_cores))), f"making them here took {share:.0%} of the time"
+    wanted = 1.25 * make_s / rest_s if rest_s > 0 else math.inf
+    # One core stays the loop's: threads of a network that must wait for theirs cost more than pictures do.
+    num = math.ceil(min(wanted, num_cores - 1))
+    return min(num, math.floor(min(fit, num))), f"making them here took {share:.0%} of the time"
 
 
 class Loader:
@@ -168,98 +135,59 @@ class Loader:
 
     def _decide(self, num_workers: int, why: str) -> None:
         self._num_workers, self._is_chosen = num_workers, True
-        self._workers = self._workers if num_workers else None
-        self.how = f"made by {num_workers} worker processes: {why}" if num_workers else f"made in this process: {why}"
+        if num_workers == 0:
+            self._close()
+        who = f"by {num_workers} worker process{'' if num_workers == 1 else 'es'}" if num_workers else "in this process"
+        self.how = f"made {who}: {why}"
         _log.info("pictures are %s", self.how)
 
+    def _close(self) -> None:
+        if self._workers is not None:
+            self._workers.close()
+        self._workers = None
+
     def _by_workers(self, requests: list[Request]) -> Iterator[Tensor]:
-        if self._workers is None:
-            self._workers = Workers(self.maker, self._num_workers, use_pinned=self._device.type == "cuda")
+        num_given = 0
+        for images_NHWC in self._ahead(requests):
+            num_given += 1
+            yield images_NHWC
+        yield from self._here(iter(requests[num_given:]), len(requests))
+
+    def _ahead(self, requests: list[Request]) -> Iterator[Tensor]:
+        """Ends early where workers can't be had, or are no faster than this process was."""
+        num_early = NUM_AHEAD * self._num_workers
+        num_timed = max(num_early, _NUM_WATCHED)
+        started = 0.0
+        self._is_busy = True
         try:
-            made = self._workers(requests)
+            for place, images_NHWC in enumerate(self._asked(requests)):
+                started = time.perf_counter() if place == num_early else started
+                yield images_NHWC
+                if place + 1 == num_early + num_timed and self._were_no_faster((time.perf_counter() - started) / num_timed):
+                    return
+        except Exception:
+            self._close()
+            raise
+        finally:
+            self._is_busy = False
+
+    def _asked(self, requests: list[Request]) -> Iterator[Tensor]:
+        self._workers = self._workers or Workers(self.maker, self._num_workers, use_pinned=self._device.type == "cuda")
+        try:
+            return self._workers(requests)
         except OSError as error:
             if self._here_s == math.inf:  # told to
                 raise
             self._decide(0, f"no process could be started ({error.strerror})")
-            yield from self._here(iter(requests), len(requests))
-            return
-        num_early, settled = _NUM_AHEAD * self._num_workers, 0.0
-        self._is_busy = True
-        try:
-            for place, images_NHWC in enumerate(made):
-                settled = time.perf_counter() if place == num_early else settled
-                yield images_NHWC
-        except Exception:
-            self._workers.close()
-            self._workers = None
-            raise
-        finally:
-            self._is_busy = False
-        if len(requests) >= num_early + _NUM_WATCHED:
-            self._look_back((time.perf_counter() - settled) / (len(requests) - num_early))
+            return iter(())
 
-    def _look_back(self, by_workers_s: float) -> None:
-        """Once for a choice that was measured: were workers really faster?"""
+    def _were_no_faster(self, by_workers_s: float) -> bool:
+        """Asked once of a choice that was measured."""
         here_s, self._here_s = self._here_s, math.inf
-        if by_workers_s > here_s:
-            self._decide(0, f"worker processes were slower, {by_workers_s * 1e3:.1f} against {here_s * 1e3:.1f} ms for each request")
-
-
-class Workers:
-    """Processes that make pictures ahead of their use, from the first call on until this object is gone or this process is.
-
-    Raises OSError where they can't be started, RuntimeError where one dies.
-    """
-
-    def __init__(self, maker: Maker, num: int, *, use_pinned: bool = False) -> None:
-        from torch.utils.data import DataLoader
-
-        self._requests: list[Request] = []
-        self._made: Any = None
-        self._loader: Any = DataLoader(
-            maker,  # type: ignore[arg-type]
-            batch_size=None,
-            sampler=self._requests,
-            num_workers=num,
-            persistent_workers=True,
-            prefetch_factor=_NUM_AHEAD,
-            pin_memory=use_pinned,
-            worker_init_fn=partial(_begin, os.getpid()),
-            multiprocessing_context=_START,
-            timeout=_TIMEOUT_S,
-            generator=torch.Generator(),  # each epoch draws a seed: from the default one it would move dropout's stream
-        )
-
-    def __call__(self, requests: Sequence[Request]) -> Iterator[Tensor]:
-        """images_NHWC of each, in order. A call gives up what the one before it has not taken."""
-        self._requests[:] = requests
-        self._made = iter(self._loader)
-        return self._made  # type: ignore[no-any-return]
-
-    def close(self) -> None:
-        """End the processes. Without it they end with this object, but where that is left to the garbage collector after 5 s."""
-        if self._made is not None:
-            self._made._shutdown_workers()
-
-
-def _begin(parent: int, worker: int) -> None:
-    import cv2
-
-    cv2.setNumThreads(0)  # the cores are the other workers'
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """However the parent ends. torch's own workers look only between two requests, and every 5 s."""
-    while os.getppid() == parent:
-        time.sleep(_WATCH_S)
-    os._exit(1)
-
-
-def _reopened(path: Path, policy: Policy | None, seed: int) -> Maker:
-    from visiontune.data.store import Store
-
-    return Maker(Store.open(path), policy, seed)
+        is_no_faster = by_workers_s > _WORKERS_SHARE * here_s
+        if is_no_faster:
+            self._decide(0, f"workers were no faster, {by_workers_s * 1e3:.1f} ms for each request against {here_s * 1e3:.1f}")
+        return is_no_faster
 
 
 def _shared_bytes() -> float:

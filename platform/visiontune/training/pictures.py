@@ -20,8 +20,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from visiontune.training.loader import Loader, Maker
+from visiontune.training.loader import Loader
 from visiontune.training.preprocessing import Preprocessing, Scaling
+from visiontune.training.workers import Maker
 
 if TYPE_CHECKING:
     from visiontune.augmentation.policy import Policy
