@@ -102,7 +102,7 @@ class Meter:
 
 def run_through_ray(spec: StudySpec, folder: Path) -> tuple[Meter, float, float]:
     """`run_search` with idle workers; the meter, wall seconds, and the seconds MLflow's writer needed after the end."""
-    from visiontune.cli import _tracker
+    from visiontune.verbs import _tracker
     from visiontune.search import tuner
     from visiontune.search.driver import run_search
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from visiontune import cli
+from visiontune import arguments, cli
 from visiontune.spec.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -207,9 +207,9 @@ def test_a_wrong_file_and_help_import_nothing_heavy() -> None:
 
 
 def test_studies_outlive_a_ray_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert cli.default_studies_dir() == Path("studies")
+    assert arguments.default_studies_dir() == Path("studies")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
-    assert cli.default_studies_dir() == tmp_path / "visiontune-studies"
+    assert arguments.default_studies_dir() == tmp_path / "visiontune-studies"
     monkeypatch.setenv("VISIONTUNE_STUDIES", "~/shared")
-    assert cli.default_studies_dir() == tmp_path / "shared"
+    assert arguments.default_studies_dir() == tmp_path / "shared"

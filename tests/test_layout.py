@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "platform" / "visiontune"
-FLOORS = ("spec", "data", "augmentation", "models", "training", "search", "tracking", "results", "cli")
+FLOORS = ("spec", "data", "augmentation", "models", "training", "search", "tracking", "results", "verbs", "arguments", "cli")
 MODULES = sorted(SOURCE.rglob("*.py"))
 HEAVY = {"torch", "torchvision", "ray", "mlflow", "albumentations", "numpy", "optuna", "pyarrow", "cv2", "sklearn"}
 
