@@ -16,7 +16,7 @@ test: lint types fast
 	$(BIN)/python -m pytest -q -n 2 -m heavy
 	$(BIN)/python -m pytest -q -m ray
 
-# The tier without Ray and big networks: for every save; `make test` is for every commit.
+# The tier without Ray, big networks and killed processes: for every save; `make test` is for every commit.
 fast: $(READY)
 	$(BIN)/python -m pytest -q -n 2 -m "not ray and not heavy"
 

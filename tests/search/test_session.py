@@ -260,6 +260,7 @@ def test_second_driver_is_refused_by_name_and_a_dead_ones_lock_is_free(tmp_path)
         assert str(os.getpid()) in (tmp_path / "driver.lock").read_text()
 
 
+@pytest.mark.heavy
 def test_kill_minus_nine_of_the_driver_at_random_moments(tmp_path):
     """The same command until it ends: exactly the trials asked for, none running, none announced twice with other params."""
     folder, moments = tmp_path / "study", random.Random(0)

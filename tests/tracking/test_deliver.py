@@ -53,6 +53,7 @@ class Clock:
         return self.now_s
 
 
+@pytest.mark.heavy
 def test_a_server_away_for_a_minute_costs_nothing(client: Any, uri: str, tmp_path: Path) -> None:
     fill(tmp_path, search("away", num_trials=2))
     clock = Clock(gone_s=300.0)

@@ -18,6 +18,7 @@ training: {num_epochs: 1}
 """
 
 
+@pytest.mark.heavy
 def test_the_winners_model_loads_without_pickle_and_is_logged_once(
     client: Any, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

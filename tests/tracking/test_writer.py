@@ -33,6 +33,7 @@ def wait_until(condition: Any, timeout_s: float = 60.0) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.heavy
 def test_driver_and_writer_killed_in_mid_send_leave_no_doubles_and_no_gaps(client: Any, uri: str, studies_dir: Path) -> None:
     folder = studies_dir / "killed"
     before = num_runs(studies_dir)
