@@ -26,6 +26,9 @@ def log_winner(client: Any, uri: str, folder: Path, experiment_id: str, run_id: 
     Where torch cannot export the model, recipe and weights stay the way to rebuild it, and the word says why.
     FileNotFoundError when recipe or weights are gone.
     """
+    import mlflow
+
+    mlflow.set_tracking_uri(uri)  # logged models go by the process's address, whatever the client's
     recipe = _at(folder, event["recipe"])
     client.log_artifact(run_id, str(recipe), MODEL_NAME)
     if not event.get("weights"):
@@ -42,7 +45,7 @@ def log_winner(client: Any, uri: str, folder: Path, experiment_id: str, run_id: 
     logged = pending[0] if pending else client.create_logged_model(experiment_id, MODEL_NAME, run_id, tags)
     try:
         module, example = _module(recipe, weights, event["data"])
-        return _log(uri, run_id, logged.model_id, module, example, event["data"])
+        return _log(run_id, logged.model_id, module, example, event["data"])
     except Exception as error:
         if is_transient(error):
             raise
@@ -99,12 +102,11 @@ def _whole(model: Any, preprocessing: Any) -> Any:
     return Whole()
 
 
-def _log(uri: str, run_id: str, model_id: str, module: Any, example: Any, data: Mapping[str, Any]) -> str:
+def _log(run_id: str, model_id: str, module: Any, example: Any, data: Mapping[str, Any]) -> str:
     import mlflow
     import mlflow.pytorch
     import torch
 
-    mlflow.set_tracking_uri(uri)
     with torch.no_grad():
         signature = mlflow.models.infer_signature(example.numpy(), module(example).numpy())
     info = mlflow.pytorch.log_model(
