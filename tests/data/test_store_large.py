@@ -17,6 +17,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from visiontune.data import forms
+from visiontune.data.chunks import sums_of
 from visiontune.data.decode import decode
 from visiontune.data.store import Store, describe, prepare
 from visiontune.spec.errors import UserError
@@ -169,3 +170,24 @@ def test_ten_processes_need_the_memory_of_one_store(tmp_path: Path) -> None:
     size_kib = path.stat().st_size / 1024
     assert len(found) == 10 and {total for total, _ in found} == {int(images.sum(dtype=np.int64))}
     assert 0.95 * size_kib < sum(pss for _, pss in found) < 1.05 * size_kib
+
+
+@pytest.mark.parametrize("size", [24, 150])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sums_are_those_of_whole_numbers(size: int, channels: int) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (9, size, size, channels), dtype=np.uint8)
+    images[3:5] = 255
+    for is_asked in (np.arange(9) % 2 == 0, np.ones(9, np.bool_), np.zeros(9, np.bool_)):
+        values = images[is_asked].astype(np.int64)
+        np.testing.assert_array_equal(sums_of(images, is_asked), [values.sum((0, 1, 2)), (values**2).sum((0, 1, 2))])
+
+
+@pytest.mark.parametrize("shape", [(200, 300, 3), (200, 300, 1), (90, 61, 3), (40, 40, 1)])
+def test_what_is_put_is_what_is_applied(shape: tuple[int, ...]) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    for channels in {shape[2], 3}:
+        form = forms.Form("raw", 80, 88, channels, True)
+        out = np.zeros((2, 88, 88, channels), np.uint8)
+        form.put(picture, out[1])
+        np.testing.assert_array_equal(out[1], form.apply(picture))
+        assert out[0].max() == 0

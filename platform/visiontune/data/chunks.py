@@ -33,6 +33,7 @@ Bytes = NDArray[np.uint8]
 THUMB = 8
 # What stays in the cache while it is resized, compared and counted: 4 MiB take twice as long.
 _BLOCK_BYTES = 1 << 20
+_LARGE_BYTES = 64 << 10
 _WORK_PIXELS, _MOST_PIXELS, _MOST_CHUNKS = 1 << 20, 64 << 20, 64
 _FEWEST_ROWS, _MOST_ROWS = 16, 1024
 _TAIL = 8 + 32
@@ -212,14 +213,16 @@ def sums_of(images_BHWC: Bytes, is_asked_B: NDArray[np.bool_]) -> IntArray:
     """(2, C) of the values of the asked pictures, and of their squares."""
     import cv2
 
-    channels = images_BHWC.shape[3]
-    asked = images_BHWC if is_asked_B.all() else images_BHWC[is_asked_B]
-    if len(asked) == 0:
-        return np.zeros((2, channels), np.int64)
-    planes = cv2.split(asked.reshape(-1, asked.shape[2], channels))
-    # OpenCV adds bytes as integers; what it gives as float64 is exact.
-    sums = [[cv2.sumElems(plane)[0] for plane in planes], [cv2.norm(plane, cv2.NORM_L2SQR) for plane in planes]]
-    return np.rint(sums).astype(np.int64)
+    _, size, _, channels = images_BHWC.shape
+    asked = np.flatnonzero(is_asked_B)
+    is_large = images_BHWC[0].nbytes > _LARGE_BYTES  # then gathering them costs more than a call for each
+    talls = [images_BHWC[row] for row in asked] if is_large else [images_BHWC[asked].reshape(-1, size, channels)] * bool(len(asked))
+    sum_2C = np.zeros((2, channels), np.int64)
+    for tall in talls:
+        mean_C1, std_C1 = cv2.meanStdDev(tall)
+        # Sums of whole numbers below 2^50: rounding gives them back.
+        sum_2C += np.rint(np.stack([mean_C1, std_C1**2 + mean_C1**2])[..., 0] * (tall.shape[0] * size)).astype(np.int64)
+    return sum_2C
 
 
 def _every(source: Source, chunk: Rows, form: Form) -> Iterator[tuple[Picture | BadPicture, bytes | None]]:
@@ -254,7 +257,7 @@ def _fill(
             raise Colourful
         if not form.is_resized and (height, width) != (form.stored_size, form.stored_size):
             refuse_size(f"data.{chunk.part}: row {chunk.rows[number]}", picture, form.stored_size)
-        block_BHWC[num] = form.apply(picture)
+        form.put(picture, block_BHWC[num])
         num += 1
         yield place, (height, width), content
 

@@ -50,10 +50,11 @@ def decode(encoded: Any) -> Picture:
     if not content:
         raise BadPicture("has no bytes")
     kind = kind_of(content)
-    size = _plain_size(content, kind)
-    if size is not None:
-        refuse_huge(*size)
-        return _by_opencv(content)
+    plain = _plain(content, kind)
+    if plain is not None:
+        width, height, is_grey = plain
+        refuse_huge(width, height)
+        return _by_opencv(content, is_grey=is_grey)
     return _by_pillow(content, kind)
 
 
@@ -109,18 +110,19 @@ def _formats() -> tuple[str, ...]:
     return tuple(kind for kind in Image.OPEN if kind not in _NOT_READ)
 
 
-def _plain_size(content: bytes, kind: str | None) -> tuple[int, int] | None:
-    """(width, height) of a file that OpenCV decodes to the bit as Pillow does, up to 9 times faster; None for others."""
+def _plain(content: bytes, kind: str | None) -> tuple[int, int, bool] | None:
+    """(width, height, is grey) of a file that OpenCV decodes to the bit as Pillow does, up to 9 times faster; None for others."""
     try:
         if kind == "JPEG":
             return _plain_jpeg(content)
         if kind == "PNG" and content[24] == 8 and content[25] in (0, 2) and _is_plain_png(content):
-            return struct.unpack(">II", content[16:24])
+            width, height = struct.unpack(">II", content[16:24])
+            return width, height, content[25] == 0
         if kind == "BMP" and struct.unpack("<IiiHHI", content[14:34])[3:] == (1, 24, 0):
-            return abs(struct.unpack("<i", content[18:22])[0]), abs(struct.unpack("<i", content[22:26])[0])
+            return abs(struct.unpack("<i", content[18:22])[0]), abs(struct.unpack("<i", content[22:26])[0]), False
         if kind == "WebP" and content[12:16] == b"VP8 ":
             width, height = struct.unpack("<HH", content[26:30])
-            return width & 0x3FFF, height & 0x3FFF
+            return width & 0x3FFF, height & 0x3FFF, False
     except (IndexError, struct.error):
         raise BadPicture("is truncated") from None
     return None
@@ -137,9 +139,9 @@ def _is_plain_png(content: bytes) -> bool:
     return True
 
 
-def _plain_jpeg(content: bytes) -> tuple[int, int] | None:
+def _plain_jpeg(content: bytes) -> tuple[int, int, bool] | None:
     """Grey or three components of 8 bits. Raises BadPicture where the end is missing, though zeros may stand in its place."""
-    at, size = 2, None
+    at, plain = 2, None
     while content[at] == 0xFF:
         marker = content[at + 1]
         if marker == 0xFF:  # a fill byte
@@ -149,11 +151,11 @@ def _plain_jpeg(content: bytes) -> tuple[int, int] | None:
             break
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             bits, height, width, components = struct.unpack(">BHHB", content[at + 4 : at + 10])
-            size = (width, height) if bits == 8 and components in (1, 3) else None
+            plain = (width, height, components == 1) if bits == 8 and components in (1, 3) else None
         at += 2 + struct.unpack(">H", content[at + 2 : at + 4])[0]
-    if content.find(b"\xff\xd9", at) < 0:
+    if content.rfind(b"\xff\xd9", at) < 0:
         raise BadPicture("is truncated: a JPEG file has an end mark, this has none")
-    return None if content.find(_XMP_TURN, 0, at) >= 0 else size
+    return None if content.find(_XMP_TURN, 0, at) >= 0 else plain
 
 
 @cache
@@ -165,15 +167,16 @@ def _opencv() -> Any:
     return cv2
 
 
-def _by_opencv(content: bytes) -> Picture:
+def _by_opencv(content: bytes, *, is_grey: bool) -> Picture:
     cv2 = _opencv()
     try:
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYCOLOR)
+        # RGB out of the decoder is free, out of BGR a tenth of the decoding.
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE if is_grey else cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
         raise BadPicture(f"cannot be decoded ({error.err})") from error
     if picture is None:
         raise BadPicture("is truncated or damaged")
-    return picture[:, :, np.newaxis] if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)  # type: ignore[no-any-return]
+    return picture[:, :, np.newaxis] if is_grey else picture  # type: ignore[no-any-return]
 
 
 def _opened(content: bytes) -> Any:

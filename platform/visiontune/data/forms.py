@@ -46,6 +46,15 @@ class Form:
             return fit(picture, self.stored_size, self.channels)
         return fit(centre_square(picture, self.stored_size), self.stored_size, self.channels)
 
+    def put(self, picture: Picture, out: Picture) -> None:
+        """`apply` into a contiguous array: a fresh one for each large picture costs more than resizing it."""
+        if self.stored_size != self.image_size and picture.shape[2] == self.channels:
+            made = centre_square(picture, self.stored_size, out)
+            if made.ctypes.data != out.ctypes.data:
+                out[...] = made
+        else:
+            out[...] = self.apply(picture)
+
     @property
     def picture_bytes(self) -> int:
         """Of one raw picture."""
