@@ -55,6 +55,7 @@ def loaded(text: str, suffix: str, folder: Path) -> Any:
     return alb.load(path, data_format="json" if suffix == ".json" else "yaml")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("suffix", [".yaml", ".json"])
 @pytest.mark.parametrize(
     ("policy", "args"),

@@ -98,6 +98,7 @@ def write(name: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, A
 NAMES = [name for name in SOURCES.entries["torchvision"].args["dataset"].choices if name != "ImageNet"]  # type: ignore[union-attr]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", NAMES)
 def test_pictures_and_labels_are_those_of_the_files(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = write(name, tmp_path, monkeypatch)

@@ -204,6 +204,7 @@ def test_without_memory_anything_can_be_counted() -> None:
     assert all(parameter.is_meta for parameter in network.parameters())
 
 
+@pytest.mark.heavy
 def test_building_a_small_network_imports_no_compiler() -> None:
     model = section("lenet5", activation="prelu", per="channel", dropout=0.5, dropout_place="both")
     program = f"""

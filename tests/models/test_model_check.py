@@ -155,6 +155,7 @@ def test_leaves_random_numbers_alone() -> None:
 
 
 @pytest.mark.heavy
+@pytest.mark.heavy
 def test_costs_no_import_of_torchs_compiler() -> None:
     code = (
         "import sys; from visiontune.models.check import problem_of; from visiontune.spec.space import fill; "

@@ -24,6 +24,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VISIONTUNE_STUDIES", raising=False)
 
 
+@pytest.mark.heavy
 def test_a_good_file_is_told_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", str(DIGITS), "--run", *SMALL, "--studies-dir", "s"]) == 0
     out = capsys.readouterr().out
@@ -36,6 +37,7 @@ def test_a_good_file_is_told_line_by_line(capsys: pytest.CaptureFixture[str]) ->
     assert Path("s/digits/lr_range.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.heavy
 def test_json_holds_figures_and_a_bad_check_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     rates = ("space.optimizer.lr={float: [50, 100], log: true}", "space.optimizer.name={choice: {sgd: {momentum: 0.0}}}")
     assert cli.main(["check", str(DIGITS), *SMALL[:3], *rates, "--run", "--json"]) == 2

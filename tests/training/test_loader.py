@@ -249,6 +249,7 @@ def test_a_started_worker_gets_a_path_and_no_pictures(tmp_path: Path, monkeypatc
     assert len(content) < 2000 < store.images_NHWC.nbytes and torch.equal(pickle.loads(content)[request], maker[request])
 
 
+@pytest.mark.heavy
 def test_the_first_pictures_times_decide_and_that_is_said(small_chunks: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loader.torch, "get_num_threads", lambda: 2)
     monkeypatch.setattr(loader, "SMALL_EPOCH_S", 0.05)

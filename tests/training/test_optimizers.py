@@ -196,6 +196,7 @@ def test_muon_orthogonalises_kernels_in_whatever_layout() -> None:
     assert torch.nn.functional.cosine_similarity(-steps[0].flatten(), (u @ v).flatten(), dim=0) > 0.97
 
 
+@pytest.mark.heavy
 def test_no_optimizer_pays_for_torchs_compiler() -> None:
     """1.7 s of imports for each new worker; torch.optim's classes pull it in, so this process may have it already."""
     code = """
