@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from visiontune.spec.recipe import StudySpec, TrialRecipe
 from visiontune.spec.write import dump_recipe
 
 if TYPE_CHECKING:
+    from visiontune.data.ingest import Progress
     from visiontune.data.store import Store
 
 WINNER = "winner.yaml"
@@ -65,8 +67,9 @@ def run_search(
         with tracker() as put:
             is_new = not storage.trials()  # a study with trials has passed the preflight
             with ThreadPoolExecutor(1) as pool:
-                ready = pool.submit(_get_ready, spec, folder.parent / ".data", is_new)  # torch's import overlaps Ray's start
-                with cluster(address):
+                told = _ingest_screen(spec, screen, start_s)
+                with _set_at_end() as stop, cluster(address):
+                    ready = pool.submit(_get_ready, spec, folder.parent / ".data", is_new, told, stop)  # its imports overlap Ray's start
                     wanted = trial_resources(spec.resources, address)
                     count_slots = slot_counter(spec.resources, wanted)
                     store = ready.result()
@@ -76,13 +79,31 @@ def run_search(
             return _conclude(session, spec, storage, folder, store, put)
 
 
-def _get_ready(spec: StudySpec, cache: Path, is_checking: bool) -> Store:
+@contextmanager
+def _set_at_end() -> Iterator[threading.Event]:
+    """An event for a thread that is waited for afterwards: an interruption must not wait for all pictures."""
+    stop = threading.Event()
+    try:
+        yield stop
+    finally:
+        stop.set()
+
+
+def _ingest_screen(spec: StudySpec, screen: Callable[[Snapshot], None], start_s: float) -> Callable[[Progress], None]:
+    def told(progress: Progress) -> None:
+        phase = f"{progress.stage} {progress.num_done:,} of {progress.num:,} pictures"
+        screen(replace(_starting(spec), phase=phase, elapsed_s=time.monotonic() - start_s))
+
+    return told
+
+
+def _get_ready(spec: StudySpec, cache: Path, is_checking: bool, tell: Callable[[Progress], None], stop: threading.Event) -> Store:
     """What is wrong with models, policies or pictures comes out here, before any trial; then the pictures are on disk."""
     from visiontune.data.store import Store, prepare
 
     if is_checking:
         preflight(spec)
-    return Store.open(prepare(spec.data, cache))
+    return Store.open(prepare(spec.data, cache, tell=tell, stop=stop))
 
 
 def _run(
