@@ -62,7 +62,7 @@ def _section_line(section: Any, values: Mapping[str, Any]) -> str:
         if isinstance(field, Table):
             words.append(str(value))
         elif isinstance(value, Mapping):
-            words.append(f"{key}({', '.join(number(item) for item in value.values())})")
+            words.append(f"{key}({', '.join(number(item) for item in value.values() if item is not None)})")
         elif key != "seed":
             words.append(f"{key}={number(value)}")
     return " ".join(words)
