@@ -28,7 +28,9 @@ DATA = Section(
         "image_size": Arg(int, "pixels; pictures are resized to this square", None, 4, 1024),
         "max_pictures": Arg(int, "a stratified subset of the training file; the test stays whole", None, 10, 10**9),
         "allow_bad": Arg(float, "share of pictures that can't be used and are set aside; above it nothing is used", 0.01, 0.0, 1.0),
-        "duplicates": Arg(str, "drop: a picture of train is kept out of val and test, one of val out of test", "drop", choices=("drop", "keep")),
+        "duplicates": Arg(
+            str, "drop: what train holds is kept out of val and test, what val holds out of test", "drop", choices=("drop", "keep")
+        ),
         "store": Arg(
             str, "pixels, or files decoded when read; auto: what is faster within the free disk", "auto", choices=("auto", "raw", "encoded")
         ),
