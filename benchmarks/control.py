@@ -102,9 +102,9 @@ class Meter:
 
 def run_through_ray(spec: StudySpec, folder: Path) -> tuple[Meter, float, float]:
     """`run_search` with idle workers; the meter, wall seconds, and the seconds MLflow's writer needed after the end."""
-    from visiontune.verbs import _tracker
     from visiontune.search import tuner
     from visiontune.search.driver import run_search
+    from visiontune.verbs import _tracker
 
     class IdleWorker(tuner.LegWorker):  # type: ignore[misc]
         def setup(self, config: dict[str, Any]) -> None:
