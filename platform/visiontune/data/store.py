@@ -56,6 +56,7 @@ def prepare(
         digest = _digest(source, data, _content(source, cache))
         path = cache / f"{digest}.arrow"
         if _is_good(path):
+            _refuse_bad(path, data["allow_bad"])
             return path
         with locked(cache / f"{digest}.lock"):
             if not _is_good(path):
@@ -117,6 +118,15 @@ def _digest(source: Source, data: Mapping[str, Any], content: str) -> str:
     settings["val_fraction"] = None if source.has_val else data["val_fraction"]
     settings["test_fraction"] = None if source.has_test else data["test_fraction"]
     return fingerprint({"version": VERSION, "content": content, **settings})
+
+
+def _refuse_bad(path: Path, allow_bad: float) -> None:
+    """An earlier ingest may have allowed more bad pictures than this one does."""
+    report = Store.open(path).report()
+    num_bad = sum(one["is_bad"] for one in report.set_aside)
+    if num_bad > allow_bad * report.num_seen:
+        rule = f"{num_bad:,} of {report.num_seen:,} pictures can't be used, more than the share that data.allow_bad = {allow_bad:g} allows"
+        raise UserError(f"{rule}; `visiontune data {path.stem}` lists them")
 
 
 def _is_good(path: Path) -> bool:
