@@ -54,6 +54,17 @@ class _Scaled:
         self.optimizer.step(self.lr)
 
 
+def num_parts_of(num: int, micro_batch: int) -> int:
+    """Parts of a batch of about `micro_batch` pictures; 0 is the whole batch.
+
+    No part is a single picture, which batch normalisation can't take, but where the batch or micro_batch is one: rather a part
+    has one picture more.
+    """
+    if micro_batch == 0:
+        return 1
+    return max(1, min(-(-num // micro_batch), num if micro_batch == 1 else num // 2))
+
+
 class Stepper:
     """Trains `network` a batch at a time; `regularization` and `training` are sections of the recipe."""
 
@@ -84,9 +95,9 @@ class Stepper:
         It is that of the mixed pictures against their mixed labels, where the recipe mixes.
         """
         self._step = number
-        num_parts = -(-len(y_N) // self._batch) if self._batch else 1
+        num_parts = num_parts_of(len(y_N), self._batch)
         x_NCHW, targets = self._mixing(x_NCHW, y_N, number)
-        parts = x_NCHW.tensor_split(num_parts)  # sizes differ by one at most: no lone picture is left for batch normalisation
+        parts = x_NCHW.tensor_split(num_parts)  # sizes differ by one at most
         total = torch.zeros((), device=self._device)
         for x, target in zip(parts, in_parts(targets, num_parts), strict=True):
             with self.precision():
