@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,8 @@ def run_recipe(recipe: TrialRecipe, cache: Path, *, device: str = "auto", out: P
     from visiontune.data.store import Store, prepare
 
     place = find_device(device)
+    if out is not None:
+        _refuse_place(out)
     store = Store.open(prepare(recipe.data, cache))
     epoch: Epoch | None = None
     for epoch in train(recipe, store, device=place):
@@ -51,6 +54,16 @@ def run_recipe(recipe: TrialRecipe, cache: Path, *, device: str = "auto", out: P
         save_weights(epoch.model, out, {"recipe.fingerprint": recipe.fingerprint}, epoch.preprocessing)
     test, classes = examine(epoch.model, store, epoch.preprocessing, place)
     yield Result({name: epoch.metrics[name] for name in ("val_loss", "val_top1")} | test, classes, out)
+
+
+def _refuse_place(out: Path) -> None:
+    """Before the training, not after it."""
+    if out.suffix != ".safetensors":
+        raise UserError(
+            f"weights are written as safetensors, but the file is {out.name!r}; nearest is {out.with_suffix('.safetensors').name!r}"
+        )
+    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK) or out.is_dir():
+        raise UserError(f"the weights need a folder that can be written, but got {out}")
 
 
 def examine(model: nn.Module, store: Store, preprocessing: Preprocessing, device: str) -> tuple[dict[str, float], ClassTable]:
