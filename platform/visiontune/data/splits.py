@@ -40,9 +40,10 @@ def split_rows(
 ) -> Codes:
     """TRAIN, VAL, TEST or LEFT_OUT for each picture; None for a fraction: the source has that part itself.
 
-    The test comes first, so that it stays the same pictures whatever max_pictures and val_fraction are. `max_pictures` keeps
-    those with the smallest third hashes, in proportion to the classes. Every class that has pictures gets at least one in
-    each part. Raises UserError for a class that has too few, or too few groups, for that.
+    The test comes first, so that it stays the same pictures whatever max_pictures and val_fraction are, but for a class of so
+    few that train or val would stay empty. `max_pictures` keeps those with the smallest third hashes, in proportion to the
+    classes. Every class that has pictures gets at least one in each part. Raises UserError for a class that has too few, or too
+    few groups, for that.
     """
     parts = [code for code, fraction in ((TEST, test_fraction), (VAL, val_fraction)) if fraction is not None]
     counts_C = np.bincount(labels_N, minlength=len(class_names)).astype(np.int64)

@@ -3,8 +3,8 @@
 In: images_NHWC uint8 0 to 255 from the store's memory map. Out: x_NCHW float32, augmented, then preprocessed, in channels_last
 memory (1.2 times the speed for LeNet-5 and 1.6 for the CNN on one CPU thread), or what a frozen `body` of the network makes of
 it; and y_N int64; on the device. Order, augmentation and values are a function of (seed, epoch, index, copy) alone: how
-pictures are grouped, and by how many processes they are made (loader.py), changes none of them. A copy is a picture's second or
-later place in an epoch's order.
+pictures are grouped, and by how many processes they are made (loader.py), changes none of them (whitening and a frozen body are
+matrix products, whose last digits follow the size of the batch). A copy is a picture's second or later place in an epoch's order.
 """
 
 from __future__ import annotations
