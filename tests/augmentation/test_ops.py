@@ -110,6 +110,7 @@ def test_ops_without_a_magnitude_change_pictures(name: str, channels: int) -> No
     assert distance(name, 1.0, made(channels)) > 1
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("name", "channels"), suiting([*OPS.entries]))
 def test_small_odd_and_read_only_pictures_keep_their_shape(name: str, channels: int) -> None:
     for pictures in (digits(2), photographs(2, 33, channels)):

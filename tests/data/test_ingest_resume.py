@@ -71,6 +71,7 @@ def kept(data: dict[str, Any], cache: Path) -> tuple[Path, int]:
     return path, last[-1].num_kept
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_ingest_goes_on_and_gives_the_same_file(tmp_path: Path, data: dict[str, Any], sign: signal.Signals) -> None:
     cache = tmp_path / "cache"

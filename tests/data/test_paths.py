@@ -96,6 +96,7 @@ def s3(tmp_path: Path) -> Iterator[str]:
     server.shutdown()
 
 
+@pytest.mark.heavy
 def test_a_folder_on_s3(tmp_path: Path, s3: str) -> None:
     local = folder(path=tree(tmp_path / "set", CATS_AND_DOGS))
     (tmp_path / "set" / "notes.txt").write_text("x")
@@ -109,6 +110,7 @@ def test_a_folder_on_s3(tmp_path: Path, s3: str) -> None:
     assert remote.names("train")[0] == "s3://b/set/cat/a.png" and set_aside(remote) == {"notes.txt": "is not named like a picture"}
 
 
+@pytest.mark.heavy
 def test_a_table_and_annotations_on_s3(tmp_path: Path, s3: str) -> None:
     tree(tmp_path / "set", CATS_AND_DOGS)
     (tmp_path / "set" / "m.csv").write_text("path,label\ncat/a.png,cat\ns3://b/set/dog/d.png,dog\ncat/none.png,cat\n")

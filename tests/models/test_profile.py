@@ -80,6 +80,7 @@ def test_activation_memory_is_what_the_allocator_gives_out(name: str, args: list
     assert profiled(name, args, size).activation_bytes == pytest.approx(sum(allocations(session)), rel=0.15)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("name", "args", "size", "num_moments"), [*((*case, 0) for case in SMALL[1:2]), *small_and_zoo(2)], ids=said)
 def test_step_memory_is_the_most_that_the_allocator_gives_out(name: str, args: list[str], size: int, num_moments: int) -> None:
     network = built(name, args, size).train()

@@ -295,6 +295,7 @@ def test_a_torn_last_line_is_cut_and_the_study_goes_on(tmp_path):
     assert len(storage.trials()) == 8
 
 
+@pytest.mark.heavy
 def test_an_rdb_url_holds_the_study_as_well(tmp_path):
     url = f"storage.url=sqlite:///{tmp_path}/studies.db"
     spec = make_spec(tmp_path / "study", 12, overrides=[url])

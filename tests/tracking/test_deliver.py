@@ -66,6 +66,7 @@ def test_a_server_away_for_a_minute_costs_nothing(client: Any, uri: str, tmp_pat
     assert not (tmp_path / REFUSED).exists()
 
 
+@pytest.mark.heavy
 def test_a_server_that_never_answers_leaves_everything_for_the_next_time(uri: str, tmp_path: Path, client: Any) -> None:
     fill(tmp_path, search("never", num_trials=1))
     clock = Clock(gone_s=100.0)

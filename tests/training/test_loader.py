@@ -261,6 +261,7 @@ def test_the_first_pictures_times_decide_and_that_is_said(small_chunks: None, mo
     assert same(one_epoch(split, 1), expected)
 
 
+@pytest.mark.heavy
 def test_workers_that_turn_out_slower_are_given_up(small_chunks: None, monkeypatch: pytest.MonkeyPatch) -> None:
     class SlowElsewhere(Slow):
         def __call__(self, images_NHWC: Any, **key: Any) -> Any:
