@@ -55,8 +55,9 @@ def test_a_gpu_that_is_not_there() -> None:
         find_device("cuda")
 
 
-@pytest.mark.parametrize(("name", "told"), [("w.pt", "nearest is 'w.safetensors'"), ("none/w.safetensors", "a folder that can be written")])
+@pytest.mark.parametrize(("name", "told"), [("w.pt", "nearest is 'w.safetensors'"), ("file/w.safetensors", "a folder that can be written")])
 def test_weights_that_can_not_be_written_are_told_before_the_training(name: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(UserError, match=told):
         next(run_recipe(make_recipe(data=DIGITS), tmp_path / "cache", device="cpu", out=tmp_path / name))
     assert not (tmp_path / "cache").exists()

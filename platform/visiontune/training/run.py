@@ -62,7 +62,11 @@ def _refuse_place(out: Path) -> None:
         raise UserError(
             f"weights are written as safetensors, but the file is {out.name!r}; nearest is {out.with_suffix('.safetensors').name!r}"
         )
-    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK) or out.is_dir():
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the weights need a folder that can be written, but {out.parent}: {error.strerror}") from error
+    if not os.access(out.parent, os.W_OK) or out.is_dir():
         raise UserError(f"the weights need a folder that can be written, but got {out}")
 
 
