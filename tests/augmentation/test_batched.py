@@ -11,7 +11,7 @@ import pytest
 from made_pictures import photographs, transform_of
 from scipy import stats
 
-from visiontune.augmentation import batched
+from visiontune.augmentation import batched, draws, draws_colour
 from visiontune.augmentation.batched import BATCHED, engine_of, left_to_reference, normalize
 from visiontune.augmentation.keyed import Stream, bounded, halves
 from visiontune.augmentation.reference import apply_each
@@ -154,16 +154,23 @@ def test_numbers_of_python_random_are_one_uniform_each() -> None:
 
 def test_what_is_not_sure_is_left_to_the_transform(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 2^32 words a few make numpy draw again: here half of them are said to."""
+    shuffles = draws_colour._shuffles
 
     def half_sure(half_K: Any, num: Any) -> tuple[np.ndarray, np.ndarray]:
         drawn, _ = bounded(half_K, num)
-        return drawn, np.arange(len(drawn)) % 2 == 0
+        return np.zeros_like(drawn), np.arange(len(drawn)) % 2 == 0
+
+    def half_shuffled(half_KW: Any, num: int) -> tuple[np.ndarray, np.ndarray]:
+        order_KN, _ = shuffles(half_KW, num)
+        is_sure = np.arange(len(order_KN)) % 2 == 0
+        return np.where(is_sure[:, np.newaxis], order_KN, 0), is_sure
 
     pictures, index = photographs(20, 16, 3), np.arange(20)
-    for module, name in ((batched.batched_moves, "CoarseDropout"), (batched.batched_colour, "ColorJitter")):
+    monkeypatch.setattr(draws, "bounded", half_sure)
+    monkeypatch.setattr(draws_colour, "_shuffles", half_shuffled)
+    for name, odd in (("CoarseDropout", slice(1, None, 2)), ("ColorJitter", slice(None))):
         expected = applied(name, apply_each, pictures, 0.8, index)
-        monkeypatch.setattr(module, "bounded", half_sure)
-        np.testing.assert_array_equal(applied(name, BATCHED[name], pictures, 0.8, index), expected)
+        np.testing.assert_array_equal(applied(name, BATCHED[name], pictures, 0.8, index)[odd], expected[odd])
 
 
 def test_opencv_threads_change_nothing() -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from visiontune.augmentation.keyed import FloatArray, Stream, as_uniforms, below, bounded, halves
+from visiontune.augmentation import draws
+from visiontune.augmentation.keyed import FloatArray, Stream
 from visiontune.augmentation.reference import IntArray, Pictures, apply_each
-
-_MOST_TRIES = 10
-_D4 = ("e", "r90", "r180", "r270", "v", "hvt", "h", "t")
 
 
 def horizontal_flip(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
@@ -34,79 +30,38 @@ def transpose(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: I
 
 
 def random_rotate_90(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """Pictures with the same angle together."""
-    factor_K = below(stream.uniforms(index_K, 1)[:, 0], 4)
-    for factor in (1, 2, 3):
-        rows = rows_K[factor_K == factor]
-        pictures_NHWC[rows] = np.rot90(pictures_NHWC[rows], factor, axes=(1, 2))
+    """A quarter of the pictures each."""
+    _move(pictures_NHWC, rows_K, draws.quarter_turns(transform, stream, index_K, pictures_NHWC.shape))
 
 
 def d4(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """Pictures with the same symmetry together."""
-    which_K, _ = bounded(halves(stream.words(index_K, 1))[:, 0], len(_D4))
-    for number, name in enumerate(_D4[1:], start=1):
-        rows = rows_K[which_K == number]
-        taken = pictures_NHWC[rows]
-        if name in ("v", "h"):
-            pictures_NHWC[rows] = np.flip(taken, 1 if name == "v" else 2)
-        elif name in ("t", "hvt"):
-            pictures_NHWC[rows] = (taken if name == "t" else np.rot90(taken, 2, axes=(1, 2))).swapaxes(1, 2)
-        else:
-            pictures_NHWC[rows] = np.rot90(taken, int(name[1:]) // 90, axes=(1, 2))
+    """An eighth each."""
+    _move(pictures_NHWC, rows_K, draws.symmetries(transform, stream, index_K, pictures_NHWC.shape))
+
+
+def symmetric(pictures_KHWC: Pictures, name: str) -> Pictures:
+    """A view of the pictures after one of SYMMETRIES."""
+    if name in ("v", "h"):
+        return np.flip(pictures_KHWC, 1 if name == "v" else 2)
+    if name in ("t", "hvt"):
+        turned: Pictures = (pictures_KHWC if name == "t" else np.rot90(pictures_KHWC, 2, axes=(1, 2))).swapaxes(1, 2)
+        return turned
+    return np.rot90(pictures_KHWC, int(name[1:] or 0) // 90, axes=(1, 2))
 
 
 def affine(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
     """Matrices of all pictures in one go, then one warp for each."""
-    _, height, width, _ = pictures_NHWC.shape
-    shear, scale = transform.shear, transform.scale
-    # Without a shift in percent there is one of 0 pixels, for which two numbers are drawn as well.
-    shift = transform.translate_percent or {"x": (0.0, 0.0), "y": (0.0, 0.0)}
-    ranges = (shift["x"], shift["y"], shear["x"], shear["y"], scale["x"], scale["y"], transform.rotate)
-    shift_x, shift_y, shear_x, shear_y, scale_x, scale_y, degrees = between(stream.uniforms(index_K, len(ranges)), ranges).T
-    matrix_K33 = affine_matrices(
-        np.trunc(shift_x * width), np.trunc(shift_y * height), -shear_x, -shear_y, scale_x, scale_y, degrees, (height, width)
-    )
-    _warp(transform, pictures_NHWC, rows_K, matrix_K33)
+    _warp(transform, pictures_NHWC, rows_K, draws.affine_moves(transform, stream, index_K, pictures_NHWC.shape))
 
 
 def rotate(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
     """As an affine op with nothing else."""
-    (degrees_K,) = between(stream.uniforms(index_K, 1), (transform.limit,)).T
-    zero_K, one_K = np.zeros_like(degrees_K), np.ones_like(degrees_K)
-    size = (pictures_NHWC.shape[1], pictures_NHWC.shape[2])
-    _warp(transform, pictures_NHWC, rows_K, affine_matrices(zero_K, zero_K, zero_K, zero_K, one_K, one_K, degrees_K, size))
-
-
-def affine_matrices(
-    shift_x: FloatArray,
-    shift_y: FloatArray,
-    shear_x: FloatArray,
-    shear_y: FloatArray,
-    scale_x: FloatArray,
-    scale_y: FloatArray,
-    degrees: FloatArray,
-    size: tuple[int, int],
-) -> FloatArray:
-    """(K, 3, 3): scale, rotate, shear and shift about the centre. Shifts in pixels, shears and rotation in degrees."""
-    num = len(degrees)
-    center_x, center_y = size[1] / 2 - 0.5, size[0] / 2 - 0.5
-    angle = np.deg2rad(degrees % 360)
-    to_corner, scaled, rotated, sheared, shifted, to_center = (np.tile(np.eye(3), (num, 1, 1)) for _ in range(6))
-    to_corner[:, 0, 2], to_corner[:, 1, 2] = -center_x, -center_y
-    scaled[:, 0, 0], scaled[:, 1, 1] = scale_x, scale_y
-    rotated[:, 0, 0], rotated[:, 0, 1] = np.cos(angle), np.sin(angle)
-    rotated[:, 1, 0], rotated[:, 1, 1] = -np.sin(angle), np.cos(angle)
-    sheared[:, 0, 1], sheared[:, 1, 0] = np.tan(np.deg2rad(shear_x)), np.tan(np.deg2rad(shear_y))
-    shifted[:, 0, 2], shifted[:, 1, 2] = shift_x, shift_y
-    to_center[:, 0, 2], to_center[:, 1, 2] = center_x, center_y
-    return to_center @ shifted @ sheared @ rotated @ scaled @ to_corner
+    _warp(transform, pictures_NHWC, rows_K, draws.rotations(transform, stream, index_K, pictures_NHWC.shape))
 
 
 def pad_and_crop(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
     """One gather out of all crops of all padded pictures."""
-    pad = transform.transforms[0].padding
-    # The first number is the coin that Sequential throws.
-    top_K, left_K = below(stream.uniforms(index_K, 3)[:, 1:], 2 * pad + 1).T
+    pad, place_K2 = draws.padded_places(transform, stream, index_K, pictures_NHWC.shape)
     num, (height, width, channels) = len(rows_K), pictures_NHWC.shape[1:]
     padded = np.zeros((num, height + 2 * pad, width + 2 * pad, channels), np.uint8)
     padded[:, pad : pad + height, pad : pad + width] = pictures_NHWC[rows_K]
@@ -114,57 +69,35 @@ def pad_and_crop(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K
     crops = np.lib.stride_tricks.as_strided(
         padded, (num, 2 * pad + 1, 2 * pad + 1, height, width * channels), (step_k, step_y, step_x, step_y, step_c), writeable=False
     )
-    pictures_NHWC[rows_K] = crops[np.arange(num), top_K, left_K].reshape(num, height, width, channels)
+    pictures_NHWC[rows_K] = crops[np.arange(num), place_K2[:, 0], place_K2[:, 1]].reshape(num, height, width, channels)
 
 
 def random_resized_crop(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """Area and shape are drawn anew where they don't fit, up to ten times."""
-    _, height, width, _ = pictures_NHWC.shape
-    low_scale, high_scale = (scale * (height * width) for scale in transform.scale)
-    low_ratio, high_ratio = np.log(transform.ratio)
-    waiting = np.arange(len(rows_K))
-    for number in range(_MOST_TRIES):
-        u_K4 = stream.uniforms(index_K[waiting], 2 * number + 4)[:, -4:]
-        area_K, ratio_K = low_scale + (high_scale - low_scale) * u_K4[:, 0], np.exp(low_ratio + (high_ratio - low_ratio) * u_K4[:, 1])
-        width_K, height_K = (np.rint(np.sqrt(side_K)).astype(np.int64) for side_K in (area_K * ratio_K, area_K / ratio_K))
-        fits = (width_K > 0) & (width_K <= width) & (height_K > 0) & (height_K <= height)
-        rows = rows_K[waiting[fits]]
-        _crop_and_resize(transform, pictures_NHWC, rows, height_K[fits], width_K[fits], u_K4[fits, 2:])
-        waiting = waiting[~fits]
-        if len(waiting) == 0:
-            return
-    apply_each(transform, stream, pictures_NHWC, rows_K[waiting], index_K[waiting])
+    """Crops of other shapes."""
+    box_K4, fits = draws.resized_boxes(transform, stream, index_K, pictures_NHWC.shape)
+    _crop_and_resize(transform, pictures_NHWC, rows_K[fits], box_K4[fits])
+    apply_each(transform, stream, pictures_NHWC, rows_K[~fits], index_K[~fits])
 
 
 def random_sized_crop(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
     """Square crops."""
-    low, high = transform.min_max_height
-    u_K3 = stream.uniforms(index_K, 3)
-    side_K = low + below(u_K3[:, 0], high - low + 1)
-    _crop_and_resize(transform, pictures_NHWC, rows_K, side_K, side_K, u_K3[:, 1:])
+    box_K4, _ = draws.square_boxes(transform, stream, index_K, pictures_NHWC.shape)
+    _crop_and_resize(transform, pictures_NHWC, rows_K, box_K4)
 
 
 def coarse_dropout(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """One hole whose sides are fractions of the picture's, as our builder makes it."""
-    _, height, width, _ = pictures_NHWC.shape
-    # The first word gives the number of holes; the two halves of the fourth one give the place.
-    word_K4 = stream.words(index_K, 4)
-    heights, widths = between(as_uniforms(word_K4[:, 1:3]), (transform.hole_height_range, transform.hole_width_range)).T
-    height_K, width_K = (height * heights).astype(np.int64), (width * widths).astype(np.int64)
-    half_K2 = halves(word_K4[:, 3:])
-    top_K, is_sure_top = bounded(half_K2[:, 0], height - height_K + 1)
-    left_K, is_sure_left = bounded(half_K2[:, 1], width - width_K + 1)
-    is_sure = is_sure_top & is_sure_left
-    holes = (rows_K, top_K, top_K + height_K, left_K, left_K + width_K)
-    for row, top, bottom, left, right in zip(*(column[is_sure].tolist() for column in holes), strict=True):
+    """A hole in each."""
+    box_K4, is_sure = draws.holes(transform, stream, index_K, pictures_NHWC.shape)
+    for row, (top, left, bottom, right) in zip(rows_K[is_sure].tolist(), box_K4[is_sure].tolist(), strict=True):
         pictures_NHWC[row, top:bottom, left:right] = transform.fill
     apply_each(transform, stream, pictures_NHWC, rows_K[~is_sure], index_K[~is_sure])
 
 
-def between(u_KU: FloatArray, ranges: Sequence[tuple[float, float]]) -> FloatArray:
-    """Numbers in [0, 1) as numbers in their columns' ranges."""
-    low_U, high_U = np.array(ranges, np.float64).T
-    return low_U + (high_U - low_U) * u_KU  # type: ignore[no-any-return]
+def _move(pictures_NHWC: Pictures, rows_K: IntArray, which_K: IntArray) -> None:
+    """Pictures with the same symmetry together."""
+    for number, name in enumerate(draws.SYMMETRIES[1:], start=1):
+        rows = rows_K[which_K == number]
+        pictures_NHWC[rows] = symmetric(pictures_NHWC[rows], name)
 
 
 def _warp(transform: Any, pictures_NHWC: Pictures, rows_K: IntArray, matrix_K33: FloatArray) -> None:
@@ -176,14 +109,10 @@ def _warp(transform: Any, pictures_NHWC: Pictures, rows_K: IntArray, matrix_K33:
         cv2.warpAffine(picture_HWC, matrix_23, (width, height), pictures_NHWC[row], flags, border, fill)
 
 
-def _crop_and_resize(
-    transform: Any, pictures_NHWC: Pictures, rows_K: IntArray, height_K: IntArray, width_K: IntArray, u_K2: NDArray[np.float64]
-) -> None:
-    """Crops of these sides at the places that u says, as large as the picture again."""
+def _crop_and_resize(transform: Any, pictures_NHWC: Pictures, rows_K: IntArray, box_K4: IntArray) -> None:
+    """Boxes as large as the picture again."""
     _, height, width, _ = pictures_NHWC.shape
-    top_K, left_K = below(u_K2[:, 0], height - height_K + 1), below(u_K2[:, 1], width - width_K + 1)
-    is_cut = (height_K < height) | (width_K < width)
-    places = (rows_K, top_K, top_K + height_K, left_K, left_K + width_K)
-    for row, top, bottom, left, right in zip(*(column[is_cut].tolist() for column in places), strict=True):
+    is_cut = (box_K4[:, 2] - box_K4[:, 0] < height) | (box_K4[:, 3] - box_K4[:, 1] < width)
+    for row, (top, left, bottom, right) in zip(rows_K[is_cut].tolist(), box_K4[is_cut].tolist(), strict=True):
         crop = pictures_NHWC[row, top:bottom, left:right].copy()
         cv2.resize(crop, (width, height), pictures_NHWC[row], interpolation=transform.interpolation)
