@@ -1,6 +1,6 @@
 """Augmentation on one core: batches of the policy against albumentations' Compose, picture by picture.
 
-    .venv/bin/python benchmarks/augmentation.py [--rounds 5] [--pictures 2048]
+    .venv/bin/python benchmarks/augmentation.py [--rounds 5] [--pictures 2048] [--device cuda]
 
 Takes about a minute. Claims of the README: gather from a memory map >= 300,000 pictures/s at 32 px; pad + crop + flip +
 normalise >= 60,000 pictures/s at 32 px and >= 7 times albumentations; flip + crop + affine + colour + cutout >= 4 times at 32 px
@@ -9,6 +9,8 @@ and 2 times at 64 px; the albumentations engine >= 0.9 of a bare loop over the s
 Seconds are the processor's. Both sides of a ratio take turns, round by round, and the median of the rounds' ratios counts.
 Ours is what training runs: a policy over a batch, then the preprocessing; theirs is one Compose with the same ops, chances and
 strengths, Normalize included where ours normalises, on its own generators, without a DataLoader around it.
+The device engine (a GPU's, by wall time) is compared with our own batched one, on pictures that lie on the device already; without
+--device it runs on torch's CPU, where it is the slower one, which is why it is not used there.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ import machine
 import numpy as np
 import torch
 
-from visiontune.augmentation.policy import Ops, Policy, build_policy
+from visiontune.augmentation.policy import Ops, Policy, build_policy, on_device
 from visiontune.spec.tables.ops import OPS
 from visiontune.training.preprocessing import Scaling
 
@@ -98,6 +100,44 @@ def theirs(compose: Any, images_NHWC: np.ndarray) -> Callable[[], None]:
     return run
 
 
+def on(device: str, policy: Policy, images_NHWC: np.ndarray) -> Callable[[], None]:
+    """A pass of the device engine in batches, over when the device is."""
+    there, _ = on_device(policy)
+    assert there is not None
+    images, index_N = torch.from_numpy(images_NHWC).to(device), np.random.default_rng(1).permutation(len(images_NHWC))
+    epochs = iter(range(1, 1_000_000))
+
+    def run() -> None:
+        epoch = next(epochs)
+        for low in range(0, len(index_N), BATCH):
+            rows = index_N[low : low + BATCH]
+            there(images[torch.from_numpy(rows).to(device)], seed=0, epoch=epoch, index_N=rows)
+        if device != "cpu":
+            torch.accelerator.synchronize()
+
+    return run
+
+
+def wall_seconds(run: Callable[[], None]) -> float:
+    """Of one call, by the clock."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def device_row(device: str, what: str, ops: dict[str, Any], size: int, num: int, rounds: int) -> list[str]:
+    """Pictures/s of the device engine and of ours on one core, and the median of the rounds' ratios, by the clock."""
+    images_NHWC, policy = photographs(num, size), policy_of(ops, size)
+    there, here = on(device, policy, images_NHWC), ours(policy, images_NHWC, use_normalize=False)
+    there()
+    here()
+    pairs = [(wall_seconds(there), wall_seconds(here)) for _ in range(rounds)]
+    ratios = [b / a for a, b in pairs]
+    rates = [num / min(pair[side] for pair in pairs) for side in (0, 1)]
+    spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+    return [f"{what} on {device}", *(f"{rate:,.0f}" for rate in rates), f"{statistics.median(ratios):.2f}", spread]
+
+
 def against(
     what: str, one: Callable[[], None], other: Callable[[], None], num: int, rounds: int, target: float
 ) -> tuple[list[str], str, float]:
@@ -138,6 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pictures", type=int, default=2048)
+    parser.add_argument("--device", default="cpu", help="of the device engine")
     args = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
@@ -166,6 +207,9 @@ def main() -> None:
             verdicts.append(verdict)
     print(machine.table(["on one core", "ours, pictures/s", "albumentations", "ratio, median", "range"], rows))
     print("\n".join(verdicts))
+    kinds = (("crop + flip", WEAK, 32), ("all five, 32 px", STRONG, 32), ("all five, 64 px", STRONG, 64))
+    rows = [device_row(args.device, what, ops, size, args.pictures, args.rounds) for what, ops, size in kinds]
+    print(machine.table(["device engine", "there, pictures/s", "batched, one core", "ratio, median", "range"], rows))
 
 
 if __name__ == "__main__":

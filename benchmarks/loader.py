@@ -45,7 +45,8 @@ from visiontune.augmentation.policy import build_policy
 from visiontune.data.store import Store, prepare
 from visiontune.spec.parse import load_recipe
 from visiontune.training.loop import train
-from visiontune.training.pictures import batch_bounds, open_pictures, shuffled
+from visiontune.training.orders import batch_bounds, shuffled
+from visiontune.training.pictures import open_pictures
 from visiontune.training.preprocessing import fit_preprocessing
 
 BATCH = 256

@@ -15,7 +15,7 @@ from tiny import make_recipe, make_store
 
 from visiontune.training.balance import build_order, class_weights
 from visiontune.training.loop import train
-from visiontune.training.pictures import shuffled
+from visiontune.training.orders import shuffled
 
 LABELS = np.random.default_rng(0).permutation(np.repeat([0, 1, 2, 3], [100, 40, 9, 1])).astype(np.int64)
 COUNTS = np.bincount(LABELS)

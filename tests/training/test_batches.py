@@ -15,7 +15,8 @@ from torch import nn
 from visiontune.data.store import Store
 from visiontune.models.split import Body
 from visiontune.training import pictures
-from visiontune.training.pictures import batch_bounds, copies, open_pictures, shuffled
+from visiontune.training.orders import batch_bounds, copies, shuffled
+from visiontune.training.pictures import open_pictures
 from visiontune.training.preprocessing import Preprocessing, fit_preprocessing
 
 CPU = torch.device("cpu")

@@ -72,7 +72,7 @@ def bit_masks(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -
     """(K,) of the bits that are kept."""
     low, high = transform.num_bits
     bits_K = low + below(stream.uniforms(index_K, 1)[:, 0], high - low + 1)
-    return (256 - 2 ** (8 - bits_K)).astype(np.uint8)
+    return (256 - 2 ** (8 - bits_K)).astype(np.uint8)  # type: ignore[no-any-return]
 
 
 def jitters(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> tuple[FloatArray, IntArray, Mask]:

@@ -75,10 +75,11 @@ class Chains:
 
     def __call__(self, ops: Ops, pictures_NHWC: Pictures, index_N: IntArray, *, seed: int, epoch: int) -> None:
         share_SN = self.shares(ops, index_N, seed=seed, epoch=epoch).T.astype(np.float32)[:, :, np.newaxis, np.newaxis, np.newaxis]
+        share_SN = ops.array(share_SN, pictures_NHWC)
         mixed_NHWC = share_SN[0] * pictures_NHWC
         for chain in range(self.num_chains):
             mixed_NHWC += share_SN[1 + chain] * self.changed(chain, ops, pictures_NHWC, index_N, seed=seed, epoch=epoch)
-        pictures_NHWC[:] = np.rint(mixed_NHWC)
+        pictures_NHWC[:] = mixed_NHWC.round()
 
     def shares(self, ops: Ops, index_N: IntArray, *, seed: int, epoch: int) -> FloatArray:
         """(N, 1 + num_chains), each row with the sum 1: of the picture itself and of its chains."""
@@ -93,7 +94,8 @@ class Chains:
 
     def changed(self, chain: int, ops: Ops, pictures_NHWC: Pictures, index_N: IntArray, *, seed: int, epoch: int) -> Pictures:
         """Copies after a chain's ops."""
-        out_NHWC, kinds = pictures_NHWC.copy(), list(product(self.names, self.magnitudes(epoch)))
+        out_NHWC: Pictures = ops.copied(pictures_NHWC)
+        kinds = list(product(self.names, self.magnitudes(epoch)))
         depth_N = 1 + ops.picks(_MOST_DEPTH, index_N, seed, epoch, "depth", chain) if self.depth == 0 else np.full(len(index_N), self.depth)
         for slot in range(max(self.depth, _MOST_DEPTH) if self.depth == 0 else self.depth):
             rows_K = np.flatnonzero(depth_N > slot)

@@ -26,12 +26,17 @@ class OneOf:
                 rows_K = mine_K[ops.coins(index_N[mine_K], seed, epoch, "sub", slot) < op.probability]
                 ops.apply(op.name, op.magnitude.at(epoch), pictures_NHWC, rows_K, index_N, seed, epoch, slot)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(op.name for sub in self.subs for op in sub)
+
 
 @dataclass(frozen=True)
 class Published:
     """torchvision's AutoAugment picture by picture, its draws keyed; torch's own random numbers stay as they were."""
 
     transform: Any
+    names: tuple[str, ...] = ("torchvision's AutoAugment",)
 
     def __call__(self, ops: Ops, pictures_NHWC: Pictures, index_N: IntArray, *, seed: int, epoch: int) -> None:
         import torch

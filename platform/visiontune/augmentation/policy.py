@@ -1,16 +1,16 @@
 """Policies: which ops a training picture gets. Pictures are uint8 NHWC, 0 to 255, square; index_N counts them in the store.
 
 A policy is a row of steps. What a step draws for a picture is a function of (seed, epoch, step, index) alone: batches are the
-same for any grouping, order and process. Pictures that drew the same op at the same magnitude are changed together. This
-module imports albumentations only when an op is applied.
+same for any grouping, order and process. Pictures that drew the same op at the same magnitude are changed together. They are an
+array, or a tensor on a device (device.py says how close both are). This module imports albumentations only when an op is applied.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from visiontune.spec.errors import UserError
 from visiontune.spec.tables.augmentation import POLICIES
 from visiontune.spec.tables.ops import COLOUR_OPS, OPS
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Pictures = NDArray[np.uint8]
 IntArray = NDArray[np.int64]
 Kinds = Sequence[tuple[str, float]]
@@ -33,7 +36,10 @@ class Ops:
     """Applies named ops and draws by key. Not for several threads at once: they would share its generator."""
 
     def __init__(self, image_size: int, engine: str = "batched") -> None:
-        """`engine` is batched or albumentations: pictures are the same, to the bit. `left_to_reference` are ops that batched lacks."""
+        """`engine` is batched or albumentations: pictures are the same, to the bit. With device they are a tensor.
+
+        `left_to_reference` are ops that batched lacks.
+        """
         self.image_size, self.engine, self.stream = image_size, engine, Stream()
         self.left_to_reference: set[str] = set()
         self.transform = lru_cache(_MOST_TRANSFORMS)(self._transform)
@@ -58,6 +64,11 @@ class Ops:
         if len(rows_K) == 0 or (magnitude == 0 and has_magnitude(name)):
             return
         self.stream.rekey(*key, name)
+        if self.engine == "device":
+            from visiontune.augmentation.device import apply_on_device
+
+            apply_on_device(name, self.transform(name, magnitude), self.stream, pictures_NHWC, rows_K, index_N[rows_K])  # type: ignore[arg-type]
+            return
         apply = engine_of(name, self.engine)
         if self.engine == "batched" and apply is apply_each:
             self.left_to_reference.add(name)
@@ -74,6 +85,18 @@ class Ops:
             name, magnitude = kinds[number]
             self.apply(name, magnitude, pictures_NHWC, rows_K[kind_K == number], index_N, *key)
 
+    def array(self, values: NDArray[Any], pictures_NHWC: Pictures) -> Any:
+        """Numbers of the CPU where they can be reckoned with the pictures."""
+        if self.engine != "device":
+            return values
+        import torch
+
+        return torch.from_numpy(values).to(pictures_NHWC.device)
+
+    def copied(self, pictures_NHWC: Any) -> Any:
+        """Pictures that may be changed in place."""
+        return pictures_NHWC.clone() if self.engine == "device" else np.array(pictures_NHWC, np.uint8, order="C")
+
     def _transform(self, name: str, magnitude: float) -> Any:
         args = {"magnitude": magnitude} if has_magnitude(name) else {}
         transform = OPS.entries[name].load()(**args, image_size=self.image_size)
@@ -88,12 +111,24 @@ class Policy:
     steps: tuple[Step, ...]
     ops: Ops
 
-    def __call__(self, images_NHWC: Pictures, *, seed: int, epoch: int, index_N: IntArray) -> Pictures:
+    @overload
+    def __call__(self, images_NHWC: Pictures, *, seed: int, epoch: int, index_N: IntArray) -> Pictures: ...
+    @overload
+    def __call__(self, images_NHWC: Tensor, *, seed: int, epoch: int, index_N: IntArray) -> Tensor: ...
+    def __call__(self, images_NHWC: Any, *, seed: int, epoch: int, index_N: IntArray) -> Any:
         """Changed copies, in the same shape. What a picture gets depends on its own content, seed, epoch and index alone."""
-        pictures_NHWC = np.array(images_NHWC, np.uint8, order="C")
+        pictures_NHWC = self.ops.copied(images_NHWC)
         for step in self.steps:
             step(self.ops, pictures_NHWC, index_N, seed=seed, epoch=epoch)
         return pictures_NHWC
+
+
+def on_device(policy: Policy) -> tuple[Policy | None, tuple[str, ...]]:
+    """The same policy for pictures on a device; or None, and the ops that a device lacks."""
+    from visiontune.augmentation.device import left_to_cpu
+
+    lacking = left_to_cpu(name for step in policy.steps for name in step.names)
+    return (None, lacking) if lacking else (replace(policy, ops=Ops(policy.ops.image_size, "device")), ())
 
 
 def build_policy(augmentation: Mapping[str, Any], *, image_size: int, channels: int, num_epochs: int = 1) -> Policy | None:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class Step(Protocol):
-    """One step of a policy."""
+    """One step of a policy. `names` are the ops that it may apply."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
 
     def __call__(self, ops: Ops, pictures_NHWC: Pictures, index_N: IntArray, *, seed: int, epoch: int) -> None:
         """Change pictures in place."""
@@ -55,6 +58,10 @@ class Chance:
     def __call__(self, ops: Ops, pictures_NHWC: Pictures, index_N: IntArray, *, seed: int, epoch: int) -> None:
         rows_K = np.flatnonzero(ops.coins(index_N, seed, epoch, self.name) < self.probability)
         ops.apply(self.name, self.magnitude.at(epoch), pictures_NHWC, rows_K, index_N, seed, epoch)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name,)
 
     @property
     def is_nothing(self) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from visiontune.spec.declare import chosen
 from visiontune.spec.tables.balance import BALANCES, CLASS_WEIGHTS
-from visiontune.training.pictures import IntArray, shuffled
+from visiontune.training.orders import IntArray, shuffled
 
 FloatArray = NDArray[np.float64]
 Order = Callable[[int, int], IntArray]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from visiontune.training.pictures import IntArray
+from visiontune.training.orders import IntArray
 from visiontune.training.thumbnails import Neighbours
 from visiontune.training.verdicts import Check
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visiontune.training.pictures import Pictures, batch_bounds, open_pictures
+from visiontune.training.orders import batch_bounds
+from visiontune.training.pictures import Pictures, open_pictures
 from visiontune.training.preprocessing import Preprocessing
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from visiontune.augmentation.mixing import Mixed, Targets
 from visiontune.spec.declare import chosen
 from visiontune.spec.tables.losses import LOSSES
 from visiontune.training.balance import class_weights
-from visiontune.training.pictures import IntArray
+from visiontune.training.orders import IntArray
 
 Outputs = Tensor | tuple[Tensor, ...]
 Loss = Callable[[Outputs, Targets], tuple[Tensor, Tensor]]

@@ -23,7 +23,7 @@ from torchmetrics.classification import (
     MulticlassRecall,
 )
 
-from visiontune.training.pictures import batch_bounds
+from visiontune.training.orders import batch_bounds
 
 if TYPE_CHECKING:
     from visiontune.training.evaluate import Model

@@ -9,18 +9,18 @@ matrix products, whose last digits follow the size of the batch). A copy is a pi
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from visiontune.training.loader import Loader
+from visiontune.training.orders import IntArray, chunks_of, copies
 from visiontune.training.preprocessing import Preprocessing, Scaling
 from visiontune.training.workers import Maker
 
@@ -29,13 +29,15 @@ if TYPE_CHECKING:
     from visiontune.data.store import Store
     from visiontune.models.split import Body
 
-IntArray = NDArray[np.int64]
-
 # Each process on a node keeps its own copy, so a CPU's limit is small; beyond it, batches come from the shared memory map.
 _RESIDENT_BYTES = {"cpu": 128 << 20, "cuda": 4 << 30}
 # Where four times as many fit as bytes, and scaling a batch is one more kernel.
 _KEPT_AS_BYTES = {"cuda"}
+# By rule and not by measurement: warped pictures differ in their last digits from those of the CPU's engine, and a trial must not
+# train on others because a clock said so. On a CPU the device engine is the slower one (benchmarks/augmentation.py).
+_AUGMENTING = {"cuda"}
 _CHUNK_PICTURES_BYTES = 8 << 20
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Pictures:
     """One split. `resident` holds all of it as (features, y_N) on the device; None where it is made batch by batch.
 
     Features are x_NHWC, uint8 where they are still to be preprocessed, or body's outputs, those with four dimensions as NHWC too.
+    With `policy` they are uint8 and augmented there, keyed by `seed`.
     """
 
     store: Store
@@ -52,6 +55,8 @@ class Pictures:
     loader: Loader
     body: Body | None = None
     resident: tuple[Tensor, Tensor] | None = None
+    policy: Policy | None = None
+    seed: int = 0
 
     def __len__(self) -> int:
         return len(self.index_N)
@@ -61,7 +66,8 @@ class Pictures:
         """Who makes the pictures and why, as a sentence."""
         if self.resident is None:
             return f"{len(self):,} pictures are {self.loader.how}"
-        return f"all {len(self):,} pictures stay on {self.device}{'' if self.resident[0].is_floating_point() else ' as bytes'}"
+        as_what = "" if self.resident[0].is_floating_point() else " as bytes"
+        return f"all {len(self):,} pictures stay on {self.device}{as_what}{'' if self.policy is None else ' and are augmented there'}"
 
     @property
     def waited_s(self) -> float:
@@ -70,8 +76,11 @@ class Pictures:
 
     def batches(self, order_N: IntArray, bounds: Sequence[int], epoch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """(x_NCHW, y_N) for each pair of neighbouring `bounds` into `order_N`, which counts within the split and may repeat."""
-        found = self._made(order_N, bounds, epoch) if self.resident is None else self._taken(order_N, bounds, *self.resident)
-        return self.loader.timed(found)
+        if self.resident is None:
+            return self.loader.timed(self._made(order_N, bounds, epoch))
+        if self.policy is None:
+            return self.loader.timed(self._taken(order_N, bounds, *self.resident))
+        return self.loader.timed(self._augmented(order_N, bounds, epoch, self.policy, *self.resident))
 
     def _taken(self, order_N: IntArray, bounds: Sequence[int], features: Tensor, y_N: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         order = torch.from_numpy(order_N).to(self.device)
@@ -80,10 +89,22 @@ class Pictures:
             taken = features.index_select(0, rows)
             yield _channels_second(taken if taken.is_floating_point() else self._preprocessed(taken)), y_N.index_select(0, rows)
 
+    def _augmented(
+        self, order_N: IntArray, bounds: Sequence[int], epoch: int, policy: Policy, images_NHWC: Tensor, y_N: Tensor
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        key_N = self._keys(order_N)
+        for chunk in chunks_of(bounds, self._num_at_once):
+            part = slice(chunk[0], chunk[-1])
+            rows = torch.from_numpy(order_N[part]).to(self.device)
+            with torch.autocast(self.device.type, enabled=False):
+                changed_NHWC = policy(images_NHWC.index_select(0, rows), seed=self.seed, epoch=epoch, index_N=key_N[part])
+            features, label_N = self._features(self._preprocessed(changed_NHWC)), y_N.index_select(0, rows)
+            for low, high in pairwise(bound - chunk[0] for bound in chunk):
+                yield _channels_second(features[low:high]), label_N[low:high]
+
     def _made(self, order_N: IntArray, bounds: Sequence[int], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        index_N = self.index_N[order_N]
-        key_N = index_N + copies(order_N) * len(self.store.labels_N)
-        chunks = list(_chunks(bounds, self._num_at_once))
+        index_N, key_N = self.index_N[order_N], self._keys(order_N)
+        chunks = list(chunks_of(bounds, self._num_at_once))
         parts = [slice(chunk[0], chunk[-1]) for chunk in chunks]
         made = self.loader([(index_N[part], key_N[part], epoch) for part in parts])
         for chunk, part, images_NHWC in zip(chunks, parts, made, strict=True):
@@ -92,6 +113,10 @@ class Pictures:
                 features = self._features(x_NHWC)
             for low, high in pairwise(bound - chunk[0] for bound in chunk):
                 yield _channels_second(features[low:high]), y_N[low:high]
+
+    def _keys(self, order_N: IntArray) -> IntArray:
+        """What augmentation goes by: the place in the store, another one for each further copy."""
+        return self.index_N[order_N] + copies(order_N) * len(self.store.labels_N)
 
     @property
     def _picture_bytes(self) -> int:
@@ -123,13 +148,9 @@ class Pictures:
 
     def _made_resident(self) -> Pictures:
         """All of it where it fits; otherwise as it is."""
-        limit = _RESIDENT_BYTES.get(self.device.type, 0)
         if self.device.type in _KEPT_AS_BYTES and self.body is None and isinstance(self.preprocessing.values, Scaling):
-            if len(self) * self._picture_bytes > limit:
-                return self
-            images_NHWC = self.loader.maker[self.index_N, self.index_N, 0]
-            y_N = torch.from_numpy(self.store.labels_N[self.index_N])
-            return replace(self, resident=(images_NHWC.to(self.device), y_N.to(self.device)))
+            return self._kept_as_bytes() if self._fits_as_bytes else self
+        limit = _RESIDENT_BYTES.get(self.device.type, 0)
         first, _ = self._load(self.index_N[:1])
         if len(self) * first.nbytes > limit:
             return self
@@ -140,6 +161,15 @@ class Pictures:
         key = (self.store.digest, self.index_N.tobytes(), self.preprocessing.digest(), str(self.device), self.body.digest())
         features, y_N = cached(key, self._all)
         return replace(self, resident=(features, y_N))
+
+    @property
+    def _fits_as_bytes(self) -> bool:
+        return len(self) * self._picture_bytes <= _RESIDENT_BYTES.get(self.device.type, 0)
+
+    def _kept_as_bytes(self) -> Pictures:
+        images_NHWC = torch.from_numpy(self.store.read(self.index_N, self.store.image_size))
+        y_N = torch.from_numpy(self.store.labels_N[self.index_N])
+        return replace(self, resident=(images_NHWC.to(self.device), y_N.to(self.device)))
 
     def _all(self) -> tuple[Tensor, Tensor]:
         """Chunk by chunk: a network holds more than its pictures while it works."""
@@ -159,68 +189,32 @@ def open_pictures(
     body: Body | None = None,
     num_workers: int | None = None,
 ) -> Pictures:
-    """A split, made resident where it is not augmented and small enough for the device. `preprocessing` moves there, in place.
+    """A split, made resident where it is small enough for the device, and augmented by the CPU unless that is a GPU.
 
-    `body` is a network's frozen first part, on the device already; its outputs take the place of pictures, and those of a
-    split that fits are computed once for all trials of this process that freeze the same. `num_workers` processes make what is not
-    resident; 0: this one does; None: the first pictures' times decide, for at most as many as torch has threads here.
+    `preprocessing` moves to the device, in place. `body` is a network's frozen first part, on the device already; its outputs take the
+    place of pictures, and those of a split that fits are computed once for all trials of this process that freeze the same.
+    `num_workers` processes make what is not resident; 0: this one does; None: the first pictures' times decide, for at most as many
+    as torch has threads here. A GPU augments pictures that fit there where it has all ops of the policy (device.py).
     """
-    pictures = Pictures(store, index_N, device, preprocessing.to(device), Loader(Maker(store, policy, seed), device, num_workers), body)
-    return pictures if policy is not None else pictures._made_resident()
+    loader = Loader(Maker(store, policy, seed), device, num_workers)
+    pictures = Pictures(store, index_N, device, preprocessing.to(device), loader, body, seed=seed)
+    if policy is None:
+        return pictures._made_resident()
+    there = _on(device, policy) if pictures._fits_as_bytes else None
+    return pictures if there is None else replace(pictures._kept_as_bytes(), policy=there)
 
 
-def copies(order_N: IntArray) -> IntArray:
-    """How many times each entry stood in the order before.
+def _on(device: torch.device, policy: Policy) -> Policy | None:
+    """The policy for pictures that lie on the device; None where the CPU augments, and said so where an op is the reason."""
+    if device.type not in _AUGMENTING:
+        return None
+    from visiontune.augmentation.policy import on_device
 
-    >>> copies(np.array([3, 1, 3, 3, 1])).tolist()
-    [0, 0, 1, 2, 1]
-    """
-    place_N = np.argsort(order_N, kind="stable")
-    is_first_N = np.diff(order_N[place_N], prepend=-1) != 0
-    starts = np.flatnonzero(is_first_N)
-    copy_N = np.empty(len(order_N), np.int64)
-    copy_N[place_N] = np.arange(len(order_N)) - starts[np.cumsum(is_first_N) - 1]
-    return copy_N
-
-
-def batch_bounds(num: int, batch_size: int) -> list[int]:
-    """Where batches begin and end. The last one may be short, but a single picture left over joins the batch before it.
-
-    Alone it would break batch normalisation, and dropping it would leave a picture out of every epoch.
-    """
-    bounds = [*range(0, num, batch_size), num]
-    if batch_size > 1 and len(bounds) > 2 and bounds[-1] - bounds[-2] == 1:
-        del bounds[-2]
-    return bounds
-
-
-def shuffled(num: int, seed: int, epoch: int) -> IntArray:
-    """The order of an epoch, keyed."""
-    return np.random.default_rng([seed, epoch]).permutation(num)
-
-
-def order_of_rank(order_N: IntArray, rank: int, num_ranks: int) -> IntArray:
-    """What worker `rank` of several in one trial takes: torch's DistributedSampler over a given order.
-
-    Every num_ranks-th entry; all get equally many, for which the order's first entries are repeated at its end.
-
-    >>> order_of_rank(np.array([5, 3, 8]), rank=1, num_ranks=2).tolist()
-    [3, 5]
-    """
-    num = -(-len(order_N) // num_ranks)
-    return np.resize(order_N, num * num_ranks)[rank::num_ranks]
+    there, lacking = on_device(policy)
+    if lacking:
+        _log.info("the CPU augments, as there is no form for a GPU of %s", ", ".join(lacking))
+    return there
 
 
 def _channels_second(features: Tensor) -> Tensor:
     return features.permute(0, 3, 1, 2) if features.ndim == 4 else features
-
-
-def _chunks(bounds: Sequence[int], num_at_once: int) -> Iterator[list[int]]:
-    """`bounds` cut into runs of whole batches of about `num_at_once` pictures; neighbouring runs share a bound."""
-    chunk = [bounds[0]]
-    for bound in bounds[1:]:
-        if len(chunk) > 1 and bound - chunk[0] > num_at_once:
-            yield chunk
-            chunk = [chunk[-1]]
-        chunk.append(bound)
-    yield chunk

@@ -25,8 +25,9 @@ from visiontune.training.balance import build_order
 from visiontune.training.groups import grouped, scaled_lr
 from visiontune.training.losses import build_loss
 from visiontune.training.memory import checkpoint_stages
+from visiontune.training.orders import IntArray, batch_bounds
 from visiontune.training.penalties import decayed_parameters
-from visiontune.training.pictures import IntArray, Pictures, batch_bounds, open_pictures
+from visiontune.training.pictures import Pictures, open_pictures
 from visiontune.training.preprocessing import Preprocessing, fit_preprocessing
 from visiontune.training.schedules import LrSchedule
 from visiontune.training.step import Stepper

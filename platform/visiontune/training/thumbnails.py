@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from visiontune.training.pictures import IntArray
+from visiontune.training.orders import IntArray
 
 if TYPE_CHECKING:
     from visiontune.data.store import Store
