@@ -26,13 +26,13 @@ from visiontune.spec.tables.ops import COLOUR_OPS, OPS
 WARPED = ("Affine", "Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY")
 SCALED = ("RandomResizedCrop", "RandomSizedCrop")
 COLOURED = ("HueSaturationValue", "Hue", "Saturation", "ColorJitter")
-EXACT = tuple(name for name in DEVICE if name not in (*WARPED, *SCALED, *COLOURED, "GaussNoise"))
+EXACT = tuple(name for name in DEVICE if name not in (*WARPED, *SCALED, *COLOURED, "Sharpen", "GaussNoise"))
 # Most levels of difference, and the share of values with any. Later steps of a jitter magnify what the hue's was off by.
 NEAR: Mapping[str, tuple[int, float]] = {
     **dict.fromkeys(EXACT, (0, 0.0)),
     **dict.fromkeys(WARPED, (1, 0.001)),
     **dict.fromkeys(SCALED, (1, 0.2)),
-    **dict.fromkeys(COLOURED, (1, 0.001)),
+    **dict.fromkeys((*COLOURED, "Sharpen"), (1, 0.001)),
     "ColorJitter": (4, 0.001),
 }
 CASES = [(name, size, channels) for name in NEAR for size, channels in ((32, 1), (64, 3)) if channels == 3 or name not in COLOUR_OPS]
