@@ -80,6 +80,13 @@ def test_check_finds_a_colour_op_on_grey_pictures(tmp_path: Path, capsys: pytest
     assert "HueSaturationValue needs pictures with 3 channels" in err and len(err.splitlines()) == 1
 
 
+def test_check_tells_which_ops_are_applied_picture_by_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "slow.yaml"
+    file.write_text(DIGITS.read_text().replace("GaussNoise:", "Emboss:"))
+    out, _ = run("check", str(DIGITS), str(file), code=0, capsys=capsys)
+    assert [line.split(":")[0].split() for line in out.splitlines() if "slow ops" in line] == [["slow", "ops", "Emboss"]]
+
+
 def test_samples_are_recipes_that_train_would_take(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from visiontune.spec.parse import load_recipe
 

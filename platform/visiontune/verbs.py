@@ -114,7 +114,16 @@ def _checked(file: Path, overrides: Sequence[str]) -> tuple[StudySpec, str]:
         f"  params    {total.num_params}\n"
         f"  trials    {total.num_trials}, rungs at {rungs} epochs\n"
         f"  epochs    {total.worst_epochs} at worst, {total.expected_epochs} expected"
+        f"{_slow_ops(spec, info.channels)}"
     )
+
+
+def _slow_ops(spec: StudySpec, channels: int) -> str:
+    """The line that says what the batched engine lacks; nothing where that is nothing."""
+    from visiontune.augmentation.reach import one_by_one
+
+    names = one_by_one(spec.space.tree.get("augmentation", {}), channels)
+    return f"\n  slow ops  {', '.join(names)}: picture by picture, not in batches (`visiontune list ops --cost`)" if names else ""
 
 
 def _run_checks(specs: Sequence[StudySpec], args: argparse.Namespace) -> int:

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.augmentation.keyed import FloatArray, Stream
-from visiontune.augmentation.reference import apply_each
 from visiontune.augmentation.steps import Chance, Ramp, Step, has_magnitude
 from visiontune.spec.declare import Arg, chosen
 from visiontune.spec.errors import UserError
@@ -36,12 +35,8 @@ class Ops:
     """Applies named ops and draws by key. Not for several threads at once: they would share its generator."""
 
     def __init__(self, image_size: int, engine: str = "batched") -> None:
-        """`engine` is batched or albumentations: pictures are the same, to the bit. With device they are a tensor.
-
-        `left_to_reference` are ops that batched lacks.
-        """
+        """`engine` is batched or albumentations: pictures are the same, to the bit. With device they are a tensor."""
         self.image_size, self.engine, self.stream = image_size, engine, Stream()
-        self.left_to_reference: set[str] = set()
         self.transform = lru_cache(_MOST_TRANSFORMS)(self._transform)
 
     def __reduce__(self) -> tuple[type[Ops], tuple[int, str]]:
@@ -69,10 +64,7 @@ class Ops:
 
             apply_on_device(name, self.transform(name, magnitude), self.stream, pictures_NHWC, rows_K, index_N[rows_K])  # type: ignore[arg-type]
             return
-        apply = engine_of(name, self.engine)
-        if self.engine == "batched" and apply is apply_each:
-            self.left_to_reference.add(name)
-        apply(self.transform(name, magnitude), self.stream, pictures_NHWC, rows_K, index_N[rows_K])
+        engine_of(name, self.engine)(self.transform(name, magnitude), self.stream, pictures_NHWC, rows_K, index_N[rows_K])
 
     def apply_drawn(
         self, kinds: Kinds, which_K: IntArray, pictures_NHWC: Pictures, rows_K: IntArray, index_N: IntArray, *key: int | str

@@ -48,6 +48,14 @@ class Args:
         return Reach(min(found), max(found))
 
 
+def one_by_one(section: Mapping[str, Any], channels: int) -> tuple[str, ...]:
+    """What a section may apply picture by picture: ops that the batched engine lacks, and torchvision's policies."""
+    from visiontune.augmentation.batched import left_to_reference
+
+    published = [policy for policy, _ in policies_of(section) if policy == "autoaugment_published"]
+    return (*left_to_reference(ops_of(section, channels)), *published)
+
+
 def ops_of(section: Mapping[str, Any], channels: int) -> dict[str, Reach]:
     """Ops in the order in which the section names them or policies draw them; none that never changes a picture.
 
