@@ -14,7 +14,7 @@ from PIL import Image
 from sklearn.datasets import load_digits, load_sample_images
 
 from visiontune.data.audit import MAX_DISTANCE, find_repeats, near_pairs
-from visiontune.data.chunks import digests_of, thumbs_of
+from visiontune.data.digests import digests_of, thumbs_of
 from visiontune.data.store import Store, prepare
 from visiontune.spec.errors import UserError
 

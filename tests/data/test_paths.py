@@ -170,7 +170,7 @@ def test_a_disk_that_fails_stops_and_sets_nothing_aside(tmp_path: Path, monkeypa
     def fail(*_: object, **__: object) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(paths, "open", fail, raising=False)
+    monkeypatch.setattr(paths.os, "read", fail)
     with pytest.raises(UserError, match=r"cat/a\.png: cannot be read \(Input/output error\)"):
         list(source.pictures("train", np.arange(4)))
 

@@ -17,7 +17,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from visiontune.data.chunks import THUMB, Bytes, Digests
+from visiontune.data.digests import THUMB, Bytes, Digests
 from visiontune.data.splits import Codes, IntArray
 
 Floats = NDArray[np.float32]
@@ -28,6 +28,7 @@ ALIKE_COLOUR, ALIKE_GREY = 0.98, 0.998
 _SIDE = 16
 _NUM_BYTES = 8
 _PAIRS = 1 << 18
+_ROW_BITS = 39
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,9 @@ def near_pairs(hash_N: Hashes, is_asked_N: NDArray[np.bool_], max_distance: int 
     asked = np.flatnonzero(is_asked_N)
     for chosen in combinations(range(_NUM_BYTES), 3):
         key_N = byte_N8[:, chosen[0]] << 16 | byte_N8[:, chosen[1]] << 8 | byte_N8[:, chosen[2]]
-        order = np.argsort(key_N, kind="stable")
-        sorted_N = key_N[order]
+        # Sorting numbers of 64 bits is vectorised, sorting their places is not.
+        packed_N = np.sort(key_N << _ROW_BITS | np.arange(len(key_N)))
+        order, sorted_N = packed_N & ((1 << _ROW_BITS) - 1), packed_N >> _ROW_BITS
         low = np.searchsorted(sorted_N, key_N[asked], "left")
         count = np.searchsorted(sorted_N, key_N[asked], "right") - low
         for start, end in _blocks(count):

@@ -4,7 +4,8 @@ One rule for each kind, whatever the file's format: a turned photograph (EXIF, X
 LAB and HSV become RGB as Pillow converts them, colour profiles are not applied; what is transparent lies on white; 16 bits of a channel
 are divided by 257 and rounded in PNG, TIFF and PGM (other formats as Pillow reads them); black and white becomes 0 and 255; of several
 frames the first counts; 32-bit values are refused, for nothing says what is white. All formats of Pillow are read but those that
-would start another program (EPS, WMF) or that it only recognises.
+would start another program (EPS, WMF) or that it only recognises. A JPEG file of which a half, a quarter or an eighth is enough is
+decoded at that size, each pixel the mean of those it stands for but for the frequencies that libjpeg leaves out.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import io
 import struct
 from functools import cache
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,8 @@ MAX_PIXELS = 178_956_970
 
 _NOT_READ = frozenset({"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"})
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F"})
-_STARTS = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "GIF": b"GIF8", "BMP": b"BM"}
+_PARTS = (8, 4, 2)
+_STARTS = {"PNG": b"\x89PNG\r\n\x1a\n", "GIF": b"GIF8", "BMP": b"BM"}
 _SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo"),
     "PNG": (".png", ".apng"),
@@ -33,10 +34,12 @@ _SUFFIXES = {
     "BMP": (".bmp", ".dib"),
     "WebP": (".webp",),
 }
+_KINDS = {suffix: kind for kind, suffixes in _SUFFIXES.items() for suffix in suffixes}
 # Each of these can turn a picture or make parts of it transparent, which OpenCV does otherwise or not at all.
 _PNG_EXTRAS = frozenset({b"tRNS", b"eXIf", b"acTL"})
 _PNG_TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _PNG_TEXT_EXTRAS = (b"Raw profile type", b"XML:com.adobe.xmp")
+_FRAMES, _FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}, struct.Struct(">BHHB")
 _XMP_TURN = b"iff:Orientation"
 
 
@@ -44,18 +47,37 @@ class BadPicture(ValueError):
     """Why a picture can't be used; reads on after its name ("cat.jpg is truncated")."""
 
 
-def decode(encoded: Any) -> Picture:
-    """Decode by the rules above. Raises BadPicture for what is empty, truncated, damaged, huge or no picture."""
+def decode(encoded: Any, side: int | None = None) -> Picture:
+    """Decode by the rules above. Raises BadPicture for what is empty, truncated, damaged, huge or no picture.
+
+    With `side` both sides need only be that long, in pixels.
+    """
+    return decode_and_measure(encoded, side)[0]
+
+
+def decode_and_measure(encoded: Any, side: int | None = None) -> tuple[Picture, tuple[int, int]]:
+    """As `decode`, and the (height, width) that the whole picture has."""
     content = b"" if encoded is None else bytes(encoded)
     if not content:
         raise BadPicture("has no bytes")
     kind = kind_of(content)
     plain = _plain(content, kind)
-    if plain is not None:
-        width, height, is_grey = plain
-        refuse_huge(width, height)
-        return _by_opencv(content, is_grey=is_grey)
-    return _by_pillow(content, kind)
+    if plain is None:
+        picture = _by_pillow(content, kind)
+        return picture, picture.shape[:2]
+    width, height, is_grey = plain
+    refuse_huge(width, height)
+    part = _part(width, height, side) if kind == "JPEG" and side is not None else 1
+    picture = _by_opencv(content, _flags()[is_grey][part], is_grey=is_grey)
+    if part == 1:
+        return picture, picture.shape[:2]
+    is_turned = (picture.shape[0] > picture.shape[1]) != (height > width)
+    return picture, (width, height) if is_turned else (height, width)
+
+
+def _part(width: int, height: int, side: int) -> int:
+    shorter = min(width, height)
+    return next((part for part in _PARTS if shorter >= part * side), 1)
 
 
 def shape_of(encoded: bytes) -> tuple[int, int, int]:
@@ -71,6 +93,8 @@ def shape_of(encoded: bytes) -> tuple[int, int, int]:
 
 def kind_of(content: bytes) -> str | None:
     """JPEG, PNG, GIF, BMP or WebP by the first bytes; None for all else."""
+    if content.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "WebP"
     return next((kind for kind, start in _STARTS.items() if content.startswith(start)), None)
@@ -78,8 +102,8 @@ def kind_of(content: bytes) -> str | None:
 
 def refuse_mislabelled(name: str, content: bytes) -> None:
     """Raise BadPicture for a file that is of one common format and named as another."""
-    kind, suffix = kind_of(content), PurePosixPath(name).suffix.lower()
-    named = next((one for one, suffixes in _SUFFIXES.items() if suffix in suffixes), None)
+    suffix = name[name.rfind(".") :].lower()
+    kind, named = kind_of(content), _KINDS.get(suffix)
     if kind is not None and named is not None and kind != named:
         raise BadPicture(f"is a {kind} file that is named {suffix}")
 
@@ -149,10 +173,10 @@ def _plain_jpeg(content: bytes) -> tuple[int, int, bool] | None:
             continue
         if marker == 0xDA:
             break
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            bits, height, width, components = struct.unpack(">BHHB", content[at + 4 : at + 10])
+        if marker in _FRAMES:
+            bits, height, width, components = _FRAME.unpack_from(content, at + 4)
             plain = (width, height, components == 1) if bits == 8 and components in (1, 3) else None
-        at += 2 + struct.unpack(">H", content[at + 2 : at + 4])[0]
+        at += 2 + (content[at + 2] << 8 | content[at + 3])
     if content.rfind(b"\xff\xd9", at) < 0:
         raise BadPicture("is truncated: a JPEG file has an end mark, this has none")
     return None if content.find(_XMP_TURN, 0, at) >= 0 else plain
@@ -167,11 +191,18 @@ def _opencv() -> Any:
     return cv2
 
 
-def _by_opencv(content: bytes, *, is_grey: bool) -> Picture:
+@cache
+def _flags() -> tuple[dict[int, int], dict[int, int]]:
+    """OpenCV's for colour and for grey, by the part that is decoded. RGB out of the decoder is free, out of BGR a tenth of decoding."""
+    cv2 = _opencv()
+    grey = {1: cv2.IMREAD_GRAYSCALE, **{part: getattr(cv2, f"IMREAD_REDUCED_GRAYSCALE_{part}") for part in _PARTS}}
+    return {part: flags | cv2.IMREAD_COLOR_RGB for part, flags in grey.items()}, grey
+
+
+def _by_opencv(content: bytes, flags: int, *, is_grey: bool) -> Picture:
     cv2 = _opencv()
     try:
-        # RGB out of the decoder is free, out of BGR a tenth of the decoding.
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE if is_grey else cv2.IMREAD_COLOR_RGB)
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
         raise BadPicture(f"cannot be decoded ({error.err})") from error
     if picture is None:

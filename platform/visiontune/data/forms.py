@@ -46,9 +46,20 @@ class Form:
             return fit(picture, self.stored_size, self.channels)
         return fit(centre_square(picture, self.stored_size), self.stored_size, self.channels)
 
+    @property
+    def side(self) -> int | None:
+        """As long as both sides must be when pictures are decoded, in pixels; None: as long as they are."""
+        return self.stored_size if self.is_resized else None
+
+    def picture_of(self, encoded: bytes) -> Picture:
+        """What is kept of a file's bytes. Raises BadPicture."""
+        return self.apply(decode(encoded, self.side))
+
     def put(self, picture: Picture, out: Picture) -> None:
         """`apply` into a contiguous array: a fresh one for each large picture costs more than resizing it."""
-        if self.stored_size != self.image_size and picture.shape[2] == self.channels:
+        if picture.shape == out.shape:
+            out[...] = picture
+        elif self.stored_size != self.image_size and picture.shape[2] == self.channels:
             made = centre_square(picture, self.stored_size, out)
             if made.ctypes.data != out.ctypes.data:
                 out[...] = made
@@ -105,7 +116,7 @@ def _decode_s(sample: list[bytes], form: Form) -> float:
     start, num = time.perf_counter(), 0
     for content in sample:
         try:
-            form.apply(decode(content))
+            form.picture_of(content)
             num += 1
         except BadPicture:
             continue

@@ -1,18 +1,17 @@
-"""From a source to a store: decode in threads, set bad pictures aside, find repeats, write one file.
+"""From a source to a store: decode on all cores, set bad pictures aside, find repeats, write one file.
 
 Finished chunks lie in a hidden folder beside the store until it is whole, so that the same call goes on after a kill or a full disk.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.data.audit import find_repeats
-from visiontune.data.chunks import Bytes, Chunk, Colourful, Counter, Rows, Stopped, cut, do_chunk, sums_of
+from visiontune.data.chunk_files import Chunk
+from visiontune.data.chunks import Colourful, Counter, Stopped, cut, do_chunk
 from visiontune.data.decode import decode
+from visiontune.data.digests import Bytes, sums_of
 from visiontune.data.forms import Form, choose_form, load_form, save_form
+from visiontune.data.processes import crew, num_cores
 from visiontune.data.report import Report, make_report
 from visiontune.data.sources import Source
 from visiontune.data.splits import LEFT_OUT, TEST, TRAIN, VAL, Codes, IntArray, recover, split_rows
@@ -32,6 +34,8 @@ from visiontune.spec.errors import Problem, UserError
 _MAX_LISTED = 5
 _TICK_S = 0.1
 _STALE_S = 7 * 86_400
+# Processes take 20 ms to start.
+_FORK_PIXELS = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -96,73 +100,89 @@ def ingest(
     digest: str,
     path: Path,
     *,
+    stamp: str = "",
     tell: Tell = lambda progress: None,
     stop: threading.Event | None = None,
 ) -> None:
-    """Make the store at `path`. Raises UserError for pictures that can't be used, OSError when the disk refuses, Stopped."""
+    """Make the store at `path`. Raises UserError for pictures that can't be used, OSError when the disk refuses, Stopped, Died.
+
+    `stamp` is the source's before anything was read: where it is another one afterwards, nobody can say what was decoded.
+    """
     plan = make_plan(source, data)
     folder = path.with_name(f".{path.stem}.parts")
     folder.mkdir(exist_ok=True)
     _remove_stale(folder)
-    counter = Counter(stop=stop or threading.Event())
-    chunks, form = _decode_all(source, data, plan, folder, counter, tell)
+    chunks, form, num_kept = _decode_all(source, data, plan, folder, stop or threading.Event(), tell)
+    if source.stamp is not None and source.stamp() != stamp:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise UserError("pictures must stay as they are while they are read, but files have changed; the same command reads them anew")
     num, num_bad = len(plan.label_N), sum(len(chunk.bad) for chunk in chunks)
-    tell(Progress("comparing", num, num, counter.num_kept, num_bad))
+    tell(Progress("comparing", num, num, num_kept, num_bad))
     content, report = _conclude(source, data, plan, chunks, form, digest)
-    tell(Progress("writing", num, num, counter.num_kept, num_bad))
+    tell(Progress("writing", num, num, num_kept, num_bad))
     write_store(path, content, report)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _decode_all(
-    source: Source, data: Mapping[str, Any], plan: Plan, folder: Path, counter: Counter, tell: Tell
-) -> tuple[list[Chunk], Form]:
+    source: Source, data: Mapping[str, Any], plan: Plan, folder: Path, stop: threading.Event, tell: Tell
+) -> tuple[list[Chunk], Form, int]:
+    """Chunks in order, their form, and how many pictures an earlier call had decoded."""
     form = load_form(folder / "form.json") or choose_form(source, data, len(plan.label_N), folder)
     while True:
         save_form(form, folder / "form.json")
+        counter = Counter()
         try:
-            return _decode(source, data, plan, form, folder, counter, tell), form
+            return _decode(source, data, plan, form, folder, counter, stop, tell), form, counter.num_kept
         except Colourful:
             form = replace(form, channels=3)
-            counter.num_done = counter.num_kept = 0
 
 
-def _decode(source: Source, data: Mapping[str, Any], plan: Plan, form: Form, folder: Path, counter: Counter, tell: Tell) -> list[Chunk]:
-    rows = cut(plan.rows, source.first())
+def _decode(
+    source: Source,
+    data: Mapping[str, Any],
+    plan: Plan,
+    form: Form,
+    folder: Path,
+    counter: Counter,
+    stop: threading.Event,
+    tell: Tell,
+) -> list[Chunk]:
+    first = source.first()
+    rows = cut(plan.rows, first)
     limit = _Limit(source, plan, data["allow_bad"])
     done: dict[int, Chunk] = {}
-    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="ingest")
-    inner = Counter(stop=threading.Event())
-    try:
+    use_processes = source.can_fork and first[0] * first[1] * len(plan.label_N) > _FORK_PIXELS
+    is_train_N = plan.code_N == TRAIN
+
+    def do(number: int) -> Chunk:
+        return do_chunk(source, rows[number], form, is_train_N, folder, counter)
+
+    with crew(do, use_processes=use_processes, try_out=_try_out) as submit:
         futures: set[Future[Chunk]] = set()
-        waiting = iter(rows)
-        is_train_N = plan.code_N == TRAIN
-        while len(done) < len(rows):
-            # A few ahead of the threads, so that a million pictures are not a million futures.
-            while len(futures) < 2 * pool._max_workers and (chunk := next(waiting, None)) is not None:
-                futures.add(pool.submit(_numbered, source, chunk, form, is_train_N, folder, inner))
-            ended, futures = wait(futures, _TICK_S, FIRST_COMPLETED)
-            for future in ended:
-                chunk_done = future.result()
-                done[int(chunk_done.path.stem)] = chunk_done
-                limit.add(chunk_done)
-            counter.num_done, counter.num_kept = inner.num_done, inner.num_kept
-            tell(Progress("decoding", counter.num_done, len(plan.label_N), counter.num_kept, limit.num_bad))
-            if counter.stop.is_set():
-                raise Stopped
-        limit.check()
-    finally:
-        inner.stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
+        waiting = iter(range(len(rows)))
+        try:
+            while len(done) < len(rows):
+                # A few ahead, so that a million pictures are not a million futures.
+                futures |= {submit(number) for number in islice(waiting, 2 * num_cores() - len(futures))}
+                ended, futures = wait(futures, _TICK_S, FIRST_COMPLETED)
+                for future in ended:
+                    chunk = future.result()
+                    done[int(chunk.path.stem)] = chunk
+                    limit.add(chunk)
+                tell(Progress("decoding", counter.num_done, len(plan.label_N), counter.num_kept, limit.num_bad))
+                if stop.is_set():
+                    raise Stopped
+            limit.check()
+        finally:
+            counter.stop.set()
     return [done[number] for number in range(len(rows))]
 
 
-def _numbered(source: Source, chunk: Rows, form: Form, is_train_N: NDArray[np.bool_], folder: Path, counter: Counter) -> Chunk:
-    with contextlib.suppress(ImportError):
-        import cv2
+def _try_out() -> None:
+    import cv2
 
-        cv2.setNumThreads(1)  # threads within threads only wait for each other
-    return do_chunk(source, chunk, form, is_train_N, folder, counter)
+    decode(cv2.imencode(".png", np.zeros((8, 8), np.uint8))[1].tobytes())
 
 
 class _Limit:
@@ -266,7 +286,7 @@ class _Looker:
             file.seek(low)
             content = file.read(high - low)
         if self._form.kind == "encoded":
-            return self._form.apply(decode(content))
+            return self._form.picture_of(content)
         size = self._form.stored_size
         return np.frombuffer(content, np.uint8).reshape(size, size, self._form.channels)
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visiontune.data.chunks import checks_of
-from visiontune.data.decode import BadPicture, decode
+from visiontune.data.decode import BadPicture
+from visiontune.data.digests import checks_of
 from visiontune.data.forms import Form
 from visiontune.data.layout import shard_digest
 from visiontune.data.pictures import fit
@@ -56,7 +56,7 @@ class Large:
             picture: Bytes = self.images_NHWC[row]
             return picture
         try:
-            return self._form.apply(decode(self.encoded(row)))
+            return self._form.picture_of(self.encoded(row))
         except BadPicture as error:
             raise UserError(f"the store {self.path} is damaged: picture {row} {error}; `visiontune data --verify` tells where") from error
 

@@ -11,7 +11,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 2
+VERSION = 3
 METADATA_KEY = b"visiontune"
 CHECKSUM_KEY = b"visiontune.sha256"
 REPORT_KEY = b"visiontune.report"

@@ -58,6 +58,7 @@ def read_source(train: str, test: str | None, image_column: str, label_column: s
         has_test=test is not None,
         content=lambda: " ".join(["parquet", *(_digest(place) for place in places.values()), settings]),
         stamp=lambda: " ".join(["parquet", *(f"{place} {next(place.root.stamps([place.name]))}" for place in places.values()), settings]),
+        can_fork=all(place.root.filesystem is None for place in places.values()),
         first=lambda: _first(places["train"], image_column, len(labels["train"])),
         labels=lambda: labels,
         pictures=lambda part, rows: _pictures(places[part], image_column, rows),

@@ -18,6 +18,7 @@ from visiontune.data.decode import BadPicture
 from visiontune.spec.errors import Problem, UserError, nearest
 
 MAX_FILE_BYTES = 2**31
+_MOST_READ = 64 << 20
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -45,13 +46,24 @@ class Root:
                 with self.filesystem.open_input_file(self._at(name)) as remote:
                     self._refuse_long(remote.size())
                     return bytes(remote.read())
-            with open(self._at(name), "rb", buffering=0) as file:  # noqa: PTH123  a Path for each of a million costs more than the call
-                self._refuse_long(os.fstat(file.fileno()).st_size)
-                return file.read()
+            return self._read(self._at(name))
         except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
             raise BadPicture(f"cannot be read ({error.strerror or line(error)})") from error
         except OSError as error:
             raise UserError(Problem(self.show(name), 0, "", f"cannot be read ({error.strerror or line(error)})")) from error
+
+    def _read(self, path: str) -> bytes:
+        # Python's file objects cost twice the four calls, which is a third of decoding a small picture.
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            num_bytes = os.fstat(handle).st_size
+            self._refuse_long(num_bytes)
+            content = os.read(handle, num_bytes + 1)
+            while more := os.read(handle, _MOST_READ) if len(content) != num_bytes else b"":
+                content += more
+            return content
+        finally:
+            os.close(handle)
 
     def open(self, name: str) -> Any:
         """For reading, as pyarrow's file. Raises OSError."""
@@ -83,21 +95,21 @@ class Root:
         """Size and time of change of each file; both are -1 for one that is gone."""
         if self.filesystem is not None:
             for info in self.filesystem.get_file_info([self._at(name) for name in names]):
-                yield f"{info.size} {info.mtime_ns}"
+                yield f"{info.size} {info.mtime_ns};"
             return
         for name in names:
             try:
                 status = os.stat(self._at(name))  # noqa: PTH116  as above
-                yield f"{status.st_size} {status.st_mtime_ns}"
+                yield f"{status.st_size} {status.st_mtime_ns};"
             except OSError:
-                yield "-1 -1"
+                yield "-1 -1;"
 
     def show(self, name: str) -> str:
         """Where it lies, printable whatever bytes its name has."""
         return printable(posixpath.join(self.shown, name) if name else self.shown)
 
     def _at(self, name: str) -> str:
-        return posixpath.join(self.path, name) if name else self.path
+        return f"{self.path.rstrip('/')}/{name}" if name else self.path
 
     def _scan(self, folder: str) -> Folder:
         found = Folder()
@@ -186,7 +198,7 @@ def printable(name: str) -> str:
 
 def identity(name: str) -> str:
     """A name that is the same on all systems, however they write composed letters."""
-    return unicodedata.normalize("NFC", printable(name))
+    return name if name.isascii() else unicodedata.normalize("NFC", printable(name))
 
 
 def is_hidden(name: str) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from visiontune.data.audit import Repeat
-from visiontune.data.chunks import Chunk
+from visiontune.data.chunk_files import Chunk
 from visiontune.data.forms import Form
 from visiontune.data.sources import Source
 from visiontune.data.splits import Codes, IntArray

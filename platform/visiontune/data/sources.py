@@ -40,6 +40,7 @@ class Source:
     `labels()` has no "val" or "test" where the source has none. `pictures(part, rows)` decodes ascending rows, one item for each:
     a picture that can't be used comes as the exception. `encoded(part, rows)` is the same before decoding, None where pictures are no
     files of their own. Both work in the caller's thread, and several threads may call at once.
+    `can_fork`: forked processes may call them too, as they may where all is in local files.
     `names(part)` says where each picture lies, for reports; `keys(part)` tells it from all others of the source, however many are
     added or wherever the source is moved; `groups(part)` names what must stay together in a split, None: nothing must.
     """
@@ -56,6 +57,7 @@ class Source:
     groups: Callable[[str], Sequence[str] | None] = lambda part: None
     encoded: Callable[[str, IntArray], Iterator[bytes | BadPicture]] | None = None
     stamp: Callable[[], str] | None = None
+    can_fork: bool = False
     has_val: bool = False
     set_aside: tuple[SetAside, ...] = ()
 

@@ -53,7 +53,8 @@ def prepare(
     source = _source(data)
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        digest = _digest(source, data, _content(source, cache))
+        stamp = source.stamp() if source.stamp is not None else ""
+        digest = _digest(source, data, _content(source, stamp, cache))
         path = cache / f"{digest}.arrow"
         if _is_good(path):
             _refuse_bad(path, data["allow_bad"])
@@ -63,7 +64,7 @@ def prepare(
                 from visiontune.data.ingest import ingest
 
                 _remove_leftovers(path)
-                ingest(source, data, digest, path, tell=tell or (lambda progress: None), stop=stop)
+                ingest(source, data, digest, path, stamp=stamp, tell=tell or (lambda progress: None), stop=stop)
     except OSError as error:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         more = "; what is decoded is kept, and the same command goes on once there is room" if is_full else ""
@@ -92,22 +93,20 @@ def _source(data: Mapping[str, Any]) -> Source:
     return source
 
 
-def _content(source: Source, cache: Path) -> str:
-    """The source's text, read from its files only once for each state of them."""
-    if source.stamp is None:
+def _content(source: Source, stamp: str, cache: Path) -> str:
+    """The source's text, read from its files only once for each state of them: what is read at two times, ingest notices."""
+    if not stamp:
         return source.content()
-    stamp = source.stamp()
     path = cache / _CONTENTS / hashlib.sha256(stamp.encode()).hexdigest()[:32]
     with contextlib.suppress(OSError, UnicodeDecodeError):
         known, _, check = path.read_text().rpartition("\n")
         if hashlib.sha256(known.encode()).hexdigest() == check:
             return known
     content = source.content()
-    if source.stamp() == stamp:  # else a file changed while it was read
-        path.parent.mkdir(exist_ok=True)
-        part = path.with_name(f".{path.name}.{threading.get_native_id()}.tmp")
-        part.write_text(f"{content}\n{hashlib.sha256(content.encode()).hexdigest()}")
-        part.replace(path)
+    path.parent.mkdir(exist_ok=True)
+    part = path.with_name(f".{path.name}.{threading.get_native_id()}.tmp")
+    part.write_text(f"{content}\n{hashlib.sha256(content.encode()).hexdigest()}")
+    part.replace(path)
     return content
 
 

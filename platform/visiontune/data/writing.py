@@ -15,7 +15,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from visiontune.data.chunks import Chunk, Digests
+from visiontune.data.chunk_files import Chunk
+from visiontune.data.digests import Digests
 from visiontune.data.forms import Form
 from visiontune.data.layout import CHECKSUM_KEY, METADATA_KEY, REPORT_KEY, SHARD_BYTES, SPLITS, VERSION, rows_checksum, shard_digest
 from visiontune.data.report import Report

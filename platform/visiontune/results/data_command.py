@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from visiontune.data.looking import look
@@ -20,11 +22,21 @@ def ingest(source: str, words: Sequence[str], cache: Path, *, name: str | None =
     if name is not None:
         refuse_name(name)
     data = load_data({}, [source, *words]) if source.startswith("source=") else load_data(look(source), words)
-    with IngestScreen(is_plain=is_plain) as screen:
+    with _sigterm_interrupts(), IngestScreen(is_plain=is_plain) as screen:
         path = prepare(data, cache, tell=screen.tell)
     if name is not None:
         give_name(cache, name, path, data)
     return [f"{name or path.stem}:", *lines(Store.open(path)), f"  {study_line(data)}"]
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """As ctrl-C does, so that it is said how to go on."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def tell(text: str, cache: Path, *, is_json: bool = False, is_verified: bool = False, sheet: Path | None = None) -> tuple[bool, str]:

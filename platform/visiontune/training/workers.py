@@ -5,10 +5,7 @@ A request is (index_N, key_N, epoch), and what it gives, images_NHWC uint8, is a
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from visiontune.data.processes import START, end_with
+
 if TYPE_CHECKING:
     from visiontune.augmentation.policy import Policy
     from visiontune.data.store import Store
@@ -28,10 +27,8 @@ Request = tuple[NDArray[np.int64], NDArray[np.int64], int]
 
 NUM_AHEAD = 2
 """Requests that wait for each worker, torch's own default."""
-_START = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
 # A worker that hangs becomes an error, and the trial is handed out again.
 _TIMEOUT_S = 600
-_WATCH_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ class Workers:
             prefetch_factor=NUM_AHEAD,
             pin_memory=use_pinned,
             worker_init_fn=partial(_begin, os.getpid()),
-            multiprocessing_context=_START,
+            multiprocessing_context=START,
             timeout=_TIMEOUT_S,
             generator=torch.Generator(),  # each epoch draws a seed: from the default one it would move dropout's stream
         )
@@ -97,14 +94,7 @@ def _begin(parent: int, worker: int) -> None:
     import cv2
 
     cv2.setNumThreads(0)  # the cores are the other workers'
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """However the parent ends. torch's own workers look only between two requests, and every 5 s."""
-    while os.getppid() == parent:
-        time.sleep(_WATCH_S)
-    os._exit(1)
+    end_with(parent)  # torch's own workers look only between two requests, and every 5 s
 
 
 def _reopened(path: Path, policy: Policy | None, seed: int) -> Maker:

@@ -1,0 +1,74 @@
+"""The file of a finished chunk: what the store will hold of each good picture, end to end; then a numpy archive of what is known of
+them; its length as 8 bytes and its SHA-256. It counts only when it is whole and every picture has its digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visiontune.data.digests import Bytes, Digests, checks_of
+from visiontune.data.forms import Form
+from visiontune.data.splits import IntArray
+
+_TAIL = 8 + 32
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What is known of a finished chunk, whose K good pictures are in the order of the plan.
+
+    `length_K` are the bytes that the file holds of each, `shape_K2` height and width as they came, `bad` is (place, reason).
+    """
+
+    path: Path
+    place_K: IntArray
+    digest_K2: Digests
+    check_K2: Digests
+    thumb_KP: Bytes
+    shape_K2: IntArray
+    length_K: IntArray
+    sum_2C: IntArray
+    bad: tuple[tuple[int, str], ...] = ()
+
+    def offsets(self) -> IntArray:
+        """(K + 1,) where each picture begins in the file."""
+        return np.concatenate([[0], np.cumsum(self.length_K)]).astype(np.int64)
+
+
+def write_end(file: BinaryIO, path: Path, known: Mapping[str, NDArray[Any]], bad: list[tuple[int, str]], what: str) -> Chunk:
+    """What follows the pictures in a file that will be at `path`; `what` are the settings that it is of."""
+    reasons = np.array([reason for _, reason in bad], np.str_)
+    more: dict[str, Any] = {"bad": np.array([place for place, _ in bad], np.int64), "reasons": reasons, "what": np.array(what)}
+    archive = io.BytesIO()
+    np.savez(archive, **{**more, **known})
+    text = archive.getvalue()
+    file.write(text + len(text).to_bytes(8, "little") + hashlib.sha256(text).digest())
+    return Chunk(path, bad=tuple(bad), **known)
+
+
+def read_chunk(path: Path, what: str, form: Form) -> Chunk | None:
+    """None for a file that is missing, of other settings, or damaged anywhere."""
+    try:
+        content = np.memmap(path, np.uint8, "r")
+        length = int.from_bytes(content[-_TAIL:-32].tobytes(), "little")
+        text = content[-_TAIL - length : -_TAIL].tobytes()
+        if hashlib.sha256(text).digest() != content[-32:].tobytes():
+            return None
+        with np.load(io.BytesIO(text), allow_pickle=False) as archive:
+            known = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, KeyError):
+        return None
+    if str(known.pop("what")) != what:
+        return None
+    bad = tuple(zip(known.pop("bad").tolist(), known.pop("reasons").tolist(), strict=True))
+    found = Chunk(path, bad=bad, **known)
+    stored = content[: -_TAIL - length]
+    return found if np.array_equal(checks_of(stored, found.length_K, form), found.check_K2) else None

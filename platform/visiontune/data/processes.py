@@ -1,0 +1,114 @@
+"""Processes that share the work on local files: forked, so that they have what this one has, and gone when this one is.
+
+Python's own work on a small picture takes as long as decoding it, and threads take turns at that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from typing import Any, TypeVar
+
+START = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+CONTEXT: Any = multiprocessing.get_context(START)
+T = TypeVar("T")
+Submit = Callable[[Any], Future[T]]
+
+_WATCH_S = 0.5
+_READY_S = 20
+
+
+class Died(RuntimeError):
+    """A process was ended from outside."""
+
+
+def num_cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@contextlib.contextmanager
+def crew(work: Callable[[Any], T], *, use_processes: bool, try_out: Callable[[], object] = os.getpid) -> Iterator[Submit[T]]:
+    """A function that hands items to `work` on all cores: in forked processes, which inherit it, or in threads.
+
+    Raises Died where a process was killed. What a process needs should be imported and used before: a lock that another thread holds
+    while this process is forked stays locked there. Processes that do not come back from `try_out` are given up for threads.
+    """
+    with _one_opencv_thread():
+        processes = _processes(work, try_out) if use_processes and START == "fork" else None
+        pool: Executor = processes or ThreadPoolExecutor(num_cores(), thread_name_prefix="ingest")
+        try:
+            yield partial(pool.submit, _do if processes else work)  # type: ignore[arg-type]
+        except BrokenProcessPool as error:
+            raise Died("a process that decodes pictures was killed, most likely for want of memory; what is decoded is kept") from error
+        except BaseException:
+            # Whoever interrupts does not wait for work that is under way.
+            _kill(processes)
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    """Threads within threads only wait for each other; a forked process inherits the number, and would wait for ever to change it."""
+    import cv2
+
+    num = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(num)
+
+
+def _processes(work: Callable[[Any], Any], try_out: Callable[[], object]) -> ProcessPoolExecutor | None:
+    # Arguments of `_begin` are inherited, not sent.
+    pool = ProcessPoolExecutor(num_cores(), CONTEXT, _begin, (os.getpid(), work, try_out))
+    try:
+        pool.submit(os.getpid).result(timeout=_READY_S)
+    except TimeoutError:
+        _kill(pool)
+        pool.shutdown(wait=False)
+        return None
+    return pool
+
+
+def _kill(pool: ProcessPoolExecutor | None) -> None:
+    for child in dict(pool._processes or {}).values() if pool else ():
+        child.kill()
+
+
+_work: list[Callable[[Any], Any]] = []
+
+
+def _begin(parent: int, work: Callable[[Any], Any], try_out: Callable[[], object]) -> None:
+    # Ctrl-C reaches all processes of a terminal: the parent hears it and ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    end_with(parent)
+    _work[:] = [work]
+    try_out()
+
+
+def _do(item: Any) -> Any:
+    return _work[0](item)
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent has ended, however that was."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCH_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

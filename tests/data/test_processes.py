@@ -1,0 +1,181 @@
+"""An ingest in forked processes: the same file as in threads, and clear answers when processes are killed or stuck."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from picture_files import png
+
+from visiontune.cli import main
+from visiontune.data import files, ingest, processes
+from visiontune.data.processes import Died, crew
+from visiontune.data.store import Store, prepare
+from visiontune.spec.errors import UserError
+
+NUM, SIZE = 96, 24
+PICTURES = np.random.default_rng(5).integers(0, 256, (NUM, SIZE, SIZE, 3), dtype=np.uint8)
+CHUNKS = "visiontune.data.chunks._WORK_PIXELS"
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setattr(CHUNKS, 0)  # chunks of 16
+    for number, picture in enumerate(PICTURES):
+        path = tmp_path / "pictures" / "abc"[number % 3] / f"{number:03d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(picture))
+    return {"source": "folder", "path": str(tmp_path / "pictures")}
+
+
+@pytest.fixture
+def forking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As though there were many pictures."""
+    monkeypatch.setattr(ingest, "_FORK_PIXELS", 0)
+    monkeypatch.setattr(files, "_FORK_FILES", 0)
+    monkeypatch.setattr(processes, "num_cores", lambda: 2)
+
+
+def test_processes_make_the_file_that_threads_make(tmp_path: Path, data: dict[str, Any], forking: None, monkeypatch: Any) -> None:
+    here: list[int] = []
+    original = ingest.do_chunk
+    monkeypatch.setattr(ingest, "do_chunk", lambda *args: (here.append(os.getpid()), original(*args))[1])
+    by_processes = prepare(data, tmp_path / "processes")
+    assert here == []  # that list is another one in each process
+    monkeypatch.setattr(ingest, "_FORK_PIXELS", 1 << 40)
+    monkeypatch.setattr(files, "_FORK_FILES", 1 << 40)
+    by_threads = prepare(data, tmp_path / "threads")
+    assert set(here) == {os.getpid()}
+    assert by_processes.name == by_threads.name and by_processes.read_bytes() == by_threads.read_bytes()
+
+
+def test_opencv_with_threads_of_its_own_is_no_reason_to_wait(tmp_path: Path, data: dict[str, Any], forking: None) -> None:
+    """Its threads are not forked, and a process that sets their number waits for them for ever."""
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(2)
+        cv2.resize(np.zeros((2000, 2000, 3), np.uint8), (1000, 1000))  # starts them
+        assert len(Store.open(prepare(data, tmp_path / "cache")).labels_N) == NUM
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(before)
+
+
+def test_a_killed_process_is_one_sentence_and_the_same_command_goes_on(
+    tmp_path: Path, data: dict[str, Any], forking: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    original, cache = ingest.do_chunk, tmp_path / "studies" / ".data"
+
+    def killed(source: Any, chunk: Any, *rest: Any) -> Any:
+        while chunk.number == 3 and len(list(cache.glob(".*.parts/*.chunk"))) < 3:
+            time.sleep(0.01)
+        if chunk.number == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(source, chunk, *rest)
+
+    argv = ["ingest", data["path"], "--studies-dir", str(tmp_path / "studies")]
+    with monkeypatch.context() as patched:
+        patched.setattr(ingest, "do_chunk", killed)
+        assert main(argv) == 1
+    err = capsys.readouterr().err
+    assert "was killed, most likely for want of memory; what is decoded is kept" in err and "Traceback" not in err
+    assert len(list(cache.glob(".*.parts/*.chunk"))) >= 3 and not list(cache.glob("*.arrow"))
+    assert main(argv) == 0 and len(list(cache.glob("*.arrow"))) == 1
+
+
+def test_processes_that_do_not_come_up_are_given_up_for_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_READY_S", 0.3)
+    with crew(lambda number: (number, os.getpid()), use_processes=True, try_out=lambda: time.sleep(60)) as submit:
+        assert submit(7).result() == (7, os.getpid())
+    with crew(lambda number: (number, os.getpid()), use_processes=True) as submit:
+        assert submit(7).result()[1] != os.getpid()
+
+
+def test_what_a_process_raises_arrives() -> None:
+    def fail(number: int) -> None:
+        raise UserError(f"must not be {number}")
+
+    with crew(fail, use_processes=True) as submit, pytest.raises(UserError, match="must not be 3"):
+        submit(3).result()
+    with pytest.raises(Died), crew(lambda code: os._exit(code), use_processes=True) as submit:
+        submit(9).result()
+
+
+@pytest.mark.parametrize("stage", ["decoding", "before"])
+def test_a_picture_that_is_replaced_meanwhile_is_noticed(tmp_path: Path, data: dict[str, Any], stage: str, monkeypatch: Any) -> None:
+    other = np.full((SIZE, SIZE, 3), 200, np.uint8)
+    victim, cache = tmp_path / "pictures" / "a" / "003.png", tmp_path / "cache"
+
+    def replace_it(*_: Any) -> None:
+        victim.write_bytes(png(other))
+
+    with monkeypatch.context() as patched:
+        if stage == "before":  # after its content was read, before it is decoded
+            original = ingest.make_plan
+            patched.setattr(ingest, "make_plan", lambda *args: (replace_it(), original(*args))[1])
+        with pytest.raises(UserError, match="files have changed; the same command reads them anew"):
+            prepare(data, cache, tell=replace_it if stage == "decoding" else lambda progress: None)
+    assert not list(cache.glob("*.arrow")) and not list(cache.glob(".*.parts"))
+    images_NHWC = Store.open(prepare(data, cache)).images_NHWC
+    assert (images_NHWC == other).all((1, 2, 3)).sum() == 1 and not (images_NHWC == PICTURES[3]).all((1, 2, 3)).any()
+
+
+SLOW = """
+import sys
+sys.path[:0] = {path!r}
+import time
+from visiontune.cli import main
+from visiontune.data import chunks, files, ingest
+chunks._WORK_PIXELS = ingest._FORK_PIXELS = 0
+original = ingest.do_chunk
+def slow(source, chunk, *rest):
+    if chunk.number >= 2:
+        print("slow", flush=True)
+        time.sleep(60)
+    return original(source, chunk, *rest)
+ingest.do_chunk = slow
+sys.exit(main({argv!r}))
+"""
+
+
+def group_of(leader: int) -> list[int]:
+    """Living processes of a session."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, session = path.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(session) == leader and state != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_nothing_is_left_of_an_ingest_that_was_ended(tmp_path: Path, data: dict[str, Any], sign: signal.Signals) -> None:
+    """Ctrl-C reaches every process of the group; the others the first one alone."""
+    argv = ["ingest", data["path"], "--studies-dir", str(tmp_path / "studies")]
+    code = SLOW.format(path=[entry for entry in sys.path if entry], argv=argv)
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as process:
+        assert process.stdout is not None and process.stdout.readline() == "slow\n"
+        (os.killpg if sign == signal.SIGINT else os.kill)(process.pid, sign)
+        err = process.communicate(timeout=30)[1]
+    deadline = time.monotonic() + 10
+    while group_of(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert group_of(process.pid) == [] and "Traceback" not in err
+    cache = tmp_path / "studies" / ".data"
+    assert len(list(cache.glob(".*.parts/*.chunk"))) == 2 and not list(cache.glob("*.arrow"))
+    if sign != signal.SIGKILL:
+        assert process.returncode == 1 and err.startswith("interrupted; go on: ")
+    assert main(argv) == 0 and len(list(cache.glob("*.arrow"))) == 1
