@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageOps, PngImagePlugin
 
 from visiontune.data import decode as module
-from visiontune.data.decode import BadPicture, decode, picture_suffixes, refuse_mislabelled, shape_of
+from visiontune.data.decode import BadPicture, decode, decode_and_measure, picture_suffixes, refuse_mislabelled, shape_of
 
 RNG = np.random.default_rng(0)
 COLOUR = cv2.resize(RNG.integers(0, 256, (9, 9, 3), dtype=np.uint8), (61, 47), interpolation=cv2.INTER_CUBIC)
@@ -344,3 +344,41 @@ def test_a_file_named_as_another_format(name: str, kind: str, is_told: bool) -> 
     with pytest.raises(BadPicture, match=f"is a {kind.upper()} file that is named"):
         refuse_mislabelled(name, encoded)
     return None
+
+
+def photograph(height: int, width: int) -> np.ndarray:
+    """Smooth."""
+    return cv2.resize(RNG.integers(0, 256, (9, 9, 3), dtype=np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "side", "part"), [(640, 480, 240, 2), (640, 480, 241, 1), (480, 640, 120, 4), (645, 483, 60, 8), (640, 480, 8, 8)]
+)
+def test_a_jpeg_is_decoded_at_the_part_that_is_enough(width: int, height: int, side: int, part: int) -> None:
+    """libjpeg's own sizes (rounded up), near to the mean of the pixels that one stands for; the whole picture's size is told."""
+    picture = photograph(height, width)
+    for image in (picture, picture[:, :, 0]):
+        content = save(image, "jpeg", quality=95)
+        small, shape = decode_and_measure(content, side)
+        whole = decode(content)
+        assert shape == whole.shape[:2] == (height, width)
+        assert small.shape == (-(-height // part), -(-width // part), whole.shape[2])
+        rows, columns = height // part, width // part
+        means = whole[: rows * part, : columns * part].reshape(rows, part, columns, part, -1).mean((1, 3))
+        assert np.abs(small[:rows, :columns] - means).mean() < (4 if part > 1 else 0.01)
+
+
+def test_a_turned_jpeg_is_turned_at_a_part_too_and_other_formats_are_decoded_whole() -> None:
+    picture = photograph(120, 200)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    small, shape = decode_and_measure(save(picture, "jpeg", exif=exif), 60)
+    assert small.shape == (100, 60, 3) and shape == (200, 120)
+    small, shape = decode_and_measure(save(picture, "png"), 30)
+    assert small.shape == (120, 200, 3) and shape == (120, 200)
+
+
+def test_a_jpeg_with_half_of_its_bytes_is_truncated_at_a_part_too() -> None:
+    content = save(photograph(200, 200), "jpeg")
+    with pytest.raises(BadPicture, match="truncated"):
+        decode(content[: len(content) // 2], 30)

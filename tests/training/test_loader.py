@@ -432,7 +432,7 @@ def test_started_processes_give_the_same_as_forked_ones(tmp_path: Path, monkeypa
     from visiontune.augmentation.policy import build_policy
     from visiontune.data.store import prepare
 
-    monkeypatch.setattr(workers, "_START", "spawn")
+    monkeypatch.setattr(workers, "START", "spawn")
     monkeypatch.setattr(pictures, "_CHUNK_PICTURES_BYTES", 4 * 64 * 200)
     store = Store.open(prepare({"source": "digits"}, tmp_path))
     expected, got = (one_epoch(opened(store, build_policy(AUGMENTED, image_size=8, channels=1), num), 1, 100) for num in (0, 1))

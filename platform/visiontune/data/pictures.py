@@ -10,12 +10,20 @@ from visiontune.spec.errors import UserError
 __all__ = ["BadPicture", "Picture", "centre_square", "decode", "fit", "refuse_size", "square_size"]
 
 
+_MUCH = 1.5
+"""Times the area. A store's pictures have 1.14 times the side, 1.3 times the area, of what is trained on."""
+
+
 def fit(picture: Picture, size: int, channels: int) -> Picture:
-    """Resize to (size, size, channels); a grey picture fills three channels, a colour one never becomes grey."""
+    """Resize to (size, size, channels); a grey picture fills three channels, a colour one never becomes grey.
+
+    Averages over shares of pixels take 6 times as long as interpolation: between a store's size and the training size, for each
+    picture of each epoch, it makes too little difference for that.
+    """
     if picture.shape[:2] != (size, size):
         import cv2
 
-        is_smaller = picture.shape[0] * picture.shape[1] > size * size
+        is_smaller = picture.shape[0] * picture.shape[1] > _MUCH * size * size
         picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR)
         picture = picture.reshape(size, size, -1)
     return picture if picture.shape[2] == channels else np.broadcast_to(picture, (size, size, channels))
