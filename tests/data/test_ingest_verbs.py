@@ -83,6 +83,19 @@ def test_names_and_digests_that_are_none(capsys: pytest.CaptureFixture[str]) -> 
     assert "--name may have" in run("ingest", "pets", "--name", "a/b", code=2, capsys=capsys)[1]
 
 
+def test_a_name_stays_with_its_pictures(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same folder grown takes it along and says so; another source may not have it, and is not even looked at."""
+    first, _ = run("ingest", "pets", "--name", "pets", code=0, capsys=capsys)
+    assert "before" not in first and run("ingest", "pets", "--name", "pets", code=0, capsys=capsys)[0] == first
+    before = next(Path("studies/.data").glob("*.arrow")).stem
+    _, err = run("ingest", "digits", "--name", "pets", code=2, capsys=capsys)
+    assert "is that of other pictures (path: pets)" in err and len(list(Path("studies/.data").glob("*.arrow"))) == 1
+    (pictures / "cat" / "one_more.png").write_bytes(png(255 - COLOUR[0]))
+    grown, _ = run("ingest", "pets", "--name", "pets", "seed=3", code=0, capsys=capsys)
+    assert f"the name meant 30 pictures, still to be had as {before[:12]}" in grown and "31 pictures" in grown
+    assert "31 pictures" in run("data", "pets", code=0, capsys=capsys)[0] and "30 pictures" in run("data", before, code=0, capsys=capsys)[0]
+
+
 def test_every_mistake_in_data_args_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     _, err = run("ingest", "pets", "val_fractio=0.3", "image_size=2", "--allow-bad", "2", code=2, capsys=capsys)
     assert len(err.splitlines()) == 3 and "nearest is 'val_fraction'" in err and "image_size" in err and "allow_bad" in err

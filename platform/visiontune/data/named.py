@@ -9,26 +9,36 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from visiontune.spec.declare import chosen
 from visiontune.spec.errors import UserError, nearest
+from visiontune.spec.tables.data import SOURCES
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _NAMES = "names"
 
 
-def refuse_name(name: str) -> None:
-    """Raise UserError for what can't name a file."""
+def refuse_name(cache: Path, name: str, data: Mapping[str, Any]) -> None:
+    """Raise UserError for what can't name a file, and for the name of pictures from elsewhere."""
     if not _NAME.fullmatch(name):
         raise UserError(f"--name may have letters, digits, '.', '_' and '-', but got {name!r}")
-
-
-def give_name(cache: Path, name: str, store: Path, data: Mapping[str, Any]) -> None:
-    """The name means this store from now on. Raises UserError for a bad name, OSError."""
-    refuse_name(name)
     path = cache / _NAMES / f"{name}.json"
+    if path.exists():
+        known = chosen(SOURCES, json.loads(path.read_text())["data"], "source")
+        if known != chosen(SOURCES, data, "source"):
+            said = ", ".join(f"{key}: {value}" for key, value in known[1].items() if value is not None)
+            rule = f"--name {name} is that of other pictures ({said or 'another source'}) in {cache}"
+            raise UserError(f"{rule}; take another name, or remove {path} to free it")
+
+
+def give_name(cache: Path, name: str, store: Path, data: Mapping[str, Any]) -> Path | None:
+    """The name means this store from now on; the store that it meant before, if that is another one. Raises OSError."""
+    path = cache / _NAMES / f"{name}.json"
+    before = json.loads(path.read_text())["digest"] if path.exists() else store.stem
     path.parent.mkdir(exist_ok=True)
     part = path.with_name(f".{name}.{os.getpid()}.tmp")
     part.write_text(json.dumps({"digest": store.stem, "data": data}, indent=1, ensure_ascii=False))
     part.replace(path)
+    return None if before == store.stem else cache / f"{before}.arrow"
 
 
 def find_store(cache: Path, text: str) -> tuple[Path, Mapping[str, Any] | None]:

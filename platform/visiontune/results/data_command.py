@@ -15,18 +15,29 @@ from visiontune.results.contact_sheet import write_sheet
 from visiontune.results.data_report import damage_lines, lines, study_line, to_json
 from visiontune.results.ingest_screen import IngestScreen
 from visiontune.spec.data_section import load_data
+from visiontune.spec.errors import UserError
 
 
 def ingest(source: str, words: Sequence[str], cache: Path, *, name: str | None = None, is_plain: bool = False) -> list[str]:
     """Make or find the store of a source ("source=..." and words alone say it too) and describe it. Raises UserError."""
-    if name is not None:
-        refuse_name(name)
     data = load_data({}, [source, *words]) if source.startswith("source=") else load_data(look(source), words)
+    if name is not None:
+        refuse_name(cache, name, data)
     with _sigterm_interrupts(), IngestScreen(is_plain=is_plain) as screen:
         path = prepare(data, cache, tell=screen.tell)
-    if name is not None:
-        give_name(cache, name, path, data)
-    return [f"{name or path.stem}:", *lines(Store.open(path)), f"  {study_line(data)}"]
+    before = None if name is None else give_name(cache, name, path, data)
+    return [f"{name or path.stem}:", *lines(Store.open(path)), *_before(before), f"  {study_line(data)}"]
+
+
+def _before(path: Path | None) -> list[str]:
+    """What the name meant until now."""
+    if path is None:
+        return []
+    try:
+        known = f"{len(Store.open(path).labels_N):,} pictures, still to be had as {path.stem[:12]}"
+    except UserError:
+        known = "pictures that are gone"
+    return [f"  before     the name meant {known}"]
 
 
 @contextlib.contextmanager
