@@ -115,7 +115,9 @@ def test_a_picture_that_is_replaced_meanwhile_is_noticed(tmp_path: Path, data: d
     victim, cache = tmp_path / "pictures" / "a" / "003.png", tmp_path / "cache"
 
     def replace_it(*_: Any) -> None:
-        victim.write_bytes(png(other))
+        whole = tmp_path / "whole.png"
+        whole.write_bytes(png(other))
+        whole.replace(victim)
 
     with monkeypatch.context() as patched:
         if stage == "before":  # after its content was read, before it is decoded
