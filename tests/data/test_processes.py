@@ -134,12 +134,15 @@ SLOW = """
 import sys
 sys.path[:0] = {path!r}
 import time
+from pathlib import Path
 from visiontune.cli import main
 from visiontune.data import chunks, files, ingest
 chunks._WORK_PIXELS = ingest._FORK_PIXELS = 0
 original = ingest.do_chunk
 def slow(source, chunk, *rest):
     if chunk.number >= 2:
+        while len(list(Path({cache!r}).glob(".*.parts/*.chunk"))) < 2:
+            time.sleep(0.01)
         print("slow", flush=True)
         time.sleep(60)
     return original(source, chunk, *rest)
@@ -166,7 +169,8 @@ def group_of(leader: int) -> list[int]:
 def test_nothing_is_left_of_an_ingest_that_was_ended(tmp_path: Path, data: dict[str, Any], sign: signal.Signals) -> None:
     """Ctrl-C reaches every process of the group; the others the first one alone."""
     argv = ["ingest", data["path"], "--studies-dir", str(tmp_path / "studies")]
-    code = SLOW.format(path=[entry for entry in sys.path if entry], argv=argv)
+    cache = tmp_path / "studies" / ".data"
+    code = SLOW.format(path=[entry for entry in sys.path if entry], argv=argv, cache=str(cache))
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
     with subprocess.Popen([sys.executable, "-c", code], **pipes) as process:
         assert process.stdout is not None and process.stdout.readline().startswith("slow")
@@ -176,7 +180,6 @@ def test_nothing_is_left_of_an_ingest_that_was_ended(tmp_path: Path, data: dict[
     while group_of(process.pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert group_of(process.pid) == [] and "Traceback" not in err
-    cache = tmp_path / "studies" / ".data"
     assert len(list(cache.glob(".*.parts/*.chunk"))) == 2 and not list(cache.glob("*.arrow"))
     if sign != signal.SIGKILL:
         assert process.returncode == 1 and err.startswith("interrupted; go on: ")
