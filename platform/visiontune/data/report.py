@@ -79,7 +79,7 @@ def make_report(
     found += [{"name": plan.name(place), "reason": reason, "is_bad": True} for place, reason in bad]
     return Report(
         source=data["source"],
-        num_seen=len(plan.label_N),
+        num_seen=len(plan.label_N) + sum(one.is_bad for one in source.set_aside),
         set_aside=tuple(found),
         repeats=tuple(
             {
