@@ -72,6 +72,22 @@ def sums_of(images_BHWC: Bytes, is_asked_B: NDArray[np.bool_]) -> IntArray:
     return sum_2C
 
 
+def moments_of_sums(sum_2C: IntArray, num: int) -> tuple[list[float], list[float]]:
+    """As `moments`, out of sums over `num` values and over their squares, in whole numbers."""
+    pairs = [(int(first), int(second)) for first, second in sum_2C.T]
+    deviations = [(num * second - first**2) ** 0.5 / (255 * num) for first, second in pairs]
+    return [first / (255 * num) for first, _ in pairs], [max(one, 1 / 255) for one in deviations]
+
+
+def moments(histogram_CV: NDArray[np.int64]) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel, values divided by 255; a constant channel counts as one level wide."""
+    share_CV = histogram_CV / histogram_CV.sum(axis=1, keepdims=True)
+    value_V = np.arange(256) / 255
+    mean_C = share_CV @ value_V
+    std_C = np.sqrt(np.maximum((share_CV * (value_V - mean_C[:, np.newaxis]) ** 2).sum(axis=1), 0.0))
+    return mean_C.tolist(), np.maximum(std_C, 1 / 255).tolist()
+
+
 def checks_of(stored: Bytes, length_K: IntArray, form: Form) -> Digests:
     """What `check_K2` must be for these bytes."""
     if form.kind == "raw":

@@ -75,7 +75,7 @@ def _processes(work: Callable[[Any], Any], try_out: Callable[[], object]) -> Pro
     pool = ProcessPoolExecutor(num_cores(), CONTEXT, _begin, (os.getpid(), work, try_out))
     try:
         pool.submit(os.getpid).result(timeout=_READY_S)
-    except TimeoutError:
+    except (TimeoutError, BrokenProcessPool):
         _kill(pool)
         pool.shutdown(wait=False)
         return None

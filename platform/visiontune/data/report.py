@@ -16,7 +16,7 @@ from visiontune.data.sources import Source
 from visiontune.data.splits import Codes, IntArray
 
 if TYPE_CHECKING:
-    from visiontune.data.ingest import Plan
+    from visiontune.data.plan import Plan
 
 _SPLITS = ("train", "val", "test")
 _QUANTILES = {"min": 0.0, "median": 0.5, "max": 1.0}
