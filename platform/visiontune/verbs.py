@@ -194,7 +194,11 @@ def train(args: argparse.Namespace) -> int:
     from visiontune.results.classes import class_lines
     from visiontune.training.run import Result, run_recipe
 
+    said = ""
     for item in run_recipe(recipe, args.studies_dir / ".data", device=args.device, out=args.out):
+        if not isinstance(item, Result) and item.pictures != said:
+            said = item.pictures
+            print(f"pictures: {said}", flush=True)
         start = f"epoch={item.epoch} " if hasattr(item, "epoch") else ""
         print(start + " ".join(f"{name}={value:.4g}" for name, value in item.metrics.items()), flush=True)
         if isinstance(item, Result):

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -46,6 +47,7 @@ class Epoch:
 
     train_loss is the mean cross-entropy, without weights, smoothing and penalties, so that it compares between recipes.
     `time_ms` is the wall clock at the end. `is_last` says that training ends here: the full length, or early stopping.
+    `pictures` says how the training pictures are made, by whom and why.
     `model` (with averaged weights where the recipe averages) takes what `preprocessing` gives; it and what `state()` gives are live:
     use them before the next epoch.
     """
@@ -54,6 +56,7 @@ class Epoch:
     metrics: dict[str, float]
     time_ms: int
     is_last: bool
+    pictures: str
     model: nn.Module
     preprocessing: Preprocessing
     state: Callable[[], State]
@@ -96,7 +99,8 @@ def train(recipe: TrialRecipe, store: Store, *, device: str = "cpu", resume: Map
         metrics["data_wait_share"] = (_waited_s(setup) - waited_s) / metrics["epoch_s"]
         history.append({"epoch": epoch, "metrics": metrics, "time_ms": time.time_ns() // 1_000_000})
         ended = is_over(recipe, (*val_losses, val["loss"]))
-        yield Epoch(epoch, metrics, history[-1]["time_ms"], ended, network, setup.preprocessing, lambda: _state(recipe, setup, history))
+        how, state = setup.train_set.how, partial(_state, recipe, setup, history)
+        yield Epoch(epoch, metrics, history[-1]["time_ms"], ended, how, network, setup.preprocessing, state)
         stepper.exchange()
 
 

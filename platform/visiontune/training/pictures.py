@@ -98,7 +98,9 @@ class Pictures:
             rows = torch.from_numpy(order_N[part]).to(self.device)
             with torch.autocast(self.device.type, enabled=False):
                 changed_NHWC = policy(images_NHWC.index_select(0, rows), seed=self.seed, epoch=epoch, index_N=key_N[part])
-            features, label_N = self._features(self._preprocessed(changed_NHWC)), y_N.index_select(0, rows)
+            x_NHWC, label_N = self._preprocessed(changed_NHWC), y_N.index_select(0, rows)
+            with self.loader.off_the_clock():
+                features = self._features(x_NHWC)
             for low, high in pairwise(bound - chunk[0] for bound in chunk):
                 yield _channels_second(features[low:high]), label_N[low:high]
 
