@@ -98,6 +98,7 @@ def test_two_submits_start_one_job(server: Server, capsys: pytest.CaptureFixture
 def test_the_job_inside_the_checkout(server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
+    monkeypatch.setenv("VISIONTUNE_REMOTE_CACHE", "s3://team/stores")
     assert door.submit(DIGITS, "http://x", ["budget.num_trials=2"], studies_dir="/shared") == 0
     job = server.submitted[0]
     assert job["entrypoint"] == "python jobs/search.py search_spaces/digits.yaml budget.num_trials=2"
@@ -106,6 +107,7 @@ def test_the_job_inside_the_checkout(server: Server, monkeypatch: pytest.MonkeyP
     variables = environment["env_vars"]
     assert variables["PYTHONPATH"] == "platform" and variables["NO_ALBUMENTATIONS_UPDATE"] == "1"
     assert variables["VISIONTUNE_STUDIES"] == "/shared" and variables["RAY_AUTH_MODE"] == "token"
+    assert variables["VISIONTUNE_REMOTE_CACHE"] == "s3://team/stores"
     assert float(variables["RAY_JOB_STOP_WAIT_TIME_S"]) >= 20  # a stopped search may take 20 s to flush
     assert "secret" not in str(job)
     assert "one\ntwo\nthree\n" in capsys.readouterr().out

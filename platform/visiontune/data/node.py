@@ -1,17 +1,20 @@
-"""A store on the node that reads it: copied there once, under a lock, where it lies on a file system of the network.
+"""A store on the node that reads it: copied there once, under a lock, where it lies on a file system of the network or out of sight.
 
-Every trial of a node then maps the same file, through the page cache. VISIONTUNE_NODE_CACHE names the node's folder; it also
-makes copies of what lies on a local disk. Without it, copies go into the folder for temporary files, and only of what lies on the network.
+Every trial of a node then maps the same file, through the page cache. The copy comes from the remote cache where there is one, else
+from the store's own path. VISIONTUNE_NODE_CACHE names the node's folder; it also makes copies of what lies on a local disk. Without
+it, copies go into the folder for temporary files, and never of what lies on a local disk.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 from pathlib import Path
 
 from visiontune.data.mapped import Store
+from visiontune.data.remote_cache import fetch
 from visiontune.data.store import locked
 from visiontune.spec.errors import UserError
 
@@ -19,27 +22,39 @@ _REMOTE = ("nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "gluster", 
 _SPARE = 1.1
 
 
-def on_this_node(path: Path) -> Path:
-    """The store's own path, or that of the node's copy. Where there is no room for one, the original is read."""
+def on_this_node(path: Path, remote_cache: str | None = None) -> Path:
+    """The store's own path, or that of the node's copy. Where no copy can be made, the original is read.
+
+    Raises UserError where this node has neither.
+    """
     named = os.environ.get("VISIONTUNE_NODE_CACHE")
-    if named is None and not is_remote(path):
+    is_here = path.exists()
+    if is_here and named is None and not is_remote(path):
         return path
     folder = Path(named).expanduser() if named else Path(tempfile.gettempdir()) / f"visiontune-{os.getuid()}"
-    copy = folder / path.name
-    try:
-        if named is None and is_remote(folder.parent):
-            return path
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if folder.stat().st_uid != os.getuid():
-            return path  # somebody else's: what lies there may be anything
-        if _is_same(copy, path):
-            return copy
-        with locked(folder / f"{path.stem}.lock"):
-            if not _is_same(copy, path):
-                _copy(path, copy)
-        return copy
-    except OSError:
+    if is_here and named is None and is_remote(folder.parent):
         return path
+    try:
+        return _copied(path, folder, remote_cache)
+    except (OSError, UserError) as error:
+        if is_here:
+            return path
+        raise UserError(f"node {socket.gethostname()} must have the store {path}, but {error}") from error
+
+
+def _copied(path: Path, folder: Path, remote_cache: str | None) -> Path:
+    """The node's copy. Raises OSError, UserError."""
+    copy = folder / path.name
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise OSError(f"{folder} is somebody else's: what lies there may be anything")
+    if _is_copy(copy, path.stem):
+        return copy
+    with locked(folder / f"{path.stem}.lock"):
+        if _is_copy(copy, path.stem) or (remote_cache is not None and fetch(remote_cache, copy)):
+            return copy
+        _copy(path, copy)
+    return copy
 
 
 def is_remote(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
@@ -58,11 +73,11 @@ def is_remote(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
     return kind.startswith(_REMOTE) and "overlay" not in kind
 
 
-def _is_same(copy: Path, path: Path) -> bool:
-    """Whole and of the same content: a digest names both, and it is opened as any store is."""
+def _is_copy(copy: Path, digest: str) -> bool:
+    """Whole, as far as its length and labels tell, and of that content."""
     try:
-        return copy.stat().st_size == path.stat().st_size and Store.open(copy).digest == Store.open(path).digest
-    except (OSError, UserError):
+        return Store.open(copy).digest == digest
+    except UserError:
         return False
 
 

@@ -159,9 +159,25 @@ class Root:
             raise BadPicture(f"has {num_bytes:,} bytes, more than {MAX_FILE_BYTES:,}")
 
 
+def open_root(text: str, where: str) -> Root:
+    """A path or URI, whether anything lies there or not. Raises UserError for a URI that nothing opens."""
+    if not _URI.match(text):
+        return Root(os.path.abspath(os.path.expanduser(text)), text.rstrip("/") or "/")  # noqa: PTH100, PTH111  also for odd bytes
+    from pyarrow.fs import FileSystem, LocalFileSystem
+
+    # Keys of S3 may stand in a URI.
+    shown = re.sub(r"(?<=://)[^/@]*@", "", text).partition("?")[0].rstrip("/")
+    try:
+        filesystem, path = FileSystem.from_uri(text)
+    except (OSError, ValueError) as error:
+        rule = f"must be a path or a URI that pyarrow opens (file://, s3://, gs://), but {shown} is not: {line(error)}"
+        raise UserError(Problem("", 0, where, rule)) from error
+    return Root(path.rstrip("/") or "/", shown, None if isinstance(filesystem, LocalFileSystem) else filesystem)
+
+
 def open_folder(text: str, where: str) -> Root:
     """The folder at a path or URI. Raises UserError, with the nearest name, where there is none."""
-    root = _root(text, where)
+    root = open_root(text, where)
     kind = _kind(root)
     if kind == "folder":
         return root
@@ -172,7 +188,7 @@ def open_folder(text: str, where: str) -> Root:
 
 def open_file(text: str, where: str) -> tuple[Root, str]:
     """The folder of the file at a path or URI, and its name there. Raises UserError, with the nearest name, where there is none."""
-    root = _root(text, where)
+    root = open_root(text, where)
     kind = _kind(root)
     if kind == "folder":
         raise UserError(Problem("", 0, where, f"must be a file, but {root.shown} is a folder"))
@@ -209,21 +225,6 @@ def is_hidden(name: str) -> bool:
 def line(error: BaseException) -> str:
     """The first line of what an error says."""
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _root(text: str, where: str) -> Root:
-    if not _URI.match(text):
-        return Root(os.path.abspath(os.path.expanduser(text)), text.rstrip("/") or "/")  # noqa: PTH100, PTH111  also for odd bytes
-    from pyarrow.fs import FileSystem, LocalFileSystem
-
-    # Keys of S3 may stand in a URI.
-    shown = re.sub(r"(?<=://)[^/@]*@", "", text).partition("?")[0].rstrip("/")
-    try:
-        filesystem, path = FileSystem.from_uri(text)
-    except (OSError, ValueError) as error:
-        rule = f"must be a path or a URI that pyarrow opens (file://, s3://, gs://), but {shown} is not: {line(error)}"
-        raise UserError(Problem("", 0, where, rule)) from error
-    return Root(path.rstrip("/") or "/", shown, None if isinstance(filesystem, LocalFileSystem) else filesystem)
 
 
 def _kind(root: Root) -> str | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from visiontune.data.forms import sizes_of
 from visiontune.data.layout import VERSION
 from visiontune.data.mapped import DataInfo, Shard, Store
+from visiontune.data.remote_cache import fetch, put, remote_cache
 from visiontune.data.sources import Source
 from visiontune.data.splits import refuse_few, refuse_small
 from visiontune.spec.declare import Arg, chosen
@@ -51,25 +52,38 @@ def prepare(
     """
     data = with_defaults(data)
     source = _source(data)
+    tell = tell or (lambda progress: None)
     try:
         cache.mkdir(parents=True, exist_ok=True)
         stamp = source.stamp() if source.stamp is not None else ""
         digest = _digest(source, data, _content(source, stamp, cache))
         path = cache / f"{digest}.arrow"
-        if _is_good(path):
-            _refuse_bad(path, data["allow_bad"])
-            return path
-        with locked(cache / f"{digest}.lock"):
-            if not _is_good(path):
-                from visiontune.data.ingest import ingest
-
-                _remove_leftovers(path)
-                ingest(source, data, digest, path, stamp=stamp, tell=tell or (lambda progress: None), stop=stop)
+        if not _is_good(path):
+            with locked(cache / f"{digest}.lock"):
+                if not _is_good(path):
+                    _remove_leftovers(path)
+                    _make(source, data, path, stamp, tell, stop)
+        _refuse_bad(path, data["allow_bad"])
+        if (remote := remote_cache()) is not None:
+            put(remote, path)
     except OSError as error:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         more = "; what is decoded is kept, and the same command goes on once there is room" if is_full else ""
         raise UserError(f"the folder {cache} must take the decoded pictures, but: {error.strerror or error}{more}") from error
     return path
+
+
+def _make(
+    source: Source, data: Mapping[str, Any], path: Path, stamp: str, tell: Callable[[Progress], None], stop: threading.Event | None
+) -> None:
+    """Fetched from where another machine has put it, else out of the source."""
+    from visiontune.data.ingest import Progress, ingest
+
+    if (remote := remote_cache()) is not None:
+        tell(Progress("fetching", 0, int(source.counts_C.sum()), 0, 0))
+        if fetch(remote, path):
+            return
+    ingest(source, data, path.stem, path, stamp=stamp, tell=tell, stop=stop)
 
 
 def with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:

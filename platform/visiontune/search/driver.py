@@ -115,10 +115,12 @@ def _run(
     count_slots: Callable[[], int],
     screen: Callable[[Snapshot], None],
 ) -> None:
+    from visiontune.data.remote_cache import remote_cache
     from visiontune.search.tuner import run_tune
 
     base: dict[str, Any] = {
         "store": str(store.path.resolve()),
+        "remote_cache": remote_cache(),
         "folder": str(folder.resolve()),
         "num_threads": spec.resources.cpus_per_trial,
     }

@@ -29,7 +29,7 @@ class LegWorker(Trainable):  # type: ignore[misc]
 
         torch.set_num_threads(config["num_threads"])
         if getattr(self, "_store", None) is None:
-            self._store = Store.open(on_this_node(Path(config["store"])))
+            self._store = Store.open(on_this_node(Path(config["store"]), config["remote_cache"]))
         device = "cuda" if config["use_gpu"] and torch.cuda.is_available() else "cpu"
         leg = unpack(config["leg"])
         self._reports = rest() if leg is None else run_leg(leg, self._store, Path(config["folder"]), device)

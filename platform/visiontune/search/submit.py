@@ -115,8 +115,9 @@ def plan(file: Path, overrides: Sequence[str], studies_dir: str | None = None) -
     else:
         environment |= {"working_dir": str(file.parent), "py_modules": [str(Path(__file__).resolve().parents[1])]}
         command = ["python", "-m", "visiontune.cli", "search", file.name]
-    if os.environ.get("RAY_AUTH_MODE"):
-        env_vars["RAY_AUTH_MODE"] = os.environ["RAY_AUTH_MODE"]
+    for name in ("RAY_AUTH_MODE", "VISIONTUNE_REMOTE_CACHE"):
+        if os.environ.get(name):
+            env_vars[name] = os.environ[name]
     if studies := studies_dir or os.environ.get("VISIONTUNE_STUDIES"):
         env_vars["VISIONTUNE_STUDIES"] = studies
     return shlex.join([*command, *overrides]), environment
