@@ -16,7 +16,7 @@ import pytest
 from picture_files import png
 
 from visiontune.cli import main
-from visiontune.data import files, ingest, processes
+from visiontune.data import file_contents, ingest, processes
 from visiontune.data.processes import Died, crew
 from visiontune.data.store import Store, prepare
 from visiontune.spec.errors import UserError
@@ -40,7 +40,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def forking(monkeypatch: pytest.MonkeyPatch) -> None:
     """As though there were many pictures."""
     monkeypatch.setattr(ingest, "_FORK_PIXELS", 0)
-    monkeypatch.setattr(files, "_FORK_FILES", 0)
+    monkeypatch.setattr(file_contents, "_FORK_FILES", 0)
     monkeypatch.setattr(processes, "num_cores", lambda: 2)
 
 
@@ -51,7 +51,7 @@ def test_processes_make_the_file_that_threads_make(tmp_path: Path, data: dict[st
     by_processes = prepare(data, tmp_path / "processes")
     assert here == []  # that list is another one in each process
     monkeypatch.setattr(ingest, "_FORK_PIXELS", 1 << 40)
-    monkeypatch.setattr(files, "_FORK_FILES", 1 << 40)
+    monkeypatch.setattr(file_contents, "_FORK_FILES", 1 << 40)
     by_threads = prepare(data, tmp_path / "threads")
     assert set(here) == {os.getpid()}
     assert by_processes.name == by_threads.name and by_processes.read_bytes() == by_threads.read_bytes()

@@ -152,10 +152,10 @@ def test_damage_is_noticed_and_made_good(tmp_path: Path, colour: dict[str, Any],
 def test_two_at_once_share_one_ingest(tmp_path: Path, colour: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     calls, paths = [], []
 
-    def slow_ingest(*args: Any, **options: Any) -> None:
+    def slow_ingest(*args: Any, **options: Any) -> Path:
         calls.append(args)
         time.sleep(0.1)
-        original(*args, **options)
+        return original(*args, **options)
 
     original = ingest_module.ingest
     monkeypatch.setattr(ingest_module, "ingest", slow_ingest)

@@ -25,7 +25,8 @@ _TAIL = 8 + 32
 class Chunk:
     """What is known of a finished chunk, whose K good pictures are in the order of the plan.
 
-    `length_K` are the bytes that the file holds of each, `shape_K2` height and width as they came, `bad` is (place, reason).
+    `length_K` are the bytes that the file holds of each, `shape_K2` height and width as they came, `bad` is (place, reason),
+    `content_R` the SHA-256 of the bytes of all R pictures, bad ones too, end to end, where they were asked for.
     """
 
     path: Path
@@ -36,6 +37,7 @@ class Chunk:
     shape_K2: IntArray
     length_K: IntArray
     sum_2C: IntArray
+    content_R: Bytes
     bad: tuple[tuple[int, str], ...] = ()
 
     def offsets(self) -> IntArray:

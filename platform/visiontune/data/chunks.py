@@ -43,12 +43,13 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Rows:
-    """A chunk's share of the plan: rows of one part, and where the first of them stands in the plan."""
+    """A chunk's share of the plan: rows of one part, where the first of them stands in the plan, and whether files' digests are wanted."""
 
     number: int
     part: str
     rows: IntArray
     start: int
+    is_digested: bool
 
 
 class Counter:
@@ -77,7 +78,7 @@ class Counter:
         return int(self._kept.value)
 
 
-def cut(rows_by_part: Mapping[str, IntArray], first: tuple[int, int, int]) -> list[Rows]:
+def cut(rows_by_part: Mapping[str, IntArray], first: tuple[int, int, int], *, is_digested: bool) -> list[Rows]:
     """Chunks of a second's work or so: enough of them to keep many cores busy, not so small that a file is opened for nothing."""
     num, pixels = sum(map(len, rows_by_part.values())), first[0] * first[1]
     wanted = max(_WORK_PIXELS // pixels, min(_MOST_PIXELS // pixels, num // _MOST_CHUNKS))
@@ -86,7 +87,7 @@ def cut(rows_by_part: Mapping[str, IntArray], first: tuple[int, int, int]) -> li
     start = 0
     for part, rows in rows_by_part.items():
         for low in range(0, len(rows), step):
-            chunks.append(Rows(len(chunks), part, rows[low : low + step], start))
+            chunks.append(Rows(len(chunks), part, rows[low : low + step], start, is_digested))
             start += len(chunks[-1].rows)
     return chunks
 
@@ -95,7 +96,7 @@ def do_chunk(source: Source, chunk: Rows, form: Form, is_train_N: NDArray[np.boo
     """Found finished in `folder`, or decoded and written there. Raises Colourful, Stopped, UserError, OSError."""
     path, what = folder / f"{chunk.number:06d}.chunk", _what(chunk, form)
     found = read_chunk(path, what, form)
-    if found is not None:
+    if found is not None and (len(found.content_R) or not chunk.is_digested):
         counter.add(len(chunk.rows), is_kept=True)
         return found
     part = path.with_suffix(".tmp")
@@ -123,7 +124,8 @@ def _write(
     sum_2C = np.zeros((2, form.channels), np.int64)
     step = max(1, BLOCK_BYTES // form.picture_bytes)
     block_BHWC = np.empty((min(step, len(chunk.rows)), form.stored_size, form.stored_size, form.channels), np.uint8)
-    items = enumerate(_every(source, chunk, form))
+    digests: list[bytes] = []
+    items = enumerate(_every(source, chunk, form, digests))
     while some := list(islice(items, step)):
         good = [(number, *item) for number, item in some if not isinstance(item, BadPicture)]
         bad += [(chunk.start + number, str(item)) for number, item in some if isinstance(item, BadPicture)]
@@ -139,17 +141,19 @@ def _write(
             file.write(b"".join(contents) if is_encoded else images.data)
         counter.add(len(some))
     whole = {name: np.concatenate(values) if values else _empty(name) for name, values in known.items()}
-    return {**whole, "sum_2C": sum_2C}
+    return {**whole, "sum_2C": sum_2C, "content_R": np.frombuffer(b"".join(digests), np.uint8)}
 
 
-def _every(source: Source, chunk: Rows, form: Form) -> Iterator[Item]:
-    """Decoded here where pictures are files, so that large ones need not be decoded whole."""
+def _every(source: Source, chunk: Rows, form: Form, digests: list[bytes]) -> Iterator[Item]:
+    """Decoded here where pictures are files, so that large ones need not be decoded whole; `digests` takes those of their bytes."""
     if source.encoded is None:
         for picture in source.pictures(chunk.part, chunk.rows):
             yield picture if isinstance(picture, BadPicture) else (picture, picture.shape[:2], None)
         return
     side = form.side
     for content in source.encoded(chunk.part, chunk.rows):
+        if chunk.is_digested:
+            digests.append(hashlib.sha256(content.content if isinstance(content, BadPicture) else content).digest())
         try:
             yield content if isinstance(content, BadPicture) else (*decode_and_measure(content, side), content)
         except BadPicture as error:

@@ -44,7 +44,9 @@ _XMP_TURN = b"iff:Orientation"
 
 
 class BadPicture(ValueError):
-    """Why a picture can't be used; reads on after its name ("cat.jpg is truncated")."""
+    """Why a picture can't be used; reads on after its name ("cat.jpg is truncated"). `content` are a file's bytes, where it was read."""
+
+    content: bytes = b""
 
 
 def decode(encoded: Any, side: int | None = None) -> Picture:

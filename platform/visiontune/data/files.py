@@ -5,7 +5,6 @@ Boxes are (left, top, right, bottom) in pixels of the upright picture, right and
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
@@ -14,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from visiontune.data.decode import BadPicture, Picture, decode, refuse_mislabelled, shape_of
+from visiontune.data.file_contents import content_of, digests_of_files, listing_of, paths_of, stamp_of
 from visiontune.data.labels import PARTS, class_table, encode
 from visiontune.data.paths import Root, identity
-from visiontune.data.processes import crew
 from visiontune.data.sources import SetAside, Source
 from visiontune.data.splits import IntArray
 from visiontune.spec.errors import Problem, UserError
@@ -25,9 +24,6 @@ Box = tuple[float, float, float, float]
 
 _PEEK = 64
 _MAX_LISTED = 5
-_BLOCK = 256
-# Processes take 20 ms to start.
-_FORK_FILES = 4096
 
 
 class Item(NamedTuple):
@@ -60,17 +56,22 @@ def file_source(
     class_names = class_table({item.label for item in items["train"]}, root.shown)
     labels = {part: encode([item.label for item in found], class_names, root.shown, part) for part, found in items.items()}
     read = load or root.read
-    listed = cache(lambda: _listed(kind, items, margin))
+    listing = cache(lambda: listing_of(kind, items, margin))
+    paths = paths_of(items)
+    is_file_each = len(paths) == sum(map(len, items.values()))
     has_boxes = any(item.box is not None for found in items.values() for item in found)
+    can_fork = root.filesystem is None
     return Source(
         class_names=class_names,
         counts_C=np.bincount(labels["train"], minlength=len(class_names)).astype(np.int64),
         has_test="test" in items,
         has_val="val" in items,
-        content=lambda: _content(kind, items, read, listed(), can_fork=root.filesystem is None),
-        stamp=lambda: _stamp(kind, root, items, listed()),
-        can_fork=root.filesystem is None,
-        first=lambda: _first(items["train"], read, margin, root),
+        content=lambda: content_of(listing(), digests_of_files(paths, read, can_fork=can_fork)),
+        stamp=lambda: stamp_of(root, items, listing()),
+        listing=listing,
+        content_of=(lambda digests: content_of(listing(), digests)) if is_file_each and not has_boxes else None,
+        can_fork=can_fork,
+        first=cache(lambda: _first(items["train"], read, margin, root)),
         labels=lambda: labels,
         pictures=lambda part, rows: _pictures(items[part], read, margin, rows),
         encoded=None if has_boxes else lambda part, rows: _encoded(items[part], read, rows),
@@ -127,7 +128,11 @@ def _decoded(path: str, read: Callable[[str], bytes]) -> Picture | BadPicture:
 
 def _content_of(path: str, read: Callable[[str], bytes]) -> bytes:
     content = read(path)
-    refuse_mislabelled(path, content)
+    try:
+        refuse_mislabelled(path, content)
+    except BadPicture as error:
+        error.content = content
+        raise
     return content
 
 
@@ -162,46 +167,6 @@ def _groups(items: Sequence[Item]) -> Sequence[str] | None:
     if all(item.group is None and item.box is None for item in items):
         return None
     return [identity(item.path) if item.group is None else f"group {item.group}" for item in items]
-
-
-def _listed(kind: str, items: Mapping[str, Sequence[Item]], margin: float) -> bytes:
-    """A digest of names, labels, groups and boxes."""
-    digest = hashlib.sha256(f"{kind} {margin}".encode())
-    for part, found in items.items():
-        for item in found:
-            digest.update(repr((part, identity(item.path), *item[1:])).encode())
-    return digest.digest()
-
-
-def _stamp(kind: str, root: Root, items: Mapping[str, Sequence[Item]], listed: bytes) -> str:
-    digest = hashlib.sha256(root.shown.encode("utf-8", "backslashreplace") + root.path.encode("utf-8", "backslashreplace"))
-    digest.update(listed)
-    digest.update("".join(root.stamps(_paths(items))).encode())
-    return f"{kind} {digest.hexdigest()}"
-
-
-def _content(kind: str, items: Mapping[str, Sequence[Item]], read: Callable[[str], bytes], listed: bytes, *, can_fork: bool) -> str:
-    digest = hashlib.sha256(listed)
-    paths = _paths(items)
-
-    def digests_from(start: int) -> bytes:
-        return b"".join(hashlib.sha256(_or_nothing(path, read)).digest() for path in paths[start : start + _BLOCK])
-
-    with crew(digests_from, use_processes=can_fork and len(paths) > _FORK_FILES) as submit:
-        for future in [submit(start) for start in range(0, len(paths), _BLOCK)]:
-            digest.update(future.result())
-    return f"{kind} {digest.hexdigest()}"
-
-
-def _or_nothing(path: str, read: Callable[[str], bytes]) -> bytes:
-    try:
-        return read(path)
-    except BadPicture:
-        return b""
-
-
-def _paths(items: Mapping[str, Sequence[Item]]) -> list[str]:
-    return list(dict.fromkeys(item.path for found in items.values() for item in found))
 
 
 def _why(set_aside: Sequence[SetAside]) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from visiontune.data.chunk_files import Chunk
-from visiontune.data.chunks import Colourful, Counter, Stopped, cut, do_chunk
+from visiontune.data.chunks import Colourful, Counter, Rows, Stopped, cut, do_chunk
 from visiontune.data.conclusion import conclude
 from visiontune.data.decode import decode
 from visiontune.data.forms import Form, choose_form, load_form, save_form
@@ -52,43 +52,47 @@ Tell = Callable[[Progress], None]
 def ingest(
     source: Source,
     data: Mapping[str, Any],
-    digest: str,
-    path: Path,
+    folder: Path,
+    place: Callable[[bytes], Path],
     *,
     stamp: str = "",
+    is_digested: bool = False,
     tell: Tell = lambda progress: None,
     stop: threading.Event | None = None,
-) -> None:
-    """Make the store at `path`. Raises UserError for pictures that can't be used, OSError when the disk refuses, Stopped, Died.
+) -> Path:
+    """Make the store, and return where it is: what `place` says of the SHA-256 of all pictures' files, which are had if `is_digested`.
 
-    `stamp` is the source's before anything was read: where it is another one afterwards, nobody can say what was decoded.
+    Finished chunks lie in `folder`. `stamp` is the source's before anything was read: where it is another one afterwards, nobody can
+    say what was decoded. Raises UserError for pictures that can't be used, OSError when the disk refuses, Stopped, Died.
     """
     plan = make_plan(source, data)
-    folder = path.with_name(f".{path.stem}.parts")
     folder.mkdir(exist_ok=True)
     _remove_stale(folder)
-    chunks, form, num_kept = _decode_all(source, data, plan, folder, stop or threading.Event(), tell)
+    chunks, form, num_kept = _decode_all(source, data, plan, folder, stop or threading.Event(), tell, is_digested=is_digested)
     if source.stamp is not None and source.stamp() != stamp:
         shutil.rmtree(folder, ignore_errors=True)
         raise UserError("pictures must stay as they are while they are read, but files have changed; the same command reads them anew")
     num, num_bad = len(plan.label_N), sum(len(chunk.bad) for chunk in chunks)
     tell(Progress("comparing", num, num, num_kept, num_bad))
-    content, report = conclude(source, data, plan, chunks, form, digest)
+    path = place(b"".join(chunk.content_R.tobytes() for chunk in chunks))
+    content, report = conclude(source, data, plan, chunks, form, path.stem)
     tell(Progress("writing", num, num, num_kept, num_bad))
-    write_store(path, content, report)
+    write_store(path, folder / "store.tmp", content, report)
     shutil.rmtree(folder, ignore_errors=True)
+    return path
 
 
 def _decode_all(
-    source: Source, data: Mapping[str, Any], plan: Plan, folder: Path, stop: threading.Event, tell: Tell
+    source: Source, data: Mapping[str, Any], plan: Plan, folder: Path, stop: threading.Event, tell: Tell, *, is_digested: bool
 ) -> tuple[list[Chunk], Form, int]:
     """Chunks in order, their form, and how many pictures an earlier call had decoded."""
     form = load_form(folder / "form.json") or choose_form(source, data, len(plan.label_N), folder)
+    rows = cut(plan.rows, source.first(), is_digested=is_digested)
     while True:
         save_form(form, folder / "form.json")
         counter = Counter()
         try:
-            return _decode(source, data, plan, form, folder, counter, stop, tell), form, counter.num_kept
+            return _decode(source, data, plan, rows, form, folder, counter, stop, tell), form, counter.num_kept
         except Colourful:
             form = replace(form, channels=3)
 
@@ -97,6 +101,7 @@ def _decode(
     source: Source,
     data: Mapping[str, Any],
     plan: Plan,
+    rows: list[Rows],
     form: Form,
     folder: Path,
     counter: Counter,
@@ -104,7 +109,6 @@ def _decode(
     tell: Tell,
 ) -> list[Chunk]:
     first = source.first()
-    rows = cut(plan.rows, first)
     limit = Limit(source, plan, data["allow_bad"])
     done: dict[int, Chunk] = {}
     use_processes = source.can_fork and first[0] * first[1] * len(plan.label_N) > _FORK_PIXELS
@@ -142,6 +146,10 @@ def _try_out() -> None:
 
 def _remove_stale(folder: Path) -> None:
     """What nobody has gone on with for a week: its source has changed since, most likely."""
-    for other in folder.parent.glob(".*.parts"):
-        if other != folder and time.time() - other.stat().st_mtime > _STALE_S:
+    for other in (*folder.parent.glob(".*.parts"), *folder.parent.glob(".*.tmp")):
+        if other == folder or time.time() - other.stat().st_mtime < _STALE_S:
+            continue
+        if other.is_dir():
             shutil.rmtree(other, ignore_errors=True)
+        else:
+            other.unlink(missing_ok=True)

@@ -51,6 +51,8 @@ def _copied(path: Path, folder: Path, remote_cache: str | None) -> Path:
     if _is_copy(copy, path.stem):
         return copy
     with locked(folder / f"{path.stem}.lock"):
+        for leftover in folder.glob(f".{copy.name}.*.tmp"):
+            leftover.unlink(missing_ok=True)
         if _is_copy(copy, path.stem) or (remote_cache is not None and fetch(remote_cache, copy)):
             return copy
         _copy(path, copy)
@@ -85,8 +87,6 @@ def _copy(path: Path, copy: Path) -> None:
     """Whole or not at all. Raises OSError, also where too little would be left on the disk."""
     if shutil.disk_usage(copy.parent).free < _SPARE * path.stat().st_size:
         raise OSError(28, "no room for a copy of the store")
-    for leftover in copy.parent.glob(f".{copy.name}.*.tmp"):
-        leftover.unlink(missing_ok=True)
     part = copy.with_name(f".{copy.name}.{os.getpid()}.tmp")
     try:
         shutil.copyfile(path, part)

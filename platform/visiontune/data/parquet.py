@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def read_source(train: str, test: str | None, image_column: str, label_column: s
         content=lambda: " ".join(["parquet", *(_digest(place) for place in places.values()), settings]),
         stamp=lambda: " ".join(["parquet", *(f"{place} {next(place.root.stamps([place.name]))}" for place in places.values()), settings]),
         can_fork=all(place.root.filesystem is None for place in places.values()),
-        first=lambda: _first(places["train"], image_column, len(labels["train"])),
+        first=cache(lambda: _first(places["train"], image_column, len(labels["train"]))),
         labels=lambda: labels,
         pictures=lambda part, rows: _pictures(places[part], image_column, rows),
         encoded=lambda part, rows: _encoded(places[part], image_column, rows),

@@ -31,7 +31,7 @@ def fetch(folder: str, path: Path) -> bool:
     from pyarrow.fs import FileType, LocalFileSystem, copy_files
 
     filesystem, remote = _place(folder, path.name)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
+    part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with _refused(folder):
             if filesystem.get_file_info(remote).type != FileType.File:

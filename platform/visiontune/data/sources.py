@@ -36,6 +36,8 @@ class Source:
 
     `content()` is a text that changes when pictures, labels or class names do: it may read every file. `stamp()` is a cheap one that
     changes when files do or when they are moved, None where `content()` is cheap: so content need be had only once for each stamp.
+    `content_of(digests)` is the same text out of the SHA-256 of every picture's bytes, part after part, None where it can't be had so;
+    it then begins with `listing()`, which names and labels alone decide.
     `first()` is the (height, width, channels) that the first pictures have.
     `labels()` has no "val" or "test" where the source has none. `pictures(part, rows)` decodes ascending rows, one item for each:
     a picture that can't be used comes as the exception. `encoded(part, rows)` is the same before decoding, None where pictures are no
@@ -57,6 +59,8 @@ class Source:
     groups: Callable[[str], Sequence[str] | None] = lambda part: None
     encoded: Callable[[str, IntArray], Iterator[bytes | BadPicture]] | None = None
     stamp: Callable[[], str] | None = None
+    listing: Callable[[], str] | None = None
+    content_of: Callable[[bytes], str] | None = None
     can_fork: bool = False
     has_val: bool = False
     set_aside: tuple[SetAside, ...] = ()

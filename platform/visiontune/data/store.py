@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visiontune.data.contents import Contents
 from visiontune.data.forms import sizes_of
 from visiontune.data.layout import VERSION
 from visiontune.data.mapped import DataInfo, Shard, Store
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from visiontune.data.ingest import Progress
 
 __all__ = ["DataInfo", "Shard", "Store", "describe", "locked", "prepare", "with_defaults"]
-
-_CONTENTS = ".contents"
 
 
 def describe(data: Mapping[str, Any]) -> DataInfo:
@@ -52,17 +50,15 @@ def prepare(
     """
     data = with_defaults(data)
     source = _source(data)
-    tell = tell or (lambda progress: None)
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        stamp = source.stamp() if source.stamp is not None else ""
-        digest = _digest(source, data, _content(source, stamp, cache))
-        path = cache / f"{digest}.arrow"
-        if not _is_good(path):
-            with locked(cache / f"{digest}.lock"):
-                if not _is_good(path):
-                    _remove_leftovers(path)
-                    _make(source, data, path, stamp, tell, stop)
+        contents = Contents(source, cache)
+        text = None if _can_wait(source, data, contents) else contents.read()
+        path = None if text is None else _path(source, data, text, cache)
+        if path is None or not _is_good(path):
+            key = _digest(source, data, contents.stamp or str(text))
+            with locked(cache / f"{key}.lock"):
+                path = _made(source, data, contents, text, cache, key, tell or (lambda progress: None), stop)
         _refuse_bad(path, data["allow_bad"])
         if (remote := remote_cache()) is not None:
             put(remote, path)
@@ -73,17 +69,45 @@ def prepare(
     return path
 
 
-def _make(
-    source: Source, data: Mapping[str, Any], path: Path, stamp: str, tell: Callable[[Progress], None], stop: threading.Event | None
-) -> None:
-    """Fetched from where another machine has put it, else out of the source."""
+def _can_wait(source: Source, data: Mapping[str, Any], contents: Contents) -> bool:
+    """Whether what the files hold may be found out as they are decoded: no store can be that of these pictures already."""
+    is_whole = source.content_of is not None and data["max_pictures"] is None
+    return is_whole and remote_cache() is None and contents.known() is None and contents.is_new
+
+
+def _made(
+    source: Source,
+    data: Mapping[str, Any],
+    contents: Contents,
+    text: str | None,
+    cache: Path,
+    key: str,
+    tell: Callable[[Progress], None],
+    stop: threading.Event | None,
+) -> Path:
+    """By whoever held the lock before, by another machine, or here out of the source."""
     from visiontune.data.ingest import Progress, ingest
 
-    if (remote := remote_cache()) is not None:
-        tell(Progress("fetching", 0, int(source.counts_C.sum()), 0, 0))
-        if fetch(remote, path):
-            return
-    ingest(source, data, path.stem, path, stamp=stamp, tell=tell, stop=stop)
+    text = text or contents.known()
+    if text is not None:
+        path = _path(source, data, text, cache)
+        if _is_good(path):
+            return path
+        if (remote := remote_cache()) is not None:
+            tell(Progress("fetching", 0, int(source.counts_C.sum()), 0, 0))
+            if fetch(remote, path):
+                return path
+
+    def place(digests: bytes) -> Path:
+        if text is not None:
+            return path
+        assert source.content_of is not None
+        found = source.content_of(digests)
+        contents.keep(found)
+        return _path(source, data, found, cache)
+
+    folder = cache / f".{key}.parts"
+    return ingest(source, data, folder, place, stamp=contents.stamp, is_digested=text is None, tell=tell, stop=stop)
 
 
 def with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,21 +131,8 @@ def _source(data: Mapping[str, Any]) -> Source:
     return source
 
 
-def _content(source: Source, stamp: str, cache: Path) -> str:
-    """The source's text, read from its files only once for each state of them: what is read at two times, ingest notices."""
-    if not stamp:
-        return source.content()
-    path = cache / _CONTENTS / hashlib.sha256(stamp.encode()).hexdigest()[:32]
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        known, _, check = path.read_text().rpartition("\n")
-        if hashlib.sha256(known.encode()).hexdigest() == check:
-            return known
-    content = source.content()
-    path.parent.mkdir(exist_ok=True)
-    part = path.with_name(f".{path.name}.{threading.get_native_id()}.tmp")
-    part.write_text(f"{content}\n{hashlib.sha256(content.encode()).hexdigest()}")
-    part.replace(path)
-    return content
+def _path(source: Source, data: Mapping[str, Any], content: str, cache: Path) -> Path:
+    return cache / f"{_digest(source, data, content)}.arrow"
 
 
 def _digest(source: Source, data: Mapping[str, Any], content: str) -> str:
@@ -150,8 +161,3 @@ def _is_good(path: Path) -> bool:
     except UserError:
         return False
     return True
-
-
-def _remove_leftovers(path: Path) -> None:
-    for leftover in path.parent.glob(f".{path.stem}.*.tmp"):
-        leftover.unlink(missing_ok=True)

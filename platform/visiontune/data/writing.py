@@ -38,9 +38,8 @@ class Content:
     std_C: list[float]
 
 
-def write_store(path: Path, content: Content, report: Report) -> None:
-    """Raises OSError when the disk refuses; then nothing is left but the chunks."""
-    part = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
+def write_store(path: Path, part: Path, content: Content, report: Report) -> None:
+    """At `part` first. Raises OSError when the disk refuses; then nothing is left but the chunks."""
     try:
         with part.open("wb") as file:
             _write(file, content, report)
