@@ -1,5 +1,7 @@
-"""The file of a finished chunk: what the store will hold of each good picture, end to end; then a numpy archive of what is known of
-them; its length as 8 bytes and its SHA-256. It counts only when it is whole and every picture has its digest.
+"""What is known of a finished chunk, in a file of its own: a numpy archive, its length as 8 bytes and its SHA-256.
+
+Before that lie the bytes of encoded pictures, end to end; raw ones lie where the store will have them. A chunk counts only when
+every picture has its digest.
 """
 
 from __future__ import annotations
@@ -25,11 +27,14 @@ _TAIL = 8 + 32
 class Chunk:
     """What is known of a finished chunk, whose K good pictures are in the order of the plan.
 
-    `length_K` are the bytes that the file holds of each, `shape_K2` height and width as they came, `bad` is (place, reason),
+    They lie end to end in `pictures`, the first at byte `at`; `start` is their place among all, were none missing.
+    `length_K` are the bytes of each, `shape_K2` height and width as they came, `bad` is (place, reason),
     `content_R` the SHA-256 of the bytes of all R pictures, bad ones too, end to end, where they were asked for.
     """
 
-    path: Path
+    pictures: Path
+    at: int
+    start: int
     place_K: IntArray
     digest_K2: Digests
     check_K2: Digests
@@ -41,22 +46,21 @@ class Chunk:
     bad: tuple[tuple[int, str], ...] = ()
 
     def offsets(self) -> IntArray:
-        """(K + 1,) where each picture begins in the file."""
-        return np.concatenate([[0], np.cumsum(self.length_K)]).astype(np.int64)
+        """(K + 1,) where each picture begins in `pictures`."""
+        return self.at + np.concatenate([[0], np.cumsum(self.length_K)]).astype(np.int64)
 
 
-def write_end(file: BinaryIO, path: Path, known: Mapping[str, NDArray[Any]], bad: list[tuple[int, str]], what: str) -> Chunk:
-    """What follows the pictures in a file that will be at `path`; `what` are the settings that it is of."""
+def write_end(file: BinaryIO, known: Mapping[str, NDArray[Any]], bad: list[tuple[int, str]], what: str) -> None:
+    """To the end of the chunk's file; `what` are the settings that it is of."""
     reasons = np.array([reason for _, reason in bad], np.str_)
     more: dict[str, Any] = {"bad": np.array([place for place, _ in bad], np.int64), "reasons": reasons, "what": np.array(what)}
     archive = io.BytesIO()
     np.savez(archive, **{**more, **known})
     text = archive.getvalue()
     file.write(text + len(text).to_bytes(8, "little") + hashlib.sha256(text).digest())
-    return Chunk(path, bad=tuple(bad), **known)
 
 
-def read_chunk(path: Path, what: str, form: Form) -> Chunk | None:
+def read_chunk(path: Path, pictures: Path, at: int, start: int, what: str, form: Form) -> Chunk | None:
     """None for a file that is missing, of other settings, or damaged anywhere."""
     try:
         content = np.memmap(path, np.uint8, "r")
@@ -66,11 +70,11 @@ def read_chunk(path: Path, what: str, form: Form) -> Chunk | None:
             return None
         with np.load(io.BytesIO(text), allow_pickle=False) as archive:
             known = {name: archive[name] for name in archive.files}
+        if str(known.pop("what")) != what:
+            return None
+        bad = tuple(zip(known.pop("bad").tolist(), known.pop("reasons").tolist(), strict=True))
+        found = Chunk(pictures, at, start, bad=bad, **known)
+        stored = np.memmap(pictures, np.uint8, "r")[at : int(found.offsets()[-1])]
     except (OSError, ValueError, KeyError):
         return None
-    if str(known.pop("what")) != what:
-        return None
-    bad = tuple(zip(known.pop("bad").tolist(), known.pop("reasons").tolist(), strict=True))
-    found = Chunk(path, bad=bad, **known)
-    stored = content[: -_TAIL - length]
     return found if np.array_equal(checks_of(stored, found.length_K, form), found.check_K2) else None

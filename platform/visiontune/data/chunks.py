@@ -1,4 +1,4 @@
-"""Decoded pictures of some hundred rows in a file of their own, so that an ingest that was killed need not do them again.
+"""Some hundred pictures at a time, decoded and written, so that an ingest that was killed need not do them again.
 
 Letters: K good pictures of a chunk, in the order of the plan; B pictures of a block.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,6 +24,7 @@ from visiontune.data.pictures import refuse_size
 from visiontune.data.processes import CONTEXT
 from visiontune.data.sources import Source
 from visiontune.data.splits import IntArray
+from visiontune.data.writing import STORE, head_bytes
 
 _WORK_PIXELS, _MOST_PIXELS, _MOST_CHUNKS = 1 << 20, 64 << 20, 64
 _FEWEST_ROWS, _MOST_ROWS = 16, 1024
@@ -94,20 +96,23 @@ def cut(rows_by_part: Mapping[str, IntArray], first: tuple[int, int, int], *, is
 
 def do_chunk(source: Source, chunk: Rows, form: Form, is_train_N: NDArray[np.bool_], folder: Path, counter: Counter) -> Chunk:
     """Found finished in `folder`, or decoded and written there. Raises Colourful, Stopped, UserError, OSError."""
-    path, what = folder / f"{chunk.number:06d}.chunk", _what(chunk, form)
-    found = read_chunk(path, what, form)
+    path, what, is_raw = folder / f"{chunk.number:06d}.chunk", _what(chunk, form), form.kind == "raw"
+    pictures, at = (folder / STORE, head_bytes(form) + chunk.start * form.picture_bytes) if is_raw else (path, 0)
+    found = read_chunk(path, pictures, at, chunk.start, what, form)
     if found is not None and (len(found.content_R) or not chunk.is_digested):
         counter.add(len(chunk.rows), is_kept=True)
         return found
     part = path.with_suffix(".tmp")
     bad: list[tuple[int, str]] = []
     try:
-        with part.open("wb") as file:
-            made = write_end(file, path, _write(file, source, chunk, form, is_train_N, counter, bad), bad, what)
+        with part.open("wb") as file, pictures.open("r+b") if is_raw else nullcontext(file) as target:
+            target.seek(at)
+            known = _write(target, source, chunk, form, is_train_N, counter, bad)
+            write_end(file, known, bad, what)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-    return made
+    return Chunk(pictures, at, chunk.start, bad=tuple(bad), **known)
 
 
 def _write(

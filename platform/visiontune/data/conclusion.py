@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from visiontune.data.audit import find_repeats
 from visiontune.data.chunk_files import Chunk
@@ -43,8 +44,19 @@ def conclude(
         sums_of(look(row)[np.newaxis], np.ones(1, np.bool_)) * (1 if code_K[row] == TRAIN else -1) for row in changed.tolist()
     )
     mean_C, std_C = moments_of_sums(np.asarray(sum_2C), int((code_K == TRAIN).sum()) * form.stored_size**2)
-    content = Content(digest, form, source.class_names, chunks, is_kept_K, label_K, code_K, mean_C, std_C)
+    content = Content(digest, form, source.class_names, chunks, _order(chunks, is_kept_K), label_K, code_K, mean_C, std_C)
     return content, make_report(source, data, plan, chunks, form, code_K, is_kept_K, repeats, equal_K)
+
+
+def _order(chunks: Sequence[Chunk], is_kept_K: NDArray[np.bool_]) -> IntArray:
+    """(N,) the kept pictures as the file has them: each where it is by the plan, and the last ones where others are missing."""
+    slot_K = np.concatenate([chunk.start + np.arange(len(chunk.place_K)) for chunk in chunks])
+    kept = np.flatnonzero(is_kept_K)
+    is_inside = slot_K[kept] < len(kept)
+    order_N = np.full(len(kept), -1, np.int64)
+    order_N[slot_K[kept[is_inside]]] = kept[is_inside]
+    order_N[order_N < 0] = kept[~is_inside]
+    return order_N
 
 
 def _cover(source: Source, data: Mapping[str, Any], plan: Plan, place_K: IntArray, code_K: Codes) -> None:
@@ -85,7 +97,7 @@ class _Looker:
         number = int(np.searchsorted(self._start, row, "right")) - 1
         chunk, within = self._chunks[number], row - int(self._start[number])
         low, high = chunk.offsets()[within : within + 2].tolist()
-        with chunk.path.open("rb") as file:
+        with chunk.pictures.open("rb") as file:
             file.seek(low)
             content = file.read(high - low)
         if self._form.kind == "encoded":

@@ -25,7 +25,7 @@ from visiontune.data.sources import Source
 from visiontune.spec.errors import UserError
 
 SMALL, MARGIN = 64, 1.14
-_SAMPLE = 64
+_SAMPLE = 16
 _DISK_SAMPLE_BYTES = 32 << 20
 
 
@@ -86,9 +86,8 @@ def choose_form(source: Source, data: Mapping[str, Any], num: int, folder: Path)
     raw = Form("raw", size, stored, first[2], data["image_size"] is not None)
     if data["store"] == "encoded" and source.encoded is None:
         raise UserError(f"data.store can be encoded only where every picture is a file of its own, but {data['source']} has none; use raw")
-    # Once as finished chunks and once as the store, until the chunks are removed.
-    needed = 2 * num * raw.picture_bytes
-    free = shutil.disk_usage(folder).free + sum(path.stat().st_size for path in folder.iterdir())
+    needed = num * raw.picture_bytes
+    free = shutil.disk_usage(folder).free + sum(path.stat().st_blocks * 512 for path in folder.iterdir())
     is_room = needed <= free
     if data["store"] == "encoded" or (data["store"] == "auto" and source.encoded is not None and (size > SMALL or not is_room)):
         kind, said = ("encoded", "asked for") if data["store"] == "encoded" else _faster(source, raw, num, folder, is_room)
@@ -105,7 +104,7 @@ def _faster(source: Source, raw: Form, num: int, folder: Path, is_room: bool) ->
     rows = np.unique(np.linspace(0, len(source.labels()["train"]) - 1, _SAMPLE).astype(np.int64))
     sample = [one for one in source.encoded("train", rows) if not isinstance(one, BadPicture)]
     if not is_room:
-        return "encoded", f"raw would need {2 * num * raw.picture_bytes / 1e9:,.1f} GB"
+        return "encoded", f"raw would need {num * raw.picture_bytes / 1e9:,.1f} GB"
     encoded_s = _decode_s(sample, raw) + _disk_s(folder, num, sum(map(len, sample)) / max(len(sample), 1))
     raw_s = _copy_s(raw.picture_bytes) + _disk_s(folder, num, raw.picture_bytes)
     said = f"raw {1e3 * raw_s:.3g} ms, encoded {1e3 * encoded_s:.3g} ms for each picture of {raw.stored_size} px"

@@ -26,7 +26,7 @@ from visiontune.data.plan import Limit, Plan, make_plan
 from visiontune.data.processes import crew, num_cores
 from visiontune.data.sources import Source
 from visiontune.data.splits import TRAIN
-from visiontune.data.writing import write_store
+from visiontune.data.writing import STORE, head_bytes, write_store
 from visiontune.spec.errors import UserError
 
 _TICK_S = 0.1
@@ -77,7 +77,7 @@ def ingest(
     path = place(b"".join(chunk.content_R.tobytes() for chunk in chunks))
     content, report = conclude(source, data, plan, chunks, form, path.stem)
     tell(Progress("writing", num, num, num_kept, num_bad))
-    write_store(path, folder / "store.tmp", content, report)
+    write_store(path, folder / STORE, content, report)
     shutil.rmtree(folder, ignore_errors=True)
     return path
 
@@ -113,21 +113,21 @@ def _decode(
     done: dict[int, Chunk] = {}
     use_processes = source.can_fork and first[0] * first[1] * len(plan.label_N) > _FORK_PIXELS
     is_train_N = plan.code_N == TRAIN
+    (folder / STORE).touch()
+    head_bytes(form)  # known before processes are forked
 
     def do(number: int) -> Chunk:
         return do_chunk(source, rows[number], form, is_train_N, folder, counter)
 
     with crew(do, use_processes=use_processes, try_out=_try_out) as submit:
-        futures: set[Future[Chunk]] = set()
+        futures: dict[Future[Chunk], int] = {}
         waiting = iter(range(len(rows)))
         try:
             while len(done) < len(rows):
                 # A few ahead, so that a million pictures are not a million futures.
-                futures |= {submit(number) for number in islice(waiting, 2 * num_cores() - len(futures))}
-                ended, futures = wait(futures, _TICK_S, FIRST_COMPLETED)
-                for future in ended:
-                    chunk = future.result()
-                    done[int(chunk.path.stem)] = chunk
+                futures |= {submit(number): number for number in islice(waiting, 2 * num_cores() - len(futures))}
+                for future in wait(futures, _TICK_S, FIRST_COMPLETED).done:
+                    chunk = done[futures.pop(future)] = future.result()
                     limit.add(chunk)
                 tell(Progress("decoding", counter.num_done, len(plan.label_N), counter.num_kept, limit.num_bad))
                 if stop.is_set():

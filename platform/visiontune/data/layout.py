@@ -1,7 +1,8 @@
 """What a store's file is, for those who write it and those who read it.
 
 One Arrow IPC record batch with the columns image (raw: fixed_size_binary, uint8 HWC; encoded: large_binary, a file's bytes), label
-(int64) and split (uint8: 0 train, 1 val, 2 test). The schema's metadata hold a JSON text, its SHA-256, and the report of the ingest.
+(int64) and split (uint8: 0 train, 1 val, 2 test). The footer's metadata hold a JSON text, its SHA-256, and the report of the ingest:
+what comes before the pictures has a length that is known before they are, so that raw ones are written where they stay.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 3
+VERSION = 4
 METADATA_KEY = b"visiontune"
 CHECKSUM_KEY = b"visiontune.sha256"
 REPORT_KEY = b"visiontune.report"

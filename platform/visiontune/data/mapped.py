@@ -21,7 +21,6 @@ from visiontune.data.large import Images, Large
 from visiontune.data.layout import CHECKSUM_KEY, METADATA_KEY, REPORT_KEY, SPLITS, VERSION, rows_checksum
 from visiontune.data.report import Report
 from visiontune.data.splits import IntArray
-from visiontune.spec.declare import NOTHING
 from visiontune.spec.errors import UserError
 
 
@@ -116,7 +115,7 @@ class Store:
 
         try:
             with pa.memory_map(str(self.path)) as mapped:
-                return Report.from_json((pa.ipc.open_file(mapped).schema.metadata or {})[REPORT_KEY])
+                return Report.from_json((pa.ipc.open_file(mapped).metadata or {})[REPORT_KEY])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"the store {self.path} has no report that can be read") from error
 
@@ -129,8 +128,8 @@ def _read(path: Path) -> Store:
     import pyarrow as pa
 
     with pa.memory_map(str(path)) as mapped:
-        batch = pa.ipc.open_file(mapped).get_batch(0)
-    metadata: Mapping[bytes, bytes] = batch.schema.metadata or NOTHING  # type: ignore[assignment]
+        file = pa.ipc.open_file(mapped)
+        batch, metadata = file.get_batch(0), file.metadata or {}
     text = metadata[METADATA_KEY]
     if hashlib.sha256(text).hexdigest().encode() != metadata[CHECKSUM_KEY]:
         raise ValueError("its metadata are damaged")

@@ -1,4 +1,4 @@
-"""A store's file out of chunks, written whole or not at all. The kernel copies pixels to their place, once."""
+"""A store's file, whole or not at all. Raw pictures lie in it already, encoded ones are copied out of the chunks by the kernel."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import hashlib
 import json
 import mmap
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from visiontune.data.chunk_files import Chunk
 from visiontune.data.digests import Digests
@@ -22,16 +22,19 @@ from visiontune.data.layout import CHECKSUM_KEY, METADATA_KEY, REPORT_KEY, SHARD
 from visiontune.data.report import Report
 from visiontune.data.splits import Codes, IntArray
 
+STORE = "store.part"
+"""Beside the chunks: what becomes the store."""
+
 
 @dataclass(frozen=True)
 class Content:
-    """What goes into the file. K are the good pictures of all chunks, of which `is_kept_K` are written."""
+    """What goes into the file. K are the good pictures of all chunks; `order_N` are those that are kept, in the file's order."""
 
     digest: str
     form: Form
     class_names: tuple[str, ...]
     chunks: Sequence[Chunk]
-    is_kept_K: NDArray[np.bool_]
+    order_N: IntArray
     label_K: IntArray
     code_K: Codes
     mean_C: list[float]
@@ -39,42 +42,56 @@ class Content:
 
 
 def write_store(path: Path, part: Path, content: Content, report: Report) -> None:
-    """At `part` first. Raises OSError when the disk refuses; then nothing is left but the chunks."""
+    """At `part` first, where raw pictures lie. Raises OSError when the disk refuses; what is decoded is kept."""
+    order_N = content.order_N
+    length_N = np.concatenate([chunk.length_K for chunk in content.chunks])[order_N]
+    check_N2 = np.concatenate([chunk.check_K2 for chunk in content.chunks])[order_N]
+    label_N, code_N = content.label_K[order_N], content.code_K[order_N]
+    metadata = _metadata(content, report, label_N, code_N, length_N, check_N2)
+    around = _around(content.form, label_N, code_N, length_N, metadata)
     try:
-        with part.open("wb") as file:
-            _write(file, content, report)
+        with part.open("r+b" if content.form.kind == "raw" else "w+b") as file:
+            _gather(file, around.start, content, part)
+            for at, text in around.pieces:
+                file.seek(at)
+                file.write(text)
+            file.truncate(around.tell())
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
         _sync(path.parent)
     finally:
-        part.unlink(missing_ok=True)
+        if content.form.kind == "encoded":
+            part.unlink(missing_ok=True)
 
 
-def _write(file: BinaryIO, content: Content, report: Report) -> None:
+@cache
+def head_bytes(form: Form) -> int:
+    """What lies before the first raw picture; that depends on the number of columns and on how long a picture is."""
+    one = np.zeros(1, np.int64)
+    return _around(form, one, one.astype(np.uint8), one + form.picture_bytes, {}).start
+
+
+def _around(form: Form, label_N: IntArray, code_N: Codes, length_N: IntArray, metadata: Mapping[bytes, bytes]) -> _Sink:
+    """All of the file but the pictures."""
     import pyarrow as pa
 
-    keep = content.is_kept_K
-    length_N = np.concatenate([chunk.length_K for chunk in content.chunks])[keep]
-    check_N2 = np.concatenate([chunk.check_K2 for chunk in content.chunks])[keep]
-    label_N, code_N = content.label_K[keep], content.code_K[keep]
     num, num_bytes = len(label_N), int(length_N.sum())
     # Never touched, so it takes no memory: it tells the writer a length.
     hole = pa.py_buffer(mmap.mmap(-1, num_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ))
-    if content.form.kind == "encoded":
+    if form.kind == "encoded":
         offset_N = np.concatenate([[0], np.cumsum(length_N)]).astype(np.int64)
         kind = pa.large_binary()
         image = pa.Array.from_buffers(kind, num, [None, pa.py_buffer(offset_N), hole])
     else:
-        kind = pa.binary(content.form.picture_bytes)
+        kind = pa.binary(form.picture_bytes)
         image = pa.FixedSizeBinaryArray.from_buffers(kind, num, [None, hole])
-    metadata = _metadata(content, report, label_N, code_N, length_N, check_N2)
-    schema = pa.schema([("image", kind), ("label", pa.int64()), ("split", pa.uint8())], metadata=metadata)
+    schema = pa.schema([("image", kind), ("label", pa.int64()), ("split", pa.uint8())])
     batch = pa.record_batch([image, pa.array(label_N), pa.array(code_N)], schema=schema)
-    sink = _Sink(file, hole.address, num_bytes)
-    with pa.ipc.new_file(pa.PythonFile(sink, mode="w"), schema) as writer:
+    sink = _Sink(hole.address, num_bytes)
+    with pa.ipc.new_file(pa.PythonFile(sink, mode="w"), schema, metadata=metadata) as writer:
         writer.write_batch(batch)
-    _fill(file, sink.start, content)
+    return sink
 
 
 def _metadata(
@@ -111,53 +128,53 @@ def _shards(length_N: IntArray) -> Iterator[tuple[int, int]]:
 
 
 class _Sink:
-    """A file for Arrow's writer that leaves a hole in place of the one large buffer and remembers where."""
+    """For Arrow's writer: what it writes and where, and in place of the one large buffer only where that begins."""
 
-    def __init__(self, file: BinaryIO, address: int, num_bytes: int) -> None:
-        self._file, self._hole = file, (address, num_bytes)
+    def __init__(self, address: int, num_bytes: int) -> None:
+        self._hole, self._at = (address, num_bytes), 0
+        self.pieces: list[tuple[int, bytes]] = []
         self.start = 0
         self.closed = False
 
     def write(self, data: Any) -> int:
-        if (getattr(data, "address", None), getattr(data, "size", None)) == self._hole:
-            self.start = self._file.tell()
-            self._file.seek(self._hole[1], os.SEEK_CUR)
-            return self._hole[1]
-        return self._file.write(memoryview(data))
+        num = len(memoryview(data))
+        if (getattr(data, "address", None), num) == self._hole:
+            self.start = self._at
+        else:
+            self.pieces.append((self._at, bytes(data)))
+        self._at += num
+        return num
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._at
 
     def flush(self) -> None:
-        self._file.flush()
+        """Nothing is held back."""
 
     def close(self) -> None:
         self.closed = True
 
 
-def _fill(file: BinaryIO, start: int, content: Content) -> None:
-    """Kept pictures of every chunk to their place."""
-    file.flush()
-    target, at, row = file.fileno(), start, 0
-    for chunk in content.chunks:
-        offset = chunk.offsets()
-        keep = content.is_kept_K[row : row + len(chunk.place_K)]
-        row += len(keep)
-        with chunk.path.open("rb") as source:
-            for low, high in _runs(keep):
-                at += _copy(source.fileno(), target, int(offset[low]), at, int(offset[high] - offset[low]))
+def _gather(file: BinaryIO, start: int, content: Content, part: Path) -> None:
+    """Every picture to its place: raw ones that are there stay, others are copied in runs."""
+    chunk_K = np.repeat(np.arange(len(content.chunks)), [len(chunk.place_K) for chunk in content.chunks])
+    from_K = np.concatenate([chunk.offsets()[:-1] for chunk in content.chunks])
+    end_K = np.concatenate([chunk.offsets()[1:] for chunk in content.chunks])
+    order_N, at = content.order_N, start
+    is_next = (np.diff(order_N) == 1) & (np.diff(chunk_K[order_N]) == 0)
+    edges = [0, *(np.flatnonzero(~is_next) + 1).tolist(), len(order_N)]
+    for first, last in zip(order_N[edges[:-1]].tolist(), order_N[np.array(edges[1:]) - 1].tolist(), strict=True):
+        pictures, begin, num_bytes = content.chunks[chunk_K[first]].pictures, int(from_K[first]), int(end_K[last] - from_K[first])
+        if pictures != part or begin != at:
+            with pictures.open("rb") as source:
+                _copy(source.fileno(), file.fileno(), begin, at, num_bytes)
+        at += num_bytes
 
 
-def _runs(keep: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(keep, prepend=False, append=False)).tolist()
-    yield from zip(edges[::2], edges[1::2], strict=True)
-
-
-def _copy(source: int, target: int, source_at: int, target_at: int, num_bytes: int) -> int:
+def _copy(source: int, target: int, source_at: int, target_at: int, num_bytes: int) -> None:
     done = 0
     while done < num_bytes:
         done += _copy_some(source, target, source_at + done, target_at + done, num_bytes - done)
-    return num_bytes
 
 
 def _copy_some(source: int, target: int, source_at: int, target_at: int, num_bytes: int) -> int:
