@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -50,7 +51,7 @@ def file_source(
 
     Raises UserError for no pictures in train, fewer than two classes, classes that differ only in case, and labels that train lacks.
     """
-    items = {part: sorted(parts[part], key=lambda item: (item.path, item.number)) for part in PARTS if parts.get(part)}
+    items = {part: sorted(parts[part], key=attrgetter("path", "number")) for part in PARTS if parts.get(part)}
     if "train" not in items:
         raise UserError(Problem(root.shown, 0, "", f"must hold training pictures with labels, but has none{_why(set_aside)}"))
     class_names = class_table({item.label for item in items["train"]}, root.shown)

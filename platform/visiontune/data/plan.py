@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,13 @@ class Plan:
     rows: Mapping[str, IntArray]
     label_N: IntArray
     code_N: Codes
-    names: Mapping[str, Sequence[str]]
+    names: Callable[[str], Sequence[str]]
 
     def name(self, place: int) -> str:
         """Where the source has the picture."""
         for part, rows in self.rows.items():
             if place < len(rows):
-                return self.names[part][int(rows[place])]
+                return self.names(part)[int(rows[place])]
             place -= len(rows)
         raise IndexError(place)
 
@@ -45,7 +46,7 @@ def make_plan(source: Source, data: Mapping[str, Any]) -> Plan:
             rows[part] = np.arange(len(labels[part]), dtype=np.int64)
             label.append(labels[part])
             code.append(np.full(len(labels[part]), number, np.uint8))
-    return Plan(rows, np.concatenate(label), np.concatenate(code), {part: source.names(part) for part in rows})
+    return Plan(rows, np.concatenate(label), np.concatenate(code), cache(source.names))
 
 
 def fractions(source: Source, data: Mapping[str, Any]) -> dict[str, Any]:
