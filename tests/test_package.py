@@ -1,0 +1,31 @@
+"""What importing the package does to the process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MODE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+CODE = """
+import sys
+sys.path[:0] = {path!r}
+import visiontune, torch
+block = torch.ones(64 << 20, dtype=torch.uint8)
+print(sum(int(line.split()[1]) for line in open("/proc/self/smaps") if line.startswith("AnonHugePages")))
+"""
+
+
+@pytest.mark.skipif(not MODE.exists() or "[never]" in MODE.read_text(), reason="this kernel gives no huge pages")
+@pytest.mark.parametrize(("asked", "is_huge"), [(None, True), ("0", False)])
+def test_torch_gets_huge_pages_unless_the_user_says_no(asked: str | None, is_huge: bool) -> None:
+    if not is_huge and "[always]" in MODE.read_text():
+        pytest.skip("this kernel gives them to everybody")
+    env = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"}
+    env |= {} if asked is None else {"THP_MEM_ALLOC_ENABLE": asked}
+    code = CODE.format(path=[entry for entry in sys.path if entry])
+    out = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert (int(out.stdout) > 32 << 10) == is_huge
