@@ -52,13 +52,8 @@ def prepare(
     source = _source(data)
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        contents = Contents(source, cache)
-        text = None if _can_wait(source, data, contents) else contents.read()
-        path = None if text is None else _path(source, data, text, cache)
-        if path is None or not _is_good(path):
-            key = _digest(source, data, contents.stamp or str(text))
-            with locked(cache / f"{key}.lock"):
-                path = _made(source, data, contents, text, cache, key, tell or (lambda progress: None), stop)
+        wanted = _Wanted(source, data, cache)
+        path = wanted.found() or wanted.made(tell or (lambda progress: None), stop)
         _refuse_bad(path, data["allow_bad"])
         if (remote := remote_cache()) is not None:
             put(remote, path)
@@ -67,47 +62,6 @@ def prepare(
         more = "; what is decoded is kept, and the same command goes on once there is room" if is_full else ""
         raise UserError(f"the folder {cache} must take the decoded pictures, but: {error.strerror or error}{more}") from error
     return path
-
-
-def _can_wait(source: Source, data: Mapping[str, Any], contents: Contents) -> bool:
-    """Whether what the files hold may be found out as they are decoded: no store can be that of these pictures already."""
-    is_whole = source.content_of is not None and data["max_pictures"] is None
-    return is_whole and remote_cache() is None and contents.known() is None and contents.is_new
-
-
-def _made(
-    source: Source,
-    data: Mapping[str, Any],
-    contents: Contents,
-    text: str | None,
-    cache: Path,
-    key: str,
-    tell: Callable[[Progress], None],
-    stop: threading.Event | None,
-) -> Path:
-    """By whoever held the lock before, by another machine, or here out of the source."""
-    from visiontune.data.ingest import Progress, ingest
-
-    text = text or contents.known()
-    if text is not None:
-        path = _path(source, data, text, cache)
-        if _is_good(path):
-            return path
-        if (remote := remote_cache()) is not None:
-            tell(Progress("fetching", 0, int(source.counts_C.sum()), 0, 0))
-            if fetch(remote, path):
-                return path
-
-    def place(digests: bytes) -> Path:
-        if text is not None:
-            return path
-        assert source.content_of is not None
-        found = source.content_of(digests)
-        contents.keep(found)
-        return _path(source, data, found, cache)
-
-    folder = cache / f".{key}.parts"
-    return ingest(source, data, folder, place, stamp=contents.stamp, is_digested=text is None, tell=tell, stop=stop)
 
 
 def with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,8 +85,60 @@ def _source(data: Mapping[str, Any]) -> Source:
     return source
 
 
-def _path(source: Source, data: Mapping[str, Any], content: str, cache: Path) -> Path:
-    return cache / f"{_digest(source, data, content)}.arrow"
+class _Wanted:
+    """A store that is asked for. `content` is None while nobody knows it: then pictures are read once, to decode and to digest them."""
+
+    def __init__(self, source: Source, data: Mapping[str, Any], cache: Path) -> None:
+        self._source, self._data, self._cache = source, data, cache
+        self._contents = Contents(self._source, cache)
+        self._content = None if self._can_wait() else self._contents.read()
+
+    def found(self) -> Path | None:
+        """Where it is, whole."""
+        if self._content is None:
+            return None
+        path = self._path(self._content)
+        return path if _is_good(path) else None
+
+    def made(self, tell: Callable[[Progress], None], stop: threading.Event | None) -> Path:
+        """By whoever has held the lock before, by another machine, or here."""
+        key = _digest(self._source, self._data, self._contents.stamp or str(self._content))
+        with locked(self._cache / f"{key}.lock"):
+            self._content = self._content or self._contents.known()
+            return self.found() or self._fetched(tell) or self._ingested(self._cache / f".{key}.parts", tell, stop)
+
+    def _can_wait(self) -> bool:
+        """Whether what the files hold may be found out as they are decoded: no store can be that of these pictures already."""
+        is_whole = self._source.content_of is not None and self._data["max_pictures"] is None
+        return is_whole and remote_cache() is None and self._contents.known() is None and self._contents.is_new
+
+    def _fetched(self, tell: Callable[[Progress], None]) -> Path | None:
+        if (remote := remote_cache()) is None or self._content is None:
+            return None
+        from visiontune.data.ingest import Progress
+
+        tell(Progress("fetching", 0, int(self._source.counts_C.sum()), 0, 0))
+        path = self._path(self._content)
+        return path if fetch(remote, path) else None
+
+    def _ingested(self, folder: Path, tell: Callable[[Progress], None], stop: threading.Event | None) -> Path:
+        from visiontune.data.ingest import ingest
+
+        is_digested = self._content is None
+        return ingest(
+            self._source, self._data, folder, self._place, stamp=self._contents.stamp, is_digested=is_digested, tell=tell, stop=stop
+        )
+
+    def _place(self, digests: bytes) -> Path:
+        """Where the store belongs, by the digests of all files where the content was not known before."""
+        if self._content is None:
+            assert self._source.content_of is not None
+            self._content = self._source.content_of(digests)
+            self._contents.keep(self._content)
+        return self._path(self._content)
+
+    def _path(self, content: str) -> Path:
+        return self._cache / f"{_digest(self._source, self._data, content)}.arrow"
 
 
 def _digest(source: Source, data: Mapping[str, Any], content: str) -> str:
