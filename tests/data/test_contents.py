@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from picture_files import png
 
 from visiontune.data import ingest as ingest_module
 from visiontune.data import writing
+from visiontune.data.chunks import Stopped
 from visiontune.data.contents import Contents
 from visiontune.data.ingest import Progress
 from visiontune.data.paths import Root
@@ -92,6 +94,19 @@ def test_an_ingest_that_ended_late_goes_on(tmp_path: Path, data: dict[str, Any],
     path = prepare(data, cache, tell=told.append)
     assert told[-1].num_kept == NUM and path.read_bytes() == whole
     assert not list(cache.glob(".*.parts")) and writing.write_store is not full
+
+
+def test_reading_before_is_shown_and_ends_when_asked(tmp_path: Path, data: dict[str, Any]) -> None:
+    told: list[Progress] = []
+    stop = threading.Event()
+
+    def listen(progress: Progress) -> None:
+        told.append(progress)
+        stop.set()
+
+    with pytest.raises(Stopped):
+        prepare({**data, "max_pictures": 90}, tmp_path / "cache", tell=listen, stop=stop)
+    assert [(one.stage, one.num_done, one.num) for one in told] == [("reading", NUM, NUM)]
 
 
 def test_a_subset_is_that_of_all_files(tmp_path: Path, data: dict[str, Any]) -> None:

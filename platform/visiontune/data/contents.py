@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from visiontune.data.sources import Source
@@ -26,11 +27,11 @@ class Contents:
         """None where these files have not been read yet."""
         return _text(self._path) if self.stamp else self._source.content()
 
-    def read(self) -> str:
-        """From the files, if need be."""
+    def read(self, tell: Callable[[float], object]) -> str:
+        """From the files, if need be; see `Source.content`."""
         text = self.known()
         if text is None:
-            text = self._source.content()
+            text = self._source.content(tell)
             self.keep(text)
         return text
 

@@ -41,14 +41,18 @@ def content_of(listing: str, digests: bytes) -> str:
     return f"{listing} {hashlib.sha256(digests).hexdigest()}"
 
 
-def digests_of_files(paths: Sequence[str], read: Callable[[str], bytes], *, can_fork: bool) -> bytes:
+def digests_of_files(paths: Sequence[str], read: Callable[[str], bytes], tell: Callable[[float], object], *, can_fork: bool) -> bytes:
     """SHA-256 of each, end to end, read on all cores; a file that can't be read counts as empty."""
+    starts, digests = range(0, len(paths), _BLOCK), b""
 
     def digests_from(start: int) -> bytes:
         return b"".join(hashlib.sha256(_or_nothing(path, read)).digest() for path in paths[start : start + _BLOCK])
 
     with crew(digests_from, use_processes=can_fork and len(paths) > _FORK_FILES) as submit:
-        return b"".join(future.result() for future in [submit(start) for start in range(0, len(paths), _BLOCK)])
+        for number, future in enumerate([submit(start) for start in starts]):
+            digests += future.result()
+            tell((number + 1) / len(starts))
+    return digests
 
 
 def paths_of(items: Items) -> list[str]:

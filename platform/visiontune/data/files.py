@@ -67,7 +67,7 @@ def file_source(
         counts_C=np.bincount(labels["train"], minlength=len(class_names)).astype(np.int64),
         has_test="test" in items,
         has_val="val" in items,
-        content=lambda: content_of(listing(), digests_of_files(paths, read, can_fork=can_fork)),
+        content=lambda tell=float: content_of(listing(), digests_of_files(paths, read, tell, can_fork=can_fork)),
         stamp=lambda: stamp_of(root, items, listing()),
         listing=listing,
         content_of=(lambda digests: content_of(listing(), digests)) if is_file_each and not has_boxes else None,

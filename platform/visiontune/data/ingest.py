@@ -37,7 +37,7 @@ _FORK_PIXELS = 4 << 20
 
 @dataclass(frozen=True)
 class Progress:
-    """How far it is. `num_kept` of those done were decoded by an earlier call; `stage` is fetching, decoding, comparing or writing."""
+    """`num_kept` of those done were decoded by an earlier call; `stage` is reading, fetching, decoding, comparing or writing."""
 
     stage: str
     num_done: int

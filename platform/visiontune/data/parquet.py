@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -23,6 +23,7 @@ from visiontune.spec.errors import Problem, UserError, nearest
 
 _BATCH = 1024
 _PEEK = 64
+_BLOCK_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def read_source(train: str, test: str | None, image_column: str, label_column: s
         class_names=class_names,
         counts_C=counts_C,
         has_test=test is not None,
-        content=lambda: " ".join(["parquet", *(_digest(place) for place in places.values()), settings]),
+        content=lambda tell=float: " ".join(["parquet", *(_digest(place, tell) for place in places.values()), settings]),
         stamp=lambda: " ".join(["parquet", *(f"{place} {next(place.root.stamps([place.name]))}" for place in places.values()), settings]),
         can_fork=all(place.root.filesystem is None for place in places.values()),
         first=cache(lambda: _first(places["train"], image_column, len(labels["train"]))),
@@ -161,9 +162,14 @@ def _refuse_unseen(test_N: IntArray, counts_C: IntArray, class_names: Sequence[s
         raise UserError(Problem(str(place), 0, "", rule))
 
 
-def _digest(place: Place) -> str:
+def _digest(place: Place, tell: Callable[[float], object]) -> str:
+    digest = hashlib.sha256()
     with place.root.open(place.name) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        size = max(file.size(), 1)
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+            tell(file.tell() / size)
+    return digest.hexdigest()
 
 
 def _keys(place: Place, column: str) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -30,11 +31,18 @@ class SetAside:
     is_bad: bool = True
 
 
+class Content(Protocol):
+    """See `Source`."""
+
+    def __call__(self, tell: Callable[[float], object] = ..., /) -> str: ...
+
+
 @dataclass(frozen=True)
 class Source:
     """Pictures that can be had. `part` is "train", "val" or "test"; `counts_C` is of "train"; rows of a part count from 0.
 
-    `content()` is a text that changes when pictures, labels or class names do: it may read every file. `stamp()` is a cheap one that
+    `content(tell)` is a text that changes when pictures, labels or class names do: it may read every file, and tells the share that is
+    read; what `tell` raises ends it. `stamp()` is a cheap one that
     changes when files do or when they are moved, None where `content()` is cheap: so content need be had only once for each stamp.
     `content_of(digests)` is the same text out of the SHA-256 of every picture's bytes, part after part, None where it can't be had so;
     it then begins with `listing()`, which names and labels alone decide.
@@ -50,7 +58,7 @@ class Source:
     class_names: tuple[str, ...]
     counts_C: IntArray
     has_test: bool
-    content: Callable[[], str]
+    content: Content
     first: Callable[[], tuple[int, int, int]]
     labels: Callable[[], Mapping[str, IntArray]]
     pictures: Callable[[str, IntArray], Iterator[Picture | BadPicture]]
@@ -72,7 +80,7 @@ def digits() -> Source:
         class_names=tuple(str(digit) for digit in range(10)),
         counts_C=np.array(DIGITS_COUNTS, np.int64),
         has_test=False,
-        content=lambda: "scikit-learn digits",
+        content=lambda tell=float: "scikit-learn digits",
         first=lambda: (DIGITS_SIZE, DIGITS_SIZE, 1),
         labels=_digit_labels,
         pictures=_digit_pictures,

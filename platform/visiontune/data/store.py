@@ -52,8 +52,8 @@ def prepare(
     source = _source(data)
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        wanted = _Wanted(source, data, cache)
-        path = wanted.found() or wanted.made(tell or (lambda progress: None), stop)
+        wanted = _Wanted(source, data, cache, tell or (lambda progress: None), stop or threading.Event())
+        path = wanted.found() or wanted.made()
         _refuse_bad(path, data["allow_bad"])
         if (remote := remote_cache()) is not None:
             put(remote, path)
@@ -88,10 +88,12 @@ def _source(data: Mapping[str, Any]) -> Source:
 class _Wanted:
     """A store that is asked for. `content` is None while nobody knows it: then pictures are read once, to decode and to digest them."""
 
-    def __init__(self, source: Source, data: Mapping[str, Any], cache: Path) -> None:
-        self._source, self._data, self._cache = source, data, cache
+    def __init__(
+        self, source: Source, data: Mapping[str, Any], cache: Path, tell: Callable[[Progress], None], stop: threading.Event
+    ) -> None:
+        self._source, self._data, self._cache, self._tell, self._stop = source, data, cache, tell, stop
         self._contents = Contents(self._source, cache)
-        self._content = None if self._can_wait() else self._contents.read()
+        self._content = None if self._can_wait() else self._contents.read(self._read)
 
     def found(self) -> Path | None:
         """Where it is, whole."""
@@ -100,34 +102,44 @@ class _Wanted:
         path = self._path(self._content)
         return path if _is_good(path) else None
 
-    def made(self, tell: Callable[[Progress], None], stop: threading.Event | None) -> Path:
+    def made(self) -> Path:
         """By whoever has held the lock before, by another machine, or here."""
         key = _digest(self._source, self._data, self._contents.stamp or str(self._content))
         with locked(self._cache / f"{key}.lock"):
             self._content = self._content or self._contents.known()
-            return self.found() or self._fetched(tell) or self._ingested(self._cache / f".{key}.parts", tell, stop)
+            return self.found() or self._fetched() or self._ingested(self._cache / f".{key}.parts")
 
     def _can_wait(self) -> bool:
         """Whether what the files hold may be found out as they are decoded: no store can be that of these pictures already."""
         is_whole = self._source.content_of is not None and self._data["max_pictures"] is None
         return is_whole and remote_cache() is None and self._contents.known() is None and self._contents.is_new
 
-    def _fetched(self, tell: Callable[[Progress], None]) -> Path | None:
-        if (remote := remote_cache()) is None or self._content is None:
-            return None
+    def _read(self, share: float) -> None:
+        """That much of all files, to know what they hold. Raises Stopped."""
+        from visiontune.data.chunks import Stopped
+
+        self._say("reading", share)
+        if self._stop.is_set():
+            raise Stopped
+
+    def _say(self, stage: str, share: float) -> None:
         from visiontune.data.ingest import Progress
 
-        tell(Progress("fetching", 0, int(self._source.counts_C.sum()), 0, 0))
+        num = sum(map(len, self._source.labels().values()))
+        self._tell(Progress(stage, round(share * num), num, 0, 0))
+
+    def _fetched(self) -> Path | None:
+        if (remote := remote_cache()) is None or self._content is None:
+            return None
+        self._say("fetching", 0.0)
         path = self._path(self._content)
         return path if fetch(remote, path) else None
 
-    def _ingested(self, folder: Path, tell: Callable[[Progress], None], stop: threading.Event | None) -> Path:
+    def _ingested(self, folder: Path) -> Path:
         from visiontune.data.ingest import ingest
 
-        is_digested = self._content is None
-        return ingest(
-            self._source, self._data, folder, self._place, stamp=self._contents.stamp, is_digested=is_digested, tell=tell, stop=stop
-        )
+        stamp, is_digested = self._contents.stamp, self._content is None
+        return ingest(self._source, self._data, folder, self._place, stamp=stamp, is_digested=is_digested, tell=self._tell, stop=self._stop)
 
     def _place(self, digests: bytes) -> Path:
         """Where the store belongs, by the digests of all files where the content was not known before."""

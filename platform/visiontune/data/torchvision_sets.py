@@ -39,7 +39,7 @@ def read_source(dataset: str, root: str, use_download: bool) -> Source:
         class_names=names,
         counts_C=np.bincount(labels["train"], minlength=len(names)).astype(np.int64),
         has_test=True,
-        content=lambda: _content(dataset, images, labels),
+        content=lambda tell=float: _content(dataset, images, labels),
         first=lambda: images["train"].shape[1:],
         labels=lambda: labels,
         pictures=lambda part, rows: _pictures(images[part], rows),

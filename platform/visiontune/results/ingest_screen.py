@@ -22,8 +22,8 @@ class IngestScreen:
     def __init__(self, *, is_plain: bool = False, out: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._out = out if out is not None else sys.stderr
         self._is_plain, self._clock = is_plain or not self._out.isatty(), clock
-        self._began_s = self._shown_s = clock()
-        self._stage = ""
+        self._began_s = self._since_s = self._shown_s = clock()
+        self._stage = self._shown = ""
         self._bar: Any = None
 
     def __enter__(self) -> IngestScreen:
@@ -36,13 +36,16 @@ class IngestScreen:
     def tell(self, progress: Progress) -> None:
         """A redraw, or a line where the stage is another or five seconds have passed."""
         now_s = self._clock()
+        if (self._stage, progress.stage) == ("reading", "decoding"):
+            self._since_s = now_s  # a rate of its own
+        self._stage = progress.stage
         if now_s - self._began_s < QUICK_S:
             return
         if not self._is_plain:
             self._draw(progress)
-        elif progress.stage != self._stage or now_s - self._shown_s >= LINE_S:
-            self._stage, self._shown_s = progress.stage, now_s
-            print(line(progress, now_s - self._began_s), file=self._out, flush=True)
+        elif progress.stage != self._shown or now_s - self._shown_s >= LINE_S:
+            self._shown, self._shown_s = progress.stage, now_s
+            print(line(progress, now_s - self._since_s), file=self._out, flush=True)
 
     def _draw(self, progress: Progress) -> None:
         if self._bar is None:
@@ -55,8 +58,8 @@ class IngestScreen:
             self._bar.add_task("", said="")
             self._bar.start()
         said = f"{progress.num_done:,} of {progress.num:,}"
-        if progress.stage == "decoding":
-            rate, left_s = pace(progress, self._clock() - self._began_s)
+        if progress.stage in ("reading", "decoding"):
+            rate, left_s = pace(progress, self._clock() - self._since_s)
             said += f", {rate:,.0f} a second, {duration(left_s)} left" + (f", {progress.num_bad:,} bad" if progress.num_bad else "")
         self._bar.update(0, completed=progress.num_done, total=progress.num, description=progress.stage, said=said)
 
@@ -70,6 +73,6 @@ def line(progress: Progress, spent_s: float) -> str:
 
 
 def pace(progress: Progress, spent_s: float) -> tuple[float, float | None]:
-    """Pictures decoded a second, and seconds left at that rate; what an earlier call left behind is no rate."""
+    """Pictures read or decoded a second, and seconds left at that rate; what an earlier call left behind is no rate."""
     rate = (progress.num_done - progress.num_kept) / max(spent_s, 1e-9)
     return rate, (progress.num - progress.num_done) / rate if rate > 0 else None
