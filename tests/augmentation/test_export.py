@@ -110,8 +110,7 @@ def test_probabilities_and_shares_are_those_of_the_policy(tmp_path: Path) -> Non
     ("suffix", "policy", "args", "said"),
     [
         (".yaml", "none", {}, "nothing to export"),
-        (".json", "augmix", {}, "augmix can't be said"),
-        (".py", "augmix", {}, "augmix can't be said"),
+        (".json", "augmix", {}, "augmix can't be said in it; export to .py"),
         (".yaml", "autoaugment_published", {}, "export to .py"),
         (".yaml", "randaugment", {"magnitude": 0.2, "final_magnitude": 0.8}, "from 0.2 to 0.8"),
         (".json", "fixed", {"Rotate": {"probability": 0.5, "magnitude": 0.1, "final_magnitude": 0.9}}, "from 0.1 to 0.9"),
@@ -262,12 +261,37 @@ def test_ranges_of_colour_are_ours() -> None:
         assert tuple(getattr(theirs, kind)) == tuple(getattr(ours, kind))
 
 
+@pytest.mark.parametrize(("args", "invert"), [({"num_chains": 1, "chain_depth": 1, "augmix_alpha": 0.5}, True), ({"severity": 7}, False)])
+def test_augmix_mixes_as_much(args: dict[str, Any], invert: bool) -> None:
+    """How far pictures are from what they were: equal deciles, as far as 600 draws tell; of inverted ones that is Beta's share alone."""
+    policy = build_policy(augmentation("augmix", **args), image_size=SIZE, channels=3, num_epochs=5)
+    assert policy is not None
+    made: dict[str, Any] = {}
+    exec(exported(".py", "augmix", **args), made)
+    transform = made["transform"]
+    before = np.zeros((SIZE, SIZE, 3), np.uint8) if invert else SMOOTH_HWC
+    if invert:
+        transform.transforms[1].op = made["v2"].RandomInvert(p=1.0)
+        shares = np.random.default_rng(0).beta(0.5, 0.5, 600)
+        ours = list(np.rint(255 * shares)[:, None, None, None] * np.ones_like(before))
+    else:
+        ours = list(policy(np.repeat(before[np.newaxis], 600, 0), seed=0, epoch=1, index_N=np.arange(600)))
+    torch.manual_seed(0)
+    theirs = [transform(before).permute(1, 2, 0).numpy() for _ in range(600)]
+    far, near = (
+        np.quantile([np.abs(one.astype(float) - before).mean() for one in pictures], [0.1, 0.3, 0.5, 0.7, 0.9])
+        for pictures in (ours, theirs)
+    )
+    assert np.abs(far - near).max() < 0.1 * far.max()
+
+
 POLICIES: dict[str, dict[str, Any]] = {
     "fixed": FIXED,
     "randaugment": {"num_ops": 2, "flip_probability": 0.5, "crop_magnitude": 0.5},
     "trivialaugment": {},
     "autoaugment": {"sub1_probability1": 0.0, "sub1_probability2": 0.0},
     "autoaugment_published": {"preset": "svhn"},
+    "augmix": {"crop_magnitude": 0.5},
 }
 
 

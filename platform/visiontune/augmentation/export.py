@@ -114,5 +114,5 @@ def refusal(step: Step, form: str) -> str:
     if isinstance(step, Published):
         return f"{form} lacks AutoAugment's published policies with torchvision's ops; export to .py, which calls torchvision's own"
     if isinstance(step, Chains):
-        return f"{form} can't mix chains of ops with the picture by drawn weights, so augmix can't be said in it"
+        return f"{form} can't mix chains of ops with the picture by drawn weights, so augmix can't be said in it; export to .py"
     return f"{form} can't say {type(step).__name__}"

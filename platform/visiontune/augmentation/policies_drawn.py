@@ -20,7 +20,7 @@ from visiontune.spec.tables.augmentation import AUGMIX_OPS, DRAWN_OPS
 
 NUM_LEVELS = 31
 """Magnitudes are whole thirtieths where they are drawn, as in TrivialAugment: pictures with equal ones are changed together."""
-_MOST_DEPTH = 3
+_DEPTHS = (1, 2, 3)
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,13 @@ class Levels:
 class Chains:
     """Each picture becomes m * (weighted mean of `num_chains` changed copies) + (1 - m) * itself, rounded.
 
-    A chain is 1 to 3 ops long (`depth` 0) or `depth`. Weights are Dirichlet's and m is Beta's, both with `alpha`.
+    A chain is as long as one of `depths`, all equally likely. Weights are Dirichlet's and m is Beta's, both with `alpha`.
     """
 
     names: tuple[str, ...]
     magnitudes: Levels
     num_chains: int
-    depth: int
+    depths: tuple[int, ...]
     alpha: float
 
     def __call__(self, ops: Ops, pictures_NHWC: Pictures, index_N: IntArray, *, seed: int, epoch: int) -> None:
@@ -96,8 +96,8 @@ class Chains:
         """Copies after a chain's ops."""
         out_NHWC: Pictures = ops.copied(pictures_NHWC)
         kinds = list(product(self.names, self.magnitudes(epoch)))
-        depth_N = 1 + ops.picks(_MOST_DEPTH, index_N, seed, epoch, "depth", chain) if self.depth == 0 else np.full(len(index_N), self.depth)
-        for slot in range(max(self.depth, _MOST_DEPTH) if self.depth == 0 else self.depth):
+        depth_N = np.array(self.depths)[ops.picks(len(self.depths), index_N, seed, epoch, "depth", chain)]
+        for slot in range(max(self.depths)):
             rows_K = np.flatnonzero(depth_N > slot)
             which_K = ops.picks(len(kinds), index_N[rows_K], seed, epoch, "chain", chain, slot)
             ops.apply_drawn(kinds, which_K, out_NHWC, rows_K, index_N, seed, epoch, chain, slot)
@@ -137,7 +137,8 @@ def augmix(
 ) -> list[Step]:
     """Hendrycks et al. 2020, the augmentation: their consistency loss over three versions of a picture is not here."""
     levels = Levels(1, severity * (NUM_LEVELS - 1) // 10)
-    return [*weak(flip_probability, crop_magnitude), Chains(_suiting(AUGMIX_OPS, channels), levels, num_chains, chain_depth, augmix_alpha)]
+    depths = (chain_depth,) if chain_depth else _DEPTHS
+    return [*weak(flip_probability, crop_magnitude), Chains(_suiting(AUGMIX_OPS, channels), levels, num_chains, depths, augmix_alpha)]
 
 
 def _suiting(names: Sequence[str], channels: int) -> tuple[str, ...]:

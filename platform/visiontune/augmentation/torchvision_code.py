@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from visiontune.augmentation.export import refusal, transform_of
-from visiontune.augmentation.policies_drawn import Drawn
+from visiontune.augmentation.policies_drawn import Chains, Drawn
 from visiontune.augmentation.policies_sub import OneOf, Published
 from visiontune.augmentation.steps import Chance, Step, has_magnitude
 from visiontune.augmentation.torchvision_ops import SAID
@@ -21,6 +21,25 @@ class Drawn(torch.nn.Module):
 
     def forward(self, picture):
         return self.kernel(picture, *(low + (high - low) * torch.rand(()).item() for low, high in self.ranges))
+'''
+_CHAINS = '''
+class Chains(torch.nn.Module):
+    """AugMix: share times the weighted mean of changed copies, and the rest the picture; weights are Dirichlet's, the share is Beta's."""
+
+    def __init__(self, op, num_chains, depths, alpha):
+        super().__init__()
+        self.op, self.num_chains, self.depths, self.alpha = op, num_chains, depths, alpha
+
+    def forward(self, picture):
+        share = torch.distributions.Beta(self.alpha, self.alpha).sample().item()
+        weights = torch.distributions.Dirichlet(torch.full((self.num_chains,), self.alpha)).sample().tolist()
+        mixed = (1 - share) * picture
+        for weight in weights:
+            changed = picture
+            for _ in range(self.depths[torch.randint(len(self.depths), ()).item()]):
+                changed = self.op(changed)
+            mixed = mixed + share * weight * changed
+        return mixed.round().to(torch.uint8)
 '''
 _AFFINE = '''
 def affine(picture, shift_x, shift_y, shear_x, shear_y, scale_x, scale_y, degrees):
@@ -86,6 +105,7 @@ def equalize(picture):
 '''
 HELPERS: Mapping[str, str] = {
     "Drawn(": _DRAWN,
+    "Chains(": _CHAINS,
     "affine,": _AFFINE,
     "@exact": _EXACT,
     "noise,": _NOISE,
@@ -121,7 +141,7 @@ def torchvision_code(steps: Sequence[Step], image_size: int, title: str = "") ->
 def _names(step: Step) -> Iterable[str]:
     if isinstance(step, Chance):
         return (step.name,)
-    if isinstance(step, Drawn):
+    if isinstance(step, Drawn | Chains):
         return step.names
     if isinstance(step, OneOf):
         return (op.name for sub in step.subs for op in sub if not op.is_nothing)
@@ -133,9 +153,9 @@ def _names(step: Step) -> Iterable[str]:
 def _lines(step: Step, image_size: int) -> list[str]:
     if isinstance(step, Chance):
         return [_by_chance(step, image_size)]
-    if isinstance(step, Drawn):
-        kinds = [_any_strength(name, step.magnitudes(1), image_size) for name in step.names]
-        return [_one_of(kinds)] * step.num_ops
+    if isinstance(step, Drawn | Chains):
+        op = _one_of([_any_strength(name, step.magnitudes(1), image_size) for name in step.names])
+        return [op] * step.num_ops if isinstance(step, Drawn) else [f"Chains({op}, {step.num_chains}, {step.depths}, {step.alpha!r})"]
     if isinstance(step, OneOf):
         subs = [[_by_chance(op, image_size) for op in sub if not op.is_nothing] for sub in step.subs]
         return [_one_of([_sequence(sub) for sub in subs])]
