@@ -19,7 +19,7 @@ from visiontune.augmentation.keyed import Stream
 from visiontune.augmentation.policy import problem_of
 from visiontune.augmentation.reference import apply_each
 from visiontune.spec.errors import UserError
-from visiontune.spec.parse import load_recipe
+from visiontune.spec.parse import load_recipe, load_study
 from visiontune.spec.tables import augmentation
 from visiontune.spec.tables.ops import COLOUR_OPS, FORMER_ARGS, FORMER_OPS, LABEL_CHANGING, OPS
 
@@ -180,6 +180,17 @@ def test_wrong_names_and_arguments_are_refused_with_what_replaces_them(tmp_path:
     with pytest.raises(UserError) as caught:
         load_recipe(file)
     assert all(word in str(caught.value) for word in said), caught.value
+
+
+def test_names_of_ops_in_a_branch_of_a_choice_are_refused_alike(tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+    head = "study: a\ndata: {source: digits}\nbudget: {num_trials: 2, min_epochs: 1, max_epochs: 3}\nspace:\n"
+    body = (
+        "  model: {name: lenet5}\n  optimizer: {name: sgd, lr: 0.1}\n  augmentation: {policy: {choice: {none: {}, fixed: {Cutout: {}}}}}\n"
+    )
+    file.write_text(head + body)
+    with pytest.raises(UserError, match=r"space.yaml:7: .*fixed.Cutout: unknown key 'Cutout', which albumentations 2 calls CoarseDropout"):
+        load_study(file)
 
 
 def test_names_of_ops_as_values_are_refused_alike(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ class Reader:
             return Pick(table, BAD if wrong or repeated else Choice(names), () if wrong else names)
         branches = {name: options.items[name][1] for name in names}
         trees = {
-            name: self.section(branch, table.entries[name].args, at.branch(key, name), options.items[name][0], is_branch=True)
+            name: self.section(branch, table.entries[name].args, at.branch(key, name), options.items[name][0], True, table.former)
             for name, branch in branches.items()
         }
         for name, branch in branches.items():
