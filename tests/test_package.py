@@ -19,6 +19,7 @@ print(sum(int(line.split()[1]) for line in open("/proc/self/smaps") if line.star
 """
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(not MODE.exists() or "[never]" in MODE.read_text(), reason="this kernel gives no huge pages")
 @pytest.mark.parametrize(("asked", "is_huge"), [(None, True), ("0", False)])
 def test_torch_gets_huge_pages_unless_the_user_says_no(asked: str | None, is_huge: bool) -> None:
