@@ -102,11 +102,12 @@ def test_reading_before_is_shown_and_ends_when_asked(tmp_path: Path, data: dict[
 
     def listen(progress: Progress) -> None:
         told.append(progress)
-        stop.set()
+        if progress.num_done == NUM:
+            stop.set()
 
     with pytest.raises(Stopped):
         prepare({**data, "max_pictures": 90}, tmp_path / "cache", tell=listen, stop=stop)
-    assert [(one.stage, one.num_done, one.num) for one in told] == [("reading", NUM, NUM)]
+    assert [(one.stage, one.num_done, one.num) for one in told] == [("reading", 0, NUM), ("reading", NUM, NUM)]
 
 
 def test_a_subset_is_that_of_all_files(tmp_path: Path, data: dict[str, Any]) -> None:

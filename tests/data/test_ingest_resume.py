@@ -121,10 +121,10 @@ def test_finished_chunks_that_were_damaged_are_done_again(tmp_path: Path, data: 
 
 
 def test_a_full_disk_is_one_sentence_and_the_same_call_goes_on(tmp_path: Path, data: dict[str, Any]) -> None:
-    """First some chunks fit and the store does not; then not even a chunk does."""
+    """First all chunks fit and the store's end does not; then not even a chunk does."""
     whole = prepare(data, tmp_path / "other").read_bytes()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    for name, limit in (("store", 200_000), ("chunk", 8192)):
+    for name, limit in (("store", len(whole) - 100), ("chunk", 8192)):
         cache = tmp_path / name
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
         try:
@@ -134,8 +134,7 @@ def test_a_full_disk_is_one_sentence_and_the_same_call_goes_on(tmp_path: Path, d
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
         assert not list(cache.glob("*.arrow")) and not list(cache.glob(".*.tmp")) and not list(cache.glob(".*/*.tmp"))
         path, num_kept = kept(data, cache)
-        num_fit = limit // (SIZE * SIZE * 3)
-        assert num_fit - 16 <= num_kept <= num_fit and path.read_bytes() == whole
+        assert num_kept == (NUM if name == "store" else 0) and path.read_bytes() == whole
 
 
 def test_pictures_that_were_moved_when_it_ended_are_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,7 +153,9 @@ def test_a_terminal_gets_a_bar() -> None:
 
     out, now = Terminal(), [0.0]
     with IngestScreen(out=out, clock=lambda: now[0]) as screen:
-        now[0] = 2.0
+        now[0] = 5.0  # files were listed
+        screen.tell(Progress("decoding", 0, 1000, 0, 0))
+        now[0] = 7.0
         screen.tell(Progress("decoding", 600, 1000, 200, 3))
         screen._bar.refresh()
     assert "600 of 1,000, 200 a second, 2 s left, 3 bad" in out.getvalue()

@@ -31,6 +31,7 @@ class Contents:
         """From the files, if need be; see `Source.content`."""
         text = self.known()
         if text is None:
+            tell(0.0)
             text = self._source.content(tell)
             self.keep(text)
         return text

@@ -114,6 +114,7 @@ def _decode(
     use_processes = source.can_fork and first[0] * first[1] * len(plan.label_N) > _FORK_PIXELS
     is_train_N = plan.code_N == TRAIN
     (folder / STORE).touch()
+    tell(Progress("decoding", 0, len(plan.label_N), 0, limit.num_bad))
     head_bytes(form)  # known before processes are forked
 
     def do(number: int) -> Chunk:
