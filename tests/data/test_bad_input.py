@@ -37,7 +37,11 @@ def test_missing_file_names_the_nearest(tmp_path: Path) -> None:
 def test_no_parquet(tmp_path: Path) -> None:
     (tmp_path / "train.parquet").write_text("image,label\n")
     assert "must be a Parquet file" in refused({"train": str(tmp_path / "train.parquet")}, tmp_path / "cache")
-    assert "data.train: must be a file" in refused({"train": str(tmp_path)}, tmp_path / "cache")
+    (tmp_path / "empty").mkdir()
+    assert "data.train: must hold files, but in " in refused({"train": str(tmp_path / "empty")}, tmp_path / "cache")
+    message = refused({"train": str(tmp_path / "tain-*.parquet")}, tmp_path / "cache")
+    assert "none is named tain-*.parquet" in message and "train.parquet" in message
+    assert "there is no " in refused({"train": str(tmp_path / "nowhere" / "*.parquet")}, tmp_path / "cache")
 
 
 def test_truncated_parquet(tmp_path: Path) -> None:

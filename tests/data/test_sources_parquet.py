@@ -12,7 +12,9 @@ import pytest
 from picture_files import COLOUR, LABELS, png, write
 
 from visiontune.data.decode import BadPicture
+from visiontune.data.looking import look
 from visiontune.data.sources import Source, parquet
+from visiontune.data.store import Store, prepare
 from visiontune.spec.errors import UserError
 
 ENCODED = [png(picture) for picture in COLOUR]
@@ -82,3 +84,52 @@ def test_a_stamp_follows_the_file(tmp_path: Path, source: Source) -> None:
     write(tmp_path / "train.parquet", [*ENCODED], LABELS)
     again = parquet(train=str(tmp_path / "train.parquet"))
     assert again.stamp is not None and again.stamp() != before[0] and again.content() != before[1]
+
+
+def shards(folder: Path, part: str, parts: list[slice]) -> str:
+    """Files named as Hugging Face names them; a pattern for all."""
+    folder.mkdir(exist_ok=True)
+    for number, some in enumerate(parts):
+        write(folder / f"{part}-{number:05d}-of-{len(parts):05d}.parquet", ENCODED[some], LABELS[some], row_group_size=4)
+    return str(folder / f"{part}-*.parquet")
+
+
+@pytest.mark.parametrize("rows", [[], [0], [9, 10], [12, 13, 29], [*range(30)], [*range(1, 30, 3)]])
+def test_many_files_are_one_sequence_of_rows(tmp_path: Path, source: Source, rows: list[int]) -> None:
+    pattern = shards(tmp_path / "data", "train", [slice(0, 10), slice(10, 13), slice(13, 30)])
+    for text in (pattern, str(tmp_path / "data")):
+        many = parquet(train=text)
+        assert many.encoded is not None
+        assert list(many.encoded("train", np.array(rows, np.int64))) == [ENCODED[row] for row in rows]
+    np.testing.assert_array_equal(many.labels()["train"], LABELS)
+    assert many.keys("train") == source.keys("train")  # the same splits, however pictures lie in files
+    assert many.names("train")[11] == f"{tmp_path}/data/train-00001-of-00003.parquet: row 1"
+
+
+def test_files_for_validation_are_the_validation(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    train, val = shards(folder, "train", [slice(0, 10), slice(10, 20)]), shards(folder, "validation", [slice(20, 30)])
+    store = Store.open(prepare({"source": "parquet", "train": train, "val": val}, tmp_path / "cache"))
+    np.testing.assert_array_equal(store.images_NHWC[store.val_idx], COLOUR[20:])
+    assert len(store.train_idx) + len(store.test_idx) == 20
+    assert look(str(tmp_path)) == {
+        "source": "parquet",
+        "train": f"{tmp_path}/data/train[!a-zA-Z]*.parquet",
+        "val": f"{tmp_path}/data/validation-00000-of-00001.parquet",
+        "image_column": "image",
+    }
+    assert prepare(look(str(tmp_path)), tmp_path / "cache") == store.path
+
+
+def test_every_file_counts_for_content_stamp_and_labels(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    pattern = shards(folder, "train", [slice(0, 10), slice(10, 30)])
+    first = parquet(train=pattern)
+    assert first.stamp is not None
+    before = first.stamp(), first.content()
+    write(folder / "train-00001-of-00002.parquet", ENCODED[10:], LABELS[10:][::-1])
+    again = parquet(train=pattern)
+    assert again.stamp is not None and again.stamp() != before[0] and again.content() != before[1]
+    write(folder / "train-00001-of-00002.parquet", ENCODED[10:], np.array(["a", "b", "c"])[LABELS[10:]])
+    with pytest.raises(UserError, match=r"train-00001-of-00002.parquet: labels must be of one kind"):
+        parquet(train=pattern)

@@ -2,90 +2,70 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from visiontune.data.decode import BadPicture, Picture, decode
+from visiontune.data.decode import BadPicture
 from visiontune.data.labels import refuse_alike
-from visiontune.data.paths import Root, line, open_file
+from visiontune.data.parquet_files import Place, Shards, digests_of_places, find_places, open_checked
+from visiontune.data.paths import line
 from visiontune.data.sources import Source
 from visiontune.data.splits import IntArray
 from visiontune.spec.errors import Problem, UserError, nearest
 
-_BATCH = 1024
 _PEEK = 64
-_BLOCK_BYTES = 16 << 20
+_TWO_KINDS = "labels must be of one kind, but are integers in one file and names in the other"
 
 
-@dataclass(frozen=True)
-class Place:
-    """A Parquet file, by its folder and name."""
-
-    root: Root
-    name: str
-
-    def __str__(self) -> str:
-        return self.root.show(self.name)
-
-    def open(self) -> Any:
-        """A file of its own for each reader: one that is open is not for two threads. Raises OSError and pyarrow's errors."""
-        return pq.ParquetFile(self.root.open(self.name))
-
-
-def read_source(train: str, test: str | None, image_column: str, label_column: str) -> Source:
-    """Check both files and read their labels, no picture. Raises UserError."""
-    given = {part: path for part, path in (("train", train), ("test", test)) if path is not None}
-    places = {part: Place(*open_file(path, f"data.{part}")) for part, path in given.items()}
-    files = {part: _open(place, f"data.{part}", image_column, label_column) for part, place in places.items()}
-    values = {part: _values(file, places[part], label_column) for part, file in files.items()}
-    names = _declared_names(files["train"], label_column)
-    class_names, table = _classes(values["train"], names, places["train"])
-    labels = {part: _encode(values[part], class_names, table, places[part]) for part in places}
+def read_source(train: str, val: str | None, test: str | None, image_column: str, label_column: str) -> Source:
+    """Check the files and read their labels, no picture. Raises UserError."""
+    given = {part: text for part, text in (("train", train), ("val", val), ("test", test)) if text is not None}
+    places = {part: find_places(text, f"data.{part}") for part, text in given.items()}
+    files = {part: [open_checked(place, f"data.{part}", image_column, label_column) for place in found] for part, found in places.items()}
+    values = {
+        part: [_values(file, place, label_column) for file, place in zip(files[part], found, strict=True)] for part, found in places.items()
+    }
+    shards = {part: Shards(found, tuple(map(len, values[part]))) for part, found in places.items()}
+    everything = [place for found in places.values() for place in found]
+    names = _declared_names(files["train"][0], label_column)
+    class_names, table = _classes(_joined(values["train"], places["train"]), names, places["train"][0])
+    labels = {
+        part: np.concatenate([_encode(one, class_names, table, place) for one, place in zip(values[part], found, strict=True)])
+        for part, found in places.items()
+    }
     counts_C = np.bincount(labels["train"], minlength=len(class_names)).astype(np.int64)
-    if test is not None:
-        _refuse_unseen(labels["test"], counts_C, class_names, places["test"])
-    settings = f"{image_column} {label_column}"
+    for part in labels:
+        _refuse_unseen(part, labels[part], counts_C, class_names, shards[part])
+    settings = f"{image_column} {label_column} {' '.join(f'{part} {len(found)}' for part, found in places.items())}"
     return Source(
         class_names=class_names,
         counts_C=counts_C,
-        has_test=test is not None,
-        content=lambda tell=float: " ".join(["parquet", *(_digest(place, tell) for place in places.values()), settings]),
-        stamp=lambda: " ".join(["parquet", *(f"{place} {next(place.root.stamps([place.name]))}" for place in places.values()), settings]),
-        can_fork=all(place.root.filesystem is None for place in places.values()),
-        first=cache(lambda: _first(places["train"], image_column, len(labels["train"]))),
+        has_test="test" in places,
+        has_val="val" in places,
+        content=lambda tell=float: f"parquet {digests_of_places(everything, tell)} {settings}",
+        stamp=lambda: " ".join(["parquet", *(f"{place} {next(place.root.stamps([place.name]))}" for place in everything), settings]),
+        can_fork=all(place.root.filesystem is None for place in everything),
+        first=cache(lambda: _first(shards["train"], image_column)),
         labels=lambda: labels,
-        pictures=lambda part, rows: _pictures(places[part], image_column, rows),
-        encoded=lambda part, rows: _encoded(places[part], image_column, rows),
-        names=lambda part: [f"{places[part]}: row {row}" for row in range(len(labels[part]))],
-        keys=lambda part: _keys(places[part], image_column),
+        pictures=lambda part, rows: shards[part].pictures(image_column, rows),
+        encoded=lambda part, rows: shards[part].encoded(image_column, rows),
+        names=lambda part: shards[part].names(),
+        keys=lambda part: shards[part].keys(image_column),
     )
 
 
-def _open(place: Place, where: str, image_column: str, label_column: str) -> Any:
-    try:
-        file = place.open()
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(Problem("", 0, where, f"must be a Parquet file, but {place} is none ({line(error)})")) from error
-    schema = file.schema_arrow
-    missing = [name for name in (image_column, label_column) if name not in schema.names]
-    if missing:
-        raise UserError(*(Problem(str(place), 0, "", f"must have a column {name!r}; {nearest(name, schema.names)}") for name in missing))
-    kind = schema.field(image_column).type
-    is_image = pa.types.is_struct(kind) and any(
-        field.name == "bytes" and (pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)) for field in kind
-    )
-    if not is_image:
-        raise UserError(Problem(str(place), 0, f"column {image_column!r}", f"must be struct<bytes: binary, path: string>, but is {kind}"))
-    return file
+def _joined(values: Sequence[Any], places: Sequence[Place]) -> Any:
+    """Labels of all files of a part. Raises UserError for files of two kinds."""
+    odd = next((place for one, place in zip(values, places, strict=True) if (one.dtype == object) != (values[0].dtype == object)), None)
+    if odd is not None:
+        raise UserError(Problem(str(odd), 0, "", _TWO_KINDS))
+    return np.concatenate(values)
 
 
 def _values(file: Any, place: Place, column: str) -> Any:
@@ -143,7 +123,7 @@ def _classes(values: Any, names: Sequence[str] | None, place: Place) -> tuple[tu
 
 def _encode(values: Any, class_names: Sequence[str], table: Any, place: Place) -> IntArray:
     if (values.dtype == object) != (table.dtype == object):
-        raise UserError(Problem(str(place), 0, "", "labels must be of one kind, but are integers in one file and names in the other"))
+        raise UserError(Problem(str(place), 0, "", _TWO_KINDS))
     label_N = np.minimum(np.searchsorted(table, values), len(table) - 1)
     unknown = np.flatnonzero(table[label_N] != values)
     if len(unknown):
@@ -154,71 +134,19 @@ def _encode(values: Any, class_names: Sequence[str], table: Any, place: Place) -
     return encoded_N
 
 
-def _refuse_unseen(test_N: IntArray, counts_C: IntArray, class_names: Sequence[str], place: Place) -> None:
-    unseen = np.flatnonzero(counts_C[test_N] == 0)
+def _refuse_unseen(part: str, label_N: IntArray, counts_C: IntArray, class_names: Sequence[str], shards: Shards) -> None:
+    unseen = np.flatnonzero(counts_C[label_N] == 0)
     if len(unseen):
         row = int(unseen[0])
-        rule = f"test labels must occur in the training file, but row {row} has {class_names[test_N[row]]!r}"
-        raise UserError(Problem(str(place), 0, "", rule))
+        rule = f"{part} labels must occur in training, but this has {class_names[label_N[row]]!r}"
+        raise UserError(Problem(shards.names()[row], 0, "", rule))
 
 
-def _digest(place: Place, tell: Callable[[float], object]) -> str:
-    digest = hashlib.sha256()
-    with place.root.open(place.name) as file:
-        size = max(file.size(), 1)
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-            tell(file.tell() / size)
-    return digest.hexdigest()
-
-
-def _keys(place: Place, column: str) -> list[str]:
-    """The paths that stand beside the pictures where they tell them apart, else the numbers of the rows."""
-    file = place.open()
-    kind = file.schema_arrow.field(column).type
-    if any(field.name == "path" for field in kind):
-        paths = file.read(columns=[f"{column}.path"]).column(0).combine_chunks().field("path")
-        if paths.null_count == 0 and len(pc.unique(paths)) == len(paths):
-            return [str(path) for path in paths.to_pylist()]
-    return [str(row) for row in range(file.metadata.num_rows)]
-
-
-def _first(place: Place, column: str, num_rows: int) -> tuple[int, int, int]:
+def _first(shards: Shards, column: str) -> tuple[int, int, int]:
     """Size of the first picture; channels of the first 64, for a file may mix grey and colour."""
-    found = list(_pictures(place, column, np.arange(min(_PEEK, num_rows))))
+    found = list(shards.pictures(column, np.arange(min(_PEEK, sum(shards.counts)))))
     shapes = [picture.shape for picture in found if not isinstance(picture, BadPicture)]
     if not shapes:
-        bad = [Problem(str(place), 0, f"row {row}", f"picture {error}") for row, error in enumerate(found)]
-        raise UserError(*bad[:5])
+        raise UserError(*(Problem(name, 0, "", f"picture {error}") for name, error in zip(shards.names()[:5], found, strict=False)))
     height, width, _ = shapes[0]
     return height, width, max(channels for _, _, channels in shapes)
-
-
-def _pictures(place: Place, column: str, rows: IntArray) -> Iterator[Picture | BadPicture]:
-    for encoded in _encoded(place, column, rows):
-        try:
-            yield encoded if isinstance(encoded, BadPicture) else decode(encoded)
-        except BadPicture as error:
-            yield error
-
-
-def _encoded(place: Place, column: str, rows: IntArray) -> Iterator[bytes | BadPicture]:
-    """Ascending rows; only the row groups that hold some are read."""
-    if len(rows) == 0:
-        return
-    done = 0
-    try:
-        with place.open() as file:
-            start_G = np.cumsum([0, *(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))])
-            groups = np.unique(np.searchsorted(start_G, rows, side="right") - 1)
-            for group in groups.tolist():
-                start = int(start_G[group])
-                for batch in file.iter_batches(batch_size=_BATCH, row_groups=[group], columns=[column]):
-                    wanted = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(batch))]
-                    encoded = pc.struct_field(batch.column(0), "bytes").take(pa.array(wanted - start))
-                    for value in encoded:
-                        yield value.as_py() or BadPicture("has no bytes (a path beside it is not followed)")
-                        done += 1
-                    start += len(batch)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(Problem(str(place), 0, f"rows from {rows[done]}", f"cannot be read ({line(error)})")) from error

@@ -10,7 +10,8 @@ import posixpath
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,28 @@ def open_file(text: str, where: str) -> tuple[Root, str]:
         raise UserError(Problem("", 0, where, f"must be a file, but there is no {root.shown}{_beside(root)}"))
     parent, name = posixpath.split(root.path)
     return Root(parent, posixpath.dirname(root.shown) or ".", root.filesystem), name
+
+
+def open_files(text: str, where: str, suffix: str) -> tuple[Root, list[str]]:
+    """A file; or of a folder all files with that suffix; or what matches a pattern such as `data/train-*.parquet`. Sorted.
+
+    Raises UserError, with the nearest name, where there is none.
+    """
+    root = open_root(text, where)
+    kind = _kind(root)
+    pattern = posixpath.basename(root.path)
+    if kind == "folder":
+        folder, pattern = root, f"*{suffix}"
+    elif kind is None and "*" in pattern:
+        folder = open_folder(posixpath.dirname(text) or ".", where)
+    else:
+        folder, name = open_file(text, where)
+        return folder, [name]
+    names = [name for name in folder.scan().files if fnmatchcase(name, pattern) and not is_hidden(name)]
+    if not names:
+        beside = _beside(replace(folder, path=f"{folder.path}/{pattern}"))
+        raise UserError(Problem("", 0, where, f"must hold files, but in {folder.shown} none is named {pattern}{beside}"))
+    return folder, names
 
 
 def inside(name: str, root: Root) -> str | None:

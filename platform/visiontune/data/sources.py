@@ -89,11 +89,13 @@ def digits() -> Source:
     )
 
 
-def parquet(*, train: str, test: str | None = None, image_column: str = "image", label_column: str = "label") -> Source:
+def parquet(
+    *, train: str, val: str | None = None, test: str | None = None, image_column: str = "image", label_column: str = "label"
+) -> Source:
     """Parquet files in Hugging Face's image layout. Raises UserError for files, columns or labels that can't be used."""
     from visiontune.data import parquet as files
 
-    return files.read_source(train, test, image_column, label_column)
+    return files.read_source(train, val, test, image_column, label_column)
 
 
 def folder(*, path: str) -> Source:

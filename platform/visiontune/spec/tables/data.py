@@ -19,8 +19,9 @@ SOURCES = Table(
             "Parquet in Hugging Face's image layout: struct<bytes, path> and an integer or string label",
             "visiontune.data.sources:parquet",
             {
-                "train": Arg(str, "path of the training file"),
-                "test": Arg(str, "path of the test file; without it test_fraction is split off", None),
+                "train": Arg(str, "the training file, a folder of files, or a pattern (data/train-*.parquet)"),
+                "val": Arg(str, "the same for validation; without it val_fraction is split off", None),
+                "test": Arg(str, "the same for the test; without it test_fraction is split off", None),
                 "image_column": Arg(str, "name of the column of pictures", "image"),
                 "label_column": Arg(str, "name of the column of labels", "label"),
             },
