@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from picture_files import png
+from picture_files import COLOUR, LABELS, png, write
 
 from visiontune.data import ingest as ingest_module
 from visiontune.data import writing
@@ -17,7 +18,7 @@ from visiontune.data.chunks import Stopped
 from visiontune.data.contents import Contents
 from visiontune.data.ingest import Progress
 from visiontune.data.paths import Root
-from visiontune.data.store import prepare
+from visiontune.data.store import Store, prepare
 from visiontune.spec.errors import UserError
 
 NUM = 150
@@ -107,7 +108,9 @@ def test_reading_before_is_shown_and_ends_when_asked(tmp_path: Path, data: dict[
 
     with pytest.raises(Stopped):
         prepare({**data, "max_pictures": 90}, tmp_path / "cache", tell=listen, stop=stop)
-    assert [(one.stage, one.num_done, one.num) for one in told] == [("reading", 0, NUM), ("reading", NUM, NUM)]
+    assert {(one.stage, one.num) for one in told} == {("reading", NUM)}
+    done = [one.num_done for one in told]
+    assert done[0] == 0 and done[-1] == NUM and done == sorted(done)
 
 
 def test_a_subset_is_that_of_all_files(tmp_path: Path, data: dict[str, Any]) -> None:
@@ -116,3 +119,40 @@ def test_a_subset_is_that_of_all_files(tmp_path: Path, data: dict[str, Any]) -> 
     first = prepare(some, tmp_path / "cache")
     (Path(data["path"]) / "a" / "000.png").write_bytes(png(255 - PICTURES[0]))
     assert prepare(some, tmp_path / "cache") != first
+
+
+def test_what_should_have_been_a_picture_counts_though_no_picture_changed(tmp_path: Path, data: dict[str, Any]) -> None:
+    cache, strict = tmp_path / "cache", {**data, "allow_bad": 0.02}
+    first = prepare(strict, cache)
+    for number in range(10):
+        (Path(data["path"]) / "a" / f"z{number}.png").symlink_to(tmp_path / "nothing")
+    with pytest.raises(UserError, match="of 160 pictures"):
+        prepare(strict, cache)
+    again = prepare(data, cache)
+    assert again != first and sum(one["is_bad"] for one in Store.open(again).report().set_aside) == 12
+    moved = Path(data["path"]).rename(tmp_path / "moved")
+    assert prepare({**data, "path": str(moved)}, cache) == again
+
+
+def test_a_picture_of_the_same_length_and_time_is_noticed(tmp_path: Path, data: dict[str, Any]) -> None:
+    """As archives make them that set all times to the same."""
+    path = Path(data["path"]) / "a" / "000.png"
+    one, other = (png(PICTURES[0], "bmp"), png(255 - PICTURES[0], "bmp"))
+    path.unlink()
+    stores = []
+    for content in (one, other):
+        path.with_suffix(".bmp").write_bytes(content)
+        os.utime(path.with_suffix(".bmp"), (0, 0))
+        stores.append(prepare(data, tmp_path / "cache"))
+    assert len(one) == len(other) and stores[0] != stores[1]
+
+
+def test_parquet_files_of_one_name_in_two_folders_are_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for name, change in (("x", 0), ("y", 255)):
+        (tmp_path / name).mkdir()
+        path = write(tmp_path / name / "train.parquet", [png(one ^ change) for one in COLOUR], LABELS, compression="none")
+        os.utime(path, (0, 0))
+        monkeypatch.chdir(tmp_path / name)
+        found.append(prepare({"source": "parquet", "train": "train.parquet"}, tmp_path / "cache"))
+    assert found[0] != found[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -177,6 +178,29 @@ def test_a_changed_picture_is_noticed_and_contents_are_read_once(
     second = prepare(data, tmp_path / "cache")
     assert second != first
     assert (Store.open(second).images_NHWC != Store.open(first).images_NHWC).sum() == 1
+
+
+def test_chunks_of_a_call_that_was_killed_at_its_end_go(tmp_path: Path, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", lambda *args, **options: None)
+        path = prepare(data, tmp_path / "cache")
+    assert list(path.parent.glob(".*.parts/*.chunk"))
+    assert prepare(data, tmp_path / "cache") == path and not list(path.parent.glob(".*.parts"))
+
+
+def test_waiting_for_another_is_shown_and_ends_when_asked(tmp_path: Path, data: dict[str, Any]) -> None:
+    path, stop, told = prepare(data, tmp_path / "cache"), threading.Event(), list[Progress]()
+    lock = next(path.parent.glob("*.lock"))
+    path.unlink()
+
+    def listen(progress: Progress) -> None:
+        told.append(progress)
+        if len(told) == 3:
+            stop.set()
+
+    with store_module.locked(lock), pytest.raises(Stopped):
+        prepare(data, path.parent, tell=listen, stop=stop)
+    assert [one.stage for one in told] == ["waiting"] * 3
 
 
 def test_what_nobody_went_on_with_for_a_week_is_removed(tmp_path: Path, data: dict[str, Any]) -> None:

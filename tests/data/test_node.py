@@ -73,9 +73,20 @@ def test_the_type_of_the_nearest_mount_decides(tmp_path: Path) -> None:
         "1 0 8:1 / / rw - ext4 /dev/a rw\n"
         "2 1 0:9 / /data rw - nfs4 server:/x rw\n"
         "3 2 8:2 / /data/local\\040disk rw shared:1 - xfs /dev/b rw\n"
+        "6 1 0:9 / /Bücher\\040neu rw - nfs4 server:/y rw\n"
         "4 1 0:8 / /scratch rw - tmpfs none rw\n"
         "5 1 0:8 / /scratch rw - lustre a@tcp:/b rw\n"
     )
-    found = {name: node.is_remote(Path(name), mounts) for name in ("/data/a", "/data/local disk/a", "/home/a", "/database/a", "/scratch/a")}
-    assert found == {"/data/a": True, "/data/local disk/a": False, "/home/a": False, "/database/a": False, "/scratch/a": True}
+    found = {
+        name: node.is_remote(Path(name), mounts)
+        for name in ("/Bücher neu/a", "/data/a", "/data/local disk/a", "/home/a", "/database/a", "/scratch/a")
+    }
+    assert found == {
+        "/Bücher neu/a": True,
+        "/data/a": True,
+        "/data/local disk/a": False,
+        "/home/a": False,
+        "/database/a": False,
+        "/scratch/a": True,
+    }
     assert not node.is_remote(Path("/data/a"), tmp_path / "none")

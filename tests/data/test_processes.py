@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pickle
+import select
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +59,29 @@ def test_processes_make_the_file_that_threads_make(tmp_path: Path, data: dict[st
     by_threads = prepare(data, tmp_path / "threads")
     assert set(here) == {os.getpid()}
     assert by_processes.name == by_threads.name and by_processes.read_bytes() == by_threads.read_bytes()
+
+
+def test_what_a_process_returns_is_written_at_once_or_not_at_all(
+    tmp_path: Path, data: dict[str, Any], forking: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a message of one that was killed would be waited for; a pipe takes up to PIPE_BUF bytes whole."""
+    sizes: list[int] = []
+
+    @contextlib.contextmanager
+    def weighed(work: Any, **options: Any) -> Iterator[Any]:
+        with crew(work, **options) as submit:
+
+            def watched(item: Any) -> Any:
+                future = submit(item)
+                future.add_done_callback(lambda one: sizes.append(len(pickle.dumps(one.result()))))
+                return future
+
+            yield watched
+
+    for module in (ingest, file_contents):
+        monkeypatch.setattr(module, "crew", weighed)
+    prepare({**data, "max_pictures": 90}, tmp_path / "cache")
+    assert len(sizes) > 6 and 1000 < max(sizes) < select.PIPE_BUF / 1.5
 
 
 def test_opencv_with_threads_of_its_own_is_no_reason_to_wait(tmp_path: Path, data: dict[str, Any], forking: None) -> None:
@@ -134,6 +161,7 @@ SLOW = """
 import sys
 sys.path[:0] = {path!r}
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from visiontune.cli import main
 from visiontune.data import chunks, files, ingest

@@ -11,7 +11,7 @@ import pytest
 from visiontune.data import ingest as ingest_module
 from visiontune.data.ingest import Progress
 from visiontune.data.node import on_this_node
-from visiontune.data.remote_cache import NAME, fetch, put
+from visiontune.data.remote_cache import NAME, fetch, put, remote_cache
 from visiontune.data.store import Store, prepare
 from visiontune.spec.errors import UserError
 
@@ -55,6 +55,7 @@ def test_what_was_cut_off_or_changed_is_not_believed(bucket: Path, tmp_path: Pat
     for damaged in (whole[: len(whole) // 2], b"", whole[:pixel] + b"\xff" + whole[pixel + 1 :]):
         there.write_bytes(damaged)
         assert not fetch(str(bucket), tmp_path / made.name) and not list(tmp_path.glob("*.arrow")) and not list(tmp_path.glob(".*.tmp"))
+        assert not there.exists()
     there.write_bytes(whole[:5000])
     assert prepare(DIGITS, tmp_path / "two").read_bytes() == whole == there.read_bytes()
 
@@ -73,10 +74,25 @@ def test_a_node_that_does_not_see_the_study_has_it_from_there(bucket: Path, tmp_
     assert on_this_node(made, str(bucket)) == copy  # from its own path
 
 
-@pytest.mark.parametrize(
-    ("uri", "rule"), [("s4://team", "URI that pyarrow opens"), ("file:///dev/null/team", "must be read and written in")]
-)
-def test_a_folder_that_cannot_be_had_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, rule: str) -> None:
-    monkeypatch.setenv(NAME, uri)
-    with pytest.raises(UserError, match=f"{NAME}.*{rule}"):
-        prepare(DIGITS, tmp_path)
+def test_a_folder_that_cannot_be_had_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Before anything is decoded; but what is here is used."""
+    made = prepare(DIGITS, tmp_path / "here")
+    monkeypatch.setenv(NAME, "s4://team")
+    with pytest.raises(UserError, match=f"{NAME}: must be a path or a URI that pyarrow opens"):
+        prepare(DIGITS, tmp_path / "there")
+    assert prepare(DIGITS, tmp_path / "here") == made
+    assert "URI that pyarrow opens" in caplog.text and "every machine makes the store of its own" in caplog.text
+
+
+def test_a_folder_that_is_only_read_is_told_and_used(bucket: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    bucket.parent.mkdir()
+    bucket.write_text("a file stands where the folder should be made")
+    assert len(Store.open(prepare(DIGITS, tmp_path / "one")).labels_N) == 1797 and "must be read and written in" in caplog.text
+
+
+def test_a_path_means_the_same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(NAME, "team")
+    assert remote_cache() == str(tmp_path / "team")
+    monkeypatch.setenv(NAME, "")
+    assert not remote_cache()

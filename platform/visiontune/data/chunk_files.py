@@ -60,8 +60,8 @@ def write_end(file: BinaryIO, known: Mapping[str, NDArray[Any]], bad: list[tuple
     file.write(text + len(text).to_bytes(8, "little") + hashlib.sha256(text).digest())
 
 
-def read_chunk(path: Path, pictures: Path, at: int, start: int, what: str, form: Form) -> Chunk | None:
-    """None for a file that is missing, of other settings, or damaged anywhere."""
+def read_chunk(path: Path, pictures: Path, at: int, start: int, what: str) -> Chunk | None:
+    """None for a file that is missing, of other settings, or damaged; pictures are not looked at."""
     try:
         content = np.memmap(path, np.uint8, "r")
         length = int.from_bytes(content[-_TAIL:-32].tobytes(), "little")
@@ -73,8 +73,15 @@ def read_chunk(path: Path, pictures: Path, at: int, start: int, what: str, form:
         if str(known.pop("what")) != what:
             return None
         bad = tuple(zip(known.pop("bad").tolist(), known.pop("reasons").tolist(), strict=True))
-        found = Chunk(pictures, at, start, bad=bad, **known)
-        stored = np.memmap(pictures, np.uint8, "r")[at : int(found.offsets()[-1])]
-    except (OSError, ValueError, KeyError):
+        return Chunk(pictures, at, start, bad=bad, **known)
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if np.array_equal(checks_of(stored, found.length_K, form), found.check_K2) else None
+
+
+def is_whole(chunk: Chunk, form: Form) -> bool:
+    """Whether every picture has its digest."""
+    try:
+        stored = np.memmap(chunk.pictures, np.uint8, "r")[chunk.at : int(chunk.offsets()[-1])]
+    except (OSError, ValueError):
+        return False
+    return np.array_equal(checks_of(stored, chunk.length_K, form), chunk.check_K2)

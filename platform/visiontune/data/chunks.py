@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from visiontune.data.chunk_files import Chunk, read_chunk, write_end
+from visiontune.data.chunk_files import Chunk, is_whole, read_chunk, write_end
 from visiontune.data.decode import BadPicture, Picture, decode_and_measure
 from visiontune.data.digests import BLOCK_BYTES, THUMB, Bytes, digests_of, digests_of_bytes, sums_of, thumbs_of
 from visiontune.data.forms import Form
@@ -94,25 +94,39 @@ def cut(rows_by_part: Mapping[str, IntArray], first: tuple[int, int, int], *, is
     return chunks
 
 
-def do_chunk(source: Source, chunk: Rows, form: Form, is_train_N: NDArray[np.bool_], folder: Path, counter: Counter) -> Chunk:
-    """Found finished in `folder`, or decoded and written there. Raises Colourful, Stopped, UserError, OSError."""
-    path, what, is_raw = folder / f"{chunk.number:06d}.chunk", _what(chunk, form), form.kind == "raw"
-    pictures, at = (folder / STORE, head_bytes(form) + chunk.start * form.picture_bytes) if is_raw else (path, 0)
-    found = read_chunk(path, pictures, at, chunk.start, what, form)
-    if found is not None and (len(found.content_R) or not chunk.is_digested):
+def do_chunk(source: Source, chunk: Rows, form: Form, is_train_N: NDArray[np.bool_], folder: Path, counter: Counter) -> None:
+    """Find it finished in `folder`, or decode and write it there. Raises Colourful, Stopped, UserError, OSError.
+
+    `load_chunk` gives it. Were it returned, a process that is killed could leave half of it in the pipe, and the parent would wait for
+    the rest for ever.
+    """
+    found = load_chunk(chunk, form, folder)
+    if found is not None and is_whole(found, form) and (len(found.content_R) or not chunk.is_digested):
         counter.add(len(chunk.rows), is_kept=True)
-        return found
+        return
+    path, pictures, at = _places(chunk, form, folder)
     part = path.with_suffix(".tmp")
     bad: list[tuple[int, str]] = []
     try:
-        with part.open("wb") as file, pictures.open("r+b") if is_raw else nullcontext(file) as target:
+        with part.open("wb") as file, nullcontext(file) if pictures == path else pictures.open("r+b") as target:
             target.seek(at)
             known = _write(target, source, chunk, form, is_train_N, counter, bad)
-            write_end(file, known, bad, what)
+            write_end(file, known, bad, _what(chunk, form))
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-    return Chunk(pictures, at, chunk.start, bad=tuple(bad), **known)
+
+
+def load_chunk(chunk: Rows, form: Form, folder: Path) -> Chunk | None:
+    """What is known of a finished one; None where there is none."""
+    path, pictures, at = _places(chunk, form, folder)
+    return read_chunk(path, pictures, at, chunk.start, _what(chunk, form))
+
+
+def _places(chunk: Rows, form: Form, folder: Path) -> tuple[Path, Path, int]:
+    """Its file, the file of its pictures, and at which byte they begin there."""
+    path = folder / f"{chunk.number:06d}.chunk"
+    return (path, folder / STORE, head_bytes(form) + chunk.start * form.picture_bytes) if form.kind == "raw" else (path, path, 0)
 
 
 def _write(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import threading
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class Contents:
     def keep(self, text: str) -> None:
         """For the next call. Raises OSError."""
         self._folder.mkdir(exist_ok=True)
-        part = self._path.with_name(f".{self._path.name}.{threading.get_native_id()}.tmp")
+        part = self._path.with_name(f".{self._path.name}.{uuid.uuid4().hex}.tmp")
         part.write_text(f"{text}\n{hashlib.sha256(text.encode()).hexdigest()}")
         part.replace(self._path)
 

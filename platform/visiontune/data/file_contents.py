@@ -9,20 +9,25 @@ from typing import TYPE_CHECKING
 from visiontune.data.decode import BadPicture
 from visiontune.data.paths import Root, identity
 from visiontune.data.processes import crew
+from visiontune.data.sources import SetAside
 
 if TYPE_CHECKING:
     from visiontune.data.files import Item
 
     Items = Mapping[str, Sequence[Item]]
 
-_BLOCK = 256
+# Of files: their digests must fit into one write to a pipe, which is whole or not at all up to 4 KiB.
+_BLOCK = 64
 # Processes take 20 ms to start.
 _FORK_FILES = 4096
 
 
-def listing_of(kind: str, items: Items, margin: float) -> str:
-    """Names, labels, groups and boxes, in order."""
+def listing_of(kind: str, root: Root, items: Items, set_aside: Sequence[SetAside], margin: float) -> str:
+    """Names, labels, groups and boxes, in order; and which should have been pictures, for their share is limited."""
     digest = hashlib.sha256(f"{kind} {margin}".encode())
+    for one in set_aside:
+        if one.is_bad:
+            digest.update(repr((identity(one.name.removeprefix(root.show(""))), one.reason)).encode())
     for part, found in items.items():
         for item in found:
             digest.update(repr((part, identity(item.path), *item[1:])).encode())

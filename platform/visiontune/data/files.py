@@ -57,7 +57,7 @@ def file_source(
     class_names = class_table({item.label for item in items["train"]}, root.shown)
     labels = {part: encode([item.label for item in found], class_names, root.shown, part) for part, found in items.items()}
     read = load or root.read
-    listing = cache(lambda: listing_of(kind, items, margin))
+    listing = cache(lambda: listing_of(kind, root, items, set_aside, margin))
     paths = paths_of(items)
     is_file_each = len(paths) == sum(map(len, items.values()))
     has_boxes = any(item.box is not None for found in items.values() for item in found)

@@ -5,6 +5,8 @@ Finished chunks lie in a hidden folder beside the store until it is whole, so th
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import shutil
 import threading
 import time
@@ -18,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from visiontune.data.chunk_files import Chunk
-from visiontune.data.chunks import Colourful, Counter, Rows, Stopped, cut, do_chunk
+from visiontune.data.chunks import Colourful, Counter, Rows, Stopped, cut, do_chunk, load_chunk
 from visiontune.data.conclusion import conclude
 from visiontune.data.decode import decode
 from visiontune.data.forms import Form, choose_form, load_form, save_form
@@ -37,7 +39,9 @@ _FORK_PIXELS = 4 << 20
 
 @dataclass(frozen=True)
 class Progress:
-    """`num_kept` of those done were decoded by an earlier call; `stage` is reading, fetching, decoding, comparing or writing."""
+    """`num_kept` of those done were decoded by an earlier call; `stage` is waiting (for another that makes the same), reading,
+    fetching, decoding, comparing or writing.
+    """
 
     stage: str
     num_done: int
@@ -117,18 +121,22 @@ def _decode(
     tell(Progress("decoding", 0, len(plan.label_N), 0, limit.num_bad))
     head_bytes(form)  # known before processes are forked
 
-    def do(number: int) -> Chunk:
-        return do_chunk(source, rows[number], form, is_train_N, folder, counter)
+    def do(number: int) -> None:
+        do_chunk(source, rows[number], form, is_train_N, folder, counter)
 
     with crew(do, use_processes=use_processes, try_out=_try_out) as submit:
-        futures: dict[Future[Chunk], int] = {}
+        futures: dict[Future[None], int] = {}
         waiting = iter(range(len(rows)))
         try:
             while len(done) < len(rows):
                 # A few ahead, so that a million pictures are not a million futures.
                 futures |= {submit(number): number for number in islice(waiting, 2 * num_cores() - len(futures))}
                 for future in wait(futures, _TICK_S, FIRST_COMPLETED).done:
-                    chunk = done[futures.pop(future)] = future.result()
+                    number = futures.pop(future)
+                    future.result()
+                    if (chunk := load_chunk(rows[number], form, folder)) is None:
+                        raise OSError(errno.EIO, f"{folder} was changed by somebody else")
+                    done[number] = chunk
                     limit.add(chunk)
                 tell(Progress("decoding", counter.num_done, len(plan.label_N), counter.num_kept, limit.num_bad))
                 if stop.is_set():
@@ -148,9 +156,10 @@ def _try_out() -> None:
 def _remove_stale(folder: Path) -> None:
     """What nobody has gone on with for a week: its source has changed since, most likely."""
     for other in (*folder.parent.glob(".*.parts"), *folder.parent.glob(".*.tmp")):
-        if other == folder or time.time() - other.stat().st_mtime < _STALE_S:
-            continue
-        if other.is_dir():
-            shutil.rmtree(other, ignore_errors=True)
-        else:
-            other.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # other processes remove theirs
+            if other == folder or time.time() - other.stat().st_mtime < _STALE_S:
+                continue
+            if other.is_dir():
+                shutil.rmtree(other, ignore_errors=True)
+            else:
+                other.unlink()

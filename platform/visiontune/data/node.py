@@ -8,6 +8,7 @@ it, copies go into the folder for temporary files, and never of what lies on a l
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -27,7 +28,7 @@ def on_this_node(path: Path, remote_cache: str | None = None) -> Path:
 
     Raises UserError where this node has neither.
     """
-    named = os.environ.get("VISIONTUNE_NODE_CACHE")
+    named = os.environ.get("VISIONTUNE_NODE_CACHE") or None
     is_here = path.exists()
     if is_here and named is None and not is_remote(path):
         return path
@@ -68,7 +69,7 @@ def is_remote(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
     where, best, kind = path.resolve(), Path("/"), ""
     for line in lines:
         before, _, after = line.partition(" - ")
-        place = Path(before.split()[4].encode().decode("unicode_escape"))
+        place = Path(re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), before.split()[4]))
         # A later mount at the same place lies above the earlier one.
         if where.is_relative_to(place) and len(place.parts) >= len(best.parts):
             best, kind = place, after.split()[0]
@@ -92,6 +93,8 @@ def _copy(path: Path, copy: Path) -> None:
         shutil.copyfile(path, part)
         if any(Store.open(part).damaged()):
             raise OSError(5, "the copy of the store is damaged")
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
         part.replace(copy)
     finally:
         part.unlink(missing_ok=True)

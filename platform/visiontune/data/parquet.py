@@ -49,7 +49,7 @@ def read_source(train: str, val: str | None, test: str | None, image_column: str
         has_test="test" in places,
         has_val="val" in places,
         content=lambda tell=float: f"parquet {digests_of_places(everything, tell)} {settings}",
-        stamp=lambda: " ".join(["parquet", *(f"{place} {next(place.root.stamps([place.name]))}" for place in everything), settings]),
+        stamp=lambda: " ".join(["parquet", *(place.stamp() for place in everything), settings]),
         can_fork=all(place.root.filesystem is None for place in everything),
         first=cache(lambda: _first(shards["train"], image_column)),
         labels=lambda: labels,

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from visiontune.data.decode import BadPicture, Picture, decode
-from visiontune.data.paths import Root, line, open_files
+from visiontune.data.paths import Root, line, open_files, printable
 from visiontune.data.splits import IntArray
 from visiontune.spec.errors import Problem, UserError, nearest
 
@@ -30,6 +30,10 @@ class Place:
 
     def __str__(self) -> str:
         return self.root.show(self.name)
+
+    def stamp(self) -> str:
+        """Changes with the file, and from one place to another."""
+        return f"{self} {printable(self.root.path)} {next(self.root.stamps([self.name]))}"
 
     def open(self) -> Any:
         """A file of its own for each reader: one that is open is not for two threads. Raises OSError and pyarrow's errors."""

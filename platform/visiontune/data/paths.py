@@ -93,7 +93,10 @@ class Root:
                     waiting.append((below, self._with_identity(below, above)))
 
     def stamps(self, names: Sequence[str]) -> Iterator[str]:
-        """Size and time of change of each file; both are -1 for one that is gone."""
+        """Size and times of change of each file, and which one it is on a local disk; -1 for one that is gone.
+
+        The time of the last change to the file itself can't be set back, as archives do with that of its content.
+        """
         if self.filesystem is not None:
             for info in self.filesystem.get_file_info([self._at(name) for name in names]):
                 yield f"{info.size} {info.mtime_ns};"
@@ -101,9 +104,9 @@ class Root:
         for name in names:
             try:
                 status = os.stat(self._at(name))  # noqa: PTH116  as above
-                yield f"{status.st_size} {status.st_mtime_ns};"
+                yield f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino};"
             except OSError:
-                yield "-1 -1;"
+                yield "-1;"
 
     def show(self, name: str) -> str:
         """Where it lies, printable whatever bytes its name has."""
@@ -160,9 +163,14 @@ class Root:
             raise BadPicture(f"has {num_bytes:,} bytes, more than {MAX_FILE_BYTES:,}")
 
 
+def is_uri(text: str) -> bool:
+    """Rather than a path."""
+    return _URI.match(text) is not None
+
+
 def open_root(text: str, where: str) -> Root:
     """A path or URI, whether anything lies there or not. Raises UserError for a URI that nothing opens."""
-    if not _URI.match(text):
+    if not is_uri(text):
         return Root(os.path.abspath(os.path.expanduser(text)), text.rstrip("/") or "/")  # noqa: PTH100, PTH111  also for odd bytes
     from pyarrow.fs import FileSystem, LocalFileSystem
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from visiontune.data.mapped import Store
-from visiontune.data.paths import line, open_root
+from visiontune.data.paths import is_uri, line, open_root
 from visiontune.spec.errors import Problem, UserError
 
 NAME = "VISIONTUNE_REMOTE_CACHE"
@@ -22,23 +23,31 @@ _ALL_OR_NOTHING = ("s3", "gcs", "abfs")
 
 
 def remote_cache() -> str | None:
-    """The folder that the environment names."""
-    return os.environ.get(NAME) or None
+    """The folder that the environment names, the same from wherever it is asked."""
+    named = os.environ.get(NAME)
+    return named if not named or is_uri(named) else str(Path(named).expanduser().absolute())
 
 
 def fetch(folder: str, path: Path) -> bool:
-    """Copy the store of `path`'s name to `path`, whole or not at all; False where there is none or only a part. Raises UserError."""
+    """Copy the store of `path`'s name to `path`, whole or not at all; False where there is none. Raises UserError.
+
+    A damaged one is removed from there, so that the next `put` mends it.
+    """
     from pyarrow.fs import FileType, LocalFileSystem, copy_files
 
     filesystem, remote = _place(folder, path.name)
-    part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with _refused(folder):
             if filesystem.get_file_info(remote).type != FileType.File:
                 return False
             copy_files(remote, str(part), source_filesystem=filesystem, destination_filesystem=LocalFileSystem())
         if not _is_whole(part, path.stem):
+            with contextlib.suppress(OSError):
+                filesystem.delete_file(remote)
             return False
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
         part.replace(path)
         return True
     finally:
@@ -46,20 +55,20 @@ def fetch(folder: str, path: Path) -> bool:
 
 
 def put(folder: str, path: Path) -> bool:
-    """Copy a store there; False where it lies there already. Raises UserError."""
-    from pyarrow.fs import LocalFileSystem, copy_files
+    """Copy a store there; False where one of its name lies there already. Raises UserError."""
+    from pyarrow.fs import FileType, LocalFileSystem, copy_files
 
     filesystem, remote = _place(folder, path.name)
     with _refused(folder):
-        if filesystem.get_file_info(remote).size == path.stat().st_size:
+        if filesystem.get_file_info(remote).type == FileType.File:
             return False
-        is_whole_at_once = filesystem.type_name in _ALL_OR_NOTHING
-        part = remote if is_whole_at_once else f"{remote}.{os.getpid()}.tmp"
-        if not is_whole_at_once:
-            filesystem.create_dir(remote.rpartition("/")[0], recursive=True)
+        if filesystem.type_name in _ALL_OR_NOTHING:
+            copy_files(str(path), remote, source_filesystem=LocalFileSystem(), destination_filesystem=filesystem)
+            return True
+        part = f"{remote}.{uuid.uuid4().hex}.tmp"
+        filesystem.create_dir(remote.rpartition("/")[0], recursive=True)
         copy_files(str(path), part, source_filesystem=LocalFileSystem(), destination_filesystem=filesystem)
-        if part != remote:
-            filesystem.move(part, remote)
+        filesystem.move(part, remote)
     return True
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
+import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +28,9 @@ from visiontune.spec.tables.data import SOURCES
 
 if TYPE_CHECKING:
     from visiontune.data.ingest import Progress
+
+_POLL_S = 0.1
+_log = logging.getLogger(__name__)
 
 __all__ = ["DataInfo", "Shard", "Store", "describe", "locked", "prepare", "with_defaults"]
 
@@ -55,8 +61,7 @@ def prepare(
         wanted = _Wanted(source, data, cache, tell or (lambda progress: None), stop or threading.Event())
         path = wanted.found() or wanted.made()
         _refuse_bad(path, data["allow_bad"])
-        if (remote := remote_cache()) is not None:
-            put(remote, path)
+        _put(path)
     except OSError as error:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         more = "; what is decoded is kept, and the same command goes on once there is room" if is_full else ""
@@ -71,12 +76,26 @@ def with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of that file. Raises OSError where it can't be made."""
+def locked(path: Path, wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock of that file; `wait` is called as long as another has it. Raises OSError where it can't be made."""
     # The kernel drops the lock with its process, however that ends; the file itself stays, as removing it would race.
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            wait()
+            time.sleep(_POLL_S)
         yield
+
+
+def _put(path: Path) -> None:
+    """To the other machines. Where that can't be done, nothing is lost here."""
+    if (remote := remote_cache()) is not None:
+        try:
+            put(remote, path)
+        except UserError as error:
+            _log.warning("%s; so every machine makes the store of its own", error)
 
 
 def _source(data: Mapping[str, Any]) -> Source:
@@ -100,14 +119,25 @@ class _Wanted:
         if self._content is None:
             return None
         path = self._path(self._content)
-        return path if _is_good(path) else None
+        if not _is_good(path):
+            return None
+        if self._parts.is_dir():  # of a call that was killed at its very end
+            shutil.rmtree(self._parts, ignore_errors=True)
+        return path
 
     def made(self) -> Path:
         """By whoever has held the lock before, by another machine, or here."""
-        key = _digest(self._source, self._data, self._contents.stamp or str(self._content))
-        with locked(self._cache / f"{key}.lock"):
+        with locked(self._cache / f"{self._key}.lock", lambda: self._say("waiting", 0.0)):
             self._content = self._content or self._contents.known()
-            return self.found() or self._fetched() or self._ingested(self._cache / f".{key}.parts")
+            return self.found() or self._fetched() or self._ingested()
+
+    @property
+    def _key(self) -> str:
+        return _digest(self._source, self._data, self._contents.stamp or str(self._content))
+
+    @property
+    def _parts(self) -> Path:
+        return self._cache / f".{self._key}.parts"
 
     def _can_wait(self) -> bool:
         """Whether what the files hold may be found out as they are decoded: no store can be that of these pictures already."""
@@ -116,17 +146,17 @@ class _Wanted:
 
     def _read(self, share: float) -> None:
         """That much of all files, to know what they hold. Raises Stopped."""
-        from visiontune.data.chunks import Stopped
-
         self._say("reading", share)
-        if self._stop.is_set():
-            raise Stopped
 
     def _say(self, stage: str, share: float) -> None:
+        """Raises Stopped."""
+        from visiontune.data.chunks import Stopped
         from visiontune.data.ingest import Progress
 
         num = sum(map(len, self._source.labels().values()))
         self._tell(Progress(stage, round(share * num), num, 0, 0))
+        if self._stop.is_set():
+            raise Stopped
 
     def _fetched(self) -> Path | None:
         if (remote := remote_cache()) is None or self._content is None:
@@ -135,11 +165,13 @@ class _Wanted:
         path = self._path(self._content)
         return path if fetch(remote, path) else None
 
-    def _ingested(self, folder: Path) -> Path:
+    def _ingested(self) -> Path:
         from visiontune.data.ingest import ingest
 
         stamp, is_digested = self._contents.stamp, self._content is None
-        return ingest(self._source, self._data, folder, self._place, stamp=stamp, is_digested=is_digested, tell=self._tell, stop=self._stop)
+        return ingest(
+            self._source, self._data, self._parts, self._place, stamp=stamp, is_digested=is_digested, tell=self._tell, stop=self._stop
+        )
 
     def _place(self, digests: bytes) -> Path:
         """Where the store belongs, by the digests of all files where the content was not known before."""

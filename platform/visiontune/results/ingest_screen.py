@@ -36,7 +36,7 @@ class IngestScreen:
     def tell(self, progress: Progress) -> None:
         """A redraw, or a line where the stage is another or five seconds have passed."""
         now_s = self._clock()
-        if self._stage in ("", "reading") and progress.stage != self._stage:
+        if self._stage in ("", "waiting", "reading") and progress.stage != self._stage:
             self._since_s = now_s  # listing files is no part of a rate
         self._stage = progress.stage
         if now_s - self._began_s < QUICK_S:
