@@ -87,7 +87,7 @@ def _pictures(verb: Verb) -> None:
     data.add_argument("--verify", action="store_true", help="read every pixel and tell which shard is damaged")
     data.add_argument("--sheet", type=Path, metavar="FILE.png", help="draw some training pictures of each class")
     preview.add_argument("file", type=Path, metavar="FILE|RECIPE", help="search-space file, or a recipe: studies/NAME/winner.yaml")
-    preview.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as augmentation.policy=randaugment in a recipe")
+    preview.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as data.path=pictures in a recipe")
     preview.add_argument("-n", type=_few, default=4, help="pictures, each of another class")
     preview.add_argument("--out", type=Path, metavar="FILE.png", help="of the sheet; else in the study's folder or beside the recipe")
     preview.add_argument("--study", metavar="NAME", help="ask this study's winner which classes the ops confuse")

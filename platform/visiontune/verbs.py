@@ -82,7 +82,7 @@ def _send_leftovers(folder: Path) -> None:
 
 
 def check(args: argparse.Namespace) -> int:
-    """Validate files, build every model, print sizes and cost; with --run try data, networks and learning rates out."""
+    """Validate files, build every model, print what the search will cost; with --run try data, networks and learning rates out."""
     if args.json and not args.is_tried:
         raise UserError("--json is for the results of --run: give both")
     problems: list[Any] = []
@@ -110,8 +110,8 @@ def _checked(file: Path, overrides: Sequence[str]) -> tuple[StudySpec, str]:
     rungs = ", ".join(str(rung) for rung in total.rungs)
     return spec, (
         f"{file}: good\n"
-        f"  pictures  {info.image_size} px, {info.channels} channels, {info.num_classes} classes\n"
-        f"  params    {total.num_params}\n"
+        f"  pictures  {info.image_size} px, {info.channels} channel{'s' if info.channels > 1 else ''}, {info.num_classes} classes\n"
+        f"  params    {total.num_params} to search\n"
         f"  trials    {total.num_trials}, rungs at {rungs} epochs\n"
         f"  epochs    {total.worst_epochs} at worst, {total.expected_epochs} expected"
         f"{_slow_ops(spec, info.channels)}"

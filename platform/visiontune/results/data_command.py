@@ -52,6 +52,8 @@ def _sigterm_interrupts() -> Iterator[None]:
 
 def tell(text: str, cache: Path, *, is_json: bool = False, is_verified: bool = False, sheet: Path | None = None) -> tuple[bool, str]:
     """Whether no damage was found (it is looked for only if `is_verified`), and the description. Raises UserError, OSError."""
+    if sheet is not None and sheet.suffix != ".png":
+        raise UserError(f"--sheet names a picture, such as sheet.png, but got {str(sheet)!r}")
     path, section = find_store(cache, text)
     store = Store.open(path)
     damaged = list(store.damaged()) if is_verified else None

@@ -45,7 +45,7 @@ def lines(store: Store) -> Iterator[str]:
     numbers = ", ".join(f"{split} {num:,}" for split, num in total.items())
     yield f"{sum(total.values()):,} pictures of {len(store.class_names)} classes: {numbers}"
     yield f"  stored     {_form(store, report)}"
-    yield f"  originals  {_range(report.widths)} x {_range(report.heights)} px (width x height), {report.num_shapes:,} shapes"
+    yield f"  originals  {_range(report.widths)} x {_range(report.heights)} px (width x height), {_count(report.num_shapes, 'shape')}"
     yield f"  train      {_channels(store)}"
     yield from _classes(store)
     yield from _set_aside(report)
@@ -147,6 +147,10 @@ def _counts(store: Store) -> list[dict[str, int]]:
     num = len(store.class_names)
     columns = {split: np.bincount(store.labels_N[index], minlength=num).tolist() for split, index in _splits(store).items()}
     return [{split: column[label] for split, column in columns.items()} for label in range(num)]
+
+
+def _count(num: int, what: str) -> str:
+    return f"{num:,} {what}{'' if num == 1 else 's'}"
 
 
 def _range(values: Mapping[str, int]) -> str:
