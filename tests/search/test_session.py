@@ -322,9 +322,12 @@ def test_snapshot_counts_add_up(tmp_path):
     session.num_slots = 3
     legs = [session.next_leg() for _ in range(4)]
     assert legs[3] is None
+    for leg in legs[:2]:
+        session.placed(leg.key)
+    assert (session.snapshot().num_running, session.snapshot().num_staged) == (2, 1)
     session.report(legs[0].key, report(legs[0], 1, curve(legs[0].recipe, 1)))
     shot = session.snapshot()
-    assert (shot.num_running, shot.num_done + shot.num_pruned, shot.num_trials) == (2, 0, 8)
+    assert (shot.num_running, shot.num_staged, shot.num_done + shot.num_pruned, shot.num_trials) == (1, 1, 0, 8)
     assert shot.num_waiting + shot.num_failed == 1
     assert shot.epochs_per_minute > 0.0
 

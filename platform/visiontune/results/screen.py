@@ -84,7 +84,7 @@ class Screen:
     def _key(snapshot: Snapshot) -> tuple[object, ...]:
         best = None if snapshot.best is None else (snapshot.best.number, snapshot.best.value)
         ended = (snapshot.num_done, snapshot.num_pruned, snapshot.num_failed)
-        return (best, snapshot.phase, *ended, snapshot.num_running, snapshot.num_waiting)
+        return (best, snapshot.phase, *ended, snapshot.num_running, snapshot.num_staged, snapshot.num_waiting)
 
 
 def line(snapshot: Snapshot, *, has_recipe: bool = True) -> str:
@@ -95,6 +95,7 @@ def line(snapshot: Snapshot, *, has_recipe: bool = True) -> str:
         "trials": snapshot.num_trials,
         "done": snapshot.num_done,
         "running": snapshot.num_running,
+        "staged": snapshot.num_staged,
         "waiting": snapshot.num_waiting,
         "pruned": snapshot.num_pruned,
         "failed": snapshot.num_failed,
@@ -118,6 +119,7 @@ def table(snapshot: Snapshot) -> Table:
     counts = {
         "done": snapshot.num_done,
         "running": snapshot.num_running,
+        "staged": snapshot.num_staged,
         "waiting": snapshot.num_waiting,
         "pruned": snapshot.num_pruned,
         "failed": snapshot.num_failed,

@@ -131,7 +131,7 @@ def _run(
 
 
 def _starting(spec: StudySpec) -> Snapshot:
-    return Snapshot(spec.budget.num_trials, 0, 0, 0, 0, 0, None, 0.0, None, 0.0, "starting")
+    return Snapshot(spec.budget.num_trials, 0, 0, 0, 0, 0, 0, None, 0.0, None, 0.0, "starting")
 
 
 def _conclude(session: Session, spec: StudySpec, storage: Storage, folder: Path, store: Store, put: Put) -> Outcome:

@@ -91,12 +91,14 @@ class StudyView:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """How a search stands now; `num_running` are the legs that are out, confirmations
-    too. `phase` is a word or two for a person."""
+    """How a search stands now. Legs, confirmations too, are `num_running` on a worker or `num_staged`, waiting for the cluster's
+    resources; trials are `num_waiting` at rungs. `phase` is a word or two for a person.
+    """
 
     num_trials: int
     num_done: int
     num_running: int
+    num_staged: int
     num_waiting: int
     num_pruned: int
     num_failed: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections import Counter
@@ -19,6 +20,9 @@ WINNERS_FILES = ("winner.safetensors", "winner_test.json")
 
 MAX_LOSSES = 8
 """Workers lost in a row, whatever their trials, before it is the machines that are at fault and not the trials."""
+
+START_S = 30.0
+"""What the first worker may take before it is the cluster that has no room."""
 
 NOTE_EVERY_S = 5.0
 """How often the spent time is written down while a time limit counts; at most so much is given back by a kill."""
@@ -45,6 +49,7 @@ class Session:
         self._epochs_found = sum(row.epoch for row in self._conductor.rows.values())
         self._confirmer: Confirmer | None = None
         self._legs: dict[str, Leg] = {}
+        self._placed: set[str] = set()
         self._num_losses = 0
 
     @property
@@ -73,6 +78,10 @@ class Session:
         """Whether this leg is still wanted: a time limit ends legs that no worker has fetched yet."""
         return key in self._legs
 
+    def placed(self, key: str) -> None:
+        """A worker has begun with this leg; until then it waits for resources of the cluster."""
+        self._placed.add(key)
+
     def report(self, key: str, report: Report) -> bool:
         """Take a report on a leg; whether its worker should go on with it."""
         self.check_time()
@@ -95,6 +104,7 @@ class Session:
     def lost(self, key: str, what: str) -> None:
         """The worker of a leg died or broke."""
         leg = self._legs.pop(key, None)
+        self._placed.discard(key)
         if leg is None or self.is_stopping:
             return
         self._num_losses += 1
@@ -110,7 +120,8 @@ class Session:
         return Snapshot(
             num_trials=self._spec.budget.num_trials,
             num_done=states["complete"],
-            num_running=len(self._legs),
+            num_running=len(self._placed & self._legs.keys()),
+            num_staged=len(self._legs.keys() - self._placed),
             num_waiting=states["waiting"],
             num_pruned=states["pruned"],
             num_failed=states["failed"],
@@ -154,10 +165,12 @@ class Session:
         if spent_s > limit_s:
             self._conductor.close(f"time limit of {limit_s:g} s")
             self._legs.clear()
+            self._placed.clear()
             self.is_over_time = True
 
     def _forget(self, key: str) -> None:
         leg = self._legs.pop(key)
+        self._placed.discard(key)
         if leg.is_confirmation:
             self._drop_checkpoint(key)
 
@@ -185,11 +198,19 @@ class Session:
         confirmed = self._confirmer.num_epochs if self._confirmer else 0
         return 60.0 * (trials + max(0, confirming - confirmed)) / rate
 
+    @property
+    def _has_started(self) -> bool:
+        """Long enough for the first worker to have come."""
+        since_s = self._first_leg_s if self._first_leg_s is not None else math.inf
+        return self._conductor.num_epochs > 0 or time.monotonic() - since_s > START_S
+
     def _phase(self) -> str:
         if self.is_interrupted:
             return "stopping"
         if self.is_finished:
             return "finished"
+        if self._legs and not self._placed and self._has_started:
+            return "waiting for resources"
         if self._confirmer is not None:
             return "confirming"
         return "searching" if self._conductor.num_epochs else "starting"

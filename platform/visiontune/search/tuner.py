@@ -29,7 +29,8 @@ class LegSearcher(Searcher):  # type: ignore[misc]
     """Asks the session for work; says which Ray trial is which leg.
 
     A worker for which there is no work now gets a rest, which reports until there is: Tune keeps at most one idle
-    actor, and a new one pays for its imports again.
+    actor, and a new one pays for its imports again. But while a leg waits to be placed nobody rests: the resources that it
+    waits for may be those of the worker that rests.
     """
 
     def __init__(self, session: Session, num_slots: Callable[[], int]) -> None:
@@ -38,6 +39,7 @@ class LegSearcher(Searcher):  # type: ignore[misc]
         self._next: Leg | None = None
         self.keys: dict[str, str] = {}
         self.errors: dict[str, str] = {}
+        self._unplaced: set[str] = set()
 
     def suggest(self, trial_id: str) -> Any:
         """A leg as one string, which Tune has no reason to flatten into file names."""
@@ -45,11 +47,21 @@ class LegSearcher(Searcher):  # type: ignore[misc]
         leg = self.look()
         if leg is None and (self._session.is_finished or self._session.is_stopping):
             return Searcher.FINISHED  # for None, Tune would wait ten minutes when it has no trial at all
-        if leg is None and len(self.keys) >= self._session.num_slots:
+        if leg is None and (self._unplaced or len(self.keys) >= self._session.num_slots):
             return None
         self._next = None
         self.keys[trial_id] = REST if leg is None else leg.key
+        self._unplaced.add(trial_id)
         return {"leg": pack(leg)}
+
+    def placed(self, trial_id: str) -> None:
+        """A worker has begun with it."""
+        self._unplaced.discard(trial_id)
+        self._session.placed(self.keys.get(trial_id, REST))
+
+    def is_wanted(self) -> bool:
+        """Whether an idle worker has something better to do than to rest."""
+        return self.look() is not None or any(self._session.is_out(self.keys[trial_id]) for trial_id in self._unplaced)
 
     def look(self) -> Leg | None:
         """Take the next leg from the session and keep it for the worker that comes to fetch it."""
@@ -60,6 +72,7 @@ class LegSearcher(Searcher):  # type: ignore[misc]
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """A worker that died hands its leg back."""
         key = self.keys.pop(trial_id, REST)
+        self._unplaced.discard(trial_id)
         if error and key != REST:
             self._session.lost(key, self.errors.pop(trial_id, "the worker process died"))
 
@@ -81,7 +94,7 @@ class LegScheduler(FIFOScheduler):  # type: ignore[misc]
         """Go on with the leg or give the worker to another."""
         report: Report = result["report"]
         key = self._searcher.keys[trial.trial_id]
-        goes_on = self._searcher.look() is None if key == REST else self._session.report(key, report)
+        goes_on = not self._searcher.is_wanted() if key == REST else self._session.report(key, report)
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
@@ -105,9 +118,13 @@ class LoopEnded(BaseException):
 class Pulse(tune.Callback):  # type: ignore[misc]
     """After every step of Tune's loop: the end of it when it is time, the time limit, a snapshot for the screen."""
 
-    def __init__(self, session: Session, screen: Callable[[Snapshot], None]) -> None:
-        self._session, self._screen = session, screen
+    def __init__(self, session: Session, searcher: LegSearcher, screen: Callable[[Snapshot], None]) -> None:
+        self._session, self._searcher, self._screen = session, searcher, screen
         self._shown_s = 0.0
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """The leg has left the queue for a worker."""
+        self._searcher.placed(trial.trial_id)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """At most four snapshots a second."""
@@ -135,7 +152,7 @@ def run_tune(
             num_samples=-1,
             resources_per_trial=resources,
             reuse_actors=True,
-            callbacks=[Pulse(session, screen)],
+            callbacks=[Pulse(session, searcher, screen)],
             storage_path=scratch,
             trial_dirname_creator=lambda trial: trial.trial_id,
             raise_on_failed_trial=False,
