@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,19 @@ def test_storage_is_shared_and_mlflow_has_a_database(cluster: dict[str, Any]) ->
     text = "\n".join(commands(cluster))
     assert "mount -t nfs4" in text and "VISIONTUNE_STUDIES=/mnt/visiontune/studies" in text
     assert "MLFLOW_BACKEND_STORE_URI=postgresql://" in text and "MLFLOW_TRACKING_URI=http://127.0.0.1:5000" in text
+
+
+def test_the_databases_url_is_one_whose_driver_every_node_has(cluster: dict[str, Any]) -> None:
+    """As Optuna and MLflow will: SQLAlchemy picks the driver by the URL and imports it."""
+    from sqlalchemy.engine import make_url
+
+    found = re.findall(r"postgresql\S*://[^\s']+", FILE.read_text())
+    assert len(found) == 2  # the study's in the command at the top, MLflow's
+    pins = {line.partition("==")[0] for line in FILE.with_name("constraints.txt").read_text().splitlines()}
+    for text in found:
+        url = make_url(text)
+        assert url.get_dialect().import_dbapi().paramstyle
+        assert url.get_driver_name() in pins
 
 
 def test_nothing_is_open_to_strangers(cluster: dict[str, Any]) -> None:

@@ -306,6 +306,13 @@ def test_an_rdb_url_holds_the_study_as_well(tmp_path):
     assert study.best_value == max(t.value for t in study.trials if t.state.name == "COMPLETE")
 
 
+def test_a_database_without_its_driver_is_told_with_what_to_install(tmp_path):
+    spec = make_spec(tmp_path / "study", 2, overrides=["storage.url=mysql+pymysql://me:secret@db/optuna"])
+    with pytest.raises(UserError) as refusal:
+        create_or_resume(tmp_path / "study", spec)
+    assert "needs pymysql, which is not installed" in str(refusal.value) and "secret" not in str(refusal.value)
+
+
 def test_optuna_itself_reads_the_journal(tmp_path):
     """Optuna's dashboard and command line need no adapter: its own loader sees states and values."""
     drive(make_spec(tmp_path / "study", 12), tmp_path / "study")

@@ -126,6 +126,10 @@ def _connect(folder: Path, url: str) -> BaseStorage:
     if url != "journal":
         try:
             return get_storage(url)
+        except ImportError as error:
+            driver = getattr(error.__cause__, "name", None) or "its driver"
+            hint = 'pip install "visiontune[postgres]"' if url.startswith("postgresql") else f"pip install {driver}"
+            raise UserError(f"the storage {_without_password(url)} needs {driver}, which is not installed: {hint}") from error
         except Exception as error:  # each database driver has its own
             raise UserError(f"the storage {_without_password(url)} does not answer: {str(error).splitlines()[0]}") from error
     path = folder / JOURNAL
