@@ -30,8 +30,8 @@ from visiontune.spec.tables.ops import COLOUR_OPS
 from visiontune.training.export import load_weights, save_weights
 from visiontune.training.loop import train
 
-LEAST = {"width_factor": 0.25, "depth_factor": 0.34, "width": 1, "depth": 1}
-"""A network of the same kind, but small, where its entry has such an argument and allows it."""
+LEAST = {"width_factor": 0.25, "depth_factor": 0.34, "width": 1, "depth": 1, "stochastic_depth": 0.1}
+"""A network of the same kind, but small and with all kinds of parts, where its entry has such an argument and allows it."""
 
 
 def tables() -> Iterator[tuple[str, str, str, Entry]]:
@@ -180,6 +180,16 @@ def test_every_network_learns_saves_loads_and_moves_to_bf16(name: str, tmp_path:
         assert rounded.dtype == torch.bfloat16 and rounded.isfinite().all()
         spread = logits_NK.std() + 1e-3
         assert (rounded.float() - logits_NK).abs().max() < spread  # eight bits: the same picture of the classes, not the same digits
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_is_exported_for_batches_of_any_size(name: str) -> None:
+    """As the winner is for MLflow: torch.export makes of a length in Python a constant of the graph."""
+    network, x_NCHW = build(name)
+    graph = torch.export.export(network.eval(), (x_NCHW[:2],), dynamic_shapes=({0: torch.export.Dim("batch")},)).module()
+    with torch.inference_mode():
+        for num in (1, 5):
+            assert torch.allclose(graph(x_NCHW[:num]), network(x_NCHW[:num]), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", MODELS.entries)

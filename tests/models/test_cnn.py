@@ -155,7 +155,7 @@ def test_residual_blocks_are_torchvisions() -> None:
 
 def test_a_residual_branch_is_left_out_as_often_as_its_place_says() -> None:
     network = cnn(**SIZES, image_size=16, width=2, depth=2, num_layers=2, block="residual", stochastic_depth=0.8)
-    chances = [module.probability for module in network.modules() if type(module).__name__ == "StochasticDepth"]
+    chances = [module.p for module in network.modules() if type(module).__name__ == "StochasticDepth"]
     assert chances == pytest.approx([0.2, 0.4, 0.6, 0.8])  # linear decay (Huang et al. 2016, equation 4)
 
 

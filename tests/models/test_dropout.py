@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from visiontune.models.anatomy import mark
-from visiontune.models.dropout import StochasticDepth, add_dropout, depth_probabilities, drop, mask_shape
+from visiontune.models.dropout import add_dropout, depth_probabilities, drop, mask_shape
 
 X_NCHW = torch.arange(1.0, 8 * 6 * 5 * 5 + 1).view(8, 6, 5, 5)
 
@@ -83,29 +83,6 @@ def test_wrong_words_are_refused() -> None:
         mask_shape((1, 1), "row")
     with pytest.raises(ValueError, match="dropout_place must be one of head, stages, both, got 'tail'"):
         add_dropout(network(), 0.5, "element", "tail")
-
-
-@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
-def test_stochastic_depth_is_torchvisions(probability: float) -> None:
-    from torchvision.ops import StochasticDepth as Reference
-
-    own, reference = StochasticDepth(probability), Reference(probability, "row")
-    torch.manual_seed(1)
-    mine = own(X_NCHW)
-    torch.manual_seed(1)
-    assert torch.allclose(mine, reference(X_NCHW))
-    assert torch.equal(own.eval()(X_NCHW), X_NCHW)
-
-
-def test_stochastic_depth_drops_whole_pictures_and_keeps_the_gradient() -> None:
-    torch.manual_seed(2)
-    weight = torch.ones(1, requires_grad=True)
-    out = StochasticDepth(0.4)(weight * torch.ones(500, 3, 2, 2))
-    rows = out.detach().flatten(1)
-    assert (rows == rows[:, :1]).all() and rows.unique().tolist() == pytest.approx([0, 1 / 0.6])
-    assert abs((rows[:, 0] == 0).float().mean().item() - 0.4) < 0.09  # four standard errors
-    StochasticDepth(1.0)(weight * X_NCHW).sum().backward()
-    assert weight.grad is not None and weight.grad.item() == 0
 
 
 def test_chances_grow_linearly_with_depth() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torchvision.ops import StochasticDepth
 from zoo_originals import FAMILIES, TIMM, original, ours, settle
 
 from visiontune.models.anatomy import anatomy_of
-from visiontune.models.dropout import StochasticDepth
 from visiontune.models.initialise import he_normal, initialise
 from visiontune.models.unfilled import Unfilled
 from visiontune.spec.tables.models_zoo import ZOO_MODELS
@@ -117,7 +117,7 @@ def test_an_unknown_stem_is_refused(name: str) -> None:
 def test_stochastic_depth_grows_linearly() -> None:
     """Huang et al. 2016: block l of L is dropped with l / L of the last one's probability."""
     network = on_meta("resnet18", stochastic_depth=0.4)
-    assert [m.probability for m in network.modules() if isinstance(m, StochasticDepth)] == [0.4 * block / 8 for block in range(1, 9)]
+    assert [m.p for m in network.modules() if isinstance(m, StochasticDepth)] == [0.4 * block / 8 for block in range(1, 9)]
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "efficientnet", "convnext_tiny"])

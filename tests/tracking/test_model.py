@@ -12,15 +12,22 @@ from made_up import T0, study, trial
 DATA = {"num_classes": 3, "channels": 1, "image_size": 8, "class_names": ["a", "b", "c"]}
 RECIPE = """\
 data: {source: digits}
-model: {name: lenet5, activation: prelu, dropout: 0.5}
+model: MODEL
 optimizer: {name: sgd, lr: 0.1}
 training: {num_epochs: 1}
 """
 
 
+MODELS = {
+    "plain": "{name: lenet5, activation: prelu, dropout: 0.5}",
+    "stochastic depth": "{name: wideresnet, depth: 10, width: 1, stochastic_depth: 0.2}",
+}
+
+
 @pytest.mark.heavy
+@pytest.mark.parametrize("kind", MODELS)
 def test_the_winners_model_loads_without_pickle_and_is_logged_once(
-    client: Any, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, client: Any, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mlflow
     import torch
@@ -33,7 +40,7 @@ def test_the_winners_model_loads_without_pickle_and_is_logged_once(
     from visiontune.training.preprocessing import Preprocessing, Scaling
 
     recipe, weights = tmp_path / "winner.yaml", tmp_path / "winner.safetensors"
-    recipe.write_text(RECIPE)
+    recipe.write_text(RECIPE.replace("MODEL", MODELS[kind]))
     network = build_model(load_recipe(recipe).model, num_classes=3, in_channels=1, image_size=8, seed=0).eval()
     scale, shift = torch.full((8, 1), 1 / (255 * 0.2)), torch.full((8, 1), 0.3 / 0.2)
     save_weights(network, weights, preprocessing=Preprocessing(Scaling(scale, shift)))
@@ -41,10 +48,10 @@ def test_the_winners_model_loads_without_pickle_and_is_logged_once(
     event |= {"metrics": {"test_top1_mean": 0.9}, "time_ms": T0 + 30_000}
 
     runs = Runs(client, tmp_path / "artifacts", lambda experiment, run, event: log_winner(client, uri, tmp_path, experiment, run, event))
-    for events in ([study("winner")], [trial(0)], [event], [event]):
+    for events in ([study(kind)], [trial(0)], [event], [event]):
         runs.send(events)
 
-    experiment = client.get_experiment_by_name("winner")
+    experiment = client.get_experiment_by_name(kind)
     (logged,) = client.search_logged_models([experiment.experiment_id])
     (parent,) = client.search_runs([experiment.experiment_id], "tags.`visiontune.kind` = 'study'")
     assert parent.data.tags["visiontune.winner_model"] == f"models:/{logged.model_id}"
@@ -52,13 +59,28 @@ def test_the_winners_model_loads_without_pickle_and_is_logged_once(
     assert {Path(one.path).name for one in client.list_artifacts(parent.info.run_id, "winner")} >= {"winner.yaml", "winner.safetensors"}
 
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    model = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
-    assert model.metadata.metadata["class_names"] == ["a", "b", "c"]
-    assert model.metadata.signature.inputs.inputs[0].shape == (-1, 1, 8, 8)
-    x_nchw = np.random.default_rng(0).random((5, 1, 8, 8), np.float32)
-    with torch.no_grad():
-        expected = network((torch.from_numpy(x_nchw) - 0.3) / 0.2).numpy()
-    np.testing.assert_allclose(model.predict(x_nchw), expected, rtol=1e-5, atol=1e-6)
+    loaded = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
+    assert loaded.metadata.metadata["class_names"] == ["a", "b", "c"]
+    assert loaded.metadata.signature.inputs.inputs[0].shape == (-1, 1, 8, 8)
+    for num in (1, 2, 5):
+        x_nchw = np.random.default_rng(0).random((num, 1, 8, 8), np.float32)
+        with torch.no_grad():
+            expected = network((torch.from_numpy(x_nchw) - 0.3) / 0.2).numpy()
+        np.testing.assert_allclose(loaded.predict(x_nchw), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_graph_for_one_size_of_batch_is_no_model() -> None:
+    import torch
+
+    from visiontune.tracking.model import refuse_fixed_batch
+
+    class Fixed(torch.nn.Module):
+        def forward(self, x_nchw: torch.Tensor) -> torch.Tensor:
+            return x_nchw * torch.ones(len(x_nchw), 1, 1, 1)
+
+    with pytest.raises(ValueError, match="batches of any size"):
+        refuse_fixed_batch(Fixed(), torch.zeros(2, 1, 4, 4))
+    refuse_fixed_batch(torch.nn.Flatten(), torch.zeros(2, 1, 4, 4))
 
 
 TRANSFERRED = """\
@@ -108,7 +130,7 @@ def test_the_exported_graph_preprocesses_as_training_did(name: str, colour: str,
 def test_what_cannot_be_exported_keeps_recipe_and_weights(client: Any, uri: str, tmp_path: Path) -> None:
     from visiontune.tracking.model import log_winner
 
-    (tmp_path / "winner.yaml").write_text(RECIPE)
+    (tmp_path / "winner.yaml").write_text(RECIPE.replace("MODEL", "{name: lenet5}"))
     (tmp_path / "winner.safetensors").write_bytes(b"not weights")
     experiment_id = client.create_experiment("broken winner", (tmp_path / "artifacts").as_uri())
     run_id = client.create_run(experiment_id).info.run_id

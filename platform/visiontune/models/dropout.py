@@ -1,4 +1,4 @@
-"""Dropping at random while training: features before the head or after stages, and whole residual branches.
+"""Dropping features at random while training, before the head or after stages; and how often residual branches are dropped.
 
 Masks come from torch's global generator, which the train loop seeds for each epoch. What is kept is scaled up, so that the
 mean stays; in eval mode nothing happens.
@@ -16,22 +16,6 @@ from visiontune.models.anatomy import anatomy_of
 
 KINDS = ("element", "channel", "position")
 PLACES = ("head", "stages", "both")
-
-
-class StochasticDepth(nn.Module):
-    """Drops a residual branch for single pictures of a batch (Huang et al. 2016); put it before the addition."""
-
-    def __init__(self, probability: float) -> None:
-        super().__init__()
-        self.probability = probability
-
-    def forward(self, branch_NCHW: Tensor) -> Tensor:
-        """The branch; each picture's is all 0 with that probability. Its parameters get a gradient even where all are dropped."""
-        return drop(branch_NCHW, self.probability, (len(branch_NCHW), *[1] * (branch_NCHW.ndim - 1)), self.training)
-
-    def extra_repr(self) -> str:
-        """For print(network)."""
-        return f"probability={self.probability}"
 
 
 def depth_probabilities(last: float, num_blocks: int) -> list[float]:

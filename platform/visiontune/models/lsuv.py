@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
-
-from visiontune.models.dropout import StochasticDepth
+from torchvision.ops import StochasticDepth
 
 _TOLERANCE = 0.1  # the paper's
 _MAX_ROUNDS = 10

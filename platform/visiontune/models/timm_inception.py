@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from torch import nn
+from torchvision.ops import StochasticDepth
 
 from visiontune.models.anatomy import mark, replace
-from visiontune.models.dropout import StochasticDepth, depth_probabilities
+from visiontune.models.dropout import depth_probabilities
 from visiontune.models.zoo import chain, fit_stem, instances
 
 _XCEPTION = (
@@ -35,7 +36,7 @@ def xception(*, num_classes: int, in_channels: int, image_size: int, stem: str =
     blocks = [network.get_submodule(name) for name in instances(network, Block)]
     for block, chance in zip(blocks, depth_probabilities(stochastic_depth, len(blocks)), strict=True):
         if chance > 0:
-            block.rep.append(StochasticDepth(chance))
+            block.rep.append(StochasticDepth(chance, "row"))
     names = (name for stage in _XCEPTION for name in stage)
     return mark(chain(network, (*names, "avgpool", "flatten", "fc")), stages=_XCEPTION, head="fc")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from torch import nn
+from torchvision.ops import StochasticDepth
 
 from visiontune.models.anatomy import mark
-from visiontune.models.dropout import StochasticDepth, depth_probabilities
+from visiontune.models.dropout import depth_probabilities
 from visiontune.models.zoo import chain, fit_stem, instances, repeated, scaled
 
 
@@ -34,7 +35,7 @@ def _convnext(
     fit_stem(network, "features.0.0", in_channels, stem)
     blocks = [network.get_submodule(name) for name in instances(network, CNBlock)]
     for block, chance in zip(blocks, depth_probabilities(stochastic_depth, len(blocks)), strict=True):
-        block.stochastic_depth = StochasticDepth(chance)
+        block.stochastic_depth = StochasticDepth(chance, "row")
     stages = (("features.0",), ("features.1",), ("features.2", "features.3"), ("features.4", "features.5"), ("features.6", "features.7"))
     return mark(chain(network, ("features", "avgpool", "classifier")), stages=stages, head="classifier.2")
 

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from functools import partial
 
 from torch import nn
+from torchvision.ops import StochasticDepth
 
 from visiontune.models.anatomy import mark
-from visiontune.models.dropout import StochasticDepth, depth_probabilities
+from visiontune.models.dropout import depth_probabilities
 from visiontune.models.zoo import chain, fit_stem, instances
 
 # Table 1 of the paper: expansion, kernel, stride, channels in, channels out, layers.
@@ -73,7 +74,7 @@ def _efficientnet(
     fit_stem(network, "features.0.0", in_channels, stem)
     blocks = [network.get_submodule(name) for name in instances(network, MBConv)]
     for block, chance in zip(blocks, depth_probabilities(stochastic_depth, len(blocks)), strict=True):
-        block.stochastic_depth = StochasticDepth(chance)
+        block.stochastic_depth = StochasticDepth(chance, "row")
     stages: list[tuple[str, ...]] = [(f"features.{number}",) for number in range(len(rows))]
     stages.append((f"features.{len(rows)}", f"features.{len(rows) + 1}"))
     network = chain(network, ("features", "avgpool", "flatten", "classifier"))
@@ -100,7 +101,7 @@ def _mobilenet(
     names = instances(network, mobilenetv3.InvertedResidual)
     for block, chance in zip(names, depth_probabilities(stochastic_depth, len(names)), strict=True):
         if network.get_submodule(block).use_res_connect and chance > 0:
-            network.get_submodule(block).block.append(StochasticDepth(chance))
+            network.get_submodule(block).block.append(StochasticDepth(chance, "row"))
     stages = _at_strides(network.features)
     network = chain(network, ("features", "avgpool", "flatten", "classifier"))
     stages += [("avgpool", "flatten", "classifier.0", "classifier.1")]

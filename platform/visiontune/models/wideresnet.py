@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
 
 from visiontune.models.anatomy import mark
-from visiontune.models.dropout import StochasticDepth, depth_probabilities
+from visiontune.models.dropout import depth_probabilities
 
 
 def wideresnet(
@@ -73,7 +74,7 @@ class PreActivation(nn.Module):
             "act2": nn.ReLU(),
             "drop": nn.Dropout(inner_dropout),
             "conv2": nn.Conv2d(filters, filters, 3, padding=1, bias=False),
-            "depth": StochasticDepth(drop_probability),
+            "depth": StochasticDepth(drop_probability, "row"),
         }
         self.body = nn.Sequential(OrderedDict(parts))
         self.shortcut = None if in_channels == filters else nn.Conv2d(in_channels, filters, 1, stride, bias=False)

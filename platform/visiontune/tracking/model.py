@@ -45,6 +45,7 @@ def log_winner(client: Any, uri: str, folder: Path, experiment_id: str, run_id: 
     logged = pending[0] if pending else client.create_logged_model(experiment_id, MODEL_NAME, run_id, tags)
     try:
         module, example = _module(recipe, weights, event["data"])
+        refuse_fixed_batch(module, example)
         return _log(run_id, logged.model_id, module, example, event["data"])
     except Exception as error:
         if is_transient(error):
@@ -83,6 +84,16 @@ def _module(recipe: Path, weights: Path, data: Mapping[str, Any]) -> tuple[Any, 
     model.load_state_dict(trained)
     example = torch.zeros(2, data["channels"], data["image_size"], data["image_size"])  # two: one would fix the batch's size
     return _whole(model, preprocessing).eval(), example
+
+
+def refuse_fixed_batch(module: Any, example: Any) -> None:
+    """Raise ValueError for a graph that takes batches of the example's size only: mlflow asks torch to decide, and says nothing."""
+    import torch
+
+    try:
+        torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    except Exception as error:  # torch has several, one of them for this
+        raise ValueError(f"torch can't export a graph for batches of any size: {str(error).strip().splitlines()[0]}") from error
 
 
 def _whole(model: Any, preprocessing: Any) -> Any:
