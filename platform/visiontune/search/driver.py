@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from visiontune.search.cluster import cluster, slot_counter, trial_resources
 from visiontune.search.conductor import now_ms
 from visiontune.search.lock import driver_lock
+from visiontune.search.pictures_kept import keep_pictures
 from visiontune.search.preflight import preflight
 from visiontune.search.records import Outcome, Put, Snapshot, StudyView
 from visiontune.search.session import Session
@@ -73,6 +74,7 @@ def run_search(
                     wanted = trial_resources(spec.resources, address)
                     count_slots = slot_counter(spec.resources, wanted)
                     store = ready.result()
+                    keep_pictures(storage, store, spec.study)
                     put(_study_event(spec, storage, store))
                     session = Session(spec, storage, folder, put, start_s)
                     _run(session, spec, folder, store, wanted, count_slots, screen)
