@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,3 +50,34 @@ def test_the_command_can_be_typed(tmp_path: Path) -> None:
     assert ui_command(Path("studies")) == "visiontune ui"
     assert shlex.split(ui_command(tmp_path / "my studies")) == ["visiontune", "ui", "--studies-dir", str(tmp_path / "my studies")]
     assert tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_no_server_outlives_the_command(number: int, tmp_path: Path) -> None:
+    """mlflow starts uvicorn, which a signal to the command alone left listening."""
+    from mlflow.tracking import MlflowClient
+
+    MlflowClient(tracking_uri(tmp_path)).search_experiments()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "visiontune.cli", "ui", "--port", str(port), "--studies-dir", str(tmp_path)]
+    with (tmp_path / "log").open("w") as log:
+        ui = subprocess.Popen(command, stdout=log, stderr=log)
+    assert becomes(lambda: is_listening(port), 90), (tmp_path / "log").read_text()
+    ui.send_signal(number)
+    assert ui.wait(20) == 0
+    assert becomes(lambda: not is_listening(port), 5)
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def becomes(is_so: Callable[[], bool], limit_s: float) -> bool:
+    end_s = time.monotonic() + limit_s
+    while not is_so() and time.monotonic() < end_s:
+        time.sleep(0.1)
+    return is_so()

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from visiontune.spec.errors import UserError
 from visiontune.tracking.backend import QUIET_ENV, artifact_root, tracking_uri
 
 HOST = "127.0.0.1"
+END_S = 5.0
 
 
 def ui_command(studies_dir: Path, program: str = "visiontune") -> str:
@@ -25,7 +30,7 @@ def ui_command(studies_dir: Path, program: str = "visiontune") -> str:
 
 
 def open_ui(studies_dir: Path, port: int = 5000) -> None:
-    """Run MLflow's UI until Ctrl-C. UserError when there is nothing to show or the port is taken."""
+    """Run MLflow's UI until Ctrl-C, SIGTERM or the terminal's end. UserError when there is nothing to show or the port is taken."""
     uri = tracking_uri(studies_dir)
     if uri.startswith("http"):
         raise UserError(f"MLFLOW_TRACKING_URI names a server, which has its own UI: open {uri}")
@@ -39,11 +44,38 @@ def open_ui(studies_dir: Path, port: int = 5000) -> None:
     jobs = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # LLM judging: four more processes that no study needs
     env = {**os.environ, **QUIET_ENV, **jobs, "MLFLOW_BACKEND_STORE_URI": uri}  # not on the command line: it may hold a password
     try:
-        subprocess.run(command, env=env, check=True)
+        code = _serve(command, env)
     except KeyboardInterrupt:
         return
-    except subprocess.CalledProcessError as error:
-        raise UserError(f"MLflow's UI ended with code {error.returncode}; its own message stands above") from None
+    if code:
+        raise UserError(f"MLflow's UI ended with code {code}; its own message stands above")
+
+
+def _serve(command: Sequence[str], env: Mapping[str, str]) -> int:
+    """Until it ends or a signal interrupts; its code. What mlflow starts would outlive it, so it is a process group that ends as one."""
+    signals = [signal.SIGTERM, signal.SIGHUP, signal.SIGINT]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in signals}
+    server = subprocess.Popen(command, env=env, process_group=0)
+    try:
+        return server.wait()
+    finally:
+        for number in signals:
+            signal.signal(number, signal.SIG_IGN)  # one is enough: the group is being ended
+        _end_group(server)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end_group(leader: subprocess.Popen[bytes]) -> None:
+    """All of its processes: asked first, killed when they have not gone after END_S."""
+    deadline_s = time.monotonic() + END_S
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(leader.pid, number)
+            while time.monotonic() < deadline_s:
+                leader.poll()  # or it would stay in its group as a zombie
+                os.killpg(leader.pid, 0)
+                time.sleep(0.05)
 
 
 def check_port(port: int) -> None:
