@@ -35,7 +35,7 @@ import torch
 
 from visiontune.augmentation.policy import Ops, Policy, build_policy, on_device
 from visiontune.spec.tables.ops import OPS
-from visiontune.training.preprocessing import Scaling
+from visiontune.training.input.preprocessing import Scaling
 
 BATCH = 512
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)

@@ -31,10 +31,10 @@ from typing import Any
 
 import machine
 
-from visiontune.search.records import Leg, Report, Snapshot
 from visiontune.spec.domains import RandomParams
 from visiontune.spec.parse import load_study, make_recipe
 from visiontune.spec.recipe import StudySpec, keyed_seed
+from visiontune.tuning.records import Leg, Report, Snapshot
 
 SIZES = (100, 1_000, 10_000)
 NUM_TIMED = 20
@@ -77,7 +77,7 @@ class Meter:
     @contextmanager
     def proposals(self) -> Iterator[None]:
         """Times every proposal while the block runs."""
-        from visiontune.search.samplers import Proposer
+        from visiontune.tuning.sampler import Proposer
 
         original = Proposer.propose
 
@@ -102,15 +102,15 @@ class Meter:
 
 def run_through_ray(spec: StudySpec, folder: Path) -> tuple[Meter, float, float]:
     """`run_search` with idle workers; the meter, wall seconds, and the seconds MLflow's writer needed after the end."""
-    from visiontune.search import tuner
-    from visiontune.search.driver import run_search
-    from visiontune.verbs import _tracker
+    from visiontune.cli.verbs import _tracker
+    from visiontune.tuning import ray_adapter
+    from visiontune.tuning.launch import run_search
 
-    class IdleWorker(tuner.LegWorker):  # type: ignore[misc]
+    class IdleWorker(ray_adapter.LegWorker):  # type: ignore[misc]
         def setup(self, config: dict[str, Any]) -> None:
-            from visiontune.search import worker
+            from visiontune.tuning import run_leg
 
-            worker.run_leg = lambda leg, *_: (answer(leg, epoch) for epoch in itertools.count(leg.known_epochs + 1))
+            run_leg.run_leg = lambda leg, *_: (answer(leg, epoch) for epoch in itertools.count(leg.known_epochs + 1))
             super().setup(config)
 
     meter, ended = Meter(), [0.0]
@@ -126,7 +126,7 @@ def run_through_ray(spec: StudySpec, folder: Path) -> tuple[Meter, float, float]
             yield counted
             ended[0] = time.perf_counter()
 
-    tuner.LegWorker = IdleWorker  # type: ignore[misc]
+    ray_adapter.LegWorker = IdleWorker  # type: ignore[misc]
     started = time.perf_counter()
     with meter.proposals():
         outcome = run_search(spec, folder, tracker=tracker, screen=ignore)
@@ -142,9 +142,9 @@ def ignore(snapshot: Snapshot) -> None:
 
 def run_session(spec: StudySpec, folder: Path) -> tuple[Meter, float]:
     """Two legs at a time answered in turn, without Ray and without MLflow's writer; the journal and the outbox are real."""
-    from visiontune.search.session import Session
-    from visiontune.search.storage import create_or_resume
     from visiontune.tracking.outbox import Outbox
+    from visiontune.tuning.search_run import Session
+    from visiontune.tuning.study_storage import create_or_resume
 
     folder.mkdir(parents=True)
     meter, outbox = Meter(), Outbox(folder)
@@ -202,8 +202,8 @@ def stock_results_per_s(spec: StudySpec, num_results: int, folder: Path) -> floa
 
 def large(folder: Path) -> None:
     """10,000 trials proposed at random, then TPE asked over the first 100, 1,000 and 10,000 of them."""
-    from visiontune.search.samplers import Proposer
-    from visiontune.search.storage import open_existing
+    from visiontune.tuning.sampler import Proposer
+    from visiontune.tuning.study_storage import open_existing
 
     spec = make_spec(folder, SIZES[-1], "random")
     meter, wall_s = run_session(spec, folder / spec.study)

@@ -76,7 +76,7 @@ def thinned(store: Any, seed: int) -> Any:
 
 def recipe_of(kind: str, source: str, seed: int, budget: int, store: Any) -> TrialRecipe:
     """As many epochs as the budget has pictures for."""
-    from visiontune.training.balance import build_order
+    from visiontune.training.class_balance import build_order
 
     network, lr = NETWORKS[source]
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
@@ -91,7 +91,8 @@ def run(data: dict[str, Any], cache: Path, budget: int, device: str, job: tuple[
     """Test figures of one kind at one seed."""
     import torch
 
-    from visiontune.data.store import Store, prepare
+    from visiontune.data.prepare import prepare
+    from visiontune.data.store.store import Store
     from visiontune.training.evaluate import evaluate
     from visiontune.training.loop import train
 

@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 
-from visiontune.data.store import prepare
+from visiontune.data.prepare import prepare
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10_test.parquet"
 

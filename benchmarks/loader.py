@@ -42,12 +42,13 @@ from augmentation import MEAN, STD, WEAK, compose_of, seconds
 from torch.utils.data import DataLoader
 
 from visiontune.augmentation.policy import build_policy
-from visiontune.data.store import Store, prepare
+from visiontune.data.prepare import prepare
+from visiontune.data.store.store import Store
 from visiontune.spec.parse import load_recipe
+from visiontune.training.input.batches import open_pictures
+from visiontune.training.input.epoch_order import batch_bounds, shuffled
+from visiontune.training.input.preprocessing import fit_preprocessing
 from visiontune.training.loop import train
-from visiontune.training.orders import batch_bounds, shuffled
-from visiontune.training.pictures import open_pictures
-from visiontune.training.preprocessing import fit_preprocessing
 
 BATCH = 256
 NUM_CLASSES = 10

@@ -97,7 +97,7 @@ class Bench:
 
 def run_visiontune(bench: Bench, name: str) -> Run:
     """`visiontune search` as a user types it, without confirmations."""
-    from visiontune.search.study import read_study
+    from visiontune.tuning.read_study import read_study
 
     out = bench.new_folder(name)
     shutil.copytree(bench.folder / ".data", out / ".data")
@@ -144,7 +144,7 @@ def prepare(bench: Bench) -> Path:
     """Warm caches: the store, the same pictures as arrays for the peers, an MLflow database with its tables. Gives the store."""
     import numpy as np
 
-    from visiontune.data import store as data
+    from visiontune.data import prepare as data
     from visiontune.spec.parse import load_study
 
     path = data.prepare(load_study(bench.space).data, bench.folder / ".data")

@@ -31,8 +31,8 @@ import machine
 
 from visiontune.spec.parse import load_recipe
 from visiontune.spec.recipe import TrialRecipe, keyed_seed
+from visiontune.spec.sections import RECIPE
 from visiontune.spec.space import fill
-from visiontune.spec.study import RECIPE
 
 BASE = """
 data: {{source: digits}}
@@ -86,7 +86,8 @@ def run(data: dict[str, Any], cache: Path, device: str, job: tuple[str, int, Tri
     """Test figures of one kind at one seed."""
     import torch
 
-    from visiontune.data.store import Store, prepare
+    from visiontune.data.prepare import prepare
+    from visiontune.data.store.store import Store
     from visiontune.training.evaluate import evaluate
     from visiontune.training.loop import train
 

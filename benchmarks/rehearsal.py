@@ -32,9 +32,9 @@ from typing import Any
 
 import machine
 
-from visiontune.search.records import Leg, Report
 from visiontune.spec.parse import load_study, make_recipe
 from visiontune.spec.recipe import StudySpec, TrialRecipe, fingerprint
+from visiontune.tuning.records import Leg, Report
 
 NUM_EPOCHS, NUM_WORKERS = 27, 4
 LEVELS = tuple(round(10 ** (-4 + k / 2), 8) for k in range(9))
@@ -90,7 +90,7 @@ def record(cache: Path, num_processes: int) -> Curves:
     """The curves of the whole grid, from the cache if it has them."""
     file = cache / f"visiontune-rehearsal-{fingerprint({'space': SPACE})}.json"
     if not file.exists():
-        from visiontune.data.store import prepare
+        from visiontune.data.prepare import prepare
         from visiontune.spec.domains import FixedParams
 
         spec = make_spec(f"space.optimizer.lr={{choice: {list(LEVELS)}}}")
@@ -108,10 +108,10 @@ def curve(store_path: Path, content: dict[str, Any]) -> tuple[str, list[tuple[fl
     """Train one recipe in full and test it after every epoch."""
     import torch
 
-    from visiontune.data.store import Store
+    from visiontune.data.store.store import Store
     from visiontune.training.evaluate import measure, open_split
+    from visiontune.training.input.preprocessing import fit_preprocessing
     from visiontune.training.loop import Diverged, train
-    from visiontune.training.preprocessing import fit_preprocessing
 
     torch.set_num_threads(1)
     recipe, store = TrialRecipe(**content), Store.open(store_path)
@@ -156,8 +156,8 @@ def rehearse(curves: Curves, kind: str, num_units: int, seed: int) -> tuple[list
     from optuna.storages import InMemoryStorage
     from optuna.study import StudyDirection
 
-    from visiontune.search.session import Session
-    from visiontune.search.storage import Storage
+    from visiontune.tuning.search_run import Session
+    from visiontune.tuning.study_storage import Storage
 
     sampler, scheduler, is_stopping = KINDS[kind]
     rule = f"trial_scheduler={{name: {scheduler}{', stop: true' if is_stopping else ''}}}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
+from places import ROOT
 from ruamel.yaml import YAML
 
-FILE = Path(__file__).resolve().parents[1] / "cluster.yaml"
+FILE = ROOT / "cluster.yaml"
 
 
 @pytest.fixture(scope="module")

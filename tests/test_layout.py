@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "platform" / "visiontune"
-FLOORS = ("spec", "data", "augmentation", "models", "training", "search", "tracking", "results", "verbs", "arguments", "cli")
+FLOORS = ("errors", "spec", "data", "augmentation", "models", "training", "tuning", "tracking", "results", "cli")
 MODULES = sorted(SOURCE.rglob("*.py"))
 HEAVY = {"torch", "torchvision", "ray", "mlflow", "albumentations", "numpy", "optuna", "pyarrow", "cv2", "sklearn"}
 
@@ -56,7 +56,7 @@ def test_a_floor_imports_only_floors_above_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("library", "floor"), [("ray", "search"), ("mlflow", "tracking"), ("optuna", "search"), ("albumentations", "augmentation")]
+    ("library", "floor"), [("ray", "tuning"), ("mlflow", "tracking"), ("optuna", "tuning"), ("albumentations", "augmentation")]
 )
 def test_a_library_has_one_floor(library: str, floor: str) -> None:
     users = {floor_of(path) for path in MODULES if library in roots(path)}
@@ -66,7 +66,7 @@ def test_a_library_has_one_floor(library: str, floor: str) -> None:
 def test_declarations_cost_no_heavy_import() -> None:
     for path in SOURCE.glob("spec/**/*.py"):
         assert not roots(path) & HEAVY, path
-    code = "import sys, visiontune.cli, visiontune.spec.parse, visiontune.spec.costs; print(*sys.modules)"
+    code = "import sys, visiontune.cli, visiontune.spec.parse, visiontune.spec.epoch_forecast; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "platform", capture_output=True, text=True, check=True).stdout.split()
     assert not HEAVY & set(loaded)
 

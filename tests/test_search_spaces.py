@@ -1,17 +1,17 @@
 """Every file that ships: it validates, its header says what it needs to, and what it samples can be built."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
+from places import SEARCH_SPACES
 from tiny import make_store
 
 from visiontune.spec.domains import RandomParams
 from visiontune.spec.parse import load_recipe, load_study, make_recipe
-from visiontune.spec.write import dump_recipe
+from visiontune.spec.yaml_writer import dump_recipe
 
-FILES = sorted((Path(__file__).parents[1] / "search_spaces").glob("*.yaml"))
+FILES = sorted(SEARCH_SPACES.glob("*.yaml"))
 CHANNELS = {"digits": 1, "parquet": 3}
 
 
@@ -24,7 +24,7 @@ def test_header_says_what_command_cost_and_what_to_expect(file):
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_samples_round_trip_and_fit_the_pictures(file, tmp_path):
     from visiontune.augmentation.policy import problem_of as policy_problem
-    from visiontune.models.check import problem_of
+    from visiontune.models.shape_check import problem_of
 
     spec = load_study(file)
     channels = CHANNELS[spec.data["source"]]
@@ -63,7 +63,7 @@ def overrides_for(file, folder):
     from tiny import model_section
 
     from visiontune.models.build import build_model
-    from visiontune.training.export import save_weights
+    from visiontune.training.weights_file import save_weights
 
     network = build_model(model_section("resnet18"), num_classes=7, in_channels=3, image_size=64, seed=0)
     save_weights(network, folder / "weights.safetensors")

@@ -25,7 +25,7 @@ def warm_up(store_path: str, trial: dict[str, Any]) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
 
-    from visiontune.data.store import Store
+    from visiontune.data.store.store import Store
 
     torch.set_num_threads(1)
     WARM["store"] = Store.open(Path(store_path))

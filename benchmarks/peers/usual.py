@@ -26,7 +26,7 @@ from visiontune.models.build import build_model
 from visiontune.spec.domains import FixedParams
 from visiontune.spec.parse import load_study
 from visiontune.spec.space import Space
-from visiontune.spec.tables.augmentation import OPS
+from visiontune.spec.tables.policies import OPS
 
 
 class Pictures(Dataset):

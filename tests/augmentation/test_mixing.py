@@ -24,11 +24,11 @@ from visiontune.augmentation.mixing import (
     pasted,
     problem_of_mixing,
 )
-from visiontune.spec.errors import UserError
-from visiontune.training.export import save_weights
+from visiontune.errors import UserError
 from visiontune.training.loop import train
-from visiontune.training.losses import build_loss
+from visiontune.training.loss import build_loss
 from visiontune.training.setup import set_up
+from visiontune.training.weights_file import save_weights
 
 NUM, SIDE, CLASSES = 12, 16, 4
 KINDS: dict[str, dict[str, Any]] = {
@@ -273,8 +273,8 @@ space:
 )
 def test_before_any_trial_a_space_is_told_what_can_not_be_mixed(lines: str, words: str, tmp_path: Any) -> None:
     from visiontune.models.build import build_model
-    from visiontune.search.preflight import preflight
     from visiontune.spec.parse import load_study
+    from visiontune.tuning.preflight import preflight
 
     weights, file = tmp_path / "weights.safetensors", tmp_path / "study.yaml"
     save_weights(build_model(model_section(), num_classes=10, in_channels=1, image_size=8, seed=3), weights)

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from visiontune.augmentation.policies_drawn import NUM_LEVELS, Chains
+from visiontune.augmentation.policies.randaugment import NUM_LEVELS, Chains
 from visiontune.augmentation.policy import Policy, build_policy, problem_of, suits
-from visiontune.augmentation.steps import Ramp
-from visiontune.spec.errors import UserError
+from visiontune.augmentation.policy_steps import Ramp
+from visiontune.errors import UserError
 from visiontune.spec.parse import load_study
+from visiontune.spec.sections import RECIPE
 from visiontune.spec.space import fill
-from visiontune.spec.study import RECIPE
-from visiontune.spec.tables.augmentation import AUGMIX_OPS, DRAWN_OPS, NUM_SUBS, POLICIES
 from visiontune.spec.tables.ops import OPS
+from visiontune.spec.tables.policies import AUGMIX_OPS, DRAWN_OPS, NUM_SUBS, POLICIES
 
 PICTURES = np.random.default_rng(1).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
 INDEX = np.random.default_rng(2).permutation(1000)[:40]

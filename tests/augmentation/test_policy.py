@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from visiontune.augmentation.keyed import Stream
+from visiontune.augmentation.keyed_random import Stream
 from visiontune.augmentation.policy import Policy, build_policy, problem_of
-from visiontune.spec.errors import UserError
+from visiontune.errors import UserError
 from visiontune.spec.tables.ops import OPS
 
 PICTURES = np.random.default_rng(1).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
@@ -48,7 +48,7 @@ def test_streams_are_the_same_in_another_process() -> None:
         "import sys\n"
         f"sys.path[:0] = {[entry for entry in sys.path if entry]!r}\n"
         "import numpy as np\n"
-        "from visiontune.augmentation.keyed import Stream\n"
+        "from visiontune.augmentation.keyed_random import Stream\n"
         "stream = Stream()\n"
         "stream.rekey(5, 2, 'Affine')\n"
         "index = np.arange(50)\n"

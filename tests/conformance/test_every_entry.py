@@ -18,17 +18,17 @@ from tiny import make_recipe, make_store, model_section, section
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from visiontune.errors import UserError
 from visiontune.models.anatomy import anatomy_of
 from visiontune.models.build import build_model
-from visiontune.models.check import problem_of
+from visiontune.models.shape_check import problem_of
 from visiontune.spec.declare import Arg, Entry, Section, Table
-from visiontune.spec.errors import UserError
 from visiontune.spec.parse import load_study
-from visiontune.spec.study import RECIPE, SPACE
+from visiontune.spec.sections import RECIPE, SPACE
 from visiontune.spec.tables.models import MODELS
 from visiontune.spec.tables.ops import COLOUR_OPS
-from visiontune.training.export import load_weights, save_weights
 from visiontune.training.loop import train
+from visiontune.training.weights_file import load_weights, save_weights
 
 LEAST = {"width_factor": 0.25, "depth_factor": 0.34, "width": 1, "depth": 1, "stochastic_depth": 0.1}
 """A network of the same kind, but small and with all kinds of parts, where its entry has such an argument and allows it."""

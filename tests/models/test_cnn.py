@@ -12,8 +12,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from visiontune.models.anatomy import anatomy_of, replace
-from visiontune.models.blocks import Residual, Style, convolution, cut, dense_layer, inception, inception_of, side_after
-from visiontune.models.cnn import cnn
+from visiontune.models.architectures.cnn import cnn
+from visiontune.models.architectures.cnn_blocks import Residual, Style, convolution, cut, dense_layer, inception, inception_of, side_after
 
 BLOCKS = ("plain", "inception", "residual", "dense")
 SIZES = {"num_classes": 3, "in_channels": 3}

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from visiontune.models.build import build_model
 from visiontune.models.lsuv import scale_to_unit_variance
 from visiontune.spec.declare import Section
+from visiontune.spec.sections import SPACE
 from visiontune.spec.space import fill
-from visiontune.spec.study import SPACE
 
 SIZES = {"num_classes": 5, "in_channels": 3, "image_size": 16}
 

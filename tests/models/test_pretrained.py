@@ -13,10 +13,10 @@ from safetensors.torch import save_file
 from tiny import model_section
 from torch import nn
 
+from visiontune.errors import UserError
 from visiontune.models.build import build_model
 from visiontune.models.pretrained import load_pretrained, mismatch, read_weights, shapes_of
-from visiontune.models.published import renormalised
-from visiontune.spec.errors import UserError
+from visiontune.models.pretrained_names import renormalised
 from visiontune.spec.tables.models_zoo import ZOO_MODELS
 
 SIZES = {"num_classes": 3, "in_channels": 3, "image_size": 16}

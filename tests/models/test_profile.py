@@ -6,20 +6,20 @@ import itertools
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from places import PLATFORM
 from torch import nn
 from torch.profiler import profile as recorded
 from torch.utils.flop_counter import FlopCounterMode
 
-from visiontune import cli
+from visiontune.cli import main
+from visiontune.errors import UserError
 from visiontune.models.build import build_model
 from visiontune.models.profile import Profile, profile
-from visiontune.results.profile import profile_lines
-from visiontune.spec.errors import UserError
+from visiontune.results.profile_table import profile_lines
 from visiontune.spec.parse import load_model
 
 SMALL = [
@@ -188,7 +188,7 @@ def test_a_picture_or_a_batch_too_small_is_a_users_error() -> None:
 
 
 def told(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
-    code = cli.main(["profile", *argv])
+    code = main(["profile", *argv])
     return code, *capsys.readouterr()
 
 
@@ -227,5 +227,5 @@ def test_what_cant_be_profiled_ends_with_2_and_the_nearest(argv: list[str], rule
 def test_a_wrong_name_costs_no_import_of_torch() -> None:
     argv = ["profile", "lenet", "--image-size", "32", "--classes", "2"]
     code = f"import sys; from visiontune import cli; cli.main({argv}); print('torch' in sys.modules)"
-    source = Path(__file__).parents[2] / "platform"
+    source = PLATFORM
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=source).stdout.strip() == "False"

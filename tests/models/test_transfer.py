@@ -12,9 +12,9 @@ from torch import nn
 
 from visiontune.models.anatomy import anatomy_of
 from visiontune.models.build import build_model
-from visiontune.models.split import Body, cached, split
+from visiontune.models.frozen_body import Body, cached, split
 from visiontune.models.transfer import adapt, frozen_of, problem_of_transfer, train_mode
-from visiontune.spec.tables.transfer import REGIMES
+from visiontune.spec.tables.regimes import REGIMES
 
 SIZES = {"num_classes": 3, "in_channels": 1, "image_size": 16}
 REGIME_ARGS = {"linear": {}, "multi_depth": {"num_depths": 2}, "fine_tune_last": {"num_stages": 1}, "freeze_first": {"num_frozen": 1}}
@@ -209,7 +209,7 @@ def test_digest_tells_what_the_body_computes() -> None:
 
 
 def test_cache_makes_once_and_forgets_the_longest_unused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from visiontune.models import split as module
+    from visiontune.models import frozen_body as module
 
     monkeypatch.setattr(module, "_KEPT", type(module._KEPT)())
     monkeypatch.setitem(module._CACHE_BYTES, "cpu", 1000)

@@ -12,8 +12,8 @@ from torchvision.ops import StochasticDepth
 from zoo_originals import FAMILIES, TIMM, original, ours, settle
 
 from visiontune.models.anatomy import anatomy_of
-from visiontune.models.initialise import he_normal, initialise
-from visiontune.models.unfilled import Unfilled
+from visiontune.models.initialisation import he_normal, initialise
+from visiontune.models.skip_init import Unfilled
 from visiontune.spec.tables.models_zoo import ZOO_MODELS
 
 # Where torchvision documents no figure, or another: Xception in Chollet 2017, table 3; Inception-ResNet-v2 in Keras and timm.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from zoo_originals import FAMILIES, CountActivations, original, ours, settle
 
-from visiontune.models.activations import ACTIVATION_TYPES
+from visiontune.models.activation import ACTIVATION_TYPES
 from visiontune.models.anatomy import anatomy_of, replace
 from visiontune.models.build import swap
 from visiontune.spec.tables.models_zoo import ZOO_MODELS

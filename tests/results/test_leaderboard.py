@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from studies import RECIPE, ROWS, VIEW
+from sample_study import RECIPE, ROWS, VIEW
 
 from visiontune.results import leaderboard as board
 from visiontune.results.text import recipe_line

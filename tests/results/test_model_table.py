@@ -1,12 +1,11 @@
 """The README's table of models is the project's own print."""
 
-from pathlib import Path
-
 import pytest
+from places import ROOT
 
 from visiontune.results.model_table import model_table
 
-README = Path(__file__).parents[2] / "README.md"
+README = ROOT / "README.md"
 
 
 @pytest.mark.heavy

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from places import DIGITS
 
-from visiontune import cli
+from visiontune.cli import main
 from visiontune.results.label_warnings import measured_lines, notes_of, suspected_lines, verdict
-from visiontune.training.confusions import Effect, Pair
+from visiontune.training.class_confusions import Effect, Pair
 
-DIGITS = Path(__file__).parents[2] / "search_spaces" / "digits.yaml"
 FLIP = "space.augmentation={policy: fixed, VerticalFlip: {probability: 0.5}, Rotate: {magnitude: {float: [0.0, 0.4]}}}"
 RECIPE = """\
 data: {source: digits, image_size: 12}
@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*argv: str, code: int, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
-    assert cli.main(["preview", *argv]) == code
+    assert main(["preview", *argv]) == code
     return capsys.readouterr()
 
 
@@ -51,7 +51,7 @@ def test_a_recipe_beside_its_weights_is_asked_of_them(capsys: pytest.CaptureFixt
     Path("studies/digits").mkdir(parents=True)
     Path("studies/digits/driver.lock").touch()
     Path("studies/digits/winner.yaml").write_text(RECIPE.replace("VerticalFlip: {probability: 0.5}, ", "").replace("cutmix", "none"))
-    assert cli.main(["train", "studies/digits/winner.yaml", "--out", "studies/digits/winner.safetensors"]) == 0
+    assert main(["train", "studies/digits/winner.yaml", "--out", "studies/digits/winner.safetensors"]) == 0
     capsys.readouterr()
 
     out, _ = run("studies/digits/winner.yaml", code=0, capsys=capsys)
@@ -142,11 +142,12 @@ def test_verdicts_tell_labels_from_what_is_merely_hard() -> None:
 
 def test_the_best_trial_is_asked_while_a_search_runs(capsys: pytest.CaptureFixture[str]) -> None:
     """Without a winner, a checkpoint of the study's trials."""
-    from visiontune.data.store import Store, prepare
-    from visiontune.search.session import Session
-    from visiontune.search.storage import create_or_resume
-    from visiontune.search.worker import run_leg
+    from visiontune.data.prepare import prepare
+    from visiontune.data.store.store import Store
     from visiontune.spec.parse import load_study
+    from visiontune.tuning.run_leg import run_leg
+    from visiontune.tuning.search_run import Session
+    from visiontune.tuning.study_storage import create_or_resume
 
     spec = load_study(DIGITS, [FLIP, "space.model.name=lenet5", "budget.num_trials=1", "budget.max_epochs=3"])
     folder = Path("studies/digits")

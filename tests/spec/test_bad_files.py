@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from spec_files import BAD, FULL, GOOD, Bad, load, write
 
-from visiontune.spec.errors import UserError
+from visiontune.errors import UserError
 from visiontune.spec.parse import load_recipe, load_study
-from visiontune.spec.rules import num_epochs_near
+from visiontune.spec.study_rules import num_epochs_near
 
 
 def told(folder: Path, text: str, *overrides: str) -> list[str]:

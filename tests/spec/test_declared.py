@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from visiontune.errors import Problem, nearest
 from visiontune.spec.declare import REQUIRED, Arg, Field, Section, Table
-from visiontune.spec.errors import Problem, nearest
-from visiontune.spec.study import RECIPE, SPACE, STUDY, TABLES
+from visiontune.spec.sections import RECIPE, SPACE, STUDY, TABLES
 
 
 def sections(fields: dict[str, Field], name: str) -> Iterator[tuple[str, dict[str, Field]]]:

@@ -11,12 +11,12 @@ import pytest
 from ruamel.yaml import YAML
 from spec_files import FULL, load
 
+from visiontune.errors import UserError
 from visiontune.spec.domains import RandomParams
-from visiontune.spec.errors import UserError
 from visiontune.spec.parse import load_recipe, make_recipe
 from visiontune.spec.recipe import TrialRecipe, keyed_seed
-from visiontune.spec.study import RECIPE
-from visiontune.spec.write import dump_recipe, to_yaml
+from visiontune.spec.sections import RECIPE
+from visiontune.spec.yaml_writer import dump_recipe, to_yaml
 
 
 @pytest.fixture

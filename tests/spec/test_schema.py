@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 from spec_files import BAD, FULL, GOOD, Bad, load, write
 
-from visiontune.spec.schema import json_schema
-from visiontune.spec.yaml import read_yaml
+from visiontune.spec.json_schema import json_schema
+from visiontune.spec.yaml_reader import read_yaml
 
 SCHEMA = json_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

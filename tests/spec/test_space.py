@@ -13,12 +13,12 @@ import pytest
 from ruamel.yaml import YAML
 from spec_files import FULL, GOOD, load
 
-from visiontune.spec.costs import cost
+from visiontune.errors import UserError
 from visiontune.spec.domains import Choice, FixedParams, Float, Int, RandomParams
-from visiontune.spec.errors import UserError
+from visiontune.spec.epoch_forecast import cost
+from visiontune.spec.sections import SPACE
 from visiontune.spec.space import MAX_CORNERS, fill
-from visiontune.spec.study import SPACE
-from visiontune.spec.yaml import scalar
+from visiontune.spec.yaml_reader import scalar
 
 GRID = """\
 study: grid
@@ -228,7 +228,7 @@ def test_defaults_of_a_study(tmp_path: Path) -> None:
 def test_reading_a_file_imports_nothing_heavy(tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(FULL)
     code = (
-        "import sys; from pathlib import Path; from visiontune.spec.parse import load_study; import visiontune.spec.schema;"
+        "import sys; from pathlib import Path; from visiontune.spec.parse import load_study; import visiontune.spec.json_schema;"
         f"load_study(Path({str(tmp_path / 'space.yaml')!r}));"
         "print([m for m in ('numpy', 'torch', 'ray', 'optuna', 'mlflow', 'albumentations') if m in sys.modules])"
     )

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from places import PLATFORM
 
 from visiontune.tracking.outbox import EVENTS, REFUSED, SENT, Line, Outbox, Refusals, Sent, last_study, load_sent, num_unsent, read_lines
 
-PLATFORM = str(Path(__file__).parents[2] / "platform")
 URI = "http://user:secret@127.0.0.1:1"
 
 
@@ -60,7 +60,7 @@ def test_foreign_bytes_do_not_stop_the_reader(tmp_path: Path) -> None:
 
 def test_every_finished_put_survives_kill_9(tmp_path: Path) -> None:
     code = f"""
-import sys; sys.path.insert(0, {PLATFORM!r})
+import sys; sys.path.insert(0, {str(PLATFORM)!r})
 from pathlib import Path
 from visiontune.tracking.outbox import Outbox
 outbox = Outbox(Path({str(tmp_path)!r}))
@@ -80,7 +80,7 @@ for n in range(10**9):
 
 def test_a_full_disk_is_said_and_leaves_a_readable_file(tmp_path: Path) -> None:
     code = f"""
-import sys; sys.path.insert(0, {PLATFORM!r})
+import sys; sys.path.insert(0, {str(PLATFORM)!r})
 import resource, signal
 from pathlib import Path
 from visiontune.tracking.outbox import Outbox

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up import content
+from places import HELPERS, PLATFORM
+from sample_events import content
 
-from visiontune.spec.errors import UserError
+from visiontune.errors import UserError
 from visiontune.tracking.outbox import num_unsent
 from visiontune.tracking.writer import start_writer
-
-HERE = Path(__file__).parent
 
 
 def num_runs(studies_dir: Path) -> int:
@@ -39,9 +38,9 @@ def test_driver_and_writer_killed_in_mid_send_leave_no_doubles_and_no_gaps(clien
     before = num_runs(studies_dir)
     code = f"""
 import os, signal, sys
-sys.path[:0] = [{str(HERE)!r}, {str(HERE.parents[1] / "platform")!r}]
+sys.path[:0] = [{str(HELPERS)!r}, {str(PLATFORM)!r}]
 from pathlib import Path
-from made_up import search
+from sample_events import search
 from visiontune.tracking.outbox import Outbox
 from visiontune.tracking.writer import start_writer
 writer = start_writer(Path({str(folder)!r}), {uri!r}, Path({str(studies_dir)!r}))

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from places import PLATFORM
 
 from visiontune.training import checkpoint
 
@@ -135,7 +136,7 @@ print("whole", seen)
 
 @pytest.mark.heavy
 def test_killed_writers_leave_a_whole_one_never_older_than_what_was_told(tmp_path: Path) -> None:
-    script = KILLS.format(platform=str(Path(__file__).parents[2] / "platform"), folder=str(tmp_path), num_kills=20)
+    script = KILLS.format(platform=str(PLATFORM), folder=str(tmp_path), num_kills=20)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("whole ") and int(done.stdout.split()[1]) >= 40

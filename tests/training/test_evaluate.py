@@ -8,10 +8,10 @@ import torch
 from sklearn.metrics import accuracy_score, log_loss
 from tiny import make_store, model_section
 
-from visiontune.data.store import Store
+from visiontune.data.store.store import Store
 from visiontune.models.build import build_model
 from visiontune.training.evaluate import evaluate
-from visiontune.training.preprocessing import Preprocessing, fit_preprocessing
+from visiontune.training.input.preprocessing import Preprocessing, fit_preprocessing
 
 
 def standardized(store: Store) -> Preprocessing:

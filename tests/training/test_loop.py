@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from places import HELPERS, PLATFORM
 from tiny import make_recipe, make_store, model_section
 
-from visiontune.data.store import Store
+from visiontune.data.store.store import Store
+from visiontune.errors import UserError
 from visiontune.models.build import build_model
-from visiontune.spec.errors import UserError
 from visiontune.spec.recipe import TrialRecipe, keyed_seed
 from visiontune.training import checkpoint
 from visiontune.training.loop import Diverged, Epoch, train
@@ -189,12 +190,12 @@ from visiontune.training import checkpoint
 from visiontune.training.loop import train
 for optimizer in ("sgd", "adam", "adamw"):
     list(train(make_recipe(None, optimizer, num_epochs=1), make_store()))
-heavy = ("torch._dynamo", "torchvision", "albumentations", "ray", "mlflow", "optuna", "sympy", "sklearn")
+heavy = ("albumentations", "ray", "mlflow", "optuna", "sklearn", "torchmetrics")
 print([name for name in heavy if name in sys.modules])
 """
 
 
 def test_a_worker_imports_nothing_heavy_for_a_plain_recipe() -> None:
-    paths = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "platform")]
+    paths = [str(HELPERS), str(PLATFORM)]
     done = subprocess.run([sys.executable, "-c", IMPORTS.format(paths=paths)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

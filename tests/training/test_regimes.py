@@ -18,10 +18,10 @@ import pytest
 import torch
 from tiny import make_recipe, make_store, model_section
 
-from visiontune.data.store import Store
-from visiontune.models import split
-from visiontune.training.export import save_weights
+from visiontune.data.store.store import Store
+from visiontune.models import frozen_body
 from visiontune.training.loop import train
+from visiontune.training.weights_file import save_weights
 
 SIDE = 16
 SEEDS = range(4)
@@ -102,10 +102,10 @@ def test_a_run_goes_on_to_the_last_bit_and_holds_the_whole_network(transfer: dic
 
 
 def test_frozen_parts_see_each_picture_once_for_all_trials(weights: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(split, "_KEPT", OrderedDict())
+    monkeypatch.setattr(frozen_body, "_KEPT", OrderedDict())
     seen: list[int] = []
-    forward = split.Body.forward
-    monkeypatch.setattr(split.Body, "forward", lambda body, x: (seen.append(len(x)), forward(body, x))[1])
+    forward = frozen_body.Body.forward
+    monkeypatch.setattr(frozen_body.Body, "forward", lambda body, x: (seen.append(len(x)), forward(body, x))[1])
     store = make_store()
     for number in range(3):
         transfer = {"regime": "linear", **weights}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from visiontune.spec.declare import chosen
-from visiontune.spec.tables.mixing import MIXINGS
+from visiontune.spec.tables.mixings import MIXINGS
 
 
 @dataclass(frozen=True)

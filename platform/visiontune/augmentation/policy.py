@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from visiontune.augmentation.keyed import FloatArray, Stream
-from visiontune.augmentation.steps import Chance, Ramp, Step, has_magnitude
+from visiontune.augmentation.keyed_random import FloatArray, Stream
+from visiontune.augmentation.policy_steps import Chance, Ramp, Step, has_magnitude
+from visiontune.errors import UserError
 from visiontune.spec.declare import Arg, chosen
-from visiontune.spec.errors import UserError
-from visiontune.spec.tables.augmentation import POLICIES
 from visiontune.spec.tables.ops import COLOUR_OPS, OPS
+from visiontune.spec.tables.policies import POLICIES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,13 +54,13 @@ class Ops:
 
     def apply(self, name: str, magnitude: float, pictures_NHWC: Pictures, rows_K: IntArray, index_N: IntArray, *key: int | str) -> None:
         """Change these rows in place, each at its own place of the key's stream. An op without a magnitude takes any."""
-        from visiontune.augmentation.batched import engine_of
+        from visiontune.augmentation.engines.batched import engine_of
 
         if len(rows_K) == 0 or (magnitude == 0 and has_magnitude(name)):
             return
         self.stream.rekey(*key, name)
         if self.engine == "device":
-            from visiontune.augmentation.device import apply_on_device
+            from visiontune.augmentation.engines.device import apply_on_device
 
             apply_on_device(name, self.transform(name, magnitude), self.stream, pictures_NHWC, rows_K, index_N[rows_K])  # type: ignore[arg-type]
             return
@@ -117,7 +117,7 @@ class Policy:
 
 def on_device(policy: Policy) -> tuple[Policy | None, tuple[str, ...]]:
     """The same policy for pictures on a device; or None, and the ops that a device lacks."""
-    from visiontune.augmentation.device import left_to_cpu
+    from visiontune.augmentation.engines.device import left_to_cpu
 
     lacking = left_to_cpu(name for step in policy.steps for name in step.names)
     return (None, lacking) if lacking else (replace(policy, ops=Ops(policy.ops.image_size, "device")), ())

@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visiontune.models.activations import ACTIVATION_TYPES, fit_slopes, gain_of
+from visiontune.models.activation import ACTIVATION_TYPES, fit_slopes, gain_of
 from visiontune.models.anatomy import anatomy_of, replace
 from visiontune.models.dropout import add_dropout
-from visiontune.models.initialise import initialise, zero_gamma
+from visiontune.models.initialisation import initialise, zero_gamma
 from visiontune.models.lsuv import scale_to_unit_variance
-from visiontune.models.norms import swap_norm
-from visiontune.models.unfilled import Unfilled
+from visiontune.models.norm import swap_norm
+from visiontune.models.skip_init import Unfilled
 from visiontune.spec.declare import chosen
 from visiontune.spec.tables.activations import ACTIVATIONS, NORMS
 from visiontune.spec.tables.inits import INITS

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from visiontune.errors import UserError
 from visiontune.models.anatomy import anatomy_of
-from visiontune.spec.errors import UserError
 
 Shapes = Mapping[str, tuple[int, ...]]
 Stamp = tuple[int, int] | None
@@ -74,7 +74,7 @@ def read_weights(weights: str) -> dict[str, Tensor]:
         return _from_file(weights)
     if "/" in weights or Path(weights).suffix in _PICKLES:
         raise UserError(f"weights in a file end in {SUFFIX}, as opening another kind can run what is in it, but got {weights!r}")
-    from visiontune.models.published import from_timm, from_torchvision
+    from visiontune.models.pretrained_names import from_timm, from_torchvision
 
     return from_torchvision(weights) if "_Weights" in weights else from_timm(weights)
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from visiontune.errors import UserError
 from visiontune.models.build import build_model
-from visiontune.models.check import problem_of, smallest_picture
-from visiontune.models.tracer import Tracer
-from visiontune.spec.errors import UserError
+from visiontune.models.profile_tracer import Tracer
+from visiontune.models.shape_check import problem_of, smallest_picture
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from visiontune.errors import UserError
 from visiontune.models.anatomy import anatomy_of, mark
 from visiontune.models.build import build_model
 from visiontune.models.pretrained import Stamp, load_pretrained, mismatch, shapes_of, stamp_of
 from visiontune.spec.declare import chosen
-from visiontune.spec.errors import UserError
 from visiontune.spec.tables.inits import INITS
-from visiontune.spec.tables.transfer import REGIMES
+from visiontune.spec.tables.regimes import REGIMES
 
 
 @dataclass(frozen=True)

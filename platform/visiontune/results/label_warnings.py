@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from visiontune.results.text import aligned, number
 from visiontune.spec.tables.ops import LABEL_CHANGING
-from visiontune.training.confusions import Effect, Pair
+from visiontune.training.class_confusions import Effect, Pair
 
 _MOST_PAIRS = 3
 _WEAK = 0.5

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from visiontune.results.text import aligned, number, recipe_line
-from visiontune.search.records import StudyView, TrialRow
+from visiontune.tuning.records import StudyView, TrialRow
 
 
 def ranked(view: StudyView) -> list[TrialRow]:

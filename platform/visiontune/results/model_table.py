@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from visiontune.models.check import num_parameters, smallest_picture
+from visiontune.models.shape_check import num_parameters, smallest_picture
+from visiontune.spec.sections import SPACE
 from visiontune.spec.space import fill
-from visiontune.spec.study import SPACE
 from visiontune.spec.tables.models import MODELS
 
 _SIZES = {"num_classes": 1000, "in_channels": 3}

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.augmentation.reach import ops_of, policies_of
+from visiontune.augmentation.op_ranges import ops_of, policies_of
+from visiontune.errors import UserError, nearest
 from visiontune.spec.domains import Choice, RandomParams
-from visiontune.spec.errors import UserError, nearest
 from visiontune.spec.parse import load_recipe, load_study, make_recipe
 from visiontune.spec.recipe import StudySpec, TrialRecipe, keyed_seed
-from visiontune.spec.yaml import read_yaml
+from visiontune.spec.yaml_reader import read_yaml
 
 if TYPE_CHECKING:
-    from visiontune.augmentation.sheet import Draw
+    from visiontune.augmentation.preview_sheet import Draw
 
 PICTURE = "augmentation.png"
 
@@ -35,11 +35,12 @@ class Subject:
 
 def preview(path: Path, overrides: Sequence[str], *, studies_dir: Path, num: int, out: Path | None, study: str | None) -> Iterator[str]:
     """Lines to print; the sheet is written before the last one. Raises UserError."""
-    from visiontune.augmentation.sheet import make_sheet, pick, save_sheet, suspicions
-    from visiontune.data.store import Store, prepare
-    from visiontune.results.best_network import ask
+    from visiontune.augmentation.preview_sheet import make_sheet, pick, save_sheet, suspicions
+    from visiontune.data.prepare import prepare
+    from visiontune.data.store.store import Store
     from visiontune.results.label_warnings import measured_lines, notes_of, suspected_lines
-    from visiontune.training.confusions import effects
+    from visiontune.results.trained_network import ask
+    from visiontune.training.class_confusions import effects
 
     if out is not None and out.suffix != ".png":
         raise UserError(f"--out names a picture, such as sheet.png, but got {str(out)!r}")
@@ -68,13 +69,13 @@ def preview(path: Path, overrides: Sequence[str], *, studies_dir: Path, num: int
 
 def export(path: Path, overrides: Sequence[str], to: Path) -> str:
     """Write a recipe's policy where other programs read it; the line to print. Raises UserError."""
-    from visiontune.augmentation.export import FORMS, export_policy
+    from visiontune.augmentation.export.policy_files import FORMS, export_policy
 
     if to.suffix not in FORMS:
         raise UserError(f"--export writes {', '.join(FORMS)}, but got {str(to)!r}; {nearest(to.suffix, FORMS)}")
     if _is_study(path):
         raise UserError(f"{path} is a search space, of many policies; --export takes one recipe, such as studies/NAME/winner.yaml")
-    from visiontune.data.store import describe
+    from visiontune.data.prepare import describe
 
     recipe = load_recipe(path, overrides)
     info = describe(recipe.data)
@@ -103,7 +104,7 @@ def _is_study(path: Path) -> bool:
 
 
 def _of_recipe(recipe: TrialRecipe, path: Path) -> Subject:
-    from visiontune.augmentation.sheet import draws_of
+    from visiontune.augmentation.preview_sheet import draws_of
 
     section, num_epochs = recipe.augmentation, recipe.training["num_epochs"]
     draws = {section["policy"]: draws_of(section, num_epochs)} if section["policy"] != "none" else {}
@@ -131,7 +132,7 @@ def _of_study(spec: StudySpec, studies_dir: Path) -> Subject:
 
 def _drawn(spec: StudySpec, key: str, name: str, number: int) -> Draw:
     """A recipe of the space with that policy or mixing, chosen at random otherwise, in an epoch of its own."""
-    from visiontune.augmentation.sheet import Draw
+    from visiontune.augmentation.preview_sheet import Draw
 
     sections = spec.space.resolve(_Named(keyed_seed(spec.sampler["seed"], "preview", name, number), f"augmentation.{key}", name))
     epoch = 1 + (number - 1) * (spec.budget.max_epochs - 1) // 7
@@ -163,7 +164,7 @@ def _study_folder(study: str, studies_dir: Path) -> Path:
 
 
 def _write(path: Path, text: str) -> None:
-    from visiontune.training.export import write_whole
+    from visiontune.training.weights_file import write_whole
 
     try:
         write_whole(path, text.encode())

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from visiontune.spec.declare import Section, Table
-from visiontune.spec.study import RECIPE
+from visiontune.spec.sections import RECIPE
 
 
 def number(value: object) -> str:

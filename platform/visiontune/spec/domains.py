@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Protocol
 
+from visiontune.errors import UserError
 from visiontune.spec.declare import Arg
-from visiontune.spec.errors import UserError
 from visiontune.spec.recipe import keyed_seed
 
 DOMAINS: Mapping[str, Mapping[str, Arg]] = {

@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from visiontune.errors import Problem, UserError
 from visiontune.spec.declare import REQUIRED, Section
-from visiontune.spec.errors import Problem, UserError
-from visiontune.spec.reader import Place, Reader
 from visiontune.spec.recipe import Budget, Objective, Resources, StudySpec, TrialRecipe, keyed_seed
-from visiontune.spec.rules import check_study
+from visiontune.spec.section_reader import Place, Reader
+from visiontune.spec.sections import RECIPE, STUDY
 from visiontune.spec.space import Space, fill
-from visiontune.spec.study import RECIPE, STUDY
-from visiontune.spec.tables.training import FULL_METRICS, METRICS
-from visiontune.spec.yaml import Node, compose, read_yaml
+from visiontune.spec.study_rules import check_study
+from visiontune.spec.tables.metrics import FULL_METRICS, METRICS
+from visiontune.spec.yaml_reader import Node, compose, read_yaml
 
 COMMAND_LINE = "command line"
 

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from visiontune.errors import Problem, UserError
 from visiontune.spec.declare import Arg, Field, Section, Table
 from visiontune.spec.domains import Choice, Domain, EndParams, Float, Int, Suggest
-from visiontune.spec.errors import Problem, UserError
-from visiontune.spec.study import SPACE
+from visiontune.spec.sections import SPACE
 
 Tree = Mapping[str, Any]
 """Values are constants, domains or Trees, in the order of the file."""

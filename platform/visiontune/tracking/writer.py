@@ -22,12 +22,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.tracking.backend import QUIET_ENV, artifact_root, tracking_uri
+from visiontune.tracking.mlflow_uri import QUIET_ENV, artifact_root, tracking_uri
 from visiontune.tracking.outbox import EVENTS, load_sent, num_unsent
 
 if TYPE_CHECKING:
-    from visiontune.tracking.deliver import Delivery
-    from visiontune.tracking.runs import Runs
+    from visiontune.tracking.delivery import Delivery
+    from visiontune.tracking.mlflow_runs import Runs
 
 POLL_S = 1.0  # one batch a second: what a trial reports in between travels together
 BACKOFF_S = (0.5, 10.0)  # first and longest wait
@@ -170,8 +170,8 @@ def _connect(uri: str, folder: Path, studies_dir: Path) -> Runs:
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
-    from visiontune.tracking.model import log_sheet, log_winner
-    from visiontune.tracking.runs import Runs
+    from visiontune.tracking.mlflow_runs import Runs
+    from visiontune.tracking.winner_model import log_sheet, log_winner
 
     if uri.startswith("sqlite"):
         event.listen(Engine, "connect", _tune_sqlite)
@@ -210,7 +210,7 @@ def main(arguments: list[str]) -> None:
     with _locked(folder / EVENTS):
         if _is_closed() and not num_unsent(folder, uri):
             return  # it waited for another writer, which did it all
-        from visiontune.tracking.deliver import Delivery
+        from visiontune.tracking.delivery import Delivery
 
         run(Delivery(folder, uri, lambda: _connect(uri, folder, studies_dir)), _wait_on_stdin)
 

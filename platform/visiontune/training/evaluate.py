@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visiontune.training.orders import batch_bounds
-from visiontune.training.pictures import Pictures, open_pictures
-from visiontune.training.preprocessing import Preprocessing
+from visiontune.training.input.batches import Pictures, open_pictures
+from visiontune.training.input.epoch_order import batch_bounds
+from visiontune.training.input.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
-    from visiontune.data.store import Store
+    from visiontune.data.store.store import Store
 
 Model = Callable[[Tensor], Tensor]
 
@@ -50,7 +50,7 @@ def measure(model: Model, pictures: Pictures, batch_size: int = 512, *, use_full
         model.eval()
     full = None
     if use_full_metrics:
-        from visiontune.training.metrics import FullMetrics  # torchmetrics: 3.5 s, paid by who asks for it
+        from visiontune.training.torch_metrics import FullMetrics  # torchmetrics: 3.5 s, paid by who asks for it
 
         full = FullMetrics(len(pictures.store.class_names), pictures.device)
     loss = torch.zeros((), device=pictures.device)

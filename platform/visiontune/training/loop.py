@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from visiontune.errors import UserError
 from visiontune.models.transfer import train_mode
-from visiontune.spec.errors import UserError
 from visiontune.spec.recipe import TrialRecipe, keyed_seed
 from visiontune.training.evaluate import measure
-from visiontune.training.preprocessing import Preprocessing
+from visiontune.training.input.preprocessing import Preprocessing
 from visiontune.training.setup import Setup, set_up
 
 if TYPE_CHECKING:
-    from visiontune.data.store import Store
+    from visiontune.data.store.store import Store
 
 State = dict[str, Any]
 History = list[dict[str, Any]]

@@ -12,28 +12,28 @@ import torch
 from torch import Tensor, nn
 
 from visiontune.augmentation.mixing import build_mixing, problem_of_mixing
+from visiontune.errors import UserError
 from visiontune.models.anatomy import anatomy_of, depth_of
 from visiontune.models.build import build_model
-from visiontune.models.split import split
+from visiontune.models.frozen_body import split
 from visiontune.models.transfer import adapt, frozen_of
 from visiontune.spec.declare import chosen
-from visiontune.spec.errors import UserError
 from visiontune.spec.recipe import TrialRecipe, keyed_seed
+from visiontune.spec.tables.lr_schedules import LR_SCHEDULES
 from visiontune.spec.tables.optimizers import OPTIMIZERS
-from visiontune.spec.tables.schedules import LR_SCHEDULES
-from visiontune.training.balance import build_order
-from visiontune.training.groups import grouped, scaled_lr
-from visiontune.training.losses import build_loss
-from visiontune.training.memory import checkpoint_stages
-from visiontune.training.orders import IntArray, batch_bounds
-from visiontune.training.penalties import decayed_parameters
-from visiontune.training.pictures import Pictures, open_pictures
-from visiontune.training.preprocessing import Preprocessing, fit_preprocessing
-from visiontune.training.schedules import LrSchedule
+from visiontune.training.class_balance import build_order
+from visiontune.training.gradient_checkpointing import checkpoint_stages
+from visiontune.training.input.batches import Pictures, open_pictures
+from visiontune.training.input.epoch_order import IntArray, batch_bounds
+from visiontune.training.input.preprocessing import Preprocessing, fit_preprocessing
+from visiontune.training.loss import build_loss
+from visiontune.training.lr_schedule import LrSchedule
+from visiontune.training.optim.param_groups import grouped, scaled_lr
+from visiontune.training.optim.penalties import decayed_parameters
 from visiontune.training.step import Stepper
 
 if TYPE_CHECKING:
-    from visiontune.data.store import Store
+    from visiontune.data.store.store import Store
 
 NUM_SAMPLE_PICTURES = 256
 """Training pictures that a data-dependent initialisation sees."""

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from visiontune.augmentation.mixing import Mixing, in_parts, unmixed
 from visiontune.spec.recipe import keyed_seed
-from visiontune.training.losses import Loss
-from visiontune.training.penalties import Ema, add_gradient_noise, add_penalties, clip_gradients
+from visiontune.training.loss import Loss
+from visiontune.training.optim.penalties import Ema, add_gradient_noise, add_penalties, clip_gradients
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

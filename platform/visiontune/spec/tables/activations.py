@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from visiontune.spec.declare import Arg, Entry, Table
 
-_OWN = "visiontune.models.activations"
+_OWN = "visiontune.models.activation"
 
 ACTIVATIONS = Table(
     "activation",
@@ -62,7 +62,7 @@ ACTIVATIONS = Table(
     default="published",
 )
 
-_NORMS = "visiontune.models.norms"
+_NORMS = "visiontune.models.norm"
 
 NORMS = Table(
     "norm",

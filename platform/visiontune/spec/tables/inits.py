@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from visiontune.spec.declare import Arg, Entry, Table
 
-_OWN = "visiontune.models.initialise"
+_OWN = "visiontune.models.initialisation"
 _FAN = Arg(str, "keeps the variance of activations (in) or of gradients (out)", "in", choices=("in", "out"))
 
 

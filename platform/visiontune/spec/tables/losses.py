@@ -7,10 +7,10 @@ from visiontune.spec.declare import Arg, Entry, Table
 LOSSES = Table(
     "loss",
     {
-        "cross_entropy": Entry("minus the logarithm of the right class's probability p", "visiontune.training.losses:cross_entropy"),
+        "cross_entropy": Entry("minus the logarithm of the right class's probability p", "visiontune.training.loss:cross_entropy"),
         "focal": Entry(
             "cross-entropy times (1 - p)^focal_gamma: easy pictures count less (Lin et al. 2017)",
-            "visiontune.training.losses:focal",
+            "visiontune.training.loss:focal",
             {"focal_gamma": Arg(float, "0 is cross-entropy", 2.0, 0.0, 10.0)},
         ),
     },

@@ -10,12 +10,12 @@ _STOCHASTIC_DEPTH = "chance to leave out the last residual block, falling to 0 a
 OWN_MODELS = {
     "lenet5": Entry(
         "LeNet-5 (LeCun et al. 1998), any picture from 4 px; 61,706 parameters at 32 px, grey, 10 classes",
-        "visiontune.models.lenet:lenet5",
+        "visiontune.models.architectures.lenet:lenet5",
         {"width": Arg(int, "multiplies the filters of every layer", 1, 1, 16)},
     ),
     "zfnet": Entry(
         "ZFNet (Zeiler & Fergus 2014), 62,357,608 parameters at 224 px",
-        "visiontune.models.zfnet:zfnet",
+        "visiontune.models.architectures.zfnet:zfnet",
         {
             "stem": Arg(str, "small: stride 1 in the first two layers, for pictures under 64 px", "large", choices=("small", "large")),
             "width_factor": Arg(float, "multiplies filters and hidden units", 1.0, 0.05, 4.0),
@@ -24,7 +24,7 @@ OWN_MODELS = {
     ),
     "nin": Entry(
         "Network in Network (Lin et al. 2014) in its CIFAR form, 966,986 parameters for 10 classes",
-        "visiontune.models.nin:nin",
+        "visiontune.models.architectures.nin:nin",
         {
             "width_factor": Arg(float, "multiplies filters", 1.0, 0.05, 4.0),
             "inner_dropout": Arg(float, "chance to drop what the first two stages give; the paper's is 0.5", 0.5, 0.0, 0.95),
@@ -32,7 +32,7 @@ OWN_MODELS = {
     ),
     "wideresnet": Entry(
         "Wide ResNet for small pictures (Zagoruyko & Komodakis 2016), WRN-depth-width; WRN-28-10 has 36.5 M parameters",
-        "visiontune.models.wideresnet:wideresnet",
+        "visiontune.models.architectures.wideresnet:wideresnet",
         {
             "stem": Arg(str, "large: 7 x 7, stride 2, and pooling, for pictures from 128 px", "small", choices=("small", "large")),
             "depth": Arg(int, "layers: 6 n + 4", 16, choices=(10, 16, 22, 28, 34, 40)),
@@ -43,7 +43,7 @@ OWN_MODELS = {
     ),
     "cnn": Entry(
         "plain stages of convolution, batch normalisation, activation and pooling, every part of which can be searched",
-        "visiontune.models.cnn:cnn",
+        "visiontune.models.architectures.cnn:cnn",
         {
             "width": Arg(int, "filters of the first stage", 32, 1, 512),
             "depth": Arg(int, "number of stages; each halves the picture", 3, 1, 8),

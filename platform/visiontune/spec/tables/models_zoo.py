@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from visiontune.spec.declare import Arg, Entry
 
-_PLAIN = "visiontune.models.torchvision_plain"
-_INCEPTION = "visiontune.models.torchvision_inception"
-_RESNET = "visiontune.models.torchvision_resnet"
-_DENSENET = "visiontune.models.torchvision_densenet"
-_MOBILE = "visiontune.models.torchvision_mobile"
-_CONVNEXT = "visiontune.models.torchvision_convnext"
-_TIMM = "visiontune.models.timm_inception"
+_PLAIN = "visiontune.models.architectures.torchvision_plain"
+_INCEPTION = "visiontune.models.architectures.torchvision_inception"
+_RESNET = "visiontune.models.architectures.torchvision_resnet"
+_DENSENET = "visiontune.models.architectures.torchvision_densenet"
+_MOBILE = "visiontune.models.architectures.torchvision_mobile"
+_CONVNEXT = "visiontune.models.architectures.torchvision_convnext"
+_TIMM = "visiontune.models.architectures.timm_inception"
 
 _STEM = Arg(str, "small: 3 x 3, stride 1, no early pooling, for pictures under 64 px", "large", choices=("large", "small"))
 _WIDTH = Arg(float, "multiplies the filters of every layer", 1.0, 0.05, 4.0)

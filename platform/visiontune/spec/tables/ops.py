@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from visiontune.spec.declare import Arg, Entry, Table
 
-_MOVED, _COLOURED, _TEXTURED = (f"visiontune.augmentation.{module}" for module in ("ops", "ops_colour", "ops_texture"))
+_MOVED, _COLOURED, _TEXTURED = (f"visiontune.augmentation.op_builders.{module}" for module in ("geometry", "colour", "texture"))
 _PROBABILITY = {"probability": Arg(float, "chance that a picture gets the op", 0.5, 0.0, 1.0)}
 _BOTH = {**_PROBABILITY, "magnitude": Arg(float, "strength: 0 changes nothing, 1 is the strongest", 0.5, 0.0, 1.0)}
 

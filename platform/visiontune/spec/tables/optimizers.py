@@ -16,7 +16,7 @@ _BETAS = {
     "beta2": Arg(float, "decay of the second moment", 0.999, 0.0, 0.99999),
     "eps": _EPS,
 }
-_FUSED, _ADAPTIVE = "visiontune.training.optimizers", "visiontune.training.optimizers_adaptive"
+_FUSED, _ADAPTIVE = "visiontune.training.optim.optimizer", "visiontune.training.optim.adaptive"
 
 OPTIMIZERS = Table(
     "optimizer",
@@ -70,7 +70,7 @@ OPTIMIZERS = Table(
         "adamw": Entry("Adam with decoupled decay (torch.optim.AdamW)", f"{_FUSED}:adamw", {**_BETAS, **_decay(0.01)}),
         "muon": Entry(
             "orthogonal momentum for hidden layers (Jordan et al. 2024; torch.optim.Muon), AdamW for all that is not a matrix",
-            "visiontune.training.optimizers_muon:muon",
+            "visiontune.training.optim.muon:muon",
             {
                 "momentum": Arg(float, "of matrices", 0.95, 0.0, 0.9999),
                 "nesterov": Arg(bool, "look ahead", True),

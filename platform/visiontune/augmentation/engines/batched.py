@@ -1,0 +1,75 @@
+"""The batched engine: ops for many pictures at once, where Python and not pixels is the cost.
+
+Each takes the albumentations transform, from which it reads the ranges, draws the same numbers in the same order as the
+transform does, and changes the given rows of pictures_NHWC (uint8) in place: bit-equal to the transform's own call. K counts the
+rows, at least one. What is not here falls to the reference engine (reference.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visiontune.augmentation.engines import batched_colour, batched_geometry
+from visiontune.augmentation.engines.reference import Batched, Pictures, apply_each
+
+BATCHED: Mapping[str, Batched] = {
+    "HorizontalFlip": batched_geometry.horizontal_flip,
+    "VerticalFlip": batched_geometry.vertical_flip,
+    "Transpose": batched_geometry.transpose,
+    "RandomRotate90": batched_geometry.random_rotate_90,
+    "D4": batched_geometry.d4,
+    "Affine": batched_geometry.affine,
+    "Rotate": batched_geometry.rotate,
+    "ShearX": batched_geometry.affine,
+    "ShearY": batched_geometry.affine,
+    "TranslateX": batched_geometry.affine,
+    "TranslateY": batched_geometry.affine,
+    "PadAndCrop": batched_geometry.pad_and_crop,
+    "RandomResizedCrop": batched_geometry.random_resized_crop,
+    "RandomSizedCrop": batched_geometry.random_sized_crop,
+    "CoarseDropout": batched_geometry.coarse_dropout,
+    "HueSaturationValue": batched_colour.hue_saturation_value,
+    "RandomBrightnessContrast": batched_colour.random_brightness_contrast,
+    "ColorJitter": batched_colour.color_jitter,
+    "Brightness": batched_colour.color_jitter,
+    "Contrast": batched_colour.color_jitter,
+    "Saturation": batched_colour.color_jitter,
+    "Hue": batched_colour.color_jitter,
+    "RGBShift": batched_colour.rgb_shift,
+    "ChannelShuffle": batched_colour.channel_shuffle,
+    "ChannelDropout": batched_colour.channel_dropout,
+    "ToGray": batched_colour.to_gray,
+    "InvertImg": batched_colour.invert_img,
+    "Equalize": batched_colour.equalize,
+    "AutoContrast": batched_colour.auto_contrast,
+    "Solarize": batched_colour.solarize,
+    "Posterize": batched_colour.posterize,
+    "Sharpen": batched_colour.sharpen,
+    "GaussNoise": batched_colour.gauss_noise,
+}
+
+ENGINES = ("batched", "albumentations")
+
+
+def engine_of(name: str, engine: str = "batched") -> Batched:
+    """How an op is applied: by the batched engine where it has it and is asked for."""
+    return BATCHED.get(name, apply_each) if engine == "batched" else apply_each
+
+
+def left_to_reference(names: Iterable[str]) -> tuple[str, ...]:
+    """Which of these ops the batched engine lacks."""
+    return tuple(dict.fromkeys(name for name in names if name not in BATCHED))
+
+
+def normalize(pictures_NHWC: Pictures, mean_C: NDArray[np.float32], std_C: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(x / 255 - mean) / std as albumentations' Normalize has it, x_NHWC float32, by a table of 256 values for each channel."""
+    import cv2
+
+    num, height, width, channels = pictures_NHWC.shape
+    value_V = np.arange(256, dtype=np.float64)[:, np.newaxis]
+    table_VC = ((value_V / 255 - mean_C) / std_C).astype(np.float32)
+    rows = cv2.LUT(np.ascontiguousarray(pictures_NHWC).reshape(num * height, width, channels), table_VC[np.newaxis])
+    return rows.reshape(num, height, width, channels)  # type: ignore[no-any-return]

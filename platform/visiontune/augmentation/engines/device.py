@@ -1,0 +1,74 @@
+"""The device engine: ops on whole batches that lie on a GPU, or on any device of torch, uint8 NHWC.
+
+What is drawn is drawn as for the batched engine (draws.py), so both give the same picture: to the bit where pixels are moved, hidden
+or looked up, within one level of 255 where colours are computed, within interpolation where they are warped or scaled. Noise
+alone is another one of the same distribution, by a hash instead of OpenCV's generator. All are functions of (seed, epoch, index).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from visiontune.augmentation.engines import device_colour, device_geometry
+from visiontune.augmentation.engines.batched import engine_of
+from visiontune.augmentation.engines.reference import IntArray
+from visiontune.augmentation.keyed_random import Stream
+
+OnDevice = Callable[[Any, Stream, Tensor, IntArray, IntArray], None]
+
+DEVICE: Mapping[str, OnDevice] = {
+    "HorizontalFlip": device_geometry.horizontal_flip,
+    "VerticalFlip": device_geometry.vertical_flip,
+    "Transpose": device_geometry.transpose,
+    "RandomRotate90": device_geometry.random_rotate_90,
+    "D4": device_geometry.d4,
+    "Affine": device_geometry.affine,
+    "Rotate": device_geometry.rotate,
+    "ShearX": device_geometry.affine,
+    "ShearY": device_geometry.affine,
+    "TranslateX": device_geometry.affine,
+    "TranslateY": device_geometry.affine,
+    "PadAndCrop": device_geometry.pad_and_crop,
+    "RandomResizedCrop": device_geometry.random_resized_crop,
+    "RandomSizedCrop": device_geometry.random_sized_crop,
+    "CoarseDropout": device_geometry.coarse_dropout,
+    "HueSaturationValue": device_colour.hue_saturation_value,
+    "RandomBrightnessContrast": device_colour.random_brightness_contrast,
+    "ColorJitter": device_colour.color_jitter,
+    "Brightness": device_colour.color_jitter,
+    "Contrast": device_colour.color_jitter,
+    "Saturation": device_colour.color_jitter,
+    "Hue": device_colour.color_jitter,
+    "RGBShift": device_colour.rgb_shift,
+    "ChannelShuffle": device_colour.channel_shuffle,
+    "ChannelDropout": device_colour.channel_dropout,
+    "ToGray": device_colour.to_gray,
+    "InvertImg": device_colour.invert_img,
+    "Equalize": device_colour.equalize,
+    "AutoContrast": device_colour.auto_contrast,
+    "Solarize": device_colour.solarize,
+    "Posterize": device_colour.posterize,
+    "Sharpen": device_colour.sharpen,
+    "GaussNoise": device_colour.gauss_noise,
+}
+
+
+def left_to_cpu(names: Iterable[str]) -> tuple[str, ...]:
+    """Which of these ops the device engine lacks."""
+    return tuple(dict.fromkeys(name for name in names if name not in DEVICE))
+
+
+def apply_on_device(name: str, transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
+    """Change these rows in place; an op that is lacking here is applied on the CPU, to copies."""
+    if name in DEVICE:
+        DEVICE[name](transform, stream, pictures_NHWC, rows_K, index_K)
+        return
+    rows = torch.from_numpy(rows_K).to(pictures_NHWC.device)
+    taken = pictures_NHWC[rows].cpu().numpy()
+    engine_of(name)(transform, stream, taken, np.arange(len(rows_K)), index_K)
+    pictures_NHWC[rows] = torch.from_numpy(taken).to(pictures_NHWC.device)

@@ -1,0 +1,202 @@
+"""Ops of the device engine that change colours, tones and texture; device.py says how all of them work."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from visiontune.augmentation.engines import random_colour as draws
+from visiontune.augmentation.engines.device_colour_spaces import grey_of, hsv_of, rgb_of
+from visiontune.augmentation.engines.device_geometry import change, change_each
+from visiontune.augmentation.engines.reference import IntArray
+from visiontune.augmentation.keyed_random import FloatArray, Stream
+
+_GAMMA, _MIX_1, _MIX_2 = (word - (1 << 64) for word in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+
+
+def hue_saturation_value(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
+    """In HSV, a table for each picture and channel."""
+    table_KVC, is_changed = draws.hsv_tables(transform, stream, index_K, pictures_NHWC.shape)
+    change(pictures_NHWC, rows_K[is_changed], _in_hsv, table_KVC[is_changed])
+
+
+def random_brightness_contrast(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
+    """A table of 256 values for each picture."""
+    change(pictures_NHWC, rows_K, _looked_up, draws.tone_tables(transform, stream, index_K, pictures_NHWC.shape))
+
+
+def color_jitter(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
+    """Four steps, in each of them those pictures together whose order has the same kind at that place."""
+    factor_K4, order_K4, is_sure = draws.jitters(transform, stream, index_K, pictures_NHWC.shape)
+    changes = (_brightness, _contrast, _saturation, _hue)
+    for step in range(4):
+        for kind, jitter in enumerate(changes):
+            mine = is_sure & (order_K4[:, step] == kind) & (factor_K4[:, kind] != draws.NEUTRAL[kind])
+            if mine.any() and (pictures_NHWC.shape[3] == 3 or kind < 2):
+                jitter(pictures_NHWC, rows_K[mine], factor_K4[mine, kind])
+    change_each(transform, stream, pictures_NHWC, rows_K[~is_sure], index_K[~is_sure])
+
+
+def rgb_shift(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
+    """A table for each picture and channel."""
+    change(pictures_NHWC, rows_K, _looked_up, draws.shift_tables(transform, stream, index_K, pictures_NHWC.shape))
+
+
+def channel_shuffle(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
+    """A gather over channels."""
+    order_K3 = draws.channel_orders(transform, stream, index_K, pictures_NHWC.shape)
+    change(pictures_NHWC, rows_K, lambda taken, order: taken.gather(3, order[:, None, None, :].expand_as(taken)), order_K3)
+
+
+def channel_dropout(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
+    """One channel black in each."""
+    is_kept_K3 = np.arange(3) != draws.dropped_channels(transform, stream, index_K, pictures_NHWC.shape)[:, np.newaxis]
+    change(pictures_NHWC, rows_K, lambda taken, is_kept: taken * is_kept[:, None, None, :], is_kept_K3)
+
+
+def to_gray(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
+    """Nothing is drawn."""
+    change(pictures_NHWC, rows_K, lambda taken: grey_of(taken).to(torch.uint8).expand_as(taken))
+
+
+def invert_img(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
+    """Nothing is drawn."""
+    change(pictures_NHWC, rows_K, lambda taken: 255 - taken)
+
+
+def equalize(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
+    """Nothing is drawn; a channel of one value stays as it is."""
+    change(pictures_NHWC, rows_K, _equalized)
+
+
+def auto_contrast(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
+    """As batched_colour.py has it."""
+    change(pictures_NHWC, rows_K, _stretched)
+
+
+def solarize(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
+    """A table of 256 values for each picture."""
+    change(pictures_NHWC, rows_K, _looked_up, draws.solarize_tables(transform, stream, index_K, pictures_NHWC.shape))
+
+
+def posterize(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
+    """A mask of bits for each picture."""
+    mask_K = draws.bit_masks(transform, stream, index_K, pictures_NHWC.shape)
+    change(pictures_NHWC, rows_K, lambda taken, mask: taken & mask[:, None, None, None], mask_K)
+
+
+def sharpen(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
+    """One filter of 3 x 3 for each picture, mirrored at its edges."""
+    change(pictures_NHWC, rows_K, _filtered, draws.sharpening(transform, stream, index_K, pictures_NHWC.shape))
+
+
+def gauss_noise(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
+    """Of the drawn mean and deviation, by a hash of the drawn word and the pixel's number; cut to whole values."""
+    mean_K, std_K, word_K = draws.noises(transform, stream, index_K, pictures_NHWC.shape)
+    change(pictures_NHWC, rows_K, _noisy, mean_K.astype(np.float32), std_K.astype(np.float32), word_K.view(np.int64))
+
+
+def _brightness(pictures_NHWC: Tensor, rows_K: IntArray, factor_K: FloatArray) -> None:
+    change(pictures_NHWC, rows_K, _looked_up, draws.line_tables(factor_K, np.zeros_like(factor_K)))
+
+
+def _contrast(pictures_NHWC: Tensor, rows_K: IntArray, factor_K: FloatArray) -> None:
+    change(pictures_NHWC, rows_K, _contrasted, factor_K)
+
+
+def _saturation(pictures_NHWC: Tensor, rows_K: IntArray, factor_K: FloatArray) -> None:
+    change(pictures_NHWC, rows_K, _saturated, factor_K.astype(np.float32), (1 - factor_K).astype(np.float32))
+
+
+def _hue(pictures_NHWC: Tensor, rows_K: IntArray, factor_K: FloatArray) -> None:
+    change(pictures_NHWC, rows_K, _in_hsv, draws.hue_tables(factor_K))
+
+
+def _contrasted(taken_KHWC: Tensor, factor_K: Tensor) -> Tensor:
+    """About the mean of the grey picture: double as in the tables of the batched engine, float32 from there on."""
+    grey = grey_of(taken_KHWC) if taken_KHWC.shape[3] == 3 else taken_KHWC
+    offset_K = (grey.reshape(len(grey), -1).double().mean(1) * (1 - factor_K)).float()
+    lines_KHWC = taken_KHWC.float() * factor_K.float()[:, None, None, None] + offset_K[:, None, None, None]
+    return lines_KHWC.clamp(0, 255).to(torch.uint8)
+
+
+def _saturated(taken_KHWC: Tensor, factor_K: Tensor, rest_K: Tensor) -> Tensor:
+    mixed = taken_KHWC.float() * factor_K[:, None, None, None] + grey_of(taken_KHWC).float() * rest_K[:, None, None, None]
+    return mixed.round().clamp(0, 255).to(torch.uint8)
+
+
+def _in_hsv(taken_KHWC: Tensor, table_KVC: Tensor) -> Tensor:
+    return rgb_of(_looked_up(hsv_of(taken_KHWC), table_KVC))
+
+
+def _looked_up(values_KHWC: Tensor, tables: Tensor) -> Tensor:
+    """Tables are (K, 256), or (K, 256, C) where channels differ."""
+    num, channels = values_KHWC.shape[0], values_KHWC.shape[3]
+    table_KVC = tables if tables.ndim == 3 else tables[:, :, None].expand(-1, -1, channels)
+    values_KDC = values_KHWC.reshape(num, -1, channels).long()
+    return table_KVC.gather(1, values_KDC).reshape(values_KHWC.shape)
+
+
+def _equalized(taken_KHWC: Tensor) -> Tensor:
+    num, _, _, channels = taken_KHWC.shape
+    values_KDC = taken_KHWC.reshape(num, -1, channels)
+    planes = torch.arange(num * channels, device=taken_KHWC.device).reshape(num, 1, channels)
+    count_KCV = torch.bincount((planes * 256 + values_KDC).flatten(), minlength=num * channels * 256).reshape(num, channels, 256)
+    first_KC1 = count_KCV.gather(2, values_KDC.amin(1)[:, :, None].long())
+    scale_KC1 = _quotient(255, (values_KDC.shape[1] - first_KC1).float())
+    table_KCV = ((count_KCV.cumsum(2) - first_KC1).float() * scale_KC1).round().clamp(0, 255).to(torch.uint8)
+    is_flat_KC1 = first_KC1 == values_KDC.shape[1]
+    same_V = torch.arange(256, device=taken_KHWC.device, dtype=torch.uint8)
+    return _looked_up(taken_KHWC, torch.where(is_flat_KC1, same_V, table_KCV).transpose(1, 2))
+
+
+def _stretched(taken_KHWC: Tensor) -> Tensor:
+    """Darkest to 0, lightest to 255; a lightest of 255 is not counted."""
+    values_KDC = taken_KHWC.reshape(len(taken_KHWC), -1, taken_KHWC.shape[3])
+    low_K1C = values_KDC.amin(1, keepdim=True).double()
+    high_K1C = torch.where(values_KDC == 255, 0, values_KDC).amax(1, keepdim=True).double()
+    value_KDC = values_KDC.double()
+    scaled = ((value_KDC - low_K1C) * _quotient(255, high_K1C - low_K1C)).round().clamp(0, 255)
+    scaled = torch.where(value_KDC > high_K1C, 255.0, scaled)
+    return torch.where(high_K1C <= low_K1C, value_KDC, scaled).to(torch.uint8).reshape(taken_KHWC.shape)
+
+
+def _quotient(number: float, divisors: Tensor) -> Tensor:
+    """torch's own number / tensor multiplies by the reciprocal, which is off by a last digit."""
+    return torch.full_like(divisors, number) / divisors
+
+
+def _filtered(taken_KHWC: Tensor, kernel_K33: Tensor) -> Tensor:
+    """A sum of nine shifted pictures: a GPU's convolution may round to 10 bits (TF32)."""
+    _, height, width, _ = taken_KHWC.shape
+    padded_KCYX = F.pad(taken_KHWC.permute(0, 3, 1, 2).float(), (1, 1, 1, 1), mode="reflect")
+    filtered_KCHW = torch.zeros((), device=taken_KHWC.device)
+    for y, x in product(range(3), repeat=2):
+        filtered_KCHW = filtered_KCHW + kernel_K33[:, y, x, None, None, None] * padded_KCYX[:, :, y : y + height, x : x + width]
+    return filtered_KCHW.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def _noisy(taken_KHWC: Tensor, mean_K: Tensor, std_K: Tensor, word_K: Tensor) -> Tensor:
+    pixel_D = torch.arange(1, taken_KHWC[0].numel() + 1, device=taken_KHWC.device)
+    normal_KD = _normal(word_K[:, None] + pixel_D * _GAMMA)
+    noise_KD = ((mean_K[:, None] + std_K[:, None] * normal_KD) * 255).trunc()
+    return (taken_KHWC + noise_KD.reshape(taken_KHWC.shape)).clamp(0, 255).to(torch.uint8)
+
+
+def _normal(word: Tensor) -> Tensor:
+    """Standard normal numbers of 64-bit words: 24 bits of SplitMix64 (Steele et al. 2014) through the quantile function."""
+    word = (word ^ _shifted(word, 30)) * _MIX_1
+    word = (word ^ _shifted(word, 27)) * _MIX_2
+    uniform = (_shifted(word ^ _shifted(word, 31), 40).double() + 0.5) / (1 << 24)
+    normal: Tensor = torch.special.ndtri(uniform).float()
+    return normal
+
+
+def _shifted(word: Tensor, num: int) -> Tensor:
+    """To the right, with zeros coming in: torch's own shift repeats the sign."""
+    return (word >> num) & ((1 << (64 - num)) - 1)

@@ -1,0 +1,1 @@
+"""A policy as files of other programs: albumentations, torchvision."""

@@ -1,0 +1,188 @@
+"""A policy as a Python file that needs torchvision alone; the ops in its words are in torchvision_ops.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from visiontune.augmentation.export.policy_files import refusal, transform_of
+from visiontune.augmentation.export.torchvision_ops import SAID
+from visiontune.augmentation.policies.autoaugment import OneOf, Published
+from visiontune.augmentation.policies.randaugment import Chains, Drawn
+from visiontune.augmentation.policy_steps import Chance, Step, has_magnitude
+from visiontune.errors import UserError
+
+_DRAWN = '''
+class Drawn(torch.nn.Module):
+    """kernel(picture, *numbers), each number drawn evenly from its range for every picture."""
+
+    def __init__(self, kernel, *ranges):
+        super().__init__()
+        self.kernel, self.ranges = kernel, ranges
+
+    def forward(self, picture):
+        return self.kernel(picture, *(low + (high - low) * torch.rand(()).item() for low, high in self.ranges))
+'''
+_CHAINS = '''
+class Chains(torch.nn.Module):
+    """AugMix: share times the weighted mean of changed copies, and the rest the picture; weights are Dirichlet's, the share is Beta's."""
+
+    def __init__(self, op, num_chains, depths, alpha):
+        super().__init__()
+        self.op, self.num_chains, self.depths, self.alpha = op, num_chains, depths, alpha
+
+    def forward(self, picture):
+        share = torch.distributions.Beta(self.alpha, self.alpha).sample().item()
+        weights = torch.distributions.Dirichlet(torch.full((self.num_chains,), self.alpha)).sample().tolist()
+        mixed = (1 - share) * picture
+        for weight in weights:
+            changed = picture
+            for _ in range(self.depths[torch.randint(len(self.depths), ()).item()]):
+                changed = self.op(changed)
+            mixed = mixed + share * weight * changed
+        return mixed.round().to(torch.uint8)
+'''
+_AFFINE = '''
+def affine(picture, shift_x, shift_y, shear_x, shear_y, scale_x, scale_y, degrees):
+    """Scale, rotate, shear and shift about the centre, each axis by itself; shifts as shares of the side; black outside."""
+    height, width = F.get_size(picture)
+    turn, lean_x, lean_y = (math.radians(angle) for angle in (degrees, shear_x, shear_y))
+    shear = torch.tensor([[1.0, -math.tan(lean_x)], [-math.tan(lean_y), 1.0]], dtype=torch.float64)
+    rotate = torch.tensor([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]], dtype=torch.float64)
+    back = torch.linalg.inv(shear @ rotate @ torch.diag(torch.tensor([scale_x, scale_y], dtype=torch.float64)))
+    centre = torch.tensor([width / 2, height / 2], dtype=torch.float64)
+    moved = centre + torch.tensor([math.trunc(shift_x * width), math.trunc(shift_y * height)], dtype=torch.float64)
+    offset = centre - back @ moved
+    coefficients = [*back[0].tolist(), offset[0].item(), *back[1].tolist(), offset[1].item(), 0.0, 0.0]
+    return F.perspective(picture, None, None, coefficients=coefficients)
+'''
+_EXACT = '''
+def exact(kernel):
+    """A kernel on values from 0 to 1, with one rounding at the end: on bytes it would round in between."""
+
+    @functools.wraps(kernel)
+    def on_bytes(picture, *numbers):
+        return (255 * kernel(picture / 255, *numbers)).round().to(torch.uint8)
+
+    return on_bytes
+'''
+_NOISE = """
+@exact
+def noise(picture, deviation):
+    return F.gaussian_noise(picture, sigma=deviation)
+"""
+_SHARPEN = '''
+@exact
+def sharpen(picture, weight):
+    """The picture plus weight times its distance to its eight neighbours, mirrored at the edges."""
+    height, width = F.get_size(picture)
+    return F.crop(F.adjust_sharpness(F.pad(picture, [1], padding_mode="reflect"), 1 + 13 * weight), 1, 1, height, width)
+'''
+_BLUR = """
+@exact
+def blur(picture, deviation):
+    side = 2 * int(3.5 * deviation) + 1
+    return F.gaussian_blur(picture, [side, side], [deviation, deviation])
+"""
+_POSTERIZE = """
+def posterize(picture, bits):
+    return F.posterize(picture, int(bits))
+"""
+_TRANSPOSE = """
+def transpose(picture):
+    return F.vertical_flip(F.rotate(picture, 90))
+"""
+_EQUALIZE = '''
+def equalize(picture):
+    """Each channel's histogram made flat as OpenCV does it: torchvision's own steps are whole numbers, which shows on few pixels."""
+    planes = []
+    for plane in picture:
+        counts = torch.bincount(plane.flatten().long(), minlength=256)
+        least = counts[counts.nonzero()[0]]
+        table = 255 * (counts.cumsum(0) - least) / (plane.numel() - least).clamp(min=1)
+        flat = table.clamp(min=0).round().to(torch.uint8)[plane.long()]
+        planes.append(plane if least == plane.numel() else flat)
+    return torch.stack(planes)
+'''
+HELPERS: Mapping[str, str] = {
+    "Drawn(": _DRAWN,
+    "Chains(": _CHAINS,
+    "affine,": _AFFINE,
+    "@exact": _EXACT,
+    "noise,": _NOISE,
+    "sharpen,": _SHARPEN,
+    "blur,": _BLUR,
+    "posterize,": _POSTERIZE,
+    "(transpose)": _TRANSPOSE,
+    "(equalize)": _EQUALIZE,
+}
+"""By how code, or another of them, calls them."""
+
+
+def torchvision_code(steps: Sequence[Step], image_size: int, title: str = "") -> str:
+    """A module with `transform`. Raises UserError with every op that torchvision lacks."""
+    missing = dict.fromkeys(name for step in steps for name in _names(step) if _said(name, 0.5, image_size) is None)
+    if missing:
+        raise UserError(f"torchvision has nothing that equals {', '.join(missing)}; export to .yaml or .json, or take other ops")
+    lines = [line for step in steps for line in _lines(step, image_size)]
+    body = "".join(f"        {line},\n" for line in ["v2.ToImage()", *lines])
+    called = body + "".join(text for call, text in HELPERS.items() if call in body)
+    helpers = "".join(f"\n{text}" for call, text in HELPERS.items() if call in called)
+    wanted = {"math.": "import math\n", "functools.": "import functools\n"}
+    standard = "".join(line for use, line in sorted(wanted.items()) if use in helpers)
+    others = "import torch\n" if "torch." in helpers else ""
+    others += "from torchvision.transforms import v2\n"
+    others += "from torchvision.transforms.v2 import functional as F\n" if "F." in helpers + body else ""
+    size = f"{image_size} x {image_size}"
+    said = f"{title}\nIn: a uint8 picture of {size} (CHW tensor, HWC array or Pillow's). Out: a uint8 tensor of that size.".strip()
+    imports = f"{standard}\n{others}" if standard else others
+    return f'"""{said}\n"""\n\n{imports}{helpers}\n\ntransform = v2.Compose(\n    [\n{body}    ]\n)\n'
+
+
+def _names(step: Step) -> Iterable[str]:
+    if isinstance(step, Chance):
+        return (step.name,)
+    if isinstance(step, Drawn | Chains):
+        return step.names
+    if isinstance(step, OneOf):
+        return (op.name for sub in step.subs for op in sub if not op.is_nothing)
+    if isinstance(step, Published):
+        return ()
+    raise UserError(refusal(step, "torchvision"))
+
+
+def _lines(step: Step, image_size: int) -> list[str]:
+    if isinstance(step, Chance):
+        return [_by_chance(step, image_size)]
+    if isinstance(step, Drawn | Chains):
+        op = _one_of([_any_strength(name, step.magnitudes(1), image_size) for name in step.names])
+        return [op] * step.num_ops if isinstance(step, Drawn) else [f"Chains({op}, {step.num_chains}, {step.depths}, {step.alpha!r})"]
+    if isinstance(step, OneOf):
+        subs = [[_by_chance(op, image_size) for op in sub if not op.is_nothing] for sub in step.subs]
+        return [_one_of([_sequence(sub) for sub in subs])]
+    assert isinstance(step, Published)
+    return [f"v2.AutoAugment(v2.AutoAugmentPolicy.{step.transform.policy.name})"]
+
+
+def _by_chance(step: Chance, image_size: int) -> str:
+    code = str(_said(step.name, step.magnitude.at(1), image_size))
+    return code if step.probability == 1 else f"v2.RandomApply([{code}], p={step.probability!r})"
+
+
+def _any_strength(name: str, magnitudes: Sequence[float], image_size: int) -> str:
+    codes = [str(_said(name, magnitude, image_size)) for magnitude in (magnitudes if has_magnitude(name) else magnitudes[:1])]
+    return codes[0] if len(codes) == 1 else _one_of(codes)
+
+
+def _one_of(codes: Sequence[str]) -> str:
+    return f"v2.RandomChoice([{', '.join(codes)}])"
+
+
+def _sequence(codes: Sequence[str]) -> str:
+    return codes[0] if len(codes) == 1 else f"v2.Compose([{', '.join(codes)}])" if codes else "v2.Identity()"
+
+
+def _said(name: str, magnitude: float, image_size: int) -> str | None:
+    """The op in torchvision's words; None where it has none."""
+    transform = transform_of(name, magnitude, image_size)
+    say = SAID.get(type(transform).__name__)
+    return say(transform, image_size) if say else None

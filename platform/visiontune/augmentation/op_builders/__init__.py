@@ -1,0 +1,1 @@
+"""Builders of the table's ops: albumentations transforms of a magnitude."""

@@ -1,0 +1,138 @@
+"""Which ops a policy can draw and how strong they can get, for one recipe's section as for the section of a space.
+
+A section's values are constants or domains; those of a choice's branch stand under it. A recipe has constants alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from visiontune.spec.declare import Arg, Entry
+from visiontune.spec.domains import Choice, Float, Int
+from visiontune.spec.tables.ops import COLOUR_OPS
+from visiontune.spec.tables.policies import AUGMIX_OPS, DRAWN_OPS, NUM_SUBS, OPS, POLICIES
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The weakest and the strongest magnitude that an op can have; both are None for an op without one."""
+
+    low: float | None = None
+    high: float | None = None
+
+    def wider(self, other: Reach) -> Reach:
+        """Both together."""
+        if self.low is None or self.high is None or other.low is None or other.high is None:
+            return self
+        return Reach(min(self.low, other.low), max(self.high, other.high))
+
+
+@dataclass(frozen=True)
+class Args:
+    """A policy's arguments as a section has them, defaults for those that it leaves out."""
+
+    entry: Entry
+    given: Mapping[str, Any]
+
+    def values(self, key: str) -> tuple[Any, ...]:
+        """Of a number its ends, of a choice all; without None."""
+        declared = self.entry.args[key]
+        assert isinstance(declared, Arg)
+        return tuple(value for value in _values(self.given.get(key, declared.default)) if value is not None)
+
+    def magnitudes(self, *keys: str) -> Reach:
+        """From the least to the greatest of these."""
+        found = [value for key in keys if key in self.entry.args for value in self.values(key)]
+        return Reach(min(found), max(found))
+
+
+def one_by_one(section: Mapping[str, Any], channels: int) -> tuple[str, ...]:
+    """What a section may apply picture by picture: ops that the batched engine lacks, and torchvision's policies."""
+    from visiontune.augmentation.engines.batched import left_to_reference
+
+    published = [policy for policy, _ in policies_of(section) if policy == "autoaugment_published"]
+    return (*left_to_reference(ops_of(section, channels)), *published)
+
+
+def ops_of(section: Mapping[str, Any], channels: int) -> dict[str, Reach]:
+    """Ops in the order in which the section names them or policies draw them; none that never changes a picture.
+
+    A policy that draws ops out of a set draws none that grey pictures (1 channel) can't get.
+    """
+    found: dict[str, Reach] = {}
+    for policy, args in policies_of(section):
+        for name, reach in _OPS_OF.get(policy, _weak)(args):
+            if name in COLOUR_OPS and channels != 3 and policy not in ("fixed", "autoaugment"):
+                continue
+            reach = reach if "magnitude" in OPS.entries[name].args else Reach()
+            if reach.high != 0:
+                found[name] = found[name].wider(reach) if name in found else reach
+    return found
+
+
+def policies_of(section: Mapping[str, Any]) -> Iterator[tuple[str, Args]]:
+    """Each policy but none that the section can name, with its own arguments."""
+    item = section.get("policy", POLICIES.default)
+    for name in _values(item):
+        entry = POLICIES.entries[name]
+        branch = item.branches.get(name, {}) if isinstance(item, Choice) else {}
+        if entry.builder:
+            yield name, Args(entry, {key: value for key, value in {**section, **branch}.items() if key in entry.args})
+
+
+Found = Iterator[tuple[str, Reach]]
+
+
+def _fixed(args: Args) -> Found:
+    for name, given in args.given.items():
+        own = Args(Entry("", args=getattr(args.entry.args[name], "fields", {})), given)
+        if max(own.values("probability")) > 0:
+            yield name, own.magnitudes("magnitude", "final_magnitude") if "magnitude" in own.entry.args else Reach()
+
+
+def _weak(args: Args) -> Found:
+    if max(args.values("flip_probability")) > 0:
+        yield "HorizontalFlip", Reach()
+    yield "PadAndCrop", args.magnitudes("crop_magnitude")
+
+
+def _randaugment(args: Args) -> Found:
+    yield from _weak(args)
+    yield from ((name, args.magnitudes("magnitude", "final_magnitude")) for name in DRAWN_OPS)
+
+
+def _trivialaugment(args: Args) -> Found:
+    yield from _weak(args)
+    yield from ((name, Reach(0.0, 1.0)) for name in DRAWN_OPS)
+
+
+def _autoaugment(args: Args) -> Found:
+    yield from _weak(args)
+    for sub in range(1, NUM_SUBS + 1):
+        for place in (1, 2):
+            if max(args.values(f"sub{sub}_probability{place}")) > 0:
+                reach = args.magnitudes(f"sub{sub}_magnitude{place}")
+                yield from ((name, reach) for name in args.values(f"sub{sub}_op{place}"))
+
+
+def _augmix(args: Args) -> Found:
+    yield from _weak(args)
+    yield from ((name, Reach(1 / 30, max(args.values("severity")) / 10)) for name in AUGMIX_OPS)
+
+
+_OPS_OF: Mapping[str, Callable[[Args], Found]] = {
+    "fixed": _fixed,
+    "randaugment": _randaugment,
+    "trivialaugment": _trivialaugment,
+    "autoaugment": _autoaugment,
+    "augmix": _augmix,
+}
+"""Others have torchvision's ops and only what comes before them is in the table."""
+
+
+def _values(item: Any) -> tuple[Any, ...]:
+    if isinstance(item, Float | Int):
+        return item.low, item.high
+    return item.choices if isinstance(item, Choice) else (item,)

@@ -1,0 +1,163 @@
+"""The command line: every verb with its options, and what the words after it mean."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from visiontune.cli import verbs
+
+Verb = Callable[..., argparse.ArgumentParser]
+"""Takes a function of verbs.py, and its name where that is another; gives the parser of its arguments."""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Every verb and option."""
+    debug = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    debug.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
+    parser = argparse.ArgumentParser("visiontune", description="A YAML search space and pictures in, the best recipe out.", parents=[debug])
+    subparsers = parser.add_subparsers(required=True, metavar="VERB")
+
+    def verb(run: Callable[[argparse.Namespace], int], name: str = "") -> argparse.ArgumentParser:
+        doc = (run.__doc__ or "").strip()
+        one = subparsers.add_parser(name or run.__name__, help=doc, description=doc, parents=[debug])
+        one.set_defaults(run=run)
+        return one
+
+    _searches(verb)
+    _trials(verb)
+    _pictures(verb)
+    _tables(verb)
+    return parser
+
+
+def _searches(verb: Verb) -> None:
+    search, check, show, ui, submit = (verb(run) for run in (verbs.search, verbs.check, verbs.show, verbs.ui, verbs.submit))
+    _takes_file(search)
+    search.add_argument("--name", help="another name for the study, such as after a change of the space")
+    search.add_argument("--address", metavar="RAY", help="Ray cluster to join, such as auto; without it Ray starts here")
+    search.add_argument("--plain", action="store_true", help="lines of key=value also on a terminal")
+    check.add_argument("files", nargs="+", metavar="FILE|KEY=VALUE", help="files; an override holds for all of them")
+    tried = "on real data: labels, repeats, step 0, one batch by heart, learning rates"
+    check.add_argument("--run", dest="is_tried", action="store_true", help=tried)
+    check.add_argument("--json", action="store_true", help="what --run found, for programs")
+    show.add_argument("study", metavar="STUDY")
+    show.add_argument("--json", action="store_true", help="everything, for programs")
+    show.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
+    show.add_argument("-n", type=int, default=10, help="trials in the table")
+    ui.add_argument("--port", type=_port, default=5000)
+    _takes_file(submit)
+    submit.add_argument("--address", required=True, metavar="URL", help="Ray's dashboard, such as http://127.0.0.1:8265")
+    submit.add_argument("--studies-dir", metavar="DIR", help="folder on the cluster that every node sees")
+    for one in (search, check, show, ui):
+        _takes_studies_dir(one)
+
+
+def _trials(verb: Verb) -> None:
+    sample, train, profile = verb(verbs.sample), verb(verbs.train), verb(verbs.profile)
+    _takes_file(sample)
+    sample.add_argument("-n", type=_positive, default=3, help="number of recipes")
+    sample.add_argument("--seed", type=int, default=0)
+    train.add_argument("recipe", type=Path, metavar="RECIPE.yaml")
+    train.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    train.add_argument("--out", type=Path, metavar="FILE.safetensors", help="save the weights here")
+    _takes_studies_dir(train)
+    profile.add_argument("model", metavar="MODEL", help="an entry of `visiontune list models`")
+    profile.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the recipe's model section, such as width=2 or norm=group")
+    profile.add_argument("--image-size", type=_positive, required=True, metavar="S", help="pixels of the square pictures")
+    profile.add_argument("--classes", type=_positive, required=True, metavar="N")
+    profile.add_argument("--channels", type=_positive, default=3, metavar="C")
+    profile.add_argument("--batch", type=_positive, default=64, metavar="B", help="pictures in a step, for the memory that it takes")
+    profile.add_argument("--json", action="store_true", help="everything, for programs")
+
+
+def _pictures(verb: Verb) -> None:
+    ingest, data, preview = verb(verbs.ingest), verb(verbs.data), verb(verbs.preview)
+    what = "folder, manifest, Parquet, COCO's JSON, digits, torchvision:NAME; or source=... for all by KEY=VALUE"
+    ingest.add_argument("source", metavar="SOURCE", help=what)
+    ingest.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the section data, such as image_size=224")
+    ingest.add_argument("--name", help="call it so, for `visiontune data NAME`")
+    ingest.add_argument("--allow-bad", type=float, metavar="SHARE", help="go on with up to that share of bad pictures (0.01)")
+    ingest.add_argument("--plain", action="store_true", help="lines of key=value also on a terminal")
+    data.add_argument("data", metavar="NAME|DIGEST", help="of an ingest; the beginning of a digest is enough")
+    data.add_argument("--json", action="store_true", help="everything, for programs")
+    data.add_argument("--verify", action="store_true", help="read every pixel and tell which shard is damaged")
+    data.add_argument("--sheet", type=Path, metavar="FILE.png", help="draw some training pictures of each class")
+    preview.add_argument("file", type=Path, metavar="FILE|RECIPE", help="search-space file, or a recipe: studies/NAME/winner.yaml")
+    preview.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as data.path=pictures in a recipe")
+    preview.add_argument("-n", type=_few, default=4, help="pictures, each of another class")
+    preview.add_argument("--out", type=Path, metavar="FILE.png", help="of the sheet; else in the study's folder or beside the recipe")
+    preview.add_argument("--study", metavar="NAME", help="ask this study's winner which classes the ops confuse")
+    where = "write a recipe's policy instead: .yaml, .json (albumentations) or .py (torchvision)"
+    preview.add_argument("--export", type=Path, metavar="FILE", help=where)
+    for one in (ingest, data, preview):
+        _takes_studies_dir(one)
+
+
+def _tables(verb: Verb) -> None:
+    tables = verb(verbs.list_tables, "list")
+    tables.add_argument("table", nargs="?", help="such as models, activations, optimizers; without it the tables themselves")
+    tables.add_argument("--cost", action="store_true", help="of ops: microseconds a picture, measured here, 15 s")
+    tables.add_argument("--image-size", type=_size, default=32, metavar="PX", help="for --cost")
+    tables.add_argument("--markdown", action="store_true", help="of models: parameters counted and smallest picture found, half a minute")
+    verb(verbs.schema)
+
+
+def _takes_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="search-space file")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as budget.num_trials=8")
+
+
+def _takes_studies_dir(parser: argparse.ArgumentParser) -> None:
+    where = "where studies live (VISIONTUNE_STUDIES, else ./studies)"
+    parser.add_argument(
+        "--studies-dir", type=lambda text: Path(text).expanduser(), default=default_studies_dir(), metavar="DIR", help=where
+    )
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Arguments; overrides may also stand after options, where argparse alone would refuse them."""
+    parser = make_parser()
+    args, late = parser.parse_known_args(argv)
+    words: list[str] = getattr(args, "overrides", getattr(args, "files", []))
+    takes_words = hasattr(args, "overrides") or hasattr(args, "files")
+    if late and (not takes_words or any(item.startswith("-") or "=" not in item for item in late)):
+        parser.error(f"unrecognized arguments: {' '.join(late)}")
+    words += late
+    if hasattr(args, "files"):
+        args.overrides = [item for item in args.files if "=" in item and not Path(item).exists()]
+        args.files = [Path(item) for item in args.files if item not in args.overrides] or parser.error("check needs a FILE")
+    args.command_line = shlex.join([*verbs.program(), *argv])
+    return args
+
+
+def default_studies_dir() -> Path:
+    """VISIONTUNE_STUDIES; in a Ray job, whose own folder goes when it ends, the home of its machine; else ./studies."""
+    if named := os.environ.get("VISIONTUNE_STUDIES"):
+        return Path(named).expanduser()
+    return Path.home() / "visiontune-studies" if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else Path("studies")
+
+
+def _positive(text: str) -> int:
+    return _in_range(text, 1, 1_000_000)
+
+
+def _size(text: str) -> int:
+    return _in_range(text, 8, 4096)
+
+
+def _few(text: str) -> int:
+    return _in_range(text, 1, 64)
+
+
+def _port(text: str) -> int:
+    return _in_range(text, 1, 65_535)
+
+
+def _in_range(text: str, low: int, high: int) -> int:
+    if not text.isdigit() or not low <= int(text) <= high:
+        raise argparse.ArgumentTypeError(f"must be an int from {low} to {high}, but got {text!r}")
+    return int(text)

@@ -1,0 +1,106 @@
+"""What an ingest makes of its chunks: splits of what is good, repeats kept out of val and test, figures of the training split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visiontune.data.ingest.chunk_file import Chunk
+from visiontune.data.ingest.plan import Plan
+from visiontune.data.ingest.repeats import find_repeats
+from visiontune.data.ingest.write_store import Content
+from visiontune.data.ingest_report import Report, make_report
+from visiontune.data.picture.digest import Bytes, moments_of_sums, sums_of
+from visiontune.data.picture.stored_form import Form
+from visiontune.data.source import Source
+from visiontune.data.split import TEST, TRAIN, VAL, Codes, IntArray, recover
+from visiontune.errors import UserError
+
+
+def conclude(
+    source: Source, data: Mapping[str, Any], plan: Plan, chunks: Sequence[Chunk], form: Form, digest: str
+) -> tuple[Content, Report]:
+    """What is written, and the report. Raises UserError where nothing good is left of a split or a class."""
+    place_K = np.concatenate([chunk.place_K for chunk in chunks])
+    label_K, code_K = plan.label_N[place_K], plan.code_N[place_K].copy()
+    _cover(source, data, plan, place_K, code_K)
+    look = _Looker(chunks, form)
+    repeats, equal_K = find_repeats(
+        np.concatenate([chunk.digest_K2 for chunk in chunks]),
+        np.concatenate([chunk.thumb_KP for chunk in chunks]),
+        code_K,
+        look,
+        is_colour=form.channels == 3,
+    )
+    is_kept_K = np.ones(len(place_K), np.bool_)
+    if data["duplicates"] == "drop":
+        is_kept_K[[repeat.row for repeat in repeats]] = False
+    _refuse_empty(code_K[is_kept_K], label_K, code_K, plan, source.class_names)
+    changed = np.flatnonzero((code_K == TRAIN) != (plan.code_N[place_K] == TRAIN))
+    sum_2C = sum(chunk.sum_2C for chunk in chunks) + sum(
+        sums_of(look(row)[np.newaxis], np.ones(1, np.bool_)) * (1 if code_K[row] == TRAIN else -1) for row in changed.tolist()
+    )
+    mean_C, std_C = moments_of_sums(np.asarray(sum_2C), int((code_K == TRAIN).sum()) * form.stored_size**2)
+    content = Content(digest, form, source.class_names, chunks, _order(chunks, is_kept_K), label_K, code_K, mean_C, std_C)
+    return content, make_report(source, data, plan, chunks, form, code_K, is_kept_K, repeats, equal_K)
+
+
+def _order(chunks: Sequence[Chunk], is_kept_K: NDArray[np.bool_]) -> IntArray:
+    """(N,) the kept pictures as the file has them: each where it is by the plan, and the last ones where others are missing."""
+    slot_K = np.concatenate([chunk.start + np.arange(len(chunk.place_K)) for chunk in chunks])
+    kept = np.flatnonzero(is_kept_K)
+    is_inside = slot_K[kept] < len(kept)
+    order_N = np.full(len(kept), -1, np.int64)
+    order_N[slot_K[kept[is_inside]]] = kept[is_inside]
+    order_N[order_N < 0] = kept[~is_inside]
+    return order_N
+
+
+def _cover(source: Source, data: Mapping[str, Any], plan: Plan, place_K: IntArray, code_K: Codes) -> None:
+    """Bad pictures may have been all that a class had in some part."""
+    num = len(plan.rows["train"])
+    is_split = place_K < num
+    if is_split.sum() == num:
+        return
+    rows = plan.rows["train"][place_K[is_split]].tolist()
+    keys, groups = source.keys("train"), source.groups("train")
+    parts = [*([] if source.has_test else [TEST]), *([] if source.has_val else [VAL]), TRAIN]
+    code = code_K[is_split]
+    labels_N = plan.label_N[place_K[is_split]]
+    chosen = [groups[row] for row in rows] if groups is not None else None
+    recover(code, labels_N, [keys[row] for row in rows], chosen, source.class_names, seed=data["seed"], parts=parts)
+    code_K[is_split] = code
+
+
+def _refuse_empty(kept_code: Codes, label_K: IntArray, code_K: Codes, plan: Plan, class_names: Sequence[str]) -> None:
+    for part, code in (("train", TRAIN), ("val", VAL), ("test", TEST)):
+        if not (kept_code == code).any() and (plan.code_N == code).any():
+            why = "all are bad or repeat pictures of other splits; look at `data.duplicates: keep`"
+            raise UserError(f"{part} must have pictures, but {why}")
+    planned_C = np.bincount(plan.label_N[plan.code_N == TRAIN], minlength=len(class_names))
+    lost = np.flatnonzero((planned_C > 0) & (np.bincount(label_K[code_K == TRAIN], minlength=len(class_names)) == 0))
+    if len(lost):
+        raise UserError(f"every class must have good training pictures, but all of {class_names[lost[0]]!r} are bad")
+
+
+class _Looker:
+    """Whole pictures as a store would give them, out of the chunks."""
+
+    def __init__(self, chunks: Sequence[Chunk], form: Form) -> None:
+        self._chunks, self._form = chunks, form
+        self._start = np.cumsum([0, *(len(chunk.place_K) for chunk in chunks)])
+
+    def __call__(self, row: int) -> Bytes:
+        number = int(np.searchsorted(self._start, row, "right")) - 1
+        chunk, within = self._chunks[number], row - int(self._start[number])
+        low, high = chunk.offsets()[within : within + 2].tolist()
+        with chunk.pictures.open("rb") as file:
+            file.seek(low)
+            content = file.read(high - low)
+        if self._form.kind == "encoded":
+            return self._form.picture_of(content)
+        size = self._form.stored_size
+        return np.frombuffer(content, np.uint8).reshape(size, size, self._form.channels)

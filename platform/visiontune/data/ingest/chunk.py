@@ -1,0 +1,209 @@
+"""Some hundred pictures at a time, decoded and written, so that an ingest that was killed need not do them again.
+
+Letters: K good pictures of a chunk, in the order of the plan; B pictures of a block.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visiontune.data.ingest.chunk_file import Chunk, is_whole, read_chunk, write_end
+from visiontune.data.ingest.worker_pool import CONTEXT
+from visiontune.data.ingest.write_store import STORE, head_bytes
+from visiontune.data.picture.decode import BadPicture, Picture, decode_and_measure
+from visiontune.data.picture.digest import BLOCK_BYTES, THUMB, Bytes, digests_of, digests_of_bytes, sums_of, thumbs_of
+from visiontune.data.picture.square import refuse_size
+from visiontune.data.picture.stored_form import Form
+from visiontune.data.source import Source
+from visiontune.data.split import IntArray
+
+_WORK_PIXELS, _MOST_PIXELS, _MOST_CHUNKS = 1 << 20, 64 << 20, 64
+_FEWEST_ROWS, _MOST_ROWS = 16, 1024
+_COLUMNS = {"place_K": (), "digest_K2": (2,), "check_K2": (2,), "thumb_KP": (THUMB**2,), "shape_K2": (2,), "length_K": ()}
+_TYPES: Mapping[str, Any] = {"digest_K2": np.uint64, "check_K2": np.uint64, "thumb_KP": np.uint8}
+
+# A picture, its height and width as it came, and its file's bytes if there are any; or what is wrong with it.
+Item = tuple[Picture, tuple[int, int], bytes | None] | BadPicture
+
+
+class Colourful(Exception):
+    """A picture in colour among grey ones: three channels are needed."""
+
+
+class Stopped(Exception):
+    """Somebody asked to stop; what is finished stays."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A chunk's share of the plan: rows of one part, where the first of them stands in the plan, and whether files' digests are wanted."""
+
+    number: int
+    part: str
+    rows: IntArray
+    start: int
+    is_digested: bool
+
+
+class Counter:
+    """Pictures that threads or processes have done, and which of them an earlier call had; `stop` asks them to end."""
+
+    def __init__(self) -> None:
+        self._done, self._kept = CONTEXT.Value("q"), CONTEXT.Value("q")
+        self.stop = CONTEXT.Event()
+
+    def add(self, num: int, *, is_kept: bool = False) -> None:
+        """Raises Stopped."""
+        if self.stop.is_set():
+            raise Stopped
+        for value in (self._done, self._kept)[: 1 + is_kept]:
+            with value.get_lock():
+                value.value += num
+
+    @property
+    def num_done(self) -> int:
+        """Of both."""
+        return int(self._done.value)
+
+    @property
+    def num_kept(self) -> int:
+        """Of earlier calls."""
+        return int(self._kept.value)
+
+
+def cut(rows_by_part: Mapping[str, IntArray], first: tuple[int, int, int], *, is_digested: bool) -> list[Rows]:
+    """Chunks of a second's work or so: enough of them to keep many cores busy, not so small that a file is opened for nothing."""
+    num, pixels = sum(map(len, rows_by_part.values())), first[0] * first[1]
+    wanted = max(_WORK_PIXELS // pixels, min(_MOST_PIXELS // pixels, num // _MOST_CHUNKS))
+    step = min(max(wanted, _FEWEST_ROWS), _MOST_ROWS)
+    chunks: list[Rows] = []
+    start = 0
+    for part, rows in rows_by_part.items():
+        for low in range(0, len(rows), step):
+            chunks.append(Rows(len(chunks), part, rows[low : low + step], start, is_digested))
+            start += len(chunks[-1].rows)
+    return chunks
+
+
+def do_chunk(source: Source, chunk: Rows, form: Form, is_train_N: NDArray[np.bool_], folder: Path, counter: Counter) -> None:
+    """Find it finished in `folder`, or decode and write it there. Raises Colourful, Stopped, UserError, OSError.
+
+    `load_chunk` gives it. Were it returned, a process that is killed could leave half of it in the pipe, and the parent would wait for
+    the rest for ever.
+    """
+    found = load_chunk(chunk, form, folder)
+    if found is not None and is_whole(found, form) and (len(found.content_R) or not chunk.is_digested):
+        counter.add(len(chunk.rows), is_kept=True)
+        return
+    path, pictures, at = _places(chunk, form, folder)
+    part = path.with_suffix(".tmp")
+    bad: list[tuple[int, str]] = []
+    try:
+        with part.open("wb") as file, nullcontext(file) if pictures == path else pictures.open("r+b") as target:
+            target.seek(at)
+            known = _write(target, source, chunk, form, is_train_N, counter, bad)
+            write_end(file, known, bad, _what(chunk, form))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load_chunk(chunk: Rows, form: Form, folder: Path) -> Chunk | None:
+    """What is known of a finished one; None where there is none."""
+    path, pictures, at = _places(chunk, form, folder)
+    return read_chunk(path, pictures, at, chunk.start, _what(chunk, form))
+
+
+def _places(chunk: Rows, form: Form, folder: Path) -> tuple[Path, Path, int]:
+    """Its file, the file of its pictures, and at which byte they begin there."""
+    path = folder / f"{chunk.number:06d}.chunk"
+    return (path, folder / STORE, head_bytes(form) + chunk.start * form.picture_bytes) if form.kind == "raw" else (path, path, 0)
+
+
+def _write(
+    file: BinaryIO,
+    source: Source,
+    chunk: Rows,
+    form: Form,
+    is_train_N: NDArray[np.bool_],
+    counter: Counter,
+    bad: list[tuple[int, str]],
+) -> dict[str, NDArray[Any]]:
+    """The pictures, block by block; what is known of them, by name."""
+    known: dict[str, list[NDArray[Any]]] = {name: [] for name in _COLUMNS}
+    sum_2C = np.zeros((2, form.channels), np.int64)
+    step = max(1, BLOCK_BYTES // form.picture_bytes)
+    block_BHWC = np.empty((min(step, len(chunk.rows)), form.stored_size, form.stored_size, form.channels), np.uint8)
+    digests: list[bytes] = []
+    items = enumerate(_every(source, chunk, form, digests))
+    while some := list(islice(items, step)):
+        good = [(number, *item) for number, item in some if not isinstance(item, BadPicture)]
+        bad += [(chunk.start + number, str(item)) for number, item in some if isinstance(item, BadPicture)]
+        for place, (number, picture, shape, _) in enumerate(good):
+            _put(picture, shape, block_BHWC[place], form, f"data.{chunk.part}: row {chunk.rows[number]}")
+        if good:
+            images, is_encoded = block_BHWC[: len(good)], form.kind == "encoded"
+            contents = [content for *_, content in good if content is not None] if is_encoded else []
+            block = _known_of(images, contents, [chunk.start + number for number, *_ in good], [shape for _, _, shape, _ in good])
+            for name, values in block.items():
+                known[name].append(values)
+            sum_2C += sums_of(images, is_train_N[block["place_K"]])
+            file.write(b"".join(contents) if is_encoded else images.data)
+        counter.add(len(some))
+    whole = {name: np.concatenate(values) if values else _empty(name) for name, values in known.items()}
+    return {**whole, "sum_2C": sum_2C, "content_R": np.frombuffer(b"".join(digests), np.uint8)}
+
+
+def _every(source: Source, chunk: Rows, form: Form, digests: list[bytes]) -> Iterator[Item]:
+    """Decoded here where pictures are files, so that large ones need not be decoded whole; `digests` takes those of their bytes."""
+    if source.encoded is None:
+        for picture in source.pictures(chunk.part, chunk.rows):
+            yield picture if isinstance(picture, BadPicture) else (picture, picture.shape[:2], None)
+        return
+    side = form.side
+    for content in source.encoded(chunk.part, chunk.rows):
+        if chunk.is_digested:
+            digests.append(hashlib.sha256(content.content if isinstance(content, BadPicture) else content).digest())
+        try:
+            yield content if isinstance(content, BadPicture) else (*decode_and_measure(content, side), content)
+        except BadPicture as error:
+            yield error
+
+
+def _put(picture: Picture, shape: tuple[int, int], out: Bytes, form: Form, where: str) -> None:
+    if picture.shape[2] > form.channels:
+        raise Colourful
+    if not form.is_resized and shape != (form.stored_size, form.stored_size):
+        refuse_size(where, picture, form.stored_size)
+    form.put(picture, out)
+
+
+def _known_of(images: Bytes, contents: list[bytes], places: list[int], shapes: list[tuple[int, int]]) -> dict[str, NDArray[Any]]:
+    """Of a block; `contents` are what is stored in place of pixels."""
+    digest_K2 = digests_of(images)
+    return {
+        "place_K": np.array(places, np.int64),
+        "digest_K2": digest_K2,
+        "check_K2": digests_of_bytes(contents) if contents else digest_K2,
+        "thumb_KP": thumbs_of(images),
+        "shape_K2": np.array(shapes, np.int64),
+        "length_K": np.array([len(one) for one in contents] or [images[0].nbytes] * len(images), np.int64),
+    }
+
+
+def _what(chunk: Rows, form: Form) -> str:
+    rows = hashlib.sha256(chunk.rows.tobytes()).hexdigest()
+    return f"{chunk.part} {chunk.start} {rows} {form.kind} {form.stored_size} {form.channels}"
+
+
+def _empty(name: str) -> NDArray[Any]:
+    return np.zeros((0, *_COLUMNS[name]), _TYPES.get(name, np.int64))

@@ -1,0 +1,64 @@
+"""What the pictures of a source are, as a text by which their store is found: read from the files once for each state of them.
+
+Texts lie in a folder of the cache under the source's stamp: what is read at two times, ingest notices.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from visiontune.data.source import Source
+
+_FOLDER = ".contents"
+
+
+class Contents:
+    """`stamp` is the source's before anything was read, "" for a source whose content costs nothing."""
+
+    def __init__(self, source: Source, cache: Path) -> None:
+        self._source, self._folder = source, cache / _FOLDER
+        self.stamp = source.stamp() if source.stamp is not None else ""
+
+    def known(self) -> str | None:
+        """None where these files have not been read yet."""
+        return _text(self._path) if self.stamp else self._source.content()
+
+    def read(self, tell: Callable[[float], object]) -> str:
+        """From the files, if need be; see `Source.content`."""
+        text = self.known()
+        if text is None:
+            tell(0.0)
+            text = self._source.content(tell)
+            self.keep(text)
+        return text
+
+    def keep(self, text: str) -> None:
+        """For the next call. Raises OSError."""
+        self._folder.mkdir(exist_ok=True)
+        part = self._path.with_name(f".{self._path.name}.{uuid.uuid4().hex}.tmp")
+        part.write_text(f"{text}\n{hashlib.sha256(text.encode()).hexdigest()}")
+        part.replace(self._path)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no pictures of these names and labels have been read here, in no other place either: none can be the same."""
+        assert self._source.listing is not None
+        start = f"{self._source.listing()} "
+        return not any((text := _text(path)) is not None and text.startswith(start) for path in self._folder.glob("[!.]*"))
+
+    @property
+    def _path(self) -> Path:
+        return self._folder / hashlib.sha256(self.stamp.encode()).hexdigest()[:32]
+
+
+def _text(path: Path) -> str | None:
+    """None for a file that is missing or damaged."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        text, _, check = path.read_text().rpartition("\n")
+        if hashlib.sha256(text.encode()).hexdigest() == check:
+            return text
+    return None

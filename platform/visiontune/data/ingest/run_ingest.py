@@ -1,0 +1,165 @@
+"""From a source to a store: decode on all cores, set bad pictures aside, find repeats, write one file.
+
+Finished chunks lie in a hidden folder beside the store until it is whole, so that the same call goes on after a kill or a full disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from visiontune.data.ingest.assemble import conclude
+from visiontune.data.ingest.chunk import Colourful, Counter, Rows, Stopped, cut, do_chunk, load_chunk
+from visiontune.data.ingest.chunk_file import Chunk
+from visiontune.data.ingest.plan import Limit, Plan, make_plan
+from visiontune.data.ingest.worker_pool import crew, num_cores
+from visiontune.data.ingest.write_store import STORE, head_bytes, write_store
+from visiontune.data.picture.decode import decode
+from visiontune.data.picture.stored_form import Form, choose_form, load_form, save_form
+from visiontune.data.source import Source
+from visiontune.data.split import TRAIN
+from visiontune.errors import UserError
+
+_TICK_S = 0.1
+_STALE_S = 7 * 86_400
+# Processes take 20 ms to start.
+_FORK_PIXELS = 4 << 20
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`num_kept` of those done were decoded by an earlier call; `stage` is waiting (for another that makes the same), reading,
+    fetching, decoding, comparing or writing.
+    """
+
+    stage: str
+    num_done: int
+    num: int
+    num_kept: int
+    num_bad: int
+
+
+Tell = Callable[[Progress], None]
+
+
+def ingest(
+    source: Source,
+    data: Mapping[str, Any],
+    folder: Path,
+    place: Callable[[bytes], Path],
+    *,
+    stamp: str = "",
+    is_digested: bool = False,
+    tell: Tell = lambda progress: None,
+    stop: threading.Event | None = None,
+) -> Path:
+    """Make the store, and return where it is: what `place` says of the SHA-256 of all pictures' files, which are had if `is_digested`.
+
+    Finished chunks lie in `folder`. `stamp` is the source's before anything was read: where it is another one afterwards, nobody can
+    say what was decoded. Raises UserError for pictures that can't be used, OSError when the disk refuses, Stopped, Died.
+    """
+    plan = make_plan(source, data)
+    folder.mkdir(exist_ok=True)
+    _remove_stale(folder)
+    chunks, form, num_kept = _decode_all(source, data, plan, folder, stop or threading.Event(), tell, is_digested=is_digested)
+    if source.stamp is not None and source.stamp() != stamp:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise UserError("pictures must stay as they are while they are read, but files have changed; the same command reads them anew")
+    num, num_bad = len(plan.label_N), sum(len(chunk.bad) for chunk in chunks)
+    tell(Progress("comparing", num, num, num_kept, num_bad))
+    path = place(b"".join(chunk.content_R.tobytes() for chunk in chunks))
+    content, report = conclude(source, data, plan, chunks, form, path.stem)
+    tell(Progress("writing", num, num, num_kept, num_bad))
+    write_store(path, folder / STORE, content, report)
+    shutil.rmtree(folder, ignore_errors=True)
+    return path
+
+
+def _decode_all(
+    source: Source, data: Mapping[str, Any], plan: Plan, folder: Path, stop: threading.Event, tell: Tell, *, is_digested: bool
+) -> tuple[list[Chunk], Form, int]:
+    """Chunks in order, their form, and how many pictures an earlier call had decoded."""
+    form = load_form(folder / "form.json") or choose_form(source, data, len(plan.label_N), folder)
+    rows = cut(plan.rows, source.first(), is_digested=is_digested)
+    while True:
+        save_form(form, folder / "form.json")
+        counter = Counter()
+        try:
+            return _decode(source, data, plan, rows, form, folder, counter, stop, tell), form, counter.num_kept
+        except Colourful:
+            form = replace(form, channels=3)
+
+
+def _decode(
+    source: Source,
+    data: Mapping[str, Any],
+    plan: Plan,
+    rows: list[Rows],
+    form: Form,
+    folder: Path,
+    counter: Counter,
+    stop: threading.Event,
+    tell: Tell,
+) -> list[Chunk]:
+    first = source.first()
+    limit = Limit(source, plan, data["allow_bad"])
+    done: dict[int, Chunk] = {}
+    use_processes = source.can_fork and first[0] * first[1] * len(plan.label_N) > _FORK_PIXELS
+    is_train_N = plan.code_N == TRAIN
+    (folder / STORE).touch()
+    tell(Progress("decoding", 0, len(plan.label_N), 0, limit.num_bad))
+    head_bytes(form)  # known before processes are forked
+
+    def do(number: int) -> None:
+        do_chunk(source, rows[number], form, is_train_N, folder, counter)
+
+    with crew(do, use_processes=use_processes, try_out=_try_out) as submit:
+        futures: dict[Future[None], int] = {}
+        waiting = iter(range(len(rows)))
+        try:
+            while len(done) < len(rows):
+                # A few ahead, so that a million pictures are not a million futures.
+                futures |= {submit(number): number for number in islice(waiting, 2 * num_cores() - len(futures))}
+                for future in wait(futures, _TICK_S, FIRST_COMPLETED).done:
+                    number = futures.pop(future)
+                    future.result()
+                    if (chunk := load_chunk(rows[number], form, folder)) is None:
+                        raise OSError(errno.EIO, f"{folder} was changed by somebody else")
+                    done[number] = chunk
+                    limit.add(chunk)
+                tell(Progress("decoding", counter.num_done, len(plan.label_N), counter.num_kept, limit.num_bad))
+                if stop.is_set():
+                    raise Stopped
+            limit.check()
+        finally:
+            counter.stop.set()
+    return [done[number] for number in range(len(rows))]
+
+
+def _try_out() -> None:
+    import cv2
+
+    decode(cv2.imencode(".png", np.zeros((8, 8), np.uint8))[1].tobytes())
+
+
+def _remove_stale(folder: Path) -> None:
+    """What nobody has gone on with for a week: its source has changed since, most likely."""
+    for other in (*folder.parent.glob(".*.parts"), *folder.parent.glob(".*.tmp")):
+        with contextlib.suppress(FileNotFoundError):  # other processes remove theirs
+            if other == folder or time.time() - other.stat().st_mtime < _STALE_S:
+                continue
+            if other.is_dir():
+                shutil.rmtree(other, ignore_errors=True)
+            else:
+                other.unlink()

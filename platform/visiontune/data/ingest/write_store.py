@@ -1,0 +1,197 @@
+"""A store's file, whole or not at all. Raw pictures lie in it already, encoded ones are copied out of the chunks by the kernel."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import mmap
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from visiontune.data.ingest.chunk_file import Chunk
+from visiontune.data.ingest_report import Report
+from visiontune.data.picture.digest import Digests
+from visiontune.data.picture.stored_form import Form
+from visiontune.data.split import Codes, IntArray
+from visiontune.data.store.layout import CHECKSUM_KEY, METADATA_KEY, REPORT_KEY, SHARD_BYTES, SPLITS, VERSION, rows_checksum, shard_digest
+
+STORE = "store.part"
+"""Beside the chunks: what becomes the store."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What goes into the file. K are the good pictures of all chunks; `order_N` are those that are kept, in the file's order."""
+
+    digest: str
+    form: Form
+    class_names: tuple[str, ...]
+    chunks: Sequence[Chunk]
+    order_N: IntArray
+    label_K: IntArray
+    code_K: Codes
+    mean_C: list[float]
+    std_C: list[float]
+
+
+def write_store(path: Path, part: Path, content: Content, report: Report) -> None:
+    """At `part` first, where raw pictures lie. Raises OSError when the disk refuses; what is decoded is kept."""
+    order_N = content.order_N
+    length_N = np.concatenate([chunk.length_K for chunk in content.chunks])[order_N]
+    check_N2 = np.concatenate([chunk.check_K2 for chunk in content.chunks])[order_N]
+    label_N, code_N = content.label_K[order_N], content.code_K[order_N]
+    metadata = _metadata(content, report, label_N, code_N, length_N, check_N2)
+    around = _around(content.form, label_N, code_N, length_N, metadata)
+    try:
+        with part.open("r+b" if content.form.kind == "raw" else "w+b") as file:
+            _gather(file, around.start, content, part)
+            for at, text in around.pieces:
+                file.seek(at)
+                file.write(text)
+            file.truncate(around.tell())
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        _sync(path.parent)
+    finally:
+        if content.form.kind == "encoded":
+            part.unlink(missing_ok=True)
+
+
+@cache
+def head_bytes(form: Form) -> int:
+    """What lies before the first raw picture; that depends on the number of columns and on how long a picture is."""
+    one = np.zeros(1, np.int64)
+    return _around(form, one, one.astype(np.uint8), one + form.picture_bytes, {}).start
+
+
+def _around(form: Form, label_N: IntArray, code_N: Codes, length_N: IntArray, metadata: Mapping[bytes, bytes]) -> _Sink:
+    """All of the file but the pictures."""
+    import pyarrow as pa
+
+    num, num_bytes = len(label_N), int(length_N.sum())
+    # Never touched, so it takes no memory: it tells the writer a length.
+    hole = pa.py_buffer(mmap.mmap(-1, num_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ))
+    if form.kind == "encoded":
+        offset_N = np.concatenate([[0], np.cumsum(length_N)]).astype(np.int64)
+        kind = pa.large_binary()
+        image = pa.Array.from_buffers(kind, num, [None, pa.py_buffer(offset_N), hole])
+    else:
+        kind = pa.binary(form.picture_bytes)
+        image = pa.FixedSizeBinaryArray.from_buffers(kind, num, [None, hole])
+    schema = pa.schema([("image", kind), ("label", pa.int64()), ("split", pa.uint8())])
+    batch = pa.record_batch([image, pa.array(label_N), pa.array(code_N)], schema=schema)
+    sink = _Sink(hole.address, num_bytes)
+    with pa.ipc.new_file(pa.PythonFile(sink, mode="w"), schema, metadata=metadata) as writer:
+        writer.write_batch(batch)
+    return sink
+
+
+def _metadata(
+    content: Content, report: Report, label_N: IntArray, code_N: Codes, length_N: IntArray, check_N2: Digests
+) -> dict[bytes, bytes]:
+    known: dict[str, Any] = {
+        "version": VERSION,
+        "digest": content.digest,
+        "class_names": list(content.class_names),
+        "kind": content.form.kind,
+        "image_size": content.form.image_size,
+        "stored_size": content.form.stored_size,
+        "is_resized": content.form.is_resized,
+        "channels": content.form.channels,
+        "mean": content.mean_C,
+        "std": content.std_C,
+        "splits": {name: int((code_N == code).sum()) for code, name in enumerate(SPLITS)},
+        "rows_sha256": rows_checksum(label_N, code_N),
+        "num_bytes": int(length_N.sum()),
+        "shards": [{"rows": end, "digest": shard_digest(check_N2[start:end])} for start, end in _shards(length_N)],
+    }
+    text = json.dumps(known, sort_keys=True).encode()
+    return {METADATA_KEY: text, CHECKSUM_KEY: hashlib.sha256(text).hexdigest().encode(), REPORT_KEY: report.to_json().encode()}
+
+
+def _shards(length_N: IntArray) -> Iterator[tuple[int, int]]:
+    """Runs of rows with 64 MiB together, or a single larger one."""
+    ends, start = np.cumsum(length_N), 0
+    while start < len(length_N):
+        before = int(ends[start - 1]) if start else 0
+        end = max(int(np.searchsorted(ends, before + SHARD_BYTES, "right")), start + 1)
+        yield start, end
+        start = end
+
+
+class _Sink:
+    """For Arrow's writer: what it writes and where, and in place of the one large buffer only where that begins."""
+
+    def __init__(self, address: int, num_bytes: int) -> None:
+        self._hole, self._at = (address, num_bytes), 0
+        self.pieces: list[tuple[int, bytes]] = []
+        self.start = 0
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        num = len(memoryview(data))
+        if (getattr(data, "address", None), num) == self._hole:
+            self.start = self._at
+        else:
+            self.pieces.append((self._at, bytes(data)))
+        self._at += num
+        return num
+
+    def tell(self) -> int:
+        return self._at
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def _gather(file: BinaryIO, start: int, content: Content, part: Path) -> None:
+    """Every picture to its place: raw ones that are there stay, others are copied in runs."""
+    chunk_K = np.repeat(np.arange(len(content.chunks)), [len(chunk.place_K) for chunk in content.chunks])
+    from_K = np.concatenate([chunk.offsets()[:-1] for chunk in content.chunks])
+    end_K = np.concatenate([chunk.offsets()[1:] for chunk in content.chunks])
+    order_N, at = content.order_N, start
+    is_next = (np.diff(order_N) == 1) & (np.diff(chunk_K[order_N]) == 0)
+    edges = [0, *(np.flatnonzero(~is_next) + 1).tolist(), len(order_N)]
+    for first, last in zip(order_N[edges[:-1]].tolist(), order_N[np.array(edges[1:]) - 1].tolist(), strict=True):
+        pictures, begin, num_bytes = content.chunks[chunk_K[first]].pictures, int(from_K[first]), int(end_K[last] - from_K[first])
+        if pictures != part or begin != at:
+            with pictures.open("rb") as source:
+                _copy(source.fileno(), file.fileno(), begin, at, num_bytes)
+        at += num_bytes
+
+
+def _copy(source: int, target: int, source_at: int, target_at: int, num_bytes: int) -> None:
+    done = 0
+    while done < num_bytes:
+        done += _copy_some(source, target, source_at + done, target_at + done, num_bytes - done)
+
+
+def _copy_some(source: int, target: int, source_at: int, target_at: int, num_bytes: int) -> int:
+    try:
+        num = os.copy_file_range(source, target, num_bytes, source_at, target_at)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+        num = os.pwrite(target, os.pread(source, min(num_bytes, 8 << 20), source_at), target_at)
+    if num == 0:
+        raise OSError(5, "a chunk ended too early")
+    return num
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,112 @@
+"""What an ingest found, kept inside the store: what was set aside and why, repeats, sizes, labels that contradict each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from visiontune.data.ingest.chunk_file import Chunk
+from visiontune.data.ingest.repeats import Repeat
+from visiontune.data.picture.stored_form import Form
+from visiontune.data.source import Source
+from visiontune.data.split import Codes, IntArray
+
+if TYPE_CHECKING:
+    from visiontune.data.ingest.plan import Plan
+
+_SPLITS = ("train", "val", "test")
+_QUANTILES = {"min": 0.0, "median": 0.5, "max": 1.0}
+
+
+@dataclass(frozen=True)
+class Report:
+    """`num_seen` pictures were labelled by the source and asked for; names are the source's.
+
+    `set_aside`: {name, reason, is_bad}. `repeats`: {name, split, label, other, other_split, other_label, similarity, is_dropped}, 1.0
+    for equal pixels. `num_equal_in_train` counts pictures beyond the first of a group of equal ones, `conflicts` are pairs of
+    equal pictures with two labels: {name, label, other, other_label}. `heights`, `widths`: min, median, max of the originals.
+    """
+
+    source: str
+    num_seen: int
+    set_aside: tuple[Mapping[str, Any], ...]
+    repeats: tuple[Mapping[str, Any], ...]
+    num_equal_in_train: int
+    conflicts: tuple[Mapping[str, Any], ...]
+    heights: Mapping[str, int]
+    widths: Mapping[str, int]
+    num_shapes: int
+    form: str
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+
+    @staticmethod
+    def from_json(text: bytes | str) -> Report:
+        """Raises ValueError or TypeError for what is no report."""
+        known: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(text).items()}
+        return Report(**known)
+
+
+def make_report(
+    source: Source,
+    data: Mapping[str, Any],
+    plan: Plan,
+    chunks: Sequence[Chunk],
+    form: Form,
+    code_K: Codes,
+    is_kept_K: np.ndarray[Any, np.dtype[np.bool_]],
+    repeats: Sequence[Repeat],
+    equal_K: IntArray,
+) -> Report:
+    """Put names to rows. `repeats` and `equal_K` are what `audit.find_repeats` gave."""
+    place_K = np.concatenate([chunk.place_K for chunk in chunks])
+    shape_K2 = np.concatenate([chunk.shape_K2 for chunk in chunks])
+    label_K = plan.label_N[place_K]
+
+    def described(row: int, prefix: str = "") -> dict[str, Any]:
+        split, label = _SPLITS[code_K[row]], source.class_names[label_K[row]]
+        names = (prefix.rstrip("_") or "name", f"{prefix}split", f"{prefix}label")
+        return dict(zip(names, (plan.name(int(place_K[row])), split, label), strict=True))
+
+    found = [{"name": one.name, "reason": one.reason, "is_bad": one.is_bad} for one in source.set_aside]
+    bad = sorted(item for chunk in chunks for item in chunk.bad)
+    found += [{"name": plan.name(place), "reason": reason, "is_bad": True} for place, reason in bad]
+    return Report(
+        source=data["source"],
+        num_seen=len(plan.label_N) + sum(one.is_bad for one in source.set_aside),
+        set_aside=tuple(found),
+        repeats=tuple(
+            {
+                **described(one.row),
+                **described(one.other, "other_"),
+                "similarity": round(one.similarity, 5),
+                "is_dropped": not bool(is_kept_K[one.row]),
+            }
+            for one in repeats
+        ),
+        num_equal_in_train=int((code_K == 0).sum() - len(np.unique(equal_K[code_K == 0]))),
+        conflicts=tuple({**described(row), **described(other, "other_")} for row, other in _conflicts(equal_K, label_K)),
+        heights=_quantiles(shape_K2[:, 0]),
+        widths=_quantiles(shape_K2[:, 1]),
+        num_shapes=len(np.unique(shape_K2, axis=0)),
+        form=form.said,
+    )
+
+
+def _conflicts(equal_K: IntArray, label_K: IntArray) -> list[tuple[int, int]]:
+    """Each picture whose label is not that of the first one equal to it, with that one."""
+    order = np.argsort(equal_K, kind="stable")
+    is_first = np.diff(equal_K[order], prepend=-1) != 0
+    first = order[np.maximum.accumulate(np.where(is_first, np.arange(len(order)), 0))]
+    is_other = label_K[order] != label_K[first]
+    return sorted(zip(order[is_other].tolist(), first[is_other].tolist(), strict=True))
+
+
+def _quantiles(values: IntArray) -> dict[str, int]:
+    return {name: int(np.quantile(values, share, method="nearest")) for name, share in _QUANTILES.items()}

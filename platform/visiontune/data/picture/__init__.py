@@ -1,0 +1,1 @@
+"""One picture: from encoded bytes to the pixels that a store keeps."""

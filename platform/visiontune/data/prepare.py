@@ -1,0 +1,211 @@
+"""The store of some data: found by a digest of content and settings, or made once, whoever asks and however often."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visiontune.data.ingest.content_cache import Contents
+from visiontune.data.picture.stored_form import sizes_of
+from visiontune.data.source import Source
+from visiontune.data.split import refuse_few, refuse_small
+from visiontune.data.store.layout import VERSION
+from visiontune.data.store.remote_cache import fetch, put, remote_cache
+from visiontune.data.store.store import DataInfo, Store
+from visiontune.errors import UserError
+from visiontune.spec.declare import Arg, chosen
+from visiontune.spec.recipe import fingerprint
+from visiontune.spec.sections import DATA
+from visiontune.spec.tables.sources import SOURCES
+
+if TYPE_CHECKING:
+    from visiontune.data.ingest.run_ingest import Progress
+
+_POLL_S = 0.1
+_log = logging.getLogger(__name__)
+
+
+def describe(data: Mapping[str, Any]) -> DataInfo:
+    """What `prepare` would make: reads labels and the first pictures only. Raises UserError for what can't be used."""
+    data = with_defaults(data)
+    source = _source(data)
+    num_parts = 1 + (not source.has_val) + (not source.has_test)
+    refuse_small(source.counts_C, source.class_names, num_parts)
+    refuse_few(source.counts_C, data["max_pictures"], 1 + (not source.has_val))
+    first = source.first()
+    return DataInfo(sizes_of(first, data["image_size"])[0], first[2], len(source.class_names), source.class_names)
+
+
+def prepare(
+    data: Mapping[str, Any], cache: Path, *, tell: Callable[[Progress], None] | None = None, stop: threading.Event | None = None
+) -> Path:
+    """The store of this data: found in `cache` by the digest of content and settings, or made there once under a lock.
+
+    Several processes may call at once. A damaged file is made again. `tell` hears how far an ingest is; `stop` ends it with
+    `chunks.Stopped`. Raises UserError, also when `cache` can't be written; what is decoded is kept for the next call.
+    """
+    data = with_defaults(data)
+    source = _source(data)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        wanted = _Wanted(source, data, cache, tell or (lambda progress: None), stop or threading.Event())
+        path = wanted.found() or wanted.made()
+        _refuse_bad(path, data["allow_bad"])
+        _put(path)
+    except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        more = "; what is decoded is kept, and the same command goes on once there is room" if is_full else ""
+        raise UserError(f"the folder {cache} must take the decoded pictures, but: {error.strerror or error}{more}") from error
+    return path
+
+
+def with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The section `data` of a study with what it leaves out."""
+    defaults = {name: field.default for name, field in DATA.fields.items() if isinstance(field, Arg)}
+    return {**defaults, **data}
+
+
+@contextlib.contextmanager
+def locked(path: Path, wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock of that file; `wait` is called as long as another has it. Raises OSError where it can't be made."""
+    # The kernel drops the lock with its process, however that ends; the file itself stays, as removing it would race.
+    with path.open("w") as file:
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            wait()
+            time.sleep(_POLL_S)
+        yield
+
+
+def _put(path: Path) -> None:
+    """To the other machines. Where that can't be done, nothing is lost here."""
+    if (remote := remote_cache()) is not None:
+        try:
+            put(remote, path)
+        except UserError as error:
+            _log.warning("%s; so every machine makes the store of its own", error)
+
+
+def _source(data: Mapping[str, Any]) -> Source:
+    entry, args = chosen(SOURCES, data, "source")
+    source: Source = entry.load()(**args)
+    return source
+
+
+class _Wanted:
+    """A store that is asked for. `content` is None while nobody knows it: then pictures are read once, to decode and to digest them."""
+
+    def __init__(
+        self, source: Source, data: Mapping[str, Any], cache: Path, tell: Callable[[Progress], None], stop: threading.Event
+    ) -> None:
+        self._source, self._data, self._cache, self._tell, self._stop = source, data, cache, tell, stop
+        self._contents = Contents(self._source, cache)
+        self._content = None if self._can_wait() else self._contents.read(self._read)
+
+    def found(self) -> Path | None:
+        """Where it is, whole."""
+        if self._content is None:
+            return None
+        path = self._path(self._content)
+        if not _is_good(path):
+            return None
+        if self._parts.is_dir():  # of a call that was killed at its very end
+            shutil.rmtree(self._parts, ignore_errors=True)
+        return path
+
+    def made(self) -> Path:
+        """By whoever has held the lock before, by another machine, or here."""
+        with locked(self._cache / f"{self._key}.lock", lambda: self._say("waiting", 0.0)):
+            self._content = self._content or self._contents.known()
+            return self.found() or self._fetched() or self._ingested()
+
+    @property
+    def _key(self) -> str:
+        return _digest(self._source, self._data, self._contents.stamp or str(self._content))
+
+    @property
+    def _parts(self) -> Path:
+        return self._cache / f".{self._key}.parts"
+
+    def _can_wait(self) -> bool:
+        """Whether what the files hold may be found out as they are decoded: no store can be that of these pictures already."""
+        is_whole = self._source.content_of is not None and self._data["max_pictures"] is None
+        return is_whole and remote_cache() is None and self._contents.known() is None and self._contents.is_new
+
+    def _read(self, share: float) -> None:
+        """That much of all files, to know what they hold. Raises Stopped."""
+        self._say("reading", share)
+
+    def _say(self, stage: str, share: float) -> None:
+        """Raises Stopped."""
+        from visiontune.data.ingest.chunk import Stopped
+        from visiontune.data.ingest.run_ingest import Progress
+
+        num = sum(map(len, self._source.labels().values()))
+        self._tell(Progress(stage, round(share * num), num, 0, 0))
+        if self._stop.is_set():
+            raise Stopped
+
+    def _fetched(self) -> Path | None:
+        if (remote := remote_cache()) is None or self._content is None:
+            return None
+        self._say("fetching", 0.0)
+        path = self._path(self._content)
+        return path if fetch(remote, path) else None
+
+    def _ingested(self) -> Path:
+        from visiontune.data.ingest.run_ingest import ingest
+
+        stamp, is_digested = self._contents.stamp, self._content is None
+        return ingest(
+            self._source, self._data, self._parts, self._place, stamp=stamp, is_digested=is_digested, tell=self._tell, stop=self._stop
+        )
+
+    def _place(self, digests: bytes) -> Path:
+        """Where the store belongs, by the digests of all files where the content was not known before."""
+        if self._content is None:
+            assert self._source.content_of is not None
+            self._content = self._source.content_of(digests)
+            self._contents.keep(self._content)
+        return self._path(self._content)
+
+    def _path(self, content: str) -> Path:
+        return self._cache / f"{_digest(self._source, self._data, content)}.arrow"
+
+
+def _digest(source: Source, data: Mapping[str, Any], content: str) -> str:
+    """Content and settings; paths are left out, so that a moved file is not decoded again."""
+    names = ("seed", "image_size", "max_pictures", "duplicates", "store")
+    settings: dict[str, Any] = {name: data[name] for name in names}
+    settings["val_fraction"] = None if source.has_val else data["val_fraction"]
+    settings["test_fraction"] = None if source.has_test else data["test_fraction"]
+    return fingerprint({"version": VERSION, "content": content, **settings})
+
+
+def _refuse_bad(path: Path, allow_bad: float) -> None:
+    """An earlier ingest may have allowed more bad pictures than this one does."""
+    report = Store.open(path).report()
+    num_bad = sum(one["is_bad"] for one in report.set_aside)
+    if num_bad > allow_bad * report.num_seen:
+        rule = f"{num_bad:,} of {report.num_seen:,} pictures can't be used, more than the share that data.allow_bad = {allow_bad:g} allows"
+        raise UserError(f"{rule}; `visiontune data {path.stem}` lists them")
+
+
+def _is_good(path: Path) -> bool:
+    if not path.exists():
+        return False
+    try:
+        Store.open(path)
+    except UserError:
+        return False
+    return True

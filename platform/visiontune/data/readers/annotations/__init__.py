@@ -1,0 +1,1 @@
+"""Annotated objects: COCO, Pascal VOC, LabelMe."""

@@ -1,0 +1,130 @@
+"""Pascal VOC's XML, as LabelImg writes it: one file for each picture, beside it or in Annotations/ with JPEGImages/.
+
+Boxes count from 1, both ends included (VOC's development kit). Parts are the lists in ImageSets/Main, or folders train, val, test.
+A file with a DOCTYPE is not read on: entities in it could grow without end or reach for other files.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from typing import Any
+from xml.etree import ElementTree
+from xml.parsers import expat
+
+from visiontune.data.class_names import PARTS
+from visiontune.data.file_tree import line, open_folder
+from visiontune.data.picture.decode import BadPicture
+from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated, Pictures, box_of, items_of, size_of
+from visiontune.data.readers.picture_files import Box, Item, file_source
+from visiontune.data.source import SetAside, Source
+from visiontune.errors import Problem, UserError
+
+MAX_XML_BYTES = 2**24
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".webp", ".tif")
+
+
+def voc(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARGIN) -> Source:
+    """Read every XML file, no picture. Raises UserError."""
+    root = open_folder(path, "data.path")
+    set_aside: list[SetAside] = []
+    pictures = Pictures(root, set_aside, ".xml", "ImageSets")
+    if not pictures.annotations:
+        raise UserError(Problem("", 0, "data.path", f"must hold Pascal VOC files (*.xml), but {root.shown} has none"))
+    items: dict[str, list[Item]] = {}
+    for part, names in _parts(pictures).items():
+        items[part] = items_of(_annotated(names, pictures), root, set_aside, use_crops=use_crops)
+    pictures.finish()
+    return file_source(f"voc {use_crops}", root, items, set_aside, margin=crop_margin)
+
+
+def parse(content: bytes) -> ElementTree.Element:
+    """An XML document without DOCTYPE. Raises ValueError."""
+    if len(content) > MAX_XML_BYTES:
+        raise ValueError(f"has {len(content):,} bytes, more than {MAX_XML_BYTES:,}")
+    builder = ElementTree.TreeBuilder()
+    parser = expat.ParserCreate()
+
+    def refuse(*_: Any) -> None:
+        raise ValueError("has a DOCTYPE, which may hide an entity bomb")
+
+    parser.StartDoctypeDeclHandler = refuse
+    parser.StartElementHandler = lambda tag, attributes: builder.start(tag, attributes) and None
+    parser.EndElementHandler = lambda tag: builder.end(tag) and None
+    parser.CharacterDataHandler = builder.data
+    try:
+        parser.Parse(content, True)
+    except expat.ExpatError as error:
+        raise ValueError(f"is no XML ({line(error)})") from error
+    return builder.close()
+
+
+def _annotated(names: list[str], pictures: Pictures) -> Iterator[Annotated]:
+    root = pictures.root
+    for name in names:
+        try:
+            document = parse(root.read(name))
+            if document.tag != "annotation":
+                raise ValueError(f"is no Pascal VOC file: its root is <{document.tag}>, not <annotation>")
+            objects = [_object(one) for one in document.iter("object")]
+            size = size_of(document.findtext("size/width"), document.findtext("size/height"))
+        except (BadPicture, ValueError) as error:
+            pictures.set_aside.append(SetAside(root.show(name), str(error)))
+            continue
+        written = document.findtext("filename") or ""
+        found = pictures.find(_places(name, written), written)
+        if found is None:
+            shown = f"there is no {written!r} near it" if written else "it names none"
+            pictures.set_aside.append(SetAside(root.show(name), f"is an annotation without a picture: {shown}"))
+        else:
+            yield Annotated(found, objects, size)
+
+
+def _object(one: ElementTree.Element) -> tuple[str, Box]:
+    label = (one.findtext("name") or "").strip()
+    if not label:
+        raise ValueError("has an object without a name")
+    sides = [one.findtext(f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")]
+    try:
+        left, top, right, bottom = box_of(sides)
+    except (TypeError, ValueError):
+        raise ValueError(f"has an object {label!r} whose box is not four numbers: {sides}") from None
+    return label, (left - 1, top - 1, right, bottom)
+
+
+def _places(name: str, written: str) -> Iterator[str]:
+    """Where the picture of an annotation may lie: the name that it says, then the name that it bears."""
+    folder, stem = posixpath.split(posixpath.splitext(name)[0])
+    above = posixpath.dirname(folder)
+    for file in (written.replace("\\", "/"), *(f"{stem}{suffix}" for suffix in _SUFFIXES)):
+        if file:
+            yield from (posixpath.join(place, file) for place in (folder, f"{above}/JPEGImages".lstrip("/"), f"{above}/images".lstrip("/")))
+
+
+def _parts(pictures: Pictures) -> Mapping[str, list[str]]:
+    """Annotation files of each part, by the lists of ImageSets/Main where there are such, else by folder."""
+    lists = {part: _listed(pictures, part) for part in PARTS}
+    if not lists["train"]:
+        return pictures.parts()
+    found: dict[str, list[str]] = {part: [] for part in PARTS}
+    for name in pictures.annotations:
+        stem = posixpath.splitext(posixpath.basename(name))[0]
+        part = next((part for part, names in lists.items() if stem in names), None)
+        if part is None:
+            pictures.set_aside.append(SetAside(pictures.root.show(name), "is in no list of ImageSets/Main", is_bad=False))
+            pictures.find(_places(name, ""), "")  # its picture goes with it
+        else:
+            found[part].append(name)
+    return found
+
+
+def _listed(pictures: Pictures, part: str) -> set[str]:
+    """Names in the files ImageSets/Main/PART.txt."""
+    found: set[str] = set()
+    for name in pictures.lists:
+        if name.endswith(f"ImageSets/Main/{part}.txt"):
+            try:
+                found |= {words[0] for text in pictures.root.read(name).decode().splitlines() if (words := text.split())}
+            except (BadPicture, UnicodeDecodeError) as error:
+                raise UserError(Problem(pictures.root.show(name), 0, "", f"must be a list of names, but: {line(error)}")) from error
+    return found

@@ -1,0 +1,108 @@
+"""What kind of source a path is, by looking at it: a folder of classes, a table, annotations, or a data set by name."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+from visiontune.data.file_tree import Root, is_hidden, open_files, open_folder
+from visiontune.data.picture.decode import BadPicture
+from visiontune.errors import UserError, nearest
+
+_NAMED = "torchvision:"
+_TABLES = (".csv", ".tsv", ".parquet", ".json")
+_LOOKED_AT = 2000
+_SPLIT_WORDS = {"train": ("train",), "val": ("validation", "valid", "val", "dev"), "test": ("test",)}
+
+
+def look(text: str) -> dict[str, Any]:
+    """The section `data` that reads it. Raises UserError for what is nothing that can be read.
+
+    `digits` and `torchvision:NAME` are data sets; a file is a Parquet file of pictures (or a pattern of several), a manifest (CSV, TSV,
+    Parquet) or COCO's JSON; a folder holds annotations of Pascal VOC or LabelMe, one file of COCO's, Parquet files named after their
+    splits as Hugging Face has them, or else a folder for each class.
+    """
+    if text == "digits" and not Path(text).exists():
+        return {"source": "digits"}
+    if text.startswith(_NAMED):
+        return {"source": "torchvision", "dataset": text.removeprefix(_NAMED), "root": "data"}
+    if posixpath.splitext(text.lower())[1] in _TABLES:
+        root, names = open_files(text, "SOURCE", ".parquet")
+        return _file(root, names[0], text)
+    if Path(text).is_file():
+        raise UserError(f"SOURCE must be a folder, a table ({', '.join(_TABLES[:-1])}) or COCO's JSON, but {text} is none of them")
+    return _folder(open_folder(text, "SOURCE"), text)
+
+
+def _file(root: Root, name: str, text: str) -> dict[str, Any]:
+    kind = posixpath.splitext(name)[1].lower()
+    if kind in (".csv", ".tsv"):
+        return {"source": "manifest", "path": text}
+    if kind == ".parquet":
+        column = _picture_column(root, name)
+        return {"source": "manifest", "path": text} if column is None else {"source": "parquet", "train": text, "image_column": column}
+    if _json_kind(root, name) == "coco":
+        return {"source": "coco", "annotations": text}
+    raise UserError(f"SOURCE {text} must be COCO's JSON with images, annotations and categories; for LabelMe's give the folder")
+
+
+def _folder(root: Root, text: str) -> dict[str, Any]:
+    """By the first annotations that lie at the top or one folder below."""
+    top = root.scan()
+    for folder in ["", *(name for name in top.folders if not is_hidden(name))][:_LOOKED_AT]:
+        files = top.files if folder == "" else root.scan(folder).files
+        ends = {posixpath.splitext(name)[1].lower() for name in files}
+        if ".parquet" in ends and (found := _parts(root, folder, files, text)) is not None:
+            return found
+        if ".xml" in ends:
+            return {"source": "voc", "path": text}
+        if ".json" in ends:
+            name = next(one for one in files if one.lower().endswith(".json"))
+            kind = _json_kind(root, posixpath.join(folder, name))
+            if kind == "labelme":
+                return {"source": "labelme", "path": text}
+            if kind == "coco":
+                return {"source": "coco", "annotations": posixpath.join(text, folder, name), "images": text}
+    return {"source": "folder", "path": text}
+
+
+def _parts(root: Root, folder: str, files: list[str], text: str) -> dict[str, Any] | None:
+    """Of Parquet files named train-00000-of-00002.parquet, or just train.parquet, and so on; None where none is for training."""
+    names = [name for name in files if name.lower().endswith(".parquet")]
+    section: dict[str, Any] = {"source": "parquet"}
+    for part, words in _SPLIT_WORDS.items():
+        for word in words:
+            shards = [name for name in names if re.match(rf"{word}(?![A-Za-z])", name)]
+            if shards and part not in section:
+                file = shards[0] if len(shards) == 1 else f"{word}[!a-zA-Z]*.parquet"
+                section[part] = posixpath.join(text, folder, file)
+                column = _picture_column(root, posixpath.join(folder, shards[0]))
+                section |= {} if column is None else {"image_column": column}
+    return section if "train" in section else None
+
+
+def _json_kind(root: Root, name: str) -> str | None:
+    try:
+        known = json.loads(root.read(name))
+    except (BadPicture, ValueError):
+        return None
+    if not isinstance(known, dict):
+        return None
+    return "coco" if {"images", "annotations"} <= known.keys() else "labelme" if "shapes" in known else None
+
+
+def _picture_column(root: Root, name: str) -> str | None:
+    """The column of struct<bytes, path>, if the file has one. Raises UserError for what is no Parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with root.open(name) as file:
+            schema = pq.read_schema(file)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"SOURCE {root.show(name)} must be a Parquet file, but is none; {nearest(name, _TABLES)}") from error
+    found = [field.name for field in schema if pa.types.is_struct(field.type) and any(one.name == "bytes" for one in field.type)]
+    return found[0] if found else None

@@ -1,0 +1,154 @@
+"""Parquet in Hugging Face's image layout: struct<bytes: binary, path: string> beside an integer or string label."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from visiontune.data.class_names import refuse_alike
+from visiontune.data.file_tree import line
+from visiontune.data.picture.decode import BadPicture
+from visiontune.data.readers.parquet_shards import Place, Shards, digests_of_places, find_places, open_checked
+from visiontune.data.source import Source
+from visiontune.data.split import IntArray
+from visiontune.errors import Problem, UserError, nearest
+
+_PEEK = 64
+_TWO_KINDS = "labels must be of one kind, but are integers in one file and names in the other"
+
+
+def parquet(
+    *, train: str, val: str | None = None, test: str | None = None, image_column: str = "image", label_column: str = "label"
+) -> Source:
+    """Check the files and read their labels, no picture. Raises UserError."""
+    given = {part: text for part, text in (("train", train), ("val", val), ("test", test)) if text is not None}
+    places = {part: find_places(text, f"data.{part}") for part, text in given.items()}
+    files = {part: [open_checked(place, f"data.{part}", image_column, label_column) for place in found] for part, found in places.items()}
+    values = {
+        part: [_values(file, place, label_column) for file, place in zip(files[part], found, strict=True)] for part, found in places.items()
+    }
+    shards = {part: Shards(found, tuple(map(len, values[part]))) for part, found in places.items()}
+    everything = [place for found in places.values() for place in found]
+    names = _declared_names(files["train"][0], label_column)
+    class_names, table = _classes(_joined(values["train"], places["train"]), names, places["train"][0])
+    labels = {
+        part: np.concatenate([_encode(one, class_names, table, place) for one, place in zip(values[part], found, strict=True)])
+        for part, found in places.items()
+    }
+    counts_C = np.bincount(labels["train"], minlength=len(class_names)).astype(np.int64)
+    for part in labels:
+        _refuse_unseen(part, labels[part], counts_C, class_names, shards[part])
+    settings = f"{image_column} {label_column} {' '.join(f'{part} {len(found)}' for part, found in places.items())}"
+    return Source(
+        class_names=class_names,
+        counts_C=counts_C,
+        has_test="test" in places,
+        has_val="val" in places,
+        content=lambda tell=float: f"parquet {digests_of_places(everything, tell)} {settings}",
+        stamp=lambda: " ".join(["parquet", *(place.stamp() for place in everything), settings]),
+        can_fork=all(place.root.filesystem is None for place in everything),
+        first=cache(lambda: _first(shards["train"], image_column)),
+        labels=lambda: labels,
+        pictures=lambda part, rows: shards[part].pictures(image_column, rows),
+        encoded=lambda part, rows: shards[part].encoded(image_column, rows),
+        names=lambda part: shards[part].names(),
+        keys=lambda part: shards[part].keys(image_column),
+    )
+
+
+def _joined(values: Sequence[Any], places: Sequence[Place]) -> Any:
+    """Labels of all files of a part. Raises UserError for files of two kinds."""
+    odd = next((place for one, place in zip(values, places, strict=True) if (one.dtype == object) != (values[0].dtype == object)), None)
+    if odd is not None:
+        raise UserError(Problem(str(odd), 0, "", _TWO_KINDS))
+    return np.concatenate(values)
+
+
+def _values(file: Any, place: Place, column: str) -> Any:
+    """The labels as a numpy array of int64 or of str."""
+    try:
+        values = file.read(columns=[column]).column(0)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(Problem(str(place), 0, f"column {column!r}", f"cannot be read ({line(error)})")) from error
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    kind = values.type
+    is_name = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    where = f"column {column!r}"
+    if not (is_name or pa.types.is_integer(kind)):
+        raise UserError(Problem(str(place), 0, where, f"labels must be integers or names, but are {kind}"))
+    if len(values) == 0:
+        raise UserError(Problem(str(place), 0, where, "must have rows, but has none"))
+    if values.null_count:
+        row = pc.index(pc.is_null(values), True).as_py()
+        raise UserError(
+            Problem(str(place), 0, where, f"every picture must have a label, but {values.null_count} have none, first row {row}")
+        )
+    if is_name:
+        return values.to_numpy()
+    integers = values.to_numpy()
+    if integers.min() < 0:
+        row = int(np.flatnonzero(integers < 0)[0])
+        raise UserError(Problem(str(place), 0, where, f"labels must be at least 0, but row {row} has {integers[row]}"))
+    return integers.astype(np.int64)
+
+
+def _declared_names(file: Any, column: str) -> Sequence[str] | None:
+    """Class names of a ClassLabel feature, from the metadata that Hugging Face's datasets writes."""
+    try:
+        features = json.loads((file.schema_arrow.metadata or {})[b"huggingface"])["info"]["features"]
+        names = features[column]["names"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    return [str(name) for name in names] if isinstance(names, list) and names else None
+
+
+def _classes(values: Any, names: Sequence[str] | None, place: Place) -> tuple[tuple[str, ...], Any]:
+    """Class names, and the label value of each: labels are renumbered from 0 in the order of their values."""
+    if names is not None and values.dtype != object:
+        table: Any = np.arange(len(names))
+        class_names = tuple(names)
+    else:
+        table = np.unique(values)
+        class_names = tuple(str(value) for value in table)
+    if len(class_names) < 2:
+        raise UserError(Problem(str(place), 0, "", f"there must be at least 2 classes, but there is only {class_names[0]!r}"))
+    refuse_alike(class_names, str(place))
+    return class_names, table
+
+
+def _encode(values: Any, class_names: Sequence[str], table: Any, place: Place) -> IntArray:
+    if (values.dtype == object) != (table.dtype == object):
+        raise UserError(Problem(str(place), 0, "", _TWO_KINDS))
+    label_N = np.minimum(np.searchsorted(table, values), len(table) - 1)
+    unknown = np.flatnonzero(table[label_N] != values)
+    if len(unknown):
+        row = int(unknown[0])
+        rule = f"labels must be among the {len(table)} classes of the training file, but row {row} has {values[row]!s}"
+        raise UserError(Problem(str(place), 0, "", f"{rule}; {nearest(values[row], class_names[:20])}"))
+    encoded_N: IntArray = label_N.astype(np.int64)
+    return encoded_N
+
+
+def _refuse_unseen(part: str, label_N: IntArray, counts_C: IntArray, class_names: Sequence[str], shards: Shards) -> None:
+    unseen = np.flatnonzero(counts_C[label_N] == 0)
+    if len(unseen):
+        row = int(unseen[0])
+        rule = f"{part} labels must occur in training, but this has {class_names[label_N[row]]!r}"
+        raise UserError(Problem(shards.names()[row], 0, "", rule))
+
+
+def _first(shards: Shards, column: str) -> tuple[int, int, int]:
+    """Size of the first picture; channels of the first 64, for a file may mix grey and colour."""
+    found = list(shards.pictures(column, np.arange(min(_PEEK, sum(shards.counts)))))
+    shapes = [picture.shape for picture in found if not isinstance(picture, BadPicture)]
+    if not shapes:
+        raise UserError(*(Problem(name, 0, "", f"picture {error}") for name, error in zip(shards.names()[:5], found, strict=False)))
+    height, width, _ = shapes[0]
+    return height, width, max(channels for _, _, channels in shapes)

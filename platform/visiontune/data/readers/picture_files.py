@@ -1,0 +1,177 @@
+"""A source out of picture files: which file, or which box in it, has which label, and how that becomes a `Source`.
+
+Boxes are (left, top, right, bottom) in pixels of the upright picture, right and bottom beyond the last pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from operator import attrgetter
+from typing import NamedTuple
+
+import numpy as np
+
+from visiontune.data.class_names import PARTS, class_table, encode
+from visiontune.data.file_tree import Root, identity
+from visiontune.data.picture.decode import BadPicture, Picture, decode, refuse_mislabelled, shape_of
+from visiontune.data.readers.file_digests import content_of, digests_of_files, listing_of, paths_of, stamp_of
+from visiontune.data.source import SetAside, Source
+from visiontune.data.split import IntArray
+from visiontune.errors import Problem, UserError
+
+Box = tuple[float, float, float, float]
+
+_PEEK = 64
+_MAX_LISTED = 5
+
+
+class Item(NamedTuple):
+    """A picture: a file, or the `number`th annotated object in it. `size` is the (width, height) that the annotation gives, if any."""
+
+    path: str
+    label: str
+    group: str | None = None
+    box: Box | None = None
+    number: int = 0
+    size: tuple[int, int] | None = None
+
+
+def file_source(
+    kind: str,
+    root: Root,
+    parts: Mapping[str, Sequence[Item]],
+    set_aside: Sequence[SetAside],
+    *,
+    margin: float = 0.0,
+    load: Callable[[str], bytes] | None = None,
+) -> Source:
+    """The source of these items, sorted by path. `load` reads a file by its name, by default from the root.
+
+    Raises UserError for no pictures in train, fewer than two classes, classes that differ only in case, and labels that train lacks.
+    """
+    items = {part: sorted(parts[part], key=attrgetter("path", "number")) for part in PARTS if parts.get(part)}
+    if "train" not in items:
+        raise UserError(Problem(root.shown, 0, "", f"must hold training pictures with labels, but has none{_why(set_aside)}"))
+    class_names = class_table({item.label for item in items["train"]}, root.shown)
+    labels = {part: encode([item.label for item in found], class_names, root.shown, part) for part, found in items.items()}
+    read = load or root.read
+    listing = cache(lambda: listing_of(kind, root, items, set_aside, margin))
+    paths = paths_of(items)
+    is_file_each = len(paths) == sum(map(len, items.values()))
+    has_boxes = any(item.box is not None for found in items.values() for item in found)
+    can_fork = root.filesystem is None
+    return Source(
+        class_names=class_names,
+        counts_C=np.bincount(labels["train"], minlength=len(class_names)).astype(np.int64),
+        has_test="test" in items,
+        has_val="val" in items,
+        content=lambda tell=float: content_of(listing(), digests_of_files(paths, read, tell, can_fork=can_fork)),
+        stamp=lambda: stamp_of(root, items, listing()),
+        listing=listing,
+        content_of=(lambda digests: content_of(listing(), digests)) if is_file_each and not has_boxes else None,
+        can_fork=can_fork,
+        first=cache(lambda: _first(items["train"], read, margin, root)),
+        labels=lambda: labels,
+        pictures=lambda part, rows: _pictures(items[part], read, margin, rows),
+        encoded=None if has_boxes else lambda part, rows: _encoded(items[part], read, rows),
+        names=lambda part: [root.show(item.path) + (f" object {item.number}" if item.box else "") for item in items[part]],
+        keys=lambda part: [identity(item.path) + (f"#{item.number}" if item.box else "") for item in items[part]],
+        groups=lambda part: _groups(items[part]),
+        set_aside=tuple(set_aside),
+    )
+
+
+def window(shape: tuple[int, ...], item: Item, margin: float) -> tuple[slice, slice]:
+    """Rows and columns of a box and a margin of that share of its longer side around it, cut at the picture's edge. Raises BadPicture."""
+    assert item.box is not None
+    height, width = shape[:2]
+    if item.size is not None and item.size != (width, height):
+        raise BadPicture(f"is {width} x {height}, but its annotation says {item.size[0]} x {item.size[1]}")
+    left, top, right, bottom = item.box
+    shown = f"the box ({left:g}, {top:g}) to ({right:g}, {bottom:g})"
+    area = (right - left) * (bottom - top)
+    if not all(map(math.isfinite, item.box)) or right <= left or bottom <= top:
+        raise BadPicture(f"has an annotation without area: {shown}")
+    seen = max(min(right, width) - max(left, 0), 0) * max(min(bottom, height) - max(top, 0), 0)
+    if seen < area / 2:
+        raise BadPicture(f"is {width} x {height}, and {shown} lies {'outside' if seen == 0 else 'more than half outside'}")
+    around = margin * max(right - left, bottom - top)
+    rows = slice(max(math.floor(top - around), 0), min(math.ceil(bottom + around), height))
+    return rows, slice(max(math.floor(left - around), 0), min(math.ceil(right + around), width))
+
+
+def _pictures(items: Sequence[Item], read: Callable[[str], bytes], margin: float, rows: IntArray) -> Iterator[Picture | BadPicture]:
+    path: str | None = None
+    whole: Picture | BadPicture = BadPicture("is not read yet")
+    for row in rows.tolist():
+        item = items[row]
+        if item.path != path:
+            # Objects of one picture follow each other.
+            path, whole = item.path, _decoded(item.path, read)
+        if item.box is None or isinstance(whole, BadPicture):
+            yield whole
+            continue
+        try:
+            # A copy, or each crop would keep its whole picture in memory.
+            yield whole[window(whole.shape, item, margin)].copy()
+        except BadPicture as error:
+            yield error
+
+
+def _decoded(path: str, read: Callable[[str], bytes]) -> Picture | BadPicture:
+    try:
+        return decode(_content_of(path, read))
+    except BadPicture as error:
+        return error
+
+
+def _content_of(path: str, read: Callable[[str], bytes]) -> bytes:
+    content = read(path)
+    try:
+        refuse_mislabelled(path, content)
+    except BadPicture as error:
+        error.content = content
+        raise
+    return content
+
+
+def _encoded(items: Sequence[Item], read: Callable[[str], bytes], rows: IntArray) -> Iterator[bytes | BadPicture]:
+    for row in rows.tolist():
+        try:
+            yield _content_of(items[row].path, read)
+        except BadPicture as error:
+            yield error
+
+
+def _first(items: Sequence[Item], read: Callable[[str], bytes], margin: float, root: Root) -> tuple[int, int, int]:
+    """Size of the first good picture; most channels of 64 that are spread over the whole, for a folder may mix grey and colour."""
+    shapes, bad = [], []
+    for row in np.unique(np.linspace(0, len(items) - 1, _PEEK).astype(int)).tolist():
+        item = items[row]
+        try:
+            height, width, channels = shape_of(_content_of(item.path, read))
+            if item.box is not None:
+                rows, columns = window((height, width), item, margin)
+                height, width = rows.stop - rows.start, columns.stop - columns.start
+            shapes.append((height, width, channels))
+        except BadPicture as error:
+            bad.append(Problem(root.show(item.path), 0, "", f"picture {error}"))
+    if not shapes:
+        raise UserError(*bad[:_MAX_LISTED])
+    return shapes[0][0], shapes[0][1], max(channels for _, _, channels in shapes)
+
+
+def _groups(items: Sequence[Item]) -> Sequence[str] | None:
+    """Objects of one picture belong together, as do pictures with the same name of a group."""
+    if all(item.group is None and item.box is None for item in items):
+        return None
+    return [identity(item.path) if item.group is None else f"group {item.group}" for item in items]
+
+
+def _why(set_aside: Sequence[SetAside]) -> str:
+    if not set_aside:
+        return ""
+    shown = "; ".join(f"{one.name} {one.reason}" for one in set_aside[:_MAX_LISTED])
+    return f"; {len(set_aside):,} were set aside: {shown}{'; ...' if len(set_aside) > _MAX_LISTED else ''}"

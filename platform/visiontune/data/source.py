@@ -1,0 +1,65 @@
+"""What every source answers. A reader takes its table entry's args and gives a `Source`, without decoding anything.
+
+Pictures are uint8 HWC, 0 to 255, one channel (grey) or three (RGB); rows count from 0 in the order of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from visiontune.data.picture.decode import BadPicture, Picture
+from visiontune.data.split import IntArray
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """What a source found and does not give, by name, and why. `is_bad`: there should be a labelled picture, so it counts as a bad one."""
+
+    name: str
+    reason: str
+    is_bad: bool = True
+
+
+class Content(Protocol):
+    """See `Source`."""
+
+    def __call__(self, tell: Callable[[float], object] = ..., /) -> str: ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """Pictures that can be had. `part` is "train", "val" or "test"; `counts_C` is of "train"; rows of a part count from 0.
+
+    `content(tell)` is a text that changes when pictures, labels or class names do: it may read every file, and tells the share that is
+    read; what `tell` raises ends it. `stamp()` is a cheap one that
+    changes when files do or when they are moved, None where `content()` is cheap: so content need be had only once for each stamp.
+    `content_of(digests)` is the same text out of the SHA-256 of every picture's bytes, part after part, None where it can't be had so;
+    it then begins with `listing()`, which names and labels alone decide.
+    `first()` is the (height, width, channels) that the first pictures have.
+    `labels()` has no "val" or "test" where the source has none. `pictures(part, rows)` decodes ascending rows, one item for each:
+    a picture that can't be used comes as the exception. `encoded(part, rows)` is the same before decoding, None where pictures are no
+    files of their own. Both work in the caller's thread, and several threads may call at once.
+    `can_fork`: forked processes may call them too, as they may where all is in local files.
+    `names(part)` says where each picture lies, for reports; `keys(part)` tells it from all others of the source, however many are
+    added or wherever the source is moved; `groups(part)` names what must stay together in a split, None: nothing must.
+    """
+
+    class_names: tuple[str, ...]
+    counts_C: IntArray
+    has_test: bool
+    content: Content
+    first: Callable[[], tuple[int, int, int]]
+    labels: Callable[[], Mapping[str, IntArray]]
+    pictures: Callable[[str, IntArray], Iterator[Picture | BadPicture]]
+    names: Callable[[str], Sequence[str]]
+    keys: Callable[[str], Sequence[str]]
+    groups: Callable[[str], Sequence[str] | None] = lambda part: None
+    encoded: Callable[[str, IntArray], Iterator[bytes | BadPicture]] | None = None
+    stamp: Callable[[], str] | None = None
+    listing: Callable[[], str] | None = None
+    content_of: Callable[[bytes], str] | None = None
+    can_fork: bool = False
+    has_val: bool = False
+    set_aside: tuple[SetAside, ...] = ()

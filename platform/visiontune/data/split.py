@@ -1,0 +1,163 @@
+"""Stratified splits by thresholds on keyed hashes, so that adding pictures moves no old one.
+
+A picture's hash is that of (seed, its group or else its own key): below test_fraction it is a test picture, of the others
+those whose second hash is below val_fraction are val. So the shares of a class are exact only up to chance (10 % of 1,000
+pictures are 100 with a deviation of 9), which is the price of a split that depends on no other picture. Only a class to which the
+thresholds give nothing of a part takes its smallest hash for that part; such a forced one can move when the class grows.
+
+Shape letters: C classes, N pictures of the training part, U units: groups, or single pictures where there are none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visiontune.errors import UserError
+
+IntArray = NDArray[np.int64]
+Codes = NDArray[np.uint8]
+Hashes = NDArray[np.uint64]
+
+TRAIN, VAL, TEST, LEFT_OUT = 0, 1, 2, 3
+_ROUNDING = 1e-9
+_ROUNDS = 8
+
+
+def split_rows(
+    labels_N: IntArray,
+    keys: Sequence[str],
+    groups: Sequence[str] | None,
+    class_names: Sequence[str],
+    *,
+    seed: int,
+    val_fraction: float | None,
+    test_fraction: float | None,
+    max_pictures: int | None = None,
+) -> Codes:
+    """TRAIN, VAL, TEST or LEFT_OUT for each picture; None for a fraction: the source has that part itself.
+
+    The test comes first, so that it stays the same pictures whatever max_pictures and val_fraction are, but for a class of so
+    few that train or val would stay empty. `max_pictures` keeps those with the smallest third hashes, in proportion to the
+    classes. Every class that has pictures gets at least one in each part. Raises UserError for a class that has too few, or too
+    few groups, for that.
+    """
+    parts = [code for code, fraction in ((TEST, test_fraction), (VAL, val_fraction)) if fraction is not None]
+    counts_C = np.bincount(labels_N, minlength=len(class_names)).astype(np.int64)
+    refuse_small(counts_C, class_names, 1 + len(parts))
+    hashes_3N = _hashes(keys if groups is None else groups, seed)
+    unit_N = np.arange(len(keys)) if groups is None else _numbers(groups)
+    code_N = np.zeros(len(keys), np.uint8)
+    if test_fraction is not None:
+        code_N[_below(hashes_3N[TEST], test_fraction)] = TEST
+        cover(code_N, labels_N, unit_N, hashes_3N, class_names, (TEST, TRAIN))
+    if max_pictures is not None:
+        # Single pictures, so that the number is exact: what is left of a group still stays together.
+        pick_N = hashes_3N[TRAIN] if groups is None else _hashes(keys, seed)[TRAIN]
+        _leave_out(code_N, labels_N, pick_N, class_names, max_pictures, least=len(parts) - (test_fraction is not None) + 1)
+    if val_fraction is not None:
+        code_N[(code_N == TRAIN) & _below(hashes_3N[VAL], val_fraction)] = VAL
+    cover(code_N, labels_N, unit_N, hashes_3N, class_names, (*parts, TRAIN))
+    return code_N
+
+
+def recover(
+    code_N: Codes,
+    labels_N: IntArray,
+    keys: Sequence[str],
+    groups: Sequence[str] | None,
+    class_names: Sequence[str],
+    *,
+    seed: int,
+    parts: Sequence[int],
+) -> None:
+    """After some pictures turned out to be bad: `cover` what is left, in place."""
+    unit_N = np.arange(len(keys)) if groups is None else _numbers(groups)
+    cover(code_N, labels_N, unit_N, _hashes(keys if groups is None else groups, seed), class_names, parts)
+
+
+def cover(code_N: Codes, labels_N: IntArray, unit_N: IntArray, hashes_3N: Hashes, class_names: Sequence[str], parts: Sequence[int]) -> None:
+    """Move units, in place, until every class has pictures in each of `parts`. Raises UserError where that can't be."""
+    for _ in range(_ROUNDS):
+        lacking = [(part, label) for part in parts for label in _lacking(code_N, labels_N, part, len(class_names))]
+        if not lacking:
+            return
+        for part, label in lacking:
+            _give_one(code_N, labels_N, unit_N, hashes_3N[part], part, label, parts)
+    names = ", ".join(repr(class_names[label]) for label in sorted({label for _, label in lacking})[:5])
+    rule = f"every class must have pictures of at least {len(parts)} groups to be in each part of the split"
+    raise UserError(f"{rule}, but that can't be done for {names}")
+
+
+def refuse_small(counts_C: IntArray, class_names: Sequence[str], num_parts: int) -> None:
+    """Raise UserError for classes with fewer pictures than parts."""
+    small = [f"{name!r} has {count}" for name, count in zip(class_names, counts_C, strict=True) if 0 < count < num_parts]
+    if small:
+        more = f" and {len(small) - 5} classes more" if len(small) > 5 else ""
+        raise UserError(f"every class must have at least {num_parts} training pictures to be split, but {', '.join(small[:5])}{more}")
+
+
+def refuse_few(counts_C: IntArray, max_pictures: int | None, least: int) -> None:
+    """Raise UserError for max_pictures below `least` of each class."""
+    fewest = int(np.minimum(counts_C, least).sum())
+    if max_pictures is not None and max_pictures < min(fewest, int(counts_C.sum())):
+        word = {1: "one", 2: "two"}[least]
+        raise UserError(f"data.max_pictures must be at least {fewest}, {word} for each class, but got {max_pictures}")
+
+
+def quota(counts_C: IntArray, num: int, *, least: int) -> IntArray:
+    """`num` pictures in proportion to the classes, by largest remainders; `least` or all of each class."""
+    base_C = np.minimum(counts_C, least)
+    above_C = np.maximum(num * counts_C / counts_C.sum() - base_C, 0.0)
+    exact_C = base_C + above_C * (num - base_C.sum()) / max(float(above_C.sum()), _ROUNDING)
+    floor_C: IntArray = np.floor(exact_C + _ROUNDING).astype(np.int64)
+    largest = np.argsort(floor_C - exact_C, kind="stable")[: max(num - int(floor_C.sum()), 0)]
+    floor_C[largest] += 1
+    return np.minimum(floor_C, counts_C)
+
+
+def _hashes(keys: Sequence[str], seed: int) -> Hashes:
+    """(3, N), one row for each of what is decided."""
+    salt = seed.to_bytes(8, "little")
+    digests = (hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=24, key=salt).digest() for key in keys)
+    return np.frombuffer(b"".join(digests), "<u8").reshape(-1, 3).T.astype(np.uint64)
+
+
+def _below(hash_N: Hashes, fraction: float) -> NDArray[np.bool_]:
+    return hash_N < np.uint64(fraction * 2.0**64)
+
+
+def _numbers(groups: Sequence[str]) -> IntArray:
+    known: dict[str, int] = {}
+    return np.array([known.setdefault(group, len(known)) for group in groups], np.int64)
+
+
+def _leave_out(code_N: Codes, labels_N: IntArray, pick_N: Hashes, class_names: Sequence[str], max_pictures: int, *, least: int) -> None:
+    rest_C = np.bincount(labels_N[code_N == TRAIN], minlength=len(class_names)).astype(np.int64)
+    if max_pictures >= rest_C.sum():
+        return
+    refuse_few(rest_C, max_pictures, least)
+    quota_C = quota(rest_C, max_pictures, least=least)
+    # By class, then by hash: what stands beyond its class's quota goes.
+    rows = np.flatnonzero(code_N == TRAIN)
+    rows = rows[np.lexsort((pick_N[rows], labels_N[rows]))]
+    place_N = np.arange(len(rows)) - np.repeat(np.cumsum(rest_C) - rest_C, rest_C)
+    code_N[rows[place_N >= quota_C[labels_N[rows]]]] = LEFT_OUT
+
+
+def _lacking(code_N: Codes, labels_N: IntArray, part: int, num_classes: int) -> IntArray:
+    has_C = np.bincount(labels_N[code_N != LEFT_OUT], minlength=num_classes) > 0
+    return np.flatnonzero(has_C & (np.bincount(labels_N[code_N == part], minlength=num_classes) == 0))
+
+
+def _give_one(code_N: Codes, labels_N: IntArray, unit_N: IntArray, hash_N: Hashes, part: int, label: int, parts: Sequence[int]) -> None:
+    """The unit with the smallest hash, out of the last part that has two of this class or more."""
+    for donor in sorted(set(parts) - {part}):
+        rows = np.flatnonzero((labels_N == label) & (code_N == donor))
+        if len(np.unique(unit_N[rows])) >= 2:
+            unit = unit_N[rows[hash_N[rows].argmin()]]
+            code_N[(unit_N == unit) & (code_N == donor)] = part
+            return

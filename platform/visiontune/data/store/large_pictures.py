@@ -1,0 +1,112 @@
+"""Large pictures of a store: raw with a margin, or encoded; read by index and resized in the caller's thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visiontune.data.picture.decode import BadPicture
+from visiontune.data.picture.digest import checks_of
+from visiontune.data.picture.square import fit
+from visiontune.data.picture.stored_form import Form
+from visiontune.data.split import IntArray
+from visiontune.data.store.layout import shard_digest
+from visiontune.errors import UserError
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Large:
+    """`images_NHWC` are raw pictures of `stored_size`; else `data` holds encoded ones, picture n from offset_N[n] to offset_N[n + 1]."""
+
+    path: Path
+    kind: str
+    image_size: int
+    stored_size: int
+    channels: int
+    is_resized: bool
+    images_NHWC: Bytes | None = None
+    data: Bytes | None = None
+    offset_N: IntArray | None = None
+
+    @staticmethod
+    def of_raw(images_NHWC: Bytes) -> Large:
+        """A view of pictures at their training size."""
+        _, size, _, channels = images_NHWC.shape
+        return Large(Path(), "raw", size, size, channels, False, images_NHWC=images_NHWC)
+
+    def __len__(self) -> int:
+        return len(self.images_NHWC) if self.images_NHWC is not None else len(self._offsets) - 1
+
+    def read(self, index_N: IntArray, size: int) -> Bytes:
+        """(N, size, size, C). Raises UserError for a picture that is damaged."""
+        read_NHWC = np.empty((len(index_N), size, size, self.channels), np.uint8)
+        for number, row in enumerate(index_N.tolist()):
+            read_NHWC[number] = fit(self.stored(row), size, self.channels)
+        return read_NHWC
+
+    def stored(self, row: int) -> Bytes:
+        """(stored_size, stored_size, C), the same to the bit for raw and encoded."""
+        if self.images_NHWC is not None:
+            picture: Bytes = self.images_NHWC[row]
+            return picture
+        try:
+            return self._form.picture_of(self.encoded(row))
+        except BadPicture as error:
+            raise UserError(f"the store {self.path} is damaged: picture {row} {error}; `visiontune data --verify` tells where") from error
+
+    def encoded(self, row: int) -> bytes:
+        """The file's bytes."""
+        assert self.data is not None
+        return self.data[self._offsets[row] : self._offsets[row + 1]].tobytes()
+
+    def digest(self, start: int, end: int) -> str:
+        """Of what is stored of these rows, as the shard that they are must have it."""
+        if self.images_NHWC is not None:
+            stored = self.images_NHWC[start:end].reshape(-1)
+            lengths = np.full(end - start, self._form.picture_bytes)
+        else:
+            assert self.data is not None
+            stored, lengths = self.data[self._offsets[start] : self._offsets[end]], np.diff(self._offsets[start : end + 1])
+        return shard_digest(checks_of(stored, lengths, self._form))
+
+    @property
+    def _form(self) -> Form:
+        return Form(self.kind, self.image_size, self.stored_size, self.channels, self.is_resized)
+
+    @property
+    def _offsets(self) -> IntArray:
+        assert self.offset_N is not None
+        return self.offset_N
+
+
+class Images:
+    """Stands where small pictures have an array: `images[rows]`, `.shape`, `.nbytes`, at the training size, read when asked."""
+
+    dtype = np.dtype(np.uint8)
+    ndim = 4
+
+    def __init__(self, large: Large) -> None:
+        self._large = large
+        self.shape = (len(large), large.image_size, large.image_size, large.channels)
+        self.nbytes = self.size = int(np.prod(self.shape))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Bytes:
+        """Rows as an array would give them: an int, a slice, an array of ints or bools; further axes follow in a tuple."""
+        first, *rest = key if isinstance(key, tuple) else (key,)
+        rows = np.arange(self.shape[0])[first]
+        images = self._large.read(np.atleast_1d(rows).ravel(), self._large.image_size)
+        images = images.reshape(*np.shape(rows), *self.shape[1:])
+        return images[(*(slice(None) for _ in np.shape(rows)), *rest)] if rest else images
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Bytes:
+        """All of it."""
+        return self[:].astype(dtype or np.uint8, copy=False)

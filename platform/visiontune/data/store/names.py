@@ -1,0 +1,63 @@
+"""Names for stores: a small file for each beside them, which says the digest and the section `data` that made it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from visiontune.errors import UserError, nearest
+from visiontune.spec.declare import chosen
+from visiontune.spec.tables.sources import SOURCES
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAMES = "names"
+
+
+def refuse_name(cache: Path, name: str, data: Mapping[str, Any]) -> None:
+    """Raise UserError for what can't name a file, and for the name of pictures from elsewhere."""
+    if not _NAME.fullmatch(name):
+        raise UserError(f"--name may have letters, digits, '.', '_' and '-', but got {name!r}")
+    path = cache / _NAMES / f"{name}.json"
+    if path.exists():
+        known = chosen(SOURCES, json.loads(path.read_text())["data"], "source")
+        if known != chosen(SOURCES, data, "source"):
+            said = ", ".join(f"{key}: {value}" for key, value in known[1].items() if value is not None)
+            rule = f"--name {name} is that of other pictures ({said or 'another source'}) in {cache}"
+            raise UserError(f"{rule}; take another name, or remove {path} to free it")
+
+
+def give_name(cache: Path, name: str, store: Path, data: Mapping[str, Any]) -> Path | None:
+    """The name means this store from now on; the store that it meant before, if that is another one. Raises OSError."""
+    path = cache / _NAMES / f"{name}.json"
+    before = json.loads(path.read_text())["digest"] if path.exists() else store.stem
+    path.parent.mkdir(exist_ok=True)
+    part = path.with_name(f".{name}.{os.getpid()}.tmp")
+    part.write_text(json.dumps({"digest": store.stem, "data": data}, indent=1, ensure_ascii=False))
+    part.replace(path)
+    return None if before == store.stem else cache / f"{before}.arrow"
+
+
+def find_store(cache: Path, text: str) -> tuple[Path, Mapping[str, Any] | None]:
+    """The store of a name, of a digest or of its beginning, and the section `data` where it has a name. Raises UserError."""
+    if _NAME.fullmatch(text):
+        path = cache / _NAMES / f"{text}.json"
+        if path.exists():
+            known = json.loads(path.read_text())
+            return cache / f"{known['digest']}.arrow", known["data"]
+        found = sorted(cache.glob(f"{text}*.arrow"))
+        if len(found) == 1:
+            return found[0], None
+        if found:
+            raise UserError(f"{text!r} must name one store, but {len(found)} begin with it: {', '.join(one.stem for one in found[:5])}")
+    raise UserError(f"no data {text!r} in {cache}; {nearest(text, known_names(cache))}")
+
+
+def known_names(cache: Path) -> list[str]:
+    """Names, then digests of stores without one."""
+    names = sorted(path.stem for path in (cache / _NAMES).glob("*.json"))
+    taken = {json.loads((cache / _NAMES / f"{name}.json").read_text())["digest"] for name in names}
+    return names + sorted(path.stem for path in cache.glob("*.arrow") if path.stem not in taken)

@@ -1,0 +1,100 @@
+"""A store on the node that reads it: copied there once, under a lock, where it lies on a file system of the network or out of sight.
+
+Every trial of a node then maps the same file, through the page cache. The copy comes from the remote cache where there is one, else
+from the store's own path. VISIONTUNE_NODE_CACHE names the node's folder; it also makes copies of what lies on a local disk. Without
+it, copies go into the folder for temporary files, and never of what lies on a local disk.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+
+from visiontune.data.prepare import locked
+from visiontune.data.store.remote_cache import fetch
+from visiontune.data.store.store import Store
+from visiontune.errors import UserError
+
+_REMOTE = ("nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "gluster", "fuse.", "9p", "afs", "pvfs", "orangefs", "wekafs", "vast")
+_SPARE = 1.1
+
+
+def on_this_node(path: Path, remote_cache: str | None = None) -> Path:
+    """The store's own path, or that of the node's copy. Where no copy can be made, the original is read.
+
+    Raises UserError where this node has neither.
+    """
+    named = os.environ.get("VISIONTUNE_NODE_CACHE") or None
+    is_here = path.exists()
+    if is_here and named is None and not is_remote(path):
+        return path
+    folder = Path(named).expanduser() if named else Path(tempfile.gettempdir()) / f"visiontune-{os.getuid()}"
+    if is_here and named is None and is_remote(folder.parent):
+        return path
+    try:
+        return _copied(path, folder, remote_cache)
+    except (OSError, UserError) as error:
+        if is_here:
+            return path
+        raise UserError(f"node {socket.gethostname()} must have the store {path}, but {error}") from error
+
+
+def _copied(path: Path, folder: Path, remote_cache: str | None) -> Path:
+    """The node's copy. Raises OSError, UserError."""
+    copy = folder / path.name
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise OSError(f"{folder} is somebody else's: what lies there may be anything")
+    if _is_copy(copy, path.stem):
+        return copy
+    with locked(folder / f"{path.stem}.lock"):
+        for leftover in folder.glob(f".{copy.name}.*.tmp"):
+            leftover.unlink(missing_ok=True)
+        if _is_copy(copy, path.stem) or (remote_cache is not None and fetch(remote_cache, copy)):
+            return copy
+        _copy(path, copy)
+    return copy
+
+
+def is_remote(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
+    """Whether the file system there is one of the network, by its type; False where that can't be known."""
+    try:
+        lines = mounts.read_text().splitlines()
+    except OSError:
+        return False
+    where, best, kind = path.resolve(), Path("/"), ""
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        place = Path(re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), before.split()[4]))
+        # A later mount at the same place lies above the earlier one.
+        if where.is_relative_to(place) and len(place.parts) >= len(best.parts):
+            best, kind = place, after.split()[0]
+    return kind.startswith(_REMOTE) and "overlay" not in kind
+
+
+def _is_copy(copy: Path, digest: str) -> bool:
+    """Whole, as far as its length and labels tell, and of that content."""
+    try:
+        return Store.open(copy).digest == digest
+    except UserError:
+        return False
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """Whole or not at all. Raises OSError, also where too little would be left on the disk."""
+    if shutil.disk_usage(copy.parent).free < _SPARE * path.stat().st_size:
+        raise OSError(28, "no room for a copy of the store")
+    part = copy.with_name(f".{copy.name}.{os.getpid()}.tmp")
+    try:
+        shutil.copyfile(path, part)
+        if any(Store.open(part).damaged()):
+            raise OSError(5, "the copy of the store is damaged")
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(copy)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,97 @@
+"""Stores in a folder that all machines reach, object storage above all: put there once, fetched by every machine that lacks them.
+
+VISIONTUNE_REMOTE_CACHE names the folder: a path, or a URI of pyarrow's file systems (s3://, gs://). What comes from there is read
+through before it counts, for an upload may have been cut off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from visiontune.data.file_tree import is_uri, line, open_root
+from visiontune.data.store.store import Store
+from visiontune.errors import Problem, UserError
+
+NAME = "VISIONTUNE_REMOTE_CACHE"
+# A file that is not written to its end is never seen there; elsewhere it is until it has its name.
+_ALL_OR_NOTHING = ("s3", "gcs", "abfs")
+
+
+def remote_cache() -> str | None:
+    """The folder that the environment names, the same from wherever it is asked."""
+    named = os.environ.get(NAME)
+    return named if not named or is_uri(named) else str(Path(named).expanduser().absolute())
+
+
+def fetch(folder: str, path: Path) -> bool:
+    """Copy the store of `path`'s name to `path`, whole or not at all; False where there is none. Raises UserError.
+
+    A damaged one is removed from there, so that the next `put` mends it.
+    """
+    from pyarrow.fs import FileType, LocalFileSystem, copy_files
+
+    filesystem, remote = _place(folder, path.name)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with _refused(folder):
+            if filesystem.get_file_info(remote).type != FileType.File:
+                return False
+            copy_files(remote, str(part), source_filesystem=filesystem, destination_filesystem=LocalFileSystem())
+        if not _is_whole(part, path.stem):
+            with contextlib.suppress(OSError):
+                filesystem.delete_file(remote)
+            return False
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+        return True
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def put(folder: str, path: Path) -> bool:
+    """Copy a store there; False where one of its name lies there already. Raises UserError."""
+    from pyarrow.fs import FileType, LocalFileSystem, copy_files
+
+    filesystem, remote = _place(folder, path.name)
+    with _refused(folder):
+        if filesystem.get_file_info(remote).type == FileType.File:
+            return False
+        if filesystem.type_name in _ALL_OR_NOTHING:
+            copy_files(str(path), remote, source_filesystem=LocalFileSystem(), destination_filesystem=filesystem)
+            return True
+        part = f"{remote}.{uuid.uuid4().hex}.tmp"
+        filesystem.create_dir(remote.rpartition("/")[0], recursive=True)
+        copy_files(str(path), part, source_filesystem=LocalFileSystem(), destination_filesystem=filesystem)
+        filesystem.move(part, remote)
+    return True
+
+
+def _place(folder: str, name: str) -> tuple[Any, str]:
+    from pyarrow.fs import LocalFileSystem
+
+    root = open_root(folder, NAME)
+    return root.filesystem or LocalFileSystem(), f"{root.path.rstrip('/')}/{name}"
+
+
+def _is_whole(path: Path, digest: str) -> bool:
+    try:
+        store = Store.open(path)
+    except UserError:
+        return False
+    return store.digest == digest and not any(store.damaged())
+
+
+@contextlib.contextmanager
+def _refused(folder: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        shown = open_root(folder, NAME).shown
+        rule = f"stores must be read and written in {shown}, but: {error.strerror or line(error)}"
+        raise UserError(Problem("", 0, NAME, rule)) from error

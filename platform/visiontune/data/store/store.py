@@ -1,0 +1,178 @@
+"""The store: pictures in one Arrow file, memory-mapped, so that all trials of a node share them in the page cache.
+
+Layout: images_NHWC uint8 0 to 255, square at the training size, C is 1 (grey) or 3 (RGB), read-only; labels_N int64 from 0; mean_C
+and std_C float32 of the training pictures divided by 255; index arrays int64, ascending, disjoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visiontune.data.ingest_report import Report
+from visiontune.data.split import IntArray
+from visiontune.data.store.large_pictures import Images, Large
+from visiontune.data.store.layout import CHECKSUM_KEY, METADATA_KEY, REPORT_KEY, SPLITS, VERSION, rows_checksum
+from visiontune.errors import UserError
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """What a model must fit. `image_size` in pixels."""
+
+    image_size: int
+    channels: int
+    num_classes: int
+    class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Rows `start` to `end` (beyond the last) and the digest of what is stored of them."""
+
+    start: int
+    end: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open file; see the top of the module for layout and types. Reading goes through the page cache.
+
+    Of small pictures `images_NHWC` is the map itself. Of large ones (`large` is set) it looks the same, but reads and resizes
+    whatever it is asked for in the caller's thread; `read` gives other sizes.
+    """
+
+    path: Path
+    digest: str
+    class_names: tuple[str, ...]
+    images_NHWC: NDArray[np.uint8]
+    labels_N: IntArray
+    train_idx: IntArray
+    val_idx: IntArray
+    test_idx: IntArray
+    mean_C: NDArray[np.float32]
+    std_C: NDArray[np.float32]
+    large: Large | None = None
+    shards: tuple[Shard, ...] = field(default=(), repr=False)
+
+    @staticmethod
+    def open(path: Path) -> Store:
+        """Map the file in milliseconds: its length, metadata and labels are checked, not every pixel. Raises UserError."""
+        try:
+            return _read(path)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(f"the store {path} cannot be read ({reason}); `visiontune search` makes it again") from error
+
+    @property
+    def info(self) -> DataInfo:
+        """Size, channels and classes, for building a model."""
+        _, size, _, channels = self.images_NHWC.shape
+        return DataInfo(size, channels, len(self.class_names), self.class_names)
+
+    @property
+    def kind(self) -> str:
+        """ "raw" or "encoded"."""
+        return "raw" if self.large is None else self.large.kind
+
+    @property
+    def image_size(self) -> int:
+        """The training size."""
+        return int(self.images_NHWC.shape[1])
+
+    @property
+    def margin(self) -> int:
+        """Pixels by which what is stored is larger than the training size: `read` up to image_size + margin loses nothing."""
+        return 0 if self.large is None else self.large.stored_size - self.image_size
+
+    def read(self, index_N: IntArray, size: int) -> NDArray[np.uint8]:
+        """(N, size, size, C): the same part of each picture whatever the size, in the caller's thread. Raises UserError for damage."""
+        if self.large is not None:
+            return self.large.read(index_N, size)
+        if size == self.image_size:
+            return self.images_NHWC[index_N]
+        return Large.of_raw(self.images_NHWC).read(index_N, size)
+
+    def damaged(self) -> Iterator[Shard]:
+        """Every shard whose pixels are not those that were written; reads the whole file, on all cores."""
+        with ThreadPoolExecutor() as pool:
+            for shard, is_good in zip(self.shards, pool.map(self._is_good, self.shards), strict=True):
+                if not is_good:
+                    yield shard
+
+    def report(self) -> Report:
+        """What the ingest found. Raises UserError for a store without it."""
+        import pyarrow as pa
+
+        try:
+            with pa.memory_map(str(self.path)) as mapped:
+                return Report.from_json((pa.ipc.open_file(mapped).metadata or {})[REPORT_KEY])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"the store {self.path} has no report that can be read") from error
+
+    def _is_good(self, shard: Shard) -> bool:
+        large = self.large or Large.of_raw(self.images_NHWC)
+        return large.digest(shard.start, shard.end) == shard.digest
+
+
+def _read(path: Path) -> Store:
+    import pyarrow as pa
+
+    with pa.memory_map(str(path)) as mapped:
+        file = pa.ipc.open_file(mapped)
+        batch, metadata = file.get_batch(0), file.metadata or {}
+    text = metadata[METADATA_KEY]
+    if hashlib.sha256(text).hexdigest().encode() != metadata[CHECKSUM_KEY]:
+        raise ValueError("its metadata are damaged")
+    content = json.loads(text)
+    if content["version"] != VERSION:
+        raise ValueError(f"it has version {content['version']}, not {VERSION}")
+    label_N = np.frombuffer(batch.column("label").buffers()[1], np.int64)[: batch.num_rows]
+    split_N = np.frombuffer(batch.column("split").buffers()[1], np.uint8)[: batch.num_rows]
+    if rows_checksum(label_N, split_N) != content["rows_sha256"]:
+        raise ValueError("its labels are damaged")
+    images_NHWC, large = _images(batch, content, path)
+    index = {name: np.flatnonzero(split_N == code).astype(np.int64) for code, name in enumerate(SPLITS)}
+    ends = [shard["rows"] for shard in content["shards"]]
+    return Store(
+        path=path,
+        digest=content["digest"],
+        class_names=tuple(content["class_names"]),
+        images_NHWC=images_NHWC,
+        labels_N=label_N,
+        train_idx=index["train"],
+        val_idx=index["val"],
+        test_idx=index["test"],
+        mean_C=np.array(content["mean"], np.float32),
+        std_C=np.array(content["std"], np.float32),
+        large=large,
+        shards=tuple(Shard(start, end, one["digest"]) for start, end, one in zip([0, *ends], ends, content["shards"], strict=False)),
+    )
+
+
+def _images(batch: Any, content: Mapping[str, Any], path: Path) -> tuple[NDArray[np.uint8], Large | None]:
+    """As they lie there, where that is the training size; else read as they are asked for."""
+    size, stored, channels = content["image_size"], content["stored_size"], content["channels"]
+    buffers = batch.column("image").buffers()
+    data = np.frombuffer(buffers[-1], np.uint8)[: content["num_bytes"]]
+    if len(data) != content["num_bytes"]:
+        raise ValueError("its pictures are cut off")
+    if content["kind"] == "raw":
+        images_NHWC = data.reshape(-1, stored, stored, channels)
+        if stored == size:
+            return images_NHWC, None
+        large = Large(path, "raw", size, stored, channels, content["is_resized"], images_NHWC=images_NHWC)
+    else:
+        offset_N = np.frombuffer(buffers[1], np.int64)[: batch.num_rows + 1]
+        large = Large(path, "encoded", size, stored, channels, content["is_resized"], data=data, offset_N=offset_N)
+    # Made of the file whenever it is indexed, but used like the array that small pictures have.
+    return cast("NDArray[np.uint8]", Images(large)), large

@@ -1,0 +1,1 @@
+"""The networks of spec/tables/models.py, a module for each family."""

@@ -1,0 +1,75 @@
+"""A picture of the pictures: for each class its name, its counts and some of its training pictures, evenly spaced. PNG."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from visiontune.data.store.store import Store
+
+_EACH, _GAP, _TITLE = 12, 4, 22
+_ROWS = 40
+_MOST_PIXELS = 60_000_000
+
+
+def write_sheet(store: Store, path: Path) -> None:
+    """Classes below each other, in several columns where there are many; whole or not at all. Raises OSError."""
+    from PIL import Image, ImageDraw
+
+    num = len(store.class_names)
+    num_columns = -(-num // _ROWS)
+    num_rows = -(-num // num_columns)
+    cell = _cell(store.image_size, num)
+    width, height = _EACH * (cell + _GAP) + 4 * _GAP, cell + _TITLE + 2 * _GAP
+    sheet = Image.new("RGB", (num_columns * width, num_rows * height), "white")
+    pen, font = ImageDraw.Draw(sheet), _font()
+    train_N = store.labels_N[store.train_idx]
+    for label, name in enumerate(store.class_names):
+        left, top = label // num_rows * width + 2 * _GAP, label % num_rows * height + _GAP
+        rows = store.train_idx[train_N == label]
+        pen.text((left, top), _cut(f"{name}  {len(rows):,}", font, width - 4 * _GAP), "black", font=font)
+        chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(_EACH, len(rows))).astype(int))] if len(rows) else rows
+        for number, picture in enumerate(store.images_NHWC[chosen]):
+            thumb = Image.fromarray(picture.squeeze()).convert("RGB").resize((cell, cell), _filter(cell, store.image_size))
+            sheet.paste(thumb, (left + number * (cell + _GAP), top + _TITLE))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.tmp")
+    try:
+        sheet.save(part, "png")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _cell(image_size: int, num_classes: int) -> int:
+    """Small pictures grow to 64 px, large ones shrink to 96; less where the classes are so many that the sheet would not open."""
+    wanted = min(max(image_size, 64), 96)
+    return int(min(wanted, max(16, (_MOST_PIXELS / (num_classes * _EACH)) ** 0.5)))
+
+
+def _filter(cell: int, image_size: int) -> Any:
+    from PIL import Image
+
+    return Image.Resampling.NEAREST if image_size < cell else Image.Resampling.LANCZOS
+
+
+def _font() -> Any:
+    """DejaVu, which comes with matplotlib and has most alphabets; found without importing it."""
+    from PIL import ImageFont
+
+    spec = importlib.util.find_spec("matplotlib")
+    if spec is not None and spec.origin is not None:
+        path = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
+        if path.exists():
+            return ImageFont.truetype(str(path), 14)
+    return ImageFont.load_default(14)
+
+
+def _cut(text: str, font: Any, width: int) -> str:
+    while font.getlength(text) > width and len(text) > 4:
+        text = text[:-4] + "..."
+    return text

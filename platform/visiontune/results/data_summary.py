@@ -1,0 +1,158 @@
+"""What a store holds and what was set aside, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from visiontune.data.ingest_report import Report
+from visiontune.data.store.store import Shard, Store
+from visiontune.results.text import aligned
+from visiontune.spec.sections import DATA
+
+_LISTED, _CLASSES = 10, 60
+_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*")
+_CHANNELS = {1: ("grey",), 3: ("red", "green", "blue")}
+
+
+def to_json(store: Store, damaged: Sequence[Shard] | None = None) -> dict[str, Any]:
+    """All of it; `damaged` only where it was looked for."""
+    return {
+        "digest": store.digest,
+        "path": str(store.path),
+        "kind": store.kind,
+        "num_bytes": store.path.stat().st_size,
+        "image_size": store.image_size,
+        "stored_size": store.image_size + store.margin,
+        "channels": store.info.channels,
+        "mean": store.mean_C.tolist(),
+        "std": store.std_C.tolist(),
+        "classes": {name: dict(counts) for name, counts in zip(store.class_names, _counts(store), strict=True)},
+        "report": asdict(store.report()),
+        **({} if damaged is None else {"damaged": [asdict(shard) for shard in damaged]}),
+    }
+
+
+def lines(store: Store) -> Iterator[str]:
+    """For people; no path is longer than it is, so nothing is cut."""
+    report = store.report()
+    total = {split: len(index) for split, index in _splits(store).items()}
+    numbers = ", ".join(f"{split} {num:,}" for split, num in total.items())
+    yield f"{sum(total.values()):,} pictures of {len(store.class_names)} classes: {numbers}"
+    yield f"  stored     {_form(store, report)}"
+    yield f"  originals  {_range(report.widths)} x {_range(report.heights)} px (width x height), {_count(report.num_shapes, 'shape')}"
+    yield f"  train      {_channels(store)}"
+    yield from _classes(store)
+    yield from _set_aside(report)
+    yield from _repeats(report)
+
+
+def damage_lines(store: Store, damaged: Sequence[Shard]) -> list[str]:
+    """The verdict of --verify."""
+    if not damaged:
+        return [f"  verified   all {len(store.shards):,} shards are as they were written"]
+    places = ", ".join(f"rows {shard.start} to {shard.end - 1}" for shard in damaged[:_LISTED])
+    return [f"  DAMAGED    {len(damaged):,} of {len(store.shards):,} shards: {places}; remove {store.path} and ingest again"]
+
+
+def study_line(data: Mapping[str, Any]) -> str:
+    """What to write into a study for the same pictures: the section `data` without its defaults."""
+    named = {"source": data["source"]} | {
+        name: value for name, value in data.items() if name != "source" and not (name in DATA.fields and value == _default(name))
+    }
+    return "in a study: data: {" + ", ".join(f"{name}: {_yaml(value)}" for name, value in named.items() if value is not None) + "}"
+
+
+def _yaml(value: Any) -> str:
+    """JSON is YAML; a plain word needs no quotes."""
+    return value if isinstance(value, str) and _PLAIN.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+
+
+def _default(name: str) -> Any:
+    return getattr(DATA.fields[name], "default", None)
+
+
+def _form(store: Store, report: Report) -> str:
+    size = f"{store.image_size} px" + (f" with a margin of {store.margin}" if store.margin else "")
+    said = f" ({report.form})" if report.form else ""
+    return f"{store.kind}, {size}, {store.info.channels} channels, {store.path.stat().st_size / 1e6:,.1f} MB in {store.path}{said}"
+
+
+def _channels(store: Store) -> str:
+    names = _CHANNELS[store.info.channels]
+    return ", ".join(f"{name} {m:.3f} ± {s:.3f}" for name, m, s in zip(names, store.mean_C, store.std_C, strict=True)) + " of 1"
+
+
+def _classes(store: Store) -> Iterator[str]:
+    counts = _counts(store)
+    most = max(max(one["train"] for one in counts), 1)
+    rows = [("class", "train", "val", "test", "")]
+    for name, one in list(zip(store.class_names, counts, strict=True))[:_CLASSES]:
+        bar = "#" * max(1 if one["train"] else 0, round(20 * one["train"] / most))
+        rows.append((name, f"{one['train']:,}", f"{one['val']:,}", f"{one['test']:,}", bar))
+    yield from (f"  {line}" for line in aligned(rows))
+    if len(counts) > _CLASSES:
+        yield f"  and {len(counts) - _CLASSES:,} classes more; --json has all"
+    lacking = [
+        f"{name!r} in {split}" for name, one in zip(store.class_names, counts, strict=True) for split, num in one.items() if num == 0
+    ]
+    if lacking:
+        yield f"  no pictures of {_few(lacking)}"
+
+
+def _set_aside(report: Report) -> Iterator[str]:
+    bad = [one for one in report.set_aside if one["is_bad"]]
+    others = [one for one in report.set_aside if not one["is_bad"]]
+    yield f"  set aside: {len(bad):,} bad of {report.num_seen:,} pictures" + (f", {len(others):,} other files" if others else "")
+    yield from _listed([f"{one['name']}: {one['reason']}" for one in [*bad, *others]])
+
+
+def _repeats(report: Report) -> Iterator[str]:
+    dropped = sum(one["is_dropped"] for one in report.repeats)
+    kept = len(report.repeats) - dropped
+    parts = [f"{dropped:,} left out"] * bool(dropped) + [f"{kept:,} KEPT"] * bool(kept)
+    yield f"  repeats across splits: {', '.join(parts) or 'none'}; within train {report.num_equal_in_train:,} equal to another"
+    yield from _listed(
+        [
+            f"{one['name']} ({one['split']}) is {one['other']} ({one['other_split']})"
+            + ("" if one["similarity"] == 1.0 else f", correlation {one['similarity']:.3f}")
+            for one in report.repeats
+        ]
+    )
+    if report.conflicts:
+        yield f"  equal pictures with two labels: {len(report.conflicts):,}"
+        yield from _listed([f"{one['name']} ({one['label']}) is {one['other']} ({one['other_label']})" for one in report.conflicts])
+
+
+def _listed(texts: Sequence[str]) -> Iterator[str]:
+    yield from (f"    {text}" for text in texts[:_LISTED])
+    if len(texts) > _LISTED:
+        yield f"    and {len(texts) - _LISTED:,} more; --json has all"
+
+
+def _few(texts: Sequence[str]) -> str:
+    return ", ".join(texts[:_LISTED]) + (f" and {len(texts) - _LISTED:,} more" if len(texts) > _LISTED else "")
+
+
+def _splits(store: Store) -> Mapping[str, Any]:
+    return {"train": store.train_idx, "val": store.val_idx, "test": store.test_idx}
+
+
+def _counts(store: Store) -> list[dict[str, int]]:
+    num = len(store.class_names)
+    columns = {split: np.bincount(store.labels_N[index], minlength=num).tolist() for split, index in _splits(store).items()}
+    return [{split: column[label] for split, column in columns.items()} for label in range(num)]
+
+
+def _count(num: int, what: str) -> str:
+    return f"{num:,} {what}{'' if num == 1 else 's'}"
+
+
+def _range(values: Mapping[str, int]) -> str:
+    low, median, high = values["min"], values["median"], values["max"]
+    return str(low) if low == high else f"{low} to {high} (median {median})"

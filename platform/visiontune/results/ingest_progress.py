@@ -1,0 +1,78 @@
+"""How far an ingest is: a bar with rate and time left on a terminal, lines of key=value elsewhere. On stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+from visiontune.results.text import duration
+
+if TYPE_CHECKING:
+    from visiontune.data.ingest.run_ingest import Progress
+
+LINE_S, QUICK_S = 5.0, 1.0
+
+
+class IngestScreen:
+    """Give `tell` to `prepare`. An ingest of less than a second shows nothing."""
+
+    def __init__(self, *, is_plain: bool = False, out: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._out = out if out is not None else sys.stderr
+        self._is_plain, self._clock = is_plain or not self._out.isatty(), clock
+        self._began_s = self._since_s = self._shown_s = clock()
+        self._stage = self._shown = ""
+        self._bar: Any = None
+
+    def __enter__(self) -> IngestScreen:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def tell(self, progress: Progress) -> None:
+        """A redraw, or a line where the stage is another or five seconds have passed."""
+        now_s = self._clock()
+        if self._stage in ("", "waiting", "reading") and progress.stage != self._stage:
+            self._since_s = now_s  # listing files is no part of a rate
+        self._stage = progress.stage
+        if now_s - self._began_s < QUICK_S:
+            return
+        if not self._is_plain:
+            self._draw(progress)
+        elif progress.stage != self._shown or now_s - self._shown_s >= LINE_S:
+            self._shown, self._shown_s = progress.stage, now_s
+            print(line(progress, now_s - self._since_s), file=self._out, flush=True)
+
+    def _draw(self, progress: Progress) -> None:
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, TextColumn
+            from rich.progress import Progress as Bar
+
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"))
+            self._bar = Bar(*columns, console=Console(file=self._out), transient=True)
+            self._bar.add_task("", said="")
+            self._bar.start()
+        said = f"{progress.num_done:,} of {progress.num:,}"
+        if progress.stage in ("reading", "decoding"):
+            rate, left_s = pace(progress, self._clock() - self._since_s)
+            said += f", {rate:,.0f} a second, {duration(left_s)} left" + (f", {progress.num_bad:,} bad" if progress.num_bad else "")
+        self._bar.update(0, completed=progress.num_done, total=progress.num, description=progress.stage, said=said)
+
+
+def line(progress: Progress, spent_s: float) -> str:
+    """For logs."""
+    rate, left_s = pace(progress, spent_s)
+    words = {"stage": progress.stage, "done": progress.num_done, "total": progress.num, "kept": progress.num_kept}
+    words |= {"bad": progress.num_bad, "per_s": f"{rate:.0f}", "left_s": "-" if left_s is None else f"{left_s:.0f}"}
+    return " ".join(f"{key}={value}" for key, value in words.items())
+
+
+def pace(progress: Progress, spent_s: float) -> tuple[float, float | None]:
+    """Pictures read or decoded a second, and seconds left at that rate; what an earlier call left behind is no rate."""
+    rate = (progress.num_done - progress.num_kept) / max(spent_s, 1e-9)
+    return rate, (progress.num - progress.num_done) / rate if rate > 0 else None

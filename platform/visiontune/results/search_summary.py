@@ -1,0 +1,66 @@
+"""The last page of a search: how it ended, the leaderboard, the winner, what its retraining gave, how to look on."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from visiontune.results.leaderboard import leaderboard
+from visiontune.results.text import number
+from visiontune.tuning.records import Confirmation, Outcome
+from visiontune.tuning.winner_sheet import SHEET
+
+ENDINGS = {
+    "finished": "the search is finished",
+    "time_limit": "the time limit ended the search",
+    "interrupted": "interrupted; what is done is kept",
+}
+
+
+def summary(outcome: Outcome, *, go_on: str, ui_command: str, num_rows: int = 10, width: int | None = None) -> str:
+    """Everything that a search says at its end. `go_on` is the command that continues it, `ui_command` opens MLflow."""
+    view = outcome.view
+    lines = [leaderboard(view, num_rows, width), ""]
+    lines.append(ENDINGS.get(outcome.status, outcome.status) + _news(outcome))
+    if view.best is None and outcome.status == "finished":
+        lines.append(f"no trial gave a finite {view.objective.metric}, so there is no winner")
+    if view.best is not None and outcome.winner_recipe is not None:
+        lines.append(f"winner: trial {view.best.number}, recipe in {outcome.winner_recipe}")
+        if (sheet := Path(outcome.winner_recipe).with_name(SHEET)).exists():
+            lines.append(f"what it does to pictures: {sheet}")
+    lines += confirmation_lines(view.confirmations, view.objective.metric)
+    lines.append(f"look at the trials: {ui_command}")
+    if outcome.status != "finished":
+        lines.append(f"go on: {go_on}")
+    return "\n".join(lines)
+
+
+def _news(outcome: Outcome) -> str:
+    if outcome.status == "finished" and outcome.num_new_trials == 0:
+        return "; nothing was left to do"
+    return f"; {outcome.num_new_trials} trials were new"
+
+
+def confirmation_lines(confirmations: Sequence[Confirmation], metric: str) -> list[str]:
+    """Mean and sample standard deviation over the seeds of the winner's retraining."""
+    good = [one for one in confirmations if not one.failure]
+    lines = [f"retraining on seed {one.seed} failed: {one.failure}" for one in confirmations if one.failure]
+    if good:
+        test = spread([one.test_top1 for one in good])
+        loss = spread([one.test_loss for one in good])
+        val = spread([one.val_value for one in good])
+        own = [one.test_value for one in good if one.test_value is not None]
+        others = f", test {metric.removeprefix('val_')} {spread(own)}" if own else ""
+        seeds = "one fresh seed" if len(good) == 1 else f"{len(good)} fresh seeds (mean ± standard deviation)"
+        lines.append(f"retrained in full on {seeds}: test top1 {test}, test loss {loss}{others}, {metric} {val}")
+    return lines
+
+
+def spread(values: Sequence[float]) -> str:
+    """
+    >>> spread([0.5, 0.7]), spread([0.5])
+    ('0.6 ± 0.1414', '0.5')
+    """
+    mean = number(float(statistics.fmean(values)))
+    return mean if len(values) == 1 else f"{mean} ± {number(float(statistics.stdev(values)))}"

@@ -1,0 +1,31 @@
+"""The section `data` on its own, out of key=value words, for commands that have no study file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from visiontune.errors import UserError
+from visiontune.spec.parse import COMMAND_LINE, _override
+from visiontune.spec.section_reader import Place, Reader
+from visiontune.spec.sections import DATA
+from visiontune.spec.space import fill
+from visiontune.spec.yaml_reader import Node
+
+
+def load_data(found: Mapping[str, Any], words: Sequence[str] = ()) -> dict[str, Any]:
+    """What `found` says and `words` add or change, checked as in a study, defaults filled in. Raises UserError with every problem.
+
+    >>> load_data({"source": "digits"}, ["val_fraction=0.2"])["val_fraction"]
+    0.2
+    """
+    reader = Reader(with_domains=False)
+    keys = {word.partition("=")[0].strip() for word in words}
+    # JSON is YAML, so that a path may hold whatever YAML would read as something else.
+    known = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in found.items() if key not in keys]
+    root = _override(Node("mapping", (), COMMAND_LINE, 0), [*known, *words], reader.problems.found)
+    tree = reader.section(root, DATA.fields, Place())
+    if reader.problems.found:
+        raise UserError(*reader.problems.sorted())
+    return fill(DATA.fields, tree)

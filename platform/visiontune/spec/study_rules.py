@@ -1,0 +1,99 @@
+"""Rules that tie several keys of a study together. Each looks only at what is right by itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from visiontune.spec.domains import Float
+from visiontune.spec.recipe import Budget
+from visiontune.spec.section_reader import Reader
+from visiontune.spec.space import Space
+from visiontune.spec.tables.metrics import METRICS
+from visiontune.spec.yaml_reader import Node
+
+NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+
+
+def check_study(reader: Reader, tree: Mapping[str, Any], root: Node) -> None:
+    """Report to the reader's problems; `tree` is the study with its defaults filled in."""
+    for needed, where, rule in (*_name(tree), *_mode(tree), *_budget(tree), *_grid(reader, tree), *_warmup(reader, tree)):
+        if reader.problems.none_under(*needed):
+            reader.problems.add(reader.nodes.get(where) or reader.nodes.get(where.rpartition(".")[0]) or root, where, rule)
+
+
+def num_epochs_near(min_epochs: int, max_epochs: int, reduction_factor: int) -> int:
+    """The full budget nearest to max_epochs that is min_epochs * reduction_factor^k."""
+    low = min_epochs
+    while low * reduction_factor <= max_epochs:
+        low *= reduction_factor
+    high = low * reduction_factor
+    return high if high - max_epochs < abs(max_epochs - low) and high <= 100_000 else low
+
+
+Rule = tuple[tuple[str, ...], str, str]
+"""The keys that must be right for it to be looked at, where it is broken, what is broken."""
+
+
+def _name(tree: Mapping[str, Any]) -> Iterator[Rule]:
+    name = tree["study"]
+    if not isinstance(name, str):
+        return
+    if not re.fullmatch(NAME, name):
+        near = re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip("._-")[:64] or "study"
+        rule = "a name has 1 to 64 letters, digits, '.', '_' and '-' and starts with a letter or digit"
+        yield ("study",), "study", f"{rule}, but got {name!r}; nearest is {near!r}"
+    elif name.startswith("mlflow.db"):
+        yield ("study",), "study", f"the name {name!r} belongs to the database beside the studies; choose another"
+
+
+def _mode(tree: Mapping[str, Any]) -> Iterator[Rule]:
+    metric, mode = tree["objective"]["metric"], tree["objective"]["mode"]
+    better = METRICS.get(metric)
+    if mode is not None and better is not None and mode != better:
+        rule = f"{metric} is better when it is {'higher' if better == 'max' else 'lower'}, but got {mode!r}; nearest is {better!r}"
+        yield ("objective",), "objective.mode", rule
+
+
+def _budget(tree: Mapping[str, Any]) -> Iterator[Rule]:
+    budget = tree["budget"]
+    low, high, factor = (budget[key] for key in ("min_epochs", "max_epochs", "reduction_factor"))
+    needed = ("budget.min_epochs", "budget.max_epochs", "budget.reduction_factor", "trial_scheduler.name")
+    if not all(isinstance(number, int) for number in (low, high, factor)):
+        return
+    got = f"but got min_epochs={low}, max_epochs={high}"
+    if low > high:
+        yield needed, "budget.max_epochs", f"`min_epochs <= max_epochs` must hold, {got}; nearest is {low}"
+    elif tree["trial_scheduler"]["name"] == "asha" and Budget(1, low, high, factor, None).rungs[-1] != high:
+        near = num_epochs_near(low, high, factor)
+        rungs = ", ".join(str(rung) for rung in Budget(1, low, near, factor, None).rungs)
+        rule = f"asha needs max_epochs = min_epochs * reduction_factor^k, {got}, reduction_factor={factor}"
+        yield needed, "budget.max_epochs", f"{rule}; nearest max_epochs is {near} (rungs {rungs})"
+
+
+def _grid(reader: Reader, tree: Mapping[str, Any]) -> Iterator[Rule]:
+    if tree["sampler"]["name"] != "grid":
+        return
+    for name, domain, _ in Space(tree["space"]).domains():
+        if isinstance(domain, Float) and domain.step is None:
+            rule = f"the grid sampler needs a step for every float, but got [{domain.low}, {domain.high}] without one"
+            yield ("sampler.name",), f"space.{name}", rule
+
+
+def _warmup(reader: Reader, tree: Mapping[str, Any]) -> Iterator[Rule]:
+    """A schedule that can never reach its peak would make every other argument of it idle.
+
+    Long ends of a domain may lie beyond the budget, so that a file can be tried with a smaller one.
+    """
+    longest, where = tree["budget"]["max_epochs"], "space.schedule"
+    if not isinstance(longest, int) or not reader.problems.none_under(where, "budget.max_epochs"):
+        return
+    shares: dict[str, float] = {}
+    for corner in Space(tree["space"]).corners("schedule"):
+        share = corner.get("warmup_share") or (corner.get("warmup_epochs") or 0) / longest
+        shares[corner["name"]] = min(share, shares.get(corner["name"], share))
+    for name, share in shares.items():
+        if share >= 1:
+            rule = f"{name}: warm-up must end before the full budget of {longest} epochs, but takes {share * longest:g}"
+            yield (where,), where, f"{rule}; nearest is {longest - 1}"

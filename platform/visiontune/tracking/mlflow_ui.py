@@ -1,0 +1,88 @@
+"""MLflow's own UI on a study's database, on loopback only: it shows and deletes for whoever reaches it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from visiontune.errors import UserError
+from visiontune.tracking.mlflow_uri import QUIET_ENV, artifact_root, tracking_uri
+
+HOST = "127.0.0.1"
+END_S = 5.0
+
+
+def ui_command(studies_dir: Path, program: str = "visiontune") -> str:
+    """What to type, or where to look when a server has the runs; for the last line of a search."""
+    uri = tracking_uri(studies_dir)
+    if uri.startswith("http"):
+        return f"open {uri}"
+    options = "" if studies_dir == Path("studies") else f" --studies-dir {shlex.quote(str(studies_dir))}"
+    return f"{program} ui{options}"
+
+
+def open_ui(studies_dir: Path, port: int = 5000) -> None:
+    """Run MLflow's UI until Ctrl-C, SIGTERM or the terminal's end. UserError when there is nothing to show or the port is taken."""
+    uri = tracking_uri(studies_dir)
+    if uri.startswith("http"):
+        raise UserError(f"MLFLOW_TRACKING_URI names a server, which has its own UI: open {uri}")
+    database = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite") and not database.exists():
+        raise UserError(f"no MLflow database at {database} yet; a search makes it: visiontune search search_spaces/digits.yaml")
+    check_port(port)
+    print(f"MLflow: http://{HOST}:{port} (Ctrl-C ends it)", flush=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"]
+    command += ["--default-artifact-root", str(artifact_root(studies_dir, uri))]
+    jobs = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # LLM judging: four more processes that no study needs
+    env = {**os.environ, **QUIET_ENV, **jobs, "MLFLOW_BACKEND_STORE_URI": uri}  # not on the command line: it may hold a password
+    try:
+        code = _serve(command, env)
+    except KeyboardInterrupt:
+        return
+    if code:
+        raise UserError(f"MLflow's UI ended with code {code}; its own message stands above")
+
+
+def _serve(command: Sequence[str], env: Mapping[str, str]) -> int:
+    """Until it ends or a signal interrupts; its code. What mlflow starts would outlive it, so it is a process group that ends as one."""
+    signals = [signal.SIGTERM, signal.SIGHUP, signal.SIGINT]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in signals}
+    server = subprocess.Popen(command, env=env, process_group=0)
+    try:
+        return server.wait()
+    finally:
+        for number in signals:
+            signal.signal(number, signal.SIG_IGN)  # one is enough: the group is being ended
+        _end_group(server)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end_group(leader: subprocess.Popen[bytes]) -> None:
+    """All of its processes: asked first, killed when they have not gone after END_S."""
+    deadline_s = time.monotonic() + END_S
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(leader.pid, number)
+            while time.monotonic() < deadline_s:
+                leader.poll()  # or it would stay in its group as a zombie
+                os.killpg(leader.pid, 0)
+                time.sleep(0.05)
+
+
+def check_port(port: int) -> None:
+    """UserError when something listens on the loopback port already."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise UserError(f"port {port} on {HOST} cannot be used ({error.strerror}); choose another: --port {port + 1}") from None

@@ -1,0 +1,32 @@
+"""Which MLflow: a server when MLFLOW_TRACKING_URI says so, else one SQLite file beside the studies."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from visiontune.errors import UserError
+
+_SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks")
+
+QUIET_ENV = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+"""mlflow calls home at import unless told not to."""
+
+
+def tracking_uri(studies_dir: Path, uri: str | None = None) -> str:
+    """`uri`, else MLFLOW_TRACKING_URI, else sqlite:///<studies_dir>/mlflow.db. UserError for what mlflow 3 refuses."""
+    chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{studies_dir.resolve() / 'mlflow.db'}"
+    scheme = chosen.partition(":")[0].partition("+")[0]
+    if ":" not in chosen or scheme not in _SCHEMES:
+        kinds = "http://, https://, sqlite:/// or a database URL (postgresql://, mysql://)"
+        raise UserError(f"MLFLOW_TRACKING_URI must be {kinds}, but got {chosen!r}; unset it for {studies_dir}/mlflow.db")
+    return chosen
+
+
+def artifact_root(studies_dir: Path, uri: str) -> Path | None:
+    """Where models go when no server decides: <studies_dir>/mlartifacts."""
+    return None if uri.startswith(("http", "databricks")) else studies_dir.resolve() / "mlartifacts"

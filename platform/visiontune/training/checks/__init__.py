@@ -1,0 +1,1 @@
+"""The checks of `visiontune check --run`: what to find out before a search."""

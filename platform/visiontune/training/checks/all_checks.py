@@ -1,0 +1,149 @@
+"""`visiontune check FILE --run`: what to find out before a search, on the real pictures, in about a minute for small ones.
+
+Recipes are drawn from the space as a trial's are, with the choice that is being checked held fixed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from visiontune.data.prepare import prepare
+from visiontune.data.store.store import Store
+from visiontune.spec.domains import Choice, RandomParams
+from visiontune.spec.parse import make_recipe
+from visiontune.spec.recipe import StudySpec, TrialRecipe, keyed_seed
+from visiontune.training.checks import data_checks
+from visiontune.training.checks.initial_checks import Start, look_at_start, start_checks
+from visiontune.training.checks.lr_range_test import NUM_STEPS, RangeTest, compare, range_test
+from visiontune.training.checks.nearest_pictures import find_neighbours
+from visiontune.training.checks.overfit_check import overfit
+from visiontune.training.checks.trial_steps import FAILURES, plain, stepping, words
+from visiontune.training.checks.verdict import Check
+from visiontune.training.setup import set_up
+from visiontune.training.train_recipe import find_device
+
+NUM_RECIPES, START_S = 3, 4.0
+MAX_SWEEPS, SWEEP_S, FEWEST_STEPS = 8, 8.0, 30
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Held(RandomParams):
+    """Draws, but for choices that are held."""
+
+    held: dict[str, Any] = field(default_factory=dict)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self.held[name] if name in self.held else super().suggest_categorical(name, choices)
+
+
+def run_checks(spec: StudySpec, cache: Path, *, tell: Tell = lambda name: None) -> Iterator[Check]:
+    """All checks in turn; `tell` gets the name of each before it runs. Raises UserError for data that can't be used."""
+    device = torch.device(find_device("cpu" if spec.resources.gpus_per_trial == 0 else "auto"))
+    torch.set_num_threads(spec.resources.cpus_per_trial)
+    tell("pictures")
+    store = Store.open(prepare(spec.data, cache))
+    yield from _of_data(store, tell)
+    for model in choices(spec, "model.name"):
+        yield from _of_model(spec, model, store, device, tell)
+    for number, held in enumerate(_sweeps(spec)):
+        tell(f"learning rate: {' with '.join(held.values())}")
+        yield _sweep(draw(spec, held, number), spec, store, device)
+
+
+def choices(spec: StudySpec, name: str) -> list[Any]:
+    """What the space may choose under a dotted key; its constant or default where it has no choice."""
+    domain = next((domain for key, domain, _ in spec.space.domains() if key == name), None)
+    if isinstance(domain, Choice):
+        return list(domain.choices)
+    section, _, key = name.partition(".")
+    return [spec.space.resolve(RandomParams(0))[section][key]]
+
+
+def draw(spec: StudySpec, held: dict[str, Any], number: int) -> TrialRecipe:
+    """Recipe `number` of those that hold these choices."""
+    seed = keyed_seed(spec.sampler["seed"], "check", number)
+    return make_recipe(spec, spec.space.resolve(_Held(seed, held)), number)
+
+
+def _of_data(store: Store, tell: Tell) -> Iterator[Check]:
+    yield data_checks.class_counts(store)
+    yield data_checks.dummy_score(store)
+    tell("neighbours")
+    neighbours = find_neighbours(store)
+    yield data_checks.neighbour_score(store, neighbours)
+    tell("repeats")
+    yield data_checks.repeats(store)
+    yield data_checks.near_repeats(store, neighbours)
+
+
+def _of_model(spec: StudySpec, model: str, store: Store, device: torch.device, tell: Tell) -> Iterator[Check]:
+    tell(f"step 0: {model}")
+    started = time.perf_counter()
+    starts: list[Start] = []
+    try:
+        for number in range(NUM_RECIPES):
+            if not starts or time.perf_counter() - started < START_S:
+                starts.append(look_at_start(draw(spec, {"model.name": model}, number), store, device))
+        yield from start_checks(model, starts, len(store.class_names))
+        tell(f"one batch: {model}")
+        yield overfit(model, draw(spec, {"model.name": model}, 0), store, device)
+    except FAILURES as error:
+        yield _unbuilt(model, error)
+
+
+def _sweeps(spec: StudySpec) -> list[dict[str, Any]]:
+    """Each model with each optimizer; where those are too many, each of both at least once, up to MAX_SWEEPS."""
+    models, optimizers = choices(spec, "model.name"), choices(spec, "optimizer.name")
+    pairs = [(model, optimizer) for optimizer in optimizers for model in models]
+    if len(pairs) > MAX_SWEEPS:
+        num = max(len(optimizers), min(len(models), MAX_SWEEPS))
+        pairs = [(models[k % len(models)], optimizers[k % len(optimizers)]) for k in range(num)]
+    return [{"model.name": model, "optimizer.name": optimizer} for model, optimizer in pairs]
+
+
+def _sweep(recipe: TrialRecipe, spec: StudySpec, store: Store, device: torch.device) -> Check:
+    name = f"learning rate: {recipe.model['name']} with {recipe.optimizer['name']}"
+    domain = [value for key, domain, _ in spec.space.domains() if key == "optimizer.lr" for value in domain.ends()]
+    low, high = (min(domain), max(domain)) if domain else (recipe.optimizer["lr"],) * 2
+    try:
+        test = sweep(plain(recipe), store, device, low=min(1e-6, low), high=max(10.0, high))
+    except FAILURES as error:
+        return _unbuilt(name, error)
+    if isinstance(test, float):
+        return Check(name, "look", f"a step takes {test:.1f} s here, too long for a sweep", "run the check where the trials will run")
+    verdict, hint = compare(low, high, test)
+    said = f"the loss never fell; the file has {_range(low, high)}"
+    if test.suggested is not None:
+        said = f"falls from {test.begins:.2g} on, until {test.edge:.2g}; search {_range(*test.suggested)}; the file has {_range(low, high)}"
+    figures = {**asdict(test), "suggested": test.suggested, "file": (low, high), "model": words(recipe)}
+    return Check(name, verdict, said, hint, figures)
+
+
+def sweep(recipe: TrialRecipe, store: Store, device: torch.device, *, low: float, high: float) -> RangeTest | float:
+    """A range test of a recipe in units of its optimizer.lr, of 30 to 120 steps; the seconds of a step where 30 take too long."""
+    setup = set_up(recipe, store, device)
+    step, factor = stepping(setup, recipe.training["seed"]), setup.peak_lr / recipe.optimizer["lr"]
+    step(0.0)  # the first one pays for memory and kernels
+    started = time.perf_counter()
+    step(0.0)
+    step_s = time.perf_counter() - started
+    if step_s * FEWEST_STEPS > 3 * SWEEP_S:
+        return step_s
+    num_steps = min(NUM_STEPS, max(FEWEST_STEPS, int(SWEEP_S / step_s)))
+    return range_test(lambda lr: step(lr * factor), low, high, num_steps)
+
+
+def _unbuilt(name: str, error: Exception) -> Check:
+    said = (str(error).splitlines() or [type(error).__name__])[0]
+    return Check(name, "bad", f"can't be set up or trained: {said}", "take it out of the space, or give it what it needs")
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:.2g} to {high:.2g}" if low < high else f"{low:.2g}"

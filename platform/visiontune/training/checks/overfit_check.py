@@ -1,0 +1,78 @@
+"""One batch learned by heart: what can't do that can't learn at all, whatever the search then varies."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from visiontune.spec.recipe import TrialRecipe
+from visiontune.training.checks.trial_steps import bare, finite, stepping, words
+from visiontune.training.checks.verdict import Check
+from visiontune.training.setup import set_up
+
+if TYPE_CHECKING:
+    from visiontune.data.store.store import Store
+
+BATCH, NEAR_ZERO = 32, 0.05
+NUM_STEPS, LIMIT_S = 300, 8.0
+RATES = (1e-3, 1e-4)
+"""Adam's usual rate and, for what explodes there, a tenth of it."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How far one rate came."""
+
+    lr: float
+    losses: tuple[float, ...]
+    took_s: float
+
+    @property
+    def is_done(self) -> bool:
+        return self.losses[-1] <= NEAR_ZERO
+
+    @property
+    def is_cut(self) -> bool:
+        """Ended by the clock."""
+        return not self.is_done and len(self.losses) < NUM_STEPS and math.isfinite(self.losses[-1])
+
+
+def overfit(model: str, recipe: TrialRecipe, store: Store, device: torch.device) -> Check:
+    """Steps on one batch of 32 until the loss is 0.05, for at most 300 steps or 8 s at each of two rates."""
+    attempts: list[Attempt] = []
+    for lr in RATES:
+        attempts.append(_attempt(recipe, store, device, lr))
+        if attempts[-1].is_done or attempts[-1].is_cut:
+            break
+    best = min(attempts, key=lambda attempt: finite(attempt.losses[-1]) or math.inf)
+    loss, num = best.losses[-1], min(BATCH, len(store.train_idx))
+    said = (
+        f"loss {loss:.2g} on {num} pictures after {len(best.losses)} steps of Adam at {best.lr:g} ({best.took_s:.1f} s); "
+        "regularisation, dropout and augmentation off"
+    )
+    figures = {"model": words(recipe), "loss": finite(loss), "first_loss": finite(best.losses[0]), "num_steps": len(best.losses)}
+    return Check(f"one batch: {model}", *_verdict(best, words(recipe), said), {**figures, "lr": best.lr})
+
+
+def _verdict(best: Attempt, what: str, said: str) -> tuple[str, str, str]:
+    if best.is_done:
+        return "ok", said, ""
+    if best.is_cut:
+        return "look", said, f"{what}: not at {NEAR_ZERO} in {LIMIT_S:g} s, too slow on this machine to tell"
+    if best.losses[-1] <= best.losses[0] / 2:
+        return "look", said, f"{what}: it falls, but not to {NEAR_ZERO}: it learns slowly, or equal pictures have several labels"
+    return "bad", said, f"{what}: gradients vanish or explode, or the pictures are not what they seem: look at the checks of step 0"
+
+
+def _attempt(recipe: TrialRecipe, store: Store, device: torch.device, lr: float) -> Attempt:
+    started, losses = time.perf_counter(), []
+    step = stepping(set_up(bare(recipe, BATCH, lr), store, device), recipe.training["seed"], is_one_batch=True)
+    while True:
+        losses.append(step(lr))
+        took_s = time.perf_counter() - started
+        if not NEAR_ZERO < losses[-1] < math.inf or len(losses) == NUM_STEPS or took_s > LIMIT_S:
+            return Attempt(lr, tuple(losses), took_s)

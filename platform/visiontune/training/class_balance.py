@@ -1,0 +1,94 @@
+"""Classes of unequal size: the order of an epoch, which may leave out or repeat pictures, and the weights of the classes.
+
+labels_N are those of the training split, int64; an order counts within that split and is a function of (seed, epoch).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from visiontune.spec.declare import chosen
+from visiontune.spec.tables.balances import BALANCES, CLASS_WEIGHTS
+from visiontune.training.input.epoch_order import IntArray, shuffled
+
+FloatArray = NDArray[np.float64]
+Order = Callable[[int, int], IntArray]
+# Set apart from the key of the shuffle itself, (seed, epoch).
+_CHOICE = 1
+
+
+def build_order(balance: Mapping[str, Any], labels_N: IntArray, num_classes: int) -> Order:
+    """(seed, epoch) -> order_N. Its length is the same in every epoch, but not that of the split where pictures are repeated."""
+    entry, args = chosen(BALANCES, balance, "name")
+    order: Order = entry.load()([np.flatnonzero(labels_N == k) for k in range(num_classes)], **args)
+    return order
+
+
+def plain(rows_K: list[IntArray]) -> Order:
+    """Every picture once."""
+    num = sum(map(len, rows_K))
+    return lambda seed, epoch: shuffled(num, seed, epoch)
+
+
+def balanced(rows_K: list[IntArray]) -> Order:
+    """Runs of one picture of every class: a batch of k runs has every class k times, one of another size k to k + 2 times.
+
+    A class's own pictures come equally often too: all of them before one comes again.
+    """
+    num, present = sum(map(len, rows_K)), [rows for rows in rows_K if len(rows)]
+
+    def order(seed: int, epoch: int) -> IntArray:
+        generator = np.random.default_rng([seed, epoch, _CHOICE])
+        num_runs = -(-num // len(present))
+        columns = [_repeated(rows, num_runs, generator) for rows in present]
+        return generator.permuted(np.stack(columns, 1), axis=1).ravel()[:num]
+
+    return order
+
+
+def oversample(rows_K: list[IntArray], *, strength: float) -> Order:
+    """Every picture, and as many of each class again as fill `strength` of its gap to the largest class."""
+    num, largest = sum(map(len, rows_K)), max(map(len, rows_K))
+    added_K = [round(strength * (largest - len(rows))) for rows in rows_K]
+
+    def order(seed: int, epoch: int) -> IntArray:
+        generator = np.random.default_rng([seed, epoch, _CHOICE])
+        again = [_repeated(rows, added, generator) for rows, added in zip(rows_K, added_K, strict=True) if len(rows)]
+        row_N = np.concatenate([np.arange(num), *again])
+        return row_N[shuffled(len(row_N), seed, epoch)]
+
+    return order
+
+
+def class_weights(balance: Mapping[str, Any], labels_N: IntArray, num_classes: int) -> Tensor | None:
+    """weight_K float32 with mean 1 over the training pictures; None where all are 1. A class without pictures has 0."""
+    entry, args = chosen(CLASS_WEIGHTS, balance, "class_weights")
+    if not entry.builder:
+        return None
+    count_K = np.bincount(labels_N, minlength=num_classes).astype(np.float64)
+    weight_K = np.where(count_K > 0, entry.load()(np.maximum(count_K, 1), **args), 0.0)
+    return torch.from_numpy((weight_K * count_K.sum() / (weight_K @ count_K)).astype(np.float32))
+
+
+def inverse_frequency(count_K: FloatArray) -> FloatArray:
+    """1 / n."""
+    return 1 / count_K
+
+
+def effective_number(count_K: FloatArray, *, class_beta: float) -> FloatArray:
+    """(1 - beta) / (1 - beta^n), with beta^n as exp(n log beta): beta near 1 would lose all digits."""
+    with np.errstate(divide="ignore"):
+        inverse_K: FloatArray = (1 - class_beta) / -np.expm1(count_K * np.log(class_beta))
+    return inverse_K
+
+
+def _repeated(rows: IntArray, num: int, generator: np.random.Generator) -> IntArray:
+    """`num` of the rows: all of them as often as they fit, each time in another order, and then some."""
+    passes = [generator.permutation(rows) for _ in range(-(-num // len(rows)))]
+    return np.concatenate([rows[:0], *passes])[:num]

@@ -1,0 +1,222 @@
+"""Pictures of a split on their way to a network, a batch at a time.
+
+In: images_NHWC uint8 0 to 255 from the store's memory map. Out: x_NCHW float32, augmented, then preprocessed, in channels_last
+memory (1.2 times the speed for LeNet-5 and 1.6 for the CNN on one CPU thread), or what a frozen `body` of the network makes of
+it; and y_N int64; on the device. Order, augmentation and values are a function of (seed, epoch, index, copy) alone: how
+pictures are grouped, and by how many processes they are made (loader.py), changes none of them (whitening and a frozen body are
+matrix products, whose last digits follow the size of the batch). A copy is a picture's second or later place in an epoch's order.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from visiontune.training.input.epoch_order import IntArray, chunks_of, copies
+from visiontune.training.input.loader import Loader
+from visiontune.training.input.loader_workers import Maker
+from visiontune.training.input.preprocessing import Preprocessing, Scaling
+
+if TYPE_CHECKING:
+    from visiontune.augmentation.policy import Policy
+    from visiontune.data.store.store import Store
+    from visiontune.models.frozen_body import Body
+
+# Each process on a node keeps its own copy, so a CPU's limit is small; beyond it, batches come from the shared memory map.
+_RESIDENT_BYTES = {"cpu": 128 << 20, "cuda": 4 << 30}
+# Where four times as many fit as bytes, and scaling a batch is one more kernel.
+_KEPT_AS_BYTES = {"cuda"}
+# By rule and not by measurement: warped pictures differ in their last digits from those of the CPU's engine, and a trial must not
+# train on others because a clock said so. On a CPU the device engine is the slower one (benchmarks/augmentation.py).
+_AUGMENTING = {"cuda"}
+_CHUNK_PICTURES_BYTES = 8 << 20
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """One split. `resident` holds all of it as (features, y_N) on the device; None where it is made batch by batch.
+
+    Features are x_NHWC, uint8 where they are still to be preprocessed, or body's outputs, those with four dimensions as NHWC too.
+    With `policy` they are uint8 and augmented there, keyed by `seed`.
+    """
+
+    store: Store
+    index_N: IntArray
+    device: torch.device
+    preprocessing: Preprocessing
+    loader: Loader
+    body: Body | None = None
+    resident: tuple[Tensor, Tensor] | None = None
+    policy: Policy | None = None
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.index_N)
+
+    @property
+    def how(self) -> str:
+        """Who makes the pictures and why, as a sentence."""
+        if self.resident is None:
+            return f"{len(self):,} pictures are {self.loader.how}"
+        as_what = "" if self.resident[0].is_floating_point() else " as bytes"
+        return f"all {len(self):,} pictures stay on {self.device}{as_what}{'' if self.policy is None else ' and are augmented there'}"
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds that batches were waited for, since this was opened; without what `body` took."""
+        return self.loader.waited_s
+
+    def batches(self, order_N: IntArray, bounds: Sequence[int], epoch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """(x_NCHW, y_N) for each pair of neighbouring `bounds` into `order_N`, which counts within the split and may repeat."""
+        if self.resident is None:
+            return self.loader.timed(self._made(order_N, bounds, epoch))
+        if self.policy is None:
+            return self.loader.timed(self._taken(order_N, bounds, *self.resident))
+        return self.loader.timed(self._augmented(order_N, bounds, epoch, self.policy, *self.resident))
+
+    def _taken(self, order_N: IntArray, bounds: Sequence[int], features: Tensor, y_N: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        order = torch.from_numpy(order_N).to(self.device)
+        for low, high in pairwise(bounds):
+            rows = order[low:high]
+            taken = features.index_select(0, rows)
+            yield _channels_second(taken if taken.is_floating_point() else self._preprocessed(taken)), y_N.index_select(0, rows)
+
+    def _augmented(
+        self, order_N: IntArray, bounds: Sequence[int], epoch: int, policy: Policy, images_NHWC: Tensor, y_N: Tensor
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        key_N = self._keys(order_N)
+        for chunk in chunks_of(bounds, self._num_at_once):
+            part = slice(chunk[0], chunk[-1])
+            rows = torch.from_numpy(order_N[part]).to(self.device)
+            with torch.autocast(self.device.type, enabled=False):
+                changed_NHWC = policy(images_NHWC.index_select(0, rows), seed=self.seed, epoch=epoch, index_N=key_N[part])
+            x_NHWC, label_N = self._preprocessed(changed_NHWC), y_N.index_select(0, rows)
+            with self.loader.off_the_clock():
+                features = self._features(x_NHWC)
+            for low, high in pairwise(bound - chunk[0] for bound in chunk):
+                yield _channels_second(features[low:high]), label_N[low:high]
+
+    def _made(self, order_N: IntArray, bounds: Sequence[int], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        index_N, key_N = self.index_N[order_N], self._keys(order_N)
+        chunks = list(chunks_of(bounds, self._num_at_once))
+        parts = [slice(chunk[0], chunk[-1]) for chunk in chunks]
+        made = self.loader([(index_N[part], key_N[part], epoch) for part in parts])
+        for chunk, part, images_NHWC in zip(chunks, parts, made, strict=True):
+            x_NHWC, y_N = self._arrived(images_NHWC, index_N[part])
+            with self.loader.off_the_clock():
+                features = self._features(x_NHWC)
+            for low, high in pairwise(bound - chunk[0] for bound in chunk):
+                yield _channels_second(features[low:high]), y_N[low:high]
+
+    def _keys(self, order_N: IntArray) -> IntArray:
+        """What augmentation goes by: the place in the store, another one for each further copy."""
+        return self.index_N[order_N] + copies(order_N) * len(self.store.labels_N)
+
+    @property
+    def _picture_bytes(self) -> int:
+        return math.prod(self.store.images_NHWC.shape[1:])
+
+    @property
+    def _num_at_once(self) -> int:
+        return max(1, _CHUNK_PICTURES_BYTES // (4 * self._picture_bytes))
+
+    def _load(self, index_N: IntArray) -> tuple[Tensor, Tensor]:
+        x_NHWC, y_N = self._arrived(self.loader.maker[index_N, index_N, 0], index_N)
+        return self._features(x_NHWC), y_N
+
+    def _arrived(self, images_NHWC: Tensor, index_N: IntArray) -> tuple[Tensor, Tensor]:
+        y_N = torch.from_numpy(self.store.labels_N[index_N]).to(self.device)
+        return self._preprocessed(images_NHWC.to(self.device, non_blocking=True)), y_N
+
+    def _preprocessed(self, images_NHWC: Tensor) -> Tensor:
+        # Whoever evaluates with autocast has it around this generator too, and a whitening in bf16 would be another one.
+        with torch.autocast(self.device.type, enabled=False):
+            return self.preprocessing(images_NHWC)  # type: ignore[no-any-return]
+
+    def _features(self, x_NHWC: Tensor) -> Tensor:
+        if self.body is None:
+            return x_NHWC
+        with torch.autocast(self.device.type, enabled=False):
+            features: Tensor = self.body(x_NHWC.permute(0, 3, 1, 2))
+        return features.permute(0, 2, 3, 1).contiguous() if features.ndim == 4 else features
+
+    def _made_resident(self) -> Pictures:
+        """All of it where it fits; otherwise as it is."""
+        if self.device.type in _KEPT_AS_BYTES and self.body is None and isinstance(self.preprocessing.values, Scaling):
+            return self._kept_as_bytes() if self._fits_as_bytes else self
+        limit = _RESIDENT_BYTES.get(self.device.type, 0)
+        first, _ = self._load(self.index_N[:1])
+        if len(self) * first.nbytes > limit:
+            return self
+        if self.body is None:
+            return replace(self, resident=self._load(self.index_N))
+        from visiontune.models.frozen_body import cached
+
+        key = (self.store.digest, self.index_N.tobytes(), self.preprocessing.digest(), str(self.device), self.body.digest())
+        features, y_N = cached(key, self._all)
+        return replace(self, resident=(features, y_N))
+
+    @property
+    def _fits_as_bytes(self) -> bool:
+        return len(self) * self._picture_bytes <= _RESIDENT_BYTES.get(self.device.type, 0)
+
+    def _kept_as_bytes(self) -> Pictures:
+        images_NHWC = torch.from_numpy(self.store.read(self.index_N, self.store.image_size))
+        y_N = torch.from_numpy(self.store.labels_N[self.index_N])
+        return replace(self, resident=(images_NHWC.to(self.device), y_N.to(self.device)))
+
+    def _all(self) -> tuple[Tensor, Tensor]:
+        """Chunk by chunk: a network holds more than its pictures while it works."""
+        chunks = [self.index_N[low : low + self._num_at_once] for low in range(0, len(self), self._num_at_once)]
+        features, y_N = zip(*(self._load(index_N) for index_N in chunks), strict=True)
+        return torch.cat(features), torch.cat(y_N)
+
+
+def open_pictures(
+    store: Store,
+    index_N: IntArray,
+    device: torch.device,
+    *,
+    preprocessing: Preprocessing,
+    policy: Policy | None = None,
+    seed: int = 0,
+    body: Body | None = None,
+    num_workers: int | None = None,
+) -> Pictures:
+    """A split, made resident where it is small enough for the device, and augmented by the CPU unless that is a GPU.
+
+    `preprocessing` moves to the device, in place. `body` is a network's frozen first part, on the device already; its outputs take the
+    place of pictures, and those of a split that fits are computed once for all trials of this process that freeze the same.
+    `num_workers` processes make what is not resident; 0: this one does; None: the first pictures' times decide, for at most as many
+    as torch has threads here. A GPU augments pictures that fit there where it has all ops of the policy (device.py).
+    """
+    loader = Loader(Maker(store, policy, seed), device, num_workers)
+    pictures = Pictures(store, index_N, device, preprocessing.to(device), loader, body, seed=seed)
+    if policy is None:
+        return pictures._made_resident()
+    there = _on(device, policy) if pictures._fits_as_bytes else None
+    return pictures if there is None else replace(pictures._kept_as_bytes(), policy=there)
+
+
+def _on(device: torch.device, policy: Policy) -> Policy | None:
+    """The policy for pictures that lie on the device; None where the CPU augments, and said so where an op is the reason."""
+    if device.type not in _AUGMENTING:
+        return None
+    from visiontune.augmentation.policy import on_device
+
+    there, lacking = on_device(policy)
+    if lacking:
+        _log.info("the CPU augments, as there is no form for a GPU of %s", ", ".join(lacking))
+    return there
+
+
+def _channels_second(features: Tensor) -> Tensor:
+    return features.permute(0, 3, 1, 2) if features.ndim == 4 else features

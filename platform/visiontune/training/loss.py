@@ -1,0 +1,84 @@
+"""What training minimises: logits_NK float and y_N int64 to one number, a mean over the pictures of a batch.
+
+A class's weight multiplies the whole loss of its pictures. Weights have mean 1 over the training split and the sum is
+divided by the number of pictures (torch divides by the sum of the batch's weights), so that no picture's share depends on
+which others are in its batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from visiontune.augmentation.mixing import Mixed, Targets
+from visiontune.spec.declare import chosen
+from visiontune.spec.tables.losses import LOSSES
+from visiontune.training.class_balance import class_weights
+from visiontune.training.input.epoch_order import IntArray
+
+Outputs = Tensor | tuple[Tensor, ...]
+Loss = Callable[[Outputs, Targets], tuple[Tensor, Tensor]]
+MeanLoss = Callable[[Tensor, Tensor], Tensor]
+
+# At p = 1 the slope of (1 - p)^gamma is infinite for gamma < 1, and infinity times log p = 0 is not a number.
+_LEAST_DOUBT = 1e-12
+
+
+def build_loss(loss: Mapping[str, Any], balance: Mapping[str, Any], labels_N: IntArray, num_classes: int, aux_weight: float = 0.0) -> Loss:
+    """(outputs, targets) -> (loss to minimise, plain cross-entropy of the main logits, detached).
+
+    `outputs` are logits_NK, or with auxiliary classifiers a tuple of such, the main ones first: the others' losses count
+    `aux_weight` times each. `labels_N` are those of the training split. Of mixed pictures both figures are
+    share * that of y_N + (1 - share) * that of other_N, so that weights, smoothing and focus are those of each label.
+    """
+    entry, args = chosen(LOSSES, loss, "name")
+    weight_K = class_weights(balance, labels_N, num_classes)
+    mean_loss: MeanLoss = entry.load()(label_smoothing=loss["label_smoothing"], weight_K=weight_K, **args)
+
+    def of_labels(outputs: Outputs, y_N: Tensor) -> tuple[Tensor, Tensor]:
+        logits_NK, *others = outputs if isinstance(outputs, tuple) else (outputs,)
+        minimised = mean_loss(logits_NK.float(), y_N)
+        plain = minimised.detach() if mean_loss is F.cross_entropy else F.cross_entropy(logits_NK.detach().float(), y_N)
+        for aux_NK in others:
+            minimised = minimised + aux_weight * mean_loss(aux_NK.float(), y_N)
+        return minimised, plain
+
+    def total(outputs: Outputs, targets: Targets) -> tuple[Tensor, Tensor]:
+        if not isinstance(targets, Mixed):
+            return of_labels(outputs, targets)
+        ours, others, share = of_labels(outputs, targets.y_N), of_labels(outputs, targets.other_N), targets.share
+        return share * ours[0] + (1 - share) * others[0], share * ours[1] + (1 - share) * others[1]
+
+    return total
+
+
+def cross_entropy(*, label_smoothing: float, weight_K: Tensor | None) -> MeanLoss:
+    """torch's own; label smoothing as in Szegedy et al. 2016."""
+    if weight_K is not None:
+        return _weighted(partial(F.cross_entropy, label_smoothing=label_smoothing, reduction="none"), weight_K)
+    return partial(F.cross_entropy, label_smoothing=label_smoothing) if label_smoothing else F.cross_entropy
+
+
+def focal(*, label_smoothing: float, weight_K: Tensor | None, focal_gamma: float) -> MeanLoss:
+    """The sum over classes of share * (1 - p)^focal_gamma * -log p, where shares are those of the smoothed label."""
+
+    def each(logits_NK: Tensor, y_N: Tensor) -> Tensor:
+        log_p_NK = logits_NK.log_softmax(1)
+        loss_NK = -log_p_NK * (-log_p_NK.expm1()).clamp_min(_LEAST_DOUBT) ** focal_gamma
+        right_N = loss_NK.gather(1, y_N[:, None])[:, 0]
+        return right_N.lerp(loss_NK.mean(1), label_smoothing) if label_smoothing else right_N
+
+    return (lambda logits_NK, y_N: each(logits_NK, y_N).mean()) if weight_K is None else _weighted(each, weight_K)
+
+
+def _weighted(each: MeanLoss, weight_K: Tensor) -> MeanLoss:
+    @cache
+    def weight_on(device: torch.device) -> Tensor:
+        return weight_K.to(device)
+
+    return lambda logits_NK, y_N: (weight_on(y_N.device)[y_N] * each(logits_NK, y_N)).mean()

@@ -1,0 +1,103 @@
+"""Metrics beyond loss and top-1, from torchmetrics: logits_NK float32 and y_N int64, over the pictures of a split.
+
+This module imports torchmetrics, 3.5 s: import it where the metrics are asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import MetricCollection
+from torchmetrics.classification import (
+    MulticlassAccuracy,
+    MulticlassCalibrationError,
+    MulticlassConfusionMatrix,
+    MulticlassF1Score,
+    MulticlassPrecision,
+    MulticlassRecall,
+)
+
+from visiontune.training.input.epoch_order import batch_bounds
+
+if TYPE_CHECKING:
+    from visiontune.training.evaluate import Model
+    from visiontune.training.input.batches import Pictures
+
+NUM_BINS = 15
+
+
+class FullMetrics:
+    """Collects batches. top5 is the share of pictures whose class is among the five highest logits, with five or fewer classes
+    among all but the lowest; macro means are over the classes that occur; calibration_error is that of 15 equal bins of
+    the highest probability, weighted by their pictures (Guo et al. 2017).
+    """
+
+    def __init__(self, num_classes: int, device: torch.device) -> None:
+        kept: dict[str, Any] = {"num_classes": num_classes, "validate_args": False}
+        self.by_logits = MetricCollection(
+            {
+                "top5": MulticlassAccuracy(top_k=min(5, num_classes - 1), average="micro", **kept),
+                "macro_recall": MulticlassRecall(average="macro", **kept),
+                "macro_f1": MulticlassF1Score(average="macro", **kept),
+            }
+        ).to(device)
+        self.calibration = MulticlassCalibrationError(n_bins=NUM_BINS, norm="l1", **kept).to(device)
+
+    def update(self, logits_NK: Tensor, y_N: Tensor) -> None:
+        """Take in a batch."""
+        self.by_logits.update(logits_NK, y_N)
+        # Left to itself it takes logits that happen to lie in [0, 1] for probabilities.
+        self.calibration.update(logits_NK.softmax(1), y_N)
+
+    def compute(self, *, is_finite: bool = True) -> dict[str, float]:
+        """{"top5", "macro_recall", "macro_f1", "calibration_error"}; NaN all of them where the logits were not finite."""
+        if not is_finite:
+            return dict.fromkeys(("top5", "macro_recall", "macro_f1", "calibration_error"), math.nan)
+        figures = {name: value.item() for name, value in self.by_logits.compute().items()}
+        return {**figures, "calibration_error": self.calibration.compute().item()}
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """One value for each class, in the order of the names; `support` counts its pictures.
+
+    confusion[i][j] are the pictures of class i that were taken for class j. What divides by zero is 0, as a class that was
+    never predicted has no precision.
+    """
+
+    classes: tuple[str, ...]
+    precision: tuple[float, ...]
+    recall: tuple[float, ...]
+    f1: tuple[float, ...]
+    support: tuple[int, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a JSON file."""
+        return asdict(self)
+
+
+def test_table(model: Model, pictures: Pictures, class_names: Sequence[str], batch_size: int = 512) -> ClassTable:
+    """Each class by itself; `model` must be in evaluation mode."""
+    kept: dict[str, Any] = {"num_classes": len(class_names), "validate_args": False}
+    metrics = MetricCollection(
+        {
+            "precision": MulticlassPrecision(average="none", **kept),
+            "recall": MulticlassRecall(average="none", **kept),
+            "f1": MulticlassF1Score(average="none", **kept),
+            "confusion": MulticlassConfusionMatrix(**kept),
+        }
+    ).to(pictures.device)
+    with torch.inference_mode():
+        for x_NCHW, y_N in pictures.batches(np.arange(len(pictures)), batch_bounds(len(pictures), batch_size)):
+            metrics.update(model(x_NCHW).float().argmax(1), y_N)
+    found = {name: value.tolist() for name, value in metrics.compute().items()}
+    confusion = tuple(map(tuple, found["confusion"]))
+    columns = {name: tuple(found[name]) for name in ("precision", "recall", "f1")}
+    return ClassTable(tuple(class_names), **columns, support=tuple(map(sum, confusion)), confusion=confusion)

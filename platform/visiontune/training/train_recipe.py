@@ -1,0 +1,91 @@
+"""One recipe from pictures to a test figure, without a study: what `visiontune train RECIPE.yaml` does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from visiontune.errors import UserError, nearest
+from visiontune.spec.recipe import TrialRecipe
+from visiontune.training.evaluate import measure, open_split
+from visiontune.training.input.preprocessing import Preprocessing
+from visiontune.training.loop import Epoch, train
+from visiontune.training.weights_file import save_weights
+
+if TYPE_CHECKING:
+    from visiontune.data.store.store import Store
+    from visiontune.training.torch_metrics import ClassTable
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Result:
+    """The end of a run: val_loss, val_top1 and every test figure of the last epoch's weights, each class, and where those lie."""
+
+    metrics: dict[str, float]
+    classes: ClassTable
+    weights: Path | None
+
+
+def run_recipe(recipe: TrialRecipe, cache: Path, *, device: str = "auto", out: Path | None = None) -> Iterator[Epoch | Result]:
+    """Prepare the data under `cache`, train, and test once; the last item is the Result. `out` takes the weights, as safetensors.
+
+    Raises UserError for data or a device that can't be used, Diverged for a loss that ran away.
+    """
+    from visiontune.data.prepare import prepare
+    from visiontune.data.store.store import Store
+
+    place = find_device(device)
+    if out is not None:
+        _refuse_place(out)
+    store = Store.open(prepare(recipe.data, cache))
+    epoch: Epoch | None = None
+    for epoch in train(recipe, store, device=place):
+        yield epoch
+    if epoch is None:
+        raise UserError("training.num_epochs must be at least 1")
+    if out is not None:
+        save_weights(epoch.model, out, {"recipe.fingerprint": recipe.fingerprint}, epoch.preprocessing)
+    test, classes = examine(epoch.model, store, epoch.preprocessing, place)
+    yield Result({name: epoch.metrics[name] for name in ("val_loss", "val_top1")} | test, classes, out)
+
+
+def _refuse_place(out: Path) -> None:
+    """Before the training, not after it."""
+    if out.suffix != ".safetensors":
+        raise UserError(
+            f"weights are written as safetensors, but the file is {out.name!r}; nearest is {out.with_suffix('.safetensors').name!r}"
+        )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the weights need a folder that can be written, but {out.parent}: {error.strerror}") from error
+    if not os.access(out.parent, os.W_OK) or out.is_dir():
+        raise UserError(f"the weights need a folder that can be written, but got {out}")
+
+
+def examine(model: nn.Module, store: Store, preprocessing: Preprocessing, device: str) -> tuple[dict[str, float], ClassTable]:
+    """Every test figure, its name beginning with "test_", and the table of classes."""
+    from visiontune.training.torch_metrics import test_table
+
+    pictures = open_split(store, "test", preprocessing, device)
+    figures = measure(model, pictures, use_full_metrics=True)
+    return {f"test_{name}": value for name, value in figures.items()}, test_table(model, pictures, store.class_names)
+
+
+def find_device(device: str) -> str:
+    """ "auto" settled: cuda where there is a GPU. Raises UserError for a device that is not there."""
+    if device not in DEVICES:
+        raise UserError(f"device must be one of auto, cpu, cuda, got {device!r}; {nearest(device, DEVICES)}")
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device cuda needs a GPU that torch can use, and there is none; use auto or cpu")
+    return device

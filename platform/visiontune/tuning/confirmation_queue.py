@@ -1,0 +1,75 @@
+"""The winner trained again in full on seeds that the search never saw, then met by the test set once for each."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, replace
+
+from visiontune.spec.recipe import StudySpec, TrialRecipe, keyed_seed
+from visiontune.spec.tables.metrics import FULL_METRICS
+from visiontune.tuning.records import Confirmation, Leg, Report, TrialRow
+from visiontune.tuning.study_storage import Storage
+from visiontune.tuning.trial_queue import MAX_CRASHES
+
+
+class Confirmer:
+    """Legs for the confirmations that the storage does not have yet."""
+
+    def __init__(self, spec: StudySpec, storage: Storage, winner: TrialRow) -> None:
+        self._spec, self._storage = spec, storage
+        self._winner = TrialRecipe(**winner.recipe)
+        done = storage.attributes()
+        self._prefix = confirmation_prefix(winner.fingerprint)
+        self._todo = [index for index in range(int(spec.confirm["num_seeds"])) if self._attribute(index) not in done]
+        self.num_done = int(spec.confirm["num_seeds"]) - len(self._todo)
+        self._num_crashes: dict[int, int] = {}
+        self.on_worker: set[int] = set()
+        self.num_epochs = 0
+
+    def next_leg(self) -> Leg | None:
+        """The next confirmation to train; None when all are on workers or done."""
+        if not self._todo:
+            return None
+        index = self._todo.pop(0)
+        self.on_worker.add(index)
+        training = {**self._winner.training, "seed": self._seed(index)}
+        return Leg(f"{self._prefix}{index}", index, replace(self._winner, training=training), known_epochs=0, is_confirmation=True)
+
+    def report(self, index: int, report: Report) -> bool:
+        """Take a worker's report; the last one has the test figures."""
+        self.num_epochs += 1
+        nan = math.nan
+        if report.failure:
+            self._record(index, Confirmation(self._seed(index), nan, nan, nan, f"{report.failure}: {report.reason}"))
+            return False
+        if not report.is_last:
+            return True
+        values, metric = report.metrics, self._spec.objective.metric
+        own = values.get(f"test_{metric.removeprefix('val_')}") if metric in FULL_METRICS else None
+        figures = Confirmation(self._seed(index), values[metric], values["test_top1"], values["test_loss"], test_value=own)
+        self._record(index, figures)
+        return False
+
+    def lost(self, index: int, what: str) -> None:
+        """The worker died: once more, a few times."""
+        self.on_worker.discard(index)
+        self._num_crashes[index] = self._num_crashes.get(index, 0) + 1
+        if self._num_crashes[index] < MAX_CRASHES:
+            self._todo.append(index)
+        else:
+            self._record(index, Confirmation(self._seed(index), math.nan, math.nan, math.nan, f"crashed: {what}"))
+
+    def _attribute(self, index: int) -> str:
+        return f"{self._prefix}{index:03d}"
+
+    def _seed(self, index: int) -> int:
+        return keyed_seed(int(self._spec.sampler["seed"]), "confirmation", index)
+
+    def _record(self, index: int, confirmation: Confirmation) -> None:
+        self._storage.set_attribute(self._attribute(index), asdict(confirmation))
+        self.on_worker.discard(index)
+
+
+def confirmation_prefix(fingerprint: str) -> str:
+    """Of the attributes and checkpoints of one winner's confirmations; another winner has others."""
+    return f"confirmation.{fingerprint}."

@@ -1,0 +1,97 @@
+"""What can be known to be wrong before any trial: data that isn't there, networks, weights and ops that don't fit the pictures.
+
+Models are built on torch's meta device, so this costs the import of torch and no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from visiontune.errors import Problem, UserError
+from visiontune.spec.recipe import StudySpec
+
+if TYPE_CHECKING:
+    from visiontune.data.store.store import DataInfo
+
+_FREEZE = ("linear", "multi_depth", "freeze_first")
+"""Regimes that freeze some stages of any network."""
+
+
+def preflight(spec: StudySpec) -> DataInfo:
+    """The data's facts once every model, regime, preprocessing and policy of the space fits them; else UserError with all that does not."""
+    from visiontune.data.prepare import describe
+
+    info = describe(spec.data)
+    problems = dict.fromkeys(problem for rule in (_preprocessings, _models, _regimes, _policies, _mixings) for problem in rule(spec, info))
+    if problems:
+        raise UserError(*problems)
+    return info
+
+
+def _preprocessings(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
+    from visiontune.training.input.preprocessing import problem_of_preprocessing
+
+    for section in spec.space.corners("preprocessing"):
+        rule = problem_of_preprocessing(section, image_size=info.image_size, channels=info.channels)
+        if rule is not None:
+            yield _problem(spec, "preprocessing.name", rule)
+
+
+def _models(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
+    from visiontune.models.shape_check import problem_of
+
+    batch_size = min(min(one["batch_size"], one["micro_batch"] or one["batch_size"]) for one in spec.space.corners("training"))
+    told = set()
+    for shapes, model in product(_shapes(spec, info), spec.space.corners("model")):
+        rule = problem_of(model, **shapes, batch_size=batch_size)
+        if rule is not None and (kind := (model["name"], rule.partition(")")[2])) not in told:  # one corner speaks for the others
+            told.add(kind)
+            yield _problem(spec, "model.name", rule)
+
+
+def _regimes(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
+    """Weights that are missing or of another network, and what can't learn under a regime."""
+    regimes = [transfer for transfer in spec.space.corners("transfer") if transfer["regime"] != "scratch"]
+    if not regimes:
+        return
+    from visiontune.models.transfer import problem_of_transfer
+
+    for shapes, transfer, model in product(_shapes(spec, info), regimes, spec.space.corners("model")):
+        rule = problem_of_transfer(transfer, model, **shapes)
+        if rule is not None:
+            yield _problem(spec, "transfer.regime", rule)
+
+
+def _policies(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
+    from visiontune.augmentation.policy import problem_of
+
+    for augmentation in spec.space.corners("augmentation"):
+        rule = problem_of(augmentation, info.channels)
+        if rule is not None:
+            yield _problem(spec, "augmentation.policy", rule)
+
+
+def _mixings(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
+    """Of `fine_tune_last` only the network knows whether anything is frozen: a trial then tells."""
+    from visiontune.augmentation.mixing import problem_of_mixing
+
+    batch_size = min(training["batch_size"] for training in spec.space.corners("training"))
+    use_features = any(transfer["regime"] in _FREEZE for transfer in spec.space.corners("transfer"))
+    for augmentation in spec.space.corners("augmentation"):
+        rule = problem_of_mixing(augmentation, batch_size=batch_size, use_features=use_features)
+        if rule is not None:
+            yield _problem(spec, "augmentation.mixing", rule)
+
+
+def _shapes(spec: StudySpec, info: DataInfo) -> list[Mapping[str, Any]]:
+    """What networks see, for every colour that the space can choose."""
+    from visiontune.spec.tables.preprocessings import channels_after
+
+    channels = {channels_after(section["colour"], info.channels) for section in spec.space.corners("preprocessing")}
+    return [{"num_classes": info.num_classes, "in_channels": one, "image_size": info.image_size} for one in sorted(channels)]
+
+
+def _problem(spec: StudySpec, where: str, rule: str) -> Problem:
+    return Problem(spec.space.file, spec.space.line(where), f"space.{where}", rule)

@@ -1,0 +1,160 @@
+"""Ray Tune's part: it places legs on the cluster's workers and carries reports back. It decides nothing.
+
+A leg is one Ray trial; the warm actor that ran it takes the next one. Ray Tune could pause and resume its own trials
+instead, but then a trial that waits, one that is promoted and one that a dead driver left behind would be three things
+with three lives (and a paused trial keeps Tune from ending); as legs they are one. Nothing that Ray writes is read.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from visiontune.tuning.ray_worker import LegWorker, pack
+from visiontune.tuning.records import Leg, Report, Snapshot
+from visiontune.tuning.search_run import Session
+
+REST = "rest"
+
+
+class LegSearcher(Searcher):  # type: ignore[misc]
+    """Asks the session for work; says which Ray trial is which leg.
+
+    A worker for which there is no work now gets a rest, which reports until there is: Tune keeps at most one idle
+    actor, and a new one pays for its imports again. But while a leg waits to be placed nobody rests: the resources that it
+    waits for may be those of the worker that rests.
+    """
+
+    def __init__(self, session: Session, num_slots: Callable[[], int]) -> None:
+        super().__init__()
+        self._session, self._num_slots = session, num_slots
+        self._next: Leg | None = None
+        self.keys: dict[str, str] = {}
+        self.errors: dict[str, str] = {}
+        self._unplaced: set[str] = set()
+
+    def suggest(self, trial_id: str) -> Any:
+        """A leg as one string, which Tune has no reason to flatten into file names."""
+        self._session.num_slots = self._num_slots()
+        leg = self.look()
+        if leg is None and (self._session.is_finished or self._session.is_stopping):
+            return Searcher.FINISHED  # for None, Tune would wait ten minutes when it has no trial at all
+        if leg is None and (self._unplaced or len(self.keys) >= self._session.num_slots):
+            return None
+        self._next = None
+        self.keys[trial_id] = REST if leg is None else leg.key
+        self._unplaced.add(trial_id)
+        return {"leg": pack(leg)}
+
+    def placed(self, trial_id: str) -> None:
+        """A worker has begun with it."""
+        self._unplaced.discard(trial_id)
+        self._session.placed(self.keys.get(trial_id, REST))
+
+    def is_wanted(self) -> bool:
+        """Whether an idle worker has something better to do than to rest."""
+        return self.look() is not None or any(self._session.is_out(self.keys[trial_id]) for trial_id in self._unplaced)
+
+    def look(self) -> Leg | None:
+        """Take the next leg from the session and keep it for the worker that comes to fetch it."""
+        if self._next is None or not self._session.is_out(self._next.key):
+            self._next = self._session.next_leg()
+        return self._next
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """A worker that died hands its leg back."""
+        key = self.keys.pop(trial_id, REST)
+        self._unplaced.discard(trial_id)
+        if error and key != REST:
+            self._session.lost(key, self.errors.pop(trial_id, "the worker process died"))
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the study is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the study is the state."""
+
+
+class LegScheduler(FIFOScheduler):  # type: ignore[misc]
+    """Carries reports to the session and its answer back."""
+
+    def __init__(self, session: Session, searcher: LegSearcher) -> None:
+        super().__init__()
+        self._session, self._searcher = session, searcher
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Go on with the leg or give the worker to another."""
+        report: Report = result["report"]
+        key = self._searcher.keys[trial.trial_id]
+        goes_on = not self._searcher.is_wanted() if key == REST else self._session.report(key, report)
+        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Tune says what happened here, and that it happened to the searcher."""
+        lines = str(trial.get_error() or "").strip().splitlines()
+        if lines:
+            self._searcher.errors[trial.trial_id] = lines[-1][:300]
+
+    def choose_trial_to_run(self, tune_controller: Any) -> None:
+        """Nobody: Tune then gives a free actor to a new leg.
+
+        FIFO would choose the oldest pending leg, whose own actor is still starting, and end that actor: with epochs
+        shorter than the start of a process the search would stay at one worker.
+        """
+
+
+class LoopEnded(BaseException):
+    """Leaves Tune's loop at once. Tune's own way out waits up to 15 s for actors that end with Ray anyway."""
+
+
+class Pulse(tune.Callback):  # type: ignore[misc]
+    """After every step of Tune's loop: the end of it when it is time, the time limit, a snapshot for the screen."""
+
+    def __init__(self, session: Session, searcher: LegSearcher, screen: Callable[[Snapshot], None]) -> None:
+        self._session, self._searcher, self._screen = session, searcher, screen
+        self._shown_s = 0.0
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """The leg has left the queue for a worker."""
+        self._searcher.placed(trial.trial_id)
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """At most four snapshots a second."""
+        if self._session.is_finished or self._session.is_stopping:
+            raise LoopEnded
+        now_s = time.monotonic()
+        if now_s - self._shown_s > 0.25:
+            self._shown_s = now_s
+            self._session.check_time()
+            self._screen(self._session.snapshot())
+
+
+def run_tune(
+    session: Session, *, resources: dict[str, float], base: dict[str, Any], num_slots: Callable[[], int], screen: Callable[[Snapshot], None]
+) -> None:
+    """Run the session's legs until it is finished or stopping. `base` is what every worker gets beside its leg."""
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "100000"  # the session decides how many legs are out
+    searcher = LegSearcher(session, num_slots)
+    with tempfile.TemporaryDirectory(prefix="visiontune-ray-", ignore_cleanup_errors=True) as scratch, suppress(LoopEnded):
+        tune.run(
+            LegWorker,
+            config=base,
+            search_alg=searcher,
+            scheduler=LegScheduler(session, searcher),
+            num_samples=-1,
+            resources_per_trial=resources,
+            reuse_actors=True,
+            callbacks=[Pulse(session, searcher, screen)],
+            storage_path=scratch,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+            raise_on_failed_trial=False,
+            verbose=0,
+        )

@@ -1,0 +1,115 @@
+"""The machines: start Ray here or join a cluster, and count how many legs fit on it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from visiontune.errors import Problem, UserError
+from visiontune.spec.recipe import Resources
+
+REACH_S = 5.0
+RECOUNT_S = 5.0
+"""How often a cluster that may grow is counted again."""
+
+
+SETTINGS = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no files for each trial
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the driver has its own
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # the study is the state
+    "TUNE_RESULT_BUFFER_LENGTH": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+}
+"""For Ray, and for the workers that inherit it; what the user has set stays."""
+
+
+class NoCluster(Exception):
+    """No cluster answers at the address."""
+
+
+def reach(address: str | None) -> None:
+    """Raise NoCluster within seconds when nothing listens at the address (or at RAY_ADDRESS): Ray would try for minutes."""
+    named = address or os.environ.get("RAY_ADDRESS") or ""
+    host, _, port = named.rpartition("://")[2].rpartition(":")
+    if named in ("", "auto", "local"):
+        return
+    if not host or not port.isdigit():
+        raise UserError(f"a Ray address is auto, HOST:PORT or ray://HOST:PORT, but got {named!r}")
+    try:
+        socket.create_connection((host, int(port)), REACH_S).close()
+    except (OSError, OverflowError) as error:
+        raise NoCluster(f"no Ray cluster answers at {named} ({getattr(error, 'strerror', None) or error})") from error
+
+
+@contextmanager
+def cluster(address: str | None) -> Iterator[None]:
+    """Ray for as long as the block runs: the cluster at `address` (or in RAY_ADDRESS), else one on this machine."""
+    os.environ.update({name: value for name, value in SETTINGS.items() if name not in os.environ})
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    try:
+        ray.init(
+            address=address or os.environ.get("RAY_ADDRESS") or "local",
+            include_dashboard=False if is_local(address) else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+        raise NoCluster(f"no Ray cluster answers at {address or os.environ.get('RAY_ADDRESS')}: {str(error).splitlines()[0]}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def is_local(address: str | None) -> bool:
+    """Whether Ray is started here."""
+    return not address and not os.environ.get("RAY_ADDRESS")
+
+
+def trial_resources(resources: Resources, address: str | None) -> dict[str, float]:
+    """What Ray is to reserve for a leg; "auto" GPUs become one where there are any. UserError if it can never fit here."""
+    import ray
+
+    total = ray.cluster_resources()
+    gpus = resources.gpus_per_trial
+    if gpus == "auto":
+        gpus = 1.0 if total.get("GPU", 0) else 0.0
+    wanted = {"cpu": float(resources.cpus_per_trial), "gpu": float(gpus)}
+    if is_local(address):
+        for name, amount in wanted.items():
+            there = total.get(name.upper(), 0.0)
+            if amount > there:
+                rule = f"{amount:g} wanted, but this machine has {there:g} {name.upper()}s"
+                raise UserError(Problem("", 0, f"resources.{name}s_per_trial", rule))
+    return wanted
+
+
+def slot_counter(resources: Resources, wanted: dict[str, float]) -> Callable[[], int]:
+    """How many legs may be out: max_concurrent_trials, or what fits the cluster as it is now (at least one, so that it grows)."""
+    import ray
+
+    counted_s, slots = float("-inf"), 1
+
+    def count() -> int:
+        nonlocal counted_s, slots
+        if isinstance(resources.max_concurrent_trials, int):
+            return resources.max_concurrent_trials
+        if time.monotonic() - counted_s > RECOUNT_S:
+            total = ray.cluster_resources()
+            fits = [int(total.get(name.upper(), 0.0) / amount + 1e-9) for name, amount in wanted.items() if amount]
+            counted_s, slots = time.monotonic(), max(1, min(fits))
+        return slots
+
+    return count

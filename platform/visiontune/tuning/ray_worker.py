@@ -1,0 +1,64 @@
+"""The Ray actor that runs legs. It imports no sampler and no storage, and torch only once it is on a worker."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Trainable
+
+from visiontune.spec.recipe import TrialRecipe
+from visiontune.tuning.records import Leg, Report
+
+REST_S = 0.1
+
+
+class LegWorker(Trainable):  # type: ignore[misc]
+    """A warm worker: imports, data and device are paid for once, then it runs leg after leg."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Start the leg in `config`, or a rest."""
+        import torch
+
+        from visiontune.data.store.node_copy import on_this_node
+        from visiontune.data.store.store import Store
+        from visiontune.tuning.run_leg import run_leg
+
+        torch.set_num_threads(config["num_threads"])
+        if getattr(self, "_store", None) is None:
+            self._store = Store.open(on_this_node(Path(config["store"]), config["remote_cache"]))
+        device = "cuda" if config["use_gpu"] and torch.cuda.is_available() else "cpu"
+        leg = unpack(config["leg"])
+        self._reports = rest() if leg is None else run_leg(leg, self._store, Path(config["folder"]), device)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next leg without a new process."""
+        self.setup(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """The next report."""
+        return {"report": next(self._reports)}
+
+
+def rest() -> Iterator[Report]:
+    """What a worker does that has nothing to do."""
+    while True:
+        time.sleep(REST_S)
+        yield Report(epoch=0, metrics={}, time_ms=0)
+
+
+def pack(leg: Leg | None) -> str:
+    """A leg as one string, which Tune has no reason to flatten into file names."""
+    return "" if leg is None else json.dumps({**vars(leg), "recipe": leg.recipe.to_dict()})
+
+
+def unpack(text: str) -> Leg | None:
+    """The inverse of `pack`."""
+    if not text:
+        return None
+    content = json.loads(text)
+    return Leg(**{**content, "recipe": TrialRecipe(**content["recipe"])})

@@ -1,0 +1,82 @@
+"""What a worker does with a leg: train from the newest checkpoint, write one after every epoch, report. No Ray.
+
+A checkpoint is on disk before its epoch is reported, and holds the metrics of every epoch so far: what a killed driver
+did not take down is read out of it, not trained again.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from visiontune.data.store.store import Store
+from visiontune.errors import UserError
+from visiontune.training.checkpoint import load_newest, save, size_bytes
+from visiontune.training.evaluate import evaluate
+from visiontune.training.loop import Diverged, Epoch, is_over, train
+from visiontune.training.train_recipe import examine
+from visiontune.training.weights_file import save_weights, write_whole
+from visiontune.tuning.records import Leg, Report
+
+MEMORY_MESSAGES = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def run_leg(leg: Leg, store: Store, folder: Path, device: str) -> Iterator[Report]:
+    """One report for each epoch that the study does not have; the last one of a leg that can't go on says why."""
+    try:
+        yield from _reports(leg, store, folder, device)
+    except Diverged as error:
+        yield _failure("diverged", str(error))
+    except (UserError, ValueError) as error:  # what torch or a builder says of a network that can't be
+        yield _failure("infeasible", _first_line(error))
+    except MemoryError as error:
+        yield _failure("infeasible", f"does not fit in memory: {_first_line(error)}")
+    except OSError as error:
+        yield _failure(
+            "storage" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES) else "crashed", _first_line(error)
+        )
+    except Exception as error:  # the trial is handed out again, and given up if it goes on so
+        is_memory = any(message in str(error).lower() for message in MEMORY_MESSAGES)
+        yield _failure("infeasible" if is_memory else "crashed", _first_line(error))
+
+
+def _reports(leg: Leg, store: Store, folder: Path, device: str) -> Iterator[Report]:
+    checkpoints = folder / "checkpoints" / leg.key
+    state = load_newest(checkpoints)
+    if state is not None and state["fingerprint"] != leg.recipe.fingerprint:
+        state = None
+    history = state["history"] if state else []
+    losses = [past["metrics"]["val_loss"] for past in history]
+    for past in history:
+        is_last = is_over(leg.recipe, losses[: past["epoch"]])  # said again if known: its driver died before it ended the trial
+        if past["epoch"] > leg.known_epochs or is_last:
+            yield Report(past["epoch"], past["metrics"], past["time_ms"], size_bytes(checkpoints), is_last=is_last)
+    for epoch in train(leg.recipe, store, device=device, resume=state):
+        if leg.is_confirmation and epoch.is_last:
+            yield Report(epoch.epoch, {**epoch.metrics, **_test(leg, epoch, store, folder, device)}, epoch.time_ms, is_last=True)
+            return
+        saved = save(checkpoints, epoch.epoch, epoch.state())
+        if epoch.epoch > leg.known_epochs:
+            yield Report(epoch.epoch, epoch.metrics, epoch.time_ms, saved.stat().st_size, is_last=epoch.is_last)
+
+
+def _test(leg: Leg, epoch: Epoch, store: Store, folder: Path, device: str) -> dict[str, float]:
+    """The test figures of a confirmation; the first one's weights and its table of classes become the study's."""
+    if leg.number > 0:
+        is_full = leg.recipe.training["use_full_metrics"]
+        found = evaluate(epoch.model, store, "test", preprocessing=epoch.preprocessing, device=device, use_full_metrics=is_full)
+        return {f"test_{name}": value for name, value in found.items()}
+    save_weights(epoch.model, folder / "winner.safetensors", preprocessing=epoch.preprocessing)
+    figures, classes = examine(epoch.model, store, epoch.preprocessing, device)
+    write_whole(folder / "winner_test.json", json.dumps({"metrics": figures, **classes.to_dict()}).encode())
+    return figures
+
+
+def _failure(kind: str, reason: str) -> Report:
+    return Report(epoch=0, metrics={}, time_ms=0, failure=kind, reason=reason)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [""])[0] or type(error).__name__

@@ -1,0 +1,57 @@
+"""A study is of one set of pictures: what its storage knows of them, and what differs when a command finds others.
+
+Values of trials that saw different pictures can't be compared, and a checkpoint goes on with what it began with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from visiontune.data.store.layout import VERSION
+from visiontune.data.store.store import Store
+from visiontune.errors import Problem, UserError
+from visiontune.tuning.study_storage import Storage
+
+ATTRIBUTE = "pictures"
+_MOST_LISTED = 5
+
+
+def keep_pictures(storage: Storage, store: Store, study: str) -> None:
+    """Note the pictures with a new study (or one that did not note them yet). Raises UserError for others than noted, with what differs."""
+    found, noted = facts_of(store), storage.attributes().get(ATTRIBUTE)
+    if noted is None:
+        storage.set_attribute(ATTRIBUTE, found)
+    elif noted["digest"] != found["digest"]:
+        head = f"study {study} was begun on other pictures; put those back, or start another study with --name"
+        raise UserError(head, *(Problem("", 0, "data", rule) for rule in differences(noted, found)))
+
+
+def facts_of(store: Store) -> dict[str, Any]:
+    """The store's digest and version, how many pictures each split has, and each class in train."""
+    count_C = np.bincount(store.labels_N[store.train_idx], minlength=len(store.class_names)).tolist()
+    splits = {"train": len(store.train_idx), "val": len(store.val_idx), "test": len(store.test_idx)}
+    return {"digest": store.digest, "version": VERSION, "splits": splits, "classes": dict(zip(store.class_names, count_C, strict=True))}
+
+
+def differences(noted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
+    """Rules, the coarsest first; at least one."""
+    if noted["version"] != found["version"]:
+        yield f"they were kept in stores of version {noted['version']}, and this visiontune makes version {found['version']}"
+    yield from (f"{split} had {num:,} pictures, now {found['splits'][split]:,}" for split, num in _changed(noted, found, "splits"))
+    was, now = noted["classes"], found["classes"]
+    rules = [f"class {name!r} is new" for name in now if name not in was] + [f"class {name!r} is gone" for name in was if name not in now]
+    rules += [
+        f"class {name!r} had {num:,} training pictures, now {now[name]:,}" for name, num in _changed(noted, found, "classes") if name in now
+    ]
+    yield from rules[:_MOST_LISTED]
+    if len(rules) > _MOST_LISTED:
+        yield f"and {len(rules) - _MOST_LISTED:,} classes more"
+    if all(noted[key] == found[key] for key in ("version", "splits", "classes")):
+        yield "as many pictures of each class, but not the same ones: some were replaced, or have another label, name or split"
+
+
+def _changed(noted: Mapping[str, Any], found: Mapping[str, Any], key: str) -> Iterator[tuple[str, int]]:
+    return ((name, num) for name, num in noted[key].items() if found[key].get(name) != num)

@@ -1,0 +1,167 @@
+"""The study's storage, the only truth: an Optuna study in a journal file or a database, written one fact at a time.
+
+A trial is created by one record that holds its params and its recipe, so a kill leaves it whole or not at all. The
+attributes of a trial: `recipe`, `fingerprint`, `proposed_by`, and after its end `reason` and `kind`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage, JournalStorage, get_storage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from visiontune.errors import Problem, UserError
+from visiontune.spec.recipe import StudySpec
+
+JOURNAL = "study.journal"
+
+
+class FileLock:
+    """flock in place of Optuna's lock by symbolic link, which a killed writer leaves behind for 30 s."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(f"{path}.flock", os.O_RDWR | os.O_CREAT, 0o644)
+
+    def acquire(self) -> bool:
+        """Wait for the lock."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        return True
+
+    def release(self) -> None:
+        """Let it go."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+
+class Storage:
+    """One study in its storage. Every method that writes returns only when the fact is on disk."""
+
+    def __init__(self, storage: BaseStorage, study_id: int) -> None:
+        self._storage = storage
+        self._study_id = study_id
+        self._ids = {trial.number: trial._trial_id for trial in self.trials()}
+
+    def trials(self) -> list[FrozenTrial]:
+        """All trials by number; not to be changed by the caller."""
+        return self._storage.get_all_trials(self._study_id, deepcopy=False)
+
+    def trial(self, number: int) -> FrozenTrial:
+        """One trial as it stands."""
+        return self._storage.get_trial(self._ids[number])
+
+    def attributes(self) -> dict[str, Any]:
+        """The study's own attributes: spec identity, key, confirmations, whether it is finished."""
+        return self._storage.get_study_user_attrs(self._study_id)
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        """Set one attribute of the study."""
+        self._storage.set_study_user_attr(self._study_id, key, value)
+
+    def add(
+        self, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution], attributes: dict[str, Any], system: dict[str, Any]
+    ) -> int:
+        """Create a running trial in one record; returns its number."""
+        template = create_trial(
+            state=TrialState.RUNNING,
+            params=dict(params),
+            distributions=dict(distributions),
+            user_attrs=attributes,
+            system_attrs=system,
+        )
+        trial_id = self._storage.create_new_trial(self._study_id, template_trial=template)
+        number = len(self._ids)
+        self._ids[number] = trial_id
+        return number
+
+    def report(self, number: int, epoch: int, value: float) -> None:
+        """Record the objective after an epoch."""
+        self._storage.set_trial_intermediate_value(self._ids[number], epoch, value)
+
+    def end(self, number: int, state: TrialState, value: float | None, reason: str, kind: str = "") -> None:
+        """Give a trial its final state; the reason goes first, so that an ended trial always has one."""
+        self._storage.set_trial_user_attr(self._ids[number], "end", {"reason": reason, "kind": kind})
+        values = None if value is None or state is TrialState.FAIL else [value]
+        self._storage.set_trial_state_values(self._ids[number], state, values)
+
+
+def create_or_resume(folder: Path, spec: StudySpec) -> Storage:
+    """The storage of this study, created if it is new; UserError if it was made from another space."""
+    storage = _connect(folder, str(spec.storage["url"]))
+    study_id = _study_id(storage, spec.study)
+    if study_id is None:
+        direction = StudyDirection.MAXIMIZE if spec.objective.mode == "max" else StudyDirection.MINIMIZE
+        study_id = storage.create_new_study([direction], spec.study)
+    opened = Storage(storage, study_id)
+    attributes = opened.attributes()
+    if "identity" not in attributes:
+        opened.set_attribute("key", uuid.uuid4().hex)
+        opened.set_attribute("identity", spec.identity())
+    elif attributes["identity"] != spec.identity():
+        raise UserError(*_differences(attributes["identity"], spec))
+    return opened
+
+
+def open_existing(folder: Path, url: str = "journal") -> Storage:
+    """Read a study without a lock and without creating anything."""
+    if url == "journal" and not (folder / JOURNAL).is_file():
+        raise UserError(f"no study in {folder}: {JOURNAL} does not exist")
+    storage = _connect(folder, url)
+    study_id = _study_id(storage, folder.name)
+    if study_id is None:
+        raise UserError(f"the storage of {folder} holds no study named {folder.name}")
+    return Storage(storage, study_id)
+
+
+def _connect(folder: Path, url: str) -> BaseStorage:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if url != "journal":
+        try:
+            return get_storage(url)
+        except ImportError as error:
+            driver = getattr(error.__cause__, "name", None) or "its driver"
+            hint = 'pip install "visiontune[postgres]"' if url.startswith("postgresql") else f"pip install {driver}"
+            raise UserError(f"the storage {_without_password(url)} needs {driver}, which is not installed: {hint}") from error
+        except Exception as error:  # each database driver has its own
+            raise UserError(f"the storage {_without_password(url)} does not answer: {str(error).splitlines()[0]}") from error
+    path = folder / JOURNAL
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=FileLock(path)))  # type: ignore[arg-type]
+
+
+def _without_password(url: str) -> str:
+    head, at, tail = url.rpartition("@")
+    return f"{head.split('://')[0]}://...@{tail}" if at else url
+
+
+def mend_journal(folder: Path) -> None:
+    """Cut a last line that a full disk or a lost machine left torn; only under the driver's lock."""
+    path = folder / JOURNAL
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        if whole != len(content):
+            file.truncate(whole)
+
+
+def _study_id(storage: BaseStorage, name: str) -> int | None:
+    try:
+        return storage.get_study_id_from_name(name)
+    except KeyError:
+        return None
+
+
+def _differences(old: Mapping[str, Any], spec: StudySpec) -> Sequence[Problem | str]:
+    new = spec.identity()
+    changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
+    head = f"study {spec.study} exists and was made from another file; give this one a new name (--name), or undo what differs"
+    return [head, *(Problem("", 0, key, f"was {old.get(key, 'absent')}, is now {new.get(key, 'absent')}") for key in changed)]

@@ -1,0 +1,223 @@
+"""Who works on what, next: every decision of a search, over the study's storage. No Ray, no torch.
+
+The unit of work is a `Leg`: one trial on one worker, from the epochs that the study has to a rung or the end. A new
+trial, a promotion and a trial that a dead driver or worker left behind are all legs that start from the newest
+checkpoint there is, so that going on after a kill needs no code of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from optuna.trial import TrialState
+
+from visiontune.spec.declare import chosen
+from visiontune.spec.parse import make_recipe
+from visiontune.spec.recipe import StudySpec, TrialRecipe
+from visiontune.spec.tables.search import TRIAL_SCHEDULERS
+from visiontune.tuning.read_study import best_row, does_wait, row_of
+from visiontune.tuning.records import Leg, Put, Report, TrialRow
+from visiontune.tuning.sampler import Proposer
+from visiontune.tuning.study_storage import Storage
+from visiontune.tuning.trial_scheduler import GO, WAIT, Curves, TrialScheduler
+
+MAX_CRASHES = 3
+"""Workers that may die under one trial without a new epoch before it is given up."""
+
+MLFLOW_STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+OPTUNA_STATE = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+
+class Conductor:
+    """The search part of a study: hands out legs, takes reports and ends trials, until nothing is left to do."""
+
+    def __init__(
+        self, spec: StudySpec, storage: Storage, put: Put, drop_checkpoint: Callable[[str], None], size_bytes: Callable[[str], int]
+    ) -> None:
+        self._spec, self._storage, self._put, self._drop_checkpoint = spec, storage, put, drop_checkpoint
+        self._size_bytes = size_bytes
+        self.rows: dict[int, TrialRow] = {}
+        self.on_worker: set[int] = set()
+        self.num_epochs = 0
+        self._waiting: set[int] = set()
+        self._left_behind: list[int] = []
+        self._num_crashes: dict[int, int] = {}
+        self._checkpoint_bytes: dict[int, int] = {}
+        self._is_exhausted = False
+        self._curves = Curves(spec.objective)
+        entry, args = chosen(TRIAL_SCHEDULERS, spec.trial_scheduler, "name")
+        self._rule: TrialScheduler = entry.load()(self._curves, spec.budget, **args)
+        trials = storage.trials()
+        self._proposer = Proposer(spec, trials)
+        waits = does_wait(spec.identity())
+        for trial in trials:
+            self._take_over(row_of(trial, spec.budget.rungs, waits))
+
+    def next_leg(self) -> Leg | None:
+        """For a free worker: what was left behind, else a promotion, else a new trial; None when there is nothing now."""
+        if self._left_behind:
+            return self._start(self._left_behind.pop(0))
+        promoted = self._rule.promotable(self._waiting)
+        if promoted is not None:
+            return self._start(promoted)
+        return self._new_trial() or self._last_resort()
+
+    def report(self, number: int, report: Report) -> bool:
+        """Take a worker's report; whether the worker should go on with this trial."""
+        row = self.rows[number]
+        if report.failure:
+            return self._end(number, "failed", report.reason, report.failure)
+        value = report.metrics[self._spec.objective.metric]
+        if not math.isfinite(value):
+            return self._end(number, "failed", f"{self._spec.objective.metric} was {value} after epoch {report.epoch}", "diverged")
+        if report.epoch > row.epoch:
+            self._record(row, report, value)
+        if report.epoch >= self._spec.budget.max_epochs:
+            return self._end(number, "complete", f"full budget of {report.epoch} epochs")
+        if report.is_last:
+            return self._end(number, "complete", f"early stopping after {report.epoch} epochs")
+        verdict = self._rule.decide(number, report.epoch)
+        if verdict == GO:
+            return True
+        return self._wait(number) if verdict == WAIT else self._end(number, "pruned", self._why_stopped(number, report.epoch))
+
+    def lost(self, number: int, what: str) -> None:
+        """The worker died or broke: the trial is handed out again, unless it kills every worker that it meets."""
+        self.on_worker.discard(number)
+        self._num_crashes[number] = self._num_crashes.get(number, 0) + 1
+        if self._num_crashes[number] >= MAX_CRASHES:
+            self._end(number, "failed", f"{MAX_CRASHES} workers in a row were lost: {what}", "crashed")
+        else:
+            self._left_behind.append(number)
+
+    def close(self, reason: str = "") -> None:
+        """End what has not ended, as pruned: never promoted, or for `reason`. Nothing starts after that."""
+        self._is_exhausted = True
+        self._left_behind.clear()
+        for number, row in list(self.rows.items()):
+            if row.state in ("waiting", "running"):
+                self._end(number, "pruned", reason or self._why_stopped(number, row.epoch))
+
+    def _take_over(self, row: TrialRow) -> None:
+        """Pick up a trial of the storage; MLflow's events of a live one are said again, in case a kill swallowed them."""
+        self.rows[row.number] = row
+        for epoch, value in row.values.items():
+            self._curves.record(row.number, epoch, value)
+        if row.state not in ("running", "waiting"):
+            return
+        self._announce(row)
+        if row.epoch >= self._spec.budget.max_epochs:
+            self._end(row.number, "complete", f"full budget of {row.epoch} epochs")
+        elif row.state == "waiting":
+            self._waiting.add(row.number)
+            self._checkpoint_bytes[row.number] = self._size_bytes(f"{row.number:05d}")
+        else:
+            self._left_behind.append(row.number)
+
+    def _start(self, number: int) -> Leg:
+        self._waiting.discard(number)
+        self.on_worker.add(number)
+        row = self.rows[number] = replace(self.rows[number], state="running")
+        return Leg(key=f"{number:05d}", number=number, recipe=TrialRecipe(**row.recipe), known_epochs=row.epoch)
+
+    def _new_trial(self) -> Leg | None:
+        number = len(self.rows)
+        proposal = None if self._is_exhausted or number >= self._spec.budget.num_trials else self._proposer.propose(number)
+        if proposal is None:
+            self._is_exhausted = True
+            return None
+        recipe = make_recipe(self._spec, proposal.sections, number)
+        attributes: dict[str, Any] = {"recipe": recipe.to_dict(), "fingerprint": recipe.fingerprint, "proposed_by": proposal.reason}
+        self._storage.add(proposal.params, proposal.distributions, attributes, proposal.notes)
+        self.rows[number] = TrialRow(
+            number,
+            "running",
+            None,
+            0,
+            "",
+            "",
+            proposal.params,
+            attributes["recipe"],
+            recipe.fingerprint,
+            self._curves.values.setdefault(number, {}),
+        )
+        self._announce(self.rows[number], proposal.reason)
+        return self._start(number)
+
+    def _last_resort(self) -> Leg | None:
+        """A study too small for its rungs still ends with a winner: the best waiting trial gets its full budget."""
+        is_over = not self.on_worker and all(row.state != "complete" for row in self.rows.values())
+        best = best_row((self.rows[number] for number in self._waiting), self._spec.objective) if is_over else None
+        return None if best is None else self._start(best.number)
+
+    def _announce(self, row: TrialRow, proposed_by: str = "") -> None:
+        tags = {"recipe.fingerprint": row.fingerprint} | ({"visiontune.proposed_by": proposed_by} if proposed_by else {})
+        params = TrialRecipe(**row.recipe).flat()
+        self._put({"event": "trial", "number": row.number, "params": params, "tags": tags, "time_ms": now_ms()})
+
+    def _record(self, row: TrialRow, report: Report, value: float) -> None:
+        """MLflow's event first: after a kill in between, the worker's checkpoint says the same report again."""
+        self._put(
+            {"event": "epoch", "number": row.number, "epoch": report.epoch, "metrics": dict(report.metrics), "time_ms": report.time_ms}
+        )
+        self._storage.report(row.number, report.epoch, value)
+        self._curves.record(row.number, report.epoch, value)
+        self._num_crashes.pop(row.number, None)
+        self._checkpoint_bytes[row.number] = report.checkpoint_bytes
+        self.num_epochs += 1
+        self.rows[row.number] = replace(row, epoch=report.epoch, value=value, values=self._curves.values[row.number])
+
+    def _wait(self, number: int) -> bool:
+        """Pause at a rung, unless this very trial is what its worker would take on next."""
+        self._waiting.add(number)
+        if not self._left_behind and self._rule.promotable(self._waiting) == number:
+            self._waiting.discard(number)
+            return True
+        self.on_worker.discard(number)
+        self._proposer.left_worker(number)
+        self.rows[number] = replace(self.rows[number], state="waiting")
+        self._limit_checkpoints()
+        return False
+
+    def _limit_checkpoints(self) -> None:
+        """Waiting trials beyond the limit lose their checkpoints, the worst of the lowest rung first; promoted, they start over."""
+        limit = int(self._spec.storage["max_checkpoint_mb"]) * 1_000_000
+        if sum(self._checkpoint_bytes.values()) <= limit:  # the usual case, and this is asked at every rung
+            return
+        held = {number: size for number in self._waiting if (size := self._checkpoint_bytes.get(number, 0))}
+        excess = sum(held.values()) - limit
+        if excess <= 0:
+            return
+        sign = 1.0 if self._spec.objective.mode == "max" else -1.0
+        for number in sorted(held, key=lambda n: (self.rows[n].epoch, sign * (self.rows[n].value or 0.0))):
+            if excess <= 0:
+                break
+            excess -= self._checkpoint_bytes.pop(number)
+            self._drop_checkpoint(f"{number:05d}")
+
+    def _end(self, number: int, state: str, reason: str, kind: str = "") -> bool:
+        row = replace(self.rows[number], state=state, reason=reason, kind=kind)
+        self._put({"event": "end", "number": number, "status": MLFLOW_STATUS[state], "reason": reason, "time_ms": now_ms()})
+        self._storage.end(number, OPTUNA_STATE[state], row.value, reason, kind)
+        self.rows[number] = row
+        self.on_worker.discard(number)
+        self._waiting.discard(number)
+        self._checkpoint_bytes.pop(number, None)
+        self._proposer.ended(self._storage.trial(number))
+        self._drop_checkpoint(f"{number:05d}")
+        return False
+
+    def _why_stopped(self, number: int, epoch: int) -> str:
+        if epoch == 0:
+            return "no epoch was trained"
+        place, num_reached = self._curves.rank(number, epoch)
+        return f"at epoch {epoch} number {place} of the {num_reached} trials that got there"
+
+
+def now_ms() -> int:
+    """Wall clock in milliseconds, as MLflow counts it."""
+    return int(time.time() * 1000)

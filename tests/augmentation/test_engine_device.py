@@ -1,0 +1,177 @@
+"""The device engine against albumentations, on torch's CPU: the same draws, and the same pictures as near as its rules say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from made_pictures import photographs, transform_of
+from scipy import stats
+
+from visiontune.augmentation.engines import random_geometry
+from visiontune.augmentation.engines.batched import BATCHED
+from visiontune.augmentation.engines.device import DEVICE, apply_on_device, left_to_cpu
+from visiontune.augmentation.engines.device_colour_spaces import grey_of, hsv_of, rgb_of
+from visiontune.augmentation.engines.reference import apply_each
+from visiontune.augmentation.keyed_random import Stream, bounded
+from visiontune.augmentation.policy import Policy, build_policy, on_device
+from visiontune.spec.sections import RECIPE
+from visiontune.spec.space import fill
+from visiontune.spec.tables.ops import COLOUR_OPS, OPS
+
+WARPED = ("Affine", "Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY")
+SCALED = ("RandomResizedCrop", "RandomSizedCrop")
+COLOURED = ("HueSaturationValue", "Hue", "Saturation", "ColorJitter")
+EXACT = tuple(name for name in DEVICE if name not in (*WARPED, *SCALED, *COLOURED, "Sharpen", "GaussNoise"))
+# Most levels of difference, and the share of values with any. Later steps of a jitter magnify what the hue's was off by.
+NEAR: Mapping[str, tuple[int, float]] = {
+    **dict.fromkeys(EXACT, (0, 0.0)),
+    **dict.fromkeys(WARPED, (1, 0.001)),
+    **dict.fromkeys(SCALED, (1, 0.2)),
+    **dict.fromkeys((*COLOURED, "Sharpen"), (1, 0.001)),
+    "ColorJitter": (4, 0.001),
+}
+CASES = [(name, size, channels) for name in NEAR for size, channels in ((32, 1), (64, 3)) if channels == 3 or name not in COLOUR_OPS]
+
+
+def changed(
+    name: str, pictures: np.ndarray, magnitude: float, index: np.ndarray, *, is_device: bool = True, rows: np.ndarray | None = None
+) -> np.ndarray:
+    transform, stream = transform_of(name, magnitude, pictures.shape[1]), Stream()
+    transform.set_random_state(stream.generator, stream.py_random)
+    stream.rekey(3, 1, name)
+    out, rows = pictures.copy(), np.arange(len(pictures)) if rows is None else rows
+    if is_device:
+        apply_on_device(name, transform, stream, torch.from_numpy(out), rows, index)
+    else:
+        apply_each(transform, stream, out, rows, index)
+    return out
+
+
+@pytest.mark.parametrize(("name", "size", "channels"), CASES)
+def test_near_to_the_transforms_own_call(name: str, size: int, channels: int) -> None:
+    for magnitude, num in ((0.15, 24), (1.0, 140)):
+        pictures = photographs(num, size, channels)
+        index = np.random.default_rng(size).integers(0, 1 << 40, num)
+        theirs = changed(name, pictures, magnitude, index, is_device=False).astype(int)
+        difference = np.abs(changed(name, pictures, magnitude, index) - theirs)
+        most, share = NEAR[name]
+        assert difference.max() <= most and (difference > 0).mean() <= share
+        assert (difference < np.abs(pictures - theirs)).any() or np.array_equal(pictures, theirs)
+
+
+def test_every_batched_op_has_a_form_here() -> None:
+    assert {*DEVICE} == {*BATCHED} == {*NEAR, "GaussNoise"}
+    assert left_to_cpu(["Affine", "Emboss", "Blur", "Emboss"]) == ("Emboss", "Blur")
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_extreme_pictures_too(name: str) -> None:
+    flat = [np.full((8, 8, 3), value, np.uint8) for value in (0, 1, 128, 254, 255)]
+    upper = np.arange(8)[:, np.newaxis, np.newaxis] < 4
+    two = [np.where(upper, a, b).astype(np.uint8).repeat(8, 1) for a, b in ((0, 255), (254, 255), (7, 9))]
+    pictures = np.stack([*flat, *(np.broadcast_to(one, (8, 8, 3)) for one in two)])
+    index = np.arange(len(pictures))
+    np.testing.assert_array_equal(changed(name, pictures, 1.0, index), changed(name, pictures, 1.0, index, is_device=False))
+
+
+@pytest.mark.parametrize("name", DEVICE)
+def test_grouping_order_and_other_rows_change_nothing(name: str) -> None:
+    pictures, index = photographs(150, 12, 3), np.random.default_rng(0).permutation(5000)[:150]
+    whole = changed(name, pictures, 0.9, index)
+    for rows in np.array_split(np.random.default_rng(1).permutation(150), [3, 4, 20]):
+        np.testing.assert_array_equal(changed(name, pictures[rows], 0.9, index[rows]), whole[rows])
+    out = changed(name, pictures, 0.9, index[[7, 2]], rows=np.array([7, 2]))
+    np.testing.assert_array_equal(out[[7, 2]], whole[[7, 2]])
+    np.testing.assert_array_equal(np.delete(out, [2, 7], 0), np.delete(pictures, [2, 7], 0))
+
+
+def test_noise_has_albumentations_own_distribution() -> None:
+    """Of the values that are added, over pictures of one mid grey, and of their deviation from picture to picture."""
+    grey = np.full((300, 16, 16, 3), 128, np.uint8)
+    ours = changed("GaussNoise", grey, 0.6, np.arange(300)).astype(int) - 128
+    theirs = changed("GaussNoise", grey, 0.6, np.arange(300), is_device=False).astype(int) - 128
+    assert stats.ks_2samp(ours.std((1, 2, 3)), theirs.std((1, 2, 3))).pvalue > 1e-3
+    np.testing.assert_allclose(ours.std((1, 2, 3)), theirs.std((1, 2, 3)), rtol=0.15, atol=0.3)
+    strong = theirs.std((1, 2, 3)) > 8  # where whole values are fine enough
+    scaled = [(noise[strong] / noise[strong].std((1, 2, 3), keepdims=True)).ravel() for noise in (ours, theirs)]
+    for moment in (np.mean, stats.skew, stats.kurtosis):
+        assert abs(moment(scaled[0]) - moment(scaled[1])) < 0.05
+    assert abs(np.corrcoef(ours[:, 0, :, 0].ravel(), ours[:, 1, :, 0].ravel())[0, 1]) < 0.05
+
+
+def test_noise_differs_between_pictures_and_keys() -> None:
+    grey = np.full((4, 16, 16, 3), 128, np.uint8)
+    one, other = changed("GaussNoise", grey, 1.0, np.arange(4)), changed("GaussNoise", grey, 1.0, np.arange(4, 8))
+    assert len({picture.tobytes() for picture in (*one, *other)}) == 8
+
+
+def test_colour_spaces_are_opencvs() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (512, 256, 3), dtype=np.uint8)
+    tensor = torch.from_numpy(rgb)
+    np.testing.assert_array_equal(hsv_of(tensor).numpy(), cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV))
+    np.testing.assert_array_equal(grey_of(tensor[None])[0, ..., 0].numpy(), cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
+    hsv = rgb.copy()
+    hsv[..., 0] %= 180
+    difference = rgb_of(torch.from_numpy(hsv)).numpy().astype(int) - cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    assert np.abs(difference).max() <= 1 and (difference != 0).mean() < 0.001
+
+
+def test_what_is_not_sure_is_left_to_the_transform(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never_sure(half_K: Any, num: Any) -> tuple[np.ndarray, np.ndarray]:
+        drawn, _ = bounded(half_K, num)
+        return np.zeros_like(drawn), np.zeros(len(drawn), bool)
+
+    pictures, index = photographs(20, 16, 3), np.arange(20)
+    expected = changed("CoarseDropout", pictures, 0.8, index, is_device=False)
+    monkeypatch.setattr(random_geometry, "bounded", never_sure)
+    np.testing.assert_array_equal(changed("CoarseDropout", pictures, 0.8, index), expected)
+
+
+def test_an_op_that_is_lacking_is_applied_on_the_cpu() -> None:
+    pictures, index = photographs(9, 16, 3), np.random.default_rng(3).permutation(9)
+    assert "Emboss" not in DEVICE and "Emboss" in OPS.entries
+    whole = changed("Emboss", pictures, 0.8, index, is_device=False)
+    np.testing.assert_array_equal(changed("Emboss", pictures, 0.8, index), whole)
+    some = changed("Emboss", pictures, 0.8, index[[7, 2]], rows=np.array([7, 2]))
+    np.testing.assert_array_equal(some[[7, 2]], whole[[7, 2]])
+    np.testing.assert_array_equal(np.delete(some, [2, 7], 0), np.delete(pictures, [2, 7], 0))
+
+
+def policy_of(**section: Any) -> Policy:
+    filled = fill(RECIPE.fields["augmentation"].fields, section)  # type: ignore[union-attr]
+    policy = build_policy(filled, image_size=32, channels=3, num_epochs=4)
+    assert policy is not None
+    return policy
+
+
+WHOLE = {
+    "fixed": {"policy": "fixed", "HorizontalFlip": {"probability": 0.5}, "PadAndCrop": {"probability": 1.0, "magnitude": 0.5}},
+    "randaugment": {"policy": "randaugment", "num_ops": 2, "magnitude": 0.6, "flip_probability": 0.5},
+    "trivialaugment": {"policy": "trivialaugment"},
+    "autoaugment": {"policy": "autoaugment", "sub1_op1": "Hue", "sub1_probability1": 1.0, "sub1_magnitude1": 1.0},
+    "augmix": {"policy": "augmix"},
+}
+
+
+@pytest.mark.parametrize("section", WHOLE.values(), ids=WHOLE)
+def test_whole_policies_are_the_same_on_both(section: dict[str, Any]) -> None:
+    policy, pictures, index = policy_of(**section), photographs(96, 32, 3), np.arange(96) * 7
+    there, lacking = on_device(policy)
+    assert there is not None and lacking == ()
+    before = torch.from_numpy(pictures.copy())
+    ours = there(before, seed=5, epoch=2, index_N=index).numpy().astype(int)
+    difference = np.abs(ours - policy(pictures, seed=5, epoch=2, index_N=index))
+    # One level may become many where a later op inverts above a threshold or makes a histogram flat.
+    assert difference.mean() < 0.3 and np.median(difference) == 0
+    np.testing.assert_array_equal(before.numpy(), pictures)
+
+
+def test_a_policy_with_an_op_that_is_lacking_stays_on_the_cpu() -> None:
+    assert on_device(policy_of(policy="fixed", Emboss={"probability": 0.5}, HorizontalFlip={"probability": 0.5})) == (None, ("Emboss",))
+    published = policy_of(policy="autoaugment_published", preset="cifar10")
+    assert on_device(published) == (None, ("torchvision's AutoAugment",))

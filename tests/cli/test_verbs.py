@@ -1,0 +1,222 @@
+"""The command line as a shell sees it: exit codes, what stands on which stream, what is imported for it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from places import DIGITS, ROOT
+
+from visiontune.cli import arguments, entry_point, main
+from visiontune.errors import UserError
+
+
+def run(*argv: str, code: int, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    """Streams of one call that must end with `code`."""
+    assert main(argv) == code
+    return capsys.readouterr()
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VISIONTUNE_STUDIES", raising=False)
+
+
+@pytest.mark.parametrize(
+    "verb", ["ingest", "data", "search", "check", "preview", "sample", "train", "show", "list", "schema", "ui", "submit", "profile"]
+)
+def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([verb, "--help"])
+    assert end.value.code == 0 and f"visiontune {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "argv", [[], ["serch"], ["search"], ["search", "f.yaml", "--plian"], ["search", "f.yaml", "--plain", "word"], ["show", "a", "b=1"]]
+)
+def test_wrong_arguments_end_with_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(argv)
+    assert end.value.code == 2 and "usage:" in capsys.readouterr().err
+
+
+def test_overrides_may_stand_anywhere() -> None:
+    args = arguments.parse(["search", "f.yaml", "a.b=1", "--plain", "c.d=2", "--name", "n", "e=-3"])
+    assert args.overrides == ["a.b=1", "c.d=2", "e=-3"] and args.plain and args.name == "n"
+    assert args.command_line.partition(" search ")[2] == "f.yaml a.b=1 --plain c.d=2 --name n e=-3"
+
+
+def test_check_tells_the_problems_of_all_files_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(DIGITS.read_text().replace("num_trials", "num_trails"))
+    out, err = run("check", "none.yaml", str(bad), code=2, capsys=capsys)
+    assert out == "" and "none.yaml" in err and "num_trails" in err and "num_trials" in err and "Traceback" not in err
+
+
+def test_check_tells_cost_and_finds_a_network_too_deep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deep = tmp_path / "deep.yaml"
+    deep.write_text(DIGITS.read_text().replace("depth: {int: [2, 3]}", "depth: {int: [2, 8]}"))
+    out, err = run("check", str(DIGITS), str(deep), code=2, capsys=capsys)
+    assert "216 at worst" in out  # 24 trials of 9 epochs
+    assert "rungs at 1, 3, 9" in out
+    told = err.removeprefix(f"{deep}:")
+    line, _, rule = told.partition(": space.model.name: ")
+    assert "depth: {int: [2, 8]}" in deep.read_text().splitlines()[int(line) + 1]  # name, choice, lenet5, then cnn
+    assert "cnn" in rule and "smallest that work" in rule and len(err.splitlines()) == 1
+
+
+def test_check_finds_a_colour_op_on_grey_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "colour.yaml"
+    file.write_text(DIGITS.read_text().replace("GaussNoise:", "HueSaturationValue:"))
+    _, err = run("check", str(file), code=2, capsys=capsys)
+    assert "HueSaturationValue needs pictures with 3 channels" in err and len(err.splitlines()) == 1
+
+
+def test_check_tells_which_ops_are_applied_picture_by_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "slow.yaml"
+    file.write_text(DIGITS.read_text().replace("GaussNoise:", "Emboss:"))
+    out, _ = run("check", str(DIGITS), str(file), code=0, capsys=capsys)
+    assert [line.split(":")[0].split() for line in out.splitlines() if "slow ops" in line] == [["slow", "ops", "Emboss"]]
+
+
+def test_samples_are_recipes_that_train_would_take(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from visiontune.spec.parse import load_recipe
+
+    argv = ("sample", str(DIGITS), "-n", "3", "--seed", "7")
+    out, _ = run(*argv, code=0, capsys=capsys)
+    documents = out.split("--- ")[1:]
+    assert len(documents) == 3
+    for number, text in enumerate(documents):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text("# " + text)
+        assert f"fingerprint {load_recipe(path).fingerprint}" in text
+    assert run(*argv, code=0, capsys=capsys)[0] == out
+    assert run("sample", str(DIGITS), "-n", "3", "--seed", "8", code=0, capsys=capsys)[0] != out
+
+
+def test_train_prints_a_curve_and_saves_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from safetensors import safe_open
+
+    out, _ = run("sample", str(DIGITS), "-n", "1", "space.augmentation.policy=none", "space.model.name=lenet5", code=0, capsys=capsys)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(out.split("\n", 1)[1].replace("num_epochs: 9", "num_epochs: 2"))
+    out, _ = run("train", str(recipe), "--out", "w/net.safetensors", "--device", "cpu", code=0, capsys=capsys)
+    lines = out.splitlines()
+    assert re.fullmatch(r"pictures: all 1,\d{3} pictures stay on cpu", lines[0])
+    assert [line.split()[0] for line in lines[1:3]] == ["epoch=1", "epoch=2"] and "test_top1=" in lines[3]
+    with safe_open("w/net.safetensors", "pt") as file:
+        assert len(list(file.keys())) > 2
+
+
+@pytest.mark.parametrize("name", ["digits", "../digits", "..", "a/b", "/etc", ""])
+def test_show_refuses_what_is_no_study(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _, err = run("show", name, code=2, capsys=capsys)
+    assert err.startswith(f"no study {name!r}") and len(err.splitlines()) == 1
+
+
+def test_show_names_the_nearest_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "studies" / "digits").mkdir(parents=True)
+    (tmp_path / "studies" / "digits" / "driver.lock").touch()
+    _, err = run("show", "digit", code=2, capsys=capsys)
+    assert "nearest is 'digits'" in err
+
+
+def test_list_has_a_line_for_each_entry(capsys: pytest.CaptureFixture[str]) -> None:
+    from visiontune.spec.sections import TABLES
+
+    for name, table in TABLES.items():
+        out, _ = run("list", name, code=0, capsys=capsys)
+        assert [line.split()[0] for line in out.splitlines()] == list(table.entries)
+    assert "nearest is 'models'" in run("list", "model", code=2, capsys=capsys)[1]
+
+
+def test_schema_is_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    import jsonschema
+
+    jsonschema.Draft202012Validator.check_schema(json.loads(run("schema", code=0, capsys=capsys)[0]))
+
+
+def test_a_failure_is_one_sentence_and_a_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(entry_point.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("visiontune.spec.parse.load_study", lambda *_: 1 / 0)
+    _, err = run("sample", "f.yaml", code=1, capsys=capsys)
+    first, second = err.splitlines()
+    assert first == "visiontune: division by zero"
+    assert "ZeroDivisionError" in Path(second.removeprefix("details: ")).read_text()
+    assert "Traceback" in run("--debug", "sample", "f.yaml", code=1, capsys=capsys)[1]
+    assert "Traceback" in run("sample", "f.yaml", "--debug", code=1, capsys=capsys)[1]
+
+
+def test_a_full_disk_is_told_in_the_systems_words(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "studies/x")
+
+    monkeypatch.setattr("visiontune.spec.parse.load_study", full)
+    assert run("sample", "f.yaml", code=1, capsys=capsys)[1].startswith("visiontune: No space left on device: studies/x; ")
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("visiontune.spec.parse.load_study", stop)
+    _, err = run("search", "my file.yaml", "a=1", code=1, capsys=capsys)
+    last = err.splitlines()[-1]
+    assert last.startswith("interrupted; go on: ") and "visiontune" in last and last.endswith(" search 'my file.yaml' a=1")
+
+
+def test_a_cluster_that_does_not_answer_is_one_sentence_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as silent:  # bound, but not listening
+        silent.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        _, err = run("search", str(DIGITS), "--address", address, code=1, capsys=capsys)
+    assert err.startswith(f"visiontune: no Ray cluster answers at {address} (Connection refused)\n")
+    assert not (tmp_path / "studies").exists()
+
+
+def test_all_problems_are_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def wrong(*_: object) -> None:
+        raise UserError("one", "two")
+
+    monkeypatch.setattr("visiontune.spec.parse.load_study", wrong)
+    assert run("sample", "f.yaml", code=2, capsys=capsys)[1] == "one\ntwo\n"
+
+
+def test_a_closed_pipe_is_quiet() -> None:
+    command = f"{sys.executable} -m visiontune.cli schema | head -1; echo ${{PIPESTATUS[0]}}"
+    told = subprocess.run(
+        [shutil.which("bash") or "bash", "-c", command],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT / "platform"), "PATH": "/usr/bin:/bin"},
+    )
+    assert told.stderr == "" and told.stdout.splitlines()[0] == "{" and told.stdout.splitlines()[-1] in ("0", "1")
+
+
+def test_a_wrong_file_and_help_import_nothing_heavy() -> None:
+    code = (
+        "import sys; from visiontune.cli.entry_point import main\n"
+        "for argv in (['search', 'none.yaml'], ['train', 'none.yaml'], ['submit', 'none.yaml', '--address', 'x'], ['show', 'none']):\n"
+        "    assert main(argv) == 2\n"
+        "print(*{'torch', 'ray', 'mlflow', 'optuna', 'albumentations', 'numpy', 'rich'} & set(sys.modules))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT / "platform")}, check=True
+    )
+    assert told.stdout.strip() == ""
+
+
+def test_studies_outlive_a_ray_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert arguments.default_studies_dir() == Path("studies")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    assert arguments.default_studies_dir() == tmp_path / "visiontune-studies"
+    monkeypatch.setenv("VISIONTUNE_STUDIES", "~/shared")
+    assert arguments.default_studies_dir() == tmp_path / "shared"

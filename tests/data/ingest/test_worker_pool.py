@@ -1,0 +1,216 @@
+"""An ingest in forked processes: the same file as in threads, and clear answers when processes are killed or stuck."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from picture_files import png
+
+from visiontune.cli import main
+from visiontune.data.ingest import run_ingest, worker_pool
+from visiontune.data.ingest.worker_pool import Died, crew
+from visiontune.data.prepare import prepare
+from visiontune.data.readers import file_digests
+from visiontune.data.store.store import Store
+from visiontune.errors import UserError
+
+NUM, SIZE = 96, 24
+PICTURES = np.random.default_rng(5).integers(0, 256, (NUM, SIZE, SIZE, 3), dtype=np.uint8)
+CHUNKS = "visiontune.data.ingest.chunk._WORK_PIXELS"
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setattr(CHUNKS, 0)  # chunks of 16
+    for number, picture in enumerate(PICTURES):
+        path = tmp_path / "pictures" / "abc"[number % 3] / f"{number:03d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(picture))
+    return {"source": "folder", "path": str(tmp_path / "pictures")}
+
+
+@pytest.fixture
+def forking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As though there were many pictures."""
+    monkeypatch.setattr(run_ingest, "_FORK_PIXELS", 0)
+    monkeypatch.setattr(file_digests, "_FORK_FILES", 0)
+    monkeypatch.setattr(worker_pool, "num_cores", lambda: 2)
+
+
+def test_processes_make_the_file_that_threads_make(tmp_path: Path, data: dict[str, Any], forking: None, monkeypatch: Any) -> None:
+    here: list[int] = []
+    original = run_ingest.do_chunk
+    monkeypatch.setattr(run_ingest, "do_chunk", lambda *args: (here.append(os.getpid()), original(*args))[1])
+    by_processes = prepare(data, tmp_path / "processes")
+    assert here == []  # that list is another one in each process
+    monkeypatch.setattr(run_ingest, "_FORK_PIXELS", 1 << 40)
+    monkeypatch.setattr(file_digests, "_FORK_FILES", 1 << 40)
+    by_threads = prepare(data, tmp_path / "threads")
+    assert set(here) == {os.getpid()}
+    assert by_processes.name == by_threads.name and by_processes.read_bytes() == by_threads.read_bytes()
+
+
+def test_what_a_process_returns_is_written_at_once_or_not_at_all(
+    tmp_path: Path, data: dict[str, Any], forking: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a message of one that was killed would be waited for; a pipe takes up to PIPE_BUF bytes whole."""
+    sizes: list[int] = []
+
+    @contextlib.contextmanager
+    def weighed(work: Any, **options: Any) -> Iterator[Any]:
+        with crew(work, **options) as submit:
+
+            def watched(item: Any) -> Any:
+                future = submit(item)
+                future.add_done_callback(lambda one: sizes.append(len(pickle.dumps(one.result()))))
+                return future
+
+            yield watched
+
+    for module in (run_ingest, file_digests):
+        monkeypatch.setattr(module, "crew", weighed)
+    prepare({**data, "max_pictures": 90}, tmp_path / "cache")
+    assert len(sizes) > 6 and 1000 < max(sizes) < select.PIPE_BUF / 1.5
+
+
+def test_opencv_with_threads_of_its_own_is_no_reason_to_wait(tmp_path: Path, data: dict[str, Any], forking: None) -> None:
+    """Its threads are not forked, and a process that sets their number waits for them for ever."""
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(2)
+        cv2.resize(np.zeros((2000, 2000, 3), np.uint8), (1000, 1000))  # starts them
+        assert len(Store.open(prepare(data, tmp_path / "cache")).labels_N) == NUM
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(before)
+
+
+def test_a_killed_process_is_one_sentence_and_the_same_command_goes_on(
+    tmp_path: Path, data: dict[str, Any], forking: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    original, cache = run_ingest.do_chunk, tmp_path / "studies" / ".data"
+
+    def killed(source: Any, chunk: Any, *rest: Any) -> Any:
+        while chunk.number == 3 and len(list(cache.glob(".*.parts/*.chunk"))) < 3:
+            time.sleep(0.01)
+        if chunk.number == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(source, chunk, *rest)
+
+    argv = ["ingest", data["path"], "--studies-dir", str(tmp_path / "studies")]
+    with monkeypatch.context() as patched:
+        patched.setattr(run_ingest, "do_chunk", killed)
+        assert main(argv) == 1
+    err = capsys.readouterr().err
+    assert "was killed, most likely for want of memory; what is decoded is kept" in err and "Traceback" not in err
+    assert len(list(cache.glob(".*.parts/*.chunk"))) >= 3 and not list(cache.glob("*.arrow"))
+    assert main(argv) == 0 and len(list(cache.glob("*.arrow"))) == 1
+
+
+def test_processes_that_do_not_come_up_are_given_up_for_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_pool, "_READY_S", 0.3)
+    with crew(lambda number: (number, os.getpid()), use_processes=True, try_out=lambda: time.sleep(60)) as submit:
+        assert submit(7).result() == (7, os.getpid())
+    with crew(lambda number: (number, os.getpid()), use_processes=True) as submit:
+        assert submit(7).result()[1] != os.getpid()
+
+
+def test_what_a_process_raises_arrives() -> None:
+    def fail(number: int) -> None:
+        raise UserError(f"must not be {number}")
+
+    with crew(fail, use_processes=True) as submit, pytest.raises(UserError, match="must not be 3"):
+        submit(3).result()
+    with pytest.raises(Died), crew(lambda code: os._exit(code), use_processes=True) as submit:
+        submit(9).result()
+
+
+@pytest.mark.parametrize("stage", ["decoding", "before"])
+def test_a_picture_that_is_replaced_meanwhile_is_noticed(tmp_path: Path, data: dict[str, Any], stage: str, monkeypatch: Any) -> None:
+    other = np.full((SIZE, SIZE, 3), 200, np.uint8)
+    victim, cache = tmp_path / "pictures" / "a" / "003.png", tmp_path / "cache"
+
+    def replace_it(*_: Any) -> None:
+        whole = tmp_path / "whole.png"
+        whole.write_bytes(png(other))
+        whole.replace(victim)
+
+    with monkeypatch.context() as patched:
+        if stage == "before":  # after its content was read, before it is decoded
+            original = run_ingest.make_plan
+            patched.setattr(run_ingest, "make_plan", lambda *args: (replace_it(), original(*args))[1])
+        with pytest.raises(UserError, match="files have changed; the same command reads them anew"):
+            prepare(data, cache, tell=replace_it if stage == "decoding" else lambda progress: None)
+    assert not list(cache.glob("*.arrow")) and not list(cache.glob(".*.parts"))
+    images_NHWC = Store.open(prepare(data, cache)).images_NHWC
+    assert (images_NHWC == other).all((1, 2, 3)).sum() == 1 and not (images_NHWC == PICTURES[3]).all((1, 2, 3)).any()
+
+
+SLOW = """
+import sys
+sys.path[:0] = {path!r}
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from visiontune.cli import main
+from visiontune.data.ingest import chunk as chunking, run_ingest
+chunking._WORK_PIXELS = run_ingest._FORK_PIXELS = 0
+original = run_ingest.do_chunk
+def slow(source, chunk, *rest):
+    if chunk.number >= 2:
+        while len(list(Path({cache!r}).glob(".*.parts/*.chunk"))) < 2:
+            time.sleep(0.01)
+        print("slow", flush=True)
+        time.sleep(60)
+    return original(source, chunk, *rest)
+run_ingest.do_chunk = slow
+sys.exit(main({argv!r}))
+"""
+
+
+def group_of(leader: int) -> list[int]:
+    """Living processes of a session."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, session = path.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(session) == leader and state != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_nothing_is_left_of_an_ingest_that_was_ended(tmp_path: Path, data: dict[str, Any], sign: signal.Signals) -> None:
+    """Ctrl-C reaches every process of the group; the others the first one alone."""
+    argv = ["ingest", data["path"], "--studies-dir", str(tmp_path / "studies")]
+    cache = tmp_path / "studies" / ".data"
+    code = SLOW.format(path=[entry for entry in sys.path if entry], argv=argv, cache=str(cache))
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as process:
+        assert process.stdout is not None and process.stdout.readline().startswith("slow")
+        (os.killpg if sign == signal.SIGINT else os.kill)(process.pid, sign)
+        err = process.communicate(timeout=30)[1]
+    deadline = time.monotonic() + 10
+    while group_of(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert group_of(process.pid) == [] and "Traceback" not in err
+    assert len(list(cache.glob(".*.parts/*.chunk"))) == 2 and not list(cache.glob("*.arrow"))
+    if sign != signal.SIGKILL:
+        assert process.returncode == 1 and err.startswith("interrupted; go on: ")
+    assert main(argv) == 0 and len(list(cache.glob("*.arrow"))) == 1

@@ -1,0 +1,155 @@
+"""Every mistake in a user's files is one clear sentence that names the place, and nothing is left in the cache."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from picture_files import COLOUR, LABELS, png, write
+
+from visiontune.data.prepare import describe, prepare
+from visiontune.errors import UserError
+
+ENCODED = [png(picture) for picture in COLOUR]
+
+
+def refused(data: dict[str, Any], cache: Path, *, quick: bool = True) -> str:
+    if quick:
+        with pytest.raises(UserError):
+            describe({"source": "parquet", **data})
+    with pytest.raises(UserError) as caught:
+        prepare({"source": "parquet", **data}, cache)
+    assert not list(cache.glob("*.arrow")) and not list(cache.glob("**/*.tmp"))
+    return str(caught.value)
+
+
+def test_missing_file_names_the_nearest(tmp_path: Path) -> None:
+    write(tmp_path / "train.parquet", ENCODED, LABELS)
+    message = refused({"train": str(tmp_path / "trian.parquet")}, tmp_path / "cache")
+    assert "data.train" in message and "nearest is 'train.parquet'" in message
+
+
+def test_no_parquet(tmp_path: Path) -> None:
+    (tmp_path / "train.parquet").write_text("image,label\n")
+    assert "must be a Parquet file" in refused({"train": str(tmp_path / "train.parquet")}, tmp_path / "cache")
+    (tmp_path / "empty").mkdir()
+    assert "data.train: must hold files, but in " in refused({"train": str(tmp_path / "empty")}, tmp_path / "cache")
+    message = refused({"train": str(tmp_path / "tain-*.parquet")}, tmp_path / "cache")
+    assert "none is named tain-*.parquet" in message and "train.parquet" in message
+    assert "there is no " in refused({"train": str(tmp_path / "nowhere" / "*.parquet")}, tmp_path / "cache")
+
+
+def test_truncated_parquet(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.parquet", ENCODED, LABELS)
+    path.write_bytes(path.read_bytes()[:-100])
+    assert "must be a Parquet file" in refused({"train": str(path)}, tmp_path / "cache")
+
+
+def test_missing_columns_name_the_nearest(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.parquet", ENCODED, LABELS)
+    message = refused({"train": str(path), "image_column": "images", "label_column": "labels"}, tmp_path / "cache")
+    assert "'images'; nearest is 'image'" in message and "'labels'; nearest is 'label'" in message
+
+
+def test_image_column_of_another_type(tmp_path: Path) -> None:
+    path = tmp_path / "train.parquet"
+    pq.write_table(pa.table({"image": ["a.png", "b.png"], "label": [0, 1]}), path)
+    assert "must be struct<bytes: binary, path: string>, but is string" in refused({"train": str(path)}, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("labels", "rule"),
+    [
+        (np.arange(30) / 2, "labels must be integers or names, but are double"),
+        ([0, None, *LABELS[2:].tolist()], "but 1 have none, first row 1"),
+        ([*LABELS[:29].tolist(), -1], "at least 0, but row 29 has -1"),
+        ([True, False] * 15, "but are bool"),
+        ([["a"]] * 30, "labels must be integers or names"),
+        ([7] * 30, "at least 2 classes"),
+        ([0] * 29 + [1], "'1' has 1"),
+    ],
+)
+def test_labels_that_cannot_be_used(tmp_path: Path, labels: Any, rule: str) -> None:
+    path = write(tmp_path / "train.parquet", ENCODED, labels)
+    assert rule in refused({"train": str(path)}, tmp_path / "cache")
+
+
+def test_no_rows(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.parquet", [], pa.array([], pa.int64()))
+    assert "must have rows" in refused({"train": str(path)}, tmp_path / "cache")
+
+
+def test_a_test_label_that_training_never_saw(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.parquet", ENCODED, LABELS)
+    test = write(tmp_path / "test.parquet", ENCODED[:4], [0, 1, 5, 2])
+    message = refused({"train": str(train), "test": str(test)}, tmp_path / "cache")
+    assert "test.parquet" in message and "row 2 has 5" in message
+
+
+def test_bad_pictures_are_listed_by_file_and_row(tmp_path: Path) -> None:
+    encoded: list[bytes | None] = list(ENCODED)
+    encoded[17], encoded[20], encoded[29] = ENCODED[17][:-40], None, b"no picture"
+    path = write(tmp_path / "train.parquet", encoded, LABELS, row_group_size=8)
+    message = refused({"train": str(path)}, tmp_path / "cache", quick=False)
+    lines = message.splitlines()
+    assert len(lines) == 4 and "of 30 pictures 3 can't be used, more than the share that data.allow_bad = 0.01 allows" in lines[3]
+    assert f"{path}: row 17: picture is truncated" in lines[0]
+    assert "row 20: picture has no bytes" in lines[1] and "row 29" in lines[2]
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "bmp"])
+@pytest.mark.parametrize("cut", [1, 20, 200])
+def test_every_truncation_is_seen(tmp_path: Path, kind: str, cut: int) -> None:
+    encoded = [png(picture, kind) for picture in COLOUR]
+    encoded[3] = encoded[3][:-cut]
+    path = write(tmp_path / "train.parquet", encoded, LABELS)
+    assert "row 3: picture is truncated" in refused({"train": str(path)}, tmp_path / "cache", quick=False)
+
+
+def test_only_the_first_five_bad_pictures_are_listed(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.parquet", [b"x"] * 30, LABELS)
+    assert len(refused({"train": str(path)}, tmp_path / "cache").splitlines()) == 5
+
+
+def test_other_sizes_ask_for_image_size(tmp_path: Path) -> None:
+    wide = write(tmp_path / "wide.parquet", [png(picture[:8]) for picture in COLOUR], LABELS)
+    assert "data.image_size" in refused({"train": str(wide)}, tmp_path / "cache")
+    one = write(tmp_path / "one.parquet", [*ENCODED[:29], png(COLOUR[29][:8, :8])], LABELS)
+    message = refused({"train": str(one)}, tmp_path / "cache", quick=False)
+    assert "row 29" in message and "12 x 12" in message and "data.image_size" in message
+
+
+def hugging_face(names: list[str]) -> dict[bytes, bytes]:
+    label = {"names": names, "_type": "ClassLabel"}
+    return {b"huggingface": json.dumps({"info": {"features": {"image": {"_type": "Image"}, "label": label}}}).encode()}
+
+
+def test_class_names_come_from_class_label(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.parquet", ENCODED, LABELS, hugging_face(["cat", "dog", "emu"]))
+    assert describe({"source": "parquet", "train": str(path)}).class_names == ("cat", "dog", "emu")
+    short = write(tmp_path / "short.parquet", ENCODED, LABELS, hugging_face(["cat", "dog"]))
+    assert "row 2 has 2" in refused({"train": str(short)}, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_names_are_sorted_to_classes(tmp_path: Path, kind: Any) -> None:
+    names = np.array(["emu", "cat", "dog"])[LABELS]
+    path = write(tmp_path / "train.parquet", ENCODED, pa.array(names.tolist()).cast(kind))
+    test = write(tmp_path / "test.parquet", ENCODED[:2], ["dog", "cat"])
+    from visiontune.data.store.store import Store
+
+    store = Store.open(prepare({"source": "parquet", "train": str(path), "test": str(test), "duplicates": "keep"}, tmp_path / "cache"))
+    assert store.class_names == ("cat", "dog", "emu")
+    np.testing.assert_array_equal(np.array(store.class_names)[store.labels_N], [*names, "dog", "cat"])
+    mixed = write(tmp_path / "mixed.parquet", ENCODED[:2], [0, 1])
+    assert "one kind" in refused({"train": str(path), "test": str(mixed)}, tmp_path / "cache2")
+
+
+def test_integer_labels_need_not_start_at_0(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.parquet", ENCODED, np.array([3, 10, 7])[LABELS].astype(np.uint8))
+    assert describe({"source": "parquet", "train": str(path)}).class_names == ("3", "7", "10")

@@ -1,0 +1,137 @@
+"""What a source promises beyond pixels: rows in any parts, many threads, keys that stay, reasons in place of pictures."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from picture_files import COLOUR, LABELS, png, write
+
+from visiontune.data.picture.decode import BadPicture
+from visiontune.data.prepare import prepare
+from visiontune.data.readers.detect import look
+from visiontune.data.readers.parquet import parquet
+from visiontune.data.source import Source
+from visiontune.data.store.store import Store
+from visiontune.errors import UserError
+
+ENCODED = [png(picture) for picture in COLOUR]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    return parquet(train=str(write(tmp_path / "train.parquet", [*ENCODED], LABELS, row_group_size=7)))
+
+
+@pytest.mark.parametrize("rows", [[], [0], [29], [6, 7], [13, 14, 28], [*range(30)], [*range(1, 30, 3)]])
+def test_any_rows_across_row_groups(source: Source, rows: list[int]) -> None:
+    assert source.encoded is not None
+    assert list(source.encoded("train", np.array(rows, np.int64))) == [ENCODED[row] for row in rows]
+    found = list(source.pictures("train", np.array(rows, np.int64)))
+    assert all(np.array_equal(one, COLOUR[row]) for one, row in zip(found, rows, strict=True))
+
+
+def test_many_threads_at_once(source: Source) -> None:
+    found: dict[int, bool] = {}
+
+    def read(start: int) -> None:
+        rows = np.arange(start, 30, 4)
+        found[start] = all(np.array_equal(one, COLOUR[row]) for one, row in zip(source.pictures("train", rows), rows, strict=True))
+
+    threads = [threading.Thread(target=read, args=(start,)) for start in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == dict.fromkeys(range(4), True)
+
+
+def test_one_item_for_each_row_also_for_bad_ones(tmp_path: Path) -> None:
+    encoded: list[bytes | None] = [*ENCODED]
+    encoded[3], encoded[8], encoded[9] = None, b"", ENCODED[9][:-20]
+    source = parquet(train=str(write(tmp_path / "train.parquet", encoded, LABELS, row_group_size=4)))
+    found = list(source.pictures("train", np.arange(30)))
+    assert {row: str(one) for row, one in enumerate(found) if isinstance(one, BadPicture)} == {
+        3: "has no bytes (a path beside it is not followed)",
+        8: "has no bytes (a path beside it is not followed)",
+        9: "is truncated or damaged",
+    }
+    assert source.names("train")[3] == f"{tmp_path}/train.parquet: row 3" and source.set_aside == ()
+
+
+@pytest.mark.parametrize(
+    ("paths", "are_keys"), [([f"{row}.png" for row in range(30)], True), (["same.png"] * 30, False), ([None] * 30, False)]
+)
+def test_keys_are_the_paths_where_they_tell_pictures_apart(tmp_path: Path, paths: list[str | None], are_keys: bool) -> None:
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    image = pa.array([{"bytes": value, "path": path} for value, path in zip(ENCODED, paths, strict=True)], kind)
+    pq.write_table(pa.table({"image": image, "label": LABELS}), tmp_path / "a.parquet", row_group_size=7)
+    assert [*parquet(train=str(tmp_path / "a.parquet")).keys("train")] == (paths if are_keys else [str(row) for row in range(30)])
+
+
+def test_classes_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.parquet", [*ENCODED], np.array(["cat", "dog", "Cat"])[LABELS])
+    with pytest.raises(UserError, match="'Cat' and 'cat' do not"):
+        parquet(train=str(path))
+
+
+def test_a_stamp_follows_the_file(tmp_path: Path, source: Source) -> None:
+    assert source.stamp is not None
+    before = source.stamp(), source.content()
+    assert before == (source.stamp(), source.content())
+    write(tmp_path / "train.parquet", [*ENCODED], LABELS)
+    again = parquet(train=str(tmp_path / "train.parquet"))
+    assert again.stamp is not None and again.stamp() != before[0] and again.content() != before[1]
+
+
+def shards(folder: Path, part: str, parts: list[slice]) -> str:
+    """Files named as Hugging Face names them; a pattern for all."""
+    folder.mkdir(exist_ok=True)
+    for number, some in enumerate(parts):
+        write(folder / f"{part}-{number:05d}-of-{len(parts):05d}.parquet", ENCODED[some], LABELS[some], row_group_size=4)
+    return str(folder / f"{part}-*.parquet")
+
+
+@pytest.mark.parametrize("rows", [[], [0], [9, 10], [12, 13, 29], [*range(30)], [*range(1, 30, 3)]])
+def test_many_files_are_one_sequence_of_rows(tmp_path: Path, source: Source, rows: list[int]) -> None:
+    pattern = shards(tmp_path / "data", "train", [slice(0, 10), slice(10, 13), slice(13, 30)])
+    for text in (pattern, str(tmp_path / "data")):
+        many = parquet(train=text)
+        assert many.encoded is not None
+        assert list(many.encoded("train", np.array(rows, np.int64))) == [ENCODED[row] for row in rows]
+    np.testing.assert_array_equal(many.labels()["train"], LABELS)
+    assert many.keys("train") == source.keys("train")  # the same splits, however pictures lie in files
+    assert many.names("train")[11] == f"{tmp_path}/data/train-00001-of-00003.parquet: row 1"
+
+
+def test_files_for_validation_are_the_validation(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    train, val = shards(folder, "train", [slice(0, 10), slice(10, 20)]), shards(folder, "validation", [slice(20, 30)])
+    store = Store.open(prepare({"source": "parquet", "train": train, "val": val}, tmp_path / "cache"))
+    np.testing.assert_array_equal(store.images_NHWC[store.val_idx], COLOUR[20:])
+    assert len(store.train_idx) + len(store.test_idx) == 20
+    assert look(str(tmp_path)) == {
+        "source": "parquet",
+        "train": f"{tmp_path}/data/train[!a-zA-Z]*.parquet",
+        "val": f"{tmp_path}/data/validation-00000-of-00001.parquet",
+        "image_column": "image",
+    }
+    assert prepare(look(str(tmp_path)), tmp_path / "cache") == store.path
+
+
+def test_every_file_counts_for_content_stamp_and_labels(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    pattern = shards(folder, "train", [slice(0, 10), slice(10, 30)])
+    first = parquet(train=pattern)
+    assert first.stamp is not None
+    before = first.stamp(), first.content()
+    write(folder / "train-00001-of-00002.parquet", ENCODED[10:], LABELS[10:][::-1])
+    again = parquet(train=pattern)
+    assert again.stamp is not None and again.stamp() != before[0] and again.content() != before[1]
+    write(folder / "train-00001-of-00002.parquet", ENCODED[10:], np.array(["a", "b", "c"])[LABELS[10:]])
+    with pytest.raises(UserError, match=r"train-00001-of-00002.parquet: labels must be of one kind"):
+        parquet(train=pattern)

@@ -1,0 +1,194 @@
+"""Large pictures: raw with a margin and encoded give the same pixels, used like the array of small ones; ten processes, one copy."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from picture_files import write
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from visiontune.data.picture import stored_form
+from visiontune.data.picture.decode import decode
+from visiontune.data.picture.digest import sums_of
+from visiontune.data.prepare import describe, prepare
+from visiontune.data.store.store import Store
+from visiontune.errors import UserError
+
+PHOTOS = load_sample_images().images
+LABELS = np.arange(24) % 2
+
+
+def photo(number: int) -> np.ndarray:
+    """Parts of photographs, of several sizes and shapes."""
+    top, left = 7 * number, 11 * number
+    return PHOTOS[number % 2][top : top + 90 + 8 * number, left : left + 300 - 9 * number]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> dict[str, Any]:
+    contents = []
+    for number in range(24):
+        buffer = io.BytesIO()
+        Image.fromarray(photo(number)).save(buffer, "jpeg", quality=95)
+        contents.append(buffer.getvalue())
+    path = write(tmp_path / "train.parquet", contents, LABELS)
+    return {"source": "parquet", "train": str(path), "image_size": 80, "duplicates": "keep"}
+
+
+def test_raw_and_encoded_are_the_same_pictures(tmp_path: Path, data: dict[str, Any]) -> None:
+    raw, encoded = (Store.open(prepare({**data, "store": kind}, tmp_path)) for kind in ("raw", "encoded"))
+    assert (raw.kind, encoded.kind, raw.image_size, raw.margin, encoded.margin) == ("raw", "encoded", 80, 8, 8)
+    assert raw.info == encoded.info == describe(data)
+    rows = np.array([3, 0, 23, 3])
+    for size in (80, 88, 40, 200):
+        np.testing.assert_array_equal(raw.read(rows, size), encoded.read(rows, size))
+        assert raw.read(rows, size).shape == (4, size, size, 3)
+    np.testing.assert_array_equal(raw.images_NHWC[rows], raw.read(rows, 80))
+    np.testing.assert_allclose(raw.mean_C, encoded.mean_C)
+    np.testing.assert_array_equal(raw.labels_N, encoded.labels_N)
+    assert raw.path.stat().st_size > 24 * 88**2 * 3 and encoded.path.stat().st_size < 24 * 88**2 * 3
+
+
+def test_statistics_are_of_what_is_stored_of_train(tmp_path: Path, data: dict[str, Any]) -> None:
+    store = Store.open(prepare({**data, "store": "encoded"}, tmp_path))
+    unit = store.read(store.train_idx, 88) / 255
+    np.testing.assert_allclose(store.mean_C, unit.mean((0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(store.std_C, unit.std((0, 1, 2)), rtol=1e-6)
+
+
+def test_pictures_are_the_centre_square_not_squashed(tmp_path: Path, data: dict[str, Any]) -> None:
+    """Beside Pillow's antialiased resize of the same square: equal but for the filter; a squashed one is far away."""
+    store = Store.open(prepare({**data, "store": "raw"}, tmp_path))
+    images = store.read(np.arange(24), 88).astype(float)
+    for number in (0, 11, 23):
+        upright = Image.fromarray(decode_of(data, number))
+        side = min(upright.size)
+        left, top = (upright.width - side) // 2, (upright.height - side) // 2
+        square = np.asarray(upright.crop((left, top, left + side, top + side)).resize((88, 88), Image.Resampling.BILINEAR))
+        squashed = np.asarray(upright.resize((88, 88), Image.Resampling.BILINEAR))
+        near, far = (np.abs(images[number] - other).mean() for other in (square, squashed))
+        assert near < 6 and (far > 2 * near or upright.width == upright.height)
+
+
+def decode_of(data: dict[str, Any], number: int) -> np.ndarray:
+    import pyarrow.parquet as pq
+
+    return decode(pq.read_table(data["train"]).column("image")[number].as_py()["bytes"])
+
+
+def test_the_view_is_indexed_like_an_array(tmp_path: Path, data: dict[str, Any]) -> None:
+    view = Store.open(prepare({**data, "store": "encoded"}, tmp_path)).images_NHWC
+    whole = np.asarray(view)
+    assert view.shape == whole.shape == (24, 80, 80, 3) and view.nbytes == whole.nbytes and len(view) == 24
+    mask = LABELS == 1
+    for key in (3, -1, slice(2, 9, 3), np.array([5, 5, 1]), mask, (slice(None), 4, slice(2, 5)), (7, slice(1, 3)), [2, 1]):
+        np.testing.assert_array_equal(view[key], whole[key])
+
+
+@pytest.mark.parametrize(("encoded_s", "kind"), [(1.0, "raw"), (0.0, "encoded")])
+def test_the_faster_form_is_taken_and_said(
+    tmp_path: Path, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch, encoded_s: float, kind: str
+) -> None:
+    monkeypatch.setattr(stored_form, "_decode_s", lambda sample, form: encoded_s)
+    store = Store.open(prepare(data, tmp_path / "cache"))
+    assert store.kind == kind and "for each picture of 88 px" in store.report().form
+
+
+def test_without_room_for_pixels_files_are_kept(tmp_path: Path, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 23 * 88**2 * 3})())
+    assert Store.open(prepare(data, tmp_path / "cache")).kind == "encoded"
+    with pytest.raises(UserError, match="must have room"):
+        prepare({**data, "store": "raw"}, tmp_path / "cache")
+
+
+def test_digits_have_no_files_to_keep(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"data.store can be encoded only where every picture is a file"):
+        prepare({"source": "digits", "store": "encoded"}, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("kind", ["raw", "encoded"])
+def test_verifying_names_the_damaged_shard(tmp_path: Path, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr("visiontune.data.ingest.write_store.SHARD_BYTES", 8 * 88**2 * 3 if kind == "raw" else 60_000)
+    path = prepare({**data, "store": kind}, tmp_path / "cache")
+    store = Store.open(path)
+    assert len(store.shards) >= 3 and store.shards[-1].end == 24 and list(store.damaged()) == []
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1  # labels and metadata lie at the ends
+    path.write_bytes(content)
+    damaged = list(Store.open(path).damaged())
+    assert len(damaged) == 1 and damaged[0] in store.shards and 0 < damaged[0].start < damaged[0].end < 24
+
+
+TEN = """
+import json, os, sys
+sys.path[:0] = {path!r}
+from pathlib import Path
+from visiontune.data.store.store import Store
+import numpy, pyarrow
+
+opened, read, end = os.pipe(), os.pipe(), os.pipe()
+for number in range(10):
+    if os.fork() == 0:
+        store = Store.open(Path({store!r}))
+        total = int(store.images_NHWC.sum(dtype=numpy.int64))
+        os.write(opened[1], b".")
+        os.read(read[0], 1)
+        pss = 0
+        lines = iter(open("/proc/self/smaps"))
+        for line in lines:
+            if {store!r} in line:
+                pss += next(int(one.split()[1]) for one in lines if one.startswith("Pss:"))
+        os.write(1, (json.dumps([total, pss]) + "\\n").encode())
+        os.write(opened[1], b".")
+        os.read(end[0], 1)
+        os._exit(0)
+for gate in (read, end):
+    for _ in range(10):
+        os.read(opened[0], 1)
+    os.write(gate[1], b"." * 10)
+for _ in range(10):
+    os.wait()
+"""
+
+
+def test_ten_processes_need_the_memory_of_one_store(tmp_path: Path) -> None:
+    """Each opens the store itself and reads all of it; the kernel's proportional share of each, summed, is the file once."""
+    images = np.random.default_rng(0).integers(0, 256, (4000, 48, 48, 3), dtype=np.uint8)
+    encoded = [cv2.imencode(".bmp", picture)[1].tobytes() for picture in images]
+    path = prepare({"source": "parquet", "train": str(write(tmp_path / "t.parquet", encoded, np.arange(4000) % 2))}, tmp_path / "cache")
+    code = TEN.format(path=[entry for entry in sys.path if entry], store=str(path))
+    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    found = [json.loads(line) for line in out.splitlines()]
+    size_kib = path.stat().st_size / 1024
+    assert len(found) == 10 and {total for total, _ in found} == {int(images.sum(dtype=np.int64))}
+    assert 0.95 * size_kib < sum(pss for _, pss in found) < 1.05 * size_kib
+
+
+@pytest.mark.parametrize("size", [24, 150])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sums_are_those_of_whole_numbers(size: int, channels: int) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (9, size, size, channels), dtype=np.uint8)
+    images[3:5] = 255
+    for is_asked in (np.arange(9) % 2 == 0, np.ones(9, np.bool_), np.zeros(9, np.bool_)):
+        values = images[is_asked].astype(np.int64)
+        np.testing.assert_array_equal(sums_of(images, is_asked), [values.sum((0, 1, 2)), (values**2).sum((0, 1, 2))])
+
+
+@pytest.mark.parametrize("shape", [(200, 300, 3), (200, 300, 1), (90, 61, 3), (40, 40, 1)])
+def test_what_is_put_is_what_is_applied(shape: tuple[int, ...]) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    for channels in {shape[2], 3}:
+        form = stored_form.Form("raw", 80, 88, channels, True)
+        out = np.zeros((2, 88, 88, channels), np.uint8)
+        form.put(picture, out[1])
+        np.testing.assert_array_equal(out[1], form.apply(picture))
+        assert out[0].max() == 0

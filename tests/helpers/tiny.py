@@ -1,0 +1,84 @@
+"""Small made pictures that can be learned, and recipes out of the tables' own defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from visiontune.data.store.store import Store
+from visiontune.spec.declare import REQUIRED, Arg, Entry, Section
+from visiontune.spec.recipe import TrialRecipe
+from visiontune.spec.sections import RECIPE
+from visiontune.spec.space import fill
+
+
+def make_store(num: int = 90, size: int = 16, channels: int = 1, num_classes: int = 3, seed: int = 0) -> Store:
+    """Each class has its own bright rows under noise; 60 % train, 20 % val, 20 % test."""
+    random = np.random.default_rng(seed)
+    labels_N = np.arange(num, dtype=np.int64) % num_classes
+    images_NHWC = random.integers(0, 160, (num, size, size, channels))
+    for label in range(num_classes):
+        images_NHWC[labels_N == label, label * size // num_classes : (label + 1) * size // num_classes] += 90
+    images_NHWC = images_NHWC.astype(np.uint8)
+    index = random.permutation(num)
+    train_idx, val_idx, test_idx = (np.sort(part) for part in np.split(index, [num * 6 // 10, num * 8 // 10]))
+    unit = images_NHWC[train_idx] / 255
+    images_NHWC.flags.writeable = False
+    return Store(
+        path=Path("made"),
+        digest="made",
+        class_names=tuple(f"class{k}" for k in range(num_classes)),
+        images_NHWC=images_NHWC,
+        labels_N=labels_N,
+        train_idx=train_idx,
+        val_idx=val_idx,
+        test_idx=test_idx,
+        mean_C=unit.mean((0, 1, 2)).astype(np.float32),
+        std_C=unit.std((0, 1, 2)).astype(np.float32),
+    )
+
+
+def defaults(entry: Entry) -> dict[str, Any]:
+    """What an entry's args are when a file names none of them."""
+    return {name: arg.default for name, arg in entry.args.items() if isinstance(arg, Arg) and arg.default is not REQUIRED}
+
+
+def model_section(name: str = "lenet5", activation: str = "relu", **args: Any) -> dict[str, Any]:
+    """A resolved model section."""
+    return section("model", {"name": name, "activation": activation, **args})
+
+
+def section(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A section of a recipe with every default filled in."""
+    declared = RECIPE.fields[name]
+    assert isinstance(declared, Section)
+    return fill(declared.fields, values)
+
+
+def make_recipe(
+    model: Mapping[str, Any] | None = None,
+    optimizer: str = "sgd",
+    schedule: str = "constant",
+    *,
+    optimizer_args: Mapping[str, Any] | None = None,
+    schedule_args: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+    sections: Mapping[str, Mapping[str, Any]] | None = None,
+    regularization: Mapping[str, Any] | None = None,
+    augmentation: Mapping[str, Any] | None = None,
+    **training: Any,
+) -> TrialRecipe:
+    """A resolved recipe; three epochs of batches of 16 unless told. `sections` are those without an argument of their own."""
+    given = {
+        **(sections or {}),
+        "regularization": regularization or {},
+        "optimizer": {"name": optimizer, "lr": 0.02, **(optimizer_args or {})},
+        "schedule": {"name": schedule, **(schedule_args or {})},
+        "augmentation": augmentation or {"policy": "none"},
+        "training": {"batch_size": 16, "num_epochs": 3, "seed": 0, **training},
+    }
+    filled = {name: section(name, given.get(name, {})) for name in RECIPE.fields if name not in ("data", "model")}
+    return TrialRecipe(data=data or {"source": "made"}, model=model or model_section(), **filled)

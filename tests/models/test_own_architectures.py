@@ -1,0 +1,117 @@
+"""LeNet-5, ZFNet, Network in Network and wide ResNets: sizes of the papers, layer by layer, and the contract of stages."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from visiontune.models.anatomy import anatomy_of, replace
+from visiontune.models.architectures.lenet import lenet5
+from visiontune.models.architectures.nin import nin
+from visiontune.models.architectures.wideresnet import PreActivation, wideresnet
+from visiontune.models.architectures.zfnet import zfnet
+
+
+def count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def sides(network: nn.Module, size: int, kinds: tuple[type[nn.Module], ...]) -> list[int]:
+    """Positions in each direction after every layer of these kinds."""
+    seen: list[int] = []
+    for module in network.modules():
+        if isinstance(module, kinds):
+            module.register_forward_hook(lambda module, args, y: seen.append(y.shape[-1]))
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, 3, size, size))
+    return seen
+
+
+SMALL: list[tuple[Any, dict[str, Any]]] = [
+    (lenet5, {}),
+    (zfnet, {"stem": "small", "width_factor": 0.05}),
+    (zfnet, {"stem": "large", "width_factor": 0.05}),
+    (nin, {"width_factor": 0.1}),
+    (wideresnet, {"depth": 10, "width": 1}),
+    (wideresnet, {"depth": 16, "width": 2, "stem": "large", "inner_dropout": 0.3, "stochastic_depth": 0.5}),
+]
+
+
+@pytest.mark.parametrize(("build", "args"), SMALL)
+def test_stages_and_what_is_left_are_the_network(build: Any, args: dict[str, Any]) -> None:
+    network = build(num_classes=5, in_channels=3, image_size=64, **args).eval()
+    inner, tail = torch.randn(2, 3, 64, 64), copy.deepcopy(network)
+    logits = network(inner)
+    for group in anatomy_of(network).stages:
+        for name in group:
+            inner = network.get_submodule(name)(inner)
+            replace(tail, name, lambda _: nn.Identity())
+        assert torch.equal(tail(inner), logits)
+    head = network.get_submodule(anatomy_of(network).head)
+    assert logits.shape == (2, 5) and head.weight.shape[0] == 5
+    assert anatomy_of(network).head not in {name for group in anatomy_of(network).stages for name in group}
+
+
+@pytest.mark.parametrize(
+    ("depth", "width", "millions"),
+    [(40, 1, 0.6), (40, 2, 2.2), (40, 4, 8.9), (40, 8, 35.7), (28, 10, 36.5), (28, 12, 52.5), (22, 8, 17.2), (16, 8, 11.0), (16, 10, 17.1)],
+)
+def test_wide_resnets_have_the_parameters_of_the_papers_table(depth: int, width: int, millions: float) -> None:
+    with torch.device("meta"):
+        network = wideresnet(num_classes=10, in_channels=3, image_size=32, depth=depth, width=width)
+    assert round(count(network) / 1e6, 1) == millions
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
+    assert len(convolutions) == depth - 3  # the linear layer and three 1 x 1 shortcuts make up the rest
+    assert sides(wideresnet(num_classes=2, in_channels=3, image_size=32, depth=10, width=1), 32, (PreActivation,)) == [32, 16, 8]
+
+
+def test_pre_activation_block_is_that_of_the_paper() -> None:
+    block = PreActivation(4, 4, stride=1, inner_dropout=0.0, drop_probability=0.0)
+    x_NCHW = torch.randn(3, 4, 6, 6)
+    inner = block.body.conv1(torch.relu(block.norm1(x_NCHW)))
+    expected = x_NCHW + block.body.conv2(torch.relu(block.body.norm2(inner)))
+    assert torch.allclose(block(x_NCHW), expected, atol=1e-6)
+    nn.init.zeros_(block.body.conv2.weight)
+    assert torch.equal(block(x_NCHW), x_NCHW)
+
+
+def test_a_wide_resnets_depth_must_be_6n_plus_4() -> None:
+    with pytest.raises(ValueError, match="6 n \\+ 4, such as 16, 22 or 28, got 20"):
+        wideresnet(num_classes=2, in_channels=1, image_size=32, depth=20)
+
+
+def test_zfnet_has_the_layers_of_the_papers_figure() -> None:
+    with torch.device("meta"):
+        assert count(zfnet(num_classes=1000, in_channels=3, image_size=224)) == 62_357_608
+    thin = zfnet(num_classes=10, in_channels=3, image_size=224, width_factor=0.05)
+    assert sides(thin, 224, (nn.Conv2d,)) == [110, 26, 13, 13, 13]
+    assert sides(thin, 224, (nn.MaxPool2d,))[-3:] == [55, 13, 6]
+    with pytest.raises(ValueError, match=r"52 px .* too small"):
+        zfnet(num_classes=10, in_channels=3, image_size=52)
+
+
+def test_zfnets_small_stem_leaves_something_of_small_pictures() -> None:
+    network = zfnet(num_classes=10, in_channels=3, image_size=32, stem="small", width_factor=0.05)
+    assert sides(network, 32, (nn.Conv2d,)) == [32, 16, 8, 8, 8]
+    assert network.get_submodule("fc6").in_features == 13 * 3 * 3
+
+
+def test_network_in_network_has_the_layers_of_the_paper() -> None:
+    network = nin(num_classes=10, in_channels=3, image_size=32)
+    assert count(network) == 966_986
+    convolutions = [(m.out_channels, m.kernel_size[0]) for m in network.modules() if isinstance(m, nn.Conv2d)]
+    assert convolutions == [(192, 5), (160, 1), (96, 1), (192, 5), (192, 1), (192, 1), (192, 3), (192, 1), (10, 1)]
+    assert [m.p for m in network.modules() if isinstance(m, nn.Dropout)] == [0.5, 0.5]
+    assert sum(isinstance(m, nn.ReLU) for m in network.modules()) == 9
+    assert sides(network, 32, (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)) == [16, 8, 1]
+    with pytest.raises(ValueError, match=r"3 px .* too small"):
+        nin(num_classes=10, in_channels=3, image_size=3)
+
+
+def test_lenet5_takes_no_picture_of_which_nothing_is_left() -> None:
+    with pytest.raises(ValueError, match=r"3 px .* too small"):
+        lenet5(num_classes=10, in_channels=1, image_size=3)

@@ -1,0 +1,85 @@
+"""`visiontune check FILE --run` from end to end: lines, JSON, a picture, exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from places import DIGITS
+
+from visiontune.cli import main
+from visiontune.errors import UserError
+from visiontune.results.check_output import lines, summary
+from visiontune.results.lr_range_plot import draw_range_tests
+from visiontune.training.checks.lr_range_test import NUM_STEPS
+from visiontune.training.checks.verdict import Check
+
+SMALL = ("data.max_pictures=400", "data.image_size=8", "space.model.name=lenet5", "space.optimizer.name=sgd")
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VISIONTUNE_STUDIES", raising=False)
+
+
+@pytest.mark.heavy
+def test_a_good_file_is_told_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(DIGITS), "--run", *SMALL, "--studies-dir", "s"]) == 0
+    out = capsys.readouterr().out
+    assert "216 at worst" in out
+    for name in ("classes", "dummy", "neighbours", "repeats", "near repeats", "loss at step 0: lenet5", "gradients at step 0: lenet5"):
+        assert f"  {name}: " in out
+    assert "one batch: lenet5: loss 0.0" in out and "learning rate: lenet5 with sgd: falls from " in out
+    assert "9 checks: " in out and " 0 bad in " in out
+    assert out.splitlines()[-1] == "  learning-rate range tests: s/digits/lr_range.png"
+    assert Path("s/digits/lr_range.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.heavy
+def test_json_holds_figures_and_a_bad_check_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    rates = ("space.optimizer.lr={float: [50, 100], log: true}", "space.optimizer.name={choice: {sgd: {momentum: 0.0}}}")
+    assert main(["check", str(DIGITS), *SMALL[:3], *rates, "--run", "--json"]) == 2
+    [file] = json.loads(capsys.readouterr().out)["files"]
+    assert (file["study"], file["verdict"], file["picture"]) == ("digits", "bad", "studies/digits/lr_range.png")
+    verdicts = {check["name"]: check["verdict"] for check in file["checks"]}
+    assert [name for name, verdict in verdicts.items() if verdict == "bad"] == ["learning rate: lenet5 with sgd"]
+    figures = file["checks"][-1]["figures"]
+    assert figures["file"] == [50, 100] and figures["edge"] < 50 and 0 < len(figures["lrs"]) == len(figures["losses"]) <= NUM_STEPS
+
+
+def test_a_wrong_file_is_told_before_anything_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(DIGITS), "none.yaml", "--run"]) == 2
+    told = capsys.readouterr()
+    assert "none.yaml" in told.err and "checks:" not in told.out and not Path("studies").exists()
+
+
+def test_json_alone_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(DIGITS), "--json"]) == 2
+    assert "--run" in capsys.readouterr().err
+
+
+def test_a_network_that_cannot_be_built_is_a_bad_check_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise UserError("the weights are on another machine")
+
+    monkeypatch.setattr("visiontune.training.checks.initial_checks.set_up", refuse)
+    monkeypatch.setattr("visiontune.training.checks.all_checks.set_up", refuse)
+    assert main(["check", str(DIGITS), "--run", *SMALL]) == 2
+    out = capsys.readouterr().out
+    assert out.count("can't be set up or trained: the weights are on another machine") == 2 and "repeats" in out and "lr_range" not in out
+
+
+def test_a_check_is_a_line_and_its_hint_another() -> None:
+    checks = [Check("classes", "ok", "ten"), Check("dummy", "bad", "0.9", "do this")]
+    assert lines(checks[0]) == ["  ok    classes: ten"]
+    assert lines(checks[1]) == ["  bad   dummy: 0.9", "        -> do this"]
+    assert summary(checks) == "2 checks: 1 ok, 0 look, 1 bad"
+
+
+def test_no_range_test_no_picture(tmp_path: Path) -> None:
+    assert draw_range_tests([Check("classes", "ok", "ten")], tmp_path / "a.png") is None
+    assert not list(tmp_path.iterdir())

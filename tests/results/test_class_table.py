@@ -1,0 +1,39 @@
+"""The table of classes in lines."""
+
+from __future__ import annotations
+
+from visiontune.results.class_table import MAX_CLASSES, class_lines
+from visiontune.training.torch_metrics import ClassTable
+
+
+def table(names: list[str], confusion: list[list[int]]) -> ClassTable:
+    support = tuple(sum(row) for row in confusion)
+    recall = tuple(row[k] / max(1, sum(row)) for k, row in enumerate(confusion))
+    some = tuple(0.5 for _ in names)
+    return ClassTable(tuple(names), some, recall, some, support, tuple(map(tuple, confusion)))
+
+
+def test_a_line_for_each_class_with_its_most_frequent_mistake() -> None:
+    lines = class_lines(table(["cat", "dog", "eel"], [[7, 2, 1], [0, 5, 0], [1, 3, 0]]))
+    assert lines[0].split() == ["class", "pictures", "precision", "recall", "f1", "taken", "for"]
+    assert [line.split() for line in lines[1:]] == [
+        ["cat", "10", "0.500", "0.700", "0.500", "dog", "2"],
+        ["dog", "5", "0.500", "1.000", "0.500", "-"],
+        ["eel", "4", "0.500", "0.000", "0.500", "dog", "3"],
+    ]
+
+
+def test_of_many_classes_those_of_low_recall_are_shown() -> None:
+    num = MAX_CLASSES + 5
+    confusion = [[k if i == j else (num - k if j == (i + 1) % num else 0) for j in range(num)] for i, k in enumerate(range(num))]
+    lines = class_lines(table([f"c{k}" for k in range(num)], confusion))
+    assert [line.split()[0] for line in lines[1:-1]] == [f"c{k}" for k in range(MAX_CLASSES)]
+    assert lines[-1] == "5 classes of higher recall are left out"
+
+
+def test_lines_fit_a_terminal() -> None:
+    names = ["a name that is far longer than anyone would want " * 3, "another one that takes no end and goes on " * 3]
+    for width in (60, 80, 132):
+        lines = class_lines(table(names, [[90000, 10000], [12345, 54321]]), width)
+        assert all(len(line) <= width for line in lines), (width, lines)
+        assert "…" in lines[1]

@@ -1,0 +1,164 @@
+"""The winner's model in MLflow: it loads without this package and without pickle, and says what the network says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sample_events import T0, study, trial
+
+DATA = {"num_classes": 3, "channels": 1, "image_size": 8, "class_names": ["a", "b", "c"]}
+RECIPE = """\
+data: {source: digits}
+model: MODEL
+optimizer: {name: sgd, lr: 0.1}
+training: {num_epochs: 1}
+"""
+
+
+MODELS = {
+    "plain": "{name: lenet5, activation: prelu, dropout: 0.5}",
+    "stochastic depth": "{name: wideresnet, depth: 10, width: 1, stochastic_depth: 0.2}",
+}
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_winners_model_loads_without_pickle_and_is_logged_once(
+    kind: str, client: Any, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+    import torch
+
+    from visiontune.models.build import build_model
+    from visiontune.spec.parse import load_recipe
+    from visiontune.tracking.mlflow_runs import Runs
+    from visiontune.tracking.winner_model import log_winner
+    from visiontune.training.input.preprocessing import Preprocessing, Scaling
+    from visiontune.training.weights_file import save_weights
+
+    recipe, weights = tmp_path / "winner.yaml", tmp_path / "winner.safetensors"
+    recipe.write_text(RECIPE.replace("MODEL", MODELS[kind]))
+    network = build_model(load_recipe(recipe).model, num_classes=3, in_channels=1, image_size=8, seed=0).eval()
+    scale, shift = torch.full((8, 1), 1 / (255 * 0.2)), torch.full((8, 1), 0.3 / 0.2)
+    save_weights(network, weights, preprocessing=Preprocessing(Scaling(scale, shift)))
+    event = {"event": "winner", "number": 0, "recipe": "/gone/winner.yaml", "weights": str(weights), "data": DATA}
+    event |= {"metrics": {"test_top1_mean": 0.9}, "time_ms": T0 + 30_000}
+
+    runs = Runs(client, tmp_path / "artifacts", lambda experiment, run, event: log_winner(client, uri, tmp_path, experiment, run, event))
+    for events in ([study(kind)], [trial(0)], [event], [event]):
+        runs.send(events)
+
+    experiment = client.get_experiment_by_name(kind)
+    (logged,) = client.search_logged_models([experiment.experiment_id])
+    (parent,) = client.search_runs([experiment.experiment_id], "tags.`visiontune.kind` = 'study'")
+    assert parent.data.tags["visiontune.winner_model"] == f"models:/{logged.model_id}"
+    assert parent.data.metrics["test_top1_mean"] == 0.9
+    assert {Path(one.path).name for one in client.list_artifacts(parent.info.run_id, "winner")} >= {"winner.yaml", "winner.safetensors"}
+
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    loaded = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
+    assert loaded.metadata.metadata["class_names"] == ["a", "b", "c"]
+    assert loaded.metadata.signature.inputs.inputs[0].shape == (-1, 1, 8, 8)
+    for num in (1, 2, 5):
+        x_nchw = np.random.default_rng(0).random((num, 1, 8, 8), np.float32)
+        with torch.no_grad():
+            expected = network((torch.from_numpy(x_nchw) - 0.3) / 0.2).numpy()
+        np.testing.assert_allclose(loaded.predict(x_nchw), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_graph_for_one_size_of_batch_is_no_model() -> None:
+    import torch
+
+    from visiontune.tracking.winner_model import refuse_fixed_batch
+
+    class Fixed(torch.nn.Module):
+        def forward(self, x_nchw: torch.Tensor) -> torch.Tensor:
+            return x_nchw * torch.ones(len(x_nchw), 1, 1, 1)
+
+    with pytest.raises(ValueError, match="batches of any size"):
+        refuse_fixed_batch(Fixed(), torch.zeros(2, 1, 4, 4))
+    refuse_fixed_batch(torch.nn.Flatten(), torch.zeros(2, 1, 4, 4))
+
+
+TRANSFERRED = """\
+data: {source: digits}
+preprocessing: {name: NAME, colour: COLOUR}
+model: {name: lenet5}
+transfer: {regime: multi_depth, weights: /gone/weights.safetensors, num_depths: 2}
+optimizer: {name: sgd, lr: 0.1}
+training: {num_epochs: 1}
+"""
+
+
+@pytest.mark.parametrize(("name", "colour"), [("zca", "stored"), ("pca_whitening", "grey"), ("standardize", "grey"), ("center", "rgb")])
+def test_the_exported_graph_preprocesses_as_training_did(name: str, colour: str, tmp_path: Path) -> None:
+    """On pictures of a store, also for a network around a pretrained one, whose own weights are no longer there."""
+    import torch
+    from tiny import make_store
+
+    from visiontune.models.build import build_model
+    from visiontune.models.transfer import adapt
+    from visiontune.spec.parse import load_recipe
+    from visiontune.tracking.winner_model import _module
+    from visiontune.training.input.batches import open_pictures
+    from visiontune.training.input.preprocessing import fit_preprocessing
+    from visiontune.training.weights_file import save_weights
+
+    recipe, weights = tmp_path / "winner.yaml", tmp_path / "winner.safetensors"
+    recipe.write_text(TRANSFERRED.replace("NAME", name).replace("COLOUR", colour))
+    made, store = load_recipe(recipe), make_store(num=600, size=8, channels=3)
+    before = fit_preprocessing(made.preprocessing, store)
+    shape = {"num_classes": 3, "in_channels": before.out_channels, "image_size": 8}
+    network = build_model(made.model, **shape, seed=0)
+    network = adapt(network, made.transfer, "lenet5", **shape, use_weights=False).eval()
+    torch.nn.init.normal_(network.get_parameter("head.weight"))
+    save_weights(network, weights, preprocessing=before)
+
+    pictures = open_pictures(store, store.test_idx, torch.device("cpu"), preprocessing=before)
+    ((x_nchw, _),) = pictures.batches(np.arange(len(pictures)), [0, len(pictures)])
+    module, example = _module(recipe, weights, {**DATA, "channels": 3})
+    batch = torch.export.Dim("batch")
+    with torch.no_grad():
+        graph = torch.export.export(module, (example,), dynamic_shapes=({0: batch},)).module()
+        raw_nchw = torch.from_numpy(store.images_NHWC[store.test_idx]).permute(0, 3, 1, 2) / 255
+        np.testing.assert_allclose(graph(raw_nchw), network(x_nchw), rtol=1e-3, atol=2e-2 if colour == "grey" else 1e-3)
+
+
+def test_what_cannot_be_exported_keeps_recipe_and_weights(client: Any, uri: str, tmp_path: Path) -> None:
+    from visiontune.tracking.winner_model import log_winner
+
+    (tmp_path / "winner.yaml").write_text(RECIPE.replace("MODEL", "{name: lenet5}"))
+    (tmp_path / "winner.safetensors").write_bytes(b"not weights")
+    experiment_id = client.create_experiment("broken winner", (tmp_path / "artifacts").as_uri())
+    run_id = client.create_run(experiment_id).info.run_id
+    event = {"number": 0, "recipe": str(tmp_path / "winner.yaml"), "weights": str(tmp_path / "winner.safetensors"), "data": DATA}
+    assert log_winner(client, uri, tmp_path, experiment_id, run_id, event).startswith("recipe and weights only: ")
+    assert len(client.list_artifacts(run_id, "winner")) == 2
+    assert log_winner(client, uri, tmp_path, experiment_id, run_id, event | {"weights": ""}).startswith("recipe only: ")
+
+
+def test_the_sheet_of_the_winner_stands_beside_its_recipe_once(client: Any, tmp_path: Path) -> None:
+    from functools import partial
+
+    from visiontune.tracking.delivery import is_transient
+    from visiontune.tracking.mlflow_runs import Runs
+    from visiontune.tracking.winner_model import log_sheet
+
+    runs = Runs(client, tmp_path / "artifacts", log_sheet=partial(log_sheet, client, tmp_path))
+    sheet = tmp_path / "winner_augmentation.png"
+    event = {"event": "sheet", "path": f"/moved/{sheet.name}", "time_ms": T0}
+    runs.send([study("sheet")])
+    for content in (b"old", b"new", b"new"):
+        sheet.write_bytes(content)
+        runs.send([event])
+    (parent,) = client.search_runs([client.get_experiment_by_name("sheet").experiment_id])
+    (logged,) = client.list_artifacts(parent.info.run_id, "winner")
+    assert logged.path == "winner/winner_augmentation.png"
+    assert Path(client.download_artifacts(parent.info.run_id, logged.path)).read_bytes() == b"new"
+    sheet.unlink()
+    with pytest.raises(Exception) as error:  # it is set aside, and nothing waits for it
+        runs.send([event])
+    assert not is_transient(error.value)

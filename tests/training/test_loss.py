@@ -1,0 +1,127 @@
+"""Losses against torch's own where it has them, and against their papers' formulas in numpy where it has not."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from visiontune.training.loss import Loss, build_loss
+
+LABELS = np.array([0] * 60 + [1] * 30 + [2] * 10)
+
+
+def made(name: str = "cross_entropy", weights: str = "none", label_smoothing: float = 0.0, aux: float = 0.0, **args: Any) -> Loss:
+    loss = {"name": name, "label_smoothing": label_smoothing, "focal_gamma": 2.0, **args}
+    return build_loss(loss, {"name": "none", "class_weights": weights, "class_beta": 0.99}, LABELS, 3, aux)
+
+
+def some(num: int = 20, scale: float = 2.0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(num)
+    return scale * torch.randn(num, 3, generator=generator), torch.randint(3, (num,), generator=generator)
+
+
+def weights_of(counts: list[int]) -> Tensor:
+    """Inverse frequency with mean 1 over the pictures: n / (number of classes * n_k), as scikit-learn's "balanced"."""
+    return torch.tensor([sum(counts) / (len(counts) * count) for count in counts])
+
+
+def test_plain_cross_entropy_is_torchs_to_the_last_bit() -> None:
+    logits_NK, y_N = some()
+    ours, theirs = logits_NK.clone().requires_grad_(), logits_NK.clone().requires_grad_()
+    minimised, plain = made()(ours, y_N)
+    expected = F.cross_entropy(theirs, y_N)
+    minimised.backward()
+    expected.backward()
+    assert torch.equal(minimised, expected) and torch.equal(plain, expected) and not plain.requires_grad
+    assert torch.equal(ours.grad, theirs.grad)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("smoothing", [0.1, 0.5])
+def test_label_smoothing_is_torchs_and_stays_out_of_the_plain_figure(smoothing: float) -> None:
+    logits_NK, y_N = some()
+    minimised, plain = made(label_smoothing=smoothing)(logits_NK, y_N)
+    assert torch.equal(minimised, F.cross_entropy(logits_NK, y_N, label_smoothing=smoothing))
+    assert torch.equal(plain, F.cross_entropy(logits_NK, y_N))
+
+
+def test_class_weights_are_those_of_the_training_split_and_the_sum_is_divided_by_the_pictures() -> None:
+    logits_NK, y_N = some()
+    weight_K = weights_of([60, 30, 10])
+    each_N = F.cross_entropy(logits_NK, y_N, weight=weight_K, reduction="none")
+    minimised, plain = made(weights="inverse_frequency")(logits_NK, y_N)
+    assert torch.allclose(minimised, each_N.sum() / len(y_N))
+    assert torch.equal(plain, F.cross_entropy(logits_NK, y_N))
+    halves = [made(weights="inverse_frequency")(logits_NK[part], y_N[part])[0] for part in (slice(10), slice(10, 20))]
+    assert torch.allclose(sum(halves) / 2, minimised)  # type: ignore[arg-type]
+
+
+def focal_by_hand(logits_NK: Tensor, y_N: Tensor, gamma: float, smoothing: float, weight_K: Tensor | None = None) -> float:
+    """Eq. 4 of Lin et al. 2017, in float64, over a smoothed label."""
+    p_NK = logits_NK.double().softmax(1).numpy()
+    share_NK = np.eye(3)[y_N.numpy()] * (1 - smoothing) + smoothing / 3
+    loss_N = -(share_NK * (1 - p_NK) ** gamma * np.log(p_NK)).sum(1)
+    return float((loss_N * (1 if weight_K is None else weight_K.double().numpy()[y_N.numpy()])).mean())
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("weights", ["none", "inverse_frequency"])
+def test_focal_loss_is_its_papers(gamma: float, smoothing: float, weights: str) -> None:
+    logits_NK, y_N = some()
+    minimised, _ = made("focal", weights, smoothing, focal_gamma=gamma)(logits_NK, y_N)
+    expected = focal_by_hand(logits_NK, y_N, gamma, smoothing, None if weights == "none" else weights_of([60, 30, 10]))
+    assert minimised.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_focal_loss_with_gamma_0_is_cross_entropy_with_the_same_gradient() -> None:
+    logits_NK, y_N = some()
+    focal, cross = (logits_NK.clone().requires_grad_() for _ in range(2))
+    made("focal", focal_gamma=0.0, label_smoothing=0.1)(focal, y_N)[0].backward()
+    F.cross_entropy(cross, y_N, label_smoothing=0.1).backward()
+    assert torch.allclose(focal.grad, cross.grad, atol=1e-7)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.1, 1.0, 2.0])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_focal_loss_has_a_gradient_where_the_network_is_certain(gamma: float, smoothing: float) -> None:
+    logits_NK = torch.tensor([[200.0, 0.0, -50.0], [0.0, 200.0, 0.0]], requires_grad=True)
+    loss = made("focal", focal_gamma=gamma, label_smoothing=smoothing)(logits_NK, torch.tensor([0, 0]))[0]
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert math.isfinite(loss.item()) and logits_NK.grad is not None and logits_NK.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "focal"])
+def test_gradient_is_that_of_the_numbers(name: str) -> None:
+    logits_NK, y_N = some(4)
+    loss = made(name, "effective_number", 0.1)
+
+    def minimised(logits_NK: Tensor) -> Tensor:
+        return loss(logits_NK, y_N)[0]
+
+    x = logits_NK.clone().requires_grad_()
+    minimised(x).backward()  # type: ignore[no-untyped-call]
+    step = torch.zeros_like(logits_NK)
+    for i, k in ((0, 0), (2, 1), (3, 2)):
+        step.zero_()[i, k] = 1e-2
+        slope = (minimised(logits_NK + step) - minimised(logits_NK - step)) / 2e-2
+        assert x.grad is not None and x.grad[i, k].item() == pytest.approx(slope.item(), abs=1e-3)
+
+
+def test_auxiliary_classifiers_count_their_weight_and_stay_out_of_the_plain_figure() -> None:
+    (logits_NK, y_N), (one_NK, _), (two_NK, _) = some(), some(20, 3.0), some(20, 0.5)
+    minimised, plain = made(aux=0.3)((logits_NK, one_NK, two_NK), y_N)
+    parts = [F.cross_entropy(x, y_N) for x in (logits_NK, one_NK, two_NK)]
+    assert torch.allclose(minimised, parts[0] + 0.3 * (parts[1] + parts[2]))
+    assert torch.equal(plain, parts[0])
+
+
+def test_logits_of_half_the_digits_are_summed_in_full() -> None:
+    logits_NK, y_N = some(2000)
+    half_NK = logits_NK.bfloat16()
+    assert torch.equal(made()(half_NK, y_N)[0], F.cross_entropy(half_NK.float(), y_N))

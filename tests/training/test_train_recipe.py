@@ -1,0 +1,64 @@
+"""One recipe from the digits to a test figure, and the devices that can be asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import make_recipe, model_section
+
+from visiontune.data.prepare import prepare
+from visiontune.data.store.store import Store
+from visiontune.errors import UserError
+from visiontune.models.build import build_model
+from visiontune.training.evaluate import evaluate
+from visiontune.training.input.preprocessing import Preprocessing
+from visiontune.training.loop import Epoch
+from visiontune.training.train_recipe import Result, find_device, run_recipe
+from visiontune.training.weights_file import load_weights, split_weights
+
+DIGITS = {"source": "digits", "val_fraction": 0.1, "test_fraction": 0.1, "seed": 0, "image_size": None, "max_pictures": None}
+
+
+def test_digits_from_pictures_to_weights(tmp_path: Path) -> None:
+    recipe = make_recipe(None, "sgd", "cosine", data=DIGITS, optimizer_args={"lr": 0.05}, num_epochs=4, batch_size=32)
+    *epochs, result = run_recipe(recipe, tmp_path / "cache", device="cpu", out=tmp_path / "weights.safetensors")
+    assert all(isinstance(epoch, Epoch) for epoch in epochs) and isinstance(result, Result)
+    assert result.metrics["test_top1"] > 0.9  # LeNet-5 on 8 px digits; a linear model comes to about .95
+    assert result.metrics["val_loss"] == epochs[-1].metrics["val_loss"]
+
+    network = build_model(model_section(), num_classes=10, in_channels=1, image_size=8)
+    load_weights(network, tmp_path / "weights.safetensors")
+    before = Preprocessing.of(split_weights(load_file(tmp_path / "weights.safetensors"))[1])
+    store = Store.open(prepare(DIGITS, tmp_path / "cache"))
+    again = evaluate(network, store, "test", preprocessing=before, device="cpu")
+    assert {f"test_{name}": value for name, value in again.items()}.items() < result.metrics.items()
+
+    table = result.classes
+    assert table.classes == store.class_names and table.support == tuple(np.bincount(store.labels_N[store.test_idx]))
+    assert result.metrics["test_top1"] == pytest.approx(np.trace(table.confusion) / len(store.test_idx))
+    assert result.metrics["test_macro_recall"] == pytest.approx(np.mean(table.recall), rel=1e-5)
+
+
+def test_devices() -> None:
+    assert find_device("cpu") == "cpu"
+    assert find_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(UserError, match="nearest is 'cuda'"):
+        find_device("cudda")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
+def test_a_gpu_that_is_not_there() -> None:
+    with pytest.raises(UserError, match="needs a GPU"):
+        find_device("cuda")
+
+
+@pytest.mark.parametrize(("name", "told"), [("w.pt", "nearest is 'w.safetensors'"), ("file/w.safetensors", "a folder that can be written")])
+def test_weights_that_can_not_be_written_are_told_before_the_training(name: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=told):
+        next(run_recipe(make_recipe(data=DIGITS), tmp_path / "cache", device="cpu", out=tmp_path / name))
+    assert not (tmp_path / "cache").exists()

@@ -1,0 +1,98 @@
+"""More legs than the cluster can place, on real raylets: whoever is idle takes what waits, and the search ends."""
+
+import threading
+import time
+
+import pytest
+from simulated_search import make_spec
+
+from visiontune.tuning.search_run import Session
+from visiontune.tuning.study_storage import create_or_resume
+
+pytestmark = pytest.mark.ray
+LIMIT_S = 60.0
+
+
+def fake_worker():
+    """A worker with the curve of simulated_search.py in place of a network. Made here, so that it travels by value."""
+    from ray.tune import Trainable
+
+    class Worker(Trainable):
+        def setup(self, config):
+            from visiontune.tuning.ray_worker import rest, unpack
+
+            leg = unpack(config["leg"])
+            self._reports = rest() if leg is None else self._run(leg)
+
+        def reset_config(self, new_config):
+            self.setup(new_config)
+            return True
+
+        def _run(self, leg):
+            from visiontune.tuning.records import Report
+
+            for epoch in range(leg.known_epochs + 1, leg.recipe.training["num_epochs"] + 1):
+                time.sleep(0.02)
+                value = 1.0 - abs(leg.recipe.optimizer["lr"] - 0.01) - 0.3 / epoch
+                metrics = {"val_top1": value, "val_loss": -value, "test_top1": 0.5, "test_loss": 1.0}
+                yield Report(epoch, metrics, 0, is_last=epoch == leg.recipe.training["num_epochs"])
+
+        def step(self):
+            return {"report": next(self._reports)}
+
+    return Worker
+
+
+@pytest.fixture
+def ray_of_two(monkeypatch):
+    """Two CPUs and two GPUs that nobody looks for. A search's actors end with its Ray, so each has its own."""
+    from visiontune.tuning.ray_cluster import SETTINGS
+
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    import ray
+
+    ray.init(num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False)
+    yield ray
+    ray.shutdown()
+
+
+def hold_a_cpu(ray):
+    """Another job's actor on the same cluster."""
+
+    @ray.remote(num_cpus=1)
+    class Other:
+        def ping(self):
+            return True
+
+    other = Other.remote()
+    assert ray.get(other.ping.remote())
+    return other
+
+
+@pytest.mark.parametrize(
+    ("resources", "num_slots", "is_shared", "num_fit"),
+    [
+        pytest.param({"cpu": 1, "gpu": 0}, 3, False, 2, id="more legs than cores"),
+        pytest.param({"cpu": 0.1, "gpu": 0.6}, 3, False, 2, id="fractions that do not pack"),
+        pytest.param({"cpu": 1, "gpu": 0}, 2, True, 1, id="another job holds a core"),
+    ],
+)
+def test_a_search_ends_with_more_legs_than_can_be_placed(tmp_path, monkeypatch, ray_of_two, resources, num_slots, is_shared, num_fit):
+    from visiontune.tuning import ray_adapter
+
+    monkeypatch.setattr(ray_adapter, "LegWorker", fake_worker())
+    folder = tmp_path / "study"
+    folder.mkdir()
+    spec = make_spec(folder, 12, num_seeds=2)
+    session = Session(spec, create_or_resume(folder, spec), folder, lambda event: None)
+    other = hold_a_cpu(ray_of_two) if is_shared else None
+    late = threading.Timer(LIMIT_S, lambda: setattr(session, "is_interrupted", True))
+    late.start()
+    shots = []
+    ray_adapter.run_tune(session, resources=resources, base={}, num_slots=lambda: num_slots, screen=shots.append)
+    late.cancel()
+    assert session.is_finished, session.snapshot()
+    assert 1 <= max(shot.num_running for shot in shots) <= num_fit
+    assert max(shot.num_running + shot.num_staged for shot in shots) <= num_slots
+    del other

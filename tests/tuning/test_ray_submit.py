@@ -1,0 +1,227 @@
+"""`visiontune submit` against a job server that is made up, one that is silent, and Ray's own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from places import DIGITS, ROOT
+
+from visiontune.errors import UserError
+from visiontune.tuning import ray_submit as door
+
+
+class Server:
+    """What `submit` uses of Ray's client; a submitted job ends at once in `ends_in`. `cuts` connections break."""
+
+    def __init__(self, jobs: dict[str, str] | None = None, ends_in: str = "SUCCEEDED", exit_code: int = 0, cuts: int = 0) -> None:
+        self.jobs, self.ends_in, self.exit_code, self.cuts = dict(jobs or {}), ends_in, exit_code, cuts
+        self.submitted: list[dict[str, Any]] = []
+
+    def list_jobs(self) -> list[Any]:
+        return [SimpleNamespace(submission_id=name, status=status) for name, status in self.jobs.items()]
+
+    def submit_job(self, **job: Any) -> str:
+        self.submitted.append(job)
+        self.jobs[job["submission_id"]] = "RUNNING"
+        return str(job["submission_id"])
+
+    async def tail_job_logs(self, name: str) -> AsyncIterator[str]:
+        yield "one\ntw"
+        if self.cuts:
+            self.cuts -= 1
+            raise RuntimeError("WebSocket connection closed unexpectedly")
+        yield "o\nthree\n"
+        self.jobs[name] = self.ends_in
+
+    def get_job_status(self, name: str) -> str:
+        return self.jobs[name]
+
+    def get_job_info(self, name: str) -> Any:
+        message = "Job entrypoint command failed with exit code 1, last available logs (truncated):\nthree"
+        return SimpleNamespace(submission_id=name, message=message, driver_exit_code=self.exit_code)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    made = Server()
+    monkeypatch.setattr(door, "connect", lambda _: made)
+    monkeypatch.setattr(door, "POLL_S", 0.0)
+    return made
+
+
+def test_the_same_command_has_the_same_job() -> None:
+    content = DIGITS.read_bytes()
+    assert door.job_id("digits", content, ["a=1"]) == door.job_id("digits", content, ["a=1"])
+    others = [door.job_id("digits", content, []), door.job_id("digits", content + b"#", ["a=1"]), door.job_id("other", content, ["a=1"])]
+    assert len({*others, door.job_id("digits", content, ["a=1"])}) == 4
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        ({}, ("j", True)),
+        ({"j": "RUNNING"}, ("j", False)),
+        ({"j": "PENDING"}, ("j", False)),
+        ({"j": "FAILED"}, ("j-2", True)),
+        ({"j": "SUCCEEDED", "j-2": "STOPPED"}, ("j-3", True)),
+        ({"j": "FAILED", "j-2": "RUNNING"}, ("j-2", False)),
+        ({None: "RUNNING", "k": "RUNNING"}, ("j", True)),
+    ],
+)
+def test_a_running_job_is_followed_and_an_ended_one_tried_again(states: dict[str | None, str], expected: tuple[str, bool]) -> None:
+    assert door.attempt("j", states) == expected
+
+
+def test_two_submits_start_one_job(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.ends_in = "RUNNING"
+    name = door.job_id("digits", DIGITS.read_bytes(), [])
+    server.jobs[name] = "RUNNING"
+    server.get_job_status = lambda _: "SUCCEEDED"  # type: ignore[method-assign]
+    assert door.submit(DIGITS, "http://x") == 0
+    assert server.submitted == [] and f"runs already: job {name}" in capsys.readouterr().out
+
+
+def test_the_job_inside_the_checkout(server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
+    monkeypatch.setenv("VISIONTUNE_REMOTE_CACHE", "s3://team/stores")
+    assert door.submit(DIGITS, "http://x", ["budget.num_trials=2"], studies_dir="/shared") == 0
+    job = server.submitted[0]
+    assert job["entrypoint"] == "python jobs/search.py search_spaces/digits.yaml budget.num_trials=2"
+    environment = job["runtime_env"]
+    assert environment["working_dir"] == str(ROOT) and ".venv/" in environment["excludes"] and "studies/" in environment["excludes"]
+    variables = environment["env_vars"]
+    assert variables["PYTHONPATH"] == "platform" and variables["NO_ALBUMENTATIONS_UPDATE"] == "1"
+    assert variables["VISIONTUNE_STUDIES"] == "/shared" and variables["RAY_AUTH_MODE"] == "token"
+    assert variables["VISIONTUNE_REMOTE_CACHE"] == "s3://team/stores"
+    assert float(variables["RAY_JOB_STOP_WAIT_TIME_S"]) >= 20  # a stopped search may take 20 s to flush
+    assert "secret" not in str(job)
+    assert "one\ntwo\nthree\n" in capsys.readouterr().out
+
+
+def test_the_package_travels_with_a_file_from_elsewhere(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "my space.yaml"
+    shutil.copy(DIGITS, file)
+    door.submit(file, "http://x")
+    job = server.submitted[0]
+    assert job["entrypoint"] == "python -m visiontune.cli search 'my space.yaml'"
+    assert job["runtime_env"]["working_dir"] == str(tmp_path)
+    assert job["runtime_env"]["py_modules"] == [str(ROOT / "platform" / "visiontune")]
+    assert "~/visiontune-studies" in capsys.readouterr().out  # where the study goes is said
+
+
+def test_a_wrong_file_never_leaves_the_machine(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(DIGITS.read_text().replace("budget", "budgett"))
+    with pytest.raises(UserError, match="budgett"):
+        door.submit(file, "http://x")
+    assert server.submitted == []
+
+
+@pytest.mark.parametrize(("ends_in", "exit_code", "expected"), [("SUCCEEDED", 0, 0), ("FAILED", 1, 1), ("FAILED", 2, 2), ("STOPPED", 0, 1)])
+def test_the_exit_code_is_the_jobs(ends_in: str, exit_code: int, expected: int, capsys: pytest.CaptureFixture[str]) -> None:
+    made = Server({"j": "RUNNING"}, ends_in, exit_code)
+    assert door.follow(made, "j") == expected
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == (0 if expected == 0 else 1) and "last available" not in err
+
+
+def test_a_cut_connection_repeats_no_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(door, "POLL_S", 0.0)
+    assert door.follow(Server({"j": "RUNNING"}, cuts=3), "j") == 0
+    assert capsys.readouterr().out == "one\ntwo\nthree\n"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_an_address_where_nothing_answers_is_one_sentence() -> None:
+    with pytest.raises(ConnectionError, match=r"no Ray job server answers at http://127\.0\.0\.1"):
+        door.connect(f"127.0.0.1:{free_port()}")
+    with pytest.raises(UserError, match="must be the URL"):
+        door.connect("ray://127.0.0.1:10001")
+
+
+def test_a_server_that_is_not_ray_is_told(tmp_path: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "-d", str(tmp_path)]
+    stranger = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while socket.socket().connect_ex(("127.0.0.1", port)):
+            time.sleep(0.05)
+        with pytest.raises(ConnectionError, match="answers, but not as a Ray job server"):
+            door.connect(f"http://127.0.0.1:{port}")
+    finally:
+        stranger.terminate()
+        stranger.wait()
+
+
+@contextmanager
+def head(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """`ray start --head` with a token: its job server's URL and the environment of whoever may talk to it."""
+    port, dashboard = free_port(), free_port()
+    paths = {"HOME": str(folder), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    env = {**os.environ, **paths, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a" * 64, "PYTHONPATH": str(ROOT / "platform")}
+    options = [f"--port={port}", f"--dashboard-port={dashboard}", f"--dashboard-agent-listen-port={free_port()}", "--num-cpus=2"]
+    options += [f"--ray-client-server-port={free_port()}", "--dashboard-host=127.0.0.1", f"--temp-dir={folder / 'r'}", "--block"]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--disable-usage-stats", *options]
+    with (folder / "head.log").open("w") as log:
+        process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
+    try:
+        while socket.socket().connect_ex(("127.0.0.1", dashboard)):
+            assert process.poll() is None, (folder / "head.log").read_text()[-2000:]
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{dashboard}", env
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.ray
+def test_a_search_on_a_cluster_with_a_token() -> None:
+    folder = Path("/tmp") / f"vt{os.getpid()}"  # a socket's path has 107 characters at most
+    folder.mkdir()
+    small = ["budget.num_trials=2", "budget.max_epochs=1", "confirm.num_seeds=0"]
+    try:
+        with head(folder) as (url, env):
+            command = [
+                sys.executable,
+                "-m",
+                "visiontune.cli",
+                "submit",
+                str(DIGITS),
+                "--address",
+                url,
+                "--studies-dir",
+                str(folder / "s"),
+                *small,
+            ]
+            strangers = {key: value for key, value in env.items() if not key.startswith("RAY_AUTH")}
+            refused = subprocess.run(command, env=strangers, capture_output=True, text=True)
+            assert refused.returncode == 1 and "wants a token" in refused.stderr
+            first = subprocess.run(command, env=env, capture_output=True, text=True)
+            assert first.returncode == 0, first.stdout + first.stderr
+            assert "the search is finished; 2 trials were new" in first.stdout
+            again = subprocess.run(command, env=env, capture_output=True, text=True)
+            assert again.returncode == 0 and "nothing was left to do" in again.stdout
+        assert (folder / "s" / "digits" / "winner.yaml").is_file()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

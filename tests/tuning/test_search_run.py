@@ -1,0 +1,343 @@
+"""Searches without Ray: what a study holds at its end, whatever happened on the way."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+
+import optuna
+import pytest
+from places import HELPERS, PLATFORM
+from simulated_search import curve, drive, make_spec, report
+
+from visiontune.errors import UserError
+from visiontune.tuning.driver_lock import driver_lock
+from visiontune.tuning.lessons import MIN_VALUES
+from visiontune.tuning.read_study import read_study
+from visiontune.tuning.records import Report
+from visiontune.tuning.search_run import Session
+from visiontune.tuning.study_storage import create_or_resume, mend_journal, open_existing
+
+SIMULATE = HELPERS / "simulated_search.py"
+
+
+def contents(storage):
+    return [(t.number, t.state.name, t.params, t.intermediate_values, t.user_attrs) for t in storage.trials()]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "gp", "cmaes", "nsga2"])
+def test_same_seed_on_one_worker_gives_the_same_study(tmp_path, sampler):
+    runs = []
+    for home in ("a", "b"):
+        spec = make_spec(tmp_path / home / "study", 12, sampler=sampler, scheduler="none")
+        runs.append(contents(drive(spec, tmp_path / home / "study")[1]))
+    assert runs[0] == runs[1]
+    assert len({str(params) for _, _, params, _, _ in runs[0]}) == 12
+
+
+def test_early_stopping_completes_a_trial_wherever_it_ends_and_it_can_win(tmp_path):
+    """Trials of lenet5 end by themselves after two epochs, between the rungs 1 and 3."""
+
+    def answer(leg, epoch, value):
+        told = report(leg, epoch, value)
+        return replace(told, is_last=told.is_last or (leg.recipe.model["name"] == "lenet5" and epoch >= 2))
+
+    def value(recipe, epoch):
+        return 0.9 if recipe.model["name"] == "lenet5" and epoch == 2 else curve(recipe, epoch) / 2
+
+    folder = tmp_path / "study"
+    session, storage, _ = drive(make_spec(folder, 20, num_seeds=2), folder, num_slots=2, value=value, answer=answer)
+    early = [t for t in storage.trials() if t.state.name == "COMPLETE" and len(t.intermediate_values) == 2]
+    assert early and all(t.user_attrs["end"]["reason"] == "early stopping after 2 epochs" for t in early)
+    view = read_study(folder)
+    assert view.best.recipe["model"]["name"] == "lenet5" and view.best.epoch == 2
+    assert [c.failure for c in view.confirmations] == ["", ""]
+    assert session.is_finished
+
+
+def test_another_seed_gives_another_study(tmp_path):
+    spec = make_spec(tmp_path / "a", 5)
+    other = make_spec(tmp_path / "b", 5, overrides=["sampler.seed=2"])
+    params = [[t.params for t in drive(s, tmp_path / s.study)[1].trials()] for s in (spec, other)]
+    assert params[0] != params[1]
+
+
+def test_an_interrupted_study_becomes_the_one_that_was_not(tmp_path):
+    """Proposal n depends on (seed, n, study) alone: a driver that goes on proposes what the first would have."""
+    whole = contents(drive(make_spec(tmp_path / "a" / "study", 60), tmp_path / "a" / "study")[1])
+    count = 0
+
+    def stop_now(event):
+        nonlocal count
+        count += 1
+        if count == 150:
+            raise KeyboardInterrupt
+
+    spec = make_spec(tmp_path / "b" / "study", 60)
+    with pytest.raises(KeyboardInterrupt):
+        drive(spec, tmp_path / "b" / "study", put=stop_now)
+    assert contents(drive(spec, tmp_path / "b" / "study")[1]) == whole
+
+
+def test_states_are_honest(tmp_path):
+    spec = make_spec(tmp_path / "study", 60)
+    _, storage, events = drive(spec, tmp_path / "study", num_slots=4)
+    for trial in storage.trials():
+        last = max(trial.intermediate_values, default=0)
+        if trial.state.name == "COMPLETE":
+            assert last == 9
+            assert trial.value == trial.intermediate_values[9]
+        elif trial.state.name == "PRUNED":
+            assert last in (1, 3)
+            assert trial.value == trial.intermediate_values[last]
+            assert "number" in trial.user_attrs["end"]["reason"]
+        else:
+            assert trial.user_attrs["end"]["kind"] == "diverged"
+            assert trial.params["optimizer.lr"] > 0.5
+    ends = Counter(event["number"] for event in events if event["event"] == "end")
+    assert ends == Counter(range(60))
+    assert {e["status"] for e in events if e["event"] == "end"} == {"FINISHED", "KILLED", "FAILED"}
+
+
+def test_a_study_too_small_for_its_rungs_still_has_a_winner(tmp_path):
+    _, storage, _ = drive(make_spec(tmp_path / "study", 2), tmp_path / "study")
+    assert sorted(t.state.name for t in storage.trials()) == ["COMPLETE", "PRUNED"]
+
+
+def test_random_until_ten_full_budget_values_then_tpe(tmp_path):
+    _, storage, _ = drive(make_spec(tmp_path / "study", 25, scheduler="none"), tmp_path / "study")
+    num_values = 0
+    for trial in storage.trials():
+        assert trial.user_attrs["proposed_by"].startswith("tpe" if num_values >= MIN_VALUES else "random")
+        num_values += trial.state.name == "COMPLETE"
+    assert num_values > MIN_VALUES
+
+
+def test_tpe_learns_what_can_not_be_built(tmp_path):
+    """cnn never fits in memory here; once TPE proposes, it proposes cnn less often than chance would (binomial, p < 0.01)."""
+
+    def answer(leg, epoch, value):
+        if leg.recipe.model["name"] == "cnn":
+            return Report(0, {}, 0, failure="infeasible", reason="does not fit in memory")
+        return report(leg, epoch, value)
+
+    _, storage, _ = drive(make_spec(tmp_path / "study", 80, scheduler="none"), tmp_path / "study", answer=answer)
+    names = [t.params["model.name"] for t in storage.trials() if t.user_attrs["proposed_by"].startswith("tpe")]
+    assert len(names) >= 40
+    assert names.count("cnn") / len(names) < 0.3
+
+
+def test_grid_is_every_point_once_and_then_ends(tmp_path):
+    spec = make_spec(tmp_path / "study", 100, sampler="grid", scheduler="none", overrides=["space.optimizer.lr=0.01"])
+    _, storage, _ = drive(spec, tmp_path / "study")
+    points = [tuple(sorted(t.params.items())) for t in storage.trials()]
+    assert len(points) == len(set(points)) == 4 + 2
+
+
+def test_a_changed_space_is_refused_with_what_differs(tmp_path):
+    folder = tmp_path / "study"
+    drive(make_spec(folder, 5), folder)
+    changed = make_spec(folder, 5, overrides=["space.optimizer.lr=0.1", "budget.max_epochs=27"])
+    with pytest.raises(UserError) as refusal:
+        create_or_resume(folder, changed)
+    text = str(refusal.value)
+    assert "budget.max_epochs: was 9, is now 27" in text
+    assert "optimizer.lr" in text
+    assert "--name" in text
+
+
+def test_more_trials_go_on_in_the_same_study(tmp_path):
+    folder = tmp_path / "study"
+    drive(make_spec(folder, 5), folder)
+    _, storage, _ = drive(make_spec(folder, 9), folder)
+    assert [t.number for t in storage.trials()] == list(range(9))
+
+
+def test_a_lost_worker_costs_nothing_but_time_and_a_bad_trial_is_given_up(tmp_path):
+    crashes = Counter()
+
+    def answer(leg, epoch, value):
+        if leg.number == 3 or (leg.number == 5 and not crashes[5]):
+            crashes[leg.number] += 1
+            return Report(0, {}, 0, failure="crashed", reason="SIGSEGV")
+        return report(leg, epoch, value)
+
+    _, storage, _ = drive(make_spec(tmp_path / "study", 10), tmp_path / "study", answer=answer)
+    trials = storage.trials()
+    assert (trials[3].state.name, trials[3].user_attrs["end"]["kind"], crashes[3]) == ("FAIL", "crashed", 3)
+    assert trials[5].intermediate_values
+
+
+def test_confirmations_are_on_fresh_seeds_and_not_repeated(tmp_path):
+    spec = make_spec(tmp_path / "study", 6, num_seeds=3)
+    drive(spec, tmp_path / "study")
+    drive(spec, tmp_path / "study")
+    view = read_study(tmp_path / "study")
+    seeds = {one.seed for one in view.confirmations}
+    assert len(seeds) == 3
+    assert not seeds & {row.recipe["training"]["seed"] for row in view.rows}
+    assert [one.test_top1 for one in view.confirmations] == [0.5] * 3
+
+
+def test_another_winner_has_confirmations_of_its_own(tmp_path):
+    """More trials may bring a better one: its figures must not be the old winner's."""
+    folder = tmp_path / "study"
+    drive(make_spec(folder, 3, num_seeds=2), folder)
+    first = read_study(folder)
+    for name in ("winner.safetensors", "winner_test.json"):
+        (folder / name).touch()
+    _, storage, _ = drive(make_spec(folder, 40, num_seeds=2), folder)
+    second = read_study(folder)
+    assert second.best.number != first.best.number
+    assert len(second.confirmations) == len(first.confirmations) == 2
+    assert sum(key.startswith("confirmation.") for key in storage.attributes()) == 4
+    assert not (folder / "winner.safetensors").exists() and not (folder / "winner_test.json").exists()
+
+
+def test_machines_at_fault_end_the_search_and_not_the_trials(tmp_path):
+    """Every worker dies before its first report: the study stops, no trial is blamed, and a mended machine goes on."""
+    folder = tmp_path / "study"
+    folder.mkdir()
+    spec = make_spec(folder, 20)
+    session = Session(spec, create_or_resume(folder, spec), folder, lambda event: None)
+    session.num_slots = 4
+    for _ in range(100):
+        legs = [leg for leg in (session.next_leg() for _ in range(4)) if leg]
+        for leg in legs:
+            session.lost(leg.key, "no CUDA driver")
+        if session.fatal:
+            break
+    assert "no CUDA driver" in session.fatal
+    assert all(trial.state.name == "RUNNING" for trial in open_existing(folder).trials())
+    _, storage, _ = drive(spec, folder)
+    assert all(trial.state.is_finished() for trial in storage.trials())
+
+
+def test_time_limit_ends_every_trial(tmp_path):
+    spec = make_spec(tmp_path / "study", 1000, overrides=["budget.time_limit_s=1.0"])
+    _, storage, _ = drive(spec, tmp_path / "study", num_slots=3, delay_s=0.02)
+    trials = storage.trials()
+    assert 3 < len(trials) < 1000
+    assert all(t.state.is_finished() for t in trials)
+    assert any("time limit" in t.user_attrs["end"]["reason"] for t in trials)
+
+
+def test_checkpoints_of_waiting_trials_stay_within_the_limit(tmp_path):
+    """Reports claim 1,000 bytes... of a limit of 1 MB with 400 kB each: two may stay."""
+    folder = tmp_path / "study"
+    held = []
+
+    def answer(leg, epoch, value):
+        (folder / "checkpoints" / leg.key).mkdir(parents=True, exist_ok=True)
+        held.append(len(list((folder / "checkpoints").iterdir())))
+        return Report(epoch, report(leg, epoch, value).metrics, 0, checkpoint_bytes=400_000)
+
+    drive(make_spec(folder, 20, overrides=["storage.max_checkpoint_mb=1"]), folder, answer=answer)
+    assert max(held) <= 4
+    assert not list((folder / "checkpoints").iterdir())
+
+
+def test_second_driver_is_refused_by_name_and_a_dead_ones_lock_is_free(tmp_path):
+    script = "\n".join(
+        (
+            "import sys, time, pathlib",
+            "from visiontune.tuning.driver_lock import driver_lock",
+            "with driver_lock(pathlib.Path(sys.argv[1])):",
+            "    print('held', flush=True)",
+            "    time.sleep(60)",
+        )
+    )
+    holder = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, env=environment())
+    assert holder.stdout.readline() == b"held\n"
+    with pytest.raises(UserError, match=f"process {holder.pid} on"), driver_lock(tmp_path):
+        pass
+    holder.kill()
+    holder.wait()
+    with driver_lock(tmp_path):
+        assert str(os.getpid()) in (tmp_path / "driver.lock").read_text()
+
+
+@pytest.mark.heavy
+def test_kill_minus_nine_of_the_driver_at_random_moments(tmp_path):
+    """The same command until it ends: exactly the trials asked for, none running, none announced twice with other params."""
+    folder, moments = tmp_path / "study", random.Random(0)
+    command = [sys.executable, str(SIMULATE), str(folder), "40", "0.04"]
+    num_kills = 0
+    for _ in range(30):
+        driver = subprocess.Popen(command, env=environment())
+        try:
+            driver.wait(timeout=moments.uniform(0.9, 1.6) if num_kills < 4 else 60)
+            break
+        except subprocess.TimeoutExpired:
+            driver.send_signal(signal.SIGKILL)
+            driver.wait()
+            num_kills += 1
+    assert driver.returncode == 0
+    assert num_kills >= 2
+    storage = open_existing(folder)
+    assert [t.number for t in storage.trials()] == list(range(40))
+    assert all(t.state.is_finished() for t in storage.trials())
+    reference = drive(make_spec(tmp_path / "whole" / "study", 40), tmp_path / "whole" / "study", num_slots=2)[1]
+    assert Counter(t.state for t in storage.trials()).keys() == Counter(t.state for t in reference.trials()).keys()
+
+
+def test_a_torn_last_line_is_cut_and_the_study_goes_on(tmp_path):
+    folder = tmp_path / "study"
+    drive(make_spec(folder, 5), folder)
+    journal = folder / "study.journal"
+    with journal.open("ab") as file:
+        file.write(b'{"op_code": 6, "worker_id": "x", "tri')
+    mend_journal(folder)
+    _, storage, _ = drive(make_spec(folder, 8), folder)
+    assert len(storage.trials()) == 8
+
+
+@pytest.mark.heavy
+def test_an_rdb_url_holds_the_study_as_well(tmp_path):
+    url = f"storage.url=sqlite:///{tmp_path}/studies.db"
+    spec = make_spec(tmp_path / "study", 12, overrides=[url])
+    drive(spec, tmp_path / "study")
+    study = optuna.load_study(study_name="study", storage=f"sqlite:///{tmp_path}/studies.db")
+    assert len(study.trials) == 12
+    assert all(t.state.is_finished() for t in study.trials)
+    assert study.best_value == max(t.value for t in study.trials if t.state.name == "COMPLETE")
+
+
+def test_a_database_without_its_driver_is_told_with_what_to_install(tmp_path):
+    spec = make_spec(tmp_path / "study", 2, overrides=["storage.url=mysql+pymysql://me:secret@db/optuna"])
+    with pytest.raises(UserError) as refusal:
+        create_or_resume(tmp_path / "study", spec)
+    assert "needs pymysql, which is not installed" in str(refusal.value) and "secret" not in str(refusal.value)
+
+
+def test_optuna_itself_reads_the_journal(tmp_path):
+    """Optuna's dashboard and command line need no adapter: its own loader sees states and values."""
+    drive(make_spec(tmp_path / "study", 12), tmp_path / "study")
+    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "study" / "study.journal"))
+    study = optuna.load_study(study_name="study", storage=optuna.storages.JournalStorage(backend))
+    assert len(study.trials) == 12
+    assert study.best_trial.state.name == "COMPLETE"
+
+
+def test_snapshot_counts_add_up(tmp_path):
+    folder = tmp_path / "study"
+    folder.mkdir()
+    session = Session(make_spec(folder, 8), create_or_resume(folder, make_spec(folder, 8)), folder, lambda event: None)
+    session.num_slots = 3
+    legs = [session.next_leg() for _ in range(4)]
+    assert legs[3] is None
+    for leg in legs[:2]:
+        session.placed(leg.key)
+    assert (session.snapshot().num_running, session.snapshot().num_staged) == (2, 1)
+    session.report(legs[0].key, report(legs[0], 1, curve(legs[0].recipe, 1)))
+    shot = session.snapshot()
+    assert (shot.num_running, shot.num_staged, shot.num_done + shot.num_pruned, shot.num_trials) == (1, 1, 0, 8)
+    assert shot.num_waiting + shot.num_failed == 1
+    assert shot.epochs_per_minute > 0.0
+
+
+def environment():
+    return {**os.environ, "PYTHONPATH": f"{PLATFORM}:{HELPERS}"}

@@ -1,0 +1,130 @@
+"""The main job for real, on Ray and with MLflow: killed, hurt, interrupted, and whole in the end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from visiontune.tuning.read_study import read_study
+
+pytestmark = pytest.mark.ray
+
+STUDY = """
+study: survivor
+data: {source: digits, image_size: 8}
+budget: {num_trials: 10, min_epochs: 1, max_epochs: 9, reduction_factor: 3}
+resources: {gpus_per_trial: 0, max_concurrent_trials: 2}
+confirm: {num_seeds: 1}
+space:
+  model: {name: lenet5, activation: {choice: [relu, elu]}}
+  optimizer: {name: adamw, lr: {float: [1e-4, 1e-1], log: true}}
+"""
+
+
+class Search:
+    """One call of `visiontune search` in a process group of its own."""
+
+    def __init__(self, folder, file):
+        self.events = folder / "survivor" / "outbox.jsonl"
+        command = [sys.executable, "-m", "visiontune.cli", "search", str(file), "--studies-dir", str(folder)]
+        environment = {name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "MLFLOW_TRACKING_URI")}
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+
+    def epochs(self):
+        lines = self.events.read_text().splitlines() if self.events.exists() else []
+        return [event for event in map(json.loads, filter(None, lines)) if event["event"] == "epoch"]
+
+    def wait_for_epochs(self, num, timeout_s=90):
+        """Until `num` more epochs are reported."""
+        start, deadline = len(self.epochs()), time.monotonic() + timeout_s
+        while len(self.epochs()) < start + num:
+            assert self.process.poll() is None, self.process.stdout.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def workers(self):
+        """Processes of Ray's workers under this driver."""
+        parents, titles = {}, {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    titles[int(entry.name)] = (entry / "cmdline").read_bytes()
+                    parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                except (OSError, IndexError):
+                    continue
+        return [pid for pid, title in titles.items() if title.startswith(b"ray::LegWorker") and self.process.pid in ancestors(pid, parents)]
+
+
+def ancestors(pid, parents):
+    found = set()
+    while pid in parents and pid not in found:
+        found.add(pid)
+        pid = parents[pid]
+    return found
+
+
+def test_a_search_survives_kills_a_lost_worker_and_an_interrupt(tmp_path):
+    file = tmp_path / "survivor.yaml"
+    file.write_text(STUDY)
+    folder = tmp_path / "studies"
+
+    search = Search(folder, file)
+    search.wait_for_epochs(3)
+    search.process.send_signal(signal.SIGKILL)
+    search.process.wait()
+
+    search = Search(folder, file)
+    search.wait_for_epochs(2)
+    os.kill(search.workers()[0], signal.SIGKILL)
+    search.wait_for_epochs(2)
+    search.process.send_signal(signal.SIGTERM)
+    output, _ = search.process.communicate(timeout=90)
+    assert search.process.returncode == 1
+    assert "visiontune" in output.strip().splitlines()[-1]
+    assert "search" in output.strip().splitlines()[-1]
+
+    search = Search(folder, file)
+    output, _ = search.process.communicate(timeout=240)
+    assert search.process.returncode == 0, output
+    assert "winner" in output
+
+    view = read_study(folder / "survivor")
+    assert [row.number for row in view.rows] == list(range(10))
+    assert {row.state for row in view.rows} <= {"complete", "pruned"}
+    assert view.best.epoch == 9
+    assert len(view.confirmations) == 1
+    assert not list((folder / "survivor" / "checkpoints").iterdir())
+    reported = Counter((event["number"], event["epoch"]) for event in search.epochs())
+    assert sum(reported.values()) - len(reported) <= 4, "an epoch that was reported is trained again only around a kill"
+
+    again = Search(folder, file)
+    output, _ = again.process.communicate(timeout=60)
+    assert again.process.returncode == 0
+    assert "finished" in output
+    check_mlflow(folder, view)
+
+
+def check_mlflow(folder, view):
+    """One run for each trial, with its metrics, params and end, under one parent."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    runs = client.search_runs(experiments, max_results=1000)
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
+    numbers = Counter(run.data.tags["visiontune.number"] for run in children if "visiontune.number" in run.data.tags)
+    assert len(parents) == 1
+    assert numbers == Counter(str(row.number) for row in view.rows)
+    for run in children:
+        row = view.rows[int(run.data.tags["visiontune.number"])]
+        assert run.info.status == {"complete": "FINISHED", "pruned": "KILLED"}[row.state]
+        assert float(run.data.params["optimizer.lr"]) == row.recipe["optimizer"]["lr"]
+        history = client.get_metric_history(run.info.run_id, "val_top1")
+        assert {(point.step, point.value) for point in history} == set(row.values.items())

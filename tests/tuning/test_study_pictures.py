@@ -1,0 +1,84 @@
+"""A study goes on with the pictures that it was begun on, or says what differs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from picture_files import png
+from simulated_search import make_spec
+
+from visiontune.data.prepare import prepare
+from visiontune.data.store.store import Store
+from visiontune.errors import UserError
+from visiontune.tuning.study_pictures import keep_pictures
+from visiontune.tuning.study_storage import Storage, create_or_resume
+
+
+def write_pictures(folder: Path, label: str, rows: range) -> None:
+    (folder / label).mkdir(parents=True, exist_ok=True)
+    for row in rows:
+        picture = np.random.default_rng([row, len(label)]).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        (folder / label / f"{row:03d}.png").write_bytes(png(picture))
+
+
+def store_of(folder: Path, cache: Path) -> Store:
+    return Store.open(prepare({"source": "folder", "path": str(folder)}, cache))
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> tuple[Storage, Path, Path]:
+    """A study's storage that noted the pictures of a folder: 30 each of cat and bird."""
+    folder, cache = tmp_path / "pictures", tmp_path / "cache"
+    for label in ("cat", "bird"):
+        write_pictures(folder, label, range(30))
+    (tmp_path / "study").mkdir()
+    storage = create_or_resume(tmp_path / "study", make_spec(tmp_path / "study", 3))
+    keep_pictures(storage, store_of(folder, cache), "study")
+    return storage, folder, cache
+
+
+def refusal(storage: Storage, store: Store) -> str:
+    with pytest.raises(UserError) as caught:
+        keep_pictures(storage, store, "study")
+    return str(caught.value)
+
+
+def test_the_same_pictures_elsewhere_go_on(begun: tuple[Storage, Path, Path], tmp_path: Path) -> None:
+    storage, folder, cache = begun
+    folder.rename(tmp_path / "moved")
+    keep_pictures(storage, store_of(tmp_path / "moved", cache), "study")
+
+
+def test_added_pictures_and_classes_are_counted(begun: tuple[Storage, Path, Path]) -> None:
+    storage, folder, cache = begun
+    write_pictures(folder, "cat", range(100, 150))
+    write_pictures(folder, "dog", range(40))
+    told = refusal(storage, store_of(folder, cache))
+    assert "study study was begun on other pictures" in told and "--name" in told
+    assert "class 'dog' is new" in told and "class 'cat' had " in told and "'bird'" not in told
+    was, now = (len(one.train_idx) for one in (Store.open(path) for path in sorted(cache.glob("*.arrow"), key=lambda p: p.stat().st_mtime)))
+    assert f"data: train had {was} pictures, now {now}" in told
+
+
+def test_a_replaced_picture_is_told_apart_from_added_ones(begun: tuple[Storage, Path, Path]) -> None:
+    storage, folder, cache = begun
+    (folder / "cat" / "003.png").write_bytes(png(np.zeros((8, 8, 3), np.uint8)))
+    assert "as many pictures of each class, but not the same ones" in refusal(storage, store_of(folder, cache))
+
+
+def test_another_version_of_stores_is_named(begun: tuple[Storage, Path, Path]) -> None:
+    storage, folder, cache = begun
+    noted = storage.attributes()["pictures"]
+    storage.set_attribute("pictures", {**noted, "digest": "0" * 16, "version": noted["version"] - 1})
+    told = refusal(storage, store_of(folder, cache))
+    assert f"stores of version {noted['version'] - 1}" in told and "class" not in told.partition("version")[2]
+
+
+def test_a_study_from_before_this_was_noted_takes_what_it_finds(begun: tuple[Storage, Path, Path]) -> None:
+    storage, folder, cache = begun
+    storage.set_attribute("pictures", None)
+    keep_pictures(storage, replace(store_of(folder, cache), digest="found"), "study")
+    assert storage.attributes()["pictures"]["digest"] == "found"

@@ -1,0 +1,29 @@
+"""The sheet of a study's winner: there when it augments, gone when another does not, never in a search's way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from tiny import make_recipe, make_store
+
+from visiontune.tuning.winner_sheet import SHEET, draw_winner
+
+AUGMENTED = {"policy": "fixed", "Rotate": {"probability": 0.5, "magnitude": 0.5}}
+
+
+def test_a_winner_that_augments_has_a_sheet_and_the_next_may_have_none(tmp_path: Path) -> None:
+    store = make_store()
+    path = draw_winner(make_recipe(augmentation=AUGMENTED), store, tmp_path, "winner of study s")
+    assert path == tmp_path / SHEET
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+    assert draw_winner(make_recipe(augmentation={"policy": "none"}), store, tmp_path, "t") is None and not path.exists()
+    assert draw_winner(make_recipe(augmentation={"policy": "none", "mixing": "mixup"}), store, tmp_path, "t") == path
+
+
+def test_a_sheet_that_cannot_be_drawn_is_told_and_ends_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    colour = {"policy": "fixed", "Hue": {"probability": 0.5, "magnitude": 0.5}}
+    assert draw_winner(make_recipe(augmentation=colour), make_store(channels=1), tmp_path, "t") is None
+    assert "could not be drawn: " in capsys.readouterr().err and not list(tmp_path.iterdir())
