@@ -32,8 +32,9 @@ from typing import Any
 import machine
 
 from visiontune.spec.domains import RandomParams
+from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.parse import load_study, make_recipe
-from visiontune.spec.recipe import StudySpec, keyed_seed
+from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.records import Leg, Report, Snapshot
 
 SIZES = (100, 1_000, 10_000)
@@ -143,7 +144,7 @@ def ignore(snapshot: Snapshot) -> None:
 def run_session(spec: StudySpec, folder: Path) -> tuple[Meter, float]:
     """Two legs at a time answered in turn, without Ray and without MLflow's writer; the journal and the outbox are real."""
     from visiontune.tracking.outbox import Outbox
-    from visiontune.tuning.search_run import Session
+    from visiontune.tuning.search_run import SearchRun
     from visiontune.tuning.study_storage import create_or_resume
 
     folder.mkdir(parents=True)
@@ -153,7 +154,7 @@ def run_session(spec: StudySpec, folder: Path) -> tuple[Meter, float]:
         meter.put(event)
         outbox.put(event)
 
-    session = Session(spec, create_or_resume(folder, spec), folder, put)
+    session = SearchRun(spec, create_or_resume(folder, spec), folder, put)
     session.num_slots = 2
     started, legs = time.perf_counter(), dict[str, tuple[Leg, int]]()
     with meter.proposals():

@@ -29,7 +29,7 @@ import machine
 import numpy as np
 
 from visiontune.spec.parse import load_recipe
-from visiontune.spec.recipe import TrialRecipe
+from visiontune.spec.trial_recipe import TrialRecipe
 
 RATIO = 100
 RECIPE = """

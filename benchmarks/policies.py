@@ -29,10 +29,11 @@ from typing import Any
 
 import machine
 
+from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.parse import load_recipe
-from visiontune.spec.recipe import TrialRecipe, keyed_seed
 from visiontune.spec.sections import RECIPE
 from visiontune.spec.space import fill
+from visiontune.spec.trial_recipe import TrialRecipe
 
 BASE = """
 data: {{source: digits}}

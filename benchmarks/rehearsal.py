@@ -5,7 +5,7 @@
     .venv/bin/python benchmarks/rehearsal.py --record-only
 
 Recorded is every point of a grid (LeNet-5 and CNN, two widths each; SGD and AdamW; nine learning rates; two schedules; two batch
-sizes), each trained for 27 epochs on 400 digits. The rehearsal then runs visiontune's own Session, Conductor, samplers and
+sizes), each trained for 27 epochs on 400 digits. The rehearsal then runs visiontune's own SearchRun, TrialQueue, samplers and
 trial schedulers with four workers that look their epochs up, one unit of compute each; rungs 1, 3, 9, 27. Every proposal has a
 curve of its own, except that a learning rate, which the samplers see as a continuous range, takes the nearest of the nine levels
 (half a decade apart). The figure is the test accuracy of the model with the best validation accuracy so far; `by TPE` is the
@@ -32,8 +32,10 @@ from typing import Any
 
 import machine
 
+from visiontune.spec.fingerprint import fingerprint
 from visiontune.spec.parse import load_study, make_recipe
-from visiontune.spec.recipe import StudySpec, TrialRecipe, fingerprint
+from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.records import Leg, Report
 
 NUM_EPOCHS, NUM_WORKERS = 27, 4
@@ -152,11 +154,11 @@ def point_at(points: list[tuple[float, float]], epoch: int) -> tuple[float, floa
 
 
 def rehearse(curves: Curves, kind: str, num_units: int, seed: int) -> tuple[list[float], float]:
-    """One search by visiontune's Session on a storage in memory; its history and the share of proposals by TPE."""
+    """One search by visiontune's SearchRun on a storage in memory; its history and the share of proposals by TPE."""
     from optuna.storages import InMemoryStorage
     from optuna.study import StudyDirection
 
-    from visiontune.tuning.search_run import Session
+    from visiontune.tuning.search_run import SearchRun
     from visiontune.tuning.study_storage import Storage
 
     sampler, scheduler, is_stopping = KINDS[kind]
@@ -164,7 +166,7 @@ def rehearse(curves: Curves, kind: str, num_units: int, seed: int) -> tuple[list
     spec = make_spec(f"sampler.name={sampler}", f"sampler.seed={seed}", rule)
     memory = InMemoryStorage()
     storage = Storage(memory, memory.create_new_study([StudyDirection.MAXIMIZE], spec.study))
-    session = Session(spec, storage, Path("/nonexistent"), lambda event: None)
+    session = SearchRun(spec, storage, Path("/nonexistent"), lambda event: None)
     session.num_slots = NUM_WORKERS
     best, legs = Best(num_units, []), dict[str, tuple[Leg, int]]()
     while not best.is_over:

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "platform" / "visiontune"
-FLOORS = ("errors", "spec", "data", "augmentation", "models", "training", "tuning", "tracking", "results", "cli")
+FLOORS = ("errors", "filesystem", "spec", "data", "augmentation", "models", "training", "tuning", "tracking", "results", "api", "cli")
 MODULES = sorted(SOURCE.rglob("*.py"))
 HEAVY = {"torch", "torchvision", "ray", "mlflow", "albumentations", "numpy", "optuna", "pyarrow", "cv2", "sklearn"}
 

@@ -29,6 +29,11 @@ class UserError(Exception):
         super().__init__("\n".join(str(p) for p in self.problems))
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line; its kind where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+
+
 def nearest(word: object, choices: Iterable[object]) -> str:
     """The tail of a rule: the closest choice if one is close, then all of them.
 

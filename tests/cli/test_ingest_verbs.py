@@ -12,7 +12,7 @@ from picture_files import COLOUR, LABELS, png, write
 from PIL import Image
 
 from visiontune.cli import main
-from visiontune.data.ingest.run_ingest import Progress
+from visiontune.data.ingest.progress import Progress
 from visiontune.data.readers.detect import look
 from visiontune.errors import UserError
 from visiontune.results.ingest_progress import IngestScreen

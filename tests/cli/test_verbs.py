@@ -15,6 +15,7 @@ from places import DIGITS, ROOT
 
 from visiontune.cli import arguments, entry_point, main
 from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudiesFolder
 
 
 def run(*argv: str, code: int, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
@@ -214,9 +215,9 @@ def test_a_wrong_file_and_help_import_nothing_heavy() -> None:
 
 
 def test_studies_outlive_a_ray_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert arguments.default_studies_dir() == Path("studies")
+    assert StudiesFolder.of().path == Path("studies")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
-    assert arguments.default_studies_dir() == tmp_path / "visiontune-studies"
+    assert StudiesFolder.of().path == tmp_path / "visiontune-studies"
     monkeypatch.setenv("VISIONTUNE_STUDIES", "~/shared")
-    assert arguments.default_studies_dir() == tmp_path / "shared"
+    assert StudiesFolder.of().path == tmp_path / "shared"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from visiontune.spec.recipe import Objective
-from visiontune.tuning.records import Snapshot, StudyView, TrialRow
+from visiontune.spec.study_spec import Objective
+from visiontune.tuning.records import Snapshot, StudyRecord, TrialRecord
 
 RECIPE = {
     "data": {"source": "digits", "seed": 0},
@@ -28,13 +28,13 @@ RECIPE = {
 }
 
 
-def row(number: int, state: str, values: dict[int, float], params: dict[str, object], kind: str = "", reason: str = "") -> TrialRow:
+def row(number: int, state: str, values: dict[int, float], params: dict[str, object], kind: str = "", reason: str = "") -> TrialRecord:
     """One trial whose last epoch is the last of `values`."""
     epoch = max(values, default=0)
-    return TrialRow(number, state, values.get(epoch), epoch, reason, kind, params, RECIPE, f"{number:016x}", values)
+    return TrialRecord(number, state, values.get(epoch), epoch, reason, kind, params, RECIPE, f"{number:016x}", values)
 
 
-ROWS = (
+TRIALS = (
     row(0, "complete", {1: 0.5, 3: 0.8, 9: 0.9}, {"optimizer.lr": 0.1, "model.name": "cnn", "model.cnn.width": 64}),
     row(1, "pruned", {1: 0.99}, {"optimizer.lr": 0.2, "model.name": "lenet5"}, reason="not promoted at epoch 1"),
     row(2, "complete", {1: 0.4, 3: 0.7, 9: 0.95}, {"optimizer.lr": 0.01, "model.name": "cnn", "model.cnn.width": 32}),
@@ -42,8 +42,8 @@ ROWS = (
     row(4, "pruned", {1: 0.6, 3: 0.75}, {"optimizer.lr": 0.05, "model.name": "lenet5"}),
     row(5, "failed", {}, {"optimizer.lr": 0.3, "model.name": "lenet5"}, "infeasible", "out of memory"),
 )
-VIEW = StudyView("digits", Objective("val_top1", "max"), (1, 3, 9), 6, ROWS, ROWS[2])
-SNAPSHOT = Snapshot(6, 1, 2, 0, 0, 1, 0, ROWS[0], 42.4, 75.0, 12.2, "searching")
+RECORD = StudyRecord("digits", Objective("val_top1", "max"), (1, 3, 9), 6, TRIALS, TRIALS[2])
+SNAPSHOT = Snapshot(6, 1, 2, 0, 0, 1, 0, TRIALS[0], 42.4, 75.0, 12.2, "searching")
 
 
 def later(**changes: object) -> Snapshot:

@@ -13,10 +13,11 @@ import sys
 import time
 from pathlib import Path
 
+from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.parse import load_study
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.records import Report
-from visiontune.tuning.search_run import Session
+from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.study_storage import create_or_resume, mend_journal
 
 SPACE = """
@@ -57,8 +58,8 @@ def drive(spec, folder, *, num_slots=1, put=None, value=curve, delay_s=0.0, seed
     """Run a session to its end with workers that report in random order; returns (session, storage, events)."""
     events, pick = [], random.Random(seed)
     folder.mkdir(parents=True, exist_ok=True)
-    storage = create_or_resume(folder, spec)
-    session = Session(spec, storage, folder, put or events.append)
+    storage = create_or_resume(StudyFolder(folder), spec)
+    session = SearchRun(spec, storage, StudyFolder(folder), put or events.append)
     session.num_slots = num_slots
     legs = {}
     while True:
@@ -78,8 +79,8 @@ def drive(spec, folder, *, num_slots=1, put=None, value=curve, delay_s=0.0, seed
 def main() -> None:
     folder, num_trials, delay_s = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     folder.mkdir(parents=True, exist_ok=True)
-    with driver_lock(folder), (folder / "events.jsonl").open("a") as file:
-        mend_journal(folder)
+    with driver_lock(StudyFolder(folder)), (folder / "events.jsonl").open("a") as file:
+        mend_journal(StudyFolder(folder))
 
         def put(event):
             file.write(json.dumps(event) + "\n")

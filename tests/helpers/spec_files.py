@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from visiontune.spec.parse import load_study
-from visiontune.spec.recipe import StudySpec
+from visiontune.spec.study_spec import StudySpec
 
 GOOD = """\
 study: small

@@ -10,9 +10,9 @@ import numpy as np
 
 from visiontune.data.store.store import Store
 from visiontune.spec.declare import REQUIRED, Arg, Entry, Section
-from visiontune.spec.recipe import TrialRecipe
 from visiontune.spec.sections import RECIPE
 from visiontune.spec.space import fill
+from visiontune.spec.trial_recipe import TrialRecipe
 
 
 def make_store(num: int = 90, size: int = 16, channels: int = 1, num_classes: int = 3, seed: int = 0) -> Store:

@@ -6,30 +6,20 @@ import json
 from dataclasses import replace
 
 import pytest
-from sample_study import RECIPE, ROWS, VIEW
+from sample_study import RECIPE, RECORD, TRIALS
 
 from visiontune.results import leaderboard as board
 from visiontune.results.text import recipe_line
-from visiontune.spec.recipe import Objective
-
-
-def test_a_lucky_first_epoch_never_stands_above_a_full_budget() -> None:
-    assert [row.number for row in board.ranked(VIEW)] == [2, 0, 4, 1, 3, 5]
-
-
-def test_min_turns_the_order_within_one_epoch() -> None:
-    order = [row.number for row in board.ranked(replace(VIEW, objective=Objective("val_loss", "min")))]
-    assert order == [0, 2, 4, 1, 3, 5]
 
 
 def test_rungs_and_failures_are_counted() -> None:
-    assert board.passed(VIEW) == [(1, 5, 4), (3, 3, 2)]
-    assert board.failures(VIEW) == {"diverged": 1, "infeasible": 1}
-    assert board.rung_lines(VIEW)[-1] == "full budget of 9 epochs: 2 reached it"
+    assert board.passed(RECORD) == [(1, 5, 4), (3, 3, 2)]
+    assert board.failures(RECORD) == {"diverged": 1, "infeasible": 1}
+    assert board.rung_lines(RECORD)[-1] == "full budget of 9 epochs: 2 reached it"
 
 
 def test_the_text_has_a_line_for_each_trial_shown_and_says_what_is_left_out() -> None:
-    lines = board.leaderboard(VIEW, n=2).splitlines()
+    lines = board.leaderboard(RECORD, n=2).splitlines()
     assert lines[0] == "study digits: 6 of 6 trials: 2 complete, 2 pruned, 2 failed"
     assert lines[2].split()[:4] == ["2", "complete", "0.95", "9"]
     assert "lr=0.01" in lines[2] and "width=32" in lines[2]
@@ -38,20 +28,20 @@ def test_the_text_has_a_line_for_each_trial_shown_and_says_what_is_left_out() ->
 
 
 def test_rows_are_cut_only_where_a_width_is_given_and_the_best_recipe_never() -> None:
-    lines = board.leaderboard(VIEW, width=40).splitlines()
+    lines = board.leaderboard(RECORD, width=40).splitlines()
     assert max(map(len, lines[1:8])) == 40
     assert lines[-1].strip() == recipe_line(RECIPE)
-    assert max(map(len, board.leaderboard(VIEW).splitlines()[1:8])) > 60
+    assert max(map(len, board.leaderboard(RECORD).splitlines()[1:8])) > 60
 
 
 def test_a_study_without_trials_and_one_without_a_value_can_be_shown() -> None:
-    assert "no trials yet" in board.leaderboard(replace(VIEW, rows=(), best=None))
-    text = board.leaderboard(replace(VIEW, rows=ROWS[5:], best=None))
+    assert "no trials yet" in board.leaderboard(replace(RECORD, trials=(), best=None))
+    text = board.leaderboard(replace(RECORD, trials=TRIALS[5:], best=None))
     assert "1 infeasible" in text and "best:" not in text
 
 
 def test_params_that_all_share_are_left_out() -> None:
-    same = tuple(replace(row, params={**row.params, "training.batch_size": 64}) for row in ROWS)
+    same = tuple(replace(row, params={**row.params, "training.batch_size": 64}) for row in TRIALS)
     assert board.differing(same) == ["optimizer.lr", "model.name", "model.cnn.width"]
 
 
@@ -68,7 +58,7 @@ def test_short_names_stay_unique(keys: list[str], short: list[str]) -> None:
 
 
 def test_json_is_strict_and_complete() -> None:
-    read = json.loads(json.dumps(board.to_json(VIEW), allow_nan=False))
+    read = json.loads(json.dumps(board.to_json(RECORD), allow_nan=False))
     assert read["best"] == 2 and len(read["trials"]) == 6
     diverged = next(trial for trial in read["trials"] if trial["number"] == 3)
     assert diverged["values"] == {"1": 0.3, "2": None} and diverged["kind"] == "diverged"

@@ -11,6 +11,7 @@ from PIL import Image
 from places import DIGITS
 
 from visiontune.cli import main
+from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.label_warnings import measured_lines, notes_of, suspected_lines, verdict
 from visiontune.training.class_confusions import Effect, Pair
 
@@ -146,13 +147,13 @@ def test_the_best_trial_is_asked_while_a_search_runs(capsys: pytest.CaptureFixtu
     from visiontune.data.store.store import Store
     from visiontune.spec.parse import load_study
     from visiontune.tuning.run_leg import run_leg
-    from visiontune.tuning.search_run import Session
+    from visiontune.tuning.search_run import SearchRun
     from visiontune.tuning.study_storage import create_or_resume
 
     spec = load_study(DIGITS, [FLIP, "space.model.name=lenet5", "budget.num_trials=1", "budget.max_epochs=3"])
-    folder = Path("studies/digits")
-    folder.mkdir(parents=True)
-    session = Session(spec, create_or_resume(folder, spec), folder, lambda event: None)
+    folder = StudyFolder(Path("studies/digits"))
+    folder.path.mkdir(parents=True)
+    session = SearchRun(spec, create_or_resume(folder, spec), folder, lambda event: None)
     leg = session.next_leg()
     assert leg is not None
     reports = run_leg(leg, Store.open(prepare(spec.data, Path("studies/.data"))), folder, "cpu")

@@ -10,7 +10,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from sample_study import ROWS, SNAPSHOT, later
+from sample_study import SNAPSHOT, TRIALS, later
 
 from visiontune.results.search_screen import CHANGE_S, QUIET_S, Screen, line
 
@@ -56,7 +56,7 @@ def test_without_news_there_is_a_line_now_and_then() -> None:
 def test_the_best_recipe_is_told_when_it_is_new() -> None:
     out, clock = io.StringIO(), Clock()
     with plain(out, clock) as screen:
-        for step, best in enumerate([ROWS[0], ROWS[0], ROWS[2]]):
+        for step, best in enumerate([TRIALS[0], TRIALS[0], TRIALS[2]]):
             clock.now_s = step * 10.0
             screen.update(later(num_done=step, best=best))
     assert ["best_recipe" in text for text in out.getvalue().splitlines()] == [True, False, True]

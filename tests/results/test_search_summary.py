@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from sample_study import VIEW
+from sample_study import RECORD
 
+from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.search_summary import spread, summary
-from visiontune.spec.recipe import Objective
-from visiontune.tuning.records import Confirmation, Outcome
+from visiontune.results.study import Study
+from visiontune.spec.study_spec import Objective
+from visiontune.tuning.records import Confirmation, StudyRecord
 
 GO_ON = "visiontune search digits.yaml"
 
 
-def page(outcome: Outcome) -> str:
-    return summary(outcome, go_on=GO_ON, ui_command="visiontune ui")
+def page(record: StudyRecord = RECORD, status: str = "finished", num_new: int = 6, folder: Path = Path("none")) -> str:
+    study = Study(StudyFolder(folder), record, status, num_new)
+    return summary(study, go_on=GO_ON, ui_command="visiontune ui")
 
 
 def test_spread_is_the_sample_standard_deviation() -> None:
@@ -26,35 +30,36 @@ def test_spread_is_the_sample_standard_deviation() -> None:
     assert std == pytest.approx(np.std(values, ddof=1), rel=1e-3)
 
 
-def test_a_finished_search_names_winner_test_figure_and_mlflow() -> None:
+def test_a_finished_search_names_winner_test_figure_and_mlflow(tmp_path: Path) -> None:
     confirmations = (Confirmation(1, 0.95, 0.9, 0.3), Confirmation(2, 0.97, 0.92, 0.2))
-    text = page(Outcome("finished", replace(VIEW, confirmations=confirmations), "studies/digits/winner.yaml", 6))
-    assert "winner: trial 2, recipe in studies/digits/winner.yaml" in text
+    (tmp_path / "winner.yaml").touch()
+    text = page(replace(RECORD, confirmations=confirmations), folder=tmp_path)
+    assert f"winner: trial 2, recipe in {tmp_path}/winner.yaml" in text
     assert "2 fresh seeds (mean ± standard deviation): test top1 0.91 ± 0.01414" in text
     assert text.endswith("look at the trials: visiontune ui")
 
 
 def test_an_objective_of_its_own_is_told_on_the_test_set_too() -> None:
     recall = tuple(Confirmation(seed, 0.95, 0.9, 0.3, test_value=value) for seed, value in ((1, 0.8), (2, 0.84)))
-    text = page(Outcome("finished", replace(VIEW, objective=Objective("val_macro_recall", "max"), confirmations=recall), None, 6))
+    text = page(replace(RECORD, objective=Objective("val_macro_recall", "max"), confirmations=recall))
     assert "test macro_recall 0.82 ± 0.02828, val_macro_recall 0.95" in text
 
 
 def test_a_failed_retraining_is_told_and_not_averaged() -> None:
     nan = float("nan")
     confirmations = (Confirmation(1, 0.95, 0.9, 0.3), Confirmation(2, nan, nan, nan, "diverged: loss is NaN"))
-    text = page(Outcome("finished", replace(VIEW, confirmations=confirmations), None, 6))
+    text = page(replace(RECORD, confirmations=confirmations))
     assert "one fresh seed: test top1 0.9," in text
     assert "retraining on seed 2 failed: diverged: loss is NaN" in text
 
 
 def test_the_last_line_of_an_interrupted_search_says_how_to_go_on() -> None:
-    assert page(Outcome("interrupted", VIEW, None, 2)).splitlines()[-1] == f"go on: {GO_ON}"
+    assert page(status="interrupted", num_new=2).splitlines()[-1] == f"go on: {GO_ON}"
 
 
 def test_a_search_in_which_nothing_worked_says_so() -> None:
-    assert "no trial gave a finite val_top1" in page(Outcome("finished", replace(VIEW, best=None), None, 6))
+    assert "no trial gave a finite val_top1" in page(replace(RECORD, best=None))
 
 
 def test_a_second_call_says_that_nothing_was_left() -> None:
-    assert "nothing was left to do" in page(Outcome("finished", VIEW, "winner.yaml", 0))
+    assert "nothing was left to do" in page(num_new=0)

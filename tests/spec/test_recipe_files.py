@@ -13,9 +13,10 @@ from spec_files import FULL, load
 
 from visiontune.errors import UserError
 from visiontune.spec.domains import RandomParams
+from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.parse import load_recipe, make_recipe
-from visiontune.spec.recipe import TrialRecipe, keyed_seed
 from visiontune.spec.sections import RECIPE
+from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.spec.yaml_writer import dump_recipe, to_yaml
 
 

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from sample_events import content, end, epoch, search, study, study_end, trial
 
+from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tracking.delivery import Delivery, group_lines, is_transient
 from visiontune.tracking.mlflow_runs import Runs
-from visiontune.tracking.outbox import REFUSED, Line, Outbox, load_sent, num_unsent
+from visiontune.tracking.outbox import Line, Outbox, load_sent, num_unsent
 from visiontune.tracking.writer import GIVE_UP_S, run
 
 
-def fill(folder: Path, events: list[dict[str, Any]]) -> None:
+def fill(folder: StudyFolder, events: list[dict[str, Any]]) -> None:
     outbox = Outbox(folder)
     for event in events:
         outbox.put(event)
@@ -55,43 +56,45 @@ class Clock:
 
 @pytest.mark.heavy
 def test_a_server_away_for_a_minute_costs_nothing(client: Any, uri: str, tmp_path: Path) -> None:
-    fill(tmp_path, search("away", num_trials=2))
+    fill(StudyFolder(tmp_path), search("away", num_trials=2))
     clock = Clock(gone_s=300.0)
     faulty = Faulty(client, lambda n, name, args: ConnectionError("refused") if 0.4 < clock.now_s < 60 or n in (4, 6) else None)
-    run(Delivery(tmp_path, uri, lambda: Runs(faulty, None)), clock.wait, clock)
-    assert num_unsent(tmp_path, uri) == 0
+    run(Delivery(StudyFolder(tmp_path), uri, lambda: Runs(faulty, None)), clock.wait, clock)
+    assert num_unsent(StudyFolder(tmp_path), uri) == 0
     assert set(content(client, "away")) == {"", "0", "1"}
     assert len(content(client, "away")["1"][5]["val_top1"]) == 3
     assert max(clock.waits) == 10.0
-    assert not (tmp_path / REFUSED).exists()
+    assert not StudyFolder(tmp_path).outbox_refused.exists()
 
 
 @pytest.mark.heavy
 def test_a_server_that_never_answers_leaves_everything_for_the_next_time(uri: str, tmp_path: Path, client: Any) -> None:
-    fill(tmp_path, search("never", num_trials=1))
+    fill(StudyFolder(tmp_path), search("never", num_trials=1))
     clock = Clock(gone_s=100.0)
 
     def refuse() -> Runs:
         raise ConnectionError("connection refused by http://me:secret@host")
 
-    run(Delivery(tmp_path, uri, refuse), clock.wait, clock)
+    run(Delivery(StudyFolder(tmp_path), uri, refuse), clock.wait, clock)
     assert 100.0 <= clock.now_s <= 100.0 + 2 * GIVE_UP_S
-    sent = load_sent(tmp_path, uri)
+    sent = load_sent(StudyFolder(tmp_path), uri)
     assert (sent.offset, sent.trouble) == (0, "ConnectionError: connection refused by http://***@host")
-    run(Delivery(tmp_path, uri, lambda: Runs(client, None)), Clock(0.0).wait)
-    assert num_unsent(tmp_path, uri) == 0
-    assert load_sent(tmp_path, uri).trouble == ""
+    run(Delivery(StudyFolder(tmp_path), uri, lambda: Runs(client, None)), Clock(0.0).wait)
+    assert num_unsent(StudyFolder(tmp_path), uri) == 0
+    assert load_sent(StudyFolder(tmp_path), uri).trouble == ""
     assert set(content(client, "never")) == {"", "0"}
 
 
 def test_what_mlflow_refuses_is_set_aside_and_the_rest_arrives(client: Any, uri: str, tmp_path: Path) -> None:
     bad_key = trial(1) | {"params": {"a bad\nkey": 1}}
     bad_status = end(1, "EXPLODED")
-    fill(tmp_path, [study("refused"), trial(0), bad_key, {"event": "trial"}, epoch(1, 1), bad_status, {"event": "what"}, end(0)])
+    fill(
+        StudyFolder(tmp_path), [study("refused"), trial(0), bad_key, {"event": "trial"}, epoch(1, 1), bad_status, {"event": "what"}, end(0)]
+    )
     for _ in range(2):
-        run(Delivery(tmp_path, uri, lambda: Runs(client, None)), Clock(0.0).wait)
+        run(Delivery(StudyFolder(tmp_path), uri, lambda: Runs(client, None)), Clock(0.0).wait)
         (tmp_path / "outbox.sent").unlink()
-    rows = [json.loads(row) for row in (tmp_path / REFUSED).read_text().splitlines()]
+    rows = [json.loads(row) for row in StudyFolder(tmp_path).outbox_refused.read_text().splitlines()]
     assert sorted(row["event"]["event"] for row in rows) == ["end", "trial", "trial", "what"]
     assert any("status must be one of FINISHED, KILLED, FAILED, but got 'EXPLODED'" in row["reason"] for row in rows)
     found = content(client, "refused")
@@ -101,21 +104,21 @@ def test_what_mlflow_refuses_is_set_aside_and_the_rest_arrives(client: Any, uri:
 
 def test_a_database_that_was_deleted_gets_everything_again(client: Any, uri: str, tmp_path: Path) -> None:
     events = search("forgotten", num_trials=1)
-    fill(tmp_path, [study("gone before"), *events[1:]])
-    run(Delivery(tmp_path, uri, lambda: Runs(Faulty(client, lambda *_: None), None)), Clock(0.0).wait)
+    fill(StudyFolder(tmp_path), [study("gone before"), *events[1:]])
+    run(Delivery(StudyFolder(tmp_path), uri, lambda: Runs(Faulty(client, lambda *_: None), None)), Clock(0.0).wait)
     outbox = (tmp_path / "outbox.jsonl").read_text()
     (tmp_path / "outbox.jsonl").write_text(outbox.replace("gone before", "other name!"))  # MLflow knows no such study
-    run(Delivery(tmp_path, uri, lambda: Runs(client, None)), Clock(0.0).wait)
+    run(Delivery(StudyFolder(tmp_path), uri, lambda: Runs(client, None)), Clock(0.0).wait)
     assert set(content(client, "other name!")) == {"", "0"}
 
 
 def test_nothing_is_written_for_a_study_that_is_all_sent(client: Any, uri: str, tmp_path: Path) -> None:
-    fill(tmp_path, search("quiet", num_trials=1))
-    run(Delivery(tmp_path, uri, lambda: Runs(client, None)), Clock(0.0).wait)
+    fill(StudyFolder(tmp_path), search("quiet", num_trials=1))
+    run(Delivery(StudyFolder(tmp_path), uri, lambda: Runs(client, None)), Clock(0.0).wait)
     writes = ("create_run", "log_batch", "log_inputs", "update_run", "set_terminated", "create_experiment")
     silent = Faulty(client, lambda n, name, args: AssertionError(name) if name in writes else None)
-    run(Delivery(tmp_path, uri, lambda: Runs(silent, None)), Clock(0.0).wait)
-    assert load_sent(tmp_path, uri).trouble == ""
+    run(Delivery(StudyFolder(tmp_path), uri, lambda: Runs(silent, None)), Clock(0.0).wait)
+    assert load_sent(StudyFolder(tmp_path), uri).trouble == ""
 
 
 def test_each_drivers_events_stay_in_order() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.tracking.mlflow_ui import open_ui, ui_command
 from visiontune.tracking.mlflow_uri import artifact_root, tracking_uri
 
@@ -25,7 +26,7 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_database_yet(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no MLflow database at .*mlflow.db yet; a search makes it"):
-        open_ui(tmp_path, 5000)
+        open_ui(StudiesFolder(tmp_path), 5000)
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:
@@ -35,21 +36,26 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"port {port} on 127.0.0.1 cannot be used .*--port {port + 1}"):
-            open_ui(tmp_path, port)
+            open_ui(StudiesFolder(tmp_path), port)
 
 
 def test_a_server_has_its_own_ui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
     with pytest.raises(UserError, match="open http://mlflow:5000"):
-        open_ui(tmp_path, 5000)
-    assert ui_command(tmp_path) == "open http://mlflow:5000"
-    assert artifact_root(tmp_path, tracking_uri(tmp_path)) is None
+        open_ui(StudiesFolder(tmp_path), 5000)
+    assert ui_command(StudiesFolder(tmp_path)) == "open http://mlflow:5000"
+    assert artifact_root(StudiesFolder(tmp_path), tracking_uri(StudiesFolder(tmp_path))) is None
 
 
 def test_the_command_can_be_typed(tmp_path: Path) -> None:
-    assert ui_command(Path("studies")) == "visiontune ui"
-    assert shlex.split(ui_command(tmp_path / "my studies")) == ["visiontune", "ui", "--studies-dir", str(tmp_path / "my studies")]
-    assert tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+    assert ui_command(StudiesFolder(Path("studies"))) == "visiontune ui"
+    assert shlex.split(ui_command(StudiesFolder(tmp_path / "my studies"))) == [
+        "visiontune",
+        "ui",
+        "--studies-dir",
+        str(tmp_path / "my studies"),
+    ]
+    assert tracking_uri(StudiesFolder(tmp_path)) == f"sqlite:///{tmp_path}/mlflow.db"
 
 
 @pytest.mark.heavy
@@ -58,7 +64,7 @@ def test_no_server_outlives_the_command(number: int, tmp_path: Path) -> None:
     """mlflow starts uvicorn, which a signal to the command alone left listening."""
     from mlflow.tracking import MlflowClient
 
-    MlflowClient(tracking_uri(tmp_path)).search_experiments()
+    MlflowClient(tracking_uri(StudiesFolder(tmp_path))).search_experiments()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

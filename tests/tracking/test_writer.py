@@ -16,8 +16,9 @@ from places import HELPERS, PLATFORM
 from sample_events import content
 
 from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tracking.outbox import num_unsent
-from visiontune.tracking.writer import start_writer
+from visiontune.tracking.writer_process import start_writer
 
 
 def num_runs(studies_dir: Path) -> int:
@@ -42,9 +43,11 @@ sys.path[:0] = [{str(HELPERS)!r}, {str(PLATFORM)!r}]
 from pathlib import Path
 from sample_events import search
 from visiontune.tracking.outbox import Outbox
-from visiontune.tracking.writer import start_writer
-writer = start_writer(Path({str(folder)!r}), {uri!r}, Path({str(studies_dir)!r}))
-outbox = Outbox(Path({str(folder)!r}))
+from visiontune.tracking.writer_process import start_writer
+from visiontune.filesystem.study_folder import StudyFolder
+folder = StudyFolder(Path({str(folder)!r}))
+writer = start_writer(folder, {uri!r})
+outbox = Outbox(folder)
 for event in search("killed", num_trials=20, num_epochs=2):
     outbox.put(event)
 assert "mlflow" not in sys.modules
@@ -57,9 +60,9 @@ os.kill(os.getpid(), signal.SIGKILL)
     os.kill(int(driver.stdout), signal.SIGKILL)
     wait_until(lambda: not _is_running(int(driver.stdout)))
     assert 5 < num_runs(studies_dir) - before < 21
-    assert num_unsent(folder, uri) > 0
+    assert num_unsent(StudyFolder(folder), uri) > 0
 
-    first, second = (start_writer(folder, uri, studies_dir) for _ in range(2))  # one waits for the other
+    first, second = (start_writer(StudyFolder(folder), uri) for _ in range(2))  # one waits for the other
     assert first.drain(60) == 0
     for timeout_s in (0.0, 20.0):
         first.stop(timeout_s)
@@ -82,4 +85,4 @@ def _is_running(pid: int) -> bool:
 @pytest.mark.parametrize("uri", ["file:./mlruns", "./mlruns", "ftp://host"])
 def test_a_place_that_mlflow_does_not_take_is_said_before_anything_starts(tmp_path: Path, uri: str) -> None:
     with pytest.raises(UserError, match="MLFLOW_TRACKING_URI must be"):
-        start_writer(tmp_path / "study", uri, tmp_path)
+        start_writer(StudyFolder(tmp_path / "study"), uri)

@@ -19,7 +19,8 @@ from tiny import make_recipe, make_store, model_section
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 from visiontune.models.build import build_model
-from visiontune.spec.recipe import TrialRecipe, keyed_seed
+from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training import checkpoint
 from visiontune.training.loop import Diverged, Epoch, train
 

@@ -17,7 +17,7 @@ from visiontune.models.build import build_model
 from visiontune.training.evaluate import evaluate
 from visiontune.training.input.preprocessing import Preprocessing
 from visiontune.training.loop import Epoch
-from visiontune.training.train_recipe import Result, find_device, run_recipe
+from visiontune.training.train_recipe import find_device, fit_recipe
 from visiontune.training.weights_file import load_weights, split_weights
 
 DIGITS = {"source": "digits", "val_fraction": 0.1, "test_fraction": 0.1, "seed": 0, "image_size": None, "max_pictures": None}
@@ -25,8 +25,9 @@ DIGITS = {"source": "digits", "val_fraction": 0.1, "test_fraction": 0.1, "seed":
 
 def test_digits_from_pictures_to_weights(tmp_path: Path) -> None:
     recipe = make_recipe(None, "sgd", "cosine", data=DIGITS, optimizer_args={"lr": 0.05}, num_epochs=4, batch_size=32)
-    *epochs, result = run_recipe(recipe, tmp_path / "cache", device="cpu", out=tmp_path / "weights.safetensors")
-    assert all(isinstance(epoch, Epoch) for epoch in epochs) and isinstance(result, Result)
+    epochs: list[Epoch] = []
+    result = fit_recipe(recipe, tmp_path / "cache", device="cpu", out=tmp_path / "weights.safetensors", on_epoch=epochs.append)
+    assert [epoch.epoch for epoch in epochs] == [1, 2, 3, 4]
     assert result.metrics["test_top1"] > 0.9  # LeNet-5 on 8 px digits; a linear model comes to about .95
     assert result.metrics["val_loss"] == epochs[-1].metrics["val_loss"]
 
@@ -60,5 +61,5 @@ def test_a_gpu_that_is_not_there() -> None:
 def test_weights_that_can_not_be_written_are_told_before_the_training(name: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=told):
-        next(run_recipe(make_recipe(data=DIGITS), tmp_path / "cache", device="cpu", out=tmp_path / name))
+        fit_recipe(make_recipe(data=DIGITS), tmp_path / "cache", device="cpu", out=tmp_path / name)
     assert not (tmp_path / "cache").exists()

@@ -6,7 +6,8 @@ import time
 import pytest
 from simulated_search import make_spec
 
-from visiontune.tuning.search_run import Session
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.study_storage import create_or_resume
 
 pytestmark = pytest.mark.ray
@@ -85,7 +86,7 @@ def test_a_search_ends_with_more_legs_than_can_be_placed(tmp_path, monkeypatch, 
     folder = tmp_path / "study"
     folder.mkdir()
     spec = make_spec(folder, 12, num_seeds=2)
-    session = Session(spec, create_or_resume(folder, spec), folder, lambda event: None)
+    session = SearchRun(spec, create_or_resume(StudyFolder(folder), spec), StudyFolder(folder), lambda event: None)
     other = hold_a_cpu(ray_of_two) if is_shared else None
     late = threading.Timer(LIMIT_S, lambda: setattr(session, "is_interrupted", True))
     late.start()

@@ -14,11 +14,12 @@ from places import HELPERS, PLATFORM
 from simulated_search import curve, drive, make_spec, report
 
 from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.lessons import MIN_VALUES
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import Report
-from visiontune.tuning.search_run import Session
+from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.study_storage import create_or_resume, mend_journal, open_existing
 
 SIMULATE = HELPERS / "simulated_search.py"
@@ -52,7 +53,7 @@ def test_early_stopping_completes_a_trial_wherever_it_ends_and_it_can_win(tmp_pa
     session, storage, _ = drive(make_spec(folder, 20, num_seeds=2), folder, num_slots=2, value=value, answer=answer)
     early = [t for t in storage.trials() if t.state.name == "COMPLETE" and len(t.intermediate_values) == 2]
     assert early and all(t.user_attrs["end"]["reason"] == "early stopping after 2 epochs" for t in early)
-    view = read_study(folder)
+    view = read_study(StudyFolder(folder))
     assert view.best.recipe["model"]["name"] == "lenet5" and view.best.epoch == 2
     assert [c.failure for c in view.confirmations] == ["", ""]
     assert session.is_finished
@@ -142,7 +143,7 @@ def test_a_changed_space_is_refused_with_what_differs(tmp_path):
     drive(make_spec(folder, 5), folder)
     changed = make_spec(folder, 5, overrides=["space.optimizer.lr=0.1", "budget.max_epochs=27"])
     with pytest.raises(UserError) as refusal:
-        create_or_resume(folder, changed)
+        create_or_resume(StudyFolder(folder), changed)
     text = str(refusal.value)
     assert "budget.max_epochs: was 9, is now 27" in text
     assert "optimizer.lr" in text
@@ -175,10 +176,10 @@ def test_confirmations_are_on_fresh_seeds_and_not_repeated(tmp_path):
     spec = make_spec(tmp_path / "study", 6, num_seeds=3)
     drive(spec, tmp_path / "study")
     drive(spec, tmp_path / "study")
-    view = read_study(tmp_path / "study")
+    view = read_study(StudyFolder(tmp_path / "study"))
     seeds = {one.seed for one in view.confirmations}
     assert len(seeds) == 3
-    assert not seeds & {row.recipe["training"]["seed"] for row in view.rows}
+    assert not seeds & {row.recipe["training"]["seed"] for row in view.trials}
     assert [one.test_top1 for one in view.confirmations] == [0.5] * 3
 
 
@@ -186,11 +187,11 @@ def test_another_winner_has_confirmations_of_its_own(tmp_path):
     """More trials may bring a better one: its figures must not be the old winner's."""
     folder = tmp_path / "study"
     drive(make_spec(folder, 3, num_seeds=2), folder)
-    first = read_study(folder)
+    first = read_study(StudyFolder(folder))
     for name in ("winner.safetensors", "winner_test.json"):
         (folder / name).touch()
     _, storage, _ = drive(make_spec(folder, 40, num_seeds=2), folder)
-    second = read_study(folder)
+    second = read_study(StudyFolder(folder))
     assert second.best.number != first.best.number
     assert len(second.confirmations) == len(first.confirmations) == 2
     assert sum(key.startswith("confirmation.") for key in storage.attributes()) == 4
@@ -202,7 +203,7 @@ def test_machines_at_fault_end_the_search_and_not_the_trials(tmp_path):
     folder = tmp_path / "study"
     folder.mkdir()
     spec = make_spec(folder, 20)
-    session = Session(spec, create_or_resume(folder, spec), folder, lambda event: None)
+    session = SearchRun(spec, create_or_resume(StudyFolder(folder), spec), StudyFolder(folder), lambda event: None)
     session.num_slots = 4
     for _ in range(100):
         legs = [leg for leg in (session.next_leg() for _ in range(4)) if leg]
@@ -211,7 +212,7 @@ def test_machines_at_fault_end_the_search_and_not_the_trials(tmp_path):
         if session.fatal:
             break
     assert "no CUDA driver" in session.fatal
-    assert all(trial.state.name == "RUNNING" for trial in open_existing(folder).trials())
+    assert all(trial.state.name == "RUNNING" for trial in open_existing(StudyFolder(folder)).trials())
     _, storage, _ = drive(spec, folder)
     assert all(trial.state.is_finished() for trial in storage.trials())
 
@@ -244,19 +245,20 @@ def test_second_driver_is_refused_by_name_and_a_dead_ones_lock_is_free(tmp_path)
     script = "\n".join(
         (
             "import sys, time, pathlib",
+            "from visiontune.filesystem.study_folder import StudyFolder",
             "from visiontune.tuning.driver_lock import driver_lock",
-            "with driver_lock(pathlib.Path(sys.argv[1])):",
+            "with driver_lock(StudyFolder(pathlib.Path(sys.argv[1]))):",
             "    print('held', flush=True)",
             "    time.sleep(60)",
         )
     )
     holder = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, env=environment())
     assert holder.stdout.readline() == b"held\n"
-    with pytest.raises(UserError, match=f"process {holder.pid} on"), driver_lock(tmp_path):
+    with pytest.raises(UserError, match=f"process {holder.pid} on"), driver_lock(StudyFolder(tmp_path)):
         pass
     holder.kill()
     holder.wait()
-    with driver_lock(tmp_path):
+    with driver_lock(StudyFolder(tmp_path)):
         assert str(os.getpid()) in (tmp_path / "driver.lock").read_text()
 
 
@@ -277,7 +279,7 @@ def test_kill_minus_nine_of_the_driver_at_random_moments(tmp_path):
             num_kills += 1
     assert driver.returncode == 0
     assert num_kills >= 2
-    storage = open_existing(folder)
+    storage = open_existing(StudyFolder(folder))
     assert [t.number for t in storage.trials()] == list(range(40))
     assert all(t.state.is_finished() for t in storage.trials())
     reference = drive(make_spec(tmp_path / "whole" / "study", 40), tmp_path / "whole" / "study", num_slots=2)[1]
@@ -290,7 +292,7 @@ def test_a_torn_last_line_is_cut_and_the_study_goes_on(tmp_path):
     journal = folder / "study.journal"
     with journal.open("ab") as file:
         file.write(b'{"op_code": 6, "worker_id": "x", "tri')
-    mend_journal(folder)
+    mend_journal(StudyFolder(folder))
     _, storage, _ = drive(make_spec(folder, 8), folder)
     assert len(storage.trials()) == 8
 
@@ -309,7 +311,7 @@ def test_an_rdb_url_holds_the_study_as_well(tmp_path):
 def test_a_database_without_its_driver_is_told_with_what_to_install(tmp_path):
     spec = make_spec(tmp_path / "study", 2, overrides=["storage.url=mysql+pymysql://me:secret@db/optuna"])
     with pytest.raises(UserError) as refusal:
-        create_or_resume(tmp_path / "study", spec)
+        create_or_resume(StudyFolder(tmp_path / "study"), spec)
     assert "needs pymysql, which is not installed" in str(refusal.value) and "secret" not in str(refusal.value)
 
 
@@ -325,7 +327,9 @@ def test_optuna_itself_reads_the_journal(tmp_path):
 def test_snapshot_counts_add_up(tmp_path):
     folder = tmp_path / "study"
     folder.mkdir()
-    session = Session(make_spec(folder, 8), create_or_resume(folder, make_spec(folder, 8)), folder, lambda event: None)
+    session = SearchRun(
+        make_spec(folder, 8), create_or_resume(StudyFolder(folder), make_spec(folder, 8)), StudyFolder(folder), lambda event: None
+    )
     session.num_slots = 3
     legs = [session.next_leg() for _ in range(4)]
     assert legs[3] is None

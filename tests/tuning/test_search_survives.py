@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning.read_study import read_study
 
 pytestmark = pytest.mark.ray
@@ -94,9 +95,9 @@ def test_a_search_survives_kills_a_lost_worker_and_an_interrupt(tmp_path):
     assert search.process.returncode == 0, output
     assert "winner" in output
 
-    view = read_study(folder / "survivor")
-    assert [row.number for row in view.rows] == list(range(10))
-    assert {row.state for row in view.rows} <= {"complete", "pruned"}
+    view = read_study(StudyFolder(folder / "survivor"))
+    assert [row.number for row in view.trials] == list(range(10))
+    assert {row.state for row in view.trials} <= {"complete", "pruned"}
     assert view.best.epoch == 9
     assert len(view.confirmations) == 1
     assert not list((folder / "survivor" / "checkpoints").iterdir())
@@ -121,9 +122,9 @@ def check_mlflow(folder, view):
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
     numbers = Counter(run.data.tags["visiontune.number"] for run in children if "visiontune.number" in run.data.tags)
     assert len(parents) == 1
-    assert numbers == Counter(str(row.number) for row in view.rows)
+    assert numbers == Counter(str(row.number) for row in view.trials)
     for run in children:
-        row = view.rows[int(run.data.tags["visiontune.number"])]
+        row = view.trials[int(run.data.tags["visiontune.number"])]
         assert run.info.status == {"complete": "FINISHED", "pruned": "KILLED"}[row.state]
         assert float(run.data.params["optimizer.lr"]) == row.recipe["optimizer"]["lr"]
         history = client.get_metric_history(run.info.run_id, "val_top1")

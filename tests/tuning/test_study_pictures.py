@@ -13,6 +13,7 @@ from simulated_search import make_spec
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning.study_pictures import keep_pictures
 from visiontune.tuning.study_storage import Storage, create_or_resume
 
@@ -35,7 +36,7 @@ def begun(tmp_path: Path) -> tuple[Storage, Path, Path]:
     for label in ("cat", "bird"):
         write_pictures(folder, label, range(30))
     (tmp_path / "study").mkdir()
-    storage = create_or_resume(tmp_path / "study", make_spec(tmp_path / "study", 3))
+    storage = create_or_resume(StudyFolder(tmp_path / "study"), make_spec(tmp_path / "study", 3))
     keep_pictures(storage, store_of(folder, cache), "study")
     return storage, folder, cache
 

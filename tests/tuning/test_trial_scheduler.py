@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from visiontune.spec.recipe import Budget, Objective
+from visiontune.spec.study_spec import Budget, Objective
 from visiontune.tuning.trial_scheduler import GO, STOP, WAIT, Curves, Median, asha, none
 
 BUDGET = Budget(num_trials=27, min_epochs=1, max_epochs=27, reduction_factor=3, time_limit_s=None)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from visiontune.augmentation.op_ranges import Reach, ops_of
 from visiontune.augmentation.policy import build_policy
 from visiontune.augmentation.sheet_drawing import Block, Picture, Row, draw_sheet, drawable
 from visiontune.errors import UserError
+from visiontune.filesystem.atomic_write import write_whole
 from visiontune.spec.tables.ops import LABEL_CHANGING, OPS
 
 if TYPE_CHECKING:
@@ -156,14 +155,9 @@ def save_sheet(sheet: Any, path: Path) -> None:
     """Write a PNG, whole or not at all. Raises UserError where it can't be written."""
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(buffer.getvalue())
-        temporary.replace(path)
+        write_whole(path, buffer.getvalue())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise UserError(f"the sheet {path} can't be written: {error.strerror or error}") from None
 
 

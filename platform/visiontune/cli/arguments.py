@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from visiontune.cli import verbs
+from visiontune.filesystem.study_folder import StudiesFolder
 
 Verb = Callable[..., argparse.ArgumentParser]
 """Takes a function of verbs.py, and its name where that is another; gives the parser of its arguments."""
@@ -114,7 +114,7 @@ def _takes_file(parser: argparse.ArgumentParser) -> None:
 def _takes_studies_dir(parser: argparse.ArgumentParser) -> None:
     where = "where studies live (VISIONTUNE_STUDIES, else ./studies)"
     parser.add_argument(
-        "--studies-dir", type=lambda text: Path(text).expanduser(), default=default_studies_dir(), metavar="DIR", help=where
+        "--studies-dir", type=lambda text: Path(text).expanduser(), default=StudiesFolder.of().path, metavar="DIR", help=where
     )
 
 
@@ -132,13 +132,6 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         args.files = [Path(item) for item in args.files if item not in args.overrides] or parser.error("check needs a FILE")
     args.command_line = shlex.join([*verbs.program(), *argv])
     return args
-
-
-def default_studies_dir() -> Path:
-    """VISIONTUNE_STUDIES; in a Ray job, whose own folder goes when it ends, the home of its machine; else ./studies."""
-    if named := os.environ.get("VISIONTUNE_STUDIES"):
-        return Path(named).expanduser()
-    return Path.home() / "visiontune-studies" if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else Path("studies")
 
 
 def _positive(text: str) -> int:

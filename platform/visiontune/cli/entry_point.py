@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Sequence
 
 from visiontune.cli.arguments import parse
-from visiontune.errors import UserError
+from visiontune.errors import UserError, first_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,7 +42,7 @@ def _failed(error: Exception, *, is_debug: bool) -> int:
     if is_debug:
         traceback.print_exception(error)
         return 1
-    first = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+    first = first_line(error)
     if isinstance(error, OSError) and error.strerror:
         first = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     if isinstance(error, ModuleNotFoundError):

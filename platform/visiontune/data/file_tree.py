@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from visiontune.data.picture.decode import BadPicture
-from visiontune.errors import Problem, UserError, nearest
+from visiontune.errors import Problem, UserError, first_line, nearest
 
 MAX_FILE_BYTES = 2**31
 _MOST_READ = 64 << 20
@@ -49,9 +49,9 @@ class Root:
                     return bytes(remote.read())
             return self._read(self._at(name))
         except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
-            raise BadPicture(f"cannot be read ({error.strerror or line(error)})") from error
+            raise BadPicture(f"cannot be read ({error.strerror or first_line(error)})") from error
         except OSError as error:
-            raise UserError(Problem(self.show(name), 0, "", f"cannot be read ({error.strerror or line(error)})")) from error
+            raise UserError(Problem(self.show(name), 0, "", f"cannot be read ({error.strerror or first_line(error)})")) from error
 
     def _read(self, path: str) -> bytes:
         # Python's file objects cost twice the four calls, which is a third of decoding a small picture.
@@ -77,7 +77,7 @@ class Root:
         try:
             found = self._scan_remote(folder) if self.filesystem is not None else self._scan(folder)
         except OSError as error:
-            raise UserError(Problem(self.show(folder), 0, "", f"cannot be listed ({error.strerror or line(error)})")) from error
+            raise UserError(Problem(self.show(folder), 0, "", f"cannot be listed ({error.strerror or first_line(error)})")) from error
         return Folder(sorted(found.files), sorted(found.folders), sorted(found.odd))
 
     def walk(self, folder: str = "") -> Iterator[tuple[str, Folder]]:
@@ -127,7 +127,7 @@ class Root:
                     else:
                         found.odd.append((entry.name, "is a link to nothing" if entry.is_symlink() else "is neither a file nor a folder"))
                 except OSError as error:  # a link to itself
-                    found.odd.append((entry.name, f"cannot be read ({error.strerror or line(error)})"))
+                    found.odd.append((entry.name, f"cannot be read ({error.strerror or first_line(error)})"))
         return found
 
     def _scan_remote(self, folder: str) -> Folder:
@@ -179,7 +179,7 @@ def open_root(text: str, where: str) -> Root:
     try:
         filesystem, path = FileSystem.from_uri(text)
     except (OSError, ValueError) as error:
-        rule = f"must be a path or a URI that pyarrow opens (file://, s3://, gs://), but {shown} is not: {line(error)}"
+        rule = f"must be a path or a URI that pyarrow opens (file://, s3://, gs://), but {shown} is not: {first_line(error)}"
         raise UserError(Problem("", 0, where, rule)) from error
     return Root(path.rstrip("/") or "/", shown, None if isinstance(filesystem, LocalFileSystem) else filesystem)
 
@@ -253,11 +253,6 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
-def line(error: BaseException) -> str:
-    """The first line of what an error says."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
 def _kind(root: Root) -> str | None:
     if root.filesystem is None:
         path = Path(root.path)
@@ -267,7 +262,7 @@ def _kind(root: Root) -> str | None:
     try:
         found = root.filesystem.get_file_info(root.path).type
     except OSError as error:
-        raise UserError(Problem(root.shown, 0, "", f"cannot be read ({line(error)})")) from error
+        raise UserError(Problem(root.shown, 0, "", f"cannot be read ({first_line(error)})")) from error
     return {FileType.Directory: "folder", FileType.File: "file"}.get(found)
 
 

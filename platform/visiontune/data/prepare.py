@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
 import logging
 import shutil
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from visiontune.data.ingest.content_cache import Contents
+from visiontune.data.ingest.progress import Progress, Stopped, Tell
 from visiontune.data.picture.stored_form import sizes_of
 from visiontune.data.source import Source
 from visiontune.data.split import refuse_few, refuse_small
@@ -21,15 +19,12 @@ from visiontune.data.store.layout import VERSION
 from visiontune.data.store.remote_cache import fetch, put, remote_cache
 from visiontune.data.store.store import DataInfo, Store
 from visiontune.errors import UserError
+from visiontune.filesystem.file_lock import locked
 from visiontune.spec.declare import Arg, chosen
-from visiontune.spec.recipe import fingerprint
+from visiontune.spec.fingerprint import fingerprint
 from visiontune.spec.sections import DATA
 from visiontune.spec.tables.sources import SOURCES
 
-if TYPE_CHECKING:
-    from visiontune.data.ingest.run_ingest import Progress
-
-_POLL_S = 0.1
 _log = logging.getLogger(__name__)
 
 
@@ -44,9 +39,7 @@ def describe(data: Mapping[str, Any]) -> DataInfo:
     return DataInfo(sizes_of(first, data["image_size"])[0], first[2], len(source.class_names), source.class_names)
 
 
-def prepare(
-    data: Mapping[str, Any], cache: Path, *, tell: Callable[[Progress], None] | None = None, stop: threading.Event | None = None
-) -> Path:
+def prepare(data: Mapping[str, Any], cache: Path, *, tell: Tell | None = None, stop: threading.Event | None = None) -> Path:
     """The store of this data: found in `cache` by the digest of content and settings, or made there once under a lock.
 
     Several processes may call at once. A damaged file is made again. `tell` hears how far an ingest is; `stop` ends it with
@@ -73,20 +66,6 @@ def with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**defaults, **data}
 
 
-@contextlib.contextmanager
-def locked(path: Path, wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold the lock of that file; `wait` is called as long as another has it. Raises OSError where it can't be made."""
-    # The kernel drops the lock with its process, however that ends; the file itself stays, as removing it would race.
-    with path.open("w") as file:
-        while True:
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            wait()
-            time.sleep(_POLL_S)
-        yield
-
-
 def _put(path: Path) -> None:
     """To the other machines. Where that can't be done, nothing is lost here."""
     if (remote := remote_cache()) is not None:
@@ -105,9 +84,7 @@ def _source(data: Mapping[str, Any]) -> Source:
 class _Wanted:
     """A store that is asked for. `content` is None while nobody knows it: then pictures are read once, to decode and to digest them."""
 
-    def __init__(
-        self, source: Source, data: Mapping[str, Any], cache: Path, tell: Callable[[Progress], None], stop: threading.Event
-    ) -> None:
+    def __init__(self, source: Source, data: Mapping[str, Any], cache: Path, tell: Tell, stop: threading.Event) -> None:
         self._source, self._data, self._cache, self._tell, self._stop = source, data, cache, tell, stop
         self._contents = Contents(self._source, cache)
         self._content = None if self._can_wait() else self._contents.read(self._read)
@@ -148,9 +125,6 @@ class _Wanted:
 
     def _say(self, stage: str, share: float) -> None:
         """Raises Stopped."""
-        from visiontune.data.ingest.chunk import Stopped
-        from visiontune.data.ingest.run_ingest import Progress
-
         num = sum(map(len, self._source.labels().values()))
         self._tell(Progress(stage, round(share * num), num, 0, 0))
         if self._stop.is_set():

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from visiontune.errors import UserError
+from visiontune.errors import UserError, first_line
 from visiontune.models.anatomy import anatomy_of
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -121,7 +121,7 @@ def _from_file(weights: str) -> dict[str, Tensor]:
     try:
         tensors: dict[str, Tensor] = load_file(weights)
     except (OSError, SafetensorError) as error:
-        raise UserError(f"the weights {weights} can't be read: {str(error).splitlines()[0]}") from error
+        raise UserError(f"the weights {weights} can't be read: {first_line(error)}") from error
     return tensors
 
 

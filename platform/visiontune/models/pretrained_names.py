@@ -17,7 +17,7 @@ from urllib.request import getproxies
 import torch
 from torch import Tensor, nn
 
-from visiontune.errors import UserError
+from visiontune.errors import UserError, first_line
 from visiontune.models.pretrained import SUFFIX, near_to
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -98,7 +98,7 @@ def _no_long_wait() -> Iterator[None]:
 
 
 def _unreachable(weights: str, error: Exception) -> str:
-    reason = (str(error).splitlines() or [""])[0]
+    reason = first_line(error)
     return (
         f"the weights {weights} exist, but can't be fetched here ({type(error).__name__}: {reason}); "
         f"load them once where there is a connection, or give the path of a {SUFFIX} file"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from visiontune.filesystem.atomic_write import replacing
+
 if TYPE_CHECKING:
     from visiontune.data.store.store import Store
 
@@ -37,12 +39,8 @@ def write_sheet(store: Store, path: Path) -> None:
             thumb = Image.fromarray(picture.squeeze()).convert("RGB").resize((cell, cell), _filter(cell, store.image_size))
             sheet.paste(thumb, (left + number * (cell + _GAP), top + _TITLE))
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.tmp")
-    try:
+    with replacing(path) as part:
         sheet.save(part, "png")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _cell(image_size: int, num_classes: int) -> int:

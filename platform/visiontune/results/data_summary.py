@@ -12,6 +12,7 @@ import numpy as np
 
 from visiontune.data.ingest_report import Report
 from visiontune.data.store.store import Shard, Store
+from visiontune.filesystem.uri import shown
 from visiontune.results.text import aligned
 from visiontune.spec.sections import DATA
 
@@ -70,7 +71,10 @@ def study_line(data: Mapping[str, Any]) -> str:
 
 def _yaml(value: Any) -> str:
     """JSON is YAML; a plain word needs no quotes."""
-    return value if isinstance(value, str) and _PLAIN.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        value = shown(value)
+        return value if _PLAIN.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _default(name: str) -> Any:

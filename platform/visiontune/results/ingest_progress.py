@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from visiontune.results.text import duration
 
 if TYPE_CHECKING:
-    from visiontune.data.ingest.run_ingest import Progress
+    from visiontune.data.ingest.progress import Progress
 
 LINE_S, QUICK_S = 5.0, 1.0
 
@@ -19,12 +19,25 @@ LINE_S, QUICK_S = 5.0, 1.0
 class IngestScreen:
     """Give `tell` to `prepare`. An ingest of less than a second shows nothing."""
 
-    def __init__(self, *, is_plain: bool = False, out: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        is_plain: bool = False,
+        is_silent: bool = False,
+        out: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._out = out if out is not None else sys.stderr
+        self._is_silent = is_silent
         self._is_plain, self._clock = is_plain or not self._out.isatty(), clock
         self._began_s = self._since_s = self._shown_s = clock()
         self._stage = self._shown = ""
         self._bar: Any = None
+
+    @staticmethod
+    def of(progress: bool | str) -> IngestScreen:
+        """True: what suits where it is shown; "plain": lines; False: nothing."""
+        return IngestScreen(is_plain=progress == "plain", is_silent=not progress)
 
     def __enter__(self) -> IngestScreen:
         return self
@@ -39,7 +52,7 @@ class IngestScreen:
         if self._stage in ("", "waiting", "reading") and progress.stage != self._stage:
             self._since_s = now_s  # listing files is no part of a rate
         self._stage = progress.stage
-        if now_s - self._began_s < QUICK_S:
+        if self._is_silent or now_s - self._began_s < QUICK_S:
             return
         if not self._is_plain:
             self._draw(progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from visiontune.filesystem.atomic_write import replacing
 from visiontune.training.checks.lr_range_test import smoothed
 from visiontune.training.checks.verdict import Check
 
@@ -39,5 +40,6 @@ def draw_range_tests(checks: Sequence[Check], path: Path) -> Path | None:
     axes.set_ylim(0, _LARGEST * max(check.figures["losses"][0] for check in tests))
     axes.legend(fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    with replacing(path) as part:
+        figure.savefig(part, dpi=120, format="png")
     return path

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visiontune.augmentation.op_ranges import ops_of, policies_of
 from visiontune.errors import UserError, nearest
+from visiontune.filesystem.atomic_write import write_whole
+from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.domains import Choice, RandomParams
-from visiontune.spec.parse import load_recipe, load_study, make_recipe
-from visiontune.spec.recipe import StudySpec, TrialRecipe, keyed_seed
-from visiontune.spec.yaml_reader import read_yaml
+from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.parse import Source, load_recipe, load_study, make_recipe, name_of
+from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.yaml_reader import node_of, read_yaml
 
 if TYPE_CHECKING:
     from visiontune.augmentation.preview_sheet import Draw
-
-PICTURE = "augmentation.png"
+    from visiontune.training.class_confusions import Effect
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,24 @@ class Subject:
     section: Mapping[str, Any]
     draws: Mapping[str, Sequence[Draw]]
     mixings: Sequence[Mapping[str, Any]]
-    folder: Path
+    folder: StudyFolder
     out: Path
 
 
-def preview(path: Path, overrides: Sequence[str], *, studies_dir: Path, num: int, out: Path | None, study: str | None) -> Iterator[str]:
-    """Lines to print; the sheet is written before the last one. Raises UserError."""
+@dataclass(frozen=True)
+class Preview:
+    """`sheet` is the picture that was written. `effects` says which classes ops confuse, empty where no network was asked."""
+
+    sheet: Path
+    lines: tuple[str, ...]
+    effects: tuple[Effect, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+def preview(file: Source, overrides: Sequence[str], *, studies: StudiesFolder, num: int, out: Path | None, study: str | None) -> Preview:
+    """Write the sheet, and tell what it may do to labels. Raises UserError."""
     from visiontune.augmentation.preview_sheet import make_sheet, pick, save_sheet, suspicions
     from visiontune.data.prepare import prepare
     from visiontune.data.store.store import Store
@@ -44,11 +59,11 @@ def preview(path: Path, overrides: Sequence[str], *, studies_dir: Path, num: int
 
     if out is not None and out.suffix != ".png":
         raise UserError(f"--out names a picture, such as sheet.png, but got {str(out)!r}")
-    subject = _subject(path, overrides, studies_dir)
+    subject = _subject(file, overrides, studies)
     if not subject.draws and not subject.mixings:
-        raise UserError(f"{path}: the policy is none and nothing is mixed, so there is nothing to show")
-    folder = subject.folder if study is None else _study_folder(study, studies_dir)
-    cache = studies_dir / ".data"
+        raise UserError(f"{name_of(file)}: the policy is none and nothing is mixed, so there is nothing to show")
+    folder = subject.folder if study is None else studies.find(study)
+    cache = studies.data_cache
     store = Store.open(prepare(subject.data, cache))
     sample = pick(store, num)
     ops = ops_of(subject.section, store.info.channels)
@@ -56,28 +71,28 @@ def preview(path: Path, overrides: Sequence[str], *, studies_dir: Path, num: int
     if isinstance(asked, str):
         if study is not None:
             raise UserError(asked)
+        found: list[Effect] = []
         notes: Mapping[str, str] = suspicions(ops)
-        yield from suspected_lines(ops, asked)
+        lines = suspected_lines(ops, asked)
     else:
         found = list(effects(*asked, {name: reach.high for name, reach in ops.items()}))
-        notes = notes_of(found)
-        yield from measured_lines(found, f"{asked[0].name} of {folder}")
+        notes, lines = notes_of(found), measured_lines(found, f"{asked[0].name} of {folder.path}")
     sheet = make_sheet(subject.title, sample, subject.section, subject.draws, subject.mixings, notes)
     save_sheet(sheet, out or subject.out)
-    yield f"sheet: {out or subject.out}"
+    return Preview(out or subject.out, (*lines, f"sheet: {out or subject.out}"), tuple(found))
 
 
-def export(path: Path, overrides: Sequence[str], to: Path) -> str:
-    """Write a recipe's policy where other programs read it; the line to print. Raises UserError."""
+def export(file: Source, overrides: Sequence[str], to: Path) -> None:
+    """Write a recipe's policy where other programs read it. Raises UserError."""
     from visiontune.augmentation.export.policy_files import FORMS, export_policy
 
     if to.suffix not in FORMS:
         raise UserError(f"--export writes {', '.join(FORMS)}, but got {str(to)!r}; {nearest(to.suffix, FORMS)}")
-    if _is_study(path):
-        raise UserError(f"{path} is a search space, of many policies; --export takes one recipe, such as studies/NAME/winner.yaml")
+    if _is_study(file):
+        raise UserError(f"{name_of(file)} is a search space, of many policies; --export takes one recipe, such as studies/NAME/winner.yaml")
     from visiontune.data.prepare import describe
 
-    recipe = load_recipe(path, overrides)
+    recipe = load_recipe(file, overrides)
     info = describe(recipe.data)
     text = export_policy(
         recipe.augmentation,
@@ -85,21 +100,20 @@ def export(path: Path, overrides: Sequence[str], to: Path) -> str:
         channels=info.channels,
         num_epochs=recipe.training["num_epochs"],
         suffix=to.suffix,
-        title=f"Augmentation policy {recipe.augmentation['policy']} of {path.name}, recipe {recipe.fingerprint}.",
+        title=f"Augmentation policy {recipe.augmentation['policy']} of {Path(name_of(file)).name}, recipe {recipe.fingerprint}.",
     )
     _write(to, text)
-    return f"policy: {to}"
 
 
-def _subject(path: Path, overrides: Sequence[str], studies_dir: Path) -> Subject:
-    if not _is_study(path):
-        return _of_recipe(load_recipe(path, overrides), path)
-    return _of_study(load_study(path, overrides), studies_dir)
+def _subject(file: Source, overrides: Sequence[str], studies: StudiesFolder) -> Subject:
+    if not _is_study(file):
+        return _of_recipe(load_recipe(file, overrides), Path(name_of(file)))
+    return _of_study(load_study(file, overrides), studies)
 
 
-def _is_study(path: Path) -> bool:
+def _is_study(file: Source) -> bool:
     """By the keys that only one of the two kinds of file has."""
-    root = read_yaml(path)
+    root = node_of(file, name_of(file)) if isinstance(file, Mapping) else read_yaml(Path(file))
     return root.kind == "mapping" and bool({"study", "space", "budget"} & set(root.items))
 
 
@@ -109,16 +123,17 @@ def _of_recipe(recipe: TrialRecipe, path: Path) -> Subject:
     section, num_epochs = recipe.augmentation, recipe.training["num_epochs"]
     draws = {section["policy"]: draws_of(section, num_epochs)} if section["policy"] != "none" else {}
     mixings = [section] if section["mixing"] != "none" else []
-    out = path.parent / f"{path.stem}_{PICTURE}"
-    return Subject(f"{path.name}: {_words(section)}", recipe.data, section, draws, mixings, path.parent, out)
+    folder = StudyFolder(path.parent)
+    out = folder.augmentation_sheet.with_name(f"{path.stem}_{folder.augmentation_sheet.name}")
+    return Subject(f"{path.name}: {_words(section)}", recipe.data, section, draws, mixings, folder, out)
 
 
-def _of_study(spec: StudySpec, studies_dir: Path) -> Subject:
+def _of_study(spec: StudySpec, studies: StudiesFolder) -> Subject:
     section = spec.space.tree.get("augmentation", {})
     policies = [name for name, _ in policies_of(section)]
     mixing = section.get("mixing", "none")
     mixings = [name for name in (mixing.choices if isinstance(mixing, Choice) else (mixing,)) if name != "none"]
-    folder = studies_dir / spec.study
+    folder = studies.study(spec.study)
     return Subject(
         f"study {spec.study}: policies {', '.join(policies) or 'none'}",
         spec.data,
@@ -126,7 +141,7 @@ def _of_study(spec: StudySpec, studies_dir: Path) -> Subject:
         {name: [_drawn(spec, "policy", name, number) for number in range(1, 9)] for name in policies},
         [_drawn(spec, "mixing", name, 1).section for name in mixings],
         folder,
-        folder / PICTURE,
+        folder.augmentation_sheet,
     )
 
 
@@ -155,18 +170,8 @@ def _words(section: Mapping[str, Any]) -> str:
     return f"policy {section['policy']}{mixing}"
 
 
-def _study_folder(study: str, studies_dir: Path) -> Path:
-    folder = studies_dir / study
-    if Path(study).name != study or not folder.is_dir():
-        known = sorted(path.parent.name for path in studies_dir.glob("*/driver.lock"))
-        raise UserError(f"no study {study!r} in {studies_dir}; {nearest(study, known)}")
-    return folder
-
-
 def _write(path: Path, text: str) -> None:
-    from visiontune.training.weights_file import write_whole
-
     try:
-        write_whole(path, text.encode())
+        write_whole(path, text)
     except OSError as error:
         raise UserError(f"the file {path} can't be written: {error.strerror or error}") from None

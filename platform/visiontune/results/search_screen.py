@@ -13,6 +13,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from visiontune.results.notebook import Notebook, is_notebook
 from visiontune.results.text import duration, number, recipe_line
 from visiontune.tuning.records import Snapshot
 
@@ -27,18 +28,33 @@ QUIET_S = 15.0
 class Screen:
     """Shows snapshots: `with Screen() as screen: run_search(..., screen=screen.update)`. Cheap to call at any rate."""
 
-    def __init__(self, *, is_plain: bool = False, out: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        is_plain: bool = False,
+        is_silent: bool = False,
+        out: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._out = out if out is not None else sys.stdout
-        self._is_plain = is_plain or not self._out.isatty()
+        self._is_notebook = not is_plain and is_notebook()
+        self._is_plain = is_plain or not (self._out.isatty() or self._is_notebook)
         self._clock = clock
         self._shown_at: float | None = None
         self._shown: tuple[object, ...] = ()
         self._latest: Snapshot | None = None
         self._live: Any = None
-        self._is_gone = False
+        self._is_gone = is_silent
+
+    @staticmethod
+    def of(progress: bool | str) -> Screen:
+        """True: what suits where it is shown; "plain": lines; False: nothing."""
+        return Screen(is_plain=progress == "plain" or not progress, is_silent=not progress)
 
     def __enter__(self) -> Screen:
-        if not self._is_plain:
+        if self._is_notebook:
+            self._live = Notebook()
+        elif not self._is_plain:
             from rich.console import Console
             from rich.live import Live
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from pathlib import Path
 
-from visiontune.results.leaderboard import leaderboard
+from visiontune.results.study import Study
 from visiontune.results.text import number
-from visiontune.tuning.records import Confirmation, Outcome
-from visiontune.tuning.winner_sheet import SHEET
+from visiontune.tuning.records import Confirmation
 
 ENDINGS = {
     "finished": "the search is finished",
@@ -18,28 +16,28 @@ ENDINGS = {
 }
 
 
-def summary(outcome: Outcome, *, go_on: str, ui_command: str, num_rows: int = 10, width: int | None = None) -> str:
+def summary(study: Study, *, go_on: str, ui_command: str, num_rows: int = 10, width: int | None = None) -> str:
     """Everything that a search says at its end. `go_on` is the command that continues it, `ui_command` opens MLflow."""
-    view = outcome.view
-    lines = [leaderboard(view, num_rows, width), ""]
-    lines.append(ENDINGS.get(outcome.status, outcome.status) + _news(outcome))
-    if view.best is None and outcome.status == "finished":
-        lines.append(f"no trial gave a finite {view.objective.metric}, so there is no winner")
-    if view.best is not None and outcome.winner_recipe is not None:
-        lines.append(f"winner: trial {view.best.number}, recipe in {outcome.winner_recipe}")
-        if (sheet := Path(outcome.winner_recipe).with_name(SHEET)).exists():
-            lines.append(f"what it does to pictures: {sheet}")
-    lines += confirmation_lines(view.confirmations, view.objective.metric)
+    folder, record = study.folder, study.record
+    lines = [study.leaderboard(num_rows, width), ""]
+    lines.append(ENDINGS.get(study.status, study.status) + _news(study))
+    if study.best is None and study.status == "finished":
+        lines.append(f"no trial gave a finite {record.objective.metric}, so there is no winner")
+    if study.best is not None and folder.winner.exists():
+        lines.append(f"winner: trial {study.best.number}, recipe in {folder.winner}")
+        if folder.winner_sheet.exists():
+            lines.append(f"what it does to pictures: {folder.winner_sheet}")
+    lines += confirmation_lines(record.confirmations, record.objective.metric)
     lines.append(f"look at the trials: {ui_command}")
-    if outcome.status != "finished":
+    if study.status != "finished":
         lines.append(f"go on: {go_on}")
     return "\n".join(lines)
 
 
-def _news(outcome: Outcome) -> str:
-    if outcome.status == "finished" and outcome.num_new_trials == 0:
+def _news(study: Study) -> str:
+    if study.status == "finished" and study.num_new_trials == 0:
         return "; nothing was left to do"
-    return f"; {outcome.num_new_trials} trials were new"
+    return f"; {study.num_new_trials} trials were new"
 
 
 def confirmation_lines(confirmations: Sequence[Confirmation], metric: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from visiontune.errors import UserError
 from visiontune.spec.declare import Arg
-from visiontune.spec.recipe import keyed_seed
+from visiontune.spec.fingerprint import keyed_seed
 
 DOMAINS: Mapping[str, Mapping[str, Arg]] = {
     "float": {

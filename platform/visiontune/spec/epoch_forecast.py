@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from visiontune.spec.recipe import StudySpec
+from visiontune.spec.study_spec import StudySpec
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,21 +10,24 @@ from typing import Any
 
 from visiontune.errors import Problem, UserError
 from visiontune.spec.declare import REQUIRED, Section
-from visiontune.spec.recipe import Budget, Objective, Resources, StudySpec, TrialRecipe, keyed_seed
+from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.section_reader import Place, Reader
 from visiontune.spec.sections import RECIPE, STUDY
 from visiontune.spec.space import Space, fill
 from visiontune.spec.study_rules import check_study
+from visiontune.spec.study_spec import Budget, Objective, Resources, StudySpec
 from visiontune.spec.tables.metrics import FULL_METRICS, METRICS
-from visiontune.spec.yaml_reader import Node, compose, read_yaml
+from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.yaml_reader import Node, compose, node_of, read_yaml
 
 COMMAND_LINE = "command line"
+Source = Path | str | Mapping[str, Any]
 
 
-def load_study(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
-    """A search-space file with `key=value` overrides on top. Raises UserError with every problem."""
+def load_study(source: Source, overrides: Sequence[str] = ()) -> StudySpec:
+    """A search-space file, or its content, with `key=value` overrides on top. Raises UserError with every problem."""
     reader = Reader(with_domains=True)
-    root = _override(_root(path, reader, STUDY), overrides, reader.problems.found)
+    root = override(_root(source, reader, STUDY), overrides, reader.problems.found)
     tree = reader.section(root, STUDY.fields, Place())
     settings = fill({key: declared for key, declared in STUDY.fields.items() if key != "space"}, tree)
     filled = {**settings, "space": tree.get("space", {})}
@@ -31,13 +35,13 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
     if reader.problems.found:
         raise UserError(*reader.problems.sorted())
     lines = {key.removeprefix("space."): node.line for key, node in reader.nodes.items() if key.startswith("space.")}
-    return _study(filled, Space(filled["space"], lines, str(path)))
+    return _study(filled, Space(filled["space"], lines, name_of(source)))
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> TrialRecipe:
-    """One trial's file, constants only, with `key=value` overrides on top. Raises UserError with every problem."""
+def load_recipe(source: Source, overrides: Sequence[str] = ()) -> TrialRecipe:
+    """One trial's file, or its content, constants only, with `key=value` overrides on top. Raises UserError with every problem."""
     reader = Reader(with_domains=False)
-    root = _override(_root(path, reader, RECIPE), overrides, reader.problems.found)
+    root = override(_root(source, reader, RECIPE), overrides, reader.problems.found)
     tree = reader.section(root, RECIPE.fields, Place())
     if reader.problems.found:
         raise UserError(*reader.problems.sorted())
@@ -48,7 +52,7 @@ def load_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     """A resolved model section out of a name and `key=value` items, such as width=2 or model.width=2. Raises UserError."""
     reader = Reader(with_domains=False)
     items = [f"model.name={name}", *(item if item.startswith("model.") else f"model.{item}" for item in overrides)]
-    root = _override(Node("mapping", (), COMMAND_LINE, 0), items, reader.problems.found)
+    root = override(Node("mapping", (), COMMAND_LINE, 0), items, reader.problems.found)
     tree = reader.section(root, {"model": RECIPE.fields["model"]}, Place())
     if reader.problems.found:
         raise UserError(*reader.problems.found)
@@ -80,17 +84,34 @@ def _study(tree: Mapping[str, Any], space: Space) -> StudySpec:
     )
 
 
-def _root(path: Path, reader: Reader, declared: Section) -> Node:
-    root = read_yaml(path, reader.problems.found)
+def _root(source: Source, reader: Reader, declared: Section) -> Node:
+    name = name_of(source)
+    root = node_of(source, name) if isinstance(source, Mapping) else read_yaml(Path(source), reader.problems.found)
     if root.value is None or root.value == ():
-        raise UserError(Problem(str(path), root.line, "", f"the file is empty; it should be {declared.doc} with {_listed(declared)}"))
+        raise UserError(Problem(name, root.line, "", f"the file is empty; it should be {declared.doc} with {_listed(declared)}"))
     if root.kind != "mapping":
         rule = f"must be a mapping with {_listed(declared)}, but is a {root.kind}: {root.shown()}"
-        raise UserError(Problem(str(path), root.line, "", rule))
+        raise UserError(Problem(name, root.line, "", rule))
     return root
 
 
-def _override(root: Node, overrides: Sequence[str], found: list[Problem]) -> Node:
+def name_of(source: Source) -> str:
+    """As messages call it."""
+    return "mapping" if isinstance(source, Mapping) else str(source)
+
+
+def override_texts(overrides: Mapping[str, Any]) -> list[str]:
+    """Python's keyword arguments as `key=value`: two underscores stand for a dot, as in scikit-learn's set_params.
+
+    >>> override_texts({"budget__num_trials": 8, "space.optimizer.lr": 0.1})
+    ['budget.num_trials=8', 'space.optimizer.lr=0.1']
+    """
+    plain = {key.replace("__", "."): node_of(value, COMMAND_LINE).plain() for key, value in overrides.items()}
+    # JSON is YAML, so that a string may hold whatever YAML would read as something else.
+    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in plain.items()]
+
+
+def override(root: Node, overrides: Sequence[str], found: list[Problem]) -> Node:
     """The tree with every `key=value` put in its place; the value is YAML."""
     seen: set[str] = set()
     for text in overrides:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from visiontune.errors import UserError
-from visiontune.spec.parse import COMMAND_LINE, _override
+from visiontune.spec.parse import COMMAND_LINE, override
 from visiontune.spec.section_reader import Place, Reader
 from visiontune.spec.sections import DATA
 from visiontune.spec.space import fill
@@ -24,7 +24,7 @@ def load_data(found: Mapping[str, Any], words: Sequence[str] = ()) -> dict[str, 
     keys = {word.partition("=")[0].strip() for word in words}
     # JSON is YAML, so that a path may hold whatever YAML would read as something else.
     known = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in found.items() if key not in keys]
-    root = _override(Node("mapping", (), COMMAND_LINE, 0), [*known, *words], reader.problems.found)
+    root = override(Node("mapping", (), COMMAND_LINE, 0), [*known, *words], reader.problems.found)
     tree = reader.section(root, DATA.fields, Place())
     if reader.problems.found:
         raise UserError(*reader.problems.sorted())

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from visiontune.spec.domains import Float
-from visiontune.spec.recipe import Budget
 from visiontune.spec.section_reader import Reader
 from visiontune.spec.space import Space
+from visiontune.spec.study_spec import Budget
 from visiontune.spec.tables.metrics import METRICS
 from visiontune.spec.yaml_reader import Node
 

@@ -7,9 +7,9 @@ the core schema of YAML 1.2 (section 10.3.2): `1e-3` is a float, `on` and `no` a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
 from ruamel.yaml import YAML
@@ -68,6 +68,18 @@ def read_yaml(path: Path, problems: list[Problem] | None = None) -> Node:
     if problems is not None:
         problems.extend(found)
     return root
+
+
+def node_of(value: Any, file: str) -> Node:
+    """Mappings, lists and scalars of Python (numpy's too) as if they had been read; there are no lines. Raises UserError for others."""
+    if isinstance(value, Mapping):
+        return Node("mapping", tuple((node_of(str(key), file), node_of(item, file)) for key, item in value.items()), file, 0)
+    if isinstance(value, list | tuple):
+        return Node("list", tuple(node_of(item, file) for item in value), file, 0)
+    plain = value.item() if hasattr(value, "item") else str(value) if isinstance(value, PurePath) else value
+    if plain is not None and not isinstance(plain, bool | int | float | str):
+        raise UserError(Problem(file, 0, "", f"values must be what YAML can say (numbers, strings, lists, mappings), but one is {value!r}"))
+    return Node("scalar", plain, file, 0)
 
 
 def compose(text: str, file: str, repeated: list[Problem], line: int | None = None) -> Node:

@@ -1,58 +1,56 @@
-"""Recipes as YAML that a person can read and `load_recipe` reads back exactly."""
+"""Recipes as YAML that a person can read, and that readers of YAML 1.1 and 1.2 alike read back exactly."""
 
 from __future__ import annotations
 
-import os
+import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from visiontune.spec.recipe import TrialRecipe
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import SafeRepresenter
+
+from visiontune.filesystem.atomic_write import write_whole
+from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.spec.yaml_reader import scalar
 
 _PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./-]*")
+_WORDS_OF_1_1 = ("y", "n", "yes", "no", "on", "off")
+
+
+class _Representer(SafeRepresenter):
+    """As ruamel does it, but for what YAML 1.1 and 1.2 read as different types: floats like 1e-05, words like `no`."""
+
+    def represent_float(self, data: float) -> ScalarNode:
+        text = {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}.get(repr(data), repr(data))
+        return self.represent_scalar("tag:yaml.org,2002:float", re.sub(r"^(-?\d+)e", r"\1.0e", text))
+
+    def represent_str(self, data: str) -> ScalarNode:
+        is_plain = _PLAIN.fullmatch(data) and scalar(data) == data and data.lower() not in _WORDS_OF_1_1
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=None if is_plain else '"')
+
+    def represent_none(self, data: None) -> ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+for _kind, _represent in ((float, "represent_float"), (str, "represent_str"), (type(None), "represent_none")):
+    _Representer.add_representer(_kind, getattr(_Representer, _represent))
 
 
 def dump_recipe(recipe: TrialRecipe, path: Path, header: str = "") -> None:
-    """Write whole or not at all; each line of `header` becomes a comment at the top."""
+    """Write whole or not at all; each line of `header` becomes a comment at the top. Raises OSError."""
     comment = "".join(f"# {line}".rstrip() + "\n" for line in header.splitlines())
-    text = comment + "\n".join(_lines(recipe.to_dict(), "")) + "\n"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, comment + to_yaml(recipe.to_dict()))
 
 
 def to_yaml(tree: Mapping[str, Any]) -> str:
-    """Nested mappings of scalars as YAML 1.2."""
-    return "\n".join(_lines(tree, "")) + "\n"
-
-
-def _lines(tree: Mapping[str, Any], indent: str) -> Iterator[str]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            yield f"{indent}{key}:"
-            yield from _lines(value, indent + "  ")
-        else:
-            yield f"{indent}{key}: {_scalar(value)}"
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{}"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, float):  # 1e-05 would be a string to readers of YAML 1.1
-        return re.sub(r"^(-?\d+)e", r"\1.0e", repr(value))
-    if isinstance(value, str) and not (_PLAIN.fullmatch(value) and scalar(value) == value and value.lower() not in _OLD_WORDS):
-        return '"' + "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in value) + '"'
-    return str(value)
-
-
-_OLD_WORDS = ("y", "n", "yes", "no", "on", "off")
+    """Nested mappings, lists and scalars as YAML, in the order of the mappings."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Representer = _Representer
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.default_flow_style, yaml.allow_unicode, yaml.width = False, False, 2**16
+    stream = io.StringIO()
+    yaml.dump(dict(tree), stream)
+    return stream.getvalue()

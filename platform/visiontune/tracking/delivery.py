@@ -6,12 +6,13 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.filesystem.uri import shown
 from visiontune.tracking.mlflow_runs import Runs
-from visiontune.tracking.outbox import Line, Refusals, Sent, last_study, load_sent, masked, read_lines
+from visiontune.tracking.outbox import Line, Refusals, Sent, last_study, load_sent, read_lines
 
 log = logging.getLogger("visiontune.tracking")
 
@@ -47,7 +48,7 @@ def _in_order(groups: dict[tuple[int, object], list[Line]]) -> list[list[Line]]:
 class Delivery:
     """The outbox of one study on its way to one server. `connect` makes the client and may fail while the server is away."""
 
-    def __init__(self, folder: Path, uri: str, connect: Callable[[], Runs]) -> None:
+    def __init__(self, folder: StudyFolder, uri: str, connect: Callable[[], Runs]) -> None:
         self._folder, self._connect = folder, connect
         self._sent = load_sent(folder, uri)
         self._refusals = Refusals(folder, self._sent.server)
@@ -101,6 +102,6 @@ class Delivery:
 
 
 def _reason(error: Exception) -> str:
-    text = masked(f"{type(error).__name__}: {error}")
+    text = shown(f"{type(error).__name__}: {error}")
     away = re.search(r"API request to (https?://[^/\s]+)\S* failed with (timeout )?exception", text)
     return f"no answer from {away[1]}" if away else text[:1_000]

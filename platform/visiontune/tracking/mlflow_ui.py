@@ -14,33 +14,35 @@ from contextlib import suppress
 from pathlib import Path
 
 from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.filesystem.uri import shown
 from visiontune.tracking.mlflow_uri import QUIET_ENV, artifact_root, tracking_uri
 
 HOST = "127.0.0.1"
 END_S = 5.0
 
 
-def ui_command(studies_dir: Path, program: str = "visiontune") -> str:
+def ui_command(studies: StudiesFolder, program: str = "visiontune") -> str:
     """What to type, or where to look when a server has the runs; for the last line of a search."""
-    uri = tracking_uri(studies_dir)
+    uri = tracking_uri(studies)
     if uri.startswith("http"):
-        return f"open {uri}"
-    options = "" if studies_dir == Path("studies") else f" --studies-dir {shlex.quote(str(studies_dir))}"
+        return f"open {shown(uri)}"
+    options = "" if studies.path == Path("studies") else f" --studies-dir {shlex.quote(str(studies.path))}"
     return f"{program} ui{options}"
 
 
-def open_ui(studies_dir: Path, port: int = 5000) -> None:
+def open_ui(studies: StudiesFolder, port: int = 5000) -> None:
     """Run MLflow's UI until Ctrl-C, SIGTERM or the terminal's end. UserError when there is nothing to show or the port is taken."""
-    uri = tracking_uri(studies_dir)
+    uri = tracking_uri(studies)
     if uri.startswith("http"):
-        raise UserError(f"MLFLOW_TRACKING_URI names a server, which has its own UI: open {uri}")
+        raise UserError(f"MLFLOW_TRACKING_URI names a server, which has its own UI: open {shown(uri)}")
     database = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite") and not database.exists():
         raise UserError(f"no MLflow database at {database} yet; a search makes it: visiontune search search_spaces/digits.yaml")
     check_port(port)
     print(f"MLflow: http://{HOST}:{port} (Ctrl-C ends it)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"]
-    command += ["--default-artifact-root", str(artifact_root(studies_dir, uri))]
+    command += ["--default-artifact-root", str(artifact_root(studies, uri))]
     jobs = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # LLM judging: four more processes that no study needs
     env = {**os.environ, **QUIET_ENV, **jobs, "MLFLOW_BACKEND_STORE_URI": uri}  # not on the command line: it may hold a password
     try:

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.filesystem.uri import shown
 
 _SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks")
 
@@ -17,16 +19,16 @@ QUIET_ENV = {
 """mlflow calls home at import unless told not to."""
 
 
-def tracking_uri(studies_dir: Path, uri: str | None = None) -> str:
-    """`uri`, else MLFLOW_TRACKING_URI, else sqlite:///<studies_dir>/mlflow.db. UserError for what mlflow 3 refuses."""
-    chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{studies_dir.resolve() / 'mlflow.db'}"
+def tracking_uri(studies: StudiesFolder, uri: str | None = None) -> str:
+    """`uri`, else MLFLOW_TRACKING_URI, else the SQLite file beside the studies. UserError for what mlflow 3 refuses."""
+    chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{studies.mlflow_database.resolve()}"
     scheme = chosen.partition(":")[0].partition("+")[0]
     if ":" not in chosen or scheme not in _SCHEMES:
         kinds = "http://, https://, sqlite:/// or a database URL (postgresql://, mysql://)"
-        raise UserError(f"MLFLOW_TRACKING_URI must be {kinds}, but got {chosen!r}; unset it for {studies_dir}/mlflow.db")
+        raise UserError(f"MLFLOW_TRACKING_URI must be {kinds}, but got {shown(chosen)!r}; unset it for {studies.mlflow_database}")
     return chosen
 
 
-def artifact_root(studies_dir: Path, uri: str) -> Path | None:
-    """Where models go when no server decides: <studies_dir>/mlartifacts."""
-    return None if uri.startswith(("http", "databricks")) else studies_dir.resolve() / "mlartifacts"
+def artifact_root(studies: StudiesFolder, uri: str) -> Path | None:
+    """Where models go when no server decides: beside the studies."""
+    return None if uri.startswith(("http", "databricks")) else studies.mlflow_artifacts.resolve()

@@ -7,24 +7,26 @@ ended by the next one and skipped by the reader.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-EVENTS, SENT, REFUSED = "outbox.jsonl", "outbox.sent", "outbox.refused.jsonl"
+from visiontune.filesystem.atomic_write import write_whole
+from visiontune.filesystem.study_folder import StudyFolder
 
 
 class Outbox:
     """The driver's end; one open Outbox for a study at a time."""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(folder / EVENTS, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    def __init__(self, folder: StudyFolder) -> None:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        self._path = folder.outbox
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         size = os.fstat(self._descriptor).st_size
         self._is_torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
 
@@ -38,7 +40,7 @@ class Outbox:
         finally:
             self._is_torn = written != len(data) and (written > 0 or self._is_torn)
         if written != len(data):
-            raise OSError(28, "No space left on device", EVENTS)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
     def sync(self) -> None:
         """Wait until the disk has what was put: only a machine's crash makes a difference."""
@@ -63,10 +65,10 @@ class Line:
     event: Mapping[str, Any]
 
 
-def read_lines(folder: Path, offset: int, max_bytes: int = 1 << 20) -> tuple[list[Line], int]:
+def read_lines(folder: StudyFolder, offset: int, max_bytes: int = 1 << 20) -> tuple[list[Line], int]:
     """Events from byte `offset` on and the offset up to which all is read; unfinished and broken lines are left out."""
     try:
-        with (folder / EVENTS).open("rb") as file:
+        with folder.outbox.open("rb") as file:
             file.seek(offset)
             data = file.read(max_bytes)
             if data and b"\n" not in data:
@@ -90,12 +92,12 @@ def _event(raw: bytes) -> Mapping[str, Any] | None:
     return event if isinstance(event, dict) and "event" in event else None
 
 
-def last_study(folder: Path, offset: int) -> Line | None:
+def last_study(folder: StudyFolder, offset: int) -> Line | None:
     """The newest event "study" before byte `offset`: what a writer that starts in the middle must know."""
     found = None
     position = 0
     if offset:
-        with (folder / EVENTS).open("rb") as file:
+        with folder.outbox.open("rb") as file:
             for raw in file:
                 position += len(raw)
                 if position > offset:
@@ -114,19 +116,17 @@ class Sent:
     trouble: str = ""
     num_refused: int = 0
 
-    def save(self, folder: Path) -> None:
-        """Replace the mark whole."""
-        temporary = folder / (SENT + ".new")
-        temporary.write_text(json.dumps(asdict(self)))
-        temporary.replace(folder / SENT)
+    def save(self, folder: StudyFolder) -> None:
+        """Replace the mark whole. A power cut may take it back, and then events are sent again."""
+        write_whole(folder.outbox_sent, json.dumps(asdict(self)), use_fsync=False)
 
 
-def load_sent(folder: Path, uri: str) -> Sent:
+def load_sent(folder: StudyFolder, uri: str) -> Sent:
     """The mark for this server; the start when there is none, it is another server's, or the outbox is shorter than it says."""
     server = _server(uri)
     try:
-        sent = Sent(**json.loads((folder / SENT).read_text()))
-        if sent.server == server and sent.offset <= (folder / EVENTS).stat().st_size:
+        sent = Sent(**json.loads(folder.outbox_sent.read_text()))
+        if sent.server == server and sent.offset <= folder.outbox.stat().st_size:
             return sent
     except (OSError, ValueError, TypeError):
         pass
@@ -140,10 +140,10 @@ def _server(uri: str) -> str:
     return hashlib.sha256((uri + kept).encode()).hexdigest()[:16]
 
 
-def num_unsent(folder: Path, uri: str) -> int:
+def num_unsent(folder: StudyFolder, uri: str) -> int:
     """Whole lines that MLflow does not have yet."""
     try:
-        with (folder / EVENTS).open("rb") as file:
+        with folder.outbox.open("rb") as file:
             file.seek(load_sent(folder, uri).offset)
             return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
     except FileNotFoundError:
@@ -153,8 +153,8 @@ def num_unsent(folder: Path, uri: str) -> int:
 class Refusals:
     """Events that MLflow refuses for good: set aside in outbox.refused.jsonl with the reason, each once."""
 
-    def __init__(self, folder: Path, server: str) -> None:
-        self._path, self._server = folder / REFUSED, server
+    def __init__(self, folder: StudyFolder, server: str) -> None:
+        self._path, self._server = folder.outbox_refused, server
         self._ends: set[int] = set()
         if self._path.exists():
             rows = [row for row in map(_row, self._path.read_text().splitlines()) if row.get("server") == server]
@@ -179,8 +179,3 @@ def _row(text: str) -> dict[str, Any]:
         return dict(json.loads(text))
     except (ValueError, TypeError):
         return {}
-
-
-def masked(text: str) -> str:
-    """Without the user and password of any URL in it."""
-    return re.sub(r"//[^/@\s]+@", "//***@", text)

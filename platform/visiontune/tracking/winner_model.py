@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from visiontune.errors import first_line
 from visiontune.tracking.delivery import is_transient
 
 log = logging.getLogger("visiontune.tracking")
@@ -93,7 +94,7 @@ def refuse_fixed_batch(module: Any, example: Any) -> None:
     try:
         torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
     except Exception as error:  # torch has several, one of them for this
-        raise ValueError(f"torch can't export a graph for batches of any size: {str(error).strip().splitlines()[0]}") from error
+        raise ValueError(f"torch can't export a graph for batches of any size: {first_line(error)}") from error
 
 
 def _whole(model: Any, preprocessing: Any) -> Any:

@@ -1,14 +1,13 @@
 """Checkpoints that are whole or not there: a file is its magic, the SHA-256 of the rest, and the rest as torch.save writes it.
 
-A new one is written beside the old (temporary, fsync, rename, fsync of the folder), and only then the old ones go. What a
-crash, a full disk or a flipped bit left behind is skipped on reading.
+A new one is written beside the old, and only then the old ones go. What a crash, a full disk or a flipped bit left behind is
+skipped on reading.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,22 +15,16 @@ from typing import Any
 
 import torch
 
+from visiontune.filesystem.atomic_write import write_whole
+
 _MAGIC = b"visiontune 1\n"
 _HEADER_BYTES = len(_MAGIC) + hashlib.sha256().digest_size
 
 
 def save(folder: Path, epoch: int, state: Mapping[str, Any]) -> Path:
     """Write the state after `epoch`; it is the only checkpoint left in `folder`. Raises OSError, and then the old one stays."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"epoch-{epoch:06d}.ckpt"
-    temporary = folder / f"{path.name}.{os.getpid()}.tmp"
-    try:
-        _write(temporary, _packed(state))
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(folder)
+    write_whole(path, _packed(state))
     for old in folder.iterdir():
         if old != path:
             old.unlink(missing_ok=True)
@@ -59,13 +52,6 @@ def _packed(state: Mapping[str, Any]) -> bytes:
     return _MAGIC + hashlib.sha256(content).digest() + content
 
 
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         packed = path.read_bytes()
@@ -79,11 +65,3 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError):
         return None
     return state
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

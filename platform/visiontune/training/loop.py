@@ -18,7 +18,8 @@ from torch import nn
 
 from visiontune.errors import UserError
 from visiontune.models.transfer import train_mode
-from visiontune.spec.recipe import TrialRecipe, keyed_seed
+from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.evaluate import measure
 from visiontune.training.input.preprocessing import Preprocessing
 from visiontune.training.setup import Setup, set_up

@@ -18,9 +18,10 @@ from visiontune.models.build import build_model
 from visiontune.models.frozen_body import split
 from visiontune.models.transfer import adapt, frozen_of
 from visiontune.spec.declare import chosen
-from visiontune.spec.recipe import TrialRecipe, keyed_seed
+from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.tables.lr_schedules import LR_SCHEDULES
 from visiontune.spec.tables.optimizers import OPTIMIZERS
+from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.class_balance import build_order
 from visiontune.training.gradient_checkpointing import checkpoint_stages
 from visiontune.training.input.batches import Pictures, open_pictures

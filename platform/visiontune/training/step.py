@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from visiontune.augmentation.mixing import Mixing, in_parts, unmixed
-from visiontune.spec.recipe import keyed_seed
+from visiontune.spec.fingerprint import keyed_seed
 from visiontune.training.loss import Loss
 from visiontune.training.optim.penalties import Ema, add_gradient_noise, add_penalties, clip_gradients
 

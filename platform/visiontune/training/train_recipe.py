@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from visiontune.data.prepare import prepare
+from visiontune.data.store.store import Store
 from visiontune.errors import UserError, nearest
-from visiontune.spec.recipe import TrialRecipe
+from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.evaluate import measure, open_split
 from visiontune.training.input.preprocessing import Preprocessing
 from visiontune.training.loop import Epoch, train
 from visiontune.training.weights_file import save_weights
 
 if TYPE_CHECKING:
-    from visiontune.data.store.store import Store
     from visiontune.training.torch_metrics import ClassTable
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -34,27 +35,34 @@ class Result:
     weights: Path | None
 
 
-def run_recipe(recipe: TrialRecipe, cache: Path, *, device: str = "auto", out: Path | None = None) -> Iterator[Epoch | Result]:
-    """Prepare the data under `cache`, train, and test once; the last item is the Result. `out` takes the weights, as safetensors.
+def train_recipe(recipe: TrialRecipe, cache: Path, *, device: str = "auto") -> Iterator[Epoch]:
+    """Prepare the data under `cache` and train. Raises UserError for data or a device that can't be used, Diverged."""
+    place = find_device(device)
+    return train(recipe, Store.open(prepare(recipe.data, cache)), device=place)
 
-    Raises UserError for data or a device that can't be used, Diverged for a loss that ran away.
-    """
-    from visiontune.data.prepare import prepare
-    from visiontune.data.store.store import Store
 
+def fit_recipe(
+    recipe: TrialRecipe,
+    cache: Path,
+    *,
+    device: str = "auto",
+    out: Path | None = None,
+    on_epoch: Callable[[Epoch], object] = lambda epoch: None,
+) -> Result:
+    """The same to its end, and the test split once. `out` takes the weights, as safetensors; `on_epoch` hears of each epoch."""
     place = find_device(device)
     if out is not None:
         _refuse_place(out)
     store = Store.open(prepare(recipe.data, cache))
     epoch: Epoch | None = None
     for epoch in train(recipe, store, device=place):
-        yield epoch
+        on_epoch(epoch)
     if epoch is None:
         raise UserError("training.num_epochs must be at least 1")
     if out is not None:
         save_weights(epoch.model, out, {"recipe.fingerprint": recipe.fingerprint}, epoch.preprocessing)
     test, classes = examine(epoch.model, store, epoch.preprocessing, place)
-    yield Result({name: epoch.metrics[name] for name in ("val_loss", "val_top1")} | test, classes, out)
+    return Result({name: epoch.metrics[name] for name in ("val_loss", "val_top1")} | test, classes, out)
 
 
 def _refuse_place(out: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
 
-from visiontune.errors import UserError
+from visiontune.errors import UserError, first_line
+from visiontune.filesystem.atomic_write import write_whole
 
 PREPROCESSING = "preprocessing."
 """The start of the names under which a file of weights holds what happens to pictures before the network."""
@@ -28,7 +28,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     try:
         model.load_state_dict(split_weights(load(path.read_bytes()))[0])
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise UserError(f"the weights {path} don't fit this network: {str(error).splitlines()[0]}") from error
+        raise UserError(f"the weights {path} don't fit this network: {first_line(error)}") from error
 
 
 def split_weights(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -42,21 +42,6 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[st
     from safetensors.torch import save
 
     write_whole(path, save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, dict(metadata or {})))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside what is there, and put it in its place when it is on the disk. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def read_tensors(path: Path) -> dict[str, Tensor] | None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, replace
 
-from visiontune.spec.recipe import StudySpec, TrialRecipe, keyed_seed
+from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.metrics import FULL_METRICS
-from visiontune.tuning.records import Confirmation, Leg, Report, TrialRow
+from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.tuning.records import Confirmation, Leg, Report, TrialRecord
 from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.trial_queue import MAX_CRASHES
 
 
-class Confirmer:
+class ConfirmationQueue:
     """Legs for the confirmations that the storage does not have yet."""
 
-    def __init__(self, spec: StudySpec, storage: Storage, winner: TrialRow) -> None:
+    def __init__(self, spec: StudySpec, storage: Storage, winner: TrialRecord) -> None:
         self._spec, self._storage = spec, storage
         self._winner = TrialRecipe(**winner.recipe)
         done = storage.attributes()

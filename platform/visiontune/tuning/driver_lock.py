@@ -1,8 +1,7 @@
-"""One driver for a study: a lock that the kernel lets go when its holder dies, however it dies."""
+"""One driver for a study: a lock on its folder, signed by who has it."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
@@ -12,28 +11,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from visiontune.errors import UserError
+from visiontune.filesystem.file_lock import Taken, locked_at_once
+from visiontune.filesystem.study_folder import StudyFolder
 
 
 @contextmanager
-def driver_lock(folder: Path) -> Iterator[None]:
-    """Hold `folder`/driver.lock; UserError that names the holder when another driver has it."""
-    path = folder / "driver.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+def driver_lock(folder: StudyFolder) -> Iterator[None]:
+    """Hold the study's lock; UserError that names the holder when another driver has it."""
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"study {folder.name} is already driven by {_holder(path)}; wait for it or stop it first") from None
-        _sign(descriptor)
-        yield
-    finally:
-        os.close(descriptor)
+        with locked_at_once(folder.lock):
+            _sign(folder.lock)
+            yield
+    except Taken:
+        raise UserError(f"study {folder.name} is already driven by {_holder(folder.lock)}; wait for it or stop it first") from None
 
 
-def _sign(descriptor: int) -> None:
+def _sign(path: Path) -> None:
+    """In place: the lock is the file's own."""
     holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+    path.write_text(json.dumps(holder))
 
 
 def _holder(path: Path) -> str:

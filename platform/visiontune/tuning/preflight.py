@@ -10,7 +10,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from visiontune.errors import Problem, UserError
-from visiontune.spec.recipe import StudySpec
+from visiontune.spec.study_spec import StudySpec
 
 if TYPE_CHECKING:
     from visiontune.data.store.store import DataInfo

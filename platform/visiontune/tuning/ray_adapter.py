@@ -20,22 +20,22 @@ from ray.tune.search import Searcher
 
 from visiontune.tuning.ray_worker import LegWorker, pack
 from visiontune.tuning.records import Leg, Report, Snapshot
-from visiontune.tuning.search_run import Session
+from visiontune.tuning.search_run import SearchRun
 
-REST = "rest"
+IDLE = "idle"
 
 
 class LegSearcher(Searcher):  # type: ignore[misc]
-    """Asks the session for work; says which Ray trial is which leg.
+    """Asks the search run for work; says which Ray trial is which leg.
 
-    A worker for which there is no work now gets a rest, which reports until there is: Tune keeps at most one idle
-    actor, and a new one pays for its imports again. But while a leg waits to be placed nobody rests: the resources that it
-    waits for may be those of the worker that rests.
+    A worker for which there is no work now idles, which reports until there is: Tune keeps at most one idle
+    actor, and a new one pays for its imports again. But while a leg waits to be placed nobody idles: the resources that it
+    waits for may be those of the idle worker.
     """
 
-    def __init__(self, session: Session, num_slots: Callable[[], int]) -> None:
+    def __init__(self, run: SearchRun, num_slots: Callable[[], int]) -> None:
         super().__init__()
-        self._session, self._num_slots = session, num_slots
+        self._run, self._num_slots = run, num_slots
         self._next: Leg | None = None
         self.keys: dict[str, str] = {}
         self.errors: dict[str, str] = {}
@@ -43,38 +43,38 @@ class LegSearcher(Searcher):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> Any:
         """A leg as one string, which Tune has no reason to flatten into file names."""
-        self._session.num_slots = self._num_slots()
+        self._run.num_slots = self._num_slots()
         leg = self.look()
-        if leg is None and (self._session.is_finished or self._session.is_stopping):
+        if leg is None and (self._run.is_finished or self._run.is_stopping):
             return Searcher.FINISHED  # for None, Tune would wait ten minutes when it has no trial at all
-        if leg is None and (self._unplaced or len(self.keys) >= self._session.num_slots):
+        if leg is None and (self._unplaced or len(self.keys) >= self._run.num_slots):
             return None
         self._next = None
-        self.keys[trial_id] = REST if leg is None else leg.key
+        self.keys[trial_id] = IDLE if leg is None else leg.key
         self._unplaced.add(trial_id)
         return {"leg": pack(leg)}
 
     def placed(self, trial_id: str) -> None:
         """A worker has begun with it."""
         self._unplaced.discard(trial_id)
-        self._session.placed(self.keys.get(trial_id, REST))
+        self._run.placed(self.keys.get(trial_id, IDLE))
 
     def is_wanted(self) -> bool:
-        """Whether an idle worker has something better to do than to rest."""
-        return self.look() is not None or any(self._session.is_out(self.keys[trial_id]) for trial_id in self._unplaced)
+        """Whether an idle worker has something better to do than to idle."""
+        return self.look() is not None or any(self._run.is_out(self.keys[trial_id]) for trial_id in self._unplaced)
 
     def look(self) -> Leg | None:
-        """Take the next leg from the session and keep it for the worker that comes to fetch it."""
-        if self._next is None or not self._session.is_out(self._next.key):
-            self._next = self._session.next_leg()
+        """Take the next leg from the search run and keep it for the worker that comes to fetch it."""
+        if self._next is None or not self._run.is_out(self._next.key):
+            self._next = self._run.next_leg()
         return self._next
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """A worker that died hands its leg back."""
-        key = self.keys.pop(trial_id, REST)
+        key = self.keys.pop(trial_id, IDLE)
         self._unplaced.discard(trial_id)
-        if error and key != REST:
-            self._session.lost(key, self.errors.pop(trial_id, "the worker process died"))
+        if error and key != IDLE:
+            self._run.lost(key, self.errors.pop(trial_id, "the worker process died"))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the study is the state."""
@@ -84,17 +84,17 @@ class LegSearcher(Searcher):  # type: ignore[misc]
 
 
 class LegScheduler(FIFOScheduler):  # type: ignore[misc]
-    """Carries reports to the session and its answer back."""
+    """Carries reports to the search run and its answer back."""
 
-    def __init__(self, session: Session, searcher: LegSearcher) -> None:
+    def __init__(self, run: SearchRun, searcher: LegSearcher) -> None:
         super().__init__()
-        self._session, self._searcher = session, searcher
+        self._run, self._searcher = run, searcher
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Go on with the leg or give the worker to another."""
         report: Report = result["report"]
         key = self._searcher.keys[trial.trial_id]
-        goes_on = not self._searcher.is_wanted() if key == REST else self._session.report(key, report)
+        goes_on = not self._searcher.is_wanted() if key == IDLE else self._run.report(key, report)
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
@@ -118,8 +118,8 @@ class LoopEnded(BaseException):
 class Pulse(tune.Callback):  # type: ignore[misc]
     """After every step of Tune's loop: the end of it when it is time, the time limit, a snapshot for the screen."""
 
-    def __init__(self, session: Session, searcher: LegSearcher, screen: Callable[[Snapshot], None]) -> None:
-        self._session, self._searcher, self._screen = session, searcher, screen
+    def __init__(self, run: SearchRun, searcher: LegSearcher, screen: Callable[[Snapshot], None]) -> None:
+        self._run, self._searcher, self._screen = run, searcher, screen
         self._shown_s = 0.0
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -128,31 +128,31 @@ class Pulse(tune.Callback):  # type: ignore[misc]
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """At most four snapshots a second."""
-        if self._session.is_finished or self._session.is_stopping:
+        if self._run.is_finished or self._run.is_stopping:
             raise LoopEnded
         now_s = time.monotonic()
         if now_s - self._shown_s > 0.25:
             self._shown_s = now_s
-            self._session.check_time()
-            self._screen(self._session.snapshot())
+            self._run.check_time()
+            self._screen(self._run.snapshot())
 
 
 def run_tune(
-    session: Session, *, resources: dict[str, float], base: dict[str, Any], num_slots: Callable[[], int], screen: Callable[[Snapshot], None]
+    run: SearchRun, *, resources: dict[str, float], base: dict[str, Any], num_slots: Callable[[], int], screen: Callable[[Snapshot], None]
 ) -> None:
-    """Run the session's legs until it is finished or stopping. `base` is what every worker gets beside its leg."""
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "100000"  # the session decides how many legs are out
-    searcher = LegSearcher(session, num_slots)
+    """Run its legs until it is finished or stopping. `base` is what every worker gets beside its leg."""
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "100000"  # the search run decides how many legs are out
+    searcher = LegSearcher(run, num_slots)
     with tempfile.TemporaryDirectory(prefix="visiontune-ray-", ignore_cleanup_errors=True) as scratch, suppress(LoopEnded):
         tune.run(
             LegWorker,
             config=base,
             search_alg=searcher,
-            scheduler=LegScheduler(session, searcher),
+            scheduler=LegScheduler(run, searcher),
             num_samples=-1,
             resources_per_trial=resources,
             reuse_actors=True,
-            callbacks=[Pulse(session, searcher, screen)],
+            callbacks=[Pulse(run, searcher, screen)],
             storage_path=scratch,
             trial_dirname_creator=lambda trial: trial.trial_id,
             raise_on_failed_trial=False,

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from visiontune.errors import Problem, UserError
-from visiontune.spec.recipe import Resources
+from visiontune.errors import Problem, UserError, first_line
+from visiontune.spec.study_spec import Resources
 
 REACH_S = 5.0
 RECOUNT_S = 5.0
@@ -66,7 +66,7 @@ def cluster(address: str | None) -> Iterator[None]:
             logging_level=logging.ERROR,
         )
     except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
-        raise NoCluster(f"no Ray cluster answers at {address or os.environ.get('RAY_ADDRESS')}: {str(error).splitlines()[0]}") from error
+        raise NoCluster(f"no Ray cluster answers at {address or os.environ.get('RAY_ADDRESS')}: {first_line(error)}") from error
     try:
         yield
     finally:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from visiontune.errors import UserError
+from visiontune.errors import UserError, first_line
 
 CONNECT_S = 5.0
 POLL_S = 1.0
@@ -78,7 +78,7 @@ def connect(address: str) -> Any:
     except Exception as error:
         if "uthenti" in str(error):
             raise ConnectionError(f"{url} wants a token: set RAY_AUTH_MODE=token and have the cluster's in ~/.ray/auth_token") from error
-        raise ConnectionError(f"{url} answers, but not as a Ray job server: {str(error).splitlines()[0]}") from error
+        raise ConnectionError(f"{url} answers, but not as a Ray job server: {first_line(error)}") from error
 
 
 def job_id(study: str, content: bytes, overrides: Sequence[str]) -> str:

@@ -10,17 +10,18 @@ from typing import Any
 
 from ray.tune import Trainable
 
-from visiontune.spec.recipe import TrialRecipe
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.records import Leg, Report
 
-REST_S = 0.1
+IDLE_S = 0.1
 
 
 class LegWorker(Trainable):  # type: ignore[misc]
     """A warm worker: imports, data and device are paid for once, then it runs leg after leg."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Start the leg in `config`, or a rest."""
+        """Start the leg in `config`, or wait idle."""
         import torch
 
         from visiontune.data.store.node_copy import on_this_node
@@ -32,7 +33,7 @@ class LegWorker(Trainable):  # type: ignore[misc]
             self._store = Store.open(on_this_node(Path(config["store"]), config["remote_cache"]))
         device = "cuda" if config["use_gpu"] and torch.cuda.is_available() else "cpu"
         leg = unpack(config["leg"])
-        self._reports = rest() if leg is None else run_leg(leg, self._store, Path(config["folder"]), device)
+        self._reports = idle() if leg is None else run_leg(leg, self._store, StudyFolder(Path(config["folder"])), device)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next leg without a new process."""
@@ -44,10 +45,10 @@ class LegWorker(Trainable):  # type: ignore[misc]
         return {"report": next(self._reports)}
 
 
-def rest() -> Iterator[Report]:
-    """What a worker does that has nothing to do."""
+def idle() -> Iterator[Report]:
+    """What a worker does that has no leg."""
     while True:
-        time.sleep(REST_S)
+        time.sleep(IDLE_S)
         yield Report(epoch=0, metrics={}, time_ms=0)
 
 

@@ -1,4 +1,4 @@
-"""Frozen records that leave the search floor: what a study holds and how a search stands."""
+"""Frozen records that leave the floor: what a study holds, how a search stands, what goes to a worker and comes back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from visiontune.spec.recipe import Objective, TrialRecipe
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.spec.study_spec import Objective
+from visiontune.spec.trial_recipe import TrialRecipe
 
 Put = Callable[[Mapping[str, Any]], None]
 """Takes one event for MLflow; must not block."""
@@ -40,7 +42,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class TrialRow:
+class TrialRecord:
     """One trial as the study's storage has it.
 
     `state` is one of complete (full budget), pruned, failed, running (on a worker or to be resumed) and waiting (at a
@@ -76,15 +78,18 @@ class Confirmation:
 
 
 @dataclass(frozen=True)
-class StudyView:
-    """A whole study, read without starting anything. `rows` are by trial number, `best` is over full budgets first."""
+class StudyRecord:
+    """A whole study, read without starting anything. `trials` are by number; `best` is the first of the ranking (ranking.py).
+
+    `rungs` end with the full budget, and are that alone where the trial scheduler has none.
+    """
 
     name: str
     objective: Objective
     rungs: tuple[int, ...]
     num_trials: int
-    rows: tuple[TrialRow, ...]
-    best: TrialRow | None
+    trials: tuple[TrialRecord, ...]
+    best: TrialRecord | None
     confirmations: tuple[Confirmation, ...] = ()
     identity: Mapping[str, Any] = field(default_factory=dict)
 
@@ -102,7 +107,7 @@ class Snapshot:
     num_waiting: int
     num_pruned: int
     num_failed: int
-    best: TrialRow | None
+    best: TrialRecord | None
     epochs_per_minute: float
     time_left_s: float | None
     elapsed_s: float
@@ -114,6 +119,6 @@ class Outcome:
     """How a call of `run_search` ended: finished, interrupted (go on with the same command) or time_limit."""
 
     status: str
-    view: StudyView
-    winner_recipe: str | None
+    study: StudyRecord
+    folder: StudyFolder
     num_new_trials: int

@@ -9,41 +9,42 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 from visiontune.data.store.store import Store
-from visiontune.errors import UserError
+from visiontune.errors import UserError, first_line
+from visiontune.filesystem.atomic_write import write_whole
+from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.training.checkpoint import load_newest, save, size_bytes
 from visiontune.training.evaluate import evaluate
 from visiontune.training.loop import Diverged, Epoch, is_over, train
 from visiontune.training.train_recipe import examine
-from visiontune.training.weights_file import save_weights, write_whole
+from visiontune.training.weights_file import save_weights
 from visiontune.tuning.records import Leg, Report
 
 MEMORY_MESSAGES = ("out of memory", "can't allocate memory", "not enough memory")
 
 
-def run_leg(leg: Leg, store: Store, folder: Path, device: str) -> Iterator[Report]:
+def run_leg(leg: Leg, store: Store, folder: StudyFolder, device: str) -> Iterator[Report]:
     """One report for each epoch that the study does not have; the last one of a leg that can't go on says why."""
     try:
         yield from _reports(leg, store, folder, device)
     except Diverged as error:
         yield _failure("diverged", str(error))
     except (UserError, ValueError) as error:  # what torch or a builder says of a network that can't be
-        yield _failure("infeasible", _first_line(error))
+        yield _failure("infeasible", first_line(error))
     except MemoryError as error:
-        yield _failure("infeasible", f"does not fit in memory: {_first_line(error)}")
+        yield _failure("infeasible", f"does not fit in memory: {first_line(error)}")
     except OSError as error:
         yield _failure(
-            "storage" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES) else "crashed", _first_line(error)
+            "storage" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES) else "crashed", first_line(error)
         )
     except Exception as error:  # the trial is handed out again, and given up if it goes on so
         is_memory = any(message in str(error).lower() for message in MEMORY_MESSAGES)
-        yield _failure("infeasible" if is_memory else "crashed", _first_line(error))
+        yield _failure("infeasible" if is_memory else "crashed", first_line(error))
 
 
-def _reports(leg: Leg, store: Store, folder: Path, device: str) -> Iterator[Report]:
-    checkpoints = folder / "checkpoints" / leg.key
+def _reports(leg: Leg, store: Store, folder: StudyFolder, device: str) -> Iterator[Report]:
+    checkpoints = folder.checkpoint(leg.key)
     state = load_newest(checkpoints)
     if state is not None and state["fingerprint"] != leg.recipe.fingerprint:
         state = None
@@ -62,21 +63,17 @@ def _reports(leg: Leg, store: Store, folder: Path, device: str) -> Iterator[Repo
             yield Report(epoch.epoch, epoch.metrics, epoch.time_ms, saved.stat().st_size, is_last=epoch.is_last)
 
 
-def _test(leg: Leg, epoch: Epoch, store: Store, folder: Path, device: str) -> dict[str, float]:
+def _test(leg: Leg, epoch: Epoch, store: Store, folder: StudyFolder, device: str) -> dict[str, float]:
     """The test figures of a confirmation; the first one's weights and its table of classes become the study's."""
     if leg.number > 0:
         is_full = leg.recipe.training["use_full_metrics"]
         found = evaluate(epoch.model, store, "test", preprocessing=epoch.preprocessing, device=device, use_full_metrics=is_full)
         return {f"test_{name}": value for name, value in found.items()}
-    save_weights(epoch.model, folder / "winner.safetensors", preprocessing=epoch.preprocessing)
+    save_weights(epoch.model, folder.winner_weights, preprocessing=epoch.preprocessing)
     figures, classes = examine(epoch.model, store, epoch.preprocessing, device)
-    write_whole(folder / "winner_test.json", json.dumps({"metrics": figures, **classes.to_dict()}).encode())
+    write_whole(folder.winner_test, json.dumps({"metrics": figures, **classes.to_dict()}))
     return figures
 
 
 def _failure(kind: str, reason: str) -> Report:
     return Report(epoch=0, metrics={}, time_ms=0, failure=kind, reason=reason)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [""])[0] or type(error).__name__

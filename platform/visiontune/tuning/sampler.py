@@ -19,7 +19,8 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from visiontune.spec.recipe import StudySpec, keyed_seed
+from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.search import SAMPLERS
 from visiontune.tuning.lessons import MIN_VALUES, lesson
 

@@ -6,17 +6,15 @@ import math
 import shutil
 import time
 from collections import Counter
-from pathlib import Path
 
+from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.epoch_forecast import cost
-from visiontune.spec.recipe import StudySpec
-from visiontune.tuning.confirmation_queue import Confirmer
-from visiontune.tuning.read_study import best_row
+from visiontune.spec.study_spec import StudySpec
+from visiontune.tuning.confirmation_queue import ConfirmationQueue
+from visiontune.tuning.ranking import best_of
 from visiontune.tuning.records import Leg, Put, Report, Snapshot
 from visiontune.tuning.study_storage import Storage
-from visiontune.tuning.trial_queue import Conductor
-
-WINNERS_FILES = ("winner.safetensors", "winner_test.json")
+from visiontune.tuning.trial_queue import TrialQueue
 
 MAX_LOSSES = 8
 """Workers lost in a row, whatever their trials, before it is the machines that are at fault and not the trials."""
@@ -28,26 +26,26 @@ NOTE_EVERY_S = 5.0
 """How often the spent time is written down while a time limit counts; at most so much is given back by a kill."""
 
 
-class Session:
+class SearchRun:
     """One driver's work on a study: hands out legs, at most `num_slots` at a time, and takes what comes back.
 
     Elapsed time and the time limit count from `start_s` (time.monotonic), now by default.
     """
 
-    def __init__(self, spec: StudySpec, storage: Storage, folder: Path, put: Put, start_s: float | None = None) -> None:
+    def __init__(self, spec: StudySpec, storage: Storage, folder: StudyFolder, put: Put, start_s: float | None = None) -> None:
         self.num_slots = 1
         self.is_interrupted = False
         self.is_finished = False
         self.is_over_time = False
         self.fatal = ""
-        self._spec, self._storage, self._checkpoints = spec, storage, folder / "checkpoints"
-        self._start_s = self._noted_s = time.monotonic() if start_s is None else start_s
+        self._spec, self._storage, self._folder = spec, storage, folder
+        self.start_s = self._noted_s = time.monotonic() if start_s is None else start_s
         self._first_leg_s: float | None = None
         self._spent_before_s = float(storage.attributes().get("spent_s", 0.0))
-        self._conductor = Conductor(spec, storage, put, self._drop_checkpoint, self._size_bytes)
-        self._num_found = len(self._conductor.rows)
-        self._epochs_found = sum(row.epoch for row in self._conductor.rows.values())
-        self._confirmer: Confirmer | None = None
+        self._queue = TrialQueue(spec, storage, put, self._drop_checkpoint, self._size_bytes)
+        self._num_found = len(self._queue.trials)
+        self._epochs_found = sum(trial.epoch for trial in self._queue.trials.values())
+        self._confirmations: ConfirmationQueue | None = None
         self._legs: dict[str, Leg] = {}
         self._placed: set[str] = set()
         self._num_losses = 0
@@ -55,7 +53,11 @@ class Session:
     @property
     def num_new_trials(self) -> int:
         """Trials that this driver started."""
-        return len(self._conductor.rows) - self._num_found
+        return len(self._queue.trials) - self._num_found
+
+    def interrupt(self) -> None:
+        """Let the workers go; what they have on disk is kept."""
+        self.is_interrupted = True
 
     @property
     def is_stopping(self) -> bool:
@@ -66,8 +68,8 @@ class Session:
         """Work for a free worker; None when there is nothing now, and for good once `is_finished`."""
         if self.is_stopping or len(self._legs) >= self.num_slots:
             return None
-        leg = self._next_trial() if self._confirmer is None else None
-        if leg is None and not self._conductor.on_worker:
+        leg = self._next_trial() if self._confirmations is None else None
+        if leg is None and not self._queue.on_worker:
             leg = self._next_confirmation()
         if leg is not None:
             self._legs[leg.key] = leg
@@ -95,7 +97,7 @@ class Session:
             self.lost(key, report.reason)
             return False
         self._num_losses = 0
-        part = self._confirmer if leg.is_confirmation and self._confirmer else self._conductor
+        part = self._confirmations if leg.is_confirmation and self._confirmations else self._queue
         goes_on = part.report(leg.number, report)
         if not goes_on:
             self._forget(key)
@@ -111,12 +113,12 @@ class Session:
         if self._num_losses >= MAX_LOSSES:
             self.fatal = f"{MAX_LOSSES} workers in a row were lost without a report, the last one: {what}"
         else:
-            (self._confirmer if leg.is_confirmation and self._confirmer else self._conductor).lost(leg.number, what)
+            (self._confirmations if leg.is_confirmation and self._confirmations else self._queue).lost(leg.number, what)
 
     def snapshot(self) -> Snapshot:
         """How the search stands."""
-        rows = self._conductor.rows.values()
-        states = Counter(row.state for row in rows)
+        trials = self._queue.trials.values()
+        states = Counter(trial.state for trial in trials)
         return Snapshot(
             num_trials=self._spec.budget.num_trials,
             num_done=states["complete"],
@@ -125,45 +127,45 @@ class Session:
             num_waiting=states["waiting"],
             num_pruned=states["pruned"],
             num_failed=states["failed"],
-            best=best_row(rows, self._spec.objective),
+            best=best_of(trials, self._spec.objective),
             epochs_per_minute=self._rate(),
             time_left_s=self._time_left_s(),
-            elapsed_s=time.monotonic() - self._start_s,
+            elapsed_s=time.monotonic() - self.start_s,
             phase=self._phase(),
         )
 
     def _next_trial(self) -> Leg | None:
         self.check_time()
-        return self._conductor.next_leg() if self._confirmer is None else None
+        return self._queue.next_leg() if self._confirmations is None else None
 
     def _next_confirmation(self) -> Leg | None:
         """Once no trial can go on, the rest is pruned and the best full-budget trial confirmed."""
-        if self._confirmer is None:
-            self._conductor.close()
-            complete = [row for row in self._conductor.rows.values() if row.state == "complete"]
-            winner = best_row(complete, self._spec.objective)
+        if self._confirmations is None:
+            self._queue.close()
+            complete = [trial for trial in self._queue.trials.values() if trial.state == "complete"]
+            winner = best_of(complete, self._spec.objective)
             if winner is None:
                 self.is_finished = True
                 return None
-            self._confirmer = Confirmer(self._spec, self._storage, winner)
-            if not self._confirmer.num_done:  # weights and figures of an earlier winner must not pass for this one's
-                for name in WINNERS_FILES:
-                    (self._checkpoints.parent / name).unlink(missing_ok=True)
-        leg = self._confirmer.next_leg()
-        self.is_finished = leg is None and not self._confirmer.on_worker
+            self._confirmations = ConfirmationQueue(self._spec, self._storage, winner)
+            if not self._confirmations.num_done:  # weights and figures of an earlier winner must not pass for this one's
+                for file in (self._folder.winner_weights, self._folder.winner_test):
+                    file.unlink(missing_ok=True)
+        leg = self._confirmations.next_leg()
+        self.is_finished = leg is None and not self._confirmations.on_worker
         return leg
 
     def check_time(self) -> None:
         """Past the time limit every trial ends as it stands; the confirmations are not counted."""
         limit_s, now_s = self._spec.budget.time_limit_s, time.monotonic()
-        if limit_s is None or self._confirmer is not None:
+        if limit_s is None or self._confirmations is not None:
             return
-        spent_s = self._spent_before_s + now_s - self._start_s
+        spent_s = self._spent_before_s + now_s - self.start_s
         if now_s - self._noted_s > NOTE_EVERY_S:
             self._noted_s = now_s
             self._storage.set_attribute("spent_s", spent_s)
         if spent_s > limit_s:
-            self._conductor.close(f"time limit of {limit_s:g} s")
+            self._queue.close(f"time limit of {limit_s:g} s")
             self._legs.clear()
             self._placed.clear()
             self.is_over_time = True
@@ -175,16 +177,16 @@ class Session:
             self._drop_checkpoint(key)
 
     def _size_bytes(self, key: str) -> int:
-        return sum(file.stat().st_size for file in (self._checkpoints / key).glob("*"))
+        return sum(file.stat().st_size for file in self._folder.checkpoint(key).glob("*"))
 
     def _drop_checkpoint(self, key: str) -> None:
-        shutil.rmtree(self._checkpoints / key, ignore_errors=True)
+        shutil.rmtree(self._folder.checkpoint(key), ignore_errors=True)
 
     def _rate(self) -> float:
         """Epochs a minute since the first leg started."""
         if self._first_leg_s is None:
             return 0.0
-        num_epochs = self._conductor.num_epochs + (self._confirmer.num_epochs if self._confirmer else 0)
+        num_epochs = self._queue.num_epochs + (self._confirmations.num_epochs if self._confirmations else 0)
         return 60.0 * num_epochs / max(time.monotonic() - self._first_leg_s, 1e-3)
 
     def _time_left_s(self) -> float | None:
@@ -193,16 +195,16 @@ class Session:
         if not rate:
             return None
         confirming = int(self._spec.confirm["num_seeds"]) * self._spec.budget.max_epochs
-        done = self._epochs_found + self._conductor.num_epochs
-        trials = max(0, cost(self._spec).expected_epochs - done) if self._confirmer is None else 0
-        confirmed = self._confirmer.num_epochs if self._confirmer else 0
+        done = self._epochs_found + self._queue.num_epochs
+        trials = max(0, cost(self._spec).expected_epochs - done) if self._confirmations is None else 0
+        confirmed = self._confirmations.num_epochs if self._confirmations else 0
         return 60.0 * (trials + max(0, confirming - confirmed)) / rate
 
     @property
     def _has_started(self) -> bool:
         """Long enough for the first worker to have come."""
         since_s = self._first_leg_s if self._first_leg_s is not None else math.inf
-        return self._conductor.num_epochs > 0 or time.monotonic() - since_s > START_S
+        return self._queue.num_epochs > 0 or time.monotonic() - since_s > START_S
 
     def _phase(self) -> str:
         if self.is_interrupted:
@@ -211,6 +213,6 @@ class Session:
             return "finished"
         if self._legs and not self._placed and self._has_started:
             return "waiting for resources"
-        if self._confirmer is not None:
+        if self._confirmations is not None:
             return "confirming"
-        return "searching" if self._conductor.num_epochs else "starting"
+        return "searching" if self._queue.num_epochs else "starting"

@@ -6,11 +6,8 @@ attributes of a trial: `recipe`, `fingerprint`, `proposed_by`, and after its end
 
 from __future__ import annotations
 
-import fcntl
-import os
 import uuid
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -20,26 +17,11 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from visiontune.errors import Problem, UserError
-from visiontune.spec.recipe import StudySpec
-
-JOURNAL = "study.journal"
-
-
-class FileLock:
-    """flock in place of Optuna's lock by symbolic link, which a killed writer leaves behind for 30 s."""
-
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(f"{path}.flock", os.O_RDWR | os.O_CREAT, 0o644)
-
-    def acquire(self) -> bool:
-        """Wait for the lock."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        return True
-
-    def release(self) -> None:
-        """Let it go."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+from visiontune.errors import Problem, UserError, first_line
+from visiontune.filesystem.file_lock import make_lock
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.filesystem.uri import shown
+from visiontune.spec.study_spec import StudySpec
 
 
 class Storage:
@@ -93,7 +75,7 @@ class Storage:
         self._storage.set_trial_state_values(self._ids[number], state, values)
 
 
-def create_or_resume(folder: Path, spec: StudySpec) -> Storage:
+def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     """The storage of this study, created if it is new; UserError if it was made from another space."""
     storage = _connect(folder, str(spec.storage["url"]))
     study_id = _study_id(storage, spec.study)
@@ -110,18 +92,18 @@ def create_or_resume(folder: Path, spec: StudySpec) -> Storage:
     return opened
 
 
-def open_existing(folder: Path, url: str = "journal") -> Storage:
+def open_existing(folder: StudyFolder, url: str = "journal") -> Storage:
     """Read a study without a lock and without creating anything."""
-    if url == "journal" and not (folder / JOURNAL).is_file():
-        raise UserError(f"no study in {folder}: {JOURNAL} does not exist")
+    if url == "journal" and not folder.journal.is_file():
+        raise UserError(f"no study in {folder.path}: {folder.journal.name} does not exist")
     storage = _connect(folder, url)
     study_id = _study_id(storage, folder.name)
     if study_id is None:
-        raise UserError(f"the storage of {folder} holds no study named {folder.name}")
+        raise UserError(f"the storage of {folder.path} holds no study named {folder.name}")
     return Storage(storage, study_id)
 
 
-def _connect(folder: Path, url: str) -> BaseStorage:
+def _connect(folder: StudyFolder, url: str) -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if url != "journal":
         try:
@@ -129,21 +111,17 @@ def _connect(folder: Path, url: str) -> BaseStorage:
         except ImportError as error:
             driver = getattr(error.__cause__, "name", None) or "its driver"
             hint = 'pip install "visiontune[postgres]"' if url.startswith("postgresql") else f"pip install {driver}"
-            raise UserError(f"the storage {_without_password(url)} needs {driver}, which is not installed: {hint}") from error
+            raise UserError(f"the storage {shown(url)} needs {driver}, which is not installed: {hint}") from error
         except Exception as error:  # each database driver has its own
-            raise UserError(f"the storage {_without_password(url)} does not answer: {str(error).splitlines()[0]}") from error
-    path = folder / JOURNAL
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=FileLock(path)))  # type: ignore[arg-type]
+            raise UserError(f"the storage {shown(url)} does not answer: {first_line(error)}") from error
+    # Optuna's own lock is a symbolic link, which a killed writer leaves behind for 30 s.
+    lock = make_lock(folder.journal.with_name(f"{folder.journal.name}.lock"))
+    return JournalStorage(JournalFileBackend(str(folder.journal), lock_obj=lock))  # type: ignore[arg-type]
 
 
-def _without_password(url: str) -> str:
-    head, at, tail = url.rpartition("@")
-    return f"{head.split('://')[0]}://...@{tail}" if at else url
-
-
-def mend_journal(folder: Path) -> None:
+def mend_journal(folder: StudyFolder) -> None:
     """Cut a last line that a full disk or a lost machine left torn; only under the driver's lock."""
-    path = folder / JOURNAL
+    path = folder.journal
     if not path.exists():
         return
     with path.open("rb+") as file:

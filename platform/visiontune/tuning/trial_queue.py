@@ -8,7 +8,6 @@ checkpoint there is, so that going on after a kill needs no code of its own.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -17,10 +16,13 @@ from optuna.trial import TrialState
 
 from visiontune.spec.declare import chosen
 from visiontune.spec.parse import make_recipe
-from visiontune.spec.recipe import StudySpec, TrialRecipe
+from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.search import TRIAL_SCHEDULERS
-from visiontune.tuning.read_study import best_row, does_wait, row_of
-from visiontune.tuning.records import Leg, Put, Report, TrialRow
+from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.tuning.mlflow_events import end_event, epoch_event, trial_event
+from visiontune.tuning.ranking import best_of, ranked
+from visiontune.tuning.read_study import does_wait, trial_record
+from visiontune.tuning.records import Leg, Put, Report, TrialRecord
 from visiontune.tuning.sampler import Proposer
 from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.trial_scheduler import GO, WAIT, Curves, TrialScheduler
@@ -28,11 +30,10 @@ from visiontune.tuning.trial_scheduler import GO, WAIT, Curves, TrialScheduler
 MAX_CRASHES = 3
 """Workers that may die under one trial without a new epoch before it is given up."""
 
-MLFLOW_STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 OPTUNA_STATE = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
-class Conductor:
+class TrialQueue:
     """The search part of a study: hands out legs, takes reports and ends trials, until nothing is left to do."""
 
     def __init__(
@@ -40,7 +41,7 @@ class Conductor:
     ) -> None:
         self._spec, self._storage, self._put, self._drop_checkpoint = spec, storage, put, drop_checkpoint
         self._size_bytes = size_bytes
-        self.rows: dict[int, TrialRow] = {}
+        self.trials: dict[int, TrialRecord] = {}
         self.on_worker: set[int] = set()
         self.num_epochs = 0
         self._waiting: set[int] = set()
@@ -51,11 +52,11 @@ class Conductor:
         self._curves = Curves(spec.objective)
         entry, args = chosen(TRIAL_SCHEDULERS, spec.trial_scheduler, "name")
         self._rule: TrialScheduler = entry.load()(self._curves, spec.budget, **args)
-        trials = storage.trials()
-        self._proposer = Proposer(spec, trials)
+        found = storage.trials()
+        self._proposer = Proposer(spec, found)
         waits = does_wait(spec.identity())
-        for trial in trials:
-            self._take_over(row_of(trial, spec.budget.rungs, waits))
+        for trial in found:
+            self._take_over(trial_record(trial, spec.budget.rungs, waits))
 
     def next_leg(self) -> Leg | None:
         """For a free worker: what was left behind, else a promotion, else a new trial; None when there is nothing now."""
@@ -68,14 +69,14 @@ class Conductor:
 
     def report(self, number: int, report: Report) -> bool:
         """Take a worker's report; whether the worker should go on with this trial."""
-        row = self.rows[number]
+        trial = self.trials[number]
         if report.failure:
             return self._end(number, "failed", report.reason, report.failure)
         value = report.metrics[self._spec.objective.metric]
         if not math.isfinite(value):
             return self._end(number, "failed", f"{self._spec.objective.metric} was {value} after epoch {report.epoch}", "diverged")
-        if report.epoch > row.epoch:
-            self._record(row, report, value)
+        if report.epoch > trial.epoch:
+            self._record(trial, report, value)
         if report.epoch >= self._spec.budget.max_epochs:
             return self._end(number, "complete", f"full budget of {report.epoch} epochs")
         if report.is_last:
@@ -90,7 +91,7 @@ class Conductor:
         self.on_worker.discard(number)
         self._num_crashes[number] = self._num_crashes.get(number, 0) + 1
         if self._num_crashes[number] >= MAX_CRASHES:
-            self._end(number, "failed", f"{MAX_CRASHES} workers in a row were lost: {what}", "crashed")
+            self._end(number, "failed", f"{MAX_CRASHES} workers in a trial were lost: {what}", "crashed")
         else:
             self._left_behind.append(number)
 
@@ -98,34 +99,34 @@ class Conductor:
         """End what has not ended, as pruned: never promoted, or for `reason`. Nothing starts after that."""
         self._is_exhausted = True
         self._left_behind.clear()
-        for number, row in list(self.rows.items()):
-            if row.state in ("waiting", "running"):
-                self._end(number, "pruned", reason or self._why_stopped(number, row.epoch))
+        for number, trial in list(self.trials.items()):
+            if trial.state in ("waiting", "running"):
+                self._end(number, "pruned", reason or self._why_stopped(number, trial.epoch))
 
-    def _take_over(self, row: TrialRow) -> None:
+    def _take_over(self, trial: TrialRecord) -> None:
         """Pick up a trial of the storage; MLflow's events of a live one are said again, in case a kill swallowed them."""
-        self.rows[row.number] = row
-        for epoch, value in row.values.items():
-            self._curves.record(row.number, epoch, value)
-        if row.state not in ("running", "waiting"):
+        self.trials[trial.number] = trial
+        for epoch, value in trial.values.items():
+            self._curves.record(trial.number, epoch, value)
+        if trial.state not in ("running", "waiting"):
             return
-        self._announce(row)
-        if row.epoch >= self._spec.budget.max_epochs:
-            self._end(row.number, "complete", f"full budget of {row.epoch} epochs")
-        elif row.state == "waiting":
-            self._waiting.add(row.number)
-            self._checkpoint_bytes[row.number] = self._size_bytes(f"{row.number:05d}")
+        self._put(trial_event(trial))
+        if trial.epoch >= self._spec.budget.max_epochs:
+            self._end(trial.number, "complete", f"full budget of {trial.epoch} epochs")
+        elif trial.state == "waiting":
+            self._waiting.add(trial.number)
+            self._checkpoint_bytes[trial.number] = self._size_bytes(f"{trial.number:05d}")
         else:
-            self._left_behind.append(row.number)
+            self._left_behind.append(trial.number)
 
     def _start(self, number: int) -> Leg:
         self._waiting.discard(number)
         self.on_worker.add(number)
-        row = self.rows[number] = replace(self.rows[number], state="running")
-        return Leg(key=f"{number:05d}", number=number, recipe=TrialRecipe(**row.recipe), known_epochs=row.epoch)
+        trial = self.trials[number] = replace(self.trials[number], state="running")
+        return Leg(key=f"{number:05d}", number=number, recipe=TrialRecipe(**trial.recipe), known_epochs=trial.epoch)
 
     def _new_trial(self) -> Leg | None:
-        number = len(self.rows)
+        number = len(self.trials)
         proposal = None if self._is_exhausted or number >= self._spec.budget.num_trials else self._proposer.propose(number)
         if proposal is None:
             self._is_exhausted = True
@@ -133,7 +134,7 @@ class Conductor:
         recipe = make_recipe(self._spec, proposal.sections, number)
         attributes: dict[str, Any] = {"recipe": recipe.to_dict(), "fingerprint": recipe.fingerprint, "proposed_by": proposal.reason}
         self._storage.add(proposal.params, proposal.distributions, attributes, proposal.notes)
-        self.rows[number] = TrialRow(
+        self.trials[number] = TrialRecord(
             number,
             "running",
             None,
@@ -145,31 +146,24 @@ class Conductor:
             recipe.fingerprint,
             self._curves.values.setdefault(number, {}),
         )
-        self._announce(self.rows[number], proposal.reason)
+        self._put(trial_event(self.trials[number], proposal.reason))
         return self._start(number)
 
     def _last_resort(self) -> Leg | None:
         """A study too small for its rungs still ends with a winner: the best waiting trial gets its full budget."""
-        is_over = not self.on_worker and all(row.state != "complete" for row in self.rows.values())
-        best = best_row((self.rows[number] for number in self._waiting), self._spec.objective) if is_over else None
+        is_over = not self.on_worker and all(trial.state != "complete" for trial in self.trials.values())
+        best = best_of((self.trials[number] for number in self._waiting), self._spec.objective) if is_over else None
         return None if best is None else self._start(best.number)
 
-    def _announce(self, row: TrialRow, proposed_by: str = "") -> None:
-        tags = {"recipe.fingerprint": row.fingerprint} | ({"visiontune.proposed_by": proposed_by} if proposed_by else {})
-        params = TrialRecipe(**row.recipe).flat()
-        self._put({"event": "trial", "number": row.number, "params": params, "tags": tags, "time_ms": now_ms()})
-
-    def _record(self, row: TrialRow, report: Report, value: float) -> None:
+    def _record(self, trial: TrialRecord, report: Report, value: float) -> None:
         """MLflow's event first: after a kill in between, the worker's checkpoint says the same report again."""
-        self._put(
-            {"event": "epoch", "number": row.number, "epoch": report.epoch, "metrics": dict(report.metrics), "time_ms": report.time_ms}
-        )
-        self._storage.report(row.number, report.epoch, value)
-        self._curves.record(row.number, report.epoch, value)
-        self._num_crashes.pop(row.number, None)
-        self._checkpoint_bytes[row.number] = report.checkpoint_bytes
+        self._put(epoch_event(trial.number, report))
+        self._storage.report(trial.number, report.epoch, value)
+        self._curves.record(trial.number, report.epoch, value)
+        self._num_crashes.pop(trial.number, None)
+        self._checkpoint_bytes[trial.number] = report.checkpoint_bytes
         self.num_epochs += 1
-        self.rows[row.number] = replace(row, epoch=report.epoch, value=value, values=self._curves.values[row.number])
+        self.trials[trial.number] = replace(trial, epoch=report.epoch, value=value, values=self._curves.values[trial.number])
 
     def _wait(self, number: int) -> bool:
         """Pause at a rung, unless this very trial is what its worker would take on next."""
@@ -179,7 +173,7 @@ class Conductor:
             return True
         self.on_worker.discard(number)
         self._proposer.left_worker(number)
-        self.rows[number] = replace(self.rows[number], state="waiting")
+        self.trials[number] = replace(self.trials[number], state="waiting")
         self._limit_checkpoints()
         return False
 
@@ -192,18 +186,17 @@ class Conductor:
         excess = sum(held.values()) - limit
         if excess <= 0:
             return
-        sign = 1.0 if self._spec.objective.mode == "max" else -1.0
-        for number in sorted(held, key=lambda n: (self.rows[n].epoch, sign * (self.rows[n].value or 0.0))):
+        for trial in reversed(ranked((self.trials[number] for number in held), self._spec.objective)):
             if excess <= 0:
                 break
-            excess -= self._checkpoint_bytes.pop(number)
-            self._drop_checkpoint(f"{number:05d}")
+            excess -= self._checkpoint_bytes.pop(trial.number)
+            self._drop_checkpoint(f"{trial.number:05d}")
 
     def _end(self, number: int, state: str, reason: str, kind: str = "") -> bool:
-        row = replace(self.rows[number], state=state, reason=reason, kind=kind)
-        self._put({"event": "end", "number": number, "status": MLFLOW_STATUS[state], "reason": reason, "time_ms": now_ms()})
-        self._storage.end(number, OPTUNA_STATE[state], row.value, reason, kind)
-        self.rows[number] = row
+        trial = replace(self.trials[number], state=state, reason=reason, kind=kind)
+        self._put(end_event(number, state, reason))
+        self._storage.end(number, OPTUNA_STATE[state], trial.value, reason, kind)
+        self.trials[number] = trial
         self.on_worker.discard(number)
         self._waiting.discard(number)
         self._checkpoint_bytes.pop(number, None)
@@ -216,8 +209,3 @@ class Conductor:
             return "no epoch was trained"
         place, num_reached = self._curves.rank(number, epoch)
         return f"at epoch {epoch} number {place} of the {num_reached} trials that got there"
-
-
-def now_ms() -> int:
-    """Wall clock in milliseconds, as MLflow counts it."""
-    return int(time.time() * 1000)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from visiontune.spec.recipe import Budget, Objective
+from visiontune.spec.study_spec import Budget, Objective
 
 GO, WAIT, STOP = "go", "wait", "stop"
 MIN_PEERS = 4

@@ -15,9 +15,8 @@ from picture_files import COLOUR, LABELS, png, write
 from visiontune.data.file_tree import Root
 from visiontune.data.ingest import run_ingest as ingest_module
 from visiontune.data.ingest import write_store
-from visiontune.data.ingest.chunk import Stopped
 from visiontune.data.ingest.content_cache import Contents
-from visiontune.data.ingest.run_ingest import Progress
+from visiontune.data.ingest.progress import Progress, Stopped
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError

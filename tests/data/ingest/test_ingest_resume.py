@@ -19,8 +19,7 @@ from picture_files import png, write
 
 from visiontune.data import prepare as preparing
 from visiontune.data.ingest import run_ingest as module
-from visiontune.data.ingest.chunk import Stopped
-from visiontune.data.ingest.run_ingest import Progress
+from visiontune.data.ingest.progress import Progress, Stopped
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
@@ -200,8 +199,20 @@ def test_waiting_for_another_is_shown_and_ends_when_asked(tmp_path: Path, data: 
         if len(told) == 3:
             stop.set()
 
-    with preparing.locked(lock), pytest.raises(Stopped):
+    is_held, is_over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with preparing.locked(lock):
+            is_held.set()
+            is_over.wait()
+
+    other = threading.Thread(target=hold)
+    other.start()
+    is_held.wait()
+    with pytest.raises(Stopped):
         prepare(data, path.parent, tell=listen, stop=stop)
+    is_over.set()
+    other.join()
     assert [one.stage for one in told] == ["waiting"] * 3
 
 

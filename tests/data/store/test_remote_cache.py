@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from visiontune.data.ingest import run_ingest as ingest_module
-from visiontune.data.ingest.run_ingest import Progress
+from visiontune.data.ingest.progress import Progress
 from visiontune.data.prepare import prepare
 from visiontune.data.store.node_copy import on_this_node
 from visiontune.data.store.remote_cache import NAME, fetch, put, remote_cache

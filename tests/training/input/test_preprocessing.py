@@ -192,7 +192,7 @@ def test_a_folder_that_cannot_be_written_costs_only_time(tmp_path: Path, monkeyp
     store = replace(make_store(num=60, size=4), path=tmp_path / "abc.arrow")
     store.path.touch()
     monkeypatch.setattr(module, "save_tensors", refused)
-    monkeypatch.setattr("visiontune.data.prepare.locked", refused)
+    monkeypatch.setattr(module, "locked", refused)
     assert fit(store, "zca").digest() == fit(replace(store, path=Path("made")), "zca").digest()
     assert [path.name for path in tmp_path.iterdir()] == ["abc.arrow"]
 

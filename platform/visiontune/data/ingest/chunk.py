@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.data.ingest.chunk_file import Chunk, is_whole, read_chunk, write_end
+from visiontune.data.ingest.progress import Stopped
 from visiontune.data.ingest.worker_pool import CONTEXT
 from visiontune.data.ingest.write_store import STORE, head_bytes
 from visiontune.data.picture.decode import BadPicture, Picture, decode_and_measure
@@ -25,6 +26,7 @@ from visiontune.data.picture.square import refuse_size
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.source import Source
 from visiontune.data.split import IntArray
+from visiontune.filesystem.atomic_write import replacing
 
 _WORK_PIXELS, _MOST_PIXELS, _MOST_CHUNKS = 1 << 20, 64 << 20, 64
 _FEWEST_ROWS, _MOST_ROWS = 16, 1024
@@ -37,10 +39,6 @@ Item = tuple[Picture, tuple[int, int], bytes | None] | BadPicture
 
 class Colourful(Exception):
     """A picture in colour among grey ones: three channels are needed."""
-
-
-class Stopped(Exception):
-    """Somebody asked to stop; what is finished stays."""
 
 
 @dataclass(frozen=True)
@@ -105,16 +103,13 @@ def do_chunk(source: Source, chunk: Rows, form: Form, is_train_N: NDArray[np.boo
         counter.add(len(chunk.rows), is_kept=True)
         return
     path, pictures, at = _places(chunk, form, folder)
-    part = path.with_suffix(".tmp")
     bad: list[tuple[int, str]] = []
-    try:
-        with part.open("wb") as file, nullcontext(file) if pictures == path else pictures.open("r+b") as target:
+    # Not waited for: a chunk counts only if its digests fit.
+    with replacing(path, use_fsync=False) as part, part.open("wb") as file:
+        with nullcontext(file) if pictures == path else pictures.open("r+b") as target:
             target.seek(at)
             known = _write(target, source, chunk, form, is_train_N, counter, bad)
-            write_end(file, known, bad, _what(chunk, form))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+        write_end(file, known, bad, _what(chunk, form))
 
 
 def load_chunk(chunk: Rows, form: Form, folder: Path) -> Chunk | None:

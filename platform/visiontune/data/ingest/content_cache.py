@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 from visiontune.data.source import Source
+from visiontune.filesystem.atomic_write import write_whole
 
 _FOLDER = ".contents"
 
@@ -38,10 +38,7 @@ class Contents:
 
     def keep(self, text: str) -> None:
         """For the next call. Raises OSError."""
-        self._folder.mkdir(exist_ok=True)
-        part = self._path.with_name(f".{self._path.name}.{uuid.uuid4().hex}.tmp")
-        part.write_text(f"{text}\n{hashlib.sha256(text.encode()).hexdigest()}")
-        part.replace(self._path)
+        write_whole(self._path, f"{text}\n{hashlib.sha256(text.encode()).hexdigest()}", use_fsync=False)
 
     @property
     def is_new(self) -> bool:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from visiontune.data.ingest.assemble import conclude
-from visiontune.data.ingest.chunk import Colourful, Counter, Rows, Stopped, cut, do_chunk, load_chunk
+from visiontune.data.ingest.chunk import Colourful, Counter, Rows, cut, do_chunk, load_chunk
 from visiontune.data.ingest.chunk_file import Chunk
 from visiontune.data.ingest.plan import Limit, Plan, make_plan
+from visiontune.data.ingest.progress import Progress, Stopped, Tell
 from visiontune.data.ingest.worker_pool import crew, num_cores
 from visiontune.data.ingest.write_store import STORE, head_bytes, write_store
 from visiontune.data.picture.decode import decode
@@ -35,22 +36,6 @@ _TICK_S = 0.1
 _STALE_S = 7 * 86_400
 # Processes take 20 ms to start.
 _FORK_PIXELS = 4 << 20
-
-
-@dataclass(frozen=True)
-class Progress:
-    """`num_kept` of those done were decoded by an earlier call; `stage` is waiting (for another that makes the same), reading,
-    fetching, decoding, comparing or writing.
-    """
-
-    stage: str
-    num_done: int
-    num: int
-    num_kept: int
-    num_bad: int
-
-
-Tell = Callable[[Progress], None]
 
 
 def ingest(

@@ -21,6 +21,7 @@ from visiontune.data.picture.digest import Digests
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.split import Codes, IntArray
 from visiontune.data.store.layout import CHECKSUM_KEY, METADATA_KEY, REPORT_KEY, SHARD_BYTES, SPLITS, VERSION, rows_checksum, shard_digest
+from visiontune.filesystem.atomic_write import sync
 
 STORE = "store.part"
 """Beside the chunks: what becomes the store."""
@@ -59,7 +60,7 @@ def write_store(path: Path, part: Path, content: Content, report: Report) -> Non
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         if content.form.kind == "encoded":
             part.unlink(missing_ok=True)
@@ -187,11 +188,3 @@ def _copy_some(source: int, target: int, source_at: int, target_at: int, num_byt
     if num == 0:
         raise OSError(5, "a chunk ended too early")
     return num
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

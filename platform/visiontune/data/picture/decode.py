@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from visiontune.errors import first_line
+
 Picture = NDArray[np.uint8]
 
 MAX_PIXELS = 178_956_970
@@ -222,7 +224,7 @@ def _opened(content: bytes) -> Any:
     except UnidentifiedImageError:
         raise BadPicture("is truncated or is no picture of a format that is read") from None
     except Exception as error:  # a plugin may raise anything over damaged bytes
-        raise BadPicture(f"is truncated or damaged ({_line(error)})") from error
+        raise BadPicture(f"is truncated or damaged ({first_line(error)})") from error
 
 
 def _by_pillow(content: bytes, kind: str | None) -> Picture:
@@ -239,7 +241,7 @@ def _by_pillow(content: bytes, kind: str | None) -> Picture:
         except (BadPicture, MemoryError):
             raise
         except Exception as error:  # as above
-            raise BadPicture(f"is truncated or damaged ({_line(error)})") from error
+            raise BadPicture(f"is truncated or damaged ({first_line(error)})") from error
 
 
 def _flat(image: Any) -> Picture:
@@ -303,7 +305,3 @@ def _turned(picture: Picture, orientation: int) -> Picture:
     if orientation in (3, 4, 7, 8):
         picture = picture[::-1]
     return np.ascontiguousarray(picture)
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

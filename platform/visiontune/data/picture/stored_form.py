@@ -23,6 +23,7 @@ from visiontune.data.picture.decode import BadPicture, Picture, decode
 from visiontune.data.picture.square import centre_square, fit, square_size
 from visiontune.data.source import Source
 from visiontune.errors import UserError
+from visiontune.filesystem.atomic_write import write_whole
 
 SMALL, MARGIN = 64, 1.14
 _SAMPLE = 16
@@ -150,9 +151,7 @@ def _disk_s(folder: Path, num: int, picture_bytes: float) -> float:
 
 def save_form(form: Form, path: Path) -> None:
     """Whole or not at all."""
-    part = path.with_suffix(".tmp")
-    part.write_text(json.dumps(asdict(form)))
-    part.replace(path)
+    write_whole(path, json.dumps(asdict(form)), use_fsync=False)
 
 
 def load_form(path: Path) -> Form | None:

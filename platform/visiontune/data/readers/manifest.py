@@ -16,12 +16,12 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from visiontune.data.class_names import part_of
-from visiontune.data.file_tree import Root, identity, inside, line, open_file, open_folder, printable
+from visiontune.data.file_tree import Root, identity, inside, open_file, open_folder, printable
 from visiontune.data.picture.decode import BadPicture
 from visiontune.data.readers.folder import is_picture
 from visiontune.data.readers.picture_files import Item, file_source
 from visiontune.data.source import SetAside, Source
-from visiontune.errors import Problem, UserError, nearest
+from visiontune.errors import Problem, UserError, first_line, nearest
 
 DEFAULT_SPLIT = "split"
 _MAX_LISTED = 5
@@ -178,7 +178,9 @@ def _read(root: Root, name: str, where: str) -> Any:
             return pq.read_table(content)
         return _read_csv(content)
     except (pa.ArrowException, BadPicture, UnicodeDecodeError) as error:
-        raise UserError(Problem(where, 0, "", f"must be a CSV, TSV or Parquet table, but cannot be read as one ({line(error)})")) from error
+        raise UserError(
+            Problem(where, 0, "", f"must be a CSV, TSV or Parquet table, but cannot be read as one ({first_line(error)})")
+        ) from error
 
 
 def _read_csv(content: Any) -> Any:

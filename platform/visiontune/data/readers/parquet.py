@@ -12,12 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visiontune.data.class_names import refuse_alike
-from visiontune.data.file_tree import line
 from visiontune.data.picture.decode import BadPicture
 from visiontune.data.readers.parquet_shards import Place, Shards, digests_of_places, find_places, open_checked
 from visiontune.data.source import Source
 from visiontune.data.split import IntArray
-from visiontune.errors import Problem, UserError, nearest
+from visiontune.errors import Problem, UserError, first_line, nearest
 
 _PEEK = 64
 _TWO_KINDS = "labels must be of one kind, but are integers in one file and names in the other"
@@ -75,7 +74,7 @@ def _values(file: Any, place: Place, column: str) -> Any:
     try:
         values = file.read(columns=[column]).column(0)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(Problem(str(place), 0, f"column {column!r}", f"cannot be read ({line(error)})")) from error
+        raise UserError(Problem(str(place), 0, f"column {column!r}", f"cannot be read ({first_line(error)})")) from error
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     kind = values.type

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from visiontune.data.file_tree import Root, line, open_files, printable
+from visiontune.data.file_tree import Root, open_files, printable
 from visiontune.data.picture.decode import BadPicture, Picture, decode
 from visiontune.data.split import IntArray
-from visiontune.errors import Problem, UserError, nearest
+from visiontune.errors import Problem, UserError, first_line, nearest
 
 _BATCH = 1024
 _BLOCK_BYTES = 16 << 20
@@ -84,7 +84,7 @@ def open_checked(place: Place, where: str, image_column: str, label_column: str)
     try:
         file = place.open()
     except (pa.ArrowException, OSError) as error:
-        raise UserError(Problem("", 0, where, f"must be a Parquet file, but {place} is none ({line(error)})")) from error
+        raise UserError(Problem("", 0, where, f"must be a Parquet file, but {place} is none ({first_line(error)})")) from error
     schema = file.schema_arrow
     missing = [name for name in (image_column, label_column) if name not in schema.names]
     if missing:
@@ -140,4 +140,4 @@ def _encoded(place: Place, column: str, rows: IntArray) -> Iterator[bytes | BadP
                         done += 1
                     start += len(batch)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(Problem(str(place), 0, f"rows from {rows[done]}", f"cannot be read ({line(error)})")) from error
+        raise UserError(Problem(str(place), 0, f"rows from {rows[done]}", f"cannot be read ({first_line(error)})")) from error

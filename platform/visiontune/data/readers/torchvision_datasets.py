@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from visiontune.data.class_names import class_table, encode
-from visiontune.data.file_tree import line
 from visiontune.data.picture.decode import BadPicture, Picture
 from visiontune.data.readers.folder import folder
 from visiontune.data.source import SetAside, Source
 from visiontune.data.split import IntArray
-from visiontune.errors import Problem, UserError
+from visiontune.errors import Problem, UserError, first_line
 
 SPLIT_ARG = {"CIFAR10": "train", "CIFAR100": "train", "MNIST": "train", "FashionMNIST": "train", "SVHN": "split", "STL10": "split"}
 
@@ -57,7 +56,7 @@ def _load(dataset: str, root: str, part: str, use_download: bool) -> Any:
     # MNIST's files are read without a checksum: damaged ones fail anywhere.
     except (RuntimeError, OSError, ValueError, AssertionError, LookupError, TypeError) as error:
         hint = "" if use_download else "; data.use_download: true fetches them"
-        rule = f"must hold the files of {dataset}, but {Path(root)} does not ({line(error)}){hint}"
+        rule = f"must hold the files of {dataset}, but {Path(root)} does not ({first_line(error)}){hint}"
         raise UserError(Problem("", 0, "data.root", rule)) from error
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from visiontune.errors import UserError, nearest
+from visiontune.filesystem.atomic_write import write_whole
 from visiontune.spec.declare import chosen
 from visiontune.spec.tables.sources import SOURCES
 
@@ -34,10 +34,7 @@ def give_name(cache: Path, name: str, store: Path, data: Mapping[str, Any]) -> P
     """The name means this store from now on; the store that it meant before, if that is another one. Raises OSError."""
     path = cache / _NAMES / f"{name}.json"
     before = json.loads(path.read_text())["digest"] if path.exists() else store.stem
-    path.parent.mkdir(exist_ok=True)
-    part = path.with_name(f".{name}.{os.getpid()}.tmp")
-    part.write_text(json.dumps({"digest": store.stem, "data": data}, indent=1, ensure_ascii=False))
-    part.replace(path)
+    write_whole(path, json.dumps({"digest": store.stem, "data": data}, indent=1, ensure_ascii=False))
     return None if before == store.stem else cache / f"{before}.arrow"
 
 

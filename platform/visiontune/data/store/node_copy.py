@@ -7,6 +7,7 @@ it, copies go into the folder for temporary files, and never of what lies on a l
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -14,10 +15,11 @@ import socket
 import tempfile
 from pathlib import Path
 
-from visiontune.data.prepare import locked
 from visiontune.data.store.remote_cache import fetch
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
+from visiontune.filesystem.atomic_write import leftovers_of, replacing
+from visiontune.filesystem.file_lock import locked
 
 _REMOTE = ("nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "gluster", "fuse.", "9p", "afs", "pvfs", "orangefs", "wekafs", "vast")
 _SPARE = 1.1
@@ -52,7 +54,7 @@ def _copied(path: Path, folder: Path, remote_cache: str | None) -> Path:
     if _is_copy(copy, path.stem):
         return copy
     with locked(folder / f"{path.stem}.lock"):
-        for leftover in folder.glob(f".{copy.name}.*.tmp"):
+        for leftover in leftovers_of(copy):
             leftover.unlink(missing_ok=True)
         if _is_copy(copy, path.stem) or (remote_cache is not None and fetch(remote_cache, copy)):
             return copy
@@ -87,14 +89,8 @@ def _is_copy(copy: Path, digest: str) -> bool:
 def _copy(path: Path, copy: Path) -> None:
     """Whole or not at all. Raises OSError, also where too little would be left on the disk."""
     if shutil.disk_usage(copy.parent).free < _SPARE * path.stat().st_size:
-        raise OSError(28, "no room for a copy of the store")
-    part = copy.with_name(f".{copy.name}.{os.getpid()}.tmp")
-    try:
+        raise OSError(errno.ENOSPC, "no room for a copy of the store")
+    with replacing(copy) as part:
         shutil.copyfile(path, part)
         if any(Store.open(part).damaged()):
-            raise OSError(5, "the copy of the store is damaged")
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(copy)
-    finally:
-        part.unlink(missing_ok=True)
+            raise OSError(errno.EIO, "the copy of the store is damaged")

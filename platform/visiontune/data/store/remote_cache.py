@@ -13,11 +13,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from visiontune.data.file_tree import is_uri, line, open_root
+from visiontune.data.file_tree import is_uri, open_root
 from visiontune.data.store.store import Store
-from visiontune.errors import Problem, UserError
+from visiontune.errors import Problem, UserError, first_line
+from visiontune.filesystem.atomic_write import replacing
 
 NAME = "VISIONTUNE_REMOTE_CACHE"
+
+
+class _Damaged(Exception):
+    """What came is not the store."""
+
+
 # A file that is not written to its end is never seen there; elsewhere it is until it has its name.
 _ALL_OR_NOTHING = ("s3", "gcs", "abfs")
 
@@ -36,22 +43,20 @@ def fetch(folder: str, path: Path) -> bool:
     from pyarrow.fs import FileType, LocalFileSystem, copy_files
 
     filesystem, remote = _place(folder, path.name)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with _refused(folder):
-            if filesystem.get_file_info(remote).type != FileType.File:
-                return False
-            copy_files(remote, str(part), source_filesystem=filesystem, destination_filesystem=LocalFileSystem())
-        if not _is_whole(part, path.stem):
-            with contextlib.suppress(OSError):
-                filesystem.delete_file(remote)
+    with _refused(folder):
+        if filesystem.get_file_info(remote).type != FileType.File:
             return False
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-        return True
-    finally:
-        part.unlink(missing_ok=True)
+    try:
+        with replacing(path) as part:
+            with _refused(folder):
+                copy_files(remote, str(part), source_filesystem=filesystem, destination_filesystem=LocalFileSystem())
+            if not _is_whole(part, path.stem):
+                raise _Damaged
+    except _Damaged:
+        with contextlib.suppress(OSError):
+            filesystem.delete_file(remote)
+        return False
+    return True
 
 
 def put(folder: str, path: Path) -> bool:
@@ -93,5 +98,5 @@ def _refused(folder: str) -> Iterator[None]:
         yield
     except OSError as error:
         shown = open_root(folder, NAME).shown
-        rule = f"stores must be read and written in {shown}, but: {error.strerror or line(error)}"
+        rule = f"stores must be read and written in {shown}, but: {error.strerror or first_line(error)}"
         raise UserError(Problem("", 0, NAME, rule)) from error

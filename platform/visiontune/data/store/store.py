@@ -21,7 +21,7 @@ from visiontune.data.ingest_report import Report
 from visiontune.data.split import IntArray
 from visiontune.data.store.large_pictures import Images, Large
 from visiontune.data.store.layout import CHECKSUM_KEY, METADATA_KEY, REPORT_KEY, SPLITS, VERSION, rows_checksum
-from visiontune.errors import UserError
+from visiontune.errors import UserError, first_line
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,7 @@ class Store:
         try:
             return _read(path)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"the store {path} cannot be read ({reason}); `visiontune search` makes it again") from error
+            raise UserError(f"the store {path} cannot be read ({first_line(error)}); `visiontune search` makes it again") from error
 
     @property
     def info(self) -> DataInfo:

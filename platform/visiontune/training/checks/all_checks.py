@@ -15,9 +15,12 @@ import torch
 
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
+from visiontune.errors import first_line
 from visiontune.spec.domains import Choice, RandomParams
+from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.parse import make_recipe
-from visiontune.spec.recipe import StudySpec, TrialRecipe, keyed_seed
+from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.checks import data_checks
 from visiontune.training.checks.initial_checks import Start, look_at_start, start_checks
 from visiontune.training.checks.lr_range_test import NUM_STEPS, RangeTest, compare, range_test
@@ -141,8 +144,7 @@ def sweep(recipe: TrialRecipe, store: Store, device: torch.device, *, low: float
 
 
 def _unbuilt(name: str, error: Exception) -> Check:
-    said = (str(error).splitlines() or [type(error).__name__])[0]
-    return Check(name, "bad", f"can't be set up or trained: {said}", "take it out of the space, or give it what it needs")
+    return Check(name, "bad", f"can't be set up or trained: {first_line(error)}", "take it out of the space, or give it what it needs")
 
 
 def _range(low: float, high: float) -> str:

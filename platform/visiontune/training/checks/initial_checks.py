@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from visiontune.models.anatomy import anatomy_of, depth_of
-from visiontune.spec.recipe import TrialRecipe
+from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.checks.trial_steps import finite, plain, stepping, words
 from visiontune.training.checks.verdict import Check, worst
 from visiontune.training.setup import set_up

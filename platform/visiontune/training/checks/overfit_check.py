@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from visiontune.spec.recipe import TrialRecipe
+from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.checks.trial_steps import bare, finite, stepping, words
 from visiontune.training.checks.verdict import Check
 from visiontune.training.setup import set_up

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from visiontune.errors import UserError
+from visiontune.filesystem.file_lock import locked
 from visiontune.spec.declare import chosen
 from visiontune.spec.tables.preprocessings import MAX_WHITENED, PREPROCESSINGS, channels_after
 from visiontune.training.weights_file import read_tensors, save_tensors
@@ -213,15 +214,13 @@ def _training_pictures(store: Store, channels: int) -> Any:
 
 def _kept(store: Store, name: str, fit: Callable[[], Tensors]) -> Tensors:
     """What `fit` gives, from the file that an earlier call wrote; where none can be written it is fitted each time."""
-    from visiontune.data.prepare import locked
-
     if not store.path.is_file():
         return fit()
     path: Path = store.path.with_name(f"{store.path.stem}.{name}-{_FITTED_VERSION}.safetensors")
     if (found := read_tensors(path)) is not None:
         return found
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, UserError):
             stack.enter_context(locked(path.with_suffix(".lock")))
         if (found := read_tensors(path)) is not None:
             return found

@@ -7,12 +7,12 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from visiontune.data.file_tree import Root, inside, line, open_file, open_folder
+from visiontune.data.file_tree import Root, inside, open_file, open_folder
 from visiontune.data.picture.decode import BadPicture
 from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated, Pictures, box_of, items_of, size_of
 from visiontune.data.readers.picture_files import Box, file_source
 from visiontune.data.source import SetAside, Source
-from visiontune.errors import Problem, UserError
+from visiontune.errors import Problem, UserError, first_line
 
 
 def coco(*, annotations: str, images: str | None = None, use_crops: bool = True, crop_margin: float = CROP_MARGIN) -> Source:
@@ -37,7 +37,7 @@ def _document(root: Root, name: str, where: str) -> Mapping[str, Any]:
     try:
         document = json.loads(root.read(name))
     except (BadPicture, ValueError, RecursionError) as error:
-        raise UserError(Problem(where, 0, "", f"must be COCO's JSON, but cannot be read ({line(error)})")) from error
+        raise UserError(Problem(where, 0, "", f"must be COCO's JSON, but cannot be read ({first_line(error)})")) from error
     missing = [key for key in ("images", "categories", "annotations") if not isinstance(document, dict) or key not in document]
     if missing:
         raise UserError(

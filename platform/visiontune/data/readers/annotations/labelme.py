@@ -13,12 +13,12 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from visiontune.data.file_tree import Root, line, open_folder
+from visiontune.data.file_tree import Root, open_folder
 from visiontune.data.picture.decode import BadPicture
 from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated, Pictures, items_of, size_of
 from visiontune.data.readers.picture_files import Box, Item, file_source
 from visiontune.data.source import SetAside, Source
-from visiontune.errors import Problem, UserError
+from visiontune.errors import Problem, UserError, first_line
 
 
 def labelme(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARGIN) -> Source:
@@ -87,5 +87,5 @@ def _read(root: Root, name: str) -> bytes:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
-        return f"is no JSON ({line(error)})"
-    return line(error) if isinstance(error, BadPicture | ValueError) else f"is no LabelMe file ({error!r})"
+        return f"is no JSON ({first_line(error)})"
+    return first_line(error) if isinstance(error, BadPicture | ValueError) else f"is no LabelMe file ({error!r})"

@@ -13,12 +13,12 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from visiontune.data.class_names import PARTS
-from visiontune.data.file_tree import line, open_folder
+from visiontune.data.file_tree import open_folder
 from visiontune.data.picture.decode import BadPicture
 from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated, Pictures, box_of, items_of, size_of
 from visiontune.data.readers.picture_files import Box, Item, file_source
 from visiontune.data.source import SetAside, Source
-from visiontune.errors import Problem, UserError
+from visiontune.errors import Problem, UserError, first_line
 
 MAX_XML_BYTES = 2**24
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".webp", ".tif")
@@ -55,7 +55,7 @@ def parse(content: bytes) -> ElementTree.Element:
     try:
         parser.Parse(content, True)
     except expat.ExpatError as error:
-        raise ValueError(f"is no XML ({line(error)})") from error
+        raise ValueError(f"is no XML ({first_line(error)})") from error
     return builder.close()
 
 
@@ -126,5 +126,5 @@ def _listed(pictures: Pictures, part: str) -> set[str]:
             try:
                 found |= {words[0] for text in pictures.root.read(name).decode().splitlines() if (words := text.split())}
             except (BadPicture, UnicodeDecodeError) as error:
-                raise UserError(Problem(pictures.root.show(name), 0, "", f"must be a list of names, but: {line(error)}")) from error
+                raise UserError(Problem(pictures.root.show(name), 0, "", f"must be a list of names, but: {first_line(error)}")) from error
     return found

@@ -10,8 +10,8 @@ from places import DIGITS
 
 from visiontune.cli import main
 from visiontune.errors import UserError
-from visiontune.results.check_output import lines, summary
 from visiontune.results.lr_range_plot import draw_range_tests
+from visiontune.results.study_check import lines, summary
 from visiontune.training.checks.lr_range_test import NUM_STEPS
 from visiontune.training.checks.verdict import Check
 

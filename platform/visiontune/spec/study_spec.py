@@ -1,45 +1,14 @@
-"""The frozen records that leave the spec floor: `TrialRecipe` for one trial, `StudySpec` for a search."""
+"""`StudySpec`, the frozen record of a search-space file: data, objective, budget, sampler, resources, space."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
-if TYPE_CHECKING:
-    from visiontune.spec.space import Space
-
-
-@dataclass(frozen=True)
-class TrialRecipe:
-    """One trial, every default filled in. Each section is flat: a named entry's arguments stand beside its name."""
-
-    data: Mapping[str, Any]
-    preprocessing: Mapping[str, Any]
-    model: Mapping[str, Any]
-    transfer: Mapping[str, Any]
-    regularization: Mapping[str, Any]
-    loss: Mapping[str, Any]
-    balance: Mapping[str, Any]
-    optimizer: Mapping[str, Any]
-    schedule: Mapping[str, Any]
-    augmentation: Mapping[str, Any]
-    training: Mapping[str, Any]
-
-    def to_dict(self) -> dict[str, dict[str, Any]]:
-        """Plain nested dicts, as they stand in a recipe's YAML file."""
-        return {part.name: json.loads(json.dumps(getattr(self, part.name))) for part in fields(self)}
-
-    def flat(self) -> dict[str, Any]:
-        """Dotted keys, for MLflow's params."""
-        return flatten(self.to_dict())
-
-    @property
-    def fingerprint(self) -> str:
-        """16 hex digits; equal for equal recipes on any machine. The order of ops counts, that of other keys does not."""
-        return fingerprint({**self.to_dict(), "ops": list(self.augmentation)})
+from visiontune.spec.fingerprint import flatten
+from visiontune.spec.space import Space
 
 
 @dataclass(frozen=True)
@@ -114,22 +83,3 @@ class StudySpec:
         flat = flatten(json.loads(json.dumps(content)))
         order = [key.partition(".probability")[0].partition(".magnitude")[0] for key in flat if key.startswith("space.augmentation.")]
         return {**flat, "space.augmentation.order": list(dict.fromkeys(order))}
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings to dotted keys; lists and values stay as they are."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) and value else {prefix + key: value})
-    return flat
-
-
-def fingerprint(content: Mapping[str, Any]) -> str:
-    """16 hex digits of SHA-256 over canonical JSON."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def keyed_seed(*key: int | str) -> int:
-    """A 31-bit seed that is a function of its key alone: (study seed, "trial", number) and the like."""
-    return int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:4], "big") >> 1

@@ -1,0 +1,26 @@
+"""How far an ingest is, and the word to stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`num_kept` of those done were decoded by an earlier call; `stage` is waiting (for another that makes the same), reading,
+    fetching, decoding, comparing or writing.
+    """
+
+    stage: str
+    num_done: int
+    num: int
+    num_kept: int
+    num_bad: int
+
+
+Tell = Callable[[Progress], None]
+
+
+class Stopped(Exception):
+    """Somebody asked to stop; what is finished stays."""

@@ -1,0 +1,51 @@
+"""Files that are whole or not there: written beside their place, on the disk before they are renamed into it.
+
+A kill leaves the old file or the new one, and at most a hidden `.NAME.*.tmp` beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, use_fsync: bool = True) -> Iterator[Path]:
+    """A path to write at; what lies there when the block ends takes the place of `path`. Nothing is left of a block that raises.
+
+    `use_fsync` False leaves the disk its time: for what can be made again, and is checked when it is read. Raises OSError.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        yield temporary
+        if use_fsync:
+            sync(temporary)
+        temporary.replace(path)
+        if use_fsync:
+            sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes | str, *, use_fsync: bool = True) -> None:
+    """Write a file, and the folders above it. Texts are UTF-8. Raises OSError, and then what was there stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, use_fsync=use_fsync) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def sync(path: Path) -> None:
+    """Wait until the disk has a file's bytes, or a folder's names. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def leftovers_of(path: Path) -> Iterator[Path]:
+    """What kills have left of attempts to write this file."""
+    return path.parent.glob(f".{path.name}.*.tmp")

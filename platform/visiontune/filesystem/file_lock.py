@@ -1,0 +1,80 @@
+"""Locks between processes, by files that stay: the kernel drops a lock with its holder, however that ends.
+
+File systems without such locks (NFS without its lock daemon, Lustre mounted without flock) are refused in words: a lock file
+that is merely there would outlive a killed holder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from visiontune.errors import UserError
+
+POLL_S = 0.1
+_WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+class Taken(Exception):
+    """Another process holds the lock."""
+
+
+def make_lock(path: Path) -> FileLock:
+    """Not taken yet; for libraries that want the object."""
+    return FileLock(path, mode=0o644, thread_local=False, poll_interval=POLL_S, fallback_to_soft=False)
+
+
+@contextlib.contextmanager
+def locked(path: Path, wait: Callable[[], object] | None = None) -> Iterator[None]:
+    """Hold the lock of that file; `wait` is called as long as another has it, and what it raises ends the waiting.
+
+    Raises OSError where the file can't be made, UserError where the file system has no locks.
+    """
+
+    def tell() -> bool:
+        if wait is not None:
+            wait()
+        return False
+
+    lock = make_lock(path)
+    with _refused_by_file_system(path):
+        lock.acquire(cancel_check=tell)
+    with lock_released(lock):
+        yield
+
+
+@contextlib.contextmanager
+def locked_at_once(path: Path) -> Iterator[None]:
+    """The same, but raises Taken where another process has it."""
+    lock = make_lock(path)
+    try:
+        with _refused_by_file_system(path):
+            lock.acquire(blocking=False)
+    except Timeout:
+        raise Taken(str(path)) from None
+    with lock_released(lock):
+        yield
+
+
+@contextlib.contextmanager
+def lock_released(lock: FileLock) -> Iterator[None]:
+    """At the end of the block."""
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def _refused_by_file_system(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _WITHOUT_LOCKS:
+            raise
+        hint = "mount it with locks (NFS: its lock daemon, Lustre: -o flock), or name a folder elsewhere"
+        raise UserError(f"the file system of {path.parent} must have locks, but says: {error.strerror}; {hint}") from error

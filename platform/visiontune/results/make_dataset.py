@@ -1,0 +1,41 @@
+"""Datasets made and found: what `visiontune ingest` and `visiontune data` do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from visiontune.data.ingest.progress import Tell
+from visiontune.data.prepare import prepare
+from visiontune.data.readers.detect import look
+from visiontune.data.store.names import find_store, give_name, refuse_name
+from visiontune.data.store.store import Store
+from visiontune.results.dataset import Dataset
+from visiontune.spec.parse_data import load_data
+
+
+def section_of(source: Path | str | Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
+    """The section `data`, checked, defaults filled in: of a mapping as it is, of a path or name by looking at it. Raises UserError.
+
+    "source=NAME" and `words` alone say it too.
+    """
+    if isinstance(source, Mapping):
+        return load_data(source, words)
+    text = str(source)
+    return load_data({}, [text, *words]) if text.startswith("source=") else load_data(look(text), words)
+
+
+def make_dataset(section: Mapping[str, Any], name: str | None, cache: Path, tell: Tell) -> Dataset:
+    """Make or find the store of these pictures, and name it. Raises UserError."""
+    if name is not None:
+        refuse_name(cache, name, section)
+    path = prepare(section, cache, tell=tell)
+    before = None if name is None else give_name(cache, name, path, section)
+    return Dataset(name or path.stem, Store.open(path), section, before)
+
+
+def find_dataset(name: str, cache: Path) -> Dataset:
+    """By a name, a digest or the beginning of one. Raises UserError."""
+    path, section = find_store(cache, name)
+    return Dataset(name, Store.open(path), section)

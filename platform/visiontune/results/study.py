@@ -1,0 +1,131 @@
+"""A study in Python: its trials and curves as pandas, its best trial, its winner; running or finished, read without starting anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.results.leaderboard import leaderboard, to_json
+from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.tuning.read_study import read_study
+from visiontune.tuning.records import Confirmation, StudyRecord, TrialRecord
+from visiontune.tuning.winner import winner_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best trial at the full budget. `weights` is None without confirmations; those are its trainings on fresh seeds, tested."""
+
+    number: int
+    recipe: TrialRecipe
+    recipe_file: Path
+    weights: Path | None
+    confirmations: tuple[Confirmation, ...]
+
+    @property
+    def test_top1(self) -> float | None:
+        """Mean accuracy on the test split over the confirmations, 0 to 1; None where none was tested."""
+        tested = [one.test_top1 for one in self.confirmations if not one.failure]
+        return sum(tested) / len(tested) if tested else None
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as it stood when it was read; `refresh` reads it again. `print(study)` is its leaderboard.
+
+    `status` is that of the call which gave it: finished, time_limit or interrupted; "" where it was only read.
+    """
+
+    folder: StudyFolder
+    record: StudyRecord
+    status: str = ""
+    num_new_trials: int = 0
+    storage_url: str = "journal"
+
+    @property
+    def name(self) -> str:
+        """Also the folder's."""
+        return self.record.name
+
+    @property
+    def path(self) -> Path:
+        """The study's folder."""
+        return self.folder.path
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """A row for each trial, by number: state, value (of the objective, after `epoch` epochs), epoch, reason, kind, params, fingerprint.
+
+        States: complete, pruned, failed, running, waiting. A column `params.KEY` for each sampled value; NaN where a trial has none.
+        """
+        import pandas as pd
+
+        keys = ("number", "state", "value", "epoch", "reason", "kind", "fingerprint")
+        rows = [{**{key: getattr(trial, key) for key in keys}, **_params(trial, "params.")} for trial in self.record.trials]
+        return pd.DataFrame(rows, columns=None if rows else list(keys)).set_index("number")
+
+    @property
+    def params(self) -> pd.DataFrame:
+        """Sampled values: a row for each trial, a column for each dotted key; NaN where a branch was not taken."""
+        import pandas as pd
+
+        index = pd.Index([trial.number for trial in self.record.trials], name="number")
+        return pd.DataFrame([_params(trial) for trial in self.record.trials], index=index)
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """The objective: a row for each epoch from 1, a column for each trial; NaN where a trial was not trained so far."""
+        import pandas as pd
+
+        columns = {trial.number: pd.Series(dict(trial.values), dtype=float) for trial in self.record.trials}
+        return pd.DataFrame(columns).rename_axis(index="epoch", columns="number").sort_index()
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The first of the ranking: those that got furthest first, by value within. None where no trial has a finite value."""
+        return self.record.best
+
+    @property
+    def winner(self) -> Winner | None:
+        """None until a trial is complete and the search has written its recipe."""
+        trial = winner_of(self.record)
+        if trial is None or not self.folder.winner.exists():
+            return None
+        weights = self.folder.winner_weights
+        recipe = TrialRecipe(**trial.recipe)
+        return Winner(trial.number, recipe, self.folder.winner, weights if weights.exists() else None, self.record.confirmations)
+
+    def recipe(self, number: int) -> TrialRecipe:
+        """That trial's, everything needed to train it again. Raises UserError for a number that no trial has."""
+        trial = next((trial for trial in self.record.trials if trial.number == number), None)
+        if trial is None:
+            raise UserError(f"study {self.name} has trials 0 to {len(self.record.trials) - 1}, but no trial {number}")
+        return TrialRecipe(**trial.recipe)
+
+    def leaderboard(self, n: int = 10, width: int | None = None) -> str:
+        """The `n` best trials, rungs and failures as text, lines cut at `width` characters."""
+        return leaderboard(self.record, n, width)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON can carry it, trials best first."""
+        return to_json(self.record)
+
+    def refresh(self) -> Study:
+        """As it stands now."""
+        return Study(self.folder, read_study(self.folder, self.storage_url), storage_url=self.storage_url)
+
+    def __str__(self) -> str:
+        return self.leaderboard()
+
+    def __repr__(self) -> str:
+        return f"<visiontune.Study {self.name!r}: {len(self.record.trials)} trials in {self.path}>"
+
+
+def _params(trial: TrialRecord, prefix: str = "") -> dict[str, Any]:
+    return {prefix + key: value for key, value in trial.params.items()}

@@ -1,0 +1,129 @@
+"""What can be said of a search before it starts: what it will cost; and with `run` what its pictures, networks and rates are like."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visiontune.data.store.store import DataInfo
+from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.results.text import duration
+from visiontune.spec.epoch_forecast import Cost, cost
+from visiontune.spec.study_spec import StudySpec
+from visiontune.tuning.preflight import preflight
+
+if TYPE_CHECKING:
+    from visiontune.training.checks.verdict import Check
+
+
+@dataclass(frozen=True)
+class StudyCheck:
+    """A space that is good. `checks` are those of `run`, `picture` the learning-rate range tests in one plot."""
+
+    spec: StudySpec
+    studies: StudiesFolder
+    pictures: DataInfo
+    cost: Cost
+    slow_ops: tuple[str, ...]
+    checks: tuple[Check, ...] = ()
+    picture: Path | None = None
+
+    @property
+    def verdict(self) -> str:
+        """The gravest of the checks: ok, look or bad; ok where none was run."""
+        return max((check.verdict for check in self.checks), key=("ok", "look", "bad").index, default="ok")
+
+    def run(self, *, is_quiet: bool = False) -> StudyCheck:
+        """Try data, networks and learning rates out, and print a line for each check as it ends unless `is_quiet`."""
+        from visiontune.results.lr_range_plot import draw_range_tests
+        from visiontune.training.checks.all_checks import run_checks
+
+        started, found = time.monotonic(), []
+        with _progress() as tell:
+            for check in run_checks(self.spec, self.studies.data_cache, tell=tell):
+                tell("")
+                found.append(check)
+                if not is_quiet:
+                    print("\n".join(lines(check)), flush=True)
+            picture = draw_range_tests(found, self.studies.study(self.spec.study).lr_range_plot)
+        if not is_quiet:
+            print(f"  {summary(found)} in {duration(time.monotonic() - started)}")
+            print(*([f"  learning-rate range tests: {picture}"] if picture else []), sep="\n", end="\n" if picture else "")
+        return replace(self, checks=tuple(found), picture=picture)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `run` found, as JSON can carry it."""
+        return {
+            "file": self.spec.space.file,
+            "study": self.spec.study,
+            "verdict": self.verdict,
+            "picture": None if self.picture is None else str(self.picture),
+            "checks": [
+                {"name": check.name, "verdict": check.verdict, "said": check.said, "hint": check.hint, "figures": dict(check.figures)}
+                for check in self.checks
+            ],
+        }
+
+    def __str__(self) -> str:
+        info, rungs = self.pictures, ", ".join(str(rung) for rung in self.cost.rungs)
+        facts = [
+            f"{self.spec.space.file}: good",
+            f"  pictures  {info.image_size} px, {info.channels} channel{'s' if info.channels > 1 else ''}, {info.num_classes} classes",
+            f"  params    {self.cost.num_params} to search",
+            f"  trials    {self.cost.num_trials}, rungs at {rungs} epochs",
+            f"  epochs    {self.cost.worst_epochs} at worst, {self.cost.expected_epochs} expected",
+        ]
+        if self.slow_ops:
+            ops = ", ".join(self.slow_ops)
+            facts.append(f"  slow ops  {ops}: picture by picture, not in batches (`visiontune list ops --cost`)")
+        return "\n".join(facts)
+
+
+def check_study(spec: StudySpec, studies: StudiesFolder, *, is_run: bool = False, is_quiet: bool = False) -> StudyCheck:
+    """Build every model and policy of the space; `is_run` also runs the checks. Raises UserError with all that does not fit."""
+    from visiontune.augmentation.op_ranges import one_by_one
+
+    forecast, info = cost(spec), preflight(spec)
+    slow_ops = one_by_one(spec.space.tree.get("augmentation", {}), info.channels)
+    found = StudyCheck(spec, studies, info, forecast, slow_ops)
+    return found.run(is_quiet=is_quiet) if is_run else found
+
+
+def lines(check: Check) -> list[str]:
+    """The verdict, the check and what it found; below it a hint, where there is one."""
+    first = f"  {check.verdict:4}  {check.name}: {check.said}"
+    return [first, f"        -> {check.hint}"] if check.hint else [first]
+
+
+def summary(checks: list[Check]) -> str:
+    """How many of each verdict."""
+    counts = {verdict: sum(check.verdict == verdict for check in checks) for verdict in ("ok", "look", "bad")}
+    return f"{len(checks)} checks: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """On a terminal a spinner beside the name of what runs, gone before anything is printed; elsewhere nothing."""
+    if not sys.stderr.isatty():
+        yield lambda name: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    status = Console(stderr=True).status("")
+
+    def tell(name: str) -> None:
+        status.stop()
+        if name:
+            status.update(f"{escape(name)} ...")
+            status.start()
+
+    try:
+        yield tell
+    finally:
+        status.stop()

@@ -1,0 +1,40 @@
+"""`TrialRecipe`, the frozen record of one trial: everything needed to train it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from visiontune.spec.fingerprint import fingerprint, flatten
+
+
+@dataclass(frozen=True)
+class TrialRecipe:
+    """One trial, every default filled in. Each section is flat: a named entry's arguments stand beside its name."""
+
+    data: Mapping[str, Any]
+    preprocessing: Mapping[str, Any]
+    model: Mapping[str, Any]
+    transfer: Mapping[str, Any]
+    regularization: Mapping[str, Any]
+    loss: Mapping[str, Any]
+    balance: Mapping[str, Any]
+    optimizer: Mapping[str, Any]
+    schedule: Mapping[str, Any]
+    augmentation: Mapping[str, Any]
+    training: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Plain nested dicts, as they stand in a recipe's YAML file."""
+        return {part.name: json.loads(json.dumps(getattr(self, part.name))) for part in fields(self)}
+
+    def flat(self) -> dict[str, Any]:
+        """Dotted keys, for MLflow's params."""
+        return flatten(self.to_dict())
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits; equal for equal recipes on any machine. The order of ops counts, that of other keys does not."""
+        return fingerprint({**self.to_dict(), "ops": list(self.augmentation)})

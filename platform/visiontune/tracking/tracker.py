@@ -1,0 +1,45 @@
+"""MLflow for as long as a search runs: events go into the outbox, the writer sends them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+from visiontune.tracking.mlflow_uri import tracking_uri
+from visiontune.tracking.outbox import Outbox, num_unsent
+from visiontune.tracking.writer_process import start_writer
+
+DRAIN_S, HURRY_S = 15.0, 2.0
+"""How long a finished and an interrupted search wait for MLflow; the writer sends on by itself, the outbox keeps the rest."""
+
+
+@contextmanager
+def tracker(folder: StudyFolder, drain_s: float = HURRY_S) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Takes the study's events while a search runs. UserError for an MLFLOW_TRACKING_URI that mlflow does not take."""
+    writer, outbox = start_writer(folder), Outbox(folder)
+
+    def put(event: Mapping[str, Any]) -> None:
+        nonlocal drain_s
+        drain_s = DRAIN_S if event["event"] == "study_end" else HURRY_S
+        outbox.put(event)
+        writer.tend()
+
+    try:
+        yield put
+    finally:
+        outbox.close()
+        unsent = writer.drain(drain_s)
+        writer.stop()
+        if unsent:
+            trouble = writer.trouble or "they are being sent"
+            print(f"MLflow does not have {unsent} events yet ({trouble}); what stays behind, the same command sends", file=sys.stderr)
+
+
+def send_leftovers(folder: StudyFolder) -> None:
+    """What an earlier call could not send, though the study itself is finished."""
+    if num_unsent(folder, tracking_uri(StudiesFolder(folder.path.parent))):
+        with tracker(folder, DRAIN_S):
+            pass

@@ -1,0 +1,50 @@
+"""Ctrl-C and SIGTERM while a search runs: workers are let go after what they have on disk, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+PATIENCE_S = 12.0
+"""How long an interrupted search waits for Tune's loop."""
+
+
+@contextmanager
+def interruptible(interrupt: Callable[[], None], *, may_exit: bool) -> Iterator[None]:
+    """The first SIGINT or SIGTERM calls `interrupt`; a second one is Python's own affair. Outside the main thread nothing is changed.
+
+    With `may_exit` Ray's loop is not waited for longer than PATIENCE_S: this process ends, which a notebook's must not.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def first(number: int, frame: FrameType | None) -> None:
+        interrupt()
+        if may_exit:
+            last_resort.start()
+        restore()
+
+    def restore() -> None:
+        for name, handler in before.items():
+            signal.signal(name, signal.SIG_DFL if handler is None else handler)
+
+    last_resort = threading.Timer(PATIENCE_S, _leave)
+    last_resort.daemon = True
+    before = {name: signal.signal(name, first) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        last_resort.cancel()
+        restore()
+
+
+def _leave() -> None:
+    """Tune's loop does not look up, as when its cluster is gone: everything is on disk, so nothing is lost by going."""
+    print("interrupted, and Ray does not answer; the same command goes on", file=sys.stderr, flush=True)
+    os._exit(1)

@@ -1,0 +1,86 @@
+"""What a search tells MLflow, as plain events: tracking/mlflow_runs.py makes runs of them. Any of them may be said twice."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from typing import Any
+
+from visiontune.data.store.store import Store
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.tuning.records import Report, StudyRecord, TrialRecord
+
+Event = dict[str, Any]
+STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+
+
+def study_event(spec: StudySpec, key: str, store: Store) -> Event:
+    """A driver starts, or goes on. `key` tells the study from an earlier one of its name."""
+    data = {
+        "name": spec.data["source"],
+        "source": spec.data["source"],
+        "digest": store.digest,
+        "num_train": len(store.train_idx),
+        "num_val": len(store.val_idx),
+        "num_test": len(store.test_idx),
+    }
+    tags = {"mlflow.source.git.commit": commit} if (commit := _git_commit()) else {}
+    return {"event": "study", "study": spec.study, "key": key, "params": spec.identity(), "tags": tags, "data": data, "time_ms": now_ms()}
+
+
+def trial_event(trial: TrialRecord, proposed_by: str = "") -> Event:
+    """A trial is there; `proposed_by` where it is new."""
+    tags = {"recipe.fingerprint": trial.fingerprint} | ({"visiontune.proposed_by": proposed_by} if proposed_by else {})
+    return {"event": "trial", "number": trial.number, "params": TrialRecipe(**trial.recipe).flat(), "tags": tags, "time_ms": now_ms()}
+
+
+def epoch_event(number: int, report: Report) -> Event:
+    """An epoch of a trial, at the time at which its worker ended it."""
+    return {"event": "epoch", "number": number, "epoch": report.epoch, "metrics": dict(report.metrics), "time_ms": report.time_ms}
+
+
+def end_event(number: int, state: str, reason: str) -> Event:
+    """A trial has ended."""
+    return {"event": "end", "number": number, "status": STATUS[state], "reason": reason, "time_ms": now_ms()}
+
+
+def winner_event(study: StudyRecord, number: int, folder: StudyFolder, store: Store) -> Event:
+    """The winner, with where its files are and what its model needs to know of the pictures."""
+    tested = [one for one in study.confirmations if not one.failure]
+    metrics = {"test_top1_mean": sum(one.test_top1 for one in tested) / len(tested)} if tested else {}
+    data = {
+        "num_classes": len(store.class_names),
+        "channels": int(store.images_NHWC.shape[3]),
+        "image_size": int(store.images_NHWC.shape[1]),
+        "class_names": list(store.class_names),
+        "mean": [float(value) for value in store.mean_C],
+        "std": [float(value) for value in store.std_C],
+    }
+    weights = folder.winner_weights
+    paths = {"recipe": str(folder.winner.resolve()), "weights": str(weights.resolve()) if weights.exists() else ""}
+    return {"event": "winner", "number": number, **paths, "metrics": metrics, "data": data, "time_ms": now_ms()}
+
+
+def sheet_event(folder: StudyFolder) -> Event:
+    """The picture of the winner's augmentation."""
+    return {"event": "sheet", "path": str(folder.winner_sheet.resolve()), "time_ms": now_ms()}
+
+
+def study_end_event(metrics: dict[str, Any]) -> Event:
+    """The search is over; `metrics` of the winner, if there is one."""
+    return {"event": "study_end", "status": "FINISHED", "metrics": metrics, "tags": {}, "time_ms": now_ms()}
+
+
+def now_ms() -> int:
+    """Wall clock in milliseconds, as MLflow counts it."""
+    return int(time.time() * 1000)
+
+
+def _git_commit() -> str:
+    """Of the folder that the command was given in; empty outside a repository."""
+    try:
+        return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

@@ -1,0 +1,40 @@
+"""The one ranking of trials: for the leaderboard, the best so far on the screen, the winner, and who keeps a checkpoint."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from visiontune.spec.study_spec import Objective
+from visiontune.tuning.records import TrialRecord
+
+
+def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[TrialRecord]:
+    """Best first: those that got furthest, by value within, the older of equals; what failed or never gave a finite value last.
+
+    Values at different epochs are not compared: a trial at 9 epochs is ahead of every trial at 3, so that a lucky first epoch never
+    stands above a trial that was trained to the end. What is complete, by its full budget or by early stopping, got furthest.
+    """
+    sign = -1.0 if objective.mode == "max" else 1.0
+
+    def place(trial: TrialRecord) -> tuple[bool, float, float, int]:
+        cost = sign * trial.value if has_value(trial) and trial.value is not None else math.inf
+        reached = math.inf if trial.state == "complete" else trial.epoch
+        return not is_usable(trial), -reached, cost, trial.number
+
+    return sorted(trials, key=place)
+
+
+def best_of(trials: Iterable[TrialRecord], objective: Objective) -> TrialRecord | None:
+    """The first of the ranking, None where no trial can be used."""
+    return next((trial for trial in ranked(trials, objective) if is_usable(trial)), None)
+
+
+def is_usable(trial: TrialRecord) -> bool:
+    """Whether it may be called best: it did not fail, and has a finite value."""
+    return trial.state != "failed" and has_value(trial)
+
+
+def has_value(trial: TrialRecord) -> bool:
+    """A finite one."""
+    return trial.value is not None and math.isfinite(trial.value)
