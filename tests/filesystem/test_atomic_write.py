@@ -34,9 +34,12 @@ def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path
 def test_the_disk_has_bytes_and_name_before_and_after_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     fsync, rename = os.fsync, Path.replace
-    monkeypatch.setattr(
-        os, "fsync", lambda handle: told.append("folder" if os.path.isdir(f"/proc/self/fd/{handle}") else "file") or fsync(handle)
-    )
+
+    def watched(handle: int) -> None:
+        told.append("folder" if Path(f"/proc/self/fd/{handle}").is_dir() else "file")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
     monkeypatch.setattr(Path, "replace", lambda self, target: told.append("rename") or rename(self, target))
     write_whole(tmp_path / "file", b"x")
     assert told == ["file", "rename", "folder"]
