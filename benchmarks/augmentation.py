@@ -33,7 +33,8 @@ import machine
 import numpy as np
 import torch
 
-from visiontune.augmentation.policy import Ops, Policy, build_policy, on_device
+from visiontune.augmentation.apply_ops import Ops
+from visiontune.augmentation.policy import Policy, build_policy, on_device
 from visiontune.spec.tables.ops import OPS
 from visiontune.training.input.preprocessing import Scaling
 

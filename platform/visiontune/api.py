@@ -63,9 +63,9 @@ def search(
     from visiontune.results.study import Study
     from visiontune.tracking.tracker import send_leftovers, tracker
     from visiontune.tuning.launch import run_search
-    from visiontune.tuning.ray_cluster import reach
+    from visiontune.tuning.ray_cluster import check_address
 
-    reach(address)  # before anything is written
+    check_address(address)  # before anything is written
     with Screen.of(progress) as screen:
         outcome = run_search(spec, studies, tracker=lambda: tracker(folder), screen=screen.update, address=address, may_exit=may_exit)
     if outcome.status == "finished" and outcome.num_new_trials == 0:

@@ -34,6 +34,16 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
 
 
+def near_names(name: str, known: Iterable[str]) -> str:
+    """The tail of a rule about a name out of thousands: the closest few, nothing where none is close.
+
+    >>> near_names("resnet81", ["resnet18", "vgg11"])
+    '; nearest are resnet18'
+    """
+    close = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
+    return f"; nearest are {', '.join(close)}" if close else ""
+
+
 def nearest(word: object, choices: Iterable[object]) -> str:
     """The tail of a rule: the closest choice if one is close, then all of them.
 

@@ -14,7 +14,9 @@ import pytest
 import torch
 from tiny import section
 
-from visiontune.augmentation.export.policy_files import albumentations_text, export_policy, pipeline, settled, transform_of
+from visiontune.augmentation.export.albumentations_files import albumentations_text, pipeline
+from visiontune.augmentation.export.policy_files import export_policy, settled
+from visiontune.augmentation.export.sayable import transform_of
 from visiontune.augmentation.export.torchvision_code import torchvision_code
 from visiontune.augmentation.export.torchvision_ops import SAID
 from visiontune.augmentation.keyed_random import Stream

@@ -1,4 +1,4 @@
-"""Sheets: what stands in them is what training does; which ops a section can reach."""
+"""Sheets: what stands in them is what training does; which ops a section can span."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 from places import DIGITS
 from tiny import make_store, section
 
-from visiontune.augmentation.op_ranges import Reach, ops_of
+from visiontune.augmentation.op_ranges import OpRange, ops_of
 from visiontune.augmentation.policy import build_policy
 from visiontune.augmentation.preview_sheet import Draw, apply_op, draws_of, op_block, pick, policy_block, recipe_sheet, save_sheet
 from visiontune.augmentation.sheet_drawing import Block, Row, draw_sheet, drawable, tile_size
@@ -63,7 +63,7 @@ def test_pictures_are_the_first_of_classes_spread_evenly() -> None:
 
 def test_an_ops_row_is_the_op_as_training_applies_it() -> None:
     sample = pick(STORE, 3)
-    block = op_block(sample, {"Affine": Reach(0.2, 0.4), "HorizontalFlip": Reach(), "D4": Reach()}, {"D4": "a warning"})
+    block = op_block(sample, {"Affine": OpRange(0.2, 0.4), "HorizontalFlip": OpRange(), "D4": OpRange()}, {"D4": "a warning"})
     affine, flip, d4 = block.rows
     policy = build_policy(augmentation("fixed", Affine={"probability": 1.0, "magnitude": 0.5}), image_size=8, channels=3)
     assert policy is not None
@@ -151,19 +151,19 @@ def test_the_reach_of_a_recipe() -> None:
         ),
         3,
     )
-    assert found == {"VerticalFlip": Reach(), "Affine": Reach(0.3, 0.9)}
+    assert found == {"VerticalFlip": OpRange(), "Affine": OpRange(0.3, 0.9)}
     augmix = ops_of(augmentation("augmix", severity=4), 3)
     assert augmix["Rotate"].low == pytest.approx(1 / 30) and augmix["Rotate"].high == pytest.approx(0.4)
     assert ops_of(augmentation("none"), 3) == {} == ops_of(augmentation("autoaugment_published"), 3)
 
 
 SPACES = {
-    "policy: {choice: {none: {}, fixed: {Affine: {magnitude: {float: [0.2, 0.7]}}}}}": {"Affine": Reach(0.2, 0.7)},
-    "policy: {choice: {randaugment: {magnitude: {float: [0.1, 0.4]}}, fixed: {Rotate: {magnitude: 0.9}}}}": {"Rotate": Reach(0.1, 0.9)},
-    "{policy: randaugment, magnitude: {choice: [0.2, 0.6]}, final_magnitude: 1.0}": {"Rotate": Reach(0.2, 1.0)},
+    "policy: {choice: {none: {}, fixed: {Affine: {magnitude: {float: [0.2, 0.7]}}}}}": {"Affine": OpRange(0.2, 0.7)},
+    "policy: {choice: {randaugment: {magnitude: {float: [0.1, 0.4]}}, fixed: {Rotate: {magnitude: 0.9}}}}": {"Rotate": OpRange(0.1, 0.9)},
+    "{policy: randaugment, magnitude: {choice: [0.2, 0.6]}, final_magnitude: 1.0}": {"Rotate": OpRange(0.2, 1.0)},
     "{policy: autoaugment, sub1_op1: {choice: [D4, Erasing]}, sub1_magnitude1: 0.8}": {
-        "D4": Reach(),
-        "Erasing": Reach(0.8, 0.8),
+        "D4": OpRange(),
+        "Erasing": OpRange(0.8, 0.8),
     },
 }
 
@@ -177,18 +177,18 @@ def test_the_reach_of_a_space_is_that_of_all_its_recipes(text: str, tmp_path: Pa
     body = text if text.startswith("{") else f"{{{text}}}"
     (tmp_path / "space.yaml").write_text(f"{head}  augmentation: {body}\n  training:{rest.partition('  training:')[2]}")
     spec = load_study(tmp_path / "space.yaml")
-    reach = ops_of(spec.space.tree["augmentation"], 3)
-    assert SPACES[text].items() <= reach.items()
+    span = ops_of(spec.space.tree["augmentation"], 3)
+    assert SPACES[text].items() <= span.items()
     for seed in range(40):
         for name, one in ops_of(spec.space.resolve(RandomParams(seed))["augmentation"], 3).items():
-            assert name in reach
-            whole = reach[name]
+            assert name in span
+            whole = span[name]
             if one.low is not None and one.high is not None and whole.low is not None and whole.high is not None:
                 assert whole.low <= one.low and one.high <= whole.high
 
 
 def test_every_op_of_the_table_can_be_drawn_on_a_sheet() -> None:
-    names = {name: Reach(0.0, 1.0) if "magnitude" in op.args else Reach() for name, op in OPS.entries.items()}
+    names = {name: OpRange(0.0, 1.0) if "magnitude" in op.args else OpRange() for name, op in OPS.entries.items()}
     sample = pick(STORE, 1)
     block = op_block(sample, names, {})
     assert [row.label for row in block.rows] == list(OPS.entries)

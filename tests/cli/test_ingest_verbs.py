@@ -13,7 +13,7 @@ from PIL import Image
 
 from visiontune.cli import main
 from visiontune.data.ingest.progress import Progress
-from visiontune.data.readers.detect import look
+from visiontune.data.readers.detect import detect_source
 from visiontune.errors import UserError
 from visiontune.results.ingest_progress import IngestScreen
 
@@ -124,9 +124,9 @@ def test_looking_finds_what_a_path_is(tmp_path: Path) -> None:
         "lm": {"source": "labelme", "path": "lm"},
         "voc": {"source": "voc", "path": "voc"},
     }
-    assert {text: look(text) for text in expected} == expected
+    assert {text: detect_source(text) for text in expected} == expected
     with pytest.raises(UserError, match="nearest is 'pets'"):
-        look("petz")
+        detect_source("petz")
 
 
 def test_lines_tell_rate_and_time_left_without_what_was_kept() -> None:

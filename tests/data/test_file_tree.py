@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
@@ -17,7 +18,8 @@ from picture_files import COLOUR, LABELS, png, write
 from source_files import given, set_aside, tree
 
 from visiontune.data import file_tree
-from visiontune.data.picture.decode import BadPicture
+from visiontune.data.open_files import inside
+from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.annotations.coco import coco
 from visiontune.data.readers.annotations.voc import voc
 from visiontune.data.readers.folder import folder
@@ -161,11 +163,33 @@ def test_a_file_uri_is_a_local_path(tmp_path: Path) -> None:
         folder(path=f"file://{root}")
 
 
-@pytest.mark.parametrize("uri", ["s4://bucket/a", "https://example.org/a"])
-def test_a_uri_that_pyarrow_does_not_know(uri: str) -> None:
-    with pytest.raises(UserError, match=r"data\.path: must be a path or a URI that pyarrow opens \(file://, s3://, gs://\)") as caught:
+@pytest.mark.parametrize("uri", ["s4://bucket/a", "nothing://x"])
+def test_a_uri_that_nobody_opens(uri: str) -> None:
+    with pytest.raises(
+        UserError, match=r"data\.path: must be a path or a URI that pyarrow or fsspec opens \(file://, s3://, gs://, https://\)"
+    ) as caught:
         folder(path=uri)
     assert len(str(caught.value).splitlines()) == 1
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A web server that says nothing on stderr."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_what_pyarrow_lacks_is_read_through_fsspec(tmp_path: Path) -> None:
+    """Such as a web server."""
+    write(tmp_path / "pets.parquet", [png(picture) for picture in COLOUR], LABELS)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/pets.parquet"
+        source = parquet(train=url)
+        assert len(given(source)) == len(COLOUR) and source.names("train")[3] == f"{url}: row 3"
+        with pytest.raises(UserError, match=r"data\.train: must be a file, but there is no .*/cats\.parquet"):
+            parquet(train=url.replace("pets", "cats"))
+        server.shutdown()
 
 
 def test_a_disk_that_fails_stops_and_sets_nothing_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +219,7 @@ def test_a_disk_that_fails_stops_and_sets_nothing_aside(tmp_path: Path, monkeypa
     ],
 )
 def test_inside(written: str, name: str | None) -> None:
-    assert file_tree.inside(written, file_tree.Root("/data/set", "set")) == name
+    assert inside(written, file_tree.Root("/data/set", "set")) == name
 
 
 def test_a_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from torch import nn
 from visiontune.errors import UserError
 from visiontune.models.build import build_model
 from visiontune.models.pretrained import load_pretrained, mismatch, read_weights, shapes_of
-from visiontune.models.pretrained_names import renormalised
+from visiontune.models.published_weights import renormalised
 from visiontune.spec.tables.models_zoo import ZOO_MODELS
 
 SIZES = {"num_classes": 3, "in_channels": 3, "image_size": 16}

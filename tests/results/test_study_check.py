@@ -12,8 +12,8 @@ from visiontune.cli import main
 from visiontune.errors import UserError
 from visiontune.results.lr_range_plot import draw_range_tests
 from visiontune.results.study_check import lines, summary
+from visiontune.training.checks.check import Check
 from visiontune.training.checks.lr_range_test import NUM_STEPS
-from visiontune.training.checks.verdict import Check
 
 SMALL = ("data.max_pictures=400", "data.image_size=8", "space.model.name=lenet5", "space.optimizer.name=sgd")
 

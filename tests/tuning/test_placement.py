@@ -20,10 +20,10 @@ def fake_worker():
 
     class Worker(Trainable):
         def setup(self, config):
-            from visiontune.tuning.ray_worker import rest, unpack
+            from visiontune.tuning.ray_worker import idle, unpack
 
             leg = unpack(config["leg"])
-            self._reports = rest() if leg is None else self._run(leg)
+            self._reports = idle() if leg is None else self._run(leg)
 
         def reset_config(self, new_config):
             self.setup(new_config)

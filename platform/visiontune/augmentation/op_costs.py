@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from visiontune.augmentation.apply_ops import Ops, Pictures, has_magnitude
 from visiontune.augmentation.engines.batched import BATCHED
-from visiontune.augmentation.policy import Ops, Pictures, suits
-from visiontune.augmentation.policy_steps import has_magnitude
+from visiontune.augmentation.policy import suits
 
 MAGNITUDE = 0.5
 _BATCH_BYTES, _MOST, _FEWEST = 2 << 20, 256, 4

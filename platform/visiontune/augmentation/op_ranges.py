@@ -16,17 +16,17 @@ from visiontune.spec.tables.policies import AUGMIX_OPS, DRAWN_OPS, NUM_SUBS, OPS
 
 
 @dataclass(frozen=True)
-class Reach:
+class OpRange:
     """The weakest and the strongest magnitude that an op can have; both are None for an op without one."""
 
     low: float | None = None
     high: float | None = None
 
-    def wider(self, other: Reach) -> Reach:
+    def wider(self, other: OpRange) -> OpRange:
         """Both together."""
         if self.low is None or self.high is None or other.low is None or other.high is None:
             return self
-        return Reach(min(self.low, other.low), max(self.high, other.high))
+        return OpRange(min(self.low, other.low), max(self.high, other.high))
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Args:
         assert isinstance(declared, Arg)
         return tuple(value for value in _values(self.given.get(key, declared.default)) if value is not None)
 
-    def magnitudes(self, *keys: str) -> Reach:
+    def magnitudes(self, *keys: str) -> OpRange:
         """From the least to the greatest of these."""
         found = [value for key in keys if key in self.entry.args for value in self.values(key)]
-        return Reach(min(found), max(found))
+        return OpRange(min(found), max(found))
 
 
 def one_by_one(section: Mapping[str, Any], channels: int) -> tuple[str, ...]:
@@ -56,19 +56,19 @@ def one_by_one(section: Mapping[str, Any], channels: int) -> tuple[str, ...]:
     return (*left_to_reference(ops_of(section, channels)), *published)
 
 
-def ops_of(section: Mapping[str, Any], channels: int) -> dict[str, Reach]:
+def ops_of(section: Mapping[str, Any], channels: int) -> dict[str, OpRange]:
     """Ops in the order in which the section names them or policies draw them; none that never changes a picture.
 
     A policy that draws ops out of a set draws none that grey pictures (1 channel) can't get.
     """
-    found: dict[str, Reach] = {}
+    found: dict[str, OpRange] = {}
     for policy, args in policies_of(section):
-        for name, reach in _OPS_OF.get(policy, _weak)(args):
+        for name, span in _OPS_OF.get(policy, _flip_and_crop)(args):
             if name in COLOUR_OPS and channels != 3 and policy not in ("fixed", "autoaugment"):
                 continue
-            reach = reach if "magnitude" in OPS.entries[name].args else Reach()
-            if reach.high != 0:
-                found[name] = found[name].wider(reach) if name in found else reach
+            span = span if "magnitude" in OPS.entries[name].args else OpRange()
+            if span.high != 0:
+                found[name] = found[name].wider(span) if name in found else span
     return found
 
 
@@ -82,44 +82,44 @@ def policies_of(section: Mapping[str, Any]) -> Iterator[tuple[str, Args]]:
             yield name, Args(entry, {key: value for key, value in {**section, **branch}.items() if key in entry.args})
 
 
-Found = Iterator[tuple[str, Reach]]
+Found = Iterator[tuple[str, OpRange]]
 
 
 def _fixed(args: Args) -> Found:
     for name, given in args.given.items():
         own = Args(Entry("", args=getattr(args.entry.args[name], "fields", {})), given)
         if max(own.values("probability")) > 0:
-            yield name, own.magnitudes("magnitude", "final_magnitude") if "magnitude" in own.entry.args else Reach()
+            yield name, own.magnitudes("magnitude", "final_magnitude") if "magnitude" in own.entry.args else OpRange()
 
 
-def _weak(args: Args) -> Found:
+def _flip_and_crop(args: Args) -> Found:
     if max(args.values("flip_probability")) > 0:
-        yield "HorizontalFlip", Reach()
+        yield "HorizontalFlip", OpRange()
     yield "PadAndCrop", args.magnitudes("crop_magnitude")
 
 
 def _randaugment(args: Args) -> Found:
-    yield from _weak(args)
+    yield from _flip_and_crop(args)
     yield from ((name, args.magnitudes("magnitude", "final_magnitude")) for name in DRAWN_OPS)
 
 
 def _trivialaugment(args: Args) -> Found:
-    yield from _weak(args)
-    yield from ((name, Reach(0.0, 1.0)) for name in DRAWN_OPS)
+    yield from _flip_and_crop(args)
+    yield from ((name, OpRange(0.0, 1.0)) for name in DRAWN_OPS)
 
 
 def _autoaugment(args: Args) -> Found:
-    yield from _weak(args)
+    yield from _flip_and_crop(args)
     for sub in range(1, NUM_SUBS + 1):
         for place in (1, 2):
             if max(args.values(f"sub{sub}_probability{place}")) > 0:
-                reach = args.magnitudes(f"sub{sub}_magnitude{place}")
-                yield from ((name, reach) for name in args.values(f"sub{sub}_op{place}"))
+                span = args.magnitudes(f"sub{sub}_magnitude{place}")
+                yield from ((name, span) for name in args.values(f"sub{sub}_op{place}"))
 
 
 def _augmix(args: Args) -> Found:
-    yield from _weak(args)
-    yield from ((name, Reach(1 / 30, max(args.values("severity")) / 10)) for name in AUGMIX_OPS)
+    yield from _flip_and_crop(args)
+    yield from ((name, OpRange(1 / 30, max(args.values("severity")) / 10)) for name in AUGMIX_OPS)
 
 
 _OPS_OF: Mapping[str, Callable[[Args], Found]] = {

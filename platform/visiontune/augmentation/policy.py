@@ -7,16 +7,12 @@ array, or a tensor on a device (device.py says how close both are). This module 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
-from numpy.typing import NDArray
-
-from visiontune.augmentation.keyed_random import FloatArray, Stream
-from visiontune.augmentation.policy_steps import Chance, Ramp, Step, has_magnitude
+from visiontune.augmentation.apply_ops import IntArray, Ops, Pictures
+from visiontune.augmentation.policy_steps import Chance, Ramp, Step
 from visiontune.errors import UserError
 from visiontune.spec.declare import Arg, chosen
 from visiontune.spec.tables.ops import COLOUR_OPS, OPS
@@ -24,76 +20,6 @@ from visiontune.spec.tables.policies import POLICIES
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Pictures = NDArray[np.uint8]
-IntArray = NDArray[np.int64]
-Kinds = Sequence[tuple[str, float]]
-_MOST_TRANSFORMS = 4096
-
-
-class Ops:
-    """Applies named ops and draws by key. Not for several threads at once: they would share its generator."""
-
-    def __init__(self, image_size: int, engine: str = "batched") -> None:
-        """`engine` is batched or albumentations: pictures are the same, to the bit. With device they are a tensor."""
-        self.image_size, self.engine, self.stream = image_size, engine, Stream()
-        self.transform = lru_cache(_MOST_TRANSFORMS)(self._transform)
-
-    def __reduce__(self) -> tuple[type[Ops], tuple[int, str]]:
-        """To other processes without what was built."""
-        return Ops, (self.image_size, self.engine)
-
-    def coins(self, index_N: IntArray, *key: int | str) -> FloatArray:
-        """A number in [0, 1) for each index."""
-        self.stream.rekey(*key)
-        return self.stream.coins(index_N)
-
-    def picks(self, num: int, index_N: IntArray, *key: int | str) -> IntArray:
-        """A number from 0 to num - 1 for each index, all equally likely."""
-        return (self.coins(index_N, *key) * num).astype(np.int64)
-
-    def apply(self, name: str, magnitude: float, pictures_NHWC: Pictures, rows_K: IntArray, index_N: IntArray, *key: int | str) -> None:
-        """Change these rows in place, each at its own place of the key's stream. An op without a magnitude takes any."""
-        from visiontune.augmentation.engines.batched import engine_of
-
-        if len(rows_K) == 0 or (magnitude == 0 and has_magnitude(name)):
-            return
-        self.stream.rekey(*key, name)
-        if self.engine == "device":
-            from visiontune.augmentation.engines.device import apply_on_device
-
-            apply_on_device(name, self.transform(name, magnitude), self.stream, pictures_NHWC, rows_K, index_N[rows_K])  # type: ignore[arg-type]
-            return
-        engine_of(name, self.engine)(self.transform(name, magnitude), self.stream, pictures_NHWC, rows_K, index_N[rows_K])
-
-    def apply_drawn(
-        self, kinds: Kinds, which_K: IntArray, pictures_NHWC: Pictures, rows_K: IntArray, index_N: IntArray, *key: int | str
-    ) -> None:
-        """Each row gets the op and magnitude that its number among `kinds` says."""
-        first: dict[tuple[str, float], int] = {}
-        same = np.array([first.setdefault(kind if has_magnitude(kind[0]) else (kind[0], 1.0), n) for n, kind in enumerate(kinds)])
-        kind_K = same[which_K]
-        for number in np.unique(kind_K).tolist():
-            name, magnitude = kinds[number]
-            self.apply(name, magnitude, pictures_NHWC, rows_K[kind_K == number], index_N, *key)
-
-    def array(self, values: NDArray[Any], pictures_NHWC: Pictures) -> Any:
-        """Numbers of the CPU where they can be reckoned with the pictures."""
-        if self.engine != "device":
-            return values
-        import torch
-
-        return torch.from_numpy(values).to(pictures_NHWC.device)
-
-    def copied(self, pictures_NHWC: Any) -> Any:
-        """Pictures that may be changed in place."""
-        return pictures_NHWC.clone() if self.engine == "device" else np.array(pictures_NHWC, np.uint8, order="C")
-
-    def _transform(self, name: str, magnitude: float) -> Any:
-        args = {"magnitude": magnitude} if has_magnitude(name) else {}
-        transform = OPS.entries[name].load()(**args, image_size=self.image_size)
-        transform.set_random_state(self.stream.generator, self.stream.py_random)
-        return transform
 
 
 @dataclass(frozen=True)

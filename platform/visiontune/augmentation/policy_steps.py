@@ -6,14 +6,11 @@ Sections of a recipe become rows of these, which hold plain values alone: `Ops` 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from visiontune.spec.tables.ops import OPS
-
-if TYPE_CHECKING:
-    from visiontune.augmentation.policy import IntArray, Ops, Pictures
+from visiontune.augmentation.apply_ops import IntArray, Ops, Pictures, has_magnitude
 
 
 class Step(Protocol):
@@ -69,12 +66,7 @@ class Chance:
         return self.probability == 0 or (has_magnitude(self.name) and self.magnitude.is_nothing)
 
 
-def weak(flip_probability: float, crop_magnitude: float) -> list[Chance]:
+def flip_and_crop(flip_probability: float, crop_magnitude: float) -> list[Chance]:
     """What papers do to every picture before their ops: mirror images, and crops out of padded pictures."""
     steps = [Chance("HorizontalFlip", flip_probability), Chance("PadAndCrop", 1.0, Ramp(crop_magnitude))]
     return [step for step in steps if not step.is_nothing]
-
-
-def has_magnitude(name: str) -> bool:
-    """Whether an op has a strength."""
-    return "magnitude" in OPS.entries[name].args

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visiontune.augmentation.op_ranges import Reach, ops_of
+from visiontune.augmentation.op_ranges import OpRange, ops_of
 from visiontune.augmentation.policy import build_policy
 from visiontune.augmentation.sheet_drawing import Block, Picture, Row, draw_sheet, drawable
 from visiontune.errors import UserError
@@ -89,13 +89,13 @@ def make_sheet(
     return draw_sheet(title, blocks) if blocks else None
 
 
-def op_block(sample: Sample, ops: Mapping[str, Reach], notes: Mapping[str, str]) -> Block:
+def op_block(sample: Sample, ops: Mapping[str, OpRange], notes: Mapping[str, str]) -> Block:
     """A row for each op alone, with probability 1."""
     heads = ["original", *(f"magnitude {magnitude:g}" for magnitude in MAGNITUDES)]
     rows = []
-    for name, reach in ops.items():
-        groups: list[Sequence[Picture]] = [list(sample.images_NHWC), *(list(one) for one in _alone(sample, name, reach))]
-        said = [*([_said(reach)] if reach.high is not None or name not in notes else []), *([notes[name]] if name in notes else [])]
+    for name, span in ops.items():
+        groups: list[Sequence[Picture]] = [list(sample.images_NHWC), *(list(one) for one in _alone(sample, name, span))]
+        said = [*([_said(span)] if span.high is not None or name not in notes else []), *([notes[name]] if name in notes else [])]
         rows.append(Row(name, groups, "; ".join(said), is_warned=name in notes))
     return Block("each op alone", rows, heads, sample.columns)
 
@@ -131,7 +131,7 @@ def mixing_block(sample: Sample, mixings: Sequence[Mapping[str, Any]]) -> Block:
     return Block("batches mixed", rows)
 
 
-def suspicions(ops: Mapping[str, Reach]) -> dict[str, str]:
+def suspicions(ops: Mapping[str, OpRange]) -> dict[str, str]:
     """What the table says of ops that can make another class of a picture."""
     return {name: "may change the label" for name in ops if name in LABEL_CHANGING}
 
@@ -171,7 +171,7 @@ def apply_op(
     return images_NHWC if policy is None else policy(images_NHWC, seed=_SEED, epoch=epoch, index_N=index_N)
 
 
-def _alone(sample: Sample, name: str, reach: Reach) -> list[NDArray[np.uint8]]:
+def _alone(sample: Sample, name: str, span: OpRange) -> list[NDArray[np.uint8]]:
     """At the three magnitudes; of an op without one three draws, or one where it draws nothing."""
     if "magnitude" in OPS.entries[name].args:
         return [apply_op(name, magnitude, sample.images_NHWC, sample.index_N) for magnitude in MAGNITUDES]
@@ -184,10 +184,10 @@ def _flat(section: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield from value.items() if isinstance(value, Mapping) else [(key, value)]
 
 
-def _said(reach: Reach) -> str:
-    if reach.low is None or reach.high is None:
+def _said(span: OpRange) -> str:
+    if span.low is None or span.high is None:
         return "has no magnitude"
-    return f"here {reach.low:.2g}" if reach.low == reach.high else f"here {reach.low:.2g} to {reach.high:.2g}"
+    return f"here {span.low:.2g}" if span.low == span.high else f"here {span.low:.2g} to {span.high:.2g}"
 
 
 def _mixed(sample: Sample, section: Mapping[str, Any], step: int) -> tuple[str, list[Picture], list[str]]:

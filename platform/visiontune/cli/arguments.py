@@ -41,7 +41,7 @@ def _searches(verb: Verb) -> None:
     search.add_argument("--address", metavar="RAY", help="Ray cluster to join, such as auto; without it Ray starts here")
     search.add_argument("--plain", action="store_true", help="lines of key=value also on a terminal")
     check.add_argument("files", nargs="+", metavar="FILE|KEY=VALUE", help="files; an override holds for all of them")
-    tried = "on real data: labels, repeats, step 0, one batch by heart, learning rates"
+    tried = "on real data: labels, repeats, step 0, memorising one batch, learning rates"
     check.add_argument("--run", dest="is_tried", action="store_true", help=tried)
     check.add_argument("--json", action="store_true", help="what --run found, for programs")
     show.add_argument("study", metavar="STUDY")

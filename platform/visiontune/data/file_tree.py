@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from visiontune.data.picture.decode import BadPicture
-from visiontune.errors import Problem, UserError, first_line, nearest
+from visiontune.data.file_names import is_hidden, printable
+from visiontune.data.picture.bad_picture import BadPicture
+from visiontune.errors import Problem, UserError, first_line
 
 MAX_FILE_BYTES = 2**31
 _MOST_READ = 64 << 20
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 @dataclass(frozen=True)
@@ -161,118 +158,3 @@ class Root:
     def _refuse_long(self, num_bytes: int) -> None:
         if num_bytes > MAX_FILE_BYTES:
             raise BadPicture(f"has {num_bytes:,} bytes, more than {MAX_FILE_BYTES:,}")
-
-
-def is_uri(text: str) -> bool:
-    """Rather than a path."""
-    return _URI.match(text) is not None
-
-
-def open_root(text: str, where: str) -> Root:
-    """A path or URI, whether anything lies there or not. Raises UserError for a URI that nothing opens."""
-    if not is_uri(text):
-        return Root(os.path.abspath(os.path.expanduser(text)), text.rstrip("/") or "/")  # noqa: PTH100, PTH111  also for odd bytes
-    from pyarrow.fs import FileSystem, LocalFileSystem
-
-    # Keys of S3 may stand in a URI.
-    shown = re.sub(r"(?<=://)[^/@]*@", "", text).partition("?")[0].rstrip("/")
-    try:
-        filesystem, path = FileSystem.from_uri(text)
-    except (OSError, ValueError) as error:
-        rule = f"must be a path or a URI that pyarrow opens (file://, s3://, gs://), but {shown} is not: {first_line(error)}"
-        raise UserError(Problem("", 0, where, rule)) from error
-    return Root(path.rstrip("/") or "/", shown, None if isinstance(filesystem, LocalFileSystem) else filesystem)
-
-
-def open_folder(text: str, where: str) -> Root:
-    """The folder at a path or URI. Raises UserError, with the nearest name, where there is none."""
-    root = open_root(text, where)
-    kind = _kind(root)
-    if kind == "folder":
-        return root
-    if kind == "file":
-        raise UserError(Problem("", 0, where, f"must be a folder, but {root.shown} is a file"))
-    raise UserError(Problem("", 0, where, f"must be a folder, but there is no {root.shown}{_beside(root)}"))
-
-
-def open_file(text: str, where: str) -> tuple[Root, str]:
-    """The folder of the file at a path or URI, and its name there. Raises UserError, with the nearest name, where there is none."""
-    root = open_root(text, where)
-    kind = _kind(root)
-    if kind == "folder":
-        raise UserError(Problem("", 0, where, f"must be a file, but {root.shown} is a folder"))
-    if kind is None:
-        raise UserError(Problem("", 0, where, f"must be a file, but there is no {root.shown}{_beside(root)}"))
-    parent, name = posixpath.split(root.path)
-    return Root(parent, posixpath.dirname(root.shown) or ".", root.filesystem), name
-
-
-def open_files(text: str, where: str, suffix: str) -> tuple[Root, list[str]]:
-    """A file; or of a folder all files with that suffix; or what matches a pattern such as `data/train-*.parquet`. Sorted.
-
-    Raises UserError, with the nearest name, where there is none.
-    """
-    root = open_root(text, where)
-    kind = _kind(root)
-    pattern = posixpath.basename(root.path)
-    if kind == "folder":
-        folder, pattern = root, f"*{suffix}"
-    elif kind is None and "*" in pattern:
-        folder = open_folder(posixpath.dirname(text) or ".", where)
-    else:
-        folder, name = open_file(text, where)
-        return folder, [name]
-    names = [name for name in folder.scan().files if fnmatchcase(name, pattern) and not is_hidden(name)]
-    if not names:
-        beside = _beside(replace(folder, path=f"{folder.path}/{pattern}"))
-        raise UserError(Problem("", 0, where, f"must hold files, but in {folder.shown} none is named {pattern}{beside}"))
-    return folder, names
-
-
-def inside(name: str, root: Root) -> str | None:
-    """A path out of a manifest or annotation, relative to the root; None where it climbs out. Windows' separators are read too."""
-    name = name.strip().replace("\\", "/").removeprefix(f"{root.shown}/")
-    if name.startswith("/") and root.filesystem is None:
-        name = posixpath.relpath(name, root.path)
-    name = posixpath.normpath(name)
-    return None if name.startswith(("../", "/")) or name in ("..", ".") or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", name) else name
-
-
-def printable(name: str) -> str:
-    """A name that can be written as UTF-8: bytes of a foreign encoding as escapes."""
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
-def identity(name: str) -> str:
-    """A name that is the same on all systems, however they write composed letters."""
-    return name if name.isascii() else unicodedata.normalize("NFC", printable(name))
-
-
-def is_hidden(name: str) -> bool:
-    """Housekeeping of systems and tools."""
-    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
-
-
-def _kind(root: Root) -> str | None:
-    if root.filesystem is None:
-        path = Path(root.path)
-        return "folder" if path.is_dir() else "file" if path.is_file() else None
-    from pyarrow.fs import FileType
-
-    try:
-        found = root.filesystem.get_file_info(root.path).type
-    except OSError as error:
-        raise UserError(Problem(root.shown, 0, "", f"cannot be read ({first_line(error)})")) from error
-    return {FileType.Directory: "folder", FileType.File: "file"}.get(found)
-
-
-def _beside(root: Root) -> str:
-    """The tail of a rule: what lies there under a similar name."""
-    parent, name = posixpath.split(root.path)
-    try:
-        found = Root(parent, "", root.filesystem).scan()
-    except UserError:
-        return ""
-    names = [other for other in (*found.folders, *found.files) if not is_hidden(other)]
-    said = nearest(name, map(printable, names))
-    return f"; {said}" if len(names) <= 10 else f"; {said.partition(';')[0]}" if said.startswith("nearest") else ""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from visiontune.data.ingest.content_cache import Contents
+from visiontune.data.ingest.content_cache import ContentCache
 from visiontune.data.ingest.progress import Progress, Stopped, Tell
 from visiontune.data.picture.stored_form import sizes_of
 from visiontune.data.source import Source
@@ -86,7 +86,7 @@ class _Wanted:
 
     def __init__(self, source: Source, data: Mapping[str, Any], cache: Path, tell: Tell, stop: threading.Event) -> None:
         self._source, self._data, self._cache, self._tell, self._stop = source, data, cache, tell, stop
-        self._contents = Contents(self._source, cache)
+        self._contents = ContentCache(self._source, cache)
         self._content = None if self._can_wait() else self._contents.read(self._read)
 
     def found(self) -> Path | None:

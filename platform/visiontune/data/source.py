@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from visiontune.data.picture.decode import BadPicture, Picture
+from visiontune.data.picture.bad_picture import BadPicture, Picture
 from visiontune.data.split import IntArray
 
 

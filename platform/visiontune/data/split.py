@@ -53,18 +53,18 @@ def split_rows(
     code_N = np.zeros(len(keys), np.uint8)
     if test_fraction is not None:
         code_N[_below(hashes_3N[TEST], test_fraction)] = TEST
-        cover(code_N, labels_N, unit_N, hashes_3N, class_names, (TEST, TRAIN))
+        fill_parts(code_N, labels_N, unit_N, hashes_3N, class_names, (TEST, TRAIN))
     if max_pictures is not None:
         # Single pictures, so that the number is exact: what is left of a group still stays together.
         pick_N = hashes_3N[TRAIN] if groups is None else _hashes(keys, seed)[TRAIN]
         _leave_out(code_N, labels_N, pick_N, class_names, max_pictures, least=len(parts) - (test_fraction is not None) + 1)
     if val_fraction is not None:
         code_N[(code_N == TRAIN) & _below(hashes_3N[VAL], val_fraction)] = VAL
-    cover(code_N, labels_N, unit_N, hashes_3N, class_names, (*parts, TRAIN))
+    fill_parts(code_N, labels_N, unit_N, hashes_3N, class_names, (*parts, TRAIN))
     return code_N
 
 
-def recover(
+def refill_parts(
     code_N: Codes,
     labels_N: IntArray,
     keys: Sequence[str],
@@ -74,12 +74,14 @@ def recover(
     seed: int,
     parts: Sequence[int],
 ) -> None:
-    """After some pictures turned out to be bad: `cover` what is left, in place."""
+    """After some pictures turned out to be bad: `fill_parts` what is left, in place."""
     unit_N = np.arange(len(keys)) if groups is None else _numbers(groups)
-    cover(code_N, labels_N, unit_N, _hashes(keys if groups is None else groups, seed), class_names, parts)
+    fill_parts(code_N, labels_N, unit_N, _hashes(keys if groups is None else groups, seed), class_names, parts)
 
 
-def cover(code_N: Codes, labels_N: IntArray, unit_N: IntArray, hashes_3N: Hashes, class_names: Sequence[str], parts: Sequence[int]) -> None:
+def fill_parts(
+    code_N: Codes, labels_N: IntArray, unit_N: IntArray, hashes_3N: Hashes, class_names: Sequence[str], parts: Sequence[int]
+) -> None:
     """Move units, in place, until every class has pictures in each of `parts`. Raises UserError where that can't be."""
     for _ in range(_ROUNDS):
         lacking = [(part, label) for part in parts for label in _lacking(code_N, labels_N, part, len(class_names))]

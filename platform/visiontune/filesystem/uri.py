@@ -19,9 +19,9 @@ def is_uri(text: str) -> bool:
 
 
 def shown(text: str) -> str:
-    """Every URI in it without user, password and secret arguments; all else as it is.
+    """Every URI in it without user and password, and without the values of secret arguments; all else as it is.
 
     >>> shown("s3://KEY:SECRET@bucket/cats?secret_key=x&region=eu")
-    's3://...@bucket/cats?secret_key=...&region=eu'
+    's3://bucket/cats?secret_key=...&region=eu'
     """
-    return _SECRET.sub(r"\1=...", _USER.sub("...@", text))
+    return _SECRET.sub(r"\1=...", _USER.sub("", text))

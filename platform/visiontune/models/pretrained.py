@@ -6,21 +6,20 @@ Nothing that could run is opened: safetensors, or torch.load with weights_only a
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from visiontune.errors import UserError, first_line
+from visiontune.errors import UserError, first_line, near_names
 from visiontune.models.anatomy import anatomy_of
+from visiontune.models.published_weights import SUFFIX, from_timm, from_torchvision
 
 Shapes = Mapping[str, tuple[int, ...]]
 Stamp = tuple[int, int] | None
-SUFFIX = ".safetensors"
 _PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 # Names of auxiliary classifiers in torchvision's GoogLeNet and Inception-v3.
 _LEFT_OUT = re.compile(r"preprocessing\.|aux\d*\.|AuxLogits\.")
@@ -74,8 +73,6 @@ def read_weights(weights: str) -> dict[str, Tensor]:
         return _from_file(weights)
     if "/" in weights or Path(weights).suffix in _PICKLES:
         raise UserError(f"weights in a file end in {SUFFIX}, as opening another kind can run what is in it, but got {weights!r}")
-    from visiontune.models.pretrained_names import from_timm, from_torchvision
-
     return from_torchvision(weights) if "_Weights" in weights else from_timm(weights)
 
 
@@ -105,18 +102,12 @@ def _remembered(weights: str, stamp: Stamp) -> Shapes | str:
         return str(error)
 
 
-def near_to(name: str, known: Iterable[str]) -> str:
-    """The tail of a rule about a name that is not known."""
-    close = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
-    return f"; nearest are {', '.join(close)}" if close else ""
-
-
 def _from_file(weights: str) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if not Path(weights).is_file():
-        near = near_to(Path(weights).name, (path.name for path in Path(weights).parent.glob(f"*{SUFFIX}")))
+        near = near_names(Path(weights).name, (path.name for path in Path(weights).parent.glob(f"*{SUFFIX}")))
         raise UserError(f"there is no file of weights {weights}{near}")
     try:
         tensors: dict[str, Tensor] = load_file(weights)

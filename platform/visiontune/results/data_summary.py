@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from visiontune.data.ingest_report import Report
+from visiontune.data.store.ingest_report import IngestReport
 from visiontune.data.store.store import Shard, Store
 from visiontune.filesystem.uri import shown
 from visiontune.results.text import aligned
@@ -81,7 +81,7 @@ def _default(name: str) -> Any:
     return getattr(DATA.fields[name], "default", None)
 
 
-def _form(store: Store, report: Report) -> str:
+def _form(store: Store, report: IngestReport) -> str:
     size = f"{store.image_size} px" + (f" with a margin of {store.margin}" if store.margin else "")
     said = f" ({report.form})" if report.form else ""
     return f"{store.kind}, {size}, {store.info.channels} channels, {store.path.stat().st_size / 1e6:,.1f} MB in {store.path}{said}"
@@ -109,14 +109,14 @@ def _classes(store: Store) -> Iterator[str]:
         yield f"  no pictures of {_few(lacking)}"
 
 
-def _set_aside(report: Report) -> Iterator[str]:
+def _set_aside(report: IngestReport) -> Iterator[str]:
     bad = [one for one in report.set_aside if one["is_bad"]]
     others = [one for one in report.set_aside if not one["is_bad"]]
     yield f"  set aside: {len(bad):,} bad of {report.num_seen:,} pictures" + (f", {len(others):,} other files" if others else "")
     yield from _listed([f"{one['name']}: {one['reason']}" for one in [*bad, *others]])
 
 
-def _repeats(report: Report) -> Iterator[str]:
+def _repeats(report: IngestReport) -> Iterator[str]:
     dropped = sum(one["is_dropped"] for one in report.repeats)
     kept = len(report.repeats) - dropped
     parts = [f"{dropped:,} left out"] * bool(dropped) + [f"{kept:,} KEPT"] * bool(kept)

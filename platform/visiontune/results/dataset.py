@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.data.ingest_report import Report
+from visiontune.data.store.ingest_report import IngestReport
 from visiontune.data.store.store import Shard, Store
 from visiontune.errors import UserError
 from visiontune.results.class_sheet import write_sheet
@@ -48,7 +48,7 @@ class Dataset:
         return pd.DataFrame(to_json(self.store)["classes"]).T.rename_axis(index="class", columns="split")
 
     @property
-    def report(self) -> Report:
+    def report(self) -> IngestReport:
         """What the ingest found: what was set aside and why, repeats, sizes. Raises UserError for a store without it."""
         return self.store.report()
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from visiontune.filesystem.atomic_write import replacing
+from visiontune.training.checks.check import Check
 from visiontune.training.checks.lr_range_test import smoothed
-from visiontune.training.checks.verdict import Check
 
 _LARGEST = 1.6
 """Times the highest first loss: how far a curve that runs away is followed."""

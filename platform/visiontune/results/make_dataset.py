@@ -8,7 +8,7 @@ from typing import Any
 
 from visiontune.data.ingest.progress import Tell
 from visiontune.data.prepare import prepare
-from visiontune.data.readers.detect import look
+from visiontune.data.readers.detect import detect_source
 from visiontune.data.store.names import find_store, give_name, refuse_name
 from visiontune.data.store.store import Store
 from visiontune.results.dataset import Dataset
@@ -23,7 +23,7 @@ def section_of(source: Path | str | Mapping[str, Any], words: Sequence[str]) -> 
     if isinstance(source, Mapping):
         return load_data(source, words)
     text = str(source)
-    return load_data({}, [text, *words]) if text.startswith("source=") else load_data(look(text), words)
+    return load_data({}, [text, *words]) if text.startswith("source=") else load_data(detect_source(text), words)
 
 
 def make_dataset(section: Mapping[str, Any], name: str | None, cache: Path, tell: Tell) -> Dataset:

@@ -75,7 +75,7 @@ def preview(file: Source, overrides: Sequence[str], *, studies: StudiesFolder, n
         notes: Mapping[str, str] = suspicions(ops)
         lines = suspected_lines(ops, asked)
     else:
-        found = list(effects(*asked, {name: reach.high for name, reach in ops.items()}))
+        found = list(effects(*asked, {name: span.high for name, span in ops.items()}))
         notes, lines = notes_of(found), measured_lines(found, f"{asked[0].name} of {folder.path}")
     sheet = make_sheet(subject.title, sample, subject.section, subject.draws, subject.mixings, notes)
     save_sheet(sheet, out or subject.out)

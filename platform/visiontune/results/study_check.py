@@ -18,7 +18,7 @@ from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.preflight import preflight
 
 if TYPE_CHECKING:
-    from visiontune.training.checks.verdict import Check
+    from visiontune.training.checks.check import Check
 
 
 @dataclass(frozen=True)

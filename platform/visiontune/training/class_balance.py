@@ -30,7 +30,7 @@ def build_order(balance: Mapping[str, Any], labels_N: IntArray, num_classes: int
     return order
 
 
-def plain(rows_K: list[IntArray]) -> Order:
+def every_once(rows_K: list[IntArray]) -> Order:
     """Every picture once."""
     num = sum(map(len, rows_K))
     return lambda seed, epoch: shuffled(num, seed, epoch)

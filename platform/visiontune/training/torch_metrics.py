@@ -6,7 +6,7 @@ This module imports torchmetrics, 3.5 s: import it where the metrics are asked f
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,9 @@ from torchmetrics.classification import (
 from visiontune.training.input.epoch_order import batch_bounds
 
 if TYPE_CHECKING:
-    from visiontune.training.evaluate import Model
     from visiontune.training.input.batches import Pictures
+
+Model = Callable[[Tensor], Tensor]
 
 NUM_BINS = 15
 

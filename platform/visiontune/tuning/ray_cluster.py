@@ -37,7 +37,7 @@ class NoCluster(Exception):
     """No cluster answers at the address."""
 
 
-def reach(address: str | None) -> None:
+def check_address(address: str | None) -> None:
     """Raise NoCluster within seconds when nothing listens at the address (or at RAY_ADDRESS): Ray would try for minutes."""
     named = address or os.environ.get("RAY_ADDRESS") or ""
     host, _, port = named.rpartition("://")[2].rpartition(":")

@@ -15,7 +15,7 @@ from picture_files import COLOUR, LABELS, png, write
 from visiontune.data.file_tree import Root
 from visiontune.data.ingest import run_ingest as ingest_module
 from visiontune.data.ingest import write_store
-from visiontune.data.ingest.content_cache import Contents
+from visiontune.data.ingest.content_cache import ContentCache
 from visiontune.data.ingest.progress import Progress, Stopped
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
@@ -64,7 +64,7 @@ def test_new_pictures_are_read_once(tmp_path: Path, data: dict[str, Any], reads:
 
 def test_read_at_once_or_before_gives_the_same_store(tmp_path: Path, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = prepare(data, tmp_path / "at once")
-    monkeypatch.setattr(Contents, "is_new", False)
+    monkeypatch.setattr(ContentCache, "is_new", False)
     before = prepare(data, tmp_path / "before")
     assert at_once.name == before.name and at_once.read_bytes() == before.read_bytes()
 
@@ -80,7 +80,7 @@ def test_pictures_that_were_moved_are_not_decoded_again(tmp_path: Path, data: di
     assert prepare({**data, "path": str(place)}, cache) != first
 
 
-@pytest.mark.parametrize("last", ["conclude", "write_store"])
+@pytest.mark.parametrize("last", ["assemble", "write_store"])
 def test_an_ingest_that_ended_late_goes_on(tmp_path: Path, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch, last: str) -> None:
     """The content is known by then, and all that was decoded lies where the next call looks for it."""
     cache, whole = tmp_path / "cache", prepare(data, tmp_path / "other").read_bytes()

@@ -14,7 +14,8 @@ from PIL import Image
 from sklearn.datasets import load_digits, load_sample_images
 
 from visiontune.data.ingest.repeats import MAX_DISTANCE, find_repeats, near_pairs
-from visiontune.data.picture.digest import digests_of, thumbs_of
+from visiontune.data.picture.digest import digests_of
+from visiontune.data.picture.thumbnail import thumbs_of
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError

@@ -21,7 +21,7 @@ from picture_files import png
 
 from visiontune.cli import main
 from visiontune.data.ingest import run_ingest, worker_pool
-from visiontune.data.ingest.worker_pool import Died, crew
+from visiontune.data.ingest.worker_pool import Died, open_pool
 from visiontune.data.prepare import prepare
 from visiontune.data.readers import file_digests
 from visiontune.data.store.store import Store
@@ -71,7 +71,7 @@ def test_what_a_process_returns_is_written_at_once_or_not_at_all(
 
     @contextlib.contextmanager
     def weighed(work: Any, **options: Any) -> Iterator[Any]:
-        with crew(work, **options) as submit:
+        with open_pool(work, **options) as submit:
 
             def watched(item: Any) -> Any:
                 future = submit(item)
@@ -81,7 +81,7 @@ def test_what_a_process_returns_is_written_at_once_or_not_at_all(
             yield watched
 
     for module in (run_ingest, file_digests):
-        monkeypatch.setattr(module, "crew", weighed)
+        monkeypatch.setattr(module, "open_pool", weighed)
     prepare({**data, "max_pictures": 90}, tmp_path / "cache")
     assert len(sizes) > 6 and 1000 < max(sizes) < select.PIPE_BUF / 1.5
 
@@ -122,9 +122,9 @@ def test_a_killed_process_is_one_sentence_and_the_same_command_goes_on(
 
 def test_processes_that_do_not_come_up_are_given_up_for_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_pool, "_READY_S", 0.3)
-    with crew(lambda number: (number, os.getpid()), use_processes=True, try_out=lambda: time.sleep(60)) as submit:
+    with open_pool(lambda number: (number, os.getpid()), use_processes=True, try_out=lambda: time.sleep(60)) as submit:
         assert submit(7).result() == (7, os.getpid())
-    with crew(lambda number: (number, os.getpid()), use_processes=True) as submit:
+    with open_pool(lambda number: (number, os.getpid()), use_processes=True) as submit:
         assert submit(7).result()[1] != os.getpid()
 
 
@@ -132,9 +132,9 @@ def test_what_a_process_raises_arrives() -> None:
     def fail(number: int) -> None:
         raise UserError(f"must not be {number}")
 
-    with crew(fail, use_processes=True) as submit, pytest.raises(UserError, match="must not be 3"):
+    with open_pool(fail, use_processes=True) as submit, pytest.raises(UserError, match="must not be 3"):
         submit(3).result()
-    with pytest.raises(Died), crew(lambda code: os._exit(code), use_processes=True) as submit:
+    with pytest.raises(Died), open_pool(lambda code: os._exit(code), use_processes=True) as submit:
         submit(9).result()
 
 

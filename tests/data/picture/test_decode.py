@@ -13,7 +13,9 @@ import pytest
 from PIL import Image, ImageOps, PngImagePlugin
 
 from visiontune.data.picture import decode as module
-from visiontune.data.picture.decode import BadPicture, decode, decode_and_measure, picture_suffixes, refuse_mislabelled, shape_of
+from visiontune.data.picture.bad_picture import BadPicture
+from visiontune.data.picture.decode import decode, decode_and_measure, shape_of
+from visiontune.data.picture.formats import picture_suffixes, refuse_mislabelled
 
 RNG = np.random.default_rng(0)
 COLOUR = cv2.resize(RNG.integers(0, 256, (9, 9, 3), dtype=np.uint8), (61, 47), interpolation=cv2.INTER_CUBIC)
@@ -79,7 +81,7 @@ def test_lossy_is_what_pillow_gives_and_near_what_was_written(kind: str) -> None
 @pytest.mark.parametrize("quality", [20, 75, 100])
 @pytest.mark.parametrize("progressive", [False, True])
 def test_opencvs_jpeg_is_pillows_to_the_bit(monkeypatch: pytest.MonkeyPatch, subsampling: int, quality: int, progressive: bool) -> None:
-    monkeypatch.setattr(module, "_by_pillow", None)
+    monkeypatch.setattr(module, "by_pillow", None)
     encoded = save(COLOUR, "jpeg", quality=quality, subsampling=subsampling, progressive=progressive)
     check(encoded, pillow(encoded))
     encoded = save(GREY, "jpeg", quality=quality, progressive=progressive)
@@ -87,7 +89,7 @@ def test_opencvs_jpeg_is_pillows_to_the_bit(monkeypatch: pytest.MonkeyPatch, sub
 
 
 def test_plain_files_never_pay_for_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_by_pillow", None)
+    monkeypatch.setattr(module, "by_pillow", None)
     software = PngImagePlugin.PngInfo()
     software.add_text("Software", "any")
     for encoded in (

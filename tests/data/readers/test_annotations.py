@@ -13,7 +13,7 @@ from annotation_files import SCENE, TWO, Objects, scene, write_coco, write_label
 from picture_files import png
 from source_files import given, set_aside
 
-from visiontune.data.picture.decode import BadPicture
+from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.annotations.coco import coco
 from visiontune.data.readers.annotations.labelme import labelme
 from visiontune.data.readers.annotations.voc import voc

@@ -12,7 +12,7 @@ import pytest
 from picture_files import COLOUR, png
 from source_files import given, put, set_aside, tree
 
-from visiontune.data.picture.decode import BadPicture
+from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.folder import folder
 from visiontune.errors import UserError
 

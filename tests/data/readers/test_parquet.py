@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from picture_files import COLOUR, LABELS, png, write
 
-from visiontune.data.picture.decode import BadPicture
+from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.prepare import prepare
-from visiontune.data.readers.detect import look
+from visiontune.data.readers.detect import detect_source
 from visiontune.data.readers.parquet import parquet
 from visiontune.data.source import Source
 from visiontune.data.store.store import Store
@@ -114,13 +114,13 @@ def test_files_for_validation_are_the_validation(tmp_path: Path) -> None:
     store = Store.open(prepare({"source": "parquet", "train": train, "val": val}, tmp_path / "cache"))
     np.testing.assert_array_equal(store.images_NHWC[store.val_idx], COLOUR[20:])
     assert len(store.train_idx) + len(store.test_idx) == 20
-    assert look(str(tmp_path)) == {
+    assert detect_source(str(tmp_path)) == {
         "source": "parquet",
         "train": f"{tmp_path}/data/train[!a-zA-Z]*.parquet",
         "val": f"{tmp_path}/data/validation-00000-of-00001.parquet",
         "image_column": "image",
     }
-    assert prepare(look(str(tmp_path)), tmp_path / "cache") == store.path
+    assert prepare(detect_source(str(tmp_path)), tmp_path / "cache") == store.path
 
 
 def test_every_file_counts_for_content_stamp_and_labels(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ from picture_files import write
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from visiontune.data.picture import stored_form
+from visiontune.data.ingest import choose_form
 from visiontune.data.picture.decode import decode
-from visiontune.data.picture.digest import sums_of
+from visiontune.data.picture.moments import sums_of
+from visiontune.data.picture.stored_form import Form
 from visiontune.data.prepare import describe, prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
@@ -98,7 +99,7 @@ def test_the_view_is_indexed_like_an_array(tmp_path: Path, data: dict[str, Any])
 def test_the_faster_form_is_taken_and_said(
     tmp_path: Path, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch, encoded_s: float, kind: str
 ) -> None:
-    monkeypatch.setattr(stored_form, "_decode_s", lambda sample, form: encoded_s)
+    monkeypatch.setattr(choose_form, "_decode_s", lambda sample, form: encoded_s)
     store = Store.open(prepare(data, tmp_path / "cache"))
     assert store.kind == kind and "for each picture of 88 px" in store.report().form
 
@@ -187,7 +188,7 @@ def test_sums_are_those_of_whole_numbers(size: int, channels: int) -> None:
 def test_what_is_put_is_what_is_applied(shape: tuple[int, ...]) -> None:
     picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     for channels in {shape[2], 3}:
-        form = stored_form.Form("raw", 80, 88, channels, True)
+        form = Form("raw", 80, 88, channels, True)
         out = np.zeros((2, 88, 88, channels), np.uint8)
         form.put(picture, out[1])
         np.testing.assert_array_equal(out[1], form.apply(picture))

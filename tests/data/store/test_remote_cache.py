@@ -79,10 +79,10 @@ def test_a_folder_that_cannot_be_had_is_told(tmp_path: Path, monkeypatch: pytest
     """Before anything is decoded; but what is here is used."""
     made = prepare(DIGITS, tmp_path / "here")
     monkeypatch.setenv(NAME, "s4://team")
-    with pytest.raises(UserError, match=f"{NAME}: must be a path or a URI that pyarrow opens"):
+    with pytest.raises(UserError, match=f"{NAME}: must be a path or a URI that pyarrow or fsspec opens"):
         prepare(DIGITS, tmp_path / "there")
     assert prepare(DIGITS, tmp_path / "here") == made
-    assert "URI that pyarrow opens" in caplog.text and "every machine makes the store of its own" in caplog.text
+    assert "URI that pyarrow or fsspec opens" in caplog.text and "every machine makes the store of its own" in caplog.text
 
 
 def test_a_folder_that_is_only_read_is_told_and_used(bucket: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -19,7 +19,7 @@ from visiontune.training.checks import all_checks, initial_checks, overfit_check
 from visiontune.training.checks.initial_checks import SATURATED, TOLERANCE, Start, look_at_start, start_checks
 from visiontune.training.checks.lr_range_test import RangeTest
 from visiontune.training.checks.overfit_check import NEAR_ZERO, overfit
-from visiontune.training.checks.trial_steps import bare, plain, words
+from visiontune.training.checks.training_steps import model_words, unregularized, without_augmentation
 from visiontune.training.setup import Setup, set_up
 
 STORE = make_store()
@@ -74,7 +74,7 @@ def test_the_step_of_the_check_changes_no_weight(monkeypatch: pytest.MonkeyPatch
     made: list[nn.Module] = []
     monkeypatch.setattr(initial_checks, "set_up", breaking(made.append))
     look_at_start(RELU, STORE, CPU)
-    fresh = set_up(plain(RELU), STORE, CPU).network.state_dict()
+    fresh = set_up(without_augmentation(RELU), STORE, CPU).network.state_dict()
     assert all(torch.equal(value, fresh[name]) for name, value in made[0].state_dict().items())
 
 
@@ -95,7 +95,7 @@ def test_a_network_whose_weights_are_huge_is_bad_and_one_of_three_is_worth_a_loo
     huge = look_at_start(RELU, STORE, CPU)
     assert huge.loss > 100 and start_verdicts(huge)[0] == "bad"
     [check, _] = start_checks("lenet5", [good, huge, good], 3)
-    assert check.verdict == "look" and words(RELU) in check.hint
+    assert check.verdict == "look" and model_words(RELU) in check.hint
     assert start_verdicts(replace(good, loss=math.nan))[0] == "bad"
 
 
@@ -145,7 +145,7 @@ def test_what_is_left_of_a_recipe_to_learn_by_heart() -> None:
     recipe = make_recipe(
         model_section("cnn", dropout=0.5), regularization={"l2": 0.1, "clip_norm": 1.0}, sections={"loss": {"name": "focal"}}, micro_batch=2
     )
-    left = bare(recipe, 32, 1e-3)
+    left = unregularized(recipe, 32, 1e-3)
     assert left.model == {**recipe.model, "dropout": 0.0}
     assert not any(left.regularization.values()) and left.loss["name"] == "cross_entropy" and left.optimizer["name"] == "adam"
     assert left.training["batch_size"] == 32 and left.training["micro_batch"] == 0 and {*left.augmentation.values()} == {"none"}

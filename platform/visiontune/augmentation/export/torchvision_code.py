@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from visiontune.augmentation.export.policy_files import refusal, transform_of
+from visiontune.augmentation.apply_ops import has_magnitude
+from visiontune.augmentation.export.sayable import refusal, transform_of
 from visiontune.augmentation.export.torchvision_ops import SAID
 from visiontune.augmentation.policies.autoaugment import OneOf, Published
 from visiontune.augmentation.policies.randaugment import Chains, Drawn
-from visiontune.augmentation.policy_steps import Chance, Step, has_magnitude
+from visiontune.augmentation.policy_steps import Chance, Step
 from visiontune.errors import UserError
 
 _DRAWN = '''

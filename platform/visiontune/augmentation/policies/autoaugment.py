@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from visiontune.augmentation.policy import IntArray, Ops, Pictures
-from visiontune.augmentation.policy_steps import Chance, Ramp, Step, weak
+from visiontune.augmentation.apply_ops import IntArray, Ops, Pictures
+from visiontune.augmentation.policy_steps import Chance, Ramp, Step, flip_and_crop
 from visiontune.spec.tables.policies import NUM_SUBS
 
 
@@ -53,7 +53,7 @@ class Published:
 def autoaugment(*, channels: int, num_epochs: int, flip_probability: float, crop_magnitude: float, **args: Any) -> list[Step]:
     """Sub-policies that never change a picture count too: the others come the less often."""
     subs = tuple(tuple(_chance(args, sub, place) for place in (1, 2)) for sub in range(1, NUM_SUBS + 1))
-    steps: list[Step] = [*weak(flip_probability, crop_magnitude)]
+    steps: list[Step] = [*flip_and_crop(flip_probability, crop_magnitude)]
     return steps if all(op.is_nothing for sub in subs for op in sub) else [*steps, OneOf(subs)]
 
 
@@ -61,7 +61,7 @@ def autoaugment_published(*, channels: int, num_epochs: int, preset: str, flip_p
     """The policies that the paper found, as torchvision writes them down, with its ops and their magnitudes."""
     from torchvision.transforms import v2
 
-    return [*weak(flip_probability, crop_magnitude), Published(v2.AutoAugment(v2.AutoAugmentPolicy(preset)))]
+    return [*flip_and_crop(flip_probability, crop_magnitude), Published(v2.AutoAugment(v2.AutoAugmentPolicy(preset)))]
 
 
 def _chance(args: dict[str, Any], sub: int, place: int) -> Chance:

@@ -13,9 +13,10 @@ from itertools import product
 
 import numpy as np
 
+from visiontune.augmentation.apply_ops import IntArray, Ops, Pictures
 from visiontune.augmentation.keyed_random import FloatArray
-from visiontune.augmentation.policy import IntArray, Ops, Pictures, suits
-from visiontune.augmentation.policy_steps import Ramp, Step, weak
+from visiontune.augmentation.policy import suits
+from visiontune.augmentation.policy_steps import Ramp, Step, flip_and_crop
 from visiontune.spec.tables.policies import AUGMIX_OPS, DRAWN_OPS
 
 NUM_LEVELS = 31
@@ -116,12 +117,12 @@ def randaugment(
 ) -> list[Step]:
     """Cubuk et al. 2020: the same magnitude for every op."""
     ramp = Ramp(magnitude, final_magnitude, num_epochs)
-    return [*weak(flip_probability, crop_magnitude), Drawn(_suiting(DRAWN_OPS, channels), num_ops, OneMagnitude(ramp))]
+    return [*flip_and_crop(flip_probability, crop_magnitude), Drawn(_suiting(DRAWN_OPS, channels), num_ops, OneMagnitude(ramp))]
 
 
 def trivialaugment(*, channels: int, num_epochs: int, flip_probability: float, crop_magnitude: float) -> list[Step]:
     """Müller & Hutter 2021: one op at any of 31 magnitudes from 0 to 1."""
-    return [*weak(flip_probability, crop_magnitude), Drawn(_suiting(DRAWN_OPS, channels), 1, Levels(0, NUM_LEVELS - 1))]
+    return [*flip_and_crop(flip_probability, crop_magnitude), Drawn(_suiting(DRAWN_OPS, channels), 1, Levels(0, NUM_LEVELS - 1))]
 
 
 def augmix(
@@ -138,7 +139,10 @@ def augmix(
     """Hendrycks et al. 2020, the augmentation: their consistency loss over three versions of a picture is not here."""
     levels = Levels(1, severity * (NUM_LEVELS - 1) // 10)
     depths = (chain_depth,) if chain_depth else _DEPTHS
-    return [*weak(flip_probability, crop_magnitude), Chains(_suiting(AUGMIX_OPS, channels), levels, num_chains, depths, augmix_alpha)]
+    return [
+        *flip_and_crop(flip_probability, crop_magnitude),
+        Chains(_suiting(AUGMIX_OPS, channels), levels, num_chains, depths, augmix_alpha),
+    ]
 
 
 def _suiting(names: Sequence[str], channels: int) -> tuple[str, ...]:

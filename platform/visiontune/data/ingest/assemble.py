@@ -9,24 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.data.ingest.chunk_file import Chunk
+from visiontune.data.ingest.make_report import make_report
 from visiontune.data.ingest.plan import Plan
 from visiontune.data.ingest.repeats import find_repeats
 from visiontune.data.ingest.write_store import Content
-from visiontune.data.ingest_report import Report, make_report
-from visiontune.data.picture.digest import Bytes, moments_of_sums, sums_of
+from visiontune.data.picture.digest import Bytes
+from visiontune.data.picture.moments import moments_of_sums, sums_of
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.source import Source
-from visiontune.data.split import TEST, TRAIN, VAL, Codes, IntArray, recover
+from visiontune.data.split import TEST, TRAIN, VAL, Codes, IntArray, refill_parts
+from visiontune.data.store.ingest_report import IngestReport
 from visiontune.errors import UserError
 
 
-def conclude(
+def assemble(
     source: Source, data: Mapping[str, Any], plan: Plan, chunks: Sequence[Chunk], form: Form, digest: str
-) -> tuple[Content, Report]:
+) -> tuple[Content, IngestReport]:
     """What is written, and the report. Raises UserError where nothing good is left of a split or a class."""
     place_K = np.concatenate([chunk.place_K for chunk in chunks])
     label_K, code_K = plan.label_N[place_K], plan.code_N[place_K].copy()
-    _cover(source, data, plan, place_K, code_K)
+    _refill_parts(source, data, plan, place_K, code_K)
     look = _Looker(chunks, form)
     repeats, equal_K = find_repeats(
         np.concatenate([chunk.digest_K2 for chunk in chunks]),
@@ -59,7 +61,7 @@ def _order(chunks: Sequence[Chunk], is_kept_K: NDArray[np.bool_]) -> IntArray:
     return order_N
 
 
-def _cover(source: Source, data: Mapping[str, Any], plan: Plan, place_K: IntArray, code_K: Codes) -> None:
+def _refill_parts(source: Source, data: Mapping[str, Any], plan: Plan, place_K: IntArray, code_K: Codes) -> None:
     """Bad pictures may have been all that a class had in some part."""
     num = len(plan.rows["train"])
     is_split = place_K < num
@@ -71,7 +73,7 @@ def _cover(source: Source, data: Mapping[str, Any], plan: Plan, place_K: IntArra
     code = code_K[is_split]
     labels_N = plan.label_N[place_K[is_split]]
     chosen = [groups[row] for row in rows] if groups is not None else None
-    recover(code, labels_N, [keys[row] for row in rows], chosen, source.class_names, seed=data["seed"], parts=parts)
+    refill_parts(code, labels_N, [keys[row] for row in rows], chosen, source.class_names, seed=data["seed"], parts=parts)
     code_K[is_split] = code
 
 

@@ -20,10 +20,13 @@ from visiontune.data.ingest.chunk_file import Chunk, is_whole, read_chunk, write
 from visiontune.data.ingest.progress import Stopped
 from visiontune.data.ingest.worker_pool import CONTEXT
 from visiontune.data.ingest.write_store import STORE, head_bytes
-from visiontune.data.picture.decode import BadPicture, Picture, decode_and_measure
-from visiontune.data.picture.digest import BLOCK_BYTES, THUMB, Bytes, digests_of, digests_of_bytes, sums_of, thumbs_of
+from visiontune.data.picture.bad_picture import BadPicture, Picture
+from visiontune.data.picture.decode import decode_and_measure
+from visiontune.data.picture.digest import BLOCK_BYTES, Bytes, digests_of, digests_of_bytes
+from visiontune.data.picture.moments import sums_of
 from visiontune.data.picture.square import refuse_size
 from visiontune.data.picture.stored_form import Form
+from visiontune.data.picture.thumbnail import THUMB, thumbs_of
 from visiontune.data.source import Source
 from visiontune.data.split import IntArray
 from visiontune.filesystem.atomic_write import replacing

@@ -16,7 +16,7 @@ from visiontune.filesystem.atomic_write import write_whole
 _FOLDER = ".contents"
 
 
-class Contents:
+class ContentCache:
     """`stamp` is the source's before anything was read, "" for a source whose content costs nothing."""
 
     def __init__(self, source: Source, cache: Path) -> None:

@@ -17,7 +17,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from visiontune.data.picture.digest import THUMB, Bytes, Digests
+from visiontune.data.picture.digest import Bytes, Digests
+from visiontune.data.picture.thumbnail import THUMB
 from visiontune.data.split import Codes, IntArray
 
 Floats = NDArray[np.float32]

@@ -19,15 +19,17 @@ from typing import Any
 
 import numpy as np
 
-from visiontune.data.ingest.assemble import conclude
+from visiontune.data.ingest.assemble import assemble
+from visiontune.data.ingest.bad_pictures import BadPictureLimit
+from visiontune.data.ingest.choose_form import choose_form
 from visiontune.data.ingest.chunk import Colourful, Counter, Rows, cut, do_chunk, load_chunk
 from visiontune.data.ingest.chunk_file import Chunk
-from visiontune.data.ingest.plan import Limit, Plan, make_plan
+from visiontune.data.ingest.plan import Plan, make_plan
 from visiontune.data.ingest.progress import Progress, Stopped, Tell
-from visiontune.data.ingest.worker_pool import crew, num_cores
+from visiontune.data.ingest.worker_pool import num_cores, open_pool
 from visiontune.data.ingest.write_store import STORE, head_bytes, write_store
 from visiontune.data.picture.decode import decode
-from visiontune.data.picture.stored_form import Form, choose_form, load_form, save_form
+from visiontune.data.picture.stored_form import Form, load_form, save_form
 from visiontune.data.source import Source
 from visiontune.data.split import TRAIN
 from visiontune.errors import UserError
@@ -64,7 +66,7 @@ def ingest(
     num, num_bad = len(plan.label_N), sum(len(chunk.bad) for chunk in chunks)
     tell(Progress("comparing", num, num, num_kept, num_bad))
     path = place(b"".join(chunk.content_R.tobytes() for chunk in chunks))
-    content, report = conclude(source, data, plan, chunks, form, path.stem)
+    content, report = assemble(source, data, plan, chunks, form, path.stem)
     tell(Progress("writing", num, num, num_kept, num_bad))
     write_store(path, folder / STORE, content, report)
     shutil.rmtree(folder, ignore_errors=True)
@@ -98,7 +100,7 @@ def _decode(
     tell: Tell,
 ) -> list[Chunk]:
     first = source.first()
-    limit = Limit(source, plan, data["allow_bad"])
+    limit = BadPictureLimit(source, plan, data["allow_bad"])
     done: dict[int, Chunk] = {}
     use_processes = source.can_fork and first[0] * first[1] * len(plan.label_N) > _FORK_PIXELS
     is_train_N = plan.code_N == TRAIN
@@ -109,7 +111,7 @@ def _decode(
     def do(number: int) -> None:
         do_chunk(source, rows[number], form, is_train_N, folder, counter)
 
-    with crew(do, use_processes=use_processes, try_out=_try_out) as submit:
+    with open_pool(do, use_processes=use_processes, try_out=_try_out) as submit:
         futures: dict[Future[None], int] = {}
         waiting = iter(range(len(rows)))
         try:

@@ -36,7 +36,7 @@ def num_cores() -> int:
 
 
 @contextlib.contextmanager
-def crew(work: Callable[[Any], T], *, use_processes: bool, try_out: Callable[[], object] = os.getpid) -> Iterator[Submit[T]]:
+def open_pool(work: Callable[[Any], T], *, use_processes: bool, try_out: Callable[[], object] = os.getpid) -> Iterator[Submit[T]]:
     """A function that hands items to `work` on all cores: in forked processes, which inherit it, or in threads.
 
     Raises Died where a process was killed. What a process needs should be imported and used before: a lock that another thread holds

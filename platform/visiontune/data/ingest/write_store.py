@@ -16,10 +16,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from visiontune.data.ingest.chunk_file import Chunk
-from visiontune.data.ingest_report import Report
 from visiontune.data.picture.digest import Digests
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.split import Codes, IntArray
+from visiontune.data.store.ingest_report import IngestReport
 from visiontune.data.store.layout import CHECKSUM_KEY, METADATA_KEY, REPORT_KEY, SHARD_BYTES, SPLITS, VERSION, rows_checksum, shard_digest
 from visiontune.filesystem.atomic_write import sync
 
@@ -42,7 +42,7 @@ class Content:
     std_C: list[float]
 
 
-def write_store(path: Path, part: Path, content: Content, report: Report) -> None:
+def write_store(path: Path, part: Path, content: Content, report: IngestReport) -> None:
     """At `part` first, where raw pictures lie. Raises OSError when the disk refuses; what is decoded is kept."""
     order_N = content.order_N
     length_N = np.concatenate([chunk.length_K for chunk in content.chunks])[order_N]
@@ -96,7 +96,7 @@ def _around(form: Form, label_N: IntArray, code_N: Codes, length_N: IntArray, me
 
 
 def _metadata(
-    content: Content, report: Report, label_N: IntArray, code_N: Codes, length_N: IntArray, check_N2: Digests
+    content: Content, report: IngestReport, label_N: IntArray, code_N: Codes, length_N: IntArray, check_N2: Digests
 ) -> dict[bytes, bytes]:
     known: dict[str, Any] = {
         "version": VERSION,

@@ -1,14 +1,25 @@
-"""One picture: to the size and channels of a store. Uint8 RGB or grey, HWC, 0 to 255."""
+"""The one rule for how a picture becomes a square of a store's size and channels. Uint8 RGB or grey, HWC, 0 to 255."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from visiontune.data.picture.decode import Picture
+from visiontune.data.picture.bad_picture import Picture
 from visiontune.errors import UserError
 
 _MUCH = 1.5
 """Times the area. A store's pictures have 1.14 times the side, 1.3 times the area, of what is trained on."""
+
+
+def to_square(picture: Picture, size: int, channels: int, *, is_cropped: bool, out: Picture | None = None) -> Picture:
+    """(size, size, channels): the square in the middle where `is_cropped`, else the whole picture, squashed.
+
+    A result of the picture's own channels may lie in `out`, a contiguous array of that shape: a fresh one for each large picture costs
+    more than resizing it.
+    """
+    if is_cropped:
+        picture = centre_square(picture, size, out if picture.shape[2] == channels else None)
+    return fit(picture, size, channels)
 
 
 def fit(picture: Picture, size: int, channels: int) -> Picture:

@@ -8,8 +8,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from visiontune.data.file_tree import Root, is_hidden, open_files, open_folder
-from visiontune.data.picture.decode import BadPicture
+from visiontune.data.file_names import is_hidden
+from visiontune.data.file_tree import Root
+from visiontune.data.open_files import open_files, open_folder
+from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.errors import UserError, nearest
 
 _NAMED = "torchvision:"
@@ -18,7 +20,7 @@ _LOOKED_AT = 2000
 _SPLIT_WORDS = {"train": ("train",), "val": ("validation", "valid", "val", "dev"), "test": ("test",)}
 
 
-def look(text: str) -> dict[str, Any]:
+def detect_source(text: str) -> dict[str, Any]:
     """The section `data` that reads it. Raises UserError for what is nothing that can be read.
 
     `digits` and `torchvision:NAME` are data sets; a file is a Parquet file of pictures (or a pattern of several), a manifest (CSV, TSV,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from visiontune.data.picture.decode import Picture
+from visiontune.data.picture.bad_picture import Picture
 from visiontune.data.source import Source
 from visiontune.data.split import IntArray
 

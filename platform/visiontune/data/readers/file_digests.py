@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
-from visiontune.data.file_tree import Root, identity
-from visiontune.data.ingest.worker_pool import crew
-from visiontune.data.picture.decode import BadPicture
+from visiontune.data.file_names import identity
+from visiontune.data.file_tree import Root
+from visiontune.data.ingest.worker_pool import open_pool
+from visiontune.data.picture.bad_picture import BadPicture
+from visiontune.data.readers.item import Item
 from visiontune.data.source import SetAside
 
-if TYPE_CHECKING:
-    from visiontune.data.readers.picture_files import Item
-
-    Items = Mapping[str, Sequence[Item]]
+Items = Mapping[str, Sequence[Item]]
 
 # Of files: their digests must fit into one write to a pipe, which is whole or not at all up to 4 KiB.
 _BLOCK = 64
@@ -53,7 +51,7 @@ def digests_of_files(paths: Sequence[str], read: Callable[[str], bytes], tell: C
     def digests_from(start: int) -> bytes:
         return b"".join(hashlib.sha256(_or_nothing(path, read)).digest() for path in paths[start : start + _BLOCK])
 
-    with crew(digests_from, use_processes=can_fork and len(paths) > _FORK_FILES) as submit:
+    with open_pool(digests_from, use_processes=can_fork and len(paths) > _FORK_FILES) as submit:
         for number, future in enumerate([submit(start) for start in starts]):
             digests += future.result()
             tell((number + 1) / len(starts))

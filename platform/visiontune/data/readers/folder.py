@@ -8,9 +8,12 @@ from __future__ import annotations
 import posixpath
 
 from visiontune.data.class_names import part_of
-from visiontune.data.file_tree import Root, is_hidden, open_folder, printable
-from visiontune.data.picture.decode import picture_suffixes
-from visiontune.data.readers.picture_files import Item, file_source
+from visiontune.data.file_names import is_hidden, printable
+from visiontune.data.file_tree import Root
+from visiontune.data.open_files import open_folder
+from visiontune.data.readers.item import Item
+from visiontune.data.readers.listing import is_picture, note_odd
+from visiontune.data.readers.picture_files import file_source
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError
 
@@ -48,24 +51,6 @@ def part_folders(root: Root) -> dict[str, str]:
             raise UserError(Problem(root.shown, 0, "", f"must hold one folder for {part}, but has {folders[part]!r} and {name!r}"))
         folders[part] = name
     return folders
-
-
-def is_picture(folder: str, name: str, root: Root, set_aside: list[SetAside]) -> bool:
-    """By its name, or set aside with the reason."""
-    if is_hidden(name):
-        reason = "is a hidden file"
-    elif name[name.rfind(".") :].lower() in picture_suffixes():
-        return True
-    else:
-        reason = "is not named like a picture"
-    set_aside.append(SetAside(root.show(posixpath.join(folder, name)), reason, is_bad=False))
-    return False
-
-
-def note_odd(folder: str, odd: list[tuple[str, str]], hidden: list[str], root: Root, set_aside: list[SetAside]) -> None:
-    """What a listing found that can't be read, and hidden folders, which are not entered."""
-    set_aside += [SetAside(root.show(posixpath.join(folder, name)), reason) for name, reason in odd]
-    set_aside += [SetAside(root.show(posixpath.join(folder, name)), "is a hidden folder", False) for name in hidden if is_hidden(name)]
 
 
 def _classes(root: Root, folder: str, set_aside: list[SetAside]) -> list[Item]:

@@ -16,10 +16,13 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from visiontune.data.class_names import part_of
-from visiontune.data.file_tree import Root, identity, inside, open_file, open_folder, printable
-from visiontune.data.picture.decode import BadPicture
-from visiontune.data.readers.folder import is_picture
-from visiontune.data.readers.picture_files import Item, file_source
+from visiontune.data.file_names import identity, printable
+from visiontune.data.file_tree import Root
+from visiontune.data.open_files import inside, open_file, open_folder
+from visiontune.data.picture.bad_picture import BadPicture
+from visiontune.data.readers.item import Item
+from visiontune.data.readers.listing import is_picture
+from visiontune.data.readers.picture_files import file_source
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError, first_line, nearest
 

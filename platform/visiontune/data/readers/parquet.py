@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visiontune.data.class_names import refuse_alike
-from visiontune.data.picture.decode import BadPicture
+from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.parquet_shards import Place, Shards, digests_of_places, find_places, open_checked
 from visiontune.data.source import Source
 from visiontune.data.split import IntArray

@@ -12,8 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from visiontune.data.file_tree import Root, open_files, printable
-from visiontune.data.picture.decode import BadPicture, Picture, decode
+from visiontune.data.file_names import printable
+from visiontune.data.file_tree import Root
+from visiontune.data.open_files import open_files
+from visiontune.data.picture.bad_picture import BadPicture, Picture
+from visiontune.data.picture.decode import decode
 from visiontune.data.split import IntArray
 from visiontune.errors import Problem, UserError, first_line, nearest
 

@@ -1,7 +1,4 @@
-"""A source out of picture files: which file, or which box in it, has which label, and how that becomes a `Source`.
-
-Boxes are (left, top, right, bottom) in pixels of the upright picture, right and bottom beyond the last pixel.
-"""
+"""A source out of picture files: which file, or which box in it, has which label, and how that becomes a `Source`."""
 
 from __future__ import annotations
 
@@ -9,33 +6,23 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
-from typing import NamedTuple
 
 import numpy as np
 
 from visiontune.data.class_names import PARTS, class_table, encode
-from visiontune.data.file_tree import Root, identity
-from visiontune.data.picture.decode import BadPicture, Picture, decode, refuse_mislabelled, shape_of
+from visiontune.data.file_names import identity
+from visiontune.data.file_tree import Root
+from visiontune.data.picture.bad_picture import BadPicture, Picture
+from visiontune.data.picture.decode import decode, shape_of
+from visiontune.data.picture.formats import refuse_mislabelled
 from visiontune.data.readers.file_digests import content_of, digests_of_files, listing_of, paths_of, stamp_of
+from visiontune.data.readers.item import Item
 from visiontune.data.source import SetAside, Source
 from visiontune.data.split import IntArray
 from visiontune.errors import Problem, UserError
 
-Box = tuple[float, float, float, float]
-
 _PEEK = 64
 _MAX_LISTED = 5
-
-
-class Item(NamedTuple):
-    """A picture: a file, or the `number`th annotated object in it. `size` is the (width, height) that the annotation gives, if any."""
-
-    path: str
-    label: str
-    group: str | None = None
-    box: Box | None = None
-    number: int = 0
-    size: tuple[int, int] | None = None
 
 
 def file_source(

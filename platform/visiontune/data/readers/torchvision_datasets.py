@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from visiontune.data.class_names import class_table, encode
-from visiontune.data.picture.decode import BadPicture, Picture
+from visiontune.data.picture.bad_picture import BadPicture, Picture
 from visiontune.data.readers.folder import folder
 from visiontune.data.source import SetAside, Source
 from visiontune.data.split import IntArray

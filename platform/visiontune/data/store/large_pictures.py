@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visiontune.data.picture.decode import BadPicture
+from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.picture.digest import checks_of
 from visiontune.data.picture.square import fit
 from visiontune.data.picture.stored_form import Form

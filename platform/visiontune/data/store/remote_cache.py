@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from visiontune.data.file_tree import is_uri, open_root
+from visiontune.data.open_files import open_root
 from visiontune.data.store.store import Store
 from visiontune.errors import Problem, UserError, first_line
 from visiontune.filesystem.atomic_write import replacing
+from visiontune.filesystem.uri import is_uri
 
 NAME = "VISIONTUNE_REMOTE_CACHE"
 

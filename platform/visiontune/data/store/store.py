@@ -17,8 +17,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from visiontune.data.ingest_report import Report
 from visiontune.data.split import IntArray
+from visiontune.data.store.ingest_report import IngestReport
 from visiontune.data.store.large_pictures import Images, Large
 from visiontune.data.store.layout import CHECKSUM_KEY, METADATA_KEY, REPORT_KEY, SPLITS, VERSION, rows_checksum
 from visiontune.errors import UserError, first_line
@@ -108,13 +108,13 @@ class Store:
                 if not is_good:
                     yield shard
 
-    def report(self) -> Report:
+    def report(self) -> IngestReport:
         """What the ingest found. Raises UserError for a store without it."""
         import pyarrow as pa
 
         try:
             with pa.memory_map(str(self.path)) as mapped:
-                return Report.from_json((pa.ipc.open_file(mapped).metadata or {})[REPORT_KEY])
+                return IngestReport.from_json((pa.ipc.open_file(mapped).metadata or {})[REPORT_KEY])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"the store {self.path} has no report that can be read") from error
 

@@ -7,7 +7,7 @@ from visiontune.spec.declare import Arg, Entry, Table
 BALANCES = Table(
     "balance",
     {
-        "none": Entry("every training picture once an epoch", "visiontune.training.class_balance:plain"),
+        "none": Entry("every training picture once an epoch", "visiontune.training.class_balance:every_once"),
         "balanced": Entry(
             "every batch with all classes equally often; as many pictures an epoch as there are",
             "visiontune.training.class_balance:balanced",

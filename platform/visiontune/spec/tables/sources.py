@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from visiontune.spec.declare import Arg, Entry, Table
 
-_PATH = "a path, or a URI that pyarrow opens (s3://, gs://, file://)"
+_PATH = "a path, or a URI that pyarrow or fsspec opens (s3://, gs://, file://)"
 _CROPS = {
     "use_crops": Arg(bool, "a picture for each annotated object; false: one for each file, whose objects are all of one class", True),
     "crop_margin": Arg(float, "share of a box's longer side that is kept around it", 0.1, 0.0, 10.0),

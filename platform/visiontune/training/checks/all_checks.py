@@ -22,12 +22,12 @@ from visiontune.spec.parse import make_recipe
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.checks import data_checks
+from visiontune.training.checks.check import Check
 from visiontune.training.checks.initial_checks import Start, look_at_start, start_checks
 from visiontune.training.checks.lr_range_test import NUM_STEPS, RangeTest, compare, range_test
 from visiontune.training.checks.nearest_pictures import find_neighbours
 from visiontune.training.checks.overfit_check import overfit
-from visiontune.training.checks.trial_steps import FAILURES, plain, stepping, words
-from visiontune.training.checks.verdict import Check
+from visiontune.training.checks.training_steps import FAILURES, model_words, stepping, without_augmentation
 from visiontune.training.setup import set_up
 from visiontune.training.train_recipe import find_device
 
@@ -116,7 +116,7 @@ def _sweep(recipe: TrialRecipe, spec: StudySpec, store: Store, device: torch.dev
     domain = [value for key, domain, _ in spec.space.domains() if key == "optimizer.lr" for value in domain.ends()]
     low, high = (min(domain), max(domain)) if domain else (recipe.optimizer["lr"],) * 2
     try:
-        test = sweep(plain(recipe), store, device, low=min(1e-6, low), high=max(10.0, high))
+        test = sweep(without_augmentation(recipe), store, device, low=min(1e-6, low), high=max(10.0, high))
     except FAILURES as error:
         return _unbuilt(name, error)
     if isinstance(test, float):
@@ -125,7 +125,7 @@ def _sweep(recipe: TrialRecipe, spec: StudySpec, store: Store, device: torch.dev
     said = f"the loss never fell; the file has {_range(low, high)}"
     if test.suggested is not None:
         said = f"falls from {test.begins:.2g} on, until {test.edge:.2g}; search {_range(*test.suggested)}; the file has {_range(low, high)}"
-    figures = {**asdict(test), "suggested": test.suggested, "file": (low, high), "model": words(recipe)}
+    figures = {**asdict(test), "suggested": test.suggested, "file": (low, high), "model": model_words(recipe)}
     return Check(name, verdict, said, hint, figures)
 
 

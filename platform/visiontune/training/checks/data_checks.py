@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from visiontune.training.checks.check import Check
 from visiontune.training.checks.nearest_pictures import Neighbours
-from visiontune.training.checks.verdict import Check
 from visiontune.training.input.epoch_order import IntArray
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def dummy_score(store: Store) -> Check:
 def neighbour_score(store: Store, neighbours: Neighbours) -> Check:
     """Whether labels have to do with pictures: the label of the most similar training picture must beat the dummy.
 
-    A network can learn shuffled labels by heart, so that neither train_loss nor an overfitted batch would tell.
+    A network can memorise shuffled labels, so that neither train_loss nor an overfitted batch would tell.
     """
     is_val = np.isin(neighbours.rows_N, store.val_idx)
     right_N = store.labels_N[neighbours.rows_N[is_val]] == store.labels_N[neighbours.nearest_N[is_val]]

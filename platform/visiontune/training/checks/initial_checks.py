@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from visiontune.models.anatomy import anatomy_of, depth_of
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.training.checks.trial_steps import finite, plain, stepping, words
-from visiontune.training.checks.verdict import Check, worst
+from visiontune.training.checks.check import Check, worst
+from visiontune.training.checks.training_steps import finite, model_words, stepping, without_augmentation
 from visiontune.training.setup import set_up
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ class Start:
 def look_at_start(recipe: TrialRecipe, store: Store, device: torch.device) -> Start:
     """One step of rate 0 on at most 64 pictures."""
     num = min(_BATCH, max(_FEWEST, _PIXELS // store.images_NHWC.shape[1] ** 2))
-    setup = set_up(plain(recipe, training={"batch_size": num}), store, device)
+    setup = set_up(without_augmentation(recipe, training={"batch_size": num}), store, device)
     alive, norms = _watch(setup.tail)
     loss = stepping(setup, recipe.training["seed"])(0.0)
     dead_share = 1 - float(torch.cat(alive).float().mean()) if alive else None
-    return Start(words(recipe), loss, dead_share, _by_stage(setup.tail, norms))
+    return Start(model_words(recipe), loss, dead_share, _by_stage(setup.tail, norms))
 
 
 def start_checks(model: str, starts: Sequence[Start], num_classes: int) -> Iterator[Check]:

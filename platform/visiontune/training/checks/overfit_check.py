@@ -1,4 +1,4 @@
-"""One batch learned by heart: what can't do that can't learn at all, whatever the search then varies."""
+"""A network that can't memorise one batch can't learn at all, whatever the search then varies."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.training.checks.trial_steps import bare, finite, stepping, words
-from visiontune.training.checks.verdict import Check
+from visiontune.training.checks.check import Check
+from visiontune.training.checks.training_steps import finite, model_words, stepping, unregularized
 from visiontune.training.setup import set_up
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def overfit(model: str, recipe: TrialRecipe, store: Store, device: torch.device)
         f"loss {loss:.2g} on {num} pictures after {len(best.losses)} steps of Adam at {best.lr:g} ({best.took_s:.1f} s); "
         "regularisation, dropout and augmentation off"
     )
-    figures = {"model": words(recipe), "loss": finite(loss), "first_loss": finite(best.losses[0]), "num_steps": len(best.losses)}
-    return Check(f"one batch: {model}", *_verdict(best, words(recipe), said), {**figures, "lr": best.lr})
+    figures = {"model": model_words(recipe), "loss": finite(loss), "first_loss": finite(best.losses[0]), "num_steps": len(best.losses)}
+    return Check(f"one batch: {model}", *_verdict(best, model_words(recipe), said), {**figures, "lr": best.lr})
 
 
 def _verdict(best: Attempt, what: str, said: str) -> tuple[str, str, str]:
@@ -70,7 +70,7 @@ def _verdict(best: Attempt, what: str, said: str) -> tuple[str, str, str]:
 
 def _attempt(recipe: TrialRecipe, store: Store, device: torch.device, lr: float) -> Attempt:
     started, losses = time.perf_counter(), []
-    step = stepping(set_up(bare(recipe, BATCH, lr), store, device), recipe.training["seed"], is_one_batch=True)
+    step = stepping(set_up(unregularized(recipe, BATCH, lr), store, device), recipe.training["seed"], is_one_batch=True)
     while True:
         losses.append(step(lr))
         took_s = time.perf_counter() - started

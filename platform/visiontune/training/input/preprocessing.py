@@ -165,7 +165,7 @@ def _moments(store: Store, channels: int) -> tuple[NDArray[np.float32], NDArray[
 
 
 def _fit_grey(store: Store) -> Tensors:
-    from visiontune.data.picture.digest import moments
+    from visiontune.data.picture.moments import moments
 
     histogram_V = torch.zeros(256, dtype=torch.int64)
     for x_NHWC in _training_pictures(store, 1):

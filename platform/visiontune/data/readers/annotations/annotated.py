@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from visiontune.data.class_names import PARTS, part_of
-from visiontune.data.file_tree import Root, identity, inside, is_hidden
-from visiontune.data.readers.folder import is_picture, note_odd
-from visiontune.data.readers.picture_files import Box, Item
+from visiontune.data.file_names import identity, is_hidden
+from visiontune.data.file_tree import Root
+from visiontune.data.open_files import inside
+from visiontune.data.readers.item import Box, Item
+from visiontune.data.readers.listing import is_picture, note_odd
 from visiontune.data.source import SetAside
 
 CROP_MARGIN = 0.1

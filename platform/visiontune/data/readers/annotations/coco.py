@@ -7,10 +7,12 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from visiontune.data.file_tree import Root, inside, open_file, open_folder
-from visiontune.data.picture.decode import BadPicture
+from visiontune.data.file_tree import Root
+from visiontune.data.open_files import inside, open_file, open_folder
+from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated, Pictures, box_of, items_of, size_of
-from visiontune.data.readers.picture_files import Box, file_source
+from visiontune.data.readers.item import Box
+from visiontune.data.readers.picture_files import file_source
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError, first_line
 

@@ -13,10 +13,11 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from visiontune.data.class_names import PARTS
-from visiontune.data.file_tree import open_folder
-from visiontune.data.picture.decode import BadPicture
+from visiontune.data.open_files import open_folder
+from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated, Pictures, box_of, items_of, size_of
-from visiontune.data.readers.picture_files import Box, Item, file_source
+from visiontune.data.readers.item import Box, Item
+from visiontune.data.readers.picture_files import file_source
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError, first_line
 

@@ -24,15 +24,15 @@ FAILURES = (UserError, RuntimeError, ValueError)
 """What setting up or training raises for a recipe that can't be; running out of memory is a RuntimeError."""
 
 
-def plain(recipe: TrialRecipe, **sections: Mapping[str, Any]) -> TrialRecipe:
+def without_augmentation(recipe: TrialRecipe, **sections: Mapping[str, Any]) -> TrialRecipe:
     """The recipe without augmentation and compiling, which cost seconds and change no verdict, and with these values on top."""
     parts: dict[str, Mapping[str, Any]] = {"augmentation": {"policy": "none", "mixing": "none"}, **sections}
     parts["training"] = {"use_compile": False, **parts.get("training", {})}
     return replace(recipe, **{key: {**getattr(recipe, key), **values} for key, values in parts.items()})
 
 
-def bare(recipe: TrialRecipe, batch_size: int, lr: float) -> TrialRecipe:
-    """Its network and preprocessing, with nothing that would keep it from learning a batch by heart; Adam at `lr`."""
+def unregularized(recipe: TrialRecipe, batch_size: int, lr: float) -> TrialRecipe:
+    """Its network and preprocessing, with nothing that would keep it from memorising a batch; Adam at `lr`."""
     off = {key: 0.0 for key, value in recipe.model.items() if isinstance(value, float) and ("dropout" in key or key == "stochastic_depth")}
     sections = {
         "regularization": _section("regularization"),
@@ -40,10 +40,10 @@ def bare(recipe: TrialRecipe, batch_size: int, lr: float) -> TrialRecipe:
         "loss": _section("loss", name="cross_entropy"),
         "optimizer": _section("optimizer", name="adam", lr=lr),
     }
-    return replace(plain(recipe, model=off, training={"batch_size": batch_size, "micro_batch": 0}), **sections)
+    return replace(without_augmentation(recipe, model=off, training={"batch_size": batch_size, "micro_batch": 0}), **sections)
 
 
-def words(recipe: TrialRecipe) -> str:
+def model_words(recipe: TrialRecipe) -> str:
     """The entries that the model section names, such as "cnn relu he_normal"."""
     return " ".join(str(recipe.model[key]) for key, field in _declared("model").fields.items() if isinstance(field, Table))
 

@@ -1,56 +1,22 @@
-"""What an ingest found, kept inside the store: what was set aside and why, repeats, sizes, labels that contradict each other."""
+"""The report of an ingest, out of its plan, its chunks and what was found to be repeated: names put to rows."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from visiontune.data.ingest.chunk_file import Chunk
+from visiontune.data.ingest.plan import Plan
 from visiontune.data.ingest.repeats import Repeat
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.source import Source
 from visiontune.data.split import Codes, IntArray
-
-if TYPE_CHECKING:
-    from visiontune.data.ingest.plan import Plan
+from visiontune.data.store.ingest_report import IngestReport
 
 _SPLITS = ("train", "val", "test")
 _QUANTILES = {"min": 0.0, "median": 0.5, "max": 1.0}
-
-
-@dataclass(frozen=True)
-class Report:
-    """`num_seen` pictures were labelled by the source and asked for; names are the source's.
-
-    `set_aside`: {name, reason, is_bad}. `repeats`: {name, split, label, other, other_split, other_label, similarity, is_dropped}, 1.0
-    for equal pixels. `num_equal_in_train` counts pictures beyond the first of a group of equal ones, `conflicts` are pairs of
-    equal pictures with two labels: {name, label, other, other_label}. `heights`, `widths`: min, median, max of the originals.
-    """
-
-    source: str
-    num_seen: int
-    set_aside: tuple[Mapping[str, Any], ...]
-    repeats: tuple[Mapping[str, Any], ...]
-    num_equal_in_train: int
-    conflicts: tuple[Mapping[str, Any], ...]
-    heights: Mapping[str, int]
-    widths: Mapping[str, int]
-    num_shapes: int
-    form: str
-
-    def to_json(self) -> str:
-        """One line."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
-
-    @staticmethod
-    def from_json(text: bytes | str) -> Report:
-        """Raises ValueError or TypeError for what is no report."""
-        known: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(text).items()}
-        return Report(**known)
 
 
 def make_report(
@@ -63,7 +29,7 @@ def make_report(
     is_kept_K: np.ndarray[Any, np.dtype[np.bool_]],
     repeats: Sequence[Repeat],
     equal_K: IntArray,
-) -> Report:
+) -> IngestReport:
     """Put names to rows. `repeats` and `equal_K` are what `audit.find_repeats` gave."""
     place_K = np.concatenate([chunk.place_K for chunk in chunks])
     shape_K2 = np.concatenate([chunk.shape_K2 for chunk in chunks])
@@ -77,7 +43,7 @@ def make_report(
     found = [{"name": one.name, "reason": one.reason, "is_bad": one.is_bad} for one in source.set_aside]
     bad = sorted(item for chunk in chunks for item in chunk.bad)
     found += [{"name": plan.name(place), "reason": reason, "is_bad": True} for place, reason in bad]
-    return Report(
+    return IngestReport(
         source=data["source"],
         num_seen=len(plan.label_N) + sum(one.is_bad for one in source.set_aside),
         set_aside=tuple(found),

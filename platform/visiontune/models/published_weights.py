@@ -17,8 +17,10 @@ from urllib.request import getproxies
 import torch
 from torch import Tensor, nn
 
-from visiontune.errors import UserError, first_line
-from visiontune.models.pretrained import SUFFIX, near_to
+from visiontune.errors import UserError, first_line, near_names
+
+SUFFIX = ".safetensors"
+"""Of files of weights that are opened."""
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALF = (0.5, 0.5, 0.5)
@@ -34,7 +36,7 @@ def from_torchvision(weights: str) -> dict[str, Tensor]:
         found = get_weight(weights)
     except (ValueError, KeyError, TypeError):
         known = [str(one) for model in list_models() for one in get_model_weights(model)]
-        raise UserError(f"torchvision has no weights {weights!r}{near_to(weights, known)}") from None
+        raise UserError(f"torchvision has no weights {weights!r}{near_names(weights, known)}") from None
     try:
         tensors = found.get_state_dict(progress=False, check_hash=True, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, UnpicklingError) as error:
@@ -51,7 +53,7 @@ def from_timm(weights: str) -> dict[str, Tensor]:
     tagged = timm.list_pretrained()
     known = {*tagged, *(name.partition(".")[0] for name in tagged)}
     if weights not in known:
-        raise UserError(f"timm has no weights {weights!r}{near_to(weights, known)}")
+        raise UserError(f"timm has no weights {weights!r}{near_names(weights, known)}")
     try:
         with torch.random.fork_rng(devices=[]), _no_long_wait():
             network: nn.Module = timm.create_model(weights, pretrained=True)

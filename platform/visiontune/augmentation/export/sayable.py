@@ -1,0 +1,28 @@
+"""What steps are in other programs' words: single transforms, and why a step has none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from visiontune.augmentation.apply_ops import has_magnitude
+from visiontune.augmentation.policies.autoaugment import Published
+from visiontune.augmentation.policies.randaugment import Chains
+from visiontune.augmentation.policy_steps import Step
+from visiontune.spec.tables.ops import OPS
+
+
+def transform_of(name: str, magnitude: float, image_size: int, probability: float = 1.0) -> Any:
+    """An op by itself."""
+    args = {"magnitude": magnitude} if has_magnitude(name) else {}
+    transform = OPS.entries[name].load()(**args, image_size=image_size)
+    transform.p = probability
+    return transform
+
+
+def refusal(step: Step, form: str) -> str:
+    """Why a step that has no like can't be said."""
+    if isinstance(step, Published):
+        return f"{form} lacks AutoAugment's published policies with torchvision's ops; export to .py, which calls torchvision's own"
+    if isinstance(step, Chains):
+        return f"{form} can't mix chains of ops with the picture by drawn weights, so augmix can't be said in it; export to .py"
+    return f"{form} can't say {type(step).__name__}"

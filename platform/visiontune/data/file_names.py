@@ -1,0 +1,20 @@
+"""Names of files: printable, the same on all systems, inside a folder, housekeeping or not."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def printable(name: str) -> str:
+    """A name that can be written as UTF-8: bytes of a foreign encoding as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def identity(name: str) -> str:
+    """A name that is the same on all systems, however they write composed letters."""
+    return name if name.isascii() else unicodedata.normalize("NFC", printable(name))
+
+
+def is_hidden(name: str) -> bool:
+    """Housekeeping of systems and tools."""
+    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")

@@ -1,0 +1,91 @@
+"""Whether an ingest keeps pixels or the files' bytes: as asked, by the room there is, or by what was measured to be read faster."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visiontune.data.picture.bad_picture import BadPicture
+from visiontune.data.picture.stored_form import SMALL, Form, sizes_of
+from visiontune.data.source import Source
+from visiontune.errors import UserError
+
+_SAMPLE = 16
+_DISK_SAMPLE_BYTES = 32 << 20
+
+
+def choose_form(source: Source, data: Mapping[str, Any], num: int, folder: Path) -> Form:
+    """Settled by what is asked for, by the room in `folder`, and by measuring. Raises UserError where neither form can be had."""
+    first = source.first()
+    size, stored = sizes_of(first, data["image_size"])
+    raw = Form("raw", size, stored, first[2], data["image_size"] is not None)
+    if data["store"] == "encoded" and source.encoded is None:
+        raise UserError(f"data.store can be encoded only where every picture is a file of its own, but {data['source']} has none; use raw")
+    needed = num * raw.picture_bytes
+    free = shutil.disk_usage(folder).free + sum(path.stat().st_blocks * 512 for path in folder.iterdir())
+    is_room = needed <= free
+    if data["store"] == "encoded" or (data["store"] == "auto" and source.encoded is not None and (size > SMALL or not is_room)):
+        kind, said = ("encoded", "asked for") if data["store"] == "encoded" else _faster(source, raw, num, folder, is_room)
+        return Form(kind, size, stored, first[2], raw.is_resized, said)
+    if not is_room:
+        rule = f"must have room for {needed / 1e9:,.1f} GB while pictures are decoded, but has {free / 1e9:,.1f} GB"
+        raise UserError(f"the folder {folder.parent} {rule}; a smaller data.image_size or data.max_pictures takes less")
+    return raw
+
+
+def _faster(source: Source, raw: Form, num: int, folder: Path, is_room: bool) -> tuple[str, str]:
+    """The kind that a thread reads faster, and the figures."""
+    assert source.encoded is not None
+    rows = np.unique(np.linspace(0, len(source.labels()["train"]) - 1, _SAMPLE).astype(np.int64))
+    sample = [one for one in source.encoded("train", rows) if not isinstance(one, BadPicture)]
+    if not is_room:
+        return "encoded", f"raw would need {num * raw.picture_bytes / 1e9:,.1f} GB"
+    encoded_s = _decode_s(sample, raw) + _disk_s(folder, num, sum(map(len, sample)) / max(len(sample), 1))
+    raw_s = _copy_s(raw.picture_bytes) + _disk_s(folder, num, raw.picture_bytes)
+    said = f"raw {1e3 * raw_s:.3g} ms, encoded {1e3 * encoded_s:.3g} ms for each picture of {raw.stored_size} px"
+    return ("raw" if raw_s <= encoded_s else "encoded"), said
+
+
+def _decode_s(sample: list[bytes], form: Form) -> float:
+    start, num = time.perf_counter(), 0
+    for content in sample:
+        try:
+            form.picture_of(content)
+            num += 1
+        except BadPicture:
+            continue
+    return (time.perf_counter() - start) / max(num, 1)
+
+
+def _copy_s(num_bytes: int) -> float:
+    pages: NDArray[np.uint8] = np.ones(16 * num_bytes, np.uint8)
+    start = time.perf_counter()
+    for low in range(0, len(pages), num_bytes):
+        pages[low : low + num_bytes].copy()
+    return (time.perf_counter() - start) / 16
+
+
+def _disk_s(folder: Path, num: int, picture_bytes: float) -> float:
+    """0 where all of them stay in memory once read: half of what the machine has counts as the page cache's."""
+    if num * picture_bytes < os.sysconf("SC_PHYS_PAGES") * mmap.PAGESIZE / 2:
+        return 0.0
+    path = folder / ".disk.tmp"
+    try:
+        with path.open("wb") as file:
+            file.write(os.urandom(_DISK_SAMPLE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        start = time.perf_counter()
+        path.read_bytes()
+        return (time.perf_counter() - start) * picture_bytes / _DISK_SAMPLE_BYTES
+    finally:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,124 @@
+"""Folders and files as users name them, by path or URI: opened, or refused with the nearest name."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from visiontune.data.file_names import is_hidden, printable
+from visiontune.data.file_tree import Root
+from visiontune.errors import Problem, UserError, first_line, nearest
+from visiontune.filesystem.uri import is_uri, shown
+
+_BY_PYARROW = ("file", "s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss", "mock")
+
+
+def open_root(text: str, where: str) -> Root:
+    """A path or URI, whether anything lies there or not. Raises UserError for a URI that nothing opens."""
+    if not is_uri(text):
+        return Root(os.path.abspath(os.path.expanduser(text)), text.rstrip("/") or "/")  # noqa: PTH100, PTH111  also for odd bytes
+    from pyarrow.fs import LocalFileSystem
+
+    place = shown(text).partition("?")[0].rstrip("/")
+    try:
+        filesystem, path = _file_system(text)
+    except (OSError, ValueError, ImportError) as error:
+        rule = f"must be a path or a URI that pyarrow or fsspec opens (file://, s3://, gs://, https://), but {place} is not"
+        raise UserError(Problem("", 0, where, f"{rule}: {first_line(error)}")) from error
+    return Root(path.rstrip("/") or "/", place, None if isinstance(filesystem, LocalFileSystem) else filesystem)
+
+
+def _file_system(uri: str) -> tuple[Any, str]:
+    """pyarrow's own, whose S3 reads small files several times as fast as s3fs; fsspec's for what pyarrow has not (http, az, hf, ...)."""
+    from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
+
+    if uri.partition("://")[0] in _BY_PYARROW:
+        return FileSystem.from_uri(uri)  # type: ignore[no-any-return]
+    from fsspec.core import url_to_fs
+
+    filesystem, path = url_to_fs(uri)
+    return PyFileSystem(FSSpecHandler(filesystem)), path
+
+
+def open_folder(text: str, where: str) -> Root:
+    """The folder at a path or URI. Raises UserError, with the nearest name, where there is none."""
+    root = open_root(text, where)
+    kind = _kind(root)
+    if kind == "folder":
+        return root
+    if kind == "file":
+        raise UserError(Problem("", 0, where, f"must be a folder, but {root.shown} is a file"))
+    raise UserError(Problem("", 0, where, f"must be a folder, but there is no {root.shown}{_beside(root)}"))
+
+
+def open_file(text: str, where: str) -> tuple[Root, str]:
+    """The folder of the file at a path or URI, and its name there. Raises UserError, with the nearest name, where there is none."""
+    root = open_root(text, where)
+    kind = _kind(root)
+    if kind == "folder":
+        raise UserError(Problem("", 0, where, f"must be a file, but {root.shown} is a folder"))
+    if kind is None:
+        raise UserError(Problem("", 0, where, f"must be a file, but there is no {root.shown}{_beside(root)}"))
+    parent, name = posixpath.split(root.path)
+    return Root(parent, posixpath.dirname(root.shown) or ".", root.filesystem), name
+
+
+def open_files(text: str, where: str, suffix: str) -> tuple[Root, list[str]]:
+    """A file; or of a folder all files with that suffix; or what matches a pattern such as `data/train-*.parquet`. Sorted.
+
+    Raises UserError, with the nearest name, where there is none.
+    """
+    root = open_root(text, where)
+    kind = _kind(root)
+    pattern = posixpath.basename(root.path)
+    if kind == "folder":
+        folder, pattern = root, f"*{suffix}"
+    elif kind is None and "*" in pattern:
+        folder = open_folder(posixpath.dirname(text) or ".", where)
+    else:
+        folder, name = open_file(text, where)
+        return folder, [name]
+    names = [name for name in folder.scan().files if fnmatchcase(name, pattern) and not is_hidden(name)]
+    if not names:
+        beside = _beside(replace(folder, path=f"{folder.path}/{pattern}"))
+        raise UserError(Problem("", 0, where, f"must hold files, but in {folder.shown} none is named {pattern}{beside}"))
+    return folder, names
+
+
+def inside(name: str, root: Root) -> str | None:
+    """A path out of a manifest or annotation, relative to the root; None where it climbs out. Windows' separators are read too."""
+    name = name.strip().replace("\\", "/").removeprefix(f"{root.shown}/")
+    if name.startswith("/") and root.filesystem is None:
+        name = posixpath.relpath(name, root.path)
+    name = posixpath.normpath(name)
+    return None if name.startswith(("../", "/")) or name in ("..", ".") or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", name) else name
+
+
+def _kind(root: Root) -> str | None:
+    if root.filesystem is None:
+        path = Path(root.path)
+        return "folder" if path.is_dir() else "file" if path.is_file() else None
+    from pyarrow.fs import FileType
+
+    try:
+        found = root.filesystem.get_file_info(root.path).type
+    except OSError as error:
+        raise UserError(Problem(root.shown, 0, "", f"cannot be read ({first_line(error)})")) from error
+    return {FileType.Directory: "folder", FileType.File: "file"}.get(found)
+
+
+def _beside(root: Root) -> str:
+    """The tail of a rule: what lies there under a similar name."""
+    parent, name = posixpath.split(root.path)
+    try:
+        found = Root(parent, "", root.filesystem).scan()
+    except UserError:
+        return ""
+    names = [other for other in (*found.folders, *found.files) if not is_hidden(other)]
+    said = nearest(name, map(printable, names))
+    return f"; {said}" if len(names) <= 10 else f"; {said.partition(';')[0]}" if said.startswith("nearest") else ""

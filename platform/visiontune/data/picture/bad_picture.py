@@ -1,0 +1,24 @@
+"""The picture as an array, and the word for one that can't be used."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+"""HWC, 0 to 255, one channel (grey) or three (RGB)."""
+
+MAX_PIXELS = 178_956_970
+"""Where Pillow speaks of a decompression bomb: 512 MiB of RGB."""
+
+
+class BadPicture(ValueError):
+    """Why a picture can't be used; reads on after its name ("cat.jpg is truncated"). `content` are a file's bytes, where it was read."""
+
+    content: bytes = b""
+
+
+def refuse_huge(width: int, height: int) -> None:
+    """Raise BadPicture above MAX_PIXELS."""
+    if width * height > MAX_PIXELS:
+        raise BadPicture(f"has {width} x {height} pixels, more than {MAX_PIXELS:,}: it may be a decompression bomb")

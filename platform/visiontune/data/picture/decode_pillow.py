@@ -1,0 +1,109 @@
+"""Files of all other formats and kinds, decoded by Pillow; what has several channels of 16 bits by OpenCV, whose depth Pillow lacks."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visiontune.data.picture.bad_picture import MAX_PIXELS, BadPicture, Picture, refuse_huge
+from visiontune.data.picture.decode_opencv import opencv
+from visiontune.data.picture.formats import pillow_formats
+from visiontune.errors import first_line
+
+_GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F"})
+
+
+def opened(content: bytes) -> Any:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        return Image.open(io.BytesIO(content), formats=pillow_formats())
+    except Image.DecompressionBombError:
+        raise BadPicture(f"has more than {MAX_PIXELS:,} pixels: it may be a decompression bomb") from None
+    except UnidentifiedImageError:
+        raise BadPicture("is truncated or is no picture of a format that is read") from None
+    except Exception as error:  # a plugin may raise anything over damaged bytes
+        raise BadPicture(f"is truncated or damaged ({first_line(error)})") from error
+
+
+def by_pillow(content: bytes, kind: str | None) -> Picture:
+    with opened(content) as image:
+        refuse_huge(*image.size)
+        try:
+            if kind == "PNG":
+                # Pillow compares no checksums while it decodes.
+                opened(content).verify()
+            if _is_deep(content, image):
+                return _deep(content, image)
+            image.load()
+            return _turned(_flat(image), orientation_of(image))
+        except (BadPicture, MemoryError):
+            raise
+        except Exception as error:  # as above
+            raise BadPicture(f"is truncated or damaged ({first_line(error)})") from error
+
+
+def _flat(image: Any) -> Picture:
+    mode = image.mode
+    if mode.startswith("I;16") or (mode == "I" and image.format == "PPM"):
+        return _eight_bits(np.asarray(image))[:, :, np.newaxis]
+    if mode in ("I", "F"):
+        raise BadPicture(f"has 32-bit values (Pillow's mode {mode}): save it with 8 or 16 bits a channel")
+    is_grey = mode in _GREY_MODES
+    if image.has_transparency_data:
+        picture = np.asarray(image.convert("LA" if is_grey else "RGBA")).astype(np.uint16)
+        alpha = picture[..., -1:]
+        return ((picture[..., :-1] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    flat = np.asarray(image.convert("L" if is_grey else "RGB"))
+    return flat[:, :, np.newaxis] if is_grey else flat
+
+
+def is_grey_file(content: bytes, image: Any) -> bool:
+    # Of grey with alpha in 16 bits Pillow makes RGBA.
+    return image.mode in _GREY_MODES or image.mode.startswith("I;16") or (image.format == "PNG" and content[25] == 4)
+
+
+def _is_deep(content: bytes, image: Any) -> bool:
+    """Several channels of 16 bits, of which Pillow would keep the high byte."""
+    if image.format == "PNG":
+        return content[24] == 16 and image.mode != "I;16"
+    return image.format == "TIFF" and image.mode in ("RGB", "RGBA", "RGBX") and 16 in image.tag_v2.get(258, ())
+
+
+def _deep(content: bytes, image: Any) -> Picture:
+    cv2 = opencv()
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if picture is None or picture.dtype != np.uint16 or picture.ndim != 3:
+        raise BadPicture("is truncated or damaged")
+    colour = picture[..., 2::-1].astype(np.float64)
+    if picture.shape[2] == 4:
+        alpha = picture[..., 3:] / 65535
+        colour = colour * alpha + 65535 * (1 - alpha)
+    flat = _eight_bits(colour[..., :1] if is_grey_file(content, image) else colour)
+    # OpenCV sets a TIFF upright itself.
+    return flat if image.format == "TIFF" else _turned(flat, orientation_of(image))
+
+
+def _eight_bits(values: NDArray[Any]) -> Picture:
+    return np.rint(values / 257).astype(np.uint8)
+
+
+def orientation_of(image: Any) -> int:
+    """EXIF's 1 to 8; 1 where there is none or it can't be read."""
+    try:
+        return int(image.getexif().get(0x0112, 1))
+    except Exception:  # damaged EXIF is no reason to lose the picture
+        return 1
+
+
+def _turned(picture: Picture, orientation: int) -> Picture:
+    if orientation >= 5:
+        picture = picture.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        picture = picture[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        picture = picture[::-1]
+    return np.ascontiguousarray(picture)

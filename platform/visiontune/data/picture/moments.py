@@ -1,0 +1,42 @@
+"""Mean and standard deviation of pictures' values, exactly: out of sums of whole numbers, or of histograms."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visiontune.data.picture.digest import Bytes
+from visiontune.data.split import IntArray
+
+_LARGE_BYTES = 64 << 10
+
+
+def sums_of(images_BHWC: Bytes, is_asked_B: NDArray[np.bool_]) -> IntArray:
+    """(2, C) of the values of the asked pictures, and of their squares."""
+    import cv2
+
+    _, size, _, channels = images_BHWC.shape
+    is_large = images_BHWC[0].nbytes > _LARGE_BYTES  # then gathering them costs more than a call for each
+    asked = [images_BHWC[row] for row in np.flatnonzero(is_asked_B)] if is_large else [images_BHWC[is_asked_B].reshape(-1, size, channels)]
+    sum_2C = np.zeros((2, channels), np.int64)
+    for tall in asked if is_asked_B.any() else ():
+        # Whole numbers, which a double holds exactly.
+        squares = [cv2.norm(plane, cv2.NORM_L2SQR) for plane in cv2.split(tall)]
+        sum_2C += np.rint([cv2.sumElems(tall)[:channels], squares]).astype(np.int64)
+    return sum_2C
+
+
+def moments_of_sums(sum_2C: IntArray, num: int) -> tuple[list[float], list[float]]:
+    """As `moments`, out of sums over `num` values and over their squares, in whole numbers."""
+    pairs = [(int(first), int(second)) for first, second in sum_2C.T]
+    deviations = [(num * second - first**2) ** 0.5 / (255 * num) for first, second in pairs]
+    return [first / (255 * num) for first, _ in pairs], [max(one, 1 / 255) for one in deviations]
+
+
+def moments(histogram_CV: NDArray[np.int64]) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel, values divided by 255; a constant channel counts as one level wide."""
+    share_CV = histogram_CV / histogram_CV.sum(axis=1, keepdims=True)
+    value_V = np.arange(256) / 255
+    mean_C = share_CV @ value_V
+    std_C = np.sqrt(np.maximum((share_CV * (value_V - mean_C[:, np.newaxis]) ** 2).sum(axis=1), 0.0))
+    return mean_C.tolist(), np.maximum(std_C, 1 / 255).tolist()

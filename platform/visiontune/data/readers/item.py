@@ -1,0 +1,19 @@
+"""What readers of files hand on: a picture file, or a box in it, with its label."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+Box = tuple[float, float, float, float]
+"""(left, top, right, bottom) in pixels of the upright picture, right and bottom beyond the last pixel."""
+
+
+class Item(NamedTuple):
+    """A picture: a file, or the `number`th annotated object in it. `size` is the (width, height) that the annotation gives, if any."""
+
+    path: str
+    label: str
+    group: str | None = None
+    box: Box | None = None
+    number: int = 0
+    size: tuple[int, int] | None = None
