@@ -1,6 +1,10 @@
 """visiontune: a YAML search space and pictures in, the best training recipe that the GPUs at hand can find out."""
 
+from __future__ import annotations
+
 import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from visiontune.api import (
     Interrupted,
@@ -21,12 +25,23 @@ from visiontune.api import (
     submit,
     train,
 )
-from visiontune.errors import UserError
+from visiontune.errors import Diverged, NoCluster, SearchFailed, UserError
+
+if TYPE_CHECKING:
+    from visiontune.results.dataset import Dataset
+    from visiontune.results.study import Study
+    from visiontune.spec.trial_recipe import TrialRecipe
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Dataset",
+    "Diverged",
     "Interrupted",
+    "NoCluster",
+    "SearchFailed",
+    "Study",
+    "TrialRecipe",
     "UserError",
     "check",
     "export_policy",
@@ -49,3 +64,16 @@ __all__ = [
 # For torch, before it allocates: large blocks in huge pages. Every batch and activation on a CPU is a fresh block, and zeroing it page
 # by page took a quarter of an epoch of a small CNN (batches of 256 at 32 px) and half of making a batch at 224 px.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+_CLASSES = {
+    "Dataset": "visiontune.results.dataset",
+    "Study": "visiontune.results.study",
+    "TrialRecipe": "visiontune.spec.trial_recipe",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The classes that functions here give, for annotations; imported when they are asked for, since what they hold is heavy."""
+    if name in _CLASSES:
+        return getattr(import_module(_CLASSES[name]), name)
+    raise AttributeError(f"module 'visiontune' has no attribute {name!r}")

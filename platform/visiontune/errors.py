@@ -1,4 +1,4 @@
-"""The one error a user's mistake becomes: every problem at once, each with place, rule, value and nearest choice."""
+"""What is raised for people: their mistakes, all at once, each with place, rule, value and nearest choice; and what else ends work."""
 
 from __future__ import annotations
 
@@ -27,6 +27,22 @@ class UserError(Exception):
     def __init__(self, *problems: Problem | str) -> None:
         self.problems = tuple(p if isinstance(p, Problem) else Problem("", 0, "", p) for p in problems)
         super().__init__("\n".join(str(p) for p in self.problems))
+
+
+class SearchFailed(Exception):
+    """The search can't go on, through no fault of the file: one sentence that says why."""
+
+
+class NoCluster(Exception):
+    """No Ray cluster answers at the address."""
+
+
+class Diverged(Exception):
+    """The loss became NaN or infinite in `epoch`, which counts from 1."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(f"the loss became NaN or infinite in epoch {epoch}")
+        self.epoch = epoch
 
 
 def first_line(error: BaseException) -> str:

@@ -146,7 +146,7 @@ def test_schema_is_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_failure_is_one_sentence_and_a_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(entry_point.tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr("visiontune.spec.parse.load_study", lambda *_: 1 / 0)
+    monkeypatch.setattr("visiontune.api.inputs.load_study", lambda *_: 1 / 0)
     _, err = run("sample", "f.yaml", code=1, capsys=capsys)
     first, second = err.splitlines()
     assert first == "visiontune: division by zero"
@@ -159,7 +159,7 @@ def test_a_full_disk_is_told_in_the_systems_words(monkeypatch: pytest.MonkeyPatc
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "studies/x")
 
-    monkeypatch.setattr("visiontune.spec.parse.load_study", full)
+    monkeypatch.setattr("visiontune.api.inputs.load_study", full)
     assert run("sample", "f.yaml", code=1, capsys=capsys)[1].startswith("visiontune: No space left on device: studies/x; ")
 
 
@@ -167,7 +167,7 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("visiontune.spec.parse.load_study", stop)
+    monkeypatch.setattr("visiontune.api.inputs.load_study", stop)
     _, err = run("search", "my file.yaml", "a=1", code=1, capsys=capsys)
     last = err.splitlines()[-1]
     assert last.startswith("interrupted; go on: ") and "visiontune" in last and last.endswith(" search 'my file.yaml' a=1")
@@ -186,7 +186,7 @@ def test_all_problems_are_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     def wrong(*_: object) -> None:
         raise UserError("one", "two")
 
-    monkeypatch.setattr("visiontune.spec.parse.load_study", wrong)
+    monkeypatch.setattr("visiontune.api.inputs.load_study", wrong)
     assert run("sample", "f.yaml", code=2, capsys=capsys)[1] == "one\ntwo\n"
 
 

@@ -17,12 +17,12 @@ from places import HELPERS, PLATFORM
 from tiny import make_recipe, make_store, model_section
 
 from visiontune.data.store.store import Store
-from visiontune.errors import UserError
+from visiontune.errors import Diverged, UserError
 from visiontune.models.build import build_model
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training import checkpoint
-from visiontune.training.loop import Diverged, Epoch, train
+from visiontune.training.loop import Epoch, train
 
 AUGMENTED = {"policy": "fixed", "HorizontalFlip": {"probability": 0.5}, "RandomBrightnessContrast": {"probability": 0.7, "magnitude": 0.4}}
 RECIPES = {

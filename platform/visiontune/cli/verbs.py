@@ -1,4 +1,4 @@
-"""What each verb of `visiontune` does: it calls the Python API (api.py) and prints. What it needs it imports when it runs.
+"""What each verb of `visiontune` does: it calls the Python API and prints. What it needs it imports when it runs.
 
 A verb takes the parsed arguments and gives the exit code; its docstring is its line of help.
 """

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from visiontune.errors import UserError
+from visiontune.errors import Diverged, UserError
 from visiontune.models.transfer import train_mode
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.trial_recipe import TrialRecipe
@@ -31,14 +31,6 @@ State = dict[str, Any]
 History = list[dict[str, Any]]
 # Reading the loss waits for a GPU to catch up; on a CPU it costs nothing.
 _STEPS_BETWEEN_CHECKS = {"cpu": 1, "cuda": 50}
-
-
-class Diverged(Exception):
-    """The loss became NaN or infinite in `epoch`."""
-
-    def __init__(self, epoch: int) -> None:
-        super().__init__(f"the loss became NaN or infinite in epoch {epoch}")
-        self.epoch = epoch
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from visiontune.errors import UserError
+from visiontune.errors import SearchFailed, UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.driver_lock import driver_lock
@@ -34,10 +34,6 @@ Screen = Callable[[Snapshot], None]
 Tracker = Callable[[], AbstractContextManager[Put]]
 
 
-class SearchFailed(Exception):
-    """The search can't go on, through no fault of the file: one sentence that says why."""
-
-
 def run_search(
     spec: StudySpec, studies: StudiesFolder, *, tracker: Tracker, screen: Screen, address: str | None = None, may_exit: bool = False
 ) -> Outcome:
@@ -45,7 +41,7 @@ def run_search(
 
     `tracker` is entered once the study is locked and has work left. `may_exit`: this process may be ended where Ray does not let
     it go after an interruption. Raises UserError for a changed space or other pictures, a second driver or a folder that
-    can't be written, SearchFailed and ray_cluster.NoCluster otherwise.
+    can't be written, SearchFailed and NoCluster otherwise.
     """
     start_s, folder = time.monotonic(), studies.study(spec.study)
     _make_folder(folder)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from visiontune.errors import Problem, UserError, first_line
+from visiontune.errors import NoCluster, Problem, UserError, first_line
 from visiontune.spec.study_spec import Resources
 
 REACH_S = 5.0
@@ -31,10 +31,6 @@ SETTINGS = {
     "NO_ALBUMENTATIONS_UPDATE": "1",
 }
 """For Ray, and for the workers that inherit it; what the user has set stays."""
-
-
-class NoCluster(Exception):
-    """No cluster answers at the address."""
 
 
 def check_address(address: str | None) -> None:

@@ -11,12 +11,12 @@ import json
 from collections.abc import Iterator
 
 from visiontune.data.store.store import Store
-from visiontune.errors import UserError, first_line
+from visiontune.errors import Diverged, UserError, first_line
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.training.checkpoint import load_newest, save, size_bytes
 from visiontune.training.evaluate import evaluate
-from visiontune.training.loop import Diverged, Epoch, is_over, train
+from visiontune.training.loop import Epoch, is_over, train
 from visiontune.training.train_recipe import examine
 from visiontune.training.weights_file import save_weights
 from visiontune.tuning.records import Leg, Report

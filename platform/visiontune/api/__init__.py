@@ -1,0 +1,32 @@
+"""What `import visiontune` offers: all that the command line does, with the same files, the same rules and the same errors.
+
+A `space` is a search-space file or its content as a mapping. It is overridden by words as on the command line
+(`overrides=["budget.num_trials=8"]`) or by keyword arguments, in which two underscores stand for a dot (`budget__num_trials=8`).
+Input that can't be used raises `UserError`, whose text is every problem with its place, its rule and the nearest valid choice.
+`studies_dir` is by default VISIONTUNE_STUDIES, else ./studies. Nothing heavy is imported before it is needed.
+"""
+
+from visiontune.api.entries import json_schema, list_entries
+from visiontune.api.pictures import export_policy, ingest, load_data, preview
+from visiontune.api.recipes import fit, load_recipe, profile, train
+from visiontune.api.studies import Interrupted, check, load_study, open_ui, sample, search, submit
+
+__all__ = [
+    "Interrupted",
+    "check",
+    "export_policy",
+    "fit",
+    "ingest",
+    "json_schema",
+    "list_entries",
+    "load_data",
+    "load_recipe",
+    "load_study",
+    "open_ui",
+    "preview",
+    "profile",
+    "sample",
+    "search",
+    "submit",
+    "train",
+]

@@ -1,0 +1,71 @@
+"""Pictures and what is done to them: `ingest`, `load_data`, `preview`, `export_policy`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visiontune.api.inputs import File, Folder, words
+from visiontune.filesystem.study_folder import StudiesFolder
+
+if TYPE_CHECKING:
+    from visiontune.results.dataset import Dataset
+    from visiontune.results.preview import Preview
+
+
+def ingest(
+    source: Path | str | Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    name: str | None = None,
+    studies_dir: Folder = None,
+    progress: bool | str = True,
+    **more: Any,
+) -> Dataset:
+    """Read pictures as they lie, set aside what can't be used and say why, and keep the rest for fast reading.
+
+    `source` is what `visiontune ingest` takes (a folder, a table, COCO's JSON, digits, torchvision:NAME), or a study's section `data`,
+    whose keys are overridden (image_size=224, allow_bad=0.1). `name` is for `load_data`. The same pictures are found again.
+    """
+    from visiontune.results.ingest_progress import IngestScreen
+    from visiontune.results.make_dataset import make_dataset, section_of
+
+    section = section_of(source, words(overrides, more))
+    with IngestScreen.of(progress) as screen:
+        return make_dataset(section, name, StudiesFolder.of(studies_dir).data_cache, screen.tell)
+
+
+def load_data(name: str, *, studies_dir: Folder = None) -> Dataset:
+    """What an ingest made, by its name, its digest or the beginning of one. Raises UserError."""
+    from visiontune.results.make_dataset import find_dataset
+
+    return find_dataset(name, StudiesFolder.of(studies_dir).data_cache)
+
+
+def preview(
+    file: File,
+    overrides: Sequence[str] = (),
+    *,
+    num: int = 4,
+    out: Folder = None,
+    study: str | None = None,
+    studies_dir: Folder = None,
+    **more: Any,
+) -> Preview:
+    """Draw what the policy of a space or recipe does to `num` pictures, and find labels that it may change.
+
+    With `study` that study's winner says which classes the ops confuse; without it the space's own, if there is one. The sheet is
+    written to `out`, by default into the study's folder or beside the recipe. Raises UserError.
+    """
+    from visiontune.results.preview import preview as draw
+
+    to = None if out is None else Path(out)
+    return draw(file, words(overrides, more), studies=StudiesFolder.of(studies_dir), num=num, out=to, study=study)
+
+
+def export_policy(recipe: File, to: Path | str, overrides: Sequence[str] = (), **more: Any) -> None:
+    """Write a recipe's augmentation for albumentations (.yaml, .json) or torchvision v2 (.py). Raises UserError for what none can say."""
+    from visiontune.results.preview import export
+
+    export(recipe, words(overrides, more), Path(to))

@@ -1,0 +1,69 @@
+"""One recipe by itself: `load_recipe`, `train` epoch by epoch, `fit` to its end; what its network costs: `profile`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visiontune.api.inputs import File, Folder, recipe_of, words
+from visiontune.filesystem.study_folder import StudiesFolder
+
+if TYPE_CHECKING:
+    from visiontune.models.profile import Profile
+    from visiontune.spec.trial_recipe import TrialRecipe
+    from visiontune.training.loop import Epoch
+    from visiontune.training.train_recipe import Result
+
+
+def load_recipe(recipe: File, overrides: Sequence[str] = (), **more: Any) -> TrialRecipe:
+    """One trial's file or mapping, every default filled in. Raises UserError."""
+    return recipe_of(recipe, overrides, more)
+
+
+def train(
+    recipe: File | TrialRecipe, overrides: Sequence[str] = (), *, device: str = "auto", studies_dir: Folder = None, **more: Any
+) -> Iterator[Epoch]:
+    """Train one recipe without Ray and MLflow; an item for each epoch, with its metrics and the live model.
+
+    `device` is auto, cpu or cuda. Raises UserError for data or a device that can't be used, Diverged for a loss that ran away.
+    """
+    from visiontune.training.train_recipe import train_recipe
+
+    return train_recipe(recipe_of(recipe, overrides, more), StudiesFolder.of(studies_dir).data_cache, device=device)
+
+
+def fit(
+    recipe: File | TrialRecipe,
+    overrides: Sequence[str] = (),
+    *,
+    device: str = "auto",
+    out: Folder = None,
+    on_epoch: Callable[[Epoch], object] = lambda epoch: None,
+    studies_dir: Folder = None,
+    **more: Any,
+) -> Result:
+    """Train one recipe to its end and meet the test split once. `out` takes the weights, as safetensors. Raises what `train` does."""
+    from visiontune.training.train_recipe import fit_recipe
+
+    to, cache = None if out is None else Path(out), StudiesFolder.of(studies_dir).data_cache
+    return fit_recipe(recipe_of(recipe, overrides, more), cache, device=device, out=to, on_epoch=on_epoch)
+
+
+def profile(
+    model: str,
+    overrides: Sequence[str] = (),
+    *,
+    image_size: int,
+    num_classes: int,
+    in_channels: int = 3,
+    batch_size: int = 64,
+    **more: Any,
+) -> Profile:
+    """What a network costs, layer by layer: parameters, multiply-adds, memory, receptive field. Overrides are of its section `model`."""
+    from visiontune.spec.parse import load_model
+
+    section = load_model(model, words(overrides, more))
+    from visiontune.models.profile import profile as profile_of
+
+    return profile_of(section, num_classes=num_classes, in_channels=in_channels, image_size=image_size, batch_size=batch_size)

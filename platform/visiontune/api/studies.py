@@ -1,0 +1,117 @@
+"""A study from its file to its pages in MLflow: `search`, `check`, `sample`, `load_study`, `submit`, `open_ui`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visiontune.api.inputs import File, Folder, spec_of, words
+from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+
+if TYPE_CHECKING:
+    from visiontune.results.study import Study
+    from visiontune.results.study_check import StudyCheck
+    from visiontune.spec.trial_recipe import TrialRecipe
+
+
+class Interrupted(KeyboardInterrupt):
+    """A search was told to stop: what is done is kept, and the same call goes on. `study` is how it stands."""
+
+    def __init__(self, study: Study) -> None:
+        super().__init__(f"search {study.name} was interrupted; the same call goes on")
+        self.study = study
+
+
+def search(
+    space: File,
+    overrides: Sequence[str] = (),
+    *,
+    name: str | None = None,
+    studies_dir: Folder = None,
+    address: str | None = None,
+    progress: bool | str = True,
+    may_exit: bool = False,
+    **more: Any,
+) -> Study:
+    """Search a space until its study is finished; the same call again goes on where it stopped.
+
+    `name` is another name for the study; `address` a Ray cluster to join, else Ray starts here. `progress` shows how the search stands,
+    on a terminal and in a notebook as a table, elsewhere or with "plain" as lines. `may_exit`: after an interruption that Ray does not
+    answer, this process may be ended. Raises UserError, SearchFailed, NoCluster, and Interrupted (a
+    KeyboardInterrupt) after Ctrl-C or SIGTERM; in other threads than the main one signals are left alone.
+    """
+    spec = spec_of(space, [*overrides, *([f"study={name}"] if name else [])], more)
+    studies = StudiesFolder.of(studies_dir)
+    folder = studies.study(spec.study)
+    from visiontune.results.search_screen import Screen
+    from visiontune.results.study import Study
+    from visiontune.tracking.tracker import send_leftovers, tracker
+    from visiontune.tuning.launch import run_search
+    from visiontune.tuning.ray_cluster import check_address
+
+    check_address(address)  # before anything is written
+    with Screen.of(progress) as screen:
+        outcome = run_search(spec, studies, tracker=lambda: tracker(folder), screen=screen.update, address=address, may_exit=may_exit)
+    if outcome.status == "finished" and outcome.num_new_trials == 0:
+        send_leftovers(folder)
+    study = Study(folder, outcome.study, outcome.status, outcome.num_new_trials, str(spec.storage["url"]))
+    if outcome.status == "interrupted":
+        raise Interrupted(study)
+    return study
+
+
+def check(
+    space: File, overrides: Sequence[str] = (), *, run: bool = False, studies_dir: Folder = None, progress: bool = True, **more: Any
+) -> StudyCheck:
+    """Validate a space, build every model, say what the search will cost; with `run` try data, networks and learning rates out.
+
+    `progress` prints each check as it ends. Raises UserError with every problem.
+    """
+    spec = spec_of(space, overrides, more)
+    from visiontune.results.study_check import check_study
+
+    return check_study(spec, StudiesFolder.of(studies_dir), is_run=run, is_quiet=not progress)
+
+
+def sample(space: File, n: int = 3, overrides: Sequence[str] = (), *, seed: int = 0, **more: Any) -> list[TrialRecipe]:
+    """`n` recipes drawn out of a space, the same for the same seed; each has a `fingerprint` and `to_dict()`."""
+    from visiontune.spec.domains import RandomParams
+    from visiontune.spec.fingerprint import keyed_seed
+    from visiontune.spec.parse import make_recipe
+
+    spec = spec_of(space, overrides, more)
+    draws = (spec.space.resolve(RandomParams(keyed_seed(seed, "sample", number))) for number in range(n))
+    return [make_recipe(spec, sections, number) for number, sections in enumerate(draws)]
+
+
+def load_study(study: Path | str, *, studies_dir: Folder = None, storage: str = "journal") -> Study:
+    """A study by its name or its folder, running or finished. `storage` is the URL of one with `storage.url`. Raises UserError."""
+    is_path = studies_dir is None and Path(study).name != str(study)
+    folder = StudyFolder(Path(study)) if is_path else StudiesFolder.of(studies_dir).find(str(study))
+    from visiontune.results.study import Study
+    from visiontune.tuning.read_study import read_study
+
+    return Study(folder, read_study(folder, storage), storage_url=storage)
+
+
+def submit(
+    space: Path | str,
+    address: str,
+    overrides: Sequence[str] = (),
+    *,
+    studies_dir: str | None = None,
+    say: Callable[[str], None] = print,
+    **more: Any,
+) -> int:
+    """Run a search as a job of the Ray cluster at `address`, or follow it there; its exit code. `studies_dir` is on the cluster."""
+    from visiontune.tuning.ray_submit import submit as submit_job
+
+    return submit_job(Path(space), address, words(overrides, more), studies_dir=studies_dir, say=say)
+
+
+def open_ui(*, port: int = 5000, studies_dir: Folder = None) -> None:
+    """Serve MLflow's pages over the studies on loopback, until Ctrl-C. Raises UserError."""
+    from visiontune.tracking.mlflow_ui import open_ui as serve
+
+    serve(StudiesFolder.of(studies_dir), port)
