@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from visiontune.training.train_recipe import Result
 
 
-def load_recipe(recipe: File, overrides: Sequence[str] = (), **more: Any) -> TrialRecipe:
+def load_recipe(recipe: File | TrialRecipe, overrides: Sequence[str] = (), **more: Any) -> TrialRecipe:
     """One trial's file or mapping, every default filled in. Raises UserError."""
     return recipe_of(recipe, overrides, more)
 

@@ -1,0 +1,98 @@
+"""How a call names a space or a recipe: a file or its content, overrides as words or keyword arguments; one rule for all of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from places import DIGITS, PLATFORM
+from ruamel.yaml import YAML
+
+import visiontune
+from visiontune.api.inputs import spec_of
+from visiontune.errors import UserError
+
+SPACE = {
+    "study": "mine",
+    "data": {"source": "digits"},
+    "budget": {"num_trials": 4, "max_epochs": 3},
+    "space": {"model": {"name": {"choice": {"lenet5": {"width": {"int": [1, 4]}}}}}, "optimizer": {"name": "sgd", "lr": 0.1}},
+}
+
+
+def test_a_file_and_its_content_are_the_same() -> None:
+    content = YAML(typ="safe").load(DIGITS)
+    assert [recipe.fingerprint for recipe in visiontune.sample(content)] == [recipe.fingerprint for recipe in visiontune.sample(DIGITS)]
+
+
+def test_words_and_keyword_arguments_are_the_same() -> None:
+    words = visiontune.sample(SPACE, 2, ["space.optimizer.lr=0.5", "data.val_fraction=0.3"])
+    named = visiontune.sample(SPACE, 2, space__optimizer__lr=0.5, data__val_fraction=0.3)
+    assert [recipe.to_dict() for recipe in words] == [recipe.to_dict() for recipe in named]
+    assert words[0].optimizer["lr"] == 0.5
+
+
+@pytest.mark.parametrize("name", ["true", "null", "12"])
+def test_a_keyword_argument_is_pythons_value_not_yamls_reading_of_it(name: str) -> None:
+    assert spec_of(SPACE, [], {"study": name}).study == name
+    with pytest.raises(UserError, match="study: must be"):
+        spec_of(SPACE, [f"study={name}"], {})
+
+
+def test_a_section_may_be_given_whole() -> None:
+    recipe = visiontune.sample(SPACE, 1, space__optimizer={"name": "adamw", "lr": 1e-3, "beta1": 0.5})[0]
+    assert (recipe.optimizer["name"], recipe.optimizer["lr"], recipe.optimizer["beta1"]) == ("adamw", 0.001, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: visiontune.sample(SPACE, 1, space__optimzer__lr=1.0), "nearest is 'optimizer'"),
+        (lambda: visiontune.sample(SPACE, 1, "budget.num_trials=3"), r"overrides are a list, .* nearest is \['budget.num_trials=3'\]"),
+        (lambda: visiontune.sample({**SPACE, "studdy": "x"}), "mapping: studdy: unknown key 'studdy'; nearest is 'study'"),
+        (lambda: visiontune.sample({}), "mapping: the file is empty"),
+        (lambda: visiontune.sample("no.yaml"), "no.yaml: there is no such file"),
+        (lambda: visiontune.load_study("none", studies_dir="nowhere"), "no study 'none' in nowhere"),
+        (lambda: visiontune.load_data("none", studies_dir="nowhere"), "none"),
+        (lambda: visiontune.list_entries("modles"), "nearest is 'models'"),
+        (lambda: visiontune.profile("resnet81", image_size=32, num_classes=10), "nearest is 'resnet18'"),
+    ],
+)
+def test_mistakes_are_told_as_on_the_command_line(
+    call: Callable[[], object], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=told):
+        call()
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_recipe_that_is_made_takes_no_overrides() -> None:
+    (recipe,) = visiontune.sample(SPACE, 1)
+    with pytest.raises(UserError, match="change a TrialRecipe by load_recipe"):
+        visiontune.load_recipe(recipe, ["training.num_epochs=1"])
+    changed = visiontune.load_recipe(recipe.to_dict(), training__num_epochs=1)
+    assert changed.training["num_epochs"] == 1 and changed.model == recipe.model
+
+
+def test_classes_can_be_named_without_importing_what_they_hold() -> None:
+    code = "import sys, visiontune; print('torch' in sys.modules); print(visiontune.Study.__name__, visiontune.TrialRecipe.__name__)"
+    told = subprocess.run([sys.executable, "-c", code], cwd=PLATFORM, capture_output=True, text=True, check=True).stdout
+    assert told.split() == ["False", "Study", "TrialRecipe"]
+    assert all(hasattr(visiontune, name) for name in visiontune.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'serach'"):
+        visiontune.serach  # noqa: B018
+
+
+@pytest.mark.heavy
+def test_types_reach_the_caller(tmp_path: Path) -> None:
+    """A user's mypy sees what each call gives, without a stub of its own."""
+    script = tmp_path / "mine.py"
+    script.write_text('import visiontune\n\nreveal_type(visiontune.search("a.yaml"))\nreveal_type(visiontune.ingest("pets"))\n')
+    told = subprocess.run(
+        [sys.executable, "-m", "mypy", str(script)], cwd=tmp_path, capture_output=True, text=True, env={"MYPYPATH": str(PLATFORM)}
+    ).stdout
+    assert "results.study.Study" in told and "results.dataset.Dataset" in told, told

@@ -1,0 +1,57 @@
+"""Pictures from Python: what an ingest found as tables and arrays, found again by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from picture_files import COLOUR
+from source_files import tree
+
+import visiontune
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    tree(tmp_path / "pets", {f"{('cat', 'dog')[number % 2]}/{number}.png": number for number in range(20)})
+    (tmp_path / "pets" / "cat" / "empty.png").write_bytes(b"")
+    return tmp_path / "pets"
+
+
+def test_an_ingest_is_a_dataset(pets: Path, tmp_path: Path) -> None:
+    data = visiontune.ingest(pets, name="pets", allow_bad=0.1, val_fraction=0.2, test_fraction=0.2, studies_dir=tmp_path, progress=False)
+    assert data.class_names == ("cat", "dog") and data.counts.to_numpy().sum() == 20 and data.counts.loc["cat"].sum() == 10
+    assert [*data.counts.columns] == ["train", "val", "test"] and data.verify() == []
+    assert "cat/empty.png" in str(data) and "20 pictures of 2 classes" in str(data)
+    assert {tuple(map(tuple, picture[0])) for picture in data.store.images_NHWC} == {tuple(map(tuple, one[0])) for one in COLOUR[:20]}
+    again = visiontune.load_data("pets", studies_dir=tmp_path)
+    assert again.path == data.path and np.array_equal(again.store.labels_N, data.store.labels_N)
+    data.write_sheet(tmp_path / "sheet.png")
+    assert (tmp_path / "sheet.png").stat().st_size > 1000
+    with pytest.raises(visiontune.UserError, match=r"a sheet is a picture"):
+        data.write_sheet(tmp_path / "sheet.txt")
+
+
+def test_the_section_of_a_dataset_names_the_same_pictures_in_a_study(pets: Path, tmp_path: Path) -> None:
+    data = visiontune.ingest(pets, allow_bad=0.1, studies_dir=tmp_path, progress=False)
+    assert visiontune.ingest(data.section, studies_dir=tmp_path, progress=False).path == data.path
+    recipe = {"data": data.section, "model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": 0.1}, "training": {"num_epochs": 1}}
+    assert visiontune.fit(recipe, device="cpu", studies_dir=tmp_path).metrics["val_loss"] > 0
+
+
+def test_a_policy_is_drawn_and_exported(pets: Path, tmp_path: Path) -> None:
+    import albumentations
+
+    recipe = {
+        "data": {"source": "folder", "path": str(pets), "allow_bad": 0.1},
+        "model": {"name": "lenet5"},
+        "optimizer": {"name": "sgd", "lr": 0.1},
+        "augmentation": {"policy": "fixed", "HorizontalFlip": {"probability": 1.0}},
+        "training": {"num_epochs": 1},
+    }
+    drawn = visiontune.preview(recipe, out=tmp_path / "policy.png", studies_dir=tmp_path)
+    assert (tmp_path / "policy.png").exists() and "policy.png" in str(drawn)
+    visiontune.export_policy(recipe, tmp_path / "policy.yaml")
+    policy = albumentations.load(tmp_path / "policy.yaml", data_format="yaml")
+    np.testing.assert_array_equal(policy(image=COLOUR[0])["image"], COLOUR[0][:, ::-1])

@@ -1,0 +1,96 @@
+"""Searches from Python, on Ray: a mapping in, a Study out; interrupted and gone on with; in a thread; the same folder as the command's."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import visiontune
+from visiontune.cli import main
+
+SPACE: dict[str, Any] = {
+    "study": "mine",
+    "data": {"source": "digits", "image_size": 8},
+    "budget": {"num_trials": 4, "min_epochs": 1, "max_epochs": 3, "reduction_factor": 3},
+    "resources": {"gpus_per_trial": 0, "max_concurrent_trials": 2},
+    "confirm": {"num_seeds": 1},
+    "space": {"model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": {"float": [0.01, 0.2], "log": True}}},
+}
+
+
+def test_check_says_what_a_search_will_cost(tmp_path: Path) -> None:
+    found = visiontune.check(SPACE, studies_dir=tmp_path)
+    assert found.cost.num_trials == 4 and found.cost.rungs == (1, 3) and found.pictures.num_classes == 10 and found.verdict == "ok"
+    assert not [*tmp_path.glob("mine")]
+
+
+@pytest.mark.ray
+def test_a_mapping_in_and_a_study_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = visiontune.search(SPACE, studies_dir=tmp_path, progress=False, budget__num_trials=3)
+    assert (study.status, study.num_new_trials, len(study.trials)) == ("finished", 3, 3)
+    winner, best = study.winner, study.best
+    assert winner is not None and best is not None and winner.number == best.number and winner.test_top1 is not None
+    assert visiontune.load_recipe(winner.recipe_file).fingerprint == best.fingerprint == winner.recipe.fingerprint
+    assert study.curves[best.number].dropna().index.tolist() == [1, 2, 3]
+    assert "phase=" not in capsys.readouterr().out
+
+    more = _in_a_thread(lambda: visiontune.search(SPACE, ["budget.num_trials=4"], studies_dir=tmp_path, progress=False))
+    assert (more.num_new_trials, len(more.trials)) == (1, 4) and len(study.refresh().trials) == 4
+    assert more.trials["value"][:3].tolist() == study.trials["value"].tolist()
+    assert main(["show", "mine", "--json", "--studies-dir", str(tmp_path)]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(more.to_dict()))
+    with pytest.raises(visiontune.UserError, match=r"space\.optimizer\.lr"):
+        visiontune.search(SPACE, studies_dir=tmp_path, progress=False, space__optimizer__lr=0.5)
+
+
+def _in_a_thread(call: Callable[[], visiontune.Study]) -> visiontune.Study:
+    """What it gives; meanwhile this process has the signal handlers that it had."""
+    before, seen = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}, []
+    with ThreadPoolExecutor(1) as pool:
+        ready = pool.submit(call)
+        while not ready.done():
+            seen.append({number: signal.getsignal(number) for number in before} == before)
+            time.sleep(0.05)
+    assert all(seen)
+    return ready.result()
+
+
+@pytest.mark.ray
+def test_an_interruption_has_the_study_and_the_same_call_goes_on(tmp_path: Path) -> None:
+    interrupt = threading.Thread(target=_interrupt_after_an_epoch, args=(tmp_path / "mine" / "outbox.jsonl",), daemon=True)
+    interrupt.start()
+    with pytest.raises(visiontune.Interrupted) as caught:
+        visiontune.search(SPACE, studies_dir=tmp_path, progress=False, budget__max_epochs=27)
+    interrupt.join()
+    study = caught.value.study
+    assert study.status == "interrupted" and isinstance(caught.value, KeyboardInterrupt)
+    known = study.curves
+    done = visiontune.search(SPACE, studies_dir=tmp_path, progress=False, budget__max_epochs=27)
+    assert done.status == "finished" and len(done.trials) == 4
+    for number in known:
+        kept = known[number].dropna()
+        assert done.curves[number][kept.index].tolist() == kept.tolist()
+
+
+def _interrupt_after_an_epoch(events: Path) -> None:
+    while not events.exists() or '"event":"epoch"' not in events.read_text():
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_importing_is_quick_and_takes_nothing_heavy() -> None:
+    """The modules, not the time: benchmarks/startup.py has that."""
+    code = "import sys, visiontune; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "ray", "mlflow", "optuna", "numpy", "pandas", "rich", "IPython", "asyncio"} & {*loaded} and len(loaded) < 400
