@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +66,10 @@ __all__ = [
 # For torch, before it allocates: large blocks in huge pages. Every batch and activation on a CPU is a fresh block, and zeroing it page
 # by page took a quarter of an epoch of a small CNN (batches of 256 at 32 px) and half of making a batch at 224 px.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+# In a notebook without ipywidgets tqdm and Ray say so when they are imported; nothing here uses widgets.
+warnings.filterwarnings("ignore", "IProgress not found")
+logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)
 
 _CLASSES = {
     "Dataset": "visiontune.results.dataset",

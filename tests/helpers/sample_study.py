@@ -43,7 +43,7 @@ TRIALS = (
     row(5, "failed", {}, {"optimizer.lr": 0.3, "model.name": "lenet5"}, "infeasible", "out of memory"),
 )
 RECORD = StudyRecord("digits", Objective("val_top1", "max"), (1, 3, 9), 6, TRIALS, TRIALS[2])
-SNAPSHOT = Snapshot(6, 1, 2, 0, 0, 1, 0, TRIALS[0], 42.4, 75.0, 12.2, "searching")
+SNAPSHOT = Snapshot(6, 6, 1, 2, 0, 0, 1, 0, TRIALS[0], 42.4, 75.0, 12.2, "searching")
 
 
 def later(**changes: object) -> Snapshot:

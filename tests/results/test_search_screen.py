@@ -88,7 +88,7 @@ def test_a_terminal_is_left_as_it_was(fails: bool, monkeypatch: pytest.MonkeyPat
         except RuntimeError:
             pass
     shown = everything(reader)
-    assert "4 of 6 trials" in shown and "0.9 by trial 0" in shown and "1:15 min left" in shown
+    assert "6 of 6 trials" in shown and "0.9 by trial 0" in shown and "1:15 min left" in shown
     assert "\x1b[?1049h" not in shown  # no alternate screen
     assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l")  # the cursor is on
 

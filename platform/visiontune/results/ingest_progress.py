@@ -1,4 +1,4 @@
-"""How far an ingest is: a bar with rate and time left on a terminal, lines of key=value elsewhere. On stderr."""
+"""How far an ingest is, on stderr: a bar with rate and time left on a terminal, one line in a notebook, lines of key=value elsewhere."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from visiontune.results.notebook import Notebook, is_notebook
 from visiontune.results.text import duration
 
 if TYPE_CHECKING:
     from visiontune.data.ingest.progress import Progress
 
-LINE_S, QUICK_S = 5.0, 1.0
+LINE_S, QUICK_S, REDRAW_S = 5.0, 1.0, 0.25
 
 
 class IngestScreen:
@@ -29,6 +30,7 @@ class IngestScreen:
     ) -> None:
         self._out = out if out is not None else sys.stderr
         self._is_silent = is_silent
+        self._notebook = Notebook() if not is_plain and is_notebook() else None
         self._is_plain, self._clock = is_plain or not self._out.isatty(), clock
         self._began_s = self._since_s = self._shown_s = clock()
         self._stage = self._shown = ""
@@ -54,7 +56,11 @@ class IngestScreen:
         self._stage = progress.stage
         if self._is_silent or now_s - self._began_s < QUICK_S:
             return
-        if not self._is_plain:
+        if self._notebook is not None:
+            if progress.stage != self._shown or now_s - self._shown_s >= REDRAW_S:
+                self._shown, self._shown_s = progress.stage, now_s
+                self._notebook.update(f"{progress.stage}: {self._said(progress)}")
+        elif not self._is_plain:
             self._draw(progress)
         elif progress.stage != self._shown or now_s - self._shown_s >= LINE_S:
             self._shown, self._shown_s = progress.stage, now_s
@@ -70,11 +76,15 @@ class IngestScreen:
             self._bar = Bar(*columns, console=Console(file=self._out), transient=True)
             self._bar.add_task("", said="")
             self._bar.start()
-        said = f"{progress.num_done:,} of {progress.num:,}"
-        if progress.stage in ("reading", "decoding"):
-            rate, left_s = pace(progress, self._clock() - self._since_s)
-            said += f", {rate:,.0f} a second, {duration(left_s)} left" + (f", {progress.num_bad:,} bad" if progress.num_bad else "")
+        said = self._said(progress)
         self._bar.update(0, completed=progress.num_done, total=progress.num, description=progress.stage, said=said)
+
+    def _said(self, progress: Progress) -> str:
+        said = f"{progress.num_done:,} of {progress.num:,}"
+        if progress.stage not in ("reading", "decoding"):
+            return said
+        rate, left_s = pace(progress, self._clock() - self._since_s)
+        return f"{said}, {rate:,.0f} a second, {duration(left_s)} left" + (f", {progress.num_bad:,} bad" if progress.num_bad else "")
 
 
 def line(progress: Progress, spent_s: float) -> str:

@@ -10,10 +10,12 @@ _WIDTH = 110
 
 
 def is_notebook() -> bool:
-    """Whether a Jupyter kernel runs this process; asked without importing IPython."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and "IPKernelApp" in shell.config
+    """Whether a Jupyter kernel runs this process; asked of rich, which knows Colab and Databricks too."""
+    if "IPython" not in sys.modules:
+        return False
+    from rich.console import Console
+
+    return Console().is_jupyter
 
 
 class Notebook:
@@ -27,7 +29,7 @@ class Notebook:
         from IPython.display import display
         from rich.console import Console
 
-        console = Console(file=io.StringIO(), width=_WIDTH, record=True)
+        console = Console(file=io.StringIO(), width=_WIDTH, record=True, force_jupyter=False)
         console.print(renderable)
         data = {"text/plain": console.export_text().rstrip()}
         if self._handle is None:

@@ -142,7 +142,7 @@ def table(snapshot: Snapshot) -> Table:
     }
     trials = "  ".join(f"{count} {what}" for what, count in counts.items())
     times = f"{duration(snapshot.elapsed_s)} elapsed, {duration(snapshot.time_left_s)} left"
-    grid.add_row(snapshot.phase, Text(f"{sum(counts.values())} of {snapshot.num_trials} trials:  {trials}"))
+    grid.add_row(snapshot.phase, Text(f"{snapshot.num_begun} of {snapshot.num_trials} trials:  {trials}"))
     grid.add_row("pace", Text(f"{snapshot.epochs_per_minute:.0f} epochs a minute, {times}"))
     if best is None:
         grid.add_row("best", Text("none yet"))

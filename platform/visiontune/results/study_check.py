@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.data.store.store import DataInfo
 from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.results.notebook import is_notebook
 from visiontune.results.text import duration
 from visiontune.spec.epoch_forecast import Cost, cost
 from visiontune.spec.study_spec import StudySpec
@@ -109,7 +110,7 @@ def summary(checks: list[Check]) -> str:
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
     """On a terminal a spinner beside the name of what runs, gone before anything is printed; elsewhere nothing."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or is_notebook():
         yield lambda name: None
         return
     from rich.console import Console

@@ -138,7 +138,7 @@ def _tune(
 
 
 def _starting(spec: StudySpec) -> Snapshot:
-    return Snapshot(spec.budget.num_trials, 0, 0, 0, 0, 0, 0, None, 0.0, None, 0.0, "starting")
+    return Snapshot(spec.budget.num_trials, 0, 0, 0, 0, 0, 0, 0, None, 0.0, None, 0.0, "starting")
 
 
 def _conclude(run: SearchRun, spec: StudySpec, storage: Storage, folder: StudyFolder, store: Store, put: Put) -> Outcome:

@@ -137,11 +137,20 @@ class Pulse(tune.Callback):  # type: ignore[misc]
             self._screen(self._run.snapshot())
 
 
+class NoReporter(tune.ProgressReporter):  # type: ignore[misc]
+    """Shows nothing. Tune's own, which it picks in a notebook, would clear the output of the user's cell."""
+
+    def should_report(self, trials: list[Any], done: bool = False) -> bool:
+        """Never: the screen is told by `Pulse`."""
+        return False
+
+
 def run_tune(
     run: SearchRun, *, resources: dict[str, float], base: dict[str, Any], num_slots: Callable[[], int], screen: Callable[[Snapshot], None]
 ) -> None:
     """Run its legs until it is finished or stopping. `base` is what every worker gets beside its leg."""
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "100000"  # the search run decides how many legs are out
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Tune's newer output takes no reporter of ours, and none in a notebook
     searcher = LegSearcher(run, num_slots)
     with tempfile.TemporaryDirectory(prefix="visiontune-ray-", ignore_cleanup_errors=True) as scratch, suppress(LoopEnded):
         tune.run(
@@ -156,5 +165,6 @@ def run_tune(
             storage_path=scratch,
             trial_dirname_creator=lambda trial: trial.trial_id,
             raise_on_failed_trial=False,
+            progress_reporter=NoReporter(),
             verbose=0,
         )

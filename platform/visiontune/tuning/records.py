@@ -97,10 +97,12 @@ class StudyRecord:
 @dataclass(frozen=True)
 class Snapshot:
     """How a search stands now. Legs, confirmations too, are `num_running` on a worker or `num_staged`, waiting for the cluster's
-    resources; trials are `num_waiting` at rungs. `phase` is a word or two for a person.
+    resources; trials are `num_waiting` at rungs. Of the `num_trials` that are wanted `num_begun` were proposed so far. `phase` is
+    a word or two for a person.
     """
 
     num_trials: int
+    num_begun: int
     num_done: int
     num_running: int
     num_staged: int

@@ -121,6 +121,7 @@ class SearchRun:
         states = Counter(trial.state for trial in trials)
         return Snapshot(
             num_trials=self._spec.budget.num_trials,
+            num_begun=len(trials),
             num_done=states["complete"],
             num_running=len(self._placed & self._legs.keys()),
             num_staged=len(self._legs.keys() - self._placed),
