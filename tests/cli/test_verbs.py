@@ -130,12 +130,24 @@ def test_show_names_the_nearest_study(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_list_has_a_line_for_each_entry(capsys: pytest.CaptureFixture[str]) -> None:
+    from visiontune.results.entry_lists import SECTIONS
     from visiontune.spec.sections import TABLES
 
     for name, table in TABLES.items():
         out, _ = run("list", name, code=0, capsys=capsys)
         assert [line.split()[0] for line in out.splitlines()] == list(table.entries)
-    assert "nearest is 'models'" in run("list", "model", code=2, capsys=capsys)[1]
+    for name, section in SECTIONS.items():
+        out, _ = run("list", name, code=0, capsys=capsys)
+        assert [line.split()[0] for line in out.splitlines()] == list(section.fields)
+    assert "nearest is 'models'" in run("list", "modles", code=2, capsys=capsys)[1]
+
+
+def test_list_as_markdown_has_ranges(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = run("list", "optimizers", "--markdown", code=0, capsys=capsys)[0].splitlines()
+    assert rows[:2] == ["| name | what | arguments |", "| --- | --- | --- |"]
+    assert "| `sgd` |" in rows[2] and "`momentum` 0.9 (0 to 0.9999)" in rows[2]
+    assert "| `batch_size` | 64 (1 to 65,536) |" in run("list", "training", "--markdown", code=0, capsys=capsys)[0]
+    assert "--markdown is for one table" in run("list", "--markdown", code=2, capsys=capsys)[1]
 
 
 def test_schema_is_json_schema(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def list_entries(table: str | None = None) -> list[str]:
-    """Lines with a table's entries, their arguments and defaults; the tables themselves where none is named. Raises UserError."""
+    """Lines with a table's entries or a section's keys and their defaults; all names where none is given. Raises UserError."""
     from visiontune.results.entry_lists import table_lines
 
     return table_lines(table)

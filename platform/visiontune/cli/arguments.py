@@ -99,10 +99,10 @@ def _pictures(verb: Verb) -> None:
 
 def _tables(verb: Verb) -> None:
     tables = verb(verbs.list_tables, "list")
-    tables.add_argument("table", nargs="?", help="such as models, activations, optimizers; without it the tables themselves")
+    tables.add_argument("table", nargs="?", metavar="TABLE|SECTION", help="such as models, optimizers, training; without it all names")
     tables.add_argument("--cost", action="store_true", help="of ops: microseconds a picture, measured here, 15 s")
     tables.add_argument("--image-size", type=_size, default=32, metavar="PX", help="for --cost")
-    tables.add_argument("--markdown", action="store_true", help="of models: parameters counted and smallest picture found, half a minute")
+    tables.add_argument("--markdown", action="store_true", help="with ranges; models are counted and tried out, half a minute")
     verb(verbs.schema)
 
 

@@ -162,9 +162,9 @@ def profile(args: argparse.Namespace) -> int:
 
 
 def list_tables(args: argparse.Namespace) -> int:
-    """Print a table's entries, one line each."""
+    """Print a table's entries or a section's keys, one line each."""
     if args.markdown:
-        return _model_table(args.table)
+        return _markdown(args.table)
     if args.cost and args.table != "ops":
         raise UserError("--cost is for ops: visiontune list ops --cost")
     if args.cost:
@@ -176,12 +176,13 @@ def list_tables(args: argparse.Namespace) -> int:
     return 0
 
 
-def _model_table(table: str | None) -> int:
-    if table != "models":
-        raise UserError(f"--markdown is for the table of models, but got {table or 'none'}")
+def _markdown(name: str | None) -> int:
+    from visiontune.results.entry_lists import markdown_lines
     from visiontune.results.model_table import model_table
 
-    for line in model_table():
+    if name is None:
+        raise UserError("--markdown is for one table or section: visiontune list models --markdown")
+    for line in model_table() if name == "models" else markdown_lines(name):
         print(line)
     return 0
 

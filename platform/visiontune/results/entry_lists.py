@@ -1,21 +1,35 @@
-"""`visiontune list`: the tables from which files are made, one line for each entry."""
+"""`visiontune list`: what a file may say, table by table and section by section; one line, or one row of Markdown, for each entry."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from visiontune.errors import UserError, nearest
 from visiontune.results.text import aligned, number
-from visiontune.spec.declare import REQUIRED, Arg, Entry
-from visiontune.spec.sections import TABLES
+from visiontune.spec.declare import REQUIRED, Arg, Entry, Section, Table
+from visiontune.spec.sections import SPACE, STUDY, TABLES
 from visiontune.spec.tables.ops import COLOUR_OPS, LABEL_CHANGING, OPS
+
+SECTIONS = {key: part for key, part in {**STUDY.fields, **SPACE.fields}.items() if isinstance(part, Section) and key != "space"}
 
 
 def table_lines(name: str | None = None) -> list[str]:
-    """A table's entries with their arguments and defaults, or the tables when no name is given. Raises UserError."""
+    """A table's entries with their arguments and defaults, or a section's keys; all names where none is given. Raises UserError."""
     if name is None:
-        return aligned([(key, f"{len(table.entries)} entries: {', '.join(table.entries)}") for key, table in TABLES.items()])
-    if name not in TABLES:
-        raise UserError(f"no table {name!r}; {nearest(name, TABLES)}")
-    return aligned([(key, f"{entry.doc}{_marks(name, key)}{_args(entry)}") for key, entry in TABLES[name].entries.items()])
+        tables = [(key, f"{len(table.entries)} entries: {', '.join(table.entries)}") for key, table in TABLES.items()]
+        return aligned([*tables, *((key, f"section: {section.doc}") for key, section in SECTIONS.items())])
+    if name in SECTIONS:
+        return aligned([(key, doc, f"[{values}]") for key, values, doc in _keys(SECTIONS[name])])
+    return aligned([(key, f"{entry.doc}{_marks(name, key)}{_args(entry)}") for key, entry in _table(name).entries.items()])
+
+
+def markdown_lines(name: str) -> list[str]:
+    """The same as a table in Markdown, with the ranges of arguments. Raises UserError."""
+    if name in SECTIONS:
+        return _markdown(("key", "default, range", "what"), [(f"`{key}`", values, doc) for key, values, doc in _keys(SECTIONS[name])])
+    entries = _table(name).entries
+    rows = [(f"`{key}`", entry.doc + _marks(name, key), ", ".join(_ranges(entry))) for key, entry in entries.items()]
+    return _markdown(("name", "what", "arguments"), rows)
 
 
 def op_cost_lines(image_size: int) -> list[str]:
@@ -26,6 +40,24 @@ def op_cost_lines(image_size: int) -> list[str]:
     rows = [(f"{cost.us:,.1f}".rjust(9), cost.name, cost.engine) for cost in costs]
     head = f"microseconds for a colour picture of {image_size} pixels, one thread, magnitude {number(MAGNITUDE)}, least first"
     return [head, *aligned(rows)]
+
+
+def _table(name: str) -> Table:
+    if name not in TABLES:
+        raise UserError(f"no table or section {name!r}; {nearest(name, (*TABLES, *SECTIONS))}")
+    return TABLES[name]
+
+
+def _keys(section: Section) -> list[tuple[str, str, str]]:
+    """Key, default and range, what it is."""
+    tables = {id(table): name for name, table in TABLES.items()}
+    rows = []
+    for key, field in section.fields.items():
+        if isinstance(field, Table):
+            rows.append((key, _default(field), f"one of the table {tables[id(field)]}"))
+        elif isinstance(field, Arg):
+            rows.append((key, f"{_default(field)}{_range(field)}", field.doc))
+    return rows
 
 
 def _marks(table: str, name: str) -> str:
@@ -40,5 +72,24 @@ def _args(entry: Entry) -> str:
     return f" [{', '.join(said)}]" if said else ""
 
 
-def _default(arg: Arg) -> str:
+def _ranges(entry: Entry) -> list[str]:
+    """Such as "`momentum` 0.9 (0 to 0.999)"."""
+    return [f"`{key}` {_default(arg)}{_range(arg)}" if isinstance(arg, Arg) else f"`{key}`" for key, arg in entry.args.items()]
+
+
+def _default(arg: Arg | Table) -> str:
     return "required" if arg.default is REQUIRED else "none" if arg.default is None else number(arg.default)
+
+
+def _range(arg: Arg) -> str:
+    if arg.choices:
+        return f" (of {', '.join(map(str, arg.choices))})"
+    if arg.low is None and arg.high is None:
+        return ""
+    ends = [f"{end:,}" if isinstance(end, int) else f"{end:g}" for end in (arg.low, arg.high) if end is not None]
+    return f" ({' to '.join(ends)}{''.join(f', or {word}' for word in arg.also)})"
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines]
