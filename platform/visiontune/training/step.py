@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from visiontune.augmentation.mixing import Mixing, in_parts, unmixed
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.training.loss import Loss
-from visiontune.training.optim.penalties import Ema, add_gradient_noise, add_penalties, clip_gradients
+from visiontune.training.optim.penalties import add_gradient_noise, add_penalties, clip_gradients
+from visiontune.training.optim.weight_average import WeightAverage
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -86,7 +87,7 @@ class Stepper:
         self._batch, self._seed, self._precision = training["micro_batch"], training["seed"], training["precision"]
         self._use_channels_last = training["use_channels_last"]  # as pictures come
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._precision == "fp16")
-        self._ema = Ema(network) if regularization["ema_decay"] else None
+        self._average = WeightAverage(network) if regularization["ema_decay"] else None
         self._step = 0
 
     def step(self, x_NCHW: Tensor, y_N: Tensor, lr: float, number: int) -> Tensor:
@@ -110,8 +111,8 @@ class Stepper:
         for parameter in self.optimizer.params:  # what a skipped step leaves
             parameter.grad = None
         self._scaler.update()
-        if self._ema is not None:
-            self._ema.update(self._regularization["ema_decay"])
+        if self._average is not None:
+            self._average.update(self._regularization["ema_decay"])
         return total
 
     def precision(self) -> AbstractContextManager[Any]:
@@ -122,22 +123,22 @@ class Stepper:
 
     def exchange(self) -> None:
         """Put the averaged weights into the network and its own aside, or back; nothing without averages."""
-        if self._ema is not None:
-            self._ema.exchange()
+        if self._average is not None:
+            self._average.exchange()
 
     def state_dict(self) -> dict[str, Any]:
         """Memory of optimizer, averages and loss scale, live."""
         return {
             "optimizer": self.optimizer.state_dict(),
-            "ema": self._ema.state_dict() if self._ema is not None else {},
+            "ema": self._average.state_dict() if self._average is not None else {},
             "scaler": self._scaler.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from that memory. Raises ValueError where it is of another optimizer."""
         self.optimizer.load_state_dict(state["optimizer"])
-        if self._ema is not None:
-            self._ema.load_state_dict(state["ema"])
+        if self._average is not None:
+            self._average.load_state_dict(state["ema"])
         if state["scaler"]:
             self._scaler.load_state_dict(state["scaler"])
 
