@@ -196,7 +196,8 @@ print([name for name in heavy if name in sys.modules])
 """
 
 
-def test_a_worker_imports_nothing_heavy_for_a_plain_recipe() -> None:
+def test_a_worker_imports_no_heavy_library_for_a_plain_recipe() -> None:
+    """But torch's compiler, which torch.optim brings along."""
     paths = [str(HELPERS), str(PLATFORM)]
     done = subprocess.run([sys.executable, "-c", IMPORTS.format(paths=paths)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

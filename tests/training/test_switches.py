@@ -64,6 +64,13 @@ def test_what_is_done_to_gradients_is_done_once_for_all_parts(regularization):
     assert losses(plain, regularization) != pytest.approx(losses(plain), rel=1e-4)
 
 
+@pytest.mark.parametrize("regularization", [{"l2": 0.5}, {"clip_norm": 0.1}])
+def test_what_is_done_to_gradients_is_done_without_the_scale_of_fp16(regularization):
+    plain = model_section("lenet5")
+    assert losses(plain, regularization, precision="fp16") == pytest.approx(losses(plain, regularization), rel=0.02)
+    assert losses(plain, regularization) != pytest.approx(losses(plain), rel=0.02)
+
+
 def test_checkpointing_keeps_less_for_the_backward_pass():
     def kept_bytes(use):
         setup = set_up(make_recipe(CNN, use_gradient_checkpointing=use), make_store(), torch.device("cpu"))

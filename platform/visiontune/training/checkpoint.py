@@ -17,7 +17,7 @@ import torch
 
 from visiontune.filesystem.atomic_write import write_whole
 
-_MAGIC = b"visiontune 1\n"
+_MAGIC = b"visiontune 2\n"  # the number rises with what a state holds, so that an older one is trained again
 _HEADER_BYTES = len(_MAGIC) + hashlib.sha256().digest_size
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from visiontune.augmentation.mixing import build_mixing, problem_of_mixing
 from visiontune.errors import UserError
-from visiontune.models.anatomy import anatomy_of, depth_of
+from visiontune.models.anatomy import anatomy_of
 from visiontune.models.build import build_model
 from visiontune.models.frozen_body import split
 from visiontune.models.transfer import adapt, frozen_of
@@ -29,7 +30,7 @@ from visiontune.training.input.epoch_order import IntArray, batch_bounds
 from visiontune.training.input.preprocessing import Preprocessing, fit_preprocessing
 from visiontune.training.loss import build_loss
 from visiontune.training.lr_schedule import LrSchedule
-from visiontune.training.optim.param_groups import grouped, scaled_lr
+from visiontune.training.optim.param_groups import learned_parameters, scaled_lr
 from visiontune.training.optim.penalties import decayed_parameters
 from visiontune.training.step import Stepper
 
@@ -113,10 +114,11 @@ def _policy(recipe: TrialRecipe, store: Store) -> Any:
     return build_policy(recipe.augmentation, image_size=image_size, channels=channels, num_epochs=recipe.training["num_epochs"])
 
 
-def _optimizer(recipe: TrialRecipe, tail: nn.Module, weights: list[Tensor]) -> Any:
+def _optimizer(recipe: TrialRecipe, tail: nn.Module, weights: list[Tensor]) -> Optimizer:
     entry, args = chosen(OPTIMIZERS, recipe.optimizer, "name")
     factors = {key: recipe.optimizer[key] for key in ("head_lr_factor", "layer_decay")}
-    return grouped(partial(entry.load(), **args), tail, weights, **factors, depth=depth_of(tail))
+    optimizer: Optimizer = entry.load()(learned_parameters(tail, weights, **factors), **args)
+    return optimizer
 
 
 def _schedule(recipe: TrialRecipe, steps_per_epoch: int) -> LrSchedule:

@@ -8,50 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from visiontune.augmentation.mixing import Mixing, in_parts, unmixed
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.training.loss import Loss
-from visiontune.training.optim.penalties import Ema, add_gradient_noise, add_penalties, clip_gradients
+from visiontune.training.optim.optimizer import load_state, set_lr
+from visiontune.training.optim.penalties import add_gradient_noise, add_penalties, clip_gradients
+from visiontune.training.optim.weight_average import WeightAverage
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-class Steps(Protocol):
-    """What a step needs of an optimizer."""
-
-    params: list[Tensor]
-
-    def step(self, lr: float) -> None:
-        """Change the parameters and forget their gradients."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Its memory, live."""
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from that memory."""
-
-
-@dataclass
-class _Scaled:
-    """The optimizer as torch.amp.GradScaler wants it: it skips the step when a gradient overflowed."""
-
-    optimizer: Steps
-    finish: Callable[[], None]
-    lr: float = 0.0
-
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        return [{"params": self.optimizer.params}]
-
-    def step(self) -> None:
-        self.finish()
-        self.optimizer.step(self.lr)
 
 
 def num_parts_of(num: int, micro_batch: int) -> int:
@@ -72,29 +42,28 @@ class Stepper:
         self,
         network: nn.Module,
         loss: Loss,
-        optimizer: Steps,
+        optimizer: Optimizer,
         weights: list[Tensor],
         regularization: Mapping[str, Any],
         training: Mapping[str, Any],
         device: torch.device,
         mixing: Mixing = unmixed,
     ) -> None:
-        self.optimizer = optimizer
+        self._optimizer = optimizer
+        self._params: list[Tensor] = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self._forward: Callable[[Tensor], Any] = torch.compile(network) if training["use_compile"] else network
         self._loss, self._weights, self._regularization, self._device = loss, weights, regularization, device
         self._mixing = mixing
         self._batch, self._seed, self._precision = training["micro_batch"], training["seed"], training["precision"]
         self._use_channels_last = training["use_channels_last"]  # as pictures come
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._precision == "fp16")
-        self._ema = Ema(network) if regularization["ema_decay"] else None
-        self._step = 0
+        self._average = WeightAverage(network) if regularization["ema_decay"] else None
 
     def step(self, x_NCHW: Tensor, y_N: Tensor, lr: float, number: int) -> Tensor:
         """Step `number` of the whole training, counted from 0; gives the mean cross-entropy of the batch, without a graph.
 
         It is that of the mixed pictures against their mixed labels, where the recipe mixes.
         """
-        self._step = number
         num_parts = num_parts_of(len(y_N), self._batch)
         x_NCHW, targets = self._mixing(x_NCHW, y_N, number)
         parts = x_NCHW.tensor_split(num_parts)  # sizes differ by one at most
@@ -104,14 +73,14 @@ class Stepper:
                 loss, cross_entropy = self._loss(self._forward(x if self._use_channels_last else x.contiguous()), target)
             self._scaler.scale(loss * (len(x) / len(y_N)) if len(parts) > 1 else loss).backward()  # type: ignore[no-untyped-call]
             total += cross_entropy * (len(x) / len(y_N))
-        scaled = _Scaled(self.optimizer, self._finish, lr)
-        self._scaler.unscale_(scaled)  # type: ignore[arg-type]
-        self._scaler.step(scaled)  # type: ignore[arg-type]
-        for parameter in self.optimizer.params:  # what a skipped step leaves
-            parameter.grad = None
+        self._scaler.unscale_(self._optimizer)
+        self._adjust_gradients(number)
+        set_lr(self._optimizer, lr)
+        self._scaler.step(self._optimizer)  # nothing where a gradient overflowed
+        self._optimizer.zero_grad()
         self._scaler.update()
-        if self._ema is not None:
-            self._ema.update(self._regularization["ema_decay"])
+        if self._average is not None:
+            self._average.update(self._regularization["ema_decay"])
         return total
 
     def precision(self) -> AbstractContextManager[Any]:
@@ -122,31 +91,31 @@ class Stepper:
 
     def exchange(self) -> None:
         """Put the averaged weights into the network and its own aside, or back; nothing without averages."""
-        if self._ema is not None:
-            self._ema.exchange()
+        if self._average is not None:
+            self._average.exchange()
 
     def state_dict(self) -> dict[str, Any]:
         """Memory of optimizer, averages and loss scale, live."""
         return {
-            "optimizer": self.optimizer.state_dict(),
-            "ema": self._ema.state_dict() if self._ema is not None else {},
+            "optimizer": self._optimizer.state_dict(),
+            "ema": self._average.state_dict() if self._average is not None else {},
             "scaler": self._scaler.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from that memory. Raises ValueError where it is of another optimizer."""
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self._ema is not None:
-            self._ema.load_state_dict(state["ema"])
+        """Go on from that memory. Raises ValueError where it is of other parameter groups."""
+        load_state(self._optimizer, state["optimizer"])
+        if self._average is not None:
+            self._average.load_state_dict(state["ema"])
         if state["scaler"]:
             self._scaler.load_state_dict(state["scaler"])
 
-    def _finish(self) -> None:
+    def _adjust_gradients(self, number: int) -> None:
         """Gradients between backward and the update."""
-        regularization, params = self._regularization, self.optimizer.params
+        regularization = self._regularization
         add_penalties(self._weights, regularization["l1"], regularization["l2"])
         if regularization["gradient_noise"]:
-            generator = torch.Generator(self._device).manual_seed(keyed_seed(self._seed, "noise", self._step))
-            add_gradient_noise(params, regularization["gradient_noise"], self._step, generator)
+            generator = torch.Generator(self._device).manual_seed(keyed_seed(self._seed, "noise", number))
+            add_gradient_noise(self._params, regularization["gradient_noise"], number, generator)
         if regularization["clip_norm"]:
-            clip_gradients(params, regularization["clip_norm"])
+            clip_gradients(self._params, regularization["clip_norm"])

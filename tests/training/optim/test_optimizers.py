@@ -1,60 +1,45 @@
-"""Every optimizer against torch.optim's class, over steps with a changing learning rate; decay in closed form."""
+"""What is ours beside torch.optim's classes: which class, decoupled decay, Muon on kernels, flags and rates by device, going on."""
 
 from __future__ import annotations
 
+import copy
 import inspect
 import io
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 from tiny import defaults, model_section
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from visiontune.errors import UserError
 from visiontune.models.build import build_model
 from visiontune.spec.tables.optimizers import OPTIMIZERS
-from visiontune.training.optim import optimizer
+from visiontune.training.optim import muon, optimizer
+from visiontune.training.optim.optimizer import flags_on, load_state, set_lr
+from visiontune.training.optim.param_groups import LearnedParameter
 from visiontune.training.optim.penalties import decayed_parameters
 
 RATES = [0.1, 0.05, 0.2, 0.01, 0.1, 0.0, 0.1]
-Make = Callable[[Any], torch.optim.Optimizer]
-REFERENCES: list[tuple[str, dict[str, Any], Make]] = [
-    ("sgd", {"momentum": 0.0}, lambda params: torch.optim.SGD(params, lr=1.0)),
-    ("sgd", {"momentum": 0.9}, lambda params: torch.optim.SGD(params, lr=1.0, momentum=0.9)),
-    ("sgd", {"momentum": 0.8, "nesterov": True}, lambda params: torch.optim.SGD(params, lr=1.0, momentum=0.8, nesterov=True)),
-    ("adagrad", {}, lambda params: torch.optim.Adagrad(params)),
-    (
-        "adagrad",
-        {"initial_square_sum": 0.1, "eps": 1e-6},
-        lambda params: torch.optim.Adagrad(params, initial_accumulator_value=0.1, eps=1e-6),
-    ),
-    ("adadelta", {}, lambda params: torch.optim.Adadelta(params)),
-    ("adadelta", {"rho": 0.8, "eps": 1e-3}, lambda params: torch.optim.Adadelta(params, rho=0.8, eps=1e-3)),
-    ("rmsprop", {}, lambda params: torch.optim.RMSprop(params)),
-    ("rmsprop", {"alpha": 0.9, "momentum": 0.8}, lambda params: torch.optim.RMSprop(params, alpha=0.9, momentum=0.8)),
-    ("rmsprop", {"is_centered": True, "eps": 1e-3}, lambda params: torch.optim.RMSprop(params, centered=True, eps=1e-3)),
-    ("rmsprop", {"is_centered": True, "momentum": 0.5}, lambda params: torch.optim.RMSprop(params, centered=True, momentum=0.5)),
-    ("adam", {"beta1": 0.8, "eps": 1e-6}, lambda params: torch.optim.Adam(params, betas=(0.8, 0.999), eps=1e-6)),
-    ("amsgrad", {"beta2": 0.5}, lambda params: torch.optim.Adam(params, betas=(0.9, 0.5), amsgrad=True)),
-    ("adamax", {}, lambda params: torch.optim.Adamax(params)),
-    ("adamax", {"beta1": 0.5, "beta2": 0.7, "eps": 1e-4}, lambda params: torch.optim.Adamax(params, betas=(0.5, 0.7), eps=1e-4)),
-    ("nadam", {}, lambda params: torch.optim.NAdam(params)),
-    ("nadam", {"beta1": 0.6, "momentum_decay": 0.1}, lambda params: torch.optim.NAdam(params, betas=(0.6, 0.999), momentum_decay=0.1)),
-    ("radam", {}, lambda params: torch.optim.RAdam(params)),
-    ("radam", {"beta2": 0.9, "eps": 1e-3}, lambda params: torch.optim.RAdam(params, betas=(0.9, 0.9), eps=1e-3)),
-    ("adamw", {"beta2": 0.9, "weight_decay": 0.0}, lambda params: torch.optim.AdamW(params, betas=(0.9, 0.9), weight_decay=0)),
-]
-DECAYS: list[tuple[str, Make]] = [
-    ("adamw", lambda params: torch.optim.AdamW(params)),
-    ("nadam", lambda params: torch.optim.NAdam(params, decoupled_weight_decay=True)),
-    ("radam", lambda params: torch.optim.RAdam(params, decoupled_weight_decay=True)),
-]
-# What is beyond a square root or a product of roundings in double precision is another formula.
 EXACT = {"rtol": 1e-10, "atol": 1e-12}
+"""What is beyond a square root or a product of roundings in double precision is another formula."""
+DECAYING = [name for name, entry in OPTIMIZERS.entries.items() if "weight_decay" in entry.args]
+CLASSES: list[tuple[str, dict[str, Any], type[torch.optim.Optimizer], dict[str, Any]]] = [
+    ("sgd", {"momentum": 0.8, "nesterov": True}, torch.optim.SGD, {"momentum": 0.8, "nesterov": True, "dampening": 0, "weight_decay": 0}),
+    ("adagrad", {"initial_square_sum": 0.1, "eps": 1e-6}, torch.optim.Adagrad, {"initial_accumulator_value": 0.1, "eps": 1e-6}),
+    ("adadelta", {"rho": 0.8, "eps": 1e-3}, torch.optim.Adadelta, {"rho": 0.8, "eps": 1e-3}),
+    ("rmsprop", {"alpha": 0.9, "momentum": 0.8}, torch.optim.RMSprop, {"alpha": 0.9, "momentum": 0.8, "centered": False}),
+    ("rmsprop", {"is_centered": True, "eps": 1e-3}, torch.optim.RMSprop, {"centered": True, "eps": 1e-3}),
+    ("adam", {"beta1": 0.8, "eps": 1e-6}, torch.optim.Adam, {"betas": (0.8, 0.999), "eps": 1e-6, "amsgrad": False}),
+    ("amsgrad", {"beta2": 0.5}, torch.optim.Adam, {"betas": (0.9, 0.5), "amsgrad": True}),
+    ("adamax", {"beta1": 0.5, "beta2": 0.7, "eps": 1e-4}, torch.optim.Adamax, {"betas": (0.5, 0.7), "eps": 1e-4}),
+    ("nadam", {"beta1": 0.6, "momentum_decay": 0.1, "eps": 1e-4}, torch.optim.NAdam, {"betas": (0.6, 0.999), "momentum_decay": 0.1}),
+    ("radam", {"beta2": 0.9, "eps": 1e-3}, torch.optim.RAdam, {"betas": (0.9, 0.9), "eps": 1e-3}),
+    ("adamw", {"beta2": 0.9, "eps": 1e-3}, torch.optim.AdamW, {"betas": (0.9, 0.9), "eps": 1e-3}),
+]
 
 
 def small_network() -> nn.Module:
@@ -63,119 +48,120 @@ def small_network() -> nn.Module:
     return nn.Sequential(*layers).double()
 
 
-def groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """The grouping written by hand: what torch's classes take."""
-    decayed = [network[0].weight, network[4].weight]
-    rest = [network[0].bias, *network[1].parameters(), *network[2].parameters(), network[4].bias]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+def learned(network: nn.Module) -> list[LearnedParameter]:
+    """Weights of the two layers are decayed and matrices; what comes after the third module learns at half the rate."""
+    weights = {id(network[0].weight), id(network[4].weight)}
+    return [
+        LearnedParameter(parameter, 0.5 if name[0] > "2" else 1.0, id(parameter) in weights, id(parameter) in weights)
+        for name, parameter in network.named_parameters()
+    ]
 
 
-def gradients(network: nn.Module, step: int) -> None:
+def own(name: str, network: nn.Module, **args: Any) -> torch.optim.Optimizer:
+    made: torch.optim.Optimizer = OPTIMIZERS.entries[name].load()(learned(network), **args)
+    return made
+
+
+def gradients(network: nn.Module, step: int, factor: float = 1.0) -> None:
     generator = torch.Generator().manual_seed(step)
     for parameter in network.parameters():
-        parameter.grad = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+        parameter.grad = (torch.randn(parameter.shape, generator=generator, dtype=torch.float64) * factor).to(parameter.dtype)
 
 
-def own(name: str, network: nn.Module, **args: Any) -> Any:
-    return OPTIMIZERS.entries[name].load()(list(network.parameters()), decayed_parameters(network), **args)
+def weights_of_steps(made: torch.optim.Optimizer, network: nn.Module, steps: range) -> Iterator[list[Tensor]]:
+    """The parameters after each step."""
+    for step in steps:
+        gradients(network, step)
+        set_lr(made, RATES[step])
+        made.step()
+        yield [parameter.detach().clone() for parameter in network.parameters()]
 
 
-def assert_follows(mine: nn.Module, optimizer: Any, theirs: nn.Module, *references: torch.optim.Optimizer) -> None:
-    """The first reference steps at the rate itself, each further one at half of it."""
-    for step, lr in enumerate(RATES):
-        gradients(mine, step)
-        gradients(theirs, step)
-        optimizer.step(lr)
-        for number, reference in enumerate(references):
-            for group in reference.param_groups:
-                group["lr"] = lr * 0.5**number
-            reference.step()
-        for a, b in zip(mine.parameters(), theirs.parameters(), strict=True):
-            assert torch.allclose(a.reshape(b.shape), b, **EXACT), step
-    assert all(parameter.grad is None for parameter in mine.parameters())
+def same(a: nn.Module, b: nn.Module) -> bool:
+    return all(torch.equal(one, other) for one, other in zip(a.parameters(), b.parameters(), strict=True))
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS.entries)
 def test_builder_takes_what_is_declared(name: str) -> None:
     entry = OPTIMIZERS.entries[name]
     parameters = inspect.signature(entry.load()).parameters
-    assert {key: p.default for key, p in parameters.items() if key not in ("params", "decayed", "matrices")} == defaults(entry)
+    assert {key: p.default for key, p in parameters.items() if key != "parameters"} == defaults(entry)
     with pytest.raises(TypeError, match="no_such_argument"):
-        entry.load()([], [], no_such_argument=1)
+        entry.load()([], no_such_argument=1)
 
 
-@pytest.mark.parametrize(("name", "args", "make"), REFERENCES)
-def test_steps_as_torch_does(name: str, args: dict[str, Any], make: Make) -> None:
-    mine, theirs = small_network(), small_network()
-    without_decay = {"weight_decay": 0.0} if "weight_decay" in OPTIMIZERS.entries[name].args else {}
-    assert_follows(mine, own(name, mine, **{**without_decay, **args}), theirs, make(theirs.parameters()))
+@pytest.mark.parametrize(("name", "args", "kind", "options"), CLASSES)
+def test_an_entry_is_the_class_that_its_text_names(
+    name: str, args: dict[str, Any], kind: type[torch.optim.Optimizer], options: dict[str, Any]
+) -> None:
+    made = own(name, small_network(), **args)
+    assert type(made) is kind and f"torch.optim.{kind.__name__}" in OPTIMIZERS.entries[name].doc
+    assert all(group[key] == value for group in made.param_groups for key, value in options.items())
+    assert {name for name, *_ in CLASSES} | {"muon"} == set(OPTIMIZERS.entries)
 
 
-@pytest.mark.parametrize(("name", "make"), DECAYS)
-def test_decays_as_torch_does(name: str, make: Make) -> None:
-    mine, theirs = small_network(), small_network()
-    assert_follows(mine, own(name, mine, weight_decay=0.3), theirs, make(groups(theirs, 0.3)))
+@pytest.mark.parametrize("name", DECAYING)
+def test_decay_alone_is_a_product(name: str) -> None:
+    network = small_network()
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    made = own(name, network, weight_decay=0.5)
+    for lr in RATES:
+        for parameter in network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        set_lr(made, lr)
+        made.step()
+    for old, one in zip(before, learned(network), strict=True):
+        shrunk = torch.tensor([1 - lr * one.lr_factor * 0.5 for lr in RATES], dtype=torch.float64).prod()
+        assert torch.allclose(one.tensor, old * shrunk if one.is_decayed else old, **EXACT)
+
+
+@pytest.mark.parametrize("name", DECAYING)
+def test_decay_stays_out_of_gradients_and_their_moments(name: str) -> None:
+    """w <- (1 - lr * decay) * w + u, where u is what the same gradients change without decay. A coupled decay would be in u."""
+    plain, decayed = small_network(), small_network()
+    one, other = own(name, plain, weight_decay=0.0), own(name, decayed, weight_decay=0.4)
+    old = [parameter.detach().clone() for parameter in plain.parameters()]
+    expected = [parameter.clone() for parameter in old]
+    steps = range(len(RATES))
+    for lr, new, found in zip(RATES, weights_of_steps(one, plain, steps), weights_of_steps(other, decayed, steps), strict=True):
+        for k, parameter in enumerate(learned(plain)):
+            expected[k] = expected[k] * (1 - lr * parameter.lr_factor * 0.4 * parameter.is_decayed) + new[k] - old[k]
+            assert torch.allclose(found[k], expected[k], rtol=1e-8, atol=1e-10)
+        old = new
+
+
+def test_sgd_has_one_group_for_each_rate_and_decay() -> None:
+    network = small_network()
+    assert len(own("sgd", network).param_groups) == 2
+    assert len(own("sgd", network, weight_decay=0.1).param_groups) == 4
 
 
 @pytest.mark.parametrize(("scale", "nesterov", "num_iterations"), [("match_rms_adamw", True, 5), ("original", False, 3)])
 def test_muon_steps_as_torch_does_and_leaves_the_rest_to_adamw(scale: str, nesterov: bool, num_iterations: int) -> None:
+    """torch.optim.Muon takes no kernels, so the reference has them as matrices."""
     mine, theirs = small_network(), small_network()
     theirs[0].weight = nn.Parameter(theirs[0].weight.detach().flatten(1))
-    by_muon, by_adamw = groups(theirs, 0.3)
-    muon = torch.optim.Muon([by_muon], momentum=0.8, nesterov=nesterov, ns_steps=num_iterations, adjust_lr_fn=scale)
+    rest = [theirs[0].bias, *theirs[1].parameters(), *theirs[2].parameters(), theirs[4].bias]
+    by_muon = torch.optim.Muon(
+        [theirs[0].weight, theirs[4].weight],
+        weight_decay=0.3,
+        momentum=0.8,
+        nesterov=nesterov,
+        ns_steps=num_iterations,
+        adjust_lr_fn=scale,
+    )
+    by_adamw = torch.optim.AdamW(rest, betas=(0.8, 0.9), weight_decay=0.0)
     args = {"momentum": 0.8, "nesterov": nesterov, "num_iterations": num_iterations, "use_adam_scale": scale != "original"}
-    optimizer = own("muon", mine, weight_decay=0.3, adamw_lr_factor=0.5, **args)
-    assert_follows(mine, optimizer, theirs, muon, torch.optim.AdamW([by_adamw]))
-
-
-def test_muon_decays_both_sides_at_their_own_rates() -> None:
-    network = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)).double()
-    before = [parameter.detach().clone() for parameter in network.parameters()]
-    params = list(network.parameters())
-    optimizer = OPTIMIZERS.entries["muon"].load()(params, params, matrices=params[:1], weight_decay=0.5, adamw_lr_factor=0.1)
-    for parameter in params:
-        parameter.grad = torch.zeros_like(parameter)
-    optimizer.step(0.2)
-    assert torch.allclose(params[0], before[0] * (1 - 0.2 * 0.5), **EXACT)
-    assert torch.allclose(params[1], before[1] * (1 - 0.2 * 0.1 * 0.5), **EXACT)
-
-
-@pytest.mark.parametrize("name", [name for name, entry in OPTIMIZERS.entries.items() if "weight_decay" in entry.args])
-def test_decay_alone_is_a_product(name: str) -> None:
-    network = small_network()
-    before = [parameter.detach().clone() for parameter in network.parameters()]
-    optimizer = own(name, network, weight_decay=0.5)
-    for lr in RATES:
-        for parameter in network.parameters():
-            parameter.grad = torch.zeros_like(parameter)
-        optimizer.step(lr)
-    factor = torch.tensor([1 - lr * 0.5 for lr in RATES], dtype=torch.float64).prod()
-    decayed = {id(parameter) for group in groups(network, 1.0)[:1] for parameter in group["params"]}
-    for old, new in zip(before, network.parameters(), strict=True):
-        assert torch.allclose(new, old * factor if id(new) in decayed else old, **EXACT)
-
-
-@pytest.mark.parametrize(("name", "args"), [*((name, args) for name, args, _ in REFERENCES), ("muon", {})])
-def test_going_on_from_a_saved_state_changes_no_bit(name: str, args: dict[str, Any]) -> None:
-    whole, first = small_network().float(), small_network().float()
-    uninterrupted, before = own(name, whole, **args), own(name, first, **args)
-    for step, lr in enumerate(RATES[:4]):
-        gradients(first, step)
-        before.step(lr)
-    file = io.BytesIO()
-    torch.save({"model": first.state_dict(), "optimizer": before.state_dict()}, file)
-    state = torch.load(io.BytesIO(file.getvalue()), weights_only=True)
-    second = small_network().float()
-    second.load_state_dict(state["model"])
-    after = own(name, second, **args)
-    after.load_state_dict(state["optimizer"])
-    for step, lr in enumerate(RATES):
-        gradients(whole, step)
-        uninterrupted.step(lr)
-        if step >= 4:
-            gradients(second, step)
-            after.step(lr)
-    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), second.parameters(), strict=True))
+    parameters = [LearnedParameter(one.tensor, 1.0, one.is_decayed, one.is_matrix) for one in learned(mine)]
+    made = OPTIMIZERS.entries["muon"].load()(parameters, weight_decay=0.3, adamw_lr_factor=0.5, beta1=0.8, beta2=0.9, **args)
+    for step, _ in enumerate(weights_of_steps(made, mine, range(len(RATES)))):
+        gradients(theirs, step)
+        for reference, lr in ((by_muon, RATES[step]), (by_adamw, RATES[step] * 0.5)):
+            for group in reference.param_groups:
+                group["lr"] = lr
+            reference.step()
+        for a, b in zip(mine.parameters(), theirs.parameters(), strict=True):
+            assert torch.allclose(a.reshape(b.shape), b, **EXACT), step
 
 
 def test_muon_orthogonalises_kernels_in_whatever_layout() -> None:
@@ -185,8 +171,10 @@ def test_muon_orthogonalises_kernels_in_whatever_layout() -> None:
     steps = []
     for layout in (torch.contiguous_format, torch.channels_last):
         kernel = nn.Parameter(torch.zeros(shape).to(memory_format=layout))
+        made = muon.muon([LearnedParameter(kernel, is_matrix=True)], use_adam_scale=False, momentum=0.0)
         kernel.grad = gradient.clone()
-        OPTIMIZERS.entries["muon"].load()([kernel], [], use_adam_scale=False, momentum=0.0).step(1.0)
+        set_lr(made, 1.0)
+        made.step()
         steps.append(kernel.detach())
     assert torch.allclose(steps[0], steps[1], atol=0.02)  # Newton and Schulz run in bfloat16
     assert not steps[1].is_contiguous()
@@ -196,32 +184,129 @@ def test_muon_orthogonalises_kernels_in_whatever_layout() -> None:
     assert torch.nn.functional.cosine_similarity(-steps[0].flatten(), (u @ v).flatten(), dim=0) > 0.97
 
 
-@pytest.mark.heavy
-def test_no_optimizer_pays_for_torchs_compiler() -> None:
-    """1.7 s of imports for each new worker; torch.optim's classes pull it in, so this process may have it already."""
-    code = """
-import sys, torch
-from visiontune.spec.tables.optimizers import OPTIMIZERS
-for name, entry in OPTIMIZERS.entries.items():
-    weight = torch.nn.Parameter(torch.ones(2, 2))
-    weight.grad = torch.ones(2, 2)
-    entry.load()([weight], [weight]).step(0.1)
-    assert "torch._dynamo" not in sys.modules, name
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
+@pytest.mark.parametrize(("name", "args"), [*((name, args) for name, args, _, _ in CLASSES), ("sgd", {"momentum": 0.0}), ("muon", {})])
+def test_going_on_from_a_saved_state_changes_no_bit(name: str, args: dict[str, Any]) -> None:
+    whole, first, second = (small_network().float() for _ in range(3))
+    list(weights_of_steps(own(name, whole, **args), whole, range(len(RATES))))
+    before = own(name, first, **args)
+    list(weights_of_steps(before, first, range(4)))
+    file = io.BytesIO()
+    torch.save({"model": first.state_dict(), "optimizer": before.state_dict()}, file)
+    state = torch.load(io.BytesIO(file.getvalue()), weights_only=True)
+    kept = copy.deepcopy(state["optimizer"]["state"])
+
+    second.load_state_dict(state["model"])
+    after = own(name, second, **args)
+    load_state(after, state["optimizer"])
+    list(weights_of_steps(after, second, range(4, len(RATES))))
+    assert same(whole, second)
+    for number, slots in kept.items():
+        assert all(torch.equal(tensor, state["optimizer"]["state"][number][key]) for key, tensor in slots.items()), "it is used, not copied"
+
+
+def test_a_state_of_another_device_brings_only_its_memory() -> None:
+    """Rates in tensors and flags of a GPU are not taken over on a CPU, where they would be refused."""
+    network, other = small_network(), small_network()
+    saved = own("radam", network).state_dict()
+    for group in saved["param_groups"]:
+        group |= {"capturable": True, "lr": torch.tensor(0.7)}
+    made = own("radam", other)
+    load_state(made, saved)
+    assert all(group["lr"] == 0.0 and not group["capturable"] and group["foreach"] for group in made.param_groups)
+    list(weights_of_steps(made, other, range(2)))
+
+
+def test_a_state_of_other_groups_is_refused() -> None:
+    network = small_network()
+    for name, args in (("sgd", {"weight_decay": 0.1}), ("muon", {})):
+        with pytest.raises(ValueError, match=r"zip|group"):
+            load_state(own(name, network, **args), own("adam", network).state_dict())
+
+
+FLAGS: list[tuple[str, type[torch.optim.Optimizer], set[str]]] = [
+    ("cpu", torch.optim.SGD, {"fused"}),
+    ("cuda", torch.optim.SGD, {"fused"}),
+    ("cpu", torch.optim.AdamW, {"fused"}),
+    ("cuda", torch.optim.AdamW, {"fused", "capturable"}),
+    ("cpu", torch.optim.Adagrad, {"fused"}),
+    ("cuda", torch.optim.Adagrad, {"foreach"}),
+    ("cpu", torch.optim.RAdam, {"foreach"}),
+    ("cuda", torch.optim.RAdam, {"foreach", "capturable"}),
+]
+
+
+@pytest.mark.parametrize(("device_type", "kind", "flags"), FLAGS)
+def test_kernels_suit_the_device(device_type: str, kind: type[torch.optim.Optimizer], flags: set[str]) -> None:
+    assert flags_on(device_type, kind) == dict.fromkeys(flags, True)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.entries)
+def test_on_a_gpu_no_step_waits_for_a_number(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors without memory stand for the GPU's, and refuse to be read. Muon's matrices and Adagrad have their rates on the CPU."""
+    fused_rates: list[Any] = []
+    for function in ("_fused_sgd_", "_fused_adam_", "_fused_adamw_"):
+        monkeypatch.setattr(torch, function, lambda *_, **options: fused_rates.append(options["lr"]))
+    args = {"weight_decay": 0.1} if name in DECAYING else {}
+    with FakeTensorMode():
+        tensors = [nn.Parameter(torch.ones(shape, device="cuda")) for shape in ((3, 2), (3,))]
+        parameters = [LearnedParameter(tensors[0], 1.0, True, True), LearnedParameter(tensors[1], 0.5)]
+        made = OPTIMIZERS.entries[name].load()(parameters, **args)
+        kept = [group["lr"] for group in made.param_groups]
+        for _ in range(3):
+            for tensor in tensors:
+                tensor.grad = torch.ones_like(tensor)
+            set_lr(made, 0.1)
+            made.step()
+        on_gpu = [isinstance(lr, Tensor) and lr.device.type == "cuda" for lr in kept]
+        assert on_gpu == {"adagrad": [False, False], "muon": [False, True]}.get(name, [True, True])
+        assert all(group["lr"] is lr for group, lr, is_there in zip(made.param_groups, kept, on_gpu, strict=True) if is_there)
+        assert len({id(lr) for lr in kept if isinstance(lr, Tensor)}) == sum(on_gpu), "a rate for each group"
+        assert bool(fused_rates) == (name in ("sgd", "adam", "amsgrad", "adamw", "muon")) and all(
+            isinstance(lr, Tensor) for lr in fused_rates
+        )
+
+
+@pytest.mark.parametrize("name", ["sgd", "adagrad", "adam", "amsgrad", "adamw", "muon"])
+def test_rates_in_tensors_change_no_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_number, by_tensor = small_network(), small_network()
+    args = {"weight_decay": 0.1} if name in DECAYING else {}
+    list(weights_of_steps(own(name, by_number, **args), by_number, range(len(RATES))))
+    module: ModuleType
+    for module in (optimizer, muon):
+        monkeypatch.setattr(module, "new_lr", lambda *_: torch.zeros((), dtype=torch.float64))
+    list(weights_of_steps(own(name, by_tensor, **args), by_tensor, range(len(RATES))))
+    for a, b in zip(by_number.parameters(), by_tensor.parameters(), strict=True):
+        assert torch.allclose(a, b, **EXACT)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.entries)
+def test_a_step_that_overflowed_leaves_no_trace(name: str) -> None:
+    """Even the very first one, of which torch's fused SGD would keep whatever lay in memory as momentum."""
+    skipping, plain = small_network().float(), small_network().float()
+    args = {"weight_decay": 0.5} if name in DECAYING else {}
+    one, other = own(name, skipping, **args), own(name, plain, **args)
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    scaler.scale(torch.ones(()))
+    for step in (0, 1, 2):
+        gradients(skipping, step, factor=scaler.get_scale())
+        if step != 1:
+            skipping[4].bias.grad[0] = float("inf")
+        before = [parameter.detach().clone() for parameter in skipping.parameters()]
+        set_lr(one, RATES[step])
+        scaler.unscale_(one)
+        scaler.step(one)
+        scaler.update()
+        changed = [not torch.equal(old, new) for old, new in zip(before, skipping.parameters(), strict=True)]
+        assert all(changed) if step == 1 else not any(changed)
+    list(weights_of_steps(other, plain, range(1, 2)))
+    assert same(skipping, plain)
+    for a, b in zip(skipping.parameters(), plain.parameters(), strict=True):
+        assert all(torch.equal(tensor, other.state[b][key]) for key, tensor in one.state[a].items())
 
 
 def test_nesterov_needs_momentum() -> None:
     with pytest.raises(UserError, match=r"nesterov needs momentum > 0, but got momentum=0\.0"):
-        optimizer.sgd([], [], momentum=0.0, nesterov=True)
-
-
-def test_state_of_another_optimizer_is_refused() -> None:
-    network = small_network()
-    with pytest.raises(ValueError, match="optimizer state must hold"):
-        own("sgd", network).load_state_dict(own("adam", network).state_dict())
-    with pytest.raises(ValueError, match="optimizer state must hold"):
-        own("muon", network).load_state_dict(own("adam", network).state_dict())
+        optimizer.sgd([], momentum=0.0, nesterov=True)
 
 
 @pytest.mark.parametrize("name", ["lenet5", "cnn", "resnet18"])

@@ -1,18 +1,15 @@
-"""Rates of head and stages against torch's own parameter groups written by hand; which weights are Muon's; scaled rates."""
+"""Rates of head and stages against a table written by hand; what is frozen, decayed or a matrix; rates scaled to the batch."""
 
 from __future__ import annotations
-
-from functools import partial
-from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from visiontune.models.anatomy import depth_of, mark
+from visiontune.models.anatomy import mark
 from visiontune.spec.tables.optimizers import OPTIMIZERS
-from visiontune.training.optim.optimizer import Groups, Optimizer
-from visiontune.training.optim.param_groups import grouped, matrices_of, scaled_lr
+from visiontune.training.optim.optimizer import load_state, set_lr
+from visiontune.training.optim.param_groups import LearnedParameter, groups_by, learned_parameters, scaled_lr
 from visiontune.training.optim.penalties import decayed_parameters
 
 RATES = [0.1, 0.02, 0.05]
@@ -28,117 +25,101 @@ def network() -> nn.Module:
     return mark(made.double(), stages=(("stem",), ("act", "norm"), ("body",)), head="head", aux=("aux",))
 
 
-def gradients(model: nn.Module, step: int) -> None:
-    generator = torch.Generator().manual_seed(step)
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.grad = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+def learned(model: nn.Module, **factors: float) -> list[LearnedParameter]:
+    return learned_parameters(model, decayed_parameters(model), **factors)
 
 
-def own(model: nn.Module, name: str = "sgd", args: dict[str, Any] | None = None, **factors: float) -> Optimizer | Groups:
-    make = partial(OPTIMIZERS.entries[name].load(), **(args or {}))
-    return grouped(make, model, decayed_parameters(model), **factors, depth=depth_of(model))
-
-
-def trained(model: nn.Module, optimizer: Any, start: int = 0) -> nn.Module:
-    for step, lr in enumerate(RATES[start:], start):
-        gradients(model, step)
-        optimizer.step(lr)
+def trained(model: nn.Module, optimizer: torch.optim.Optimizer, steps: range = range(len(RATES))) -> nn.Module:
+    for step in steps:
+        generator = torch.Generator().manual_seed(step)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.grad = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+        set_lr(optimizer, RATES[step])
+        optimizer.step()
     return model
-
-
-def same(a: nn.Module, b: nn.Module) -> bool:
-    return all(torch.equal(one, other) for one, other in zip(a.parameters(), b.parameters(), strict=True))
 
 
 FACTORS = {"stem": 0.5**3, "act": 0.5**2, "norm": 0.5**2, "body": 0.5, "hidden": 10.0, "head": 10.0, "aux": 10.0}
 
 
-@pytest.mark.parametrize(
-    ("name", "weight_decay", "make"),
-    [
-        ("sgd", 0.0, lambda groups: torch.optim.SGD(groups, momentum=0.9)),  # torch's decay of SGD is the coupled one
-        ("adamw", 0.3, lambda groups: torch.optim.AdamW(groups)),
-        ("nadam", 0.3, lambda groups: torch.optim.NAdam(groups, decoupled_weight_decay=True)),
-    ],
-)
-def test_rates_are_those_of_torchs_groups(name: str, weight_decay: float, make: Any) -> None:
-    mine, theirs = network(), network()
-    weights = {id(module.weight) for module in theirs.modules() if isinstance(module, nn.Conv2d | nn.Linear)}
-    groups = [
-        {"params": [parameter], "weight_decay": weight_decay * (id(parameter) in weights), "factor": FACTORS[name.partition(".")[0]]}
-        for name, parameter in theirs.named_parameters()
+def test_every_parameter_learns_at_the_rate_of_its_part() -> None:
+    """By plain SGD with gradients of ones, whose change is the rate itself."""
+    model = network()
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    optimizer = OPTIMIZERS.entries["sgd"].load()(learned(model, head_lr_factor=10.0, layer_decay=0.5), momentum=0.0)
+    for lr in RATES:
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        set_lr(optimizer, lr)
+        optimizer.step()
+    for name, parameter in model.named_parameters():
+        expected = before[name] - sum(RATES) * FACTORS[name.partition(".")[0]]
+        assert torch.allclose(parameter, expected, rtol=1e-10, atol=1e-12), name
+
+
+def test_factors_of_one_are_one_group() -> None:
+    model = network()
+    found = learned(model)
+    assert [id(one.tensor) for one in found] == [id(parameter) for parameter in model.parameters()]
+    assert len(OPTIMIZERS.entries["adam"].load()(found).param_groups) == 1
+
+
+def test_decayed_are_the_weights_that_are_named_or_all() -> None:
+    model = network()
+    weights = {"stem.weight", "body.0.weight", "body.1.weight", "hidden.weight", "head.weight", "aux.0.weight", "aux.1.weight"}
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    assert {names[id(one.tensor)] for one in learned(model) if one.is_decayed} == weights
+    assert all(one.is_decayed for one in learned_parameters(model, decayed_parameters(model, use_decay_for_all=True)))
+
+
+def test_groups_are_of_equal_options_in_the_order_of_their_first() -> None:
+    parameters = [LearnedParameter(torch.zeros(k), lr_factor=factor) for k, factor in enumerate([1.0, 0.5, 1.0])]
+    groups = groups_by(parameters, lambda one: {"lr_factor": one.lr_factor, "other": 7})
+    assert [(group["lr_factor"], group["other"], [len(tensor) for tensor in group["params"]]) for group in groups] == [
+        (1.0, 7, [0, 2]),
+        (0.5, 7, [1]),
     ]
-    reference = make(groups)
-    optimizer = own(mine, name, {"weight_decay": weight_decay}, head_lr_factor=10.0, layer_decay=0.5)
-    for step, lr in enumerate(RATES):
-        gradients(mine, step)
-        gradients(theirs, step)
-        optimizer.step(lr)
-        for group in reference.param_groups:
-            group["lr"] = lr * group["factor"]
-        reference.step()
-    for (name, a), b in zip(mine.named_parameters(), theirs.parameters(), strict=True):
-        assert torch.allclose(a, b, rtol=1e-10, atol=1e-12), name
-    assert {id(p) for p in optimizer.params} == {id(p) for p in mine.parameters()}
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS.entries)
-def test_factors_of_one_are_the_plain_optimizer_to_the_last_bit(name: str) -> None:
-    one, plain = network(), network()
-    matrices = {"matrices": matrices_of(plain, depth_of(plain))} if name == "muon" else {}
-    made = OPTIMIZERS.entries[name].load()(list(plain.parameters()), decayed_parameters(plain), **matrices)
-    optimizer = own(one, name)
-    assert [p.shape for p in optimizer.params] == [p.shape for p in made.params]
-    assert same(trained(one, optimizer), trained(plain, made))
-    assert not same(one, network())
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS.entries)
 def test_groups_go_on_from_their_state(name: str) -> None:
+    make = OPTIMIZERS.entries[name].load()
     factors = {"head_lr_factor": 0.1, "layer_decay": 0.7}
-    whole, first, second = network(), network(), network()
-    before = own(first, name, **factors)
-    gradients(first, 0)
-    before.step(RATES[0])
-    after = own(second, name, **factors)
-    after.load_state_dict({key: [tensor.clone() for tensor in slot] for key, slot in before.state_dict().items()})
+    whole, first, second = (network().float() for _ in range(3))
+    trained(whole, make(learned(whole, **factors)))
+    before, after = make(learned(first, **factors)), make(learned(second, **factors))
+    trained(first, before, range(1))
+    load_state(after, before.state_dict())
     second.load_state_dict(first.state_dict())
-    assert same(trained(whole, own(whole, name, **factors)), trained(second, after, start=1))
-
-
-def test_state_of_other_groups_is_refused() -> None:
-    with pytest.raises(ValueError, match="optimizer state must hold"):
-        own(network(), layer_decay=0.5).load_state_dict(own(network(), head_lr_factor=0.5).state_dict())
+    trained(second, after, range(1, len(RATES)))
+    assert all(torch.equal(one, other) for one, other in zip(whole.parameters(), second.parameters(), strict=True))
 
 
 def test_what_is_frozen_is_in_no_group() -> None:
     model = network()
     model.stem.requires_grad_(False)
-    optimizer = own(model, "adamw", {"weight_decay": 0.5}, layer_decay=0.5)
-    learned = {id(p) for name, p in model.named_parameters() if not name.startswith("stem")}
-    assert {id(p) for p in optimizer.params} == learned
+    found = learned(model, layer_decay=0.5)
+    expected = {id(p) for name, p in model.named_parameters() if not name.startswith("stem")}
+    assert {id(one.tensor) for one in found} == expected
     before = model.stem.weight.clone()
+    optimizer = OPTIMIZERS.entries["adamw"].load()(found, weight_decay=0.5)
     assert torch.equal(trained(model, optimizer).stem.weight, before)
 
 
 def test_a_head_factor_of_zero_leaves_the_head() -> None:
     model = network()
     before, body = model.head.weight.clone(), model.body[0].weight.clone()
-    trained(model, own(model, head_lr_factor=0.0))
+    trained(model, OPTIMIZERS.entries["sgd"].load()(learned(model, head_lr_factor=0.0)))
     assert torch.equal(model.head.weight, before) and not torch.equal(model.body[0].weight, body)
 
 
-def test_muons_matrices_are_hidden_weights() -> None:
+def test_matrices_are_hidden_weights_whatever_is_decayed() -> None:
     model = network()
-    expected = [model.body[0].weight, model.body[1].weight, model.hidden.weight]
-    assert [id(p) for p in matrices_of(model, depth_of(model))] == [id(p) for p in expected]
-    optimizer = own(model, "muon")
-    assert len(optimizer.state_dict()["0.momentum"]) == 3
-    decayed_too = grouped(
-        OPTIMIZERS.entries["muon"].load(), model, decayed_parameters(model, use_decay_for_all=True), depth=depth_of(model)
-    )
-    assert len(decayed_too.state_dict()["0.momentum"]) == 3
+    expected = [id(parameter) for parameter in (model.body[0].weight, model.body[1].weight, model.hidden.weight)]
+    for use_decay_for_all in (False, True):
+        found = learned_parameters(model, decayed_parameters(model, use_decay_for_all=use_decay_for_all))
+        assert [id(one.tensor) for one in found if one.is_matrix] == expected
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,12 @@
-"""Penalties against autograd on the written-out terms, L2 and clipping and averages against torch's own, noise against its formula."""
+"""Penalties against autograd on the written-out terms, L2 and clipping against torch's own, noise against its formula."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from visiontune.training.optim.penalties import Ema, add_gradient_noise, add_penalties, clip_gradients, decayed_parameters, gradients_of
+from visiontune.training.optim.penalties import add_gradient_noise, add_penalties, clip_gradients, decayed_parameters, gradients_of
 
 
 def network_with_gradients(seed: int = 0) -> tuple[nn.Module, torch.Tensor]:
@@ -102,68 +101,6 @@ def test_noise_has_the_papers_variance_and_is_keyed(step: int, variance: float) 
         assert one.var().item() == pytest.approx(variance, rel=0.03)
     assert all(torch.equal(a, b) for a, b in zip(drawn, noise(1), strict=True))
     assert not torch.equal(drawn[0], noise(2)[0])
-
-
-def moved(network: nn.Module, step: int) -> None:
-    """As if a step had been made: every parameter and buffer is somewhere else."""
-    torch.manual_seed(step)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(torch.randn_like(parameter))
-    network(torch.randn(8, 6))
-
-
-def test_averages_are_torchs_once_warm_up_is_over() -> None:
-    network, _ = network_with_gradients()
-    mine = Ema(network)
-    theirs = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.05), use_buffers=True)
-    theirs.n_averaged += 1  # torch's first update copies; both start from the network as it was
-    for step in range(6):  # (1 + t) / (10 + t) is 0.1 or more: above this decay from the first update on
-        moved(network, step)
-        mine.update(0.05)
-        theirs.update_parameters(network)
-    with mine.swapped():
-        for (name, a), b in zip(network.state_dict().items(), theirs.module.state_dict().values(), strict=True):
-            assert torch.allclose(a.double(), b.double(), rtol=1e-6, atol=1e-7) or name.endswith("num_batches_tracked")
-
-
-def test_averages_warm_up_and_survive_a_checkpoint() -> None:
-    network = nn.Linear(1, 1, bias=False).double()
-    ema, expected = Ema(network), network.weight.item()
-    for step in range(200):
-        network.weight.data.fill_(step**0.5)
-        decay = min(0.9, (1 + step) / (10 + step))
-        expected = decay * expected + (1 - decay) * step**0.5
-        if step == 20:
-            again = Ema(nn.Linear(1, 1, bias=False).double())
-            again.load_state_dict(ema.state_dict())
-            assert again.state_dict()["num_updates"] == 20
-        ema.update(0.9)
-        if step == 20:
-            again._values[0].data.fill_(step**0.5)
-            again.update(0.9)
-            assert torch.equal(again.state_dict()["averages"][0], ema.state_dict()["averages"][0])
-    with ema.swapped():
-        assert network.weight.item() == pytest.approx(expected, rel=1e-12)
-    assert network.weight.item() == 199**0.5
-
-
-def test_swapped_puts_everything_back_even_after_an_error() -> None:
-    network, _ = network_with_gradients()
-    ema = Ema(network)
-    moved(network, 0)
-    ema.update(0.5)
-    before, averages = [value.clone() for value in network.state_dict().values()], [a.clone() for a in ema.state_dict()["averages"]]
-    with pytest.raises(RuntimeError), ema.swapped():
-        assert not torch.equal(network[0].weight, before[0])
-        raise RuntimeError
-    assert all(torch.equal(a, b) for a, b in zip(before, network.state_dict().values(), strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(averages, ema.state_dict()["averages"], strict=True))
-
-
-def test_averages_of_another_network_are_refused() -> None:
-    with pytest.raises(ValueError, match="argument"):
-        Ema(nn.Linear(2, 2)).load_state_dict(Ema(nn.Linear(2, 2, bias=False)).state_dict())
 
 
 def test_a_missing_gradient_is_an_error() -> None:

@@ -1,4 +1,4 @@
-"""Optimizers. A builder takes (params, decayed params) and `args`; the learning rate comes with each step."""
+"""Optimizers. A builder takes the parameters that learn and `args`; the learning rate is set before each step."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _BETAS = {
     "beta2": Arg(float, "decay of the second moment", 0.999, 0.0, 0.99999),
     "eps": _EPS,
 }
-_FUSED, _ADAPTIVE = "visiontune.training.optim.optimizer", "visiontune.training.optim.adaptive"
+_MODULE = "visiontune.training.optim.optimizer"
 
 OPTIMIZERS = Table(
     "optimizer",
     {
         "sgd": Entry(
             "stochastic gradient descent with momentum (torch.optim.SGD)",
-            f"{_FUSED}:sgd",
+            f"{_MODULE}:sgd",
             {
                 "momentum": Arg(float, "0 for none", 0.9, 0.0, 0.9999),
                 "nesterov": Arg(bool, "look ahead; needs momentum", False),
@@ -33,7 +33,7 @@ OPTIMIZERS = Table(
         ),
         "adagrad": Entry(
             "rates divided by the root of all squared gradients so far (Duchi et al. 2011; torch.optim.Adagrad)",
-            f"{_ADAPTIVE}:adagrad",
+            f"{_MODULE}:adagrad",
             {
                 "initial_square_sum": Arg(float, "what the sum starts from", 0.0, 0.0, 100.0),
                 "eps": Arg(float, _EPS.doc, 1e-10, 1e-16, 1.0),
@@ -41,12 +41,12 @@ OPTIMIZERS = Table(
         ),
         "adadelta": Entry(
             "steps in the size of the steps before; lr 1 is the paper's (Zeiler 2012; torch.optim.Adadelta)",
-            f"{_ADAPTIVE}:adadelta",
+            f"{_MODULE}:adadelta",
             {"rho": Arg(float, "decay of both averages", 0.9, 0.0, 0.9999), "eps": Arg(float, _EPS.doc, 1e-6, 1e-16, 1.0)},
         ),
         "rmsprop": Entry(
             "rates divided by the root mean square of gradients (Tieleman & Hinton 2012; torch.optim.RMSprop)",
-            f"{_ADAPTIVE}:rmsprop",
+            f"{_MODULE}:rmsprop",
             {
                 "alpha": Arg(float, "decay of the mean square", 0.99, 0.0, 0.99999),
                 "momentum": Arg(float, "0 for none", 0.0, 0.0, 0.9999),
@@ -54,20 +54,20 @@ OPTIMIZERS = Table(
                 "eps": _EPS,
             },
         ),
-        "adam": Entry("Adam (Kingma & Ba 2015; torch.optim.Adam)", f"{_FUSED}:adam", _BETAS),
-        "amsgrad": Entry("Adam whose second moment never falls (Reddi et al. 2018; torch.optim.Adam)", f"{_FUSED}:amsgrad", _BETAS),
-        "adamax": Entry("Adam by the largest gradient (Kingma & Ba 2015; torch.optim.Adamax)", f"{_ADAPTIVE}:adamax", _BETAS),
+        "adam": Entry("Adam (Kingma & Ba 2015; torch.optim.Adam)", f"{_MODULE}:adam", _BETAS),
+        "amsgrad": Entry("Adam whose second moment never falls (Reddi et al. 2018; torch.optim.Adam)", f"{_MODULE}:amsgrad", _BETAS),
+        "adamax": Entry("Adam by the largest gradient (Kingma & Ba 2015; torch.optim.Adamax)", f"{_MODULE}:adamax", _BETAS),
         "nadam": Entry(
             "Adam with Nesterov's momentum (Dozat 2016; torch.optim.NAdam)",
-            f"{_ADAPTIVE}:nadam",
+            f"{_MODULE}:nadam",
             {**_BETAS, "momentum_decay": Arg(float, "how fast the momentum warms up", 0.004, 0.0, 1.0), **_decay(0.0)},
         ),
         "radam": Entry(
             "Adam that waits for a sound second moment (Liu et al. 2020; torch.optim.RAdam)",
-            f"{_ADAPTIVE}:radam",
+            f"{_MODULE}:radam",
             {**_BETAS, **_decay(0.0)},
         ),
-        "adamw": Entry("Adam with decoupled decay (torch.optim.AdamW)", f"{_FUSED}:adamw", {**_BETAS, **_decay(0.01)}),
+        "adamw": Entry("Adam with decoupled decay (torch.optim.AdamW)", f"{_MODULE}:adamw", {**_BETAS, **_decay(0.01)}),
         "muon": Entry(
             "orthogonal momentum for hidden layers (Jordan et al. 2024; torch.optim.Muon), AdamW for all that is not a matrix",
             "visiontune.training.optim.muon:muon",

@@ -1,175 +1,145 @@
-"""Optimizers: torch's own arithmetic (torch.optim's functional forms, fused) behind one `step(lr)`.
+"""Optimizers: torch.optim's classes with parameter groups, and the flags that suit the parameters' device.
 
-torch.optim's classes are not used: making one imports torch's compiler, 1.7 s for each new worker, and on a CPU they don't
-choose the fused kernels (AdamW on LeNet-5: 110 us a step instead of 560). Gradients are read from `parameter.grad`.
+A group learns at `lr_factor` of the common rate, which set_lr gives before each step. Decay is decoupled and only of what is
+decayed: w shrinks by lr * weight_decay (Loshchilov & Hutter 2019); `regularization.l2` is the coupled kind for every optimizer.
 """
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import adam as torch_adam
-from torch.optim import sgd as torch_sgd
+from torch.optim import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, NAdam, Optimizer, RAdam, RMSprop
 
 from visiontune.errors import UserError
-from visiontune.training.optim.penalties import gradients_of
+from visiontune.training.optim.param_groups import LearnedParameter, groups_by
 
-Slots = dict[str, list[Tensor]]
+_FUSED: Mapping[str, tuple[type[Optimizer], ...]] = {
+    "cpu": (SGD, Adagrad, Adam, AdamW),
+    "cuda": (SGD, Adam, AdamW),  # torch 2.11, the oldest that we take, has none for Adagrad
+}
 
-
-@dataclass(frozen=True)
-class Optimizer:
-    """`update(gradients, lr)` changes `params` in place; `slots` are its memory, one tensor for each parameter."""
-
-    params: list[Tensor]
-    decayed: list[Tensor]
-    weight_decay: float
-    slots: Slots
-    update: Callable[[list[Tensor], float], None]
-
-    @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """One step, then no gradients. Decay is decoupled: w shrinks by lr * weight_decay (Loshchilov & Hutter 2019)."""
-        if self.weight_decay and self.decayed:
-            torch._foreach_mul_(self.decayed, 1 - lr * self.weight_decay)
-        self.update(gradients_of(self.params), lr)
-        for parameter in self.params:
-            parameter.grad = None
-
-    def state_dict(self) -> dict[str, list[Tensor]]:
-        """The slots themselves, not copies."""
-        return dict(self.slots)
-
-    @torch.no_grad()
-    def load_state_dict(self, state: Mapping[str, Sequence[Tensor]]) -> None:
-        """Fill the slots, on whatever device they are. Raises ValueError where the state is not of this optimizer."""
-        if set(state) != set(self.slots):
-            raise ValueError(f"optimizer state must hold {sorted(self.slots)}, got {sorted(state)}")
-        for name, slot in self.slots.items():
-            for mine, saved in zip(slot, state[name], strict=True):
-                mine.copy_(saved)
+Parameters = Sequence[LearnedParameter]
 
 
-@dataclass(frozen=True)
-class Groups:
-    """Several optimizers as one: each has a factor of the common rate."""
-
-    parts: tuple[tuple[Optimizer | Groups, float], ...]
-
-    @property
-    def params(self) -> list[Tensor]:
-        """Of all parts, one after the other."""
-        return [parameter for optimizer, _ in self.parts for parameter in optimizer.params]
-
-    def step(self, lr: float) -> None:
-        """One step of each."""
-        for optimizer, factor in self.parts:
-            optimizer.step(lr * factor)
-
-    def state_dict(self) -> dict[str, list[Tensor]]:
-        """Slots of all parts, named by part."""
-        return {f"{k}.{name}": slot for k, (optimizer, _) in enumerate(self.parts) for name, slot in optimizer.state_dict().items()}
-
-    def load_state_dict(self, state: Mapping[str, Sequence[Tensor]]) -> None:
-        """Fill the slots. Raises ValueError where the state is of other groups."""
-        if set(state) != set(self.state_dict()):
-            raise ValueError(f"optimizer state must hold {sorted(self.state_dict())}, got {sorted(state)}")
-        for k, (optimizer, _) in enumerate(self.parts):
-            optimizer.load_state_dict({name.partition(".")[2]: slot for name, slot in state.items() if name.startswith(f"{k}.")})
-
-
-def sgd(
-    params: list[Tensor], decayed: list[Tensor], *, momentum: float = 0.9, nesterov: bool = False, weight_decay: float = 0.0
-) -> Optimizer:
-    """torch.optim.SGD without dampening; decay apart, as in SGDW. Raises UserError for nesterov without momentum."""
+def sgd(parameters: Parameters, *, momentum: float = 0.9, nesterov: bool = False, weight_decay: float = 0.0) -> Optimizer:
+    """torch.optim.SGD without dampening; decay as in SGDW. Raises UserError for nesterov without momentum."""
     if nesterov and momentum == 0:
         raise UserError("optimizer: nesterov needs momentum > 0, but got momentum=0.0")
-    slots: Slots = {"momentum": zeros(params)} if momentum else {}
-    buffers: list[Any] = list(slots.get("momentum", [None] * len(params)))
-
-    def update(gradients: list[Tensor], lr: float) -> None:
-        torch_sgd.sgd(
-            params,
-            gradients,
-            buffers,
-            fused=True,
-            weight_decay=0.0,
-            momentum=momentum,
-            lr=lr,
-            dampening=0.0,
-            nesterov=nesterov,
-            maximize=False,
-        )
-
-    return Optimizer(params, decayed, weight_decay, slots, update)
+    optimizer = _build(SGD, parameters, weight_decay, decay_key="decoupled_decay", momentum=momentum, nesterov=nesterov)
+    if weight_decay:
+        optimizer.register_step_pre_hook(_decay)
+    if momentum:  # torch makes it in the first step, out of what lies in memory where GradScaler skips that one
+        for one in parameters:
+            optimizer.state[one.tensor]["momentum_buffer"] = torch.zeros_like(one.tensor)
+    return optimizer
 
 
-def adam(params: list[Tensor], decayed: list[Tensor], *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Optimizer:
+def adagrad(parameters: Parameters, *, initial_square_sum: float = 0.0, eps: float = 1e-10) -> Optimizer:
+    """torch.optim.Adagrad; its lr_decay is the lr schedule's part."""
+    return _build(Adagrad, parameters, initial_accumulator_value=initial_square_sum, eps=eps)
+
+
+def adadelta(parameters: Parameters, *, rho: float = 0.9, eps: float = 1e-6) -> Optimizer:
+    """torch.optim.Adadelta; the paper's own rate is 1."""
+    return _build(Adadelta, parameters, rho=rho, eps=eps)
+
+
+def rmsprop(
+    parameters: Parameters, *, alpha: float = 0.99, momentum: float = 0.0, is_centered: bool = False, eps: float = 1e-8
+) -> Optimizer:
+    """torch.optim.RMSprop; centred: divided by the standard deviation of the gradient, not by its root mean square."""
+    return _build(RMSprop, parameters, alpha=alpha, momentum=momentum, centered=is_centered, eps=eps)
+
+
+def adam(parameters: Parameters, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Optimizer:
     """torch.optim.Adam."""
-    return _adam(params, decayed, beta1, beta2, eps)
+    return _build(Adam, parameters, betas=(beta1, beta2), eps=eps)
 
 
-def amsgrad(params: list[Tensor], decayed: list[Tensor], *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Optimizer:
+def amsgrad(parameters: Parameters, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Optimizer:
     """torch.optim.Adam with amsgrad."""
-    return _adam(params, decayed, beta1, beta2, eps, use_largest=True)
+    return _build(Adam, parameters, betas=(beta1, beta2), eps=eps, amsgrad=True)
 
 
-def adamw(
-    params: list[Tensor], decayed: list[Tensor], *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.01
-) -> Optimizer:
-    """torch.optim.AdamW."""
-    return _adam(params, decayed, beta1, beta2, eps, weight_decay)
+def adamax(parameters: Parameters, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Optimizer:
+    """torch.optim.Adamax: Adam with the largest gradient, as it fades, in place of the root mean square."""
+    return _build(Adamax, parameters, betas=(beta1, beta2), eps=eps)
 
 
-def _adam(
-    params: list[Tensor],
-    decayed: list[Tensor],
-    beta1: float,
-    beta2: float,
-    eps: float,
+def nadam(
+    parameters: Parameters,
+    *,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    momentum_decay: float = 0.004,
     weight_decay: float = 0.0,
-    use_largest: bool = False,
 ) -> Optimizer:
-    slots: Slots = {"mean": zeros(params), "mean_square": zeros(params), "steps": [torch.zeros((), device=p.device) for p in params]}
-    if use_largest:
-        slots["largest_mean_square"] = zeros(params)
-
-    def update(gradients: list[Tensor], lr: float) -> None:
-        torch_adam.adam(
-            params,
-            gradients,
-            slots["mean"],
-            slots["mean_square"],
-            slots.get("largest_mean_square", []),
-            slots["steps"],
-            fused=True,
-            amsgrad=use_largest,
-            beta1=beta1,
-            beta2=beta2,
-            lr=lr,
-            weight_decay=0.0,
-            eps=eps,
-            maximize=False,
-        )
-
-    return Optimizer(params, decayed, weight_decay, slots, update)
+    """torch.optim.NAdam."""
+    betas = (beta1, beta2)
+    return _build(NAdam, parameters, weight_decay, decoupled_weight_decay=True, betas=betas, eps=eps, momentum_decay=momentum_decay)
 
 
-def among(some: Sequence[Tensor], params: Sequence[Tensor]) -> list[Tensor]:
-    """Those of `some` that are in `params`."""
-    known = {id(parameter) for parameter in params}
-    return [parameter for parameter in some if id(parameter) in known]
+def radam(parameters: Parameters, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.0) -> Optimizer:
+    """torch.optim.RAdam."""
+    return _build(RAdam, parameters, weight_decay, decoupled_weight_decay=True, betas=(beta1, beta2), eps=eps)
 
 
-def zeros(params: list[Tensor]) -> list[Tensor]:
-    """A slot: one tensor for each parameter, laid out as it is."""
-    return [torch.zeros_like(parameter, memory_format=torch.preserve_format) for parameter in params]
+def adamw(parameters: Parameters, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.01) -> Optimizer:
+    """torch.optim.AdamW."""
+    return _build(AdamW, parameters, weight_decay, betas=(beta1, beta2), eps=eps)
 
 
-def scalars(params: list[Tensor], value: float = 0.0) -> list[Tensor]:
-    """A slot of one number for each parameter, on the CPU, where what isn't fused reads it."""
-    return [torch.full((), value) for _ in params]
+def flags_on(device_type: str, kind: Callable[..., Optimizer]) -> dict[str, bool]:
+    """fused where the class has a kernel for the device, else foreach; on a GPU also capturable, where the class knows it."""
+    flags = {"fused": True} if kind in _FUSED.get(device_type, ()) else {"foreach": True}
+    if device_type == "cuda" and "capturable" in inspect.signature(kind).parameters:
+        flags["capturable"] = True
+    return flags
+
+
+def new_lr(device: torch.device, flags: Mapping[str, bool]) -> float | Tensor:
+    """What a group keeps its rate in: a tensor of its own where the kernels read it on the GPU, so that a CUDA graph sees it change."""
+    is_read_there = device.type == "cuda" and (flags.get("fused") or flags.get("capturable"))
+    return torch.zeros((), device=device) if is_read_there else 0.0
+
+
+def set_lr(optimizer: Optimizer, lr: float) -> None:
+    """The rate of the next step, for each group times its factor."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(lr * group["lr_factor"])
+        else:
+            group["lr"] = lr * group["lr_factor"]
+
+
+def load_state(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
+    """Go on from a state_dict(), which is not kept. Raises ValueError where it is of other groups.
+
+    Only the memory is taken: rates and flags may be those of another device.
+    """
+    groups = [{**own, "params": theirs["params"]} for own, theirs in zip(optimizer.param_groups, saved["param_groups"], strict=True)]
+    optimizer.load_state_dict({"state": copy.deepcopy(saved["state"]), "param_groups": groups})
+
+
+def _build(
+    kind: Callable[..., Optimizer], parameters: Parameters, weight_decay: float = 0.0, *, decay_key: str = "weight_decay", **args: Any
+) -> Optimizer:
+    device = parameters[0].tensor.device
+    flags = flags_on(device.type, kind)
+    groups = groups_by(parameters, lambda one: {"lr_factor": one.lr_factor, decay_key: weight_decay * one.is_decayed})
+    return kind([{**group, "lr": new_lr(device, flags)} for group in groups], **flags, **args)
+
+
+@torch.no_grad()
+def _decay(optimizer: Optimizer, *_: Any) -> None:
+    """Before a step of SGD, whose own weight_decay is the coupled kind. Nothing where a fused step is about to skip an overflow."""
+    has_overflowed = getattr(optimizer, "found_inf", 0.0)  # GradScaler's, a tensor of 0 or 1
+    for group in optimizer.param_groups:
+        if group["decoupled_decay"]:
+            torch._foreach_mul_(group["params"], 1 - group["lr"] * group["decoupled_decay"] * (1 - has_overflowed))

@@ -1,20 +1,29 @@
-"""Which parameter learns how fast, and by what: rates of head and stages, matrices for Muon, rates scaled to the batch."""
+"""Parameter groups: which parameter learns how fast, which are decayed, which are matrices for Muon; rates scaled to the batch."""
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
-from visiontune.models.anatomy import anatomy_of
-from visiontune.training.optim.optimizer import Groups, Optimizer, among
+from visiontune.models.anatomy import anatomy_of, depth_of
 from visiontune.training.optim.penalties import decayed_parameters
 
 REFERENCE_BATCH = 256
 """Pictures in a batch for which a rate that is scaled is meant (Goyal et al. 2017)."""
+
+
+@dataclass(frozen=True)
+class LearnedParameter:
+    """What an optimizer may tell apart: it learns at lr_factor of the common rate; a matrix is a weight of a hidden layer."""
+
+    tensor: Tensor
+    lr_factor: float = 1.0
+    is_decayed: bool = False
+    is_matrix: bool = False
 
 
 def scaled_lr(lr: float, batch_size: int, rule: str) -> float:
@@ -23,30 +32,26 @@ def scaled_lr(lr: float, batch_size: int, rule: str) -> float:
     return lr * {"none": 1.0, "sqrt": math.sqrt(ratio), "linear": ratio}[rule]
 
 
-def grouped(
-    make: Callable[..., Optimizer | Groups],
-    model: nn.Module,
-    decayed: list[Tensor],
-    *,
-    head_lr_factor: float = 1.0,
-    layer_decay: float = 1.0,
-    depth: Mapping[str, int],
-) -> Optimizer | Groups:
-    """Optimizers from make(params, decayed) over all that learns; a single one where all rates are the same.
+def learned_parameters(
+    model: nn.Module, decayed: Sequence[Tensor], *, head_lr_factor: float = 1.0, layer_decay: float = 1.0
+) -> list[LearnedParameter]:
+    """All that learns, in the order of parameters().
 
     A parameter at depth d of D, the head's, learns at layer_decay^(D - d) of the rate (Clark et al. 2020, ELECTRA; Bao et al.
-    2022, BEiT), the head at head_lr_factor. A maker that takes `matrices` is given them.
+    2022, BEiT), the head at head_lr_factor.
     """
-    if "matrices" in inspect.signature(make).parameters:  # Muon; all others treat every tensor alike
-        make = partial(make, matrices=matrices_of(model, depth))
-    head = len(anatomy_of(model).stages)
-    by_factor: dict[float, list[Tensor]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            factor = head_lr_factor if depth[name] == head else layer_decay ** (head - depth[name])
-            by_factor.setdefault(factor, []).append(parameter)
-    parts = [(make(params, among(decayed, params)), factor) for factor, params in by_factor.items()]
-    return parts[0][0] if len(parts) == 1 and parts[0][1] == 1 else Groups(tuple(parts))
+    depth, head = depth_of(model), len(anatomy_of(model).stages)
+    of_decayed, of_matrices = {id(one) for one in decayed}, {id(one) for one in matrices_of(model, depth)}
+    return [
+        LearnedParameter(
+            parameter,
+            lr_factor=head_lr_factor if depth[name] == head else layer_decay ** (head - depth[name]),
+            is_decayed=id(parameter) in of_decayed,
+            is_matrix=id(parameter) in of_matrices,
+        )
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    ]
 
 
 def matrices_of(model: nn.Module, depth: Mapping[str, int]) -> list[Tensor]:
@@ -60,3 +65,12 @@ def matrices_of(model: nn.Module, depth: Mapping[str, int]) -> list[Tensor]:
     named = [(name, parameter) for name, parameter in model.named_parameters() if id(parameter) in layers]
     first = next((name for name, _ in named if depth[name] == 0), None)
     return [parameter for name, parameter in named if name != first and not name.startswith(classifiers)]
+
+
+def groups_by(params: Sequence[LearnedParameter], options: Callable[[LearnedParameter], dict[str, Any]]) -> list[dict[str, Any]]:
+    """torch's parameter groups: those with equal options() share one. The fewer groups, the fewer kernels a step starts."""
+    groups: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for one in params:
+        chosen = options(one)
+        groups.setdefault(tuple(chosen.items()), {"params": [], **chosen})["params"].append(one.tensor)
+    return list(groups.values())

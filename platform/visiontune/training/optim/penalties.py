@@ -1,10 +1,6 @@
-"""What happens to gradients and weights beside the loss: L1, L2, clipping, noise, averages; and what is decayed at all."""
+"""What happens to gradients beside the loss: L1, L2, clipping, noise; and which weights are penalised or decayed at all."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,54 +50,6 @@ def add_gradient_noise(params: list[Tensor], eta: float, step: int, generator: t
     noise = torch.randn(sum(sizes), generator=generator, device=gradients[0].device, dtype=gradients[0].dtype)
     parts = [part.view_as(one) for part, one in zip(torch.split(noise, sizes), gradients, strict=True)]
     torch._foreach_add_(gradients, parts, alpha=(eta / (1 + step) ** 0.55) ** 0.5)
-
-
-class Ema:
-    """Exponential moving average of what a model learns: parameters that learn and floating-point buffers (Polyak & Juditsky 1992).
-
-    It starts from the model as it is. Frozen parameters never differ from their average, so they have none.
-    """
-
-    @torch.no_grad()
-    def __init__(self, model: nn.Module) -> None:
-        buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
-        self._values = [parameter for parameter in model.parameters() if parameter.requires_grad] + buffers
-        self._averages = [value.clone() for value in self._values]
-        self._num_updates = 0
-
-    @torch.no_grad()
-    def update(self, decay: float) -> None:
-        """average = d * average + (1 - d) * value with d = min(decay, (1 + t) / (10 + t)) in update t, counted from 0."""
-        warm = min(decay, (1 + self._num_updates) / (10 + self._num_updates))
-        torch._foreach_lerp_(self._averages, self._values, 1 - warm)
-        self._num_updates += 1
-
-    @torch.no_grad()
-    def exchange(self) -> None:
-        """Model and averages change places, tensor by tensor; a second call undoes it."""
-        held = [value.clone() for value in self._values]
-        torch._foreach_copy_(self._values, self._averages)
-        torch._foreach_copy_(self._averages, held)
-
-    @contextmanager
-    def swapped(self) -> Iterator[None]:
-        """The model holds the averages inside."""
-        self.exchange()
-        try:
-            yield
-        finally:
-            self.exchange()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The averages themselves, not copies, and how many updates they had."""
-        return {"averages": list(self._averages), "num_updates": self._num_updates}
-
-    @torch.no_grad()
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Fill the averages, on whatever device they are. Raises ValueError where their number is another."""
-        for mine, saved in zip(self._averages, state["averages"], strict=True):
-            mine.copy_(saved)
-        self._num_updates = state["num_updates"]
 
 
 def gradients_of(params: list[Tensor]) -> list[Tensor]:

@@ -1,0 +1,48 @@
+"""The average of a network's weights over its steps, which is what is evaluated and kept where a recipe asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class WeightAverage:
+    """Exponential moving average of what a network learns: parameters that learn and floating-point buffers (Polyak & Juditsky 1992).
+
+    It starts from the network as it is. Frozen parameters never differ from their average, so they have none.
+    """
+
+    @torch.no_grad()
+    def __init__(self, network: nn.Module) -> None:
+        buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+        self._values = [parameter for parameter in network.parameters() if parameter.requires_grad] + buffers
+        self._averages = [value.clone() for value in self._values]
+        self._num_updates = 0
+
+    @torch.no_grad()
+    def update(self, decay: float) -> None:
+        """average = d * average + (1 - d) * value with d = min(decay, (1 + t) / (10 + t)) in update t, counted from 0."""
+        warm = min(decay, (1 + self._num_updates) / (10 + self._num_updates))
+        torch._foreach_lerp_(self._averages, self._values, 1 - warm)
+        self._num_updates += 1
+
+    @torch.no_grad()
+    def exchange(self) -> None:
+        """Network and averages change places, tensor by tensor; a second call undoes it."""
+        held = [value.clone() for value in self._values]
+        torch._foreach_copy_(self._values, self._averages)
+        torch._foreach_copy_(self._averages, held)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The averages themselves, not copies, and how many updates they had."""
+        return {"averages": list(self._averages), "num_updates": self._num_updates}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Fill the averages, on whatever device they are. Raises ValueError where their number is another."""
+        for mine, saved in zip(self._averages, state["averages"], strict=True):
+            mine.copy_(saved)
+        self._num_updates = state["num_updates"]
