@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -160,3 +161,12 @@ def test_no_module_is_long() -> None:
 def test_no_script_of_jobs_hides_a_module_of_anyone_else() -> None:
     names = {path.stem for path in (ROOT / "jobs").glob("*.py")}
     assert names and not names & (set(sys.stdlib_module_names) | HEAVY | {"visiontune", "yaml", "rich"})
+
+
+def test_a_file_that_is_named_is_there() -> None:
+    """In docstrings, comments and pages: what they send a reader to was sometimes renamed since."""
+    there = [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py") if ".venv" not in path.parts]
+    sources = [*MODULES.values(), *ROOT.glob("*.md"), *ROOT.glob("docs/*"), *ROOT.glob("benchmarks/**/*.py"), *ROOT.glob("*.yaml")]
+    for path in sources:
+        for name in re.findall(r"(?<![\w./-])[a-z_][\w/]*\.py\b", path.read_text(errors="replace")):
+            assert "NAME" in name or any(one == name or one.endswith(f"/{name}") for one in there), f"{path}: {name}"

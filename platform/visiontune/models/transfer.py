@@ -158,7 +158,7 @@ def _problem(transfer: str, model: str, num_classes: int, in_channels: int, imag
             _regime(build_model(section, **sizes), json.loads(transfer), target)
         except UserError as error:
             return str(error)
-        except (RuntimeError, ValueError):  # a network that can't be built for such pictures: models/check.py says why
+        except (RuntimeError, ValueError):  # a network that can't be built for such pictures: shape_check.py says why
             return None
     return None
 

@@ -4,7 +4,7 @@
 state, so a resumed run needs nothing but the two. A schedule spans the full budget of num_epochs, wherever a trial pauses.
 
 Durations are `*_epochs`, or `*_share` of the full budget. Warm-up is (step + 1) / warm-up steps times what follows at its
-start. Drops, which are here, count from the first epoch, warm-up included; schedules_curves.py has what begins after it.
+start. Drops, which are here, count from the first epoch, warm-up included; lr_schedule_curves.py has what begins after it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""lr schedules that are curves over what is left after warm-up; schedules.py says what a schedule is."""
+"""lr schedules that are curves over what is left after warm-up; lr_schedule.py says what a schedule is."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Samplers: who proposes, and from what. Proposal n is a function of (seed, n, what the sampler learned), nothing else.
 
-Optuna's samplers work on a study of their own in memory, the view, which holds what they may learn from (view.py) and
-what was proposed and is on its first worker now. So they see honest states without being misled by them, and nothing they keep is ever
-restored: after a restart the view is filled again from the study.
+Optuna's samplers work on a study of their own in memory, which holds what they may learn from (lessons.py) and what was
+proposed and is on its first worker now. So they see honest states without being misled by them, and nothing they keep is ever
+restored: after a restart it is filled again from the study.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the batched ops that change colours, tones and texture draw for each picture; draws.py says how all of them work."""
+"""What the batched ops that change colours, tones and texture draw for each picture; random_geometry.py says how all of them work."""
 
 from __future__ import annotations
 

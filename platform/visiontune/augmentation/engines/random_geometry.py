@@ -2,7 +2,7 @@
 
 Each takes the albumentations transform, from which it reads the ranges, the stream, index_K and the pictures' shape NHWC, and gives
 arrays with K rows. A mask beside them says where the draws are surely the transform's: elsewhere, with a chance of about 2^-32 but
-for crops that fit nowhere, only the transform itself knows. Here are the ops that move or hide pixels; draws_colour.py has the others.
+for crops that fit nowhere, only the transform itself knows. Here are the ops that move or hide pixels; random_colour.py has the others.
 """
 
 from __future__ import annotations

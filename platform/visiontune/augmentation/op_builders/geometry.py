@@ -3,7 +3,7 @@
 Pictures are uint8 HWC, 0 to 255, square, one channel or three (RGB). Magnitude 0 leaves a picture as it is, 1 is the strongest;
 in between the ranges grow linearly (the aspect ratio of crops: its logarithm). What a transform draws it draws uniformly, so most
 pictures get less than the strongest. What lies outside a moved picture is black. An argument that albumentations does not take is
-a ValueError (strict=True), where by itself it only warns. The other builders are in ops_colour.py and ops_texture.py.
+a ValueError (strict=True), where by itself it only warns. The other builders are in colour.py and texture.py.
 """
 
 from __future__ import annotations
