@@ -1,12 +1,14 @@
 """Ray Tune as its tutorials write it: function trainable, OptunaSearch, ASHAScheduler, MLflowLoggerCallback on SQLite.
 
 Started by benchmarks/overhead.py. With --tuned it also sets reuse_actors and max_concurrent_trials, which a user finds
-after the first slow run. The last line is JSON: {"epochs": [[params, epochs trained], ...]}.
+after the first slow run. The last line is JSON: {"epochs": [[params, epochs trained], ...]}. The first trial that fails ends the
+search, and this process with the trial's error.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from functools import partial
 from typing import Any
 
@@ -28,10 +30,10 @@ def main() -> None:
     parser = usual.arguments(__doc__)
     parser.add_argument("--tuned", action="store_true", help="reuse_actors=True, max_concurrent_trials=cores")
     args = parser.parse_args()
-    space, points = usual.load(args)
+    spec, points = usual.load(args)
 
     def trainable(config: dict[str, Any]) -> None:
-        for metrics in usual.train(config, space, args.pictures, args.max_epochs):
+        for metrics in usual.train(config, spec, args.pictures):
             tune.report(metrics)
 
     ray.init(num_cpus=args.cores)
@@ -41,7 +43,7 @@ def main() -> None:
             metric="val_top1",
             mode="max",
             num_samples=len(points),
-            search_alg=OptunaSearch(partial(define, space), metric="val_top1", mode="max", seed=0, points_to_evaluate=points),
+            search_alg=OptunaSearch(partial(define, spec.space), metric="val_top1", mode="max", seed=0, points_to_evaluate=points),
             scheduler=ASHAScheduler(time_attr="training_iteration", max_t=args.max_epochs, grace_period=1, reduction_factor=3),
             reuse_actors=args.tuned,
             max_concurrent_trials=args.cores if args.tuned else None,
@@ -49,11 +51,14 @@ def main() -> None:
         run_config=tune.RunConfig(
             name="digits",
             storage_path=str(args.out.resolve()),
+            failure_config=tune.FailureConfig(fail_fast=True),
             callbacks=[MLflowLoggerCallback(tracking_uri=f"sqlite:///{args.out.resolve()}/mlflow.db", experiment_name="digits")],
         ),
     )
     results = tuner.fit()
-    trained = [[result.config, result.metrics["training_iteration"]] for result in results if not result.error]
+    if results.errors:
+        sys.exit(f"a trial failed: {results.errors[0]}")
+    trained = [[result.config, result.metrics["training_iteration"]] for result in results]
     print(json.dumps({"epochs": trained}))
 
 

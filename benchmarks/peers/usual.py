@@ -1,7 +1,7 @@
 """What a user writes around any search tool: a Dataset over albumentations, a DataLoader and a loop in plain torch.
 
-The networks, pictures, splits and ops are visiontune's own, so that a step computes the same; only the code around the step
-differs. No checkpoints are written, which favours the peers.
+Recipe, network, ops, pictures and splits come from visiontune's own builders, so that a step computes the same; only the code
+around the step differs. What a recipe says beyond what this loop reads is refused. No checkpoints are written, which favours the peers.
 """
 
 from __future__ import annotations
@@ -20,13 +20,25 @@ import numpy as np
 import torch
 from albumentations.pytorch import ToTensorV2
 from torch.nn import functional as F
+from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader, Dataset
 
+from visiontune.augmentation.export.albumentations_files import pipeline
+from visiontune.augmentation.export.policy_files import settled
+from visiontune.augmentation.policy import build_policy
 from visiontune.models.build import build_model
 from visiontune.spec.domains import FixedParams
-from visiontune.spec.parse import load_study
-from visiontune.spec.space import Space
-from visiontune.spec.tables.policies import OPS
+from visiontune.spec.parse import load_recipe, load_study, make_recipe
+from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.trial_recipe import TrialRecipe
+
+READ = {
+    "regularization": {"l1", "l2"},
+    "optimizer": {"name", "lr", "momentum", "nesterov", "weight_decay"},
+    "schedule": {"name", "warmup_epochs", "step_epochs", "gamma"},
+    "training": {"batch_size", "num_epochs", "seed"},
+}
+"""What the loop reads; data, model and policy go to their builders whole."""
 
 
 class Pictures(Dataset):
@@ -42,65 +54,83 @@ class Pictures(Dataset):
         return self.transform(image=self.images[index])["image"], int(self.labels[index])
 
 
-def make_loaders(recipe: dict[str, Any], pictures: str) -> tuple[DataLoader, DataLoader]:
+def recipe_of(params: dict[str, Any], spec: StudySpec) -> TrialRecipe:
+    """The whole recipe of sampled params. Raises ValueError for one that asks for more than the loop below knows."""
+    recipe = make_recipe(spec, spec.space.resolve(FixedParams(params)), 0)
+    said = recipe.to_dict()
+    read = {name: {key: value for key, value in said[name].items() if key in keys} for name, keys in READ.items()}
+    augmentation = {key: value for key, value in said["augmentation"].items() if not key.startswith("mix")}
+    known = load_recipe({"data": said["data"], "model": said["model"], "augmentation": augmentation, **read}).flat()
+    if unknown := {key: value for key, value in recipe.flat().items() if known.get(key) != value}:
+        raise ValueError(f"the peers' loop does not know {unknown}")
+    return recipe
+
+
+def make_loaders(recipe: TrialRecipe, pictures: str) -> tuple[DataLoader, DataLoader]:
     """Training and validation; num_workers=0, since worker processes cost more than they bring on pictures this small."""
     data = np.load(pictures)
     ends = [alb.Normalize(tuple(data["mean"]), tuple(data["std"])), ToTensorV2()]
-    train = Pictures(data["train_x"], data["train_y"], alb.Compose([*make_ops(recipe, data["train_x"].shape[1]), *ends]))
+    train = Pictures(data["train_x"], data["train_y"], alb.Compose([*make_ops(recipe, *data["train_x"].shape[2:]), *ends]))
     val = Pictures(data["val_x"], data["val_y"], alb.Compose(ends))
-    return DataLoader(train, recipe["training"]["batch_size"], shuffle=True), DataLoader(val, 512)
+    return DataLoader(train, recipe.training["batch_size"], shuffle=True), DataLoader(val, 512)
 
 
-def make_ops(recipe: dict[str, Any], image_size: int) -> list[Any]:
-    """The same ops at the same strength, with albumentations' own chance p."""
-    ops = []
-    for name, args in recipe["augmentation"].items():
-        if name in OPS.entries:
-            transform = OPS.entries[name].load()(**{k: v for k, v in args.items() if k != "probability"}, image_size=image_size)
-            transform.p = args["probability"]
-            ops.append(transform)
-    return ops
+def make_ops(recipe: TrialRecipe, image_size: int, channels: int) -> list[Any]:
+    """What `visiontune preview RECIPE --export policy.yaml` gives out: the same ops with albumentations' own chance p."""
+    policy = build_policy(recipe.augmentation, image_size=image_size, channels=channels, num_epochs=recipe.training["num_epochs"])
+    return [] if policy is None else list(pipeline(settled(policy.steps), image_size).transforms)
 
 
-def make_optimizer(recipe: dict[str, Any], model: torch.nn.Module, num_epochs: int) -> tuple[Any, Any]:
-    """torch.optim's, with L2 as its weight decay, and an lr scheduler by epoch."""
-    chosen, plan = recipe["optimizer"], recipe["schedule"]
-    decay = chosen["weight_decay"] + recipe["regularization"]["l2"]
-    optimizer: torch.optim.Optimizer
+def make_optimizer(recipe: TrialRecipe, model: torch.nn.Module) -> torch.optim.Optimizer:
+    """torch.optim's, with L2 as its weight decay."""
+    chosen = recipe.optimizer
+    decay = chosen["weight_decay"] + recipe.regularization["l2"]
     if chosen["name"] == "sgd":
-        optimizer = torch.optim.SGD(model.parameters(), chosen["lr"], chosen["momentum"], weight_decay=decay, nesterov=chosen["nesterov"])
-    else:
-        optimizer = torch.optim.AdamW(model.parameters(), chosen["lr"], weight_decay=decay)
-    if plan["name"] == "cosine":
-        return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_epochs)
-    if plan["name"] == "step":
-        return optimizer, torch.optim.lr_scheduler.StepLR(optimizer, plan["step_epochs"], plan["gamma"])
-    return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
+        return torch.optim.SGD(model.parameters(), chosen["lr"], chosen["momentum"], weight_decay=decay, nesterov=chosen["nesterov"])
+    if chosen["name"] == "adamw":
+        return torch.optim.AdamW(model.parameters(), chosen["lr"], weight_decay=decay)
+    raise ValueError(f"the peers have no optimizer {chosen['name']}")
 
 
-def train(params: dict[str, Any], space: Space, pictures: str, num_epochs: int) -> Iterator[dict[str, float]]:
+def make_schedule(recipe: TrialRecipe, optimizer: torch.optim.Optimizer) -> lr_scheduler.LRScheduler:
+    """torch's, by epoch."""
+    plan, num_epochs, num_warm = recipe.schedule, recipe.training["num_epochs"], recipe.schedule["warmup_epochs"]
+    kinds = {
+        "cosine": lambda: lr_scheduler.CosineAnnealingLR(optimizer, max(1, num_epochs - num_warm)),
+        "step": lambda: lr_scheduler.StepLR(optimizer, plan["step_epochs"], plan["gamma"]),
+        "constant": lambda: lr_scheduler.ConstantLR(optimizer, 1.0),
+    }
+    after = kinds[plan["name"]]()
+    if not num_warm:
+        return after
+    warm = lr_scheduler.LinearLR(optimizer, 1 / (num_warm + 1), total_iters=num_warm)
+    return lr_scheduler.SequentialLR(optimizer, [warm, after], [num_warm])
+
+
+def train(params: dict[str, Any], spec: StudySpec, pictures: str) -> Iterator[dict[str, float]]:
     """Metrics after each epoch."""
-    recipe = space.resolve(FixedParams(params))
+    recipe = recipe_of(params, spec)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(1)
     torch.manual_seed(0)
     train_loader, val_loader = make_loaders(recipe, pictures)
     x, _ = next(iter(val_loader))
-    model = build_model(recipe["model"], num_classes=10, in_channels=x.shape[1], image_size=x.shape[2], seed=0).to(device)
-    optimizer, scheduler = make_optimizer(recipe, model, num_epochs)
+    model = build_model(recipe.model, num_classes=10, in_channels=x.shape[1], image_size=x.shape[2], seed=0).to(device)
+    optimizer = make_optimizer(recipe, model)
+    schedule = make_schedule(recipe, optimizer)
     weights = [parameter for parameter in model.parameters() if parameter.dim() > 1]
-    for _ in range(num_epochs):
+    for _ in range(recipe.training["num_epochs"]):
         model.train()
         total = 0.0
         for x, y in train_loader:
             x, y = x.to(device), y.to(device)
             loss = F.cross_entropy(model(x), y)
             total += loss.item() * len(y)
-            loss = loss + recipe["regularization"]["l1"] * sum(weight.abs().sum() for weight in weights)
+            loss = loss + recipe.regularization["l1"] * sum(weight.abs().sum() for weight in weights)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        scheduler.step()
+        schedule.step()
         yield {"train_loss": total / len(train_loader.dataset), **validate(model, val_loader, device)}
 
 
@@ -130,6 +160,6 @@ def arguments(doc: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def load(args: argparse.Namespace) -> tuple[Space, list[dict[str, Any]]]:
-    """The space and the points."""
-    return load_study(args.space).space, json.loads(args.points.read_text())
+def load(args: argparse.Namespace) -> tuple[StudySpec, list[dict[str, Any]]]:
+    """The study and the points."""
+    return load_study(args.space, [f"budget.max_epochs={args.max_epochs}"]), json.loads(args.points.read_text())

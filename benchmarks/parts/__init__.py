@@ -1,0 +1,1 @@
+"""Parts of single benchmarks that would make their scripts long."""
