@@ -8,7 +8,6 @@ without training. The ratio is against `python -c "import torch"`, what any comm
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import subprocess
 import sys
@@ -16,10 +15,12 @@ import tempfile
 import time
 from pathlib import Path
 
-import machine
+from common import machine
+from common.result import Result, arguments, median_of, parse
 
 LIMITS_S = {"--help": 0.5, "a wrong file": 1.0, "sample": 2.0, "show": 2.0, "check": 8.0}
 EXITS = {"a wrong file": 2}
+PEER = "import torch"
 
 
 def commands(folder: Path) -> dict[str, list[str]]:
@@ -34,16 +35,18 @@ def commands(folder: Path) -> dict[str, list[str]]:
         "sample": [machine.VISIONTUNE, "sample", digits, "-n", "3", "--seed", "0"],
         "show": [machine.VISIONTUNE, "show", "digits", "--studies-dir", str(folder)],
         "check": [machine.VISIONTUNE, "check", digits],
-        "import torch": [sys.executable, "-c", "import torch"],
+        PEER: [sys.executable, "-c", PEER],
     }
 
 
 def make_study(folder: Path) -> None:
-    """A finished study named digits, by a session whose trials answer at once."""
-    from control import make_spec, run_session
+    """A finished study named digits, by a search whose trials answer at once."""
+    from parts.idle_search import Meter, make_spec, run_without_ray
+    from visiontune.filesystem.study_folder import StudiesFolder
 
-    run_session(make_spec(folder, 24, "random"), folder / "digits")
-    (folder / "digits" / "driver.lock").touch()
+    studies = StudiesFolder(folder)
+    run_without_ray(make_spec(24, "random"), studies, Meter([]))
+    studies.study("digits").lock.touch()
 
 
 def seconds(command: list[str], expected: int) -> float:
@@ -58,25 +61,24 @@ def seconds(command: list[str], expected: int) -> float:
 
 def main() -> None:
     """Time each command in turn, so that a slow minute of the machine hits all of them."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = arguments(__doc__)
     parser.add_argument("--repeat", type=int, default=5)
-    args = parser.parse_args()
+    parser.add_argument("--thrown-away", type=int, default=1, help="runs of each before those")
+    args = parse(parser, repeat=1, thrown_away=0)
+    result = Result("startup", args, args.repeat, "runs of each command")
     with tempfile.TemporaryDirectory(prefix="visiontune-startup-") as folder:
         make_study(Path(folder))
         todo = commands(Path(folder))
-        spent_s: dict[str, list[float]] = {name: [] for name in todo}
-        for index in range(args.repeat + 1):
-            for name, command in todo.items():
-                one_s = seconds(command, EXITS.get(name, 0))
-                if index:
-                    spent_s[name].append(one_s)
+        rounds = [
+            {name: seconds(command, EXITS.get(name, 0)) for name, command in todo.items()} for _ in range(args.thrown_away + args.repeat)
+        ]
+    spent_s = {name: [one[name] for one in rounds[args.thrown_away :]] for name in todo}
     medians = {name: statistics.median(values) for name, values in spent_s.items()}
-    print(machine.line(args.repeat, "runs of each"))
-    rows = [[name, f"{medians[name]:.2f}", f"{min(values):.2f}", f"{max(values):.2f}"] for name, values in spent_s.items()]
-    print(machine.table(["command", "median s", "min", "max"], rows))
+    rows = {name: {**median_of("median_s", values), "per_import_torch": medians[name] / medians[PEER]} for name, values in spent_s.items()}
+    result.table("command", rows)
     for name, limit_s in LIMITS_S.items():
-        print(machine.against(name, medians[name], limit_s, is_at_most=True, unit=" s"))
-        print(f"RATIO {name} / import torch: {medians[name] / medians['import torch']:.2f}x")
+        result.target(name, medians[name], limit_s, is_at_most=True, unit=" s")
+    result.write()
 
 
 if __name__ == "__main__":
