@@ -1,12 +1,13 @@
 """How fast pictures are ingested, as a share of the rate at which OpenCV alone decodes the same files on all cores.
 
-    .venv/bin/python benchmarks/ingest.py            # about a minute
+    .venv/bin/python benchmarks/ingest.py --cifar cifar10_test.parquet            # about a minute
+    .venv/bin/python benchmarks/ingest.py                                         # the same on made pictures of 32 px
 
 CIFAR-10 written out as JPEG files in folders (32 px), and photographs of 500 x 375 and of 2000 x 1500 px stored for 224 px. The peer
 reads and decodes every file in as many threads, and keeps nothing. Ingest also lists, digests contents, resizes, compares, sums
-and writes; both take turns, and the medians of wall time and of processor time (of all processes) are compared.
+and writes; both take turns, and the median of the rounds' ratios of wall time and of processor time (of all processes) count.
 
-What to expect: 0.8 was aimed at. See the README for what was measured. Of a photograph's time on one core two thirds are decoding; the
+What to expect: 0.8 was aimed at. Of a photograph's time on one core two thirds are decoding; the
 rest is resizing (0.11 ms), digests (0.09), writing (0.05), sums and thumbnails (0.05), and then waiting for the disk. A file of 32 px takes
 20 us to read and decode; Python's own work on it, half of it in one process, takes as long. Camera's photographs are decoded at a half, a
 quarter or an eighth, which saves more than all else costs.
@@ -16,11 +17,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,45 +30,61 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 
+from common.result import Result, arguments, median_of, parse
+from parts.picture_files import NUM_CLASSES, made
 from visiontune.data.prepare import prepare
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10_test.parquet"
+WANTED = 0.8
+FOR_224 = {"image_size": 224, "duplicates": "keep"}
+Spent = tuple[float, float]
+"""Seconds on the clock, and of all processors."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Three kinds of pictures."""
+    parser = arguments(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--cifar", type=Path, default=SHARED, help="Parquet file with the columns image and label")
-    args = parser.parse_args()
+    parser.add_argument("--cifar", type=Path, help="Parquet file with the columns image and label")
+    parser.add_argument("--pictures", type=int, default=1600, help="photographs; a tenth of them large")
+    args = parse(parser, rounds=1, pictures=120)
+    cores = len(os.sched_getaffinity(0))
+    result = Result("ingest", args, args.rounds, f"rounds on {cores} cores, {'CIFAR-10' if args.cifar else 'made pictures'} at 32 px")
     with tempfile.TemporaryDirectory() as folder:
         small, large, huge = (Path(folder) / name for name in ("small", "large", "huge"))
-        write_cifar(args.cifar, small)
-        write_photographs(large, 1600, 500, 375)
-        write_photographs(huge, 160, 2000, 1500)
-        for_224 = {"image_size": 224, "duplicates": "keep"}
-        kinds = (("32 px", small, {}), ("500 x 375 for 224 px", large, for_224), ("2000 x 1500 for 224 px", huge, for_224))
-        for name, path, more in kinds:
-            compare(name, path, {"source": "folder", "path": str(path), **more}, Path(folder) / "cache", args.rounds)
+        write_small(args, small)
+        write_photographs(large, args.pictures, 500, 375)
+        write_photographs(huge, args.pictures // 10, 2000, 1500)
+        kinds: tuple[tuple[str, Path, dict[str, object]], ...] = (
+            ("32 px", small, {}),
+            ("500 x 375 for 224 px", large, FOR_224),
+            ("2000 x 1500 for 224 px", huge, FOR_224),
+        )
+        rows = {name: compare(path, {"source": "folder", "path": str(path), **more}, args.rounds) for name, path, more in kinds}
+    result.table("pictures", rows)
+    for name, row in rows.items():
+        result.target(f"{name}, rate of OpenCV's decoding", row["wall_ratio"], WANTED)
+    result.write()
 
 
-def compare(name: str, path: Path, data: dict[str, object], cache: Path, rounds: int) -> None:
+def compare(path: Path, data: dict[str, object], rounds: int) -> dict[str, float]:
     """Alternating rounds of both."""
-    files = sorted(path.glob("*/*.jpg"))
-    spent: dict[str, list[tuple[float, float]]] = {"opencv": [], "ingest": []}
+    files, cache = sorted(path.glob("*/*.jpg")), path.parent / "cache"
+    opencv, ingest = list[Spent](), list[Spent]()
     for _ in range(rounds):
-        spent["opencv"].append(timed(lambda: decode_all(files)))
+        opencv.append(timed(lambda: decode_all(files)))
         shutil.rmtree(cache, ignore_errors=True)
-        spent["ingest"].append(timed(lambda: prepare(data, cache)))
-    wall, cpu = ({who: statistics.median(one[kind] for one in found) for who, found in spent.items()} for kind in (0, 1))
-    print(
-        f"{name}: OpenCV {len(files) / wall['opencv']:,.0f}/s, ingest {len(files) / wall['ingest']:,.0f}/s on {os.cpu_count()} cores, "
-        f"ratio {wall['opencv'] / wall['ingest']:.2f} of wall time, {cpu['opencv'] / cpu['ingest']:.2f} of processor time (n = {rounds})",
-        flush=True,
-    )
+        ingest.append(timed(lambda: prepare(data, cache)))
+    rates = {name: len(files) / statistics.median(wall for wall, _ in spent) for name, spent in (("opencv", opencv), ("ingest", ingest))}
+    ratios = {
+        name: [theirs[kind] / ours[kind] for theirs, ours in zip(opencv, ingest, strict=True)]
+        for kind, name in enumerate(("wall_ratio", "processor_ratio"))
+    }
+    of_ratios = {key: value for name, values in ratios.items() for key, value in median_of(name, values).items()}
+    return {"opencv_pictures_per_s": rates["opencv"], "ingest_pictures_per_s": rates["ingest"], **of_ratios}
 
 
-def timed(run: Callable[[], object]) -> tuple[float, float]:
-    """Seconds on the clock and of all threads and processes."""
+def timed(run: Callable[[], object]) -> Spent:
+    """Of one call."""
     start = time.perf_counter(), processor_s()
     run()
     return time.perf_counter() - start[0], processor_s() - start[1]
@@ -74,7 +92,8 @@ def timed(run: Callable[[], object]) -> tuple[float, float]:
 
 def processor_s() -> float:
     """Of this process and of those that it has waited for."""
-    return sum(os.times()[:4])
+    spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in spent)
 
 
 def decode_all(files: list[Path]) -> None:
@@ -88,12 +107,25 @@ def decode_all(files: list[Path]) -> None:
         list(pool.map(some, [files[low : low + 64] for low in range(0, len(files), 64)]))
 
 
-def write_cifar(parquet: Path, folder: Path) -> None:
-    table = pq.read_table(parquet)
-    for number, (image, label) in enumerate(zip(table["image"].to_pylist(), table["label"].to_pylist(), strict=True)):
+def write_small(args: argparse.Namespace, folder: Path) -> None:
+    """CIFAR-10's own files, or as many made ones as there are photographs."""
+    for number, (label, content) in enumerate(cifar(args.cifar) if args.cifar else made_small(args.pictures)):
         path = folder / str(label) / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(image["bytes"])
+        path.write_bytes(content)
+
+
+def cifar(parquet: Path) -> Iterator[tuple[int, bytes]]:
+    """Labels and files."""
+    table = pq.read_table(parquet)
+    for image, label in zip(table["image"].to_pylist(), table["label"].to_pylist(), strict=True):
+        yield label, image["bytes"]
+
+
+def made_small(num: int) -> Iterator[tuple[int, bytes]]:
+    """Labels and files."""
+    for number, picture in enumerate(made(num, 32)):
+        yield number % NUM_CLASSES, cv2.imencode(".jpg", picture)[1].tobytes()
 
 
 def write_photographs(folder: Path, num: int, width: int, height: int) -> None:
