@@ -25,36 +25,31 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import machine
 import numpy as np
 
+from common.result import Result, arguments, mean_of, parse
 from visiontune.spec.parse import load_recipe
 from visiontune.spec.trial_recipe import TrialRecipe
 
 RATIO = 100
-RECIPE = """
-data: {source: digits}
-model: {name: NETWORK, activation: relu}
-optimizer: {name: adam, lr: LR}
-schedule: {name: cosine}
-training: {batch_size: 50, num_epochs: 1}
-"""
-NETWORKS = {"digits": ("lenet5", "0.002"), "parquet": ("cnn", "0.002")}
-AUGMENTATION = {"policy": "fixed", "mixing": "none", "Affine": {"probability": 0.9, "magnitude": 0.3}}
+NETWORKS = {"digits": "lenet5", "parquet": "cnn"}
+AUGMENTATION = {"policy": "fixed", "Affine": {"probability": 0.9, "magnitude": 0.3}}
 PLAIN, AUGMENTED = "plain", "plain, augmented"
 KINDS: dict[str, tuple[dict[str, dict[str, Any]], str]] = {
     PLAIN: ({}, PLAIN),
-    "weights 1 / n": ({"balance": {"name": "none", "class_weights": "inverse_frequency"}}, PLAIN),
-    "weights by effective number": ({"balance": {"name": "none", "class_weights": "effective_number", "class_beta": 0.99}}, PLAIN),
-    "balanced batches": ({"balance": {"name": "balanced", "class_weights": "none"}}, PLAIN),
-    "focal loss": ({"loss": {"name": "focal", "focal_gamma": 2.0, "label_smoothing": 0.0}}, PLAIN),
+    "weights 1 / n": ({"balance": {"class_weights": "inverse_frequency"}}, PLAIN),
+    "weights by effective number": ({"balance": {"class_weights": "effective_number", "class_beta": 0.99}}, PLAIN),
+    "balanced batches": ({"balance": {"name": "balanced"}}, PLAIN),
+    "focal loss": ({"loss": {"name": "focal", "focal_gamma": 2.0}}, PLAIN),
     AUGMENTED: ({"augmentation": AUGMENTATION}, AUGMENTED),
-    "oversampled, augmented": (
-        {"balance": {"name": "oversample", "strength": 1.0, "class_weights": "none"}, "augmentation": AUGMENTATION},
-        AUGMENTED,
-    ),
+    "oversampled, augmented": ({"balance": {"name": "oversample", "strength": 1.0}, "augmentation": AUGMENTATION}, AUGMENTED),
 }
+"""Sections of a recipe, and the kind that it is compared with."""
+
 REMEDIES = [kind for kind in KINDS if kind not in (PLAIN, AUGMENTED, "focal loss")]
+FIGURES = ("macro_recall", "top1", "calibration_error")
+Found = dict[str, dict[int, dict[str, float]]]
+"""Figures by kind and seed."""
 
 
 def thinned(store: Any, seed: int) -> Any:
@@ -78,70 +73,81 @@ def recipe_of(kind: str, source: str, seed: int, budget: int, store: Any) -> Tri
     """As many epochs as the budget has pictures for."""
     from visiontune.training.class_balance import build_order
 
-    network, lr = NETWORKS[source]
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        file.write(RECIPE.replace("NETWORK", network).replace("LR", lr))
-        file.flush()
-        recipe = replace(load_recipe(Path(file.name)), **KINDS[kind][0])
+    recipe = load_recipe(
+        {
+            "data": {"source": "digits"},
+            "model": {"name": NETWORKS[source], "activation": "relu"},
+            "optimizer": {"name": "adam", "lr": 0.002},
+            "schedule": {"name": "cosine"},
+            "training": {"batch_size": 50, "num_epochs": 1},
+            **KINDS[kind][0],
+        }
+    )
     num = len(build_order(recipe.balance, store.labels_N[store.train_idx], len(store.class_names))(0, 1))
     return replace(recipe, training={**recipe.training, "num_epochs": max(1, round(budget / num)), "seed": seed})
 
 
-def run(data: dict[str, Any], cache: Path, budget: int, device: str, job: tuple[str, int]) -> tuple[str, int, dict[str, float]]:
+def run(store_path: Path, source: str, budget: int, device: str, job: tuple[str, int]) -> tuple[str, int, dict[str, float]]:
     """Test figures of one kind at one seed."""
     import torch
 
-    from visiontune.data.prepare import prepare
     from visiontune.data.store.store import Store
     from visiontune.training.evaluate import evaluate
     from visiontune.training.loop import train
 
     torch.set_num_threads(1)
     kind, seed = job
-    store = thinned(Store.open(prepare(data, cache)), seed)
-    *_, last = train(recipe_of(kind, data["source"], seed, budget, store), store, device=device)
+    store = thinned(Store.open(store_path), seed)
+    *_, last = train(recipe_of(kind, source, seed, budget, store), store, device=device)
     return kind, seed, evaluate(last.model, store, "test", preprocessing=last.preprocessing, device=device)
 
 
-def show(found: dict[str, dict[int, dict[str, float]]], num_seeds: int) -> None:
-    """A row for each kind, and a verdict for each remedy."""
-    print(machine.line(num_seeds, "seeds of each kind; mean ± standard deviation over them"))
-    rows = []
+def report(result: Result, found: Found) -> None:
+    """A row for each kind, and a target for each remedy."""
+    rows: dict[str, dict[str, float]] = {}
     for kind, (_, peer) in KINDS.items():
-        gains = [found[kind][seed]["macro_recall"] - found[peer][seed]["macro_recall"] for seed in found[kind]]
-        against = ["-", "-"] if kind == peer else [spread(gains, "+"), f"{sum(gain > 0 for gain in gains)} of {len(gains)}"]
-        figures = [spread([one[name] for one in found[kind].values()]) for name in ("macro_recall", "top1", "calibration_error")]
-        rows.append([kind, *figures, *against])
-    print(machine.table(["kind", "macro recall", "top-1", "calibration error", "gain in macro recall", "seeds better"], rows))
+        rows[kind] = {key: value for name in FIGURES for key, value in mean_of(name, [one[name] for one in found[kind].values()]).items()}
+        if kind != peer:
+            gains = [found[kind][seed]["macro_recall"] - found[peer][seed]["macro_recall"] for seed in found[kind]]
+            rows[kind] |= {**mean_of("gain_in_macro_recall", gains), "seeds_better": sum(gain > 0 for gain in gains)}
+    result.table("kind", rows)
     for kind in REMEDIES:
         means = [statistics.fmean(one["macro_recall"] for one in found[name].values()) for name in (kind, KINDS[kind][1])]
-        print(machine.against(f"macro recall, {kind} / {KINDS[kind][1]}", means[0] / means[1], 1.0))
-
-
-def spread(values: list[float], sign: str = "") -> str:
-    """Mean and sample standard deviation."""
-    return f"{statistics.fmean(values):{sign}.3f} ± {statistics.stdev(values) if len(values) > 1 else 0:.3f}"
+        result.target(f"macro recall, {kind} / {KINDS[kind][1]}", means[0] / means[1], 1.0)
 
 
 def main() -> None:
     """Every kind at every seed, in processes of one thread."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = arguments(__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--budget", type=int, default=60_000, help="training pictures that each run sees")
     parser.add_argument("--train", type=Path, help="Parquet file in place of the digits")
     parser.add_argument("--test", type=Path, help="its test pictures")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
-    args = parser.parse_args()
+    args = parse(parser, seeds=1, budget=300, processes=1)
+    result = Result(
+        "imbalance_parquet" if args.train else "imbalance", args, args.seeds, f"seeds of each kind, {args.budget:,} pictures a run"
+    )
+    report(result, measure(args))
+    result.write()
+
+
+def measure(args: argparse.Namespace) -> Found:
+    """Kinds in their order, seeds in theirs."""
+    from visiontune.data.prepare import prepare
+
     data: dict[str, Any] = {"source": "digits", "val_fraction": 0.1, "test_fraction": 0.35}
     if args.train:
         data = {"source": "parquet", "train": str(args.train), "test": str(args.test) if args.test else None}
     jobs = [(kind, seed) for seed in range(args.seeds) for kind in KINDS]
-    found: dict[str, dict[int, dict[str, float]]] = {kind: {} for kind in KINDS}
-    with tempfile.TemporaryDirectory() as cache, multiprocessing.get_context("spawn").Pool(args.processes) as pool:
-        for kind, seed, figures in pool.imap_unordered(partial(run, data, Path(cache), args.budget, args.device), jobs):
-            found[kind][seed] = figures
-    show({kind: dict(sorted(by_seed.items())) for kind, by_seed in found.items()}, args.seeds)
+    found: Found = {kind: {} for kind in KINDS}
+    with tempfile.TemporaryDirectory() as cache:
+        store = prepare(data, Path(cache))  # here: a large ingest forks, which a pool's processes may not
+        with multiprocessing.get_context("spawn").Pool(args.processes) as pool:
+            for kind, seed, figures in pool.imap_unordered(partial(run, store, data["source"], args.budget, args.device), jobs):
+                found[kind][seed] = figures
+    return {kind: dict(sorted(by_seed.items())) for kind, by_seed in found.items()}
 
 
 if __name__ == "__main__":
