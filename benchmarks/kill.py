@@ -1,8 +1,7 @@
 """kill -9 at random moments, each followed by the same command: at the end the study is whole, and so is MLflow.
 
     .venv/bin/python benchmarks/kill.py                 # 20 kills of the driver, 6 to 10 minutes on 2 cores
-    .venv/bin/python benchmarks/kill.py --kills 3       # a short form
-    .venv/bin/python benchmarks/kill.py --worker        # a worker is killed in mid-trial instead, 1 minute
+    .venv/bin/python benchmarks/kill.py --worker        # workers are killed in mid-trial instead, 1 minute
 
 A real search of search_spaces/digits.yaml: 12 trials, no confirmations, Ray and MLflow as always. The moment of a kill is
 drawn uniformly over the time that a search needs when nobody kills it; a search that ends before its kill is not counted,
@@ -29,217 +28,109 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import machine
+from common import machine
+from common.result import Result, arguments, parse
+from parts.killable_search import PATIENCE_S, Search, problems_of, wait_for
 
-NUM_TRIALS = 12
-PATIENCE_S = 300.0
-GONE_S = 90.0  # Ray's own agents, when the store they report to died with the driver, wait a minute for it
-MARK = "VISIONTUNE_KILL_TEST"
+Add = Callable[[str, Path, list[str]], Search]
+"""A search of a file with overrides in a folder of this name."""
 
-LONG = """
-study: long
-data: {source: digits, image_size: 16, val_fraction: 0.15, test_fraction: 0.2}
-budget: {num_trials: 2, min_epochs: 12, max_epochs: 12}
-trial_scheduler: {name: none}
-confirm: {num_seeds: 0}
-space:
-  model: {name: cnn, width: 32, depth: 3, kernel_size: 5}
-  optimizer: {name: adamw, lr: {float: [1e-4, 1e-2], log: true}}
-"""
+Found = tuple[list[str], dict[str, dict[str, float]]]
+"""Problems, and a table."""
 
 
-SEARCHES: list[Search] = []
-"""All that were started, so that nothing of them outlives the benchmark."""
-
-
-class Search:
-    """One study in a folder of its own, and the command that is given again and again."""
-
-    def __init__(self, folder: Path, file: Path, overrides: list[str]) -> None:
-        self.folder, self.mark = folder, uuid.uuid4().hex
-        self._command = [machine.VISIONTUNE, "search", str(file), *overrides, "--plain", "--studies-dir", str(folder)]
-        self._log = folder / "driver.log"
-        SEARCHES.append(self)
-
-    def start(self) -> subprocess.Popen[bytes]:
-        """The command, once more."""
-        with self._log.open("ab") as log:
-            return subprocess.Popen(self._command, stdout=log, stderr=log, env=machine.clean_env(**{MARK: self.mark}))
-
-    def finish(self) -> int:
-        """The command until it ends by itself; its exit code."""
-        return self.start().wait(PATIENCE_S)
-
-    @property
-    def study(self) -> Path:
-        """Its folder."""
-        return next(path.parent for path in self.folder.glob("*/driver.lock"))
-
-    def num_epochs(self) -> int:
-        """Epochs in the outbox so far."""
-        return sum(event["event"] == "epoch" for event in self.events())
-
-    def events(self) -> Iterator[dict[str, Any]]:
-        """What the driver said so far."""
-        path = next(self.folder.glob("*/outbox.jsonl"), None)
-        for row in path.read_text().splitlines() if path else ():
-            try:
-                yield json.loads(row)
-            except ValueError:  # a line that a kill left torn
-                continue
-
-    def processes(self, title: str = "") -> list[int]:
-        """This search's processes of any kind whose command line holds `title`."""
-        return [pid for pid, command in marked(self.mark) if title in command]
-
-    def tail(self) -> str:
-        """The end of what the drivers printed."""
-        return self._log.read_text(errors="replace")[-2000:]
-
-
-def marked(mark: str) -> Iterator[tuple[int, str]]:
-    """Processes that carry the mark in their environment, with their command lines."""
-    needle = f"{MARK}={mark}".encode()
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            if needle in (path / "environ").read_bytes().split(b"\0"):
-                yield int(path.name), (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-
-
-def age_s(pid: int) -> float:
-    """Seconds since the process started."""
-    ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    return float(Path("/proc/uptime").read_text().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
-
-
-def wait_for(condition: Callable[[], Any], timeout_s: float = PATIENCE_S) -> Any:
-    """What the condition gives once it gives something; None after the timeout."""
-    deadline_s = time.monotonic() + timeout_s
-    while time.monotonic() < deadline_s:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    return None
-
-
-def problems_of(search: Search, num_trials: int) -> list[str]:
-    """Everything that is not as it should be at the end of a study."""
-    from visiontune.tuning.read_study import read_study
-
-    rows = read_study(search.study).rows
-    found = []
-    if [row.number for row in rows] != list(range(num_trials)):
-        found.append(f"{num_trials} trials were asked for, but there are {[row.number for row in rows]}")
-    if alive := [row.number for row in rows if row.state not in ("complete", "pruned", "failed")]:
-        found.append(f"trials {alive} did not end")
-    if gaps := [row.number for row in rows if list(row.values) != list(range(1, row.epoch + 1))]:
-        found.append(f"trials {gaps} miss an epoch")
-    if not wait_for(lambda: not search.processes(), GONE_S):
-        left = [f"{command.strip()[:80]} ({age_s(pid):.0f} s old)" for pid, command in marked(search.mark)]
-        found.append(f"processes are left {GONE_S:g} s after the end: {', '.join(left)}")
-    return found + problems_in_mlflow(search, {row.number: dict(row.values) for row in rows})
-
-
-def problems_in_mlflow(search: Search, values: dict[int, dict[int, float]]) -> list[str]:
-    """What MLflow has, against the study's values by trial and epoch."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{search.folder}/mlflow.db")
-    experiment = client.get_experiment_by_name(search.study.name)
-    if experiment is None:
-        return ["MLflow has no such experiment"]
-    runs = client.search_runs([experiment.experiment_id], max_results=1000)
-    found = [f"MLflow's run {run.info.run_name} is {run.info.status}" for run in runs if run.info.status == "RUNNING"]
-    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
-    if len(runs) - len(children) != 1:
-        found.append(f"MLflow has {len(runs) - len(children)} parent runs")
-    numbers = sorted(int(run.data.tags["visiontune.number"]) for run in children)
-    if numbers != sorted(values):
-        found.append(f"MLflow has runs for the trials {numbers}")
-    for run in children:
-        number = int(run.data.tags["visiontune.number"])
-        history = [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, "val_top1")]
-        if sorted(history) != sorted(values.get(number, {}).items()):
-            found.append(f"MLflow's val_top1 of trial {number} is {sorted(history)}, the study's {values.get(number)}")
-    return found
-
-
-def kill_drivers(num_kills: int, seed: int, scratch: Path) -> list[str]:
+def kill_drivers(args: argparse.Namespace, add: Add) -> Found:
     """Searches that are killed until there were enough kills; every problem of every study."""
-    pick, found, done, number = random.Random(seed), [], 0, 0
-    calm = new_search(scratch, "calm")
-    started = time.monotonic()
-    if code := calm.finish():
-        return [f"a search that nobody killed ended with {code}: {calm.tail()}"]
-    calm_s = time.monotonic() - started
-    found += problems_of(calm, NUM_TRIALS)
-    print(f"without a kill: {calm_s:.1f} s, {calm.num_epochs()} epochs", flush=True)
-    while done < num_kills:
+    pick, num_done, number, num_epochs = random.Random(args.seed), 0, 0, 0
+    overrides = [f"budget.num_trials={args.trials}", f"budget.max_epochs={args.max_epochs}", "confirm.num_seeds=0"]
+    found, within_s = ([], args.within) if args.within else leave_alone(args, add("calm", machine.DIGITS, overrides))
+    while num_done < args.kills:
         number += 1
-        search = new_search(scratch, f"search-{number}")
-        while done < num_kills:
-            moment_s = pick.uniform(0.0, calm_s)
-            driver = search.start()
-            try:
-                code = driver.wait(moment_s)
-                print(f"  study {number}: ended by itself with {code} before {moment_s:.1f} s", flush=True)
-                break
-            except subprocess.TimeoutExpired:
-                driver.kill()
-                driver.wait()
-                done += 1
-                print(f"kill {done}: study {number}, after {moment_s:.1f} s, {search.num_epochs()} epochs known", flush=True)
+        search = add(f"search-{number}", machine.DIGITS, overrides)
+        while num_done < args.kills and killed_at(search, pick.uniform(0.0, within_s)):
+            num_done += 1
+            print(f"kill {num_done}: study {number}, {search.num_epochs()} epochs known", flush=True)
         code = search.finish()
-        problems = problems_of(search, NUM_TRIALS) + ([f"the last call ended with {code}: {search.tail()}"] if code else [])
+        problems = problems_of(search, args.trials) + ([f"the last call ended with {code}: {search.tail()}"] if code else [])
         print(f"  study {number}: {search.num_epochs()} epochs, " + ("whole" if not problems else "; ".join(problems)), flush=True)
         found += problems
-    return found
+        num_epochs += search.num_epochs()
+    figures = {"kills": num_done, "studies": number, "epochs": num_epochs, "problems": len(found), "killed_within_s": within_s}
+    return found, {"driver": figures}
 
 
-def new_search(scratch: Path, name: str) -> Search:
-    """The digits in a fresh folder."""
-    folder = scratch / name
-    folder.mkdir()
-    return Search(folder, machine.DIGITS, [f"budget.num_trials={NUM_TRIALS}", "confirm.num_seeds=0"])
+def leave_alone(args: argparse.Namespace, search: Search) -> tuple[list[str], float]:
+    """Problems of a search that nobody kills, and its seconds."""
+    started = time.monotonic()
+    if code := search.finish():
+        sys.exit(f"a search that nobody killed ended with {code}: {search.tail()}")
+    spent_s = time.monotonic() - started
+    print(f"without a kill: {spent_s:.1f} s, {search.num_epochs()} epochs", flush=True)
+    return problems_of(search, args.trials), spent_s
 
 
-def kill_worker(scratch: Path) -> list[str]:
-    """Kill a worker after a few epochs of its trial, let the search end, and look when each epoch was trained."""
-    file = scratch / "long.yaml"
-    file.write_text(LONG)
-    search = Search(scratch / "long", file, [])
-    search.folder.mkdir()
+def killed_at(search: Search, moment_s: float) -> bool:
+    """Whether the command still ran then."""
     driver = search.start()
-    number = wait_for(lambda: next((event["number"] for event in search.events() if event.get("epoch") == 4), None))
+    try:
+        code = driver.wait(moment_s)
+        print(f"  ended by itself with {code} before {moment_s:.1f} s", flush=True)
+        return False
+    except subprocess.TimeoutExpired:
+        driver.kill()
+        driver.wait()
+        return True
+
+
+def long_space(num_epochs: int) -> str:
+    """Trials of long epochs, none of which waits at a rung; JSON is YAML."""
+    space = {
+        "model": {"name": "cnn", "width": 32, "depth": 3, "kernel_size": 5},
+        "optimizer": {"name": "adamw", "lr": {"float": [1e-4, 1e-2], "log": True}},
+    }
+    study = {
+        "study": "long",
+        "data": {"source": "digits", "image_size": 16, "val_fraction": 0.15, "test_fraction": 0.2},
+        "budget": {"num_trials": 2, "min_epochs": num_epochs, "max_epochs": num_epochs},
+        "trial_scheduler": {"name": "none"},
+        "confirm": {"num_seeds": 0},
+    }
+    return json.dumps({**study, "space": space}, indent=1)
+
+
+def kill_workers(args: argparse.Namespace, add: Add, scratch: Path) -> Found:
+    """Kill the workers after some epochs of their trials, let the search end, and look when each epoch was trained."""
+    file = scratch / "long.yaml"
+    file.write_text(long_space(args.long_epochs))
+    search = add("long", file, [])
+    driver = search.start()
+    first = max(1, args.long_epochs // 3)
+    number = wait_for(lambda: next((1 for event in search.events() if event.get("epoch") == first), None))
     workers = search.processes("ray::LegWorker")
     if number is None or not workers:
         driver.kill()
-        return [f"no worker reached epoch 4: {search.tail()}"]
+        return [f"no worker reached epoch {first}: {search.tail()}"], {}
     for pid in workers:
         os.kill(pid, signal.SIGKILL)
     killed_ms = time.time_ns() // 1_000_000
-    checkpoints = search.study / "checkpoints"
+    checkpoints = search.study.checkpoints
     saved = {int(path.parent.name): int(path.stem.split("-")[1]) for path in sorted(checkpoints.glob("*/epoch-*.ckpt"))}
-    reported = {
-        at: max(event["epoch"] for event in search.events() if event.get("number") == at and event["event"] == "epoch") for at in saved
-    }
-    print(f"killed {len(workers)} workers; checkpoints by trial: {saved}, reported by then: {reported}")
+    reported = {at: max(event["epoch"] for event in search.events() if event.get("number") == at and "epoch" in event) for at in saved}
+    print(f"killed {len(workers)} workers; checkpoints by trial: {saved}, reported by then: {reported}", flush=True)
     history = last_histories(checkpoints, driver)
     found = [f"the search ended with {driver.returncode}: {search.tail()}"] if driver.returncode else []
+    rows: dict[str, dict[str, float]] = {}
     for at, epoch in saved.items():
-        times = history.get(at, {})
-        early, late = [e for e, ms in times.items() if ms <= killed_ms], [e for e, ms in times.items() if ms > killed_ms]
-        print(f"trial {at}: epochs {early} were trained before the kill, {late} after it; {max(0, epoch - len(early))} repeated")
-        if early != list(range(1, epoch + 1)) or not late or reported[at] > epoch:
+        early = [e for e, ms in history.get(at, {}).items() if ms <= killed_ms]
+        num_late = len(history.get(at, {})) - len(early)
+        row = {"epochs_in_the_checkpoint": epoch, "trained_before_the_kill": len(early), "trained_after_it": num_late}
+        rows[f"trial {at}"] = {**row, "trained_twice": max(0, epoch - len(early))}
+        if early != list(range(1, epoch + 1)) or not num_late or reported[at] > epoch:
             found.append(f"trial {at} did not go on from its checkpoint of epoch {epoch}")
-    return found + ([] if saved else ["there was no checkpoint"]) + problems_of(search, 2)
+    return found + ([] if saved else ["there was no checkpoint"]) + problems_of(search, 2), rows
 
 
 def last_histories(checkpoints: Path, driver: subprocess.Popen[bytes]) -> dict[int, dict[int, int]]:
@@ -257,28 +148,48 @@ def last_histories(checkpoints: Path, driver: subprocess.Popen[bytes]) -> dict[i
     return found
 
 
-def main() -> None:
-    """Kill, check, say."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--worker", action="store_true", help="kill workers in mid-trial instead of drivers")
-    parser.add_argument("--keep", action="store_true", help="leave the studies in their folder")
-    args = parser.parse_args()
-    scratch = Path(tempfile.mkdtemp(prefix="visiontune-kill-"))
+def run(args: argparse.Namespace, is_worker: bool) -> list[str]:
+    """One of the two tests, its table and its file; problems."""
+    of = "searches whose workers are killed" if is_worker else "kills of the driver"
+    result = Result("kill_worker" if is_worker else "kill", args, 1 if is_worker else args.kills, of)
+    scratch, searches = Path(tempfile.mkdtemp(prefix="visiontune-kill-")), list[Search]()
+
+    def add(name: str, file: Path, overrides: list[str]) -> Search:
+        searches.append(Search(scratch / name, file, overrides))
+        return searches[-1]
+
     try:
-        found = kill_worker(scratch) if args.worker else kill_drivers(args.kills, args.seed, scratch)
+        problems, rows = kill_workers(args, add, scratch) if is_worker else kill_drivers(args, add)
     finally:
-        for search in SEARCHES:
-            for pid in search.processes():
-                os.kill(pid, signal.SIGKILL)
+        for search in searches:
+            search.end()
         if args.keep:
             print(f"studies are in {scratch}")
         else:
             shutil.rmtree(scratch, ignore_errors=True)
-    print(machine.line(1 if args.worker else args.kills, "kills"))
-    print("VERDICT: " + ("everything is whole" if not found else f"{len(found)} problems\n" + "\n".join(found)))
-    sys.exit(bool(found))
+    result.table("killed", rows)
+    result.target("problems", len(problems), 0, is_at_most=True, unit="")
+    result.write()
+    return problems
+
+
+def main() -> None:
+    """Kill, check, say."""
+    parser = arguments(__doc__)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--trials", type=int, default=12)
+    parser.add_argument("--max-epochs", type=int, default=9)
+    parser.add_argument("--long-epochs", type=int, default=12, help="of trials whose workers are killed")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--within", type=float, help="seconds after which no driver is killed; as long as a search needs that nobody kills")
+    parser.add_argument("--worker", action="store_true", help="kill workers in mid-trial instead of drivers")
+    parser.add_argument("--keep", action="store_true", help="leave the studies in their folder")
+    args = parse(parser, kills=1, trials=2, max_epochs=3, long_epochs=4, seed=5, within=10.0)
+    problems = [] if args.worker else run(args, is_worker=False)
+    if args.worker or args.smoke:
+        problems += run(args, is_worker=True)
+    if problems:
+        sys.exit("\n".join(problems))
 
 
 if __name__ == "__main__":
