@@ -1,0 +1,31 @@
+"""Every benchmark runs, in its smallest form: what the figures were measured with still works."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from result_files import RESULTS, SCRIPTS, problems_of
+
+from common.machine import clean_env
+
+STARTS_RAY = {"overhead", "control", "kill", "search"}
+LIMIT_S = 600  # on a machine that is busy with other things
+
+
+def marked(script: Path) -> object:
+    return pytest.param(script, id=script.stem, marks=pytest.mark.ray if script.stem in STARTS_RAY else pytest.mark.heavy)
+
+
+@pytest.mark.parametrize("script", [marked(script) for script in SCRIPTS])
+def test_a_smoke_run_ends_well_and_leaves_figures(script: Path, tmp_path: Path) -> None:
+    kept = {path: path.read_bytes() for path in RESULTS}
+    command = [sys.executable, str(script), "--smoke", "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, cwd=tmp_path, env=clean_env(), capture_output=True, text=True, timeout=LIMIT_S)
+    assert done.returncode == 0, done.stdout + done.stderr
+    written = sorted((tmp_path / "out").glob("*.json"))
+    assert script.stem in {path.stem.partition("_")[0] for path in written}
+    assert not [problem for path in written for problem in problems_of(path)]
+    assert kept == {path: path.read_bytes() for path in RESULTS}
