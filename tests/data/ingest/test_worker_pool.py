@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import pickle
 import select
@@ -192,6 +193,13 @@ def group_of(leader: int) -> list[int]:
         if int(session) == leader and state != "Z":
             found.append(int(path.parent.name))
     return found
+
+
+def test_within_a_process_that_may_have_no_children_threads_do_it(tmp_path: Path, data: dict[str, Any], forking: None) -> None:
+    """As under a user's multiprocessing.Pool."""
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        path = pool.apply(prepare, (data, tmp_path / "there"))
+    assert path.read_bytes() == prepare(data, tmp_path / "here").read_bytes()
 
 
 @pytest.mark.heavy

@@ -43,7 +43,8 @@ def open_pool(work: Callable[[Any], T], *, use_processes: bool, try_out: Callabl
     while this process is forked stays locked there. Processes that do not come back from `try_out` are given up for threads.
     """
     with _one_opencv_thread():
-        processes = _processes(work, try_out) if use_processes and START == "fork" else None
+        may_fork = START == "fork" and not multiprocessing.current_process().daemon  # of a user's own pool, which may have no children
+        processes = _processes(work, try_out) if use_processes and may_fork else None
         pool: Executor = processes or ThreadPoolExecutor(num_cores(), thread_name_prefix="ingest")
         try:
             yield partial(pool.submit, _do if processes else work)  # type: ignore[arg-type]
