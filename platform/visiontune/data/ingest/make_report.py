@@ -1,4 +1,4 @@
-"""The report of an ingest, out of its plan, its chunks and what was found to be repeated: names put to rows."""
+"""The report of an ingest, out of its plan, its chunks and the repeats that were found: rows become names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def make_report(
     repeats: Sequence[Repeat],
     equal_K: IntArray,
 ) -> IngestReport:
-    """Put names to rows. `repeats` and `equal_K` are what `audit.find_repeats` gave."""
+    """The report, with names in place of rows. `repeats` and `equal_K` are what `repeats.find_repeats` gave."""
     place_K = np.concatenate([chunk.place_K for chunk in chunks])
     shape_K2 = np.concatenate([chunk.shape_K2 for chunk in chunks])
     label_K = plan.label_N[place_K]
@@ -61,7 +61,7 @@ def make_report(
         heights=_quantiles(shape_K2[:, 0]),
         widths=_quantiles(shape_K2[:, 1]),
         num_shapes=len(np.unique(shape_K2, axis=0)),
-        form=form.said,
+        form=form.reason,
     )
 
 

@@ -1,4 +1,4 @@
-"""The picture as an array, and the word for one that can't be used."""
+"""A picture as an array, and the exception for one that can't be used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_PIXELS = 178_956_970
 
 
 class BadPicture(ValueError):
-    """Why a picture can't be used; reads on after its name ("cat.jpg is truncated"). `content` are a file's bytes, where it was read."""
+    """Why a picture can't be used, as a phrase after its name ("cat.jpg is truncated"). `content` are its file's bytes, if read."""
 
     content: bytes = b""
 

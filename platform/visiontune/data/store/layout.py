@@ -1,4 +1,4 @@
-"""What a store's file is, for those who write it and those who read it.
+"""The layout of a store's file, for those who write it and those who read it.
 
 One Arrow IPC record batch with the columns image (raw: fixed_size_binary, uint8 HWC; encoded: large_binary, a file's bytes), label
 (int64) and split (uint8: 0 train, 1 val, 2 test). The footer's metadata hold a JSON text, its SHA-256, and the report of the ingest:
