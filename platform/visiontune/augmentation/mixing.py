@@ -23,7 +23,7 @@ from visiontune.spec.tables.mixings import MIXINGS
 
 @dataclass(frozen=True)
 class Mixed:
-    """Labels of pictures made of two: `share` of each is of class y_N, what is left to 1 of other_N."""
+    """Labels of pictures made of two: `share` of each is of class y_N, 1 - share of class other_N."""
 
     y_N: Tensor
     other_N: Tensor
@@ -72,8 +72,8 @@ def problem_of_mixing(augmentation: Mapping[str, Any], *, batch_size: int, use_f
     return None
 
 
-def in_parts(targets: Targets, num: int) -> list[Targets]:
-    """As torch.tensor_split."""
+def split_targets(targets: Targets, num: int) -> list[Targets]:
+    """Targets of `num` micro-batches, as torch.tensor_split divides the batch."""
     if isinstance(targets, Tensor):
         return list(targets.tensor_split(num))
     pairs = zip(targets.y_N.tensor_split(num), targets.other_N.tensor_split(num), strict=True)
@@ -131,7 +131,7 @@ def random_erasing(*, erasing_probability: float) -> Mix:
 
 
 def blended(x_NCHW: Tensor, partner_N: Tensor, share: float) -> Tensor:
-    """`share` of each picture and the rest of its partner."""
+    """`share` of each picture and 1 - share of its partner."""
     return torch.lerp(x_NCHW[partner_N], x_NCHW, share)  # indexing keeps channels_last, index_select does not
 
 

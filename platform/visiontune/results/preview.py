@@ -84,10 +84,10 @@ def preview(file: Source, overrides: Sequence[str], *, studies: StudiesFolder, n
 
 def export(file: Source, overrides: Sequence[str], to: Path) -> None:
     """Write a recipe's policy where other programs read it. Raises UserError."""
-    from visiontune.augmentation.export.policy_files import FORMS, export_policy
+    from visiontune.augmentation.export.policy_files import FORMATS, export_policy
 
-    if to.suffix not in FORMS:
-        raise UserError(f"--export writes {', '.join(FORMS)}, but got {str(to)!r}; {nearest(to.suffix, FORMS)}")
+    if to.suffix not in FORMATS:
+        raise UserError(f"--export writes {', '.join(FORMATS)}, but got {str(to)!r}; {nearest(to.suffix, FORMATS)}")
     if _is_study(file):
         raise UserError(f"{name_of(file)} is a search space, of many policies; --export takes one recipe, such as studies/NAME/winner.yaml")
     from visiontune.data.prepare import describe

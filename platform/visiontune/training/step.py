@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from visiontune.augmentation.mixing import Mixing, in_parts, unmixed
+from visiontune.augmentation.mixing import Mixing, split_targets, unmixed
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.training.loss import Loss
 from visiontune.training.optim.optimizer import load_state, set_lr
@@ -68,7 +68,7 @@ class Stepper:
         x_NCHW, targets = self._mixing(x_NCHW, y_N, number)
         parts = x_NCHW.tensor_split(num_parts)  # sizes differ by one at most
         total = torch.zeros((), device=self._device)
-        for x, target in zip(parts, in_parts(targets, num_parts), strict=True):
+        for x, target in zip(parts, split_targets(targets, num_parts), strict=True):
             with self.precision():
                 loss, cross_entropy = self._loss(self._forward(x if self._use_channels_last else x.contiguous()), target)
             self._scaler.scale(loss * (len(x) / len(y_N)) if len(parts) > 1 else loss).backward()  # type: ignore[no-untyped-call]

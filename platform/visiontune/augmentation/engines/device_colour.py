@@ -31,7 +31,7 @@ def random_brightness_contrast(transform: Any, stream: Stream, pictures_NHWC: Te
 
 
 def color_jitter(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """Four steps, in each of them those pictures together whose order has the same kind at that place."""
+    """Four rounds, in each of them those pictures together whose order has the same kind of change there."""
     factor_K4, order_K4, is_sure = draws.jitters(transform, stream, index_K, pictures_NHWC.shape)
     changes = (_brightness, _contrast, _saturation, _hue)
     for step in range(4):
@@ -125,8 +125,8 @@ def _contrasted(taken_KHWC: Tensor, factor_K: Tensor) -> Tensor:
     return lines_KHWC.clamp(0, 255).to(torch.uint8)
 
 
-def _saturated(taken_KHWC: Tensor, factor_K: Tensor, rest_K: Tensor) -> Tensor:
-    mixed = taken_KHWC.float() * factor_K[:, None, None, None] + grey_of(taken_KHWC).float() * rest_K[:, None, None, None]
+def _saturated(taken_KHWC: Tensor, factor_K: Tensor, grey_factor_K: Tensor) -> Tensor:
+    mixed = taken_KHWC.float() * factor_K[:, None, None, None] + grey_of(taken_KHWC).float() * grey_factor_K[:, None, None, None]
     return mixed.round().clamp(0, 255).to(torch.uint8)
 
 
@@ -156,7 +156,7 @@ def _equalized(taken_KHWC: Tensor) -> Tensor:
 
 
 def _stretched(taken_KHWC: Tensor) -> Tensor:
-    """Darkest to 0, lightest to 255; a lightest of 255 is not counted."""
+    """Darkest to 0, lightest to 255; values of 255 don't count for the lightest."""
     values_KDC = taken_KHWC.reshape(len(taken_KHWC), -1, taken_KHWC.shape[3])
     low_K1C = values_KDC.amin(1, keepdim=True).double()
     high_K1C = torch.where(values_KDC == 255, 0, values_KDC).amax(1, keepdim=True).double()

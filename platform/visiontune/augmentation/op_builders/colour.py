@@ -1,4 +1,4 @@
-"""Builders of ops that change colours and tones; what they share with the others is said in ops.py."""
+"""Builders of ops that change colours and tones; what they share with the others is said in geometry.py."""
 
 from __future__ import annotations
 
