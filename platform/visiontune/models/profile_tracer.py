@@ -29,7 +29,7 @@ _aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Call:
-    """One module in the order of calls: where it stands, what it gave and what one position of that sees."""
+    """A call of one module, in the order of calls: its dotted name, the shape of its output, and the receptive field of that."""
 
     name: str
     module: nn.Module
@@ -138,7 +138,7 @@ def _multiply_adds(packet: Any, args: Sequence[Any], out: Tensor) -> int:
 
 
 def _seen(packet: Any, args: Sequence[Any], out: Tensor, field: Field) -> Field:
-    """What a position of the output sees, where one of the input sees `field`."""
+    """The receptive field of the output, where that of the input is `field`."""
     x = args[0]
     if packet is _aten.convolution:
         return _wider(field, args[1].shape[2:], args[3], args[5])

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from visiontune.errors import UserError, first_line, near_names
 
 SUFFIX = ".safetensors"
-"""Of files of weights that are opened."""
+"""The only kind of weights file that is opened."""
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALF = (0.5, 0.5, 0.5)
@@ -29,7 +29,7 @@ _ON_HALVES = ("GoogLeNet_Weights", "Inception_V3_Weights")
 
 
 def from_torchvision(weights: str) -> dict[str, Tensor]:
-    """Of a name like ResNet18_Weights.IMAGENET1K_V1. Raises UserError."""
+    """Names and tensors of a name like ResNet18_Weights.IMAGENET1K_V1. Raises UserError."""
     from torchvision.models import get_model_weights, get_weight, list_models
 
     try:
@@ -47,7 +47,7 @@ def from_torchvision(weights: str) -> dict[str, Tensor]:
 
 
 def from_timm(weights: str) -> dict[str, Tensor]:
-    """Of a name like resnet18.a1_in1k, or resnet18 for timm's own choice. Raises UserError."""
+    """Names and tensors of a name like resnet18.a1_in1k, or resnet18 for timm's default. Raises UserError."""
     import timm
 
     tagged = timm.list_pretrained()

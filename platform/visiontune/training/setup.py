@@ -16,7 +16,7 @@ from visiontune.augmentation.mixing import build_mixing, problem_of_mixing
 from visiontune.errors import UserError
 from visiontune.models.anatomy import anatomy_of
 from visiontune.models.build import build_model
-from visiontune.models.frozen_body import split
+from visiontune.models.frozen_body import split_network
 from visiontune.models.transfer import adapt, frozen_of
 from visiontune.spec.declare import chosen
 from visiontune.spec.fingerprint import keyed_seed
@@ -69,7 +69,7 @@ def set_up(recipe: TrialRecipe, store: Store, device: torch.device) -> Setup:
     network = make_network(recipe, store, preprocessing).to(device)
     if training["use_channels_last"]:
         network = network.to(memory_format=torch.channels_last)
-    body, tail = split(network, frozen_of(network))
+    body, tail = split_network(network, frozen_of(network))
     if training["use_gradient_checkpointing"]:
         checkpoint_stages(tail)
     problem = problem_of_mixing(recipe.augmentation, batch_size=training["batch_size"], use_features=body is not None)
