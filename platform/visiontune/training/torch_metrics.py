@@ -85,7 +85,7 @@ class ClassTable:
 
 
 def test_table(model: Model, pictures: Pictures, class_names: Sequence[str], batch_size: int = 512) -> ClassTable:
-    """Each class by itself; `model` must be in evaluation mode."""
+    """The table of each class over these pictures; `model` must be in evaluation mode."""
     kept: dict[str, Any] = {"num_classes": len(class_names), "validate_args": False}
     metrics = MetricCollection(
         {

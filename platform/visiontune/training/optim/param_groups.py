@@ -18,7 +18,7 @@ REFERENCE_BATCH = 256
 
 @dataclass(frozen=True)
 class LearnedParameter:
-    """What an optimizer may tell apart: it learns at lr_factor of the common rate; a matrix is a weight of a hidden layer."""
+    """What an optimizer knows of a parameter: it learns at lr_factor of the common rate; a matrix is a weight of a hidden layer."""
 
     tensor: Tensor
     lr_factor: float = 1.0
