@@ -20,7 +20,10 @@ _FREEZE = ("linear", "multi_depth", "freeze_first")
 
 
 def preflight(spec: StudySpec) -> DataInfo:
-    """The data's facts once every model, regime, preprocessing and policy of the space fits them; else UserError with all that does not."""
+    """What is known of the pictures, once all that the space may choose fits them: preprocessings, models, regimes, policies, mixings.
+
+    Raises UserError with everything that does not. Each section is tried at its `Space.corners`.
+    """
     from visiontune.data.prepare import describe
 
     info = describe(spec.data)
