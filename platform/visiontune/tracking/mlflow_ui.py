@@ -1,4 +1,4 @@
-"""MLflow's own UI on a study's database, on loopback only: it shows and deletes for whoever reaches it."""
+"""MLflow's own UI on the database of the studies, on loopback only: whoever reaches it can read and delete everything."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ def ui_command(studies: StudiesFolder, program: str = "visiontune") -> str:
 
 
 def open_ui(studies: StudiesFolder, port: int = 5000) -> None:
-    """Run MLflow's UI until Ctrl-C, SIGTERM or the terminal's end. UserError when there is nothing to show or the port is taken."""
+    """Run MLflow's UI until Ctrl-C, SIGTERM or the terminal's end.
+
+    Raises UserError when there is nothing to show, the port is taken, a server has the runs, or MLflow's UI fails.
+    """
     uri = tracking_uri(studies)
     if uri.startswith("http"):
         raise UserError(f"MLFLOW_TRACKING_URI names a server, which has its own UI: open {shown(uri)}")
@@ -81,7 +84,7 @@ def _end_group(leader: subprocess.Popen[bytes]) -> None:
 
 
 def check_port(port: int) -> None:
-    """UserError when something listens on the loopback port already."""
+    """Raise UserError when the loopback port can't be bound, mostly because something listens there."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
