@@ -57,7 +57,7 @@ class Dataset:
         return list(self.store.damaged())
 
     def write_sheet(self, path: Path | str) -> None:
-        """Draw some training pictures of each class into a PNG. Raises UserError for another kind of file, OSError."""
+        """Write a PNG with some training pictures of each class. Raises UserError for another kind of file, OSError."""
         path = Path(path)
         if path.suffix != ".png":
             raise UserError(f"a sheet is a picture, such as sheet.png, but got {str(path)!r}")

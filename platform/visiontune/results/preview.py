@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is looked at. `section` is a recipe's or the space's; `folder` is where its study would be, `out` where its sheet goes."""
+    """What is previewed. `section` is a recipe's or the space's; `folder` is where its study would be, `out` where its sheet goes."""
 
     title: str
     data: Mapping[str, Any]
@@ -49,7 +49,7 @@ class Preview:
 
 
 def preview(file: Source, overrides: Sequence[str], *, studies: StudiesFolder, num: int, out: Path | None, study: str | None) -> Preview:
-    """Write the sheet, and tell what it may do to labels. Raises UserError."""
+    """Write the sheet, and say which ops may change labels. Raises UserError."""
     from visiontune.augmentation.preview_sheet import make_sheet, pick, save_sheet, suspicions
     from visiontune.data.prepare import prepare
     from visiontune.data.store.store import Store
@@ -83,7 +83,7 @@ def preview(file: Source, overrides: Sequence[str], *, studies: StudiesFolder, n
 
 
 def export(file: Source, overrides: Sequence[str], to: Path) -> None:
-    """Write a recipe's policy where other programs read it. Raises UserError."""
+    """Write a recipe's policy as a file of another program, by the suffix of `to`. Raises UserError."""
     from visiontune.augmentation.export.policy_files import FORMATS, export_policy
 
     if to.suffix not in FORMATS:
@@ -156,7 +156,7 @@ def _drawn(spec: StudySpec, key: str, name: str, number: int) -> Draw:
 
 @dataclass(frozen=True)
 class _Named(RandomParams):
-    """Random but for one choice."""
+    """Random params, but for one choice that is held fixed."""
 
     key: str
     choice: str
