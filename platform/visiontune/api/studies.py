@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Interrupted(KeyboardInterrupt):
-    """A search was told to stop: what is done is kept, and the same call goes on. `study` is how it stands."""
+    """A search was interrupted: what is done is kept, and the same call goes on. `study` is the study as it stands."""
 
     def __init__(self, study: Study) -> None:
         super().__init__(f"search {study.name} was interrupted; the same call goes on")

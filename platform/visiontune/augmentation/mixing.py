@@ -36,7 +36,7 @@ Mix = Callable[[Tensor, Tensor, np.random.Generator], Batch]
 Mixing = Callable[[Tensor, Tensor, int], Batch]
 
 ERASED_AREA, ERASED_RATIO = (0.02, 0.33), (0.3, 3.3)
-"""Of a box: share of the picture's area and height by width; torchvision's defaults."""
+"""Ranges of a box's share of the picture's area, and of its height by its width; torchvision's defaults."""
 _NUM_TRIES = 10
 # Set apart from the keys of shuffles, (seed, epoch), and of balanced orders, (seed, epoch, 1).
 _MIXING = 2

@@ -73,7 +73,7 @@ def ops_of(section: Mapping[str, Any], channels: int) -> dict[str, OpRange]:
 
 
 def policies_of(section: Mapping[str, Any]) -> Iterator[tuple[str, Args]]:
-    """Each policy but none that the section can name, with its own arguments."""
+    """Each policy that the section can name, except `none`, with its own arguments."""
     item = section.get("policy", POLICIES.default)
     for name in _values(item):
         entry = POLICIES.entries[name]

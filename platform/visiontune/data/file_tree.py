@@ -64,7 +64,7 @@ class Root:
             os.close(handle)
 
     def open(self, name: str) -> Any:
-        """For reading, as pyarrow's file. Raises OSError."""
+        """The file, opened for reading, as pyarrow's object. Raises OSError."""
         import pyarrow as pa
 
         return pa.OSFile(self._at(name)) if self.filesystem is None else self.filesystem.open_input_file(self._at(name))
@@ -106,7 +106,7 @@ class Root:
                 yield "-1;"
 
     def show(self, name: str) -> str:
-        """Where it lies, printable whatever bytes its name has."""
+        """The full name as users see it, printable whatever bytes it has."""
         return printable(posixpath.join(self.shown, name) if name else self.shown)
 
     def _at(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The store of some data: found by a digest of content and settings, or made once, whoever asks and however often."""
+"""The store of some data: found by a digest of content and settings, or made once, by whichever process comes first."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _source(data: Mapping[str, Any]) -> Source:
 
 
 class _Wanted:
-    """A store that is asked for. `content` is None while nobody knows it: then pictures are read once, to decode and to digest them."""
+    """A store that is asked for. `_content` is None while it is unknown: then pictures are read once, to decode and to digest them."""
 
     def __init__(self, source: Source, data: Mapping[str, Any], cache: Path, tell: Tell, stop: threading.Event) -> None:
         self._source, self._data, self._cache, self._tell, self._stop = source, data, cache, tell, stop

@@ -75,7 +75,7 @@ def refill_parts(
     seed: int,
     parts: Sequence[int],
 ) -> None:
-    """After some pictures turned out to be bad: `fill_parts` what is left, in place."""
+    """`fill_parts` over what is left after some pictures turned out to be bad, in place. Raises UserError where that can't be."""
     unit_N = np.arange(len(keys)) if groups is None else _numbers(groups)
     fill_parts(code_N, labels_N, unit_N, _hashes(keys if groups is None else groups, seed), class_names, parts)
 

@@ -83,7 +83,7 @@ class StudyFolder:
 
     @property
     def outbox_refused(self) -> Path:
-        """Those that MLflow refuses for good, with the reason."""
+        """Events that MLflow refuses for good, with the reason."""
         return self.path / "outbox.refused.jsonl"
 
     @property

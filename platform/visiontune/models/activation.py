@@ -66,7 +66,7 @@ class ChannelPReLU(nn.PReLU):
     axis = 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """As nn.PReLU, which knows channels along axis 1 only."""
+        """nn.PReLU along `axis`; torch's own knows channels along axis 1 only."""
         return super().forward(x) if self.axis == 1 else super().forward(x.movedim(-1, 1)).movedim(1, -1)
 
 

@@ -1,6 +1,6 @@
 """From a recipe's model section to a network. Sections of recipes end here: builders take flat typed arguments.
 
-Contract: x_NCHW float32, square pictures, normalised -> logits_NK, K classes. Every network bears its anatomy.
+Contract: x_NCHW float32, square pictures, normalised -> logits_NK, K classes. Every network has its anatomy.
 The weights are a function of (model section, sizes, seed, sample) alone; the global random state is read nowhere and left as it was.
 """
 
@@ -90,7 +90,7 @@ def _swap_published(network: nn.Module, model: Mapping[str, Any], in_channels: i
 
 
 def _gain(network: nn.Module) -> float:
-    """Of the activation that the network has most often; 1 where it has none."""
+    """The gain of the activation that the network has most often; 1 where it has none."""
     own = [module for _, module in _places(network, ACTIVATION_TYPES, anatomy_of(network).keep)]
     if not own:
         return 1.0

@@ -96,7 +96,7 @@ def stamp_of(weights: str) -> Stamp:
 @lru_cache(maxsize=64)
 def _shapes_or_error(weights: str, stamp: Stamp) -> Shapes | str:
     try:
-        with torch.device("cpu"):  # whoever checks on the meta device wants the tensors all the same
+        with torch.device("cpu"):  # a check on the meta device needs the tensors all the same
             return _shapes(read_weights(weights))
     except UserError as error:
         return str(error)

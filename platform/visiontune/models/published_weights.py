@@ -1,6 +1,6 @@
 """Published weights by torchvision's and timm's own names, downloaded through them.
 
-Only tensors are opened: both libraries are told weights_only. An unknown name and a server out of reach are two errors.
+Only tensors are opened: both libraries are told weights_only. An unknown name and a server that can't be reached are two errors.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def renormalised(tensors: dict[str, Tensor], mean_C: Sequence[float], std_C: Seq
 
 @contextmanager
 def _no_long_wait() -> Iterator[None]:
-    """Where the hub's address is unknown, go to its cache at once: its client would try for 47 s."""
+    """Use the hub's cache alone where its host name can't be resolved: its client would retry for 47 s."""
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE

@@ -22,7 +22,7 @@ _CHANNELS = {1: ("grey",), 3: ("red", "green", "blue")}
 
 
 def to_json(store: Store, damaged: Sequence[Shard] | None = None) -> dict[str, Any]:
-    """All of it; `damaged` only where it was looked for."""
+    """Everything about a store as JSON can carry it; `damaged` only where it was verified."""
     return {
         "digest": store.digest,
         "path": str(store.path),

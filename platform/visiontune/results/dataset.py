@@ -37,7 +37,7 @@ class Dataset:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """In the order of the labels."""
+        """Names of the classes, in the order of the labels."""
         return self.store.class_names
 
     @property
@@ -64,7 +64,7 @@ class Dataset:
         write_sheet(self.store, path)
 
     def to_dict(self, damaged: list[Shard] | None = None) -> dict[str, Any]:
-        """All of it as JSON can carry it."""
+        """Everything about the store as JSON can carry it; `damaged` is what `verify` gave."""
         return to_json(self.store, damaged)
 
     def summary(self, damaged: list[Shard] | None = None) -> list[str]:

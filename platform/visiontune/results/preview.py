@@ -112,7 +112,7 @@ def _subject(file: Source, overrides: Sequence[str], studies: StudiesFolder) -> 
 
 
 def _is_study(file: Source) -> bool:
-    """By the keys that only one of the two kinds of file has."""
+    """Whether it is a search space and no recipe, by keys that only a search space has."""
     root = node_of(file, name_of(file)) if isinstance(file, Mapping) else read_yaml(Path(file))
     return root.kind == "mapping" and bool({"study", "space", "budget"} & set(root.items))
 

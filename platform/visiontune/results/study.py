@@ -50,7 +50,7 @@ class Study:
 
     @property
     def name(self) -> str:
-        """Also the folder's."""
+        """The study's name, which is also that of its folder."""
         return self.record.name
 
     @property
@@ -113,7 +113,7 @@ class Study:
         return leaderboard(self.record, n, width)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON can carry it, trials best first."""
+        """The study as JSON can carry it, trials best first."""
         return to_json(self.record)
 
     def refresh(self) -> Study:

@@ -57,7 +57,7 @@ def open_ui(studies: StudiesFolder, port: int = 5000) -> None:
 
 
 def _serve(command: Sequence[str], env: Mapping[str, str]) -> int:
-    """Until it ends or a signal interrupts; its code. What mlflow starts would outlive it, so it is a process group that ends as one."""
+    """Run it until it ends or a signal interrupts; its exit code. A process group, ended as a whole: mlflow starts others that stay."""
     signals = [signal.SIGTERM, signal.SIGHUP, signal.SIGINT]
     before = {number: signal.signal(number, signal.default_int_handler) for number in signals}
     server = subprocess.Popen(command, env=env, process_group=0)
@@ -72,7 +72,7 @@ def _serve(command: Sequence[str], env: Mapping[str, str]) -> int:
 
 
 def _end_group(leader: subprocess.Popen[bytes]) -> None:
-    """All of its processes: asked first, killed when they have not gone after END_S."""
+    """SIGTERM to all of its processes, SIGKILL to those that are left after END_S."""
     deadline_s = time.monotonic() + END_S
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):

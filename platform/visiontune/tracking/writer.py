@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 POLL_S = 1.0  # one batch a second: what a trial reports in between travels together
 BACKOFF_S = (0.5, 10.0)  # first and longest wait
 GIVE_UP_S = 10.0
-NICE = 15  # trials first: beside busy cores its imports may take half a minute, which nobody waits for
+NICE = 15  # trials first: on busy cores its imports may take half a minute, for which nothing waits
 
 
 def run(delivery: Delivery, wait: Callable[[float], bool], clock: Callable[[], float] = time.monotonic) -> None:

@@ -58,7 +58,7 @@ class Pair:
 
     @property
     def share(self) -> float:
-        """Of the class's pictures."""
+        """The share of the class's pictures, 0 to 1."""
         return self.more / self.num
 
 

@@ -80,7 +80,7 @@ class ClassTable:
     confusion: tuple[tuple[int, ...], ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """For a JSON file."""
+        """The table as JSON can carry it."""
         return asdict(self)
 
 

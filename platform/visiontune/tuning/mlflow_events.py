@@ -79,7 +79,7 @@ def now_ms() -> int:
 
 
 def _git_commit() -> str:
-    """Of the folder that the command was given in; empty outside a repository."""
+    """The commit of the repository around the working directory; empty outside one."""
     try:
         return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):

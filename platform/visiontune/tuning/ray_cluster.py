@@ -30,7 +30,7 @@ SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "NO_ALBUMENTATIONS_UPDATE": "1",
 }
-"""For Ray, and for the workers that inherit it; what the user has set stays."""
+"""Environment of Ray and of the workers that inherit it; what the user has set stays."""
 
 
 def check_address(address: str | None) -> None:

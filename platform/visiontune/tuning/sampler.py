@@ -43,7 +43,7 @@ class Proposal:
 
 
 class Proposer:
-    """Asks the study's sampler for params; is told which trials leave their workers and how they ended."""
+    """Asks the study's sampler for params; `left_worker` and `ended` report to it what became of trials."""
 
     def __init__(self, spec: StudySpec, past: Iterable[FrozenTrial]) -> None:
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)

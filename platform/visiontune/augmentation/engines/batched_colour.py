@@ -18,7 +18,7 @@ from visiontune.augmentation.keyed_random import FloatArray, Stream, bounded, ha
 
 
 def hue_saturation_value(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """In HSV, a table for each picture and channel. Saturation 0 stays 0."""
+    """A table of 256 values for each picture and channel of HSV. Saturation 0 stays 0."""
     table_KVC, is_changed = draws.hsv_tables(transform, stream, index_K, pictures_NHWC.shape)
     if is_changed.any():
         _in_hsv(pictures_NHWC, rows_K[is_changed], table_KVC[is_changed])

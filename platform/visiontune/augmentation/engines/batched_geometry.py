@@ -13,7 +13,7 @@ from visiontune.augmentation.keyed_random import FloatArray, Stream
 
 
 def horizontal_flip(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """All rows of all pictures as one tall picture."""
+    """All pictures are flipped as one tall picture, row after row."""
     taken = pictures_NHWC[rows_K]
     num, height, width, channels = taken.shape
     pictures_NHWC[rows_K] = cv2.flip(taken.reshape(num * height, width, channels), 1).reshape(taken.shape)
@@ -55,7 +55,7 @@ def affine(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntA
 
 
 def rotate(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """As an affine op with nothing else."""
+    """An affine op with a rotation alone."""
     _warp(transform, pictures_NHWC, rows_K, random_geometry.rotations(transform, stream, index_K, pictures_NHWC.shape))
 
 

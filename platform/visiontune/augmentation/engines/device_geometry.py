@@ -47,12 +47,12 @@ def d4(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, 
 
 
 def affine(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """All pictures at once."""
+    """One bilinear sampling of all pictures."""
     _warp(pictures_NHWC, rows_K, random_geometry.affine_moves(transform, stream, index_K, pictures_NHWC.shape))
 
 
 def rotate(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """As an affine op with nothing else."""
+    """An affine op with a rotation alone."""
     _warp(pictures_NHWC, rows_K, random_geometry.rotations(transform, stream, index_K, pictures_NHWC.shape))
 
 

@@ -20,7 +20,7 @@ Shape = tuple[int, ...]
 Mask = NDArray[np.bool_]
 
 SYMMETRIES = ("e", "r90", "r180", "r270", "v", "hvt", "h", "t")
-"""Of the square, in albumentations' order: turned counter-clockwise, upside down, at the other diagonal, mirrored, transposed."""
+"""Of the square, as albumentations orders them: none, counter-clockwise turns, upside down, at the other diagonal, mirrored, transposed."""
 _MOST_TRIES = 10
 
 

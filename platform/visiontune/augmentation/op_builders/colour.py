@@ -92,7 +92,7 @@ def to_gray(*, image_size: int) -> Any:
 
 
 def to_sepia(*, image_size: int) -> Any:
-    """As an old photograph."""
+    """Brown tones, like an old photograph."""
     return always(alb.ToSepia)
 
 

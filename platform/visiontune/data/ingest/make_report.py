@@ -66,7 +66,7 @@ def make_report(
 
 
 def _conflicts(equal_K: IntArray, label_K: IntArray) -> list[tuple[int, int]]:
-    """Each picture whose label is not that of the first one equal to it, with that one."""
+    """(row, row of the first equal picture) of each picture whose label differs from that one's."""
     order = np.argsort(equal_K, kind="stable")
     is_first = np.diff(equal_K[order], prepend=-1) != 0
     first = order[np.maximum.accumulate(np.where(is_first, np.arange(len(order)), 0))]

@@ -77,7 +77,7 @@ def head_bytes(form: Form) -> int:
 
 
 def _around(form: Form, label_N: IntArray, code_N: Codes, length_N: IntArray, metadata: Mapping[bytes, bytes]) -> _Sink:
-    """All of the file but the pictures."""
+    """All of the file around the pictures: its pieces, and where the pictures begin."""
     import pyarrow as pa
 
     num, num_bytes = len(label_N), int(length_N.sum())
@@ -132,7 +132,7 @@ def _shards(length_N: IntArray) -> Iterator[tuple[int, int]]:
 
 
 class _Sink:
-    """For Arrow's writer: what it writes and where, and in place of the one large buffer only where that begins."""
+    """A file for Arrow's writer: keeps what is written and where; of the one large buffer (the pictures) only where it begins."""
 
     def __init__(self, address: int, num_bytes: int) -> None:
         self._hole, self._at = (address, num_bytes), 0

@@ -9,7 +9,7 @@ Picture = NDArray[np.uint8]
 """HWC, 0 to 255, one channel (grey) or three (RGB)."""
 
 MAX_PIXELS = 178_956_970
-"""Where Pillow speaks of a decompression bomb: 512 MiB of RGB."""
+"""Pillow's limit, above which it raises DecompressionBombError: 512 MiB of RGB."""
 
 
 class BadPicture(ValueError):

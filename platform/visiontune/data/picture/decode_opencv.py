@@ -11,7 +11,7 @@ import numpy as np
 from visiontune.data.picture.bad_picture import BadPicture, Picture
 
 REDUCTIONS = (8, 4, 2)
-"""By which a JPEG file's sides can be divided while it is decoded."""
+"""Numbers by which a JPEG file's sides can be divided while it is decoded."""
 
 # Each of these can turn a picture or make parts of it transparent, which OpenCV does otherwise or not at all.
 _PNG_EXTRAS = frozenset({b"tRNS", b"eXIf", b"acTL"})
@@ -40,7 +40,7 @@ def opencv_shape(content: bytes, kind: str | None) -> tuple[int, int, bool] | No
 
 
 def _is_plain_png(content: bytes) -> bool:
-    """From chunk to chunk: reading their names costs less than searching for them."""
+    """Whether none of its chunks changes how it is decoded; going from chunk to chunk costs less than searching for names."""
     at, name = 8, b""
     while at + 8 <= len(content) and name != b"IEND":
         name = content[at + 4 : at + 8]
@@ -74,7 +74,7 @@ def opencv() -> Any:
     """The library, its log silenced."""
     import cv2
 
-    # What it can't read is told by the source; its own lines would break a progress bar.
+    # What it can't read is reported by the ingest; lines of its own would break a progress bar.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     return cv2
 

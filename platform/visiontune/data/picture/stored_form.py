@@ -53,7 +53,7 @@ class Form:
 
     @property
     def picture_bytes(self) -> int:
-        """Of one raw picture."""
+        """Bytes of one raw picture."""
         return self.stored_size**2 * self.channels
 
 

@@ -52,7 +52,7 @@ def _file(root: Root, name: str, text: str) -> dict[str, Any]:
 
 
 def _folder(root: Root, text: str) -> dict[str, Any]:
-    """By the first annotations or Parquet files at the top or one folder below."""
+    """The section for a folder, by the first annotations or Parquet files at the top or one folder below."""
     top = root.scan()
     for folder in ["", *(name for name in top.folders if not is_hidden(name))][:_MOST_FOLDERS]:
         files = top.files if folder == "" else root.scan(folder).files

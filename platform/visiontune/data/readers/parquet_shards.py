@@ -68,7 +68,7 @@ class Shards:
             start += count
 
     def pictures(self, column: str, rows: IntArray) -> Iterator[Picture | BadPicture]:
-        """As `encoded`, decoded."""
+        """The pictures of ascending rows, decoded; a picture that can't be used comes as the exception. Raises UserError as `encoded`."""
         for encoded in self.encoded(column, rows):
             try:
                 yield encoded if isinstance(encoded, BadPicture) else decode(encoded)

@@ -108,5 +108,5 @@ class Images:
         return images[(*(slice(None) for _ in np.shape(rows)), *rest)] if rest else images
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Bytes:
-        """All of it."""
+        """All pictures as one array."""
         return self[:].astype(dtype or np.uint8, copy=False)

@@ -26,5 +26,5 @@ def rows_checksum(label_N: NDArray[np.int64], code_N: NDArray[np.uint8]) -> str:
 
 
 def shard_digest(check_N2: NDArray[np.uint64]) -> str:
-    """Of a shard, out of the digests of its pictures."""
+    """The digest of a shard, out of those of its pictures."""
     return hashlib.sha256(check_N2.astype("<u8").tobytes()).hexdigest()[:32]

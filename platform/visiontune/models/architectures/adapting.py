@@ -1,6 +1,6 @@
 """What the builders of torchvision's and timm's networks have in common.
 
-Contract: x_NCHW float32, square pictures, normalised -> logits_NK. Parameters bear the names of torchvision and timm, so that
+Contract: x_NCHW float32, square pictures, normalised -> logits_NK. Parameters have the names of torchvision and timm, so that
 published weights load where the stem is large and every factor 1. A network is a sequence of modules: what the originals do by
 function (activations, flattening) is a module here, so that it can be replaced, cut off and counted. A network has no dropout but
 where one of its arguments says so.

@@ -71,7 +71,7 @@ def _batches(setup: Setup, seed: int, is_one_batch: bool) -> Iterator[tuple[Tens
 
 
 def finite(value: float) -> float | None:
-    """For JSON, which has no NaN."""
+    """The value, or None where it is not finite: JSON has no NaN."""
     return value if math.isfinite(value) else None
 
 

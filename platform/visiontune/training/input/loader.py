@@ -175,7 +175,7 @@ class Loader:
         try:
             return self._workers(requests)
         except OSError as error:
-            if self._here_s == math.inf:  # told to
+            if self._here_s == math.inf:  # the caller chose the number
                 raise
             self._decide(0, f"no process could be started ({error.strerror})")
             return iter(())

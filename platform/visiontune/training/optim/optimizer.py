@@ -138,7 +138,7 @@ def _build(
 
 @torch.no_grad()
 def _decay(optimizer: Optimizer, *_: Any) -> None:
-    """Before a step of SGD, whose own weight_decay is the coupled kind. Nothing where a fused step is about to skip an overflow."""
+    """Decoupled decay before a step of SGD, whose own is the coupled kind. None where a fused step is about to skip an overflow."""
     has_overflowed = getattr(optimizer, "found_inf", 0.0)  # GradScaler's, a tensor of 0 or 1
     for group in optimizer.param_groups:
         if group["decoupled_decay"]:

@@ -29,7 +29,7 @@ class Annotated:
     objects: Sequence[tuple[str, Box]]
     size: tuple[int, int] | None = None
     label: str | None = None
-    """Of the whole picture, where the annotation has one."""
+    """The label of the whole picture, where the annotation has one."""
 
 
 def items_of(annotated: Iterable[Annotated], root: Root, set_aside: list[SetAside], *, use_crops: bool) -> list[Item]:
