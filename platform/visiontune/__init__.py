@@ -1,4 +1,4 @@
-"""visiontune: a YAML search space and pictures in, the best training recipe that the GPUs at hand can find out."""
+"""visiontune: a YAML search space and pictures in, the best training recipe out that the machines at hand can find."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ _CLASSES = {
 
 
 def __getattr__(name: str) -> Any:
-    """The classes that functions here give, for annotations; imported when they are asked for, since what they hold is heavy."""
+    """The classes that functions here give, for annotations; imported when they are used, since their modules import numpy and optuna."""
     if name in _CLASSES:
         return getattr(import_module(_CLASSES[name]), name)
     raise AttributeError(f"module 'visiontune' has no attribute {name!r}")

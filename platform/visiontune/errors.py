@@ -1,4 +1,4 @@
-"""What is raised for people: their mistakes, all at once, each with place, rule, value and nearest choice; and what else ends work."""
+"""Errors that users see: mistakes in their input, all at once, each with place, rule, value and nearest choice; and what else ends work."""
 
 from __future__ import annotations
 

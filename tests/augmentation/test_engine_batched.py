@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import albumentations as alb
 import cv2
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from made_pictures import photographs, transform_of
 from scipy import stats
 
 from visiontune.augmentation.engines import batched, random_colour, random_geometry
-from visiontune.augmentation.engines.batched import BATCHED, engine_of, left_to_reference, normalize
+from visiontune.augmentation.engines.batched import BATCHED, engine_of, left_to_reference
 from visiontune.augmentation.engines.reference import apply_each
 from visiontune.augmentation.keyed_random import Stream, bounded, halves
 from visiontune.spec.tables.ops import COLOUR_OPS, OPS
@@ -93,17 +92,6 @@ def test_a_wrong_distribution_would_be_seen() -> None:
     same = np.repeat(photographs(1, 12, 3), 400, axis=0)
     strong, weaker = (changes(same, applied("Brightness", BATCHED["Brightness"], same, m, np.arange(400))) for m in (1.0, 0.7))
     assert stats.ks_2samp(strong, weaker).pvalue < 1e-3
-
-
-def test_normalize_is_albumentations_own() -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (5, 7, 7, 3), dtype=np.uint8)
-    mean, std = np.float32([0.4, 0.5, 0.6]), np.float32([0.2, 0.3, 0.25])
-    expected = alb.Normalize(mean=tuple(mean.tolist()), std=tuple(std.tolist()))
-    out = normalize(pictures, mean, std)
-    assert out.dtype == np.float32 and out.shape == pictures.shape
-    np.testing.assert_allclose(out, np.stack([expected(image=picture)["image"] for picture in pictures]), rtol=1e-5, atol=1e-6)
-    grey = normalize(pictures[..., :1], mean[:1], std[:1])
-    np.testing.assert_allclose(grey[..., 0], (pictures[..., 0] / 255 - mean[0]) / std[0], rtol=1e-5, atol=1e-6)
 
 
 def test_engines_are_chosen_by_name_and_what_is_lacking_is_said() -> None:

@@ -20,9 +20,9 @@ from visiontune.augmentation.mixing import (
     build_mixing,
     cut_box,
     erased_boxes,
-    in_parts,
     pasted,
     problem_of_mixing,
+    split_targets,
 )
 from visiontune.errors import UserError
 from visiontune.training.loop import train
@@ -176,10 +176,10 @@ def test_what_a_batch_gets_is_keyed_by_seed_and_step_and_leaves_the_input_alone(
 
 def test_parts_hold_what_the_whole_holds() -> None:
     y_N, other_N = torch.arange(7), torch.arange(7).flip(0)
-    parts = in_parts(Mixed(y_N, other_N, 0.3), 3)
+    parts = split_targets(Mixed(y_N, other_N, 0.3), 3)
     assert [len(part.y_N) for part in parts] == [3, 2, 2]  # type: ignore[union-attr]
     assert torch.equal(torch.cat([part.other_N for part in parts]), other_N)  # type: ignore[union-attr]
-    assert torch.equal(torch.cat(in_parts(y_N, 3)), y_N)  # type: ignore[arg-type]
+    assert torch.equal(torch.cat(split_targets(y_N, 3)), y_N)  # type: ignore[arg-type]
 
 
 LABELS = np.array([0] * 60 + [1] * 30 + [2] * 10)

@@ -52,12 +52,12 @@ def test_streams_are_the_same_in_another_process() -> None:
         "stream = Stream()\n"
         "stream.rekey(5, 2, 'Affine')\n"
         "index = np.arange(50)\n"
-        "sys.stdout.buffer.write(stream.coins(index).tobytes() + stream.uniforms(index, 3).tobytes())\n"
+        "sys.stdout.buffer.write(stream.hashed_uniforms(index).tobytes() + stream.uniforms(index, 3).tobytes())\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env={"PYTHONHASHSEED": "77"})
     stream = Stream()
     stream.rekey(5, 2, "Affine")
-    assert done.stdout == stream.coins(np.arange(50)).tobytes() + stream.uniforms(np.arange(50), 3).tobytes()
+    assert done.stdout == stream.hashed_uniforms(np.arange(50)).tobytes() + stream.uniforms(np.arange(50), 3).tobytes()
 
 
 def test_seed_epoch_and_index_each_change_what_a_picture_gets() -> None:
@@ -104,14 +104,14 @@ def test_equals_compose_seeded_for_each_picture() -> None:
         np.testing.assert_array_equal(ours[row], compose(force_apply=True, image=PICTURES[row])["image"])
 
 
-def test_coins_are_uniform_and_independent_over_indices_and_keys() -> None:
+def test_hashed_numbers_are_uniform_and_independent_over_indices_and_keys() -> None:
     stream = Stream()
     stream.rekey(0, 0, "Affine")
-    u = stream.coins(np.arange(20_000))
+    u = stream.hashed_uniforms(np.arange(20_000))
     assert stats.kstest(u, "uniform").pvalue > 1e-3
     assert abs(np.corrcoef(u[:-1], u[1:])[0, 1]) < 0.03
     stream.rekey(0, 1, "Affine")
-    assert abs(np.corrcoef(u, stream.coins(np.arange(20_000)))[0, 1]) < 0.03
+    assert abs(np.corrcoef(u, stream.hashed_uniforms(np.arange(20_000)))[0, 1]) < 0.03
     assert u.min() >= 0 and u.max() < 1
 
 

@@ -15,10 +15,10 @@ import torch
 from tiny import section
 
 from visiontune.augmentation.export.albumentations_files import albumentations_text, pipeline
-from visiontune.augmentation.export.policy_files import export_policy, settled
+from visiontune.augmentation.export.policy_files import constant_steps, export_policy
 from visiontune.augmentation.export.sayable import transform_of
 from visiontune.augmentation.export.torchvision_code import torchvision_code
-from visiontune.augmentation.export.torchvision_ops import SAID
+from visiontune.augmentation.export.torchvision_ops import CODES
 from visiontune.augmentation.keyed_random import Stream
 from visiontune.augmentation.policy import build_policy
 from visiontune.augmentation.policy_steps import Chance, Ramp
@@ -69,7 +69,7 @@ def test_what_albumentations_loads_draws_the_same_pictures_for_the_same_seed(
     again = loaded(exported(suffix, policy, **args), suffix, tmp_path)
     made = build_policy(augmentation(policy, **args), image_size=SIZE, channels=3, num_epochs=5)
     assert made is not None
-    ours = pipeline(settled(made.steps), SIZE)
+    ours = pipeline(constant_steps(made.steps), SIZE)
     drawn = set()
     for seed in range(30):
         ours.set_random_seed(seed)
@@ -138,7 +138,7 @@ def test_mixing_is_no_part_of_it_and_the_file_says_so() -> None:
 
 def code_of(name: str, transform: Any) -> dict[str, Any]:
     """The module that would stand in a file with this one transform."""
-    code = SAID[type(transform).__name__](transform, SIZE)
+    code = CODES[type(transform).__name__](transform, SIZE)
     assert code is not None
     whole = torchvision_code([Chance(one, 1.0, Ramp(0.5)) for one in HELPED], SIZE)
     made: dict[str, Any] = {}

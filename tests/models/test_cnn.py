@@ -13,7 +13,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from visiontune.models.anatomy import anatomy_of, replace
 from visiontune.models.architectures.cnn import cnn
-from visiontune.models.architectures.cnn_blocks import Residual, Style, convolution, cut, dense_layer, inception, inception_of, side_after
+from visiontune.models.architectures.cnn_blocks import (
+    Residual,
+    Style,
+    centre_crops,
+    convolution,
+    dense_layer,
+    inception,
+    inception_of,
+    side_after,
+)
 
 BLOCKS = ("plain", "inception", "residual", "dense")
 SIZES = {"num_classes": 3, "in_channels": 3}
@@ -206,7 +215,7 @@ def test_inception_is_its_branches_side_by_side() -> None:
 
 def test_cut_takes_the_centre() -> None:
     wide, narrow = torch.arange(25.0).view(1, 1, 5, 5), torch.zeros(1, 1, 3, 3)
-    assert torch.equal(cut([wide, narrow])[0], wide[..., 1:4, 1:4]) and cut([narrow, narrow])[0] is narrow
+    assert torch.equal(centre_crops([wide, narrow])[0], wide[..., 1:4, 1:4]) and centre_crops([narrow, narrow])[0] is narrow
 
 
 def test_norm_stands_where_it_is_asked_to() -> None:

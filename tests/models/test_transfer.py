@@ -12,7 +12,7 @@ from torch import nn
 
 from visiontune.models.anatomy import anatomy_of
 from visiontune.models.build import build_model
-from visiontune.models.frozen_body import Body, cached, split
+from visiontune.models.frozen_body import Body, cached, split_network
 from visiontune.models.transfer import adapt, frozen_of, problem_of_transfer, train_mode
 from visiontune.spec.tables.regimes import REGIMES
 
@@ -72,14 +72,14 @@ def test_body_and_tail_are_the_network_wherever_it_is_cut(name: str) -> None:
     network = built(name).eval()
     x_NCHW = pictures()
     for num_groups in range(1, len(anatomy_of(network).stages) + 1):
-        body, tail = split(network, num_groups)
+        body, tail = split_network(network, num_groups)
         assert torch.equal(tail.eval()(body(x_NCHW)), network(x_NCHW))
-    assert split(network, 0) == (None, network)
+    assert split_network(network, 0) == (None, network)
 
 
 def test_tail_shares_tensors_and_no_modules() -> None:
     network = built("cnn", width=4)
-    body, tail = split(network, 1)
+    body, tail = split_network(network, 1)
     theirs = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     of_tail = {**dict(tail.named_parameters()), **dict(tail.named_buffers())}
     assert set(of_tail) == {name for name in theirs if not name.startswith("stage1")}
@@ -90,7 +90,7 @@ def test_tail_shares_tensors_and_no_modules() -> None:
 
 def test_body_stays_in_evaluation_mode_without_gradients() -> None:
     network = built("cnn", width=4)
-    body, tail = split(network, 2)
+    body, tail = split_network(network, 2)
     before = copied(network)
     network.train()
     body.train()
@@ -106,7 +106,7 @@ def test_training_the_tail_changes_the_whole_network_where_due_and_nowhere_else(
     transfer = section(regime, weights(name, **SMALL[name]))
     network = adapt(built(name, **SMALL[name]), transfer, name, **SIZES)
     before = copied(network)
-    body, tail = split(network, frozen_of(network))
+    body, tail = split_network(network, frozen_of(network))
     trained(tail, body(pictures()))
 
     anatomy = anatomy_of(network)
@@ -194,7 +194,7 @@ def test_dropout_before_the_head_is_kept_by_the_head_of_multi_depth(weights) -> 
 
 def test_digest_tells_what_the_body_computes() -> None:
     def digest(**args: object) -> str:
-        body, _ = split(built("cnn", width=4, **args), 2)
+        body, _ = split_network(built("cnn", width=4, **args), 2)
         return body.digest()
 
     same = digest()
@@ -277,7 +277,7 @@ def test_missing_file_and_wrong_network(weights, tmp_path: Path) -> None:
 
 def test_every_regime_has_its_row_here() -> None:
     assert {*REGIME_ARGS, "scratch"} == set(REGIMES.entries)
-    assert isinstance(split(built("lenet5"), 1)[0], Body)
+    assert isinstance(split_network(built("lenet5"), 1)[0], Body)
 
 
 @pytest.mark.heavy

@@ -10,7 +10,7 @@ from places import DIGITS
 
 from visiontune.cli import main
 from visiontune.errors import UserError
-from visiontune.results.lr_range_plot import draw_range_tests
+from visiontune.results.lr_range_plot import plot_range_tests
 from visiontune.results.study_check import lines, summary
 from visiontune.training.checks.check import Check
 from visiontune.training.checks.lr_range_test import NUM_STEPS
@@ -81,5 +81,5 @@ def test_a_check_is_a_line_and_its_hint_another() -> None:
 
 
 def test_no_range_test_no_picture(tmp_path: Path) -> None:
-    assert draw_range_tests([Check("classes", "ok", "ten")], tmp_path / "a.png") is None
+    assert plot_range_tests([Check("classes", "ok", "ten")], tmp_path / "a.png") is None
     assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from visiontune.training.loop import train
 from visiontune.training.setup import set_up
-from visiontune.training.step import num_parts_of
+from visiontune.training.step import num_micro_batches
 
 CNN = model_section("cnn", width=8, depth=2)
 
@@ -52,9 +52,9 @@ def test_gradients_of_parts_are_those_of_the_batch():
 def test_no_part_of_a_batch_is_a_lone_picture():
     for num in range(2, 70):
         for micro_batch in range(2, 70):
-            sizes = [len(part) for part in torch.arange(num).tensor_split(num_parts_of(num, micro_batch))]
+            sizes = [len(part) for part in torch.arange(num).tensor_split(num_micro_batches(num, micro_batch))]
             assert min(sizes) >= 2 and max(sizes) <= micro_batch + 1 and sum(sizes) == num
-    assert num_parts_of(5, 1) == 5 and num_parts_of(5, 0) == 1 and num_parts_of(1, 4) == 1
+    assert num_micro_batches(5, 1) == 5 and num_micro_batches(5, 0) == 1 and num_micro_batches(1, 4) == 1
 
 
 @pytest.mark.parametrize("regularization", [{"l1": 1e-3, "l2": 1e-3}, {"clip_norm": 0.1}, {"gradient_noise": 0.1}])

@@ -1,7 +1,7 @@
 """What `import visiontune` offers: all that the command line does, with the same files, the same rules and the same errors.
 
-A `File` is a path or the file's content as a mapping, a `Folder` a path or None. A space or recipe is overridden by words as on the
-command line (`overrides=["budget.num_trials=8"]`) or by keyword arguments, in which two underscores stand for a dot
+A `File` is a path or the file's content as a mapping, a `Folder` or an `OutFile` a path or None. A space or recipe is overridden by words
+as on the command line (`overrides=["budget.num_trials=8"]`) or by keyword arguments, in which two underscores stand for a dot
 (`budget__num_trials=8`).
 Input that can't be used raises `UserError`, whose text is every problem with its place, its rule and the nearest valid choice.
 `studies_dir` is by default VISIONTUNE_STUDIES, else ./studies. Nothing heavy is imported before it is needed.

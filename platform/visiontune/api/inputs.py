@@ -14,10 +14,12 @@ from visiontune.spec.trial_recipe import TrialRecipe
 File = Path | str | Mapping[str, Any]
 """A YAML file, or what it would hold."""
 Folder = Path | str | None
+OutFile = Path | str | None
+"""A file that is written."""
 
 
 def words(overrides: Sequence[str], more: Mapping[str, Any]) -> list[str]:
-    """Both kinds of overrides as `key=value`."""
+    """Both kinds of overrides as `key=value`. Raises UserError for a string in place of a list."""
     if isinstance(overrides, str):
         raise UserError(f"overrides are a list, but got {overrides!r}; nearest is [{overrides!r}]")
     return [*overrides, *override_texts(more)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.api.inputs import File, Folder, words
+from visiontune.api.inputs import File, Folder, OutFile, words
 from visiontune.filesystem.study_folder import StudiesFolder
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def ingest(
 
     `source` is what `visiontune ingest` takes (a folder, a table, COCO's JSON, digits, torchvision:NAME), or a study's section `data`,
     whose keys are overridden (image_size=224, allow_bad=0.1). `name` is for `load_data`. The same pictures are found again.
+    Raises UserError for pictures or a folder that can't be used.
     """
     from visiontune.results.ingest_progress import IngestScreen
     from visiontune.results.make_dataset import make_dataset, section_of
@@ -48,24 +49,24 @@ def preview(
     overrides: Sequence[str] = (),
     *,
     num: int = 4,
-    out: Folder = None,
+    out: OutFile = None,
     study: str | None = None,
     studies_dir: Folder = None,
     **more: Any,
 ) -> Preview:
-    """Draw what the policy of a space or recipe does to `num` pictures, and find labels that it may change.
+    """Write a sheet of what the policy of a space or recipe does to `num` pictures, and find labels that it may change.
 
     With `study` that study's winner says which classes the ops confuse; without it the space's own, if there is one. The sheet is
     written to `out`, by default into the study's folder or beside the recipe. Raises UserError.
     """
-    from visiontune.results.preview import preview as draw
+    from visiontune.results.preview import preview as make_preview
 
     to = None if out is None else Path(out)
-    return draw(file, words(overrides, more), studies=StudiesFolder.of(studies_dir), num=num, out=to, study=study)
+    return make_preview(file, words(overrides, more), studies=StudiesFolder.of(studies_dir), num=num, out=to, study=study)
 
 
 def export_policy(recipe: File, to: Path | str, overrides: Sequence[str] = (), **more: Any) -> None:
-    """Write a recipe's augmentation for albumentations (.yaml, .json) or torchvision v2 (.py). Raises UserError for what none can say."""
+    """Write a recipe's policy for albumentations (.yaml, .json) or torchvision v2 (.py). Raises UserError for what they can't express."""
     from visiontune.results.preview import export
 
     export(recipe, words(overrides, more), Path(to))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.api.inputs import File, Folder, recipe_of, words
+from visiontune.api.inputs import File, Folder, OutFile, recipe_of, words
 from visiontune.filesystem.study_folder import StudiesFolder
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def load_recipe(recipe: File | TrialRecipe, overrides: Sequence[str] = (), **more: Any) -> TrialRecipe:
-    """One trial's file or mapping, every default filled in. Raises UserError."""
+    """A recipe out of its file or a mapping, every default filled in. Raises UserError."""
     return recipe_of(recipe, overrides, more)
 
 
@@ -26,7 +26,7 @@ def train(
 ) -> Iterator[Epoch]:
     """Train one recipe without Ray and MLflow; an item for each epoch, with its metrics and the live model.
 
-    `device` is auto, cpu or cuda. Raises UserError for data or a device that can't be used, Diverged for a loss that ran away.
+    `device` is auto, cpu or cuda. Raises UserError for data or a device that can't be used, Diverged where the loss is NaN or infinite.
     """
     from visiontune.training.train_recipe import train_recipe
 
@@ -38,12 +38,15 @@ def fit(
     overrides: Sequence[str] = (),
     *,
     device: str = "auto",
-    out: Folder = None,
+    out: OutFile = None,
     on_epoch: Callable[[Epoch], object] = lambda epoch: None,
     studies_dir: Folder = None,
     **more: Any,
 ) -> Result:
-    """Train one recipe to its end and meet the test split once. `out` takes the weights, as safetensors. Raises what `train` does."""
+    """Train one recipe to its end and evaluate it on the test split once; `out` is a file for the weights, as safetensors.
+
+    `on_epoch` is called with each epoch. Raises what `train` does, and UserError for an `out` that can't be written.
+    """
     from visiontune.training.train_recipe import fit_recipe
 
     to, cache = None if out is None else Path(out), StudiesFolder.of(studies_dir).data_cache
@@ -60,7 +63,10 @@ def profile(
     batch_size: int = 64,
     **more: Any,
 ) -> Profile:
-    """What a network costs, layer by layer: parameters, multiply-adds, memory, receptive field. Overrides are of its section `model`."""
+    """What a network costs, layer by layer: parameters, multiply-adds, memory, receptive field. Overrides are of its section `model`.
+
+    Raises UserError for a model that is unknown or does not fit such pictures.
+    """
     from visiontune.spec.parse import load_model
 
     section = load_model(model, words(overrides, more))

@@ -1,4 +1,4 @@
-"""A study from its file to its pages in MLflow: `search`, `check`, `sample`, `load_study`, `submit`, `open_ui`."""
+"""A study from its file to its runs in MLflow: `search`, `check`, `sample`, `load_study`, `submit`, `open_ui`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Interrupted(KeyboardInterrupt):
-    """A search was told to stop: what is done is kept, and the same call goes on. `study` is how it stands."""
+    """A search was interrupted: what is done is kept, and the same call goes on. `study` is the study as it stands."""
 
     def __init__(self, study: Study) -> None:
         super().__init__(f"search {study.name} was interrupted; the same call goes on")
@@ -37,8 +37,8 @@ def search(
     """Search a space until its study is finished; the same call again goes on where it stopped.
 
     `name` is another name for the study; `address` a Ray cluster to join, else Ray starts here. `progress` shows how the search stands,
-    on a terminal and in a notebook as a table, elsewhere or with "plain" as lines. `may_exit`: after an interruption that Ray does not
-    answer, this process may be ended. Raises UserError, SearchFailed, NoCluster, and Interrupted (a
+    on a terminal and in a notebook as a table, elsewhere or with "plain" as lines, with False not at all. `may_exit`: after an
+    interruption that Ray does not answer, this process may be ended. Raises UserError, SearchFailed, NoCluster, and Interrupted (a
     KeyboardInterrupt) after Ctrl-C or SIGTERM; in other threads than the main one signals are left alone.
     """
     spec = spec_of(space, [*overrides, *([f"study={name}"] if name else [])], more)
@@ -75,7 +75,7 @@ def check(
 
 
 def sample(space: File, n: int = 3, overrides: Sequence[str] = (), *, seed: int = 0, **more: Any) -> list[TrialRecipe]:
-    """`n` recipes drawn out of a space, the same for the same seed; each has a `fingerprint` and `to_dict()`."""
+    """`n` recipes drawn at random out of a space, the same for the same seed. Raises UserError with every problem."""
     from visiontune.spec.domains import RandomParams
     from visiontune.spec.fingerprint import keyed_seed
     from visiontune.spec.parse import make_recipe
@@ -104,14 +104,17 @@ def submit(
     say: Callable[[str], None] = print,
     **more: Any,
 ) -> int:
-    """Run a search as a job of the Ray cluster at `address`, or follow it there; its exit code. `studies_dir` is on the cluster."""
+    """Run a search as a job of the Ray cluster at `address`, or follow it there; its exit code. `studies_dir` is on the cluster.
+
+    Raises UserError, ConnectionError where no job server answers, RuntimeError where Ray refuses the job.
+    """
     from visiontune.tuning.ray_submit import submit as submit_job
 
     return submit_job(Path(space), address, words(overrides, more), studies_dir=studies_dir, say=say)
 
 
 def open_ui(*, port: int = 5000, studies_dir: Folder = None) -> None:
-    """Serve MLflow's pages over the studies on loopback, until Ctrl-C. Raises UserError."""
+    """Serve MLflow's UI over the studies on loopback, until Ctrl-C. Raises UserError."""
     from visiontune.tracking.mlflow_ui import open_ui as serve
 
     serve(StudiesFolder.of(studies_dir), port)

@@ -22,28 +22,28 @@ _MOST_TRANSFORMS = 4096
 
 
 class Ops:
-    """Applies named ops and draws by key. Not for several threads at once: they would share its generator."""
+    """Applies named ops and draws random numbers by key. Not for several threads at once: they would share its generator."""
 
     def __init__(self, image_size: int, engine: str = "batched") -> None:
-        """`engine` is batched or albumentations: pictures are the same, to the bit. With device they are a tensor."""
+        """`engine` is batched or albumentations, which give the same pictures to the bit, or device, for pictures in a tensor."""
         self.image_size, self.engine, self.stream = image_size, engine, Stream()
         self.transform = lru_cache(_MOST_TRANSFORMS)(self._transform)
 
     def __reduce__(self) -> tuple[type[Ops], tuple[int, str]]:
-        """To other processes without what was built."""
+        """Pickled without the transforms that were built."""
         return Ops, (self.image_size, self.engine)
 
-    def coins(self, index_N: IntArray, *key: int | str) -> FloatArray:
-        """A number in [0, 1) for each index."""
+    def uniforms(self, index_N: IntArray, *key: int | str) -> FloatArray:
+        """A number in [0, 1) for each index, keyed."""
         self.stream.rekey(*key)
-        return self.stream.coins(index_N)
+        return self.stream.hashed_uniforms(index_N)
 
-    def picks(self, num: int, index_N: IntArray, *key: int | str) -> IntArray:
-        """A number from 0 to num - 1 for each index, all equally likely."""
-        return (self.coins(index_N, *key) * num).astype(np.int64)
+    def integers(self, num: int, index_N: IntArray, *key: int | str) -> IntArray:
+        """A number from 0 to num - 1 for each index, all equally likely, keyed."""
+        return (self.uniforms(index_N, *key) * num).astype(np.int64)
 
     def apply(self, name: str, magnitude: float, pictures_NHWC: Pictures, rows_K: IntArray, index_N: IntArray, *key: int | str) -> None:
-        """Change these rows in place, each at its own place of the key's stream. An op without a magnitude takes any."""
+        """Change these rows in place, each by its own index's stream under the key. The magnitude of an op without one is ignored."""
         from visiontune.augmentation.engines.batched import engine_of
 
         if len(rows_K) == 0 or (magnitude == 0 and has_magnitude(name)):
@@ -59,7 +59,7 @@ class Ops:
     def apply_drawn(
         self, kinds: Kinds, which_K: IntArray, pictures_NHWC: Pictures, rows_K: IntArray, index_N: IntArray, *key: int | str
     ) -> None:
-        """Each row gets the op and magnitude that its number among `kinds` says."""
+        """Row k gets the op and magnitude kinds[which_K[k]]."""
         first: dict[tuple[str, float], int] = {}
         same = np.array([first.setdefault(kind if has_magnitude(kind[0]) else (kind[0], 1.0), n) for n, kind in enumerate(kinds)])
         kind_K = same[which_K]
@@ -67,8 +67,8 @@ class Ops:
             name, magnitude = kinds[number]
             self.apply(name, magnitude, pictures_NHWC, rows_K[kind_K == number], index_N, *key)
 
-    def array(self, values: NDArray[Any], pictures_NHWC: Pictures) -> Any:
-        """Numbers of the CPU where they can be reckoned with the pictures."""
+    def beside(self, values: NDArray[Any], pictures_NHWC: Pictures) -> Any:
+        """The values in the memory of the pictures: as they are, or as a tensor on the device."""
         if self.engine != "device":
             return values
         import torch
@@ -76,7 +76,7 @@ class Ops:
         return torch.from_numpy(values).to(pictures_NHWC.device)
 
     def copied(self, pictures_NHWC: Any) -> Any:
-        """Pictures that may be changed in place."""
+        """A copy of the pictures, which may be changed in place."""
         return pictures_NHWC.clone() if self.engine == "device" else np.array(pictures_NHWC, np.uint8, order="C")
 
     def _transform(self, name: str, magnitude: float) -> Any:

@@ -23,7 +23,7 @@ from visiontune.spec.tables.mixings import MIXINGS
 
 @dataclass(frozen=True)
 class Mixed:
-    """Labels of pictures made of two: `share` of each is of class y_N, what is left to 1 of other_N."""
+    """Labels of pictures made of two: `share` of each is of class y_N, 1 - share of class other_N."""
 
     y_N: Tensor
     other_N: Tensor
@@ -36,7 +36,7 @@ Mix = Callable[[Tensor, Tensor, np.random.Generator], Batch]
 Mixing = Callable[[Tensor, Tensor, int], Batch]
 
 ERASED_AREA, ERASED_RATIO = (0.02, 0.33), (0.3, 3.3)
-"""Of a box: share of the picture's area and height by width; torchvision's defaults."""
+"""Ranges of a box's share of the picture's area, and of its height by its width; torchvision's defaults."""
 _NUM_TRIES = 10
 # Set apart from the keys of shuffles, (seed, epoch), and of balanced orders, (seed, epoch, 1).
 _MIXING = 2
@@ -72,8 +72,8 @@ def problem_of_mixing(augmentation: Mapping[str, Any], *, batch_size: int, use_f
     return None
 
 
-def in_parts(targets: Targets, num: int) -> list[Targets]:
-    """As torch.tensor_split."""
+def split_targets(targets: Targets, num: int) -> list[Targets]:
+    """Targets of `num` micro-batches, as torch.tensor_split divides the batch."""
     if isinstance(targets, Tensor):
         return list(targets.tensor_split(num))
     pairs = zip(targets.y_N.tensor_split(num), targets.other_N.tensor_split(num), strict=True)
@@ -131,7 +131,7 @@ def random_erasing(*, erasing_probability: float) -> Mix:
 
 
 def blended(x_NCHW: Tensor, partner_N: Tensor, share: float) -> Tensor:
-    """`share` of each picture and the rest of its partner."""
+    """`share` of each picture and 1 - share of its partner."""
     return torch.lerp(x_NCHW[partner_N], x_NCHW, share)  # indexing keeps channels_last, index_select does not
 
 

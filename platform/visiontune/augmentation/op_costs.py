@@ -1,4 +1,4 @@
-"""What ops cost on this machine, in one thread, on made pictures."""
+"""What ops cost on this machine, in one thread, on synthetic pictures."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def costs_of(names: Iterable[str], image_size: int, channels: int = 3) -> Iterat
 
 
 def _seconds(ops: Ops, name: str, images_NHWC: Pictures) -> float:
-    """For one picture."""
+    """Seconds for one picture."""
     num = len(images_NHWC) if name in BATCHED else _FEWEST
     rows_K = index_N = np.arange(num)
     magnitude = MAGNITUDE if has_magnitude(name) else 1.0

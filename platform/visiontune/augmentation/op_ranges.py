@@ -23,7 +23,7 @@ class OpRange:
     high: float | None = None
 
     def wider(self, other: OpRange) -> OpRange:
-        """Both together."""
+        """The range that holds both."""
         if self.low is None or self.high is None or other.low is None or other.high is None:
             return self
         return OpRange(min(self.low, other.low), max(self.high, other.high))
@@ -37,19 +37,19 @@ class Args:
     given: Mapping[str, Any]
 
     def values(self, key: str) -> tuple[Any, ...]:
-        """Of a number its ends, of a choice all; without None."""
+        """Both ends of a number's domain, all values of a choice, or the constant; without None."""
         declared = self.entry.args[key]
         assert isinstance(declared, Arg)
         return tuple(value for value in _values(self.given.get(key, declared.default)) if value is not None)
 
     def magnitudes(self, *keys: str) -> OpRange:
-        """From the least to the greatest of these."""
+        """From the least to the greatest value of these arguments."""
         found = [value for key in keys if key in self.entry.args for value in self.values(key)]
         return OpRange(min(found), max(found))
 
 
 def one_by_one(section: Mapping[str, Any], channels: int) -> tuple[str, ...]:
-    """What a section may apply picture by picture: ops that the batched engine lacks, and torchvision's policies."""
+    """What a section may apply picture by picture and not in batches: ops that the batched engine lacks, and torchvision's policies."""
     from visiontune.augmentation.engines.batched import left_to_reference
 
     published = [policy for policy, _ in policies_of(section) if policy == "autoaugment_published"]
@@ -73,7 +73,7 @@ def ops_of(section: Mapping[str, Any], channels: int) -> dict[str, OpRange]:
 
 
 def policies_of(section: Mapping[str, Any]) -> Iterator[tuple[str, Args]]:
-    """Each policy but none that the section can name, with its own arguments."""
+    """Each policy that the section can name, except `none`, with its own arguments."""
     item = section.get("policy", POLICIES.default)
     for name in _values(item):
         entry = POLICIES.entries[name]
@@ -111,10 +111,10 @@ def _trivialaugment(args: Args) -> Found:
 def _autoaugment(args: Args) -> Found:
     yield from _flip_and_crop(args)
     for sub in range(1, NUM_SUBS + 1):
-        for place in (1, 2):
-            if max(args.values(f"sub{sub}_probability{place}")) > 0:
-                span = args.magnitudes(f"sub{sub}_magnitude{place}")
-                yield from ((name, span) for name in args.values(f"sub{sub}_op{place}"))
+        for position in (1, 2):
+            if max(args.values(f"sub{sub}_probability{position}")) > 0:
+                span = args.magnitudes(f"sub{sub}_magnitude{position}")
+                yield from ((name, span) for name in args.values(f"sub{sub}_op{position}"))
 
 
 def _augmix(args: Args) -> Found:

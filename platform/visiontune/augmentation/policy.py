@@ -1,8 +1,8 @@
 """Policies: which ops a training picture gets. Pictures are uint8 NHWC, 0 to 255, square; index_N counts them in the store.
 
-A policy is a row of steps. What a step draws for a picture is a function of (seed, epoch, step, index) alone: batches are the
+A policy is a sequence of steps. What a step draws for a picture is a function of (seed, epoch, step, index) alone: batches are the
 same for any grouping, order and process. Pictures that drew the same op at the same magnitude are changed together. They are an
-array, or a tensor on a device (device.py says how close both are). This module imports albumentations only when an op is applied.
+array, or a tensor on a device (device.py says how close the results are). This module imports albumentations only when an op is applied.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def on_device(policy: Policy) -> tuple[Policy | None, tuple[str, ...]]:
 
 
 def build_policy(augmentation: Mapping[str, Any], *, image_size: int, channels: int, num_epochs: int = 1) -> Policy | None:
-    """The policy of a resolved section; None where nothing would change. Raises UserError for ops that can't be honoured.
+    """The policy of a resolved section; None where nothing would change. Raises UserError for ops that these pictures can't get.
 
     `num_epochs` is the full budget, over which magnitudes that change do so.
     """
@@ -66,7 +66,7 @@ def build_policy(augmentation: Mapping[str, Any], *, image_size: int, channels: 
 
 
 def fixed(*, channels: int, num_epochs: int, **ops: Mapping[str, Any]) -> list[Chance]:
-    """The ops in the order given. One that changes nothing is left out."""
+    """The named ops in the order given, each with its own probability. One that changes nothing is left out."""
     magnitudes = {name: Ramp(args.get("magnitude", 1.0), args.get("final_magnitude"), num_epochs) for name, args in ops.items()}
     steps = [Chance(name, args["probability"], magnitudes[name]) for name, args in ops.items()]
     return [step for step in steps if not step.is_nothing]

@@ -1,6 +1,6 @@
 """Steps of policies: named ops by chance, ops drawn out of a set, sub-policies of which each picture gets one.
 
-Sections of a recipe become rows of these, which hold plain values alone: `Ops` builds and applies the transforms.
+Sections of a recipe become tuples of these, which hold plain values alone: `Ops` builds and applies the transforms.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Ramp:
     num_epochs: int = 1
 
     def at(self, epoch: int) -> float:
-        """Of an epoch, which count from 1; before and after the training, that of its ends."""
+        """The magnitude in an epoch, counted from 1; before the first and after the last epoch that of the nearest one."""
         if self.last is None or self.num_epochs == 1:
             return self.first
         done = min(max((epoch - 1) / (self.num_epochs - 1), 0.0), 1.0)
@@ -53,7 +53,7 @@ class Chance:
     magnitude: Ramp = Ramp(1.0)
 
     def __call__(self, ops: Ops, pictures_NHWC: Pictures, index_N: IntArray, *, seed: int, epoch: int) -> None:
-        rows_K = np.flatnonzero(ops.coins(index_N, seed, epoch, self.name) < self.probability)
+        rows_K = np.flatnonzero(ops.uniforms(index_N, seed, epoch, self.name) < self.probability)
         ops.apply(self.name, self.magnitude.at(epoch), pictures_NHWC, rows_K, index_N, seed, epoch)
 
     @property

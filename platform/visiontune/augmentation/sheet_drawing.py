@@ -87,7 +87,7 @@ def drawable(name: str) -> bool:
 
 
 def _draw_block(sheet: Any, pen: Any, block: Block, top: int, lefts: Sequence[int], tile: int) -> int:
-    """The y below it."""
+    """Draw a block from y = `top` on; gives the y below it."""
     top += _MARGIN // 2
     pen.line((_MARGIN, top, sheet.width - _MARGIN, top), fill=_RULE)
     top += _MARGIN // 2
@@ -136,8 +136,8 @@ def _scaled(picture_HWC: Picture, tile: int) -> Any:
     from PIL import Image
 
     image = Image.fromarray(np.ascontiguousarray(picture_HWC[:, :, 0] if picture_HWC.shape[2] == 1 else picture_HWC))
-    way = Image.Resampling.NEAREST if tile >= picture_HWC.shape[0] else Image.Resampling.BOX
-    return image.resize((tile, tile), way).convert("RGB")
+    resampling = Image.Resampling.NEAREST if tile >= picture_HWC.shape[0] else Image.Resampling.BOX
+    return image.resize((tile, tile), resampling).convert("RGB")
 
 
 @cache
@@ -161,6 +161,6 @@ def _cut(text: str, room: int, size: int) -> str:
     return next((text[:end].rstrip() + "…" for end in range(len(text), 0, -1) if _width(text[:end].rstrip() + "…", size) <= room), "")
 
 
-def _write(pen: Any, place: tuple[int, int], text: str, size: int, colour: tuple[int, int, int] = _INK) -> None:
+def _write(pen: Any, corner: tuple[int, int], text: str, size: int, colour: tuple[int, int, int] = _INK) -> None:
     if text:
-        pen.text(place, text, font=_font(size), fill=colour)
+        pen.text(corner, text, font=_font(size), fill=colour)

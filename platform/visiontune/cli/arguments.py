@@ -15,7 +15,7 @@ Verb = Callable[..., argparse.ArgumentParser]
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Every verb and option."""
+    """A parser of every verb and option; the function of the verb is `run` in what it gives."""
     debug = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     debug.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
     parser = argparse.ArgumentParser("visiontune", description="A YAML search space and pictures in, the best recipe out.", parents=[debug])

@@ -1,7 +1,8 @@
 """The command `visiontune`: parse, run one verb, and say what went wrong in a way that the user can act on.
 
-Exit codes: 0 done, 2 input that can't be used (every problem on stderr), 1 anything else (one sentence on stderr, the
-traceback in a log file; `--debug` shows it). An interrupted search is 1, and its last line says how to go on.
+Exit codes: 0 done; 2 input that can't be used (every problem on stderr), or a check of `check --run` that is bad; 1 anything else (one
+sentence on stderr, the traceback in a log file; `--debug` shows it), also a search that was interrupted (its last line says how to go
+on) or has no trial with a finite value, and damage that `data --verify` found.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from visiontune.errors import UserError, first_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; the exit code."""
+    """Run one verb and return the exit code; argparse itself exits, with 2, for options that are wrong."""
     args = parse(sys.argv[1:] if argv is None else argv)
     try:
         code: int = args.run(args)

@@ -1,4 +1,4 @@
-"""Names of classes: which there are, that no two are alike, and the number of each label."""
+"""Names of classes: which there are, that no two are alike, and the number of each label; and names of the parts of a source."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from visiontune.data.split import IntArray
 from visiontune.errors import Problem, UserError, nearest
 
 PARTS = ("train", "val", "test")
+"""Into which a source divides its pictures; what a store makes of them are its splits."""
 _PART_NAMES = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev"),
@@ -25,7 +26,7 @@ def part_of(name: str) -> str | None:
     return next((part for part, words in _PART_NAMES.items() if word in words), None)
 
 
-def class_table(names: Collection[str], where: str) -> tuple[str, ...]:
+def class_order(names: Collection[str], where: str) -> tuple[str, ...]:
     """The classes in order: by number where all are integers, else by name. Raises UserError for fewer than two and for names alike."""
     if len(names) < 2:
         raise UserError(Problem(where, 0, "", f"there must be at least 2 classes, but there is only {next(iter(names))!r}"))
@@ -37,15 +38,15 @@ def refuse_alike(names: Collection[str], where: str) -> None:
     """Raise UserError for classes that differ only in case, in spaces around them or in how Unicode composes a letter."""
     seen: dict[str, str] = {}
     for name in sorted(names):
-        plain = unicodedata.normalize("NFC", name).strip().casefold()
-        if plain in seen:
-            rule = f"classes must differ in more than case, spaces around them or Unicode form, but {seen[plain]!r} and {name!r} do not"
+        folded = unicodedata.normalize("NFC", name).strip().casefold()
+        if folded in seen:
+            rule = f"classes must differ in more than case, spaces around them or Unicode form, but {seen[folded]!r} and {name!r} do not"
             raise UserError(Problem(where, 0, "", f"{rule}; rename one or put their pictures together"))
-        seen[plain] = name
+        seen[folded] = name
 
 
 def encode(labels: Sequence[str], class_names: Sequence[str], where: str, part: str) -> IntArray:
-    """Labels as numbers. Raises UserError for one that the training pictures lack."""
+    """(N,) int64, the index of each label in `class_names`. Raises UserError for a label that is not among them."""
     number = {name: index for index, name in enumerate(class_names)}
     unknown = next((label for label in labels if label not in number), None)
     if unknown is not None:

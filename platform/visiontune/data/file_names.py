@@ -1,4 +1,4 @@
-"""Names of files: printable, the same on all systems, inside a folder, housekeeping or not."""
+"""Names of files: printable, the same on all systems, hidden or not."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def identity(name: str) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Housekeeping of systems and tools."""
+    """Whether it is a hidden file, or one that systems and tools leave behind, and no data."""
     return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")

@@ -21,8 +21,8 @@ _MOST_READ = 64 << 20
 
 
 @dataclass(frozen=True)
-class Folder:
-    """One folder's names, sorted. `odd` are names with the reason why nothing can be read there."""
+class Listing:
+    """The names in one folder, sorted. `odd` are (name, reason why nothing can be read there)."""
 
     files: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Root:
     filesystem: Any = None
 
     def read(self, name: str) -> bytes:
-        """The whole file. Raises BadPicture where there is none to be read, UserError where disk or network fail."""
+        """The whole file. Raises BadPicture where none can be read or it has over 2 GiB, UserError where disk or network fail."""
         try:
             if self.filesystem is not None:
                 with self.filesystem.open_input_file(self._at(name)) as remote:
@@ -64,21 +64,21 @@ class Root:
             os.close(handle)
 
     def open(self, name: str) -> Any:
-        """For reading, as pyarrow's file. Raises OSError."""
+        """The file, opened for reading, as pyarrow's object. Raises OSError."""
         import pyarrow as pa
 
         return pa.OSFile(self._at(name)) if self.filesystem is None else self.filesystem.open_input_file(self._at(name))
 
-    def scan(self, folder: str = "") -> Folder:
-        """What lies in that folder, links followed. Raises UserError where it can't be listed."""
+    def scan(self, folder: str = "") -> Listing:
+        """What lies in that folder, symbolic links followed. Raises UserError where it can't be listed."""
         try:
             found = self._scan_remote(folder) if self.filesystem is not None else self._scan(folder)
         except OSError as error:
             raise UserError(Problem(self.show(folder), 0, "", f"cannot be listed ({error.strerror or first_line(error)})")) from error
-        return Folder(sorted(found.files), sorted(found.folders), sorted(found.odd))
+        return Listing(sorted(found.files), sorted(found.folders), sorted(found.odd))
 
-    def walk(self, folder: str = "") -> Iterator[tuple[str, Folder]]:
-        """(name, content) of the folder and of all below it that are not hidden. Raises UserError for links in a circle."""
+    def walk(self, folder: str = "") -> Iterator[tuple[str, Listing]]:
+        """(name, listing) of the folder and of all below it that are not hidden. Raises UserError for symbolic links in a circle."""
         waiting = [(folder, self._identities(folder))]
         while waiting:
             name, above = waiting.pop()
@@ -90,9 +90,9 @@ class Root:
                     waiting.append((below, self._with_identity(below, above)))
 
     def stamps(self, names: Sequence[str]) -> Iterator[str]:
-        """Size and times of change of each file, and which one it is on a local disk; -1 for one that is gone.
+        """A text for each file that changes with it: size and time of change; for a local one also ctime and inode, -1 where it is gone.
 
-        The time of the last change to the file itself can't be set back, as archives do with that of its content.
+        ctime can't be set back, as archives do with the time of the content.
         """
         if self.filesystem is not None:
             for info in self.filesystem.get_file_info([self._at(name) for name in names]):
@@ -106,14 +106,14 @@ class Root:
                 yield "-1;"
 
     def show(self, name: str) -> str:
-        """Where it lies, printable whatever bytes its name has."""
+        """The full name as users see it, printable whatever bytes it has."""
         return printable(posixpath.join(self.shown, name) if name else self.shown)
 
     def _at(self, name: str) -> str:
         return f"{self.path.rstrip('/')}/{name}" if name else self.path
 
-    def _scan(self, folder: str) -> Folder:
-        found = Folder()
+    def _scan(self, folder: str) -> Listing:
+        found = Listing()
         with os.scandir(self._at(folder)) as entries:
             for entry in entries:
                 try:
@@ -127,17 +127,17 @@ class Root:
                     found.odd.append((entry.name, f"cannot be read ({error.strerror or first_line(error)})"))
         return found
 
-    def _scan_remote(self, folder: str) -> Folder:
+    def _scan_remote(self, folder: str) -> Listing:
         from pyarrow.fs import FileSelector, FileType
 
-        found = Folder()
+        found = Listing()
         for info in self.filesystem.get_file_info(FileSelector(self._at(folder))):
             if info.base_name:  # some stores keep an empty file in place of a folder
                 (found.folders if info.type == FileType.Directory else found.files).append(info.base_name)
         return found
 
     def _identities(self, folder: str) -> tuple[tuple[int, int], ...]:
-        """Of the folder and all that it lies in, also above the root: a link to any of them would not end."""
+        """(device, inode) of the folder and of all that it lies in, also above the root: a walk into a link to one of them never ends."""
         if self.filesystem is not None:
             return ()
         path = Path(self._at(folder))

@@ -24,13 +24,13 @@ def open_root(text: str, where: str) -> Root:
         return Root(os.path.abspath(os.path.expanduser(text)), text.rstrip("/") or "/")  # noqa: PTH100, PTH111  also for odd bytes
     from pyarrow.fs import LocalFileSystem
 
-    place = shown(text).partition("?")[0].rstrip("/")
+    shown_uri = shown(text).partition("?")[0].rstrip("/")
     try:
         filesystem, path = _file_system(text)
     except (OSError, ValueError, ImportError) as error:
-        rule = f"must be a path or a URI that pyarrow or fsspec opens (file://, s3://, gs://, https://), but {place} is not"
+        rule = f"must be a path or a URI that pyarrow or fsspec opens (file://, s3://, gs://, https://), but {shown_uri} is not"
         raise UserError(Problem("", 0, where, f"{rule}: {first_line(error)}")) from error
-    return Root(path.rstrip("/") or "/", place, None if isinstance(filesystem, LocalFileSystem) else filesystem)
+    return Root(path.rstrip("/") or "/", shown_uri, None if isinstance(filesystem, LocalFileSystem) else filesystem)
 
 
 def _file_system(uri: str) -> tuple[Any, str]:
@@ -113,7 +113,7 @@ def _kind(root: Root) -> str | None:
 
 
 def _beside(root: Root) -> str:
-    """The tail of a rule: what lies there under a similar name."""
+    """The tail of a message: what lies in that folder under a similar name."""
     parent, name = posixpath.split(root.path)
     try:
         found = Root(parent, "", root.filesystem).scan()

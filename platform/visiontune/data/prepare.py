@@ -1,4 +1,4 @@
-"""The store of some data: found by a digest of content and settings, or made once, whoever asks and however often."""
+"""The store of some data: found by a digest of content and settings, or made once, by whichever process comes first."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 def describe(data: Mapping[str, Any]) -> DataInfo:
-    """What `prepare` would make: reads labels and the first pictures only. Raises UserError for what can't be used."""
+    """What `prepare` would make: reads labels and a few pictures only. Raises UserError for what can't be used."""
     data = with_defaults(data)
     source = _source(data)
     num_parts = 1 + (not source.has_val) + (not source.has_test)
@@ -42,8 +42,9 @@ def describe(data: Mapping[str, Any]) -> DataInfo:
 def prepare(data: Mapping[str, Any], cache: Path, *, tell: Tell | None = None, stop: threading.Event | None = None) -> Path:
     """The store of this data: found in `cache` by the digest of content and settings, or made there once under a lock.
 
-    Several processes may call at once. A damaged file is made again. `tell` hears how far an ingest is; `stop` ends it with
-    `chunks.Stopped`. Raises UserError, also when `cache` can't be written; what is decoded is kept for the next call.
+    Several processes may call at once. A damaged file is made again. `tell` is called with the progress of an ingest; `stop` ends it with
+    `Stopped`. Raises UserError, also when `cache` can't be written, Died where a process that decodes was killed; what is decoded is
+    kept for the next call.
     """
     data = with_defaults(data)
     source = _source(data)
@@ -67,7 +68,7 @@ def with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _put(path: Path) -> None:
-    """To the other machines. Where that can't be done, nothing is lost here."""
+    """Copy the store to the remote cache, if there is one, for other machines. Where that fails this machine still has it."""
     if (remote := remote_cache()) is not None:
         try:
             put(remote, path)
@@ -82,15 +83,15 @@ def _source(data: Mapping[str, Any]) -> Source:
 
 
 class _Wanted:
-    """A store that is asked for. `content` is None while nobody knows it: then pictures are read once, to decode and to digest them."""
+    """A store that is asked for. `_content` is None while it is unknown: then pictures are read once, to decode and to digest them."""
 
     def __init__(self, source: Source, data: Mapping[str, Any], cache: Path, tell: Tell, stop: threading.Event) -> None:
         self._source, self._data, self._cache, self._tell, self._stop = source, data, cache, tell, stop
         self._contents = ContentCache(self._source, cache)
-        self._content = None if self._can_wait() else self._contents.read(self._read)
+        self._content = None if self._is_digested_later() else self._contents.read(self._read)
 
     def found(self) -> Path | None:
-        """Where it is, whole."""
+        """Where the store is, if it is here and whole."""
         if self._content is None:
             return None
         path = self._path(self._content)
@@ -101,7 +102,7 @@ class _Wanted:
         return path
 
     def made(self) -> Path:
-        """By whoever has held the lock before, by another machine, or here."""
+        """Where the store is once it was made: by who held the lock before, by another machine, or here."""
         with locked(self._cache / f"{self._key}.lock", lambda: self._say("waiting", 0.0)):
             self._content = self._content or self._contents.known()
             return self.found() or self._fetched() or self._ingested()
@@ -114,13 +115,13 @@ class _Wanted:
     def _parts(self) -> Path:
         return self._cache / f".{self._key}.parts"
 
-    def _can_wait(self) -> bool:
-        """Whether what the files hold may be found out as they are decoded: no store can be that of these pictures already."""
+    def _is_digested_later(self) -> bool:
+        """Whether the files' digests may be taken as they are decoded: no store can have these pictures already."""
         is_whole = self._source.content_of is not None and self._data["max_pictures"] is None
         return is_whole and remote_cache() is None and self._contents.known() is None and self._contents.is_new
 
     def _read(self, share: float) -> None:
-        """That much of all files, to know what they hold. Raises Stopped."""
+        """Report the share of all files that was read for their digests. Raises Stopped."""
         self._say("reading", share)
 
     def _say(self, stage: str, share: float) -> None:
@@ -142,11 +143,11 @@ class _Wanted:
 
         stamp, is_digested = self._contents.stamp, self._content is None
         return ingest(
-            self._source, self._data, self._parts, self._place, stamp=stamp, is_digested=is_digested, tell=self._tell, stop=self._stop
+            self._source, self._data, self._parts, self._path_of, stamp=stamp, is_digested=is_digested, tell=self._tell, stop=self._stop
         )
 
-    def _place(self, digests: bytes) -> Path:
-        """Where the store belongs, by the digests of all files where the content was not known before."""
+    def _path_of(self, digests: bytes) -> Path:
+        """Where the store belongs; `digests` of all files say so where the content was not known before."""
         if self._content is None:
             assert self._source.content_of is not None
             self._content = self._source.content_of(digests)

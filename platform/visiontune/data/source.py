@@ -1,4 +1,4 @@
-"""What every source answers. A reader takes its table entry's args and gives a `Source`, without decoding anything.
+"""What every source answers. A reader takes its table entry's args and gives a `Source`, without decoding a file.
 
 Pictures are uint8 HWC, 0 to 255, one channel (grey) or three (RGB); rows count from 0 in the order of the file.
 """
@@ -15,7 +15,7 @@ from visiontune.data.split import IntArray
 
 @dataclass(frozen=True)
 class SetAside:
-    """What a source found and does not give, by name, and why. `is_bad`: there should be a labelled picture, so it counts as a bad one."""
+    """What a source found and leaves out, by name, and why. `is_bad`: it should be a labelled picture, so it counts for data.allow_bad."""
 
     name: str
     reason: str
@@ -32,12 +32,12 @@ class Content(Protocol):
 class Source:
     """Pictures that can be had. `part` is "train", "val" or "test"; `counts_C` is of "train"; rows of a part count from 0.
 
-    `content(tell)` is a text that changes when pictures, labels or class names do: it may read every file, and tells the share that is
-    read; what `tell` raises ends it. `stamp()` is a cheap one that
-    changes when files do or when they are moved, None where `content()` is cheap: so content need be had only once for each stamp.
-    `content_of(digests)` is the same text out of the SHA-256 of every picture's bytes, part after part, None where it can't be had so;
+    `content(tell)` is a text that changes when pictures, labels or class names do: it may read every file, and calls `tell` with the
+    share that is read; what `tell` raises ends it. `stamp()` is a text that costs little and changes when files do or are moved, None
+    where `content()` costs little itself: content need be read only once for each stamp.
+    `content_of(digests)` is the same text out of the SHA-256 of every picture's bytes, part after part, None where that is not enough;
     it then begins with `listing()`, which names and labels alone decide.
-    `first()` is the (height, width, channels) that the first pictures have.
+    `first()` is (height, width) of the first good picture and the most channels among a few pictures.
     `labels()` has no "val" or "test" where the source has none. `pictures(part, rows)` decodes ascending rows, one item for each:
     a picture that can't be used comes as the exception. `encoded(part, rows)` is the same before decoding, None where pictures are no
     files of their own. Both work in the caller's thread, and several threads may call at once.

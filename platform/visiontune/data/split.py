@@ -1,9 +1,10 @@
 """Stratified splits by thresholds on keyed hashes, so that adding pictures moves no old one.
 
-A picture's hash is that of (seed, its group or else its own key): below test_fraction it is a test picture, of the others
-those whose second hash is below val_fraction are val. So the shares of a class are exact only up to chance (10 % of 1,000
-pictures are 100 with a deviation of 9), which is the price of a split that depends on no other picture. Only a class to which the
-thresholds give nothing of a part takes its smallest hash for that part; such a forced one can move when the class grows.
+A picture has three hashes, of (seed, its group or else its own key), as shares of 2^64. With the first below test_fraction it is
+a test picture, of the others those whose second one is below val_fraction are val. So the shares of a class are exact only up to
+chance (10 % of 1,000 pictures are 100 with a deviation of 9), which is the price of a split that depends on no other picture. Only a
+class to which the thresholds give nothing of a part takes its smallest hash for that part; such a forced one can move when the
+class grows.
 
 Shape letters: C classes, N pictures of the training part, U units: groups, or single pictures where there are none.
 """
@@ -41,9 +42,9 @@ def split_rows(
     """TRAIN, VAL, TEST or LEFT_OUT for each picture; None for a fraction: the source has that part itself.
 
     The test comes first, so that it stays the same pictures whatever max_pictures and val_fraction are, but for a class of so
-    few that train or val would stay empty. `max_pictures` keeps those with the smallest third hashes, in proportion to the
-    classes. Every class that has pictures gets at least one in each part. Raises UserError for a class that has too few, or too
-    few groups, for that.
+    few that train or val would stay empty. `max_pictures` keeps those with the smallest third hashes (of their own keys), in proportion
+    to the classes. Every class that has pictures gets at least one in each part. Raises UserError for a class that has too few, or
+    too few groups, for that, and for a max_pictures too small for it.
     """
     parts = [code for code, fraction in ((TEST, test_fraction), (VAL, val_fraction)) if fraction is not None]
     counts_C = np.bincount(labels_N, minlength=len(class_names)).astype(np.int64)
@@ -74,7 +75,7 @@ def refill_parts(
     seed: int,
     parts: Sequence[int],
 ) -> None:
-    """After some pictures turned out to be bad: `fill_parts` what is left, in place."""
+    """`fill_parts` over what is left after some pictures turned out to be bad, in place. Raises UserError where that can't be."""
     unit_N = np.arange(len(keys)) if groups is None else _numbers(groups)
     fill_parts(code_N, labels_N, unit_N, _hashes(keys if groups is None else groups, seed), class_names, parts)
 
@@ -95,7 +96,7 @@ def fill_parts(
 
 
 def refuse_small(counts_C: IntArray, class_names: Sequence[str], num_parts: int) -> None:
-    """Raise UserError for classes with fewer pictures than parts."""
+    """Raise UserError for classes that have pictures, but fewer than there are parts."""
     small = [f"{name!r} has {count}" for name, count in zip(class_names, counts_C, strict=True) if 0 < count < num_parts]
     if small:
         more = f" and {len(small) - 5} classes more" if len(small) > 5 else ""
@@ -103,7 +104,7 @@ def refuse_small(counts_C: IntArray, class_names: Sequence[str], num_parts: int)
 
 
 def refuse_few(counts_C: IntArray, max_pictures: int | None, least: int) -> None:
-    """Raise UserError for max_pictures below `least` of each class."""
+    """Raise UserError for a max_pictures that is too few for `least` (1 or 2) of each class."""
     fewest = int(np.minimum(counts_C, least).sum())
     if max_pictures is not None and max_pictures < min(fewest, int(counts_C.sum())):
         word = {1: "one", 2: "two"}[least]
@@ -122,7 +123,7 @@ def quota(counts_C: IntArray, num: int, *, least: int) -> IntArray:
 
 
 def _hashes(keys: Sequence[str], seed: int) -> Hashes:
-    """(3, N), one row for each of what is decided."""
+    """(3, N): row TEST decides about the test, row VAL about val, row TRAIN about max_pictures."""
     salt = seed.to_bytes(8, "little")
     digests = (hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=24, key=salt).digest() for key in keys)
     return np.frombuffer(b"".join(digests), "<u8").reshape(-1, 3).T.astype(np.uint64)
@@ -138,16 +139,16 @@ def _numbers(groups: Sequence[str]) -> IntArray:
 
 
 def _leave_out(code_N: Codes, labels_N: IntArray, pick_N: Hashes, class_names: Sequence[str], max_pictures: int, *, least: int) -> None:
-    rest_C = np.bincount(labels_N[code_N == TRAIN], minlength=len(class_names)).astype(np.int64)
-    if max_pictures >= rest_C.sum():
+    count_C = np.bincount(labels_N[code_N == TRAIN], minlength=len(class_names)).astype(np.int64)
+    if max_pictures >= count_C.sum():
         return
-    refuse_few(rest_C, max_pictures, least)
-    quota_C = quota(rest_C, max_pictures, least=least)
+    refuse_few(count_C, max_pictures, least)
+    quota_C = quota(count_C, max_pictures, least=least)
     # By class, then by hash: what stands beyond its class's quota goes.
     rows = np.flatnonzero(code_N == TRAIN)
     rows = rows[np.lexsort((pick_N[rows], labels_N[rows]))]
-    place_N = np.arange(len(rows)) - np.repeat(np.cumsum(rest_C) - rest_C, rest_C)
-    code_N[rows[place_N >= quota_C[labels_N[rows]]]] = LEFT_OUT
+    rank_N = np.arange(len(rows)) - np.repeat(np.cumsum(count_C) - count_C, count_C)
+    code_N[rows[rank_N >= quota_C[labels_N[rows]]]] = LEFT_OUT
 
 
 def _lacking(code_N: Codes, labels_N: IntArray, part: int, num_classes: int) -> IntArray:
@@ -156,7 +157,7 @@ def _lacking(code_N: Codes, labels_N: IntArray, part: int, num_classes: int) -> 
 
 
 def _give_one(code_N: Codes, labels_N: IntArray, unit_N: IntArray, hash_N: Hashes, part: int, label: int, parts: Sequence[int]) -> None:
-    """The unit with the smallest hash, out of the last part that has two of this class or more."""
+    """Move one unit of this class to `part`: that with the smallest hash in the first of train, val, test that has two, if one has."""
     for donor in sorted(set(parts) - {part}):
         rows = np.flatnonzero((labels_N == label) & (code_N == donor))
         if len(np.unique(unit_N[rows])) >= 2:

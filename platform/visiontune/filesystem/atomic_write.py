@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, on the disk before they are renamed into it.
+"""Files that are whole or not there: written under another name beside it, synced to the disk, then renamed.
 
 A kill leaves the old file or the new one, and at most a hidden `.NAME.*.tmp` beside it.
 """
@@ -14,9 +14,9 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: Path, *, use_fsync: bool = True) -> Iterator[Path]:
-    """A path to write at; what lies there when the block ends takes the place of `path`. Nothing is left of a block that raises.
+    """A path to write at; what lies there when the block ends replaces `path`. Nothing is left of a block that raises.
 
-    `use_fsync` False leaves the disk its time: for what can be made again, and is checked when it is read. Raises OSError.
+    `use_fsync` False does not wait for the disk: for what can be made again, and is checked when it is read. Raises OSError.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -47,5 +47,5 @@ def sync(path: Path) -> None:
 
 
 def leftovers_of(path: Path) -> Iterator[Path]:
-    """What kills have left of attempts to write this file."""
+    """Temporary files that a killed process left of attempts to write this file."""
     return path.parent.glob(f".{path.name}.*.tmp")

@@ -24,13 +24,13 @@ class Taken(Exception):
 
 
 def make_lock(path: Path) -> FileLock:
-    """Not taken yet; for libraries that want the object."""
+    """A lock that is not taken yet, for Optuna's journal, which takes and releases it itself."""
     return FileLock(path, mode=0o644, thread_local=False, poll_interval=POLL_S, fallback_to_soft=False)
 
 
 @contextlib.contextmanager
 def locked(path: Path, wait: Callable[[], object] | None = None) -> Iterator[None]:
-    """Hold the lock of that file; `wait` is called as long as another has it, and what it raises ends the waiting.
+    """Hold the lock of that file; `wait` is called every POLL_S while another process has it, and what it raises ends the waiting.
 
     Raises OSError where the file can't be made, UserError where the file system has no locks.
     """
@@ -43,26 +43,25 @@ def locked(path: Path, wait: Callable[[], object] | None = None) -> Iterator[Non
     lock = make_lock(path)
     with _refused_by_file_system(path):
         lock.acquire(cancel_check=tell)
-    with lock_released(lock):
+    with _released_at_end(lock):
         yield
 
 
 @contextlib.contextmanager
 def locked_at_once(path: Path) -> Iterator[None]:
-    """The same, but raises Taken where another process has it."""
+    """The same without waiting: raises Taken where another process has it."""
     lock = make_lock(path)
     try:
         with _refused_by_file_system(path):
             lock.acquire(blocking=False)
     except Timeout:
         raise Taken(str(path)) from None
-    with lock_released(lock):
+    with _released_at_end(lock):
         yield
 
 
 @contextlib.contextmanager
-def lock_released(lock: FileLock) -> Iterator[None]:
-    """At the end of the block."""
+def _released_at_end(lock: FileLock) -> Iterator[None]:
     try:
         yield
     finally:

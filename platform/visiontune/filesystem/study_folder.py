@@ -1,4 +1,4 @@
-"""What lies where: one record of a study's folder, and one of the folder that all studies lie in."""
+"""Which file lies where: in the folder of one study, and in the folder that all studies lie in."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class StudyFolder:
 
     @property
     def name(self) -> str:
-        """The study's."""
+        """The name of the study."""
         return self.path.name
 
     @property
@@ -34,7 +34,7 @@ class StudyFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """A folder for each trial or confirmation that may go on."""
+        """A folder for each trial or confirmation that may go on; that of one that ended is removed."""
         return self.path / "checkpoints"
 
     def checkpoint(self, key: str | int) -> Path:
@@ -48,27 +48,27 @@ class StudyFolder:
 
     @property
     def winner_weights(self) -> Path:
-        """Of its first confirmation."""
+        """The weights of its first confirmation."""
         return self.path / "winner.safetensors"
 
     @property
     def winner_test(self) -> Path:
-        """Its test figures, class by class."""
+        """The test figures of its first confirmation, and those of each class."""
         return self.path / "winner_test.json"
 
     @property
     def winner_sheet(self) -> Path:
-        """What its augmentation does to pictures."""
+        """A PNG of what its augmentation does to pictures."""
         return self.path / "winner_augmentation.png"
 
     @property
     def augmentation_sheet(self) -> Path:
-        """What the space's policies do: of `visiontune preview`."""
+        """A PNG of what the space's policies do to pictures, by `visiontune preview`."""
         return self.path / "augmentation.png"
 
     @property
     def lr_range_plot(self) -> Path:
-        """Of `visiontune check --run`."""
+        """A PNG of the learning-rate range tests, by `visiontune check --run`."""
         return self.path / "lr_range.png"
 
     @property
@@ -78,12 +78,12 @@ class StudyFolder:
 
     @property
     def outbox_sent(self) -> Path:
-        """How far MLflow has them."""
+        """How many bytes of the outbox MLflow has."""
         return self.path / "outbox.sent"
 
     @property
     def outbox_refused(self) -> Path:
-        """Those that MLflow refuses for good, with the reason."""
+        """Events that MLflow refuses for good, with the reason."""
         return self.path / "outbox.refused.jsonl"
 
     @property
@@ -93,7 +93,7 @@ class StudyFolder:
 
     @property
     def writer_log(self) -> Path:
-        """What the writer has to say."""
+        """The writer's log."""
         return self.path / "writer.log"
 
 
@@ -105,26 +105,26 @@ class StudiesFolder:
 
     @staticmethod
     def of(path: Path | str | None = None) -> StudiesFolder:
-        """The folder given, else VISIONTUNE_STUDIES; in a Ray job, whose own folder goes when it ends, the home of its machine;
-        else ./studies.
+        """The folder given, else VISIONTUNE_STUDIES, else ./studies; in a Ray job, whose own folder is removed when it ends,
+        ~/visiontune-studies of its machine in place of ./studies.
         """
         if path is None and "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ and not os.environ.get("VISIONTUNE_STUDIES"):
             return StudiesFolder(Path.home() / "visiontune-studies")
         return StudiesFolder(Path(path or os.environ.get("VISIONTUNE_STUDIES") or "studies").expanduser())
 
     def study(self, name: str) -> StudyFolder:
-        """One of them, there or not."""
+        """The folder of that study, which may not exist yet."""
         return StudyFolder(self.path / name)
 
     def find(self, name: str) -> StudyFolder:
-        """One that is there. Raises UserError, with the nearest name."""
+        """The folder of a study that exists. Raises UserError, with the nearest name, where there is none."""
         folder = self.study(name)
         if not name or Path(name).name != name or not folder.path.is_dir():
             raise UserError(f"no study {name!r} in {self.path}; {nearest(name, self.names())}")
         return folder
 
     def names(self) -> list[str]:
-        """Of the studies that are there, sorted."""
+        """Names of the studies that are there (a study has a lock file), sorted."""
         return sorted(lock.parent.name for lock in self.path.glob(f"*/{_LOCK}"))
 
     @property
@@ -134,7 +134,7 @@ class StudiesFolder:
 
     @property
     def mlflow_database(self) -> Path:
-        """Where no server has the runs."""
+        """MLflow's SQLite file, where no server has the runs."""
         return self.path / "mlflow.db"
 
     @property
@@ -144,5 +144,5 @@ class StudiesFolder:
 
     @property
     def mlflow_lock(self) -> Path:
-        """Held while the database gets its tables."""
+        """Held while MLflow opens the store, which creates the tables of a fresh database."""
         return self.path / "mlflow.lock"

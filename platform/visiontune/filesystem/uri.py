@@ -1,4 +1,4 @@
-"""URIs, and how they are shown to people: never with what opens doors."""
+"""URIs, and how they are shown to people: never with credentials."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SECRET = re.compile(r"(?<=[?&])([^=&\s]*(?:key|token|secret|password|signature|
 
 
 def is_uri(text: str) -> bool:
-    """Rather than a path.
+    """Whether it is a URI and not a path.
 
     >>> is_uri("s3://bucket/folder"), is_uri("pictures/cats")
     (True, False)

@@ -1,4 +1,4 @@
-"""Activation builders that torch.nn does not offer under our argument names, and the gain of any activation."""
+"""Activation builders beside those that are torch.nn's own classes, and the gain of any activation."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def tanh() -> nn.Module:
 
 
 def leaky_relu(slope: float = 0.01, a: float = 0.0) -> nn.Module:
-    """x if x > 0 else slope * x; slope in [0, 1]. An `a` above 1 says slope = 1 / a, as Xu et al. 2015 write it; 0 leaves it out."""
+    """x if x > 0 else slope * x; with an `a` above 1 the slope is 1 / a (Xu et al. 2015). Raises ValueError for an a in (0, 1]."""
     if 0 < a <= 1:
         raise ValueError(f"leaky_relu needs a > 1 (its slope is 1 / a), or 0 to give the slope itself, but got a={a}")
     return nn.LeakyReLU(1 / a if a else slope)
 
 
 def prelu(slope: float = 0.25, per: str = "layer") -> nn.Module:
-    """Leaky ReLU with a learned slope, `slope` at first: one for each layer, or one for each of its channels (`fit_slopes`)."""
+    """Leaky ReLU with a learned slope, `slope` at first: one for each layer, or for each channel (`fit_slopes`). Raises ValueError."""
     if per not in ("layer", "channel"):
         raise ValueError(f"per must be 'layer' or 'channel', got {per!r}")
     return nn.PReLU(init=slope) if per == "layer" else ChannelPReLU(init=slope)
@@ -48,6 +48,7 @@ def rrelu(lower: float = 1 / 8, upper: float = 1 / 3) -> nn.Module:
     """Leaky ReLU, each element's slope drawn from U(lower, upper) while training, in eval mode their mean (Xu et al. 2015).
 
     As torch has it: the paper draws a from U(3, 8) and takes 1 / a, so that its slope in eval mode is 1 / 5.5 and not 0.229.
+    Raises ValueError for lower above upper.
     """
     if lower > upper:
         raise ValueError(f"rrelu needs lower <= upper, but got lower={lower}, upper={upper}")
@@ -60,12 +61,12 @@ def softplus(beta: float = 1.0) -> nn.Module:
 
 
 class ChannelPReLU(nn.PReLU):
-    """PReLU with a slope for each channel, which lie along `axis` of its input; one slope until `fit_slopes` has counted them."""
+    """PReLU with a slope for each channel of `axis` of its input; it has one slope until `fit_slopes` has counted the channels."""
 
     axis = 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """As nn.PReLU, which knows channels along axis 1 only."""
+        """nn.PReLU along `axis`; torch's own knows channels along axis 1 only."""
         return super().forward(x) if self.axis == 1 else super().forward(x.movedim(-1, 1)).movedim(1, -1)
 
 

@@ -1,7 +1,7 @@
-"""The parts of a network that freezing, layer-wise rates, dropout places, checkpointing and transfer speak of.
+"""The parts of a network by which freezing, layer-wise rates, dropout, gradient checkpointing and transfer name what they act on.
 
-A builder marks its network; whatever runs on any network finds stages and head by their dotted module names. Contract: to
-run all modules of the stages one after the other, and then what is left of forward, is forward. So a network whose first
+A builder marks its network; whatever runs on any network finds stages and head by their dotted module names. Contract: forward
+runs all modules of the stages one after the other, and then what is left. So a network whose first
 stages are `nn.Identity`, fed with what these stages gave, ends in the same logits.
 """
 
@@ -17,7 +17,7 @@ from torch import nn
 class Anatomy:
     """`stages` are groups of module names in running order, the stem first; `head` gives the class scores.
 
-    `aux` are auxiliary classifiers, whose losses weigh `aux_weight`; modules under `keep` are gates whose activation stays.
+    `aux` are auxiliary classifiers, whose losses count `aux_weight` times; modules under `keep` are gates whose activations stay.
     """
 
     stages: tuple[tuple[str, ...], ...]
@@ -50,7 +50,7 @@ def anatomy_of(network: nn.Module) -> Anatomy:
 
 
 def replace(network: nn.Module, name: str, make: Callable[[nn.Module], nn.Module]) -> None:
-    """Put make(old) in the place of the module of that dotted name."""
+    """Replace the module of that dotted name by make(old)."""
     parent, _, child = name.rpartition(".")
     setattr(network.get_submodule(parent), child, make(network.get_submodule(name)))
 

@@ -1,6 +1,6 @@
-"""From a recipe's model section to a network. Config stops here: below are flat typed arguments.
+"""From a recipe's model section to a network. Sections of recipes end here: builders take flat typed arguments.
 
-Contract: x_NCHW float32, square pictures, normalised -> logits_NK, K classes. Every network bears its anatomy.
+Contract: x_NCHW float32, square pictures, normalised -> logits_NK, K classes. Every network has its anatomy.
 The weights are a function of (model section, sizes, seed, sample) alone; the global random state is read nowhere and left as it was.
 """
 
@@ -67,7 +67,7 @@ def build_model(
 def swap(
     network: nn.Module, kinds: type[nn.Module] | tuple[type[nn.Module], ...], make: Callable[[], nn.Module], keep: tuple[str, ...] = ()
 ) -> int:
-    """Put a fresh `make()` in the place of every module of these kinds, each place its own; gives the number of places.
+    """Replace every module of these kinds by a `make()` of its own; gives their number.
 
     What lies under a name of `keep` or in a module whose class is in KEEP stays.
     """
@@ -78,7 +78,7 @@ def swap(
 
 
 def _swap_published(network: nn.Module, model: Mapping[str, Any], in_channels: int, image_size: int) -> None:
-    """Put the section's normalisation and activation in the places of the network's own."""
+    """Replace the network's own normalisations and activations by those of the section."""
     anatomy = anatomy_of(network)
     if model["norm"] != "published":
         entry, args = chosen(NORMS, model, "norm")
@@ -90,7 +90,7 @@ def _swap_published(network: nn.Module, model: Mapping[str, Any], in_channels: i
 
 
 def _gain(network: nn.Module) -> float:
-    """Of the activation that the network has most often; 1 where it has none."""
+    """The gain of the activation that the network has most often; 1 where it has none."""
     own = [module for _, module in _places(network, ACTIVATION_TYPES, anatomy_of(network).keep)]
     if not own:
         return 1.0

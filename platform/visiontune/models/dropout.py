@@ -31,9 +31,9 @@ def drop(x: Tensor, probability: float, shape: tuple[int, ...], is_training: boo
 
 
 def mask_shape(shape: tuple[int, ...], kind: str) -> tuple[int, ...]:
-    """Of the mask for x of a shape (the lectures' noise_shape): channel (N, C, 1, 1), position (N, 1, H, W), element as x.
+    """The shape of the mask for x of a shape (Keras' noise_shape): channel (N, C, 1, 1), position (N, 1, H, W), element as x.
 
-    Flat features have no positions: each is an element, whatever the kind.
+    Flat features have no positions: each is an element, whatever the kind. Raises ValueError for another kind.
     """
     if kind not in KINDS:
         raise ValueError(f"dropout_kind must be one of {', '.join(KINDS)}, got {kind!r}")
@@ -47,6 +47,7 @@ def add_dropout(network: nn.Module, probability: float, kind: str = "element", p
 
     With `both` the last stage is left out, as what it gives goes into the head. These are hooks, not modules: names of
     parameters stay, so that weights and checkpoints serve with and without dropout. A frozen stage in eval mode drops nothing.
+    Raises ValueError for another place.
     """
     if place not in PLACES:
         raise ValueError(f"dropout_place must be one of {', '.join(PLACES)}, got {place!r}")

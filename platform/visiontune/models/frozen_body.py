@@ -50,22 +50,22 @@ class Body(nn.Module):
         return sha.hexdigest()[:16]
 
 
-def split(network: nn.Module, num_groups: int) -> tuple[Body | None, nn.Module]:
-    """The first `num_groups` stages and the rest; both share parameters and buffers with the network, but no module.
+def split_network(network: nn.Module, num_groups: int) -> tuple[Body | None, nn.Module]:
+    """The first `num_groups` stages and the tail after them; both share parameters and buffers with the network, but no module.
 
-    Move the network to its device before: moving afterwards parts the buffers. No group gives (None, network).
+    Move the network to its device before: afterwards they would no longer share buffers. 0 groups give (None, network).
     """
     if num_groups == 0:
         return None, network
-    body, tail = (_twin(network) for _ in range(2))
+    body, tail = (_copy_sharing_tensors(network) for _ in range(2))
     names = [name for group in anatomy_of(network).stages[:num_groups] for name in group]
     for name in names:
         replace(tail, name, lambda _: nn.Identity())
     return Body([body.get_submodule(name) for name in names]), tail
 
 
-def _twin(network: nn.Module) -> nn.Module:
-    """Modules of its own on the same tensors."""
+def _copy_sharing_tensors(network: nn.Module) -> nn.Module:
+    """A copy of the modules on the same parameters and buffers."""
     return copy.deepcopy(network, {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())})
 
 
@@ -82,9 +82,10 @@ _KEPT: OrderedDict[Hashable, Tensors] = OrderedDict()
 
 
 def cached(key: Hashable, make: Callable[[], Tensors]) -> Tensors:
-    """What an earlier call of this process made under an equal key, else make(); the longest unused go first when memory is short.
+    """What an earlier call of this process made under an equal key, else make(). The least recently used are dropped above a limit.
 
-    `key` must say everything that the tensors depend on: (store.digest, split, preprocessing, device, body.digest()).
+    The limit is 256 MiB on a CPU, 4 GiB on a GPU; what alone is larger is not kept. `key` must hold everything that the tensors depend
+    on: digests of store, preprocessing and body, the rows, and the device.
     """
     if key in _KEPT:
         _KEPT.move_to_end(key)

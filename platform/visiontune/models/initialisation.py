@@ -74,9 +74,9 @@ def truncated_normal(weight: Tensor, gain: float, generator: Generator, groups: 
 
 @torch.no_grad()
 def initialise(network: nn.Module, fill: Fill, gain: float, generator: Generator, heads: Collection[nn.Module] = ()) -> None:
-    """Fill every convolution and linear layer, `heads` with a gain of 1; biases 0, normalisation 1 and 0.
+    """Fill the weights of every convolution and linear layer, those of `heads` with a gain of 1; biases become 0, normalisations 1 and 0.
 
-    Other parameters stay as built: a learned slope, a layer's scale.
+    Other parameters stay as built: a PReLU's slope, ConvNeXt's layer scale.
     """
     for module in network.modules():
         if isinstance(module, _ConvNd | nn.Linear):
@@ -91,8 +91,8 @@ def initialise(network: nn.Module, fill: Fill, gain: float, generator: Generator
 def zero_gamma(network: nn.Module) -> int:
     """Scale the last normalisation of each residual branch by 0, so that it begins as nothing (Goyal et al. 2017); gives their number.
 
-    A block of ours has the name of that normalisation, or of the branch that it ends, in `last_norm`. Raises ValueError where
-    the network has none.
+    A block of this package names that normalisation, or the branch whose last one it is, in `last_norm`; those of torchvision's and
+    timm's blocks are in _LAST_NORMS. Raises ValueError where the network has none.
     """
     ends = [norm for norm in map(_last_norm, network.modules()) if norm is not None]
     for norm in ends:

@@ -13,7 +13,7 @@ from torchvision.ops import StochasticDepth
 _TOLERANCE = 0.1  # the paper's
 _MAX_ROUNDS = 10
 
-_SLEEPING = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, StochasticDepth)
+_DROPPING = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, StochasticDepth)
 
 
 @torch.no_grad()
@@ -21,7 +21,7 @@ def scale_to_unit_variance(network: nn.Module, x_NCHW: Tensor) -> int:
     """Scale each weight of a convolution or linear layer so that its outputs on the batch have variance 1; gives how many were scaled.
 
     One pass in training mode: a layer is scaled as soon as it is reached, so that those after it see what it gives from then
-    on. Dropping sleeps, and running statistics stay as they were. A layer that gives one same value everywhere is left alone.
+    on. Dropout is off, and running statistics stay as they were. A layer whose outputs have variance 0 is left alone.
     """
     scaled: list[nn.Module] = []
 
@@ -39,7 +39,7 @@ def scale_to_unit_variance(network: nn.Module, x_NCHW: Tensor) -> int:
     statistics = [(buffer, buffer.clone()) for m in network.modules() if isinstance(m, _NormBase) for buffer in m.buffers(recurse=False)]
     hooks = [m.register_forward_hook(scale) for m in network.modules() if isinstance(m, _ConvNd | nn.Linear)]
     for module in network.modules():
-        module.training = not isinstance(module, _SLEEPING)
+        module.training = not isinstance(module, _DROPPING)
     network(x_NCHW)
     for hook in hooks:
         hook.remove()

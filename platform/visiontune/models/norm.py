@@ -1,4 +1,4 @@
-"""Normalisations by number of channels, and putting one kind in the places of another."""
+"""Normalisations by number of channels, and how one kind replaces another in a network."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def none(num_channels: int) -> nn.Module:
 
 
 class ChannelsLast(nn.Module):
-    """A normalisation of N C H W for x whose channels come last: N H W C or N C."""
+    """A normalisation of x_NCHW applied to x whose channels come last: x_NHWC or x_NC."""
 
     def __init__(self, norm: nn.Module) -> None:
         super().__init__()
@@ -49,12 +49,12 @@ class ChannelsLast(nn.Module):
 
 
 def is_channels_last(module: nn.Module) -> bool:
-    """Whether it is a layer norm over the last axis; the LayerNorm2d of torchvision and timm take N C H W."""
+    """Whether it is a layer norm over the last axis; the LayerNorm2d of torchvision and timm take x_NCHW."""
     return isinstance(module, nn.LayerNorm) and type(module).__name__ != "LayerNorm2d"
 
 
 def swap_norm(network: nn.Module, make: Callable[[int], nn.Module], heads: Collection[str] = ()) -> int:
-    """Put make(channels) in the place of every normalisation; gives the number of places.
+    """Replace every normalisation by make(channels); gives their number.
 
     A network that has none gets one after each convolution but those under `heads`. An activation that a normalisation
     carries with it (timm's BatchNormAct2d) stays behind the new one.

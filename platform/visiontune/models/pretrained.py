@@ -50,11 +50,11 @@ def mismatch(network: nn.Module, shapes: Shapes, weights: str, *, model_name: st
     anatomy = anatomy_of(network)
     stems, head = tuple(f"{name}." for name in anatomy.stages[0]), f"{anatomy.head}."
     own = {name: shape for name, shape in _shapes(network.state_dict()).items() if not name.startswith(head)}
-    rest = [name for name in shapes if name not in own and not name.startswith(head) and not _LEFT_OUT.match(name)]
+    extra = [name for name in shapes if name not in own and not name.startswith(head) and not _LEFT_OUT.match(name)]
     wrong = [name for name, shape in own.items() if name in shapes and shapes[name] != shape]
     missing = [name for name in own if name not in shapes and not name.endswith(_COUNTER)]
-    if missing or rest:
-        said = [*_first("they lack", missing), *_first("they have besides", rest)]
+    if missing or extra:
+        said = [*_first("they lack", missing), *_first("they have besides", extra)]
         return f"the weights {weights} are not of this {model_name}: {'; '.join(said)}"
     for name in [name for name in wrong if name.startswith(stems) and _is_stem(shapes[name], own[name])]:
         took, has = shapes[name][1], own[name][1]
@@ -68,7 +68,7 @@ def mismatch(network: nn.Module, shapes: Shapes, weights: str, *, model_name: st
 
 
 def read_weights(weights: str) -> dict[str, Tensor]:
-    """Names and tensors, on the CPU. Raises UserError, which tells a name that nobody knows from a server out of reach."""
+    """Names and tensors, on the CPU. Raises UserError: one for an unknown name, another where the server can't be reached."""
     if weights.endswith(SUFFIX):
         return _from_file(weights)
     if "/" in weights or Path(weights).suffix in _PICKLES:
@@ -77,15 +77,15 @@ def read_weights(weights: str) -> dict[str, Tensor]:
 
 
 def shapes_of(weights: str) -> Shapes:
-    """Names and shapes; remembered, as is a name that can't be had: a space of many networks asks once for each. Raises UserError."""
-    found = _remembered(weights, stamp_of(weights))
+    """Names and shapes; cached, errors too, as a space of many networks asks for the same weights often. Raises UserError."""
+    found = _shapes_or_error(weights, stamp_of(weights))
     if isinstance(found, str):
         raise UserError(found)
     return found
 
 
 def stamp_of(weights: str) -> Stamp:
-    """When a file was changed and its bytes, by which another of the same name is known; None for what is no file."""
+    """(time of change, size) of a file, which differ for another file of the same name; None for what is no file."""
     try:
         state = Path(weights).stat()
     except OSError:
@@ -94,9 +94,9 @@ def stamp_of(weights: str) -> Stamp:
 
 
 @lru_cache(maxsize=64)
-def _remembered(weights: str, stamp: Stamp) -> Shapes | str:
+def _shapes_or_error(weights: str, stamp: Stamp) -> Shapes | str:
     try:
-        with torch.device("cpu"):  # whoever checks on the meta device wants the tensors all the same
+        with torch.device("cpu"):  # a check on the meta device needs the tensors all the same
             return _shapes(read_weights(weights))
     except UserError as error:
         return str(error)

@@ -56,7 +56,7 @@ class Profile:
     def step_bytes(self, num_moments: int = 2) -> int:
         """The most memory in a training step: plain SGD keeps no moments, momentum one for each parameter, Adam two.
 
-        Those update in place (torch's fused forms); an optimizer in its grouped form needs up to one more copy of the weights.
+        Those update in place (torch's fused kernels); with foreach an optimizer needs up to one more copy of the weights.
         """
         return self.weight_bytes + self.peak_bytes + num_moments * 4 * self.parameters
 
@@ -91,15 +91,15 @@ def _traced(network: nn.Module, x_NCHW: Tensor, num_classes: int) -> Tracer:
     with tracer:
         with tracer.watching():
             outputs = network(x_NCHW)
-        parts = outputs if isinstance(outputs, tuple) else (outputs,)
-        loss = torch.stack([cross_entropy(logits_NK, y_N) for logits_NK in parts]).sum()
-        del outputs, parts
+        logits = outputs if isinstance(outputs, tuple) else (outputs,)
+        loss = torch.stack([cross_entropy(logits_NK, y_N) for logits_NK in logits]).sum()
+        del outputs, logits
         loss.backward()  # type: ignore[no-untyped-call]
     return tracer
 
 
 def _layers(tracer: Tracer, batch_size: int) -> tuple[Layer, ...]:
-    """Every module that has no parts, and what a module with parts does on its own account."""
+    """Every module without children, and modules with children that have parameters or do arithmetic of their own."""
     layers = []
     for call in {call.name: call for call in tracer.calls}.values():
         own = sum(parameter.numel() for parameter in call.module.parameters(recurse=False))

@@ -29,7 +29,7 @@ _aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Call:
-    """One module in the order of calls: where it stands, what it gave and what one position of that sees."""
+    """A call of one module, in the order of calls: its dotted name, the shape of its output, and the receptive field of that."""
 
     name: str
     module: nn.Module
@@ -73,7 +73,7 @@ class Tracer(TorchDispatchMode):
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Modules are told apart while this is entered: around the forward pass."""
+        """Attributes operations to modules while it is entered, around the forward pass."""
         hooks = []
         for name, module in self._network.named_modules():
             hooks.append(module.register_forward_pre_hook(self._before(name)))
@@ -123,14 +123,14 @@ def _key(tensor: Tensor) -> int:
 
 
 def _scratch_bytes(packet: Any, args: Sequence[Any]) -> int:
-    """Of a convolution's backward pass, for which oneDNN puts both its input and the gradient of its output in a layout of its own."""
+    """Scratch space of a convolution's backward pass: oneDNN copies its input and the gradient of its output into a layout of its own."""
     if packet is not _aten.convolution_backward:
         return 0
     return sum(int(x.numel() * x.element_size()) for x in args[:2])
 
 
 def _multiply_adds(packet: Any, args: Sequence[Any], out: Tensor) -> int:
-    """Of convolutions and matrix products; everything else counts nothing, as in the papers."""
+    """Multiply-adds of convolutions and matrix products; everything else counts as 0, as in the papers."""
     if packet is _aten.convolution:
         return int(out.numel()) * int(args[1][0].numel())
     factor = {_aten.mm: 0, _aten.bmm: 0, _aten.addmm: 1, _aten.baddbmm: 1}.get(packet)
@@ -138,7 +138,7 @@ def _multiply_adds(packet: Any, args: Sequence[Any], out: Tensor) -> int:
 
 
 def _seen(packet: Any, args: Sequence[Any], out: Tensor, field: Field) -> Field:
-    """What a position of the output sees, where one of the input sees `field`."""
+    """The receptive field of the output, where that of the input is `field`."""
     x = args[0]
     if packet is _aten.convolution:
         return _wider(field, args[1].shape[2:], args[3], args[5])

@@ -1,6 +1,6 @@
 """Published weights by torchvision's and timm's own names, downloaded through them.
 
-Only tensors are opened: both libraries are told weights_only. An unknown name and a server out of reach are two errors.
+Only tensors are opened: both libraries are told weights_only. An unknown name and a server that can't be reached are two errors.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from visiontune.errors import UserError, first_line, near_names
 
 SUFFIX = ".safetensors"
-"""Of files of weights that are opened."""
+"""The only kind of weights file that is opened."""
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALF = (0.5, 0.5, 0.5)
@@ -29,7 +29,7 @@ _ON_HALVES = ("GoogLeNet_Weights", "Inception_V3_Weights")
 
 
 def from_torchvision(weights: str) -> dict[str, Tensor]:
-    """Of a name like ResNet18_Weights.IMAGENET1K_V1. Raises UserError."""
+    """Names and tensors of a name like ResNet18_Weights.IMAGENET1K_V1. Raises UserError."""
     from torchvision.models import get_model_weights, get_weight, list_models
 
     try:
@@ -47,7 +47,7 @@ def from_torchvision(weights: str) -> dict[str, Tensor]:
 
 
 def from_timm(weights: str) -> dict[str, Tensor]:
-    """Of a name like resnet18.a1_in1k, or resnet18 for timm's own choice. Raises UserError."""
+    """Names and tensors of a name like resnet18.a1_in1k, or resnet18 for timm's default. Raises UserError."""
     import timm
 
     tagged = timm.list_pretrained()
@@ -85,7 +85,7 @@ def renormalised(tensors: dict[str, Tensor], mean_C: Sequence[float], std_C: Seq
 
 @contextmanager
 def _no_long_wait() -> Iterator[None]:
-    """Where the hub's address is unknown, go to its cache at once: its client would try for 47 s."""
+    """Use the hub's cache alone where its host name can't be resolved: its client would retry for 47 s."""
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE

@@ -115,7 +115,7 @@ def _failure(corner: _Corner, size: int) -> str | None:
 
 
 def _refusal(corner: _Corner, size: int) -> str | None:
-    """What stands against a network that fits the picture."""
+    """Why a network that fits the picture can't be trained all the same; None if it can."""
     if corner.batch_size > 1 and not corner.use_zero_gamma:
         return None
     network = _built(corner, size)

@@ -22,7 +22,7 @@ class Unfilled(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Zeros instead of a random fill, in place: torch's truncated normal draws again what lies outside, so leaving it is no way."""
+        """Zeros instead of a random fill, in place. Not left as it is: torch's truncated normal repeats until all values lie inside."""
         if func not in _FILLS:
             return func(*args, **(kwargs or {}))
         weight: Tensor = args[0] if args else (kwargs or {})["tensor"]

@@ -1,7 +1,7 @@
 """Regimes of transfer learning: what is loaded, what is frozen, and on which features the fresh head stands.
 
 Frozen means: no gradient, running statistics as they were, nothing dropped. Which stages are frozen is a number, as it is
-always the first ones; `split` then cuts there.
+always the first ones; `split_network` then cuts there.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What a search found, for a person or a program: screen, leaderboard, report. Starts nothing."""
+"""What a search, an ingest or a check found, for a person or a program: screens, tables, reports, records for Python."""

@@ -1,4 +1,4 @@
-"""A picture of the pictures: for each class its name, its counts and some of its training pictures, evenly spaced. PNG."""
+"""A contact sheet, as PNG: for each class its name, its number of training pictures and 12 of them, evenly spaced."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_PIXELS = 60_000_000
 
 
 def write_sheet(store: Store, path: Path) -> None:
-    """Classes below each other, in several columns where there are many; whole or not at all. Raises OSError."""
+    """Write the sheet, whole or not at all: classes below each other, in several columns where there are over 40. Raises OSError."""
     from PIL import Image, ImageDraw
 
     num = len(store.class_names)
@@ -39,8 +39,8 @@ def write_sheet(store: Store, path: Path) -> None:
             thumb = Image.fromarray(picture.squeeze()).convert("RGB").resize((cell, cell), _filter(cell, store.image_size))
             sheet.paste(thumb, (left + number * (cell + _GAP), top + _TITLE))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part:
-        sheet.save(part, "png")
+    with replacing(path) as temporary:
+        sheet.save(temporary, "png")
 
 
 def _cell(image_size: int, num_classes: int) -> int:

@@ -22,7 +22,7 @@ _CHANNELS = {1: ("grey",), 3: ("red", "green", "blue")}
 
 
 def to_json(store: Store, damaged: Sequence[Shard] | None = None) -> dict[str, Any]:
-    """All of it; `damaged` only where it was looked for."""
+    """Everything about a store as JSON can carry it; `damaged` only where it was verified."""
     return {
         "digest": store.digest,
         "path": str(store.path),
@@ -40,7 +40,7 @@ def to_json(store: Store, damaged: Sequence[Shard] | None = None) -> dict[str, A
 
 
 def lines(store: Store) -> Iterator[str]:
-    """For people; no path is longer than it is, so nothing is cut."""
+    """Lines for people, uncut."""
     report = store.report()
     total = {split: len(index) for split, index in _splits(store).items()}
     numbers = ", ".join(f"{split} {num:,}" for split, num in total.items())
@@ -54,7 +54,7 @@ def lines(store: Store) -> Iterator[str]:
 
 
 def damage_lines(store: Store, damaged: Sequence[Shard]) -> list[str]:
-    """The verdict of --verify."""
+    """Lines with the result of --verify."""
     if not damaged:
         return [f"  verified   all {len(store.shards):,} shards are as they were written"]
     places = ", ".join(f"rows {shard.start} to {shard.end - 1}" for shard in damaged[:_LISTED])
@@ -70,7 +70,7 @@ def study_line(data: Mapping[str, Any]) -> str:
 
 
 def _yaml(value: Any) -> str:
-    """JSON is YAML; a plain word needs no quotes."""
+    """A value as YAML: JSON, but for words that need no quotes."""
     if isinstance(value, str):
         value = shown(value)
         return value if _PLAIN.fullmatch(value) else json.dumps(value, ensure_ascii=False)
@@ -119,8 +119,8 @@ def _set_aside(report: IngestReport) -> Iterator[str]:
 def _repeats(report: IngestReport) -> Iterator[str]:
     dropped = sum(one["is_dropped"] for one in report.repeats)
     kept = len(report.repeats) - dropped
-    parts = [f"{dropped:,} left out"] * bool(dropped) + [f"{kept:,} KEPT"] * bool(kept)
-    yield f"  repeats across splits: {', '.join(parts) or 'none'}; within train {report.num_equal_in_train:,} equal to another"
+    counts = [f"{dropped:,} left out"] * bool(dropped) + [f"{kept:,} KEPT"] * bool(kept)
+    yield f"  repeats across splits: {', '.join(counts) or 'none'}; within train {report.num_equal_in_train:,} equal to another"
     yield from _listed(
         [
             f"{one['name']} ({one['split']}) is {one['other']} ({one['other_split']})"

@@ -37,7 +37,7 @@ class Dataset:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """In the order of the labels."""
+        """Names of the classes, in the order of the labels."""
         return self.store.class_names
 
     @property
@@ -57,14 +57,14 @@ class Dataset:
         return list(self.store.damaged())
 
     def write_sheet(self, path: Path | str) -> None:
-        """Draw some training pictures of each class into a PNG. Raises UserError for another kind of file, OSError."""
+        """Write a PNG with some training pictures of each class. Raises UserError for another kind of file, OSError."""
         path = Path(path)
         if path.suffix != ".png":
             raise UserError(f"a sheet is a picture, such as sheet.png, but got {str(path)!r}")
         write_sheet(self.store, path)
 
     def to_dict(self, damaged: list[Shard] | None = None) -> dict[str, Any]:
-        """All of it as JSON can carry it."""
+        """Everything about the store as JSON can carry it; `damaged` is what `verify` gave."""
         return to_json(self.store, damaged)
 
     def summary(self, damaged: list[Shard] | None = None) -> list[str]:

@@ -10,7 +10,7 @@ from visiontune.spec.declare import REQUIRED, Arg, Entry, Section, Table
 from visiontune.spec.sections import SPACE, STUDY, TABLES
 from visiontune.spec.tables.ops import COLOUR_OPS, LABEL_CHANGING, OPS
 
-SECTIONS = {key: part for key, part in {**STUDY.fields, **SPACE.fields}.items() if isinstance(part, Section) and key != "space"}
+SECTIONS = {key: one for key, one in {**STUDY.fields, **SPACE.fields}.items() if isinstance(one, Section) and key != "space"}
 
 
 def table_lines(name: str | None = None) -> list[str]:
@@ -24,7 +24,7 @@ def table_lines(name: str | None = None) -> list[str]:
 
 
 def markdown_lines(name: str) -> list[str]:
-    """The same as a table in Markdown, with the ranges of arguments. Raises UserError."""
+    """A table's entries or a section's keys as a table in Markdown, with the ranges of arguments. Raises UserError."""
     if name in SECTIONS:
         return _markdown(("key", "default, range", "what"), [(f"`{key}`", values, doc) for key, values, doc in _keys(SECTIONS[name])])
     entries = _table(name).entries
@@ -49,7 +49,7 @@ def _table(name: str) -> Table:
 
 
 def _keys(section: Section) -> list[tuple[str, str, str]]:
-    """Key, default and range, what it is."""
+    """(key, default and range, description) of each key; of a table its name stands for the description."""
     tables = {id(table): name for name, table in TABLES.items()}
     rows = []
     for key, field in section.fields.items():

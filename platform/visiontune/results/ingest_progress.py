@@ -18,7 +18,7 @@ LINE_S, QUICK_S, REDRAW_S = 5.0, 1.0, 0.25
 
 
 class IngestScreen:
-    """Give `tell` to `prepare`. An ingest of less than a second shows nothing."""
+    """Its method `tell` is for `prepare`. An ingest of less than a second shows nothing."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class IngestScreen:
 
 
 def line(progress: Progress, spent_s: float) -> str:
-    """For logs."""
+    """One line of key=value words, for logs."""
     rate, left_s = pace(progress, spent_s)
     words = {"stage": progress.stage, "done": progress.num_done, "total": progress.num, "kept": progress.num_kept}
     words |= {"bad": progress.num_bad, "per_s": f"{rate:.0f}", "left_s": "-" if left_s is None else f"{left_s:.0f}"}

@@ -1,4 +1,4 @@
-"""Ops that may change a picture's label, with numbers where there is a trained network to ask."""
+"""Ops that may change a picture's label, with numbers where there is a trained network to measure it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def suspected_lines(ops: Iterable[str], missing: str) -> list[str]:
 
 
 def notes_of(effects: Sequence[Effect]) -> Mapping[str, str]:
-    """A few words beside each op that confuses classes."""
+    """The largest confusion of each op that has one, in a few words."""
     return {effect.op: _said(effect.pairs[0]) for effect in effects if effect.pairs}
 
 

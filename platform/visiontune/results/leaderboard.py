@@ -1,4 +1,4 @@
-"""A study as a table and as JSON, in the order of the one ranking (tuning/ranking.py): who passed each rung, what failed and how."""
+"""A study as a table and as JSON, in the order of the one ranking (tuning/ranking.py), with what passed each rung and what failed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from visiontune.tuning.records import StudyRecord, TrialRecord
 
 
 def leaderboard(study: StudyRecord, n: int = 10, width: int | None = None) -> str:
-    """The `n` best trials with the params in which trials differ, rungs, failures, best recipe; trials are cut at `width`."""
+    """The `n` best trials with the params in which trials differ, rungs, failures, best recipe; lines of trials are cut at `width`."""
     if not study.trials:
         return f"study {study.name}: no trials yet"
     trials = ranked(study.trials, study.objective)
@@ -44,8 +44,8 @@ def _cells(trial: TrialRecord, names: Mapping[str, str]) -> tuple[str, ...]:
 
 def _counts(study: StudyRecord) -> str:
     states = Counter(trial.state for trial in study.trials)
-    parts = [f"{states[state]} {state}" for state in ("complete", "running", "waiting", "pruned", "failed") if states[state]]
-    return f"{len(study.trials)} of {study.num_trials} trials: " + ", ".join(parts)
+    counts = [f"{states[state]} {state}" for state in ("complete", "running", "waiting", "pruned", "failed") if states[state]]
+    return f"{len(study.trials)} of {study.num_trials} trials: " + ", ".join(counts)
 
 
 def differing(trials: Iterable[TrialRecord]) -> list[str]:

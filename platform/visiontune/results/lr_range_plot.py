@@ -10,10 +10,10 @@ from visiontune.training.checks.check import Check
 from visiontune.training.checks.lr_range_test import smoothed
 
 _LARGEST = 1.6
-"""Times the highest first loss: how far a curve that runs away is followed."""
+"""Times the highest first loss: the top of the plot, beyond which a diverging curve is cut off."""
 
 
-def draw_range_tests(checks: Sequence[Check], path: Path) -> Path | None:
+def plot_range_tests(checks: Sequence[Check], path: Path) -> Path | None:
     """Write a PNG of loss against rate with suggested and file's ranges; None where no check was a range test.
 
     Raises OSError where the folder can't be written.
@@ -40,6 +40,6 @@ def draw_range_tests(checks: Sequence[Check], path: Path) -> Path | None:
     axes.set_ylim(0, _LARGEST * max(check.figures["losses"][0] for check in tests))
     axes.legend(fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part:
-        figure.savefig(part, dpi=120, format="png")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")
     return path

@@ -36,6 +36,6 @@ def make_dataset(section: Mapping[str, Any], name: str | None, cache: Path, tell
 
 
 def find_dataset(name: str, cache: Path) -> Dataset:
-    """By a name, a digest or the beginning of one. Raises UserError."""
+    """A dataset by its name, its digest or the beginning of one. Raises UserError."""
     path, section = find_store(cache, name)
     return Dataset(name, Store.open(path), section)

@@ -1,4 +1,4 @@
-"""The table of models in docs/recipes.md, as `visiontune list models --markdown` prints it: counted and tried, not copied."""
+"""The table of models in docs/recipes.md, as `visiontune list models --markdown` prints it: parameters are counted, sizes tried out."""
 
 from __future__ import annotations
 

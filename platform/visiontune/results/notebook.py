@@ -1,4 +1,4 @@
-"""Progress in a notebook: one output of a cell, replaced whenever there is news."""
+"""Progress in a notebook: one output of a cell, replaced at every update."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is looked at. `section` is a recipe's or the space's; `folder` is where its study would be, `out` where its sheet goes."""
+    """What is previewed. `section` is a recipe's or the space's; `folder` is where its study would be, `out` where its sheet goes."""
 
     title: str
     data: Mapping[str, Any]
@@ -49,7 +49,7 @@ class Preview:
 
 
 def preview(file: Source, overrides: Sequence[str], *, studies: StudiesFolder, num: int, out: Path | None, study: str | None) -> Preview:
-    """Write the sheet, and tell what it may do to labels. Raises UserError."""
+    """Write the sheet, and say which ops may change labels. Raises UserError."""
     from visiontune.augmentation.preview_sheet import make_sheet, pick, save_sheet, suspicions
     from visiontune.data.prepare import prepare
     from visiontune.data.store.store import Store
@@ -83,11 +83,11 @@ def preview(file: Source, overrides: Sequence[str], *, studies: StudiesFolder, n
 
 
 def export(file: Source, overrides: Sequence[str], to: Path) -> None:
-    """Write a recipe's policy where other programs read it. Raises UserError."""
-    from visiontune.augmentation.export.policy_files import FORMS, export_policy
+    """Write a recipe's policy as a file of another program, by the suffix of `to`. Raises UserError."""
+    from visiontune.augmentation.export.policy_files import FORMATS, export_policy
 
-    if to.suffix not in FORMS:
-        raise UserError(f"--export writes {', '.join(FORMS)}, but got {str(to)!r}; {nearest(to.suffix, FORMS)}")
+    if to.suffix not in FORMATS:
+        raise UserError(f"--export writes {', '.join(FORMATS)}, but got {str(to)!r}; {nearest(to.suffix, FORMATS)}")
     if _is_study(file):
         raise UserError(f"{name_of(file)} is a search space, of many policies; --export takes one recipe, such as studies/NAME/winner.yaml")
     from visiontune.data.prepare import describe
@@ -112,7 +112,7 @@ def _subject(file: Source, overrides: Sequence[str], studies: StudiesFolder) -> 
 
 
 def _is_study(file: Source) -> bool:
-    """By the keys that only one of the two kinds of file has."""
+    """Whether it is a search space and no recipe, by keys that only a search space has."""
     root = node_of(file, name_of(file)) if isinstance(file, Mapping) else read_yaml(Path(file))
     return root.kind == "mapping" and bool({"study", "space", "budget"} & set(root.items))
 
@@ -156,7 +156,7 @@ def _drawn(spec: StudySpec, key: str, name: str, number: int) -> Draw:
 
 @dataclass(frozen=True)
 class _Named(RandomParams):
-    """Random but for one choice."""
+    """Random params, but for one choice that is held fixed."""
 
     key: str
     choice: str

@@ -1,6 +1,6 @@
 """How a search stands, while it runs: a table that redraws itself on a terminal, plain key=value lines elsewhere.
 
-A search outlives its reader: when the pipe is closed or the terminal is gone, the screen falls silent. The cursor is
+A search outlives its reader: when the pipe is closed or the terminal is gone, the screen writes nothing more. The cursor is
 never hidden and the alternate screen never used, so that a killed search leaves a terminal as it found it.
 """
 
@@ -71,7 +71,7 @@ class Screen:
             self._quietly(self._live.stop)
 
     def update(self, snapshot: Snapshot) -> None:
-        """Shows it if it is time to: at most four redraws a second, or one line every two seconds and only for news."""
+        """Show it if it is time to: on a terminal at most four times a second; a line every 2 s if anything changed, else every 15 s."""
         self._latest = snapshot
         age_s = float("inf") if self._shown_at is None else self._clock() - self._shown_at
         is_news = self._key(snapshot) != self._shown
@@ -127,7 +127,7 @@ def line(snapshot: Snapshot, *, has_recipe: bool = True) -> str:
 
 
 def table(snapshot: Snapshot) -> Table:
-    """The same for a person: counts, pace, best so far with its recipe in one line."""
+    """The snapshot as a table for a person: counts, pace, best trial so far with its recipe in one line."""
     from rich.table import Table
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""The last page of a search: how it ended, the leaderboard, the winner, what its retraining gave, how to look on."""
+"""What a search prints at its end: the leaderboard, how it ended, the winner, its confirmations, and the next commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENDINGS = {
 
 
 def summary(study: Study, *, go_on: str, ui_command: str, num_rows: int = 10, width: int | None = None) -> str:
-    """Everything that a search says at its end. `go_on` is the command that continues it, `ui_command` opens MLflow."""
+    """The text that a search prints at its end. `go_on` is the command that continues it, `ui_command` opens MLflow."""
     folder, record = study.folder, study.record
     lines = [study.leaderboard(num_rows, width), ""]
     lines.append(ENDINGS.get(study.status, study.status) + _news(study))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Winner:
-    """The best trial at the full budget. `weights` is None without confirmations; those are its trainings on fresh seeds, tested."""
+    """The best complete trial. `confirmations` are its trainings on fresh seeds, each tested once; `weights`: the file of the first."""
 
     number: int
     recipe: TrialRecipe
@@ -50,7 +50,7 @@ class Study:
 
     @property
     def name(self) -> str:
-        """Also the folder's."""
+        """The study's name, which is also that of its folder."""
         return self.record.name
 
     @property
@@ -93,7 +93,7 @@ class Study:
 
     @property
     def winner(self) -> Winner | None:
-        """None until a trial is complete and the search has written its recipe."""
+        """The winner; None until the best trial is complete and the search has written its recipe."""
         trial = winner_of(self.record)
         if trial is None or not self.folder.winner.exists():
             return None
@@ -102,22 +102,22 @@ class Study:
         return Winner(trial.number, recipe, self.folder.winner, weights if weights.exists() else None, self.record.confirmations)
 
     def recipe(self, number: int) -> TrialRecipe:
-        """That trial's, everything needed to train it again. Raises UserError for a number that no trial has."""
+        """The recipe of a trial: everything needed to train it again. Raises UserError for a number that no trial has."""
         trial = next((trial for trial in self.record.trials if trial.number == number), None)
         if trial is None:
             raise UserError(f"study {self.name} has trials 0 to {len(self.record.trials) - 1}, but no trial {number}")
         return TrialRecipe(**trial.recipe)
 
     def leaderboard(self, n: int = 10, width: int | None = None) -> str:
-        """The `n` best trials, rungs and failures as text, lines cut at `width` characters."""
+        """The `n` best trials, rungs, failures and the best recipe as text; lines of trials are cut at `width` characters."""
         return leaderboard(self.record, n, width)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON can carry it, trials best first."""
+        """The study as JSON can carry it, trials best first."""
         return to_json(self.record)
 
     def refresh(self) -> Study:
-        """As it stands now."""
+        """The study as it stands now. Raises UserError when it is gone."""
         return Study(self.folder, read_study(self.folder, self.storage_url), storage_url=self.storage_url)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What can be said of a search before it starts: what it will cost; and with `run` what its pictures, networks and rates are like."""
+"""What is known of a search before it starts: what it will cost; and with `run` what checks of pictures, networks and rates find."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StudyCheck:
-    """A space that is good. `checks` are those of `run`, `picture` the learning-rate range tests in one plot."""
+    """What is known of a space without problems. `checks` are those of `run`, `picture` is the plot of its learning-rate range tests."""
 
     spec: StudySpec
     studies: StudiesFolder
@@ -41,7 +41,7 @@ class StudyCheck:
 
     def run(self, *, is_quiet: bool = False) -> StudyCheck:
         """Try data, networks and learning rates out, and print a line for each check as it ends unless `is_quiet`."""
-        from visiontune.results.lr_range_plot import draw_range_tests
+        from visiontune.results.lr_range_plot import plot_range_tests
         from visiontune.training.checks.all_checks import run_checks
 
         started, found = time.monotonic(), []
@@ -51,7 +51,7 @@ class StudyCheck:
                 found.append(check)
                 if not is_quiet:
                     print("\n".join(lines(check)), flush=True)
-            picture = draw_range_tests(found, self.studies.study(self.spec.study).lr_range_plot)
+            picture = plot_range_tests(found, self.studies.study(self.spec.study).lr_range_plot)
         if not is_quiet:
             print(f"  {summary(found)} in {duration(time.monotonic() - started)}")
             print(*([f"  learning-rate range tests: {picture}"] if picture else []), sep="\n", end="\n" if picture else "")

@@ -17,7 +17,7 @@ from visiontune.tuning.read_study import read_study
 
 
 def ask(folder: StudyFolder, cache: Path, info: DataInfo) -> tuple[Trained, Store] | str:
-    """The winner, else the best trial with a checkpoint; or why there is none that knows the classes of such pictures."""
+    """The winner's network and store, else those of the best trial with a checkpoint; or why there are none for pictures like `info`."""
     try:
         found = _winner(folder, cache) or _best_trial(folder, cache)
     except UserError as error:
@@ -44,7 +44,7 @@ def _best_trial(folder: StudyFolder, cache: Path) -> tuple[Trained, Store] | Non
 
 
 def _with_checkpoints(folder: StudyFolder) -> Iterator[tuple[Path, TrialRecipe]]:
-    """Trials of the study, best first."""
+    """(checkpoint folder, recipe) of the study's trials that have one and did not fail, best first."""
     if not any(folder.checkpoints.glob("[0-9]*")):
         return
     study = read_study(folder)

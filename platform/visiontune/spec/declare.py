@@ -21,7 +21,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 class Arg:
     """One value: its type, default, range (both ends inclusive) or choices. `also` are words accepted beside the type.
 
-    A default of None means that the value may be left out and then has no value. `former` is as in a Table, for choices.
+    A default of None means that the value may be left out and then is None. `former` is as in a Table, for choices.
     """
 
     type: type
@@ -39,7 +39,7 @@ class Entry:
     """One row of a table: `builder` is "package.module:function" and takes `args` as flat keyword arguments.
 
     `needs` maps a flag among the args to the number that must be above 0 when the flag is true. `excludes` maps a number to
-    another that says the same in another unit: where the second is above 0 the first keeps its default and counts for nothing.
+    another that says the same in another unit: where the second is above 0 the first must be left at its default, which is ignored.
     """
 
     doc: str

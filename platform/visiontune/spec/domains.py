@@ -28,7 +28,7 @@ DOMAINS: Mapping[str, Mapping[str, Arg]] = {
 
 
 class Suggest(Protocol):
-    """Where values come from: an Optuna trial, a record, or chance."""
+    """Where values come from: an Optuna trial, recorded params, or a random generator."""
 
     def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float: ...
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int: ...
@@ -37,7 +37,7 @@ class Suggest(Protocol):
 
 @dataclass(frozen=True)
 class Float:
-    """Floats from low to high. Without a step there is no list of `values`."""
+    """Floats from low to high. Without a step there is no list of values: `values` raises UserError."""
 
     low: float
     high: float
@@ -48,11 +48,11 @@ class Float:
         return float(suggest.suggest_float(name, self.low, self.high, step=self.step, log=self.log))
 
     def num_values(self) -> int | None:
-        """None for a continuum."""
+        """How many values there are; None where there is no step."""
         return None if self.step is None else int((exact(self.high) - exact(self.low)) / exact(self.step)) + 1
 
     def values(self) -> list[float]:
-        """In decimal, as they would be written: 0.1 + 2 * 0.1 is 0.3."""
+        """As decimal numbers: 0.1 + 2 * 0.1 is 0.3. Raises UserError where there is no step."""
         if self.step is None:
             raise UserError(f"a float from {self.low} to {self.high} without a step has no list of values")
         return [self.nth(k) for k in range(self.num_values() or 0)]
@@ -139,7 +139,7 @@ class FixedParams:
 
 @dataclass(frozen=True)
 class RandomParams:
-    """A Suggest that draws; each value is a function of (seed, name) alone."""
+    """A Suggest that draws at random; each value is a function of seed, name and domain alone."""
 
     seed: int
 

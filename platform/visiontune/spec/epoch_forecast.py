@@ -10,7 +10,7 @@ from visiontune.spec.study_spec import StudySpec
 
 @dataclass(frozen=True)
 class Cost:
-    """`worst_epochs` trains every trial in full; `expected_epochs` promotes one in reduction_factor at each rung."""
+    """`worst_epochs` trains every trial in full; `expected_epochs` counts one in reduction_factor as promoted at each rung (ASHA)."""
 
     num_params: int
     num_trials: int
@@ -20,7 +20,7 @@ class Cost:
 
 
 def cost(spec: StudySpec) -> Cost:
-    """Of the search alone, without the winner's confirmation. A grid has no more trials than points."""
+    """The cost of the search alone, without the winner's confirmation. A grid has no more trials than points."""
     num_trials, budget = spec.budget.num_trials, spec.budget
     if spec.sampler["name"] == "grid":
         num_trials = min(num_trials, spec.space.num_points or num_trials)

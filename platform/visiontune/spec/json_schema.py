@@ -1,6 +1,6 @@
 """JSON Schema (draft 2020-12) of a search-space file, for editors; made from the declarations that the parser reads by.
 
-What compares values is left to the parser: `low < high`, repeated choices, rungs, the like.
+Rules that compare two values are left to the parser: `low < high`, a step that divides the range, rungs, `needs`, `excludes`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from visiontune.spec.value_reader import KINDS
 Schema = dict[str, Any]
 
 _WORTH_SHARING = 120
-"""Characters; a reference takes 30."""
+"""Characters of JSON from which on a repeated schema is replaced by a reference, which takes 30."""
 
 _NAMES_TO_SCHEMAS = ("properties", "dependentSchemas")
 """Keywords under which a mapping is no schema itself."""
@@ -39,14 +39,14 @@ def _shared(schema: Schema) -> Schema:
     counts = Counter(text for text in map(json.dumps, _schemas(schema)) if len(text) > _WORTH_SHARING)
     names = {text: f"shared{number}" for number, text in enumerate(text for text, count in counts.items() if count > 1)}
 
-    def put(item: Any, is_schema: bool = True) -> Any:
+    def referenced(item: Any, is_schema: bool = True) -> Any:
         if isinstance(item, list):
-            return [put(one) for one in item]
+            return [referenced(one) for one in item]
         name = names.get(json.dumps(item)) if isinstance(item, dict) and is_schema else None
         return {"$ref": f"#/$defs/{name}"} if name else inside(item)
 
     def inside(item: Any) -> Any:
-        return {key: put(value, key not in _NAMES_TO_SCHEMAS) for key, value in item.items()} if isinstance(item, dict) else item
+        return {key: referenced(value, key not in _NAMES_TO_SCHEMAS) for key, value in item.items()} if isinstance(item, dict) else item
 
     return {**inside(schema), "$defs": {name: inside(json.loads(text)) for text, name in names.items()}}
 

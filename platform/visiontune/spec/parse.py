@@ -1,4 +1,4 @@
-"""YAML files to the frozen records: `load_study` for a search, `load_recipe` for one trial. All problems at once."""
+"""YAML files to the frozen records: `load_study` gives a StudySpec, `load_recipe` a TrialRecipe. All problems at once."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def load_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def make_recipe(spec: StudySpec, sections: Mapping[str, Any], number: int) -> TrialRecipe:
-    """The recipe of trial `number` out of resolved sections (`Space.resolve`)."""
+    """The recipe of trial `number`: resolved sections (`Space.resolve`), the study's data and full budget, and a seed of its own."""
     seed = keyed_seed(spec.sampler["seed"], "trial", number)
     training = {**sections["training"], "num_epochs": spec.budget.max_epochs, "seed": seed}
     if spec.objective.metric in FULL_METRICS:
@@ -96,7 +96,7 @@ def _root(source: Source, reader: Reader, declared: Section) -> Node:
 
 
 def name_of(source: Source) -> str:
-    """As messages call it."""
+    """What messages call a source: its path, or "mapping"."""
     return "mapping" if isinstance(source, Mapping) else str(source)
 
 
@@ -112,7 +112,7 @@ def override_texts(overrides: Mapping[str, Any]) -> list[str]:
 
 
 def override(root: Node, overrides: Sequence[str], found: list[Problem]) -> Node:
-    """The tree with every `key=value` put in its place; the value is YAML."""
+    """The tree with every `key=value` put under its dotted key; the value is YAML. Problems are added to `found`."""
     seen: set[str] = set()
     for text in overrides:
         key, equals, value = text.partition("=")
@@ -138,10 +138,10 @@ def _put(node: Node, path: Sequence[str], value: Node, whole: str) -> Node:
         raise UserError(Problem(COMMAND_LINE, 0, whole, f"{above} holds no keys, but is {node.shown()}"))
     key, *deeper = path
     pairs = list(node.value or ())
-    place = next((number for number, (one, _) in enumerate(pairs) if one.value == key), len(pairs))
-    if place == len(pairs):
+    at = next((number for number, (one, _) in enumerate(pairs) if one.value == key), len(pairs))
+    if at == len(pairs):
         pairs.append((Node("scalar", key, COMMAND_LINE, 0), Node("scalar", None, COMMAND_LINE, 0)))
-    pairs[place] = (pairs[place][0], _put(pairs[place][1], deeper, value, whole))
+    pairs[at] = (pairs[at][0], _put(pairs[at][1], deeper, value, whole))
     return Node("mapping", tuple(pairs), node.file, node.line)
 
 

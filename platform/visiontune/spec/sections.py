@@ -13,7 +13,7 @@ from visiontune.spec.tables.mixings import MIXINGS
 from visiontune.spec.tables.models import MODELS
 from visiontune.spec.tables.optimizers import OPTIMIZERS
 from visiontune.spec.tables.policies import OPS, POLICIES
-from visiontune.spec.tables.preprocessings import PREPROCESSINGS
+from visiontune.spec.tables.preprocessings import COLOURS, PREPROCESSINGS
 from visiontune.spec.tables.regimes import REGIMES
 from visiontune.spec.tables.search import SAMPLERS, TRIAL_SCHEDULERS
 from visiontune.spec.tables.sources import SOURCES
@@ -56,7 +56,7 @@ SPACE = Section(
     {
         "preprocessing": Section(
             "what happens to every picture, fitted on the training split alone",
-            {"name": PREPROCESSINGS, "colour": Arg(str, "stored: as the pictures are", "stored", choices=("stored", "rgb", "grey"))},
+            {"name": PREPROCESSINGS, "colour": Arg(str, "stored: as the pictures are", "stored", choices=COLOURS)},
             is_space=True,
         ),
         "model": Section(
@@ -180,7 +180,7 @@ RECIPE = Section(
     "one trial, fully resolved: everything needed to train it again",
     {
         "data": DATA,
-        **{name: Section(part.doc, part.fields) for name, part in SPACE.fields.items() if isinstance(part, Section) and name != "training"},
+        **{name: Section(one.doc, one.fields) for name, one in SPACE.fields.items() if isinstance(one, Section) and name != "training"},
         "training": Section(
             "batches, arithmetic, length and seed",
             {

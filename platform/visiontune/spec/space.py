@@ -34,7 +34,7 @@ class Space:
 
     def resolve(self, suggest: Suggest) -> dict[str, dict[str, Any]]:
         """One point as the sections of a recipe (without data, num_epochs and seed), asking in the order of the file."""
-        return fill(SPACE.fields, _draw(self.tree, "", suggest))
+        return fill(SPACE.fields, _asked(self.tree, "", suggest))
 
     def domains(self) -> Iterator[tuple[str, Domain, dict[str, Any]]]:
         """Every param with its domain and the choices under which it exists, in the order of the file."""
@@ -62,9 +62,10 @@ class Space:
         return _grid(list(_children(self.tree, "")))
 
     def corners(self, section: str) -> list[dict[str, Any]]:
-        """Resolved forms of one section: all of its choices with both ends of every number.
+        """One section resolved at its corners: all combinations of its choices and of both ends of every number.
 
-        Where that is more than MAX_CORNERS, each choice and end once with all others first and once with all others last.
+        Where that is more than MAX_CORNERS, each choice and each end once with all others first and once with all others last;
+        the first MAX_CORNERS of these.
         """
         tree = {section: self.tree[section]} if section in self.tree else {}
         params: Iterable[tuple[dict[str, Any], bool]]
@@ -74,7 +75,7 @@ class Space:
             names = [(given, name, value) for name, domain, given in _domains(tree, "", {}) for value in domain.ends()]
             params = (({**given, name: value}, last) for last in (True, False) for given, name, value in names)
         fields = getattr(SPACE.fields[section], "fields", {})
-        resolved = (fill(fields, _draw(tree, "", EndParams(point, last)).get(section, {})) for point, last in params)
+        resolved = (fill(fields, _asked(tree, "", EndParams(point, last)).get(section, {})) for point, last in params)
         unique = {json.dumps(corner): corner for corner in resolved}
         return list(unique.values())[:MAX_CORNERS]
 
@@ -85,7 +86,7 @@ class Space:
         return self.lines.get(dotted, 0)
 
     def to_dict(self) -> dict[str, Any]:
-        """A plain tree that is equal for equal spaces."""
+        """The tree as dicts, lists and values; equal for equal spaces."""
         return _plain(self.tree)  # type: ignore[no-any-return]
 
 
@@ -124,15 +125,16 @@ def _branch(name: str, value: Any) -> str:
     return f"{name.rpartition('.')[0]}.{value}.".removeprefix(".")
 
 
-def _draw(tree: Tree, prefix: str, suggest: Suggest) -> dict[str, Any]:
+def _asked(tree: Tree, prefix: str, suggest: Suggest) -> dict[str, Any]:
+    """The tree with every domain replaced by what `suggest` gives for it."""
     values: dict[str, Any] = {}
     for key, item in tree.items():
         if isinstance(item, Mapping):
-            values[key] = _draw(item, f"{prefix}{key}.", suggest)
+            values[key] = _asked(item, f"{prefix}{key}.", suggest)
         elif _is_domain(item):
             values[key] = item.ask(prefix + key, suggest)
             if isinstance(item, Choice) and item.branches:
-                values.update(_draw(item.branches[values[key]], f"{prefix}{values[key]}.", suggest))
+                values.update(_asked(item.branches[values[key]], f"{prefix}{values[key]}.", suggest))
         else:
             values[key] = item
     return values

@@ -1,4 +1,4 @@
-"""Rules that tie several keys of a study together. Each looks only at what is right by itself."""
+"""Rules that tie several keys of a study together. A rule is checked only where each of its keys is right by itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 
 def check_study(reader: Reader, tree: Mapping[str, Any], root: Node) -> None:
-    """Report to the reader's problems; `tree` is the study with its defaults filled in."""
+    """Add broken rules to the reader's problems; `tree` is the study with its defaults filled in."""
     for needed, where, rule in (*_name(tree), *_mode(tree), *_budget(tree), *_grid(reader, tree), *_warmup(reader, tree)):
         if reader.problems.none_under(*needed):
             reader.problems.add(reader.nodes.get(where) or reader.nodes.get(where.rpartition(".")[0]) or root, where, rule)
@@ -33,7 +33,7 @@ def num_epochs_near(min_epochs: int, max_epochs: int, reduction_factor: int) -> 
 
 
 Rule = tuple[tuple[str, ...], str, str]
-"""The keys that must be right for it to be looked at, where it is broken, what is broken."""
+"""The keys that must be right for it to be checked, where it is broken, what is broken."""
 
 
 def _name(tree: Mapping[str, Any]) -> Iterator[Rule]:
@@ -82,7 +82,7 @@ def _grid(reader: Reader, tree: Mapping[str, Any]) -> Iterator[Rule]:
 
 
 def _warmup(reader: Reader, tree: Mapping[str, Any]) -> Iterator[Rule]:
-    """A schedule that can never reach its peak would make every other argument of it idle.
+    """A schedule that can never reach its peak would make every other argument of it useless.
 
     Long ends of a domain may lie beyond the budget, so that a file can be tried with a smaller one.
     """

@@ -1,4 +1,4 @@
-"""`StudySpec`, the frozen record of a search-space file: data, objective, budget, sampler, resources, space."""
+"""`StudySpec`, the frozen record of a search-space file: data, objective, budget, sampler, trial scheduler, resources, space."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ class Budget:
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """Exact epochs at which trials are compared, the full budget last: (1, 27, 3) gives (1, 3, 9, 27)."""
+        """Epochs at which trials are compared: min_epochs * reduction_factor^k up to max_epochs; 1, 27 and 3 give (1, 3, 9, 27).
+
+        The last one is max_epochs for ASHA, which a study is checked for; other trial schedulers have no rungs.
+        """
         rungs = [self.min_epochs]
         while rungs[-1] * self.reduction_factor <= self.max_epochs:
             rungs.append(rungs[-1] * self.reduction_factor)

@@ -27,8 +27,8 @@ class TrialRecipe:
     training: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """Plain nested dicts, as they stand in a recipe's YAML file."""
-        return {part.name: json.loads(json.dumps(getattr(self, part.name))) for part in fields(self)}
+        """Nested dicts, as they stand in a recipe's YAML file; a copy."""
+        return {section.name: json.loads(json.dumps(getattr(self, section.name))) for section in fields(self)}
 
     def flat(self) -> dict[str, Any]:
         """Dotted keys, for MLflow's params."""

@@ -40,7 +40,7 @@ for _kind, _represent in ((float, "represent_float"), (str, "represent_str"), (t
 
 
 def dump_recipe(recipe: TrialRecipe, path: Path, header: str = "") -> None:
-    """Write whole or not at all; each line of `header` becomes a comment at the top. Raises OSError."""
+    """Write the recipe's file, whole or not at all; each line of `header` becomes a comment at the top. Raises OSError."""
     comment = "".join(f"# {line}".rstrip() + "\n" for line in header.splitlines())
     write_whole(path, comment + to_yaml(recipe.to_dict()))
 

@@ -1,1 +1,1 @@
-"""MLflow: what a search tells it, kept in a file until it has it. The only place that imports mlflow."""
+"""MLflow: events of a search, kept in a file until MLflow has them. The only floor that imports mlflow."""

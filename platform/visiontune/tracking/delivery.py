@@ -1,4 +1,4 @@
-"""From the outbox to MLflow: batches by run, retries for ever while it is away, what it refuses for good set aside."""
+"""From the outbox to MLflow: batches by run; what it may take later is raised for a retry, what it refuses for good is set aside."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RETRIED = (401, 403, 408, 429, 499)  # a token that ran out or a busy server is
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether the same event may be taken later: the server is away, busy, broken or not MLflow at all."""
+    """Whether the same event may be taken later: the server is out of reach, busy, broken or not MLflow at all."""
     if isinstance(error, MlflowException):
         status = error.get_http_status_code()
         return status >= 500 or status in _RETRIED or error.error_code == "ENDPOINT_NOT_FOUND"
@@ -28,7 +28,7 @@ def is_transient(error: Exception) -> bool:
 
 
 def group_lines(lines: Sequence[Line]) -> list[list[Line]]:
-    """Batches of one run each, in an order that keeps each run's own: the study, its trials, what ends it; then the next start."""
+    """Batches of one run each, in the order of each run's events: the study, its trials, what ends it; then what a next driver sent."""
     groups: list[list[Line]] = []
     current: dict[tuple[int, object], list[Line]] = {}
     for line in lines:
@@ -55,7 +55,7 @@ class Delivery:
         self._runs: Runs | None = None
 
     def step(self) -> bool:
-        """Send the next batch; False when nothing was left to send. Raises what should be tried again later."""
+        """Send the next lines of the outbox, up to 1 MiB; False when there were none. Raises what should be tried again later."""
         try:
             runs = self._runs = self._runs or self._open()
             lines, end = read_lines(self._folder, self._sent.offset)
@@ -81,8 +81,8 @@ class Delivery:
         try:
             runs.send([line.event for line in group])
         except Exception as error:
-            is_homeless = group[0].event["event"] == "study" and not runs.is_ready
-            if is_transient(error) or is_homeless:
+            has_no_study_run = group[0].event["event"] == "study" and not runs.is_ready
+            if is_transient(error) or has_no_study_run:
                 runs.forget()
                 raise
             if len(group) > 1:

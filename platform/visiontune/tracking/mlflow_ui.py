@@ -1,4 +1,4 @@
-"""MLflow's own UI on a study's database, on loopback only: it shows and deletes for whoever reaches it."""
+"""MLflow's own UI on the database of the studies, on loopback only: whoever reaches it can read and delete everything."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ def ui_command(studies: StudiesFolder, program: str = "visiontune") -> str:
 
 
 def open_ui(studies: StudiesFolder, port: int = 5000) -> None:
-    """Run MLflow's UI until Ctrl-C, SIGTERM or the terminal's end. UserError when there is nothing to show or the port is taken."""
+    """Run MLflow's UI until Ctrl-C, SIGTERM or the terminal's end.
+
+    Raises UserError when there is nothing to show, the port is taken, a server has the runs, or MLflow's UI fails.
+    """
     uri = tracking_uri(studies)
     if uri.startswith("http"):
         raise UserError(f"MLFLOW_TRACKING_URI names a server, which has its own UI: open {shown(uri)}")
@@ -54,7 +57,7 @@ def open_ui(studies: StudiesFolder, port: int = 5000) -> None:
 
 
 def _serve(command: Sequence[str], env: Mapping[str, str]) -> int:
-    """Until it ends or a signal interrupts; its code. What mlflow starts would outlive it, so it is a process group that ends as one."""
+    """Run it until it ends or a signal interrupts; its exit code. A process group, ended as a whole: mlflow starts others that stay."""
     signals = [signal.SIGTERM, signal.SIGHUP, signal.SIGINT]
     before = {number: signal.signal(number, signal.default_int_handler) for number in signals}
     server = subprocess.Popen(command, env=env, process_group=0)
@@ -69,7 +72,7 @@ def _serve(command: Sequence[str], env: Mapping[str, str]) -> int:
 
 
 def _end_group(leader: subprocess.Popen[bytes]) -> None:
-    """All of its processes: asked first, killed when they have not gone after END_S."""
+    """SIGTERM to all of its processes, SIGKILL to those that are left after END_S."""
     deadline_s = time.monotonic() + END_S
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
@@ -81,7 +84,7 @@ def _end_group(leader: subprocess.Popen[bytes]) -> None:
 
 
 def check_port(port: int) -> None:
-    """UserError when something listens on the loopback port already."""
+    """Raise UserError when the loopback port can't be bound, mostly because something listens there."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

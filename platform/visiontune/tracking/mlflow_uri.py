@@ -16,11 +16,11 @@ QUIET_ENV = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-"""mlflow calls home at import unless told not to."""
+"""mlflow sends telemetry at import unless told not to; the others silence it."""
 
 
 def tracking_uri(studies: StudiesFolder, uri: str | None = None) -> str:
-    """`uri`, else MLFLOW_TRACKING_URI, else the SQLite file beside the studies. UserError for what mlflow 3 refuses."""
+    """`uri`, else MLFLOW_TRACKING_URI, else the SQLite file beside the studies. Raises UserError for what mlflow 3 refuses."""
     chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{studies.mlflow_database.resolve()}"
     scheme = chosen.partition(":")[0].partition("+")[0]
     if ":" not in chosen or scheme not in _SCHEMES:
@@ -30,5 +30,5 @@ def tracking_uri(studies: StudiesFolder, uri: str | None = None) -> str:
 
 
 def artifact_root(studies: StudiesFolder, uri: str) -> Path | None:
-    """Where models go when no server decides: beside the studies."""
+    """Where models go: beside the studies; None where a server decides."""
     return None if uri.startswith(("http", "databricks")) else studies.mlflow_artifacts.resolve()

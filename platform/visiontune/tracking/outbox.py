@@ -1,7 +1,7 @@
 """The outbox: a study's events for MLflow as JSON lines, appended by the driver and sent by the writer.
 
 `outbox.jsonl` only grows; `outbox.sent` says how many of its bytes MLflow has. Both survive kill -9: an event is one
-write to a file opened with O_APPEND, the mark is replaced by a rename. A line that a killed driver left unfinished is
+write to a file opened with O_APPEND, `outbox.sent` is replaced by a rename. A line that a killed driver left unfinished is
 ended by the next one and skipped by the reader.
 """
 
@@ -21,7 +21,7 @@ from visiontune.filesystem.study_folder import StudyFolder
 
 
 class Outbox:
-    """The driver's end; one open Outbox for a study at a time."""
+    """The driver's end, to append events; one open Outbox for a study at a time."""
 
     def __init__(self, folder: StudyFolder) -> None:
         folder.path.mkdir(parents=True, exist_ok=True)
@@ -31,8 +31,8 @@ class Outbox:
         self._is_torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
 
     def put(self, event: Mapping[str, Any]) -> None:
-        """Append one event; some 10 us, never waits for MLflow. OSError when the disk is full."""
-        line = json.dumps(event, separators=(",", ":"), default=_plain).encode() + b"\n"
+        """Append one event; some 10 us, never waits for MLflow. Raises OSError when the disk is full."""
+        line = json.dumps(event, separators=(",", ":"), default=_for_json).encode() + b"\n"
         data = b"\n" + line if self._is_torn else line
         written = 0
         try:
@@ -42,16 +42,13 @@ class Outbox:
         if written != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
-    def sync(self) -> None:
-        """Wait until the disk has what was put: only a machine's crash makes a difference."""
-        os.fsync(self._descriptor)
-
     def close(self) -> None:
         """Further puts fail."""
         os.close(self._descriptor)
 
 
-def _plain(value: Any) -> Any:
+def _for_json(value: Any) -> Any:
+    """Mappings, numpy scalars and anything else as JSON knows them."""
     if isinstance(value, Mapping):
         return dict(value)
     return value.item() if hasattr(value, "item") else str(value)
@@ -66,7 +63,7 @@ class Line:
 
 
 def read_lines(folder: StudyFolder, offset: int, max_bytes: int = 1 << 20) -> tuple[list[Line], int]:
-    """Events from byte `offset` on and the offset up to which all is read; unfinished and broken lines are left out."""
+    """Events from byte `offset` on, and the offset of the byte after the last whole line; lines that are no events are left out."""
     try:
         with folder.outbox.open("rb") as file:
             file.seek(offset)
@@ -109,7 +106,7 @@ def last_study(folder: StudyFolder, offset: int) -> Line | None:
 
 @dataclass(frozen=True)
 class Sent:
-    """How far the writer is: bytes that MLflow has, what holds it up now, and how many events it refused for good."""
+    """How far the writer is: bytes that MLflow has, a hash of its address, what holds it up now, how many events it refused for good."""
 
     offset: int = 0
     server: str = ""
@@ -117,12 +114,12 @@ class Sent:
     num_refused: int = 0
 
     def save(self, folder: StudyFolder) -> None:
-        """Replace the mark whole. A power cut may take it back, and then events are sent again."""
+        """Replace outbox.sent, whole or not at all. A power cut may bring an older one back, and then events are sent again."""
         write_whole(folder.outbox_sent, json.dumps(asdict(self)), use_fsync=False)
 
 
 def load_sent(folder: StudyFolder, uri: str) -> Sent:
-    """The mark for this server; the start when there is none, it is another server's, or the outbox is shorter than it says."""
+    """outbox.sent for this server; the start when there is none, it is another server's, or the outbox is shorter than it says."""
     server = _server(uri)
     try:
         sent = Sent(**json.loads(folder.outbox_sent.read_text()))

@@ -18,7 +18,10 @@ DRAIN_S, HURRY_S = 15.0, 2.0
 
 @contextmanager
 def tracker(folder: StudyFolder, drain_s: float = HURRY_S) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Takes the study's events while a search runs. UserError for an MLFLOW_TRACKING_URI that mlflow does not take."""
+    """A function that takes the study's events while the block runs. Raises UserError for an MLFLOW_TRACKING_URI that mlflow refuses.
+
+    At the end it waits up to `drain_s` for the writer, or by the last event: DRAIN_S after "study_end", else HURRY_S.
+    """
     writer, outbox = start_writer(folder), Outbox(folder)
 
     def put(event: Mapping[str, Any]) -> None:
@@ -39,7 +42,7 @@ def tracker(folder: StudyFolder, drain_s: float = HURRY_S) -> Iterator[Callable[
 
 
 def send_leftovers(folder: StudyFolder) -> None:
-    """What an earlier call could not send, though the study itself is finished."""
+    """Send what an earlier call could not send, of a study that is finished."""
     if num_unsent(folder, tracking_uri(StudiesFolder(folder.path.parent))):
         with tracker(folder, DRAIN_S):
             pass

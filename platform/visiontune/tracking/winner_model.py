@@ -22,10 +22,10 @@ _WEIGHTS_TAG = "visiontune.weights_sha256"
 
 
 def log_winner(client: Any, uri: str, folder: Path, experiment_id: str, run_id: str, event: Mapping[str, Any]) -> str:
-    """Log recipe, weights and model on the run, once for each weights file; gives the model's URI.
+    """Log recipe, weights and model on the run, the model once for each weights file; gives the model's URI.
 
-    Where torch cannot export the model, recipe and weights stay the way to rebuild it, and the word says why.
-    FileNotFoundError when recipe or weights are gone.
+    Without weights, or where torch cannot export the model, recipe and weights stay the way to rebuild it, and a sentence that says
+    why is given in place of the URI. Raises FileNotFoundError when recipe or weights are gone, and what may be tried again later.
     """
     import mlflow
 
@@ -57,7 +57,7 @@ def log_winner(client: Any, uri: str, folder: Path, experiment_id: str, run_id: 
 
 
 def log_sheet(client: Any, folder: Path, run_id: str, event: Mapping[str, Any]) -> None:
-    """The picture of the winner's augmentation, beside its recipe; another one takes its place. FileNotFoundError when it is gone."""
+    """Log the sheet of the winner's augmentation beside its recipe, replacing an earlier one. Raises FileNotFoundError when it is gone."""
     client.log_artifact(run_id, str(_at(folder, event["path"])), MODEL_NAME)
 
 

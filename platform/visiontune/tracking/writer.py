@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 POLL_S = 1.0  # one batch a second: what a trial reports in between travels together
 BACKOFF_S = (0.5, 10.0)  # first and longest wait
 GIVE_UP_S = 10.0
-NICE = 15  # trials first: beside busy cores its imports may take half a minute, which nobody waits for
+NICE = 15  # trials first: on busy cores its imports may take half a minute, for which nothing waits
 
 
 def run(delivery: Delivery, wait: Callable[[float], bool], clock: Callable[[], float] = time.monotonic) -> None:
@@ -64,7 +64,7 @@ def run(delivery: Delivery, wait: Callable[[float], bool], clock: Callable[[], f
 
 
 def _wait_on_stdin(seconds: float) -> bool:
-    """Sleep, or wake up early when the driver says so or is gone."""
+    """Sleep, or less when the driver writes a line or is gone; True once it is gone."""
     if _is_closed():
         time.sleep(seconds)
         return True
@@ -80,7 +80,7 @@ def _is_closed() -> bool:
 
 
 def _connect(uri: str, folder: StudyFolder, studies: StudiesFolder) -> Runs:
-    """Import mlflow, open the store (a fresh SQLite file gets its tables here, under a lock) and give the runs on it."""
+    """Import mlflow, open its store (a fresh SQLite file gets its tables here, under a lock) and give a `Runs` on it."""
     from mlflow.tracking import MlflowClient
     from sqlalchemy import event
     from sqlalchemy.engine import Engine

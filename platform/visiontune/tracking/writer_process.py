@@ -1,4 +1,4 @@
-"""The driver's handle on the writer, a process of its own (writer.py): started, tended, drained, let go."""
+"""The driver's handle on the writer, a process of its own (writer.py): starts, restarts, drains and stops it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from visiontune.tracking.outbox import load_sent, num_unsent
 from visiontune.tracking.scheduling import set_policy
 
 RESTART_S = 10.0
-SHY_S = 60.0
-"""So long it only takes what trials leave: its imports are worth a tenth of a one-minute search."""
+IDLE_PRIORITY_S = 60.0
+"""So long the writer runs only on cores that trials leave idle: its imports would take a tenth of a one-minute search."""
 _MAX_LOG_BYTES = 1 << 20
 _HTTP_ENV = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}  # waiting is done by the writer
 
@@ -27,13 +27,13 @@ class WriterProcess:
     def __init__(self, folder: StudyFolder, uri: str) -> None:
         self._folder, self._uri = folder, uri
         self._started_s = 0.0
-        self._is_bold = False
+        self._has_normal_priority = False
         self._process = self._start()
 
     def tend(self) -> None:
-        """Start it again if it died, at most every RESTART_S; after SHY_S let it have a share of busy cores."""
-        if time.monotonic() - self._started_s > SHY_S and not self._is_bold:
-            self._is_bold = True
+        """Start it again if it died, at most every RESTART_S; after IDLE_PRIORITY_S let it have a share of busy cores."""
+        if time.monotonic() - self._started_s > IDLE_PRIORITY_S and not self._has_normal_priority:
+            self._has_normal_priority = True
             set_policy(self._process.pid, "SCHED_OTHER")
         if self._process.poll() is not None and time.monotonic() - self._started_s > RESTART_S:
             self._process = self._start()
@@ -48,11 +48,6 @@ class WriterProcess:
         """What holds it up now, in one line; empty when nothing does."""
         return load_sent(self._folder, self._uri).trouble
 
-    @property
-    def num_refused(self) -> int:
-        """Events that MLflow refused for good; they stand in outbox.refused.jsonl with the reason."""
-        return load_sent(self._folder, self._uri).num_refused
-
     def drain(self, timeout_s: float) -> int:
         """Send now and wait until all is sent, or timeout_s; gives the number of events left."""
         deadline_s = time.monotonic() + timeout_s
@@ -63,7 +58,7 @@ class WriterProcess:
         return unsent
 
     def stop(self, timeout_s: float = 2.0) -> None:
-        """Let it finish: it sends what is there and goes, in the background if that takes longer than timeout_s."""
+        """Close its standard input: it sends what is there and ends, in the background if that takes longer than timeout_s."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
@@ -80,7 +75,7 @@ class WriterProcess:
             self.tend()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        self._started_s, self._is_bold = time.monotonic(), False
+        self._started_s, self._has_normal_priority = time.monotonic(), False
         root = str(Path(__file__).parents[2])
         env = {**os.environ, **QUIET_ENV, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "VISIONTUNE_WRITER_URI": self._uri}
         env["PYTHONPATH"] = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH")) if part)
@@ -93,7 +88,7 @@ class WriterProcess:
 
 
 def start_writer(folder: StudyFolder, uri: str | None = None) -> WriterProcess:
-    """Start the writer of that study; returns at once. UserError for a URI that mlflow does not take."""
+    """Start the writer of that study; returns at once. Raises UserError for a kind of URI that mlflow refuses."""
     folder.path.mkdir(parents=True, exist_ok=True)
     return WriterProcess(folder, tracking_uri(StudiesFolder(folder.path.parent), uri))
 

@@ -41,7 +41,7 @@ def load_newest(folder: Path) -> dict[str, Any] | None:
 
 
 def size_bytes(folder: Path) -> int:
-    """What the folder's files take; 0 for a folder that is not there."""
+    """Bytes of the folder's files; 0 for a folder that is not there."""
     return sum(path.stat().st_size for path in folder.glob("*"))
 
 

@@ -37,7 +37,7 @@ def every_once(rows_K: list[IntArray]) -> Order:
 
 
 def balanced(rows_K: list[IntArray]) -> Order:
-    """Runs of one picture of every class: a batch of k runs has every class k times, one of another size k to k + 2 times.
+    """Rounds of one picture of every class in random order: a batch of k rounds has every class k times, others k to k + 2 times.
 
     A class's own pictures come equally often too: all of them before one comes again.
     """
@@ -45,8 +45,8 @@ def balanced(rows_K: list[IntArray]) -> Order:
 
     def order(seed: int, epoch: int) -> IntArray:
         generator = np.random.default_rng([seed, epoch, _CHOICE])
-        num_runs = -(-num // len(present))
-        columns = [_repeated(rows, num_runs, generator) for rows in present]
+        num_rounds = -(-num // len(present))
+        columns = [_repeated(rows, num_rounds, generator) for rows in present]
         return generator.permuted(np.stack(columns, 1), axis=1).ravel()[:num]
 
     return order
@@ -89,6 +89,6 @@ def effective_number(count_K: FloatArray, *, class_beta: float) -> FloatArray:
 
 
 def _repeated(rows: IntArray, num: int, generator: np.random.Generator) -> IntArray:
-    """`num` of the rows: all of them as often as they fit, each time in another order, and then some."""
+    """`num` of the rows: all of them as often as they fit, each time in another order, and then as many as are left to take."""
     passes = [generator.permutation(rows) for _ in range(-(-num // len(rows)))]
     return np.concatenate([rows[:0], *passes])[:num]

@@ -1,7 +1,7 @@
-"""Which classes an op confuses: what a trained network says of val pictures before and after it.
+"""Which classes an op confuses: what a trained network predicts for val pictures before and after it.
 
-A pair of classes counts where pictures of one that were taken for what they are get taken for the other. Against it count
-those that went the other way, so that what an op changes by chance cancels out.
+A pair (true, taken) counts pictures of class `true` that were right before and are taken for class `taken` after, less those that
+were taken for it before and are right after, so that what an op changes by chance cancels out.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ IntArray = NDArray[np.int64]
 
 MOST_PICTURES = 2_000
 LEAST_SHARE = 0.1
-"""Of a class's pictures: what fewer change is left to the eye."""
+"""Of a class's pictures: a pair that fewer make is not reported."""
 _CHUNK = 256
 _NUM_ERRORS = 2.0
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A network in evaluation mode with what comes before it, and whose it is."""
+    """A network in evaluation mode with its preprocessing; `name` says which one it is."""
 
     network: nn.Module
     preprocessing: Preprocessing
@@ -58,7 +58,7 @@ class Pair:
 
     @property
     def share(self) -> float:
-        """Of the class's pictures."""
+        """The share of the class's pictures, 0 to 1."""
         return self.more / self.num
 
 
@@ -75,7 +75,7 @@ class Effect:
 
 
 def effects(trained: Trained, store: Store, ops: Mapping[str, float | None]) -> Iterator[Effect]:
-    """For each op at the magnitude given, on every val picture (of more than 2,000 on as many, evenly spaced)."""
+    """The effect of each op at the magnitude given, on at most 2,000 val pictures, evenly spaced."""
     index_N = store.val_idx[:: max(1, -(-len(store.val_idx) // MOST_PICTURES))]
     images_NHWC, labels_N = np.asarray(store.images_NHWC[index_N]), store.labels_N[index_N]
     before_N = predict(trained, images_NHWC)
@@ -86,7 +86,7 @@ def effects(trained: Trained, store: Store, ops: Mapping[str, float | None]) -> 
 
 
 def pairs_of(labels_N: IntArray, before_N: IntArray, after_N: IntArray, names: tuple[str, ...]) -> tuple[Pair, ...]:
-    """Pairs that at least a tenth of a class and more than two standard errors of the count make."""
+    """Pairs that at least a tenth of the class's pictures make, and more than two standard errors of the count; largest share first."""
     num_classes = len(names)
     gained_KK, lost_KK = np.zeros((2, num_classes, num_classes), np.int64)
     was_right_N, is_right_N = before_N == labels_N, after_N == labels_N
@@ -103,7 +103,7 @@ def pairs_of(labels_N: IntArray, before_N: IntArray, after_N: IntArray, names: t
 
 @torch.inference_mode()
 def predict(trained: Trained, images_NHWC: NDArray[np.uint8]) -> IntArray:
-    """The class of each picture."""
+    """(N,) the predicted class of each picture."""
     found = [np.zeros(0, np.int64)]
     for low in range(0, len(images_NHWC), _CHUNK):
         x_NHWC = trained.preprocessing(torch.from_numpy(np.ascontiguousarray(images_NHWC[low : low + _CHUNK])))
@@ -112,7 +112,7 @@ def predict(trained: Trained, images_NHWC: NDArray[np.uint8]) -> IntArray:
 
 
 def load_winner(recipe: TrialRecipe, weights: Path, store: Store) -> Trained:
-    """The network that a search trained again and kept. Raises UserError for weights of another network."""
+    """The network of a winner's weights file. Raises UserError for a file that can't be read or is of another network."""
     tensors = read_tensors(weights)
     if tensors is None:
         raise UserError(f"the weights {weights} can't be read; the same search makes them again")

@@ -36,13 +36,13 @@ def evaluate(
 
 
 def open_split(store: Store, split: str, preprocessing: Preprocessing, device: str) -> Pictures:
-    """Split "val" or "test" for a device by its name."""
+    """The pictures of split "val" or "test", for a device by its name."""
     index_N = {"val": store.val_idx, "test": store.test_idx}[split]
     return open_pictures(store, index_N, torch.device(device), preprocessing=preprocessing)
 
 
 def measure(model: Model, pictures: Pictures, batch_size: int = 512, *, use_full_metrics: bool = False) -> dict[str, float]:
-    """{"loss": mean cross-entropy, "top1": share of pictures classified right}, and with `use_full_metrics` those of metrics.py.
+    """{"loss": mean cross-entropy, "top1": share of pictures classified right}, and with `use_full_metrics` those of torch_metrics.py.
 
     Leaves a model that is a module in evaluation mode. Where the loss is not finite, the full metrics are NaN.
     """

@@ -14,7 +14,7 @@ from visiontune.models.anatomy import anatomy_of
 
 
 def checkpoint_stages(network: nn.Module) -> None:
-    """Keep only what stages hand to each other; about a third more arithmetic. Names and results stay as they are."""
+    """Keep only the outputs of stages that are trained, in place; about a third more arithmetic. Names and results stay as they are."""
     for module in (network.get_submodule(name) for group in anatomy_of(network).stages for name in group):
         if any(parameter.requires_grad for parameter in module.parameters()):
             module.forward = partial(checkpoint, module.forward, use_reentrant=False, context_fn=partial(_contexts, module))

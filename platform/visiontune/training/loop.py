@@ -35,8 +35,8 @@ _STEPS_BETWEEN_CHECKS = {"cpu": 1, "cuda": 50}
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to. `epoch` counts from 1; metrics are train_loss, the val_ ones, lr (the last step's), epoch_s, and
-    data_wait_share, the part of epoch_s in which the loop waited for pictures (on a GPU that still computes: an upper bound).
+    """The result of one epoch. `epoch` counts from 1; metrics are train_loss, the val_ ones, lr (the last step's), epoch_s, and
+    data_wait_share, the share of epoch_s in which the loop waited for pictures (on a GPU that still computes: an upper bound).
 
     train_loss is the mean cross-entropy, without weights, smoothing and penalties, so that it compares between recipes.
     `time_ms` is the wall clock at the end. `is_last` says that training ends here: the full length, or early stopping.
@@ -58,10 +58,10 @@ class Epoch:
 def train(recipe: TrialRecipe, store: Store, *, device: str = "cpu", resume: Mapping[str, Any] | None = None) -> Iterator[Epoch]:
     """Train for recipe.training["num_epochs"] epochs and yield each; `resume` is the state of an earlier one, to go on after it.
 
-    Raises Diverged, and UserError where `resume` is of another recipe.
+    Raises Diverged, UserError where `resume` is of another recipe, and what `set_up` raises.
     """
-    place, seed = torch.device(device), recipe.training["seed"]
-    setup = set_up(recipe, store, place)
+    torch_device, seed = torch.device(device), recipe.training["seed"]
+    setup = set_up(recipe, store, torch_device)
     network, tail, stepper, bounds = setup.network, setup.tail, setup.stepper, setup.bounds
     history = _restore(resume, recipe, setup) if resume else []
 
@@ -74,11 +74,11 @@ def train(recipe: TrialRecipe, store: Store, *, device: str = "cpu", resume: Map
         order_N = setup.order(seed, epoch)
 
         train_mode(tail)
-        total = torch.zeros((), device=place)
+        total = torch.zeros((), device=torch_device)
         for step, (x_NCHW, y_N) in enumerate(setup.train_set.batches(order_N, bounds, epoch), (epoch - 1) * setup.steps_per_epoch):
             lr = setup.peak_lr * setup.schedule(step, val_losses)
             total += stepper.step(x_NCHW, y_N, lr, step) * len(y_N)
-            if step % _STEPS_BETWEEN_CHECKS[place.type] == 0 and not math.isfinite(total.item()):
+            if step % _STEPS_BETWEEN_CHECKS[torch_device.type] == 0 and not math.isfinite(total.item()):
                 raise Diverged(epoch)
 
         stepper.exchange()
@@ -110,7 +110,7 @@ def _waited_s(setup: Setup) -> float:
 
 
 def _state(recipe: TrialRecipe, setup: Setup, history: History) -> State:
-    """Weights are those that were evaluated; where they are averages, the ones in training lie with the stepper."""
+    """Weights are those that were evaluated; where they are averages, those in training are in the stepper's state."""
     return {
         "fingerprint": recipe.fingerprint,
         "epoch": history[-1]["epoch"],

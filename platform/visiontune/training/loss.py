@@ -34,7 +34,7 @@ def build_loss(loss: Mapping[str, Any], balance: Mapping[str, Any], labels_N: In
 
     `outputs` are logits_NK, or with auxiliary classifiers a tuple of such, the main ones first: the others' losses count
     `aux_weight` times each. `labels_N` are those of the training split. Of mixed pictures both figures are
-    share * that of y_N + (1 - share) * that of other_N, so that weights, smoothing and focus are those of each label.
+    share * that of y_N + (1 - share) * that of other_N, so that class weights, smoothing and the focal factor are those of each label.
     """
     entry, args = chosen(LOSSES, loss, "name")
     weight_K = class_weights(balance, labels_N, num_classes)
@@ -58,7 +58,7 @@ def build_loss(loss: Mapping[str, Any], balance: Mapping[str, Any], labels_N: In
 
 
 def cross_entropy(*, label_smoothing: float, weight_K: Tensor | None) -> MeanLoss:
-    """torch's own; label smoothing as in Szegedy et al. 2016."""
+    """torch's own, a class's weight as at the top of this module; label smoothing as in Szegedy et al. 2016."""
     if weight_K is not None:
         return _weighted(partial(F.cross_entropy, label_smoothing=label_smoothing, reduction="none"), weight_K)
     return partial(F.cross_entropy, label_smoothing=label_smoothing) if label_smoothing else F.cross_entropy

@@ -1,7 +1,7 @@
 """lr schedules: (step, val losses so far) -> multiplier of the peak learning rate.
 
 `step` counts optimizer steps from 0; `val_losses` has one entry for each finished epoch. They are functions without a
-state, so a resumed run needs nothing but the two. A schedule spans the full budget of num_epochs, wherever a trial pauses.
+state, so a resumed run needs nothing but the two. A schedule spans the full budget of num_epochs, at whatever rung a trial waits or stops.
 
 Durations are `*_epochs`, or `*_share` of the full budget. Warm-up is (step + 1) / warm-up steps times what follows at its
 start. Drops, which are here, count from the first epoch, warm-up included; lr_schedule_curves.py has what begins after it.
@@ -23,7 +23,7 @@ def in_steps(epochs: int, share: float, steps_per_epoch: int, num_epochs: int) -
 
 
 def rise(step: int, num_warmup: int) -> float:
-    """Of warm-up: in a line up to 1."""
+    """The factor of warm-up: linearly up to 1, and 1 after it."""
     return (step + 1) / num_warmup if step < num_warmup else 1.0
 
 
@@ -43,7 +43,7 @@ def step(
     step_share: float = 0.0,
     gamma: float = 0.1,
 ) -> LrSchedule:
-    """gamma^k after k times the step (torch's StepLR)."""
+    """gamma^k after k times step_epochs (torch's StepLR)."""
     num_warmup = in_steps(warmup_epochs, warmup_share, steps_per_epoch, num_epochs)
     num_steps = in_steps(step_epochs, step_share, steps_per_epoch, num_epochs)
     return lambda step, val_losses: rise(step, num_warmup) * gamma ** (step // num_steps)

@@ -1,4 +1,4 @@
-"""From a recipe and a store to everything that the train loop turns: network, pictures, order, step and lr schedule."""
+"""From a recipe and a store to everything that the train loop uses: network, pictures, order, stepper and lr schedule."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from visiontune.augmentation.mixing import build_mixing, problem_of_mixing
+from visiontune.augmentation.policy import build_policy
 from visiontune.errors import UserError
 from visiontune.models.anatomy import anatomy_of
 from visiontune.models.build import build_model
-from visiontune.models.frozen_body import split
+from visiontune.models.frozen_body import split_network
 from visiontune.models.transfer import adapt, frozen_of
 from visiontune.spec.declare import chosen
 from visiontune.spec.fingerprint import keyed_seed
@@ -63,13 +64,13 @@ class Setup:
 
 
 def set_up(recipe: TrialRecipe, store: Store, device: torch.device) -> Setup:
-    """Build all parts on the device. Raises UserError, RuntimeError or ValueError for what can't be built."""
+    """Build everything on the device. Raises UserError, RuntimeError or ValueError for a recipe that can't be built."""
     training, seed = recipe.training, recipe.training["seed"]
     preprocessing = fit_preprocessing(recipe.preprocessing, store)
     network = make_network(recipe, store, preprocessing).to(device)
     if training["use_channels_last"]:
         network = network.to(memory_format=torch.channels_last)
-    body, tail = split(network, frozen_of(network))
+    body, tail = split_network(network, frozen_of(network))
     if training["use_gradient_checkpointing"]:
         checkpoint_stages(tail)
     problem = problem_of_mixing(recipe.augmentation, batch_size=training["batch_size"], use_features=body is not None)
@@ -108,8 +109,6 @@ def make_network(recipe: TrialRecipe, store: Store, preprocessing: Preprocessing
 def _policy(recipe: TrialRecipe, store: Store) -> Any:
     if recipe.augmentation["policy"] == "none":
         return None
-    from visiontune.augmentation.policy import build_policy  # albumentations: 4 s, paid by who augments
-
     _, image_size, _, channels = store.images_NHWC.shape
     return build_policy(recipe.augmentation, image_size=image_size, channels=channels, num_epochs=recipe.training["num_epochs"])
 

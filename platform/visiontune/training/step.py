@@ -1,7 +1,7 @@
-"""One optimizer step: mixing, forward, loss, backward, penalties, noise, clipping, update, averages. Every switch acts here and only here.
+"""One optimizer step: mixing, forward, loss, backward, penalties, noise, clipping, update, averages.
 
-A batch may pass through the device in parts (`micro_batch`): their losses are weighted by their pictures, so that gradients are
-those of the whole batch; only batch normalisation sees the parts. Pictures are mixed before, over the whole batch.
+A batch may pass through the device in micro-batches (`micro_batch`): their losses are weighted by their pictures, so that gradients are
+those of the whole batch; only batch normalisation sees micro-batches. Pictures are mixed before, over the whole batch.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from visiontune.augmentation.mixing import Mixing, in_parts, unmixed
+from visiontune.augmentation.mixing import Mixing, split_targets, unmixed
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.training.loss import Loss
 from visiontune.training.optim.optimizer import load_state, set_lr
@@ -24,11 +24,11 @@ from visiontune.training.optim.weight_average import WeightAverage
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def num_parts_of(num: int, micro_batch: int) -> int:
-    """Parts of a batch of about `micro_batch` pictures; 0 is the whole batch.
+def num_micro_batches(num: int, micro_batch: int) -> int:
+    """How many micro-batches of about `micro_batch` pictures a batch of `num` is divided into; 0 is the whole batch.
 
-    No part is a single picture, which batch normalisation can't take, but where the batch or micro_batch is one: rather a part
-    has one picture more.
+    None is a single picture, which batch normalisation can't take, unless `num` or `micro_batch` is 1: rather one has a picture
+    more than `micro_batch`.
     """
     if micro_batch == 0:
         return 1
@@ -54,24 +54,24 @@ class Stepper:
         self._forward: Callable[[Tensor], Any] = torch.compile(network) if training["use_compile"] else network
         self._loss, self._weights, self._regularization, self._device = loss, weights, regularization, device
         self._mixing = mixing
-        self._batch, self._seed, self._precision = training["micro_batch"], training["seed"], training["precision"]
+        self._micro_batch, self._seed, self._precision = training["micro_batch"], training["seed"], training["precision"]
         self._use_channels_last = training["use_channels_last"]  # as pictures come
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._precision == "fp16")
         self._average = WeightAverage(network) if regularization["ema_decay"] else None
 
     def step(self, x_NCHW: Tensor, y_N: Tensor, lr: float, number: int) -> Tensor:
-        """Step `number` of the whole training, counted from 0; gives the mean cross-entropy of the batch, without a graph.
+        """Step `number` of the whole training, counted from 0; gives the mean cross-entropy of the batch before it, without a graph.
 
         It is that of the mixed pictures against their mixed labels, where the recipe mixes.
         """
-        num_parts = num_parts_of(len(y_N), self._batch)
+        num = num_micro_batches(len(y_N), self._micro_batch)
         x_NCHW, targets = self._mixing(x_NCHW, y_N, number)
-        parts = x_NCHW.tensor_split(num_parts)  # sizes differ by one at most
+        micro_batches = x_NCHW.tensor_split(num)  # sizes differ by one at most
         total = torch.zeros((), device=self._device)
-        for x, target in zip(parts, in_parts(targets, num_parts), strict=True):
+        for x, target in zip(micro_batches, split_targets(targets, num), strict=True):
             with self.precision():
                 loss, cross_entropy = self._loss(self._forward(x if self._use_channels_last else x.contiguous()), target)
-            self._scaler.scale(loss * (len(x) / len(y_N)) if len(parts) > 1 else loss).backward()  # type: ignore[no-untyped-call]
+            self._scaler.scale(loss * (len(x) / len(y_N)) if num > 1 else loss).backward()  # type: ignore[no-untyped-call]
             total += cross_entropy * (len(x) / len(y_N))
         self._scaler.unscale_(self._optimizer)
         self._adjust_gradients(number)
@@ -84,18 +84,18 @@ class Stepper:
         return total
 
     def precision(self) -> AbstractContextManager[Any]:
-        """The arithmetic of the forward pass."""
+        """A context for the forward pass: autocast, where `precision` is not fp32."""
         if self._precision == "fp32":
             return nullcontext()
         return torch.autocast(self._device.type, dtype=PRECISIONS[self._precision])
 
     def exchange(self) -> None:
-        """Put the averaged weights into the network and its own aside, or back; nothing without averages."""
+        """Swap the network's weights with the averages, or back; nothing without averages."""
         if self._average is not None:
             self._average.exchange()
 
     def state_dict(self) -> dict[str, Any]:
-        """Memory of optimizer, averages and loss scale, live."""
+        """The state of optimizer, averages and loss scale; live, not copied."""
         return {
             "optimizer": self._optimizer.state_dict(),
             "ema": self._average.state_dict() if self._average is not None else {},
@@ -103,7 +103,7 @@ class Stepper:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from that memory. Raises ValueError where it is of other parameter groups."""
+        """Go on from such a state. Raises ValueError where it is of other parameter groups."""
         load_state(self._optimizer, state["optimizer"])
         if self._average is not None:
             self._average.load_state_dict(state["ema"])
@@ -111,7 +111,7 @@ class Stepper:
             self._scaler.load_state_dict(state["scaler"])
 
     def _adjust_gradients(self, number: int) -> None:
-        """Gradients between backward and the update."""
+        """Penalties, noise and clipping, in this order, between backward and the update."""
         regularization = self._regularization
         add_penalties(self._weights, regularization["l1"], regularization["l2"])
         if regularization["gradient_noise"]:

@@ -80,12 +80,12 @@ class ClassTable:
     confusion: tuple[tuple[int, ...], ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """For a JSON file."""
+        """The table as JSON can carry it."""
         return asdict(self)
 
 
 def test_table(model: Model, pictures: Pictures, class_names: Sequence[str], batch_size: int = 512) -> ClassTable:
-    """Each class by itself; `model` must be in evaluation mode."""
+    """The table of each class over these pictures; `model` must be in evaluation mode."""
     kept: dict[str, Any] = {"num_classes": len(class_names), "validate_args": False}
     metrics = MetricCollection(
         {

@@ -28,7 +28,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 @dataclass(frozen=True)
 class Result:
-    """The end of a run: val_loss, val_top1 and every test figure of the last epoch's weights, each class, and where those lie."""
+    """The end of a run: val_loss, val_top1 and every test figure of the last epoch, the table of classes, and the file of its weights."""
 
     metrics: dict[str, float]
     classes: ClassTable
@@ -36,9 +36,9 @@ class Result:
 
 
 def train_recipe(recipe: TrialRecipe, cache: Path, *, device: str = "auto") -> Iterator[Epoch]:
-    """Prepare the data under `cache` and train. Raises UserError for data or a device that can't be used, Diverged."""
-    place = find_device(device)
-    return train(recipe, Store.open(prepare(recipe.data, cache)), device=place)
+    """Prepare the data under `cache` and train. Raises UserError for data or a device that can't be used, and what `train` raises."""
+    name = find_device(device)
+    return train(recipe, Store.open(prepare(recipe.data, cache)), device=name)
 
 
 def fit_recipe(
@@ -49,24 +49,27 @@ def fit_recipe(
     out: Path | None = None,
     on_epoch: Callable[[Epoch], object] = lambda epoch: None,
 ) -> Result:
-    """The same to its end, and the test split once. `out` takes the weights, as safetensors; `on_epoch` hears of each epoch."""
-    place = find_device(device)
+    """Train to the end, and evaluate the test split once. Raises as `train_recipe`, and OSError where weights can't be written.
+
+    `out` is the file for the weights, as safetensors; `on_epoch` is called with each epoch.
+    """
+    name = find_device(device)
     if out is not None:
-        _refuse_place(out)
+        _refuse_out(out)
     store = Store.open(prepare(recipe.data, cache))
     epoch: Epoch | None = None
-    for epoch in train(recipe, store, device=place):
+    for epoch in train(recipe, store, device=name):
         on_epoch(epoch)
     if epoch is None:
         raise UserError("training.num_epochs must be at least 1")
     if out is not None:
         save_weights(epoch.model, out, {"recipe.fingerprint": recipe.fingerprint}, epoch.preprocessing)
-    test, classes = examine(epoch.model, store, epoch.preprocessing, place)
-    return Result({name: epoch.metrics[name] for name in ("val_loss", "val_top1")} | test, classes, out)
+    test, classes = examine(epoch.model, store, epoch.preprocessing, name)
+    return Result({key: epoch.metrics[key] for key in ("val_loss", "val_top1")} | test, classes, out)
 
 
-def _refuse_place(out: Path) -> None:
-    """Before the training, not after it."""
+def _refuse_out(out: Path) -> None:
+    """Raise UserError for a file that can't be written, before the training and not after it."""
     if out.suffix != ".safetensors":
         raise UserError(
             f"weights are written as safetensors, but the file is {out.name!r}; nearest is {out.with_suffix('.safetensors').name!r}"

@@ -15,7 +15,7 @@ PREPROCESSING = "preprocessing."
 
 
 def save_weights(model: nn.Module, path: Path, metadata: Mapping[str, str] | None = None, preprocessing: nn.Module | None = None) -> None:
-    """Write parameters and running statistics, and the buffers of the preprocessing, whole or not at all. Raises OSError."""
+    """Write parameters and buffers of the model and of its preprocessing, whole or not at all. Raises OSError."""
     before = preprocessing.state_dict() if preprocessing is not None else {}
     save_tensors({**model.state_dict(), **{PREPROCESSING + name: tensor for name, tensor in before.items()}}, path, metadata)
 
@@ -45,7 +45,7 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[st
 
 
 def read_tensors(path: Path) -> dict[str, Tensor] | None:
-    """What such a file holds; None where there is none that can be read."""
+    """The tensors of such a file; None where there is none that can be read."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 

@@ -1,1 +1,1 @@
-"""The study and who works on it: sampler, ASHA, Ray. The only floor that imports ray."""
+"""A search: the study's storage, sampler, trial scheduler, queues of legs, Ray. The only floor that imports ray and optuna."""

@@ -1,4 +1,4 @@
-"""The winner trained again in full on seeds that the search never saw, then met by the test set once for each."""
+"""The winner trained again in full on seeds that the search never saw, each then evaluated on the test split once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ConfirmationQueue:
         return Leg(f"{self._prefix}{index}", index, replace(self._winner, training=training), known_epochs=0, is_confirmation=True)
 
     def report(self, index: int, report: Report) -> bool:
-        """Take a worker's report; the last one has the test figures."""
+        """Take a worker's report, the last of which has the test figures; whether the worker should go on with this confirmation."""
         self.num_epochs += 1
         nan = math.nan
         if report.failure:
@@ -53,7 +53,7 @@ class ConfirmationQueue:
         return False
 
     def lost(self, index: int, what: str) -> None:
-        """The worker died: once more, a few times."""
+        """The worker died: the confirmation is queued again, and after MAX_CRASHES recorded as crashed."""
         self.on_worker.discard(index)
         self._num_crashes[index] = self._num_crashes.get(index, 0) + 1
         if self._num_crashes[index] < MAX_CRASHES:
@@ -73,5 +73,5 @@ class ConfirmationQueue:
 
 
 def confirmation_prefix(fingerprint: str) -> str:
-    """Of the attributes and checkpoints of one winner's confirmations; another winner has others."""
+    """The start of the study's attributes and the checkpoint folders of one winner's confirmations, told apart by its fingerprint."""
     return f"confirmation.{fingerprint}."

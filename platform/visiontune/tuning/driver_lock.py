@@ -1,4 +1,4 @@
-"""One driver for a study: a lock on its folder, signed by who has it."""
+"""One driver for a study: a lock file in its folder, in which the holder writes who it is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from visiontune.filesystem.study_folder import StudyFolder
 
 @contextmanager
 def driver_lock(folder: StudyFolder) -> Iterator[None]:
-    """Hold the study's lock; UserError that names the holder when another driver has it."""
+    """Hold the study's lock. Raises UserError that names the holder when another driver has it, or where the file system has no locks."""
     try:
         with locked_at_once(folder.lock):
             _sign(folder.lock)
@@ -27,7 +27,7 @@ def driver_lock(folder: StudyFolder) -> Iterator[None]:
 
 
 def _sign(path: Path) -> None:
-    """In place: the lock is the file's own."""
+    """Written in place: the lock is on this very file, so it must not be replaced."""
     holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
     path.write_text(json.dumps(holder))
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a search runs: workers are let go after what they have on disk, and nothing is lost."""
+"""Ctrl-C and SIGTERM while a search runs: the driver leaves Ray; what workers have checkpointed is kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATIENCE_S = 12.0
 
 @contextmanager
 def interruptible(interrupt: Callable[[], None], *, may_exit: bool) -> Iterator[None]:
-    """The first SIGINT or SIGTERM calls `interrupt`; a second one is Python's own affair. Outside the main thread nothing is changed.
+    """The first SIGINT or SIGTERM calls `interrupt` and brings the former handlers back. Outside the main thread nothing is changed.
 
     With `may_exit` Ray's loop is not waited for longer than PATIENCE_S: this process ends, which a notebook's must not.
     """
@@ -45,6 +45,6 @@ def interruptible(interrupt: Callable[[], None], *, may_exit: bool) -> Iterator[
 
 
 def _leave() -> None:
-    """Tune's loop does not look up, as when its cluster is gone: everything is on disk, so nothing is lost by going."""
+    """Tune's loop does not end, as when its cluster is gone: everything is on disk, so nothing is lost by ending the process."""
     print("interrupted, and Ray does not answer; the same command goes on", file=sys.stderr, flush=True)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""One call of a search from its start to its end: lock, storage, data, Ray, the search run, and what is left when it ends."""
+"""One call of a search from its start to its end: lock, storage, data, Ray, the search run, and the winner's files."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def run_search(
 ) -> Outcome:
     """Search until the study is finished, or go on where an earlier call stopped.
 
-    `tracker` is entered once the study is locked and has work left. `may_exit`: this process may be ended where Ray does not let
-    it go after an interruption. Raises UserError for a changed space or other pictures, a second driver or a folder that
-    can't be written, SearchFailed and NoCluster otherwise.
+    `tracker` is entered once the study is locked and has work left. `may_exit`: this process may be ended where Ray's loop does not end
+    after an interruption. Raises UserError for a changed space or other pictures, what does not fit them (`preflight`), a second driver
+    or a folder that can't be written, SearchFailed where the machines or the disk fail, NoCluster, and Died as `prepare`.
     """
     start_s, folder = time.monotonic(), studies.study(spec.study)
     _make_folder(folder)
@@ -102,7 +102,7 @@ def _ingest_screen(spec: StudySpec, screen: Screen, start_s: float) -> Callable[
 
 
 def _get_ready(spec: StudySpec, cache: Path, is_checking: bool, tell: Callable[[Progress], None], stop: Event) -> Store:
-    """What is wrong with models, policies or pictures comes out here, before any trial; then the pictures are on disk."""
+    """Raise UserError for what is wrong with models, policies or pictures, before any trial; then prepare the pictures."""
     from visiontune.data.prepare import prepare
     from visiontune.data.store.store import Store
 

@@ -1,4 +1,4 @@
-"""What a search tells MLflow, as plain events: tracking/mlflow_runs.py makes runs of them. Any of them may be said twice."""
+"""What a search tells MLflow, as plain events: tracking/mlflow_runs.py makes runs of them. Any of them may be sent twice."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def study_event(spec: StudySpec, key: str, store: Store) -> Event:
 
 
 def trial_event(trial: TrialRecord, proposed_by: str = "") -> Event:
-    """A trial is there; `proposed_by` where it is new."""
+    """A trial exists; `proposed_by` says why, where it is new."""
     tags = {"recipe.fingerprint": trial.fingerprint} | ({"visiontune.proposed_by": proposed_by} if proposed_by else {})
     return {"event": "trial", "number": trial.number, "params": TrialRecipe(**trial.recipe).flat(), "tags": tags, "time_ms": now_ms()}
 
@@ -79,7 +79,7 @@ def now_ms() -> int:
 
 
 def _git_commit() -> str:
-    """Of the folder that the command was given in; empty outside a repository."""
+    """The commit of the repository around the working directory; empty outside one."""
     try:
         return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):

@@ -20,7 +20,10 @@ _FREEZE = ("linear", "multi_depth", "freeze_first")
 
 
 def preflight(spec: StudySpec) -> DataInfo:
-    """The data's facts once every model, regime, preprocessing and policy of the space fits them; else UserError with all that does not."""
+    """What is known of the pictures, once all that the space may choose fits them: preprocessings, models, regimes, policies, mixings.
+
+    Raises UserError with everything that does not. Each section is tried at its `Space.corners`.
+    """
     from visiontune.data.prepare import describe
 
     info = describe(spec.data)
@@ -43,11 +46,11 @@ def _models(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
     from visiontune.models.shape_check import problem_of
 
     batch_size = min(min(one["batch_size"], one["micro_batch"] or one["batch_size"]) for one in spec.space.corners("training"))
-    told = set()
+    reported = set()
     for shapes, model in product(_shapes(spec, info), spec.space.corners("model")):
         rule = problem_of(model, **shapes, batch_size=batch_size)
-        if rule is not None and (kind := (model["name"], rule.partition(")")[2])) not in told:  # one corner speaks for the others
-            told.add(kind)
+        if rule is not None and (kind := (model["name"], rule.partition(")")[2])) not in reported:  # one corner of each kind is enough
+            reported.add(kind)
             yield _problem(spec, "model.name", rule)
 
 
@@ -74,7 +77,7 @@ def _policies(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
 
 
 def _mixings(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
-    """Of `fine_tune_last` only the network knows whether anything is frozen: a trial then tells."""
+    """For `fine_tune_last` only the network knows whether anything is frozen: what is wrong then shows in the trial."""
     from visiontune.augmentation.mixing import problem_of_mixing
 
     batch_size = min(training["batch_size"] for training in spec.space.corners("training"))

@@ -10,19 +10,20 @@ from visiontune.tuning.records import TrialRecord
 
 
 def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[TrialRecord]:
-    """Best first: those that got furthest, by value within, the older of equals; what failed or never gave a finite value last.
+    """Best first: by the epoch reached, then by value, then the older one; what failed or has no finite value last.
 
     Values at different epochs are not compared: a trial at 9 epochs is ahead of every trial at 3, so that a lucky first epoch never
-    stands above a trial that was trained to the end. What is complete, by its full budget or by early stopping, got furthest.
+    stands above a trial that was trained to the end. A complete trial, by its full budget or by early stopping, counts as having
+    reached the end.
     """
     sign = -1.0 if objective.mode == "max" else 1.0
 
-    def place(trial: TrialRecord) -> tuple[bool, float, float, int]:
+    def sort_key(trial: TrialRecord) -> tuple[bool, float, float, int]:
         cost = sign * trial.value if has_value(trial) and trial.value is not None else math.inf
         reached = math.inf if trial.state == "complete" else trial.epoch
         return not is_usable(trial), -reached, cost, trial.number
 
-    return sorted(trials, key=place)
+    return sorted(trials, key=sort_key)
 
 
 def best_of(trials: Iterable[TrialRecord], objective: Objective) -> TrialRecord | None:
@@ -36,5 +37,5 @@ def is_usable(trial: TrialRecord) -> bool:
 
 
 def has_value(trial: TrialRecord) -> bool:
-    """A finite one."""
+    """Whether its value is a finite number."""
     return trial.value is not None and math.isfinite(trial.value)

@@ -26,10 +26,10 @@ IDLE = "idle"
 
 
 class LegSearcher(Searcher):  # type: ignore[misc]
-    """Asks the search run for work; says which Ray trial is which leg.
+    """Asks the search run for legs; knows which Ray trial is which leg.
 
     A worker for which there is no work now idles, which reports until there is: Tune keeps at most one idle
-    actor, and a new one pays for its imports again. But while a leg waits to be placed nobody idles: the resources that it
+    actor, and a new one pays for its imports again. But while a leg is staged no worker idles: the resources that it
     waits for may be those of the idle worker.
     """
 
@@ -39,40 +39,40 @@ class LegSearcher(Searcher):  # type: ignore[misc]
         self._next: Leg | None = None
         self.keys: dict[str, str] = {}
         self.errors: dict[str, str] = {}
-        self._unplaced: set[str] = set()
+        self._staged: set[str] = set()
 
     def suggest(self, trial_id: str) -> Any:
         """A leg as one string, which Tune has no reason to flatten into file names."""
         self._run.num_slots = self._num_slots()
-        leg = self.look()
+        leg = self.peek()
         if leg is None and (self._run.is_finished or self._run.is_stopping):
             return Searcher.FINISHED  # for None, Tune would wait ten minutes when it has no trial at all
-        if leg is None and (self._unplaced or len(self.keys) >= self._run.num_slots):
+        if leg is None and (self._staged or len(self.keys) >= self._run.num_slots):
             return None
         self._next = None
         self.keys[trial_id] = IDLE if leg is None else leg.key
-        self._unplaced.add(trial_id)
+        self._staged.add(trial_id)
         return {"leg": pack(leg)}
 
     def placed(self, trial_id: str) -> None:
         """A worker has begun with it."""
-        self._unplaced.discard(trial_id)
+        self._staged.discard(trial_id)
         self._run.placed(self.keys.get(trial_id, IDLE))
 
     def is_wanted(self) -> bool:
-        """Whether an idle worker has something better to do than to idle."""
-        return self.look() is not None or any(self._run.is_out(self.keys[trial_id]) for trial_id in self._unplaced)
+        """Whether an idle worker is needed: for the next leg, or for its resources."""
+        return self.peek() is not None or any(self._run.is_out(self.keys[trial_id]) for trial_id in self._staged)
 
-    def look(self) -> Leg | None:
-        """Take the next leg from the search run and keep it for the worker that comes to fetch it."""
+    def peek(self) -> Leg | None:
+        """The next leg, taken from the search run once and kept until a worker fetches it; None when there is none now."""
         if self._next is None or not self._run.is_out(self._next.key):
             self._next = self._run.next_leg()
         return self._next
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """A worker that died hands its leg back."""
+        """A Ray trial has ended; the leg of a worker that died goes back to the search run."""
         key = self.keys.pop(trial_id, IDLE)
-        self._unplaced.discard(trial_id)
+        self._staged.discard(trial_id)
         if error and key != IDLE:
             self._run.lost(key, self.errors.pop(trial_id, "the worker process died"))
 
@@ -91,7 +91,7 @@ class LegScheduler(FIFOScheduler):  # type: ignore[misc]
         self._run, self._searcher = run, searcher
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Go on with the leg or give the worker to another."""
+        """Go on with the leg, or end its Ray trial, so that the worker takes another."""
         report: Report = result["report"]
         key = self._searcher.keys[trial.trial_id]
         goes_on = not self._searcher.is_wanted() if key == IDLE else self._run.report(key, report)
@@ -112,11 +112,11 @@ class LegScheduler(FIFOScheduler):  # type: ignore[misc]
 
 
 class LoopEnded(BaseException):
-    """Leaves Tune's loop at once. Tune's own way out waits up to 15 s for actors that end with Ray anyway."""
+    """Ends Tune's loop at once. Tune's own end waits up to 15 s for actors that end with Ray anyway."""
 
 
-class Pulse(tune.Callback):  # type: ignore[misc]
-    """After every step of Tune's loop: the end of it when it is time, the time limit, a snapshot for the screen."""
+class LoopCallback(tune.Callback):  # type: ignore[misc]
+    """After every step of Tune's loop: ends it when the search is over, checks the time limit, shows a snapshot."""
 
     def __init__(self, run: SearchRun, searcher: LegSearcher, screen: Callable[[Snapshot], None]) -> None:
         self._run, self._searcher, self._screen = run, searcher, screen
@@ -127,7 +127,7 @@ class Pulse(tune.Callback):  # type: ignore[misc]
         self._searcher.placed(trial.trial_id)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """At most four snapshots a second."""
+        """Ends the loop, or checks the time and shows a snapshot, at most four times a second."""
         if self._run.is_finished or self._run.is_stopping:
             raise LoopEnded
         now_s = time.monotonic()
@@ -141,14 +141,14 @@ class NoReporter(tune.ProgressReporter):  # type: ignore[misc]
     """Shows nothing. Tune's own, which it picks in a notebook, would clear the output of the user's cell."""
 
     def should_report(self, trials: list[Any], done: bool = False) -> bool:
-        """Never: the screen is told by `Pulse`."""
+        """Never: `LoopCallback` shows snapshots."""
         return False
 
 
 def run_tune(
     run: SearchRun, *, resources: dict[str, float], base: dict[str, Any], num_slots: Callable[[], int], screen: Callable[[Snapshot], None]
 ) -> None:
-    """Run its legs until it is finished or stopping. `base` is what every worker gets beside its leg."""
+    """Run the legs of the search run until it is finished or stopping. `base` is what every worker gets beside its leg."""
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "100000"  # the search run decides how many legs are out
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Tune's newer output takes no reporter of ours, and none in a notebook
     searcher = LegSearcher(run, num_slots)
@@ -161,7 +161,7 @@ def run_tune(
             num_samples=-1,
             resources_per_trial=resources,
             reuse_actors=True,
-            callbacks=[Pulse(run, searcher, screen)],
+            callbacks=[LoopCallback(run, searcher, screen)],
             storage_path=scratch,
             trial_dirname_creator=lambda trial: trial.trial_id,
             raise_on_failed_trial=False,

@@ -30,11 +30,14 @@ SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "NO_ALBUMENTATIONS_UPDATE": "1",
 }
-"""For Ray, and for the workers that inherit it; what the user has set stays."""
+"""Environment of Ray and of the workers that inherit it; what the user has set stays."""
 
 
 def check_address(address: str | None) -> None:
-    """Raise NoCluster within seconds when nothing listens at the address (or at RAY_ADDRESS): Ray would try for minutes."""
+    """Raise NoCluster within seconds when nothing listens at the address (or at RAY_ADDRESS): Ray would try for minutes.
+
+    Raises UserError for what is no address.
+    """
     named = address or os.environ.get("RAY_ADDRESS") or ""
     host, _, port = named.rpartition("://")[2].rpartition(":")
     if named in ("", "auto", "local"):
@@ -49,7 +52,7 @@ def check_address(address: str | None) -> None:
 
 @contextmanager
 def cluster(address: str | None) -> Iterator[None]:
-    """Ray for as long as the block runs: the cluster at `address` (or in RAY_ADDRESS), else one on this machine."""
+    """Ray for as long as the block runs: the cluster at `address` (or in RAY_ADDRESS), else one on this machine. Raises NoCluster."""
     os.environ.update({name: value for name, value in SETTINGS.items() if name not in os.environ})
     import ray
 
@@ -70,12 +73,12 @@ def cluster(address: str | None) -> Iterator[None]:
 
 
 def is_local(address: str | None) -> bool:
-    """Whether Ray is started here."""
+    """Whether Ray is started on this machine and no cluster joined."""
     return not address and not os.environ.get("RAY_ADDRESS")
 
 
 def trial_resources(resources: Resources, address: str | None) -> dict[str, float]:
-    """What Ray is to reserve for a leg; "auto" GPUs become one where there are any. UserError if it can never fit here."""
+    """What Ray is to reserve for a leg; "auto" GPUs become one where there are any. Raises UserError where this machine lacks it."""
     import ray
 
     total = ray.cluster_resources()
@@ -93,7 +96,10 @@ def trial_resources(resources: Resources, address: str | None) -> dict[str, floa
 
 
 def slot_counter(resources: Resources, wanted: dict[str, float]) -> Callable[[], int]:
-    """How many legs may be out: max_concurrent_trials, or what fits the cluster as it is now (at least one, so that it grows)."""
+    """A function that gives how many legs may run or be staged: max_concurrent_trials, or what fits the cluster as it is now.
+
+    At least one, so that a cluster without machines starts some.
+    """
     import ray
 
     counted_s, slots = float("-inf"), 1

@@ -26,13 +26,13 @@ POLL_S = 1.0
 STOP_S = 30
 """A stopped search checkpoints, flushes and exits within 20 s; Ray kills after 3 s unless told otherwise."""
 
-CHATTER = (
+VERBOSE_LOGGERS = (
     "ray.dashboard.modules.job.sdk",
     "ray.dashboard.modules.dashboard_sdk",
     "ray._private.runtime_env.packaging",
     "ray._private.runtime_env.working_dir",
 )
-"""Loggers that tell of every ignored file."""
+"""Loggers of Ray that have a line for every ignored file."""
 
 EXCLUDES = [".git/", ".venv/", "studies/", "mlruns/", "build/", "**/__pycache__/", ".mypy_cache/", ".ruff_cache/", ".pytest_cache/"]
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -41,7 +41,10 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 def submit(
     file: Path, address: str, overrides: Sequence[str] = (), *, studies_dir: str | None = None, say: Callable[[str], None] = print
 ) -> int:
-    """Start the search in `file` on the cluster at `address`, or follow it where it runs already; its exit code."""
+    """Start the search in `file` on the cluster at `address`, or follow it where it runs already; its exit code.
+
+    Raises UserError for the file or the address, ConnectionError where no job server answers, RuntimeError where Ray refuses the job.
+    """
     from visiontune.spec.parse import load_study
 
     spec = load_study(file, overrides)
@@ -50,14 +53,14 @@ def submit(
     name, is_new = attempt(base, {job.submission_id: str(job.status) for job in client.list_jobs()})
     if is_new:
         entrypoint, environment = plan(file, overrides, studies_dir)
-        say(_place(environment["env_vars"].get("VISIONTUNE_STUDIES")))
+        say(_where_study_goes(environment["env_vars"].get("VISIONTUNE_STUDIES")))
         _start(client, name, entrypoint, environment)
     say(f"{'started' if is_new else 'runs already'}: job {name} on {address}")
     return follow(client, name)
 
 
 def connect(address: str) -> Any:
-    """A client of Ray's job server; ConnectionError with one sentence when nothing answers or the token is refused."""
+    """A client of Ray's job server. Raises UserError for what is no URL, ConnectionError when nothing answers or the token is refused."""
     url = address if "://" in address else f"http://{address}"
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -69,7 +72,7 @@ def connect(address: str) -> Any:
         raise ConnectionError(f"no Ray job server answers at {url} ({error.strerror or error}); {hint}") from error
     from ray.job_submission import JobSubmissionClient
 
-    for name in CHATTER:
+    for name in VERBOSE_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):  # Ray would let them win over --address
         os.environ.pop(name, None)
@@ -123,7 +126,7 @@ def plan(file: Path, overrides: Sequence[str], studies_dir: str | None = None) -
     return shlex.join([*command, *overrides]), environment
 
 
-def _place(studies: str | None) -> str:
+def _where_study_goes(studies: str | None) -> str:
     if studies:
         return f"the study goes to {studies} on the cluster; every node must see this folder"
     return (
@@ -141,7 +144,7 @@ def _start(client: Any, name: str, entrypoint: str, environment: dict[str, Any])
 
 
 def follow(client: Any, name: str) -> int:
-    """Print the job's log until it ends: 0, 2 when it refused its input, else 1. A cut connection is taken up again."""
+    """Print the job's log until it ends; its exit code: 0, 2 when it refused its input, else 1. Reconnects when the connection is cut."""
     num_printed = 0
 
     async def tail() -> None:

@@ -18,7 +18,7 @@ IDLE_S = 0.1
 
 
 class LegWorker(Trainable):  # type: ignore[misc]
-    """A warm worker: imports, data and device are paid for once, then it runs leg after leg."""
+    """A worker that stays: it imports and opens the data once, then it runs leg after leg."""
 
     def setup(self, config: dict[str, Any]) -> None:
         """Start the leg in `config`, or wait idle."""
@@ -46,7 +46,7 @@ class LegWorker(Trainable):  # type: ignore[misc]
 
 
 def idle() -> Iterator[Report]:
-    """What a worker does that has no leg."""
+    """Empty reports, every IDLE_S, of a worker that has no leg."""
     while True:
         time.sleep(IDLE_S)
         yield Report(epoch=0, metrics={}, time_ms=0)

@@ -1,4 +1,4 @@
-"""The study as records: a record for each trial, and the whole as one that nothing needs to run for."""
+"""A study as frozen records, read from its storage without starting anything."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialSta
 
 
 def trial_record(trial: FrozenTrial, rungs: Iterable[int], waits: bool) -> TrialRecord:
-    """A trial of the storage. `waits`: whether trials of this study wait at rungs below the last."""
+    """The record of a trial of the storage. `waits`: whether trials of this study wait at rungs below the last."""
     values = dict(sorted(trial.intermediate_values.items()))
     epoch = max(values, default=0)
     is_waiting = waits and epoch in tuple(rungs)[:-1]
@@ -66,5 +66,5 @@ def does_wait(identity: Mapping[str, Any]) -> bool:
 
 
 def read_study(folder: StudyFolder, url: str = "journal") -> StudyRecord:
-    """A study as it stands, running or not; UserError when there is none."""
+    """A study as it stands, running or not. Raises UserError when there is none."""
     return study_record(open_existing(folder, url), folder.name)

@@ -1,4 +1,4 @@
-"""Frozen records that leave the floor: what a study holds, how a search stands, what goes to a worker and comes back."""
+"""Frozen records: what a study holds, how a search stands, what goes to a worker and comes back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Leg:
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker says after an epoch; with `failure` (infeasible, diverged, crashed or storage) there is only a reason.
+    """What a worker reports after an epoch; with `failure` (infeasible, diverged, crashed or storage) there is only a reason.
 
     `is_last`: training ended with this epoch, at its full length or by early stopping.
     """
@@ -45,8 +45,8 @@ class Report:
 class TrialRecord:
     """One trial as the study's storage has it.
 
-    `state` is one of complete (full budget), pruned, failed, running (on a worker or to be resumed) and waiting (at a
-    rung). `value` is the objective after the last epoch, None when there is none; `values` has it by epoch. `kind`
+    `state` is one of complete (full budget or early stopping), pruned, failed, running (on a worker or to be resumed) and waiting
+    (at a rung). `value` is the objective after the last epoch, None when there is none; `values` has it by epoch. `kind`
     of a failed trial: diverged, infeasible or crashed.
     """
 

@@ -1,7 +1,7 @@
 """What a worker does with a leg: train from the newest checkpoint, write one after every epoch, report. No Ray.
 
 A checkpoint is on disk before its epoch is reported, and holds the metrics of every epoch so far: what a killed driver
-did not take down is read out of it, not trained again.
+did not record is read out of it, not trained again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MEMORY_MESSAGES = ("out of memory", "can't allocate memory", "not enough memory"
 
 
 def run_leg(leg: Leg, store: Store, folder: StudyFolder, device: str) -> Iterator[Report]:
-    """One report for each epoch that the study does not have; the last one of a leg that can't go on says why."""
+    """One report for each epoch that the study does not have (the last epoch of a trial always); a failure where the leg can't go on."""
     try:
         yield from _reports(leg, store, folder, device)
     except Diverged as error:

@@ -1,8 +1,8 @@
 """Samplers: who proposes, and from what. Proposal n is a function of (seed, n, what the sampler learned), nothing else.
 
 Optuna's samplers work on a study of their own in memory, which holds what they may learn from (lessons.py) and what was
-proposed and is on its first worker now. So they see honest states without being misled by them, and nothing they keep is ever
-restored: after a restart it is filled again from the study.
+proposed and is on its first worker now. So states in the storage can be honest without misleading them, and nothing they keep is
+ever restored: after a restart the study in memory is filled again from the storage.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ LEARN_FROM_VALUES = frozenset({"tpe", "gp"})
 """Samplers that wait for MIN_VALUES; the evolutionary ones have a random first generation of their own."""
 
 _PICKLED = "cma:optimizer"
-"""CMA-ES keeps a pickle of itself in its trials' notes; it must not get into the study, where a restart would load it."""
+"""CMA-ES keeps a pickle of itself in its trials' notes; it must not get into the storage, where a restart would load it."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """Params with their distributions, the recipe's sections, the sampler's notes for the trial, and why."""
+    """Params with their distributions, the recipe's sections, the sampler's system attributes for the trial, and why these params."""
 
     params: dict[str, Any]
     distributions: dict[str, BaseDistribution]
@@ -43,14 +43,14 @@ class Proposal:
 
 
 class Proposer:
-    """Asks the study's sampler for params; is told which trials leave their workers and how they ended."""
+    """Asks the study's sampler for params; `left_worker` and `ended` report to it what became of trials."""
 
     def __init__(self, spec: StudySpec, past: Iterable[FrozenTrial]) -> None:
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         direction = StudyDirection.MAXIMIZE if spec.objective.mode == "max" else StudyDirection.MINIMIZE
         self._spec = spec
         self._memory = InMemoryStorage()
-        self._view = optuna.create_study(storage=self._memory, direction=direction)
+        self._memory_study = optuna.create_study(storage=self._memory, direction=direction)
         self._on_worker: dict[int, Trial] = {}
         self._notes: dict[int, dict[str, Any]] = {}
         self._num_values = 0
@@ -68,7 +68,7 @@ class Proposer:
             point = next((params for index, params in self._points if index == number), None)
             if point is None:
                 return None
-            self._view.enqueue_trial(point)
+            self._memory_study.enqueue_trial(point)
             reason = f"grid: point {number}"
         else:
             reason = self._choose_sampler(name, number)
@@ -78,27 +78,27 @@ class Proposer:
         """The trial waits or ended: the sampler need not keep away from it any more."""
         trial = self._on_worker.pop(number, None)
         if trial is not None:
-            self._view.tell(trial, state=TrialState.FAIL)
+            self._memory_study.tell(trial, state=TrialState.FAIL)
 
     def ended(self, trial: FrozenTrial) -> None:
         """Learn from an ended trial."""
         self.left_worker(trial.number)
         learned = lesson(trial, {**trial.system_attrs, **self._notes.pop(trial.number, {})})
         if learned is not None:
-            self._view.add_trial(learned)
+            self._memory_study.add_trial(learned)
             self._num_values += learned.state is TrialState.COMPLETE
 
     def _choose_sampler(self, name: str, number: int) -> str:
         seed = keyed_seed(int(self._spec.sampler["seed"]), "proposal", number)
         if name in LEARN_FROM_VALUES and self._num_values < MIN_VALUES:
-            self._view.sampler = random(seed)
+            self._memory_study.sampler = random(seed)
             return f"random: {self._num_values} of {MIN_VALUES} full-budget values"
         build: Callable[[int], BaseSampler] = SAMPLERS.entries[name].load()
-        self._view.sampler = build(seed)
+        self._memory_study.sampler = build(seed)
         return f"{name}: from {self._num_values} full-budget values"
 
     def _ask(self, number: int, reason: str) -> Proposal:
-        trial = self._view.ask()
+        trial = self._memory_study.ask()
         sections = self._spec.space.resolve(trial)
         self._on_worker[number] = trial
         notes = self._memory.get_trial_system_attrs(trial._trial_id)

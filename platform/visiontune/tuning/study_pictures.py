@@ -20,7 +20,7 @@ _MOST_LISTED = 5
 
 
 def keep_pictures(storage: Storage, store: Store, study: str) -> None:
-    """Note the pictures with a new study (or one that did not note them yet). Raises UserError for others than noted, with what differs."""
+    """Record the pictures in a study that has none recorded. Raises UserError for other pictures than recorded, with what differs."""
     found, noted = facts_of(store), storage.attributes().get(ATTRIBUTE)
     if noted is None:
         storage.set_attribute(ATTRIBUTE, found)
@@ -37,7 +37,7 @@ def facts_of(store: Store) -> dict[str, Any]:
 
 
 def differences(noted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
-    """Rules, the coarsest first; at least one."""
+    """What differs, the coarsest first; at least one sentence."""
     if noted["version"] != found["version"]:
         yield f"they were kept in stores of version {noted['version']}, and this visiontune makes version {found['version']}"
     yield from (f"{split} had {num:,} pictures, now {found['splits'][split]:,}" for split, num in _changed(noted, found, "splits"))

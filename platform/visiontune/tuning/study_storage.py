@@ -1,7 +1,7 @@
-"""The study's storage, the only truth: an Optuna study in a journal file or a database, written one fact at a time.
+"""The study's storage, the only state of a search: an Optuna study in a journal file or a database, written one fact at a time.
 
 A trial is created by one record that holds its params and its recipe, so a kill leaves it whole or not at all. The
-attributes of a trial: `recipe`, `fingerprint`, `proposed_by`, and after its end `reason` and `kind`.
+attributes of a trial: `recipe`, `fingerprint`, `proposed_by`, and from its end on `end`: {reason, kind}.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Storage:
         return self._storage.get_trial(self._ids[number])
 
     def attributes(self) -> dict[str, Any]:
-        """The study's own attributes: spec identity, key, confirmations, whether it is finished."""
+        """The study's own attributes: identity, key, pictures, num_trials, spent_s, confirmations, and finished once it is."""
         return self._storage.get_study_user_attrs(self._study_id)
 
     def set_attribute(self, key: str, value: Any) -> None:
@@ -76,7 +76,7 @@ class Storage:
 
 
 def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
-    """The storage of this study, created if it is new; UserError if it was made from another space."""
+    """The storage of this study, created if it is new. Raises UserError if the study was made from another file, or none answers."""
     storage = _connect(folder, str(spec.storage["url"]))
     study_id = _study_id(storage, spec.study)
     if study_id is None:
@@ -93,7 +93,7 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
 
 
 def open_existing(folder: StudyFolder, url: str = "journal") -> Storage:
-    """Read a study without a lock and without creating anything."""
+    """A study for reading, without the driver's lock and without creating anything. Raises UserError when there is none."""
     if url == "journal" and not folder.journal.is_file():
         raise UserError(f"no study in {folder.path}: {folder.journal.name} does not exist")
     storage = _connect(folder, url)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import statistics
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from visiontune.spec.study_spec import Budget, Objective
 
 GO, WAIT, STOP = "go", "wait", "stop"
 MIN_PEERS = 4
-"""How many other trials a median is taken over at least."""
+"""The least number of other trials over which a median is taken."""
 
 
 @dataclass
@@ -37,12 +37,12 @@ class Curves:
         bisect.insort(self._ranked.setdefault(epoch, []), (cost, number))
 
     def best(self, epoch: int, eta: int, at_least: int = 0) -> list[int]:
-        """The best floor(n / eta) of the n trials that have a value at `epoch`, best first; of equals the older first."""
+        """The best floor(n / eta) of the n trials with a value at `epoch`, or `at_least` so many; best first, of equals the older."""
         ranked = self._ranked.get(epoch, [])
         return [number for _, number in ranked[: max(at_least, len(ranked) // eta)]]
 
     def rank(self, number: int, epoch: int) -> tuple[int, int]:
-        """(place from 1, number of trials) at `epoch`."""
+        """(rank from 1, number of trials) at `epoch`."""
         ranked, value = self._ranked[epoch], self.values[number][epoch]
         cost = -value if self.objective.mode == "max" else value
         return bisect.bisect_left(ranked, (cost, number)) + 1, len(ranked)
@@ -71,7 +71,7 @@ class Promotion:
         return WAIT if epoch in self.rungs[:-1] else GO
 
     def promotable(self, waiting: Collection[int]) -> int | None:
-        """The best one of the highest rung that has one."""
+        """The best waiting trial among those that may go on, of the highest rung that has one."""
         for rung in reversed(self.rungs[:-1]):
             for number in self.curves.best(rung, self.eta):
                 if number in waiting and max(self.curves.values[number]) == rung:
@@ -150,8 +150,3 @@ def median(curves: Curves, budget: Budget) -> TrialScheduler:
 def none(curves: Curves, budget: Budget) -> TrialScheduler:
     """No early end."""
     return RunAll()
-
-
-def rung_counts(curves: Mapping[int, Mapping[int, float]], rungs: tuple[int, ...]) -> dict[int, int]:
-    """How many trials have a value at each rung."""
-    return {rung: sum(rung in curve for curve in curves.values()) for rung in rungs}

@@ -1,9 +1,10 @@
-"""What a finished search leaves: the winner's recipe and sheet in the study's folder, and the word for MLflow."""
+"""What a finished search leaves: the winner's recipe and sheet in the study's folder, and the events for MLflow."""
 
 from __future__ import annotations
 
 import sys
 
+from visiontune.augmentation.preview_sheet import pick, recipe_sheet, save_sheet
 from visiontune.data.store.store import Store
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.trial_recipe import TrialRecipe
@@ -28,23 +29,21 @@ def leave_winner(study: StudyRecord, folder: StudyFolder, store: Store, put: Put
         dump_recipe(recipe, folder.winner, header=header)
         put(winner_event(study, winner.number, folder, store))
         # After the event: the writer makes the model of it meanwhile.
-        if draw_winner(recipe, store, folder, header):
+        if write_winner_sheet(recipe, store, folder, header):
             put(sheet_event(folder))
     put(study_end_event({f"best.{metric}": winner.value} if winner is not None else {}))
 
 
-def draw_winner(recipe: TrialRecipe, store: Store, folder: StudyFolder, title: str) -> bool:
-    """Whether the study's folder has the sheet of what happens to pictures; an earlier winner's is gone where nothing does.
+def write_winner_sheet(recipe: TrialRecipe, store: Store, folder: StudyFolder, title: str) -> bool:
+    """Write the sheet of the recipe's augmentation into the study's folder, in place of an earlier winner's; whether there is one now.
 
-    A sheet that can't be drawn is told and costs nothing else.
+    There is none where nothing happens to pictures, or where it can't be made, which is printed and is no error.
     """
     folder.winner_sheet.unlink(missing_ok=True)
     section = recipe.augmentation
     if section["policy"] == "none" and section["mixing"] == "none":
         return False
     try:
-        from visiontune.augmentation.preview_sheet import pick, recipe_sheet, save_sheet  # albumentations: 4 s, paid by who augments
-
         sheet = recipe_sheet(title, pick(store, _NUM_PICTURES), section, recipe.training["num_epochs"])
         save_sheet(sheet, folder.winner_sheet)
     except Exception as error:

@@ -16,7 +16,7 @@ from torch import nn
 
 from visiontune.spec.parse import load_study
 from visiontune.training.checks import all_checks, initial_checks, overfit_check
-from visiontune.training.checks.initial_checks import SATURATED, TOLERANCE, Start, look_at_start, start_checks
+from visiontune.training.checks.initial_checks import SATURATED, TOLERANCE, Start, measure_start, start_checks
 from visiontune.training.checks.lr_range_test import RangeTest
 from visiontune.training.checks.overfit_check import NEAR_ZERO, overfit
 from visiontune.training.checks.training_steps import model_words, unregularized, without_augmentation
@@ -58,14 +58,14 @@ def start_verdicts(start: Start) -> list[str]:
 
 
 def test_a_network_begins_near_log_k() -> None:
-    start = look_at_start(RELU, STORE, CPU)
+    start = measure_start(RELU, STORE, CPU)
     assert abs(start.loss - math.log(3)) < 1 and start_verdicts(start) == ["ok", "ok"]
     assert set(start.gradients) >= {"stage 0", "head"} and all(value > 0 for value in start.gradients.values())
 
 
 def test_scores_of_zero_cost_exactly_log_k(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(initial_checks, "set_up", breaking(lambda network: [parameter.zero_() for parameter in network.parameters()]))
-    start = look_at_start(RELU, STORE, CPU)
+    start = measure_start(RELU, STORE, CPU)
     assert start.loss == pytest.approx(math.log(3), rel=1e-6)
     assert start.dead_share == 1
 
@@ -73,7 +73,7 @@ def test_scores_of_zero_cost_exactly_log_k(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_step_of_the_check_changes_no_weight(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[nn.Module] = []
     monkeypatch.setattr(initial_checks, "set_up", breaking(made.append))
-    look_at_start(RELU, STORE, CPU)
+    measure_start(RELU, STORE, CPU)
     fresh = set_up(without_augmentation(RELU), STORE, CPU).network.state_dict()
     assert all(torch.equal(value, fresh[name]) for name, value in made[0].state_dict().items())
 
@@ -90,9 +90,9 @@ def test_tolerance_lies_between_ordinary_and_saturated_scores(num_classes: int) 
 
 
 def test_a_network_whose_weights_are_huge_is_bad_and_one_of_three_is_worth_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    good = look_at_start(RELU, STORE, CPU)
+    good = measure_start(RELU, STORE, CPU)
     monkeypatch.setattr(initial_checks, "set_up", breaking(shout))
-    huge = look_at_start(RELU, STORE, CPU)
+    huge = measure_start(RELU, STORE, CPU)
     assert huge.loss > 100 and start_verdicts(huge)[0] == "bad"
     [check, _] = start_checks("lenet5", [good, huge, good], 3)
     assert check.verdict == "look" and model_words(RELU) in check.hint
@@ -101,10 +101,10 @@ def test_a_network_whose_weights_are_huge_is_bad_and_one_of_three_is_worth_a_loo
 
 def test_dead_units_are_counted_and_stages_without_a_gradient_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(initial_checks, "set_up", breaking(silence))
-    start = look_at_start(RELU, STORE, CPU)
+    start = measure_start(RELU, STORE, CPU)
     assert start.dead_share is not None and start.dead_share >= 6 / (6 + 16 + 120 + 84)  # the first layer's share of LeNet-5's units
     assert start.gradients["stage 0"] == 0 and start_verdicts(start)[1] == "look"
-    assert look_at_start(make_recipe(model_section("lenet5", "elu")), STORE, CPU).dead_share is None
+    assert measure_start(make_recipe(model_section("lenet5", "elu")), STORE, CPU).dead_share is None
     assert start_verdicts(replace(start, gradients={"stage 0": 0.0, "head": 0.0}))[1] == "bad"
 
 
@@ -169,7 +169,7 @@ def test_every_model_and_optimizer_is_swept_or_as_many_as_there_is_time_for() ->
     spec = load_study(DIGITS)
     assert all_checks.choices(spec, "model.name") == ["lenet5", "cnn"] and all_checks.choices(spec, "transfer.regime") == ["scratch"]
     for name in ("lenet5", "cnn"):
-        recipes = [all_checks.draw(spec, {"model.name": name}, number) for number in range(5)]
+        recipes = [all_checks.sample_recipe(spec, {"model.name": name}, number) for number in range(5)]
         assert {recipe.model["name"] for recipe in recipes} == {name} and len({recipe.fingerprint for recipe in recipes}) == 5
     pairs = {tuple(held.values()) for held in all_checks._sweeps(spec)}
     assert pairs == {(model, optimizer) for model in ("lenet5", "cnn") for optimizer in ("sgd", "adamw")}

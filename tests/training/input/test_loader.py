@@ -292,7 +292,7 @@ def test_no_process_to_be_had_is_no_end_of_training(small_chunks: None, monkeypa
         one_epoch(opened(store, Noise(), 1), 1)
 
 
-SLOW = Measured(make_s=0.3, rest_s=0.1, num_requests=100, request_bytes=8 << 20)
+SLOW = Measured(make_s=0.3, between_s=0.1, num_requests=100, request_bytes=8 << 20)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ SLOW = Measured(make_s=0.3, rest_s=0.1, num_requests=100, request_bytes=8 << 20)
         (SLOW, 8, 24 * 2**20, 0, "24 MiB of shared memory"),
         (replace(SLOW, make_s=0.005), 8, np.inf, 0, "4.8% of the time"),
         (replace(SLOW, num_requests=3), 8, np.inf, 0, "0.90 s"),
-        (replace(SLOW, rest_s=0.0), 8, np.inf, 7, "100%"),
+        (replace(SLOW, between_s=0.0), 8, np.inf, 7, "100%"),
     ],
 )
 def test_workers_are_chosen_where_they_pay(measured: Measured, num_cores: int, shared_bytes: float, expected: int, why: str) -> None:

@@ -1,19 +1,16 @@
-"""The batched engine: ops for many pictures at once, where Python and not pixels is the cost.
+"""The batched engine: ops for many pictures at once, which saves Python's own time for each picture.
 
 Each takes the albumentations transform, from which it reads the ranges, draws the same numbers in the same order as the
 transform does, and changes the given rows of pictures_NHWC (uint8) in place: bit-equal to the transform's own call. K counts the
-rows, at least one. What is not here falls to the reference engine (reference.py).
+rows, at least one. Ops that are not here are left to the reference engine (reference.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import numpy as np
-from numpy.typing import NDArray
-
 from visiontune.augmentation.engines import batched_colour, batched_geometry
-from visiontune.augmentation.engines.reference import Batched, Pictures, apply_each
+from visiontune.augmentation.engines.reference import Batched, apply_each
 
 BATCHED: Mapping[str, Batched] = {
     "HorizontalFlip": batched_geometry.horizontal_flip,
@@ -51,25 +48,12 @@ BATCHED: Mapping[str, Batched] = {
     "GaussNoise": batched_colour.gauss_noise,
 }
 
-ENGINES = ("batched", "albumentations")
-
 
 def engine_of(name: str, engine: str = "batched") -> Batched:
-    """How an op is applied: by the batched engine where it has it and is asked for."""
+    """The function that applies an op: the batched engine's where `engine` is batched and it has the op, else the reference engine's."""
     return BATCHED.get(name, apply_each) if engine == "batched" else apply_each
 
 
 def left_to_reference(names: Iterable[str]) -> tuple[str, ...]:
     """Which of these ops the batched engine lacks."""
     return tuple(dict.fromkeys(name for name in names if name not in BATCHED))
-
-
-def normalize(pictures_NHWC: Pictures, mean_C: NDArray[np.float32], std_C: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(x / 255 - mean) / std as albumentations' Normalize has it, x_NHWC float32, by a table of 256 values for each channel."""
-    import cv2
-
-    num, height, width, channels = pictures_NHWC.shape
-    value_V = np.arange(256, dtype=np.float64)[:, np.newaxis]
-    table_VC = ((value_V / 255 - mean_C) / std_C).astype(np.float32)
-    rows = cv2.LUT(np.ascontiguousarray(pictures_NHWC).reshape(num * height, width, channels), table_VC[np.newaxis])
-    return rows.reshape(num, height, width, channels)  # type: ignore[no-any-return]

@@ -1,6 +1,6 @@
 """Batched ops that change colours, tones and texture; batched.py says how all of them work.
 
-What OpenCV does alike for every picture it does on all rows of all pictures as one tall picture.
+Where OpenCV does the same to every picture, it does it to all of them as one tall picture, row after row.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from visiontune.augmentation.keyed_random import FloatArray, Stream, bounded, ha
 
 
 def hue_saturation_value(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """In HSV, a table for each picture and channel. Saturation 0 stays 0."""
+    """A table of 256 values for each picture and channel of HSV. Saturation 0 stays 0."""
     table_KVC, is_changed = draws.hsv_tables(transform, stream, index_K, pictures_NHWC.shape)
     if is_changed.any():
         _in_hsv(pictures_NHWC, rows_K[is_changed], table_KVC[is_changed])
@@ -30,7 +30,7 @@ def random_brightness_contrast(transform: Any, stream: Stream, pictures_NHWC: Pi
 
 
 def color_jitter(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """Four steps, in each of them those pictures together whose order has the same kind at that place."""
+    """Four rounds, in each of them those pictures together whose order has the same kind of change there."""
     factor_K4, order_K4, is_sure = draws.jitters(transform, stream, index_K, pictures_NHWC.shape)
     changes = (_brightness, _contrast, _saturation, _hue)
     for step in range(4):
@@ -42,7 +42,7 @@ def color_jitter(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K
 
 
 def rgb_shift(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """A table for each picture and channel; the first word is for a seed that is not used."""
+    """A table for each picture and channel."""
     _look_up(pictures_NHWC, rows_K, draws.shift_tables(transform, stream, index_K, pictures_NHWC.shape))
 
 
@@ -55,7 +55,7 @@ def channel_shuffle(transform: Any, stream: Stream, pictures_NHWC: Pictures, row
 
 
 def channel_dropout(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """The first number is for how many: one."""
+    """One channel of each picture is filled."""
     pictures_NHWC[rows_K, :, :, draws.dropped_channels(transform, stream, index_K, pictures_NHWC.shape)] = transform.fill
 
 
@@ -78,7 +78,7 @@ def equalize(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: In
 
 
 def auto_contrast(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """albumentations counts no value of 255; channels of one value stay as they are."""
+    """As albumentations: values of 255 don't count for the lightest one; channels of one value stay as they are."""
     taken = pictures_NHWC[rows_K]
     num, height, width, channels = taken.shape
     planes = [plane.reshape(num, -1) for plane in cv2.split(taken.reshape(num * height, width, channels))]
@@ -110,7 +110,7 @@ def sharpen(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: Int
 
 
 def gauss_noise(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """OpenCV's generator, seeded with 16 bits for each picture; noise is cut to whole values."""
+    """OpenCV's generator, seeded with 16 bits for each picture; noise is truncated to whole values."""
     mean_K, std_K, word_K = draws.noises(transform, stream, index_K, pictures_NHWC.shape)
     seed_K, _ = bounded(halves(word_K[:, np.newaxis])[:, 0], 1 << 16)
     channels = pictures_NHWC.shape[3]

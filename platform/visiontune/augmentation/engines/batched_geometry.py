@@ -13,7 +13,7 @@ from visiontune.augmentation.keyed_random import FloatArray, Stream
 
 
 def horizontal_flip(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """All rows of all pictures as one tall picture."""
+    """All pictures are flipped as one tall picture, row after row."""
     taken = pictures_NHWC[rows_K]
     num, height, width, channels = taken.shape
     pictures_NHWC[rows_K] = cv2.flip(taken.reshape(num * height, width, channels), 1).reshape(taken.shape)
@@ -30,12 +30,12 @@ def transpose(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: I
 
 
 def random_rotate_90(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """A quarter of the pictures each."""
+    """Turned by 0, 90, 180 or 270 degrees: a quarter of the pictures each."""
     _move(pictures_NHWC, rows_K, random_geometry.quarter_turns(transform, stream, index_K, pictures_NHWC.shape))
 
 
 def d4(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """An eighth each."""
+    """One of the eight symmetries: an eighth of the pictures each."""
     _move(pictures_NHWC, rows_K, random_geometry.symmetries(transform, stream, index_K, pictures_NHWC.shape))
 
 
@@ -55,13 +55,13 @@ def affine(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntA
 
 
 def rotate(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """As an affine op with nothing else."""
+    """An affine op with a rotation alone."""
     _warp(transform, pictures_NHWC, rows_K, random_geometry.rotations(transform, stream, index_K, pictures_NHWC.shape))
 
 
 def pad_and_crop(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
     """One gather out of all crops of all padded pictures."""
-    pad, place_K2 = random_geometry.padded_places(transform, stream, index_K, pictures_NHWC.shape)
+    pad, corner_K2 = random_geometry.crop_corners(transform, stream, index_K, pictures_NHWC.shape)
     num, (height, width, channels) = len(rows_K), pictures_NHWC.shape[1:]
     padded = np.zeros((num, height + 2 * pad, width + 2 * pad, channels), np.uint8)
     padded[:, pad : pad + height, pad : pad + width] = pictures_NHWC[rows_K]
@@ -69,7 +69,7 @@ def pad_and_crop(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K
     crops = np.lib.stride_tricks.as_strided(
         padded, (num, 2 * pad + 1, 2 * pad + 1, height, width * channels), (step_k, step_y, step_x, step_y, step_c), writeable=False
     )
-    pictures_NHWC[rows_K] = crops[np.arange(num), place_K2[:, 0], place_K2[:, 1]].reshape(num, height, width, channels)
+    pictures_NHWC[rows_K] = crops[np.arange(num), corner_K2[:, 0], corner_K2[:, 1]].reshape(num, height, width, channels)
 
 
 def random_resized_crop(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
@@ -86,7 +86,7 @@ def random_sized_crop(transform: Any, stream: Stream, pictures_NHWC: Pictures, r
 
 
 def coarse_dropout(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """A hole in each."""
+    """One hole in each picture."""
     box_K4, is_sure = random_geometry.holes(transform, stream, index_K, pictures_NHWC.shape)
     for row, (top, left, bottom, right) in zip(rows_K[is_sure].tolist(), box_K4[is_sure].tolist(), strict=True):
         pictures_NHWC[row, top:bottom, left:right] = transform.fill
@@ -110,7 +110,7 @@ def _warp(transform: Any, pictures_NHWC: Pictures, rows_K: IntArray, matrix_K33:
 
 
 def _crop_and_resize(transform: Any, pictures_NHWC: Pictures, rows_K: IntArray, box_K4: IntArray) -> None:
-    """Boxes as large as the picture again."""
+    """Each picture's box (top, left, bottom, right), resized to the size of the picture."""
     _, height, width, _ = pictures_NHWC.shape
     is_cut = (box_K4[:, 2] - box_K4[:, 0] < height) | (box_K4[:, 3] - box_K4[:, 1] < width)
     for row, (top, left, bottom, right) in zip(rows_K[is_cut].tolist(), box_K4[is_cut].tolist(), strict=True):

@@ -65,7 +65,7 @@ def left_to_cpu(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def apply_on_device(name: str, transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """Change these rows in place; an op that is lacking here is applied on the CPU, to copies."""
+    """Change these rows in place; an op that this engine lacks is applied on the CPU, to copies."""
     if name in DEVICE:
         DEVICE[name](transform, stream, pictures_NHWC, rows_K, index_K)
         return

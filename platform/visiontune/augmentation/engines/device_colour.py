@@ -20,7 +20,7 @@ _GAMMA, _MIX_1, _MIX_2 = (word - (1 << 64) for word in (0x9E3779B97F4A7C15, 0xBF
 
 
 def hue_saturation_value(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """In HSV, a table for each picture and channel."""
+    """A table of 256 values for each picture and channel of HSV."""
     table_KVC, is_changed = draws.hsv_tables(transform, stream, index_K, pictures_NHWC.shape)
     change(pictures_NHWC, rows_K[is_changed], _in_hsv, table_KVC[is_changed])
 
@@ -31,7 +31,7 @@ def random_brightness_contrast(transform: Any, stream: Stream, pictures_NHWC: Te
 
 
 def color_jitter(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """Four steps, in each of them those pictures together whose order has the same kind at that place."""
+    """Four rounds, in each of them those pictures together whose order has the same kind of change there."""
     factor_K4, order_K4, is_sure = draws.jitters(transform, stream, index_K, pictures_NHWC.shape)
     changes = (_brightness, _contrast, _saturation, _hue)
     for step in range(4):
@@ -75,7 +75,7 @@ def equalize(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntA
 
 
 def auto_contrast(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """As batched_colour.py has it."""
+    """The same values as in batched_colour.py."""
     change(pictures_NHWC, rows_K, _stretched)
 
 
@@ -96,7 +96,7 @@ def sharpen(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntAr
 
 
 def gauss_noise(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """Of the drawn mean and deviation, by a hash of the drawn word and the pixel's number; cut to whole values."""
+    """Gaussian noise of the drawn mean and deviation, by a hash of the drawn word and the pixel's index; truncated to whole values."""
     mean_K, std_K, word_K = draws.noises(transform, stream, index_K, pictures_NHWC.shape)
     change(pictures_NHWC, rows_K, _noisy, mean_K.astype(np.float32), std_K.astype(np.float32), word_K.view(np.int64))
 
@@ -125,8 +125,8 @@ def _contrasted(taken_KHWC: Tensor, factor_K: Tensor) -> Tensor:
     return lines_KHWC.clamp(0, 255).to(torch.uint8)
 
 
-def _saturated(taken_KHWC: Tensor, factor_K: Tensor, rest_K: Tensor) -> Tensor:
-    mixed = taken_KHWC.float() * factor_K[:, None, None, None] + grey_of(taken_KHWC).float() * rest_K[:, None, None, None]
+def _saturated(taken_KHWC: Tensor, factor_K: Tensor, grey_factor_K: Tensor) -> Tensor:
+    mixed = taken_KHWC.float() * factor_K[:, None, None, None] + grey_of(taken_KHWC).float() * grey_factor_K[:, None, None, None]
     return mixed.round().clamp(0, 255).to(torch.uint8)
 
 
@@ -156,7 +156,7 @@ def _equalized(taken_KHWC: Tensor) -> Tensor:
 
 
 def _stretched(taken_KHWC: Tensor) -> Tensor:
-    """Darkest to 0, lightest to 255; a lightest of 255 is not counted."""
+    """Darkest to 0, lightest to 255; values of 255 don't count for the lightest."""
     values_KDC = taken_KHWC.reshape(len(taken_KHWC), -1, taken_KHWC.shape[3])
     low_K1C = values_KDC.amin(1, keepdim=True).double()
     high_K1C = torch.where(values_KDC == 255, 0, values_KDC).amax(1, keepdim=True).double()
@@ -198,5 +198,5 @@ def _normal(word: Tensor) -> Tensor:
 
 
 def _shifted(word: Tensor, num: int) -> Tensor:
-    """To the right, with zeros coming in: torch's own shift repeats the sign."""
+    """A logical shift to the right, filled with zeros: torch's own is arithmetic and repeats the sign."""
     return (word >> num) & ((1 << (64 - num)) - 1)

@@ -21,8 +21,8 @@ _SECTORS = ((0, 3, 1), (2, 0, 1), (1, 0, 3), (1, 2, 0), (3, 1, 0), (0, 1, 2))
 
 def grey_of(taken_KHWC: Tensor) -> Tensor:
     """(K, H, W, 1) int32: OpenCV's luma of RGB bytes."""
-    parts = (taken_KHWC[..., channel].int() * factor for channel, factor in enumerate(_GREY_FACTORS))
-    return (sum(parts, start=torch.tensor(1 << (_GREY_SHIFT - 1), device=taken_KHWC.device)) >> _GREY_SHIFT)[..., None].int()
+    terms = (taken_KHWC[..., channel].int() * factor for channel, factor in enumerate(_GREY_FACTORS))
+    return (sum(terms, start=torch.tensor(1 << (_GREY_SHIFT - 1), device=taken_KHWC.device)) >> _GREY_SHIFT)[..., None].int()
 
 
 def hsv_of(rgb: Tensor) -> Tensor:
@@ -30,11 +30,11 @@ def hsv_of(rgb: Tensor) -> Tensor:
     red, green, blue = rgb.int().unbind(-1)
     value, lowest = rgb.int().amax(-1), rgb.int().amin(-1)
     spread = value - lowest
-    part_S, part_H = (table.to(rgb.device) for table in _divisions())
+    divided_S, divided_H = (table.to(rgb.device) for table in _divisions())
     half = 1 << (_HSV_SHIFT - 1)
-    saturation = (spread * part_S[value] + half) >> _HSV_SHIFT
+    saturation = (spread * divided_S[value] + half) >> _HSV_SHIFT
     sixth = torch.where(value == green, blue - red + 2 * spread, red - green + 4 * spread)
-    hue = (torch.where(value == red, green - blue, sixth) * part_H[spread] + half) >> _HSV_SHIFT
+    hue = (torch.where(value == red, green - blue, sixth) * divided_H[spread] + half) >> _HSV_SHIFT
     return torch.stack([hue + HUES * (hue < 0), saturation, value], dim=-1)
 
 
@@ -51,7 +51,7 @@ def rgb_of(hsv: Tensor) -> Tensor:
 
 @cache
 def _divisions() -> tuple[Tensor, Tensor]:
-    """(256,) int32: 255 / v and 180 / 6 v, of which 0 is 0."""
+    """(256,) int32 each: 255 / v and 180 / (6 v) in 1 / 4096ths, 0 for v = 0."""
     value_V = np.arange(1, 256)
     tables = (np.rint((numerator << _HSV_SHIFT) / (factor * value_V)) for numerator, factor in ((255, 1.0), (HUES, 6.0)))
     first, second = (torch.from_numpy(np.concatenate([[0], table]).astype(np.int32)) for table in tables)

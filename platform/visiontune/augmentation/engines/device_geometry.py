@@ -35,33 +35,33 @@ def transpose(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: Int
 
 
 def random_rotate_90(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """A quarter of the pictures each."""
+    """Turned by 0, 90, 180 or 270 degrees: a quarter of the pictures each."""
     which_K = random_geometry.quarter_turns(transform, stream, index_K, pictures_NHWC.shape)
     change(pictures_NHWC, rows_K, _moved, _sources(pictures_NHWC.shape[1])[which_K])
 
 
 def d4(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """An eighth each."""
+    """One of the eight symmetries: an eighth of the pictures each."""
     which_K = random_geometry.symmetries(transform, stream, index_K, pictures_NHWC.shape)
     change(pictures_NHWC, rows_K, _moved, _sources(pictures_NHWC.shape[1])[which_K])
 
 
 def affine(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """All pictures at once."""
+    """One bilinear sampling of all pictures."""
     _warp(pictures_NHWC, rows_K, random_geometry.affine_moves(transform, stream, index_K, pictures_NHWC.shape))
 
 
 def rotate(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """As an affine op with nothing else."""
+    """An affine op with a rotation alone."""
     _warp(pictures_NHWC, rows_K, random_geometry.rotations(transform, stream, index_K, pictures_NHWC.shape))
 
 
 def pad_and_crop(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
     """A gather out of padded pictures."""
-    pad, place_K2 = random_geometry.padded_places(transform, stream, index_K, pictures_NHWC.shape)
+    pad, corner_K2 = random_geometry.crop_corners(transform, stream, index_K, pictures_NHWC.shape)
     side = pictures_NHWC.shape[1] + 2 * pad
     within = np.arange(pictures_NHWC.shape[1])
-    source_KHW = (place_K2[:, :1] + within)[:, :, np.newaxis] * side + (place_K2[:, 1:] + within)[:, np.newaxis, :]
+    source_KHW = (corner_K2[:, :1] + within)[:, :, np.newaxis] * side + (corner_K2[:, 1:] + within)[:, np.newaxis, :]
     change(pictures_NHWC, rows_K, lambda taken, source: _moved(F.pad(taken, (0, 0, pad, pad, pad, pad)), source), source_KHW)
 
 
@@ -79,7 +79,7 @@ def random_sized_crop(transform: Any, stream: Stream, pictures_NHWC: Tensor, row
 
 
 def coarse_dropout(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """A black hole in each."""
+    """One black square in each picture."""
     box_K4, is_sure = random_geometry.holes(transform, stream, index_K, pictures_NHWC.shape)
     change(pictures_NHWC, rows_K[is_sure], lambda taken, box: blanked(taken.permute(0, 3, 1, 2), box).permute(0, 2, 3, 1), box_K4[is_sure])
     change_each(transform, stream, pictures_NHWC, rows_K[~is_sure], index_K[~is_sure])
@@ -94,7 +94,7 @@ def change(pictures_NHWC: Tensor, rows_K: IntArray, make: Callable[..., Tensor],
 
 
 def change_each(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """Those few of which only the transform knows what it draws, on the CPU."""
+    """Apply the transform itself, on the CPU, to those few pictures for which it may draw other numbers (random_geometry.py)."""
     for row, index in zip(rows_K.tolist(), index_K, strict=True):
         picture_1HWC = pictures_NHWC[row : row + 1].cpu().numpy().copy()
         apply_each(transform, stream, picture_1HWC, np.zeros(1, np.int64), index[np.newaxis])
@@ -122,13 +122,13 @@ def _warp(pictures_NHWC: Tensor, rows_K: IntArray, matrix_K33: FloatArray) -> No
 def _warped(taken_KHWC: Tensor, matrix_K23: Tensor) -> Tensor:
     _, height, width, _ = taken_KHWC.shape
     y_HW, x_HW = torch.meshgrid(*(torch.arange(size, device=taken_KHWC.device) for size in (height, width)), indexing="ij")
-    place_3D = torch.stack([x_HW, y_HW, torch.ones_like(x_HW)]).reshape(3, -1).float()
-    x_KHW, y_KHW = (matrix_K23 @ place_3D).reshape(-1, 2, height, width).unbind(1)
+    point_3D = torch.stack([x_HW, y_HW, torch.ones_like(x_HW)]).reshape(3, -1).float()
+    x_KHW, y_KHW = (matrix_K23 @ point_3D).reshape(-1, 2, height, width).unbind(1)
     return _sampled(taken_KHWC, x_KHW, y_KHW)
 
 
 def _cropped(taken_KHWC: Tensor, box_K4: Tensor) -> Tensor:
-    """Beyond a box its edge goes on."""
+    """Each box scaled to the size of the picture; beyond a box its edge is repeated."""
     _, height, width, _ = taken_KHWC.shape
     top_K1, left_K1, bottom_K1, right_K1 = box_K4[:, :, np.newaxis].float().unbind(1)
     y_KH = _stretched(top_K1, bottom_K1, height)

@@ -35,7 +35,7 @@ def hsv_tables(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) 
 
 
 def hue_tables(turn_K: FloatArray) -> Table:
-    """(K, 256, 3) from values to values in HSV for parts of a whole turn."""
+    """(K, 256, 3) from values to values in HSV; `turn_K` are shares of a whole turn of the hue."""
     table_KVC = np.tile(np.arange(256, dtype=np.uint8)[:, np.newaxis], (len(turn_K), 1, 3))
     table_KVC[..., 0] = np.mod(np.arange(256) + HUES * turn_K[:, np.newaxis], HUES)
     return table_KVC
@@ -54,7 +54,7 @@ def line_tables(factor_K: FloatArray, offset_K: FloatArray) -> Table:
 
 
 def shift_tables(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> Table:
-    """(K, 256, 3); the first word is for a seed that is not used."""
+    """(K, 256, 3). The first word of the stream is for a seed that is not used, and is left out."""
     word_K4 = stream.words(index_K, 4)
     shift_K3 = between(as_uniforms(word_K4[:, 1:]), transform.noise_params["ranges"]) * 255
     shift_K13 = np.trunc(shift_K3).astype(np.float32)[:, np.newaxis]
@@ -76,7 +76,7 @@ def bit_masks(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -
 
 
 def jitters(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> tuple[FloatArray, IntArray, Mask]:
-    """(K, 4) factors of brightness, contrast and saturation and the turn of the hue; (K, 4) their order."""
+    """(K, 4) factors of brightness, contrast and saturation and the turn of the hue; (K, 4) their order; and where it is sure."""
     word_K8 = stream.words(index_K, 8)
     ranges = (transform.brightness, transform.contrast, transform.saturation, transform.hue)
     order_K4, is_sure_K = _shuffles(halves(word_K8[:, 4:]), 4)
@@ -87,13 +87,13 @@ def channel_orders(transform: Any, stream: Stream, index_K: IntArray, shape: Sha
     """(K, 3): which channel comes where."""
     u_K2 = stream.uniforms(index_K, 2)
     order_K3 = np.tile(np.arange(3), (len(index_K), 1))
-    for place, u_K in ((2, u_K2[:, 0]), (1, u_K2[:, 1])):
-        _swap(order_K3, place, below(u_K, place + 1))
+    for position, u_K in ((2, u_K2[:, 0]), (1, u_K2[:, 1])):
+        _swap(order_K3, position, below(u_K, position + 1))
     return order_K3
 
 
 def dropped_channels(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> IntArray:
-    """(K,). The first number is for how many: one."""
+    """(K,) the channel. The first number of the stream decides how many, which is one, and is left out."""
     return below(stream.uniforms(index_K, 2)[:, 1], 3)
 
 
@@ -118,20 +118,20 @@ def noises(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> t
 def _shuffles(half_KW: NDArray[np.uint64], num: int) -> tuple[IntArray, Mask]:
     """(K, num) orders as numpy's generator shuffles a list, and where W words were enough.
 
-    It draws a place among so many as a power of two has, again and again until there is such a place.
+    It draws numbers below the next power of two, again and again until one is no larger than the position.
     """
     order_KN, is_sure = np.tile(np.arange(num), (len(half_KW), 1)), np.ones(len(half_KW), bool)
     next_K = np.zeros(len(half_KW), np.int64)
-    for place in range(num - 1, 0, -1):
-        other_KW = (half_KW & np.uint64((1 << place.bit_length()) - 1)).astype(np.int64)
-        is_good = (other_KW <= place) & (np.arange(half_KW.shape[1]) >= next_K[:, np.newaxis])
+    for position in range(num - 1, 0, -1):
+        other_KW = (half_KW & np.uint64((1 << position.bit_length()) - 1)).astype(np.int64)
+        is_good = (other_KW <= position) & (np.arange(half_KW.shape[1]) >= next_K[:, np.newaxis])
         is_sure &= is_good.any(1)
         first_K = is_good.argmax(1)
-        _swap(order_KN, place, np.minimum(other_KW[np.arange(len(half_KW)), first_K], place))
+        _swap(order_KN, position, np.minimum(other_KW[np.arange(len(half_KW)), first_K], position))
         next_K = first_K + 1
     return order_KN, is_sure
 
 
-def _swap(order_KN: IntArray, place: int, other_K: IntArray) -> None:
+def _swap(order_KN: IntArray, position: int, other_K: IntArray) -> None:
     rows = np.arange(len(order_KN))
-    order_KN[rows, other_K], order_KN[:, place] = order_KN[:, place].copy(), order_KN[rows, other_K].copy()
+    order_KN[rows, other_K], order_KN[:, position] = order_KN[:, position].copy(), order_KN[rows, other_K].copy()

@@ -1,8 +1,8 @@
 """What the batched ops draw for each picture, whichever engine then changes the pixels: numbers in the transform's own order.
 
 Each takes the albumentations transform, from which it reads the ranges, the stream, index_K and the pictures' shape NHWC, and gives
-arrays with K rows. A mask beside them says where the draws are surely the transform's: elsewhere, with a chance of about 2^-32 but
-for crops that fit nowhere, only the transform itself knows. Here are the ops that move or hide pixels; random_colour.py has the others.
+arrays with K rows. A mask beside them is True where the numbers are surely the transform's: elsewhere it may draw again, with a
+chance of about 2^-32, or a crop did not fit in ten tries. Here are the ops that move or hide pixels; random_colour.py has the others.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ Shape = tuple[int, ...]
 Mask = NDArray[np.bool_]
 
 SYMMETRIES = ("e", "r90", "r180", "r270", "v", "hvt", "h", "t")
-"""Of the square, in albumentations' order: turned counter-clockwise, upside down, at the other diagonal, mirrored, transposed."""
+"""Of the square, as albumentations orders them: none, counter-clockwise turns, upside down, at the other diagonal, mirrored, transposed."""
 _MOST_TRIES = 10
 
 
 def quarter_turns(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> IntArray:
-    """(K,) quarters, counter-clockwise, which are numbers of SYMMETRIES too."""
+    """(K,) quarter turns counter-clockwise, 0 to 3, which are indices into SYMMETRIES too."""
     return below(stream.uniforms(index_K, 1)[:, 0], 4)
 
 
 def symmetries(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> IntArray:
-    """(K,) numbers of SYMMETRIES."""
+    """(K,) indices into SYMMETRIES."""
     return bounded(halves(stream.words(index_K, 1))[:, 0], len(SYMMETRIES))[0]
 
 
 def affine_moves(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> FloatArray:
-    """(K, 3, 3) from a pixel to where it goes."""
+    """(K, 3, 3) matrices from a pixel (x, y, 1) to where it goes."""
     _, height, width, _ = shape
     shear, scale = transform.shear, transform.scale
     # Without a shift in percent there is one of 0 pixels, for which two numbers are drawn as well.
@@ -79,15 +79,15 @@ def affine_matrices(
     return to_center @ shifted @ sheared @ rotated @ scaled @ to_corner
 
 
-def padded_places(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> tuple[int, IntArray]:
+def crop_corners(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> tuple[int, IntArray]:
     """Pixels of padding on each side, and (K, 2) top and left of the crop in the padded picture."""
     pad: int = transform.transforms[0].padding
-    # The first number is the coin that Sequential throws.
+    # By the first number Sequential decides whether it applies at all; its probability is 1.
     return pad, below(stream.uniforms(index_K, 3)[:, 1:], 2 * pad + 1)
 
 
 def resized_boxes(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> tuple[IntArray, Mask]:
-    """(K, 4) of top, left, bottom, right, and where one fits. Area and shape are drawn anew where they don't fit, up to ten times."""
+    """(K, 4) of top, left, bottom, right, and where one fits. Area and aspect ratio are drawn up to ten times until they fit."""
     _, height, width, _ = shape
     low_scale, high_scale = (scale * (height * width) for scale in transform.scale)
     low_ratio, high_ratio = np.log(transform.ratio)
@@ -105,7 +105,7 @@ def resized_boxes(transform: Any, stream: Stream, index_K: IntArray, shape: Shap
 
 
 def square_boxes(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> tuple[IntArray, Mask]:
-    """As above, squares that always fit."""
+    """(K, 4) of top, left, bottom, right of squares, and a mask that is True: they always fit."""
     low, high = transform.min_max_height
     u_K3 = stream.uniforms(index_K, 3)
     side_K = low + below(u_K3[:, 0], high - low + 1)
@@ -113,9 +113,9 @@ def square_boxes(transform: Any, stream: Stream, index_K: IntArray, shape: Shape
 
 
 def holes(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> tuple[IntArray, Mask]:
-    """(K, 4) of top, left, bottom, right of one hole whose sides are fractions of the picture's, as our builder makes it."""
+    """(K, 4) of top, left, bottom, right of one hole, its sides fractions of the picture's (op_builders/geometry.py); and where sure."""
     _, height, width, _ = shape
-    # The first word gives the number of holes; the two halves of the fourth one give the place.
+    # The first word decides the number of holes, which is one; the two halves of the fourth one give the corner.
     word_K4 = stream.words(index_K, 4)
     heights, widths = between(as_uniforms(word_K4[:, 1:3]), (transform.hole_height_range, transform.hole_width_range)).T
     height_K, width_K = (height * heights).astype(np.int64), (width * widths).astype(np.int64)
@@ -132,6 +132,6 @@ def between(u_KU: FloatArray, ranges: Sequence[tuple[float, float]]) -> FloatArr
 
 
 def _boxes(height_K: IntArray, width_K: IntArray, u_K2: FloatArray, shape: Shape) -> IntArray:
-    """(K, 4) of these sides at the places that u says."""
+    """(K, 4) of boxes with these sides, their corners drawn by u."""
     top_K, left_K = below(u_K2[:, 0], shape[1] - height_K + 1), below(u_K2[:, 1], shape[2] - width_K + 1)
     return np.stack([top_K, left_K, top_K + height_K, left_K + width_K], axis=1)

@@ -19,12 +19,12 @@ from visiontune.errors import UserError
 
 
 def pipeline(steps: Sequence[Step], image_size: int) -> Any:
-    """The same as albumentations' Compose, whose draws are its own. Raises UserError for what it can't say."""
+    """The steps as albumentations' Compose, which draws its own random numbers. Raises UserError for what it can't express."""
     return alb.Compose([transform for step in steps for transform in _transforms(step, image_size)])
 
 
 def albumentations_text(compose: Any, suffix: str, title: str = "") -> str:
-    """YAML or JSON, read back before it is given out. Raises UserError for ops that albumentations doesn't know again."""
+    """YAML or JSON, which was read back for a test. Raises UserError where albumentations reads another policy back."""
     content = json.loads(json.dumps(alb.to_dict(compose)))
     again = json.loads(json.dumps(alb.to_dict(_read_back(content))))
     if again != content:

@@ -1,6 +1,6 @@
 """A recipe's policy as files of other programs: albumentations' YAML and JSON, and code for torchvision v2.
 
-What a form can't say is refused, with all of it named. Preprocessing and mixing are no part of a policy.
+What a format can't express is refused, with all of it named. Preprocessing and mixing are no part of a policy.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from visiontune.augmentation.policy import build_policy
 from visiontune.augmentation.policy_steps import Chance, Step
 from visiontune.errors import UserError, nearest
 
-FORMS = (".yaml", ".yml", ".json", ".py")
+FORMATS = (".yaml", ".yml", ".json", ".py")
 
 
 def export_policy(augmentation: Mapping[str, Any], *, image_size: int, channels: int, num_epochs: int, suffix: str, title: str = "") -> str:
-    """The text of a file with this suffix. Raises UserError for what can't be said in it."""
-    if suffix not in FORMS:
-        raise UserError(f"--export writes {', '.join(FORMS)}, but got {suffix!r}; {nearest(suffix, FORMS)}")
+    """The text of a file with this suffix, one of FORMATS. Raises UserError for what it can't express."""
+    if suffix not in FORMATS:
+        raise UserError(f"--export writes {', '.join(FORMATS)}, but got {suffix!r}; {nearest(suffix, FORMATS)}")
     policy = build_policy(augmentation, image_size=image_size, channels=channels, num_epochs=num_epochs)
     if policy is None:
         raise UserError("policy none changes nothing, so there is nothing to export")
     if augmentation.get("mixing", "none") != "none":
         title += f"\nWithout mixing {augmentation['mixing']}, which is done to batches and not to pictures."
-    steps = settled(policy.steps)
+    steps = constant_steps(policy.steps)
     if suffix == ".py":
         return torchvision_code(steps, image_size, title)
     return albumentations_text(pipeline(steps, image_size), suffix, title)
 
 
-def settled(steps: Sequence[Step]) -> tuple[Step, ...]:
-    """The steps, if they are the same in every epoch. Raises UserError."""
+def constant_steps(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps. Raises UserError where magnitudes change over the epochs."""
     ramps = [step.magnitude for step in steps if isinstance(step, Chance)]
     ramps += [step.magnitudes.ramp for step in steps if isinstance(step, Drawn) and hasattr(step.magnitudes, "ramp")]
     for ramp in ramps:

@@ -1,4 +1,4 @@
-"""What steps are in other programs' words: single transforms, and why a step has none."""
+"""Which steps other programs can express: single transforms, and why a step can't be expressed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from visiontune.spec.tables.ops import OPS
 
 
 def transform_of(name: str, magnitude: float, image_size: int, probability: float = 1.0) -> Any:
-    """An op by itself."""
+    """The albumentations transform of an op, applied with `probability`."""
     args = {"magnitude": magnitude} if has_magnitude(name) else {}
     transform = OPS.entries[name].load()(**args, image_size=image_size)
     transform.p = probability
     return transform
 
 
-def refusal(step: Step, form: str) -> str:
-    """Why a step that has no like can't be said."""
+def refusal(step: Step, program: str) -> str:
+    """Why `program` can't express a step."""
     if isinstance(step, Published):
-        return f"{form} lacks AutoAugment's published policies with torchvision's ops; export to .py, which calls torchvision's own"
+        return f"{program} lacks AutoAugment's published policies with torchvision's ops; export to .py, which calls torchvision's own"
     if isinstance(step, Chains):
-        return f"{form} can't mix chains of ops with the picture by drawn weights, so augmix can't be said in it; export to .py"
-    return f"{form} can't say {type(step).__name__}"
+        return f"{program} can't mix chains of ops with the picture by drawn weights, so augmix can't be said in it; export to .py"
+    return f"{program} can't express {type(step).__name__}"

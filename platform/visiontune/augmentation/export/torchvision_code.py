@@ -1,4 +1,4 @@
-"""A policy as a Python file that needs torchvision alone; the ops in its words are in torchvision_ops.py."""
+"""A policy as a Python file that needs torchvision alone; the code of each op is in torchvision_ops.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from visiontune.augmentation.apply_ops import has_magnitude
 from visiontune.augmentation.export.sayable import refusal, transform_of
-from visiontune.augmentation.export.torchvision_ops import SAID
+from visiontune.augmentation.export.torchvision_ops import CODES
 from visiontune.augmentation.policies.autoaugment import OneOf, Published
 from visiontune.augmentation.policies.randaugment import Chains, Drawn
 from visiontune.augmentation.policy_steps import Chance, Step
@@ -116,12 +116,12 @@ HELPERS: Mapping[str, str] = {
     "(transpose)": _TRANSPOSE,
     "(equalize)": _EQUALIZE,
 }
-"""By how code, or another of them, calls them."""
+"""Helpers by the text with which code, or another helper, calls them."""
 
 
 def torchvision_code(steps: Sequence[Step], image_size: int, title: str = "") -> str:
     """A module with `transform`. Raises UserError with every op that torchvision lacks."""
-    missing = dict.fromkeys(name for step in steps for name in _names(step) if _said(name, 0.5, image_size) is None)
+    missing = dict.fromkeys(name for step in steps for name in _names(step) if _code_of(name, 0.5, image_size) is None)
     if missing:
         raise UserError(f"torchvision has nothing that equals {', '.join(missing)}; export to .yaml or .json, or take other ops")
     lines = [line for step in steps for line in _lines(step, image_size)]
@@ -165,12 +165,12 @@ def _lines(step: Step, image_size: int) -> list[str]:
 
 
 def _by_chance(step: Chance, image_size: int) -> str:
-    code = str(_said(step.name, step.magnitude.at(1), image_size))
+    code = str(_code_of(step.name, step.magnitude.at(1), image_size))
     return code if step.probability == 1 else f"v2.RandomApply([{code}], p={step.probability!r})"
 
 
 def _any_strength(name: str, magnitudes: Sequence[float], image_size: int) -> str:
-    codes = [str(_said(name, magnitude, image_size)) for magnitude in (magnitudes if has_magnitude(name) else magnitudes[:1])]
+    codes = [str(_code_of(name, magnitude, image_size)) for magnitude in (magnitudes if has_magnitude(name) else magnitudes[:1])]
     return codes[0] if len(codes) == 1 else _one_of(codes)
 
 
@@ -182,8 +182,8 @@ def _sequence(codes: Sequence[str]) -> str:
     return codes[0] if len(codes) == 1 else f"v2.Compose([{', '.join(codes)}])" if codes else "v2.Identity()"
 
 
-def _said(name: str, magnitude: float, image_size: int) -> str | None:
-    """The op in torchvision's words; None where it has none."""
+def _code_of(name: str, magnitude: float, image_size: int) -> str | None:
+    """An expression that makes the op of torchvision; None where it has no equal one."""
     transform = transform_of(name, magnitude, image_size)
-    say = SAID.get(type(transform).__name__)
-    return say(transform, image_size) if say else None
+    make_code = CODES.get(type(transform).__name__)
+    return make_code(transform, image_size) if make_code else None

@@ -1,7 +1,7 @@
-"""Ops in torchvision v2's words: each albumentations transform that it can equal has a row, which reads the transform's ranges.
+"""Ops as code for torchvision v2: an entry for each albumentations transform that has an equal there, with the transform's ranges.
 
 Equal means the same picture for the same numbers drawn, up to one level of rounding (four for hues, of which OpenCV has 180);
-the drawing is torch's own. Functions that code calls by their bare names are in torchvision_code.py.
+the drawing is torch's own. Functions that the code calls by their bare names are in torchvision_code.py.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-Say = Callable[[Any, int], str | None]
-"""(transform, image_size) to code; None for arguments that torchvision has no like for."""
+MakeCode = Callable[[Any, int], str | None]
+"""(transform, image_size) to code; None for arguments for which torchvision has no equal."""
 
 
 def _affine(transform: Any, size: int) -> str:
@@ -58,7 +58,7 @@ _BILINEAR = "v2.InterpolationMode.BILINEAR"
 _TRANSPOSED = "v2.Lambda(transpose)"
 _FLIPS = "v2.RandomHorizontalFlip(p=1.0), v2.RandomVerticalFlip(p=1.0)"
 
-SAID: Mapping[str, Say] = {
+CODES: Mapping[str, MakeCode] = {
     "NoOp": lambda transform, size: "v2.Identity()",
     "HorizontalFlip": lambda transform, size: "v2.RandomHorizontalFlip(p=1.0)",
     "VerticalFlip": lambda transform, size: "v2.RandomVerticalFlip(p=1.0)",
@@ -69,9 +69,7 @@ SAID: Mapping[str, Say] = {
         f"v2.Compose([{_TRANSPOSED}, v2.RandomRotation((180, 180))])])"
     ),
     "Affine": _affine,
-    "Rotate": lambda transform, size: (
-        f"v2.RandomRotation({_range(transform.limit)}, interpolation=v2.InterpolationMode.BILINEAR, fill=None)"
-    ),
+    "Rotate": lambda transform, size: f"v2.RandomRotation({_range(transform.limit)}, interpolation={_BILINEAR}, fill=None)",
     "Sequential": _pad_and_crop,
     "RandomResizedCrop": _resized_crop,
     "CoarseDropout": _hole,

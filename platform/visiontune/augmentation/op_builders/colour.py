@@ -1,4 +1,4 @@
-"""Builders of ops that change colours and tones; what they share with the others is said in ops.py."""
+"""Builders of ops that change colours and tones; what they share with the others is said in geometry.py."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def to_gray(*, image_size: int) -> Any:
 
 
 def to_sepia(*, image_size: int) -> Any:
-    """As an old photograph."""
+    """Brown tones, like an old photograph."""
     return always(alb.ToSepia)
 
 

@@ -1,5 +1,7 @@
 """Builders of ops that move pixels or hide them: (magnitude, image_size) to an albumentations transform that always applies (p=1).
 
+An op that is on or off takes image_size alone.
+
 Pictures are uint8 HWC, 0 to 255, square, one channel or three (RGB). Magnitude 0 leaves a picture as it is, 1 is the strongest;
 in between the ranges grow linearly (the aspect ratio of crops: its logarithm). What a transform draws it draws uniformly, so most
 pictures get less than the strongest. What lies outside a moved picture is black. An argument that albumentations does not take is
@@ -36,13 +38,13 @@ GRID = (4, 4)
 
 def always(transform: Any, **args: Any) -> Any:
     """The transform with p=1; an argument that it does not take is a ValueError."""
-    # The constructors of these three are plain: they refuse unknown arguments anyway, and `strict` is one.
-    is_plain = transform in (alb.RandomRotate90, alb.ToSepia, alb.MedianBlur)
-    return transform(**args, p=1.0) if is_plain else transform(**args, p=1.0, strict=True)
+    # The constructors of these three refuse unknown arguments anyway, and `strict` is one.
+    lacks_strict = transform in (alb.RandomRotate90, alb.ToSepia, alb.MedianBlur)
+    return transform(**args, p=1.0) if lacks_strict else transform(**args, p=1.0, strict=True)
 
 
 def nothing() -> Any:
-    """What transforms that have no neutral arguments are at magnitude 0."""
+    """The transform that changes nothing, at magnitude 0, of ops that have no neutral arguments."""
     return always(alb.NoOp)
 
 

@@ -1,4 +1,4 @@
-"""Builders of ops that blur, sharpen, add noise or weather; what they share with the others is said in ops.py.
+"""Builders of ops that blur, sharpen, add noise or weather; what they share with the others is said in geometry.py.
 
 Lengths in pixels follow the picture's size: what is said of 32 pixels is seven times as long at 224.
 """
@@ -69,7 +69,7 @@ def motion_blur(magnitude: float, *, image_size: int) -> Any:
 
 
 def advanced_blur(magnitude: float, *, image_size: int) -> Any:
-    """At 1: a lopsided bell with a standard deviation of up to 2 of 32 pixels, in squares of 3 to 7."""
+    """At 1: an asymmetric Gaussian with a standard deviation of up to 2 of 32 pixels, in squares of 3 to 7."""
     sigma = (0.1, max(0.1, MAX_SIGMA * image_size * magnitude))
     return _kernel(alb.AdvancedBlur, magnitude, image_size, sigma_x_limit=sigma, sigma_y_limit=sigma)
 
@@ -86,7 +86,7 @@ def glass_blur(magnitude: float, *, image_size: int) -> Any:
 
 
 def defocus(magnitude: float, *, image_size: int) -> Any:
-    """At 1: discs of up to 4 of 32 pixels across the middle; at least one pixel."""
+    """At 1: the mean over discs with a radius of up to 4 of 32 pixels; at least one pixel."""
     return always(alb.Defocus, radius=(1, max(1, round(image_size / 8 * magnitude)))) if magnitude else nothing()
 
 

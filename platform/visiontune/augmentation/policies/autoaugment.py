@@ -1,4 +1,4 @@
-"""AutoAugment's form (Cubuk et al. 2019): sub-policies of two ops, of which each picture gets one, all equally likely."""
+"""AutoAugment (Cubuk et al. 2019): sub-policies of two ops, of which each picture gets one, all equally likely."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from visiontune.spec.tables.policies import NUM_SUBS
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of the sub-policies for each picture; an op's chance is drawn by itself."""
+    """One of the sub-policies for each picture; each of its ops is then applied with its own probability."""
 
     subs: tuple[tuple[Chance, ...], ...]
 
     def __call__(self, ops: Ops, pictures_NHWC: Pictures, index_N: IntArray, *, seed: int, epoch: int) -> None:
-        which_N = ops.picks(len(self.subs), index_N, seed, epoch, "sub")
+        which_N = ops.integers(len(self.subs), index_N, seed, epoch, "sub")
         for number, sub in enumerate(self.subs):
             mine_K = np.flatnonzero(which_N == number)
-            for slot, op in enumerate(sub):
-                rows_K = mine_K[ops.coins(index_N[mine_K], seed, epoch, "sub", slot) < op.probability]
-                ops.apply(op.name, op.magnitude.at(epoch), pictures_NHWC, rows_K, index_N, seed, epoch, slot)
+            for position, op in enumerate(sub):
+                rows_K = mine_K[ops.uniforms(index_N[mine_K], seed, epoch, "sub", position) < op.probability]
+                ops.apply(op.name, op.magnitude.at(epoch), pictures_NHWC, rows_K, index_N, seed, epoch, position)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -51,8 +51,8 @@ class Published:
 
 
 def autoaugment(*, channels: int, num_epochs: int, flip_probability: float, crop_magnitude: float, **args: Any) -> list[Step]:
-    """Sub-policies that never change a picture count too: the others come the less often."""
-    subs = tuple(tuple(_chance(args, sub, place) for place in (1, 2)) for sub in range(1, NUM_SUBS + 1))
+    """The searched sub-policies. One that never changes a picture is drawn as often as the others, unless none ever does."""
+    subs = tuple(tuple(_chance(args, sub, position) for position in (1, 2)) for sub in range(1, NUM_SUBS + 1))
     steps: list[Step] = [*flip_and_crop(flip_probability, crop_magnitude)]
     return steps if all(op.is_nothing for sub in subs for op in sub) else [*steps, OneOf(subs)]
 
@@ -64,6 +64,6 @@ def autoaugment_published(*, channels: int, num_epochs: int, preset: str, flip_p
     return [*flip_and_crop(flip_probability, crop_magnitude), Published(v2.AutoAugment(v2.AutoAugmentPolicy(preset)))]
 
 
-def _chance(args: dict[str, Any], sub: int, place: int) -> Chance:
-    name, probability, magnitude = (args[f"sub{sub}_{what}{place}"] for what in ("op", "probability", "magnitude"))
+def _chance(args: dict[str, Any], sub: int, position: int) -> Chance:
+    name, probability, magnitude = (args[f"sub{sub}_{what}{position}"] for what in ("op", "probability", "magnitude"))
     return Chance(name, probability, Ramp(magnitude))

@@ -35,14 +35,14 @@ class Drawn:
     def __call__(self, ops: Ops, pictures_NHWC: Pictures, index_N: IntArray, *, seed: int, epoch: int) -> None:
         kinds = list(product(self.names, self.magnitudes(epoch)))
         rows_N = np.arange(len(index_N))
-        for slot in range(self.num_ops):
-            which_N = ops.picks(len(kinds), index_N, seed, epoch, "drawn", slot)
-            ops.apply_drawn(kinds, which_N, pictures_NHWC, rows_N, index_N, seed, epoch, slot)
+        for position in range(self.num_ops):
+            which_N = ops.integers(len(kinds), index_N, seed, epoch, "drawn", position)
+            ops.apply_drawn(kinds, which_N, pictures_NHWC, rows_N, index_N, seed, epoch, position)
 
 
 @dataclass(frozen=True)
 class OneMagnitude:
-    """What every op of an epoch has."""
+    """One magnitude for all ops of an epoch."""
 
     ramp: Ramp
 
@@ -52,7 +52,7 @@ class OneMagnitude:
 
 @dataclass(frozen=True)
 class Levels:
-    """Thirtieths from `lowest` to `highest`, both ends inclusive."""
+    """All magnitudes from `lowest` to `highest` thirtieths, both ends inclusive, in every epoch."""
 
     lowest: int
     highest: int
@@ -76,14 +76,14 @@ class Chains:
 
     def __call__(self, ops: Ops, pictures_NHWC: Pictures, index_N: IntArray, *, seed: int, epoch: int) -> None:
         share_SN = self.shares(ops, index_N, seed=seed, epoch=epoch).T.astype(np.float32)[:, :, np.newaxis, np.newaxis, np.newaxis]
-        share_SN = ops.array(share_SN, pictures_NHWC)
+        share_SN = ops.beside(share_SN, pictures_NHWC)
         mixed_NHWC = share_SN[0] * pictures_NHWC
         for chain in range(self.num_chains):
             mixed_NHWC += share_SN[1 + chain] * self.changed(chain, ops, pictures_NHWC, index_N, seed=seed, epoch=epoch)
         pictures_NHWC[:] = mixed_NHWC.round()
 
     def shares(self, ops: Ops, index_N: IntArray, *, seed: int, epoch: int) -> FloatArray:
-        """(N, 1 + num_chains), each row with the sum 1: of the picture itself and of its chains."""
+        """(N, 1 + num_chains) shares of the picture itself and of its chains, with the sum 1 for each picture."""
         ops.stream.rekey(seed, epoch, "augmix")
         share_NS = np.empty((len(index_N), 1 + self.num_chains))
         for share_S, index in zip(share_NS, index_N.tolist(), strict=True):
@@ -97,11 +97,11 @@ class Chains:
         """Copies after a chain's ops."""
         out_NHWC: Pictures = ops.copied(pictures_NHWC)
         kinds = list(product(self.names, self.magnitudes(epoch)))
-        depth_N = np.array(self.depths)[ops.picks(len(self.depths), index_N, seed, epoch, "depth", chain)]
-        for slot in range(max(self.depths)):
-            rows_K = np.flatnonzero(depth_N > slot)
-            which_K = ops.picks(len(kinds), index_N[rows_K], seed, epoch, "chain", chain, slot)
-            ops.apply_drawn(kinds, which_K, out_NHWC, rows_K, index_N, seed, epoch, chain, slot)
+        depth_N = np.array(self.depths)[ops.integers(len(self.depths), index_N, seed, epoch, "depth", chain)]
+        for position in range(max(self.depths)):
+            rows_K = np.flatnonzero(depth_N > position)
+            which_K = ops.integers(len(kinds), index_N[rows_K], seed, epoch, "chain", chain, position)
+            ops.apply_drawn(kinds, which_K, out_NHWC, rows_K, index_N, seed, epoch, chain, position)
         return out_NHWC
 
 

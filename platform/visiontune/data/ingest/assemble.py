@@ -1,4 +1,4 @@
-"""What an ingest makes of its chunks: splits of what is good, repeats kept out of val and test, figures of the training split."""
+"""What an ingest makes of its chunks: splits of the good pictures, repeats kept out of val and test, moments of the training split."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from visiontune.errors import UserError
 def assemble(
     source: Source, data: Mapping[str, Any], plan: Plan, chunks: Sequence[Chunk], form: Form, digest: str
 ) -> tuple[Content, IngestReport]:
-    """What is written, and the report. Raises UserError where nothing good is left of a split or a class."""
+    """What is written, and the report. Raises UserError where no good picture is left of a split, or none of a class for training."""
     place_K = np.concatenate([chunk.place_K for chunk in chunks])
     label_K, code_K = plan.label_N[place_K], plan.code_N[place_K].copy()
     _refill_parts(source, data, plan, place_K, code_K)
-    look = _Looker(chunks, form)
+    read_picture = _ChunkPictures(chunks, form)
     repeats, equal_K = find_repeats(
         np.concatenate([chunk.digest_K2 for chunk in chunks]),
         np.concatenate([chunk.thumb_KP for chunk in chunks]),
         code_K,
-        look,
+        read_picture,
         is_colour=form.channels == 3,
     )
     is_kept_K = np.ones(len(place_K), np.bool_)
@@ -43,7 +43,7 @@ def assemble(
     _refuse_empty(code_K[is_kept_K], label_K, code_K, plan, source.class_names)
     changed = np.flatnonzero((code_K == TRAIN) != (plan.code_N[place_K] == TRAIN))
     sum_2C = sum(chunk.sum_2C for chunk in chunks) + sum(
-        sums_of(look(row)[np.newaxis], np.ones(1, np.bool_)) * (1 if code_K[row] == TRAIN else -1) for row in changed.tolist()
+        sums_of(read_picture(row)[np.newaxis], np.ones(1, np.bool_)) * (1 if code_K[row] == TRAIN else -1) for row in changed.tolist()
     )
     mean_C, std_C = moments_of_sums(np.asarray(sum_2C), int((code_K == TRAIN).sum()) * form.stored_size**2)
     content = Content(digest, form, source.class_names, chunks, _order(chunks, is_kept_K), label_K, code_K, mean_C, std_C)
@@ -51,18 +51,18 @@ def assemble(
 
 
 def _order(chunks: Sequence[Chunk], is_kept_K: NDArray[np.bool_]) -> IntArray:
-    """(N,) the kept pictures as the file has them: each where it is by the plan, and the last ones where others are missing."""
-    slot_K = np.concatenate([chunk.start + np.arange(len(chunk.place_K)) for chunk in chunks])
+    """(N,) indices of the kept pictures in the order of the file: each at its position in the plan, the last ones in the gaps of others."""
+    position_K = np.concatenate([chunk.start + np.arange(len(chunk.place_K)) for chunk in chunks])
     kept = np.flatnonzero(is_kept_K)
-    is_inside = slot_K[kept] < len(kept)
+    is_inside = position_K[kept] < len(kept)
     order_N = np.full(len(kept), -1, np.int64)
-    order_N[slot_K[kept[is_inside]]] = kept[is_inside]
+    order_N[position_K[kept[is_inside]]] = kept[is_inside]
     order_N[order_N < 0] = kept[~is_inside]
     return order_N
 
 
 def _refill_parts(source: Source, data: Mapping[str, Any], plan: Plan, place_K: IntArray, code_K: Codes) -> None:
-    """Bad pictures may have been all that a class had in some part."""
+    """Split again, in place of `code_K`, what is split here: bad pictures may have been all that a class had in some part."""
     num = len(plan.rows["train"])
     is_split = place_K < num
     if is_split.sum() == num:
@@ -88,8 +88,8 @@ def _refuse_empty(kept_code: Codes, label_K: IntArray, code_K: Codes, plan: Plan
         raise UserError(f"every class must have good training pictures, but all of {class_names[lost[0]]!r} are bad")
 
 
-class _Looker:
-    """Whole pictures as a store would give them, out of the chunks."""
+class _ChunkPictures:
+    """Row to whole picture, as the store will have it, read out of the chunks."""
 
     def __init__(self, chunks: Sequence[Chunk], form: Form) -> None:
         self._chunks, self._form = chunks, form

@@ -31,7 +31,7 @@ class BadPictureLimit:
         self.check()
 
     def check(self) -> None:
-        """Raise UserError above the share, with the first of them."""
+        """Raise UserError where more than the share allow_bad is bad, with the first few of them."""
         if self.num_bad <= self._allow_bad * self._num:
             return
         listed = [Problem(self._plan.name(place), 0, "", f"picture {reason}") for place, reason in sorted(self._bad)[:_MAX_LISTED]]

@@ -1,4 +1,4 @@
-"""Whether an ingest keeps pixels or the files' bytes: as asked, by the room there is, or by what was measured to be read faster."""
+"""Whether an ingest keeps pixels or the files' bytes: as asked, by the free space, or by what is measured to be read faster."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _DISK_SAMPLE_BYTES = 32 << 20
 
 
 def choose_form(source: Source, data: Mapping[str, Any], num: int, folder: Path) -> Form:
-    """Settled by what is asked for, by the room in `folder`, and by measuring. Raises UserError where neither form can be had."""
+    """Decided by `data.store`, by the free space of `folder`, and by measuring.
+
+    Raises UserError where encoded is asked for and pictures are no files of their own, and where pixels are kept and don't fit.
+    """
     first = source.first()
     size, stored = sizes_of(first, data["image_size"])
     raw = Form("raw", size, stored, first[2], data["image_size"] is not None)
@@ -33,8 +36,8 @@ def choose_form(source: Source, data: Mapping[str, Any], num: int, folder: Path)
     free = shutil.disk_usage(folder).free + sum(path.stat().st_blocks * 512 for path in folder.iterdir())
     is_room = needed <= free
     if data["store"] == "encoded" or (data["store"] == "auto" and source.encoded is not None and (size > SMALL or not is_room)):
-        kind, said = ("encoded", "asked for") if data["store"] == "encoded" else _faster(source, raw, num, folder, is_room)
-        return Form(kind, size, stored, first[2], raw.is_resized, said)
+        kind, reason = ("encoded", "asked for") if data["store"] == "encoded" else _faster(source, raw, num, folder, is_room)
+        return Form(kind, size, stored, first[2], raw.is_resized, reason)
     if not is_room:
         rule = f"must have room for {needed / 1e9:,.1f} GB while pictures are decoded, but has {free / 1e9:,.1f} GB"
         raise UserError(f"the folder {folder.parent} {rule}; a smaller data.image_size or data.max_pictures takes less")
@@ -42,7 +45,7 @@ def choose_form(source: Source, data: Mapping[str, Any], num: int, folder: Path)
 
 
 def _faster(source: Source, raw: Form, num: int, folder: Path, is_room: bool) -> tuple[str, str]:
-    """The kind that a thread reads faster, and the figures."""
+    """The kind that one thread reads faster, and why: the measured times, or that pixels don't fit."""
     assert source.encoded is not None
     rows = np.unique(np.linspace(0, len(source.labels()["train"]) - 1, _SAMPLE).astype(np.int64))
     sample = [one for one in source.encoded("train", rows) if not isinstance(one, BadPicture)]
@@ -50,8 +53,8 @@ def _faster(source: Source, raw: Form, num: int, folder: Path, is_room: bool) ->
         return "encoded", f"raw would need {num * raw.picture_bytes / 1e9:,.1f} GB"
     encoded_s = _decode_s(sample, raw) + _disk_s(folder, num, sum(map(len, sample)) / max(len(sample), 1))
     raw_s = _copy_s(raw.picture_bytes) + _disk_s(folder, num, raw.picture_bytes)
-    said = f"raw {1e3 * raw_s:.3g} ms, encoded {1e3 * encoded_s:.3g} ms for each picture of {raw.stored_size} px"
-    return ("raw" if raw_s <= encoded_s else "encoded"), said
+    reason = f"raw {1e3 * raw_s:.3g} ms, encoded {1e3 * encoded_s:.3g} ms for each picture of {raw.stored_size} px"
+    return ("raw" if raw_s <= encoded_s else "encoded"), reason
 
 
 def _decode_s(sample: list[bytes], form: Form) -> float:
@@ -74,7 +77,7 @@ def _copy_s(num_bytes: int) -> float:
 
 
 def _disk_s(folder: Path, num: int, picture_bytes: float) -> float:
-    """0 where all of them stay in memory once read: half of what the machine has counts as the page cache's."""
+    """Seconds to read one from the disk; 0 where all of them fit the page cache, which counts as half of the machine's memory."""
     if num * picture_bytes < os.sysconf("SC_PHYS_PAGES") * mmap.PAGESIZE / 2:
         return 0.0
     path = folder / ".disk.tmp"

@@ -27,9 +27,10 @@ _TAIL = 8 + 32
 class Chunk:
     """What is known of a finished chunk, whose K good pictures are in the order of the plan.
 
-    They lie end to end in `pictures`, the first at byte `at`; `start` is their place among all, were none missing.
-    `length_K` are the bytes of each, `shape_K2` height and width as they came, `bad` is (place, reason),
-    `content_R` the SHA-256 of the bytes of all R pictures, bad ones too, end to end, where they were asked for.
+    They lie end to end in `pictures`, the first at byte `at`. `start` is the chunk's first index in the plan, `place_K` that of each
+    picture, `bad` is (index in the plan, reason). `length_K` are the bytes of each, `shape_K2` height and width as they came,
+    `digest_K2` digests of pixels and `check_K2` of what is stored, `sum_2C` is over training pictures (`sums_of`), `content_R` the
+    SHA-256 of the bytes of all R pictures, bad ones too, end to end, where they were asked for.
     """
 
     pictures: Path
@@ -51,7 +52,7 @@ class Chunk:
 
 
 def write_end(file: BinaryIO, known: Mapping[str, NDArray[Any]], bad: list[tuple[int, str]], what: str) -> None:
-    """To the end of the chunk's file; `what` are the settings that it is of."""
+    """Append the archive to the chunk's file; `what` says which pictures it holds and how, and is compared when it is read."""
     reasons = np.array([reason for _, reason in bad], np.str_)
     more: dict[str, Any] = {"bad": np.array([place for place, _ in bad], np.int64), "reasons": reasons, "what": np.array(what)}
     archive = io.BytesIO()
@@ -61,7 +62,7 @@ def write_end(file: BinaryIO, known: Mapping[str, NDArray[Any]], bad: list[tuple
 
 
 def read_chunk(path: Path, pictures: Path, at: int, start: int, what: str) -> Chunk | None:
-    """None for a file that is missing, of other settings, or damaged; pictures are not looked at."""
+    """None for a file that is missing, of another `what`, or damaged; the pictures themselves are not checked (`is_whole` does)."""
     try:
         content = np.memmap(path, np.uint8, "r")
         length = int.from_bytes(content[-_TAIL:-32].tobytes(), "little")

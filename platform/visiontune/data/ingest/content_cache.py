@@ -1,6 +1,6 @@
 """What the pictures of a source are, as a text by which their store is found: read from the files once for each state of them.
 
-Texts lie in a folder of the cache under the source's stamp: what is read at two times, ingest notices.
+Texts lie in a folder of the cache, named after the source's stamp. That files change while they are read is noticed by `ingest`.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class ContentCache:
         self.stamp = source.stamp() if source.stamp is not None else ""
 
     def known(self) -> str | None:
-        """None where these files have not been read yet."""
+        """The text, if it costs nothing; None where these files have not been read yet."""
         return _text(self._path) if self.stamp else self._source.content()
 
     def read(self, tell: Callable[[float], object]) -> str:
-        """From the files, if need be; see `Source.content`."""
+        """The text, read from the files where it is not known; `tell` as in `Source.content`."""
         text = self.known()
         if text is None:
             tell(0.0)
@@ -37,12 +37,12 @@ class ContentCache:
         return text
 
     def keep(self, text: str) -> None:
-        """For the next call. Raises OSError."""
+        """Write the text for the next call. Raises OSError."""
         write_whole(self._path, f"{text}\n{hashlib.sha256(text.encode()).hexdigest()}", use_fsync=False)
 
     @property
     def is_new(self) -> bool:
-        """Whether no pictures of these names and labels have been read here, in no other place either: none can be the same."""
+        """Whether no source with these names and labels has been read here before, wherever it lay: then no store can have its content."""
         assert self._source.listing is not None
         start = f"{self._source.listing()} "
         return not any((text := _text(path)) is not None and text.startswith(start) for path in self._folder.glob("[!.]*"))

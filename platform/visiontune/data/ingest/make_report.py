@@ -1,4 +1,4 @@
-"""The report of an ingest, out of its plan, its chunks and what was found to be repeated: names put to rows."""
+"""The report of an ingest, out of its plan, its chunks and the repeats that were found: rows become names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def make_report(
     repeats: Sequence[Repeat],
     equal_K: IntArray,
 ) -> IngestReport:
-    """Put names to rows. `repeats` and `equal_K` are what `audit.find_repeats` gave."""
+    """The report, with names in place of rows. `repeats` and `equal_K` are what `repeats.find_repeats` gave."""
     place_K = np.concatenate([chunk.place_K for chunk in chunks])
     shape_K2 = np.concatenate([chunk.shape_K2 for chunk in chunks])
     label_K = plan.label_N[place_K]
@@ -61,12 +61,12 @@ def make_report(
         heights=_quantiles(shape_K2[:, 0]),
         widths=_quantiles(shape_K2[:, 1]),
         num_shapes=len(np.unique(shape_K2, axis=0)),
-        form=form.said,
+        form=form.reason,
     )
 
 
 def _conflicts(equal_K: IntArray, label_K: IntArray) -> list[tuple[int, int]]:
-    """Each picture whose label is not that of the first one equal to it, with that one."""
+    """(row, row of the first equal picture) of each picture whose label differs from that one's."""
     order = np.argsort(equal_K, kind="stable")
     is_first = np.diff(equal_K[order], prepend=-1) != 0
     first = order[np.maximum.accumulate(np.where(is_first, np.arange(len(order)), 0))]

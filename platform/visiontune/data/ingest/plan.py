@@ -15,24 +15,24 @@ from visiontune.data.split import LEFT_OUT, TEST, VAL, Codes, IntArray, split_ro
 
 @dataclass(frozen=True)
 class Plan:
-    """What is decoded: rows of each of the source's parts, then label, split and name of every picture, in the file's order."""
+    """What is decoded, train before val before test: rows by part of the source, label and split code of all N pictures, names by part."""
 
     rows: Mapping[str, IntArray]
     label_N: IntArray
     code_N: Codes
     names: Callable[[str], Sequence[str]]
 
-    def name(self, place: int) -> str:
-        """Where the source has the picture."""
+    def name(self, index: int) -> str:
+        """The source's name of picture `index` of the plan. Raises IndexError."""
         for part, rows in self.rows.items():
-            if place < len(rows):
-                return self.names(part)[int(rows[place])]
-            place -= len(rows)
-        raise IndexError(place)
+            if index < len(rows):
+                return self.names(part)[int(rows[index])]
+            index -= len(rows)
+        raise IndexError(index)
 
 
 def make_plan(source: Source, data: Mapping[str, Any]) -> Plan:
-    """Choose the rows. Raises UserError when a class is too small to be split."""
+    """Choose the rows. Raises UserError when a class is too small to be split, or max_pictures too few for all classes."""
     labels = source.labels()
     code_N = split_rows(labels["train"], source.keys("train"), source.groups("train"), source.class_names, **fractions(source, data))
     rows = {"train": np.flatnonzero(code_N != LEFT_OUT)}

@@ -1,4 +1,4 @@
-"""How far an ingest is, and the word to stop it."""
+"""How far an ingest is, and the exception that stops it."""
 
 from __future__ import annotations
 
@@ -23,4 +23,4 @@ Tell = Callable[[Progress], None]
 
 
 class Stopped(Exception):
-    """Somebody asked to stop; what is finished stays."""
+    """The caller asked to stop; finished chunks stay for the next call."""

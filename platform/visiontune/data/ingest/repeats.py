@@ -42,25 +42,25 @@ class Repeat:
 
 
 def find_repeats(
-    digest_N2: Digests, thumb_NV: Bytes, code_N: Codes, look: Callable[[int], Bytes], *, is_colour: bool
+    digest_N2: Digests, thumb_NV: Bytes, code_N: Codes, read_picture: Callable[[int], Bytes], *, is_colour: bool
 ) -> tuple[list[Repeat], IntArray]:
     """One `Repeat` for each picture that stands in an earlier split too; and (N,) numbers, the same for equal pictures.
 
-    `look(row)` gives a whole picture; it is asked only for pairs whose thumbnails agree.
+    `read_picture(row)` gives a whole picture; it is called only for pairs whose thumbnails agree.
     """
-    equal_N = np.unique(_pairs_as_one(digest_N2), return_inverse=True)[1].reshape(-1).astype(np.int64)
+    equal_N = np.unique(_as_one_item(digest_N2), return_inverse=True)[1].reshape(-1).astype(np.int64)
     found = {repeat.row: repeat for repeat in _exact(equal_N, code_N)}
     alike = ALIKE_COLOUR if is_colour else ALIKE_GREY
     for row, other in _near(thumb_NV, code_N, alike):
         if row not in found:
-            similarity = _correlation(look(row), look(other))
+            similarity = _correlation(read_picture(row), read_picture(other))
             if similarity > alike:
                 found[row] = Repeat(row, other, similarity)
     return [found[row] for row in sorted(found)], equal_N
 
 
 def difference_hash(thumb_NV: Bytes) -> Hashes:
-    """(N,) 64 bits."""
+    """(N,) hashes of 64 bits."""
     thumb_NHW = thumb_NV.reshape(-1, THUMB, THUMB)
     bits = thumb_NHW > np.roll(thumb_NHW, -1, axis=2)
     return np.packbits(bits.reshape(len(bits), -1), axis=1).view("<u8").ravel()
@@ -105,8 +105,8 @@ def _first_three(different_P: Hashes, chosen: tuple[int, ...]) -> NDArray[np.boo
     """Whether those are the first three equal bytes: otherwise another search gives the pair."""
     byte_P8 = different_P.astype("<u8").view(np.uint8).reshape(-1, _NUM_BYTES)
     is_new = np.ones(len(byte_P8), np.bool_)
-    for place in set(range(chosen[-1])) - set(chosen):
-        is_new &= byte_P8[:, place] != 0
+    for number in set(range(chosen[-1])) - set(chosen):
+        is_new &= byte_P8[:, number] != 0
     return is_new
 
 
@@ -141,7 +141,7 @@ def _unit(values_NV: NDArray[np.uint8]) -> Floats:
 
 
 def _correlation(one: Bytes, other: Bytes) -> float:
-    """In areas: what JPEG takes from colours and the finest detail is no difference."""
+    """The correlation of means over 16 x 16 areas: what JPEG takes from colours and the finest detail is no difference."""
     units = _unit(np.stack([_areas(one), _areas(other)]))
     return float(units[0] @ units[1])
 
@@ -155,5 +155,6 @@ def _areas(picture: Bytes) -> Bytes:
     return areas.reshape(-1)
 
 
-def _pairs_as_one(digest_N2: Digests) -> NDArray[np.void]:
+def _as_one_item(digest_N2: Digests) -> NDArray[np.void]:
+    """(N,) items of 128 bits, which np.unique can compare."""
     return np.ascontiguousarray(digest_N2).view(np.dtype((np.void, 16))).ravel()

@@ -44,17 +44,18 @@ def ingest(
     source: Source,
     data: Mapping[str, Any],
     folder: Path,
-    place: Callable[[bytes], Path],
+    path_of: Callable[[bytes], Path],
     *,
     stamp: str = "",
     is_digested: bool = False,
     tell: Tell = lambda progress: None,
     stop: threading.Event | None = None,
 ) -> Path:
-    """Make the store, and return where it is: what `place` says of the SHA-256 of all pictures' files, which are had if `is_digested`.
+    """Make the store, and return where it is: `path_of` of the SHA-256 of all pictures' files, end to end; b"" unless `is_digested`.
 
-    Finished chunks lie in `folder`. `stamp` is the source's before anything was read: where it is another one afterwards, nobody can
-    say what was decoded. Raises UserError for pictures that can't be used, OSError when the disk refuses, Stopped, Died.
+    Finished chunks lie in `folder`. `stamp` is the source's before anything was read: where it is another one afterwards, it is unknown
+    what was decoded. Raises UserError for pictures that can't be used or changed meanwhile, OSError when the disk refuses, Stopped
+    once `stop` is set, Died where a process was killed.
     """
     plan = make_plan(source, data)
     folder.mkdir(exist_ok=True)
@@ -65,7 +66,7 @@ def ingest(
         raise UserError("pictures must stay as they are while they are read, but files have changed; the same command reads them anew")
     num, num_bad = len(plan.label_N), sum(len(chunk.bad) for chunk in chunks)
     tell(Progress("comparing", num, num, num_kept, num_bad))
-    path = place(b"".join(chunk.content_R.tobytes() for chunk in chunks))
+    path = path_of(b"".join(chunk.content_R.tobytes() for chunk in chunks))
     content, report = assemble(source, data, plan, chunks, form, path.stem)
     tell(Progress("writing", num, num, num_kept, num_bad))
     write_store(path, folder / STORE, content, report)
@@ -141,7 +142,7 @@ def _try_out() -> None:
 
 
 def _remove_stale(folder: Path) -> None:
-    """What nobody has gone on with for a week: its source has changed since, most likely."""
+    """Chunks and temporary files that were left for a week: their source has changed since, most likely."""
     for other in (*folder.parent.glob(".*.parts"), *folder.parent.glob(".*.tmp")):
         with contextlib.suppress(FileNotFoundError):  # other processes remove theirs
             if other == folder or time.time() - other.stat().st_mtime < _STALE_S:

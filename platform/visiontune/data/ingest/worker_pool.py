@@ -31,7 +31,7 @@ class Died(RuntimeError):
 
 
 def num_cores() -> int:
-    """That this process may use."""
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0))
 
 
@@ -92,7 +92,7 @@ _work: list[Callable[[Any], Any]] = []
 
 
 def _begin(parent: int, work: Callable[[Any], Any], try_out: Callable[[], object]) -> None:
-    # Ctrl-C reaches all processes of a terminal: the parent hears it and ends the others.
+    # Ctrl-C reaches all processes of a terminal: the parent handles it and ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with(parent)

@@ -29,7 +29,7 @@ STORE = "store.part"
 
 @dataclass(frozen=True)
 class Content:
-    """What goes into the file. K are the good pictures of all chunks; `order_N` are those that are kept, in the file's order."""
+    """What goes into the file. K are the good pictures of all chunks; `order_N` are indices of those that are kept, in the file's order."""
 
     digest: str
     form: Form
@@ -42,8 +42,11 @@ class Content:
     std_C: list[float]
 
 
-def write_store(path: Path, part: Path, content: Content, report: IngestReport) -> None:
-    """At `part` first, where raw pictures lie. Raises OSError when the disk refuses; what is decoded is kept."""
+def write_store(path: Path, unfinished: Path, content: Content, report: IngestReport) -> None:
+    """Complete the file `unfinished`, where raw pictures lie already, and rename it to `path`.
+
+    Raises OSError when the disk refuses; what is decoded is kept.
+    """
     order_N = content.order_N
     length_N = np.concatenate([chunk.length_K for chunk in content.chunks])[order_N]
     check_N2 = np.concatenate([chunk.check_K2 for chunk in content.chunks])[order_N]
@@ -51,30 +54,30 @@ def write_store(path: Path, part: Path, content: Content, report: IngestReport) 
     metadata = _metadata(content, report, label_N, code_N, length_N, check_N2)
     around = _around(content.form, label_N, code_N, length_N, metadata)
     try:
-        with part.open("r+b" if content.form.kind == "raw" else "w+b") as file:
-            _gather(file, around.start, content, part)
+        with unfinished.open("r+b" if content.form.kind == "raw" else "w+b") as file:
+            _gather(file, around.start, content, unfinished)
             for at, text in around.pieces:
                 file.seek(at)
                 file.write(text)
             file.truncate(around.tell())
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+        unfinished.replace(path)
         sync(path.parent)
     finally:
         if content.form.kind == "encoded":
-            part.unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
 
 
 @cache
 def head_bytes(form: Form) -> int:
-    """What lies before the first raw picture; that depends on the number of columns and on how long a picture is."""
+    """How many bytes lie before the first raw picture: they depend on the number of columns and on how long a picture is."""
     one = np.zeros(1, np.int64)
     return _around(form, one, one.astype(np.uint8), one + form.picture_bytes, {}).start
 
 
 def _around(form: Form, label_N: IntArray, code_N: Codes, length_N: IntArray, metadata: Mapping[bytes, bytes]) -> _Sink:
-    """All of the file but the pictures."""
+    """All of the file around the pictures: its pieces, and where the pictures begin."""
     import pyarrow as pa
 
     num, num_bytes = len(label_N), int(length_N.sum())
@@ -129,7 +132,7 @@ def _shards(length_N: IntArray) -> Iterator[tuple[int, int]]:
 
 
 class _Sink:
-    """For Arrow's writer: what it writes and where, and in place of the one large buffer only where that begins."""
+    """A file for Arrow's writer: keeps what is written and where; of the one large buffer (the pictures) only where it begins."""
 
     def __init__(self, address: int, num_bytes: int) -> None:
         self._hole, self._at = (address, num_bytes), 0
@@ -156,8 +159,8 @@ class _Sink:
         self.closed = True
 
 
-def _gather(file: BinaryIO, start: int, content: Content, part: Path) -> None:
-    """Every picture to its place: raw ones that are there stay, others are copied in runs."""
+def _gather(file: BinaryIO, start: int, content: Content, unfinished: Path) -> None:
+    """Every picture to its position: raw ones that are there stay, others are copied in runs."""
     chunk_K = np.repeat(np.arange(len(content.chunks)), [len(chunk.place_K) for chunk in content.chunks])
     from_K = np.concatenate([chunk.offsets()[:-1] for chunk in content.chunks])
     end_K = np.concatenate([chunk.offsets()[1:] for chunk in content.chunks])
@@ -166,7 +169,7 @@ def _gather(file: BinaryIO, start: int, content: Content, part: Path) -> None:
     edges = [0, *(np.flatnonzero(~is_next) + 1).tolist(), len(order_N)]
     for first, last in zip(order_N[edges[:-1]].tolist(), order_N[np.array(edges[1:]) - 1].tolist(), strict=True):
         pictures, begin, num_bytes = content.chunks[chunk_K[first]].pictures, int(from_K[first]), int(end_K[last] - from_K[first])
-        if pictures != part or begin != at:
+        if pictures != unfinished or begin != at:
             with pictures.open("rb") as source:
                 _copy(source.fileno(), file.fileno(), begin, at, num_bytes)
         at += num_bytes
@@ -186,5 +189,5 @@ def _copy_some(source: int, target: int, source_at: int, target_at: int, num_byt
             raise
         num = os.pwrite(target, os.pread(source, min(num_bytes, 8 << 20), source_at), target_at)
     if num == 0:
-        raise OSError(5, "a chunk ended too early")
+        raise OSError(errno.EIO, "a chunk ended too early")
     return num

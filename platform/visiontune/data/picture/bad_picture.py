@@ -1,4 +1,4 @@
-"""The picture as an array, and the word for one that can't be used."""
+"""A picture as an array, and the exception for one that can't be used."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ Picture = NDArray[np.uint8]
 """HWC, 0 to 255, one channel (grey) or three (RGB)."""
 
 MAX_PIXELS = 178_956_970
-"""Where Pillow speaks of a decompression bomb: 512 MiB of RGB."""
+"""Pillow's limit, above which it raises DecompressionBombError: 512 MiB of RGB."""
 
 
 class BadPicture(ValueError):
-    """Why a picture can't be used; reads on after its name ("cat.jpg is truncated"). `content` are a file's bytes, where it was read."""
+    """Why a picture can't be used, as a phrase after its name ("cat.jpg is truncated"). `content` are its file's bytes, if read."""
 
     content: bytes = b""
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from visiontune.data.picture.bad_picture import BadPicture, Picture, refuse_huge
-from visiontune.data.picture.decode_opencv import PARTS, by_opencv, plain_shape
+from visiontune.data.picture.decode_opencv import REDUCTIONS, by_opencv, opencv_shape
 from visiontune.data.picture.decode_pillow import by_pillow, is_grey_file, opened, orientation_of
 from visiontune.data.picture.formats import kind_of
 
@@ -21,7 +21,7 @@ from visiontune.data.picture.formats import kind_of
 def decode(encoded: Any, side: int | None = None) -> Picture:
     """Decode by the rules above. Raises BadPicture for what is empty, truncated, damaged, huge or no picture.
 
-    With `side` both sides need only be that long, in pixels.
+    With `side` both sides need only be that long, in pixels: a JPEG file may then be decoded at a reduced size.
     """
     return decode_and_measure(encoded, side)[0]
 
@@ -32,23 +32,23 @@ def decode_and_measure(encoded: Any, side: int | None = None) -> tuple[Picture, 
     if not content:
         raise BadPicture("has no bytes")
     kind = kind_of(content)
-    plain = plain_shape(content, kind)
-    if plain is None:
+    shape = opencv_shape(content, kind)
+    if shape is None:
         picture = by_pillow(content, kind)
         return picture, picture.shape[:2]
-    width, height, is_grey = plain
+    width, height, is_grey = shape
     refuse_huge(width, height)
-    part = _part(width, height, side) if kind == "JPEG" and side is not None else 1
-    picture = by_opencv(content, is_grey=is_grey, part=part)
-    if part == 1:
+    reduction = _reduction(width, height, side) if kind == "JPEG" and side is not None else 1
+    picture = by_opencv(content, is_grey=is_grey, reduction=reduction)
+    if reduction == 1:
         return picture, picture.shape[:2]
     is_turned = (picture.shape[0] > picture.shape[1]) != (height > width)
     return picture, (width, height) if is_turned else (height, width)
 
 
-def _part(width: int, height: int, side: int) -> int:
+def _reduction(width: int, height: int, side: int) -> int:
     shorter = min(width, height)
-    return next((part for part in PARTS if shorter >= part * side), 1)
+    return next((reduction for reduction in REDUCTIONS if shorter >= reduction * side), 1)
 
 
 def shape_of(encoded: bytes) -> tuple[int, int, int]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from visiontune.data.picture.bad_picture import BadPicture, Picture
 
-PARTS = (8, 4, 2)
-"""Of a JPEG file's sides: at which sizes it can be decoded."""
+REDUCTIONS = (8, 4, 2)
+"""Numbers by which a JPEG file's sides can be divided while it is decoded."""
 
 # Each of these can turn a picture or make parts of it transparent, which OpenCV does otherwise or not at all.
 _PNG_EXTRAS = frozenset({b"tRNS", b"eXIf", b"acTL"})
@@ -21,8 +21,8 @@ _FRAMES, _FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}, struct.Stru
 _XMP_TURN = b"iff:Orientation"
 
 
-def plain_shape(content: bytes, kind: str | None) -> tuple[int, int, bool] | None:
-    """(width, height, is grey) of a file that OpenCV decodes to the bit as Pillow does, up to 9 times faster; None for others."""
+def opencv_shape(content: bytes, kind: str | None) -> tuple[int, int, bool] | None:
+    """(width, height, is grey) of a file that OpenCV decodes to the bit as Pillow does; None for others. Raises BadPicture: truncated."""
     try:
         if kind == "JPEG":
             return _plain_jpeg(content)
@@ -40,7 +40,7 @@ def plain_shape(content: bytes, kind: str | None) -> tuple[int, int, bool] | Non
 
 
 def _is_plain_png(content: bytes) -> bool:
-    """From chunk to chunk: reading their names costs less than searching for them."""
+    """Whether none of its chunks changes how it is decoded; going from chunk to chunk costs less than searching for names."""
     at, name = 8, b""
     while at + 8 <= len(content) and name != b"IEND":
         name = content[at + 4 : at + 8]
@@ -51,8 +51,8 @@ def _is_plain_png(content: bytes) -> bool:
 
 
 def _plain_jpeg(content: bytes) -> tuple[int, int, bool] | None:
-    """Grey or three components of 8 bits. Raises BadPicture where the end is missing, though zeros may stand in its place."""
-    at, plain = 2, None
+    """As `opencv_shape`: of a file with one or three components of 8 bits. Raises BadPicture where the end mark is missing."""
+    at, shape = 2, None
     while content[at] == 0xFF:
         marker = content[at + 1]
         if marker == 0xFF:  # a fill byte
@@ -62,34 +62,34 @@ def _plain_jpeg(content: bytes) -> tuple[int, int, bool] | None:
             break
         if marker in _FRAMES:
             bits, height, width, components = _FRAME.unpack_from(content, at + 4)
-            plain = (width, height, components == 1) if bits == 8 and components in (1, 3) else None
+            shape = (width, height, components == 1) if bits == 8 and components in (1, 3) else None
         at += 2 + (content[at + 2] << 8 | content[at + 3])
     if content.rfind(b"\xff\xd9", at) < 0:
         raise BadPicture("is truncated: a JPEG file has an end mark, this has none")
-    return None if content.find(_XMP_TURN, 0, at) >= 0 else plain
+    return None if content.find(_XMP_TURN, 0, at) >= 0 else shape
 
 
 @cache
 def opencv() -> Any:
-    """The library, told to be quiet."""
+    """The library, its log silenced."""
     import cv2
 
-    # What it can't read is told by the source; its own lines would break a progress bar.
+    # What it can't read is reported by the ingest; lines of its own would break a progress bar.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     return cv2
 
 
 @cache
 def _flags() -> tuple[dict[int, int], dict[int, int]]:
-    """OpenCV's for colour and for grey, by the part that is decoded. RGB out of the decoder is free, out of BGR a tenth of decoding."""
+    """OpenCV's for colour and for grey, by reduction. RGB out of the decoder is free, out of BGR a tenth of decoding."""
     cv2 = opencv()
-    grey = {1: cv2.IMREAD_GRAYSCALE, **{part: getattr(cv2, f"IMREAD_REDUCED_GRAYSCALE_{part}") for part in PARTS}}
-    return {part: flags | cv2.IMREAD_COLOR_RGB for part, flags in grey.items()}, grey
+    grey = {1: cv2.IMREAD_GRAYSCALE, **{number: getattr(cv2, f"IMREAD_REDUCED_GRAYSCALE_{number}") for number in REDUCTIONS}}
+    return {number: flags | cv2.IMREAD_COLOR_RGB for number, flags in grey.items()}, grey
 
 
-def by_opencv(content: bytes, *, is_grey: bool, part: int = 1) -> Picture:
-    """Decode such a file, at 1 / `part` of its sides. Raises BadPicture."""
-    cv2, flags = opencv(), _flags()[is_grey][part]
+def by_opencv(content: bytes, *, is_grey: bool, reduction: int = 1) -> Picture:
+    """Decode such a file, its sides divided by `reduction`. Raises BadPicture."""
+    cv2, flags = opencv(), _flags()[is_grey][reduction]
     try:
         picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:

@@ -15,7 +15,7 @@ Digests = NDArray[np.uint64]
 Bytes = NDArray[np.uint8]
 
 BLOCK_BYTES = 1 << 20
-"""Of pixels: what stays in the cache while it is resized, compared and counted. 4 MiB take twice as long."""
+"""Bytes of pixels that stay in the CPU's cache while they are resized, digested and summed. Blocks of 4 MiB take twice as long."""
 
 
 def digests_of(images: Bytes) -> Digests:

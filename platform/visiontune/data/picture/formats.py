@@ -45,12 +45,12 @@ def picture_suffixes() -> frozenset[str]:
 
 @cache
 def pillow_formats() -> tuple[str, ...]:
-    """Of Pillow's, those that are read."""
+    """Pillow's names of the formats that are read."""
     import warnings
 
     from PIL import Image
 
-    # Of half of MAX_PIXELS and of damaged EXIF, for thousands of pictures: none is a reason to speak.
+    # Warnings of more than half of MAX_PIXELS and of damaged EXIF, for thousands of pictures: neither makes a picture unusable.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     Image.init()
     return tuple(kind for kind in Image.OPEN if kind not in _NOT_READ)

@@ -12,7 +12,7 @@ _LARGE_BYTES = 64 << 10
 
 
 def sums_of(images_BHWC: Bytes, is_asked_B: NDArray[np.bool_]) -> IntArray:
-    """(2, C) of the values of the asked pictures, and of their squares."""
+    """(2, C) int64: sums of the values of the asked pictures, and of their squares."""
     import cv2
 
     _, size, _, channels = images_BHWC.shape
@@ -27,7 +27,7 @@ def sums_of(images_BHWC: Bytes, is_asked_B: NDArray[np.bool_]) -> IntArray:
 
 
 def moments_of_sums(sum_2C: IntArray, num: int) -> tuple[list[float], list[float]]:
-    """As `moments`, out of sums over `num` values and over their squares, in whole numbers."""
+    """Mean and standard deviation of each channel as `moments` has them, out of `sums_of` over `num` values, in whole numbers."""
     pairs = [(int(first), int(second)) for first, second in sum_2C.T]
     deviations = [(num * second - first**2) ** 0.5 / (255 * num) for first, second in pairs]
     return [first / (255 * num) for first, _ in pairs], [max(one, 1 / 255) for one in deviations]

@@ -20,14 +20,14 @@ SMALL, MARGIN = 64, 1.14
 
 @dataclass(frozen=True)
 class Form:
-    """`image_size` is the training size, `stored_size` the side of what is kept, both in pixels; `said` is why it is raw or encoded."""
+    """`image_size` is the training size, `stored_size` the side of what is kept, both in pixels; `reason` is why it is raw or encoded."""
 
     kind: str
     image_size: int
     stored_size: int
     channels: int
     is_resized: bool
-    said: str = ""
+    reason: str = ""
 
     def apply(self, picture: Picture) -> Picture:
         """(stored_size, stored_size, channels)."""
@@ -35,7 +35,7 @@ class Form:
 
     @property
     def side(self) -> int | None:
-        """As long as both sides must be when pictures are decoded, in pixels; None: as long as they are."""
+        """The least length of both sides of a decoded picture, in pixels; None: it must be decoded at its full size."""
         return self.stored_size if self.is_resized else None
 
     def picture_of(self, encoded: bytes) -> Picture:
@@ -53,7 +53,7 @@ class Form:
 
     @property
     def picture_bytes(self) -> int:
-        """Of one raw picture."""
+        """Bytes of one raw picture."""
         return self.stored_size**2 * self.channels
 
 

@@ -15,8 +15,8 @@ def thumbs_of(images_BHWC: Bytes) -> Bytes:
     import cv2
 
     num, size, _, channels = images_BHWC.shape
-    place = np.arange(8 * THUMB) * size // (8 * THUMB) if size > 8 * THUMB else slice(None)
-    plane_BHW = images_BHWC[:, place][:, :, place, channels // 2]
+    chosen = np.arange(8 * THUMB) * size // (8 * THUMB) if size > 8 * THUMB else slice(None)
+    plane_BHW = images_BHWC[:, chosen][:, :, chosen, channels // 2]
     # A block of pictures is one tall picture: an area never crosses from one to the next.
     tall = np.ascontiguousarray(plane_BHW).reshape(-1, plane_BHW.shape[2])
     small: Bytes = cv2.resize(tall, (THUMB, THUMB * num), interpolation=cv2.INTER_AREA)

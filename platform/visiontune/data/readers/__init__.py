@@ -1,1 +1,1 @@
-"""Readers: each kind of source becomes a Source. One module for each entry of spec/tables/sources.py."""
+"""Readers: each kind of source becomes a Source. A module for each entry of spec/tables/sources.py, and what they share."""

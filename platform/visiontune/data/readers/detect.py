@@ -16,12 +16,12 @@ from visiontune.errors import UserError, nearest
 
 _NAMED = "torchvision:"
 _TABLES = (".csv", ".tsv", ".parquet", ".json")
-_LOOKED_AT = 2000
+_MOST_FOLDERS = 2000
 _SPLIT_WORDS = {"train": ("train",), "val": ("validation", "valid", "val", "dev"), "test": ("test",)}
 
 
 def detect_source(text: str) -> dict[str, Any]:
-    """The section `data` that reads it. Raises UserError for what is nothing that can be read.
+    """The section `data` that reads it. Raises UserError for what no source can read.
 
     `digits` and `torchvision:NAME` are data sets; a file is a Parquet file of pictures (or a pattern of several), a manifest (CSV, TSV,
     Parquet) or COCO's JSON; a folder holds annotations of Pascal VOC or LabelMe, one file of COCO's, Parquet files named after their
@@ -52,9 +52,9 @@ def _file(root: Root, name: str, text: str) -> dict[str, Any]:
 
 
 def _folder(root: Root, text: str) -> dict[str, Any]:
-    """By the first annotations that lie at the top or one folder below."""
+    """The section for a folder, by the first annotations or Parquet files at the top or one folder below."""
     top = root.scan()
-    for folder in ["", *(name for name in top.folders if not is_hidden(name))][:_LOOKED_AT]:
+    for folder in ["", *(name for name in top.folders if not is_hidden(name))][:_MOST_FOLDERS]:
         files = top.files if folder == "" else root.scan(folder).files
         ends = {posixpath.splitext(name)[1].lower() for name in files}
         if ".parquet" in ends and (found := _parts(root, folder, files, text)) is not None:
@@ -72,7 +72,7 @@ def _folder(root: Root, text: str) -> dict[str, Any]:
 
 
 def _parts(root: Root, folder: str, files: list[str], text: str) -> dict[str, Any] | None:
-    """Of Parquet files named train-00000-of-00002.parquet, or just train.parquet, and so on; None where none is for training."""
+    """A section of Parquet files named train-00000-of-00002.parquet, or just train.parquet, and so on; None where none is for training."""
     names = [name for name in files if name.lower().endswith(".parquet")]
     section: dict[str, Any] = {"source": "parquet"}
     for part, words in _SPLIT_WORDS.items():

@@ -1,4 +1,4 @@
-"""scikit-learn's digits: pictures that come with a dependency."""
+"""The digits that come with scikit-learn; nothing is downloaded."""
 
 from __future__ import annotations
 

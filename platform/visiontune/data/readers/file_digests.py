@@ -21,7 +21,7 @@ _FORK_FILES = 4096
 
 
 def listing_of(kind: str, root: Root, items: Items, set_aside: Sequence[SetAside], margin: float) -> str:
-    """Names, labels, groups and boxes, in order; and which should have been pictures, for their share is limited."""
+    """A text that names, labels, groups and boxes decide, in order; and what is set aside as bad, for that share is limited."""
     digest = hashlib.sha256(f"{kind} {margin}".encode())
     for one in set_aside:
         if one.is_bad:
@@ -33,14 +33,14 @@ def listing_of(kind: str, root: Root, items: Items, set_aside: Sequence[SetAside
 
 
 def stamp_of(root: Root, items: Items, listing: str) -> str:
-    """Where the files are, how long, and when they were changed."""
+    """The listing, and where the files are, how long, and when they were changed."""
     digest = hashlib.sha256(root.shown.encode("utf-8", "backslashreplace") + root.path.encode("utf-8", "backslashreplace"))
     digest.update("".join(root.stamps(paths_of(items))).encode())
     return f"{listing} {digest.hexdigest()}"
 
 
 def content_of(listing: str, digests: bytes) -> str:
-    """`digests` are the SHA-256 of all files, in order."""
+    """The listing, and the files' content; `digests` are the SHA-256 of all files, in order."""
     return f"{listing} {hashlib.sha256(digests).hexdigest()}"
 
 
@@ -59,7 +59,7 @@ def digests_of_files(paths: Sequence[str], read: Callable[[str], bytes], tell: C
 
 
 def paths_of(items: Items) -> list[str]:
-    """Each once."""
+    """The path of each file, once."""
     return list(dict.fromkeys(item.path for found in items.values() for item in found))
 
 

@@ -1,6 +1,6 @@
 """A folder for each class, with or without folders train, val and test above them; the class is the first folder, at any depth below.
 
-What lies there and is given to nobody (hidden files, names that no picture has, pictures beside the class folders) is set aside.
+What lies there and is not used (hidden files, names that no picture has, pictures beside the class folders) is set aside.
 """
 
 from __future__ import annotations

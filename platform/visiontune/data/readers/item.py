@@ -1,4 +1,4 @@
-"""What readers of files hand on: a picture file, or a box in it, with its label."""
+"""What readers of files make of their annotations: a picture file, or a box in it, with its label."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from visiontune.data.source import SetAside
 
 
 def is_picture(folder: str, name: str, root: Root, set_aside: list[SetAside]) -> bool:
-    """By its name, or set aside with the reason."""
+    """Whether it is a picture by its name; others are set aside with the reason."""
     if is_hidden(name):
         reason = "is a hidden file"
     elif name[name.rfind(".") :].lower() in picture_suffixes():
@@ -23,6 +23,6 @@ def is_picture(folder: str, name: str, root: Root, set_aside: list[SetAside]) ->
 
 
 def note_odd(folder: str, odd: list[tuple[str, str]], hidden: list[str], root: Root, set_aside: list[SetAside]) -> None:
-    """What a listing found that can't be read, and hidden folders, which are not entered."""
+    """Set aside what a listing found that can't be read, and hidden folders, which are not entered."""
     set_aside += [SetAside(root.show(posixpath.join(folder, name)), reason) for name, reason in odd]
     set_aside += [SetAside(root.show(posixpath.join(folder, name)), "is a hidden folder", False) for name in hidden if is_hidden(name)]

@@ -1,4 +1,4 @@
-"""Parquet files of one part, in the order of their names, as one sequence of rows; pictures come out of the row groups that hold them."""
+"""The Parquet files of one part, in the order of their names, as one sequence of rows; only row groups with wanted pictures are read."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _BLOCK_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a file is."""
+class ShardFile:
+    """Where one file is."""
 
     root: Root
     name: str
@@ -35,11 +35,11 @@ class Place:
         return self.root.show(self.name)
 
     def stamp(self) -> str:
-        """Changes with the file, and from one place to another."""
+        """A text that changes with the file, and when it is moved."""
         return f"{self} {printable(self.root.path)} {next(self.root.stamps([self.name]))}"
 
     def open(self) -> Any:
-        """A file of its own for each reader: one that is open is not for two threads. Raises OSError and pyarrow's errors."""
+        """Open it anew: an open file may not be shared by threads. Raises OSError and pyarrow's errors."""
         return pq.ParquetFile(self.root.open(self.name))
 
 
@@ -47,28 +47,28 @@ class Place:
 class Shards:
     """Files, each with its number of rows; rows count on from one to the next."""
 
-    places: tuple[Place, ...]
+    files: tuple[ShardFile, ...]
     counts: tuple[int, ...]
 
     def names(self) -> list[str]:
-        """Where each row is."""
-        return [f"{place}: row {row}" for place, count in zip(self.places, self.counts, strict=True) for row in range(count)]
+        """File and number of each row."""
+        return [f"{file}: row {row}" for file, count in zip(self.files, self.counts, strict=True) for row in range(count)]
 
     def keys(self, column: str) -> list[str]:
-        """The paths that stand beside the pictures where they tell them apart, else the numbers of the rows."""
-        paths = [path for place in self.places for path in _paths(place, column)]
-        is_telling = len(paths) == sum(self.counts) and None not in paths and len({*paths}) == len(paths)
-        return [str(path) for path in paths] if is_telling else [str(row) for row in range(sum(self.counts))]
+        """The paths that stand beside the pictures where all differ, else the numbers of the rows."""
+        paths = [path for file in self.files for path in _paths(file, column)]
+        is_unique = len(paths) == sum(self.counts) and None not in paths and len({*paths}) == len(paths)
+        return [str(path) for path in paths] if is_unique else [str(row) for row in range(sum(self.counts))]
 
     def encoded(self, column: str, rows: IntArray) -> Iterator[bytes | BadPicture]:
-        """Ascending rows; only the row groups that hold some are read."""
+        """The bytes of ascending rows; only the row groups that hold some are read. Raises UserError for a file that can't be read."""
         start = 0
-        for place, count in zip(self.places, self.counts, strict=True):
-            yield from _encoded(place, column, rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + count)] - start)
+        for file, count in zip(self.files, self.counts, strict=True):
+            yield from _encoded(file, column, rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + count)] - start)
             start += count
 
     def pictures(self, column: str, rows: IntArray) -> Iterator[Picture | BadPicture]:
-        """As `encoded`, decoded."""
+        """The pictures of ascending rows, decoded; a picture that can't be used comes as the exception. Raises UserError as `encoded`."""
         for encoded in self.encoded(column, rows):
             try:
                 yield encoded if isinstance(encoded, BadPicture) else decode(encoded)
@@ -76,61 +76,60 @@ class Shards:
                 yield error
 
 
-def find_places(text: str, where: str) -> tuple[Place, ...]:
-    """Of the file, the folder of files or the pattern. Raises UserError for none."""
+def find_shards(text: str, where: str) -> tuple[ShardFile, ...]:
+    """The file, the files of a folder, or those that match a pattern. Raises UserError for none."""
     root, names = open_files(text, where, ".parquet")
-    return tuple(Place(root, name) for name in names)
+    return tuple(ShardFile(root, name) for name in names)
 
 
-def open_checked(place: Place, where: str, image_column: str, label_column: str) -> Any:
-    """The file, with both columns. Raises UserError."""
+def open_checked(shard: ShardFile, where: str, image_column: str, label_column: str) -> Any:
+    """The open file, which has both columns. Raises UserError."""
     try:
-        file = place.open()
+        file = shard.open()
     except (pa.ArrowException, OSError) as error:
-        raise UserError(Problem("", 0, where, f"must be a Parquet file, but {place} is none ({first_line(error)})")) from error
+        raise UserError(Problem("", 0, where, f"must be a Parquet file, but {shard} is none ({first_line(error)})")) from error
     schema = file.schema_arrow
     missing = [name for name in (image_column, label_column) if name not in schema.names]
     if missing:
-        raise UserError(*(Problem(str(place), 0, "", f"must have a column {name!r}; {nearest(name, schema.names)}") for name in missing))
+        raise UserError(*(Problem(str(shard), 0, "", f"must have a column {name!r}; {nearest(name, schema.names)}") for name in missing))
     kind = schema.field(image_column).type
     is_image = pa.types.is_struct(kind) and any(
         field.name == "bytes" and (pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)) for field in kind
     )
     if not is_image:
-        raise UserError(Problem(str(place), 0, f"column {image_column!r}", f"must be struct<bytes: binary, path: string>, but is {kind}"))
+        raise UserError(Problem(str(shard), 0, f"column {image_column!r}", f"must be struct<bytes: binary, path: string>, but is {kind}"))
     return file
 
 
-def digests_of_places(places: Sequence[Place], tell: Callable[[float], object]) -> str:
+def digests_of_shards(shards: Sequence[ShardFile], tell: Callable[[float], object]) -> str:
     """SHA-256 of each file; see `Source.content` for `tell`."""
     digests = []
-    for number, place in enumerate(places):
+    for number, shard in enumerate(shards):
         digest = hashlib.sha256()
-        with place.root.open(place.name) as file:
+        with shard.root.open(shard.name) as file:
             size = max(file.size(), 1)
             while block := file.read(_BLOCK_BYTES):
                 digest.update(block)
-                tell((number + file.tell() / size) / len(places))
+                tell((number + file.tell() / size) / len(shards))
         digests.append(digest.hexdigest())
     return " ".join(digests)
 
 
-def _paths(place: Place, column: str) -> list[str | None]:
-    """None of a file without them."""
-    file = place.open()
+def _paths(shard: ShardFile, column: str) -> list[str | None]:
+    """The paths beside the pictures; an empty list for a file without them."""
+    file = shard.open()
     if not any(field.name == "path" for field in file.schema_arrow.field(column).type):
         return []
     paths: list[str | None] = file.read(columns=[f"{column}.path"]).column(0).combine_chunks().field("path").to_pylist()
     return paths
 
 
-def _encoded(place: Place, column: str, rows: IntArray) -> Iterator[bytes | BadPicture]:
-    """Ascending rows; only the row groups that hold some are read."""
+def _encoded(shard: ShardFile, column: str, rows: IntArray) -> Iterator[bytes | BadPicture]:
     if len(rows) == 0:
         return
     done = 0
     try:
-        with place.open() as file:
+        with shard.open() as file:
             start_G = np.cumsum([0, *(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))])
             groups = np.unique(np.searchsorted(start_G, rows, side="right") - 1)
             for group in groups.tolist():
@@ -143,4 +142,4 @@ def _encoded(place: Place, column: str, rows: IntArray) -> Iterator[bytes | BadP
                         done += 1
                     start += len(batch)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(Problem(str(place), 0, f"rows from {rows[done]}", f"cannot be read ({first_line(error)})")) from error
+        raise UserError(Problem(str(shard), 0, f"rows from {rows[done]}", f"cannot be read ({first_line(error)})")) from error

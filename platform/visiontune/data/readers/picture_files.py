@@ -1,4 +1,4 @@
-"""A source out of picture files: which file, or which box in it, has which label, and how that becomes a `Source`."""
+"""A `Source` out of picture files with labels, or of boxes in them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from visiontune.data.class_names import PARTS, class_table, encode
+from visiontune.data.class_names import PARTS, class_order, encode
 from visiontune.data.file_names import identity
 from visiontune.data.file_tree import Root
 from visiontune.data.picture.bad_picture import BadPicture, Picture
@@ -41,7 +41,7 @@ def file_source(
     items = {part: sorted(parts[part], key=attrgetter("path", "number")) for part in PARTS if parts.get(part)}
     if "train" not in items:
         raise UserError(Problem(root.shown, 0, "", f"must hold training pictures with labels, but has none{_why(set_aside)}"))
-    class_names = class_table({item.label for item in items["train"]}, root.shown)
+    class_names = class_order({item.label for item in items["train"]}, root.shown)
     labels = {part: encode([item.label for item in found], class_names, root.shown, part) for part, found in items.items()}
     read = load or root.read
     listing = cache(lambda: listing_of(kind, root, items, set_aside, margin))

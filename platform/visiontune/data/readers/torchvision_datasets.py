@@ -1,4 +1,4 @@
-"""torchvision's data sets by name. They are read whole into memory: 30 to 700 MB while a store is made.
+"""torchvision's data sets by name. All but ImageNet are read whole into memory: 30 to 700 MB while a store is made.
 
 ImageNet is read as the folder that it is (train/ and val/ with a folder for each class), without torchvision's development kit.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from visiontune.data.class_names import class_table, encode
+from visiontune.data.class_names import class_order, encode
 from visiontune.data.picture.bad_picture import BadPicture, Picture
 from visiontune.data.readers.folder import folder
 from visiontune.data.source import SetAside, Source
@@ -23,15 +23,15 @@ SPLIT_ARG = {"CIFAR10": "train", "CIFAR100": "train", "MNIST": "train", "Fashion
 
 
 def torchvision(*, dataset: str, root: str, use_download: bool = False) -> Source:
-    """Load train and test. Raises UserError where the files are missing or damaged."""
+    """Load train and test. Raises UserError where the files are missing or damaged, or fewer than two classes have training pictures."""
     if dataset == "ImageNet":
         return folder(path=root)
     sets = {part: _load(dataset, root, part, use_download) for part in ("train", "test")}
     images = {part: _images(one) for part, one in sets.items()}
     names = _class_names(sets["train"])
     texts = {part: [names[label] for label in _labels(one).tolist()] for part, one in sets.items()}
-    # A class without pictures would be one that nothing can learn; class_table holds the names to be apart.
-    class_table(set(texts["train"]), root)
+    # For its errors: fewer than two classes, names that are alike. The order of the names is torchvision's.
+    class_order(set(texts["train"]), root)
     labels = {part: encode(text, names, root, part) for part, text in texts.items()}
     return Source(
         class_names=names,

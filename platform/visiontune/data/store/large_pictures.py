@@ -36,7 +36,7 @@ class Large:
 
     @staticmethod
     def of_raw(images_NHWC: Bytes) -> Large:
-        """A view of pictures at their training size."""
+        """Pictures in memory at their training size, for `read` at another one."""
         _, size, _, channels = images_NHWC.shape
         return Large(Path(), "raw", size, size, channels, False, images_NHWC=images_NHWC)
 
@@ -44,14 +44,14 @@ class Large:
         return len(self.images_NHWC) if self.images_NHWC is not None else len(self._offsets) - 1
 
     def read(self, index_N: IntArray, size: int) -> Bytes:
-        """(N, size, size, C). Raises UserError for a picture that is damaged."""
+        """(N, size, size, C) uint8. Raises UserError for a picture that is damaged."""
         read_NHWC = np.empty((len(index_N), size, size, self.channels), np.uint8)
         for number, row in enumerate(index_N.tolist()):
             read_NHWC[number] = fit(self.stored(row), size, self.channels)
         return read_NHWC
 
     def stored(self, row: int) -> Bytes:
-        """(stored_size, stored_size, C), the same to the bit for raw and encoded."""
+        """(stored_size, stored_size, C) uint8, the same to the bit for raw and encoded. Raises UserError for a picture that is damaged."""
         if self.images_NHWC is not None:
             picture: Bytes = self.images_NHWC[row]
             return picture
@@ -66,7 +66,7 @@ class Large:
         return self.data[self._offsets[row] : self._offsets[row + 1]].tobytes()
 
     def digest(self, start: int, end: int) -> str:
-        """Of what is stored of these rows, as the shard that they are must have it."""
+        """The digest of what is stored of these rows; they are undamaged where it is that of their shard."""
         if self.images_NHWC is not None:
             stored = self.images_NHWC[start:end].reshape(-1)
             lengths = np.full(end - start, self._form.picture_bytes)
@@ -86,7 +86,7 @@ class Large:
 
 
 class Images:
-    """Stands where small pictures have an array: `images[rows]`, `.shape`, `.nbytes`, at the training size, read when asked."""
+    """Used like the array of small pictures (`images[rows]`, `.shape`, `.nbytes`), at the training size; read and resized when indexed."""
 
     dtype = np.dtype(np.uint8)
     ndim = 4
@@ -108,5 +108,5 @@ class Images:
         return images[(*(slice(None) for _ in np.shape(rows)), *rest)] if rest else images
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Bytes:
-        """All of it."""
+        """All pictures as one array."""
         return self[:].astype(dtype or np.uint8, copy=False)

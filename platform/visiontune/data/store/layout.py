@@ -1,4 +1,4 @@
-"""What a store's file is, for those who write it and those who read it.
+"""The layout of a store's file, for those who write it and those who read it.
 
 One Arrow IPC record batch with the columns image (raw: fixed_size_binary, uint8 HWC; encoded: large_binary, a file's bytes), label
 (int64) and split (uint8: 0 train, 1 val, 2 test). The footer's metadata hold a JSON text, its SHA-256, and the report of the ingest:
@@ -26,5 +26,5 @@ def rows_checksum(label_N: NDArray[np.int64], code_N: NDArray[np.uint8]) -> str:
 
 
 def shard_digest(check_N2: NDArray[np.uint64]) -> str:
-    """Of a shard, out of the digests of its pictures."""
+    """The digest of a shard, out of those of its pictures."""
     return hashlib.sha256(check_N2.astype("<u8").tobytes()).hexdigest()[:32]

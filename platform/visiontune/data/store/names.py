@@ -31,7 +31,7 @@ def refuse_name(cache: Path, name: str, data: Mapping[str, Any]) -> None:
 
 
 def give_name(cache: Path, name: str, store: Path, data: Mapping[str, Any]) -> Path | None:
-    """The name means this store from now on; the store that it meant before, if that is another one. Raises OSError."""
+    """Give the store a name; returns the store that the name meant before, if that is another one. Raises OSError."""
     path = cache / _NAMES / f"{name}.json"
     before = json.loads(path.read_text())["digest"] if path.exists() else store.stem
     write_whole(path, json.dumps({"digest": store.stem, "data": data}, indent=1, ensure_ascii=False))
@@ -39,7 +39,7 @@ def give_name(cache: Path, name: str, store: Path, data: Mapping[str, Any]) -> P
 
 
 def find_store(cache: Path, text: str) -> tuple[Path, Mapping[str, Any] | None]:
-    """The store of a name, of a digest or of its beginning, and the section `data` where it has a name. Raises UserError."""
+    """The path that a name, a digest or its beginning means, and the section `data` where it is a name. Raises UserError for none."""
     if _NAME.fullmatch(text):
         path = cache / _NAMES / f"{text}.json"
         if path.exists():

@@ -1,4 +1,4 @@
-"""A store on the node that reads it: copied there once, under a lock, where it lies on a file system of the network or out of sight.
+"""A store on the node that reads it: copied there once, under a lock, where it lies on a network file system or the node can't see it.
 
 Every trial of a node then maps the same file, through the page cache. The copy comes from the remote cache where there is one, else
 from the store's own path. VISIONTUNE_NODE_CACHE names the node's folder; it also makes copies of what lies on a local disk. Without
@@ -71,15 +71,15 @@ def is_remote(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
     where, best, kind = path.resolve(), Path("/"), ""
     for line in lines:
         before, _, after = line.partition(" - ")
-        place = Path(re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), before.split()[4]))
-        # A later mount at the same place lies above the earlier one.
-        if where.is_relative_to(place) and len(place.parts) >= len(best.parts):
-            best, kind = place, after.split()[0]
+        mount = Path(re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), before.split()[4]))
+        # A later mount at the same point lies above the earlier one.
+        if where.is_relative_to(mount) and len(mount.parts) >= len(best.parts):
+            best, kind = mount, after.split()[0]
     return kind.startswith(_REMOTE) and "overlay" not in kind
 
 
 def _is_copy(copy: Path, digest: str) -> bool:
-    """Whole, as far as its length and labels tell, and of that content."""
+    """Whether it is a store of that digest, whole as far as its length, metadata and labels tell."""
     try:
         return Store.open(copy).digest == digest
     except UserError:
@@ -87,10 +87,10 @@ def _is_copy(copy: Path, digest: str) -> bool:
 
 
 def _copy(path: Path, copy: Path) -> None:
-    """Whole or not at all. Raises OSError, also where too little would be left on the disk."""
+    """Copy the store, whole or not at all. Raises OSError, also where the disk has less than 1.1 times its size free, and UserError."""
     if shutil.disk_usage(copy.parent).free < _SPARE * path.stat().st_size:
         raise OSError(errno.ENOSPC, "no room for a copy of the store")
-    with replacing(copy) as part:
-        shutil.copyfile(path, part)
-        if any(Store.open(part).damaged()):
+    with replacing(copy) as temporary:
+        shutil.copyfile(path, temporary)
+        if any(Store.open(temporary).damaged()):
             raise OSError(errno.EIO, "the copy of the store is damaged")

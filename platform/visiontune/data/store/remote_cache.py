@@ -1,6 +1,6 @@
 """Stores in a folder that all machines reach, object storage above all: put there once, fetched by every machine that lacks them.
 
-VISIONTUNE_REMOTE_CACHE names the folder: a path, or a URI of pyarrow's file systems (s3://, gs://). What comes from there is read
+VISIONTUNE_REMOTE_CACHE names the folder: a path, or a URI that pyarrow or fsspec opens (s3://, gs://). What comes from there is read
 through before it counts, for an upload may have been cut off.
 """
 
@@ -26,12 +26,12 @@ class _Damaged(Exception):
     """What came is not the store."""
 
 
-# A file that is not written to its end is never seen there; elsewhere it is until it has its name.
+# There a file is seen only once it is complete; elsewhere it is written under a temporary name.
 _ALL_OR_NOTHING = ("s3", "gcs", "abfs")
 
 
 def remote_cache() -> str | None:
-    """The folder that the environment names, the same from wherever it is asked."""
+    """The folder that the environment names, a path made absolute; None for none."""
     named = os.environ.get(NAME)
     return named if not named or is_uri(named) else str(Path(named).expanduser().absolute())
 
@@ -39,19 +39,19 @@ def remote_cache() -> str | None:
 def fetch(folder: str, path: Path) -> bool:
     """Copy the store of `path`'s name to `path`, whole or not at all; False where there is none. Raises UserError.
 
-    A damaged one is removed from there, so that the next `put` mends it.
+    A damaged one is removed from the folder, so that the next `put` writes it again.
     """
     from pyarrow.fs import FileType, LocalFileSystem, copy_files
 
-    filesystem, remote = _place(folder, path.name)
+    filesystem, remote = _located(folder, path.name)
     with _refused(folder):
         if filesystem.get_file_info(remote).type != FileType.File:
             return False
     try:
-        with replacing(path) as part:
+        with replacing(path) as temporary:
             with _refused(folder):
-                copy_files(remote, str(part), source_filesystem=filesystem, destination_filesystem=LocalFileSystem())
-            if not _is_whole(part, path.stem):
+                copy_files(remote, str(temporary), source_filesystem=filesystem, destination_filesystem=LocalFileSystem())
+            if not _is_whole(temporary, path.stem):
                 raise _Damaged
     except _Damaged:
         with contextlib.suppress(OSError):
@@ -64,21 +64,21 @@ def put(folder: str, path: Path) -> bool:
     """Copy a store there; False where one of its name lies there already. Raises UserError."""
     from pyarrow.fs import FileType, LocalFileSystem, copy_files
 
-    filesystem, remote = _place(folder, path.name)
+    filesystem, remote = _located(folder, path.name)
     with _refused(folder):
         if filesystem.get_file_info(remote).type == FileType.File:
             return False
         if filesystem.type_name in _ALL_OR_NOTHING:
             copy_files(str(path), remote, source_filesystem=LocalFileSystem(), destination_filesystem=filesystem)
             return True
-        part = f"{remote}.{uuid.uuid4().hex}.tmp"
+        temporary = f"{remote}.{uuid.uuid4().hex}.tmp"
         filesystem.create_dir(remote.rpartition("/")[0], recursive=True)
-        copy_files(str(path), part, source_filesystem=LocalFileSystem(), destination_filesystem=filesystem)
-        filesystem.move(part, remote)
+        copy_files(str(path), temporary, source_filesystem=LocalFileSystem(), destination_filesystem=filesystem)
+        filesystem.move(temporary, remote)
     return True
 
 
-def _place(folder: str, name: str) -> tuple[Any, str]:
+def _located(folder: str, name: str) -> tuple[Any, str]:
     from pyarrow.fs import LocalFileSystem
 
     root = open_root(folder, NAME)

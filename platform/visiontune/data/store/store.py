@@ -47,8 +47,8 @@ class Shard:
 class Store:
     """An open file; see the top of the module for layout and types. Reading goes through the page cache.
 
-    Of small pictures `images_NHWC` is the map itself. Of large ones (`large` is set) it looks the same, but reads and resizes
-    whatever it is asked for in the caller's thread; `read` gives other sizes.
+    `images_NHWC` of small pictures is the memory map itself. That of large ones (`large` is set) is used in the same way, but reads and
+    resizes what is indexed in the caller's thread; `read` gives other sizes.
     """
 
     path: Path
@@ -90,11 +90,11 @@ class Store:
 
     @property
     def margin(self) -> int:
-        """Pixels by which what is stored is larger than the training size: `read` up to image_size + margin loses nothing."""
+        """Pixels by which a stored side is longer than image_size: `read` up to image_size + margin enlarges nothing."""
         return 0 if self.large is None else self.large.stored_size - self.image_size
 
     def read(self, index_N: IntArray, size: int) -> NDArray[np.uint8]:
-        """(N, size, size, C): the same part of each picture whatever the size, in the caller's thread. Raises UserError for damage."""
+        """(N, size, size, C) uint8: the whole stored square resized, in the caller's thread. Raises UserError for a damaged picture."""
         if self.large is not None:
             return self.large.read(index_N, size)
         if size == self.image_size:
@@ -159,7 +159,7 @@ def _read(path: Path) -> Store:
 
 
 def _images(batch: Any, content: Mapping[str, Any], path: Path) -> tuple[NDArray[np.uint8], Large | None]:
-    """As they lie there, where that is the training size; else read as they are asked for."""
+    """The memory map where pictures are stored at the training size; else `Images` over `Large`. Raises ValueError."""
     size, stored, channels = content["image_size"], content["stored_size"], content["channels"]
     buffers = batch.column("image").buffers()
     data = np.frombuffer(buffers[-1], np.uint8)[: content["num_bytes"]]

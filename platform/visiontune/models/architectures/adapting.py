@@ -1,9 +1,9 @@
 """What the builders of torchvision's and timm's networks have in common.
 
-Contract: x_NCHW float32, square pictures, normalised -> logits_NK. Parameters bear the names of torchvision and timm, so that
-published weights load where the stem is large and every factor 1. A network is its parts one after the other, each a module:
-what the originals do by function (activations, flattening) is one here, so that it can be replaced, cut and counted. A network
-drops nothing of itself but where an argument of it says so.
+Contract: x_NCHW float32, square pictures, normalised -> logits_NK. Parameters have the names of torchvision and timm, so that
+published weights load where the stem is large and every factor 1. A network is a sequence of modules: what the originals do by
+function (activations, flattening) is a module here, so that it can be replaced, cut off and counted. A network has no dropout but
+where one of its arguments says so.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def chain(network: nn.Module, names: Iterable[str], aux: Collection[str] = ()) -
 
 
 def fit_stem(network: nn.Module, conv: str, in_channels: int, stem: str = "large", pools: Iterable[str] = ()) -> None:
-    """Let the first convolution see `in_channels`; a small stem makes it 3 x 3, stride 1, and leaves out `pools`."""
+    """Let the first convolution see `in_channels`; a small stem makes it 3 x 3, stride 1, and leaves out `pools`. Raises ValueError."""
     if stem not in STEMS:
         raise ValueError(f"stem must be 'small' or 'large', got {stem!r}")
     replace(network, conv, partial(_first, in_channels=in_channels, is_small=stem == "small"))
@@ -83,7 +83,7 @@ def instances(network: nn.Module, kind: type[nn.Module] | tuple[type[nn.Module],
     return tuple(name for name, module in network.named_modules() if isinstance(module, kind))
 
 
-def cut(sequence: nn.Module, prefix: str, is_last: Callable[[nn.Module], bool]) -> list[tuple[str, ...]]:
+def grouped(sequence: nn.Module, prefix: str, is_last: Callable[[nn.Module], bool]) -> list[tuple[str, ...]]:
     """Dotted names of a sequence's parts, in groups that each end with a part for which `is_last` is true."""
     groups: list[tuple[str, ...]] = [()]
     for name, part in sequence.named_children():

@@ -41,7 +41,7 @@ def cnn(
     """`depth` stages of `num_layers` blocks with width, width * growth, width * growth^2 ... filters; each halves the picture.
 
     Pooling closes a stage; with `down` stride the first convolution of a stage does it. Raises ValueError for a picture of which
-    nothing is left in some stage. The size changes the dense head alone.
+    nothing is left in some stage, and for an Inception block below 4 filters. image_size changes the flattened head alone.
     """
     style = Style(kernel_size, dilation, padding, convolution, num_conv_groups, norm_place, use_bottleneck)
     chances = depth_probabilities(stochastic_depth, depth * num_layers)

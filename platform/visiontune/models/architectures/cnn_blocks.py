@@ -1,7 +1,7 @@
 """The blocks of which the plain network is made: one convolution with its norm and activation, and what is built out of it.
 
 Contract: x_NCHW -> y_NCHW. Every activation and norm is a module of its own. With padding "valid" a convolution gives fewer
-positions than it got; then what is added or joined is first cut to the smallest, about the centre.
+positions than it got; then what is added or joined is first cropped to the smallest, about the centre.
 """
 
 from __future__ import annotations
@@ -87,15 +87,14 @@ def units(in_channels: int, filters: int, style: Style, *, stride: int = 1, is_l
 class Residual(nn.Module):
     """x + body(x), then the activation (He et al. 2016, version 1); with the norm after activations none follows the sum.
 
-    Where width or size change, x goes through a 1 x 1 convolution and a norm. With the body's last norm at weight 0 the block
-    passes on what another block gave it. `drop_probability` is the chance to leave the body out (Huang et al. 2016).
+    Where width or size change, x goes through a 1 x 1 convolution and a norm. With the body's last norm at weight 0 a block of
+    the same width and size gives act(x). `drop_probability` is the chance to leave the body out (Huang et al. 2016).
     """
 
     last_norm = "body"  # the branch that use_zero_gamma lets begin as nothing
 
     def __init__(self, in_channels: int, filters: int, style: Style, *, stride: int = 1, drop_probability: float = 0.0) -> None:
         super().__init__()
-        self.last_norm = "body"
         is_first = style.norm_place == "before"
         body = units(in_channels, filters, style, stride=stride, is_last_linear=is_first and style.use_bottleneck)
         if not style.use_bottleneck:
@@ -106,8 +105,8 @@ class Residual(nn.Module):
         self.act = nn.ReLU() if is_first else nn.Identity()
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """As many channels as filters."""
-        inner, shortcut = cut((self.body(x_NCHW), self.shortcut(x_NCHW)))
+        """(N, filters, H, W), H and W divided by the stride."""
+        inner, shortcut = centre_crops((self.body(x_NCHW), self.shortcut(x_NCHW)))
         y_NCHW: Tensor = self.act(inner + shortcut)
         return y_NCHW
 
@@ -121,7 +120,7 @@ class Joined(nn.Module):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """The channels of all branches in their order."""
-        return torch.cat(cut(branch(x_NCHW) for branch in self.branches.values()), dim=1)
+        return torch.cat(centre_crops(branch(x_NCHW) for branch in self.branches.values()), dim=1)
 
 
 def dense_layer(in_channels: int, filters: int, style: Style) -> Joined:
@@ -169,11 +168,11 @@ def inception_of(in_channels: int, filters: int, style: Style, *, stride: int = 
     return inception(in_channels, style, one=one, three=three, five=five, pool=narrow, stride=stride)
 
 
-def cut(parts: Iterable[Tensor]) -> list[Tensor]:
-    """The centre of each x_NCHW, as large as the smallest of them."""
-    given = list(parts)
-    side = min(part.shape[-1] for part in given)
-    return [part if part.shape[-1] == side else _centre(part, side) for part in given]
+def centre_crops(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """The centre of each x_NCHW, all as large as the smallest of them."""
+    given = list(tensors)
+    side = min(x_NCHW.shape[-1] for x_NCHW in given)
+    return [x_NCHW if x_NCHW.shape[-1] == side else _centre(x_NCHW, side) for x_NCHW in given]
 
 
 def _centre(x_NCHW: Tensor, side: int) -> Tensor:

@@ -7,7 +7,7 @@ from functools import partial
 from torch import nn
 
 from visiontune.models.anatomy import mark
-from visiontune.models.architectures.adapting import chain, cut, fit_stem, repeated, scaled
+from visiontune.models.architectures.adapting import chain, fit_stem, grouped, repeated, scaled
 
 
 def _densenet(
@@ -33,7 +33,7 @@ def _densenet(
     features = network.features
     features.add_module("act5", nn.ReLU())  # a function in torchvision's forward
     ends = {features.pool0, features.transition1, features.transition2, features.transition3}
-    stages = cut(features, "features", lambda part: part in ends)
+    stages = grouped(features, "features", lambda part: part in ends)
     return mark(chain(network, ("features", "avgpool", "flatten", "classifier")), stages=tuple(stages), head="classifier")
 
 

@@ -11,9 +11,9 @@ from functools import partial
 from torch import nn
 
 from visiontune.models.anatomy import mark
-from visiontune.models.architectures.adapting import chain, cut, fit_stem, scaled
+from visiontune.models.architectures.adapting import chain, fit_stem, grouped, scaled
 
-_PARTS = ("features", "avgpool", "flatten", "classifier")
+_CHILDREN = ("features", "avgpool", "flatten", "classifier")
 
 
 def alexnet(*, num_classes: int, in_channels: int, image_size: int, stem: str = "large", inner_dropout: float = 0.5) -> nn.Module:
@@ -23,15 +23,15 @@ def alexnet(*, num_classes: int, in_channels: int, image_size: int, stem: str = 
     """
     from torchvision.models.alexnet import AlexNet
 
-    network = chain(AlexNet(num_classes, dropout=inner_dropout), _PARTS)
-    stages = cut(network.get_submodule("features"), "features", _is_pool)
+    network = chain(AlexNet(num_classes, dropout=inner_dropout), _CHILDREN)
+    stages = grouped(network.get_submodule("features"), "features", _is_pool)
     fit_stem(network, "features.0", in_channels, stem, pools=("features.2",))
     dense = [("avgpool", "flatten", *_classifier(0, 1, 2)), _classifier(3, 4, 5)]
     return mark(network, stages=(*stages, *dense), head="classifier.6")
 
 
 def _vgg(
-    rows: str,
+    column: str,
     use_norm: bool,
     /,
     *,
@@ -41,13 +41,13 @@ def _vgg(
     width_factor: float = 1.0,
     inner_dropout: float = 0.5,
 ) -> nn.Module:
-    """Column `rows` of the paper's table 1: A has 11 layers, B 13, D 16, E 19. `inner_dropout` acts between the hidden dense layers.
+    """Column `column` of the paper's table 1: A has 11 layers, B 13, D 16, E 19. `inner_dropout` acts between the hidden dense layers.
 
     `image_size` changes nothing, as 7 x 7 means of positions are left.
     """
     from torchvision.models.vgg import cfgs, make_layers
 
-    filters = [item if item == "M" else scaled(item, width_factor) for item in cfgs[rows]]
+    filters = [item if item == "M" else scaled(item, width_factor) for item in cfgs[column]]
     hidden = scaled(4096, width_factor)
     parts = {
         "features": make_layers(filters, use_norm),
@@ -62,7 +62,7 @@ def _vgg(
     network = nn.Sequential(OrderedDict(parts))
     fit_stem(network, "features.0", in_channels)
     dense = [("avgpool", "flatten", *_classifier(0, 1, 2)), _classifier(3, 4, 5)]
-    return mark(network, stages=(*cut(parts["features"], "features", _is_pool), *dense), head="classifier.6")
+    return mark(network, stages=(*grouped(parts["features"], "features", _is_pool), *dense), head="classifier.6")
 
 
 def _is_pool(module: nn.Module) -> bool:

@@ -34,7 +34,7 @@ def _resnet(
     depth_factor: float = 1.0,
     stochastic_depth: float = 0.0,
 ) -> nn.Module:
-    """Four stages of `layers` blocks with 64, 128, 256 and 512 filters times `width_factor`, each but the first of half the size.
+    """Four stages of `layers` blocks with 64, 128, 256 and 512 filters times `width_factor`; each but the first halves the side.
 
     `image_size` changes nothing: the head averages over what is left of the picture.
     """
@@ -62,7 +62,7 @@ def _resnet(
 
 
 class BasicBlock(nn.Module):
-    """Two 3 x 3 convolutions, then the shortcut is added; half the size where stride is 2."""
+    """Two 3 x 3 convolutions, then the shortcut is added; half the side where stride is 2."""
 
     last_norm = "bn2"
 
@@ -76,7 +76,7 @@ class BasicBlock(nn.Module):
         self.downsample = _shortcut(in_channels, filters, stride)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Filters channels."""
+        """(N, filters, H, W), H and W divided by the stride."""
         shortcut = x_NCHW if self.downsample is None else self.downsample(x_NCHW)
         inner = self.bn2(self.conv2(self.act1(self.bn1(self.conv1(x_NCHW)))))
         out: Tensor = self.act2(self.drop(inner) + shortcut)
@@ -106,7 +106,7 @@ class Bottleneck(nn.Module):
         self.downsample = _shortcut(in_channels, out_channels, stride)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Four times `filters` channels."""
+        """(N, 4 filters, H, W), H and W divided by the stride."""
         shortcut = x_NCHW if self.downsample is None else self.downsample(x_NCHW)
         inner = self.act2(self.bn2(self.conv2(self.act1(self.bn1(self.conv1(x_NCHW))))))
         out: Tensor = self.act3(self.drop(self.bn3(self.conv3(inner))) + shortcut)

@@ -27,7 +27,7 @@ def wideresnet(
 ) -> nn.Module:
     """WRN-depth-width: three groups of (depth - 4) / 6 blocks with 16, 32 and 64 times `width` filters.
 
-    `image_size` changes nothing: the head averages over what is left of the picture.
+    `image_size` changes nothing: the head averages over what is left of the picture. Raises ValueError for another depth than 6 n + 4.
     """
     if (depth - 4) % 6:
         raise ValueError(f"depth must be 6 n + 4, such as 16, 22 or 28, got {depth}")
@@ -80,7 +80,7 @@ class PreActivation(nn.Module):
         self.shortcut = None if in_channels == filters else nn.Conv2d(in_channels, filters, 1, stride, bias=False)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Half the size where stride is 2."""
+        """(N, filters, H, W), H and W divided by the stride."""
         active_NCHW = self.act1(self.norm1(x_NCHW))
         shortcut = x_NCHW if self.shortcut is None else self.shortcut(active_NCHW)
         y_NCHW: Tensor = self.body(active_NCHW) + shortcut

@@ -1,4 +1,7 @@
-"""Activations and normalisations, swapped in wherever a network has its own. `published` leaves what it has."""
+"""Activations and normalisations, swapped in wherever a network has its own. `published` leaves what it has.
+
+An activation's builder takes `args`, a normalisation's (num_channels) and `args`; both give a module.
+"""
 
 from __future__ import annotations
 

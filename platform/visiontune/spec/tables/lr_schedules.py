@@ -1,7 +1,7 @@
 """Learning-rate schedules: multipliers of the peak rate over the full budget.
 
-A duration is a number of epochs or a share of the full budget; which of the two has the default differs, that only one may
-be given does not.
+A duration is a number of epochs or a share of the full budget, and only one of the two may be given. Some durations have their
+default in epochs (`_in_epochs`), others in shares (`_in_shares`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Augmentation ops. A builder takes (image_size), and (magnitude, image_size) where the entry has a magnitude.
+"""Augmentation ops. A builder takes image_size, and magnitude too where the entry has one, and gives an albumentations transform.
 
 Names are albumentations' own where it has them. Magnitude 0 changes nothing, 1 is the strongest, and most ranges are drawn from
 uniformly; what 1 means stands after "to". Ops without a magnitude are on or off. Left out of albumentations' picture-only

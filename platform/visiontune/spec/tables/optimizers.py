@@ -1,4 +1,4 @@
-"""Optimizers. A builder takes the parameters that learn and `args`; the learning rate is set before each step."""
+"""Optimizers. A builder takes the `LearnedParameter`s and `args`; the learning rate is set before each step."""
 
 from __future__ import annotations
 

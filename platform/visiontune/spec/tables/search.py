@@ -1,4 +1,7 @@
-"""Samplers (Optuna's word: they propose params) and trial schedulers (they pause, promote or stop trials)."""
+"""Samplers (Optuna's word: they propose params) and trial schedulers (they let trials go on, wait for promotion or stop).
+
+A sampler's builder takes a seed; the grid has none, its points are in the space. A trial scheduler's takes (curves, budget) and `args`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources of pictures. A source's builder takes `args` and gives the pictures, labels and class names, by split."""
+"""Sources of pictures. A builder takes `args` and gives a `data.source.Source`: pictures, labels and class names of train, val and test."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """`visiontune check FILE --run`: what to find out before a search, on the real pictures, in about a minute for small ones.
 
-Recipes are drawn from the space as a trial's are, with the choice that is being checked held fixed.
+Recipes are drawn at random from the space, with the choice that is being checked held fixed.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.checks import data_checks
 from visiontune.training.checks.check import Check
-from visiontune.training.checks.initial_checks import Start, look_at_start, start_checks
+from visiontune.training.checks.initial_checks import Start, measure_start, start_checks
 from visiontune.training.checks.lr_range_test import NUM_STEPS, RangeTest, compare, range_test
 from visiontune.training.checks.nearest_pictures import find_neighbours
 from visiontune.training.checks.overfit_check import overfit
-from visiontune.training.checks.training_steps import FAILURES, model_words, stepping, without_augmentation
+from visiontune.training.checks.training_steps import FAILURES, make_step, model_words, without_augmentation
 from visiontune.training.setup import set_up
 from visiontune.training.train_recipe import find_device
 
@@ -38,7 +38,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class _Held(RandomParams):
-    """Draws, but for choices that are held."""
+    """Random params, but for choices that are held fixed."""
 
     held: dict[str, Any] = field(default_factory=dict)
 
@@ -47,7 +47,7 @@ class _Held(RandomParams):
 
 
 def run_checks(spec: StudySpec, cache: Path, *, tell: Tell = lambda name: None) -> Iterator[Check]:
-    """All checks in turn; `tell` gets the name of each before it runs. Raises UserError for data that can't be used."""
+    """All checks in turn; `tell` is called with the name of each before it runs. Raises UserError for data that can't be used."""
     device = torch.device(find_device("cpu" if spec.resources.gpus_per_trial == 0 else "auto"))
     torch.set_num_threads(spec.resources.cpus_per_trial)
     tell("pictures")
@@ -57,11 +57,11 @@ def run_checks(spec: StudySpec, cache: Path, *, tell: Tell = lambda name: None) 
         yield from _of_model(spec, model, store, device, tell)
     for number, held in enumerate(_sweeps(spec)):
         tell(f"learning rate: {' with '.join(held.values())}")
-        yield _sweep(draw(spec, held, number), spec, store, device)
+        yield _sweep(sample_recipe(spec, held, number), spec, store, device)
 
 
 def choices(spec: StudySpec, name: str) -> list[Any]:
-    """What the space may choose under a dotted key; its constant or default where it has no choice."""
+    """The choices of the space for a dotted key such as model.name; its constant or default where it has no choice."""
     domain = next((domain for key, domain, _ in spec.space.domains() if key == name), None)
     if isinstance(domain, Choice):
         return list(domain.choices)
@@ -69,8 +69,8 @@ def choices(spec: StudySpec, name: str) -> list[Any]:
     return [spec.space.resolve(RandomParams(0))[section][key]]
 
 
-def draw(spec: StudySpec, held: dict[str, Any], number: int) -> TrialRecipe:
-    """Recipe `number` of those that hold these choices."""
+def sample_recipe(spec: StudySpec, held: dict[str, Any], number: int) -> TrialRecipe:
+    """Recipe `number` of the space with these choices held fixed, drawn at random otherwise, keyed by the study's seed."""
     seed = keyed_seed(spec.sampler["seed"], "check", number)
     return make_recipe(spec, spec.space.resolve(_Held(seed, held)), number)
 
@@ -93,16 +93,16 @@ def _of_model(spec: StudySpec, model: str, store: Store, device: torch.device, t
     try:
         for number in range(NUM_RECIPES):
             if not starts or time.perf_counter() - started < START_S:
-                starts.append(look_at_start(draw(spec, {"model.name": model}, number), store, device))
+                starts.append(measure_start(sample_recipe(spec, {"model.name": model}, number), store, device))
         yield from start_checks(model, starts, len(store.class_names))
         tell(f"one batch: {model}")
-        yield overfit(model, draw(spec, {"model.name": model}, 0), store, device)
+        yield overfit(model, sample_recipe(spec, {"model.name": model}, 0), store, device)
     except FAILURES as error:
         yield _unbuilt(model, error)
 
 
 def _sweeps(spec: StudySpec) -> list[dict[str, Any]]:
-    """Each model with each optimizer; where those are too many, each of both at least once, up to MAX_SWEEPS."""
+    """Each model with each optimizer; where there are over MAX_SWEEPS pairs, each optimizer and up to MAX_SWEEPS models at least once."""
     models, optimizers = choices(spec, "model.name"), choices(spec, "optimizer.name")
     pairs = [(model, optimizer) for optimizer in optimizers for model in models]
     if len(pairs) > MAX_SWEEPS:
@@ -130,9 +130,9 @@ def _sweep(recipe: TrialRecipe, spec: StudySpec, store: Store, device: torch.dev
 
 
 def sweep(recipe: TrialRecipe, store: Store, device: torch.device, *, low: float, high: float) -> RangeTest | float:
-    """A range test of a recipe in units of its optimizer.lr, of 30 to 120 steps; the seconds of a step where 30 take too long."""
+    """A range test of 30 to 120 steps, in units of the recipe's optimizer.lr; or the seconds of a step, where 30 take over 24 s."""
     setup = set_up(recipe, store, device)
-    step, factor = stepping(setup, recipe.training["seed"]), setup.peak_lr / recipe.optimizer["lr"]
+    step, factor = make_step(setup, recipe.training["seed"]), setup.peak_lr / recipe.optimizer["lr"]
     step(0.0)  # the first one pays for memory and kernels
     started = time.perf_counter()
     step(0.0)

@@ -9,14 +9,14 @@ from typing import Any
 from visiontune.spec.declare import NOTHING
 
 VERDICTS = ("ok", "look", "bad")
-"""As expected; may well be meant, but look at it; a search on this input would be wasted."""
+"""As expected; possibly intended, but to be looked at; a search on this input would be wasted."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check's end. `said` is what was measured and against what; `hint` what to do, empty where it is ok.
+    """The result of one check. `said` is what was measured and against what; `hint` what to do, empty where it is ok.
 
-    `figures` are the same for programs, ready for JSON.
+    `figures` are the measured values by name, ready for JSON.
     """
 
     name: str

@@ -1,7 +1,6 @@
 """Checks of the pictures and labels alone, before any network.
 
-Rows are those of the store: the chosen pictures of the training file in its order, then those of a test file. Shape
-letters: C classes, P pixels of a thumbnail, N pictures.
+Rows are those of the store. Shape letters: C classes, N pictures, G equal pictures.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ NUM_LISTED = 100
 
 
 def class_counts(store: Store) -> Check:
-    """Training pictures of each class; never one class of three times another without a word about it."""
+    """Training pictures of each class: bad where one has none, look where the ratio of two exceeds 3 or one has fewer than 10."""
     count_C = np.bincount(store.labels_N[store.train_idx], minlength=len(store.class_names))
     rarest, most = int(count_C.argmin()), int(count_C.argmax())
     ratio = float(count_C[most] / max(count_C[rarest], 1))
@@ -82,7 +81,7 @@ def neighbour_score(store: Store, neighbours: Neighbours) -> Check:
 
 
 def repeats(store: Store) -> Check:
-    """Pictures that are equal to the last pixel, within and across splits, and with labels that contradict each other."""
+    """Pictures that are equal to the last pixel, within train and across splits, and equal ones with different labels."""
     rows_N = _affordable(store)
     groups: dict[bytes, list[int]] = defaultdict(list)
     for row in rows_N:
@@ -151,7 +150,7 @@ def _affordable(store: Store) -> IntArray:
 
 
 def _leaks(split_G: NDArray[np.str_]) -> list[str]:
-    """One word for each picture of a group that stands in a split further from training than another of it."""
+    """ "test in train" and the like, once for each picture of the group that an earlier split of train, val, test has too."""
     found = set(split_G.tolist())
     leaks = [f"{split} in train" for split in split_G.tolist() if split != "train" and "train" in found]
     return leaks + (["test in val"] * split_G.tolist().count("test") if {"val", "test"} <= found else [])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from visiontune.models.anatomy import anatomy_of, depth_of
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.checks.check import Check, worst
-from visiontune.training.checks.training_steps import finite, model_words, stepping, without_augmentation
+from visiontune.training.checks.training_steps import finite, make_step, model_words, without_augmentation
 from visiontune.training.setup import set_up
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ strong as it came give s of 1 to 1.7 (Glorot's head, maximum pooling), so a loss
 classes), a network is sure of what it can't know yet, and first has to unlearn it."""
 DEAD_SHARE, VANISHED = 0.4, 1e-4
 """Stanford's CS231n has seen 40 % of ReLUs dead where rates were too high; before training it is hardly any. A stage whose
-gradient is a ten-thousandth of another's, relative to its weights, stands still while the other learns."""
+gradient is a ten-thousandth of another's, relative to its weights, hardly changes while the other learns."""
 _BATCH, _FEWEST, _PIXELS = 64, 8, 1 << 18
 
 
 @dataclass(frozen=True)
 class Start:
-    """`gradients` is |gradient| / |weights| by stage, `dead_share` that of ReLU units that no picture moves (None: no ReLU)."""
+    """`gradients` is |gradient| / |weights| by stage, `dead_share` the share of ReLU units that no picture activates (None: no ReLU)."""
 
     words: str
     loss: float
@@ -40,12 +40,12 @@ class Start:
     gradients: dict[str, float]
 
 
-def look_at_start(recipe: TrialRecipe, store: Store, device: torch.device) -> Start:
-    """One step of rate 0 on at most 64 pictures."""
+def measure_start(recipe: TrialRecipe, store: Store, device: torch.device) -> Start:
+    """One step at learning rate 0 on a batch of 8 to 64 training pictures, the fewer the larger they are."""
     num = min(_BATCH, max(_FEWEST, _PIXELS // store.images_NHWC.shape[1] ** 2))
     setup = set_up(without_augmentation(recipe, training={"batch_size": num}), store, device)
     alive, norms = _watch(setup.tail)
-    loss = stepping(setup, recipe.training["seed"])(0.0)
+    loss = make_step(setup, recipe.training["seed"])(0.0)
     dead_share = 1 - float(torch.cat(alive).float().mean()) if alive else None
     return Start(model_words(recipe), loss, dead_share, _by_stage(setup.tail, norms))
 
@@ -93,7 +93,7 @@ def _judged(name: str, verdicts: list[str], said: str, hint: str, starts: Sequen
 
 
 def _watch(network: nn.Module) -> tuple[list[Tensor], dict[str, Tensor]]:
-    """Filled by the next forward and backward pass: which units of each ReLU some picture moves, and each gradient's length."""
+    """Filled by the next forward and backward pass: which units of each ReLU any picture activates, and the norm of each gradient."""
     alive: list[Tensor] = []
     norms: dict[str, Tensor] = {}
 

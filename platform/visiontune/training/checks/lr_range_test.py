@@ -1,6 +1,6 @@
-"""The learning-rate range test: the rate rises exponentially, step by step, until the loss runs away (Smith 2017).
+"""The learning-rate range test: the rate rises exponentially, step by step, until the loss diverges (Smith 2017).
 
-What it reads off the curve: the rate at which the loss begins to fall, and the edge, the last rate before it leaves its floor.
+Read off the curve: the rate at which the loss begins to fall, and the edge, the last rate before it leaves its floor.
 For gradient descent on a quadratic that is 2 / (largest curvature), where every step begins to overshoot by more than it gains.
 """
 

@@ -35,8 +35,8 @@ class Neighbours:
     def near(self, store: Store) -> list[tuple[int, int]]:
         """Pairs that are one picture but for noise, brightness or compression, most similar first; not those equal to the last pixel.
 
-        Judged by edges: of CIFAR-10's nearest pairs those above 0.85 are the same shot, strangers have 0.16. Where strangers have
-        more, as small digits (0.91), more is asked: 0.996 of these, whose most similar strangers reach 0.992.
+        By the correlation of edges: of CIFAR-10's nearest pairs those above 0.85 are the same photograph, and the median pair has 0.16.
+        Where the median is higher, as that of small digits (0.91), so is the limit: 0.996 for these, of which different ones reach 0.992.
         """
         ordinary = float(np.median(_edge_correlation(store, self.rows_N[:: self._spacing], self.nearest_N[:: self._spacing])))
         limit = max(_SAME, 1 - (1 - ordinary) ** 2 / 2)
@@ -52,7 +52,7 @@ class Neighbours:
 
 
 def find_neighbours(store: Store) -> Neighbours:
-    """For at most 4,000 pictures of val and 4,000 of test, among at most 50,000 of train, evenly spaced."""
+    """Neighbours of at most 4,000 pictures of val and 4,000 of test among at most 50,000 of train, evenly spaced."""
     rows_N = np.concatenate([_spaced(store.val_idx, _MOST_OTHERS), _spaced(store.test_idx, _MOST_OTHERS)])
     train_N = _spaced(store.train_idx, _MOST_TRAIN)
     train_NP = thumbnails(store, train_N)
@@ -80,7 +80,7 @@ def thumbnails(store: Store, rows_N: IntArray) -> Floats:
 
 
 def _edge_correlation(store: Store, a_N: IntArray, b_N: IntArray) -> Floats:
-    """Of the differences between neighbouring pixels of two pictures, whose large and soft areas then count for nothing."""
+    """(N,) correlations of the differences between neighbouring pixels: large and soft areas then count for nothing."""
     found = [np.zeros(0, np.float32)]
     for low in range(0, len(a_N), _CHUNK):
         a_NP, b_NP = (_unit(_edges(store.images_NHWC[rows[low : low + _CHUNK]])) for rows in (a_N, b_N))

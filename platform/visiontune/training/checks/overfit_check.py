@@ -11,7 +11,7 @@ import torch
 
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.checks.check import Check
-from visiontune.training.checks.training_steps import finite, model_words, stepping, unregularized
+from visiontune.training.checks.training_steps import finite, make_step, model_words, unregularized
 from visiontune.training.setup import set_up
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ RATES = (1e-3, 1e-4)
 
 @dataclass(frozen=True)
 class Attempt:
-    """How far one rate came."""
+    """The losses at one learning rate, and how long they took."""
 
     lr: float
     losses: tuple[float, ...]
@@ -37,12 +37,15 @@ class Attempt:
 
     @property
     def is_cut(self) -> bool:
-        """Ended by the clock."""
+        """Whether the time limit ended it."""
         return not self.is_done and len(self.losses) < NUM_STEPS and math.isfinite(self.losses[-1])
 
 
 def overfit(model: str, recipe: TrialRecipe, store: Store, device: torch.device) -> Check:
-    """Steps on one batch of 32 until the loss is 0.05, for at most 300 steps or 8 s at each of two rates."""
+    """Adam on one batch of 32 until the loss is 0.05, for at most 300 steps or 8 s at each of two rates.
+
+    Raises what is in `training_steps.FAILURES` for a recipe that can't be set up or trained.
+    """
     attempts: list[Attempt] = []
     for lr in RATES:
         attempts.append(_attempt(recipe, store, device, lr))
@@ -70,7 +73,7 @@ def _verdict(best: Attempt, what: str, said: str) -> tuple[str, str, str]:
 
 def _attempt(recipe: TrialRecipe, store: Store, device: torch.device, lr: float) -> Attempt:
     started, losses = time.perf_counter(), []
-    step = stepping(set_up(unregularized(recipe, BATCH, lr), store, device), recipe.training["seed"], is_one_batch=True)
+    step = make_step(set_up(unregularized(recipe, BATCH, lr), store, device), recipe.training["seed"], is_one_batch=True)
     while True:
         losses.append(step(lr))
         took_s = time.perf_counter() - started

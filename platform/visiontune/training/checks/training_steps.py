@@ -1,4 +1,4 @@
-"""A recipe set up as the train loop does it, to take a few steps on real pictures and look at them."""
+"""A recipe set up as the train loop does it, for a few steps on real pictures."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ FAILURES = (UserError, RuntimeError, ValueError)
 
 def without_augmentation(recipe: TrialRecipe, **sections: Mapping[str, Any]) -> TrialRecipe:
     """The recipe without augmentation and compiling, which cost seconds and change no verdict, and with these values on top."""
-    parts: dict[str, Mapping[str, Any]] = {"augmentation": {"policy": "none", "mixing": "none"}, **sections}
-    parts["training"] = {"use_compile": False, **parts.get("training", {})}
-    return replace(recipe, **{key: {**getattr(recipe, key), **values} for key, values in parts.items()})
+    changed: dict[str, Mapping[str, Any]] = {"augmentation": {"policy": "none", "mixing": "none"}, **sections}
+    changed["training"] = {"use_compile": False, **changed.get("training", {})}
+    return replace(recipe, **{key: {**getattr(recipe, key), **values} for key, values in changed.items()})
 
 
 def unregularized(recipe: TrialRecipe, batch_size: int, lr: float) -> TrialRecipe:
-    """Its network and preprocessing, with nothing that would keep it from memorising a batch; Adam at `lr`."""
+    """The recipe's network and preprocessing, with nothing that would keep it from memorising a batch; Adam at `lr`."""
     off = {key: 0.0 for key, value in recipe.model.items() if isinstance(value, float) and ("dropout" in key or key == "stochastic_depth")}
     sections = {
         "regularization": _section("regularization"),
@@ -48,7 +48,7 @@ def model_words(recipe: TrialRecipe) -> str:
     return " ".join(str(recipe.model[key]) for key, field in _declared("model").fields.items() if isinstance(field, Table))
 
 
-def stepping(setup: Setup, seed: int, *, is_one_batch: bool = False) -> Callable[[float], float]:
+def make_step(setup: Setup, seed: int, *, is_one_batch: bool = False) -> Callable[[float], float]:
     """lr -> cross-entropy before a step at that rate: on the next batch of ever new epochs, or always on the very first."""
     numbered = enumerate(_batches(setup, seed, is_one_batch))
     torch.manual_seed(keyed_seed(seed, "check"))  # dropout's
@@ -71,7 +71,7 @@ def _batches(setup: Setup, seed: int, is_one_batch: bool) -> Iterator[tuple[Tens
 
 
 def finite(value: float) -> float | None:
-    """For JSON, which has no NaN."""
+    """The value, or None where it is not finite: JSON has no NaN."""
     return value if math.isfinite(value) else None
 
 

@@ -16,11 +16,11 @@ def copies(order_N: IntArray) -> IntArray:
     >>> copies(np.array([3, 1, 3, 3, 1])).tolist()
     [0, 0, 1, 2, 1]
     """
-    place_N = np.argsort(order_N, kind="stable")
-    is_first_N = np.diff(order_N[place_N], prepend=-1) != 0
+    sorted_N = np.argsort(order_N, kind="stable")
+    is_first_N = np.diff(order_N[sorted_N], prepend=-1) != 0
     starts = np.flatnonzero(is_first_N)
     copy_N = np.empty(len(order_N), np.int64)
-    copy_N[place_N] = np.arange(len(order_N)) - starts[np.cumsum(is_first_N) - 1]
+    copy_N[sorted_N] = np.arange(len(order_N)) - starts[np.cumsum(is_first_N) - 1]
     return copy_N
 
 
@@ -36,7 +36,7 @@ def batch_bounds(num: int, batch_size: int) -> list[int]:
 
 
 def shuffled(num: int, seed: int, epoch: int) -> IntArray:
-    """The order of an epoch, keyed."""
+    """A random order of `num` pictures, keyed."""
     return np.random.default_rng([seed, epoch]).permutation(num)
 
 

@@ -1,7 +1,6 @@
 """Pictures read and augmented: in this process, or by worker processes that work ahead. Which of the two is measured.
 
-No choice made here, nor a change of it within an epoch, shows in a picture. Nor does one draw from torch's own generator, which is
-dropout's.
+No choice made here, nor a change of it within an epoch, changes a picture, or draws from torch's own generator, which is dropout's.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ from torch import Tensor
 from visiontune.training.input.loader_workers import NUM_AHEAD, Maker, Request, Workers
 
 SMALL_SHARE = 0.05
-"""Of an epoch: pictures that take less of it to make are made in this process."""
+"""Where making pictures takes less than this share of an epoch, they are made in this process."""
 SMALL_EPOCH_S = 1.0
-"""Pictures of an epoch that are made in less are made in this process: starting workers takes .1 to .5 s."""
+"""Where all pictures of an epoch are made in less time, they are made in this process: starting workers takes .1 to .5 s."""
 _NUM_WATCHED = 3
 # Of the time without them; a core that another trial could have is worth something too.
 _WORKERS_SHARE = 0.9
@@ -35,18 +34,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds for a request made in this process, and for all else until the next is asked for; requests of an epoch."""
+    """Medians of the seconds for a request made in this process, and of those until the next one is asked for; requests of an epoch."""
 
     make_s: float
-    rest_s: float
+    between_s: float
     num_requests: int
     request_bytes: int
 
 
 def choose(measured: Measured, num_cores: int, shared_bytes: float = math.inf) -> tuple[int, str]:
     """How many workers to start on `num_cores` with so much shared memory free, 0 for none, and why."""
-    make_s, rest_s = measured.make_s, measured.rest_s
-    share = make_s / (make_s + rest_s)
+    make_s, between_s = measured.make_s, measured.between_s
+    share = make_s / (make_s + between_s)
     if num_cores < 2:
         return 0, "there is one core"
     if share < SMALL_SHARE:
@@ -57,7 +56,7 @@ def choose(measured: Measured, num_cores: int, shared_bytes: float = math.inf) -
     fit = shared_bytes / 2 / (measured.request_bytes * (NUM_AHEAD + 1))
     if fit < 1:
         return 0, f"{shared_bytes / 2**20:.0f} MiB of shared memory are too few for batches of {measured.request_bytes / 2**20:.0f} MiB"
-    wanted = 1.25 * make_s / rest_s if rest_s > 0 else math.inf
+    wanted = 1.25 * make_s / between_s if between_s > 0 else math.inf
     # One core stays the loop's: threads of a network that must wait for theirs cost more than pictures do.
     num = math.ceil(min(wanted, num_cores - 1))
     return min(num, math.floor(min(fit, num))), f"making them here took {share:.0%} of the time"
@@ -96,7 +95,7 @@ class Loader:
 
     @contextlib.contextmanager
     def off_the_clock(self) -> Iterator[None]:
-        """What is done inside is no waiting, though a batch is waited for."""
+        """The time that is spent inside does not count as waiting, though a batch is waited for."""
         started = time.perf_counter()
         yield
         self.waited_s -= time.perf_counter() - started
@@ -113,7 +112,7 @@ class Loader:
             yield from self._by_workers(rest)
 
     def _here(self, requests: Iterator[Request], num_requests: int) -> Iterator[Tensor]:
-        """Ends early where what is measured meanwhile speaks for workers."""
+        """Made in this process; ends early where what is measured meanwhile decides for workers."""
         for request in requests:
             started = time.perf_counter()
             images_NHWC = self.maker[request]
@@ -128,9 +127,9 @@ class Loader:
     def _choose(self, num_requests: int, request_bytes: int) -> None:
         if len(self._watched) > _NUM_WATCHED:
             # The first one pays for what is imported and mapped once.
-            make_s, rest_s = (statistics.median(times) for times in zip(*self._watched[1:], strict=True))
-            self._here_s = make_s + rest_s
-            measured = Measured(make_s, rest_s, num_requests, request_bytes)
+            make_s, between_s = (statistics.median(times) for times in zip(*self._watched[1:], strict=True))
+            self._here_s = make_s + between_s
+            measured = Measured(make_s, between_s, num_requests, request_bytes)
             self._decide(*choose(measured, torch.get_num_threads(), _shared_bytes()))
 
     def _decide(self, num_workers: int, why: str) -> None:
@@ -154,16 +153,16 @@ class Loader:
         yield from self._here(iter(requests[num_given:]), len(requests))
 
     def _ahead(self, requests: list[Request]) -> Iterator[Tensor]:
-        """Ends early where workers can't be had, or are no faster than this process was."""
+        """Made by workers; ends early where none can be started, or they are no faster than this process was."""
         num_early = NUM_AHEAD * self._num_workers
         num_timed = max(num_early, _NUM_WATCHED)
         started = 0.0
         self._is_busy = True
         try:
-            for place, images_NHWC in enumerate(self._asked(requests)):
-                started = time.perf_counter() if place == num_early else started
+            for number, images_NHWC in enumerate(self._asked(requests)):
+                started = time.perf_counter() if number == num_early else started
                 yield images_NHWC
-                if place + 1 == num_early + num_timed and self._were_no_faster((time.perf_counter() - started) / num_timed):
+                if number + 1 == num_early + num_timed and self._were_no_faster((time.perf_counter() - started) / num_timed):
                     return
         except Exception:
             self._close()
@@ -176,13 +175,13 @@ class Loader:
         try:
             return self._workers(requests)
         except OSError as error:
-            if self._here_s == math.inf:  # told to
+            if self._here_s == math.inf:  # the caller chose the number
                 raise
             self._decide(0, f"no process could be started ({error.strerror})")
             return iter(())
 
     def _were_no_faster(self, by_workers_s: float) -> bool:
-        """Asked once of a choice that was measured."""
+        """Whether workers were no faster; decided once, for a choice that was measured, and then pictures are made here."""
         here_s, self._here_s = self._here_s, math.inf
         is_no_faster = by_workers_s > _WORKERS_SHARE * here_s
         if is_no_faster:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Request = tuple[NDArray[np.int64], NDArray[np.int64], int]
 
 NUM_AHEAD = 2
-"""Requests that wait for each worker, torch's own default."""
+"""Requests that are queued for each worker, torch's own default."""
 # A worker that hangs becomes an error, and the trial is handed out again.
 _TIMEOUT_S = 600
 

@@ -18,16 +18,16 @@ class MuonAndAdamW(AdamW):
 
     def __init__(self, groups: list[dict[str, Any]], **args: Any) -> None:
         super().__init__(groups, **args)
-        self._step_supports_amp_scaling = False  # Muon does not heed overflows, so GradScaler has to skip the step
+        self._step_supports_amp_scaling = False  # Muon does not look at found_inf, so GradScaler itself has to skip the step
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """One step of both; gradients of matrices are spent then."""
+        """One step of both; gradients of matrices are None after it."""
         for group in self.param_groups:
             if group["is_matrix"]:
                 self._step_matrices(group)
                 for parameter in group["params"]:
-                    parameter.grad = None  # which AdamW passes over
+                    parameter.grad = None  # which AdamW then skips
         return super().step(closure)
 
     def _step_matrices(self, group: dict[str, Any]) -> None:

@@ -40,7 +40,7 @@ def sgd(parameters: Parameters, *, momentum: float = 0.9, nesterov: bool = False
 
 
 def adagrad(parameters: Parameters, *, initial_square_sum: float = 0.0, eps: float = 1e-10) -> Optimizer:
-    """torch.optim.Adagrad; its lr_decay is the lr schedule's part."""
+    """torch.optim.Adagrad without lr_decay, which is for the lr schedule."""
     return _build(Adagrad, parameters, initial_accumulator_value=initial_square_sum, eps=eps)
 
 
@@ -67,7 +67,7 @@ def amsgrad(parameters: Parameters, *, beta1: float = 0.9, beta2: float = 0.999,
 
 
 def adamax(parameters: Parameters, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Optimizer:
-    """torch.optim.Adamax: Adam with the largest gradient, as it fades, in place of the root mean square."""
+    """torch.optim.Adamax: Adam with a decaying maximum of the gradients in place of their root mean square."""
     return _build(Adamax, parameters, betas=(beta1, beta2), eps=eps)
 
 
@@ -104,7 +104,7 @@ def flags_on(device_type: str, kind: Callable[..., Optimizer]) -> dict[str, bool
 
 
 def new_lr(device: torch.device, flags: Mapping[str, bool]) -> float | Tensor:
-    """What a group keeps its rate in: a tensor of its own where the kernels read it on the GPU, so that a CUDA graph sees it change."""
+    """What holds a group's rate: a tensor of its own where the kernels read it on the GPU, so that a CUDA graph sees it change."""
     is_read_there = device.type == "cuda" and (flags.get("fused") or flags.get("capturable"))
     return torch.zeros((), device=device) if is_read_there else 0.0
 
@@ -119,9 +119,9 @@ def set_lr(optimizer: Optimizer, lr: float) -> None:
 
 
 def load_state(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
-    """Go on from a state_dict(), which is not kept. Raises ValueError where it is of other groups.
+    """Go on from a state_dict(), which is copied. Raises ValueError where it is of other groups.
 
-    Only the memory is taken: rates and flags may be those of another device.
+    Only moments and step counts are taken: its rates and flags may be those of another device.
     """
     groups = [{**own, "params": theirs["params"]} for own, theirs in zip(optimizer.param_groups, saved["param_groups"], strict=True)]
     optimizer.load_state_dict({"state": copy.deepcopy(saved["state"]), "param_groups": groups})
@@ -138,7 +138,7 @@ def _build(
 
 @torch.no_grad()
 def _decay(optimizer: Optimizer, *_: Any) -> None:
-    """Before a step of SGD, whose own weight_decay is the coupled kind. Nothing where a fused step is about to skip an overflow."""
+    """Decoupled decay before a step of SGD, whose own is the coupled kind. None where a fused step is about to skip an overflow."""
     has_overflowed = getattr(optimizer, "found_inf", 0.0)  # GradScaler's, a tensor of 0 or 1
     for group in optimizer.param_groups:
         if group["decoupled_decay"]:

@@ -18,7 +18,7 @@ REFERENCE_BATCH = 256
 
 @dataclass(frozen=True)
 class LearnedParameter:
-    """What an optimizer may tell apart: it learns at lr_factor of the common rate; a matrix is a weight of a hidden layer."""
+    """What an optimizer knows of a parameter: it learns at lr_factor of the common rate; a matrix is a weight of a hidden layer."""
 
     tensor: Tensor
     lr_factor: float = 1.0
@@ -35,7 +35,7 @@ def scaled_lr(lr: float, batch_size: int, rule: str) -> float:
 def learned_parameters(
     model: nn.Module, decayed: Sequence[Tensor], *, head_lr_factor: float = 1.0, layer_decay: float = 1.0
 ) -> list[LearnedParameter]:
-    """All that learns, in the order of parameters().
+    """Every parameter that learns, in the order of parameters().
 
     A parameter at depth d of D, the head's, learns at layer_decay^(D - d) of the rate (Clark et al. 2020, ELECTRA; Bao et al.
     2022, BEiT), the head at head_lr_factor.

@@ -8,9 +8,9 @@ from torch.nn.modules.conv import _ConvNd
 
 
 def decayed_parameters(model: nn.Module, *, use_decay_for_all: bool = False) -> list[Tensor]:
-    """Weights of convolutions and linear layers, in the order of parameters(); all that learn where asked.
+    """Weights of convolutions and linear layers, in the order of parameters(); with `use_decay_for_all` all parameters that learn.
 
-    Never biases, normalisation, PReLU slopes or the scales of layers. The one place that decides what is penalised or decayed.
+    Without it never biases, normalisations, PReLU slopes or layer scales. Only this function decides what is penalised or decayed.
     """
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if use_decay_for_all:
@@ -48,12 +48,12 @@ def add_gradient_noise(params: list[Tensor], eta: float, step: int, generator: t
     gradients = gradients_of(params)
     sizes = [gradient.numel() for gradient in gradients]
     noise = torch.randn(sum(sizes), generator=generator, device=gradients[0].device, dtype=gradients[0].dtype)
-    parts = [part.view_as(one) for part, one in zip(torch.split(noise, sizes), gradients, strict=True)]
-    torch._foreach_add_(gradients, parts, alpha=(eta / (1 + step) ** 0.55) ** 0.5)
+    noises = [noise_D.view_as(one) for noise_D, one in zip(torch.split(noise, sizes), gradients, strict=True)]
+    torch._foreach_add_(gradients, noises, alpha=(eta / (1 + step) ** 0.55) ** 0.5)
 
 
 def gradients_of(params: list[Tensor]) -> list[Tensor]:
-    """In the same order. Raises ValueError where one is missing: a lone gap would shift all that come after it."""
+    """The gradients in the same order. Raises ValueError where one is missing: lists would no longer be parallel."""
     gradients = [parameter.grad for parameter in params if parameter.grad is not None]
     if len(gradients) < len(params):
         raise ValueError(f"every parameter must get a gradient, but {len(params) - len(gradients)} of {len(params)} did not")

@@ -1,4 +1,4 @@
-"""The average of a network's weights over its steps, which is what is evaluated and kept where a recipe asks for it."""
+"""The moving average of a network's weights, which is evaluated and kept in their place where regularization.ema_decay is above 0."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def exchange(self) -> None:
-        """Network and averages change places, tensor by tensor; a second call undoes it."""
+        """Swap the values of network and averages, tensor by tensor; a second call undoes it."""
         held = [value.clone() for value in self._values]
         torch._foreach_copy_(self._values, self._averages)
         torch._foreach_copy_(self._averages, held)

@@ -29,11 +29,11 @@ class Annotated:
     objects: Sequence[tuple[str, Box]]
     size: tuple[int, int] | None = None
     label: str | None = None
-    """Of the whole picture, where the annotation has one."""
+    """The label of the whole picture, where the annotation has one."""
 
 
 def items_of(annotated: Iterable[Annotated], root: Root, set_aside: list[SetAside], *, use_crops: bool) -> list[Item]:
-    """One item for each object, or for each picture whose objects are all of one class; others are set aside with the reason."""
+    """One item for each object (`use_crops`) or for each picture whose objects are all of one class; others are set aside."""
     items: list[Item] = []
     seen: set[str] = set()
     for one in annotated:
@@ -56,7 +56,7 @@ def items_of(annotated: Iterable[Annotated], root: Root, set_aside: list[SetAsid
 
 
 class Pictures:
-    """All picture files below a root, by name; those that no annotation asked for are set aside at the end."""
+    """All picture files below a root, by name; those that no annotation names are set aside at the end."""
 
     def __init__(self, root: Root, set_aside: list[SetAside], suffix: str = "", lists: str = "") -> None:
         """`suffix` is that of annotation files, collected in `annotations`; files below a folder `lists` are collected in `lists`."""
@@ -111,12 +111,12 @@ class Pictures:
 
 
 def box_of(values: Sequence[Any]) -> Box:
-    """Raises ValueError for what are no four numbers."""
+    """Four numbers as a box. Raises ValueError or TypeError for anything else."""
     left, top, right, bottom = (float(value) for value in values)
     return left, top, right, bottom
 
 
 def size_of(width: Any, height: Any) -> tuple[int, int] | None:
-    """None where an annotation says nothing, or 0 as some tools do. Raises ValueError for what is no number."""
+    """(width, height); None where an annotation lacks them, or has 0 as some tools write. Raises ValueError or TypeError for no number."""
     size = int(float(width or 0)), int(float(height or 0))
     return size if min(size) > 0 else None

@@ -1,7 +1,7 @@
 """Pascal VOC's XML, as LabelImg writes it: one file for each picture, beside it or in Annotations/ with JPEGImages/.
 
 Boxes count from 1, both ends included (VOC's development kit). Parts are the lists in ImageSets/Main, or folders train, val, test.
-A file with a DOCTYPE is not read on: entities in it could grow without end or reach for other files.
+A file with a DOCTYPE is refused: entities in it could grow without end or read other files.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _annotated(names: list[str], pictures: Pictures) -> Iterator[Annotated]:
             pictures.set_aside.append(SetAside(root.show(name), str(error)))
             continue
         written = document.findtext("filename") or ""
-        found = pictures.find(_places(name, written), written)
+        found = pictures.find(_candidates(name, written), written)
         if found is None:
             shown = f"there is no {written!r} near it" if written else "it names none"
             pictures.set_aside.append(SetAside(root.show(name), f"is an annotation without a picture: {shown}"))
@@ -93,13 +93,13 @@ def _object(one: ElementTree.Element) -> tuple[str, Box]:
     return label, (left - 1, top - 1, right, bottom)
 
 
-def _places(name: str, written: str) -> Iterator[str]:
-    """Where the picture of an annotation may lie: the name that it says, then the name that it bears."""
+def _candidates(name: str, written: str) -> Iterator[str]:
+    """Where the picture of an annotation may lie: under the name that stands in it, then under the annotation's own."""
     folder, stem = posixpath.split(posixpath.splitext(name)[0])
     above = posixpath.dirname(folder)
     for file in (written.replace("\\", "/"), *(f"{stem}{suffix}" for suffix in _SUFFIXES)):
         if file:
-            yield from (posixpath.join(place, file) for place in (folder, f"{above}/JPEGImages".lstrip("/"), f"{above}/images".lstrip("/")))
+            yield from (posixpath.join(one, file) for one in (folder, f"{above}/JPEGImages".lstrip("/"), f"{above}/images".lstrip("/")))
 
 
 def _parts(pictures: Pictures) -> Mapping[str, list[str]]:
@@ -113,7 +113,7 @@ def _parts(pictures: Pictures) -> Mapping[str, list[str]]:
         part = next((part for part, names in lists.items() if stem in names), None)
         if part is None:
             pictures.set_aside.append(SetAside(pictures.root.show(name), "is in no list of ImageSets/Main", is_bad=False))
-            pictures.find(_places(name, ""), "")  # its picture goes with it
+            pictures.find(_candidates(name, ""), "")  # its picture goes with it
         else:
             found[part].append(name)
     return found
