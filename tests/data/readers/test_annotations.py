@@ -206,6 +206,17 @@ def test_coco_crowds_and_orphans_are_said(tmp_path: Path) -> None:
     assert len(source.set_aside) == 5
 
 
+@pytest.mark.parametrize("width", ["wide", float("inf"), [40]])
+def test_a_size_that_is_no_number_is_told(tmp_path: Path, width: Any) -> None:
+    """JSON knows Infinity, which no whole number is."""
+    path = Path(write_coco(tmp_path, TWO))
+    document = json.loads(path.read_text())
+    document["images"][0]["width"] = width
+    path.write_text(json.dumps(document))
+    with pytest.raises(UserError, match=r"instances\.json: the entry of \w+\.png has a width and height that are no numbers"):
+        coco(annotations=str(path))
+
+
 def test_coco_pictures_elsewhere_and_names_that_climb_out(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     moved = Path(write_coco(tmp_path / "set", TWO)).rename(tmp_path / "instances.json")

@@ -117,6 +117,9 @@ def box_of(values: Sequence[Any]) -> Box:
 
 
 def size_of(width: Any, height: Any) -> tuple[int, int] | None:
-    """(width, height); None where an annotation lacks them, or has 0 as some tools write. Raises ValueError or TypeError for no number."""
-    size = int(float(width or 0)), int(float(height or 0))
+    """(width, height); None where an annotation lacks them, or has 0 as some tools write. Raises ValueError for no number."""
+    try:
+        size = int(float(width or 0)), int(float(height or 0))
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"has a width and height that are no numbers: {width!r}, {height!r}") from None
     return size if min(size) > 0 else None

@@ -67,7 +67,14 @@ def _annotated(document: Mapping[str, Any], pictures: Pictures, where: str) -> I
             shown = f"is annotated, but there is no such picture in {pictures.root.shown}"
             pictures.set_aside.append(SetAside(f"{where}: {written}", shown))
         else:
-            yield Annotated(found, objects[image["id"]], size_of(image.get("width"), image.get("height")))
+            yield Annotated(found, objects[image["id"]], _size(image, where, written))
+
+
+def _size(image: Mapping[str, Any], where: str, written: str) -> tuple[int, int] | None:
+    try:
+        return size_of(image.get("width"), image.get("height"))
+    except ValueError as error:
+        raise UserError(Problem(where, 0, "", f"the entry of {written} {error}")) from None
 
 
 def _object(one: Mapping[str, Any], labels: Mapping[Any, str]) -> tuple[str, Box]:
