@@ -16,7 +16,8 @@ from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.parse import Source, load_recipe, load_study, make_recipe, name_of
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.spec.yaml_reader import node_of, read_yaml
+from visiontune.spec.yaml_node import node_of
+from visiontune.spec.yaml_reader import read_yaml
 
 if TYPE_CHECKING:
     from visiontune.augmentation.preview_sheet import Draw

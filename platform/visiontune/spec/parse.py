@@ -18,7 +18,8 @@ from visiontune.spec.study_rules import check_study
 from visiontune.spec.study_spec import Budget, Objective, Resources, StudySpec
 from visiontune.spec.tables.metrics import FULL_METRICS, METRICS
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.spec.yaml_reader import Node, compose, node_of, read_yaml
+from visiontune.spec.yaml_node import Node, node_of
+from visiontune.spec.yaml_reader import compose, read_yaml
 
 COMMAND_LINE = "command line"
 Source = Path | str | Mapping[str, Any]

@@ -11,7 +11,7 @@ from visiontune.spec.parse import COMMAND_LINE, override
 from visiontune.spec.section_reader import Place, Reader
 from visiontune.spec.sections import DATA
 from visiontune.spec.space import fill
-from visiontune.spec.yaml_reader import Node
+from visiontune.spec.yaml_node import Node
 
 
 def load_data(found: Mapping[str, Any], words: Sequence[str] = ()) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from visiontune.errors import nearest
 from visiontune.spec.declare import NOTHING, REQUIRED, Arg, Entry, Field, Section, Table
 from visiontune.spec.domains import Choice, Float, Int
 from visiontune.spec.value_reader import BAD, Problems, read_value, repeats
-from visiontune.spec.yaml_reader import Node
+from visiontune.spec.yaml_node import Node
 
 
 @dataclass(frozen=True)

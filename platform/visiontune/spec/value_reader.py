@@ -10,7 +10,7 @@ from typing import Any
 from visiontune.errors import Problem, nearest
 from visiontune.spec.declare import Arg
 from visiontune.spec.domains import DOMAINS, Choice, Domain, Float, Int, exact
-from visiontune.spec.yaml_reader import Node, scalar
+from visiontune.spec.yaml_node import Node, scalar
 
 BAD: Any = type("Bad", (), {"__repr__": lambda self: "BAD"})()
 """Stands for a value whose problem is reported already."""
