@@ -8,8 +8,9 @@ from typing import Any
 
 from visiontune.errors import nearest
 from visiontune.spec.declare import NOTHING, REQUIRED, Arg, Entry, Field, Section, Table
+from visiontune.spec.domain_reader import read_value_or_domain, repeats
 from visiontune.spec.domains import Choice, Float, Int
-from visiontune.spec.value_reader import BAD, Problems, read_value, repeats
+from visiontune.spec.value_reader import BAD, Problems
 from visiontune.spec.yaml_node import Node
 
 
@@ -122,7 +123,7 @@ class Reader:
     def field(self, key_node: Node, value: Node, declared: Field, at: Place) -> Any:
         here = at.child(key_node.value, declared)
         if isinstance(declared, Arg):
-            return read_value(value, declared, here.where, self.problems, at.use_domains and self.with_domains)
+            return read_value_or_domain(value, declared, here.where, self.problems, at.use_domains and self.with_domains)
         if isinstance(declared, Section):
             return self.section(value, declared.fields, here, key_node, former=declared.former)
         raise TypeError(f"a table among the arguments of an entry: {here.where}")
