@@ -23,7 +23,8 @@ from visiontune.models.build import build_model
 from visiontune.models.transfer import adapt
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.checkpoint import load_newest
-from visiontune.training.input.preprocessing import Preprocessing, fit_preprocessing
+from visiontune.training.input.fit_preprocessing import fit_preprocessing
+from visiontune.training.input.preprocessing import Preprocessing
 from visiontune.training.weights_file import load_weights, read_tensors, split_weights
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from visiontune.models.frozen_body import Body
 from visiontune.training.input import batches
 from visiontune.training.input.batches import open_pictures
 from visiontune.training.input.epoch_order import batch_bounds, copies, shuffled
-from visiontune.training.input.preprocessing import Preprocessing, fit_preprocessing
+from visiontune.training.input.fit_preprocessing import fit_preprocessing
+from visiontune.training.input.preprocessing import Preprocessing
 
 CPU = torch.device("cpu")
 

@@ -25,9 +25,9 @@ from visiontune.data.store.store import Store
 from visiontune.training.input import batches, loader, loader_workers
 from visiontune.training.input.batches import Pictures, open_pictures
 from visiontune.training.input.epoch_order import batch_bounds, copies, order_of_rank, shuffled
+from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.input.loader import Loader, Measured, choose
 from visiontune.training.input.loader_workers import Maker, Workers
-from visiontune.training.input.preprocessing import fit_preprocessing
 from visiontune.training.loop import train
 
 CPU = torch.device("cpu")
