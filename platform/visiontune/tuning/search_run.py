@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections import Counter
 
@@ -11,6 +10,7 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.epoch_forecast import cost
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.confirmation_queue import ConfirmationQueue
+from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.ranking import best_of
 from visiontune.tuning.records import Leg, Put, Report, Snapshot
 from visiontune.tuning.study_storage import Storage
@@ -42,7 +42,8 @@ class SearchRun:
         self.start_s = self._noted_s = time.monotonic() if start_s is None else start_s
         self._first_leg_s: float | None = None
         self._spent_before_s = float(storage.attributes().get("spent_s", 0.0))
-        self._queue = TrialQueue(spec, storage, put, self._drop_checkpoint, self._size_bytes)
+        self._checkpoints = KeptCheckpoints(folder, int(spec.storage["max_checkpoint_mb"]))
+        self._queue = TrialQueue(spec, storage, put, self._checkpoints)
         self._num_found = len(self._queue.trials)
         self._epochs_found = sum(trial.epoch for trial in self._queue.trials.values())
         self._confirmations: ConfirmationQueue | None = None
@@ -175,13 +176,7 @@ class SearchRun:
         leg = self._legs.pop(key)
         self._placed.discard(key)
         if leg.is_confirmation:
-            self._drop_checkpoint(key)
-
-    def _size_bytes(self, key: str) -> int:
-        return sum(file.stat().st_size for file in self._folder.checkpoint(key).glob("*"))
-
-    def _drop_checkpoint(self, key: str) -> None:
-        shutil.rmtree(self._folder.checkpoint(key), ignore_errors=True)
+            self._checkpoints.drop(key)
 
     def _rate(self) -> float:
         """Epochs a minute since the first leg started."""
