@@ -20,7 +20,7 @@ from visiontune.spec.yaml_node import node_of
 from visiontune.spec.yaml_reader import read_yaml
 
 if TYPE_CHECKING:
-    from visiontune.augmentation.preview_sheet import Draw
+    from visiontune.augmentation.sheet_pictures import Draw
     from visiontune.training.class_confusions import Effect
 
 
@@ -51,7 +51,8 @@ class Preview:
 
 def preview(file: Source, overrides: Sequence[str], *, studies: StudiesFolder, num: int, out: Path | None, study: str | None) -> Preview:
     """Write the sheet, and tell what it may do to labels. Raises UserError."""
-    from visiontune.augmentation.preview_sheet import make_sheet, pick, save_sheet, suspicions
+    from visiontune.augmentation.preview_sheet import make_sheet, save_sheet, suspicions
+    from visiontune.augmentation.sheet_pictures import pick
     from visiontune.data.prepare import prepare
     from visiontune.data.store.store import Store
     from visiontune.results.label_warnings import measured_lines, notes_of, suspected_lines
@@ -119,7 +120,7 @@ def _is_study(file: Source) -> bool:
 
 
 def _of_recipe(recipe: TrialRecipe, path: Path) -> Subject:
-    from visiontune.augmentation.preview_sheet import draws_of
+    from visiontune.augmentation.sheet_pictures import draws_of
 
     section, num_epochs = recipe.augmentation, recipe.training["num_epochs"]
     draws = {section["policy"]: draws_of(section, num_epochs)} if section["policy"] != "none" else {}
@@ -148,7 +149,7 @@ def _of_study(spec: StudySpec, studies: StudiesFolder) -> Subject:
 
 def _drawn(spec: StudySpec, key: str, name: str, number: int) -> Draw:
     """A recipe of the space with that policy or mixing, chosen at random otherwise, in an epoch of its own."""
-    from visiontune.augmentation.preview_sheet import Draw
+    from visiontune.augmentation.sheet_pictures import Draw
 
     sections = spec.space.resolve(_Named(keyed_seed(spec.sampler["seed"], "preview", name, number), f"augmentation.{key}", name))
     epoch = 1 + (number - 1) * (spec.budget.max_epochs - 1) // 7

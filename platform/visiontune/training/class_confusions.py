@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from visiontune.augmentation.preview_sheet import apply_op
+from visiontune.augmentation.sheet_pictures import apply_op
 from visiontune.errors import UserError
 from visiontune.models.build import build_model
 from visiontune.models.transfer import adapt

@@ -43,7 +43,8 @@ def draw_winner(recipe: TrialRecipe, store: Store, folder: StudyFolder, title: s
     if section["policy"] == "none" and section["mixing"] == "none":
         return False
     try:
-        from visiontune.augmentation.preview_sheet import pick, recipe_sheet, save_sheet  # albumentations: 4 s, paid by who augments
+        from visiontune.augmentation.preview_sheet import recipe_sheet, save_sheet  # albumentations: 4 s, paid by who augments
+        from visiontune.augmentation.sheet_pictures import pick
 
         sheet = recipe_sheet(title, pick(store, _NUM_PICTURES), section, recipe.training["num_epochs"])
         save_sheet(sheet, folder.winner_sheet)
