@@ -22,8 +22,9 @@ import numpy as np
 from visiontune.data.ingest.assemble import assemble
 from visiontune.data.ingest.bad_pictures import BadPictureLimit
 from visiontune.data.ingest.choose_form import choose_form
-from visiontune.data.ingest.chunk import Colourful, Counter, Rows, cut, do_chunk, load_chunk
+from visiontune.data.ingest.chunk import Colourful, Counter, do_chunk, load_chunk
 from visiontune.data.ingest.chunk_file import Chunk
+from visiontune.data.ingest.cut_chunks import Rows, cut
 from visiontune.data.ingest.plan import Plan, make_plan
 from visiontune.data.ingest.progress import Progress, Stopped, Tell
 from visiontune.data.ingest.worker_pool import num_cores, open_pool
