@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -28,18 +28,8 @@ def parquet(
     """Check the files and read their labels, no picture. Raises UserError."""
     given = {part: text for part, text in (("train", train), ("val", val), ("test", test)) if text is not None}
     places = {part: find_places(text, f"data.{part}") for part, text in given.items()}
-    files = {part: [open_checked(place, f"data.{part}", image_column, label_column) for place in found] for part, found in places.items()}
-    values = {
-        part: [_values(file, place, label_column) for file, place in zip(files[part], found, strict=True)] for part, found in places.items()
-    }
-    shards = {part: Shards(found, tuple(map(len, values[part]))) for part, found in places.items()}
+    class_names, labels, shards = _read_labels(places, image_column, label_column)
     everything = [place for found in places.values() for place in found]
-    names = _declared_names(files["train"][0], label_column)
-    class_names, table = _classes(_joined(values["train"], places["train"]), names, places["train"][0])
-    labels = {
-        part: np.concatenate([_encode(one, class_names, table, place) for one, place in zip(values[part], found, strict=True)])
-        for part, found in places.items()
-    }
     counts_C = np.bincount(labels["train"], minlength=len(class_names)).astype(np.int64)
     for part in labels:
         _refuse_unseen(part, labels[part], counts_C, class_names, shards[part])
@@ -59,6 +49,23 @@ def parquet(
         names=lambda part: shards[part].names(),
         keys=lambda part: shards[part].keys(image_column),
     )
+
+
+def _read_labels(
+    places: Mapping[str, tuple[Place, ...]], image_column: str, label_column: str
+) -> tuple[tuple[str, ...], dict[str, IntArray], dict[str, Shards]]:
+    """Class names; by part every label as a number, and its shards."""
+    files = {part: [open_checked(place, f"data.{part}", image_column, label_column) for place in found] for part, found in places.items()}
+    values = {
+        part: [_values(file, place, label_column) for file, place in zip(files[part], found, strict=True)] for part, found in places.items()
+    }
+    names = _declared_names(files["train"][0], label_column)
+    class_names, table = _classes(_joined(values["train"], places["train"]), names, places["train"][0])
+    labels = {
+        part: np.concatenate([_encode(one, class_names, table, place) for one, place in zip(values[part], found, strict=True)])
+        for part, found in places.items()
+    }
+    return class_names, labels, {part: Shards(found, tuple(map(len, values[part]))) for part, found in places.items()}
 
 
 def _joined(values: Sequence[Any], places: Sequence[Place]) -> Any:
