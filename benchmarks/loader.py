@@ -33,9 +33,9 @@ from visiontune.augmentation.policy import build_policy
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.spec.parse import load_recipe
-from visiontune.training.input.batches import open_pictures
 from visiontune.training.input.epoch_order import batch_bounds, shuffled
-from visiontune.training.input.preprocessing import fit_preprocessing
+from visiontune.training.input.fit_preprocessing import fit_preprocessing
+from visiontune.training.input.open_pictures import open_pictures
 from visiontune.training.loop import train
 
 BATCH = 256

@@ -13,8 +13,9 @@ from tiny import make_store, section
 
 from visiontune.augmentation.op_ranges import OpRange, ops_of
 from visiontune.augmentation.policy import build_policy
-from visiontune.augmentation.preview_sheet import Draw, apply_op, draws_of, op_block, pick, policy_block, recipe_sheet, save_sheet
+from visiontune.augmentation.preview_sheet import op_block, policy_block, recipe_sheet, save_sheet
 from visiontune.augmentation.sheet_drawing import Block, Row, draw_sheet, drawable, tile_size
+from visiontune.augmentation.sheet_pictures import Draw, apply_op, draws_of, pick
 from visiontune.errors import UserError
 from visiontune.spec.parse import load_study
 from visiontune.spec.tables.ops import OPS

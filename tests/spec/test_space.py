@@ -18,7 +18,7 @@ from visiontune.spec.domains import Choice, FixedParams, Float, Int, RandomParam
 from visiontune.spec.epoch_forecast import cost
 from visiontune.spec.sections import SPACE
 from visiontune.spec.space import MAX_CORNERS, fill
-from visiontune.spec.yaml_reader import scalar
+from visiontune.spec.yaml_node import scalar
 
 GRID = """\
 study: grid

@@ -103,8 +103,8 @@ def test_the_exported_graph_preprocesses_as_training_did(name: str, colour: str,
     from visiontune.models.transfer import adapt
     from visiontune.spec.parse import load_recipe
     from visiontune.tracking.winner_model import _module
-    from visiontune.training.input.batches import open_pictures
-    from visiontune.training.input.preprocessing import fit_preprocessing
+    from visiontune.training.input.fit_preprocessing import fit_preprocessing
+    from visiontune.training.input.open_pictures import open_pictures
     from visiontune.training.weights_file import save_weights
 
     recipe, weights = tmp_path / "winner.yaml", tmp_path / "winner.safetensors"

@@ -17,7 +17,7 @@ from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 from visiontune.training.checkpoint import save
 from visiontune.training.class_confusions import LEAST_SHARE, Pair, Trained, effects, load_trial, load_winner, pairs_of, predict
-from visiontune.training.input.preprocessing import fit_preprocessing
+from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.loop import train
 from visiontune.training.weights_file import save_weights
 

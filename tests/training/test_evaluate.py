@@ -11,7 +11,8 @@ from tiny import make_store, model_section
 from visiontune.data.store.store import Store
 from visiontune.models.build import build_model
 from visiontune.training.evaluate import evaluate
-from visiontune.training.input.preprocessing import Preprocessing, fit_preprocessing
+from visiontune.training.input.fit_preprocessing import fit_preprocessing
+from visiontune.training.input.preprocessing import Preprocessing
 
 
 def standardized(store: Store) -> Preprocessing:

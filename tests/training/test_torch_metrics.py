@@ -17,7 +17,7 @@ from torch import Tensor
 from visiontune.models.build import build_model
 from visiontune.training import torch_metrics
 from visiontune.training.evaluate import evaluate, measure, open_split
-from visiontune.training.input.preprocessing import fit_preprocessing
+from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.torch_metrics import FullMetrics
 
 CPU = torch.device("cpu")

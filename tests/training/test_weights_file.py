@@ -15,7 +15,8 @@ from torch import nn
 
 from visiontune.errors import UserError
 from visiontune.models.build import build_model
-from visiontune.training.input.preprocessing import Preprocessing, fit_preprocessing
+from visiontune.training.input.fit_preprocessing import fit_preprocessing
+from visiontune.training.input.preprocessing import Preprocessing
 from visiontune.training.weights_file import load_weights, save_weights, split_weights
 
 

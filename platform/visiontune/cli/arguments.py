@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from visiontune.cli import verbs
+from visiontune.cli.terminal import program
 from visiontune.filesystem.study_folder import StudiesFolder
 
 Verb = Callable[..., argparse.ArgumentParser]
@@ -130,7 +131,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if hasattr(args, "files"):
         args.overrides = [item for item in args.files if "=" in item and not Path(item).exists()]
         args.files = [Path(item) for item in args.files if item not in args.overrides] or parser.error("check needs a FILE")
-    args.command_line = shlex.join([*verbs.program(), *argv])
+    args.command_line = shlex.join([*program(), *argv])
     return args
 
 

@@ -6,18 +6,13 @@ A verb takes the parsed arguments and gives the exit code; its docstring is its 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import shlex
-import shutil
-import signal
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visiontune import api
+from visiontune.cli.terminal import program, sigterm_interrupts, width
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
 
@@ -28,7 +23,7 @@ if TYPE_CHECKING:
 
 def search(args: argparse.Namespace) -> int:
     """Search a space; the same command again goes on where it stopped."""
-    with _sigterm_interrupts():  # also while nothing is running yet
+    with sigterm_interrupts():  # also while nothing is running yet
         try:
             study = api.search(
                 args.file,
@@ -45,7 +40,7 @@ def search(args: argparse.Namespace) -> int:
     from visiontune.tracking.mlflow_ui import ui_command
 
     ui = ui_command(StudiesFolder.of(args.studies_dir), shlex.join(program()))
-    print(summary(study, go_on=args.command_line, ui_command=ui, width=_width()))
+    print(summary(study, go_on=args.command_line, ui_command=ui, width=width()))
     return 0 if study.status != "interrupted" and study.best is not None else 1
 
 
@@ -101,7 +96,7 @@ def preview(args: argparse.Namespace) -> int:
 def ingest(args: argparse.Namespace) -> int:
     """Read pictures as they lie, set aside what can't be used and say why, and keep the rest for fast reading."""
     words = [*args.overrides, *([] if args.allow_bad is None else [f"allow_bad={args.allow_bad}"])]
-    with _sigterm_interrupts():
+    with sigterm_interrupts():
         print(api.ingest(args.source, words, name=args.name, studies_dir=args.studies_dir, progress="plain" if args.plain else True))
     return 0
 
@@ -136,7 +131,7 @@ def train(args: argparse.Namespace) -> int:
 
     result = api.fit(recipe, device=args.device, out=args.out, on_epoch=on_epoch, studies_dir=args.studies_dir)
     print(_figures(result.metrics))
-    print(*class_lines(result.classes, _width()), *([f"weights in {args.out}"] if args.out is not None else []), sep="\n")
+    print(*class_lines(result.classes, width()), *([f"weights in {args.out}"] if args.out is not None else []), sep="\n")
     return 0
 
 
@@ -147,7 +142,7 @@ def _figures(metrics: dict[str, float]) -> str:
 def show(args: argparse.Namespace) -> int:
     """Print a study's leaderboard, rungs and failures."""
     study = api.load_study(args.study, studies_dir=args.studies_dir, storage=args.storage)
-    print(json.dumps(study.to_dict(), indent=1) if args.json else study.leaderboard(args.n, _width()))
+    print(json.dumps(study.to_dict(), indent=1) if args.json else study.leaderboard(args.n, width()))
     return 0
 
 
@@ -202,24 +197,3 @@ def ui(args: argparse.Namespace) -> int:
 def submit(args: argparse.Namespace) -> int:
     """Run a search as a job of a Ray cluster, or follow it there."""
     return api.submit(args.file, args.address, args.overrides, studies_dir=args.studies_dir)
-
-
-@contextlib.contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """As ctrl-C does, so that it is said how to go on."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _width() -> int | None:
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-
-
-def program() -> list[str]:
-    """What to type for this program here: an environment that is not activated has it under a path."""
-    if shutil.which("visiontune"):
-        return ["visiontune"]
-    return [sys.argv[0]] if Path(sys.argv[0]).name == "visiontune" else [sys.executable, "-m", "visiontune.cli"]

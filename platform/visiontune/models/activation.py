@@ -71,10 +71,7 @@ class ChannelPReLU(nn.PReLU):
 
 
 def fit_slopes(network: nn.Module, in_channels: int, image_size: int) -> None:
-    """Give every ChannelPReLU a slope for each channel that reaches it, seen in a forward pass of an empty batch.
-
-    The pass is in training mode, so that it visits auxiliary heads; normalisation is not, as it would note the statistics of nothing.
-    """
+    """Give every ChannelPReLU a slope for each channel that reaches it, seen in a forward pass of an empty batch."""
     slopes = [module for module in network.modules() if isinstance(module, ChannelPReLU)]
     if not slopes:
         return
@@ -91,6 +88,19 @@ def fit_slopes(network: nn.Module, in_channels: int, image_size: int) -> None:
 
     layers = [module for module in network.modules() if isinstance(module, _LAYERS)]
     hooks = [slope.register_forward_pre_hook(before) for slope in slopes] + [layer.register_forward_hook(after) for layer in layers]
+    _pass_nothing(network, in_channels, image_size)
+    for hook in hooks:
+        hook.remove()
+    for slope, channels in seen.items():
+        slope.num_parameters = channels
+        slope.weight = nn.Parameter(slope.weight.new_full((channels,), slope.init))
+
+
+def _pass_nothing(network: nn.Module, in_channels: int, image_size: int) -> None:
+    """A forward pass of an empty batch.
+
+    It is in training mode, so that it visits auxiliary heads; normalisation is not, as it would note the statistics of nothing.
+    """
     modes = {module: module.training for module in network.modules()}
     for module in network.modules():
         module.training = not isinstance(module, _NormBase)
@@ -100,11 +110,6 @@ def fit_slopes(network: nn.Module, in_channels: int, image_size: int) -> None:
         functional_call(network, stand_ins, (torch.empty(0, in_channels, image_size, image_size),))
     for module, mode in modes.items():
         module.training = mode
-    for hook in hooks:
-        hook.remove()
-    for slope, channels in seen.items():
-        slope.num_parameters = channels
-        slope.weight = nn.Parameter(slope.weight.new_full((channels,), slope.init))
 
 
 _LAYERS = (nn.Linear, _ConvNd, _NormBase, nn.GroupNorm, nn.LayerNorm, ChannelsLast)

@@ -16,10 +16,12 @@ from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.parse import Source, load_recipe, load_study, make_recipe, name_of
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.spec.yaml_reader import node_of, read_yaml
+from visiontune.spec.yaml_node import node_of
+from visiontune.spec.yaml_reader import read_yaml
 
 if TYPE_CHECKING:
-    from visiontune.augmentation.preview_sheet import Draw
+    from visiontune.augmentation.sheet_pictures import Draw
+    from visiontune.data.store.store import Store
     from visiontune.training.class_confusions import Effect
 
 
@@ -48,14 +50,21 @@ class Preview:
         return "\n".join(self.lines)
 
 
+@dataclass(frozen=True)
+class LabelWarnings:
+    """What ops may do to labels: notes beside them on the sheet, lines below it; `effects` as in a Preview."""
+
+    notes: Mapping[str, str]
+    lines: Sequence[str]
+    effects: tuple[Effect, ...] = ()
+
+
 def preview(file: Source, overrides: Sequence[str], *, studies: StudiesFolder, num: int, out: Path | None, study: str | None) -> Preview:
     """Write the sheet, and say which ops may change labels. Raises UserError."""
-    from visiontune.augmentation.preview_sheet import make_sheet, pick, save_sheet, suspicions
+    from visiontune.augmentation.preview_sheet import make_sheet, save_sheet
+    from visiontune.augmentation.sheet_pictures import pick
     from visiontune.data.prepare import prepare
     from visiontune.data.store.store import Store
-    from visiontune.results.label_warnings import measured_lines, notes_of, suspected_lines
-    from visiontune.results.trained_network import ask
-    from visiontune.training.class_confusions import effects
 
     if out is not None and out.suffix != ".png":
         raise UserError(f"--out names a picture, such as sheet.png, but got {str(out)!r}")
@@ -63,23 +72,29 @@ def preview(file: Source, overrides: Sequence[str], *, studies: StudiesFolder, n
     if not subject.draws and not subject.mixings:
         raise UserError(f"{name_of(file)}: the policy is none and nothing is mixed, so there is nothing to show")
     folder = subject.folder if study is None else studies.find(study)
-    cache = studies.data_cache
-    store = Store.open(prepare(subject.data, cache))
+    store = Store.open(prepare(subject.data, studies.data_cache))
     sample = pick(store, num)
+    warnings = _warnings(subject, store, folder, studies.data_cache, must_measure=study is not None)
+    sheet = make_sheet(subject.title, sample, subject.section, subject.draws, subject.mixings, warnings.notes)
+    save_sheet(sheet, out or subject.out)
+    return Preview(out or subject.out, (*warnings.lines, f"sheet: {out or subject.out}"), warnings.effects)
+
+
+def _warnings(subject: Subject, store: Store, folder: StudyFolder, cache: Path, *, must_measure: bool) -> LabelWarnings:
+    """Which classes a study's network confuses; without one what the table of ops suspects, or UserError if it must be measured."""
+    from visiontune.augmentation.preview_sheet import suspicions
+    from visiontune.results.label_warnings import measured_lines, notes_of, suspected_lines
+    from visiontune.results.trained_network import ask
+    from visiontune.training.class_confusions import effects
+
     ops = ops_of(subject.section, store.info.channels)
     asked = ask(folder, cache, store.info)
-    if isinstance(asked, str):
-        if study is not None:
-            raise UserError(asked)
-        found: list[Effect] = []
-        notes: Mapping[str, str] = suspicions(ops)
-        lines = suspected_lines(ops, asked)
-    else:
-        found = list(effects(*asked, {name: span.high for name, span in ops.items()}))
-        notes, lines = notes_of(found), measured_lines(found, f"{asked[0].name} of {folder.path}")
-    sheet = make_sheet(subject.title, sample, subject.section, subject.draws, subject.mixings, notes)
-    save_sheet(sheet, out or subject.out)
-    return Preview(out or subject.out, (*lines, f"sheet: {out or subject.out}"), tuple(found))
+    if not isinstance(asked, str):
+        found = tuple(effects(*asked, {name: span.high for name, span in ops.items()}))
+        return LabelWarnings(notes_of(found), measured_lines(found, f"{asked[0].name} of {folder.path}"), found)
+    if must_measure:
+        raise UserError(asked)
+    return LabelWarnings(suspicions(ops), suspected_lines(ops, asked))
 
 
 def export(file: Source, overrides: Sequence[str], to: Path) -> None:
@@ -118,7 +133,7 @@ def _is_study(file: Source) -> bool:
 
 
 def _of_recipe(recipe: TrialRecipe, path: Path) -> Subject:
-    from visiontune.augmentation.preview_sheet import draws_of
+    from visiontune.augmentation.sheet_pictures import draws_of
 
     section, num_epochs = recipe.augmentation, recipe.training["num_epochs"]
     draws = {section["policy"]: draws_of(section, num_epochs)} if section["policy"] != "none" else {}
@@ -147,7 +162,7 @@ def _of_study(spec: StudySpec, studies: StudiesFolder) -> Subject:
 
 def _drawn(spec: StudySpec, key: str, name: str, number: int) -> Draw:
     """A recipe of the space with that policy or mixing, chosen at random otherwise, in an epoch of its own."""
-    from visiontune.augmentation.preview_sheet import Draw
+    from visiontune.augmentation.sheet_pictures import Draw
 
     sections = spec.space.resolve(_Named(keyed_seed(spec.sampler["seed"], "preview", name, number), f"augmentation.{key}", name))
     epoch = 1 + (number - 1) * (spec.budget.max_epochs - 1) // 7

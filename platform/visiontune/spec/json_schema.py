@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from visiontune.spec.declare import REQUIRED, Arg, Entry, Field, Section, Table
+from visiontune.spec.domain_reader import KINDS
 from visiontune.spec.domains import DOMAINS
 from visiontune.spec.sections import STUDY
 from visiontune.spec.study_rules import NAME
-from visiontune.spec.value_reader import KINDS
 
 Schema = dict[str, Any]
 

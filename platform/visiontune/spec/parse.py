@@ -11,14 +11,15 @@ from typing import Any
 from visiontune.errors import Problem, UserError
 from visiontune.spec.declare import REQUIRED, Section
 from visiontune.spec.fingerprint import keyed_seed
-from visiontune.spec.section_reader import Place, Reader
+from visiontune.spec.section_reader import Reader
 from visiontune.spec.sections import RECIPE, STUDY
 from visiontune.spec.space import Space, fill
 from visiontune.spec.study_rules import check_study
 from visiontune.spec.study_spec import Budget, Objective, Resources, StudySpec
 from visiontune.spec.tables.metrics import FULL_METRICS, METRICS
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.spec.yaml_reader import Node, compose, node_of, read_yaml
+from visiontune.spec.yaml_node import Node, node_of
+from visiontune.spec.yaml_reader import compose, read_yaml
 
 COMMAND_LINE = "command line"
 Source = Path | str | Mapping[str, Any]
@@ -28,7 +29,7 @@ def load_study(source: Source, overrides: Sequence[str] = ()) -> StudySpec:
     """A search-space file, or its content, with `key=value` overrides on top. Raises UserError with every problem."""
     reader = Reader(with_domains=True)
     root = override(_root(source, reader, STUDY), overrides, reader.problems.found)
-    tree = reader.section(root, STUDY.fields, Place())
+    tree = reader.file(root, STUDY.fields)
     settings = fill({key: declared for key, declared in STUDY.fields.items() if key != "space"}, tree)
     filled = {**settings, "space": tree.get("space", {})}
     check_study(reader, filled, root)
@@ -42,7 +43,7 @@ def load_recipe(source: Source, overrides: Sequence[str] = ()) -> TrialRecipe:
     """One trial's file, or its content, constants only, with `key=value` overrides on top. Raises UserError with every problem."""
     reader = Reader(with_domains=False)
     root = override(_root(source, reader, RECIPE), overrides, reader.problems.found)
-    tree = reader.section(root, RECIPE.fields, Place())
+    tree = reader.file(root, RECIPE.fields)
     if reader.problems.found:
         raise UserError(*reader.problems.sorted())
     return TrialRecipe(**fill(RECIPE.fields, tree))
@@ -53,7 +54,7 @@ def load_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     reader = Reader(with_domains=False)
     items = [f"model.name={name}", *(item if item.startswith("model.") else f"model.{item}" for item in overrides)]
     root = override(Node("mapping", (), COMMAND_LINE, 0), items, reader.problems.found)
-    tree = reader.section(root, {"model": RECIPE.fields["model"]}, Place())
+    tree = reader.file(root, {"model": RECIPE.fields["model"]})
     if reader.problems.found:
         raise UserError(*reader.problems.found)
     return fill({"model": RECIPE.fields["model"]}, tree)["model"]  # type: ignore[no-any-return]

@@ -8,10 +8,10 @@ from typing import Any
 
 from visiontune.errors import UserError
 from visiontune.spec.parse import COMMAND_LINE, override
-from visiontune.spec.section_reader import Place, Reader
+from visiontune.spec.section_reader import Reader
 from visiontune.spec.sections import DATA
 from visiontune.spec.space import fill
-from visiontune.spec.yaml_reader import Node
+from visiontune.spec.yaml_node import Node
 
 
 def load_data(found: Mapping[str, Any], words: Sequence[str] = ()) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def load_data(found: Mapping[str, Any], words: Sequence[str] = ()) -> dict[str, 
     # JSON is YAML, so that a path may hold whatever YAML would read as something else.
     known = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in found.items() if key not in keys]
     root = override(Node("mapping", (), COMMAND_LINE, 0), [*known, *words], reader.problems.found)
-    tree = reader.section(root, DATA.fields, Place())
+    tree = reader.file(root, DATA.fields)
     if reader.problems.found:
         raise UserError(*reader.problems.sorted())
     return fill(DATA.fields, tree)

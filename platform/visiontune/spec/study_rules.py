@@ -11,7 +11,7 @@ from visiontune.spec.section_reader import Reader
 from visiontune.spec.space import Space
 from visiontune.spec.study_spec import Budget
 from visiontune.spec.tables.metrics import METRICS
-from visiontune.spec.yaml_reader import Node
+from visiontune.spec.yaml_node import Node
 
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 

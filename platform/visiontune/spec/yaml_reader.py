@@ -1,15 +1,12 @@
-"""YAML 1.2 as a tree of `Node`s that know their file and line; a hostile file is refused before it costs anything.
+"""A file of YAML 1.2 as a tree of `Node`s; a hostile one is refused before it costs anything.
 
-Read from the stream of parse events, so that the bounds on depth and size stop the reading itself. Plain scalars follow
-the core schema of YAML 1.2 (section 10.3.2): `1e-3` is a float, `on` and `no` are strings.
+Read from the stream of parse events, so that the bounds on depth and size stop the reading itself.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePath
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ruamel.yaml import YAML
@@ -17,46 +14,12 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from visiontune.errors import Problem, UserError, nearest
+from visiontune.spec.yaml_node import Node, is_number, scalar
 
 MAX_BYTES = 128 * 1024
 MAX_DEPTH = 32
 MAX_NODES = 5_000
 MAX_DIGITS = 64
-
-_NULL = re.compile(r"null|Null|NULL|~|")
-_BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
-_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-
-
-@dataclass(frozen=True)
-class Node:
-    """One value of a file. `value` is a scalar, a tuple of Nodes or a tuple of (key, value) pairs, by `kind`."""
-
-    kind: str
-    value: Any
-    file: str
-    line: int
-
-    @property
-    def items(self) -> dict[str, tuple[Node, Node]]:
-        """Key and value Node by key, in the order of the file; of a repeated key the first."""
-        found: dict[str, tuple[Node, Node]] = {}
-        for key, value in self.value if self.kind == "mapping" else ():
-            found.setdefault(key.value, (key, value))
-        return found
-
-    def plain(self) -> Any:
-        """The same as dicts, lists and scalars."""
-        if self.kind == "mapping":
-            return {key: value.plain() for key, (_, value) in self.items.items()}
-        return [node.plain() for node in self.value] if self.kind == "list" else self.value
-
-    def shown(self) -> str:
-        """The value as a message quotes it, shortened."""
-        value = self.plain()
-        text = {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else repr(value)
-        return text if len(text) <= 60 else text[:57] + "..."
 
 
 def read_yaml(path: Path, problems: list[Problem] | None = None) -> Node:
@@ -68,18 +31,6 @@ def read_yaml(path: Path, problems: list[Problem] | None = None) -> Node:
     if problems is not None:
         problems.extend(found)
     return root
-
-
-def node_of(value: Any, file: str) -> Node:
-    """Mappings, lists and scalars of Python (numpy's too) as if they had been read; there are no lines. Raises UserError for others."""
-    if isinstance(value, Mapping):
-        return Node("mapping", tuple((node_of(str(key), file), node_of(item, file)) for key, item in value.items()), file, 0)
-    if isinstance(value, list | tuple):
-        return Node("list", tuple(node_of(item, file) for item in value), file, 0)
-    plain = value.item() if hasattr(value, "item") else str(value) if isinstance(value, PurePath) else value
-    if plain is not None and not isinstance(plain, bool | int | float | str):
-        raise UserError(Problem(file, 0, "", f"values must be what YAML can say (numbers, strings, lists, mappings), but one is {value!r}"))
-    return Node("scalar", plain, file, 0)
 
 
 def compose(text: str, file: str, repeated: list[Problem], line: int | None = None) -> Node:
@@ -98,19 +49,6 @@ def compose(text: str, file: str, repeated: list[Problem], line: int | None = No
     except YAMLError as error:
         raise UserError(Problem(file, line or 0, "", f"is no YAML: {error}")) from None
     return root
-
-
-def scalar(text: str) -> Any:
-    """A plain scalar by YAML 1.2's core schema."""
-    if _NULL.fullmatch(text):
-        return None
-    if _BOOL.fullmatch(text):
-        return text.lower() == "true"
-    if _INT.fullmatch(text):
-        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
-    if _FLOAT.fullmatch(text):
-        return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
-    return text
 
 
 class _Composer:
@@ -148,7 +86,7 @@ class _Composer:
         if name == "MappingStartEvent":
             nodes = list(self.children("MappingEndEvent", depth, where))
             return Node("mapping", self.pairs(nodes, where), self.file, self.line(event))
-        if event.implicit[0] and len(event.value) > MAX_DIGITS and (_INT.fullmatch(event.value) or _FLOAT.fullmatch(event.value)):
+        if event.implicit[0] and len(event.value) > MAX_DIGITS and is_number(event.value):
             self.refuse(event, f"a number has at most {MAX_DIGITS} characters, but this one has {len(event.value):,}")
         return Node("scalar", scalar(event.value) if event.implicit[0] else event.value, self.file, self.line(event))
 

@@ -14,7 +14,7 @@ from ruamel.yaml.representer import SafeRepresenter
 
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.spec.yaml_reader import scalar
+from visiontune.spec.yaml_node import scalar
 
 _PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./-]*")
 _WORDS_OF_1_1 = ("y", "n", "yes", "no", "on", "off")

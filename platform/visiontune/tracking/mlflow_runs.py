@@ -10,28 +10,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
+from mlflow.entities import Metric
+
+from visiontune.tracking.mlflow_requests import KEY, NUMBER, Requests, RunState
 
 Event = Mapping[str, Any]
-KEY, NUMBER, REASON, PARENT = "visiontune.study_key", "visiontune.number", "visiontune.reason", "mlflow.parentRunId"
+REASON, PARENT = "visiontune.reason", "mlflow.parentRunId"
 STATUSES = ("FINISHED", "KILLED", "FAILED")
 _MAX_PARAM, _MAX_TAG = 6_000, 5_000  # characters that every MLflow store takes
-_NUM_METRICS, _NUM_PARAMS, _NUM_TAGS = 800, 100, 100  # one request takes 1,000 of all together
-
-
-@dataclass(frozen=True)
-class RunState:
-    """What MLflow has of a run: its last epoch, params as text and status."""
-
-    run_id: str
-    epoch: int = 0
-    params: Mapping[str, str] | None = None
-    status: str = "RUNNING"
 
 
 @dataclass(frozen=True)
@@ -59,7 +48,7 @@ class Runs:
         log_model: Callable[[str, str, Event], str] | None = None,
         log_sheet: Callable[[str, Event], None] | None = None,
     ) -> None:
-        self._client, self._artifact_root, self._log_model, self._log_sheet = client, artifact_root, log_model, log_sheet
+        self._mlflow, self._log_model, self._log_sheet = Requests(client, artifact_root), log_model, log_sheet
         self._study: Study | None = None
         self._parent: RunState | None = None
         self._children: dict[int, RunState] = {}
@@ -76,11 +65,11 @@ class Runs:
 
     def adopt(self, event: Event) -> bool:
         """Take up the study of this event if MLflow has it; nothing is written."""
-        experiment = self._client.get_experiment_by_name(event["study"])
-        if experiment is not None:
-            self._load(experiment.experiment_id, event["key"])
-        if experiment is not None and self._parent is not None:
-            self._study = _study(event, experiment.experiment_id, self._parent)
+        experiment_id = self._mlflow.find_experiment(event["study"])
+        if experiment_id is not None:
+            self._load(experiment_id, event["key"])
+        if experiment_id is not None and self._parent is not None:
+            self._study = _study(event, experiment_id, self._parent)
         return self.is_ready
 
     def send(self, events: Sequence[Event]) -> None:
@@ -93,17 +82,16 @@ class Runs:
 
     def _send_study(self, events: Sequence[Event]) -> None:
         event = events[-1]
-        experiment_id = self._experiment(event["study"])
+        experiment_id = self._mlflow.make_experiment(event["study"])
         if self._study is None or self._study.key != event["key"]:
             self._load(experiment_id, event["key"])
         tags = {**_study_tags(event), "visiontune.kind": "study"}
         if self._parent is None:
-            run = self._client.create_run(experiment_id, event["time_ms"], tags=tags, run_name=event["study"])
-            self._parent = RunState(run.info.run_id)
+            self._parent = self._mlflow.make_run(experiment_id, event["study"], tags, event["time_ms"])
         self._study = _study(event, experiment_id, self._parent)
-        self._log_data(self._study, self._parent)
-        parent = self._batch(self._parent, params=_params(event), tags=tags)
-        self._set_parent(self._set_status(parent, "RUNNING", event["time_ms"]))
+        self._mlflow.log_data(self._parent, self._study.data)
+        parent = self._mlflow.log(self._parent, params=_params(event), tags=tags)
+        self._set_parent(self._mlflow.set_status(parent, "RUNNING", event["time_ms"]))
 
     def _send_trial(self, events: Sequence[Event]) -> None:
         number = int(events[0]["number"])
@@ -124,19 +112,19 @@ class Runs:
                 epoch, status = int(event["epoch"]), "RUNNING"
                 metrics += _metrics({**event["metrics"], "epoch": epoch}, time_ms, epoch)
         if params and not state.params:  # they are logged after it: once they are there, the data is
-            self._log_data(self._known(), state)
-        state = self._children[number] = replace(self._batch(state, metrics, params, tags), epoch=epoch)
-        self._children[number] = self._set_status(state, status, time_ms)
+            self._mlflow.log_data(state, self._known().data)
+        state = self._children[number] = replace(self._mlflow.log(state, metrics, params, tags), epoch=epoch)
+        self._children[number] = self._mlflow.set_status(state, status, time_ms)
 
     def _send_winner(self, events: Sequence[Event]) -> None:
         """The last winner counts: its test metrics, recipe, weights and model go to the parent run."""
         event, study = events[-1], self._known()
         child = self._children.get(int(event["number"]))
         tags = {"visiontune.winner": str(event["number"]), "visiontune.winner_run_id": child.run_id if child else ""}
-        self._batch(study.parent, _metrics(event.get("metrics", {}), event["time_ms"]), tags=tags)
+        self._mlflow.log(study.parent, _metrics(event.get("metrics", {}), event["time_ms"]), tags=tags)
         if self._log_model:
             word = self._log_model(study.experiment_id, study.parent.run_id, event)
-            self._batch(study.parent, tags={"visiontune.winner_model": word[:_MAX_TAG]})
+            self._mlflow.log(study.parent, tags={"visiontune.winner_model": word[:_MAX_TAG]})
 
     def _send_sheet(self, events: Sequence[Event]) -> None:
         if self._log_sheet:
@@ -145,8 +133,8 @@ class Runs:
     def _send_end(self, events: Sequence[Event]) -> None:
         event, study = events[-1], self._known()
         metrics = _metrics(event.get("metrics", {}), event["time_ms"])
-        self._batch(study.parent, metrics, tags=_texts(event.get("tags", {})))
-        self._set_parent(self._set_status(study.parent, _status(event), event["time_ms"]))
+        self._mlflow.log(study.parent, metrics, tags=_texts(event.get("tags", {})))
+        self._set_parent(self._mlflow.set_status(study.parent, _status(event), event["time_ms"]))
 
     def _known(self) -> Study:
         if self._study is None:
@@ -156,70 +144,16 @@ class Runs:
     def _set_parent(self, parent: RunState) -> None:
         self._parent, self._study = parent, replace(self._known(), parent=parent)
 
-    def _experiment(self, name: str) -> str:
-        experiment = self._client.get_experiment_by_name(name)
-        if experiment is None:
-            location = (self._artifact_root / name).as_uri() if self._artifact_root else None
-            return str(self._client.create_experiment(name, location))
-        if experiment.lifecycle_stage == "deleted":
-            self._client.restore_experiment(experiment.experiment_id)
-        return str(experiment.experiment_id)
-
     def _load(self, experiment_id: str, key: str) -> None:
-        """The map of runs, by one paginated search."""
-        self._parent, self._children = None, {}
-        token = None
-        while True:
-            where = f"tags.`{KEY}` = '{key}'"
-            page = self._client.search_runs([experiment_id], where, ViewType.ALL, 1_000, ["attributes.start_time ASC"], token)
-            for run in page:
-                state = RunState(run.info.run_id, int(run.data.metrics.get("epoch", 0)), dict(run.data.params), run.info.status)
-                if NUMBER in run.data.tags:
-                    self._children[int(run.data.tags[NUMBER])] = state
-                else:
-                    self._parent = state
-            token = page.token
-            if not token:
-                return
+        self._parent, self._children = self._mlflow.find_runs(experiment_id, key)
 
     def _child(self, number: int, events: Sequence[Event]) -> RunState:
         study = self._known()
         first = next((event for event in events if event["event"] == "trial"), events[0])
         tags = {**study.child_tags, **_texts(first.get("tags", {})), NUMBER: str(number), "visiontune.kind": "trial"}
         name = run_name(number, first.get("params", {}))
-        run = self._client.create_run(study.experiment_id, first["time_ms"], tags=tags, run_name=name)
-        self._children[number] = RunState(run.info.run_id)
+        self._children[number] = self._mlflow.make_run(study.experiment_id, name, tags, first["time_ms"])
         return self._children[number]
-
-    def _log_data(self, study: Study, state: RunState) -> None:
-        if data := study.data:
-            profile = json.dumps({key: value for key, value in data.items() if key.startswith("num_")})
-            source = json.dumps({"source": data.get("source")})
-            dataset = Dataset(data["name"], data["digest"][:36], "visiontune", source, profile=profile)
-            self._client.log_inputs(state.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-
-    def _batch(
-        self,
-        state: RunState,
-        metrics: Sequence[Metric] = (),
-        params: Mapping[str, str] = MappingProxyType({}),
-        tags: Mapping[str, str] = MappingProxyType({}),
-    ) -> RunState:
-        """Log what is new. MLflow takes a param once: one that changed since (num_trials) becomes a tag."""
-        known = state.params or {}
-        new = {key: value for key, value in params.items() if key not in known}
-        tags = {**tags, **{f"visiontune.changed.{key}": value for key, value in params.items() if known.get(key, value) != value}}
-        rows = iter(metrics), iter([Param(*item) for item in new.items()]), iter([RunTag(*item) for item in tags.items()])
-        while any(batch := [list(islice(row, limit)) for row, limit in zip(rows, (_NUM_METRICS, _NUM_PARAMS, _NUM_TAGS), strict=True)]):
-            self._client.log_batch(state.run_id, *batch)
-        return replace(state, params={**known, **new}) if new else state
-
-    def _set_status(self, state: RunState, status: str, time_ms: int) -> RunState:
-        if status != state.status and status == "RUNNING":
-            self._client.update_run(state.run_id, status=status)
-        elif status != state.status:
-            self._client.set_terminated(state.run_id, status, time_ms)
-        return replace(state, status=status)
 
 
 def run_name(number: int, params: Mapping[str, Any]) -> str:

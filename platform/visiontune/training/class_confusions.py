@@ -17,13 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from visiontune.augmentation.preview_sheet import apply_op
+from visiontune.augmentation.sheet_pictures import apply_op
 from visiontune.errors import UserError
 from visiontune.models.build import build_model
 from visiontune.models.transfer import adapt
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.checkpoint import load_newest
-from visiontune.training.input.preprocessing import Preprocessing, fit_preprocessing
+from visiontune.training.input.fit_preprocessing import fit_preprocessing
+from visiontune.training.input.preprocessing import Preprocessing
 from visiontune.training.weights_file import load_weights, read_tensors, split_weights
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visiontune.training.input.batches import Pictures, open_pictures
+from visiontune.training.input.batches import Pictures
 from visiontune.training.input.epoch_order import batch_bounds
+from visiontune.training.input.open_pictures import open_pictures
 from visiontune.training.input.preprocessing import Preprocessing
 
 if TYPE_CHECKING:

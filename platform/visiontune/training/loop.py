@@ -14,13 +14,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from visiontune.errors import Diverged, UserError
 from visiontune.models.transfer import train_mode
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.evaluate import measure
+from visiontune.training.input.epoch_order import IntArray
 from visiontune.training.input.preprocessing import Preprocessing
 from visiontune.training.setup import Setup, set_up
 
@@ -62,7 +63,7 @@ def train(recipe: TrialRecipe, store: Store, *, device: str = "cpu", resume: Map
     """
     torch_device, seed = torch.device(device), recipe.training["seed"]
     setup = set_up(recipe, store, torch_device)
-    network, tail, stepper, bounds = setup.network, setup.tail, setup.stepper, setup.bounds
+    stepper = setup.stepper
     history = _restore(resume, recipe, setup) if resume else []
 
     for epoch in range(len(history) + 1, recipe.training["num_epochs"] + 1):
@@ -73,17 +74,11 @@ def train(recipe: TrialRecipe, store: Store, *, device: str = "cpu", resume: Map
         torch.manual_seed(keyed_seed(seed, "epoch", epoch))  # dropout's
         order_N = setup.order(seed, epoch)
 
-        train_mode(tail)
-        total = torch.zeros((), device=torch_device)
-        for step, (x_NCHW, y_N) in enumerate(setup.train_set.batches(order_N, bounds, epoch), (epoch - 1) * setup.steps_per_epoch):
-            lr = setup.peak_lr * setup.schedule(step, val_losses)
-            total += stepper.step(x_NCHW, y_N, lr, step) * len(y_N)
-            if step % _STEPS_BETWEEN_CHECKS[torch_device.type] == 0 and not math.isfinite(total.item()):
-                raise Diverged(epoch)
+        total, lr = _train_epoch(setup, order_N, epoch, val_losses, torch_device)
 
         stepper.exchange()
         with stepper.precision():
-            val = measure(tail, setup.val_set, use_full_metrics=recipe.training["use_full_metrics"])
+            val = measure(setup.tail, setup.val_set, use_full_metrics=recipe.training["use_full_metrics"])
         train_loss = total.item() / len(order_N)
         if not math.isfinite(train_loss + val["loss"]):
             raise Diverged(epoch)
@@ -93,8 +88,21 @@ def train(recipe: TrialRecipe, store: Store, *, device: str = "cpu", resume: Map
         history.append({"epoch": epoch, "metrics": metrics, "time_ms": time.time_ns() // 1_000_000})
         ended = is_over(recipe, (*val_losses, val["loss"]))
         how, state = setup.train_set.how, partial(_state, recipe, setup, history)
-        yield Epoch(epoch, metrics, history[-1]["time_ms"], ended, how, network, setup.preprocessing, state)
+        yield Epoch(epoch, metrics, history[-1]["time_ms"], ended, how, setup.network, setup.preprocessing, state)
         stepper.exchange()
+
+
+def _train_epoch(setup: Setup, order_N: IntArray, epoch: int, val_losses: tuple[float, ...], device: torch.device) -> tuple[Tensor, float]:
+    """Every step of an epoch: the sum of its pictures' losses, and the last step's learning rate. Raises Diverged."""
+    train_mode(setup.tail)
+    total = torch.zeros((), device=device)
+    batches = setup.train_set.batches(order_N, setup.bounds, epoch)
+    for step, (x_NCHW, y_N) in enumerate(batches, (epoch - 1) * setup.steps_per_epoch):
+        lr = setup.peak_lr * setup.schedule(step, val_losses)
+        total += setup.stepper.step(x_NCHW, y_N, lr, step) * len(y_N)
+        if step % _STEPS_BETWEEN_CHECKS[device.type] == 0 and not math.isfinite(total.item()):
+            raise Diverged(epoch)
+    return total, lr
 
 
 def is_over(recipe: TrialRecipe, val_losses: Sequence[float]) -> bool:

@@ -26,9 +26,11 @@ from visiontune.spec.tables.optimizers import OPTIMIZERS
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.class_balance import build_order
 from visiontune.training.gradient_checkpointing import checkpoint_stages
-from visiontune.training.input.batches import Pictures, open_pictures
+from visiontune.training.input.batches import Pictures
 from visiontune.training.input.epoch_order import IntArray, batch_bounds
-from visiontune.training.input.preprocessing import Preprocessing, fit_preprocessing
+from visiontune.training.input.fit_preprocessing import fit_preprocessing
+from visiontune.training.input.open_pictures import open_pictures
+from visiontune.training.input.preprocessing import Preprocessing
 from visiontune.training.loss import build_loss
 from visiontune.training.lr_schedule import LrSchedule
 from visiontune.training.optim.param_groups import learned_parameters, scaled_lr

@@ -73,7 +73,7 @@ def _run(
     is_new = not storage.trials()  # a study with trials has passed the preflight
     with ThreadPoolExecutor(1) as pool, _set_at_end() as stop, cluster(address):
         # Its imports overlap Ray's start.
-        ready = pool.submit(_get_ready, spec, studies.data_cache, is_new, _ingest_screen(spec, screen, run.start_s), stop)
+        ready = pool.submit(_get_ready, spec, studies.data_cache, is_new, _ingest_screen(spec, screen, run.clock.start_s), stop)
         wanted = trial_resources(spec.resources, address)
         count_slots = slot_counter(spec.resources, wanted)
         store = ready.result()

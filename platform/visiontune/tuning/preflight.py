@@ -34,7 +34,7 @@ def preflight(spec: StudySpec) -> DataInfo:
 
 
 def _preprocessings(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
-    from visiontune.training.input.preprocessing import problem_of_preprocessing
+    from visiontune.training.input.fit_preprocessing import problem_of_preprocessing
 
     for section in spec.space.corners("preprocessing"):
         rule = problem_of_preprocessing(section, image_size=info.image_size, channels=info.channels)

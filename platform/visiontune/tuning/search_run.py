@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import math
-import shutil
-import time
 from collections import Counter
 
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.epoch_forecast import cost
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.confirmation_queue import ConfirmationQueue
+from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.ranking import best_of
 from visiontune.tuning.records import Leg, Put, Report, Snapshot
+from visiontune.tuning.search_clock import SearchClock
 from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.trial_queue import TrialQueue
 
 MAX_LOSSES = 8
 """Workers lost in a row, whatever their trials, before it is the machines that are at fault and not the trials."""
-
-START_S = 30.0
-"""What the first worker may take before it is the cluster that has no room."""
-
-NOTE_EVERY_S = 5.0
-"""How often the spent time is written down while a time limit counts; at most so much is given back by a kill."""
 
 
 class SearchRun:
@@ -39,10 +32,9 @@ class SearchRun:
         self.is_over_time = False
         self.fatal = ""
         self._spec, self._storage, self._folder = spec, storage, folder
-        self.start_s = self._noted_s = time.monotonic() if start_s is None else start_s
-        self._first_leg_s: float | None = None
-        self._spent_before_s = float(storage.attributes().get("spent_s", 0.0))
-        self._queue = TrialQueue(spec, storage, put, self._drop_checkpoint, self._size_bytes)
+        self.clock = SearchClock(storage, spec.budget.time_limit_s, start_s)
+        self._checkpoints = KeptCheckpoints(folder, int(spec.storage["max_checkpoint_mb"]))
+        self._queue = TrialQueue(spec, storage, put, self._checkpoints)
         self._num_found = len(self._queue.trials)
         self._epochs_found = sum(trial.epoch for trial in self._queue.trials.values())
         self._confirmations: ConfirmationQueue | None = None
@@ -73,7 +65,7 @@ class SearchRun:
             leg = self._next_confirmation()
         if leg is not None:
             self._legs[leg.key] = leg
-            self._first_leg_s = self._first_leg_s or time.monotonic()
+            self.clock.leg_started()
         return leg
 
     def is_out(self, key: str) -> bool:
@@ -131,7 +123,7 @@ class SearchRun:
             best=best_of(trials, self._spec.objective),
             epochs_per_minute=self._rate(),
             time_left_s=self._time_left_s(),
-            elapsed_s=time.monotonic() - self.start_s,
+            elapsed_s=self.clock.elapsed_s,
             phase=self._phase(),
         )
 
@@ -158,15 +150,8 @@ class SearchRun:
 
     def check_time(self) -> None:
         """Past the time limit every trial ends as it stands; the confirmations are not counted."""
-        limit_s, now_s = self._spec.budget.time_limit_s, time.monotonic()
-        if limit_s is None or self._confirmations is not None:
-            return
-        spent_s = self._spent_before_s + now_s - self.start_s
-        if now_s - self._noted_s > NOTE_EVERY_S:
-            self._noted_s = now_s
-            self._storage.set_attribute("spent_s", spent_s)
-        if spent_s > limit_s:
-            self._queue.close(f"time limit of {limit_s:g} s")
+        if self._confirmations is None and self.clock.is_over_limit():
+            self._queue.close(f"time limit of {self._spec.budget.time_limit_s:g} s")
             self._legs.clear()
             self._placed.clear()
             self.is_over_time = True
@@ -175,20 +160,11 @@ class SearchRun:
         leg = self._legs.pop(key)
         self._placed.discard(key)
         if leg.is_confirmation:
-            self._drop_checkpoint(key)
-
-    def _size_bytes(self, key: str) -> int:
-        return sum(file.stat().st_size for file in self._folder.checkpoint(key).glob("*"))
-
-    def _drop_checkpoint(self, key: str) -> None:
-        shutil.rmtree(self._folder.checkpoint(key), ignore_errors=True)
+            self._checkpoints.drop(key)
 
     def _rate(self) -> float:
         """Epochs a minute since the first leg started."""
-        if self._first_leg_s is None:
-            return 0.0
-        num_epochs = self._queue.num_epochs + (self._confirmations.num_epochs if self._confirmations else 0)
-        return 60.0 * num_epochs / max(time.monotonic() - self._first_leg_s, 1e-3)
+        return self.clock.rate(self._queue.num_epochs + (self._confirmations.num_epochs if self._confirmations else 0))
 
     def _time_left_s(self) -> float | None:
         """From the expected epochs of the whole search and the rate so far; None before there is a rate."""
@@ -201,18 +177,12 @@ class SearchRun:
         confirmed = self._confirmations.num_epochs if self._confirmations else 0
         return 60.0 * (trials + max(0, confirming - confirmed)) / rate
 
-    @property
-    def _has_started(self) -> bool:
-        """Long enough for the first worker to have come."""
-        since_s = self._first_leg_s if self._first_leg_s is not None else math.inf
-        return self._queue.num_epochs > 0 or time.monotonic() - since_s > START_S
-
     def _phase(self) -> str:
         if self.is_interrupted:
             return "stopping"
         if self.is_finished:
             return "finished"
-        if self._legs and not self._placed and self._has_started:
+        if self._legs and not self._placed and (self._queue.num_epochs or self.clock.is_late()):
             return "waiting for resources"
         if self._confirmations is not None:
             return "confirming"

@@ -8,7 +8,6 @@ checkpoint there is, so that going on after a kill needs no code of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,8 +18,9 @@ from visiontune.spec.parse import make_recipe
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.search import TRIAL_SCHEDULERS
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.mlflow_events import end_event, epoch_event, trial_event
-from visiontune.tuning.ranking import best_of, ranked
+from visiontune.tuning.ranking import best_of
 from visiontune.tuning.read_study import does_wait, trial_record
 from visiontune.tuning.records import Leg, Put, Report, TrialRecord
 from visiontune.tuning.sampler import Proposer
@@ -36,18 +36,14 @@ OPTUNA_STATE = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "f
 class TrialQueue:
     """The search part of a study: hands out legs, takes reports and ends trials, until nothing is left to do."""
 
-    def __init__(
-        self, spec: StudySpec, storage: Storage, put: Put, drop_checkpoint: Callable[[str], None], size_bytes: Callable[[str], int]
-    ) -> None:
-        self._spec, self._storage, self._put, self._drop_checkpoint = spec, storage, put, drop_checkpoint
-        self._size_bytes = size_bytes
+    def __init__(self, spec: StudySpec, storage: Storage, put: Put, checkpoints: KeptCheckpoints) -> None:
+        self._spec, self._storage, self._put, self._checkpoints = spec, storage, put, checkpoints
         self.trials: dict[int, TrialRecord] = {}
         self.on_worker: set[int] = set()
         self.num_epochs = 0
         self._waiting: set[int] = set()
         self._left_behind: list[int] = []
         self._num_crashes: dict[int, int] = {}
-        self._checkpoint_bytes: dict[int, int] = {}
         self._is_exhausted = False
         self._curves = Curves(spec.objective)
         entry, args = chosen(TRIAL_SCHEDULERS, spec.trial_scheduler, "name")
@@ -115,7 +111,7 @@ class TrialQueue:
             self._end(trial.number, "complete", f"full budget of {trial.epoch} epochs")
         elif trial.state == "waiting":
             self._waiting.add(trial.number)
-            self._checkpoint_bytes[trial.number] = self._size_bytes(f"{trial.number:05d}")
+            self._checkpoints.found(trial.number)
         else:
             self._left_behind.append(trial.number)
 
@@ -161,7 +157,7 @@ class TrialQueue:
         self._storage.report(trial.number, report.epoch, value)
         self._curves.record(trial.number, report.epoch, value)
         self._num_crashes.pop(trial.number, None)
-        self._checkpoint_bytes[trial.number] = report.checkpoint_bytes
+        self._checkpoints.written(trial.number, report.checkpoint_bytes)
         self.num_epochs += 1
         self.trials[trial.number] = replace(trial, epoch=report.epoch, value=value, values=self._curves.values[trial.number])
 
@@ -174,23 +170,8 @@ class TrialQueue:
         self.on_worker.discard(number)
         self._proposer.left_worker(number)
         self.trials[number] = replace(self.trials[number], state="waiting")
-        self._limit_checkpoints()
+        self._checkpoints.limit((self.trials[number] for number in self._waiting), self._spec.objective)
         return False
-
-    def _limit_checkpoints(self) -> None:
-        """Waiting trials beyond the limit lose their checkpoints, the worst of the lowest rung first; promoted, they start over."""
-        limit = int(self._spec.storage["max_checkpoint_mb"]) * 1_000_000
-        if sum(self._checkpoint_bytes.values()) <= limit:  # the usual case, and this is asked at every rung
-            return
-        held = {number: size for number in self._waiting if (size := self._checkpoint_bytes.get(number, 0))}
-        excess = sum(held.values()) - limit
-        if excess <= 0:
-            return
-        for trial in reversed(ranked((self.trials[number] for number in held), self._spec.objective)):
-            if excess <= 0:
-                break
-            excess -= self._checkpoint_bytes.pop(trial.number)
-            self._drop_checkpoint(f"{trial.number:05d}")
 
     def _end(self, number: int, state: str, reason: str, kind: str = "") -> bool:
         trial = replace(self.trials[number], state=state, reason=reason, kind=kind)
@@ -199,9 +180,8 @@ class TrialQueue:
         self.trials[number] = trial
         self.on_worker.discard(number)
         self._waiting.discard(number)
-        self._checkpoint_bytes.pop(number, None)
         self._proposer.ended(self._storage.trial(number))
-        self._drop_checkpoint(f"{number:05d}")
+        self._checkpoints.drop(number)
         return False
 
     def _why_stopped(self, number: int, epoch: int) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from visiontune.augmentation.preview_sheet import pick, recipe_sheet, save_sheet
+from visiontune.augmentation.preview_sheet import recipe_sheet, save_sheet
+from visiontune.augmentation.sheet_pictures import pick
 from visiontune.data.store.store import Store
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.trial_recipe import TrialRecipe

@@ -33,8 +33,8 @@ import sys
 sys.path[:0] = {path!r}
 from pathlib import Path
 from visiontune.data import prepare as store
-from visiontune.data.ingest import chunk, run_ingest
-chunk._WORK_PIXELS = 0  # as though pictures were large: chunks of 16
+from visiontune.data.ingest import cut_chunks, run_ingest
+cut_chunks._WORK_PIXELS = 0  # as though pictures were large: chunks of 16
 original = run_ingest.do_chunk
 """
 STUCK = (
@@ -56,7 +56,7 @@ RUN = "\nprint(store.prepare({data!r}, Path({cache!r}), tell=lambda p: p.stage =
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setattr("visiontune.data.ingest.chunk._WORK_PIXELS", 0)
+    monkeypatch.setattr("visiontune.data.ingest.cut_chunks._WORK_PIXELS", 0)
     path = write(tmp_path / "train.parquet", [png(picture) for picture in PICTURES], LABELS, row_group_size=30)
     return {"source": "parquet", "train": str(path), "image_size": SIZE}
 
@@ -141,7 +141,7 @@ def test_a_full_disk_is_one_sentence_and_the_same_call_goes_on(tmp_path: Path, d
 
 def test_pictures_that_were_moved_when_it_ended_are_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kept ones fill the places of repeats, in the very file that the next call finds its chunks' pixels in."""
-    monkeypatch.setattr("visiontune.data.ingest.chunk._WORK_PIXELS", 0)
+    monkeypatch.setattr("visiontune.data.ingest.cut_chunks._WORK_PIXELS", 0)
     train = write(tmp_path / "train.parquet", [png(picture) for picture in PICTURES[:64]], LABELS[:64])
     test = write(tmp_path / "test.parquet", [png(PICTURES[3]), png(PICTURES[4]), *map(png, PICTURES[64:])], [0, 1, *LABELS[64:]])
     data = {"source": "parquet", "train": str(train), "test": str(test), "image_size": SIZE}

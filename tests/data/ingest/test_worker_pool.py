@@ -30,7 +30,7 @@ from visiontune.errors import UserError
 
 NUM, SIZE = 96, 24
 PICTURES = np.random.default_rng(5).integers(0, 256, (NUM, SIZE, SIZE, 3), dtype=np.uint8)
-CHUNKS = "visiontune.data.ingest.chunk._WORK_PIXELS"
+CHUNKS = "visiontune.data.ingest.cut_chunks._WORK_PIXELS"
 
 
 @pytest.fixture
@@ -167,8 +167,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from visiontune.cli import main
-from visiontune.data.ingest import chunk as chunking, run_ingest
-chunking._WORK_PIXELS = run_ingest._FORK_PIXELS = 0
+from visiontune.data.ingest import cut_chunks, run_ingest
+cut_chunks._WORK_PIXELS = run_ingest._FORK_PIXELS = 0
 original = run_ingest.do_chunk
 def slow(source, chunk, *rest):
     if chunk.number >= 2:

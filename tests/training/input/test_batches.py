@@ -15,9 +15,11 @@ from torch import nn
 from visiontune.data.store.store import Store
 from visiontune.models.frozen_body import Body
 from visiontune.training.input import batches
-from visiontune.training.input.batches import open_pictures
+from visiontune.training.input import open_pictures as opening
 from visiontune.training.input.epoch_order import batch_bounds, copies, shuffled
-from visiontune.training.input.preprocessing import Preprocessing, fit_preprocessing
+from visiontune.training.input.fit_preprocessing import fit_preprocessing
+from visiontune.training.input.open_pictures import open_pictures
+from visiontune.training.input.preprocessing import Preprocessing
 
 CPU = torch.device("cpu")
 
@@ -64,7 +66,7 @@ def test_how_pictures_are_grouped_changes_nothing(chunk_bytes: int, monkeypatch:
     bounds = batch_bounds(len(whole), 7)
     expected = list(whole.batches(shuffled(len(whole), 3, 2), bounds))
     monkeypatch.setattr(batches, "_CHUNK_PICTURES_BYTES", chunk_bytes)
-    monkeypatch.setattr(batches, "_RESIDENT_BYTES", {})
+    monkeypatch.setattr(opening, "_RESIDENT_BYTES", {})
     in_chunks = open_pictures(store, store.train_idx, CPU, preprocessing=standardized(store))
     assert whole.resident is not None and in_chunks.resident is None
     got = list(in_chunks.batches(shuffled(len(whole), 3, 2), bounds))
@@ -167,7 +169,7 @@ def test_a_frozen_body_takes_the_place_of_pixels(is_flat: bool, has_policy: bool
 
 
 def test_whoever_evaluates_in_bf16_gets_the_same_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "_RESIDENT_BYTES", {})
+    monkeypatch.setattr(opening, "_RESIDENT_BYTES", {})
     store = make_store(size=8)
     zca = fit_preprocessing({"name": "zca", "colour": "stored", "whitening_eps": 0.01}, store)
     opened = open_pictures(store, store.val_idx, CPU, preprocessing=zca)

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from opened_splits import CPU, one_epoch, opened, same
 from tiny import make_recipe, make_store, model_section
 from torch import Tensor
 from torch.utils.data import DistributedSampler
@@ -23,14 +24,13 @@ from torch.utils.data import DistributedSampler
 from visiontune.data.store.large_pictures import Images, Large
 from visiontune.data.store.store import Store
 from visiontune.training.input import batches, loader, loader_workers
-from visiontune.training.input.batches import Pictures, open_pictures
 from visiontune.training.input.epoch_order import batch_bounds, copies, order_of_rank, shuffled
+from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.input.loader import Loader, Measured, choose
 from visiontune.training.input.loader_workers import Maker, Workers
-from visiontune.training.input.preprocessing import fit_preprocessing
+from visiontune.training.input.open_pictures import open_pictures
 from visiontune.training.loop import train
 
-CPU = torch.device("cpu")
 AUGMENTED = {
     "policy": "fixed",
     "Affine": {"probability": 0.7, "magnitude": 0.6},
@@ -54,21 +54,6 @@ class Slow(Noise):
     def __call__(self, images_NHWC: Any, **key: Any) -> Any:
         time.sleep(0.002 * len(images_NHWC))
         return super().__call__(images_NHWC, **key)
-
-
-def opened(store: Store, policy: Any, num_workers: int | None = 0, seed: int = 3) -> Pictures:
-    preprocessing = fit_preprocessing({"name": "standardize", "colour": "stored"}, store)
-    return open_pictures(store, store.train_idx, CPU, preprocessing=preprocessing, policy=policy, seed=seed, num_workers=num_workers)
-
-
-def one_epoch(split: Pictures, epoch: int, batch_size: int = 8) -> list[tuple[Tensor, Tensor]]:
-    order_N = shuffled(len(split) + 6, 1, epoch) % len(split)  # some pictures come twice
-    return list(split.batches(order_N, batch_bounds(len(order_N), batch_size), epoch))
-
-
-def same(got: list[tuple[Tensor, Tensor]], expected: list[tuple[Tensor, Tensor]]) -> bool:
-    pairs = zip(got, expected, strict=True)
-    return all(torch.equal(x, x_NCHW) and torch.equal(y, y_N) for (x, y), (x_NCHW, y_N) in pairs)
 
 
 def state_of(process: int) -> str:
@@ -320,64 +305,6 @@ def test_small_sets_never_start_a_process(monkeypatch: pytest.MonkeyPatch) -> No
         one_epoch(split, epoch)
     assert "an epoch's are made in 0.0" in split.how and not multiprocessing.active_children()
     assert opened(make_store(), None, 2).how == "all 54 pictures stay on cpu"
-
-
-def test_bytes_on_the_device_give_the_same_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    floats = opened(make_store(channels=3), None)
-    monkeypatch.setattr(batches, "_KEPT_AS_BYTES", {"cpu"})
-    kept = opened(make_store(channels=3), None)
-    assert kept.resident is not None and kept.resident[0].dtype == torch.uint8 and "as bytes" in kept.how
-    assert same(one_epoch(kept, 1), one_epoch(floats, 1))
-
-
-MOVES = {"policy": "fixed", "D4": {"probability": 0.7}, "PadAndCrop": {"probability": 1.0}, "Posterize": {"probability": 0.5}}
-
-
-def moving(store: Store, **section: Any) -> Any:
-    from visiontune.augmentation.policy import build_policy
-
-    return build_policy(section, image_size=store.images_NHWC.shape[1], channels=store.images_NHWC.shape[3])
-
-
-def test_a_device_augments_as_the_cpu_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch's CPU stands for a GPU; ops that move and look up are equal to the bit, copies of one picture are keyed apart."""
-    store = make_store(channels=3)
-    by_the_cpu = opened(store, moving(store, **MOVES))
-    monkeypatch.setattr(batches, "_AUGMENTING", {"cpu"})
-    there = opened(store, moving(store, **MOVES))
-    assert there.how == "all 54 pictures stay on cpu as bytes and are augmented there"
-    assert by_the_cpu.resident is None and same(one_epoch(there, 2), one_epoch(by_the_cpu, 2))
-    monkeypatch.setattr(batches, "_CHUNK_PICTURES_BYTES", 20_000)
-    assert same(one_epoch(there, 2), one_epoch(by_the_cpu, 2)) and not same(one_epoch(there, 1), one_epoch(there, 2))
-    assert same(one_epoch(opened(store, moving(store, **MOVES), seed=4), 1), one_epoch(there, 1)) is False
-
-
-def test_what_does_not_fit_or_has_no_form_there_is_augmented_by_the_cpu(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    store = make_store(channels=3)
-    monkeypatch.setattr(batches, "_AUGMENTING", {"cpu"})
-    with caplog.at_level("INFO"):
-        lacking = opened(store, moving(store, policy="fixed", Emboss={"probability": 0.5}, HorizontalFlip={"probability": 0.5}))
-    assert lacking.resident is None and "no form for a GPU of Emboss" in caplog.text
-    monkeypatch.setattr(batches, "_RESIDENT_BYTES", {"cpu": 1000})
-    assert opened(store, moving(store, **MOVES)).resident is None
-
-
-def test_a_device_hands_what_it_augmented_to_a_frozen_body(monkeypatch: pytest.MonkeyPatch) -> None:
-    from visiontune.models.frozen_body import Body
-
-    store = make_store(channels=3)
-    preprocessing = fit_preprocessing({"name": "standardize", "colour": "stored"}, store)
-
-    def features() -> list[tuple[Tensor, Tensor]]:
-        body = Body([torch.nn.AvgPool2d(2)])
-        given = {"preprocessing": preprocessing, "policy": moving(store, **MOVES), "body": body, "num_workers": 0}
-        return one_epoch(open_pictures(store, store.train_idx, CPU, **given), 1)
-
-    expected = features()
-    monkeypatch.setattr(batches, "_AUGMENTING", {"cpu"})
-    assert same(features(), expected) and expected[0][0].shape[-1] == 8
 
 
 def test_the_time_waited_is_that_of_making_pictures(small_chunks: None) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.data.ingest.chunk_file import Chunk, is_whole, read_chunk, write_end
+from visiontune.data.ingest.cut_chunks import Rows
 from visiontune.data.ingest.progress import Stopped
 from visiontune.data.ingest.worker_pool import CONTEXT
 from visiontune.data.ingest.write_store import STORE, head_bytes
@@ -28,31 +28,19 @@ from visiontune.data.picture.square import refuse_size
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.picture.thumbnail import THUMB, thumbs_of
 from visiontune.data.source import Source
-from visiontune.data.split import IntArray
 from visiontune.filesystem.atomic_write import replacing
 
-_WORK_PIXELS, _MOST_PIXELS, _MOST_CHUNKS = 1 << 20, 64 << 20, 64
-_FEWEST_ROWS, _MOST_ROWS = 16, 1024
 _COLUMNS = {"place_K": (), "digest_K2": (2,), "check_K2": (2,), "thumb_KP": (THUMB**2,), "shape_K2": (2,), "length_K": ()}
 _TYPES: Mapping[str, Any] = {"digest_K2": np.uint64, "check_K2": np.uint64, "thumb_KP": np.uint8}
 
 # A picture, its height and width as it came, and its file's bytes if there are any; or what is wrong with it.
 Item = tuple[Picture, tuple[int, int], bytes | None] | BadPicture
+# The same with its place in the chunk.
+Good = tuple[int, Picture, tuple[int, int], bytes | None]
 
 
 class Colourful(Exception):
     """A picture in colour among grey ones: three channels are needed."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A chunk's share of the plan: rows of one part, where the first of them stands in the plan, and whether files' digests are wanted."""
-
-    number: int
-    part: str
-    rows: IntArray
-    start: int
-    is_digested: bool
 
 
 class Counter:
@@ -79,20 +67,6 @@ class Counter:
     def num_kept(self) -> int:
         """Of earlier calls."""
         return int(self._kept.value)
-
-
-def cut(rows_by_part: Mapping[str, IntArray], first: tuple[int, int, int], *, is_digested: bool) -> list[Rows]:
-    """Chunks of a second's work or so: enough of them to keep many cores busy, not so small that a file is opened for nothing."""
-    num, pixels = sum(map(len, rows_by_part.values())), first[0] * first[1]
-    wanted = max(_WORK_PIXELS // pixels, min(_MOST_PIXELS // pixels, num // _MOST_CHUNKS))
-    step = min(max(wanted, _FEWEST_ROWS), _MOST_ROWS)
-    chunks: list[Rows] = []
-    start = 0
-    for part, rows in rows_by_part.items():
-        for low in range(0, len(rows), step):
-            chunks.append(Rows(len(chunks), part, rows[low : low + step], start, is_digested))
-            start += len(chunks[-1].rows)
-    return chunks
 
 
 def do_chunk(source: Source, chunk: Rows, form: Form, is_train_N: NDArray[np.bool_], folder: Path, counter: Counter) -> None:
@@ -146,19 +120,24 @@ def _write(
     while some := list(islice(items, step)):
         good = [(number, *item) for number, item in some if not isinstance(item, BadPicture)]
         bad += [(chunk.start + number, str(item)) for number, item in some if isinstance(item, BadPicture)]
-        for place, (number, picture, shape, _) in enumerate(good):
-            _put(picture, shape, block_BHWC[place], form, f"data.{chunk.part}: row {chunk.rows[number]}")
         if good:
-            images, is_encoded = block_BHWC[: len(good)], form.kind == "encoded"
-            contents = [content for *_, content in good if content is not None] if is_encoded else []
-            block = _known_of(images, contents, [chunk.start + number for number, *_ in good], [shape for _, _, shape, _ in good])
+            block = _write_block(file, chunk, form, good, images := block_BHWC[: len(good)])
             for name, values in block.items():
                 known[name].append(values)
             sum_2C += sums_of(images, is_train_N[block["place_K"]])
-            file.write(b"".join(contents) if is_encoded else images.data)
         counter.add(len(some))
     whole = {name: np.concatenate(values) if values else _empty(name) for name, values in known.items()}
     return {**whole, "sum_2C": sum_2C, "content_R": np.frombuffer(b"".join(digests), np.uint8)}
+
+
+def _write_block(file: BinaryIO, chunk: Rows, form: Form, good: list[Good], images: Bytes) -> dict[str, NDArray[Any]]:
+    """Some good pictures, put into `images`; what is known of them."""
+    for place, (number, picture, shape, _) in enumerate(good):
+        _put(picture, shape, images[place], form, f"data.{chunk.part}: row {chunk.rows[number]}")
+    is_encoded = form.kind == "encoded"
+    contents = [content for *_, content in good if content is not None] if is_encoded else []
+    file.write(b"".join(contents) if is_encoded else images.data)
+    return _known_of(images, contents, [chunk.start + number for number, *_ in good], [shape for _, _, shape, _ in good])
 
 
 def _every(source: Source, chunk: Rows, form: Form, digests: list[bytes]) -> Iterator[Item]:

@@ -40,29 +40,31 @@ def make_report(
         names = (prefix.rstrip("_") or "name", f"{prefix}split", f"{prefix}label")
         return dict(zip(names, (plan.name(int(place_K[row])), split, label), strict=True))
 
-    found = [{"name": one.name, "reason": one.reason, "is_bad": one.is_bad} for one in source.set_aside]
-    bad = sorted(item for chunk in chunks for item in chunk.bad)
-    found += [{"name": plan.name(place), "reason": reason, "is_bad": True} for place, reason in bad]
+    def pair(row: int, other: int) -> dict[str, Any]:
+        return {**described(row), **described(other, "other_")}
+
     return IngestReport(
         source=data["source"],
         num_seen=len(plan.label_N) + sum(one.is_bad for one in source.set_aside),
-        set_aside=tuple(found),
+        set_aside=_set_aside(source, plan, chunks),
         repeats=tuple(
-            {
-                **described(one.row),
-                **described(one.other, "other_"),
-                "similarity": round(one.similarity, 5),
-                "is_dropped": not bool(is_kept_K[one.row]),
-            }
+            {**pair(one.row, one.other), "similarity": round(one.similarity, 5), "is_dropped": not bool(is_kept_K[one.row])}
             for one in repeats
         ),
         num_equal_in_train=int((code_K == 0).sum() - len(np.unique(equal_K[code_K == 0]))),
-        conflicts=tuple({**described(row), **described(other, "other_")} for row, other in _conflicts(equal_K, label_K)),
+        conflicts=tuple(pair(row, other) for row, other in _conflicts(equal_K, label_K)),
         heights=_quantiles(shape_K2[:, 0]),
         widths=_quantiles(shape_K2[:, 1]),
         num_shapes=len(np.unique(shape_K2, axis=0)),
         form=form.reason,
     )
+
+
+def _set_aside(source: Source, plan: Plan, chunks: Sequence[Chunk]) -> tuple[dict[str, Any], ...]:
+    """By the source before anything was decoded, then what could not be."""
+    before = [{"name": one.name, "reason": one.reason, "is_bad": one.is_bad} for one in source.set_aside]
+    bad = sorted(item for chunk in chunks for item in chunk.bad)
+    return (*before, *({"name": plan.name(place), "reason": reason, "is_bad": True} for place, reason in bad))
 
 
 def _conflicts(equal_K: IntArray, label_K: IntArray) -> list[tuple[int, int]]:

@@ -10,7 +10,7 @@ import errno
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
 from itertools import islice
@@ -22,8 +22,9 @@ import numpy as np
 from visiontune.data.ingest.assemble import assemble
 from visiontune.data.ingest.bad_pictures import BadPictureLimit
 from visiontune.data.ingest.choose_form import choose_form
-from visiontune.data.ingest.chunk import Colourful, Counter, Rows, cut, do_chunk, load_chunk
+from visiontune.data.ingest.chunk import Colourful, Counter, do_chunk, load_chunk
 from visiontune.data.ingest.chunk_file import Chunk
+from visiontune.data.ingest.cut_chunks import Rows, cut
 from visiontune.data.ingest.plan import Plan, make_plan
 from visiontune.data.ingest.progress import Progress, Stopped, Tell
 from visiontune.data.ingest.worker_pool import num_cores, open_pool
@@ -102,37 +103,48 @@ def _decode(
 ) -> list[Chunk]:
     first = source.first()
     limit = BadPictureLimit(source, plan, data["allow_bad"])
-    done: dict[int, Chunk] = {}
     use_processes = source.can_fork and first[0] * first[1] * len(plan.label_N) > _FORK_PIXELS
     is_train_N = plan.code_N == TRAIN
     (folder / STORE).touch()
-    tell(Progress("decoding", 0, len(plan.label_N), 0, limit.num_bad))
     head_bytes(form)  # known before processes are forked
 
     def do(number: int) -> None:
         do_chunk(source, rows[number], form, is_train_N, folder, counter)
 
+    def show() -> None:
+        tell(Progress("decoding", counter.num_done, len(plan.label_N), counter.num_kept, limit.num_bad))
+
+    show()
+    done: dict[int, Chunk] = {}
     with open_pool(do, use_processes=use_processes, try_out=_try_out) as submit:
-        futures: dict[Future[None], int] = {}
-        waiting = iter(range(len(rows)))
         try:
-            while len(done) < len(rows):
-                # A few ahead, so that a million pictures are not a million futures.
-                futures |= {submit(number): number for number in islice(waiting, 2 * num_cores() - len(futures))}
-                for future in wait(futures, _TICK_S, FIRST_COMPLETED).done:
-                    number = futures.pop(future)
-                    future.result()
+            for numbers in _finished(submit, len(rows)):
+                for number in numbers:
                     if (chunk := load_chunk(rows[number], form, folder)) is None:
                         raise OSError(errno.EIO, f"{folder} was changed by somebody else")
                     done[number] = chunk
                     limit.add(chunk)
-                tell(Progress("decoding", counter.num_done, len(plan.label_N), counter.num_kept, limit.num_bad))
+                show()
                 if stop.is_set():
                     raise Stopped
             limit.check()
         finally:
             counter.stop.set()
     return [done[number] for number in range(len(rows))]
+
+
+def _finished(submit: Callable[[int], Future[None]], num: int) -> Iterator[list[int]]:
+    """Numbers of chunks as they are done, those of a tick together, which may be none. Raises what doing one raised."""
+    futures: dict[Future[None], int] = {}
+    waiting, num_left = iter(range(num)), num
+    while num_left:
+        # A few ahead, so that a million pictures are not a million futures.
+        futures |= {submit(number): number for number in islice(waiting, 2 * num_cores() - len(futures))}
+        done = wait(futures, _TICK_S, FIRST_COMPLETED).done
+        for future in done:
+            future.result()
+        num_left -= len(done)
+        yield [futures.pop(future) for future in done]
 
 
 def _try_out() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -28,18 +28,8 @@ def parquet(
     """Check the files and read their labels, no picture. Raises UserError."""
     given = {part: text for part, text in (("train", train), ("val", val), ("test", test)) if text is not None}
     files = {part: find_shards(text, f"data.{part}") for part, text in given.items()}
-    opened = {part: [open_checked(file, f"data.{part}", image_column, label_column) for file in found] for part, found in files.items()}
-    values = {
-        part: [_values(one, file, label_column) for one, file in zip(opened[part], found, strict=True)] for part, found in files.items()
-    }
-    shards = {part: Shards(found, tuple(map(len, values[part]))) for part, found in files.items()}
+    class_names, labels, shards = _read_labels(files, image_column, label_column)
     everything = [file for found in files.values() for file in found]
-    names = _declared_names(opened["train"][0], label_column)
-    class_names, class_values = _classes(_joined(values["train"], files["train"]), names, files["train"][0])
-    labels = {
-        part: np.concatenate([_encode(one, class_names, class_values, file) for one, file in zip(values[part], found, strict=True)])
-        for part, found in files.items()
-    }
     counts_C = np.bincount(labels["train"], minlength=len(class_names)).astype(np.int64)
     for part in labels:
         _refuse_unseen(part, labels[part], counts_C, class_names, shards[part])
@@ -59,6 +49,23 @@ def parquet(
         names=lambda part: shards[part].names(),
         keys=lambda part: shards[part].keys(image_column),
     )
+
+
+def _read_labels(
+    files: Mapping[str, tuple[ShardFile, ...]], image_column: str, label_column: str
+) -> tuple[tuple[str, ...], dict[str, IntArray], dict[str, Shards]]:
+    """Class names; by part every label as a number, and its shards."""
+    opened = {part: [open_checked(file, f"data.{part}", image_column, label_column) for file in found] for part, found in files.items()}
+    values = {
+        part: [_values(one, file, label_column) for one, file in zip(opened[part], found, strict=True)] for part, found in files.items()
+    }
+    names = _declared_names(opened["train"][0], label_column)
+    class_names, class_values = _classes(_joined(values["train"], files["train"]), names, files["train"][0])
+    labels = {
+        part: np.concatenate([_encode(one, class_names, class_values, file) for one, file in zip(values[part], found, strict=True)])
+        for part, found in files.items()
+    }
+    return class_names, labels, {part: Shards(found, tuple(map(len, values[part]))) for part, found in files.items()}
 
 
 def _joined(values: Sequence[Any], files: Sequence[ShardFile]) -> Any:

@@ -128,13 +128,7 @@ def _read(path: Path) -> Store:
 
     with pa.memory_map(str(path)) as mapped:
         file = pa.ipc.open_file(mapped)
-        batch, metadata = file.get_batch(0), file.metadata or {}
-    text = metadata[METADATA_KEY]
-    if hashlib.sha256(text).hexdigest().encode() != metadata[CHECKSUM_KEY]:
-        raise ValueError("its metadata are damaged")
-    content = json.loads(text)
-    if content["version"] != VERSION:
-        raise ValueError(f"it has version {content['version']}, not {VERSION}")
+        batch, content = file.get_batch(0), _content(file.metadata or {})
     label_N = np.frombuffer(batch.column("label").buffers()[1], np.int64)[: batch.num_rows]
     split_N = np.frombuffer(batch.column("split").buffers()[1], np.uint8)[: batch.num_rows]
     if rows_checksum(label_N, split_N) != content["rows_sha256"]:
@@ -156,6 +150,17 @@ def _read(path: Path) -> Store:
         large=large,
         shards=tuple(Shard(start, end, one["digest"]) for start, end, one in zip([0, *ends], ends, content["shards"], strict=False)),
     )
+
+
+def _content(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """What its metadata say, if they are whole."""
+    text = metadata[METADATA_KEY]
+    if hashlib.sha256(text).hexdigest().encode() != metadata[CHECKSUM_KEY]:
+        raise ValueError("its metadata are damaged")
+    content: dict[str, Any] = json.loads(text)
+    if content["version"] != VERSION:
+        raise ValueError(f"it has version {content['version']}, not {VERSION}")
+    return content
 
 
 def _images(batch: Any, content: Mapping[str, Any], path: Path) -> tuple[NDArray[np.uint8], Large | None]:

@@ -13,17 +13,17 @@ _WHITENING = {"whitening_eps": Arg(float, "added to each component's variance, o
 PREPROCESSINGS = Table(
     "preprocessing",
     {
-        "standardize": Entry("mean 0 and deviation 1 for each channel", "visiontune.training.input.preprocessing:standardize"),
-        "center": Entry("values in [0, 1] less the mean of their channel", "visiontune.training.input.preprocessing:center"),
-        "rescale": Entry("values in [0, 1]", "visiontune.training.input.preprocessing:rescale"),
+        "standardize": Entry("mean 0 and deviation 1 for each channel", "visiontune.training.input.fit_preprocessing:standardize"),
+        "center": Entry("values in [0, 1] less the mean of their channel", "visiontune.training.input.fit_preprocessing:center"),
+        "rescale": Entry("values in [0, 1]", "visiontune.training.input.fit_preprocessing:rescale"),
         "pca_whitening": Entry(
             "principal components, each with variance 1, in the place of pixels; for dense layers rather than convolutions",
-            "visiontune.training.input.preprocessing:pca_whitening",
+            "visiontune.training.input.fit_preprocessing:pca_whitening",
             _WHITENING,
         ),
         "zca": Entry(
             "whitened and turned back, so that it still looks like the picture (Bell & Sejnowski 1997)",
-            "visiontune.training.input.preprocessing:zca",
+            "visiontune.training.input.fit_preprocessing:zca",
             _WHITENING,
         ),
     },

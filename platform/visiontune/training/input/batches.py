@@ -9,10 +9,9 @@ matrix products, whose last digits follow the size of the batch). A copy is a pi
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -21,23 +20,14 @@ from torch import Tensor
 
 from visiontune.training.input.epoch_order import IntArray, chunks_of, copies
 from visiontune.training.input.loader import Loader
-from visiontune.training.input.loader_workers import Maker
-from visiontune.training.input.preprocessing import Preprocessing, Scaling
+from visiontune.training.input.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from visiontune.augmentation.policy import Policy
     from visiontune.data.store.store import Store
     from visiontune.models.frozen_body import Body
 
-# Each process on a node keeps its own copy, so a CPU's limit is small; beyond it, batches come from the shared memory map.
-_RESIDENT_BYTES = {"cpu": 128 << 20, "cuda": 4 << 30}
-# Where four times as many fit as bytes, and scaling a batch is one more kernel.
-_KEPT_AS_BYTES = {"cuda"}
-# By rule and not by measurement: warped pictures differ in their last digits from those of the CPU's engine, and a trial must not
-# train on others because a clock said so. On a CPU the device engine is the slower one (benchmarks/augmentation.py).
-_AUGMENTING = {"cuda"}
 _CHUNK_PICTURES_BYTES = 8 << 20
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -121,14 +111,16 @@ class Pictures:
         return self.index_N[order_N] + copies(order_N) * len(self.store.labels_N)
 
     @property
-    def _picture_bytes(self) -> int:
+    def picture_bytes(self) -> int:
+        """Of one as uint8."""
         return math.prod(self.store.images_NHWC.shape[1:])
 
     @property
     def _num_at_once(self) -> int:
-        return max(1, _CHUNK_PICTURES_BYTES // (4 * self._picture_bytes))
+        return max(1, _CHUNK_PICTURES_BYTES // (4 * self.picture_bytes))
 
-    def _load(self, index_N: IntArray) -> tuple[Tensor, Tensor]:
+    def load(self, index_N: IntArray) -> tuple[Tensor, Tensor]:
+        """Features and labels of those pictures of the store, made here and now, without augmentation."""
         x_NHWC, y_N = self._arrived(self.loader.maker[index_N, index_N, 0], index_N)
         return self._features(x_NHWC), y_N
 
@@ -148,74 +140,11 @@ class Pictures:
             features: Tensor = self.body(x_NHWC.permute(0, 3, 1, 2))
         return features.permute(0, 2, 3, 1).contiguous() if features.ndim == 4 else features
 
-    def _made_resident(self) -> Pictures:
-        """All of it where it fits; otherwise as it is."""
-        if self.device.type in _KEPT_AS_BYTES and self.body is None and isinstance(self.preprocessing.values, Scaling):
-            return self._kept_as_bytes() if self._fits_as_bytes else self
-        limit = _RESIDENT_BYTES.get(self.device.type, 0)
-        first, _ = self._load(self.index_N[:1])
-        if len(self) * first.nbytes > limit:
-            return self
-        if self.body is None:
-            return replace(self, resident=self._load(self.index_N))
-        from visiontune.models.frozen_body import cached
-
-        key = (self.store.digest, self.index_N.tobytes(), self.preprocessing.digest(), str(self.device), self.body.digest())
-        features, y_N = cached(key, self._all)
-        return replace(self, resident=(features, y_N))
-
-    @property
-    def _fits_as_bytes(self) -> bool:
-        return len(self) * self._picture_bytes <= _RESIDENT_BYTES.get(self.device.type, 0)
-
-    def _kept_as_bytes(self) -> Pictures:
-        images_NHWC = torch.from_numpy(self.store.read(self.index_N, self.store.image_size))
-        y_N = torch.from_numpy(self.store.labels_N[self.index_N])
-        return replace(self, resident=(images_NHWC.to(self.device), y_N.to(self.device)))
-
-    def _all(self) -> tuple[Tensor, Tensor]:
-        """Chunk by chunk: a network holds more than its pictures while it works."""
+    def load_in_chunks(self) -> tuple[Tensor, Tensor]:
+        """All of it; a network holds more than its pictures while it works."""
         chunks = [self.index_N[low : low + self._num_at_once] for low in range(0, len(self), self._num_at_once)]
-        features, y_N = zip(*(self._load(index_N) for index_N in chunks), strict=True)
+        features, y_N = zip(*(self.load(index_N) for index_N in chunks), strict=True)
         return torch.cat(features), torch.cat(y_N)
-
-
-def open_pictures(
-    store: Store,
-    index_N: IntArray,
-    device: torch.device,
-    *,
-    preprocessing: Preprocessing,
-    policy: Policy | None = None,
-    seed: int = 0,
-    body: Body | None = None,
-    num_workers: int | None = None,
-) -> Pictures:
-    """A split, made resident where it is small enough for the device, and augmented by the CPU unless that is a GPU.
-
-    `preprocessing` moves to the device, in place. `body` is a network's frozen first part, on the device already; its outputs take the
-    place of pictures, and those of a split that fits are computed once for all trials of this process that freeze the same.
-    `num_workers` processes make what is not resident; 0: this one does; None: the first pictures' times decide, for at most as many
-    as torch has threads here. A GPU augments pictures that fit there where it has all ops of the policy (device.py).
-    """
-    loader = Loader(Maker(store, policy, seed), device, num_workers)
-    pictures = Pictures(store, index_N, device, preprocessing.to(device), loader, body, seed=seed)
-    if policy is None:
-        return pictures._made_resident()
-    there = _on(device, policy) if pictures._fits_as_bytes else None
-    return pictures if there is None else replace(pictures._kept_as_bytes(), policy=there)
-
-
-def _on(device: torch.device, policy: Policy) -> Policy | None:
-    """The policy for pictures that lie on the device; None where the CPU augments, and said so where an op is the reason."""
-    if device.type not in _AUGMENTING:
-        return None
-    from visiontune.augmentation.policy import on_device
-
-    there, lacking = on_device(policy)
-    if lacking:
-        _log.info("the CPU augments, as there is no form for a GPU of %s", ", ".join(lacking))
-    return there
 
 
 def _channels_second(features: Tensor) -> Tensor:

@@ -1,0 +1,32 @@
+"""What verbs know of the terminal that they were typed at: its width, its signals, and what to type for this program."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def program() -> list[str]:
+    """What to type for this program here: an environment that is not activated has it under a path."""
+    if shutil.which("visiontune"):
+        return ["visiontune"]
+    return [sys.argv[0]] if Path(sys.argv[0]).name == "visiontune" else [sys.executable, "-m", "visiontune.cli"]
+
+
+def width() -> int | None:
+    """In columns; None where output is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+@contextlib.contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """As ctrl-C does, so that it is said how to go on."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,94 @@
+"""A split opened for a device: what fits stays there, as features or as bytes; the rest is made batch by batch."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from visiontune.training.input.batches import Pictures
+from visiontune.training.input.epoch_order import IntArray
+from visiontune.training.input.loader import Loader
+from visiontune.training.input.loader_workers import Maker
+from visiontune.training.input.preprocessing import Preprocessing, Scaling
+
+if TYPE_CHECKING:
+    from visiontune.augmentation.policy import Policy
+    from visiontune.data.store.store import Store
+    from visiontune.models.frozen_body import Body
+
+# Each process on a node keeps its own copy, so a CPU's limit is small; beyond it, batches come from the shared memory map.
+_RESIDENT_BYTES = {"cpu": 128 << 20, "cuda": 4 << 30}
+# Where four times as many fit as bytes, and scaling a batch is one more kernel.
+_KEPT_AS_BYTES = {"cuda"}
+# By rule and not by measurement: warped pictures differ in their last digits from those of the CPU's engine, and a trial must not
+# train on others because a clock said so. On a CPU the device engine is the slower one (benchmarks/augmentation.py).
+_AUGMENTING = {"cuda"}
+_log = logging.getLogger(__name__)
+
+
+def open_pictures(
+    store: Store,
+    index_N: IntArray,
+    device: torch.device,
+    *,
+    preprocessing: Preprocessing,
+    policy: Policy | None = None,
+    seed: int = 0,
+    body: Body | None = None,
+    num_workers: int | None = None,
+) -> Pictures:
+    """A split, made resident where it is small enough for the device, and augmented by the CPU unless that is a GPU.
+
+    `preprocessing` moves to the device, in place. `body` is a network's frozen first part, on the device already; its outputs take the
+    place of pictures, and those of a split that fits are computed once for all trials of this process that freeze the same.
+    `num_workers` processes make what is not resident; 0: this one does; None: the first pictures' times decide, for at most as many
+    as torch has threads here. A GPU augments pictures that fit there where it has all ops of the policy (device.py).
+    """
+    loader = Loader(Maker(store, policy, seed), device, num_workers)
+    pictures = Pictures(store, index_N, device, preprocessing.to(device), loader, body, seed=seed)
+    if policy is None:
+        return _made_resident(pictures)
+    there = _on(device, policy) if _fits_as_bytes(pictures) else None
+    return pictures if there is None else replace(_kept_as_bytes(pictures), policy=there)
+
+
+def _on(device: torch.device, policy: Policy) -> Policy | None:
+    """The policy for pictures that lie on the device; None where the CPU augments, and said so where an op is the reason."""
+    if device.type not in _AUGMENTING:
+        return None
+    from visiontune.augmentation.policy import on_device
+
+    there, lacking = on_device(policy)
+    if lacking:
+        _log.info("the CPU augments, as there is no form for a GPU of %s", ", ".join(lacking))
+    return there
+
+
+def _made_resident(pictures: Pictures) -> Pictures:
+    """All of them where they fit; otherwise as they are."""
+    device, body = pictures.device, pictures.body
+    if device.type in _KEPT_AS_BYTES and body is None and isinstance(pictures.preprocessing.values, Scaling):
+        return _kept_as_bytes(pictures) if _fits_as_bytes(pictures) else pictures
+    first, _ = pictures.load(pictures.index_N[:1])
+    if len(pictures) * first.nbytes > _RESIDENT_BYTES.get(device.type, 0):
+        return pictures
+    if body is None:
+        return replace(pictures, resident=pictures.load(pictures.index_N))
+    from visiontune.models.frozen_body import cached
+
+    key = (pictures.store.digest, pictures.index_N.tobytes(), pictures.preprocessing.digest(), str(device), body.digest())
+    features, y_N = cached(key, pictures.load_in_chunks)
+    return replace(pictures, resident=(features, y_N))
+
+
+def _fits_as_bytes(pictures: Pictures) -> bool:
+    return len(pictures) * pictures.picture_bytes <= _RESIDENT_BYTES.get(pictures.device.type, 0)
+
+
+def _kept_as_bytes(pictures: Pictures) -> Pictures:
+    images_NHWC = torch.from_numpy(pictures.store.read(pictures.index_N, pictures.store.image_size))
+    y_N = torch.from_numpy(pictures.store.labels_N[pictures.index_N])
+    return replace(pictures, resident=(images_NHWC.to(pictures.device), y_N.to(pictures.device)))

@@ -1,0 +1,44 @@
+"""Checkpoints of a study on its disk: they go when their trial ends, or when those that wait take more than they may."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.spec.study_spec import Objective
+from visiontune.tuning.ranking import ranked
+from visiontune.tuning.records import TrialRecord
+
+
+class KeptCheckpoints:
+    """How much they take by trial, as workers say; `max_mb` is what those of waiting trials may take together."""
+
+    def __init__(self, folder: StudyFolder, max_mb: int) -> None:
+        self._folder, self._max_bytes = folder, max_mb * 1_000_000
+        self._size_bytes: dict[str | int, int] = {}
+
+    def found(self, number: int) -> None:
+        """Of a trial that an earlier driver left waiting: the files are counted."""
+        self._size_bytes[number] = sum(file.stat().st_size for file in self._folder.checkpoint(number).glob("*"))
+
+    def written(self, number: int, size_bytes: int) -> None:
+        """A worker has said so."""
+        self._size_bytes[number] = size_bytes
+
+    def drop(self, key: str | int) -> None:
+        """That of a trial (by its number) or confirmation (by its key), there or not."""
+        self._size_bytes.pop(key, None)
+        shutil.rmtree(self._folder.checkpoint(key), ignore_errors=True)
+
+    def limit(self, waiting: Iterable[TrialRecord], objective: Objective) -> None:
+        """Waiting trials beyond the limit lose theirs, the worst of the lowest rung first; promoted, they start over."""
+        if sum(self._size_bytes.values()) <= self._max_bytes:  # the usual case, and this is asked at every rung
+            return
+        held = [trial for trial in waiting if self._size_bytes.get(trial.number, 0)]
+        excess = sum(self._size_bytes[trial.number] for trial in held) - self._max_bytes
+        for trial in reversed(ranked(held, objective)):
+            if excess <= 0:
+                break
+            excess -= self._size_bytes[trial.number]
+            self.drop(trial.number)
