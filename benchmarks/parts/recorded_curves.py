@@ -83,7 +83,7 @@ def curve(grid: Grid, store_path: Path, content: dict[str, Any]) -> tuple[str, l
 
     from visiontune.data.store.store import Store
     from visiontune.training.evaluate import measure, open_split
-    from visiontune.training.input.preprocessing import fit_preprocessing
+    from visiontune.training.input.fit_preprocessing import fit_preprocessing
     from visiontune.training.loop import Diverged, train
 
     torch.set_num_threads(1)

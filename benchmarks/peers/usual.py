@@ -24,7 +24,7 @@ from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader, Dataset
 
 from visiontune.augmentation.export.albumentations_files import pipeline
-from visiontune.augmentation.export.policy_files import settled
+from visiontune.augmentation.export.policy_files import constant_steps
 from visiontune.augmentation.policy import build_policy
 from visiontune.models.build import build_model
 from visiontune.spec.domains import FixedParams
@@ -78,7 +78,7 @@ def make_loaders(recipe: TrialRecipe, pictures: str) -> tuple[DataLoader, DataLo
 def make_ops(recipe: TrialRecipe, image_size: int, channels: int) -> list[Any]:
     """What `visiontune preview RECIPE --export policy.yaml` gives out: the same ops with albumentations' own chance p."""
     policy = build_policy(recipe.augmentation, image_size=image_size, channels=channels, num_epochs=recipe.training["num_epochs"])
-    return [] if policy is None else list(pipeline(settled(policy.steps), image_size).transforms)
+    return [] if policy is None else list(pipeline(constant_steps(policy.steps), image_size).transforms)
 
 
 def make_optimizer(recipe: TrialRecipe, model: torch.nn.Module) -> torch.optim.Optimizer:

@@ -159,7 +159,7 @@ def test_costs_no_import_of_torchs_compiler() -> None:
     code = (
         "import sys; from visiontune.models.shape_check import problem_of; from visiontune.spec.space import fill; "
         "from visiontune.spec.sections import SPACE\n"
-        "for args in ({'name': 'lenet5'}, {'name': 'nin'}, {'name': 'zfnet'}, {'name': 'wideresnet', 'stochastic_depth': 0.1}, "
+        "for args in ({'name': 'lenet5'}, {'name': 'nin'}, {'name': 'zfnet'}, {'name': 'wideresnet'}, {'name': 'resnet18'}, "
         "*({'name': 'cnn', 'block': block} for block in ('inception', 'residual', 'dense'))):\n"
         "  for batch in (1, 2):\n"
         "    problem_of(fill(SPACE.fields['model'].fields, args), num_classes=3, in_channels=1, image_size=16, batch_size=batch)\n"

@@ -78,7 +78,7 @@ def test_a_server_that_never_answers_leaves_everything_for_the_next_time(uri: st
     run(Delivery(StudyFolder(tmp_path), uri, refuse), clock.wait, clock)
     assert 100.0 <= clock.now_s <= 100.0 + 2 * GIVE_UP_S
     sent = load_sent(StudyFolder(tmp_path), uri)
-    assert (sent.offset, sent.trouble) == (0, "ConnectionError: connection refused by http://***@host")
+    assert (sent.offset, sent.trouble) == (0, "ConnectionError: connection refused by http://host")
     run(Delivery(StudyFolder(tmp_path), uri, lambda: Runs(client, None)), Clock(0.0).wait)
     assert num_unsent(StudyFolder(tmp_path), uri) == 0
     assert load_sent(StudyFolder(tmp_path), uri).trouble == ""

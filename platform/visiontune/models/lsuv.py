@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
-from torchvision.ops import StochasticDepth
 
 _TOLERANCE = 0.1  # the paper's
 _MAX_ROUNDS = 10
 
-_DROPPING = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, StochasticDepth)
+_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
 @torch.no_grad()
@@ -23,6 +22,8 @@ def scale_to_unit_variance(network: nn.Module, x_NCHW: Tensor) -> int:
     One pass in training mode: a layer is scaled as soon as it is reached, so that those after it see what it gives from then
     on. Dropout is off, and running statistics stay as they were. A layer whose outputs have variance 0 is left alone.
     """
+    from torchvision.ops import StochasticDepth  # see models/dropout.py
+
     scaled: list[nn.Module] = []
 
     def scale(layer: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
@@ -39,7 +40,7 @@ def scale_to_unit_variance(network: nn.Module, x_NCHW: Tensor) -> int:
     statistics = [(buffer, buffer.clone()) for m in network.modules() if isinstance(m, _NormBase) for buffer in m.buffers(recurse=False)]
     hooks = [m.register_forward_hook(scale) for m in network.modules() if isinstance(m, _ConvNd | nn.Linear)]
     for module in network.modules():
-        module.training = not isinstance(module, _DROPPING)
+        module.training = not isinstance(module, (*_DROPOUTS, StochasticDepth))
     network(x_NCHW)
     for hook in hooks:
         hook.remove()

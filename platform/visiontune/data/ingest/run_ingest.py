@@ -10,10 +10,8 @@ import errno
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,7 @@ from visiontune.data.ingest.chunk_file import Chunk
 from visiontune.data.ingest.cut_chunks import Rows, cut
 from visiontune.data.ingest.plan import Plan, make_plan
 from visiontune.data.ingest.progress import Progress, Stopped, Tell
-from visiontune.data.ingest.worker_pool import num_cores, open_pool
+from visiontune.data.ingest.worker_pool import open_pool
 from visiontune.data.ingest.write_store import STORE, head_bytes, write_store
 from visiontune.data.picture.decode import decode
 from visiontune.data.picture.stored_form import Form, load_form, save_form
@@ -35,7 +33,6 @@ from visiontune.data.source import Source
 from visiontune.data.split import TRAIN
 from visiontune.errors import UserError
 
-_TICK_S = 0.1
 _STALE_S = 7 * 86_400
 # Processes take 20 ms to start.
 _FORK_PIXELS = 4 << 20
@@ -116,10 +113,10 @@ def _decode(
 
     show()
     done: dict[int, Chunk] = {}
-    with open_pool(do, use_processes=use_processes, try_out=_try_out) as submit:
+    with open_pool(do, use_processes=use_processes, try_out=_try_out) as pool:
         try:
-            for numbers in _finished(submit, len(rows)):
-                for number in numbers:
+            for finished in pool.finished(range(len(rows))):
+                for number in finished:
                     if (chunk := load_chunk(rows[number], form, folder)) is None:
                         raise OSError(errno.EIO, f"{folder} was changed by somebody else")
                     done[number] = chunk
@@ -131,20 +128,6 @@ def _decode(
         finally:
             counter.stop.set()
     return [done[number] for number in range(len(rows))]
-
-
-def _finished(submit: Callable[[int], Future[None]], num: int) -> Iterator[list[int]]:
-    """Numbers of chunks as they are done, those of a tick together, which may be none. Raises what doing one raised."""
-    futures: dict[Future[None], int] = {}
-    waiting, num_left = iter(range(num)), num
-    while num_left:
-        # A few ahead, so that a million pictures are not a million futures.
-        futures |= {submit(number): number for number in islice(waiting, 2 * num_cores() - len(futures))}
-        done = wait(futures, _TICK_S, FIRST_COMPLETED).done
-        for future in done:
-            future.result()
-        num_left -= len(done)
-        yield [futures.pop(future) for future in done]
 
 
 def _try_out() -> None:

@@ -11,11 +11,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from itertools import islice
+from types import FrameType
+from typing import Any, Generic, TypeVar
 
 START = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
 CONTEXT: Any = multiprocessing.get_context(START)
@@ -24,6 +27,7 @@ Submit = Callable[[Any], Future[T]]
 
 _WATCH_S = 0.5
 _READY_S = 20
+_TICK_S = 0.1
 
 
 class Died(RuntimeError):
@@ -35,9 +39,29 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+@dataclass(frozen=True)
+class Pool(Generic[T]):
+    """`submit` hands an item to the work. Ctrl-C and SIGTERM are heard whenever `heard` is called."""
+
+    submit: Submit[T]
+    heard: Callable[[], None]
+
+    def finished(self, items: Iterable[int]) -> Iterator[dict[int, T]]:
+        """What the work made of the items, as they are done; those of a tick together, which may be none. Raises what it raised."""
+        waiting, futures = iter(items), dict[Future[T], int]()
+        while True:
+            # A few ahead, so that a million pictures are not a million futures.
+            futures |= {self.submit(item): item for item in islice(waiting, 2 * num_cores() - len(futures))}
+            if not futures:
+                return
+            done = wait(futures, _TICK_S, FIRST_COMPLETED).done
+            self.heard()
+            yield {futures.pop(future): future.result() for future in done}
+
+
 @contextlib.contextmanager
-def open_pool(work: Callable[[Any], T], *, use_processes: bool, try_out: Callable[[], object] = os.getpid) -> Iterator[Submit[T]]:
-    """A function that hands items to `work` on all cores: in forked processes, which inherit it, or in threads.
+def open_pool(work: Callable[[Any], T], *, use_processes: bool, try_out: Callable[[], object] = os.getpid) -> Iterator[Pool[T]]:
+    """Hands items to `work` on all cores: in forked processes, which inherit it, or in threads.
 
     Raises Died where a process was killed. What a process needs should be imported and used before: a lock that another thread holds
     while this process is forked stays locked there. Processes that do not come back from `try_out` are given up for threads.
@@ -47,7 +71,8 @@ def open_pool(work: Callable[[Any], T], *, use_processes: bool, try_out: Callabl
         processes = _processes(work, try_out) if use_processes and may_fork else None
         pool: Executor = processes or ThreadPoolExecutor(num_cores(), thread_name_prefix="ingest")
         try:
-            yield partial(pool.submit, _do if processes else work)  # type: ignore[arg-type]
+            with _interrupts_held() as heard:
+                yield Pool(partial(pool.submit, _do if processes else work), heard)  # type: ignore[arg-type]
         except BrokenProcessPool as error:
             raise Died("a process that decodes pictures was killed, most likely for want of memory; what is decoded is kept") from error
         except BaseException:
@@ -56,6 +81,33 @@ def open_pool(work: Callable[[Any], T], *, use_processes: bool, try_out: Callabl
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[Callable[[], None]]:
+    """Ctrl-C and SIGTERM come when the function that this gives is called, or at the end.
+
+    Else a KeyboardInterrupt could come while `wait` takes the locks of its futures; one that stays locked keeps the pool from ever ending.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    handlers = {number: found for number in (signal.SIGINT, signal.SIGTERM) if callable(found := signal.getsignal(number))}
+    came: list[tuple[int, FrameType | None]] = []
+    for number in handlers:
+        signal.signal(number, lambda *call: came.append(call))
+
+    def heard() -> None:
+        while came:
+            number, frame = came.pop()
+            handlers[signal.Signals(number)](number, frame)
+
+    try:
+        yield heard
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        heard()
 
 
 @contextlib.contextmanager

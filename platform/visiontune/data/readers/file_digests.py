@@ -46,16 +46,16 @@ def content_of(listing: str, digests: bytes) -> str:
 
 def digests_of_files(paths: Sequence[str], read: Callable[[str], bytes], tell: Callable[[float], object], *, can_fork: bool) -> bytes:
     """SHA-256 of each, end to end, read on all cores; a file that can't be read counts as empty."""
-    starts, digests = range(0, len(paths), _BLOCK), b""
+    starts, digests = range(0, len(paths), _BLOCK), dict[int, bytes]()
 
     def digests_from(start: int) -> bytes:
         return b"".join(hashlib.sha256(_or_nothing(path, read)).digest() for path in paths[start : start + _BLOCK])
 
-    with open_pool(digests_from, use_processes=can_fork and len(paths) > _FORK_FILES) as submit:
-        for number, future in enumerate([submit(start) for start in starts]):
-            digests += future.result()
-            tell((number + 1) / len(starts))
-    return digests
+    with open_pool(digests_from, use_processes=can_fork and len(paths) > _FORK_FILES) as pool:
+        for finished in pool.finished(starts):
+            digests |= finished
+            tell(len(digests) / len(starts))
+    return b"".join(digests[start] for start in starts)
 
 
 def paths_of(items: Items) -> list[str]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
+
+from visiontune.models.dropout import branch_drop
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Residual(nn.Module):
         body = units(in_channels, filters, style, stride=stride, is_last_linear=is_first and style.use_bottleneck)
         if not style.use_bottleneck:
             body.append(unit(filters, filters, style, use_activation=not is_first))
-        self.body = body.append(StochasticDepth(drop_probability, "row")) if drop_probability else body
+        self.body = body.append(branch_drop(drop_probability)) if drop_probability else body
         is_same = in_channels == filters and stride == 1
         self.shortcut = nn.Identity() if is_same else unit(in_channels, filters, style, kernel=1, stride=stride, use_activation=False)
         self.act = nn.ReLU() if is_first else nn.Identity()

@@ -11,11 +11,10 @@ from collections.abc import Callable
 from functools import partial
 
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 from visiontune.models.anatomy import mark
 from visiontune.models.architectures.adapting import fit_stem, repeated, scaled
-from visiontune.models.dropout import depth_probabilities
+from visiontune.models.dropout import branch_drop, depth_probabilities
 
 _EXPANSION = 4  # of a bottleneck's last convolution
 
@@ -72,7 +71,7 @@ class BasicBlock(nn.Module):
         self.bn1, self.act1 = nn.BatchNorm2d(filters), nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(filters, filters, 3, padding=1, bias=False)
         self.bn2, self.act2 = nn.BatchNorm2d(filters), nn.ReLU(inplace=True)
-        self.drop = StochasticDepth(drop_probability, "row")
+        self.drop = branch_drop(drop_probability)
         self.downsample = _shortcut(in_channels, filters, stride)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
@@ -102,7 +101,7 @@ class Bottleneck(nn.Module):
         self.bn2, self.act2 = nn.BatchNorm2d(width), nn.ReLU(inplace=True)
         self.conv3 = nn.Conv2d(width, out_channels, 1, bias=False)
         self.bn3, self.act3 = nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)
-        self.drop = StochasticDepth(drop_probability, "row")
+        self.drop = branch_drop(drop_probability)
         self.downsample = _shortcut(in_channels, out_channels, stride)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 from visiontune.models.anatomy import mark
-from visiontune.models.dropout import depth_probabilities
+from visiontune.models.dropout import branch_drop, depth_probabilities
 
 
 def wideresnet(
@@ -74,7 +73,7 @@ class PreActivation(nn.Module):
             "act2": nn.ReLU(),
             "drop": nn.Dropout(inner_dropout),
             "conv2": nn.Conv2d(filters, filters, 3, padding=1, bias=False),
-            "depth": StochasticDepth(drop_probability, "row"),
+            "depth": branch_drop(drop_probability),
         }
         self.body = nn.Sequential(OrderedDict(parts))
         self.shortcut = None if in_channels == filters else nn.Conv2d(in_channels, filters, 1, stride, bias=False)
