@@ -71,15 +71,21 @@ def _run(
 ) -> Store:
     """Everything that needs Ray; gives the pictures."""
     is_new = not storage.trials()  # a study with trials has passed the preflight
-    with ThreadPoolExecutor(1) as pool, _set_at_end() as stop, cluster(address):
-        # Its imports overlap Ray's start.
+    with ThreadPoolExecutor(1) as pool, _set_at_end() as stop:
+        # Before Ray starts, which takes seconds in other processes.
         ready = pool.submit(_get_ready, spec, studies.data_cache, is_new, _ingest_screen(spec, screen, run.clock.start_s), stop)
-        wanted = trial_resources(spec.resources, address)
-        count_slots = slot_counter(spec.resources, wanted)
-        store = ready.result()
-        keep_pictures(storage, store, spec.study)
-        put(study_event(spec, storage.attributes()["key"], store))
-        _tune(run, spec, studies.study(spec.study), store, wanted, count_slots, screen, may_exit=may_exit)
+        with cluster(address):
+            from visiontune.tuning.ray_adapter import run_tune
+
+            wanted = trial_resources(spec.resources, address)
+            count_slots = slot_counter(spec.resources, wanted)
+            store = ready.result()
+            keep_pictures(storage, store, spec.study)
+            put(study_event(spec, storage.attributes()["key"], store))
+            base = _worker_config(spec, studies.study(spec.study), store, use_gpu=wanted["gpu"] > 0)
+            with interruptible(run.interrupt, may_exit=may_exit):
+                run_tune(run, resources=wanted, base=base, num_slots=count_slots, screen=screen)
+            screen(run.snapshot())
     return store
 
 
@@ -111,30 +117,17 @@ def _get_ready(spec: StudySpec, cache: Path, is_checking: bool, tell: Callable[[
     return Store.open(prepare(spec.data, cache, tell=tell, stop=stop))
 
 
-def _tune(
-    run: SearchRun,
-    spec: StudySpec,
-    folder: StudyFolder,
-    store: Store,
-    wanted: dict[str, float],
-    count_slots: Callable[[], int],
-    screen: Screen,
-    *,
-    may_exit: bool,
-) -> None:
+def _worker_config(spec: StudySpec, folder: StudyFolder, store: Store, *, use_gpu: bool) -> dict[str, Any]:
+    """What every worker gets beside its leg."""
     from visiontune.data.store.remote_cache import remote_cache
-    from visiontune.tuning.ray_adapter import run_tune
 
-    base: dict[str, Any] = {
+    return {
         "store": str(store.path.resolve()),
         "remote_cache": remote_cache(),
         "folder": str(folder.path.resolve()),
         "num_threads": spec.resources.cpus_per_trial,
-        "use_gpu": wanted["gpu"] > 0,
+        "use_gpu": use_gpu,
     }
-    with interruptible(run.interrupt, may_exit=may_exit):
-        run_tune(run, resources=wanted, base=base, num_slots=count_slots, screen=screen)
-    screen(run.snapshot())
 
 
 def _starting(spec: StudySpec) -> Snapshot:
