@@ -14,7 +14,7 @@ search: $(READY)
 
 test: lint types fast
 	$(BIN)/python -m pytest -q -n 2 -m heavy
-	$(BIN)/python -m pytest -q -m ray
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m ray
 
 # The tier without Ray, big networks and killed processes: for every save; `make test` is for every commit.
 fast: $(READY)
