@@ -15,8 +15,8 @@ import torch
 from tiny import section
 
 from visiontune.augmentation.export.albumentations_files import albumentations_text, pipeline
+from visiontune.augmentation.export.exportable import transform_of
 from visiontune.augmentation.export.policy_files import constant_steps, export_policy
-from visiontune.augmentation.export.sayable import transform_of
 from visiontune.augmentation.export.torchvision_code import torchvision_code
 from visiontune.augmentation.export.torchvision_ops import CODES
 from visiontune.augmentation.keyed_random import Stream

@@ -11,7 +11,7 @@ from typing import Any
 import albumentations as alb
 
 from visiontune.augmentation.apply_ops import has_magnitude
-from visiontune.augmentation.export.sayable import refusal, transform_of
+from visiontune.augmentation.export.exportable import refusal, transform_of
 from visiontune.augmentation.policies.autoaugment import OneOf
 from visiontune.augmentation.policies.randaugment import Drawn
 from visiontune.augmentation.policy_steps import Chance, Step

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from visiontune.augmentation.apply_ops import has_magnitude
-from visiontune.augmentation.export.sayable import refusal, transform_of
+from visiontune.augmentation.export.exportable import refusal, transform_of
 from visiontune.augmentation.export.torchvision_ops import CODES
 from visiontune.augmentation.policies.autoaugment import OneOf, Published
 from visiontune.augmentation.policies.randaugment import Chains, Drawn

@@ -1,4 +1,4 @@
-"""Which steps other programs can express: single transforms, and why a step can't be expressed."""
+"""Which steps can be exported: those that are single transforms, and why a step can't be expressed."""
 
 from __future__ import annotations
 
