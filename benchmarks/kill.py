@@ -7,7 +7,7 @@ A real search of search_spaces/digits.yaml: 12 trials, no confirmations, Ray and
 drawn uniformly over the time that a search needs when nobody kills it; a search that ends before its kill is not counted,
 and the next one begins. Checked at the end of every study, read back through the storage and through MLflow's client:
 
-    exactly the trials asked for, numbered without a gap, none running or waiting
+    exactly the trials asked for, numbered without a gap, each complete, failed or waiting at a rung
     in MLflow one parent run and one run for each trial, none RUNNING, each with the study's epochs and values, none twice
     no process of a killed search is left
 

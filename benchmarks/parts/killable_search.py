@@ -104,7 +104,7 @@ def problems_of(search: Search, num_trials: int) -> list[str]:
     found = []
     if [trial.number for trial in trials] != list(range(num_trials)):
         found.append(f"{num_trials} trials were asked for, but there are {[trial.number for trial in trials]}")
-    if alive := [trial.number for trial in trials if trial.state not in ("complete", "pruned", "failed")]:
+    if alive := [trial.number for trial in trials if trial.state not in ("complete", "waiting", "failed")]:
         found.append(f"trials {alive} did not end")
     if gaps := [trial.number for trial in trials if list(trial.values) != list(range(1, trial.epoch + 1))]:
         found.append(f"trials {gaps} miss an epoch")

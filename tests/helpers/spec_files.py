@@ -27,7 +27,7 @@ FULL = """\
 study: cifar10_small
 data: {source: parquet, train: a/train.parquet, val_fraction: 0.1, seed: 0, image_size: 32}
 objective: {metric: val_loss, mode: min}
-budget: {num_trials: 64, min_epochs: 2, max_epochs: 54, reduction_factor: 3, time_limit_s: 3600}
+budget: {num_trials: 64, min_epochs: 2, max_epochs: 54, reduction_factor: 3, hours: 1}
 sampler: {name: tpe, seed: 0}
 resources: {gpus_per_trial: 0.25, cpus_per_trial: 4, max_concurrent_trials: auto}
 storage:
@@ -97,7 +97,16 @@ BAD = [
     Bad(2, "data: {source: digits, source: digits}", ("data.source: a key may stand once", "line 2"), VALUES),
     Bad(2, "data: {source: digits, val_fraction: 0.9}", ("from 0.01 to 0.5", "0.9", "nearest is 0.5")),
     Bad(6, "bugdet: {num_trials: 3}", ("unknown key 'bugdet'", "nearest is 'budget'")),
-    Bad(4, "# no budget", ("required section 'budget' is missing; it needs num_trials and max_epochs",), at=1),
+    Bad(
+        4,
+        "# no budget",
+        ("required section 'budget' is missing; it needs max_epochs and one of num_trials, epochs, hours, gpu_hours",),
+        at=1,
+    ),
+    Bad(4, "budget: {max_epochs: 9}", ("budget: must have at least one of num_trials, epochs, hours, gpu_hours",)),
+    Bad(4, "budget: {max_epochs: 9, hours: null}", ("budget: must have at least one of",), VALUES),
+    Bad(4, "budget: {max_epochs: 9, time_limit_s: 60}", ("unknown key 'time_limit_s', which is hours now (seconds / 3600)",)),
+    Bad(4, "budget: {max_epochs: 9, hours: 0}", ("from 0.001 to 100000",)),
     Bad(5, "study: again", ("a key may stand once", "line 1"), VALUES),
     Bad(6, "trial_scheduler: {name: median, stop: true}", ("'stop' is an argument of asha, not of median",)),
     # types
@@ -106,9 +115,9 @@ BAD = [
     Bad(4, "budget: {num_trials: 8.0, max_epochs: 9}", ("8.0", "nearest is 8"), VALUES),
     Bad(4, "budget: {num_trials: 0, max_epochs: 9}", ("from 1 to", "nearest is 1")),
     Bad(4, "budget: {num_trials: 0o1e, max_epochs: 9}", ("'0o1e'",)),
-    Bad(4, "budget: {num_trials: 8, max_epochs: 9, time_limit_s: .inf}", ("finite",)),
-    Bad(4, "budget: {num_trials: 8, max_epochs: 9, time_limit_s: 1e999}", ("finite",)),
-    Bad(4, "budget: {num_trials: 8, max_epochs: 9, time_limit_s: .nan}", ("finite", "nan"), VALUES),
+    Bad(4, "budget: {num_trials: 8, max_epochs: 9, hours: .inf}", ("finite",)),
+    Bad(4, "budget: {num_trials: 8, max_epochs: 9, hours: 1e999}", ("finite",)),
+    Bad(4, "budget: {num_trials: 8, max_epochs: 9, hours: .nan}", ("finite", "nan"), VALUES),
     Bad(5, "sampler: {name: tpe, seed: 1_0}", ("'1_0'",)),
     Bad(5, "sampler: {name: {tpe: {}}}", ("must name one sampler",)),
     Bad(5, "sampler: {name: TPE}", ("'TPE'", "choices: tpe")),

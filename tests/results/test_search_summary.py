@@ -13,13 +13,13 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.search_summary import spread, summary
 from visiontune.results.study import Study
 from visiontune.spec.study_spec import Objective
-from visiontune.tuning.records import Confirmation, StudyRecord
+from visiontune.tuning.records import Confirmation, Ending, StudyRecord
 
 GO_ON = "visiontune search digits.yaml"
 
 
 def page(record: StudyRecord = RECORD, status: str = "finished", num_new: int = 6, folder: Path = Path("none")) -> str:
-    study = Study(StudyFolder(folder), record, status, num_new)
+    study = Study(StudyFolder(folder), record, status, num_new, num_new_epochs=3 * num_new)
     return summary(study, go_on=GO_ON, ui_command="visiontune ui")
 
 
@@ -33,8 +33,8 @@ def test_spread_is_the_sample_standard_deviation() -> None:
 def test_a_finished_search_names_winner_test_figure_and_mlflow(tmp_path: Path) -> None:
     confirmations = (Confirmation(1, 0.95, 0.9, 0.3), Confirmation(2, 0.97, 0.92, 0.2))
     (tmp_path / "winner.yaml").touch()
-    text = page(replace(RECORD, confirmations=confirmations), folder=tmp_path)
-    assert f"winner: trial 2, recipe in {tmp_path}/winner.yaml" in text
+    text = page(replace(RECORD, confirmations=confirmations, ending=Ending({"num_trials": 6}, "num_trials", 2)), folder=tmp_path)
+    assert f"winner: trial 2 after 9 epochs, recipe in {tmp_path}/winner.yaml" in text
     assert "2 fresh seeds (mean ± standard deviation): test top1 0.91 ± 0.01414" in text
     assert text.endswith("look at the trials: visiontune ui")
 
@@ -55,6 +55,25 @@ def test_a_failed_retraining_is_told_and_not_averaged() -> None:
 
 def test_the_last_line_of_an_interrupted_search_says_how_to_go_on() -> None:
     assert page(status="interrupted", num_new=2).splitlines()[-1] == f"go on: {GO_ON}"
+
+
+def test_a_spent_budget_says_what_it_had_no_room_for_and_how_to_give_it_more(tmp_path: Path) -> None:
+    (tmp_path / "winner.yaml").touch()
+    best = replace(RECORD.trials[4], state="waiting")
+    record = replace(RECORD, trials=(best,), best=best, ending=Ending({"hours": 0.01}, "hours", 3))
+    lines = page(record, "budget", folder=tmp_path).splitlines()
+    assert f"winner: trial 4 after 3 of 9 epochs, recipe in {tmp_path}/winner.yaml" in lines
+    assert "of 3 confirmations the budget had room for 0" in lines
+    assert "the budget of 0.01 hours is spent; 6 trials and 18 epochs were new" in lines
+    assert lines[-1] == f"trials that wait go on with more of it: {GO_ON} budget.hours=0.02"
+
+
+def test_a_call_that_only_confirmed_says_so() -> None:
+    """A resume that trained for two minutes is not one in which nothing was left to do."""
+    assert "0 trials and 27 epochs were new" in summary(
+        Study(StudyFolder(Path("none")), RECORD, "finished", 0, num_new_epochs=27), go_on=GO_ON, ui_command="ui"
+    )
+    assert "nothing was left to do" in page(num_new=0)
 
 
 def test_a_search_in_which_nothing_worked_says_so() -> None:

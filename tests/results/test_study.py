@@ -34,7 +34,7 @@ def test_trials_and_params_are_optunas(folder: Path, optunas: pd.DataFrame) -> N
     study = visiontune.load_study(folder)
     params = optunas.filter(like="params_").rename(columns=lambda name: name.removeprefix("params_"))
     pd.testing.assert_frame_equal(study.params.sort_index(axis=1), params.sort_index(axis=1), check_dtype=False, check_names=False)
-    names = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+    names = {"COMPLETE": "complete", "RUNNING": "waiting", "FAIL": "failed"}
     assert study.trials["state"].tolist() == optunas["state"].map(names).tolist()
     full = study.trials.query("state == 'complete'")
     np.testing.assert_allclose(full["value"], optunas["value"][full.index])

@@ -26,7 +26,9 @@ SIMULATE = HELPERS / "simulated_search.py"
 
 
 def contents(storage):
-    return [(t.number, t.state.name, t.params, t.intermediate_values, t.user_attrs) for t in storage.trials()]
+    """All but the seconds, some of which a kill may swallow."""
+    attributes = [{key: value for key, value in t.user_attrs.items() if key != "spent"} for t in storage.trials()]
+    return [(t.number, t.state.name, t.params, t.intermediate_values, own) for t, own in zip(storage.trials(), attributes, strict=True)]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "gp", "cmaes", "nsga2"])
@@ -91,21 +93,23 @@ def test_states_are_honest(tmp_path):
         if trial.state.name == "COMPLETE":
             assert last == 9
             assert trial.value == trial.intermediate_values[9]
-        elif trial.state.name == "PRUNED":
+        elif trial.state.name == "RUNNING":  # it waits at a rung, and may go on when there is more to spend
             assert last in (1, 3)
-            assert trial.value == trial.intermediate_values[last]
-            assert "number" in trial.user_attrs["end"]["reason"]
+            assert "end" not in trial.user_attrs
         else:
             assert trial.user_attrs["end"]["kind"] == "diverged"
             assert trial.params["optimizer.lr"] > 0.5
-    ends = Counter(event["number"] for event in events if event["event"] == "end")
-    assert ends == Counter(range(60))
-    assert {e["status"] for e in events if e["event"] == "end"} == {"FINISHED", "KILLED", "FAILED"}
+    ends = [event for event in events if event["event"] == "end"]
+    assert Counter(event["number"] for event in ends) == Counter(range(60))
+    told = {"COMPLETE": ("FINISHED", "false"), "RUNNING": ("KILLED", "true"), "FAIL": ("FAILED", "false")}
+    for event in ends:
+        assert (event["status"], event["tags"]["visiontune.can_go_on"]) == told[storage.trials()[event["number"]].state.name]
+        assert event["reason"]
 
 
 def test_a_study_too_small_for_its_rungs_still_has_a_winner(tmp_path):
     _, storage, _ = drive(make_spec(tmp_path / "study", 2), tmp_path / "study")
-    assert sorted(t.state.name for t in storage.trials()) == ["COMPLETE", "PRUNED"]
+    assert sorted(t.state.name for t in storage.trials()) == ["COMPLETE", "RUNNING"]
 
 
 def test_random_until_ten_full_budget_values_then_tpe(tmp_path):
@@ -148,6 +152,18 @@ def test_a_changed_space_is_refused_with_what_differs(tmp_path):
     assert "budget.max_epochs: was 9, is now 27" in text
     assert "optimizer.lr" in text
     assert "--name" in text
+
+
+def test_a_file_that_never_began_a_trial_binds_nobody(tmp_path):
+    """Its checks failed, say for a typo in a path: the mended file has the name."""
+    folder = tmp_path / "study"
+    folder.mkdir()
+    create_or_resume(StudyFolder(folder), make_spec(folder, 5, overrides=["data.seed=1"]))
+    mended = make_spec(folder, 5, overrides=["objective.metric=val_loss"])
+    _, storage, _ = drive(mended, folder)
+    assert len(storage.trials()) == 5
+    assert storage.attributes()["identity"] == mended.identity()
+    assert read_study(StudyFolder(folder)).objective.mode == "min"
 
 
 def test_more_trials_go_on_in_the_same_study(tmp_path):
@@ -214,16 +230,7 @@ def test_machines_at_fault_end_the_search_and_not_the_trials(tmp_path):
     assert "no CUDA driver" in session.fatal
     assert all(trial.state.name == "RUNNING" for trial in open_existing(StudyFolder(folder)).trials())
     _, storage, _ = drive(spec, folder)
-    assert all(trial.state.is_finished() for trial in storage.trials())
-
-
-def test_time_limit_ends_every_trial(tmp_path):
-    spec = make_spec(tmp_path / "study", 1000, overrides=["budget.time_limit_s=1.0"])
-    _, storage, _ = drive(spec, tmp_path / "study", num_slots=3, delay_s=0.02)
-    trials = storage.trials()
-    assert 3 < len(trials) < 1000
-    assert all(t.state.is_finished() for t in trials)
-    assert any("time limit" in t.user_attrs["end"]["reason"] for t in trials)
+    assert all(trial.intermediate_values or trial.state.name == "FAIL" for trial in storage.trials())
 
 
 def test_checkpoints_of_waiting_trials_stay_within_the_limit(tmp_path):
@@ -238,7 +245,7 @@ def test_checkpoints_of_waiting_trials_stay_within_the_limit(tmp_path):
 
     drive(make_spec(folder, 20, overrides=["storage.max_checkpoint_mb=1"]), folder, answer=answer)
     assert max(held) <= 4
-    assert not list((folder / "checkpoints").iterdir())
+    assert len(list((folder / "checkpoints").iterdir())) <= 2
 
 
 def test_second_driver_is_refused_by_name_and_a_dead_ones_lock_is_free(tmp_path):
@@ -281,7 +288,7 @@ def test_kill_minus_nine_of_the_driver_at_random_moments(tmp_path):
     assert num_kills >= 2
     storage = open_existing(StudyFolder(folder))
     assert [t.number for t in storage.trials()] == list(range(40))
-    assert all(t.state.is_finished() for t in storage.trials())
+    assert all(t.state.is_finished() or max(t.intermediate_values) in (1, 3) for t in storage.trials())
     reference = drive(make_spec(tmp_path / "whole" / "study", 40), tmp_path / "whole" / "study", num_slots=2)[1]
     assert Counter(t.state for t in storage.trials()).keys() == Counter(t.state for t in reference.trials()).keys()
 
@@ -304,7 +311,7 @@ def test_an_rdb_url_holds_the_study_as_well(tmp_path):
     drive(spec, tmp_path / "study")
     study = optuna.load_study(study_name="study", storage=f"sqlite:///{tmp_path}/studies.db")
     assert len(study.trials) == 12
-    assert all(t.state.is_finished() for t in study.trials)
+    assert all(t.state.is_finished() or max(t.intermediate_values) in (1, 3) for t in study.trials)
     assert study.best_value == max(t.value for t in study.trials if t.state.name == "COMPLETE")
 
 

@@ -7,7 +7,7 @@ import pytest
 from visiontune.spec.study_spec import Budget, Objective
 from visiontune.tuning.trial_scheduler import GO, STOP, WAIT, Curves, Median, asha, none
 
-BUDGET = Budget(num_trials=27, min_epochs=1, max_epochs=27, reduction_factor=3, time_limit_s=None)
+BUDGET = Budget(num_trials=27, min_epochs=1, max_epochs=27, reduction_factor=3)
 HIGHER = Objective("val_top1", "max")
 
 
@@ -35,7 +35,7 @@ def simulate(rule, curves, values, num_workers=1):
     [(1, 27, 3, (1, 3, 9, 27)), (1, 243, 3, (1, 3, 9, 27, 81, 243)), (2, 128, 4, (2, 8, 32, 128)), (5, 5, 3, (5,))],
 )
 def test_rungs_are_exact_integers(first, last, eta, rungs):
-    assert Budget(1, first, last, eta, None).rungs == rungs
+    assert Budget(first, last, eta).rungs == rungs
 
 
 def test_promotion_finds_the_best_and_counts_as_successive_halving():

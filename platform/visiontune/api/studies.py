@@ -53,9 +53,9 @@ def search(
     check_address(address)  # before anything is written
     with Screen.of(progress) as screen:
         outcome = run_search(spec, studies, tracker=lambda: tracker(folder), screen=screen.update, address=address, may_exit=may_exit)
-    if outcome.status == "finished" and outcome.num_new_trials == 0:
+    if outcome.status != "interrupted" and outcome.num_new_epochs == 0:
         send_leftovers(folder)
-    study = Study(folder, outcome.study, outcome.status, outcome.num_new_trials, str(spec.storage["url"]))
+    study = Study(folder, outcome.study, outcome.status, outcome.num_new_trials, outcome.num_new_epochs, str(spec.storage["url"]))
     if outcome.status == "interrupted":
         raise Interrupted(study)
     return study

@@ -45,7 +45,8 @@ def _cells(trial: TrialRecord, names: Mapping[str, str]) -> tuple[str, ...]:
 def _counts(study: StudyRecord) -> str:
     states = Counter(trial.state for trial in study.trials)
     counts = [f"{states[state]} {state}" for state in ("complete", "running", "waiting", "pruned", "failed") if states[state]]
-    return f"{len(study.trials)} of {study.num_trials} trials: " + ", ".join(counts)
+    wanted = f"of {study.num_trials} " if study.num_trials is not None else ""
+    return f"{len(study.trials)} {wanted}trials: " + ", ".join(counts)
 
 
 def differing(trials: Iterable[TrialRecord]) -> list[str]:

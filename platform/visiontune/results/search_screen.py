@@ -108,7 +108,7 @@ def line(snapshot: Snapshot, *, has_recipe: bool = True) -> str:
     best = snapshot.best
     words: dict[str, object] = {
         "phase": snapshot.phase,
-        "trials": snapshot.num_trials,
+        "trials": "-" if snapshot.num_trials is None else snapshot.num_trials,
         "done": snapshot.num_done,
         "running": snapshot.num_running,
         "staged": snapshot.num_staged,
@@ -119,11 +119,18 @@ def line(snapshot: Snapshot, *, has_recipe: bool = True) -> str:
         "time_left_s": "-" if snapshot.time_left_s is None else round(snapshot.time_left_s),
         "elapsed_s": round(snapshot.elapsed_s),
     }
+    for unit, limit in _limits(snapshot):
+        words |= {f"spent_{unit}": f"{snapshot.spent.get(unit, 0.0):.4g}", f"of_{unit}": f"{limit:g}"}
     if best is not None:
         words |= {"best": number(best.value), "best_trial": best.number, "best_epoch": best.epoch}
     if best is not None and has_recipe:
         words["best_recipe"] = recipe_line(best.recipe)
     return " ".join(f"{key}={shlex.quote(str(value))}" for key, value in words.items())
+
+
+def _limits(snapshot: Snapshot) -> list[tuple[str, float]]:
+    """Those of the budget that are not counted in trials."""
+    return [(unit, limit) for unit, limit in snapshot.limits.items() if unit != "num_trials"]
 
 
 def table(snapshot: Snapshot) -> Table:
@@ -142,8 +149,12 @@ def table(snapshot: Snapshot) -> Table:
     }
     trials = "  ".join(f"{count} {what}" for what, count in counts.items())
     times = f"{duration(snapshot.elapsed_s)} elapsed, {duration(snapshot.time_left_s)} left"
-    grid.add_row(snapshot.phase, Text(f"{snapshot.num_begun} of {snapshot.num_trials} trials:  {trials}"))
+    wanted = "" if snapshot.num_trials is None else f"of {snapshot.num_trials} "
+    grid.add_row(snapshot.phase, Text(f"{snapshot.num_begun} {wanted}trials:  {trials}"))
     grid.add_row("pace", Text(f"{snapshot.epochs_per_minute:.0f} epochs a minute, {times}"))
+    spent = [f"{snapshot.spent.get(unit, 0.0):.3g} of {limit:g} {unit.replace('_', ' ')}" for unit, limit in _limits(snapshot)]
+    if spent:
+        grid.add_row("budget", Text(", ".join(spent) + " spent"))
     if best is None:
         grid.add_row("best", Text("none yet"))
     else:

@@ -2,42 +2,56 @@
 
 from __future__ import annotations
 
+import shlex
 import statistics
 from collections.abc import Sequence
 
 from visiontune.results.study import Study
 from visiontune.results.text import number
-from visiontune.tuning.records import Confirmation
-
-ENDINGS = {
-    "finished": "the search is finished",
-    "time_limit": "the time limit ended the search",
-    "interrupted": "interrupted; what is done is kept",
-}
+from visiontune.tuning.records import Confirmation, Ending
+from visiontune.tuning.winner import epochs_of, winner_of
 
 
 def summary(study: Study, *, go_on: str, ui_command: str, num_rows: int = 10, width: int | None = None) -> str:
     """The text that a search prints at its end. `go_on` is the command that continues it, `ui_command` opens MLflow."""
     folder, record = study.folder, study.record
-    lines = [study.leaderboard(num_rows, width), ""]
-    lines.append(ENDINGS.get(study.status, study.status) + _news(study))
-    if study.best is None and study.status == "finished":
-        lines.append(f"no trial gave a finite {record.objective.metric}, so there is no winner")
-    if study.best is not None and folder.winner.exists():
-        lines.append(f"winner: trial {study.best.number}, recipe in {folder.winner}")
+    lines = [study.leaderboard(num_rows, width), "", _ending(study) + _news(study)]
+    if study.best is None and study.status != "interrupted":
+        why = f"no trial gave a finite {record.objective.metric}" if record.trials else "no trial was begun"
+        lines.append(f"{why}, so there is no winner")
+    if study.best is not None and record.ending is not None and winner_of(record) is not None and folder.winner.exists():
+        lines.append(f"winner: trial {study.best.number} after {epochs_of(study.best, record)}, recipe in {folder.winner}")
         if folder.winner_sheet.exists():
             lines.append(f"what it does to pictures: {folder.winner_sheet}")
     lines += confirmation_lines(record.confirmations, record.objective.metric)
+    if study.status == "budget" and record.ending is not None and len(record.confirmations) < record.ending.num_seeds:
+        lines.append(f"of {record.ending.num_seeds} confirmations the budget had room for {len(record.confirmations)}")
     lines.append(f"look at the trials: {ui_command}")
-    if study.status != "finished":
+    if study.status == "budget" and record.ending is not None:
+        lines.append(f"trials that wait go on with more of it: {_with_more(go_on, record.ending)}")
+    elif study.status != "finished":
         lines.append(f"go on: {go_on}")
     return "\n".join(lines)
 
 
+def _ending(study: Study) -> str:
+    if study.status == "budget" and study.record.ending is not None:
+        ending = study.record.ending
+        return f"the budget of {ending.limits[ending.by]:g} {ending.by.replace('_', ' ')} is spent"
+    return {"finished": "the search is finished", "interrupted": "interrupted; what is done is kept"}.get(study.status, study.status)
+
+
+def _with_more(go_on: str, ending: Ending) -> str:
+    """The command with twice as much of what ended the search, in place of what it said of that."""
+    key = f"budget.{ending.by}="
+    kept = [word for word in shlex.split(go_on) if not word.startswith(key)]
+    return f"{shlex.join(kept)} {key}{2 * ending.limits[ending.by]:g}"
+
+
 def _news(study: Study) -> str:
-    if study.status == "finished" and study.num_new_trials == 0:
+    if study.status != "interrupted" and study.num_new_epochs == 0:
         return "; nothing was left to do"
-    return f"; {study.num_new_trials} trials were new"
+    return f"; {study.num_new_trials} trials and {study.num_new_epochs} epochs were new"
 
 
 def confirmation_lines(confirmations: Sequence[Confirmation], metric: str) -> list[str]:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Winner:
-    """The best complete trial. `confirmations` are its trainings on fresh seeds, each tested once; `weights`: the file of the first."""
+    """The best trial of a search that has ended.
+
+    `confirmations` are its trainings on fresh seeds, each tested once; `weights`: the file of the first.
+    """
 
     number: int
     recipe: TrialRecipe
@@ -39,13 +42,15 @@ class Winner:
 class Study:
     """A study as it stood when it was read; `refresh` reads it again. `print(study)` is its leaderboard.
 
-    `status` is that of the call which gave it: finished, time_limit or interrupted; "" where it was only read.
+    `status` is that of the call which gave it: finished, budget (a limit that `record.ending` names kept trials from going on) or
+    interrupted; "" where it was only read. The call began `num_new_trials` and trained `num_new_epochs`, confirmations included.
     """
 
     folder: StudyFolder
     record: StudyRecord
     status: str = ""
     num_new_trials: int = 0
+    num_new_epochs: int = 0
     storage_url: str = "journal"
 
     @property
@@ -93,8 +98,8 @@ class Study:
 
     @property
     def winner(self) -> Winner | None:
-        """The winner; None until the best trial is complete and the search has written its recipe."""
-        trial = winner_of(self.record)
+        """The winner; None until the search has written its recipe."""
+        trial = winner_of(self.record) if self.record.ending is not None else None  # before that the files may be an earlier winner's
         if trial is None or not self.folder.winner.exists():
             return None
         weights = self.folder.winner_weights

@@ -76,8 +76,8 @@ class StudyCheck:
             f"{self.spec.space.file}: good",
             f"  pictures  {info.image_size} px, {info.channels} channel{'s' if info.channels > 1 else ''}, {info.num_classes} classes",
             f"  params    {self.cost.num_params} to search",
-            f"  trials    {self.cost.num_trials}, rungs at {rungs} epochs",
-            f"  epochs    {self.cost.worst_epochs} at worst, {self.cost.expected_epochs} expected",
+            f"  trials    {'any number' if self.cost.num_trials is None else self.cost.num_trials}, rungs at {rungs} epochs",
+            f"  epochs    {_epochs(self.cost, self.spec)}",
         ]
         if self.slow_ops:
             ops = ", ".join(self.slow_ops)
@@ -93,6 +93,14 @@ def check_study(spec: StudySpec, studies: StudiesFolder, *, is_run: bool = False
     slow_ops = one_by_one(spec.space.tree.get("augmentation", {}), info.channels)
     found = StudyCheck(spec, studies, info, forecast, slow_ops)
     return found.run(is_quiet=is_quiet) if is_run else found
+
+
+def _epochs(cost: Cost, spec: StudySpec) -> str:
+    limits = [f"{limit:g} {unit.replace('_', ' ')}" for unit, limit in spec.budget.limits.items() if unit != "num_trials"]
+    within = f"what {' and '.join(limits)} allow" if limits else ""
+    if cost.expected_epochs is None:
+        return within
+    return f"{cost.worst_epochs} at worst, {cost.expected_epochs} expected" + (f", within {within}" if within else "")
 
 
 def lines(check: Check) -> list[str]:

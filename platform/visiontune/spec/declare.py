@@ -69,12 +69,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A mapping with known keys. `is_space` sections may hold domains in place of values; `former` is as in a Table."""
+    """A mapping with known keys. `is_space` sections may hold domains in place of values; `former` is as in a Table.
+
+    At least one of the keys in `one_of`, where there are any, must have a value.
+    """
 
     doc: str
     fields: Mapping[str, Field]
     is_space: bool = False
     former: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    one_of: tuple[str, ...] = ()
 
 
 Field = Arg | Table | Section

@@ -86,7 +86,8 @@ def _section(doc: str, fields: Mapping[str, Field], is_space: bool, is_branch: b
 
 def _field(declared: Field, is_space: bool) -> Schema:
     if isinstance(declared, Section):
-        return _section(declared.doc, declared.fields, declared.is_space)
+        schema = _section(declared.doc, declared.fields, declared.is_space)
+        return {**schema, "anyOf": [{"required": [key]} for key in declared.one_of]} if declared.one_of else schema
     if isinstance(declared, Table):
         schema = _table(declared, is_space)
         return schema if declared.default is REQUIRED else {**schema, "default": declared.default}

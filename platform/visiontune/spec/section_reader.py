@@ -101,7 +101,11 @@ class Reader:
         if isinstance(declared, Arg):
             return read_value_or_domain(value, declared, here.where, self.problems, at.use_domains and self.with_domains)
         if isinstance(declared, Section):
-            return self.section(value, declared.fields, here, key_node, former=declared.former)
+            tree = self.section(value, declared.fields, here, key_node, former=declared.former)
+            given = {key for key, (_, item) in value.items.items() if item.value is not None}
+            if declared.one_of and not given & {*declared.one_of} and given <= {*declared.fields}:  # an unknown key may be meant as one
+                self.problems.add(value, here.where, f"must have at least one of {', '.join(declared.one_of)}")
+            return tree
         raise TypeError(f"a table among the arguments of an entry: {here.where}")
 
     def pick(self, items: Mapping[str, tuple[Node, Node]], key: str, table: Table, at: Place) -> Pick:
@@ -122,6 +126,7 @@ class Reader:
             where = at.child(key).where
             if isinstance(declared, Section):
                 needed = _required(declared.fields)
+                needed += [f"one of {', '.join(declared.one_of)}"] if declared.one_of else []
                 if needed:
                     self.problems.add(owner, where, f"required section {key!r} is missing; it needs {_listed(needed)}")
             elif declared.default is REQUIRED:

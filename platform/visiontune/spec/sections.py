@@ -127,6 +127,9 @@ SPACE = Section(
     is_space=True,
 )
 
+LIMITS = ("num_trials", "epochs", "hours", "gpu_hours")
+"""Keys of the budget that limit a whole search."""
+
 STUDY = Section(
     "a search",
     {
@@ -140,14 +143,19 @@ STUDY = Section(
             },
         ),
         "budget": Section(
-            "how much may be spent; rungs are min_epochs * reduction_factor^k and must meet max_epochs",
+            "how much may be spent: num_trials, epochs, hours, gpu_hours, one or several; "
+            "rungs are min_epochs * reduction_factor^k and must meet max_epochs",
             {
-                "num_trials": Arg(int, "trials to start", low=1, high=1_000_000),
+                "num_trials": Arg(int, "trials to start", None, 1, 1_000_000),
+                "epochs": Arg(int, "of all trials and confirmations together", None, 1, 10**9),
+                "hours": Arg(float, "from the command to the winner, confirmed, over all calls of it", None, 1e-3, 1e5),
+                "gpu_hours": Arg(float, "of all trials and confirmations; a quarter of a GPU counts as a quarter", None, 1e-3, 1e7),
                 "min_epochs": Arg(int, "the first rung", 1, 1, 100_000),
                 "max_epochs": Arg(int, "the full budget of a trial", low=1, high=100_000),
                 "reduction_factor": Arg(int, "eta: one in eta is promoted", 3, 2, 100),
-                "time_limit_s": Arg(float, "seconds after which no trial starts or goes on", None, 1.0, 1e9),
             },
+            former={"time_limit_s": "which is hours now (seconds / 3600)"},
+            one_of=LIMITS,
         ),
         "sampler": Section("who proposes", {"name": SAMPLERS, "seed": Arg(int, "of the whole study", 0, 0, 2**31 - 1)}),
         "trial_scheduler": Section("who ends trials early", {"name": TRIAL_SCHEDULERS}),

@@ -65,9 +65,9 @@ def _budget(tree: Mapping[str, Any]) -> Iterator[Rule]:
     got = f"but got min_epochs={low}, max_epochs={high}"
     if low > high:
         yield needed, "budget.max_epochs", f"`min_epochs <= max_epochs` must hold, {got}; nearest is {low}"
-    elif tree["trial_scheduler"]["name"] == "asha" and Budget(1, low, high, factor, None).rungs[-1] != high:
+    elif tree["trial_scheduler"]["name"] == "asha" and Budget(low, high, factor).rungs[-1] != high:
         near = num_epochs_near(low, high, factor)
-        rungs = ", ".join(str(rung) for rung in Budget(1, low, near, factor, None).rungs)
+        rungs = ", ".join(str(rung) for rung in Budget(low, near, factor).rungs)
         rule = f"asha needs max_epochs = min_epochs * reduction_factor^k, {got}, reduction_factor={factor}"
         yield needed, "budget.max_epochs", f"{rule}; nearest max_epochs is {near} (rungs {rungs})"
 

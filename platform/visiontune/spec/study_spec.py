@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from visiontune.spec.fingerprint import flatten
+from visiontune.spec.sections import LIMITS
 from visiontune.spec.space import Space
 
 
@@ -25,13 +26,20 @@ class Objective:
 
 @dataclass(frozen=True)
 class Budget:
-    """Epochs and trials that may be spent."""
+    """What a trial may have: min_epochs, max_epochs and reduction_factor; what the whole search may spend: the rest, None for no limit."""
 
-    num_trials: int
     min_epochs: int
     max_epochs: int
-    reduction_factor: int
-    time_limit_s: float | None
+    reduction_factor: int = 3
+    num_trials: int | None = None
+    epochs: int | None = None
+    hours: float | None = None
+    gpu_hours: float | None = None
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """What the whole search may spend, by the keys of the file: those of LIMITS that are given."""
+        return {key: float(given) for key in LIMITS if (given := getattr(self, key)) is not None}
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -69,10 +77,15 @@ class StudySpec:
     confirm: Mapping[str, Any]
     space: Space
 
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs at which trials are compared, the full budget last, which is all there is where the trial scheduler has no rungs."""
+        return self.budget.rungs if self.trial_scheduler["name"] == "asha" else (self.budget.max_epochs,)
+
     def identity(self) -> dict[str, Any]:
         """Flat dotted content that may not change while a study of this name goes on.
 
-        Left out is what only decides where and how long it runs: resources, storage, num_trials, time_limit_s, confirm.
+        Left out is what only decides where and how long it runs: resources, storage, confirm, and the limits of the budget.
         """
         budget = {key: getattr(self.budget, key) for key in ("min_epochs", "max_epochs", "reduction_factor")}
         content = {

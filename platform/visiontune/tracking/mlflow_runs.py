@@ -108,6 +108,7 @@ class Runs:
                 tags |= {} if is_new else _texts(event.get("tags", {}))
             elif event["event"] == "end":
                 status, tags[REASON] = _status(event), str(event.get("reason", ""))[:_MAX_TAG]
+                tags |= _texts(event.get("tags", {}))
             elif event["epoch"] > epoch:
                 epoch, status = int(event["epoch"]), "RUNNING"
                 metrics += _metrics({**event["metrics"], "epoch": epoch}, time_ms, epoch)

@@ -28,6 +28,20 @@ class ConfirmationQueue:
         self.on_worker: set[int] = set()
         self.num_epochs = 0
 
+    @property
+    def num_todo(self) -> int:
+        """Those that no worker has yet."""
+        return len(self._todo)
+
+    @property
+    def keys_todo(self) -> list[str]:
+        """Checkpoint folders of those that are not done."""
+        return [f"{self._prefix}{index}" for index in (*self._todo, *self.on_worker)]
+
+    def limit(self, most: int) -> None:
+        """Leave out what is more than so many."""
+        self._todo = self._todo[:most]
+
     def next_leg(self) -> Leg | None:
         """The next confirmation to train; None when all are on workers or done."""
         if not self._todo:

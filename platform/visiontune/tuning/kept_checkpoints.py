@@ -31,6 +31,12 @@ class KeptCheckpoints:
         self._size_bytes.pop(key, None)
         shutil.rmtree(self._folder.checkpoint(key), ignore_errors=True)
 
+    def keep_only(self, keys: Iterable[str]) -> None:
+        """Those of trials (by folder name) and confirmations that may go on; the others go."""
+        for folder in self._folder.checkpoints.glob("*"):
+            if folder.name not in set(keys):
+                shutil.rmtree(folder, ignore_errors=True)
+
     def limit(self, waiting: Iterable[TrialRecord], objective: Objective) -> None:
         """Waiting trials beyond the limit lose theirs, the worst of the lowest rung first; promoted, they start over."""
         if sum(self._size_bytes.values()) <= self._max_bytes:  # the usual case, and this is asked at every rung

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,8 @@ from visiontune.tuning.interruption import interruptible
 from visiontune.tuning.mlflow_events import study_event
 from visiontune.tuning.preflight import preflight
 from visiontune.tuning.ray_cluster import cluster, slot_counter, trial_resources
-from visiontune.tuning.read_study import study_record
-from visiontune.tuning.records import Outcome, Put, Snapshot
+from visiontune.tuning.read_study import ending_of, study_record
+from visiontune.tuning.records import Ending, Outcome, Put, Snapshot, StudyRecord
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.study_pictures import keep_pictures
 from visiontune.tuning.study_storage import Storage, create_or_resume, mend_journal
@@ -49,8 +50,10 @@ def run_search(
         mend_journal(folder)
         storage = create_or_resume(folder, spec)
         if _is_finished(storage, spec):
-            return Outcome("finished", study_record(storage, spec.study), folder, 0)
+            study = study_record(storage, spec.study)
+            return Outcome(_status(study), study, folder, 0)
         storage.set_attribute("num_trials", spec.budget.num_trials)
+        storage.set_attribute("finished", None)
         screen(_starting(spec))
         with tracker() as put:
             run = SearchRun(spec, storage, folder, put, start_s)
@@ -82,6 +85,7 @@ def _run(
             store = ready.result()
             keep_pictures(storage, store, spec.study)
             put(study_event(spec, storage.attributes()["key"], store))
+            run.spending.num_gpus = wanted["gpu"]
             base = _worker_config(spec, studies.study(spec.study), store, use_gpu=wanted["gpu"] > 0)
             with interruptible(run.interrupt, may_exit=may_exit):
                 run_tune(run, resources=wanted, base=base, num_slots=count_slots, screen=screen)
@@ -131,35 +135,39 @@ def _worker_config(spec: StudySpec, folder: StudyFolder, store: Store, *, use_gp
 
 
 def _starting(spec: StudySpec) -> Snapshot:
-    return Snapshot(spec.budget.num_trials, 0, 0, 0, 0, 0, 0, 0, None, 0.0, None, 0.0, "starting")
+    return Snapshot(spec.budget.num_trials, 0, 0, 0, 0, 0, 0, 0, None, 0.0, None, 0.0, "starting", spec.budget.limits)
 
 
 def _conclude(run: SearchRun, spec: StudySpec, storage: Storage, folder: StudyFolder, store: Store, put: Put) -> Outcome:
     study = study_record(storage, spec.study)
+    run.sweep()
     if run.fatal:
         raise SearchFailed(f"study {spec.study} can't go on: {run.fatal}; once that is mended the same command does")
     if not run.is_finished:
         return Outcome("interrupted", study, folder, run.num_new_trials)
+    ending = Ending(spec.budget.limits, run.ended_by or "num_trials", int(spec.confirm["num_seeds"]))
+    study = replace(study, ending=ending)
     leave_winner(study, folder, store, put)
-    limit_s = spec.budget.time_limit_s if run.is_over_time else None
-    num_trials = len(study.trials) if run.is_over_time else spec.budget.num_trials
-    storage.set_attribute("finished", {"num_trials": num_trials, "num_seeds": spec.confirm["num_seeds"], "time_limit_s": limit_s})
-    return Outcome("time_limit" if run.is_over_time else "finished", study, folder, run.num_new_trials)
+    storage.set_attribute("finished", asdict(ending))
+    return Outcome(_status(study), study, folder, run.num_new_trials, run.spending.num_new_epochs)
+
+
+def _status(study: StudyRecord) -> str:
+    return "finished" if study.ending is None or study.ending.by == "num_trials" else "budget"
 
 
 def _is_finished(storage: Storage, spec: StudySpec) -> bool:
-    done = storage.attributes().get("finished")
-    if done is None or done["num_seeds"] < spec.confirm["num_seeds"]:
+    """Whether the budget has no more of what ended the study than it had then, and wants no more confirmations."""
+    ending = ending_of(storage)
+    if ending is None or ending.num_seeds < spec.confirm["num_seeds"]:
         return False
-    limit_s, given_s = done.get("time_limit_s"), spec.budget.time_limit_s
-    is_spent = limit_s is not None and given_s is not None and given_s <= limit_s
-    return bool(is_spent or done["num_trials"] >= spec.budget.num_trials)
+    return spec.budget.limits.get(ending.by, math.inf) <= ending.limits.get(ending.by, math.inf)
 
 
 def _make_folder(folder: StudyFolder) -> None:
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         (folder.path / ".writable").touch()
-        (folder.path / ".writable").unlink()
+        (folder.path / ".writable").unlink(missing_ok=True)  # two drivers may look at once
     except OSError as error:
         raise UserError(f"the study's folder {folder.path} can't be written: {error.strerror}") from None

@@ -13,7 +13,7 @@ from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.records import Report, StudyRecord, TrialRecord
 
 Event = dict[str, Any]
-STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED", "waiting": "KILLED"}
 
 
 def study_event(spec: StudySpec, key: str, store: Store) -> Event:
@@ -42,8 +42,9 @@ def epoch_event(number: int, report: Report) -> Event:
 
 
 def end_event(number: int, state: str, reason: str) -> Event:
-    """A trial has ended."""
-    return {"event": "end", "number": number, "status": STATUS[state], "reason": reason, "time_ms": now_ms()}
+    """A trial has ended; one that is waiting can go on, should the study be carried on with a larger budget."""
+    tags = {"visiontune.can_go_on": str(state == "waiting").lower()}
+    return {"event": "end", "number": number, "status": STATUS[state], "reason": reason, "tags": tags, "time_ms": now_ms()}
 
 
 def winner_event(study: StudyRecord, number: int, folder: StudyFolder, store: Store) -> Event:

@@ -116,7 +116,7 @@ class LoopEnded(BaseException):
 
 
 class LoopCallback(tune.Callback):  # type: ignore[misc]
-    """After every step of Tune's loop: ends it when the search is over, checks the time limit, shows a snapshot."""
+    """After every step of Tune's loop: ends it when the search is over, checks the budget, shows a snapshot."""
 
     def __init__(self, run: SearchRun, searcher: LegSearcher, screen: Callable[[Snapshot], None]) -> None:
         self._run, self._searcher, self._screen = run, searcher, screen
@@ -127,13 +127,13 @@ class LoopCallback(tune.Callback):  # type: ignore[misc]
         self._searcher.placed(trial.trial_id)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Ends the loop, or checks the time and shows a snapshot, at most four times a second."""
+        """Ends the loop, or checks the budget and shows a snapshot, at most four times a second."""
         if self._run.is_finished or self._run.is_stopping:
             raise LoopEnded
         now_s = time.monotonic()
         if now_s - self._shown_s > 0.25:
             self._shown_s = now_s
-            self._run.check_time()
+            self._run.check_budget()
             self._screen(self._run.snapshot())
 
 

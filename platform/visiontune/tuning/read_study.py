@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -10,17 +11,18 @@ from optuna.trial import FrozenTrial, TrialState
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import Budget, Objective
 from visiontune.tuning.ranking import best_of
-from visiontune.tuning.records import Confirmation, StudyRecord, TrialRecord
+from visiontune.tuning.records import Confirmation, Ending, StudyRecord, TrialRecord
 from visiontune.tuning.study_storage import Storage, open_existing
+from visiontune.tuning.trial_scheduler import Curves
 
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
-def trial_record(trial: FrozenTrial, rungs: Iterable[int], waits: bool) -> TrialRecord:
-    """The record of a trial of the storage. `waits`: whether trials of this study wait at rungs below the last."""
+def trial_record(trial: FrozenTrial, rungs: Iterable[int], waits: bool, *, is_over: bool = False) -> TrialRecord:
+    """The record of a trial of the storage. `waits`: trials wait at rungs below the last; `is_over`: nobody trains them now."""
     values = dict(sorted(trial.intermediate_values.items()))
     epoch = max(values, default=0)
-    is_waiting = waits and epoch in tuple(rungs)[:-1]
+    is_waiting = is_over or (waits and epoch in tuple(rungs)[:-1])
     end = trial.user_attrs.get("end", {}) if trial.state.is_finished() else {}
     return TrialRecord(
         number=trial.number,
@@ -36,6 +38,11 @@ def trial_record(trial: FrozenTrial, rungs: Iterable[int], waits: bool) -> Trial
     )
 
 
+def epoch_seconds(trial: FrozenTrial) -> dict[int, float]:
+    """What each epoch of a trial took, by epoch; a kill may have swallowed some."""
+    return {int(epoch): float(seconds) for epoch, seconds in trial.user_attrs.get("spent", {}).get("epoch_s", {}).items()}
+
+
 def study_record(storage: Storage, name: str) -> StudyRecord:
     """The whole study out of an open storage."""
     attributes = storage.attributes()
@@ -43,8 +50,9 @@ def study_record(storage: Storage, name: str) -> StudyRecord:
     objective = Objective(identity["objective.metric"], identity["objective.mode"])
     first, last, eta = (int(identity[f"budget.{key}"]) for key in ("min_epochs", "max_epochs", "reduction_factor"))
     has_rungs = identity["trial_scheduler.name"] == "asha"
-    rungs = Budget(0, first, last, eta, None).rungs if has_rungs else (last,)
-    trials = tuple(trial_record(trial, rungs, does_wait(identity)) for trial in storage.trials())
+    rungs = Budget(first, last, eta).rungs if has_rungs else (last,)
+    ending = ending_of(storage)
+    trials = _with_places([trial_record(t, rungs, does_wait(identity), is_over=ending is not None) for t in storage.trials()], objective)
     best = best_of(trials, objective)
     prefix = f"confirmation.{best.fingerprint}." if best is not None else "-"
     found = [value for key, value in sorted(attributes.items()) if key.startswith(prefix)]
@@ -52,11 +60,33 @@ def study_record(storage: Storage, name: str) -> StudyRecord:
         name=name,
         objective=objective,
         rungs=rungs,
-        num_trials=int(attributes.get("num_trials", len(trials))),
+        num_trials=attributes.get("num_trials", len(trials)),
         trials=trials,
         best=best,
         confirmations=tuple(Confirmation(**one) for one in found),
         identity=identity,
+        ending=ending,
+    )
+
+
+def ending_of(storage: Storage) -> Ending | None:
+    """How the last search of the study ended; None where one goes on, or is to."""
+    found = storage.attributes().get("finished")
+    if found is None:
+        return None
+    limits = found.get("limits") or {"num_trials": found["num_trials"]}  # before budgets in hours
+    return Ending(limits, found.get("by", "num_trials"), int(found["num_seeds"]))
+
+
+def _with_places(trials: Sequence[TrialRecord], objective: Objective) -> tuple[TrialRecord, ...]:
+    """The trials, those that wait with their place among all that got as far."""
+    curves = Curves(objective)
+    for trial in trials:
+        for epoch, value in trial.values.items():
+            curves.record(trial.number, epoch, value)
+    return tuple(
+        replace(trial, reason=curves.place(trial.number, trial.epoch)) if trial.state == "waiting" and trial.epoch else trial
+        for trial in trials
     )
 
 

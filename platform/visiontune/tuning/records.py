@@ -46,8 +46,8 @@ class TrialRecord:
     """One trial as the study's storage has it.
 
     `state` is one of complete (full budget or early stopping), pruned, failed, running (on a worker or to be resumed) and waiting
-    (at a rung). `value` is the objective after the last epoch, None when there is none; `values` has it by epoch. `kind`
-    of a failed trial: diverged, infeasible or crashed.
+    (at a rung, or for a larger budget where the search is over). `value` is the objective after the last epoch, None when there is
+    none; `values` has it by epoch. `kind` of a failed trial: diverged, infeasible or crashed.
     """
 
     number: int
@@ -78,30 +78,44 @@ class Confirmation:
 
 
 @dataclass(frozen=True)
+class Ending:
+    """A search has ended: of its `limits`, by the keys of the budget, `by` ended it; confirmations on `num_seeds` were wanted.
+
+    What waits goes on only with more of that.
+    """
+
+    limits: Mapping[str, float]
+    by: str
+    num_seeds: int
+
+
+@dataclass(frozen=True)
 class StudyRecord:
     """A whole study, read without starting anything. `trials` are by number; `best` is the first of the ranking (ranking.py).
 
-    `rungs` end with the full budget, and are that alone where the trial scheduler has none.
+    `rungs` end with the full budget, and are that alone where the trial scheduler has none. `num_trials` is how many are wanted, None
+    where only time or epochs are limited. `ending` is None while the search goes on, or is to.
     """
 
     name: str
     objective: Objective
     rungs: tuple[int, ...]
-    num_trials: int
+    num_trials: int | None
     trials: tuple[TrialRecord, ...]
     best: TrialRecord | None
     confirmations: tuple[Confirmation, ...] = ()
     identity: Mapping[str, Any] = field(default_factory=dict)
+    ending: Ending | None = None
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """How a search stands now. Legs, confirmations too, are `num_running` on a worker or `num_staged`, waiting for the cluster's
     resources; trials are `num_waiting` at rungs. Of the `num_trials` that are wanted `num_begun` were proposed so far. `phase` is
-    a word or two for a person.
+    a word or two for a person. `limits` and `spent` are by the keys of the budget; num_trials is None where no number is wanted.
     """
 
-    num_trials: int
+    num_trials: int | None
     num_begun: int
     num_done: int
     num_running: int
@@ -114,13 +128,20 @@ class Snapshot:
     time_left_s: float | None
     elapsed_s: float
     phase: str
+    limits: Mapping[str, float] = field(default_factory=dict)
+    spent: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a call of `run_search` ended: finished, interrupted (go on with the same command) or time_limit."""
+    """How a call of `run_search` ended: finished, interrupted (go on with the same command) or budget.
+
+    budget: the limit that `study.ending` names kept trials from going on.
+    `num_new_epochs` were trained by this call, confirmations included.
+    """
 
     status: str
     study: StudyRecord
     folder: StudyFolder
     num_new_trials: int
+    num_new_epochs: int = 0

@@ -1,4 +1,4 @@
-"""A search from its first leg to its last: trials, then confirmations, within the time limit, with a snapshot at any time."""
+"""A search from its first leg to its last: trials, then confirmations, within the budget, with a snapshot at any time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.ranking import best_of
 from visiontune.tuning.records import Leg, Put, Report, Snapshot
 from visiontune.tuning.search_clock import SearchClock
+from visiontune.tuning.spending import Spending
 from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.trial_queue import TrialQueue
 
@@ -22,25 +23,34 @@ MAX_LOSSES = 8
 class SearchRun:
     """One driver's work on a study: hands out legs, at most `num_slots` at a time, and takes what comes back.
 
-    Elapsed time and the time limit count from `start_s` (time.monotonic), now by default.
+    Elapsed time counts from `start_s` (time.monotonic), now by default.
     """
 
     def __init__(self, spec: StudySpec, storage: Storage, folder: StudyFolder, put: Put, start_s: float | None = None) -> None:
-        self.num_slots = 1
         self.is_interrupted = False
         self.is_finished = False
-        self.is_over_time = False
+        self.ended_by = ""
         self.fatal = ""
         self._spec, self._storage, self._folder = spec, storage, folder
-        self.clock = SearchClock(storage, spec.budget.time_limit_s, start_s)
+        self.clock = SearchClock(start_s)
+        self.spending = Spending(spec, storage, self.clock.start_s)
         self._checkpoints = KeptCheckpoints(folder, int(spec.storage["max_checkpoint_mb"]))
-        self._queue = TrialQueue(spec, storage, put, self._checkpoints)
+        self._queue = TrialQueue(spec, storage, put, self._checkpoints, self.spending)
         self._num_found = len(self._queue.trials)
         self._epochs_found = sum(trial.epoch for trial in self._queue.trials.values())
         self._confirmations: ConfirmationQueue | None = None
         self._legs: dict[str, Leg] = {}
         self._placed: set[str] = set()
         self._num_losses = 0
+
+    @property
+    def num_slots(self) -> int:
+        """Legs that may be out at a time."""
+        return self.spending.num_slots
+
+    @num_slots.setter
+    def num_slots(self, number: int) -> None:
+        self.spending.num_slots = number
 
     @property
     def num_new_trials(self) -> int:
@@ -69,7 +79,7 @@ class SearchRun:
         return leg
 
     def is_out(self, key: str) -> bool:
-        """Whether this leg is still wanted: a time limit ends legs that no worker has fetched yet."""
+        """Whether this leg is still wanted: a spent budget ends legs that no worker has fetched yet."""
         return key in self._legs
 
     def placed(self, key: str) -> None:
@@ -78,7 +88,7 @@ class SearchRun:
 
     def report(self, key: str, report: Report) -> bool:
         """Take a report on a leg; whether its worker should go on with it."""
-        self.check_time()
+        self.check_budget()
         leg = self._legs.get(key)
         if leg is None:
             return False
@@ -89,6 +99,8 @@ class SearchRun:
             self.lost(key, report.reason)
             return False
         self._num_losses = 0
+        if leg.is_confirmation and not report.failure:
+            self.spending.measured(report)
         part = self._confirmations if leg.is_confirmation and self._confirmations else self._queue
         goes_on = part.report(leg.number, report)
         if not goes_on:
@@ -113,6 +125,8 @@ class SearchRun:
         states = Counter(trial.state for trial in trials)
         return Snapshot(
             num_trials=self._spec.budget.num_trials,
+            limits=self._spec.budget.limits,
+            spent=self.spending.spent,
             num_begun=len(trials),
             num_done=states["complete"],
             num_running=len(self._placed & self._legs.keys()),
@@ -128,33 +142,46 @@ class SearchRun:
         )
 
     def _next_trial(self) -> Leg | None:
-        self.check_time()
-        return self._queue.next_leg() if self._confirmations is None else None
+        self.check_budget()
+        return None if self._confirmations is not None or self.is_finished else self._queue.next_leg()
 
     def _next_confirmation(self) -> Leg | None:
-        """Once no trial can go on, the rest is pruned and the best full-budget trial confirmed."""
+        """Once no trial may go on, the best one that was trained in full is confirmed."""
         if self._confirmations is None:
-            self._queue.close()
-            complete = [trial for trial in self._queue.trials.values() if trial.state == "complete"]
-            winner = best_of(complete, self._spec.objective)
-            if winner is None:
-                self.is_finished = True
+            winner = self._queue.best()
+            if self.is_finished or winner is None or winner.state != "complete":
+                self._finish()
                 return None
             self._confirmations = ConfirmationQueue(self._spec, self._storage, winner)
+            self._confirmations.limit(self.spending.num_confirmations(winner, self._confirmations.num_todo))
             if not self._confirmations.num_done:  # weights and figures of an earlier winner must not pass for this one's
-                for file in (self._folder.winner_weights, self._folder.winner_test):
+                for file in (self._folder.winner, self._folder.winner_weights, self._folder.winner_test):
                     file.unlink(missing_ok=True)
         leg = self._confirmations.next_leg()
-        self.is_finished = leg is None and not self._confirmations.on_worker
+        if leg is None and not self._confirmations.on_worker:
+            self._finish()
         return leg
 
-    def check_time(self) -> None:
-        """Past the time limit every trial ends as it stands; the confirmations are not counted."""
-        if self._confirmations is None and self.clock.is_over_limit():
-            self._queue.close(f"time limit of {self._spec.budget.time_limit_s:g} s")
+    def check_budget(self) -> None:
+        """Write down what was spent; once nothing is left of it the workers are let go, and what they have on disk is kept."""
+        if self.is_finished:
+            return
+        self.spending.note()
+        if self.spending.is_used_up():
             self._legs.clear()
             self._placed.clear()
-            self.is_over_time = True
+            self._finish()
+
+    def sweep(self) -> None:
+        """Once no worker is left, remove checkpoints that nobody goes on from: a worker may write one while its trial is ended."""
+        going_on = [f"{trial.number:05d}" for trial in self._queue.trials.values() if trial.state in ("waiting", "running")]
+        self._checkpoints.keep_only({*going_on, *(self._confirmations.keys_todo if self._confirmations else ())})
+
+    def _finish(self) -> None:
+        if not self.is_finished:
+            self.is_finished, self.ended_by = True, self.spending.refused
+            self.spending.note(is_last=True)
+            self._queue.close()
 
     def _forget(self, key: str) -> None:
         leg = self._legs.pop(key)
@@ -167,15 +194,20 @@ class SearchRun:
         return self.clock.rate(self._queue.num_epochs + (self._confirmations.num_epochs if self._confirmations else 0))
 
     def _time_left_s(self) -> float | None:
-        """From the expected epochs of the whole search and the rate so far; None before there is a rate."""
-        rate = self._rate()
-        if not rate:
-            return None
-        confirming = int(self._spec.confirm["num_seeds"]) * self._spec.budget.max_epochs
-        done = self._epochs_found + self._queue.num_epochs
-        trials = max(0, cost(self._spec).expected_epochs - done) if self._confirmations is None else 0
-        confirmed = self._confirmations.num_epochs if self._confirmations else 0
-        return 60.0 * (trials + max(0, confirming - confirmed)) / rate
+        """What is left to train at the pace so far, confirmations included, or until the budget ends; None where neither is known."""
+        if self.is_finished:
+            return 0.0
+        best = self._queue.best()
+        wanted = int(self._spec.confirm["num_seeds"]) * self._spec.budget.max_epochs
+        confirming_s = self.spending.confirming_s(best, max(0, wanted - (self._confirmations.num_epochs if self._confirmations else 0)))
+        found = [3600 * left for unit, left in self.spending.left.items() if unit == "hours"]
+        rate, expected = self._rate(), cost(self._spec).expected_epochs
+        if self._confirmations is not None:
+            found.append(confirming_s)
+        elif rate and expected is not None:
+            done = self._epochs_found + self._queue.num_epochs
+            found.append(60.0 * max(0, expected - done) / rate + confirming_s)
+        return min(found, default=None)
 
     def _phase(self) -> str:
         if self.is_interrupted:

@@ -1,7 +1,8 @@
 """The study's storage, the only state of a search: an Optuna study in a journal file or a database, written one fact at a time.
 
 A trial is created by one record that holds its params and its recipe, so a kill leaves it whole or not at all. The
-attributes of a trial: `recipe`, `fingerprint`, `proposed_by`, and from its end on `end`: {reason, kind}.
+attributes of a trial: `recipe`, `fingerprint`, `proposed_by`, from its first leg on `spent`: {epoch_s, num_gpus}, from its end on
+`end`: {reason, kind}.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Storage:
         return self._storage.get_trial(self._ids[number])
 
     def attributes(self) -> dict[str, Any]:
-        """The study's own attributes: identity, key, pictures, num_trials, spent_s, confirmations, and finished once it is."""
+        """The study's own attributes: identity, key, pictures, num_trials, spent, confirmations, and finished once it is."""
         return self._storage.get_study_user_attrs(self._study_id)
 
     def set_attribute(self, key: str, value: Any) -> None:
@@ -68,6 +69,12 @@ class Storage:
         """Record the objective after an epoch."""
         self._storage.set_trial_intermediate_value(self._ids[number], epoch, value)
 
+    def spent(self, number: int, epoch_s: Mapping[int, float], num_gpus: float) -> None:
+        """Record what the epochs of a trial took: seconds by epoch, and on how many GPUs."""
+        if epoch_s:
+            rounded = {str(epoch): round(seconds, 4) for epoch, seconds in epoch_s.items()}
+            self._storage.set_trial_user_attr(self._ids[number], "spent", {"epoch_s": rounded, "num_gpus": num_gpus})
+
     def end(self, number: int, state: TrialState, value: float | None, reason: str, kind: str = "") -> None:
         """Give a trial its final state; the reason goes first, so that an ended trial always has one."""
         self._storage.set_trial_user_attr(self._ids[number], "end", {"reason": reason, "kind": kind})
@@ -79,6 +86,9 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     """The storage of this study, created if it is new. Raises UserError if the study was made from another file, or none answers."""
     storage = _connect(folder, str(spec.storage["url"]))
     study_id = _study_id(storage, spec.study)
+    if study_id is not None and not storage.get_all_trials(study_id, deepcopy=False):
+        storage.delete_study(study_id)  # of a file whose checks failed, or a kill before the first trial: it binds nobody
+        study_id = None
     if study_id is None:
         direction = StudyDirection.MAXIMIZE if spec.objective.mode == "max" else StudyDirection.MINIMIZE
         study_id = storage.create_new_study([direction], spec.study)

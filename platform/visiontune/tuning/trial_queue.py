@@ -21,9 +21,10 @@ from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.mlflow_events import end_event, epoch_event, trial_event
 from visiontune.tuning.ranking import best_of
-from visiontune.tuning.read_study import does_wait, trial_record
+from visiontune.tuning.read_study import does_wait, epoch_seconds, trial_record
 from visiontune.tuning.records import Leg, Put, Report, TrialRecord
 from visiontune.tuning.sampler import Proposer
+from visiontune.tuning.spending import Spending
 from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.trial_scheduler import GO, WAIT, Curves, TrialScheduler
 
@@ -36,8 +37,8 @@ OPTUNA_STATE = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "f
 class TrialQueue:
     """The search part of a study: hands out legs, takes reports and ends trials, until nothing is left to do."""
 
-    def __init__(self, spec: StudySpec, storage: Storage, put: Put, checkpoints: KeptCheckpoints) -> None:
-        self._spec, self._storage, self._put, self._checkpoints = spec, storage, put, checkpoints
+    def __init__(self, spec: StudySpec, storage: Storage, put: Put, checkpoints: KeptCheckpoints, spending: Spending) -> None:
+        self._spec, self._storage, self._put, self._checkpoints, self._spending = spec, storage, put, checkpoints, spending
         self.trials: dict[int, TrialRecord] = {}
         self.on_worker: set[int] = set()
         self.num_epochs = 0
@@ -52,16 +53,26 @@ class TrialQueue:
         self._proposer = Proposer(spec, found)
         waits = does_wait(spec.identity())
         for trial in found:
+            self._spending.known(trial.number, epoch_seconds(trial))
             self._take_over(trial_record(trial, spec.budget.rungs, waits))
 
     def next_leg(self) -> Leg | None:
-        """For a free worker: what was left behind, else a promotion, else a new trial; None when there is nothing now."""
-        if self._left_behind:
-            return self._start(self._left_behind.pop(0))
+        """For a free worker: what was left behind, else a promotion, else a new trial; None when there is nothing now.
+
+        Only what the budget allows beside what is kept back.
+        """
+        self._spending.refused = ""
+        for number in self._left_behind:
+            if self._is_allowed(number):
+                return self._start(number)
         promoted = self._rule.promotable(self._waiting)
-        if promoted is not None:
+        if promoted is not None and self._is_allowed(promoted):
             return self._start(promoted)
         return self._new_trial() or self._last_resort()
+
+    def best(self) -> TrialRecord | None:
+        """The first of the ranking of what is complete or can still be: the winner, or who is to be it."""
+        return best_of((trial for trial in self.trials.values() if trial.state != "pruned"), self._spec.objective)
 
     def report(self, number: int, report: Report) -> bool:
         """Take a worker's report; whether the worker should go on with this trial."""
@@ -91,13 +102,11 @@ class TrialQueue:
         else:
             self._left_behind.append(number)
 
-    def close(self, reason: str = "") -> None:
-        """End what has not ended, as pruned: never promoted, or for `reason`. Nothing starts after that."""
-        self._is_exhausted = True
-        self._left_behind.clear()
-        for number, trial in list(self.trials.items()):
+    def close(self) -> None:
+        """The search is over. What waits goes on waiting in the study, for a larger budget; in MLflow it is told as ended."""
+        for number, trial in self.trials.items():
             if trial.state in ("waiting", "running"):
-                self._end(number, "pruned", reason or self._why_stopped(number, trial.epoch))
+                self._put(end_event(number, "waiting", self._why_stopped(number, trial.epoch)))
 
     def _take_over(self, trial: TrialRecord) -> None:
         """Pick up a trial of the storage; MLflow's events of a live one are said again, in case a kill swallowed them."""
@@ -115,15 +124,29 @@ class TrialQueue:
         else:
             self._left_behind.append(trial.number)
 
+    def _is_allowed(self, number: int | None) -> bool:
+        """Whether the budget has room for the next leg of a trial, or of a new one."""
+        under_way = {one: self._epochs_ahead(self.trials[one].epoch) for one in self.on_worker - {number}}
+        trial = None if number is None else self.trials[number]
+        return self._spending.allows(trial, self._epochs_ahead(trial.epoch if trial else 0), self.best, under_way)
+
+    def _epochs_ahead(self, epoch: int) -> int:
+        """Of a leg that begins after this epoch."""
+        return next((rung - epoch for rung in self._spec.rungs if rung > epoch), 0)
+
     def _start(self, number: int) -> Leg:
         self._waiting.discard(number)
+        if number in self._left_behind:
+            self._left_behind.remove(number)
         self.on_worker.add(number)
         trial = self.trials[number] = replace(self.trials[number], state="running")
         return Leg(key=f"{number:05d}", number=number, recipe=TrialRecipe(**trial.recipe), known_epochs=trial.epoch)
 
     def _new_trial(self) -> Leg | None:
-        number = len(self.trials)
-        proposal = None if self._is_exhausted or number >= self._spec.budget.num_trials else self._proposer.propose(number)
+        number, most = len(self.trials), self._spec.budget.num_trials
+        if self._is_exhausted or (most is not None and number >= most) or not self._is_allowed(None):
+            return None
+        proposal = self._proposer.propose(number)
         if proposal is None:
             self._is_exhausted = True
             return None
@@ -146,14 +169,16 @@ class TrialQueue:
         return self._start(number)
 
     def _last_resort(self) -> Leg | None:
-        """A study too small for its rungs still ends with a winner: the best waiting trial gets its full budget."""
-        is_over = not self.on_worker and all(trial.state != "complete" for trial in self.trials.values())
-        best = best_of((self.trials[number] for number in self._waiting), self._spec.objective) if is_over else None
-        return None if best is None else self._start(best.number)
+        """A study too small for its rungs still ends with a winner: the best trial gets its full budget, or what of it there is."""
+        best = None if self.on_worker else self.best()
+        if best is None or best.state == "complete" or best.epoch >= self._spending.goal_epochs(best):
+            return None
+        return self._start(best.number) if self._spending.fits(best, self._epochs_ahead(best.epoch)) else None
 
     def _record(self, trial: TrialRecord, report: Report, value: float) -> None:
         """MLflow's event first: after a kill in between, the worker's checkpoint says the same report again."""
         self._put(epoch_event(trial.number, report))
+        self._spending.measured(report, trial.number)
         self._storage.report(trial.number, report.epoch, value)
         self._curves.record(trial.number, report.epoch, value)
         self._num_crashes.pop(trial.number, None)
@@ -164,10 +189,11 @@ class TrialQueue:
     def _wait(self, number: int) -> bool:
         """Pause at a rung, unless this very trial is what its worker would take on next."""
         self._waiting.add(number)
-        if not self._left_behind and self._rule.promotable(self._waiting) == number:
+        if not self._left_behind and self._rule.promotable(self._waiting) == number and self._is_allowed(number):
             self._waiting.discard(number)
             return True
         self.on_worker.discard(number)
+        self._storage.spent(number, self._spending.seconds_of(number), self._spending.num_gpus)
         self._proposer.left_worker(number)
         self.trials[number] = replace(self.trials[number], state="waiting")
         self._checkpoints.limit((self.trials[number] for number in self._waiting), self._spec.objective)
@@ -176,6 +202,7 @@ class TrialQueue:
     def _end(self, number: int, state: str, reason: str, kind: str = "") -> bool:
         trial = replace(self.trials[number], state=state, reason=reason, kind=kind)
         self._put(end_event(number, state, reason))
+        self._storage.spent(number, self._spending.seconds_of(number), self._spending.num_gpus)
         self._storage.end(number, OPTUNA_STATE[state], trial.value, reason, kind)
         self.trials[number] = trial
         self.on_worker.discard(number)
@@ -185,7 +212,4 @@ class TrialQueue:
         return False
 
     def _why_stopped(self, number: int, epoch: int) -> str:
-        if epoch == 0:
-            return "no epoch was trained"
-        place, num_reached = self._curves.rank(number, epoch)
-        return f"at epoch {epoch} number {place} of the {num_reached} trials that got there"
+        return self._curves.place(number, epoch) if epoch else "no epoch was trained"

@@ -47,6 +47,11 @@ class Curves:
         cost = -value if self.objective.mode == "max" else value
         return bisect.bisect_left(ranked, (cost, number)) + 1, len(ranked)
 
+    def place(self, number: int, epoch: int) -> str:
+        """The rank as a sentence."""
+        place, num_reached = self.rank(number, epoch)
+        return f"at epoch {epoch} number {place} of the {num_reached} trials that got there"
+
 
 class TrialScheduler(Protocol):
     """What every rule answers."""

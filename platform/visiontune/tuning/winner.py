@@ -17,15 +17,21 @@ _NUM_PICTURES = 4
 
 
 def winner_of(study: StudyRecord) -> TrialRecord | None:
-    """The best trial, once it is complete: what got less than its full budget can be best, but has not won."""
-    return study.best if study.best is not None and study.best.state == "complete" else None
+    """The best trial, once it is complete. What got less than its full budget wins only where the search ended without one that got it."""
+    has_won = study.best is not None and (study.best.state == "complete" or study.ending is not None)
+    return study.best if has_won else None
+
+
+def epochs_of(trial: TrialRecord, study: StudyRecord) -> str:
+    """How far it was trained: "27 epochs", or "9 of 27 epochs" where that is less than it should have been."""
+    return f"{trial.epoch} epochs" if trial.state == "complete" else f"{trial.epoch} of {study.rungs[-1]} epochs"
 
 
 def leave_winner(study: StudyRecord, folder: StudyFolder, store: Store, put: Put) -> None:
     """Write the winner's files, if there is one, and tell MLflow that the study has ended. Raises OSError."""
     winner, metric = winner_of(study), study.objective.metric
     if winner is not None:
-        header = f"winner of study {study.name}: trial {winner.number}, {metric} {winner.value:.4f} after {winner.epoch} epochs"
+        header = f"winner of study {study.name}: trial {winner.number}, {metric} {winner.value:.4f} after {epochs_of(winner, study)}"
         recipe = TrialRecipe(**winner.recipe)
         dump_recipe(recipe, folder.winner, header=header)
         put(winner_event(study, winner.number, folder, store))

@@ -1,0 +1,157 @@
+"""What a search has spent of its budget, what it keeps back to end well, and so whether another leg may start.
+
+Time is planned, not cut. Kept back is what it takes to train the best trial in full, where none is yet, and to confirm the winner, at
+the seconds per epoch that were measured. Where the whole budget is too small for that, less is aimed at: a lower rung, fewer
+confirmations.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+from visiontune.spec.study_spec import StudySpec
+from visiontune.tuning.records import Report, TrialRecord
+from visiontune.tuning.study_storage import Storage
+
+NOTE_EVERY_S = 5.0
+"""How often what was spent is written down; at most so much is given back by a kill."""
+
+MARGIN = 1.25
+"""Legs take longer than their epochs: a worker opens pictures, builds the network, writes checkpoints."""
+
+SHARE = 0.5
+"""Of the whole budget, the most that training one trial in full, or confirming it, may take."""
+
+UNITS = ("epochs", "hours", "gpu_hours")
+
+
+class Spending:
+    """All drivers' together. `start_s` is this one's (time.monotonic); `num_gpus` are a trial's, `num_slots` trials run at once."""
+
+    def __init__(self, spec: StudySpec, storage: Storage, start_s: float) -> None:
+        self.num_gpus, self.num_slots = 0.0, 1
+        self.num_new_epochs = 0
+        self.refused = ""
+        self._spec, self._storage = spec, storage
+        self._start_s = self._noted_s = start_s
+        self._limits = {unit: limit for unit, limit in spec.budget.limits.items() if unit in UNITS}
+        self._before: Mapping[str, float] = storage.attributes().get("spent", {})
+        self._gpu_s = 0.0
+        self._epoch_s: dict[int, dict[int, float]] = {}
+        self._all_s, self._num_measured = 0.0, 0
+
+    def measured(self, report: Report, number: int | None = None) -> None:
+        """An epoch was trained now, of this trial or of a confirmation; its metric `epoch_s` says how long it took."""
+        epoch_s = float(report.metrics.get("epoch_s", 0.0))
+        self.num_new_epochs += 1
+        self._gpu_s += epoch_s * self.num_gpus
+        if number is not None:
+            self.known(number, {report.epoch: epoch_s})
+
+    def known(self, number: int, epoch_s: Mapping[int, float]) -> None:
+        """Seconds of further epochs of a trial."""
+        self._epoch_s.setdefault(number, {}).update(epoch_s)
+        self._all_s, self._num_measured = self._all_s + sum(epoch_s.values()), self._num_measured + len(epoch_s)
+
+    def seconds_of(self, number: int) -> Mapping[int, float]:
+        """Seconds by epoch of a trial, as far as they were measured."""
+        return self._epoch_s.get(number, {})
+
+    @property
+    def spent(self) -> dict[str, float]:
+        """By the keys of the budget."""
+        now = {"epochs": self.num_new_epochs, "hours": (time.monotonic() - self._start_s) / 3600, "gpu_hours": self._gpu_s / 3600}
+        return {unit: self._before.get(unit, 0.0) + now[unit] for unit in UNITS}
+
+    @property
+    def left(self) -> dict[str, float]:
+        """By the keys of the budget that are given."""
+        spent = self.spent
+        return {unit: limit - spent[unit] for unit, limit in self._limits.items()}
+
+    def note(self, *, is_last: bool = False) -> None:
+        """Write down what was spent, now and then."""
+        if is_last or time.monotonic() - self._noted_s > NOTE_EVERY_S:
+            self._noted_s = time.monotonic()
+            self._storage.set_attribute("spent", self.spent)
+
+    def is_used_up(self) -> bool:
+        """Whether nothing is left of one of the limits, which is then `refused`."""
+        self.refused = next((unit for unit, left in self.left.items() if left <= 0), self.refused)
+        return bool(self.refused) and self.left[self.refused] <= 0
+
+    def allows(
+        self, trial: TrialRecord | None, num_epochs: int, find_best: Callable[[], TrialRecord | None], under_way: Mapping[int, int]
+    ) -> bool:
+        """Whether so many epochs of a trial (None: of a new one) leave what is kept back for the best one as it stands now.
+
+        `under_way`: epochs that trials on workers have to go. Everything is allowed before anything was measured. A refusal leaves its
+        limit in `refused`.
+        """
+        if not self._limits or not self._num_measured:
+            return True
+        best = find_best()  # not before, as it looks at every trial
+        reached = 0 if best is None else best.epoch
+        if trial is not None and best is not None and trial.number == best.number:
+            reached += num_epochs
+        is_done = best is not None and best.state == "complete"
+        rest = 0 if is_done else max(0, self.goal_epochs(best) - reached)
+        num_seeds = self._num_fitting(best, int(self._spec.confirm["num_seeds"]), {u: SHARE * limit for u, limit in self._limits.items()})
+        for unit, left in self.left.items():
+            needed = self._price(unit, num_epochs, _number(trial)) + self._price(unit, rest, _number(best))
+            needed += self._confirming(unit, best, num_seeds)
+            if unit != "hours":  # what is under way runs beside it, but spends of the same epochs
+                needed += sum(self._price(unit, epochs, number) for number, epochs in under_way.items())
+            if needed * (1.0 if unit == "epochs" else MARGIN) > left:
+                self.refused = unit
+                return False
+        return True
+
+    def fits(self, trial: TrialRecord, num_epochs: int) -> bool:
+        """Whether so many epochs fit into what is left, with nothing kept back."""
+        return all(self._price(unit, num_epochs, trial.number) <= left for unit, left in self.left.items())
+
+    def goal_epochs(self, trial: TrialRecord | None) -> int:
+        """The highest rung that one trial can reach with SHARE of the whole budget, at least the first."""
+        rungs = self._spec.rungs
+        fitting = (n for n in rungs if all(self._price(unit, n, _number(trial)) <= SHARE * limit for unit, limit in self._limits.items()))
+        return max(fitting, default=rungs[0])
+
+    def num_confirmations(self, winner: TrialRecord, wanted: int) -> int:
+        """How many of the wanted confirmations fit into what is left; where those are fewer, the limit is in `refused`."""
+        left = self.left
+        fitting = self._num_fitting(winner, wanted, left)
+        if fitting < wanted:
+            self.refused = next(unit for unit in left if self._confirming(unit, winner, fitting + 1) > left[unit])
+        return fitting
+
+    def _num_fitting(self, trial: TrialRecord | None, wanted: int, room: Mapping[str, float]) -> int:
+        """Confirmations, at most `wanted`, that fit into this much of each limit."""
+        fits = (n for n in range(wanted, 0, -1) if all(self._confirming(unit, trial, n) <= room[unit] for unit in room))
+        return next(fits, 0)
+
+    def confirming_s(self, trial: TrialRecord | None, num_epochs: int) -> float:
+        """Seconds for so many epochs of confirmations, num_slots at once."""
+        return num_epochs / max(1, self.num_slots) * self._typical_s(_number(trial))
+
+    def _typical_s(self, number: int | None) -> float:
+        """Seconds of an epoch of this trial, of any for one that has not been measured."""
+        own = self._epoch_s.get(number) if number is not None else None
+        return statistics.fmean(own.values()) if own else self._all_s / max(1, self._num_measured)
+
+    def _price(self, unit: str, num_epochs: int, number: int | None) -> float:
+        if unit == "epochs":
+            return float(num_epochs)
+        return num_epochs * self._typical_s(number) / 3600 * (self.num_gpus if unit == "gpu_hours" else 1.0)
+
+    def _confirming(self, unit: str, trial: TrialRecord | None, num_seeds: int) -> float:
+        """Of so many confirmations in full, num_slots at once."""
+        in_turn = math.ceil(num_seeds / max(1, self.num_slots)) if unit == "hours" else num_seeds
+        return self._price(unit, in_turn * self._spec.budget.max_epochs, _number(trial))
+
+
+def _number(trial: TrialRecord | None) -> int | None:
+    return None if trial is None else trial.number

@@ -1,0 +1,135 @@
+"""Budgets in hours, GPU hours and epochs, on a clock that only training moves: a search ends in time, and with a winner."""
+
+import itertools
+from types import SimpleNamespace
+
+import pytest
+from simulated_search import curve, make_spec, report
+
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.tuning import search_clock, spending
+from visiontune.tuning.read_study import read_study
+from visiontune.tuning.search_run import SearchRun
+from visiontune.tuning.study_storage import create_or_resume
+
+RAY_S = 8.0
+"""Before the first leg."""
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    time = SimpleNamespace(now=0.0)
+    time.monotonic = lambda: time.now
+    for module in (spending, search_clock):
+        monkeypatch.setattr(module, "time", time)
+    return time
+
+
+def drive(clock, spec, folder, *, epoch_s, num_slots=1, num_gpus=0.0):
+    """A search whose epochs take `epoch_s(leg)` seconds each, num_slots side by side, begun RAY_S after the command."""
+    folder.mkdir(parents=True, exist_ok=True)
+    events = []
+    run = SearchRun(spec, create_or_resume(StudyFolder(folder), spec), StudyFolder(folder), events.append)
+    run.num_slots, run.spending.num_gpus = num_slots, num_gpus
+    clock.now += RAY_S
+    legs = {}
+    while not run.is_finished:
+        while (leg := run.next_leg()) is not None:
+            legs[leg.key] = (clock.now + epoch_s(leg), leg, leg.known_epochs + 1)
+        if run.is_finished:
+            break
+        key = min(legs, key=lambda key: legs[key][0])
+        due, leg, epoch = legs[key]
+        left_s = 3600 * run.spending.left.get("hours", 1e9)
+        clock.now = min(due, clock.now + left_s)
+        if clock.now < due:
+            run.check_budget()
+            break
+        told = report(leg, epoch, curve(leg.recipe, epoch))
+        told.metrics["epoch_s"] = epoch_s(leg)
+        if run.report(key, told):
+            legs[key] = (clock.now + epoch_s(leg), leg, epoch + 1)
+        else:
+            del legs[key]
+    assert run.is_finished
+    return run, events
+
+
+SCHEDULERS = ["{name: asha}", "{name: asha, stop: true}", "{name: none}"]
+CASES = list(itertools.product([0.005, 0.02, 0.5], [0.02, 0.4, 2.0, 9.0], [(1, 3), (2, 0), (5, 3)]))
+
+
+@pytest.mark.parametrize("at", range(len(CASES)))
+def test_whatever_the_hours_a_search_ends_in_time_with_a_winner(tmp_path, clock, at):
+    """The winner has its full budget wherever that takes less than half of what is left after Ray's start."""
+    (hours, seconds, (num_slots, num_seeds)), folder = CASES[at], tmp_path / "study"
+    overrides = [f"budget.hours={hours}", f"trial_scheduler={SCHEDULERS[at % 3]}", "space.optimizer.lr=0.01"]
+    spec = make_spec(folder, 50, sampler="random", num_seeds=num_seeds, overrides=overrides)
+    run, _ = drive(clock, spec, folder, epoch_s=lambda _: seconds, num_slots=num_slots)
+    assert clock.now <= 3600 * hours + 1e-6
+    study, room_s = read_study(StudyFolder(folder)), 3600 * hours - RAY_S
+    assert study.best is not None
+    if 9 * seconds <= 0.5 * room_s:
+        assert study.best.state == "complete" and study.best.epoch == 9
+    if num_seeds and 2 * (1 + num_seeds) * 9 * seconds * 1.25 <= room_s:
+        assert len(study.confirmations) == num_seeds
+    assert run.ended_by == ("hours" if len(study.trials) < 50 else "")
+
+
+def test_epochs_differ_by_trial_and_the_winner_is_still_confirmed(tmp_path, clock):
+    """One kind of network takes ten times as long as the other, and is the better one here or there."""
+    for seed in range(8):
+        folder = tmp_path / f"study{seed}"
+        spec = make_spec(folder, 1000, sampler="random", num_seeds=2, overrides=["budget.hours=0.1", f"sampler.seed={seed}"])
+        started = clock.now
+        drive(clock, spec, folder, epoch_s=lambda leg: 2.0 if leg.recipe.model["name"] == "cnn" else 0.2, num_slots=2)
+        study = read_study(StudyFolder(folder))
+        assert study.best.state == "complete"
+        assert len(study.confirmations) == 2
+        assert clock.now - started <= 360
+
+
+def test_epochs_and_gpu_hours_are_kept_to_the_last_one(tmp_path, clock):
+    for limit in ("epochs=60", "gpu_hours=0.0166"):  # 60 epochs of 2 s on half a GPU are 60 s
+        folder = tmp_path / limit.partition("=")[0]
+        spec = make_spec(folder, 1000, num_seeds=2, overrides=[f"budget.{limit}", "budget.num_trials=null", "space.optimizer.lr=0.01"])
+        run, _ = drive(clock, spec, folder, epoch_s=lambda _: 2.0, num_slots=3, num_gpus=0.5)
+        study = read_study(StudyFolder(folder))
+        assert 40 <= run.spending.spent["epochs"] <= 60
+        assert study.best.state == "complete" and len(study.confirmations) == 2
+        assert run.ended_by == limit.partition("=")[0]
+
+
+def test_more_trials_in_steps_promote_as_many_as_all_at_once(tmp_path, clock):
+    def num_full(folder, *steps):
+        for num_trials in steps:
+            drive(clock, make_spec(folder, num_trials, sampler="random"), folder, epoch_s=lambda _: 1.0)
+        return [sum(trial.epoch >= rung for trial in read_study(StudyFolder(folder)).trials) for rung in (1, 3, 9)]
+
+    at_once, in_steps = num_full(tmp_path / "a" / "study", 80), num_full(tmp_path / "b" / "study", 20, 40, 80)
+    assert in_steps[0] == at_once[0]
+    assert all(steps >= once for steps, once in zip(in_steps, at_once, strict=True))
+
+
+def test_more_hours_revive_what_waits(tmp_path, clock):
+    folder = tmp_path / "study"
+    spent = []
+    for hours in (0.01, 0.02, 0.05):
+        spec = make_spec(folder, 30, overrides=[f"budget.hours={hours}"])
+        run, events = drive(clock, spec, folder, epoch_s=lambda _: 1.0)
+        spent.append(run.spending.spent["hours"])
+        assert spent[-1] <= hours
+    first = {trial.number: trial.epoch for trial in read_study(StudyFolder(folder)).trials}
+    assert spent == sorted(spent)
+    assert len(first) == 30 and sum(epoch == 9 for epoch in first.values()) >= 3
+    revived = {event["number"] for event in events if event["event"] == "epoch" and event["epoch"] > 1}
+    assert revived
+
+
+def test_seconds_and_gpus_of_each_epoch_are_in_the_study(tmp_path, clock):
+    folder = tmp_path / "study"
+    spec = make_spec(folder, 4)
+    drive(clock, spec, folder, epoch_s=lambda _: 1.5, num_gpus=0.25)
+    for trial in create_or_resume(StudyFolder(folder), spec).trials():
+        if trial.intermediate_values:
+            assert trial.user_attrs["spent"] == {"epoch_s": {str(e): 1.5 for e in trial.intermediate_values}, "num_gpus": 0.25}
