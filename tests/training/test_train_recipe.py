@@ -44,6 +44,24 @@ def test_digits_from_pictures_to_weights(tmp_path: Path) -> None:
     assert result.metrics["test_macro_recall"] == pytest.approx(np.mean(table.recall), rel=1e-5)
 
 
+@pytest.mark.parametrize("early_stop_epochs", [0, 1])
+def test_weights_that_are_written_are_those_that_were_measured(early_stop_epochs: int, tmp_path: Path) -> None:
+    """With averages the network holds others between two epochs; training ends at its full length or before."""
+    out, regularization = tmp_path / "weights.safetensors", {"ema_decay": 0.9, "early_stop_epochs": early_stop_epochs}
+    lr = {"lr": 0.05} if early_stop_epochs == 0 else {"lr": 0.8, "momentum": 0.95}
+    recipe = make_recipe(data=DIGITS, optimizer_args=lr, regularization=regularization, num_epochs=6, batch_size=32)
+    num: list[int] = []
+    result = fit_recipe(recipe, tmp_path / "cache", device="cpu", out=out, on_epoch=lambda epoch: num.append(epoch.epoch))
+    assert (len(num) < 6) == (early_stop_epochs > 0)
+    network = build_model(model_section(), num_classes=10, in_channels=1, image_size=8)
+    load_weights(network, out)
+    before = Preprocessing.of(split_weights(load_file(out))[1])
+    store = Store.open(prepare(DIGITS, tmp_path / "cache"))
+    for split, name in (("val", "val_loss"), ("test", "test_loss")):
+        again = evaluate(network, store, split, preprocessing=before, device="cpu", use_full_metrics=False)
+        assert again["loss"] == result.metrics[name]
+
+
 def test_devices() -> None:
     assert find_device("cpu") == "cpu"
     assert find_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
