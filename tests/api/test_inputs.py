@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 import visiontune
 from visiontune.api.inputs import spec_of
 from visiontune.errors import UserError
+from visiontune.spec.study_spec import StudySpec
 
 SPACE = {
     "study": "mine",
@@ -42,6 +43,21 @@ def test_a_keyword_argument_is_pythons_value_not_yamls_reading_of_it(name: str) 
         spec_of(SPACE, [f"study={name}"], {})
 
 
+@pytest.mark.parametrize("name", ["true", "2024", "1e3"])
+def test_another_name_for_a_study_is_what_was_given_not_yamls_reading_of_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Begun(Exception):
+        pass
+
+    def begin(spec: StudySpec, *args: object, **more: object) -> None:
+        raise Begun(spec.study)
+
+    monkeypatch.setattr("visiontune.tuning.launch.run_search", begin)
+    with pytest.raises(Begun, match=f"^{name}$"):
+        visiontune.search(SPACE, name=name)
+    with pytest.raises(UserError, match="study: a key may be given once"):
+        visiontune.search(SPACE, ["study=mine"], name=name)
+
+
 def test_a_section_may_be_given_whole() -> None:
     recipe = visiontune.sample(SPACE, 1, space__optimizer={"name": "adamw", "lr": 1e-3, "beta1": 0.5})[0]
     assert (recipe.optimizer["name"], recipe.optimizer["lr"], recipe.optimizer["beta1"]) == ("adamw", 0.001, 0.5)
@@ -52,6 +68,8 @@ def test_a_section_may_be_given_whole() -> None:
     [
         (lambda: visiontune.sample(SPACE, 1, space__optimzer__lr=1.0), "nearest is 'optimizer'"),
         (lambda: visiontune.sample(SPACE, 1, "budget.num_trials=3"), r"overrides are a list, .* nearest is \['budget.num_trials=3'\]"),
+        (lambda: visiontune.search(SPACE, "budget.num_trials=3"), r"overrides are a list, .* nearest is \['budget.num_trials=3'\]"),
+        (lambda: visiontune.search(SPACE, name=""), "command line: study: must not be an empty string"),
         (lambda: visiontune.sample({**SPACE, "studdy": "x"}), "mapping: studdy: unknown key 'studdy'; nearest is 'study'"),
         (lambda: visiontune.sample({}), "mapping: the file is empty"),
         (lambda: visiontune.sample("no.yaml"), "no.yaml: there is no such file"),

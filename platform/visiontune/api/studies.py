@@ -41,7 +41,7 @@ def search(
     interruption that Ray does not answer, this process may be ended. Raises UserError, SearchFailed, NoCluster, and Interrupted (a
     KeyboardInterrupt) after Ctrl-C or SIGTERM; in other threads than the main one signals are left alone.
     """
-    spec = spec_of(space, [*overrides, *([f"study={name}"] if name else [])], more)
+    spec = spec_of(space, words(overrides, more), {} if name is None else {"study": name})
     studies = StudiesFolder.of(studies_dir)
     folder = studies.study(spec.study)
     from visiontune.results.search_screen import Screen
