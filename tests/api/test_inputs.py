@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from places import DIGITS, PLATFORM
@@ -14,6 +15,7 @@ from ruamel.yaml import YAML
 import visiontune
 from visiontune.api.inputs import spec_of
 from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import StudySpec
 
 SPACE = {
@@ -22,6 +24,8 @@ SPACE = {
     "budget": {"num_trials": 4, "max_epochs": 3},
     "space": {"model": {"name": {"choice": {"lenet5": {"width": {"int": [1, 4]}}}}}, "optimizer": {"name": "sgd", "lr": 0.1}},
 }
+RECIPE = {"data": {"source": "digits"}, "model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": 0.1}, "training": {"num_epochs": 2}}
+STUDY: Any = visiontune.Study(StudyFolder(Path("none")), record=None)  # type: ignore[arg-type]
 
 
 def test_a_file_and_its_content_are_the_same() -> None:
@@ -69,6 +73,16 @@ def test_a_section_may_be_given_whole() -> None:
         (lambda: visiontune.sample(SPACE, 1, space__optimzer__lr=1.0), "nearest is 'optimizer'"),
         (lambda: visiontune.sample(SPACE, 1, "budget.num_trials=3"), r"overrides are a list, .* nearest is \['budget.num_trials=3'\]"),
         (lambda: visiontune.search(SPACE, "budget.num_trials=3"), r"overrides are a list, .* nearest is \['budget.num_trials=3'\]"),
+        (
+            lambda: visiontune.search(visiontune.load_recipe(RECIPE)),
+            "a search space is .*, but got TrialRecipe; nearest is visiontune.train",
+        ),
+        (lambda: visiontune.check(None), "a search space is a file or its content as a mapping, but got None"),
+        (lambda: visiontune.fit(STUDY), "a recipe is .*, but got Study; nearest is study.winner.recipe"),
+        (lambda: visiontune.preview(STUDY), "a search space or a recipe is .*, but got Study; nearest is study.winner.recipe"),
+        (lambda: visiontune.export_policy(3, "x.yaml"), "a search space or a recipe is .*, but got int"),
+        (lambda: visiontune.preview(visiontune.load_recipe(RECIPE), ["training.seed=1"]), "change a TrialRecipe by load_recipe"),
+        (lambda: visiontune.submit(SPACE, "127.0.0.1:1"), "must be a file, but got a mapping"),
         (lambda: visiontune.search(SPACE, name=""), "command line: study: must not be an empty string"),
         (lambda: visiontune.sample({**SPACE, "studdy": "x"}), "mapping: studdy: unknown key 'studdy'; nearest is 'study'"),
         (lambda: visiontune.sample({}), "mapping: the file is empty"),

@@ -53,5 +53,8 @@ def test_a_policy_is_drawn_and_exported(pets: Path, tmp_path: Path) -> None:
     drawn = visiontune.preview(recipe, out=tmp_path / "policy.png", studies_dir=tmp_path)
     assert (tmp_path / "policy.png").exists() and "policy.png" in str(drawn)
     visiontune.export_policy(recipe, tmp_path / "policy.yaml")
-    policy = albumentations.load(tmp_path / "policy.yaml", data_format="yaml")
+    visiontune.export_policy(visiontune.load_recipe(recipe), tmp_path / "made.yaml")
+    made = visiontune.preview(visiontune.load_recipe(recipe), out=tmp_path / "made.png", studies_dir=tmp_path)
+    assert "of TrialRecipe, recipe " in (tmp_path / "made.yaml").read_text() and made.lines[:-1] == drawn.lines[:-1]
+    policy = albumentations.load(tmp_path / "made.yaml", data_format="yaml")
     np.testing.assert_array_equal(policy(image=COLOUR[0])["image"], COLOUR[0][:, ::-1])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.api.inputs import File, Folder, spec_of, words
+from visiontune.api.inputs import File, Folder, path_of, spec_of, words
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def submit(
     """
     from visiontune.tuning.ray_submit import submit as submit_job
 
-    return submit_job(Path(space), address, words(overrides, more), studies_dir=studies_dir, say=say)
+    return submit_job(path_of(space), address, words(overrides, more), studies_dir=studies_dir, say=say)
 
 
 def open_ui(*, port: int = 5000, studies_dir: Folder = None) -> None:
