@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from places import DIGITS, PLATFORM
 from ruamel.yaml import YAML
@@ -60,6 +61,12 @@ def test_another_name_for_a_study_is_what_was_given_not_yamls_reading_of_it(name
         visiontune.search(SPACE, name=name)
     with pytest.raises(UserError, match="study: a key may be given once"):
         visiontune.search(SPACE, ["study=mine"], name=name)
+
+
+def test_arrays_are_lists() -> None:
+    rates = np.array([0.1, 0.2])
+    listed, given = ({"choice": one} for one in (rates.tolist(), rates))
+    assert visiontune.sample(SPACE, space__optimizer__lr=given) == visiontune.sample(SPACE, space__optimizer__lr=listed)
 
 
 def test_a_section_may_be_given_whole() -> None:

@@ -40,6 +40,14 @@ def test_the_section_of_a_dataset_names_the_same_pictures_in_a_study(pets: Path,
     assert visiontune.fit(recipe, device="cpu", studies_dir=tmp_path).metrics["val_loss"] > 0
 
 
+def test_a_section_may_hold_what_python_has(pets: Path, tmp_path: Path) -> None:
+    section = {"source": "folder", "path": pets, "allow_bad": np.float32(0.5), "image_size": np.int64(8), "seed": 1}
+    data = visiontune.ingest(section, seed=np.int64(2), studies_dir=tmp_path, progress=False)
+    assert (data.section["path"], data.section["image_size"], data.section["seed"]) == (str(pets), 8, 2)
+    with pytest.raises(visiontune.UserError, match=r"values must be what YAML can say .*, but one is \{1\}"):
+        visiontune.ingest({**section, "seed": {1}}, studies_dir=tmp_path)
+
+
 def test_a_policy_is_drawn_and_exported(pets: Path, tmp_path: Path) -> None:
     import albumentations
 
