@@ -61,6 +61,26 @@ def test_check_tells_the_problems_of_all_files_on_stderr(tmp_path: Path, capsys:
     assert out == "" and "none.yaml" in err and "num_trails" in err and "num_trials" in err and "Traceback" not in err
 
 
+def test_an_override_may_be_longer_than_a_file_name(capsys: pytest.CaptureFixture[str]) -> None:
+    choices = ", ".join(f"{rate / 1000:.9f}" for rate in range(1, 40))
+    out, _ = run("check", str(DIGITS), "space.optimizer.name=sgd", f"space.optimizer.lr={{choice: [{choices}]}}", code=0, capsys=capsys)
+    assert f"{DIGITS}: good" in out
+
+
+@pytest.mark.parametrize("verb", ["search", "train", "preview", "show", "data", "ingest"])
+def test_a_name_too_long_to_be_one_is_input_that_is_not_there(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The system has an error of its own for it."""
+    Path("studies").mkdir()
+    _, err = run(verb, "a" * 300, code=2, capsys=capsys)
+    assert "a" * 40 in err and len(err.splitlines()) == 1
+    assert "up to 100 letters" in run("ingest", "digits", "--name", "a" * 300, code=2, capsys=capsys)[1]
+
+
+def test_what_fails_while_arguments_are_read_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(entry_point, "parse", lambda argv: 1 / 0)
+    assert run("show", "x", code=1, capsys=capsys)[1].startswith("visiontune: division by zero\n")
+
+
 def test_check_tells_cost_and_finds_a_network_too_deep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     deep = tmp_path / "deep.yaml"
     deep.write_text(DIGITS.read_text().replace("depth: {int: [2, 3]}", "depth: {int: [2, 8]}"))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from visiontune.cli import verbs
-from visiontune.cli.terminal import program
+from visiontune.cli.terminal import command_line
+from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudiesFolder
 
 Verb = Callable[..., argparse.ArgumentParser]
@@ -129,9 +129,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         parser.error(f"unrecognized arguments: {' '.join(late)}")
     words += late
     if hasattr(args, "files"):
-        args.overrides = [item for item in args.files if "=" in item and not Path(item).exists()]
+        args.overrides = [item for item in args.files if "=" in item and kind_of(item) is None]
         args.files = [Path(item) for item in args.files if item not in args.overrides] or parser.error("check needs a FILE")
-    args.command_line = shlex.join([*program(), *argv])
+    args.command_line = command_line(argv)
     return args
 
 

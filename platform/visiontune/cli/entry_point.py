@@ -7,6 +7,7 @@ on) or has no trial with a finite value, and damage that `data --verify` found.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import errno
 import os
@@ -16,13 +17,15 @@ import traceback
 from collections.abc import Sequence
 
 from visiontune.cli.arguments import parse
+from visiontune.cli.terminal import command_line
 from visiontune.errors import UserError, first_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code; argparse itself exits, with 2, for options that are wrong."""
-    args = parse(sys.argv[1:] if argv is None else argv)
+    words, args = sys.argv[1:] if argv is None else argv, argparse.Namespace()
     try:
+        args = parse(words)
         code: int = args.run(args)
         sys.stdout.flush()
         return code
@@ -33,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        print(f"interrupted; go on: {args.command_line}", file=sys.stderr)
+        print(f"interrupted; go on: {command_line(words)}", file=sys.stderr)
         return 1
     except Exception as error:
         return _failed(error, is_debug=hasattr(args, "debug"))

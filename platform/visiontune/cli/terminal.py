@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 
@@ -15,6 +16,11 @@ def program() -> list[str]:
     if shutil.which("visiontune"):
         return ["visiontune"]
     return [sys.argv[0]] if Path(sys.argv[0]).name == "visiontune" else [sys.executable, "-m", "visiontune.cli"]
+
+
+def command_line(argv: Sequence[str]) -> str:
+    """What to type for the same call again."""
+    return shlex.join([*program(), *argv])
 
 
 def width() -> int | None:
