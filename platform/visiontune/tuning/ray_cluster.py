@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from visiontune.errors import NoCluster, Problem, UserError, first_line
 from visiontune.spec.study_spec import Resources
+from visiontune.tuning.environment import environment
 
 REACH_S = 5.0
 RECOUNT_S = 5.0
@@ -25,12 +26,12 @@ SETTINGS = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "NO_ALBUMENTATIONS_UPDATE": "1",
 }
-"""Environment of Ray and of the workers that inherit it; what the user has set stays."""
+"""Environment of Ray and of the workers that inherit it, while a search runs; what the user has set stays."""
+_SET_BY_RAY = ("RAY_AUTH_MODE", "PYTHONBREAKPOINT")  # when it starts, and left behind
 
 
 def check_address(address: str | None) -> None:
@@ -53,23 +54,24 @@ def check_address(address: str | None) -> None:
 @contextmanager
 def cluster(address: str | None) -> Iterator[None]:
     """Ray for as long as the block runs: the cluster at `address` (or in RAY_ADDRESS), else one on this machine. Raises NoCluster."""
-    os.environ.update({name: value for name, value in SETTINGS.items() if name not in os.environ})
-    import ray
+    had = {name: os.environ[name] for name in (*SETTINGS, *_SET_BY_RAY) if name in os.environ}
+    with environment(dict.fromkeys(_SET_BY_RAY) | SETTINGS | had):
+        import ray
 
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    try:
-        ray.init(
-            address=address or os.environ.get("RAY_ADDRESS") or "local",
-            include_dashboard=False if is_local(address) else None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
-        raise NoCluster(f"no Ray cluster answers at {address or os.environ.get('RAY_ADDRESS')}: {first_line(error)}") from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        try:
+            ray.init(
+                address=address or os.environ.get("RAY_ADDRESS") or "local",
+                include_dashboard=False if is_local(address) else None,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+            raise NoCluster(f"no Ray cluster answers at {address or os.environ.get('RAY_ADDRESS')}: {first_line(error)}") from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 def is_local(address: str | None) -> bool:
