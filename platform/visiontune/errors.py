@@ -34,7 +34,7 @@ class SearchFailed(Exception):
 
 
 class NoCluster(Exception):
-    """No Ray cluster answers at the address."""
+    """No Ray cluster answers at the address, or what answers can't be joined."""
 
 
 class Diverged(Exception):

@@ -36,10 +36,11 @@ def search(
 ) -> Study:
     """Search a space until its study is finished; the same call again goes on where it stopped.
 
-    `name` is another name for the study; `address` a Ray cluster to join, else Ray starts here. `progress` shows how the search stands,
-    on a terminal and in a notebook as a table, elsewhere or with "plain" as lines, with False not at all. `may_exit`: after an
-    interruption that Ray does not answer, this process may be ended. Raises UserError, SearchFailed, NoCluster, and Interrupted (a
-    KeyboardInterrupt) after Ctrl-C or SIGTERM; in other threads than the main one signals are left alone.
+    `name` is another name for the study; `address` a Ray cluster to join, else that of RAY_ADDRESS, else Ray starts here. `progress` shows
+    how the search stands, on a terminal and in a notebook as a table, elsewhere or with "plain" as lines, with False not at all.
+    `may_exit`: after an interruption that Ray does not answer, this process may be ended. Raises UserError (also where Ray is initialised
+    in this process already), SearchFailed, NoCluster, and Interrupted (a KeyboardInterrupt) after Ctrl-C or SIGTERM; in other threads than
+    the main one signals are left alone.
     """
     spec = spec_of(space, words(overrides, more), {} if name is None else {"study": name})
     studies = StudiesFolder.of(studies_dir)

@@ -39,7 +39,9 @@ def _searches(verb: Verb) -> None:
     search, check, show, ui, submit = (verb(run) for run in (verbs.search, verbs.check, verbs.show, verbs.ui, verbs.submit))
     _takes_file(search)
     search.add_argument("--name", help="another name for the study, such as after a change of the space")
-    search.add_argument("--address", metavar="RAY", help="Ray cluster to join, such as auto; without it Ray starts here")
+    search.add_argument(
+        "--address", metavar="RAY", help="Ray cluster to join, such as auto; else that of RAY_ADDRESS, else Ray starts here"
+    )
     search.add_argument("--plain", action="store_true", help="lines of key=value also on a terminal")
     check.add_argument("files", nargs="+", metavar="FILE|KEY=VALUE", help="files; an override holds for all of them")
     tried = "on real data: labels, repeats, step 0, memorising one batch, learning rates"
