@@ -233,6 +233,18 @@ def test_a_closed_pipe_is_quiet() -> None:
     assert told.stderr == "" and told.stdout.splitlines()[0] == "{" and told.stdout.splitlines()[-1] in ("0", "1")
 
 
+def test_a_pipe_that_breaks_elsewhere_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a process's does that died: no reader of the output has left."""
+    code = (
+        "import sys; from visiontune.cli import arguments, entry_point, main\n"
+        "def broken(argv): raise BrokenPipeError(32, 'Broken pipe')\n"
+        "entry_point.parse = broken\n"
+        "sys.exit(main(['schema']))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT / "platform")})
+    assert told.returncode == 1 and told.stderr.startswith("visiontune: Broken pipe\n")
+
+
 def test_a_wrong_file_and_help_import_nothing_heavy() -> None:
     code = (
         "import sys; from visiontune.cli.entry_point import main\n"

@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Sequence
 
 from visiontune.cli.arguments import parse
-from visiontune.cli.terminal import command_line
+from visiontune.cli.terminal import command_line, has_no_reader
 from visiontune.errors import UserError, first_line
 
 
@@ -32,8 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    except BrokenPipeError:  # the reader has seen enough; Python's own last flush must not complain either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError as error:
+        if not has_no_reader(sys.stdout):  # another pipe's
+            return _failed(error, is_debug=hasattr(args, "debug"))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python's own last flush must not complain either
         return 1
     except KeyboardInterrupt:
         print(f"interrupted; go on: {command_line(words)}", file=sys.stderr)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import shlex
 import shutil
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 
 def program() -> list[str]:
@@ -26,6 +28,16 @@ def command_line(argv: Sequence[str]) -> str:
 def width() -> int | None:
     """In columns; None where output is no terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def has_no_reader(stream: TextIO) -> bool:
+    """Whether it leads into a pipe whose reader has seen enough."""
+    try:
+        pipe = select.poll()
+        pipe.register(stream.fileno(), 0)  # errors and hang-ups are told without being asked for
+        return bool(pipe.poll(0))
+    except (OSError, ValueError):  # no file of the system's
+        return False
 
 
 @contextlib.contextmanager
