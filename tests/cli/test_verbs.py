@@ -233,6 +233,12 @@ def test_a_closed_pipe_is_quiet() -> None:
     assert told.stderr == "" and told.stdout.splitlines()[0] == "{" and told.stdout.splitlines()[-1] in ("0", "1")
 
 
+def test_an_exit_code_is_the_same_where_nobody_reads_why() -> None:
+    command = f"exec 3> >(true); wait $!; {sys.executable} -m visiontune.cli check none.yaml 2>&3"
+    environment = {"PYTHONPATH": str(ROOT / "platform"), "PATH": "/usr/bin:/bin"}
+    assert subprocess.run([shutil.which("bash") or "bash", "-c", command], env=environment).returncode == 2
+
+
 def test_a_pipe_that_breaks_elsewhere_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a process's does that died: no reader of the output has left."""
     code = (

@@ -1,8 +1,9 @@
-"""What verbs know of the terminal that they were typed at: its width, its signals, and what to type for this program."""
+"""What verbs know of the terminal that they were typed at: its width, its signals, its readers, and what to type for this program."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import shlex
 import shutil
@@ -38,6 +39,11 @@ def has_no_reader(stream: TextIO) -> bool:
         return bool(pipe.poll(0))
     except (OSError, ValueError):  # no file of the system's
         return False
+
+
+def silence(stream: TextIO) -> None:
+    """Nothing more comes of it, so that Python's own last flush does not complain either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextlib.contextmanager
