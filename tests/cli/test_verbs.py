@@ -40,7 +40,16 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize(
-    "argv", [[], ["serch"], ["search"], ["search", "f.yaml", "--plian"], ["search", "f.yaml", "--plain", "word"], ["show", "a", "b=1"]]
+    "argv",
+    [
+        [],
+        ["serch"],
+        ["search"],
+        ["search", "f.yaml", "--plian"],
+        ["search", "f.yaml", "--plain", "word"],
+        ["show", "a", "b=1"],
+        ["show", "a", "-n", "-1"],
+    ],
 )
 def test_wrong_arguments_end_with_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:

@@ -26,9 +26,11 @@ _NEAREST = {
 
 
 def words(overrides: Sequence[str], more: Mapping[str, Any]) -> list[str]:
-    """Both kinds of overrides as `key=value`. Raises UserError for a string in place of a list."""
+    """Both kinds of overrides as `key=value`. Raises UserError for what is no list of strings."""
     if isinstance(overrides, str):
         raise UserError(f"overrides are a list, but got {overrides!r}; nearest is [{overrides!r}]")
+    if not isinstance(overrides, list | tuple) or not all(isinstance(one, str) for one in overrides):
+        raise UserError(f"overrides are a list of strings such as 'budget.num_trials=8', but got {overrides!r}")
     return [*overrides, *override_texts(more)]
 
 

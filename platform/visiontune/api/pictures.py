@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.api.inputs import File, Folder, OutFile, either_of, words
 from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.spec.call_ranges import FEW, refuse_outside
 
 if TYPE_CHECKING:
     from visiontune.results.dataset import Dataset
@@ -55,11 +56,12 @@ def preview(
     studies_dir: Folder = None,
     **more: Any,
 ) -> Preview:
-    """Write a sheet of what the policy of a space or recipe does to `num` pictures, and find labels that it may change.
+    """Write a sheet of what the policy of a space or recipe does to `num` pictures (1 to 64), and find labels that it may change.
 
     With `study` that study's winner says which classes the ops confuse; without it the space's own, if there is one. The sheet is
     written to `out`, by default into the study's folder, beside a recipe's file, or else here. Raises UserError.
     """
+    refuse_outside(FEW, num=num)
     from visiontune.results.preview import preview as make_preview
 
     to = None if out is None else Path(out)

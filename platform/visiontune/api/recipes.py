@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.api.inputs import File, Folder, OutFile, recipe_of, words
 from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.spec.call_ranges import MANY, refuse_outside
 
 if TYPE_CHECKING:
     from visiontune.models.profile import Profile
@@ -65,8 +66,9 @@ def profile(
 ) -> Profile:
     """What a network costs, layer by layer: parameters, multiply-adds, memory, receptive field. Overrides are of its section `model`.
 
-    Raises UserError for a model that is unknown or does not fit such pictures.
+    Raises UserError for a model that is unknown or does not fit such pictures, and for sizes and counts that are not from 1 to a million.
     """
+    refuse_outside(MANY, image_size=image_size, num_classes=num_classes, in_channels=in_channels, batch_size=batch_size)
     from visiontune.spec.parse import load_model
 
     section = load_model(model, words(overrides, more))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.api.inputs import File, Folder, path_of, spec_of, words
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+from visiontune.spec.call_ranges import MANY, PORT, refuse_outside
 
 if TYPE_CHECKING:
     from visiontune.results.study import Study
@@ -75,8 +76,9 @@ def check(
     return check_study(spec, StudiesFolder.of(studies_dir), is_run=run, is_quiet=not progress)
 
 
-def sample(space: File, n: int = 3, overrides: Sequence[str] = (), *, seed: int = 0, **more: Any) -> list[TrialRecipe]:
+def sample(space: File, overrides: Sequence[str] = (), *, n: int = 3, seed: int = 0, **more: Any) -> list[TrialRecipe]:
     """`n` recipes drawn at random out of a space, the same for the same seed. Raises UserError with every problem."""
+    refuse_outside(MANY, n=n)
     from visiontune.spec.domains import RandomParams
     from visiontune.spec.fingerprint import keyed_seed
     from visiontune.spec.parse import make_recipe
@@ -116,6 +118,7 @@ def submit(
 
 def open_ui(*, port: int = 5000, studies_dir: Folder = None) -> None:
     """Serve MLflow's UI over the studies on loopback, until Ctrl-C. Raises UserError."""
+    refuse_outside(PORT, port=port)
     from visiontune.tracking.mlflow_ui import open_ui as serve
 
     serve(StudiesFolder.of(studies_dir), port)

@@ -10,6 +10,7 @@ from visiontune.cli import verbs
 from visiontune.cli.terminal import command_line
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.spec.call_ranges import FEW, MANY, PORT, Range, rule_of
 
 Verb = Callable[..., argparse.ArgumentParser]
 """Takes a function of verbs.py, and its name where that is another; gives the parser of its arguments."""
@@ -50,7 +51,7 @@ def _searches(verb: Verb) -> None:
     show.add_argument("study", metavar="STUDY")
     show.add_argument("--json", action="store_true", help="everything, for programs")
     show.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
-    show.add_argument("-n", type=int, default=10, help="trials in the table")
+    show.add_argument("-n", type=_positive, default=10, help="trials in the table")
     ui.add_argument("--port", type=_port, default=5000)
     _takes_file(submit)
     submit.add_argument("--address", required=True, metavar="URL", help="Ray's dashboard, such as http://127.0.0.1:8265")
@@ -138,22 +139,22 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _positive(text: str) -> int:
-    return _in_range(text, 1, 1_000_000)
+    return _in_range(text, MANY)
 
 
 def _size(text: str) -> int:
-    return _in_range(text, 8, 4096)
+    return _in_range(text, (8, 4096))
 
 
 def _few(text: str) -> int:
-    return _in_range(text, 1, 64)
+    return _in_range(text, FEW)
 
 
 def _port(text: str) -> int:
-    return _in_range(text, 1, 65_535)
+    return _in_range(text, PORT)
 
 
-def _in_range(text: str, low: int, high: int) -> int:
-    if not text.isdigit() or not low <= int(text) <= high:
-        raise argparse.ArgumentTypeError(f"must be an int from {low} to {high}, but got {text!r}")
+def _in_range(text: str, limits: Range) -> int:
+    if not text.isdecimal() or not limits[0] <= int(text) <= limits[1]:
+        raise argparse.ArgumentTypeError(rule_of(limits, text))
     return int(text)
