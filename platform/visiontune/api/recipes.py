@@ -46,7 +46,8 @@ def fit(
 ) -> Result:
     """Train one recipe to its end and evaluate it on the test split once; `out` is a file for the weights, as safetensors.
 
-    `on_epoch` is called with each epoch. Raises what `train` does, and UserError for an `out` that can't be written.
+    `on_epoch` is called with each epoch. Raises what `train` does, and UserError for an `out` that can't be written: before the
+    training, or after it where the disk has become full meanwhile.
     """
     from visiontune.training.train_recipe import fit_recipe
 
