@@ -37,6 +37,10 @@ class NoCluster(Exception):
     """No Ray cluster answers at the address, or what answers can't be joined."""
 
 
+class Died(RuntimeError):
+    """A process that decodes pictures was ended from outside, most likely for want of memory; what is decoded is kept for the same call."""
+
+
 class Diverged(Exception):
     """The loss became NaN or infinite in `epoch`, which counts from 1."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from picture_files import COLOUR
 from source_files import tree
 
 import visiontune
+from visiontune.data.ingest import run_ingest
 
 
 @pytest.fixture
@@ -38,6 +40,13 @@ def test_the_section_of_a_dataset_names_the_same_pictures_in_a_study(pets: Path,
     assert visiontune.ingest(data.section, studies_dir=tmp_path, progress=False).path == data.path
     recipe = {"data": data.section, "model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": 0.1}, "training": {"num_epochs": 1}}
     assert visiontune.fit(recipe, device="cpu", studies_dir=tmp_path).metrics["val_loss"] > 0
+
+
+def test_a_process_that_is_killed_is_an_error_with_a_name(pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_ingest, "_FORK_PIXELS", 0)
+    monkeypatch.setattr(run_ingest, "do_chunk", lambda *_: os._exit(1))
+    with pytest.raises(visiontune.Died, match="most likely for want of memory"):
+        visiontune.ingest(pets, allow_bad=0.1, studies_dir=tmp_path, progress=False)
 
 
 def test_a_section_may_hold_what_python_has(pets: Path, tmp_path: Path) -> None:

@@ -24,11 +24,11 @@ from picture_files import png
 
 from visiontune.cli import main
 from visiontune.data.ingest import run_ingest, worker_pool
-from visiontune.data.ingest.worker_pool import Died, open_pool
+from visiontune.data.ingest.worker_pool import open_pool
 from visiontune.data.prepare import prepare
 from visiontune.data.readers import file_digests
 from visiontune.data.store.store import Store
-from visiontune.errors import UserError
+from visiontune.errors import Died, UserError
 
 NUM, SIZE = 96, 24
 PICTURES = np.random.default_rng(5).integers(0, 256, (NUM, SIZE, SIZE, 3), dtype=np.uint8)

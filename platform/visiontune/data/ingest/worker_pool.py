@@ -20,6 +20,8 @@ from itertools import islice
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
+from visiontune.errors import Died
+
 START = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
 CONTEXT: Any = multiprocessing.get_context(START)
 T = TypeVar("T")
@@ -28,10 +30,6 @@ Submit = Callable[[Any], Future[T]]
 _WATCH_S = 0.5
 _READY_S = 20
 _TICK_S = 0.1
-
-
-class Died(RuntimeError):
-    """A process was ended from outside."""
 
 
 def num_cores() -> int:
