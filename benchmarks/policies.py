@@ -121,7 +121,7 @@ def make_inputs(folder: Path) -> dict[str, Any]:
     from visiontune import sample
     from visiontune.spec.yaml_writer import dump_recipe
 
-    dump_recipe(sample(machine.ROOT / "search_spaces" / "joint.yaml", 1)[0], folder / "joint.yaml")
+    dump_recipe(sample(machine.ROOT / "search_spaces" / "joint.yaml", n=1)[0], folder / "joint.yaml")
     files = {name: write(folder, 100, 32, seed).parquet for seed, name in enumerate(("train", "test"))}
     return {**files, "searched": [folder / "joint.yaml"]}
 

@@ -40,7 +40,7 @@ GIVEN = (
     "visiontune.tuning.records:Confirmation",
 )
 """What the functions give, in the order in which a reader meets it."""
-ERRORS = ("UserError", "Interrupted", "SearchFailed", "NoCluster", "Diverged")
+ERRORS = ("UserError", "Interrupted", "SearchFailed", "NoCluster", "Diverged", "Died")
 
 
 def api_page() -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from places import ROOT, SEARCH_SPACES
 
+import visiontune
 from visiontune.cli import main
 from visiontune.cli.arguments import parse
 from visiontune.results.model_table import model_table
@@ -128,6 +129,13 @@ def test_pages_are_as_the_source_says() -> None:
     for page in sorted((ROOT / "docs").glob("*.md")):
         assert page.read_text() == made["with_tables"](page.read_text(), are_models_counted=False), page.name
     assert (ROOT / "docs" / "api.md").read_text() == made["api_page"]()
+
+
+def test_the_page_of_the_api_has_every_public_name() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "make_pages.py"))
+    calls, records = [*made["FUNCTIONS"], *made["ERRORS"]], [path.partition(":")[2] for path in made["GIVEN"]]
+    assert sorted({*calls, *records} & {*visiontune.__all__}) == sorted(visiontune.__all__)
+    assert sorted({*calls} & {*visiontune.__all__}) == sorted(calls)
 
 
 @pytest.mark.heavy

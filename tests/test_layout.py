@@ -120,9 +120,17 @@ def test_no_chain_of_imports_is_longer_than_said() -> None:
     assert len(chain) == LONGEST_CHAIN, chain
 
 
+def is_offered(name: str) -> bool:
+    """Whether an imported name is the package itself or what it has for users: no module right below it."""
+    return name == "visiontune" or (name.rpartition(".")[0] == "visiontune" and name not in MODULES)
+
+
 def test_nothing_of_the_package_imports_what_it_offers_to_users() -> None:
-    own = ("visiontune", "visiontune.__version__")
-    users = {name for name, path in MODULES.items() for one in imports(path) if one.name in own}
+    assert [
+        name for name in ("visiontune", "visiontune.__version__", "visiontune.search", "visiontune.Study") if not is_offered(name)
+    ] == []
+    assert not is_offered("visiontune.api") and not is_offered("visiontune.errors.UserError")
+    users = {name for name, path in MODULES.items() for one in imports(path) if is_offered(one.name)}
     assert not users
 
 

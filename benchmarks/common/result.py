@@ -1,7 +1,8 @@
 """A benchmark's arguments and its result: printed as it comes, and kept as results/NAME.json, of which docs/make_figures.py makes pages.
 
 A file holds command, commit, date, hardware, versions, n (`of` what), and figures: tables {table: {row: {column: number}}} whose
-columns bear their units. `targets` are what was wanted of some of them.
+columns bear their units. `targets` are what was wanted of some of them. The commit is that of the start; where it is another one at the
+end, that is said.
 """
 
 from __future__ import annotations
@@ -47,10 +48,11 @@ class Result:
         """`n` counts `of`: runs, rounds, seeds. Prints them with the machine."""
         self.path = (args.out or (RESULTS if whole and not args.smoke else _elsewhere())) / f"{name}.json"
         self._n, self._of, self._hardware = n, of, machine.hardware()
+        self._versions, self._commit = machine.versions(), machine.commit()
         self._tables: dict[str, Rows] = {}
         self._targets: list[dict[str, Any]] = []
-        versions = " ".join(f"{name} {version}" for name, version in machine.versions().items())
-        print(f"machine: {self._hardware}\nwith: {versions}; commit {machine.commit()}; n = {n} {of}", flush=True)
+        versions = " ".join(f"{name} {version}" for name, version in self._versions.items())
+        print(f"machine: {self._hardware}\nwith: {versions}; commit {self._commit}; n = {n} {of}", flush=True)
 
     def table(self, name: str, rows: Rows) -> None:
         """Rows whose columns bear their units."""
@@ -64,8 +66,10 @@ class Result:
 
     def write(self) -> None:
         """Raises ValueError for what is no finite number."""
-        about: dict[str, Any] = {"command": machine.command(), "commit": machine.commit(), "date": time.strftime("%Y-%m-%d")}
-        about |= {"hardware": self._hardware, "versions": machine.versions(), "n": self._n, "of": self._of}
+        end = machine.commit()
+        commit = self._commit if end == self._commit else f"{self._commit} (at the end {end})"
+        about: dict[str, Any] = {"command": machine.command(), "commit": commit, "date": time.strftime("%Y-%m-%d")}
+        about |= {"hardware": self._hardware, "versions": self._versions, "n": self._n, "of": self._of}
         text = json.dumps({**about, "figures": self._tables, "targets": self._targets}, indent=1, ensure_ascii=False, allow_nan=False)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text(text + "\n")

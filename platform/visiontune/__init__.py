@@ -27,7 +27,7 @@ from visiontune.api import (
     submit,
     train,
 )
-from visiontune.errors import Diverged, NoCluster, SearchFailed, UserError
+from visiontune.errors import Died, Diverged, NoCluster, SearchFailed, UserError
 
 if TYPE_CHECKING:
     from visiontune.results.dataset import Dataset
@@ -38,6 +38,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Dataset",
+    "Died",
     "Diverged",
     "Interrupted",
     "NoCluster",

@@ -34,7 +34,11 @@ class SearchFailed(Exception):
 
 
 class NoCluster(Exception):
-    """No Ray cluster answers at the address."""
+    """No Ray cluster answers at the address, or what answers can't be joined."""
+
+
+class Died(RuntimeError):
+    """A process that decodes pictures was ended from outside, most likely for want of memory; what is decoded is kept for the same call."""
 
 
 class Diverged(Exception):

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from places import DIGITS, PLATFORM
 from ruamel.yaml import YAML
@@ -14,6 +16,8 @@ from ruamel.yaml import YAML
 import visiontune
 from visiontune.api.inputs import spec_of
 from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.spec.study_spec import StudySpec
 
 SPACE = {
     "study": "mine",
@@ -21,6 +25,8 @@ SPACE = {
     "budget": {"num_trials": 4, "max_epochs": 3},
     "space": {"model": {"name": {"choice": {"lenet5": {"width": {"int": [1, 4]}}}}}, "optimizer": {"name": "sgd", "lr": 0.1}},
 }
+RECIPE = {"data": {"source": "digits"}, "model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": 0.1}, "training": {"num_epochs": 2}}
+STUDY: Any = visiontune.Study(StudyFolder(Path("none")), record=None)  # type: ignore[arg-type]
 
 
 def test_a_file_and_its_content_are_the_same() -> None:
@@ -29,8 +35,8 @@ def test_a_file_and_its_content_are_the_same() -> None:
 
 
 def test_words_and_keyword_arguments_are_the_same() -> None:
-    words = visiontune.sample(SPACE, 2, ["space.optimizer.lr=0.5", "data.val_fraction=0.3"])
-    named = visiontune.sample(SPACE, 2, space__optimizer__lr=0.5, data__val_fraction=0.3)
+    words = visiontune.sample(SPACE, ["space.optimizer.lr=0.5", "data.val_fraction=0.3"], n=2)
+    named = visiontune.sample(SPACE, n=2, space__optimizer__lr=0.5, data__val_fraction=0.3)
     assert [recipe.to_dict() for recipe in words] == [recipe.to_dict() for recipe in named]
     assert words[0].optimizer["lr"] == 0.5
 
@@ -42,16 +48,61 @@ def test_a_keyword_argument_is_pythons_value_not_yamls_reading_of_it(name: str) 
         spec_of(SPACE, [f"study={name}"], {})
 
 
+@pytest.mark.parametrize("name", ["true", "2024", "1e3"])
+def test_another_name_for_a_study_is_what_was_given_not_yamls_reading_of_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Begun(Exception):
+        pass
+
+    def begin(spec: StudySpec, *args: object, **more: object) -> None:
+        raise Begun(spec.study)
+
+    monkeypatch.setattr("visiontune.tuning.launch.run_search", begin)
+    with pytest.raises(Begun, match=f"^{name}$"):
+        visiontune.search(SPACE, name=name)
+    with pytest.raises(UserError, match="study: a key may be given once"):
+        visiontune.search(SPACE, ["study=mine"], name=name)
+
+
+def test_arrays_are_lists() -> None:
+    rates = np.array([0.1, 0.2])
+    listed, given = ({"choice": one} for one in (rates.tolist(), rates))
+    assert visiontune.sample(SPACE, space__optimizer__lr=given) == visiontune.sample(SPACE, space__optimizer__lr=listed)
+
+
 def test_a_section_may_be_given_whole() -> None:
-    recipe = visiontune.sample(SPACE, 1, space__optimizer={"name": "adamw", "lr": 1e-3, "beta1": 0.5})[0]
+    recipe = visiontune.sample(SPACE, n=1, space__optimizer={"name": "adamw", "lr": 1e-3, "beta1": 0.5})[0]
     assert (recipe.optimizer["name"], recipe.optimizer["lr"], recipe.optimizer["beta1"]) == ("adamw", 0.001, 0.5)
 
 
 @pytest.mark.parametrize(
     ("call", "told"),
     [
-        (lambda: visiontune.sample(SPACE, 1, space__optimzer__lr=1.0), "nearest is 'optimizer'"),
-        (lambda: visiontune.sample(SPACE, 1, "budget.num_trials=3"), r"overrides are a list, .* nearest is \['budget.num_trials=3'\]"),
+        (lambda: visiontune.sample(SPACE, space__optimzer__lr=1.0), "nearest is 'optimizer'"),
+        (lambda: visiontune.sample(SPACE, "budget.num_trials=3"), r"overrides are a list, .* nearest is \['budget.num_trials=3'\]"),
+        (lambda: visiontune.search(SPACE, "budget.num_trials=3"), r"overrides are a list, .* nearest is \['budget.num_trials=3'\]"),
+        (
+            lambda: visiontune.search(visiontune.load_recipe(RECIPE)),
+            "a search space is .*, but got TrialRecipe; nearest is visiontune.train",
+        ),
+        (lambda: visiontune.check(None), "a search space is a file or its content as a mapping, but got None"),
+        (lambda: visiontune.fit(STUDY), "a recipe is .*, but got Study; nearest is study.winner.recipe"),
+        (lambda: visiontune.preview(STUDY), "a search space or a recipe is .*, but got Study; nearest is study.winner.recipe"),
+        (lambda: visiontune.export_policy(3, "x.yaml"), "a search space or a recipe is .*, but got int"),
+        (lambda: visiontune.preview(visiontune.load_recipe(RECIPE), ["training.seed=1"]), "change a TrialRecipe by load_recipe"),
+        (lambda: visiontune.submit(SPACE, "127.0.0.1:1"), "must be a file, but got a mapping"),
+        (lambda: visiontune.sample(SPACE, 3), "overrides are a list of strings such as 'budget.num_trials=8', but got 3"),
+        (lambda: visiontune.sample(SPACE, [3]), r"overrides are a list of strings .*, but got \[3\]"),
+        (lambda: visiontune.sample(SPACE, n=0), "^n must be an int from 1 to 1000000, but got 0$"),
+        (lambda: visiontune.sample(SPACE, n=["data.seed=1"]), r"^n must be an int .*, but got \['data.seed=1'\]$"),
+        (lambda: visiontune.preview(SPACE, num=np.int64(65)), "^num must be an int from 1 to 64, but got "),
+        (lambda: visiontune.profile("lenet5", image_size=32, num_classes=10, batch_size=0), "^batch_size must be an int from 1 to"),
+        (
+            lambda: visiontune.profile("lenet5", image_size=0, num_classes=True),
+            "^image_size must be an int .* 0\nnum_classes must be an int",
+        ),
+        (lambda: visiontune.open_ui(port=70_000), "^port must be an int from 1 to 65535"),
+        (lambda: STUDY.leaderboard(-1), "^n must be an int from 1 to 1000000, but got -1$"),
+        (lambda: visiontune.search(SPACE, name=""), "command line: study: must not be an empty string"),
         (lambda: visiontune.sample({**SPACE, "studdy": "x"}), "mapping: studdy: unknown key 'studdy'; nearest is 'study'"),
         (lambda: visiontune.sample({}), "mapping: the file is empty"),
         (lambda: visiontune.sample("no.yaml"), "no.yaml: there is no such file"),
@@ -71,7 +122,7 @@ def test_mistakes_are_told_as_on_the_command_line(
 
 
 def test_a_recipe_that_is_made_takes_no_overrides() -> None:
-    (recipe,) = visiontune.sample(SPACE, 1)
+    (recipe,) = visiontune.sample(SPACE, n=1)
     with pytest.raises(UserError, match="change a TrialRecipe by load_recipe"):
         visiontune.load_recipe(recipe, ["training.num_epochs=1"])
     changed = visiontune.load_recipe(recipe.to_dict(), training__num_epochs=1)

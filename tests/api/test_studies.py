@@ -35,9 +35,17 @@ def test_check_says_what_a_search_will_cost(tmp_path: Path) -> None:
     assert not [*tmp_path.glob("mine")]
 
 
+def rays_variables() -> dict[str, str]:
+    """But one that its import sets."""
+    starts = ("RAY_", "TUNE_", "PYTHON")
+    return {name: value for name, value in os.environ.items() if name.startswith(starts) and name != "RAY_CLIENT_MODE"}
+
+
 @pytest.mark.ray
 def test_a_mapping_in_and_a_study_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = rays_variables()
     study = visiontune.search(SPACE, studies_dir=tmp_path, progress=False, budget__num_trials=3)
+    assert rays_variables() == before
     assert (study.status, study.num_new_trials, len(study.trials)) == ("finished", 3, 3)
     winner, best = study.winner, study.best
     assert winner is not None and best is not None and winner.number == best.number and winner.test_top1 is not None

@@ -69,6 +69,15 @@ def test_a_result_is_kept_with_what_made_it(tmp_path: Path, monkeypatch: pytest.
     assert kept["figures"] == {"pictures": {"32 px": {"wall_ratio": 0.6}}} and kept["targets"][0]["wanted"] == 0.8
 
 
+@pytest.mark.parametrize(("end", "kept"), [("abc", "abc"), ("abc, changed", "abc (at the end abc, changed)")])
+def test_the_commit_is_that_of_the_start(end: str, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commits = iter(["abc", end])
+    monkeypatch.setattr(machine, "commit", lambda: next(commits))
+    result = Result("ingest", Namespace(smoke=False, out=tmp_path), 1, "rounds")
+    result.write()
+    assert json.loads((tmp_path / "ingest.json").read_text())["commit"] == kept
+
+
 def test_what_is_no_finite_number_is_no_figure(tmp_path: Path) -> None:
     result = Result("ingest", Namespace(smoke=False, out=tmp_path), 1, "rounds")
     result.table("pictures", {"32 px": {"wall_ratio": float("nan")}})

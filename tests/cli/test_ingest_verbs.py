@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 from pathlib import Path
@@ -146,11 +147,38 @@ def test_lines_tell_rate_and_time_left_without_what_was_kept() -> None:
     ]
 
 
-def test_a_terminal_gets_a_bar() -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
+
+class Closed(io.StringIO):
+    """Its reader has left after the first line: of a pipe, or with the terminal."""
+
+    def __init__(self, *, is_terminal: bool) -> None:
+        super().__init__()
+        self.is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self.is_terminal
+
+    def write(self, text: str) -> int:
+        if self.getvalue():
+            raise OSError(errno.EIO if self.is_terminal else errno.EPIPE, "gone")
+        return super().write(text)
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_an_ingest_outlives_who_reads_its_progress(is_terminal: bool) -> None:
+    out, now = Closed(is_terminal=is_terminal), [0.0]
+    with IngestScreen(out=out, clock=lambda: now[0]) as screen:
+        for second in (2.0, 8.0, 14.0):
+            now[0] = second
+            screen.tell(Progress("decoding", 600, 1000, 200, 3))
+        assert screen._is_gone and out.getvalue()
+
+
+def test_a_terminal_gets_a_bar() -> None:
     out, now = Terminal(), [0.0]
     with IngestScreen(out=out, clock=lambda: now[0]) as screen:
         now[0] = 5.0  # files were listed

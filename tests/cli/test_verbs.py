@@ -40,7 +40,16 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize(
-    "argv", [[], ["serch"], ["search"], ["search", "f.yaml", "--plian"], ["search", "f.yaml", "--plain", "word"], ["show", "a", "b=1"]]
+    "argv",
+    [
+        [],
+        ["serch"],
+        ["search"],
+        ["search", "f.yaml", "--plian"],
+        ["search", "f.yaml", "--plain", "word"],
+        ["show", "a", "b=1"],
+        ["show", "a", "-n", "-1"],
+    ],
 )
 def test_wrong_arguments_end_with_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
@@ -59,6 +68,26 @@ def test_check_tells_the_problems_of_all_files_on_stderr(tmp_path: Path, capsys:
     bad.write_text(DIGITS.read_text().replace("num_trials", "num_trails"))
     out, err = run("check", "none.yaml", str(bad), code=2, capsys=capsys)
     assert out == "" and "none.yaml" in err and "num_trails" in err and "num_trials" in err and "Traceback" not in err
+
+
+def test_an_override_may_be_longer_than_a_file_name(capsys: pytest.CaptureFixture[str]) -> None:
+    choices = ", ".join(f"{rate / 1000:.9f}" for rate in range(1, 40))
+    out, _ = run("check", str(DIGITS), "space.optimizer.name=sgd", f"space.optimizer.lr={{choice: [{choices}]}}", code=0, capsys=capsys)
+    assert f"{DIGITS}: good" in out
+
+
+@pytest.mark.parametrize("verb", ["search", "train", "preview", "show", "data", "ingest"])
+def test_a_name_too_long_to_be_one_is_input_that_is_not_there(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The system has an error of its own for it."""
+    Path("studies").mkdir()
+    _, err = run(verb, "a" * 300, code=2, capsys=capsys)
+    assert "a" * 40 in err and len(err.splitlines()) == 1
+    assert "up to 100 letters" in run("ingest", "digits", "--name", "a" * 300, code=2, capsys=capsys)[1]
+
+
+def test_what_fails_while_arguments_are_read_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(entry_point, "parse", lambda argv: 1 / 0)
+    assert run("show", "x", code=1, capsys=capsys)[1].startswith("visiontune: division by zero\n")
 
 
 def test_check_tells_cost_and_finds_a_network_too_deep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,6 +240,24 @@ def test_a_closed_pipe_is_quiet() -> None:
         env={"PYTHONPATH": str(ROOT / "platform"), "PATH": "/usr/bin:/bin"},
     )
     assert told.stderr == "" and told.stdout.splitlines()[0] == "{" and told.stdout.splitlines()[-1] in ("0", "1")
+
+
+def test_an_exit_code_is_the_same_where_nobody_reads_why() -> None:
+    command = f"exec 3> >(true); wait $!; {sys.executable} -m visiontune.cli check none.yaml 2>&3"
+    environment = {"PYTHONPATH": str(ROOT / "platform"), "PATH": "/usr/bin:/bin"}
+    assert subprocess.run([shutil.which("bash") or "bash", "-c", command], env=environment).returncode == 2
+
+
+def test_a_pipe_that_breaks_elsewhere_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a process's does that died: no reader of the output has left."""
+    code = (
+        "import sys; from visiontune.cli import arguments, entry_point, main\n"
+        "def broken(argv): raise BrokenPipeError(32, 'Broken pipe')\n"
+        "entry_point.parse = broken\n"
+        "sys.exit(main(['schema']))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT / "platform")})
+    assert told.returncode == 1 and told.stderr.startswith("visiontune: Broken pipe\n")
 
 
 def test_a_wrong_file_and_help_import_nothing_heavy() -> None:

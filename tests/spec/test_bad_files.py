@@ -140,8 +140,18 @@ def test_a_place_without_a_readable_file(tmp_path: Path) -> None:
             with pytest.raises(UserError) as error:
                 load_file(tmp_path / name)
             assert words.format(tmp_path) in str(error.value)
+    with pytest.raises(UserError, match="can't be read: Too many levels of symbolic links"):
+        (tmp_path / "round.yaml").symlink_to("round.yaml")
+        load_study(tmp_path / "round.yaml")
     with pytest.raises(UserError, match="a device or a pipe"):
         load_study(Path("/dev/zero"))
+
+
+@pytest.mark.parametrize("text", [GOOD, GOOD + "#" * 300, "{" + "study: small, " * 30 + "}"])
+def test_content_in_place_of_a_path_is_told_as_such(text: str) -> None:
+    for load_text in (load_study, load_recipe):
+        with pytest.raises(UserError, match=r"'.?study: small.* looks like a file's content; give the file's path, or in Python"):
+            load_text(text)
 
 
 def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ import pytest
 from places import HELPERS, PLATFORM
 from sample_events import content
 
-from visiontune.errors import UserError
+from visiontune.errors import SearchFailed, UserError
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.tracking import tracker
 from visiontune.tracking.outbox import num_unsent
 from visiontune.tracking.writer_process import start_writer
 
@@ -80,6 +81,20 @@ def _is_running(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
         return False
+
+
+def test_a_writer_that_died_does_not_hide_how_the_search_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr(tracker, "start_writer", lambda folder: (started.append(start_writer(folder)), started[0])[1])
+    monkeypatch.setattr(tracker, "DRAIN_S", 0.0)
+    with pytest.raises(SearchFailed), tracker.tracker(StudyFolder(tmp_path / "study")) as put:
+        started[0]._process.kill()
+        started[0]._process.wait()
+        put({"event": "study_end"})
+        raise SearchFailed("the disk is full")
+    assert "MLflow does not have 1 events yet" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("uri", ["file:./mlruns", "./mlruns", "ftp://host"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 from visiontune.models.build import build_model
+from visiontune.training import train_recipe
 from visiontune.training.evaluate import evaluate
 from visiontune.training.input.preprocessing import Preprocessing
 from visiontune.training.loop import Epoch
@@ -44,6 +46,24 @@ def test_digits_from_pictures_to_weights(tmp_path: Path) -> None:
     assert result.metrics["test_macro_recall"] == pytest.approx(np.mean(table.recall), rel=1e-5)
 
 
+@pytest.mark.parametrize("early_stop_epochs", [0, 1])
+def test_weights_that_are_written_are_those_that_were_measured(early_stop_epochs: int, tmp_path: Path) -> None:
+    """With averages the network holds others between two epochs; training ends at its full length or before."""
+    out, regularization = tmp_path / "weights.safetensors", {"ema_decay": 0.9, "early_stop_epochs": early_stop_epochs}
+    lr = {"lr": 0.05} if early_stop_epochs == 0 else {"lr": 0.8, "momentum": 0.95}
+    recipe = make_recipe(data=DIGITS, optimizer_args=lr, regularization=regularization, num_epochs=6, batch_size=32)
+    num: list[int] = []
+    result = fit_recipe(recipe, tmp_path / "cache", device="cpu", out=out, on_epoch=lambda epoch: num.append(epoch.epoch))
+    assert (len(num) < 6) == (early_stop_epochs > 0)
+    network = build_model(model_section(), num_classes=10, in_channels=1, image_size=8)
+    load_weights(network, out)
+    before = Preprocessing.of(split_weights(load_file(out))[1])
+    store = Store.open(prepare(DIGITS, tmp_path / "cache"))
+    for split, name in (("val", "val_loss"), ("test", "test_loss")):
+        again = evaluate(network, store, split, preprocessing=before, device="cpu", use_full_metrics=False)
+        assert again["loss"] == result.metrics[name]
+
+
 def test_devices() -> None:
     assert find_device("cpu") == "cpu"
     assert find_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
@@ -57,9 +77,28 @@ def test_a_gpu_that_is_not_there() -> None:
         find_device("cuda")
 
 
-@pytest.mark.parametrize(("name", "told"), [("w.pt", "nearest is 'w.safetensors'"), ("file/w.safetensors", "a folder that can be written")])
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("w.pt", "nearest is 'w.safetensors'"),
+        ("file/w.safetensors", "a folder that can be written, but .*file/w.safetensors: File exists"),
+        ("w" * 300 + ".safetensors", "File name too long"),
+        ("/proc/w.safetensors", "a folder that can be written, but /proc/w.safetensors: No such file"),
+        ("folder.safetensors", "are a file, but .*/folder.safetensors is a folder"),
+    ],
+)
 def test_weights_that_can_not_be_written_are_told_before_the_training(name: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
+    (tmp_path / "folder.safetensors").mkdir()
     with pytest.raises(UserError, match=told):
         fit_recipe(make_recipe(data=DIGITS), tmp_path / "cache", device="cpu", out=tmp_path / name)
-    assert not (tmp_path / "cache").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.safetensors"]
+
+
+def test_a_disk_that_fills_up_while_it_is_trained_is_told_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(train_recipe, "save_weights", full)
+    with pytest.raises(UserError, match=r"w\.safetensors: No space left on device"):
+        fit_recipe(make_recipe(data=DIGITS, num_epochs=1), tmp_path / "cache", device="cpu", out=tmp_path / "w.safetensors")

@@ -157,7 +157,9 @@ def test_an_address_where_nothing_answers_is_one_sentence() -> None:
         door.connect("ray://127.0.0.1:10001")
 
 
-def test_a_server_that_is_not_ray_is_told(tmp_path: Path) -> None:
+def test_a_server_that_is_not_ray_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its address wins over Ray's own variable, which this process keeps."""
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:1")
     port = free_port()
     command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "-d", str(tmp_path)]
     stranger = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -166,6 +168,7 @@ def test_a_server_that_is_not_ray_is_told(tmp_path: Path) -> None:
             time.sleep(0.05)
         with pytest.raises(ConnectionError, match="answers, but not as a Ray job server"):
             door.connect(f"http://127.0.0.1:{port}")
+        assert os.environ["RAY_ADDRESS"] == "http://127.0.0.1:1"
     finally:
         stranger.terminate()
         stranger.wait()

@@ -4,6 +4,7 @@ A `File` is a path or the file's content as a mapping, a `Folder` or an `OutFile
 as on the command line (`overrides=["budget.num_trials=8"]`) or by keyword arguments, in which two underscores stand for a dot
 (`budget__num_trials=8`).
 Input that can't be used raises `UserError`, whose text is every problem with its place, its rule and the nearest valid choice.
+Whatever has to read pictures may raise `Died`, as `ingest` does.
 `studies_dir` is by default VISIONTUNE_STUDIES, else ./studies. Nothing heavy is imported before it is needed.
 """
 

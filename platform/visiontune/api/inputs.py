@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from visiontune.errors import UserError
-from visiontune.spec.parse import load_recipe, load_study, override_texts
+from visiontune.spec.parse import is_space, load_recipe, load_study, name_of, override_texts
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
 
@@ -16,24 +17,56 @@ File = Path | str | Mapping[str, Any]
 Folder = Path | str | None
 OutFile = Path | str | None
 """A file that is written."""
+_NEAREST = {
+    "Study": "study.winner.recipe",
+    "Winner": "winner.recipe",
+    "TrialRecord": "study.recipe(number)",
+    "TrialRecipe": "visiontune.train or visiontune.fit, which take one recipe",
+}
 
 
 def words(overrides: Sequence[str], more: Mapping[str, Any]) -> list[str]:
-    """Both kinds of overrides as `key=value`. Raises UserError for a string in place of a list."""
+    """Both kinds of overrides as `key=value`. Raises UserError for what is no list of strings."""
     if isinstance(overrides, str):
         raise UserError(f"overrides are a list, but got {overrides!r}; nearest is [{overrides!r}]")
+    if not isinstance(overrides, list | tuple) or not all(isinstance(one, str) for one in overrides):
+        raise UserError(f"overrides are a list of strings such as 'budget.num_trials=8', but got {overrides!r}")
     return [*overrides, *override_texts(more)]
 
 
 def spec_of(space: File, overrides: Sequence[str], more: Mapping[str, Any]) -> StudySpec:
     """A search-space file or its content. Raises UserError with every problem."""
-    return load_study(space, words(overrides, more))
+    return load_study(_file_of(space, "a search space"), words(overrides, more))
 
 
 def recipe_of(recipe: File | TrialRecipe, overrides: Sequence[str], more: Mapping[str, Any]) -> TrialRecipe:
     """A recipe, its file or its content. Raises UserError with every problem."""
-    if isinstance(recipe, Path | str | Mapping):
-        return load_recipe(recipe, words(overrides, more))
+    if not isinstance(recipe, TrialRecipe):
+        return load_recipe(_file_of(recipe, "a recipe"), words(overrides, more))
     if overrides or more:
         raise UserError("overrides are for a recipe's file or mapping; change a TrialRecipe by load_recipe(recipe.to_dict(), [...])")
     return recipe
+
+
+def either_of(file: File | TrialRecipe, overrides: Sequence[str], more: Mapping[str, Any]) -> tuple[StudySpec | TrialRecipe, str]:
+    """A search space or a recipe, by what is in the file, and what messages call it. Raises UserError with every problem."""
+    if isinstance(file, TrialRecipe):
+        return recipe_of(file, overrides, more), "TrialRecipe"
+    if is_space(_file_of(file, "a search space or a recipe")):
+        return spec_of(file, overrides, more), name_of(file)
+    return recipe_of(file, overrides, more), name_of(file)
+
+
+def path_of(space: Path | str) -> Path:
+    """A search-space file that must be one. Raises UserError for its content."""
+    if isinstance(space, Mapping):
+        raise UserError("a job reads its search space on the cluster, so it must be a file, but got a mapping; write it as YAML")
+    return Path(_file_of(space, "a search space"))
+
+
+def _file_of(given: Any, what: str) -> Any:
+    if isinstance(given, str | os.PathLike | Mapping):
+        return given
+    kind = "None" if given is None else type(given).__name__
+    near = f"; nearest is {_NEAREST[kind]}" if kind in _NEAREST else ""
+    raise UserError(f"{what} is a file or its content as a mapping, but got {kind}{near}")

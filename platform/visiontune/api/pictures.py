@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.api.inputs import File, Folder, OutFile, words
+from visiontune.api.inputs import File, Folder, OutFile, either_of, words
 from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.spec.call_ranges import FEW, refuse_outside
 
 if TYPE_CHECKING:
     from visiontune.results.dataset import Dataset
     from visiontune.results.preview import Preview
+    from visiontune.spec.trial_recipe import TrialRecipe
 
 
 def ingest(
@@ -27,7 +29,7 @@ def ingest(
 
     `source` is what `visiontune ingest` takes (a folder, a table, COCO's JSON, digits, torchvision:NAME), or a study's section `data`,
     whose keys are overridden (image_size=224, allow_bad=0.1). `name` is for `load_data`. The same pictures are found again.
-    Raises UserError for pictures or a folder that can't be used.
+    Raises UserError for pictures or a folder that can't be used, Died where a process that decodes was killed.
     """
     from visiontune.results.ingest_progress import IngestScreen
     from visiontune.results.make_dataset import make_dataset, section_of
@@ -45,7 +47,7 @@ def load_data(name: str, *, studies_dir: Folder = None) -> Dataset:
 
 
 def preview(
-    file: File,
+    file: File | TrialRecipe,
     overrides: Sequence[str] = (),
     *,
     num: int = 4,
@@ -54,19 +56,20 @@ def preview(
     studies_dir: Folder = None,
     **more: Any,
 ) -> Preview:
-    """Write a sheet of what the policy of a space or recipe does to `num` pictures, and find labels that it may change.
+    """Write a sheet of what the policy of a space or recipe does to `num` pictures (1 to 64), and find labels that it may change.
 
     With `study` that study's winner says which classes the ops confuse; without it the space's own, if there is one. The sheet is
-    written to `out`, by default into the study's folder or beside the recipe. Raises UserError.
+    written to `out`, by default into the study's folder, beside a recipe's file, or else here. Raises UserError.
     """
+    refuse_outside(FEW, num=num)
     from visiontune.results.preview import preview as make_preview
 
     to = None if out is None else Path(out)
-    return make_preview(file, words(overrides, more), studies=StudiesFolder.of(studies_dir), num=num, out=to, study=study)
+    return make_preview(*either_of(file, overrides, more), studies=StudiesFolder.of(studies_dir), num=num, out=to, study=study)
 
 
-def export_policy(recipe: File, to: Path | str, overrides: Sequence[str] = (), **more: Any) -> None:
+def export_policy(recipe: File | TrialRecipe, to: Path | str, overrides: Sequence[str] = (), **more: Any) -> None:
     """Write a recipe's policy for albumentations (.yaml, .json) or torchvision v2 (.py). Raises UserError for what they can't express."""
     from visiontune.results.preview import export
 
-    export(recipe, words(overrides, more), Path(to))
+    export(*either_of(recipe, overrides, more), Path(to))

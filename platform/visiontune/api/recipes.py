@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.api.inputs import File, Folder, OutFile, recipe_of, words
 from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.spec.call_ranges import MANY, refuse_outside
 
 if TYPE_CHECKING:
     from visiontune.models.profile import Profile
@@ -45,7 +46,8 @@ def fit(
 ) -> Result:
     """Train one recipe to its end and evaluate it on the test split once; `out` is a file for the weights, as safetensors.
 
-    `on_epoch` is called with each epoch. Raises what `train` does, and UserError for an `out` that can't be written.
+    `on_epoch` is called with each epoch. Raises what `train` does, and UserError for an `out` that can't be written: before the
+    training, or after it where the disk has become full meanwhile.
     """
     from visiontune.training.train_recipe import fit_recipe
 
@@ -65,8 +67,9 @@ def profile(
 ) -> Profile:
     """What a network costs, layer by layer: parameters, multiply-adds, memory, receptive field. Overrides are of its section `model`.
 
-    Raises UserError for a model that is unknown or does not fit such pictures.
+    Raises UserError for a model that is unknown or does not fit such pictures, and for sizes and counts that are not from 1 to a million.
     """
+    refuse_outside(MANY, image_size=image_size, num_classes=num_classes, in_channels=in_channels, batch_size=batch_size)
     from visiontune.spec.parse import load_model
 
     section = load_model(model, words(overrides, more))

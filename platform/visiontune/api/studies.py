@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.api.inputs import File, Folder, spec_of, words
+from visiontune.api.inputs import File, Folder, path_of, spec_of, words
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+from visiontune.spec.call_ranges import MANY, PORT, refuse_outside
 
 if TYPE_CHECKING:
     from visiontune.results.study import Study
@@ -36,12 +37,13 @@ def search(
 ) -> Study:
     """Search a space until its study is finished; the same call again goes on where it stopped.
 
-    `name` is another name for the study; `address` a Ray cluster to join, else Ray starts here. `progress` shows how the search stands,
-    on a terminal and in a notebook as a table, elsewhere or with "plain" as lines, with False not at all. `may_exit`: after an
-    interruption that Ray does not answer, this process may be ended. Raises UserError, SearchFailed, NoCluster, and Interrupted (a
-    KeyboardInterrupt) after Ctrl-C or SIGTERM; in other threads than the main one signals are left alone.
+    `name` is another name for the study; `address` a Ray cluster to join, else that of RAY_ADDRESS, else Ray starts here. `progress` shows
+    how the search stands, on a terminal and in a notebook as a table, elsewhere or with "plain" as lines, with False not at all.
+    `may_exit`: after an interruption that Ray does not answer, this process may be ended. Raises UserError (also where Ray is initialised
+    in this process already), SearchFailed, NoCluster, and Interrupted (a KeyboardInterrupt) after Ctrl-C or SIGTERM; in other threads than
+    the main one signals are left alone.
     """
-    spec = spec_of(space, [*overrides, *([f"study={name}"] if name else [])], more)
+    spec = spec_of(space, words(overrides, more), {} if name is None else {"study": name})
     studies = StudiesFolder.of(studies_dir)
     folder = studies.study(spec.study)
     from visiontune.results.search_screen import Screen
@@ -74,8 +76,9 @@ def check(
     return check_study(spec, StudiesFolder.of(studies_dir), is_run=run, is_quiet=not progress)
 
 
-def sample(space: File, n: int = 3, overrides: Sequence[str] = (), *, seed: int = 0, **more: Any) -> list[TrialRecipe]:
+def sample(space: File, overrides: Sequence[str] = (), *, n: int = 3, seed: int = 0, **more: Any) -> list[TrialRecipe]:
     """`n` recipes drawn at random out of a space, the same for the same seed. Raises UserError with every problem."""
+    refuse_outside(MANY, n=n)
     from visiontune.spec.domains import RandomParams
     from visiontune.spec.fingerprint import keyed_seed
     from visiontune.spec.parse import make_recipe
@@ -110,11 +113,12 @@ def submit(
     """
     from visiontune.tuning.ray_submit import submit as submit_job
 
-    return submit_job(Path(space), address, words(overrides, more), studies_dir=studies_dir, say=say)
+    return submit_job(path_of(space), address, words(overrides, more), studies_dir=studies_dir, say=say)
 
 
 def open_ui(*, port: int = 5000, studies_dir: Folder = None) -> None:
     """Serve MLflow's UI over the studies on loopback, until Ctrl-C. Raises UserError."""
+    refuse_outside(PORT, port=port)
     from visiontune.tracking.mlflow_ui import open_ui as serve
 
     serve(StudiesFolder.of(studies_dir), port)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from visiontune.cli import verbs
-from visiontune.cli.terminal import program
+from visiontune.cli.terminal import command_line
+from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.spec.call_ranges import FEW, MANY, PORT, Range, rule_of
 
 Verb = Callable[..., argparse.ArgumentParser]
 """Takes a function of verbs.py, and its name where that is another; gives the parser of its arguments."""
@@ -39,7 +40,9 @@ def _searches(verb: Verb) -> None:
     search, check, show, ui, submit = (verb(run) for run in (verbs.search, verbs.check, verbs.show, verbs.ui, verbs.submit))
     _takes_file(search)
     search.add_argument("--name", help="another name for the study, such as after a change of the space")
-    search.add_argument("--address", metavar="RAY", help="Ray cluster to join, such as auto; without it Ray starts here")
+    search.add_argument(
+        "--address", metavar="RAY", help="Ray cluster to join, such as auto; else that of RAY_ADDRESS, else Ray starts here"
+    )
     search.add_argument("--plain", action="store_true", help="lines of key=value also on a terminal")
     check.add_argument("files", nargs="+", metavar="FILE|KEY=VALUE", help="files; an override holds for all of them")
     tried = "on real data: labels, repeats, step 0, memorising one batch, learning rates"
@@ -48,7 +51,7 @@ def _searches(verb: Verb) -> None:
     show.add_argument("study", metavar="STUDY")
     show.add_argument("--json", action="store_true", help="everything, for programs")
     show.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
-    show.add_argument("-n", type=int, default=10, help="trials in the table")
+    show.add_argument("-n", type=_positive, default=10, help="trials in the table")
     ui.add_argument("--port", type=_port, default=5000)
     _takes_file(submit)
     submit.add_argument("--address", required=True, metavar="URL", help="Ray's dashboard, such as http://127.0.0.1:8265")
@@ -129,29 +132,29 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         parser.error(f"unrecognized arguments: {' '.join(late)}")
     words += late
     if hasattr(args, "files"):
-        args.overrides = [item for item in args.files if "=" in item and not Path(item).exists()]
+        args.overrides = [item for item in args.files if "=" in item and kind_of(item) is None]
         args.files = [Path(item) for item in args.files if item not in args.overrides] or parser.error("check needs a FILE")
-    args.command_line = shlex.join([*program(), *argv])
+    args.command_line = command_line(argv)
     return args
 
 
 def _positive(text: str) -> int:
-    return _in_range(text, 1, 1_000_000)
+    return _in_range(text, MANY)
 
 
 def _size(text: str) -> int:
-    return _in_range(text, 8, 4096)
+    return _in_range(text, (8, 4096))
 
 
 def _few(text: str) -> int:
-    return _in_range(text, 1, 64)
+    return _in_range(text, FEW)
 
 
 def _port(text: str) -> int:
-    return _in_range(text, 1, 65_535)
+    return _in_range(text, PORT)
 
 
-def _in_range(text: str, low: int, high: int) -> int:
-    if not text.isdigit() or not low <= int(text) <= high:
-        raise argparse.ArgumentTypeError(f"must be an int from {low} to {high}, but got {text!r}")
+def _in_range(text: str, limits: Range) -> int:
+    if not text.isdecimal() or not limits[0] <= int(text) <= limits[1]:
+        raise argparse.ArgumentTypeError(rule_of(limits, text))
     return int(text)

@@ -7,33 +7,37 @@ on) or has no trial with a finite value, and damage that `data --verify` found.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import errno
-import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
 
 from visiontune.cli.arguments import parse
+from visiontune.cli.terminal import command_line, has_no_reader, silence
 from visiontune.errors import UserError, first_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code; argparse itself exits, with 2, for options that are wrong."""
-    args = parse(sys.argv[1:] if argv is None else argv)
+    words, args = sys.argv[1:] if argv is None else argv, argparse.Namespace()
     try:
+        args = parse(words)
         code: int = args.run(args)
         sys.stdout.flush()
         return code
     except UserError as error:
-        print(error, file=sys.stderr)
+        _tell(str(error))
         return 2
-    except BrokenPipeError:  # the reader has seen enough; Python's own last flush must not complain either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError as error:
+        if not has_no_reader(sys.stdout):  # another pipe's
+            return _failed(error, is_debug=hasattr(args, "debug"))
+        silence(sys.stdout)
         return 1
     except KeyboardInterrupt:
-        print(f"interrupted; go on: {args.command_line}", file=sys.stderr)
+        _tell(f"interrupted; go on: {command_line(words)}")
         return 1
     except Exception as error:
         return _failed(error, is_debug=hasattr(args, "debug"))
@@ -41,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _failed(error: Exception, *, is_debug: bool) -> int:
     if is_debug:
-        traceback.print_exception(error)
+        _tell("".join(traceback.format_exception(error)).rstrip())
         return 1
     first = first_line(error)
     if isinstance(error, OSError) and error.strerror:
@@ -50,8 +54,16 @@ def _failed(error: Exception, *, is_debug: bool) -> int:
         first += f" for {sys.executable}: is this the Python of the environment that has visiontune's dependencies?"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         first += "; what is on the disk is whole, and the same command goes on once there is room"
-    print(f"visiontune: {first}", file=sys.stderr)
+    _tell(f"visiontune: {first}")
     with contextlib.suppress(OSError), tempfile.NamedTemporaryFile("w", prefix="visiontune-", suffix=".log", delete=False) as file:
         traceback.print_exception(error, file=file)
-        print(f"details: {file.name}", file=sys.stderr)
+        _tell(f"details: {file.name}")
     return 1
+
+
+def _tell(text: str) -> None:
+    """The exit code is the same where nobody reads it."""
+    try:
+        print(text, file=sys.stderr)
+    except OSError:
+        silence(sys.stderr)

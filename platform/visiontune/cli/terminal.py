@@ -1,13 +1,17 @@
-"""What verbs know of the terminal that they were typed at: its width, its signals, and what to type for this program."""
+"""What verbs know of the terminal that they were typed at: its width, its signals, its readers, and what to type for this program."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import select
+import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 
 def program() -> list[str]:
@@ -17,9 +21,29 @@ def program() -> list[str]:
     return [sys.argv[0]] if Path(sys.argv[0]).name == "visiontune" else [sys.executable, "-m", "visiontune.cli"]
 
 
+def command_line(argv: Sequence[str]) -> str:
+    """What to type for the same call again."""
+    return shlex.join([*program(), *argv])
+
+
 def width() -> int | None:
     """In columns; None where output is no terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def has_no_reader(stream: TextIO) -> bool:
+    """Whether it leads into a pipe whose reader has seen enough."""
+    try:
+        pipe = select.poll()
+        pipe.register(stream.fileno(), 0)  # errors and hang-ups are told without being asked for
+        return bool(pipe.poll(0))
+    except (OSError, ValueError):  # no file of the system's
+        return False
+
+
+def silence(stream: TextIO) -> None:
+    """Nothing more comes of it, so that Python's own last flush does not complain either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextlib.contextmanager

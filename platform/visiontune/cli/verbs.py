@@ -77,7 +77,7 @@ def sample(args: argparse.Namespace) -> int:
     """Print resolved recipes as YAML documents."""
     from visiontune.spec.yaml_writer import to_yaml
 
-    for number, recipe in enumerate(api.sample(args.file, args.n, args.overrides, seed=args.seed)):
+    for number, recipe in enumerate(api.sample(args.file, args.overrides, n=args.n, seed=args.seed)):
         print(f"--- # {number}, fingerprint {recipe.fingerprint}")
         print(to_yaml(recipe.to_dict()), end="")
     return 0

@@ -7,12 +7,12 @@ import posixpath
 import re
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 from visiontune.data.file_names import is_hidden, printable
 from visiontune.data.file_tree import Root
 from visiontune.errors import Problem, UserError, first_line, nearest
+from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.uri import is_uri, shown
 
 _BY_PYARROW = ("file", "s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss", "mock")
@@ -101,8 +101,8 @@ def inside(name: str, root: Root) -> str | None:
 
 def _kind(root: Root) -> str | None:
     if root.filesystem is None:
-        path = Path(root.path)
-        return "folder" if path.is_dir() else "file" if path.is_file() else None
+        kind = kind_of(root.path)
+        return None if kind == "other" else kind
     from pyarrow.fs import FileType
 
     try:

@@ -18,7 +18,7 @@ def replacing(path: Path, *, use_fsync: bool = True) -> Iterator[Path]:
 
     `use_fsync` False does not wait for the disk: for what can be made again, and is checked when it is read. Raises OSError.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary = _beside(path)
     try:
         yield temporary
         if use_fsync:
@@ -35,6 +35,18 @@ def write_whole(path: Path, content: bytes | str, *, use_fsync: bool = True) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, use_fsync=use_fsync) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def try_out(path: Path) -> None:
+    """Raise OSError where `write_whole` would not get as far as to write; makes the folders above, leaves no file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(path)
+    temporary.touch()
+    temporary.unlink()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
 
 
 def sync(path: Path) -> None:

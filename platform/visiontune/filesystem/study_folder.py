@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visiontune.errors import UserError, nearest
+from visiontune.filesystem.path_kind import kind_of
 
 _LOCK = "driver.lock"
 
@@ -119,7 +120,7 @@ class StudiesFolder:
     def find(self, name: str) -> StudyFolder:
         """The folder of a study that exists. Raises UserError, with the nearest name, where there is none."""
         folder = self.study(name)
-        if not name or Path(name).name != name or not folder.path.is_dir():
+        if not name or Path(name).name != name or kind_of(folder.path) != "folder":
             raise UserError(f"no study {name!r} in {self.path}; {nearest(name, self.names())}")
         return folder
 

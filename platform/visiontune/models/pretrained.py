@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from visiontune.errors import UserError, first_line, near_names
+from visiontune.filesystem.path_kind import kind_of
 from visiontune.models.anatomy import anatomy_of
 from visiontune.models.published_weights import SUFFIX, from_timm, from_torchvision
 
@@ -106,7 +107,7 @@ def _from_file(weights: str) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    if not Path(weights).is_file():
+    if kind_of(weights) != "file":
         near = near_names(Path(weights).name, (path.name for path in Path(weights).parent.glob(f"*{SUFFIX}")))
         raise UserError(f"there is no file of weights {weights}{near}")
     try:

@@ -1,4 +1,7 @@
-"""How far an ingest is, on stderr: a bar with rate and time left on a terminal, one line in a notebook, lines of key=value elsewhere."""
+"""How far an ingest is, on stderr: a bar with rate and time left on a terminal, one line in a notebook, lines of key=value elsewhere.
+
+An ingest outlives its reader: when the pipe is closed or the terminal is gone, nothing more is written.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ class IngestScreen:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._out = out if out is not None else sys.stderr
-        self._is_silent = is_silent
+        self._is_gone = is_silent
         self._notebook = Notebook() if not is_plain and is_notebook() else None
         self._is_plain, self._clock = is_plain or not self._out.isatty(), clock
         self._began_s = self._since_s = self._shown_s = clock()
@@ -46,7 +49,7 @@ class IngestScreen:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            self._quietly(self._bar.stop)
 
     def tell(self, progress: Progress) -> None:
         """A redraw, or a line where the stage is another or five seconds have passed."""
@@ -54,8 +57,18 @@ class IngestScreen:
         if self._stage in ("", "waiting", "reading") and progress.stage != self._stage:
             self._since_s = now_s  # listing files is no part of a rate
         self._stage = progress.stage
-        if self._is_silent or now_s - self._began_s < QUICK_S:
+        if now_s - self._began_s >= QUICK_S:
+            self._quietly(lambda: self._show(progress, now_s))
+
+    def _quietly(self, show: Callable[[], None]) -> None:
+        if self._is_gone:
             return
+        try:
+            show()
+        except (OSError, ValueError):  # a closed pipe, a closed file
+            self._is_gone = True
+
+    def _show(self, progress: Progress, now_s: float) -> None:
         if self._notebook is not None:
             if progress.stage != self._shown or now_s - self._shown_s >= REDRAW_S:
                 self._shown, self._shown_s = progress.stage, now_s

@@ -13,11 +13,9 @@ from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.domains import Choice, RandomParams
 from visiontune.spec.fingerprint import keyed_seed
-from visiontune.spec.parse import Source, load_recipe, load_study, make_recipe, name_of
+from visiontune.spec.parse import make_recipe
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.spec.yaml_node import node_of
-from visiontune.spec.yaml_reader import read_yaml
 
 if TYPE_CHECKING:
     from visiontune.augmentation.sheet_pictures import Draw
@@ -59,8 +57,8 @@ class LabelWarnings:
     effects: tuple[Effect, ...] = ()
 
 
-def preview(file: Source, overrides: Sequence[str], *, studies: StudiesFolder, num: int, out: Path | None, study: str | None) -> Preview:
-    """Write the sheet, and say which ops may change labels. Raises UserError."""
+def preview(shown: StudySpec | TrialRecipe, name: str, *, studies: StudiesFolder, num: int, out: Path | None, study: str | None) -> Preview:
+    """Write the sheet of a space or recipe from the file `name`, and say which ops may change labels. Raises UserError."""
     from visiontune.augmentation.preview_sheet import make_sheet, save_sheet
     from visiontune.augmentation.sheet_pictures import pick
     from visiontune.data.prepare import prepare
@@ -68,9 +66,9 @@ def preview(file: Source, overrides: Sequence[str], *, studies: StudiesFolder, n
 
     if out is not None and out.suffix != ".png":
         raise UserError(f"--out names a picture, such as sheet.png, but got {str(out)!r}")
-    subject = _subject(file, overrides, studies)
+    subject = _of_recipe(shown, Path(name)) if isinstance(shown, TrialRecipe) else _of_study(shown, studies)
     if not subject.draws and not subject.mixings:
-        raise UserError(f"{name_of(file)}: the policy is none and nothing is mixed, so there is nothing to show")
+        raise UserError(f"{name}: the policy is none and nothing is mixed, so there is nothing to show")
     folder = subject.folder if study is None else studies.find(study)
     store = Store.open(prepare(subject.data, studies.data_cache))
     sample = pick(store, num)
@@ -97,17 +95,16 @@ def _warnings(subject: Subject, store: Store, folder: StudyFolder, cache: Path, 
     return LabelWarnings(suspicions(ops), suspected_lines(ops, asked))
 
 
-def export(file: Source, overrides: Sequence[str], to: Path) -> None:
-    """Write a recipe's policy as a file of another program, by the suffix of `to`. Raises UserError."""
+def export(recipe: StudySpec | TrialRecipe, name: str, to: Path) -> None:
+    """Write the policy of a recipe from the file `name` for another program, by the suffix of `to`. Raises UserError, also for a space."""
     from visiontune.augmentation.export.policy_files import FORMATS, export_policy
 
     if to.suffix not in FORMATS:
         raise UserError(f"--export writes {', '.join(FORMATS)}, but got {str(to)!r}; {nearest(to.suffix, FORMATS)}")
-    if _is_study(file):
-        raise UserError(f"{name_of(file)} is a search space, of many policies; --export takes one recipe, such as studies/NAME/winner.yaml")
+    if isinstance(recipe, StudySpec):
+        raise UserError(f"{name} is a search space, of many policies; --export takes one recipe, such as studies/NAME/winner.yaml")
     from visiontune.data.prepare import describe
 
-    recipe = load_recipe(file, overrides)
     info = describe(recipe.data)
     text = export_policy(
         recipe.augmentation,
@@ -115,21 +112,9 @@ def export(file: Source, overrides: Sequence[str], to: Path) -> None:
         channels=info.channels,
         num_epochs=recipe.training["num_epochs"],
         suffix=to.suffix,
-        title=f"Augmentation policy {recipe.augmentation['policy']} of {Path(name_of(file)).name}, recipe {recipe.fingerprint}.",
+        title=f"Augmentation policy {recipe.augmentation['policy']} of {Path(name).name}, recipe {recipe.fingerprint}.",
     )
     _write(to, text)
-
-
-def _subject(file: Source, overrides: Sequence[str], studies: StudiesFolder) -> Subject:
-    if not _is_study(file):
-        return _of_recipe(load_recipe(file, overrides), Path(name_of(file)))
-    return _of_study(load_study(file, overrides), studies)
-
-
-def _is_study(file: Source) -> bool:
-    """Whether it is a search space and no recipe, by keys that only a search space has."""
-    root = node_of(file, name_of(file)) if isinstance(file, Mapping) else read_yaml(Path(file))
-    return root.kind == "mapping" and bool({"study", "space", "budget"} & set(root.items))
 
 
 def _of_recipe(recipe: TrialRecipe, path: Path) -> Subject:

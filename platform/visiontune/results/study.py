@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.leaderboard import leaderboard, to_json
+from visiontune.spec.call_ranges import MANY, refuse_outside
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import Confirmation, StudyRecord, TrialRecord
@@ -114,7 +115,8 @@ class Study:
         return TrialRecipe(**trial.recipe)
 
     def leaderboard(self, n: int = 10, width: int | None = None) -> str:
-        """The `n` best trials, rungs, failures and the best recipe as text; lines of trials are cut at `width` characters."""
+        """The `n` best trials, rungs, failures, the best recipe as text; trials' lines are cut at `width` characters. Raises UserError."""
+        refuse_outside(MANY, n=n)
         return leaderboard(self.record, n, width)
 
     def to_dict(self) -> dict[str, Any]:

@@ -60,6 +60,12 @@ def load_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     return fill({"model": RECIPE.fields["model"]}, tree)["model"]  # type: ignore[no-any-return]
 
 
+def is_space(source: Source) -> bool:
+    """Whether it is a search space and no recipe, by keys that only a search space has. Raises UserError for a file that can't be read."""
+    root = node_of(source, name_of(source)) if isinstance(source, Mapping) else read_yaml(Path(source))
+    return root.kind == "mapping" and bool({"study", "space", "budget"} & set(root.items))
+
+
 def make_recipe(spec: StudySpec, sections: Mapping[str, Any], number: int) -> TrialRecipe:
     """The recipe of trial `number`: resolved sections (`Space.resolve`), the study's data and full budget, and a seed of its own."""
     seed = keyed_seed(spec.sampler["seed"], "trial", number)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from visiontune.spec.parse import COMMAND_LINE, override
 from visiontune.spec.section_reader import Reader
 from visiontune.spec.sections import DATA
 from visiontune.spec.space import fill
-from visiontune.spec.yaml_node import Node
+from visiontune.spec.yaml_node import node_of
 
 
 def load_data(found: Mapping[str, Any], words: Sequence[str] = ()) -> dict[str, Any]:
@@ -21,10 +20,7 @@ def load_data(found: Mapping[str, Any], words: Sequence[str] = ()) -> dict[str, 
     0.2
     """
     reader = Reader(with_domains=False)
-    keys = {word.partition("=")[0].strip() for word in words}
-    # JSON is YAML, so that a path may hold whatever YAML would read as something else.
-    known = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in found.items() if key not in keys]
-    root = override(Node("mapping", (), COMMAND_LINE, 0), [*known, *words], reader.problems.found)
+    root = override(node_of(found, COMMAND_LINE), words, reader.problems.found)
     tree = reader.file(root, DATA.fields)
     if reader.problems.found:
         raise UserError(*reader.problems.sorted())

@@ -50,12 +50,14 @@ class Node:
 
 
 def node_of(value: Any, file: str) -> Node:
-    """Mappings, lists and scalars of Python (numpy's too) as if they had been read; there are no lines. Raises UserError for others."""
+    """Mappings, lists and scalars of Python, and arrays, as if they had been read; there are no lines. Raises UserError for others."""
     if isinstance(value, Mapping):
         return Node("mapping", tuple((node_of(str(key), file), node_of(item, file)) for key, item in value.items()), file, 0)
     if isinstance(value, list | tuple):
         return Node("list", tuple(node_of(item, file) for item in value), file, 0)
-    plain = value.item() if hasattr(value, "item") else str(value) if isinstance(value, PurePath) else value
+    plain = value.tolist() if hasattr(value, "tolist") else str(value) if isinstance(value, PurePath) else value
+    if isinstance(plain, list):  # an array's
+        return node_of(plain, file)
     if plain is not None and not isinstance(plain, bool | int | float | str):
         raise UserError(Problem(file, 0, "", f"values must be what YAML can say (numbers, strings, lists, mappings), but one is {value!r}"))
     return Node("scalar", plain, file, 0)

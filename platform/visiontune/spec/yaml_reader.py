@@ -5,6 +5,8 @@ Read from the stream of parse events, so that the bounds on depth and size stop 
 
 from __future__ import annotations
 
+import errno
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,6 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from visiontune.errors import Problem, UserError, nearest
+from visiontune.filesystem.path_kind import kind_of
 from visiontune.spec.yaml_node import Node, is_number, scalar
 
 MAX_BYTES = 128 * 1024
@@ -134,16 +137,8 @@ def _code(character: int | str) -> int:
 def _text(path: Path) -> str:
     """The file's text, never more than MAX_BYTES of it."""
     file = str(path)
-    if path.is_dir():
-        raise UserError(Problem(file, 0, "", "a YAML file was expected, but this is a folder"))
-    if not path.exists():
-        folder = path.parent
-        names = sorted(p.name for p in folder.iterdir() if p.is_file()) if folder.is_dir() else []
-        where = f"in {folder}: {nearest(path.name, names[:50])}" if folder.is_dir() else f"nor is there a folder {folder}"
-        raise UserError(Problem(file, 0, "", f"there is no such file; {where}"))
-    if not path.is_file():
-        raise UserError(Problem(file, 0, "", "a YAML file was expected, but this is a device or a pipe"))
     try:
+        _refuse_no_file(path)
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
@@ -153,4 +148,27 @@ def _text(path: Path) -> str:
         line = content[: error.start].count(b"\n") + 1
         raise UserError(Problem(file, line, "", f"is no UTF-8 text: byte {error.start} is 0x{content[error.start]:02x}")) from None
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise _content_for_path(file) from None
         raise UserError(Problem(file, 0, "", f"can't be read: {error.strerror}")) from None
+
+
+def _refuse_no_file(path: Path) -> None:
+    """Raise UserError for what is no file, OSError for what can't be looked at."""
+    file, folder = str(path), path.parent
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        if "\n" in file:
+            raise _content_for_path(file) from None
+        names = sorted(p.name for p in folder.iterdir() if p.is_file()) if kind_of(folder) == "folder" else None
+        where = f"nor is there a folder {folder}" if names is None else f"in {folder}: {nearest(path.name, names[:50])}"
+        raise UserError(Problem(file, 0, "", f"there is no such file; {where}")) from None
+    if not stat.S_ISREG(mode):
+        what = "folder" if stat.S_ISDIR(mode) else "device or a pipe"
+        raise UserError(Problem(file, 0, "", f"a YAML file was expected, but this is a {what}"))
+
+
+def _content_for_path(text: str) -> UserError:
+    rule = f"the path of a YAML file was expected, but {text[:40]!r}... looks like a file's content"
+    return UserError(f"{rule}; give the file's path, or in Python its content as a mapping")

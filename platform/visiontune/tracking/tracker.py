@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
@@ -38,7 +38,8 @@ def tracker(folder: StudyFolder, drain_s: float = HURRY_S) -> Iterator[Callable[
         writer.stop()
         if unsent:
             trouble = writer.trouble or "they are being sent"
-            print(f"MLflow does not have {unsent} events yet ({trouble}); what stays behind, the same command sends", file=sys.stderr)
+            with suppress(OSError):  # a reader that left is no reason to hide how the block ended
+                print(f"MLflow does not have {unsent} events yet ({trouble}); what stays behind, the same command sends", file=sys.stderr)
 
 
 def send_leftovers(folder: StudyFolder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -60,7 +61,8 @@ class WriterProcess:
     def stop(self, timeout_s: float = 2.0) -> None:
         """Close its standard input: it sends what is there and ends, in the background if that takes longer than timeout_s."""
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # it died; the outbox keeps what it did not send
+                self._process.stdin.close()
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:

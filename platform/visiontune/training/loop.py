@@ -43,7 +43,7 @@ class Epoch:
     `time_ms` is the wall clock at the end. `is_last` says that training ends here: the full length, or early stopping.
     `pictures` says how the training pictures are made, by whom and why.
     `model` (with averaged weights where the recipe averages) takes what `preprocessing` gives; it and what `state()` gives are live:
-    use them before the next epoch.
+    use them before the next epoch. Those of the last epoch stay.
     """
 
     epoch: int
@@ -89,6 +89,8 @@ def train(recipe: TrialRecipe, store: Store, *, device: str = "cpu", resume: Map
         ended = is_over(recipe, (*val_losses, val["loss"]))
         how, state = setup.train_set.how, partial(_state, recipe, setup, history)
         yield Epoch(epoch, metrics, history[-1]["time_ms"], ended, how, setup.network, setup.preprocessing, state)
+        if ended:
+            return  # with what was measured in the network, for whoever keeps it
         stepper.exchange()
 
 

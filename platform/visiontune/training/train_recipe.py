@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from torch import nn
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError, nearest
+from visiontune.filesystem.atomic_write import try_out
+from visiontune.filesystem.path_kind import kind_of
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.evaluate import measure, open_split
 from visiontune.training.input.preprocessing import Preprocessing
@@ -49,7 +50,7 @@ def fit_recipe(
     out: Path | None = None,
     on_epoch: Callable[[Epoch], object] = lambda epoch: None,
 ) -> Result:
-    """Train to the end, and evaluate the test split once. Raises as `train_recipe`, and OSError where weights can't be written.
+    """Train to the end, and evaluate the test split once. Raises as `train_recipe`, and UserError for an `out` that can't be written.
 
     `out` is the file for the weights, as safetensors; `on_epoch` is called with each epoch.
     """
@@ -63,7 +64,10 @@ def fit_recipe(
     if epoch is None:
         raise UserError("training.num_epochs must be at least 1")
     if out is not None:
-        save_weights(epoch.model, out, {"recipe.fingerprint": recipe.fingerprint}, epoch.preprocessing)
+        try:
+            save_weights(epoch.model, out, {"recipe.fingerprint": recipe.fingerprint}, epoch.preprocessing)
+        except OSError as error:
+            raise _unwritten(out, error) from error
     test, classes = examine(epoch.model, store, epoch.preprocessing, name)
     return Result({key: epoch.metrics[key] for key in ("val_loss", "val_top1")} | test, classes, out)
 
@@ -74,12 +78,16 @@ def _refuse_out(out: Path) -> None:
         raise UserError(
             f"weights are written as safetensors, but the file is {out.name!r}; nearest is {out.with_suffix('.safetensors').name!r}"
         )
+    if kind_of(out) == "folder":
+        raise UserError(f"the weights are a file, but {out} is a folder")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+        try_out(out)
     except OSError as error:
-        raise UserError(f"the weights need a folder that can be written, but {out.parent}: {error.strerror}") from error
-    if not os.access(out.parent, os.W_OK) or out.is_dir():
-        raise UserError(f"the weights need a folder that can be written, but got {out}")
+        raise _unwritten(out, error) from error
+
+
+def _unwritten(out: Path, error: OSError) -> UserError:
+    return UserError(f"the weights need a folder that can be written, but {out}: {error.strerror or error}")
 
 
 def examine(model: nn.Module, store: Store, preprocessing: Preprocessing, device: str) -> tuple[dict[str, float], ClassTable]:

@@ -7,7 +7,6 @@ with three lives (and a paused trial keeps Tune from ending); as legs they are o
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,11 +17,16 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from visiontune.tuning.environment import environment
 from visiontune.tuning.ray_worker import LegWorker, pack
 from visiontune.tuning.records import Leg, Report, Snapshot
 from visiontune.tuning.search_run import SearchRun
 
 IDLE = "idle"
+_FIXED = {
+    "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # the search run decides how many legs are out
+    "RAY_AIR_NEW_OUTPUT": "0",  # Tune's newer output takes no reporter of ours, and none in a notebook
+}
 
 
 class LegSearcher(Searcher):  # type: ignore[misc]
@@ -149,10 +153,9 @@ def run_tune(
     run: SearchRun, *, resources: dict[str, float], base: dict[str, Any], num_slots: Callable[[], int], screen: Callable[[Snapshot], None]
 ) -> None:
     """Run the legs of the search run until it is finished or stopping. `base` is what every worker gets beside its leg."""
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "100000"  # the search run decides how many legs are out
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Tune's newer output takes no reporter of ours, and none in a notebook
     searcher = LegSearcher(run, num_slots)
-    with tempfile.TemporaryDirectory(prefix="visiontune-ray-", ignore_cleanup_errors=True) as scratch, suppress(LoopEnded):
+    scratch_folder = tempfile.TemporaryDirectory(prefix="visiontune-ray-", ignore_cleanup_errors=True)
+    with environment(_FIXED), scratch_folder as scratch, suppress(LoopEnded):
         tune.run(
             LegWorker,
             config=base,

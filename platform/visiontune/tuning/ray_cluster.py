@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from visiontune.errors import NoCluster, Problem, UserError, first_line
+from visiontune.errors import NoCluster, Problem, SearchFailed, UserError, first_line
 from visiontune.spec.study_spec import Resources
+from visiontune.tuning.environment import environment
 
 REACH_S = 5.0
 RECOUNT_S = 5.0
@@ -25,22 +27,25 @@ SETTINGS = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "NO_ALBUMENTATIONS_UPDATE": "1",
 }
-"""Environment of Ray and of the workers that inherit it; what the user has set stays."""
+"""Environment of Ray and of the workers that inherit it, while a search runs; what the user has set stays."""
+_SET_BY_RAY = ("RAY_AUTH_MODE", "PYTHONBREAKPOINT")  # when it starts, and left behind
 
 
 def check_address(address: str | None) -> None:
     """Raise NoCluster within seconds when nothing listens at the address (or at RAY_ADDRESS): Ray would try for minutes.
 
-    Raises UserError for what is no address.
+    Raises UserError for what is no address, and where Ray runs in this process already: there can be one only.
     """
-    named = address or os.environ.get("RAY_ADDRESS") or ""
+    if "ray" in sys.modules and sys.modules["ray"].is_initialized():
+        rule = "a search starts Ray or joins a cluster itself, but Ray is initialised in this process already"
+        raise UserError(f"{rule}: call ray.shutdown() first, or search in another process")
+    named = address_of(address)
     host, _, port = named.rpartition("://")[2].rpartition(":")
-    if named in ("", "auto", "local"):
+    if named in ("auto", "local"):
         return
     if not host or not port.isdigit():
         raise UserError(f"a Ray address is auto, HOST:PORT or ray://HOST:PORT, but got {named!r}")
@@ -52,29 +57,40 @@ def check_address(address: str | None) -> None:
 
 @contextmanager
 def cluster(address: str | None) -> Iterator[None]:
-    """Ray for as long as the block runs: the cluster at `address` (or in RAY_ADDRESS), else one on this machine. Raises NoCluster."""
-    os.environ.update({name: value for name, value in SETTINGS.items() if name not in os.environ})
-    import ray
+    """Ray for as long as the block runs: the cluster at `address` (or in RAY_ADDRESS), else one on this machine.
 
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    try:
-        ray.init(
-            address=address or os.environ.get("RAY_ADDRESS") or "local",
-            include_dashboard=False if is_local(address) else None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
-        raise NoCluster(f"no Ray cluster answers at {address or os.environ.get('RAY_ADDRESS')}: {first_line(error)}") from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    Raises NoCluster where it can't be joined, SearchFailed where Ray does not start here.
+    """
+    had = {name: os.environ[name] for name in (*SETTINGS, *_SET_BY_RAY) if name in os.environ}
+    with environment(dict.fromkeys(_SET_BY_RAY) | SETTINGS | had):
+        import ray
+
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        try:
+            ray.init(
+                address=address_of(address),
+                include_dashboard=False if is_local(address) else None,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+            if is_local(address):
+                raise SearchFailed(f"Ray does not start on this machine: {first_line(error)}") from error
+            raise NoCluster(f"the Ray cluster at {address_of(address)} can't be joined: {first_line(error)}") from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def address_of(address: str | None) -> str:
+    """What Ray is asked for: the address, else RAY_ADDRESS, else "local"."""
+    return address or os.environ.get("RAY_ADDRESS") or "local"
 
 
 def is_local(address: str | None) -> bool:
     """Whether Ray is started on this machine and no cluster joined."""
-    return not address and not os.environ.get("RAY_ADDRESS")
+    return address_of(address) == "local"
 
 
 def trial_resources(resources: Resources, address: str | None) -> dict[str, float]:

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from visiontune.errors import UserError, first_line
+from visiontune.tuning.environment import environment
 
 CONNECT_S = 5.0
 POLL_S = 1.0
@@ -74,10 +75,9 @@ def connect(address: str) -> Any:
 
     for name in VERBOSE_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
-    for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):  # Ray would let them win over --address
-        os.environ.pop(name, None)
     try:
-        return JobSubmissionClient(url)
+        with environment({"RAY_ADDRESS": None, "RAY_API_SERVER_ADDRESS": None}):  # Ray would let them win over --address
+            return JobSubmissionClient(url)
     except Exception as error:
         if "uthenti" in str(error):
             raise ConnectionError(f"{url} wants a token: set RAY_AUTH_MODE=token and have the cluster's in ~/.ray/auth_token") from error

@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,11 +24,11 @@ from picture_files import png
 
 from visiontune.cli import main
 from visiontune.data.ingest import run_ingest, worker_pool
-from visiontune.data.ingest.worker_pool import Died, open_pool
+from visiontune.data.ingest.worker_pool import open_pool
 from visiontune.data.prepare import prepare
 from visiontune.data.readers import file_digests
 from visiontune.data.store.store import Store
-from visiontune.errors import UserError
+from visiontune.errors import Died, UserError
 
 NUM, SIZE = 96, 24
 PICTURES = np.random.default_rng(5).integers(0, 256, (NUM, SIZE, SIZE, 3), dtype=np.uint8)
@@ -128,6 +129,31 @@ def test_processes_that_do_not_come_up_are_given_up_for_threads(monkeypatch: pyt
         assert pool.submit(7).result() == (7, os.getpid())
     with open_pool(lambda number: (number, os.getpid()), use_processes=True) as pool:
         assert pool.submit(7).result()[1] != os.getpid()
+
+
+@pytest.mark.parametrize(("ready_s", "ends"), [(1.0, lambda: time.sleep(60)), (60.0, lambda: os._exit(1))], ids=["stuck", "dead"])
+def test_one_process_that_does_not_come_up_is_enough_to_give_up_all(ready_s: float, ends: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool would wait for it at its end."""
+    monkeypatch.setattr(worker_pool, "num_cores", lambda: 3)
+    monkeypatch.setattr(worker_pool, "_READY_S", ready_s)
+    first, began_s = worker_pool.CONTEXT.Lock(), time.monotonic()
+    with open_pool(lambda number: (number, os.getpid()), use_processes=True, try_out=lambda: first.acquire(block=False) and ends()) as pool:
+        assert pool.submit(7).result() == (7, os.getpid())
+    assert time.monotonic() - began_s < 15
+
+
+def test_an_interruption_while_processes_come_up_leaves_none_of_them() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        with pytest.raises(KeyboardInterrupt), open_pool(int, use_processes=True, try_out=lambda: time.sleep(60)):
+            pass
+        deadline_s = time.monotonic() + 10
+        while multiprocessing.active_children() and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        assert not multiprocessing.active_children()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_what_a_process_raises_arrives() -> None:

@@ -20,6 +20,8 @@ from itertools import islice
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
+from visiontune.errors import Died
+
 START = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
 CONTEXT: Any = multiprocessing.get_context(START)
 T = TypeVar("T")
@@ -28,10 +30,6 @@ Submit = Callable[[Any], Future[T]]
 _WATCH_S = 0.5
 _READY_S = 20
 _TICK_S = 0.1
-
-
-class Died(RuntimeError):
-    """A process was ended from outside."""
 
 
 def num_cores() -> int:
@@ -64,7 +62,7 @@ def open_pool(work: Callable[[Any], T], *, use_processes: bool, try_out: Callabl
     """Hands items to `work` on all cores: in forked processes, which inherit it, or in threads.
 
     Raises Died where a process was killed. What a process needs should be imported and used before: a lock that another thread holds
-    while this process is forked stays locked there. Processes that do not come back from `try_out` are given up for threads.
+    while this process is forked stays locked there. Where one does not come back from `try_out`, all are given up for threads.
     """
     with _one_opencv_thread():
         may_fork = START == "fork" and not multiprocessing.current_process().daemon  # of a user's own pool, which may have no children
@@ -124,32 +122,58 @@ def _one_opencv_thread() -> Iterator[None]:
 
 
 def _processes(work: Callable[[Any], Any], try_out: Callable[[], object]) -> ProcessPoolExecutor | None:
+    """None where one of them does not come up: the pool would wait for it at its end."""
+    num, ups = num_cores(), CONTEXT.Semaphore(0)
     # Arguments of `_begin` are inherited, not sent.
-    pool = ProcessPoolExecutor(num_cores(), CONTEXT, _begin, (os.getpid(), work, try_out))
+    pool = ProcessPoolExecutor(num, CONTEXT, _begin, (os.getpid(), work, try_out, ups))
     try:
-        pool.submit(os.getpid).result(timeout=_READY_S)
-    except (TimeoutError, BrokenProcessPool):
-        _kill(pool)
-        pool.shutdown(wait=False)
-        return None
-    return pool
+        with _interrupts_held() as heard:
+            if _come_up(pool, num, ups, heard):
+                return pool
+    except BaseException:
+        _give_up(pool)
+        raise
+    _give_up(pool)
+    return None
+
+
+def _come_up(pool: ProcessPoolExecutor, num: int, ups: Any, heard: Callable[[], None]) -> bool:
+    """Whether all have released `ups` within _READY_S; False at once where one died."""
+    deadline_s = time.monotonic() + _READY_S
+    pool.submit(os.getpid)  # forks them
+    for _ in range(num):
+        while not ups.acquire(timeout=_TICK_S):
+            heard()
+            if time.monotonic() > deadline_s or not all(child.is_alive() for child in _children(pool)):
+                return False
+    return True
+
+
+def _give_up(pool: ProcessPoolExecutor) -> None:
+    _kill(pool)
+    pool.shutdown(wait=False)
 
 
 def _kill(pool: ProcessPoolExecutor | None) -> None:
-    for child in dict(pool._processes or {}).values() if pool else ():
+    for child in _children(pool) if pool else ():
         child.kill()
+
+
+def _children(pool: ProcessPoolExecutor) -> list[Any]:
+    return [*dict(pool._processes or {}).values()]
 
 
 _work: list[Callable[[Any], Any]] = []
 
 
-def _begin(parent: int, work: Callable[[Any], Any], try_out: Callable[[], object]) -> None:
+def _begin(parent: int, work: Callable[[Any], Any], try_out: Callable[[], object], ups: Any) -> None:
     # Ctrl-C reaches all processes of a terminal: the parent handles it and ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with(parent)
     _work[:] = [work]
     try_out()
+    ups.release()
 
 
 def _do(item: Any) -> Any:

@@ -13,6 +13,7 @@ from visiontune.data.file_tree import Root
 from visiontune.data.open_files import open_files, open_folder
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.errors import UserError, nearest
+from visiontune.filesystem.path_kind import kind_of
 
 _NAMED = "torchvision:"
 _TABLES = (".csv", ".tsv", ".parquet", ".json")
@@ -34,7 +35,7 @@ def detect_source(text: str) -> dict[str, Any]:
     if posixpath.splitext(text.lower())[1] in _TABLES:
         root, names = open_files(text, "SOURCE", ".parquet")
         return _file(root, names[0], text)
-    if Path(text).is_file():
+    if kind_of(text) == "file":
         raise UserError(f"SOURCE must be a folder, a table ({', '.join(_TABLES[:-1])}) or COCO's JSON, but {text} is none of them")
     return _folder(open_folder(text, "SOURCE"), text)
 

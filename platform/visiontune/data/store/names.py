@@ -13,14 +13,14 @@ from visiontune.filesystem.atomic_write import write_whole
 from visiontune.spec.declare import chosen
 from visiontune.spec.tables.sources import SOURCES
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _NAMES = "names"
 
 
 def refuse_name(cache: Path, name: str, data: Mapping[str, Any]) -> None:
     """Raise UserError for what can't name a file, and for the name of pictures from elsewhere."""
     if not _NAME.fullmatch(name):
-        raise UserError(f"--name may have letters, digits, '.', '_' and '-', but got {name!r}")
+        raise UserError(f"--name may have up to 100 letters, digits, '.', '_' and '-', but got {name!r}")
     path = cache / _NAMES / f"{name}.json"
     if path.exists():
         known = chosen(SOURCES, json.loads(path.read_text())["data"], "source")

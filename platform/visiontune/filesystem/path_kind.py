@@ -1,0 +1,19 @@
+"""What lies at a path that a user named: any text, which `Path.is_dir` and its like may raise for (too long a name, a closed folder)."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+
+def kind_of(path: Path | str) -> str | None:
+    """ "folder", "file" or "other"; None where nothing is there that this process can see.
+
+    >>> kind_of("/"), kind_of("/dev/null"), kind_of("x" * 300)
+    ('folder', 'other', None)
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return None
+    return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "other"

@@ -1,0 +1,59 @@
+"""What is said where Ray can't be had: started here, joined, or in use by this process already. Ray itself is made up."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+import visiontune
+from visiontune.errors import NoCluster, SearchFailed, UserError
+from visiontune.tuning.ray_cluster import check_address, cluster, is_local
+
+
+def ray_that(monkeypatch: pytest.MonkeyPatch, *, says: str = "", is_initialized: bool = False) -> list[str]:
+    """Addresses that it is asked for; it says no where there is something to say."""
+    asked: list[str] = []
+
+    def init(address: str, **options: object) -> None:
+        asked.append(address)
+        if says:
+            raise RuntimeError(says)
+
+    made = SimpleNamespace(init=init, is_initialized=lambda: is_initialized, shutdown=lambda: None)
+    monkeypatch.setitem(sys.modules, "ray", made)  # type: ignore[arg-type]
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    return asked
+
+
+def test_a_ray_of_the_users_own_is_told_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray_that(monkeypatch, is_initialized=True)
+    space = {
+        "study": "mine",
+        "data": {"source": "digits"},
+        "budget": {"num_trials": 1, "max_epochs": 1},
+        "space": {"model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": 0.1}},
+    }
+    with pytest.raises(UserError, match=r"Ray is initialised in this process already: call ray\.shutdown\(\) first"):
+        visiontune.search(space, studies_dir="/proc/nowhere")
+
+
+def test_a_ray_that_does_not_start_here_is_no_missing_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ray_that(monkeypatch, says="no room in /dev/shm\nand more")
+    with pytest.raises(SearchFailed, match=r"^Ray does not start on this machine: no room in /dev/shm$"), cluster(None):
+        pass
+    with pytest.raises(NoCluster, match=r"^the Ray cluster at 10\.0\.0\.1:6379 can't be joined: no room"), cluster("10.0.0.1:6379"):
+        pass
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.2:6379")
+    with pytest.raises(NoCluster, match=r"^the Ray cluster at 10\.0\.0\.2:6379 can't be joined"), cluster(None):
+        pass
+    assert asked == ["local", "10.0.0.1:6379", "10.0.0.2:6379"]
+
+
+def test_local_is_here_by_whatever_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray_that(monkeypatch)
+    assert is_local(None) and is_local("local") and not is_local("auto")
+    check_address("local")
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    assert not is_local(None) and is_local("local")
