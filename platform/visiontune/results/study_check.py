@@ -45,7 +45,7 @@ class StudyCheck:
         from visiontune.training.checks.all_checks import run_checks
 
         started, found = time.monotonic(), []
-        with _progress() as tell:
+        with _progress(is_quiet=is_quiet) as tell:
             for check in run_checks(self.spec, self.studies.data_cache, tell=tell):
                 tell("")
                 found.append(check)
@@ -116,9 +116,9 @@ def summary(checks: list[Check]) -> str:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
+def _progress(*, is_quiet: bool) -> Iterator[Callable[[str], None]]:
     """On a terminal a spinner beside the name of what runs, gone before anything is printed; elsewhere nothing."""
-    if not sys.stderr.isatty() or is_notebook():
+    if is_quiet or not sys.stderr.isatty() or is_notebook():
         yield lambda name: None
         return
     from rich.console import Console
