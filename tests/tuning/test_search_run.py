@@ -16,7 +16,7 @@ from simulated_search import curve, drive, make_spec, report
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning.driver_lock import driver_lock
-from visiontune.tuning.lessons import MIN_VALUES
+from visiontune.tuning.lessons import MIN_VALUES, RANDOM_EVERY
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import Report
 from visiontune.tuning.search_run import SearchRun
@@ -112,11 +112,12 @@ def test_a_study_too_small_for_its_rungs_still_has_a_winner(tmp_path):
     assert sorted(t.state.name for t in storage.trials()) == ["COMPLETE", "RUNNING"]
 
 
-def test_random_until_ten_full_budget_values_then_tpe(tmp_path):
+def test_a_sobol_sequence_until_there_are_values_then_tpe_with_one_in_five_at_random(tmp_path):
     _, storage, _ = drive(make_spec(tmp_path / "study", 25, scheduler="none"), tmp_path / "study")
     num_values = 0
     for trial in storage.trials():
-        assert trial.user_attrs["proposed_by"].startswith("tpe" if num_values >= MIN_VALUES else "random")
+        model = "random" if trial.number % RANDOM_EVERY == 0 else "tpe"
+        assert trial.user_attrs["proposed_by"].startswith(model if num_values >= MIN_VALUES else "Sobol")
         num_values += trial.state.name == "COMPLETE"
     assert num_values > MIN_VALUES
 

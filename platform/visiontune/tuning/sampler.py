@@ -17,12 +17,13 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.search import SAMPLERS
-from visiontune.tuning.lessons import MIN_VALUES, lesson
+from visiontune.tuning.lessons import MIN_VALUES, RANDOM_EVERY, lesson
+from visiontune.tuning.sobol import sobol_params
 
 LEARN_FROM_VALUES = frozenset({"tpe", "gp"})
 """Samplers that wait for MIN_VALUES; the evolutionary ones have a random first generation of their own."""
@@ -43,67 +44,75 @@ class Proposal:
 
 
 class Proposer:
-    """Asks the study's sampler for params; `left_worker` and `ended` report to it what became of trials."""
+    """Asks the study's sampler for params; `learn` tells it what became of trials."""
 
     def __init__(self, spec: StudySpec, past: Iterable[FrozenTrial]) -> None:
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        direction = StudyDirection.MAXIMIZE if spec.objective.mode == "max" else StudyDirection.MINIMIZE
         self._spec = spec
-        self._memory = InMemoryStorage()
-        self._memory_study = optuna.create_study(storage=self._memory, direction=direction)
-        self._on_worker: dict[int, Trial] = {}
+        self._lessons: dict[int, FrozenTrial] = {}
+        self._on_worker: dict[int, FrozenTrial] = {}
         self._notes: dict[int, dict[str, Any]] = {}
-        self._num_values = 0
+        self._memory = InMemoryStorage()
+        self._study: optuna.Study | None = None
         self._points: Iterator[tuple[int, dict[str, Any]]] = iter(())
         if spec.sampler["name"] == "grid":
             self._points = enumerate(spec.space.grid())
-        ended = [trial for trial in past if trial.datetime_complete is not None]
-        for trial in sorted(ended, key=lambda trial: (trial.datetime_complete, trial.number)):
-            self.ended(trial)
+        for trial in past:
+            self.learn(trial)
 
     def propose(self, number: int) -> Proposal | None:
         """What trial `number` should be; None when a grid has no such point."""
-        name = str(self._spec.sampler["name"])
+        name, study = str(self._spec.sampler["name"]), self._filled()
         if name == "grid":
             point = next((params for index, params in self._points if index == number), None)
             if point is None:
                 return None
-            self._memory_study.enqueue_trial(point)
+            study.enqueue_trial(point)
             reason = f"grid: point {number}"
         else:
-            reason = self._choose_sampler(name, number)
-        return self._ask(number, reason)
+            reason = self._choose_sampler(study, name, number)
+        return self._ask(study, number, reason)
 
-    def left_worker(self, number: int) -> None:
-        """The trial waits or ended: the sampler need not keep away from it any more."""
-        trial = self._on_worker.pop(number, None)
-        if trial is not None:
-            self._memory_study.tell(trial, state=TrialState.FAIL)
-
-    def ended(self, trial: FrozenTrial) -> None:
-        """Learn from an ended trial."""
-        self.left_worker(trial.number)
-        learned = lesson(trial, {**trial.system_attrs, **self._notes.pop(trial.number, {})})
+    def learn(self, trial: FrozenTrial) -> None:
+        """The trial is at a rung or has ended: keep away from it no more, and learn from it what there is to learn."""
+        self._on_worker.pop(trial.number, None)
+        notes = {**trial.system_attrs, **self._notes.get(trial.number, {})}
+        learned = lesson(trial, notes, self._spec.rungs)
         if learned is not None:
-            self._memory_study.add_trial(learned)
-            self._num_values += learned.state is TrialState.COMPLETE
+            self._lessons[trial.number] = learned
+        self._study = None
 
-    def _choose_sampler(self, name: str, number: int) -> str:
+    def _filled(self) -> optuna.Study:
+        """The study in memory, in the order of the trials' numbers: made again where something was learnt, as Optuna's can't forget."""
+        if self._study is None:
+            direction = StudyDirection.MAXIMIZE if self._spec.objective.mode == "max" else StudyDirection.MINIMIZE
+            self._memory = InMemoryStorage()
+            self._study = optuna.create_study(storage=self._memory, direction=direction)
+            for _, trial in sorted([*self._lessons.items(), *self._on_worker.items()], key=lambda pair: pair[0]):
+                self._study.add_trial(trial)
+        return self._study
+
+    def _choose_sampler(self, study: optuna.Study, name: str, number: int) -> str:
         seed = keyed_seed(int(self._spec.sampler["seed"]), "proposal", number)
-        if name in LEARN_FROM_VALUES and self._num_values < MIN_VALUES:
-            self._memory_study.sampler = random(seed)
-            return f"random: {self._num_values} of {MIN_VALUES} full-budget values"
+        num_values = sum(trial.state is TrialState.COMPLETE for trial in self._lessons.values())
+        if name in LEARN_FROM_VALUES and num_values < MIN_VALUES:
+            study.enqueue_trial(sobol_params(self._spec.space, keyed_seed(int(self._spec.sampler["seed"]), "sobol"), number))
+            return f"Sobol sequence: {num_values} of {MIN_VALUES} values to learn from"
+        if name in LEARN_FROM_VALUES and number % RANDOM_EVERY == 0:
+            study.sampler = random(seed)
+            return f"random: one in {RANDOM_EVERY}"
         build: Callable[[int], BaseSampler] = SAMPLERS.entries[name].load()
-        self._memory_study.sampler = build(seed)
-        return f"{name}: from {self._num_values} full-budget values"
+        study.sampler = build(seed)
+        return f"{name}: from {num_values} values"
 
-    def _ask(self, number: int, reason: str) -> Proposal:
-        trial = self._memory_study.ask()
+    def _ask(self, study: optuna.Study, number: int, reason: str) -> Proposal:
+        trial = study.ask()
         sections = self._spec.space.resolve(trial)
-        self._on_worker[number] = trial
-        notes = self._memory.get_trial_system_attrs(trial._trial_id)
-        self._notes[number] = {key: value for key, value in notes.items() if key != "fixed_params"}
-        kept = {key: value for key, value in self._notes[number].items() if not key.startswith(_PICKLED)}
+        notes = {key: value for key, value in self._memory.get_trial_system_attrs(trial._trial_id).items() if key != "fixed_params"}
+        known: dict[str, Any] = {"params": trial.params, "distributions": trial.distributions, "system_attrs": notes}
+        self._on_worker[number] = create_trial(state=TrialState.RUNNING, **known)
+        self._notes[number] = notes
+        kept = {key: value for key, value in notes.items() if not key.startswith(_PICKLED)}
         return Proposal(trial.params, trial.distributions, sections, kept, reason)
 
 

@@ -189,12 +189,12 @@ class TrialQueue:
     def _wait(self, number: int) -> bool:
         """Pause at a rung, unless this very trial is what its worker would take on next."""
         self._waiting.add(number)
+        self._proposer.learn(self._storage.trial(number))
         if not self._left_behind and self._rule.promotable(self._waiting) == number and self._is_allowed(number):
             self._waiting.discard(number)
             return True
         self.on_worker.discard(number)
         self._storage.spent(number, self._spending.seconds_of(number), self._spending.num_gpus)
-        self._proposer.left_worker(number)
         self.trials[number] = replace(self.trials[number], state="waiting")
         self._checkpoints.limit((self.trials[number] for number in self._waiting), self._spec.objective)
         return False
@@ -207,7 +207,7 @@ class TrialQueue:
         self.trials[number] = trial
         self.on_worker.discard(number)
         self._waiting.discard(number)
-        self._proposer.ended(self._storage.trial(number))
+        self._proposer.learn(self._storage.trial(number))
         self._checkpoints.drop(number)
         return False
 
