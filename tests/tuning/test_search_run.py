@@ -19,6 +19,7 @@ from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.lessons import MIN_VALUES, RANDOM_EVERY
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import Report
+from visiontune.tuning.sampler import DEFAULTS
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.study_storage import create_or_resume, mend_journal, open_existing
 
@@ -114,12 +115,35 @@ def test_a_study_too_small_for_its_rungs_still_has_a_winner(tmp_path):
 
 def test_a_sobol_sequence_until_there_are_values_then_tpe_with_one_in_five_at_random(tmp_path):
     _, storage, _ = drive(make_spec(tmp_path / "study", 25, scheduler="none"), tmp_path / "study")
-    num_values = 0
-    for trial in storage.trials():
+    num_values = 1
+    assert storage.trials()[0].user_attrs["proposed_by"] == DEFAULTS
+    for trial in storage.trials()[1:]:
         model = "random" if trial.number % RANDOM_EVERY == 0 else "tpe"
         assert trial.user_attrs["proposed_by"].startswith(model if num_values >= MIN_VALUES else "Sobol")
         num_values += trial.state.name == "COMPLETE"
     assert num_values > MIN_VALUES
+
+
+def test_trial_0_is_the_defaults_and_runs_straight_through(tmp_path):
+    """Others wait at rungs, and a driver that goes on in the middle of it knows that it does not."""
+    folder, spec = tmp_path / "study", make_spec(tmp_path / "study", 6)
+    reported = 0
+
+    def stop_at_5(leg, epoch, value):
+        nonlocal reported
+        reported += leg.number == 0
+        if reported == 5:
+            raise KeyboardInterrupt
+        return report(leg, epoch, value)
+
+    with pytest.raises(KeyboardInterrupt):
+        drive(spec, folder, answer=stop_at_5)
+    assert max(open_existing(StudyFolder(folder)).trials()[0].intermediate_values) == 4
+    _, storage, _ = drive(spec, folder)
+    first = storage.trials()[0]
+    assert first.params == {"model.name": "lenet5", "model.lenet5.width": 1, "optimizer.lr": 0.001}
+    assert first.state.name == "COMPLETE" and max(first.intermediate_values) == 9
+    assert all(max(trial.intermediate_values, default=1) in (1, 3, 9) for trial in storage.trials()[1:])
 
 
 def test_tpe_learns_what_can_not_be_built(tmp_path):
@@ -344,7 +368,7 @@ def test_snapshot_counts_add_up(tmp_path):
     for leg in legs[:2]:
         session.placed(leg.key)
     assert (session.snapshot().num_running, session.snapshot().num_staged) == (2, 1)
-    session.report(legs[0].key, report(legs[0], 1, curve(legs[0].recipe, 1)))
+    session.report(legs[1].key, report(legs[1], 1, curve(legs[1].recipe, 1)))
     shot = session.snapshot()
     assert (shot.num_running, shot.num_staged, shot.num_done + shot.num_pruned, shot.num_trials) == (1, 1, 0, 8)
     assert shot.num_waiting + shot.num_failed == 1

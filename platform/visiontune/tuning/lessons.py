@@ -1,9 +1,9 @@
 """What the sampler learns from: a function over the study's trials, kept apart from what the trials did.
 
-Values from a ninth of the full budget on count, each trial's latest, but of the first rung only where that is a third. A model over the
-first rung takes trials that learn slowly at first for bad ones and sometimes never leaves a bad region; values at the full budget alone
-come too late to be of use (CONTRIBUTING.md has the tables). What could not be built, did not fit in memory or diverged is a violated constraint: TPE then avoids
-it, and no value is made up.
+Values from a ninth of the full budget on count, each trial's latest, but of the first rung only where that is a third. A model over
+the first rung takes trials that learn slowly at first for bad ones and sometimes never leaves a bad region; values at the full budget
+alone come too late to be of use (CONTRIBUTING.md has the tables). What could not be built, did not fit in memory or diverged is a violated
+constraint: TPE then avoids it, and no value is made up.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from visiontune.spec.defaults import default_params
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.search import SAMPLERS
@@ -27,6 +28,9 @@ from visiontune.tuning.sobol import sobol_params
 
 LEARN_FROM_VALUES = frozenset({"tpe", "gp"})
 """Samplers that wait for MIN_VALUES; the evolutionary ones have a random first generation of their own."""
+
+DEFAULTS = "the tables' defaults"
+"""Why trial 0 is what it is."""
 
 _PICKLED = "cma:optimizer"
 """CMA-ES keeps a pickle of itself in its trials' notes; it must not get into the storage, where a restart would load it."""
@@ -63,7 +67,10 @@ class Proposer:
     def propose(self, number: int) -> Proposal | None:
         """What trial `number` should be; None when a grid has no such point."""
         name, study = str(self._spec.sampler["name"]), self._filled()
-        if name == "grid":
+        if number == 0 and name != "grid":
+            study.enqueue_trial(default_params(self._spec.space))
+            reason = DEFAULTS
+        elif name == "grid":
             point = next((params for index, params in self._points if index == number), None)
             if point is None:
                 return None

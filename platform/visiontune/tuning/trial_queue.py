@@ -23,7 +23,7 @@ from visiontune.tuning.mlflow_events import end_event, epoch_event, trial_event
 from visiontune.tuning.ranking import best_of
 from visiontune.tuning.read_study import does_wait, epoch_seconds, trial_record
 from visiontune.tuning.records import Leg, Put, Report, TrialRecord
-from visiontune.tuning.sampler import Proposer
+from visiontune.tuning.sampler import DEFAULTS, Proposer
 from visiontune.tuning.spending import Spending
 from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.trial_scheduler import GO, WAIT, Curves, TrialScheduler
@@ -46,6 +46,7 @@ class TrialQueue:
         self._left_behind: list[int] = []
         self._num_crashes: dict[int, int] = {}
         self._is_exhausted = False
+        self._runs_through: set[int] = set()
         self._curves = Curves(spec.objective)
         entry, args = chosen(TRIAL_SCHEDULERS, spec.trial_scheduler, "name")
         self._rule: TrialScheduler = entry.load()(self._curves, spec.budget, **args)
@@ -54,6 +55,8 @@ class TrialQueue:
         waits = does_wait(spec.identity())
         for trial in found:
             self._spending.known(trial.number, epoch_seconds(trial))
+            if trial.user_attrs["proposed_by"] == DEFAULTS:
+                self._runs_through.add(trial.number)
             self._take_over(trial_record(trial, spec.budget.rungs, waits))
 
     def next_leg(self) -> Leg | None:
@@ -165,6 +168,8 @@ class TrialQueue:
             recipe.fingerprint,
             self._curves.values.setdefault(number, {}),
         )
+        if proposal.reason == DEFAULTS:
+            self._runs_through.add(number)
         self._put(trial_event(self.trials[number], proposal.reason))
         return self._start(number)
 
@@ -187,10 +192,11 @@ class TrialQueue:
         self.trials[trial.number] = replace(trial, epoch=report.epoch, value=value, values=self._curves.values[trial.number])
 
     def _wait(self, number: int) -> bool:
-        """Pause at a rung, unless this very trial is what its worker would take on next."""
+        """Pause at a rung, unless this very trial is what its worker would take on next, or runs straight through."""
         self._waiting.add(number)
         self._proposer.learn(self._storage.trial(number))
-        if not self._left_behind and self._rule.promotable(self._waiting) == number and self._is_allowed(number):
+        is_next = number in self._runs_through or (not self._left_behind and self._rule.promotable(self._waiting) == number)
+        if is_next and self._is_allowed(number):
             self._waiting.discard(number)
             return True
         self.on_worker.discard(number)

@@ -18,6 +18,12 @@ _BETAS = {
 }
 _MODULE = "visiontune.training.optim.optimizer"
 
+
+def _lr(value: float) -> dict[str, float]:
+    """Where a search begins: torch's own default or the paper's; for sgd the middle of DeepOBS's best (Schneider et al. 2019)."""
+    return {"lr": value}
+
+
 OPTIMIZERS = Table(
     "optimizer",
     {
@@ -30,6 +36,7 @@ OPTIMIZERS = Table(
                 **_decay(0.0),
             },
             needs={"nesterov": "momentum"},
+            suits=_lr(0.05),
         ),
         "adagrad": Entry(
             "rates divided by the root of all squared gradients so far (Duchi et al. 2011; torch.optim.Adagrad)",
@@ -38,11 +45,13 @@ OPTIMIZERS = Table(
                 "initial_square_sum": Arg(float, "what the sum starts from", 0.0, 0.0, 100.0),
                 "eps": Arg(float, _EPS.doc, 1e-10, 1e-16, 1.0),
             },
+            suits=_lr(0.01),
         ),
         "adadelta": Entry(
             "steps in the size of the steps before; lr 1 is the paper's (Zeiler 2012; torch.optim.Adadelta)",
             f"{_MODULE}:adadelta",
             {"rho": Arg(float, "decay of both averages", 0.9, 0.0, 0.9999), "eps": Arg(float, _EPS.doc, 1e-6, 1e-16, 1.0)},
+            suits=_lr(1.0),
         ),
         "rmsprop": Entry(
             "rates divided by the root mean square of gradients (Tieleman & Hinton 2012; torch.optim.RMSprop)",
@@ -53,21 +62,44 @@ OPTIMIZERS = Table(
                 "is_centered": Arg(bool, "divide by the standard deviation (Graves 2013)", False),
                 "eps": _EPS,
             },
+            suits=_lr(0.001),
         ),
-        "adam": Entry("Adam (Kingma & Ba 2015; torch.optim.Adam)", f"{_MODULE}:adam", _BETAS),
-        "amsgrad": Entry("Adam whose second moment never falls (Reddi et al. 2018; torch.optim.Adam)", f"{_MODULE}:amsgrad", _BETAS),
-        "adamax": Entry("Adam by the largest gradient (Kingma & Ba 2015; torch.optim.Adamax)", f"{_MODULE}:adamax", _BETAS),
+        "adam": Entry(
+            "Adam (Kingma & Ba 2015; torch.optim.Adam)",
+            f"{_MODULE}:adam",
+            _BETAS,
+            suits=_lr(0.001),
+        ),
+        "amsgrad": Entry(
+            "Adam whose second moment never falls (Reddi et al. 2018; torch.optim.Adam)",
+            f"{_MODULE}:amsgrad",
+            _BETAS,
+            suits=_lr(0.001),
+        ),
+        "adamax": Entry(
+            "Adam by the largest gradient (Kingma & Ba 2015; torch.optim.Adamax)",
+            f"{_MODULE}:adamax",
+            _BETAS,
+            suits=_lr(0.002),
+        ),
         "nadam": Entry(
             "Adam with Nesterov's momentum (Dozat 2016; torch.optim.NAdam)",
             f"{_MODULE}:nadam",
             {**_BETAS, "momentum_decay": Arg(float, "how fast the momentum warms up", 0.004, 0.0, 1.0), **_decay(0.0)},
+            suits=_lr(0.002),
         ),
         "radam": Entry(
             "Adam that waits for a sound second moment (Liu et al. 2020; torch.optim.RAdam)",
             f"{_MODULE}:radam",
             {**_BETAS, **_decay(0.0)},
+            suits=_lr(0.001),
         ),
-        "adamw": Entry("Adam with decoupled decay (torch.optim.AdamW)", f"{_MODULE}:adamw", {**_BETAS, **_decay(0.01)}),
+        "adamw": Entry(
+            "Adam with decoupled decay (torch.optim.AdamW)",
+            f"{_MODULE}:adamw",
+            {**_BETAS, **_decay(0.01)},
+            suits=_lr(0.001),
+        ),
         "muon": Entry(
             "orthogonal momentum for hidden layers (Jordan et al. 2024; torch.optim.Muon), AdamW for all that is not a matrix",
             "visiontune.training.optim.muon:muon",
@@ -80,6 +112,7 @@ OPTIMIZERS = Table(
                 "adamw_lr_factor": Arg(float, "AdamW's rate is lr times this", 1.0, 1e-4, 100.0),
                 **_decay(0.01),
             },
+            suits=_lr(0.001),
         ),
     },
 )
