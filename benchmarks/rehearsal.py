@@ -9,7 +9,7 @@ sizes), each trained for 27 epochs on 400 digits. The rehearsal then runs vision
 trial schedulers with four workers that look their epochs up, one unit of compute each; rungs 1, 3, 9, 27. Every proposal has a
 curve of its own, except that a learning rate, which the samplers see as a continuous range, takes the nearest of the nine levels
 (half a decade apart). The figure is the test accuracy of the model with the best validation accuracy so far; `by TPE` is the
-share of proposals that a model made, the others were random.
+share of proposals that a model made; trial 0 is the tables' defaults, the others were random or of a Sobol sequence.
 
 The peer is the stock pair: Ray's own OptunaSearch and ASHAScheduler objects, driven as Tune drives them.
 One table of curves, one kind of data: rehearse on your own before you rely on it.

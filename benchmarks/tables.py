@@ -13,7 +13,7 @@ further with all of the compute). Intervals: 2.5 and 97.5 % of 200 bootstraps ov
 
     stock pair         Ray's own OptunaSearch and ASHAScheduler objects, driven as Tune drives them
     random, Ray's ASHA the same scheduler, recipes drawn at random
-    random, promotes   visiontune's rungs, recipes drawn at random
+    random, promotes   visiontune's rungs, recipes drawn at random after trial 0
     default            what `visiontune search` does
 
 Without --tables a small table is made, so that the script can be tried; its figures mean nothing.

@@ -64,7 +64,7 @@ def test_a_spent_budget_says_what_it_had_no_room_for_and_how_to_give_it_more(tmp
     lines = page(record, "budget", folder=tmp_path).splitlines()
     assert f"winner: trial 4 after 3 of 9 epochs, recipe in {tmp_path}/winner.yaml" in lines
     assert "of 3 confirmations the budget had room for 0" in lines
-    assert "the budget of 0.01 hours is spent; 6 trials and 18 epochs were new" in lines
+    assert "the budget of 0.01 hours has no room for more; 6 trials and 18 epochs were new" in lines
     assert lines[-1] == f"trials that wait go on with more of it: {GO_ON} budget.hours=0.02"
 
 

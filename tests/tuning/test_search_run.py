@@ -109,7 +109,7 @@ def test_states_are_honest(tmp_path):
 
 
 def test_a_study_too_small_for_its_rungs_still_has_a_winner(tmp_path):
-    _, storage, _ = drive(make_spec(tmp_path / "study", 2), tmp_path / "study")
+    _, storage, _ = drive(make_spec(tmp_path / "study", 2), tmp_path / "study", value=lambda recipe, epoch: -recipe.training["seed"] % 7)
     assert sorted(t.state.name for t in storage.trials()) == ["COMPLETE", "RUNNING"]
 
 
@@ -144,6 +144,21 @@ def test_trial_0_is_the_defaults_and_runs_straight_through(tmp_path):
     assert first.params == {"model.name": "lenet5", "model.lenet5.width": 1, "optimizer.lr": 0.001}
     assert first.state.name == "COMPLETE" and max(first.intermediate_values) == 9
     assert all(max(trial.intermediate_values, default=1) in (1, 3, 9) for trial in storage.trials()[1:])
+
+
+@pytest.mark.parametrize("is_better", [True, False])
+def test_the_best_that_was_ahead_of_the_defaults_is_trained_in_full(tmp_path, is_better):
+    """Halving promotes none of six trials to the last rung: the one that ran straight through must not win by that alone."""
+
+    def value(recipe, epoch):
+        is_default = recipe.optimizer["lr"] == 0.001
+        return epoch / 100 + (0.5 if is_default == is_better else 0.1) if is_default else curve(recipe, epoch) * 0.1 + epoch / 100 + 0.2
+
+    folder = tmp_path / "study"
+    drive(make_spec(folder, 6, overrides=["space.optimizer.lr={float: [1e-4, 0.4], log: true}"]), folder, value=value)
+    study = read_study(StudyFolder(folder))
+    assert (study.best.number == 0) == is_better
+    assert study.best.epoch == 9
 
 
 def test_tpe_learns_what_can_not_be_built(tmp_path):

@@ -6,8 +6,10 @@ from types import SimpleNamespace
 import pytest
 from simulated_search import curve, make_spec, report
 
+from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning import search_clock, spending
+from visiontune.tuning.launch import count_gpus
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.study_storage import create_or_resume
@@ -56,14 +58,14 @@ def drive(clock, spec, folder, *, epoch_s, num_slots=1, num_gpus=0.0):
 
 
 SCHEDULERS = ["{name: asha}", "{name: asha, stop: true}", "{name: none}"]
-CASES = list(itertools.product([0.005, 0.02, 0.5], [0.02, 0.4, 2.0, 9.0], [(1, 3), (2, 0), (5, 3)]))
+CASES = list(itertools.product([0.005, 0.02, 0.5], [0.02, 0.4, 2.0, 9.0], [(1, 3), (2, 2), (5, 3)], SCHEDULERS))
 
 
 @pytest.mark.parametrize("at", range(len(CASES)))
 def test_whatever_the_hours_a_search_ends_in_time_with_a_winner(tmp_path, clock, at):
     """The winner has its full budget wherever that takes less than half of what is left after Ray's start."""
-    (hours, seconds, (num_slots, num_seeds)), folder = CASES[at], tmp_path / "study"
-    overrides = [f"budget.hours={hours}", f"trial_scheduler={SCHEDULERS[at % 3]}", "space.optimizer.lr=0.01"]
+    (hours, seconds, (num_slots, num_seeds), scheduler), folder = CASES[at], tmp_path / "study"
+    overrides = [f"budget.hours={hours}", f"trial_scheduler={scheduler}", "space.optimizer.lr=0.01"]
     spec = make_spec(folder, 50, sampler="random", num_seeds=num_seeds, overrides=overrides)
     run, _ = drive(clock, spec, folder, epoch_s=lambda _: seconds, num_slots=num_slots)
     assert clock.now <= 3600 * hours + 1e-6
@@ -73,7 +75,8 @@ def test_whatever_the_hours_a_search_ends_in_time_with_a_winner(tmp_path, clock,
         assert study.best.state == "complete" and study.best.epoch == 9
     if num_seeds and 2 * (1 + num_seeds) * 9 * seconds * 1.25 <= room_s:
         assert len(study.confirmations) == num_seeds
-    assert run.ended_by == ("hours" if len(study.trials) < 50 else "")
+    if len(study.trials) < 50 or study.best.state != "complete":
+        assert run.ended_by == "hours"
 
 
 def test_epochs_differ_by_trial_and_the_winner_is_still_confirmed(tmp_path, clock):
@@ -133,3 +136,61 @@ def test_seconds_and_gpus_of_each_epoch_are_in_the_study(tmp_path, clock):
     for trial in create_or_resume(StudyFolder(folder), spec).trials():
         if trial.intermediate_values:
             assert trial.user_attrs["spent"] == {"epoch_s": {str(e): 1.5 for e in trial.intermediate_values}, "num_gpus": 0.25}
+
+
+@pytest.mark.parametrize(("scheduler", "num_slots"), [("{name: none}", 8), ("{name: asha}", 16), ("{name: asha, stop: true}", 8)])
+def test_epochs_are_planned_before_the_first_is_measured(tmp_path, clock, scheduler, num_slots):
+    """Eight full trainings at once would be 72 epochs, all of them cut at 60."""
+    folder = tmp_path / "study"
+    overrides = ["budget.epochs=60", f"trial_scheduler={scheduler}", "space.optimizer.lr=0.01"]
+    spec = make_spec(folder, 1000, num_seeds=2, overrides=overrides)
+    run, _ = drive(clock, spec, folder, epoch_s=lambda _: 2.0, num_slots=num_slots)
+    study = read_study(StudyFolder(folder))
+    assert run.spending.spent["epochs"] <= 60
+    assert study.best.state == "complete" and len(study.confirmations) == 2
+
+
+def test_trials_that_all_fail_cost_something(tmp_path, clock):
+    folder = tmp_path / "study"
+    spec = make_spec(folder, 1, overrides=["budget.epochs=30", "budget.num_trials=null", "space.optimizer.lr=0.9"])  # diverges at once
+    run, _ = drive(clock, spec, folder, epoch_s=lambda _: 1.0)
+    assert run.ended_by == "epochs"
+    assert 20 <= len(read_study(StudyFolder(folder)).trials) <= 30
+
+
+def test_a_full_training_that_does_not_fit_is_the_hours_fault_and_more_of_them_revive_it(tmp_path, clock):
+    folder = tmp_path / "study"
+    ended = []
+    for hours in (0.02, 0.2):
+        spec = make_spec(folder, 4, overrides=[f"budget.hours={hours}", "space.optimizer.lr=0.01"])
+        ended.append((drive(clock, spec, folder, epoch_s=lambda _: 9.0)[0].ended_by, read_study(StudyFolder(folder)).best.epoch))
+    assert ended[0][0] == "hours" and ended[0][1] < 9
+    assert ended[1] == ("", 9)
+
+
+def test_confirmations_that_were_begun_go_on_after_a_kill(tmp_path, clock):
+    """Priced at their full length again, none of them would fit into what is left."""
+    folder, killed = tmp_path / "study", 0
+
+    def epoch_s(leg):
+        nonlocal killed
+        if leg.is_confirmation:
+            (folder / "checkpoints" / leg.key).mkdir(parents=True, exist_ok=True)
+            killed += 1
+            if killed == 18:
+                raise KeyboardInterrupt
+        return 2.0
+
+    spec = make_spec(folder, 1000, num_seeds=3, overrides=["budget.hours=0.05", "space.optimizer.lr=0.01"])
+    with pytest.raises(KeyboardInterrupt):
+        drive(clock, spec, folder, epoch_s=epoch_s, num_slots=3)
+    clock.now += 1
+    drive(clock, spec, folder, epoch_s=lambda leg: 0.8 if leg.is_confirmation else 2.0, num_slots=3)  # what is on disk is read, not trained
+    assert len(read_study(StudyFolder(folder)).confirmations) == 3
+
+
+def test_gpu_hours_without_a_gpu_are_refused(tmp_path):
+    spec = make_spec(tmp_path / "study", 4, overrides=["budget.gpu_hours=1"])
+    with pytest.raises(UserError, match="a trial gets none here; write hours"):
+        count_gpus(spec, {"cpu": 1.0, "gpu": 0.0})
+    assert count_gpus(spec, {"cpu": 1.0, "gpu": 0.5}) == 0.5

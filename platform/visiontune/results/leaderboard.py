@@ -24,7 +24,7 @@ def leaderboard(study: StudyRecord, n: int = 10, width: int | None = None) -> st
     lines = [f"study {study.name}: {_counts(study)}", *(_cut(line, width) for line in table)]
     if len(trials) > n:
         lines.append(f"... and {len(trials) - n} more")
-    lines += ["", *rung_lines(study), *failure_lines(study)]
+    lines += ["", *rung_lines(study), *failure_lines(study), *source_lines(study)]
     if study.best is not None:
         lines.append(
             f"best: trial {study.best.number}, {study.objective.metric} {number(study.best.value)} after {study.best.epoch} epochs"
@@ -98,6 +98,22 @@ def failure_lines(study: StudyRecord) -> list[str]:
     return ["failures: " + ", ".join(f"{count} {kind}" for kind, count in found.items())] if found else []
 
 
+def sources(study: StudyRecord) -> dict[str, list[TrialRecord]]:
+    """Trials by who proposed them, best first."""
+    found: dict[str, list[TrialRecord]] = {}
+    for trial in ranked(study.trials, study.objective):
+        if trial.proposed_by:
+            found.setdefault(trial.proposed_by.partition(":")[0], []).append(trial)
+    return dict(sorted(found.items(), key=lambda pair: min(trial.number for trial in pair[1])))
+
+
+def source_lines(study: StudyRecord) -> list[str]:
+    """One line for each source of proposals: how many trials, and how far the best of them got."""
+    found = sources(study).items()
+    best = {name: f"trial {trials[0].number}, {number(trials[0].value)} after {trials[0].epoch} epochs" for name, trials in found}
+    return [f"proposed by {name}: {len(trials)}, the best {best[name]}" for name, trials in found]
+
+
 def to_json(study: StudyRecord) -> dict[str, Any]:
     """The study as JSON can carry it, trials best first; a value that is not finite becomes null."""
     content: dict[str, Any] = {
@@ -107,6 +123,7 @@ def to_json(study: StudyRecord) -> dict[str, Any]:
         "best": study.best.number if study.best is not None else None,
         "rungs": [{"epochs": rung, "num_reached": reached, "num_passed": on} for rung, reached, on in passed(study)],
         "failures": failures(study),
+        "proposed_by": {name: {"num_trials": len(trials), "best": trials[0].number} for name, trials in sources(study).items()},
         "confirmations": [asdict(one) for one in study.confirmations],
         "trials": [asdict(trial) for trial in ranked(study.trials, study.objective)],
     }

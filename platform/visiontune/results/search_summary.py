@@ -37,7 +37,7 @@ def summary(study: Study, *, go_on: str, ui_command: str, num_rows: int = 10, wi
 def _ending(study: Study) -> str:
     if study.status == "budget" and study.record.ending is not None:
         ending = study.record.ending
-        return f"the budget of {ending.limits[ending.by]:g} {ending.by.replace('_', ' ')} is spent"
+        return f"the budget of {ending.limits[ending.by]:g} {ending.by.replace('_', ' ')} has no room for more"
     return {"finished": "the search is finished", "interrupted": "interrupted; what is done is kept"}.get(study.status, study.status)
 
 

@@ -66,13 +66,14 @@ class Study:
 
     @property
     def trials(self) -> pd.DataFrame:
-        """A row for each trial, by number: state, value (of the objective, after `epoch` epochs), epoch, reason, kind, params, fingerprint.
+        """A row for each trial, by number: state, value (of the objective, after `epoch` epochs), epoch, reason, kind, params, fingerprint,
+        proposed_by.
 
         States: complete, pruned, failed, running, waiting. A column `params.KEY` for each sampled value; NaN where a trial has none.
         """
         import pandas as pd
 
-        keys = ("number", "state", "value", "epoch", "reason", "kind", "fingerprint")
+        keys = ("number", "state", "value", "epoch", "reason", "kind", "fingerprint", "proposed_by")
         rows = [{**{key: getattr(trial, key) for key in keys}, **_params(trial, "params.")} for trial in self.record.trials]
         return pd.DataFrame(rows, columns=None if rows else list(keys)).set_index("number")
 

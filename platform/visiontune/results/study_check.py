@@ -16,7 +16,9 @@ from visiontune.results.notebook import is_notebook
 from visiontune.results.text import duration
 from visiontune.spec.epoch_forecast import Cost, cost
 from visiontune.spec.study_spec import StudySpec
+from visiontune.tuning.lessons import MIN_VALUES, RANDOM_EVERY, does_count
 from visiontune.tuning.preflight import preflight
+from visiontune.tuning.sampler import LEARN_FROM_VALUES
 
 if TYPE_CHECKING:
     from visiontune.training.checks.check import Check
@@ -78,6 +80,7 @@ class StudyCheck:
             f"  params    {self.cost.num_params} to search",
             f"  trials    {'any number' if self.cost.num_trials is None else self.cost.num_trials}, rungs at {rungs} epochs",
             f"  epochs    {_epochs(self.cost, self.spec)}",
+            f"  proposals {_proposals(self.spec)}",
         ]
         if self.slow_ops:
             ops = ", ".join(self.slow_ops)
@@ -101,6 +104,21 @@ def _epochs(cost: Cost, spec: StudySpec) -> str:
     if cost.expected_epochs is None:
         return within
     return f"{cost.worst_epochs} at worst, {cost.expected_epochs} expected" + (f", within {within}" if within else "")
+
+
+def _proposals(spec: StudySpec) -> str:
+    """Where they will come from, by how many trials it takes until MIN_VALUES of them count for a model."""
+    name, num_trials = spec.sampler["name"], spec.budget.num_trials
+    if name == "grid":
+        return "the grid's points in order"
+    if name not in LEARN_FROM_VALUES:
+        return f"the tables' defaults, then {name}"
+    eta = spec.budget.reduction_factor
+    num_blind = next(MIN_VALUES * eta**k for k, rung in enumerate(spec.rungs) if does_count(rung, spec.rungs))
+    first = f"the tables' defaults, a Sobol sequence for about {num_blind} trials"
+    if num_trials is not None and num_trials <= num_blind:
+        return f"{first}: {name} has nothing to learn from before that, and proposes nothing of {num_trials}"
+    return f"{first}, then {name}, but one in {RANDOM_EVERY} at random"
 
 
 def lines(check: Check) -> list[str]:

@@ -16,7 +16,8 @@ from visiontune.spec.space import Space
 def default_params(space: Space) -> dict[str, Any]:
     """Params of that point; empty where nothing varies."""
     asked = DefaultParams(_constants(space))
-    space.resolve(asked)
+    for _ in range(2):  # an lr may stand before the optimizer that it should suit
+        space.resolve(asked)
     params = {name for name, _, _ in space.domains()}
     return {name: value for name, value in asked.given.items() if name in params}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import asdict, replace
 
 from visiontune.spec.fingerprint import keyed_seed
@@ -24,6 +25,7 @@ class ConfirmationQueue:
         self._prefix = confirmation_prefix(winner.fingerprint)
         self._todo = [index for index in range(int(spec.confirm["num_seeds"])) if self._attribute(index) not in done]
         self.num_done = int(spec.confirm["num_seeds"]) - len(self._todo)
+        self._left_out: list[int] = []
         self._num_crashes: dict[int, int] = {}
         self.on_worker: set[int] = set()
         self.num_epochs = 0
@@ -35,12 +37,19 @@ class ConfirmationQueue:
 
     @property
     def keys_todo(self) -> list[str]:
-        """Checkpoint folders of those that are not done."""
-        return [f"{self._prefix}{index}" for index in (*self._todo, *self.on_worker)]
+        """Checkpoint folders of those that no worker has yet."""
+        return [f"{self._prefix}{index}" for index in self._todo]
 
-    def limit(self, most: int) -> None:
-        """Leave out what is more than so many."""
-        self._todo = self._todo[:most]
+    @property
+    def keys_left(self) -> list[str]:
+        """Checkpoint folders of all that are not done, those too that there was no room for."""
+        return [f"{self._prefix}{index}" for index in (*self._todo, *self.on_worker, *self._left_out)]
+
+    def limit(self, begun: Collection[str], num_new: int) -> None:
+        """Of those that were not begun only so many; what was begun goes on first."""
+        first = [index for index in self._todo if f"{self._prefix}{index}" in begun]
+        new = [index for index in self._todo if index not in first]
+        self._todo, self._left_out = first + new[:num_new], new[num_new:]
 
     def next_leg(self) -> Leg | None:
         """The next confirmation to train; None when all are on workers or done."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
@@ -85,7 +85,7 @@ def _run(
             store = ready.result()
             keep_pictures(storage, store, spec.study)
             put(study_event(spec, storage.attributes()["key"], store))
-            run.spending.num_gpus = wanted["gpu"]
+            run.spending.num_gpus = count_gpus(spec, wanted)
             base = _worker_config(spec, studies.study(spec.study), store, use_gpu=wanted["gpu"] > 0)
             with interruptible(run.interrupt, may_exit=may_exit):
                 run_tune(run, resources=wanted, base=base, num_slots=count_slots, screen=screen)
@@ -119,6 +119,13 @@ def _get_ready(spec: StudySpec, cache: Path, is_checking: bool, tell: Callable[[
     if is_checking:
         preflight(spec)
     return Store.open(prepare(spec.data, cache, tell=tell, stop=stop))
+
+
+def count_gpus(spec: StudySpec, wanted: Mapping[str, float]) -> float:
+    """What a trial gets of them. Raises UserError where GPU hours are to be counted and there is none."""
+    if spec.budget.gpu_hours is not None and not wanted["gpu"]:
+        raise UserError("budget.gpu_hours counts GPUs, but a trial gets none here; write hours, num_trials or epochs")
+    return wanted["gpu"]
 
 
 def _worker_config(spec: StudySpec, folder: StudyFolder, store: Store, *, use_gpu: bool) -> dict[str, Any]:

@@ -41,4 +41,4 @@ def lesson(trial: FrozenTrial, notes: dict[str, Any], rungs: Sequence[int]) -> F
 
 def does_count(epoch: int, rungs: Sequence[int]) -> bool:
     """Whether a value at this epoch says something about the full budget, which is the last of the rungs."""
-    return 3 * epoch >= rungs[-1] or (9 * epoch >= rungs[-1] and epoch > rungs[0])
+    return 3 * epoch >= rungs[-1] or (9 * epoch >= rungs[-1] and (len(rungs) == 1 or epoch > rungs[0]))

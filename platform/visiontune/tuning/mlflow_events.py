@@ -30,9 +30,9 @@ def study_event(spec: StudySpec, key: str, store: Store) -> Event:
     return {"event": "study", "study": spec.study, "key": key, "params": spec.identity(), "tags": tags, "data": data, "time_ms": now_ms()}
 
 
-def trial_event(trial: TrialRecord, proposed_by: str = "") -> Event:
-    """A trial exists; `proposed_by` says why, where it is new."""
-    tags = {"recipe.fingerprint": trial.fingerprint} | ({"visiontune.proposed_by": proposed_by} if proposed_by else {})
+def trial_event(trial: TrialRecord) -> Event:
+    """A trial exists."""
+    tags = {"recipe.fingerprint": trial.fingerprint, "visiontune.proposed_by": trial.proposed_by}
     return {"event": "trial", "number": trial.number, "params": TrialRecipe(**trial.recipe).flat(), "tags": tags, "time_ms": now_ms()}
 
 

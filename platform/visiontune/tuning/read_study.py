@@ -35,6 +35,7 @@ def trial_record(trial: FrozenTrial, rungs: Iterable[int], waits: bool, *, is_ov
         recipe=trial.user_attrs["recipe"],
         fingerprint=trial.user_attrs["fingerprint"],
         values=values,
+        proposed_by=trial.user_attrs.get("proposed_by", ""),
     )
 
 

@@ -9,6 +9,7 @@ from visiontune.spec.epoch_forecast import cost
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.confirmation_queue import ConfirmationQueue
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
+from visiontune.tuning.mlflow_events import now_ms
 from visiontune.tuning.ranking import best_of
 from visiontune.tuning.records import Leg, Put, Report, Snapshot
 from visiontune.tuning.search_clock import SearchClock
@@ -32,6 +33,7 @@ class SearchRun:
         self.ended_by = ""
         self.fatal = ""
         self._spec, self._storage, self._folder = spec, storage, folder
+        self._started_ms = now_ms()
         self.clock = SearchClock(start_s)
         self.spending = Spending(spec, storage, self.clock.start_s)
         self._checkpoints = KeptCheckpoints(folder, int(spec.storage["max_checkpoint_mb"]))
@@ -68,7 +70,7 @@ class SearchRun:
 
     def next_leg(self) -> Leg | None:
         """Work for a free worker; None when there is nothing now, and for good once `is_finished`."""
-        if self.is_stopping or len(self._legs) >= self.num_slots:
+        if self.is_finished or self.is_stopping or len(self._legs) >= self.num_slots:
             return None
         leg = self._next_trial() if self._confirmations is None else None
         if leg is None and not self._queue.on_worker:
@@ -88,7 +90,6 @@ class SearchRun:
 
     def report(self, key: str, report: Report) -> bool:
         """Take a report on a leg; whether its worker should go on with it."""
-        self.check_budget()
         leg = self._legs.get(key)
         if leg is None:
             return False
@@ -99,13 +100,14 @@ class SearchRun:
             self.lost(key, report.reason)
             return False
         self._num_losses = 0
-        if leg.is_confirmation and not report.failure:
+        if leg.is_confirmation and not report.failure and report.time_ms >= self._started_ms:  # said again, it was counted before
             self.spending.measured(report)
         part = self._confirmations if leg.is_confirmation and self._confirmations else self._queue
         goes_on = part.report(leg.number, report)
         if not goes_on:
             self._forget(key)
-        return goes_on
+        self.check_budget()
+        return goes_on and not self.is_finished
 
     def lost(self, key: str, what: str) -> None:
         """The worker of a leg died or broke."""
@@ -153,7 +155,9 @@ class SearchRun:
                 self._finish()
                 return None
             self._confirmations = ConfirmationQueue(self._spec, self._storage, winner)
-            self._confirmations.limit(self.spending.num_confirmations(winner, self._confirmations.num_todo))
+            begun = [key for key in self._confirmations.keys_todo if self._folder.checkpoint(key).exists()]
+            num_new = self._confirmations.num_todo - len(begun)
+            self._confirmations.limit(begun, self.spending.num_confirmations(winner, num_new))
             if not self._confirmations.num_done:  # weights and figures of an earlier winner must not pass for this one's
                 for file in (self._folder.winner, self._folder.winner_weights, self._folder.winner_test):
                     file.unlink(missing_ok=True)
@@ -175,7 +179,7 @@ class SearchRun:
     def sweep(self) -> None:
         """Once no worker is left, remove checkpoints that nobody goes on from: a worker may write one while its trial is ended."""
         going_on = [f"{trial.number:05d}" for trial in self._queue.trials.values() if trial.state in ("waiting", "running")]
-        self._checkpoints.keep_only({*going_on, *(self._confirmations.keys_todo if self._confirmations else ())})
+        self._checkpoints.keep_only({*going_on, *(self._confirmations.keys_left if self._confirmations else ())})
 
     def _finish(self) -> None:
         if not self.is_finished:

@@ -51,6 +51,11 @@ class Spending:
         if number is not None:
             self.known(number, {report.epoch: epoch_s})
 
+    def failed(self) -> None:
+        """A leg failed before the end of its epoch, which counts as one all the same: or trials that all fail would cost nothing."""
+        self.num_new_epochs += 1
+        self._gpu_s += max(1.0, self._typical_s(None)) * self.num_gpus
+
     def known(self, number: int, epoch_s: Mapping[int, float]) -> None:
         """Seconds of further epochs of a trial."""
         self._epoch_s.setdefault(number, {}).update(epoch_s)
@@ -88,13 +93,13 @@ class Spending:
     ) -> bool:
         """Whether so many epochs of a trial (None: of a new one) leave what is kept back for the best one as it stands now.
 
-        `under_way`: epochs that trials on workers have to go. Everything is allowed before anything was measured. A refusal leaves its
-        limit in `refused`.
+        `under_way`: epochs that trials on workers have to go. Before anything was measured an epoch takes no time. A refusal leaves
+        its limit in `refused`.
         """
-        if not self._limits or not self._num_measured:
+        if not self._limits:
             return True
         best = find_best()  # not before, as it looks at every trial
-        reached = 0 if best is None else best.epoch
+        reached = num_epochs if best is None else best.epoch  # the first trial is itself what is to be trained in full
         if trial is not None and best is not None and trial.number == best.number:
             reached += num_epochs
         is_done = best is not None and best.state == "complete"
@@ -111,8 +116,10 @@ class Spending:
         return True
 
     def fits(self, trial: TrialRecord, num_epochs: int) -> bool:
-        """Whether so many epochs fit into what is left, with nothing kept back."""
-        return all(self._price(unit, num_epochs, trial.number) <= left for unit, left in self.left.items())
+        """Whether so many epochs fit into what is left, with nothing kept back. A refusal leaves its limit in `refused`."""
+        unit = next((unit for unit, left in self.left.items() if self._price(unit, num_epochs, trial.number) > left), "")
+        self.refused = unit or self.refused
+        return not unit
 
     def goal_epochs(self, trial: TrialRecord | None) -> int:
         """The highest rung that one trial can reach with SHARE of the whole budget, at least the first."""

@@ -26,7 +26,7 @@ from visiontune.tuning.records import Leg, Put, Report, TrialRecord
 from visiontune.tuning.sampler import DEFAULTS, Proposer
 from visiontune.tuning.spending import Spending
 from visiontune.tuning.study_storage import Storage
-from visiontune.tuning.trial_scheduler import GO, WAIT, Curves, TrialScheduler
+from visiontune.tuning.trial_scheduler import GO, STOP, WAIT, Curves, TrialScheduler
 
 MAX_CRASHES = 3
 """Workers that may die under one trial without a new epoch before it is given up."""
@@ -49,6 +49,7 @@ class TrialQueue:
         self._runs_through: set[int] = set()
         self._curves = Curves(spec.objective)
         entry, args = chosen(TRIAL_SCHEDULERS, spec.trial_scheduler, "name")
+        self._leg_ends = spec.rungs if does_wait(spec.identity()) else spec.rungs[-1:]
         self._rule: TrialScheduler = entry.load()(self._curves, spec.budget, **args)
         found = storage.trials()
         self._proposer = Proposer(spec, found)
@@ -77,13 +78,25 @@ class TrialQueue:
         """The first of the ranking of what is complete or can still be: the winner, or who is to be it."""
         return best_of((trial for trial in self.trials.values() if trial.state != "pruned"), self._spec.objective)
 
+    def hopeful(self) -> TrialRecord | None:
+        """Who is to be trained in full, where nobody else was than the trial that ran straight through: the best that beats it so far."""
+        best = self.best()
+        if best is None or best.number not in self._runs_through or best.state != "complete":
+            return best
+        others = best_of((one for one in self.trials.values() if one.state in ("waiting", "running")), self._spec.objective)
+        if others is None or others.value is None or others.epoch not in best.values:
+            return best
+        return others if self._spec.objective.is_better(others.value, best.values[others.epoch]) else best
+
     def report(self, number: int, report: Report) -> bool:
         """Take a worker's report; whether the worker should go on with this trial."""
         trial = self.trials[number]
         if report.failure:
+            self._spending.failed()
             return self._end(number, "failed", report.reason, report.failure)
         value = report.metrics[self._spec.objective.metric]
         if not math.isfinite(value):
+            self._spending.failed()
             return self._end(number, "failed", f"{self._spec.objective.metric} was {value} after epoch {report.epoch}", "diverged")
         if report.epoch > trial.epoch:
             self._record(trial, report, value)
@@ -92,7 +105,7 @@ class TrialQueue:
         if report.is_last:
             return self._end(number, "complete", f"early stopping after {report.epoch} epochs")
         verdict = self._rule.decide(number, report.epoch)
-        if verdict == GO:
+        if verdict == GO or (verdict == STOP and number in self._runs_through):
             return True
         return self._wait(number) if verdict == WAIT else self._end(number, "pruned", self._why_stopped(number, report.epoch))
 
@@ -121,7 +134,7 @@ class TrialQueue:
         self._put(trial_event(trial))
         if trial.epoch >= self._spec.budget.max_epochs:
             self._end(trial.number, "complete", f"full budget of {trial.epoch} epochs")
-        elif trial.state == "waiting":
+        elif trial.state == "waiting" and trial.number not in self._runs_through:
             self._waiting.add(trial.number)
             self._checkpoints.found(trial.number)
         else:
@@ -131,11 +144,11 @@ class TrialQueue:
         """Whether the budget has room for the next leg of a trial, or of a new one."""
         under_way = {one: self._epochs_ahead(self.trials[one].epoch) for one in self.on_worker - {number}}
         trial = None if number is None else self.trials[number]
-        return self._spending.allows(trial, self._epochs_ahead(trial.epoch if trial else 0), self.best, under_way)
+        return self._spending.allows(trial, self._epochs_ahead(trial.epoch if trial else 0), self.hopeful, under_way)
 
     def _epochs_ahead(self, epoch: int) -> int:
         """Of a leg that begins after this epoch."""
-        return next((rung - epoch for rung in self._spec.rungs if rung > epoch), 0)
+        return next((rung - epoch for rung in self._leg_ends if rung > epoch), 0)
 
     def _start(self, number: int) -> Leg:
         self._waiting.discard(number)
@@ -167,16 +180,17 @@ class TrialQueue:
             attributes["recipe"],
             recipe.fingerprint,
             self._curves.values.setdefault(number, {}),
+            proposal.reason,
         )
         if proposal.reason == DEFAULTS:
             self._runs_through.add(number)
-        self._put(trial_event(self.trials[number], proposal.reason))
+        self._put(trial_event(self.trials[number]))
         return self._start(number)
 
     def _last_resort(self) -> Leg | None:
         """A study too small for its rungs still ends with a winner: the best trial gets its full budget, or what of it there is."""
-        best = None if self.on_worker else self.best()
-        if best is None or best.state == "complete" or best.epoch >= self._spending.goal_epochs(best):
+        best = None if self.on_worker else self.hopeful()
+        if best is None or best.state == "complete":
             return None
         return self._start(best.number) if self._spending.fits(best, self._epochs_ahead(best.epoch)) else None
 

@@ -30,6 +30,9 @@ def epochs_of(trial: TrialRecord, study: StudyRecord) -> str:
 def leave_winner(study: StudyRecord, folder: StudyFolder, store: Store, put: Put) -> None:
     """Write the winner's files, if there is one, and tell MLflow that the study has ended. Raises OSError."""
     winner, metric = winner_of(study), study.objective.metric
+    if not study.confirmations:  # where there was no time for any, those of an earlier winner would pass for this one's
+        for file in (folder.winner_weights, folder.winner_test):
+            file.unlink(missing_ok=True)
     if winner is not None:
         header = f"winner of study {study.name}: trial {winner.number}, {metric} {winner.value:.4f} after {epochs_of(winner, study)}"
         recipe = TrialRecipe(**winner.recipe)
