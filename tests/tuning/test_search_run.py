@@ -198,11 +198,13 @@ def test_a_file_that_never_began_a_trial_binds_nobody(tmp_path):
     """Its checks failed, say for a typo in a path: the mended file has the name."""
     folder = tmp_path / "study"
     folder.mkdir()
-    create_or_resume(StudyFolder(folder), make_spec(folder, 5, overrides=["data.seed=1"]))
+    first = make_spec(folder, 5, overrides=["data.seed=1"])
+    keys = {create_or_resume(StudyFolder(folder), first).attributes()["key"] for _ in range(2)}
     mended = make_spec(folder, 5, overrides=["objective.metric=val_loss"])
     _, storage, _ = drive(mended, folder)
     assert len(storage.trials()) == 5
     assert storage.attributes()["identity"] == mended.identity()
+    assert {storage.attributes()["key"]} == keys  # MLflow has a run for it where a driver was killed before the first trial
     assert read_study(StudyFolder(folder)).objective.mode == "min"
 
 

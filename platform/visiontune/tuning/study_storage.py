@@ -83,19 +83,25 @@ class Storage:
 
 
 def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
-    """The storage of this study, created if it is new. Raises UserError if the study was made from another file, or none answers."""
+    """The storage of this study, created if it is new. Raises UserError if the study was made from another file, or none answers.
+
+    A file of which no trial was begun, since its checks failed, binds nobody: another one has the name. The key stays, as MLflow may
+    have a run for it.
+    """
     storage = _connect(folder, str(spec.storage["url"]))
-    study_id = _study_id(storage, spec.study)
-    if study_id is not None and not storage.get_all_trials(study_id, deepcopy=False):
-        storage.delete_study(study_id)  # of a file whose checks failed, or a kill before the first trial: it binds nobody
-        study_id = None
+    study_id, known = _study_id(storage, spec.study), dict[str, Any]()
+    if study_id is not None:
+        known = storage.get_study_user_attrs(study_id)
+        if known.get("identity") != spec.identity() and not storage.get_all_trials(study_id, deepcopy=False):
+            storage.delete_study(study_id)
+            study_id = None
     if study_id is None:
         direction = StudyDirection.MAXIMIZE if spec.objective.mode == "max" else StudyDirection.MINIMIZE
         study_id = storage.create_new_study([direction], spec.study)
     opened = Storage(storage, study_id)
     attributes = opened.attributes()
     if "identity" not in attributes:
-        opened.set_attribute("key", uuid.uuid4().hex)
+        opened.set_attribute("key", known.get("key") or uuid.uuid4().hex)
         opened.set_attribute("identity", spec.identity())
     elif attributes["identity"] != spec.identity():
         raise UserError(*_differences(attributes["identity"], spec))
