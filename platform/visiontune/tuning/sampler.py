@@ -8,7 +8,7 @@ ever restored: after a restart the study in memory is filled again from the stor
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,25 @@ _PICKLED = "cma:optimizer"
 """CMA-ES keeps a pickle of itself in its trials' notes; it must not get into the storage, where a restart would load it."""
 
 
+_BEFORE = 10**9
+"""Lessons are numbered below zero, in their order: before all that is asked for in the study in memory."""
+
+
+class LessonStorage(InMemoryStorage):
+    """Optuna's, with the lessons as they are among its trials: it would copy each of them for every proposal, 0.1 ms a piece.
+
+    For samplers that look at trials and not at their ids.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lessons: list[FrozenTrial] = []
+
+    def get_all_trials(self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
+        asked = super().get_all_trials(study_id, deepcopy, states)
+        return [*(trial for trial in self.lessons if states is None or trial.state in states), *asked]
+
+
 @dataclass(frozen=True)
 class Proposal:
     """Params with their distributions, the recipe's sections, the sampler's system attributes for the trial, and why these params."""
@@ -56,7 +75,7 @@ class Proposer:
         self._lessons: dict[int, FrozenTrial] = {}
         self._on_worker: dict[int, FrozenTrial] = {}
         self._notes: dict[int, dict[str, Any]] = {}
-        self._memory = InMemoryStorage()
+        self._memory = LessonStorage()
         self._study: optuna.Study | None = None
         self._points: Iterator[tuple[int, dict[str, Any]]] = iter(())
         if spec.sampler["name"] == "grid":
@@ -86,16 +105,21 @@ class Proposer:
         notes = {**trial.system_attrs, **self._notes.get(trial.number, {})}
         learned = lesson(trial, notes, self._spec.rungs)
         if learned is not None:
+            learned.number = trial.number - _BEFORE
             self._lessons[trial.number] = learned
         self._study = None
 
     def _filled(self) -> optuna.Study:
-        """The study in memory, in the order of the trials' numbers: made again where something was learnt, as Optuna's can't forget."""
+        """The study in memory: made again where something was learnt, as Optuna's can't forget. Random draws and grids need no lessons."""
         if self._study is None:
+            name = self._spec.sampler["name"]
             direction = StudyDirection.MAXIMIZE if self._spec.objective.mode == "max" else StudyDirection.MINIMIZE
-            self._memory = InMemoryStorage()
+            self._memory = LessonStorage()
             self._study = optuna.create_study(storage=self._memory, direction=direction)
-            for _, trial in sorted([*self._lessons.items(), *self._on_worker.items()], key=lambda pair: pair[0]):
+            if name in LEARN_FROM_VALUES:
+                self._memory.lessons = [lesson for _, lesson in sorted(self._lessons.items())]
+            copied = {} if name in (*LEARN_FROM_VALUES, "random", "grid") else self._lessons
+            for _, trial in sorted([*copied.items(), *self._on_worker.items()], key=lambda pair: pair[0]):
                 self._study.add_trial(trial)
         return self._study
 
