@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from simulated_search import drive, make_spec
 
 import visiontune
 from visiontune.cli import main
@@ -89,6 +90,24 @@ def test_an_interruption_has_the_study_and_the_same_call_goes_on(tmp_path: Path)
     for number in known:
         kept = known[number].dropna()
         assert done.curves[number][kept.index].tolist() == kept.tolist()
+
+
+@pytest.mark.parametrize("has_trials", [True, False])
+def test_an_interruption_while_ray_starts_has_the_study_if_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_trials: bool
+) -> None:
+    spec = make_spec(tmp_path / "made", 3)
+    if has_trials:
+        drive(spec, tmp_path / "made")
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("visiontune.tuning.launch.run_search", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        visiontune.search(tmp_path / "made.yaml", studies_dir=tmp_path, progress=False)
+    assert isinstance(caught.value, visiontune.Interrupted) == has_trials
+    assert not has_trials or len(caught.value.study.trials) == 3
 
 
 def _interrupt_after_an_epoch(events: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visiontune.api.inputs import File, Folder, path_of, spec_of, words
+from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.call_ranges import MANY, PORT, refuse_outside
 
@@ -40,8 +41,8 @@ def search(
     `name` is another name for the study; `address` a Ray cluster to join, else that of RAY_ADDRESS, else Ray starts here. `progress` shows
     how the search stands, on a terminal and in a notebook as a table, elsewhere or with "plain" as lines, with False not at all.
     `may_exit`: after an interruption that Ray does not answer, this process may be ended. Raises UserError (also where Ray is initialised
-    in this process already), SearchFailed, NoCluster, and Interrupted (a KeyboardInterrupt) after Ctrl-C or SIGTERM; in other threads than
-    the main one signals are left alone.
+    in this process already), SearchFailed, NoCluster, and Interrupted (a KeyboardInterrupt) after Ctrl-C, or SIGTERM while trials are
+    trained; before the first trial of a study Ctrl-C is a plain KeyboardInterrupt. Threads other than the main one leave signals alone.
     """
     spec = spec_of(space, words(overrides, more), {} if name is None else {"study": name})
     studies = StudiesFolder.of(studies_dir)
@@ -53,14 +54,31 @@ def search(
     from visiontune.tuning.ray_cluster import check_address
 
     check_address(address)  # before anything is written
-    with Screen.of(progress) as screen:
-        outcome = run_search(spec, studies, tracker=lambda: tracker(folder), screen=screen.update, address=address, may_exit=may_exit)
+    try:
+        with Screen.of(progress) as screen:
+            outcome = run_search(spec, studies, tracker=lambda: tracker(folder), screen=screen.update, address=address, may_exit=may_exit)
+    except KeyboardInterrupt:  # while Ray starts or pictures are read
+        if (begun := _begun(folder, str(spec.storage["url"]))) is not None:
+            raise Interrupted(begun) from None
+        raise
     if outcome.status != "interrupted" and outcome.num_new_epochs == 0:
         send_leftovers(folder)
     study = Study(folder, outcome.study, outcome.status, outcome.num_new_trials, outcome.num_new_epochs, str(spec.storage["url"]))
     if outcome.status == "interrupted":
         raise Interrupted(study)
     return study
+
+
+def _begun(folder: StudyFolder, url: str) -> Study | None:
+    """The study as it stands, None before its first trial."""
+    from visiontune.results.study import Study
+    from visiontune.tuning.read_study import read_study
+
+    try:
+        record = read_study(folder, url)
+    except UserError:
+        return None
+    return Study(folder, record, "interrupted", storage_url=url) if record.trials else None
 
 
 def check(
