@@ -76,6 +76,15 @@ def test_a_call_that_only_confirmed_says_so() -> None:
     assert "nothing was left to do" in page(num_new=0)
 
 
+def test_a_budget_in_which_no_epoch_ended_says_so() -> None:
+    """A machine so busy that Ray's start took all of it."""
+    waiting = replace(RECORD.trials[4], state="waiting", epoch=0, value=None, values={})
+    record = replace(RECORD, trials=(waiting,), best=None, ending=Ending({"hours": 0.01}, "hours", 3))
+    text = summary(Study(StudyFolder(Path("none")), record, "budget", 1), go_on=GO_ON, ui_command="ui")
+    assert "1 trials and 0 epochs were new" in text
+    assert "no epoch of any trial came to its end, so there is no winner" in text
+
+
 def test_a_search_in_which_nothing_worked_says_so() -> None:
     assert "no trial gave a finite val_top1" in page(replace(RECORD, best=None))
 

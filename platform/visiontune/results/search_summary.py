@@ -17,14 +17,20 @@ def summary(study: Study, *, go_on: str, ui_command: str, num_rows: int = 10, wi
     folder, record = study.folder, study.record
     lines = [study.leaderboard(num_rows, width), "", _ending(study) + _news(study)]
     if study.best is None and study.status != "interrupted":
-        why = f"no trial gave a finite {record.objective.metric}" if record.trials else "no trial was begun"
+        has_epochs = any(trial.epoch or trial.state == "failed" for trial in record.trials)
+        why = f"no trial gave a finite {record.objective.metric}" if has_epochs else "no epoch of any trial came to its end"
         lines.append(f"{why}, so there is no winner")
     if study.best is not None and record.ending is not None and winner_of(record) is not None and folder.winner.exists():
         lines.append(f"winner: trial {study.best.number} after {epochs_of(study.best, record)}, recipe in {folder.winner}")
         if folder.winner_sheet.exists():
             lines.append(f"what it does to pictures: {folder.winner_sheet}")
     lines += confirmation_lines(record.confirmations, record.objective.metric)
-    if study.status == "budget" and record.ending is not None and len(record.confirmations) < record.ending.num_seeds:
+    if (
+        study.status == "budget"
+        and study.best is not None
+        and record.ending is not None
+        and len(record.confirmations) < record.ending.num_seeds
+    ):
         lines.append(f"of {record.ending.num_seeds} confirmations the budget had room for {len(record.confirmations)}")
     lines.append(f"look at the trials: {ui_command}")
     if study.status == "budget" and record.ending is not None:
@@ -49,7 +55,7 @@ def _with_more(go_on: str, ending: Ending) -> str:
 
 
 def _news(study: Study) -> str:
-    if study.status != "interrupted" and study.num_new_epochs == 0:
+    if study.status != "interrupted" and study.num_new_epochs == 0 and study.num_new_trials == 0:
         return "; nothing was left to do"
     return f"; {study.num_new_trials} trials and {study.num_new_epochs} epochs were new"
 

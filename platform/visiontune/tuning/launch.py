@@ -151,9 +151,9 @@ def _conclude(run: SearchRun, spec: StudySpec, storage: Storage, folder: StudyFo
     if run.fatal:
         raise SearchFailed(f"study {spec.study} can't go on: {run.fatal}; once that is mended the same command does")
     if not run.is_finished:
-        return Outcome("interrupted", study, folder, run.num_new_trials)
+        return Outcome("interrupted", study, folder, run.num_new_trials, run.spending.num_new_epochs)
     ending = Ending(spec.budget.limits, run.ended_by or "num_trials", int(spec.confirm["num_seeds"]))
-    study = replace(study, ending=ending)
+    study = study_record(storage, spec.study, ending)
     leave_winner(study, folder, store, put)
     storage.set_attribute("finished", asdict(ending))
     return Outcome(_status(study), study, folder, run.num_new_trials, run.spending.num_new_epochs)

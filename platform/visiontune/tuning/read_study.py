@@ -44,15 +44,15 @@ def epoch_seconds(trial: FrozenTrial) -> dict[int, float]:
     return {int(epoch): float(seconds) for epoch, seconds in trial.user_attrs.get("spent", {}).get("epoch_s", {}).items()}
 
 
-def study_record(storage: Storage, name: str) -> StudyRecord:
-    """The whole study out of an open storage."""
+def study_record(storage: Storage, name: str, ending: Ending | None = None) -> StudyRecord:
+    """The whole study out of an open storage; `ending` is that of a search which has ended and not yet written it down."""
     attributes = storage.attributes()
     identity: Mapping[str, Any] = attributes["identity"]
     objective = Objective(identity["objective.metric"], identity["objective.mode"])
     first, last, eta = (int(identity[f"budget.{key}"]) for key in ("min_epochs", "max_epochs", "reduction_factor"))
     has_rungs = identity["trial_scheduler.name"] == "asha"
     rungs = Budget(first, last, eta).rungs if has_rungs else (last,)
-    ending = ending_of(storage)
+    ending = ending or ending_of(storage)
     trials = _with_places([trial_record(t, rungs, does_wait(identity), is_over=ending is not None) for t in storage.trials()], objective)
     best = best_of(trials, objective)
     prefix = f"confirmation.{best.fingerprint}." if best is not None else "-"
