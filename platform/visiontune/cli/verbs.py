@@ -140,9 +140,14 @@ def _figures(metrics: dict[str, float]) -> str:
 
 
 def show(args: argparse.Namespace) -> int:
-    """Print a study's leaderboard, rungs and failures."""
+    """Print a study's leaderboard, rungs, failures and what its winner's retraining gave."""
     study = api.load_study(args.study, studies_dir=args.studies_dir, storage=args.storage)
-    print(json.dumps(study.to_dict(), indent=1) if args.json else study.leaderboard(args.n, width()))
+    if args.json:
+        print(json.dumps(study.to_dict(), indent=1))
+        return 0
+    from visiontune.results.search_summary import confirmation_lines
+
+    print("\n".join([study.leaderboard(args.n, width()), *confirmation_lines(study.record.confirmations, study.record.objective.metric)]))
     return 0
 
 

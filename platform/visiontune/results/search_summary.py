@@ -32,6 +32,8 @@ def summary(study: Study, *, go_on: str, ui_command: str, num_rows: int = 10, wi
         and len(record.confirmations) < record.ending.num_seeds
     ):
         lines.append(f"of {record.ending.num_seeds} confirmations the budget had room for {len(record.confirmations)}")
+        if not record.confirmations:
+            lines.append("so the winner has no test figure and no weights yet, and its value is the best of many")
     lines.append(f"look at the trials: {ui_command}")
     if study.status == "budget" and record.ending is not None:
         lines.append(f"trials that wait go on with more of it: {_with_more(go_on, record.ending)}")

@@ -81,11 +81,11 @@ def _run(
             from visiontune.tuning.ray_adapter import run_tune
 
             wanted = trial_resources(spec.resources, address)
+            run.spending.num_gpus = count_gpus(spec, wanted)
             count_slots = slot_counter(spec.resources, wanted)
             store = ready.result()
             keep_pictures(storage, store, spec.study)
             put(study_event(spec, storage.attributes()["key"], store))
-            run.spending.num_gpus = count_gpus(spec, wanted)
             base = _worker_config(spec, studies.study(spec.study), store, use_gpu=wanted["gpu"] > 0)
             with interruptible(run.interrupt, may_exit=may_exit):
                 run_tune(run, resources=wanted, base=base, num_slots=count_slots, screen=screen)

@@ -22,6 +22,9 @@ NOTE_EVERY_S = 5.0
 MARGIN = 1.25
 """Legs take longer than their epochs: a worker opens pictures, builds the network, writes checkpoints."""
 
+CONFIRM_S = 5.0
+"""What a confirmation takes beside its epochs: the test, for which a worker imports torchmetrics the first time (3.5 s)."""
+
 SHARE = 0.5
 """Of the whole budget, the most that training one trial in full, or confirming it, may take."""
 
@@ -157,7 +160,8 @@ class Spending:
     def _confirming(self, unit: str, trial: TrialRecord | None, num_seeds: int) -> float:
         """Of so many confirmations in full, num_slots at once."""
         in_turn = math.ceil(num_seeds / max(1, self.num_slots)) if unit == "hours" else num_seeds
-        return self._price(unit, in_turn * self._spec.budget.max_epochs, _number(trial))
+        beside = in_turn * CONFIRM_S / 3600 * {"epochs": 0.0, "hours": 1.0, "gpu_hours": self.num_gpus}[unit]
+        return self._price(unit, in_turn * self._spec.budget.max_epochs, _number(trial)) + beside
 
 
 def _number(trial: TrialRecord | None) -> int | None:
