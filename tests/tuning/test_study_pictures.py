@@ -49,8 +49,11 @@ def refusal(storage: Storage, store: Store) -> str:
 
 def test_the_same_pictures_elsewhere_go_on(begun: tuple[Storage, Path, Path], tmp_path: Path) -> None:
     storage, folder, cache = begun
+    noted = storage.attributes()["pictures"]
     folder.rename(tmp_path / "moved")
-    keep_pictures(storage, store_of(tmp_path / "moved", cache), "study")
+    moved = store_of(tmp_path / "moved", cache)
+    keep_pictures(storage, moved, "study")
+    assert storage.attributes()["pictures"] == noted and noted["digest"] == moved.digest
 
 
 def test_added_pictures_and_classes_are_counted(begun: tuple[Storage, Path, Path]) -> None:
