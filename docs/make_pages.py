@@ -22,7 +22,7 @@ from visiontune.results.model_table import model_table
 DOCS = Path(__file__).resolve().parent
 MARKED = re.compile(r"(?<=<!-- list )(\w+)( -->\n)(.*?)(?=<!-- /list -->)", re.DOTALL)
 FUNCTIONS = (
-    *("search", "check", "sample", "load_study", "submit", "open_ui"),
+    *("search", "check", "sample", "load_study", "rehearse", "submit", "open_ui"),
     *("ingest", "load_data", "preview", "export_policy"),
     *("load_recipe", "train", "fit", "profile", "list_entries", "json_schema"),
 )
@@ -30,6 +30,8 @@ GIVEN = (
     "visiontune.results.study:Study",
     "visiontune.results.study:Winner",
     "visiontune.results.study_check:StudyCheck",
+    "visiontune.results.rehearsal:Rehearsal",
+    "visiontune.results.rehearsal:Found",
     "visiontune.results.dataset:Dataset",
     "visiontune.results.preview:Preview",
     "visiontune.spec.trial_recipe:TrialRecipe",

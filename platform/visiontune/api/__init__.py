@@ -11,7 +11,7 @@ Whatever has to read pictures may raise `Died`, as `ingest` does.
 from visiontune.api.entries import json_schema, list_entries
 from visiontune.api.pictures import export_policy, ingest, load_data, preview
 from visiontune.api.recipes import fit, load_recipe, profile, train
-from visiontune.api.studies import Interrupted, check, load_study, open_ui, sample, search, submit
+from visiontune.api.studies import Interrupted, check, load_study, open_ui, rehearse, sample, search, submit
 
 __all__ = [
     "Interrupted",
@@ -27,6 +27,7 @@ __all__ = [
     "open_ui",
     "preview",
     "profile",
+    "rehearse",
     "sample",
     "search",
     "submit",

@@ -1,4 +1,4 @@
-"""A study from its file to its runs in MLflow: `search`, `check`, `sample`, `load_study`, `submit`, `open_ui`."""
+"""A study from its file to its runs in MLflow: `search`, `check`, `sample`, `load_study`, `rehearse`, `submit`, `open_ui`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from visiontune.api.inputs import File, Folder, path_of, spec_of, words
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
-from visiontune.spec.call_ranges import MANY, PORT, refuse_outside
+from visiontune.spec.call_ranges import FACTOR, FEW, MANY, PORT, refuse_outside
 
 if TYPE_CHECKING:
+    from visiontune.results.rehearsal import Rehearsal
     from visiontune.results.study import Study
     from visiontune.results.study_check import StudyCheck
     from visiontune.spec.trial_recipe import TrialRecipe
@@ -114,6 +115,33 @@ def load_study(study: Path | str, *, studies_dir: Folder = None, storage: str = 
     from visiontune.tuning.read_study import read_study
 
     return Study(folder, read_study(folder, storage), storage_url=storage)
+
+
+def rehearse(
+    study: Path | str,
+    *,
+    sampler: str | None = None,
+    reduction_factor: int | None = None,
+    min_epochs: int | None = None,
+    workers: int = 4,
+    seeds: int = 8,
+    studies_dir: Folder = None,
+    storage: str = "journal",
+) -> Rehearsal:
+    """What a study would have found with other settings: searches on its own trials' curves, without training.
+
+    Its own settings, those that are given here, and random search, each with so many seeds and workers. Every trial's curve is used once
+    in a search, by the proposal nearest to it; one that was cut at a rung goes on with its last value. Raises UserError, also where fewer
+    than 8 trials were trained in full.
+    """
+    refuse_outside(MANY, seeds=seeds, **({} if min_epochs is None else {"min_epochs": min_epochs}))
+    refuse_outside(FACTOR, **({} if reduction_factor is None else {"reduction_factor": reduction_factor}))
+    refuse_outside(FEW, workers=workers)
+    found = load_study(study, studies_dir=studies_dir, storage=storage)
+    from visiontune.results.rehearsal import rehearse_study
+
+    asked = {"sampler": sampler, "reduction_factor": reduction_factor, "min_epochs": min_epochs}
+    return rehearse_study(found.record, asked, num_workers=workers, num_seeds=seeds)
 
 
 def submit(

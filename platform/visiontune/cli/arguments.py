@@ -10,7 +10,7 @@ from visiontune.cli import verbs
 from visiontune.cli.terminal import command_line
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudiesFolder
-from visiontune.spec.call_ranges import FEW, MANY, PORT, Range, rule_of
+from visiontune.spec.call_ranges import FACTOR, FEW, MANY, PORT, Range, rule_of
 
 Verb = Callable[..., argparse.ArgumentParser]
 """Takes a function of verbs.py, and its name where that is another; gives the parser of its arguments."""
@@ -37,7 +37,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _searches(verb: Verb) -> None:
-    search, check, show, ui, submit = (verb(run) for run in (verbs.search, verbs.check, verbs.show, verbs.ui, verbs.submit))
+    search, check, show, rehearse = (verb(run) for run in (verbs.search, verbs.check, verbs.show, verbs.rehearse))
+    ui, submit = verb(verbs.ui), verb(verbs.submit)
     _takes_file(search)
     search.add_argument("--name", help="another name for the study, such as after a change of the space")
     search.add_argument(
@@ -48,15 +49,21 @@ def _searches(verb: Verb) -> None:
     tried = "on real data: labels, repeats, step 0, memorising one batch, learning rates"
     check.add_argument("--run", dest="is_tried", action="store_true", help=tried)
     check.add_argument("--json", action="store_true", help="what --run found, for programs")
-    show.add_argument("study", metavar="STUDY")
     show.add_argument("--json", action="store_true", help="everything, for programs")
-    show.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
     show.add_argument("-n", type=_positive, default=10, help="trials in the table")
+    rehearse.add_argument("--sampler", metavar="NAME", help="another one than the study's")
+    rehearse.add_argument("--reduction-factor", type=_factor, metavar="N", help="another one than the study's")
+    rehearse.add_argument("--min-epochs", type=_positive, metavar="N", help="another first rung than the study's")
+    rehearse.add_argument("--workers", type=_few, default=4, metavar="N")
+    rehearse.add_argument("--seeds", type=_positive, default=8, metavar="N", help="searches with each of the settings")
+    for one in (show, rehearse):
+        one.add_argument("study", metavar="STUDY")
+        one.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
     ui.add_argument("--port", type=_port, default=5000)
     _takes_file(submit)
     submit.add_argument("--address", required=True, metavar="URL", help="Ray's dashboard, such as http://127.0.0.1:8265")
     submit.add_argument("--studies-dir", metavar="DIR", help="folder on the cluster that every node sees")
-    for one in (search, check, show, ui):
+    for one in (search, check, show, rehearse, ui):
         _takes_studies_dir(one)
 
 
@@ -148,6 +155,10 @@ def _size(text: str) -> int:
 
 def _few(text: str) -> int:
     return _in_range(text, FEW)
+
+
+def _factor(text: str) -> int:
+    return _in_range(text, FACTOR)
 
 
 def _port(text: str) -> int:

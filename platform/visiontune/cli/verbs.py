@@ -151,6 +151,13 @@ def show(args: argparse.Namespace) -> int:
     return 0
 
 
+def rehearse(args: argparse.Namespace) -> int:
+    """Print what a study would have found with other settings, on its own trials' curves, without training."""
+    asked = {"sampler": args.sampler, "reduction_factor": args.reduction_factor, "min_epochs": args.min_epochs}
+    print(api.rehearse(args.study, **asked, workers=args.workers, seeds=args.seeds, studies_dir=args.studies_dir, storage=args.storage))
+    return 0
+
+
 def profile(args: argparse.Namespace) -> int:
     """Print what a network costs, layer by layer: parameters, multiply-adds, memory, receptive field."""
     sizes = {"image_size": args.image_size, "num_classes": args.classes, "in_channels": args.channels, "batch_size": args.batch}

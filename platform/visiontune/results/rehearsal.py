@@ -1,0 +1,153 @@
+"""What a finished study would have found with other settings: searches rehearsed on its own trials' curves, nothing trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from visiontune.errors import Problem, UserError, nearest
+from visiontune.results.text import aligned, number
+from visiontune.spec.read_identity import spec_of_identity
+from visiontune.spec.study_spec import Budget, StudySpec
+from visiontune.spec.tables.search import SAMPLERS
+from visiontune.tuning.param_places import ParamPlaces
+from visiontune.tuning.recorded_study import CurvesLeft, StudyCurves, rehearsable, study_curves
+from visiontune.tuning.records import StudyRecord
+from visiontune.tuning.rehearse_search import OwnSearch, drive
+
+SHARES = (0.25, 0.5, 0.75, 1.0)
+"""Of the study's epochs, after which a search's best value is told."""
+
+MIN_FULL = 8
+"""Trials that must have been trained in full: with fewer, all that a rehearsal could show is which of them was drawn."""
+
+NUM_BOOTSTRAPS = 1000
+CAVEAT = (
+    "One study's curves, each used once by the trial nearest to it: curves that were cut favour settings like the study's own, "
+    "and differences within the intervals mean nothing."
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best value of a rehearsed search so far: its mean over seeds, and 2.5 and 97.5 % of bootstraps of that mean."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What searches with several settings would have found, by the share of the study's epochs. `print(rehearsal)` is its table.
+
+    Of `num_curves` `num_cut` were not trained to their end and go on with their last value; `num_full` were.
+    """
+
+    study: str
+    metric: str
+    num_curves: int
+    num_full: int
+    num_cut: int
+    num_epochs: int
+    num_seeds: int
+    num_workers: int
+    found: Mapping[str, Mapping[float, Found]]
+
+    def __str__(self) -> str:
+        seeds = f"{self.num_seeds} seed{'s' if self.num_seeds > 1 else ''}"
+        head = [
+            f"{self.study}: {self.num_curves} curves; {self.num_full} were trained to their end, "
+            f"{self.num_cut} were cut and go on with their last value",
+            f"best {self.metric} so far, mean of {seeds} (95 % interval), {self.num_workers} workers, "
+            f"after so much of the study's {self.num_epochs} epochs:",
+        ]
+        rows = [["settings", *(f"{share:.0%}" for share in SHARES)]]
+        rows += [[name, *(_cell(by_share[share]) for share in SHARES)] for name, by_share in self.found.items()]
+        return "\n".join([*head, *aligned(rows), CAVEAT])
+
+
+KEYS = {"sampler": "sampler.name", "reduction_factor": "budget.reduction_factor", "min_epochs": "budget.min_epochs"}
+"""What may be asked for, and where it stands in a study's identity."""
+
+
+def rehearse_study(study: StudyRecord, asked: Mapping[str, Any], *, num_workers: int, num_seeds: int) -> Rehearsal:
+    """The study's own settings, those `asked` for (by KEYS) unless all are None, and random search. Raises UserError."""
+    curves = study_curves(study)
+    given = {KEYS[key]: value for key, value in asked.items() if value is not None}
+    problems: list[Problem | str] = [*_too_few(study, curves), *_wrong_settings(study.identity, given)]
+    if problems:
+        raise UserError(*problems)
+    found = {}
+    for name, identity in _settings(study.identity, given):
+        spec = rehearsable(spec_of_identity(identity, study.name), curves)
+        runs_SE = np.array([_rehearse(spec, curves, num_workers, seed) for seed in range(num_seeds)])
+        found[f"{name}: {_described(spec)}"] = {share: _found(runs_SE[:, round(share * curves.num_epochs) - 1]) for share in SHARES}
+    counts = (len(curves.trials), curves.num_full, curves.num_cut, curves.num_epochs, num_seeds, num_workers)
+    return Rehearsal(study.name, study.objective.metric, *counts, found)
+
+
+def _settings(identity: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield "the study's own", {**identity}
+    if given:
+        yield "asked for", {**identity, **given}
+    rest = {key: value for key, value in identity.items() if not key.startswith(("sampler.", "trial_scheduler."))}
+    yield "random search", {**rest, "sampler.name": "random", "trial_scheduler.name": "none"}
+
+
+def _rehearse(spec: StudySpec, curves: StudyCurves, num_workers: int, seed: int) -> list[float]:
+    """The best value after each epoch; a search that ends earlier keeps what it has."""
+    seeded = replace(spec, sampler={**spec.sampler, "seed": seed})
+    left = CurvesLeft(ParamPlaces(spec.space), curves, spec.objective, curves.num_epochs)
+    drive(OwnSearch(seeded, num_workers), left, num_workers)
+    return (left.history + left.history[-1:] * curves.num_epochs)[: curves.num_epochs]
+
+
+def _described(spec: StudySpec) -> str:
+    rule = spec.trial_scheduler["name"]
+    ends = f"{rule}, rungs {', '.join(map(str, spec.rungs))}" if rule == "asha" else "every trial in full" if rule == "none" else str(rule)
+    return f"{spec.sampler['name']}, {ends}"
+
+
+def _found(values_S: np.ndarray) -> Found:
+    draws_BS = np.random.default_rng(0).integers(0, len(values_S), (NUM_BOOTSTRAPS, len(values_S)))
+    low, high = np.quantile(values_S[draws_BS].mean(1), (0.025, 0.975))
+    return Found(float(values_S.mean()), float(low), float(high))
+
+
+def _cell(found: Found) -> str:
+    return f"{number(found.mean)} ({number(found.low)} to {number(found.high)})"
+
+
+def _too_few(study: StudyRecord, curves: StudyCurves) -> Iterator[str]:
+    if curves.num_full < MIN_FULL:
+        more = -(-len(study.trials) * MIN_FULL // max(1, curves.num_full))
+        yield (
+            f"study {study.name}: a rehearsal needs {MIN_FULL} trials that were trained to their end, but {curves.num_full} of "
+            f"{len(study.trials)} were: carry it on, such as with budget.num_trials={more}, or search with trial_scheduler.name=none"
+        )
+
+
+def _wrong_settings(identity: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Problem]:
+    name = given.get("sampler.name")
+    if name is not None and name not in SAMPLERS.entries:
+        yield Problem("", 0, "sampler", f"must name one sampler, but got {name!r}; {nearest(name, SAMPLERS.entries)}")
+    rule = identity["trial_scheduler.name"]
+    for key in ("reduction_factor", "min_epochs"):
+        if f"budget.{key}" in given and rule != "asha" and (rule, key) != ("median", "min_epochs"):
+            yield Problem("", 0, key, f"is for the trial scheduler asha, but the study has {rule}")
+            return
+    budget = Budget(*(int({**identity, **given}[f"budget.{key}"]) for key in ("min_epochs", "max_epochs", "reduction_factor")))
+    if rule == "asha" and budget.rungs[-1] != budget.max_epochs:
+        yield Problem("", 0, "min_epochs", _unreached(budget))
+
+
+def _unreached(budget: Budget) -> str:
+    last, eta = budget.max_epochs, budget.reduction_factor
+    fitting = [first for first in range(1, last + 1) if Budget(first, last, eta).rungs[-1] == last]
+    first = min(fitting, key=lambda one: abs(one - budget.min_epochs))
+    got = f"but got min_epochs={budget.min_epochs}, reduction_factor={budget.reduction_factor}"
+    return f"the study's {budget.max_epochs} epochs must be min_epochs * reduction_factor^k, {got}; nearest min_epochs is {first}"

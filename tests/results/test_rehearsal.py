@@ -1,0 +1,99 @@
+"""What `rehearse` tells of a study, and what it refuses, all at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from simulated_search import drive, make_spec
+
+from visiontune import UserError
+from visiontune import rehearse as rehearse_by_name
+from visiontune.cli import main
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.results.rehearsal import CAVEAT, SHARES, rehearse_study
+from visiontune.tuning.read_study import read_study
+from visiontune.tuning.records import StudyRecord
+
+NOTHING = {"sampler": None, "reduction_factor": None, "min_epochs": None}
+
+
+def study(folder: Path, num_trials: int = 60, **how: Any) -> StudyRecord:
+    drive(make_spec(folder, num_trials, **how), folder, num_slots=2)
+    return read_study(StudyFolder(folder))
+
+
+def test_settings_stand_beside_each_other_with_means_that_grow(tmp_path: Path) -> None:
+    record = study(tmp_path / "study", 80)
+    found = rehearse_study(record, {**NOTHING, "sampler": "random", "min_epochs": 3}, num_workers=2, num_seeds=3)
+    assert list(found.found) == [
+        "the study's own: tpe, asha, rungs 1, 3, 9",
+        "asked for: random, asha, rungs 3, 9",
+        "random search: random, every trial in full",
+    ]
+    assert found.num_epochs == sum(len(trial.values) + (trial.kind == "diverged") for trial in record.trials)
+    assert found.num_full + found.num_cut + sum(trial.kind == "diverged" for trial in record.trials) == found.num_curves == 80
+    best = max(value for trial in record.trials for value in trial.values.values())
+    for by_share in found.found.values():
+        means = [by_share[share].mean for share in SHARES]
+        assert means == sorted(means) and means[-1] <= best + 1e-12
+        assert all(one.low <= one.mean + 1e-12 and one.mean <= one.high + 1e-12 for one in by_share.values())
+    assert str(found).splitlines()[-1] == CAVEAT and f"{found.num_cut} were cut" in str(found)
+
+
+def test_a_loss_is_better_when_smaller(tmp_path: Path) -> None:
+    """The simulated val_loss is minus val_top1: the same search found the same, with the other sign."""
+    record = study(tmp_path / "study", 60, overrides=["objective.metric=val_loss"])
+    found = rehearse_study(record, NOTHING, num_workers=1, num_seeds=2)
+    assert len(found.found) == 2
+    for by_share in found.found.values():
+        means = [by_share[share].mean for share in SHARES]
+        assert (
+            means == sorted(means, reverse=True) and means[-1] >= min(v for trial in record.trials for v in trial.values.values()) - 1e-12
+        )
+
+
+def test_one_seed_has_no_width(tmp_path: Path) -> None:
+    found = rehearse_study(study(tmp_path / "study", 60), NOTHING, num_workers=1, num_seeds=1)
+    assert all(one.low == one.mean == one.high for by_share in found.found.values() for one in by_share.values())
+
+
+def test_too_few_full_curves_and_settings_that_do_not_fit_are_told_at_once(tmp_path: Path) -> None:
+    record = study(tmp_path / "study", 12)
+    num_full = sum(trial.state == "complete" for trial in record.trials)
+    with pytest.raises(UserError) as error:
+        rehearse_study(record, {"sampler": "tpee", "reduction_factor": 4, "min_epochs": None}, num_workers=1, num_seeds=1)
+    few, sampler, rungs = map(str, error.value.problems)
+    assert f"needs 8 trials that were trained to their end, but {num_full} of 12 were" in few and "budget.num_trials=" in few
+    assert "nearest is 'tpe'" in sampler
+    assert "the study's 9 epochs must be min_epochs * reduction_factor^k, but got min_epochs=1, reduction_factor=4; nearest" in rungs
+
+
+@pytest.mark.parametrize(("first", "factor", "nearest"), [(2, 3, 1), (4, 3, 3), (5, 2, 9), (8, 3, 9)])
+def test_the_nearest_first_rung_is_one_that_leads_there(tmp_path: Path, first: int, factor: int, nearest: int) -> None:
+    record = study(tmp_path / "study", 12, scheduler="none")
+    asha = {**record.identity, "trial_scheduler.name": "asha", "trial_scheduler.stop": False}
+    changed = StudyRecord(**{**vars(record), "identity": asha})
+    asked = {"sampler": None, "reduction_factor": factor, "min_epochs": first}
+    with pytest.raises(UserError, match=f"nearest min_epochs is {nearest}$"):
+        rehearse_study(changed, asked, num_workers=1, num_seeds=1)
+    assert rehearse_study(changed, {**asked, "min_epochs": nearest}, num_workers=1, num_seeds=1).num_seeds == 1
+
+
+def test_rungs_are_not_for_a_study_without(tmp_path: Path) -> None:
+    record = study(tmp_path / "study", 12, scheduler="none")
+    with pytest.raises(UserError, match="min_epochs: is for the trial scheduler asha, but the study has none"):
+        rehearse_study(record, {**NOTHING, "min_epochs": 3}, num_workers=1, num_seeds=1)
+
+
+def test_the_verb_prints_what_the_function_gives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study(tmp_path / "small", 12, scheduler="none")
+    words = ["rehearse", "small", "--studies-dir", str(tmp_path), "--seeds", "2", "--sampler", "random", "--workers", "3"]
+    assert main(words) == 0
+    assert capsys.readouterr().out.rstrip() == str(rehearse_by_name("small", sampler="random", workers=3, seeds=2, studies_dir=tmp_path))
+    assert main([*words, "--min-epochs", "2"]) == 2
+    assert capsys.readouterr().err == "min_epochs: is for the trial scheduler asha, but the study has none\n"
+    with pytest.raises(SystemExit):
+        main([*words, "--reduction-factor", "1"])
+    assert "from 2 to 100" in capsys.readouterr().err
