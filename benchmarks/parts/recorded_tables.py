@@ -1,46 +1,91 @@
-"""Tables of learning curves that others recorded: what each row chose, and its curve as 27 points of its own length.
+"""Tables of recorded learning curves: what each row chose, and its curve as 27 points of its own length.
 
-A table is an .npz file: `p_NAME` are params, a row a run; one array of curves (see VALUES), NaN where a run diverged or was not recorded.
+A table is an .npz file: `p_NAME` are params, a row a run; arrays of curves (see VALUES), NaN where a run diverged or was not recorded;
+`meta` is JSON.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from visiontune.spec.domains import Choice, Domain, Float, Suggest
+from visiontune.spec.domains import Choice, Domain, FixedParams, Float, Int, Suggest
+from visiontune.spec.parse import load_study
 from visiontune.spec.space import Space
+from visiontune.tuning.param_places import ParamPlaces
+from visiontune.tuning.portfolio import greedy_portfolio, normalised_ranks
 
 NUM_POINTS = 27
 MOST_CHOICES = 8
-VALUES = (("val_frac27", "val_frac27", 1), ("val_loss", "test_loss", -1), ("val", "val", 1), ("test_accuracies", "test_accuracies", 1))
+VALUES = (
+    ("val_frac27", "val_frac27", 1),
+    ("val_loss", "test_loss", -1),
+    ("val", "test", 1),
+    ("val", "val", 1),
+    ("test_accuracies", "test_accuracies", 1),
+)
 """(what steers the search, what is judged, sign): the first that a file has. Where there is no test, val is both."""
+SECONDS = ("cost_s_frac27", "cost_s")
+"""Since the start of a run; the first that a file has."""
+OWN = "visiontune_space"
+"""Where `meta` has the space of a study that visiontune recorded itself (record_tables.py), as a file would say it."""
+ANY_STUDY: Mapping[str, Any] = {
+    "study": "table",
+    "data": {"source": "digits"},
+    "budget": {"num_trials": 100_000, "max_epochs": NUM_POINTS},
+    "confirm": {"num_seeds": 0},
+    "space": {"model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": 0.1}},
+}
+"""What a table's rows were made of is not this package's, so their recipes are any."""
 SKIPPED = ("p_random_seed", "p_training_dataset", "p_net")
 
 
 @dataclass(frozen=True)
 class Table:
-    """`val_NP` and `score_NP` are larger where better; a score is the share of rows that end no better, so that tables compare."""
+    """`val_NP` and `score_NP` are larger where better; a score is the share of rows that end no better, so that tables compare.
+
+    `cost_N` is what a point of each row takes, 1 on average: `is_timed` by seconds that were measured, else all alike.
+    """
 
     name: str
     licence: str
-    domains: Mapping[str, Domain]
-    unit_ND: np.ndarray
+    space: Space
+    params: Sequence[Mapping[str, Any]]
     val_NP: np.ndarray
     score_NP: np.ndarray
+    cost_N: np.ndarray
+    is_timed: bool
 
-    def nearest(self, params: Mapping[str, Any], unused: set[int]) -> int:
-        """The row not used yet that is nearest to the params; takes it out of `unused`."""
-        at_D = np.concatenate([_unit(domain, [params[name]]) for name, domain in self.domains.items()], axis=1)
-        rows = np.fromiter(sorted(unused), int)
-        found = int(rows[np.argmin(((self.unit_ND[rows] - at_D) ** 2).sum(1))])
-        unused.remove(found)
-        return found
+    @cached_property
+    def places(self) -> ParamPlaces:
+        return ParamPlaces(self.space)
+
+    @cached_property
+    def places_ND(self) -> np.ndarray:
+        return self.places.places(self.params)
+
+    def nearest(self, params: Mapping[str, Any], unused: Sequence[int]) -> int:
+        """The row of `unused` that is nearest to the params."""
+        return self.places.nearest(self.places_ND, self.places.place(params), unused)
+
+    def has_recipes_of(self, other: Table) -> bool:
+        """Whether the rows of both are the same recipes of the same space."""
+        is_same_space = list(self.space.domains()) == list(other.space.domains())
+        return is_same_space and np.array_equal(self.places_ND, other.places_ND, equal_nan=True)
+
+
+def start_recipes(table: Table, others: Sequence[Table], size: int) -> list[Mapping[str, Any]]:
+    """Up to `size` recipes that do best together on the other tables with the same recipes, by their final validation values."""
+    sources = [other for other in others if other.name != table.name and table.has_recipes_of(other)]
+    if not sources:
+        return []
+    return [table.params[row] for row in greedy_portfolio(normalised_ranks(np.array([one.val_NP[:, -1] for one in sources])), size)]
 
 
 @dataclass(frozen=True)
@@ -58,31 +103,65 @@ class TableSpace(Space):
 def load_table(path: Path) -> Table | None:
     """None for a file without curves to search on."""
     with np.load(path, allow_pickle=False) as file:
-        kind = next(((val, test, sign) for val, test, sign in VALUES if val in file.files), None)
+        kind = next(((val, test, sign) for val, test, sign in VALUES if val in file.files and test in file.files), None)
         meta = json.loads(str(file["meta"]))
-        params = {name[2:]: file[name] for name in file.files if name.startswith("p_") and name not in SKIPPED}
-        params = {name: column for name, column in params.items() if not _is_missing(column) and len(np.unique(column)) > 1}
-        if kind is None or not params or "global_step" in file.files:  # runs of many optimizers, seed by seed: a table of noise
+        columns = {name[2:]: file[name] for name in file.files if name.startswith("p_") and name not in SKIPPED}
+        if OWN not in meta:
+            columns = {name: column for name, column in columns.items() if not _is_missing(column) and len(np.unique(column)) > 1}
+        if kind is None or not columns or "global_step" in file.files:  # runs of many optimizers, seed by seed: a table of noise
             return None
         val_NP, test_NP = (kind[2] * file[name].astype(float) for name in kind[:2])
+        seconds_NE = next((file[name].astype(float) for name in SECONDS if name in file.files), None)
     if kind[0] != "val_frac27":
-        val_NP, test_NP = (_resampled(curves, meta.get("first_epoch") != "acc_1") for curves in (val_NP, test_NP))
-    domains = {name: _domain(column) for name, column in params.items()}
-    unit_ND = np.concatenate([_unit(domain, params[name].tolist()) for name, domain in domains.items()], axis=1)
+        how = {"has_start": meta.get("first_epoch") != "acc_1", "has_one_length": OWN in meta}
+        val_NP, test_NP = (_resampled(curves, **how) for curves in (val_NP, test_NP))
     finals = np.sort(test_NP[:, -1][np.isfinite(test_NP[:, -1])])
     score_NP = np.where(np.isfinite(test_NP), np.searchsorted(finals, test_NP, side="right") / len(finals), np.nan)
-    return Table(path.stem, str(meta.get("licence", "")), domains, unit_ND, val_NP, score_NP)
+    space = _space_of(meta, columns)
+    params = _params(space, columns)
+    cost_N = np.ones(len(val_NP)) if seconds_NE is None else _costs(seconds_NE)
+    return Table(path.stem, str(meta.get("licence", "")), space, params, val_NP, score_NP, cost_N, seconds_NE is not None)
+
+
+def _space_of(meta: Mapping[str, Any], columns: Mapping[str, np.ndarray]) -> Space:
+    """What the table says, or the range of each column."""
+    if OWN in meta:
+        return load_study({**ANY_STUDY, "space": meta[OWN]}).space
+    sections = load_study(ANY_STUDY).space.resolve(FixedParams({}))
+    return TableSpace({name: _domain(column) for name, column in columns.items()}, sections=sections)
+
+
+def _params(space: Space, columns: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """By row, without those of other branches, which are NaN or empty; a column's floats are what the domain has."""
+    domains = {name: domain for name, domain, _ in space.domains()}
+    rows = zip(*(columns[name].tolist() for name in domains), strict=True)
+    return [{name: _of(domains[name], value) for name, value in zip(domains, row, strict=True) if value == value != ""} for row in rows]
+
+
+def _of(domain: Domain, value: Any) -> Any:
+    if isinstance(domain, Choice):
+        return domain.choices[domain.choices.index(value)]
+    return int(value) if isinstance(domain, Int) else value
+
+
+def _costs(seconds_NE: np.ndarray) -> np.ndarray:
+    """Of a point of each row, its own mean, 1 on average over the rows that have any; `seconds_NE` adds up from the start."""
+    last_N = np.array([max(np.flatnonzero(np.isfinite(row)), default=-1) for row in seconds_NE])
+    total_N = np.take_along_axis(seconds_NE, np.maximum(last_N, 0)[:, None], axis=1)[:, 0]
+    each_N = np.where(last_N < 0, np.nan, total_N / (last_N + 1))
+    return np.nan_to_num(each_N / np.nanmean(each_N), nan=1.0)
 
 
 def _is_missing(column: np.ndarray) -> bool:
     return column.dtype.kind == "f" and not np.isfinite(column).all()
 
 
-def _resampled(curves_NE: np.ndarray, has_start: bool) -> np.ndarray:
+def _resampled(curves_NE: np.ndarray, *, has_start: bool, has_one_length: bool) -> np.ndarray:
     """Points at k / 27 of each row's own length; NaN from a divergence on."""
     curves_NE = curves_NE[:, 1:] if has_start else curves_NE
     length_N = np.array([max(np.flatnonzero(np.isfinite(row)), default=0) + 1 for row in curves_NE])
-    length_N = np.where(length_N < curves_NE.shape[1] // 4, curves_NE.shape[1], length_N)  # one that breaks off early diverged
+    did_diverge_N = has_one_length | (length_N < curves_NE.shape[1] // 4)  # one that breaks off early
+    length_N = np.where(did_diverge_N, curves_NE.shape[1], length_N)
     at_NP = np.ceil(np.arange(1, NUM_POINTS + 1) / NUM_POINTS * length_N[:, None]).astype(int) - 1
     return np.take_along_axis(curves_NE, at_NP, axis=1)
 
@@ -92,16 +171,3 @@ def _domain(column: np.ndarray) -> Domain:
     if column.dtype.kind != "f" or len(values) <= MOST_CHOICES:
         return Choice(tuple(values))
     return Float(values[0], values[-1], log=values[0] > 0 and values[-1] >= 100 * values[0])
-
-
-def _unit(domain: Domain, values: list[Any]) -> np.ndarray:
-    """Numbers in [0, 1] by their place in the domain, ordered choices of numbers too; other choices as one of K, at distance 1."""
-    if isinstance(domain, Float):
-        scale = np.log if domain.log else np.asarray
-        low, high = scale(domain.low), scale(domain.high)
-        return ((scale(np.array(values, float)) - low) / (high - low))[:, None]
-    choices = list(domain.values())
-    at_N = np.array([choices.index(value) for value in values])
-    if isinstance(choices[0], float):
-        return (at_N / (len(choices) - 1))[:, None]
-    return np.eye(len(choices))[at_N] / np.sqrt(2)

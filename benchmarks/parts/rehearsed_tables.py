@@ -1,150 +1,152 @@
-"""Searches on recorded tables: visiontune's own search run, and Ray's scheduler and searcher, with workers that look their epochs up."""
+"""Searches on recorded tables: visiontune's own search run and its peers, with workers that look their epochs up."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-from parts.recorded_tables import NUM_POINTS, Table, TableSpace
-from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.spec.domains import FixedParams, RandomParams
-from visiontune.spec.fingerprint import keyed_seed
+from parts.peer_searches import OneEpochForAll, Oracle, PlainOptuna, RaySearch, random_draws
+from parts.recorded_tables import ANY_STUDY, NUM_POINTS, Table
+from visiontune.spec.defaults import default_params
 from visiontune.spec.parse import load_study
 from visiontune.spec.study_spec import StudySpec
-from visiontune.tuning.records import Leg, Report
+from visiontune.tuning.rehearse_search import OwnSearch, Point, Rehearsed, drive
 
-NUM_WORKERS = 4
-STOCK = "stock pair: OptunaSearch + Ray's ASHA"
-KINDS = (STOCK, "random, Ray's ASHA", "random, promotes", "default")
-WORST = -1e9
-"""What a user's own loop reports of a diverged run."""
+_ROUNDING = 1e-9
 
 
 @dataclass
 class Progress:
-    """The score of the model with the best validation value so far, after each unit of compute."""
+    """The score of the model with the best validation value so far, after each unit of compute: a mean epoch of the table.
+
+    Every row is used once in a search, and where none is left it is over.
+    """
 
     table: Table
     num_units: int
     scores: list[float] = field(default_factory=list)
     best: tuple[float, float] = (-math.inf, 0.0)
-    unused: set[int] = field(default_factory=set)
+    unused: list[int] = field(default_factory=list)
+    rows: dict[int, int] = field(default_factory=dict)
+    spent: float = 0.0
 
     def __post_init__(self) -> None:
-        self.unused = set(range(len(self.table.val_NP)))
-
-    def train(self, row: int, epoch: int) -> float:
-        """One epoch of a run: its validation value, NaN where it diverged."""
-        value, score = float(self.table.val_NP[row, epoch - 1]), float(self.table.score_NP[row, epoch - 1])
-        if value > self.best[0] and math.isfinite(score):
-            self.best = (value, score)
-        self.scores.append(self.best[1])
-        return value
+        self.unused = list(range(len(self.table.val_NP)))
 
     @property
     def is_over(self) -> bool:
         """Whether the compute is spent, or every run was used."""
         return len(self.scores) >= self.num_units or not self.unused
 
+    def begin(self, number: int, params: Mapping[str, Any]) -> None:
+        """The nearest row not used yet."""
+        row = self.rows[number] = self.table.nearest(params, self.unused)
+        self.unused.remove(row)
+
+    def cost(self, number: int, epoch: int) -> float:
+        """By the row's own seconds, where the table has them."""
+        return float(self.table.cost_N[self.rows[number]])
+
+    def train(self, number: int, epoch: int) -> Point:
+        """One epoch of a run; until it ends the best is what it was."""
+        row = self.rows[number]
+        value, score = float(self.table.val_NP[row, epoch - 1]), float(self.table.score_NP[row, epoch - 1])
+        self.spent += self.cost(number, epoch)
+        while len(self.scores) + 1 < self.spent - _ROUNDING:
+            self.scores.append(self.best[1])
+        if value > self.best[0] and math.isfinite(score):
+            self.best = (value, score)
+        if len(self.scores) + 1 <= self.spent + _ROUNDING:
+            self.scores.append(self.best[1])
+        return Point(value)
+
     def history(self) -> list[float]:
         """As long as the compute."""
         return (self.scores + [self.best[1]] * self.num_units)[: self.num_units]
 
+    def final_value(self, number: int) -> float:
+        """What the oracle knows."""
+        return float(self.table.val_NP[self.rows[number], -1])
 
-def search_table(table: Table, kind: str, num_units: int, seed: int) -> list[float]:
+
+@dataclass(frozen=True)
+class Case:
+    """What a search is made for: a table, a seed, the trials' worth of its budget, and recipes from other tables."""
+
+    table: Table
+    seed: int
+    num_trials: int
+    start: Sequence[Mapping[str, Any]] = ()
+
+
+Build = Callable[[Case, Progress], Rehearsed]
+
+
+def _own(sampler: str) -> Build:
+    return lambda case, _: OwnSearch(spec_of(case.table, sampler, case.seed), start=case.start)
+
+
+def _ray(case: Case, _: Progress) -> Rehearsed:
+    return RaySearch(case.table.space, NUM_POINTS, case.seed)
+
+
+def _ray_random(case: Case, _: Progress) -> Rehearsed:
+    return RaySearch(case.table.space, NUM_POINTS, case.seed, draws=random_draws(case.table.space, case.seed))
+
+
+def _ray_started(case: Case, _: Progress) -> Rehearsed:
+    """The defaults first, as in ours, then the recipes from other tables, where there are any."""
+    return RaySearch(case.table.space, NUM_POINTS, case.seed, start=[default_params(case.table.space), *case.start])
+
+
+def _optuna(use_hyperband: bool) -> Build:
+    return lambda case, _: PlainOptuna(case.table.space, NUM_POINTS, case.seed, use_hyperband=use_hyperband)
+
+
+def _one_epoch(case: Case, _: Progress) -> Rehearsed:
+    num_recipes = min(case.num_trials, len(case.table.params) - 1)  # the search is over with the last one
+    return OneEpochForAll(random_draws(case.table.space, case.seed), num_recipes, NUM_POINTS)
+
+
+def _oracle(case: Case, progress: Progress) -> Rehearsed:
+    return Oracle(random_draws(case.table.space, case.seed), progress.final_value, NUM_POINTS)
+
+
+STOCK, DEFAULT = "stock pair: OptunaSearch + Ray's ASHA", "default"
+KINDS: Mapping[str, Build] = {
+    STOCK: _ray,
+    "stock pair, start recipes": _ray_started,
+    "random, Ray's ASHA": _ray_random,
+    "plain Optuna": _optuna(False),
+    "plain Optuna, Hyperband": _optuna(True),
+    "one epoch for all": _one_epoch,
+    "random, promotes": _own("random"),
+    DEFAULT: _own("tpe"),
+    "oracle": _oracle,
+}
+"""How a table is searched, with what it says itself."""
+
+STARTED: Mapping[str, Build] = {"stock pair, the same recipes": _ray_started, "start recipes from other tables": _own("tpe")}
+"""With recipes from other tables."""
+
+BY_BUDGET = frozenset({"one epoch for all"})
+"""Searches that have to know their budget from the start."""
+
+
+def search_table(case: Case, kind: str, num_units: int) -> list[float]:
     """One search."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("ray").setLevel(logging.ERROR)
-    spec, progress = spec_of(table, "tpe" if kind == "default" else "random", seed), Progress(table, num_units)
-    if kind in ("default", "random, promotes"):
-        _search(spec, progress)
-    else:
-        _search_by_ray(spec, progress, seed, is_random=kind != STOCK)
+    progress = Progress(case.table, num_units)
+    drive({**KINDS, **STARTED}[kind](case, progress), progress)
     return progress.history()
 
 
 def spec_of(table: Table, sampler: str, seed: int) -> StudySpec:
-    """A study whose space is the table's params."""
-    study = {
-        "study": "table",
-        "data": {"source": "digits"},
-        "budget": {"num_trials": 100_000, "max_epochs": NUM_POINTS},
-        "confirm": {"num_seeds": 0},
-        "sampler": {"name": sampler, "seed": seed},
-        "space": {"model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": 0.1}},
-    }
-    spec = load_study(study)
-    return replace(spec, space=TableSpace(dict(table.domains), sections=spec.space.resolve(FixedParams({}))))
-
-
-def _search(spec: StudySpec, progress: Progress) -> None:
-    """visiontune's."""
-    from optuna.storages import InMemoryStorage
-    from optuna.study import StudyDirection
-
-    from visiontune.tuning.search_run import SearchRun
-    from visiontune.tuning.study_storage import Storage
-
-    memory = InMemoryStorage()
-    storage = Storage(memory, memory.create_new_study([StudyDirection.MAXIMIZE], spec.study))
-    run = SearchRun(spec, storage, StudyFolder(Path("no folder")), lambda event: None)
-    run.num_slots = NUM_WORKERS
-    rows: dict[int, int] = {}
-    legs: dict[str, tuple[Leg, int]] = {}
-    while not progress.is_over:
-        while progress.unused and (leg := run.next_leg()) is not None:
-            legs[leg.key] = (leg, leg.known_epochs + 1)
-            if leg.number not in rows:
-                rows[leg.number] = progress.table.nearest(storage.trial(leg.number).params, progress.unused)
-        for key, (leg, epoch) in list(legs.items()):
-            value = progress.train(rows[leg.number], epoch)
-            if run.report(key, Report(epoch, {"val_top1": value}, 0)):
-                legs[key] = (leg, epoch + 1)
-            else:
-                del legs[key]
-
-
-def _search_by_ray(spec: StudySpec, progress: Progress, seed: int, *, is_random: bool) -> None:
-    """Ray's scheduler, and its searcher or random draws."""
-    from ray.tune.schedulers import ASHAScheduler
-    from ray.tune.search.optuna import OptunaSearch
-
-    search = OptunaSearch(lambda trial: _void(spec.space.resolve(trial)), metric="value", mode="max", seed=seed)
-    suggest: Callable[[str], Mapping[str, Any]] = search.suggest if not is_random else lambda name: _drawn(spec, seed, int(name))
-    asha = ASHAScheduler(metric="value", mode="max", max_t=NUM_POINTS, grace_period=1, reduction_factor=3)
-    running: dict[str, tuple[Any, int]] = {}
-    number = 0
-    while not progress.is_over:
-        while progress.unused and len(running) < NUM_WORKERS:
-            name, number = str(number), number + 1
-            row = progress.table.nearest(suggest(name), progress.unused)
-            trial = SimpleNamespace(trial_id=name, epoch=0)
-            asha.on_trial_add(None, trial)
-            running[name] = (trial, row)
-        for name, (trial, row) in list(running.items()):
-            trial.epoch += 1
-            value = progress.train(row, trial.epoch)
-            result = {"value": value if math.isfinite(value) else WORST, "training_iteration": trial.epoch}
-            if asha.on_trial_result(None, trial, result) == "STOP":
-                asha.on_trial_complete(None, trial, result)
-                del running[name]
-                if not is_random:
-                    search.on_trial_complete(name, result)
-            elif not is_random:
-                search.on_trial_result(name, result)
-
-
-def _drawn(spec: StudySpec, seed: int, number: int) -> dict[str, Any]:
-    draw = RandomParams(keyed_seed(seed, "trial", number))
-    return {name: domain.ask(name, draw) for name, domain, _ in spec.space.domains()}
-
-
-def _void(_: Any) -> None:
-    """OptunaSearch takes a returned dict for constants."""
+    """A study whose space is the table's."""
+    return replace(load_study({**ANY_STUDY, "sampler": {"name": sampler, "seed": seed}}), space=table.space)
