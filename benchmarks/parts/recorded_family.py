@@ -130,8 +130,8 @@ def write_pictures(family: Family, data_set: DataSet, pictures_NHWC: np.ndarray,
     if path.exists():
         return
     rows = np.flatnonzero(np.isin(labels_N, data_set.classes)) if data_set.classes else np.arange(len(labels_N))
-    rows = rows[: family.num_pictures]
     random = np.random.default_rng(SEED)
+    rows = random.permutation(rows)[: family.num_pictures]  # a file may be in the order of its classes
     made = [changed(pictures_NHWC[row], data_set, random) for row in rows]
     images = [{"bytes": cv2.imencode(".png", picture)[1].tobytes(), "path": f"{row}.png"} for row, picture in zip(rows, made, strict=True)]
     path.parent.mkdir(parents=True, exist_ok=True)
