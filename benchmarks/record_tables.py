@@ -1,6 +1,6 @@
 """Learning curves of visiontune's own: one space, nine small data sets, the same random recipes on each, val, test and seconds by epoch.
 
-    .venv/bin/python benchmarks/record_tables.py --to DIR --cifar cifar10_train.parquet             # 40 recipes: 40 minutes on one core
+    .venv/bin/python benchmarks/record_tables.py --to DIR --cifar cifar10_train.parquet             # 40 recipes: 12 minutes on one core
     .venv/bin/python benchmarks/record_tables.py --to DIR --cifar cifar10_train.parquet --recipes 400 --processes 2
 
 Scikit-learn's digits and subsets of CIFAR-10 by class, size, colour, blur and noise (without --cifar digits alone), 1,500 pictures of 12 or

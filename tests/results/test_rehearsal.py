@@ -87,6 +87,19 @@ def test_rungs_are_not_for_a_study_without(tmp_path: Path) -> None:
         rehearse_study(record, {**NOTHING, "min_epochs": 3}, num_workers=1, num_seeds=1)
 
 
+def test_a_study_of_another_version_says_so(tmp_path: Path) -> None:
+    record = study(tmp_path / "study", 12, scheduler="none")
+    changed = StudyRecord(**{**vars(record), "identity": {**record.identity, "space.model.gone": 1}})
+    with pytest.raises(UserError, match=r"(?s)was made by another version.*unknown key 'gone'"):
+        rehearse_study(changed, NOTHING, num_workers=1, num_seeds=1)
+
+
+def test_the_grid_needs_steps(tmp_path: Path) -> None:
+    record = study(tmp_path / "study", 12, scheduler="none")
+    with pytest.raises(UserError, match=r"space\.optimizer\.lr: the grid sampler needs a step"):
+        rehearse_study(record, {**NOTHING, "sampler": "grid"}, num_workers=1, num_seeds=1)
+
+
 def test_the_verb_prints_what_the_function_gives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study(tmp_path / "small", 12, scheduler="none")
     words = ["rehearse", "small", "--studies-dir", str(tmp_path), "--seeds", "2", "--sampler", "random", "--workers", "3"]

@@ -82,20 +82,26 @@ def rehearse_study(study: StudyRecord, asked: Mapping[str, Any], *, num_workers:
     if problems:
         raise UserError(*problems)
     found = {}
-    for name, identity in _settings(study.identity, given):
-        spec = rehearsable(spec_of_identity(identity, study.name), curves)
+    for name, spec in _specs(study, given):
+        spec = rehearsable(spec, curves)
         runs_SE = np.array([_rehearse(spec, curves, num_workers, seed) for seed in range(num_seeds)])
         found[f"{name}: {_described(spec)}"] = {share: _found(runs_SE[:, round(share * curves.num_epochs) - 1]) for share in SHARES}
     counts = (len(curves.trials), curves.num_full, curves.num_cut, curves.num_epochs, num_seeds, num_workers)
     return Rehearsal(study.name, study.objective.metric, *counts, found)
 
 
-def _settings(identity: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    yield "the study's own", {**identity}
+def _specs(study: StudyRecord, given: Mapping[str, Any]) -> list[tuple[str, StudySpec]]:
+    """What is compared, by what it is called."""
+    identity = study.identity
+    try:
+        found = [("the study's own", spec_of_identity(identity, study.name))]
+    except UserError as error:
+        head = f"study {study.name} was made by another version of visiontune, which says what this one does not take:"
+        raise UserError(head, *error.problems) from error
     if given:
-        yield "asked for", {**identity, **given}
+        found.append(("asked for", spec_of_identity({**identity, **given}, study.name)))
     rest = {key: value for key, value in identity.items() if not key.startswith(("sampler.", "trial_scheduler."))}
-    yield "random search", {**rest, "sampler.name": "random", "trial_scheduler.name": "none"}
+    return [*found, ("random search", spec_of_identity({**rest, "sampler.name": "random", "trial_scheduler.name": "none"}, study.name))]
 
 
 def _rehearse(spec: StudySpec, curves: StudyCurves, num_workers: int, seed: int) -> list[float]:
