@@ -20,8 +20,8 @@ bootstraps over the seeds.
     one epoch for all           as many random recipes as trials, one epoch each, then the best in full, best first
     random, promotes            visiontune's rungs, recipes drawn at random after trial 0
     default                     what `visiontune search` does
-    oracle                      random recipes, of which each goes on after one epoch only if it will be the best so far: the bound of
-                                scheduling without knowledge
+    oracle                      random recipes, and a trial scheduler that knows each curve after one epoch, and at each unit had trained
+                                but the one that is best by then: the bound of scheduling without knowledge
 
 Where tables hold the same recipes, one is left out in turn, and the others, known in full, give up to four start recipes by greedy rank
 regret, to the default and to the stock pair.
@@ -47,7 +47,7 @@ import numpy as np
 
 from common.result import Result, arguments, parse
 from parts.recorded_tables import NUM_POINTS, Table, load_table, start_recipes
-from parts.rehearsed_tables import BY_BUDGET, DEFAULT, KINDS, STARTED, STOCK, Case, search_table
+from parts.rehearsed_tables import BY_BUDGET, DEFAULT, KINDS, ORACLE, STARTED, STOCK, Case, search_table
 
 UNITS_PER_TRIAL = 3.33
 """Of successive halving by thirds over 1, 3, 9, 27: what a trial costs on average."""
@@ -142,7 +142,7 @@ def jobs_of(args: argparse.Namespace, folder: Path, tables: Sequence[Table]) -> 
     """Of every table, kind and seed: one search with the largest budget, whose beginning is a smaller one's; where not, one for each."""
     for table in tables:
         start = start_recipes(table, tables, NUM_START)
-        kinds = {**dict.fromkeys(KINDS, ()), **(dict.fromkeys(STARTED, start) if start else {})}
+        kinds = {**dict.fromkeys((*KINDS, ORACLE), ()), **(dict.fromkeys(STARTED, start) if start else {})}
         for kind, recipes in kinds.items():
             for budget in args.budgets if kind in BY_BUDGET else args.budgets[-1:]:
                 yield from (Job(folder, table.name, kind, seed, budget, recipes) for seed in range(args.seeds))
@@ -179,7 +179,7 @@ def compare(found: Scores, kinds: Sequence[str], budgets: Sequence[int]) -> dict
 
 def report(result: Result, found: Scores, budgets: Sequence[int]) -> None:
     """All kinds on all tables, those with recipes from other tables on what has any, and the default on each table."""
-    result.table("recorded tables", compare(found, [kind for kind in KINDS if kind != STOCK], budgets))
+    result.table("recorded tables", compare(found, [*(kind for kind in KINDS if kind != STOCK), ORACLE], budgets))
     started = {table: one for table, one in found.items() if any(kind in STARTED for kind, _ in one)}
     if started:
         name = f"start recipes from other tables, {len(started)} tables"

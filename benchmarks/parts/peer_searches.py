@@ -1,4 +1,4 @@
-"""What else searches in a rehearsal: Ray's searcher and scheduler, plain Optuna, and two simple rules. Each is driven as its own users do.
+"""What else searches in a rehearsal: Ray's searcher and scheduler, plain Optuna, and a simple rule. Each is driven as its own users do.
 
 All maximise. What diverged is told as WORST, as a user's own loop does it: none of them takes NaN.
 """
@@ -136,31 +136,6 @@ class OneEpochForAll:
         if math.isfinite(point.value):
             self._waiting[begun.number] = point.value
         return False
-
-
-class Oracle:
-    """Random recipes; after one epoch of each its final value is known, and it goes on where that beats all before it.
-
-    No rule of scheduling alone can do better than about this.
-    """
-
-    def __init__(self, draws: Draw, final_value: Callable[[int], float], num_epochs: int) -> None:
-        self._draws, self._final_value, self._num_epochs = draws, final_value, num_epochs
-        self._number, self._best = 0, -math.inf
-
-    def next_leg(self) -> Begun:
-        """Always a new trial."""
-        self._number += 1
-        return Begun(str(self._number - 1), self._number - 1, self._draws(self._number - 1))
-
-    def report(self, begun: Begun, epoch: int, point: Point) -> bool:
-        """Looks ahead once."""
-        if epoch > 1:
-            return epoch < self._num_epochs
-        final = self._final_value(begun.number)
-        is_better = final > self._best  # NaN is not
-        self._best = final if is_better else self._best
-        return is_better
 
 
 def _void(_: Any) -> None:

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from parts.peer_searches import OneEpochForAll, Oracle, PlainOptuna, RaySearch, random_draws
+import numpy as np
+
+from parts.peer_searches import Draw, OneEpochForAll, PlainOptuna, RaySearch, random_draws
 from parts.recorded_tables import ANY_STUDY, NUM_POINTS, Table
 from visiontune.spec.defaults import default_params
 from visiontune.spec.parse import load_study
@@ -67,10 +69,6 @@ class Progress:
         """As long as the compute."""
         return (self.scores + [self.best[1]] * self.num_units)[: self.num_units]
 
-    def final_value(self, number: int) -> float:
-        """What the oracle knows."""
-        return float(self.table.val_NP[self.rows[number], -1])
-
 
 @dataclass(frozen=True)
 class Case:
@@ -82,37 +80,33 @@ class Case:
     start: Sequence[Mapping[str, Any]] = ()
 
 
-Build = Callable[[Case, Progress], Rehearsed]
+Build = Callable[[Case], Rehearsed]
 
 
 def _own(sampler: str) -> Build:
-    return lambda case, _: OwnSearch(spec_of(case.table, sampler, case.seed), start=case.start)
+    return lambda case: OwnSearch(spec_of(case.table, sampler, case.seed), start=case.start)
 
 
-def _ray(case: Case, _: Progress) -> Rehearsed:
+def _ray(case: Case) -> Rehearsed:
     return RaySearch(case.table.space, NUM_POINTS, case.seed)
 
 
-def _ray_random(case: Case, _: Progress) -> Rehearsed:
+def _ray_random(case: Case) -> Rehearsed:
     return RaySearch(case.table.space, NUM_POINTS, case.seed, draws=random_draws(case.table.space, case.seed))
 
 
-def _ray_started(case: Case, _: Progress) -> Rehearsed:
+def _ray_started(case: Case) -> Rehearsed:
     """The defaults first, as in ours, then the recipes from other tables, where there are any."""
     return RaySearch(case.table.space, NUM_POINTS, case.seed, start=[default_params(case.table.space), *case.start])
 
 
 def _optuna(use_hyperband: bool) -> Build:
-    return lambda case, _: PlainOptuna(case.table.space, NUM_POINTS, case.seed, use_hyperband=use_hyperband)
+    return lambda case: PlainOptuna(case.table.space, NUM_POINTS, case.seed, use_hyperband=use_hyperband)
 
 
-def _one_epoch(case: Case, _: Progress) -> Rehearsed:
+def _one_epoch(case: Case) -> Rehearsed:
     num_recipes = min(case.num_trials, len(case.table.params) - 1)  # the search is over with the last one
     return OneEpochForAll(random_draws(case.table.space, case.seed), num_recipes, NUM_POINTS)
-
-
-def _oracle(case: Case, progress: Progress) -> Rehearsed:
-    return Oracle(random_draws(case.table.space, case.seed), progress.final_value, NUM_POINTS)
 
 
 STOCK, DEFAULT = "stock pair: OptunaSearch + Ray's ASHA", "default"
@@ -125,9 +119,10 @@ KINDS: Mapping[str, Build] = {
     "one epoch for all": _one_epoch,
     "random, promotes": _own("random"),
     DEFAULT: _own("tpe"),
-    "oracle": _oracle,
 }
 """How a table is searched, with what it says itself."""
+
+ORACLE = "oracle"
 
 STARTED: Mapping[str, Build] = {"stock pair, the same recipes": _ray_started, "start recipes from other tables": _own("tpe")}
 """With recipes from other tables."""
@@ -143,7 +138,32 @@ def search_table(case: Case, kind: str, num_units: int) -> list[float]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("ray").setLevel(logging.ERROR)
     progress = Progress(case.table, num_units)
-    drive({**KINDS, **STARTED}[kind](case, progress), progress)
+    if kind == ORACLE:
+        return oracle(progress, random_draws(case.table.space, case.seed))
+    drive({**KINDS, **STARTED}[kind](case), progress)
+    return progress.history()
+
+
+def oracle(progress: Progress, draws: Draw) -> list[float]:
+    """The score after each unit of a trial scheduler that knows every curve after its first epoch, and so trains but one, or a part of it.
+
+    For each unit anew: the best point of all curves that can be had by then, where a random recipe costs one epoch to know and only the
+    one of that point is trained beyond. No scheduling of these recipes in their order does better.
+    """
+    spent, known = 0.0, []
+    while progress.unused and spent < progress.num_units:
+        number = len(progress.rows)
+        progress.begin(number, draws(number))
+        row, cost = progress.rows[number], progress.cost(number, 1)
+        spent += cost
+        for epoch in np.flatnonzero(np.isfinite(progress.table.score_NP[row])).tolist():
+            known.append((spent + epoch * cost, progress.table.val_NP[row, epoch], progress.table.score_NP[row, epoch]))
+    known.sort(key=lambda point: point[0])
+    for end, value, score in known:
+        while len(progress.scores) + 1 < end - _ROUNDING and len(progress.scores) < progress.num_units:
+            progress.scores.append(progress.best[1])
+        if value > progress.best[0]:
+            progress.best = (float(value), float(score))
     return progress.history()
 
 

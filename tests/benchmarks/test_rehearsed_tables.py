@@ -13,9 +13,9 @@ import optuna
 import pytest
 from optuna.pruners import HyperbandPruner, NopPruner
 
-from parts.peer_searches import WORST, OneEpochForAll, Oracle, PlainOptuna, RaySearch, drawn
+from parts.peer_searches import WORST, OneEpochForAll, PlainOptuna, RaySearch, drawn
 from parts.recorded_tables import NUM_POINTS, Table, load_table, start_recipes
-from parts.rehearsed_tables import KINDS, STARTED, Case, Progress, search_table
+from parts.rehearsed_tables import KINDS, ORACLE, STARTED, Case, Progress, oracle, search_table
 from visiontune.spec.defaults import default_params
 from visiontune.spec.domains import Choice, Float
 from visiontune.spec.space import Space
@@ -34,7 +34,7 @@ def write(folder: Path, name: str, finals: list[float], **more: Any) -> Table:
     return table
 
 
-@pytest.mark.parametrize("kind", [*KINDS, *STARTED])
+@pytest.mark.parametrize("kind", [*KINDS, *STARTED, ORACLE])
 def test_every_kind_searches_to_an_end_and_does_so_again(tmp_path: Path, kind: str) -> None:
     """15 rows cost 405 epochs in full, so each kind ends before 500; later epochs are better here, so no score falls."""
     table = write(tmp_path, "one", [0.1 + 0.05 * k for k in range(15)])
@@ -124,14 +124,15 @@ def test_a_divergence_is_a_bad_value_to_those_who_cannot_take_nan() -> None:
     assert search._study.trials[0].value == WORST
 
 
-def test_the_oracle_goes_on_with_record_breakers_alone(tmp_path: Path) -> None:
-    """Five rows in the order of the draws: two records cost 27 each, the three others one."""
-    table = write(tmp_path, "one", [0.2, 0.5, 0.1, 0.4, 0.3])
-    finals = [0.3, 0.2, 0.5, 0.1, 0.4]
-    progress = Progress(table, 200)
-    order = [table.params[int(np.argmin(np.abs(table.val_NP[:, -1] - value)))] for value in finals]
-    drive(Oracle(lambda number: order[number], progress.final_value, NUM_POINTS), Limited(progress, 5), 1)
-    assert progress.spent == 2 * NUM_POINTS + 3
+def test_the_oracle_has_the_best_point_that_its_compute_can_buy(tmp_path: Path) -> None:
+    """Against every plan by hand: know n recipes for n units, then train one of them further."""
+    table = write(tmp_path, "one", np.random.default_rng(0).permutation(np.linspace(0.1, 0.9, 40)).tolist())
+    order = np.random.default_rng(1).permutation(40).tolist()
+    scores = oracle(Progress(table, 38), lambda number: table.params[order[number]])
+    for unit in range(1, 39):
+        plans = [(order[n - 1], min(unit - n + 1, NUM_POINTS) - 1) for n in range(1, unit + 1)]
+        best = max(plans, key=lambda plan: table.val_NP[plan])
+        assert scores[unit - 1] == table.score_NP[best], unit
 
 
 class Noting:
@@ -144,27 +145,6 @@ class Noting:
         leg = self._search.next_leg()
         self._begun += [leg] if leg else []
         return leg  # type: ignore[no-any-return]
-
-
-class Limited:
-    """A recorded table whose search ends when so many rows are used and what was begun has ended."""
-
-    def __init__(self, progress: Progress, num_rows: int) -> None:
-        self._progress, self._num_rows, self._last = progress, num_rows, 0
-
-    @property
-    def is_over(self) -> bool:
-        return len(self._progress.rows) == self._num_rows and self._last > 0
-
-    def begin(self, number: int, params: Any) -> None:
-        self._progress.begin(number, params)
-
-    def cost(self, number: int, epoch: int) -> float:
-        return self._progress.cost(number, epoch)
-
-    def train(self, number: int, epoch: int) -> Point:
-        self._last = number == self._num_rows - 1
-        return self._progress.train(number, epoch)
 
 
 def test_one_epoch_for_all_then_the_best_in_order(tmp_path: Path) -> None:
@@ -209,6 +189,6 @@ def test_our_start_recipes_come_right_after_the_defaults(tmp_path: Path) -> None
     for kind in STARTED:
         progress = Progress(table, 20)
         case = Case(table, 0, 9, [{"x": 0.125}])
-        drive(STARTED[kind](case, progress), progress, 4)
+        drive(STARTED[kind](case), progress, 4)
         assert [progress.rows[0], progress.rows[1]] == [4, 1], kind
     assert default_params(table.space) == {"x": 0.5}
