@@ -11,13 +11,16 @@ from typing import Any
 from visiontune.errors import Problem, UserError
 from visiontune.spec.declare import REQUIRED, Section
 from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.fit_recipe import fit_to_space
 from visiontune.spec.section_reader import Reader
 from visiontune.spec.sections import RECIPE, STUDY
 from visiontune.spec.space import Space, fill
+from visiontune.spec.start import Start, StartRecipe
 from visiontune.spec.study_rules import check_study
 from visiontune.spec.study_spec import Budget, Objective, Resources, StudySpec
 from visiontune.spec.tables.metrics import FULL_METRICS, METRICS
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.value_reader import Problems
 from visiontune.spec.yaml_node import Node, node_of
 from visiontune.spec.yaml_reader import compose, read_yaml
 
@@ -33,10 +36,36 @@ def load_study(source: Source, overrides: Sequence[str] = ()) -> StudySpec:
     settings = fill({key: declared for key, declared in STUDY.fields.items() if key != "space"}, tree)
     filled = {**settings, "space": tree.get("space", {})}
     check_study(reader, filled, root)
+    lines = {key.removeprefix("space."): node.line for key, node in reader.nodes.items() if key.startswith("space.")}
+    space = Space(filled["space"], lines, name_of(source))
+    start = read_start(filled["start"], space, reader.problems)
     if reader.problems.found:
         raise UserError(*reader.problems.sorted())
-    lines = {key.removeprefix("space."): node.line for key, node in reader.nodes.items() if key.startswith("space.")}
-    return _study(filled, Space(filled["space"], lines, name_of(source)))
+    return _study(filled, space, start)
+
+
+def read_start(given: Mapping[str, Any], space: Space, problems: Problems) -> Start:
+    """What a search begins with, recipe files read. Problems are added, of recipes too of which the space has nothing."""
+    recipes = [_start_recipe(one, problems) for one in given["recipes"]]
+    if not problems.found:
+        for one in recipes:
+            if (fitted := fit_to_space(space, one.values)).is_outside:
+                what = ", ".join(fitted.said[:3]) or "it says nothing of what varies"
+                problems.found.append(Problem(one.file, one.line, "start", f"{one.name} lies wholly outside the space: {what}"))
+    return Start(tuple(recipes), given["portfolio"], given["studies"])
+
+
+def _start_recipe(given: StartRecipe, problems: Problems) -> StartRecipe:
+    """With the values of its file, if it is one."""
+    if given.values:
+        return given
+    try:
+        recipe = load_recipe(given.name)
+    except UserError as error:
+        found = [replace(one, file=one.file or given.file, line=one.line or given.line) for one in error.problems]
+        problems.found += [replace(one, rule=f"as a start recipe: {one.rule}") for one in found]
+        return given
+    return replace(given, values=recipe.flat())
 
 
 def load_recipe(source: Source, overrides: Sequence[str] = ()) -> TrialRecipe:
@@ -75,7 +104,7 @@ def make_recipe(spec: StudySpec, sections: Mapping[str, Any], number: int) -> Tr
     return TrialRecipe(**fill(RECIPE.fields, {**sections, "data": spec.data, "training": training}))
 
 
-def _study(tree: Mapping[str, Any], space: Space) -> StudySpec:
+def _study(tree: Mapping[str, Any], space: Space, start: Start) -> StudySpec:
     objective = tree["objective"]
     return StudySpec(
         study=tree["study"],
@@ -88,6 +117,7 @@ def _study(tree: Mapping[str, Any], space: Space) -> StudySpec:
         storage=tree["storage"],
         confirm=tree["confirm"],
         space=space,
+        start=start,
     )
 
 

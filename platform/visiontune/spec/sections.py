@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Section, Table
+from visiontune.spec.declare import Arg, Items, Section, Table
 from visiontune.spec.tables.activations import ACTIVATIONS, NORMS
 from visiontune.spec.tables.balances import BALANCES, CLASS_WEIGHTS
 from visiontune.spec.tables.inits import INITS
@@ -13,6 +13,7 @@ from visiontune.spec.tables.mixings import MIXINGS
 from visiontune.spec.tables.models import MODELS
 from visiontune.spec.tables.optimizers import OPTIMIZERS
 from visiontune.spec.tables.policies import OPS, POLICIES
+from visiontune.spec.tables.portfolios import PORTFOLIOS
 from visiontune.spec.tables.preprocessings import COLOURS, PREPROCESSINGS
 from visiontune.spec.tables.regimes import REGIMES
 from visiontune.spec.tables.search import SAMPLERS, TRIAL_SCHEDULERS
@@ -156,6 +157,22 @@ STUDY = Section(
             },
             former={"time_limit_s": "which is hours now (seconds / 3600)"},
             one_of=LIMITS,
+        ),
+        "start": Section(
+            "what is tried before the sampler proposes; a list is short for its recipes",
+            {
+                "recipes": Items("recipe files, or mappings of recipe keys, the rest being the tables' defaults", takes_recipes=True),
+                "portfolio": Arg(
+                    str,
+                    "recipes that ship; auto: by the size of the pictures and where the weights come from",
+                    "none",
+                    choices=("none", "auto", *PORTFOLIOS),
+                ),
+                "studies": Items(
+                    "earlier studies whose best recipes are tried; auto: all in the folder that fit", "none", ("none", "auto")
+                ),
+            },
+            short_for="recipes",
         ),
         "sampler": Section("who proposes", {"name": SAMPLERS, "seed": Arg(int, "of the whole study", 0, 0, 2**31 - 1)}),
         "trial_scheduler": Section("who ends trials early", {"name": TRIAL_SCHEDULERS}),

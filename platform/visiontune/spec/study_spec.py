@@ -10,6 +10,7 @@ from typing import Any
 from visiontune.spec.fingerprint import flatten
 from visiontune.spec.sections import LIMITS
 from visiontune.spec.space import Space
+from visiontune.spec.start import Start
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class StudySpec:
     storage: Mapping[str, Any]
     confirm: Mapping[str, Any]
     space: Space
+    start: Start = Start()
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -85,7 +87,8 @@ class StudySpec:
     def identity(self) -> dict[str, Any]:
         """Flat dotted content that may not change while a study of this name goes on.
 
-        Left out is what only decides where and how long it runs: resources, storage, confirm, and the limits of the budget.
+        Left out is what only decides where and how long it runs, resources, storage, confirm, and the limits of the budget; and what it
+        begins with, which may be added to at any time.
         """
         budget = {key: getattr(self.budget, key) for key in ("min_epochs", "max_epochs", "reduction_factor")}
         content = {

@@ -23,8 +23,9 @@ from visiontune.tuning.mlflow_events import end_event, epoch_event, trial_event
 from visiontune.tuning.ranking import best_of
 from visiontune.tuning.read_study import does_wait, epoch_seconds, trial_record
 from visiontune.tuning.records import Leg, Put, Report, TrialRecord
-from visiontune.tuning.sampler import DEFAULTS, Proposer
+from visiontune.tuning.sampler import Proposer
 from visiontune.tuning.spending import Spending
+from visiontune.tuning.start_recipes import StartRecipes, start_key
 from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.trial_scheduler import GO, STOP, WAIT, Curves, TrialScheduler
 
@@ -53,10 +54,11 @@ class TrialQueue:
         self._rule: TrialScheduler = entry.load()(self._curves, spec.budget, **args)
         found = storage.trials()
         self._proposer = Proposer(spec, found)
+        self.starts = StartRecipes(spec, storage, found)
         waits = does_wait(spec.identity())
         for trial in found:
             self._spending.known(trial.number, epoch_seconds(trial))
-            if trial.user_attrs["proposed_by"] == DEFAULTS:
+            if trial.number == 0 and start_key(trial):
                 self._runs_through.add(trial.number)
             self._take_over(trial_record(trial, spec.budget.rungs, waits))
 
@@ -160,14 +162,16 @@ class TrialQueue:
 
     def _new_trial(self) -> Leg | None:
         number, most = len(self.trials), self._spec.budget.num_trials
-        if self._is_exhausted or (most is not None and number >= most) or not self._is_allowed(None):
+        if (most is not None and number >= most) or not self._is_allowed(None):
             return None
-        proposal = self._proposer.propose(number)
+        start = self.starts.next()
+        proposal = None if start is None and self._is_exhausted else self._proposer.propose(number, start)
         if proposal is None:
             self._is_exhausted = True
             return None
         recipe = make_recipe(self._spec, proposal.sections, number)
         attributes: dict[str, Any] = {"recipe": recipe.to_dict(), "fingerprint": recipe.fingerprint, "proposed_by": proposal.reason}
+        attributes |= {"start": start.key} if start is not None else {}
         self._storage.add(proposal.params, proposal.distributions, attributes, proposal.notes)
         self.trials[number] = TrialRecord(
             number,
@@ -182,7 +186,8 @@ class TrialQueue:
             self._curves.values.setdefault(number, {}),
             proposal.reason,
         )
-        if proposal.reason == DEFAULTS:
+        self.starts.begun(start.key if start is not None else "", proposal.params)
+        if number == 0 and start is not None:
             self._runs_through.add(number)
         self._put(trial_event(self.trials[number]))
         return self._start(number)

@@ -1,0 +1,132 @@
+"""What a search tries before its sampler proposes: the user's recipes, those put in its queue while it runs, the tables' defaults, a
+portfolio, the best of earlier studies.
+
+Each is tried once: a trial remembers the key of what it came from. Recipes of the file and of the queue are read at every start and
+before every new trial; what a portfolio and earlier studies gave is settled when the study begins.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from visiontune.spec.defaults import default_params
+from visiontune.spec.domains import FixedParams
+from visiontune.spec.fingerprint import fingerprint
+from visiontune.spec.fit_recipe import Fitted, fit_to_space
+from visiontune.spec.space import Space
+from visiontune.spec.start import StartRecipe
+from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.tables.portfolios import PORTFOLIOS, KnownRecipe, portfolio_for
+from visiontune.tuning.study_storage import Storage
+
+DEFAULTS = "the tables' defaults"
+"""Why a trial is what it is that no recipe was given for."""
+
+QUEUED = "queued."
+"""The start of the study's attributes that hold recipes of `visiontune enqueue`."""
+
+SETTLED = "start_points"
+"""The study's attribute with what a portfolio and earlier studies gave."""
+
+
+@dataclass(frozen=True)
+class StartPoint:
+    """Params to try; `key` is what the trial remembers, `reason` why it is tried; `said`: what of a recipe had to be changed."""
+
+    key: str
+    reason: str
+    params: Mapping[str, Any]
+    said: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.reason}{' with ' if self.said else ''}{', '.join(self.said)}"
+
+
+class StartRecipes:
+    """Those that are left, in their order; where the sampler is a grid only what the user gave."""
+
+    def __init__(self, spec: StudySpec, storage: Storage, past: Iterable[FrozenTrial]) -> None:
+        self._space, self._storage = spec.space, storage
+        self._asked = [spec.start.portfolio, *([spec.start.studies] if isinstance(spec.start.studies, str) else spec.start.studies)]
+        self._used: set[object] = set()
+        for trial in past:
+            self.begun(start_key(trial), trial.params)
+        self._first = [point_of(spec.space, recipe) for recipe in spec.start.recipes]
+        is_grid = spec.sampler["name"] == "grid"
+        self._later = [] if is_grid else [StartPoint("defaults", DEFAULTS, default_params(spec.space))]
+        self._later += _points(storage.attributes().get(SETTLED, {}).get("points", []))
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a portfolio and earlier studies were asked for their recipes, as the file says it now."""
+        asked = self._storage.attributes().get(SETTLED, {}).get("asked", ["none", "none"])
+        return bool(asked == self._asked)
+
+    def settle(self, points: Iterable[StartPoint]) -> None:
+        """What a portfolio and earlier studies gave: kept in the study, since what they hold may change."""
+        found = [{"key": one.key, "reason": one.reason, "params": dict(one.params), "said": list(one.said)} for one in points]
+        self._storage.set_attribute(SETTLED, {"asked": self._asked, "points": found})
+        self._later += _points(found)
+
+    def begun(self, key: str, params: Mapping[str, Any]) -> None:
+        """A trial has these params; `key` is that of its start point, "" where it has none."""
+        self._used |= {key, frozenset(params.items())}
+
+    def left(self) -> list[StartPoint]:
+        """All that are to be tried, as far as is known now; what another trial is already counts as tried."""
+        points = [*self._first, *queued(self._space, self._storage.attributes()), *self._later]
+        return [one for one in points if not self._used & {one.key, frozenset(one.params.items())}]
+
+    def next(self) -> StartPoint | None:
+        """The first of them."""
+        return next(iter(self.left()), None)
+
+
+def start_key(trial: FrozenTrial) -> str:
+    """Of the start point that a trial was begun from; "" for a sampler's."""
+    return str(trial.user_attrs.get("start", "defaults" if trial.user_attrs.get("proposed_by") == DEFAULTS else ""))
+
+
+def point_of(space: Space, recipe: StartRecipe, key: str = "", reason: str = "") -> StartPoint:
+    """Where a recipe lies in the space. The key is of its content, so that a file may be extended, and its recipes change places."""
+    fitted = fit_to_space(space, recipe.values)
+    return StartPoint(key or f"recipe.{fingerprint(recipe.values)}", reason or f"start recipe: {recipe.name}", fitted.params, fitted.said)
+
+
+def queued(space: Space, attributes: Mapping[str, Any]) -> list[StartPoint]:
+    """Recipes of `visiontune enqueue`, the oldest first."""
+    found = sorted(((one["time_ms"], key, one) for key, one in attributes.items() if key.startswith(QUEUED)), key=lambda item: item[:2])
+    return [point_of(space, StartRecipe(one["values"], one["name"]), key, f"queued: {one['name']}") for _, key, one in found]
+
+
+def enqueue(storage: Storage, space: Space, recipe: StartRecipe) -> StartPoint:
+    """Put a recipe into the queue of a study, whether a search goes on or not; the same one twice is one."""
+    key = f"{QUEUED}{fingerprint(recipe.values)}"
+    if key not in storage.attributes():
+        storage.set_attribute(key, {"values": dict(recipe.values), "name": recipe.name, "time_ms": int(time.time() * 1000)})
+    return point_of(space, recipe, key, f"queued: {recipe.name}")
+
+
+def portfolio_points(spec: StudySpec, image_size: int) -> list[StartPoint]:
+    """The portfolio that the file names, mapped to the space; what has nothing in common with the space is left out."""
+    name = spec.start.portfolio
+    if name == "auto":
+        regimes = {str(section["regime"]) for section in spec.space.corners("transfer")}
+        name = portfolio_for(image_size, is_pretrained=regimes != {"scratch"})
+    found = [(known, _fit(spec.space, known)) for known in PORTFOLIOS.get(name, ())]
+    return [StartPoint(f"portfolio.{one.name}", f"portfolio {name}: {one.name}", fit.params) for one, fit in found if not fit.is_outside]
+
+
+def _fit(space: Space, known: KnownRecipe) -> Fitted:
+    """With the rate for the batch that the space allows."""
+    asked = space.resolve(FixedParams(fit_to_space(space, known.values).params))
+    return fit_to_space(space, known.for_batch(int(asked["training"]["batch_size"])))
+
+
+def _points(found: Iterable[Mapping[str, Any]]) -> list[StartPoint]:
+    return [StartPoint(one["key"], one["reason"], one["params"], tuple(one["said"])) for one in found]
