@@ -22,9 +22,9 @@ def read_items(node: Node, items: Items, where: str, problems: Problems) -> Any:
         return node.value
     what = "files and mappings of recipe keys" if items.takes_recipes else "names"
     if node.kind != "list":
-        words = "".join(f"{word}, " for word in items.also)
+        words = f"{', '.join(items.also)} or a list" if items.also else "a list"
         tail = f"; nearest is [{node.shown()}]" if node.kind != "scalar" or isinstance(node.value, str) else ""
-        return problems.add(node, where, f"must be {words}or a list of {what}, but got {node.shown()}{tail}".replace("be or", "be"))
+        return problems.add(node, where, f"must be {words} of {what}, but got {node.shown()}{tail}")
     found = [_item(one, items, f"{where}[{number}]", problems, what) for number, one in enumerate(node.value)]
     return tuple(one for one in found if one is not BAD)
 
@@ -37,6 +37,8 @@ def _item(node: Node, items: Items, where: str, problems: Problems, what: str) -
     if not node.items:
         return problems.add(node, where, "says nothing; write keys of a recipe, such as {optimizer.lr: 0.1}")
     values = dict(_values(node, (), where, problems))
+    if not values:
+        return BAD
     return StartRecipe(values, textwrap.shorten(", ".join(f"{key}={value}" for key, value in values.items()), 60), node.file, node.line)
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from visiontune.errors import Problem, UserError
-from visiontune.spec.declare import REQUIRED, Section
+from visiontune.spec.declare import REQUIRED, Items, Section
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.fit_recipe import fit_to_space
+from visiontune.spec.items_reader import read_items
+from visiontune.spec.overrides import COMMAND_LINE, override
 from visiontune.spec.section_reader import Reader
 from visiontune.spec.sections import RECIPE, STUDY
 from visiontune.spec.space import Space, fill
@@ -22,9 +23,8 @@ from visiontune.spec.tables.metrics import FULL_METRICS, METRICS
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.spec.value_reader import Problems
 from visiontune.spec.yaml_node import Node, node_of
-from visiontune.spec.yaml_reader import compose, read_yaml
+from visiontune.spec.yaml_reader import read_yaml
 
-COMMAND_LINE = "command line"
 Source = Path | str | Mapping[str, Any]
 
 
@@ -62,8 +62,9 @@ def _start_recipe(given: StartRecipe, problems: Problems) -> StartRecipe:
     try:
         recipe = load_recipe(given.name)
     except UserError as error:
-        found = [replace(one, file=one.file or given.file, line=one.line or given.line) for one in error.problems]
-        problems.found += [replace(one, rule=f"as a start recipe: {one.rule}") for one in found]
+        there = [one for one in error.problems if one.line]  # what is wrong inside of the file has a place of its own
+        here = [Problem(given.file, given.line, "start", f"the recipe {one}") for one in error.problems if not one.line]
+        problems.found += [*here, *(replace(one, rule=f"as a start recipe: {one.rule}") for one in there)]
         return given
     return replace(given, values=recipe.flat())
 
@@ -76,6 +77,18 @@ def load_recipe(source: Source, overrides: Sequence[str] = ()) -> TrialRecipe:
     if reader.problems.found:
         raise UserError(*reader.problems.sorted())
     return TrialRecipe(**fill(RECIPE.fields, tree))
+
+
+def load_start_recipe(source: Source | None, overrides: Sequence[str] = ()) -> StartRecipe:
+    """A recipe to begin with: a file, or its content, with overrides on top; without one, what the overrides say. Raises UserError."""
+    if source is not None:
+        return StartRecipe(load_recipe(source, overrides).flat(), name_of(source))
+    problems = Problems()
+    root = override(Node("mapping", (), COMMAND_LINE, 0), overrides, problems.found)
+    found = read_items(Node("list", (root,), COMMAND_LINE, 0), Items("", takes_recipes=True), "recipe", problems)
+    if problems.found:
+        raise UserError(*problems.found)
+    return found[0]  # type: ignore[no-any-return]
 
 
 def load_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
@@ -135,51 +148,6 @@ def _root(source: Source, reader: Reader, declared: Section) -> Node:
 def name_of(source: Source) -> str:
     """What messages call a source: its path, or "mapping"."""
     return "mapping" if isinstance(source, Mapping) else str(source)
-
-
-def override_texts(overrides: Mapping[str, Any]) -> list[str]:
-    """Python's keyword arguments as `key=value`: two underscores stand for a dot, as in scikit-learn's set_params.
-
-    >>> override_texts({"budget__num_trials": 8, "space.optimizer.lr": 0.1})
-    ['budget.num_trials=8', 'space.optimizer.lr=0.1']
-    """
-    plain = {key.replace("__", "."): node_of(value, COMMAND_LINE).plain() for key, value in overrides.items()}
-    # JSON is YAML, so that a string may hold whatever YAML would read as something else.
-    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in plain.items()]
-
-
-def override(root: Node, overrides: Sequence[str], found: list[Problem]) -> Node:
-    """The tree with every `key=value` put under its dotted key; the value is YAML. Problems are added to `found`."""
-    seen: set[str] = set()
-    for text in overrides:
-        key, equals, value = text.partition("=")
-        key = key.strip()
-        if not equals or not all(key.split(".")):
-            found.append(Problem(COMMAND_LINE, 0, text, "an override is written key=value, like budget.num_trials=8"))
-        elif key in seen:
-            found.append(Problem(COMMAND_LINE, 0, key, "a key may be given once, but it is given again"))
-        else:
-            seen.add(key)
-            try:
-                root = _put(root, key.split("."), compose(value, COMMAND_LINE, found, line=0), key)
-            except UserError as error:
-                found.extend(replace(problem, where=key) for problem in error.problems)
-    return root
-
-
-def _put(node: Node, path: Sequence[str], value: Node, whole: str) -> Node:
-    if not path:
-        return value
-    if node.kind != "mapping" and node.value is not None:
-        above = whole.removesuffix(".".join(path)).rstrip(".")
-        raise UserError(Problem(COMMAND_LINE, 0, whole, f"{above} holds no keys, but is {node.shown()}"))
-    key, *deeper = path
-    pairs = list(node.value or ())
-    at = next((number for number, (one, _) in enumerate(pairs) if one.value == key), len(pairs))
-    if at == len(pairs):
-        pairs.append((Node("scalar", key, COMMAND_LINE, 0), Node("scalar", None, COMMAND_LINE, 0)))
-    pairs[at] = (pairs[at][0], _put(pairs[at][1], deeper, value, whole))
-    return Node("mapping", tuple(pairs), node.file, node.line)
 
 
 def _listed(declared: Section) -> str:

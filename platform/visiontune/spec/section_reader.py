@@ -104,7 +104,7 @@ class Reader:
         if isinstance(declared, Items):
             return read_items(value, declared, here.where, self.problems)
         if isinstance(declared, Section):
-            if declared.short_for and value.kind == "list":
+            if declared.short_for and (value.kind == "list" or isinstance(value.value, str)):
                 value = Node("mapping", ((Node("scalar", declared.short_for, value.file, value.line), value),), value.file, value.line)
             tree = self.section(value, declared.fields, here, key_node, former=declared.former)
             given = {key for key, (_, item) in value.items.items() if item.value is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from visiontune.spec.fingerprint import flatten
@@ -77,7 +77,7 @@ class StudySpec:
     storage: Mapping[str, Any]
     confirm: Mapping[str, Any]
     space: Space
-    start: Start = Start()
+    start: Start = field(default_factory=Start)
 
     @property
     def rungs(self) -> tuple[int, ...]:

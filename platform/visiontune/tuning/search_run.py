@@ -14,6 +14,7 @@ from visiontune.tuning.ranking import best_of
 from visiontune.tuning.records import Leg, Put, Report, Snapshot
 from visiontune.tuning.search_clock import SearchClock
 from visiontune.tuning.spending import Spending
+from visiontune.tuning.start_recipes import StartRecipes
 from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.trial_queue import TrialQueue
 
@@ -44,6 +45,11 @@ class SearchRun:
         self._legs: dict[str, Leg] = {}
         self._placed: set[str] = set()
         self._num_losses = 0
+
+    @property
+    def starts(self) -> StartRecipes:
+        """What is tried before the sampler proposes."""
+        return self._queue.starts
 
     @property
     def num_slots(self) -> int:

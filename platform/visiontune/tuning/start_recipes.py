@@ -8,21 +8,24 @@ before every new trial; what a portfolio and earlier studies gave is settled whe
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.defaults import default_params
 from visiontune.spec.domains import FixedParams
 from visiontune.spec.fingerprint import fingerprint
 from visiontune.spec.fit_recipe import Fitted, fit_to_space
+from visiontune.spec.read_identity import spec_of_identity
 from visiontune.spec.space import Space
 from visiontune.spec.start import StartRecipe
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.portfolios import PORTFOLIOS, KnownRecipe, portfolio_for
-from visiontune.tuning.study_storage import Storage
+from visiontune.tuning.study_storage import Storage, open_existing
 
 DEFAULTS = "the tables' defaults"
 """Why a trial is what it is that no recipe was given for."""
@@ -32,6 +35,9 @@ QUEUED = "queued."
 
 SETTLED = "start_points"
 """The study's attribute with what a portfolio and earlier studies gave."""
+
+
+_MOST_SAID = 6
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,17 @@ class StartPoint:
     said: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.reason}{' with ' if self.said else ''}{', '.join(self.said)}"
+        return self.reason + shortened(self.said)
+
+
+def shortened(said: Sequence[str]) -> str:
+    """What of a recipe had to be changed, in brackets after what it is called; the first few.
+
+    >>> shortened(["optimizer.lr 5 -> 1"]), shortened([])
+    (' (optimizer.lr 5 -> 1)', '')
+    """
+    more = [f"{len(said) - _MOST_SAID} more"] if len(said) > _MOST_SAID else []
+    return f" ({', '.join([*said[:_MOST_SAID], *more])})" if said else ""
 
 
 class StartRecipes:
@@ -104,9 +120,14 @@ def queued(space: Space, attributes: Mapping[str, Any]) -> list[StartPoint]:
     return [point_of(space, StartRecipe(one["values"], one["name"]), key, f"queued: {one['name']}") for _, key, one in found]
 
 
-def enqueue(storage: Storage, space: Space, recipe: StartRecipe) -> StartPoint:
-    """Put a recipe into the queue of a study, whether a search goes on or not; the same one twice is one."""
+def enqueue_in(folder: StudyFolder, url: str, recipe: StartRecipe) -> StartPoint:
+    """Put a recipe into the queue of a study, whether a search goes on or not; the same one twice is one. Raises UserError."""
+    storage = open_existing(folder, url)
+    space = spec_of_identity(storage.attributes()["identity"]).space
     key = f"{QUEUED}{fingerprint(recipe.values)}"
+    if fit_to_space(space, recipe.values).is_outside:
+        what = ", ".join(fit_to_space(space, recipe.values).said[:3]) or "it says nothing of what varies"
+        raise UserError(f"{recipe.name} lies wholly outside the space of study {folder.name}: {what}")
     if key not in storage.attributes():
         storage.set_attribute(key, {"values": dict(recipe.values), "name": recipe.name, "time_ms": int(time.time() * 1000)})
     return point_of(space, recipe, key, f"queued: {recipe.name}")
