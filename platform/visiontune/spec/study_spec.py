@@ -36,6 +36,16 @@ class Budget:
     epochs: int | None = None
     hours: float | None = None
     gpu_hours: float | None = None
+    patience: int | None = None
+    stop_at: float | None = None
+    max_epoch_s: float | None = None
+    max_trial_hours: float | None = None
+
+    @property
+    def ends(self) -> dict[str, float]:
+        """All that can end a search, by the keys of the file: the limits, patience and the target."""
+        goals = {"patience": self.patience, "stop_at": self.stop_at}
+        return {**self.limits, **{key: float(goal) for key, goal in goals.items() if goal is not None}}
 
     @property
     def limits(self) -> dict[str, float]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from visiontune.errors import UserError, nearest
 from visiontune.filesystem.study_folder import StudiesFolder
-from visiontune.spec.domains import Choice, Domain
+from visiontune.spec.domains import Choice, Domain, FixedParams
 from visiontune.spec.fingerprint import flatten
 from visiontune.spec.fit_recipe import Fitted, fit_to_space, recipe_key
 from visiontune.spec.space import Space
@@ -30,7 +30,7 @@ SIZE = 4
 """Start points that are taken from earlier studies; bad ones then cost little."""
 
 NUM_BEST = 8
-"""Recipes of each study among which is chosen."""
+"""Recipes of each study among which is chosen, of its best quarter."""
 
 MIN_TRIALS = 4
 """Trials without which a study says nothing of ranks."""
@@ -89,10 +89,12 @@ def _read(name: str, spec: StudySpec, studies: StudiesFolder, known: Sequence[st
 
 
 def _candidates(study: StudyRecord, space: Space) -> Iterator[_Candidate]:
-    """The best trials of which at least half of what varies in the space can be kept."""
-    for trial in ranked((trial for trial in study.trials if has_value(trial)), study.objective)[:NUM_BEST]:
+    """The best trials of which more than half of what varies in the space can be kept, the optimizer too, without which a rate is none."""
+    trials = ranked((trial for trial in study.trials if has_value(trial)), study.objective)
+    for trial in trials[: min(NUM_BEST, max(1, len(trials) // 4))]:
         fitted = fit_to_space(space, flatten(trial.recipe))
-        if fitted.num_kept > fitted.num_moved:
+        has_optimizer = space.resolve(FixedParams(fitted.params))["optimizer"]["name"] == trial.recipe["optimizer"]["name"]
+        if has_optimizer and fitted.num_kept > fitted.num_moved:
             yield _Candidate(study, trial, fitted)
 
 

@@ -174,7 +174,7 @@ def _conclude(run: SearchRun, spec: StudySpec, storage: Storage, folder: StudyFo
         raise SearchFailed(f"study {spec.study} can't go on: {run.fatal}; once that is mended the same command does")
     if not run.is_finished:
         return Outcome("interrupted", study, folder, run.num_new_trials, run.spending.num_new_epochs)
-    ending = Ending(spec.budget.limits, run.ended_by or "num_trials", int(spec.confirm["num_seeds"]))
+    ending = Ending(spec.budget.ends, run.ended_by or "num_trials", int(spec.confirm["num_seeds"]))
     study = study_record(storage, spec.study, ending)
     leave_winner(study, folder, store, put)
     storage.set_attribute("finished", asdict(ending))
@@ -182,7 +182,7 @@ def _conclude(run: SearchRun, spec: StudySpec, storage: Storage, folder: StudyFo
 
 
 def _status(study: StudyRecord) -> str:
-    return "finished" if study.ending is None or study.ending.by == "num_trials" else "budget"
+    return "finished" if study.ending is None or study.ending.by in ("num_trials", "patience", "stop_at") else "budget"
 
 
 def _is_finished(storage: Storage, spec: StudySpec) -> bool:
@@ -190,7 +190,10 @@ def _is_finished(storage: Storage, spec: StudySpec) -> bool:
     ending = ending_of(storage)
     if ending is None or ending.num_seeds < spec.confirm["num_seeds"]:
         return False
-    return spec.budget.limits.get(ending.by, math.inf) <= ending.limits.get(ending.by, math.inf)
+    now, then = spec.budget.ends.get(ending.by, math.inf), ending.limits.get(ending.by, math.inf)
+    if ending.by == "stop_at":
+        return ending.by in spec.budget.ends and not spec.objective.is_better(now, then)
+    return now <= then
 
 
 def _has_more_to_start(storage: Storage, spec: StudySpec) -> bool:

@@ -19,12 +19,14 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.defaults import default_params
 from visiontune.spec.domains import FixedParams
 from visiontune.spec.fingerprint import fingerprint
-from visiontune.spec.fit_recipe import Fitted, fit_to_space
+from visiontune.spec.fit_recipe import fit_to_space
 from visiontune.spec.read_identity import spec_of_identity
 from visiontune.spec.space import Space
 from visiontune.spec.start import StartRecipe
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.portfolios import PORTFOLIOS, KnownRecipe, portfolio_for
+from visiontune.tuning.ranking import is_usable, ranked
+from visiontune.tuning.read_study import trial_record
 from visiontune.tuning.study_storage import Storage, open_existing
 
 DEFAULTS = "the tables' defaults"
@@ -33,9 +35,14 @@ DEFAULTS = "the tables' defaults"
 QUEUED = "queued."
 """The start of the study's attributes that hold recipes of `visiontune enqueue`."""
 
+AGAIN = "again."
+"""The start of keys of recipes that are trained again with a larger full budget."""
+
 SETTLED = "start_points"
 """The study's attribute with what a portfolio and earlier studies gave."""
 
+
+MOST_AGAIN = 4
 
 _MOST_SAID = 6
 
@@ -48,6 +55,11 @@ class StartPoint:
     reason: str
     params: Mapping[str, Any]
     said: tuple[str, ...] = ()
+
+    @property
+    def is_again(self) -> bool:
+        """Whether it is the recipe of a trial of this study, to be trained with a larger full budget."""
+        return self.key.startswith(AGAIN)
 
     def __str__(self) -> str:
         return self.reason + shortened(self.said)
@@ -70,9 +82,15 @@ class StartRecipes:
         self._space, self._storage = spec.space, storage
         self._asked = [spec.start.portfolio, *([spec.start.studies] if isinstance(spec.start.studies, str) else spec.start.studies)]
         self._used: set[object] = set()
+        past, before = list(past), []
         for trial in past:
-            self.begun(start_key(trial), trial.params)
-        self._first = [point_of(spec.space, recipe) for recipe in spec.start.recipes]
+            if trial.user_attrs["recipe"]["training"]["num_epochs"] == spec.budget.max_epochs:
+                self.begun(start_key(trial), trial.params)
+            else:
+                self._used.add(start_key(trial))
+                before.append(trial)
+        self._first = again_points(spec, before)
+        self._first += [point_of(spec.space, recipe) for recipe in spec.start.recipes]
         is_grid = spec.sampler["name"] == "grid"
         self._later = [] if is_grid else [StartPoint("defaults", DEFAULTS, default_params(spec.space))]
         self._later += _points(storage.attributes().get(SETTLED, {}).get("points", []))
@@ -85,7 +103,8 @@ class StartRecipes:
 
     def settle(self, points: Iterable[StartPoint]) -> None:
         """What a portfolio and earlier studies gave: kept in the study, since what they hold may change."""
-        found = [{"key": one.key, "reason": one.reason, "params": dict(one.params), "said": list(one.said)} for one in points]
+        unique = list({frozenset(one.params.items()): one for one in reversed(list(points))}.values())
+        found = [{"key": one.key, "reason": one.reason, "params": dict(one.params), "said": list(one.said)} for one in reversed(unique)]
         self._storage.set_attribute(SETTLED, {"asked": self._asked, "points": found})
         self._later += _points(found)
 
@@ -114,6 +133,19 @@ def point_of(space: Space, recipe: StartRecipe, key: str = "", reason: str = "")
     return StartPoint(key or f"recipe.{fingerprint(recipe.values)}", reason or f"start recipe: {recipe.name}", fitted.params, fitted.said)
 
 
+def again_points(spec: StudySpec, before: Iterable[FrozenTrial]) -> list[StartPoint]:
+    """Of the trials of a smaller full budget the best in eta, at most MOST_AGAIN, to be trained with the full budget as it is now."""
+    records = ranked((trial_record(trial, (), waits=False) for trial in before), spec.objective)
+    complete = [one for one in records if one.state == "complete"]
+    most = min(MOST_AGAIN, max(1, len(complete) // spec.budget.reduction_factor))
+    epochs = spec.budget.max_epochs
+    return [
+        StartPoint(f"{AGAIN}{epochs}.{one.number}", f"again: trial {one.number}, with {epochs} epochs", one.params)
+        for one in (complete or records)[:most]
+        if is_usable(one)
+    ]
+
+
 def queued(space: Space, attributes: Mapping[str, Any]) -> list[StartPoint]:
     """Recipes of `visiontune enqueue`, the oldest first."""
     found = sorted(((one["time_ms"], key, one) for key, one in attributes.items() if key.startswith(QUEUED)), key=lambda item: item[:2])
@@ -134,19 +166,21 @@ def enqueue_in(folder: StudyFolder, url: str, recipe: StartRecipe) -> StartPoint
 
 
 def portfolio_points(spec: StudySpec, image_size: int) -> list[StartPoint]:
-    """The portfolio that the file names, mapped to the space; what has nothing in common with the space is left out."""
+    """The portfolio that the file names, mapped to the space; recipes whose optimizer it does not have are left out, with their rates."""
     name = spec.start.portfolio
     if name == "auto":
         regimes = {str(section["regime"]) for section in spec.space.corners("transfer")}
         name = portfolio_for(image_size, is_pretrained=regimes != {"scratch"})
-    found = [(known, _fit(spec.space, known)) for known in PORTFOLIOS.get(name, ())]
-    return [StartPoint(f"portfolio.{one.name}", f"portfolio {name}: {one.name}", fit.params) for one, fit in found if not fit.is_outside]
+    params = {one.name: fitted for one in PORTFOLIOS.get(name, ()) if (fitted := _fit(spec.space, one)) is not None}
+    return [StartPoint(f"portfolio.{one}", f"portfolio {name}: {one}", fitted) for one, fitted in params.items()]
 
 
-def _fit(space: Space, known: KnownRecipe) -> Fitted:
+def _fit(space: Space, known: KnownRecipe) -> Mapping[str, Any] | None:
     """With the rate for the batch that the space allows."""
-    asked = space.resolve(FixedParams(fit_to_space(space, known.values).params))
-    return fit_to_space(space, known.for_batch(int(asked["training"]["batch_size"])))
+    found = space.resolve(FixedParams(fit_to_space(space, known.values).params))
+    fitted = fit_to_space(space, known.for_batch(int(found["training"]["batch_size"])))
+    is_other = found["optimizer"]["name"] != known.values["optimizer.name"]
+    return None if is_other or fitted.is_outside else fitted.params
 
 
 def _points(found: Iterable[Mapping[str, Any]]) -> list[StartPoint]:
