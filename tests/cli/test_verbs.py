@@ -61,6 +61,13 @@ def test_wrong_arguments_end_with_2(argv: list[str], capsys: pytest.CaptureFixtu
     assert end.value.code == 2 and "usage:" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("argv", "said"), [("serch x", "nearest is 'search'"), ("search f.yaml --plian", "nearest are --plain")])
+def test_a_verb_or_option_that_is_none_is_told_with_the_nearest(argv: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(argv.split())
+    assert said in capsys.readouterr().err
+
+
 def test_overrides_may_stand_anywhere() -> None:
     args = arguments.parse(["search", "f.yaml", "a.b=1", "--plain", "c.d=2", "--name", "n", "e=-3"])
     assert args.overrides == ["a.b=1", "c.d=2", "e=-3"] and args.plain and args.name == "n"
@@ -300,3 +307,13 @@ def test_studies_outlive_a_ray_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert StudiesFolder.of().path == tmp_path / "visiontune-studies"
     monkeypatch.setenv("VISIONTUNE_STUDIES", "~/shared")
     assert StudiesFolder.of().path == tmp_path / "shared"
+
+
+def test_what_is_wrong_with_pictures_is_told_at_its_line_and_leaves_no_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = DIGITS.read_text().replace("data: {source: digits,", "data: {source: folder, path: gone,")
+    (tmp_path / "wrong.yaml").write_text(text)
+    line = next(number for number, one in enumerate(text.splitlines(), 1) if one.startswith("data:"))
+    for verb in ("check", "search"):
+        _, err = run(verb, "wrong.yaml", code=2, capsys=capsys)
+        assert err.startswith(f"wrong.yaml:{line}: data.path: ") and len(err.splitlines()) == 1
+    assert StudiesFolder.of().names() == []

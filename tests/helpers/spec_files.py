@@ -130,6 +130,7 @@ BAD = [
     Bad(6, "resources: {gpus_per_trial: autoo}", ("from 0 to 64, or auto", "nearest is 'auto'")),
     # objective
     Bad(3, "objective: {metric: val_top_1}", ("'val_top_1'", "nearest is 'val_top1'", "val_loss")),
+    Bad(3, "objective: {metric: accuracy}", ("'accuracy', which is val_top1 here",)),
     Bad(3, "objective: {metric: val_loss, mode: max}", ("objective.mode", "better when it is lower", "nearest is 'min'"), VALUES),
     Bad(3, "objective: {metric: val_top1, mode: maxx}", ("'maxx'", "nearest is 'max'")),
     # rungs
@@ -139,6 +140,7 @@ BAD = [
     # domains
     Bad(11, "    lr: {flaot: [0.1, 1]}", ("lr.flaot: unknown kind of domain 'flaot'", "nearest is 'float'", "int, choice")),
     Bad(11, "    lr: {float: [0.1, 1], lgo: true}", ("unknown key 'lgo'", "nearest is 'log'")),
+    Bad(11, "    lr: {float: [0.1, 1], log: tru}", ("lr.log: must be true or false, but got 'tru'; nearest is 'true'",)),
     Bad(11, "    lr: {float: [0.1, 1], log: 1}", ("lr.log: must be true or false",)),
     Bad(11, "    lr: {float: [0.1, 1], choice: [0.1]}", ("one kind", "float and choice")),
     Bad(11, "    lr: {log: true}", ("needs its kind",)),

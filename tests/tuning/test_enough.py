@@ -57,7 +57,7 @@ def test_a_search_loses_patience_when_no_new_trial_is_the_best_at_any_rung(tmp_p
 
 
 def test_a_search_that_ended_so_goes_on_with_more_of_it(tmp_path):
-    from visiontune.tuning.launch import _is_finished
+    from visiontune.tuning.launch import is_finished
     from visiontune.tuning.records import Ending
 
     folder = tmp_path / "study"
@@ -66,11 +66,11 @@ def test_a_search_that_ended_so_goes_on_with_more_of_it(tmp_path):
     for by, more in (("stop_at", "budget.stop_at=0.6"), ("patience", "budget.patience=6")):
         ending = Ending(spec.budget.ends, by, 0)
         storage.set_attribute("finished", {"limits": dict(ending.limits), "by": by, "num_seeds": 0})
-        assert _is_finished(storage, spec)
-        assert not _is_finished(
+        assert is_finished(storage, spec)
+        assert not is_finished(
             storage, make_spec(folder, 500, overrides=[*(["budget.stop_at=0.5"] if by == "patience" else ["budget.patience=5"]), more])
         )
-        assert not _is_finished(storage, make_spec(folder, 500))
+        assert not is_finished(storage, make_spec(folder, 500))
 
 
 @pytest.mark.parametrize(

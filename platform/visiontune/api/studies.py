@@ -57,8 +57,8 @@ def search(
     check_address(address)  # before anything is written
     try:
         with Screen.of(progress) as screen:
-            shown: dict[str, Any] = {"screen": screen.update, "say": screen.say}
-            outcome = run_search(spec, studies, tracker=lambda: tracker(folder), **shown, address=address, may_exit=may_exit)
+            parts: dict[str, Any] = {"tracker": lambda: tracker(folder, say=screen.say), "screen": screen.update, "say": screen.say}
+            outcome = run_search(spec, studies, **parts, address=address, may_exit=may_exit)
     except KeyboardInterrupt:  # while Ray starts or pictures are read
         if (begun := _begun(folder, str(spec.storage["url"]))) is not None:
             raise Interrupted(begun) from None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from visiontune.cli import verbs
 from visiontune.cli.terminal import command_line
+from visiontune.errors import near_names, nearest
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.call_ranges import FEW, MANY, PORT, Range, rule_of
@@ -16,11 +19,26 @@ Verb = Callable[..., argparse.ArgumentParser]
 """Takes a function of verbs.py, and its name where that is another; gives the parser of its arguments."""
 
 
+class Parser(argparse.ArgumentParser):
+    """Tells the nearest verb or option too; `options` are those of all verbs."""
+
+    options: tuple[str, ...] = ()
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and message, exit with 2."""
+        if wrong := re.search(r"(.*invalid choice: '([^']*)') \(choose from (.*)\)", message):
+            known = re.findall(r"[\w-]+", wrong[3])
+            message = f"{wrong[1]}; {nearest(wrong[2], known)}"
+        elif wrong := re.search(r"unrecognized arguments:.*?(--?[\w-]+)", message):
+            message += near_names(wrong[1], self.options)
+        super().error(message)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """A parser of every verb and option; the function of the verb is `run` in what it gives."""
-    debug = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    debug = Parser(add_help=False, argument_default=argparse.SUPPRESS)
     debug.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
-    parser = argparse.ArgumentParser("visiontune", description="A YAML search space and pictures in, the best recipe out.", parents=[debug])
+    parser = Parser("visiontune", description="A YAML search space and pictures in, the best recipe out.", parents=[debug])
     subparsers = parser.add_subparsers(required=True, metavar="VERB")
 
     def verb(run: Callable[[argparse.Namespace], int], name: str = "") -> argparse.ArgumentParser:
@@ -33,6 +51,7 @@ def make_parser() -> argparse.ArgumentParser:
     _trials(verb)
     _pictures(verb)
     _tables(verb)
+    parser.options = tuple({option for one in subparsers.choices.values() for option in one._option_string_actions})
     return parser
 
 

@@ -41,7 +41,7 @@ def load_study(source: Source, overrides: Sequence[str] = ()) -> StudySpec:
     start = read_start(filled["start"], space, reader.problems)
     if reader.problems.found:
         raise UserError(*reader.problems.sorted())
-    return _study(filled, space, start)
+    return _study(filled, space, start, {key: (node.file, node.line) for key, node in reader.nodes.items()})
 
 
 def read_start(given: Mapping[str, Any], space: Space, problems: Problems) -> Start:
@@ -117,7 +117,7 @@ def make_recipe(spec: StudySpec, sections: Mapping[str, Any], number: int) -> Tr
     return TrialRecipe(**fill(RECIPE.fields, {**sections, "data": spec.data, "training": training}))
 
 
-def _study(tree: Mapping[str, Any], space: Space, start: Start) -> StudySpec:
+def _study(tree: Mapping[str, Any], space: Space, start: Start, places: Mapping[str, tuple[str, int]]) -> StudySpec:
     objective = tree["objective"]
     return StudySpec(
         study=tree["study"],
@@ -131,6 +131,7 @@ def _study(tree: Mapping[str, Any], space: Space, start: Start) -> StudySpec:
         confirm=tree["confirm"],
         space=space,
         start=start,
+        places=places,
     )
 
 

@@ -8,7 +8,7 @@ from visiontune.spec.tables.balances import BALANCES, CLASS_WEIGHTS
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.losses import LOSSES
 from visiontune.spec.tables.lr_schedules import LR_SCHEDULES
-from visiontune.spec.tables.metrics import METRICS
+from visiontune.spec.tables.metrics import FORMER_METRICS, METRICS
 from visiontune.spec.tables.mixings import MIXINGS
 from visiontune.spec.tables.models import MODELS
 from visiontune.spec.tables.optimizers import OPTIMIZERS
@@ -139,7 +139,7 @@ STUDY = Section(
         "objective": Section(
             "what is searched for",
             {
-                "metric": Arg(str, "one of what every trial reports", "val_top1", choices=tuple(METRICS)),
+                "metric": Arg(str, "one of what every trial reports", "val_top1", choices=tuple(METRICS), former=FORMER_METRICS),
                 "mode": Arg(str, "max or min; by default the way in which the metric is better", None, choices=("max", "min")),
             },
         ),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from visiontune.errors import Problem, UserError
 from visiontune.spec.fingerprint import flatten
 from visiontune.spec.sections import LIMITS
 from visiontune.spec.space import Space
@@ -75,7 +76,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class StudySpec:
-    """The validated, frozen content of a search-space file."""
+    """The validated, frozen content of a search-space file; `places` has the file and line of each of its keys."""
 
     study: str
     data: Mapping[str, Any]
@@ -88,6 +89,20 @@ class StudySpec:
     confirm: Mapping[str, Any]
     space: Space
     start: Start = field(default_factory=Start)
+    places: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+
+    def placed(self, error: UserError, otherwise: str = "") -> UserError:
+        """The error with the file and line of each key that its problems name; a problem that names none gets the key `otherwise`."""
+        return UserError(*(self._placed(one, otherwise) for one in error.problems))
+
+    def _placed(self, problem: Problem, otherwise: str) -> Problem:
+        if problem.file:
+            return problem
+        where = key = problem.where or otherwise
+        while key and key not in self.places:
+            key = key.rpartition(".")[0]
+        file, line = self.places.get(key, (self.space.file, 0))
+        return Problem(file, line, where, problem.rule)
 
     @property
     def rungs(self) -> tuple[int, ...]:

@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import asdict
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from visiontune.errors import SearchFailed, UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.driver_lock import driver_lock
-from visiontune.tuning.earlier_studies import check_studies, earlier_points
+from visiontune.tuning.earlier_studies import check_studies
+from visiontune.tuning.get_ready import Say, Screen, count_gpus, get_ready, ingest_screen, settle_start, starting, worker_config
 from visiontune.tuning.interruption import interruptible
 from visiontune.tuning.mlflow_events import study_event
-from visiontune.tuning.preflight import preflight
 from visiontune.tuning.ray_cluster import cluster, slot_counter, trial_resources
 from visiontune.tuning.read_study import ending_of, study_record
-from visiontune.tuning.records import Ending, Outcome, Put, Snapshot, StudyRecord
+from visiontune.tuning.records import Ending, Outcome, Put, StudyRecord
 from visiontune.tuning.search_run import SearchRun
-from visiontune.tuning.start_recipes import StartRecipes, portfolio_points
+from visiontune.tuning.start_recipes import StartRecipes
 from visiontune.tuning.study_pictures import keep_pictures
-from visiontune.tuning.study_storage import Storage, create_or_resume, mend_journal
+from visiontune.tuning.study_storage import Storage, create_or_resume, mend_journal, open_existing
 from visiontune.tuning.winner import leave_winner
 
 if TYPE_CHECKING:
-    from visiontune.data.ingest.progress import Progress
     from visiontune.data.store.store import Store
 
-Screen = Callable[[Snapshot], None]
-Say = Callable[[str], None]
 Tracker = Callable[[], AbstractContextManager[Put]]
 
 
@@ -55,18 +52,46 @@ def run_search(
     space or other pictures, what does not fit them (`preflight`), a second driver or a folder that can't be written, SearchFailed where
     the machines or the disk fail, NoCluster, and Died as `prepare`.
     """
-    start_s, folder = time.monotonic(), studies.study(spec.study)
-    check_studies(spec, studies)
-    _make_folder(folder)
+    folder = studies.study(spec.study)
+    is_new = not folder.path.exists()
+    try:
+        check_studies(spec, studies)
+        _make_folder(folder)
+        return _search(spec, studies, folder, tracker, screen, say, address, may_exit=may_exit)
+    except UserError as error:
+        if is_new and not _has_trials(folder, spec):  # a file with mistakes leaves nothing that looks like a study
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise spec.placed(error) from error
+
+
+def _has_trials(folder: StudyFolder, spec: StudySpec) -> bool:
+    try:
+        return bool(open_existing(folder, str(spec.storage["url"])).trials())
+    except UserError:
+        return False
+
+
+def _search(
+    spec: StudySpec,
+    studies: StudiesFolder,
+    folder: StudyFolder,
+    tracker: Tracker,
+    screen: Screen,
+    say: Say,
+    address: str | None,
+    *,
+    may_exit: bool,
+) -> Outcome:
+    start_s = time.monotonic()
     with driver_lock(folder):
         mend_journal(folder)
         storage = create_or_resume(folder, spec)
-        if _is_finished(storage, spec) and not _has_more_to_start(storage, spec):
+        if is_finished(storage, spec) and not _has_more_to_start(storage, spec):
             study = study_record(storage, spec.study)
             return Outcome(_status(study), study, folder, 0)
         storage.set_attribute("num_trials", spec.budget.num_trials)
         storage.set_attribute("finished", None)
-        screen(_starting(spec))
+        screen(starting(spec, storage.attributes().get("spent", {})))
         with tracker() as put:
             run = SearchRun(spec, storage, folder, put, start_s)
             store = _run(run, spec, storage, studies, put, screen, say, address, may_exit=may_exit)
@@ -89,7 +114,7 @@ def _run(
     is_new = not storage.trials()  # a study with trials has passed the preflight
     with ThreadPoolExecutor(1) as pool, _set_at_end() as stop:
         # Before Ray starts, which takes seconds in other processes.
-        ready = pool.submit(_get_ready, spec, studies.data_cache, is_new, _ingest_screen(spec, screen, run.clock.start_s), stop)
+        ready = pool.submit(get_ready, spec, studies.data_cache, is_new, ingest_screen(spec, screen, run.clock.start_s), stop)
         with cluster(address):
             from visiontune.tuning.ray_adapter import run_tune
 
@@ -98,21 +123,13 @@ def _run(
             count_slots = slot_counter(spec.resources, wanted)
             store = ready.result()
             keep_pictures(storage, store, spec.study)
-            _settle_start(run.starts, spec, studies, int(store.images_NHWC.shape[1]), say)
+            settle_start(run.starts, spec, studies, int(store.images_NHWC.shape[1]), say)
             put(study_event(spec, storage.attributes()["key"], store))
-            base = _worker_config(spec, studies.study(spec.study), store, use_gpu=wanted["gpu"] > 0)
+            base = worker_config(spec, studies.study(spec.study), store, use_gpu=wanted["gpu"] > 0)
             with interruptible(run.interrupt, may_exit=may_exit):
                 run_tune(run, resources=wanted, base=base, num_slots=count_slots, screen=screen)
             screen(run.snapshot())
     return store
-
-
-def _settle_start(starts: StartRecipes, spec: StudySpec, studies: StudiesFolder, image_size: int, say: Say) -> None:
-    """Ask the portfolio and earlier studies, where that was not done, and say what is going to be tried first."""
-    if not starts.is_settled:
-        starts.settle([*portfolio_points(spec, image_size), *earlier_points(spec, studies)])
-    for point in starts.left():
-        say(f"to be tried first: {point}")
 
 
 @contextmanager
@@ -123,48 +140,6 @@ def _set_at_end() -> Iterator[Event]:
         yield stop
     finally:
         stop.set()
-
-
-def _ingest_screen(spec: StudySpec, screen: Screen, start_s: float) -> Callable[[Progress], None]:
-    def tell(progress: Progress) -> None:
-        phase = f"{progress.stage} {progress.num_done:,} of {progress.num:,} pictures"
-        screen(replace(_starting(spec), phase=phase, elapsed_s=time.monotonic() - start_s))
-
-    return tell
-
-
-def _get_ready(spec: StudySpec, cache: Path, is_checking: bool, tell: Callable[[Progress], None], stop: Event) -> Store:
-    """Raise UserError for what is wrong with models, policies or pictures, before any trial; then prepare the pictures."""
-    from visiontune.data.prepare import prepare
-    from visiontune.data.store.store import Store
-
-    if is_checking:
-        preflight(spec)
-    return Store.open(prepare(spec.data, cache, tell=tell, stop=stop))
-
-
-def count_gpus(spec: StudySpec, wanted: Mapping[str, float]) -> float:
-    """What a trial gets of them. Raises UserError where GPU hours are to be counted and there is none."""
-    if spec.budget.gpu_hours is not None and not wanted["gpu"]:
-        raise UserError("budget.gpu_hours counts GPUs, but a trial gets none here; write hours, num_trials or epochs")
-    return wanted["gpu"]
-
-
-def _worker_config(spec: StudySpec, folder: StudyFolder, store: Store, *, use_gpu: bool) -> dict[str, Any]:
-    """What every worker gets beside its leg."""
-    from visiontune.data.store.remote_cache import remote_cache
-
-    return {
-        "store": str(store.path.resolve()),
-        "remote_cache": remote_cache(),
-        "folder": str(folder.path.resolve()),
-        "num_threads": spec.resources.cpus_per_trial,
-        "use_gpu": use_gpu,
-    }
-
-
-def _starting(spec: StudySpec) -> Snapshot:
-    return Snapshot(spec.budget.num_trials, 0, 0, 0, 0, 0, 0, 0, None, 0.0, None, 0.0, "starting", spec.budget.limits)
 
 
 def _conclude(run: SearchRun, spec: StudySpec, storage: Storage, folder: StudyFolder, store: Store, put: Put) -> Outcome:
@@ -185,7 +160,7 @@ def _status(study: StudyRecord) -> str:
     return "finished" if study.ending is None or study.ending.by in ("num_trials", "patience", "stop_at") else "budget"
 
 
-def _is_finished(storage: Storage, spec: StudySpec) -> bool:
+def is_finished(storage: Storage, spec: StudySpec) -> bool:
     """Whether the budget has no more of what ended the study than it had then, and wants no more confirmations."""
     ending = ending_of(storage)
     if ending is None or ending.num_seeds < spec.confirm["num_seeds"]:

@@ -232,7 +232,7 @@ class SearchRun:
             return "stopping"
         if self.is_finished:
             return "finished"
-        if self._legs and not self._placed and (self._queue.trials.num_epochs or self.clock.is_late()):
+        if self.clock.is_late() and self.clock.is_unplaced(has_legs=bool(self._legs), is_placed=bool(self._placed)):
             return "waiting for resources"
         if self._confirmations is not None:
             return "confirming"

@@ -59,6 +59,11 @@ class Spending:
         self.num_new_epochs += 1
         self._gpu_s += max(1.0, self._typical_s(None)) * self.num_gpus
 
+    def trained_again(self, number: int, num_epochs: int) -> None:
+        """Epochs that are known are trained once more, as the checkpoint went: no report will tell of them."""
+        self.num_new_epochs += num_epochs
+        self._gpu_s += num_epochs * self._typical_s(number) * self.num_gpus
+
     def known(self, number: int, epoch_s: Mapping[int, float]) -> None:
         """Seconds of further epochs of a trial."""
         self._epoch_s.setdefault(number, {}).update(epoch_s)

@@ -118,24 +118,32 @@ class TrialQueue:
             self._end(trial.number, "complete", f"full budget of {trial.epoch} epochs")
         elif trial.state == "waiting" and trial.number != self.trials.straight:
             self._waiting.add(trial.number)
-            self._checkpoints.found(trial.number)
         else:
             self._left_behind.append(trial.number)
+        self._checkpoints.found(trial.number)
 
     def _is_allowed(self, number: int | None) -> bool:
         """Whether the budget has room for the next leg of a trial, or of a new one."""
-        under_way = {one: self._epochs_ahead(self.trials.records[one].epoch) for one in self.on_worker - {number}}
+        under_way = {one: self._epochs_ahead(one) for one in self.on_worker - {number}}
         trial = None if number is None else self.trials.records[number]
-        return self._spending.allows(trial, self._epochs_ahead(trial.epoch if trial else 0), self.trials.hopeful, under_way)
+        return self._spending.allows(trial, self._epochs_ahead(number), self.trials.hopeful, under_way)
 
-    def _epochs_ahead(self, epoch: int) -> int:
-        """Of a leg that begins after this epoch."""
-        return next((rung - epoch for rung in self._leg_ends if rung > epoch), 0)
+    def _epochs_ahead(self, number: int | None) -> int:
+        """Of the next leg of a trial, of a new one for None; what is lost with a checkpoint comes on top."""
+        epoch = 0 if number is None else self.trials.records[number].epoch
+        ahead = next((rung - epoch for rung in self._leg_ends if rung > epoch), 0)
+        return ahead + (epoch if number is not None and self._is_from_start(number) else 0)
+
+    def _is_from_start(self, number: int) -> bool:
+        """Whether a trial that has epochs would be trained from its start, without its checkpoint."""
+        return number not in self.on_worker and not self._checkpoints.is_kept(number)
 
     def _start(self, number: int) -> Leg:
         self._waiting.discard(number)
         if number in self._left_behind:
             self._left_behind.remove(number)
+        if self._is_from_start(number):
+            self._spending.trained_again(number, self.trials.records[number].epoch)
         self.on_worker.add(number)
         trial = self.trials.set_state(number, "running")
         return Leg(key=f"{number:05d}", number=number, recipe=TrialRecipe(**trial.recipe), known_epochs=trial.epoch)
@@ -163,7 +171,7 @@ class TrialQueue:
     def _last_resort(self) -> Leg | None:
         """A study too small for its rungs still ends with a winner: the best trial gets its full budget, or what of it there is."""
         best = None if self.on_worker else self.trials.hopeful()
-        if best is None or best.state == "complete" or not self._spending.fits(best, self._epochs_ahead(best.epoch)):
+        if best is None or best.state == "complete" or not self._spending.fits(best, self._epochs_ahead(best.number)):
             return None
         return self._start(best.number)
 
