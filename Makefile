@@ -38,6 +38,7 @@ $(READY): constraints.txt pyproject.toml
 	@if [ -e $(HALF) ]; then echo "the last set-up did not end: starting over"; rm -rf .venv; fi
 	@mkdir -p .venv && touch $(HALF)
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	@echo "setting up .venv: 2 to 5 minutes, 6 GB of packages"
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e ".[dev]" || { rm $(HALF); exit 1; }
 	@mv $(HALF) $@
 

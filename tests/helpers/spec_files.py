@@ -109,6 +109,11 @@ BAD = [
     Bad(4, "budget: {max_epochs: 9, hours: 0}", ("from 0.001 to 100000",)),
     Bad(5, "study: again", ("a key may stand once", "line 1"), VALUES),
     Bad(6, "trial_scheduler: {name: median, stop: true}", ("'stop' is an argument of asha, not of median",)),
+    # what a search begins with (tests/spec/test_start.py has more)
+    Bad(5, "start: [{optimizer.lrr: 1}]", ("start.recipes[0].optimizer.lrr: unknown key of a recipe", "nearest is 'optimizer.lr'"), VALUES),
+    Bad(5, "start: {portfolio: smal_pictures}", ("start.portfolio", "nearest is 'small_pictures'")),
+    Bad(5, "start: {studies: digits}", ("must be none, auto or a list of names", "nearest is ['digits']")),
+    Bad(5, "start: [7]", ("start.recipes[0]: must be one of files and mappings",)),
     # types
     Bad(4, "budget: {num_trials: true, max_epochs: 9}", ("budget.num_trials: must be an int from 1 to 1,000,000, but got true",)),
     Bad(4, "budget: {num_trials: '8', max_epochs: 9}", ("'8'", "out of its quotes")),
@@ -125,6 +130,7 @@ BAD = [
     Bad(6, "resources: {gpus_per_trial: autoo}", ("from 0 to 64, or auto", "nearest is 'auto'")),
     # objective
     Bad(3, "objective: {metric: val_top_1}", ("'val_top_1'", "nearest is 'val_top1'", "val_loss")),
+    Bad(3, "objective: {metric: accuracy}", ("'accuracy', which is val_top1 here",)),
     Bad(3, "objective: {metric: val_loss, mode: max}", ("objective.mode", "better when it is lower", "nearest is 'min'"), VALUES),
     Bad(3, "objective: {metric: val_top1, mode: maxx}", ("'maxx'", "nearest is 'max'")),
     # rungs
@@ -134,6 +140,7 @@ BAD = [
     # domains
     Bad(11, "    lr: {flaot: [0.1, 1]}", ("lr.flaot: unknown kind of domain 'flaot'", "nearest is 'float'", "int, choice")),
     Bad(11, "    lr: {float: [0.1, 1], lgo: true}", ("unknown key 'lgo'", "nearest is 'log'")),
+    Bad(11, "    lr: {float: [0.1, 1], log: tru}", ("lr.log: must be true or false, but got 'tru'; nearest is 'true'",)),
     Bad(11, "    lr: {float: [0.1, 1], log: 1}", ("lr.log: must be true or false",)),
     Bad(11, "    lr: {float: [0.1, 1], choice: [0.1]}", ("one kind", "float and choice")),
     Bad(11, "    lr: {log: true}", ("needs its kind",)),

@@ -14,6 +14,7 @@ from visiontune.cli import main
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.rehearsal import CAVEAT, SHARES, rehearse_study
 from visiontune.tuning.read_study import read_study
+from visiontune.tuning.recorded_study import study_curves
 from visiontune.tuning.records import StudyRecord
 
 NOTHING = {"sampler": None, "reduction_factor": None, "min_epochs": None}
@@ -52,6 +53,17 @@ def test_a_loss_is_better_when_smaller(tmp_path: Path) -> None:
         assert (
             means == sorted(means, reverse=True) and means[-1] >= min(v for trial in record.trials for v in trial.values.values()) - 1e-12
         )
+
+
+def test_recipes_that_the_study_began_with_are_begun_with_again(tmp_path: Path) -> None:
+    """A recipe that is the best of all is found at once by the study's own settings, not by random search."""
+    start = "start=[{model.name: lenet5, model.width: 2, optimizer.lr: 0.01}]"
+    record = study(tmp_path / "study", 30, scheduler="none", overrides=[start])
+    curves = study_curves(record)
+    assert [params["optimizer.lr"] for params in curves.start] == [0.01]
+    found = rehearse_study(record, NOTHING, num_workers=1, num_seeds=4).found
+    (own, random) = (by_share[0.25].mean for by_share in found.values())
+    assert own == pytest.approx(1 - 0.3 / 9) and random < own
 
 
 def test_one_seed_has_no_width(tmp_path: Path) -> None:

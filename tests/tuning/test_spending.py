@@ -9,7 +9,7 @@ from simulated_search import curve, make_spec, report
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning import search_clock, spending
-from visiontune.tuning.launch import count_gpus
+from visiontune.tuning.get_ready import count_gpus
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.study_storage import create_or_resume

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from visiontune.cli import verbs
 from visiontune.cli.terminal import command_line
+from visiontune.errors import near_names, nearest
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.call_ranges import FACTOR, FEW, MANY, PORT, Range, rule_of
@@ -16,11 +19,26 @@ Verb = Callable[..., argparse.ArgumentParser]
 """Takes a function of verbs.py, and its name where that is another; gives the parser of its arguments."""
 
 
+class Parser(argparse.ArgumentParser):
+    """Tells the nearest verb or option too; `options` are those of all verbs."""
+
+    options: tuple[str, ...] = ()
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and message, exit with 2."""
+        if wrong := re.search(r"(.*invalid choice: '([^']*)') \(choose from (.*)\)", message):
+            known = re.findall(r"[\w-]+", wrong[3])
+            message = f"{wrong[1]}; {nearest(wrong[2], known)}"
+        elif wrong := re.search(r"unrecognized arguments:.*?(--?[\w-]+)", message):
+            message += near_names(wrong[1], self.options)
+        super().error(message)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """A parser of every verb and option; the function of the verb is `run` in what it gives."""
-    debug = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    debug = Parser(add_help=False, argument_default=argparse.SUPPRESS)
     debug.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
-    parser = argparse.ArgumentParser("visiontune", description="A YAML search space and pictures in, the best recipe out.", parents=[debug])
+    parser = Parser("visiontune", description="A YAML search space and pictures in, the best recipe out.", parents=[debug])
     subparsers = parser.add_subparsers(required=True, metavar="VERB")
 
     def verb(run: Callable[[argparse.Namespace], int], name: str = "") -> argparse.ArgumentParser:
@@ -33,12 +51,16 @@ def make_parser() -> argparse.ArgumentParser:
     _trials(verb)
     _pictures(verb)
     _tables(verb)
+    parser.options = tuple({option for one in subparsers.choices.values() for option in one._option_string_actions})
     return parser
 
 
 def _searches(verb: Verb) -> None:
-    search, check, show, rehearse = (verb(run) for run in (verbs.search, verbs.check, verbs.show, verbs.rehearse))
-    ui, submit = verb(verbs.ui), verb(verbs.submit)
+    search, check, show, enqueue = (verb(run) for run in (verbs.search, verbs.check, verbs.show, verbs.enqueue))
+    rehearse, ui, submit = (verb(run) for run in (verbs.rehearse, verbs.ui, verbs.submit))
+    enqueue.add_argument("study", metavar="STUDY")
+    what = "a recipe, such as studies/OTHER/winner.yaml; or what differs from the tables' defaults, such as optimizer.lr=0.1"
+    enqueue.add_argument("files", nargs="+", metavar="RECIPE|KEY=VALUE", help=what)
     _takes_file(search)
     search.add_argument("--name", help="another name for the study, such as after a change of the space")
     search.add_argument(
@@ -58,12 +80,13 @@ def _searches(verb: Verb) -> None:
     rehearse.add_argument("--seeds", type=_positive, default=8, metavar="N", help="searches with each of the settings")
     for one in (show, rehearse):
         one.add_argument("study", metavar="STUDY")
+    for one in (show, enqueue, rehearse):
         one.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
     ui.add_argument("--port", type=_port, default=5000)
     _takes_file(submit)
     submit.add_argument("--address", required=True, metavar="URL", help="Ray's dashboard, such as http://127.0.0.1:8265")
     submit.add_argument("--studies-dir", metavar="DIR", help="folder on the cluster that every node sees")
-    for one in (search, check, show, rehearse, ui):
+    for one in (search, check, show, rehearse, ui, enqueue):
         _takes_studies_dir(one)
 
 
@@ -140,7 +163,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     words += late
     if hasattr(args, "files"):
         args.overrides = [item for item in args.files if "=" in item and kind_of(item) is None]
-        args.files = [Path(item) for item in args.files if item not in args.overrides] or parser.error("check needs a FILE")
+        args.files = [Path(item) for item in args.files if item not in args.overrides]
+        if args.run is verbs.check and not args.files:
+            parser.error("check needs a FILE")
+        if args.run is verbs.enqueue and len(args.files) > 1:
+            parser.error(f"enqueue takes one RECIPE, but got {len(args.files)}: {', '.join(map(str, args.files))}")
     args.command_line = command_line(argv)
     return args
 

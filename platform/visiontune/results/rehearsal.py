@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ MIN_FULL = 8
 """Trials that must have been trained in full: with fewer, all that a rehearsal could show is which of them was drawn."""
 
 NUM_BOOTSTRAPS = 1000
+RANDOM = "random search"
 CAVEAT = (
     "One study's curves, each used once by the trial nearest to it: curves that were cut favour settings like the study's own, "
     "and differences within the intervals mean nothing."
@@ -75,7 +76,10 @@ KEYS = {"sampler": "sampler.name", "reduction_factor": "budget.reduction_factor"
 
 
 def rehearse_study(study: StudyRecord, asked: Mapping[str, Any], *, num_workers: int, num_seeds: int) -> Rehearsal:
-    """The study's own settings, those `asked` for (by KEYS) unless all are None, and random search. Raises UserError."""
+    """The study's own settings, those `asked` for (by KEYS) unless all are None, and random search. Raises UserError.
+
+    All begin with the defaults, the first two then with the recipes that the study began with.
+    """
     curves = study_curves(study)
     given = {KEYS[key]: value for key, value in asked.items() if value is not None}
     problems: list[Problem | str] = [*_too_few(study, curves), *_wrong_settings(study.identity, given)]
@@ -84,7 +88,8 @@ def rehearse_study(study: StudyRecord, asked: Mapping[str, Any], *, num_workers:
     found = {}
     for name, spec in _specs(study, given):
         spec = rehearsable(spec, curves)
-        runs_SE = np.array([_rehearse(spec, curves, num_workers, seed) for seed in range(num_seeds)])
+        start = () if name == RANDOM else curves.start
+        runs_SE = np.array([_rehearse(spec, curves, start, num_workers, seed) for seed in range(num_seeds)])
         found[f"{name}: {_described(spec)}"] = {share: _found(runs_SE[:, round(share * curves.num_epochs) - 1]) for share in SHARES}
     counts = (len(curves.trials), curves.num_full, curves.num_cut, curves.num_epochs, num_seeds, num_workers)
     return Rehearsal(study.name, study.objective.metric, *counts, found)
@@ -101,14 +106,14 @@ def _specs(study: StudyRecord, given: Mapping[str, Any]) -> list[tuple[str, Stud
     if given:
         found.append(("asked for", spec_of_identity({**identity, **given}, study.name)))
     rest = {key: value for key, value in identity.items() if not key.startswith(("sampler.", "trial_scheduler."))}
-    return [*found, ("random search", spec_of_identity({**rest, "sampler.name": "random", "trial_scheduler.name": "none"}, study.name))]
+    return [*found, (RANDOM, spec_of_identity({**rest, "sampler.name": "random", "trial_scheduler.name": "none"}, study.name))]
 
 
-def _rehearse(spec: StudySpec, curves: StudyCurves, num_workers: int, seed: int) -> list[float]:
+def _rehearse(spec: StudySpec, curves: StudyCurves, start: Sequence[Mapping[str, Any]], num_workers: int, seed: int) -> list[float]:
     """The best value after each epoch; a search that ends earlier keeps what it has."""
     seeded = replace(spec, sampler={**spec.sampler, "seed": seed})
     left = CurvesLeft(ParamPlaces(spec.space), curves, spec.objective, curves.num_epochs)
-    drive(OwnSearch(seeded, num_workers), left, num_workers)
+    drive(OwnSearch(seeded, num_workers, start), left, num_workers)
     return (left.history + left.history[-1:] * curves.num_epochs)[: curves.num_epochs]
 
 

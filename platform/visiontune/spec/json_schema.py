@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from visiontune.spec.declare import REQUIRED, Arg, Entry, Field, Section, Table
+from visiontune.spec.declare import REQUIRED, Arg, Entry, Field, Items, Section, Table
 from visiontune.spec.domain_reader import KINDS
 from visiontune.spec.domains import DOMAINS
 from visiontune.spec.sections import STUDY
@@ -85,8 +85,12 @@ def _section(doc: str, fields: Mapping[str, Field], is_space: bool, is_branch: b
 
 
 def _field(declared: Field, is_space: bool) -> Schema:
+    if isinstance(declared, Items):
+        return _items(declared)
     if isinstance(declared, Section):
         schema = _section(declared.doc, declared.fields, declared.is_space)
+        if declared.short_for:
+            return {"description": declared.doc, **_any([schema, schema["properties"][declared.short_for]])}
         return {**schema, "anyOf": [{"required": [key]} for key in declared.one_of]} if declared.one_of else schema
     if isinstance(declared, Table):
         schema = _table(declared, is_space)
@@ -94,6 +98,14 @@ def _field(declared: Field, is_space: bool) -> Schema:
     value = _value(declared)
     schema = {"description": declared.doc, **(_any([value, *_domains(declared)]) if is_space else value)}
     return schema if declared.default in (REQUIRED, None) else {**schema, "default": declared.default}
+
+
+def _items(declared: Items) -> Schema:
+    """A list; what a mapping in it may say is left to the parser."""
+    item: Schema = {"type": "string", "pattern": r"\S"}
+    item = _any([item, {"type": "object", "minProperties": 1}]) if declared.takes_recipes else item
+    listed: Schema = {"type": "array", "items": item}
+    return {"description": declared.doc, **_any([listed, {"enum": [*declared.also]}] if declared.also else [listed])}
 
 
 def _value(arg: Arg) -> Schema:

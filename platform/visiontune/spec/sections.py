@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Section, Table
+from visiontune.spec.declare import Arg, Items, Section, Table
 from visiontune.spec.tables.activations import ACTIVATIONS, NORMS
 from visiontune.spec.tables.balances import BALANCES, CLASS_WEIGHTS
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.losses import LOSSES
 from visiontune.spec.tables.lr_schedules import LR_SCHEDULES
-from visiontune.spec.tables.metrics import METRICS
+from visiontune.spec.tables.metrics import FORMER_METRICS, METRICS
 from visiontune.spec.tables.mixings import MIXINGS
 from visiontune.spec.tables.models import MODELS
 from visiontune.spec.tables.optimizers import OPTIMIZERS
 from visiontune.spec.tables.policies import OPS, POLICIES
+from visiontune.spec.tables.portfolios import PORTFOLIOS
 from visiontune.spec.tables.preprocessings import COLOURS, PREPROCESSINGS
 from visiontune.spec.tables.regimes import REGIMES
 from visiontune.spec.tables.search import SAMPLERS, TRIAL_SCHEDULERS
@@ -138,7 +139,7 @@ STUDY = Section(
         "objective": Section(
             "what is searched for",
             {
-                "metric": Arg(str, "one of what every trial reports", "val_top1", choices=tuple(METRICS)),
+                "metric": Arg(str, "one of what every trial reports", "val_top1", choices=tuple(METRICS), former=FORMER_METRICS),
                 "mode": Arg(str, "max or min; by default the way in which the metric is better", None, choices=("max", "min")),
             },
         ),
@@ -153,9 +154,29 @@ STUDY = Section(
                 "min_epochs": Arg(int, "the first rung", 1, 1, 100_000),
                 "max_epochs": Arg(int, "the full budget of a trial", low=1, high=100_000),
                 "reduction_factor": Arg(int, "eta: one in eta is promoted", 3, 2, 100),
+                "patience": Arg(int, "begin no more trials once none of so many, the newest, is the best at any rung", None, 1, 1_000_000),
+                "stop_at": Arg(float, "of the objective: end once a trial that was trained in full reaches it", None, -1e9, 1e9),
+                "max_epoch_s": Arg(float, "seconds an epoch may take; a trial that needs more is ended as infeasible", None, 1e-3, 1e7),
+                "max_trial_hours": Arg(float, "the same by what its full budget would take", None, 1e-4, 1e5),
             },
             former={"time_limit_s": "which is hours now (seconds / 3600)"},
             one_of=LIMITS,
+        ),
+        "start": Section(
+            "what is tried before the sampler proposes; a list is short for its recipes",
+            {
+                "recipes": Items("recipe files, or mappings of recipe keys, the rest being the tables' defaults", takes_recipes=True),
+                "portfolio": Arg(
+                    str,
+                    "recipes that ship; auto: by the size of the pictures and where the weights come from",
+                    "none",
+                    choices=("none", "auto", *PORTFOLIOS),
+                ),
+                "studies": Items(
+                    "earlier studies whose best recipes are tried; auto: all in the folder that fit", "none", ("none", "auto")
+                ),
+            },
+            short_for="recipes",
         ),
         "sampler": Section("who proposes", {"name": SAMPLERS, "seed": Arg(int, "of the whole study", 0, 0, 2**31 - 1)}),
         "trial_scheduler": Section("who ends trials early", {"name": TRIAL_SCHEDULERS}),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from visiontune.errors import Problem, UserError
-from visiontune.spec.declare import Arg, Field, Section, Table
+from visiontune.spec.declare import Arg, Field, Items, Section, Table
 from visiontune.spec.domains import Choice, Domain, EndParams, Float, Int, Suggest
 from visiontune.spec.sections import SPACE
 
@@ -97,7 +97,7 @@ def fill(fields: Mapping[str, Field], values: Mapping[str, Any], is_entry: bool 
     """
     filled: dict[str, Any] = {}
     for key, declared in fields.items():
-        if isinstance(declared, Arg):
+        if isinstance(declared, Arg | Items):
             filled[key] = values.get(key, declared.default)
         elif isinstance(declared, Table):
             filled[key] = values.get(key, declared.default)

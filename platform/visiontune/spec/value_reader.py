@@ -88,6 +88,8 @@ def _nearest_of(value: Any, choices: tuple[Any, ...]) -> str:
 def _type_hint(value: Any, arg: Arg) -> str:
     if isinstance(value, str) and arg.type is bool and value.lower() in _OLD_BOOLS:
         return f"; nearest is {'true' if value.lower() in ('yes', 'on', 'y') else 'false'} (YAML 1.2 knows no {value})"
+    if isinstance(value, str) and arg.type is bool:
+        return f"; {nearest(value.lower(), ('true', 'false'))}"
     if isinstance(value, str) and (type(scalar(value)) is arg.type or (arg.type is float and type(scalar(value)) is int)):
         return "; take it out of its quotes"
     if arg.type is str and value is not None:

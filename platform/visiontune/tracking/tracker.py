@@ -17,10 +17,12 @@ DRAIN_S, HURRY_S = 15.0, 2.0
 
 
 @contextmanager
-def tracker(folder: StudyFolder, drain_s: float = HURRY_S) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+def tracker(
+    folder: StudyFolder, drain_s: float = HURRY_S, say: Callable[[str], None] = lambda text: None
+) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """A function that takes the study's events while the block runs. Raises UserError for an MLFLOW_TRACKING_URI that mlflow refuses.
 
-    At the end it waits up to `drain_s` for the writer, or by the last event: DRAIN_S after "study_end", else HURRY_S.
+    At the end it waits up to `drain_s` for the writer, or by the last event: DRAIN_S after "study_end", else HURRY_S; and tells `say` so.
     """
     writer, outbox = start_writer(folder), Outbox(folder)
 
@@ -34,6 +36,8 @@ def tracker(folder: StudyFolder, drain_s: float = HURRY_S) -> Iterator[Callable[
         yield put
     finally:
         outbox.close()
+        if left := num_unsent(folder, tracking_uri(StudiesFolder(folder.path.parent))):
+            say(f"MLflow is sent the last {left} events, for {drain_s:g} s at most")
         unsent = writer.drain(drain_s)
         writer.stop()
         if unsent:

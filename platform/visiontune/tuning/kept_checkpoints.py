@@ -19,12 +19,18 @@ class KeptCheckpoints:
         self._size_bytes: dict[str | int, int] = {}
 
     def found(self, number: int) -> None:
-        """Of a trial that an earlier driver left waiting: the files are counted."""
-        self._size_bytes[number] = sum(file.stat().st_size for file in self._folder.checkpoint(number).glob("*"))
+        """Of a trial that an earlier driver left: the files are counted, if there are any."""
+        size_bytes = sum(file.stat().st_size for file in self._folder.checkpoint(number).glob("*"))
+        if size_bytes:
+            self._size_bytes[number] = size_bytes
 
     def written(self, number: int, size_bytes: int) -> None:
         """A worker has said so."""
         self._size_bytes[number] = size_bytes
+
+    def is_kept(self, number: int) -> bool:
+        """Whether a trial goes on from where it was."""
+        return number in self._size_bytes
 
     def drop(self, key: str | int) -> None:
         """That of a trial (by its number) or confirmation (by its key), there or not."""

@@ -3,61 +3,98 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import asdict
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from visiontune.errors import SearchFailed, UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.driver_lock import driver_lock
+from visiontune.tuning.earlier_studies import check_studies
+from visiontune.tuning.get_ready import Say, Screen, count_gpus, get_ready, ingest_screen, settle_start, starting, worker_config
 from visiontune.tuning.interruption import interruptible
 from visiontune.tuning.mlflow_events import study_event
-from visiontune.tuning.preflight import preflight
 from visiontune.tuning.ray_cluster import cluster, slot_counter, trial_resources
 from visiontune.tuning.read_study import ending_of, study_record
-from visiontune.tuning.records import Ending, Outcome, Put, Snapshot, StudyRecord
+from visiontune.tuning.records import Ending, Outcome, Put, StudyRecord
 from visiontune.tuning.search_run import SearchRun
+from visiontune.tuning.start_recipes import StartRecipes
 from visiontune.tuning.study_pictures import keep_pictures
-from visiontune.tuning.study_storage import Storage, create_or_resume, mend_journal
+from visiontune.tuning.study_storage import Storage, create_or_resume, mend_journal, open_existing
 from visiontune.tuning.winner import leave_winner
 
 if TYPE_CHECKING:
-    from visiontune.data.ingest.progress import Progress
     from visiontune.data.store.store import Store
 
-Screen = Callable[[Snapshot], None]
 Tracker = Callable[[], AbstractContextManager[Put]]
 
 
 def run_search(
-    spec: StudySpec, studies: StudiesFolder, *, tracker: Tracker, screen: Screen, address: str | None = None, may_exit: bool = False
+    spec: StudySpec,
+    studies: StudiesFolder,
+    *,
+    tracker: Tracker,
+    screen: Screen,
+    say: Say = lambda text: None,
+    address: str | None = None,
+    may_exit: bool = False,
 ) -> Outcome:
     """Search until the study is finished, or go on where an earlier call stopped.
 
-    `tracker` is entered once the study is locked and has work left. `may_exit`: this process may be ended where Ray's loop does not end
-    after an interruption. Raises UserError for a changed space or other pictures, what does not fit them (`preflight`), a second driver
-    or a folder that can't be written, SearchFailed where the machines or the disk fail, NoCluster, and Died as `prepare`.
+    `say` is told each recipe that is tried before the sampler proposes. `tracker` is entered once the study is locked and has work
+    left. `may_exit`: this process may be ended where Ray's loop does not end after an interruption. Raises UserError for a changed
+    space or other pictures, what does not fit them (`preflight`), a second driver or a folder that can't be written, SearchFailed where
+    the machines or the disk fail, NoCluster, and Died as `prepare`.
     """
-    start_s, folder = time.monotonic(), studies.study(spec.study)
-    _make_folder(folder)
+    folder = studies.study(spec.study)
+    is_new = not folder.path.exists()
+    try:
+        check_studies(spec, studies)
+        _make_folder(folder)
+        return _search(spec, studies, folder, tracker, screen, say, address, may_exit=may_exit)
+    except UserError as error:
+        if is_new and not _has_trials(folder, spec):  # a file with mistakes leaves nothing that looks like a study
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise spec.placed(error) from error
+
+
+def _has_trials(folder: StudyFolder, spec: StudySpec) -> bool:
+    try:
+        return bool(open_existing(folder, str(spec.storage["url"])).trials())
+    except UserError:
+        return False
+
+
+def _search(
+    spec: StudySpec,
+    studies: StudiesFolder,
+    folder: StudyFolder,
+    tracker: Tracker,
+    screen: Screen,
+    say: Say,
+    address: str | None,
+    *,
+    may_exit: bool,
+) -> Outcome:
+    start_s = time.monotonic()
     with driver_lock(folder):
         mend_journal(folder)
         storage = create_or_resume(folder, spec)
-        if _is_finished(storage, spec):
+        if is_finished(storage, spec) and not _has_more_to_start(storage, spec):
             study = study_record(storage, spec.study)
             return Outcome(_status(study), study, folder, 0)
         storage.set_attribute("num_trials", spec.budget.num_trials)
         storage.set_attribute("finished", None)
-        screen(_starting(spec))
+        screen(starting(spec, storage.attributes().get("spent", {})))
         with tracker() as put:
             run = SearchRun(spec, storage, folder, put, start_s)
-            store = _run(run, spec, storage, studies, put, screen, address, may_exit=may_exit)
+            store = _run(run, spec, storage, studies, put, screen, say, address, may_exit=may_exit)
             return _conclude(run, spec, storage, folder, store, put)
 
 
@@ -68,6 +105,7 @@ def _run(
     studies: StudiesFolder,
     put: Put,
     screen: Screen,
+    say: Say,
     address: str | None,
     *,
     may_exit: bool,
@@ -76,7 +114,7 @@ def _run(
     is_new = not storage.trials()  # a study with trials has passed the preflight
     with ThreadPoolExecutor(1) as pool, _set_at_end() as stop:
         # Before Ray starts, which takes seconds in other processes.
-        ready = pool.submit(_get_ready, spec, studies.data_cache, is_new, _ingest_screen(spec, screen, run.clock.start_s), stop)
+        ready = pool.submit(get_ready, spec, studies.data_cache, is_new, ingest_screen(spec, screen, run.clock.start_s), stop)
         with cluster(address):
             from visiontune.tuning.ray_adapter import run_tune
 
@@ -85,8 +123,9 @@ def _run(
             count_slots = slot_counter(spec.resources, wanted)
             store = ready.result()
             keep_pictures(storage, store, spec.study)
+            settle_start(run.starts, spec, studies, int(store.images_NHWC.shape[1]), say)
             put(study_event(spec, storage.attributes()["key"], store))
-            base = _worker_config(spec, studies.study(spec.study), store, use_gpu=wanted["gpu"] > 0)
+            base = worker_config(spec, studies.study(spec.study), store, use_gpu=wanted["gpu"] > 0)
             with interruptible(run.interrupt, may_exit=may_exit):
                 run_tune(run, resources=wanted, base=base, num_slots=count_slots, screen=screen)
             screen(run.snapshot())
@@ -103,48 +142,6 @@ def _set_at_end() -> Iterator[Event]:
         stop.set()
 
 
-def _ingest_screen(spec: StudySpec, screen: Screen, start_s: float) -> Callable[[Progress], None]:
-    def tell(progress: Progress) -> None:
-        phase = f"{progress.stage} {progress.num_done:,} of {progress.num:,} pictures"
-        screen(replace(_starting(spec), phase=phase, elapsed_s=time.monotonic() - start_s))
-
-    return tell
-
-
-def _get_ready(spec: StudySpec, cache: Path, is_checking: bool, tell: Callable[[Progress], None], stop: Event) -> Store:
-    """Raise UserError for what is wrong with models, policies or pictures, before any trial; then prepare the pictures."""
-    from visiontune.data.prepare import prepare
-    from visiontune.data.store.store import Store
-
-    if is_checking:
-        preflight(spec)
-    return Store.open(prepare(spec.data, cache, tell=tell, stop=stop))
-
-
-def count_gpus(spec: StudySpec, wanted: Mapping[str, float]) -> float:
-    """What a trial gets of them. Raises UserError where GPU hours are to be counted and there is none."""
-    if spec.budget.gpu_hours is not None and not wanted["gpu"]:
-        raise UserError("budget.gpu_hours counts GPUs, but a trial gets none here; write hours, num_trials or epochs")
-    return wanted["gpu"]
-
-
-def _worker_config(spec: StudySpec, folder: StudyFolder, store: Store, *, use_gpu: bool) -> dict[str, Any]:
-    """What every worker gets beside its leg."""
-    from visiontune.data.store.remote_cache import remote_cache
-
-    return {
-        "store": str(store.path.resolve()),
-        "remote_cache": remote_cache(),
-        "folder": str(folder.path.resolve()),
-        "num_threads": spec.resources.cpus_per_trial,
-        "use_gpu": use_gpu,
-    }
-
-
-def _starting(spec: StudySpec) -> Snapshot:
-    return Snapshot(spec.budget.num_trials, 0, 0, 0, 0, 0, 0, 0, None, 0.0, None, 0.0, "starting", spec.budget.limits)
-
-
 def _conclude(run: SearchRun, spec: StudySpec, storage: Storage, folder: StudyFolder, store: Store, put: Put) -> Outcome:
     study = study_record(storage, spec.study)
     run.sweep()
@@ -152,7 +149,7 @@ def _conclude(run: SearchRun, spec: StudySpec, storage: Storage, folder: StudyFo
         raise SearchFailed(f"study {spec.study} can't go on: {run.fatal}; once that is mended the same command does")
     if not run.is_finished:
         return Outcome("interrupted", study, folder, run.num_new_trials, run.spending.num_new_epochs)
-    ending = Ending(spec.budget.limits, run.ended_by or "num_trials", int(spec.confirm["num_seeds"]))
+    ending = Ending(spec.budget.ends, run.ended_by or "num_trials", int(spec.confirm["num_seeds"]))
     study = study_record(storage, spec.study, ending)
     leave_winner(study, folder, store, put)
     storage.set_attribute("finished", asdict(ending))
@@ -160,15 +157,25 @@ def _conclude(run: SearchRun, spec: StudySpec, storage: Storage, folder: StudyFo
 
 
 def _status(study: StudyRecord) -> str:
-    return "finished" if study.ending is None or study.ending.by == "num_trials" else "budget"
+    return "finished" if study.ending is None or study.ending.by in ("num_trials", "patience", "stop_at") else "budget"
 
 
-def _is_finished(storage: Storage, spec: StudySpec) -> bool:
+def is_finished(storage: Storage, spec: StudySpec) -> bool:
     """Whether the budget has no more of what ended the study than it had then, and wants no more confirmations."""
     ending = ending_of(storage)
     if ending is None or ending.num_seeds < spec.confirm["num_seeds"]:
         return False
-    return spec.budget.limits.get(ending.by, math.inf) <= ending.limits.get(ending.by, math.inf)
+    now, then = spec.budget.ends.get(ending.by, math.inf), ending.limits.get(ending.by, math.inf)
+    if ending.by == "stop_at":
+        return ending.by in spec.budget.ends and not spec.objective.is_better(now, then)
+    return now <= then
+
+
+def _has_more_to_start(storage: Storage, spec: StudySpec) -> bool:
+    """Whether recipes of the user's were added that there are trials left for."""
+    ending, trials = ending_of(storage), storage.trials()
+    has_room = spec.budget.num_trials is None or len(trials) < spec.budget.num_trials
+    return ending is not None and ending.by == "num_trials" and has_room and bool(StartRecipes(spec, storage, trials).left())
 
 
 def _make_folder(folder: StudyFolder) -> None:

@@ -26,7 +26,10 @@ def preflight(spec: StudySpec) -> DataInfo:
     """
     from visiontune.data.prepare import describe
 
-    info = describe(spec.data)
+    try:
+        info = describe(spec.data)
+    except UserError as error:
+        raise spec.placed(error, "data") from error
     problems = dict.fromkeys(problem for rule in (_preprocessings, _models, _regimes, _policies, _mixings) for problem in rule(spec, info))
     if problems:
         raise UserError(*problems)

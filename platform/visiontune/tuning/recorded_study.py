@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from visiontune.spec.study_spec import Objective, StudySpec
+from visiontune.spec.study_spec import Budget, Objective, StudySpec
 from visiontune.tuning.param_places import ParamPlaces
 from visiontune.tuning.records import StudyRecord, TrialRecord
 from visiontune.tuning.rehearse_search import Point
+from visiontune.tuning.start_recipes import AGAIN
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,10 @@ class RecordedTrial:
 
 @dataclass(frozen=True)
 class StudyCurves:
-    """All trials of a study that have a curve."""
+    """All trials of a study that have a curve; `start` are params of those that were start recipes, the defaults left out."""
 
     trials: tuple[RecordedTrial, ...]
+    start: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def num_full(self) -> int:
@@ -53,19 +55,23 @@ class StudyCurves:
 
 def study_curves(study: StudyRecord) -> StudyCurves:
     """Those of trials that were trained for an epoch at least, or showed that they can't be; what was never begun says nothing."""
-    return StudyCurves(tuple(_recorded(trial) for trial in study.trials if trial.values or _is_unusable(trial)))
+    kept = [trial for trial in study.trials if trial.values or _is_unusable(trial)]
+    is_start = [bool(trial.start) and trial.start != "defaults" and not trial.start.startswith(AGAIN) for trial in kept]
+    start = tuple(trial.params for trial, is_one in zip(kept, is_start, strict=True) if is_one)
+    return StudyCurves(tuple(_recorded(trial, study.rungs[-1]) for trial in kept), start)
 
 
 def _is_unusable(trial: TrialRecord) -> bool:
     return trial.state == "failed" and trial.kind in ("diverged", "infeasible")
 
 
-def _recorded(trial: TrialRecord) -> RecordedTrial:
-    """An epoch that a kill swallowed has the value of the one before."""
+def _recorded(trial: TrialRecord, full_budget: int) -> RecordedTrial:
+    """An epoch that a kill swallowed has the value of the one before; a trial of a full budget that was smaller counts as cut."""
+    is_done = trial.state == "complete" and trial.recipe["training"]["num_epochs"] == full_budget
     values: list[float] = []
     for epoch in range(1, trial.epoch + 1):
         values.append(trial.values.get(epoch, values[-1] if values else trial.values[min(trial.values)]))
-    return RecordedTrial(trial.params, tuple(values), _is_unusable(trial), trial.state == "complete")
+    return RecordedTrial(trial.params, tuple(values), _is_unusable(trial), is_done)
 
 
 @dataclass
@@ -110,5 +116,5 @@ class CurvesLeft:
 
 def rehearsable(spec: StudySpec, curves: StudyCurves) -> StudySpec:
     """The spec with as many trials as there are curves, and no other limit."""
-    limits: dict[str, Any] = dict.fromkeys(("epochs", "hours", "gpu_hours"))
-    return replace(spec, budget=replace(spec.budget, num_trials=len(curves.trials), **limits))
+    budget = Budget(spec.budget.min_epochs, spec.budget.max_epochs, spec.budget.reduction_factor, num_trials=len(curves.trials))
+    return replace(spec, budget=budget)

@@ -48,7 +48,7 @@ class TrialRecord:
     `state` is one of complete (full budget or early stopping), pruned, failed, running (on a worker or to be resumed) and waiting
     (at a rung, or for a larger budget where the search is over). `value` is the objective after the last epoch, None when there is
     none; `values` has it by epoch. `kind` of a failed trial: diverged, infeasible or crashed. `proposed_by`: who proposed it and
-    from what, such as "tpe: from 12 values".
+    from what, such as "tpe: from 12 values"; `start`: the key of the start recipe that it was begun from, if it was.
     """
 
     number: int
@@ -62,6 +62,7 @@ class TrialRecord:
     fingerprint: str
     values: Mapping[int, float]
     proposed_by: str = ""
+    start: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,10 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.spec.defaults import default_params
-from visiontune.spec.parse import make_recipe
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.records import Report
-from visiontune.tuning.sampler import DEFAULTS
 from visiontune.tuning.search_run import SearchRun
+from visiontune.tuning.start_recipes import StartPoint, StartRecipes
 from visiontune.tuning.study_storage import Storage
 
 NUM_WORKERS = 4
@@ -103,10 +101,7 @@ class OwnSearch:
         memory = InMemoryStorage()
         direction = StudyDirection.MAXIMIZE if spec.objective.mode == "max" else StudyDirection.MINIMIZE
         self.storage = Storage(memory, memory.create_new_study([direction], spec.study))
-        if start:  # as trials that a driver left behind: they are handed out before anything is proposed
-            self._leave_behind(spec, DEFAULTS, default_params(spec.space))
-            for params in start:
-                self._leave_behind(spec, "a start recipe", params)
+        StartRecipes(spec, self.storage, ()).settle(StartPoint(f"start.{k}", "start recipe", params) for k, params in enumerate(start))
         self._metric = spec.objective.metric
         unconfirmed = replace(spec, confirm={**spec.confirm, "num_seeds": 0})
         self._run = SearchRun(unconfirmed, self.storage, StudyFolder(Path("no folder")), lambda event: None)
@@ -120,11 +115,3 @@ class OwnSearch:
     def report(self, begun: Begun, epoch: int, point: Point) -> bool:
         """As from a worker."""
         return self._run.report(begun.key, Report(epoch, {self._metric: point.value}, 0, is_last=point.is_last))
-
-    def _leave_behind(self, spec: StudySpec, reason: str, params: Mapping[str, Any]) -> None:
-        study = optuna.create_study(storage=InMemoryStorage())
-        study.enqueue_trial(dict(params))
-        trial = study.ask()
-        recipe = make_recipe(spec, spec.space.resolve(trial), len(self.storage.trials()))
-        attributes = {"recipe": recipe.to_dict(), "fingerprint": recipe.fingerprint, "proposed_by": reason}
-        self.storage.add(trial.params, trial.distributions, attributes, {})

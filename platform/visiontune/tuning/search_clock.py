@@ -7,6 +7,9 @@ import time
 START_S = 30.0
 """What the first worker may take before it is the cluster that has no room."""
 
+PLACE_S = 5.0
+"""What legs may take to their workers later, before it is that."""
+
 
 class SearchClock:
     """It counts from `start_s` (time.monotonic), now by default."""
@@ -14,6 +17,7 @@ class SearchClock:
     def __init__(self, start_s: float | None = None) -> None:
         self.start_s = time.monotonic() if start_s is None else start_s
         self._first_leg_s: float | None = None
+        self._unplaced_s: float | None = None
 
     @property
     def elapsed_s(self) -> float:
@@ -29,6 +33,14 @@ class SearchClock:
         if self._first_leg_s is None:
             return 0.0
         return 60.0 * num_epochs / max(time.monotonic() - self._first_leg_s, 1e-3)
+
+    def is_unplaced(self, *, has_legs: bool, is_placed: bool) -> bool:
+        """Whether there have been legs, and none of them on a worker, for PLACE_S; to be asked again and again."""
+        if not has_legs or is_placed:
+            self._unplaced_s = None
+            return False
+        self._unplaced_s = self._unplaced_s or time.monotonic()
+        return time.monotonic() - self._unplaced_s > PLACE_S
 
     def is_late(self) -> bool:
         """Whether the first worker should have come by now."""

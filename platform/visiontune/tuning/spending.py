@@ -59,6 +59,11 @@ class Spending:
         self.num_new_epochs += 1
         self._gpu_s += max(1.0, self._typical_s(None)) * self.num_gpus
 
+    def trained_again(self, number: int, num_epochs: int) -> None:
+        """Epochs that are known are trained once more, as the checkpoint went: no report will tell of them."""
+        self.num_new_epochs += num_epochs
+        self._gpu_s += num_epochs * self._typical_s(number) * self.num_gpus
+
     def known(self, number: int, epoch_s: Mapping[int, float]) -> None:
         """Seconds of further epochs of a trial."""
         self._epoch_s.setdefault(number, {}).update(epoch_s)
@@ -88,8 +93,9 @@ class Spending:
 
     def is_used_up(self) -> bool:
         """Whether nothing is left of one of the limits, which is then `refused`."""
-        self.refused = next((unit for unit, left in self.left.items() if left <= 0), self.refused)
-        return bool(self.refused) and self.left[self.refused] <= 0
+        unit = next((unit for unit, left in self.left.items() if left <= 0), "")
+        self.refused = unit or self.refused
+        return bool(unit)
 
     def allows(
         self, trial: TrialRecord | None, num_epochs: int, find_best: Callable[[], TrialRecord | None], under_way: Mapping[int, int]

@@ -1,0 +1,83 @@
+"""What a search needs before its first trial: pictures, known recipes, what a worker is given; and the screen meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from visiontune.errors import Problem, UserError
+from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+from visiontune.spec.study_spec import StudySpec
+from visiontune.tuning.earlier_studies import earlier_points
+from visiontune.tuning.preflight import preflight
+from visiontune.tuning.records import Snapshot
+from visiontune.tuning.start_recipes import StartRecipes, portfolio_points
+
+if TYPE_CHECKING:
+    from visiontune.data.ingest.progress import Progress
+    from visiontune.data.store.store import Store
+
+Screen = Callable[[Snapshot], None]
+Say = Callable[[str], None]
+
+
+def settle_start(starts: StartRecipes, spec: StudySpec, studies: StudiesFolder, image_size: int, say: Say) -> None:
+    """Ask the portfolio and earlier studies, where that was not done, and say what is going to be tried first."""
+    if not starts.is_settled:
+        starts.settle([*portfolio_points(spec, image_size), *earlier_points(spec, studies)])
+    for point in starts.left():
+        say(f"to be tried first: {point}")
+
+
+def starting(spec: StudySpec, spent: Mapping[str, float] = MappingProxyType({})) -> Snapshot:
+    """Before the first leg; `spent` by earlier calls."""
+    return Snapshot(spec.budget.num_trials, 0, 0, 0, 0, 0, 0, 0, None, 0.0, None, 0.0, "starting", spec.budget.limits, spent)
+
+
+def ingest_screen(spec: StudySpec, screen: Screen, start_s: float) -> Callable[[Progress], None]:
+    """Takes the progress of an ingest to the screen."""
+
+    def tell(progress: Progress) -> None:
+        phase = f"{progress.stage} {progress.num_done:,} of {progress.num:,} pictures"
+        screen(replace(starting(spec), phase=phase, elapsed_s=time.monotonic() - start_s))
+
+    return tell
+
+
+def get_ready(spec: StudySpec, cache: Path, is_checking: bool, tell: Callable[[Progress], None], stop: Event) -> Store:
+    """Raise UserError for what is wrong with models, policies or pictures, before any trial; then prepare the pictures."""
+    from visiontune.data.prepare import prepare
+    from visiontune.data.store.store import Store
+
+    if is_checking:
+        preflight(spec)
+    try:
+        return Store.open(prepare(spec.data, cache, tell=tell, stop=stop))
+    except UserError as error:
+        raise spec.placed(error, "data") from error
+
+
+def count_gpus(spec: StudySpec, wanted: Mapping[str, float]) -> float:
+    """What a trial gets of them. Raises UserError where GPU hours are to be counted and there is none."""
+    if spec.budget.gpu_hours is not None and not wanted["gpu"]:
+        rule = "counts GPUs, but a trial gets none here; write hours, num_trials or epochs"
+        raise UserError(Problem("", 0, "budget.gpu_hours", rule))
+    return wanted["gpu"]
+
+
+def worker_config(spec: StudySpec, folder: StudyFolder, store: Store, *, use_gpu: bool) -> dict[str, Any]:
+    """What every worker gets beside its leg."""
+    from visiontune.data.store.remote_cache import remote_cache
+
+    return {
+        "store": str(store.path.resolve()),
+        "remote_cache": remote_cache(),
+        "folder": str(folder.path.resolve()),
+        "num_threads": spec.resources.cpus_per_trial,
+        "use_gpu": use_gpu,
+    }
