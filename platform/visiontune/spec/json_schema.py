@@ -11,21 +11,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from visiontune.spec.declare import REQUIRED, Arg, Entry, Field, Section, Table
-from visiontune.spec.domain_reader import KINDS
-from visiontune.spec.domains import DOMAINS
+from visiontune.spec.auto_by_entry import suited
+from visiontune.spec.declare import REQUIRED, Entry, Field, Section, Table
 from visiontune.spec.sections import SPACE, STUDY
 from visiontune.spec.study_rules import NAME
-
-Schema = dict[str, Any]
+from visiontune.spec.value_schema import Schema, any_of, arg_schema
 
 _WORTH_SHARING = 120
 """Characters of JSON from which on a repeated schema is replaced by a reference, which takes 30."""
 
 _NAMES_TO_SCHEMAS = ("properties", "dependentSchemas", "$defs")
 """Keywords under which a mapping is no schema itself."""
-
-_TYPES = {float: "number", int: "integer", bool: "boolean", str: "string"}
 
 
 def json_schema() -> Schema:
@@ -81,13 +77,17 @@ def _section(section: Section, name: str = "") -> Schema:
 
 def _keys(section: Section, fields: Mapping[str, Field], name: str, is_branch: bool = False) -> tuple[Schema, Schema, list[Schema]]:
     """Schemas of these keys of a section and of what they can name; which entry takes which; what an entry needs beside it."""
-    properties = {key: _field(declared, section.is_space, name, key) for key, declared in fields.items()}
+    entries = [entry for table in _tables(section).values() for entry in table.entries.values()]
+    properties = {}
+    for key, declared in fields.items():
+        ranged = next((suited(declared, key, entry) for entry in entries if key in entry.auto), declared)
+        properties[key] = _field(ranged, section.is_space, name, key)
     depends: Schema = {}
     rules: list[Schema] = []
     for key, table in ((key, one) for key, one in fields.items() if isinstance(one, Table)):
         for arg in dict.fromkeys(arg for entry in table.entries.values() for arg in entry.args):
             takers = [one for one, entry in table.entries.items() if arg in entry.args]
-            properties[arg] = _any([_field(table.entries[one].args[arg], section.is_space) for one in takers])
+            properties[arg] = any_of([_field(table.entries[one].args[arg], section.is_space) for one in takers])
             depends[arg] = {"properties": {key: _named(table, takers, section.is_space)}}
             if is_branch or table.default not in takers:
                 depends[arg]["required"] = [key]
@@ -131,34 +131,7 @@ def _field(declared: Field, is_space: bool, section: str = "", key: str = "") ->
     if isinstance(declared, Table):
         schema = _table(declared, is_space, section, key)
         return schema if declared.default is REQUIRED else {**schema, "default": declared.default}
-    value = _value(declared)
-    schema = {"description": declared.doc, **(_any([value, *_domains(declared)]) if is_space else value)}
-    return schema if declared.default in (REQUIRED, None) else {**schema, "default": declared.default}
-
-
-def _value(arg: Arg) -> Schema:
-    """A constant."""
-    if arg.choices:
-        return {"enum": [*arg.choices, *arg.also, *([None] if arg.default is None else [])]}
-    schema: Schema = {"type": _TYPES[arg.type]}
-    schema |= {"minimum": arg.low} if arg.low is not None else {}
-    schema |= {"maximum": arg.high} if arg.high is not None else {}
-    schema |= {"pattern": r"\S"} if arg.type is str else {}
-    others = [*arg.also, *([None] if arg.default is None else [])]
-    return _any([schema, {"enum": others}]) if others else schema
-
-
-def _domains(arg: Arg) -> list[Schema]:
-    """Every kind of domain that the argument may have."""
-    schemas = []
-    for kind in KINDS[arg.type]:
-        ends = _value(Arg(arg.type, "", low=arg.low, high=arg.high))
-        values = {"type": "array", "items": ends, "minItems": 2, "maxItems": 2}
-        if kind == "choice":
-            values = {"type": "array", "items": _value(arg), "minItems": 1, "uniqueItems": True}
-        options = {key: _field(option, False) for key, option in DOMAINS[kind].items()}
-        schemas.append({"type": "object", "properties": {kind: values, **options}, "required": [kind], "additionalProperties": False})
-    return schemas
+    return arg_schema(declared, is_space)
 
 
 def _table(table: Table, is_space: bool, section: str, key: str) -> Schema:
@@ -172,8 +145,8 @@ def _table(table: Table, is_space: bool, section: str, key: str) -> Schema:
         {"type": "array", "items": {"enum": [*table.entries]}, "minItems": 1, "uniqueItems": True},
         {"type": "object", "properties": branches, "minProperties": 1, "additionalProperties": False},
     ]
-    choice = {"type": "object", "properties": {"choice": _any(choices)}, "required": ["choice"], "additionalProperties": False}
-    return {"description": f"names one {table.what}, or a choice of them", **_any([names, choice])}
+    choice = {"type": "object", "properties": {"choice": any_of(choices)}, "required": ["choice"], "additionalProperties": False}
+    return {"description": f"names one {table.what}, or a choice of them", **any_of([names, choice])}
 
 
 def _branch(entry: Entry, beside: str, section: str) -> Schema:
@@ -183,14 +156,14 @@ def _branch(entry: Entry, beside: str, section: str) -> Schema:
     if not beside:
         return {**schema, "additionalProperties": False}
     names: list[Schema] = [{"$ref": f"#/$defs/{section}_keys_{beside}"}, *([{"enum": [*own]}] if own else [])]
-    return {**schema, "allOf": [{"$ref": f"#/$defs/{section}_{beside}"}], "propertyNames": _any(names)}
+    return {**schema, "allOf": [{"$ref": f"#/$defs/{section}_{beside}"}], "propertyNames": any_of(names)}
 
 
 def _named(table: Table, names: list[str], is_space: bool) -> Schema:
     """A table's value that can be nothing but one of `names`."""
     one: Schema = {"enum": names}
-    several = _any([{"type": "array", "items": one}, {"type": "object", "propertyNames": one}])
-    return _any([one, {"type": "object", "properties": {"choice": several}}]) if is_space else one
+    several = any_of([{"type": "array", "items": one}, {"type": "object", "propertyNames": one}])
+    return any_of([one, {"type": "object", "properties": {"choice": several}}]) if is_space else one
 
 
 def _needed(key: str, name: str, entry: Entry) -> list[Schema]:
@@ -199,7 +172,7 @@ def _needed(key: str, name: str, entry: Entry) -> list[Schema]:
     is_named = {"properties": {key: {"const": name}}, "required": [key]}
     rules: list[Schema] = [{"if": is_named, "then": {"required": needed}}] if needed else []
     if entry.args and all(isinstance(declared, Section) for declared in entry.args.values()):
-        rules.append({"if": is_named, "then": _any([{"required": [arg]} for arg in entry.args])})
+        rules.append({"if": is_named, "then": any_of([{"required": [arg]} for arg in entry.args])})
     return rules
 
 
@@ -207,8 +180,3 @@ def _is_required(declared: Field) -> bool:
     if isinstance(declared, Section):
         return any(_is_required(one) for one in declared.fields.values())
     return declared.default is REQUIRED
-
-
-def _any(schemas: list[Schema]) -> Schema:
-    unique = [schema for number, schema in enumerate(schemas) if schema not in schemas[:number]]
-    return unique[0] if len(unique) == 1 else {"anyOf": unique}

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from visiontune.errors import nearest
+from visiontune.spec.auto_by_entry import ByEntry, suited, under_entries
+from visiontune.spec.auto_ranges import is_auto
 from visiontune.spec.branch_rules import BranchRules
 from visiontune.spec.declare import NOTHING, REQUIRED, Arg, Field, Section, Table
 from visiontune.spec.domain_reader import read_value_or_domain
@@ -57,8 +59,11 @@ class Reader:
         for key, (key_node, value) in items.items():
             self.nodes[at.child(key).key] = value
             item = picks[key].item if key in picks else self.item(key_node, value, fields, picks, at, former, in_branches)
-            if item is not BAD:
-                tree[key] = item
+            if isinstance(item, ByEntry):
+                picks[item.table] = self.spread(item, key, value, picks[item.table], at)
+                tree |= {item.table: picks[item.table].item} if picks[item.table].names else {}
+            elif item is not BAD:
+                tree[key] = picks[key].item if key in picks else item
         if around is None:
             self.missing(fields, {*items, *in_branches}, owner, at)
         for key, pick in picks.items():
@@ -77,6 +82,9 @@ class Reader:
     ) -> Any:
         """A field of the section or an argument of what its tables name."""
         key = key_node.value
+        is_searched = self.with_domains and at.use_domains and is_auto(value)
+        if key in fields and is_searched and (found := under_entries(key, fields[key], picks)) is not None:
+            return self.agreed(key_node, value, found[1], at, found[0])
         if key in fields:
             return self.field(key_node, value, fields[key], at)
         for table, pick in picks.items():
@@ -92,18 +100,28 @@ class Reader:
                 return self.problems.add(key_node, at.child(key).where, rule)
             if any(key in branch.items for _, branch in pick.branches.values()):
                 return self.problems.add(key_node, at.child(key).where, "stands here and in a branch of the choice; one of them must go")
-            return self.agreed(key_node, value, [pick.table.entries[name].args[key] for name in takers], at)
+            declared = {name: pick.table.entries[name].args[key] for name in takers}
+            return self.agreed(key_node, value, declared, at, table if is_searched else "")
         return self.problems.add(key_node, at.child(key).where, _unknown(key, fields, picks, former))
 
-    def agreed(self, key_node: Node, value: Node, declared: list[Field], at: Place) -> Any:
-        """A value that must suit every one of several declarations."""
-        item: Any = BAD
-        for number, one in enumerate(declared):
-            if one not in declared[:number]:
-                item = self.field(key_node, value, one, at)
-                if item is BAD:
-                    return BAD
-        return item
+    def agreed(self, key_node: Node, value: Node, declared: Mapping[str, Field], at: Place, table: str = "") -> Any:
+        """A value that must suit the declarations of every entry; where `table` says whose, each may make a domain of its own of it."""
+        items: dict[str, Any] = {}
+        for name, one in declared.items():
+            known = next((items[other] for other in items if declared[other] == one), None)
+            items[name] = self.field(key_node, value, one, at) if known is None else known
+            if items[name] is BAD:
+                return BAD
+        last = items[name]
+        return ByEntry(table, items) if table and any(item != last for item in items.values()) else last
+
+    def spread(self, item: ByEntry, key: str, value: Node, pick: Pick, at: Place) -> Pick:
+        """The table's choice with the entries' own domains in its branches."""
+        if not isinstance(pick.item, Choice):
+            return pick
+        for name in pick.names:
+            self.nodes[at.child(name).child(key).key] = value
+        return replace(pick, item=item.put(key, pick.item))
 
     def field(self, key_node: Node, value: Node, declared: Field, at: Place) -> Any:
         here = at.child(key_node.value, declared)
@@ -123,13 +141,16 @@ class Reader:
         """What the table's key says, its branches read: they may hold the entry's arguments and the other keys of the section."""
         found = read_pick(items, key, table, at, self.problems, at.use_domains and self.with_domains)
         around = {name: one for name, one in section.items() if name != key}
-        trees = {
-            name: self.section(branch, table.entries[name].args, at.branch(key, name), key_node, around, table.former)
-            for name, (key_node, branch) in found.branches.items()
-        }
+        trees = {name: self.branch(branch, key, table, name, at, key_node, around) for name, (key_node, branch) in found.branches.items()}
         for name, (_, branch) in found.branches.items():
             self.nodes[at.child(name).key] = branch
         return replace(found, item=Choice(found.names, trees)) if trees and found.item is not BAD else found
+
+    def branch(self, node: Node, key: str, table: Table, name: str, at: Place, owner: Node, around: Mapping[str, Field]) -> dict[str, Any]:
+        """What stands under one entry of a choice."""
+        entry = table.entries[name]
+        others = {other: suited(one, other, entry) for other, one in around.items()}
+        return self.section(node, entry.args, at.branch(key, name), owner, others, table.former)
 
     def missing(self, fields: Mapping[str, Field], items: Set[str], owner: Node, at: Place) -> None:
         for key, declared in fields.items():
