@@ -130,6 +130,10 @@ def test_four_questions_at_most_and_only_of_what_no_option_says() -> None:
     ]
     assert sum("must be yes or no, but got 'maybe'" in question for question in asked) == 1
     assert (space.spec.data["image_size"], space.spec.budget.hours) == (32, 0.5)
+    first = space.path.read_text()
+    assert "image_size=32 --no-pretrained --no-mirrored --hours 0.5" in first
+    again = visiontune.init_space("pets", image_size=32, pretrained=False, mirrored=False, hours=0.5, force=True)
+    assert again.path.read_text() == first  # the options that it names give the same file
     assert "flip_probability: 0.0" in space.path.read_text() and str(space).count("as answered") == 4
     asked.clear()
     visiontune.init_space("pets", image_size=16, pretrained=False, mirrored=True, hours=2, force=True, ask=ask)
@@ -196,6 +200,16 @@ def test_facts_are_those_of_the_pictures(pictures: Path) -> None:
     assert survey({"source": "folder", "path": "pets"}).imbalance == 5
     text = visiontune.init_space("pets").path.read_text()
     assert "balance:" in text and "5 times the pictures" in text
+
+
+def test_pictures_of_any_shape_get_a_size(capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(24):
+        path = Path("wide") / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(np.random.default_rng(number).integers(0, 256, (110 + number, 150, 3), dtype=np.uint8)))
+    out, _ = run("init", "wide", "--no-pretrained", code=0, capsys=capsys)
+    assert out.startswith("24 colour pictures of 2 classes, about 121 x 150 px") and "to: 96 (by default" in out
+    assert "good" in run("check", "wide.yaml", code=0, capsys=capsys)[0]
 
 
 def test_weights_at_hand_are_proposed_for_large_pictures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

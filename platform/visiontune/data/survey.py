@@ -12,6 +12,7 @@ from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.prepare import describe, source_of, with_defaults
 
 NUM_DECODED = 24
+_ANY_SIZE = 64  # pictures that are no squares need one
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Survey:
 
 def survey(data: Mapping[str, Any]) -> Survey:
     """Look at the pictures of a section `data`. Raises UserError for what can't be used, as an ingest does."""
-    info = describe(data)
+    info = describe({**data, "image_size": data.get("image_size") or _ANY_SIZE})
     source = source_of(with_defaults(data))
     num = int(source.counts_C.sum())
     rows_N = np.unique(np.linspace(0, num - 1, NUM_DECODED).astype(np.int64))

@@ -193,6 +193,13 @@ def _summary(seen: Survey) -> str:
     return f"{seen.num_pictures:,} {colour} pictures of {len(seen.counts)} classes, about {sizes}"
 
 
+def _options(answers: Answers) -> str:
+    """The answers as options: what gives the same file without questions."""
+    flags = {"pretrained": answers.use_pretrained, "mirrored": answers.is_mirrored}
+    said = " ".join(f"--{'' if value else 'no-'}{name}" for name, value in flags.items())
+    return f"image_size={answers.image_size} {said} --hours {answers.hours:g}"
+
+
 def _header(seen: Survey, answers: Answers, spec: StudySpec, path: Path, command: str) -> str:
     """What it is, its command, its cost, as the files in search_spaces/ open."""
     forecast, shown = cost(spec), shlex.quote(str(path))
@@ -203,6 +210,7 @@ def _header(seen: Survey, answers: Answers, spec: StudySpec, path: Path, command
         for line in (
             f"What:    {_summary(seen)}; {start}.",
             f"         Written by: {command}",
+            f"         with        {_options(answers)}",
             f"Command: visiontune search {shown}",
             f"         (before it: visiontune check {shown} --run)",
             f"Cost:    {answers.hours:g} h at most, or {forecast.num_trials} trials of {low} to {high} epochs: about "
