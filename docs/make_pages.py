@@ -22,7 +22,7 @@ from visiontune.results.model_table import model_table
 DOCS = Path(__file__).resolve().parent
 MARKED = re.compile(r"(?<=<!-- list )(\w+)( -->\n)(.*?)(?=<!-- /list -->)", re.DOTALL)
 FUNCTIONS = (
-    *("search", "check", "sample", "load_study", "submit", "open_ui"),
+    *("search", "check", "sample", "load_study", "enqueue", "submit", "open_ui"),
     *("init_space", "ingest", "load_data", "preview", "export_policy"),
     *("load_recipe", "train", "fit", "profile", "list_entries", "json_schema"),
 )
@@ -39,6 +39,7 @@ GIVEN = (
     "visiontune.models.profile:Profile",
     "visiontune.tuning.records:TrialRecord",
     "visiontune.tuning.records:Confirmation",
+    "visiontune.tuning.start_recipes:StartPoint",
 )
 """What the functions give, in the order in which a reader meets it."""
 ERRORS = ("UserError", "Interrupted", "SearchFailed", "NoCluster", "Diverged", "Died")

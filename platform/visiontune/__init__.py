@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from visiontune.api import (
     Interrupted,
     check,
+    enqueue,
     export_policy,
     fit,
     ingest,
@@ -48,6 +49,7 @@ __all__ = [
     "TrialRecipe",
     "UserError",
     "check",
+    "enqueue",
     "export_policy",
     "fit",
     "ingest",

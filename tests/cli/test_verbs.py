@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from places import DIGITS, ROOT
+from simulated_search import drive, make_spec
 
 from visiontune.cli import arguments, entry_point, main
 from visiontune.errors import UserError
@@ -31,7 +32,8 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["ingest", "data", "search", "check", "preview", "sample", "train", "show", "list", "schema", "ui", "submit", "profile"]
+    "verb",
+    ["ingest", "data", "search", "check", "preview", "sample", "train", "show", "enqueue", "list", "schema", "ui", "submit", "profile"],
 )
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
@@ -48,6 +50,8 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
         ["search", "f.yaml", "--plian"],
         ["search", "f.yaml", "--plain", "word"],
         ["show", "a", "b=1"],
+        ["enqueue", "a"],
+        ["enqueue", "a", "one.yaml", "two.yaml"],
         ["show", "a", "-n", "-1"],
     ],
 )
@@ -156,6 +160,22 @@ def test_show_names_the_nearest_study(tmp_path: Path, capsys: pytest.CaptureFixt
     (tmp_path / "studies" / "digits" / "driver.lock").touch()
     _, err = run("show", "digit", code=2, capsys=capsys)
     assert "nearest is 'digits'" in err
+
+
+def test_enqueue_says_what_is_tried_next_and_whether_there_is_room(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "studies" / "one"
+    drive(make_spec(folder, 2), folder)
+    (folder / "driver.lock").touch()
+    shutil.move(tmp_path / "studies" / "one.yaml", tmp_path / "one.yaml")
+    out, _ = run("enqueue", "one", "optimizer.lr=3", "model.name=cnn", code=0, capsys=capsys)
+    assert out.splitlines() == [
+        "queued: optimizer.lr=3.0, model.name=cnn (optimizer.lr 3 -> 1)",
+        "study one has begun all its 2 trials: search it with budget.num_trials=3",
+    ]
+    _, err = run("enqueue", "one", "optimizer.lr=fast", "model.nam=cnn", code=2, capsys=capsys)
+    assert len(err.splitlines()) == 2 and "nearest is 'model.name'" in err
+    _, err = run("enqueue", "one", "none.yaml", code=2, capsys=capsys)
+    assert "there is no such file" in err
 
 
 def test_list_has_a_line_for_each_entry(capsys: pytest.CaptureFixture[str]) -> None:

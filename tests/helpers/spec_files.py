@@ -136,6 +136,11 @@ BAD = [
     Bad(4, "budget: {max_epochs: 9, hours: 0}", ("from 0.001 to 100000",)),
     Bad(5, "study: again", ("a key may stand once", "line 1"), VALUES),
     Bad(6, "trial_scheduler: {name: median, stop: true}", ("'stop' is an argument of asha, not of median",)),
+    # what a search begins with (tests/spec/test_start.py has more)
+    Bad(5, "start: [{optimizer.lrr: 1}]", ("start.recipes[0].optimizer.lrr: unknown key of a recipe", "nearest is 'optimizer.lr'"), VALUES),
+    Bad(5, "start: {portfolio: smal_pictures}", ("start.portfolio", "nearest is 'small_pictures'")),
+    Bad(5, "start: {studies: digits}", ("must be none, auto or a list of names", "nearest is ['digits']")),
+    Bad(5, "start: [7]", ("start.recipes[0]: must be one of files and mappings",)),
     # types
     Bad(4, "budget: {num_trials: true, max_epochs: 9}", ("budget.num_trials: must be an int from 1 to 1,000,000, but got true",)),
     Bad(4, "budget: {num_trials: '8', max_epochs: 9}", ("'8'", "out of its quotes")),

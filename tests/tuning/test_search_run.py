@@ -19,8 +19,8 @@ from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.lessons import MIN_VALUES, RANDOM_EVERY
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import Report
-from visiontune.tuning.sampler import DEFAULTS
 from visiontune.tuning.search_run import SearchRun
+from visiontune.tuning.start_recipes import DEFAULTS
 from visiontune.tuning.study_storage import create_or_resume, mend_journal, open_existing
 
 SIMULATE = HELPERS / "simulated_search.py"

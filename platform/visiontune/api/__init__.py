@@ -11,11 +11,12 @@ Whatever has to read pictures may raise `Died`, as `ingest` does.
 from visiontune.api.entries import json_schema, list_entries
 from visiontune.api.pictures import export_policy, ingest, init_space, load_data, preview
 from visiontune.api.recipes import fit, load_recipe, profile, train
-from visiontune.api.studies import Interrupted, check, load_study, open_ui, sample, search, submit
+from visiontune.api.studies import Interrupted, check, enqueue, load_study, open_ui, sample, search, submit
 
 __all__ = [
     "Interrupted",
     "check",
+    "enqueue",
     "export_policy",
     "fit",
     "ingest",

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from visiontune.errors import UserError
-from visiontune.spec.parse import is_space, load_recipe, load_study, name_of, override_texts
+from visiontune.spec.overrides import override_texts
+from visiontune.spec.parse import is_space, load_recipe, load_start_recipe, load_study, name_of
+from visiontune.spec.start import StartRecipe
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
 
@@ -46,6 +48,14 @@ def recipe_of(recipe: File | TrialRecipe, overrides: Sequence[str], more: Mappin
     if overrides or more:
         raise UserError("overrides are for a recipe's file or mapping; change a TrialRecipe by load_recipe(recipe.to_dict(), [...])")
     return recipe
+
+
+def start_recipe_of(recipe: File | TrialRecipe | None, overrides: Sequence[str], more: Mapping[str, Any]) -> StartRecipe:
+    """A recipe to try in a study: whole, by its file or content, or what the overrides say of one. Raises UserError with every problem."""
+    given, items = recipe.to_dict() if isinstance(recipe, TrialRecipe) else recipe, words(overrides, more)
+    if given is None and not items:
+        raise UserError("nothing to try: give a recipe's file, or what differs from the defaults, such as optimizer.lr=0.1")
+    return load_start_recipe(None if given is None else _file_of(given, "a recipe"), items)
 
 
 def either_of(file: File | TrialRecipe, overrides: Sequence[str], more: Mapping[str, Any]) -> tuple[StudySpec | TrialRecipe, str]:

@@ -1,4 +1,4 @@
-"""A study from its file to its runs in MLflow: `search`, `check`, `sample`, `load_study`, `submit`, `open_ui`."""
+"""A study from its file to its runs in MLflow: `search`, `check`, `sample`, `load_study`, `enqueue`, `submit`, `open_ui`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.api.inputs import File, Folder, path_of, spec_of, words
+from visiontune.api.inputs import File, Folder, path_of, spec_of, start_recipe_of, words
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.call_ranges import MANY, PORT, refuse_outside
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from visiontune.results.study import Study
     from visiontune.results.study_check import StudyCheck
     from visiontune.spec.trial_recipe import TrialRecipe
+    from visiontune.tuning.start_recipes import StartPoint
 
 
 class Interrupted(KeyboardInterrupt):
@@ -56,7 +57,8 @@ def search(
     check_address(address)  # before anything is written
     try:
         with Screen.of(progress) as screen:
-            outcome = run_search(spec, studies, tracker=lambda: tracker(folder), screen=screen.update, address=address, may_exit=may_exit)
+            shown: dict[str, Any] = {"screen": screen.update, "say": screen.say}
+            outcome = run_search(spec, studies, tracker=lambda: tracker(folder), **shown, address=address, may_exit=may_exit)
     except KeyboardInterrupt:  # while Ray starts or pictures are read
         if (begun := _begun(folder, str(spec.storage["url"]))) is not None:
             raise Interrupted(begun) from None
@@ -108,12 +110,36 @@ def sample(space: File, overrides: Sequence[str] = (), *, n: int = 3, seed: int 
 
 def load_study(study: Path | str, *, studies_dir: Folder = None, storage: str = "journal") -> Study:
     """A study by its name or its folder, running or finished. `storage` is the URL of one with `storage.url`. Raises UserError."""
-    is_path = studies_dir is None and Path(study).name != str(study)
-    folder = StudyFolder(Path(study)) if is_path else StudiesFolder.of(studies_dir).find(str(study))
+    folder = _folder_of(study, studies_dir)
     from visiontune.results.study import Study
     from visiontune.tuning.read_study import read_study
 
     return Study(folder, read_study(folder, storage), storage_url=storage)
+
+
+def enqueue(
+    study: Path | str,
+    recipe: File | TrialRecipe | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    studies_dir: Folder = None,
+    storage: str = "journal",
+    **more: Any,
+) -> StartPoint:
+    """Have a recipe tried next in a study, whether its search goes on now or later; without a recipe, what the overrides say of one.
+
+    What it does not say has the tables' defaults; what does not fit the study's space is the nearest that does, as `said` tells.
+    `storage` is the URL of a study with `storage.url`. Raises UserError, also for a recipe of which the space has nothing.
+    """
+    given = start_recipe_of(recipe, overrides, more)
+    from visiontune.tuning.start_recipes import enqueue_in
+
+    return enqueue_in(_folder_of(study, studies_dir), storage, given)
+
+
+def _folder_of(study: Path | str, studies_dir: Folder) -> StudyFolder:
+    is_path = studies_dir is None and Path(study).name != str(study)
+    return StudyFolder(Path(study)) if is_path else StudiesFolder.of(studies_dir).find(str(study))
 
 
 def submit(

@@ -38,6 +38,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _searches(verb: Verb) -> None:
     search, check, show, ui, submit = (verb(run) for run in (verbs.search, verbs.check, verbs.show, verbs.ui, verbs.submit))
+    enqueue = verb(verbs.enqueue)
+    enqueue.add_argument("study", metavar="STUDY")
+    what = "a recipe, such as studies/OTHER/winner.yaml; or what differs from the tables' defaults, such as optimizer.lr=0.1"
+    enqueue.add_argument("files", nargs="+", metavar="RECIPE|KEY=VALUE", help=what)
     _takes_file(search)
     search.add_argument("--name", help="another name for the study, such as after a change of the space")
     search.add_argument(
@@ -50,13 +54,14 @@ def _searches(verb: Verb) -> None:
     check.add_argument("--json", action="store_true", help="what --run found, for programs")
     show.add_argument("study", metavar="STUDY")
     show.add_argument("--json", action="store_true", help="everything, for programs")
-    show.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
+    for one in (show, enqueue):
+        one.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
     show.add_argument("-n", type=_positive, default=10, help="trials in the table")
     ui.add_argument("--port", type=_port, default=5000)
     _takes_file(submit)
     submit.add_argument("--address", required=True, metavar="URL", help="Ray's dashboard, such as http://127.0.0.1:8265")
     submit.add_argument("--studies-dir", metavar="DIR", help="folder on the cluster that every node sees")
-    for one in (search, check, show, ui):
+    for one in (search, check, show, ui, enqueue):
         _takes_studies_dir(one)
 
 
@@ -141,7 +146,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     words += late
     if hasattr(args, "files"):
         args.overrides = [item for item in args.files if "=" in item and kind_of(item) is None]
-        args.files = [Path(item) for item in args.files if item not in args.overrides] or parser.error("check needs a FILE")
+        args.files = [Path(item) for item in args.files if item not in args.overrides]
+        if args.run is verbs.check and not args.files:
+            parser.error("check needs a FILE")
+        if args.run is verbs.enqueue and len(args.files) > 1:
+            parser.error(f"enqueue takes one RECIPE, but got {len(args.files)}: {', '.join(map(str, args.files))}")
     args.words, args.command_line = list(argv), command_line(argv)
     return args
 

@@ -173,6 +173,18 @@ def show(args: argparse.Namespace) -> int:
     return 0
 
 
+def enqueue(args: argparse.Namespace) -> int:
+    """Have a recipe tried next in a study, whether its search goes on now or later."""
+    where = {"studies_dir": args.studies_dir, "storage": args.storage}
+    print(api.enqueue(args.study, args.files[0] if args.files else None, args.overrides, **where))
+    record = api.load_study(args.study, **where).record
+    if record.num_trials is not None and len(record.trials) >= record.num_trials:
+        print(f"study {args.study} has begun all its {record.num_trials} trials: search it with budget.num_trials={record.num_trials + 1}")
+    elif record.ending is not None:
+        print("its search has ended: the same command goes on with this recipe")
+    return 0
+
+
 def profile(args: argparse.Namespace) -> int:
     """Print what a network costs, layer by layer: parameters, multiply-adds, memory, receptive field."""
     sizes = {"image_size": args.image_size, "num_classes": args.classes, "in_channels": args.channels, "batch_size": args.batch}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from visiontune.errors import UserError, nearest
 from visiontune.results.text import aligned, number
 from visiontune.spec.auto_ranges import said
-from visiontune.spec.declare import REQUIRED, Arg, Entry, Section, Table
+from visiontune.spec.declare import REQUIRED, Arg, Entry, Items, Section, Table
 from visiontune.spec.sections import SPACE, STUDY, TABLES
 from visiontune.spec.tables.ops import COLOUR_OPS, LABEL_CHANGING, OPS
 
@@ -58,6 +58,9 @@ def _keys(section: Section) -> list[tuple[str, str, str]]:
             rows.append((key, _default(field), f"one of the table {tables[id(field)]}"))
         elif isinstance(field, Arg):
             rows.append((key, f"{_default(field)}{_range(field)}", field.doc))
+        elif isinstance(field, Items):
+            what = "files and mappings" if field.takes_recipes else "names"
+            rows.append((key, f"{field.default or 'none'} ({', '.join((*field.also, f'a list of {what}'))})", field.doc))
     return rows
 
 

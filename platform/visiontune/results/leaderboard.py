@@ -45,7 +45,7 @@ def _cells(trial: TrialRecord, names: Mapping[str, str]) -> tuple[str, ...]:
 def _counts(study: StudyRecord) -> str:
     states = Counter(trial.state for trial in study.trials)
     counts = [f"{states[state]} {state}" for state in ("complete", "running", "waiting", "pruned", "failed") if states[state]]
-    wanted = f"of {study.num_trials} " if study.num_trials is not None else ""
+    wanted = f"of {study.num_trials} " if study.num_trials is not None and study.num_trials >= len(study.trials) else ""
     return f"{len(study.trials)} {wanted}trials: " + ", ".join(counts)
 
 

@@ -70,6 +70,14 @@ class Screen:
         if self._live is not None:
             self._quietly(self._live.stop)
 
+    def say(self, text: str) -> None:
+        """A sentence that stays: on a terminal above the table, elsewhere a line of its own, without a terminal as note=."""
+        if self._live is not None and not self._is_notebook:
+            self._quietly(lambda: self._live.console.print(text, markup=False, highlight=False))
+        else:
+            said = text if self._is_notebook else f"note={shlex.quote(text)}"
+            self._quietly(lambda: print(said, file=self._out, flush=True))
+
     def update(self, snapshot: Snapshot) -> None:
         """Show it if it is time to: on a terminal at most four times a second; a line every 2 s if anything changed, else every 15 s."""
         self._latest = snapshot

@@ -46,6 +46,13 @@ def _ending(study: Study) -> str:
     if study.status == "budget" and study.record.ending is not None:
         ending = study.record.ending
         return f"the budget of {ending.limits[ending.by]:g} {ending.by.replace('_', ' ')} has no room for more"
+    if study.status == "finished" and study.record.ending is not None:
+        ending, metric = study.record.ending, study.record.objective.metric
+        goals = {
+            "stop_at": f"the search is finished: {metric} reached {ending.limits.get('stop_at', 0.0):g}",
+            "patience": f"the search is finished: none of the newest {ending.limits.get('patience', 0):g} trials was the best at a rung",
+        }
+        return goals.get(ending.by, "the search is finished")
     return {"finished": "the search is finished", "interrupted": "interrupted; what is done is kept"}.get(study.status, study.status)
 
 

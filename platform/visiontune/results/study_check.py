@@ -15,10 +15,13 @@ from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.results.notebook import is_notebook
 from visiontune.results.text import duration
 from visiontune.spec.epoch_forecast import Cost, cost
+from visiontune.spec.fit_recipe import fit_to_space
 from visiontune.spec.study_spec import StudySpec
+from visiontune.tuning.earlier_studies import check_studies
 from visiontune.tuning.lessons import MIN_VALUES, RANDOM_EVERY, does_count
 from visiontune.tuning.preflight import preflight
 from visiontune.tuning.sampler import LEARN_FROM_VALUES
+from visiontune.tuning.start_recipes import shortened
 
 if TYPE_CHECKING:
     from visiontune.training.checks.check import Check
@@ -80,6 +83,7 @@ class StudyCheck:
             f"  params    {self.cost.num_params} to search",
             f"  trials    {'any number' if self.cost.num_trials is None else self.cost.num_trials}, rungs at {rungs} epochs",
             f"  epochs    {_epochs(self.cost, self.spec)}",
+            *_start_lines(self.spec),
             f"  proposals {_proposals(self.spec)}",
         ]
         if self.slow_ops:
@@ -92,6 +96,7 @@ def check_study(spec: StudySpec, studies: StudiesFolder, *, is_run: bool = False
     """Build every model and policy of the space; `is_run` also runs the checks. Raises UserError with all that does not fit."""
     from visiontune.augmentation.op_ranges import one_by_one
 
+    check_studies(spec, studies)
     forecast, info = cost(spec), preflight(spec)
     slow_ops = one_by_one(spec.space.tree.get("augmentation", {}), info.channels)
     found = StudyCheck(spec, studies, info, forecast, slow_ops)
@@ -104,6 +109,15 @@ def _epochs(cost: Cost, spec: StudySpec) -> str:
     if cost.expected_epochs is None:
         return within
     return f"{cost.worst_epochs} at worst, {cost.expected_epochs} expected" + (f", within {within}" if within else "")
+
+
+def _start_lines(spec: StudySpec) -> list[str]:
+    """What is tried before all else, recipes with what of them the space does not have."""
+    start = spec.start
+    recipes = [one.name + shortened(fit_to_space(spec.space, one.values).said) for one in start.recipes]
+    studies = start.studies if isinstance(start.studies, str) else ", ".join(start.studies)
+    others = [f"{what} {name}" for what, name in (("portfolio", start.portfolio), ("studies", studies)) if name != "none"]
+    return [f"  start     {one}" for one in (*recipes, *others)]
 
 
 def _proposals(spec: StudySpec) -> str:

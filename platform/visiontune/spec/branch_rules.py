@@ -11,7 +11,7 @@ from visiontune.spec.table_reader import Place
 from visiontune.spec.value_reader import Problems, listed
 from visiontune.spec.yaml_node import Node
 
-Items = Mapping[str, tuple[Node, Node]]
+Pairs = Mapping[str, tuple[Node, Node]]
 Path = tuple[tuple[str, str], ...]
 """The way to a branch: a table's key and an entry, and again within it; empty for the section itself."""
 
@@ -24,7 +24,7 @@ class BranchRules:
     fields: Mapping[str, Field]
     at: Place
 
-    def check(self, items: Items) -> frozenset[str]:
+    def check(self, items: Pairs) -> frozenset[str]:
         """The section as it was written, its branches included; gives the keys that stand in branches alone."""
         places: dict[str, list[tuple[Path, Node]]] = defaultdict(list)
         for path, key, node in self._standing(items, ()):
@@ -38,7 +38,7 @@ class BranchRules:
                 self._lacking(key, items, ())
         return in_branches
 
-    def _standing(self, items: Items, path: Path) -> Iterator[tuple[Path, str, Node]]:
+    def _standing(self, items: Pairs, path: Path) -> Iterator[tuple[Path, str, Node]]:
         """Every place of a key of the section, the section itself first."""
         for key, (key_node, _) in items.items():
             if key in self.fields:
@@ -47,7 +47,7 @@ class BranchRules:
             for name, (_, branch) in self._branches(items, key).items():
                 yield from self._standing(branch.items, (*path, (key, name)))
 
-    def _branches(self, items: Items, key: str) -> Items:
+    def _branches(self, items: Pairs, key: str) -> Pairs:
         """What stands under the choice of a table, by entry; nothing where it has no branches."""
         table = self.fields.get(key)
         choice = items[key][1].items.get("choice") if key in items else None
@@ -70,7 +70,7 @@ class BranchRules:
                     self.problems.add(other_node, self._place(other).child(key).where, rule)
                     return
 
-    def _lacking(self, key: str, items: Items, path: Path) -> None:
+    def _lacking(self, key: str, items: Pairs, path: Path) -> None:
         """The branches of the table under which the key stands, those of tables in them too."""
         for table in items:
             branches = self._branches(items, table)
@@ -88,7 +88,7 @@ class BranchRules:
                     self._lacking(key, branches[name][1].items, (*path, (table, name)))
             return
 
-    def _is_under(self, key: str, items: Items) -> bool:
+    def _is_under(self, key: str, items: Pairs) -> bool:
         return any(one == key for _, one, _ in self._standing(items, ()))
 
     def _place(self, path: Path) -> Place:

@@ -1,7 +1,7 @@
-"""The four kinds of declaration from which the parser, the JSON Schema and `visiontune list` are made.
+"""The kinds of declaration from which the parser, the JSON Schema and `visiontune list` are made.
 
 A file is a `Section` of fields. A field is an `Arg` (a value), a `Table` (one of several named entries, whose
-arguments stand beside the name in the same section) or another `Section`. `Entry.builder` is a dotted name, imported
+arguments stand beside the name in the same section), `Items` (a list) or another `Section`. `Entry.builder` is a dotted name, imported
 only when something is built, so that a wrong file is refused without paying for torch.
 """
 
@@ -92,7 +92,8 @@ class Table:
 class Section:
     """A mapping with known keys. `is_space` sections may hold domains in place of values; `former` is as in a Table.
 
-    At least one of the keys in `one_of`, where there are any, must have a value.
+    At least one of the keys in `one_of`, where there are any, must have a value. A list in place of the mapping is short for one with
+    that list under the key `short_for`.
     """
 
     doc: str
@@ -100,9 +101,20 @@ class Section:
     is_space: bool = False
     former: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     one_of: tuple[str, ...] = ()
+    short_for: str = ""
 
 
-Field = Arg | Table | Section
+@dataclass(frozen=True)
+class Items:
+    """A list of names or, with `takes_recipes`, of recipe files and mappings of recipe keys; or one of the words in `also`."""
+
+    doc: str
+    default: Any = ()
+    also: tuple[str, ...] = ()
+    takes_recipes: bool = False
+
+
+Field = Arg | Table | Section | Items
 
 
 def chosen(table: Table, section: Mapping[str, Any], key: str) -> tuple[Entry, dict[str, Any]]:

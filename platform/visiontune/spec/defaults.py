@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from visiontune.spec.declare import REQUIRED, Arg, Field, Section, Table
+from visiontune.spec.declare import NOTHING, REQUIRED, Arg, Field, Section, Table
 from visiontune.spec.domains import Float
 from visiontune.spec.sections import SPACE
 from visiontune.spec.space import Space
 
 
-def default_params(space: Space) -> dict[str, Any]:
-    """Params of that point; empty where nothing varies."""
-    asked = DefaultParams(_constants(space))
+def default_params(space: Space, wanted: Mapping[str, Any] = NOTHING) -> dict[str, Any]:
+    """Params of that point; empty where nothing varies. `wanted` are values by param, in place of the defaults."""
+    asked = DefaultParams(_constants(space), wanted)
     for _ in range(2):  # an lr may stand before the optimizer that it should suit
         space.resolve(asked)
     params = {name for name, _, _ in space.domains()}
@@ -24,12 +24,14 @@ def default_params(space: Space) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class DefaultParams:
-    """A Suggest that gives every param its declared default, else what suits the entry beside it, else the middle of the domain.
+    """A Suggest that gives every param what is `wanted`, else its declared default, what suits the entry beside it, the domain's middle.
 
-    What lies outside the domain is clipped to it; of a choice without the default the first one is taken. `given` has what was asked for.
+    What lies outside the domain is clipped to it; of a choice that lacks it the nearest number, the default or the first one is taken.
+    `given` has what was asked for.
     """
 
     given: dict[str, Any] = field(default_factory=dict)
+    wanted: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
 
     def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float:
         middle = math.sqrt(low * high) if log else (low + high) / 2
@@ -45,16 +47,27 @@ class DefaultParams:
         return int(self._give(name, min(value, high - (high - low) % step)))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        wanted = self._wanted(name, choices[0])
-        return self._give(name, wanted if wanted in choices else choices[0])
+        default = self._default(name, choices[0])
+        found = next((value for value in (self.wanted.get(name), default) if value in choices and value is not None), choices[0])
+        if _is_number(wanted := self.wanted.get(name)) and all(_is_number(choice) for choice in choices):
+            found = min(choices, key=lambda choice: abs(choice - wanted))
+        return self._give(name, found)
 
     def _wanted(self, name: str, otherwise: Any) -> Any:
+        """A number."""
+        return self.wanted[name] if _is_number(self.wanted.get(name)) else self._default(name, otherwise)
+
+    def _default(self, name: str, otherwise: Any) -> Any:
         default = default_of(name, self.given)
         return otherwise if default in (None, REQUIRED) else default
 
     def _give(self, name: str, value: Any) -> Any:
         self.given[name] = value
         return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _constants(space: Space) -> dict[str, Any]:

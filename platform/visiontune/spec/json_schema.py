@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from visiontune.spec.auto_by_entry import suited
-from visiontune.spec.declare import REQUIRED, Entry, Field, Section, Table
+from visiontune.spec.declare import REQUIRED, Entry, Field, Items, Section, Table
 from visiontune.spec.sections import SPACE, STUDY
 from visiontune.spec.study_rules import NAME
 from visiontune.spec.value_schema import Schema, any_of, arg_schema
@@ -125,13 +125,25 @@ def _tables(section: Section) -> dict[str, Table]:
 
 def _field(declared: Field, is_space: bool, section: str = "", key: str = "") -> Schema:
     """`section` and `key` are where a table stands, and the key where a section does."""
+    if isinstance(declared, Items):
+        return _items(declared)
     if isinstance(declared, Section):
         schema = _section(declared, key)
+        if declared.short_for:
+            return {"description": declared.doc, **any_of([schema, schema["properties"][declared.short_for]])}
         return {**schema, "anyOf": [{"required": [one]} for one in declared.one_of]} if declared.one_of else schema
     if isinstance(declared, Table):
         schema = _table(declared, is_space, section, key)
         return schema if declared.default is REQUIRED else {**schema, "default": declared.default}
     return arg_schema(declared, is_space)
+
+
+def _items(declared: Items) -> Schema:
+    """A list; what a mapping in it may say is left to the parser."""
+    item: Schema = {"type": "string", "pattern": r"\S"}
+    item = any_of([item, {"type": "object", "minProperties": 1}]) if declared.takes_recipes else item
+    listed: Schema = {"type": "array", "items": item}
+    return {"description": declared.doc, **any_of([listed, {"enum": [*declared.also]}] if declared.also else [listed])}
 
 
 def _table(table: Table, is_space: bool, section: str, key: str) -> Schema:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from visiontune.errors import Problem, UserError
-from visiontune.spec.declare import REQUIRED, Section
+from visiontune.spec.declare import REQUIRED, Items, Section
 from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.fit_recipe import fit_to_space
+from visiontune.spec.items_reader import read_items
+from visiontune.spec.overrides import COMMAND_LINE, override
 from visiontune.spec.section_reader import Reader
 from visiontune.spec.sections import RECIPE, STUDY
 from visiontune.spec.space import Space, fill
+from visiontune.spec.start import Start, StartRecipe
 from visiontune.spec.study_rules import check_study
 from visiontune.spec.study_spec import Budget, Objective, Resources, StudySpec
 from visiontune.spec.tables.metrics import FULL_METRICS, METRICS
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.value_reader import Problems
 from visiontune.spec.yaml_node import Node, node_of
-from visiontune.spec.yaml_reader import compose, read_yaml
+from visiontune.spec.yaml_reader import read_yaml
 
-COMMAND_LINE = "command line"
 Source = Path | str | Mapping[str, Any]
 
 
@@ -33,10 +36,37 @@ def load_study(source: Source, overrides: Sequence[str] = ()) -> StudySpec:
     settings = fill({key: declared for key, declared in STUDY.fields.items() if key != "space"}, tree)
     filled = {**settings, "space": tree.get("space", {})}
     check_study(reader, filled, root)
+    lines = {key.removeprefix("space."): node.line for key, node in reader.nodes.items() if key.startswith("space.")}
+    space = Space(filled["space"], lines, name_of(source))
+    start = read_start(filled["start"], space, reader.problems)
     if reader.problems.found:
         raise UserError(*reader.problems.sorted())
-    lines = {key.removeprefix("space."): node.line for key, node in reader.nodes.items() if key.startswith("space.")}
-    return _study(filled, Space(filled["space"], lines, name_of(source)))
+    return _study(filled, space, start)
+
+
+def read_start(given: Mapping[str, Any], space: Space, problems: Problems) -> Start:
+    """What a search begins with, recipe files read. Problems are added, of recipes too of which the space has nothing."""
+    recipes = [_start_recipe(one, problems) for one in given["recipes"]]
+    if not problems.found:
+        for one in recipes:
+            if (fitted := fit_to_space(space, one.values)).is_outside:
+                what = ", ".join(fitted.said[:3]) or "it says nothing of what varies"
+                problems.found.append(Problem(one.file, one.line, "start", f"{one.name} lies wholly outside the space: {what}"))
+    return Start(tuple(recipes), given["portfolio"], given["studies"])
+
+
+def _start_recipe(given: StartRecipe, problems: Problems) -> StartRecipe:
+    """With the values of its file, if it is one."""
+    if given.values:
+        return given
+    try:
+        recipe = load_recipe(given.name)
+    except UserError as error:
+        there = [one for one in error.problems if one.line]  # what is wrong inside of the file has a place of its own
+        here = [Problem(given.file, given.line, "start", f"the recipe {one}") for one in error.problems if not one.line]
+        problems.found += [*here, *(replace(one, rule=f"as a start recipe: {one.rule}") for one in there)]
+        return given
+    return replace(given, values=recipe.flat())
 
 
 def load_recipe(source: Source, overrides: Sequence[str] = ()) -> TrialRecipe:
@@ -47,6 +77,18 @@ def load_recipe(source: Source, overrides: Sequence[str] = ()) -> TrialRecipe:
     if reader.problems.found:
         raise UserError(*reader.problems.sorted())
     return TrialRecipe(**fill(RECIPE.fields, tree))
+
+
+def load_start_recipe(source: Source | None, overrides: Sequence[str] = ()) -> StartRecipe:
+    """A recipe to begin with: a file, or its content, with overrides on top; without one, what the overrides say. Raises UserError."""
+    if source is not None:
+        return StartRecipe(load_recipe(source, overrides).flat(), name_of(source))
+    problems = Problems()
+    root = override(Node("mapping", (), COMMAND_LINE, 0), overrides, problems.found)
+    found = read_items(Node("list", (root,), COMMAND_LINE, 0), Items("", takes_recipes=True), "recipe", problems)
+    if problems.found:
+        raise UserError(*problems.found)
+    return found[0]  # type: ignore[no-any-return]
 
 
 def load_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
@@ -75,7 +117,7 @@ def make_recipe(spec: StudySpec, sections: Mapping[str, Any], number: int) -> Tr
     return TrialRecipe(**fill(RECIPE.fields, {**sections, "data": spec.data, "training": training}))
 
 
-def _study(tree: Mapping[str, Any], space: Space) -> StudySpec:
+def _study(tree: Mapping[str, Any], space: Space, start: Start) -> StudySpec:
     objective = tree["objective"]
     return StudySpec(
         study=tree["study"],
@@ -88,6 +130,7 @@ def _study(tree: Mapping[str, Any], space: Space) -> StudySpec:
         storage=tree["storage"],
         confirm=tree["confirm"],
         space=space,
+        start=start,
     )
 
 
@@ -105,51 +148,6 @@ def _root(source: Source, reader: Reader, declared: Section) -> Node:
 def name_of(source: Source) -> str:
     """What messages call a source: its path, or "mapping"."""
     return "mapping" if isinstance(source, Mapping) else str(source)
-
-
-def override_texts(overrides: Mapping[str, Any]) -> list[str]:
-    """Python's keyword arguments as `key=value`: two underscores stand for a dot, as in scikit-learn's set_params.
-
-    >>> override_texts({"budget__num_trials": 8, "space.optimizer.lr": 0.1})
-    ['budget.num_trials=8', 'space.optimizer.lr=0.1']
-    """
-    plain = {key.replace("__", "."): node_of(value, COMMAND_LINE).plain() for key, value in overrides.items()}
-    # JSON is YAML, so that a string may hold whatever YAML would read as something else.
-    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in plain.items()]
-
-
-def override(root: Node, overrides: Sequence[str], found: list[Problem]) -> Node:
-    """The tree with every `key=value` put under its dotted key; the value is YAML. Problems are added to `found`."""
-    seen: set[str] = set()
-    for text in overrides:
-        key, equals, value = text.partition("=")
-        key = key.strip()
-        if not equals or not all(key.split(".")):
-            found.append(Problem(COMMAND_LINE, 0, text, "an override is written key=value, like budget.num_trials=8"))
-        elif key in seen:
-            found.append(Problem(COMMAND_LINE, 0, key, "a key may be given once, but it is given again"))
-        else:
-            seen.add(key)
-            try:
-                root = _put(root, key.split("."), compose(value, COMMAND_LINE, found, line=0), key)
-            except UserError as error:
-                found.extend(replace(problem, where=key) for problem in error.problems)
-    return root
-
-
-def _put(node: Node, path: Sequence[str], value: Node, whole: str) -> Node:
-    if not path:
-        return value
-    if node.kind != "mapping" and node.value is not None:
-        above = whole.removesuffix(".".join(path)).rstrip(".")
-        raise UserError(Problem(COMMAND_LINE, 0, whole, f"{above} holds no keys, but is {node.shown()}"))
-    key, *deeper = path
-    pairs = list(node.value or ())
-    at = next((number for number, (one, _) in enumerate(pairs) if one.value == key), len(pairs))
-    if at == len(pairs):
-        pairs.append((Node("scalar", key, COMMAND_LINE, 0), Node("scalar", None, COMMAND_LINE, 0)))
-    pairs[at] = (pairs[at][0], _put(pairs[at][1], deeper, value, whole))
-    return Node("mapping", tuple(pairs), node.file, node.line)
 
 
 def _listed(declared: Section) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from visiontune.errors import UserError
-from visiontune.spec.parse import COMMAND_LINE, override
+from visiontune.spec.overrides import COMMAND_LINE, override
 from visiontune.spec.section_reader import Reader
 from visiontune.spec.sections import DATA
 from visiontune.spec.space import fill

@@ -10,10 +10,11 @@ from visiontune.errors import nearest
 from visiontune.spec.auto_by_entry import ByEntry, suited, under_entries
 from visiontune.spec.auto_ranges import is_auto
 from visiontune.spec.branch_rules import BranchRules
-from visiontune.spec.declare import NOTHING, REQUIRED, Arg, Field, Section, Table
+from visiontune.spec.declare import NOTHING, REQUIRED, Arg, Field, Items, Section, Table
 from visiontune.spec.domain_reader import read_value_or_domain
 from visiontune.spec.domains import Choice
 from visiontune.spec.entry_rules import EntryRules
+from visiontune.spec.items_reader import read_items
 from visiontune.spec.table_reader import Pick, Place, read_pick
 from visiontune.spec.value_reader import BAD, Problems, listed
 from visiontune.spec.yaml_node import Node
@@ -127,7 +128,11 @@ class Reader:
         here = at.child(key_node.value, declared)
         if isinstance(declared, Arg):
             return read_value_or_domain(value, declared, here.where, self.problems, at.use_domains and self.with_domains)
+        if isinstance(declared, Items):
+            return read_items(value, declared, here.where, self.problems)
         if isinstance(declared, Section):
+            if declared.short_for and (value.kind == "list" or isinstance(value.value, str)):
+                value = Node("mapping", ((Node("scalar", declared.short_for, value.file, value.line), value),), value.file, value.line)
             tree = self.section(value, declared.fields, here, key_node, former=declared.former)
             given = {key for key, (_, item) in value.items.items() if item.value is not None}
             if declared.one_of and not given & {*declared.one_of} and given <= {*declared.fields}:  # an unknown key may be meant as one

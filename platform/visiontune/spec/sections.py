@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Section, Table
+from visiontune.spec.declare import Arg, Items, Section, Table
 from visiontune.spec.space_sections import SPACE, TRAINING
 from visiontune.spec.tables.activations import ACTIVATIONS, NORMS
 from visiontune.spec.tables.balances import BALANCES, CLASS_WEIGHTS
@@ -14,6 +14,7 @@ from visiontune.spec.tables.mixings import MIXINGS
 from visiontune.spec.tables.models import MODELS
 from visiontune.spec.tables.optimizers import OPTIMIZERS
 from visiontune.spec.tables.policies import OPS, POLICIES
+from visiontune.spec.tables.portfolios import PORTFOLIOS
 from visiontune.spec.tables.preprocessings import PREPROCESSINGS
 from visiontune.spec.tables.regimes import REGIMES
 from visiontune.spec.tables.search import SAMPLERS, TRIAL_SCHEDULERS
@@ -66,9 +67,29 @@ STUDY = Section(
                 "min_epochs": Arg(int, "the first rung", 1, 1, 100_000),
                 "max_epochs": Arg(int, "the full budget of a trial", low=1, high=100_000),
                 "reduction_factor": Arg(int, "eta: one in eta is promoted", 3, 2, 100),
+                "patience": Arg(int, "begin no more trials once none of so many, the newest, is the best at any rung", None, 1, 1_000_000),
+                "stop_at": Arg(float, "of the objective: end once a trial that was trained in full reaches it", None, -1e9, 1e9),
+                "max_epoch_s": Arg(float, "seconds an epoch may take; a trial that needs more is ended as infeasible", None, 1e-3, 1e7),
+                "max_trial_hours": Arg(float, "the same by what its full budget would take", None, 1e-4, 1e5),
             },
             former={"time_limit_s": "which is hours now (seconds / 3600)"},
             one_of=LIMITS,
+        ),
+        "start": Section(
+            "what is tried before the sampler proposes; a list is short for its recipes",
+            {
+                "recipes": Items("recipe files, or mappings of recipe keys, the rest being the tables' defaults", takes_recipes=True),
+                "portfolio": Arg(
+                    str,
+                    "recipes that ship; auto: by the size of the pictures and where the weights come from",
+                    "none",
+                    choices=("none", "auto", *PORTFOLIOS),
+                ),
+                "studies": Items(
+                    "earlier studies whose best recipes are tried; auto: all in the folder that fit", "none", ("none", "auto")
+                ),
+            },
+            short_for="recipes",
         ),
         "sampler": Section("who proposes", {"name": SAMPLERS, "seed": Arg(int, "of the whole study", 0, 0, 2**31 - 1)}),
         "trial_scheduler": Section("who ends trials early", {"name": TRIAL_SCHEDULERS}),

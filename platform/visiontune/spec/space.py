@@ -13,7 +13,7 @@ from typing import Any
 
 from visiontune.errors import Problem, UserError
 from visiontune.spec import tree_walk
-from visiontune.spec.declare import Arg, Field, Section, Table
+from visiontune.spec.declare import Arg, Field, Items, Section, Table
 from visiontune.spec.domains import Choice, Domain, EndParams, Suggest
 from visiontune.spec.sections import SPACE
 from visiontune.spec.tree_walk import Tree
@@ -111,7 +111,7 @@ def fill(fields: Mapping[str, Field], values: Mapping[str, Any], is_entry: bool 
     """
     filled: dict[str, Any] = {}
     for key, declared in fields.items():
-        if isinstance(declared, Arg):
+        if isinstance(declared, Arg | Items):
             filled[key] = values.get(key, declared.default)
         elif isinstance(declared, Table):
             filled[key] = values.get(key, declared.default)

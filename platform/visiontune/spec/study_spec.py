@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from visiontune.spec.fingerprint import flatten
 from visiontune.spec.sections import LIMITS
 from visiontune.spec.space import Space
+from visiontune.spec.start import Start
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,16 @@ class Budget:
     epochs: int | None = None
     hours: float | None = None
     gpu_hours: float | None = None
+    patience: int | None = None
+    stop_at: float | None = None
+    max_epoch_s: float | None = None
+    max_trial_hours: float | None = None
+
+    @property
+    def ends(self) -> dict[str, float]:
+        """All that can end a search, by the keys of the file: the limits, patience and the target."""
+        goals = {"patience": self.patience, "stop_at": self.stop_at}
+        return {**self.limits, **{key: float(goal) for key, goal in goals.items() if goal is not None}}
 
     @property
     def limits(self) -> dict[str, float]:
@@ -76,6 +87,7 @@ class StudySpec:
     storage: Mapping[str, Any]
     confirm: Mapping[str, Any]
     space: Space
+    start: Start = field(default_factory=Start)
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -85,7 +97,8 @@ class StudySpec:
     def identity(self) -> dict[str, Any]:
         """Flat dotted content that may not change while a study of this name goes on.
 
-        Left out is what only decides where and how long it runs: resources, storage, confirm, and the limits of the budget.
+        Left out is what only decides where and how long it runs, resources, storage, confirm, and the limits of the budget; and what it
+        begins with, which may be added to at any time.
         """
         budget = {key: getattr(self.budget, key) for key in ("min_epochs", "max_epochs", "reduction_factor")}
         content = {

@@ -16,6 +16,7 @@ from visiontune.errors import SearchFailed, UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.driver_lock import driver_lock
+from visiontune.tuning.earlier_studies import check_studies, earlier_points
 from visiontune.tuning.interruption import interruptible
 from visiontune.tuning.mlflow_events import study_event
 from visiontune.tuning.preflight import preflight
@@ -23,6 +24,7 @@ from visiontune.tuning.ray_cluster import cluster, slot_counter, trial_resources
 from visiontune.tuning.read_study import ending_of, study_record
 from visiontune.tuning.records import Ending, Outcome, Put, Snapshot, StudyRecord
 from visiontune.tuning.search_run import SearchRun
+from visiontune.tuning.start_recipes import StartRecipes, portfolio_points
 from visiontune.tuning.study_pictures import keep_pictures
 from visiontune.tuning.study_storage import Storage, create_or_resume, mend_journal
 from visiontune.tuning.winner import leave_winner
@@ -32,24 +34,34 @@ if TYPE_CHECKING:
     from visiontune.data.store.store import Store
 
 Screen = Callable[[Snapshot], None]
+Say = Callable[[str], None]
 Tracker = Callable[[], AbstractContextManager[Put]]
 
 
 def run_search(
-    spec: StudySpec, studies: StudiesFolder, *, tracker: Tracker, screen: Screen, address: str | None = None, may_exit: bool = False
+    spec: StudySpec,
+    studies: StudiesFolder,
+    *,
+    tracker: Tracker,
+    screen: Screen,
+    say: Say = lambda text: None,
+    address: str | None = None,
+    may_exit: bool = False,
 ) -> Outcome:
     """Search until the study is finished, or go on where an earlier call stopped.
 
-    `tracker` is entered once the study is locked and has work left. `may_exit`: this process may be ended where Ray's loop does not end
-    after an interruption. Raises UserError for a changed space or other pictures, what does not fit them (`preflight`), a second driver
-    or a folder that can't be written, SearchFailed where the machines or the disk fail, NoCluster, and Died as `prepare`.
+    `say` is told each recipe that is tried before the sampler proposes. `tracker` is entered once the study is locked and has work
+    left. `may_exit`: this process may be ended where Ray's loop does not end after an interruption. Raises UserError for a changed
+    space or other pictures, what does not fit them (`preflight`), a second driver or a folder that can't be written, SearchFailed where
+    the machines or the disk fail, NoCluster, and Died as `prepare`.
     """
     start_s, folder = time.monotonic(), studies.study(spec.study)
+    check_studies(spec, studies)
     _make_folder(folder)
     with driver_lock(folder):
         mend_journal(folder)
         storage = create_or_resume(folder, spec)
-        if _is_finished(storage, spec):
+        if _is_finished(storage, spec) and not _has_more_to_start(storage, spec):
             study = study_record(storage, spec.study)
             return Outcome(_status(study), study, folder, 0)
         storage.set_attribute("num_trials", spec.budget.num_trials)
@@ -57,7 +69,7 @@ def run_search(
         screen(_starting(spec))
         with tracker() as put:
             run = SearchRun(spec, storage, folder, put, start_s)
-            store = _run(run, spec, storage, studies, put, screen, address, may_exit=may_exit)
+            store = _run(run, spec, storage, studies, put, screen, say, address, may_exit=may_exit)
             return _conclude(run, spec, storage, folder, store, put)
 
 
@@ -68,6 +80,7 @@ def _run(
     studies: StudiesFolder,
     put: Put,
     screen: Screen,
+    say: Say,
     address: str | None,
     *,
     may_exit: bool,
@@ -85,12 +98,21 @@ def _run(
             count_slots = slot_counter(spec.resources, wanted)
             store = ready.result()
             keep_pictures(storage, store, spec.study)
+            _settle_start(run.starts, spec, studies, int(store.images_NHWC.shape[1]), say)
             put(study_event(spec, storage.attributes()["key"], store))
             base = _worker_config(spec, studies.study(spec.study), store, use_gpu=wanted["gpu"] > 0)
             with interruptible(run.interrupt, may_exit=may_exit):
                 run_tune(run, resources=wanted, base=base, num_slots=count_slots, screen=screen)
             screen(run.snapshot())
     return store
+
+
+def _settle_start(starts: StartRecipes, spec: StudySpec, studies: StudiesFolder, image_size: int, say: Say) -> None:
+    """Ask the portfolio and earlier studies, where that was not done, and say what is going to be tried first."""
+    if not starts.is_settled:
+        starts.settle([*portfolio_points(spec, image_size), *earlier_points(spec, studies)])
+    for point in starts.left():
+        say(f"to be tried first: {point}")
 
 
 @contextmanager
@@ -152,7 +174,7 @@ def _conclude(run: SearchRun, spec: StudySpec, storage: Storage, folder: StudyFo
         raise SearchFailed(f"study {spec.study} can't go on: {run.fatal}; once that is mended the same command does")
     if not run.is_finished:
         return Outcome("interrupted", study, folder, run.num_new_trials, run.spending.num_new_epochs)
-    ending = Ending(spec.budget.limits, run.ended_by or "num_trials", int(spec.confirm["num_seeds"]))
+    ending = Ending(spec.budget.ends, run.ended_by or "num_trials", int(spec.confirm["num_seeds"]))
     study = study_record(storage, spec.study, ending)
     leave_winner(study, folder, store, put)
     storage.set_attribute("finished", asdict(ending))
@@ -160,7 +182,7 @@ def _conclude(run: SearchRun, spec: StudySpec, storage: Storage, folder: StudyFo
 
 
 def _status(study: StudyRecord) -> str:
-    return "finished" if study.ending is None or study.ending.by == "num_trials" else "budget"
+    return "finished" if study.ending is None or study.ending.by in ("num_trials", "patience", "stop_at") else "budget"
 
 
 def _is_finished(storage: Storage, spec: StudySpec) -> bool:
@@ -168,7 +190,17 @@ def _is_finished(storage: Storage, spec: StudySpec) -> bool:
     ending = ending_of(storage)
     if ending is None or ending.num_seeds < spec.confirm["num_seeds"]:
         return False
-    return spec.budget.limits.get(ending.by, math.inf) <= ending.limits.get(ending.by, math.inf)
+    now, then = spec.budget.ends.get(ending.by, math.inf), ending.limits.get(ending.by, math.inf)
+    if ending.by == "stop_at":
+        return ending.by in spec.budget.ends and not spec.objective.is_better(now, then)
+    return now <= then
+
+
+def _has_more_to_start(storage: Storage, spec: StudySpec) -> bool:
+    """Whether recipes of the user's were added that there are trials left for."""
+    ending, trials = ending_of(storage), storage.trials()
+    has_room = spec.budget.num_trials is None or len(trials) < spec.budget.num_trials
+    return ending is not None and ending.by == "num_trials" and has_room and bool(StartRecipes(spec, storage, trials).left())
 
 
 def _make_folder(folder: StudyFolder) -> None:

@@ -13,14 +13,14 @@ def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[TrialRec
     """Best first: by the epoch reached, then by value, then the older one; what failed or has no finite value last.
 
     Values at different epochs are not compared: a trial at 9 epochs is ahead of every trial at 3, so that a lucky first epoch never
-    stands above a trial that was trained to the end. A complete trial, by its full budget or by early stopping, counts as having
-    reached the end.
+    stands above a trial that was trained to the end. A complete trial counts as having reached its full budget, also by early stopping;
+    one of a smaller full budget, before the study went on with a larger, stands below those that got further.
     """
     sign = -1.0 if objective.mode == "max" else 1.0
 
     def sort_key(trial: TrialRecord) -> tuple[bool, float, float, int]:
         cost = sign * trial.value if has_value(trial) and trial.value is not None else math.inf
-        reached = math.inf if trial.state == "complete" else trial.epoch
+        reached = full_epochs(trial) if trial.state == "complete" else trial.epoch
         return not is_usable(trial), -reached, cost, trial.number
 
     return sorted(trials, key=sort_key)
@@ -29,6 +29,11 @@ def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[TrialRec
 def best_of(trials: Iterable[TrialRecord], objective: Objective) -> TrialRecord | None:
     """The first of the ranking, None where no trial can be used."""
     return next((trial for trial in ranked(trials, objective) if is_usable(trial)), None)
+
+
+def full_epochs(trial: TrialRecord) -> int:
+    """The full budget that the trial was begun with."""
+    return int(trial.recipe["training"]["num_epochs"])
 
 
 def is_usable(trial: TrialRecord) -> bool:

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import Budget, Objective
-from visiontune.tuning.ranking import best_of
+from visiontune.tuning.ranking import best_of, full_epochs
 from visiontune.tuning.records import Confirmation, Ending, StudyRecord, TrialRecord
 from visiontune.tuning.study_storage import Storage, open_existing
 from visiontune.tuning.trial_scheduler import Curves
@@ -53,7 +53,9 @@ def study_record(storage: Storage, name: str, ending: Ending | None = None) -> S
     has_rungs = identity["trial_scheduler.name"] == "asha"
     rungs = Budget(first, last, eta).rungs if has_rungs else (last,)
     ending = ending or ending_of(storage)
-    trials = _with_places([trial_record(t, rungs, does_wait(identity), is_over=ending is not None) for t in storage.trials()], objective)
+    trials = _with_places(
+        [trial_record(t, rungs, does_wait(identity), is_over=ending is not None) for t in storage.trials()], objective, last
+    )
     best = best_of(trials, objective)
     prefix = f"confirmation.{best.fingerprint}." if best is not None else "-"
     found = [value for key, value in sorted(attributes.items()) if key.startswith(prefix)]
@@ -79,10 +81,12 @@ def ending_of(storage: Storage) -> Ending | None:
     return Ending(limits, found.get("by", "num_trials"), int(found["num_seeds"]))
 
 
-def _with_places(trials: Sequence[TrialRecord], objective: Objective) -> tuple[TrialRecord, ...]:
-    """The trials, those that wait with their place among all that got as far."""
+def _with_places(trials: Sequence[TrialRecord], objective: Objective, max_epochs: int) -> tuple[TrialRecord, ...]:
+    """The trials, those that wait with their place among all of the same full budget that got as far."""
     curves = Curves(objective)
     for trial in trials:
+        if full_epochs(trial) != max_epochs:
+            continue
         for epoch, value in trial.values.items():
             curves.record(trial.number, epoch, value)
     return tuple(

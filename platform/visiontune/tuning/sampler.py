@@ -19,18 +19,15 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from visiontune.spec.defaults import default_params
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.search import SAMPLERS
 from visiontune.tuning.lessons import MIN_VALUES, RANDOM_EVERY, lesson
 from visiontune.tuning.sobol import sobol_params
+from visiontune.tuning.start_recipes import StartPoint, start_key
 
 LEARN_FROM_VALUES = frozenset({"tpe", "gp"})
 """Samplers that wait for MIN_VALUES; the evolutionary ones have a random first generation of their own."""
-
-DEFAULTS = "the tables' defaults"
-"""Why trial 0 is what it is."""
 
 _PICKLED = "cma:optimizer"
 """CMA-ES keeps a pickle of itself in its trials' notes; it must not get into the storage, where a restart would load it."""
@@ -80,21 +77,25 @@ class Proposer:
         self._points: Iterator[tuple[int, dict[str, Any]]] = iter(())
         if spec.sampler["name"] == "grid":
             self._points = enumerate(spec.space.grid())
+        self._num_started = 0
         for trial in past:
+            self._num_started += bool(start_key(trial))
             self.learn(trial)
 
-    def propose(self, number: int) -> Proposal | None:
-        """What trial `number` should be; None when a grid has no such point."""
+    def propose(self, number: int, start: StartPoint | None = None) -> Proposal | None:
+        """What trial `number` should be, a start point where there is one; None when a grid has no such point."""
         name, study = str(self._spec.sampler["name"]), self._filled()
-        if number == 0 and name != "grid":
-            study.enqueue_trial(default_params(self._spec.space))
-            reason = DEFAULTS
+        if start is not None:
+            self._num_started += 1
+            study.enqueue_trial(dict(start.params))
+            reason = start.reason
         elif name == "grid":
-            point = next((params for index, params in self._points if index == number), None)
+            wanted = number - self._num_started
+            point = next((params for index, params in self._points if index == wanted), None)
             if point is None:
                 return None
             study.enqueue_trial(point)
-            reason = f"grid: point {number}"
+            reason = f"grid: point {wanted}"
         else:
             reason = self._choose_sampler(study, name, number)
         return self._ask(study, number, reason)

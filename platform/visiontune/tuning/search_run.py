@@ -14,6 +14,7 @@ from visiontune.tuning.ranking import best_of
 from visiontune.tuning.records import Leg, Put, Report, Snapshot
 from visiontune.tuning.search_clock import SearchClock
 from visiontune.tuning.spending import Spending
+from visiontune.tuning.start_recipes import StartRecipes
 from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.trial_queue import TrialQueue
 
@@ -38,12 +39,17 @@ class SearchRun:
         self.spending = Spending(spec, storage, self.clock.start_s)
         self._checkpoints = KeptCheckpoints(folder, int(spec.storage["max_checkpoint_mb"]))
         self._queue = TrialQueue(spec, storage, put, self._checkpoints, self.spending)
-        self._num_found = len(self._queue.trials)
-        self._epochs_found = sum(trial.epoch for trial in self._queue.trials.values())
+        self._num_found = len(self._queue.trials.records)
+        self._epochs_found = sum(trial.epoch for trial in self._queue.trials.records.values())
         self._confirmations: ConfirmationQueue | None = None
         self._legs: dict[str, Leg] = {}
         self._placed: set[str] = set()
         self._num_losses = 0
+
+    @property
+    def starts(self) -> StartRecipes:
+        """What is tried before the sampler proposes."""
+        return self._queue.starts
 
     @property
     def num_slots(self) -> int:
@@ -57,7 +63,7 @@ class SearchRun:
     @property
     def num_new_trials(self) -> int:
         """Trials that this driver started."""
-        return len(self._queue.trials) - self._num_found
+        return len(self._queue.trials.records) - self._num_found
 
     def interrupt(self) -> None:
         """Let the workers go; what they have on disk is kept."""
@@ -107,7 +113,9 @@ class SearchRun:
         if not goes_on:
             self._forget(key)
         self.check_budget()
-        return goes_on and not self.is_finished
+        if self._queue.has_reached_target and not leg.is_confirmation:
+            self._let_go_of_trials()
+        return goes_on and key in self._legs
 
     def lost(self, key: str, what: str) -> None:
         """The worker of a leg died or broke."""
@@ -123,7 +131,7 @@ class SearchRun:
 
     def snapshot(self) -> Snapshot:
         """How the search stands."""
-        trials = self._queue.trials.values()
+        trials = self._queue.trials.records.values()
         states = Counter(trial.state for trial in trials)
         return Snapshot(
             num_trials=self._spec.budget.num_trials,
@@ -150,7 +158,7 @@ class SearchRun:
     def _next_confirmation(self) -> Leg | None:
         """Once no trial may go on, the best one that was trained in full is confirmed."""
         if self._confirmations is None:
-            winner = self._queue.best()
+            winner = self._queue.trials.best()
             if self.is_finished or winner is None or winner.state != "complete":
                 self._finish()
                 return None
@@ -176,16 +184,22 @@ class SearchRun:
             self._placed.clear()
             self._finish()
 
+    def _let_go_of_trials(self) -> None:
+        """The target is reached: what has not is left as it is."""
+        self._queue.let_go()
+        self._legs.clear()
+        self._placed.clear()
+
     def sweep(self) -> None:
         """Once no worker is left, remove checkpoints that nobody goes on from: a worker may write one while its trial is ended."""
-        going_on = [f"{trial.number:05d}" for trial in self._queue.trials.values() if trial.state in ("waiting", "running")]
+        going_on = [f"{trial.number:05d}" for trial in self._queue.trials.records.values() if trial.state in ("waiting", "running")]
         self._checkpoints.keep_only({*going_on, *(self._confirmations.keys_left if self._confirmations else ())})
 
     def _finish(self) -> None:
         if not self.is_finished:
             self.is_finished, self.ended_by = True, self.spending.refused
             self.spending.note(is_last=True)
-            self._queue.close()
+            self._queue.trials.let_wait()
 
     def _forget(self, key: str) -> None:
         leg = self._legs.pop(key)
@@ -195,13 +209,13 @@ class SearchRun:
 
     def _rate(self) -> float:
         """Epochs a minute since the first leg started."""
-        return self.clock.rate(self._queue.num_epochs + (self._confirmations.num_epochs if self._confirmations else 0))
+        return self.clock.rate(self._queue.trials.num_epochs + (self._confirmations.num_epochs if self._confirmations else 0))
 
     def _time_left_s(self) -> float | None:
         """What is left to train at the pace so far, confirmations included, or until the budget ends; None where neither is known."""
         if self.is_finished:
             return 0.0
-        best = self._queue.best()
+        best = self._queue.trials.best()
         wanted = int(self._spec.confirm["num_seeds"]) * self._spec.budget.max_epochs
         confirming_s = self.spending.confirming_s(best, max(0, wanted - (self._confirmations.num_epochs if self._confirmations else 0)))
         found = [3600 * left for unit, left in self.spending.left.items() if unit == "hours"]
@@ -209,7 +223,7 @@ class SearchRun:
         if self._confirmations is not None:
             found.append(confirming_s)
         elif rate and expected is not None:
-            done = self._epochs_found + self._queue.num_epochs
+            done = self._epochs_found + self._queue.trials.num_epochs
             found.append(60.0 * max(0, expected - done) / rate + confirming_s)
         return min(found, default=None)
 
@@ -218,8 +232,8 @@ class SearchRun:
             return "stopping"
         if self.is_finished:
             return "finished"
-        if self._legs and not self._placed and (self._queue.num_epochs or self.clock.is_late()):
+        if self._legs and not self._placed and (self._queue.trials.num_epochs or self.clock.is_late()):
             return "waiting for resources"
         if self._confirmations is not None:
             return "confirming"
-        return "searching" if self._queue.num_epochs else "starting"
+        return "searching" if self._queue.trials.num_epochs else "starting"

@@ -88,8 +88,9 @@ class Spending:
 
     def is_used_up(self) -> bool:
         """Whether nothing is left of one of the limits, which is then `refused`."""
-        self.refused = next((unit for unit, left in self.left.items() if left <= 0), self.refused)
-        return bool(self.refused) and self.left[self.refused] <= 0
+        unit = next((unit for unit, left in self.left.items() if left <= 0), "")
+        self.refused = unit or self.refused
+        return bool(unit)
 
     def allows(
         self, trial: TrialRecord | None, num_epochs: int, find_best: Callable[[], TrialRecord | None], under_way: Mapping[int, int]

@@ -7,6 +7,7 @@ attributes of a trial: `recipe`, `fingerprint`, `proposed_by`, from its first le
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -103,9 +104,18 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     if "identity" not in attributes:
         opened.set_attribute("key", known.get("key") or uuid.uuid4().hex)
         opened.set_attribute("identity", spec.identity())
+    elif is_longer(attributes["identity"], spec):
+        opened.set_attribute("finished", None)  # before the identity, which is what tells a longer budget
+        opened.set_attribute("identity", spec.identity())
     elif attributes["identity"] != spec.identity():
         raise UserError(*_differences(attributes["identity"], spec))
     return opened
+
+
+def is_longer(old: Mapping[str, Any], spec: StudySpec) -> bool:
+    """Whether nothing differs from an identity but a larger full budget, with which a study may go on."""
+    key, new = "budget.max_epochs", spec.identity()
+    return bool(old.get(key, math.inf) < new[key] and {**old, key: new[key]} == new)
 
 
 def open_existing(folder: StudyFolder, url: str = "journal") -> Storage:

@@ -41,6 +41,11 @@ class Curves:
         ranked = self._ranked.get(epoch, [])
         return [number for _, number in ranked[: max(at_least, len(ranked) // eta)]]
 
+    def first(self, epoch: int) -> int | None:
+        """The best at `epoch`; None where no trial got there."""
+        ranked = self._ranked.get(epoch)
+        return ranked[0][1] if ranked else None
+
     def rank(self, number: int, epoch: int) -> tuple[int, int]:
         """(rank from 1, number of trials) at `epoch`."""
         ranked, value = self._ranked[epoch], self.values[number][epoch]

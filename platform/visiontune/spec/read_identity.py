@@ -1,0 +1,37 @@
+"""A study's spec out of its identity, the flat dotted content that its storage keeps: `spec_of_identity`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from visiontune.spec.parse import load_study
+from visiontune.spec.study_spec import StudySpec
+
+_ORDER = "space.augmentation.order"
+"""Says again, for comparing, in which order the ops stand; the keys are in that order themselves."""
+
+_ONE_TRIAL: Mapping[str, float] = MappingProxyType({"num_trials": 1})
+
+
+def spec_of_identity(identity: Mapping[str, Any], study: str = "study", limits: Mapping[str, float] = _ONE_TRIAL) -> StudySpec:
+    """The spec whose `identity()` this is, with the name and the limits of the budget, which an identity leaves out.
+
+    What else it leaves out (resources, storage, confirm) has its defaults. Raises UserError for an identity that no file has today.
+    """
+    tree = _unflattened({key: value for key, value in identity.items() if key != _ORDER})
+    whole = {key: int(limit) if float(limit).is_integer() else limit for key, limit in limits.items()}
+    return load_study({"study": study, **tree, "budget": {**tree["budget"], **whole}})
+
+
+def _unflattened(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys to nested mappings, in their order: what `flatten` was given."""
+    tree: dict[str, Any] = {}
+    for key, value in flat.items():
+        *above, last = key.split(".")
+        at = tree
+        for name in above:
+            at = at.setdefault(name, {})
+        at[last] = value
+    return tree

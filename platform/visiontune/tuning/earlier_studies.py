@@ -1,0 +1,131 @@
+"""Start points out of earlier studies: the few of their best recipes that are good together, by rank, mapped to a space.
+
+A recipe of one study was not tried in the others: there it has the rank of the trial that lies nearest to it. Chosen is by rank, since
+values of other pictures, metrics and budgets can't be compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from visiontune.errors import UserError, nearest
+from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.spec.domains import Choice, Domain, FixedParams
+from visiontune.spec.fingerprint import flatten
+from visiontune.spec.fit_recipe import Fitted, fit_to_space, recipe_key
+from visiontune.spec.space import Space
+from visiontune.spec.study_spec import StudySpec
+from visiontune.tuning.portfolio import greedy_portfolio
+from visiontune.tuning.ranking import has_value, ranked
+from visiontune.tuning.read_study import read_study
+from visiontune.tuning.records import StudyRecord, TrialRecord
+from visiontune.tuning.start_recipes import StartPoint
+
+SIZE = 4
+"""Start points that are taken from earlier studies; bad ones then cost little."""
+
+NUM_BEST = 8
+"""Recipes of each study among which is chosen, of its best quarter."""
+
+MIN_TRIALS = 4
+"""Trials without which a study says nothing of ranks."""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    study: StudyRecord
+    trial: TrialRecord
+    fitted: Fitted
+
+
+def earlier_points(spec: StudySpec, studies: StudiesFolder) -> list[StartPoint]:
+    """The best few, in the order in which to try them; none where no earlier study has anything in common with the space.
+
+    Raises UserError with all that is wrong with studies that the file names; with auto they are passed over.
+    """
+    found = [study for study in _studies(spec, studies) if len(study.trials) >= MIN_TRIALS]
+    candidates = [one for study in found for one in _candidates(study, spec.space)]
+    if not candidates:
+        return []
+    ranks_TN = np.array([[_rank_in(study, one, spec.space) for one in candidates] for study in found])
+    chosen = greedy_portfolio(ranks_TN, SIZE)
+    return [_point(candidates[number], ranks_TN[:, number]) for number in chosen]
+
+
+def check_studies(spec: StudySpec, studies: StudiesFolder) -> None:
+    """Raise UserError with all that is wrong with the earlier studies that the file names."""
+    for _ in _studies(spec, studies):
+        pass
+
+
+def _studies(spec: StudySpec, studies: StudiesFolder) -> Iterator[StudyRecord]:
+    wanted, known = spec.start.studies, [name for name in studies.names() if name != spec.study]
+    problems: list[str] = []
+    for name in () if wanted == "none" else known if wanted == "auto" else wanted:
+        try:
+            yield _read(name, spec, studies, known)
+        except UserError as error:
+            problems += [f"start.studies: {problem.rule}" for problem in error.problems]
+    if problems and wanted != "auto":
+        raise UserError(*problems)
+
+
+def _read(name: str, spec: StudySpec, studies: StudiesFolder, known: Sequence[str]) -> StudyRecord:
+    if name not in known:
+        raise UserError(f"no earlier study {name!r} in {studies.path}; {nearest(name, known)}")
+    folder = studies.study(name)
+    study = read_study(folder, "journal" if folder.journal.is_file() else str(spec.storage["url"]))
+    if study.objective.mode != spec.objective.mode:
+        got = f"{study.objective.metric} is better when it is {'higher' if study.objective.mode == 'max' else 'lower'}"
+        raise UserError(f"study {name} was searched the other way, as {got}: its best are not this study's; leave it out")
+    if not any(has_value(trial) for trial in study.trials):
+        raise UserError(f"study {name} has no trial with a value yet; leave it out")
+    return study
+
+
+def _candidates(study: StudyRecord, space: Space) -> Iterator[_Candidate]:
+    """The best trials of which more than half of what varies in the space can be kept, the optimizer too, without which a rate is none."""
+    trials = ranked((trial for trial in study.trials if has_value(trial)), study.objective)
+    for trial in trials[: min(NUM_BEST, max(1, len(trials) // 4))]:
+        fitted = fit_to_space(space, flatten(trial.recipe))
+        has_optimizer = space.resolve(FixedParams(fitted.params))["optimizer"]["name"] == trial.recipe["optimizer"]["name"]
+        if has_optimizer and fitted.num_kept > fitted.num_moved:
+            yield _Candidate(study, trial, fitted)
+
+
+def _rank_in(study: StudyRecord, one: _Candidate, space: Space) -> float:
+    """0 for the best of the study's trials to 1 for the worst: that of the nearest trial, which in its own study is itself."""
+    trials = ranked(study.trials, study.objective)
+    place = min(range(len(trials)), key=lambda at: _distance(trials[at], one, space))
+    return place / max(1, len(trials) - 1)
+
+
+def _distance(trial: TrialRecord, one: _Candidate, space: Space) -> float:
+    values, asked = flatten(trial.recipe), flatten(one.trial.recipe)
+    domains = [(name, recipe_key(name, given), domain) for name, domain, given in space.domains()]
+    keys = {key: domain for _, key, domain in domains}
+    keys |= {key: domain for name, key, domain in domains if name in one.fitted.params}  # a rate has a range for each optimizer
+    return sum(_apart(domain, values.get(key), asked.get(key)) for key, domain in keys.items())
+
+
+def _apart(domain: Domain, a: Any, b: Any) -> float:
+    """From 0 to 1: of numbers by the width of the domain, on its own scale; of others whether they differ."""
+    if a == b:
+        return 0.0
+    if isinstance(domain, Choice) or not all(isinstance(one, int | float) for one in (a, b)) or (domain.log and min(a, b) <= 0):
+        return 1.0
+    scale = math.log if domain.log else float
+    return min(1.0, abs(scale(a) - scale(b)) / (scale(domain.high) - scale(domain.low)))
+
+
+def _point(one: _Candidate, ranks_T: Iterable[float]) -> StartPoint:
+    study, trial = one.study, one.trial
+    ranks = [float(rank) for rank in ranks_T]
+    others = f", in the best {100 * sum(ranks) / len(ranks):.0f} % of {len(ranks)} studies by its neighbours" if len(ranks) > 1 else ""
+    reason = f"study {study.name}: trial {trial.number}, {study.objective.metric} {trial.value:.4g} after {trial.epoch} epochs{others}"
+    return StartPoint(f"study.{study.name}.{trial.fingerprint}", reason, one.fitted.params, one.fitted.said)

@@ -1,0 +1,35 @@
+"""When a search has found enough (patience, a target), and when a trial costs too much: the limits of a budget that are no amounts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from visiontune.spec.study_spec import Budget, StudySpec
+from visiontune.tuning.trial_scheduler import Curves
+
+
+def reaches_target(spec: StudySpec, value: float | None) -> bool:
+    """Whether a trial that was trained in full to this value ends the search."""
+    target = spec.budget.stop_at
+    return target is not None and value is not None and not spec.objective.is_better(target, value)
+
+
+def is_out_of_patience(spec: StudySpec, curves: Curves, num_trials: int) -> bool:
+    """Whether of `patience` trials, the newest of `num_trials`, none is the best of those at any rung, whether it reached one or all."""
+    if spec.budget.patience is None:
+        return False
+    firsts = [number for rung in spec.rungs if (number := curves.first(rung)) is not None]
+    return bool(firsts) and num_trials - 1 - max(firsts) >= spec.budget.patience
+
+
+def problem_of_cost(budget: Budget, epoch_s: Mapping[int, float]) -> str:
+    """Why a trial takes longer than it may, by the fastest of its epochs so far; "" where it does not."""
+    if not epoch_s or (budget.max_epoch_s is None and budget.max_trial_hours is None):
+        return ""
+    fastest = min(epoch_s.values())
+    if budget.max_epoch_s is not None and fastest > budget.max_epoch_s:
+        return f"an epoch takes {fastest:.3g} s, more than budget.max_epoch_s of {budget.max_epoch_s:g}"
+    hours = fastest * budget.max_epochs / 3600
+    if budget.max_trial_hours is not None and hours > budget.max_trial_hours:
+        return f"{budget.max_epochs} epochs take {hours:.3g} hours, more than budget.max_trial_hours of {budget.max_trial_hours:g}"
+    return ""

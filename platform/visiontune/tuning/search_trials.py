@@ -1,0 +1,126 @@
+"""The trials of a study while a search goes on: what becomes of one is told to MLflow, written to the storage, and kept here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from optuna.trial import TrialState
+
+from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.tuning.kept_checkpoints import KeptCheckpoints
+from visiontune.tuning.mlflow_events import end_event, epoch_event, trial_event
+from visiontune.tuning.ranking import best_of, full_epochs
+from visiontune.tuning.records import Put, Report, TrialRecord
+from visiontune.tuning.sampler import Proposal
+from visiontune.tuning.spending import Spending
+from visiontune.tuning.study_storage import Storage
+from visiontune.tuning.trial_scheduler import Curves
+
+OPTUNA_STATE = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+
+class SearchTrials:
+    """By number in `records`; `curves` are those that trials are compared by, `straight` is the one that waits at no rung.
+
+    Where a study goes on with a larger full budget (max_epochs), the trials of the smaller one stay as they are, compared with nobody.
+    """
+
+    def __init__(self, spec: StudySpec, storage: Storage, put: Put, checkpoints: KeptCheckpoints, spending: Spending) -> None:
+        self._spec, self._storage, self._put, self._checkpoints, self._spending = spec, storage, put, checkpoints, spending
+        self.records: dict[int, TrialRecord] = {}
+        self.curves = Curves(spec.objective)
+        self.num_epochs = 0
+        self.straight: int | None = None
+
+    def take_over(self, trial: TrialRecord, *, is_begun_first: bool) -> bool:
+        """Know a trial of the storage; whether it is one of this full budget that may go on. MLflow's events of such a one are said again,
+        in case a kill swallowed them.
+        """
+        self.records[trial.number] = trial
+        is_live = trial.state in ("running", "waiting")
+        if is_live:
+            self._put(trial_event(trial))
+        if full_epochs(trial) != self._spec.budget.max_epochs:
+            if is_live:
+                self.end(
+                    trial.number, "pruned", f"the study went on with {self._spec.budget.max_epochs} epochs in place of {full_epochs(trial)}"
+                )
+            return False
+        self._know_straight(trial.number, is_begun_first)
+        for epoch, value in trial.values.items():
+            self.curves.record(trial.number, epoch, value)
+        return is_live
+
+    def add(self, proposal: Proposal, recipe: TrialRecipe, start: str) -> int:
+        """A new trial; `start` is the key of its start point, "" where it has none. Gives its number."""
+        number = len(self.records)
+        known: dict[str, Any] = {"recipe": recipe.to_dict(), "fingerprint": recipe.fingerprint, "proposed_by": proposal.reason}
+        self._storage.add(proposal.params, proposal.distributions, {**known, **({"start": start} if start else {})}, proposal.notes)
+        values = self.curves.values.setdefault(number, {})
+        self.records[number] = TrialRecord(number, "running", None, 0, "", "", proposal.params, values=values, **known)
+        self._know_straight(number, bool(start))
+        self._put(trial_event(self.records[number]))
+        return number
+
+    def record(self, number: int, report: Report, value: float) -> None:
+        """An epoch. MLflow's event first: after a kill in between, the worker's checkpoint says the same report again."""
+        self._put(epoch_event(number, report))
+        self._spending.measured(report, number)
+        self._storage.report(number, report.epoch, value)
+        self.curves.record(number, report.epoch, value)
+        self._checkpoints.written(number, report.checkpoint_bytes)
+        self.num_epochs += 1
+        self.records[number] = replace(self.records[number], epoch=report.epoch, value=value, values=self.curves.values[number])
+
+    def set_state(self, number: int, state: str) -> TrialRecord:
+        """Running or waiting."""
+        if state == "waiting":
+            self._storage.spent(number, self._spending.seconds_of(number), self._spending.num_gpus)
+        self.records[number] = replace(self.records[number], state=state)
+        return self.records[number]
+
+    def end(self, number: int, state: str, reason: str, kind: str = "") -> None:
+        """For good: complete, pruned or failed."""
+        trial = replace(self.records[number], state=state, reason=reason, kind=kind)
+        self._put(end_event(number, state, reason))
+        self._storage.spent(number, self._spending.seconds_of(number), self._spending.num_gpus)
+        self._storage.end(number, OPTUNA_STATE[state], trial.value, reason, kind)
+        self.records[number] = trial
+        self._checkpoints.drop(number)
+
+    def let_wait(self) -> None:
+        """The search is over. What waits goes on waiting in the study, for a larger budget; in MLflow it is told as ended."""
+        for number, trial in self.records.items():
+            if trial.state in ("waiting", "running"):
+                self._put(end_event(number, "waiting", self.why_stopped(number, trial.epoch)))
+
+    def limit_checkpoints(self, waiting: Iterable[int]) -> None:
+        """Those of trials that wait take no more than they may."""
+        self._checkpoints.limit((self.records[number] for number in waiting), self._spec.objective)
+
+    def best(self) -> TrialRecord | None:
+        """The first of the ranking of what is complete or can still be: the winner, or who is to be it."""
+        return best_of((trial for trial in self.records.values() if trial.state != "pruned"), self._spec.objective)
+
+    def hopeful(self) -> TrialRecord | None:
+        """Who is to be trained in full, where nobody else was than the trial that ran straight through: the best that beats it so far."""
+        best = self.best()
+        if best is None or best.number != self.straight or best.state != "complete":
+            return best
+        others = best_of((one for one in self.records.values() if one.state in ("waiting", "running")), self._spec.objective)
+        if others is None or others.value is None or others.epoch not in best.values:
+            return best
+        return others if self._spec.objective.is_better(others.value, best.values[others.epoch]) else best
+
+    def why_stopped(self, number: int, epoch: int) -> str:
+        """Its place among those that got as far."""
+        return self.curves.place(number, epoch) if epoch else "no epoch was trained"
+
+    def _know_straight(self, number: int, is_start: bool) -> None:
+        """The first of a full budget runs straight through to it, if it is a known recipe: the others then have a mark to beat."""
+        is_first = not any(full_epochs(one) == self._spec.budget.max_epochs for at, one in self.records.items() if at < number)
+        if is_start and is_first:
+            self.straight = number
