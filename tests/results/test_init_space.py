@@ -17,8 +17,7 @@ import visiontune
 from visiontune.cli import main
 from visiontune.data.survey import Survey, survey
 from visiontune.errors import UserError
-from visiontune.results import init_space as made
-from visiontune.results import space_draft
+from visiontune.results import init_questions, space_draft
 from visiontune.results.space_draft import Answers, draft, epochs_for, image_size_for, likely
 from visiontune.spec.json_schema import json_schema
 from visiontune.spec.parse import load_study
@@ -242,7 +241,7 @@ def test_weights_are_at_hand_where_torchvision_put_them(monkeypatch: pytest.Monk
     from visiontune.models.published_weights import is_at_hand
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    assert not is_at_hand(made.WEIGHTS)
+    assert not is_at_hand(init_questions.WEIGHTS)
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "resnet18-f37072fd.pth").touch()  # the name that torchvision documents
-    assert is_at_hand(made.WEIGHTS)
+    assert is_at_hand(init_questions.WEIGHTS)
