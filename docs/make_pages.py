@@ -23,7 +23,7 @@ DOCS = Path(__file__).resolve().parent
 MARKED = re.compile(r"(?<=<!-- list )(\w+)( -->\n)(.*?)(?=<!-- /list -->)", re.DOTALL)
 FUNCTIONS = (
     *("search", "check", "sample", "load_study", "enqueue", "rehearse", "submit", "open_ui"),
-    *("ingest", "load_data", "preview", "export_policy"),
+    *("init_space", "ingest", "load_data", "preview", "export_policy"),
     *("load_recipe", "train", "fit", "profile", "list_entries", "json_schema"),
 )
 GIVEN = (
@@ -34,6 +34,7 @@ GIVEN = (
     "visiontune.results.rehearsal:Found",
     "visiontune.results.dataset:Dataset",
     "visiontune.results.preview:Preview",
+    "visiontune.results.init_space:NewSpace",
     "visiontune.spec.trial_recipe:TrialRecipe",
     "visiontune.training.loop:Epoch",
     "visiontune.training.train_recipe:Result",

@@ -166,6 +166,10 @@ SPACES = {
         "D4": OpRange(),
         "Erasing": OpRange(0.8, 0.8),
     },
+    "mixing: {choice: {none: {policy: {choice: {fixed: {Affine: {magnitude: 0.3}}}}}, mixup: {policy: randaugment, magnitude: 0.5}}}": {
+        "Affine": OpRange(0.3, 0.3),
+        "Rotate": OpRange(0.5, 0.5),
+    },
 }
 
 

@@ -201,8 +201,8 @@ def test_list_has_a_line_for_each_entry(capsys: pytest.CaptureFixture[str]) -> N
 def test_list_as_markdown_has_ranges(capsys: pytest.CaptureFixture[str]) -> None:
     rows = run("list", "optimizers", "--markdown", code=0, capsys=capsys)[0].splitlines()
     assert rows[:2] == ["| name | what | arguments |", "| --- | --- | --- |"]
-    assert "| `sgd` |" in rows[2] and "`momentum` 0.9 (0 to 0.9999)" in rows[2]
-    assert "| `batch_size` | 64 (1 to 65,536) |" in run("list", "training", "--markdown", code=0, capsys=capsys)[0]
+    assert "| `sgd` |" in rows[2] and "`momentum` 0.9 (0 to 0.9999; auto 0.8 to 0.99)" in rows[2]
+    assert "| `batch_size` | 64 (1 to 65,536; auto 32, 64, 128) |" in run("list", "training", "--markdown", code=0, capsys=capsys)[0]
     assert "--markdown is for one table" in run("list", "--markdown", code=2, capsys=capsys)[1]
 
 

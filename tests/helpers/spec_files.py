@@ -55,6 +55,33 @@ space:
 """
 
 
+BRANCHED = """\
+study: branched
+data: {source: digits}
+objective: {metric: val_top1}
+budget: {num_trials: 8, max_epochs: 9}
+space:
+  model:
+    name:
+      choice:
+        lenet5:
+          width: {choice: [1, 2]}
+          dropout: {choice: [0.0, 0.5]}
+          activation: {choice: {leaky_relu: {slope: {choice: [0.1, 0.2]}, norm: layer}, tanh: {}}}
+        cnn: {activation: elu, alpha: {float: [0.5, 1.0], step: 0.25}}
+        resnet18:
+    init: {choice: [he_normal, lecun_normal]}
+  optimizer:
+    name:
+      choice:
+        sgd: {lr: {float: [0.01, 1], log: true}, momentum: {float: [0.8, 0.99]}}
+        adamw: {lr: {float: [1e-4, 1e-2], log: true}, head_lr_factor: 10}
+  augmentation:
+    mixing: {choice: {none: {policy: {choice: {trivialaugment: {flip_probability: 0.5}, augmix: {severity: {int: [1, 5]}}}}}, cutmix: {}}}
+"""
+"""Keys of sections in branches, tables among them."""
+
+
 class Bad(NamedTuple):
     """`text` replaces line `line` of GOOD; the only problem is at line `at`. `is_shape`: a JSON Schema can see it too."""
 
@@ -192,6 +219,49 @@ BAD = [
     Bad(10, "    name: adam\n    momentum: 0.9", ("'momentum' is an argument of sgd, rmsprop and muon, not of adam",), at=11),
     Bad(10, "    name: sgd\n    nesterov: true\n    momentum: 0", ("sgd needs `momentum > 0` where nesterov can be true",), VALUES, at=12),
     Bad(10, "    name: {choice: {sgd: {nesterov: {choice: [true, false]}, momentum: {float: [0, 0.9]}}}}", ("`momentum > 0`",), VALUES),
+    # keys of the section in branches
+    Bad(11, "    lr_scaling: none", ("required key 'lr' is missing",), at=9),
+    Bad(10, "    name: {choice: {sgd: {lr: 0.1}, adamw: {}}}", ("optimizer.lr: stands here and in a branch",), VALUES, at=11),
+    Bad(8, "  model: {name: {choice: {cnn: {dropout: 0.3}, lenet5: {}}}, dropout: 0}", ("dropout: stands here and in a branch",), VALUES),
+    Bad(
+        8,
+        "  model:\n    name: {choice: {cnn: {dropout: 0.3}}}\n    activation: {choice: {relu: {dropout: 0.5}}}",
+        ("activation.choice.relu.dropout: stands in a branch of name and in one of activation",),
+        VALUES,
+        at=10,
+    ),
+    Bad(
+        8,
+        "  model: {name: {choice: {cnn: {activation: {choice: {relu: {dropout: 0.3}}}, dropout: 0.1}}}}",
+        ("name.choice.cnn.dropout: stands here and in a branch",),
+        VALUES,
+    ),
+    Bad(
+        8,
+        "  model: {activation: {choice: {relu: {name: cnn}, elu: {}}}}",
+        ("choice.elu.name: required key 'name' stands in the branch of relu, but not in that of elu; write",),
+    ),
+    Bad(
+        8,
+        "  model: {name: {choice: {cnn: {activation: prelu}, lenet5: {}}}, slope: 0.1}",
+        ("model.slope: belongs to activation, which stands in branches: write 'slope' there",),
+    ),
+    Bad(8, "  model: {name: {choice: {cnn: {name: lenet5}}}}", ("cnn.name: unknown key 'name'",)),
+    Bad(8, "  model: {name: {choice: {cnn: {slope: 0.1}}}}", ("cnn.slope: unknown key 'slope'",)),
+    Bad(8, "  model: {name: {choice: {cnn: {activation: relu, slope: 0.1}}}}", ("argument of leaky_relu and prelu, not of relu",)),
+    Bad(8, "  model: {name: {choice: {cnn: {activation: {choice: {relu: {slope: 1}}}}}}}", ("relu.slope: unknown key 'slope'",)),
+    Bad(8, "  model: {name: {choice: {cnn: {drop_out: 0.1}}}}", ("unknown key 'drop_out'", "nearest is 'dropout'", "choices: width")),
+    Bad(8, "  model: {name: {choice: {cnn: {dropout: 1}}}}", ("name.choice.cnn.dropout: must be a float from 0 to 0.95",)),
+    # auto
+    Bad(10, "    name: {choice: {sgd: {lr: auto}, adamw: {lr: autoo}}}", ("adamw.lr: must be a float", "'autoo'"), at=-1),
+    Bad(10, "    name: adam\n    eps: auto", ("optimizer.eps: auto: no range of eps is worth searching", "{float: [1e-16, 1]}"), at=11),
+    Bad(11, "    lr: {int: auto}", ("can't be 'int'", "nearest is 'float'")),
+    Bad(11, "    lr: {choice: auto}", ("auto is a float here, but got 'choice'; nearest is {float: auto}",)),
+    Bad(11, "    lr: {float: auto, log: true}", ("auto has its own log and step: leave out log",)),
+    Bad(8, "  training: {precision: auto}\n  model: {name: cnn}", ("no range of precision", "{choice: [fp32, bf16, fp16]}")),
+    Bad(8, "  training: {use_compile: {choice: auto}}\n  model: {name: cnn}", ("no range of use_compile", "[true, false]")),
+    Bad(8, "  model: {name: auto}", ("must name one model, but got 'auto'",)),
+    Bad(4, "budget: {num_trials: auto, max_epochs: 9}", ("must be an int", "'auto'")),
     Bad(12, "  augmentation: {policy: fixed, Afine: {}}", ("unknown key 'Afine'", "nearest is 'Affine'"), at=-1),
     Bad(12, "  augmentation: {policy: fixed, HorizontalFlip: {magnitude: 0.3}}", ("HorizontalFlip.magnitude: unknown key",)),
     Bad(12, "  augmentation: {policy: fixed, Affine: {magnitude: 1.5}}", ("from 0 to 1", "1.5")),

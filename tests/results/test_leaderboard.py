@@ -51,6 +51,7 @@ def test_params_that_all_share_are_left_out() -> None:
         (["optimizer.lr", "model.name", "optimizer.name"], ["lr", "model.name", "optimizer.name"]),
         (["augmentation.fixed.Affine.magnitude", "augmentation.fixed.GaussNoise.magnitude"], ["Affine.magnitude", "GaussNoise.magnitude"]),
         (["a.lr", "lr"], ["a.lr", "lr"]),
+        (["optimizer.sgd.lr", "optimizer.adamw.lr", "optimizer.sgd.momentum"], ["sgd.lr", "adamw.lr", "momentum"]),
     ],
 )
 def test_short_names_stay_unique(keys: list[str], short: list[str]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from spec_files import BRANCHED, load
 
 from visiontune.spec.defaults import default_of, default_params
 from visiontune.spec.domains import Choice, FixedParams, Float, Int
@@ -45,6 +46,17 @@ def test_defaults_are_clipped_and_what_has_none_suits_its_neighbour():
         "regularization.l2": 1e-6,
         "training.batch_size": 50,
     }
+
+
+def test_a_search_begins_with_what_suits_the_entry_in_whose_branch_a_key_stands(tmp_path):
+    space = load(tmp_path, BRANCHED.replace("adamw: {lr: {float: [1e-4", "adamw: {lr: {float: [1e-5")).space
+    assert default_of("optimizer.adamw.lr", {"optimizer.name": "sgd"}) == 0.001
+    assert default_of("model.lenet5.leaky_relu.slope", {}) == 0.01
+    params = default_params(space)
+    assert params["optimizer.sgd.lr"] == 0.05  # the first choice, at its own rate
+    assert params["model.lenet5.leaky_relu.slope"] == 0.1 and params["model.lenet5.dropout"] == 0.0
+    second = load(tmp_path, BRANCHED.replace("        sgd: {", "        radam: {lr: {choice: [0.1, 0.001]}}\n        sgd: {")).space
+    assert default_params(second)["optimizer.radam.lr"] == 0.001
 
 
 @pytest.mark.parametrize(("name", "theirs"), [("adamw", "AdamW"), ("adam", "Adam"), ("adagrad", "Adagrad"), ("nadam", "NAdam")])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from places import SEARCH_SPACES
-from spec_files import FULL, load
+from spec_files import BRANCHED, FULL, load
 
 from visiontune.errors import UserError
 from visiontune.spec.domains import RandomParams
@@ -33,7 +33,8 @@ def test_a_file_that_ships_comes_back(file: Path) -> None:
 
 
 def test_branches_steps_and_a_minimum_come_back(tmp_path: Path) -> None:
-    assert_round_trip(load(tmp_path, FULL))
+    for text in (FULL, BRANCHED):
+        assert_round_trip(load(tmp_path, text))
 
 
 def test_the_order_of_ops_comes_back(tmp_path: Path) -> None:

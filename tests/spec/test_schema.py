@@ -6,8 +6,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from spec_files import BAD, FULL, GOOD, Bad, load, write
+from spec_files import BAD, BRANCHED, FULL, GOOD, Bad, load, write
 
+from visiontune.errors import UserError
 from visiontune.spec.json_schema import json_schema
 from visiontune.spec.yaml_reader import read_yaml
 
@@ -29,6 +30,7 @@ def test_it_is_a_schema_of_draft_2020_12() -> None:
     [
         GOOD,
         FULL,
+        BRANCHED,
         GOOD.replace(
             "name: {choice: {sgd: {momentum: {float: [0.8, 0.99]}}, adamw: {}}}", "name: {choice: [sgd, adamw]}\n    weight_decay: 1"
         ),
@@ -44,6 +46,27 @@ def test_it_is_a_schema_of_draft_2020_12() -> None:
 def test_what_the_parser_accepts_it_accepts(tmp_path: Path, text: str) -> None:
     load(tmp_path, text)
     assert errors(tmp_path, text) == []
+
+
+def test_a_required_key_stands_beside_a_table_or_in_each_of_its_branches(tmp_path: Path) -> None:
+    text = BRANCHED.replace("adamw: {lr: {float: [1e-4, 1e-2], log: true}, head_lr_factor: 10}", "adamw: {head_lr_factor: 10}")
+    with pytest.raises(UserError) as error:
+        load(tmp_path, text)
+    (problem,) = error.value.problems
+    assert (problem.line, problem.where) == (20, "space.optimizer.name.choice.adamw.lr")
+    assert problem.rule == (
+        "required key 'lr' stands in the branch of sgd, but not in that of adamw (0.001 suits it); "
+        "write it in every branch, or once beside the choice"
+    )
+    assert errors(tmp_path, text)
+    nested = "model: {activation: {choice: {relu: {init: {choice: {he_normal: {name: cnn}, zeros: {}}}}}}}"
+    good = GOOD.replace("model: {name: cnn, depth: {int: [1, 3]}}", nested.replace("zeros: {}", "lecun_normal: {name: lenet5}"))
+    load(tmp_path, good)
+    assert errors(tmp_path, good) == []
+    bad = good.replace("lecun_normal: {name: lenet5}", "lecun_normal: {}")
+    with pytest.raises(UserError, match=r"init\.choice\.lecun_normal\.name: required key 'name' stands in the branch of he_normal"):
+        load(tmp_path, bad)
+    assert errors(tmp_path, bad)
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.text.strip())

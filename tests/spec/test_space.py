@@ -11,13 +11,13 @@ from pathlib import Path
 import optuna
 import pytest
 from ruamel.yaml import YAML
-from spec_files import FULL, GOOD, load
+from spec_files import BRANCHED, FULL, GOOD, load
 
 from visiontune.errors import UserError
-from visiontune.spec.domains import Choice, FixedParams, Float, Int, RandomParams
+from visiontune.spec.domains import Choice, FixedParams, Float, HeldParams, Int, RandomParams
 from visiontune.spec.epoch_forecast import cost
 from visiontune.spec.sections import SPACE
-from visiontune.spec.space import MAX_CORNERS, fill
+from visiontune.spec.space import MAX_CORNERS, Space, fill
 from visiontune.spec.yaml_node import scalar
 
 GRID = """\
@@ -234,3 +234,63 @@ def test_reading_a_file_imports_nothing_heavy(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": "platform"})
     assert done.stdout.strip() == "[]"
+
+
+def test_keys_of_the_section_in_branches_vary_there_and_lie_flat_in_the_recipe(tmp_path: Path) -> None:
+    space = load(tmp_path, BRANCHED).space
+    names = {name for name, _, _ in space.domains()}
+    assert {"optimizer.sgd.lr", "optimizer.adamw.lr", "model.lenet5.leaky_relu.slope", "augmentation.none.augmix.severity"} <= names
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    seen = set()
+    for _ in range(60):
+        trial = study.ask()
+        sections = space.resolve(trial)
+        assert space.resolve(FixedParams(trial.params)) == sections
+        optimizer, model = sections["optimizer"], sections["model"]
+        assert optimizer["lr"] == trial.params[f"optimizer.{optimizer['name']}.lr"]
+        assert optimizer["head_lr_factor"] == (10 if optimizer["name"] == "adamw" else 1.0)
+        if model["name"] == "lenet5":
+            assert model["dropout"] == trial.params["model.lenet5.dropout"]
+            assert model["norm"] == ("layer" if model["activation"] == "leaky_relu" else "published")
+        else:  # what a branch does not mention has its default
+            assert (model["activation"], model["dropout"]) == ("elu" if model["name"] == "cnn" else "published", 0.0)
+        assert (sections["augmentation"]["policy"] == "none") is (sections["augmentation"]["mixing"] == "cutmix")
+        seen |= {*trial.params}
+        study.tell(trial, 0.0)
+    assert seen == names
+
+
+def test_points_and_corners_of_nested_branches_are_counted_as_by_hand(tmp_path: Path) -> None:
+    space = load(tmp_path, BRANCHED).space
+    model = Space({"model": space.tree["model"]})
+    # lenet5: 2 widths * 2 dropouts * (2 slopes + tanh); cnn: 3 alphas; resnet18 alone; times 2 inits
+    assert model.num_points == len(list(model.grid())) == (2 * 2 * 3 + 3 + 1) * 2
+    assert len({*map(str, map(sorted, (point.items() for point in model.grid())))}) == 32
+    resolved = [model.resolve(FixedParams(point))["model"] for point in model.grid()]
+    corners = space.corners("model")
+    assert len(corners) == (2 * 2 * 3 + 2 + 1) * 2
+    assert all(corner in resolved for corner in corners)
+    rates = {(corner["name"], corner["lr"]) for corner in space.corners("optimizer")}
+    assert rates == {("sgd", 0.01), ("sgd", 1.0), ("adamw", 1e-4), ("adamw", 1e-2)}
+
+
+def test_a_key_of_the_recipe_is_found_wherever_the_file_has_it(tmp_path: Path) -> None:
+    space = load(tmp_path, BRANCHED).space
+    assert [(name, given) for name, _, given in space.places("optimizer.lr")] == [
+        ("optimizer.sgd.lr", {"optimizer.name": "sgd"}),
+        ("optimizer.adamw.lr", {"optimizer.name": "adamw"}),
+    ]
+    assert space.choosing("model.activation", "tanh") == {"model.name": "lenet5", "model.lenet5.activation": "tanh"}
+    assert space.choosing("model.activation", "elu") == {"model.name": "cnn"}
+    assert space.choosing("training.batch_size", 64) == {}
+    for key, value in {"model.activation": "tanh", "model.norm": "layer", "augmentation.policy": "augmix"}.items():
+        section, _, name = key.partition(".")
+        held = HeldParams(3, held=space.choosing(key, value))
+        assert space.resolve(held)[section][name] == value
+    assert space.line("optimizer.adamw.lr") == 20
+
+
+def test_a_branch_s_key_is_part_of_the_identity(tmp_path: Path) -> None:
+    was = load(tmp_path, BRANCHED).identity()
+    assert was["space.optimizer.name.choice.sgd.lr.float"] == [0.01, 1.0]
+    assert load(tmp_path, BRANCHED, "space.optimizer.name.choice.sgd.lr=0.1").identity() != was

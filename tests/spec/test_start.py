@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from spec_files import BRANCHED, load
 
 from visiontune.errors import UserError
 from visiontune.spec.domains import Choice, FixedParams, Float, Int
 from visiontune.spec.fingerprint import flatten
-from visiontune.spec.fit_recipe import fit_to_space
+from visiontune.spec.fit_recipe import fit_to_space, recipe_key
 from visiontune.spec.items_reader import declared_at
 from visiontune.spec.parse import load_recipe, load_start_recipe, load_study, make_recipe
 from visiontune.spec.sections import RECIPE
@@ -153,3 +154,16 @@ def test_rates_go_with_the_batch_as_their_sources_say() -> None:
     assert sgd.for_batch(256)["optimizer.lr"] == pytest.approx(sgd.values["optimizer.lr"] / 4)  # Goyal et al. 2017
     assert adam.for_batch(512)["optimizer.lr"] == pytest.approx(adam.values["optimizer.lr"] * 2)
     assert flatten(sgd.for_batch(1024)) == dict(sgd.values)
+
+
+def test_a_recipe_fits_into_the_branch_of_its_choice(tmp_path: Path) -> None:
+    space = load(tmp_path, BRANCHED).space
+    wanted = {"optimizer.name": "adamw", "optimizer.lr": 0.5, "model.name": "lenet5", "model.activation": "leaky_relu", "model.slope": 0.2}
+    fitted = fit_to_space(space, wanted)
+    assert fitted.params["optimizer.adamw.lr"] == 1e-2 and "optimizer.sgd.lr" not in fitted.params
+    assert fitted.params["model.lenet5.activation"] == "leaky_relu" and fitted.params["model.lenet5.leaky_relu.slope"] == 0.2
+    assert fitted.said == ("optimizer.lr 0.5 -> 0.01",)
+    assert (fitted.num_kept, fitted.num_moved) == (4, 1)
+    for name, domain, given in space.domains():
+        if name.endswith(("lr", "slope", "dropout")):
+            assert recipe_key(name, given).count(".") == 1, (name, domain)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import qmc
 from simulated_search import drive, make_spec
+from spec_files import BRANCHED, load
 
 from visiontune.spec.domains import Choice, Float, Int
 from visiontune.spec.space import Space
@@ -45,6 +46,15 @@ def test_every_value_of_a_choice_is_drawn_as_often_as_the_others():
     assert all(("model.cnn.depth" in point) == (point["model.name"] == "cnn") for point in points)
     assert {point["regularization.l2"] for point in points} == {0.0, 0.1, 0.2, 0.3, 0.4, 0.5}
     assert min(point["training.batch_size"] for point in points) <= 18 and max(point["training.batch_size"] for point in points) >= 230
+
+
+def test_a_key_in_several_branches_has_a_dimension_in_each(tmp_path):
+    space = load(tmp_path, BRANCHED).space
+    points = [sobol_params(space, 2, number) for number in range(64)]
+    rates = {name: [point[f"optimizer.{name}.lr"] for point in points if point["optimizer.name"] == name] for name in ("sgd", "adamw")}
+    assert [len(values) for values in rates.values()] == [32, 32]
+    assert 0.01 <= min(rates["sgd"]) < 0.02 and 0.5 < max(rates["sgd"]) <= 1.0
+    assert 1e-4 <= min(rates["adamw"]) < 2e-4 and 5e-3 < max(rates["adamw"]) <= 1e-2
 
 
 def test_a_space_without_params_has_one_point():

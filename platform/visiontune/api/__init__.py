@@ -9,7 +9,7 @@ Whatever has to read pictures may raise `Died`, as `ingest` does.
 """
 
 from visiontune.api.entries import json_schema, list_entries
-from visiontune.api.pictures import export_policy, ingest, load_data, preview
+from visiontune.api.pictures import export_policy, ingest, init_space, load_data, preview
 from visiontune.api.recipes import fit, load_recipe, profile, train
 from visiontune.api.studies import Interrupted, check, enqueue, load_study, open_ui, rehearse, sample, search, submit
 
@@ -20,6 +20,7 @@ __all__ = [
     "export_policy",
     "fit",
     "ingest",
+    "init_space",
     "json_schema",
     "list_entries",
     "load_data",

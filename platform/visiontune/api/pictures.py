@@ -1,8 +1,8 @@
-"""Pictures and what is done to them: `ingest`, `load_data`, `preview`, `export_policy`."""
+"""Pictures and what is done to them: `ingest`, `init_space`, `load_data`, `preview`, `export_policy`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from visiontune.spec.call_ranges import FEW, refuse_outside
 
 if TYPE_CHECKING:
     from visiontune.results.dataset import Dataset
+    from visiontune.results.init_space import NewSpace
     from visiontune.results.preview import Preview
     from visiontune.spec.trial_recipe import TrialRecipe
 
@@ -37,6 +38,36 @@ def ingest(
     section = section_of(source, words(overrides, more))
     with IngestScreen.of(progress) as screen:
         return make_dataset(section, name, StudiesFolder.of(studies_dir).data_cache, screen.tell)
+
+
+def init_space(
+    source: Path | str | Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    out: OutFile = None,
+    name: str | None = None,
+    pretrained: bool | None = None,
+    mirrored: bool | None = None,
+    hours: float | None = None,
+    force: bool = False,
+    ask: Callable[[str, str], str] | None = None,
+    command: str | None = None,
+    **more: Any,
+) -> NewSpace:
+    """Look at pictures and write a search space that suits them: size, number, balance of classes, colour, weights at hand.
+
+    `source` and overrides (image_size=96) are those of `ingest`; nothing is ingested. `out` is by default STUDY.yaml here, and the study is
+    called `name` or after the source. `pretrained`: start from ImageNet's weights; `mirrored`: a mirrored picture keeps its class;
+    `hours` (0.001 to 100,000) for the whole search. What is None is asked by `ask` (question, default), else decided by the
+    pictures. `command` is what the file says of where it comes from. Raises UserError, also where the file is there and `force` is false,
+    or where the pictures do not fit what is asked for.
+    """
+    from visiontune.results.init_space import init_space as make
+
+    given = {"use_pretrained": pretrained, "is_mirrored": mirrored, "hours": hours}
+    to = None if out is None else Path(out)
+    said = command or f"visiontune.init_space({str(source)!r})"
+    return make(source, words(overrides, more), out=to, name=name, given=given, ask=ask, force=force, command=said)
 
 
 def load_data(name: str, *, studies_dir: Folder = None) -> Dataset:

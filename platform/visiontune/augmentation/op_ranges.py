@@ -52,7 +52,7 @@ def one_by_one(section: Mapping[str, Any], channels: int) -> tuple[str, ...]:
     """What a section may apply picture by picture and not in batches: ops that the batched engine lacks, and torchvision's policies."""
     from visiontune.augmentation.engines.batched import left_to_reference
 
-    published = [policy for policy, _ in policies_of(section) if policy == "autoaugment_published"]
+    published = {policy for policy, _ in policies_of(section) if policy == "autoaugment_published"}
     return (*left_to_reference(ops_of(section, channels)), *published)
 
 
@@ -74,12 +74,22 @@ def ops_of(section: Mapping[str, Any], channels: int) -> dict[str, OpRange]:
 
 def policies_of(section: Mapping[str, Any]) -> Iterator[tuple[str, Args]]:
     """Each policy that the section can name, except `none`, with its own arguments."""
-    item = section.get("policy", POLICIES.default)
-    for name in _values(item):
-        entry = POLICIES.entries[name]
-        branch = item.branches.get(name, {}) if isinstance(item, Choice) else {}
-        if entry.builder:
-            yield name, Args(entry, {key: value for key, value in {**section, **branch}.items() if key in entry.args})
+    for tree in _with_policy(section):
+        item = tree["policy"]
+        for name in _values(item):
+            entry = POLICIES.entries[name]
+            branch = item.branches.get(name, {}) if isinstance(item, Choice) else {}
+            if entry.builder:
+                yield name, Args(entry, {key: value for key, value in {**tree, **branch}.items() if key in entry.args})
+
+
+def _with_policy(tree: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The section, or those branches in it, that name policies; an entry's arguments stand beside its name or in its branch."""
+    if "policy" in tree:
+        yield tree
+    for item in tree.values():
+        for branch in item.branches.values() if isinstance(item, Choice) else ():
+            yield from _with_policy(branch)
 
 
 Found = Iterator[tuple[str, OpRange]]

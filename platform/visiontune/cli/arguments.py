@@ -109,10 +109,18 @@ def _trials(verb: Verb) -> None:
 
 
 def _pictures(verb: Verb) -> None:
-    ingest, data, preview = verb(verbs.ingest), verb(verbs.data), verb(verbs.preview)
+    init, ingest, data, preview = (verb(run) for run in (verbs.init, verbs.ingest, verbs.data, verbs.preview))
     what = "folder, manifest, Parquet, COCO's JSON, digits, torchvision:NAME; or source=... for all by KEY=VALUE"
-    ingest.add_argument("source", metavar="SOURCE", help=what)
-    ingest.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the section data, such as image_size=224")
+    for one in (init, ingest):
+        one.add_argument("source", metavar="SOURCE", help=what)
+        one.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the section data, such as image_size=224")
+    init.add_argument("--out", type=Path, metavar="FILE.yaml", help="else STUDY.yaml here")
+    init.add_argument("--name", metavar="STUDY", help="of the study; else after the source")
+    init.add_argument("--pretrained", action=argparse.BooleanOptionalAction, help="start from ImageNet's weights")
+    init.add_argument("--mirrored", action=argparse.BooleanOptionalAction, help="a mirrored picture keeps its class")
+    init.add_argument("--hours", metavar="H", help="that the search may take (1)")
+    init.add_argument("--yes", action="store_true", help="ask nothing: what no option says is decided by the pictures")
+    init.add_argument("--force", action="store_true", help="write over a file that is there")
     ingest.add_argument("--name", help="call it so, for `visiontune data NAME`")
     ingest.add_argument("--allow-bad", type=float, metavar="SHARE", help="go on with up to that share of bad pictures (0.01)")
     ingest.add_argument("--plain", action="store_true", help="lines of key=value also on a terminal")
@@ -168,7 +176,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
             parser.error("check needs a FILE")
         if args.run is verbs.enqueue and len(args.files) > 1:
             parser.error(f"enqueue takes one RECIPE, but got {len(args.files)}: {', '.join(map(str, args.files))}")
-    args.command_line = command_line(argv)
+    args.words, args.command_line = list(argv), command_line(argv)
     return args
 
 

@@ -46,6 +46,15 @@ def silence(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def ask(question: str, default: str) -> str:
+    """The answer to a question; empty, for the default, also where input ends."""
+    try:
+        return input(f"{question} [{default}]: ")
+    except EOFError:
+        print()
+        return ""
+
+
 @contextlib.contextmanager
 def sigterm_interrupts() -> Iterator[None]:
     """As ctrl-C does, so that it is said how to go on."""

@@ -9,12 +9,14 @@ import argparse
 import json
 import os
 import shlex
+import sys
 from typing import TYPE_CHECKING, Any
 
 from visiontune import api
-from visiontune.cli.terminal import program, sigterm_interrupts, width
+from visiontune.cli.terminal import ask, program, sigterm_interrupts, width
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.filesystem.uri import shown
 
 if TYPE_CHECKING:
     from visiontune.results.study_check import StudyCheck
@@ -90,6 +92,26 @@ def preview(args: argparse.Namespace) -> int:
         print(f"policy: {args.export}")
         return 0
     print(api.preview(args.file, args.overrides, num=args.n, out=args.out, study=args.study, studies_dir=args.studies_dir))
+    return 0
+
+
+def init(args: argparse.Namespace) -> int:
+    """Look at pictures and write a search space that suits them; on a terminal it asks up to four questions."""
+    is_asked = not args.yes and sys.stdin.isatty() and sys.stdout.isatty()
+    space = api.init_space(
+        args.source,
+        args.overrides,
+        out=args.out,
+        name=args.name,
+        pretrained=args.pretrained,
+        mirrored=args.mirrored,
+        hours=args.hours,
+        force=args.force,
+        ask=ask if is_asked else None,
+        command=shlex.join(["visiontune", *(shown(word) for word in args.words)]),
+    )
+    file = shlex.quote(str(space.path))
+    print(space, f"next: {shlex.join(program())} check {file} --run", f"      {shlex.join(program())} search {file}", sep="\n")
     return 0
 
 

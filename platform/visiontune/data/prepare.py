@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 def describe(data: Mapping[str, Any]) -> DataInfo:
     """What `prepare` would make: reads labels and a few pictures only. Raises UserError for what can't be used."""
     data = with_defaults(data)
-    source = _source(data)
+    source = source_of(data)
     num_parts = 1 + (not source.has_val) + (not source.has_test)
     refuse_small(source.counts_C, source.class_names, num_parts)
     refuse_few(source.counts_C, data["max_pictures"], 1 + (not source.has_val))
@@ -47,7 +47,7 @@ def prepare(data: Mapping[str, Any], cache: Path, *, tell: Tell | None = None, s
     kept for the next call.
     """
     data = with_defaults(data)
-    source = _source(data)
+    source = source_of(data)
     try:
         cache.mkdir(parents=True, exist_ok=True)
         wanted = _Wanted(source, data, cache, tell or (lambda progress: None), stop or threading.Event())
@@ -76,7 +76,8 @@ def _put(path: Path) -> None:
             _log.warning("%s; so every machine makes the store of its own", error)
 
 
-def _source(data: Mapping[str, Any]) -> Source:
+def source_of(data: Mapping[str, Any]) -> Source:
+    """What reads these pictures; their labels are read. Raises UserError."""
     entry, args = chosen(SOURCES, data, "source")
     source: Source = entry.load()(**args)
     return source

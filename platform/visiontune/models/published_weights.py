@@ -9,6 +9,7 @@ import re
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,6 +45,13 @@ def from_torchvision(weights: str) -> dict[str, Tensor]:
     # DenseNet's files are older than its code: denselayer1.norm.1 became denselayer1.norm1.
     renamed = {re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", name): tensor for name, tensor in tensors.items()}
     return renormalised(renamed, _HALF, _HALF) if weights.startswith(_ON_HALVES) else renamed
+
+
+def is_at_hand(weights: str) -> bool:
+    """Whether a name of torchvision's was downloaded before, so that it loads without a connection."""
+    from torchvision.models import get_weight
+
+    return Path(torch.hub.get_dir(), "checkpoints", urlsplit(get_weight(weights).url).path.rpartition("/")[2]).is_file()
 
 
 def from_timm(weights: str) -> dict[str, Tensor]:

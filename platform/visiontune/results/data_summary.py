@@ -15,6 +15,7 @@ from visiontune.data.store.store import Shard, Store
 from visiontune.filesystem.uri import shown
 from visiontune.results.text import aligned
 from visiontune.spec.sections import DATA
+from visiontune.spec.yaml_node import scalar
 
 _LISTED, _CLASSES = 10, 60
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*")
@@ -73,7 +74,7 @@ def _yaml(value: Any) -> str:
     """A value as YAML: JSON, but for words that need no quotes."""
     if isinstance(value, str):
         value = shown(value)
-        return value if _PLAIN.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+        return value if _PLAIN.fullmatch(value) and scalar(value) == value else json.dumps(value, ensure_ascii=False)
     return json.dumps(value, ensure_ascii=False)
 
 

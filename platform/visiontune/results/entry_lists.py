@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from visiontune.errors import UserError, nearest
 from visiontune.results.text import aligned, number
+from visiontune.spec.auto_ranges import said
 from visiontune.spec.declare import REQUIRED, Arg, Entry, Items, Section, Table
 from visiontune.spec.sections import SPACE, STUDY, TABLES
 from visiontune.spec.tables.ops import COLOUR_OPS, LABEL_CHANGING, OPS
@@ -71,13 +72,24 @@ def _marks(table: str, name: str) -> str:
 
 
 def _args(entry: Entry) -> str:
-    said = [f"{key}={_default(arg)}" if isinstance(arg, Arg) else key for key, arg in entry.args.items()]
-    return f" [{', '.join(said)}]" if said else ""
+    args = [f"{key}={_default(arg)}{_searched(arg)}" if isinstance(arg, Arg) else key for key, arg in entry.args.items()]
+    return f" [{', '.join(args + _beside(entry))}]" if args or entry.auto else ""
+
+
+def _searched(arg: Arg) -> str:
+    """What `auto` stands for there."""
+    return f" (auto {said(arg.auto)})" if arg.auto is not None else ""
+
+
+def _beside(entry: Entry) -> list[str]:
+    """Keys beside the entry's name for which it has ranges."""
+    return [f"{key} (auto {said(auto)})" for key, auto in entry.auto.items()]
 
 
 def _ranges(entry: Entry) -> list[str]:
     """Such as "`momentum` 0.9 (0 to 0.999)"."""
-    return [f"`{key}` {_default(arg)}{_range(arg)}" if isinstance(arg, Arg) else f"`{key}`" for key, arg in entry.args.items()]
+    own = [f"`{key}` {_default(arg)}{_range(arg)}" if isinstance(arg, Arg) else f"`{key}`" for key, arg in entry.args.items()]
+    return [*own, *(f"beside it `{key}` (auto {said(auto)})" for key, auto in entry.auto.items())]
 
 
 def _default(arg: Arg | Table) -> str:
@@ -85,12 +97,14 @@ def _default(arg: Arg | Table) -> str:
 
 
 def _range(arg: Arg) -> str:
+    values = ""
     if arg.choices:
-        return f" (of {', '.join(map(str, arg.choices))})"
-    if arg.low is None and arg.high is None:
-        return ""
-    ends = [f"{end:,}" if isinstance(end, int) else f"{end:g}" for end in (arg.low, arg.high) if end is not None]
-    return f" ({' to '.join(ends)}{''.join(f', or {word}' for word in arg.also)})"
+        values = f"of {', '.join(map(str, arg.choices))}"
+    elif arg.low is not None or arg.high is not None:
+        ends = [f"{end:,}" if isinstance(end, int) else f"{end:g}" for end in (arg.low, arg.high) if end is not None]
+        values = f"{' to '.join(ends)}{''.join(f', or {word}' for word in arg.also)}"
+    auto = f"auto {said(arg.auto)}" if arg.auto is not None else ""
+    return f" ({'; '.join(filter(None, (values, auto)))})" if values or auto else ""
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -11,7 +11,7 @@ from visiontune.augmentation.op_ranges import ops_of, policies_of
 from visiontune.errors import UserError, nearest
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
-from visiontune.spec.domains import Choice, RandomParams
+from visiontune.spec.domains import Choice, HeldParams
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.parse import make_recipe
 from visiontune.spec.study_spec import StudySpec
@@ -130,9 +130,10 @@ def _of_recipe(recipe: TrialRecipe, path: Path) -> Subject:
 
 def _of_study(spec: StudySpec, studies: StudiesFolder) -> Subject:
     section = spec.space.tree.get("augmentation", {})
-    policies = [name for name, _ in policies_of(section)]
-    mixing = section.get("mixing", "none")
-    mixings = [name for name in (mixing.choices if isinstance(mixing, Choice) else (mixing,)) if name != "none"]
+    policies = [*dict.fromkeys(name for name, _ in policies_of(section))]
+    items = [item for _, item, _ in spec.space.places("augmentation.mixing")]
+    named = dict.fromkeys(name for item in items for name in (item.choices if isinstance(item, Choice) else (item,)))
+    mixings = [name for name in named if name != "none"]
     folder = studies.study(spec.study)
     return Subject(
         f"study {spec.study}: policies {', '.join(policies) or 'none'}",
@@ -149,20 +150,10 @@ def _drawn(spec: StudySpec, key: str, name: str, number: int) -> Draw:
     """A recipe of the space with that policy or mixing, chosen at random otherwise, in an epoch of its own."""
     from visiontune.augmentation.sheet_pictures import Draw
 
-    sections = spec.space.resolve(_Named(keyed_seed(spec.sampler["seed"], "preview", name, number), f"augmentation.{key}", name))
+    held = spec.space.choosing(f"augmentation.{key}", name)
+    sections = spec.space.resolve(HeldParams(keyed_seed(spec.sampler["seed"], "preview", name, number), held=held))
     epoch = 1 + (number - 1) * (spec.budget.max_epochs - 1) // 7
     return Draw(f"recipe {number}, epoch {epoch}", make_recipe(spec, sections, number).augmentation, epoch, spec.budget.max_epochs)
-
-
-@dataclass(frozen=True)
-class _Named(RandomParams):
-    """Random params, but for one choice that is held fixed."""
-
-    key: str
-    choice: str
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self.choice if name == self.key else super().suggest_categorical(name, choices)
 
 
 def _words(section: Mapping[str, Any]) -> str:

@@ -18,10 +18,26 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
+class Range:
+    """Numbers from low to high, both inclusive; with `log` equal ratios count the same."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+Auto = Range | tuple[Any, ...]
+"""What is worth searching of an argument: a range, or values to choose from. A file says `auto` for it."""
+ALL: Auto = ()
+"""Every choice; true and false of a flag."""
+
+
+@dataclass(frozen=True)
 class Arg:
     """One value: its type, default, range (both ends inclusive) or choices. `also` are words accepted beside the type.
 
-    A default of None means that the value may be left out and then is None. `former` is as in a Table, for choices.
+    A default of None means that the value may be left out and then is None. `former` is as in a Table, for choices. `auto` is None
+    where no range is worth searching for most pictures, or none can be named without knowing them.
     """
 
     type: type
@@ -32,6 +48,7 @@ class Arg:
     choices: tuple[Any, ...] = ()
     also: tuple[str, ...] = ()
     former: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    auto: Auto | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +57,8 @@ class Entry:
 
     `needs` maps a flag among the args to the number that must be above 0 when the flag is true. `excludes` maps a number to
     another that says the same in another unit: where the second is above 0 the first must be left at its default, which is ignored.
-    `suits` are good values of keys that stand beside the entry's name and have no default, such as an optimizer's lr.
+    `suits` are good values of keys that stand beside the entry's name and have no default, such as an optimizer's lr; `auto` has the
+    ranges of keys beside it that are worth searching with this entry.
     """
 
     doc: str
@@ -49,6 +67,7 @@ class Entry:
     needs: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     excludes: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     suits: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    auto: Mapping[str, Auto] = field(default_factory=lambda: NOTHING)
 
     def load(self) -> Callable[..., Any]:
         """Import the builder; the first call of an entry may import torch or albumentations."""

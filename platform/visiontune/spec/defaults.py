@@ -82,19 +82,22 @@ def _constants(space: Space) -> dict[str, Any]:
 
 
 def default_of(name: str, given: Mapping[str, Any]) -> Any:
-    """The declared default of a param by its dotted name; of one without, what suits an entry among `given` in its section, else None.
+    """The declared default of a param by its dotted name; of one without, what suits an entry that its name or `given` has, else None.
 
     >>> default_of("optimizer.sgd.momentum", {}), default_of("optimizer.lr", {"optimizer.name": "adamw"})
     (0.9, 0.001)
+    >>> default_of("optimizer.sgd.lr", {})
+    0.05
     """
-    declared = _declared(name.split("."), SPACE.fields)
+    section, *branches, key = name.split(".") if "." in name else ("", name)
+    fields = getattr(SPACE.fields.get(section), "fields", {})
+    declared = _declared((*branches, key), fields)
     default = getattr(declared, "default", REQUIRED)
     if default is not REQUIRED:
         return default
-    section, _, key = name.partition(".")
-    beside = getattr(SPACE.fields.get(section), "fields", {})
-    tables = ((at, table) for at, table in beside.items() if isinstance(table, Table))
-    entries = (table.entries.get(str(given.get(f"{section}.{at}"))) for at, table in tables)
+    tables = {at: table for at, table in fields.items() if isinstance(table, Table)}
+    named = [str(given.get(f"{section}.{at}")) for at in tables]
+    entries = (table.entries.get(one) for one in (*reversed(branches), *named) for table in tables.values())
     return next((entry.suits[key] for entry in entries if entry is not None and key in entry.suits), None)
 
 
@@ -104,7 +107,7 @@ def _declared(path: Sequence[str], fields: Mapping[str, Field]) -> Field | None:
     entries = [entry for table in fields.values() if isinstance(table, Table) for entry in table.entries.items()]
     found = fields.get(part) or next((entry.args[part] for _, entry in entries if part in entry.args), None)
     if rest and not isinstance(found, Section):
-        return next((_declared(rest, entry.args) for name, entry in entries if name == part), None)
+        return next((found for name, entry in entries if name == part and (found := _declared(rest, {**fields, **entry.args}))), None)
     if isinstance(found, Section) and rest:
         return _declared(rest, found.fields)
     return found if isinstance(found, Arg | Table) else None

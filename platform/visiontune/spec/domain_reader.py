@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from visiontune.errors import nearest
+from visiontune.spec.auto_ranges import AUTO, auto_domain, auto_kind, example, is_auto, takes_auto
 from visiontune.spec.declare import Arg
 from visiontune.spec.domains import DOMAINS, Choice, Domain, Float, Int, exact
-from visiontune.spec.value_reader import BAD, Problems, expected, read_constant
+from visiontune.spec.value_reader import BAD, Problems, expected, listed, read_constant
 from visiontune.spec.yaml_node import Node
 
 KINDS: Mapping[type, tuple[str, ...]] = {float: ("float", "choice"), int: ("int", "choice"), bool: ("choice",), str: ("choice",)}
@@ -18,6 +19,8 @@ KINDS: Mapping[type, tuple[str, ...]] = {float: ("float", "choice"), int: ("int"
 
 def read_value_or_domain(node: Node, arg: Arg, where: str, problems: Problems, use_domains: bool) -> Any:
     """A constant, a domain or BAD."""
+    if use_domains and node.kind == "scalar" and is_auto(node) and takes_auto(arg):
+        return _auto(node, arg, where, problems)
     if node.kind == "mapping" and use_domains:
         return _domain(node, arg, where, problems)
     if node.kind == "mapping" and any(key in DOMAINS for key in node.items):
@@ -43,8 +46,24 @@ def _domain(node: Node, arg: Arg, where: str, problems: Problems) -> Domain | An
     if kind not in KINDS[arg.type]:
         likely = f"; nearest is {KINDS[arg.type][0]!r}; choices: {', '.join(KINDS[arg.type])}"
         return problems.add(node, where, f"must be {expected(arg)}, so its domain can't be {kind!r}{likely}")
+    if is_auto(values) and takes_auto(arg):
+        if len(node.items) > 1:
+            others = listed([key for key in node.items if key != kind])
+            return problems.add(node, where, f"{AUTO} has its own log and step: leave out {others}")
+        return _auto(node, arg, where, problems, kind)
     domain = _choice(values, arg, where, problems) if kind == "choice" else _range(values, kind, options, arg, where, problems)
     return BAD if wrong else domain
+
+
+def _auto(node: Node, arg: Arg, where: str, problems: Problems, kind: str = "") -> Domain | Any:
+    """The domain that the tables declare; `kind` is what the file calls it."""
+    if arg.auto is None:
+        rule = f"{AUTO}: no range of {where.rpartition('.')[2]} is worth searching as a rule; write one, such as {example(arg)}"
+        return problems.add(node, where, rule)
+    right = auto_kind(arg.auto, arg)
+    if kind not in ("", right):
+        return problems.add(node, where, f"{AUTO} is a {right} here, but got {kind!r}; nearest is {{{right}: {AUTO}}}")
+    return auto_domain(arg.auto, arg)
 
 
 def _no_kind(node: Node, kinds: list[str], where: str, problems: Problems) -> Any:

@@ -166,6 +166,16 @@ class RandomParams:
 
 
 @dataclass(frozen=True)
+class HeldParams(RandomParams):
+    """Random params, but for choices that are held fixed."""
+
+    held: Mapping[str, Any] = field(default_factory=dict)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self.held[name] if name in self.held else super().suggest_categorical(name, choices)
+
+
+@dataclass(frozen=True)
 class EndParams:
     """A Suggest that gives `given` where it has a value, else the first or the last end of every domain."""
 

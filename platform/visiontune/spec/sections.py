@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from visiontune.spec.declare import Arg, Items, Section, Table
+from visiontune.spec.space_sections import SPACE, TRAINING
 from visiontune.spec.tables.activations import ACTIVATIONS, NORMS
 from visiontune.spec.tables.balances import BALANCES, CLASS_WEIGHTS
 from visiontune.spec.tables.inits import INITS
@@ -14,10 +15,12 @@ from visiontune.spec.tables.models import MODELS
 from visiontune.spec.tables.optimizers import OPTIMIZERS
 from visiontune.spec.tables.policies import OPS, POLICIES
 from visiontune.spec.tables.portfolios import PORTFOLIOS
-from visiontune.spec.tables.preprocessings import COLOURS, PREPROCESSINGS
+from visiontune.spec.tables.preprocessings import PREPROCESSINGS
 from visiontune.spec.tables.regimes import REGIMES
 from visiontune.spec.tables.search import SAMPLERS, TRIAL_SCHEDULERS
 from visiontune.spec.tables.sources import SOURCES
+
+__all__ = ["SPACE", "STUDY"]
 
 DATA = Section(
     "the pictures and how they are split",
@@ -36,96 +39,6 @@ DATA = Section(
             str, "pixels, or files decoded when read; auto: what is faster within the free disk", "auto", choices=("auto", "raw", "encoded")
         ),
     },
-)
-
-TRAINING = {
-    "batch_size": Arg(int, "pictures in a step", 64, 1, 65_536),
-    "micro_batch": Arg(int, "pictures at once on the device; gradients add up to batch_size; 0: all of them", 0, 0, 65_536),
-    "precision": Arg(
-        str, "of the forward pass: bf16 and fp16 by autocast, fp16 with a loss scale", "fp32", choices=("fp32", "bf16", "fp16")
-    ),
-    "use_channels_last": Arg(bool, "memory layout; faster for convolutions", True),
-    "use_gradient_checkpointing": Arg(
-        bool, "keep only what stages hand on, and compute the rest again: less memory, a third more time", False
-    ),
-    "use_compile": Arg(bool, "torch.compile: a minute or more at first, faster steps after it", False),
-    "use_full_metrics": Arg(bool, "report top-5, macro recall and F1, and calibration error too; an objective among them sets it", False),
-}
-
-SPACE = Section(
-    "what may vary; the tree mirrors the recipe",
-    {
-        "preprocessing": Section(
-            "what happens to every picture, fitted on the training split alone",
-            {"name": PREPROCESSINGS, "colour": Arg(str, "stored: as the pictures are", "stored", choices=COLOURS)},
-            is_space=True,
-        ),
-        "model": Section(
-            "architecture, activation, normalisation, initialisation, dropout",
-            {
-                "name": MODELS,
-                "activation": ACTIVATIONS,
-                "norm": NORMS,
-                "init": INITS,
-                "use_zero_gamma": Arg(
-                    bool, "residual branches begin as nothing: their last normalisation scales by 0 (Goyal et al. 2017)", False
-                ),
-                "use_lsuv": Arg(bool, "scale each layer on a batch of training pictures to variance 1 (Mishkin & Matas 2016)", False),
-                "dropout": Arg(float, "chance that a feature is dropped", 0.0, 0.0, 0.95),
-                "dropout_kind": Arg(
-                    str, "one mask for each element, each channel or each position", "element", choices=("element", "channel", "position")
-                ),
-                "dropout_place": Arg(str, "before the classifier, after every stage, or both", "head", choices=("head", "stages", "both")),
-            },
-            is_space=True,
-        ),
-        "transfer": Section("where the weights come from and which of them learn", {"regime": REGIMES}, is_space=True),
-        "regularization": Section(
-            "penalties added to the loss, on weights only; what is done to gradients; averages; an early end",
-            {
-                "l1": Arg(float, "times the sum of |w|", 0.0, 0.0, 1.0),
-                "l2": Arg(float, "times half the sum of w^2", 0.0, 0.0, 1.0),
-                "use_decay_for_all": Arg(bool, "penalise and decay biases, normalisation and PReLU slopes too", False),
-                "clip_norm": Arg(float, "largest norm of a step's gradient; 0: any", 0.0, 0.0, 1e6),
-                "gradient_noise": Arg(
-                    float, "eta: noise of variance eta / (1 + step)^0.55 on gradients (Neelakantan et al. 2015)", 0.0, 0.0, 10.0
-                ),
-                "ema_decay": Arg(
-                    float, "of the moving average of the weights that is evaluated; 0: the weights themselves", 0.0, 0.0, 0.99999
-                ),
-                "early_stop_epochs": Arg(int, "epochs without a lower val_loss after which training ends; 0: never", 0, 0, 100_000),
-            },
-            is_space=True,
-        ),
-        "loss": Section(
-            "what is minimised",
-            {"name": LOSSES, "label_smoothing": Arg(float, "share of the target spread over all classes", 0.0, 0.0, 0.9)},
-            is_space=True,
-        ),
-        "balance": Section("rare classes", {"name": BALANCES, "class_weights": CLASS_WEIGHTS}, is_space=True),
-        "optimizer": Section(
-            "optimizer and learning rate",
-            {
-                "name": OPTIMIZERS,
-                "lr": Arg(float, "peak learning rate", low=1e-8, high=100.0),
-                "lr_scaling": Arg(
-                    str,
-                    "lr is meant for 256 pictures and scaled to batch_size (Goyal et al. 2017)",
-                    "none",
-                    choices=("none", "linear", "sqrt"),
-                ),
-                "head_lr_factor": Arg(float, "the classifier's rate is lr times this", 1.0, 0.0, 1000.0),
-                "layer_decay": Arg(
-                    float, "each stage below the classifier learns at this times the rate of the one above it", 1.0, 0.01, 1.0
-                ),
-            },
-            is_space=True,
-        ),
-        "schedule": Section("learning rate over the epochs", {"name": LR_SCHEDULES}, is_space=True),
-        "augmentation": Section("what happens to training pictures", {"policy": POLICIES, "mixing": MIXINGS}, is_space=True),
-        "training": Section("batches and arithmetic", TRAINING, is_space=True),
-    },
-    is_space=True,
 )
 
 LIMITS = ("num_trials", "epochs", "hours", "gpu_hours")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,6 +76,11 @@ def read_constant(node: Node, arg: Arg, where: str, problems: Problems, hint: st
     if arg.type is str and not arg.choices and not value.strip():
         return problems.add(node, where, "must not be an empty string")
     return value
+
+
+def listed(names: Sequence[str]) -> str:
+    """Such as "adam, sgd and muon"."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _nearest_of(value: Any, choices: tuple[Any, ...]) -> str:

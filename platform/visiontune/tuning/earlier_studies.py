@@ -107,7 +107,9 @@ def _rank_in(study: StudyRecord, one: _Candidate, space: Space) -> float:
 
 def _distance(trial: TrialRecord, one: _Candidate, space: Space) -> float:
     values, asked = flatten(trial.recipe), flatten(one.trial.recipe)
-    keys = {recipe_key(name, given): domain for name, domain, given in space.domains()}
+    domains = [(name, recipe_key(name, given), domain) for name, domain, given in space.domains()]
+    keys = {key: domain for _, key, domain in domains}
+    keys |= {key: domain for name, key, domain in domains if name in one.fitted.params}  # a rate has a range for each optimizer
     return sum(_apart(domain, values.get(key), asked.get(key)) for key, domain in keys.items())
 
 

@@ -170,8 +170,8 @@ def test_a_changed_picture_is_noticed_and_contents_are_read_once(
 ) -> None:
     first = prepare(data, tmp_path / "cache")
     with monkeypatch.context() as patched:
-        unread = lambda data, source=preparing._source: replace(source(data), content=lambda: pytest.fail("read again"))  # noqa: E731
-        patched.setattr(preparing, "_source", unread)
+        unread = lambda data, source=preparing.source_of: replace(source(data), content=lambda: pytest.fail("read again"))  # noqa: E731
+        patched.setattr(preparing, "source_of", unread)
         assert prepare(data, tmp_path / "cache") == first
     changed = PICTURES.copy()
     changed[77, 3, 4, 1] ^= 1

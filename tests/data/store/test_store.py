@@ -45,7 +45,7 @@ def test_digits_are_scikit_learns(tmp_path: Path) -> None:
     assert store.images_NHWC.shape == (1797, 8, 8, 1) and store.images_NHWC.max() == 255
     assert sorted(np.concatenate([store.train_idx, store.val_idx, store.test_idx])) == list(range(1797))
     assert store.info == describe({"source": "digits"})
-    np.testing.assert_array_equal(np.bincount(digits.target), preparing._source({"source": "digits"}).counts_C)
+    np.testing.assert_array_equal(np.bincount(digits.target), preparing.source_of({"source": "digits"}).counts_C)
 
 
 def test_mean_and_std_are_of_the_training_pictures_only(tmp_path: Path, colour: dict[str, Any]) -> None:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from places import DIGITS
+from spec_files import BRANCHED, GOOD, load
 from tiny import make_recipe, make_store, model_section
 from torch import nn
 
 from visiontune.spec.parse import load_study
 from visiontune.training.checks import all_checks, initial_checks, overfit_check
 from visiontune.training.checks.initial_checks import SATURATED, TOLERANCE, Start, measure_start, start_checks
-from visiontune.training.checks.lr_range_test import RangeTest
+from visiontune.training.checks.lr_range_test import RangeTest, compare
 from visiontune.training.checks.overfit_check import NEAR_ZERO, overfit
 from visiontune.training.checks.training_steps import model_words, unregularized, without_augmentation
 from visiontune.training.setup import Setup, set_up
@@ -179,3 +181,23 @@ def test_every_model_and_optimizer_is_swept_or_as_many_as_there_is_time_for() ->
     )
     held = all_checks._sweeps(many)
     assert len(held) == 9 and {one["model.name"] for one in held} == {"lenet5", "cnn"}
+
+
+def test_each_optimizer_is_compared_with_the_rates_of_its_own_branch(tmp_path: Path) -> None:
+    spec = load(tmp_path, BRANCHED)
+    assert all_checks.rates(spec, {"optimizer.name": "sgd"}) == ("optimizer.sgd.lr", 0.01, 1.0)
+    assert all_checks.rates(spec, {"model.name": "cnn", "optimizer.name": "adamw"}) == ("optimizer.adamw.lr", 1e-4, 1e-2)
+    assert all_checks.rates(load(tmp_path, GOOD), {"optimizer.name": "adamw"}) == ("optimizer.lr", 1e-4, 1.0)
+    assert all_checks.rates(load(tmp_path, GOOD, "space.optimizer.lr=0.1"), {"optimizer.name": "sgd"}) == ("optimizer.lr", 0.1, 0.1)
+    found = RangeTest((), (), begins=1e-3, edge=0.9, is_stopped=True)
+    assert "let optimizer.sgd.lr start near 0.001" in compare(2.0, 10.0, found, "optimizer.sgd.lr")[1]
+
+
+def test_choices_are_those_of_all_branches_and_can_be_held(tmp_path: Path) -> None:
+    spec = load(tmp_path, BRANCHED)
+    assert all_checks.choices(spec, "model.activation") == ["leaky_relu", "tanh", "elu"]
+    assert all_checks.choices(spec, "training.precision") == ["fp32"]
+    for number in range(8):
+        recipe = all_checks.sample_recipe(spec, {"model.activation": "tanh", "optimizer.name": "adamw"}, number)
+        assert (recipe.model["name"], recipe.model["activation"], recipe.optimizer["name"]) == ("lenet5", "tanh", "adamw")
+        assert 1e-4 <= recipe.optimizer["lr"] <= 1e-2

@@ -5,7 +5,7 @@ An activation's builder takes `args`, a normalisation's (num_channels) and `args
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry, Table
+from visiontune.spec.declare import ALL, Arg, Entry, Range, Table
 
 _OWN = "visiontune.models.activation"
 
@@ -20,7 +20,7 @@ ACTIVATIONS = Table(
             "x if x > 0 else slope * x (Maas et al. 2013)",
             f"{_OWN}:leaky_relu",
             {
-                "slope": Arg(float, "of the negative side", 0.01, 0.0, 1.0),
+                "slope": Arg(float, "of the negative side", 0.01, 0.0, 1.0, auto=Range(0.01, 0.3, log=True)),
                 "a": Arg(float, "slope is 1 / a, as Xu et al. 2015 write it: 100 is leaky, 5.5 very leaky; 0: slope counts", 0.0, 0.0, 1e6),
             },
             excludes={"slope": "a"},
@@ -30,7 +30,7 @@ ACTIVATIONS = Table(
             f"{_OWN}:prelu",
             {
                 "slope": Arg(float, "first value of the learned slope", 0.25, 0.0, 1.0),
-                "per": Arg(str, "what has a slope of its own", "layer", choices=("layer", "channel")),
+                "per": Arg(str, "what has a slope of its own", "layer", choices=("layer", "channel"), auto=ALL),
             },
         ),
         "rrelu": Entry(
@@ -44,13 +44,13 @@ ACTIVATIONS = Table(
         "elu": Entry(
             "x if x > 0 else alpha * (exp(x) - 1) (Clevert et al. 2016)",
             "torch.nn:ELU",
-            {"alpha": Arg(float, "minus the value at minus infinity", 1.0, 0.01, 10.0)},
+            {"alpha": Arg(float, "minus the value at minus infinity", 1.0, 0.01, 10.0, auto=Range(0.5, 2.0))},
         ),
         "selu": Entry("ELU whose constants keep mean 0 and variance 1; meant for lecun_normal (Klambauer et al. 2017)", "torch.nn:SELU"),
         "celu": Entry(
             "x if x > 0 else alpha * (exp(x / alpha) - 1): ELU with a slope of 1 at 0 (Barron 2017)",
             "torch.nn:CELU",
-            {"alpha": Arg(float, "minus the value at minus infinity", 1.0, 0.01, 10.0)},
+            {"alpha": Arg(float, "minus the value at minus infinity", 1.0, 0.01, 10.0, auto=Range(0.5, 2.0))},
         ),
         "gelu": Entry("x times the chance that a standard normal is below x (Hendrycks & Gimpel 2016)", "torch.nn:GELU"),
         "silu": Entry("x * sigmoid(x), also called swish (Elfwing et al. 2018, Ramachandran et al. 2017)", "torch.nn:SiLU"),
@@ -75,7 +75,7 @@ NORMS = Table(
         "group": Entry(
             "over groups of channels of each picture (Wu & He 2018)",
             f"{_NORMS}:group",
-            {"num_groups": Arg(int, "the largest divisor of the channels up to this", 32, 1, 4096)},
+            {"num_groups": Arg(int, "the largest divisor of the channels up to this", 32, 1, 4096, auto=(8, 16, 32))},
         ),
         "layer": Entry("over all channels and positions of each picture (Ba et al. 2016)", f"{_NORMS}:layer"),
         "none": Entry("taken away; convolutions get no bias in exchange", f"{_NORMS}:none"),

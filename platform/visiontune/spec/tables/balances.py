@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry, Table
+from visiontune.spec.declare import Arg, Entry, Range, Table
 
 BALANCES = Table(
     "balance",
@@ -15,7 +15,7 @@ BALANCES = Table(
         "oversample": Entry(
             "every picture, and those of rare classes repeated; longer epochs, and copies differ where there is augmentation",
             "visiontune.training.class_balance:oversample",
-            {"strength": Arg(float, "share of the gap to the largest class that repeats fill", 1.0, 0.0, 1.0)},
+            {"strength": Arg(float, "share of the gap to the largest class that repeats fill", 1.0, 0.0, 1.0, auto=Range(0.0, 1.0))},
         ),
     },
     default="none",
@@ -29,7 +29,16 @@ CLASS_WEIGHTS = Table(
         "effective_number": Entry(
             "(1 - class_beta) / (1 - class_beta^n) (Cui et al. 2019)",
             "visiontune.training.class_balance:effective_number",
-            {"class_beta": Arg(float, "0 weighs all classes the same, towards 1 it becomes inverse_frequency", 0.999, 0.0, 0.999999)},
+            {
+                "class_beta": Arg(
+                    float,
+                    "0 weighs all classes the same, towards 1 it becomes inverse_frequency",
+                    0.999,
+                    0.0,
+                    0.999999,
+                    auto=(0.9, 0.99, 0.999, 0.9999),
+                )
+            },
         ),
     },
     default="none",

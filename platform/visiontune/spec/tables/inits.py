@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry, Table
+from visiontune.spec.declare import ALL, Arg, Entry, Range, Table
 
 _OWN = "visiontune.models.initialisation"
-_FAN = Arg(str, "keeps the variance of activations (in) or of gradients (out)", "in", choices=("in", "out"))
+_FAN = Arg(str, "keeps the variance of activations (in) or of gradients (out)", "in", choices=("in", "out"), auto=ALL)
 
 
 def _std(default: float) -> dict[str, Arg]:
-    return {"init_std": Arg(float, "standard deviation of every weight", default, 1e-6, 10.0)}
+    return {"init_std": Arg(float, "standard deviation of every weight", default, 1e-6, 10.0, auto=Range(0.005, 0.1, log=True))}
 
 
 INITS = Table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry, Table
+from visiontune.spec.declare import Arg, Entry, Range, Table
 
 LOSSES = Table(
     "loss",
@@ -11,7 +11,7 @@ LOSSES = Table(
         "focal": Entry(
             "cross-entropy times (1 - p)^focal_gamma: easy pictures count less (Lin et al. 2017)",
             "visiontune.training.loss:focal",
-            {"focal_gamma": Arg(float, "0 is cross-entropy", 2.0, 0.0, 10.0)},
+            {"focal_gamma": Arg(float, "0 is cross-entropy", 2.0, 0.0, 10.0, auto=Range(0.5, 5.0))},
         ),
     },
     default="cross_entropy",

@@ -6,12 +6,16 @@ batches that are mixed: Yun et al. 2019 mix half of CIFAR's batches and all of I
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry, Table
+from visiontune.spec.declare import Arg, Entry, Range, Table
 
 _HERE = "visiontune.augmentation.mixing"
-_SHARE = {"mixing_probability": Arg(float, "chance that a batch is mixed", 1.0, 0.0, 1.0)}
-_MIXUP = {"mixup_alpha": Arg(float, "the share of a picture is drawn from Beta(alpha, alpha)", 0.2, 0.01, 10.0)}
-_CUTMIX = {"cutmix_alpha": Arg(float, "the share of a picture's area is drawn from Beta(alpha, alpha)", 1.0, 0.01, 10.0)}
+_SHARE = {"mixing_probability": Arg(float, "chance that a batch is mixed", 1.0, 0.0, 1.0, auto=Range(0.1, 1.0))}
+_MIXUP = {"mixup_alpha": Arg(float, "the share of a picture is drawn from Beta(alpha, alpha)", 0.2, 0.01, 10.0, auto=Range(0.1, 1.0))}
+_CUTMIX = {
+    "cutmix_alpha": Arg(
+        float, "the share of a picture's area is drawn from Beta(alpha, alpha)", 1.0, 0.01, 10.0, auto=Range(0.25, 4.0, log=True)
+    )
+}
 
 MIXINGS = Table(
     "mixing",
@@ -24,12 +28,17 @@ MIXINGS = Table(
         "alternate": Entry(
             "mixup or CutMix, by chance for each batch",
             f"{_HERE}:alternate",
-            {**_MIXUP, **_CUTMIX, "cutmix_share": Arg(float, "chance that a mixed batch is CutMix's", 0.5, 0.0, 1.0), **_SHARE},
+            {
+                **_MIXUP,
+                **_CUTMIX,
+                "cutmix_share": Arg(float, "chance that a mixed batch is CutMix's", 0.5, 0.0, 1.0, auto=Range(0.0, 1.0)),
+                **_SHARE,
+            },
         ),
         "random_erasing": Entry(
             "a box of each picture becomes 0, the mean where pixels are standardised (Zhong et al. 2020)",
             f"{_HERE}:random_erasing",
-            {"erasing_probability": Arg(float, "chance that a picture loses a box", 0.5, 0.0, 1.0)},
+            {"erasing_probability": Arg(float, "chance that a picture loses a box", 0.5, 0.0, 1.0, auto=Range(0.1, 0.9))},
         ),
     },
     default="none",

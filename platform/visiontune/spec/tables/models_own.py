@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry
+from visiontune.spec.declare import ALL, Arg, Entry, Range
 
 _INNER_DROPOUT = "chance to drop what goes into each hidden dense layer; the paper's is 0.5"
 _STOCHASTIC_DEPTH = "chance to leave out the last residual block, falling to 0 at the first (Huang et al. 2016)"
@@ -11,23 +11,25 @@ OWN_MODELS = {
     "lenet5": Entry(
         "LeNet-5 (LeCun et al. 1998), any picture from 4 px; 61,706 parameters at 32 px, grey, 10 classes",
         "visiontune.models.architectures.lenet:lenet5",
-        {"width": Arg(int, "multiplies the filters of every layer", 1, 1, 16)},
+        {"width": Arg(int, "multiplies the filters of every layer", 1, 1, 16, auto=(1, 2, 4))},
     ),
     "zfnet": Entry(
         "ZFNet (Zeiler & Fergus 2014), 62,357,608 parameters at 224 px",
         "visiontune.models.architectures.zfnet:zfnet",
         {
             "stem": Arg(str, "small: stride 1 in the first two layers, for pictures under 64 px", "large", choices=("small", "large")),
-            "width_factor": Arg(float, "multiplies filters and hidden units", 1.0, 0.05, 4.0),
-            "inner_dropout": Arg(float, _INNER_DROPOUT, 0.5, 0.0, 0.95),
+            "width_factor": Arg(float, "multiplies filters and hidden units", 1.0, 0.05, 4.0, auto=(0.25, 0.5, 1.0)),
+            "inner_dropout": Arg(float, _INNER_DROPOUT, 0.5, 0.0, 0.95, auto=Range(0.0, 0.6)),
         },
     ),
     "nin": Entry(
         "Network in Network (Lin et al. 2014) in its CIFAR form, 966,986 parameters for 10 classes",
         "visiontune.models.architectures.nin:nin",
         {
-            "width_factor": Arg(float, "multiplies filters", 1.0, 0.05, 4.0),
-            "inner_dropout": Arg(float, "chance to drop what the first two stages give; the paper's is 0.5", 0.5, 0.0, 0.95),
+            "width_factor": Arg(float, "multiplies filters", 1.0, 0.05, 4.0, auto=(0.25, 0.5, 1.0)),
+            "inner_dropout": Arg(
+                float, "chance to drop what the first two stages give; the paper's is 0.5", 0.5, 0.0, 0.95, auto=Range(0.0, 0.6)
+            ),
         },
     ),
     "wideresnet": Entry(
@@ -35,27 +37,42 @@ OWN_MODELS = {
         "visiontune.models.architectures.wideresnet:wideresnet",
         {
             "stem": Arg(str, "large: 7 x 7, stride 2, and pooling, for pictures from 128 px", "small", choices=("small", "large")),
-            "depth": Arg(int, "layers: 6 n + 4", 16, choices=(10, 16, 22, 28, 34, 40)),
-            "width": Arg(int, "k: multiplies the filters 16, 32, 64", 4, 1, 20),
-            "inner_dropout": Arg(float, "chance to drop between a block's two convolutions; the paper's is 0 or 0.3", 0.0, 0.0, 0.95),
-            "stochastic_depth": Arg(float, _STOCHASTIC_DEPTH, 0.0, 0.0, 0.9),
+            "depth": Arg(int, "layers: 6 n + 4", 16, choices=(10, 16, 22, 28, 34, 40), auto=(10, 16, 22, 28)),
+            "width": Arg(int, "k: multiplies the filters 16, 32, 64", 4, 1, 20, auto=(1, 2, 4, 8)),
+            "inner_dropout": Arg(
+                float, "chance to drop between a block's two convolutions; the paper's is 0 or 0.3", 0.0, 0.0, 0.95, auto=Range(0.0, 0.3)
+            ),
+            "stochastic_depth": Arg(float, _STOCHASTIC_DEPTH, 0.0, 0.0, 0.9, auto=Range(0.0, 0.3)),
         },
     ),
     "cnn": Entry(
         "plain stages of convolution, batch normalisation, activation and pooling, every part of which can be searched",
         "visiontune.models.architectures.cnn:cnn",
         {
-            "width": Arg(int, "filters of the first stage", 32, 1, 512),
-            "depth": Arg(int, "number of stages; each halves the picture", 3, 1, 8),
-            "num_layers": Arg(int, "blocks in each stage", 1, 1, 16),
-            "growth": Arg(float, "factor of the filters from stage to stage; 1.0 keeps them", 2.0, 1.0, 4.0),
-            "kernel_size": Arg(int, "pixels; odd", 3, choices=(1, 3, 5, 7, 9, 11)),
-            "block": Arg(str, "what a stage is made of", "plain", choices=("plain", "inception", "residual", "dense")),
+            "width": Arg(int, "filters of the first stage", 32, 1, 512, auto=Range(16, 64, log=True)),
+            "depth": Arg(int, "number of stages; each halves the picture", 3, 1, 8, auto=Range(2, 4)),
+            "num_layers": Arg(int, "blocks in each stage", 1, 1, 16, auto=Range(1, 2)),
+            "growth": Arg(float, "factor of the filters from stage to stage; 1.0 keeps them", 2.0, 1.0, 4.0, auto=(1.0, 2.0)),
+            "kernel_size": Arg(int, "pixels; odd", 3, choices=(1, 3, 5, 7, 9, 11), auto=(3, 5)),
+            "block": Arg(
+                str,
+                "what a stage is made of",
+                "plain",
+                choices=("plain", "inception", "residual", "dense"),
+                auto=ALL,
+            ),
             "use_bottleneck": Arg(
-                bool, "1 x 1 convolutions to a quarter of the filters before the wide ones (GoogLeNet's: 3/8 and 1/16)", False
+                bool,
+                "1 x 1 convolutions to a quarter of the filters before the wide ones (GoogLeNet's: 3/8 and 1/16)",
+                False,
+                auto=ALL,
             ),
             "convolution": Arg(
-                str, "separable: one filter for each channel, then 1 x 1", "plain", choices=("plain", "grouped", "separable")
+                str,
+                "separable: one filter for each channel, then 1 x 1",
+                "plain",
+                choices=("plain", "grouped", "separable"),
+                auto=ALL,
             ),
             "num_conv_groups": Arg(int, "of grouped convolutions, where the channels can be divided so", 4, 1, 64),
             "dilation": Arg(int, "distance in pixels of what a filter sees", 1, 1, 4),
@@ -65,13 +82,18 @@ OWN_MODELS = {
                 "2 x 2 pooling at the end of each stage, or stride 2 in its first convolution",
                 "max",
                 choices=("max", "mean", "stride"),
+                auto=ALL,
             ),
-            "norm_place": Arg(str, "of the normalisation: before or after the activation", "before", choices=("before", "after")),
+            "norm_place": Arg(str, "of the normalisation: before or after the activation", "before", choices=("before", "after"), auto=ALL),
             "head": Arg(
-                str, "global average pooling, or all positions flattened into a dense layer", "average", choices=("average", "flatten")
+                str,
+                "global average pooling, or all positions flattened into a dense layer",
+                "average",
+                choices=("average", "flatten"),
+                auto=ALL,
             ),
             "num_hidden": Arg(int, "hidden units of a flattened head; 0: none", 128, 0, 8192),
-            "stochastic_depth": Arg(float, f"of block residual: {_STOCHASTIC_DEPTH}", 0.0, 0.0, 0.9),
+            "stochastic_depth": Arg(float, f"of block residual: {_STOCHASTIC_DEPTH}", 0.0, 0.0, 0.9, auto=Range(0.0, 0.3)),
         },
     ),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry
+from visiontune.spec.declare import Arg, Entry, Range
 
 _PLAIN = "visiontune.models.architectures.torchvision_plain"
 _INCEPTION = "visiontune.models.architectures.torchvision_inception"
@@ -13,12 +13,19 @@ _CONVNEXT = "visiontune.models.architectures.torchvision_convnext"
 _TIMM = "visiontune.models.architectures.timm_inception"
 
 _STEM = Arg(str, "small: 3 x 3, stride 1, no early pooling, for pictures under 64 px", "large", choices=("large", "small"))
-_WIDTH = Arg(float, "multiplies the filters of every layer", 1.0, 0.05, 4.0)
-_DEPTH = Arg(float, "multiplies the layers of every stage, rounded up", 1.0, 0.05, 4.0)
-_STOCHASTIC_DEPTH = Arg(float, "chance to leave out the last block's branch, falling to 0 at the first (Huang et al. 2016)", 0.0, 0.0, 0.9)
+_WIDTH = Arg(float, "multiplies the filters of every layer", 1.0, 0.05, 4.0, auto=(0.25, 0.5, 1.0))
+_DEPTH = Arg(float, "multiplies the layers of every stage, rounded up", 1.0, 0.05, 4.0, auto=(0.5, 1.0))
+_STOCHASTIC_DEPTH = Arg(
+    float, "chance to leave out the last block's branch, falling to 0 at the first (Huang et al. 2016)", 0.0, 0.0, 0.9, auto=Range(0.0, 0.3)
+)
 _AUX_WEIGHT = Arg(float, "of the loss of each auxiliary classifier; 0: none; the paper's is 0.3", 0.3, 0.0, 1.0)
 _INNER_DROPOUT = Arg(
-    float, "chance to drop between the dense layers, but before the last, where `dropout` acts; the papers' is 0.5", 0.5, 0.0, 0.95
+    float,
+    "chance to drop between the dense layers, but before the last, where `dropout` acts; the papers' is 0.5",
+    0.5,
+    0.0,
+    0.95,
+    auto=Range(0.0, 0.6),
 )
 
 _DENSE_HEAD = {"width_factor": _WIDTH, "inner_dropout": _INNER_DROPOUT}

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from visiontune.spec.declare import Arg, Entry, Table
+from visiontune.spec.declare import Arg, Entry, Range, Table
 
 _MOVED, _COLOURED, _TEXTURED = (f"visiontune.augmentation.op_builders.{module}" for module in ("geometry", "colour", "texture"))
-_PROBABILITY = {"probability": Arg(float, "chance that a picture gets the op", 0.5, 0.0, 1.0)}
-_BOTH = {**_PROBABILITY, "magnitude": Arg(float, "strength: 0 changes nothing, 1 is the strongest", 0.5, 0.0, 1.0)}
+_PROBABILITY = {"probability": Arg(float, "chance that a picture gets the op", 0.5, 0.0, 1.0, auto=Range(0.0, 1.0))}
+_BOTH = {**_PROBABILITY, "magnitude": Arg(float, "strength: 0 changes nothing, 1 is the strongest", 0.5, 0.0, 1.0, auto=Range(0.0, 1.0))}
 
 OPS = Table(
     "op",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry, Section, Table
+from visiontune.spec.declare import Arg, Entry, Range, Section, Table
 from visiontune.spec.tables.ops import FORMER_ARGS, FORMER_OPS, OPS
 
 __all__ = ["OPS", "POLICIES"]
@@ -22,12 +22,17 @@ _SUB_OPS = (
 
 _FINAL = {
     "final_magnitude": Arg(
-        float, "magnitude of the last epoch, reached linearly over the full budget; left out: magnitude throughout", None, 0.0, 1.0
+        float,
+        "magnitude of the last epoch, reached linearly over the full budget; left out: magnitude throughout",
+        None,
+        0.0,
+        1.0,
+        auto=Range(0.0, 1.0),
     )
 }
 _WEAK = {
-    "flip_probability": Arg(float, "before the ops: chance of the mirror image", 0.0, 0.0, 1.0),
-    "crop_magnitude": Arg(float, "before the ops: PadAndCrop's, 0.5 for the usual 4 of 32 pixels", 0.0, 0.0, 1.0),
+    "flip_probability": Arg(float, "before the ops: chance of the mirror image", 0.0, 0.0, 1.0, auto=(0.0, 0.5)),
+    "crop_magnitude": Arg(float, "before the ops: PadAndCrop's, 0.5 for the usual 4 of 32 pixels", 0.0, 0.0, 1.0, auto=Range(0.0, 1.0)),
 }
 
 
@@ -35,10 +40,17 @@ def _sub(sub: int, place: int) -> dict[str, Arg]:
     of = f"of op {place} of sub-policy {sub}"
     return {
         f"sub{sub}_op{place}": Arg(
-            str, f"op {place} of sub-policy {sub}", _SUB_OPS[sub - 1][place - 1], choices=tuple(OPS.entries), former=FORMER_OPS
+            str,
+            f"op {place} of sub-policy {sub}",
+            _SUB_OPS[sub - 1][place - 1],
+            choices=tuple(OPS.entries),
+            former=FORMER_OPS,
+            auto=(*DRAWN_OPS, "CoarseDropout"),
         ),
-        f"sub{sub}_probability{place}": Arg(float, f"chance {of}", 0.5, 0.0, 1.0),
-        f"sub{sub}_magnitude{place}": Arg(float, f"strength {of}; counts for nothing where the op has none", 0.5, 0.0, 1.0),
+        f"sub{sub}_probability{place}": Arg(float, f"chance {of}", 0.5, 0.0, 1.0, auto=Range(0.0, 1.0)),
+        f"sub{sub}_magnitude{place}": Arg(
+            float, f"strength {of}; counts for nothing where the op has none", 0.5, 0.0, 1.0, auto=Range(0.0, 1.0)
+        ),
     }
 
 
@@ -60,8 +72,8 @@ POLICIES = Table(
             "num_ops times an op out of a set of 13, all at one magnitude (Cubuk et al. 2020)",
             "visiontune.augmentation.policies.randaugment:randaugment",
             {
-                "num_ops": Arg(int, "ops that each picture gets, one after another", 2, 1, 13),
-                "magnitude": Arg(float, "strength of every op", 0.3, 0.0, 1.0),
+                "num_ops": Arg(int, "ops that each picture gets, one after another", 2, 1, 13, auto=Range(1, 3)),
+                "magnitude": Arg(float, "strength of every op", 0.3, 0.0, 1.0, auto=Range(0.0, 1.0)),
                 **_FINAL,
                 **_WEAK,
             },
@@ -85,7 +97,7 @@ POLICIES = Table(
             "weighted means of chains of ops and the picture (Hendrycks et al. 2020), without their consistency loss",
             "visiontune.augmentation.policies.randaugment:augmix",
             {
-                "severity": Arg(int, "magnitudes are drawn up to this tenth", 3, 1, 10),
+                "severity": Arg(int, "magnitudes are drawn up to this tenth", 3, 1, 10, auto=Range(1, 10)),
                 "num_chains": Arg(int, "chains of ops beside the picture itself", 3, 1, 10),
                 "chain_depth": Arg(int, "ops in a chain; 0: 1 to 3, drawn for each", 0, 0, 10),
                 "augmix_alpha": Arg(float, "weights are drawn from Dirichlet(alpha) and Beta(alpha, alpha)", 1.0, 0.01, 100.0),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry, Table
+from visiontune.spec.declare import Arg, Entry, Range, Table
 
 COLOURS = ("stored", "rgb", "grey")
 MAX_WHITENED = 4096
 """Values of a picture, height x width x channels: the matrix has their square, 64 MiB, and one thread fits it in half a minute."""
 
-_WHITENING = {"whitening_eps": Arg(float, "added to each component's variance, of values in [0, 1]", 0.01, 1e-10, 10.0)}
+_WHITENING = {
+    "whitening_eps": Arg(
+        float, "added to each component's variance, of values in [0, 1]", 0.01, 1e-10, 10.0, auto=Range(1e-3, 0.1, log=True)
+    )
+}
 
 PREPROCESSINGS = Table(
     "preprocessing",

@@ -6,7 +6,7 @@ Every regime but scratch starts from pretrained weights under a fresh head. `wei
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry, Table
+from visiontune.spec.declare import Arg, Entry, Range, Table
 
 _WEIGHTS = {"weights": Arg(str, "PATH.safetensors, or a name like ResNet18_Weights.IMAGENET1K_V1 (torchvision) or resnet18.a1_in1k (timm)")}
 
@@ -22,17 +22,17 @@ REGIMES = Table(
         "multi_depth": Entry(
             "little data, different task: a linear classifier on features from several depths; all else is frozen",
             "visiontune.models.transfer:multi_depth",
-            {**_WEIGHTS, "num_depths": Arg(int, "last stages whose averaged outputs the classifier sees", 3, 1, 100)},
+            {**_WEIGHTS, "num_depths": Arg(int, "last stages whose averaged outputs the classifier sees", 3, 1, 100, auto=Range(2, 3))},
         ),
         "fine_tune_last": Entry(
             "much data, similar task: the last stages and the head are trained on from their pretrained weights",
             "visiontune.models.transfer:fine_tune_last",
-            {**_WEIGHTS, "num_stages": Arg(int, "last stages that are trained", 1, 1, 100)},
+            {**_WEIGHTS, "num_stages": Arg(int, "last stages that are trained", 1, 1, 100, auto=Range(1, 2))},
         ),
         "freeze_first": Entry(
             "much data, different task: the first stages are frozen and the rest is trained on",
             "visiontune.models.transfer:freeze_first",
-            {**_WEIGHTS, "num_frozen": Arg(int, "first stages, the stem counted, that stay as they are", 1, 1, 100)},
+            {**_WEIGHTS, "num_frozen": Arg(int, "first stages, the stem counted, that stay as they are", 1, 1, 100, auto=Range(1, 2))},
         ),
     },
     default="scratch",

@@ -6,8 +6,9 @@ Recipes are drawn at random from the space, with the choice that is being checke
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import first_line
-from visiontune.spec.domains import Choice, RandomParams
+from visiontune.spec.domains import Choice, Float, HeldParams, RandomParams
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.parse import make_recipe
 from visiontune.spec.study_spec import StudySpec
@@ -36,16 +37,6 @@ MAX_SWEEPS, SWEEP_S, FEWEST_STEPS = 8, 8.0, 30
 Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class _Held(RandomParams):
-    """Random params, but for choices that are held fixed."""
-
-    held: dict[str, Any] = field(default_factory=dict)
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self.held[name] if name in self.held else super().suggest_categorical(name, choices)
-
-
 def run_checks(spec: StudySpec, cache: Path, *, tell: Tell = lambda name: None) -> Iterator[Check]:
     """All checks in turn; `tell` is called with the name of each before it runs. Raises UserError for data that can't be used."""
     device = torch.device(find_device("cpu" if spec.resources.gpus_per_trial == 0 else "auto"))
@@ -57,22 +48,24 @@ def run_checks(spec: StudySpec, cache: Path, *, tell: Tell = lambda name: None) 
         yield from _of_model(spec, model, store, device, tell)
     for number, held in enumerate(_sweeps(spec)):
         tell(f"learning rate: {' with '.join(held.values())}")
-        yield _sweep(sample_recipe(spec, held, number), spec, store, device)
+        yield _sweep(sample_recipe(spec, held, number), rates(spec, held), store, device)
 
 
 def choices(spec: StudySpec, name: str) -> list[Any]:
-    """The choices of the space for a dotted key such as model.name; its constant or default where it has no choice."""
-    domain = next((domain for key, domain, _ in spec.space.domains() if key == name), None)
-    if isinstance(domain, Choice):
-        return list(domain.choices)
+    """The choices of the space for a dotted key such as model.name, in all branches; its default where the file does not mention it."""
+    found = [item.choices if isinstance(item, Choice) else (item,) for _, item, _ in spec.space.places(name)]
     section, _, key = name.partition(".")
-    return [spec.space.resolve(RandomParams(0))[section][key]]
+    return list(dict.fromkeys(chain(*found))) or [spec.space.resolve(RandomParams(0))[section][key]]
 
 
 def sample_recipe(spec: StudySpec, held: dict[str, Any], number: int) -> TrialRecipe:
-    """Recipe `number` of the space with these choices held fixed, drawn at random otherwise, keyed by the study's seed."""
+    """Recipe `number` of the space with these keys at these values, drawn at random otherwise, keyed by the study's seed."""
     seed = keyed_seed(spec.sampler["seed"], "check", number)
-    return make_recipe(spec, spec.space.resolve(_Held(seed, held)), number)
+    return make_recipe(spec, spec.space.resolve(HeldParams(seed, held=_choosing(spec, held))), number)
+
+
+def _choosing(spec: StudySpec, held: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: choice for key, value in held.items() for name, choice in spec.space.choosing(key, value).items()}
 
 
 def _of_data(store: Store, tell: Tell) -> Iterator[Check]:
@@ -111,17 +104,26 @@ def _sweeps(spec: StudySpec) -> list[dict[str, Any]]:
     return [{"model.name": model, "optimizer.name": optimizer} for model, optimizer in pairs]
 
 
-def _sweep(recipe: TrialRecipe, spec: StudySpec, store: Store, device: torch.device) -> Check:
+def rates(spec: StudySpec, held: Mapping[str, Any]) -> tuple[str, float, float]:
+    """The param that the rate is with these keys at these values, and its least and greatest value in the file."""
+    chosen = _choosing(spec, held)
+    for name, item, given in spec.space.places("optimizer.lr"):
+        if all(chosen.get(key, value) == value for key, value in given.items()):
+            ends = item.ends() if isinstance(item, Float | Choice) else (item,)
+            return name, min(ends), max(ends)
+    raise ValueError("a space without optimizer.lr")
+
+
+def _sweep(recipe: TrialRecipe, in_file: tuple[str, float, float], store: Store, device: torch.device) -> Check:
     name = f"learning rate: {recipe.model['name']} with {recipe.optimizer['name']}"
-    domain = [value for key, domain, _ in spec.space.domains() if key == "optimizer.lr" for value in domain.ends()]
-    low, high = (min(domain), max(domain)) if domain else (recipe.optimizer["lr"],) * 2
+    key, low, high = in_file
     try:
         test = sweep(without_augmentation(recipe), store, device, low=min(1e-6, low), high=max(10.0, high))
     except FAILURES as error:
         return _unbuilt(name, error)
     if isinstance(test, float):
         return Check(name, "look", f"a step takes {test:.1f} s here, too long for a sweep", "run the check where the trials will run")
-    verdict, hint = compare(low, high, test)
+    verdict, hint = compare(low, high, test, key)
     said = f"the loss never fell; the file has {_range(low, high)}"
     if test.suggested is not None:
         said = f"falls from {test.begins:.2g} on, until {test.edge:.2g}; search {_range(*test.suggested)}; the file has {_range(low, high)}"

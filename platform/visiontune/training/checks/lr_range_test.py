@@ -78,19 +78,22 @@ def smoothed(losses: Sequence[float]) -> NDArray[np.float64]:
     return np.array([np.median(losses[max(0, k - half) : k + half + 1]) for k in range(len(losses))])
 
 
-def compare(low: float, high: float, test: RangeTest) -> tuple[str, str]:
-    """Verdict and hint for a file's rates from `low` to `high` beside what a range test suggests; lengths are counted in log(lr)."""
+def compare(low: float, high: float, test: RangeTest, key: str = "optimizer.lr") -> tuple[str, str]:
+    """Verdict and hint for a file's rates from `low` to `high`, its param `key`, beside what a range test suggests.
+
+    Lengths are counted in log(lr).
+    """
     if test.begins is None or test.edge is None or test.suggested is None:
         return "look", "the loss never fell at any rate: see what the check of one batch says of this network"
     first, last = test.suggested
     if low > test.edge:
-        return "bad", f"at every rate of the file the loss runs away: let optimizer.lr start near {first:.2g}"
+        return "bad", f"at every rate of the file the loss runs away: let {key} start near {first:.2g}"
     if high < first / 10:
-        return "look", f"every rate of the file is far below where the loss begins to fall: let optimizer.lr reach up to {last:.2g}"
+        return "look", f"every rate of the file is far below where the loss begins to fall: let {key} reach up to {last:.2g}"
     if low == high:
         return ("ok", "") if first / 10 <= low <= test.edge else ("look", f"the one rate is outside: try {first:.2g} to {last:.2g}")
     if math.log(high / max(low, test.edge)) > 2 / 3 * math.log(high / low):
-        return "look", f"most rates of the file are too high here: if no other pair needs them, let optimizer.lr end near {test.edge:.2g}"
+        return "look", f"most rates of the file are too high here: if no other pair needs them, let {key} end near {test.edge:.2g}"
     if high < last / 10:
-        return "look", f"the file's range ends far below what works: let optimizer.lr reach up to {last:.2g}"
+        return "look", f"the file's range ends far below what works: let {key} reach up to {last:.2g}"
     return "ok", ""

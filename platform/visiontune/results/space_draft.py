@@ -1,0 +1,153 @@
+"""A search space for pictures that were looked at: which networks, rates, policies and budget suit their size, number and balance.
+
+Rules of thumb, each said beside what it decides; ranges are the tables' own (`auto`). Nothing here was measured on these pictures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from visiontune.data.survey import Survey
+from visiontune.results.data_summary import study_line
+
+WEIGHTS, WEIGHTS_NAME = "ResNet18_Weights.IMAGENET1K_V1", "ResNet-18's weights from ImageNet"
+FEW, MANY = 5_000, 200_000
+"""Training pictures below which, and from which on, trials get more or fewer epochs."""
+UNEQUAL, VERY_UNEQUAL = 3, 10
+"""Sizes of the smallest class that the largest has, from which on balance is searched, and recall counts in place of accuracy."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a user decides. `image_size` in pixels; `is_mirrored`: a mirrored picture keeps its class; `hours` for the whole search."""
+
+    image_size: int
+    use_pretrained: bool
+    is_mirrored: bool
+    hours: float
+
+
+def likely(seen: Survey, *, has_weights: bool) -> Answers:
+    """The answers to begin with: small pictures as they are, weights of ImageNet for colour pictures where they are at hand."""
+    use_pretrained = has_weights and seen.channels == 3 and seen.short_side > 64
+    return Answers(image_size_for(seen.short_side, use_pretrained=use_pretrained), use_pretrained, seen.channels == 3, 1.0)
+
+
+def image_size_for(short_side: int, *, use_pretrained: bool) -> int:
+    """Pixels: a multiple of 16 near the originals' shorter side up to 64; of larger ones 96, or 224 for weights that are made for it."""
+    if short_side <= 64:
+        return min(64, max(16, math.ceil(short_side / 16) * 16))
+    if use_pretrained:
+        return 224 if short_side >= 192 else 128
+    return 96 if short_side >= 96 else 64
+
+
+def draft(study: str, section: Mapping[str, Any], seen: Survey, answers: Answers) -> str:
+    """The file without its header."""
+    data = {**section, "image_size": answers.image_size}
+    low, high = epochs_for(seen.num_pictures)
+    metric = "val_macro_recall" if seen.imbalance >= VERY_UNEQUAL else "val_top1"
+    lines = [
+        f"study: {study}",
+        study_line(data).removeprefix("in a study: "),
+        f"objective: {{metric: {metric}}}" + ("   # accuracy would be that of the largest class" if metric != "val_top1" else ""),
+        f"budget: {{hours: {answers.hours:g}, num_trials: {NUM_TRIALS}, min_epochs: {low}, max_epochs: {high}, reduction_factor: 3}}",
+        "sampler: {name: tpe, seed: 0}",
+        "trial_scheduler: {name: asha}",
+        "resources: {gpus_per_trial: auto, cpus_per_trial: 1}",
+        "confirm: {num_seeds: 3}",
+        "space:",
+        *(f"  {line}" for line in _space(seen, answers)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+NUM_TRIALS = 81
+
+
+def epochs_for(num_pictures: int) -> tuple[int, int]:
+    """The first rung and the full budget of a trial: few pictures make short epochs, so that there are more of them."""
+    return (3, 81) if num_pictures < FEW else (1, 27) if num_pictures < MANY else (1, 9)
+
+
+def _space(seen: Survey, answers: Answers) -> Iterator[str]:
+    if answers.use_pretrained and seen.channels == 1:
+        yield "preprocessing: {colour: rgb}   # what the weights were trained on"
+    yield from _pretrained(seen) if answers.use_pretrained else _networks(seen, answers.image_size)
+    yield "regularization: {l2: auto}"
+    yield "loss: {label_smoothing: auto}"
+    if seen.imbalance >= UNEQUAL:
+        yield f"balance:   # the largest class has {seen.imbalance:.3g} times the pictures of the smallest"
+        yield "  name: {choice: [none, balanced]}"
+        yield "  class_weights: {choice: {none: {}, effective_number: {class_beta: auto}}}"
+    yield from _optimizer(answers)
+    yield "schedule: {name: cosine, warmup_share: auto}"
+    yield from _augmentation(seen, answers)
+    yield f"training: {{batch_size: {_choice(batch_sizes(seen.num_pictures))}}}"
+
+
+def _networks(seen: Survey, image_size: int) -> Iterator[str]:
+    """Networks that fit the size, smaller ones for fewer pictures."""
+    widths = "[0.125, 0.25, 0.5]" if seen.num_pictures < FEW else "[0.25, 0.5, 1.0]"
+    yield "model:"
+    yield f"  name:   # networks for {image_size} px, from scratch"
+    yield "    choice:"
+    yield f"      cnn: {{width: auto, depth: {{int: [{'2, 3' if image_size < 32 else '3, 4'}]}}, kernel_size: auto}}"
+    if image_size <= 32:
+        yield "      lenet5: {width: auto}"
+    stem = "small" if image_size <= 64 else "large"
+    yield f"      resnet18: {{stem: {stem}, width_factor: {{choice: {widths}}}}}"
+    if image_size > 64 and seen.num_pictures >= FEW:
+        yield "      efficientnet_b0: {}"
+    yield "  activation: {choice: [published, elu, silu]}"
+    yield "  dropout: auto"
+
+
+def _pretrained(seen: Survey) -> Iterator[str]:
+    yield "model: {name: resnet18, dropout: auto}"
+    yield f"transfer:   # {WEIGHTS_NAME} under a fresh head"
+    yield f"  weights: {WEIGHTS}"
+    yield "  regime:"
+    yield "    choice:"
+    yield "      fine_tune_last: {num_stages: {int: [1, 3]}}"
+    yield "      freeze_first: {num_frozen: auto}" if seen.num_pictures >= FEW else "      linear: {}"
+
+
+def _optimizer(answers: Answers) -> Iterator[str]:
+    yield "optimizer:"
+    yield "  name:"
+    yield "    choice:"
+    if answers.use_pretrained:
+        yield "      sgd: {lr: {float: [1.0e-3, 0.1], log: true}, momentum: auto}   # lower rates: the weights are good already"
+        yield "      adamw: {lr: {float: [1.0e-5, 1.0e-2], log: true}, weight_decay: auto}"
+        yield "  head_lr_factor: auto"
+        yield "  layer_decay: auto"
+        return
+    yield "      sgd: {lr: auto, momentum: auto, nesterov: auto}"
+    yield "      adamw: {lr: auto, weight_decay: auto}"
+
+
+def _augmentation(seen: Survey, answers: Answers) -> Iterator[str]:
+    """From weak to strong; mixing needs many epochs of many pictures, and full training."""
+    flip = 0.5 if answers.is_mirrored else 0.0
+    yield "augmentation:"
+    yield f"  policy:   # a mirrored picture {'keeps its class' if answers.is_mirrored else 'may be of another class: none is mirrored'}"
+    yield "    choice:"
+    yield "      none: {}"
+    yield f"      trivialaugment: {{flip_probability: {flip}, crop_magnitude: auto}}"
+    yield f"      randaugment: {{num_ops: auto, magnitude: auto, flip_probability: {flip}, crop_magnitude: auto}}"
+    if seen.num_pictures >= FEW and not answers.use_pretrained:
+        yield "  mixing: {choice: {none: {}, mixup: {mixup_alpha: auto}, cutmix: {mixing_probability: auto}}}"
+
+
+def batch_sizes(num_pictures: int) -> list[int]:
+    """Three that leave twenty steps in an epoch, or the smallest."""
+    good = [size for size in (8, 16, 32, 64, 128, 256) if size * 20 <= num_pictures and (size < 256 or num_pictures >= 50_000)]
+    return good[-3:] or [8]
+
+
+def _choice(values: Sequence[int]) -> str:
+    return str(values[0]) if len(values) == 1 else f"{{choice: {list(values)}}}"

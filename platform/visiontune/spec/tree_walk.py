@@ -1,0 +1,107 @@
+"""A tree of constants and domains, as a section of a search space is one: what it asks for, its params, its points, its content.
+
+Under the branch of a choice stands what exists only there, further choices with branches of their own too. Names of params are dotted
+paths of keys and of the choices on the way: `optimizer.lr`, `optimizer.sgd.momentum`, `model.lenet5.leaky_relu.slope`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from visiontune.spec.domains import Choice, Domain, Float, Int, Suggest
+
+Tree = Mapping[str, Any]
+"""Values are constants, domains or Trees, in the order of the file."""
+
+
+def is_domain(item: Any) -> bool:
+    """Whether it varies."""
+    return isinstance(item, Float | Int | Choice)
+
+
+def children(tree: Tree, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Every key with what comes before it, and what stands under it."""
+    return ((prefix + key, item) for key, item in tree.items())
+
+
+def branch(name: str, value: Any) -> str:
+    """Prefix of the params under a branch: `optimizer.name` and sgd give `optimizer.sgd.`."""
+    return f"{name.rpartition('.')[0]}.{value}.".removeprefix(".")
+
+
+def asked(tree: Tree, prefix: str, suggest: Suggest) -> dict[str, Any]:
+    """The tree with every domain replaced by what `suggest` gives for it."""
+    values: dict[str, Any] = {}
+    for key, item in tree.items():
+        if isinstance(item, Mapping):
+            values[key] = asked(item, f"{prefix}{key}.", suggest)
+        elif is_domain(item):
+            values[key] = item.ask(prefix + key, suggest)
+            if isinstance(item, Choice) and item.branches:
+                values.update(asked(item.branches[values[key]], f"{prefix}{values[key]}.", suggest))
+        else:
+            values[key] = item
+    return values
+
+
+def domains(tree: Tree, prefix: str, given: dict[str, Any]) -> Iterator[tuple[str, Domain, dict[str, Any]]]:
+    """Every param with its domain and the choices under which it exists, in the order of the file."""
+    for name, item in children(tree, prefix):
+        if isinstance(item, Mapping):
+            yield from domains(item, f"{name}.", given)
+        elif is_domain(item):
+            yield name, item, given
+            for value, under in item.branches.items() if isinstance(item, Choice) else ():
+                yield from domains(under, branch(name, value), {**given, name: value})
+
+
+def standing(section: Tree, key: str, prefix: str, given: Mapping[str, Any] | None = None) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    """Each place of a section where the key stands, itself or in a branch: its name, what stands there, the choices under which it does."""
+    for name, item in section.items():
+        if name == key:
+            yield prefix + name, item, dict(given or {})
+        for value, under in item.branches.items() if isinstance(item, Choice) else ():
+            yield from standing(under, key, f"{prefix}{value}.", {**(given or {}), prefix + name: value})
+
+
+def num_points(tree: Tree, ends: bool = False) -> int | None:
+    """Of the grid, or of the corners where only ends count; None where a float has no step."""
+    counts: list[int | None] = []
+    for item in tree.values():
+        if isinstance(item, Mapping):
+            counts.append(num_points(item, ends))
+        elif isinstance(item, Choice):
+            branches = [num_points(item.branches.get(value, {}), ends) for value in item.choices]
+            counts.append(None if None in branches else sum(filter(None, branches)))
+        elif is_domain(item):
+            counts.append(2 if ends else item.num_values())
+    return None if None in counts else math.prod(filter(None, counts))
+
+
+def grid(pending: list[tuple[str, Any]], ends: bool = False) -> Iterator[dict[str, Any]]:
+    """Points of what is pending: the first one's values outermost, what its branches hold right after it."""
+    varying = list(itertools.dropwhile(lambda pair: not isinstance(pair[1], Mapping) and not is_domain(pair[1]), pending))
+    if not varying:
+        yield {}
+        return
+    (name, item), *rest = varying
+    if isinstance(item, Mapping):
+        yield from grid([*children(item, f"{name}."), *rest], ends)
+        return
+    for value in item.ends() if ends else item.values():
+        under = item.branches.get(value, {}) if isinstance(item, Choice) else {}
+        for point in grid([*children(under, branch(name, value)), *rest], ends):
+            yield {name: value, **point}
+
+
+def plain(item: Any) -> Any:
+    """It as dicts, lists and values; a choice whose branches are all empty as a list."""
+    if isinstance(item, Mapping):
+        return {key: plain(value) for key, value in item.items()}
+    if isinstance(item, Choice):
+        bare = not any(item.branches.values())
+        return {"choice": list(item.choices) if bare else {value: plain(item.branches.get(value, {})) for value in item.choices}}
+    return item.to_plain() if isinstance(item, Float | Int) else item

@@ -1,0 +1,55 @@
+"""JSON Schema of a single argument: its constant, its domains, `auto`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from visiontune.spec.auto_ranges import AUTO, auto_kind, takes_auto
+from visiontune.spec.declare import REQUIRED, Arg
+from visiontune.spec.domain_reader import KINDS
+from visiontune.spec.domains import DOMAINS
+
+Schema = dict[str, Any]
+_TYPES = {float: "number", int: "integer", bool: "boolean", str: "string"}
+_AUTO: Schema = {"const": AUTO}
+
+
+def arg_schema(arg: Arg, is_space: bool) -> Schema:
+    """With its description and default; in a space also the domains that it may have."""
+    value = value_schema(arg)
+    autos = [_AUTO] if arg.auto is not None and takes_auto(arg) else []
+    schema = {"description": arg.doc, **(any_of([value, *autos, *domain_schemas(arg)]) if is_space else value)}
+    return schema if arg.default in (REQUIRED, None) else {**schema, "default": arg.default}
+
+
+def value_schema(arg: Arg) -> Schema:
+    """A constant."""
+    if arg.choices:
+        return {"enum": [*arg.choices, *arg.also, *([None] if arg.default is None else [])]}
+    schema: Schema = {"type": _TYPES[arg.type]}
+    schema |= {"minimum": arg.low} if arg.low is not None else {}
+    schema |= {"maximum": arg.high} if arg.high is not None else {}
+    schema |= {"pattern": r"\S"} if arg.type is str else {}
+    others = [*arg.also, *([None] if arg.default is None else [])]
+    return any_of([schema, {"enum": others}]) if others else schema
+
+
+def domain_schemas(arg: Arg) -> list[Schema]:
+    """Every kind of domain that the argument may have."""
+    schemas = []
+    for kind in KINDS[arg.type]:
+        ends = value_schema(Arg(arg.type, "", low=arg.low, high=arg.high))
+        values = {"type": "array", "items": ends, "minItems": 2, "maxItems": 2}
+        if kind == "choice":
+            values = {"type": "array", "items": value_schema(arg), "minItems": 1, "uniqueItems": True}
+        options = {key: arg_schema(option, False) for key, option in DOMAINS[kind].items()}
+        if arg.auto is not None and auto_kind(arg.auto, arg) == kind:
+            schemas.append({"type": "object", "properties": {kind: _AUTO}, "required": [kind], "additionalProperties": False})
+        schemas.append({"type": "object", "properties": {kind: values, **options}, "required": [kind], "additionalProperties": False})
+    return schemas
+
+
+def any_of(schemas: list[Schema]) -> Schema:
+    """What one of them allows."""
+    unique = [schema for number, schema in enumerate(schemas) if schema not in schemas[:number]]
+    return unique[0] if len(unique) == 1 else {"anyOf": unique}
