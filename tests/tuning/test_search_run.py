@@ -16,7 +16,6 @@ from simulated_search import curve, drive, make_spec, report
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning.driver_lock import driver_lock
-from visiontune.tuning.lessons import MIN_VALUES, RANDOM_EVERY
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import Report
 from visiontune.tuning.sampler import DEFAULTS
@@ -114,14 +113,15 @@ def test_a_study_too_small_for_its_rungs_still_has_a_winner(tmp_path):
 
 
 def test_a_sobol_sequence_until_there_are_values_then_tpe_with_one_in_five_at_random(tmp_path):
-    _, storage, _ = drive(make_spec(tmp_path / "study", 25, scheduler="none"), tmp_path / "study")
-    num_values = 1
+    spec = make_spec(tmp_path / "study", 25, scheduler="none")
+    _, storage, _ = drive(spec, tmp_path / "study")
+    num_values, least = 1, spec.sampler["num_startup"]
     assert storage.trials()[0].user_attrs["proposed_by"] == DEFAULTS
     for trial in storage.trials()[1:]:
-        model = "random" if trial.number % RANDOM_EVERY == 0 else "tpe"
-        assert trial.user_attrs["proposed_by"].startswith(model if num_values >= MIN_VALUES else "Sobol")
+        model = "random" if trial.number % 5 == 0 else "tpe"
+        assert trial.user_attrs["proposed_by"].startswith(model if num_values >= least else "Sobol")
         num_values += trial.state.name == "COMPLETE"
-    assert num_values > MIN_VALUES
+    assert num_values > least == 8
 
 
 def test_trial_0_is_the_defaults_and_runs_straight_through(tmp_path):

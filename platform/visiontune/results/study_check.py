@@ -16,9 +16,9 @@ from visiontune.results.notebook import is_notebook
 from visiontune.results.text import duration
 from visiontune.spec.epoch_forecast import Cost, cost
 from visiontune.spec.study_spec import StudySpec
-from visiontune.tuning.lessons import MIN_VALUES, RANDOM_EVERY, does_count
+from visiontune.spec.tables.search import does_learn
+from visiontune.tuning.lessons import does_count
 from visiontune.tuning.preflight import preflight
-from visiontune.tuning.sampler import LEARN_FROM_VALUES
 
 if TYPE_CHECKING:
     from visiontune.training.checks.check import Check
@@ -107,18 +107,18 @@ def _epochs(cost: Cost, spec: StudySpec) -> str:
 
 
 def _proposals(spec: StudySpec) -> str:
-    """Where they will come from, by how many trials it takes until MIN_VALUES of them count for a model."""
+    """Where they will come from, by how many trials it takes until num_startup of them count for a model."""
     name, num_trials = spec.sampler["name"], spec.budget.num_trials
     if name == "grid":
         return "the grid's points in order"
-    if name not in LEARN_FROM_VALUES:
+    if not does_learn(name):
         return f"the tables' defaults, then {name}"
-    eta = spec.budget.reduction_factor
-    num_blind = next(MIN_VALUES * eta**k for k, rung in enumerate(spec.rungs) if does_count(rung, spec.rungs))
-    first = f"the tables' defaults, a Sobol sequence for about {num_blind} trials"
+    eta, every = spec.budget.reduction_factor, spec.sampler["random_every"]
+    num_blind = next(spec.sampler["num_startup"] * eta**k for k, rung in enumerate(spec.rungs) if does_count(rung, spec.rungs))
+    first = f"the tables' defaults, a Sobol sequence for about {num_blind} trials" if num_blind else "the tables' defaults"
     if num_trials is not None and num_trials <= num_blind:
         return f"{first}: {name} has nothing to learn from before that, and proposes nothing of {num_trials}"
-    return f"{first}, then {name}, but one in {RANDOM_EVERY} at random"
+    return f"{first}, then {name}" + (f", but one in {every} at random" if every else "")
 
 
 def lines(check: Check) -> list[str]:

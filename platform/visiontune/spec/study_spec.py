@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from visiontune.spec.declare import REQUIRED, Arg, Section, Table
 from visiontune.spec.fingerprint import flatten
-from visiontune.spec.sections import LIMITS
+from visiontune.spec.sections import LIMITS, STUDY
 from visiontune.spec.space import Space
 
 
@@ -99,3 +100,22 @@ class StudySpec:
         flat = flatten(json.loads(json.dumps(content)))
         order = [key.partition(".probability")[0].partition(".magnitude")[0] for key in flat if key.startswith("space.augmentation.")]
         return {**flat, "space.augmentation.order": list(dict.fromkeys(order))}
+
+
+def completed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The identity of an older study with the keys of `new` that came after it, where they have a declared default: what it did then."""
+    added = {key: default for key in new.keys() - old.keys() if (default := _declared_default(key, new)) is not None}
+    return {**old, **added}
+
+
+def _declared_default(dotted: str, identity: Mapping[str, Any]) -> Any:
+    """Of a key of a section, or of an argument of what the section names; None where it has none, as in the space."""
+    name, _, key = dotted.partition(".")
+    section = STUDY.fields.get(name)
+    if not isinstance(section, Section) or section.is_space:
+        return None
+    tables = ((at, table) for at, table in section.fields.items() if isinstance(table, Table))
+    entries = (table.entries.get(identity.get(f"{name}.{at}", "")) for at, table in tables)
+    fields = {**section.fields, **{arg: one for entry in entries if entry is not None for arg, one in entry.args.items()}}
+    declared = fields.get(key)
+    return declared.default if isinstance(declared, Arg) and declared.default is not REQUIRED else None

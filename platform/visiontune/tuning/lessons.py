@@ -13,12 +13,6 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-MIN_VALUES = 8
-"""Values before a model proposes; a quasi-random sequence until then."""
-
-RANDOM_EVERY = 5
-"""Of so many proposals one is drawn at random, whatever the model has learnt."""
-
 UNUSABLE = frozenset({"infeasible", "diverged"})
 
 

@@ -8,26 +8,24 @@ ever restored: after a restart the study in memory is filled again from the stor
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import RandomSampler
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from visiontune.spec.declare import chosen
 from visiontune.spec.defaults import default_params
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.study_spec import StudySpec
-from visiontune.spec.tables.search import SAMPLERS
-from visiontune.tuning.lessons import MIN_VALUES, RANDOM_EVERY, lesson
+from visiontune.spec.tables.search import LEARNING, SAMPLERS, does_learn
+from visiontune.tuning.lessons import lesson
 from visiontune.tuning.sobol import sobol_params
-
-LEARN_FROM_VALUES = frozenset({"tpe", "gp"})
-"""Samplers that wait for MIN_VALUES; the evolutionary ones have a random first generation of their own."""
 
 DEFAULTS = "the tables' defaults"
 """Why trial 0 is what it is."""
@@ -77,6 +75,7 @@ class Proposer:
         self._notes: dict[int, dict[str, Any]] = {}
         self._memory = LessonStorage()
         self._study: optuna.Study | None = None
+        self._does_wait = does_learn(str(spec.sampler["name"]))
         self._points: Iterator[tuple[int, dict[str, Any]]] = iter(())
         if spec.sampler["name"] == "grid":
             self._points = enumerate(spec.space.grid())
@@ -116,24 +115,28 @@ class Proposer:
             direction = StudyDirection.MAXIMIZE if self._spec.objective.mode == "max" else StudyDirection.MINIMIZE
             self._memory = LessonStorage()
             self._study = optuna.create_study(storage=self._memory, direction=direction)
-            if name in LEARN_FROM_VALUES:
+            if self._does_wait:
                 self._memory.lessons = [lesson for _, lesson in sorted(self._lessons.items())]
-            copied = {} if name in (*LEARN_FROM_VALUES, "random", "grid") else self._lessons
+            copied = {} if self._does_wait or name in ("random", "grid") else self._lessons
             for _, trial in sorted([*copied.items(), *self._on_worker.items()], key=lambda pair: pair[0]):
                 self._study.add_trial(trial)
         return self._study
 
     def _choose_sampler(self, study: optuna.Study, name: str, number: int) -> str:
-        seed = keyed_seed(int(self._spec.sampler["seed"]), "proposal", number)
+        """Who proposes, with a seed of its own: the sequence, chance or the study's sampler."""
+        study_seed = int(self._spec.sampler["seed"])
+        seed = keyed_seed(study_seed, "proposal", number)
         num_values = sum(trial.state is TrialState.COMPLETE for trial in self._lessons.values())
-        if name in LEARN_FROM_VALUES and num_values < MIN_VALUES:
-            study.enqueue_trial(sobol_params(self._spec.space, keyed_seed(int(self._spec.sampler["seed"]), "sobol"), number))
-            return f"Sobol sequence: {num_values} of {MIN_VALUES} values to learn from"
-        if name in LEARN_FROM_VALUES and number % RANDOM_EVERY == 0:
-            study.sampler = random(seed)
-            return f"random: one in {RANDOM_EVERY}"
-        build: Callable[[int], BaseSampler] = SAMPLERS.entries[name].load()
-        study.sampler = build(seed)
+        if self._does_wait and num_values < self._spec.sampler["num_startup"]:
+            study.enqueue_trial(sobol_params(self._spec.space, keyed_seed(study_seed, "sobol"), number))
+            return f"Sobol sequence: {num_values} of {self._spec.sampler['num_startup']} values to learn from"
+        every = int(self._spec.sampler["random_every"]) if self._does_wait else 0
+        if every and number % every == 0:
+            study.sampler = RandomSampler(seed=seed)
+            return f"random: one in {every}"
+        entry, args = chosen(SAMPLERS, self._spec.sampler, "name")
+        own = {key: value for key, value in args.items() if key not in LEARNING}
+        study.sampler = entry.load()(self._spec, seed, **own)
         return f"{name}: from {num_values} values"
 
     def _ask(self, study: optuna.Study, number: int, reason: str) -> Proposal:
@@ -145,28 +148,3 @@ class Proposer:
         self._notes[number] = notes
         kept = {key: value for key, value in notes.items() if not key.startswith(_PICKLED)}
         return Proposal(trial.params, trial.distributions, sections, kept, reason)
-
-
-def tpe(seed: int) -> BaseSampler:
-    """Multivariate TPE with one model for each group of params that occur together, so that branches stay joint."""
-    return TPESampler(seed=seed, n_startup_trials=0, multivariate=True, group=True, constant_liar=True)
-
-
-def random(seed: int) -> BaseSampler:
-    """Independent draws."""
-    return RandomSampler(seed=seed)
-
-
-def gp(seed: int) -> BaseSampler:
-    """Gaussian process; params under a branch are drawn at random."""
-    return GPSampler(seed=seed, n_startup_trials=0)
-
-
-def cmaes(seed: int) -> BaseSampler:
-    """CMA-ES; starts its distribution again after a restart, since its own state is a pickle."""
-    return CmaEsSampler(seed=seed, warn_independent_sampling=False)
-
-
-def nsga2(seed: int) -> BaseSampler:
-    """NSGA-II with Optuna's population of 50."""
-    return NSGAIISampler(seed=seed)

@@ -22,7 +22,7 @@ from visiontune.errors import Problem, UserError, first_line
 from visiontune.filesystem.file_lock import make_lock
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.filesystem.uri import shown
-from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.study_spec import StudySpec, completed
 
 
 class Storage:
@@ -92,7 +92,7 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     study_id, known = _study_id(storage, spec.study), dict[str, Any]()
     if study_id is not None:
         known = storage.get_study_user_attrs(study_id)
-        if known.get("identity") != spec.identity() and not storage.get_all_trials(study_id, deepcopy=False):
+        if not _is_same(known.get("identity", {}), spec) and not storage.get_all_trials(study_id, deepcopy=False):
             storage.delete_study(study_id)
             study_id = None
     if study_id is None:
@@ -103,7 +103,7 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     if "identity" not in attributes:
         opened.set_attribute("key", known.get("key") or uuid.uuid4().hex)
         opened.set_attribute("identity", spec.identity())
-    elif attributes["identity"] != spec.identity():
+    elif not _is_same(attributes["identity"], spec):
         raise UserError(*_differences(attributes["identity"], spec))
     return opened
 
@@ -154,8 +154,13 @@ def _study_id(storage: BaseStorage, name: str) -> int | None:
         return None
 
 
+def _is_same(old: Mapping[str, Any], spec: StudySpec) -> bool:
+    return completed(old, spec.identity()) == spec.identity()
+
+
 def _differences(old: Mapping[str, Any], spec: StudySpec) -> Sequence[Problem | str]:
     new = spec.identity()
+    old = completed(old, new)
     changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
     head = f"study {spec.study} exists and was made from another file; give this one a new name (--name), or undo what differs"
     return [head, *(Problem("", 0, key, f"was {old.get(key, 'absent')}, is now {new.get(key, 'absent')}") for key in changed)]
