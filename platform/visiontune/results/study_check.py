@@ -14,10 +14,12 @@ from visiontune.data.store.store import DataInfo
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.results.notebook import is_notebook
 from visiontune.results.text import duration
+from visiontune.spec.domains import Choice
 from visiontune.spec.epoch_forecast import Cost, cost
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.search import does_learn
-from visiontune.tuning.lessons import does_count
+from visiontune.tuning.lessons import trials_per_value
+from visiontune.tuning.optuna_samplers import fitting_population
 from visiontune.tuning.preflight import preflight
 
 if TYPE_CHECKING:
@@ -112,13 +114,26 @@ def _proposals(spec: StudySpec) -> str:
     if name == "grid":
         return "the grid's points in order"
     if not does_learn(name):
-        return f"the tables' defaults, then {name}"
-    eta, every = spec.budget.reduction_factor, spec.sampler["random_every"]
-    num_blind = next(spec.sampler["num_startup"] * eta**k for k, rung in enumerate(spec.rungs) if does_count(rung, spec.rungs))
+        return f"the tables' defaults, then {_sampler(spec)}"
+    num_blind, every = spec.sampler["num_startup"] * trials_per_value(spec), spec.sampler["random_every"]
     first = f"the tables' defaults, a Sobol sequence for about {num_blind} trials" if num_blind else "the tables' defaults"
     if num_trials is not None and num_trials <= num_blind:
         return f"{first}: {name} has nothing to learn from before that, and proposes nothing of {num_trials}"
-    return f"{first}, then {name}" + (f", but one in {every} at random" if every else "")
+    return f"{first}, then {_sampler(spec)}" + (f", but one in {every} at random" if every else "")
+
+
+def _sampler(spec: StudySpec) -> str:
+    """Its name, what it treats apart, and what it leaves to another."""
+    name, domains = spec.sampler["name"], list(spec.space.domains())
+    each = " for each branch" if any(given for _, _, given in domains) else ""
+    num_choices = sum(isinstance(domain, Choice) for _, domain, _ in domains)
+    if name == "cmaes":
+        numbers = f"{len(domains) - num_choices} numbers by cmaes" + (f", a distribution{each}" if each else "")
+        return f"{numbers}; {num_choices} choices by tpe" if num_choices else numbers
+    if name == "nsga2":
+        population = spec.sampler["population"]
+        return f"nsga2, generations of {fitting_population(spec) if population == 'auto' else population} values{each}"
+    return f"{name}, a model{each}" if name == "gp" and each else str(name)
 
 
 def lines(check: Check) -> list[str]:

@@ -13,6 +13,8 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from visiontune.spec.study_spec import StudySpec
+
 UNUSABLE = frozenset({"infeasible", "diverged"})
 
 
@@ -36,3 +38,9 @@ def lesson(trial: FrozenTrial, notes: dict[str, Any], rungs: Sequence[int]) -> F
 def does_count(epoch: int, rungs: Sequence[int]) -> bool:
     """Whether a value at this epoch says something about the full budget, which is the last of the rungs."""
     return 3 * epoch >= rungs[-1] or (9 * epoch >= rungs[-1] and (len(rungs) == 1 or epoch > rungs[0]))
+
+
+def trials_per_value(spec: StudySpec) -> int:
+    """How many trials it takes until one gets as far as to count: reduction_factor for each rung below."""
+    below = next(k for k, rung in enumerate(spec.rungs) if does_count(rung, spec.rungs))
+    return int(spec.budget.reduction_factor**below)

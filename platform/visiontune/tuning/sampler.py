@@ -30,10 +30,6 @@ from visiontune.tuning.sobol import sobol_params
 DEFAULTS = "the tables' defaults"
 """Why trial 0 is what it is."""
 
-_PICKLED = "cma:optimizer"
-"""CMA-ES keeps a pickle of itself in its trials' notes; it must not get into the storage, where a restart would load it."""
-
-
 _BEFORE = 10**9
 """Lessons are numbered below zero, in their order: before all that is asked for in the study in memory."""
 
@@ -115,10 +111,9 @@ class Proposer:
             direction = StudyDirection.MAXIMIZE if self._spec.objective.mode == "max" else StudyDirection.MINIMIZE
             self._memory = LessonStorage()
             self._study = optuna.create_study(storage=self._memory, direction=direction)
-            if self._does_wait:
+            if name not in ("random", "grid"):
                 self._memory.lessons = [lesson for _, lesson in sorted(self._lessons.items())]
-            copied = {} if self._does_wait or name in ("random", "grid") else self._lessons
-            for _, trial in sorted([*copied.items(), *self._on_worker.items()], key=lambda pair: pair[0]):
+            for _, trial in sorted(self._on_worker.items()):
                 self._study.add_trial(trial)
         return self._study
 
@@ -146,5 +141,4 @@ class Proposer:
         known: dict[str, Any] = {"params": trial.params, "distributions": trial.distributions, "system_attrs": notes}
         self._on_worker[number] = create_trial(state=TrialState.RUNNING, **known)
         self._notes[number] = notes
-        kept = {key: value for key, value in notes.items() if not key.startswith(_PICKLED)}
-        return Proposal(trial.params, trial.distributions, sections, kept, reason)
+        return Proposal(trial.params, trial.distributions, sections, notes, reason)

@@ -35,18 +35,18 @@ SAMPLERS = Table(
             {**LEARNING, "is_deterministic": Arg(bool, "whether the same params are taken to give the same value, without noise", False)},
         ),
         "cmaes": Entry(
-            "covariance matrix adaptation (Hansen 2016); numbers only, choices at random",
+            "covariance matrix adaptation (Hansen 2016) of the numbers; choices by TPE",
             "visiontune.tuning.optuna_samplers:cmaes",
             {
                 "sigma0": Arg(float, "first standard deviation as a share of a range; auto: a sixth", "auto", 0.001, 1.0, also=("auto",)),
-                "population": Arg(int, "values in a generation; auto: 4 + 3 ln(numbers)", "auto", 2, 1000, also=("auto",)),
+                "population": Arg(int, "of values; auto: 4 + 3 ln(numbers)", "auto", 2, 1000, also=("auto",)),
             },
         ),
         "nsga2": Entry(
             "genetic algorithm (Deb et al. 2002)",
             "visiontune.tuning.optuna_samplers:nsga2",
             {
-                "population": Arg(int, "values in a generation", 50, 2, 1000),
+                "population": Arg(int, "of values; auto: a fifth of what num_trials may bring, 4 to 50", "auto", 2, 1000, also=("auto",)),
                 "crossover_probability": Arg(float, "chance that a child has two parents", 0.9, 0.0, 1.0),
                 "swapping_probability": Arg(float, "chance that a param is the second parent's", 0.5, 0.0, 1.0),
                 "mutation_probability": Arg(
