@@ -82,7 +82,7 @@ class StudyCheck:
             f"  params    {self.cost.num_params} to search",
             f"  trials    {'any number' if self.cost.num_trials is None else self.cost.num_trials}, rungs at {rungs} epochs",
             f"  epochs    {_epochs(self.cost, self.spec)}",
-            f"  proposals {_proposals(self.spec)}",
+            f"  proposals {proposals(self.spec)}",
         ]
         if self.slow_ops:
             ops = ", ".join(self.slow_ops)
@@ -108,7 +108,7 @@ def _epochs(cost: Cost, spec: StudySpec) -> str:
     return f"{cost.worst_epochs} at worst, {cost.expected_epochs} expected" + (f", within {within}" if within else "")
 
 
-def _proposals(spec: StudySpec) -> str:
+def proposals(spec: StudySpec) -> str:
     """Where they will come from, by how many trials it takes until num_startup of them count for a model."""
     name, num_trials = spec.sampler["name"], spec.budget.num_trials
     if name == "grid":
@@ -118,7 +118,7 @@ def _proposals(spec: StudySpec) -> str:
     num_blind, every = spec.sampler["num_startup"] * trials_per_value(spec), spec.sampler["random_every"]
     first = f"the tables' defaults, a Sobol sequence for about {num_blind} trials" if num_blind else "the tables' defaults"
     if num_trials is not None and num_trials <= num_blind:
-        return f"{first}: {name} has nothing to learn from before that, and proposes nothing of {num_trials}"
+        return f"{first}: {_sampler(spec)} has nothing to learn from before that, and proposes nothing of {num_trials}"
     return f"{first}, then {_sampler(spec)}" + (f", but one in {every} at random" if every else "")
 
 
@@ -129,11 +129,13 @@ def _sampler(spec: StudySpec) -> str:
     num_choices = sum(isinstance(domain, Choice) for _, domain, _ in domains)
     if name == "cmaes":
         numbers = f"{len(domains) - num_choices} numbers by cmaes" + (f", a distribution{each}" if each else "")
-        return f"{numbers}; {num_choices} choices by tpe" if num_choices else numbers
+        return f"{numbers}; choices by tpe" if num_choices else numbers
     if name == "nsga2":
         population = spec.sampler["population"]
         return f"nsga2, generations of {fitting_population(spec) if population == 'auto' else population} values{each}"
-    return f"{name}, a model{each}" if name == "gp" and each else str(name)
+    if name == "gp" and each:
+        return f"gp, a model{each}"
+    return str(spec.sampler["class"] if name == "optuna" else name)
 
 
 def lines(check: Check) -> list[str]:

@@ -21,6 +21,8 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 class Arg:
     """One value: its type, default, range (both ends inclusive) or choices. `also` are words accepted beside the type.
 
+    A dict is a mapping whose keys another library knows; it holds what YAML can say, and no domains.
+
     A default of None means that the value may be left out and then is None. `former` is as in a Table, for choices.
     """
 

@@ -24,7 +24,7 @@ _WORTH_SHARING = 120
 _NAMES_TO_SCHEMAS = ("properties", "dependentSchemas")
 """Keywords under which a mapping is no schema itself."""
 
-_TYPES = {float: "number", int: "integer", bool: "boolean", str: "string"}
+_TYPES = {float: "number", int: "integer", bool: "boolean", str: "string", dict: "object"}
 
 
 def json_schema() -> Schema:

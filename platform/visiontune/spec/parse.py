@@ -35,7 +35,7 @@ def load_study(source: Source, overrides: Sequence[str] = ()) -> StudySpec:
     check_study(reader, filled, root)
     if reader.problems.found:
         raise UserError(*reader.problems.sorted())
-    lines = {key.removeprefix("space."): node.line for key, node in reader.nodes.items() if key.startswith("space.")}
+    lines = {key.removeprefix("space."): node.line for key, node in reader.nodes.items()}
     return _study(filled, Space(filled["space"], lines, name_of(source)))
 
 

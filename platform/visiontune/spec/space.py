@@ -26,7 +26,7 @@ MAX_CORNERS = 256
 
 @dataclass(frozen=True)
 class Space:
-    """What may vary. `lines` is where each dotted key stands in `file`."""
+    """What may vary. `lines` is where each dotted key stands in `file`, keys outside of the space too."""
 
     tree: Tree
     lines: Mapping[str, int] = field(default_factory=dict)

@@ -8,7 +8,7 @@ ever restored: after a restart the study in memory is filled again from the stor
 from __future__ import annotations
 
 import warnings
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,16 +19,21 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from visiontune.errors import UserError
 from visiontune.spec.declare import chosen
 from visiontune.spec.defaults import default_params
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.search import LEARNING, SAMPLERS, does_learn
+from visiontune.tuning.any_sampler import sampler_problems
 from visiontune.tuning.lessons import lesson
 from visiontune.tuning.sobol import sobol_params
 
 DEFAULTS = "the tables' defaults"
 """Why trial 0 is what it is."""
+
+PICKLED = "optimizer:"
+"""In the names of a sampler's notes that are parts of a pickle."""
 
 _BEFORE = 10**9
 """Lessons are numbered below zero, in their order: before all that is asked for in the study in memory."""
@@ -61,7 +66,7 @@ class Proposal:
 
 
 class Proposer:
-    """Asks the study's sampler for params; `learn` tells it what became of trials."""
+    """Asks the study's sampler for params; `learn` tells it what became of trials. Raises UserError for a class that is gone."""
 
     def __init__(self, spec: StudySpec, past: Iterable[FrozenTrial]) -> None:
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -75,6 +80,10 @@ class Proposer:
         self._points: Iterator[tuple[int, dict[str, Any]]] = iter(())
         if spec.sampler["name"] == "grid":
             self._points = enumerate(spec.space.grid())
+        past = list(past)
+        problems = list(sampler_problems(spec)) if past else []  # of a new study the preflight tells them, with all the rest
+        if problems:
+            raise UserError(*problems)
         for trial in past:
             self.learn(trial)
 
@@ -97,7 +106,7 @@ class Proposer:
     def learn(self, trial: FrozenTrial) -> None:
         """The trial is at a rung or has ended: keep away from it no more, and learn from it what there is to learn."""
         self._on_worker.pop(trial.number, None)
-        notes = {**trial.system_attrs, **self._notes.get(trial.number, {})}
+        notes = {**_without_pickles(trial.system_attrs), **self._notes.get(trial.number, {})}
         learned = lesson(trial, notes, self._spec.rungs)
         if learned is not None:
             learned.number = trial.number - _BEFORE
@@ -111,9 +120,10 @@ class Proposer:
             direction = StudyDirection.MAXIMIZE if self._spec.objective.mode == "max" else StudyDirection.MINIMIZE
             self._memory = LessonStorage()
             self._study = optuna.create_study(storage=self._memory, direction=direction)
-            if name not in ("random", "grid"):
+            copied = self._lessons if name == "optuna" else {}  # whose samplers may look at ids
+            if name not in ("random", "grid", "optuna"):
                 self._memory.lessons = [lesson for _, lesson in sorted(self._lessons.items())]
-            for _, trial in sorted(self._on_worker.items()):
+            for _, trial in sorted([*copied.items(), *self._on_worker.items()], key=lambda pair: pair[0]):
                 self._study.add_trial(trial)
         return self._study
 
@@ -141,4 +151,9 @@ class Proposer:
         known: dict[str, Any] = {"params": trial.params, "distributions": trial.distributions, "system_attrs": notes}
         self._on_worker[number] = create_trial(state=TrialState.RUNNING, **known)
         self._notes[number] = notes
-        return Proposal(trial.params, trial.distributions, sections, notes, reason)
+        return Proposal(trial.params, trial.distributions, sections, _without_pickles(notes), reason)
+
+
+def _without_pickles(notes: Mapping[str, Any]) -> dict[str, Any]:
+    """Optuna's CMA-ES keeps itself as a pickle in trials. None gets into the storage, and none of the storage is ever loaded."""
+    return {key: value for key, value in notes.items() if PICKLED not in key}

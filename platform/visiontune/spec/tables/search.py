@@ -54,6 +54,15 @@ SAMPLERS = Table(
                 ),
             },
         ),
+        "optuna": Entry(
+            "any sampler with Optuna's interface, OptunaHub's too; built anew for each proposal",
+            "visiontune.tuning.any_sampler:optuna_sampler",
+            {
+                **LEARNING,
+                "class": Arg(str, "module.Class, or path/NAME.py:Class"),
+                "kwargs": Arg(dict, "what the class is built with, without a seed", {}),
+            },
+        ),
     },
     default="tpe",
 )
