@@ -12,7 +12,7 @@ from spec_files import GOOD
 from visiontune.cli import main
 from visiontune.errors import UserError
 from visiontune.results.lr_range_plot import plot_range_tests
-from visiontune.results.study_check import lines, proposals, summary
+from visiontune.results.study_check import lines, proposals, rungs, summary
 from visiontune.spec.parse import load_study
 from visiontune.training.checks.check import Check
 from visiontune.training.checks.lr_range_test import NUM_STEPS
@@ -106,3 +106,18 @@ def test_who_proposes_is_told_with_what_it_leaves_to_others(settings: str, said:
     path = Path("space.yaml")
     path.write_text(GOOD)
     assert proposals(load_study(path, [settings, branches, model, "budget.num_trials=64"])) == said
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "said"),
+    [
+        ("asha", "rungs at 1, 3, 9 epochs"),
+        ("none", "rungs at 9 epochs"),
+        ("hyperband", "rungs at 1, 3, 9 epochs; of 17 trials 9 at 1, 5 at 3, 3 at 9 begin"),
+        ("pasha", "rungs at 1, 3, 9 epochs, those above 3 if rankings ask for them"),
+    ],
+)
+def test_rungs_are_told_with_who_begins_there(scheduler: str, said: str) -> None:
+    path = Path("space.yaml")
+    path.write_text(GOOD)
+    assert rungs(load_study(path, [f"trial_scheduler.name={scheduler}"])) == said

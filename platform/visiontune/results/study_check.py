@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,8 +18,8 @@ from visiontune.results.text import duration
 from visiontune.spec.domains import Choice
 from visiontune.spec.epoch_forecast import Cost, cost
 from visiontune.spec.study_spec import StudySpec
-from visiontune.spec.tables.search import does_learn
-from visiontune.tuning.lessons import trials_per_value
+from visiontune.spec.tables.search import RISES, TRIAL_SCHEDULERS, does_learn
+from visiontune.tuning.lessons import counting_share
 from visiontune.tuning.optuna_samplers import fitting_population
 from visiontune.tuning.preflight import preflight
 
@@ -75,12 +76,12 @@ class StudyCheck:
         }
 
     def __str__(self) -> str:
-        info, rungs = self.pictures, ", ".join(str(rung) for rung in self.cost.rungs)
+        info = self.pictures
         facts = [
             f"{self.spec.space.file}: good",
             f"  pictures  {info.image_size} px, {info.channels} channel{'s' if info.channels > 1 else ''}, {info.num_classes} classes",
             f"  params    {self.cost.num_params} to search",
-            f"  trials    {'any number' if self.cost.num_trials is None else self.cost.num_trials}, rungs at {rungs} epochs",
+            f"  trials    {'any number' if self.cost.num_trials is None else self.cost.num_trials}, {rungs(self.spec)}",
             f"  epochs    {_epochs(self.cost, self.spec)}",
             f"  proposals {proposals(self.spec)}",
         ]
@@ -105,7 +106,21 @@ def _epochs(cost: Cost, spec: StudySpec) -> str:
     within = f"what {' and '.join(limits)} allow" if limits else ""
     if cost.expected_epochs is None:
         return within
-    return f"{cost.worst_epochs} at worst, {cost.expected_epochs} expected" + (f", within {within}" if within else "")
+    at_most = "at most " if _rises(spec) else ""
+    return f"{cost.worst_epochs} at worst, {at_most}{cost.expected_epochs} expected" + (f", within {within}" if within else "")
+
+
+def rungs(spec: StudySpec) -> str:
+    """Where trials are compared, and how many begin where."""
+    listed = f"rungs at {', '.join(str(rung) for rung in spec.rungs)} epochs"
+    if len(spec.brackets) > 1:
+        sizes = [f"{size} at {rung}" for size, rung in zip(spec.brackets, spec.rungs, strict=True)]
+        listed += f"; of {sum(spec.brackets)} trials {', '.join(sizes)} begin"
+    return listed + (f", those above {spec.rungs[1]} if rankings ask for them" if _rises(spec) and len(spec.rungs) > 2 else "")
+
+
+def _rises(spec: StudySpec) -> bool:
+    return RISES in TRIAL_SCHEDULERS.entries[spec.trial_scheduler["name"]].traits
 
 
 def proposals(spec: StudySpec) -> str:
@@ -115,8 +130,9 @@ def proposals(spec: StudySpec) -> str:
         return "the grid's points in order"
     if not does_learn(name):
         return f"the tables' defaults, then {_sampler(spec)}"
-    num_blind, every = spec.sampler["num_startup"] * trials_per_value(spec), spec.sampler["random_every"]
-    first = f"the tables' defaults, a Sobol sequence for about {num_blind} trials" if num_blind else "the tables' defaults"
+    num_blind, every = math.ceil(spec.sampler["num_startup"] / counting_share(spec)), spec.sampler["random_every"]
+    about = "at least" if _rises(spec) else "about"
+    first = f"the tables' defaults, a Sobol sequence for {about} {num_blind} trials" if num_blind else "the tables' defaults"
     if num_trials is not None and num_trials <= num_blind:
         return f"{first}: {_sampler(spec)} has nothing to learn from before that, and proposes nothing of {num_trials}"
     return f"{first}, then {_sampler(spec)}" + (f", but one in {every} at random" if every else "")

@@ -42,7 +42,8 @@ class Entry:
 
     `needs` maps a flag among the args to the number that must be above 0 when the flag is true. `excludes` maps a number to
     another that says the same in another unit: where the second is above 0 the first must be left at its default, which is ignored.
-    `suits` are good values of keys that stand beside the entry's name and have no default, such as an optimizer's lr.
+    `suits` are good values of keys that stand beside the entry's name and have no default, such as an optimizer's lr. `traits` are what
+    else must be known of it where no builder is loaded, in the words of its table.
     """
 
     doc: str
@@ -51,6 +52,7 @@ class Entry:
     needs: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     excludes: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     suits: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    traits: frozenset[str] = frozenset()
 
     def load(self) -> Callable[..., Any]:
         """Import the builder; the first call of an entry may import torch or albumentations."""

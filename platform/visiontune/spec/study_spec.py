@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from visiontune.spec.brackets import bracket_sizes
 from visiontune.spec.declare import REQUIRED, Arg, Section, Table
 from visiontune.spec.fingerprint import flatten
 from visiontune.spec.sections import LIMITS, STUDY
 from visiontune.spec.space import Space
+from visiontune.spec.tables.search import BRACKETS, RUNGS, TRIAL_SCHEDULERS
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,23 @@ class Budget:
     def rungs(self) -> tuple[int, ...]:
         """Epochs at which trials are compared: min_epochs * reduction_factor^k up to max_epochs; 1, 27 and 3 give (1, 3, 9, 27).
 
-        The last one is max_epochs for ASHA, which a study is checked for; other trial schedulers have no rungs.
+        The last one is max_epochs where the trial scheduler has rungs, which a study is checked for.
         """
         rungs = [self.min_epochs]
         while rungs[-1] * self.reduction_factor <= self.max_epochs:
             rungs.append(rungs[-1] * self.reduction_factor)
         return tuple(rungs)
+
+
+def rungs_of(trial_scheduler: str, budget: Budget) -> tuple[int, ...]:
+    """Where this trial scheduler compares trials, the full budget last."""
+    return budget.rungs if RUNGS in TRIAL_SCHEDULERS.entries[trial_scheduler].traits else (budget.max_epochs,)
+
+
+def brackets_of(trial_scheduler: str, budget: Budget) -> tuple[int, ...]:
+    """Relative numbers of trials by the rung at which they begin: all at the first where there are no brackets."""
+    has_brackets = BRACKETS in TRIAL_SCHEDULERS.entries[trial_scheduler].traits
+    return bracket_sizes(len(budget.rungs), budget.reduction_factor) if has_brackets else (1,)
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,12 @@ class StudySpec:
     @property
     def rungs(self) -> tuple[int, ...]:
         """Epochs at which trials are compared, the full budget last, which is all there is where the trial scheduler has no rungs."""
-        return self.budget.rungs if self.trial_scheduler["name"] == "asha" else (self.budget.max_epochs,)
+        return rungs_of(str(self.trial_scheduler["name"]), self.budget)
+
+    @property
+    def brackets(self) -> tuple[int, ...]:
+        """Relative numbers of trials by the rung at which they begin to be compared."""
+        return brackets_of(str(self.trial_scheduler["name"]), self.budget)
 
     def identity(self) -> dict[str, Any]:
         """Flat dotted content that may not change while a study of this name goes on.

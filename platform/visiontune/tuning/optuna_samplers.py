@@ -12,7 +12,7 @@ from visiontune.spec.defaults import default_params
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.search import SAMPLERS
 from visiontune.tuning.grouped_sampler import GroupedSampler, groups_of, numbers_of
-from visiontune.tuning.lessons import trials_per_value
+from visiontune.tuning.lessons import counting_share
 
 MOST_GOOD = 25
 """Of the values that TPE models as good, as in Optuna."""
@@ -103,4 +103,4 @@ def fitting_population(spec: StudySpec) -> int:
     Where the number of trials is open, 10.
     """
     num_trials = spec.budget.num_trials
-    return 10 if num_trials is None else max(4, min(50, num_trials // trials_per_value(spec) // 5))
+    return 10 if num_trials is None else max(4, min(50, int(num_trials * counting_share(spec)) // 5))

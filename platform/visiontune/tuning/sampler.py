@@ -28,6 +28,7 @@ from visiontune.spec.tables.search import LEARNING, SAMPLERS, does_learn
 from visiontune.tuning.any_sampler import sampler_problems
 from visiontune.tuning.lessons import lesson
 from visiontune.tuning.sobol import sobol_params
+from visiontune.tuning.trial_scheduler import Curves, make_trial_scheduler
 
 DEFAULTS = "the tables' defaults"
 """Why trial 0 is what it is."""
@@ -76,6 +77,7 @@ class Proposer:
         self._notes: dict[int, dict[str, Any]] = {}
         self._memory = LessonStorage()
         self._study: optuna.Study | None = None
+        self._pauses = make_trial_scheduler(spec.trial_scheduler, spec.budget, Curves(spec.objective)).pauses
         self._does_wait = does_learn(str(spec.sampler["name"]))
         self._points: Iterator[tuple[int, dict[str, Any]]] = iter(())
         if spec.sampler["name"] == "grid":
@@ -107,7 +109,7 @@ class Proposer:
         """The trial is at a rung or has ended: keep away from it no more, and learn from it what there is to learn."""
         self._on_worker.pop(trial.number, None)
         notes = {**_without_pickles(trial.system_attrs), **self._notes.get(trial.number, {})}
-        learned = lesson(trial, notes, self._spec.rungs)
+        learned = lesson(trial, notes, self._spec.rungs, self._pauses(trial.number))
         if learned is not None:
             learned.number = trial.number - _BEFORE
             self._lessons[trial.number] = learned

@@ -13,20 +13,18 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from visiontune.spec.declare import chosen
 from visiontune.spec.parse import make_recipe
 from visiontune.spec.study_spec import StudySpec
-from visiontune.spec.tables.search import TRIAL_SCHEDULERS
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.mlflow_events import end_event, epoch_event, trial_event
 from visiontune.tuning.ranking import best_of
-from visiontune.tuning.read_study import does_wait, epoch_seconds, trial_record
+from visiontune.tuning.read_study import epoch_seconds, trial_record
 from visiontune.tuning.records import Leg, Put, Report, TrialRecord
 from visiontune.tuning.sampler import DEFAULTS, Proposer
 from visiontune.tuning.spending import Spending
 from visiontune.tuning.study_storage import Storage
-from visiontune.tuning.trial_scheduler import GO, STOP, WAIT, Curves, TrialScheduler
+from visiontune.tuning.trial_scheduler import GO, STOP, WAIT, Curves, make_trial_scheduler
 
 MAX_CRASHES = 3
 """Workers that may die under one trial without a new epoch before it is given up."""
@@ -48,17 +46,14 @@ class TrialQueue:
         self._is_exhausted = False
         self._runs_through: set[int] = set()
         self._curves = Curves(spec.objective)
-        entry, args = chosen(TRIAL_SCHEDULERS, spec.trial_scheduler, "name")
-        self._leg_ends = spec.rungs if does_wait(spec.identity()) else spec.rungs[-1:]
-        self._rule: TrialScheduler = entry.load()(self._curves, spec.budget, **args)
+        self._rule = make_trial_scheduler(spec.trial_scheduler, spec.budget, self._curves)
         found = storage.trials()
         self._proposer = Proposer(spec, found)
-        waits = does_wait(spec.identity())
         for trial in found:
             self._spending.known(trial.number, epoch_seconds(trial))
             if trial.user_attrs["proposed_by"] == DEFAULTS:
                 self._runs_through.add(trial.number)
-            self._take_over(trial_record(trial, spec.budget.rungs, waits))
+            self._take_over(trial_record(trial, self._rule.pauses(trial.number)))
 
     def next_leg(self) -> Leg | None:
         """For a free worker: what was left behind, else a promotion, else a new trial; None when there is nothing now.
@@ -142,13 +137,14 @@ class TrialQueue:
 
     def _is_allowed(self, number: int | None) -> bool:
         """Whether the budget has room for the next leg of a trial, or of a new one."""
-        under_way = {one: self._epochs_ahead(self.trials[one].epoch) for one in self.on_worker - {number}}
+        under_way = {one: self._epochs_ahead(one) for one in self.on_worker - {number}}
         trial = None if number is None else self.trials[number]
-        return self._spending.allows(trial, self._epochs_ahead(trial.epoch if trial else 0), self.hopeful, under_way)
+        return self._spending.allows(trial, self._epochs_ahead(len(self.trials) if number is None else number), self.hopeful, under_way)
 
-    def _epochs_ahead(self, epoch: int) -> int:
-        """Of a leg that begins after this epoch."""
-        return next((rung - epoch for rung in self._leg_ends if rung > epoch), 0)
+    def _epochs_ahead(self, number: int) -> int:
+        """Of the next leg of a trial, or of a new one."""
+        epoch = self.trials[number].epoch if number in self.trials else 0
+        return next((end - epoch for end in (*self._rule.pauses(number), self._spec.budget.max_epochs) if end > epoch), 0)
 
     def _start(self, number: int) -> Leg:
         self._waiting.discard(number)
@@ -192,7 +188,7 @@ class TrialQueue:
         best = None if self.on_worker else self.hopeful()
         if best is None or best.state == "complete":
             return None
-        return self._start(best.number) if self._spending.fits(best, self._epochs_ahead(best.epoch)) else None
+        return self._start(best.number) if self._spending.fits(best, self._epochs_ahead(best.number)) else None
 
     def _record(self, trial: TrialRecord, report: Report, value: float) -> None:
         """MLflow's event first: after a kill in between, the worker's checkpoint says the same report again."""

@@ -67,6 +67,9 @@ SAMPLERS = Table(
     default="tpe",
 )
 
+RUNGS, BRACKETS, RISES = "rungs", "brackets", "rises"
+"""Traits of a trial scheduler: trials are compared at the budget's rungs; not all of them begin at the first; the highest one rises."""
+
 TRIAL_SCHEDULERS = Table(
     "trial scheduler",
     {
@@ -74,6 +77,18 @@ TRIAL_SCHEDULERS = Table(
             "asynchronous successive halving (Li et al. 2020): trials wait at rungs and the best are promoted",
             "visiontune.tuning.trial_scheduler:asha",
             {"stop": Arg(bool, "stop at rungs for good instead of waiting for promotion", False)},
+            traits=frozenset({RUNGS}),
+        ),
+        "hyperband": Entry(
+            "asha in brackets, of which each begins at another rung (Li et al. 2018, 2020), against curves that cross late",
+            "visiontune.tuning.trial_scheduler:hyperband",
+            traits=frozenset({RUNGS, BRACKETS}),
+        ),
+        "pasha": Entry(
+            "asha whose highest rung rises only while the ranking of the two highest is unstable (Bohdal et al. 2023)",
+            "visiontune.tuning.pasha:pasha",
+            {"percentile": Arg(float, "of the differences that are noise in rankings", 90.0, 0.0, 100.0)},
+            traits=frozenset({RUNGS, RISES}),
         ),
         "median": Entry("stop what is worse than the median of the others at the same epoch", "visiontune.tuning.trial_scheduler:median"),
         "none": Entry("every trial runs to max_epochs", "visiontune.tuning.trial_scheduler:none"),
