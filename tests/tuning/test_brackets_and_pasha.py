@@ -149,7 +149,9 @@ def test_trials_of_a_later_bracket_do_not_count_at_rungs_that_they_run_through(t
     assert next(reached for _, reached, _ in passed(study)) == begun[0]
     ends = [{t.epoch for t in study.trials if first_rung(t.number, sizes) == bracket} for bracket in range(3)]
     assert ends == [{1, 3, 9}, {3, 9}, {9}]
-    assert {t.epoch for t in study.trials if t.state == "waiting"} == {1, 3}
+    waiting = [t for t in study.trials if t.state == "waiting"]
+    assert {t.epoch for t in waiting} == {1, 3}
+    assert all(f" of the {begun[0]} trials of its bracket that got there" in t.reason for t in waiting if t.epoch == 1)
 
 
 def test_pasha_stays_low_while_rankings_agree_and_the_winner_is_trained_in_full(tmp_path):

@@ -53,7 +53,9 @@ def study_record(storage: Storage, name: str, ending: Ending | None = None) -> S
     objective = Objective(identity["objective.metric"], identity["objective.mode"])
     first, last, eta = (int(identity[f"budget.{key}"]) for key in ("min_epochs", "max_epochs", "reduction_factor"))
     settings = {key.removeprefix(SCHEDULER): value for key, value in identity.items() if key.startswith(SCHEDULER)}
-    budget, curves = Budget(first, last, eta), Curves(objective)
+    budget = Budget(first, last, eta)
+    brackets = brackets_of(settings["name"], budget)
+    curves = Curves(objective, brackets=brackets)
     rule = make_trial_scheduler(settings, budget, curves)
     ending = ending or ending_of(storage)
     records = [trial_record(t, rule.pauses(t.number), is_over=ending is not None) for t in storage.trials()]
@@ -65,7 +67,7 @@ def study_record(storage: Storage, name: str, ending: Ending | None = None) -> S
         name=name,
         objective=objective,
         rungs=rungs_of(settings["name"], budget),
-        brackets=brackets_of(settings["name"], budget),
+        brackets=brackets,
         highest_rung=rule.highest() if isinstance(rule, Progressive) else last,
         num_trials=attributes.get("num_trials", len(trials)),
         trials=trials,

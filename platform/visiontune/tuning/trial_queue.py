@@ -45,7 +45,7 @@ class TrialQueue:
         self._num_crashes: dict[int, int] = {}
         self._is_exhausted = False
         self._runs_through: set[int] = set()
-        self._curves = Curves(spec.objective)
+        self._curves = Curves(spec.objective, brackets=spec.brackets)
         self._rule = make_trial_scheduler(spec.trial_scheduler, spec.budget, self._curves)
         found = storage.trials()
         self._proposer = Proposer(spec, found)

@@ -25,10 +25,11 @@ MIN_PEERS = 4
 
 @dataclass
 class Curves:
-    """The objective of every trial by epoch: {number: {epoch: value}}, finite values only."""
+    """The objective of every trial by epoch: {number: {epoch: value}}, finite values only. `brackets` say whose places are among whom."""
 
     objective: Objective
     values: dict[int, dict[int, float]] = field(default_factory=dict)
+    brackets: tuple[int, ...] = (1,)
     _ranked: dict[int, list[tuple[float, int]]] = field(default_factory=dict)
 
     def record(self, number: int, epoch: int, value: float) -> None:
@@ -53,7 +54,11 @@ class Curves:
         return [number for _, number in self._ranked.get(epoch, [])]
 
     def rank(self, number: int, epoch: int) -> tuple[int, int]:
-        """(rank from 1, number of trials) at `epoch`."""
+        """(rank from 1, number of trials) at `epoch`, in the trial's bracket."""
+        if len(self.brackets) > 1:
+            own = first_rung(number, self.brackets)
+            members = [one for one in self.ranked(epoch) if first_rung(one, self.brackets) == own]
+            return members.index(number) + 1, len(members)
         ranked, value = self._ranked[epoch], self.values[number][epoch]
         cost = -value if self.objective.mode == "max" else value
         return bisect.bisect_left(ranked, (cost, number)) + 1, len(ranked)
@@ -61,7 +66,8 @@ class Curves:
     def place(self, number: int, epoch: int) -> str:
         """The rank as a sentence."""
         place, num_reached = self.rank(number, epoch)
-        return f"at epoch {epoch} number {place} of the {num_reached} trials that got there"
+        whose = " of its bracket" if len(self.brackets) > 1 else ""
+        return f"at epoch {epoch} number {place} of the {num_reached} trials{whose} that got there"
 
 
 class TrialScheduler(Protocol):
