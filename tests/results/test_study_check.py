@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from places import DIGITS
+from spec_files import GOOD
 
 from visiontune.cli import main
 from visiontune.errors import UserError
 from visiontune.results.lr_range_plot import plot_range_tests
-from visiontune.results.study_check import lines, summary
+from visiontune.results.study_check import lines, proposals, rungs, summary
+from visiontune.spec.parse import load_study
 from visiontune.training.checks.check import Check
 from visiontune.training.checks.lr_range_test import NUM_STEPS
 
@@ -83,3 +85,39 @@ def test_a_check_is_a_line_and_its_hint_another() -> None:
 def test_no_range_test_no_picture(tmp_path: Path) -> None:
     assert plot_range_tests([Check("classes", "ok", "ten")], tmp_path / "a.png") is None
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("sampler.name=random", "the tables' defaults, then random"),
+        ("sampler.name=tpe", "the tables' defaults, a Sobol sequence for about 24 trials, then tpe, but one in 5 at random"),
+        ("sampler={name: tpe, num_startup: 2, random_every: 0}", "the tables' defaults, a Sobol sequence for about 6 trials, then tpe"),
+        ("sampler={name: gp, num_startup: 0}", "the tables' defaults, then gp, a model for each branch, but one in 5 at random"),
+        ("sampler.name=cmaes", "the tables' defaults, then 3 numbers by cmaes, a distribution for each branch; choices by tpe"),
+        ("sampler.name=nsga2", "the tables' defaults, then nsga2, generations of 4 values for each branch"),
+        ("sampler={name: nsga2, population: 9}", "the tables' defaults, then nsga2, generations of 9 values for each branch"),
+        ("sampler={name: optuna, class: a.B, random_every: 0}", "the tables' defaults, a Sobol sequence for about 24 trials, then a.B"),
+    ],
+)
+def test_who_proposes_is_told_with_what_it_leaves_to_others(settings: str, said: str) -> None:
+    branches = "space.optimizer.name={choice: {sgd: {momentum: {float: [0.8, 0.99]}}, adamw: {}}}"
+    model = "space.model={name: cnn, depth: {int: [1, 3]}}"
+    path = Path("space.yaml")
+    path.write_text(GOOD)
+    assert proposals(load_study(path, [settings, branches, model, "budget.num_trials=64"])) == said
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "said"),
+    [
+        ("asha", "rungs at 1, 3, 9 epochs"),
+        ("none", "rungs at 9 epochs"),
+        ("hyperband", "rungs at 1, 3, 9 epochs; of 17 trials 9 at 1, 5 at 3, 3 at 9 begin"),
+        ("pasha", "rungs at 1, 3, 9 epochs, those above 3 if rankings ask for them"),
+    ],
+)
+def test_rungs_are_told_with_who_begins_there(scheduler: str, said: str) -> None:
+    path = Path("space.yaml")
+    path.write_text(GOOD)
+    assert rungs(load_study(path, [f"trial_scheduler.name={scheduler}"])) == said

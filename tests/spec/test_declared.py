@@ -37,7 +37,7 @@ def test_defaults_lie_in_their_own_range_and_everything_is_described(table: Tabl
         assert {*entry.needs, *entry.needs.values(), *entry.excludes, *entry.excludes.values()} <= {*entry.args}
         for arg in entry.args.values():
             assert arg.doc
-            if isinstance(arg, Arg) and arg.default not in (REQUIRED, None):
+            if isinstance(arg, Arg) and arg.default not in (REQUIRED, None, *arg.also):
                 assert type(arg.default) is arg.type
                 assert arg.low is None or arg.low <= arg.default
                 assert arg.high is None or arg.default <= arg.high

@@ -8,7 +8,7 @@ from spec_files import BRANCHED, load
 
 from visiontune.spec.domains import Choice, Float, Int
 from visiontune.spec.space import Space
-from visiontune.tuning.lessons import MIN_VALUES, does_count
+from visiontune.tuning.lessons import does_count
 from visiontune.tuning.sobol import sobol_params
 
 SPACE = Space(
@@ -67,7 +67,7 @@ def test_trials_that_wait_teach_and_what_they_taught_is_replaced_when_they_go_on
     trials = storage.trials()
     first = next(t.number for t in trials if t.user_attrs["proposed_by"].startswith("tpe"))
     before = trials[:first]
-    assert sum(3 in t.intermediate_values for t in before) >= MIN_VALUES > sum(9 in t.intermediate_values for t in before)
+    assert sum(3 in t.intermediate_values for t in before) >= 8 > sum(9 in t.intermediate_values for t in before)
     learnt = [t.user_attrs["proposed_by"] for t in trials[first:] if t.user_attrs["proposed_by"].startswith("tpe")]
     counts = [int(reason.split()[2]) for reason in learnt]
     assert counts == sorted(counts) and counts[-1] <= sum(max(t.intermediate_values, default=0) >= 3 for t in trials)

@@ -16,7 +16,6 @@ from simulated_search import curve, drive, make_spec, report
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning.driver_lock import driver_lock
-from visiontune.tuning.lessons import MIN_VALUES, RANDOM_EVERY
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import Report
 from visiontune.tuning.search_run import SearchRun
@@ -39,7 +38,8 @@ def test_same_seed_on_one_worker_gives_the_same_study(tmp_path, sampler):
         spec = make_spec(tmp_path / home / "study", 12, sampler=sampler, scheduler="none")
         runs.append(contents(drive(spec, tmp_path / home / "study")[1]))
     assert runs[0] == runs[1]
-    assert len({str(params) for _, _, params, _, _ in runs[0]}) == 12
+    num_params = len({str(params) for _, _, params, _, _ in runs[0]})
+    assert num_params == 12 or (sampler == "nsga2" and num_params >= 9)  # a child may be one of its parents
 
 
 def test_early_stopping_completes_a_trial_wherever_it_ends_and_it_can_win(tmp_path):
@@ -114,14 +114,15 @@ def test_a_study_too_small_for_its_rungs_still_has_a_winner(tmp_path):
 
 
 def test_a_sobol_sequence_until_there_are_values_then_tpe_with_one_in_five_at_random(tmp_path):
-    _, storage, _ = drive(make_spec(tmp_path / "study", 25, scheduler="none"), tmp_path / "study")
-    num_values = 1
+    spec = make_spec(tmp_path / "study", 25, scheduler="none")
+    _, storage, _ = drive(spec, tmp_path / "study")
+    num_values, least = 1, spec.sampler["num_startup"]
     assert storage.trials()[0].user_attrs["proposed_by"] == DEFAULTS
     for trial in storage.trials()[1:]:
-        model = "random" if trial.number % RANDOM_EVERY == 0 else "tpe"
-        assert trial.user_attrs["proposed_by"].startswith(model if num_values >= MIN_VALUES else "Sobol")
+        model = "random" if trial.number % 5 == 0 else "tpe"
+        assert trial.user_attrs["proposed_by"].startswith(model if num_values >= least else "Sobol")
         num_values += trial.state.name == "COMPLETE"
-    assert num_values > MIN_VALUES
+    assert num_values > least == 8
 
 
 def test_trial_0_is_the_defaults_and_runs_straight_through(tmp_path):

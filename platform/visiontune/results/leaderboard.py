@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from visiontune.results.text import aligned, number, recipe_line
+from visiontune.spec.brackets import first_rung
 from visiontune.tuning.ranking import ranked
 from visiontune.tuning.records import StudyRecord, TrialRecord
 
@@ -75,15 +76,23 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
 
 
 def passed(study: StudyRecord) -> list[tuple[int, int, int]]:
-    """(rung's epoch, trials that reached it, trials that went on beyond it) for every rung below the full budget."""
-    furthest = [trial.epoch for trial in study.trials]
-    return [(rung, sum(epoch >= rung for epoch in furthest), sum(epoch > rung for epoch in furthest)) for rung in study.rungs[:-1]]
+    """(rung's epoch, trials that reached it, trials that went on beyond it) for every rung below the full budget.
+
+    Of a bracket that begins higher the trials are not compared there, and do not count.
+    """
+    counts = []
+    for place, rung in enumerate(study.rungs[:-1]):
+        furthest = [trial.epoch for trial in study.trials if first_rung(trial.number, study.brackets) <= place]
+        counts.append((rung, sum(epoch >= rung for epoch in furthest), sum(epoch > rung for epoch in furthest)))
+    return counts
 
 
 def rung_lines(study: StudyRecord) -> list[str]:
     """One line for each rung; the last one is the full budget."""
     lines = [f"rung {rung}: {reached} reached it, {on} passed" for rung, reached, on in passed(study)]
     full = sum(trial.epoch >= study.rungs[-1] for trial in study.trials)
+    if 0 < study.highest_rung < study.rungs[-1]:
+        lines.append(f"promoted up to {study.highest_rung} epochs: more did not change the ranking (pasha)")
     return [*lines, f"full budget of {study.rungs[-1]} epochs: {full} reached it"]
 
 

@@ -104,7 +104,8 @@ def _specs(study: StudyRecord, given: Mapping[str, Any]) -> list[tuple[str, Stud
         head = f"study {study.name} was made by another version of visiontune, which says what this one does not take:"
         raise UserError(head, *error.problems) from error
     if given:
-        found.append(("asked for", spec_of_identity({**identity, **given}, study.name)))
+        kept = {key: value for key, value in identity.items() if not key.startswith("sampler.")} if KEYS["sampler"] in given else identity
+        found.append(("asked for", spec_of_identity({**kept, **given}, study.name)))
     rest = {key: value for key, value in identity.items() if not key.startswith(("sampler.", "trial_scheduler."))}
     return [*found, (RANDOM, spec_of_identity({**rest, "sampler.name": "random", "trial_scheduler.name": "none"}, study.name))]
 

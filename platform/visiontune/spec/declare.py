@@ -36,6 +36,8 @@ ALL: Auto = ()
 class Arg:
     """One value: its type, default, range (both ends inclusive) or choices. `also` are words accepted beside the type.
 
+    A dict is a mapping whose keys another library knows; it holds what YAML can say, and no domains.
+
     A default of None means that the value may be left out and then is None. `former` is as in a Table, for choices. `auto` is None
     where no range is worth searching for most pictures, or none can be named without knowing them.
     """
@@ -58,7 +60,8 @@ class Entry:
     `needs` maps a flag among the args to the number that must be above 0 when the flag is true. `excludes` maps a number to
     another that says the same in another unit: where the second is above 0 the first must be left at its default, which is ignored.
     `suits` are good values of keys that stand beside the entry's name and have no default, such as an optimizer's lr; `auto` has the
-    ranges of keys beside it that are worth searching with this entry.
+    ranges of keys beside it that are worth searching with this entry. `traits` are what else must be known of it where no builder is
+    loaded, in the words of its table.
     """
 
     doc: str
@@ -68,6 +71,7 @@ class Entry:
     excludes: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     suits: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     auto: Mapping[str, Auto] = field(default_factory=lambda: NOTHING)
+    traits: frozenset[str] = frozenset()
 
     def load(self) -> Callable[..., Any]:
         """Import the builder; the first call of an entry may import torch or albumentations."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+from visiontune.spec.brackets import num_beginning
 from visiontune.spec.study_spec import StudySpec
 
 
 @dataclass(frozen=True)
 class Cost:
-    """`worst_epochs` trains every trial in full; `expected_epochs` counts one in reduction_factor as promoted at each rung (ASHA).
+    """`worst_epochs` trains every trial in full; `expected_epochs` counts one in reduction_factor as promoted at each rung, the
+    most for PASHA, which may promote nobody to the higher ones.
 
     No more than the budget's `epochs`; None where neither trials nor epochs are limited.
     """
@@ -30,6 +32,12 @@ def cost(spec: StudySpec) -> Cost:
     if num_trials is None:
         return Cost(spec.space.num_params, None, spec.rungs, budget.epochs, budget.epochs)
     worst = num_trials * budget.max_epochs
-    expected = sum(num_trials // budget.reduction_factor**k * (high - low) for k, (low, high) in enumerate(pairwise((0, *spec.rungs))))
+    begun = enumerate(num_beginning(num_trials, spec.brackets))
+    expected = sum(_expected(num, spec.rungs[first:], budget.reduction_factor) for first, num in begun)
     most = budget.epochs or worst
     return Cost(spec.space.num_params, num_trials, spec.rungs, min(worst, most), min(expected, most))
+
+
+def _expected(num_trials: int, rungs: tuple[int, ...], eta: int) -> int:
+    """Epochs of trials that begin at the first of these rungs."""
+    return sum(num_trials // eta**k * (high - low) for k, (low, high) in enumerate(pairwise((0, *rungs))))

@@ -9,8 +9,9 @@ from typing import Any
 from visiontune.spec.domains import Float
 from visiontune.spec.section_reader import Reader
 from visiontune.spec.space import Space
-from visiontune.spec.study_spec import Budget
+from visiontune.spec.study_spec import Budget, rungs_of
 from visiontune.spec.tables.metrics import METRICS
+from visiontune.spec.tables.search import TRIAL_SCHEDULERS
 from visiontune.spec.yaml_node import Node
 
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
@@ -62,13 +63,13 @@ def _budget(tree: Mapping[str, Any]) -> Iterator[Rule]:
     needed = ("budget.min_epochs", "budget.max_epochs", "budget.reduction_factor", "trial_scheduler.name")
     if not all(isinstance(number, int) for number in (low, high, factor)):
         return
-    got = f"but got min_epochs={low}, max_epochs={high}"
+    name, got = tree["trial_scheduler"]["name"], f"but got min_epochs={low}, max_epochs={high}"
     if low > high:
         yield needed, "budget.max_epochs", f"`min_epochs <= max_epochs` must hold, {got}; nearest is {low}"
-    elif tree["trial_scheduler"]["name"] == "asha" and Budget(low, high, factor).rungs[-1] != high:
+    elif name in TRIAL_SCHEDULERS.entries and rungs_of(name, Budget(low, high, factor))[-1] != high:
         near = num_epochs_near(low, high, factor)
         rungs = ", ".join(str(rung) for rung in Budget(low, near, factor).rungs)
-        rule = f"asha needs max_epochs = min_epochs * reduction_factor^k, {got}, reduction_factor={factor}"
+        rule = f"{name} needs max_epochs = min_epochs * reduction_factor^k, {got}, reduction_factor={factor}"
         yield needed, "budget.max_epochs", f"{rule}; nearest max_epochs is {near} (rungs {rungs})"
 
 

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from visiontune.errors import Problem, UserError
+from visiontune.spec.brackets import bracket_sizes
+from visiontune.spec.declare import REQUIRED, Arg, Section, Table
 from visiontune.spec.fingerprint import flatten
-from visiontune.spec.sections import LIMITS
+from visiontune.spec.sections import LIMITS, STUDY
 from visiontune.spec.space import Space
 from visiontune.spec.start import Start
+from visiontune.spec.tables.search import BRACKETS, RUNGS, TRIAL_SCHEDULERS
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,23 @@ class Budget:
     def rungs(self) -> tuple[int, ...]:
         """Epochs at which trials are compared: min_epochs * reduction_factor^k up to max_epochs; 1, 27 and 3 give (1, 3, 9, 27).
 
-        The last one is max_epochs for ASHA, which a study is checked for; other trial schedulers have no rungs.
+        The last one is max_epochs where the trial scheduler has rungs, which a study is checked for.
         """
         rungs = [self.min_epochs]
         while rungs[-1] * self.reduction_factor <= self.max_epochs:
             rungs.append(rungs[-1] * self.reduction_factor)
         return tuple(rungs)
+
+
+def rungs_of(trial_scheduler: str, budget: Budget) -> tuple[int, ...]:
+    """Where this trial scheduler compares trials, the full budget last."""
+    return budget.rungs if RUNGS in TRIAL_SCHEDULERS.entries[trial_scheduler].traits else (budget.max_epochs,)
+
+
+def brackets_of(trial_scheduler: str, budget: Budget) -> tuple[int, ...]:
+    """Relative numbers of trials by the rung at which they begin: all at the first where there are no brackets."""
+    has_brackets = BRACKETS in TRIAL_SCHEDULERS.entries[trial_scheduler].traits
+    return bracket_sizes(len(budget.rungs), budget.reduction_factor) if has_brackets else (1,)
 
 
 @dataclass(frozen=True)
@@ -107,7 +121,12 @@ class StudySpec:
     @property
     def rungs(self) -> tuple[int, ...]:
         """Epochs at which trials are compared, the full budget last, which is all there is where the trial scheduler has no rungs."""
-        return self.budget.rungs if self.trial_scheduler["name"] == "asha" else (self.budget.max_epochs,)
+        return rungs_of(str(self.trial_scheduler["name"]), self.budget)
+
+    @property
+    def brackets(self) -> tuple[int, ...]:
+        """Relative numbers of trials by the rung at which they begin to be compared."""
+        return brackets_of(str(self.trial_scheduler["name"]), self.budget)
 
     def identity(self) -> dict[str, Any]:
         """Flat dotted content that may not change while a study of this name goes on.
@@ -127,3 +146,22 @@ class StudySpec:
         flat = flatten(json.loads(json.dumps(content)))
         order = [key.partition(".probability")[0].partition(".magnitude")[0] for key in flat if key.startswith("space.augmentation.")]
         return {**flat, "space.augmentation.order": list(dict.fromkeys(order))}
+
+
+def completed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The identity of an older study with the keys of `new` that came after it, where they have a declared default: what it did then."""
+    added = {key: default for key in new.keys() - old.keys() if (default := _declared_default(key, new)) is not None}
+    return {**old, **added}
+
+
+def _declared_default(dotted: str, identity: Mapping[str, Any]) -> Any:
+    """Of a key of a section, or of an argument of what the section names; None where it has none, as in the space."""
+    name, _, key = dotted.partition(".")
+    section = STUDY.fields.get(name)
+    if not isinstance(section, Section) or section.is_space:
+        return None
+    tables = ((at, table) for at, table in section.fields.items() if isinstance(table, Table))
+    entries = (table.entries.get(identity.get(f"{name}.{at}", "")) for at, table in tables)
+    fields = {**section.fields, **{arg: one for entry in entries if entry is not None for arg, one in entry.args.items()}}
+    declared = fields.get(key)
+    return declared.default if isinstance(declared, Arg) and declared.default is not REQUIRED else None

@@ -14,7 +14,7 @@ from visiontune.spec.yaml_node import Node, scalar
 BAD: Any = type("Bad", (), {"__repr__": lambda self: "BAD"})()
 """Stands for a value whose problem is reported already."""
 
-_WORDS = {float: "a float", int: "an int", bool: "true or false", str: "a string"}
+_WORDS = {float: "a float", int: "an int", bool: "true or false", str: "a string", dict: "a mapping"}
 _OLD_BOOLS = ("yes", "no", "on", "off", "y", "n")
 
 
@@ -54,6 +54,8 @@ def expected(arg: Arg) -> str:
 def read_constant(node: Node, arg: Arg, where: str, problems: Problems, hint: str = "") -> Any:
     """The value in the argument's own type, or BAD. None is a value where the default is None."""
     value: Any = node.value
+    if arg.type is dict and node.kind == "mapping" and all(isinstance(key.value, str) for key, _ in node.value):
+        return node.plain()
     if node.kind != "scalar":
         return problems.add(node, where, f"must be {expected(arg)}, but is a {node.kind}: {node.shown()}{hint}")
     if (value is None and arg.default is None) or (isinstance(value, str) and value in arg.also):

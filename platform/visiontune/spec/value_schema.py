@@ -10,7 +10,7 @@ from visiontune.spec.domain_reader import KINDS
 from visiontune.spec.domains import DOMAINS
 
 Schema = dict[str, Any]
-_TYPES = {float: "number", int: "integer", bool: "boolean", str: "string"}
+_TYPES = {float: "number", int: "integer", bool: "boolean", str: "string", dict: "object"}
 _AUTO: Schema = {"const": AUTO}
 
 

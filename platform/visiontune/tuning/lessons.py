@@ -9,30 +9,27 @@ constraint: TPE then avoids it, and no value is made up.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-MIN_VALUES = 8
-"""Values before a model proposes; a quasi-random sequence until then."""
-
-RANDOM_EVERY = 5
-"""Of so many proposals one is drawn at random, whatever the model has learnt."""
+from visiontune.spec.study_spec import StudySpec
 
 UNUSABLE = frozenset({"infeasible", "diverged"})
 
 
-def lesson(trial: FrozenTrial, notes: dict[str, Any], rungs: Sequence[int]) -> FrozenTrial | None:
+def lesson(trial: FrozenTrial, notes: dict[str, Any], rungs: Sequence[int], pauses: Sequence[int]) -> FrozenTrial | None:
     """The trial as the sampler may see it, with the sampler's own system attributes `notes`; None where it may not see it.
 
-    A trial that has not ended counts as it was at the last of the `rungs` that it reached, so that an interruption changes nothing.
+    A trial that has not ended counts as it was at the last of its `pauses` that it reached, so that an interruption changes nothing.
     """
     known: dict[str, Any] = {"params": trial.params, "distributions": trial.distributions, "system_attrs": notes}
     if trial.state is TrialState.FAIL:
         if trial.user_attrs.get("end", {}).get("kind") in UNUSABLE:
             return create_trial(state=TrialState.PRUNED, constraints={"usable": 1.0}, **known)
         return None
-    reached = trial.intermediate_values if trial.state.is_finished() else trial.intermediate_values.keys() & set(rungs)
+    reached = trial.intermediate_values if trial.state.is_finished() else trial.intermediate_values.keys() & {*pauses, rungs[-1]}
     epoch = max(reached, default=0)
     if not does_count(epoch, rungs) and trial.state is not TrialState.COMPLETE:
         return None
@@ -42,3 +39,10 @@ def lesson(trial: FrozenTrial, notes: dict[str, Any], rungs: Sequence[int]) -> F
 def does_count(epoch: int, rungs: Sequence[int]) -> bool:
     """Whether a value at this epoch says something about the full budget, which is the last of the rungs."""
     return 3 * epoch >= rungs[-1] or (9 * epoch >= rungs[-1] and (len(rungs) == 1 or epoch > rungs[0]))
+
+
+def counting_share(spec: StudySpec) -> Fraction:
+    """How many of all trials get as far as to count: one in reduction_factor for each rung that a trial must be promoted from."""
+    least = next(place for place, rung in enumerate(spec.rungs) if does_count(rung, spec.rungs))
+    counting = (size * Fraction(1, spec.budget.reduction_factor ** max(0, least - first)) for first, size in enumerate(spec.brackets))
+    return sum(counting, Fraction(0)) / sum(spec.brackets)

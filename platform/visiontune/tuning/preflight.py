@@ -1,4 +1,4 @@
-"""What can be known to be wrong before any trial: data that isn't there, networks, weights and ops that don't fit the pictures.
+"""What can be known to be wrong before any trial: data that isn't there, networks, weights and ops that don't fit, no such sampler.
 
 Models are built on torch's meta device, so this costs the import of torch and no memory.
 """
@@ -20,7 +20,7 @@ _FREEZE = ("linear", "multi_depth", "freeze_first")
 
 
 def preflight(spec: StudySpec) -> DataInfo:
-    """What is known of the pictures, once all that the space may choose fits them: preprocessings, models, regimes, policies, mixings.
+    """What is known of the pictures, once all that the space may choose fits them and the sampler can be built.
 
     Raises UserError with everything that does not. Each section is tried at its `Space.corners`.
     """
@@ -30,10 +30,18 @@ def preflight(spec: StudySpec) -> DataInfo:
         info = describe(spec.data)
     except UserError as error:
         raise spec.placed(error, "data") from error
-    problems = dict.fromkeys(problem for rule in (_preprocessings, _models, _regimes, _policies, _mixings) for problem in rule(spec, info))
+    rules = (_sampler, _preprocessings, _models, _regimes, _policies, _mixings)
+    problems = dict.fromkeys(problem for rule in rules for problem in rule(spec, info))
     if problems:
         raise UserError(*problems)
     return info
+
+
+def _sampler(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
+    if spec.sampler["name"] == "optuna":
+        from visiontune.tuning.any_sampler import sampler_problems
+
+        yield from sampler_problems(spec)
 
 
 def _preprocessings(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.spec.study_spec import Budget, Objective
+from visiontune.spec.study_spec import Budget, Objective, brackets_of, rungs_of
+from visiontune.tuning.pasha import Progressive
 from visiontune.tuning.ranking import best_of, full_epochs
 from visiontune.tuning.records import Confirmation, Ending, StudyRecord, TrialRecord
 from visiontune.tuning.study_storage import Storage, open_existing
-from visiontune.tuning.trial_scheduler import Curves
+from visiontune.tuning.trial_scheduler import Curves, make_trial_scheduler
 
+SCHEDULER = "trial_scheduler."
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
-def trial_record(trial: FrozenTrial, rungs: Iterable[int], waits: bool, *, is_over: bool = False) -> TrialRecord:
-    """The record of a trial of the storage. `waits`: trials wait at rungs below the last; `is_over`: nobody trains them now."""
+def trial_record(trial: FrozenTrial, pauses: Collection[int], *, is_over: bool = False) -> TrialRecord:
+    """The record of a trial of the storage. It waits at its `pauses`; `is_over`: nobody trains any now."""
     values = dict(sorted(trial.intermediate_values.items()))
     epoch = max(values, default=0)
-    is_waiting = is_over or (waits and epoch in tuple(rungs)[:-1])
+    is_waiting = is_over or epoch in pauses
     end = trial.user_attrs.get("end", {}) if trial.state.is_finished() else {}
     return TrialRecord(
         number=trial.number,
@@ -51,19 +53,23 @@ def study_record(storage: Storage, name: str, ending: Ending | None = None) -> S
     identity: Mapping[str, Any] = attributes["identity"]
     objective = Objective(identity["objective.metric"], identity["objective.mode"])
     first, last, eta = (int(identity[f"budget.{key}"]) for key in ("min_epochs", "max_epochs", "reduction_factor"))
-    has_rungs = identity["trial_scheduler.name"] == "asha"
-    rungs = Budget(first, last, eta).rungs if has_rungs else (last,)
+    settings = {key.removeprefix(SCHEDULER): value for key, value in identity.items() if key.startswith(SCHEDULER)}
+    budget = Budget(first, last, eta)
+    brackets = brackets_of(settings["name"], budget)
+    curves = Curves(objective, brackets=brackets)
+    rule = make_trial_scheduler(settings, budget, curves)
     ending = ending or ending_of(storage)
-    trials = _with_places(
-        [trial_record(t, rungs, does_wait(identity), is_over=ending is not None) for t in storage.trials()], objective, last
-    )
+    records = [trial_record(t, rule.pauses(t.number), is_over=ending is not None) for t in storage.trials()]
+    trials = _with_places(records, curves, last)
     best = best_of(trials, objective)
     prefix = f"confirmation.{best.fingerprint}." if best is not None else "-"
     found = [value for key, value in sorted(attributes.items()) if key.startswith(prefix)]
     return StudyRecord(
         name=name,
         objective=objective,
-        rungs=rungs,
+        rungs=rungs_of(settings["name"], budget),
+        brackets=brackets,
+        highest_rung=rule.highest() if isinstance(rule, Progressive) else last,
         num_trials=attributes.get("num_trials", len(trials)),
         trials=trials,
         best=best,
@@ -82,9 +88,8 @@ def ending_of(storage: Storage) -> Ending | None:
     return Ending(limits, found.get("by", "num_trials"), int(found["num_seeds"]))
 
 
-def _with_places(trials: Sequence[TrialRecord], objective: Objective, max_epochs: int) -> tuple[TrialRecord, ...]:
-    """The trials, those that wait with their place among all of the same full budget that got as far."""
-    curves = Curves(objective)
+def _with_places(trials: Sequence[TrialRecord], curves: Curves, max_epochs: int) -> tuple[TrialRecord, ...]:
+    """The trials, those that wait with their place among all of the same full budget that got as far; `curves` get their values."""
     for trial in trials:
         if full_epochs(trial) != max_epochs:
             continue
@@ -94,11 +99,6 @@ def _with_places(trials: Sequence[TrialRecord], objective: Objective, max_epochs
         replace(trial, reason=curves.place(trial.number, trial.epoch)) if trial.state == "waiting" and trial.epoch else trial
         for trial in trials
     )
-
-
-def does_wait(identity: Mapping[str, Any]) -> bool:
-    """Whether trials wait at rungs for promotion: ASHA, not the stopping kind."""
-    return identity["trial_scheduler.name"] == "asha" and not identity["trial_scheduler.stop"]
 
 
 def read_study(folder: StudyFolder, url: str = "journal") -> StudyRecord:

@@ -97,7 +97,8 @@ class StudyRecord:
     """A whole study, read without starting anything. `trials` are by number; `best` is the first of the ranking (ranking.py).
 
     `rungs` end with the full budget, and are that alone where the trial scheduler has none. `num_trials` is how many are wanted, None
-    where only time or epochs are limited. `ending` is None while the search goes on, or is to.
+    where only time or epochs are limited. `brackets` are relative numbers of trials by the rung at which they begin; `highest_rung` is
+    where promotions end now, for PASHA below the full budget. `ending` is None while the search goes on, or is to.
     """
 
     name: str
@@ -109,6 +110,8 @@ class StudyRecord:
     confirmations: tuple[Confirmation, ...] = ()
     identity: Mapping[str, Any] = field(default_factory=dict)
     ending: Ending | None = None
+    brackets: tuple[int, ...] = (1,)
+    highest_rung: int = 0
 
 
 @dataclass(frozen=True)

@@ -8,30 +8,30 @@ ever restored: after a restart the study in memory is filled again from the stor
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import RandomSampler
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from visiontune.errors import UserError
+from visiontune.spec.declare import chosen
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.study_spec import StudySpec
-from visiontune.spec.tables.search import SAMPLERS
-from visiontune.tuning.lessons import MIN_VALUES, RANDOM_EVERY, lesson
+from visiontune.spec.tables.search import LEARNING, SAMPLERS, does_learn
+from visiontune.tuning.any_sampler import sampler_problems
+from visiontune.tuning.lessons import lesson
 from visiontune.tuning.sobol import sobol_params
 from visiontune.tuning.start_recipes import StartPoint, start_key
+from visiontune.tuning.trial_scheduler import Curves, make_trial_scheduler
 
-LEARN_FROM_VALUES = frozenset({"tpe", "gp"})
-"""Samplers that wait for MIN_VALUES; the evolutionary ones have a random first generation of their own."""
-
-_PICKLED = "cma:optimizer"
-"""CMA-ES keeps a pickle of itself in its trials' notes; it must not get into the storage, where a restart would load it."""
-
+PICKLED = "optimizer:"
+"""In the names of a sampler's notes that are parts of a pickle."""
 
 _BEFORE = 10**9
 """Lessons are numbered below zero, in their order: before all that is asked for in the study in memory."""
@@ -64,7 +64,7 @@ class Proposal:
 
 
 class Proposer:
-    """Asks the study's sampler for params; `learn` tells it what became of trials."""
+    """Asks the study's sampler for params; `learn` tells it what became of trials. Raises UserError for a class that is gone."""
 
     def __init__(self, spec: StudySpec, past: Iterable[FrozenTrial]) -> None:
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -74,10 +74,16 @@ class Proposer:
         self._notes: dict[int, dict[str, Any]] = {}
         self._memory = LessonStorage()
         self._study: optuna.Study | None = None
+        self._pauses = make_trial_scheduler(spec.trial_scheduler, spec.budget, Curves(spec.objective)).pauses
+        self._does_wait = does_learn(str(spec.sampler["name"]))
         self._points: Iterator[tuple[int, dict[str, Any]]] = iter(())
         if spec.sampler["name"] == "grid":
             self._points = enumerate(spec.space.grid())
         self._num_started = 0
+        past = list(past)
+        problems = list(sampler_problems(spec)) if past else []  # of a new study the preflight tells them, with all the rest
+        if problems:
+            raise UserError(*problems)
         for trial in past:
             self._num_started += bool(start_key(trial))
             self.learn(trial)
@@ -103,8 +109,8 @@ class Proposer:
     def learn(self, trial: FrozenTrial) -> None:
         """The trial is at a rung or has ended: keep away from it no more, and learn from it what there is to learn."""
         self._on_worker.pop(trial.number, None)
-        notes = {**trial.system_attrs, **self._notes.get(trial.number, {})}
-        learned = lesson(trial, notes, self._spec.rungs)
+        notes = {**_without_pickles(trial.system_attrs), **self._notes.get(trial.number, {})}
+        learned = lesson(trial, notes, self._spec.rungs, self._pauses(trial.number))
         if learned is not None:
             learned.number = trial.number - _BEFORE
             self._lessons[trial.number] = learned
@@ -117,24 +123,28 @@ class Proposer:
             direction = StudyDirection.MAXIMIZE if self._spec.objective.mode == "max" else StudyDirection.MINIMIZE
             self._memory = LessonStorage()
             self._study = optuna.create_study(storage=self._memory, direction=direction)
-            if name in LEARN_FROM_VALUES:
+            copied = self._lessons if name == "optuna" else {}  # whose samplers may look at ids
+            if name not in ("random", "grid", "optuna"):
                 self._memory.lessons = [lesson for _, lesson in sorted(self._lessons.items())]
-            copied = {} if name in (*LEARN_FROM_VALUES, "random", "grid") else self._lessons
             for _, trial in sorted([*copied.items(), *self._on_worker.items()], key=lambda pair: pair[0]):
                 self._study.add_trial(trial)
         return self._study
 
     def _choose_sampler(self, study: optuna.Study, name: str, number: int) -> str:
-        seed = keyed_seed(int(self._spec.sampler["seed"]), "proposal", number)
+        """Who proposes, with a seed of its own: the sequence, chance or the study's sampler."""
+        study_seed = int(self._spec.sampler["seed"])
+        seed = keyed_seed(study_seed, "proposal", number)
         num_values = sum(trial.state is TrialState.COMPLETE for trial in self._lessons.values())
-        if name in LEARN_FROM_VALUES and num_values < MIN_VALUES:
-            study.enqueue_trial(sobol_params(self._spec.space, keyed_seed(int(self._spec.sampler["seed"]), "sobol"), number))
-            return f"Sobol sequence: {num_values} of {MIN_VALUES} values to learn from"
-        if name in LEARN_FROM_VALUES and number % RANDOM_EVERY == 0:
-            study.sampler = random(seed)
-            return f"random: one in {RANDOM_EVERY}"
-        build: Callable[[int], BaseSampler] = SAMPLERS.entries[name].load()
-        study.sampler = build(seed)
+        if self._does_wait and num_values < self._spec.sampler["num_startup"]:
+            study.enqueue_trial(sobol_params(self._spec.space, keyed_seed(study_seed, "sobol"), number))
+            return f"Sobol sequence: {num_values} of {self._spec.sampler['num_startup']} values to learn from"
+        every = int(self._spec.sampler["random_every"]) if self._does_wait else 0
+        if every and number % every == 0:
+            study.sampler = RandomSampler(seed=seed)
+            return f"random: one in {every}"
+        entry, args = chosen(SAMPLERS, self._spec.sampler, "name")
+        own = {key: value for key, value in args.items() if key not in LEARNING}
+        study.sampler = entry.load()(self._spec, seed, **own)
         return f"{name}: from {num_values} values"
 
     def _ask(self, study: optuna.Study, number: int, reason: str) -> Proposal:
@@ -144,30 +154,9 @@ class Proposer:
         known: dict[str, Any] = {"params": trial.params, "distributions": trial.distributions, "system_attrs": notes}
         self._on_worker[number] = create_trial(state=TrialState.RUNNING, **known)
         self._notes[number] = notes
-        kept = {key: value for key, value in notes.items() if not key.startswith(_PICKLED)}
-        return Proposal(trial.params, trial.distributions, sections, kept, reason)
+        return Proposal(trial.params, trial.distributions, sections, _without_pickles(notes), reason)
 
 
-def tpe(seed: int) -> BaseSampler:
-    """Multivariate TPE with one model for each group of params that occur together, so that branches stay joint."""
-    return TPESampler(seed=seed, n_startup_trials=0, multivariate=True, group=True, constant_liar=True)
-
-
-def random(seed: int) -> BaseSampler:
-    """Independent draws."""
-    return RandomSampler(seed=seed)
-
-
-def gp(seed: int) -> BaseSampler:
-    """Gaussian process; params under a branch are drawn at random."""
-    return GPSampler(seed=seed, n_startup_trials=0)
-
-
-def cmaes(seed: int) -> BaseSampler:
-    """CMA-ES; starts its distribution again after a restart, since its own state is a pickle."""
-    return CmaEsSampler(seed=seed, warn_independent_sampling=False)
-
-
-def nsga2(seed: int) -> BaseSampler:
-    """NSGA-II with Optuna's population of 50."""
-    return NSGAIISampler(seed=seed)
+def _without_pickles(notes: Mapping[str, Any]) -> dict[str, Any]:
+    """Optuna's CMA-ES keeps itself as a pickle in trials. None gets into the storage, and none of the storage is ever loaded."""
+    return {key: value for key, value in notes.items() if PICKLED not in key}

@@ -31,7 +31,7 @@ class SearchTrials:
     def __init__(self, spec: StudySpec, storage: Storage, put: Put, checkpoints: KeptCheckpoints, spending: Spending) -> None:
         self._spec, self._storage, self._put, self._checkpoints, self._spending = spec, storage, put, checkpoints, spending
         self.records: dict[int, TrialRecord] = {}
-        self.curves = Curves(spec.objective)
+        self.curves = Curves(spec.objective, brackets=spec.brackets)
         self.num_epochs = 0
         self.straight: int | None = None
 

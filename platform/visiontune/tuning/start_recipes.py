@@ -135,7 +135,7 @@ def point_of(space: Space, recipe: StartRecipe, key: str = "", reason: str = "")
 
 def again_points(spec: StudySpec, before: Iterable[FrozenTrial]) -> list[StartPoint]:
     """Of the trials of a smaller full budget the best in eta, at most MOST_AGAIN, to be trained with the full budget as it is now."""
-    records = ranked((trial_record(trial, (), waits=False) for trial in before), spec.objective)
+    records = ranked((trial_record(trial, ()) for trial in before), spec.objective)
     complete = [one for one in records if one.state == "complete"]
     most = min(MOST_AGAIN, max(1, len(complete) // spec.budget.reduction_factor))
     epochs = spec.budget.max_epochs

@@ -23,7 +23,7 @@ from visiontune.errors import Problem, UserError, first_line
 from visiontune.filesystem.file_lock import make_lock
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.filesystem.uri import shown
-from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.study_spec import StudySpec, completed
 
 
 class Storage:
@@ -93,7 +93,7 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     study_id, known = _study_id(storage, spec.study), dict[str, Any]()
     if study_id is not None:
         known = storage.get_study_user_attrs(study_id)
-        if known.get("identity") != spec.identity() and not storage.get_all_trials(study_id, deepcopy=False):
+        if not _is_same(known.get("identity", {}), spec) and not storage.get_all_trials(study_id, deepcopy=False):
             storage.delete_study(study_id)
             study_id = None
     if study_id is None:
@@ -107,7 +107,7 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     elif is_longer(attributes["identity"], spec):
         opened.set_attribute("finished", None)  # before the identity, which is what tells a longer budget
         opened.set_attribute("identity", spec.identity())
-    elif attributes["identity"] != spec.identity():
+    elif not _is_same(attributes["identity"], spec):
         raise UserError(*_differences(attributes["identity"], spec))
     return opened
 
@@ -115,7 +115,7 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
 def is_longer(old: Mapping[str, Any], spec: StudySpec) -> bool:
     """Whether nothing differs from an identity but a larger full budget, with which a study may go on."""
     key, new = "budget.max_epochs", spec.identity()
-    return bool(old.get(key, math.inf) < new[key] and {**old, key: new[key]} == new)
+    return bool(old.get(key, math.inf) < new[key] and {**completed(old, new), key: new[key]} == new)
 
 
 def open_existing(folder: StudyFolder, url: str = "journal") -> Storage:
@@ -164,8 +164,13 @@ def _study_id(storage: BaseStorage, name: str) -> int | None:
         return None
 
 
+def _is_same(old: Mapping[str, Any], spec: StudySpec) -> bool:
+    return completed(old, spec.identity()) == spec.identity()
+
+
 def _differences(old: Mapping[str, Any], spec: StudySpec) -> Sequence[Problem | str]:
     new = spec.identity()
+    old = completed(old, new)
     changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
     head = f"study {spec.study} exists and was made from another file; give this one a new name (--name), or undo what differs"
     return [head, *(Problem("", 0, key, f"was {old.get(key, 'absent')}, is now {new.get(key, 'absent')}") for key in changed)]

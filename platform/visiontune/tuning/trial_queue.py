@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import math
 
-from visiontune.spec.declare import chosen
 from visiontune.spec.parse import make_recipe
 from visiontune.spec.study_spec import StudySpec
-from visiontune.spec.tables.search import TRIAL_SCHEDULERS
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.enough import is_out_of_patience, problem_of_cost, reaches_target
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
-from visiontune.tuning.read_study import does_wait, epoch_seconds, trial_record
+from visiontune.tuning.read_study import epoch_seconds, trial_record
 from visiontune.tuning.records import Leg, Put, Report, TrialRecord
 from visiontune.tuning.sampler import Proposer
 from visiontune.tuning.search_trials import SearchTrials
 from visiontune.tuning.spending import Spending
 from visiontune.tuning.start_recipes import StartPoint, StartRecipes, start_key
 from visiontune.tuning.study_storage import Storage
-from visiontune.tuning.trial_scheduler import GO, STOP, WAIT, TrialScheduler
+from visiontune.tuning.trial_scheduler import GO, STOP, WAIT, make_trial_scheduler
 
 MAX_CRASHES = 3
 """Workers that may die under one trial without a new epoch before it is given up."""
@@ -41,16 +39,13 @@ class TrialQueue:
         self._num_crashes: dict[int, int] = {}
         self._is_exhausted = False
         self.has_reached_target = False
-        entry, args = chosen(TRIAL_SCHEDULERS, spec.trial_scheduler, "name")
-        waits = does_wait(spec.identity())
-        self._leg_ends = spec.rungs if waits else spec.rungs[-1:]
-        self._rule: TrialScheduler = entry.load()(self.trials.curves, spec.budget, **args)
+        self._rule = make_trial_scheduler(spec.trial_scheduler, spec.budget, self.trials.curves)
         found = storage.trials()
         self._proposer = Proposer(spec, found)
         self.starts = StartRecipes(spec, storage, found)
         for trial in found:
             self._spending.known(trial.number, epoch_seconds(trial))
-            self._take_over(trial_record(trial, spec.budget.rungs, waits), is_begun_first=bool(start_key(trial)))
+            self._take_over(trial_record(trial, self._rule.pauses(trial.number)), is_begun_first=bool(start_key(trial)))
 
     def next_leg(self) -> Leg | None:
         """For a free worker: what was left behind, else a promotion, else a new trial; None when there is nothing now.
@@ -126,13 +121,14 @@ class TrialQueue:
         """Whether the budget has room for the next leg of a trial, or of a new one."""
         under_way = {one: self._epochs_ahead(one) for one in self.on_worker - {number}}
         trial = None if number is None else self.trials.records[number]
-        return self._spending.allows(trial, self._epochs_ahead(number), self.trials.hopeful, under_way)
+        ahead = self._epochs_ahead(len(self.trials.records) if number is None else number)
+        return self._spending.allows(trial, ahead, self.trials.hopeful, under_way)
 
-    def _epochs_ahead(self, number: int | None) -> int:
-        """Of the next leg of a trial, of a new one for None; what is lost with a checkpoint comes on top."""
-        epoch = 0 if number is None else self.trials.records[number].epoch
-        ahead = next((rung - epoch for rung in self._leg_ends if rung > epoch), 0)
-        return ahead + (epoch if number is not None and self._is_from_start(number) else 0)
+    def _epochs_ahead(self, number: int) -> int:
+        """Of the next leg of a trial, or of a new one; what is lost with a checkpoint comes on top."""
+        epoch = self.trials.records[number].epoch if number in self.trials.records else 0
+        ahead = next((end - epoch for end in (*self._rule.pauses(number), self._spec.budget.max_epochs) if end > epoch), 0)
+        return ahead + (epoch if self._is_from_start(number) else 0)
 
     def _is_from_start(self, number: int) -> bool:
         """Whether a trial that has epochs would be trained from its start, without its checkpoint."""

@@ -1,18 +1,22 @@
 """Trial schedulers: who goes on, who waits, who stops. Pure rules over values by epoch; no Ray, no storage.
 
-A rule has two methods. `decide(number, epoch)` after every report: "go" on, "wait" at a rung for promotion, or "stop".
-`promotable(waiting)` when a worker is free: the trial to promote, or None. Both read the same `Curves`.
+`decide(number, epoch)` after every report: "go" on, "wait" at a rung for promotion, or "stop". `promotable(waiting)` when a worker is
+free: the trial to promote, or None. Both are functions of the same `Curves` and of a trial's number, so that a driver which goes on decides
+what the first would have. `pauses(number)`, where that trial may wait, is a function of the number alone.
 """
 
 from __future__ import annotations
 
 import bisect
 import statistics
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+from visiontune.spec.brackets import bracket_sizes, first_rung
+from visiontune.spec.declare import Arg
 from visiontune.spec.study_spec import Budget, Objective
+from visiontune.spec.tables.search import TRIAL_SCHEDULERS
 
 GO, WAIT, STOP = "go", "wait", "stop"
 MIN_PEERS = 4
@@ -21,10 +25,11 @@ MIN_PEERS = 4
 
 @dataclass
 class Curves:
-    """The objective of every trial by epoch: {number: {epoch: value}}, finite values only."""
+    """The objective of every trial by epoch: {number: {epoch: value}}, finite values only. `brackets` say whose places are among whom."""
 
     objective: Objective
     values: dict[int, dict[int, float]] = field(default_factory=dict)
+    brackets: tuple[int, ...] = (1,)
     _ranked: dict[int, list[tuple[float, int]]] = field(default_factory=dict)
 
     def record(self, number: int, epoch: int, value: float) -> None:
@@ -36,10 +41,17 @@ class Curves:
         cost = -value if self.objective.mode == "max" else value
         bisect.insort(self._ranked.setdefault(epoch, []), (cost, number))
 
-    def best(self, epoch: int, eta: int, at_least: int = 0) -> list[int]:
-        """The best floor(n / eta) of the n trials with a value at `epoch`, or `at_least` so many; best first, of equals the older."""
-        ranked = self._ranked.get(epoch, [])
-        return [number for _, number in ranked[: max(at_least, len(ranked) // eta)]]
+    def best(self, epoch: int, eta: int, at_least: int = 0, among: Callable[[int], bool] | None = None) -> list[int]:
+        """The best floor(n / eta) of the n trials with a value at `epoch`, or `at_least` so many; best first, of equals the older.
+
+        `among`: of those trials alone.
+        """
+        ranked = self.ranked(epoch) if among is None else [number for number in self.ranked(epoch) if among(number)]
+        return ranked[: max(at_least, len(ranked) // eta)]
+
+    def ranked(self, epoch: int) -> list[int]:
+        """All trials with a value at `epoch`, best first."""
+        return [number for _, number in self._ranked.get(epoch, [])]
 
     def first(self, epoch: int) -> int | None:
         """The best at `epoch`; None where no trial got there."""
@@ -47,7 +59,11 @@ class Curves:
         return ranked[0][1] if ranked else None
 
     def rank(self, number: int, epoch: int) -> tuple[int, int]:
-        """(rank from 1, number of trials) at `epoch`."""
+        """(rank from 1, number of trials) at `epoch`, in the trial's bracket."""
+        if len(self.brackets) > 1:
+            own = first_rung(number, self.brackets)
+            members = [one for one in self.ranked(epoch) if first_rung(one, self.brackets) == own]
+            return members.index(number) + 1, len(members)
         ranked, value = self._ranked[epoch], self.values[number][epoch]
         cost = -value if self.objective.mode == "max" else value
         return bisect.bisect_left(ranked, (cost, number)) + 1, len(ranked)
@@ -55,7 +71,8 @@ class Curves:
     def place(self, number: int, epoch: int) -> str:
         """The rank as a sentence."""
         place, num_reached = self.rank(number, epoch)
-        return f"at epoch {epoch} number {place} of the {num_reached} trials that got there"
+        whose = " of its bracket" if len(self.brackets) > 1 else ""
+        return f"at epoch {epoch} number {place} of the {num_reached} trials{whose} that got there"
 
 
 class TrialScheduler(Protocol):
@@ -67,26 +84,47 @@ class TrialScheduler(Protocol):
     def promotable(self, waiting: Collection[int]) -> int | None:
         """The waiting trial that a free worker should take on, if any."""
 
+    def pauses(self, number: int) -> tuple[int, ...]:
+        """Epochs at which the trial waits, unless it is promoted at once."""
+
 
 @dataclass(frozen=True)
 class Promotion:
-    """ASHA as in Li et al. 2020, algorithm 2: of the n trials at a rung the best floor(n / eta) may go on."""
+    """ASHA as in Li et al. 2020, algorithm 2: of the n trials at a rung the best floor(n / eta) may go on.
+
+    Several `brackets`, numbers of trials by the rung at which they begin, are Hyperband: each is an ASHA by itself.
+    """
 
     curves: Curves
     rungs: tuple[int, ...]
     eta: int
+    brackets: tuple[int, ...] = (1,)
+
+    def pauses(self, number: int) -> tuple[int, ...]:
+        """Each rung below the last, from the first of its bracket."""
+        return self.rungs[first_rung(number, self.brackets) : -1]
 
     def decide(self, number: int, epoch: int) -> str:
-        """Wait at each rung below the last."""
-        return WAIT if epoch in self.rungs[:-1] else GO
+        """Wait at each of these."""
+        return WAIT if epoch in self.pauses(number) else GO
 
     def promotable(self, waiting: Collection[int]) -> int | None:
         """The best waiting trial among those that may go on, of the highest rung that has one."""
-        for rung in reversed(self.rungs[:-1]):
-            for number in self.curves.best(rung, self.eta):
-                if number in waiting and max(self.curves.values[number]) == rung:
-                    return number
+        for place in reversed(range(len(self.rungs) - 1)):
+            for bracket in range(len(self.brackets[: place + 1])):
+                found = promotable_at(self.curves, self.rungs[place], self.eta, waiting, self._members(bracket))
+                if found is not None:
+                    return found
         return None
+
+    def _members(self, bracket: int) -> Callable[[int], bool] | None:
+        return (lambda number: first_rung(number, self.brackets) == bracket) if len(self.brackets) > 1 else None
+
+
+def promotable_at(curves: Curves, rung: int, eta: int, waiting: Collection[int], among: Callable[[int], bool] | None = None) -> int | None:
+    """The best trial that waits at this rung and may go on from it."""
+    best = curves.best(rung, eta, among=among)
+    return next((number for number in best if number in waiting and max(curves.values[number]) == rung), None)
 
 
 @dataclass(frozen=True)
@@ -106,6 +144,10 @@ class Stopping:
     def promotable(self, waiting: Collection[int]) -> int | None:
         """Nobody waits."""
         return None
+
+    def pauses(self, number: int) -> tuple[int, ...]:
+        """Nowhere."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -132,6 +174,10 @@ class Median:
         """Nobody waits."""
         return None
 
+    def pauses(self, number: int) -> tuple[int, ...]:
+        """Nowhere."""
+        return ()
+
 
 @dataclass(frozen=True)
 class RunAll:
@@ -145,11 +191,27 @@ class RunAll:
         """Nobody waits."""
         return None
 
+    def pauses(self, number: int) -> tuple[int, ...]:
+        """Nowhere."""
+        return ()
+
+
+def make_trial_scheduler(settings: Mapping[str, Any], budget: Budget, curves: Curves) -> TrialScheduler:
+    """That of a study, by its `name` and its arguments; those that are left out, as in older studies, have their defaults."""
+    entry = TRIAL_SCHEDULERS.entries[settings["name"]]
+    args = {key: settings.get(key, declared.default) for key, declared in entry.args.items() if isinstance(declared, Arg)}
+    return entry.load()(curves, budget, **args)  # type: ignore[no-any-return]
+
 
 def asha(curves: Curves, budget: Budget, stop: bool) -> TrialScheduler:
     """ASHA by promotion, or the stopping kind."""
     kind = Stopping if stop else Promotion
     return kind(curves, budget.rungs, budget.reduction_factor)
+
+
+def hyperband(curves: Curves, budget: Budget) -> TrialScheduler:
+    """ASHA by promotion in the brackets of Hyperband (Li et al. 2018), which run side by side (Li et al. 2020)."""
+    return Promotion(curves, budget.rungs, budget.reduction_factor, bracket_sizes(len(budget.rungs), budget.reduction_factor))
 
 
 def median(curves: Curves, budget: Budget) -> TrialScheduler:

@@ -1,24 +1,74 @@
 """Samplers (Optuna's word: they propose params) and trial schedulers (they let trials go on, wait for promotion or stop).
 
-A sampler's builder takes a seed; the grid has none, its points are in the space. A trial scheduler's takes (curves, budget) and `args`.
+A sampler's builder takes (spec, seed) and `args` without those of LEARNING, which say when it is asked; the grid has none, its points are
+in the space. A trial scheduler's takes (curves, budget) and `args`.
 """
 
 from __future__ import annotations
 
 from visiontune.spec.declare import Arg, Entry, Table
 
+LEARNING = {
+    "num_startup": Arg(int, "values before the sampler proposes; a Sobol sequence until then", 8, 0, 10_000),
+    "random_every": Arg(int, "of so many proposals one is drawn at random; 0: none", 5, 0, 10_000),
+}
+"""Of samplers that wait for values to learn from; the evolutionary ones have a random first generation of their own."""
+
 SAMPLERS = Table(
     "sampler",
     {
-        "tpe": Entry("tree-structured Parzen estimator, multivariate (Bergstra et al. 2011)", "visiontune.tuning.sampler:tpe"),
-        "random": Entry("independent draws", "visiontune.tuning.sampler:random"),
+        "tpe": Entry(
+            "tree-structured Parzen estimator (Bergstra et al. 2011)",
+            "visiontune.tuning.optuna_samplers:tpe",
+            {
+                **LEARNING,
+                "gamma": Arg(float, "share of the values that counts as good, which is never more than 25 of them", 0.1, 0.01, 0.9),
+                "num_candidates": Arg(int, "points of which the most promising is proposed", 24, 1, 10_000),
+                "use_multivariate": Arg(bool, "one model for params that exist together, not one for each param", True),
+            },
+        ),
+        "random": Entry("independent draws", "visiontune.tuning.optuna_samplers:random"),
         "grid": Entry("every point of a space of choices, ints and stepped floats, in order"),
-        "gp": Entry("Gaussian process with log expected improvement; seconds for each proposal", "visiontune.tuning.sampler:gp"),
-        "cmaes": Entry("covariance matrix adaptation (Hansen 2016); numbers only, choices at random", "visiontune.tuning.sampler:cmaes"),
-        "nsga2": Entry("genetic algorithm (Deb et al. 2002)", "visiontune.tuning.sampler:nsga2"),
+        "gp": Entry(
+            "Gaussian process with log expected improvement; seconds for each proposal",
+            "visiontune.tuning.optuna_samplers:gp",
+            {**LEARNING, "is_deterministic": Arg(bool, "whether the same params are taken to give the same value, without noise", False)},
+        ),
+        "cmaes": Entry(
+            "covariance matrix adaptation (Hansen 2016) of the numbers; choices by TPE",
+            "visiontune.tuning.optuna_samplers:cmaes",
+            {
+                "sigma0": Arg(float, "first standard deviation as a share of a range; auto: a sixth", "auto", 0.001, 1.0, also=("auto",)),
+                "population": Arg(int, "of values; auto: 4 + 3 ln(numbers)", "auto", 2, 1000, also=("auto",)),
+            },
+        ),
+        "nsga2": Entry(
+            "genetic algorithm (Deb et al. 2002)",
+            "visiontune.tuning.optuna_samplers:nsga2",
+            {
+                "population": Arg(int, "of values; auto: a fifth of what num_trials may bring, 4 to 50", "auto", 2, 1000, also=("auto",)),
+                "crossover_probability": Arg(float, "chance that a child has two parents", 0.9, 0.0, 1.0),
+                "swapping_probability": Arg(float, "chance that a param is the second parent's", 0.5, 0.0, 1.0),
+                "mutation_probability": Arg(
+                    float, "chance that a param is drawn anew; auto: one param of each child", "auto", 0.0, 1.0, also=("auto",)
+                ),
+            },
+        ),
+        "optuna": Entry(
+            "any sampler with Optuna's interface, OptunaHub's too; built anew for each proposal",
+            "visiontune.tuning.any_sampler:optuna_sampler",
+            {
+                **LEARNING,
+                "class": Arg(str, "module.Class, or path/NAME.py:Class"),
+                "kwargs": Arg(dict, "what the class is built with, without a seed", {}),
+            },
+        ),
     },
     default="tpe",
 )
+
+RUNGS, BRACKETS, RISES = "rungs", "brackets", "rises"
+"""Traits of a trial scheduler: trials are compared at the budget's rungs; not all of them begin at the first; the highest one rises."""
 
 TRIAL_SCHEDULERS = Table(
     "trial scheduler",
@@ -27,9 +77,26 @@ TRIAL_SCHEDULERS = Table(
             "asynchronous successive halving (Li et al. 2020): trials wait at rungs and the best are promoted",
             "visiontune.tuning.trial_scheduler:asha",
             {"stop": Arg(bool, "stop at rungs for good instead of waiting for promotion", False)},
+            traits=frozenset({RUNGS}),
+        ),
+        "hyperband": Entry(
+            "asha in brackets, of which each begins at another rung (Li et al. 2018, 2020), against curves that cross late",
+            "visiontune.tuning.trial_scheduler:hyperband",
+            traits=frozenset({RUNGS, BRACKETS}),
+        ),
+        "pasha": Entry(
+            "asha whose highest rung rises only while the ranking of the two highest is unstable (Bohdal et al. 2023)",
+            "visiontune.tuning.pasha:pasha",
+            {"percentile": Arg(float, "of the differences that are noise in rankings", 90.0, 0.0, 100.0)},
+            traits=frozenset({RUNGS, RISES}),
         ),
         "median": Entry("stop what is worse than the median of the others at the same epoch", "visiontune.tuning.trial_scheduler:median"),
         "none": Entry("every trial runs to max_epochs", "visiontune.tuning.trial_scheduler:none"),
     },
     default="asha",
 )
+
+
+def does_learn(sampler: str) -> bool:
+    """Whether it waits for values to learn from."""
+    return LEARNING.keys() <= SAMPLERS.entries[sampler].args.keys()
