@@ -69,7 +69,7 @@ def test_points_of_the_grid_are_those_of_nested_loops(tmp_path: Path) -> None:
     assert len({json.dumps(point, sort_keys=True) for point in points}) == len(points) == len(expected) == space.num_points
     assert space.num_params == 10
     assert cost(load(tmp_path, ACROSS, "sampler.name=grid", "budget.num_trials=9999")).num_trials == len(expected)
-    fallback = {"flip": 0.5, "init": "he_normal"}  # of trivialaugment and of the table
+    fallback = {"flip": 0.0, "init": "he_normal"}  # of trivialaugment and of the table
     made = []
     for point in points:
         sections = space.resolve(FixedParams(point))
