@@ -161,6 +161,9 @@ def test_a_key_is_brought_to_a_value_with_what_its_conditions_need(tmp_path: Pat
         section, _, name = key.partition(".")
         for seed in range(5):
             assert space.resolve(HeldParams(seed, held=space.choosing(key, value)))[section][name] == value
+    both = {"optimizer.name": "sgd", "model.init": "lecun_normal", "model.name": "wideresnet"}
+    assert all(space.resolve(HeldParams(0, held=space.holding(both)))[key.split(".")[0]][key.split(".")[1]] == both[key] for key in both)
+    assert space.holding({"optimizer.name": "adamw", "model.init": "lecun_normal"}) is None
     assert set(space.values("augmentation.policy")) == {"trivialaugment", "none"}
     assert set(space.values("model.dropout")) == {0.0, 0.2, 0.4, 0.1}
     assert {name for name, _ in policies_of(space.tree["augmentation"])} == {"trivialaugment"}

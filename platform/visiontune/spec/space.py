@@ -64,7 +64,12 @@ class Space:
 
     def choosing(self, dotted: str, value: Any) -> dict[str, Any]:
         """Params that give a key of the recipe this value, with what that takes; none where the file can't or need not."""
-        return next((point for found, point in self.outcomes(lambda asker: asker.of(dotted)) if found == value), {})
+        return self.holding({dotted: value}) or {}
+
+    def holding(self, wanted: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Params that give all these keys of the recipe these values, with what that takes; None where no point has them all."""
+        outcomes = self.outcomes(lambda asker: all(asker.of(key) == value for key, value in wanted.items()))
+        return next((point for has_all, point in outcomes if has_all), None)
 
     def values(self, dotted: str) -> list[Any]:
         """What a key of the recipe can be: its choices in all branches, and its value elsewhere; of a long range only a few."""

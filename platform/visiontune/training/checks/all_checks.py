@@ -62,7 +62,7 @@ def sample_recipe(spec: StudySpec, held: dict[str, Any], number: int) -> TrialRe
 
 
 def _choosing(spec: StudySpec, held: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: choice for key, value in held.items() for name, choice in spec.space.choosing(key, value).items()}
+    return spec.space.holding(held) or {}
 
 
 def _of_data(store: Store, tell: Tell) -> Iterator[Check]:
@@ -94,11 +94,19 @@ def _of_model(spec: StudySpec, model: str, store: Store, device: torch.device, t
 def _sweeps(spec: StudySpec) -> list[dict[str, Any]]:
     """Each model with each optimizer; where there are over MAX_SWEEPS pairs, each optimizer and up to MAX_SWEEPS models at least once."""
     models, optimizers = choices(spec, "model.name"), choices(spec, "optimizer.name")
-    pairs = [(model, optimizer) for optimizer in optimizers for model in models]
+    meeting = {one: [model for model in models if _can_meet(spec, model, one)] for one in optimizers}
+    meeting = {optimizer: found for optimizer, found in meeting.items() if found}
+    pairs = [(model, optimizer) for optimizer, found in meeting.items() for model in found]
     if len(pairs) > MAX_SWEEPS:
-        num = max(len(optimizers), min(len(models), MAX_SWEEPS))
-        pairs = [(models[k % len(models)], optimizers[k % len(optimizers)]) for k in range(num)]
+        num, names = max(len(meeting), min(len(models), MAX_SWEEPS)), [*meeting]
+        turns = [(k, names[k % len(names)]) for k in range(num)]
+        pairs = list(dict.fromkeys((meeting[name][k % len(meeting[name])], name) for k, name in turns))
     return [{"model.name": model, "optimizer.name": optimizer} for model, optimizer in pairs]
+
+
+def _can_meet(spec: StudySpec, model: str, optimizer: str) -> bool:
+    """Whether conditions allow both at once."""
+    return spec.space.holding({"model.name": model, "optimizer.name": optimizer}) is not None
 
 
 def rates(spec: StudySpec, held: Mapping[str, Any]) -> tuple[str, float, float]:
