@@ -207,6 +207,41 @@ BAD = [
     Bad(11, "    lr: {choice: []}", ("one or more values",)),
     Bad(11, "    lr: {choice: {a: {}}}", ("only under the choice of a name",)),
     Bad(11, "    lr:\n      float:\n        - 0.1\n        - 500", ("nearest is 100",), at=14),
+    # conditions (tests/spec/test_conditions.py has more)
+    Bad(11, "    lr: {float: [0.1, 1], when: {model.depth: 1}}", ("`otherwise` is needed, since lr has no default", "peak learning rate")),
+    Bad(11, "    lr: {float: [0.1, 1], otherwise: 1}", ("lr.otherwise: `otherwise` is what lr has where", "there is no `when`")),
+    Bad(11, "    lr: {float: [0.1, 1], when: {model.depth: 1}, otherwise: 1000}", ("lr.otherwise: must be a float", "nearest is 100")),
+    Bad(11, "    lr: {float: [0.1, 1], when: sgd, otherwise: 1}", ("lr.when: must be a mapping of recipe keys", "but got 'sgd'")),
+    Bad(11, "    lr: {float: [0.1, 1], when: {}, otherwise: 1}", ("lr.when: must be a mapping of recipe keys",)),
+    Bad(11, "    lr: {float: [0.1, 1], when: {model.depth: []}, otherwise: 1}", ("needs a value or a list of one or more",)),
+    Bad(11, "    lr: {when: {model.depth: 1}, otherwise: 1}", ("a domain needs its kind",)),
+    Bad(11, "    lr: {float: [0.1, 1], whem: {model.depth: 1}}", ("unknown key 'whem'", "nearest is 'when'")),
+    Bad(
+        11,
+        "    lr: {float: [0.1, 1], when: {model.dept: 1}, otherwise: 1}",
+        ("unknown key of the space 'model.dept'", "nearest is 'model.depth'"),
+        VALUES,
+    ),
+    Bad(11, "    lr: {float: [0.1, 1], when: {optimizer.sgd.momentum: 1}, otherwise: 1}", ("nearest is 'optimizer.momentum'",), VALUES),
+    Bad(
+        11, "    lr: {float: [0.1, 1], when: {optimizer.name: sdg}, otherwise: 1}", ("must name one optimizer", "nearest is 'sgd'"), VALUES
+    ),
+    Bad(
+        11, "    lr: {float: [0.1, 1], when: {optimizer.name: adam}, otherwise: 1}", ("never 'adam' in this space", "choices: sgd"), VALUES
+    ),
+    Bad(11, "    lr: {float: [0.1, 1], when: {model.depth: 4}, otherwise: 1}", ("model.depth is never 4", "nearest is 3"), VALUES),
+    Bad(
+        11, "    lr: {float: [0.1, 1], when: {optimizer.momentum: 0.9}, otherwise: 1}", ("momentum is never 0.9", "without a step"), VALUES
+    ),
+    Bad(11, "    lr: {float: [0.1, 1], when: {optimizer.lr: 1}, otherwise: 1}", ("optimizer.lr can't be a condition of itself",), VALUES),
+    Bad(11, "    lr: {float: [0.1, 1], when: {training.batch_size: 64}, otherwise: 1}", ("this condition always holds",), VALUES),
+    Bad(
+        8,
+        "  model: {name: cnn, depth: {int: [1, 3], when: {model.width: 8}}, width: {choice: [8, 16], when: {model.depth: 1}}}",
+        ("depth.when.model.width: a circle of conditions: model.depth needs model.width needs model.depth",),
+        VALUES,
+    ),
+    Bad(12, "  augmentation: {policy: {choice: [none, augmix], whn: {model.depth: 1}}}", ("unknown key 'whn'", "nearest is 'when'"), at=-1),
     # tables and their arguments
     Bad(8, "  model: {name: resnet81}", ("must name one model", "nearest is 'resnet18'")),
     Bad(8, "  model: {name: {chioce: [cnn]}}", ("unknown key 'chioce'", "nearest is 'choice'")),

@@ -10,12 +10,13 @@ from spec_files import BRANCHED, load
 from visiontune.errors import UserError
 from visiontune.spec.domains import Choice, FixedParams, Float, Int
 from visiontune.spec.fingerprint import flatten
-from visiontune.spec.fit_recipe import fit_to_space, recipe_key
+from visiontune.spec.fit_recipe import fit_to_space
 from visiontune.spec.items_reader import declared_at
 from visiontune.spec.parse import load_recipe, load_start_recipe, load_study, make_recipe
 from visiontune.spec.sections import RECIPE
 from visiontune.spec.space import Space
 from visiontune.spec.tables.portfolios import PORTFOLIOS
+from visiontune.spec.tree_walk import recipe_key
 from visiontune.spec.yaml_writer import dump_recipe
 
 FILES = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))

@@ -13,6 +13,7 @@ from visiontune.spec.declare import Arg, Entry
 from visiontune.spec.domains import Choice, Float, Int
 from visiontune.spec.tables.ops import COLOUR_OPS
 from visiontune.spec.tables.policies import AUGMIX_OPS, DRAWN_OPS, NUM_SUBS, OPS, POLICIES
+from visiontune.spec.when import elsewhere
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Args:
         """Both ends of a number's domain, all values of a choice, or the constant; without None."""
         declared = self.entry.args[key]
         assert isinstance(declared, Arg)
-        return tuple(value for value in _values(self.given.get(key, declared.default)) if value is not None)
+        return tuple(value for value in _values(self.given.get(key, declared.default), declared.default) if value is not None)
 
     def magnitudes(self, *keys: str) -> OpRange:
         """From the least to the greatest value of these arguments."""
@@ -76,9 +77,9 @@ def policies_of(section: Mapping[str, Any]) -> Iterator[tuple[str, Args]]:
     """Each policy that the section can name, except `none`, with its own arguments."""
     for tree in _with_policy(section):
         item = tree["policy"]
-        for name in _values(item):
+        branches = [(name, item.branches.get(name, {})) for name in item.choices] if isinstance(item, Choice) else [(item, {})]
+        for name, branch in (*branches, *((name, {}) for name in elsewhere(item, POLICIES.default))):
             entry = POLICIES.entries[name]
-            branch = item.branches.get(name, {}) if isinstance(item, Choice) else {}
             if entry.builder:
                 yield name, Args(entry, {key: value for key, value in {**tree, **branch}.items() if key in entry.args})
 
@@ -142,7 +143,6 @@ _OPS_OF: Mapping[str, Callable[[Args], Found]] = {
 """Others have torchvision's ops and only what comes before them is in the table."""
 
 
-def _values(item: Any) -> tuple[Any, ...]:
-    if isinstance(item, Float | Int):
-        return item.low, item.high
-    return item.choices if isinstance(item, Choice) else (item,)
+def _values(item: Any, default: Any) -> tuple[Any, ...]:
+    ends = item.ends() if isinstance(item, Float | Int | Choice) else (item,)
+    return (*ends, *elsewhere(item, default))

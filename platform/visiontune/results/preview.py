@@ -11,7 +11,7 @@ from visiontune.augmentation.op_ranges import ops_of, policies_of
 from visiontune.errors import UserError, nearest
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
-from visiontune.spec.domains import Choice, HeldParams
+from visiontune.spec.domains import HeldParams
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.parse import make_recipe
 from visiontune.spec.study_spec import StudySpec
@@ -131,9 +131,7 @@ def _of_recipe(recipe: TrialRecipe, path: Path) -> Subject:
 def _of_study(spec: StudySpec, studies: StudiesFolder) -> Subject:
     section = spec.space.tree.get("augmentation", {})
     policies = [*dict.fromkeys(name for name, _ in policies_of(section))]
-    items = [item for _, item, _ in spec.space.places("augmentation.mixing")]
-    named = dict.fromkeys(name for item in items for name in (item.choices if isinstance(item, Choice) else (item,)))
-    mixings = [name for name in named if name != "none"]
+    mixings = [name for name in spec.space.values("augmentation.mixing") if name != "none"]
     folder = studies.study(spec.study)
     return Subject(
         f"study {spec.study}: policies {', '.join(policies) or 'none'}",

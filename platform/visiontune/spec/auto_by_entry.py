@@ -20,7 +20,7 @@ class ByEntry:
     def put(self, key: str, choice: Choice) -> Choice:
         """The choice with the domains in its branches."""
         branches = {name: {**choice.branches.get(name, {}), key: self.domains[name]} for name in choice.choices}
-        return Choice(choice.choices, branches)
+        return replace(choice, branches=branches)
 
 
 def suited(declared: Field, key: str, entry: Entry) -> Field:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from visiontune.spec.declare import REQUIRED, Entry, Field, Section, Table
 from visiontune.spec.table_reader import Place
 from visiontune.spec.value_reader import Problems, listed
+from visiontune.spec.when import WHEN
 from visiontune.spec.yaml_node import Node
 
 Pairs = Mapping[str, tuple[Node, Node]]
@@ -77,6 +78,10 @@ class BranchRules:
             having = [name for name, (_, branch) in branches.items() if self._is_under(key, branch.items)]
             if not having:
                 continue
+            if WHEN in items[table][1].items:
+                rule = f"required key {key!r} stands only in branches of {table}, which don't exist where its `when` does not hold"
+                self.problems.add(items[table][0], self._place(path).child(key).where, f"{rule}; write it once beside the choice")
+                return
             without = [name for name in branches if name not in having]
             if without:
                 entries = getattr(self.fields[table], "entries", {})

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from visiontune.spec.declare import NOTHING, REQUIRED, Arg, Field, Section, Table
-from visiontune.spec.domains import Float
+from visiontune.spec.domains import Choice, FixedParams, Float
 from visiontune.spec.sections import SPACE
 from visiontune.spec.space import Space
 
@@ -18,8 +18,7 @@ def default_params(space: Space, wanted: Mapping[str, Any] = NOTHING) -> dict[st
     asked = DefaultParams(_constants(space), wanted)
     for _ in range(2):  # an lr may stand before the optimizer that it should suit
         space.resolve(asked)
-    params = {name for name, _, _ in space.domains()}
-    return {name: value for name, value in asked.given.items() if name in params}
+    return space.params(FixedParams(asked.given))
 
 
 @dataclass(frozen=True)
@@ -71,14 +70,11 @@ def _is_number(value: Any) -> bool:
 
 
 def _constants(space: Space) -> dict[str, Any]:
-    """Entries that the file names itself, by dotted key."""
-    return {
-        f"{section}.{key}": value
-        for section, tree in space.tree.items()
-        if isinstance(tree, Mapping)
-        for key, value in tree.items()
-        if isinstance(value, str)
-    }
+    """Entries that the file names itself, by dotted key; of a choice with conditions the one that it is elsewhere."""
+    trees = ((section, tree) for section, tree in space.tree.items() if isinstance(tree, Mapping))
+    items = ((f"{section}.{key}", item) for section, tree in trees for key, item in tree.items())
+    named = ((key, item.when.otherwise if isinstance(item, Choice) and item.when else item) for key, item in items)
+    return {key: name for key, name in named if isinstance(name, str)}
 
 
 def default_of(name: str, given: Mapping[str, Any]) -> Any:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from visiontune.errors import nearest
 from visiontune.spec.auto_ranges import AUTO, auto_domain, auto_kind, example, is_auto, takes_auto
+from visiontune.spec.condition_reader import read_when
 from visiontune.spec.declare import Arg
 from visiontune.spec.domains import DOMAINS, Choice, Domain, Float, Int, exact
 from visiontune.spec.value_reader import BAD, Problems, expected, listed, read_constant
+from visiontune.spec.when import OTHERWISE, WHEN
 from visiontune.spec.yaml_node import Node
 
 KINDS: Mapping[type, tuple[str, ...]] = {float: ("float", "choice"), int: ("int", "choice"), bool: ("choice",), str: ("choice",)}
@@ -39,20 +42,25 @@ def _domain(node: Node, arg: Arg, where: str, problems: Problems) -> Domain | An
             options[key] = read_constant(value, DOMAINS[kind][key], f"{where}.{key}", problems)
             if options[key] is BAD:
                 wrong, options[key] = True, DOMAINS[kind][key].default
-        elif key != kind:
+        elif key not in (kind, WHEN, OTHERWISE):
             wrong = True
-            problems.add(key_node, f"{where}.{key}", f"unknown key {key!r} of a domain {kind!r}; {nearest(key, [kind, *DOMAINS[kind]])}")
+            known = [kind, *DOMAINS[kind], WHEN, OTHERWISE]
+            problems.add(key_node, f"{where}.{key}", f"unknown key {key!r} of a domain {kind!r}; {nearest(key, known)}")
+    when = read_when(node, arg, where, problems)
+    domain = _of_kind(node, kind, options, arg, where, problems)
+    return BAD if wrong or BAD in (when, domain) else replace(domain, when=when)
+
+
+def _of_kind(node: Node, kind: str, options: Mapping[str, Any], arg: Arg, where: str, problems: Problems) -> Domain | Any:
     values = node.items[kind][1]
     if kind not in KINDS[arg.type]:
         likely = f"; nearest is {KINDS[arg.type][0]!r}; choices: {', '.join(KINDS[arg.type])}"
         return problems.add(node, where, f"must be {expected(arg)}, so its domain can't be {kind!r}{likely}")
     if is_auto(values) and takes_auto(arg):
-        if len(node.items) > 1:
-            others = listed([key for key in node.items if key != kind])
-            return problems.add(node, where, f"{AUTO} has its own log and step: leave out {others}")
+        if others := [key for key in node.items if key not in (kind, WHEN, OTHERWISE)]:
+            return problems.add(node, where, f"{AUTO} has its own log and step: leave out {listed(others)}")
         return _auto(node, arg, where, problems, kind)
-    domain = _choice(values, arg, where, problems) if kind == "choice" else _range(values, kind, options, arg, where, problems)
-    return BAD if wrong else domain
+    return _choice(values, arg, where, problems) if kind == "choice" else _range(values, kind, options, arg, where, problems)
 
 
 def _auto(node: Node, arg: Arg, where: str, problems: Problems, kind: str = "") -> Domain | Any:
@@ -69,7 +77,7 @@ def _auto(node: Node, arg: Arg, where: str, problems: Problems, kind: str = "") 
 def _no_kind(node: Node, kinds: list[str], where: str, problems: Problems) -> Any:
     if kinds:
         return problems.add(node, where, f"a domain has one kind, but this one has {' and '.join(kinds)}")
-    options = {option for domain in DOMAINS.values() for option in domain}
+    options = {WHEN, OTHERWISE, *(option for domain in DOMAINS.values() for option in domain)}
     unknown = [(key, pair[0]) for key, pair in node.items.items() if key not in options]
     for key, key_node in unknown:
         problems.add(key_node, f"{where}.{key}", f"unknown kind of domain {key!r}; {nearest(key, DOMAINS)}")

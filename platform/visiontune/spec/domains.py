@@ -1,4 +1,4 @@
-"""What one parameter may be: `Float`, `Int` or `Choice`, both ends inclusive; and where its value comes from (`Suggest`)."""
+"""What one parameter may be: `Float`, `Int` or `Choice`, both ends inclusive, and when; and where its value comes from (`Suggest`)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from visiontune.errors import UserError
 from visiontune.spec.declare import Arg
 from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.when import When, plain_when
 
 DOMAINS: Mapping[str, Mapping[str, Arg]] = {
     "float": {
@@ -24,7 +25,7 @@ DOMAINS: Mapping[str, Mapping[str, Arg]] = {
     },
     "choice": {},
 }
-"""The three kinds of domain, each with the keys that may stand beside it."""
+"""The three kinds of domain, each with the keys that may stand beside it; `when` and `otherwise` may beside each."""
 
 
 class Suggest(Protocol):
@@ -43,6 +44,7 @@ class Float:
     high: float
     log: bool = False
     step: float | None = None
+    when: When | None = None
 
     def ask(self, name: str, suggest: Suggest) -> float:
         return float(suggest.suggest_float(name, self.low, self.high, step=self.step, log=self.log))
@@ -65,7 +67,7 @@ class Float:
         return [self.low, self.high]
 
     def to_plain(self) -> dict[str, Any]:
-        return {"float": [self.low, self.high], "log": self.log, "step": self.step}
+        return {"float": [self.low, self.high], "log": self.log, "step": self.step, **plain_when(self.when)}
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Int:
     high: int
     log: bool = False
     step: int = 1
+    when: When | None = None
 
     def ask(self, name: str, suggest: Suggest) -> int:
         return int(suggest.suggest_int(name, self.low, self.high, step=self.step, log=self.log))
@@ -90,7 +93,7 @@ class Int:
         return [self.low, self.high]
 
     def to_plain(self) -> dict[str, Any]:
-        return {"int": [self.low, self.high], "log": self.log, "step": self.step}
+        return {"int": [self.low, self.high], "log": self.log, "step": self.step, **plain_when(self.when)}
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ class Choice:
 
     choices: tuple[Any, ...]
     branches: Mapping[Any, Mapping[str, Any]] = field(default_factory=dict)
+    when: When | None = None
 
     def ask(self, name: str, suggest: Suggest) -> Any:
         return suggest.suggest_categorical(name, self.choices)
@@ -167,9 +171,15 @@ class RandomParams:
 
 @dataclass(frozen=True)
 class HeldParams(RandomParams):
-    """Random params, but for choices that are held fixed."""
+    """Random params, but for those that are held fixed."""
 
     held: Mapping[str, Any] = field(default_factory=dict)
+
+    def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float:
+        return float(self.held[name]) if name in self.held else super().suggest_float(name, low, high, step=step, log=log)
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return int(self.held[name]) if name in self.held else super().suggest_int(name, low, high, step=step, log=log)
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         return self.held[name] if name in self.held else super().suggest_categorical(name, choices)

@@ -11,6 +11,7 @@ from visiontune.spec.declare import REQUIRED, Entry, Section
 from visiontune.spec.domains import Choice, Float, Int
 from visiontune.spec.table_reader import Pick, Place
 from visiontune.spec.value_reader import Problems
+from visiontune.spec.when import elsewhere
 from visiontune.spec.yaml_node import Node
 
 
@@ -24,12 +25,12 @@ class EntryRules:
     def check(self, key: str, pick: Pick, tree: Mapping[str, Any], items: Mapping[str, tuple[Node, Node]], at: Place, owner: Node) -> None:
         """Every entry that a table's key can name, with the section around it as it was read."""
         node = items[key][1] if key in items else owner
-        for name in pick.names:
-            branch = pick.branch(name)
+        own = pick.item.choices if isinstance(pick.item, Choice) else pick.names
+        for name, branch in (*((name, pick.branch(name)) for name in own), *((name, None) for name in pick.elsewhere)):
             given = {*items, *(branch.items if branch else ())}
             self._arguments(name, pick, given, at, node)
             self._sections(name, pick, given, at.child(key), branch or node)
-            in_branch = pick.item.branches.get(name, {}) if isinstance(pick.item, Choice) else {}
+            in_branch = pick.item.branches.get(name, {}) if isinstance(pick.item, Choice) and branch else {}
             for rule in (self._needs, self._excludes):
                 rule(name, pick.table.entries[name], {**tree, **in_branch}, given, at.branch(key, name) if branch else at)
 
@@ -50,8 +51,8 @@ class EntryRules:
         for flag, number in entry.needs.items():
             if any(arg in given and arg not in tree for arg in (flag, number)):
                 continue  # one of them is wrong already
-            values = {arg: tree.get(arg, getattr(entry.args[arg], "default", None)) for arg in (flag, number)}
-            if _can_be(values[flag], True) and _can_be_zero(values[number]):
+            flags, numbers = (_forms(arg, entry, tree) for arg in (flag, number))
+            if any(_can_be(one, True) for one in flags) and any(_can_be_zero(one) for one in numbers):
                 key = number if number in given else flag
                 rule = f"{name} needs `{number} > 0` where {flag} can be true, but {number} can be 0"
                 self.problems.add(self._node(key, at), at.child(key).where, rule)
@@ -59,13 +60,20 @@ class EntryRules:
     def _excludes(self, name: str, entry: Entry, tree: Mapping[str, Any], given: Set[str], at: Place) -> None:
         for number, other in entry.excludes.items():
             default = getattr(entry.args[number], "default", None)
-            if {number, other} <= given & {*tree} and tree[number] != default and _can_be_positive(tree[other]):
+            if {number, other} <= given & {*tree} and tree[number] != default and any(map(_can_be_positive, _forms(other, entry, tree))):
                 rule = f"{name} takes {number} or {other}, not both; leave one out"
                 self.problems.add(self._node(other, at), at.child(other).where, rule)
 
     def _node(self, key: str, at: Place) -> Node:
         """In the branch, or in the section around it."""
         return self.nodes.get(at.child(key).key) or self.nodes[f"{at.key.rpartition('.')[0]}.{key}"]
+
+
+def _forms(arg: str, entry: Entry, tree: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What stands for an argument, and what it is where the conditions of that do not hold; its default where nothing stands."""
+    default = getattr(entry.args[arg], "default", None)
+    item = tree.get(arg, default)
+    return (item, *elsewhere(item, default))
 
 
 def _can_be(item: Any, value: Any) -> bool:

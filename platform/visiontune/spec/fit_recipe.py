@@ -11,6 +11,7 @@ from visiontune.spec.defaults import default_params
 from visiontune.spec.domains import FixedParams
 from visiontune.spec.fingerprint import flatten
 from visiontune.spec.space import Space
+from visiontune.spec.tree_walk import recipe_key
 
 _OF_A_STUDY = ("data.", "training.num_epochs", "training.seed")
 """Keys of a recipe that a study sets itself."""
@@ -50,17 +51,6 @@ def fit_to_space(space: Space, values: Mapping[str, Any]) -> Fitted:
     varying = {keys[name] for name in params} & asked.keys()
     said = tuple(f"{key} {_shown(asked[key])} -> {_shown(found[key])}" if key in found else f"{key} has no use" for key in differing)
     return Fitted(params, said, len(varying - {*differing}), len(varying & {*differing}))
-
-
-def recipe_key(name: str, given: Mapping[str, Any]) -> str:
-    """The key of a recipe that a param sets, by its dotted name and the choices under which it exists.
-
-    >>> recipe_key("optimizer.sgd.momentum", {"optimizer.name": "sgd"})
-    'optimizer.momentum'
-    """
-    prefixes = [f"{table.rpartition('.')[0]}.{value}." for table, value in given.items()]
-    branch = max((prefix for prefix in prefixes if name.startswith(prefix)), key=len, default="")
-    return f"{name.partition('.')[0]}.{name.removeprefix(branch)}" if branch else name
 
 
 def _is_same(one: Any, other: Any) -> bool:

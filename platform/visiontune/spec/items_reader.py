@@ -51,14 +51,16 @@ def _values(node: Node, above: tuple[str, ...], where: str, problems: Problems) 
             continue
         found = list(declared_at(path, RECIPE.fields))
         if not found:
-            problems.add(key_node, f"{where}.{'.'.join(path)}", f"unknown key of a recipe {'.'.join(path)!r}; {_known(path)}")
+            problems.add(
+                key_node, f"{where}.{'.'.join(path)}", f"unknown key of a recipe {'.'.join(path)!r}; {nearest_key(path, RECIPE.fields)}"
+            )
             continue
-        item = _read(value, [field for _, field in found], f"{where}.{'.'.join(path)}", problems)
+        item = read_declared(value, [field for _, field in found], f"{where}.{'.'.join(path)}", problems)
         if item is not BAD:
             yield ".".join(found[0][0]), item
 
 
-def _read(node: Node, declared: Sequence[Arg | Table], where: str, problems: Problems) -> Any:
+def read_declared(node: Node, declared: Sequence[Arg | Table], where: str, problems: Problems) -> Any:
     """A value that one of several declarations of a key takes: entries may have an argument of one name with another range each."""
     first = Problems()
     for number, field in enumerate(declared):
@@ -90,10 +92,11 @@ def declared_at(path: Sequence[str], fields: Mapping[str, Field]) -> Iterator[tu
         yield from (pair for name, entry in entries if name == part for pair in declared_at(rest, {**fields, **entry.args}))
 
 
-def _known(path: Sequence[str]) -> str:
-    section = RECIPE.fields.get(path[0])
+def nearest_key(path: Sequence[str], fields: Mapping[str, Field]) -> str:
+    """The tail of a rule about a key that is none of these sections'."""
+    section = fields.get(path[0])
     if not isinstance(section, Section):
-        return nearest(path[0], RECIPE.fields)
+        return nearest(path[0], fields)
     tables = [table for table in section.fields.values() if isinstance(table, Table)]
     args = (arg for table in tables for entry in table.entries.values() for arg in entry.args)
     return nearest(".".join(path), [f"{path[0]}.{key}" for key in dict.fromkeys([*section.fields, *args])])

@@ -15,7 +15,7 @@ from visiontune.spec.auto_by_entry import suited
 from visiontune.spec.declare import REQUIRED, Entry, Field, Items, Section, Table
 from visiontune.spec.sections import SPACE, STUDY
 from visiontune.spec.study_rules import NAME
-from visiontune.spec.value_schema import Schema, any_of, arg_schema
+from visiontune.spec.value_schema import Schema, any_of, arg_schema, domain_schema
 
 _WORTH_SHARING = 120
 """Characters of JSON from which on a repeated schema is replaced by a reference, which takes 30."""
@@ -157,7 +157,7 @@ def _table(table: Table, is_space: bool, section: str, key: str) -> Schema:
         {"type": "array", "items": {"enum": [*table.entries]}, "minItems": 1, "uniqueItems": True},
         {"type": "object", "properties": branches, "minProperties": 1, "additionalProperties": False},
     ]
-    choice = {"type": "object", "properties": {"choice": any_of(choices)}, "required": ["choice"], "additionalProperties": False}
+    choice = domain_schema({"choice": any_of(choices)}, "choice", table)
     return {"description": f"names one {table.what}, or a choice of them", **any_of([names, choice])}
 
 

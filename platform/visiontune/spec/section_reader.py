@@ -120,6 +120,12 @@ class Reader:
         """The table's choice with the entries' own domains in its branches."""
         if not isinstance(pick.item, Choice):
             return pick
+        if pick.item.when is not None:
+            rule = (
+                f"auto gives each {pick.table.what} a range of its own, but the choice has `when`: write a domain, or auto in the branches"
+            )
+            self.problems.add(value, at.child(key).where, rule)
+            return pick
         for name in pick.names:
             self.nodes[at.child(name).child(key).key] = value
         return replace(pick, item=item.put(key, pick.item))
@@ -149,7 +155,7 @@ class Reader:
         trees = {name: self.branch(branch, key, table, name, at, key_node, around) for name, (key_node, branch) in found.branches.items()}
         for name, (_, branch) in found.branches.items():
             self.nodes[at.child(name).key] = branch
-        return replace(found, item=Choice(found.names, trees)) if trees and found.item is not BAD else found
+        return replace(found, item=replace(found.item, branches=trees)) if trees and found.item is not BAD else found
 
     def branch(self, node: Node, key: str, table: Table, name: str, at: Place, owner: Node, around: Mapping[str, Field]) -> dict[str, Any]:
         """What stands under one entry of a choice."""

@@ -7,18 +7,28 @@ Resolved sections are flat, without a level for the branch, and complete: whatev
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from itertools import islice
+from typing import Any, TypeVar
 
 from visiontune.errors import Problem, UserError
 from visiontune.spec import tree_walk
+from visiontune.spec.asking import ABSENT, Ask, Asker, every, takers
 from visiontune.spec.declare import Arg, Field, Items, Section, Table
 from visiontune.spec.domains import Choice, Domain, EndParams, Suggest
 from visiontune.spec.sections import SPACE
 from visiontune.spec.tree_walk import Tree
 
 MAX_CORNERS = 256
+
+_T = TypeVar("_T")
+
+_FEW = 16
+"""Values of a range up to which all of them are tried."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +40,18 @@ class Space:
     file: str = ""
 
     def resolve(self, suggest: Suggest) -> dict[str, dict[str, Any]]:
-        """One point as the sections of a recipe (without data, num_epochs and seed), asking in the order of the file."""
-        return fill(SPACE.fields, tree_walk.asked(self.tree, "", suggest))
+        """One point as the sections of a recipe (without data, num_epochs and seed), in the order of the file.
+
+        Asked is in that order too, but for what conditions name, which comes before the param that has them.
+        """
+        return fill(SPACE.fields, self._asker(suggest).section(self.tree, ""))
+
+    def params(self, suggest: Suggest) -> dict[str, Any]:
+        """Params of that point: those that exist there."""
+        return self._point(self._asker(suggest))
 
     def domains(self) -> Iterator[tuple[str, Domain, dict[str, Any]]]:
-        """Every param with its domain and the choices under which it exists, in the order of the file."""
+        """Every param with its domain and the choices in whose branches it stands, in the order of the file; a `when` may ask for more."""
         return tree_walk.domains(self.tree, "", {})
 
     def places(self, dotted: str) -> Iterator[tuple[str, Any, dict[str, Any]]]:
@@ -46,13 +63,30 @@ class Space:
         return tree_walk.standing(self.tree.get(section, {}), key, f"{section}.")
 
     def choosing(self, dotted: str, value: Any) -> dict[str, Any]:
-        """Params that give a key of the recipe this value, with the choices that it takes; none where the file can't or need not."""
-        for name, item, given in self.places(dotted):
-            if isinstance(item, Choice) and value in item.choices:
-                return {**given, name: value}
-            if item == value:
-                return given
-        return {}
+        """Params that give a key of the recipe this value, with what that takes; none where the file can't or need not."""
+        return self.holding({dotted: value}) or {}
+
+    def holding(self, wanted: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Params that give all these keys of the recipe these values, with what that takes; None where no point has them all."""
+        outcomes = self.outcomes(lambda asker: all(asker.of(key) == value for key, value in wanted.items()))
+        return next((point for has_all, point in outcomes if has_all), None)
+
+    def values(self, dotted: str) -> list[Any]:
+        """What a key of the recipe can be: its choices in all branches, and its value elsewhere; of a long range only a few."""
+        return [*dict.fromkeys(found for found, _ in self.outcomes(lambda asker: asker.of(dotted)) if found is not ABSENT)]
+
+    def outcomes(self, run: Callable[[Asker], _T]) -> Iterator[tuple[_T, dict[str, Any]]]:
+        """What `run` can find, each with the params that it takes: ranges are tried at the values that conditions name, and at others.
+
+        A float without a step is NaN, which no condition can name.
+        """
+
+        def tried(ask: Ask) -> tuple[_T, dict[str, Any]]:
+            asker = Asker(self.tree, self._items, ask)
+            found = run(asker)
+            return found, {name: value for name, value in asker.point.items() if value == value}
+
+        return every(tried, lambda name, item: _representatives(item, self._named.get(name, ())))
 
     @property
     def num_params(self) -> int:
@@ -62,7 +96,11 @@ class Space:
     @property
     def num_points(self) -> int | None:
         """Points of the grid; None where a float has no step."""
-        return tree_walk.num_points(self.tree)
+        if not self.has_conditions or any(item.num_values() is None for item in self._items.values()):
+            return tree_walk.num_points(self.tree)
+        deciding = {name for name, item in self._items.items() if name in self._named or (isinstance(item, Choice) and item.branches)}
+        points = every(self._asked, lambda name, item: item.values() if name in deciding else item.values()[:1])
+        return sum(math.prod(self._items[name].num_values() or 1 for name in point if name not in deciding) for point in points)
 
     def grid(self) -> Iterator[dict[str, Any]]:
         """Params of every point, the last one varying fastest. Raises UserError for a float without a step."""
@@ -73,7 +111,7 @@ class Space:
         ]
         if problems:
             raise UserError(*problems)
-        return tree_walk.grid(list(tree_walk.children(self.tree, "")))
+        return every(self._asked, lambda name, item: item.values())
 
     def corners(self, section: str) -> list[dict[str, Any]]:
         """One section resolved at its corners: all combinations of its choices and of both ends of every number.
@@ -82,16 +120,55 @@ class Space:
         the first MAX_CORNERS of these.
         """
         tree = {section: self.tree[section]} if section in self.tree else {}
-        params: Iterable[tuple[dict[str, Any], bool]]
-        if tree_walk.num_points(tree, ends=True) <= MAX_CORNERS:  # type: ignore[operator]
-            params = ((point, False) for point in tree_walk.grid(list(tree_walk.children(tree, "")), ends=True))
-        else:
-            names = [(given, name, value) for name, domain, given in tree_walk.domains(tree, "", {}) for value in domain.ends()]
-            params = (({**given, name: value}, last) for last in (True, False) for given, name, value in names)
         fields = getattr(SPACE.fields[section], "fields", {})
-        resolved = (fill(fields, tree_walk.asked(tree, "", EndParams(point, last)).get(section, {})) for point, last in params)
-        unique = {json.dumps(corner): corner for corner in resolved}
+
+        def resolved(ask: Ask) -> dict[str, Any]:
+            return fill(fields, Asker(self.tree, self._items, ask).section(tree, "").get(section, {}))
+
+        corners = [*islice(every(resolved, lambda name, item: item.ends()), MAX_CORNERS + 1)]
+        if len(corners) > MAX_CORNERS:
+            own = [(self._existing(name, item, given), name, item) for name, item, given in tree_walk.domains(tree, "", {})]
+            points = [(last, {**point, name: end}) for last in (True, False) for point, name, item in own for end in item.ends()]
+            corners = [resolved(_asking(EndParams(point, last))) for last, point in points]
+        unique = {json.dumps(corner): corner for corner in corners}
         return list(unique.values())[:MAX_CORNERS]
+
+    @cached_property
+    def has_conditions(self) -> bool:
+        """Whether a domain of it has a `when`."""
+        return any(item.when is not None for item in self._items.values())
+
+    @cached_property
+    def _items(self) -> dict[str, Domain]:
+        return {name: item for name, item, _ in self.domains()}
+
+    @cached_property
+    def _named(self) -> dict[str, list[Any]]:
+        """Values that conditions name, by param; none of a choice on which a default depends that they name."""
+        named: dict[str, list[Any]] = defaultdict(list)
+        for item in self._items.values():
+            for key, values in item.when.conditions.items() if item.when else ():
+                for name, _, _ in self.places(key):
+                    named[name] += values
+                for name in (name for table in takers(key) for name, _, _ in self.places(table)):
+                    named[name] += ()
+        return named
+
+    def _existing(self, name: str, item: Domain, given: dict[str, Any]) -> dict[str, Any]:
+        """Params with which this one exists."""
+        if not self.has_conditions:
+            return given
+        return next((point for exists, point in self.outcomes(lambda asker: asker.has(given) and asker.holds(item.when)) if exists), given)
+
+    def _asker(self, suggest: Suggest) -> Asker:
+        return Asker(self.tree, self._items, _asking(suggest))
+
+    def _asked(self, ask: Ask) -> dict[str, Any]:
+        return self._point(Asker(self.tree, self._items, ask))
+
+    def _point(self, asker: Asker) -> dict[str, Any]:
+        asker.section(self.tree, "")
+        return asker.point
 
     def line(self, dotted: str) -> int:
         """The line of a key, or of the nearest key above it; 0 for what the file does not mention."""
@@ -102,6 +179,21 @@ class Space:
     def to_dict(self) -> dict[str, Any]:
         """The tree as dicts, lists and values; equal for equal spaces."""
         return tree_walk.plain(self.tree)  # type: ignore[no-any-return]
+
+
+def _asking(suggest: Suggest) -> Ask:
+    return lambda name, item: item.ask(name, suggest)
+
+
+def _representatives(item: Domain, named: Sequence[Any]) -> Sequence[Any]:
+    """All values, or of many those that conditions name and enough that none does."""
+    num = item.num_values()
+    if num is None:
+        return (math.nan,)
+    values = item.values()
+    if isinstance(item, Choice) or num <= _FEW:
+        return values
+    return [*dict.fromkeys([*values[: len(named) + 1], *(value for value in named if value in values)])]
 
 
 def fill(fields: Mapping[str, Field], values: Mapping[str, Any], is_entry: bool = False) -> dict[str, Any]:

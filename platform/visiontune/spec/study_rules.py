@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from visiontune.spec.condition_rules import ConditionRules
 from visiontune.spec.domains import Float
 from visiontune.spec.section_reader import Reader
 from visiontune.spec.space import Space
@@ -19,6 +20,8 @@ NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 def check_study(reader: Reader, tree: Mapping[str, Any], root: Node) -> None:
     """Add broken rules to the reader's problems; `tree` is the study with its defaults filled in."""
+    if reader.problems.none_under("space"):
+        ConditionRules(reader.problems, reader.nodes, Space(tree["space"])).check()
     for needed, where, rule in (*_name(tree), *_mode(tree), *_budget(tree), *_grid(reader, tree), *_warmup(reader, tree)):
         if reader.problems.none_under(*needed):
             reader.problems.add(reader.nodes.get(where) or reader.nodes.get(where.rpartition(".")[0]) or root, where, rule)

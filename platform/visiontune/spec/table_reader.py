@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from visiontune.errors import nearest
+from visiontune.spec.condition_reader import read_when
 from visiontune.spec.declare import REQUIRED, Field, Section, Table
 from visiontune.spec.domain_reader import repeats
 from visiontune.spec.domains import Choice
 from visiontune.spec.value_reader import BAD, Problems
+from visiontune.spec.when import OTHERWISE, WHEN, elsewhere
 from visiontune.spec.yaml_node import Node
 
 
@@ -32,12 +34,16 @@ class Place:
 
 @dataclass(frozen=True)
 class Pick:
-    """What a table's key says: every name that it can take (none when it is wrong), and each branch with the key that it stands under."""
+    """What a table's key says: every name that it can take (none when it is wrong), and each branch with the key that it stands under.
+
+    `elsewhere` has the name that it is where a choice does not exist for its conditions.
+    """
 
     table: Table
     item: Any
     names: tuple[str, ...] = ()
     branches: Mapping[str, tuple[Node, Node]] = field(default_factory=dict)
+    elsewhere: tuple[str, ...] = ()
 
     def branch(self, name: str) -> Node | None:
         return self.branches[name][1] if name in self.branches else None
@@ -61,14 +67,15 @@ def read_pick(items: Mapping[str, tuple[Node, Node]], key: str, table: Table, at
 
 def _choice(node: Node, table: Table, where: str, problems: Problems) -> Pick:
     for name, (key_node, _) in node.items.items():
-        if name != "choice":
-            problems.add(key_node, f"{where}.{name}", f"unknown key {name!r} in place of the {table.what}; {nearest(name, ['choice'])}")
+        if name not in (known := ("choice", WHEN, OTHERWISE)):
+            problems.add(key_node, f"{where}.{name}", f"unknown key {name!r} in place of the {table.what}; {nearest(name, known)}")
     options = node.items["choice"][1] if "choice" in node.items else None
     if options is None or options.kind == "scalar" or not options.value:
         if options is not None or not node.items:
             shape = "{choice: [a, b]} or {choice: {a: {...}, b: {...}}}"
             problems.add(options or node, where, f"a choice of {table.what} is written {shape}, but got {node.shown()}")
         return Pick(table, BAD)
+    when = read_when(node, table, where, problems)
     named = list(options.value) if options.kind == "list" else [key_node for key_node, _ in options.value]
     wrong = [one for one in named if one.kind != "scalar" or one.value not in table.entries]
     for one in wrong:
@@ -77,7 +84,11 @@ def _choice(node: Node, table: Table, where: str, problems: Problems) -> Pick:
     names = tuple(dict.fromkeys(good))
     is_repeated = options.kind == "list" and repeats(good, options, where, problems)
     branches = {name: options.items[name] for name in names} if options.kind == "mapping" else {}
-    return Pick(table, BAD if wrong or is_repeated else Choice(names), () if wrong else names, branches)
+    if wrong or is_repeated or when is BAD:
+        return Pick(table, BAD, () if wrong else names, branches)
+    item = Choice(names, when=when)
+    others = elsewhere(item, table.default)
+    return Pick(table, item, tuple(dict.fromkeys((*names, *others))), branches, others)
 
 
 def _names(node: Node, table: Table) -> str:

@@ -6,12 +6,12 @@ paths of keys and of the choices on the way: `optimizer.lr`, `optimizer.sgd.mome
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from visiontune.spec.domains import Choice, Domain, Float, Int, Suggest
+from visiontune.spec.domains import Choice, Domain, Float, Int
+from visiontune.spec.when import plain_when
 
 Tree = Mapping[str, Any]
 """Values are constants, domains or Trees, in the order of the file."""
@@ -32,23 +32,8 @@ def branch(name: str, value: Any) -> str:
     return f"{name.rpartition('.')[0]}.{value}.".removeprefix(".")
 
 
-def asked(tree: Tree, prefix: str, suggest: Suggest) -> dict[str, Any]:
-    """The tree with every domain replaced by what `suggest` gives for it."""
-    values: dict[str, Any] = {}
-    for key, item in tree.items():
-        if isinstance(item, Mapping):
-            values[key] = asked(item, f"{prefix}{key}.", suggest)
-        elif is_domain(item):
-            values[key] = item.ask(prefix + key, suggest)
-            if isinstance(item, Choice) and item.branches:
-                values.update(asked(item.branches[values[key]], f"{prefix}{values[key]}.", suggest))
-        else:
-            values[key] = item
-    return values
-
-
 def domains(tree: Tree, prefix: str, given: dict[str, Any]) -> Iterator[tuple[str, Domain, dict[str, Any]]]:
-    """Every param with its domain and the choices under which it exists, in the order of the file."""
+    """Every param with its domain and the choices in whose branches it stands, in the order of the file."""
     for name, item in children(tree, prefix):
         if isinstance(item, Mapping):
             yield from domains(item, f"{name}.", given)
@@ -59,42 +44,31 @@ def domains(tree: Tree, prefix: str, given: dict[str, Any]) -> Iterator[tuple[st
 
 
 def standing(section: Tree, key: str, prefix: str, given: Mapping[str, Any] | None = None) -> Iterator[tuple[str, Any, dict[str, Any]]]:
-    """Each place of a section where the key stands, itself or in a branch: its name, what stands there, the choices under which it does."""
+    """Each place of a section where the key stands, itself or in a branch: its name, what stands there, the choices under which it does.
+
+    A key of an op is dotted: `Affine.magnitude`.
+    """
     for name, item in section.items():
         if name == key:
             yield prefix + name, item, dict(given or {})
+        elif isinstance(item, Mapping) and key.startswith(f"{name}."):
+            yield from standing(item, key.removeprefix(f"{name}."), f"{prefix}{name}.", given)
         for value, under in item.branches.items() if isinstance(item, Choice) else ():
             yield from standing(under, key, f"{prefix}{value}.", {**(given or {}), prefix + name: value})
 
 
-def num_points(tree: Tree, ends: bool = False) -> int | None:
-    """Of the grid, or of the corners where only ends count; None where a float has no step."""
+def num_points(tree: Tree) -> int | None:
+    """Of the grid where there are no conditions; None where a float has no step."""
     counts: list[int | None] = []
     for item in tree.values():
         if isinstance(item, Mapping):
-            counts.append(num_points(item, ends))
+            counts.append(num_points(item))
         elif isinstance(item, Choice):
-            branches = [num_points(item.branches.get(value, {}), ends) for value in item.choices]
+            branches = [num_points(item.branches.get(value, {})) for value in item.choices]
             counts.append(None if None in branches else sum(filter(None, branches)))
         elif is_domain(item):
-            counts.append(2 if ends else item.num_values())
+            counts.append(item.num_values())
     return None if None in counts else math.prod(filter(None, counts))
-
-
-def grid(pending: list[tuple[str, Any]], ends: bool = False) -> Iterator[dict[str, Any]]:
-    """Points of what is pending: the first one's values outermost, what its branches hold right after it."""
-    varying = list(itertools.dropwhile(lambda pair: not isinstance(pair[1], Mapping) and not is_domain(pair[1]), pending))
-    if not varying:
-        yield {}
-        return
-    (name, item), *rest = varying
-    if isinstance(item, Mapping):
-        yield from grid([*children(item, f"{name}."), *rest], ends)
-        return
-    for value in item.ends() if ends else item.values():
-        under = item.branches.get(value, {}) if isinstance(item, Choice) else {}
-        for point in grid([*children(under, branch(name, value)), *rest], ends):
-            yield {name: value, **point}
 
 
 def plain(item: Any) -> Any:
@@ -103,5 +77,17 @@ def plain(item: Any) -> Any:
         return {key: plain(value) for key, value in item.items()}
     if isinstance(item, Choice):
         bare = not any(item.branches.values())
-        return {"choice": list(item.choices) if bare else {value: plain(item.branches.get(value, {})) for value in item.choices}}
+        choices = list(item.choices) if bare else {value: plain(item.branches.get(value, {})) for value in item.choices}
+        return {"choice": choices, **plain_when(item.when)}
     return item.to_plain() if isinstance(item, Float | Int) else item
+
+
+def recipe_key(name: str, given: Mapping[str, Any]) -> str:
+    """The key of a recipe that a param sets, by its dotted name and the choices under which it exists.
+
+    >>> recipe_key("optimizer.sgd.momentum", {"optimizer.name": "sgd"})
+    'optimizer.momentum'
+    """
+    prefixes = [f"{table.rpartition('.')[0]}.{value}." for table, value in given.items()]
+    found = max((prefix for prefix in prefixes if name.startswith(prefix)), key=len, default="")
+    return f"{name.partition('.')[0]}.{name.removeprefix(found)}" if found else name

@@ -71,7 +71,7 @@ def read_constant(node: Node, arg: Arg, where: str, problems: Problems, hint: st
         return problems.add(node, where, f"must be {expected(arg)} and finite, but got {value}")
     if arg.choices and value not in arg.choices:
         known = f", {arg.former[value]}" if value in arg.former else ""
-        return problems.add(node, where, f"must be {_article(arg)}, but got {value!r}{known}; {_nearest_of(value, arg.choices)}")
+        return problems.add(node, where, f"must be {_article(arg)}, but got {value!r}{known}; {nearest_of(value, arg.choices)}")
     if (arg.low is not None and value < arg.low) or (arg.high is not None and value > arg.high):
         limit = arg.low if arg.low is not None and value < arg.low else arg.high
         return problems.add(node, where, f"must be {expected(arg)}, but got {node.shown()}; nearest is {_short(limit)}")
@@ -85,8 +85,8 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _nearest_of(value: Any, choices: tuple[Any, ...]) -> str:
-    """Nearest by value for numbers, by spelling for words."""
+def nearest_of(value: Any, choices: tuple[Any, ...]) -> str:
+    """The tail of a rule: nearest by value for numbers, by spelling for words."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         close = min(choices, key=lambda choice: (abs(choice - value), choice))
         return f"nearest is {close}; choices: {', '.join(str(choice) for choice in choices)}"

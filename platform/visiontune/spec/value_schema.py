@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from visiontune.spec.auto_ranges import AUTO, auto_kind, takes_auto
-from visiontune.spec.declare import REQUIRED, Arg
+from visiontune.spec.declare import REQUIRED, Arg, Table
 from visiontune.spec.domain_reader import KINDS
 from visiontune.spec.domains import DOMAINS
+from visiontune.spec.when import OTHERWISE, WHEN
 
 Schema = dict[str, Any]
 _TYPES = {float: "number", int: "integer", bool: "boolean", str: "string", dict: "object"}
 _AUTO: Schema = {"const": AUTO}
+_CONDITIONS: Schema = {
+    "description": "keys of the recipe, each with the value or the values under which the param exists",
+    "type": "object",
+    "minProperties": 1,
+    "additionalProperties": {"anyOf": [{"type": ["string", "number", "boolean", "null", "object"]}, {"type": "array", "minItems": 1}]},
+}
 
 
 def arg_schema(arg: Arg, is_space: bool) -> Schema:
@@ -44,9 +51,17 @@ def domain_schemas(arg: Arg) -> list[Schema]:
             values = {"type": "array", "items": value_schema(arg), "minItems": 1, "uniqueItems": True}
         options = {key: arg_schema(option, False) for key, option in DOMAINS[kind].items()}
         if arg.auto is not None and auto_kind(arg.auto, arg) == kind:
-            schemas.append({"type": "object", "properties": {kind: _AUTO}, "required": [kind], "additionalProperties": False})
-        schemas.append({"type": "object", "properties": {kind: values, **options}, "required": [kind], "additionalProperties": False})
+            schemas.append(domain_schema({kind: _AUTO}, kind, arg))
+        schemas.append(domain_schema({kind: values, **options}, kind, arg))
     return schemas
+
+
+def domain_schema(properties: Schema, kind: str, declared: Arg | Table) -> Schema:
+    """One kind of domain, with conditions; what has no default needs a value where they do not hold."""
+    names: Schema = {"enum": [*declared.entries]} if isinstance(declared, Table) else value_schema(declared)
+    needs = {OTHERWISE: [WHEN], **({WHEN: [OTHERWISE]} if declared.default is REQUIRED else {})}
+    known = {**properties, WHEN: _CONDITIONS, OTHERWISE: names}
+    return {"type": "object", "properties": known, "required": [kind], "dependentRequired": needs, "additionalProperties": False}
 
 
 def any_of(schemas: list[Schema]) -> Schema:

@@ -17,9 +17,10 @@ from visiontune.errors import UserError, nearest
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.domains import Choice, Domain, FixedParams
 from visiontune.spec.fingerprint import flatten
-from visiontune.spec.fit_recipe import Fitted, fit_to_space, recipe_key
+from visiontune.spec.fit_recipe import Fitted, fit_to_space
 from visiontune.spec.space import Space
 from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.tree_walk import recipe_key
 from visiontune.tuning.portfolio import greedy_portfolio
 from visiontune.tuning.ranking import has_value, ranked
 from visiontune.tuning.read_study import read_study

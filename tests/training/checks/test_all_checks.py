@@ -193,9 +193,23 @@ def test_each_optimizer_is_compared_with_the_rates_of_its_own_branch(tmp_path: P
     assert "let optimizer.sgd.lr start near 0.001" in compare(2.0, 10.0, found, "optimizer.sgd.lr")[1]
 
 
+def test_conditions_leave_out_pairs_that_never_meet_and_rates_that_do_not_exist(tmp_path: Path) -> None:
+    model = "model: {name: {choice: [cnn, lenet5], when: {optimizer.name: sgd}, otherwise: lenet5}}"
+    text = GOOD.replace("model: {name: cnn, depth: {int: [1, 3]}}", model)
+    spec = load(tmp_path, text, "space.optimizer.lr.when={model.name: cnn}", "space.optimizer.lr.otherwise=0.2")
+    pairs = {tuple(held.values()) for held in all_checks._sweeps(spec)}
+    assert pairs == {("cnn", "sgd"), ("lenet5", "sgd"), ("lenet5", "adamw")}
+    for held in all_checks._sweeps(spec):
+        recipe = all_checks.sample_recipe(spec, held, 0)
+        assert (recipe.model["name"], recipe.optimizer["name"]) == tuple(held.values())
+        ends = (1e-4, 1.0) if held["model.name"] == "cnn" else (0.2, 0.2)
+        assert all_checks.rates(spec, held) == ("optimizer.lr", *ends)
+        assert ends[0] <= recipe.optimizer["lr"] <= ends[1]
+
+
 def test_choices_are_those_of_all_branches_and_can_be_held(tmp_path: Path) -> None:
     spec = load(tmp_path, BRANCHED)
-    assert all_checks.choices(spec, "model.activation") == ["leaky_relu", "tanh", "elu"]
+    assert all_checks.choices(spec, "model.activation") == ["leaky_relu", "tanh", "elu", "published"]  # resnet18 has its own
     assert all_checks.choices(spec, "training.precision") == ["fp32"]
     for number in range(8):
         recipe = all_checks.sample_recipe(spec, {"model.activation": "tanh", "optimizer.name": "adamw"}, number)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import torch
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import first_line
-from visiontune.spec.domains import Choice, Float, HeldParams, RandomParams
+from visiontune.spec.domains import Choice, Float, HeldParams
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.parse import make_recipe
 from visiontune.spec.study_spec import StudySpec
@@ -52,10 +51,8 @@ def run_checks(spec: StudySpec, cache: Path, *, tell: Tell = lambda name: None) 
 
 
 def choices(spec: StudySpec, name: str) -> list[Any]:
-    """The choices of the space for a dotted key such as model.name, in all branches; its default where the file does not mention it."""
-    found = [item.choices if isinstance(item, Choice) else (item,) for _, item, _ in spec.space.places(name)]
-    section, _, key = name.partition(".")
-    return list(dict.fromkeys(chain(*found))) or [spec.space.resolve(RandomParams(0))[section][key]]
+    """What a dotted key such as model.name can be in the space, in all branches; its default where the file does not mention it."""
+    return spec.space.values(name)
 
 
 def sample_recipe(spec: StudySpec, held: dict[str, Any], number: int) -> TrialRecipe:
@@ -65,7 +62,7 @@ def sample_recipe(spec: StudySpec, held: dict[str, Any], number: int) -> TrialRe
 
 
 def _choosing(spec: StudySpec, held: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: choice for key, value in held.items() for name, choice in spec.space.choosing(key, value).items()}
+    return spec.space.holding(held) or {}
 
 
 def _of_data(store: Store, tell: Tell) -> Iterator[Check]:
@@ -97,11 +94,19 @@ def _of_model(spec: StudySpec, model: str, store: Store, device: torch.device, t
 def _sweeps(spec: StudySpec) -> list[dict[str, Any]]:
     """Each model with each optimizer; where there are over MAX_SWEEPS pairs, each optimizer and up to MAX_SWEEPS models at least once."""
     models, optimizers = choices(spec, "model.name"), choices(spec, "optimizer.name")
-    pairs = [(model, optimizer) for optimizer in optimizers for model in models]
+    meeting = {one: [model for model in models if _can_meet(spec, model, one)] for one in optimizers}
+    meeting = {optimizer: found for optimizer, found in meeting.items() if found}
+    pairs = [(model, optimizer) for optimizer, found in meeting.items() for model in found]
     if len(pairs) > MAX_SWEEPS:
-        num = max(len(optimizers), min(len(models), MAX_SWEEPS))
-        pairs = [(models[k % len(models)], optimizers[k % len(optimizers)]) for k in range(num)]
+        num, names = max(len(meeting), min(len(models), MAX_SWEEPS)), [*meeting]
+        turns = [(k, names[k % len(names)]) for k in range(num)]
+        pairs = list(dict.fromkeys((meeting[name][k % len(meeting[name])], name) for k, name in turns))
     return [{"model.name": model, "optimizer.name": optimizer} for model, optimizer in pairs]
+
+
+def _can_meet(spec: StudySpec, model: str, optimizer: str) -> bool:
+    """Whether conditions allow both at once."""
+    return spec.space.holding({"model.name": model, "optimizer.name": optimizer}) is not None
 
 
 def rates(spec: StudySpec, held: Mapping[str, Any]) -> tuple[str, float, float]:
@@ -110,6 +115,8 @@ def rates(spec: StudySpec, held: Mapping[str, Any]) -> tuple[str, float, float]:
     for name, item, given in spec.space.places("optimizer.lr"):
         if all(chosen.get(key, value) == value for key, value in given.items()):
             ends = item.ends() if isinstance(item, Float | Choice) else (item,)
+            if isinstance(item, Float | Choice) and item.when is not None and item.when.fails(held):
+                ends = (item.when.otherwise,)
             return name, min(ends), max(ends)
     raise ValueError("a space without optimizer.lr")
 
