@@ -23,7 +23,8 @@ OPTUNA_STATE = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "f
 
 
 class SearchTrials:
-    """By number in `records`; `curves` are those that trials are compared by, `straight` is the one that waits at no rung.
+    """By number in `records`; `curves` are those that trials are compared by, `straight` is the one that waits at no rung any more:
+    the best at the first rung of the known recipes that a search begins with, so that the others have a mark to beat.
 
     Where a study goes on with a larger full budget (max_epochs), the trials of the smaller one stay as they are, compared with nobody.
     """
@@ -34,10 +35,13 @@ class SearchTrials:
         self.curves = Curves(spec.objective, brackets=spec.brackets)
         self.num_epochs = 0
         self.straight: int | None = None
+        self._known: list[int] = []
+        self._is_beginning = True
 
-    def take_over(self, trial: TrialRecord, *, is_begun_first: bool) -> bool:
-        """Know a trial of the storage; whether it is one of this full budget that may go on. MLflow's events of such a one are said again,
-        in case a kill swallowed them.
+    def take_over(self, trial: TrialRecord, *, is_known: bool) -> bool:
+        """Know a trial of the storage; whether it is one of this full budget that may go on.
+
+        `is_known`: begun from a start point. MLflow's events of a live one are said again, in case a kill swallowed them.
         """
         self.records[trial.number] = trial
         is_live = trial.state in ("running", "waiting")
@@ -49,7 +53,7 @@ class SearchTrials:
                     trial.number, "pruned", f"the study went on with {self._spec.budget.max_epochs} epochs in place of {full_epochs(trial)}"
                 )
             return False
-        self._know_straight(trial.number, is_begun_first)
+        self._note_known(trial.number, is_known=is_known)
         for epoch, value in trial.values.items():
             self.curves.record(trial.number, epoch, value)
         return is_live
@@ -61,7 +65,7 @@ class SearchTrials:
         self._storage.add(proposal.params, proposal.distributions, {**known, **({"start": start} if start else {})}, proposal.notes)
         values = self.curves.values.setdefault(number, {})
         self.records[number] = TrialRecord(number, "running", None, 0, "", "", proposal.params, values=values, **known)
-        self._know_straight(number, bool(start))
+        self._note_known(number, is_known=bool(start))
         self._put(trial_event(self.records[number]))
         return number
 
@@ -119,8 +123,20 @@ class SearchTrials:
         """Its place among those that got as far."""
         return self.curves.place(number, epoch) if epoch else "no epoch was trained"
 
-    def _know_straight(self, number: int, is_start: bool) -> None:
-        """The first of a full budget runs straight through to it, if it is a known recipe: the others then have a mark to beat."""
-        is_first = not any(full_epochs(one) == self._spec.budget.max_epochs for at, one in self.records.items() if at < number)
-        if is_start and is_first:
-            self.straight = number
+    def choose_straight(self, *, is_last_known: bool) -> None:
+        """Once all known recipes that the search begins with have got to the first rung; `is_last_known`: there are no more of them.
+
+        Whatever became of one later, so that a search which goes on chooses as before.
+        """
+        if self.straight is not None or (self._is_beginning and not is_last_known):
+            return
+        first = self._spec.rungs[0]
+        there = [number for number in self._known if first in self.curves.values.get(number, {})]
+        if there and all(number in there or self.records[number].state not in ("running", "waiting") for number in self._known):
+            self.straight = min(there, key=lambda number: self.curves.rank(number, first))
+
+    def _note_known(self, number: int, *, is_known: bool) -> None:
+        """Known recipes that come later, out of the queue, are as all others: what runs straight through must not change with a restart."""
+        self._is_beginning &= is_known
+        if self._is_beginning:
+            self._known.append(number)

@@ -45,7 +45,7 @@ class TrialQueue:
         self.starts = StartRecipes(spec, storage, found)
         for trial in found:
             self._spending.known(trial.number, epoch_seconds(trial))
-            self._take_over(trial_record(trial, self._rule.pauses(trial.number)), is_begun_first=bool(start_key(trial)))
+            self._take_over(trial_record(trial, self._rule.pauses(trial.number)), is_known=bool(start_key(trial)))
 
     def next_leg(self) -> Leg | None:
         """For a free worker: what was left behind, else a promotion, else a new trial; None when there is nothing now.
@@ -59,7 +59,7 @@ class TrialQueue:
         for number in self._left_behind:
             if self._is_allowed(number):
                 return self._start(number)
-        promoted = self._rule.promotable(self._waiting)
+        promoted = self._promoted()
         if promoted is not None and self._is_allowed(promoted):
             return self._start(promoted)
         return self._new_trial() or self._last_resort()
@@ -99,23 +99,30 @@ class TrialQueue:
             return self._end(number, "complete", f"early stopping after {report.epoch} epochs")
         if problem := problem_of_cost(self._spec.budget, self._spending.seconds_of(number)):
             return self._end(number, "failed", problem, "infeasible")
+        self.trials.choose_straight(is_last_known=self.trials.straight is None and not self.starts.left())
         verdict = self._rule.decide(number, report.epoch)
         if verdict == GO or (verdict == STOP and number == self.trials.straight):
             return True
         return self._wait(number) if verdict == WAIT else self._end(number, "pruned", self.trials.why_stopped(number, report.epoch))
 
-    def _take_over(self, trial: TrialRecord, *, is_begun_first: bool) -> None:
+    def _take_over(self, trial: TrialRecord, *, is_known: bool) -> None:
         """Pick up a trial of the storage."""
-        if not self.trials.take_over(trial, is_begun_first=is_begun_first):
+        if not self.trials.take_over(trial, is_known=is_known):
             self.has_reached_target |= trial.state == "complete" and reaches_target(self._spec, trial.value)
             return
         if trial.epoch >= self._spec.budget.max_epochs:
             self._end(trial.number, "complete", f"full budget of {trial.epoch} epochs")
-        elif trial.state == "waiting" and trial.number != self.trials.straight:
+        elif trial.state == "waiting":
             self._waiting.add(trial.number)
         else:
             self._left_behind.append(trial.number)
         self._checkpoints.found(trial.number)
+
+    def _promoted(self) -> int | None:
+        """Who of those that wait goes on next: the known recipe that runs straight through, else whom the rule promotes."""
+        self.trials.choose_straight(is_last_known=self.trials.straight is None and not self.starts.left())
+        straight = self.trials.straight
+        return straight if straight in self._waiting else self._rule.promotable(self._waiting)
 
     def _is_allowed(self, number: int | None) -> bool:
         """Whether the budget has room for the next leg of a trial, or of a new one."""
@@ -172,10 +179,11 @@ class TrialQueue:
         return self._start(best.number)
 
     def _wait(self, number: int) -> bool:
-        """Pause at a rung, unless this very trial is what its worker would take on next, or runs straight through."""
+        """Pause at a rung, unless this very trial is what its worker would take on next."""
         self._waiting.add(number)
         self._proposer.learn(self._storage.trial(number))
-        is_next = number == self.trials.straight or (not self._left_behind and self._rule.promotable(self._waiting) == number)
+        promoted = self._promoted()
+        is_next = number == promoted and (not self._left_behind or number == self.trials.straight)
         if is_next and self._is_allowed(number):
             self._waiting.discard(number)
             return True
