@@ -19,7 +19,7 @@ def reasons(storage):
     return [trial.user_attrs["proposed_by"] for trial in storage.trials()]
 
 
-def test_recipes_of_the_file_come_first_then_the_defaults_and_only_the_very_first_runs_straight_through(tmp_path):
+def test_recipes_of_the_file_come_first_then_the_defaults(tmp_path):
     _, storage, _ = drive(make_spec(tmp_path / "study", 6, overrides=TWO), tmp_path / "study")
     found = reasons(storage)
     assert found[:3] == ["start recipe: optimizer.lr=0.02", "start recipe: model.name=cnn, optimizer.lr=0.3", DEFAULTS]
@@ -27,8 +27,25 @@ def test_recipes_of_the_file_come_first_then_the_defaults_and_only_the_very_firs
     first, second = storage.trials()[:2]
     assert first.params["optimizer.lr"] == 0.02
     assert second.params["model.name"] == "cnn"
-    assert len(first.intermediate_values) == 9  # the others wait at rungs
-    assert len(second.intermediate_values) == 1
+
+
+@pytest.mark.parametrize("num_slots", [1, 3])
+@pytest.mark.parametrize("scheduler", ["asha", "hyperband"])
+def test_the_best_of_the_known_recipes_at_the_first_rung_runs_straight_through_wherever_it_stands(tmp_path, num_slots, scheduler):
+    """A bad one that stands first would cost a full training; one that is queued later is as all others."""
+    folder = tmp_path / "study"
+    for name, rate, best in (("bad", 0.3, 1), ("good", 0.011, 0)):
+        overrides = [f"start=[{{optimizer.lr: {rate}}}, {{optimizer.lr: 0.02}}, {{optimizer.lr: 0.0003}}]"]
+        spec = make_spec(folder / name, 5, scheduler=scheduler, overrides=overrides)
+        run, storage, _ = drive(spec, folder / name, num_slots=num_slots)
+        known = storage.trials()[:4]
+        assert max(known, key=lambda trial: trial.intermediate_values[1]).number == best == run._queue.trials.straight
+        assert len(known[best].intermediate_values) == 9
+        if scheduler == "asha":
+            assert all(len(trial.intermediate_values) < 9 for trial in known if trial.number != best)
+        enqueue_in(StudyFolder(folder / name), "journal", load_start_recipe(None, ["optimizer.lr=0.01"]))
+        again, _, _ = drive(make_spec(folder / name, 6, scheduler=scheduler, overrides=overrides), folder / name)
+        assert again._queue.trials.straight == best
 
 
 def test_a_kill_at_any_trial_tries_none_of_them_twice(tmp_path):

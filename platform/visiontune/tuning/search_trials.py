@@ -133,7 +133,7 @@ class SearchTrials:
         first = self._spec.rungs[0]
         there = [number for number in self._known if first in self.curves.values.get(number, {})]
         if there and all(number in there or self.records[number].state not in ("running", "waiting") for number in self._known):
-            self.straight = min(there, key=lambda number: self.curves.rank(number, first))
+            self.straight = next(number for number in self.curves.ranked(first) if number in there)
 
     def _note_known(self, number: int, *, is_known: bool) -> None:
         """Known recipes that come later, out of the queue, are as all others: what runs straight through must not change with a restart."""
