@@ -18,7 +18,15 @@ CHANNELS = {"digits": 1, "parquet": 3}
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_header_says_what_command_cost_and_what_to_expect(file):
     head = [line.partition(":")[0].lstrip("# ") for line in file.read_text().splitlines() if line.startswith("#")]
-    assert [word for word in head if word in ("What", "Command", "Cost", "Expect")] == ["What", "Command", "Cost", "Expect"]
+    assert [word for word in head if word in ("What", "Command", "Cost", "Asks", "Expect")] == ["What", "Command", "Cost", "Asks", "Expect"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_header_says_who_proposes_what_as_check_does(file):
+    from visiontune.results.search_forecast import proposals
+
+    text = " ".join(line.lstrip("# ") for line in file.read_text().splitlines() if line.startswith("#"))
+    assert f"Asks:    {proposals(load_study(file))}. Expect:" in text
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

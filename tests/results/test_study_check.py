@@ -10,9 +10,11 @@ from places import DIGITS
 from spec_files import GOOD
 
 from visiontune.cli import main
+from visiontune.data.prepare import describe
 from visiontune.errors import UserError
 from visiontune.results.lr_range_plot import plot_range_tests
-from visiontune.results.study_check import lines, proposals, rungs, summary
+from visiontune.results.search_forecast import doubts, proposals, rungs
+from visiontune.results.study_check import lines, summary
 from visiontune.spec.parse import load_study
 from visiontune.training.checks.check import Check
 from visiontune.training.checks.lr_range_test import NUM_STEPS
@@ -91,13 +93,19 @@ def test_no_range_test_no_picture(tmp_path: Path) -> None:
     ("settings", "said"),
     [
         ("sampler.name=random", "the tables' defaults, then random"),
-        ("sampler.name=tpe", "the tables' defaults, a Sobol sequence for about 24 trials, then tpe, but one in 5 at random"),
-        ("sampler={name: tpe, num_startup: 2, random_every: 0}", "the tables' defaults, a Sobol sequence for about 6 trials, then tpe"),
-        ("sampler={name: gp, num_startup: 0}", "the tables' defaults, then gp, a model for each branch, but one in 5 at random"),
+        ("sampler.name=tpe", "the tables' defaults, a Sobol sequence for about 24 trials, then 32 of 64 by tpe and 7 at random"),
+        (
+            "sampler={name: tpe, num_startup: 2, random_every: 0}",
+            "the tables' defaults, a Sobol sequence for about 6 trials, then 57 of 64 by tpe",
+        ),
+        ("sampler={name: gp, num_startup: 0}", "the tables' defaults, then 51 of 64 by gp, a model for each branch and 12 at random"),
         ("sampler.name=cmaes", "the tables' defaults, then 3 numbers by cmaes, a distribution for each branch; choices by tpe"),
         ("sampler.name=nsga2", "the tables' defaults, then nsga2, generations of 4 values for each branch"),
         ("sampler={name: nsga2, population: 9}", "the tables' defaults, then nsga2, generations of 9 values for each branch"),
-        ("sampler={name: optuna, class: a.B, random_every: 0}", "the tables' defaults, a Sobol sequence for about 24 trials, then a.B"),
+        (
+            "sampler={name: optuna, class: a.B, random_every: 0}",
+            "the tables' defaults, a Sobol sequence for about 24 trials, then 39 of 64 by a.B",
+        ),
     ],
 )
 def test_who_proposes_is_told_with_what_it_leaves_to_others(settings: str, said: str) -> None:
@@ -121,3 +129,23 @@ def test_rungs_are_told_with_who_begins_there(scheduler: str, said: str) -> None
     path = Path("space.yaml")
     path.write_text(GOOD)
     assert rungs(load_study(path, [f"trial_scheduler.name={scheduler}"])) == said
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ([], []),
+        (["data.max_pictures=300"], ["the first rung is after 4 steps of 64", "budget.min_epochs=3 is after 12"]),
+        (["space.schedule={name: cosine, warmup_epochs: {int: [0, 2]}}"], ["warm-up takes up to 2 epochs, and the first rung is at 1"]),
+        (["space.schedule={name: cosine, warmup_share: 0.1}"], []),
+        (["data.max_pictures=300", "trial_scheduler.name=none"], []),
+    ],
+)
+def test_what_speaks_against_the_first_rung_is_told(settings: list[str], said: list[str]) -> None:
+    path = Path("space.yaml")
+    path.write_text(GOOD)
+    spec = load_study(
+        path, ["budget.max_epochs=9", "space.training.batch_size=16" if not said else "space.training.batch_size=64", *settings]
+    )
+    found = " ".join(doubts(spec, describe(spec.data)))
+    assert all(part in found for part in said) and bool(found) == bool(said)

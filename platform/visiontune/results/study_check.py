@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,17 +13,12 @@ from typing import TYPE_CHECKING, Any
 from visiontune.data.store.store import DataInfo
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.results.notebook import is_notebook
+from visiontune.results.search_forecast import doubts, epochs, proposals, rungs, starts
 from visiontune.results.text import duration
-from visiontune.spec.domains import Choice
 from visiontune.spec.epoch_forecast import Cost, cost
-from visiontune.spec.fit_recipe import fit_to_space
 from visiontune.spec.study_spec import StudySpec
-from visiontune.spec.tables.search import RISES, TRIAL_SCHEDULERS, does_learn
 from visiontune.tuning.earlier_studies import check_studies
-from visiontune.tuning.lessons import counting_share
-from visiontune.tuning.optuna_samplers import fitting_population
 from visiontune.tuning.preflight import preflight
-from visiontune.tuning.start_recipes import shortened
 
 if TYPE_CHECKING:
     from visiontune.training.checks.check import Check
@@ -85,9 +79,10 @@ class StudyCheck:
             f"  pictures  {info.image_size} px, {info.channels} channel{'s' if info.channels > 1 else ''}, {info.num_classes} classes",
             f"  params    {self.cost.num_params} to search",
             f"  trials    {'any number' if self.cost.num_trials is None else self.cost.num_trials}, {rungs(self.spec)}",
-            f"  epochs    {_epochs(self.cost, self.spec)}",
-            *_start_lines(self.spec),
+            f"  epochs    {epochs(self.cost, self.spec)}",
+            *(f"  start     {one}" for one in starts(self.spec)),
             f"  proposals {proposals(self.spec)}",
+            *(f"  look      {one}" for one in doubts(self.spec, info)),
         ]
         if self.slow_ops:
             ops = ", ".join(self.slow_ops)
@@ -104,68 +99,6 @@ def check_study(spec: StudySpec, studies: StudiesFolder, *, is_run: bool = False
     slow_ops = one_by_one(spec.space.tree.get("augmentation", {}), info.channels)
     found = StudyCheck(spec, studies, info, forecast, slow_ops)
     return found.run(is_quiet=is_quiet) if is_run else found
-
-
-def _epochs(cost: Cost, spec: StudySpec) -> str:
-    limits = [f"{limit:g} {unit.replace('_', ' ')}" for unit, limit in spec.budget.limits.items() if unit != "num_trials"]
-    within = f"what {' and '.join(limits)} allow" if limits else ""
-    if cost.expected_epochs is None:
-        return within
-    at_most = "at most " if _rises(spec) else ""
-    return f"{cost.worst_epochs} at worst, {at_most}{cost.expected_epochs} expected" + (f", within {within}" if within else "")
-
-
-def _start_lines(spec: StudySpec) -> list[str]:
-    """What is tried before all else, recipes with what of them the space does not have."""
-    start = spec.start
-    recipes = [one.name + shortened(fit_to_space(spec.space, one.values).said) for one in start.recipes]
-    studies = start.studies if isinstance(start.studies, str) else ", ".join(start.studies)
-    others = [f"{what} {name}" for what, name in (("portfolio", start.portfolio), ("studies", studies)) if name != "none"]
-    return [f"  start     {one}" for one in (*recipes, *others)]
-
-
-def rungs(spec: StudySpec) -> str:
-    """Where trials are compared, and how many begin where."""
-    listed = f"rungs at {', '.join(str(rung) for rung in spec.rungs)} epochs"
-    if len(spec.brackets) > 1:
-        sizes = [f"{size} at {rung}" for size, rung in zip(spec.brackets, spec.rungs, strict=True)]
-        listed += f"; of {sum(spec.brackets)} trials {', '.join(sizes)} begin"
-    return listed + (f", those above {spec.rungs[1]} if rankings ask for them" if _rises(spec) and len(spec.rungs) > 2 else "")
-
-
-def _rises(spec: StudySpec) -> bool:
-    return RISES in TRIAL_SCHEDULERS.entries[spec.trial_scheduler["name"]].traits
-
-
-def proposals(spec: StudySpec) -> str:
-    """Where they will come from, by how many trials it takes until num_startup of them count for a model."""
-    name, num_trials = spec.sampler["name"], spec.budget.num_trials
-    if name == "grid":
-        return "the grid's points in order"
-    if not does_learn(name):
-        return f"the tables' defaults, then {_sampler(spec)}"
-    num_blind, every = math.ceil(spec.sampler["num_startup"] / counting_share(spec)), spec.sampler["random_every"]
-    about = "at least" if _rises(spec) else "about"
-    first = f"the tables' defaults, a Sobol sequence for {about} {num_blind} trials" if num_blind else "the tables' defaults"
-    if num_trials is not None and num_trials <= num_blind:
-        return f"{first}: {_sampler(spec)} has nothing to learn from before that, and proposes nothing of {num_trials}"
-    return f"{first}, then {_sampler(spec)}" + (f", but one in {every} at random" if every else "")
-
-
-def _sampler(spec: StudySpec) -> str:
-    """Its name, what it treats apart, and what it leaves to another."""
-    name, domains = spec.sampler["name"], list(spec.space.domains())
-    each = " for each branch" if any(given for _, _, given in domains) else ""
-    num_choices = sum(isinstance(domain, Choice) for _, domain, _ in domains)
-    if name == "cmaes":
-        numbers = f"{len(domains) - num_choices} numbers by cmaes" + (f", a distribution{each}" if each else "")
-        return f"{numbers}; choices by tpe" if num_choices else numbers
-    if name == "nsga2":
-        population = spec.sampler["population"]
-        return f"nsga2, generations of {fitting_population(spec) if population == 'auto' else population} values{each}"
-    if name == "gp" and each:
-        return f"gp, a model{each}"
-    return str(spec.sampler["class"] if name == "optuna" else name)
 
 
 def lines(check: Check) -> list[str]:

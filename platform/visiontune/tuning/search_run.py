@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.spec.epoch_forecast import cost
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.confirmation_queue import ConfirmationQueue
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.mlflow_events import now_ms
-from visiontune.tuning.ranking import best_of
 from visiontune.tuning.records import Leg, Put, Report, Snapshot
 from visiontune.tuning.search_clock import SearchClock
 from visiontune.tuning.spending import Spending
+from visiontune.tuning.standing import Standing
 from visiontune.tuning.start_recipes import StartRecipes
 from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.trial_queue import TrialQueue
@@ -131,25 +128,15 @@ class SearchRun:
 
     def snapshot(self) -> Snapshot:
         """How the search stands."""
-        trials = self._queue.trials.records.values()
-        states = Counter(trial.state for trial in trials)
-        return Snapshot(
-            num_trials=self._spec.budget.num_trials,
-            limits=self._spec.budget.limits,
-            spent=self.spending.spent,
-            num_begun=len(trials),
-            num_done=states["complete"],
-            num_running=len(self._placed & self._legs.keys()),
-            num_staged=len(self._legs.keys() - self._placed),
-            num_waiting=states["waiting"],
-            num_pruned=states["pruned"],
-            num_failed=states["failed"],
-            best=best_of(trials, self._spec.objective),
-            epochs_per_minute=self._rate(),
-            time_left_s=self._time_left_s(),
-            elapsed_s=self.clock.elapsed_s,
-            phase=self._phase(),
-        )
+        num_placed, num_out = len(self._placed & self._legs.keys()), len(self._legs)
+        parts = Standing(self._spec, self._queue.trials, self.spending, self.clock, self._num_confirmed_epochs())
+        phase = parts.phase(num_out=num_out, num_placed=num_placed, is_confirming=self._confirmations is not None)
+        time_left_s = 0.0 if self.is_finished else parts.time_left_s(self._epochs_found, is_confirming=self._confirmations is not None)
+        phase = "stopping" if self.is_interrupted else "finished" if self.is_finished else phase
+        return parts.snapshot(phase, num_placed, num_out - num_placed, time_left_s)
+
+    def _num_confirmed_epochs(self) -> int:
+        return self._confirmations.num_epochs if self._confirmations else 0
 
     def _next_trial(self) -> Leg | None:
         self.check_budget()
@@ -206,34 +193,3 @@ class SearchRun:
         self._placed.discard(key)
         if leg.is_confirmation:
             self._checkpoints.drop(key)
-
-    def _rate(self) -> float:
-        """Epochs a minute since the first leg started."""
-        return self.clock.rate(self._queue.trials.num_epochs + (self._confirmations.num_epochs if self._confirmations else 0))
-
-    def _time_left_s(self) -> float | None:
-        """What is left to train at the pace so far, confirmations included, or until the budget ends; None where neither is known."""
-        if self.is_finished:
-            return 0.0
-        best = self._queue.trials.best()
-        wanted = int(self._spec.confirm["num_seeds"]) * self._spec.budget.max_epochs
-        confirming_s = self.spending.confirming_s(best, max(0, wanted - (self._confirmations.num_epochs if self._confirmations else 0)))
-        found = [3600 * left for unit, left in self.spending.left.items() if unit == "hours"]
-        rate, expected = self._rate(), cost(self._spec).expected_epochs
-        if self._confirmations is not None:
-            found.append(confirming_s)
-        elif rate and expected is not None:
-            done = self._epochs_found + self._queue.trials.num_epochs
-            found.append(60.0 * max(0, expected - done) / rate + confirming_s)
-        return min(found, default=None)
-
-    def _phase(self) -> str:
-        if self.is_interrupted:
-            return "stopping"
-        if self.is_finished:
-            return "finished"
-        if self.clock.is_late() and self.clock.is_unplaced(has_legs=bool(self._legs), is_placed=bool(self._placed)):
-            return "waiting for resources"
-        if self._confirmations is not None:
-            return "confirming"
-        return "searching" if self._queue.trials.num_epochs else "starting"

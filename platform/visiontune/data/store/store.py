@@ -26,12 +26,13 @@ from visiontune.errors import UserError, first_line
 
 @dataclass(frozen=True)
 class DataInfo:
-    """What a model must fit. `image_size` in pixels."""
+    """What a model must fit. `image_size` in pixels; `num_train` training pictures, about, where they are not split yet."""
 
     image_size: int
     channels: int
     num_classes: int
     class_names: tuple[str, ...]
+    num_train: int
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Store:
     def info(self) -> DataInfo:
         """Size, channels and classes, for building a model."""
         _, size, _, channels = self.images_NHWC.shape
-        return DataInfo(size, channels, len(self.class_names), self.class_names)
+        return DataInfo(size, channels, len(self.class_names), self.class_names, len(self.train_idx))
 
     @property
     def kind(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.checks import data_checks
 from visiontune.training.checks.check import Check
+from visiontune.training.checks.cost_check import cost_check, measure_epoch_s, workers_here
 from visiontune.training.checks.initial_checks import Start, measure_start, start_checks
 from visiontune.training.checks.lr_range_test import NUM_STEPS, RangeTest, compare, range_test
 from visiontune.training.checks.nearest_pictures import find_neighbours
@@ -48,6 +50,18 @@ def run_checks(spec: StudySpec, cache: Path, *, tell: Tell = lambda name: None) 
     for number, held in enumerate(_sweeps(spec)):
         tell(f"learning rate: {' with '.join(held.values())}")
         yield _sweep(sample_recipe(spec, held, number), rates(spec, held), store, device)
+    tell("cost")
+    yield from _of_cost(spec, store, device)
+
+
+def _of_cost(spec: StudySpec, store: Store, device: torch.device) -> Iterator[Check]:
+    """Of the networks that can be trained; what can't was told before."""
+    found: dict[str, float] = {}
+    for model in choices(spec, "model.name"):
+        with suppress(*FAILURES):
+            found[model] = measure_epoch_s(sample_recipe(spec, {"model.name": model}, 0), store, device)
+    if found:
+        yield cost_check(spec, found, workers_here(spec))
 
 
 def choices(spec: StudySpec, name: str) -> list[Any]:

@@ -1,0 +1,111 @@
+"""What a search will do, as far as its file says it: epochs, rungs, who proposes how many trials; what speaks against its first rung."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from visiontune.data.store.store import DataInfo
+from visiontune.spec.domains import Choice
+from visiontune.spec.epoch_forecast import Cost
+from visiontune.spec.fit_recipe import fit_to_space
+from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.tables.search import RISES, TRIAL_SCHEDULERS, does_learn
+from visiontune.tuning.lessons import counting_share
+from visiontune.tuning.optuna_samplers import fitting_population
+from visiontune.tuning.start_recipes import shortened
+
+FEW_STEPS = 40
+"""Steps after which a momentum of .1 has forgotten what it began with (.9^40 is .015)."""
+
+
+def epochs(cost: Cost, spec: StudySpec) -> str:
+    """How many it takes to train, and within what."""
+    limits = [f"{limit:g} {unit.replace('_', ' ')}" for unit, limit in spec.budget.limits.items() if unit != "num_trials"]
+    within = f"what {' and '.join(limits)} allow" if limits else ""
+    if cost.expected_epochs is None:
+        return within
+    at_most = "at most " if _rises(spec) else ""
+    return f"{cost.worst_epochs} at worst, {at_most}{cost.expected_epochs} expected" + (f", within {within}" if within else "")
+
+
+def starts(spec: StudySpec) -> list[str]:
+    """What is tried before all else, recipes with what of them the space does not have."""
+    start = spec.start
+    recipes = [one.name + shortened(fit_to_space(spec.space, one.values).said) for one in start.recipes]
+    studies = start.studies if isinstance(start.studies, str) else ", ".join(start.studies)
+    return [*recipes, *(f"{what} {name}" for what, name in (("portfolio", start.portfolio), ("studies", studies)) if name != "none")]
+
+
+def rungs(spec: StudySpec) -> str:
+    """Where trials are compared, and how many begin where."""
+    listed = f"rungs at {', '.join(str(rung) for rung in spec.rungs)} epochs"
+    if len(spec.brackets) > 1:
+        sizes = [f"{size} at {rung}" for size, rung in zip(spec.brackets, spec.rungs, strict=True)]
+        listed += f"; of {sum(spec.brackets)} trials {', '.join(sizes)} begin"
+    return listed + (f", those above {spec.rungs[1]} if rankings ask for them" if _rises(spec) and len(spec.rungs) > 2 else "")
+
+
+def _rises(spec: StudySpec) -> bool:
+    return RISES in TRIAL_SCHEDULERS.entries[spec.trial_scheduler["name"]].traits
+
+
+def proposals(spec: StudySpec) -> str:
+    """How many trials will come from where, as far as the file says it: what is known, what is blind, the model, draws at random."""
+    known = "the tables' defaults" if spec.sampler["name"] != "grid" else ""
+    if num := len(spec.start.recipes):
+        known = f"{num} of the file" + (f", {known}" if known else "")
+    if spec.sampler["name"] == "grid":
+        return f"{known}{known and ', '}the grid's points in order"
+    if not does_learn(spec.sampler["name"]):
+        return f"{known}, then {_sampler(spec)}"
+    num_blind, every = math.ceil(spec.sampler["num_startup"] / counting_share(spec)), spec.sampler["random_every"]
+    blind = f", a Sobol sequence for {'at least' if _rises(spec) else 'about'} {num_blind} trials" if num_blind else ""
+    return f"{known}{blind}{_learnt(spec, num_blind, every)}"
+
+
+def _learnt(spec: StudySpec, num_blind: int, every: int) -> str:
+    """What the model proposes after so many trials without one."""
+    most, known = spec.budget.num_trials, 1 + len(spec.start.recipes)
+    if most is None:
+        return f", then {_sampler(spec)}" + (f", but one in {every} at random" if every else "")
+    left = most - known - num_blind
+    if left <= 0:
+        return f": {_sampler(spec)} has nothing to learn from before that, and proposes nothing of {most}"
+    drawn = left // every if every else 0
+    return f", then {left - drawn} of {most} by {_sampler(spec)}" + (f" and {drawn} at random" if drawn else "")
+
+
+def _sampler(spec: StudySpec) -> str:
+    """Its name, what it treats apart, and what it leaves to another."""
+    name, domains = spec.sampler["name"], list(spec.space.domains())
+    each = " for each branch" if any(given for _, _, given in domains) else ""
+    num_choices = sum(isinstance(domain, Choice) for _, domain, _ in domains)
+    if name == "cmaes":
+        numbers = f"{len(domains) - num_choices} numbers by cmaes" + (f", a distribution{each}" if each else "")
+        return f"{numbers}; choices by tpe" if num_choices else numbers
+    if name == "nsga2":
+        population = spec.sampler["population"]
+        return f"nsga2, generations of {fitting_population(spec) if population == 'auto' else population} values{each}"
+    if name == "gp" and each:
+        return f"gp, a model{each}"
+    return str(spec.sampler["class"] if name == "optuna" else name)
+
+
+def doubts(spec: StudySpec, info: DataInfo) -> Iterator[str]:
+    """What makes the first rung a poor place to compare trials: few steps, or a rate that is still warming up."""
+    if len(spec.rungs) == 1:
+        return
+    (first, second), size = spec.rungs[:2], max(one["batch_size"] for one in spec.space.corners("training"))
+    steps = math.ceil(info.num_train / size)
+    if info.num_train and first * steps < FEW_STEPS:
+        why = f"batch norm's running statistics alone need some {FEW_STEPS}, so values there say little"
+        yield f"the first rung is after {first * steps} steps of {size}: {why}; budget.min_epochs={second} is after {second * steps}"
+    longest = max(_warmup_epochs(one, spec.budget.max_epochs) for one in spec.space.corners("schedule"))
+    if longest >= first:
+        yield f"warm-up takes up to {longest:g} epochs, and the first rung is at {first}: trials are compared before their rate is reached"
+
+
+def _warmup_epochs(schedule: Mapping[str, Any], max_epochs: int) -> float:
+    return float((schedule.get("warmup_share") or 0.0) * max_epochs or schedule.get("warmup_epochs") or 0)

@@ -1,0 +1,81 @@
+"""What an epoch takes, measured over a few real steps of each network, and what the search then takes beside its budget."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Mapping
+
+import torch
+
+from visiontune.data.store.store import Store
+from visiontune.spec.epoch_forecast import cost
+from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.training.checks.check import Check
+from visiontune.training.checks.training_steps import make_step
+from visiontune.training.setup import set_up
+
+MEASURE_S, MOST_STEPS = 2.0, 30
+
+FORWARD_SHARE = 1 / 3
+"""Of a training step's time, what its forward pass takes; validation is that alone."""
+
+
+def measure_epoch_s(recipe: TrialRecipe, store: Store, device: torch.device) -> float:
+    """Seconds of an epoch with its validation, by at most MOST_STEPS steps at a rate of 0; the very first, which pays for kernels, is
+    left out. Raises what `set_up` does.
+    """
+    setup = set_up(recipe, store, device)
+    step = make_step(setup, recipe.training["seed"])
+    step(0.0)
+    started, num = time.perf_counter(), 0
+    while num < MOST_STEPS and (not num or time.perf_counter() - started < MEASURE_S):
+        step(0.0)
+        num += 1
+    step_s = (time.perf_counter() - started) / num
+    return step_s * float(setup.steps_per_epoch + FORWARD_SHARE * len(store.val_idx) / recipe.training["batch_size"])
+
+
+def cost_check(spec: StudySpec, epoch_s: Mapping[str, float], num_workers: int) -> Check:
+    """The forecast by seconds of an epoch of each network, with so many workers."""
+    mean_s = statistics.fmean(epoch_s.values())
+    full_s, confirm_s = mean_s * spec.budget.max_epochs, int(spec.confirm["num_seeds"]) * mean_s * spec.budget.max_epochs
+    fastest, slowest = (choose(epoch_s, key=lambda name: epoch_s[name]) for choose in (min, max))
+    said = f"an epoch takes {_seconds(epoch_s[fastest])} with {fastest}"
+    said += f", {_seconds(epoch_s[slowest])} with {slowest}" if slowest != fastest else ""
+    figures = {"epoch_s": dict(epoch_s), "num_workers": num_workers, "trial_s": full_s}
+    expected = cost(spec).expected_epochs
+    if expected is not None:
+        whole_s = (expected * mean_s + confirm_s) / num_workers
+        said += (
+            f"; {expected} epochs and {spec.confirm['num_seeds']} confirmations on {num_workers} workers: {_seconds(whole_s)} of training"
+        )
+        figures["search_s"] = whole_s
+    hours = spec.budget.hours
+    if hours is None:
+        return Check("cost", "ok", said, figures=figures)
+    said += f"; in {hours:g} hours {hours * 3600 / mean_s * num_workers:.0f} epochs"
+    if hours * 3600 >= full_s + confirm_s / num_workers:
+        return Check("cost", "ok", said, figures=figures)
+    need = f"one trial in full takes {_seconds(full_s)}, its confirmations {_seconds(confirm_s / num_workers)}"
+    fits = max((rung for rung in spec.rungs if rung * mean_s <= hours * 3600 / 2), default=0)
+    hint = f"budget.hours={(full_s + confirm_s / num_workers) * 2 / 3600:.2g}, or budget.max_epochs={fits or spec.rungs[0]}, which fits"
+    return Check("cost", "look", f"{said}; {need}", hint, figures)
+
+
+def workers_here(spec: StudySpec) -> int:
+    """Trials that this machine has room for, by its processors or its GPUs."""
+    most = spec.resources.max_concurrent_trials
+    if isinstance(most, int):
+        return most
+    fits = len(os.sched_getaffinity(0)) // spec.resources.cpus_per_trial
+    gpus = spec.resources.gpus_per_trial
+    if gpus != 0 and torch.cuda.is_available():
+        fits = min(fits, int(torch.cuda.device_count() / (1.0 if isinstance(gpus, str) else gpus)))
+    return max(1, fits)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2g} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} hours"

@@ -1,0 +1,74 @@
+"""How a search stands, for whoever looks at it: counts of trials, pace, time left, phase."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from visiontune.spec.epoch_forecast import cost
+from visiontune.spec.study_spec import StudySpec
+from visiontune.tuning.ranking import best_of
+from visiontune.tuning.records import Snapshot
+from visiontune.tuning.search_clock import SearchClock
+from visiontune.tuning.search_trials import SearchTrials
+from visiontune.tuning.spending import Spending
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Parts of a search run; of its confirmations so many epochs were trained."""
+
+    spec: StudySpec
+    trials: SearchTrials
+    spending: Spending
+    clock: SearchClock
+    num_confirmed_epochs: int
+
+    def snapshot(self, phase: str, num_placed: int, num_staged: int, time_left_s: float | None) -> Snapshot:
+        """With legs on workers and on their way there."""
+        records = self.trials.records.values()
+        states = Counter(trial.state for trial in records)
+        return Snapshot(
+            num_trials=self.spec.budget.num_trials,
+            limits=self.spec.budget.limits,
+            spent=self.spending.spent,
+            num_begun=len(records),
+            num_done=states["complete"],
+            num_running=num_placed,
+            num_staged=num_staged,
+            num_waiting=states["waiting"],
+            num_pruned=states["pruned"],
+            num_failed=states["failed"],
+            best=best_of(records, self.spec.objective),
+            epochs_per_minute=self._rate(),
+            time_left_s=time_left_s,
+            elapsed_s=self.clock.elapsed_s,
+            phase=phase,
+        )
+
+    def time_left_s(self, epochs_found: int, *, is_confirming: bool) -> float | None:
+        """What is left to train at the pace so far, confirmations included, or until the budget ends; None where neither is known.
+
+        `epochs_found` were trained by earlier calls.
+        """
+        wanted = int(self.spec.confirm["num_seeds"]) * self.spec.budget.max_epochs
+        confirming_s = self.spending.confirming_s(self.trials.best(), max(0, wanted - self.num_confirmed_epochs))
+        found = [3600 * left for unit, left in self.spending.left.items() if unit == "hours"]
+        rate, expected = self._rate(), cost(self.spec).expected_epochs
+        if is_confirming:
+            found.append(confirming_s)
+        elif rate and expected is not None:
+            found.append(60.0 * max(0, expected - epochs_found - self.trials.num_epochs) / rate + confirming_s)
+        return min(found, default=None)
+
+    def phase(self, *, num_out: int, num_placed: int, is_confirming: bool) -> str:
+        """Of a search that goes on, in a word or two; of `num_out` legs `num_placed` are on a worker."""
+        if self.clock.is_late() and self.clock.is_unplaced(has_legs=bool(num_out), is_placed=bool(num_placed)):
+            return "waiting for resources"
+        if is_confirming:
+            return "confirming"
+        return "searching" if self.trials.num_epochs else "starting"
+
+    def _rate(self) -> float:
+        """Epochs a minute since the first leg started."""
+        return self.clock.rate(self.trials.num_epochs + self.num_confirmed_epochs)
