@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from sample_study import RECIPE, RECORD, TRIALS
+from sample_study import RECIPE, RECORD, TRIALS, row
 
 from visiontune.results import leaderboard as board
 from visiontune.results.text import recipe_line
@@ -69,3 +69,15 @@ def test_json_is_strict_and_complete() -> None:
 def test_a_recipe_in_one_line_names_what_is_no_default() -> None:
     line = "cnn width=64 prelu | l2=0.0001 | sgd momentum=0.95 lr=0.1 | cosine warmup_epochs=1 | fixed Affine(0.5, 0.3)"
     assert recipe_line(RECIPE) == line + " | num_epochs=9"
+
+
+@pytest.mark.parametrize(
+    ("high", "said"), [([3, 1, 2, 4, 5, 6, 8, 7], "ranks agree by 0.90"), ([8, 7, 6, 5, 4, 3, 2, 1], "by -1.00: below one half")]
+)
+def test_rungs_say_how_far_their_rankings_agree(high: list[int], said: str) -> None:
+    """Spearman by hand: 1 - 6 * sum of d^2 / (n (n^2 - 1)), with d^2 of 4, 1, 1, 0, 0, 0, 1, 1 in the first."""
+    trials = tuple(row(n, "complete", {1: n / 10, 3: high[n] / 10, 9: 0.5}, {}) for n in range(8))
+    lines = board.rung_lines(replace(RECORD, trials=trials))
+    assert said in lines[0] and "of 8 that reached epoch 3 too" in lines[0]
+    assert "agree" not in lines[1]  # all values are equal there
+    assert "agree" not in board.rung_lines(replace(RECORD, trials=trials[:7]))[0]

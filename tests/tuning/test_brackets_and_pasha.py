@@ -17,10 +17,11 @@ from visiontune.results.leaderboard import passed, rung_lines
 from visiontune.spec.brackets import bracket_sizes, first_rung, num_beginning
 from visiontune.spec.epoch_forecast import cost
 from visiontune.spec.study_spec import Budget, Objective
+from visiontune.tuning.curves import Curves
 from visiontune.tuning.lessons import counting_share
 from visiontune.tuning.pasha import noise, pasha
 from visiontune.tuning.read_study import read_study
-from visiontune.tuning.trial_scheduler import GO, WAIT, Curves, asha, hyperband
+from visiontune.tuning.trial_scheduler import GO, WAIT, asha, hyperband
 
 BUDGET = Budget(min_epochs=1, max_epochs=27, reduction_factor=3)
 SIZES = bracket_sizes(4, 3)

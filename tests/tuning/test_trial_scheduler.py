@@ -5,7 +5,8 @@ import random
 import pytest
 
 from visiontune.spec.study_spec import Budget, Objective
-from visiontune.tuning.trial_scheduler import GO, STOP, WAIT, Curves, Median, asha, none
+from visiontune.tuning.curves import Curves
+from visiontune.tuning.trial_scheduler import GO, STOP, WAIT, Median, asha, none
 
 BUDGET = Budget(num_trials=27, min_epochs=1, max_epochs=27, reduction_factor=3)
 HIGHER = Objective("val_top1", "max")

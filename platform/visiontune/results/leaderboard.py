@@ -6,12 +6,16 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from typing import Any
 
 from visiontune.results.text import aligned, number, recipe_line
 from visiontune.spec.brackets import first_rung
 from visiontune.tuning.ranking import ranked
 from visiontune.tuning.records import StudyRecord, TrialRecord
+
+MIN_AGREEING = 8
+"""Trials at two rungs, below which their rank correlation is noise: its standard error is about 1 / sqrt(n - 1)."""
 
 
 def leaderboard(study: StudyRecord, n: int = 10, width: int | None = None) -> str:
@@ -88,12 +92,35 @@ def passed(study: StudyRecord) -> list[tuple[int, int, int]]:
 
 
 def rung_lines(study: StudyRecord) -> list[str]:
-    """One line for each rung; the last one is the full budget."""
-    lines = [f"rung {rung}: {reached} reached it, {on} passed" for rung, reached, on in passed(study)]
+    """One line for each rung, with how far its ranking agrees with that of the next; the last one is the full budget."""
+    agreeing = dict(zip(study.rungs, (_agreement(study, *pair) for pair in pairwise(study.rungs)), strict=False))
+    lines = [f"rung {rung}: {reached} reached it, {on} passed{agreeing[rung]}" for rung, reached, on in passed(study)]
     full = sum(trial.epoch >= study.rungs[-1] for trial in study.trials)
     if 0 < study.highest_rung < study.rungs[-1]:
         lines.append(f"promoted up to {study.highest_rung} epochs: more did not change the ranking (pasha)")
     return [*lines, f"full budget of {study.rungs[-1]} epochs: {full} reached it"]
+
+
+def agreement(study: StudyRecord, low: int, high: int) -> tuple[float, int]:
+    """Spearman's rank correlation of the values at two rungs, over the trials that have both, and how many these are; NaN for under three.
+
+    Those that went on are the better ones at the lower rung, among whom ranks agree less than among all.
+    """
+    both = [(trial.values[low], trial.values[high]) for trial in study.trials if low in trial.values and high in trial.values]
+    if len(both) < 3 or any(len({*side}) < 2 for side in zip(*both, strict=True)):
+        return math.nan, len(both)
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(*zip(*both, strict=True)).statistic), len(both)
+
+
+def _agreement(study: StudyRecord, low: int, high: int) -> str:
+    """Nothing for so few trials that it would say nothing."""
+    found, num = agreement(study, low, high)
+    if num < MIN_AGREEING or math.isnan(found):
+        return ""
+    said = f"; of {num} that reached epoch {high} too, ranks agree by {found:.2f}"
+    return said + (f": below one half, budget.min_epochs={high} would compare later" if found < 0.5 and low == study.rungs[0] else "")
 
 
 def failures(study: StudyRecord) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from visiontune.spec.study_spec import Budget, StudySpec
-from visiontune.tuning.trial_scheduler import Curves
+from visiontune.tuning.curves import Curves
 
 
 def reaches_target(spec: StudySpec, value: float | None) -> bool:

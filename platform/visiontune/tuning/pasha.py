@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.spec.study_spec import Budget
-from visiontune.tuning.trial_scheduler import GO, WAIT, Curves, TrialScheduler, promotable_at
+from visiontune.tuning.curves import Curves
+from visiontune.tuning.trial_scheduler import GO, WAIT, TrialScheduler, promotable_at
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import Budget, Objective, brackets_of, rungs_of
+from visiontune.tuning.curves import Curves
 from visiontune.tuning.pasha import Progressive
 from visiontune.tuning.ranking import best_of, full_epochs
 from visiontune.tuning.records import Confirmation, Ending, StudyRecord, TrialRecord
 from visiontune.tuning.study_storage import Storage, open_existing
-from visiontune.tuning.trial_scheduler import Curves, make_trial_scheduler
+from visiontune.tuning.trial_scheduler import make_trial_scheduler
 
 SCHEDULER = "trial_scheduler."
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}

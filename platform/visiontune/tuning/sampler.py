@@ -25,10 +25,11 @@ from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.search import LEARNING, SAMPLERS, does_learn
 from visiontune.tuning.any_sampler import sampler_problems
+from visiontune.tuning.curves import Curves
 from visiontune.tuning.lessons import lesson
 from visiontune.tuning.sobol import sobol_params
 from visiontune.tuning.start_recipes import StartPoint, start_key
-from visiontune.tuning.trial_scheduler import Curves, make_trial_scheduler
+from visiontune.tuning.trial_scheduler import make_trial_scheduler
 
 PICKLED = "optimizer:"
 """In the names of a sampler's notes that are parts of a pickle."""

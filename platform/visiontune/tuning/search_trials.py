@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.tuning.curves import Curves
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.mlflow_events import end_event, epoch_event, trial_event
 from visiontune.tuning.ranking import best_of, full_epochs
@@ -17,7 +18,6 @@ from visiontune.tuning.records import Put, Report, TrialRecord
 from visiontune.tuning.sampler import Proposal
 from visiontune.tuning.spending import Spending
 from visiontune.tuning.study_storage import Storage
-from visiontune.tuning.trial_scheduler import Curves
 
 OPTUNA_STATE = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
