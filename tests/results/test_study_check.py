@@ -10,7 +10,7 @@ from places import DIGITS
 from spec_files import GOOD
 
 from visiontune.cli import main
-from visiontune.data.prepare import describe
+from visiontune.data.prepare import num_train_about
 from visiontune.errors import UserError
 from visiontune.results.lr_range_plot import plot_range_tests
 from visiontune.results.search_forecast import doubts, proposals, rungs
@@ -147,5 +147,5 @@ def test_what_speaks_against_the_first_rung_is_told(settings: list[str], said: l
     spec = load_study(
         path, ["budget.max_epochs=9", "space.training.batch_size=16" if not said else "space.training.batch_size=64", *settings]
     )
-    found = " ".join(doubts(spec, describe(spec.data)))
+    found = " ".join(doubts(spec, num_train_about(spec.data)))
     assert all(part in found for part in said) and bool(found) == bool(said)

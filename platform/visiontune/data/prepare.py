@@ -37,9 +37,15 @@ def describe(data: Mapping[str, Any]) -> DataInfo:
     refuse_small(source.counts_C, source.class_names, num_parts)
     refuse_few(source.counts_C, data["max_pictures"], 1 + (not source.has_val))
     first = source.first()
+    return DataInfo(sizes_of(first, data["image_size"])[0], first[2], len(source.class_names), source.class_names)
+
+
+def num_train_about(data: Mapping[str, Any]) -> int:
+    """Training pictures, up to what rounding, repeats and bad pictures take. Raises UserError for what can't be used."""
+    data = with_defaults(data)
+    source = source_of(data)
     share = 1.0 - (0 if source.has_val else data["val_fraction"]) - (0 if source.has_test else data["test_fraction"])
-    num_train = round(share * min(int(source.counts_C.sum()), data["max_pictures"] or math.inf))
-    return DataInfo(sizes_of(first, data["image_size"])[0], first[2], len(source.class_names), source.class_names, num_train)
+    return round(share * min(int(source.counts_C.sum()), data["max_pictures"] or math.inf))
 
 
 def prepare(data: Mapping[str, Any], cache: Path, *, tell: Tell | None = None, stop: threading.Event | None = None) -> Path:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from visiontune.data.store.store import DataInfo
 from visiontune.spec.domains import Choice
 from visiontune.spec.epoch_forecast import Cost
 from visiontune.spec.fit_recipe import fit_to_space
@@ -93,13 +92,13 @@ def _sampler(spec: StudySpec) -> str:
     return str(spec.sampler["class"] if name == "optuna" else name)
 
 
-def doubts(spec: StudySpec, info: DataInfo) -> Iterator[str]:
+def doubts(spec: StudySpec, num_train: int) -> Iterator[str]:
     """What makes the first rung a poor place to compare trials: few steps, or a rate that is still warming up."""
     if len(spec.rungs) == 1:
         return
     (first, second), size = spec.rungs[:2], max(one["batch_size"] for one in spec.space.corners("training"))
-    steps = math.ceil(info.num_train / size)
-    if info.num_train and first * steps < FEW_STEPS:
+    steps = math.ceil(num_train / size)
+    if first * steps < FEW_STEPS:
         why = f"batch norm's running statistics alone need some {FEW_STEPS}, so values there say little"
         yield f"the first rung is after {first * steps} steps of {size}: {why}; budget.min_epochs={second} is after {second * steps}"
     longest = max(_warmup_epochs(one, spec.budget.max_epochs) for one in spec.space.corners("schedule"))

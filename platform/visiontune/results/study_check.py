@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visiontune.data.prepare import num_train_about
 from visiontune.data.store.store import DataInfo
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.results.notebook import is_notebook
@@ -33,6 +34,7 @@ class StudyCheck:
     pictures: DataInfo
     cost: Cost
     slow_ops: tuple[str, ...]
+    num_train: int
     checks: tuple[Check, ...] = ()
     picture: Path | None = None
 
@@ -82,7 +84,7 @@ class StudyCheck:
             f"  epochs    {epochs(self.cost, self.spec)}",
             *(f"  start     {one}" for one in starts(self.spec)),
             f"  proposals {proposals(self.spec)}",
-            *(f"  look      {one}" for one in doubts(self.spec, info)),
+            *(f"  look      {one}" for one in doubts(self.spec, self.num_train)),
         ]
         if self.slow_ops:
             ops = ", ".join(self.slow_ops)
@@ -97,7 +99,7 @@ def check_study(spec: StudySpec, studies: StudiesFolder, *, is_run: bool = False
     check_studies(spec, studies)
     forecast, info = cost(spec), preflight(spec)
     slow_ops = one_by_one(spec.space.tree.get("augmentation", {}), info.channels)
-    found = StudyCheck(spec, studies, info, forecast, slow_ops)
+    found = StudyCheck(spec, studies, info, forecast, slow_ops, num_train_about(spec.data))
     return found.run(is_quiet=is_quiet) if is_run else found
 
 

@@ -26,13 +26,12 @@ from visiontune.errors import UserError, first_line
 
 @dataclass(frozen=True)
 class DataInfo:
-    """What a model must fit. `image_size` in pixels; `num_train` training pictures, about, where they are not split yet."""
+    """What a model must fit. `image_size` in pixels."""
 
     image_size: int
     channels: int
     num_classes: int
     class_names: tuple[str, ...]
-    num_train: int
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class Store:
     def info(self) -> DataInfo:
         """Size, channels and classes, for building a model."""
         _, size, _, channels = self.images_NHWC.shape
-        return DataInfo(size, channels, len(self.class_names), self.class_names, len(self.train_idx))
+        return DataInfo(size, channels, len(self.class_names), self.class_names)
 
     @property
     def kind(self) -> str:
