@@ -65,9 +65,9 @@ class Meter:
 
         original = Proposer.propose
 
-        def timed(proposer: Proposer, number: int) -> Any:
+        def timed(proposer: Proposer, number: int, start: Any = None) -> Any:
             started = time.perf_counter()
-            proposal = original(proposer, number)
+            proposal = original(proposer, number, start)
             self.propose_s.append(time.perf_counter() - started)
             if number + 1 in self.sizes:
                 self.rss_mb[number + 1] = rss_mb()

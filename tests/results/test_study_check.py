@@ -36,7 +36,8 @@ def test_a_good_file_is_told_line_by_line(capsys: pytest.CaptureFixture[str]) ->
     for name in ("classes", "dummy", "neighbours", "repeats", "near repeats", "loss at step 0: lenet5", "gradients at step 0: lenet5"):
         assert f"  {name}: " in out
     assert "one batch: lenet5: loss 0.0" in out and "learning rate: lenet5 with sgd: falls from " in out
-    assert "9 checks: " in out and " 0 bad in " in out
+    assert "  cost: an epoch takes " in out
+    assert "10 checks: " in out and " 0 bad in " in out
     assert out.splitlines()[-1] == "  learning-rate range tests: s/digits/lr_range.png"
     assert Path("s/digits/lr_range.png").read_bytes().startswith(b"\x89PNG")
 
@@ -49,7 +50,7 @@ def test_json_holds_figures_and_a_bad_check_ends_with_2(capsys: pytest.CaptureFi
     assert (file["study"], file["verdict"], file["picture"]) == ("digits", "bad", "studies/digits/lr_range.png")
     verdicts = {check["name"]: check["verdict"] for check in file["checks"]}
     assert [name for name, verdict in verdicts.items() if verdict == "bad"] == ["learning rate: lenet5 with sgd"]
-    figures = file["checks"][-1]["figures"]
+    figures = next(check["figures"] for check in file["checks"] if check["name"].startswith("learning rate"))
     assert figures["file"] == [50, 100] and figures["edge"] < 50 and 0 < len(figures["lrs"]) == len(figures["losses"]) <= NUM_STEPS
 
 
