@@ -140,6 +140,8 @@ BAD = [
     Bad(5, "start: [{optimizer.lrr: 1}]", ("start.recipes[0].optimizer.lrr: unknown key of a recipe", "nearest is 'optimizer.lr'"), VALUES),
     Bad(5, "start: {portfolio: smal_pictures}", ("start.portfolio", "nearest is 'small_pictures'")),
     Bad(5, "start: {studies: digits}", ("must be none, auto or a list of names", "nearest is ['digits']")),
+    Bad(5, "start: [{training.num_epochs: 5, optimizer.lr: 0.1}]", ("is the study's own", "budget.max_epochs says it"), VALUES),
+    Bad(4, "budget: {num_trials: 8, max_epochs: 9, stop_at: 2}", ("val_top1 lies between 0 and 1, but got 2; nearest is 1",), VALUES),
     Bad(5, "start: [7]", ("start.recipes[0]: must be one of files and mappings",)),
     # types
     Bad(4, "budget: {num_trials: true, max_epochs: 9}", ("budget.num_trials: must be an int from 1 to 1,000,000, but got true",)),

@@ -132,6 +132,14 @@ def test_a_recipe_with_mistakes_is_told_at_its_own_lines(tmp_path: Path) -> None
     assert "as a start recipe: unknown key 'speed'" in str(error.value)
 
 
+def test_a_search_space_in_place_of_a_recipe_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as error:
+        load_study(study(tmp_path, [str(FILES[0])]))
+    assert [str(one) for one in error.value.problems] == [
+        f"mapping: start.recipes: the recipe {FILES[0]} is a search space, no recipe: name one such as studies/NAME/winner.yaml"
+    ]
+
+
 def test_on_the_command_line_a_part_of_a_recipe_is_enough() -> None:
     assert load_start_recipe(None, ["optimizer.lr=0.1", "model.name=cnn"]).values == {"optimizer.lr": 0.1, "model.name": "cnn"}
     with pytest.raises(UserError, match=r"unknown key of a recipe 'optimiser\.lr'"):

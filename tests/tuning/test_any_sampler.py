@@ -74,6 +74,11 @@ def problems(line: str) -> list[str]:
         ("class: optuna.samplers.TPESampler, kwargs: {seed: 3}", "kwargs.seed", ("sampler.seed says which",)),
         ("class: middle.py:Needy", "kwargs.points", ("Needy needs 'points'",)),
         ("class: middle.py:Needy, kwargs: {points: []}", "kwargs", ("Needy refuses them: no points",)),
+        (
+            "class: optuna.samplers.GridSampler, kwargs: {search_space: {a: [1]}}",
+            "class",
+            ("GridSampler can't propose for this space", "is not found in the given grid"),
+        ),
         ("class: optuna.samplers.NSGAIISampler, kwargs: {population_size: 1}", "kwargs", ("NSGAIISampler refuses them", "population_size")),
     ],
 )

@@ -31,15 +31,15 @@ def test_a_search_ends_once_a_trial_that_was_trained_in_full_reaches_the_target(
 
 
 def test_of_a_loss_the_target_is_reached_from_above(tmp_path):
-    overrides = ["budget.stop_at=-0.5", "objective={metric: val_loss, mode: min}"]
+    overrides = ["budget.stop_at=0.6", "objective={metric: val_loss, mode: min}"]
 
     def answer(leg, epoch, value):
         told = report(leg, epoch, value)
-        told.metrics["val_loss"] = -value
+        told.metrics["val_loss"] = 1 - value
         return told
 
     run, _, _ = drive(make_spec(tmp_path / "study", 500, overrides=overrides), tmp_path / "study", value=rising, answer=answer)
-    assert run.ended_by == "stop_at" and read_study(StudyFolder(tmp_path / "study")).best.value <= -0.5
+    assert run.ended_by == "stop_at" and read_study(StudyFolder(tmp_path / "study")).best.value <= 0.6
 
 
 def test_a_search_loses_patience_when_no_new_trial_is_the_best_at_any_rung(tmp_path):
@@ -116,6 +116,17 @@ def test_a_study_goes_on_with_a_larger_full_budget(tmp_path):
     ]
 
 
+def test_whatever_else_is_left_to_be_tried_the_best_are_trained_again_to_the_end(tmp_path):
+    """Known recipes without trials for them, and a target that a trial of the smaller full budget reached, change nothing of it."""
+    folder = tmp_path / "study"
+    start = "start=[{optimizer.lr: 0.02}, {optimizer.lr: 0.03}, {optimizer.lr: 0.04}, {optimizer.lr: 0.06}]"
+    overrides = [start, "budget.stop_at=0.4"]
+    drive(make_spec(folder, 2, overrides=overrides), folder, value=lambda recipe, epoch: epoch / 20)
+    run, _, _ = drive(make_spec(folder, 2, overrides=[*overrides, "budget.max_epochs=27"]), folder, value=lambda recipe, epoch: epoch / 60)
+    best = read_study(StudyFolder(folder)).best
+    assert best.epoch == 27 and best.proposed_by.startswith("again: trial ") and run.ended_by == "stop_at"
+
+
 def test_with_more_trials_too_it_searches_on_at_the_larger_budget_and_a_kill_changes_nothing(tmp_path):
     def whole(folder, answer=report):
         drive(make_spec(folder, 20), folder)
@@ -146,6 +157,9 @@ def test_with_more_trials_too_it_searches_on_at_the_larger_budget_and_a_kill_cha
 def test_a_smaller_full_budget_or_anything_else_is_another_study(tmp_path):
     folder = tmp_path / "study"
     drive(make_spec(folder, 5), folder)
-    for changed in (["budget.max_epochs=3"], ["budget.max_epochs=27", "space.optimizer.lr=0.1"]):
-        with pytest.raises(UserError, match="was made from another file"):
+    for changed, said in (
+        (["budget.max_epochs=3"], "has gone on with 9 epochs, and does not go back; give it budget.max_epochs=9"),
+        (["budget.max_epochs=27", "space.optimizer.lr=0.1"], "was made from another file"),
+    ):
+        with pytest.raises(UserError, match=said):
             drive(make_spec(folder, 5, overrides=changed), folder, value=curve)

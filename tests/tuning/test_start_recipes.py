@@ -77,13 +77,16 @@ def test_what_is_queued_while_a_search_goes_on_is_tried_next_and_once(tmp_path):
 
     def answer(leg, epoch, value):
         if leg.number == 2 and not said:
-            for recipe in (["optimizer.lr=0.05"], ["optimizer.lr=0.05"], ["optimizer.lr=3", "model.name=cnn"]):
+            for recipe in (["optimizer.lr=0.05"], ["optimizer.lr=3", "model.name=cnn"]):
                 said.append(str(enqueue_in(StudyFolder(folder), "journal", load_start_recipe(None, recipe))))
+            for again, was in (("optimizer.lr=0.05", "is queued already"), ("optimizer.lr=0.001", "is what trial 0 was")):
+                with pytest.raises(UserError, match=was):
+                    enqueue_in(StudyFolder(folder), "journal", load_start_recipe(None, [again]))
         return report(leg, epoch, value)
 
     _, storage, _ = drive(make_spec(folder, 8), folder, answer=answer)
     assert reasons(storage)[3:5] == ["queued: optimizer.lr=0.05", "queued: optimizer.lr=3.0, model.name=cnn"]
-    assert said[2] == "queued: optimizer.lr=3.0, model.name=cnn (optimizer.lr 3 -> 1)"
+    assert said[1] == "queued: optimizer.lr=3.0, model.name=cnn (optimizer.lr 3 -> 1)"
     assert sum(one.startswith("queued") for one in reasons(storage)) == 2
 
 
@@ -127,6 +130,8 @@ def test_what_was_settled_is_kept_and_asked_again_only_where_the_file_asks_for_m
     assert [point.key for point in again.left()] == ["defaults", "portfolio.x"]
     more = make_spec(folder, overrides=["start={portfolio: auto, studies: auto}"])
     assert not StartRecipes(more, storage, []).is_settled
+    none = StartRecipes(make_spec(folder), storage, [])
+    assert none.is_settled and [point.key for point in none.left()] == ["defaults"]  # what is asked for no more is not tried
 
 
 def earlier(folder, name, best_lr, **options):
@@ -162,6 +167,6 @@ def test_earlier_studies_that_are_of_no_use_are_told_or_passed_over(tmp_path):
         check_studies(spec, StudiesFolder(tmp_path))
     said = [str(problem) for problem in error.value.problems]
     assert "study losses was searched the other way, as val_loss is better when it is lower" in said[0]
-    assert "study begun has no trial with a value yet" in said[1]
+    assert "study begun has 0 trials with a value, and it takes 4" in said[1]
     assert "no earlier study 'lossses'" in said[2] and "nearest is 'losses'" in said[2]
     assert earlier_points(make_spec(tmp_path / "new", overrides=["start={studies: auto}"]), StudiesFolder(tmp_path)) == []

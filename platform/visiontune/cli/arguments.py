@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from types import MappingProxyType
+from typing import Any, NoReturn
 
 from visiontune.cli import verbs
 from visiontune.cli.terminal import command_line
@@ -20,9 +21,10 @@ Verb = Callable[..., argparse.ArgumentParser]
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells the nearest verb or option too; `options` are those of all verbs."""
+    """Tells the nearest verb or option too; `options` are those of each verb, by its function, `verb` the one at hand."""
 
-    options: tuple[str, ...] = ()
+    options: Mapping[Any, tuple[str, ...]] = MappingProxyType({})
+    verb: Any = None
 
     def error(self, message: str) -> NoReturn:
         """Print usage and message, exit with 2."""
@@ -30,11 +32,11 @@ class Parser(argparse.ArgumentParser):
             known = re.findall(r"[\w-]+", wrong[3])
             message = f"{wrong[1]}; {nearest(wrong[2], known)}"
         elif wrong := re.search(r"unrecognized arguments:.*?(--?[\w-]+)", message):
-            message += near_names(wrong[1], self.options)
+            message += near_names(wrong[1], self.options.get(self.verb, ()))
         super().error(message)
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """A parser of every verb and option; the function of the verb is `run` in what it gives."""
     debug = Parser(add_help=False, argument_default=argparse.SUPPRESS)
     debug.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
@@ -51,7 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
     _trials(verb)
     _pictures(verb)
     _tables(verb)
-    parser.options = tuple({option for one in subparsers.choices.values() for option in one._option_string_actions})
+    parser.options = {one.get_default("run"): tuple(one._option_string_actions) for one in subparsers.choices.values()}
     return parser
 
 
@@ -164,6 +166,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Arguments; overrides may also stand after options, where argparse alone would refuse them."""
     parser = make_parser()
     args, late = parser.parse_known_args(argv)
+    parser.verb = args.run
     words: list[str] = getattr(args, "overrides", getattr(args, "files", []))
     takes_words = hasattr(args, "overrides") or hasattr(args, "files")
     if late and (not takes_words or any(item.startswith("-") or "=" not in item for item in late)):

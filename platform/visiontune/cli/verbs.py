@@ -181,7 +181,8 @@ def enqueue(args: argparse.Namespace) -> int:
     if record.num_trials is not None and len(record.trials) >= record.num_trials:
         print(f"study {args.study} has begun all its {record.num_trials} trials: search it with budget.num_trials={record.num_trials + 1}")
     elif record.ending is not None:
-        print("its search has ended: the same command goes on with this recipe")
+        more = "" if record.ending.by in ("num_trials", "patience") else f", with more than {record.ending.by} had"
+        print(f"its search has ended: the same command goes on with this recipe{more}")
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from visiontune.results.text import aligned, number, recipe_line
 from visiontune.spec.brackets import first_rung
-from visiontune.tuning.ranking import ranked
+from visiontune.tuning.ranking import full_epochs, ranked
 from visiontune.tuning.records import StudyRecord, TrialRecord
 
 MIN_AGREEING = 8
@@ -82,20 +82,24 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
 def passed(study: StudyRecord) -> list[tuple[int, int, int]]:
     """(rung's epoch, trials that reached it, trials that went on beyond it) for every rung below the full budget.
 
-    Of a bracket that begins higher the trials are not compared there, and do not count.
+    Of a bracket that begins higher, or of a smaller full budget, trials are not compared there, and do not count.
     """
     counts = []
     for place, rung in enumerate(study.rungs[:-1]):
-        furthest = [trial.epoch for trial in study.trials if first_rung(trial.number, study.brackets) <= place]
+        furthest = [trial.epoch for trial in _of_full_budget(study) if first_rung(trial.number, study.brackets) <= place]
         counts.append((rung, sum(epoch >= rung for epoch in furthest), sum(epoch > rung for epoch in furthest)))
     return counts
+
+
+def _of_full_budget(study: StudyRecord) -> list[TrialRecord]:
+    return [trial for trial in study.trials if full_epochs(trial) == study.rungs[-1]]
 
 
 def rung_lines(study: StudyRecord) -> list[str]:
     """One line for each rung, with how far its ranking agrees with that of the next; the last one is the full budget."""
     agreeing = dict(zip(study.rungs, (_agreement(study, *pair) for pair in pairwise(study.rungs)), strict=False))
     lines = [f"rung {rung}: {reached} reached it, {on} passed{agreeing[rung]}" for rung, reached, on in passed(study)]
-    full = sum(trial.epoch >= study.rungs[-1] for trial in study.trials)
+    full = sum(trial.epoch >= study.rungs[-1] for trial in _of_full_budget(study))
     if 0 < study.highest_rung < study.rungs[-1]:
         lines.append(f"promoted up to {study.highest_rung} epochs: more did not change the ranking (pasha)")
     return [*lines, f"full budget of {study.rungs[-1]} epochs: {full} reached it"]
@@ -106,7 +110,7 @@ def agreement(study: StudyRecord, low: int, high: int) -> tuple[float, int]:
 
     Those that went on are the better ones at the lower rung, among whom ranks agree less than among all.
     """
-    both = [(trial.values[low], trial.values[high]) for trial in study.trials if low in trial.values and high in trial.values]
+    both = [(trial.values[low], trial.values[high]) for trial in _of_full_budget(study) if low in trial.values and high in trial.values]
     if len(both) < 3 or any(len({*side}) < 2 for side in zip(*both, strict=True)):
         return math.nan, len(both)
     from scipy.stats import spearmanr

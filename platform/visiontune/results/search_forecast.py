@@ -93,7 +93,8 @@ def _sampler(spec: StudySpec) -> str:
 
 
 def doubts(spec: StudySpec, num_train: int) -> Iterator[str]:
-    """What makes the first rung a poor place to compare trials: few steps, or a rate that is still warming up."""
+    """What the budget has no room for; what makes the first rung a poor place to compare trials: few steps, a rate that warms up."""
+    yield from _unmet(spec)
     if len(spec.rungs) == 1:
         return
     (first, second), size = spec.rungs[:2], max(one["batch_size"] for one in spec.space.corners("training"))
@@ -104,6 +105,14 @@ def doubts(spec: StudySpec, num_train: int) -> Iterator[str]:
     longest = max(_warmup_epochs(one, spec.budget.max_epochs) for one in spec.space.corners("schedule"))
     if longest >= first:
         yield f"warm-up takes up to {longest:g} epochs, and the first rung is at {first}: trials are compared before their rate is reached"
+
+
+def _unmet(spec: StudySpec) -> Iterator[str]:
+    most, known = spec.budget.num_trials, len(spec.start.recipes) + 1
+    if most is not None and known > most:
+        yield f"{known} known recipes are to be tried, but there are {most} trials: the last ones are not; budget.num_trials={known}"
+    if most is not None and spec.budget.patience is not None and spec.budget.patience >= most:
+        yield f"a patience of {spec.budget.patience} trials never ends a search of {most}"
 
 
 def _warmup_epochs(schedule: Mapping[str, Any], max_epochs: int) -> float:

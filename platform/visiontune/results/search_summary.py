@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from visiontune.results.leaderboard import failures
 from visiontune.results.study import Study
 from visiontune.results.text import number
 from visiontune.tuning.records import Confirmation, Ending
@@ -17,8 +18,11 @@ def summary(study: Study, *, go_on: str, ui_command: str, num_rows: int = 10, wi
     folder, record = study.folder, study.record
     lines = [study.leaderboard(num_rows, width), "", _ending(study) + _news(study)]
     if study.best is None and study.status != "interrupted":
-        has_epochs = any(trial.epoch or trial.state == "failed" for trial in record.trials)
-        why = f"no trial gave a finite {record.objective.metric}" if has_epochs else "no epoch of any trial came to its end"
+        why = f"no trial gave a finite {record.objective.metric}"
+        if all(trial.state == "failed" for trial in record.trials) and any(trial.epoch for trial in record.trials):
+            why = f"every trial failed ({', '.join(f'{num} {kind}' for kind, num in failures(record).items())})"
+        elif not any(trial.epoch or trial.state == "failed" for trial in record.trials):
+            why = "no epoch of any trial came to its end"
         lines.append(f"{why}, so there is no winner")
     if study.best is not None and record.ending is not None and winner_of(record) is not None and folder.winner.exists():
         lines.append(f"winner: trial {study.best.number} after {epochs_of(study.best, record)}, recipe in {folder.winner}")
@@ -36,7 +40,8 @@ def summary(study: Study, *, go_on: str, ui_command: str, num_rows: int = 10, wi
             lines.append("so the winner has no test figure and no weights yet, and its value is the best of many")
     lines.append(f"look at the trials: {ui_command}")
     if study.status == "budget" and record.ending is not None:
-        lines.append(f"trials that wait go on with more of it: {_with_more(go_on, record.ending)}")
+        who = "trials that wait go on" if any(trial.state == "waiting" for trial in record.trials) else "it goes on"
+        lines.append(f"{who} with more of it: {_with_more(go_on, record.ending, record.spent)}")
     elif study.status != "finished":
         lines.append(f"go on: {go_on}")
     return "\n".join(lines)
@@ -56,11 +61,11 @@ def _ending(study: Study) -> str:
     return {"finished": "the search is finished", "interrupted": "interrupted; what is done is kept"}.get(study.status, study.status)
 
 
-def _with_more(go_on: str, ending: Ending) -> str:
-    """The command with twice as much of what ended the search, in place of what it said of that."""
+def _with_more(go_on: str, ending: Ending, spent: Mapping[str, float]) -> str:
+    """The command with twice as much of what ended the search, in place of what it said of that; more than was spent in any case."""
     key = f"budget.{ending.by}="
     kept = [word for word in shlex.split(go_on) if not word.startswith(key)]
-    return f"{shlex.join(kept)} {key}{2 * ending.limits[ending.by]:g}"
+    return f"{shlex.join(kept)} {key}{2 * max(ending.limits[ending.by], spent.get(ending.by, 0.0)):.4g}"
 
 
 def _news(study: Study) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.data.prepare import num_train_about
 from visiontune.data.store.store import DataInfo
+from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.results.notebook import is_notebook
 from visiontune.results.search_forecast import doubts, epochs, proposals, rungs, starts
@@ -96,7 +97,10 @@ def check_study(spec: StudySpec, studies: StudiesFolder, *, is_run: bool = False
     """Build every model and policy of the space; `is_run` also runs the checks. Raises UserError with all that does not fit."""
     from visiontune.augmentation.op_ranges import one_by_one
 
-    check_studies(spec, studies)
+    try:
+        check_studies(spec, studies)
+    except UserError as error:
+        raise spec.placed(error) from error
     forecast, info = cost(spec), preflight(spec)
     slow_ops = one_by_one(spec.space.tree.get("augmentation", {}), info.channels)
     found = StudyCheck(spec, studies, info, forecast, slow_ops, num_train_about(spec.data))

@@ -8,6 +8,12 @@ from itertools import pairwise
 from visiontune.spec.brackets import num_beginning
 from visiontune.spec.study_spec import StudySpec
 
+MARGIN = 1.25
+"""Legs take longer than their epochs: a worker opens pictures, builds the network, writes checkpoints."""
+
+CONFIRM_S = 5.0
+"""What a confirmation takes beside its epochs: the test, for which a worker imports torchmetrics the first time (3.5 s)."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -34,6 +40,7 @@ def cost(spec: StudySpec) -> Cost:
     worst = num_trials * budget.max_epochs
     begun = enumerate(num_beginning(num_trials, spec.brackets))
     expected = sum(_expected(num, spec.rungs[first:], budget.reduction_factor) for first, num in begun)
+    expected += _of_the_first(num_trials, spec.rungs, budget.reduction_factor)
     most = budget.epochs or worst
     return Cost(spec.space.num_params, num_trials, spec.rungs, min(worst, most), min(expected, most))
 
@@ -41,3 +48,9 @@ def cost(spec: StudySpec) -> Cost:
 def _expected(num_trials: int, rungs: tuple[int, ...], eta: int) -> int:
     """Epochs of trials that begin at the first of these rungs."""
     return sum(num_trials // eta**k * (high - low) for k, (low, high) in enumerate(pairwise((0, *rungs))))
+
+
+def _of_the_first(num_trials: int, rungs: tuple[int, ...], eta: int) -> int:
+    """What one trial gets in any case beyond the rung up to which so many trials are promoted: a search ends with one trained in full."""
+    reached = [rung for k, rung in enumerate(rungs) if num_trials // eta**k]
+    return rungs[-1] - max(reached, default=0)

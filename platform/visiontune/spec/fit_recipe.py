@@ -11,10 +11,8 @@ from visiontune.spec.defaults import default_params
 from visiontune.spec.domains import FixedParams
 from visiontune.spec.fingerprint import flatten
 from visiontune.spec.space import Space
+from visiontune.spec.start import OF_A_STUDY
 from visiontune.spec.tree_walk import recipe_key
-
-_OF_A_STUDY = ("data.", "training.num_epochs", "training.seed")
-"""Keys of a recipe that a study sets itself."""
 
 _ABSENT = object()
 
@@ -43,7 +41,7 @@ def fit_to_space(space: Space, values: Mapping[str, Any]) -> Fitted:
     >>> fit_to_space(Space({"optimizer": {"name": "sgd", "lr": Float(0.1, 1.0)}}), {"optimizer.lr": 5.0}).said
     ('optimizer.lr 5 -> 1',)
     """
-    asked = {key: value for key, value in values.items() if not key.startswith(_OF_A_STUDY)}
+    asked = {key: value for key, value in values.items() if not key.startswith(OF_A_STUDY)}
     keys = {name: recipe_key(name, given) for name, _, given in space.domains()}
     params = default_params(space, {name: asked[key] for name, key in keys.items() if key in asked})
     found = flatten(space.resolve(FixedParams(params)))

@@ -11,9 +11,14 @@ from typing import Any
 from visiontune.errors import nearest
 from visiontune.spec.declare import Arg, Field, Items, Section, Table
 from visiontune.spec.sections import RECIPE
-from visiontune.spec.start import StartRecipe
+from visiontune.spec.start import OF_A_STUDY, StartRecipe
 from visiontune.spec.value_reader import BAD, Problems, read_constant
 from visiontune.spec.yaml_node import Node
+
+WHOLE = frozenset({"data.source", "training.num_epochs", "training.seed"})
+"""Keys of a whole recipe, in which what is a study's own is passed over."""
+
+OWN_HINTS = {"training.num_epochs": "budget.max_epochs", "training.seed": "sampler.seed"}
 
 
 def read_items(node: Node, items: Items, where: str, problems: Problems) -> Any:
@@ -37,7 +42,12 @@ def _item(node: Node, items: Items, where: str, problems: Problems, what: str) -
     if not node.items:
         return problems.add(node, where, "says nothing; write keys of a recipe, such as {optimizer.lr: 0.1}")
     values = dict(_values(node, (), where, problems))
-    if not values:
+    own = [] if values.keys() >= WHOLE else [key for key in values if key.startswith(OF_A_STUDY)]
+    for key in own:
+        problems.add(
+            node, f"{where}.{key}", f"is the study's own, and no start recipe's: {OWN_HINTS.get(key, 'section data')} says it; leave it out"
+        )
+    if own or not values:
         return BAD
     return StartRecipe(values, textwrap.shorten(", ".join(f"{key}={value}" for key, value in values.items()), 60), node.file, node.line)
 

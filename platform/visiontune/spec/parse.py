@@ -60,10 +60,12 @@ def _start_recipe(given: StartRecipe, problems: Problems) -> StartRecipe:
     if given.values:
         return given
     try:
+        if is_space(given.name):
+            raise UserError(Problem("", 0, "", f"{given.name} is a search space, no recipe: name one such as studies/NAME/winner.yaml"))
         recipe = load_recipe(given.name)
     except UserError as error:
         there = [one for one in error.problems if one.line]  # what is wrong inside of the file has a place of its own
-        here = [Problem(given.file, given.line, "start", f"the recipe {one}") for one in error.problems if not one.line]
+        here = [Problem(given.file, given.line, "start.recipes", f"the recipe {one}") for one in error.problems if not one.line]
         problems.found += [*here, *(replace(one, rule=f"as a start recipe: {one.rule}") for one in there)]
         return given
     return replace(given, values=recipe.flat())
@@ -85,9 +87,9 @@ def load_start_recipe(source: Source | None, overrides: Sequence[str] = ()) -> S
         return StartRecipe(load_recipe(source, overrides).flat(), name_of(source))
     problems = Problems()
     root = override(Node("mapping", (), COMMAND_LINE, 0), overrides, problems.found)
-    found = read_items(Node("list", (root,), COMMAND_LINE, 0), Items("", takes_recipes=True), "recipe", problems)
+    found = read_items(Node("list", (root,), COMMAND_LINE, 0), Items("", takes_recipes=True), "", problems)
     if problems.found:
-        raise UserError(*problems.found)
+        raise UserError(*(replace(one, where=one.where.removeprefix("[0]").removeprefix(".")) for one in problems.found))
     return found[0]  # type: ignore[no-any-return]
 
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+OF_A_STUDY = ("data.", "training.num_epochs", "training.seed")
+"""Keys of a recipe that a study sets itself."""
+
 
 @dataclass(frozen=True)
 class StartRecipe:

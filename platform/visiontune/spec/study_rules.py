@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,7 +23,7 @@ def check_study(reader: Reader, tree: Mapping[str, Any], root: Node) -> None:
     """Add broken rules to the reader's problems; `tree` is the study with its defaults filled in."""
     if reader.problems.none_under("space"):
         ConditionRules(reader.problems, reader.nodes, Space(tree["space"])).check()
-    for needed, where, rule in (*_name(tree), *_mode(tree), *_budget(tree), *_grid(reader, tree), *_warmup(reader, tree)):
+    for needed, where, rule in (*_name(tree), *_mode(tree), *_target(tree), *_budget(tree), *_grid(reader, tree), *_warmup(reader, tree)):
         if reader.problems.none_under(*needed):
             reader.problems.add(reader.nodes.get(where) or reader.nodes.get(where.rpartition(".")[0]) or root, where, rule)
 
@@ -58,6 +59,20 @@ def _mode(tree: Mapping[str, Any]) -> Iterator[Rule]:
     if mode is not None and better is not None and mode != better:
         rule = f"{metric} is better when it is {'higher' if better == 'max' else 'lower'}, but got {mode!r}; nearest is {better!r}"
         yield ("objective",), "objective.mode", rule
+
+
+def _target(tree: Mapping[str, Any]) -> Iterator[Rule]:
+    target, metric = tree["budget"]["stop_at"], tree["objective"]["metric"]
+    if not isinstance(target, float) or metric not in METRICS:
+        return
+    low, high = (0.0, math.inf) if metric.endswith("loss") else (0.0, 1.0)
+    if not low <= target <= high:
+        said = "is never below 0" if metric.endswith("loss") else "lies between 0 and 1"
+        yield (
+            ("budget.stop_at", "objective.metric"),
+            "budget.stop_at",
+            f"{metric} {said}, but got {target:g}; nearest is {min(max(target, low), high):g}",
+        )
 
 
 def _budget(tree: Mapping[str, Any]) -> Iterator[Rule]:

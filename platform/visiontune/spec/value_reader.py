@@ -34,8 +34,9 @@ class Problems:
         return not any(p.where == where or p.where.startswith(f"{where}.") for p in self.found for where in wheres)
 
     def sorted(self) -> list[Problem]:
-        """By line, the command line last."""
-        return sorted(dict.fromkeys(self.found), key=lambda p: (p.line == 0, p.line))
+        """File by file, in the order in which the files were met, by line; the command line last."""
+        files = list(dict.fromkeys(p.file for p in self.found))
+        return sorted(dict.fromkeys(self.found), key=lambda p: (p.line == 0, files.index(p.file), p.line))
 
 
 def expected(arg: Arg) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import optuna
 from optuna.samplers import BaseSampler
 
 from visiontune.errors import Problem, UserError, first_line, nearest
@@ -34,12 +35,22 @@ def sampler_problems(spec: StudySpec) -> Iterator[Problem]:
         return
     found = [(f"sampler.kwargs.{key}", rule) for key, rule in _wrong_kwargs(kind, kwargs)]
     if not found:
-        try:
-            _build(kind, kwargs, 0)
-        except Exception as error:  # whatever its authors raise
-            found = [("sampler.kwargs", f"{kind.__name__} refuses them: {first_line(error)}")]
+        found = list(_unable(spec, kind, kwargs))
     for where, rule in found:
         yield _problem(spec, where, rule)
+
+
+def _unable(spec: StudySpec, kind: type[BaseSampler], kwargs: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Whether it can be built, and propose for this space; whatever its authors raise."""
+    try:
+        sampler = _build(kind, kwargs, 0)
+    except Exception as error:
+        yield "sampler.kwargs", f"{kind.__name__} refuses them: {first_line(error)}"
+        return
+    try:
+        spec.space.resolve(optuna.create_study(sampler=sampler).ask())
+    except Exception as error:
+        yield "sampler.class", f"{kind.__name__} can't propose for this space: {first_line(error)}"
 
 
 @cache

@@ -7,13 +7,13 @@ values of other pictures, metrics and budgets can't be compared.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from visiontune.errors import UserError, nearest
+from visiontune.errors import Problem, UserError, nearest
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.domains import Choice, Domain, FixedParams
 from visiontune.spec.fingerprint import flatten
@@ -22,7 +22,7 @@ from visiontune.spec.space import Space
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tree_walk import recipe_key
 from visiontune.tuning.portfolio import greedy_portfolio
-from visiontune.tuning.ranking import has_value, ranked
+from visiontune.tuning.ranking import is_usable, ranked
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import StudyRecord, TrialRecord
 from visiontune.tuning.start_recipes import StartPoint
@@ -34,7 +34,7 @@ NUM_BEST = 8
 """Recipes of each study among which is chosen, of its best quarter."""
 
 MIN_TRIALS = 4
-"""Trials without which a study says nothing of ranks."""
+"""Trials with a value without which a study says nothing of ranks."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,16 @@ class _Candidate:
     fitted: Fitted
 
 
-def earlier_points(spec: StudySpec, studies: StudiesFolder) -> list[StartPoint]:
-    """The best few, in the order in which to try them; none where no earlier study has anything in common with the space.
+def earlier_points(spec: StudySpec, studies: StudiesFolder, say: Callable[[str], None] = lambda text: None) -> list[StartPoint]:
+    """The best few, in the order in which to try them; `say` is told of each study that has too little in common with the space.
 
     Raises UserError with all that is wrong with studies that the file names; with auto they are passed over.
     """
-    found = [study for study in _studies(spec, studies) if len(study.trials) >= MIN_TRIALS]
+    found = list(_studies(spec, studies))
     candidates = [one for study in found for one in _candidates(study, spec.space)]
+    for study in found:
+        if not any(one.study is study for one in candidates):
+            say(f"study {study.name} gives no recipe: too little of its best ones is in this space")
     if not candidates:
         return []
     ranks_TN = np.array([[_rank_in(study, one, spec.space) for one in candidates] for study in found])
@@ -66,32 +69,33 @@ def check_studies(spec: StudySpec, studies: StudiesFolder) -> None:
 
 def _studies(spec: StudySpec, studies: StudiesFolder) -> Iterator[StudyRecord]:
     wanted, known = spec.start.studies, [name for name in studies.names() if name != spec.study]
-    problems: list[str] = []
+    problems: list[Problem] = []
     for name in () if wanted == "none" else known if wanted == "auto" else wanted:
         try:
             yield _read(name, spec, studies, known)
         except UserError as error:
-            problems += [f"start.studies: {problem.rule}" for problem in error.problems]
+            problems += [Problem("", 0, "start.studies", problem.rule) for problem in error.problems]
     if problems and wanted != "auto":
         raise UserError(*problems)
 
 
 def _read(name: str, spec: StudySpec, studies: StudiesFolder, known: Sequence[str]) -> StudyRecord:
     if name not in known:
-        raise UserError(f"no earlier study {name!r} in {studies.path}; {nearest(name, known)}")
+        raise UserError(f"no earlier study {name!r} in {studies.path}" + (f"; {nearest(name, known)}" if known else ", nor any other"))
     folder = studies.study(name)
     study = read_study(folder, "journal" if folder.journal.is_file() else str(spec.storage["url"]))
     if study.objective.mode != spec.objective.mode:
         got = f"{study.objective.metric} is better when it is {'higher' if study.objective.mode == 'max' else 'lower'}"
         raise UserError(f"study {name} was searched the other way, as {got}: its best are not this study's; leave it out")
-    if not any(has_value(trial) for trial in study.trials):
-        raise UserError(f"study {name} has no trial with a value yet; leave it out")
+    num = sum(is_usable(trial) for trial in study.trials)
+    if num < MIN_TRIALS:
+        raise UserError(f"study {name} has {num} trials with a value, and it takes {MIN_TRIALS} to say what is good; leave it out")
     return study
 
 
 def _candidates(study: StudyRecord, space: Space) -> Iterator[_Candidate]:
     """The best trials of which more than half of what varies in the space can be kept, the optimizer too, without which a rate is none."""
-    trials = ranked((trial for trial in study.trials if has_value(trial)), study.objective)
+    trials = ranked((trial for trial in study.trials if is_usable(trial)), study.objective)
     for trial in trials[: min(NUM_BEST, max(1, len(trials) // 4))]:
         fitted = fit_to_space(space, flatten(trial.recipe))
         has_optimizer = space.resolve(FixedParams(fitted.params))["optimizer"]["name"] == trial.recipe["optimizer"]["name"]

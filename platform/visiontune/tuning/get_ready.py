@@ -26,12 +26,16 @@ Screen = Callable[[Snapshot], None]
 Say = Callable[[str], None]
 
 
-def settle_start(starts: StartRecipes, spec: StudySpec, studies: StudiesFolder, image_size: int, say: Say) -> None:
+def settle_start(starts: StartRecipes, spec: StudySpec, studies: StudiesFolder, image_size: int, num_begun: int, say: Say) -> None:
     """Ask the portfolio and earlier studies, where that was not done, and say what is going to be tried first."""
     if not starts.is_settled:
-        starts.settle([*portfolio_points(spec, image_size), *earlier_points(spec, studies)])
-    for point in starts.left():
+        starts.settle([*portfolio_points(spec, image_size), *earlier_points(spec, studies, say)])
+    left, most = starts.left(), spec.budget.num_trials
+    room = len(left) if most is None else max(0, most - num_begun) + sum(point.is_again for point in left)
+    for point in left[:room]:
         say(f"to be tried first: {point}")
+    if room < len(left):
+        say(f"no trials are left for {len(left) - room} more known recipes: budget.num_trials={num_begun + len(left)}")
 
 
 def starting(spec: StudySpec, spent: Mapping[str, float] = MappingProxyType({})) -> Snapshot:

@@ -32,6 +32,9 @@ from visiontune.tuning.winner import leave_winner
 if TYPE_CHECKING:
     from visiontune.data.store.store import Store
 
+START_GOES_ON = ("num_trials", "patience")
+"""What ended a search that a new recipe goes on with, where there are trials left for it."""
+
 Tracker = Callable[[], AbstractContextManager[Put]]
 
 
@@ -123,7 +126,7 @@ def _run(
             count_slots = slot_counter(spec.resources, wanted)
             store = ready.result()
             keep_pictures(storage, store, spec.study)
-            settle_start(run.starts, spec, studies, int(store.images_NHWC.shape[1]), say)
+            settle_start(run.starts, spec, studies, int(store.images_NHWC.shape[1]), len(storage.trials()), say)
             put(study_event(spec, storage.attributes()["key"], store))
             base = worker_config(spec, studies.study(spec.study), store, use_gpu=wanted["gpu"] > 0)
             with interruptible(run.interrupt, may_exit=may_exit):
@@ -175,7 +178,7 @@ def _has_more_to_start(storage: Storage, spec: StudySpec) -> bool:
     """Whether recipes of the user's were added that there are trials left for."""
     ending, trials = ending_of(storage), storage.trials()
     has_room = spec.budget.num_trials is None or len(trials) < spec.budget.num_trials
-    return ending is not None and ending.by == "num_trials" and has_room and bool(StartRecipes(spec, storage, trials).left())
+    return ending is not None and ending.by in START_GOES_ON and has_room and bool(StartRecipes(spec, storage, trials).left())
 
 
 def _make_folder(folder: StudyFolder) -> None:

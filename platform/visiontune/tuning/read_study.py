@@ -77,6 +77,7 @@ def study_record(storage: Storage, name: str, ending: Ending | None = None) -> S
         confirmations=tuple(Confirmation(**one) for one in found),
         identity=identity,
         ending=ending,
+        spent=attributes.get("spent", {}),
     )
 
 

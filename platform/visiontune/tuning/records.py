@@ -99,6 +99,7 @@ class StudyRecord:
     `rungs` end with the full budget, and are that alone where the trial scheduler has none. `num_trials` is how many are wanted, None
     where only time or epochs are limited. `brackets` are relative numbers of trials by the rung at which they begin; `highest_rung` is
     where promotions end now, for PASHA below the full budget. `ending` is None while the search goes on, or is to.
+    `spent` is by the keys of the budget, of all calls.
     """
 
     name: str
@@ -110,6 +111,7 @@ class StudyRecord:
     confirmations: tuple[Confirmation, ...] = ()
     identity: Mapping[str, Any] = field(default_factory=dict)
     ending: Ending | None = None
+    spent: Mapping[str, float] = field(default_factory=dict)
     brackets: tuple[int, ...] = (1,)
     highest_rung: int = 0
 

@@ -111,10 +111,11 @@ class SearchTrials:
 
     def hopeful(self) -> TrialRecord | None:
         """Who is to be trained in full, where nobody else was than the trial that ran straight through: the best that beats it so far."""
-        best = self.best()
+        own = [one for one in self.records.values() if full_epochs(one) == self._spec.budget.max_epochs]  # of no smaller full budget
+        best = best_of((one for one in own if one.state != "pruned"), self._spec.objective)
         if best is None or best.number != self.straight or best.state != "complete":
             return best
-        others = best_of((one for one in self.records.values() if one.state in ("waiting", "running")), self._spec.objective)
+        others = best_of((one for one in own if one.state in ("waiting", "running")), self._spec.objective)
         if others is None or others.value is None or others.epoch not in best.values:
             return best
         return others if self._spec.objective.is_better(others.value, best.values[others.epoch]) else best

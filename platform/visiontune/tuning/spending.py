@@ -12,18 +12,13 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 
+from visiontune.spec.epoch_forecast import CONFIRM_S, MARGIN
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.records import Report, TrialRecord
 from visiontune.tuning.study_storage import Storage
 
 NOTE_EVERY_S = 5.0
 """How often what was spent is written down; at most so much is given back by a kill."""
-
-MARGIN = 1.25
-"""Legs take longer than their epochs: a worker opens pictures, builds the network, writes checkpoints."""
-
-CONFIRM_S = 5.0
-"""What a confirmation takes beside its epochs: the test, for which a worker imports torchmetrics the first time (3.5 s)."""
 
 SHARE = 0.5
 """Of the whole budget, the most that training one trial in full, or confirming it, may take."""

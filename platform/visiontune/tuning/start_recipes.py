@@ -8,7 +8,7 @@ before every new trial; what a portfolio and earlier studies gave is settled whe
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,7 @@ SETTLED = "start_points"
 
 
 MOST_AGAIN = 4
+"""Trials of a smaller full budget that are trained again, at most."""
 
 _MOST_SAID = 6
 
@@ -93,20 +94,22 @@ class StartRecipes:
         self._first += [point_of(spec.space, recipe) for recipe in spec.start.recipes]
         is_grid = spec.sampler["name"] == "grid"
         self._later = [] if is_grid else [StartPoint("defaults", DEFAULTS, default_params(spec.space))]
-        self._later += _points(storage.attributes().get(SETTLED, {}).get("points", []))
+        settled = storage.attributes().get(SETTLED, {})
+        self._settled = _points(settled["points"]) if settled.get("asked") == self._asked else []
+        self._queued: dict[str, StartPoint] = {}
 
     @property
     def is_settled(self) -> bool:
         """Whether a portfolio and earlier studies were asked for their recipes, as the file says it now."""
-        asked = self._storage.attributes().get(SETTLED, {}).get("asked", ["none", "none"])
-        return bool(asked == self._asked)
+        asked = self._storage.attributes().get(SETTLED, {}).get("asked")
+        return bool(self._asked in (asked, ["none", "none"]))
 
     def settle(self, points: Iterable[StartPoint]) -> None:
         """What a portfolio and earlier studies gave: kept in the study, since what they hold may change."""
         unique = list({frozenset(one.params.items()): one for one in reversed(list(points))}.values())
         found = [{"key": one.key, "reason": one.reason, "params": dict(one.params), "said": list(one.said)} for one in reversed(unique)]
         self._storage.set_attribute(SETTLED, {"asked": self._asked, "points": found})
-        self._later += _points(found)
+        self._settled = _points(found)
 
     def begun(self, key: str, params: Mapping[str, Any]) -> None:
         """A trial has these params; `key` is that of its start point, "" where it has none."""
@@ -114,7 +117,8 @@ class StartRecipes:
 
     def left(self) -> list[StartPoint]:
         """All that are to be tried, as far as is known now; what another trial is already counts as tried."""
-        points = [*self._first, *queued(self._space, self._storage.attributes()), *self._later]
+        self._queued |= queued(self._space, self._storage.attributes(), self._queued)
+        points = [*self._first, *self._queued.values(), *self._later, *self._settled]
         return [one for one in points if not self._used & {one.key, frozenset(one.params.items())}]
 
     def next(self) -> StartPoint | None:
@@ -146,23 +150,35 @@ def again_points(spec: StudySpec, before: Iterable[FrozenTrial]) -> list[StartPo
     ]
 
 
-def queued(space: Space, attributes: Mapping[str, Any]) -> list[StartPoint]:
-    """Recipes of `visiontune enqueue`, the oldest first."""
-    found = sorted(((one["time_ms"], key, one) for key, one in attributes.items() if key.startswith(QUEUED)), key=lambda item: item[:2])
-    return [point_of(space, StartRecipe(one["values"], one["name"]), key, f"queued: {one['name']}") for _, key, one in found]
+def queued(space: Space, attributes: Mapping[str, Any], known: Container[str] = ()) -> dict[str, StartPoint]:
+    """Recipes of `visiontune enqueue` that are not `known`, by key, the oldest first."""
+    new = ((one["time_ms"], key, one) for key, one in attributes.items() if key.startswith(QUEUED) and key not in known)
+    found = sorted(new, key=lambda item: item[:2])
+    return {key: point_of(space, StartRecipe(one["values"], one["name"]), key, f"queued: {one['name']}") for _, key, one in found}
 
 
 def enqueue_in(folder: StudyFolder, url: str, recipe: StartRecipe) -> StartPoint:
-    """Put a recipe into the queue of a study, whether a search goes on or not; the same one twice is one. Raises UserError."""
+    """Put a recipe into the queue of a study, whether a search goes on or not.
+
+    Raises UserError for one that lies outside the space, is queued already or was tried.
+    """
     storage = open_existing(folder, url)
     space = spec_of_identity(storage.attributes()["identity"]).space
     key = f"{QUEUED}{fingerprint(recipe.values)}"
     if fit_to_space(space, recipe.values).is_outside:
         what = ", ".join(fit_to_space(space, recipe.values).said[:3]) or "it says nothing of what varies"
         raise UserError(f"{recipe.name} lies wholly outside the space of study {folder.name}: {what}")
-    if key not in storage.attributes():
-        storage.set_attribute(key, {"values": dict(recipe.values), "name": recipe.name, "time_ms": int(time.time() * 1000)})
-    return point_of(space, recipe, key, f"queued: {recipe.name}")
+    point = point_of(space, recipe, key, f"queued: {recipe.name}")
+    same = next((trial.number for trial in storage.trials() if trial.params == point.params), None)
+    if same is not None or key in storage.attributes():
+        was = (
+            "is queued already"
+            if same is None
+            else f"is what trial {same} was" + (f", as {shortened(point.said)[2:-1]}" if point.said else "")
+        )
+        raise UserError(f"{recipe.name} {was}")
+    storage.set_attribute(key, {"values": dict(recipe.values), "name": recipe.name, "time_ms": int(time.time() * 1000)})
+    return point
 
 
 def portfolio_points(spec: StudySpec, image_size: int) -> list[StartPoint]:

@@ -172,5 +172,9 @@ def _differences(old: Mapping[str, Any], spec: StudySpec) -> Sequence[Problem | 
     new = spec.identity()
     old = completed(old, new)
     changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
+    if changed == ["budget.max_epochs"] and old["budget.max_epochs"] > new["budget.max_epochs"]:
+        longer = old["budget.max_epochs"]
+        rule = f"study {spec.study} has gone on with {longer} epochs, and does not go back; give it budget.max_epochs={longer}"
+        return [Problem("", 0, "budget.max_epochs", f"{rule}, or another name (--name)")]
     head = f"study {spec.study} exists and was made from another file; give this one a new name (--name), or undo what differs"
     return [head, *(Problem("", 0, key, f"was {old.get(key, 'absent')}, is now {new.get(key, 'absent')}") for key in changed)]

@@ -14,6 +14,7 @@ from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.enough import is_out_of_patience, problem_of_cost, reaches_target
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
+from visiontune.tuning.ranking import full_epochs
 from visiontune.tuning.read_study import epoch_seconds, trial_record
 from visiontune.tuning.records import Leg, Put, Report, TrialRecord
 from visiontune.tuning.sampler import Proposer
@@ -99,7 +100,7 @@ class TrialQueue:
             return self._end(number, "complete", f"early stopping after {report.epoch} epochs")
         if problem := problem_of_cost(self._spec.budget, self._spending.seconds_of(number)):
             return self._end(number, "failed", problem, "infeasible")
-        self.trials.choose_straight(is_last_known=self.trials.straight is None and not self.starts.left())
+        self._choose_straight()
         verdict = self._rule.decide(number, report.epoch)
         if verdict == GO or (verdict == STOP and number == self.trials.straight):
             return True
@@ -108,7 +109,8 @@ class TrialQueue:
     def _take_over(self, trial: TrialRecord, *, is_known: bool) -> None:
         """Pick up a trial of the storage."""
         if not self.trials.take_over(trial, is_known=is_known):
-            self.has_reached_target |= trial.state == "complete" and reaches_target(self._spec, trial.value)
+            is_full = trial.state == "complete" and full_epochs(trial) == self._spec.budget.max_epochs
+            self.has_reached_target |= is_full and reaches_target(self._spec, trial.value)
             return
         if trial.epoch >= self._spec.budget.max_epochs:
             self._end(trial.number, "complete", f"full budget of {trial.epoch} epochs")
@@ -120,9 +122,15 @@ class TrialQueue:
 
     def _promoted(self) -> int | None:
         """Who of those that wait goes on next: the known recipe that runs straight through, else whom the rule promotes."""
-        self.trials.choose_straight(is_last_known=self.trials.straight is None and not self.starts.left())
+        self._choose_straight()
         straight = self.trials.straight
         return straight if straight in self._waiting else self._rule.promotable(self._waiting)
+
+    def _choose_straight(self) -> None:
+        """Known recipes that there is no room for are not waited for."""
+        if self.trials.straight is None:
+            start = self.starts.next()
+            self.trials.choose_straight(is_last_known=start is None or not self._has_room(start))
 
     def _is_allowed(self, number: int | None) -> bool:
         """Whether the budget has room for the next leg of a trial, or of a new one."""

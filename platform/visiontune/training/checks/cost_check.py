@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
 from visiontune.data.store.store import Store
-from visiontune.spec.epoch_forecast import cost
+from visiontune.spec.epoch_forecast import CONFIRM_S, MARGIN, cost
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.checks.check import Check
@@ -18,6 +20,9 @@ from visiontune.training.checks.training_steps import make_step
 from visiontune.training.setup import set_up
 
 MEASURE_S, MOST_STEPS = 2.0, 30
+
+START_S = 10.0
+"""What a search takes before its first epoch (benchmarks/startup.py)."""
 
 FORWARD_SHARE = 1 / 3
 """Of a training step's time, what its forward pass takes; validation is that alone."""
@@ -41,28 +46,37 @@ def measure_epoch_s(recipe: TrialRecipe, store: Store, device: torch.device) -> 
 def cost_check(spec: StudySpec, epoch_s: Mapping[str, float], num_workers: int) -> Check:
     """The forecast by seconds of an epoch of each network, with so many workers."""
     mean_s = statistics.fmean(epoch_s.values())
-    full_s, confirm_s = mean_s * spec.budget.max_epochs, int(spec.confirm["num_seeds"]) * mean_s * spec.budget.max_epochs
+    full_s, num_seeds = mean_s * spec.budget.max_epochs, int(spec.confirm["num_seeds"])
     fastest, slowest = (choose(epoch_s, key=lambda name: epoch_s[name]) for choose in (min, max))
     said = f"an epoch takes {_seconds(epoch_s[fastest])} with {fastest}"
     said += f", {_seconds(epoch_s[slowest])} with {slowest}" if slowest != fastest else ""
-    figures = {"epoch_s": dict(epoch_s), "num_workers": num_workers, "trial_s": full_s}
+    figures: dict[str, Any] = {"epoch_s": dict(epoch_s), "num_workers": num_workers, "trial_s": full_s}
     expected = cost(spec).expected_epochs
     if expected is not None:
-        whole_s = (expected * mean_s + confirm_s) / num_workers
+        whole_s = (expected * mean_s + num_seeds * full_s) / num_workers
         said += (
             f"; {expected} epochs and {spec.confirm['num_seeds']} confirmations on {num_workers} workers: {_seconds(whole_s)} of training"
         )
         figures["search_s"] = whole_s
-    hours = spec.budget.hours
-    if hours is None:
+    if spec.budget.hours is None:
         return Check("cost", "ok", said, figures=figures)
-    said += f"; in {hours:g} hours {hours * 3600 / mean_s * num_workers:.0f} epochs"
-    if hours * 3600 >= full_s + confirm_s / num_workers:
+    return _within(spec, spec.budget.hours * 3600, mean_s, num_workers, said, figures)
+
+
+def _within(spec: StudySpec, limit_s: float, mean_s: float, num_workers: int, said: str, figures: Mapping[str, Any]) -> Check:
+    """Whether one trial in full, and its confirmations, have room in the hours of the budget; a search uses half of them for a trial."""
+    in_turn = math.ceil(int(spec.confirm["num_seeds"]) / num_workers)
+    confirm_s = in_turn * (CONFIRM_S + mean_s * spec.budget.max_epochs)
+    full_s = MARGIN * mean_s * spec.budget.max_epochs
+    need_s = START_S + max(2 * full_s, full_s + confirm_s)
+    said += f"; {_seconds(limit_s)} have room for {max(0.0, limit_s - START_S) / mean_s * num_workers:.0f} epochs"
+    if limit_s >= need_s:
         return Check("cost", "ok", said, figures=figures)
-    need = f"one trial in full takes {_seconds(full_s)}, its confirmations {_seconds(confirm_s / num_workers)}"
-    fits = max((rung for rung in spec.rungs if rung * mean_s <= hours * 3600 / 2), default=0)
-    hint = f"budget.hours={(full_s + confirm_s / num_workers) * 2 / 3600:.2g}, or budget.max_epochs={fits or spec.rungs[0]}, which fits"
-    return Check("cost", "look", f"{said}; {need}", hint, figures)
+    said += f"; to start takes {START_S:g} s, one trial in full {_seconds(full_s)}, its confirmations {_seconds(confirm_s)}"
+    room_s = (limit_s - START_S) / 2
+    fits = max((rung for rung in spec.rungs[:-1] if MARGIN * rung * mean_s <= room_s), default=0)
+    hint = f"budget.hours={1.1 * need_s / 3600:.2g}" + (f", or budget.max_epochs={fits}" if fits else "")
+    return Check("cost", "look", said, hint, figures)
 
 
 def workers_here(spec: StudySpec) -> int:
