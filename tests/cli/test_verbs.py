@@ -309,11 +309,13 @@ def test_studies_outlive_a_ray_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert StudiesFolder.of().path == tmp_path / "shared"
 
 
-def test_what_is_wrong_with_pictures_is_told_at_its_line_and_leaves_no_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("verb", ["check", pytest.param("search", marks=pytest.mark.ray)])
+def test_what_is_wrong_with_pictures_is_told_at_its_line_and_leaves_no_study(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = DIGITS.read_text().replace("data: {source: digits,", "data: {source: folder, path: gone,")
     (tmp_path / "wrong.yaml").write_text(text)
     line = next(number for number, one in enumerate(text.splitlines(), 1) if one.startswith("data:"))
-    for verb in ("check", "search"):
-        _, err = run(verb, "wrong.yaml", code=2, capsys=capsys)
-        assert err.startswith(f"wrong.yaml:{line}: data.path: ") and len(err.splitlines()) == 1
+    _, err = run(verb, "wrong.yaml", code=2, capsys=capsys)
+    assert err.startswith(f"wrong.yaml:{line}: data.path: ") and len(err.splitlines()) == 1
     assert StudiesFolder.of().names() == []

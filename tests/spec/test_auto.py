@@ -26,6 +26,8 @@ from visiontune.spec.value_reader import Problems
 from visiontune.spec.yaml_node import node_of
 from visiontune.spec.yaml_reader import read_yaml
 
+VALIDATOR = jsonschema.Draft202012Validator(json_schema())
+
 
 def args(fields: Any, name: str = "") -> Iterator[tuple[str, Arg]]:
     for key, one in fields.items():
@@ -45,7 +47,7 @@ def section(tmp_path: Path, optimizer: str, *overrides: str) -> tuple[dict[str, 
     head, _, rest = GOOD.partition("  optimizer:\n")
     text = f"{head}  optimizer: {optimizer}\n{rest[rest.index('  augmentation') :]}"
     spec = load(tmp_path, text, *overrides)
-    assert not list(jsonschema.Draft202012Validator(json_schema()).iter_errors(read_yaml(tmp_path / "space.yaml", []).plain()))
+    assert not list(VALIDATOR.iter_errors(read_yaml(tmp_path / "space.yaml", []).plain()))
     return spec.identity(), spec.space
 
 

@@ -45,20 +45,21 @@ def off_in_branches(folder, sampler, seed, num_slots=2):
     return statistics.fmean(abs(t.params[name] - at) / WIDTH[name] for t in late for name, at in PLACE.items() if name in t.params)
 
 
-@pytest.mark.parametrize(("sampler", "share"), [("gp", 0.6), ("cmaes", 0.6), ("nsga2", 0.9)])
+@pytest.mark.parametrize(("sampler", "share"), [pytest.param("gp", 0.6, marks=pytest.mark.heavy), ("cmaes", 0.6), ("nsga2", 0.9)])
 def test_proposals_in_branches_come_nearer_to_the_optimum_than_draws(tmp_path, sampler, share):
     seeds = range(3)
     drawn = statistics.fmean(off_in_branches(tmp_path / f"r{seed}", "random", seed) for seed in seeds)
     assert statistics.fmean(off_in_branches(tmp_path / f"m{seed}", sampler, seed) for seed in seeds) < share * drawn
 
 
+@pytest.mark.heavy
 def test_a_gaussian_process_is_not_led_astray_by_trials_on_workers(tmp_path):
     """Optuna's own way with them proposed as chance would."""
     drawn = off_in_branches(tmp_path / "r", "random", 0, num_slots=4)
     assert off_in_branches(tmp_path / "m", "gp", 0, num_slots=4) < 0.6 * drawn
 
 
-@pytest.mark.parametrize("sampler", ["gp", "cmaes", "nsga2"])
+@pytest.mark.parametrize("sampler", [pytest.param("gp", marks=pytest.mark.heavy), "cmaes", "nsga2"])
 def test_an_interrupted_study_becomes_the_one_that_was_not(tmp_path, sampler):
     """CMA-ES too, whose distribution is made again out of its generations: no pickle is in the storage."""
 
