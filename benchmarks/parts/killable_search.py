@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from common import machine
+from visiontune.filesystem.file_lock import locked
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 
 PATIENCE_S = 300.0
@@ -118,7 +119,9 @@ def problems_in_mlflow(search: Search, values: dict[int, dict[int, float]]) -> l
     """What MLflow has, against the study's values by trial and epoch."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(f"sqlite:///{StudiesFolder(search.folder).mlflow_database}")
+    studies = StudiesFolder(search.folder)
+    with locked(studies.mlflow_lock):  # a writer on a busy machine may still be making the tables
+        client = MlflowClient(f"sqlite:///{studies.mlflow_database}")
     experiment = client.get_experiment_by_name(search.study.name)
     if experiment is None:
         return ["MLflow has no such experiment"]

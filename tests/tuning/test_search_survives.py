@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from visiontune.filesystem.file_lock import locked
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning.read_study import read_study
 
@@ -116,7 +117,8 @@ def check_mlflow(folder, view):
     """One run for each trial, with its metrics, params and end, under one parent."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    with locked(folder / "mlflow.lock"):  # the writer may still be making the tables
+        client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     experiments = [one.experiment_id for one in client.search_experiments()]
     runs = client.search_runs(experiments, max_results=1000)
     parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
