@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from sample_study import RECIPE, RECORD, TRIALS, row
+from scipy.stats import spearmanr
 
 from visiontune.results import leaderboard as board
 from visiontune.results.text import recipe_line
@@ -81,3 +82,10 @@ def test_rungs_say_how_far_their_rankings_agree(high: list[int], said: str) -> N
     assert said in lines[0] and "of 8 that reached epoch 3 too" in lines[0]
     assert "agree" not in lines[1]  # all values are equal there
     assert "agree" not in board.rung_lines(replace(RECORD, trials=trials[:7]))[0]
+
+
+def test_agreement_is_scipys_spearman() -> None:
+    values = [(0.1, 0.5), (0.2, 0.5), (0.2, 0.1), (0.4, 0.9), (0.3, 0.9), (0.7, 0.9)]  # with ties
+    trials = tuple(row(n, "complete", {1: low, 3: high, 9: 0.5}, {}) for n, (low, high) in enumerate(values))
+    found, num = board.agreement(replace(RECORD, trials=trials), 1, 3)
+    assert found == pytest.approx(spearmanr(*zip(*values, strict=True)).statistic) and num == 6
