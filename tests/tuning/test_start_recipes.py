@@ -79,7 +79,7 @@ def test_what_is_queued_while_a_search_goes_on_is_tried_next_and_once(tmp_path):
         if leg.number == 2 and not said:
             for recipe in (["optimizer.lr=0.05"], ["optimizer.lr=3", "model.name=cnn"]):
                 said.append(str(enqueue_in(StudyFolder(folder), "journal", load_start_recipe(None, recipe))))
-            for again, was in (("optimizer.lr=0.05", "is queued already"), ("optimizer.lr=0.001", "is what trial 0 was")):
+            for again, was in (("optimizer.lr=0.05", "is queued already"), ("optimizer.lr=0.001", "is what trial 0 of study study is")):
                 with pytest.raises(UserError, match=was):
                     enqueue_in(StudyFolder(folder), "journal", load_start_recipe(None, [again]))
         return report(leg, epoch, value)

@@ -124,12 +124,16 @@ class SearchTrials:
         """Its place among those that got as far."""
         return self.curves.place(number, epoch) if epoch else "no epoch was trained"
 
-    def choose_straight(self, *, is_last_known: bool) -> None:
-        """Once all known recipes that the search begins with have got to the first rung; `is_last_known`: there are no more of them.
+    @property
+    def is_beginning(self) -> bool:
+        """Whether all trials so far are known recipes, and none of them is chosen to run straight through."""
+        return self._is_beginning and self.straight is None
 
-        Whatever became of one later, so that a search which goes on chooses as before.
+    def choose_straight(self) -> None:
+        """Once all known recipes that the search begins with have got to the first rung, whatever became of one later, so that a search
+        which goes on chooses as before.
         """
-        if self.straight is not None or (self._is_beginning and not is_last_known):
+        if self.straight is not None:
             return
         first = self._spec.rungs[0]
         there = [number for number in self._known if first in self.curves.values.get(number, {})]

@@ -41,7 +41,6 @@ AGAIN = "again."
 SETTLED = "start_points"
 """The study's attribute with what a portfolio and earlier studies gave."""
 
-
 MOST_AGAIN = 4
 """Trials of a smaller full budget that are trained again, at most."""
 
@@ -85,7 +84,7 @@ class StartRecipes:
         self._used: set[object] = set()
         past, before = list(past), []
         for trial in past:
-            if trial.user_attrs["recipe"]["training"]["num_epochs"] == spec.budget.max_epochs:
+            if _full_epochs(trial) == spec.budget.max_epochs:
                 self.begun(start_key(trial), trial.params)
             else:
                 self._used.add(start_key(trial))
@@ -131,6 +130,10 @@ def start_key(trial: FrozenTrial) -> str:
     return str(trial.user_attrs.get("start", "defaults" if trial.user_attrs.get("proposed_by") == DEFAULTS else ""))
 
 
+def _full_epochs(trial: FrozenTrial) -> int:
+    return int(trial.user_attrs["recipe"]["training"]["num_epochs"])
+
+
 def point_of(space: Space, recipe: StartRecipe, key: str = "", reason: str = "") -> StartPoint:
     """Where a recipe lies in the space. The key is of its content, so that a file may be extended, and its recipes change places."""
     fitted = fit_to_space(space, recipe.values)
@@ -163,22 +166,19 @@ def enqueue_in(folder: StudyFolder, url: str, recipe: StartRecipe) -> StartPoint
     Raises UserError for one that lies outside the space, is queued already or was tried.
     """
     storage = open_existing(folder, url)
-    space = spec_of_identity(storage.attributes()["identity"]).space
-    key = f"{QUEUED}{fingerprint(recipe.values)}"
-    if fit_to_space(space, recipe.values).is_outside:
-        what = ", ".join(fit_to_space(space, recipe.values).said[:3]) or "it says nothing of what varies"
+    spec = spec_of_identity(storage.attributes()["identity"])
+    fitted = fit_to_space(spec.space, recipe.values)
+    if fitted.is_outside:
+        what = ", ".join(fitted.said[:3]) or "it says nothing of what varies"
         raise UserError(f"{recipe.name} lies wholly outside the space of study {folder.name}: {what}")
-    point = point_of(space, recipe, key, f"queued: {recipe.name}")
-    same = next((trial.number for trial in storage.trials() if trial.params == point.params), None)
-    if same is not None or key in storage.attributes():
-        was = (
-            "is queued already"
-            if same is None
-            else f"is what trial {same} was" + (f", as {shortened(point.said)[2:-1]}" if point.said else "")
-        )
-        raise UserError(f"{recipe.name} {was}")
+    key = f"{QUEUED}{fingerprint(recipe.values)}"
+    tried = (trial.number for trial in storage.trials() if trial.params == fitted.params and _full_epochs(trial) == spec.budget.max_epochs)
+    if (same := next(tried, None)) is not None:
+        raise UserError(f"{recipe.name}{shortened(fitted.said)} is what trial {same} of study {folder.name} is")
+    if key in storage.attributes():
+        raise UserError(f"{recipe.name} is queued already")
     storage.set_attribute(key, {"values": dict(recipe.values), "name": recipe.name, "time_ms": int(time.time() * 1000)})
-    return point
+    return StartPoint(key, f"queued: {recipe.name}", fitted.params, fitted.said)
 
 
 def portfolio_points(spec: StudySpec, image_size: int) -> list[StartPoint]:

@@ -128,9 +128,12 @@ class TrialQueue:
 
     def _choose_straight(self) -> None:
         """Known recipes that there is no room for are not waited for."""
-        if self.trials.straight is None:
+        is_last_known = True
+        if self.trials.is_beginning:  # only then, as it reads the storage
             start = self.starts.next()
-            self.trials.choose_straight(is_last_known=start is None or not self._has_room(start))
+            is_last_known = start is None or not self._has_room(start)
+        if is_last_known:
+            self.trials.choose_straight()
 
     def _is_allowed(self, number: int | None) -> bool:
         """Whether the budget has room for the next leg of a trial, or of a new one."""

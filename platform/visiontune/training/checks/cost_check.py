@@ -22,7 +22,7 @@ from visiontune.training.setup import set_up
 MEASURE_S, MOST_STEPS = 2.0, 30
 
 START_S = 10.0
-"""What a search takes before its first epoch (benchmarks/startup.py)."""
+"""About what the digits search takes before its first epoch on 2 cores; a cluster that has to start machines takes longer."""
 
 FORWARD_SHARE = 1 / 3
 """Of a training step's time, what its forward pass takes; validation is that alone."""
@@ -54,9 +54,7 @@ def cost_check(spec: StudySpec, epoch_s: Mapping[str, float], num_workers: int) 
     expected = cost(spec).expected_epochs
     if expected is not None:
         whole_s = (expected * mean_s + num_seeds * full_s) / num_workers
-        said += (
-            f"; {expected} epochs and {spec.confirm['num_seeds']} confirmations on {num_workers} workers: {_seconds(whole_s)} of training"
-        )
+        said += f"; {expected} epochs and {num_seeds} confirmations on {num_workers} workers: {_seconds(whole_s)} of training"
         figures["search_s"] = whole_s
     if spec.budget.hours is None:
         return Check("cost", "ok", said, figures=figures)
