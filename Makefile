@@ -13,8 +13,7 @@ search: $(READY)
 	$(BIN)/visiontune search search_spaces/digits.yaml
 
 test: lint types fast
-	$(BIN)/python -m pytest -q -n 2 -m heavy
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m ray
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "heavy or ray"
 
 # The tier without Ray, big networks and killed processes: for every save; `make test` is for every commit.
 fast: $(READY)

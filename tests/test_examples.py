@@ -14,6 +14,8 @@ from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 from places import PLATFORM, ROOT
 
+from visiontune import load_study
+
 pytestmark = pytest.mark.ray
 
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
@@ -84,6 +86,7 @@ def test_an_interrupted_cell_stops_cleanly_and_the_same_cell_goes_on(kernel: tup
     reply = reply_to(request, client)
     assert (reply["status"], reply.get("ename")) == ("error", "Interrupted"), reply
     assert "the same call goes on" in reply["evalue"]
+    known = load_study("kernel", studies_dir=place / "studies").curves
 
     said: list[dict[str, Any]] = []
     client.execute_interactive(SEARCH, timeout=120, output_hook=said.append)
@@ -91,3 +94,7 @@ def test_an_interrupted_cell_stops_cleanly_and_the_same_cell_goes_on(kernel: tup
     shown = [one["content"] for one in said if one["msg_type"] in ("display_data", "update_display_data")]
     assert len(shown) > 1 and len({one["transient"]["display_id"] for one in shown}) == 1  # one output, replaced
     assert not [one for one in said if one["msg_type"] == "clear_output"]  # as Tune's own reporter would
+    curves = load_study("kernel", studies_dir=place / "studies").curves
+    for number in known:
+        kept = known[number].dropna()
+        assert len(kept) and curves[number][kept.index].tolist() == kept.tolist()

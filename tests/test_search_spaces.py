@@ -36,7 +36,7 @@ def test_samples_round_trip_and_fit_the_pictures(file, tmp_path):
 
     spec = load_study(file)
     channels = CHANNELS[spec.data["source"]]
-    for number in range(10):  # fifty below
+    for number in range(10):  # twenty below
         recipe = make_recipe(spec, spec.space.resolve(RandomParams(number)), number)
         dump_recipe(recipe, tmp_path / "recipe.yaml")
         assert load_recipe(tmp_path / "recipe.yaml") == recipe
@@ -48,12 +48,12 @@ def test_samples_round_trip_and_fit_the_pictures(file, tmp_path):
 @pytest.mark.heavy
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_samples_train_one_step(file, tmp_path):
-    """Fifty recipes, each set up as a worker does it, on made pictures of the file's shape."""
+    """Twenty recipes, each set up as a worker does it, on made pictures of the file's shape."""
     from visiontune.training.setup import set_up
 
     spec = load_study(file, overrides_for(file, tmp_path))
     store = make_store(num=40, size=spec.data["image_size"] or 32, channels=CHANNELS[spec.data["source"]], num_classes=10)
-    for number in range(50):
+    for number in range(20):
         recipe = make_recipe(spec, spec.space.resolve(RandomParams(number)), number)
         recipe = replace(recipe, training={**recipe.training, "batch_size": 6})
         setup = set_up(recipe, store, torch.device("cpu"))

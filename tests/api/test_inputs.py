@@ -140,10 +140,9 @@ def test_classes_can_be_named_without_importing_what_they_hold() -> None:
 
 @pytest.mark.heavy
 def test_types_reach_the_caller(tmp_path: Path) -> None:
-    """A user's mypy sees what each call gives, without a stub of its own."""
+    """A user's mypy sees what each call gives, without a stub of its own. With the settings of `make types`, whose cache it finds."""
     script = tmp_path / "mine.py"
     script.write_text('import visiontune\n\nreveal_type(visiontune.search("a.yaml"))\nreveal_type(visiontune.ingest("pets"))\n')
-    told = subprocess.run(
-        [sys.executable, "-m", "mypy", str(script)], cwd=tmp_path, capture_output=True, text=True, env={"MYPYPATH": str(PLATFORM)}
-    ).stdout
+    command = [sys.executable, "-m", "mypy", "--strict", str(script)]
+    told = subprocess.run(command, cwd=PLATFORM.parent, capture_output=True, text=True).stdout
     assert "results.study.Study" in told and "results.dataset.Dataset" in told, told

@@ -1,4 +1,4 @@
-"""Searches from Python, on Ray: a mapping in, a Study out; interrupted and gone on with; in a thread; the same folder as the command's."""
+"""Searches from Python, on Ray: a mapping in, a Study out; in a thread; the same folder as the command's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -75,23 +74,6 @@ def _in_a_thread(call: Callable[[], visiontune.Study]) -> visiontune.Study:
     return ready.result()
 
 
-@pytest.mark.ray
-def test_an_interruption_has_the_study_and_the_same_call_goes_on(tmp_path: Path) -> None:
-    interrupt = threading.Thread(target=_interrupt_after_an_epoch, args=(tmp_path / "mine" / "outbox.jsonl",), daemon=True)
-    interrupt.start()
-    with pytest.raises(visiontune.Interrupted) as caught:
-        visiontune.search(SPACE, studies_dir=tmp_path, progress=False, budget__max_epochs=27)
-    interrupt.join()
-    study = caught.value.study
-    assert study.status == "interrupted" and isinstance(caught.value, KeyboardInterrupt)
-    known = study.curves
-    done = visiontune.search(SPACE, studies_dir=tmp_path, progress=False, budget__max_epochs=27)
-    assert done.status == "finished" and len(done.trials) == 4
-    for number in known:
-        kept = known[number].dropna()
-        assert done.curves[number][kept.index].tolist() == kept.tolist()
-
-
 @pytest.mark.parametrize("has_trials", [True, False])
 def test_an_interruption_while_ray_starts_has_the_study_if_there_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_trials: bool
@@ -108,12 +90,6 @@ def test_an_interruption_while_ray_starts_has_the_study_if_there_is_one(
         visiontune.search(tmp_path / "made.yaml", studies_dir=tmp_path, progress=False)
     assert isinstance(caught.value, visiontune.Interrupted) == has_trials
     assert not has_trials or len(caught.value.study.trials) == 3
-
-
-def _interrupt_after_an_epoch(events: Path) -> None:
-    while not events.exists() or '"event":"epoch"' not in events.read_text():
-        time.sleep(0.05)
-    os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_importing_is_quick_and_takes_nothing_heavy() -> None:

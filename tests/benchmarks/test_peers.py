@@ -49,13 +49,13 @@ def test_a_recipe_that_says_more_than_the_loop_reads_is_refused() -> None:
             usual.recipe_of(draw(spec, 0), spec)
 
 
-@pytest.mark.parametrize("peer", [pytest.param("optuna", marks=pytest.mark.heavy), pytest.param("tutorial", marks=pytest.mark.ray)])
-def test_a_failed_trial_ends_the_benchmark_with_its_error(peer: str, tmp_path: Path) -> None:
+@pytest.mark.heavy
+def test_a_failed_trial_ends_the_benchmark_with_its_error(tmp_path: Path) -> None:
     bench = Bench(tmp_path, DIGITS, num_trials=2, max_epochs=3, cores=2)  # its folder has no pictures
     make_database(bench)
     spec = load_study(DIGITS)
     with pytest.raises(SystemExit, match=r"pictures\.npz") as end:
-        run_peer(bench, peer, [draw(spec, number) for number in range(2)])
+        run_peer(bench, "optuna", [draw(spec, number) for number in range(2)])
     assert "ended with 1" in str(end.value) and "FileNotFoundError" in str(end.value)
 
 

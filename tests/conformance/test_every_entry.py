@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import io
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -130,13 +131,17 @@ def test_no_table_of_the_space_is_left_out() -> None:
     assert {one for one in found if one in rows} == rows and len(rows) >= 10
 
 
+FAMILIES = {re.sub(r"\d+|_(tiny|small|base|large)", "", name): name for name in reversed(MODELS.entries)}
+"""Sizes of one network share every line: the first of each stands for all where a whole one has to be built."""
+
 LIGHT = {"lenet5", "nin", "cnn", "wideresnet", "vgg11", "resnet18", "resnet50", "densenet121", "efficientnet", "mobilenet_v3_small"}
 """One of each family that is quick; the others are in `make test` only."""
 
 SMALLEST = {"lenet5", "cnn", "nin", "resnet18"}
 """Those of them whose graph is traced in a moment."""
 
-NETWORKS = [name if name in LIGHT else pytest.param(name, marks=pytest.mark.heavy) for name in MODELS.entries]
+STANDING_FOR_ALL = [name for name in MODELS.entries if name in LIGHT or name in FAMILIES.values()]
+NETWORKS = [name if name in LIGHT else pytest.param(name, marks=pytest.mark.heavy) for name in STANDING_FOR_ALL]
 
 
 def build(name: str, seed: int = 0) -> tuple[nn.Module, torch.Tensor]:
@@ -185,7 +190,7 @@ def test_every_network_learns_saves_loads_and_moves_to_bf16(name: str, tmp_path:
         assert (rounded.float() - logits_NK).abs().max() < spread  # eight bits: the same picture of the classes, not the same digits
 
 
-@pytest.mark.parametrize("name", [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.heavy) for name in MODELS.entries])
+@pytest.mark.parametrize("name", [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.heavy) for name in STANDING_FOR_ALL])
 def test_every_network_is_exported_for_batches_of_any_size(name: str) -> None:
     """As the winner is for MLflow: torch.export makes of a length in Python a constant of the graph."""
     network, x_NCHW = build(name)
