@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,10 @@ def test_the_verb_prints_what_the_function_gives(tmp_path: Path, capsys: pytest.
     words = ["rehearse", "small", "--studies-dir", str(tmp_path), "--seeds", "2", "--sampler", "random", "--workers", "3"]
     assert main(words) == 0
     assert capsys.readouterr().out.rstrip() == str(rehearse_by_name("small", sampler="random", workers=3, seeds=2, studies_dir=tmp_path))
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    found = rehearse_by_name("small", sampler="random", workers=3, seeds=2, studies_dir=tmp_path).found
+    assert {name: by_share["100%"]["mean"] for name, by_share in told["found"].items()} == {n: one[1.0].mean for n, one in found.items()}
     assert main([*words, "--min-epochs", "2"]) == 2
     assert capsys.readouterr().err == "min_epochs: is for the trial scheduler asha, but the study has none\n"
     with pytest.raises(SystemExit):

@@ -80,6 +80,7 @@ def _searches(verb: Verb) -> None:
     rehearse.add_argument("--min-epochs", type=_positive, metavar="N", help="another first rung than the study's")
     rehearse.add_argument("--workers", type=_few, default=4, metavar="N")
     rehearse.add_argument("--seeds", type=_positive, default=8, metavar="N", help="searches with each of the settings")
+    rehearse.add_argument("--json", action="store_true", help="the table, for programs")
     for one in (show, rehearse):
         one.add_argument("study", metavar="STUDY")
     for one in (show, enqueue, rehearse):

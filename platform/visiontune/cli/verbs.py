@@ -189,7 +189,8 @@ def enqueue(args: argparse.Namespace) -> int:
 def rehearse(args: argparse.Namespace) -> int:
     """Print what a study would have found with other settings, on its own trials' curves, without training."""
     asked = {"sampler": args.sampler, "reduction_factor": args.reduction_factor, "min_epochs": args.min_epochs}
-    print(api.rehearse(args.study, **asked, workers=args.workers, seeds=args.seeds, studies_dir=args.studies_dir, storage=args.storage))
+    found = api.rehearse(args.study, **asked, workers=args.workers, seeds=args.seeds, studies_dir=args.studies_dir, storage=args.storage)
+    print(json.dumps(found.to_dict(), indent=1) if args.json else found)
     return 0
 
 

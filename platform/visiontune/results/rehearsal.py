@@ -58,6 +58,11 @@ class Rehearsal:
     num_workers: int
     found: Mapping[str, Mapping[float, Found]]
 
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; shares of the epochs are keys such as "25%"."""
+        found = {name: {f"{share:.0%}": vars(one) for share, one in by_share.items()} for name, by_share in self.found.items()}
+        return {**vars(self), "found": found}
+
     def __str__(self) -> str:
         seeds = f"{self.num_seeds} seed{'s' if self.num_seeds > 1 else ''}"
         head = [
