@@ -95,7 +95,7 @@ def test_each_bracket_is_an_asha_by_itself(seed):
 def test_the_forecast_is_what_halving_takes_in_each_bracket(tmp_path):
     """27 + 9 * 2 + 3 * 6 + 18, 12 * 3 + 4 * 6 + 18, 6 * 9 + 2 * 18 and 4 * 27 epochs."""
     spec = make_spec(tmp_path / "study", 49, scheduler="hyperband", overrides=["budget.max_epochs=27"])
-    assert cost(spec).expected_epochs == 81 + 78 + 90 + 108
+    assert cost(spec).expected_epochs == 81 + 78 + 90 + 108 + 26  # the defaults run straight through
     assert (spec.rungs, spec.brackets, counting_share(spec)) == ((1, 3, 9, 27), SIZES, Fraction(9 + 12 + 6 + 4, 49))
     spent = [sum(simulate(hyperband, constant(49, seed))[0].values()) for seed in range(10)]
     assert min(spent) >= 357 and statistics.median(spent) < 1.2 * 357  # promoting at once promotes some too early
@@ -218,3 +218,14 @@ def test_noise_is_the_percentile_of_differences_of_pairs_that_swapped_and_swappe
             back = any(signs[low] == signs[-1] != signs[mid] for mid in range(1, 4) for low in range(mid))
             differences += [abs(a[-1] - b[-1])] if back else []
         assert noise(curves, 80.0) == pytest.approx(np.percentile(differences, 80.0))
+
+
+@pytest.mark.parametrize("name", ["asha", "hyperband"])
+def test_a_search_trains_about_as_much_as_was_forecast(name, tmp_path):
+    trained = []
+    for seed in range(3):
+        folder = tmp_path / f"study{seed}"
+        spec = make_spec(folder, 20, sampler="random", num_seeds=0, overrides=[f"trial_scheduler.name={name}", f"sampler.seed={seed}"])
+        drive(spec, folder)
+        trained.append(sum(trial.epoch for trial in read_study(StudyFolder(folder)).trials))
+    assert 0.75 < cost(spec).expected_epochs / statistics.mean(trained) < 1.25

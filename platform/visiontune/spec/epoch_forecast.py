@@ -40,7 +40,7 @@ def cost(spec: StudySpec) -> Cost:
     worst = num_trials * budget.max_epochs
     begun = enumerate(num_beginning(num_trials, spec.brackets))
     expected = sum(_expected(num, spec.rungs[first:], budget.reduction_factor) for first, num in begun)
-    expected += _of_the_first(num_trials, spec.rungs, budget.reduction_factor)
+    expected += _of_the_first(num_trials, spec.rungs, budget.reduction_factor, is_known=spec.sampler["name"] != "grid")
     most = budget.epochs or worst
     return Cost(spec.space.num_params, num_trials, spec.rungs, min(worst, most), min(expected, most))
 
@@ -50,7 +50,9 @@ def _expected(num_trials: int, rungs: tuple[int, ...], eta: int) -> int:
     return sum(num_trials // eta**k * (high - low) for k, (low, high) in enumerate(pairwise((0, *rungs))))
 
 
-def _of_the_first(num_trials: int, rungs: tuple[int, ...], eta: int) -> int:
-    """What one trial gets in any case beyond the rung up to which so many trials are promoted: a search ends with one trained in full."""
+def _of_the_first(num_trials: int, rungs: tuple[int, ...], eta: int, *, is_known: bool) -> int:
+    """What one trial gets in any case: the best known recipe runs straight through, besides those that are promoted; where none is
+    known, what is missing beyond the rung up to which so many trials are promoted, as a search ends with one trained in full.
+    """
     reached = [rung for k, rung in enumerate(rungs) if num_trials // eta**k]
-    return rungs[-1] - max(reached, default=0)
+    return rungs[-1] - (rungs[0] if is_known else max(reached, default=0))

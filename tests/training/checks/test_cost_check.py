@@ -39,10 +39,10 @@ def test_an_epoch_is_its_steps_and_a_third_of_a_step_for_each_batch_of_validatio
 def test_the_forecast_is_epochs_times_seconds_over_workers(tmp_path: Path) -> None:
     spec = load(tmp_path, GOOD.replace("objective:", "confirm: {num_seeds: 2}\nobjective:"))
     check = cost_check(spec, {"cnn": 1.0, "lenet5": 3.0}, num_workers=2)
-    # 8 trials at rungs 1, 3, 9: 8 + 2 * 2 epochs (no third of two goes on), 6 to end with one in full, at 2 s each; 2 * 9 of confirmations
-    assert check.figures["search_s"] == pytest.approx((18 * 2.0 + 18 * 2.0) / 2)
+    # 8 trials at rungs 1, 3, 9: 8 + 2 * 2 epochs (no third of two goes on), 8 more of the defaults, at 2 s each; 2 * 9 of confirmations
+    assert check.figures["search_s"] == pytest.approx((20 * 2.0 + 18 * 2.0) / 2)
     assert (check.verdict, check.hint) == ("ok", "")
-    assert "1 s with cnn, 3 s with lenet5; 18 epochs and 2 confirmations on 2 workers: 36 s of training" in check.said
+    assert "1 s with cnn, 3 s with lenet5; 20 epochs and 2 confirmations on 2 workers: 38 s of training" in check.said
 
 
 @pytest.mark.parametrize(

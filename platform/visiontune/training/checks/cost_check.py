@@ -54,7 +54,8 @@ def cost_check(spec: StudySpec, epoch_s: Mapping[str, float], num_workers: int) 
     expected = cost(spec).expected_epochs
     if expected is not None:
         whole_s = (expected * mean_s + num_seeds * full_s) / num_workers
-        said += f"; {expected} epochs and {num_seeds} confirmations on {num_workers} workers: {_seconds(whole_s)} of training"
+        work = f"{expected} epochs and {num_seeds} confirmation{'s'[num_seeds == 1 :]}"
+        said += f"; {work} on {num_workers} worker{'s'[num_workers == 1 :]}: {_seconds(whole_s)} of training"
         figures["search_s"] = whole_s
     if spec.budget.hours is None:
         return Check("cost", "ok", said, figures=figures)
