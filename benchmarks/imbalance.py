@@ -99,7 +99,7 @@ def run(store_path: Path, source: str, budget: int, device: str, job: tuple[str,
     kind, seed = job
     store = thinned(Store.open(store_path), seed)
     *_, last = train(recipe_of(kind, source, seed, budget, store), store, device=device)
-    return kind, seed, evaluate(last.model, store, "test", preprocessing=last.preprocessing, device=device)
+    return kind, seed, evaluate(last.model, store, "test", preprocessing=last.preprocessing, arithmetic=last.arithmetic)
 
 
 def report(result: Result, found: Found) -> None:

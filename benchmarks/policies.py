@@ -94,7 +94,7 @@ def run(store_path: Path, device: str, job: tuple[str, int, TrialRecipe]) -> tup
     seeded = replace(recipe, training={**recipe.training, "seed": keyed_seed("benchmarks/policies", number)})
     store = Store.open(store_path)
     *_, last = train(seeded, store, device=device)
-    figures = evaluate(last.model, store, "test", preprocessing=last.preprocessing, device=device)
+    figures = evaluate(last.model, store, "test", preprocessing=last.preprocessing, arithmetic=last.arithmetic)
     return kind, number, {"top1": figures["top1"], "epoch_s": last.metrics["epoch_s"], "train_loss": last.metrics["train_loss"]}
 
 

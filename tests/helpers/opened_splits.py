@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from visiontune.data.store.store import Store
+from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.input.batches import Pictures
 from visiontune.training.input.epoch_order import batch_bounds, shuffled
 from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.input.open_pictures import open_pictures
 
 CPU = torch.device("cpu")
+ON_CPU = Arithmetic(CPU)
 
 
 def opened(store: Store, policy: Any, num_workers: int | None = 0, seed: int = 3) -> Pictures:

@@ -300,7 +300,7 @@ BAD = [
     Bad(11, "    lr: {int: auto}", ("can't be 'int'", "nearest is 'float'")),
     Bad(11, "    lr: {choice: auto}", ("auto is a float here, but got 'choice'; nearest is {float: auto}",)),
     Bad(11, "    lr: {float: auto, log: true}", ("auto has its own log and step: leave out log",)),
-    Bad(8, "  training: {precision: auto}\n  model: {name: cnn}", ("no range of precision", "{choice: [fp32, bf16, fp16]}")),
+    Bad(11, "    lr: 0.1\n    lr_scaling: auto", ("no range of lr_scaling", "{choice: [none, linear, sqrt]}"), at=12),
     Bad(8, "  training: {use_compile: {choice: auto}}\n  model: {name: cnn}", ("no range of use_compile", "[true, false]")),
     Bad(8, "  model: {name: auto}", ("must name one model, but got 'auto'",)),
     Bad(4, "budget: {num_trials: auto, max_epochs: 9}", ("must be an int", "'auto'")),

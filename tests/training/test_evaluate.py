@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from opened_splits import ON_CPU
 from sklearn.metrics import accuracy_score, log_loss
 from tiny import make_store, model_section
 
@@ -25,7 +26,7 @@ def test_figures_are_scikit_learns(split: str, batch_size: int) -> None:
     store = make_store(channels=3)
     network = build_model(model_section("cnn", dropout=0.5, width=4), num_classes=3, in_channels=3, image_size=16, seed=0)
     figures = evaluate(
-        network, store, split, preprocessing=standardized(store), device="cpu", batch_size=batch_size, use_full_metrics=False
+        network, store, split, preprocessing=standardized(store), arithmetic=ON_CPU, batch_size=batch_size, use_full_metrics=False
     )
     rows = {"val": store.val_idx, "test": store.test_idx}[split]
     x_NHWC = ((store.images_NHWC[rows] / 255 - store.mean_C) / store.std_C).astype(np.float32)
@@ -39,5 +40,5 @@ def test_running_statistics_stay_as_they_were() -> None:
     store = make_store()
     network = build_model(model_section("cnn", width=4), num_classes=3, in_channels=1, image_size=16, seed=0)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    evaluate(network, store, "val", preprocessing=standardized(store), device="cpu", use_full_metrics=False)
+    evaluate(network, store, "val", preprocessing=standardized(store), arithmetic=ON_CPU, use_full_metrics=False)
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())

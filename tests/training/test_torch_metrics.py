@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from opened_splits import ON_CPU
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support, recall_score, top_k_accuracy_score
 from tiny import make_store, model_section
 from torch import Tensor
@@ -85,7 +86,7 @@ def test_measure_adds_them_when_asked_and_gives_the_plain_ones_as_without() -> N
     store = make_store()
     model, preprocessing = network(), fit_preprocessing({"name": "standardize", "colour": "stored"}, store)
     plain = measure(model, open_split(store, "val", preprocessing, "cpu"))
-    every = evaluate(model, store, "val", preprocessing=preprocessing, device="cpu", batch_size=5)
+    every = evaluate(model, store, "val", preprocessing=preprocessing, arithmetic=ON_CPU, batch_size=5)
     assert set(plain) == {"loss", "top1"}
     assert set(every) == {*plain, "top5", "macro_recall", "macro_f1", "calibration_error"}
     assert every["loss"] == pytest.approx(plain["loss"], rel=1e-5) and every["top1"] == plain["top1"]

@@ -146,6 +146,8 @@ def train(args: argparse.Namespace) -> int:
 
     def on_epoch(epoch: Epoch) -> None:
         nonlocal said
+        if not said:
+            print(f"precision: {epoch.arithmetic.how}", flush=True)
         if epoch.pictures != said:
             said = epoch.pictures
             print(f"pictures: {said}", flush=True)

@@ -23,8 +23,13 @@ TRAINING = {
     "batch_size": Arg(int, "pictures in a step", 64, 1, 65_536, auto=(32, 64, 128)),
     "micro_batch": Arg(int, "pictures at once on the device; gradients add up to batch_size; 0: all of them", 0, 0, 65_536),
     "precision": Arg(
-        str, "of the forward pass: bf16 and fp16 by autocast, fp16 with a loss scale", "fp32", choices=("fp32", "bf16", "fp16")
+        str,
+        "of the forward pass: fp32 in full, tf32 with factors of 10 bits on a GPU, bf16 and fp16 by autocast, fp16 with a loss scale; "
+        "auto: bf16 where a GPU has it, else fp32",
+        "fp32",
+        choices=("fp32", "tf32", "bf16", "fp16", "auto"),
     ),
+    "use_deterministic": Arg(bool, "on a GPU, kernels that give the same bits each time, slower; what has none is an error", False),
     "use_channels_last": Arg(bool, "memory layout; faster for convolutions", True),
     "use_gradient_checkpointing": Arg(
         bool, "keep only what stages hand on, and compute the rest again: less memory, a third more time", False

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.input.batches import Pictures
 from visiontune.training.input.epoch_order import batch_bounds
 from visiontune.training.input.open_pictures import open_pictures
@@ -28,12 +29,14 @@ def evaluate(
     split: str,
     *,
     preprocessing: Preprocessing,
-    device: str,
+    arithmetic: Arithmetic,
     batch_size: int = 512,
     use_full_metrics: bool = True,
 ) -> dict[str, float]:
-    """What `measure` gives, over split "val" or "test"."""
-    return measure(model, open_split(store, split, preprocessing, device), batch_size, use_full_metrics=use_full_metrics)
+    """What `measure` gives, over split "val" or "test", as the recipe computes."""
+    pictures = open_split(store, split, preprocessing, str(arithmetic.device))
+    with arithmetic.evaluating():
+        return measure(model, pictures, batch_size, use_full_metrics=use_full_metrics)
 
 
 def open_split(store: Store, split: str, preprocessing: Preprocessing, device: str) -> Pictures:

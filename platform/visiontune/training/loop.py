@@ -20,6 +20,7 @@ from visiontune.errors import Diverged, UserError
 from visiontune.models.transfer import train_mode
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.evaluate import measure
 from visiontune.training.input.epoch_order import IntArray
 from visiontune.training.input.preprocessing import Preprocessing
@@ -41,7 +42,8 @@ class Epoch:
 
     train_loss is the mean cross-entropy, without weights, smoothing and penalties, so that it compares between recipes.
     `time_ms` is the wall clock at the end. `is_last` says that training ends here: the full length, or early stopping.
-    `pictures` says how the training pictures are made, by whom and why.
+    `pictures` says how the training pictures are made, by whom and why; `arithmetic` in which precision the network computes, in which it
+    is to be evaluated too.
     `model` (with averaged weights where the recipe averages) takes what `preprocessing` gives; it and what `state()` gives are live:
     use them before the next epoch. Those of the last epoch stay.
     """
@@ -51,6 +53,7 @@ class Epoch:
     time_ms: int
     is_last: bool
     pictures: str
+    arithmetic: Arithmetic
     model: nn.Module
     preprocessing: Preprocessing
     state: Callable[[], State]
@@ -62,7 +65,8 @@ def train(recipe: TrialRecipe, store: Store, *, device: str = "cpu", resume: Map
     Raises Diverged, UserError where `resume` is of another recipe, and what `set_up` raises.
     """
     torch_device, seed = torch.device(device), recipe.training["seed"]
-    setup = set_up(recipe, store, torch_device)
+    with Arithmetic.of(recipe.training, torch_device).set_flags():
+        setup = set_up(recipe, store, torch_device)
     stepper = setup.stepper
     history = _restore(resume, recipe, setup) if resume else []
 
@@ -74,10 +78,11 @@ def train(recipe: TrialRecipe, store: Store, *, device: str = "cpu", resume: Map
         torch.manual_seed(keyed_seed(seed, "epoch", epoch))  # dropout's
         order_N = setup.order(seed, epoch)
 
-        total, lr = _train_epoch(setup, order_N, epoch, val_losses, torch_device)
+        with setup.arithmetic.set_flags():
+            total, lr = _train_epoch(setup, order_N, epoch, val_losses, torch_device)
 
         stepper.exchange()
-        with stepper.precision():
+        with setup.arithmetic.evaluating():
             val = measure(setup.tail, setup.val_set, use_full_metrics=recipe.training["use_full_metrics"])
         train_loss = total.item() / len(order_N)
         if not math.isfinite(train_loss + val["loss"]):
@@ -87,8 +92,8 @@ def train(recipe: TrialRecipe, store: Store, *, device: str = "cpu", resume: Map
         metrics["data_wait_share"] = (_waited_s(setup) - waited_s) / metrics["epoch_s"]
         history.append({"epoch": epoch, "metrics": metrics, "time_ms": time.time_ns() // 1_000_000})
         ended = is_over(recipe, (*val_losses, val["loss"]))
-        how, state = setup.train_set.how, partial(_state, recipe, setup, history)
-        yield Epoch(epoch, metrics, history[-1]["time_ms"], ended, how, setup.network, setup.preprocessing, state)
+        how, state = (setup.train_set.how, setup.arithmetic), partial(_state, recipe, setup, history)
+        yield Epoch(epoch, metrics, history[-1]["time_ms"], ended, *how, setup.network, setup.preprocessing, state)
         if ended:
             return  # with what was measured in the network, for whoever keeps it
         stepper.exchange()

@@ -24,6 +24,7 @@ from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.tables.lr_schedules import LR_SCHEDULES
 from visiontune.spec.tables.optimizers import OPTIMIZERS
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.class_balance import build_order
 from visiontune.training.gradient_checkpointing import checkpoint_stages
 from visiontune.training.input.batches import Pictures
@@ -55,6 +56,7 @@ class Setup:
     val_set: Pictures
     order: Callable[[int, int], IntArray]
     bounds: list[int]
+    arithmetic: Arithmetic
     stepper: Stepper
     schedule: LrSchedule
     peak_lr: float
@@ -67,7 +69,7 @@ class Setup:
 
 def set_up(recipe: TrialRecipe, store: Store, device: torch.device) -> Setup:
     """Build everything on the device. Raises UserError, RuntimeError or ValueError for a recipe that can't be built."""
-    training, seed = recipe.training, recipe.training["seed"]
+    training, seed, arithmetic = recipe.training, recipe.training["seed"], Arithmetic.of(recipe.training, device)
     preprocessing = fit_preprocessing(recipe.preprocessing, store)
     network = make_network(recipe, store, preprocessing).to(device)
     if training["use_channels_last"]:
@@ -88,10 +90,11 @@ def set_up(recipe: TrialRecipe, store: Store, device: torch.device) -> Setup:
     loss = build_loss(recipe.loss, recipe.balance, labels_N, len(store.class_names), anatomy_of(network).aux_weight)
     weights = decayed_parameters(tail, use_decay_for_all=recipe.regularization["use_decay_for_all"])
     mixing = build_mixing(recipe.augmentation, seed)
-    stepper = Stepper(tail, loss, _optimizer(recipe, tail, weights), weights, recipe.regularization, training, device, mixing)
+    stepper = Stepper(tail, loss, _optimizer(recipe, tail, weights), weights, recipe.regularization, training, arithmetic, mixing)
     schedule = _schedule(recipe, steps_per_epoch=len(bounds) - 1)
     peak_lr = scaled_lr(recipe.optimizer["lr"], training["batch_size"], recipe.optimizer["lr_scaling"])
-    return Setup(preprocessing, network, tail, train_set, opened(store.val_idx), order, bounds, stepper, schedule, peak_lr)
+    val_set = opened(store.val_idx)
+    return Setup(preprocessing, network, tail, train_set, val_set, order, bounds, arithmetic, stepper, schedule, peak_lr)
 
 
 def make_network(recipe: TrialRecipe, store: Store, preprocessing: Preprocessing) -> nn.Module:

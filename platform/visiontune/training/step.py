@@ -7,7 +7,6 @@ those of the whole batch; only batch normalisation sees micro-batches. Pictures 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -16,12 +15,11 @@ from torch.optim import Optimizer
 
 from visiontune.augmentation.mixing import Mixing, split_targets, unmixed
 from visiontune.spec.fingerprint import keyed_seed
+from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.loss import Loss
 from visiontune.training.optim.optimizer import load_state, set_lr
 from visiontune.training.optim.penalties import add_gradient_noise, add_penalties, clip_gradients
 from visiontune.training.optim.weight_average import WeightAverage
-
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def num_micro_batches(num: int, micro_batch: int) -> int:
@@ -46,17 +44,17 @@ class Stepper:
         weights: list[Tensor],
         regularization: Mapping[str, Any],
         training: Mapping[str, Any],
-        device: torch.device,
+        arithmetic: Arithmetic,
         mixing: Mixing = unmixed,
     ) -> None:
         self._optimizer = optimizer
         self._params: list[Tensor] = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self._forward: Callable[[Tensor], Any] = torch.compile(network) if training["use_compile"] else network
-        self._loss, self._weights, self._regularization, self._device = loss, weights, regularization, device
+        self._loss, self._weights, self._regularization, self._device = loss, weights, regularization, arithmetic.device
         self._mixing = mixing
-        self._micro_batch, self._seed, self._precision = training["micro_batch"], training["seed"], training["precision"]
+        self._micro_batch, self._seed, self._arithmetic = training["micro_batch"], training["seed"], arithmetic
         self._use_channels_last = training["use_channels_last"]  # as pictures come
-        self._scaler = torch.amp.GradScaler(device.type, enabled=self._precision == "fp16")
+        self._scaler = torch.amp.GradScaler(arithmetic.device.type, enabled=arithmetic.precision == "fp16")
         self._average = WeightAverage(network) if regularization["ema_decay"] else None
 
     def step(self, x_NCHW: Tensor, y_N: Tensor, lr: float, number: int) -> Tensor:
@@ -69,7 +67,7 @@ class Stepper:
         micro_batches = x_NCHW.tensor_split(num)  # sizes differ by one at most
         total = torch.zeros((), device=self._device)
         for x, target in zip(micro_batches, split_targets(targets, num), strict=True):
-            with self.precision():
+            with self._arithmetic.autocast():
                 loss, cross_entropy = self._loss(self._forward(x if self._use_channels_last else x.contiguous()), target)
             self._scaler.scale(loss * (len(x) / len(y_N)) if num > 1 else loss).backward()  # type: ignore[no-untyped-call]
             total += cross_entropy * (len(x) / len(y_N))
@@ -82,12 +80,6 @@ class Stepper:
         if self._average is not None:
             self._average.update(self._regularization["ema_decay"])
         return total
-
-    def precision(self) -> AbstractContextManager[Any]:
-        """A context for the forward pass: autocast, where `precision` is not fp32."""
-        if self._precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self._device.type, dtype=PRECISIONS[self._precision])
 
     def exchange(self) -> None:
         """Swap the network's weights with the averages, or back; nothing without averages."""

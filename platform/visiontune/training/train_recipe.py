@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
@@ -17,7 +16,6 @@ from visiontune.filesystem.atomic_write import try_out
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.evaluate import measure, open_split
-from visiontune.training.input.preprocessing import Preprocessing
 from visiontune.training.loop import Epoch, train
 from visiontune.training.weights_file import save_weights
 
@@ -68,7 +66,7 @@ def fit_recipe(
             save_weights(epoch.model, out, {"recipe.fingerprint": recipe.fingerprint}, epoch.preprocessing)
         except OSError as error:
             raise _unwritten(out, error) from error
-    test, classes = examine(epoch.model, store, epoch.preprocessing, name)
+    test, classes = examine(epoch, store)
     return Result({key: epoch.metrics[key] for key in ("val_loss", "val_top1")} | test, classes, out)
 
 
@@ -90,13 +88,15 @@ def _unwritten(out: Path, error: OSError) -> UserError:
     return UserError(f"the weights need a folder that can be written, but {out}: {error.strerror or error}")
 
 
-def examine(model: nn.Module, store: Store, preprocessing: Preprocessing, device: str) -> tuple[dict[str, float], ClassTable]:
+def examine(epoch: Epoch, store: Store) -> tuple[dict[str, float], ClassTable]:
     """Every test figure, its name beginning with "test_", and the table of classes."""
     from visiontune.training.torch_metrics import test_table
 
-    pictures = open_split(store, "test", preprocessing, device)
-    figures = measure(model, pictures, use_full_metrics=True)
-    return {f"test_{name}": value for name, value in figures.items()}, test_table(model, pictures, store.class_names)
+    pictures = open_split(store, "test", epoch.preprocessing, str(epoch.arithmetic.device))
+    with epoch.arithmetic.evaluating():
+        figures = measure(epoch.model, pictures, use_full_metrics=True)
+        table = test_table(epoch.model, pictures, store.class_names)
+    return {f"test_{name}": value for name, value in figures.items()}, table
 
 
 def find_device(device: str) -> str:

@@ -56,21 +56,23 @@ def _reports(leg: Leg, store: Store, folder: StudyFolder, device: str) -> Iterat
             yield Report(past["epoch"], past["metrics"], past["time_ms"], size_bytes(checkpoints), is_last=is_last)
     for epoch in train(leg.recipe, store, device=device, resume=state):
         if leg.is_confirmation and epoch.is_last:
-            yield Report(epoch.epoch, {**epoch.metrics, **_test(leg, epoch, store, folder, device)}, epoch.time_ms, is_last=True)
+            yield Report(epoch.epoch, {**epoch.metrics, **_test(leg, epoch, store, folder)}, epoch.time_ms, is_last=True)
             return
         saved = save(checkpoints, epoch.epoch, epoch.state())
         if epoch.epoch > leg.known_epochs:
             yield Report(epoch.epoch, epoch.metrics, epoch.time_ms, saved.stat().st_size, is_last=epoch.is_last)
 
 
-def _test(leg: Leg, epoch: Epoch, store: Store, folder: StudyFolder, device: str) -> dict[str, float]:
+def _test(leg: Leg, epoch: Epoch, store: Store, folder: StudyFolder) -> dict[str, float]:
     """The test figures of a confirmation; the first one's weights and its table of classes become the study's."""
     if leg.number > 0:
         is_full = leg.recipe.training["use_full_metrics"]
-        found = evaluate(epoch.model, store, "test", preprocessing=epoch.preprocessing, device=device, use_full_metrics=is_full)
+        found = evaluate(
+            epoch.model, store, "test", preprocessing=epoch.preprocessing, arithmetic=epoch.arithmetic, use_full_metrics=is_full
+        )
         return {f"test_{name}": value for name, value in found.items()}
     save_weights(epoch.model, folder.winner_weights, preprocessing=epoch.preprocessing)
-    figures, classes = examine(epoch.model, store, epoch.preprocessing, device)
+    figures, classes = examine(epoch, store)
     write_whole(folder.winner_test, json.dumps({"metrics": figures, **classes.to_dict()}))
     return figures
 

@@ -56,7 +56,8 @@ def make_step(setup: Setup, seed: int, *, is_one_batch: bool = False) -> Callabl
 
     def step(lr: float) -> float:
         number, (x_NCHW, y_N) = next(numbered)
-        return setup.stepper.step(x_NCHW, y_N, lr, number).item()
+        with setup.arithmetic.set_flags():
+            return setup.stepper.step(x_NCHW, y_N, lr, number).item()
 
     return step
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from visiontune.training.arithmetic import exactly
 from visiontune.training.input.epoch_order import IntArray, chunks_of, copies
 from visiontune.training.input.loader import Loader
 from visiontune.training.input.preprocessing import Preprocessing
@@ -86,7 +87,7 @@ class Pictures:
         for chunk in chunks_of(bounds, self._num_at_once):
             part = slice(chunk[0], chunk[-1])
             rows = torch.from_numpy(order_N[part]).to(self.device)
-            with torch.autocast(self.device.type, enabled=False):
+            with exactly(self.device):
                 changed_NHWC = policy(images_NHWC.index_select(0, rows), seed=self.seed, epoch=epoch, index_N=key_N[part])
             x_NHWC, label_N = self._preprocessed(changed_NHWC), y_N.index_select(0, rows)
             with self.loader.off_the_clock():
@@ -130,13 +131,13 @@ class Pictures:
 
     def _preprocessed(self, images_NHWC: Tensor) -> Tensor:
         # Whoever evaluates with autocast has it around this generator too, and a whitening in bf16 would be another one.
-        with torch.autocast(self.device.type, enabled=False):
+        with exactly(self.device):
             return self.preprocessing(images_NHWC)  # type: ignore[no-any-return]
 
     def _features(self, x_NHWC: Tensor) -> Tensor:
         if self.body is None:
             return x_NHWC
-        with torch.autocast(self.device.type, enabled=False):
+        with exactly(self.device):
             features: Tensor = self.body(x_NHWC.permute(0, 3, 1, 2))
         return features.permute(0, 2, 3, 1).contiguous() if features.ndim == 4 else features
 
