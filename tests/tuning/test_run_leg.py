@@ -1,8 +1,9 @@
-"""What a worker writes of a confirmation, without Ray."""
+"""What a worker reports and writes, without Ray."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +37,23 @@ def test_the_first_confirmation_leaves_weights_and_a_table_that_agree(tmp_path: 
     again = evaluate(network, store, "test", preprocessing=before, arithmetic=ON_CPU)
     assert {f"test_{name}": value for name, value in again.items()} == saved["metrics"]
     assert saved["metrics"].items() <= report.metrics.items()
+
+
+def test_epochs_that_a_kill_took_are_trained_again_and_not_said_again(tmp_path: Path) -> None:
+    """At a rung the state is on the disk before the report; the study knew two epochs more, which no disk had."""
+    store, recipe, folder = make_store(), make_recipe(num_epochs=6), StudyFolder(tmp_path)
+    every = {report.epoch: report.metrics["val_loss"] for report in run_leg(Leg("whole", 0, recipe, 0), store, folder, "cpu")}
+    reports = run_leg(Leg("00000", 0, recipe, 0), store, folder, "cpu", rungs=(2,), checkpoint_every_s=1e6)
+    for known in (1, 2, 3, 4):
+        assert next(reports).epoch == known
+        assert [path.name for path in folder.checkpoint(0).glob("*")] == (["epoch-000002.ckpt"] if known > 1 else [])
+    shutil.copytree(folder.checkpoint(0), folder.checkpoint(1))
+    reports.close()
+    assert [path.name for path in folder.checkpoint(0).glob("*")] == ["epoch-000004.ckpt"], "a worker that is let go writes what it has"
+    for known, number in ((4, 1), (3, 0)):
+        said = list(run_leg(Leg(f"{number:05d}", 0, recipe, known), store, folder, "cpu", checkpoint_every_s=1e6))
+        assert [report.epoch for report in said] == list(range(known + 1, 7)) and said[-1].is_last
+        assert all(report.metrics["val_loss"] == every[report.epoch] for report in said)
 
 
 @pytest.mark.parametrize("number", [0, 1])

@@ -43,6 +43,11 @@ class StudyFolder:
         return self.checkpoints / (f"{key:05d}" if isinstance(key, int) else key)
 
     @property
+    def stopping(self) -> Path:
+        """There while the driver leaves: workers write what they have trained."""
+        return self.path / "stopping"
+
+    @property
     def winner(self) -> Path:
         """The winner's recipe."""
         return self.path / "winner.yaml"

@@ -107,6 +107,13 @@ STUDY = Section(
             "where the study lives",
             {
                 "url": Arg(str, "journal: a file in the study's folder; or an RDB URL (postgresql://, mysql://, sqlite:///)", "journal"),
+                "checkpoint_every_s": Arg(
+                    float,
+                    "seconds between two checkpoints of a trial between rungs, which is what a kill may lose of it; 0: after every epoch",
+                    60.0,
+                    0.0,
+                    86_400.0,
+                ),
                 "max_checkpoint_mb": Arg(int, "megabytes that waiting trials may hold; the worst give theirs up", 20_000, 1, 10**9),
             },
         ),

@@ -11,11 +11,11 @@ import io
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
-from visiontune.filesystem.atomic_write import write_whole
+from visiontune.filesystem.atomic_write import replacing
 
 _MAGIC = b"visiontune 2\n"  # the number rises with what a state holds, so that an older one is trained again
 _HEADER_BYTES = len(_MAGIC) + hashlib.sha256().digest_size
@@ -24,7 +24,9 @@ _HEADER_BYTES = len(_MAGIC) + hashlib.sha256().digest_size
 def save(folder: Path, epoch: int, state: Mapping[str, Any]) -> Path:
     """Write the state after `epoch`; it is the only checkpoint left in `folder`. Raises OSError, and then the old one stays."""
     path = folder / f"epoch-{epoch:06d}.ckpt"
-    write_whole(path, _packed(state))
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        _pack(state, file)
     for old in folder.iterdir():
         if old != path:
             old.unlink(missing_ok=True)
@@ -45,19 +47,43 @@ def size_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*"))
 
 
-def _packed(state: Mapping[str, Any]) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(dict(state), buffer)
-    content = buffer.getvalue()
-    return _MAGIC + hashlib.sha256(content).digest() + content
+class _Hashed:
+    """A file that is written from its beginning to its end, and the digest of what was written."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.sha = file, hashlib.sha256()
+        self.error: OSError | None = None  # torch makes its own of it, which says nothing of the disk
+
+    def write(self, part: Any) -> int:
+        self.sha.update(part)
+        try:
+            return self._file.write(part)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _pack(state: Mapping[str, Any], file: IO[bytes]) -> None:
+    """No byte of a tensor is copied on its way."""
+    file.write(bytes(_HEADER_BYTES))
+    hashed = _Hashed(file)
+    try:
+        torch.save(dict(state), hashed)  # type: ignore[arg-type]
+    except RuntimeError as error:
+        raise hashed.error or error from None
+    file.seek(0)
+    file.write(_MAGIC + hashed.sha.digest())
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        packed = path.read_bytes()
+        with path.open("rb") as file:
+            header, content = file.read(_HEADER_BYTES), file.read()
     except OSError:
         return None
-    header, content = packed[:_HEADER_BYTES], packed[_HEADER_BYTES:]
     if header != _MAGIC + hashlib.sha256(content).digest():
         return None
     try:

@@ -84,4 +84,6 @@ def worker_config(spec: StudySpec, folder: StudyFolder, store: Store, *, use_gpu
         "folder": str(folder.path.resolve()),
         "num_threads": spec.resources.cpus_per_trial,
         "use_gpu": use_gpu,
+        "rungs": spec.rungs,
+        "checkpoint_every_s": spec.storage["checkpoint_every_s"],
     }

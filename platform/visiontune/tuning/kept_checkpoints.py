@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import Objective
 from visiontune.tuning.ranking import ranked
 from visiontune.tuning.records import TrialRecord
+
+SAVE_S = 4.0
+"""How long a driver that leaves waits for what its workers have trained; an interrupted one leaves within 12 s."""
 
 
 class KeptCheckpoints:
@@ -27,6 +31,18 @@ class KeptCheckpoints:
     def written(self, number: int, size_bytes: int) -> None:
         """A worker has said so."""
         self._size_bytes[number] = size_bytes
+
+    def ask_for(self, trained: Mapping[str, int]) -> None:
+        """Have workers write what they keep of these legs, by epoch, and wait until that is on the disk, SAVE_S at most."""
+        deadline_s = time.monotonic() + SAVE_S
+        if trained:
+            self._folder.stopping.touch()
+        while time.monotonic() < deadline_s and any(self._epoch(key) < epoch for key, epoch in trained.items()):
+            time.sleep(0.05)
+        self._folder.stopping.unlink(missing_ok=True)
+
+    def _epoch(self, key: str) -> int:
+        return max((int(file.stem.rpartition("-")[2]) for file in self._folder.checkpoint(key).glob("epoch-*.ckpt")), default=0)
 
     def is_kept(self, number: int) -> bool:
         """Whether a trial goes on from where it was."""

@@ -133,6 +133,7 @@ class LoopCallback(tune.Callback):  # type: ignore[misc]
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Ends the loop, or checks the budget and shows a snapshot, at most four times a second."""
         if self._run.is_finished or self._run.is_stopping:
+            self._run.save()
             raise LoopEnded
         now_s = time.monotonic()
         if now_s - self._shown_s > 0.25:

@@ -33,7 +33,8 @@ class LegWorker(Trainable):  # type: ignore[misc]
             self._store = Store.open(on_this_node(Path(config["store"]), config["remote_cache"]))
         device = "cuda" if config["use_gpu"] and torch.cuda.is_available() else "cpu"
         leg = unpack(config["leg"])
-        self._reports = idle() if leg is None else run_leg(leg, self._store, StudyFolder(Path(config["folder"])), device)
+        folder, saving = StudyFolder(Path(config["folder"])), {key: config[key] for key in ("rungs", "checkpoint_every_s")}
+        self._reports = idle() if leg is None else run_leg(leg, self._store, folder, device, **saving)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next leg without a new process."""

@@ -41,6 +41,7 @@ class SearchRun:
         self._confirmations: ConfirmationQueue | None = None
         self._legs: dict[str, Leg] = {}
         self._placed: set[str] = set()
+        self._trained: dict[str, int] = {}
         self._num_losses = 0
 
     @property
@@ -63,7 +64,7 @@ class SearchRun:
         return len(self._queue.trials.records) - self._num_found
 
     def interrupt(self) -> None:
-        """Let the workers go; what they have on disk is kept."""
+        """Let the workers go, once they have written what they trained (`save`)."""
         self.is_interrupted = True
 
     @property
@@ -103,6 +104,7 @@ class SearchRun:
             self.lost(key, report.reason)
             return False
         self._num_losses = 0
+        self._trained[key] = report.epoch
         if leg.is_confirmation and not report.failure and report.time_ms >= self._started_ms:  # said again, it was counted before
             self.spending.measured(report)
         part = self._confirmations if leg.is_confirmation and self._confirmations else self._queue
@@ -118,6 +120,7 @@ class SearchRun:
         """The worker of a leg died or broke."""
         leg = self._legs.pop(key, None)
         self._placed.discard(key)
+        self._trained.pop(key, None)
         if leg is None or self.is_stopping:
             return
         self._num_losses += 1
@@ -177,6 +180,11 @@ class SearchRun:
         self._legs.clear()
         self._placed.clear()
 
+    def save(self) -> None:
+        """Have workers write what they reported of legs that did not end; not where the disk is at fault."""
+        if not self.fatal:
+            self._checkpoints.ask_for(self._trained)
+
     def sweep(self) -> None:
         """Once no worker is left, remove checkpoints that nobody goes on from: a worker may write one while its trial is ended."""
         going_on = [f"{trial.number:05d}" for trial in self._queue.trials.records.values() if trial.state in ("waiting", "running")]
@@ -191,5 +199,6 @@ class SearchRun:
     def _forget(self, key: str) -> None:
         leg = self._legs.pop(key)
         self._placed.discard(key)
+        self._trained.pop(key, None)
         if leg.is_confirmation:
             self._checkpoints.drop(key)
