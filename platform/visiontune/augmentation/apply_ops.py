@@ -71,9 +71,9 @@ class Ops:
         """The values in the memory of the pictures: as they are, or as a tensor on the device."""
         if self.engine != "device":
             return values
-        import torch
+        from visiontune.augmentation.to_device import to_device
 
-        return torch.from_numpy(values).to(pictures_NHWC.device)
+        return to_device(values, pictures_NHWC.device)  # type: ignore[arg-type]
 
     def copied(self, pictures_NHWC: Any) -> Any:
         """A copy of the pictures, which may be changed in place."""

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from visiontune.augmentation.to_device import to_device
 from visiontune.spec.declare import chosen
 from visiontune.spec.tables.mixings import MIXINGS
 
@@ -86,7 +87,7 @@ def mixup(*, mixup_alpha: float, mixing_probability: float) -> Mix:
     def mix(x_NCHW: Tensor, y_N: Tensor, generator: np.random.Generator) -> Batch:
         if generator.random() >= mixing_probability:
             return x_NCHW, y_N
-        partner_N = _partners(len(y_N), generator).to(y_N.device)
+        partner_N = to_device(_partners(len(y_N), generator), y_N.device)
         share = generator.beta(mixup_alpha, mixup_alpha)
         return blended(x_NCHW, partner_N, share), Mixed(y_N, y_N[partner_N], share)
 
@@ -99,7 +100,7 @@ def cutmix(*, cutmix_alpha: float, mixing_probability: float) -> Mix:
     def mix(x_NCHW: Tensor, y_N: Tensor, generator: np.random.Generator) -> Batch:
         if generator.random() >= mixing_probability:
             return x_NCHW, y_N
-        partner_N = _partners(len(y_N), generator).to(y_N.device)
+        partner_N = to_device(_partners(len(y_N), generator), y_N.device)
         height, width = x_NCHW.shape[-2:]
         box = cut_box(generator.beta(cutmix_alpha, cutmix_alpha), height, width, generator)
         top, left, bottom, right = box
@@ -125,7 +126,7 @@ def random_erasing(*, erasing_probability: float) -> Mix:
         num, (height, width) = len(y_N), x_NCHW.shape[-2:]
         chosen_N = generator.random(num) < erasing_probability
         box_N4 = erased_boxes(num, height, width, generator) * chosen_N[:, np.newaxis]
-        return blanked(x_NCHW, torch.from_numpy(box_N4).to(x_NCHW.device)), y_N
+        return blanked(x_NCHW, to_device(box_N4, x_NCHW.device)), y_N
 
     return erase
 
@@ -172,9 +173,9 @@ def erased_boxes(num: int, height: int, width: int, generator: np.random.Generat
     return np.stack([top_N, left_N, top_N + box_height_N, left_N + box_width_N], 1)
 
 
-def _partners(num: int, generator: np.random.Generator) -> Tensor:
+def _partners(num: int, generator: np.random.Generator) -> NDArray[np.int64]:
     """Each picture's partner: the one before it on a random cycle."""
     order_N = generator.permutation(num)
     partner_N = np.empty(num, np.int64)
     partner_N[order_N] = np.roll(order_N, 1)
-    return torch.from_numpy(partner_N)
+    return partner_N

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from visiontune.augmentation.engines import device_colour, device_geometry
 from visiontune.augmentation.engines.batched import engine_of
 from visiontune.augmentation.engines.reference import IntArray
 from visiontune.augmentation.keyed_random import Stream
+from visiontune.augmentation.to_device import to_device
 
 OnDevice = Callable[[Any, Stream, Tensor, IntArray, IntArray], None]
 
@@ -69,7 +69,7 @@ def apply_on_device(name: str, transform: Any, stream: Stream, pictures_NHWC: Te
     if name in DEVICE:
         DEVICE[name](transform, stream, pictures_NHWC, rows_K, index_K)
         return
-    rows = torch.from_numpy(rows_K).to(pictures_NHWC.device)
+    rows = to_device(rows_K, pictures_NHWC.device)
     taken = pictures_NHWC[rows].cpu().numpy()
     engine_of(name)(transform, stream, taken, np.arange(len(rows_K)), index_K)
-    pictures_NHWC[rows] = torch.from_numpy(taken).to(pictures_NHWC.device)
+    pictures_NHWC[rows] = to_device(taken, pictures_NHWC.device)

@@ -146,7 +146,10 @@ def _equalized(taken_KHWC: Tensor) -> Tensor:
     num, _, _, channels = taken_KHWC.shape
     values_KDC = taken_KHWC.reshape(num, -1, channels)
     planes = torch.arange(num * channels, device=taken_KHWC.device).reshape(num, 1, channels)
-    count_KCV = torch.bincount((planes * 256 + values_KDC).flatten(), minlength=num * channels * 256).reshape(num, channels, 256)
+    place = (planes * 256 + values_KDC).flatten()
+    count = torch.zeros(num * channels * 256, dtype=torch.int64, device=place.device)
+    # torch.bincount asks for the largest value, and so waits for a GPU.
+    count_KCV = count.scatter_add_(0, place, torch.ones_like(place)).reshape(num, channels, 256)
     first_KC1 = count_KCV.gather(2, values_KDC.amin(1)[:, :, None].long())
     scale_KC1 = _quotient(255, (values_KDC.shape[1] - first_KC1).float())
     table_KCV = ((count_KCV.cumsum(2) - first_KC1).float() * scale_KC1).round().clamp(0, 255).to(torch.uint8)

@@ -17,6 +17,7 @@ from visiontune.augmentation.engines.batched_geometry import symmetric
 from visiontune.augmentation.engines.reference import IntArray, apply_each
 from visiontune.augmentation.keyed_random import FloatArray, Stream
 from visiontune.augmentation.mixing import blanked
+from visiontune.augmentation.to_device import to_device
 
 
 def horizontal_flip(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
@@ -37,13 +38,13 @@ def transpose(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: Int
 def random_rotate_90(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
     """Turned by 0, 90, 180 or 270 degrees: a quarter of the pictures each."""
     which_K = random_geometry.quarter_turns(transform, stream, index_K, pictures_NHWC.shape)
-    change(pictures_NHWC, rows_K, _moved, _sources(pictures_NHWC.shape[1])[which_K])
+    change(pictures_NHWC, rows_K, _rearranged, which_K)
 
 
 def d4(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
     """One of the eight symmetries: an eighth of the pictures each."""
     which_K = random_geometry.symmetries(transform, stream, index_K, pictures_NHWC.shape)
-    change(pictures_NHWC, rows_K, _moved, _sources(pictures_NHWC.shape[1])[which_K])
+    change(pictures_NHWC, rows_K, _rearranged, which_K)
 
 
 def affine(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
@@ -59,10 +60,9 @@ def rotate(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArr
 def pad_and_crop(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
     """A gather out of padded pictures."""
     pad, corner_K2 = random_geometry.crop_corners(transform, stream, index_K, pictures_NHWC.shape)
-    side = pictures_NHWC.shape[1] + 2 * pad
-    within = np.arange(pictures_NHWC.shape[1])
-    source_KHW = (corner_K2[:, :1] + within)[:, :, np.newaxis] * side + (corner_K2[:, 1:] + within)[:, np.newaxis, :]
-    change(pictures_NHWC, rows_K, lambda taken, source: _moved(F.pad(taken, (0, 0, pad, pad, pad, pad)), source), source_KHW)
+    change(
+        pictures_NHWC, rows_K, lambda taken, corner: _cut_out(F.pad(taken, (0, 0, pad, pad, pad, pad)), corner, taken.shape[1]), corner_K2
+    )
 
 
 def random_resized_crop(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
@@ -89,7 +89,7 @@ def change(pictures_NHWC: Tensor, rows_K: IntArray, make: Callable[..., Tensor],
     """Put make(rows, *drawn) in place of these rows; what is drawn goes to their device."""
     if len(rows_K) == 0:
         return
-    rows, *values = (torch.from_numpy(np.ascontiguousarray(one)).to(pictures_NHWC.device) for one in (rows_K, *drawn))
+    rows, *values = (to_device(one, pictures_NHWC.device) for one in (rows_K, *drawn))
     pictures_NHWC[rows] = make(pictures_NHWC[rows], *values)
 
 
@@ -98,7 +98,7 @@ def change_each(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: I
     for row, index in zip(rows_K.tolist(), index_K, strict=True):
         picture_1HWC = pictures_NHWC[row : row + 1].cpu().numpy().copy()
         apply_each(transform, stream, picture_1HWC, np.zeros(1, np.int64), index[np.newaxis])
-        pictures_NHWC[row] = torch.from_numpy(picture_1HWC[0]).to(pictures_NHWC.device)
+        pictures_NHWC[row] = to_device(picture_1HWC[0], pictures_NHWC.device)
 
 
 @cache
@@ -106,6 +106,17 @@ def _sources(side: int) -> IntArray:
     """(8, side, side): which pixel comes where under each symmetry."""
     pixel_1HW1: Any = np.arange(side * side).reshape(1, side, side, 1)
     return np.stack([symmetric(pixel_1HW1, name)[0, ..., 0] for name in random_geometry.SYMMETRIES]).astype(np.int64)
+
+
+def _rearranged(taken_KHWC: Tensor, which_K: Tensor) -> Tensor:
+    return _moved(taken_KHWC, to_device(_sources(taken_KHWC.shape[1]), taken_KHWC.device)[which_K])
+
+
+def _cut_out(padded_KHWC: Tensor, corner_K2: Tensor, size: int) -> Tensor:
+    """Squares of that size. Sources are made on the device: eight bytes for each pixel are more than a picture has."""
+    within = torch.arange(size, device=padded_KHWC.device)
+    row_KH, column_KW = corner_K2[:, :1] + within, corner_K2[:, 1:] + within
+    return _moved(padded_KHWC, row_KH[:, :, None] * padded_KHWC.shape[2] + column_KW[:, None, :])
 
 
 def _moved(taken_KHWC: Tensor, source_KHW: Tensor) -> Tensor:

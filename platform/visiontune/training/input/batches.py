@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from visiontune.augmentation.to_device import to_device
 from visiontune.training.arithmetic import exactly
 from visiontune.training.input.epoch_order import IntArray, chunks_of, copies
 from visiontune.training.input.loader import Loader
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
     from visiontune.data.store.store import Store
     from visiontune.models.frozen_body import Body
 
+# Of float32 pictures; fits a CPU's cache, and workers hand over such chunks in a quarter as much shared memory.
 _CHUNK_PICTURES_BYTES = 8 << 20
+# Where a device augments what lies there: each chunk costs draws and launches, which a GPU that is ahead would wait for.
+_AUGMENTED_THERE_BYTES = {"cuda": 128 << 20}
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class Pictures:
         return self.loader.timed(self._augmented(order_N, bounds, epoch, self.policy, *self.resident))
 
     def _taken(self, order_N: IntArray, bounds: Sequence[int], features: Tensor, y_N: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        order = torch.from_numpy(order_N).to(self.device)
+        order = to_device(order_N, self.device)
         for low, high in pairwise(bounds):
             rows = order[low:high]
             taken = features.index_select(0, rows)
@@ -84,9 +88,9 @@ class Pictures:
         self, order_N: IntArray, bounds: Sequence[int], epoch: int, policy: Policy, images_NHWC: Tensor, y_N: Tensor
     ) -> Iterator[tuple[Tensor, Tensor]]:
         key_N = self._keys(order_N)
-        for chunk in chunks_of(bounds, self._num_at_once):
+        for chunk in chunks_of(bounds, self._num_augmented_there):
             part = slice(chunk[0], chunk[-1])
-            rows = torch.from_numpy(order_N[part]).to(self.device)
+            rows = to_device(order_N[part], self.device)
             with exactly(self.device):
                 changed_NHWC = policy(images_NHWC.index_select(0, rows), seed=self.seed, epoch=epoch, index_N=key_N[part])
             x_NHWC, label_N = self._preprocessed(changed_NHWC), y_N.index_select(0, rows)
@@ -97,15 +101,16 @@ class Pictures:
 
     def _made(self, order_N: IntArray, bounds: Sequence[int], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         index_N, key_N = self.index_N[order_N], self._keys(order_N)
+        y_N = to_device(self.store.labels_N[index_N], self.device)
         chunks = list(chunks_of(bounds, self._num_at_once))
         parts = [slice(chunk[0], chunk[-1]) for chunk in chunks]
         made = self.loader([(index_N[part], key_N[part], epoch) for part in parts])
-        for chunk, part, images_NHWC in zip(chunks, parts, made, strict=True):
-            x_NHWC, y_N = self._arrived(images_NHWC, index_N[part])
+        for chunk, images_NHWC in zip(chunks, made, strict=True):
+            x_NHWC = self._arrived(images_NHWC)
             with self.loader.off_the_clock():
                 features = self._features(x_NHWC)
-            for low, high in pairwise(bound - chunk[0] for bound in chunk):
-                yield _channels_second(features[low:high]), y_N[low:high]
+            for low, high in pairwise(chunk):
+                yield _channels_second(features[low - chunk[0] : high - chunk[0]]), y_N[low:high]
 
     def _keys(self, order_N: IntArray) -> IntArray:
         """What augmentation goes by: the place in the store, another one for each further copy."""
@@ -120,14 +125,19 @@ class Pictures:
     def _num_at_once(self) -> int:
         return max(1, _CHUNK_PICTURES_BYTES // (4 * self.picture_bytes))
 
+    @property
+    def _num_augmented_there(self) -> int:
+        """Through a frozen body fewer, as it holds more than its pictures while it works."""
+        num_bytes = _AUGMENTED_THERE_BYTES.get(self.device.type, 0) if self.body is None else 0
+        return max(self._num_at_once, num_bytes // (4 * self.picture_bytes))
+
     def load(self, index_N: IntArray) -> tuple[Tensor, Tensor]:
         """Features and labels of those pictures of the store, made here and now, without augmentation."""
-        x_NHWC, y_N = self._arrived(self.loader.maker[index_N, index_N, 0], index_N)
-        return self._features(x_NHWC), y_N
+        x_NHWC = self._arrived(self.loader.maker[index_N, index_N, 0])
+        return self._features(x_NHWC), to_device(self.store.labels_N[index_N], self.device)
 
-    def _arrived(self, images_NHWC: Tensor, index_N: IntArray) -> tuple[Tensor, Tensor]:
-        y_N = torch.from_numpy(self.store.labels_N[index_N]).to(self.device)
-        return self._preprocessed(images_NHWC.to(self.device, non_blocking=True)), y_N
+    def _arrived(self, images_NHWC: Tensor) -> Tensor:
+        return self._preprocessed(to_device(images_NHWC, self.device))
 
     def _preprocessed(self, images_NHWC: Tensor) -> Tensor:
         # Whoever evaluates with autocast has it around this generator too, and a whitening in bf16 would be another one.

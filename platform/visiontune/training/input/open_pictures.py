@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
+from visiontune.augmentation.to_device import to_device
 from visiontune.training.input.batches import Pictures
 from visiontune.training.input.epoch_order import IntArray
 from visiontune.training.input.loader import Loader
@@ -89,6 +91,12 @@ def _fits_as_bytes(pictures: Pictures) -> bool:
 
 
 def _kept_as_bytes(pictures: Pictures) -> Pictures:
-    images_NHWC = torch.from_numpy(pictures.store.read(pictures.index_N, pictures.store.image_size))
-    y_N = torch.from_numpy(pictures.store.labels_N[pictures.index_N])
-    return replace(pictures, resident=(images_NHWC.to(pictures.device), y_N.to(pictures.device)))
+    """Kept for later trials of this process too: nobody writes to them."""
+    from visiontune.models.frozen_body import cached
+
+    store, index_N, device = pictures.store, pictures.index_N, pictures.device
+
+    def read() -> tuple[Tensor, Tensor]:
+        return to_device(store.read(index_N, store.image_size), device), to_device(store.labels_N[index_N], device)
+
+    return replace(pictures, resident=cached(("bytes", store.digest, index_N.tobytes(), str(device)), read))
