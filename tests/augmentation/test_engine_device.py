@@ -11,7 +11,9 @@ import pytest
 import torch
 from made_pictures import photographs, transform_of
 from scipy import stats
+from torch._subclasses.fake_tensor import FakeTensorMode
 
+from visiontune.augmentation.apply_ops import Ops
 from visiontune.augmentation.engines import random_geometry
 from visiontune.augmentation.engines.batched import BATCHED
 from visiontune.augmentation.engines.device import DEVICE, apply_on_device, left_to_cpu
@@ -175,3 +177,10 @@ def test_a_policy_with_an_op_that_is_lacking_stays_on_the_cpu() -> None:
     assert on_device(policy_of(policy="fixed", Emboss={"probability": 0.5}, HorizontalFlip={"probability": 0.5})) == (None, ("Emboss",))
     published = policy_of(policy="autoaugment_published", preset="cifar10")
     assert on_device(published) == (None, ("torchvision's AutoAugment",))
+
+
+@pytest.mark.parametrize("name", DEVICE)
+def test_no_op_waits_for_a_gpus_values(name: str) -> None:
+    """Tensors without memory stand for pictures, and refuse to be read: neither a value nor a size may depend on them."""
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        Ops(16, "device").apply(name, 0.7, torch.zeros(20, 16, 16, 3, dtype=torch.uint8), np.arange(0, 20, 2), np.arange(20), 3)  # type: ignore[arg-type]

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 import torch
-from tiny import make_recipe, make_store, model_section
+from tiny import make_recipe, make_store, model_section, section
+from torch import nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 
+from visiontune.augmentation.mixing import build_mixing
+from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.loop import train
+from visiontune.training.loss import build_loss
+from visiontune.training.optim.optimizer import sgd
+from visiontune.training.optim.param_groups import LearnedParameter
 from visiontune.training.setup import set_up
-from visiontune.training.step import num_micro_batches
+from visiontune.training.step import Stepper, num_micro_batches
 
 CNN = model_section("cnn", width=8, depth=2)
 
@@ -69,6 +77,23 @@ def test_what_is_done_to_gradients_is_done_without_the_scale_of_fp16(regularizat
     plain = model_section("lenet5")
     assert losses(plain, regularization, precision="fp16") == pytest.approx(losses(plain, regularization), rel=0.02)
     assert losses(plain, regularization) != pytest.approx(losses(plain), rel=0.02)
+
+
+@pytest.mark.parametrize("mixing", ["none", "mixup", "cutmix", "random_erasing"])
+def test_no_step_waits_for_a_gpus_values(mixing):
+    """Tensors without memory stand for the GPU's, and refuse to be read."""
+    regularization = section("regularization", {"l1": 1e-3, "l2": 1e-3, "clip_norm": 1.0, "gradient_noise": 0.1, "ema_decay": 0.9})
+    recipe = make_recipe(augmentation={"policy": "none", "mixing": mixing}, micro_batch=8)
+    loss = build_loss(recipe.loss, {**recipe.balance, "class_weights": "none"}, np.arange(3), 3)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 14 * 14, 3))
+        parameters = [LearnedParameter(parameter) for parameter in network.parameters()]
+        mix, arithmetic = build_mixing(recipe.augmentation, 0), Arithmetic(torch.device("cpu"), "bf16")
+        stepper = Stepper(network, loss, sgd(parameters), list(network.parameters()), regularization, recipe.training, arithmetic, mix)
+        for number in range(3):
+            total = stepper.step(torch.zeros(16, 1, 16, 16), torch.zeros(16, dtype=torch.int64), 0.1, number)
+        with pytest.raises(DataDependentOutputException):
+            total.item()
 
 
 def test_checkpointing_keeps_less_for_the_backward_pass():
