@@ -20,10 +20,15 @@ NEUTRAL = (1.0, 1.0, 1.0, 0.0)
 _VALUES = np.arange(256, dtype=np.float32)
 
 
+def hsv_shifts(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> FloatArray:
+    """(K, 3) of hue, saturation and value."""
+    ranges = (transform.hue_shift_limit, transform.sat_shift_limit, transform.val_shift_limit)
+    return between(stream.uniforms(index_K, 3), ranges)
+
+
 def hsv_tables(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> tuple[Table, Mask]:
     """(K, 256, 3) from values to values in HSV, and where they change any. Saturation 0 stays 0."""
-    ranges = (transform.hue_shift_limit, transform.sat_shift_limit, transform.val_shift_limit)
-    shift_K3 = between(stream.uniforms(index_K, 3), ranges)
+    shift_K3 = hsv_shifts(transform, stream, index_K, shape)
     hue_K1, sat_K1, val_K1 = shift_K3.T[:, :, np.newaxis]
     table_KVC = np.empty((len(index_K), 256, 3), np.uint8)
     value_V = np.arange(256)
