@@ -104,7 +104,7 @@ class CheckpointWriter:
 def copied(live: Any, old: Any = None) -> Any:
     """The same state with every tensor copied to the host, into the memory of an `old` copy where it has the shape."""
     copy = _copied(live, old)
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.current_stream().synchronize()
     return copy
 

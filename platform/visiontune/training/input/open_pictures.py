@@ -99,4 +99,5 @@ def _kept_as_bytes(pictures: Pictures) -> Pictures:
     def read() -> tuple[Tensor, Tensor]:
         return to_device(store.read(index_N, store.image_size), device), to_device(store.labels_N[index_N], device)
 
-    return replace(pictures, resident=cached(("bytes", store.digest, index_N.tobytes(), str(device)), read))
+    images_NHWC, y_N = cached(("bytes", store.digest, index_N.tobytes(), str(device)), read)
+    return replace(pictures, resident=(images_NHWC, y_N))
