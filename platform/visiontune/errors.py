@@ -37,6 +37,14 @@ class NoCluster(Exception):
     """No Ray cluster answers at the address, or what answers can't be joined."""
 
 
+class MachineFault(RuntimeError):
+    """A machine is at fault and no recipe: the message is one line that names it. The process that raises it should end."""
+
+
+class UnfitMachine(MachineFault):
+    """The machine, or this process on it, can take no trial at all: none had begun."""
+
+
 class Died(RuntimeError):
     """A process that decodes pictures was ended from outside, most likely for want of memory; what is decoded is kept for the same call."""
 

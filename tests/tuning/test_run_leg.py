@@ -1,25 +1,33 @@
-"""What a worker reports and writes, without Ray."""
+"""What a worker reports and writes, and what becomes of a leg that fails, without Ray."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from opened_splits import ON_CPU
+import torch
 from safetensors.torch import load_file
 from tiny import make_recipe, make_store
+from torch import Tensor
 
+from visiontune.errors import MachineFault, UnfitMachine
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.training.evaluate import evaluate
 from visiontune.training.input.preprocessing import Preprocessing
 from visiontune.training.setup import make_network
+from visiontune.training.step import Stepper
 from visiontune.training.weights_file import load_weights, split_weights
 from visiontune.tuning.records import Leg
-from visiontune.tuning.run_leg import run_leg
+from visiontune.tuning.run_leg import Worker, run_leg
 
 
 def test_the_first_confirmation_leaves_weights_and_a_table_that_agree(tmp_path: Path) -> None:
@@ -71,3 +79,90 @@ def test_the_others_leave_their_figures_only(tmp_path: Path) -> None:
     )
     assert {"test_top1", "test_loss"} <= set(report.metrics)
     assert not list(tmp_path.glob("winner*"))
+
+
+MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 23.64 GiB")
+ILLEGAL = torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nSearch for `cudaErrorIllegalAddress'")
+
+
+def steps_that(monkeypatch: pytest.MonkeyPatch, fail: Callable[[int, int], Exception | None]) -> list[tuple[int, int]]:
+    """Steps as (pictures at a time, number) that fail where there is an error for them."""
+    seen: list[tuple[int, int]] = []
+    original = Stepper.step
+
+    def step(self: Stepper, x_NCHW: Tensor, y_N: Tensor, lr: float, number: int) -> Tensor:
+        seen.append((self._micro_batch or len(y_N), number))
+        if (error := fail(*seen[-1])) is not None:
+            raise error
+        return original(self, x_NCHW, y_N, lr, number)
+
+    monkeypatch.setattr(Stepper, "step", step)
+    return seen
+
+
+def test_out_of_memory_halves_the_micro_batch_and_goes_on_from_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LeNet-5 has no batch normalisation: gradients are the same, so the curve is that of an undisturbed trial."""
+    recipe, store = make_recipe(num_epochs=3, batch_size=18), make_store()  # 54 pictures: three steps an epoch
+    undisturbed = list(run_leg(Leg("00000", 0, recipe, 0), store, StudyFolder(tmp_path), "cpu"))
+    seen = steps_that(monkeypatch, lambda size, number: MEMORY if size > 9 and number == 4 else None)
+    reports = list(run_leg(Leg("00001", 1, recipe, 0), store, StudyFolder(tmp_path), "cpu"))
+    assert seen == [(18, 0), (18, 1), (18, 2), (18, 3), (18, 4), *((9, number) for number in range(3, 9))]
+    assert [(report.epoch, report.micro_batch, report.is_last) for report in reports] == [(1, 0, False), (2, 9, False), (3, 9, True)]
+    losses = [[report.metrics["train_loss"] for report in one] for one in (reports, undisturbed)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+class Share:
+    """Of a made-up GPU."""
+
+    def __init__(self, *, is_whole: bool) -> None:
+        self.was_whole = lambda: is_whole
+
+
+def test_out_of_memory_again_is_the_recipes_only_where_the_share_was_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leg, store = Leg("00000", 0, make_recipe(num_epochs=1), 0), make_store()
+    seen = steps_that(monkeypatch, lambda *_: MEMORY)
+    for share in (None, Share(is_whole=True)):
+        [report] = run_leg(leg, store, StudyFolder(tmp_path), "cpu", share)  # type: ignore[arg-type]
+        assert report.failure == "infeasible" and report.reason.startswith("does not fit in memory: CUDA out of memory")
+    assert seen == [(16, 0), (8, 0)] * 2
+    with pytest.raises(MachineFault, match=f"^{socket.gethostname()}: other processes hold"):
+        list(run_leg(leg, store, StudyFolder(tmp_path), "cpu", Share(is_whole=False)))  # type: ignore[arg-type]
+    del seen[:]
+    [report] = run_leg(replace(leg, micro_batch=8), store, StudyFolder(tmp_path), "cpu")  # halved in an earlier leg
+    assert report.failure == "infeasible" and seen == [(8, 0)]
+
+
+def test_a_broken_gpu_is_the_machines_fault_and_not_the_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps_that(monkeypatch, lambda *_: ILLEGAL)
+    with pytest.raises(MachineFault, match=f"^{socket.gethostname()}: CUDA error: an illegal memory access was encountered$"):
+        list(run_leg(Leg("00000", 0, make_recipe(), 0), make_store(), StudyFolder(tmp_path), "cpu"))
+
+
+@pytest.mark.heavy
+def test_a_process_with_a_broken_gpu_ends() -> None:
+    """Though its thread would go on, as Ray's does."""
+    program = """
+import time, torch
+from visiontune.tuning import run_leg
+def broken(*_):
+    raise run_leg.machine_fault("CUDA error: an illegal memory access was encountered")
+    yield
+run_leg.run_leg, run_leg.LINGER_S = broken, 0.5
+try:
+    next(run_leg.Worker(None, None).run(None))
+except run_leg.MachineFault as error:
+    print(error, flush=True)
+time.sleep(60)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50)
+    assert ended.returncode == 1 and "illegal memory access" in ended.stdout
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
+def test_a_worker_without_the_gpu_that_it_was_given_trains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("visiontune.tuning.run_leg.LINGER_S", 1e6)
+    seen = steps_that(monkeypatch, lambda *_: None)
+    with pytest.raises(UnfitMachine, match="a GPU was asked for, but torch sees none"):
+        next(Worker(make_store(), StudyFolder(tmp_path), num_gpus=1.0).run(Leg("00000", 0, make_recipe(), 0)))
+    assert not seen

@@ -18,7 +18,7 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import Report
-from visiontune.tuning.search_run import SearchRun
+from visiontune.tuning.search_run import MAX_LOSSES, SearchRun
 from visiontune.tuning.start_recipes import DEFAULTS
 from visiontune.tuning.study_storage import create_or_resume, mend_journal, open_existing
 
@@ -229,6 +229,56 @@ def test_a_lost_worker_costs_nothing_but_time_and_a_bad_trial_is_given_up(tmp_pa
     trials = storage.trials()
     assert (trials[3].state.name, trials[3].user_attrs["end"]["kind"], crashes[3]) == ("FAIL", "crashed", 3)
     assert trials[5].intermediate_values
+
+
+def running(folder, num_trials=8, num_slots=1):
+    """A search that has begun, and the sentences that it says."""
+    folder.mkdir()
+    spec = make_spec(folder, num_trials)
+    run = SearchRun(spec, create_or_resume(StudyFolder(folder), spec), StudyFolder(folder), lambda event: None)
+    said = []
+    run.num_slots, run.say = num_slots, said.append
+    return run, said
+
+
+def test_a_machine_that_can_take_no_trial_is_no_trials_fault(tmp_path):
+    """However often a trial meets it. What it lacks is said, and once all machines are so the search ends with that."""
+    run, said = running(tmp_path / "study")
+    for number in range(MAX_LOSSES):
+        leg = run.next_leg()
+        run.placed(leg.key)
+        assert leg.number == 0 and not run.fatal
+        run.lost(leg.key, "node7: a GPU was asked for, but torch sees none", is_begun=False)
+        assert len(said) == min(number + 1, MAX_LOSSES - 1)
+    assert said[0] == "trial 0 has lost its worker: node7: a GPU was asked for, but torch sees none"
+    assert run.is_stopping and run.fatal.endswith("the last one: node7: a GPU was asked for, but torch sees none")
+    assert read_study(StudyFolder(tmp_path / "study")).trials[0].state == "running"
+
+
+def test_one_sick_machine_does_not_end_the_search_of_the_others(tmp_path):
+    """Epochs of theirs take longer than ten starts of its worker."""
+    run, _ = running(tmp_path / "study", num_slots=2)
+    healthy = run.next_leg()
+    run.placed(healthy.key)
+    for _ in range(3 * MAX_LOSSES):
+        leg = run.next_leg()
+        run.placed(leg.key)
+        run.lost(leg.key, "node7: a GPU was asked for, but torch sees none", is_begun=False)
+    assert not run.fatal
+    run.lost(healthy.key, "node8: the worker process died")  # nobody is left who was at work before
+    assert run.fatal
+
+
+def test_the_micro_batch_that_memory_allowed_stays_with_the_trial(tmp_path):
+    """Its later legs begin with it, and the recipe that is given away has it; its own stays what was proposed."""
+    run, _ = running(tmp_path / "study", num_trials=1)
+    leg = run.next_leg()
+    run.report(leg.key, replace(report(leg, 1, 0.5), micro_batch=16))
+    run.lost(leg.key, "the worker process died")
+    again = run.next_leg()
+    assert (again.known_epochs, again.micro_batch, again.recipe) == (1, 16, leg.recipe)
+    [trial] = read_study(StudyFolder(tmp_path / "study")).trials
+    assert trial.as_trained.training == {**leg.recipe.training, "micro_batch": 16}
 
 
 def test_confirmations_are_on_fresh_seeds_and_not_repeated(tmp_path):

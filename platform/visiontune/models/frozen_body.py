@@ -101,3 +101,13 @@ def cached(key: Hashable, make: Callable[[], Tensors]) -> Tensors:
 
 def _num_bytes(tensors: Tensors) -> int:
     return sum(tensor.nbytes for tensor in tensors)
+
+
+def kept_bytes(device_type: str) -> int:
+    """What is kept between trials on such a device."""
+    return sum(_num_bytes(kept) for kept in _KEPT.values() if kept[0].device.type == device_type)
+
+
+def forget() -> None:
+    """Keep nothing any more: the memory is needed."""
+    _KEPT.clear()

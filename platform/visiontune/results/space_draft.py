@@ -57,7 +57,7 @@ def draft(study: str, section: Mapping[str, Any], seen: Survey, answers: Answers
         f"budget: {{hours: {answers.hours:g}, num_trials: {NUM_TRIALS}, min_epochs: {low}, max_epochs: {high}, reduction_factor: 3}}",
         "sampler: {name: tpe, seed: 0}",
         "trial_scheduler: {name: asha}",
-        "resources: {gpus_per_trial: auto, cpus_per_trial: 1}",
+        "resources: {gpus_per_trial: auto, cpus_per_trial: auto}",
         "confirm: {num_seeds: 3}",
         "space:",
         *(f"  {line}" for line in _space(seen, answers)),

@@ -105,15 +105,14 @@ class Study:
         if trial is None or not self.folder.winner.exists():
             return None
         weights = self.folder.winner_weights
-        recipe = TrialRecipe(**trial.recipe)
-        return Winner(trial.number, recipe, self.folder.winner, weights if weights.exists() else None, self.record.confirmations)
+        return Winner(trial.number, trial.as_trained, self.folder.winner, weights if weights.exists() else None, self.record.confirmations)
 
     def recipe(self, number: int) -> TrialRecipe:
         """The recipe of a trial: everything needed to train it again. Raises UserError for a number that no trial has."""
         trial = next((trial for trial in self.record.trials if trial.number == number), None)
         if trial is None:
             raise UserError(f"study {self.name} has trials 0 to {len(self.record.trials) - 1}, but no trial {number}")
-        return TrialRecipe(**trial.recipe)
+        return trial.as_trained
 
     def leaderboard(self, n: int = 10, width: int | None = None) -> str:
         """The `n` best trials, rungs, failures, the best recipe as text; trials' lines are cut at `width` characters. Raises UserError."""

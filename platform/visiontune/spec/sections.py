@@ -99,7 +99,14 @@ STUDY = Section(
                 "gpus_per_trial": Arg(
                     float, "may be a fraction; auto: one GPU where the cluster has any, else none", "auto", 0.0, 64.0, also=("auto",)
                 ),
-                "cpus_per_trial": Arg(int, "also torch's threads", 1, 1, 1024),
+                "cpus_per_trial": Arg(
+                    int,
+                    "torch's threads, and processes that make pictures; auto: a node's CPUs by the trials on its GPUs, 1 without any",
+                    "auto",
+                    1,
+                    1024,
+                    also=("auto",),
+                ),
                 "max_concurrent_trials": Arg(int, "auto: what fits the cluster", "auto", 1, 100_000, also=("auto",)),
             },
         ),

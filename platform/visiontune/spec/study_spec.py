@@ -84,7 +84,7 @@ class Resources:
     """What one trial gets; "auto" is settled when the cluster is known."""
 
     gpus_per_trial: float | str
-    cpus_per_trial: int
+    cpus_per_trial: int | str
     max_concurrent_trials: int | str
 
 

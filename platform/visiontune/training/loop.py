@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -59,14 +59,17 @@ class Epoch:
     state: Callable[[], State]
 
 
-def train(recipe: TrialRecipe, store: Store, *, device: str = "cpu", resume: Mapping[str, Any] | None = None) -> Iterator[Epoch]:
+def train(
+    recipe: TrialRecipe, store: Store, *, device: str = "cpu", resume: Mapping[str, Any] | None = None, micro_batch: int = 0
+) -> Iterator[Epoch]:
     """Train for recipe.training["num_epochs"] epochs and yield each; `resume` is the state of an earlier one, to go on after it.
 
+    `micro_batch` takes the place of the recipe's, where memory allows no more, and leaves it the same recipe; 0: the recipe's own.
     Raises Diverged, UserError where `resume` is of another recipe, and what `set_up` raises.
     """
     torch_device, seed = torch.device(device), recipe.training["seed"]
     with Arithmetic.of(recipe.training, torch_device).set_flags():
-        setup = set_up(recipe, store, torch_device)
+        setup = set_up(_with_micro_batch(recipe, micro_batch), store, torch_device)
     stepper = setup.stepper
     history = _restore(resume, recipe, setup) if resume else []
 
@@ -110,6 +113,10 @@ def _train_epoch(setup: Setup, order_N: IntArray, epoch: int, val_losses: tuple[
         if step % _STEPS_BETWEEN_CHECKS[device.type] == 0 and not math.isfinite(total.item()):
             raise Diverged(epoch)
     return total, lr
+
+
+def _with_micro_batch(recipe: TrialRecipe, micro_batch: int) -> TrialRecipe:
+    return replace(recipe, training={**recipe.training, "micro_batch": micro_batch}) if micro_batch else recipe
 
 
 def is_over(recipe: TrialRecipe, val_losses: Sequence[float]) -> bool:

@@ -20,7 +20,7 @@ class ConfirmationQueue:
 
     def __init__(self, spec: StudySpec, storage: Storage, winner: TrialRecord) -> None:
         self._spec, self._storage = spec, storage
-        self._winner = TrialRecipe(**winner.recipe)
+        self._winner, self._micro_batch = TrialRecipe(**winner.recipe), winner.micro_batch
         done = storage.attributes()
         self._prefix = confirmation_prefix(winner.fingerprint)
         self._todo = [index for index in range(int(spec.confirm["num_seeds"])) if self._attribute(index) not in done]
@@ -58,7 +58,8 @@ class ConfirmationQueue:
         index = self._todo.pop(0)
         self.on_worker.add(index)
         training = {**self._winner.training, "seed": self._seed(index)}
-        return Leg(f"{self._prefix}{index}", index, replace(self._winner, training=training), known_epochs=0, is_confirmation=True)
+        recipe = replace(self._winner, training=training)
+        return Leg(f"{self._prefix}{index}", index, recipe, known_epochs=0, is_confirmation=True, micro_batch=self._micro_batch)
 
     def report(self, index: int, report: Report) -> bool:
         """Take a worker's report, the last of which has the test figures; whether the worker should go on with this confirmation."""
@@ -75,10 +76,10 @@ class ConfirmationQueue:
         self._record(index, figures)
         return False
 
-    def lost(self, index: int, what: str) -> None:
-        """The worker died: the confirmation is queued again, and after MAX_CRASHES recorded as crashed."""
+    def lost(self, index: int, what: str, *, is_begun: bool = True) -> None:
+        """The worker died: the confirmation is queued again, and after MAX_CRASHES, once it had begun, recorded as crashed."""
         self.on_worker.discard(index)
-        self._num_crashes[index] = self._num_crashes.get(index, 0) + 1
+        self._num_crashes[index] = self._num_crashes.get(index, 0) + is_begun
         if self._num_crashes[index] < MAX_CRASHES:
             self._todo.append(index)
         else:

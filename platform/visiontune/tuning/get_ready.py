@@ -74,16 +74,16 @@ def count_gpus(spec: StudySpec, wanted: Mapping[str, float]) -> float:
     return wanted["gpu"]
 
 
-def worker_config(spec: StudySpec, folder: StudyFolder, store: Store, *, use_gpu: bool) -> dict[str, Any]:
-    """What every worker gets beside its leg."""
+def worker_config(spec: StudySpec, folder: StudyFolder, store: Store, wanted: Mapping[str, float]) -> dict[str, Any]:
+    """What every worker gets beside its leg; `wanted` is reserved for it."""
     from visiontune.data.store.remote_cache import remote_cache
 
     return {
         "store": str(store.path.resolve()),
         "remote_cache": remote_cache(),
         "folder": str(folder.path.resolve()),
-        "num_threads": spec.resources.cpus_per_trial,
-        "use_gpu": use_gpu,
+        "num_threads": int(wanted["cpu"]),
+        "num_gpus": wanted["gpu"],
         "rungs": spec.rungs,
         "checkpoint_every_s": spec.storage["checkpoint_every_s"],
     }

@@ -97,6 +97,7 @@ def _search(
         screen(starting(spec, storage.attributes().get("spent", {})))
         with tracker() as put:
             run = SearchRun(spec, storage, folder, put, start_s)
+            run.say = say
             store = _run(run, spec, storage, studies, put, screen, say, address, may_exit=may_exit)
             return _conclude(run, spec, storage, folder, store, put)
 
@@ -128,7 +129,7 @@ def _run(
             keep_pictures(storage, store, spec.study)
             settle_start(run.starts, spec, studies, int(store.images_NHWC.shape[1]), len(storage.trials()), say)
             put(study_event(spec, storage.attributes()["key"], store))
-            base = worker_config(spec, studies.study(spec.study), store, use_gpu=wanted["gpu"] > 0)
+            base = worker_config(spec, studies.study(spec.study), store, wanted)
             with interruptible(run.interrupt, may_exit=may_exit):
                 run_tune(run, resources=wanted, base=base, num_slots=count_slots, screen=screen)
             screen(run.snapshot())

@@ -41,9 +41,14 @@ def epoch_event(number: int, report: Report) -> Event:
     return {"event": "epoch", "number": number, "epoch": report.epoch, "metrics": dict(report.metrics), "time_ms": report.time_ms}
 
 
-def end_event(number: int, state: str, reason: str) -> Event:
-    """A trial has ended; one that is waiting can go on, should the study be carried on with a larger budget."""
+def end_event(number: int, state: str, reason: str, micro_batch: int = 0) -> Event:
+    """A trial has ended; one that is waiting can go on, should the study be carried on with a larger budget.
+
+    `micro_batch`: what memory allowed, where that was less than the recipe's.
+    """
     tags = {"visiontune.can_go_on": str(state == "waiting").lower()}
+    if micro_batch:
+        tags["visiontune.micro_batch"] = str(micro_batch)
     return {"event": "end", "number": number, "status": STATUS[state], "reason": reason, "tags": tags, "time_ms": now_ms()}
 
 

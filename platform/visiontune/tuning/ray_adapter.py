@@ -11,12 +11,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from visiontune.errors import MachineFault, UnfitMachine
 from visiontune.tuning.environment import environment
 from visiontune.tuning.ray_worker import LegWorker, pack
 from visiontune.tuning.records import Leg, Report, Snapshot
@@ -78,13 +80,20 @@ class LegSearcher(Searcher):  # type: ignore[misc]
         key = self.keys.pop(trial_id, IDLE)
         self._staged.discard(trial_id)
         if error and key != IDLE:
-            self._run.lost(key, self.errors.pop(trial_id, "the worker process died"))
+            name, _, said = (what := self.errors.pop(trial_id, "the worker process died")).partition(": ")
+            is_fault = name in (_name(MachineFault), _name(UnfitMachine))
+            self._run.lost(key, said if is_fault else what, is_begun=name != _name(UnfitMachine))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the study is the state."""
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing: the study is the state."""
+
+
+def _name(kind: type[Exception]) -> str:
+    """As it stands in the last line of a traceback."""
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 class LegScheduler(FIFOScheduler):  # type: ignore[misc]
@@ -102,10 +111,13 @@ class LegScheduler(FIFOScheduler):  # type: ignore[misc]
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Tune says what happened here, and that it happened to the searcher."""
-        lines = str(trial.get_error() or "").strip().splitlines()
-        if lines:
-            self._searcher.errors[trial.trial_id] = lines[-1][:300]
+        """Tune says what happened here, and that it happened to the searcher.
+
+        The text lies in the driver's own folder: `trial.get_error()` looks for it where it is to be copied to later, and finds none.
+        """
+        with suppress(OSError):
+            lines = Path(trial.error_file or "").read_text().strip().splitlines()
+            self._searcher.errors[trial.trial_id] = lines[-1].strip()[:300]
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:
         """Nobody: Tune then gives a free actor to a new leg.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from visiontune.errors import NoCluster, Problem, SearchFailed, UserError, first_line
+from visiontune.spec.slots import settled_cpus
 from visiontune.spec.study_spec import Resources
 from visiontune.tuning.environment import environment
 
@@ -94,14 +95,16 @@ def is_local(address: str | None) -> bool:
 
 
 def trial_resources(resources: Resources, address: str | None) -> dict[str, float]:
-    """What Ray is to reserve for a leg; "auto" GPUs become one where there are any. Raises UserError where this machine lacks it."""
+    """What Ray is to reserve for a leg; "auto" is settled by what is there now. Raises UserError where this machine lacks it."""
     import ray
 
     total = ray.cluster_resources()
     gpus = resources.gpus_per_trial
     if gpus == "auto":
         gpus = 1.0 if total.get("GPU", 0) else 0.0
-    wanted = {"cpu": float(resources.cpus_per_trial), "gpu": float(gpus)}
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    cpus = settled_cpus(resources, float(gpus), ((node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes))
+    wanted = {"cpu": float(cpus), "gpu": float(gpus)}
     if is_local(address):
         for name, amount in wanted.items():
             there = total.get(name.upper(), 0.0)

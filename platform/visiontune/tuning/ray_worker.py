@@ -18,7 +18,7 @@ IDLE_S = 0.1
 
 
 class LegWorker(Trainable):  # type: ignore[misc]
-    """A worker that stays: it imports and opens the data once, then it runs leg after leg."""
+    """A worker that stays: it imports and opens the data once, then it runs leg after leg, until it meets a fault of its machine."""
 
     def setup(self, config: dict[str, Any]) -> None:
         """Start the leg in `config`, or wait idle."""
@@ -26,15 +26,15 @@ class LegWorker(Trainable):  # type: ignore[misc]
 
         from visiontune.data.store.node_copy import on_this_node
         from visiontune.data.store.store import Store
-        from visiontune.tuning.run_leg import run_leg
+        from visiontune.tuning.run_leg import Worker
 
         torch.set_num_threads(config["num_threads"])
-        if getattr(self, "_store", None) is None:
-            self._store = Store.open(on_this_node(Path(config["store"]), config["remote_cache"]))
-        device = "cuda" if config["use_gpu"] and torch.cuda.is_available() else "cpu"
+        if getattr(self, "_worker", None) is None:
+            store = Store.open(on_this_node(Path(config["store"]), config["remote_cache"]))
+            self._worker = Worker(store, StudyFolder(Path(config["folder"])), config["num_gpus"])
         leg = unpack(config["leg"])
-        folder, saving = StudyFolder(Path(config["folder"])), {key: config[key] for key in ("rungs", "checkpoint_every_s")}
-        self._reports = idle() if leg is None else run_leg(leg, self._store, folder, device, **saving)
+        saving = {key: config[key] for key in ("rungs", "checkpoint_every_s")}
+        self._reports = idle() if leg is None else self._worker.run(leg, **saving)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next leg without a new process."""
@@ -42,7 +42,7 @@ class LegWorker(Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        """The next report."""
+        """The next report. Raises MachineFault, and then the process ends."""
         return {"report": next(self._reports)}
 
 

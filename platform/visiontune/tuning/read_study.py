@@ -40,6 +40,7 @@ def trial_record(trial: FrozenTrial, pauses: Collection[int], *, is_over: bool =
         values=values,
         proposed_by=trial.user_attrs.get("proposed_by", ""),
         start=trial.user_attrs.get("start", ""),
+        micro_batch=trial.user_attrs.get("micro_batch", 0),
     )
 
 

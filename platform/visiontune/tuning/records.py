@@ -16,20 +16,24 @@ Put = Callable[[Mapping[str, Any]], None]
 
 @dataclass(frozen=True)
 class Leg:
-    """Work for one worker. `key` names the checkpoint folder; epochs up to `known_epochs` need not be reported."""
+    """Work for one worker. `key` names the checkpoint folder; epochs up to `known_epochs` need not be reported.
+
+    `micro_batch` is the recipe's, halved where memory allowed no more in an earlier leg; 0: as the recipe says.
+    """
 
     key: str
     number: int
     recipe: TrialRecipe
     known_epochs: int
     is_confirmation: bool = False
+    micro_batch: int = 0
 
 
 @dataclass(frozen=True)
 class Report:
     """What a worker reports after an epoch; with `failure` (infeasible, diverged, crashed or storage) there is only a reason.
 
-    `is_last`: training ended with this epoch, at its full length or by early stopping.
+    `is_last`: training ended with this epoch, at its full length or by early stopping. `micro_batch` as in a leg.
     """
 
     epoch: int
@@ -39,6 +43,7 @@ class Report:
     failure: str = ""
     reason: str = ""
     is_last: bool = False
+    micro_batch: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class TrialRecord:
     (at a rung, or for a larger budget where the search is over). `value` is the objective after the last epoch, None when there is
     none; `values` has it by epoch. `kind` of a failed trial: diverged, infeasible or crashed. `proposed_by`: who proposed it and
     from what, such as "tpe: from 12 values"; `start`: the key of the start recipe that it was begun from, if it was.
+    `micro_batch`: pictures at a time, where memory allowed no more than that; 0: as the recipe says.
     """
 
     number: int
@@ -63,6 +69,13 @@ class TrialRecord:
     values: Mapping[int, float]
     proposed_by: str = ""
     start: str = ""
+    micro_batch: int = 0
+
+    @property
+    def as_trained(self) -> TrialRecipe:
+        """The recipe with the micro-batch that was used, which is what batch normalisation saw."""
+        training = {**self.recipe["training"], **({"micro_batch": self.micro_batch} if self.micro_batch else {})}
+        return TrialRecipe(**{**self.recipe, "training": training})
 
 
 @dataclass(frozen=True)

@@ -3,52 +3,115 @@
 At a rung the checkpoint is on disk before the epoch is reported, as another worker may go on from there. Between rungs epochs are reported
 that are on no disk yet: after a kill they are trained again and not reported again, since the leg says which the study knows. A
 checkpoint holds the metrics of every epoch so far: what a killed driver did not record is read out of it.
+
+What fails is typed here: by the recipe or for want of memory it is infeasible, by its figures diverged; what a machine does is raised
+(MachineFault), and the process that met it ends, so that the next trial has a sound one.
 """
 
 from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Collection, Iterator
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+from functools import partial
 
 from visiontune.data.store.store import Store
-from visiontune.errors import Diverged, UserError, first_line
+from visiontune.errors import Diverged, MachineFault, UserError, first_line
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.training.checkpoint import load_newest
 from visiontune.training.checkpoint_writer import CheckpointWriter
 from visiontune.training.evaluate import evaluate
+from visiontune.training.gpu import GpuShare, is_gpu_error, is_out_of_memory, machine_fault, release_all
 from visiontune.training.loop import Epoch, is_over, train
 from visiontune.training.train_recipe import examine
 from visiontune.training.weights_file import save_weights
 from visiontune.tuning.records import Leg, Report
 
-MEMORY_MESSAGES = ("out of memory", "can't allocate memory", "not enough memory")
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+LINGER_S = 5.0
+"""Seconds in which an error gets from a worker to its driver, before the worker's process ends."""
+
+
+class Worker:
+    """A process that runs legs, one after the other; `num_gpus` is what a trial gets of the node's GPUs."""
+
+    def __init__(self, store: Store, folder: StudyFolder, num_gpus: float = 0.0) -> None:
+        self._store, self._folder, self._num_gpus = store, folder, num_gpus
+        self._share: GpuShare | None = None
+
+    def run(self, leg: Leg, *, rungs: Collection[int] = (), checkpoint_every_s: float = 0.0) -> Iterator[Report]:
+        """What `run_leg` gives. Raises MachineFault, and then the process ends: a GPU's context that is lost never comes back."""
+        device, saving = "cuda" if self._num_gpus else "cpu", {"rungs": rungs, "checkpoint_every_s": checkpoint_every_s}
+        try:
+            if self._num_gpus:
+                self._share = self._share or GpuShare.take(self._num_gpus)
+                self._share.give_back()
+            yield from run_leg(leg, self._store, self._folder, device, share=self._share, **saving)  # type: ignore[arg-type]
+        except MachineFault:
+            late = threading.Timer(LINGER_S, os._exit, (1,))
+            late.daemon = True
+            late.start()
+            raise
 
 
 def run_leg(
-    leg: Leg, store: Store, folder: StudyFolder, device: str, *, rungs: Collection[int] = (), checkpoint_every_s: float = 0.0
+    leg: Leg,
+    store: Store,
+    folder: StudyFolder,
+    device: str,
+    *,
+    rungs: Collection[int] = (),
+    checkpoint_every_s: float = 0.0,
+    share: GpuShare | None = None,
 ) -> Iterator[Report]:
     """One report for each epoch that the study does not have (the last epoch of a trial always); a failure where the leg can't go on.
 
-    `rungs` are the epochs after which it may end; checkpoint_every_s 0 writes a checkpoint before every report.
+    `rungs` are the epochs after which it may end; checkpoint_every_s 0 writes a checkpoint before every report. Where memory runs out,
+    the leg goes on once with half the micro-batch. `share` is the process's of its GPU, None on a CPU. Raises MachineFault.
     """
+    saving = {"rungs": rungs, "checkpoint_every_s": checkpoint_every_s}
+    again = partial(run_leg, store=store, folder=folder, device=device, share=share, **saving)  # type: ignore[arg-type]
+    want, is_its_own = "", True
     try:
         with CheckpointWriter(folder.checkpoint(leg.key), checkpoint_every_s, folder.stopping.exists) as writer:
-            yield from _reports(leg, store, folder, device, rungs, writer)
-    except Diverged as error:
-        yield _failure("diverged", str(error))
-    except (UserError, ValueError) as error:  # what torch or a builder says of a network that can't be
-        yield _failure("infeasible", first_line(error))
-    except MemoryError as error:
-        yield _failure("infeasible", f"does not fit in memory: {first_line(error)}")
-    except OSError as error:
-        yield _failure(
-            "storage" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES) else "crashed", first_line(error)
-        )
-    except Exception as error:  # the trial is handed out again, and given up if it goes on so
-        is_memory = any(message in str(error).lower() for message in MEMORY_MESSAGES)
-        yield _failure("infeasible" if is_memory else "crashed", first_line(error))
+            for report in _reports(leg, store, folder, device, rungs, writer):
+                leg = replace(leg, known_epochs=max(leg.known_epochs, report.epoch))
+                yield replace(report, micro_batch=leg.micro_batch)
+    except Exception as error:
+        if is_gpu_error(error):
+            raise machine_fault(first_line(error)) from error
+        if not is_out_of_memory(error):
+            yield _failure(*_typed(error))
+            return
+        want, is_its_own = first_line(error), share is None or share.was_whole()  # Linux refuses a CPU only what no machine has
+    if want:  # the error is gone, and with it what held the network
+        release_all()
+        yield from _with_less(leg, again, want, is_its_own=is_its_own)
+
+
+def _with_less(leg: Leg, run: Callable[[Leg], Iterator[Report]], want: str, *, is_its_own: bool) -> Iterator[Report]:
+    """The rest of a leg that ran out of memory, unless its micro-batch was halved before or can't be."""
+    half = -(-(leg.recipe.training["micro_batch"] or leg.recipe.training["batch_size"]) // 2)
+    if leg.micro_batch == 0 and half > 1:
+        yield from run(replace(leg, micro_batch=half))
+    elif is_its_own:
+        yield _failure("infeasible", f"does not fit in memory: {want}")
+    else:
+        raise machine_fault(f"other processes hold what a trial should have of its GPU: {want}")
+
+
+def _typed(error: Exception) -> tuple[str, str]:
+    """The kind of a failure that neither memory nor a GPU is the reason of, and what it says."""
+    if isinstance(error, Diverged):
+        return "diverged", str(error)
+    if isinstance(error, UserError | ValueError):  # what torch or a builder says of a network that can't be
+        return "infeasible", first_line(error)
+    is_disk = isinstance(error, OSError) and error.errno in FULL_DISK
+    return "storage" if is_disk else "crashed", first_line(error)  # one that crashed is handed out again, and given up if it goes on so
 
 
 def _reports(
@@ -63,7 +126,7 @@ def _reports(
         is_last = is_over(leg.recipe, losses[: past["epoch"]])  # said again if known: its driver died before it ended the trial
         if past["epoch"] > leg.known_epochs or is_last:
             yield Report(past["epoch"], past["metrics"], past["time_ms"], writer.size_bytes, is_last=is_last)
-    for epoch in train(leg.recipe, store, device=device, resume=state):
+    for epoch in train(leg.recipe, store, device=device, resume=state, micro_batch=leg.micro_batch):
         if leg.is_confirmation and epoch.is_last:
             yield Report(epoch.epoch, {**epoch.metrics, **_test(leg, epoch, store, folder)}, epoch.time_ms, is_last=True)
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.confirmation_queue import ConfirmationQueue
@@ -16,7 +18,10 @@ from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.trial_queue import TrialQueue
 
 MAX_LOSSES = 8
-"""Workers lost in a row, whatever their trials, before it is the machines that are at fault and not the trials."""
+"""Workers lost in a row, whatever their trials, before it is the machines that are at fault and not the trials: all machines, as long as
+no leg that was at work before the first of them is still there."""
+
+Say = Callable[[str], None]
 
 
 class SearchRun:
@@ -43,6 +48,8 @@ class SearchRun:
         self._placed: set[str] = set()
         self._trained: dict[str, int] = {}
         self._num_losses = 0
+        self._at_work: set[str] = set()
+        self.say: Say = lambda text: None
 
     @property
     def starts(self) -> StartRecipes:
@@ -105,6 +112,7 @@ class SearchRun:
             return False
         self._num_losses = 0
         self._trained[key] = report.epoch
+        self._at_work.clear()
         if leg.is_confirmation and not report.failure and report.time_ms >= self._started_ms:  # said again, it was counted before
             self.spending.measured(report)
         part = self._confirmations if leg.is_confirmation and self._confirmations else self._queue
@@ -116,18 +124,21 @@ class SearchRun:
             self._let_go_of_trials()
         return goes_on and key in self._legs
 
-    def lost(self, key: str, what: str) -> None:
-        """The worker of a leg died or broke."""
+    def lost(self, key: str, what: str, *, is_begun: bool = True) -> None:
+        """The worker of a leg died or broke; `is_begun`: the leg was at work by then, so that it may be the reason."""
         leg = self._legs.pop(key, None)
         self._placed.discard(key)
         self._trained.pop(key, None)
         if leg is None or self.is_stopping:
             return
+        self._at_work = (self._at_work & self._placed) if self._num_losses else set(self._placed)
         self._num_losses += 1
-        if self._num_losses >= MAX_LOSSES:
-            self.fatal = f"{MAX_LOSSES} workers in a row were lost without a report, the last one: {what}"
-        else:
-            (self._confirmations if leg.is_confirmation and self._confirmations else self._queue).lost(leg.number, what)
+        if self._num_losses >= MAX_LOSSES and not self._at_work:
+            self.fatal = f"{self._num_losses} workers in a row were lost without a report, the last one: {what}"
+            return
+        self.say(f"{'confirmation' if leg.is_confirmation else 'trial'} {leg.number} has lost its worker: {what}")
+        part = self._confirmations if leg.is_confirmation and self._confirmations else self._queue
+        part.lost(leg.number, what, is_begun=is_begun)
 
     def snapshot(self) -> Snapshot:
         """How the search stands."""

@@ -77,7 +77,10 @@ class SearchTrials:
         self.curves.record(number, report.epoch, value)
         self._checkpoints.written(number, report.checkpoint_bytes)
         self.num_epochs += 1
-        self.records[number] = replace(self.records[number], epoch=report.epoch, value=value, values=self.curves.values[number])
+        if report.micro_batch != self.records[number].micro_batch:
+            self._storage.set_micro_batch(number, report.micro_batch)
+        known: dict[str, Any] = {"epoch": report.epoch, "value": value, "micro_batch": report.micro_batch}
+        self.records[number] = replace(self.records[number], values=self.curves.values[number], **known)
 
     def set_state(self, number: int, state: str) -> TrialRecord:
         """Running or waiting."""
@@ -89,7 +92,7 @@ class SearchTrials:
     def end(self, number: int, state: str, reason: str, kind: str = "") -> None:
         """For good: complete, pruned or failed."""
         trial = replace(self.records[number], state=state, reason=reason, kind=kind)
-        self._put(end_event(number, state, reason))
+        self._put(end_event(number, state, reason, trial.micro_batch))
         self._storage.spent(number, self._spending.seconds_of(number), self._spending.num_gpus)
         self._storage.end(number, OPTUNA_STATE[state], trial.value, reason, kind)
         self.records[number] = trial

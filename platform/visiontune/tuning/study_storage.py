@@ -2,7 +2,7 @@
 
 A trial is created by one record that holds its params and its recipe, so a kill leaves it whole or not at all. The
 attributes of a trial: `recipe`, `fingerprint`, `proposed_by`, from its first leg on `spent`: {epoch_s, num_gpus}, from its end on
-`end`: {reason, kind}.
+`end`: {reason, kind}; `micro_batch` where memory allowed less than the recipe's.
 """
 
 from __future__ import annotations
@@ -75,6 +75,10 @@ class Storage:
         if epoch_s:
             rounded = {str(epoch): round(seconds, 4) for epoch, seconds in epoch_s.items()}
             self._storage.set_trial_user_attr(self._ids[number], "spent", {"epoch_s": rounded, "num_gpus": num_gpus})
+
+    def set_micro_batch(self, number: int, micro_batch: int) -> None:
+        """Record that memory allowed a trial no more pictures at a time."""
+        self._storage.set_trial_user_attr(self._ids[number], "micro_batch", micro_batch)
 
     def end(self, number: int, state: TrialState, value: float | None, reason: str, kind: str = "") -> None:
         """Give a trial its final state; the reason goes first, so that an ended trial always has one."""

@@ -79,10 +79,13 @@ class TrialQueue:
             self._num_crashes.pop(number, None)
         return self._goes_on(number, report)
 
-    def lost(self, number: int, what: str) -> None:
-        """The worker died or broke: the trial is handed out again, unless it kills every worker that it meets."""
+    def lost(self, number: int, what: str, *, is_begun: bool = True) -> None:
+        """The worker died or broke: the trial is handed out again, unless it kills every worker that it meets.
+
+        `is_begun`: the trial was at work by then, so that it may be the reason.
+        """
         self.on_worker.discard(number)
-        self._num_crashes[number] = self._num_crashes.get(number, 0) + 1
+        self._num_crashes[number] = self._num_crashes.get(number, 0) + is_begun
         if self._num_crashes[number] >= MAX_CRASHES:
             self._end(number, "failed", f"{MAX_CRASHES} workers in a trial were lost: {what}", "crashed")
         else:
@@ -160,7 +163,9 @@ class TrialQueue:
             self._spending.trained_again(number, self.trials.records[number].epoch)
         self.on_worker.add(number)
         trial = self.trials.set_state(number, "running")
-        return Leg(key=f"{number:05d}", number=number, recipe=TrialRecipe(**trial.recipe), known_epochs=trial.epoch)
+        return Leg(
+            key=f"{number:05d}", number=number, recipe=TrialRecipe(**trial.recipe), known_epochs=trial.epoch, micro_batch=trial.micro_batch
+        )
 
     def _new_trial(self) -> Leg | None:
         start, number = self.starts.next(), len(self.trials.records)

@@ -35,7 +35,9 @@ def leave_winner(study: StudyRecord, folder: StudyFolder, store: Store, put: Put
             file.unlink(missing_ok=True)
     if winner is not None:
         header = f"winner of study {study.name}: trial {winner.number}, {metric} {winner.value:.4f} after {epochs_of(winner, study)}"
-        recipe = TrialRecipe(**winner.recipe)
+        if winner.micro_batch:
+            header += f", in micro-batches of {winner.micro_batch} as memory allowed no more"
+        recipe = winner.as_trained
         dump_recipe(recipe, folder.winner, header=header)
         put(winner_event(study, winner.number, folder, store))
         # After the event: the writer makes the model of it meanwhile.

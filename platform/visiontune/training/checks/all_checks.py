@@ -24,7 +24,7 @@ from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.checks import data_checks
 from visiontune.training.checks.check import Check
-from visiontune.training.checks.cost_check import cost_check, measure_epoch_s, workers_here
+from visiontune.training.checks.cost_check import cost_check, cpus_here, measure_epoch_s, workers_here
 from visiontune.training.checks.initial_checks import Start, measure_start, start_checks
 from visiontune.training.checks.lr_range_test import NUM_STEPS, RangeTest, compare, range_test
 from visiontune.training.checks.nearest_pictures import find_neighbours
@@ -41,7 +41,7 @@ Tell = Callable[[str], None]
 def run_checks(spec: StudySpec, cache: Path, *, tell: Tell = lambda name: None) -> Iterator[Check]:
     """All checks in turn; `tell` is called with the name of each before it runs. Raises UserError for data that can't be used."""
     device = torch.device(find_device("cpu" if spec.resources.gpus_per_trial == 0 else "auto"))
-    torch.set_num_threads(spec.resources.cpus_per_trial)
+    torch.set_num_threads(cpus_here(spec))
     tell("pictures")
     store = Store.open(prepare(spec.data, cache))
     yield from _of_data(store, tell)

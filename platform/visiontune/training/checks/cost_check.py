@@ -13,6 +13,7 @@ import torch
 
 from visiontune.data.store.store import Store
 from visiontune.spec.epoch_forecast import CONFIRM_S, MARGIN, cost
+from visiontune.spec.slots import settled_cpus, slots_of
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.checks.check import Check
@@ -80,14 +81,22 @@ def _within(spec: StudySpec, limit_s: float, mean_s: float, num_workers: int, sa
 
 def workers_here(spec: StudySpec) -> int:
     """Trials that this machine has room for, by its processors or its GPUs."""
-    most = spec.resources.max_concurrent_trials
+    most, gpus = spec.resources.max_concurrent_trials, gpus_here(spec)
     if isinstance(most, int):
         return most
-    fits = len(os.sched_getaffinity(0)) // spec.resources.cpus_per_trial
+    fits = len(os.sched_getaffinity(0)) // cpus_here(spec)
+    return max(1, min(fits, slots_of(torch.cuda.device_count(), gpus)) if gpus else fits)
+
+
+def cpus_here(spec: StudySpec) -> int:
+    """What a trial would get of this machine's processors."""
+    return settled_cpus(spec.resources, gpus_here(spec), [(len(os.sched_getaffinity(0)), torch.cuda.device_count())])
+
+
+def gpus_here(spec: StudySpec) -> float:
+    """What a trial would get of this machine's GPUs; 0 where it has none."""
     gpus = spec.resources.gpus_per_trial
-    if gpus != 0 and torch.cuda.is_available():
-        fits = min(fits, int(torch.cuda.device_count() / (1.0 if isinstance(gpus, str) else gpus)))
-    return max(1, fits)
+    return (1.0 if isinstance(gpus, str) else gpus) if torch.cuda.is_available() else 0.0
 
 
 def _seconds(seconds: float) -> str:
