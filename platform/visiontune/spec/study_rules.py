@@ -108,11 +108,21 @@ def _warmup(reader: Reader, tree: Mapping[str, Any]) -> Iterator[Rule]:
     longest, where = tree["budget"]["max_epochs"], "space.schedule"
     if not isinstance(longest, int) or not reader.problems.none_under(where, "budget.max_epochs"):
         return
-    shares: dict[str, float] = {}
+    shortest: dict[str, Mapping[str, Any]] = {}
     for corner in Space(tree["space"]).corners("schedule"):
-        share = corner.get("warmup_share") or (corner.get("warmup_epochs") or 0) / longest
-        shares[corner["name"]] = min(share, shares.get(corner["name"], share))
-    for name, share in shares.items():
-        if share >= 1:
-            rule = f"{name}: warm-up must end before the full budget of {longest} epochs, but takes {share * longest:g}"
-            yield (where,), where, f"{rule}; nearest is {longest - 1}"
+        shortest[corner["name"]] = min(corner, shortest.get(corner["name"], corner), key=lambda one: _warmup_share(one, longest))
+    for section in shortest.values():
+        if rule := problem_of_warmup(section, longest):
+            yield (where,), where, rule
+
+
+def problem_of_warmup(schedule: Mapping[str, Any], num_epochs: int) -> str | None:
+    """Why the schedule never reaches its peak in so many epochs; None if it does."""
+    if (share := _warmup_share(schedule, num_epochs)) < 1:
+        return None
+    rule = f"{schedule['name']}: warm-up must end before the full budget of {num_epochs} epochs, but takes {share * num_epochs:g}"
+    return f"{rule}; nearest is {num_epochs - 1}"
+
+
+def _warmup_share(schedule: Mapping[str, Any], num_epochs: int) -> float:
+    return float(schedule.get("warmup_share") or (schedule.get("warmup_epochs") or 0) / num_epochs)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from visiontune.data.prepare import prepare
+from visiontune.data.prepare import describe, prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError, nearest
 from visiontune.filesystem.atomic_write import try_out
@@ -17,6 +17,7 @@ from visiontune.filesystem.path_kind import kind_of
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.evaluate import measure, open_split
 from visiontune.training.loop import Epoch, train
+from visiontune.training.recipe_rules import refuse_unfit
 from visiontune.training.weights_file import save_weights
 
 if TYPE_CHECKING:
@@ -35,8 +36,12 @@ class Result:
 
 
 def train_recipe(recipe: TrialRecipe, cache: Path, *, device: str = "auto") -> Iterator[Epoch]:
-    """Prepare the data under `cache` and train. Raises UserError for data or a device that can't be used, and what `train` raises."""
+    """Prepare the data under `cache` and train.
+
+    Raises UserError for data or a device that can't be used and for a recipe that `check` would refuse, and what `train` raises.
+    """
     name = find_device(device)
+    refuse_unfit(recipe, describe(recipe.data))
     return train(recipe, Store.open(prepare(recipe.data, cache)), device=name)
 
 
@@ -55,6 +60,7 @@ def fit_recipe(
     name = find_device(device)
     if out is not None:
         _refuse_out(out)
+    refuse_unfit(recipe, describe(recipe.data))
     store = Store.open(prepare(recipe.data, cache))
     epoch: Epoch | None = None
     for epoch in train(recipe, store, device=name):

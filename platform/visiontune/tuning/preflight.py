@@ -15,9 +15,6 @@ from visiontune.spec.study_spec import StudySpec
 if TYPE_CHECKING:
     from visiontune.data.store.store import DataInfo
 
-_FREEZE = ("linear", "multi_depth", "freeze_first")
-"""Regimes that freeze some stages of any network."""
-
 
 def preflight(spec: StudySpec) -> DataInfo:
     """What is known of the pictures, once all that the space may choose fits them and the sampler can be built.
@@ -90,9 +87,10 @@ def _policies(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
 def _mixings(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
     """For `fine_tune_last` only the network knows whether anything is frozen: what is wrong then shows in the trial."""
     from visiontune.augmentation.mixing import problem_of_mixing
+    from visiontune.training.recipe_rules import ALWAYS_FREEZE
 
     batch_size = min(training["batch_size"] for training in spec.space.corners("training"))
-    use_features = any(transfer["regime"] in _FREEZE for transfer in spec.space.corners("transfer"))
+    use_features = any(transfer["regime"] in ALWAYS_FREEZE for transfer in spec.space.corners("transfer"))
     for augmentation in spec.space.corners("augmentation"):
         rule = problem_of_mixing(augmentation, batch_size=batch_size, use_features=use_features)
         if rule is not None:

@@ -1,0 +1,48 @@
+"""What `check` refuses in a space, said of one recipe before it is trained: what does not fit its pictures, batches or length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from visiontune.augmentation.mixing import problem_of_mixing
+from visiontune.augmentation.policy import problem_of as problem_of_policy
+from visiontune.errors import Problem, UserError
+from visiontune.models.shape_check import problem_of as problem_of_model
+from visiontune.models.transfer import problem_of_transfer
+from visiontune.spec.study_rules import problem_of_warmup
+from visiontune.spec.tables.preprocessings import channels_after
+from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.training.input.fit_preprocessing import problem_of_preprocessing
+
+if TYPE_CHECKING:
+    from visiontune.data.store.store import DataInfo
+
+ALWAYS_FREEZE = ("linear", "multi_depth", "freeze_first")
+"""Regimes that freeze some stages of any network."""
+
+
+def refuse_unfit(recipe: TrialRecipe, info: DataInfo) -> None:
+    """Raise UserError with everything that does not fit; models are built without memory, in a fraction of a second."""
+    problems = [Problem("", 0, where, rule) for where, rule in _problems(recipe, info) if rule is not None]
+    if problems:
+        raise UserError(*problems)
+
+
+def _problems(recipe: TrialRecipe, info: DataInfo) -> Iterator[tuple[str, str | None]]:
+    training, transfer = recipe.training, recipe.transfer
+    channels = channels_after(recipe.preprocessing["colour"], info.channels)
+    shapes = {"num_classes": info.num_classes, "in_channels": channels, "image_size": info.image_size}
+    at_once = min(training["batch_size"], training["micro_batch"] or training["batch_size"])
+    use_features = transfer["regime"] in ALWAYS_FREEZE
+
+    yield "schedule", problem_of_warmup(recipe.schedule, training["num_epochs"])
+    yield "preprocessing.name", problem_of_preprocessing(recipe.preprocessing, image_size=info.image_size, channels=info.channels)
+    yield "model.name", problem_of_model(recipe.model, **shapes, batch_size=at_once)
+    if transfer["regime"] != "scratch":
+        yield "transfer.regime", problem_of_transfer(transfer, recipe.model, **shapes)
+    yield "augmentation.policy", problem_of_policy(recipe.augmentation, info.channels)
+    yield (
+        "augmentation.mixing",
+        problem_of_mixing(recipe.augmentation, batch_size=training["batch_size"], use_features=use_features),
+    )
