@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -320,3 +321,17 @@ def test_what_is_wrong_with_pictures_is_told_at_its_line_and_leaves_no_study(
     _, err = run(verb, "wrong.yaml", code=2, capsys=capsys)
     assert err.startswith(f"wrong.yaml:{line}: data.path: ") and len(err.splitlines()) == 1
     assert StudiesFolder.of().names() == []
+
+
+def test_train_has_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread for torch would also be one core to whoever decides about processes that make pictures."""
+    seen: list[str] = []
+
+    def fit(*_: object, **__: object) -> None:
+        seen.append(os.environ.get("OMP_NUM_THREADS", "all"))
+        raise UserError("enough")
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("visiontune.api.load_recipe", lambda path: None)
+    monkeypatch.setattr("visiontune.api.fit", fit)
+    assert main(["train", "recipe.yaml"]) == 2 and seen == ["all"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any
@@ -139,7 +138,6 @@ def data(args: argparse.Namespace) -> int:
 def train(args: argparse.Namespace) -> int:
     """Train one recipe without Ray and MLflow, print its curve and its test figures."""
     recipe = api.load_recipe(args.recipe)  # a wrong file is told before torch is imported
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # sums in another order give other digits: as on a search's worker
     from visiontune.results.class_table import class_lines
 
     said = ""

@@ -1,0 +1,119 @@
+"""A real GPU's faults: a share that is kept, memory beside a neighbour, memory given back, a context that breaks. 2 s to 10 s each."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+from places import PLATFORM
+from tiny import make_recipe, make_store, model_section
+from torch import Tensor
+
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.training.gpu import WORKSPACE_BYTES
+from visiontune.training.step import Stepper
+from visiontune.tuning.records import Leg
+from visiontune.tuning.run_leg import Worker
+
+PROGRAM = """
+import sys, time
+import torch
+from visiontune.training import gpu
+total = torch.cuda.mem_get_info()[1]
+def take(num_bytes):
+    return torch.empty(int(num_bytes), dtype=torch.uint8, device="cuda")
+def fails(num_bytes):
+    try:
+        take(num_bytes)
+    except Exception as error:
+        return error
+"""
+
+
+ENV = {**os.environ, "PYTHONPATH": str(PLATFORM)}
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, as limits and broken contexts are the process's."""
+    return subprocess.run([sys.executable, "-c", PROGRAM + textwrap.dedent(program)], env=ENV, capture_output=True, text=True, timeout=120)
+
+
+def test_a_process_keeps_to_its_share_and_is_told_that_it_is_too_large() -> None:
+    ended = run("""
+        share = gpu.GpuShare.take(0.25)
+        held = take(0.1 * total)
+        error = fails(0.2 * total)
+        assert isinstance(error, torch.OutOfMemoryError) and gpu.is_out_of_memory(error) and not gpu.is_gpu_error(error), error
+        assert share.was_whole()
+    """)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_out_of_memory_beside_a_neighbour_is_not_the_trials_fault() -> None:
+    """The neighbour has 70 % of the GPU, so half of it is not to be had."""
+    hold = "share = take(0.7 * torch.cuda.mem_get_info()[0]); print('held', flush=True); time.sleep(60)"
+    neighbour = subprocess.Popen([sys.executable, "-c", PROGRAM + hold], env=ENV, stdout=subprocess.PIPE, text=True)
+    try:
+        assert neighbour.stdout is not None and neighbour.stdout.readline() == "held\n"
+        ended = run("""
+            share = gpu.GpuShare.take(0.5)
+            error = fails(0.45 * total)
+            assert gpu.is_out_of_memory(error), error
+            assert not share.was_whole()
+        """)
+    finally:
+        neighbour.kill()
+        neighbour.wait()
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_broken_context_ends_its_process_and_no_other() -> None:
+    """By an index beyond the end, which CUDA notices in a kernel."""
+    ended = run("""
+        from visiontune.errors import MachineFault
+        from visiontune.tuning import run_leg
+        def reports(*_):
+            torch.zeros(2, device="cuda")[torch.full((1,), 5, device="cuda")]
+            torch.cuda.synchronize()
+            yield
+        run_leg._reports, run_leg.LINGER_S = reports, 1.0
+        from visiontune.tuning.records import Leg
+        try:
+            next(run_leg.Worker(None, None, 1.0).run(Leg("0", 0, None, 0)))
+        except MachineFault as error:
+            print(error, flush=True)
+        time.sleep(60)
+    """)
+    assert ended.returncode == 1, ended.stderr
+    assert ": CUDA error: " in ended.stdout
+    assert run("gpu.GpuShare.take(1.0).give_back()").returncode == 0
+
+
+def test_memory_is_given_back_between_trials(tmp_path: Path) -> None:
+    worker = Worker(make_store(), StudyFolder(tmp_path), num_gpus=1.0)
+    for number, model in enumerate(("lenet5", "resnet18", "lenet5")):
+        recipe = make_recipe(model_section(model), num_epochs=1)
+        reports = list(worker.run(Leg(f"{number:05d}", number, recipe, 0)))
+        assert [report.failure for report in reports] == [""]
+    gc.collect()
+    assert torch.cuda.memory_allocated() < WORKSPACE_BYTES
+
+
+def test_out_of_memory_on_the_gpu_halves_the_micro_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Stepper.step
+
+    def step(self: Stepper, x_NCHW: Tensor, y_N: Tensor, lr: float, number: int) -> Tensor:
+        if (self._micro_batch or len(y_N)) > 9:
+            torch.empty(1 << 50, dtype=torch.uint8, device="cuda")
+        return original(self, x_NCHW, y_N, lr, number)
+
+    monkeypatch.setattr(Stepper, "step", step)
+    worker = Worker(make_store(), StudyFolder(tmp_path), num_gpus=0.5)
+    reports = list(worker.run(Leg("00000", 0, make_recipe(num_epochs=2, batch_size=18), 0)))
+    assert [(report.epoch, report.micro_batch, report.failure) for report in reports] == [(1, 9, ""), (2, 9, "")]
