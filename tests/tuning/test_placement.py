@@ -2,6 +2,7 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from simulated_search import make_spec
@@ -97,3 +98,26 @@ def test_a_search_ends_with_more_legs_than_can_be_placed(tmp_path, monkeypatch, 
     assert 1 <= max(shot.num_running for shot in shots) <= num_fit
     assert max(shot.num_running + shot.num_staged for shot in shots) <= num_slots
     del other
+
+
+@pytest.mark.parametrize(
+    ("last_line", "said", "is_begun"),
+    [
+        ("visiontune.errors.UnfitMachine: node7: a GPU was asked for, but torch sees none (x)", "node7: a GPU was asked for", False),
+        ("visiontune.errors.MachineFault: node7: CUDA error: an illegal memory access was encountered", "node7: CUDA error", True),
+        ("FileNotFoundError: [Errno 2] No such file or directory: '/studies/store'", "FileNotFoundError: [Errno 2]", True),
+    ],
+)
+def test_why_a_worker_was_lost_gets_to_the_search(tmp_path, last_line, said, is_begun):
+    """Out of the file that Tune writes on the driver's machine (ray 2.60)."""
+    from visiontune.tuning.ray_adapter import LegScheduler, LegSearcher
+
+    lost = []
+    run = SimpleNamespace(lost=lambda key, what, is_begun: lost.append((key, what, is_begun)))
+    searcher = LegSearcher(run, lambda: 1)
+    searcher.keys["ray trial"] = "00003"
+    (tmp_path / "error.txt").write_text(f"Failure # 1 (occurred at 2026-11-28)\nray::LegWorker.train() (pid=1)\n{last_line}\n")
+    LegScheduler(run, searcher).on_trial_error(None, SimpleNamespace(trial_id="ray trial", error_file=str(tmp_path / "error.txt")))
+    searcher.on_trial_complete("ray trial", error=True)
+    [(key, what, begun)] = lost
+    assert (key, begun) == ("00003", is_begun) and what.startswith(said)
