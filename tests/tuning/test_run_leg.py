@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from opened_splits import ON_CPU
 import torch
+from opened_splits import ON_CPU
 from safetensors.torch import load_file
 from tiny import make_recipe, make_store
 from torch import Tensor
@@ -123,11 +123,11 @@ def test_out_of_memory_again_is_the_recipes_only_where_the_share_was_whole(tmp_p
     leg, store = Leg("00000", 0, make_recipe(num_epochs=1), 0), make_store()
     seen = steps_that(monkeypatch, lambda *_: MEMORY)
     for share in (None, Share(is_whole=True)):
-        [report] = run_leg(leg, store, StudyFolder(tmp_path), "cpu", share)  # type: ignore[arg-type]
+        [report] = run_leg(leg, store, StudyFolder(tmp_path), "cpu", share=share)  # type: ignore[arg-type]
         assert report.failure == "infeasible" and report.reason.startswith("does not fit in memory: CUDA out of memory")
     assert seen == [(16, 0), (8, 0)] * 2
     with pytest.raises(MachineFault, match=f"^{socket.gethostname()}: other processes hold"):
-        list(run_leg(leg, store, StudyFolder(tmp_path), "cpu", Share(is_whole=False)))  # type: ignore[arg-type]
+        list(run_leg(leg, store, StudyFolder(tmp_path), "cpu", share=Share(is_whole=False)))  # type: ignore[arg-type]
     del seen[:]
     [report] = run_leg(replace(leg, micro_batch=8), store, StudyFolder(tmp_path), "cpu")  # halved in an earlier leg
     assert report.failure == "infeasible" and seen == [(8, 0)]
