@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 HALF := .venv/.half_made
 
-.PHONY: search test fast lint types setup clean
+.PHONY: search test fast lint types gpu setup clean
 .DELETE_ON_ERROR:
 
 search: $(READY)
@@ -25,6 +25,14 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy --strict
+
+# What only a GPU can show: tests first, then figures; at most 10 minutes. In any environment that has torch, torchvision, timm and what
+# training imports: no Ray, no MLflow, no Optuna. Where .venv is not made, by $(PYTHON).
+gpu: GPU_PYTHON := $(if $(wildcard $(READY)),$(BIN)/python,$(PYTHON))
+gpu:
+	@$(GPU_PYTHON) -c "import torch; print('torch', torch.__version__, 'sees', torch.cuda.device_count(), 'GPUs')"
+	-PYTHONPATH=platform $(GPU_PYTHON) -m pytest -q -rs -p no:cacheprovider tests/gpu
+	PYTHONPATH=platform $(GPU_PYTHON) benchmarks/gpu.py $(GPU_ARGS)
 
 setup: $(READY)
 
