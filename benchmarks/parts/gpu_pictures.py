@@ -46,6 +46,6 @@ def write_jpegs(folder: Path, num: int, size: int) -> None:
         coarse = torch.rand((1, 3, 6, 6), generator=generator) * 200
         picture = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic")[0]
         picture = (picture + 12 * torch.randn(picture.shape, generator=generator)).clamp(0, 255).to(torch.uint8)
-        path = folder / f"class{number % NUM_CLASSES}" / f"{number}.jpg"
+        path = folder / f"class{number % min(NUM_CLASSES, num // 10)}" / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode_jpeg(picture, quality=90).numpy().tobytes())
