@@ -72,8 +72,10 @@ def overrides_for(file, folder):
     from tiny import model_section
 
     from visiontune.models.build import build_model
+    from visiontune.training.input.fit_preprocessing import fit_preprocessing
     from visiontune.training.weights_file import save_weights
 
+    before = fit_preprocessing({"name": "standardize", "colour": "stored"}, make_store(channels=3))
     network = build_model(model_section("resnet18"), num_classes=7, in_channels=3, image_size=64, seed=0)
-    save_weights(network, folder / "weights.safetensors")
+    save_weights(network, folder / "weights.safetensors", preprocessing=before)
     return [f"space.transfer.weights={folder / 'weights.safetensors'}"]

@@ -10,14 +10,14 @@ from urllib.error import URLError
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny import model_section
+from tiny import make_store, model_section
 from torch import nn
 
 from visiontune.errors import UserError
 from visiontune.models.build import build_model
 from visiontune.models.pretrained import load_pretrained, mismatch, read_weights, shapes_of
-from visiontune.models.published_weights import renormalised
 from visiontune.spec.tables.models_zoo import ZOO_MODELS
+from visiontune.training.input.as_pretrained import as_pretrained
 
 SIZES = {"num_classes": 3, "in_channels": 3, "image_size": 16}
 
@@ -115,18 +115,6 @@ def test_files_without_counters_of_batches_load(tmp_path: Path) -> None:
     assert all(torch.equal(network.state_dict()[name], tensor) for name, tensor in tensors.items())
 
 
-@pytest.mark.parametrize("has_bias", [True, False])
-def test_weights_for_another_scale_of_pictures_give_the_same_on_imagenets(has_bias: bool) -> None:
-    torch.manual_seed(0)
-    source = nn.Sequential(nn.Conv2d(3, 4, 3, bias=has_bias), nn.BatchNorm2d(4), nn.ReLU()).eval()
-    source[1].running_mean.uniform_(-1, 1)
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-    pictures_NCHW = torch.rand(2, 3, 8, 8)
-    expected = source((pictures_NCHW - 0.5) / 0.5)
-    source.load_state_dict(renormalised(source.state_dict(), (0.5,) * 3, (0.5,) * 3))
-    assert torch.allclose(source((pictures_NCHW - mean) / std), expected, atol=1e-5)
-
-
 # timm's names of what torchvision has not; "efficientnet" is B0 with factors.
 TIMMS = {"inception_resnet_v2": "inception_resnet_v2", "xception": "legacy_xception"}
 
@@ -160,7 +148,7 @@ def test_old_names_in_densenets_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.heavy
 def test_inception_v3_sees_pictures_as_torchvisions_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    from torchvision.models import Inception3
+    from torchvision.models import Inception3, get_weight
     from torchvision.models._api import WeightsEnum
 
     torch.manual_seed(0)
@@ -173,8 +161,13 @@ def test_inception_v3_sees_pictures_as_torchvisions_does(monkeypatch: pytest.Mon
     monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda *_, **__: source.state_dict())
     ours = build_model(model_section("inception_v3", aux_weight=0.0), num_classes=1000, in_channels=3, image_size=80).eval()
     load_pretrained(ours, "Inception_V3_Weights.IMAGENET1K_V1", model_name="inception_v3")
-    x_NCHW = torch.randn(2, 3, 80, 80)
-    assert torch.allclose(ours(x_NCHW), source(x_NCHW), atol=0.02)  # scores near 2; off by thousands on the wrong scale
+    store = make_store(size=80, channels=3)
+    stated = as_pretrained(store, 3, weights="Inception_V3_Weights.IMAGENET1K_V1")
+    x_NHWC = torch.from_numpy(store.images_NHWC[:2].copy())
+    imagenets = get_weight("Inception_V3_Weights.IMAGENET1K_V1").transforms()
+    mean_C, std_C = torch.tensor(imagenets.mean), torch.tensor(imagenets.std)
+    theirs_NCHW = ((x_NHWC / 255 - mean_C) / std_C).permute(0, 3, 1, 2)
+    assert torch.allclose(ours(stated(x_NHWC).permute(0, 3, 1, 2)), source(theirs_NCHW), atol=0.02)  # scores near 2
 
 
 @pytest.mark.heavy

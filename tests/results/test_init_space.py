@@ -212,22 +212,24 @@ def test_pictures_of_any_shape_get_a_size(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_weights_at_hand_are_proposed_for_large_pictures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from tiny import model_section
+    from tiny import make_store, model_section
 
     from visiontune.models.build import build_model
+    from visiontune.training.input.fit_preprocessing import fit_preprocessing
     from visiontune.training.weights_file import save_weights
 
     large = Survey({"a": 300, "b": 300}, 3, 200, 300, has_test=False)
     assert likely(large, has_weights=True) == Answers(224, True, True, 1.0)
     assert not likely(large, has_weights=False).use_pretrained
     network = build_model(model_section("resnet18"), num_classes=7, in_channels=3, image_size=64, seed=0)
-    save_weights(network, Path("weights.safetensors"))
+    before = fit_preprocessing({"name": "standardize", "colour": "stored"}, make_store(size=64, channels=3))
+    save_weights(network, Path("weights.safetensors"), preprocessing=before)
     monkeypatch.setattr(space_draft, "WEIGHTS", "weights.safetensors")
     asked: dict[str, Any] = {"name": "p", "out": "p.yaml"}
     assert "from ResNet-18's weights" in visiontune.init_space("pets", pretrained=True, image_size=32, **asked).path.read_text()
     assert "good" in run("check", "p.yaml", code=0, capsys=capsys)[0]
     visiontune.init_space("digits", pretrained=True, image_size=32, force=True, **asked)
-    assert load_study(Path("p.yaml")).space.tree["preprocessing"] == {"colour": "rgb"}
+    assert load_study(Path("p.yaml")).space.tree["preprocessing"] == {"name": "as_pretrained", "colour": "rgb"}
     assert "good" in run("check", "p.yaml", code=0, capsys=capsys)[0]
     monkeypatch.setattr(space_draft, "WEIGHTS", "gone.safetensors")
     with pytest.raises(UserError, match=r"p\.yaml \(not written\): space\.transfer\.regime: .*gone\.safetensors"):

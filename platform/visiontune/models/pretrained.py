@@ -7,9 +7,11 @@ Nothing that could run is opened: safetensors, or torch.load with weights_only a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -103,18 +105,24 @@ def _shapes_or_error(weights: str, stamp: Stamp) -> Shapes | str:
         return str(error)
 
 
-def _from_file(weights: str) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+@contextmanager
+def open_tensors(weights: str) -> Iterator[Any]:
+    """A safetensors file, its tensors still on the disk. Raises UserError where it is missing or damaged."""
+    from safetensors import SafetensorError, safe_open
 
     if kind_of(weights) != "file":
         near = near_names(Path(weights).name, (path.name for path in Path(weights).parent.glob(f"*{SUFFIX}")))
         raise UserError(f"there is no file of weights {weights}{near}")
     try:
-        tensors: dict[str, Tensor] = load_file(weights)
+        with safe_open(weights, framework="pt") as file:
+            yield file
     except (OSError, SafetensorError) as error:
         raise UserError(f"the weights {weights} can't be read: {first_line(error)}") from error
-    return tensors
+
+
+def _from_file(weights: str) -> dict[str, Tensor]:
+    with open_tensors(weights) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> Shapes:

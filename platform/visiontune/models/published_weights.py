@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
@@ -19,32 +19,55 @@ import torch
 from torch import Tensor, nn
 
 from visiontune.errors import UserError, first_line, near_names
+from visiontune.spec.tables.regimes import PUBLISHED
 
 SUFFIX = ".safetensors"
 """The only kind of weights file that is opened."""
 
-_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-_HALF = (0.5, 0.5, 0.5)
-# torchvision rescales the pictures of these inside the network (transform_input), from ImageNet's scale to theirs.
-_ON_HALVES = ("GoogLeNet_Weights", "Inception_V3_Weights")
+
+# timm's names of what this package has from timm under a name of its own.
+_FROM_TIMM = {"inception_resnet_v2": "inception_resnet_v2", "xception": "legacy_xception"}
+
+
+def weights_of(transfer: Mapping[str, Any], model: Mapping[str, Any]) -> str | None:
+    """The weights that resolved sections name, PUBLISHED settled: by torchvision's newest or timm's own name; None without a regime.
+
+    Raises UserError for a network that nobody published weights of.
+    """
+    weights: str | None = transfer.get("weights")
+    if weights != PUBLISHED:
+        return weights
+    name = model["name"]
+    if name == "timm" or name in _FROM_TIMM:
+        return _FROM_TIMM.get(name) or str(model["model"])
+    from torchvision.models import get_model_weights
+
+    try:
+        return str(next(iter(get_model_weights(model["model"] if name == "torchvision" else name))).DEFAULT)
+    except (ValueError, StopIteration):
+        raise UserError(f"weights: {PUBLISHED} takes what torchvision or timm have of the network, and they have none of {name}") from None
 
 
 def from_torchvision(weights: str) -> dict[str, Tensor]:
     """Names and tensors of a name like ResNet18_Weights.IMAGENET1K_V1. Raises UserError."""
-    from torchvision.models import get_model_weights, get_weight, list_models
-
-    try:
-        found = get_weight(weights)
-    except (ValueError, KeyError, TypeError):
-        known = [str(one) for model in list_models() for one in get_model_weights(model)]
-        raise UserError(f"torchvision has no weights {weights!r}{near_names(weights, known)}") from None
+    found = find_torchvision(weights)
     try:
         tensors = found.get_state_dict(progress=False, check_hash=True, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, UnpicklingError) as error:
         raise UserError(_unreachable(weights, error)) from error
     # DenseNet's files are older than its code: denselayer1.norm.1 became denselayer1.norm1.
-    renamed = {re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", name): tensor for name, tensor in tensors.items()}
-    return renormalised(renamed, _HALF, _HALF) if weights.startswith(_ON_HALVES) else renamed
+    return {re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", name): tensor for name, tensor in tensors.items()}
+
+
+def find_torchvision(weights: str) -> Any:
+    """torchvision's own record of weights by name. Raises UserError for a name that it has not."""
+    from torchvision.models import get_model_weights, get_weight, list_models
+
+    try:
+        return get_weight(weights)
+    except (ValueError, KeyError, TypeError):
+        known = [str(one) for model in list_models() for one in get_model_weights(model)]
+        raise UserError(f"torchvision has no weights {weights!r}{near_names(weights, known)}") from None
 
 
 def is_at_hand(weights: str) -> bool:
@@ -58,37 +81,24 @@ def from_timm(weights: str) -> dict[str, Tensor]:
     """Names and tensors of a name like resnet18.a1_in1k, or resnet18 for timm's default. Raises UserError."""
     import timm
 
-    tagged = timm.list_pretrained()
-    known = {*tagged, *(name.partition(".")[0] for name in tagged)}
-    if weights not in known:
-        raise UserError(f"timm has no weights {weights!r}{near_names(weights, known)}")
+    find_timm(weights)
     try:
         with torch.random.fork_rng(devices=[]), _no_long_wait():
             network: nn.Module = timm.create_model(weights, pretrained=True)
     except (OSError, RuntimeError, UnpicklingError) as error:
         raise UserError(_unreachable(weights, error)) from error
-    made_for: Any = network.pretrained_cfg
-    return renormalised(network.state_dict(), made_for["mean"], made_for["std"])
+    return dict(network.state_dict())
 
 
-def renormalised(tensors: dict[str, Tensor], mean_C: Sequence[float], std_C: Sequence[float]) -> dict[str, Tensor]:
-    """Weights made for pictures scaled by (mean, std), fitted to pictures scaled by ImageNet's as nearly all others are.
+def find_timm(weights: str) -> Any:
+    """timm's own record of weights by name. Raises UserError for a name that it has not."""
+    import timm
 
-    Scale and shift move into the first convolution and what follows it; exact but for the zeros around padded pictures.
-    """
-    mean, std, new_mean, new_std = (torch.tensor(values) for values in (mean_C, std_C, *_IMAGENET))
-    name = next((name for name, tensor in tensors.items() if tensor.ndim == 4), None)
-    if name is None or tensors[name].shape[1] != 3 or (torch.equal(mean, new_mean) and torch.equal(std, new_std)):
-        return tensors
-    weight_OIHW = tensors[name]
-    shift_O = torch.einsum("oihw,i->o", weight_OIHW, (new_mean - mean) / std)
-    behind = list(tensors)[list(tensors).index(name) :]
-    bias = name.removesuffix("weight") + "bias"
-    moved = {name: weight_OIHW * (new_std / std).view(1, 3, 1, 1)}
-    if bias in tensors:
-        return {**tensors, **moved, bias: tensors[bias] + shift_O}
-    running_mean = next((name for name in behind if name.endswith("running_mean")), None)
-    return {**tensors, **moved, running_mean: tensors[running_mean] - shift_O} if running_mean else tensors
+    tagged = timm.list_pretrained()
+    known = {*tagged, *(name.partition(".")[0] for name in tagged)}
+    if weights not in known:
+        raise UserError(f"timm has no weights {weights!r}{near_names(weights, known)}")
+    return timm.get_pretrained_cfg(weights)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from visiontune.errors import UserError
 from visiontune.models.anatomy import anatomy_of, mark
 from visiontune.models.build import build_model
 from visiontune.models.pretrained import Stamp, load_pretrained, mismatch, shapes_of, stamp_of
+from visiontune.models.published_weights import weights_of
 from visiontune.spec.declare import chosen
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.regimes import REGIMES
@@ -61,7 +62,11 @@ def problem_of_transfer(
     """Why this regime can't be had with this model section; None if it can. Weights by name are downloaded here, once."""
     # Initialisation and dropout decide nothing here: leaving them out makes most corners of a space one look-up.
     plain = {**model, "init": INITS.default, "dropout": 0.0}
-    stamp = stamp_of(transfer.get("weights", ""))
+    try:
+        transfer = {**transfer, "weights": weights_of(transfer, model)}
+    except UserError as error:
+        return str(error)
+    stamp = stamp_of(transfer["weights"] or "")
     return _problem(json.dumps(transfer), json.dumps(plain), num_classes, in_channels, image_size, stamp)
 
 

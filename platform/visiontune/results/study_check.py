@@ -20,7 +20,7 @@ from visiontune.results.text import duration
 from visiontune.spec.epoch_forecast import Cost, cost
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.earlier_studies import check_studies
-from visiontune.tuning.preflight import preflight
+from visiontune.tuning.preflight import preflight, weights_in
 
 if TYPE_CHECKING:
     from visiontune.training.checks.check import Check
@@ -36,6 +36,7 @@ class StudyCheck:
     cost: Cost
     slow_ops: tuple[str, ...]
     num_train: int
+    doubts_of_sizes: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     picture: Path | None = None
 
@@ -86,6 +87,7 @@ class StudyCheck:
             *(f"  start     {one}" for one in starts(self.spec)),
             f"  proposals {proposals(self.spec)}",
             *(f"  look      {one}" for one in doubts(self.spec, self.num_train)),
+            *(f"  look      {one}" for one in self.doubts_of_sizes),
         ]
         if self.slow_ops:
             ops = ", ".join(self.slow_ops)
@@ -103,8 +105,17 @@ def check_study(spec: StudySpec, studies: StudiesFolder, *, is_run: bool = False
         raise spec.placed(error) from error
     forecast, info = cost(spec), preflight(spec)
     slow_ops = one_by_one(spec.space.tree.get("augmentation", {}), info.channels)
-    found = StudyCheck(spec, studies, info, forecast, slow_ops, num_train_about(spec.data))
+    found = StudyCheck(spec, studies, info, forecast, slow_ops, num_train_about(spec.data), _doubts_of_sizes(spec, info))
     return found.run(is_quiet=is_quiet) if is_run else found
+
+
+def _doubts_of_sizes(spec: StudySpec, info: DataInfo) -> tuple[str, ...]:
+    weights = weights_in(spec)
+    if not weights:
+        return ()
+    from visiontune.training.input.as_pretrained import size_doubt
+
+    return tuple(said for one in weights if (said := size_doubt(one, info.image_size)))
 
 
 def lines(check: Check) -> list[str]:

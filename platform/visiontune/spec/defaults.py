@@ -11,6 +11,8 @@ from visiontune.spec.declare import NOTHING, REQUIRED, Arg, Field, Section, Tabl
 from visiontune.spec.domains import Choice, FixedParams, Float
 from visiontune.spec.sections import SPACE
 from visiontune.spec.space import Space
+from visiontune.spec.tables.preprocessings import AS_PRETRAINED
+from visiontune.spec.tables.regimes import PRETRAINED
 
 
 def default_params(space: Space, wanted: Mapping[str, Any] = NOTHING) -> dict[str, Any]:
@@ -63,6 +65,15 @@ class DefaultParams:
     def _give(self, name: str, value: Any) -> Any:
         self.given[name] = value
         return value
+
+
+def with_pictures_of_weights(tree: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Sections as they were read, with preprocessing `as_pretrained` where they name none and a regime with weights can be chosen."""
+    regime, preprocessing = tree.get("transfer", {}).get("regime"), tree.get("preprocessing", {})
+    named = regime.choices if isinstance(regime, Choice) else (regime,)
+    if "name" in preprocessing or not {*named} & {*PRETRAINED}:
+        return tree
+    return {**tree, "preprocessing": {"name": AS_PRETRAINED, **preprocessing}}
 
 
 def _is_number(value: Any) -> bool:

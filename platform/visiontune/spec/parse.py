@@ -9,6 +9,7 @@ from typing import Any
 
 from visiontune.errors import Problem, UserError
 from visiontune.spec.declare import REQUIRED, Items, Section
+from visiontune.spec.defaults import with_pictures_of_weights
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.fit_recipe import fit_to_space
 from visiontune.spec.items_reader import read_items
@@ -33,6 +34,7 @@ def load_study(source: Source, overrides: Sequence[str] = ()) -> StudySpec:
     reader = Reader(with_domains=True)
     root = override(_root(source, reader, STUDY), overrides, reader.problems.found)
     tree = reader.file(root, STUDY.fields)
+    tree["space"] = with_pictures_of_weights(tree.get("space", {}))
     settings = fill({key: declared for key, declared in STUDY.fields.items() if key != "space"}, tree)
     filled = {**settings, "space": tree.get("space", {})}
     check_study(reader, filled, root)
@@ -75,7 +77,7 @@ def load_recipe(source: Source, overrides: Sequence[str] = ()) -> TrialRecipe:
     """One trial's file, or its content, constants only, with `key=value` overrides on top. Raises UserError with every problem."""
     reader = Reader(with_domains=False)
     root = override(_root(source, reader, RECIPE), overrides, reader.problems.found)
-    tree = reader.file(root, RECIPE.fields)
+    tree = with_pictures_of_weights(reader.file(root, RECIPE.fields))
     if reader.problems.found:
         raise UserError(*reader.problems.sorted())
     return TrialRecipe(**fill(RECIPE.fields, tree))

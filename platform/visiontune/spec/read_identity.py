@@ -8,6 +8,7 @@ from typing import Any
 
 from visiontune.spec.parse import load_study
 from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.tables.preprocessings import PREPROCESSINGS
 
 _ORDER = "space.augmentation.order"
 """Says again, for comparing, in which order the ops stand; the keys are in that order themselves."""
@@ -20,7 +21,10 @@ def spec_of_identity(identity: Mapping[str, Any], study: str = "study", limits: 
 
     What else it leaves out (resources, storage, confirm) has its defaults. Raises UserError for an identity that no file has today.
     """
-    tree = _unflattened({key: value for key, value in identity.items() if key != _ORDER})
+    flat = {key: value for key, value in identity.items() if key != _ORDER}
+    if not any(key.startswith("space.preprocessing.name") for key in flat) and any(key.startswith("space.transfer.") for key in flat):
+        flat["space.preprocessing.name"] = PREPROCESSINGS.default  # such a study is older than the default `as_pretrained`
+    tree = _unflattened(flat)
     whole = {key: int(limit) if float(limit).is_integer() else limit for key, limit in limits.items()}
     return load_study({"study": study, **tree, "budget": {**tree["budget"], **whole}})
 

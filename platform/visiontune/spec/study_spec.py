@@ -155,10 +155,14 @@ def completed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _declared_default(dotted: str, identity: Mapping[str, Any]) -> Any:
-    """Of a key of a section, or of an argument of what the section names; None where it has none, as in the space."""
+    """Of a key of a section, or of an argument of what the section names; of a table in the space its own. None where it has none."""
     name, _, key = dotted.partition(".")
     section = STUDY.fields.get(name)
-    if not isinstance(section, Section) or section.is_space:
+    if isinstance(section, Section) and section.is_space:
+        part, _, key = key.partition(".")
+        table = getattr(section.fields.get(part), "fields", {}).get(key)
+        return table.default if isinstance(table, Table) and table.default is not REQUIRED else None
+    if not isinstance(section, Section):
         return None
     tables = ((at, table) for at, table in section.fields.items() if isinstance(table, Table))
     entries = (table.entries.get(identity.get(f"{name}.{at}", "")) for at, table in tables)

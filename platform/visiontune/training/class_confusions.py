@@ -20,6 +20,7 @@ from torch import nn
 from visiontune.augmentation.sheet_pictures import apply_op
 from visiontune.errors import UserError
 from visiontune.models.build import build_model
+from visiontune.models.published_weights import weights_of
 from visiontune.models.transfer import adapt
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.checkpoint import load_newest
@@ -128,7 +129,7 @@ def load_trial(recipe: TrialRecipe, checkpoints: Path, store: Store) -> Trained 
     state: Mapping[str, Any] | None = load_newest(checkpoints)
     if state is None:
         return None
-    preprocessing = fit_preprocessing(recipe.preprocessing, store)
+    preprocessing = fit_preprocessing(recipe.preprocessing, store, weights_of(recipe.transfer, recipe.model))
     network = _network(recipe, store, preprocessing)
     network.load_state_dict(state["model"])
     return Trained(network.eval(), preprocessing, f"trial {int(checkpoints.name)} after {state['epoch']} epochs")

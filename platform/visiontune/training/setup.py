@@ -18,6 +18,7 @@ from visiontune.errors import UserError
 from visiontune.models.anatomy import anatomy_of
 from visiontune.models.build import build_model
 from visiontune.models.frozen_body import split_network
+from visiontune.models.published_weights import weights_of
 from visiontune.models.transfer import adapt, frozen_of
 from visiontune.spec.declare import chosen
 from visiontune.spec.fingerprint import keyed_seed
@@ -70,7 +71,7 @@ class Setup:
 def set_up(recipe: TrialRecipe, store: Store, device: torch.device) -> Setup:
     """Build everything on the device. Raises UserError, RuntimeError or ValueError for a recipe that can't be built."""
     training, seed, arithmetic = recipe.training, recipe.training["seed"], Arithmetic.of(recipe.training, device)
-    preprocessing = fit_preprocessing(recipe.preprocessing, store)
+    preprocessing = fit_preprocessing(recipe.preprocessing, store, weights_of(recipe.transfer, recipe.model))
     network = make_network(recipe, store, preprocessing).to(device)
     if training["use_channels_last"]:
         network = network.to(memory_format=torch.channels_last)
@@ -108,7 +109,8 @@ def make_network(recipe: TrialRecipe, store: Store, preprocessing: Preprocessing
 
     sizes = {"num_classes": num_classes, "in_channels": preprocessing.out_channels, "image_size": image_size}
     network = build_model(recipe.model, **sizes, seed=keyed_seed(seed, "weights"), sample=sample)
-    return adapt(network, recipe.transfer, recipe.model["name"], **sizes)
+    transfer = {**recipe.transfer, "weights": weights_of(recipe.transfer, recipe.model)}
+    return adapt(network, transfer, recipe.model["name"], **sizes)
 
 
 def _policy(recipe: TrialRecipe, store: Store) -> Any:

@@ -6,11 +6,13 @@ Models are built on torch's meta device, so this costs the import of torch and n
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from visiontune.errors import Problem, UserError
 from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.tables.preprocessings import AS_PRETRAINED
 
 if TYPE_CHECKING:
     from visiontune.data.store.store import DataInfo
@@ -48,6 +50,30 @@ def _preprocessings(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
         rule = problem_of_preprocessing(section, image_size=info.image_size, channels=info.channels)
         if rule is not None:
             yield _problem(spec, "preprocessing.name", rule)
+    if any(section["name"] == AS_PRETRAINED for section in spec.space.corners("preprocessing")):
+        yield from _scales(spec)
+
+
+def _scales(spec: StudySpec) -> Iterator[Problem]:
+    """Weights that do not say what their pictures went through, where that is asked for."""
+    from visiontune.training.input.as_pretrained import stated
+
+    for weights in weights_in(spec):
+        try:
+            stated(weights)
+        except UserError as error:
+            yield _problem(spec, "transfer.regime", str(error))
+
+
+def weights_in(spec: StudySpec) -> list[str]:
+    """Every file or name of weights that a trial may load; of what has none, nothing: that is told as a regime's problem."""
+    from visiontune.models.published_weights import weights_of
+
+    found: dict[str, None] = {}
+    for transfer, model in product(spec.space.corners("transfer"), spec.space.corners("model")):
+        with suppress(UserError):
+            found |= {weights: None for weights in [weights_of(transfer, model)] if weights}
+    return [*found]
 
 
 def _models(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:

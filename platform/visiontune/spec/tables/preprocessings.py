@@ -18,6 +18,10 @@ PREPROCESSINGS = Table(
     "preprocessing",
     {
         "standardize": Entry("mean 0 and deviation 1 for each channel", "visiontune.training.input.fit_preprocessing:standardize"),
+        "as_pretrained": Entry(
+            "as the pretrained weights had it: by their source's statement, or out of their file; under regime scratch standardize",
+            "visiontune.training.input.as_pretrained:as_pretrained",
+        ),
         "center": Entry("values in [0, 1] less the mean of their channel", "visiontune.training.input.fit_preprocessing:center"),
         "rescale": Entry("values in [0, 1]", "visiontune.training.input.fit_preprocessing:rescale"),
         "pca_whitening": Entry(
@@ -33,6 +37,8 @@ PREPROCESSINGS = Table(
     },
     default="standardize",
 )
+AS_PRETRAINED = "as_pretrained"
+"""The default of a file whose regimes have weights."""
 
 
 def channels_after(colour: str, channels: int) -> int:

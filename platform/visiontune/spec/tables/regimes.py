@@ -1,14 +1,24 @@
 """Transfer learning: the four corners of the lectures' table of little or much data and a similar or a different task.
 
 Every regime but scratch starts from pretrained weights under a fresh head. `weights` is the path of a safetensors file, as
-`visiontune train --out` writes it, or one of torchvision's or timm's own names, downloaded through them.
+`visiontune train --out` writes it, or one of torchvision's or timm's own names, downloaded through them; pictures are scaled as
+theirs were (`preprocessing: as_pretrained`) unless the file says otherwise.
 """
 
 from __future__ import annotations
 
 from visiontune.spec.declare import Arg, Entry, Range, Table
 
-_WEIGHTS = {"weights": Arg(str, "PATH.safetensors, or a name like ResNet18_Weights.IMAGENET1K_V1 (torchvision) or resnet18.a1_in1k (timm)")}
+PUBLISHED = "published"
+"""Weights by the network's own name, so that a search over networks needs one word."""
+
+_WEIGHTS = {
+    "weights": Arg(
+        str,
+        "PATH.safetensors, or a name like ResNet18_Weights.IMAGENET1K_V1 (torchvision) or resnet18.a1_in1k (timm); "
+        "published: what the library has for the network",
+    )
+}
 
 REGIMES = Table(
     "regime",
@@ -37,3 +47,5 @@ REGIMES = Table(
     },
     default="scratch",
 )
+PRETRAINED = tuple(name for name, entry in REGIMES.entries.items() if "weights" in entry.args)
+"""Regimes that start from weights."""

@@ -19,7 +19,7 @@ from torch import Tensor
 from visiontune.errors import UserError
 from visiontune.filesystem.file_lock import locked
 from visiontune.spec.declare import chosen
-from visiontune.spec.tables.preprocessings import MAX_WHITENED, PREPROCESSINGS, channels_after
+from visiontune.spec.tables.preprocessings import AS_PRETRAINED, MAX_WHITENED, PREPROCESSINGS, channels_after
 from visiontune.training.input.preprocessing import Preprocessing, Scaling, Tensors, Whitening, coloured
 from visiontune.training.weights_file import read_tensors, save_tensors
 
@@ -30,13 +30,18 @@ _FITTED_VERSION = 1
 _CHUNK_VALUES = 4 << 20
 
 
-def fit_preprocessing(preprocessing: Mapping[str, Any], store: Store) -> Preprocessing:
-    """Fitted on the store's training split, or read where a trial before did so. Raises UserError for pictures too large to whiten."""
+def fit_preprocessing(preprocessing: Mapping[str, Any], store: Store, weights: str | None = None) -> Preprocessing:
+    """Fitted on the store's training split, or read where a trial before did so; `as_pretrained` goes by the weights, where there are any.
+
+    Raises UserError for pictures too large to whiten, and for weights that don't say what their pictures went through.
+    """
     _, size, _, channels = store.images_NHWC.shape
     problem = problem_of_preprocessing(preprocessing, image_size=size, channels=channels)
     if problem is not None:
         raise UserError(problem)
     entry, args = chosen(PREPROCESSINGS, preprocessing, "name")
+    if preprocessing["name"] == AS_PRETRAINED:
+        entry, args = (entry, {"weights": weights}) if weights else (PREPROCESSINGS.entries[PREPROCESSINGS.default], {})
     return Preprocessing(entry.load()(store, channels_after(preprocessing["colour"], channels), **args))
 
 

@@ -26,7 +26,7 @@ class Scaling(nn.Module):
         super().__init__()
         self.register_buffer("scale_WC", scale_WC)
         self.register_buffer("shift_WC", shift_WC)
-        self.out_channels = scale_WC.shape[1]
+        self.out_channels, self.image_size = scale_WC.shape[1], scale_WC.shape[0]
 
     def forward(self, x_NHWC: Tensor) -> Tensor:
         return x_NHWC.to(torch.float32, copy=True).mul_(self.scale_WC).sub_(self.shift_WC)
@@ -42,7 +42,7 @@ class Whitening(nn.Module):
         super().__init__()
         self.register_buffer("mean_HWC", mean_HWC)
         self.register_buffer("matrix_DD", matrix_DD)
-        self.out_channels = mean_HWC.shape[2]
+        self.out_channels, self.image_size = mean_HWC.shape[2], mean_HWC.shape[0]
 
     def forward(self, x_NHWC: Tensor) -> Tensor:
         return ((x_NHWC.float() - self.mean_HWC).flatten(1) @ self.matrix_DD).view(x_NHWC.shape)
