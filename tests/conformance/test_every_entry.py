@@ -27,6 +27,8 @@ from visiontune.spec.declare import Arg, Entry, Section, Table
 from visiontune.spec.parse import load_study
 from visiontune.spec.sections import RECIPE, SPACE
 from visiontune.spec.tables.models import MODELS
+from visiontune.spec.tables.models_own import OWN_MODELS
+from visiontune.spec.tables.models_zoo import ZOO_MODELS
 from visiontune.spec.tables.ops import COLOUR_OPS
 from visiontune.training.loop import train
 from visiontune.training.weights_file import load_weights, save_weights
@@ -131,8 +133,20 @@ def test_no_table_of_the_space_is_left_out() -> None:
     assert {one for one in found if one in rows} == rows and len(rows) >= 10
 
 
-FAMILIES = {re.sub(r"\d+|_(tiny|small|base|large)", "", name): name for name in reversed(MODELS.entries)}
+FAMILIES = {re.sub(r"\d+|_(tiny|small|base|large)", "", name): name for name in reversed([*OWN_MODELS, *ZOO_MODELS])}
 """Sizes of one network share every line: the first of each stands for all where a whole one has to be built."""
+
+LIBRARY_NETWORKS = {
+    "vit": ("timm", {"model": "vit_tiny_patch16_224", "kwargs": {"embed_dim": 24, "depth": 2, "num_heads": 3, "patch_size": 8}}),
+    "dinov3": ("timm", {"model": "vit_small_patch16_dinov3", "kwargs": {"embed_dim": 24, "depth": 2, "num_heads": 3, "patch_size": 8}}),
+    "swin": ("timm", {"model": "swin_tiny_patch4_window7_224", "kwargs": {"embed_dim": 12, "depths": [1, 1, 1, 1], "patch_size": 1}}),
+    "convnextv2": ("timm", {"model": "test_convnext2"}),
+    "efficientnetv2": ("timm", {"model": "test_efficientnet"}),
+    "regnet": ("timm", {"model": "regnetx_002"}),
+    "mobilenetv4": ("timm", {"model": "mobilenetv4_conv_small_035"}),
+    "torchvision": ("torchvision", {"model": "squeezenet1_1"}),
+}
+"""A small one of each kind that people ask timm for, and one of torchvision."""
 
 LIGHT = {"lenet5", "nin", "cnn", "wideresnet", "vgg11", "resnet18", "resnet50", "densenet121", "efficientnet", "mobilenet_v3_small"}
 """One of each family that is quick; the others are in `make test` only."""
@@ -140,8 +154,9 @@ LIGHT = {"lenet5", "nin", "cnn", "wideresnet", "vgg11", "resnet18", "resnet50", 
 SMALLEST = {"lenet5", "cnn", "nin", "resnet18"}
 """Those of them whose graph is traced in a moment."""
 
-STANDING_FOR_ALL = [name for name in MODELS.entries if name in LIGHT or name in FAMILIES.values()]
-NETWORKS = [name if name in LIGHT else pytest.param(name, marks=pytest.mark.heavy) for name in STANDING_FOR_ALL]
+STANDING_FOR_ALL = [name for name in (*OWN_MODELS, *ZOO_MODELS) if name in LIGHT or name in FAMILIES.values()]
+NETWORKS = [name if name in LIGHT else pytest.param(name, marks=pytest.mark.heavy) for name in (*STANDING_FOR_ALL, *LIBRARY_NETWORKS)]
+EXPORTED = [*STANDING_FOR_ALL, "vit", "efficientnetv2"]
 
 
 def build(name: str, seed: int = 0) -> tuple[nn.Module, torch.Tensor]:
@@ -149,11 +164,11 @@ def build(name: str, seed: int = 0) -> tuple[nn.Module, torch.Tensor]:
 
     Fewer on 1 x 1 pixels would leave batch normalisation next to no spread, and what a rounding makes of that is anything.
     """
-    model = model_section(name, "elu", **least_args(MODELS.entries[name]))
+    entry, args = LIBRARY_NETWORKS.get(name) or (name, least_args(MODELS.entries[name]))
+    model = model_section(entry, "elu", **args)
     sizes = {"num_classes": 4, "in_channels": 3}
-    size = next(
-        size for size in ((32, 64) if name in LIGHT else (64, 96, 160, 224, 299)) if problem_of(model, **sizes, image_size=size) is None
-    )
+    sides = (32, 64) if name in {*LIGHT, *LIBRARY_NETWORKS} else (64, 96, 160, 224, 299)
+    size = next(side for side in sides if problem_of(model, **sizes, image_size=side) is None)
     network = build_model(model, **sizes, image_size=size, seed=seed)
     return network, torch.randn(6, 3, size, size, generator=torch.Generator().manual_seed(0))
 
@@ -190,7 +205,7 @@ def test_every_network_learns_saves_loads_and_moves_to_bf16(name: str, tmp_path:
         assert (rounded.float() - logits_NK).abs().max() < spread  # eight bits: the same picture of the classes, not the same digits
 
 
-@pytest.mark.parametrize("name", [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.heavy) for name in STANDING_FOR_ALL])
+@pytest.mark.parametrize("name", [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.heavy) for name in EXPORTED])
 def test_every_network_is_exported_for_batches_of_any_size(name: str) -> None:
     """As the winner is for MLflow: torch.export makes of a length in Python a constant of the graph."""
     network, x_NCHW = build(name)

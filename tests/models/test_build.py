@@ -15,12 +15,14 @@ from torch import nn
 from visiontune.models.activation import ACTIVATION_TYPES
 from visiontune.models.anatomy import anatomy_of
 from visiontune.models.build import build_model, swap
-from visiontune.spec.declare import Arg, Entry, Section, Table
+from visiontune.spec.declare import REQUIRED, Arg, Entry, Section, Table
 from visiontune.spec.sections import SPACE
 from visiontune.spec.space import fill
 from visiontune.spec.tables.activations import ACTIVATIONS, NORMS
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.models import MODELS
+from visiontune.spec.tables.models_own import OWN_MODELS
+from visiontune.spec.tables.models_zoo import ZOO_MODELS
 
 SIZES = {"num_classes": 3, "in_channels": 1, "image_size": 16}
 SIZE_NAMES = {"num_classes", "in_channels", "image_size"}
@@ -52,7 +54,8 @@ def count(network: nn.Module) -> int:
 def test_builder_of_a_model_takes_what_is_declared(name: str) -> None:
     entry = MODELS.entries[name]
     parameters = inspect.signature(entry.load()).parameters
-    assert {key: p.default for key, p in parameters.items() if key not in SIZE_NAMES} == defaults(entry)
+    taken = {key: p.default if p.default is not p.empty else REQUIRED for key, p in parameters.items() if key not in SIZE_NAMES}
+    assert taken == defaults(entry)
     assert set(parameters) >= SIZE_NAMES
     with pytest.raises(TypeError, match="no_such_argument"):
         entry.load()(**SIZES, no_such_argument=1)
@@ -150,7 +153,7 @@ def test_each_place_has_a_slope_of_its_own(model: str, num_places: int) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("model", MODELS.entries)
+@pytest.mark.parametrize("model", {**OWN_MODELS, **ZOO_MODELS})
 def test_every_place_of_every_model_has_a_slope_for_each_channel(model: str) -> None:
     """Channels don't depend on the picture's size; positions, which a slope on the wrong axis would count, do."""
     counts = []

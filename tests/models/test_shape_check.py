@@ -19,6 +19,8 @@ from visiontune.spec.declare import Entry
 from visiontune.spec.sections import SPACE
 from visiontune.spec.space import fill
 from visiontune.spec.tables.models import MODELS
+from visiontune.spec.tables.models_own import OWN_MODELS
+from visiontune.spec.tables.models_zoo import ZOO_MODELS
 
 SIZES = {"num_classes": 3, "in_channels": 1}
 
@@ -84,7 +86,7 @@ def test_finds_what_the_libraries_document(name: str, args: dict[str, Any], smal
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", MODELS.entries)
+@pytest.mark.parametrize("name", {**OWN_MODELS, **ZOO_MODELS})
 def test_every_network_takes_the_pictures_that_it_was_made_for(name: str) -> None:
     assert problem_of(section(name), num_classes=10, in_channels=3, image_size=299) is None
 

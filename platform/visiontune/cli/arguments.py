@@ -147,6 +147,7 @@ def _tables(verb: Verb) -> None:
     tables.add_argument("table", nargs="?", metavar="TABLE|SECTION", help="such as models, optimizers, training; without it all names")
     tables.add_argument("--cost", action="store_true", help="of ops: microseconds a picture, measured here, 15 s")
     tables.add_argument("--image-size", type=_size, default=32, metavar="PX", help="for --cost")
+    tables.add_argument("--timm", metavar="PATTERN", help="of models: timm's names with their weights' tags, such as 'vit_*dinov3*'")
     tables.add_argument("--markdown", action="store_true", help="with ranges; models are counted and tried out, half a minute")
     verb(verbs.schema)
 

@@ -208,6 +208,13 @@ def list_tables(args: argparse.Namespace) -> int:
     """Print a table's entries or a section's keys, one line each."""
     if args.markdown:
         return _markdown(args.table)
+    if args.timm is not None:
+        from visiontune.results.entry_lists import timm_lines
+
+        if args.table != "models":
+            raise UserError("--timm is for models: visiontune list models --timm PATTERN")
+        print("\n".join(timm_lines(args.timm)))
+        return 0
     if args.cost and args.table != "ops":
         raise UserError("--cost is for ops: visiontune list ops --cost")
     if args.cost:

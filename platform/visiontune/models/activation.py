@@ -20,6 +20,11 @@ ACTIVATION_TYPES: tuple[type[nn.Module], ...] = (
 )
 
 
+def is_timms_activation(module: nn.Module) -> bool:
+    """Whether it is one of the few that timm has beside torch's, such as GELUTanh."""
+    return type(module).__module__.startswith("timm.layers.activations")
+
+
 def sigmoid() -> nn.Module:
     """1 / (1 + exp(-x))."""
     return nn.Sigmoid()

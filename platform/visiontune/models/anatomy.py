@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
+
+Fit = Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]]
+"""Weights that another library's network had for another picture size, as that library fits them to this one."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,8 @@ class Anatomy:
     """`stages` are groups of module names in running order, the stem first; `head` gives the class scores.
 
     `aux` are auxiliary classifiers, whose losses count `aux_weight` times; modules under `keep` are gates whose activations stay.
+    Where the contract does not hold, as for tokens, `is_chain` is false: the stages have an order, but the network can't be cut between
+    them. Activations that are `shared` act in several places.
     """
 
     stages: tuple[tuple[str, ...], ...]
@@ -25,6 +30,9 @@ class Anatomy:
     aux_weight: float = 0.0
     aux: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
+    is_chain: bool = True
+    shared: tuple[str, ...] = ()
+    fit: Fit | None = None
 
 
 def mark(
@@ -56,8 +64,16 @@ def replace(network: nn.Module, name: str, make: Callable[[nn.Module], nn.Module
 
 
 def depth_of(network: nn.Module) -> dict[str, int]:
-    """The stage of each parameter, by its dotted name; len(stages) for the head and all that comes after the last stage."""
+    """The stage of each parameter, by its dotted name; len(stages) for the head and all that comes after the last stage.
+
+    What a module around stages has itself, as class tokens and position embeddings, goes in with the picture: the first stage.
+    """
     anatomy = anatomy_of(network)
     stages = [(f"{name}.", number) for number, group in enumerate(anatomy.stages) for name in group]
-    found = {name: [number for prefix, number in stages if name.startswith(prefix)] for name, _ in network.named_parameters()}
-    return {name: numbers[0] if numbers else len(anatomy.stages) for name, numbers in found.items()}
+
+    def depth(name: str) -> int:
+        owner, _, _ = name.rpartition(".")
+        around = (0 for prefix, _ in stages if prefix.startswith(f"{owner}." if owner else ""))
+        return next((number for prefix, number in stages if name.startswith(prefix)), next(around, len(anatomy.stages)))
+
+    return {name: depth(name) for name, _ in network.named_parameters()}

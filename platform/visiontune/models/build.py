@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visiontune.models.activation import ACTIVATION_TYPES, fit_slopes, gain_of
+from visiontune.models.activation import ACTIVATION_TYPES, fit_slopes, gain_of, is_timms_activation
 from visiontune.models.anatomy import anatomy_of, replace
 from visiontune.models.dropout import add_dropout
 from visiontune.models.initialisation import initialise, zero_gamma
@@ -26,6 +26,7 @@ from visiontune.spec.declare import chosen
 from visiontune.spec.tables.activations import ACTIVATIONS, NORMS
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.models import MODELS
+from visiontune.spec.tables.models_zoo import LIBRARY
 
 Kinds = type[nn.Module] | tuple[type[nn.Module], ...]
 
@@ -50,7 +51,7 @@ def build_model(
     entry, args = chosen(MODELS, model, "name")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed or 0)
-        with nullcontext() if seed is None else Unfilled():
+        with nullcontext() if seed is None or LIBRARY in entry.traits else Unfilled():
             network: nn.Module = entry.load()(num_classes=num_classes, in_channels=in_channels, image_size=image_size, **args)
         _swap_published(network, model, in_channels, image_size)
         if seed is not None:
@@ -85,8 +86,17 @@ def _swap_published(network: nn.Module, model: Mapping[str, Any], in_channels: i
         swap_norm(network, partial(entry.load(), **args), (anatomy.head, *anatomy.aux))
     if model["activation"] != "published":
         entry, args = chosen(ACTIVATIONS, model, "activation")
-        swap(network, ACTIVATION_TYPES, partial(entry.load(), **args), anatomy.keep)
+        num_swapped = swap(network, ACTIVATION_TYPES, partial(entry.load(), **args), anatomy.keep)
+        _refuse_activation(model, num_swapped, is_shared=bool(anatomy.shared))
         fit_slopes(network, in_channels, image_size)
+
+
+def _refuse_activation(model: Mapping[str, Any], num_swapped: int, *, is_shared: bool) -> None:
+    """Raise ValueError where another library's network has no place for this activation."""
+    if num_swapped == 0 and LIBRARY in MODELS.entries[model["name"]].traits:
+        raise ValueError(f"{model['model']} has no activation that is a module, so {model['activation']} can't replace any")
+    if is_shared and model["activation"] == "prelu":
+        raise ValueError(f"{model['model']} calls one activation in several places, where prelu's slope would be learned for all of them")
 
 
 def _gain(network: nn.Module) -> float:
@@ -110,7 +120,7 @@ def _places(module: nn.Module, kinds: Kinds, keep: tuple[str, ...], prefix: str 
         dotted = prefix + name
         if type(child).__name__ in KEEP or dotted in keep:
             continue
-        if isinstance(child, kinds):
+        if isinstance(child, kinds) or (kinds is ACTIVATION_TYPES and is_timms_activation(child)):
             yield dotted, child
         else:
             yield from _places(child, kinds, keep, f"{dotted}.")

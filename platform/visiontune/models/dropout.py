@@ -67,6 +67,8 @@ def add_dropout(network: nn.Module, probability: float, kind: str = "element", p
     if probability == 0:
         return
     anatomy = anatomy_of(network)
+    if place != "head" and not anatomy.is_chain:
+        raise ValueError(f"dropout_place {place} needs stages that hand on pictures, which this network has not; nearest is head")
     if place != "stages":
         network.get_submodule(anatomy.head).register_forward_pre_hook(dropout.before)
     for stage in {"head": (), "stages": anatomy.stages, "both": anatomy.stages[:-1]}[place]:

@@ -53,9 +53,10 @@ class Body(nn.Module):
 def split_network(network: nn.Module, num_groups: int) -> tuple[Body | None, nn.Module]:
     """The first `num_groups` stages and the tail after them; both share parameters and buffers with the network, but no module.
 
-    Move the network to its device before: afterwards they would no longer share buffers. 0 groups give (None, network).
+    Move the network to its device before: afterwards they would no longer share buffers. 0 groups, and a network that is no chain of
+    stages, give (None, network).
     """
-    if num_groups == 0:
+    if num_groups == 0 or not anatomy_of(network).is_chain:
         return None, network
     body, tail = (_copy_sharing_tensors(network) for _ in range(2))
     names = [name for group in anatomy_of(network).stages[:num_groups] for name in group]

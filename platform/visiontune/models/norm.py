@@ -35,7 +35,7 @@ def none(num_channels: int) -> nn.Module:
 
 
 class ChannelsLast(nn.Module):
-    """A normalisation of x_NCHW applied to x whose channels come last: x_NHWC or x_NC."""
+    """A normalisation of x_NCHW applied to x whose channels come last: x_NHWC, x_NLC or x_NC."""
 
     def __init__(self, norm: nn.Module) -> None:
         super().__init__()
@@ -45,6 +45,8 @@ class ChannelsLast(nn.Module):
         """Same shape as x."""
         if x.ndim == 2:
             return self.norm(x[:, :, None, None])[:, :, 0, 0]  # type: ignore[no-any-return]
+        if x.ndim == 3:  # tokens: N, L, C
+            return self.norm(x.transpose(1, 2)[..., None])[..., 0].transpose(1, 2)  # type: ignore[no-any-return]
         return self.norm(x.movedim(-1, 1)).movedim(1, -1)  # type: ignore[no-any-return]
 
 

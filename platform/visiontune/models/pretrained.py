@@ -37,6 +37,8 @@ def load_pretrained(network: nn.Module, weights: str, *, model_name: str, use_he
     weights can't be had or are of another network.
     """
     tensors = read_weights(weights)
+    if mismatch(network, _shapes(tensors), weights, model_name=model_name) is not None:
+        tensors = _fitted(network, tensors)
     problem = mismatch(network, _shapes(tensors), weights, model_name=model_name)
     if problem is not None:
         raise UserError(problem)
@@ -68,6 +70,25 @@ def mismatch(network: nn.Module, shapes: Shapes, weights: str, *, model_name: st
         pairs = [f"{name} is {_by(shapes[name])} and should be {_by(own[name])}" for name in wrong]
         return f"the weights {weights} are not of this {model_name}: {'; '.join(_first('', pairs))}"
     return None
+
+
+def problem_of_weights(network: nn.Module, weights: str, *, model_name: str) -> str | None:
+    """Why these weights can't fill the network, which may be on the meta device; None where they can. Raises UserError for none at all."""
+    problem = mismatch(network, shapes_of(weights), weights, model_name=model_name)
+    if problem is None or anatomy_of(network).fit is None:
+        return problem
+    with torch.device("cpu"):
+        tensors = _fitted(network, read_weights(weights))
+    return mismatch(network, _shapes(tensors), weights, model_name=model_name)
+
+
+def _fitted(network: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Of another picture size, as the network's library fits them; what it can't fit stays as it is."""
+    fit = anatomy_of(network).fit
+    try:
+        return tensors if fit is None else fit(network, tensors)
+    except (RuntimeError, ValueError, KeyError, AssertionError, AttributeError):
+        return tensors
 
 
 def read_weights(weights: str) -> dict[str, Tensor]:

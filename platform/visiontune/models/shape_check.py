@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -13,13 +15,16 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
+from visiontune.errors import UserError
 from visiontune.models.anatomy import anatomy_of
 from visiontune.models.build import build_model
 from visiontune.models.initialisation import zero_gamma
 from visiontune.models.norm import swap_norm
 from visiontune.spec.declare import Arg, chosen
 from visiontune.spec.tables.activations import NORMS
+from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.models import MODELS
+from visiontune.spec.tables.models_zoo import LIBRARY
 
 _LARGEST = 1024
 # What a network can't be built or run with: torch's own errors, and what timm asserts.
@@ -28,7 +33,10 @@ _ERRORS = (RuntimeError, ValueError, AssertionError, ZeroDivisionError)
 
 @dataclass(frozen=True)
 class _Corner:
-    """All of a model section that decides about shapes; a name and its arguments as (name, ((key, value), ...))."""
+    """All of a model section that decides about shapes; a name and its arguments as (name, ((key, value), ...)).
+
+    Of another library's network everything may decide: `whole` is the section as JSON.
+    """
 
     model: tuple[str, tuple[tuple[str, Any], ...]]
     norm: tuple[str, tuple[tuple[str, Any], ...]]
@@ -36,6 +44,7 @@ class _Corner:
     num_classes: int
     in_channels: int
     batch_size: int
+    whole: str = ""
 
     def __str__(self) -> str:
         name, args = self.model
@@ -49,7 +58,10 @@ def problem_of(model: Mapping[str, Any], *, num_classes: int, in_channels: int, 
 
     A batch of one is a case of its own: batch normalisation has nothing to compare a picture with.
     """
-    return _problem(_corner(model, num_classes, in_channels, min(batch_size, 2)), image_size)
+    try:
+        return _problem(_corner(model, num_classes, in_channels, min(batch_size, 2)), image_size)
+    except UserError as error:  # no such network, or none of that kind at any size
+        return str(error)
 
 
 def smallest_picture(model: Mapping[str, Any], *, num_classes: int, in_channels: int) -> int | None:
@@ -71,8 +83,12 @@ def _corner(model: Mapping[str, Any], num_classes: int, in_channels: int, batch_
     norm: tuple[str, tuple[tuple[str, Any], ...]] = ("published", ())
     if (batch_size == 1 or use_zero_gamma) and "norm" in model:
         norm = (model["norm"], tuple(chosen(NORMS, model, "norm")[1].items()))
-    args = tuple(chosen(MODELS, model, "name")[1].items())
-    return _Corner((model["name"], args), norm, use_zero_gamma, num_classes, in_channels, batch_size)
+    entry, given = chosen(MODELS, model, "name")
+    args, whole = tuple(given.items()), ""
+    if LIBRARY in entry.traits:
+        args = tuple((key, json.dumps(value) if isinstance(value, dict) else value) for key, value in given.items() if value != {})
+        whole = json.dumps({**model, "init": INITS.default, "use_zero_gamma": False})
+    return _Corner((model["name"], args), norm, use_zero_gamma, num_classes, in_channels, batch_size, whole)
 
 
 @lru_cache(maxsize=4096)
@@ -107,7 +123,7 @@ def _smallest(failure: Callable[[int], str | None], fails: int) -> int | None:
 def _failure(corner: _Corner, size: int) -> str | None:
     try:
         network = _built(corner, size)
-        with torch.device("meta"), torch.no_grad(), _ShapesOnly():
+        with torch.device("meta"), torch.no_grad(), nullcontext() if corner.whole else _ShapesOnly():
             network(torch.empty(2, corner.in_channels, size, size))
     except _ERRORS as error:
         return str(error).partition("\n")[0]
@@ -132,7 +148,10 @@ def _refusal(corner: _Corner, size: int) -> str | None:
 def _built(corner: _Corner, size: int) -> nn.Module:
     """The network without memory or values, its normalisation swapped."""
     (name, args), (norm, norm_args) = corner.model, corner.norm
-    sizes = {"num_classes": corner.num_classes, "in_channels": corner.in_channels, "image_size": size}
+    sizes: dict[str, Any] = {"num_classes": corner.num_classes, "in_channels": corner.in_channels, "image_size": size}
+    if corner.whole:
+        with torch.device("meta"):
+            return build_model(json.loads(corner.whole), **sizes)
     with torch.device("meta"), torch.no_grad(), _ShapesOnly():
         network: nn.Module = MODELS.entries[name].load()(**sizes, **dict(args))
         if norm != "published":

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visiontune.errors import UserError
-from visiontune.models.anatomy import anatomy_of, mark
+from visiontune.models.anatomy import anatomy_of, depth_of, mark
 from visiontune.models.build import build_model
-from visiontune.models.pretrained import Stamp, load_pretrained, mismatch, shapes_of, stamp_of
+from visiontune.models.pretrained import Stamp, load_pretrained, problem_of_weights, stamp_of
 from visiontune.models.published_weights import weights_of
 from visiontune.spec.declare import chosen
 from visiontune.spec.tables.inits import INITS
@@ -81,7 +81,7 @@ def train_mode(network: nn.Module) -> None:
     for module in _frozen_modules(network):
         module.eval()
     for module in network.modules():
-        parameters = list(module.parameters(recurse=False))
+        parameters = list(module.parameters())
         if parameters and not any(parameter.requires_grad for parameter in parameters):
             module.eval()
 
@@ -100,6 +100,8 @@ def multi_depth(network: nn.Module, target: Target, *, weights: str, num_depths:
     The classifier starts at 0, which is as good as anywhere: its loss is convex.
     """
     _within(num_depths, network, target, "num_depths")
+    if not anatomy_of(network).is_chain:
+        raise UserError(f"multi_depth needs stages that hand on pictures, which {target.model_name} has not; nearest is linear")
     target.load(network, weights)
     depths = Depths(network, num_depths)
     parameter = next(network.parameters())
@@ -157,7 +159,8 @@ class Depths(nn.Module):
 def _problem(transfer: str, model: str, num_classes: int, in_channels: int, image_size: int, _: Stamp) -> str | None:
     section = json.loads(model)
     sizes: dict[str, Any] = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
-    target = Target(section["name"], **sizes, load=partial(_check, model_name=section["name"]))
+    name = section.get("model") or section["name"]
+    target = Target(name, **sizes, load=partial(_check, model_name=name))
     with torch.device("meta"):
         try:
             _regime(build_model(section, **sizes), json.loads(transfer), target)
@@ -169,7 +172,7 @@ def _problem(transfer: str, model: str, num_classes: int, in_channels: int, imag
 
 
 def _check(network: nn.Module, weights: str, model_name: str) -> None:
-    problem = mismatch(network, shapes_of(weights), weights, model_name=model_name)
+    problem = problem_of_weights(network, weights, model_name=model_name)
     if problem is not None:
         raise UserError(problem)
 
@@ -199,8 +202,10 @@ def _within(number: int, network: nn.Module, target: Target, name: str) -> None:
 
 def _freeze(network: nn.Module, num_frozen: int) -> nn.Module:
     network.num_frozen = num_frozen  # type: ignore[assignment]
-    for module in _frozen_modules(network):
-        module.requires_grad_(False)
+    depth = depth_of(network)
+    for name, parameter in network.named_parameters():
+        if depth[name] < num_frozen:
+            parameter.requires_grad_(False)
     return network
 
 

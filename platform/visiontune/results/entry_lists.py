@@ -43,6 +43,17 @@ def op_cost_lines(image_size: int) -> list[str]:
     return [head, *aligned(rows)]
 
 
+def timm_lines(pattern: str) -> list[str]:
+    """Names of timm's networks that match a pattern such as "vit_*", each by the tags of its weights. Raises UserError where none does."""
+    import timm
+
+    tagged = timm.list_models(pattern, pretrained=True, include_tags=True)
+    bare = [name for name in timm.list_models(pattern) if not any(one.startswith(f"{name}.") for one in tagged)]
+    if not tagged and not bare:
+        raise UserError(f"timm has no model that matches {pattern!r}; {nearest(pattern.strip('*'), timm.list_models())}")
+    return sorted([*tagged, *(f"{name}   (no weights)" for name in bare)])
+
+
 def _table(name: str) -> Table:
     if name not in TABLES:
         raise UserError(f"no table or section {name!r}; {nearest(name, (*TABLES, *SECTIONS))}")

@@ -9,6 +9,7 @@ from visiontune.models.shape_check import num_parameters, smallest_picture
 from visiontune.spec.sections import SPACE
 from visiontune.spec.space import fill
 from visiontune.spec.tables.models import MODELS
+from visiontune.spec.tables.models_zoo import LIBRARY
 
 _SIZES = {"num_classes": 1000, "in_channels": 3}
 _LARGE_ENOUGH = 320
@@ -20,6 +21,9 @@ def model_table() -> Iterator[str]:
     yield "| model | parameters | from px | what |"
     yield "|---|---:|---:|---|"
     for name, entry in MODELS.entries.items():
+        if LIBRARY in entry.traits:
+            yield f"| `{name}` | | | {entry.doc} |"
+            continue
         section: dict[str, Any] = fill(SPACE.fields["model"].fields, {"name": name})  # type: ignore[union-attr]
         smallest = smallest_picture(section, **_SIZES)
         size = 224 if smallest is None or smallest <= 224 else _LARGE_ENOUGH

@@ -16,12 +16,20 @@ from visiontune.spec.value_reader import BAD, Problems, expected, listed, read_c
 from visiontune.spec.when import OTHERWISE, WHEN
 from visiontune.spec.yaml_node import Node
 
-KINDS: Mapping[type, tuple[str, ...]] = {float: ("float", "choice"), int: ("int", "choice"), bool: ("choice",), str: ("choice",)}
+KINDS: Mapping[type, tuple[str, ...]] = {
+    float: ("float", "choice"),
+    int: ("int", "choice"),
+    bool: ("choice",),
+    str: ("choice",),
+    dict: (),
+}
 """The kinds of domain that an argument of a type may have."""
 
 
 def read_value_or_domain(node: Node, arg: Arg, where: str, problems: Problems, use_domains: bool) -> Any:
     """A constant, a domain or BAD."""
+    if not KINDS[arg.type]:
+        return read_constant(node, arg, where, problems)
     if use_domains and node.kind == "scalar" and is_auto(node) and takes_auto(arg):
         return _auto(node, arg, where, problems)
     if node.kind == "mapping" and use_domains:

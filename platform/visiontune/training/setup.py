@@ -110,7 +110,7 @@ def make_network(recipe: TrialRecipe, store: Store, preprocessing: Preprocessing
     sizes = {"num_classes": num_classes, "in_channels": preprocessing.out_channels, "image_size": image_size}
     network = build_model(recipe.model, **sizes, seed=keyed_seed(seed, "weights"), sample=sample)
     transfer = {**recipe.transfer, "weights": weights_of(recipe.transfer, recipe.model)}
-    return adapt(network, transfer, recipe.model["name"], **sizes)
+    return adapt(network, transfer, recipe.model.get("model") or recipe.model["name"], **sizes)
 
 
 def _policy(recipe: TrialRecipe, store: Store) -> Any:

@@ -83,7 +83,8 @@ def _models(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
     reported = set()
     for shapes, model in product(_shapes(spec, info), spec.space.corners("model")):
         rule = problem_of(model, **shapes, batch_size=batch_size)
-        if rule is not None and (kind := (model["name"], rule.partition(")")[2])) not in reported:  # one corner of each kind is enough
+        kind = (model["name"], rule and (rule.partition(")")[2] or rule))
+        if rule is not None and kind not in reported:  # one corner of each kind is enough
             reported.add(kind)
             yield _problem(spec, "model.name", rule)
 

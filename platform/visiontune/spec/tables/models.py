@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from visiontune.spec.declare import Table
 from visiontune.spec.tables.models_own import OWN_MODELS
-from visiontune.spec.tables.models_zoo import ZOO_MODELS
+from visiontune.spec.tables.models_zoo import LIBRARY_MODELS, ZOO_MODELS
 
-MODELS = Table("model", {**OWN_MODELS, **ZOO_MODELS})
+MODELS = Table("model", {**OWN_MODELS, **ZOO_MODELS, **LIBRARY_MODELS})

@@ -35,6 +35,26 @@ _RESIDUAL = {**_SCALED, "stochastic_depth": _STOCHASTIC_DEPTH}
 _MOBILENET = {"stem": _STEM, "width_factor": _WIDTH, "stochastic_depth": _STOCHASTIC_DEPTH}
 _FIXED = {"stem": _STEM, "stochastic_depth": _STOCHASTIC_DEPTH}
 
+LIBRARY = "library"
+"""Networks by another library's name: they are drawn by its own rules, and nothing is known of them before they are built."""
+_KWARGS = Arg(dict, "what the library's class is built with beside sizes, such as {patch_size: 4, depth: 6}; no domains", {})
+_ANY = {"stochastic_depth": _STOCHASTIC_DEPTH, "kwargs": _KWARGS}
+
+LIBRARY_MODELS = {
+    "timm": Entry(
+        "any network of timm; `visiontune list models --timm PATTERN` has their names",
+        "visiontune.models.architectures.any_timm:timm_network",
+        {"model": Arg(str, "timm's name, such as vit_small_patch16_dinov3.lvd1689m; the tag says which weights are `published`"), **_ANY},
+        traits=frozenset({LIBRARY}),
+    ),
+    "torchvision": Entry(
+        "any classifier of torchvision",
+        "visiontune.models.architectures.any_torchvision:torchvision_network",
+        {"model": Arg(str, "torchvision's name, such as swin_v2_t"), **_ANY},
+        traits=frozenset({LIBRARY}),
+    ),
+}
+
 ZOO_MODELS = {
     "alexnet": Entry(
         "AlexNet (Krizhevsky 2014, one GPU), 61,100,840 parameters", f"{_PLAIN}:alexnet", {"stem": _STEM, "inner_dropout": _INNER_DROPOUT}

@@ -16,6 +16,7 @@ def decayed_parameters(model: nn.Module, *, use_decay_for_all: bool = False) -> 
     if use_decay_for_all:
         return list(learned)
     weights = {id(module.weight) for module in model.modules() if isinstance(module, _ConvNd | nn.Linear)}
+    weights |= {id(module.in_proj_weight) for module in model.modules() if isinstance(module, nn.MultiheadAttention)}
     return [parameter for parameter in learned if id(parameter) in weights]
 
 
