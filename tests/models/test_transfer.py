@@ -18,6 +18,8 @@ from visiontune.spec.tables.regimes import REGIMES
 
 SIZES = {"num_classes": 3, "in_channels": 1, "image_size": 16}
 REGIME_ARGS = {"linear": {}, "multi_depth": {"num_depths": 2}, "fine_tune_last": {"num_stages": 1}, "freeze_first": {"num_frozen": 1}}
+FULL = {"fine_tune", "lp_ft"}
+"""Regimes in which everything learns in the end."""
 SMALL = {"lenet5": {}, "cnn": {"width": 4}}
 
 
@@ -276,7 +278,7 @@ def test_missing_file_and_wrong_network(weights, tmp_path: Path) -> None:
 
 
 def test_every_regime_has_its_row_here() -> None:
-    assert {*REGIME_ARGS, "scratch"} == set(REGIMES.entries)
+    assert {*REGIME_ARGS, *FULL, "scratch"} == set(REGIMES.entries)
     assert isinstance(split_network(built("lenet5"), 1)[0], Body)
 
 

@@ -21,6 +21,7 @@ from tiny import make_recipe, make_store, model_section
 from visiontune.data.store.store import Store
 from visiontune.models import frozen_body
 from visiontune.training.loop import train
+from visiontune.training.setup import set_up
 from visiontune.training.weights_file import save_weights
 
 SIDE = 16
@@ -129,3 +130,39 @@ def test_each_regime_beats_training_from_scratch_on_the_other_half_of_the_digits
     assert accuracy({"regime": "multi_depth", **weights, "num_depths": 3}, **LITTLE) > little + MARGIN
     assert accuracy({"regime": "fine_tune_last", **weights, "num_stages": 1}, **MUCH) > much + MARGIN
     assert accuracy({"regime": "freeze_first", **weights, "num_frozen": 1}, **MUCH) > much + MARGIN
+
+
+def test_the_head_learns_alone_and_then_everything_as_if_begun_anew(weights: dict[str, str]) -> None:
+    """The first epochs are those of regime `linear` to the last bit; what comes later moves every weight."""
+    store = make_store()
+    alone = make_recipe(SMALL, sections={"transfer": {"regime": "linear", **weights}}, num_epochs=4)
+    recipe = make_recipe(SMALL, sections={"transfer": {"regime": "lp_ft", "head_epochs": 2, **weights}}, num_epochs=4)
+    linear, states, seen = [], [], []
+    for epoch in train(alone, store):
+        linear.append({name: tensor.clone() for name, tensor in epoch.model.state_dict().items()})
+    for epoch in train(recipe, store):
+        states.append(copy.deepcopy(epoch.state()))
+        seen.append(epoch.metrics)
+        assert all(parameter.requires_grad for parameter in epoch.model.parameters()) == (epoch.epoch > 2)
+    for number in (0, 1):
+        assert all(torch.equal(tensor, linear[number][name]) for name, tensor in states[number]["model"].items())
+    moved = {name for name, tensor in states[2]["model"].items() if not torch.equal(tensor, states[1]["model"][name])}
+    assert moved == {*states[2]["model"]}
+    for number in (0, 1, 2):  # within either phase and between both
+        *_, last = train(recipe, store, resume=states[number])
+        assert all(torch.equal(tensor, states[3]["model"][name]) for name, tensor in last.model.state_dict().items())
+
+
+@pytest.mark.parametrize(("num_epochs", "head", "last"), [(10, {"head_share": 0.3}, 3), (3, {"head_epochs": 9}, 2), (1, {}, 0)])
+def test_an_epoch_is_left_for_all_weights(num_epochs: int, head: dict[str, float], last: int, weights: dict[str, str]) -> None:
+    transfer = {"regime": "lp_ft", **head, **weights}
+    epochs = train(make_recipe(SMALL, sections={"transfer": transfer}, num_epochs=num_epochs, batch_size=64), make_store(num=30))
+    assert [epoch.epoch for epoch in epochs if not next(epoch.model.parameters()).requires_grad] == [*range(1, last + 1)]
+
+
+def test_fine_tuning_moves_the_head_and_deep_stages_faster(weights: dict[str, str]) -> None:
+    transfer = {"regime": "fine_tune", **weights}
+    slow = {"lr": 0.01, "head_lr_factor": 10.0, "layer_decay": 0.5, "momentum": 0.0}
+    setup = set_up(make_recipe(SMALL, "sgd", optimizer_args=slow, sections={"transfer": transfer}), make_store(), torch.device("cpu"))
+    factors = [group["lr_factor"] for group in setup.stepper._optimizer.param_groups]
+    assert sorted({*factors}) == [0.125, 0.25, 0.5, 10.0]

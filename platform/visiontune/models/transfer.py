@@ -89,8 +89,19 @@ def train_mode(network: nn.Module) -> None:
 def linear(network: nn.Module, target: Target, *, weights: str) -> nn.Module:
     """All but the head is frozen."""
     target.load(network, weights)
+    return freeze_body(network)
+
+
+def freeze_body(network: nn.Module) -> nn.Module:
+    """All but the head is frozen from here on."""
     _freeze(network, len(anatomy_of(network).stages))
     network.requires_grad_(False).get_submodule(anatomy_of(network).head).requires_grad_(True)
+    return network
+
+
+def fine_tune(network: nn.Module, target: Target, *, weights: str) -> nn.Module:
+    """Everything is trained on."""
+    target.load(network, weights)
     return network
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from visiontune.errors import Diverged, UserError
+from visiontune.models.lp_ft import begins_phase
 from visiontune.models.transfer import train_mode
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.trial_recipe import TrialRecipe
@@ -68,12 +69,18 @@ def train(
     Raises Diverged, UserError where `resume` is of another recipe, and what `set_up` raises.
     """
     torch_device, seed = torch.device(device), recipe.training["seed"]
+    num_epochs: int = recipe.training["num_epochs"]
+    fitting = _with_micro_batch(recipe, micro_batch)
     with Arithmetic.of(recipe.training, torch_device).set_flags():
-        setup = set_up(_with_micro_batch(recipe, micro_batch), store, torch_device)
+        setup = set_up(fitting, store, torch_device, epoch=resume["epoch"] if resume else 1)
     stepper = setup.stepper
     history = _restore(resume, recipe, setup) if resume else []
 
-    for epoch in range(len(history) + 1, recipe.training["num_epochs"] + 1):
+    for epoch in range(len(history) + 1, num_epochs + 1):
+        if begins_phase(setup.network, epoch, num_epochs):
+            with setup.arithmetic.set_flags():
+                setup = set_up(fitting, store, torch_device, epoch=epoch, network=setup.network)
+            stepper = setup.stepper
         val_losses = tuple(past["metrics"]["val_loss"] for past in history)
         if is_over(recipe, val_losses):
             return

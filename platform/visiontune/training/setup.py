@@ -18,6 +18,7 @@ from visiontune.errors import UserError
 from visiontune.models.anatomy import anatomy_of
 from visiontune.models.build import build_model
 from visiontune.models.frozen_body import split_network
+from visiontune.models.lp_ft import enter_phase, head_first
 from visiontune.models.published_weights import weights_of
 from visiontune.models.transfer import adapt, frozen_of
 from visiontune.spec.declare import chosen
@@ -68,14 +69,19 @@ class Setup:
         return len(self.bounds) - 1
 
 
-def set_up(recipe: TrialRecipe, store: Store, device: torch.device) -> Setup:
-    """Build everything on the device. Raises UserError, RuntimeError or ValueError for a recipe that can't be built."""
+def set_up(recipe: TrialRecipe, store: Store, device: torch.device, *, epoch: int | None = None, network: nn.Module | None = None) -> Setup:
+    """Build everything on the device. Raises UserError, RuntimeError or ValueError for a recipe that can't be built.
+
+    What learns is what learns in that epoch, without one in the last; a `network` that is on the device goes on as it is.
+    """
     training, seed, arithmetic = recipe.training, recipe.training["seed"], Arithmetic.of(recipe.training, device)
     preprocessing = fit_preprocessing(recipe.preprocessing, store, weights_of(recipe.transfer, recipe.model))
-    network = make_network(recipe, store, preprocessing).to(device)
+    network = make_network(recipe, store, preprocessing).to(device) if network is None else network
+    enter_phase(network, epoch or training["num_epochs"], training["num_epochs"])
     if training["use_channels_last"]:
         network = network.to(memory_format=torch.channels_last)
-    body, tail = split_network(network, frozen_of(network))
+    needs_pictures = head_first(network) is not None and recipe.augmentation["mixing"] != "none"  # the later phase mixes them
+    body, tail = split_network(network, 0 if needs_pictures else frozen_of(network))
     if training["use_gradient_checkpointing"]:
         checkpoint_stages(tail)
     problem = problem_of_mixing(recipe.augmentation, batch_size=training["batch_size"], use_features=body is not None)

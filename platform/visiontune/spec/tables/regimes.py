@@ -1,4 +1,4 @@
-"""Transfer learning: the four corners of the lectures' table of little or much data and a similar or a different task.
+"""Transfer learning: the four corners of the lectures' table of little or much data and a similar or a different task; full fine-tuning.
 
 Every regime but scratch starts from pretrained weights under a fresh head. `weights` is the path of a safetensors file, as
 `visiontune train --out` writes it, or one of torchvision's or timm's own names, downloaded through them; pictures are scaled as
@@ -38,6 +38,23 @@ REGIMES = Table(
             "much data, similar task: the last stages and the head are trained on from their pretrained weights",
             "visiontune.models.transfer:fine_tune_last",
             {**_WEIGHTS, "num_stages": Arg(int, "last stages that are trained", 1, 1, 100, auto=Range(1, 2))},
+        ),
+        "fine_tune": Entry(
+            "everything is trained on from its pretrained weights; the optimizer's head_lr_factor and layer_decay say how fast what learns",
+            "visiontune.models.transfer:fine_tune",
+            _WEIGHTS,
+        ),
+        "lp_ft": Entry(
+            "first the head alone on frozen features, then everything with an optimizer begun anew (Kumar et al. 2022)",
+            "visiontune.models.lp_ft:lp_ft",
+            {
+                **_WEIGHTS,
+                "head_epochs": Arg(int, "epochs in which the head learns alone; at least one is left for the rest", 1, 1, 100_000),
+                "head_share": Arg(
+                    float, "the same as a share of the full budget; 0: head_epochs counts", 0.0, 0.0, 0.9, auto=Range(0.1, 0.5)
+                ),
+            },
+            excludes={"head_epochs": "head_share"},
         ),
         "freeze_first": Entry(
             "much data, different task: the first stages are frozen and the rest is trained on",
