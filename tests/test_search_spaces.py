@@ -12,6 +12,15 @@ from visiontune.spec.parse import load_recipe, load_study, make_recipe
 from visiontune.spec.yaml_writer import dump_recipe
 
 FILES = sorted(SEARCH_SPACES.glob("*.yaml"))
+OFFLINE = {
+    "transfer": ({"name": "resnet18"}, []),
+    "finetune": (
+        {"name": "timm", "model": "test_resnet"},
+        ["data.image_size=32", "space.model={name: timm, model: test_resnet, dropout: auto, stochastic_depth: auto}"],
+    ),
+}
+"""A small network of which weights are written here, and what else the file's command for such a case says."""
+LOADS_TIMM = {"finetune"}
 CHANNELS = {"digits": 1, "parquet": 3}
 
 
@@ -29,7 +38,9 @@ def test_header_says_who_proposes_what_as_check_does(file):
     assert f"Asks:    {proposals(load_study(file))}. Expect:" in text
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file", [pytest.param(file, marks=pytest.mark.heavy) if file.stem in LOADS_TIMM else file for file in FILES], ids=lambda file: file.stem
+)
 def test_samples_round_trip_and_fit_the_pictures(file, tmp_path):
     from visiontune.augmentation.policy import problem_of as policy_problem
     from visiontune.models.shape_check import problem_of
@@ -67,7 +78,7 @@ def test_samples_train_one_step(file, tmp_path):
 
 def overrides_for(file, folder):
     """Weights that can be had without a network connection, where the file names some."""
-    if file.stem != "transfer":
+    if file.stem not in OFFLINE:
         return []
     from tiny import model_section
 
@@ -75,7 +86,8 @@ def overrides_for(file, folder):
     from visiontune.training.input.fit_preprocessing import fit_preprocessing
     from visiontune.training.weights_file import save_weights
 
+    model, overrides = OFFLINE[file.stem]
     before = fit_preprocessing({"name": "standardize", "colour": "stored"}, make_store(channels=3))
-    network = build_model(model_section("resnet18"), num_classes=7, in_channels=3, image_size=64, seed=0)
+    network = build_model(model_section(**model), num_classes=7, in_channels=3, image_size=64, seed=0)
     save_weights(network, folder / "weights.safetensors", preprocessing=before)
-    return [f"space.transfer.weights={folder / 'weights.safetensors'}"]
+    return [f"space.transfer.weights={folder / 'weights.safetensors'}", *overrides]
