@@ -268,7 +268,10 @@ space:
     ("lines", "words"),
     [
         ("augmentation: {mixing: {choice: [none, cutmix]}}\n  training: {batch_size: {choice: [1, 8]}}", "cutmix needs two pictures"),
-        ("augmentation: {mixing: random_erasing}\n  transfer: {regime: linear, weights: FILE}", "random_erasing cuts boxes"),
+        (
+            "augmentation: {mixing: random_erasing}\n  preprocessing: {name: standardize}\n  transfer: {regime: linear, weights: FILE}",
+            "random_erasing cuts boxes",
+        ),
     ],
 )
 def test_before_any_trial_a_space_is_told_what_can_not_be_mixed(lines: str, words: str, tmp_path: Any) -> None:
