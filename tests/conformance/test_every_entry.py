@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import make_recipe, make_store, model_section, section
+from tiny import least_args, make_recipe, make_store, model_section, section
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -33,9 +33,6 @@ from visiontune.spec.tables.ops import COLOUR_OPS
 from visiontune.training.loop import train
 from visiontune.training.weights_file import load_weights, save_weights
 
-LEAST = {"width_factor": 0.25, "depth_factor": 0.34, "width": 1, "depth": 1, "stochastic_depth": 0.1}
-"""A network of the same kind, but small and with all kinds of parts, where its entry has such an argument and allows it."""
-
 
 def tables() -> Iterator[tuple[str, str, str, Entry]]:
     """(section, key, name, entry) for everything but models that a recipe can name."""
@@ -48,16 +45,6 @@ def tables() -> Iterator[tuple[str, str, str, Entry]]:
 
 ENTRIES = list(tables())
 IDS = [f"{part}.{key}={name}" for part, key, name, _ in ENTRIES]
-
-
-def least_args(entry: Entry) -> dict[str, Any]:
-    """The arguments of LEAST that this entry takes, within its range."""
-    found = {}
-    for name, value in LEAST.items():
-        arg = entry.args.get(name)
-        if isinstance(arg, Arg) and arg.low is not None:
-            found[name] = arg.type(max(value, arg.low))
-    return found
 
 
 def weights_file(folder: Path) -> Path:

@@ -58,6 +58,20 @@ def section(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return fill(declared.fields, values)
 
 
+LEAST = {"width_factor": 0.25, "depth_factor": 0.34, "width": 1, "depth": 1, "stochastic_depth": 0.1}
+"""A network of the same kind, but small and with all kinds of parts, where its entry has such an argument and allows it."""
+
+
+def least_args(entry: Entry) -> dict[str, Any]:
+    """The arguments of LEAST that this entry takes, within its range."""
+    found = {}
+    for name, value in LEAST.items():
+        arg = entry.args.get(name)
+        if isinstance(arg, Arg) and arg.low is not None:
+            found[name] = arg.type(max(value, arg.low))
+    return found
+
+
 def make_recipe(
     model: Mapping[str, Any] | None = None,
     optimizer: str = "sgd",

@@ -30,9 +30,12 @@ class Branched(nn.Sequential):
 
     def forward(self, x_NCHW: Tensor) -> Any:
         """logits_NK in eval mode; in training a tuple of them and the logits_NK of each auxiliary classifier."""
+        return self.run(dict(self.named_children()), x_NCHW)
+
+    def run(self, parts: Mapping[str, Callable[[Any], Any]], x_NCHW: Tensor) -> Any:
+        """What `forward` gives, by these parts in place of its own; an auxiliary classifier is known by its name."""
         x, scores = x_NCHW, []
-        for name, part in self._modules.items():
-            assert part is not None
+        for name, part in parts.items():
             if name not in self.aux:
                 x = part(x)
             elif self.training:
