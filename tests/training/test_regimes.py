@@ -19,7 +19,7 @@ import torch
 from tiny import make_recipe, make_store, model_section
 
 from visiontune.data.store.store import Store
-from visiontune.models import frozen_body
+from visiontune.models import build, frozen_body
 from visiontune.training.loop import train
 from visiontune.training.setup import set_up
 from visiontune.training.weights_file import save_weights
@@ -90,13 +90,21 @@ def weights(tmp_path: Path) -> dict[str, str]:
     return {"weights": str(tmp_path / "small.safetensors")}
 
 
-@pytest.mark.parametrize("transfer", REGIMES, ids=lambda transfer: transfer["regime"])
-def test_a_run_goes_on_to_the_last_bit_and_holds_the_whole_network(transfer: dict[str, Any], weights: dict[str, str]) -> None:
-    recipe = make_recipe(SMALL, sections={"transfer": {**transfer, **weights}})
+@pytest.mark.parametrize("transfer", [{"regime": "scratch"}, *REGIMES], ids=lambda transfer: transfer["regime"])
+def test_a_run_goes_on_to_the_last_bit_out_of_its_checkpoint_alone(
+    transfer: dict[str, Any], weights: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is initialised again, frozen parts give their features anew, and the file of pretrained weights may be gone."""
+    given = {} if transfer["regime"] == "scratch" else weights
+    recipe = make_recipe({**SMALL, "use_lsuv": True}, regularization={"ema_decay": 0.9}, sections={"transfer": {**transfer, **given}})
     epochs, states = [], []
     for epoch in train(recipe, make_store()):
         epochs.append({name: tensor.clone() for name, tensor in epoch.model.state_dict().items()})
         states.append(copy.deepcopy(epoch.state()))
+    monkeypatch.setattr(frozen_body, "_KEPT", OrderedDict())
+    monkeypatch.delattr(build, "initialise")
+    monkeypatch.delattr(build, "scale_to_unit_variance")
+    Path(weights["weights"]).unlink()
     resumed = [epoch.model.state_dict() for epoch in train(recipe, make_store(), resume=states[0])][-1]
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in epochs[-1].items())
     assert states[0]["model"].keys() == epochs[0].keys() == resumed.keys()

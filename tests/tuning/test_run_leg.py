@@ -40,7 +40,7 @@ def test_the_first_confirmation_leaves_weights_and_a_table_that_agree(tmp_path: 
     assert saved["classes"] == list(store.class_names) and np.sum(saved["confusion"]) == len(store.test_idx)
     assert np.trace(saved["confusion"]) / len(store.test_idx) == pytest.approx(report.metrics["test_top1"])
     before = Preprocessing.of(split_weights(load_file(tmp_path / "winner.safetensors"))[1])
-    network = make_network(recipe, store, before)
+    network = make_network(recipe, store, before, torch.device("cpu"))
     load_weights(network, tmp_path / "winner.safetensors")
     again = evaluate(network, store, "test", preprocessing=before, arithmetic=ON_CPU)
     assert {f"test_{name}": value for name, value in again.items()} == saved["metrics"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -42,23 +41,26 @@ def build_model(
     image_size: int,
     seed: int | None = None,
     sample: Callable[[], Tensor] | None = None,
+    device: torch.device | None = None,
 ) -> nn.Module:
-    """The network of a resolved `model` section; initialised as the section says where `seed` is given.
+    """The network of a resolved `model` section, on `device`; initialised as the section says where `seed` is given.
 
-    `sample` gives normalised training pictures x_NCHW for LSUV; without it weights are not scaled. Raises RuntimeError or
-    ValueError where the network can't be built for such a picture.
+    Without a seed its weights are 0 and to be loaded. `sample` gives normalised training pictures x_NCHW on the device for LSUV; without
+    it weights are not scaled. Raises RuntimeError or ValueError where the network can't be built for such a picture.
     """
     entry, args = chosen(MODELS, model, "name")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed or 0)
-        with nullcontext() if seed is None or LIBRARY in entry.traits else Unfilled():
+        with nullcontext() if LIBRARY in entry.traits else Unfilled():
             network: nn.Module = entry.load()(num_classes=num_classes, in_channels=in_channels, image_size=image_size, **args)
         _swap_published(network, model, in_channels, image_size)
-        if seed is not None:
+        if seed is not None:  # drawn on the CPU: weights are the same on every device
             entry, args = chosen(INITS, model, "init")
             initialise(network, partial(entry.load(), **args), _gain(network), torch.default_generator, _heads(network))
         if model["use_zero_gamma"]:
             zero_gamma(network)
+        if device is not None:
+            network.to(device)
         if model["use_lsuv"] and seed is not None and sample is not None:
             scale_to_unit_variance(network, sample())
     add_dropout(network, model["dropout"], model["dropout_kind"], model["dropout_place"])

@@ -1,4 +1,4 @@
-"""Building a network without the random first values that torch, torchvision and timm give it, where a recipe's overwrite them."""
+"""Building a network without the random first values that torch, torchvision and timm give it: a recipe's or a file's overwrite them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _FILLS = {Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn
 class Unfilled(TorchFunctionMode):
     """While it is entered, weights filled at random become 0; constants (norms, biases, scales of layers) are what they are.
 
-    VGG-16 is built in .4 s in place of 1.1, ResNet-50 in .03 in place of .2. `initialise` fills all that was left out: convolutions
-    and linear layers.
+    VGG-16 is built in .4 s in place of 1.1, ResNet-50 in .03 in place of .2. `initialise` fills all that was left out, convolutions
+    and linear layers, and so do weights that are loaded.
     """
 
     def __torch_function__(

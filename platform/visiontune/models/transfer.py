@@ -50,7 +50,7 @@ def adapt(
     """The network of a resolved `transfer` section: pretrained, under the fresh head that it came with, frozen as the regime says.
 
     It may be another network around the old one; its anatomy is marked. Without `use_weights` it is the same network with its
-    own initial weights, to be filled from a file of trained ones. Raises UserError.
+    own weights, to be filled from a file of trained ones. Raises UserError.
     """
     load = partial(load_pretrained, model_name=model_name, use_head=False) if use_weights else _nothing
     return _regime(network, transfer, Target(model_name, num_classes, in_channels, image_size, load))

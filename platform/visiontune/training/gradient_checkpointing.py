@@ -1,8 +1,8 @@
 """Gradient checkpointing: activations of a segment are computed again in the backward pass instead of kept (Chen et al. 2016).
 
-A segment is a stage, or as much of it as stands in one sequence: stages begin where a picture has shrunk, so that little is handed on. Cutting
-long stages too gains little (pictures of 64 px, two at a time: what is kept and the largest segment take 6.2 MiB of 14.7 in ResNet-50, cut
-into about sqrt(n) segments of n blocks 7.4; in ResNet-101 10.8 of 21.4, and 7.6).
+A segment is a stage, or as much of it as stands in one sequence: stages begin where a picture has shrunk, so that little is handed on.
+To cut long stages too gains little (pictures of 64 px, two at a time: what is kept and the largest segment take 6.2 MiB of 14.7 in
+ResNet-50, and 7.4 with about sqrt(n) segments for n blocks; in ResNet-101 10.8 of 21.4, and 7.6).
 """
 
 from __future__ import annotations

@@ -70,11 +70,16 @@ def train(
     """
     torch_device, seed = torch.device(device), recipe.training["seed"]
     num_epochs: int = recipe.training["num_epochs"]
-    fitting = _with_micro_batch(recipe, micro_batch)
+    if resume and resume["fingerprint"] != recipe.fingerprint:
+        raise UserError(f"a checkpoint of recipe {resume['fingerprint']} can't continue recipe {recipe.fingerprint}")
+    fitting, weights = _with_micro_batch(recipe, micro_batch), resume["model"] if resume else None
     with Arithmetic.of(recipe.training, torch_device).set_flags():
-        setup = set_up(fitting, store, torch_device, epoch=resume["epoch"] if resume else 1)
+        setup = set_up(fitting, store, torch_device, weights, epoch=resume["epoch"] if resume else 1)
     stepper = setup.stepper
-    history = _restore(resume, recipe, setup) if resume else []
+    history: History = list(resume["history"]) if resume else []
+    if resume:
+        stepper.load_state_dict(resume["stepper"])
+        stepper.exchange()
 
     for epoch in range(len(history) + 1, num_epochs + 1):
         if begins_phase(setup.network, epoch, num_epochs):
@@ -147,12 +152,3 @@ def _state(recipe: TrialRecipe, setup: Setup, history: History) -> State:
         "model": dict(setup.network.state_dict()),
         "stepper": setup.stepper.state_dict(),
     }
-
-
-def _restore(state: Mapping[str, Any], recipe: TrialRecipe, setup: Setup) -> History:
-    if state["fingerprint"] != recipe.fingerprint:
-        raise UserError(f"a checkpoint of recipe {state['fingerprint']} can't continue recipe {recipe.fingerprint}")
-    setup.network.load_state_dict(state["model"])
-    setup.stepper.load_state_dict(state["stepper"])
-    setup.stepper.exchange()
-    return list(state["history"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -69,14 +69,23 @@ class Setup:
         return len(self.bounds) - 1
 
 
-def set_up(recipe: TrialRecipe, store: Store, device: torch.device, *, epoch: int | None = None, network: nn.Module | None = None) -> Setup:
+def set_up(
+    recipe: TrialRecipe,
+    store: Store,
+    device: torch.device,
+    weights: Mapping[str, Tensor] | None = None,
+    *,
+    epoch: int | None = None,
+    network: nn.Module | None = None,
+) -> Setup:
     """Build everything on the device. Raises UserError, RuntimeError or ValueError for a recipe that can't be built.
 
-    What learns is what learns in that epoch, without one in the last; a `network` that is on the device goes on as it is.
+    With the weights of a checkpoint nothing is initialised and no pretrained weights are read; a `network` that is on the device goes on
+    as it is. What learns is what learns in that epoch, without one in the last.
     """
     training, seed, arithmetic = recipe.training, recipe.training["seed"], Arithmetic.of(recipe.training, device)
     preprocessing = fit_preprocessing(recipe.preprocessing, store, weights_of(recipe.transfer, recipe.model))
-    network = make_network(recipe, store, preprocessing).to(device) if network is None else network
+    network = make_network(recipe, store, preprocessing, device, weights) if network is None else network
     enter_phase(network, epoch or training["num_epochs"], training["num_epochs"])
     if training["use_channels_last"]:
         network = network.to(memory_format=torch.channels_last)
@@ -104,19 +113,29 @@ def set_up(recipe: TrialRecipe, store: Store, device: torch.device, *, epoch: in
     return Setup(preprocessing, network, tail, train_set, val_set, order, bounds, arithmetic, stepper, schedule, peak_lr)
 
 
-def make_network(recipe: TrialRecipe, store: Store, preprocessing: Preprocessing) -> nn.Module:
-    """The recipe's network on the CPU, initialised or with its pretrained weights, frozen as its regime says."""
+def make_network(
+    recipe: TrialRecipe, store: Store, preprocessing: Preprocessing, device: torch.device, weights: Mapping[str, Tensor] | None = None
+) -> nn.Module:
+    """The recipe's network, frozen as its regime says: with these weights, or initialised, or with its pretrained ones.
+
+    Weights have every parameter and buffer. Raises RuntimeError where they are of another network.
+    """
     seed, num_classes, image_size = recipe.training["seed"], len(store.class_names), store.images_NHWC.shape[1]
 
     def sample() -> Tensor:
         index_N = np.sort(np.random.default_rng([seed, 0]).permutation(store.train_idx)[:NUM_SAMPLE_PICTURES])
-        pictures = open_pictures(store, index_N, device=torch.device("cpu"), preprocessing=preprocessing)
+        pictures = open_pictures(store, index_N, device=device, preprocessing=preprocessing)
         return next(iter(pictures.batches(np.arange(len(index_N)), [0, len(index_N)])))[0]
 
     sizes = {"num_classes": num_classes, "in_channels": preprocessing.out_channels, "image_size": image_size}
-    network = build_model(recipe.model, **sizes, seed=keyed_seed(seed, "weights"), sample=sample)
     transfer = {**recipe.transfer, "weights": weights_of(recipe.transfer, recipe.model)}
-    return adapt(network, transfer, recipe.model.get("model") or recipe.model["name"], **sizes)
+    name = recipe.model.get("model") or recipe.model["name"]
+    if weights is None:
+        network = build_model(recipe.model, **sizes, seed=keyed_seed(seed, "weights"), sample=sample, device=device)
+        return adapt(network, transfer, name, **sizes)
+    network = adapt(build_model(recipe.model, **sizes, device=device), transfer, name, **sizes, use_weights=False)
+    network.load_state_dict(weights)
+    return network
 
 
 def _policy(recipe: TrialRecipe, store: Store) -> Any:
