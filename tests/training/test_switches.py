@@ -41,7 +41,7 @@ def losses(model=CNN, regularization=None, **training):
         ({"precision": "bf16"}, 0.05),
         ({"precision": "fp16"}, 0.02),
         pytest.param(
-            {"use_compile": True},
+            {"use_compile": True, "use_gradient_checkpointing": True},
             1e-4,
             marks=[pytest.mark.heavy, pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")],
         ),

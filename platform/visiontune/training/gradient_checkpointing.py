@@ -7,7 +7,7 @@ ResNet-50, and 7.4 with about sqrt(n) segments for n blocks; in ResNet-101 10.8 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -33,7 +33,8 @@ def checkpoint_stages(network: nn.Module) -> None:
         stages = {name: stage_of.get(f"{prefix}.{name}".lstrip(".")) for name, _ in parent.named_children()}
         if isinstance(parent, nn.Sequential):
             parts = dict(_parts(parent, stages))
-            parent.forward = partial(parent.run, parts) if isinstance(parent, Branched) else partial(_chain, [*parts.values()])
+            chained = partial(parent.run, parts) if isinstance(parent, Branched) else partial(_chain, [*parts.values()])
+            parent.forward = chained  # type: ignore[method-assign]
             continue
         for name in (name for name, stage in stages.items() if stage is not None):  # its forward calls them by their names
             module = parent.get_submodule(name)
@@ -74,7 +75,7 @@ class _Segment:
         return nullcontext(), _with_statistics_kept(self.modules)
 
 
-def _chain(parts: list[Part], x: Tensor) -> Tensor:
+def _chain(parts: Sequence[Part], x: Tensor) -> Tensor:
     for part in parts:
         x = part(x)
     return x

@@ -98,7 +98,7 @@ def train(
 
         stepper.exchange()
         with setup.arithmetic.evaluating():
-            val = measure(setup.tail, setup.val_set, use_full_metrics=recipe.training["use_full_metrics"])
+            val = measure(stepper.model, setup.val_set, use_full_metrics=recipe.training["use_full_metrics"])
         train_loss = total.item() / len(order_N)
         if not math.isfinite(train_loss + val["loss"]):
             raise Diverged(epoch)

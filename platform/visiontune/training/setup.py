@@ -73,19 +73,19 @@ def set_up(
     recipe: TrialRecipe,
     store: Store,
     device: torch.device,
-    weights: Mapping[str, Tensor] | None = None,
+    trained: Mapping[str, Tensor] | None = None,
     *,
     epoch: int | None = None,
     network: nn.Module | None = None,
 ) -> Setup:
     """Build everything on the device. Raises UserError, RuntimeError or ValueError for a recipe that can't be built.
 
-    With the weights of a checkpoint nothing is initialised and no pretrained weights are read; a `network` that is on the device goes on
+    With the `trained` weights of a checkpoint nothing is initialised and no pretrained weights are read; a `network` that is on the device goes on
     as it is. What learns is what learns in that epoch, without one in the last.
     """
     training, seed, arithmetic = recipe.training, recipe.training["seed"], Arithmetic.of(recipe.training, device)
     preprocessing = fit_preprocessing(recipe.preprocessing, store, weights_of(recipe.transfer, recipe.model))
-    network = make_network(recipe, store, preprocessing, device, weights) if network is None else network
+    network = make_network(recipe, store, preprocessing, device, trained) if network is None else network
     enter_phase(network, epoch or training["num_epochs"], training["num_epochs"])
     if training["use_channels_last"]:
         network = network.to(memory_format=torch.channels_last)
@@ -114,11 +114,11 @@ def set_up(
 
 
 def make_network(
-    recipe: TrialRecipe, store: Store, preprocessing: Preprocessing, device: torch.device, weights: Mapping[str, Tensor] | None = None
+    recipe: TrialRecipe, store: Store, preprocessing: Preprocessing, device: torch.device, trained: Mapping[str, Tensor] | None = None
 ) -> nn.Module:
-    """The recipe's network, frozen as its regime says: with these weights, or initialised, or with its pretrained ones.
+    """The recipe's network, frozen as its regime says: with `trained` weights, or initialised, or with its pretrained ones.
 
-    Weights have every parameter and buffer. Raises RuntimeError where they are of another network.
+    `trained` has every parameter and buffer. Raises RuntimeError where they are of another network.
     """
     seed, num_classes, image_size = recipe.training["seed"], len(store.class_names), store.images_NHWC.shape[1]
 
@@ -130,11 +130,11 @@ def make_network(
     sizes = {"num_classes": num_classes, "in_channels": preprocessing.out_channels, "image_size": image_size}
     transfer = {**recipe.transfer, "weights": weights_of(recipe.transfer, recipe.model)}
     name = recipe.model.get("model") or recipe.model["name"]
-    if weights is None:
+    if trained is None:
         network = build_model(recipe.model, **sizes, seed=keyed_seed(seed, "weights"), sample=sample, device=device)
         return adapt(network, transfer, name, **sizes)
     network = adapt(build_model(recipe.model, **sizes, device=device), transfer, name, **sizes, use_weights=False)
-    network.load_state_dict(weights)
+    network.load_state_dict(trained)
     return network
 
 

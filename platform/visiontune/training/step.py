@@ -6,7 +6,7 @@ those of the whole batch; only batch normalisation sees micro-batches. Pictures 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from visiontune.augmentation.mixing import Mixing, split_targets, unmixed
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.training.arithmetic import Arithmetic
+from visiontune.training.compiled import Compiled
 from visiontune.training.loss import Loss
 from visiontune.training.optim.optimizer import load_state, set_lr
 from visiontune.training.optim.penalties import add_gradient_noise, add_penalties, clip_gradients
@@ -34,7 +35,10 @@ def num_micro_batches(num: int, micro_batch: int) -> int:
 
 
 class Stepper:
-    """Trains `network` a batch at a time; `regularization` and `training` are sections of the recipe."""
+    """Trains `network` a batch at a time; `regularization` and `training` are sections of the recipe.
+
+    `model` is the network, compiled where the recipe says so, for whoever evaluates it.
+    """
 
     def __init__(
         self,
@@ -49,7 +53,7 @@ class Stepper:
     ) -> None:
         self._optimizer = optimizer
         self._params: list[Tensor] = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        self._forward: Callable[[Tensor], Any] = torch.compile(network) if training["use_compile"] else network
+        self.model = Compiled(network) if training["use_compile"] else network
         self._loss, self._weights, self._regularization, self._device = loss, weights, regularization, arithmetic.device
         self._mixing = mixing
         self._micro_batch, self._seed, self._arithmetic = training["micro_batch"], training["seed"], arithmetic
@@ -68,7 +72,7 @@ class Stepper:
         total = torch.zeros((), device=self._device)
         for x, target in zip(micro_batches, split_targets(targets, num), strict=True):
             with self._arithmetic.autocast():
-                loss, cross_entropy = self._loss(self._forward(x if self._use_channels_last else x.contiguous()), target)
+                loss, cross_entropy = self._loss(self.model(x if self._use_channels_last else x.contiguous()), target)
             self._scaler.scale(loss * (len(x) / len(y_N)) if num > 1 else loss).backward()  # type: ignore[no-untyped-call]
             total += cross_entropy * (len(x) / len(y_N))
         self._scaler.unscale_(self._optimizer)

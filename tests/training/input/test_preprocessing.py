@@ -36,7 +36,13 @@ def flat(store: Store, rows: Any) -> NDArray[np.float64]:
 
 
 def test_every_entry_is_tested_here() -> None:
-    assert {*PREPROCESSINGS.entries} - {"as_pretrained"} == {"standardize", "center", "rescale", "pca_whitening", "zca"}  # test_as_pretrained.py
+    assert {*PREPROCESSINGS.entries} - {"as_pretrained"} == {
+        "standardize",
+        "center",
+        "rescale",
+        "pca_whitening",
+        "zca",
+    }  # test_as_pretrained.py
 
 
 @pytest.mark.parametrize("channels", [1, 3])
