@@ -95,23 +95,27 @@ def test_a_recipe_with_it_trains_and_resumes_to_the_same_bit(part: str, key: str
         assert torch.equal(tensor, whole["model"][key]), key
 
 
-@pytest.mark.parametrize(("part", "key", "name", "entry"), ENTRIES, ids=IDS)
-def test_a_wrong_argument_is_refused(part: str, key: str, name: str, entry: Entry, tmp_path: Path) -> None:
-    told, line = refused(tmp_path, part, {key: name, "wrong_argument": 1, **({"lr": 0.1} if part == "optimizer" else {})})
-    assert f":{line}: space.{part}" in told and "wrong_argument" in told
+TABLES = {(part, key): RECIPE.fields[part].fields[key] for part, key, _, _ in ENTRIES} | {("model", "name"): MODELS}  # type: ignore[union-attr]
 
 
-def refused(folder: Path, part: str, values: Mapping[str, Any]) -> tuple[str, int]:
-    """What is told of a study whose space holds these values, and the line at which they stand."""
-    space: dict[str, Any] = {"model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": 0.1}}
-    space[part] = {**({"name": "lenet5"} if part == "model" else {}), **values}
+@pytest.mark.parametrize(("part", "key"), TABLES, ids=lambda word: word)
+def test_a_wrong_argument_of_each_entry_is_refused_at_its_line(part: str, key: str, tmp_path: Path) -> None:
+    """All of a table in one file: the parser goes one way for all entries, and tells all problems at once."""
+    table = TABLES[part, key]
+    assert isinstance(table, Table)
+    needed: dict[str, dict[str, Any]] = {"model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": 0.1}}
+    own = {name: value for name, value in needed.pop(part, {}).items() if name != key}
     lines = ["study: s", "data: {source: digits}", "budget: {num_trials: 1, max_epochs: 1}", "space:"]
-    lines += [f"  {name}: {{{', '.join(f'{key}: {value}' for key, value in one.items())}}}" for name, one in space.items()]
-    path = folder / "s.yaml"
+    for name, values in {**needed, part: own}.items():
+        lines += [f"  {name}:", *(f"    {word}: {value}" for word, value in values.items())]
+    lines += [f"    {key}:", "      choice:", *(f"        {name}: {{wrong_argument: 1}}" for name in table.entries)]
+    path = tmp_path / "s.yaml"
     path.write_text("\n".join(lines))
     with pytest.raises(UserError) as caught:
         load_study(path)
-    return str(caught.value), 5 + list(space).index(part)
+    told = {(problem.line, problem.where) for problem in caught.value.problems if problem.rule.startswith("unknown key 'wrong_argument'")}
+    first = len(lines) - len(table.entries) + 1
+    assert told == {(first + number, f"space.{part}.{key}.choice.{name}.wrong_argument") for number, name in enumerate(table.entries)}
 
 
 def test_no_table_of_the_space_is_left_out() -> None:
@@ -202,9 +206,7 @@ def test_every_network_is_exported_for_batches_of_any_size(name: str) -> None:
             assert torch.allclose(graph(x_NCHW[:num]), network(x_NCHW[:num]), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", MODELS.entries)
-def test_every_network_refuses_a_wrong_argument(name: str, tmp_path: Path) -> None:
-    told, line = refused(tmp_path, "model", {"name": name, "wrong_argument": 1})
-    assert f":{line}: space.model" in told and "wrong_argument" in told
-    with pytest.raises(TypeError):
-        MODELS.entries[name].load()(num_classes=4, in_channels=3, image_size=64, wrong_argument=1)
+def test_every_builder_of_a_network_refuses_a_wrong_argument() -> None:
+    for entry in MODELS.entries.values():
+        with pytest.raises(TypeError, match="wrong_argument"):
+            entry.load()(num_classes=4, in_channels=3, image_size=64, wrong_argument=1)
