@@ -86,7 +86,7 @@ def accuracy(transfer: dict[str, Any], num_each: int, **training: int) -> float:
 def weights(tmp_path: Path) -> dict[str, str]:
     """Of a CNN trained for an epoch."""
     *_, last = train(make_recipe(SMALL, num_epochs=1), make_store(seed=1))
-    save_weights(last.model, tmp_path / "small.safetensors")
+    save_weights(last.model, tmp_path / "small.safetensors", preprocessing=last.preprocessing)
     return {"weights": str(tmp_path / "small.safetensors")}
 
 
@@ -96,7 +96,8 @@ def test_a_run_goes_on_to_the_last_bit_out_of_its_checkpoint_alone(
 ) -> None:
     """Nothing is initialised again, frozen parts give their features anew, and the file of pretrained weights may be gone."""
     given = {} if transfer["regime"] == "scratch" else weights
-    recipe = make_recipe({**SMALL, "use_lsuv": True}, regularization={"ema_decay": 0.9}, sections={"transfer": {**transfer, **given}})
+    sections = {"transfer": {**transfer, **given}, "preprocessing": {"name": "as_pretrained"}}
+    recipe = make_recipe({**SMALL, "use_lsuv": True}, regularization={"ema_decay": 0.9}, sections=sections)
     epochs, states = [], []
     for epoch in train(recipe, make_store()):
         epochs.append({name: tensor.clone() for name, tensor in epoch.model.state_dict().items()})

@@ -38,7 +38,8 @@ def checkpoint_stages(network: nn.Module) -> None:
             continue
         for name in (name for name, stage in stages.items() if stage is not None):  # its forward calls them by their names
             module = parent.get_submodule(name)
-            module.forward = _part([module], module.forward)
+            forward = module.forward  # wrapped before, where another phase of training begins
+            module.forward = _part([module], forward.forward if isinstance(forward, _Segment) else forward)
 
 
 def _parts(parent: nn.Sequential, stages: dict[str, int | None]) -> Iterator[tuple[str, Part]]:

@@ -20,6 +20,7 @@ from visiontune.errors import Diverged, UserError
 from visiontune.models.lp_ft import begins_phase
 from visiontune.models.transfer import train_mode
 from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.tables.preprocessings import AS_PRETRAINED
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.evaluate import measure
@@ -72,9 +73,9 @@ def train(
     num_epochs: int = recipe.training["num_epochs"]
     if resume and resume["fingerprint"] != recipe.fingerprint:
         raise UserError(f"a checkpoint of recipe {resume['fingerprint']} can't continue recipe {recipe.fingerprint}")
-    fitting, weights = _with_micro_batch(recipe, micro_batch), resume["model"] if resume else None
+    fitting, (weights, fitted) = _with_micro_batch(recipe, micro_batch), _trained(resume)
     with Arithmetic.of(recipe.training, torch_device).set_flags():
-        setup = set_up(fitting, store, torch_device, weights, epoch=resume["epoch"] if resume else 1)
+        setup = set_up(fitting, store, torch_device, weights, epoch=resume["epoch"] if resume else 1, fitted=fitted)
     stepper = setup.stepper
     history: History = list(resume["history"]) if resume else []
     if resume:
@@ -84,7 +85,7 @@ def train(
     for epoch in range(len(history) + 1, num_epochs + 1):
         if begins_phase(setup.network, epoch, num_epochs):
             with setup.arithmetic.set_flags():
-                setup = set_up(fitting, store, torch_device, epoch=epoch, network=setup.network)
+                setup = set_up(fitting, store, torch_device, epoch=epoch, network=setup.network, fitted=setup.preprocessing)
             stepper = setup.stepper
         val_losses = tuple(past["metrics"]["val_loss"] for past in history)
         if is_over(recipe, val_losses):
@@ -131,6 +132,13 @@ def _with_micro_batch(recipe: TrialRecipe, micro_batch: int) -> TrialRecipe:
     return replace(recipe, training={**recipe.training, "micro_batch": micro_batch}) if micro_batch else recipe
 
 
+def _trained(state: Mapping[str, Any] | None) -> tuple[Mapping[str, Tensor] | None, Preprocessing | None]:
+    """Weights and preprocessing out of a checkpoint, where it has them."""
+    if state is None:
+        return None, None
+    return state["model"], Preprocessing.of(state["preprocessing"]) if state.get("preprocessing") else None
+
+
 def is_over(recipe: TrialRecipe, val_losses: Sequence[float]) -> bool:
     """Whether training ends after epochs of these losses: its full length, or no new lowest for early_stop_epochs."""
     patience: int = recipe.regularization["early_stop_epochs"]
@@ -150,5 +158,7 @@ def _state(recipe: TrialRecipe, setup: Setup, history: History) -> State:
         "epoch": history[-1]["epoch"],
         "history": list(history),
         "model": dict(setup.network.state_dict()),
+        # The others are fitted again from the store; these may have come out of a file that is gone.
+        "preprocessing": dict(setup.preprocessing.state_dict()) if recipe.preprocessing["name"] == AS_PRETRAINED else {},
         "stepper": setup.stepper.state_dict(),
     }

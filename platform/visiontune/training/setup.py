@@ -77,14 +77,15 @@ def set_up(
     *,
     epoch: int | None = None,
     network: nn.Module | None = None,
+    fitted: Preprocessing | None = None,
 ) -> Setup:
     """Build everything on the device. Raises UserError, RuntimeError or ValueError for a recipe that can't be built.
 
-    With the `trained` weights of a checkpoint nothing is initialised and no pretrained weights are read; a `network` that is on the device goes on
-    as it is. What learns is what learns in that epoch, without one in the last.
+    With the `trained` weights of a checkpoint nothing is initialised and no pretrained weights are read; a `network` that is on the
+    device goes on as it is, and so does what is `fitted`. What learns is what learns in that epoch, without one in the last.
     """
     training, seed, arithmetic = recipe.training, recipe.training["seed"], Arithmetic.of(recipe.training, device)
-    preprocessing = fit_preprocessing(recipe.preprocessing, store, weights_of(recipe.transfer, recipe.model))
+    preprocessing = fitted or fit_preprocessing(recipe.preprocessing, store, weights_of(recipe.transfer, recipe.model))
     network = make_network(recipe, store, preprocessing, device, trained) if network is None else network
     enter_phase(network, epoch or training["num_epochs"], training["num_epochs"])
     if training["use_channels_last"]:
