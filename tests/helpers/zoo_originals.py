@@ -24,6 +24,7 @@ FAMILIES: dict[str, dict[str, object]] = {
     "resnext50_32x4d": {"width_factor": 0.25, "depth_factor": 0.4},
     "densenet121": {"width_factor": 0.25, "depth_factor": 0.3},
     "efficientnet": {"width_factor": 0.3, "depth_factor": 0.5, "stem": "small", "stochastic_depth": 0.2},
+    "mobilenet_v2": {"width_factor": 0.5, "stochastic_depth": 0.2},
     "mobilenet_v3_small": {"width_factor": 0.5, "stochastic_depth": 0.2},
     "mobilenet_v3_large": {"width_factor": 0.5},
     "convnext_tiny": {"width_factor": 0.1, "depth_factor": 0.5, "stochastic_depth": 0.2},

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 import torch
+from timm.layers import SEModule
+from tiny import model_section
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from visiontune.models.anatomy import anatomy_of, replace
 from visiontune.models.architectures.cnn import cnn
 from visiontune.models.architectures.cnn_blocks import (
+    Maxout,
     Residual,
     Style,
     centre_crops,
@@ -22,7 +25,11 @@ from visiontune.models.architectures.cnn_blocks import (
     inception,
     inception_of,
     side_after,
+    squeeze,
+    unit,
 )
+from visiontune.models.build import build_model
+from visiontune.models.shape_check import problem_of
 
 BLOCKS = ("plain", "inception", "residual", "dense")
 SIZES = {"num_classes": 3, "in_channels": 3}
@@ -212,6 +219,50 @@ def test_inception_is_its_branches_side_by_side() -> None:
     assert y_NCHW.shape == (2, 2 + 3 + 4 + 3, 5, 5)  # 9 - 4 for the 5 x 5 filters
     assert torch.equal(y_NCHW[:, -3:], nn.functional.max_pool2d(x_NCHW, 3, 1)[..., 1:-1, 1:-1])
     assert torch.equal(y_NCHW[:, :2], module.branches["one"](x_NCHW)[..., 2:-2, 2:-2])
+
+
+def test_maxout_of_a_map_and_of_zero_is_relu_and_of_a_map_and_its_opposite_the_absolute_value() -> None:
+    """Goodfellow et al. 2013, figure 1; and k times the parameters of a plain unit."""
+    x_NCHW = torch.randn(2, 3, 6, 6)
+    for place in ("before", "after"):
+        made, plain = unit(3, 5, Style(norm_place=place, num_pieces=2)), unit(3, 5, Style(norm_place=place))
+        weight, inner = plain.get_submodule("conv").weight, plain.get_submodule("conv")(x_NCHW)
+        for other, expected in ((torch.zeros_like(weight), inner.relu()), (-weight, inner.abs())):
+            made.get_submodule("conv").weight = nn.Parameter(torch.cat([weight, other]).detach())
+            seen = made.get_submodule("act")(made.get_submodule("conv")(x_NCHW))
+            assert torch.allclose(seen, expected) and made(x_NCHW).shape == expected.shape
+    network = cnn(**SIZES, image_size=16, width=4, depth=2, num_pieces=3, head="flatten", num_hidden=5)
+    assert count(network) == 3 * (9 * 3 * 4 + 9 * 4 * 8 + 2 * 4 + 2 * 8 + 8 * 16 * 5 + 5) + 5 * 3 + 3
+    assert sum(isinstance(module, Maxout) for module in network.modules()) == 3
+
+
+def test_an_activation_without_a_place_is_refused() -> None:
+    sizes = {"num_classes": 3, "in_channels": 1, "image_size": 16}
+    told = problem_of(model_section("cnn", "elu", num_pieces=2), **sizes)
+    assert told is not None and "so elu can't replace any; leave activation at published or num_pieces at 1" in told
+    with pytest.raises(ValueError, match="elu can't replace any"):
+        build_model(model_section("cnn", "elu", num_pieces=2), **sizes)
+    for section in (model_section("cnn", "published", num_pieces=2), model_section("cnn", "elu", num_pieces=2, block="residual")):
+        assert problem_of(section, **sizes) is None and build_model(section, **sizes) is not None
+
+
+def test_squeeze_and_excitation_costs_what_is_published() -> None:
+    """2 / r * sum of N_s C_s^2 (Hu et al. 2018, equation 5), and biases, which its authors' code leaves out; timm's, weight for weight."""
+    args: dict[str, Any] = {**SIZES, "image_size": 16, "width": 32, "depth": 2, "num_layers": 2, "block": "residual"}
+    added = count(cnn(**args, squeeze_ratio=16)) - count(cnn(**args))
+    assert added == sum(2 * (2 * c**2 // 16 + c // 16 + c) for c in (32, 64))
+    (own,), reference = squeeze(32, Style(squeeze_ratio=8)), SEModule(32, rd_channels=4)
+    own.load_state_dict(dict(zip(own.state_dict(), reference.state_dict().values(), strict=True)))
+    x_NCHW = torch.randn(2, 32, 5, 5)
+    assert torch.allclose(own(x_NCHW), reference(x_NCHW), atol=1e-6)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_maxout_and_squeeze_and_excitation_stand_in_every_block(block: str) -> None:
+    network = cnn(**SIZES, image_size=16, width=8, depth=2, num_layers=2, block=block, num_pieces=2, squeeze_ratio=4)
+    assert network(torch.randn(2, 3, 16, 16)).shape == (2, 3)
+    kinds = [type(module).__name__ for module in network.modules()]
+    assert kinds.count("SqueezeExcitation") == 4 and kinds.count("Maxout") >= 4
 
 
 def test_cut_takes_the_centre() -> None:

@@ -48,6 +48,13 @@ def test_without_auxiliary_classifiers(name: str, plain: int) -> None:
     assert anatomy_of(on_meta(name, aux_weight=0.0)).aux == () and anatomy_of(on_meta(name, aux_weight=0.2)).aux_weight == 0.2
 
 
+def test_googlenet_with_its_5_x_5_has_the_parameters_of_caffes() -> None:
+    """bvlc_googlenet: 6,998,552, with a bias where ours has the two parameters of batch normalisation."""
+    network = on_meta("googlenet", num_classes=1000, wide_kernel=5, aux_weight=0.0)
+    num_channels = sum(module.num_features for module in network.modules() if isinstance(module, nn.BatchNorm2d))
+    assert count(network) - num_channels == 6_998_552
+
+
 def test_small_resnet18_is_the_usual_one_of_cifar() -> None:
     network = on_meta("resnet18", stem="small", num_classes=10)
     assert count(network) == 11_173_962  # kuangliu/pytorch-cifar

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.heavy
 WHOLE = {
     **{"alexnet": 64, "vgg11": 32, "vgg11_bn": 32, "googlenet": 64, "inception_v3": 299, "inception_resnet_v2": 96, "xception": 96},
     **{"resnet50": 64, "resnext50_32x4d": 64, "wide_resnet50_2": 64, "densenet121": 64, "densenet161": 64},
-    **{"efficientnet": 64, "efficientnet_b5": 64, "mobilenet_v3_large": 64, "convnext_tiny": 64},
+    **{"efficientnet": 64, "efficientnet_b5": 64, "mobilenet_v2": 64, "mobilenet_v3_large": 64, "convnext_tiny": 64},
 }
 
 

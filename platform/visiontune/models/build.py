@@ -95,9 +95,12 @@ def _swap_published(network: nn.Module, model: Mapping[str, Any], in_channels: i
 
 
 def _refuse_activation(model: Mapping[str, Any], num_swapped: int, *, is_shared: bool) -> None:
-    """Raise ValueError where another library's network has no place for this activation."""
+    """Raise ValueError where a network has no place for this activation."""
     if num_swapped == 0 and LIBRARY in MODELS.entries[model["name"]].traits:
         raise ValueError(f"{model['model']} has no activation that is a module, so {model['activation']} can't replace any")
+    if num_swapped == 0:
+        rule = f"{model['name']} has maxout in the place of activations, so {model['activation']} can't replace any"
+        raise ValueError(f"{rule}; leave activation at published or num_pieces at 1")
     if is_shared and model["activation"] == "prelu":
         raise ValueError(f"{model['model']} calls one activation in several places, where prelu's slope would be learned for all of them")
 

@@ -87,6 +87,7 @@ def _corner(model: Mapping[str, Any], num_classes: int, in_channels: int, batch_
     args, whole = tuple(given.items()), ""
     if LIBRARY in entry.traits:
         args = tuple((key, json.dumps(value) if isinstance(value, dict) else value) for key, value in given.items() if value != {})
+    if LIBRARY in entry.traits or given.get("num_pieces", 1) > 1:  # whose activations, too, may have no place
         whole = json.dumps({**model, "init": INITS.default, "use_zero_gamma": False})
     return _Corner((model["name"], args), norm, use_zero_gamma, num_classes, in_channels, batch_size, whole)
 
@@ -165,7 +166,7 @@ _SAME = {
     *("relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "sigmoid", "tanh"),
     *("hardswish", "hardsigmoid", "batch_norm", "group_norm", "layer_norm", "local_response_norm", "dropout", "dropout2d"),
 }
-_BROADCAST = {"add", "mul", "__add__", "__mul__", "__radd__", "__rmul__"}
+_BROADCAST = {"add", "maximum", "mul", "__add__", "__mul__", "__radd__", "__rmul__"}
 
 
 class _ShapesOnly(TorchFunctionMode):

@@ -10,7 +10,17 @@ from collections import OrderedDict
 from torch import nn
 
 from visiontune.models.anatomy import mark
-from visiontune.models.architectures.cnn_blocks import Residual, Style, dense_layer, inception_of, side_after, unit, units
+from visiontune.models.architectures.cnn_blocks import (
+    Residual,
+    Style,
+    activation,
+    dense_layer,
+    inception_of,
+    side_after,
+    squeeze,
+    unit,
+    units,
+)
 from visiontune.models.dropout import depth_probabilities
 
 POOLS = {"max": nn.MaxPool2d, "mean": nn.AvgPool2d}
@@ -34,6 +44,8 @@ def cnn(
     padding: str = "same",
     down: str = "max",
     norm_place: str = "before",
+    num_pieces: int = 1,
+    squeeze_ratio: int = 0,
     head: str = "average",
     num_hidden: int = 128,
     stochastic_depth: float = 0.0,
@@ -43,7 +55,7 @@ def cnn(
     Pooling closes a stage; with `down` stride the first convolution of a stage does it. Raises ValueError for a picture of which
     nothing is left in some stage, and for an Inception block below 4 filters. image_size changes the flattened head alone.
     """
-    style = Style(kernel_size, dilation, padding, convolution, num_conv_groups, norm_place, use_bottleneck)
+    style = Style(kernel_size, dilation, padding, convolution, num_conv_groups, norm_place, use_bottleneck, num_pieces, squeeze_ratio)
     chances = depth_probabilities(stochastic_depth, depth * num_layers)
     layers: list[tuple[str, nn.Module]] = []
     channels, side = in_channels, image_size
@@ -61,7 +73,7 @@ def cnn(
     if head == "average":
         layers += [("pool", nn.AdaptiveAvgPool2d(1)), ("flatten", nn.Flatten()), ("fc", nn.Linear(channels, num_classes))]
     else:
-        hidden = _hidden(channels * side**2, num_hidden)
+        hidden = _hidden(channels * side**2, num_hidden, num_pieces)
         stages.append(tuple(name for name, _ in hidden))
         layers += [*hidden, ("fc", nn.Linear(num_hidden or channels * side**2, num_classes))]
     return mark(nn.Sequential(OrderedDict(layers)), stages=tuple(stages), head="fc")
@@ -79,9 +91,9 @@ def _blocks(block: str, in_channels: int, filters: int, style: Style, stride: in
         if block == "residual":
             made.append(Residual(inputs, filters, style, stride=step, drop_probability=chance))
         elif block == "inception":
-            made.append(inception_of(inputs, filters, style, stride=step))
+            made += [inception_of(inputs, filters, style, stride=step), *squeeze(filters, style)]
         else:
-            made.append(units(inputs, filters, style, stride=step))
+            made.append(units(inputs, filters, style, stride=step).extend(squeeze(filters, style)))
     return nn.Sequential(*made)
 
 
@@ -95,6 +107,6 @@ def _side(side: int, block: str, style: Style, down: str, num_layers: int) -> in
     return side // 2 if down in POOLS else side
 
 
-def _hidden(num_features: int, num_hidden: int) -> list[tuple[str, nn.Module]]:
+def _hidden(num_features: int, num_hidden: int, num_pieces: int) -> list[tuple[str, nn.Module]]:
     flat: list[tuple[str, nn.Module]] = [("flatten", nn.Flatten())]
-    return [*flat, ("fc1", nn.Linear(num_features, num_hidden)), ("act1", nn.ReLU())] if num_hidden else flat
+    return [*flat, ("fc1", nn.Linear(num_features, num_hidden * num_pieces)), ("act1", activation(num_pieces))] if num_hidden else flat

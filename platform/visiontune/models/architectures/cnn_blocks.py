@@ -10,6 +10,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,8 @@ from visiontune.models.dropout import branch_drop
 class Style:
     """What all convolutions of a network have in common. `num_groups` counts for grouped convolutions only.
 
-    padding: same, valid. convolution: plain, grouped, separable. norm_place: before or after the activation.
+    padding: same, valid. convolution: plain, grouped, separable. norm_place: before or after the activation. With num_pieces above 1
+    maxout stands for the activation; with a squeeze_ratio above 0 each block ends in squeeze-and-excitation.
     """
 
     kernel_size: int = 3
@@ -31,6 +33,8 @@ class Style:
     num_groups: int = 1
     norm_place: str = "before"
     use_bottleneck: bool = False
+    num_pieces: int = 1
+    squeeze_ratio: int = 0
 
 
 def side_after(side: int, style: Style, kernel: int, stride: int = 1) -> int:
@@ -63,14 +67,44 @@ def unit(
     in_channels: int, out_channels: int, style: Style, *, kernel: int | None = None, stride: int = 1, use_activation: bool = True
 ) -> nn.Sequential:
     """Convolution, norm and activation, or convolution, activation and norm where the style puts the norm after."""
+    wide = out_channels * style.num_pieces if use_activation else out_channels
     parts = {
-        "conv": convolution(in_channels, out_channels, style, kernel or style.kernel_size, stride),
-        "norm": nn.BatchNorm2d(out_channels),
+        "conv": convolution(in_channels, wide, style, kernel or style.kernel_size, stride),
+        "norm": nn.BatchNorm2d(wide if style.norm_place == "before" else out_channels),
     }
     if use_activation:
-        parts["act"] = nn.ReLU()
+        parts["act"] = activation(style.num_pieces)
     order = ("conv", "norm", "act") if style.norm_place == "before" else ("conv", "act", "norm")
     return nn.Sequential(OrderedDict((name, parts[name]) for name in order if name in parts))
+
+
+def activation(num_pieces: int) -> nn.Module:
+    """ReLU, or maxout of that many pieces."""
+    return nn.ReLU() if num_pieces == 1 else Maxout(num_pieces)
+
+
+class Maxout(nn.Module):
+    """The largest of `num_pieces` linear maps, whose channels come one map after the other (Goodfellow et al. 2013)."""
+
+    def __init__(self, num_pieces: int) -> None:
+        super().__init__()
+        self.num_pieces = num_pieces
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C / num_pieces, ...)."""
+        return reduce(torch.maximum, x.chunk(self.num_pieces, dim=1))
+
+
+def squeeze(channels: int, style: Style) -> list[nn.Module]:
+    """Squeeze-and-excitation (Hu et al. 2018), or nothing: channels times gates that see their means over the whole picture.
+
+    Imported only where it is asked for, as torchvision's operations bring torch's compiler along.
+    """
+    if style.squeeze_ratio == 0:
+        return []
+    from torchvision.ops import SqueezeExcitation
+
+    return [SqueezeExcitation(channels, max(1, channels // style.squeeze_ratio))]
 
 
 def units(in_channels: int, filters: int, style: Style, *, stride: int = 1, is_last_linear: bool = False) -> nn.Sequential:
@@ -100,7 +134,8 @@ class Residual(nn.Module):
         body = units(in_channels, filters, style, stride=stride, is_last_linear=is_first and style.use_bottleneck)
         if not style.use_bottleneck:
             body.append(unit(filters, filters, style, use_activation=not is_first))
-        self.body = body.append(branch_drop(drop_probability)) if drop_probability else body
+        body.extend([*squeeze(filters, style), *([branch_drop(drop_probability)] if drop_probability else [])])
+        self.body = body
         is_same = in_channels == filters and stride == 1
         self.shortcut = nn.Identity() if is_same else unit(in_channels, filters, style, kernel=1, stride=stride, use_activation=False)
         self.act = nn.ReLU() if is_first else nn.Identity()
@@ -129,7 +164,7 @@ def dense_layer(in_channels: int, filters: int, style: Style) -> Joined:
     layers = [unit(in_channels, filters, style)]
     if style.use_bottleneck:
         layers = [unit(in_channels, _quarter(filters), style, kernel=1), unit(_quarter(filters), filters, style)]
-    return Joined({"old": nn.Identity(), "new": nn.Sequential(*layers)})
+    return Joined({"old": nn.Identity(), "new": nn.Sequential(*layers, *squeeze(filters, style))})
 
 
 def inception(

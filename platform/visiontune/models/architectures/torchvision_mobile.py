@@ -1,4 +1,4 @@
-"""EfficientNet (Tan & Le 2019) and MobileNet-v3 (Howard et al. 2019) from torchvision.
+"""EfficientNet (Tan & Le 2019), MobileNet-v2 (Sandler et al. 2018) and v3 (Howard et al. 2019) from torchvision.
 
 The activations within squeeze-and-excitation make a gate and stay what they are.
 """
@@ -106,6 +106,29 @@ def _mobilenet(
     network = chain(network, ("features", "avgpool", "flatten", "classifier"))
     stages += [("avgpool", "flatten", "classifier.0", "classifier.1")]
     return mark(network, stages=tuple(stages), head="classifier.3", keep=instances(network, SqueezeExcitation))
+
+
+def mobilenet_v2(
+    *,
+    num_classes: int,
+    in_channels: int,
+    image_size: int,
+    stem: str = "large",
+    width_factor: float = 1.0,
+    stochastic_depth: float = 0.0,
+) -> nn.Module:
+    """Inverted residual blocks without an activation at their narrow ends."""
+    from torchvision.models.mobilenetv2 import InvertedResidual, MobileNetV2
+
+    network = MobileNetV2(num_classes, width_mult=width_factor, dropout=0.0)
+    fit_stem(network, "features.0.0", in_channels, stem)
+    blocks = [network.get_submodule(name) for name in instances(network, InvertedResidual)]
+    for block, chance in zip(blocks, depth_probabilities(stochastic_depth, len(blocks)), strict=True):
+        block.last_norm = "conv"  # torchvision's v3 has a block of the same name, whose branch has another
+        if block.use_res_connect and chance > 0:
+            block.conv.append(StochasticDepth(chance, "row"))
+    stages = tuple(_at_strides(network.features))
+    return mark(chain(network, ("features", "avgpool", "flatten", "classifier")), stages=stages, head="classifier.1")
 
 
 def _at_strides(features: nn.Module) -> list[tuple[str, ...]]:

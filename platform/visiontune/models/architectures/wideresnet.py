@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from visiontune.models.anatomy import mark
 from visiontune.models.dropout import branch_drop, depth_probabilities
 
+EXPANSION = 4
+"""Of a bottleneck's last convolution."""
+
 
 def wideresnet(
     *,
@@ -59,27 +62,44 @@ def _stem(in_channels: int, stem: str) -> dict[str, nn.Module]:
 class PreActivation(nn.Module):
     """x + conv(act(norm(conv(act(norm(x)))))), nothing after the sum (He et al. 2016b); dropout between the convolutions.
 
-    Where the width changes, a 1 x 1 convolution of what the first activation gave stands in for x, as in the authors' code.
+    As a bottleneck 1 x 1 to `filters`, 3 x 3 with the stride, 1 x 1 to four times the filters. Where width or size change, a 1 x 1
+    convolution of what the first activation gave stands in for x, as in the authors' code.
     """
 
     last_norm = "body"  # the branch that use_zero_gamma lets begin as nothing
 
-    def __init__(self, in_channels: int, filters: int, *, stride: int, inner_dropout: float, drop_probability: float) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        filters: int,
+        *,
+        stride: int,
+        inner_dropout: float = 0.0,
+        drop_probability: float = 0.0,
+        use_bottleneck: bool = False,
+    ) -> None:
         super().__init__()
         self.norm1, self.act1 = nn.BatchNorm2d(in_channels), nn.ReLU()
-        parts = {
-            "conv1": nn.Conv2d(in_channels, filters, 3, stride, 1, bias=False),
-            "norm2": nn.BatchNorm2d(filters),
-            "act2": nn.ReLU(),
-            "drop": nn.Dropout(inner_dropout),
-            "conv2": nn.Conv2d(filters, filters, 3, padding=1, bias=False),
-            "depth": branch_drop(drop_probability),
-        }
+        out_channels = filters * EXPANSION if use_bottleneck else filters
+        parts: dict[str, nn.Module] = {}
+        if use_bottleneck:
+            parts |= {"conv1": nn.Conv2d(in_channels, filters, 1, bias=False), "norm2": nn.BatchNorm2d(filters), "act2": nn.ReLU()}
+            parts |= {"conv2": nn.Conv2d(filters, filters, 3, stride, 1, bias=False), "norm3": nn.BatchNorm2d(filters), "act3": nn.ReLU()}
+            last = {"conv3": nn.Conv2d(filters, out_channels, 1, bias=False)}
+        else:
+            parts |= {
+                "conv1": nn.Conv2d(in_channels, filters, 3, stride, 1, bias=False),
+                "norm2": nn.BatchNorm2d(filters),
+                "act2": nn.ReLU(),
+            }
+            last = {"conv2": nn.Conv2d(filters, filters, 3, padding=1, bias=False)}
+        parts |= {"drop": nn.Dropout(inner_dropout), **last, "depth": branch_drop(drop_probability)}
         self.body = nn.Sequential(OrderedDict(parts))
-        self.shortcut = None if in_channels == filters else nn.Conv2d(in_channels, filters, 1, stride, bias=False)
+        is_same = in_channels == out_channels and stride == 1
+        self.shortcut = None if is_same else nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """(N, filters, H, W), H and W divided by the stride."""
+        """(N, filters, H, W), as a bottleneck four times the filters; H and W divided by the stride."""
         active_NCHW = self.act1(self.norm1(x_NCHW))
         shortcut = x_NCHW if self.shortcut is None else self.shortcut(active_NCHW)
         y_NCHW: Tensor = self.body(active_NCHW) + shortcut

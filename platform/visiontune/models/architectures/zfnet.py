@@ -36,8 +36,8 @@ def zfnet(
     first = nn.Conv2d(in_channels, a, 7, 2, 1) if stem == "large" else nn.Conv2d(in_channels, a, 3, 1, 1)
     second = nn.Conv2d(a, b, 5, 2) if stem == "large" else nn.Conv2d(a, b, 5, 1, 2)
     convolutions = _named(
-        ("conv1", first), ("act1", nn.ReLU()), ("pool1", nn.MaxPool2d(3, 2, 1)), ("norm1", _LocalContrast()),
-        ("conv2", second), ("act2", nn.ReLU()), ("pool2", nn.MaxPool2d(3, 2, 1)), ("norm2", _LocalContrast()),
+        ("conv1", first), ("act1", nn.ReLU()), ("pool1", nn.MaxPool2d(3, 2, 1)), ("norm1", LocalContrast()),
+        ("conv2", second), ("act2", nn.ReLU()), ("pool2", nn.MaxPool2d(3, 2, 1)), ("norm2", LocalContrast()),
         ("conv3", nn.Conv2d(b, c, 3, 1, 1)), ("act3", nn.ReLU()),
         ("conv4", nn.Conv2d(c, c, 3, 1, 1)), ("act4", nn.ReLU()),
         ("conv5", nn.Conv2d(c, d, 3, 1, 1)), ("act5", nn.ReLU()), ("pool5", nn.MaxPool2d(3, 2)),
@@ -57,7 +57,7 @@ def _named(*layers: tuple[str, nn.Module]) -> dict[str, nn.Module]:
     return dict(layers)
 
 
-class _LocalContrast(nn.LocalResponseNorm):
+class LocalContrast(nn.LocalResponseNorm):
     """ "Contrast normalised across feature maps", with the numbers of the network that the paper starts from (Krizhevsky et al. 2012)."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Networks written here, because neither torchvision nor timm has them or because every part of them is searched."""
+"""Networks written here: neither torchvision nor timm has them, or parts of them are searched that are fixed there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ from visiontune.spec.declare import ALL, Arg, Entry, Range
 
 _INNER_DROPOUT = "chance to drop what goes into each hidden dense layer; the paper's is 0.5"
 _STOCHASTIC_DEPTH = "chance to leave out the last residual block, falling to 0 at the first (Huang et al. 2016)"
+_PREACT = "visiontune.models.architectures.preact_resnet"
+_LARGE_PREACT = {
+    "stem": Arg(str, "small: 3 x 3, stride 1, no early pooling, for pictures under 64 px", "large", choices=("large", "small")),
+    "width_factor": Arg(float, "multiplies the filters of every layer", 1.0, 0.05, 4.0, auto=(0.25, 0.5, 1.0)),
+    "depth_factor": Arg(float, "multiplies the layers of every stage, rounded up", 1.0, 0.05, 4.0, auto=(0.5, 1.0)),
+    "stochastic_depth": Arg(float, _STOCHASTIC_DEPTH, 0.0, 0.0, 0.9, auto=Range(0.0, 0.3)),
+}
 
 OWN_MODELS = {
     "lenet5": Entry(
@@ -18,6 +25,16 @@ OWN_MODELS = {
         "visiontune.models.architectures.zfnet:zfnet",
         {
             "stem": Arg(str, "small: stride 1 in the first two layers, for pictures under 64 px", "large", choices=("small", "large")),
+            "width_factor": Arg(float, "multiplies filters and hidden units", 1.0, 0.05, 4.0, auto=(0.25, 0.5, 1.0)),
+            "inner_dropout": Arg(float, _INNER_DROPOUT, 0.5, 0.0, 0.95, auto=Range(0.0, 0.6)),
+        },
+    ),
+    "alexnet_2012": Entry(
+        "AlexNet as published for two GPUs (Krizhevsky et al. 2012): grouped convolutions, local response normalisation; "
+        "60,965,224 parameters at 224 px",
+        "visiontune.models.architectures.alexnet_2012:alexnet_2012",
+        {
+            "stem": Arg(str, "small: 3 x 3, stride 1, for pictures under 64 px", "large", choices=("small", "large")),
             "width_factor": Arg(float, "multiplies filters and hidden units", 1.0, 0.05, 4.0, auto=(0.25, 0.5, 1.0)),
             "inner_dropout": Arg(float, _INNER_DROPOUT, 0.5, 0.0, 0.95, auto=Range(0.0, 0.6)),
         },
@@ -43,6 +60,39 @@ OWN_MODELS = {
                 float, "chance to drop between a block's two convolutions; the paper's is 0 or 0.3", 0.0, 0.0, 0.95, auto=Range(0.0, 0.3)
             ),
             "stochastic_depth": Arg(float, _STOCHASTIC_DEPTH, 0.0, 0.0, 0.9, auto=Range(0.0, 0.3)),
+        },
+    ),
+    "preact_resnet": Entry(
+        "ResNet of version 2 for small pictures (He et al. 2016b): ResNet-110 is num_blocks 18, ResNet-164 that as bottlenecks",
+        f"{_PREACT}:preact_resnet",
+        {
+            "num_blocks": Arg(int, "n: in each of three groups; 6 n + 2 layers, as bottlenecks 9 n + 2", 3, 1, 200, auto=(2, 3, 5, 9)),
+            "use_bottleneck": Arg(bool, "1 x 1, 3 x 3 and 1 x 1 convolutions, the last to four times the filters", False, auto=ALL),
+            "width_factor": Arg(float, "multiplies the filters 16, 32, 64", 1.0, 0.05, 16.0, auto=(1.0, 2.0, 4.0)),
+            "stochastic_depth": Arg(float, _STOCHASTIC_DEPTH, 0.0, 0.0, 0.9, auto=Range(0.0, 0.3)),
+        },
+    ),
+    "preact_resnet18": Entry(
+        "ResNet-18 of version 2 (He et al. 2016b), 11,687,720 parameters at 1,000 classes", f"{_PREACT}:preact_resnet18", _LARGE_PREACT
+    ),
+    "preact_resnet34": Entry(
+        "ResNet-34 of version 2 (He et al. 2016b), 21,795,880 parameters at 1,000 classes", f"{_PREACT}:preact_resnet34", _LARGE_PREACT
+    ),
+    "preact_resnet50": Entry(
+        "ResNet-50 of version 2 (He et al. 2016b), 25,549,352 parameters at 1,000 classes", f"{_PREACT}:preact_resnet50", _LARGE_PREACT
+    ),
+    "preact_resnet101": Entry(
+        "ResNet-101 of version 2 (He et al. 2016b), 44,541,480 parameters at 1,000 classes", f"{_PREACT}:preact_resnet101", _LARGE_PREACT
+    ),
+    "preact_resnet152": Entry(
+        "ResNet-152 of version 2 (He et al. 2016b), 60,185,128 parameters at 1,000 classes", f"{_PREACT}:preact_resnet152", _LARGE_PREACT
+    ),
+    "mobilenet_v1": Entry(
+        "MobileNet v1 (Howard et al. 2017), 4,231,976 parameters at 1,000 classes",
+        "visiontune.models.architectures.mobilenet:mobilenet_v1",
+        {
+            "stem": Arg(str, "small: stride 1, for pictures under 64 px", "large", choices=("small", "large")),
+            "width_factor": Arg(float, "alpha: multiplies the filters of every layer", 1.0, 0.05, 4.0, auto=(0.25, 0.5, 0.75, 1.0)),
         },
     ),
     "cnn": Entry(
@@ -85,6 +135,21 @@ OWN_MODELS = {
                 auto=ALL,
             ),
             "norm_place": Arg(str, "of the normalisation: before or after the activation", "before", choices=("before", "after"), auto=ALL),
+            "num_pieces": Arg(
+                int,
+                "maxout: the largest of so many convolutions stands for the activation (Goodfellow et al. 2013, with 2); 1: none",
+                1,
+                1,
+                16,
+            ),
+            "squeeze_ratio": Arg(
+                int,
+                "squeeze-and-excitation after each block, hidden channels divided by this (Hu et al. 2018, with 16); 0: none",
+                0,
+                0,
+                512,
+                auto=(0, 4, 16),
+            ),
             "head": Arg(
                 str,
                 "global average pooling, or all positions flattened into a dense layer",

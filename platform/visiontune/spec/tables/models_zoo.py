@@ -70,7 +70,13 @@ ZOO_MODELS = {
     "googlenet": Entry(
         "GoogLeNet (Szegedy et al. 2015), 6,624,904 parameters; with its two auxiliary classifiers 13,004,888",
         f"{_INCEPTION}:googlenet",
-        _BRANCHED,
+        {
+            "stem": _STEM,
+            "wide_kernel": Arg(
+                int, "of each module's widest convolution: 5 is the paper's, 3 torchvision's and its weights'", 3, choices=(3, 5)
+            ),
+            "aux_weight": _AUX_WEIGHT,
+        },
     ),
     "inception_v3": Entry(
         "Inception-v3 (Szegedy et al. 2016), 23,834,568 parameters; with its auxiliary classifier 27,161,264",
@@ -123,6 +129,7 @@ ZOO_MODELS = {
     "efficientnet_b7": Entry(
         "EfficientNet-B7 (Tan & Le 2019), made for 600 px, 66,347,960 parameters", f"{_MOBILE}:efficientnet_b7", _FIXED
     ),
+    "mobilenet_v2": Entry("MobileNet-v2 (Sandler et al. 2018), 3,504,872 parameters", f"{_MOBILE}:mobilenet_v2", _MOBILENET),
     "mobilenet_v3_small": Entry(
         "MobileNet-v3 small (Howard et al. 2019), 2,542,856 parameters", f"{_MOBILE}:mobilenet_v3_small", _MOBILENET
     ),
