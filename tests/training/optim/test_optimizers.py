@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from timm.optim import Lion
 from tiny import defaults, model_section
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -39,6 +40,7 @@ CLASSES: list[tuple[str, dict[str, Any], type[torch.optim.Optimizer], dict[str, 
     ("nadam", {"beta1": 0.6, "momentum_decay": 0.1, "eps": 1e-4}, torch.optim.NAdam, {"betas": (0.6, 0.999), "momentum_decay": 0.1}),
     ("radam", {"beta2": 0.9, "eps": 1e-3}, torch.optim.RAdam, {"betas": (0.9, 0.9), "eps": 1e-3}),
     ("adamw", {"beta2": 0.9, "eps": 1e-3}, torch.optim.AdamW, {"betas": (0.9, 0.9), "eps": 1e-3}),
+    ("lion", {"beta1": 0.8, "beta2": 0.9}, Lion, {"betas": (0.8, 0.9), "caution": False, "corrected_weight_decay": False}),
 ]
 
 
@@ -95,7 +97,7 @@ def test_an_entry_is_the_class_that_its_text_names(
     name: str, args: dict[str, Any], kind: type[torch.optim.Optimizer], options: dict[str, Any]
 ) -> None:
     made = own(name, small_network(), **args)
-    assert type(made) is kind and f"torch.optim.{kind.__name__}" in OPTIMIZERS.entries[name].doc
+    assert type(made) is kind and f"{kind.__module__.partition('.')[0]}.optim.{kind.__name__}" in OPTIMIZERS.entries[name].doc
     assert all(group[key] == value for group in made.param_groups for key, value in options.items())
     assert {name for name, *_ in CLASSES} | {"muon"} == set(OPTIMIZERS.entries)
 
@@ -162,6 +164,22 @@ def test_muon_steps_as_torch_does_and_leaves_the_rest_to_adamw(scale: str, neste
             reference.step()
         for a, b in zip(mine.parameters(), theirs.parameters(), strict=True):
             assert torch.allclose(a.reshape(b.shape), b, **EXACT), step
+
+
+def test_lion_steps_as_its_paper_says() -> None:
+    """Chen et al. 2023, algorithm 2: c = beta1 m + (1 - beta1) g, w -= lr (sign c + decay w), m = beta2 m + (1 - beta2) g."""
+    network = small_network()
+    weights = [parameter.detach().clone() for parameter in network.parameters()]
+    momenta = [torch.zeros_like(weight) for weight in weights]
+    made = own("lion", network, beta1=0.8, beta2=0.9, weight_decay=0.3)
+    for lr, new in zip(RATES, weights_of_steps(made, network, range(len(RATES))), strict=True):
+        for k, one in enumerate(learned(network)):
+            gradient = one.tensor.grad
+            assert gradient is not None
+            step = (0.8 * momenta[k] + 0.2 * gradient).sign() + 0.3 * one.is_decayed * weights[k]
+            weights[k] = weights[k] - lr * one.lr_factor * step
+            momenta[k] = 0.9 * momenta[k] + 0.1 * gradient
+            assert torch.allclose(new[k], weights[k], **EXACT)
 
 
 def test_muon_orthogonalises_kernels_in_whatever_layout() -> None:
@@ -246,6 +264,7 @@ def test_on_a_gpu_no_step_waits_for_a_number(name: str, monkeypatch: pytest.Monk
     fused_rates: list[Any] = []
     for function in ("_fused_sgd_", "_fused_adam_", "_fused_adamw_"):
         monkeypatch.setattr(torch, function, lambda *_, **options: fused_rates.append(options["lr"]))
+    monkeypatch.setattr("timm.optim._helpers._foreach_chunk_elements", lambda *_: 2**30)  # Lion's, by the size of a cache: no GPU to ask
     args = {"weight_decay": 0.1} if name in DECAYING else {}
     with FakeTensorMode():
         tensors = [nn.Parameter(torch.ones(shape, device="cuda")) for shape in ((3, 2), (3,))]
@@ -258,7 +277,7 @@ def test_on_a_gpu_no_step_waits_for_a_number(name: str, monkeypatch: pytest.Monk
             set_lr(made, 0.1)
             made.step()
         on_gpu = [isinstance(lr, Tensor) and lr.device.type == "cuda" for lr in kept]
-        assert on_gpu == {"adagrad": [False, False], "muon": [False, True]}.get(name, [True, True])
+        assert on_gpu == {"adagrad": [False, False], "lion": [False, False], "muon": [False, True]}.get(name, [True, True])
         assert all(group["lr"] is lr for group, lr, is_there in zip(made.param_groups, kept, on_gpu, strict=True) if is_there)
         assert len({id(lr) for lr in kept if isinstance(lr, Tensor)}) == sum(on_gpu), "a rate for each group"
         assert bool(fused_rates) == (name in ("sgd", "adam", "amsgrad", "adamw", "muon")) and all(

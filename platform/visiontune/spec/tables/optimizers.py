@@ -121,6 +121,18 @@ OPTIMIZERS = Table(
             suits=_lr(0.001),
             auto=_around(0.001),
         ),
+        "lion": Entry(
+            "the sign of a momentum, so every step has one size; a third to a tenth of AdamW's lr and as much more decay "
+            "(Chen et al. 2023; timm.optim.Lion)",
+            f"{_MODULE}:lion",
+            {
+                "beta1": Arg(float, "share of the old momentum in a step", 0.9, 0.0, 0.9999),
+                "beta2": Arg(float, "decay of the momentum", 0.99, 0.0, 0.99999, auto=(0.98, 0.99, 0.999)),
+                **_decay(0.1, Range(1e-2, 1.0, log=True)),
+            },
+            suits=_lr(0.0001),
+            auto=_around(0.0001),
+        ),
         "muon": Entry(
             "orthogonal momentum for hidden layers (Jordan et al. 2024; torch.optim.Muon), AdamW for all that is not a matrix",
             "visiontune.training.optim.muon:muon",

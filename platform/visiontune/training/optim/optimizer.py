@@ -95,6 +95,13 @@ def adamw(parameters: Parameters, *, beta1: float = 0.9, beta2: float = 0.999, e
     return _build(AdamW, parameters, weight_decay, betas=(beta1, beta2), eps=eps)
 
 
+def lion(parameters: Parameters, *, beta1: float = 0.9, beta2: float = 0.99, weight_decay: float = 0.1) -> Optimizer:
+    """timm.optim.Lion; timm is imported only here, as it takes as long as torch itself."""
+    from timm.optim import Lion
+
+    return _build(Lion, parameters, weight_decay, betas=(beta1, beta2))
+
+
 def flags_on(device_type: str, kind: Callable[..., Optimizer]) -> dict[str, bool]:
     """fused where the class has a kernel for the device, else foreach; on a GPU also capturable, where the class knows it."""
     flags = {"fused": True} if kind in _FUSED.get(device_type, ()) else {"foreach": True}
