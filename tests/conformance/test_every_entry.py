@@ -79,8 +79,8 @@ def test_a_recipe_with_it_trains_and_resumes_to_the_same_bit(part: str, key: str
     model = model_section("lenet5", **given) if part == "model" else model_section("lenet5", "elu")
     recipe = make_recipe(model, num_epochs=2)
     if part != "model":
-        lr = {"lr": 1e-3} if part == "optimizer" else {}
-        recipe = replace(recipe, **{part: section(part, {**given, **lr})})
+        required = {"name": "sgd", "lr": 1e-3} if part == "optimizer" else {}
+        recipe = replace(recipe, **{part: section(part, {**required, **given})})
     states = []
     for epoch in train(recipe, store):
         buffer = io.BytesIO()

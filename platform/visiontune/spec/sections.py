@@ -18,6 +18,8 @@ from visiontune.spec.tables.portfolios import PORTFOLIOS
 from visiontune.spec.tables.preprocessings import PREPROCESSINGS
 from visiontune.spec.tables.regimes import REGIMES
 from visiontune.spec.tables.search import SAMPLERS, TRIAL_SCHEDULERS
+from visiontune.spec.tables.sharpness import SHARPNESS
+from visiontune.spec.tables.slow_weights import SLOW_WEIGHTS
 from visiontune.spec.tables.sources import SOURCES
 
 __all__ = ["SPACE", "STUDY"]
@@ -148,12 +150,13 @@ RECIPE = Section(
     },
 )
 
-_PLURALS = {"policy": "policies", "loss": "losses"}
+_PLURALS = {"policy": "policies", "loss": "losses", "sharpness": "sharpness", "slow weights": "slow_weights"}
 
 TABLES: dict[str, Table] = {
     _PLURALS.get(table.what, f"{table.what.replace(' ', '_')}s"): table
     for table in (
-        *(MODELS, ACTIVATIONS, NORMS, INITS, REGIMES, PREPROCESSINGS, LOSSES, BALANCES, CLASS_WEIGHTS, OPTIMIZERS, LR_SCHEDULES),
+        *(MODELS, ACTIVATIONS, NORMS, INITS, REGIMES, PREPROCESSINGS, LOSSES, BALANCES, CLASS_WEIGHTS),
+        *(OPTIMIZERS, SHARPNESS, SLOW_WEIGHTS, LR_SCHEDULES),
         *(POLICIES, MIXINGS, OPS, SOURCES, SAMPLERS, TRIAL_SCHEDULERS),
     )
 }

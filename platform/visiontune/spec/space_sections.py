@@ -18,6 +18,8 @@ from visiontune.spec.tables.optimizers import OPTIMIZERS
 from visiontune.spec.tables.policies import POLICIES
 from visiontune.spec.tables.preprocessings import COLOURS, PREPROCESSINGS
 from visiontune.spec.tables.regimes import REGIMES
+from visiontune.spec.tables.sharpness import SHARPNESS
+from visiontune.spec.tables.slow_weights import SLOW_WEIGHTS
 
 TRAINING = {
     "batch_size": Arg(int, "pictures in a step", 64, 1, 65_536, auto=(32, 64, 128)),
@@ -104,6 +106,14 @@ SPACE = Section(
                     0.99999,
                     auto=(0.0, 0.9, 0.99, 0.999),
                 ),
+                "swa_share": Arg(
+                    float,
+                    "share of all epochs, the last ones, whose weights are averaged evenly and evaluated (Izmailov et al. 2018); 0: none",
+                    0.0,
+                    0.0,
+                    1.0,
+                    auto=(0.0, 0.25, 0.5),
+                ),
                 "early_stop_epochs": Arg(int, "epochs without a lower val_loss after which training ends; 0: never", 0, 0, 100_000),
             },
             is_space=True,
@@ -137,6 +147,8 @@ SPACE = Section(
                     1.0,
                     auto=Range(0.5, 1.0),
                 ),
+                "sharpness": SHARPNESS,
+                "slow_weights": SLOW_WEIGHTS,
             },
             is_space=True,
         ),

@@ -97,6 +97,7 @@ def train(
         with setup.arithmetic.set_flags():
             total, lr = _train_epoch(setup, order_N, epoch, val_losses, torch_device)
 
+        stepper.end_epoch(epoch)
         stepper.exchange()
         with setup.arithmetic.evaluating():
             val = measure(stepper.model, setup.val_set, use_full_metrics=recipe.training["use_full_metrics"])

@@ -25,6 +25,8 @@ from visiontune.spec.declare import chosen
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.tables.lr_schedules import LR_SCHEDULES
 from visiontune.spec.tables.optimizers import OPTIMIZERS
+from visiontune.spec.tables.sharpness import SHARPNESS
+from visiontune.spec.tables.slow_weights import SLOW_WEIGHTS
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.class_balance import build_order
@@ -38,6 +40,8 @@ from visiontune.training.loss import build_loss
 from visiontune.training.lr_schedule import LrSchedule
 from visiontune.training.optim.param_groups import learned_parameters, scaled_lr
 from visiontune.training.optim.penalties import decayed_parameters
+from visiontune.training.optim.sharpness_aware import problem_of_sharpness
+from visiontune.training.optim.weight_average import problem_of_averages
 from visiontune.training.step import Stepper
 
 if TYPE_CHECKING:
@@ -107,7 +111,8 @@ def set_up(
     loss = build_loss(recipe.loss, recipe.balance, labels_N, len(store.class_names), anatomy_of(network).aux_weight)
     weights = decayed_parameters(tail, use_decay_for_all=recipe.regularization["use_decay_for_all"])
     mixing = build_mixing(recipe.augmentation, seed)
-    stepper = Stepper(tail, loss, _optimizer(recipe, tail, weights), weights, recipe.regularization, training, arithmetic, mixing)
+    optimizer, around = _optimizer(recipe, tail, weights), _around(recipe, tail)
+    stepper = Stepper(tail, loss, optimizer, weights, recipe.regularization, training, arithmetic, mixing, **around)
     schedule = _schedule(recipe, steps_per_epoch=len(bounds) - 1)
     peak_lr = scaled_lr(recipe.optimizer["lr"], training["batch_size"], recipe.optimizer["lr_scaling"])
     val_set = opened(store.val_idx)
@@ -151,6 +156,15 @@ def _optimizer(recipe: TrialRecipe, tail: nn.Module, weights: list[Tensor]) -> O
     factors = {key: recipe.optimizer[key] for key in ("head_lr_factor", "layer_decay")}
     optimizer: Optimizer = entry.load()(learned_parameters(tail, weights, **factors), **args)
     return optimizer
+
+
+def _around(recipe: TrialRecipe, tail: nn.Module) -> dict[str, Any]:
+    """What goes around the optimizer. Raises UserError for what can't go together."""
+    problem = problem_of_sharpness(recipe.optimizer, recipe.training) or problem_of_averages(recipe.regularization)
+    if problem is not None:
+        raise UserError(problem)
+    entries = {key: chosen(table, recipe.optimizer, key) for key, table in (("sharpness", SHARPNESS), ("slow_weights", SLOW_WEIGHTS))}
+    return {key: entry.load()(tail, **args) for key, (entry, args) in entries.items()}
 
 
 def _schedule(recipe: TrialRecipe, steps_per_epoch: int) -> LrSchedule:

@@ -1,4 +1,4 @@
-"""One optimizer step: mixing, forward, loss, backward, penalties, noise, clipping, update, averages.
+"""One optimizer step: mixing, forward, loss, backward (twice where sharpness counts), penalties, noise, clipping, update, averages.
 
 A batch may pass through the device in micro-batches (`micro_batch`): their losses are weighted by their pictures, so that gradients are
 those of the whole batch; only batch normalisation sees micro-batches. Pictures are mixed before, over the whole batch.
@@ -18,9 +18,11 @@ from visiontune.spec.fingerprint import keyed_seed
 from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.compiled import Compiled
 from visiontune.training.loss import Loss
+from visiontune.training.optim.lookahead import SlowWeights
 from visiontune.training.optim.optimizer import load_state, set_lr
 from visiontune.training.optim.penalties import add_gradient_noise, add_penalties, clip_gradients
-from visiontune.training.optim.weight_average import WeightAverage
+from visiontune.training.optim.sharpness_aware import Sharpness
+from visiontune.training.optim.weight_average import WeightAverage, is_in_swa
 
 
 def num_micro_batches(num: int, micro_batch: int) -> int:
@@ -50,22 +52,31 @@ class Stepper:
         training: Mapping[str, Any],
         arithmetic: Arithmetic,
         mixing: Mixing = unmixed,
+        *,
+        sharpness: Sharpness,
+        slow_weights: SlowWeights,
     ) -> None:
         self._optimizer = optimizer
         self._params: list[Tensor] = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self.model = Compiled(network) if training["use_compile"] else network
         self._loss, self._weights, self._regularization, self._device = loss, weights, regularization, arithmetic.device
-        self._mixing = mixing
+        self._mixing, self._sharpness, self._slow_weights = mixing, sharpness, slow_weights
         self._micro_batch, self._seed, self._arithmetic = training["micro_batch"], training["seed"], arithmetic
         self._use_channels_last = training["use_channels_last"]  # as pictures come
         self._scaler = torch.amp.GradScaler(arithmetic.device.type, enabled=arithmetic.precision == "fp16")
-        self._average = WeightAverage(network) if regularization["ema_decay"] else None
+        self._num_epochs = training["num_epochs"]
+        self._average = WeightAverage(network) if regularization["ema_decay"] or regularization["swa_share"] else None
 
     def step(self, x_NCHW: Tensor, y_N: Tensor, lr: float, number: int) -> Tensor:
         """Step `number` of the whole training, counted from 0; gives the mean cross-entropy of the batch before it, without a graph.
 
         It is that of the mixed pictures against their mixed labels, where the recipe mixes.
         """
+        total = self._sharpness(lambda: self._gradients(x_NCHW, y_N, number))
+        self._update(lr, number)
+        return total
+
+    def _gradients(self, x_NCHW: Tensor, y_N: Tensor, number: int) -> Tensor:
         num = num_micro_batches(len(y_N), self._micro_batch)
         x_NCHW, targets = self._mixing(x_NCHW, y_N, number)
         micro_batches = x_NCHW.tensor_split(num)  # sizes differ by one at most
@@ -75,15 +86,24 @@ class Stepper:
                 loss, cross_entropy = self._loss(self.model(x if self._use_channels_last else x.contiguous()), target)
             self._scaler.scale(loss * (len(x) / len(y_N)) if num > 1 else loss).backward()  # type: ignore[no-untyped-call]
             total += cross_entropy * (len(x) / len(y_N))
+        return total
+
+    def _update(self, lr: float, number: int) -> None:
         self._scaler.unscale_(self._optimizer)
         self._adjust_gradients(number)
         set_lr(self._optimizer, lr)
-        self._scaler.step(self._optimizer)  # nothing where a gradient overflowed
+        self._slow_weights.step(lambda: self._scaler.step(self._optimizer))  # nothing where a gradient overflowed
         self._optimizer.zero_grad()
         self._scaler.update()
-        if self._average is not None:
+        if self._average is not None and self._regularization["ema_decay"]:
             self._average.update(self._regularization["ema_decay"])
-        return total
+
+    def end_epoch(self, epoch: int) -> None:
+        """What is due after the last step of an epoch, counted from 1, before its weights are evaluated."""
+        self._slow_weights.end_epoch()
+        swa_share = self._regularization["swa_share"]
+        if self._average is not None and swa_share and is_in_swa(epoch, self._num_epochs, swa_share):
+            self._average.include()
 
     def exchange(self) -> None:
         """Swap the network's weights with the averages, or back; nothing without averages."""

@@ -29,7 +29,7 @@ def preflight(spec: StudySpec) -> DataInfo:
         info = describe(spec.data)
     except UserError as error:
         raise spec.placed(error, "data") from error
-    rules = (_sampler, _preprocessings, _models, _regimes, _policies, _mixings)
+    rules = (_sampler, _preprocessings, _models, _regimes, _policies, _mixings, _sharpness, _averages)
     problems = dict.fromkeys(problem for rule in rules for problem in rule(spec, info))
     if problems:
         raise UserError(*problems)
@@ -122,6 +122,24 @@ def _mixings(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
         rule = problem_of_mixing(augmentation, batch_size=batch_size, use_features=use_features)
         if rule is not None:
             yield _problem(spec, "augmentation.mixing", rule)
+
+
+def _sharpness(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
+    from visiontune.training.optim.sharpness_aware import problem_of_sharpness
+
+    for optimizer, training in product(spec.space.corners("optimizer"), spec.space.corners("training")):
+        rule = problem_of_sharpness(optimizer, training)
+        if rule is not None:
+            yield _problem(spec, "optimizer.sharpness", rule)
+
+
+def _averages(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
+    from visiontune.training.optim.weight_average import problem_of_averages
+
+    for regularization in spec.space.corners("regularization"):
+        rule = problem_of_averages(regularization)
+        if rule is not None:
+            yield _problem(spec, "regularization.swa_share", rule)
 
 
 def _shapes(spec: StudySpec, info: DataInfo) -> list[Mapping[str, Any]]:

@@ -1,7 +1,8 @@
-"""The moving average of a network's weights, which is evaluated and kept in their place where regularization.ema_decay is above 0."""
+"""Averages of a network's weights, which are evaluated and kept in their place: moving (ema_decay) or of the last epochs (swa_share)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,8 +10,20 @@ import torch
 from torch import nn
 
 
+def problem_of_averages(regularization: Mapping[str, Any]) -> str | None:
+    """Why the section can't be averaged as it says; None if it can."""
+    if regularization["ema_decay"] and regularization["swa_share"]:
+        return "weights have one average, but ema_decay and swa_share are both above 0; leave one of them at 0"
+    return None
+
+
+def is_in_swa(epoch: int, num_epochs: int, swa_share: float) -> bool:
+    """Whether the weights after that epoch, counted from 1, are among those of the last share of all epochs; part of one counts whole."""
+    return epoch > num_epochs - math.ceil(swa_share * num_epochs - 1e-6)
+
+
 class WeightAverage:
-    """Exponential moving average of what a network learns: parameters that learn and floating-point buffers (Polyak & Juditsky 1992).
+    """Average of what a network learns: parameters that learn and floating-point buffers (Polyak & Juditsky 1992).
 
     It starts from the network as it is. Frozen parameters never differ from their average, so they have none.
     """
@@ -30,8 +43,16 @@ class WeightAverage:
         self._num_updates += 1
 
     @torch.no_grad()
+    def include(self) -> None:
+        """The average becomes the even one of all values that were included (Izmailov et al. 2018)."""
+        torch._foreach_lerp_(self._averages, self._values, 1 / (1 + self._num_updates))
+        self._num_updates += 1
+
+    @torch.no_grad()
     def exchange(self) -> None:
-        """Swap the values of network and averages, tensor by tensor; a second call undoes it."""
+        """Swap the values of network and averages, tensor by tensor; a second call undoes it. Nothing before there is an average."""
+        if self._num_updates == 0:
+            return
         held = [value.clone() for value in self._values]
         torch._foreach_copy_(self._values, self._averages)
         torch._foreach_copy_(self._averages, held)
