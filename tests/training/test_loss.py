@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from timm.loss.binary_cross_entropy import BinaryCrossEntropy
 from torch import Tensor
 from torch.nn import functional as F
 
+from visiontune.augmentation.mixing import Mixed
 from visiontune.training.loss import Loss, build_loss
 
 LABELS = np.array([0] * 60 + [1] * 30 + [2] * 10)
@@ -96,7 +98,27 @@ def test_focal_loss_has_a_gradient_where_the_network_is_certain(gamma: float, sm
     assert math.isfinite(loss.item()) and logits_NK.grad is not None and logits_NK.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("name", ["cross_entropy", "focal"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("scale", [2.0, 200.0])
+def test_binary_cross_entropy_is_timms_of_mixed_and_smoothed_targets_too(smoothing: float, scale: float) -> None:
+    logits_NK, y_N = some(scale=scale)
+    reference, loss = BinaryCrossEntropy(smoothing, sum_classes=True), made("binary_cross_entropy", label_smoothing=smoothing)
+    ours, theirs = logits_NK.clone().requires_grad_(), logits_NK.clone().requires_grad_()
+    minimised, plain = loss(ours, y_N)
+    expected = reference(theirs, y_N)
+    minimised.backward()  # type: ignore[no-untyped-call]
+    expected.backward()
+    assert torch.allclose(minimised, expected) and torch.allclose(ours.grad, theirs.grad, atol=1e-6)  # type: ignore[arg-type]
+    assert torch.equal(plain, F.cross_entropy(logits_NK, y_N))
+    other_N, off = y_N.roll(1), smoothing / 3
+    target_NK = (1 - smoothing) * (0.3 * F.one_hot(y_N, 3) + 0.7 * F.one_hot(other_N, 3)) + off
+    assert torch.allclose(loss(logits_NK, Mixed(y_N, other_N, 0.3))[0], reference(logits_NK, target_NK))
+    weight_K, weighted = weights_of([60, 30, 10]), made("binary_cross_entropy", "inverse_frequency", smoothing)
+    each_N = torch.stack([reference(logits_NK[k : k + 1], y_N[k : k + 1]) for k in range(len(y_N))])
+    assert torch.allclose(weighted(logits_NK, y_N)[0], (weight_K[y_N] * each_N).mean())
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "focal", "binary_cross_entropy"])
 def test_gradient_is_that_of_the_numbers(name: str) -> None:
     logits_NK, y_N = some(4)
     loss = made(name, "effective_number", 0.1)

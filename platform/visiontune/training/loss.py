@@ -76,6 +76,19 @@ def focal(*, label_smoothing: float, weight_K: Tensor | None, focal_gamma: float
     return (lambda logits_NK, y_N: each(logits_NK, y_N).mean()) if weight_K is None else _weighted(each, weight_K)
 
 
+def binary_cross_entropy(*, label_smoothing: float, weight_K: Tensor | None) -> MeanLoss:
+    """The sum over classes of -t log s - (1 - t) log(1 - s) with the sigmoid s of the score and the share t of the smoothed label.
+
+    It is linear in t: the weighted mean of a mixed picture's two losses is the loss of its mixed target. timm divides by the classes.
+    """
+
+    def each(logits_NK: Tensor, y_N: Tensor) -> Tensor:
+        right_N = logits_NK.gather(1, y_N[:, None])[:, 0]
+        return F.softplus(logits_NK).sum(1) - (right_N.lerp(logits_NK.mean(1), label_smoothing) if label_smoothing else right_N)
+
+    return (lambda logits_NK, y_N: each(logits_NK, y_N).mean()) if weight_K is None else _weighted(each, weight_K)
+
+
 def _weighted(each: MeanLoss, weight_K: Tensor) -> MeanLoss:
     @cache
     def weight_on(device: torch.device) -> Tensor:

@@ -13,6 +13,11 @@ LOSSES = Table(
             "visiontune.training.loss:focal",
             {"focal_gamma": Arg(float, "0 is cross-entropy", 2.0, 0.0, 10.0, auto=Range(0.5, 5.0))},
         ),
+        "binary_cross_entropy": Entry(
+            "each class for itself, by the sigmoid of its score, summed over classes; targets may be shares, of mixed pictures and "
+            "smoothed labels (Wightman et al. 2021, ResNet strikes back)",
+            "visiontune.training.loss:binary_cross_entropy",
+        ),
     },
     default="cross_entropy",
 )
