@@ -21,6 +21,7 @@ from visiontune.training.loss import Loss
 from visiontune.training.optim.lookahead import SlowWeights
 from visiontune.training.optim.optimizer import load_state, set_lr
 from visiontune.training.optim.penalties import add_gradient_noise, add_penalties, clip_gradients
+from visiontune.training.optim.schedule_free import ScheduleFree
 from visiontune.training.optim.sharpness_aware import Sharpness
 from visiontune.training.optim.weight_average import WeightAverage, is_in_swa
 
@@ -107,6 +108,8 @@ class Stepper:
 
     def exchange(self) -> None:
         """Swap the network's weights with the averages, or back; nothing without averages."""
+        if isinstance(self._optimizer, ScheduleFree):
+            self._optimizer.exchange()
         if self._average is not None:
             self._average.exchange()
 

@@ -136,10 +136,10 @@ def _sharpness(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
 def _averages(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
     from visiontune.training.optim.weight_average import problem_of_averages
 
-    for regularization in spec.space.corners("regularization"):
-        rule = problem_of_averages(regularization)
+    for regularization, optimizer in product(spec.space.corners("regularization"), spec.space.corners("optimizer")):
+        rule = problem_of_averages(regularization, optimizer)
         if rule is not None:
-            yield _problem(spec, "regularization.swa_share", rule)
+            yield _problem(spec, "regularization", rule)
 
 
 def _shapes(spec: StudySpec, info: DataInfo) -> list[Mapping[str, Any]]:

@@ -103,6 +103,8 @@ def test_batches_count_once_and_both_passes_draw_the_same_dropout() -> None:
             "asam needs gradients without a loss scale, but precision is fp16; nearest is bf16",
         ),
         ({}, {"ema_decay": 0.9, "swa_share": 0.5}, {}, "ema_decay and swa_share are both above 0"),
+        ({"name": "schedule_free_sgd"}, {"ema_decay": 0.9}, {}, "averages its weights itself, so ema_decay must be left at 0"),
+        ({"name": "schedule_free_adamw", "slow_weights": "lookahead"}, {}, {}, "itself, so slow_weights must be left at none"),
     ],
 )
 def test_what_can_not_go_together_is_refused(optimizer_args: Any, regularization: Any, training: Any, rule: str) -> None:

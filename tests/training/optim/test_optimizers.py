@@ -27,7 +27,8 @@ from visiontune.training.optim.penalties import decayed_parameters
 RATES = [0.1, 0.05, 0.2, 0.01, 0.1, 0.0, 0.1]
 EXACT = {"rtol": 1e-10, "atol": 1e-12}
 """What is beyond a square root or a product of roundings in double precision is another formula."""
-DECAYING = [name for name, entry in OPTIMIZERS.entries.items() if "weight_decay" in entry.args]
+DECAYING = [name for name, entry in OPTIMIZERS.entries.items() if "weight_decay" in entry.args and not entry.traits]
+SCHEDULE_FREE = ("schedule_free_sgd", "schedule_free_adamw")
 CLASSES: list[tuple[str, dict[str, Any], type[torch.optim.Optimizer], dict[str, Any]]] = [
     ("sgd", {"momentum": 0.8, "nesterov": True}, torch.optim.SGD, {"momentum": 0.8, "nesterov": True, "dampening": 0, "weight_decay": 0}),
     ("adagrad", {"initial_square_sum": 0.1, "eps": 1e-6}, torch.optim.Adagrad, {"initial_accumulator_value": 0.1, "eps": 1e-6}),
@@ -99,7 +100,7 @@ def test_an_entry_is_the_class_that_its_text_names(
     made = own(name, small_network(), **args)
     assert type(made) is kind and f"{kind.__module__.partition('.')[0]}.optim.{kind.__name__}" in OPTIMIZERS.entries[name].doc
     assert all(group[key] == value for group in made.param_groups for key, value in options.items())
-    assert {name for name, *_ in CLASSES} | {"muon"} == set(OPTIMIZERS.entries)
+    assert {name for name, *_ in CLASSES} | {"muon", *SCHEDULE_FREE} == set(OPTIMIZERS.entries)
 
 
 @pytest.mark.parametrize("name", DECAYING)
@@ -182,6 +183,33 @@ def test_lion_steps_as_its_paper_says() -> None:
             assert torch.allclose(new[k], weights[k], **EXACT)
 
 
+@pytest.mark.parametrize("name", SCHEDULE_FREE)
+def test_schedule_free_steps_as_its_paper_says(name: str) -> None:
+    """Defazio et al. 2024, equations 2 to 4 and algorithm 1: decay at y, Adam's corrected second moment, means weighted by lr_max^2."""
+    network = small_network()
+    args = {"momentum": 0.8} if name == "schedule_free_sgd" else {"beta1": 0.8, "beta2": 0.9, "eps": 1e-3}
+    made = own(name, network, weight_decay=0.3, **args)
+    start = [parameter.detach().clone() for parameter in network.parameters()]
+    x, y, z, squares = start, start, start, [torch.zeros_like(weight) for weight in start]
+    weight_sum = 0.0
+    for step, new in enumerate(weights_of_steps(made, network, range(len(RATES))), start=1):
+        weight = max(RATES[:step]) ** 2
+        weight_sum += weight
+        for k, one in enumerate(learned(network)):
+            gradient = one.tensor.grad
+            assert gradient is not None
+            squares[k] = 0.9 * squares[k] + 0.1 * gradient**2
+            size = 1.0 if "sgd" in name else (squares[k] / (1 - 0.9**step)).sqrt() + 1e-3
+            z = [*z[:k], z[k] - RATES[step - 1] * one.lr_factor * (gradient / size + 0.3 * one.is_decayed * y[k]), *z[k + 1 :]]
+            x = [*x[:k], x[k] + weight / weight_sum * (z[k] - x[k]), *x[k + 1 :]]
+            y = [*y[:k], 0.2 * z[k] + 0.8 * x[k], *y[k + 1 :]]
+            assert torch.allclose(new[k], y[k], **EXACT), step
+    made.exchange()  # type: ignore[attr-defined]
+    assert all(torch.allclose(one, mean, **EXACT) for one, mean in zip(network.parameters(), x, strict=True))
+    made.exchange()  # type: ignore[attr-defined]
+    assert all(torch.equal(one, last) for one, last in zip(network.parameters(), new, strict=True))
+
+
 def test_muon_orthogonalises_kernels_in_whatever_layout() -> None:
     """One step from zero momentum is the gradient with all singular values near 1; columns may lie in another order."""
     torch.manual_seed(0)
@@ -202,7 +230,10 @@ def test_muon_orthogonalises_kernels_in_whatever_layout() -> None:
     assert torch.nn.functional.cosine_similarity(-steps[0].flatten(), (u @ v).flatten(), dim=0) > 0.97
 
 
-@pytest.mark.parametrize(("name", "args"), [*((name, args) for name, args, _, _ in CLASSES), ("sgd", {"momentum": 0.0}), ("muon", {})])
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [*((name, args) for name, args, _, _ in CLASSES), ("sgd", {"momentum": 0.0}), ("muon", {}), *((name, {}) for name in SCHEDULE_FREE)],
+)
 def test_going_on_from_a_saved_state_changes_no_bit(name: str, args: dict[str, Any]) -> None:
     whole, first, second = (small_network().float() for _ in range(3))
     list(weights_of_steps(own(name, whole, **args), whole, range(len(RATES))))
@@ -260,7 +291,7 @@ def test_kernels_suit_the_device(device_type: str, kind: type[torch.optim.Optimi
 
 @pytest.mark.parametrize("name", OPTIMIZERS.entries)
 def test_on_a_gpu_no_step_waits_for_a_number(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tensors without memory stand for the GPU's, and refuse to be read. Muon's matrices and Adagrad have their rates on the CPU."""
+    """Tensors without memory stand for the GPU's, and refuse to be read. Rates that no kernel reads are on the CPU."""
     fused_rates: list[Any] = []
     for function in ("_fused_sgd_", "_fused_adam_", "_fused_adamw_"):
         monkeypatch.setattr(torch, function, lambda *_, **options: fused_rates.append(options["lr"]))
@@ -277,7 +308,7 @@ def test_on_a_gpu_no_step_waits_for_a_number(name: str, monkeypatch: pytest.Monk
             set_lr(made, 0.1)
             made.step()
         on_gpu = [isinstance(lr, Tensor) and lr.device.type == "cuda" for lr in kept]
-        assert on_gpu == {"adagrad": [False, False], "lion": [False, False], "muon": [False, True]}.get(name, [True, True])
+        assert on_gpu == ([False, name == "muon"] if name in ("adagrad", "lion", "muon", *SCHEDULE_FREE) else [True, True])
         assert all(group["lr"] is lr for group, lr, is_there in zip(made.param_groups, kept, on_gpu, strict=True) if is_there)
         assert len({id(lr) for lr in kept if isinstance(lr, Tensor)}) == sum(on_gpu), "a rate for each group"
         assert bool(fused_rates) == (name in ("sgd", "adam", "amsgrad", "adamw", "muon")) and all(

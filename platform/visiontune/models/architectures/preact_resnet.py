@@ -31,7 +31,7 @@ def preact_resnet(
     `image_size` changes nothing: the head averages over what is left of the picture.
     """
     filters = [scaled(16 << group, width_factor) for group in range(3)]
-    stem = {"conv1": nn.Conv2d(in_channels, filters[0], 3, padding=1, bias=False)}
+    stem: dict[str, nn.Module] = {"conv1": nn.Conv2d(in_channels, filters[0], 3, padding=1, bias=False)}
     return _network(stem, filters, [num_blocks] * 3, use_bottleneck, num_classes, stochastic_depth)
 
 

@@ -18,6 +18,9 @@ _BETAS = {
     "beta2": Arg(float, "decay of the second moment", 0.999, 0.0, 0.99999, auto=(0.95, 0.99, 0.999)),
     "eps": _EPS,
 }
+_SCHEDULE_FREE = "visiontune.training.optim.schedule_free"
+AVERAGING = frozenset({"averaging"})
+"""The trait of those that evaluate a mean of their weights, so that no other average can be."""
 _MODULE = "visiontune.training.optim.optimizer"
 
 
@@ -132,6 +135,25 @@ OPTIMIZERS = Table(
             },
             suits=_lr(0.0001),
             auto=_around(0.0001),
+        ),
+        "schedule_free_sgd": Entry(
+            "SGD whose mean is evaluated in place of a falling rate, for schedule constant; ten times SGD's lr (Defazio et al. 2024)",
+            f"{_SCHEDULE_FREE}:schedule_free_sgd",
+            {
+                "momentum": Arg(float, "share of the mean in where gradients are taken", 0.9, 0.0, 0.9999, auto=(0.9, 0.95, 0.98)),
+                **_decay(0.0, Range(1e-5, 1e-2, log=True)),
+            },
+            suits=_lr(0.5),
+            auto=_around(0.5),
+            traits=AVERAGING,
+        ),
+        "schedule_free_adamw": Entry(
+            "AdamW whose mean is evaluated in place of a falling rate, for schedule constant (Defazio et al. 2024)",
+            f"{_SCHEDULE_FREE}:schedule_free_adamw",
+            {**_BETAS, **_decay(0.01, _ADAMW_DECAY)},
+            suits=_lr(0.0025),
+            auto=_around(0.0025),
+            traits=AVERAGING,
         ),
         "muon": Entry(
             "orthogonal momentum for hidden layers (Jordan et al. 2024; torch.optim.Muon), AdamW for all that is not a matrix",

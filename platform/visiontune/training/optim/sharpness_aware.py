@@ -6,7 +6,7 @@ themselves. Micro-batches add up before the move, so that it is that of the whol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,7 +61,7 @@ def _learned(network: nn.Module) -> list[Tensor]:
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
-def _scaled(direction: list[Tensor], measured: list[Tensor], rho: float) -> list[Tensor]:
+def _scaled(direction: Sequence[Tensor], measured: Sequence[Tensor], rho: float) -> list[Tensor]:
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(measured)))
     return list(torch._foreach_mul(direction, rho / (norm + 1e-12)))  # stays on the device: no wait for a GPU
 
