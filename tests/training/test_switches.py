@@ -19,8 +19,10 @@ from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.gradient_checkpointing import checkpoint_stages
 from visiontune.training.loop import train
 from visiontune.training.loss import build_loss
+from visiontune.training.optim.lookahead import lookahead
 from visiontune.training.optim.optimizer import sgd
 from visiontune.training.optim.param_groups import LearnedParameter
+from visiontune.training.optim.sharpness_aware import asam, one_pass, sam
 from visiontune.training.setup import set_up
 from visiontune.training.step import Stepper, num_micro_batches
 
@@ -82,8 +84,8 @@ def test_what_is_done_to_gradients_is_done_without_the_scale_of_fp16(regularizat
     assert losses(plain, regularization) != pytest.approx(losses(plain), rel=0.02)
 
 
-@pytest.mark.parametrize("mixing", ["none", "mixup", "cutmix", "random_erasing"])
-def test_no_step_waits_for_a_gpus_values(mixing):
+@pytest.mark.parametrize(("mixing", "sharpness"), [("none", one_pass), ("mixup", sam), ("cutmix", asam), ("random_erasing", one_pass)])
+def test_no_step_waits_for_a_gpus_values(mixing, sharpness):
     """Tensors without memory stand for the GPU's, and refuse to be read."""
     regularization = section("regularization", {"l1": 1e-3, "l2": 1e-3, "clip_norm": 1.0, "gradient_noise": 0.1, "ema_decay": 0.9})
     recipe = make_recipe(augmentation={"policy": "none", "mixing": mixing}, micro_batch=8)
@@ -92,7 +94,9 @@ def test_no_step_waits_for_a_gpus_values(mixing):
         network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 14 * 14, 3))
         parameters = [LearnedParameter(parameter) for parameter in network.parameters()]
         mix, arithmetic = build_mixing(recipe.augmentation, 0), Arithmetic(torch.device("cpu"), "bf16")
-        stepper = Stepper(network, loss, sgd(parameters), list(network.parameters()), regularization, recipe.training, arithmetic, mix)
+        around = {"sharpness": sharpness if sharpness is one_pass else sharpness(network), "slow_weights": lookahead(network)}
+        weights, sections = list(network.parameters()), (regularization, recipe.training)
+        stepper = Stepper(network, loss, sgd(parameters), weights, *sections, arithmetic, mix, **around)
         for number in range(3):
             total = stepper.step(torch.zeros(16, 1, 16, 16), torch.zeros(16, dtype=torch.int64), 0.1, number)
         with pytest.raises(DataDependentOutputException):

@@ -18,11 +18,11 @@ from visiontune.spec.fingerprint import keyed_seed
 from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.compiled import Compiled
 from visiontune.training.loss import Loss
-from visiontune.training.optim.lookahead import SlowWeights
+from visiontune.training.optim.lookahead import ALONE, SlowWeights
 from visiontune.training.optim.optimizer import load_state, set_lr
 from visiontune.training.optim.penalties import add_gradient_noise, add_penalties, clip_gradients
 from visiontune.training.optim.schedule_free import ScheduleFree
-from visiontune.training.optim.sharpness_aware import Sharpness
+from visiontune.training.optim.sharpness_aware import Sharpness, one_pass
 from visiontune.training.optim.weight_average import WeightAverage, is_in_swa
 
 
@@ -54,8 +54,8 @@ class Stepper:
         arithmetic: Arithmetic,
         mixing: Mixing = unmixed,
         *,
-        sharpness: Sharpness,
-        slow_weights: SlowWeights,
+        sharpness: Sharpness = one_pass,
+        slow_weights: SlowWeights = ALONE,
     ) -> None:
         self._optimizer = optimizer
         self._params: list[Tensor] = [parameter for parameter in network.parameters() if parameter.requires_grad]

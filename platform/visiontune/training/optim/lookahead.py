@@ -56,9 +56,12 @@ class _Alone:
         pass
 
 
+ALONE = _Alone()
+
+
 def none(network: nn.Module) -> SlowWeights:
     """The optimizer's own weights."""
-    return _Alone()
+    return ALONE
 
 
 def lookahead(network: nn.Module, *, lookahead_steps: int = 5, lookahead_alpha: float = 0.5) -> SlowWeights:

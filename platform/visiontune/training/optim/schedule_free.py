@@ -23,7 +23,7 @@ class ScheduleFree(Optimizer):
         super().__init__(groups, options)
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         """One step of z, x and y."""
         for group in self.param_groups:
             y = [one for one in group["params"] if one.grad is not None]

@@ -6,7 +6,7 @@ themselves. Micro-batches add up before the move, so that it is that of the whol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,9 +29,14 @@ def problem_of_sharpness(optimizer: Mapping[str, Any], training: Mapping[str, An
     return f"sharpness {optimizer['sharpness']} needs gradients without a loss scale, but precision is fp16; nearest is bf16"
 
 
+def one_pass(gradients: Gradients) -> Tensor:
+    """Those of the weights as they are."""
+    return gradients()
+
+
 def none(network: nn.Module) -> Sharpness:
     """One pass."""
-    return lambda gradients: gradients()
+    return one_pass
 
 
 def sam(network: nn.Module, *, sam_rho: float = 0.05) -> Sharpness:
@@ -51,8 +56,8 @@ def asam(network: nn.Module, *, asam_rho: float = 0.5, asam_eta: float = 0.01) -
     def move() -> list[Tensor]:
         gradients = gradients_of(params)
         sizes = [one.abs() + asam_eta if one.ndim > 1 else torch.ones_like(one) for one in params]
-        sized = torch._foreach_mul(gradients, sizes)
-        return _scaled(torch._foreach_mul(sized, sizes), sized, asam_rho)
+        sized = list(torch._foreach_mul(gradients, sizes))
+        return _scaled(list(torch._foreach_mul(sized, sizes)), sized, asam_rho)
 
     return _two_passes(network, params, move)
 
@@ -61,7 +66,7 @@ def _learned(network: nn.Module) -> list[Tensor]:
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
-def _scaled(direction: Sequence[Tensor], measured: Sequence[Tensor], rho: float) -> list[Tensor]:
+def _scaled(direction: list[Tensor], measured: list[Tensor], rho: float) -> list[Tensor]:
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(measured)))
     return list(torch._foreach_mul(direction, rho / (norm + 1e-12)))  # stays on the device: no wait for a GPU
 
