@@ -30,7 +30,7 @@ FAMILIES: dict[str, dict[str, object]] = {
     "convnext_tiny": {"width_factor": 0.1, "depth_factor": 0.5, "stochastic_depth": 0.2},
 }
 
-_ACTIVATIONS = {"relu", "relu_", "silu", "silu_", "hardswish", "hardswish_", "gelu"}
+_ACTIVATIONS = {"relu", "relu_", "silu", "silu_", "hardswish", "hardswish_", "gelu", "hardtanh_"}
 
 
 def ours(name: str, num_classes: int = 10, in_channels: int = 3, image_size: int = 96, **args: object) -> nn.Module:

@@ -65,8 +65,8 @@ class Stepper:
         self._micro_batch, self._seed, self._arithmetic = training["micro_batch"], training["seed"], arithmetic
         self._use_channels_last = training["use_channels_last"]  # as pictures come
         self._scaler = torch.amp.GradScaler(arithmetic.device.type, enabled=arithmetic.precision == "fp16")
-        self._num_epochs = training["num_epochs"]
-        self._average = WeightAverage(network) if regularization["ema_decay"] or regularization["swa_share"] else None
+        self._num_epochs, self._swa_share = training["num_epochs"], regularization.get("swa_share", 0.0)  # recipes from before have none
+        self._average = WeightAverage(network) if regularization["ema_decay"] or self._swa_share else None
 
     def step(self, x_NCHW: Tensor, y_N: Tensor, lr: float, number: int) -> Tensor:
         """Step `number` of the whole training, counted from 0; gives the mean cross-entropy of the batch before it, without a graph.
@@ -102,8 +102,7 @@ class Stepper:
     def end_epoch(self, epoch: int) -> None:
         """What is due after the last step of an epoch, counted from 1, before its weights are evaluated."""
         self._slow_weights.end_epoch()
-        swa_share = self._regularization["swa_share"]
-        if self._average is not None and swa_share and is_in_swa(epoch, self._num_epochs, swa_share):
+        if self._average is not None and self._swa_share and is_in_swa(epoch, self._num_epochs, self._swa_share):
             self._average.include()
 
     def exchange(self) -> None:

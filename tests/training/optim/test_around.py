@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -111,6 +112,14 @@ def test_what_can_not_go_together_is_refused(optimizer_args: Any, regularization
     recipe = make_recipe(CNN, optimizer_args=optimizer_args, regularization=regularization, **training)
     with pytest.raises(UserError, match=rule):
         set_up(recipe, make_store(), torch.device("cpu"))
+
+
+def test_a_recipe_from_before_these_keys_trains_as_it_did() -> None:
+    recipe = make_recipe(CNN, num_epochs=1)
+    optimizer = {key: value for key, value in recipe.optimizer.items() if key not in ("sharpness", "slow_weights")}
+    regularization = {key: value for key, value in recipe.regularization.items() if key != "swa_share"}
+    (now,), (before,) = (train(one, make_store()) for one in (recipe, replace(recipe, optimizer=optimizer, regularization=regularization)))
+    assert before.metrics["val_loss"] == now.metrics["val_loss"]
 
 
 def test_the_last_half_of_the_epochs_is_averaged_evenly_and_evaluated_and_training_goes_on_from_its_own_weights() -> None:

@@ -14,11 +14,11 @@ from visiontune.spec.tables.optimizers import AVERAGING, OPTIMIZERS
 
 def problem_of_averages(regularization: Mapping[str, Any], optimizer: Mapping[str, Any]) -> str | None:
     """Why weights can't be averaged as the sections say; None if they can."""
-    name, given = optimizer["name"], [key for key in ("ema_decay", "swa_share") if regularization[key]]
-    given += ["slow_weights"] * (optimizer["slow_weights"] != "none")
+    name, given = optimizer["name"], [key for key in ("ema_decay", "swa_share") if regularization.get(key)]
+    given += ["slow_weights"] * (optimizer.get("slow_weights", "none") != "none")
     if given and OPTIMIZERS.entries[name].traits & AVERAGING:
         return f"{name} averages its weights itself, so {given[0]} must be left at {'none' if given[0] == 'slow_weights' else 0}"
-    if regularization["ema_decay"] and regularization["swa_share"]:
+    if given[:2] == ["ema_decay", "swa_share"]:
         return "weights have one average, but ema_decay and swa_share are both above 0; leave one of them at 0"
     return None
 
