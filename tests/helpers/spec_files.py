@@ -258,7 +258,12 @@ BAD = [
     Bad(8, "  model: {activation: elu}", ("required key 'name' is missing",)),
     Bad(11, "    lr: 0.1\n    betta1: 0.9", ("unknown key 'betta1'",), at=12),
     Bad(10, "    name: {choice: {sgd: {momentun: 0.9}}}", ("choice.sgd.momentun: unknown key", "nearest is 'momentum'")),
-    Bad(10, "    name: adam\n    momentum: 0.9", ("'momentum' is an argument of sgd, rmsprop and muon, not of adam",), at=11),
+    Bad(
+        10,
+        "    name: adam\n    momentum: 0.9",
+        ("'momentum' is an argument of sgd, rmsprop, schedule_free_sgd and muon, not of adam",),
+        at=11,
+    ),
     Bad(10, "    name: sgd\n    nesterov: true\n    momentum: 0", ("sgd needs `momentum > 0` where nesterov can be true",), VALUES, at=12),
     Bad(10, "    name: {choice: {sgd: {nesterov: {choice: [true, false]}, momentum: {float: [0, 0.9]}}}}", ("`momentum > 0`",), VALUES),
     # keys of the section in branches

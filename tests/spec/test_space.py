@@ -76,7 +76,7 @@ def test_a_branch_s_params_exist_only_under_it_and_lie_flat_in_the_recipe(tmp_pa
     space = load(tmp_path, GOOD).space
     sgd = space.resolve(FixedParams({"model.depth": 2, "optimizer.name": "sgd", "optimizer.sgd.momentum": 0.9, "optimizer.lr": 0.1}))
     adamw = space.resolve(FixedParams({"model.depth": 2, "optimizer.name": "adamw", "optimizer.lr": 0.1}))
-    rest = {"lr": 0.1, "lr_scaling": "none", "head_lr_factor": 1.0, "layer_decay": 1.0}
+    rest = {"lr": 0.1, "lr_scaling": "none", "head_lr_factor": 1.0, "layer_decay": 1.0, "sharpness": "none", "slow_weights": "none"}
     assert sgd["optimizer"] == {"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 0.0, **rest}
     assert adamw["optimizer"] == {"name": "adamw", "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01, **rest}
     assert sgd["training"] == fill(SPACE.fields["training"].fields, {"batch_size": 64})
