@@ -35,7 +35,7 @@ _ERRORS = (RuntimeError, ValueError, AssertionError, ZeroDivisionError)
 class _Corner:
     """All of a model section that decides about shapes; a name and its arguments as (name, ((key, value), ...)).
 
-    Of another library's network everything may decide: `whole` is the section as JSON.
+    Of another library's network, and with maxout, everything may decide: `whole` is the section as JSON.
     """
 
     model: tuple[str, tuple[tuple[str, Any], ...]]
