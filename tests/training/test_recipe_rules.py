@@ -22,6 +22,10 @@ RULES = {
     "needs pictures with 3 channels": {"augmentation": {"policy": "fixed", "Hue": {"probability": 0.5, "magnitude": 0.5}}},
     "zca takes at most": {"preprocessing": {"name": "zca"}, "data": {"source": "digits", "image_size": 128}},
     "nowhere.safetensors": {"transfer": {"regime": "linear", "weights": "nowhere.safetensors"}},
+    "needs gradients without a loss scale": {
+        "optimizer": {"name": "sgd", "lr": 0.1, "sharpness": "sam"},
+        "training": {"precision": "fp16"},
+    },
 }
 
 

@@ -14,6 +14,8 @@ from visiontune.spec.study_rules import problem_of_warmup
 from visiontune.spec.tables.preprocessings import channels_after
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.input.fit_preprocessing import problem_of_preprocessing
+from visiontune.training.optim.sharpness_aware import problem_of_sharpness
+from visiontune.training.optim.weight_average import problem_of_averages
 
 if TYPE_CHECKING:
     from visiontune.data.store.store import DataInfo
@@ -41,6 +43,8 @@ def _problems(recipe: TrialRecipe, info: DataInfo) -> Iterator[tuple[str, str | 
     yield "model.name", problem_of_model(recipe.model, **shapes, batch_size=at_once)
     if transfer["regime"] != "scratch":
         yield "transfer.regime", problem_of_transfer(transfer, recipe.model, **shapes)
+    yield "optimizer.sharpness", problem_of_sharpness(recipe.optimizer, training)
+    yield "regularization", problem_of_averages(recipe.regularization, recipe.optimizer)
     yield "augmentation.policy", problem_of_policy(recipe.augmentation, info.channels)
     yield (
         "augmentation.mixing",
