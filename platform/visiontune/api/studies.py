@@ -10,6 +10,7 @@ from visiontune.api.inputs import File, Folder, path_of, spec_of, start_recipe_o
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.call_ranges import FACTOR, FEW, MANY, PORT, refuse_outside
+from visiontune.spec.plugins import in_use
 
 if TYPE_CHECKING:
     from visiontune.results.rehearsal import Rehearsal
@@ -105,8 +106,9 @@ def sample(space: File, overrides: Sequence[str] = (), *, n: int = 3, seed: int 
     from visiontune.spec.parse import make_recipe
 
     spec = spec_of(space, overrides, more)
-    draws = (spec.space.resolve(RandomParams(keyed_seed(seed, "sample", number))) for number in range(n))
-    return [make_recipe(spec, sections, number) for number, sections in enumerate(draws)]
+    with in_use(spec.plugins):
+        draws = (spec.space.resolve(RandomParams(keyed_seed(seed, "sample", number))) for number in range(n))
+        return [make_recipe(spec, sections, number) for number, sections in enumerate(draws)]
 
 
 def load_study(study: Path | str, *, studies_dir: Folder = None, storage: str = "journal") -> Study:
@@ -132,10 +134,12 @@ def enqueue(
     What it does not say has the tables' defaults; what does not fit the study's space is the nearest that does, as `said` tells.
     `storage` is the URL of a study with `storage.url`. Raises UserError, also for a recipe of which the space has nothing.
     """
-    given = start_recipe_of(recipe, overrides, more)
+    folder = _folder_of(study, studies_dir)
+    from visiontune.tuning.read_study import load_plugins_of
     from visiontune.tuning.start_recipes import enqueue_in
 
-    return enqueue_in(_folder_of(study, studies_dir), storage, given)
+    with in_use(load_plugins_of(folder, storage)):
+        return enqueue_in(folder, storage, start_recipe_of(recipe, overrides, more))
 
 
 def _folder_of(study: Path | str, studies_dir: Folder) -> StudyFolder:
@@ -165,9 +169,11 @@ def rehearse(
     refuse_outside(FEW, workers=workers)
     found = load_study(study, studies_dir=studies_dir, storage=storage)
     from visiontune.results.rehearsal import rehearse_study
+    from visiontune.tuning.read_study import load_plugins_of
 
     asked = {"sampler": sampler, "reduction_factor": reduction_factor, "min_epochs": min_epochs}
-    return rehearse_study(found.record, asked, num_workers=workers, num_seeds=seeds)
+    with in_use(load_plugins_of(found.folder, storage)):
+        return rehearse_study(found.record, asked, num_workers=workers, num_seeds=seeds)
 
 
 def submit(

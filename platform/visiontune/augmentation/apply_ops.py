@@ -5,7 +5,7 @@ This module imports albumentations only when an op is applied.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.augmentation.keyed_random import FloatArray, Stream
+from visiontune.spec.declare import Entry
 from visiontune.spec.tables.ops import OPS
 
 Pictures = NDArray[np.uint8]
@@ -24,14 +25,18 @@ _MOST_TRANSFORMS = 4096
 class Ops:
     """Applies named ops and draws random numbers by key. Not for several threads at once: they would share its generator."""
 
-    def __init__(self, image_size: int, engine: str = "batched") -> None:
-        """`engine` is batched or albumentations, which give the same pictures to the bit, or device, for pictures in a tensor."""
+    def __init__(self, image_size: int, engine: str = "batched", entries: Mapping[str, Entry] | None = None) -> None:
+        """`engine` is batched or albumentations, which give the same pictures to the bit, or device, for pictures in a tensor.
+
+        `entries` are those of the table as it is now, which outlast the plugins that are in use now.
+        """
         self.image_size, self.engine, self.stream = image_size, engine, Stream()
+        self.entries = OPS.entries if entries is None else entries
         self.transform = lru_cache(_MOST_TRANSFORMS)(self._transform)
 
-    def __reduce__(self) -> tuple[type[Ops], tuple[int, str]]:
+    def __reduce__(self) -> tuple[type[Ops], tuple[int, str, Mapping[str, Entry] | None]]:
         """Pickled without the transforms that were built."""
-        return Ops, (self.image_size, self.engine)
+        return Ops, (self.image_size, self.engine, None if self.entries is OPS.own else self.entries)
 
     def uniforms(self, index_N: IntArray, *key: int | str) -> FloatArray:
         """A number in [0, 1) for each index, keyed."""
@@ -46,7 +51,7 @@ class Ops:
         """Change these rows in place, each by its own index's stream under the key. The magnitude of an op without one is ignored."""
         from visiontune.augmentation.engines.batched import engine_of
 
-        if len(rows_K) == 0 or (magnitude == 0 and has_magnitude(name)):
+        if len(rows_K) == 0 or (magnitude == 0 and self._has_magnitude(name)):
             return
         self.stream.rekey(*key, name)
         if self.engine == "device":
@@ -61,7 +66,7 @@ class Ops:
     ) -> None:
         """Row k gets the op and magnitude kinds[which_K[k]]."""
         first: dict[tuple[str, float], int] = {}
-        same = np.array([first.setdefault(kind if has_magnitude(kind[0]) else (kind[0], 1.0), n) for n, kind in enumerate(kinds)])
+        same = np.array([first.setdefault(kind if self._has_magnitude(kind[0]) else (kind[0], 1.0), n) for n, kind in enumerate(kinds)])
         kind_K = same[which_K]
         for number in np.unique(kind_K).tolist():
             name, magnitude = kinds[number]
@@ -80,10 +85,13 @@ class Ops:
         return pictures_NHWC.clone() if self.engine == "device" else np.array(pictures_NHWC, np.uint8, order="C")
 
     def _transform(self, name: str, magnitude: float) -> Any:
-        args = {"magnitude": magnitude} if has_magnitude(name) else {}
-        transform = OPS.entries[name].load()(**args, image_size=self.image_size)
+        args = {"magnitude": magnitude} if self._has_magnitude(name) else {}
+        transform = self.entries[name].load()(**args, image_size=self.image_size)
         transform.set_random_state(self.stream.generator, self.stream.py_random)
         return transform
+
+    def _has_magnitude(self, name: str) -> bool:
+        return "magnitude" in self.entries[name].args
 
 
 def has_magnitude(name: str) -> bool:

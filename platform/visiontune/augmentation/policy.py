@@ -15,7 +15,7 @@ from visiontune.augmentation.apply_ops import IntArray, Ops, Pictures
 from visiontune.augmentation.policy_steps import Chance, Ramp, Step
 from visiontune.errors import UserError
 from visiontune.spec.declare import Arg, chosen
-from visiontune.spec.tables.ops import COLOUR_OPS, OPS
+from visiontune.spec.tables.ops import COLOUR, COLOUR_OPS, OPS
 from visiontune.spec.tables.policies import POLICIES
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def on_device(policy: Policy) -> tuple[Policy | None, tuple[str, ...]]:
     from visiontune.augmentation.engines.device import left_to_cpu
 
     lacking = left_to_cpu(name for step in policy.steps for name in step.names)
-    return (None, lacking) if lacking else (replace(policy, ops=Ops(policy.ops.image_size, "device")), ())
+    return (None, lacking) if lacking else (replace(policy, ops=Ops(policy.ops.image_size, "device", policy.ops.entries)), ())
 
 
 def build_policy(augmentation: Mapping[str, Any], *, image_size: int, channels: int, num_epochs: int = 1) -> Policy | None:
@@ -91,8 +91,8 @@ def problem_of(augmentation: Mapping[str, Any], channels: int) -> str | None:
 
 def suits(name: str, channels: int) -> bool:
     """Whether an op can be applied to pictures with this many channels."""
-    return channels == 3 or name not in COLOUR_OPS
+    return channels == 3 or not (name in COLOUR_OPS or COLOUR in OPS.entries[name].traits)
 
 
 def _names_op(declared: Any) -> bool:
-    return isinstance(declared, Arg) and declared.choices == tuple(OPS.entries)
+    return isinstance(declared, Arg) and declared.choices == tuple(OPS.own)

@@ -48,6 +48,11 @@ class StudyFolder:
         return self.path / "stopping"
 
     @property
+    def plugins(self) -> Path:
+        """A copy of each plugin that its recipes name, by digest; beside the winner's recipe, which is read with it."""
+        return self.path / "plugins"
+
+    @property
     def winner(self) -> Path:
         """The winner's recipe."""
         return self.path / "winner.yaml"

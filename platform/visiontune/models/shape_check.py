@@ -20,7 +20,7 @@ from visiontune.models.anatomy import anatomy_of
 from visiontune.models.build import build_model
 from visiontune.models.initialisation import zero_gamma
 from visiontune.models.norm import swap_norm
-from visiontune.spec.declare import Arg, chosen
+from visiontune.spec.declare import Arg, chosen, plugins_in_use
 from visiontune.spec.tables.activations import NORMS
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.models import MODELS
@@ -33,7 +33,7 @@ _ERRORS = (RuntimeError, ValueError, AssertionError, ZeroDivisionError)
 
 @dataclass(frozen=True)
 class _Corner:
-    """All of a model section that decides about shapes; a name and its arguments as (name, ((key, value), ...)).
+    """All of a model section that decides about shapes, with the plugins; a name and its arguments as (name, ((key, value), ...)).
 
     Of another library's network, and with maxout, everything may decide: `whole` is the section as JSON.
     """
@@ -44,6 +44,7 @@ class _Corner:
     num_classes: int
     in_channels: int
     batch_size: int
+    plugins: tuple[str, ...]
     whole: str = ""
 
     def __str__(self) -> str:
@@ -89,7 +90,7 @@ def _corner(model: Mapping[str, Any], num_classes: int, in_channels: int, batch_
         args = tuple((key, json.dumps(value) if isinstance(value, dict) else value) for key, value in given.items() if value != {})
     if LIBRARY in entry.traits or given.get("num_pieces", 1) > 1:  # whose activations, too, may have no place
         whole = json.dumps({**model, "init": INITS.default, "use_zero_gamma": False})
-    return _Corner((model["name"], args), norm, use_zero_gamma, num_classes, in_channels, batch_size, whole)
+    return _Corner((model["name"], args), norm, use_zero_gamma, num_classes, in_channels, batch_size, plugins_in_use(), whole)
 
 
 @lru_cache(maxsize=4096)

@@ -21,7 +21,7 @@ from visiontune.models.anatomy import anatomy_of, depth_of, mark
 from visiontune.models.build import build_model
 from visiontune.models.pretrained import Stamp, load_pretrained, problem_of_weights, stamp_of
 from visiontune.models.published_weights import weights_of
-from visiontune.spec.declare import chosen
+from visiontune.spec.declare import chosen, plugins_in_use
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.regimes import REGIMES
 
@@ -67,7 +67,7 @@ def problem_of_transfer(
     except UserError as error:
         return str(error)
     stamp = stamp_of(transfer["weights"] or "")
-    return _problem(json.dumps(transfer), json.dumps(plain), num_classes, in_channels, image_size, stamp)
+    return _problem(json.dumps(transfer), json.dumps(plain), num_classes, in_channels, image_size, stamp, plugins_in_use())
 
 
 def frozen_of(network: nn.Module) -> int:
@@ -167,7 +167,7 @@ class Depths(nn.Module):
 
 
 @lru_cache(maxsize=1024)
-def _problem(transfer: str, model: str, num_classes: int, in_channels: int, image_size: int, _: Stamp) -> str | None:
+def _problem(transfer: str, model: str, num_classes: int, in_channels: int, image_size: int, *_: Stamp | tuple[str, ...]) -> str | None:
     section = json.loads(model)
     sizes: dict[str, Any] = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
     name = section.get("model") or section["name"]

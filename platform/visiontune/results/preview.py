@@ -14,6 +14,7 @@ from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.domains import HeldParams
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.parse import make_recipe
+from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
 
@@ -57,6 +58,7 @@ class LabelWarnings:
     effects: tuple[Effect, ...] = ()
 
 
+@uses_plugins
 def preview(shown: StudySpec | TrialRecipe, name: str, *, studies: StudiesFolder, num: int, out: Path | None, study: str | None) -> Preview:
     """Write the sheet of a space or recipe from the file `name`, and say which ops may change labels. Raises UserError."""
     from visiontune.augmentation.preview_sheet import make_sheet, save_sheet
@@ -95,6 +97,7 @@ def _warnings(subject: Subject, store: Store, folder: StudyFolder, cache: Path, 
     return LabelWarnings(suspicions(ops), suspected_lines(ops, asked))
 
 
+@uses_plugins
 def export(recipe: StudySpec | TrialRecipe, name: str, to: Path) -> None:
     """Write the policy of a recipe from the file `name` for another program, by the suffix of `to`. Raises UserError, also for a space."""
     from visiontune.augmentation.export.policy_files import FORMATS, export_policy

@@ -10,6 +10,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.leaderboard import leaderboard, to_json
 from visiontune.spec.call_ranges import MANY, refuse_outside
+from visiontune.spec.plugins import load_kept
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import Confirmation, StudyRecord, TrialRecord
@@ -105,14 +106,20 @@ class Study:
         if trial is None or not self.folder.winner.exists():
             return None
         weights = self.folder.winner_weights
-        return Winner(trial.number, trial.as_trained, self.folder.winner, weights if weights.exists() else None, self.record.confirmations)
+        recipe = self.recipe(trial.number)
+        return Winner(trial.number, recipe, self.folder.winner, weights if weights.exists() else None, self.record.confirmations)
 
     def recipe(self, number: int) -> TrialRecipe:
-        """The recipe of a trial: everything needed to train it again. Raises UserError for a number that no trial has."""
+        """The recipe of a trial: everything needed to train it again, its plugins loaded.
+
+        Raises UserError for a number that no trial has.
+        """
         trial = next((trial for trial in self.record.trials if trial.number == number), None)
         if trial is None:
             raise UserError(f"study {self.name} has trials 0 to {len(self.record.trials) - 1}, but no trial {number}")
-        return trial.as_trained
+        recipe = trial.as_trained
+        load_kept(recipe.plugins, self.folder.plugins)
+        return recipe
 
     def leaderboard(self, n: int = 10, width: int | None = None) -> str:
         """The `n` best trials, rungs, failures, the best recipe as text; trials' lines are cut at `width` characters. Raises UserError."""

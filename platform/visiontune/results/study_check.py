@@ -18,6 +18,7 @@ from visiontune.results.notebook import is_notebook
 from visiontune.results.search_forecast import doubts, epochs, proposals, rungs, starts
 from visiontune.results.text import duration
 from visiontune.spec.epoch_forecast import Cost, cost
+from visiontune.spec.plugins import in_use, uses_plugins
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.earlier_studies import check_studies
 from visiontune.tuning.preflight import preflight, weights_in
@@ -51,7 +52,7 @@ class StudyCheck:
         from visiontune.training.checks.all_checks import run_checks
 
         started, found = time.monotonic(), []
-        with _progress(is_quiet=is_quiet) as tell:
+        with in_use(self.spec.plugins), _progress(is_quiet=is_quiet) as tell:
             for check in run_checks(self.spec, self.studies.data_cache, tell=tell):
                 tell("")
                 found.append(check)
@@ -95,6 +96,7 @@ class StudyCheck:
         return "\n".join(facts)
 
 
+@uses_plugins
 def check_study(spec: StudySpec, studies: StudiesFolder, *, is_run: bool = False, is_quiet: bool = False) -> StudyCheck:
     """Build every model and policy of the space; `is_run` also runs the checks. Raises UserError with all that does not fit."""
     from visiontune.augmentation.op_ranges import one_by_one

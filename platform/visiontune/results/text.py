@@ -42,14 +42,16 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def recipe_line(recipe: Mapping[str, Mapping[str, Any]]) -> str:
+def recipe_line(recipe: Mapping[str, Any]) -> str:
     """A recipe in one line: names bare, other values as key=value; defaults, data and seed are left out.
 
-    Such as "cnn width=64 prelu | sgd momentum=0.95 lr=0.1 | cosine | fixed Affine(0.5, 0.3)".
+    Such as "cnn width=64 prelu | sgd momentum=0.95 lr=0.1 | cosine | fixed Affine(0.5, 0.3)"; plugins at the end, by the beginning of
+    their digest.
     """
     sections = (key for key in RECIPE.fields if key in recipe and key != "data")
     parts = (_section_line(RECIPE.fields[key], recipe[key]) for key in sections)
-    return " | ".join(part for part in parts if part)
+    plugins = (f"{name}{mark}{digest[:12]}" for name, mark, digest in (key.partition("@sha256:") for key in recipe.get("plugins", ())))
+    return " | ".join(part for part in (*parts, *plugins) if part)
 
 
 def _section_line(section: Any, values: Mapping[str, Any]) -> str:

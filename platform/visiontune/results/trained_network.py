@@ -10,6 +10,7 @@ from visiontune.data.store.store import DataInfo, Store
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.parse import load_recipe
+from visiontune.spec.plugins import load_kept, uses_plugins
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.class_confusions import Trained, load_trial, load_winner
 from visiontune.tuning.ranking import ranked
@@ -31,16 +32,22 @@ def _winner(folder: StudyFolder, cache: Path) -> tuple[Trained, Store] | None:
     if not (folder.winner_weights.is_file() and folder.winner.is_file()):
         return None
     recipe = load_recipe(folder.winner)
-    store = Store.open(prepare(recipe.data, cache))
+    store = _store(recipe, cache)
     return load_winner(recipe, folder.winner_weights, store), store
 
 
 def _best_trial(folder: StudyFolder, cache: Path) -> tuple[Trained, Store] | None:
     for checkpoints, recipe in _with_checkpoints(folder):
-        store = Store.open(prepare(recipe.data, cache))
+        load_kept(recipe.plugins, folder.plugins)
+        store = _store(recipe, cache)
         if (trained := load_trial(recipe, checkpoints, store)) is not None:
             return trained, store
     return None
+
+
+@uses_plugins
+def _store(recipe: TrialRecipe, cache: Path) -> Store:
+    return Store.open(prepare(recipe.data, cache))
 
 
 def _with_checkpoints(folder: StudyFolder) -> Iterator[tuple[Path, TrialRecipe]]:

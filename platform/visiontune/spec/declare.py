@@ -8,7 +8,9 @@ only when something is built, so that a wrong file is refused without paying for
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -55,7 +57,7 @@ class Arg:
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of a table: `builder` is "package.module:function" and takes `args` as flat keyword arguments.
+    """One row of a table: `builder` is "package.module:function", or in a plugin the function, and takes `args` as flat keyword arguments.
 
     `needs` maps a flag among the args to the number that must be above 0 when the flag is true. `excludes` maps a number to
     another that says the same in another unit: where the second is above 0 the first must be left at its default, which is ignored.
@@ -65,7 +67,7 @@ class Entry:
     """
 
     doc: str
-    builder: str = ""
+    builder: str | Callable[..., Any] = ""
     args: Mapping[str, Field] = field(default_factory=lambda: NOTHING)
     needs: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     excludes: Mapping[str, str] = field(default_factory=lambda: NOTHING)
@@ -75,8 +77,37 @@ class Entry:
 
     def load(self) -> Callable[..., Any]:
         """Import the builder; the first call of an entry may import torch or albumentations."""
+        if not isinstance(self.builder, str):
+            return self.builder
         module, _, name = self.builder.partition(":")
         return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Added:
+    """Rows by the `what` of their table, and the plugins that they come from."""
+
+    plugins: tuple[str, ...] = ()
+    rows: Mapping[str, Mapping[str, Entry]] = field(default_factory=lambda: NOTHING)
+
+
+_NONE = Added()
+_added: ContextVar[Added] = ContextVar("added", default=_NONE)
+
+
+@contextmanager
+def adding(added: Added) -> Iterator[None]:
+    """Within the block, and in no other thread, tables have these rows beside their own, and no others."""
+    before = _added.set(added)
+    try:
+        yield
+    finally:
+        _added.reset(before)
+
+
+def plugins_in_use() -> tuple[str, ...]:
+    """The plugins whose rows tables have here: what is remembered by an entry's name is remembered for these alone."""
+    return _added.get().plugins
 
 
 @dataclass(frozen=True)
@@ -87,9 +118,15 @@ class Table:
     """
 
     what: str
-    entries: Mapping[str, Entry]
+    own: Mapping[str, Entry]
     default: Any = REQUIRED
     former: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """The table's own, and those of the plugins that are in use here."""
+        added = _added.get().rows.get(self.what)
+        return {**self.own, **added} if added else self.own
 
 
 @dataclass(frozen=True)

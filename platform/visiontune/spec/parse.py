@@ -14,8 +14,9 @@ from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.fit_recipe import fit_to_space
 from visiontune.spec.items_reader import read_items
 from visiontune.spec.overrides import COMMAND_LINE, override
+from visiontune.spec.plugins import in_use, load_named, uses_plugins
 from visiontune.spec.section_reader import Reader
-from visiontune.spec.sections import RECIPE, STUDY
+from visiontune.spec.sections import PLUGINS, RECIPE, STUDY
 from visiontune.spec.space import Space, fill
 from visiontune.spec.start import Start, StartRecipe
 from visiontune.spec.study_rules import check_study
@@ -33,6 +34,12 @@ def load_study(source: Source, overrides: Sequence[str] = ()) -> StudySpec:
     """A search-space file, or its content, with `key=value` overrides on top. Raises UserError with every problem."""
     reader = Reader(with_domains=True)
     root = override(_root(source, reader, STUDY), overrides, reader.problems.found)
+    plugins = load_named(root)
+    with in_use(plugins):
+        return _read_study(reader, root, source, plugins)
+
+
+def _read_study(reader: Reader, root: Node, source: Source, plugins: tuple[str, ...]) -> StudySpec:
     tree = reader.file(root, STUDY.fields)
     tree["space"] = with_pictures_of_weights(tree.get("space", {}))
     settings = fill({key: declared for key, declared in STUDY.fields.items() if key != "space"}, tree)
@@ -43,7 +50,7 @@ def load_study(source: Source, overrides: Sequence[str] = ()) -> StudySpec:
     start = read_start(filled["start"], space, reader.problems)
     if reader.problems.found:
         raise UserError(*reader.problems.sorted())
-    return _study(filled, space, start, {key: (node.file, node.line) for key, node in reader.nodes.items()})
+    return _study({**filled, "plugins": plugins}, space, start, {key: (node.file, node.line) for key, node in reader.nodes.items()})
 
 
 def read_start(given: Mapping[str, Any], space: Space, problems: Problems) -> Start:
@@ -77,10 +84,12 @@ def load_recipe(source: Source, overrides: Sequence[str] = ()) -> TrialRecipe:
     """One trial's file, or its content, constants only, with `key=value` overrides on top. Raises UserError with every problem."""
     reader = Reader(with_domains=False)
     root = override(_root(source, reader, RECIPE), overrides, reader.problems.found)
-    tree = with_pictures_of_weights(reader.file(root, RECIPE.fields))
-    if reader.problems.found:
-        raise UserError(*reader.problems.sorted())
-    return TrialRecipe(**fill(RECIPE.fields, tree))
+    plugins = load_named(root)
+    with in_use(plugins):
+        tree = with_pictures_of_weights(reader.file(root, {"plugins": PLUGINS, **RECIPE.fields}))
+        if reader.problems.found:
+            raise UserError(*reader.problems.sorted())
+        return TrialRecipe(**fill(RECIPE.fields, tree), plugins=plugins)
 
 
 def load_start_recipe(source: Source | None, overrides: Sequence[str] = ()) -> StartRecipe:
@@ -112,13 +121,14 @@ def is_space(source: Source) -> bool:
     return root.kind == "mapping" and bool({"study", "space", "budget"} & set(root.items))
 
 
+@uses_plugins
 def make_recipe(spec: StudySpec, sections: Mapping[str, Any], number: int) -> TrialRecipe:
     """The recipe of trial `number`: resolved sections (`Space.resolve`), the study's data and full budget, and a seed of its own."""
     seed = keyed_seed(spec.sampler["seed"], "trial", number)
     training = {**sections["training"], "num_epochs": spec.budget.max_epochs, "seed": seed}
     if spec.objective.metric in FULL_METRICS:
         training["use_full_metrics"] = True
-    return TrialRecipe(**fill(RECIPE.fields, {**sections, "data": spec.data, "training": training}))
+    return TrialRecipe(**fill(RECIPE.fields, {**sections, "data": spec.data, "training": training}), plugins=spec.plugins)
 
 
 def _study(tree: Mapping[str, Any], space: Space, start: Start, places: Mapping[str, tuple[str, int]]) -> StudySpec:
@@ -136,6 +146,7 @@ def _study(tree: Mapping[str, Any], space: Space, start: Start, places: Mapping[
         space=space,
         start=start,
         places=places,
+        plugins=tree["plugins"],
     )
 
 

@@ -43,6 +43,9 @@ DATA = Section(
     },
 )
 
+PLUGINS = Items("files of your own, from the folder of this one, that add rows to the tables; or plugins of installed packages, by name")
+"""Of a search space and of a recipe."""
+
 LIMITS = ("num_trials", "epochs", "hours", "gpu_hours")
 """Keys of the budget that limit a whole search."""
 
@@ -50,6 +53,7 @@ STUDY = Section(
     "a search",
     {
         "study": Arg(str, "name: letters, digits, '.', '_' and '-'; names the folder under studies/"),
+        "plugins": PLUGINS,
         "data": DATA,
         "objective": Section(
             "what is searched for",

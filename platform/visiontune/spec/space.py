@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from visiontune.errors import Problem, UserError
 from visiontune.spec import tree_walk
 from visiontune.spec.asking import ABSENT, Ask, Asker, every, takers
-from visiontune.spec.declare import Arg, Field, Items, Section, Table
+from visiontune.spec.declare import REQUIRED, Arg, Field, Items, Section, Table
 from visiontune.spec.domains import Choice, Domain, EndParams, Suggest
 from visiontune.spec.sections import SPACE
 from visiontune.spec.tree_walk import Tree
@@ -207,7 +207,7 @@ def fill(fields: Mapping[str, Field], values: Mapping[str, Any], is_entry: bool 
             filled[key] = values.get(key, declared.default)
         elif isinstance(declared, Table):
             filled[key] = values.get(key, declared.default)
-            if filled[key] in declared.entries:
+            if filled[key] is not REQUIRED:  # of a file that lacks the key, as is told elsewhere
                 filled.update(fill(declared.entries[filled[key]].args, values, is_entry=True))
         elif not is_entry:
             filled[key] = fill(declared.fields, values.get(key, {}))

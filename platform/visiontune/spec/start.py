@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-OF_A_STUDY = ("data.", "training.num_epochs", "training.seed")
+OF_A_STUDY = ("data.", "training.num_epochs", "training.seed", "plugins")
 """Keys of a recipe that a study sets itself."""
 
 

@@ -90,7 +90,10 @@ class Resources:
 
 @dataclass(frozen=True)
 class StudySpec:
-    """The validated, frozen content of a search-space file; `places` has the file and line of each of its keys."""
+    """The validated, frozen content of a search-space file; `places` has the file and line of each of its keys.
+
+    `plugins` are names with the SHA-256 of their content.
+    """
 
     study: str
     data: Mapping[str, Any]
@@ -104,6 +107,7 @@ class StudySpec:
     space: Space
     start: Start = field(default_factory=Start)
     places: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    plugins: tuple[str, ...] = ()
 
     def placed(self, error: UserError, otherwise: str = "") -> UserError:
         """The error with the file and line of each key that its problems name; a problem that names none gets the key `otherwise`."""
@@ -136,6 +140,7 @@ class StudySpec:
         """
         budget = {key: getattr(self.budget, key) for key in ("min_epochs", "max_epochs", "reduction_factor")}
         content = {
+            **({"plugins": list(self.plugins)} if self.plugins else {}),
             "data": dict(self.data),
             "objective": {"metric": self.objective.metric, "mode": self.objective.mode},
             "budget": budget,

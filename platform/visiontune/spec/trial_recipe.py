@@ -12,7 +12,10 @@ from visiontune.spec.fingerprint import fingerprint, flatten
 
 @dataclass(frozen=True)
 class TrialRecipe:
-    """One trial, every default filled in. Each section is flat: a named entry's arguments stand beside its name."""
+    """One trial, every default filled in. Each section is flat: a named entry's arguments stand beside its name.
+
+    `plugins` are names with the SHA-256 of their content, of the user's own code that the sections may name.
+    """
 
     data: Mapping[str, Any]
     preprocessing: Mapping[str, Any]
@@ -25,10 +28,15 @@ class TrialRecipe:
     schedule: Mapping[str, Any]
     augmentation: Mapping[str, Any]
     training: Mapping[str, Any]
+    plugins: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, dict[str, Any]]:
-        """Nested dicts, as they stand in a recipe's YAML file; a copy."""
-        return {section.name: json.loads(json.dumps(getattr(self, section.name))) for section in fields(self)}
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plugins", tuple(self.plugins))  # JSON has lists
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested dicts, as they stand in a recipe's YAML file; a copy. There is a list of plugins where there are any."""
+        sections = {one.name: json.loads(json.dumps(getattr(self, one.name))) for one in fields(self) if one.name != "plugins"}
+        return {**({"plugins": list(self.plugins)} if self.plugins else {}), **sections}
 
     def flat(self) -> dict[str, Any]:
         """Dotted keys, for MLflow's params."""

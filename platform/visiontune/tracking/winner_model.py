@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from visiontune.errors import first_line
+from visiontune.spec.parse import load_recipe
+from visiontune.spec.plugins import KEPT, in_use, loaded
 from visiontune.tracking.delivery import is_transient
 
 log = logging.getLogger("visiontune.tracking")
@@ -32,6 +34,9 @@ def log_winner(client: Any, uri: str, folder: Path, experiment_id: str, run_id: 
     mlflow.set_tracking_uri(uri)  # logged models go by the process's address, whatever the client's
     recipe = _at(folder, event["recipe"])
     client.log_artifact(run_id, str(recipe), MODEL_NAME)
+    for key in load_recipe(recipe).plugins:
+        if (kept := folder / KEPT / f"{loaded(key).digest}.py").exists():
+            client.log_artifact(run_id, str(kept), f"{MODEL_NAME}/{KEPT}")
     if not event.get("weights"):
         return "recipe only: without confirm there are no final weights"
     weights = _at(folder, event["weights"])
@@ -73,7 +78,6 @@ def _module(recipe: Path, weights: Path, data: Mapping[str, Any]) -> tuple[Any, 
 
     from visiontune.models.build import build_model
     from visiontune.models.transfer import adapt
-    from visiontune.spec.parse import load_recipe
     from visiontune.training.input.preprocessing import Preprocessing
     from visiontune.training.weights_file import split_weights
 
@@ -81,7 +85,8 @@ def _module(recipe: Path, weights: Path, data: Mapping[str, Any]) -> tuple[Any, 
     trained, before = split_weights(load_file(weights))
     preprocessing, made = Preprocessing.of(before), load_recipe(recipe)
     shape = {"num_classes": data["num_classes"], "in_channels": preprocessing.out_channels, "image_size": data["image_size"]}
-    model = adapt(build_model(made.model, **shape), made.transfer, made.model["name"], **shape, use_weights=False)
+    with in_use(made.plugins):
+        model = adapt(build_model(made.model, **shape), made.transfer, made.model["name"], **shape, use_weights=False)
     model.load_state_dict(trained)
     example = torch.zeros(2, data["channels"], data["image_size"], data["image_size"])  # two: one would fix the batch's size
     return _whole(model, preprocessing).eval(), example

@@ -22,6 +22,7 @@ from visiontune.errors import UserError
 from visiontune.models.build import build_model
 from visiontune.models.published_weights import weights_of
 from visiontune.models.transfer import adapt
+from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.checkpoint import load_newest
 from visiontune.training.input.fit_preprocessing import fit_preprocessing
@@ -113,6 +114,7 @@ def predict(trained: Trained, images_NHWC: NDArray[np.uint8]) -> IntArray:
     return np.concatenate(found)
 
 
+@uses_plugins
 def load_winner(recipe: TrialRecipe, weights: Path, store: Store) -> Trained:
     """The network of a winner's weights file. Raises UserError for a file that can't be read or is of another network."""
     tensors = read_tensors(weights)
@@ -124,6 +126,7 @@ def load_winner(recipe: TrialRecipe, weights: Path, store: Store) -> Trained:
     return Trained(network.eval(), preprocessing, "the winner")
 
 
+@uses_plugins
 def load_trial(recipe: TrialRecipe, checkpoints: Path, store: Store) -> Trained | None:
     """A trial's network as its newest checkpoint has it; None where there is none."""
     state: Mapping[str, Any] | None = load_newest(checkpoints)

@@ -23,6 +23,7 @@ from visiontune.models.published_weights import weights_of
 from visiontune.models.transfer import adapt, frozen_of
 from visiontune.spec.declare import chosen
 from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.tables.lr_schedules import LR_SCHEDULES
 from visiontune.spec.tables.optimizers import OPTIMIZERS
 from visiontune.spec.tables.sharpness import SHARPNESS
@@ -73,6 +74,7 @@ class Setup:
         return len(self.bounds) - 1
 
 
+@uses_plugins
 def set_up(
     recipe: TrialRecipe,
     store: Store,
@@ -119,6 +121,7 @@ def set_up(
     return Setup(preprocessing, network, tail, train_set, val_set, order, bounds, arithmetic, stepper, schedule, peak_lr)
 
 
+@uses_plugins
 def make_network(
     recipe: TrialRecipe, store: Store, preprocessing: Preprocessing, device: torch.device, trained: Mapping[str, Tensor] | None = None
 ) -> nn.Module:

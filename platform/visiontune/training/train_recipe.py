@@ -14,6 +14,7 @@ from visiontune.data.store.store import Store
 from visiontune.errors import UserError, nearest
 from visiontune.filesystem.atomic_write import try_out
 from visiontune.filesystem.path_kind import kind_of
+from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.evaluate import measure, open_split
 from visiontune.training.loop import Epoch, train
@@ -35,6 +36,7 @@ class Result:
     weights: Path | None
 
 
+@uses_plugins
 def train_recipe(recipe: TrialRecipe, cache: Path, *, device: str = "auto") -> Iterator[Epoch]:
     """Prepare the data under `cache` and train.
 
@@ -45,6 +47,7 @@ def train_recipe(recipe: TrialRecipe, cache: Path, *, device: str = "auto") -> I
     return train(recipe, Store.open(prepare(recipe.data, cache)), device=name)
 
 
+@uses_plugins
 def fit_recipe(
     recipe: TrialRecipe,
     cache: Path,

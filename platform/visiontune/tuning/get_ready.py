@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.errors import Problem, UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.earlier_studies import earlier_points
 from visiontune.tuning.preflight import preflight
@@ -53,6 +54,7 @@ def ingest_screen(spec: StudySpec, screen: Screen, start_s: float) -> Callable[[
     return tell
 
 
+@uses_plugins  # in a thread of its own
 def get_ready(spec: StudySpec, cache: Path, is_checking: bool, tell: Callable[[Progress], None], stop: Event) -> Store:
     """Raise UserError for what is wrong with models, policies or pictures, before any trial; then prepare the pictures."""
     from visiontune.data.prepare import prepare

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from visiontune.errors import SearchFailed, UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.earlier_studies import check_studies
@@ -38,6 +39,7 @@ START_GOES_ON = ("num_trials", "patience")
 Tracker = Callable[[], AbstractContextManager[Put]]
 
 
+@uses_plugins
 def run_search(
     spec: StudySpec,
     studies: StudiesFolder,

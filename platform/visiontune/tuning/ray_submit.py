@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from visiontune.errors import UserError, first_line
+from visiontune.spec.plugins import loaded
 from visiontune.tuning.environment import environment
 
 CONNECT_S = 5.0
@@ -50,10 +51,11 @@ def submit(
 
     spec = load_study(file, overrides)
     client = connect(address)
-    base = job_id(spec.study, file.read_bytes(), overrides)
+    base = job_id(spec.study, file.read_bytes(), [*overrides, *spec.plugins])
     name, is_new = attempt(base, {job.submission_id: str(job.status) for job in client.list_jobs()})
     if is_new:
         entrypoint, environment = plan(file, overrides, studies_dir)
+        _refuse_left_behind(spec.plugins, Path(environment["working_dir"]))
         say(_where_study_goes(environment["env_vars"].get("VISIONTUNE_STUDIES")))
         _start(client, name, entrypoint, environment)
     say(f"{'started' if is_new else 'runs already'}: job {name} on {address}")
@@ -85,7 +87,7 @@ def connect(address: str) -> Any:
 
 
 def job_id(study: str, content: bytes, overrides: Sequence[str]) -> str:
-    """The same for the same study, file and overrides."""
+    """The same for the same study, file, and overrides with plugins."""
     digest = hashlib.sha256(b"\0".join([content, *(item.encode() for item in overrides)])).hexdigest()
     return f"visiontune-{study}-{digest[:10]}"
 
@@ -124,6 +126,14 @@ def plan(file: Path, overrides: Sequence[str], studies_dir: str | None = None) -
     if studies := studies_dir or os.environ.get("VISIONTUNE_STUDIES"):
         env_vars["VISIONTUNE_STUDIES"] = studies
     return shlex.join([*command, *overrides]), environment
+
+
+def _refuse_left_behind(plugins: Sequence[str], shipped: Path) -> None:
+    """Files travel with the folder that they are in; an installed package's plugin is to be on every node already."""
+    for plugin in map(loaded, plugins):
+        if plugin.content is not None and (Path(plugin.given).is_absolute() or not plugin.path.is_relative_to(shipped.resolve())):
+            rule = f"must lie in the folder that travels to the cluster, {shipped}, and be named from the folder of the study's file"
+            raise UserError(f"the plugin {plugin.given} {rule}")
 
 
 def _where_study_goes(studies: str | None) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.spec.plugins import load_kept
 from visiontune.spec.study_spec import Budget, Objective, brackets_of, rungs_of
 from visiontune.tuning.curves import Curves
 from visiontune.tuning.pasha import Progressive
@@ -47,6 +48,13 @@ def trial_record(trial: FrozenTrial, pauses: Collection[int], *, is_over: bool =
 def epoch_seconds(trial: FrozenTrial) -> dict[int, float]:
     """What each epoch of a trial took, by epoch; a kill may have swallowed some."""
     return {int(epoch): float(seconds) for epoch, seconds in trial.user_attrs.get("spent", {}).get("epoch_s", {}).items()}
+
+
+def load_plugins_of(folder: StudyFolder, url: str = "journal") -> tuple[str, ...]:
+    """The plugins that a study names, loaded from its folder. Raises UserError where there is no study or one of them is gone."""
+    keys = tuple(open_existing(folder, url).attributes()["identity"].get("plugins", ()))
+    load_kept(keys, folder.plugins)
+    return keys
 
 
 def study_record(storage: Storage, name: str, ending: Ending | None = None) -> StudyRecord:

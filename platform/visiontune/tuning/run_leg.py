@@ -22,6 +22,7 @@ from visiontune.data.store.store import Store
 from visiontune.errors import Diverged, MachineFault, UserError, first_line
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.spec.plugins import load_kept
 from visiontune.training.checkpoint import load_newest
 from visiontune.training.checkpoint_writer import CheckpointWriter
 from visiontune.training.evaluate import evaluate
@@ -47,6 +48,7 @@ class Worker:
         """What `run_leg` gives. Raises MachineFault, and then the process ends: a GPU's context that is lost never comes back."""
         device, saving = "cuda" if self._num_gpus else "cpu", {"rungs": rungs, "checkpoint_every_s": checkpoint_every_s}
         try:
+            _load_plugins(leg, self._folder)
             if self._num_gpus:
                 self._share = self._share or GpuShare.take(self._num_gpus)
                 self._share.give_back()
@@ -56,6 +58,14 @@ class Worker:
             late.daemon = True
             late.start()
             raise
+
+
+def _load_plugins(leg: Leg, folder: StudyFolder) -> None:
+    """Those of the recipe, out of the study's folder. The driver has loaded them, so what is wrong here is the machine's fault."""
+    try:
+        load_kept(leg.recipe.plugins, folder.plugins)
+    except UserError as error:
+        raise machine_fault(first_line(error), is_begun=False) from error
 
 
 def run_leg(

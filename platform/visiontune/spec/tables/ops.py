@@ -112,6 +112,9 @@ OPS = Table(
     },
 )
 
+COLOUR = "colour"
+"""Trait of a plugin's op that grey pictures can't get; of those here COLOUR_OPS says it."""
+
 COLOUR_OPS = frozenset(
     {
         *("HueSaturationValue", "Saturation", "Hue", "RGBShift", "ChannelShuffle", "ChannelDropout", "ToGray", "ToSepia"),

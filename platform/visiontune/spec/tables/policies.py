@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from visiontune.spec.declare import Arg, Entry, Range, Section, Table
 from visiontune.spec.tables.ops import FORMER_ARGS, FORMER_OPS, OPS
 
@@ -43,7 +45,7 @@ def _sub(sub: int, place: int) -> dict[str, Arg]:
             str,
             f"op {place} of sub-policy {sub}",
             _SUB_OPS[sub - 1][place - 1],
-            choices=tuple(OPS.entries),
+            choices=tuple(OPS.own),
             former=FORMER_OPS,
             auto=(*DRAWN_OPS, "CoarseDropout"),
         ),
@@ -52,6 +54,20 @@ def _sub(sub: int, place: int) -> dict[str, Arg]:
             float, f"strength {of}; counts for nothing where the op has none", 0.5, 0.0, 1.0, auto=Range(0.0, 1.0)
         ),
     }
+
+
+class _OpSections(Mapping[str, Section]):
+    """A section for each op that the table has when it is asked."""
+
+    def __getitem__(self, name: str) -> Section:
+        op = OPS.entries[name]
+        return Section(op.doc, {**op.args, **(_FINAL if "magnitude" in op.args else {})}, is_space=True, former=FORMER_ARGS)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(OPS.entries)
+
+    def __len__(self) -> int:
+        return len(OPS.entries)
 
 
 _SUBS = {name: arg for sub in range(1, NUM_SUBS + 1) for place in (1, 2) for name, arg in _sub(sub, place).items()}
@@ -63,10 +79,7 @@ POLICIES = Table(
         "fixed": Entry(
             "the named ops in the order of the file, each with its own probability and magnitude",
             "visiontune.augmentation.policy:fixed",
-            {
-                name: Section(op.doc, {**op.args, **(_FINAL if "magnitude" in op.args else {})}, is_space=True, former=FORMER_ARGS)
-                for name, op in OPS.entries.items()
-            },
+            _OpSections(),
         ),
         "randaugment": Entry(
             "num_ops times an op out of a set of 13, all at one magnitude (Cubuk et al. 2020)",
