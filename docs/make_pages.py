@@ -24,7 +24,7 @@ MARKED = re.compile(r"(?<=<!-- list )(\w+)( -->\n)(.*?)(?=<!-- /list -->)", re.D
 FUNCTIONS = (
     *("search", "check", "sample", "load_study", "enqueue", "rehearse", "submit", "open_ui"),
     *("init_space", "ingest", "load_data", "preview", "export_policy"),
-    *("load_recipe", "train", "fit", "profile", "list_entries", "json_schema"),
+    *("load_recipe", "train", "fit", "profile", "list_entries", "json_schema", "check_plugin"),
 )
 GIVEN = (
     "visiontune.results.study:Study",

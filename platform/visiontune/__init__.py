@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from visiontune.api import (
     Interrupted,
     check,
+    check_plugin,
     enqueue,
     export_policy,
     fit,
@@ -50,6 +51,7 @@ __all__ = [
     "TrialRecipe",
     "UserError",
     "check",
+    "check_plugin",
     "enqueue",
     "export_policy",
     "fit",

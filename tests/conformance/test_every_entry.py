@@ -1,12 +1,11 @@
 """Whatever a file can name: it is refused with a wrong argument, trains, resumes to the same bit, saves, loads, moves to bf16.
 
-Rows come from the tables themselves: an entry added later is held to all of this without a line here.
+Rows come from the tables themselves: an entry added later is held to all of this without a line here. What they are held to is in
+training/checks/conformance.py, and so it is for a plugin's.
 """
 
 from __future__ import annotations
 
-import copy
-import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -17,10 +16,8 @@ import pytest
 import torch
 from tiny import least_args, make_recipe, make_store, model_section, section
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from visiontune.errors import UserError
-from visiontune.models.anatomy import anatomy_of
 from visiontune.models.build import build_model
 from visiontune.models.shape_check import problem_of
 from visiontune.spec.declare import Arg, Entry, Section, Table
@@ -30,8 +27,8 @@ from visiontune.spec.tables.models import MODELS
 from visiontune.spec.tables.models_own import OWN_MODELS
 from visiontune.spec.tables.models_zoo import ZOO_MODELS
 from visiontune.spec.tables.ops import COLOUR_OPS
-from visiontune.training.loop import train
-from visiontune.training.weights_file import load_weights, save_weights
+from visiontune.training.checks import conformance
+from visiontune.training.weights_file import save_weights
 
 
 def tables() -> Iterator[tuple[str, str, str, Entry]]:
@@ -81,18 +78,7 @@ def test_a_recipe_with_it_trains_and_resumes_to_the_same_bit(part: str, key: str
     if part != "model":
         required = {"name": "sgd", "lr": 1e-3} if part == "optimizer" else {}
         recipe = replace(recipe, **{part: section(part, {**required, **given})})
-    states = []
-    for epoch in train(recipe, store):
-        buffer = io.BytesIO()
-        torch.save(epoch.state(), buffer)
-        states.append(buffer.getvalue())
-    assert len(states) == 2
-    before = torch.load(io.BytesIO(states[0]), weights_only=True)
-    (again,) = train(recipe, store, resume=before)
-    whole = torch.load(io.BytesIO(states[1]), weights_only=True)
-    assert any(not torch.equal(whole["model"][key], before["model"][key]) for key in whole["model"])
-    for key, tensor in again.model.state_dict().items():
-        assert torch.equal(tensor, whole["model"][key]), key
+    conformance.resumes(recipe, store)
 
 
 TABLES = {(part, key): RECIPE.fields[part].fields[key] for part, key, _, _ in ENTRIES} | {("model", "name"): MODELS}  # type: ignore[union-attr]
@@ -167,43 +153,13 @@ def build(name: str, seed: int = 0) -> tuple[nn.Module, torch.Tensor]:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_learns_saves_loads_and_moves_to_bf16(name: str, tmp_path: Path) -> None:
     network, x_NCHW = build(name)
-    for module in network.modules():
-        if isinstance(module, _BatchNorm):
-            module.momentum = None  # statistics are those of the one batch at once: a deep network runs over on half of them
-    network.train()
-    outputs = network(x_NCHW)
-    main, *others = outputs if isinstance(outputs, tuple) else (outputs,)
-    assert main.shape == (6, 4) and len(others) == len(anatomy_of(network).aux)
-    sum(one.logsumexp(1).mean() - one[:, 0].mean() for one in (main, *others)).backward()
-    without = [key for key, parameter in network.named_parameters() if parameter.grad is None or not parameter.grad.isfinite().all()]
-    assert not without
-
-    nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter -= 0.01 * parameter.grad  # type: ignore[operator]
-    network.eval()
-    other, _ = build(name, seed=1)
-    with torch.inference_mode():
-        logits_NK = network(x_NCHW)
-        assert not torch.equal(other.eval()(x_NCHW), logits_NK)
-        save_weights(network, tmp_path / "weights.safetensors")
-        load_weights(other, tmp_path / "weights.safetensors")
-        assert torch.equal(other(x_NCHW), logits_NK)
-        rounded = copy.deepcopy(network).bfloat16()(x_NCHW.bfloat16())
-        assert rounded.dtype == torch.bfloat16 and rounded.isfinite().all()
-        spread = logits_NK.std() + 1e-3
-        assert (rounded.float() - logits_NK).abs().max() < spread  # eight bits: the same picture of the classes, not the same digits
+    conformance.learns(network, x_NCHW, num_classes=4)
+    conformance.saves_and_loads(network, build(name, seed=1)[0], x_NCHW, tmp_path)
 
 
 @pytest.mark.parametrize("name", [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.heavy) for name in EXPORTED])
 def test_every_network_is_exported_for_batches_of_any_size(name: str) -> None:
-    """As the winner is for MLflow: torch.export makes of a length in Python a constant of the graph."""
-    network, x_NCHW = build(name)
-    graph = torch.export.export(network.eval(), (x_NCHW[:2],), dynamic_shapes=({0: torch.export.Dim("batch")},)).module()
-    with torch.inference_mode():
-        for num in (1, 5):
-            assert torch.allclose(graph(x_NCHW[:num]), network(x_NCHW[:num]), rtol=1e-3, atol=1e-4)
+    conformance.is_exported(*build(name))
 
 
 def test_every_builder_of_a_network_refuses_a_wrong_argument() -> None:

@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from visiontune.data.store.store import Store
 from visiontune.spec.declare import REQUIRED, Arg, Entry, Section
 from visiontune.spec.sections import RECIPE
 from visiontune.spec.space import fill
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.training.checks.made_store import make_store
 
-
-def make_store(num: int = 90, size: int = 16, channels: int = 1, num_classes: int = 3, seed: int = 0) -> Store:
-    """Each class has its own bright rows under noise; 60 % train, 20 % val, 20 % test."""
-    random = np.random.default_rng(seed)
-    labels_N = np.arange(num, dtype=np.int64) % num_classes
-    images_NHWC = random.integers(0, 160, (num, size, size, channels))
-    for label in range(num_classes):
-        images_NHWC[labels_N == label, label * size // num_classes : (label + 1) * size // num_classes] += 90
-    images_NHWC = images_NHWC.astype(np.uint8)
-    index = random.permutation(num)
-    train_idx, val_idx, test_idx = (np.sort(part) for part in np.split(index, [num * 6 // 10, num * 8 // 10]))
-    unit = images_NHWC[train_idx] / 255
-    images_NHWC.flags.writeable = False
-    return Store(
-        path=Path("made"),
-        digest="made",
-        class_names=tuple(f"class{k}" for k in range(num_classes)),
-        images_NHWC=images_NHWC,
-        labels_N=labels_N,
-        train_idx=train_idx,
-        val_idx=val_idx,
-        test_idx=test_idx,
-        mean_C=unit.mean((0, 1, 2)).astype(np.float32),
-        std_C=unit.std((0, 1, 2)).astype(np.float32),
-    )
+__all__ = ["defaults", "make_recipe", "make_store", "model_section", "section"]
 
 
 def defaults(entry: Entry) -> dict[str, Any]:

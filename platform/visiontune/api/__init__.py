@@ -8,7 +8,7 @@ Whatever has to read pictures may raise `Died`, as `ingest` does.
 `studies_dir` is by default VISIONTUNE_STUDIES, else ./studies. Nothing heavy is imported before it is needed.
 """
 
-from visiontune.api.entries import json_schema, list_entries
+from visiontune.api.entries import check_plugin, json_schema, list_entries
 from visiontune.api.pictures import export_policy, ingest, init_space, load_data, preview
 from visiontune.api.recipes import fit, load_recipe, profile, train
 from visiontune.api.studies import Interrupted, check, enqueue, load_study, open_ui, rehearse, sample, search, submit
@@ -16,6 +16,7 @@ from visiontune.api.studies import Interrupted, check, enqueue, load_study, open
 __all__ = [
     "Interrupted",
     "check",
+    "check_plugin",
     "enqueue",
     "export_policy",
     "fit",

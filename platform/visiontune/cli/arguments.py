@@ -69,10 +69,11 @@ def _searches(verb: Verb) -> None:
         "--address", metavar="RAY", help="Ray cluster to join, such as auto; else that of RAY_ADDRESS, else Ray starts here"
     )
     search.add_argument("--plain", action="store_true", help="lines of key=value also on a terminal")
-    check.add_argument("files", nargs="+", metavar="FILE|KEY=VALUE", help="files; an override holds for all of them")
+    check.add_argument("files", nargs="*", metavar="FILE|KEY=VALUE", help="files; an override holds for all of them")
     tried = "on real data: labels, repeats, step 0, memorising one batch, learning rates"
     check.add_argument("--run", dest="is_tried", action="store_true", help=tried)
     check.add_argument("--json", action="store_true", help="what --run found, for programs")
+    check.add_argument("--plugin", type=Path, metavar="FILE", help="also each row that this file adds to the tables, on made pictures")
     show.add_argument("--json", action="store_true", help="everything, for programs")
     show.add_argument("-n", type=_positive, default=10, help="trials in the table")
     rehearse.add_argument("--sampler", metavar="NAME", help="another one than the study's")
@@ -149,7 +150,9 @@ def _tables(verb: Verb) -> None:
     tables.add_argument("--image-size", type=_size, default=32, metavar="PX", help="for --cost")
     tables.add_argument("--timm", metavar="PATTERN", help="of models: timm's names with their weights' tags, such as 'vit_*dinov3*'")
     tables.add_argument("--markdown", action="store_true", help="with ranges; models are counted and tried out, half a minute")
-    verb(verbs.schema)
+    schema = verb(verbs.schema)
+    for one in (tables, schema):
+        one.add_argument("--plugin", type=Path, metavar="FILE", help="with the rows that this file adds to the tables")
 
 
 def _takes_file(parser: argparse.ArgumentParser) -> None:
@@ -177,7 +180,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if hasattr(args, "files"):
         args.overrides = [item for item in args.files if "=" in item and kind_of(item) is None]
         args.files = [Path(item) for item in args.files if item not in args.overrides]
-        if args.run is verbs.check and not args.files:
+        if args.run is verbs.check and not args.files and args.plugin is None:
             parser.error("check needs a FILE")
         if args.run is verbs.enqueue and len(args.files) > 1:
             parser.error(f"enqueue takes one RECIPE, but got {len(args.files)}: {', '.join(map(str, args.files))}")

@@ -46,9 +46,15 @@ def search(args: argparse.Namespace) -> int:
 
 
 def check(args: argparse.Namespace) -> int:
-    """Validate files, build every model, print what the search will cost; with --run try data, networks and learning rates out."""
+    """Validate files, build every model, print what the search will cost; with --run try data, networks and learning rates out.
+
+    With --plugin hold every row of that file to what the tables' own rows are held to.
+    """
     if args.json and not args.is_tried:
         raise UserError("--json is for the results of --run: give both")
+    if args.json and args.plugin is not None:
+        raise UserError("--json is for the results of --run, and what --plugin finds is no part of them: give one of the two")
+    is_unfit = args.plugin is not None and any(one.verdict == "bad" for one in api.check_plugin(args.plugin))
     problems: list[Any] = []
     found: list[StudyCheck] = []
     for file in args.files:
@@ -60,7 +66,7 @@ def check(args: argparse.Namespace) -> int:
             problems += error.problems
     if problems:
         raise UserError(*problems)
-    return _run_checks(found, is_json=args.json) if args.is_tried else 0
+    return max(2 * is_unfit, _run_checks(found, is_json=args.json) if args.is_tried and found else 0)
 
 
 def _run_checks(found: list[StudyCheck], *, is_json: bool) -> int:
@@ -222,7 +228,7 @@ def list_tables(args: argparse.Namespace) -> int:
 
         print("\n".join(op_cost_lines(args.image_size)))
         return 0
-    print("\n".join(api.list_entries(args.table)))
+    print("\n".join(api.list_entries(args.table, plugin=args.plugin)))
     return 0
 
 
@@ -239,7 +245,7 @@ def _markdown(name: str | None) -> int:
 
 def schema(args: argparse.Namespace) -> int:
     """Print the JSON Schema of a search-space file."""
-    print(json.dumps(api.json_schema(), indent=1))
+    print(json.dumps(api.json_schema(plugin=args.plugin), indent=1))
     return 0
 
 

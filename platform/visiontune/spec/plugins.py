@@ -185,13 +185,14 @@ def _imported(path: Path, content: bytes, digest: str) -> Rows:
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         rule = f"can't be imported: {type(error).__name__}: {first_line(error)}"
-        raise UserError(Problem(str(path), _line_of(error, str(path)), "", rule)) from error
+        raise UserError(Problem(str(path), line_in(error, str(path)) or 1, "", rule)) from error
 
 
-def _line_of(error: BaseException, file: str) -> int:
+def line_in(error: BaseException, file: str) -> int:
+    """The last line of a file that an exception came from, 0 where it is not from there."""
     if isinstance(error, SyntaxError) and error.filename == file:
-        return error.lineno or 1
-    return next((frame.lineno or 1 for frame in reversed(traceback.extract_tb(error.__traceback__)) if frame.filename == file), 1)
+        return error.lineno or 0
+    return next((frame.lineno or 0 for frame in reversed(traceback.extract_tb(error.__traceback__)) if frame.filename == file), 0)
 
 
 def _installed(name: str, digest: str) -> Plugin:
