@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from subprocess import run as run_program
 from typing import Any
 
@@ -16,6 +17,7 @@ from visiontune.models.anatomy import mark
 from visiontune.models.build import build_model
 from visiontune.models.shape_check import num_parameters, problem_of, smallest_picture
 from visiontune.spec.declare import Entry
+from visiontune.spec.plugins import in_use, load_plugin
 from visiontune.spec.sections import SPACE
 from visiontune.spec.space import fill
 from visiontune.spec.tables.models import MODELS
@@ -197,3 +199,19 @@ def test_shapes_alone_are_torchs_shapes() -> None:
         assert alone.shape == do().shape
     with shape_check._ShapesOnly(), pytest.raises(RuntimeError, match="sizes differ"):
         torch.cat([x, x[..., :2]], 1)
+
+
+def test_what_was_found_of_a_plugin_s_network_is_not_told_of_another_version(tmp_path: Path) -> None:
+    """The same name and arguments, in one process: a file before and after its author mended it."""
+    head = (
+        "from torch import nn\nfrom visiontune.models.anatomy import mark\nfrom visiontune.spec.declare import Entry\n"
+        "def net(*, num_classes, in_channels, image_size):\n"
+        "    layers = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(in_channels + MORE, num_classes))\n"
+        "    return mark(layers, stages=(('0', '1'),), head='2')\nMODELS = {'net': Entry('mine', net)}\n"
+    )
+    found = []
+    for more in (1, 0):
+        (tmp_path / "net.py").write_text(head.replace("MORE", str(more)))
+        with in_use([load_plugin(tmp_path / "net.py").key]):
+            found.append(problem_of(section("net"), num_classes=3, in_channels=3, image_size=8))
+    assert found[0] is not None and found[1] is None

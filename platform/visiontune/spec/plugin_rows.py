@@ -105,7 +105,7 @@ def _of_args(entry: Entry) -> Iterator[str]:
     yield from (f"needs or excludes names {one!r}, which is no argument; {nearest(one, entry.args)}" for one in wrong)
     for key, arg in entry.args.items():
         if isinstance(arg, Arg) and arg.default not in (REQUIRED, None, *arg.also) and not _is_in(arg):
-            yield f"the default of {key} must be a {arg.type.__name__} within its range and choices, but is {arg.default!r}"
+            yield f"the default of {key} must be of type {arg.type.__name__}, within its range and choices, but is {arg.default!r}"
 
 
 def _is_in(arg: Arg) -> bool:
@@ -139,10 +139,9 @@ def _of_builder(name: str, row: str, entry: Entry, place: _Place) -> Iterator[Pr
         return
     code = getattr(builder, "__code__", None)
     line = code.co_firstlineno if code is not None and code.co_filename == place.file else 0
-    given = [*GIVEN[name], *(arg for arg in entry.args if not (name == "OPS" and arg == "probability"))]
     named = [key for key, one in takes.items() if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
-    if name == "OPTIMIZERS":
-        named = named[1:]
+    first = named[:1] if name == "OPTIMIZERS" else []
+    given = [*first, *GIVEN[name], *(arg for arg in entry.args if not (name == "OPS" and arg == "probability"))]
     takes_any = any(one.kind is one.VAR_KEYWORD for one in takes.values())
     lacking = [] if takes_any else [key for key in given if key not in named]
     needed = [key for key in named if takes[key].default is inspect.Parameter.empty and key not in given]
