@@ -109,9 +109,10 @@ def _of_args(entry: Entry) -> Iterator[str]:
 
 
 def _is_in(arg: Arg) -> bool:
-    if type(arg.default) is not arg.type or (arg.choices and arg.default not in arg.choices):
+    value, kind = arg.default, type(arg.default)
+    if kind is not arg.type or (arg.choices and value not in arg.choices):
         return False
-    return (arg.low is None or arg.low <= arg.default) and (arg.high is None or arg.default <= arg.high)
+    return (arg.low is None or arg.low <= value) and (arg.high is None or value <= arg.high)
 
 
 def _of_flat_form(name: str, row: str, entry: Entry) -> Iterator[str]:

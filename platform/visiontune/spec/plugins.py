@@ -75,7 +75,7 @@ def uses_plugins(function: Callable[Concatenate[_Subject, _P], _T]) -> Callable[
         with in_use(subject.plugins):
             return function(subject, *args, **kwargs)
 
-    return within
+    return within  # type: ignore[return-value]  # mypy sees a name in place of a position
 
 
 def in_use(keys: Iterable[str]) -> AbstractContextManager[None]:

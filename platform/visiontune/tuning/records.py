@@ -64,7 +64,7 @@ class TrialRecord:
     reason: str
     kind: str
     params: Mapping[str, Any]
-    recipe: Mapping[str, Mapping[str, Any]]
+    recipe: Mapping[str, Any]
     fingerprint: str
     values: Mapping[int, float]
     proposed_by: str = ""

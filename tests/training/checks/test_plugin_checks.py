@@ -43,19 +43,27 @@ def still(parameters):
 
 MODELS = {"unmarked": Entry("no anatomy", unmarked), "aside": Entry("a weight that is none", aside)}
 ACTIVATIONS = {"noisy": Entry("a state that is not kept", Noisy)}
-OPTIMIZERS = {"still": Entry("never moves", still), "path_sgd": Entry("asks", still, {"file": Arg(str, "of anything")})}
+OPTIMIZERS = {"still": Entry("never moves", still)}
+SOURCES = {"asks": Entry("for a file", lambda file: None, {"file": Arg(str, "of anything")})}
 """
 
 
 @pytest.mark.heavy
-def test_every_row_of_the_example_is_ok(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_row_of_the_examples_is_ok(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--plugin", str(ROOT / "examples" / "my_models.py")]) == 0
     assert "7 checks: 7 ok, 0 look, 0 bad" in capsys.readouterr().out
+    for words in (["list", "models"], ["schema"]):
+        assert main([*words, "--plugin", str(ROOT / "examples" / "my_models.py")]) == 0
+        assert "tiny_net" in capsys.readouterr().out
+    page = (ROOT / "docs" / "plugins.md").read_text()
+    (tmp_path / "page.py").write_text(page.partition("```python\n")[2].partition("```")[0])
+    assert main(["check", "--plugin", str(tmp_path / "page.py")]) == 0
+    assert "2 checks: 2 ok, 0 look, 0 bad" in capsys.readouterr().out
 
 
 def test_what_a_row_must_not_do_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "wrong.py"
-    file.write_text(WRONG.replace(', {"file": Arg(str, "of anything")}', "").replace('"path_sgd": Entry("asks", still)', ""))
+    file.write_text(WRONG)
     assert main(["check", "--plugin", str(file)]) == 2
     told = capsys.readouterr().out
     for line in (
@@ -63,6 +71,7 @@ def test_what_a_row_must_not_do_is_told(tmp_path: Path, capsys: pytest.CaptureFi
         "bad   models aside: gives other logits once saved and loaded",
         "bad   activations noisy: after a pause",
         "bad   optimizers still: the second epoch changes no weight",
-        "4 checks: 0 ok, 0 look, 4 bad",
+        "look  sources asks: not tried: file has no default, no range and no choices",
+        "5 checks: 0 ok, 1 look, 4 bad",
     ):
         assert line in told, told

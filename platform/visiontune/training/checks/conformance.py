@@ -80,7 +80,7 @@ def learns(network: nn.Module, x_NCHW: Tensor, num_classes: int) -> None:
     nn.utils.clip_grad_norm_(network.parameters(), 1.0)
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter -= 0.01 * parameter.grad  # type: ignore[operator]
+            parameter.sub_(parameter.grad, alpha=0.01)  # type: ignore[arg-type]
 
 
 def saves_and_loads(network: nn.Module, other: nn.Module, x_NCHW: Tensor, folder: Path) -> None:

@@ -13,10 +13,10 @@ def make_store(num: int = 90, size: int = 16, channels: int = 1, num_classes: in
     """Each class has its own bright rows under noise; 60 % train, 20 % val, 20 % test."""
     random = np.random.default_rng(seed)
     labels_N = np.arange(num, dtype=np.int64) % num_classes
-    images_NHWC = random.integers(0, 160, (num, size, size, channels))
+    made_NHWC = random.integers(0, 160, (num, size, size, channels))
     for label in range(num_classes):
-        images_NHWC[labels_N == label, label * size // num_classes : (label + 1) * size // num_classes] += 90
-    images_NHWC = images_NHWC.astype(np.uint8)
+        made_NHWC[labels_N == label, label * size // num_classes : (label + 1) * size // num_classes] += 90
+    images_NHWC = made_NHWC.astype(np.uint8)
     index = random.permutation(num)
     train_idx, val_idx, test_idx = (np.sort(part) for part in np.split(index, [num * 6 // 10, num * 8 // 10]))
     unit = images_NHWC[train_idx] / 255

@@ -54,7 +54,7 @@ def _of_row(plugin: Plugin, title: str, table: Table, name: str, folder: Path) -
         line = line_in(error, str(plugin.path))
         where = f"{plugin.path}:{line}: " if line else ""
         said = str(error) if isinstance(error, Unfit) else f"{type(error).__name__}: {first_line(error)}"
-        return Check(f"{title} {name}", "bad", f"{where}{said}", "what a row is called with and gives is in docs/plugins.md")
+        return Check(f"{title} {name}", "bad", f"{where}{said}", "docs/plugins.md says what a row is called with and gives")
 
 
 def _tried(table: Table, name: str, entry: Entry, folder: Path) -> str:
@@ -84,7 +84,7 @@ def _of_source(data: Mapping[str, Any], folder: Path) -> str:
 
 def _of_network(model: Mapping[str, Any], folder: Path) -> int:
     """The size of the pictures on which it is tried."""
-    sizes = {"num_classes": _CLASSES, "in_channels": 3}
+    sizes: dict[str, Any] = {"num_classes": _CLASSES, "in_channels": 3}
     problems = {size: problem_of(model, **sizes, image_size=size) for size in _SIZES}
     size = next((size for size, problem in problems.items() if problem is None), 0)
     conformance.must(size > 0, problems[_SIZES[-1]] or "")

@@ -28,13 +28,14 @@ def without_augmentation(recipe: TrialRecipe, **sections: Mapping[str, Any]) -> 
     """The recipe without augmentation and compiling, which cost seconds and change no verdict, and with these values on top."""
     changed: dict[str, Mapping[str, Any]] = {"augmentation": {"policy": "none", "mixing": "none"}, **sections}
     changed["training"] = {"use_compile": False, **changed.get("training", {})}
-    return replace(recipe, **{key: {**getattr(recipe, key), **values} for key, values in changed.items()})
+    merged: dict[str, Any] = {key: {**getattr(recipe, key), **values} for key, values in changed.items()}
+    return replace(recipe, **merged)
 
 
 def unregularized(recipe: TrialRecipe, batch_size: int, lr: float) -> TrialRecipe:
     """The recipe's network and preprocessing, with nothing that would keep it from memorising a batch; Adam at `lr`."""
     off = {key: 0.0 for key, value in recipe.model.items() if isinstance(value, float) and ("dropout" in key or key == "stochastic_depth")}
-    sections = {
+    sections: dict[str, Any] = {
         "regularization": _section("regularization"),
         "balance": _section("balance"),
         "loss": _section("loss", name="cross_entropy"),
