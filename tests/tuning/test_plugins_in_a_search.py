@@ -12,7 +12,7 @@ from places import PLATFORM, ROOT
 from simulated_search import drive
 from tiny import make_recipe, make_store
 
-from visiontune.errors import UserError
+from visiontune.errors import UnfitMachine, UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.parse import load_recipe, load_study
 from visiontune.spec.plugins import in_use
@@ -45,10 +45,10 @@ import visiontune
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.training.checks.made_store import make_store
 from visiontune.tuning.ray_worker import unpack
-from visiontune.tuning.run_leg import run_leg
+from visiontune.tuning.run_leg import Worker
 
 torch.set_num_threads(1)
-for report in run_leg(unpack(sys.argv[1]), make_store(num=60), StudyFolder(Path(sys.argv[2])), "cpu"):
+for report in Worker(make_store(num=60), StudyFolder(Path(sys.argv[2]))).run(unpack(sys.argv[1])):
     print(report.epoch, report.failure or "trained", report.reason)
 for epoch in visiontune.train(sys.argv[3], device="cpu", studies_dir=sys.argv[2]):
     print(epoch.epoch, "trained")
@@ -87,8 +87,8 @@ def test_a_search_leaves_what_another_process_needs(tmp_path: Path) -> None:
 
 def test_a_plugin_that_is_gone_is_the_machine_s_fault_and_not_the_recipe_s(tmp_path: Path) -> None:
     leg = Leg(key="00000", number=0, recipe=replace(make_recipe(), plugins=("gone.py@sha256:00",)), known_epochs=0)
-    (report,) = run_leg(leg, make_store(), StudyFolder(tmp_path), "cpu")
-    assert report.failure == "crashed" and report.reason.startswith("the plugin gone.py is gone from ")
+    with pytest.raises(UnfitMachine, match=r": the plugin gone.py is gone from "):
+        next(run_leg(leg, make_store(), StudyFolder(tmp_path), "cpu"))
 
 
 def test_submit_refuses_a_plugin_that_would_stay_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

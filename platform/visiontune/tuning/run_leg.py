@@ -48,7 +48,6 @@ class Worker:
         """What `run_leg` gives. Raises MachineFault, and then the process ends: a GPU's context that is lost never comes back."""
         device, saving = "cuda" if self._num_gpus else "cpu", {"rungs": rungs, "checkpoint_every_s": checkpoint_every_s}
         try:
-            _load_plugins(leg, self._folder)
             if self._num_gpus:
                 self._share = self._share or GpuShare.take(self._num_gpus)
                 self._share.give_back()
@@ -83,6 +82,7 @@ def run_leg(
     `rungs` are the epochs after which it may end; checkpoint_every_s 0 writes a checkpoint before every report. Where memory runs out,
     the leg goes on once with half the micro-batch. `share` is the process's of its GPU, None on a CPU. Raises MachineFault.
     """
+    _load_plugins(leg, folder)
     saving = {"rungs": rungs, "checkpoint_every_s": checkpoint_every_s}
     again = partial(run_leg, store=store, folder=folder, device=device, share=share, **saving)  # type: ignore[arg-type]
     want, is_its_own = "", True
