@@ -1,7 +1,7 @@
 """Training on one GPU: epochs against loops written by hand, time spent waiting for pictures, augmentation on the device.
 
-    make gpu                                                            # the tests marked gpu, then this; at most 8 minutes
-    python benchmarks/gpu.py --cifar cifar10_train.parquet cifar10_test.parquet   # the time to 94 % too
+    make gpu                                       # the tests marked gpu, then this; at most 8 minutes
+    .venv/bin/python benchmarks/gpu.py --cifar cifar10_train.parquet cifar10_test.parquet   # the time to 94 % too
 
 Needs torch, torchvision and what visiontune's training imports; neither Ray nor MLflow nor Optuna, and no network. Without a GPU it says so
 and ends well. Rows, each left out with its reason where its time is up or something is missing:
