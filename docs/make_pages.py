@@ -44,7 +44,7 @@ GIVEN = (
     "visiontune.tuning.start_recipes:StartPoint",
 )
 """What the functions give, in the order in which a reader meets it."""
-ERRORS = ("UserError", "Interrupted", "SearchFailed", "NoCluster", "Diverged", "Died")
+ERRORS = ("UserError", "Interrupted", "SearchFailed", "NoCluster", "Diverged", "Died", "LostRank")
 
 
 def api_page() -> str:

@@ -31,7 +31,7 @@ from visiontune.api import (
     submit,
     train,
 )
-from visiontune.errors import Died, Diverged, NoCluster, SearchFailed, UserError
+from visiontune.errors import Died, Diverged, LostRank, NoCluster, SearchFailed, UserError
 
 if TYPE_CHECKING:
     from visiontune.results.dataset import Dataset
@@ -45,6 +45,7 @@ __all__ = [
     "Died",
     "Diverged",
     "Interrupted",
+    "LostRank",
     "NoCluster",
     "SearchFailed",
     "Study",

@@ -49,6 +49,10 @@ class Died(RuntimeError):
     """A process that decodes pictures was ended from outside, most likely for want of memory; what is decoded is kept for the same call."""
 
 
+class LostRank(RuntimeError):
+    """One of several processes that train one recipe together failed or was ended, and so the others were."""
+
+
 class Diverged(Exception):
     """The loss became NaN or infinite in `epoch`, which counts from 1."""
 

@@ -23,15 +23,22 @@ def load_recipe(recipe: File | TrialRecipe, overrides: Sequence[str] = (), **mor
 
 
 def train(
-    recipe: File | TrialRecipe, overrides: Sequence[str] = (), *, device: str = "auto", studies_dir: Folder = None, **more: Any
+    recipe: File | TrialRecipe,
+    overrides: Sequence[str] = (),
+    *,
+    device: str = "auto",
+    workers: int = 1,
+    studies_dir: Folder = None,
+    **more: Any,
 ) -> Iterator[Epoch]:
     """Train one recipe without Ray and MLflow; an item for each epoch, with its metrics and the live model.
 
-    `device` is auto, cpu or cuda. Raises UserError for data or a device that can't be used, Diverged where the loss is NaN or infinite.
+    `device` is auto, cpu or cuda. So many `workers`, on GPUs one on each, share every batch: the same training in less time. Raises
+    UserError for data or a device that can't be used, Diverged where the loss is NaN or infinite, LostRank where a worker ended.
     """
     from visiontune.training.train_recipe import train_recipe
 
-    return train_recipe(recipe_of(recipe, overrides, more), StudiesFolder.of(studies_dir).data_cache, device=device)
+    return train_recipe(recipe_of(recipe, overrides, more), StudiesFolder.of(studies_dir).data_cache, device=device, workers=workers)
 
 
 def fit(
@@ -39,6 +46,7 @@ def fit(
     overrides: Sequence[str] = (),
     *,
     device: str = "auto",
+    workers: int = 1,
     out: OutFile = None,
     on_epoch: Callable[[Epoch], object] = lambda epoch: None,
     studies_dir: Folder = None,
@@ -52,7 +60,7 @@ def fit(
     from visiontune.training.train_recipe import fit_recipe
 
     to, cache = None if out is None else Path(out), StudiesFolder.of(studies_dir).data_cache
-    return fit_recipe(recipe_of(recipe, overrides, more), cache, device=device, out=to, on_epoch=on_epoch)
+    return fit_recipe(recipe_of(recipe, overrides, more), cache, device=device, workers=workers, out=to, on_epoch=on_epoch)
 
 
 def profile(

@@ -101,6 +101,8 @@ def _trials(verb: Verb) -> None:
     sample.add_argument("--seed", type=int, default=0)
     train.add_argument("recipe", type=Path, metavar="RECIPE.yaml")
     train.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    shared = "processes that share every batch, on GPUs one on each (1)"
+    train.add_argument("--workers", type=_few, default=1, metavar="K", help=shared)
     train.add_argument("--out", type=Path, metavar="FILE.safetensors", help="save the weights here")
     _takes_studies_dir(train)
     profile.add_argument("model", metavar="MODEL", help="an entry of `visiontune list models`")

@@ -60,8 +60,9 @@ def measure(model: Model, pictures: Pictures, batch_size: int = 512, *, use_full
     loss = torch.zeros((), device=pictures.device)
     num_right = torch.zeros((), device=pictures.device, dtype=torch.int64)
     with torch.inference_mode():
-        for x_NCHW, y_N in pictures.batches(np.arange(len(pictures)), batch_bounds(len(pictures), batch_size)):
-            logits_NK = model(x_NCHW).float()
+        bounds = batch_bounds(len(pictures), batch_size)
+        for (x_NCHW, own_N), num in zip(pictures.batches(np.arange(len(pictures)), bounds), np.diff(bounds).tolist(), strict=True):
+            logits_NK, y_N = pictures.ranks.gathered(model(x_NCHW).float(), num), pictures.ranks.gathered(own_N, num)
             loss += F.cross_entropy(logits_NK, y_N, reduction="sum")
             num_right += (logits_NK.argmax(1) == y_N).sum()
             if full is not None:

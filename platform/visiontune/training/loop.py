@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +27,9 @@ from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.evaluate import measure
 from visiontune.training.input.epoch_order import IntArray
 from visiontune.training.input.preprocessing import Preprocessing
+from visiontune.training.ranks import ONE_RANK, Ranks
 from visiontune.training.setup import Setup, set_up
+from visiontune.training.synced_batch_norm import synced_batch_norm
 
 if TYPE_CHECKING:
     from visiontune.data.store.store import Store
@@ -62,20 +65,28 @@ class Epoch:
 
 
 def train(
-    recipe: TrialRecipe, store: Store, *, device: str = "cpu", resume: Mapping[str, Any] | None = None, micro_batch: int = 0
+    recipe: TrialRecipe,
+    store: Store,
+    *,
+    device: str = "cpu",
+    resume: Mapping[str, Any] | None = None,
+    micro_batch: int = 0,
+    ranks: Ranks = ONE_RANK,
 ) -> Iterator[Epoch]:
     """Train for recipe.training["num_epochs"] epochs and yield each; `resume` is the state of an earlier one, to go on after it.
 
     `micro_batch` takes the place of the recipe's, where memory allows no more, and leaves it the same recipe; 0: the recipe's own.
+    As one of several `ranks`, where rank 0's `resume` counts, this trains on its share of every batch; epochs are the same on all.
     Raises Diverged, UserError where `resume` is of another recipe, and what `set_up` raises.
     """
     torch_device, seed = torch.device(device), recipe.training["seed"]
     num_epochs: int = recipe.training["num_epochs"]
+    resume = ranks.from_first(resume)
     if resume and resume["fingerprint"] != recipe.fingerprint:
         raise UserError(f"a checkpoint of recipe {resume['fingerprint']} can't continue recipe {recipe.fingerprint}")
     fitting, (weights, fitted) = _with_micro_batch(recipe, micro_batch), _trained(resume)
     with Arithmetic.of(recipe.training, torch_device).set_flags():
-        setup = set_up(fitting, store, torch_device, weights, epoch=resume["epoch"] if resume else 1, fitted=fitted)
+        setup = set_up(fitting, store, torch_device, weights, epoch=resume["epoch"] if resume else 1, fitted=fitted, ranks=ranks)
     stepper = setup.stepper
     history: History = list(resume["history"]) if resume else []
     if resume:
@@ -83,24 +94,26 @@ def train(
         stepper.exchange()
 
     for epoch in range(len(history) + 1, num_epochs + 1):
+        if not ranks.goes_on():
+            return
         if begins_phase(setup.network, epoch, num_epochs):
             with setup.arithmetic.set_flags():
-                setup = set_up(fitting, store, torch_device, epoch=epoch, network=setup.network, fitted=setup.preprocessing)
+                setup = set_up(fitting, store, torch_device, epoch=epoch, network=setup.network, fitted=setup.preprocessing, ranks=ranks)
             stepper = setup.stepper
         val_losses = tuple(past["metrics"]["val_loss"] for past in history)
         if is_over(recipe, val_losses):
             return
         started, waited_s = time.perf_counter(), _waited_s(setup)
-        torch.manual_seed(keyed_seed(seed, "epoch", epoch))  # dropout's
+        torch.manual_seed(keyed_seed(seed, "epoch", epoch, *ranks.key))  # dropout's
         order_N = setup.order(seed, epoch)
 
-        with setup.arithmetic.set_flags():
-            total, lr = _train_epoch(setup, order_N, epoch, val_losses, torch_device)
+        with setup.arithmetic.set_flags(), synced_batch_norm(setup.tail, ranks):
+            total, lr = _train_epoch(setup, order_N, epoch, val_losses, ranks)
 
         stepper.end_epoch(epoch)
         stepper.exchange()
         with setup.arithmetic.evaluating():
-            val = measure(stepper.model, setup.val_set, use_full_metrics=recipe.training["use_full_metrics"])
+            val = ranks.from_first(measure(stepper.model, setup.val_set, use_full_metrics=recipe.training["use_full_metrics"]))
         train_loss = total.item() / len(order_N)
         if not math.isfinite(train_loss + val["loss"]):
             raise Diverged(epoch)
@@ -116,17 +129,18 @@ def train(
         stepper.exchange()
 
 
-def _train_epoch(setup: Setup, order_N: IntArray, epoch: int, val_losses: tuple[float, ...], device: torch.device) -> tuple[Tensor, float]:
+def _train_epoch(setup: Setup, order_N: IntArray, epoch: int, val_losses: tuple[float, ...], ranks: Ranks) -> tuple[Tensor, float]:
     """Every step of an epoch: the sum of its pictures' losses, and the last step's learning rate. Raises Diverged."""
     train_mode(setup.tail)
-    total = torch.zeros((), device=device)
-    batches = setup.train_set.batches(order_N, setup.bounds, epoch)
-    for step, (x_NCHW, y_N) in enumerate(batches, (epoch - 1) * setup.steps_per_epoch):
+    device = setup.train_set.device
+    total, sizes = torch.zeros((), device=device), np.diff(setup.bounds).tolist()
+    batches = zip(setup.train_set.batches(order_N, setup.bounds, epoch), sizes, strict=True)
+    for step, ((x_NCHW, y_N), num) in enumerate(batches, (epoch - 1) * setup.steps_per_epoch):
         lr = setup.peak_lr * setup.schedule(step, val_losses)
-        total += setup.stepper.step(x_NCHW, y_N, lr, step) * len(y_N)
-        if step % _STEPS_BETWEEN_CHECKS[device.type] == 0 and not math.isfinite(total.item()):
+        total += setup.stepper.step(x_NCHW, y_N, lr, step, num) * len(y_N)
+        if step % _STEPS_BETWEEN_CHECKS[device.type] == 0 and not math.isfinite(ranks.summed(total).item()):
             raise Diverged(epoch)
-    return total, lr
+    return ranks.summed(total), lr
 
 
 def _with_micro_batch(recipe: TrialRecipe, micro_batch: int) -> TrialRecipe:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ from visiontune.training.optim.param_groups import learned_parameters, scaled_lr
 from visiontune.training.optim.penalties import decayed_parameters
 from visiontune.training.optim.sharpness_aware import problem_of_sharpness
 from visiontune.training.optim.weight_average import problem_of_averages
+from visiontune.training.ranks import ONE_RANK, Ranks, problem_of_ranks
 from visiontune.training.step import Stepper
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def set_up(
     epoch: int | None = None,
     network: nn.Module | None = None,
     fitted: Preprocessing | None = None,
+    ranks: Ranks = ONE_RANK,
 ) -> Setup:
     """Build everything on the device. Raises UserError, RuntimeError or ValueError for a recipe that can't be built.
 
@@ -101,11 +103,13 @@ def set_up(
     if training["use_gradient_checkpointing"]:
         checkpoint_stages(tail)
     problem = problem_of_mixing(recipe.augmentation, batch_size=training["batch_size"], use_features=body is not None)
+    problem = problem or problem_of_ranks(ranks.num, batch_size=training["batch_size"], use_compile=training["use_compile"])
     if problem is not None:
         raise UserError(problem)
 
     opened = partial(open_pictures, store, device=device, preprocessing=preprocessing, body=body)
     train_set = opened(store.train_idx, policy=_policy(recipe, store), seed=seed)
+    train_set, val_set = replace(train_set, ranks=ranks), replace(opened(store.val_idx), ranks=ranks)
     labels_N = store.labels_N[store.train_idx]
     order = build_order(recipe.balance, labels_N, len(store.class_names))
     bounds = batch_bounds(len(order(seed, 1)), training["batch_size"])
@@ -114,10 +118,9 @@ def set_up(
     weights = decayed_parameters(tail, use_decay_for_all=recipe.regularization["use_decay_for_all"])
     mixing = build_mixing(recipe.augmentation, seed)
     optimizer, around = _optimizer(recipe, tail, weights), _around(recipe, tail)
-    stepper = Stepper(tail, loss, optimizer, weights, recipe.regularization, training, arithmetic, mixing, **around)
+    stepper = Stepper(tail, loss, optimizer, weights, recipe.regularization, training, arithmetic, mixing, **around, ranks=ranks)
     schedule = _schedule(recipe, steps_per_epoch=len(bounds) - 1)
     peak_lr = scaled_lr(recipe.optimizer["lr"], training["batch_size"], recipe.optimizer["lr_scaling"])
-    val_set = opened(store.val_idx)
     return Setup(preprocessing, network, tail, train_set, val_set, order, bounds, arithmetic, stepper, schedule, peak_lr)
 
 

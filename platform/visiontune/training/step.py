@@ -24,6 +24,7 @@ from visiontune.training.optim.penalties import add_gradient_noise, add_penaltie
 from visiontune.training.optim.schedule_free import ScheduleFree
 from visiontune.training.optim.sharpness_aware import Sharpness, one_pass
 from visiontune.training.optim.weight_average import WeightAverage, is_in_swa
+from visiontune.training.ranks import ONE_RANK, Ranks
 
 
 def num_micro_batches(num: int, micro_batch: int) -> int:
@@ -56,10 +57,12 @@ class Stepper:
         *,
         sharpness: Sharpness = one_pass,
         slow_weights: SlowWeights = ALONE,
+        ranks: Ranks = ONE_RANK,
     ) -> None:
         self._optimizer = optimizer
         self._params: list[Tensor] = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self.model = Compiled(network) if training["use_compile"] else network
+        self._ranks, self._forward = ranks, self.model if ranks.num == 1 else ranks.parallel(network)
         self._loss, self._weights, self._regularization, self._device = loss, weights, regularization, arithmetic.device
         self._mixing, self._sharpness, self._slow_weights = mixing, sharpness, slow_weights
         self._micro_batch, self._seed, self._arithmetic = training["micro_batch"], training["seed"], arithmetic
@@ -68,24 +71,28 @@ class Stepper:
         self._num_epochs, self._swa_share = training["num_epochs"], regularization.get("swa_share", 0.0)  # recipes from before have none
         self._average = WeightAverage(network) if regularization["ema_decay"] or self._swa_share else None
 
-    def step(self, x_NCHW: Tensor, y_N: Tensor, lr: float, number: int) -> Tensor:
+    def step(self, x_NCHW: Tensor, y_N: Tensor, lr: float, number: int, num_pictures: int = 0) -> Tensor:
         """Step `number` of the whole training, counted from 0; gives the mean cross-entropy of the batch before it, without a graph.
 
-        It is that of the mixed pictures against their mixed labels, where the recipe mixes.
+        It is that of the mixed pictures against their mixed labels, where the recipe mixes. Where several ranks share a batch, it has
+        `num_pictures`, and the mean is that of this rank's.
         """
-        total = self._sharpness(lambda: self._gradients(x_NCHW, y_N, number))
+        total = self._sharpness(lambda: self._gradients(x_NCHW, y_N, number, num_pictures or len(y_N)))
         self._update(lr, number)
         return total
 
-    def _gradients(self, x_NCHW: Tensor, y_N: Tensor, number: int) -> Tensor:
-        num = num_micro_batches(len(y_N), self._micro_batch)
-        x_NCHW, targets = self._mixing(x_NCHW, y_N, number)
+    def _gradients(self, x_NCHW: Tensor, y_N: Tensor, number: int, num_pictures: int) -> Tensor:
+        num_ranks = self._ranks.num
+        num = min(num_micro_batches(num_pictures, self._micro_batch), max(1, num_pictures // num_ranks))
+        x_NCHW, targets = self._ranks.mixed(self._mixing, x_NCHW, y_N, number, num_pictures)
         micro_batches = x_NCHW.tensor_split(num)  # sizes differ by one at most
         total = torch.zeros((), device=self._device)
-        for x, target in zip(micro_batches, split_targets(targets, num), strict=True):
-            with self._arithmetic.autocast():
-                loss, cross_entropy = self._loss(self.model(x if self._use_channels_last else x.contiguous()), target)
-            self._scaler.scale(loss * (len(x) / len(y_N)) if num > 1 else loss).backward()  # type: ignore[no-untyped-call]
+        for part, (x, target) in enumerate(zip(micro_batches, split_targets(targets, num), strict=True), 1):
+            weight = len(x) * num_ranks / num_pictures  # gradients of ranks are averaged
+            with self._ranks.alone(self._forward, is_last=part == num):
+                with self._arithmetic.autocast():
+                    loss, cross_entropy = self._loss(self._forward(x if self._use_channels_last else x.contiguous()), target)
+                self._scaler.scale(loss if weight == 1 else loss * weight).backward()  # type: ignore[no-untyped-call]
             total += cross_entropy * (len(x) / len(y_N))
         return total
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 Model = Callable[[Tensor], Tensor]
 
 NUM_BINS = 15
+# Each rank of several has the logits of all; left to itself a metric would add up those of torch's process group.
+_KEPT = {"validate_args": False, "sync_on_compute": False}
 
 
 class FullMetrics:
@@ -40,7 +42,7 @@ class FullMetrics:
     """
 
     def __init__(self, num_classes: int, device: torch.device) -> None:
-        kept: dict[str, Any] = {"num_classes": num_classes, "validate_args": False}
+        kept: dict[str, Any] = {"num_classes": num_classes, **_KEPT}
         self.by_logits = MetricCollection(
             {
                 "top5": MulticlassAccuracy(top_k=min(5, num_classes - 1), average="micro", **kept),
@@ -86,7 +88,7 @@ class ClassTable:
 
 def test_table(model: Model, pictures: Pictures, class_names: Sequence[str], batch_size: int = 512) -> ClassTable:
     """The table of each class over these pictures; `model` must be in evaluation mode."""
-    kept: dict[str, Any] = {"num_classes": len(class_names), "validate_args": False}
+    kept: dict[str, Any] = {"num_classes": len(class_names), **_KEPT}
     metrics = MetricCollection(
         {
             "precision": MulticlassPrecision(average="none", **kept),

@@ -17,8 +17,9 @@ from visiontune.filesystem.path_kind import kind_of
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.evaluate import measure, open_split
-from visiontune.training.loop import Epoch, train
+from visiontune.training.loop import Epoch
 from visiontune.training.recipe_rules import refuse_unfit
+from visiontune.training.spawned_ranks import train_here
 from visiontune.training.weights_file import save_weights
 
 if TYPE_CHECKING:
@@ -37,14 +38,14 @@ class Result:
 
 
 @uses_plugins
-def train_recipe(recipe: TrialRecipe, cache: Path, *, device: str = "auto") -> Iterator[Epoch]:
+def train_recipe(recipe: TrialRecipe, cache: Path, *, device: str = "auto", workers: int = 1) -> Iterator[Epoch]:
     """Prepare the data under `cache` and train.
 
-    Raises UserError for data or a device that can't be used and for a recipe that `check` would refuse, and what `train` raises.
+    Raises UserError for data or a device that can't be used and for a recipe that `check` would refuse, and what `train_here` raises.
     """
     name = find_device(device)
     refuse_unfit(recipe, describe(recipe.data))
-    return train(recipe, Store.open(prepare(recipe.data, cache)), device=name)
+    return train_here(recipe, Store.open(prepare(recipe.data, cache)), device=name, num_workers=workers)
 
 
 @uses_plugins
@@ -53,6 +54,7 @@ def fit_recipe(
     cache: Path,
     *,
     device: str = "auto",
+    workers: int = 1,
     out: Path | None = None,
     on_epoch: Callable[[Epoch], object] = lambda epoch: None,
 ) -> Result:
@@ -66,7 +68,7 @@ def fit_recipe(
     refuse_unfit(recipe, describe(recipe.data))
     store = Store.open(prepare(recipe.data, cache))
     epoch: Epoch | None = None
-    for epoch in train(recipe, store, device=name):
+    for epoch in train_here(recipe, store, device=name, num_workers=workers):
         on_epoch(epoch)
     if epoch is None:
         raise UserError("training.num_epochs must be at least 1")

@@ -24,7 +24,7 @@ from torch.utils.data import DistributedSampler
 from visiontune.data.store.large_pictures import Images, Large
 from visiontune.data.store.store import Store
 from visiontune.training.input import batches, loader, loader_workers
-from visiontune.training.input.epoch_order import batch_bounds, copies, order_of_rank, shuffled
+from visiontune.training.input.epoch_order import batch_bounds, share_of_rank, shuffled
 from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.input.loader import Loader, Measured, choose
 from visiontune.training.input.loader_workers import Maker, Workers
@@ -334,12 +334,13 @@ def test_a_frozen_body_is_no_waiting() -> None:
 
 @pytest.mark.parametrize("num", [1, 2, 7, 12, 64])
 @pytest.mark.parametrize("num_ranks", [1, 2, 3, 5, 16])
-def test_ranks_share_an_order_as_torchs_sampler_does(num: int, num_ranks: int) -> None:
-    order_N = shuffled(num, 0, 1)
+def test_ranks_share_each_batch_as_torchs_sampler_does(num: int, num_ranks: int) -> None:
+    position_N = np.arange(100, 100 + num)
     for rank in range(num_ranks):
         sampler: Any = DistributedSampler(range(num), num_ranks, rank, shuffle=False)  # type: ignore[arg-type]
-        assert order_of_rank(order_N, rank, num_ranks).tolist() == order_N[list(sampler)].tolist()
-    assert copies(order_of_rank(order_N, 0, 1)).tolist() == [0] * num
+        sampled = [100 + place for step, place in enumerate(sampler) if step * num_ranks + rank < num]  # without those that fill up
+        share_N, bounds = share_of_rank([0, 100, 100 + num], rank, num_ranks)
+        assert share_N[bounds[1] : bounds[2]].tolist() == (sampled or position_N[:1].tolist())
 
 
 def test_encoded_pictures_are_decoded_by_workers_as_by_this_process(small_chunks: None) -> None:

@@ -20,9 +20,10 @@ from torch import Tensor
 
 from visiontune.augmentation.to_device import to_device
 from visiontune.training.arithmetic import exactly
-from visiontune.training.input.epoch_order import IntArray, chunks_of, copies
+from visiontune.training.input.epoch_order import IntArray, chunks_of, copies, share_of_rank
 from visiontune.training.input.loader import Loader
 from visiontune.training.input.preprocessing import Preprocessing
+from visiontune.training.ranks import ONE_RANK, Ranks
 
 if TYPE_CHECKING:
     from visiontune.augmentation.policy import Policy
@@ -52,6 +53,7 @@ class Pictures:
     resident: tuple[Tensor, Tensor] | None = None
     policy: Policy | None = None
     seed: int = 0
+    ranks: Ranks = ONE_RANK
 
     def __len__(self) -> int:
         return len(self.index_N)
@@ -70,12 +72,20 @@ class Pictures:
         return self.loader.waited_s
 
     def batches(self, order_N: IntArray, bounds: Sequence[int], epoch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """(x_NCHW, y_N) for each pair of neighbouring `bounds` into `order_N`, which counts within the split and may repeat."""
+        """(x_NCHW, y_N) for each pair of neighbouring `bounds` into `order_N`, which counts within the split and may repeat.
+
+        Of several ranks each gets its share of every batch.
+        """
+        is_taken = self.resident is not None and self.policy is None
+        key_N = order_N if is_taken else self._keys(order_N)  # of the whole order: a share has not all copies
+        if self.ranks.num > 1:
+            position_N, bounds = share_of_rank(bounds, self.ranks.rank, self.ranks.num)
+            order_N, key_N = order_N[position_N], key_N[position_N]
         if self.resident is None:
-            return self.loader.timed(self._made(order_N, bounds, epoch))
+            return self.loader.timed(self._made(order_N, key_N, bounds, epoch))
         if self.policy is None:
             return self.loader.timed(self._taken(order_N, bounds, *self.resident))
-        return self.loader.timed(self._augmented(order_N, bounds, epoch, self.policy, *self.resident))
+        return self.loader.timed(self._augmented(order_N, key_N, bounds, epoch, self.policy, *self.resident))
 
     def _taken(self, order_N: IntArray, bounds: Sequence[int], features: Tensor, y_N: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         order = to_device(order_N, self.device)
@@ -85,9 +95,8 @@ class Pictures:
             yield _channels_second(taken if taken.is_floating_point() else self._preprocessed(taken)), y_N.index_select(0, rows)
 
     def _augmented(
-        self, order_N: IntArray, bounds: Sequence[int], epoch: int, policy: Policy, images_NHWC: Tensor, y_N: Tensor
+        self, order_N: IntArray, key_N: IntArray, bounds: Sequence[int], epoch: int, policy: Policy, images_NHWC: Tensor, y_N: Tensor
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        key_N = self._keys(order_N)
         for chunk in chunks_of(bounds, self._num_augmented_there):
             part = slice(chunk[0], chunk[-1])
             rows = to_device(order_N[part], self.device)
@@ -99,8 +108,8 @@ class Pictures:
             for low, high in pairwise(bound - chunk[0] for bound in chunk):
                 yield _channels_second(features[low:high]), label_N[low:high]
 
-    def _made(self, order_N: IntArray, bounds: Sequence[int], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        index_N, key_N = self.index_N[order_N], self._keys(order_N)
+    def _made(self, order_N: IntArray, key_N: IntArray, bounds: Sequence[int], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        index_N = self.index_N[order_N]
         y_N = to_device(self.store.labels_N[index_N], self.device)
         chunks = list(chunks_of(bounds, self._num_at_once))
         parts = [slice(chunk[0], chunk[-1]) for chunk in chunks]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,16 +41,17 @@ def shuffled(num: int, seed: int, epoch: int) -> IntArray:
     return np.random.default_rng([seed, epoch]).permutation(num)
 
 
-def order_of_rank(order_N: IntArray, rank: int, num_ranks: int) -> IntArray:
-    """What worker `rank` of several in one trial takes: torch's DistributedSampler over a given order.
+def share_of_rank(bounds: Sequence[int], rank: int, num_ranks: int) -> tuple[IntArray, list[int]]:
+    """What worker `rank` of several in one trial takes: positions in an order, and the bounds of its share of each batch in them.
 
-    Every num_ranks-th entry; all get equally many, for which the order's first entries are repeated at its end.
+    Every num_ranks-th of a batch; a batch with fewer pictures than there are workers gives its first one to those who get none.
 
-    >>> order_of_rank(np.array([5, 3, 8]), rank=1, num_ranks=2).tolist()
-    [3, 5]
+    >>> share_of_rank([0, 4, 7, 8], rank=1, num_ranks=2)
+    (array([1, 3, 5, 7]), [0, 2, 3, 4])
     """
-    num = -(-len(order_N) // num_ranks)
-    return np.resize(order_N, num * num_ranks)[rank::num_ranks]
+    shares = [np.arange(low, high)[rank::num_ranks] for low, high in pairwise(bounds)]
+    shares = [share if len(share) else np.array([low]) for share, low in zip(shares, bounds[:-1], strict=True)]
+    return np.concatenate(shares), [0, *np.cumsum([len(share) for share in shares]).tolist()]
 
 
 def chunks_of(bounds: Sequence[int], num_at_once: int) -> Iterator[list[int]]:

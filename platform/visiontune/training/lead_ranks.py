@@ -1,0 +1,162 @@
+"""Rank 0 and those that follow it: they meet, rank 0 is asked for epochs, and when one of them ends, however that is, all do.
+
+Who starts the others is an argument: processes of this machine (spawned_ranks.py) or actors of a cluster. A follower that fails says why in
+the store that they meet in; one that is killed closes its connections, which ends what the others wait for.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import distributed as dist
+
+from visiontune.errors import LostRank, first_line
+from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.training.loop import Epoch, train
+from visiontune.training.ranks import joined
+
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import TCPStore
+
+    from visiontune.data.store.store import Store
+
+_MEET_S = 600.0
+"""For imports and pictures that a follower opens or copies to its node first."""
+_LAST_WORDS_S = 2.0
+_GET_ADDRESS = 0x8915  # SIOCGIFADDR of Linux
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """Where the ranks of one training meet, and what each is to train."""
+
+    host: str
+    port: int
+    num: int
+    recipe: TrialRecipe
+    device: str
+
+
+class Followers(Protocol):
+    """Ranks 1 and up of one training."""
+
+    def lost(self) -> str | None:
+        """Which of them has ended without saying why, as a sentence; None while all live."""
+
+    def end(self) -> None:
+        """Wait a while for all to end by themselves, then end them."""
+
+
+Start = Callable[[Meeting], Followers]
+
+
+def train_by_ranks(
+    recipe: TrialRecipe,
+    store: Store,
+    *,
+    device: str,
+    num: int,
+    start: Start,
+    host: str = "127.0.0.1",
+    resume: Mapping[str, Any] | None = None,
+) -> Iterator[Epoch]:
+    """`train` as rank 0 of `num`. Raises what it does, and LostRank where another rank failed or was ended."""
+    listener = socket.create_server((host, 0))
+    port = listener.getsockname()[1]
+    meeting_store = dist.TCPStore(host, port, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach())  # type: ignore[attr-defined]
+    followers = start(Meeting(host, port, num, recipe, device))
+    try:
+        _wait_for(meeting_store, followers, num)
+        with _translated(meeting_store, followers, num), _reachable_at(host), joined(0, num, meeting_store, torch.device(device)) as ranks:
+            try:
+                yield from train(recipe, store, device=device, resume=resume, ranks=ranks)
+            finally:
+                ranks.end()
+    finally:
+        followers.end()
+
+
+def follow(meeting: Meeting, rank: int, store: Store, device: str) -> None:
+    """Be that rank until rank 0 ends the training. Raises what `train` does, and tells rank 0."""
+    meeting_store = dist.TCPStore(meeting.host, meeting.port, is_master=False, wait_for_workers=False)  # type: ignore[attr-defined]
+    meeting_store.set(f"here/{rank}", "")
+    with _reachable_at(_address_towards(meeting.host)), joined(rank, meeting.num, meeting_store, torch.device(device)) as ranks:
+        try:
+            for _ in train(meeting.recipe, store, device=device, ranks=ranks):
+                pass
+        except Exception as error:
+            with suppress(dist.DistError):  # rank 0 has gone
+                meeting_store.set(f"failed/{rank}", f"{type(error).__name__}: {first_line(error)}")
+            raise
+
+
+def _wait_for(store: TCPStore, followers: Followers, num: int) -> None:
+    ends_s = time.monotonic() + _MEET_S
+    while not store.check([f"here/{rank}" for rank in range(1, num)]):
+        if (lost := followers.lost()) is not None or time.monotonic() > ends_s:
+            raise LostRank(lost or f"not all {num} workers came up within {_MEET_S:.0f} s")
+        time.sleep(0.01)
+
+
+@contextmanager
+def _translated(store: TCPStore, followers: Followers, num: int) -> Iterator[None]:
+    """An error that another rank had first, in place of the broken connection that this one sees of it."""
+    try:
+        yield
+    except RuntimeError as error:
+        said = _said(store, num)
+        is_connection = type(error) is RuntimeError or isinstance(error, dist.DistError)
+        ends_s = time.monotonic() + (_LAST_WORDS_S if is_connection and said is None else 0.0)
+        lost = followers.lost()
+        while said is None and lost is None and time.monotonic() < ends_s:
+            time.sleep(0.05)
+            said, lost = _said(store, num), followers.lost()
+        if (why := said or lost) is not None:
+            raise LostRank(why) from error
+        raise
+
+
+def _said(store: TCPStore, num: int) -> str | None:
+    for rank in range(1, num):
+        if store.check([f"failed/{rank}"]):
+            return f"worker {rank + 1} of {num} failed: {store.get(f'failed/{rank}').decode()}"
+    return None
+
+
+@contextmanager
+def _reachable_at(host: str) -> Iterator[None]:
+    """gloo on the interface with that address: left to itself it takes what the host's name resolves to, often only this machine."""
+    before = os.environ.get("GLOO_SOCKET_IFNAME")
+    if before is None and (name := _interface_of(host)) is not None:
+        os.environ["GLOO_SOCKET_IFNAME"] = name
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("GLOO_SOCKET_IFNAME", None)
+
+
+def _address_towards(host: str) -> str:
+    """This machine's own address on the way there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((host, 9))  # sends nothing
+        return str(probe.getsockname()[0])
+
+
+def _interface_of(address: str) -> str | None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex():
+            with suppress(OSError):
+                found = fcntl.ioctl(probe, _GET_ADDRESS, struct.pack("256s", name.encode()))
+                if socket.inet_ntoa(found[20:24]) == address:
+                    return name
+    return None

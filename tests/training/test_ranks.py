@@ -1,0 +1,139 @@
+"""Several workers in one trial against one alone: the same figures and weights, and an end for all when one ends."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_train_recipe import DIGITS
+from tiny import make_recipe, make_store, model_section
+
+from visiontune.errors import LostRank, UserError
+from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.training.input.batches import Pictures
+from visiontune.training.lead_ranks import Meeting, follow, train_by_ranks
+from visiontune.training.loop import Epoch, train
+from visiontune.training.spawned_ranks import train_here
+from visiontune.training.train_recipe import fit_recipe
+
+STORE = make_store()
+FLIPPED = {"policy": "fixed", "HorizontalFlip": {"probability": 0.5}}
+CNN = model_section("cnn", width=4, depth=2)
+EVERYTHING = {"clip_norm": 0.5, "ema_decay": 0.9, "gradient_noise": 1e-4, "l2": 1e-3, "l1": 1e-4}
+RECIPES = {
+    "batch norm, mixed, averaged, clipped": make_recipe(
+        CNN, augmentation={**FLIPPED, "mixing": "mixup"}, regularization=EVERYTHING, num_epochs=3, batch_size=15
+    ),
+    "classes unequal": make_recipe(
+        CNN, balance={"name": "oversample", "strength": 0.5, "class_weights": "effective_number"}, augmentation=FLIPPED, num_epochs=2
+    ),
+    "micro-batches, computed again": make_recipe(
+        CNN, "adamw", augmentation={"mixing": "cutmix"}, num_epochs=2, batch_size=18, micro_batch=6, use_gradient_checkpointing=True
+    ),
+    "plateau, erased, all metrics": make_recipe(
+        None, "sgd", "plateau", augmentation={"mixing": "random_erasing"}, num_epochs=2, use_full_metrics=True
+    ),
+}
+
+
+class Forked:
+    """A follower that is ready at once, since it is this process's fork; it kills itself where it is told to."""
+
+    def __init__(self, meeting: Meeting, dies_in_epoch: int = 0) -> None:
+        self.process = multiprocessing.get_context("fork").Process(target=self._be, args=(meeting, dies_in_epoch), daemon=True)
+        self.process.start()
+
+    def _be(self, meeting: Meeting, dies_in_epoch: int) -> None:
+        batches = Pictures.batches
+
+        def dying(self: Pictures, order_N: Any, bounds: Any, epoch: int = 0) -> Any:
+            for number, batch in enumerate(batches(self, order_N, bounds, epoch)):
+                if epoch == dies_in_epoch > 0 and number == 1:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                yield batch
+
+        Pictures.batches = dying  # type: ignore[method-assign]
+        follow(meeting, 1, STORE, "cpu")
+
+    def lost(self) -> str | None:
+        return None if self.process.is_alive() else "it has ended"
+
+    def end(self) -> None:
+        self.process.join(5)
+        assert not self.process.is_alive()
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def by_two(recipe: TrialRecipe, **args: Any) -> Iterator[Epoch]:
+    return train_by_ranks(recipe, STORE, device="cpu", num=2, start=Forked, **args)
+
+
+def figures(epochs: list[Epoch]) -> list[dict[str, float]]:
+    apart = ("epoch_s", "data_wait_share")
+    return [{name: value for name, value in epoch.metrics.items() if name not in apart} for epoch in epochs]
+
+
+def assert_same_weights(ours: Epoch, theirs: Epoch) -> None:
+    for name, tensor in theirs.model.state_dict().items():
+        assert torch.allclose(ours.model.state_dict()[name].float(), tensor.float(), rtol=1e-3, atol=1e-4), name
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+def test_two_workers_train_as_one(recipe: TrialRecipe) -> None:
+    theirs = list(train(recipe, STORE))  # before the fork, which then has what is imported
+    ours = list(by_two(recipe))
+    assert figures(ours) == [pytest.approx(one, rel=1e-3, abs=1e-5) for one in figures(theirs)]
+    assert_same_weights(ours[-1], theirs[-1])
+
+
+def test_a_trial_goes_on_with_another_number_of_workers() -> None:
+    recipe = RECIPES["batch norm, mixed, averaged, clipped"]
+    *_, reference = train(recipe, STORE)
+    first = next(train(recipe, STORE)).state()
+    generator = by_two(recipe, resume=first)
+    second = next(generator).state()
+    generator.close()  # type: ignore[attr-defined]  # the follower, which waits, ends: `Forked.end` asserts it
+    (third,) = train(recipe, STORE, resume=second)
+    assert_same_weights(third, reference)
+
+
+def test_a_killed_worker_ends_the_others() -> None:
+    def start(meeting: Meeting) -> Forked:
+        return Forked(meeting, dies_in_epoch=2)
+
+    started, seen = time.monotonic(), []
+    with pytest.raises(LostRank, match="it has ended"):
+        for epoch in train_by_ranks(RECIPES["classes unequal"], STORE, device="cpu", num=2, start=start):
+            seen.append(epoch.epoch)
+    assert seen == [1] and time.monotonic() - started < 20
+
+
+def test_what_several_workers_cant_train_is_refused() -> None:
+    with pytest.raises(UserError, match="each of 2 workers needs a picture of every batch"):
+        next(by_two(make_recipe(batch_size=1)))
+    with pytest.raises(UserError, match="use_compile works with one worker, but there are 2"):
+        next(by_two(make_recipe(use_compile=True)))
+    with pytest.raises(UserError, match="workers must be an int from 1 to 64, but got 0"):
+        next(train_here(make_recipe(), STORE, device="cpu", num_workers=0))
+
+
+@pytest.mark.heavy
+def test_workers_of_their_own_from_pictures_to_the_test(tmp_path: Path) -> None:
+    recipe = make_recipe(data=DIGITS, num_epochs=1, batch_size=32)
+    one, two = (fit_recipe(recipe, tmp_path, device="cpu", workers=num) for num in (1, 2))
+    assert two.metrics == pytest.approx(one.metrics, rel=1e-3)
+    assert two.classes == one.classes
