@@ -63,7 +63,7 @@ class Forked:
         follow(meeting, 1, STORE, "cpu")
 
     def lost(self) -> str | None:
-        return None if self.process.is_alive() else "it has ended"
+        return "it has ended" if self.process.exitcode else None
 
     def end(self) -> None:
         self.process.join(5)

@@ -113,6 +113,9 @@ STUDY = Section(
                     1024,
                     also=("auto",),
                 ),
+                "workers_per_trial": Arg(
+                    int, "share a trial's batches, each with the CPUs and GPUs above; the results are those of one", 1, 1, 64
+                ),
                 "max_concurrent_trials": Arg(int, "auto: what fits the cluster", "auto", 1, 100_000, also=("auto",)),
             },
         ),

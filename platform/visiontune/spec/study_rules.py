@@ -23,7 +23,8 @@ def check_study(reader: Reader, tree: Mapping[str, Any], root: Node) -> None:
     """Add broken rules to the reader's problems; `tree` is the study with its defaults filled in."""
     if reader.problems.none_under("space"):
         ConditionRules(reader.problems, reader.nodes, Space(tree["space"])).check()
-    for needed, where, rule in (*_name(tree), *_mode(tree), *_target(tree), *_budget(tree), *_grid(reader, tree), *_warmup(reader, tree)):
+    rules = (*_name(tree), *_mode(tree), *_target(tree), *_budget(tree), *_workers(tree), *_grid(reader, tree), *_warmup(reader, tree))
+    for needed, where, rule in rules:
         if reader.problems.none_under(*needed):
             reader.problems.add(reader.nodes.get(where) or reader.nodes.get(where.rpartition(".")[0]) or root, where, rule)
 
@@ -89,6 +90,13 @@ def _budget(tree: Mapping[str, Any]) -> Iterator[Rule]:
         rungs = ", ".join(str(rung) for rung in Budget(low, near, factor).rungs)
         rule = f"{name} needs max_epochs = min_epochs * reduction_factor^k, {got}, reduction_factor={factor}"
         yield needed, "budget.max_epochs", f"{rule}; nearest max_epochs is {near} (rungs {rungs})"
+
+
+def _workers(tree: Mapping[str, Any]) -> Iterator[Rule]:
+    num, gpus = tree["resources"]["workers_per_trial"], tree["resources"]["gpus_per_trial"]
+    if isinstance(num, int) and num > 1 and isinstance(gpus, float) and gpus % 1:
+        rule = f"each of {num} workers takes whole GPUs, but got {gpus:g}; nearest is {max(1, round(gpus))}"
+        yield ("resources",), "resources.gpus_per_trial", rule
 
 
 def _grid(reader: Reader, tree: Mapping[str, Any]) -> Iterator[Rule]:

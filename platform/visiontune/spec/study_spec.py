@@ -81,10 +81,11 @@ def brackets_of(trial_scheduler: str, budget: Budget) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one trial gets; "auto" is settled when the cluster is known."""
+    """What one trial gets, or each of its workers; "auto" is settled when the cluster is known."""
 
     gpus_per_trial: float | str
     cpus_per_trial: int | str
+    workers_per_trial: int
     max_concurrent_trials: int | str
 
 

@@ -13,7 +13,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -37,20 +37,21 @@ _GET_ADDRESS = 0x8915  # SIOCGIFADDR of Linux
 
 @dataclass(frozen=True)
 class Meeting:
-    """Where the ranks of one training meet, and what each is to train."""
+    """Where the ranks of one training meet, and what each is to train; `more` are other arguments of `train`."""
 
     host: str
     port: int
     num: int
     recipe: TrialRecipe
     device: str
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Followers(Protocol):
     """Ranks 1 and up of one training."""
 
     def lost(self) -> str | None:
-        """Which of them has ended without saying why, as a sentence; None while all live."""
+        """Which of them has ended before its time, as a sentence; None while all live or have done their work."""
 
     def end(self) -> None:
         """Wait a while for all to end by themselves, then end them."""
@@ -68,17 +69,18 @@ def train_by_ranks(
     start: Start,
     host: str = "127.0.0.1",
     resume: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> Iterator[Epoch]:
     """`train` as rank 0 of `num`. Raises what it does, and LostRank where another rank failed or was ended."""
     listener = socket.create_server((host, 0))
     port = listener.getsockname()[1]
     meeting_store = dist.TCPStore(host, port, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach())  # type: ignore[attr-defined]
-    followers = start(Meeting(host, port, num, recipe, device))
+    followers = start(Meeting(host, port, num, recipe, device, more))
     try:
         _wait_for(meeting_store, followers, num)
         with _translated(meeting_store, followers, num), _reachable_at(host), joined(0, num, meeting_store, torch.device(device)) as ranks:
             try:
-                yield from train(recipe, store, device=device, resume=resume, ranks=ranks)
+                yield from train(recipe, store, device=device, resume=resume, ranks=ranks, **more)
             finally:
                 ranks.end()
     finally:
@@ -91,7 +93,7 @@ def follow(meeting: Meeting, rank: int, store: Store, device: str) -> None:
     meeting_store.set(f"here/{rank}", "")
     with _reachable_at(_address_towards(meeting.host)), joined(rank, meeting.num, meeting_store, torch.device(device)) as ranks:
         try:
-            for _ in train(meeting.recipe, store, device=device, ranks=ranks):
+            for _ in train(meeting.recipe, store, device=device, ranks=ranks, **meeting.more):
                 pass
         except Exception as error:
             with suppress(dist.DistError):  # rank 0 has gone

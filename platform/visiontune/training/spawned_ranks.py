@@ -29,12 +29,12 @@ _CODE = "import sys; from visiontune.training.spawned_ranks import be_follower; 
 
 
 def train_here(
-    recipe: TrialRecipe, store: Store, *, device: str, num_workers: int, resume: Mapping[str, Any] | None = None
+    recipe: TrialRecipe, store: Store, *, device: str, num_workers: int, resume: Mapping[str, Any] | None = None, **more: Any
 ) -> Iterator[Epoch]:
     """`train` by so many processes. Raises what it does, UserError for more workers than GPUs, LostRank where a process ended."""
     refuse_outside(FEW, workers=num_workers)
     if num_workers == 1:
-        yield from train(recipe, store, device=device, resume=resume)
+        yield from train(recipe, store, device=device, resume=resume, **more)
         return
     if device == "cuda" and num_workers > torch.cuda.device_count():
         there = torch.cuda.device_count()
@@ -42,7 +42,7 @@ def train_here(
     mine = "cuda:0" if device == "cuda" else device
     with _threads_shared_by(num_workers) as num_threads:
         start = partial(_Spawned, store_path=store.path, num_threads=num_threads)
-        yield from train_by_ranks(recipe, store, device=mine, num=num_workers, start=start, resume=resume)
+        yield from train_by_ranks(recipe, store, device=mine, num=num_workers, start=start, resume=resume, **more)
 
 
 class _Spawned:
@@ -59,7 +59,7 @@ class _Spawned:
 
     def lost(self) -> str | None:
         for number, process in enumerate(self._processes, 2):
-            if process.poll() is not None:
+            if process.poll() not in (None, 0):
                 return f"worker {number} of {len(self._processes) + 1} was ended (exit code {process.returncode})"
         return None
 

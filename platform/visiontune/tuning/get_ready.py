@@ -73,7 +73,7 @@ def count_gpus(spec: StudySpec, wanted: Mapping[str, float]) -> float:
     if spec.budget.gpu_hours is not None and not wanted["gpu"]:
         rule = "counts GPUs, but a trial gets none here; write hours, num_trials or epochs"
         raise UserError(Problem("", 0, "budget.gpu_hours", rule))
-    return wanted["gpu"]
+    return wanted["gpu"] * spec.resources.workers_per_trial
 
 
 def worker_config(spec: StudySpec, folder: StudyFolder, store: Store, wanted: Mapping[str, float]) -> dict[str, Any]:
@@ -86,6 +86,7 @@ def worker_config(spec: StudySpec, folder: StudyFolder, store: Store, wanted: Ma
         "folder": str(folder.path.resolve()),
         "num_threads": int(wanted["cpu"]),
         "num_gpus": wanted["gpu"],
+        "num_workers": spec.resources.workers_per_trial,
         "rungs": spec.rungs,
         "checkpoint_every_s": spec.storage["checkpoint_every_s"],
     }

@@ -133,7 +133,14 @@ def _run(
             put(study_event(spec, storage.attributes()["key"], store))
             base = worker_config(spec, studies.study(spec.study), store, wanted)
             with interruptible(run.interrupt, may_exit=may_exit):
-                run_tune(run, resources=wanted, base=base, num_slots=count_slots, screen=screen)
+                run_tune(
+                    run,
+                    resources=wanted,
+                    base=base,
+                    num_slots=count_slots,
+                    screen=screen,
+                    num_workers=spec.resources.workers_per_trial,
+                )
             screen(run.snapshot())
     return store
 

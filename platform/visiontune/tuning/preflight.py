@@ -29,7 +29,7 @@ def preflight(spec: StudySpec) -> DataInfo:
         info = describe(spec.data)
     except UserError as error:
         raise spec.placed(error, "data") from error
-    rules = (_sampler, _preprocessings, _models, _regimes, _policies, _mixings, _sharpness, _averages)
+    rules = (_sampler, _preprocessings, _models, _regimes, _policies, _mixings, _sharpness, _averages, _workers)
     problems = dict.fromkeys(problem for rule in rules for problem in rule(spec, info))
     if problems:
         raise UserError(*problems)
@@ -140,6 +140,17 @@ def _averages(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
         rule = problem_of_averages(regularization, optimizer)
         if rule is not None:
             yield _problem(spec, "regularization", rule)
+
+
+def _workers(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
+    """What several workers can't train together."""
+    from visiontune.training.ranks import problem_of_ranks
+
+    for training in spec.space.corners("training"):
+        keys = {key: training[key] for key in ("batch_size", "use_compile")}
+        rule = problem_of_ranks(spec.resources.workers_per_trial, **keys)
+        if rule is not None:
+            yield _problem(spec, "training", rule)
 
 
 def _shapes(spec: StudySpec, info: DataInfo) -> list[Mapping[str, Any]]:

@@ -163,9 +163,19 @@ class NoReporter(tune.ProgressReporter):  # type: ignore[misc]
 
 
 def run_tune(
-    run: SearchRun, *, resources: dict[str, float], base: dict[str, Any], num_slots: Callable[[], int], screen: Callable[[Snapshot], None]
+    run: SearchRun,
+    *,
+    resources: dict[str, float],
+    base: dict[str, Any],
+    num_slots: Callable[[], int],
+    screen: Callable[[Snapshot], None],
+    num_workers: int = 1,
 ) -> None:
-    """Run the legs of the search run until it is finished or stopping. `base` is what every worker gets beside its leg."""
+    """Run the legs of the search run until it is finished or stopping. `base` is what every worker gets beside its leg.
+
+    `resources` are reserved for each of the `num_workers` of a leg, on one node where that has room.
+    """
+    bundle = {name.upper(): amount for name, amount in resources.items()}
     searcher = LegSearcher(run, num_slots)
     scratch_folder = tempfile.TemporaryDirectory(prefix="visiontune-ray-", ignore_cleanup_errors=True)
     with environment(_FIXED), scratch_folder as scratch, suppress(LoopEnded):
@@ -175,7 +185,7 @@ def run_tune(
             search_alg=searcher,
             scheduler=LegScheduler(run, searcher),
             num_samples=-1,
-            resources_per_trial=resources,
+            resources_per_trial=tune.PlacementGroupFactory([bundle] * num_workers),
             reuse_actors=True,
             callbacks=[LoopCallback(run, searcher, screen)],
             storage_path=scratch,

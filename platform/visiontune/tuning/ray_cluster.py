@@ -7,8 +7,9 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from visiontune.errors import NoCluster, Problem, SearchFailed, UserError, first_line
 from visiontune.spec.slots import settled_cpus
@@ -111,7 +112,21 @@ def trial_resources(resources: Resources, address: str | None) -> dict[str, floa
             if amount > there:
                 rule = f"{amount:g} wanted, but this machine has {there:g} {name.upper()}s"
                 raise UserError(Problem("", 0, f"resources.{name}s_per_trial", rule))
+    num, has_room = resources.workers_per_trial, num_workers_that_fit(ray.nodes(), wanted)
+    is_waited_for = isinstance(resources.max_concurrent_trials, int) and not is_local(address)
+    if num > 1 and num > has_room and not is_waited_for:
+        each = " and ".join(f"{amount:g} {name.upper()}{'s'[amount == 1 :]}" for name, amount in wanted.items() if amount)
+        where = "this machine" if is_local(address) else "the cluster as it is, and max_concurrent_trials names no number that may wait"
+        rule = f"{num} workers with {each} each, but {where} has room for {has_room}; nearest is {max(1, has_room)}"
+        raise UserError(Problem("", 0, "resources.workers_per_trial", rule))
     return wanted
+
+
+def num_workers_that_fit(nodes: Iterable[Mapping[str, Any]], wanted: Mapping[str, float]) -> int:
+    """How many there is room for on Ray's nodes with nothing else there: each is whole on one of them."""
+    there = [node["Resources"] for node in nodes if node["Alive"]]
+    asked = {name.upper(): amount for name, amount in wanted.items() if amount}
+    return sum(min(int(node.get(name, 0.0) / amount + 1e-9) for name, amount in asked.items()) for node in there)
 
 
 def slot_counter(resources: Resources, wanted: dict[str, float]) -> Callable[[], int]:
@@ -128,9 +143,8 @@ def slot_counter(resources: Resources, wanted: dict[str, float]) -> Callable[[],
         if isinstance(resources.max_concurrent_trials, int):
             return resources.max_concurrent_trials
         if time.monotonic() - counted_s > RECOUNT_S:
-            total = ray.cluster_resources()
-            fits = [int(total.get(name.upper(), 0.0) / amount + 1e-9) for name, amount in wanted.items() if amount]
-            counted_s, slots = time.monotonic(), max(1, min(fits))
+            fits = num_workers_that_fit(ray.nodes(), wanted) // resources.workers_per_trial
+            counted_s, slots = time.monotonic(), max(1, fits)
         return slots
 
     return count

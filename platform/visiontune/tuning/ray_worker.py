@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray.tune import Trainable
 
@@ -14,11 +14,19 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.records import Leg, Report
 
+if TYPE_CHECKING:
+    from visiontune.tuning.rank_actors import RankActors
+    from visiontune.tuning.run_leg import Worker
+
 IDLE_S = 0.1
 
 
 class LegWorker(Trainable):  # type: ignore[misc]
     """A worker that stays: it imports and opens the data once, then it runs leg after leg, until it meets a fault of its machine."""
+
+    _ranks: RankActors | None = None
+    _worker: Worker | None = None
+    _reports: Generator[Report, None, None] | None = None
 
     def setup(self, config: dict[str, Any]) -> None:
         """Start the leg in `config`, or wait idle."""
@@ -26,12 +34,20 @@ class LegWorker(Trainable):  # type: ignore[misc]
 
         from visiontune.data.store.node_copy import on_this_node
         from visiontune.data.store.store import Store
+        from visiontune.training.loop import train
         from visiontune.tuning.run_leg import Worker
 
+        if self._reports is not None:
+            self._reports.close()  # where other ranks wait for the next epoch of the leg before
+        if config["num_workers"] > 1 and self._ranks is None:
+            from visiontune.tuning.rank_actors import RankActors
+
+            self._ranks = RankActors(config)  # they start while this one opens its pictures
         torch.set_num_threads(config["num_threads"])
-        if getattr(self, "_worker", None) is None:
+        if self._worker is None:
             store = Store.open(on_this_node(Path(config["store"]), config["remote_cache"]))
-            self._worker = Worker(store, StudyFolder(Path(config["folder"])), config["num_gpus"])
+            train_by = self._ranks.train if self._ranks is not None else train
+            self._worker = Worker(store, StudyFolder(Path(config["folder"])), config["num_gpus"], train_by)
         leg = unpack(config["leg"])
         saving = {key: config[key] for key in ("rungs", "checkpoint_every_s")}
         self._reports = idle() if leg is None else self._worker.run(leg, **saving)
@@ -43,10 +59,11 @@ class LegWorker(Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """The next report. Raises MachineFault, and then the process ends."""
+        assert self._reports is not None
         return {"report": next(self._reports)}
 
 
-def idle() -> Iterator[Report]:
+def idle() -> Generator[Report, None, None]:
     """Empty reports, every IDLE_S, of a worker that has no leg."""
     while True:
         time.sleep(IDLE_S)

@@ -14,12 +14,13 @@ import errno
 import json
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from visiontune.data.store.store import Store
-from visiontune.errors import Diverged, MachineFault, UserError, first_line
+from visiontune.errors import Diverged, LostRank, MachineFault, UserError, first_line
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.plugins import load_kept
@@ -32,26 +33,31 @@ from visiontune.training.train_recipe import examine
 from visiontune.training.weights_file import save_weights
 from visiontune.tuning.records import Leg, Report
 
+Train = Callable[..., Iterator[Epoch]]
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 LINGER_S = 5.0
 """Seconds in which an error gets from a worker to its driver, before the worker's process ends."""
 
 
 class Worker:
-    """A process that runs legs, one after the other; `num_gpus` is what a trial gets of the node's GPUs."""
+    """A process that runs legs, one after the other; `num_gpus` is what a trial gets of the node's GPUs.
 
-    def __init__(self, store: Store, folder: StudyFolder, num_gpus: float = 0.0) -> None:
-        self._store, self._folder, self._num_gpus = store, folder, num_gpus
+    `train` is the loop's, or the same by several processes of which this is the first.
+    """
+
+    def __init__(self, store: Store, folder: StudyFolder, num_gpus: float = 0.0, train: Train = train) -> None:
+        self._store, self._folder, self._num_gpus, self._train = store, folder, num_gpus, train
         self._share: GpuShare | None = None
 
-    def run(self, leg: Leg, *, rungs: Collection[int] = (), checkpoint_every_s: float = 0.0) -> Iterator[Report]:
+    def run(self, leg: Leg, *, rungs: Collection[int] = (), checkpoint_every_s: float = 0.0) -> Generator[Report, None, None]:
         """What `run_leg` gives. Raises MachineFault, and then the process ends: a GPU's context that is lost never comes back."""
         device, saving = "cuda" if self._num_gpus else "cpu", {"rungs": rungs, "checkpoint_every_s": checkpoint_every_s}
         try:
             if self._num_gpus:
                 self._share = self._share or GpuShare.take(self._num_gpus)
                 self._share.give_back()
-            yield from run_leg(leg, self._store, self._folder, device, share=self._share, **saving)  # type: ignore[arg-type]
+            parts: dict[str, Any] = {"share": self._share, "train": self._train, **saving}
+            yield from run_leg(leg, self._store, self._folder, device, **parts)
         except MachineFault:
             late = threading.Timer(LINGER_S, os._exit, (1,))
             late.daemon = True
@@ -76,6 +82,7 @@ def run_leg(
     rungs: Collection[int] = (),
     checkpoint_every_s: float = 0.0,
     share: GpuShare | None = None,
+    train: Train = train,
 ) -> Iterator[Report]:
     """One report for each epoch that the study does not have (the last epoch of a trial always); a failure where the leg can't go on.
 
@@ -84,15 +91,16 @@ def run_leg(
     """
     _load_plugins(leg, folder)
     saving = {"rungs": rungs, "checkpoint_every_s": checkpoint_every_s}
-    again = partial(run_leg, store=store, folder=folder, device=device, share=share, **saving)  # type: ignore[arg-type]
+    again = partial(run_leg, store=store, folder=folder, device=device, share=share, train=train, **saving)  # type: ignore[arg-type]
     want, is_its_own = "", True
     try:
         with CheckpointWriter(folder.checkpoint(leg.key), checkpoint_every_s, folder.stopping.exists) as writer:
-            for report in _reports(leg, store, folder, device, rungs, writer):
+            for report in _reports(leg, store, folder, device, rungs, writer, train):
                 leg = replace(leg, known_epochs=max(leg.known_epochs, report.epoch))
                 yield replace(report, micro_batch=leg.micro_batch)
     except Exception as error:
-        if is_gpu_error(error):
+        is_lost = isinstance(error, LostRank) and not is_out_of_memory(error)  # its node may be gone: the leg looks for other places
+        if is_lost or is_gpu_error(error):
             raise machine_fault(first_line(error)) from error
         if not is_out_of_memory(error):
             yield _failure(*_typed(error))
@@ -125,7 +133,7 @@ def _typed(error: Exception) -> tuple[str, str]:
 
 
 def _reports(
-    leg: Leg, store: Store, folder: StudyFolder, device: str, rungs: Collection[int], writer: CheckpointWriter
+    leg: Leg, store: Store, folder: StudyFolder, device: str, rungs: Collection[int], writer: CheckpointWriter, train: Train
 ) -> Iterator[Report]:
     state = load_newest(folder.checkpoint(leg.key))
     if state is not None and state["fingerprint"] != leg.recipe.fingerprint:

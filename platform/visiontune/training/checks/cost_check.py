@@ -85,7 +85,8 @@ def workers_here(spec: StudySpec) -> int:
     if isinstance(most, int):
         return most
     fits = len(os.sched_getaffinity(0)) // cpus_here(spec)
-    return max(1, min(fits, slots_of(torch.cuda.device_count(), gpus)) if gpus else fits)
+    fits = min(fits, slots_of(torch.cuda.device_count(), gpus)) if gpus else fits
+    return max(1, fits // spec.resources.workers_per_trial)
 
 
 def cpus_here(spec: StudySpec) -> int:
