@@ -161,6 +161,12 @@ BAD = [
     Bad(5, "sampler: {name: random, num_startup: 3}", ("'num_startup' is an argument of tpe, gp and optuna, not of random",)),
     Bad(5, "sampler: {name: TPE}", ("'TPE'", "choices: tpe")),
     Bad(6, "trial_scheduler: {name: asha, stop: yes}", ("'yes'", "nearest is true")),
+    Bad(
+        6,
+        "resources: {gpus_per_trial: 1.5, workers_per_trial: 2}",
+        ("each of 2 workers takes whole GPUs, but got 1.5", "nearest is 2"),
+        VALUES,
+    ),
     Bad(6, "resources: {gpus_per_trial: autoo}", ("from 0 to 64, or auto", "nearest is 'auto'")),
     # objective
     Bad(3, "objective: {metric: val_top_1}", ("'val_top_1'", "nearest is 'val_top1'", "val_loss")),

@@ -177,7 +177,12 @@ def test_lines_of_params(tmp_path: Path) -> None:
 
 def test_identity_knows_what_may_change_while_a_study_goes_on(tmp_path: Path) -> None:
     was = load(tmp_path, GOOD).identity()
-    assert load(tmp_path, GOOD, "budget.num_trials=99", "resources.cpus_per_trial=2", "confirm.num_seeds=0").identity() == was
+    assert (
+        load(
+            tmp_path, GOOD, "budget.num_trials=99", "resources.cpus_per_trial=2", "resources.workers_per_trial=4", "confirm.num_seeds=0"
+        ).identity()
+        == was
+    )
     assert load(tmp_path, GOOD.replace("lr: {float: [1e-4, 1.0], log: true}", "lr: {log: True, float: [0.0001, 1]}")).identity() == was
     for change in ("space.optimizer.lr=0.1", "sampler.seed=1", "space.model.depth={int: [1, 4]}", "data.seed=1", "budget.max_epochs=27"):
         assert load(tmp_path, GOOD, change).identity() != was

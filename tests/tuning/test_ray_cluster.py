@@ -9,7 +9,8 @@ import pytest
 
 import visiontune
 from visiontune.errors import NoCluster, SearchFailed, UserError
-from visiontune.tuning.ray_cluster import check_address, cluster, is_local
+from visiontune.spec.study_spec import Resources
+from visiontune.tuning.ray_cluster import check_address, cluster, is_local, slot_counter, trial_resources
 
 
 def ray_that(monkeypatch: pytest.MonkeyPatch, *, says: str = "", is_initialized: bool = False) -> list[str]:
@@ -57,3 +58,23 @@ def test_local_is_here_by_whatever_name(monkeypatch: pytest.MonkeyPatch) -> None
     check_address("local")
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     assert not is_local(None) and is_local("local")
+
+
+def test_workers_of_a_trial_are_each_whole_on_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 6.0, "GPU": 4.0}},
+        {"Alive": True, "Resources": {"CPU": 3.0, "GPU": 1.0}},
+        {"Alive": True, "Resources": {"CPU": 64.0}},
+        {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 64.0}},
+    ]
+    made = SimpleNamespace(nodes=lambda: nodes, cluster_resources=lambda: {"CPU": 73.0, "GPU": 5.0})
+    monkeypatch.setitem(sys.modules, "ray", made)  # type: ignore[arg-type]
+    three, five = (Resources("auto", 2, num, "auto") for num in (3, 5))  # two CPUs and a GPU each: three on the first, one on the second
+    wanted = trial_resources(three, "auto")
+    assert wanted == {"cpu": 2.0, "gpu": 1.0}
+    assert slot_counter(three, wanted)() == 1 and slot_counter(Resources(1.0, 2, 2, "auto"), wanted)() == 2
+    with pytest.raises(UserError, match=r"5 workers with 2 CPUs and 1 GPU each, but the cluster .* has room for 4; nearest is 4"):
+        trial_resources(five, "auto")
+    assert trial_resources(Resources("auto", 2, 5, 8), "auto") == wanted  # eight trials wait for machines
+    with pytest.raises(UserError, match=r"this machine has room for 4"):
+        trial_resources(Resources("auto", 2, 5, 8), None)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -50,7 +51,7 @@ class Search:
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
-    def workers(self):
+    def workers(self, name="LegWorker"):
         """Processes of Ray's workers under this driver."""
         parents, titles = {}, {}
         for entry in Path("/proc").iterdir():
@@ -60,7 +61,11 @@ class Search:
                     parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
                 except (OSError, IndexError):
                     continue
-        return [pid for pid, title in titles.items() if title.startswith(b"ray::LegWorker") and self.process.pid in ancestors(pid, parents)]
+        return [
+            pid
+            for pid, title in titles.items()
+            if title.startswith(f"ray::{name}".encode()) and self.process.pid in ancestors(pid, parents)
+        ]
 
 
 def ancestors(pid, parents):
@@ -111,6 +116,22 @@ def test_a_search_survives_kills_a_lost_worker_and_an_interrupt(tmp_path):
     assert again.process.returncode == 0
     assert "finished" in output
     check_mlflow(folder, view)
+
+
+def test_a_trial_on_two_workers_goes_on_when_either_is_killed(tmp_path):
+    file = tmp_path / "pairs.yaml"
+    changes = {"num_trials: 10": "num_trials: 2", "max_concurrent_trials: 2": "workers_per_trial: 2", "num_seeds: 1": "num_seeds: 0"}
+    file.write_text(re.sub("|".join(changes), lambda found: changes[found[0]], STUDY))
+    search = Search(tmp_path / "studies", file)
+    search.wait_for_epochs(2)
+    for name in ("RankWorker", "LegWorker"):
+        (victim,) = search.workers(name)
+        os.kill(victim, signal.SIGKILL)
+        search.wait_for_epochs(2)
+    output, _ = search.process.communicate(timeout=120)
+    assert search.process.returncode == 0, output
+    view = read_study(StudyFolder(tmp_path / "studies" / "survivor"))
+    assert {row.state for row in view.trials} <= {"complete", "waiting"} and view.best.epoch == 9
 
 
 def check_mlflow(folder, view):
