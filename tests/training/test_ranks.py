@@ -14,13 +14,16 @@ import pytest
 import torch
 from test_train_recipe import DIGITS
 from tiny import make_recipe, make_store, model_section
+from torch import distributed as dist
 
 from visiontune.errors import LostRank, UserError
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.input.batches import Pictures
 from visiontune.training.lead_ranks import Meeting, follow, train_by_ranks
 from visiontune.training.loop import Epoch, train
+from visiontune.training.ranks import Ranks, joined
 from visiontune.training.spawned_ranks import train_here
+from visiontune.training.synced_batch_norm import synced_batch_norm
 from visiontune.training.train_recipe import fit_recipe
 
 STORE = make_store()
@@ -129,6 +132,42 @@ def test_what_several_workers_cant_train_is_refused() -> None:
         next(by_two(make_recipe(use_compile=True)))
     with pytest.raises(UserError, match="workers must be an int from 1 to 64, but got 0"):
         next(train_here(make_recipe(), STORE, device="cpu", num_workers=0))
+
+
+def test_before_any_trial_a_space_is_told_what_workers_cant_share(tmp_path: Path) -> None:
+    from visiontune.spec.parse import load_study
+    from visiontune.tuning.preflight import preflight
+
+    lines = "resources: {workers_per_trial: 4}\nspace: {training: {batch_size: {choice: [2, 64]}, use_compile: {choice: [true, false]}}"
+    file = tmp_path / "study.yaml"
+    file.write_text(f"study: a\ndata: {{source: digits}}\nbudget: {{num_trials: 4, max_epochs: 9}}\n{lines}, model: {{name: lenet5}}}}\n")
+    with pytest.raises(UserError) as caught:
+        preflight(load_study(file, ["space.optimizer={name: adam, lr: 0.001}"]))
+    assert [problem.where for problem in caught.value.problems] == ["space.training"] * 2
+    assert "of every batch, but training.batch_size is 2; nearest is 4" in str(caught.value) and "use_compile" in str(caught.value)
+
+
+def norms() -> list[torch.nn.Module]:
+    from timm.layers.norm_act import BatchNormAct2d
+
+    averaged = torch.nn.BatchNorm2d(3, momentum=None)
+    return [torch.nn.BatchNorm1d(3), torch.nn.BatchNorm2d(3, affine=False), averaged, BatchNormAct2d(3, act_layer=torch.nn.SiLU)]
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_synchronised_batch_norm_is_torchs_on_the_whole_batch(place: int) -> None:
+    """In a group of one: the same outputs, gradients and running statistics; and afterwards the module is as it was."""
+    ours, theirs = norms()[place], norms()[place]
+    x_NC = (torch.randn(6, 3) if place == 0 else torch.randn(6, 3, 4, 4)).requires_grad_()
+    with joined(0, 1, dist.HashStore(), torch.device("cpu")), synced_batch_norm(ours, Ranks(0, 2)):
+        outputs = [ours(x_NC * scale) for scale in (1.0, 2.0)]
+        gradients = torch.autograd.grad((outputs[0] ** 3).sum(), [x_NC, *ours.parameters()])
+    expected = [theirs(x_NC * scale) for scale in (1.0, 2.0)]
+    torch.testing.assert_close(outputs, expected)
+    torch.testing.assert_close(gradients, torch.autograd.grad((expected[0] ** 3).sum(), [x_NC, *theirs.parameters()]), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
+    torch.testing.assert_close(ours.eval()(x_NC), theirs.eval()(x_NC))
+    assert "forward" not in vars(ours)
 
 
 @pytest.mark.heavy

@@ -194,6 +194,8 @@ def test_gpu_hours_without_a_gpu_are_refused(tmp_path):
     with pytest.raises(UserError, match="a trial gets none here; write hours"):
         count_gpus(spec, {"cpu": 1.0, "gpu": 0.0})
     assert count_gpus(spec, {"cpu": 1.0, "gpu": 0.5}) == 0.5
+    several = make_spec(tmp_path / "several", 4, overrides=["resources.workers_per_trial=3"])
+    assert count_gpus(several, {"cpu": 1.0, "gpu": 2.0}) == 6.0
 
 
 def test_short_epochs_leave_time_for_the_tests_of_confirmations(tmp_path, clock):
