@@ -108,10 +108,10 @@ def test_memory_is_given_back_between_trials(tmp_path: Path) -> None:
 def test_out_of_memory_on_the_gpu_halves_the_micro_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = Stepper.step
 
-    def step(self: Stepper, x_NCHW: Tensor, y_N: Tensor, lr: float, number: int) -> Tensor:
+    def step(self: Stepper, x_NCHW: Tensor, y_N: Tensor, lr: float, number: int, num_pictures: int = 0) -> Tensor:
         if (self._micro_batch or len(y_N)) > 9:
             torch.empty(1 << 50, dtype=torch.uint8, device="cuda")
-        return original(self, x_NCHW, y_N, lr, number)
+        return original(self, x_NCHW, y_N, lr, number, num_pictures)
 
     monkeypatch.setattr(Stepper, "step", step)
     worker = Worker(make_store(), StudyFolder(tmp_path), num_gpus=0.5)

@@ -90,11 +90,11 @@ def steps_that(monkeypatch: pytest.MonkeyPatch, fail: Callable[[int, int], Excep
     seen: list[tuple[int, int]] = []
     original = Stepper.step
 
-    def step(self: Stepper, x_NCHW: Tensor, y_N: Tensor, lr: float, number: int) -> Tensor:
+    def step(self: Stepper, x_NCHW: Tensor, y_N: Tensor, lr: float, number: int, num_pictures: int = 0) -> Tensor:
         seen.append((self._micro_batch or len(y_N), number))
         if (error := fail(*seen[-1])) is not None:
             raise error
-        return original(self, x_NCHW, y_N, lr, number)
+        return original(self, x_NCHW, y_N, lr, number, num_pictures)
 
     monkeypatch.setattr(Stepper, "step", step)
     return seen
@@ -145,7 +145,7 @@ def test_a_process_with_a_broken_gpu_ends() -> None:
     program = """
 import time, torch
 from visiontune.tuning import run_leg
-def broken(*_):
+def broken(*_, **__):
     raise run_leg.machine_fault("CUDA error: an illegal memory access was encountered")
     yield
 run_leg.run_leg, run_leg.LINGER_S = broken, 0.5
