@@ -17,6 +17,7 @@ from tiny import make_recipe, make_store, model_section
 from torch import distributed as dist
 
 from visiontune.errors import LostRank, UserError
+from visiontune.models.build import build_model
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.input.batches import Pictures
 from visiontune.training.lead_ranks import Meeting, follow, train_by_ranks
@@ -25,6 +26,7 @@ from visiontune.training.ranks import Ranks, joined
 from visiontune.training.spawned_ranks import train_here
 from visiontune.training.synced_batch_norm import synced_batch_norm
 from visiontune.training.train_recipe import fit_recipe
+from visiontune.training.weights_file import save_weights
 
 STORE = make_store()
 FLIPPED = {"policy": "fixed", "HorizontalFlip": {"probability": 0.5}}
@@ -98,6 +100,17 @@ def assert_same_weights(ours: Epoch, theirs: Epoch) -> None:
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
 def test_two_workers_train_as_one(recipe: TrialRecipe) -> None:
     theirs = list(train(recipe, STORE))  # before the fork, which then has what is imported
+    ours = list(by_two(recipe))
+    assert figures(ours) == [pytest.approx(one, rel=1e-3, abs=1e-5) for one in figures(theirs)]
+    assert_same_weights(ours[-1], theirs[-1])
+
+
+def test_two_workers_take_up_what_was_frozen(tmp_path: Path) -> None:
+    """From the second epoch on everything learns, by another optimizer: the first stages' features were kept until then."""
+    save_weights(build_model(CNN, num_classes=10, in_channels=1, image_size=16, seed=3), tmp_path / "weights.safetensors")
+    transfer = {"regime": "lp_ft", "head_epochs": 1, "weights": str(tmp_path / "weights.safetensors")}
+    recipe = make_recipe(CNN, sections={"transfer": transfer}, num_epochs=2)
+    theirs = list(train(recipe, STORE))
     ours = list(by_two(recipe))
     assert figures(ours) == [pytest.approx(one, rel=1e-3, abs=1e-5) for one in figures(theirs)]
     assert_same_weights(ours[-1], theirs[-1])
