@@ -36,8 +36,12 @@ RECIPES = {
     "batch norm, mixed, averaged, clipped": make_recipe(
         CNN, augmentation={**FLIPPED, "mixing": "mixup"}, regularization=EVERYTHING, num_epochs=3, batch_size=15
     ),
-    "classes unequal": make_recipe(
-        CNN, balance={"name": "oversample", "strength": 0.5, "class_weights": "effective_number"}, augmentation=FLIPPED, num_epochs=2
+    "classes unequal, two passes": make_recipe(
+        CNN,
+        balance={"name": "oversample", "strength": 0.5, "class_weights": "effective_number"},
+        augmentation=FLIPPED,
+        num_epochs=2,
+        optimizer_args={"sharpness": "sam"},
     ),
     "micro-batches, computed again": make_recipe(
         CNN, "adamw", augmentation={"mixing": "cutmix"}, num_epochs=2, batch_size=18, micro_batch=6, use_gradient_checkpointing=True
@@ -133,7 +137,7 @@ def test_a_killed_worker_ends_the_others() -> None:
 
     started, seen = time.monotonic(), []
     with pytest.raises(LostRank, match="it has ended"):
-        for epoch in train_by_ranks(RECIPES["classes unequal"], STORE, device="cpu", num=2, start=start):
+        for epoch in train_by_ranks(RECIPES["classes unequal, two passes"], STORE, device="cpu", num=2, start=start):
             seen.append(epoch.epoch)
     assert seen == [1] and time.monotonic() - started < 20
 
