@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 import torch
-from test_train_recipe import DIGITS
+from places import ROOT
 from tiny import make_recipe, make_store, model_section
 from torch import distributed as dist
 
 from visiontune.errors import LostRank, UserError
 from visiontune.models.build import build_model
+from visiontune.spec.parse import load_recipe
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.input.batches import Pictures
 from visiontune.training.lead_ranks import Meeting, follow, train_by_ranks
@@ -188,8 +189,13 @@ def test_synchronised_batch_norm_is_torchs_on_the_whole_batch(place: int) -> Non
 
 
 @pytest.mark.heavy
-def test_workers_of_their_own_from_pictures_to_the_test(tmp_path: Path) -> None:
-    recipe = make_recipe(data=DIGITS, num_epochs=1, batch_size=32)
+def test_workers_of_their_own_from_pictures_to_the_test_with_a_plugin(tmp_path: Path) -> None:
+    (tmp_path / "my_models.py").write_bytes((ROOT / "examples" / "my_models.py").read_bytes())
+    (tmp_path / "recipe.yaml").write_text(
+        "plugins: [my_models.py]\ndata: {source: digits, image_size: 8}\nmodel: {name: tiny_net}\n"
+        "optimizer: {name: averaged_sgd, lr: 0.05}\ntraining: {num_epochs: 1}\n"
+    )
+    recipe = load_recipe(tmp_path / "recipe.yaml")
     one, two = (fit_recipe(recipe, tmp_path, device="cpu", workers=num) for num in (1, 2))
     assert two.metrics == pytest.approx(one.metrics, rel=1e-3)
     assert two.classes == one.classes
