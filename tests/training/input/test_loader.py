@@ -341,6 +341,7 @@ def test_ranks_share_each_batch_as_torchs_sampler_does(num: int, num_ranks: int)
         sampled = [100 + place for step, place in enumerate(sampler) if step * num_ranks + rank < num]  # without those that fill up
         share_N, bounds = share_of_rank([0, 100, 100 + num], rank, num_ranks)
         assert share_N[bounds[1] : bounds[2]].tolist() == (sampled or position_N[:1].tolist())
+        assert share_of_rank([0], rank, num_ranks)[1] == [0]  # no batch
 
 
 def test_encoded_pictures_are_decoded_by_workers_as_by_this_process(small_chunks: None) -> None:

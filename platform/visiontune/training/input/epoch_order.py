@@ -51,7 +51,7 @@ def share_of_rank(bounds: Sequence[int], rank: int, num_ranks: int) -> tuple[Int
     """
     shares = [np.arange(low, high)[rank::num_ranks] for low, high in pairwise(bounds)]
     shares = [share if len(share) else np.array([low]) for share, low in zip(shares, bounds[:-1], strict=True)]
-    return np.concatenate(shares), [0, *np.cumsum([len(share) for share in shares]).tolist()]
+    return np.concatenate([np.empty(0, np.int64), *shares]), [0, *np.cumsum([len(share) for share in shares]).tolist()]
 
 
 def chunks_of(bounds: Sequence[int], num_at_once: int) -> Iterator[list[int]]:
