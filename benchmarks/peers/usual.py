@@ -72,7 +72,8 @@ def make_loaders(recipe: TrialRecipe, pictures: str) -> tuple[DataLoader, DataLo
     ends = [alb.Normalize(tuple(data["mean"]), tuple(data["std"])), ToTensorV2()]
     train = Pictures(data["train_x"], data["train_y"], alb.Compose([*make_ops(recipe, *data["train_x"].shape[2:]), *ends]))
     val = Pictures(data["val_x"], data["val_y"], alb.Compose(ends))
-    return DataLoader(train, recipe.training["batch_size"], shuffle=True), DataLoader(val, 512)
+    batch_size: int = recipe.training["batch_size"]
+    return DataLoader(train, batch_size, shuffle=True, drop_last=len(train) >= batch_size), DataLoader(val, 512)
 
 
 def make_ops(recipe: TrialRecipe, image_size: int, channels: int) -> list[Any]:

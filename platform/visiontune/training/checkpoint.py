@@ -17,7 +17,7 @@ import torch
 
 from visiontune.filesystem.atomic_write import replacing
 
-_MAGIC = b"visiontune 2\n"  # the number rises with what a state holds, so that an older one is trained again
+_MAGIC = b"visiontune 3\n"  # the number rises with what a state holds or what an epoch is, so that an older one is trained again
 _HEADER_BYTES = len(_MAGIC) + hashlib.sha256().digest_size
 
 

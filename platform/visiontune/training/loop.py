@@ -25,6 +25,7 @@ from visiontune.spec.tables.preprocessings import AS_PRETRAINED
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.evaluate import measure
+from visiontune.training.fresh_statistics import refresh_statistics
 from visiontune.training.input.epoch_order import IntArray
 from visiontune.training.input.preprocessing import Preprocessing
 from visiontune.training.ranks import ONE_RANK, Ranks
@@ -45,12 +46,12 @@ class Epoch:
     """The result of one epoch. `epoch` counts from 1; metrics are train_loss, the val_ ones, lr (the last step's), epoch_s, and
     data_wait_share, the share of epoch_s in which the loop waited for pictures (on a GPU that still computes: an upper bound).
 
-    train_loss is the mean cross-entropy, without weights, smoothing and penalties, so that it compares between recipes.
-    `time_ms` is the wall clock at the end. `is_last` says that training ends here: the full length, or early stopping.
-    `pictures` says how the training pictures are made, by whom and why; `arithmetic` in which precision the network computes, in which it
-    is to be evaluated too.
-    `model` (with averaged weights where the recipe averages) takes what `preprocessing` gives; it and what `state()` gives are live:
-    use them before the next epoch. Those of the last epoch stay.
+    train_loss is the mean cross-entropy of the pictures that were trained on, without weights, smoothing and penalties, so that it
+    compares between recipes. `time_ms` is the wall clock at the end. `is_last` says that training ends here: the full length, or early
+    stopping. `pictures` says how the training pictures are made, by whom and why; `arithmetic` in which precision the network computes, in
+    which it is to be evaluated too, with `num_at_once` pictures at most, as so many are known to fit.
+    `model` (with averaged weights where the recipe averages, and with batch normalisation's statistics of the weights that it has) takes
+    what `preprocessing` gives; it and what `state()` gives are live: use them before the next epoch. Those of the last epoch stay.
     """
 
     epoch: int
@@ -59,6 +60,7 @@ class Epoch:
     is_last: bool
     pictures: str
     arithmetic: Arithmetic
+    num_at_once: int
     model: nn.Module
     preprocessing: Preprocessing
     state: Callable[[], State]
@@ -113,8 +115,10 @@ def train(
         stepper.end_epoch(epoch)
         stepper.exchange()
         with setup.arithmetic.evaluating():
-            val = ranks.from_first(measure(stepper.model, setup.val_set, use_full_metrics=recipe.training["use_full_metrics"]))
-        train_loss = total.item() / len(order_N)
+            with synced_batch_norm(setup.tail, ranks):
+                refresh_statistics(setup.tail, setup.train_set.batches(setup.order(seed, 0), setup.statistics_bounds, epoch))
+            found = measure(stepper.model, setup.val_set, setup.num_at_once, use_full_metrics=recipe.training["use_full_metrics"])
+        val, train_loss = ranks.from_first(found), total.item() / setup.bounds[-1]
         if not math.isfinite(train_loss + val["loss"]):
             raise Diverged(epoch)
         metrics = {"train_loss": train_loss, **{f"val_{name}": value for name, value in val.items()}, "lr": lr}
@@ -122,7 +126,7 @@ def train(
         metrics["data_wait_share"] = (_waited_s(setup) - waited_s) / metrics["epoch_s"]
         history.append({"epoch": epoch, "metrics": metrics, "time_ms": time.time_ns() // 1_000_000})
         ended = is_over(recipe, (*val_losses, val["loss"]))
-        how, state = (setup.train_set.how, setup.arithmetic), partial(_state, recipe, setup, history)
+        how, state = (setup.train_set.how, setup.arithmetic, setup.num_at_once), partial(_state, recipe, setup, history)
         yield Epoch(epoch, metrics, history[-1]["time_ms"], ended, *how, setup.network, setup.preprocessing, state)
         if ended:
             return  # with what was measured in the network, for whoever keeps it

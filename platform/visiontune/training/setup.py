@@ -31,9 +31,10 @@ from visiontune.spec.tables.slow_weights import SLOW_WEIGHTS
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.class_balance import build_order
+from visiontune.training.fresh_statistics import statistics_bounds
 from visiontune.training.gradient_checkpointing import checkpoint_stages
 from visiontune.training.input.batches import Pictures
-from visiontune.training.input.epoch_order import IntArray, batch_bounds
+from visiontune.training.input.epoch_order import IntArray, whole_batches
 from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.input.open_pictures import open_pictures
 from visiontune.training.input.preprocessing import Preprocessing
@@ -44,7 +45,7 @@ from visiontune.training.optim.penalties import decayed_parameters
 from visiontune.training.optim.sharpness_aware import problem_of_sharpness
 from visiontune.training.optim.weight_average import problem_of_averages
 from visiontune.training.ranks import ONE_RANK, Ranks, problem_of_ranks
-from visiontune.training.step import Stepper
+from visiontune.training.step import Stepper, num_at_once
 
 if TYPE_CHECKING:
     from visiontune.data.store.store import Store
@@ -55,7 +56,11 @@ NUM_SAMPLE_PICTURES = 256
 
 @dataclass(frozen=True)
 class Setup:
-    """`tail` is what is trained: the whole network, or what follows its frozen stages, with which it shares its tensors."""
+    """`tail` is what is trained: the whole network, or what follows its frozen stages, with which it shares its tensors.
+
+    `bounds` cut an epoch's order into batches; `statistics_bounds` that of epoch 0, which is no epoch: always the same pictures are what
+    batch normalisation takes its statistics of. At most `num_at_once` pictures pass through the device together.
+    """
 
     preprocessing: Preprocessing
     network: nn.Module
@@ -64,6 +69,8 @@ class Setup:
     val_set: Pictures
     order: Callable[[int, int], IntArray]
     bounds: list[int]
+    statistics_bounds: list[int]
+    num_at_once: int
     arithmetic: Arithmetic
     stepper: Stepper
     schedule: LrSchedule
@@ -107,12 +114,13 @@ def set_up(
     if problem is not None:
         raise UserError(problem)
 
-    opened = partial(open_pictures, store, device=device, preprocessing=preprocessing, body=body)
+    opened = partial(open_pictures, store, device=device, preprocessing=preprocessing, body=body, body_batch=training["micro_batch"])
     train_set = opened(store.train_idx, policy=_policy(recipe, store), seed=seed)
     train_set, val_set = replace(train_set, ranks=ranks), replace(opened(store.val_idx), ranks=ranks)
     labels_N = store.labels_N[store.train_idx]
     order = build_order(recipe.balance, labels_N, len(store.class_names))
-    bounds = batch_bounds(len(order(seed, 1)), training["batch_size"])
+    bounds = whole_batches(len(order(seed, 1)), training["batch_size"])
+    at_once = num_at_once(training)
 
     loss = build_loss(recipe.loss, recipe.balance, labels_N, len(store.class_names), anatomy_of(network).aux_weight)
     weights = decayed_parameters(tail, use_decay_for_all=recipe.regularization["use_decay_for_all"])
@@ -121,7 +129,8 @@ def set_up(
     stepper = Stepper(tail, loss, optimizer, weights, recipe.regularization, training, arithmetic, mixing, **around, ranks=ranks)
     schedule = _schedule(recipe, steps_per_epoch=len(bounds) - 1)
     peak_lr = scaled_lr(recipe.optimizer["lr"], training["batch_size"], recipe.optimizer["lr_scaling"])
-    return Setup(preprocessing, network, tail, train_set, val_set, order, bounds, arithmetic, stepper, schedule, peak_lr)
+    sizes = (bounds, statistics_bounds(tail, bounds[-1], at_once), at_once)
+    return Setup(preprocessing, network, tail, train_set, val_set, order, *sizes, arithmetic, stepper, schedule, peak_lr)
 
 
 @uses_plugins

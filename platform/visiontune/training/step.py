@@ -38,6 +38,12 @@ def num_micro_batches(num: int, micro_batch: int) -> int:
     return max(1, min(-(-num // micro_batch), num if micro_batch == 1 else num // 2))
 
 
+def num_at_once(training: Mapping[str, Any]) -> int:
+    """How many pictures pass through the device together, at most; as many fit where gradients are kept, so where none are, too."""
+    batch_size, micro_batch = training["batch_size"], training["micro_batch"]
+    return min(batch_size, micro_batch) if micro_batch else batch_size
+
+
 class Stepper:
     """Trains `network` a batch at a time; `regularization` and `training` are sections of the recipe.
 

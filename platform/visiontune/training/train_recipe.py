@@ -105,8 +105,8 @@ def examine(epoch: Epoch, store: Store) -> tuple[dict[str, float], ClassTable]:
 
     pictures = open_split(store, "test", epoch.preprocessing, str(epoch.arithmetic.device))
     with epoch.arithmetic.evaluating():
-        figures = measure(epoch.model, pictures, use_full_metrics=True)
-        table = test_table(epoch.model, pictures, store.class_names)
+        figures = measure(epoch.model, pictures, epoch.num_at_once, use_full_metrics=True)
+        table = test_table(epoch.model, pictures, store.class_names, epoch.num_at_once)
     return {f"test_{name}": value for name, value in figures.items()}, table
 
 

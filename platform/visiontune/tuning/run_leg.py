@@ -161,10 +161,8 @@ def _reports(
 def _test(leg: Leg, epoch: Epoch, store: Store, folder: StudyFolder) -> dict[str, float]:
     """The test figures of a confirmation; the first one's weights and its table of classes become the study's."""
     if leg.number > 0:
-        is_full = leg.recipe.training["use_full_metrics"]
-        found = evaluate(
-            epoch.model, store, "test", preprocessing=epoch.preprocessing, arithmetic=epoch.arithmetic, use_full_metrics=is_full
-        )
+        kept: dict[str, Any] = {"batch_size": epoch.num_at_once, "use_full_metrics": leg.recipe.training["use_full_metrics"]}
+        found = evaluate(epoch.model, store, "test", preprocessing=epoch.preprocessing, arithmetic=epoch.arithmetic, **kept)
         return {f"test_{name}": value for name, value in found.items()}
     save_weights(epoch.model, folder.winner_weights, preprocessing=epoch.preprocessing)
     figures, classes = examine(epoch, store)

@@ -11,12 +11,13 @@ import pytest
 import torch
 from tiny import make_store
 from torch import nn
+from torch.utils.data import BatchSampler
 
 from visiontune.data.store.store import Store
 from visiontune.models.frozen_body import Body
 from visiontune.training.input import batches
 from visiontune.training.input import open_pictures as opening
-from visiontune.training.input.epoch_order import batch_bounds, copies, shuffled
+from visiontune.training.input.epoch_order import batch_bounds, copies, shuffled, whole_batches
 from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.input.open_pictures import open_pictures
 from visiontune.training.input.preprocessing import Preprocessing
@@ -89,12 +90,13 @@ def test_a_policy_is_keyed_by_the_stores_own_index(chunk_bytes: int, monkeypatch
 
 @pytest.mark.parametrize("num", [1, 2, 3, 63, 64, 65, 66, 128, 129, 1000])
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 64])
-def test_every_picture_is_in_one_batch_and_none_is_alone(num: int, batch_size: int) -> None:
-    sizes = [high - low for low, high in pairwise(batch_bounds(num, batch_size))]
-    assert sum(sizes) == num and batch_bounds(num, batch_size)[0] == 0
-    assert all(size <= batch_size + 1 for size in sizes)
-    if batch_size > 1 and num > 1:
-        assert min(sizes) > 1
+def test_batches_are_those_of_torchs_own_sampler(num: int, batch_size: int) -> None:
+    def sampled(*, drop_last: bool) -> list[int]:
+        return [len(rows) for rows in BatchSampler(range(num), batch_size, drop_last)]
+
+    assert [high - low for low, high in pairwise(batch_bounds(num, batch_size))] == sampled(drop_last=False)
+    trained_on = [high - low for low, high in pairwise(whole_batches(num, batch_size))]
+    assert trained_on == (sampled(drop_last=True) or [num]), "a split smaller than a batch is one batch"
 
 
 def test_order_is_a_function_of_its_key() -> None:

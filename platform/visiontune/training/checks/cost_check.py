@@ -26,7 +26,7 @@ START_S = 10.0
 """About what the digits search takes before its first epoch on 2 cores; a cluster that has to start machines takes longer."""
 
 FORWARD_SHARE = 1 / 3
-"""Of a training step's time, what its forward pass takes; validation is that alone."""
+"""Of a training step's time, what its forward pass takes; validation is that alone, and so are batch normalisation's statistics."""
 
 
 def measure_epoch_s(recipe: TrialRecipe, store: Store, device: torch.device) -> float:
@@ -41,7 +41,8 @@ def measure_epoch_s(recipe: TrialRecipe, store: Store, device: torch.device) -> 
         step(0.0)
         num += 1
     step_s = (time.perf_counter() - started) / num
-    return step_s * float(setup.steps_per_epoch + FORWARD_SHARE * len(store.val_idx) / recipe.training["batch_size"])
+    num_forward = len(store.val_idx) + setup.statistics_bounds[-1]
+    return step_s * float(setup.steps_per_epoch + FORWARD_SHARE * num_forward / recipe.training["batch_size"])
 
 
 def cost_check(spec: StudySpec, epoch_s: Mapping[str, float], num_workers: int) -> Check:

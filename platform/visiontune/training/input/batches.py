@@ -41,7 +41,7 @@ class Pictures:
     """One split. `resident` holds all of it as (features, y_N) on the device; None where it is made batch by batch.
 
     Features are x_NHWC, uint8 where they are still to be preprocessed, or body's outputs, those with four dimensions as NHWC too.
-    With `policy` they are uint8 and augmented there, keyed by `seed`.
+    With `policy` they are uint8 and augmented there, keyed by `seed`. `body` takes at most `body_batch` pictures at once; 0: a chunk.
     """
 
     store: Store
@@ -50,6 +50,7 @@ class Pictures:
     preprocessing: Preprocessing
     loader: Loader
     body: Body | None = None
+    body_batch: int = 0
     resident: tuple[Tensor, Tensor] | None = None
     policy: Policy | None = None
     seed: int = 0
@@ -157,7 +158,8 @@ class Pictures:
         if self.body is None:
             return x_NHWC
         with exactly(self.device):
-            features: Tensor = self.body(x_NHWC.permute(0, 3, 1, 2))
+            parts = torch.split(x_NHWC.permute(0, 3, 1, 2), self.body_batch or len(x_NHWC))
+            features = torch.cat([self.body(part) for part in parts])
         return features.permute(0, 2, 3, 1).contiguous() if features.ndim == 4 else features
 
     def load_in_chunks(self) -> tuple[Tensor, Tensor]:

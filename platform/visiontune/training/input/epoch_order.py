@@ -26,14 +26,16 @@ def copies(order_N: IntArray) -> IntArray:
 
 
 def batch_bounds(num: int, batch_size: int) -> list[int]:
-    """Where batches begin and end. The last one may be short, but a single picture left over joins the batch before it.
+    """Where batches begin and end, for what needs every picture; the last one may be short."""
+    return [*range(0, num, batch_size), num]
 
-    Alone it would break batch normalisation, and dropping it would leave a picture out of every epoch.
+
+def whole_batches(num: int, batch_size: int) -> list[int]:
+    """Where batches of one size begin and end, for training: what remains of an order is left out, in each epoch another part of the split.
+
+    A split smaller than a batch is one batch.
     """
-    bounds = [*range(0, num, batch_size), num]
-    if batch_size > 1 and len(bounds) > 2 and bounds[-1] - bounds[-2] == 1:
-        del bounds[-2]
-    return bounds
+    return [*range(0, num + 1, batch_size)] if num >= batch_size else [0, num]
 
 
 def shuffled(num: int, seed: int, epoch: int) -> IntArray:

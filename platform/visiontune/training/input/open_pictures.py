@@ -40,6 +40,7 @@ def open_pictures(
     policy: Policy | None = None,
     seed: int = 0,
     body: Body | None = None,
+    body_batch: int = 0,
     num_workers: int | None = None,
 ) -> Pictures:
     """A split, made resident where it is small enough for the device, and augmented by the CPU unless that is a GPU.
@@ -50,7 +51,7 @@ def open_pictures(
     as torch has threads here. A GPU augments pictures that fit there where it has all ops of the policy (device.py).
     """
     loader = Loader(Maker(store, policy, seed), device, num_workers)
-    pictures = Pictures(store, index_N, device, preprocessing.to(device), loader, body, seed=seed)
+    pictures = Pictures(store, index_N, device, preprocessing.to(device), loader, body, body_batch, seed=seed)
     if policy is None:
         return _made_resident(pictures)
     there = _on(device, policy) if _fits_as_bytes(pictures) else None
@@ -81,7 +82,14 @@ def _made_resident(pictures: Pictures) -> Pictures:
         return replace(pictures, resident=pictures.load(pictures.index_N))
     from visiontune.models.frozen_body import cached
 
-    key = (pictures.store.digest, pictures.index_N.tobytes(), pictures.preprocessing.digest(), str(device), body.digest())
+    key = (
+        pictures.store.digest,
+        pictures.index_N.tobytes(),
+        pictures.preprocessing.digest(),
+        str(device),
+        body.digest(),
+        pictures.body_batch,
+    )
     features, y_N = cached(key, pictures.load_in_chunks)
     return replace(pictures, resident=(features, y_N))
 

@@ -29,15 +29,15 @@ def is_in_swa(epoch: int, num_epochs: int, swa_share: float) -> bool:
 
 
 class WeightAverage:
-    """Average of what a network learns: parameters that learn and floating-point buffers (Polyak & Juditsky 1992).
+    """Average of the parameters that a network learns (Polyak & Juditsky 1992).
 
-    It starts from the network as it is. Frozen parameters never differ from their average, so they have none.
+    It starts from the network as it is. Frozen parameters never differ from their average, so they have none. Nor have buffers: batch
+    normalisation's are taken anew for the averaged weights (fresh_statistics.py), the others are constants.
     """
 
     @torch.no_grad()
     def __init__(self, network: nn.Module) -> None:
-        buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
-        self._values = [parameter for parameter in network.parameters() if parameter.requires_grad] + buffers
+        self._values = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self._averages = [value.clone() for value in self._values]
         self._num_updates = 0
 
