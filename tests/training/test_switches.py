@@ -161,7 +161,7 @@ def test_a_step_that_overflows_in_fp16_is_skipped_and_the_scale_falls():
 
 def test_early_stopping_ends_after_epochs_without_a_lower_loss_and_a_resumed_run_agrees():
     store = make_store()
-    recipe = make_recipe(CNN, num_epochs=30, optimizer_args={"lr": 1e-8}, regularization={"early_stop_epochs": 2})
+    recipe = make_recipe(CNN, num_epochs=30, optimizer_args={"lr": 1e-30}, regularization={"early_stop_epochs": 2})
     epochs = list(train(recipe, store))
     losses = [epoch.metrics["val_loss"] for epoch in epochs]
     assert len(epochs) < 30 and epochs[-1].is_last and not any(epoch.is_last for epoch in epochs[:-1])

@@ -38,7 +38,7 @@ def test_digits_from_pictures_to_weights(tmp_path: Path) -> None:
     load_weights(network, tmp_path / "weights.safetensors")
     before = Preprocessing.of(split_weights(load_file(tmp_path / "weights.safetensors"))[1])
     store = Store.open(prepare(DIGITS, tmp_path / "cache"))
-    again = evaluate(network, store, "test", preprocessing=before, arithmetic=ON_CPU)
+    again = evaluate(network, store, "test", preprocessing=before, arithmetic=ON_CPU, batch_size=32)
     assert {f"test_{name}": value for name, value in again.items()}.items() < result.metrics.items()
 
     table = result.classes
@@ -61,7 +61,7 @@ def test_weights_that_are_written_are_those_that_were_measured(early_stop_epochs
     before = Preprocessing.of(split_weights(load_file(out))[1])
     store = Store.open(prepare(DIGITS, tmp_path / "cache"))
     for split, name in (("val", "val_loss"), ("test", "test_loss")):
-        again = evaluate(network, store, split, preprocessing=before, arithmetic=ON_CPU, use_full_metrics=False)
+        again = evaluate(network, store, split, preprocessing=before, arithmetic=ON_CPU, batch_size=32, use_full_metrics=False)
         assert again["loss"] == result.metrics[name]
 
 

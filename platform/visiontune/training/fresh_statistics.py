@@ -47,8 +47,8 @@ def refresh_statistics(network: nn.Module, batches: Iterable[tuple[Tensor, Tenso
     network.eval()
     for norm in norms:
         assert norm.num_batches_tracked is not None
-        norm.train().num_batches_tracked.zero_()  # without a momentum batch k counts 1 / k, so that the first replaces what was
-        norm.momentum = None
+        norm.num_batches_tracked.zero_()  # without a momentum batch k counts 1 / k, so that the first replaces what was
+        norm.train().momentum = None
     for x_NCHW, _ in batches:
         network(x_NCHW)
     for norm, momentum in zip(norms, momenta, strict=True):

@@ -40,8 +40,8 @@ def num_micro_batches(num: int, micro_batch: int) -> int:
 
 def num_at_once(training: Mapping[str, Any]) -> int:
     """How many pictures pass through the device together, at most; as many fit where gradients are kept, so where none are, too."""
-    batch_size, micro_batch = training["batch_size"], training["micro_batch"]
-    return min(batch_size, micro_batch) if micro_batch else batch_size
+    batch_size: int = training["batch_size"]
+    return min(batch_size, training["micro_batch"] or batch_size)
 
 
 class Stepper:

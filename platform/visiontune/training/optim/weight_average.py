@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from visiontune.spec.tables.optimizers import AVERAGING, OPTIMIZERS
 
@@ -37,7 +37,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def __init__(self, network: nn.Module) -> None:
-        self._values = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self._values: list[Tensor] = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self._averages = [value.clone() for value in self._values]
         self._num_updates = 0
 
