@@ -118,7 +118,7 @@ def run(store_path: Path, epochs: int, job: Job) -> tuple[Job, Curves]:
     def add(kind: str, batches: Iterator[Any] | None) -> None:
         network = copy.deepcopy(setup.tail)
         if batches is not None:
-            refresh_statistics(network, (x_NCHW for x_NCHW, _ in batches))
+            refresh_statistics(network, batches)
         curves[kind].append(measure(network, setup.val_set)["top1"])
 
     for epoch in range(1, num_epochs + 1):

@@ -136,7 +136,7 @@ def test_rungs_are_told_with_who_begins_there(scheduler: str, said: str) -> None
     ("settings", "said"),
     [
         ([], []),
-        (["data.max_pictures=300"], ["the first rung is after 4 steps of 64", "budget.min_epochs=3 is after 12"]),
+        (["data.max_pictures=300"], ["the first rung is after 3 steps of 64", "budget.min_epochs=3 is after 9"]),
         (["space.schedule={name: cosine, warmup_epochs: {int: [0, 2]}}"], ["warm-up takes up to 2 epochs, and the first rung is at 1"]),
         (["space.schedule={name: cosine, warmup_share: 0.1}"], []),
         (["data.max_pictures=300", "trial_scheduler.name=none"], []),
