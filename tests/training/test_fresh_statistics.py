@@ -100,7 +100,7 @@ def test_no_pass_takes_more_pictures_at_once_than_a_step(is_frozen: bool, tmp_pa
     store, transfer = make_store(num=120), {}
     if is_frozen:
         save_weights(
-            make_network(make_recipe(CNN), store, fit_preprocessing({"name": "standardize", "colour": "stored"}, store)),
+            make_network(make_recipe(CNN), store, fit_preprocessing({"name": "standardize", "colour": "stored"}, store), CPU),
             tmp_path / "a.safetensors",
         )
         transfer = {"transfer": {"regime": "freeze_first", "num_frozen": 1, "weights": str(tmp_path / "a.safetensors")}}

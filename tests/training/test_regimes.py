@@ -156,7 +156,7 @@ def test_the_head_learns_alone_and_then_everything_as_if_begun_anew(weights: dic
     for number in (0, 1):
         assert all(torch.equal(tensor, linear[number][name]) for name, tensor in states[number]["model"].items())
     moved = {name for name, tensor in states[2]["model"].items() if not torch.equal(tensor, states[1]["model"][name])}
-    assert moved == {*states[2]["model"]}
+    assert moved == {name for name in states[2]["model"] if not name.endswith("num_batches_tracked")}  # which counts the pass alone
     for number in (0, 1, 2):  # within either phase and between both
         *_, last = train(recipe, store, resume=states[number])
         assert all(torch.equal(tensor, states[3]["model"][name]) for name, tensor in last.model.state_dict().items())
