@@ -39,8 +39,14 @@ def pass_order(recipe: TrialRecipe, store: Store) -> Any:
 
 @pytest.mark.parametrize(
     ("training", "regularization"),
-    [({}, {}), ({"micro_batch": 5}, {}), ({"use_gradient_checkpointing": True}, {}), ({"batch_size": 64}, {"ema_decay": 0.9})],
-    ids=["whole batches", "micro-batches", "checkpointing", "averaged weights, one batch"],
+    [
+        ({}, {}),
+        ({"micro_batch": 5}, {}),
+        ({"use_gradient_checkpointing": True}, {}),
+        ({"batch_size": 64}, {"ema_decay": 0.9}),
+        ({}, {"swa_share": 1.0}),
+    ],
+    ids=["whole batches", "micro-batches", "checkpointing", "moving average, one batch", "stochastic weight averaging"],
 )
 def test_they_are_what_torchs_update_bn_finds_for_the_weights_that_are_evaluated(
     training: dict[str, Any], regularization: dict[str, Any]

@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from visiontune.models.transfer import train_mode
 from visiontune.training.input.epoch_order import whole_batches
 
-# More change no figure (benchmarks/last_batch.py), and an eighth of an epoch's pictures costs 4 % of its time.
+# More change no figure (benchmarks/last_batch.py), and an eighth of an epoch's pictures costs some 5 % of its time.
 _FEWEST, _SHARE, _MOST = 256, 1 / 8, 1024
 
 
