@@ -22,8 +22,8 @@ from visiontune.spec.study_spec import Resources
     ],
 )
 def test_auto_cpus(gpus: float, nodes: list[tuple[float, float]], cpus: int) -> None:
-    assert settled_cpus(Resources("auto", "auto", "auto"), gpus, nodes) == cpus
-    assert settled_cpus(Resources("auto", 3, "auto"), gpus, nodes) == 3
+    assert settled_cpus(Resources("auto", "auto", 1, "auto"), gpus, nodes) == cpus
+    assert settled_cpus(Resources("auto", 3, 1, "auto"), gpus, nodes) == 3
 
 
 def test_as_many_trials_as_a_gpu_has_room_for() -> None:

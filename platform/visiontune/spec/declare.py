@@ -159,9 +159,6 @@ Field = Arg | Table | Section | Items
 
 
 def chosen(table: Table, section: Mapping[str, Any], key: str) -> tuple[Entry, dict[str, Any]]:
-    """The entry that a resolved section names under `key`, and its own arguments out of that section.
-
-    A recipe from before there was the table has its default.
-    """
-    entry = table.entries[section.get(key, table.default)]
+    """The entry that a resolved section names under `key`, and its own arguments out of that section."""
+    entry = table.entries[section[key]]
     return entry, {name: section[name] for name in entry.args if name in section}

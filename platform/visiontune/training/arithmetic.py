@@ -42,7 +42,7 @@ class Arithmetic:
         if precision == "auto":
             has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
             precision = "bf16" if has_bf16 else "fp32"
-        return Arithmetic(device, precision, bool(training.get("use_deterministic", False)))  # recipes from before have none
+        return Arithmetic(device, precision, training["use_deterministic"])
 
     @property
     def how(self) -> str:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from visiontune.errors import Diverged, UserError
 from visiontune.models.lp_ft import begins_phase
 from visiontune.models.transfer import train_mode
+from visiontune.spec.complete_recipe import completed
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.tables.preprocessings import AS_PRETRAINED
 from visiontune.spec.trial_recipe import TrialRecipe
@@ -81,56 +82,72 @@ def train(
     As one of several `ranks`, where rank 0's `resume` counts, this trains on its share of every batch; epochs are the same on all.
     Raises Diverged, UserError where `resume` is of another recipe, and what `set_up` raises.
     """
-    torch_device, seed = torch.device(device), recipe.training["seed"]
-    num_epochs: int = recipe.training["num_epochs"]
     resume = ranks.from_first(resume)
     if resume and resume["fingerprint"] != recipe.fingerprint:
         raise UserError(f"a checkpoint of recipe {resume['fingerprint']} can't continue recipe {recipe.fingerprint}")
-    fitting, (weights, fitted) = _with_micro_batch(recipe, micro_batch), _trained(resume)
-    with Arithmetic.of(recipe.training, torch_device).set_flags():
-        setup = set_up(fitting, store, torch_device, weights, epoch=resume["epoch"] if resume else 1, fitted=fitted, ranks=ranks)
-    stepper = setup.stepper
-    history: History = list(resume["history"]) if resume else []
-    if resume:
-        stepper.load_state_dict(resume["stepper"])
-        stepper.exchange()
-
+    fitting = _with_micro_batch(completed(recipe), micro_batch)
+    prepare = partial(_set_up, fitting, store, torch.device(device), ranks=ranks)
+    num_epochs, history = fitting.training["num_epochs"], list(resume["history"]) if resume else []
+    setup = prepare(max(1, len(history)), resume)
     for epoch in range(len(history) + 1, num_epochs + 1):
         if not ranks.goes_on():
             return
         if begins_phase(setup.network, epoch, num_epochs):
-            with setup.arithmetic.set_flags():
-                setup = set_up(fitting, store, torch_device, epoch=epoch, network=setup.network, fitted=setup.preprocessing, ranks=ranks)
-            stepper = setup.stepper
+            setup = prepare(epoch, before=setup)
         val_losses = tuple(past["metrics"]["val_loss"] for past in history)
-        if is_over(recipe, val_losses):
+        if is_over(fitting, val_losses):
             return
-        started, waited_s = time.perf_counter(), _waited_s(setup)
-        torch.manual_seed(keyed_seed(seed, "epoch", epoch, *ranks.key))  # dropout's
-        order_N = setup.order(seed, epoch)
-
-        with setup.arithmetic.set_flags(), synced_batch_norm(setup.tail, ranks):
-            total, lr = _train_epoch(setup, order_N, epoch, val_losses, ranks)
-
-        stepper.end_epoch(epoch)
-        stepper.exchange()
-        with setup.arithmetic.evaluating():
-            with synced_batch_norm(setup.tail, ranks):
-                refresh_statistics(setup.tail, setup.train_set.batches(setup.order(seed, 0), setup.statistics_bounds, epoch))
-            found = measure(stepper.model, setup.val_set, setup.num_at_once, use_full_metrics=recipe.training["use_full_metrics"])
-        val, train_loss = ranks.from_first(found), total.item() / setup.bounds[-1]
-        if not math.isfinite(train_loss + val["loss"]):
-            raise Diverged(epoch)
-        metrics = {"train_loss": train_loss, **{f"val_{name}": value for name, value in val.items()}, "lr": lr}
-        metrics["epoch_s"] = time.perf_counter() - started
-        metrics["data_wait_share"] = (_waited_s(setup) - waited_s) / metrics["epoch_s"]
+        metrics = _epoch(setup, fitting, epoch, val_losses, ranks)
         history.append({"epoch": epoch, "metrics": metrics, "time_ms": time.time_ns() // 1_000_000})
-        ended = is_over(recipe, (*val_losses, val["loss"]))
+        ended = is_over(fitting, (*val_losses, metrics["val_loss"]))
         how, state = (setup.train_set.how, setup.arithmetic, setup.num_at_once), partial(_state, recipe, setup, history)
         yield Epoch(epoch, metrics, history[-1]["time_ms"], ended, *how, setup.network, setup.preprocessing, state)
         if ended:
             return  # with what was measured in the network, for whoever keeps it
-        stepper.exchange()
+        setup.stepper.exchange()
+
+
+def _set_up(
+    recipe: TrialRecipe,
+    store: Store,
+    device: torch.device,
+    epoch: int,
+    resume: Mapping[str, Any] | None = None,
+    before: Setup | None = None,
+    *,
+    ranks: Ranks,
+) -> Setup:
+    """All that trains from this epoch on: anew, out of a checkpoint, or from what stood `before` where another phase begins."""
+    weights = resume["model"] if resume else None
+    fitted = Preprocessing.of(resume["preprocessing"]) if resume and resume["preprocessing"] else None
+    kept = {"network": before.network, "fitted": before.preprocessing} if before is not None else {"fitted": fitted}
+    with Arithmetic.of(recipe.training, device).set_flags():
+        setup = set_up(recipe, store, device, weights, epoch=epoch, ranks=ranks, **kept)
+    if resume:
+        setup.stepper.load_state_dict(resume["stepper"])
+        setup.stepper.exchange()
+    return setup
+
+
+def _epoch(setup: Setup, recipe: TrialRecipe, epoch: int, val_losses: tuple[float, ...], ranks: Ranks) -> dict[str, float]:
+    """Train for one epoch, and leave the network as it was measured. Raises Diverged."""
+    started, waited_s, stepper, seed = time.perf_counter(), _waited_s(setup), setup.stepper, recipe.training["seed"]
+    torch.manual_seed(keyed_seed(seed, "epoch", epoch, *ranks.key))  # dropout's
+    with setup.arithmetic.set_flags(), synced_batch_norm(setup.tail, ranks):
+        total, lr = _train_epoch(setup, setup.order(seed, epoch), epoch, val_losses, ranks)
+    stepper.end_epoch(epoch)
+    stepper.exchange()
+    with setup.arithmetic.evaluating():
+        with synced_batch_norm(setup.tail, ranks):
+            refresh_statistics(setup.tail, setup.train_set.batches(setup.order(seed, 0), setup.statistics_bounds, epoch))
+        found = measure(stepper.model, setup.val_set, setup.num_at_once, use_full_metrics=recipe.training["use_full_metrics"])
+    val, train_loss = ranks.from_first(found), total.item() / setup.bounds[-1]
+    if not math.isfinite(train_loss + val["loss"]):
+        raise Diverged(epoch)
+    epoch_s = time.perf_counter() - started
+    share = (_waited_s(setup) - waited_s) / epoch_s
+    named = {f"val_{name}": value for name, value in val.items()}
+    return {"train_loss": train_loss, **named, "lr": lr, "epoch_s": epoch_s, "data_wait_share": share}
 
 
 def _train_epoch(setup: Setup, order_N: IntArray, epoch: int, val_losses: tuple[float, ...], ranks: Ranks) -> tuple[Tensor, float]:
@@ -149,13 +166,6 @@ def _train_epoch(setup: Setup, order_N: IntArray, epoch: int, val_losses: tuple[
 
 def _with_micro_batch(recipe: TrialRecipe, micro_batch: int) -> TrialRecipe:
     return replace(recipe, training={**recipe.training, "micro_batch": micro_batch}) if micro_batch else recipe
-
-
-def _trained(state: Mapping[str, Any] | None) -> tuple[Mapping[str, Tensor] | None, Preprocessing | None]:
-    """Weights and preprocessing out of a checkpoint, where it has them."""
-    if state is None:
-        return None, None
-    return state["model"], Preprocessing.of(state["preprocessing"]) if state.get("preprocessing") else None
 
 
 def is_over(recipe: TrialRecipe, val_losses: Sequence[float]) -> bool:

@@ -74,7 +74,7 @@ class Stepper:
         self._micro_batch, self._seed, self._arithmetic = training["micro_batch"], training["seed"], arithmetic
         self._use_channels_last = training["use_channels_last"]  # as pictures come
         self._scaler = torch.amp.GradScaler(arithmetic.device.type, enabled=arithmetic.precision == "fp16")
-        self._num_epochs, self._swa_share = training["num_epochs"], regularization.get("swa_share", 0.0)  # recipes from before have none
+        self._num_epochs, self._swa_share = training["num_epochs"], regularization["swa_share"]
         self._average = WeightAverage(network) if regularization["ema_decay"] or self._swa_share else None
 
     def step(self, x_NCHW: Tensor, y_N: Tensor, lr: float, number: int, num_pictures: int = 0) -> Tensor:

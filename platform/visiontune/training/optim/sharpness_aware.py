@@ -24,7 +24,7 @@ Sharpness = Callable[[Gradients], Tensor]
 
 def problem_of_sharpness(optimizer: Mapping[str, Any], training: Mapping[str, Any]) -> str | None:
     """Why the two can't go together; None if they can."""
-    if optimizer.get("sharpness", "none") == "none" or training["precision"] != "fp16":
+    if optimizer["sharpness"] == "none" or training["precision"] != "fp16":
         return None
     return f"sharpness {optimizer['sharpness']} needs gradients without a loss scale, but precision is fp16; nearest is bf16"
 

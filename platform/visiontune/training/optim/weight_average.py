@@ -15,7 +15,7 @@ from visiontune.spec.tables.optimizers import AVERAGING, OPTIMIZERS
 def problem_of_averages(regularization: Mapping[str, Any], optimizer: Mapping[str, Any]) -> str | None:
     """Why weights can't be averaged as the sections say; None if they can."""
     name, given = optimizer["name"], [key for key in ("ema_decay", "swa_share") if regularization.get(key)]
-    given += ["slow_weights"] * (optimizer.get("slow_weights", "none") != "none")
+    given += ["slow_weights"] * (optimizer["slow_weights"] != "none")
     if given and OPTIMIZERS.entries[name].traits & AVERAGING:
         return f"{name} averages its weights itself, so {given[0]} must be left at {'none' if given[0] == 'slow_weights' else 0}"
     if given[:2] == ["ema_decay", "swa_share"]:

@@ -1,0 +1,17 @@
+"""A recipe of an older version with the keys that have come since: at its default, a new key means what the code did before it."""
+
+from __future__ import annotations
+
+from visiontune.spec.declare import Section
+from visiontune.spec.sections import RECIPE
+from visiontune.spec.space import fill
+from visiontune.spec.trial_recipe import TrialRecipe
+
+
+def completed(recipe: TrialRecipe) -> TrialRecipe:
+    """For training alone: its fingerprint is another one where keys were added. Data are as they were prepared."""
+    sections = recipe.to_dict()
+    for name, declared in RECIPE.fields.items():
+        if isinstance(declared, Section) and name != "data":
+            sections[name] = fill(declared.fields, sections.get(name, {}))
+    return TrialRecipe(**sections)
