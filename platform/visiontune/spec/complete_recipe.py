@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from visiontune.spec.declare import Section
+from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.sections import RECIPE
 from visiontune.spec.space import fill
 from visiontune.spec.trial_recipe import TrialRecipe
 
 
+@uses_plugins
 def completed(recipe: TrialRecipe) -> TrialRecipe:
     """For training alone: its fingerprint is another one where keys were added. Data are as they were prepared."""
     sections = recipe.to_dict()
