@@ -51,8 +51,14 @@ def test_a_notebook_runs(path: Path, place: Path) -> None:
     book = nbformat.read(path, 4)
     NotebookClient(book, timeout=240, resources={"metadata": {"path": str(place)}}).execute()
     shown = [output for cell in book.cells for output in cell.get("outputs", [])]
-    assert not [output for output in shown if output.output_type == "error" or output.get("name") == "stderr"], shown
+    assert not [output for output in shown if is_complaint(output)], shown
     assert any("epochs a minute" in output.get("data", {}).get("text/plain", "") for output in shown)  # the search showed itself
+
+
+def is_complaint(output: Any) -> bool:
+    """An error or a warning; not that MLflow, on a machine that is busy, gets the last events later."""
+    is_late = output.get("text", "").startswith("MLflow does not have") and "they are being sent" in output["text"]
+    return output.output_type == "error" or (output.get("name") == "stderr" and not is_late)
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ def run_through_ray(spec: StudySpec, studies: StudiesFolder, meter: Meter) -> tu
         def setup(self, config: dict[str, Any]) -> None:
             from visiontune.tuning import run_leg
 
-            run_leg.run_leg = lambda leg, *_: (answer(leg, epoch) for epoch in itertools.count(leg.known_epochs + 1))
+            run_leg.run_leg = lambda leg, *_, **__: (answer(leg, epoch) for epoch in itertools.count(leg.known_epochs + 1))
             super().setup(config)
 
     ended = [0.0]
