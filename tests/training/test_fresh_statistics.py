@@ -12,6 +12,7 @@ import torch
 from tiny import make_recipe, make_store, model_section
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from visiontune.data.store.store import Store
 from visiontune.models.anatomy import mark
@@ -60,6 +61,25 @@ def test_they_are_what_torchs_update_bn_finds_for_the_weights_that_are_evaluated
     assert trained_norms(expected)
     for (name, found), wanted in zip(last.state()["model"].items(), expected.state_dict().values(), strict=True):
         assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-5), name
+
+
+class Reads(TorchDispatchMode):
+    """Counts the values that are read out of tensors, which a GPU is waited for."""
+
+    num = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.num += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **kwargs or {})
+
+
+def test_the_pass_reads_no_value() -> None:
+    """As torch's own cumulative average does in every layer, for every batch: its counter is a tensor."""
+    network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Linear(6, 2))
+    mark(network, stages=(), head="2")
+    with Reads() as reads:
+        refresh_statistics(network, [(torch.randn(4, 1, 8, 8), torch.zeros(4))] * 3)
+    assert reads.num == 0 and network[1].num_batches_tracked.tolist() == 3
 
 
 def test_what_a_layer_is_given_has_mean_0_and_variance_1_without_dropout_and_without_random_numbers() -> None:

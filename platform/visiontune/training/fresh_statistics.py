@@ -47,9 +47,11 @@ def refresh_statistics(network: nn.Module, batches: Iterable[tuple[Tensor, Tenso
     network.eval()
     for norm in norms:
         assert norm.num_batches_tracked is not None
-        norm.num_batches_tracked.zero_()  # without a momentum batch k counts 1 / k, so that the first replaces what was
-        norm.train().momentum = None
-    for x_NCHW, _ in batches:
+        norm.num_batches_tracked.zero_()
+        norm.train()
+    for number, (x_NCHW, _) in enumerate(batches, 1):
+        for norm in norms:
+            norm.momentum = 1 / number  # the first replaces what was; torch's own way, no momentum, reads its counter, so waits for a GPU
         network(x_NCHW)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
