@@ -2,56 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from made_pictures import photographs, transform_of
+from device_ops import EXACT, NEAR, changed
+from made_pictures import photographs
 from scipy import stats
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from visiontune.augmentation.apply_ops import Ops
 from visiontune.augmentation.engines import random_geometry
 from visiontune.augmentation.engines.batched import BATCHED
-from visiontune.augmentation.engines.device import DEVICE, apply_on_device, left_to_cpu
+from visiontune.augmentation.engines.device import DEVICE, left_to_cpu
 from visiontune.augmentation.engines.device_colour_spaces import grey_of, hsv_of, rgb_of
-from visiontune.augmentation.engines.reference import apply_each
-from visiontune.augmentation.keyed_random import Stream, bounded
+from visiontune.augmentation.keyed_random import bounded
 from visiontune.augmentation.policy import Policy, build_policy, on_device
 from visiontune.spec.sections import RECIPE
 from visiontune.spec.space import fill
 from visiontune.spec.tables.ops import COLOUR_OPS, OPS
 
-WARPED = ("Affine", "Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY")
-SCALED = ("RandomResizedCrop", "RandomSizedCrop")
-COLOURED = ("HueSaturationValue", "Hue", "Saturation", "ColorJitter")
-EXACT = tuple(name for name in DEVICE if name not in (*WARPED, *SCALED, *COLOURED, "Sharpen", "GaussNoise"))
-# Most levels of difference, and the share of values with any. Later steps of a jitter magnify what the hue's was off by.
-NEAR: Mapping[str, tuple[int, float]] = {
-    **dict.fromkeys(EXACT, (0, 0.0)),
-    **dict.fromkeys(WARPED, (1, 0.001)),
-    **dict.fromkeys(SCALED, (1, 0.2)),
-    **dict.fromkeys((*COLOURED, "Sharpen"), (1, 0.001)),
-    "ColorJitter": (4, 0.001),
-}
 CASES = [(name, size, channels) for name in NEAR for size, channels in ((32, 1), (64, 3)) if channels == 3 or name not in COLOUR_OPS]
-
-
-def changed(
-    name: str, pictures: np.ndarray, magnitude: float, index: np.ndarray, *, is_device: bool = True, rows: np.ndarray | None = None
-) -> np.ndarray:
-    transform, stream = transform_of(name, magnitude, pictures.shape[1]), Stream()
-    transform.set_random_state(stream.generator, stream.py_random)
-    stream.rekey(3, 1, name)
-    out, rows = pictures.copy(), np.arange(len(pictures)) if rows is None else rows
-    if is_device:
-        apply_on_device(name, transform, stream, torch.from_numpy(out), rows, index)
-    else:
-        apply_each(transform, stream, out, rows, index)
-    return out
 
 
 @pytest.mark.parametrize(("name", "size", "channels"), CASES)

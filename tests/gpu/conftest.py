@@ -1,16 +1,42 @@
-"""Everything in this folder needs a GPU, and neither Ray, MLflow nor Optuna."""
+"""What only a GPU shows, or shows too: neither Ray, MLflow nor Optuna is needed. `make gpu` runs what is marked `gpu`.
+
+A test with an argument `device` runs on the CPU as well, in the ordinary suite, so that its lines are known to work.
+"""
 
 from __future__ import annotations
+
+import os
+from collections.abc import Iterator
 
 import pytest
 import torch
 
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as training/arithmetic.py: read at the process's first product
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marked `gpu`, and skipped where torch sees none."""
+    """All of this folder but a test's form for the CPU is marked `gpu`, and skipped where torch sees none."""
     skip = pytest.mark.skip(reason="torch sees no GPU here")
     for item in items:
-        if "gpu" in item.path.parts:
+        form = item.callspec.params.get("device") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None
+        if "gpu" in item.path.parts and form != "cpu":
             item.add_marker(pytest.mark.gpu)
             if not torch.cuda.is_available():
                 item.add_marker(skip)
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request: pytest.FixtureRequest) -> str:
+    """Each in turn."""
+    return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """Memory goes back after each test, so that none runs out of it for another's sake."""
+    yield
+    if torch.cuda.is_available():
+        from visiontune.training.gpu import release_all
+
+        torch.cuda.set_sync_debug_mode("default")
+        release_all()

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import gc
-import os
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 import torch
-from places import PLATFORM
+from cuda_programs import neighbour, run
 from tiny import make_recipe, make_store, model_section
 from torch import Tensor
 
@@ -20,28 +16,6 @@ from visiontune.training.gpu import WORKSPACE_BYTES
 from visiontune.training.step import Stepper
 from visiontune.tuning.records import Leg
 from visiontune.tuning.run_leg import Worker
-
-PROGRAM = """
-import sys, time
-import torch
-from visiontune.training import gpu
-total = torch.cuda.mem_get_info()[1]
-def take(num_bytes):
-    return torch.empty(int(num_bytes), dtype=torch.uint8, device="cuda")
-def fails(num_bytes):
-    try:
-        take(num_bytes)
-    except Exception as error:
-        return error
-"""
-
-
-ENV = {**os.environ, "PYTHONPATH": str(PLATFORM)}
-
-
-def run(program: str) -> subprocess.CompletedProcess[str]:
-    """In a process of its own, as limits and broken contexts are the process's."""
-    return subprocess.run([sys.executable, "-c", PROGRAM + textwrap.dedent(program)], env=ENV, capture_output=True, text=True, timeout=120)
 
 
 def test_a_process_keeps_to_its_share_and_is_told_that_it_is_too_large() -> None:
@@ -57,19 +31,13 @@ def test_a_process_keeps_to_its_share_and_is_told_that_it_is_too_large() -> None
 
 def test_out_of_memory_beside_a_neighbour_is_not_the_trials_fault() -> None:
     """The neighbour has 70 % of the GPU, so half of it is not to be had."""
-    hold = "share = take(0.7 * torch.cuda.mem_get_info()[0]); print('held', flush=True); time.sleep(60)"
-    neighbour = subprocess.Popen([sys.executable, "-c", PROGRAM + hold], env=ENV, stdout=subprocess.PIPE, text=True)
-    try:
-        assert neighbour.stdout is not None and neighbour.stdout.readline() == "held\n"
+    with neighbour("share = take(0.7 * total)"):
         ended = run("""
             share = gpu.GpuShare.take(0.5)
             error = fails(0.45 * total)
             assert gpu.is_out_of_memory(error), error
             assert not share.was_whole()
         """)
-    finally:
-        neighbour.kill()
-        neighbour.wait()
     assert ended.returncode == 0, ended.stderr
 
 
