@@ -1,13 +1,21 @@
-"""Made pictures for a GPU: a store in memory that can be learned, and a folder of JPEGs."""
+"""Made pictures for a GPU: a store in memory that can be learned, a folder of JPEGs, and batches that cost nothing."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from visiontune.data.store.store import Store
+from visiontune.training.input.batches import Pictures
+from visiontune.training.input.epoch_order import IntArray
 
 NUM_CLASSES = 10
 VAL_SHARE = 0.1
@@ -38,14 +46,43 @@ def made_store(num: int, size: int) -> Store:
 
 
 def write_jpegs(folder: Path, num: int, size: int) -> None:
-    """FOLDER/class/number.jpg, of smooth shapes and grain, at quality 90."""
+    """FOLDER/class/number.jpg, of smooth shapes and grain, at quality 90; by threads, as torch lets go of Python's lock."""
     from torchvision.io import encode_jpeg
 
-    generator = torch.Generator().manual_seed(0)
-    for number in range(num):
+    def write(number: int) -> None:
+        generator = torch.Generator().manual_seed(number)
         coarse = torch.rand((1, 3, 6, 6), generator=generator) * 200
         picture = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic")[0]
         picture = (picture + 12 * torch.randn(picture.shape, generator=generator)).clamp(0, 255).to(torch.uint8)
-        path = folder / f"class{number % min(NUM_CLASSES, num // 10)}" / f"{number}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = folder / f"class{number % num_classes}" / f"{number}.jpg"
         path.write_bytes(encode_jpeg(picture, quality=90).numpy().tobytes())
+
+    num_classes = min(NUM_CLASSES, num // 10)
+    for label in range(num_classes):
+        (folder / f"class{label}").mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(num_cores()) as threads:
+        list(threads.map(write, range(num)))
+
+
+def num_cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@contextmanager
+def at_hand() -> Iterator[None]:
+    """Batches cost nothing while the block runs: a split hands out its first one of each size again and again."""
+    made, kept = Pictures.batches, {}
+
+    def batches(self: Pictures, order_N: IntArray, bounds: Sequence[int], epoch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        for low, high in pairwise(bounds):
+            key = (id(self), high - low)
+            if key not in kept:
+                kept[key] = next(iter(made(self, order_N[low:high], [0, high - low], epoch)))
+            yield kept[key]
+
+    Pictures.batches = batches  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Pictures.batches = made  # type: ignore[method-assign]
