@@ -15,9 +15,10 @@ search: $(READY)
 test: lint types fast
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "heavy or ray"
 
-# The tier without Ray, big networks and killed processes: for every save; `make test` is for every commit.
+# The tier without Ray, big networks and killed processes: for every save; `make test` is for every commit. What a GPU is needed for is left
+# to `make gpu`, where no two of its tests share one.
 fast: $(READY)
-	$(BIN)/python -m pytest -q -n 2 -m "not ray and not heavy"
+	$(BIN)/python -m pytest -q -n 2 -m "not ray and not heavy and not gpu"
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -26,13 +27,16 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy --strict
 
-# What only a GPU can show: tests first, then figures; at most 10 minutes. In any environment that has torch, torchvision, timm and what
-# training imports: no Ray, no MLflow, no Optuna. Where .venv is not made, by $(PYTHON).
+# What only a GPU can show: tests first, then figures whatever those said; at most 10 minutes. In any environment that has torch, torchvision,
+# timm, pytest and what training imports: no Ray, no MLflow, no Optuna, no network. Where .venv is not made, by $(PYTHON).
 gpu: GPU_PYTHON := $(if $(wildcard $(READY)),$(BIN)/python,$(PYTHON))
+gpu: export PYTHONPATH := platform
 gpu:
 	@$(GPU_PYTHON) -c "import torch; print('torch', torch.__version__, 'sees', torch.cuda.device_count(), 'GPUs')"
-	-PYTHONPATH=platform $(GPU_PYTHON) -m pytest -q -rs -p no:cacheprovider tests/gpu
-	PYTHONPATH=platform $(GPU_PYTHON) benchmarks/gpu.py $(GPU_ARGS)
+	@failed=0; \
+	$(GPU_PYTHON) -m pytest -q -rs -p no:cacheprovider -m gpu --durations=10 tests/gpu || failed=1; \
+	$(GPU_PYTHON) benchmarks/gpu.py $(GPU_ARGS) || failed=1; \
+	exit $$failed
 
 setup: $(READY)
 
