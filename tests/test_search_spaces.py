@@ -21,6 +21,8 @@ OFFLINE = {
 }
 """A small network of which weights are written here, and what else the file's command for such a case says."""
 LOADS_TIMM = {"finetune"}
+NUM_TRAINED = {"resnet_gpu": 4}
+"""Its networks are large, and resnet_small has them too."""
 CHANNELS = {"digits": 1, "parquet": 3}
 
 
@@ -59,12 +61,12 @@ def test_samples_round_trip_and_fit_the_pictures(file, tmp_path):
 @pytest.mark.heavy
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_samples_train_one_step(file, tmp_path):
-    """Twenty recipes, each set up as a worker does it, on made pictures of the file's shape."""
+    """Twenty recipes or a few, each set up as a worker does it, on made pictures of the file's shape."""
     from visiontune.training.setup import set_up
 
     spec = load_study(file, overrides_for(file, tmp_path))
     store = make_store(num=40, size=spec.data["image_size"] or 32, channels=CHANNELS[spec.data["source"]], num_classes=10)
-    for number in range(20):
+    for number in range(NUM_TRAINED.get(file.stem, 20)):
         recipe = make_recipe(spec, spec.space.resolve(RandomParams(number)), number)
         recipe = replace(recipe, training={**recipe.training, "batch_size": 6})
         setup = set_up(recipe, store, torch.device("cpu"))
@@ -74,6 +76,18 @@ def test_samples_train_one_step(file, tmp_path):
         setup.tail.train()
         assert setup.stepper.step(x_NCHW, y_N, lr=1e-3, number=0).isfinite()
         assert any(not torch.equal(old, new) for old, new in zip(before, learned, strict=True))
+
+
+def test_what_is_meant_for_a_gpu_leaves_no_picture_to_its_cpu():
+    """Every op of every policy has a form for the device, and what is mixed is mixed there anyway."""
+    from visiontune.augmentation.policy import build_policy, on_device
+
+    spec = load_study(SEARCH_SPACES / "resnet_gpu.yaml")
+    drawn = [make_recipe(spec, spec.space.resolve(RandomParams(number)), number).augmentation for number in range(40)]
+    assert {section["policy"] for section in drawn} == {"fixed", "trivialaugment", "randaugment"}
+    for section in drawn:
+        policy = build_policy(section, image_size=32, channels=3, num_epochs=81)
+        assert policy is not None and on_device(policy)[0] is not None
 
 
 def overrides_for(file, folder):
