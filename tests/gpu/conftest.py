@@ -12,6 +12,7 @@ import pytest
 import torch
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as training/arithmetic.py: read at the process's first product
+MUCH_BYTES = 256 << 20
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,11 +33,12 @@ def device(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
-    """Memory goes back after each test, so that none runs out of it for another's sake."""
+def little_left() -> Iterator[None]:
+    """Memory goes back after each test that held much, so that none runs out of it for another's sake."""
     yield
     if torch.cuda.is_available():
         from visiontune.training.gpu import release_all
 
         torch.cuda.set_sync_debug_mode("default")
-        release_all()
+        if torch.cuda.memory_reserved() > MUCH_BYTES:  # not each time: a tenth of a second
+            release_all()

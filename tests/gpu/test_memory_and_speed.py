@@ -32,7 +32,7 @@ def test_a_worker_compiles_its_tenth_trial_as_its_first(device: str, monkeypatch
         for number in range(num_trials):
             width, switch = 2 + number // 2, {"use_gradient_checkpointing": number % 2 == 1}
             found = losses(device, width, use_compile=True, **switch)
-            assert found == pytest.approx(losses(device, width, **switch), rel=1e-3), number
+            assert found == pytest.approx(losses(device, width, **switch), rel=2e-3), number
             assert counters["stats"]["unique_graphs"] == 2 * (number + 1)
 
 
@@ -44,7 +44,7 @@ def test_gradient_checkpointing_saves_memory(name: str) -> None:
         network = build_model(model_section(name), num_classes=10, in_channels=3, image_size=64, seed=0).cuda()
         if use:
             checkpoint_stages(network)
-        x_NCHW = torch.randn(64, 3, 64, 64, device="cuda")
+        x_NCHW = torch.randn(256, 3, 64, 64, device="cuda")
         for _ in range(2):  # the second finds gradients and workspaces there
             torch.cuda.synchronize()
             torch.cuda.reset_peak_memory_stats()
