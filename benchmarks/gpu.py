@@ -23,7 +23,6 @@ On an H100 or A100 with 16 cores some 5 minutes are expected, a third of them fo
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -35,23 +34,20 @@ from typing import Any
 import torch
 
 from common.result import Result, arguments, parse
-from parts.gpu_pictures import at_hand, made_store, num_cores, write_jpegs
-from peers import gpu_loops
+from parts.gpu_pictures import made_store, write_jpegs
+from parts.gpu_runs import WEAK, Epochs, by_hand, by_loader, compiled, ours, pictures_percent, recipe_of, steady_s, to_goal
 from visiontune.augmentation.policy import build_policy
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.spec.parse import load_recipe
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.training.arithmetic import PRECISIONS, Arithmetic
 from visiontune.training.gpu import release_all
 from visiontune.training.input.epoch_order import batch_bounds, shuffled
 from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.input.open_pictures import open_pictures
-from visiontune.training.loop import train
-from visiontune.training.setup import make_network
 
 LIMIT_S = 8 * 60
-WEAK = {"policy": "fixed", "PadAndCrop": {"probability": 1.0, "magnitude": 0.5}, "HorizontalFlip": {"probability": 0.5}}
+RESNET18, RESNET50 = {"name": "resnet18", "stem": "small"}, {"name": "resnet50"}
 POLICIES: dict[str, dict[str, Any]] = {
     "crop and flip": WEAK,
     "trivialaugment": {"policy": "trivialaugment", "flip_probability": 0.5, "crop_magnitude": 0.5},
@@ -59,81 +55,12 @@ POLICIES: dict[str, dict[str, Any]] = {
     "augmix": {"policy": "augmix"},
 }
 BASE = {"data": {"source": "digits"}, "model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": 0.1}, "training": {"num_epochs": 3}}
-RESNET18, RESNET50 = {"name": "resnet18", "stem": "small"}, {"name": "resnet50"}
 PEERS: dict[str, tuple[str, dict[str, str]]] = {
     "resident": ("epoch_s", {"visiontune": "by hand", "visiontune, compiled": "by hand, compiled"}),
     "JPEGs": ("pictures_per_s", {"visiontune": "ImageFolder, DataLoader"}),
 }
 """The column that is compared, and who with whom."""
 Row = dict[str, float]
-Epochs = tuple[list[float], list[float]]
-"""Seconds and share right of each."""
-
-
-def recipe_of(args: argparse.Namespace, model: Mapping[str, Any], batch_size: int, epochs: int, **data: Any) -> TrialRecipe:
-    """SGD with Nesterov's momentum, one cycle of the rate, crops and mirrors."""
-    return load_recipe(
-        {
-            "data": data or {"source": "digits"},
-            "model": {**model, **({"width_factor": 0.25} if args.smoke else {})},
-            "regularization": {"l2": gpu_loops.L2},
-            "optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True, "lr": args.lr},
-            "schedule": {"name": "one_cycle"},
-            "training": {"batch_size": batch_size, "num_epochs": epochs, "precision": args.precision, "seed": 0},
-            "augmentation": WEAK,
-        }
-    )
-
-
-def ours(args: argparse.Namespace, recipe: TrialRecipe, store: Store) -> Epochs:
-    """By visiontune."""
-    found = [(one.metrics["epoch_s"], one.metrics["val_top1"]) for one in train(recipe, store, device=args.device)]
-    return [seconds for seconds, _ in found], [top1 for _, top1 in found]
-
-
-def steady_s(epochs: Epochs) -> float:
-    """Seconds of an epoch, without the first one."""
-    return statistics.median(epochs[0][1:])
-
-
-def pictures_percent(args: argparse.Namespace, recipe: TrialRecipe, store: Store, epoch_s: float) -> float:
-    """What goes of an epoch where pictures cost nothing; at a rate so small that steps over one batch lead nowhere."""
-    changed = {"training": {"num_epochs": args.jpeg_epochs}, "optimizer": {"lr": 1e-6}}
-    sections = recipe.to_dict()
-    with at_hand():
-        found = ours(args, load_recipe({**sections, **{key: {**sections[key], **value} for key, value in changed.items()}}), store)
-    return 100 * max(0.0, 1 - steady_s(found) / epoch_s)
-
-
-def compiled(recipe: TrialRecipe) -> TrialRecipe:
-    """With use_compile."""
-    sections = recipe.to_dict()
-    return load_recipe({**sections, "training": {**sections["training"], "use_compile": True}})
-
-
-def by_hand(args: argparse.Namespace, recipe: TrialRecipe, store: Store, *, use_compile: bool = False) -> Epochs:
-    """The loop of the peers in the manner of airbench over the same pictures, with the same kernels to choose from."""
-    arithmetic = Arithmetic.of(recipe.training, torch.device(args.device))
-    device, is_halved = arithmetic.device, arithmetic.precision in PRECISIONS
-    network = make_network(recipe, store, fit_preprocessing(recipe.preprocessing, store), device).to(memory_format=torch.channels_last)
-    network = gpu_loops.halved(network) if is_halved else network
-    dtype, scale = (
-        torch.float16 if is_halved else torch.float32,
-        [torch.tensor(values, device=device) for values in (store.mean_C, store.std_C)],
-    )
-
-    def resident(index_N: Any, *, is_training: bool) -> gpu_loops.Resident:
-        images = torch.from_numpy(store.read(index_N, store.image_size)).to(device)
-        labels = torch.from_numpy(store.labels_N[index_N]).to(device)
-        return gpu_loops.Resident(images, labels, *scale, is_training=is_training, dtype=dtype)
-
-    size, num_epochs = recipe.training["batch_size"], recipe.training["num_epochs"]
-    train_set, val_set = resident(store.train_idx, is_training=True), resident(store.val_idx, is_training=False)
-    batches, val = (lambda: train_set.batches(size)), (lambda: val_set.batches(size))
-    given = {"lr": args.lr, "num_epochs": num_epochs, "batch_size": size, "use_compile": use_compile}
-    with arithmetic.set_flags():
-        found = list(gpu_loops.train(network, batches, len(store.train_idx) // size, val, **given))
-    return [seconds for seconds, _ in found], [top1 for _, top1 in found]
 
 
 def resident_rows(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Row]]]:
@@ -169,12 +96,6 @@ def cifar_rows(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Ca
     yield "by hand", lambda: row(*by_hand(args, recipe, store))
 
 
-def to_goal(seconds: list[float], val_top1: list[float], goal: float = 0.94) -> float:
-    """Of training until validation is there; 0 where it never is."""
-    there = next((number for number, value in enumerate(val_top1, 1) if value >= goal), 0)
-    return sum(seconds[:there])
-
-
 def jpeg_rows(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Callable[[], Row]]]:
     """Pictures/s of training and validation together, of which both loops have as many."""
     size, batch = args.jpeg_size, args.jpeg_batch
@@ -189,15 +110,7 @@ def jpeg_rows(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Cal
         return {"pictures_per_s": sum(nums) / epoch_s, "pictures_percent": pictures_percent(args, recipe, store, epoch_s)}
 
     def usual() -> Row:
-        arithmetic = Arithmetic.of(recipe.training, torch.device(args.device))
-        network = make_network(recipe, store, fit_preprocessing(recipe.preprocessing, store), arithmetic.device)
-        network = network.to(memory_format=torch.channels_last)
-        num_workers = 0 if args.smoke else num_cores()
-        batches, val, num_steps = gpu_loops.jpeg_batches(folder / "jpegs", size, batch, arithmetic.device, num_workers, nums)
-        given = {"lr": args.lr, "num_epochs": args.jpeg_epochs, "batch_size": batch, "autocast": PRECISIONS.get(arithmetic.precision)}
-        with arithmetic.set_flags():
-            found = [seconds for seconds, _ in gpu_loops.train(network, batches, num_steps, val, **given)]
-        return {"pictures_per_s": sum(nums) / statistics.median(found[1:])}
+        return {"pictures_per_s": sum(nums) / steady_s(by_loader(args, recipe, store, folder / "jpegs"))}
 
     yield "visiontune", visiontune
     yield "ImageFolder, DataLoader", usual
