@@ -29,6 +29,8 @@ from visiontune.training.synced_batch_norm import synced_batch_norm
 from visiontune.training.train_recipe import fit_recipe
 from visiontune.training.weights_file import save_weights
 
+# Autograd counts devices once, and a fork can't take the threads of any: before another test's tensors without memory play a GPU.
+torch.ones((), requires_grad=True).backward()
 STORE = make_store()
 FLIPPED = {"policy": "fixed", "HorizontalFlip": {"probability": 0.5}}
 CNN = model_section("cnn", width=4, depth=2)
