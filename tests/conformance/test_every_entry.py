@@ -74,9 +74,10 @@ def flags(entry: Entry) -> Mapping[str, Arg]:
 def test_a_recipe_with_it_trains_and_resumes_to_the_same_bit(part: str, key: str, name: str, entry: Entry, tmp_path: Path) -> None:
     store, given = make_store(num=60), values_of(part, key, name, entry, tmp_path)
     model = model_section("lenet5", **given) if part == "model" else model_section("lenet5", "elu")
+    model = model_section("cnn", width=4, depth=1) if key == "resize" else model  # LeNet-5 takes one size of pictures
     recipe = make_recipe(model, num_epochs=2)
     if part != "model":
-        required = {"name": "sgd", "lr": 1e-3} if part == "optimizer" else {}
+        required = {"optimizer": {"name": "sgd", "lr": 1e-3}, "training": {"num_epochs": 2, "batch_size": 16}}.get(part, {})
         recipe = replace(recipe, **{part: section(part, {**required, **given})})
     conformance.resumes(recipe, store)
 

@@ -22,6 +22,8 @@ RULES = {
     "needs pictures with 3 channels": {"augmentation": {"policy": "fixed", "Hue": {"probability": 0.5, "magnitude": 0.5}}},
     "zca takes at most": {"preprocessing": {"name": "zca"}, "data": {"source": "digits", "image_size": 128}},
     "nowhere.safetensors": {"transfer": {"regime": "linear", "weights": "nowhere.safetensors"}},
+    "for pictures of 8 px can't take any of 4 px": {"training": {"resize": "progressive", "resize_multiple": 2}},
+    "components have no neighbours": {"preprocessing": {"name": "pca_whitening", "eval_size_share": 0.75}, "model": {"name": "resnet18"}},
     "needs gradients without a loss scale": {
         "optimizer": {"name": "sgd", "lr": 0.1, "sharpness": "sam"},
         "training": {"precision": "fp16"},

@@ -65,6 +65,17 @@ def problem_of(model: Mapping[str, Any], *, num_classes: int, in_channels: int, 
         return str(error)
 
 
+def problem_of_other_sizes(
+    model: Mapping[str, Any], sizes: Sequence[int], *, num_classes: int, in_channels: int, image_size: int
+) -> str | None:
+    """Why a network for pictures of `image_size` can't take those of other sizes with the same weights; None if it can."""
+    corner = _corner(model, num_classes, in_channels, 2)
+    for size in sizes:
+        if (reason := _failure(corner, size, image_size)) is not None:
+            return f"{corner} for pictures of {image_size} px can't take any of {size} px with the same weights: {reason}"
+    return None
+
+
 def smallest_picture(model: Mapping[str, Any], *, num_classes: int, in_channels: int) -> int | None:
     """Pixels of the smallest square picture that this model section can be trained on; None where none up to 1,024 works."""
     corner = _corner(model, num_classes, in_channels, 2)
@@ -122,9 +133,9 @@ def _smallest(failure: Callable[[int], str | None], fails: int) -> int | None:
 
 
 @lru_cache(maxsize=4096)
-def _failure(corner: _Corner, size: int) -> str | None:
+def _failure(corner: _Corner, size: int, built_for: int | None = None) -> str | None:
     try:
-        network = _built(corner, size)
+        network = _built(corner, built_for or size)
         with torch.device("meta"), torch.no_grad(), nullcontext() if corner.whole else _ShapesOnly():
             network(torch.empty(2, corner.in_channels, size, size))
     except _ERRORS as error:

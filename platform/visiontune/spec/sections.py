@@ -17,6 +17,7 @@ from visiontune.spec.tables.policies import OPS, POLICIES
 from visiontune.spec.tables.portfolios import PORTFOLIOS
 from visiontune.spec.tables.preprocessings import PREPROCESSINGS
 from visiontune.spec.tables.regimes import REGIMES
+from visiontune.spec.tables.resizes import RESIZES
 from visiontune.spec.tables.search import SAMPLERS, TRIAL_SCHEDULERS
 from visiontune.spec.tables.sharpness import SHARPNESS
 from visiontune.spec.tables.slow_weights import SLOW_WEIGHTS
@@ -163,7 +164,7 @@ TABLES: dict[str, Table] = {
     _PLURALS.get(table.what, f"{table.what.replace(' ', '_')}s"): table
     for table in (
         *(MODELS, ACTIVATIONS, NORMS, INITS, REGIMES, PREPROCESSINGS, LOSSES, BALANCES, CLASS_WEIGHTS),
-        *(OPTIMIZERS, SHARPNESS, SLOW_WEIGHTS, LR_SCHEDULES),
+        *(OPTIMIZERS, SHARPNESS, SLOW_WEIGHTS, LR_SCHEDULES, RESIZES),
         *(POLICIES, MIXINGS, OPS, SOURCES, SAMPLERS, TRIAL_SCHEDULERS),
     )
 }

@@ -6,7 +6,7 @@ L2 about the 1e-4 of ResNet and the 5e-4 of Wide ResNet, noise of Neelakantan's 
 
 from __future__ import annotations
 
-from visiontune.spec.declare import ALL, Arg, Range, Section
+from visiontune.spec.declare import ALL, Arg, Field, Range, Section
 from visiontune.spec.tables.activations import ACTIVATIONS, NORMS
 from visiontune.spec.tables.balances import BALANCES, CLASS_WEIGHTS
 from visiontune.spec.tables.inits import INITS
@@ -18,12 +18,14 @@ from visiontune.spec.tables.optimizers import OPTIMIZERS
 from visiontune.spec.tables.policies import POLICIES
 from visiontune.spec.tables.preprocessings import COLOURS, PREPROCESSINGS
 from visiontune.spec.tables.regimes import REGIMES
+from visiontune.spec.tables.resizes import RESIZES
 from visiontune.spec.tables.sharpness import SHARPNESS
 from visiontune.spec.tables.slow_weights import SLOW_WEIGHTS
 
-TRAINING = {
+TRAINING: dict[str, Field] = {
     "batch_size": Arg(int, "pictures in a step", 64, 1, 65_536, auto=(32, 64, 128)),
     "micro_batch": Arg(int, "pictures at once on the device; gradients add up to batch_size; 0: all of them", 0, 0, 65_536),
+    "resize": RESIZES,
     "precision": Arg(
         str,
         "of the forward pass: fp32 in full, tf32 with factors of 10 bits on a GPU, bf16 and fp16 by autocast, fp16 with a loss scale; "
@@ -45,7 +47,19 @@ SPACE = Section(
     {
         "preprocessing": Section(
             "what happens to every picture, fitted on the training split alone",
-            {"name": PREPROCESSINGS, "colour": Arg(str, "stored: as the pictures are", "stored", choices=COLOURS)},
+            {
+                "name": PREPROCESSINGS,
+                "colour": Arg(str, "stored: as the pictures are", "stored", choices=COLOURS),
+                "eval_size_share": Arg(
+                    float,
+                    "side of val and test pictures, and of what the model is given later, as a share of image_size; training.resize has "
+                    "that of training's",
+                    1.0,
+                    0.1,
+                    1.0,
+                    auto=(0.75, 0.875, 1.0),
+                ),
+            },
             is_space=True,
         ),
         "model": Section(

@@ -139,7 +139,7 @@ def _epoch(setup: Setup, recipe: TrialRecipe, epoch: int, val_losses: tuple[floa
     stepper.exchange()
     with setup.arithmetic.evaluating():
         with synced_batch_norm(setup.tail, ranks):
-            refresh_statistics(setup.tail, setup.train_set.batches(setup.order(seed, 0), setup.statistics_bounds, epoch))
+            refresh_statistics(setup.tail, setup.statistics_set.batches(setup.order(seed, 0), setup.statistics_bounds, epoch))
         found = measure(stepper.model, setup.val_set, setup.num_at_once, use_full_metrics=recipe.training["use_full_metrics"])
     val, train_loss = ranks.from_first(found), total.item() / setup.bounds[-1]
     if not math.isfinite(train_loss + val["loss"]):

@@ -9,11 +9,14 @@ from visiontune.augmentation.mixing import problem_of_mixing
 from visiontune.augmentation.policy import problem_of as problem_of_policy
 from visiontune.errors import Problem, UserError
 from visiontune.models.shape_check import problem_of as problem_of_model
+from visiontune.models.shape_check import problem_of_other_sizes
 from visiontune.models.transfer import problem_of_transfer
+from visiontune.spec.complete_recipe import completed
 from visiontune.spec.study_rules import problem_of_warmup
 from visiontune.spec.tables.preprocessings import channels_after
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.input.fit_preprocessing import problem_of_preprocessing
+from visiontune.training.input.picture_sizes import other_sizes, problem_of_sizes
 from visiontune.training.optim.sharpness_aware import problem_of_sharpness
 from visiontune.training.optim.weight_average import problem_of_averages
 
@@ -26,7 +29,7 @@ ALWAYS_FREEZE = ("linear", "multi_depth", "freeze_first")
 
 def refuse_unfit(recipe: TrialRecipe, info: DataInfo) -> None:
     """Raise UserError with everything that does not fit; models are built without memory, in a fraction of a second."""
-    problems = [Problem("", 0, where, rule) for where, rule in _problems(recipe, info) if rule is not None]
+    problems = [Problem("", 0, where, rule) for where, rule in _problems(completed(recipe), info) if rule is not None]
     if problems:
         raise UserError(*problems)
 
@@ -40,7 +43,10 @@ def _problems(recipe: TrialRecipe, info: DataInfo) -> Iterator[tuple[str, str | 
 
     yield "schedule", problem_of_warmup(recipe.schedule, training["num_epochs"])
     yield "preprocessing.name", problem_of_preprocessing(recipe.preprocessing, image_size=info.image_size, channels=info.channels)
-    yield "model.name", problem_of_model(recipe.model, **shapes, batch_size=at_once)
+    unfit = problem_of_model(recipe.model, **shapes, batch_size=at_once)
+    sizes = other_sizes(recipe.preprocessing, training, info.image_size)
+    yield "model.name", unfit or problem_of_other_sizes(recipe.model, sizes, **shapes)
+    yield "training", problem_of_sizes(recipe.preprocessing, training, image_size=info.image_size, use_features=use_features)
     if transfer["regime"] != "scratch":
         yield "transfer.regime", problem_of_transfer(transfer, recipe.model, **shapes)
     yield "optimizer.sharpness", problem_of_sharpness(recipe.optimizer, training)

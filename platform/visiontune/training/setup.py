@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,13 +12,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from visiontune.augmentation.mixing import build_mixing, problem_of_mixing
-from visiontune.augmentation.policy import build_policy
 from visiontune.errors import UserError
 from visiontune.models.anatomy import anatomy_of
 from visiontune.models.build import build_model
 from visiontune.models.frozen_body import split_network
 from visiontune.models.lp_ft import enter_phase, head_first
 from visiontune.models.published_weights import weights_of
+from visiontune.models.shape_check import problem_of_other_sizes
 from visiontune.models.transfer import adapt, frozen_of
 from visiontune.spec.declare import chosen
 from visiontune.spec.fingerprint import keyed_seed
@@ -37,6 +36,8 @@ from visiontune.training.input.batches import Pictures
 from visiontune.training.input.epoch_order import IntArray, whole_batches
 from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.input.open_pictures import open_pictures
+from visiontune.training.input.open_splits import open_splits
+from visiontune.training.input.picture_sizes import other_sizes, problem_of_sizes
 from visiontune.training.input.preprocessing import Preprocessing
 from visiontune.training.loss import build_loss
 from visiontune.training.lr_schedule import LrSchedule
@@ -58,14 +59,16 @@ NUM_SAMPLE_PICTURES = 256
 class Setup:
     """`tail` is what is trained: the whole network, or what follows its frozen stages, with which it shares its tensors.
 
-    `bounds` cut an epoch's order into batches; `statistics_bounds` that of epoch 0, which is no epoch: always the same pictures are what
-    batch normalisation takes its statistics of. At most `num_at_once` pictures pass through the device together.
+    `bounds` cut an epoch's order into batches; `statistics_bounds` that of epoch 0, which is no epoch: always the same pictures of
+    `statistics_set`, which are training's at the size of val's, give batch normalisation its statistics. At most `num_at_once` pictures
+    pass through the device together.
     """
 
     preprocessing: Preprocessing
     network: nn.Module
     tail: nn.Module
     train_set: Pictures
+    statistics_set: Pictures
     val_set: Pictures
     order: Callable[[int, int], IntArray]
     bounds: list[int]
@@ -101,22 +104,18 @@ def set_up(
     """
     training, seed, arithmetic = recipe.training, recipe.training["seed"], Arithmetic.of(recipe.training, device)
     preprocessing = fitted or fit_preprocessing(recipe.preprocessing, store, weights_of(recipe.transfer, recipe.model))
-    network = make_network(recipe, store, preprocessing, device, trained) if network is None else network
+    network = make_network(recipe, store, preprocessing.in_full(), device, trained) if network is None else network
     enter_phase(network, epoch or training["num_epochs"], training["num_epochs"])
     if training["use_channels_last"]:
         network = network.to(memory_format=torch.channels_last)
-    needs_pictures = head_first(network) is not None and recipe.augmentation["mixing"] != "none"  # the later phase mixes them
+    changes = recipe.augmentation["mixing"] != "none" or other_sizes(recipe.preprocessing, training, store.image_size)
+    needs_pictures = head_first(network) is not None and changes  # the later phase mixes or resizes them
     body, tail = split_network(network, 0 if needs_pictures else frozen_of(network))
     if training["use_gradient_checkpointing"]:
         checkpoint_stages(tail)
-    problem = problem_of_mixing(recipe.augmentation, batch_size=training["batch_size"], use_features=body is not None)
-    problem = problem or problem_of_ranks(ranks.num, batch_size=training["batch_size"], use_compile=training["use_compile"])
-    if problem is not None:
-        raise UserError(problem)
+    _refuse(recipe, store, preprocessing.out_channels, use_features=body is not None, num_ranks=ranks.num)
 
-    opened = partial(open_pictures, store, device=device, preprocessing=preprocessing, body=body, body_batch=training["micro_batch"])
-    train_set = opened(store.train_idx, policy=_policy(recipe, store), seed=seed)
-    train_set, val_set = replace(train_set, ranks=ranks), replace(opened(store.val_idx), ranks=ranks)
+    splits = open_splits(recipe, store, device, preprocessing, body, ranks)
     labels_N = store.labels_N[store.train_idx]
     order = build_order(recipe.balance, labels_N, len(store.class_names))
     bounds = whole_batches(len(order(seed, 1)), training["batch_size"])
@@ -130,7 +129,7 @@ def set_up(
     schedule = _schedule(recipe, steps_per_epoch=len(bounds) - 1)
     peak_lr = scaled_lr(recipe.optimizer["lr"], training["batch_size"], recipe.optimizer["lr_scaling"])
     sizes = (bounds, statistics_bounds(tail, bounds[-1], at_once), at_once)
-    return Setup(preprocessing, network, tail, train_set, val_set, order, *sizes, arithmetic, stepper, schedule, peak_lr)
+    return Setup(preprocessing, network, tail, *splits, order, *sizes, arithmetic, stepper, schedule, peak_lr)
 
 
 @uses_plugins
@@ -159,11 +158,17 @@ def make_network(
     return network
 
 
-def _policy(recipe: TrialRecipe, store: Store) -> Any:
-    if recipe.augmentation["policy"] == "none":
-        return None
-    _, image_size, _, channels = store.images_NHWC.shape
-    return build_policy(recipe.augmentation, image_size=image_size, channels=channels, num_epochs=recipe.training["num_epochs"])
+def _refuse(recipe: TrialRecipe, store: Store, channels: int, *, use_features: bool, num_ranks: int) -> None:
+    """Raise UserError for what can't go together."""
+    training, size = recipe.training, store.image_size
+    problem = problem_of_mixing(recipe.augmentation, batch_size=training["batch_size"], use_features=use_features)
+    problem = problem or problem_of_ranks(num_ranks, batch_size=training["batch_size"], use_compile=training["use_compile"])
+    problem = problem or problem_of_sizes(recipe.preprocessing, training, image_size=size, use_features=use_features)
+    if sizes := other_sizes(recipe.preprocessing, training, size):
+        shapes = {"num_classes": len(store.class_names), "in_channels": channels, "image_size": size}
+        problem = problem or problem_of_other_sizes(recipe.model, sizes, **shapes)
+    if problem is not None:
+        raise UserError(problem)
 
 
 def _optimizer(recipe: TrialRecipe, tail: nn.Module, weights: list[Tensor]) -> Optimizer:

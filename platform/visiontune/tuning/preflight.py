@@ -5,6 +5,7 @@ Models are built on torch's meta device, so this costs the import of torch and n
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import product
@@ -29,7 +30,7 @@ def preflight(spec: StudySpec) -> DataInfo:
         info = describe(spec.data)
     except UserError as error:
         raise spec.placed(error, "data") from error
-    rules = (_sampler, _preprocessings, _models, _regimes, _policies, _mixings, _sharpness, _averages, _workers)
+    rules = (_sampler, _preprocessings, _models, _sizes, _regimes, _policies, _mixings, _sharpness, _averages, _workers)
     problems = dict.fromkeys(problem for rule in rules for problem in rule(spec, info))
     if problems:
         raise UserError(*problems)
@@ -86,6 +87,30 @@ def _models(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
         kind = (model["name"], rule and (rule.partition(")")[2] or rule))
         if rule is not None and kind not in reported:  # one corner of each kind is enough
             reported.add(kind)
+            yield _problem(spec, "model.name", rule)
+
+
+def _sizes(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
+    """Pictures whose size changes, under frozen stages, components or a compiler that can't follow, and networks that take one size."""
+    from visiontune.models.shape_check import problem_of, problem_of_other_sizes
+    from visiontune.training.input.picture_sizes import other_sizes, problem_of_sizes
+    from visiontune.training.recipe_rules import ALWAYS_FREEZE
+
+    use_features = any(transfer["regime"] in ALWAYS_FREEZE for transfer in spec.space.corners("transfer"))
+    keys, length = ("batch_size", "micro_batch", "use_compile"), {"num_epochs": spec.budget.max_epochs}
+    trainings = [
+        {key: one[key] for key in one if key in keys or key.startswith("resize")} | length for one in spec.space.corners("training")
+    ]
+    deciding = {
+        (json.dumps(one), json.dumps(other)): (one, other) for one, other in product(spec.space.corners("preprocessing"), trainings)
+    }
+    sizes = {size for pair in deciding.values() for size in other_sizes(*pair, info.image_size)}
+    for pair in deciding.values():
+        if rule := problem_of_sizes(*pair, image_size=info.image_size, use_features=use_features):
+            yield _problem(spec, "training", rule)
+    for shapes, model in product(_shapes(spec, info), spec.space.corners("model") if sizes else ()):
+        rule = None if problem_of(model, **shapes) else problem_of_other_sizes(model, sorted(sizes), **shapes)
+        if rule is not None:
             yield _problem(spec, "model.name", rule)
 
 

@@ -7,6 +7,7 @@ import os
 import statistics
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -31,9 +32,9 @@ FORWARD_SHARE = 1 / 3
 
 def measure_epoch_s(recipe: TrialRecipe, store: Store, device: torch.device) -> float:
     """Seconds of an epoch with its validation, by at most MOST_STEPS steps at a rate of 0; the very first, which pays for kernels, is
-    left out. Raises what `set_up` does.
+    left out. Of pictures in full, where some epochs have smaller ones. Raises what `set_up` does.
     """
-    setup = set_up(recipe, store, device)
+    setup = set_up(replace(recipe, training={**recipe.training, "resize": "none"}), store, device)
     step = make_step(setup, recipe.training["seed"])
     step(0.0)
     started, num = time.perf_counter(), 0

@@ -25,9 +25,9 @@ FAILURES = (UserError, RuntimeError, ValueError)
 
 
 def without_augmentation(recipe: TrialRecipe, **sections: Mapping[str, Any]) -> TrialRecipe:
-    """The recipe without augmentation and compiling, which cost seconds and change no verdict, and with these values on top."""
+    """The recipe without augmentation, compiling and changes of size, which cost seconds and no verdict, and with these values on top."""
     changed: dict[str, Mapping[str, Any]] = {"augmentation": {"policy": "none", "mixing": "none"}, **sections}
-    changed["training"] = {"use_compile": False, **changed.get("training", {})}
+    changed["training"] = {"use_compile": False, "resize": "none", **changed.get("training", {})}
     merged: dict[str, Any] = {key: {**getattr(recipe, key), **values} for key, values in changed.items()}
     return replace(recipe, **merged)
 

@@ -22,7 +22,8 @@ from visiontune.augmentation.to_device import to_device
 from visiontune.training.arithmetic import exactly
 from visiontune.training.input.epoch_order import IntArray, chunks_of, copies, share_of_rank
 from visiontune.training.input.loader import Loader
-from visiontune.training.input.preprocessing import Preprocessing
+from visiontune.training.input.picture_sizes import SizeOf
+from visiontune.training.input.preprocessing import Preprocessing, resized
 from visiontune.training.ranks import ONE_RANK, Ranks
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Pictures:
 
     Features are x_NHWC, uint8 where they are still to be preprocessed, or body's outputs, those with four dimensions as NHWC too.
     With `policy` they are uint8 and augmented there, keyed by `seed`. `body` takes at most `body_batch` pictures at once; 0: a chunk.
+    `size_of` gives an epoch's side in pixels; None: batches are as large as pictures come.
     """
 
     store: Store
@@ -55,6 +57,7 @@ class Pictures:
     policy: Policy | None = None
     seed: int = 0
     ranks: Ranks = ONE_RANK
+    size_of: SizeOf | None = None
 
     def __len__(self) -> int:
         return len(self.index_N)
@@ -77,6 +80,10 @@ class Pictures:
 
         Of several ranks each gets its share of every batch.
         """
+        found = self._batches(order_N, bounds, epoch)
+        return found if self.size_of is None else self._resized(found, self.size_of(epoch))
+
+    def _batches(self, order_N: IntArray, bounds: Sequence[int], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         is_taken = self.resident is not None and self.policy is None
         key_N = order_N if is_taken else self._keys(order_N)  # of the whole order: a share has not all copies
         if self.ranks.num > 1:
@@ -87,6 +94,12 @@ class Pictures:
         if self.policy is None:
             return self.loader.timed(self._taken(order_N, bounds, *self.resident))
         return self.loader.timed(self._augmented(order_N, key_N, bounds, epoch, self.policy, *self.resident))
+
+    def _resized(self, batches: Iterator[tuple[Tensor, Tensor]], size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for x_NCHW, y_N in batches:
+            with exactly(self.device):
+                smaller_NCHW = resized(x_NCHW, size)
+            yield smaller_NCHW, y_N
 
     def _taken(self, order_N: IntArray, bounds: Sequence[int], features: Tensor, y_N: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         order = to_device(order_N, self.device)

@@ -20,6 +20,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.file_lock import locked
 from visiontune.spec.declare import chosen
 from visiontune.spec.tables.preprocessings import AS_PRETRAINED, MAX_WHITENED, PREPROCESSINGS, channels_after
+from visiontune.training.input.picture_sizes import evaluation_size
 from visiontune.training.input.preprocessing import Preprocessing, Scaling, Tensors, Whitening, coloured
 from visiontune.training.weights_file import read_tensors, save_tensors
 
@@ -33,7 +34,8 @@ _CHUNK_VALUES = 4 << 20
 def fit_preprocessing(preprocessing: Mapping[str, Any], store: Store, weights: str | None = None) -> Preprocessing:
     """Fitted on the store's training split, or read where a trial before did so; `as_pretrained` goes by the weights, where there are any.
 
-    Raises UserError for pictures too large to whiten, and for weights that don't say what their pictures went through.
+    It is for what is evaluated; training's pictures have it `in_full`. Raises UserError for pictures too large to whiten, and for weights
+    that don't say what their pictures went through.
     """
     _, size, _, channels = store.images_NHWC.shape
     problem = problem_of_preprocessing(preprocessing, image_size=size, channels=channels)
@@ -42,7 +44,9 @@ def fit_preprocessing(preprocessing: Mapping[str, Any], store: Store, weights: s
     entry, args = chosen(PREPROCESSINGS, preprocessing, "name")
     if preprocessing["name"] == AS_PRETRAINED:
         entry, args = (entry, {"weights": weights}) if weights else (PREPROCESSINGS.entries[PREPROCESSINGS.default], {})
-    return Preprocessing(entry.load()(store, channels_after(preprocessing["colour"], channels), **args))
+    eval_size = evaluation_size(preprocessing, size)
+    values = entry.load()(store, channels_after(preprocessing["colour"], channels), **args)
+    return Preprocessing(values, eval_size if eval_size != size else None)
 
 
 def problem_of_preprocessing(preprocessing: Mapping[str, Any], *, image_size: int, channels: int) -> str | None:

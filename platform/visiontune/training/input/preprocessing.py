@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 Tensors = Mapping[str, Tensor]
 # Rec. 601 in 65,536ths, as Pillow's "L": a float32 holds every sum of them exactly, so that it rounds as the integers do.
@@ -49,15 +50,22 @@ class Whitening(nn.Module):
 
 
 class Preprocessing(nn.Module):
-    """Colour, then `values`. Buffers only, nothing is learned; `out_channels` is 1 (grey) or 3 (RGB)."""
+    """Colour, then `values`, then `size` in pixels where it is another. Buffers only; `out_channels` is 1 (grey) or 3 (RGB)."""
 
-    def __init__(self, values: Scaling | Whitening) -> None:
+    def __init__(self, values: Scaling | Whitening, size: int | None = None) -> None:
         super().__init__()
         self.values = values
-        self.out_channels = values.out_channels
+        self.out_channels, self._size = values.out_channels, size
+        if size is not None:
+            self.register_buffer("size", torch.tensor(size))
 
     def forward(self, x_NHWC: Tensor) -> Tensor:
-        return self.values(coloured(x_NHWC, self.out_channels))  # type: ignore[no-any-return]
+        x_NHWC = self.values(coloured(x_NHWC, self.out_channels))
+        return x_NHWC if self._size is None else resized(x_NHWC.permute(0, 3, 1, 2), self._size).permute(0, 2, 3, 1).contiguous()
+
+    def in_full(self) -> Preprocessing:
+        """The same with pictures as large as they come."""
+        return self if self._size is None else Preprocessing(self.values)
 
     def digest(self) -> str:
         """16 hex digits of what it computes."""
@@ -69,9 +77,17 @@ class Preprocessing(nn.Module):
     @staticmethod
     def of(tensors: Tensors) -> Preprocessing:
         """The one whose state_dict this is. Raises KeyError where it is none's."""
+        size = int(tensors["size"]) if "size" in tensors else None
         if "values.matrix_DD" in tensors:
-            return Preprocessing(Whitening(tensors["values.mean_HWC"], tensors["values.matrix_DD"]))
-        return Preprocessing(Scaling(tensors["values.scale_WC"], tensors["values.shift_WC"]))
+            return Preprocessing(Whitening(tensors["values.mean_HWC"], tensors["values.matrix_DD"]), size)
+        return Preprocessing(Scaling(tensors["values.scale_WC"], tensors["values.shift_WC"]), size)
+
+
+def resized(x_NCHW: Tensor, size: int) -> Tensor:
+    """Square pictures of that side, each pixel a mean over what it covers, weighted by a triangle, as Pillow's BILINEAR."""
+    if x_NCHW.shape[-1] == size:
+        return x_NCHW
+    return F.interpolate(x_NCHW, size=(size, size), mode="bilinear", antialias=True)
 
 
 def coloured(x_NHWC: Tensor, channels: int) -> Tensor:

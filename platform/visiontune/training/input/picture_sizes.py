@@ -1,0 +1,72 @@
+"""Sides of pictures in pixels, where not all epochs have those of the store: training's by epoch, and that of val and test.
+
+A size is one more shape of a network's input: it must take them all with the same weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from visiontune.spec.declare import chosen
+from visiontune.spec.tables.resizes import RESIZES
+
+SizeOf = Callable[[int], int]
+
+
+def training_sizes(training: Mapping[str, Any], image_size: int) -> SizeOf | None:
+    """Pixels by epoch, counted from 1; None where all are `image_size`."""
+    entry, args = chosen(RESIZES, training, "resize")
+    if not entry.builder:
+        return None
+    size_of: SizeOf = entry.load()(image_size=image_size, num_epochs=training["num_epochs"], **args)
+    return size_of
+
+
+def progressive(
+    *, image_size: int, num_epochs: int, resize_from: float, resize_to: float, resize_share: float, resize_multiple: int
+) -> SizeOf:
+    """Linear from the first epoch to the last of the share's, and then to a multiple, as in FFCV's recipe for ImageNet."""
+    num_growing = round(resize_share * num_epochs)
+
+    def size_of(epoch: int) -> int:
+        done = min(1.0, (epoch - 1) / (num_growing - 1)) if num_growing > 1 else 1.0
+        share = resize_from + (resize_to - resize_from) * done
+        nearest = max(1, round(share * image_size / resize_multiple)) * resize_multiple
+        return image_size if share == 1 else min(nearest, image_size)
+
+    return size_of
+
+
+def evaluation_size(preprocessing: Mapping[str, Any], image_size: int) -> int:
+    """Pixels of what is evaluated; recipes from before there was the key have the store's."""
+    share: float = preprocessing.get("eval_size_share", 1.0)
+    return max(1, round(share * image_size))
+
+
+def other_sizes(preprocessing: Mapping[str, Any], training: Mapping[str, Any], image_size: int) -> list[int]:
+    """All sizes beside the store's that a network meets, the smallest first."""
+    size_of = training_sizes(training, image_size)
+    trained = {size_of(epoch) for epoch in range(1, training["num_epochs"] + 1)} if size_of else set()
+    return sorted({*trained, evaluation_size(preprocessing, image_size)} - {image_size})
+
+
+def problem_of_sizes(preprocessing: Mapping[str, Any], training: Mapping[str, Any], *, image_size: int, use_features: bool) -> str | None:
+    """Why pictures can't change their size so, as one sentence; None if they can. `use_features`: the network's first stages are frozen."""
+    if not (sizes := other_sizes(preprocessing, training, image_size)):
+        return None
+    keys = "training.resize and preprocessing.eval_size_share"
+    if use_features:
+        return f"features of frozen stages are computed once, at one size: {keys} must be none and 1"
+    if preprocessing["name"] == "pca_whitening":
+        return f"components have no neighbours to be resized with: under pca_whitening {keys} must be none and 1"
+    size_of, limit = training_sizes(training, image_size), torch._dynamo.config.recompile_limit
+    num_train = len({size_of(epoch) for epoch in range(1, training["num_epochs"] + 1)}) if size_of else 1
+    is_uneven = training["micro_batch"] and training["batch_size"] % training["micro_batch"]
+    num_graphs = num_train * (2 if is_uneven else 1) + 2  # evaluation: whole batches, and the last one
+    if training["use_compile"] and num_graphs > limit:
+        rule = f"torch.compile keeps {limit} graphs of a network, but {len(sizes)} other sizes of pictures need {num_graphs}"
+        return f"{rule}; a larger resize_multiple makes fewer, and use_compile: false trains them all"
+    return None
