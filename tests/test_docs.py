@@ -101,8 +101,13 @@ def test_a_script_that_is_named_is_there(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("block", blocks("yaml"), ids=lambda block: block.id)
-def test_a_yaml_block_is_one_that_a_study_takes(block: Block) -> None:
-    """A whole file; or sections of one, put beside what every study needs."""
+def test_a_yaml_block_is_one_that_a_study_takes(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole file; or sections of one, put beside what every study needs, and beside the study that it learns from."""
+    if "teacher_from: studies/big" in block.text:
+        (tmp_path / "studies" / "big").mkdir(parents=True)
+        for name in ("winner.yaml", "winner.safetensors"):
+            (tmp_path / "studies" / "big" / name).touch()
+        monkeypatch.chdir(tmp_path)
     content: dict[str, Any] = compose(block.text, str(block.page), []).plain()
     if "study" in content:
         load_study(content)

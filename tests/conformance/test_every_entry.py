@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from made_teacher import make_teacher
 from tiny import least_args, make_recipe, make_store, model_section, section
 from torch import nn
 
@@ -27,6 +28,7 @@ from visiontune.spec.tables.models import MODELS
 from visiontune.spec.tables.models_own import OWN_MODELS
 from visiontune.spec.tables.models_zoo import ZOO_MODELS
 from visiontune.spec.tables.ops import COLOUR_OPS
+from visiontune.spec.teacher_files import settle_teacher
 from visiontune.training.checks import conformance
 from visiontune.training.weights_file import save_weights
 
@@ -54,6 +56,9 @@ def weights_file(folder: Path) -> Path:
 def values_of(part: str, key: str, name: str, entry: Entry, folder: Path) -> dict[str, Any]:
     """A section that names the entry, with what it can't do without."""
     needed: dict[str, Any] = {"weights": str(weights_file(folder))} if "weights" in entry.args else {}
+    if "teacher_from" in entry.args:
+        make_teacher(folder, make_store(num=60))
+        needed = {"teacher_from": settle_teacher(str(folder / "big.yaml"), "")}
     if any(isinstance(arg, Section) for arg in entry.args.values()):
         needed = {op: section_defaults(arg) for op, arg in entry.args.items() if isinstance(arg, Section) and op not in COLOUR_OPS}
     needed |= {arg: True if declared.type is bool else declared.default for arg, declared in flags(entry).items()}

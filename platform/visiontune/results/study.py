@@ -10,7 +10,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.leaderboard import leaderboard, to_json
 from visiontune.spec.call_ranges import MANY, refuse_outside
-from visiontune.spec.plugins import load_kept
+from visiontune.spec.kept_files import load_files
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import Confirmation, StudyRecord, TrialRecord
@@ -110,7 +110,7 @@ class Study:
         return Winner(trial.number, recipe, self.folder.winner, weights if weights.exists() else None, self.record.confirmations)
 
     def recipe(self, number: int) -> TrialRecipe:
-        """The recipe of a trial: everything needed to train it again, its plugins loaded.
+        """The recipe of a trial: everything needed to train it again, its plugins and teacher loaded.
 
         Raises UserError for a number that no trial has.
         """
@@ -118,7 +118,7 @@ class Study:
         if trial is None:
             raise UserError(f"study {self.name} has trials 0 to {len(self.record.trials) - 1}, but no trial {number}")
         recipe = trial.as_trained
-        load_kept(recipe.plugins, self.folder.plugins)
+        load_files(recipe, self.folder.path)
         return recipe
 
     def leaderboard(self, n: int = 10, width: int | None = None) -> str:

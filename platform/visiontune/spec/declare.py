@@ -41,7 +41,8 @@ class Arg:
     A dict is a mapping whose keys another library knows; it holds what YAML can say, and no domains.
 
     A default of None means that the value may be left out and then is None. `former` is as in a Table, for choices. `auto` is None
-    where no range is worth searching for most pictures, or none can be named without knowing them.
+    where no range is worth searching for most pictures, or none can be named without knowing them. `settle` makes of a value and the
+    file that has it what is meant by it, and raises UserError.
     """
 
     type: type
@@ -53,6 +54,7 @@ class Arg:
     also: tuple[str, ...] = ()
     former: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     auto: Auto | None = None
+    settle: Callable[[str, str], str] | None = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from visiontune.spec.tables.search import SAMPLERS, TRIAL_SCHEDULERS
 from visiontune.spec.tables.sharpness import SHARPNESS
 from visiontune.spec.tables.slow_weights import SLOW_WEIGHTS
 from visiontune.spec.tables.sources import SOURCES
+from visiontune.spec.tables.teachers import TEACHERS
 
 __all__ = ["SPACE", "STUDY"]
 
@@ -163,7 +164,7 @@ _PLURALS = {"policy": "policies", "loss": "losses", "sharpness": "sharpness", "s
 TABLES: dict[str, Table] = {
     _PLURALS.get(table.what, f"{table.what.replace(' ', '_')}s"): table
     for table in (
-        *(MODELS, ACTIVATIONS, NORMS, INITS, REGIMES, PREPROCESSINGS, LOSSES, BALANCES, CLASS_WEIGHTS),
+        *(MODELS, ACTIVATIONS, NORMS, INITS, REGIMES, PREPROCESSINGS, LOSSES, TEACHERS, BALANCES, CLASS_WEIGHTS),
         *(OPTIMIZERS, SHARPNESS, SLOW_WEIGHTS, LR_SCHEDULES, RESIZES),
         *(POLICIES, MIXINGS, OPS, SOURCES, SAMPLERS, TRIAL_SCHEDULERS),
     )

@@ -21,6 +21,7 @@ from visiontune.spec.tables.regimes import REGIMES
 from visiontune.spec.tables.resizes import RESIZES
 from visiontune.spec.tables.sharpness import SHARPNESS
 from visiontune.spec.tables.slow_weights import SLOW_WEIGHTS
+from visiontune.spec.tables.teachers import TEACHERS
 
 TRAINING: dict[str, Field] = {
     "batch_size": Arg(int, "pictures in a step", 64, 1, 65_536, auto=(32, 64, 128)),
@@ -137,6 +138,7 @@ SPACE = Section(
             {
                 "name": LOSSES,
                 "label_smoothing": Arg(float, "share of the target spread over all classes", 0.0, 0.0, 0.9, auto=Range(0.0, 0.2)),
+                "teacher": TEACHERS,
             },
             is_space=True,
         ),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from visiontune.errors import Problem, nearest
+from visiontune.errors import Problem, UserError, nearest
 from visiontune.spec.declare import Arg
 from visiontune.spec.yaml_node import Node, scalar
 
@@ -78,7 +78,15 @@ def read_constant(node: Node, arg: Arg, where: str, problems: Problems, hint: st
         return problems.add(node, where, f"must be {expected(arg)}, but got {node.shown()}; nearest is {_short(limit)}")
     if arg.type is str and not arg.choices and not value.strip():
         return problems.add(node, where, "must not be an empty string")
-    return value
+    return _settled(node, arg, where, problems) if arg.settle else value
+
+
+def _settled(node: Node, arg: Arg, where: str, problems: Problems) -> Any:
+    assert arg.settle is not None
+    try:
+        return arg.settle(node.value, node.file)
+    except UserError as error:
+        return problems.add(node, where, str(error))
 
 
 def listed(names: Sequence[str]) -> str:

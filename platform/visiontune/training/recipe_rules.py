@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from visiontune.augmentation.mixing import problem_of_mixing
 from visiontune.augmentation.policy import problem_of as problem_of_policy
@@ -19,6 +19,7 @@ from visiontune.training.input.fit_preprocessing import problem_of_preprocessing
 from visiontune.training.input.picture_sizes import other_sizes, problem_of_sizes
 from visiontune.training.optim.sharpness_aware import problem_of_sharpness
 from visiontune.training.optim.weight_average import problem_of_averages
+from visiontune.training.teacher import problem_of_teacher
 
 if TYPE_CHECKING:
     from visiontune.data.store.store import DataInfo
@@ -49,6 +50,8 @@ def _problems(recipe: TrialRecipe, info: DataInfo) -> Iterator[tuple[str, str | 
     yield "training", problem_of_sizes(recipe.preprocessing, training, image_size=info.image_size, use_features=use_features)
     if transfer["regime"] != "scratch":
         yield "transfer.regime", problem_of_transfer(transfer, recipe.model, **shapes)
+    taught: dict[str, Any] = {"channels": channels, "use_features": use_features}
+    yield "loss.teacher_from", problem_of_teacher(recipe.loss, recipe.preprocessing, info, **taught)
     yield "optimizer.sharpness", problem_of_sharpness(recipe.optimizer, training)
     yield "regularization", problem_of_averages(recipe.regularization, recipe.optimizer)
     yield "augmentation.policy", problem_of_policy(recipe.augmentation, info.channels)

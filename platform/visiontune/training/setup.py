@@ -27,6 +27,7 @@ from visiontune.spec.tables.lr_schedules import LR_SCHEDULES
 from visiontune.spec.tables.optimizers import OPTIMIZERS
 from visiontune.spec.tables.sharpness import SHARPNESS
 from visiontune.spec.tables.slow_weights import SLOW_WEIGHTS
+from visiontune.spec.teacher_files import teachers_of
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.class_balance import build_order
@@ -47,6 +48,7 @@ from visiontune.training.optim.sharpness_aware import problem_of_sharpness
 from visiontune.training.optim.weight_average import problem_of_averages
 from visiontune.training.ranks import ONE_RANK, Ranks, problem_of_ranks
 from visiontune.training.step import Stepper, num_at_once
+from visiontune.training.teacher import NEEDS_PICTURES, build_teaching
 
 if TYPE_CHECKING:
     from visiontune.data.store.store import Store
@@ -109,7 +111,8 @@ def set_up(
     if training["use_channels_last"]:
         network = network.to(memory_format=torch.channels_last)
     changes = recipe.augmentation["mixing"] != "none" or other_sizes(recipe.preprocessing, training, store.image_size)
-    needs_pictures = head_first(network) is not None and changes  # the later phase mixes or resizes them
+    # LP-FT's later phase mixes, resizes or shows them.
+    needs_pictures = head_first(network) is not None and bool(changes or teachers_of(recipe.loss))
     body, tail = split_network(network, 0 if needs_pictures else frozen_of(network))
     if training["use_gradient_checkpointing"]:
         checkpoint_stages(tail)
@@ -125,6 +128,7 @@ def set_up(
     weights = decayed_parameters(tail, use_decay_for_all=recipe.regularization["use_decay_for_all"])
     mixing = build_mixing(recipe.augmentation, seed)
     optimizer, around = _optimizer(recipe, tail, weights), _around(recipe, tail)
+    around["teaching"] = build_teaching(recipe.loss, preprocessing, len(store.class_names), device)
     stepper = Stepper(tail, loss, optimizer, weights, recipe.regularization, training, arithmetic, mixing, **around, ranks=ranks)
     schedule = _schedule(recipe, steps_per_epoch=len(bounds) - 1)
     peak_lr = scaled_lr(recipe.optimizer["lr"], training["batch_size"], recipe.optimizer["lr_scaling"])
@@ -163,6 +167,7 @@ def _refuse(recipe: TrialRecipe, store: Store, channels: int, *, use_features: b
     training, size = recipe.training, store.image_size
     problem = problem_of_mixing(recipe.augmentation, batch_size=training["batch_size"], use_features=use_features)
     problem = problem or problem_of_ranks(num_ranks, batch_size=training["batch_size"], use_compile=training["use_compile"])
+    problem = problem or (NEEDS_PICTURES if use_features and teachers_of(recipe.loss) else None)
     problem = problem or problem_of_sizes(recipe.preprocessing, training, image_size=size, use_features=use_features)
     if sizes := other_sizes(recipe.preprocessing, training, size):
         shapes = {"num_classes": len(store.class_names), "in_channels": channels, "image_size": size}

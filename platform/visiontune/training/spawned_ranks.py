@@ -21,7 +21,7 @@ from visiontune.data.ingest.worker_pool import end_with
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 from visiontune.spec.call_ranges import FEW, refuse_outside
-from visiontune.spec.plugins import keep, load_kept
+from visiontune.spec.kept_files import keep_files, load_files
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.lead_ranks import Meeting, follow, train_by_ranks
 from visiontune.training.loop import Epoch, train
@@ -42,17 +42,17 @@ def train_here(
         there = torch.cuda.device_count()
         raise UserError(f"each worker takes a GPU of its own, but workers={num_workers} and there are {there}; nearest is {there}")
     mine = "cuda:0" if device == "cuda" else device
-    with _threads_shared_by(num_workers) as num_threads, tempfile.TemporaryDirectory(prefix="visiontune-plugins-") as plugins:
-        keep(recipe.plugins, Path(plugins))
-        start = partial(_Spawned, store=store.path, plugins=plugins, num_threads=num_threads)
+    with _threads_shared_by(num_workers) as num_threads, tempfile.TemporaryDirectory(prefix="visiontune-files-") as files:
+        keep_files(recipe, Path(files))
+        start = partial(_Spawned, store=store.path, files=files, num_threads=num_threads)
         yield from train_by_ranks(recipe, store, device=mine, num=num_workers, start=start, resume=resume, **more)
 
 
 class _Spawned:
     """The followers as processes of their own. multiprocessing would run the caller's script again in each, or fork its threads."""
 
-    def __init__(self, meeting: Meeting, *, store: Path, plugins: str, num_threads: int) -> None:
-        shared = {"store": str(store), "plugins": plugins, "num_threads": num_threads, "parent": os.getpid()}
+    def __init__(self, meeting: Meeting, *, store: Path, files: str, num_threads: int) -> None:
+        shared = {"store": str(store), "files": files, "num_threads": num_threads, "parent": os.getpid()}
         place = {**vars(meeting), "recipe": meeting.recipe.to_dict()}
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._processes = [
@@ -86,7 +86,7 @@ def be_follower(text: str) -> None:
     meeting = Meeting(**{**place, "recipe": TrialRecipe(**place["recipe"])})
     device = f"cuda:{rank}" if meeting.device.startswith("cuda") else meeting.device
     try:
-        load_kept(meeting.recipe.plugins, Path(content["plugins"]))
+        load_files(meeting.recipe, Path(content["files"]))
         follow(meeting, rank, Store.open(Path(content["store"])), device)
     except Exception:
         sys.exit(1)  # rank 0 knows why

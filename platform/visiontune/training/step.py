@@ -25,6 +25,7 @@ from visiontune.training.optim.schedule_free import ScheduleFree
 from visiontune.training.optim.sharpness_aware import Sharpness, one_pass
 from visiontune.training.optim.weight_average import WeightAverage, is_in_swa
 from visiontune.training.ranks import ONE_RANK, Ranks
+from visiontune.training.teacher import Teaching, untaught
 
 
 def num_micro_batches(num: int, micro_batch: int) -> int:
@@ -63,6 +64,7 @@ class Stepper:
         *,
         sharpness: Sharpness = one_pass,
         slow_weights: SlowWeights = ALONE,
+        teaching: Teaching = untaught,
         ranks: Ranks = ONE_RANK,
     ) -> None:
         self._optimizer = optimizer
@@ -70,7 +72,7 @@ class Stepper:
         self.model = Compiled(network) if training["use_compile"] else network
         self._ranks, self._forward = ranks, self.model if ranks.num == 1 else ranks.parallel(network)
         self._loss, self._weights, self._regularization, self._device = loss, weights, regularization, arithmetic.device
-        self._mixing, self._sharpness, self._slow_weights = mixing, sharpness, slow_weights
+        self._mixing, self._sharpness, self._slow_weights, self._teaching = mixing, sharpness, slow_weights, teaching
         self._micro_batch, self._seed, self._arithmetic = training["micro_batch"], training["seed"], arithmetic
         self._use_channels_last = training["use_channels_last"]  # as pictures come
         self._scaler = torch.amp.GradScaler(arithmetic.device.type, enabled=arithmetic.precision == "fp16")
@@ -97,7 +99,9 @@ class Stepper:
             weight = len(x) * num_ranks / num_pictures  # gradients of ranks are averaged
             with self._ranks.alone(self._forward, is_last=part == num):
                 with self._arithmetic.autocast():
-                    loss, cross_entropy = self._loss(self._forward(x if self._use_channels_last else x.contiguous()), target)
+                    outputs = self._forward(x if self._use_channels_last else x.contiguous())
+                    loss, cross_entropy = self._loss(outputs, target)
+                    loss = self._teaching(loss, outputs, x)
                 self._scaler.scale(loss if weight == 1 else loss * weight).backward()  # type: ignore[no-untyped-call]
             total += cross_entropy * (len(x) / len(y_N))
         return total

@@ -30,7 +30,7 @@ def preflight(spec: StudySpec) -> DataInfo:
         info = describe(spec.data)
     except UserError as error:
         raise spec.placed(error, "data") from error
-    rules = (_sampler, _preprocessings, _models, _sizes, _regimes, _policies, _mixings, _sharpness, _averages, _workers)
+    rules = (_sampler, _preprocessings, _models, _sizes, _regimes, _policies, _mixings, _teachers, _sharpness, _averages, _workers)
     problems = dict.fromkeys(problem for rule in rules for problem in rule(spec, info))
     if problems:
         raise UserError(*problems)
@@ -94,9 +94,8 @@ def _sizes(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
     """Pictures whose size changes, under frozen stages, components or a compiler that can't follow, and networks that take one size."""
     from visiontune.models.shape_check import problem_of, problem_of_other_sizes
     from visiontune.training.input.picture_sizes import other_sizes, problem_of_sizes
-    from visiontune.training.recipe_rules import ALWAYS_FREEZE
 
-    use_features = any(transfer["regime"] in ALWAYS_FREEZE for transfer in spec.space.corners("transfer"))
+    use_features = _freezes(spec)
     keys, length = ("batch_size", "micro_batch", "use_compile"), {"num_epochs": spec.budget.max_epochs}
     trainings = [
         {key: one[key] for key in one if key in keys or key.startswith("resize")} | length for one in spec.space.corners("training")
@@ -139,14 +138,29 @@ def _policies(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
 def _mixings(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
     """For `fine_tune_last` only the network knows whether anything is frozen: what is wrong then shows in the trial."""
     from visiontune.augmentation.mixing import problem_of_mixing
-    from visiontune.training.recipe_rules import ALWAYS_FREEZE
 
     batch_size = min(training["batch_size"] for training in spec.space.corners("training"))
-    use_features = any(transfer["regime"] in ALWAYS_FREEZE for transfer in spec.space.corners("transfer"))
+    use_features = _freezes(spec)
     for augmentation in spec.space.corners("augmentation"):
         rule = problem_of_mixing(augmentation, batch_size=batch_size, use_features=use_features)
         if rule is not None:
             yield _problem(spec, "augmentation.mixing", rule)
+
+
+def _teachers(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
+    """Networks that are no teachers for such pictures, or whose files don't belong together."""
+    losses = [loss for loss in spec.space.corners("loss") if loss["teacher"] != "none"]
+    if not losses:
+        return
+    from visiontune.spec.tables.preprocessings import channels_after
+    from visiontune.training.teacher import problem_of_teacher
+
+    use_features = _freezes(spec)
+    for loss, preprocessing in product(losses, spec.space.corners("preprocessing")):
+        channels = channels_after(preprocessing["colour"], info.channels)
+        rule = problem_of_teacher(loss, preprocessing, info, channels=channels, use_features=use_features)
+        if rule is not None:
+            yield _problem(spec, "loss.teacher_from", rule)
 
 
 def _sharpness(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
@@ -176,6 +190,13 @@ def _workers(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
         rule = problem_of_ranks(spec.resources.workers_per_trial, **keys)
         if rule is not None:
             yield _problem(spec, "training", rule)
+
+
+def _freezes(spec: StudySpec) -> bool:
+    """Whether a regime may be chosen that freezes stages of any network."""
+    from visiontune.training.recipe_rules import ALWAYS_FREEZE
+
+    return any(transfer["regime"] in ALWAYS_FREEZE for transfer in spec.space.corners("transfer"))
 
 
 def _shapes(spec: StudySpec, info: DataInfo) -> list[Mapping[str, Any]]:

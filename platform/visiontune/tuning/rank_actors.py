@@ -18,8 +18,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from visiontune.data.store.store import Store
 from visiontune.errors import first_line
-from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.spec.plugins import load_kept
+from visiontune.spec.kept_files import load_files
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.lead_ranks import Followers, Meeting, follow, train_by_ranks
 from visiontune.training.loop import Epoch
@@ -39,12 +38,12 @@ class RankWorker:
         from visiontune.data.store.node_copy import on_this_node
 
         torch.set_num_threads(config["num_threads"])
-        self._plugins = StudyFolder(Path(config["folder"])).plugins
+        self._folder = Path(config["folder"])
         self._store = Store.open(on_this_node(Path(config["store"]), config["remote_cache"]))
 
     def follow(self, meeting: Meeting, rank: int) -> None:
         """Be that rank of a training until rank 0 ends it."""
-        load_kept(meeting.recipe.plugins, self._plugins)
+        load_files(meeting.recipe, self._folder)
         follow(meeting, rank, self._store, meeting.device)
 
 

@@ -14,13 +14,15 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from visiontune.errors import UserError, first_line
+from visiontune.spec.kept_files import teachers_in
 from visiontune.spec.plugins import loaded
+from visiontune.spec.teacher_files import files_of
 from visiontune.tuning.environment import environment
 
 CONNECT_S = 5.0
@@ -56,6 +58,7 @@ def submit(
     if is_new:
         entrypoint, environment = plan(file, overrides, studies_dir)
         _refuse_left_behind(spec.plugins, Path(environment["working_dir"]))
+        _refuse_teachers_left_behind(teachers_in(spec), Path(environment["working_dir"]))
         say(_where_study_goes(environment["env_vars"].get("VISIONTUNE_STUDIES")))
         _start(client, name, entrypoint, environment)
     say(f"{'started' if is_new else 'runs already'}: job {name} on {address}")
@@ -134,6 +137,17 @@ def _refuse_left_behind(plugins: Sequence[str], shipped: Path) -> None:
         if plugin.content is not None and (Path(plugin.given).is_absolute() or not plugin.path.is_relative_to(shipped.resolve())):
             rule = f"must lie in the folder that travels to the cluster, {shipped}, and be named from the folder of the study's file"
             raise UserError(f"the plugin {plugin.given} {rule}")
+
+
+def _refuse_teachers_left_behind(teachers: Iterable[str], shipped: Path) -> None:
+    """Their files travel with the folder that they are in, without what is left out of it, or are named as every node sees them."""
+    out = [shipped.resolve() / name.rstrip("/") for name in EXCLUDES if "*" not in name]
+    for teacher in teachers:
+        named = files_of(teacher).recipe
+        is_within = named.resolve().is_relative_to(shipped.resolve()) and not any(named.resolve().is_relative_to(one) for one in out)
+        if not is_within and not named.is_absolute():
+            rule = f"must lie in the folder that travels to the cluster, {shipped}, outside of studies, or be named by its whole path"
+            raise UserError(f"the teacher {teacher.partition('@')[0]} {rule}")
 
 
 def _where_study_goes(studies: str | None) -> str:

@@ -23,7 +23,7 @@ from visiontune.data.store.store import Store
 from visiontune.errors import Diverged, LostRank, MachineFault, UserError, first_line
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.spec.plugins import load_kept
+from visiontune.spec.kept_files import load_files
 from visiontune.training.checkpoint import load_newest
 from visiontune.training.checkpoint_writer import CheckpointWriter
 from visiontune.training.evaluate import evaluate
@@ -65,10 +65,10 @@ class Worker:
             raise
 
 
-def _load_plugins(leg: Leg, folder: StudyFolder) -> None:
-    """Those of the recipe, out of the study's folder. The driver has loaded them, so what is wrong here is the machine's fault."""
+def _load_files(leg: Leg, folder: StudyFolder) -> None:
+    """Those that the recipe needs, out of the study's folder. The driver has loaded them, so what is wrong here is the machine's fault."""
     try:
-        load_kept(leg.recipe.plugins, folder.plugins)
+        load_files(leg.recipe, folder.path)
     except UserError as error:
         raise machine_fault(first_line(error), is_begun=False) from error
 
@@ -89,7 +89,7 @@ def run_leg(
     `rungs` are the epochs after which it may end; checkpoint_every_s 0 writes a checkpoint before every report. Where memory runs out,
     the leg goes on once with half the micro-batch. `share` is the process's of its GPU, None on a CPU. Raises MachineFault.
     """
-    _load_plugins(leg, folder)
+    _load_files(leg, folder)
     saving = {"rungs": rungs, "checkpoint_every_s": checkpoint_every_s}
     again = partial(run_leg, store=store, folder=folder, device=device, share=share, train=train, **saving)  # type: ignore[arg-type]
     want, is_its_own = "", True

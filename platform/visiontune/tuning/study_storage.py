@@ -23,7 +23,7 @@ from visiontune.errors import Problem, UserError, first_line
 from visiontune.filesystem.file_lock import make_lock
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.filesystem.uri import shown
-from visiontune.spec.plugins import keep
+from visiontune.spec.kept_files import keep_files
 from visiontune.spec.study_spec import StudySpec, completed
 
 
@@ -89,8 +89,8 @@ class Storage:
 
 
 def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
-    """The storage of this study, created if it is new, and its plugins beside it. Raises UserError if the study was made from another file,
-    or none answers.
+    """The storage of this study, created if it is new, with its plugins and teachers beside it. Raises UserError if the study was made from
+    another file, or none answers.
 
     A file of which no trial was begun, since its checks failed, binds nobody: another one has the name. The key stays, as MLflow may
     have a run for it.
@@ -115,7 +115,7 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
         opened.set_attribute("identity", spec.identity())
     elif not _is_same(attributes["identity"], spec):
         raise UserError(*_differences(attributes["identity"], spec))
-    keep(spec.plugins, folder.plugins)
+    keep_files(spec, folder.path)
     return opened
 
 

@@ -1,0 +1,38 @@
+"""What a recipe needs beside itself, plugins and teachers, copied to where its workers and later readers find it, each by its content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from visiontune.filesystem.atomic_write import write_whole
+from visiontune.spec import plugins, teacher_files
+from visiontune.spec.parse import load_recipe
+from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.teacher_files import files_of, kept_as, load_kept_teachers, teachers_of
+from visiontune.spec.trial_recipe import TrialRecipe
+
+
+def keep_files(of: StudySpec | TrialRecipe, folder: Path) -> None:
+    """Copy them into a folder, those of its teachers' recipes too. Raises OSError, and UserError for a teacher's recipe that is wrong."""
+    plugins.keep(of.plugins, folder / plugins.KEPT)
+    for key in teachers_in(of):
+        there, to = files_of(key), kept_as(key, folder / teacher_files.KEPT)
+        recipe = load_recipe(there.recipe)
+        keep_files(recipe, folder / teacher_files.KEPT)
+        for path, copy in ((there.weights, to.weights), (there.recipe, to.recipe)):
+            if not copy.exists():
+                write_whole(copy, path.read_bytes())
+
+
+def load_files(recipe: TrialRecipe, folder: Path) -> None:
+    """Make a recipe that came without its file usable in this process. Raises UserError for what is wrong or gone."""
+    plugins.load_kept(recipe.plugins, folder / plugins.KEPT)
+    load_kept_teachers(teachers_of(recipe.loss), folder / teacher_files.KEPT)
+
+
+def teachers_in(of: StudySpec | TrialRecipe) -> Iterable[str]:
+    """The keys of every teacher that it can name."""
+    if isinstance(of, TrialRecipe):
+        return teachers_of(of.loss)
+    return [one for one in of.space.values("loss.teacher_from") if isinstance(one, str)]
