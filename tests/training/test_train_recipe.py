@@ -29,9 +29,12 @@ DIGITS = {"source": "digits", "val_fraction": 0.1, "test_fraction": 0.1, "seed":
 def test_digits_from_pictures_to_weights(tmp_path: Path) -> None:
     recipe = make_recipe(None, "sgd", "cosine", data=DIGITS, optimizer_args={"lr": 0.05}, num_epochs=4, batch_size=32)
     epochs: list[Epoch] = []
-    result = fit_recipe(recipe, tmp_path / "cache", device="cpu", out=tmp_path / "weights.safetensors", on_epoch=epochs.append)
+    result = fit_recipe(
+        recipe, tmp_path / "cache", device="cpu", out=tmp_path / "weights.safetensors", test_time="flip", on_epoch=epochs.append
+    )
     assert [epoch.epoch for epoch in epochs] == [1, 2, 3, 4]
     assert result.metrics["test_top1"] > 0.9  # LeNet-5 on 8 px digits; a linear model comes to about .95
+    assert result.metrics["test_top1_flip"] < result.metrics["test_top1"]  # a mirrored 2 is none
     assert result.metrics["val_loss"] == epochs[-1].metrics["val_loss"]
 
     network = build_model(model_section(), num_classes=10, in_channels=1, image_size=8)

@@ -48,19 +48,23 @@ def fit(
     device: str = "auto",
     workers: int = 1,
     out: OutFile = None,
+    test_time: str = "none",
     on_epoch: Callable[[Epoch], object] = lambda epoch: None,
     studies_dir: Folder = None,
     **more: Any,
 ) -> Result:
     """Train one recipe to its end and evaluate it on the test split once; `out` is a file for the weights, as safetensors.
 
+    With `test_time` flip or ten_crops the result has test_top1_flip or test_top1_ten_crops too: by mean probabilities over such views.
     `on_epoch` is called with each epoch. Raises what `train` does, and UserError for an `out` that can't be written: before the
     training, or after it where the disk has become full meanwhile.
     """
     from visiontune.training.train_recipe import fit_recipe
 
     to, cache = None if out is None else Path(out), StudiesFolder.of(studies_dir).data_cache
-    return fit_recipe(recipe_of(recipe, overrides, more), cache, device=device, workers=workers, out=to, on_epoch=on_epoch)
+    return fit_recipe(
+        recipe_of(recipe, overrides, more), cache, device=device, workers=workers, out=to, test_time=test_time, on_epoch=on_epoch
+    )
 
 
 def profile(

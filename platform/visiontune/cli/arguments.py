@@ -104,6 +104,7 @@ def _trials(verb: Verb) -> None:
     shared = "processes that share every batch, on GPUs one on each (1)"
     train.add_argument("--workers", type=_few, default=1, metavar="K", help=shared)
     train.add_argument("--out", type=Path, metavar="FILE.safetensors", help="save the weights here")
+    train.add_argument("--test-time", default="none", metavar="VIEWS", help="flip or ten_crops: test by the mean over such views too")
     _takes_studies_dir(train)
     profile.add_argument("model", metavar="MODEL", help="an entry of `visiontune list models`")
     profile.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the recipe's model section, such as width=2 or norm=group")

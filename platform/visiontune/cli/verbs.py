@@ -158,7 +158,7 @@ def train(args: argparse.Namespace) -> int:
         print(f"epoch={epoch.epoch} {_figures(epoch.metrics)}", flush=True)
 
     where = {"device": args.device, "workers": args.workers, "studies_dir": args.studies_dir}
-    result = api.fit(recipe, **where, out=args.out, on_epoch=on_epoch)
+    result = api.fit(recipe, **where, out=args.out, test_time=args.test_time, on_epoch=on_epoch)
     print(_figures(result.metrics))
     print(*class_lines(result.classes, width()), *([f"weights in {args.out}"] if args.out is not None else []), sep="\n")
     return 0

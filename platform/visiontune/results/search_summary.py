@@ -84,9 +84,19 @@ def confirmation_lines(confirmations: Sequence[Confirmation], metric: str) -> li
         val = spread([one.val_value for one in good])
         own = [one.test_value for one in good if one.test_value is not None]
         others = f", test {metric.removeprefix('val_')} {spread(own)}" if own else ""
+        others += "".join(f", with {views} {spread(found)}" for views, found in by_views(good).items())
         seeds = "one fresh seed" if len(good) == 1 else f"{len(good)} fresh seeds (mean ± standard deviation)"
         lines.append(f"retrained in full on {seeds}: test top1 {test}, test loss {loss}{others}, {metric} {val}")
     return lines
+
+
+def by_views(good: Sequence[Confirmation]) -> dict[str, list[float]]:
+    """The test's accuracies with test-time augmentation, by what they were measured with."""
+    found: dict[str, list[float]] = {}
+    for one in good:
+        if one.test_time_top1 is not None:
+            found.setdefault(one.test_time, []).append(one.test_time_top1)
+    return found
 
 
 def spread(values: Sequence[float]) -> str:

@@ -48,6 +48,9 @@ DATA = Section(
 PLUGINS = Items("files of your own, from the folder of this one, that add rows to the tables; or plugins of installed packages, by name")
 """Of a search space and of a recipe."""
 
+TEST_TIMES = ("none", "flip", "ten_crops")
+"""Test-time augmentation, by which a test is reported as well."""
+
 LIMITS = ("num_trials", "epochs", "hours", "gpu_hours")
 """Keys of the budget that limit a whole search."""
 
@@ -137,7 +140,16 @@ STUDY = Section(
         ),
         "confirm": Section(
             "the winner trained again in full, on seeds that the search never saw, then tested once",
-            {"num_seeds": Arg(int, "0 leaves it out", 3, 0, 100)},
+            {
+                "num_seeds": Arg(int, "0 leaves it out", 3, 0, 100),
+                "test_time": Arg(
+                    str,
+                    "test top1 by mean probabilities over views too, beside the plain one: flip, or ten_crops (Krizhevsky et al. 2012) "
+                    "of the picture with an eighth of its side reflected around it",
+                    "none",
+                    choices=TEST_TIMES,
+                ),
+            },
         ),
         "space": SPACE,
     },

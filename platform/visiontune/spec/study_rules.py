@@ -14,6 +14,7 @@ from visiontune.spec.space import Space
 from visiontune.spec.study_spec import Budget, rungs_of
 from visiontune.spec.tables.metrics import METRICS
 from visiontune.spec.tables.search import TRIAL_SCHEDULERS
+from visiontune.spec.value_reader import BAD
 from visiontune.spec.yaml_node import Node
 
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
@@ -23,7 +24,8 @@ def check_study(reader: Reader, tree: Mapping[str, Any], root: Node) -> None:
     """Add broken rules to the reader's problems; `tree` is the study with its defaults filled in."""
     if reader.problems.none_under("space"):
         ConditionRules(reader.problems, reader.nodes, Space(tree["space"])).check()
-    rules = (*_name(tree), *_mode(tree), *_target(tree), *_budget(tree), *_workers(tree), *_grid(reader, tree), *_warmup(reader, tree))
+    rules = (*_name(tree), *_mode(tree), *_target(tree), *_budget(tree), *_workers(tree))
+    rules += (*_grid(reader, tree), *_warmup(reader, tree), *_views(reader, tree))
     for needed, where, rule in rules:
         if reader.problems.none_under(*needed):
             reader.problems.add(reader.nodes.get(where) or reader.nodes.get(where.rpartition(".")[0]) or root, where, rule)
@@ -106,6 +108,15 @@ def _grid(reader: Reader, tree: Mapping[str, Any]) -> Iterator[Rule]:
         if isinstance(domain, Float) and domain.step is None:
             rule = f"the grid sampler needs a step for every float, but got [{domain.low}, {domain.high}] without one"
             yield ("sampler.name",), f"space.{name}", rule
+
+
+def _views(reader: Reader, tree: Mapping[str, Any]) -> Iterator[Rule]:
+    """Principal components are no pixels: mirrored, they are those of no picture."""
+    if tree["confirm"]["test_time"] in ("none", BAD) or not reader.problems.none_under("space", "confirm"):
+        return
+    if "pca_whitening" in Space(tree["space"]).values("preprocessing.name"):
+        rule = f"{tree['confirm']['test_time']} needs pictures, which preprocessing pca_whitening does not leave; nearest is none"
+        yield ("confirm.test_time",), "confirm.test_time", rule
 
 
 def _warmup(reader: Reader, tree: Mapping[str, Any]) -> Iterator[Rule]:

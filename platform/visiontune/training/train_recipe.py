@@ -20,6 +20,7 @@ from visiontune.training.evaluate import measure, open_split
 from visiontune.training.loop import Epoch
 from visiontune.training.recipe_rules import refuse_unfit
 from visiontune.training.spawned_ranks import train_here
+from visiontune.training.test_time import VIEWS, over_views, problem_of_test_time
 from visiontune.training.weights_file import save_weights
 
 if TYPE_CHECKING:
@@ -56,13 +57,17 @@ def fit_recipe(
     device: str = "auto",
     workers: int = 1,
     out: Path | None = None,
+    test_time: str = "none",
     on_epoch: Callable[[Epoch], object] = lambda epoch: None,
 ) -> Result:
     """Train to the end, and evaluate the test split once. Raises as `train_recipe`, and UserError for an `out` that can't be written.
 
-    `out` is the file for the weights, as safetensors; `on_epoch` is called with each epoch.
+    `out` is the file for the weights, as safetensors; `on_epoch` is called with each epoch; `test_time` is one of TEST_TIMES, by which
+    the test is reported as well.
     """
     name = find_device(device)
+    if (problem := problem_of_test_time(test_time, recipe.preprocessing)) is not None:
+        raise UserError(problem)
     if out is not None:
         _refuse_out(out)
     refuse_unfit(recipe, describe(recipe.data))
@@ -78,7 +83,8 @@ def fit_recipe(
         except OSError as error:
             raise _unwritten(out, error) from error
     test, classes = examine(epoch, store)
-    return Result({key: epoch.metrics[key] for key in ("val_loss", "val_top1")} | test, classes, out)
+    views = examine_views(epoch, store, test_time)
+    return Result({key: epoch.metrics[key] for key in ("val_loss", "val_top1")} | test | views, classes, out)
 
 
 def _refuse_out(out: Path) -> None:
@@ -108,6 +114,16 @@ def examine(epoch: Epoch, store: Store) -> tuple[dict[str, float], ClassTable]:
         figures = measure(epoch.model, pictures, epoch.num_at_once, use_full_metrics=True)
         table = test_table(epoch.model, pictures, store.class_names, epoch.num_at_once)
     return {f"test_{name}": value for name, value in figures.items()}, table
+
+
+def examine_views(epoch: Epoch, store: Store, test_time: str) -> dict[str, float]:
+    """The test's accuracy with test-time augmentation, as test_top1_flip; nothing for none. The network is in evaluation mode."""
+    if test_time == "none":
+        return {}
+    pictures = open_split(store, "test", epoch.preprocessing, str(epoch.arithmetic.device))
+    with epoch.arithmetic.evaluating():
+        found = measure(over_views(epoch.model, VIEWS[test_time]), pictures, epoch.num_at_once)
+    return {f"test_top1_{test_time}": found["top1"]}
 
 
 def find_device(device: str) -> str:

@@ -59,7 +59,8 @@ class ConfirmationQueue:
         self.on_worker.add(index)
         training = {**self._winner.training, "seed": self._seed(index)}
         recipe = replace(self._winner, training=training)
-        return Leg(f"{self._prefix}{index}", index, recipe, known_epochs=0, is_confirmation=True, micro_batch=self._micro_batch)
+        more = {"micro_batch": self._micro_batch, "test_time": self._spec.confirm["test_time"]}
+        return Leg(f"{self._prefix}{index}", index, recipe, known_epochs=0, is_confirmation=True, **more)
 
     def report(self, index: int, report: Report) -> bool:
         """Take a worker's report, the last of which has the test figures; whether the worker should go on with this confirmation."""
@@ -73,6 +74,8 @@ class ConfirmationQueue:
         values, metric = report.metrics, self._spec.objective.metric
         own = values.get(f"test_{metric.removeprefix('val_')}") if metric in FULL_METRICS else None
         figures = Confirmation(self._seed(index), values[metric], values["test_top1"], values["test_loss"], test_value=own)
+        if (views := self._spec.confirm["test_time"]) != "none":
+            figures = replace(figures, test_time=views, test_time_top1=values[f"test_top1_{views}"])
         self._record(index, figures)
         return False
 

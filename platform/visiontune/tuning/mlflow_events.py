@@ -56,6 +56,9 @@ def winner_event(study: StudyRecord, number: int, folder: StudyFolder, store: St
     """The winner, with where its files are and what its model needs to know of the pictures."""
     tested = [one for one in study.confirmations if not one.failure]
     metrics = {"test_top1_mean": sum(one.test_top1 for one in tested) / len(tested)} if tested else {}
+    for views in {one.test_time for one in tested if one.test_time_top1 is not None}:
+        found = [one.test_time_top1 for one in tested if one.test_time == views and one.test_time_top1 is not None]
+        metrics[f"test_top1_{views}_mean"] = sum(found) / len(found)
     data = {
         "num_classes": len(store.class_names),
         "channels": int(store.images_NHWC.shape[3]),

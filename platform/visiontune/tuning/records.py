@@ -18,7 +18,8 @@ Put = Callable[[Mapping[str, Any]], None]
 class Leg:
     """Work for one worker. `key` names the checkpoint folder; epochs up to `known_epochs` need not be reported.
 
-    `micro_batch` is the recipe's, halved where memory allowed no more in an earlier leg; 0: as the recipe says.
+    `micro_batch` is the recipe's, halved where memory allowed no more in an earlier leg; 0: as the recipe says. `test_time` is what a
+    confirmation is tested by as well.
     """
 
     key: str
@@ -27,6 +28,7 @@ class Leg:
     known_epochs: int
     is_confirmation: bool = False
     micro_batch: int = 0
+    test_time: str = "none"
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class TrialRecord:
 class Confirmation:
     """The winner trained again on one fresh seed; the test figures are of its last epoch, NaN with a `failure`.
 
-    `test_value` is the objective's own, which may be another than the two.
+    `test_value` is the objective's own, which may be another than the two. `test_time_top1` is the test's by the views of `test_time`.
     """
 
     seed: int
@@ -91,6 +93,8 @@ class Confirmation:
     test_loss: float
     failure: str = ""
     test_value: float | None = None
+    test_time: str = "none"
+    test_time_top1: float | None = None
 
 
 @dataclass(frozen=True)

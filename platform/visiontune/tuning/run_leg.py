@@ -29,7 +29,7 @@ from visiontune.training.checkpoint_writer import CheckpointWriter
 from visiontune.training.evaluate import evaluate
 from visiontune.training.gpu import GpuShare, is_gpu_error, is_out_of_memory, machine_fault, release_all
 from visiontune.training.loop import Epoch, is_over, train
-from visiontune.training.train_recipe import examine
+from visiontune.training.train_recipe import examine, examine_views
 from visiontune.training.weights_file import save_weights
 from visiontune.tuning.records import Leg, Report
 
@@ -146,7 +146,12 @@ def _reports(
             yield Report(past["epoch"], past["metrics"], past["time_ms"], writer.size_bytes, is_last=is_last)
     for epoch in train(leg.recipe, store, device=device, resume=state, micro_batch=leg.micro_batch):
         if leg.is_confirmation and epoch.is_last:
-            yield Report(epoch.epoch, {**epoch.metrics, **_test(leg, epoch, store, folder)}, epoch.time_ms, is_last=True)
+            yield Report(
+                epoch.epoch,
+                {**epoch.metrics, **_test(leg, epoch, store, folder), **examine_views(epoch, store, leg.test_time)},
+                epoch.time_ms,
+                is_last=True,
+            )
             return
         if epoch.is_last:
             writer.forget()

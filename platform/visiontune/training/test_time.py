@@ -1,0 +1,59 @@
+"""Test-time augmentation: a network's mean probabilities over several views of each picture. Nothing is trained for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from visiontune.errors import nearest
+from visiontune.spec.sections import TEST_TIMES
+from visiontune.training.evaluate import Model
+
+Views = Callable[[Tensor], Iterator[Tensor]]
+PAD_SHARE = 1 / 8
+"""Of a side, as the 4 of 32 pixels of pad-and-crop, and nearly the 224 of 256 of Krizhevsky et al. 2012."""
+
+
+def flip(x_NCHW: Tensor) -> Iterator[Tensor]:
+    """As it is, and mirrored."""
+    yield x_NCHW
+    yield x_NCHW.flip(-1)
+
+
+def ten_crops(x_NCHW: Tensor) -> Iterator[Tensor]:
+    """The middle and four corners of the picture with an eighth of its side reflected around it, each mirrored too.
+
+    They are as large as the picture, so that any network takes them.
+    """
+    size, pad = x_NCHW.shape[-1], max(1, round(PAD_SHARE * x_NCHW.shape[-1]))
+    wide_NCHW = F.pad(x_NCHW, (pad, pad, pad, pad), mode="reflect")
+    for top, left in ((pad, pad), (0, 0), (0, 2 * pad), (2 * pad, 0), (2 * pad, 2 * pad)):
+        yield from flip(wide_NCHW[..., top : top + size, left : left + size])
+
+
+VIEWS: dict[str, Views] = {"flip": flip, "ten_crops": ten_crops}
+"""By `confirm.test_time`."""
+
+
+def problem_of_test_time(test_time: str, preprocessing: Mapping[str, Any]) -> str | None:
+    """Why a recipe can't be tested so, as one sentence; None if it can."""
+    if test_time not in TEST_TIMES:
+        return f"test_time must be one of {', '.join(TEST_TIMES)}, got {test_time!r}; {nearest(test_time, TEST_TIMES)}"
+    if test_time != "none" and preprocessing["name"] == "pca_whitening":
+        return f"{test_time} needs pictures, which preprocessing pca_whitening does not leave; nearest is none"
+    return None
+
+
+def over_views(model: Model, views: Views) -> Model:
+    """A model whose scores are logarithms of the mean of `model`'s probabilities; it must be in evaluation mode."""
+
+    def averaged(x_NCHW: Tensor) -> Tensor:
+        log_p_VNK = torch.stack([model(view).float().log_softmax(1) for view in views(x_NCHW)])
+        return log_p_VNK.logsumexp(0) - math.log(len(log_p_VNK))
+
+    return averaged
