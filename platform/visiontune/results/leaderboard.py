@@ -103,6 +103,8 @@ def rung_lines(study: StudyRecord) -> list[str]:
     full = sum(trial.epoch >= study.rungs[-1] for trial in _of_full_budget(study))
     if 0 < study.highest_rung < study.rungs[-1]:
         lines.append(f"promoted up to {study.highest_rung} epochs: more did not change the ranking (pasha)")
+    if study.lowest_rung > study.rungs[0]:
+        lines.append(f"compared from {study.lowest_rung} epochs on: ranks before say too little of those after (adaptive_rungs)")
     return [*lines, f"full budget of {study.rungs[-1]} epochs: {full} reached it"]
 
 
@@ -129,7 +131,8 @@ def _agreement(study: StudyRecord, low: int, high: int) -> str:
     if num < MIN_AGREEING or math.isnan(found):
         return ""
     said = f"; of {num} that reached epoch {high} too, ranks agree by {found:.2f}"
-    return said + (f": below one half, budget.min_epochs={high} would compare later" if found < 0.5 and low == study.rungs[0] else "")
+    is_low = found < 0.5 and low == study.rungs[0] and not study.lowest_rung  # a lowest rung that may rise looks after itself
+    return said + (f": below one half, budget.min_epochs={high} would compare later" if is_low else "")
 
 
 def failures(study: StudyRecord) -> dict[str, int]:

@@ -10,7 +10,7 @@ from visiontune.spec.domains import Choice
 from visiontune.spec.epoch_forecast import Cost
 from visiontune.spec.fit_recipe import fit_to_space
 from visiontune.spec.study_spec import StudySpec
-from visiontune.spec.tables.search import RISES, TRIAL_SCHEDULERS, does_learn
+from visiontune.spec.tables.search import LOWEST_RISES, RISES, TRIAL_SCHEDULERS, does_learn
 from visiontune.tuning.lessons import counting_share
 from visiontune.tuning.optuna_samplers import fitting_population
 from visiontune.tuning.start_recipes import shortened
@@ -25,8 +25,8 @@ def epochs(cost: Cost, spec: StudySpec) -> str:
     within = f"what {' and '.join(limits)} allow" if limits else ""
     if cost.expected_epochs is None:
         return within
-    at_most = "at most " if _rises(spec) else ""
-    return f"{cost.worst_epochs} at worst, {at_most}{cost.expected_epochs} expected" + (f", within {within}" if within else "")
+    bound = "at most " if _rises(spec) else "at least " if _has(spec, LOWEST_RISES) else ""
+    return f"{cost.worst_epochs} at worst, {bound}{cost.expected_epochs} expected" + (f", within {within}" if within else "")
 
 
 def starts(spec: StudySpec) -> list[str]:
@@ -43,11 +43,17 @@ def rungs(spec: StudySpec) -> str:
     if len(spec.brackets) > 1:
         sizes = [f"{size} at {rung}" for size, rung in zip(spec.brackets, spec.rungs, strict=True)]
         listed += f"; of {sum(spec.brackets)} trials {', '.join(sizes)} begin"
+    if _has(spec, LOWEST_RISES) and len(spec.rungs) > 2:
+        return f"{listed}, the lowest left out while ranks there say too little"
     return listed + (f", those above {spec.rungs[1]} if rankings ask for them" if _rises(spec) and len(spec.rungs) > 2 else "")
 
 
 def _rises(spec: StudySpec) -> bool:
-    return RISES in TRIAL_SCHEDULERS.entries[spec.trial_scheduler["name"]].traits
+    return _has(spec, RISES)
+
+
+def _has(spec: StudySpec, trait: str) -> bool:
+    return trait in TRIAL_SCHEDULERS.entries[spec.trial_scheduler["name"]].traits
 
 
 def proposals(spec: StudySpec) -> str:

@@ -108,7 +108,7 @@ class Screen:
     def _key(snapshot: Snapshot) -> tuple[object, ...]:
         best = None if snapshot.best is None else (snapshot.best.number, snapshot.best.value)
         ended = (snapshot.num_done, snapshot.num_pruned, snapshot.num_failed)
-        return (best, snapshot.phase, *ended, snapshot.num_running, snapshot.num_staged, snapshot.num_waiting)
+        return (best, snapshot.phase, *ended, snapshot.num_running, snapshot.num_staged, snapshot.num_waiting, snapshot.lowest_rung)
 
 
 def line(snapshot: Snapshot, *, has_recipe: bool = True) -> str:
@@ -129,6 +129,8 @@ def line(snapshot: Snapshot, *, has_recipe: bool = True) -> str:
     }
     for unit, limit in _limits(snapshot):
         words |= {f"spent_{unit}": f"{snapshot.spent.get(unit, 0.0):.4g}", f"of_{unit}": f"{limit:g}"}
+    if snapshot.lowest_rung:
+        words["lowest_rung"] = snapshot.lowest_rung
     if best is not None:
         words |= {"best": number(best.value), "best_trial": best.number, "best_epoch": best.epoch}
     if best is not None and has_recipe:
@@ -163,6 +165,8 @@ def table(snapshot: Snapshot) -> Table:
     spent = [f"{snapshot.spent.get(unit, 0.0):.3g} of {limit:g} {unit.replace('_', ' ')}" for unit, limit in _limits(snapshot)]
     if spent:
         grid.add_row("budget", Text(", ".join(spent) + " spent"))
+    if snapshot.lowest_rung:
+        grid.add_row("rungs", Text(f"trials are compared from epoch {snapshot.lowest_rung} on"))
     if best is None:
         grid.add_row("best", Text("none yet"))
     else:

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.plugins import load_kept
 from visiontune.spec.study_spec import Budget, Objective, brackets_of, rungs_of
+from visiontune.tuning.adaptive_rungs import AdaptiveRungs
 from visiontune.tuning.curves import Curves
 from visiontune.tuning.pasha import Progressive
 from visiontune.tuning.ranking import best_of, full_epochs
@@ -79,6 +80,7 @@ def study_record(storage: Storage, name: str, ending: Ending | None = None) -> S
         objective=objective,
         rungs=rungs_of(settings["name"], budget),
         brackets=brackets,
+        lowest_rung=rule.lowest() if isinstance(rule, AdaptiveRungs) else 0,
         highest_rung=rule.highest() if isinstance(rule, Progressive) else last,
         num_trials=attributes.get("num_trials", len(trials)),
         trials=trials,

@@ -116,7 +116,7 @@ class StudyRecord:
     `rungs` end with the full budget, and are that alone where the trial scheduler has none. `num_trials` is how many are wanted, None
     where only time or epochs are limited. `brackets` are relative numbers of trials by the rung at which they begin; `highest_rung` is
     where promotions end now, for PASHA below the full budget. `ending` is None while the search goes on, or is to.
-    `spent` is by the keys of the budget, of all calls.
+    `lowest_rung` is where trials are compared first, 0 where that is fixed. `spent` is by the keys of the budget, of all calls.
     """
 
     name: str
@@ -131,6 +131,7 @@ class StudyRecord:
     spent: Mapping[str, float] = field(default_factory=dict)
     brackets: tuple[int, ...] = (1,)
     highest_rung: int = 0
+    lowest_rung: int = 0
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ class Snapshot:
     """How a search stands now. Legs, confirmations too, are `num_running` on a worker or `num_staged`, waiting for the cluster's
     resources; trials are `num_waiting` at rungs. Of the `num_trials` that are wanted `num_begun` were proposed so far. `phase` is
     a word or two for a person. `limits` and `spent` are by the keys of the budget; num_trials is None where no number is wanted.
+    `lowest_rung` is where trials are compared first, 0 where that is fixed.
     """
 
     num_trials: int | None
@@ -155,6 +157,7 @@ class Snapshot:
     phase: str
     limits: Mapping[str, float] = field(default_factory=dict)
     spent: Mapping[str, float] = field(default_factory=dict)
+    lowest_rung: int = 0
 
 
 @dataclass(frozen=True)

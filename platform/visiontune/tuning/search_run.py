@@ -143,7 +143,7 @@ class SearchRun:
     def snapshot(self) -> Snapshot:
         """How the search stands."""
         num_placed, num_out = len(self._placed & self._legs.keys()), len(self._legs)
-        parts = Standing(self._spec, self._queue.trials, self.spending, self.clock, self._num_confirmed_epochs())
+        parts = Standing(self._spec, self._queue.trials, self.spending, self.clock, self._num_confirmed_epochs(), self._queue.lowest_rung)
         phase = parts.phase(num_out=num_out, num_placed=num_placed, is_confirming=self._confirmations is not None)
         time_left_s = 0.0 if self.is_finished else parts.time_left_s(self._epochs_found, is_confirming=self._confirmations is not None)
         phase = "stopping" if self.is_interrupted else "finished" if self.is_finished else phase

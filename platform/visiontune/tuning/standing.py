@@ -16,13 +16,14 @@ from visiontune.tuning.spending import Spending
 
 @dataclass(frozen=True)
 class Standing:
-    """Parts of a search run; of its confirmations so many epochs were trained."""
+    """Parts of a search run; of its confirmations so many epochs were trained; where trials are compared first, 0 where that is fixed."""
 
     spec: StudySpec
     trials: SearchTrials
     spending: Spending
     clock: SearchClock
     num_confirmed_epochs: int
+    lowest_rung: int
 
     def snapshot(self, phase: str, num_placed: int, num_staged: int, time_left_s: float | None) -> Snapshot:
         """With legs on workers and on their way there."""
@@ -44,6 +45,7 @@ class Standing:
             time_left_s=time_left_s,
             elapsed_s=self.clock.elapsed_s,
             phase=phase,
+            lowest_rung=self.lowest_rung,
         )
 
     def time_left_s(self, epochs_found: int, *, is_confirming: bool) -> float | None:

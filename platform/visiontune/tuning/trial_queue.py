@@ -12,6 +12,7 @@ import math
 from visiontune.spec.parse import make_recipe
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.tuning.adaptive_rungs import AdaptiveRungs
 from visiontune.tuning.enough import is_out_of_patience, problem_of_cost, reaches_target
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.ranking import full_epochs
@@ -90,6 +91,11 @@ class TrialQueue:
             self._end(number, "failed", f"{MAX_CRASHES} workers in a trial were lost: {what}", "crashed")
         else:
             self._left_behind.append(number)
+
+    @property
+    def lowest_rung(self) -> int:
+        """Where trials are compared first; 0 where that is fixed."""
+        return self._rule.lowest() if isinstance(self._rule, AdaptiveRungs) else 0
 
     def let_go(self) -> None:
         """Workers leave their trials: the search has found enough."""

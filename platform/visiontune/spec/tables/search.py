@@ -67,8 +67,10 @@ SAMPLERS = Table(
     default="tpe",
 )
 
-RUNGS, BRACKETS, RISES = "rungs", "brackets", "rises"
-"""Traits of a trial scheduler: trials are compared at the budget's rungs; not all of them begin at the first; the highest one rises."""
+RUNGS, BRACKETS, RISES, LOWEST_RISES = "rungs", "brackets", "rises", "lowest rises"
+"""Traits of a trial scheduler: trials are compared at the budget's rungs; not all of them begin at the first; the highest one rises; or the
+lowest.
+"""
 
 TRIAL_SCHEDULERS = Table(
     "trial scheduler",
@@ -89,6 +91,15 @@ TRIAL_SCHEDULERS = Table(
             "visiontune.tuning.pasha:pasha",
             {"percentile": Arg(float, "of the differences that are noise in rankings", 90.0, 0.0, 100.0)},
             traits=frozenset({RUNGS, RISES}),
+        ),
+        "adaptive_rungs": Entry(
+            "asha whose lowest rung rises while ranks there agree too little with those at the next",
+            "visiontune.tuning.adaptive_rungs:adaptive_rungs",
+            {
+                "random_every": Arg(int, "of so many trials at the lowest rung one is promoted whatever its rank", 10, 2, 1000),
+                "min_agreement": Arg(float, "least rank correlation of the lowest rung with the next", 0.5, -1.0, 1.0),
+            },
+            traits=frozenset({RUNGS, LOWEST_RISES}),
         ),
         "median": Entry("stop what is worse than the median of the others at the same epoch", "visiontune.tuning.trial_scheduler:median"),
         "none": Entry("every trial runs to max_epochs", "visiontune.tuning.trial_scheduler:none"),
