@@ -55,7 +55,7 @@ def test_agreement_is_that_of_all_trials_where_only_the_best_and_a_few_others_we
         on = sorted(best | {number for number in range(150) if rng.random() < 0.1})
         found.append(agreement(curves_of(low_N, high_N, on), 1, 3, 3)[0] - whole)
         plain.append(spearmanr(low_N[on], high_N[on])[0] - whole)
-    assert abs(statistics.fmean(found)) < 0.08 < abs(statistics.fmean(plain)) + 0.04
+    assert abs(statistics.fmean(found)) < 0.04 < abs(statistics.fmean(plain))
 
 
 def searched(make, values):
@@ -75,7 +75,7 @@ def searched(make, values):
 
 
 def test_a_search_whose_first_rung_misleads_is_saved_and_any_other_pays_little():
-    """The best of 100 random orders gets the full budget; ASHA's does in none. A steady one pays less than one epoch in twenty."""
+    """The best of 100 random orders gets the full budget; ASHA's does in none. A steady one pays next to nothing."""
     spent, saved = {True: 0, False: 0}, {True: 0, False: 0}
     for seed in range(10):
         finals = random.Random(seed).sample(range(1000), 100)
@@ -88,7 +88,7 @@ def test_a_search_whose_first_rung_misleads_is_saved_and_any_other_pays_little()
             turned = [lambda epoch, final=final: final if epoch > 1 else -final for final in finals]
             saved[is_adaptive] += searched(make, turned)[best] == 27
     assert saved == {True: 10, False: 0}
-    assert spent[True] <= 1.05 * spent[False]
+    assert spent[True] <= 1.02 * spent[False]
 
 
 @pytest.mark.heavy

@@ -1,7 +1,7 @@
 """ASHA that asks whether its lowest rung is worth comparing at, and compares later where it is not.
 
-One trial in `random_every` is promoted from the lowest rung whatever its rank, so that something is known of those that are not promoted.
-While the ranks there agree too little with the ranks at the next rung, trials run through to that one.
+One trial in `random_every` is promoted from the lowest rung whatever its rank, so that something is known of those that are not promoted,
+until enough is known. While the ranks there agree too little with the ranks at the next rung, trials run through to that one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class AdaptiveRungs:
     eta: int
     random_every: int
     min_agreement: float
-    _known: dict[int, tuple[tuple[int, int], bool]] = field(default_factory=dict)
+    _known: dict[int, tuple[tuple[int, int], tuple[float, float]]] = field(default_factory=dict)
 
     def pauses(self, number: int) -> tuple[int, ...]:
         """Each rung below the last, as any may be the lowest."""
@@ -50,7 +50,7 @@ class AdaptiveRungs:
         lowest = self.lowest()
         for rung in reversed(self.rungs[:-1]):
             found = next((n for n in self._best(rung, lowest) if n in waiting and self._epoch(n) == rung), None)
-            if found is None and rung == lowest and len(self.rungs) > 2:
+            if found is None and rung == lowest and self._is_doubtful(rung):
                 found = min((n for n in waiting if is_drawn(n, rung, self.random_every) and self._epoch(n) == rung), default=None)
             if rung < lowest:
                 found = max((n for n in waiting if self._epoch(n) == rung), default=None)
@@ -69,21 +69,28 @@ class AdaptiveRungs:
     def lowest(self) -> int:
         """Epochs of the rung at which trials are compared first."""
         place = 0
-        while place < len(self.rungs) - 2 and self._is_misleading(place):
+        while place < len(self.rungs) - 2 and sum(self._agreement(place)) < self.min_agreement:
             place += 1
         return self.rungs[place]
 
-    def _epoch(self, number: int) -> int:
-        return max(self.curves.values[number])
+    def _is_doubtful(self, rung: int) -> bool:
+        """Whether the agreement with the next rung, of those that may rise, is not known to be good, to a standard error."""
+        place = self.rungs.index(rung)
+        if place >= len(self.rungs) - 2:
+            return False
+        found, error = self._agreement(place)
+        return not found - error >= self.min_agreement  # NaN is doubtful
 
-    def _is_misleading(self, place: int) -> bool:
+    def _agreement(self, place: int) -> tuple[float, float]:
         """Looked at again when another trial has come to one of the two rungs."""
         low, high = self.rungs[place : place + 2]
         num_there = len(self.curves.ranked(low)), len(self.curves.ranked(high))
         if place not in self._known or self._known[place][0] != num_there:
-            found, error = agreement(self.curves, low, high, self.eta)
-            self._known[place] = num_there, found + error < self.min_agreement
+            self._known[place] = num_there, agreement(self.curves, low, high, self.eta)
         return self._known[place][1]
+
+    def _epoch(self, number: int) -> int:
+        return max(self.curves.values[number])
 
 
 @cache
