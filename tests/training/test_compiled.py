@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
 from visiontune.errors import UserError
+from visiontune.training import compiled as compiled_module
 from visiontune.training.compiled import Compiled
 from visiontune.training.loop import train
 
@@ -29,19 +30,21 @@ def test_a_worker_compiles_its_twelfth_network_as_its_first() -> None:
         assert counters["stats"]["unique_graphs"] == number
 
 
-def test_two_sizes_of_batches_in_training_and_in_evaluation_are_four_graphs_and_what_is_not_compiled_is_an_error() -> None:
+def test_two_sizes_of_batches_in_training_and_in_evaluation_are_four_graphs_and_what_is_not_compiled_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compiled_module, "MOST_GRAPHS", 4)
     network = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
     compiled = Compiled(network)
-    with torch._dynamo.config.patch(recompile_limit=4):
-        for _ in range(2):
-            for size in (8, 7):
-                compiled.train()(torch.randn(size, 4))
-                with torch.inference_mode():
-                    compiled.eval()(torch.randn(size, 4))
-                assert not network.training
-        assert counters["stats"]["unique_graphs"] == 4
-        with pytest.raises(UserError, match=r"keeps 4 graphs .* shape \(6, 4\).* use_compile: false"):
-            compiled(torch.randn(6, 4))
+    for _ in range(2):
+        for size in (8, 7):
+            compiled.train()(torch.randn(size, 4))
+            with torch.inference_mode():
+                compiled.eval()(torch.randn(size, 4))
+            assert not network.training
+    assert counters["stats"]["unique_graphs"] == 4
+    with pytest.raises(UserError, match=r"keeps 4 graphs .* shape \(6, 4\).* use_compile: false"):
+        compiled(torch.randn(6, 4))
 
     class Breaks(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

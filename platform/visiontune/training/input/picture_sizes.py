@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
-
 from visiontune.spec.declare import chosen
 from visiontune.spec.tables.resizes import RESIZES
+from visiontune.training.compiled import MOST_GRAPHS
 
 SizeOf = Callable[[int], int]
 
@@ -62,11 +61,11 @@ def problem_of_sizes(preprocessing: Mapping[str, Any], training: Mapping[str, An
         return f"features of frozen stages are computed once, at one size: {keys} must be none and 1"
     if preprocessing["name"] == "pca_whitening":
         return f"components have no neighbours to be resized with: under pca_whitening {keys} must be none and 1"
-    size_of, limit = training_sizes(training, image_size), torch._dynamo.config.recompile_limit
+    size_of = training_sizes(training, image_size)
     num_train = len({size_of(epoch) for epoch in range(1, training["num_epochs"] + 1)}) if size_of else 1
     is_uneven = training["micro_batch"] and training["batch_size"] % training["micro_batch"]
     num_graphs = num_train * (2 if is_uneven else 1) + 2  # evaluation: whole batches, and the last one
-    if training["use_compile"] and num_graphs > limit:
-        rule = f"torch.compile keeps {limit} graphs of a network, but {len(sizes)} other sizes of pictures need {num_graphs}"
+    if training["use_compile"] and num_graphs > MOST_GRAPHS:
+        rule = f"torch.compile keeps {MOST_GRAPHS} graphs of a network, but {len(sizes)} other sizes of pictures need {num_graphs}"
         return f"{rule}; a larger resize_multiple makes fewer, and use_compile: false trains them all"
     return None
