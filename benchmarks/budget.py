@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--tries", type=int, default=20)
     parser.add_argument("--hours", type=float, default=0.02)
     parser.add_argument("--seed", type=int, default=0, help="of the moments of kills, and of the searches")
-    args = parse(parser, tries=1, hours=0.015)
+    args = parse(parser, tries=1, hours=0.012)
     result = Result("budget", args, args.tries, f"tries of {args.hours:g} hours, every second one killed once")
     scratch, pick = Path(tempfile.mkdtemp(prefix="visiontune-budget-")), random.Random(args.seed)
     found: dict[str, list[dict[str, float]]] = {"not killed": [], "killed once": []}

@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--only", nargs="*", choices=tuple(TARGETS), help="these peers")
     parser.add_argument("--at-once", type=int, default=1, help="entrants side by side: quick, and each figure then wrong")
-    args = parse(parser, trials=2, max_epochs=3, at_once=3)
+    args = parse(parser, trials=2, max_epochs=3, at_once=3, only=["tuned", "optuna"])
     peers = [] if args.quick else args.only or [*TARGETS]
     what = f"runs of each of {len(peers) + 2} entrants, {args.trials} trials each, {args.cores} cores"
     result = Result("overhead", args, args.repeat, what, whole=len(peers) == len(TARGETS) and args.at_once == 1)
