@@ -12,6 +12,7 @@ import pytest
 import torch
 from tiny import make_recipe, make_store
 
+from visiontune.training import checkpoint_writer
 from visiontune.training.checkpoint import load_newest, save
 from visiontune.training.checkpoint_writer import CheckpointWriter, copied
 from visiontune.training.loop import train
@@ -94,3 +95,16 @@ def test_a_run_that_goes_on_from_a_copy_is_equal_to_the_last_bit() -> None:
         last = epoch.metrics["val_loss"]
     *_, resumed = train(recipe, make_store(), resume=copies[0])
     assert resumed.metrics["val_loss"] == last
+
+
+def test_a_copy_that_breaks_off_never_gets_to_the_disk(tmp_path: Path) -> None:
+    def broken(live: Any, old: Any = None) -> Any:
+        old["a"].fill_(2)  # of the next epoch, in the memory of the one before
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    with pytest.raises(RuntimeError), CheckpointWriter(tmp_path, 1e6) as writer:
+        writer.keep(1, {"a": torch.ones(3), "b": torch.ones(3)})
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(checkpoint_writer, "copied", broken)
+            writer.keep(2, {"a": torch.full((3,), 2.0), "b": torch.full((3,), 2.0)})
+    assert load_newest(tmp_path) is None

@@ -5,6 +5,7 @@ There is one copy, which every epoch writes over. What is copied and not on the 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -34,7 +35,7 @@ class CheckpointWriter:
         self._copy: Any = None
         self._epoch = 0  # of the copy, while it is not on the disk
         self._written_s = time.monotonic()
-        self._error: OSError | None = None
+        self._error: Exception | None = None
         self._lock, self._is_over = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -63,7 +64,9 @@ class CheckpointWriter:
             self.write(epoch, state)
         elif self._lock.acquire(blocking=False):
             try:
-                self._copy, self._epoch = copied(state, self._copy), epoch
+                self._epoch = 0  # a copy that breaks off is of two epochs, and must never get to the disk
+                self._copy = copied(state, self._copy)
+                self._epoch = epoch
             finally:
                 self._lock.release()
             self._start()
@@ -80,8 +83,14 @@ class CheckpointWriter:
 
     def _watch(self) -> None:
         while not self._is_over.wait(min(_LOOK_EVERY_S, self._every_s)):
-            if time.monotonic() - self._written_s >= self._every_s or self._is_asked():
+            if time.monotonic() - self._written_s >= self._every_s or self._is_wanted():
                 self._write_copy()
+
+    def _is_wanted(self) -> bool:
+        """Whether it is asked for; not where a shared disk can't say so just now."""
+        with contextlib.suppress(OSError):
+            return self._is_asked()
+        return False
 
     def _write_copy(self) -> None:
         with self._lock:
@@ -89,7 +98,7 @@ class CheckpointWriter:
                 try:
                     self._save(self._epoch, self._copy)
                     self._epoch = 0
-                except OSError as error:
+                except Exception as error:  # told by the next call: this may be the thread
                     self._error = error
 
     def _save(self, epoch: int, state: State) -> None:
