@@ -177,7 +177,7 @@ def _imported(path: Path, content: bytes, digest: str) -> Rows:
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses and pickle look there
     try:
-        exec(compile(content, str(path), "exec"), module.__dict__)
+        exec(compile(content, str(path), "exec", dont_inherit=True), module.__dict__)
         return rows_of(vars(module), str(path), content.decode())
     except UserError:
         del sys.modules[module.__name__]
@@ -204,6 +204,8 @@ def _installed(name: str, digest: str) -> Plugin:
     origin, found = _digest_of(known[name])
     _compare(name, digest, found)
     if (key := f"{name}{_MARK}{found}") not in _loaded:
+        if any(one.name == name and one.content is None for one in _loaded.values()):
+            raise UserError(f"the plugin {name} has changed since this process imported it; a new process takes it as it is now")
         try:
             module = known[name].load()
         except Exception as error:
