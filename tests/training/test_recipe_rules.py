@@ -24,6 +24,9 @@ RULES = {
     "nowhere.safetensors": {"transfer": {"regime": "linear", "weights": "nowhere.safetensors"}},
     "for pictures of 8 px can't take any of 4 px": {"training": {"resize": "progressive", "resize_multiple": 2}},
     "components have no neighbours": {"preprocessing": {"name": "pca_whitening", "eval_size_share": 0.75}, "model": {"name": "resnet18"}},
+    "must leave an epoch of 3 for everything, but head_epochs=3; nearest is 2": {
+        "transfer": {"regime": "lp_ft", "weights": "nowhere.safetensors", "head_epochs": 3}
+    },
     "needs gradients without a loss scale": {
         "optimizer": {"name": "sgd", "lr": 0.1, "sharpness": "sam"},
         "training": {"precision": "fp16"},

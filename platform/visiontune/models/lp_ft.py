@@ -5,7 +5,9 @@ A fresh head's first gradients are about as large as they get, and would distort
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -21,7 +23,19 @@ class HeadFirst:
 
     def last(self, num_epochs: int) -> int:
         """The last epoch, counted from 1, in which only the head learns; at least one epoch is left for the rest."""
-        return min(round(self.share * num_epochs) if self.share else self.epochs, num_epochs - 1)
+        return min(max(1, round(self.share * num_epochs)) if self.share else self.epochs, num_epochs - 1)
+
+
+def problem_of_phases(transfer: Mapping[str, Any], num_epochs: int) -> str | None:
+    """Why so many epochs have no room for both phases; None if they have, or the regime has none."""
+    if transfer["regime"] != "lp_ft":
+        return None
+    if num_epochs < 2:
+        return f"lp_ft trains the head and then everything, for which {num_epochs} epoch is too few; nearest is 2"
+    if not transfer["head_share"] and transfer["head_epochs"] >= num_epochs:
+        rule = f"lp_ft must leave an epoch of {num_epochs} for everything, but head_epochs={transfer['head_epochs']}"
+        return f"{rule}; nearest is {num_epochs - 1}"
+    return None
 
 
 def lp_ft(network: nn.Module, target: Target, *, weights: str, head_epochs: int, head_share: float) -> nn.Module:

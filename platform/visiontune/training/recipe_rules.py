@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from visiontune.augmentation.mixing import problem_of_mixing
 from visiontune.augmentation.policy import problem_of as problem_of_policy
 from visiontune.errors import Problem, UserError
+from visiontune.models.lp_ft import problem_of_phases
 from visiontune.models.shape_check import problem_of as problem_of_model
 from visiontune.models.shape_check import problem_of_other_sizes
 from visiontune.models.transfer import problem_of_transfer
@@ -52,6 +53,7 @@ def _problems(recipe: TrialRecipe, info: DataInfo) -> Iterator[tuple[str, str | 
         yield "transfer.regime", problem_of_transfer(transfer, recipe.model, **shapes)
     taught: dict[str, Any] = {"channels": channels, "use_features": use_features}
     yield "loss.teacher_from", problem_of_teacher(recipe.loss, recipe.preprocessing, info, **taught)
+    yield "transfer.regime", problem_of_phases(transfer, training["num_epochs"])
     yield "optimizer.sharpness", problem_of_sharpness(recipe.optimizer, training)
     yield "regularization", problem_of_averages(recipe.regularization, recipe.optimizer)
     yield "augmentation.policy", problem_of_policy(recipe.augmentation, info.channels)

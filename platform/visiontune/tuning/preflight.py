@@ -118,8 +118,12 @@ def _regimes(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
     regimes = [transfer for transfer in spec.space.corners("transfer") if transfer["regime"] != "scratch"]
     if not regimes:
         return
+    from visiontune.models.lp_ft import problem_of_phases
     from visiontune.models.transfer import problem_of_transfer
 
+    for rule in dict.fromkeys(problem_of_phases(transfer, spec.budget.max_epochs) for transfer in regimes):
+        if rule is not None:
+            yield _problem(spec, "transfer.regime", rule)
     for shapes, transfer, model in product(_shapes(spec, info), regimes, spec.space.corners("model")):
         rule = problem_of_transfer(transfer, model, **shapes)
         if rule is not None:
