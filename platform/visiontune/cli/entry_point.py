@@ -19,6 +19,9 @@ from visiontune.cli.arguments import parse
 from visiontune.cli.terminal import command_line, has_no_reader, silence
 from visiontune.errors import UserError, first_line
 
+GOES_ON = ("search", "ingest", "submit")
+"""Verbs that keep what they did before an interruption."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code; argparse itself exits, with 2, for options that are wrong."""
@@ -37,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         silence(sys.stdout)
         return 1
     except KeyboardInterrupt:
-        _tell(f"interrupted; go on: {command_line(words)}")
+        what = "go on" if words[0] in GOES_ON else "from its start again"
+        _tell(f"interrupted; {what}: {command_line(words)}")
         return 1
     except Exception as error:
         return _failed(error, is_debug=hasattr(args, "debug"))

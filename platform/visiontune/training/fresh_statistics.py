@@ -49,10 +49,12 @@ def refresh_statistics(network: nn.Module, batches: Iterable[tuple[Tensor, Tenso
         assert norm.num_batches_tracked is not None
         norm.num_batches_tracked.zero_()
         norm.train()
-    for number, (x_NCHW, _) in enumerate(batches, 1):
-        for norm in norms:
-            norm.momentum = 1 / number  # the first replaces what was; torch's own way, no momentum, reads its counter, so waits for a GPU
-        network(x_NCHW)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    network.eval()
+    try:
+        for number, (x_NCHW, _) in enumerate(batches, 1):
+            for norm in norms:  # the first replaces what was; torch's own way, no momentum, reads its counter, so waits for a GPU
+                norm.momentum = 1 / number
+            network(x_NCHW)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        network.eval()
