@@ -58,6 +58,14 @@ def test_a_loss_that_never_falls_or_is_not_a_number_has_no_range() -> None:
     assert at_once.is_stopped and at_once.losses == () and at_once.edge is None
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_of_tiny_batches_is_no_fall_and_no_edge(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    assert range_test(lambda lr: 1.4 + 0.35 * random.standard_normal(), 1e-6, 10.0).suggested is None
+    falling = range_test(lambda lr: (1.4 if lr < 1e-3 else 0.3 if lr < 0.1 else 9.0) + 0.35 * random.standard_normal(), 1e-6, 10.0)
+    assert falling.edge is not None and 0.02 < falling.edge < 0.15
+
+
 def test_smoothing_moves_no_fall() -> None:
     assert smoothed([3.0] * 10 + [1.0] * 10).tolist() == [3.0] * 10 + [1.0] * 10
     assert smoothed([1.0] * 6 + [9.0] + [1.0] * 6).max() == 1.0
@@ -68,8 +76,9 @@ def test_smoothing_moves_no_fall() -> None:
     [
         (1e-3, 0.3, "ok"),
         (1e-4, 1.0, "ok"),
-        (2.0, 10.0, "bad"),
-        (2.0, 2.0, "bad"),
+        (2.0, 10.0, "look"),
+        (2.0, 2.0, "look"),
+        (5.0, 10.0, "bad"),
         (0.01, 0.01, "ok"),
         (1e-6, 1e-6, "look"),
         (1e-8, 1e-5, "look"),
@@ -78,7 +87,7 @@ def test_smoothing_moves_no_fall() -> None:
     ],
 )
 def test_the_files_rates_beside_what_was_found(low: float, high: float, verdict: str) -> None:
-    found = RangeTest((), (), begins=1e-3, edge=0.9, is_stopped=True)
+    found = RangeTest((), (), begins=1e-3, edge=0.9, is_stopped=True, not_finite_at=5.0)
     assert found.suggested == pytest.approx((1e-3, 0.3))
     told, hint = compare(low, high, found)
     assert told == verdict and bool(hint) == (verdict != "ok")

@@ -145,7 +145,7 @@ def _sweep(recipe: TrialRecipe, in_file: tuple[str, float, float], store: Store,
     if isinstance(test, float):
         return Check(name, "look", f"a step takes {test:.1f} s here, too long for a sweep", "run the check where the trials will run")
     verdict, hint = compare(low, high, test, key)
-    said = f"the loss never fell; the file has {_range(low, high)}"
+    said = f"the loss falls by no more than it varies from batch to batch; the file has {_range(low, high)}"
     if test.suggested is not None:
         said = f"falls from {test.begins:.2g} on, until {test.edge:.2g}; search {_range(*test.suggested)}; the file has {_range(low, high)}"
     figures = {**asdict(test), "suggested": test.suggested, "file": (low, high), "model": model_words(recipe)}
