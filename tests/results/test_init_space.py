@@ -18,6 +18,7 @@ from visiontune.cli import main
 from visiontune.data.survey import Survey, survey
 from visiontune.errors import UserError
 from visiontune.results import init_questions, space_draft
+from visiontune.results.search_forecast import doubts
 from visiontune.results.space_draft import Answers, draft, epochs_for, image_size_for, likely
 from visiontune.spec.json_schema import json_schema
 from visiontune.spec.parse import load_study
@@ -67,6 +68,7 @@ def test_what_it_writes_passes_a_check(source: str, study: str, seen: str, capsy
     assert not list(SCHEMA.iter_errors(read_yaml(Path(f"{study}.yaml"), []).plain()))
     spec = load_study(Path(f"{study}.yaml"))
     assert (spec.study, spec.data["image_size"], spec.data["test_fraction"]) == (study, 16, 0.2)
+    assert spec.data["val_fraction"] == (0.1 if source == "digits" else 0.2)
     assert "good" in run("check", f"{study}.yaml", code=0, capsys=capsys)[0]
 
 
@@ -185,6 +187,8 @@ def test_every_draft_is_a_study_that_the_schema_takes_too(side: int) -> None:
         content = compose(draft("x", {"source": "folder", "path": "no"}, seen, answers), "draft", []).plain()
         assert not list(SCHEMA.iter_errors(content))
         spec = load_study(content)
+        num_train = round(seen.num_pictures * (0.6 if seen.num_pictures < 1000 else 0.8))
+        assert seen.num_pictures < 100 or not [*doubts(spec, num_train)]
         assert spec.data["path"] == "no" and spec.budget.hours == 2.5 and spec.rungs[-1] == epochs_for(seen.num_pictures)[1]
         assert spec.objective.metric == ("val_macro_recall" if share == 50 else "val_top1")
         batches = [size for _, item, _ in spec.space.places("training.batch_size") for size in getattr(item, "choices", (item,))]

@@ -24,6 +24,7 @@ class Survey:
     short_side: int
     long_side: int
     has_test: bool
+    has_val: bool = False
 
     @property
     def num_pictures(self) -> int:
@@ -52,4 +53,5 @@ def survey(data: Mapping[str, Any]) -> Survey:
         short,
         long,
         source.has_test,
+        source.has_val,
     )

@@ -15,7 +15,7 @@ from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.results.init_questions import QUESTIONS, Ask, decide
 from visiontune.results.make_dataset import section_of
-from visiontune.results.space_draft import WEIGHTS_NAME, Answers, draft
+from visiontune.results.space_draft import WEIGHTS_NAME, Answers, draft, fractions
 from visiontune.spec.epoch_forecast import cost
 from visiontune.spec.parse import load_study
 from visiontune.spec.study_spec import StudySpec
@@ -55,6 +55,7 @@ def init_space(
     if section["image_size"] is not None:
         known["image_size"] = section["image_size"]
     seen = survey(section)
+    section |= fractions(seen, {word.partition("=")[0] for word in words} | {*(source if isinstance(source, Mapping) else ())})
     answers, said = decide(seen, known, ask)
     body = draft(study, section, seen, answers)
     spec = _checked(body, path)

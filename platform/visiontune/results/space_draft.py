@@ -6,16 +6,17 @@ Rules of thumb, each said beside what it decides; ranges are the tables' own (`a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from visiontune.data.survey import Survey
 from visiontune.results.data_summary import study_line
+from visiontune.results.search_forecast import FEW_STEPS
 
 WEIGHTS, WEIGHTS_NAME = "ResNet18_Weights.IMAGENET1K_V1", "ResNet-18's weights from ImageNet"
-FEW, MANY = 5_000, 200_000
-"""Training pictures below which, and from which on, trials get more or fewer epochs."""
+VERY_FEW, FEW, MANY = 1_000, 5_000, 200_000
+"""Pictures below which more are for val and test; below which, and from which on, trials get more or fewer epochs."""
 UNEQUAL, VERY_UNEQUAL = 3, 10
 """Sizes of the smallest class that the largest has, from which on balance is searched, and recall counts in place of accuracy."""
 
@@ -69,8 +70,19 @@ NUM_TRIALS = 81
 
 
 def epochs_for(num_pictures: int) -> tuple[int, int]:
-    """The first rung and the full budget of a trial: few pictures make short epochs, so that there are more of them."""
-    return (3, 81) if num_pictures < FEW else (1, 27) if num_pictures < MANY else (1, 9)
+    """The first rung and the full budget of a trial: few pictures make short epochs, so that there are more of them.
+
+    The first rung is one after enough steps of the largest batch to compare trials.
+    """
+    low, high = (3, 81) if num_pictures < FEW else (1, 27) if num_pictures < MANY else (1, 9)
+    steps = max(1, int(num_pictures * (0.6 if num_pictures < VERY_FEW else 0.8)) // batch_sizes(num_pictures)[-1])
+    return next((rung for rung in (low, 3 * low) if rung * steps >= FEW_STEPS), 9 * low), high
+
+
+def fractions(seen: Survey, given: Collection[str]) -> dict[str, float]:
+    """Shares for val and test that the source has not and nobody has `given`: a tenth of few pictures measures nothing."""
+    missing = {"val_fraction": not seen.has_val, "test_fraction": not seen.has_test}
+    return {key: 0.2 for key, is_missing in missing.items() if is_missing and key not in given and seen.num_pictures < VERY_FEW}
 
 
 def _space(seen: Survey, answers: Answers) -> Iterator[str]:
@@ -84,7 +96,9 @@ def _space(seen: Survey, answers: Answers) -> Iterator[str]:
         yield "  name: {choice: [none, balanced]}"
         yield "  class_weights: {choice: {none: {}, effective_number: {class_beta: auto}}}"
     yield from _optimizer(answers)
-    yield "schedule: {name: cosine, warmup_share: auto}"
+    low, high = epochs_for(seen.num_pictures)
+    longest = min(0.2, math.floor(90 * low / high) / 100)
+    yield f"schedule: {{name: cosine, warmup_share: {{float: [0.0, {longest:g}]}}}}   # over before the first rung"
     yield from _augmentation(seen, answers)
     yield f"training: {{batch_size: {_choice(batch_sizes(seen.num_pictures))}}}"
 
