@@ -137,7 +137,12 @@ def test_rungs_are_told_with_who_begins_there(scheduler: str, said: str) -> None
     ("settings", "said"),
     [
         ([], []),
-        (["data.max_pictures=300"], ["the first rung is after 3 steps of 64", "budget.min_epochs=3 is after 9"]),
+        (
+            ["data.max_pictures=300"],
+            ["the first rung is after 3 steps of 64", "no rung before the last is after so many: take smaller batches"],
+        ),
+        (["data.max_pictures=300", "budget.max_epochs=81", "budget.min_epochs=1"], ["budget.min_epochs=27 is after 81"]),
+        (["data.max_pictures=70"], ["batches of 64 are more than the training split, about 56 pictures"]),
         (["space.schedule={name: cosine, warmup_epochs: {int: [0, 2]}}"], ["warm-up takes up to 2 epochs, and the first rung is at 1"]),
         (["space.schedule={name: cosine, warmup_share: 0.1}"], []),
         (["data.max_pictures=300", "trial_scheduler.name=none"], []),
@@ -147,7 +152,12 @@ def test_what_speaks_against_the_first_rung_is_told(settings: list[str], said: l
     path = Path("space.yaml")
     path.write_text(GOOD)
     spec = load_study(
-        path, ["budget.max_epochs=9", "space.training.batch_size=16" if not said else "space.training.batch_size=64", *settings]
+        path,
+        [
+            *([] if "budget.max_epochs=81" in settings else ["budget.max_epochs=9"]),
+            "space.training.batch_size=16" if not said else "space.training.batch_size=64",
+            *settings,
+        ],
     )
     found = " ".join(doubts(spec, num_train_about(spec.data)))
     assert all(part in found for part in said) and bool(found) == bool(said)

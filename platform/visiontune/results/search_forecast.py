@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from visiontune.spec.domains import Choice
@@ -101,16 +101,28 @@ def _sampler(spec: StudySpec) -> str:
 def doubts(spec: StudySpec, num_train: int) -> Iterator[str]:
     """What the budget has no room for; what makes the first rung a poor place to compare trials: few steps, a rate that warms up."""
     yield from _unmet(spec)
+    size = max(one["batch_size"] for one in spec.space.corners("training"))
+    if size > num_train:
+        yield f"batches of {size} are more than the training split, about {num_train} pictures: a step is an epoch"
     if len(spec.rungs) == 1:
         return
-    (first, second), size = spec.rungs[:2], max(one["batch_size"] for one in spec.space.corners("training"))
-    steps = max(1, num_train // size)
+    first, steps = spec.rungs[0], max(1, num_train // size)
     if first * steps < FEW_STEPS:
         why = f"under some {FEW_STEPS} values say little"
-        yield f"the first rung is after {first * steps} steps of {size}: {why}; budget.min_epochs={second} is after {second * steps}"
+        yield f"the first rung is after {first * steps} steps of {size}: {why}; {_later_rung(spec.rungs, steps)}"
     longest = max(_warmup_epochs(one, spec.budget.max_epochs) for one in spec.space.corners("schedule"))
     if longest >= first:
         yield f"warm-up takes up to {longest:g} epochs, and the first rung is at {first}: trials are compared before their rate is reached"
+
+
+def _later_rung(rungs: Sequence[int], steps: int) -> str:
+    """The first with enough steps, as a setting; the last one compares no more trials."""
+    later = next((rung for rung in rungs[:-1] if rung * steps >= FEW_STEPS), None)
+    return (
+        "no rung before the last is after so many: take smaller batches"
+        if later is None
+        else f"budget.min_epochs={later} is after {later * steps}"
+    )
 
 
 def _unmet(spec: StudySpec) -> Iterator[str]:
