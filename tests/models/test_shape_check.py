@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from subprocess import run as run_program
@@ -199,6 +200,17 @@ def test_shapes_alone_are_torchs_shapes() -> None:
         assert alone.shape == do().shape
     with shape_check._ShapesOnly(), pytest.raises(RuntimeError, match="sizes differ"):
         torch.cat([x, x[..., :2]], 1)
+
+
+@pytest.mark.parametrize(("returned", "said"), [("nn.Flatten()", r"return mark\(network, "), ("None", "a NoneType, not a torch.nn.Module")])
+def test_a_plugin_s_builder_that_gives_no_marked_network_is_told(returned: str, said: str, tmp_path: Path) -> None:
+    net = f"def net(*, num_classes, in_channels, image_size):\n    return {returned}\n"
+    start = "from torch import nn\nfrom visiontune.spec.declare import Entry\n"
+    (tmp_path / "net.py").write_text(f"{start}{net}MODELS = {{'net': Entry('mine', net)}}\n")
+    with in_use([load_plugin(tmp_path / "net.py").key]):
+        assert re.search(said, problem_of(section("net"), num_classes=3, in_channels=3, image_size=8) or "")
+        with pytest.raises(ValueError, match=said):
+            build_model(section("net"), num_classes=3, in_channels=3, image_size=8)
 
 
 def test_what_was_found_of_a_plugin_s_network_is_not_told_of_another_version(tmp_path: Path) -> None:

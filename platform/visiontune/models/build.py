@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from visiontune.models.activation import ACTIVATION_TYPES, fit_slopes, gain_of, is_timms_activation
-from visiontune.models.anatomy import anatomy_of, replace
+from visiontune.models.anatomy import Anatomy, anatomy_of, replace
 from visiontune.models.dropout import add_dropout
 from visiontune.models.initialisation import initialise, zero_gamma
 from visiontune.models.lsuv import scale_to_unit_variance
 from visiontune.models.norm import swap_norm
 from visiontune.models.skip_init import Unfilled
-from visiontune.spec.declare import chosen
+from visiontune.spec.declare import Entry, chosen
 from visiontune.spec.tables.activations import ACTIVATIONS, NORMS
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.models import MODELS
@@ -53,7 +53,7 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed or 0)
         with nullcontext() if LIBRARY in entry.traits else Unfilled():
-            network: nn.Module = entry.load()(num_classes=num_classes, in_channels=in_channels, image_size=image_size, **args)
+            network = built_by(entry, num_classes=num_classes, in_channels=in_channels, image_size=image_size, **args)
         _swap_published(network, model, in_channels, image_size)
         if seed is not None:  # drawn on the CPU: weights are the same on every device
             entry, args = chosen(INITS, model, "init")
@@ -65,6 +65,16 @@ def build_model(
         if model["use_lsuv"] and seed is not None and sample is not None:
             scale_to_unit_variance(network, sample())
     add_dropout(network, model["dropout"], model["dropout_kind"], model["dropout_place"])
+    return network
+
+
+def built_by(entry: Entry, **args: Any) -> nn.Module:
+    """What the builder of a table's row gives. Raises ValueError where that is no network with its anatomy."""
+    network = entry.load()(**args)
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"its builder gives a {type(network).__name__}, not a torch.nn.Module")
+    if not isinstance(getattr(network, "anatomy", None), Anatomy):
+        raise ValueError("its builder does not name the stages and the head: return mark(network, ...) of visiontune.models.anatomy")
     return network
 
 

@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from visiontune.errors import UserError
 from visiontune.models.anatomy import anatomy_of
-from visiontune.models.build import build_model
+from visiontune.models.build import build_model, built_by
 from visiontune.models.initialisation import zero_gamma
 from visiontune.models.norm import swap_norm
 from visiontune.spec.declare import Arg, chosen, plugins_in_use
@@ -166,7 +166,7 @@ def _built(corner: _Corner, size: int) -> nn.Module:
         with torch.device("meta"):
             return build_model(json.loads(corner.whole), **sizes)
     with torch.device("meta"), torch.no_grad(), _ShapesOnly():
-        network: nn.Module = MODELS.entries[name].load()(**sizes, **dict(args))
+        network = built_by(MODELS.entries[name], **sizes, **dict(args))
         if norm != "published":
             anatomy = anatomy_of(network)
             swap_norm(network, partial(NORMS.entries[norm].load(), **dict(norm_args)), (anatomy.head, *anatomy.aux))
