@@ -13,7 +13,7 @@ from visiontune.cli import main
 from visiontune.data.prepare import num_train_about
 from visiontune.errors import UserError
 from visiontune.results.lr_range_plot import plot_range_tests
-from visiontune.results.search_forecast import doubts, proposals, rungs
+from visiontune.results.search_forecast import doubts, doubts_of_room, proposals, rungs
 from visiontune.results.study_check import lines, summary
 from visiontune.spec.parse import load_study
 from visiontune.training.checks.check import Check
@@ -151,13 +151,15 @@ def test_rungs_are_told_with_who_begins_there(scheduler: str, said: str) -> None
 def test_what_speaks_against_the_first_rung_is_told(settings: list[str], said: list[str]) -> None:
     path = Path("space.yaml")
     path.write_text(GOOD)
-    spec = load_study(
-        path,
-        [
-            *([] if "budget.max_epochs=81" in settings else ["budget.max_epochs=9"]),
-            "space.training.batch_size=16" if not said else "space.training.batch_size=64",
-            *settings,
-        ],
-    )
+    epochs, size = [] if "budget.max_epochs=81" in settings else ["budget.max_epochs=9"], 64 if said else 16
+    spec = load_study(path, [*epochs, f"space.training.batch_size={size}", *settings])
     found = " ".join(doubts(spec, num_train_about(spec.data)))
     assert all(part in found for part in said) and bool(found) == bool(said)
+
+
+@pytest.mark.parametrize(("setting", "wanted"), [("workers_per_trial=8", 8), ("cpus_per_trial=4", 4), ("cpus_per_trial=2", 0)])
+def test_resources_beyond_this_machine_are_told(setting: str, wanted: int) -> None:
+    path = Path("space.yaml")
+    path.write_text(GOOD)
+    found = [*doubts_of_room(load_study(path, [f"resources.{setting}"]), 2)]
+    assert bool(found) == bool(wanted) and all(f"a trial takes {wanted} processors and this machine has 2" in one for one in found)

@@ -118,11 +118,17 @@ def doubts(spec: StudySpec, num_train: int) -> Iterator[str]:
 def _later_rung(rungs: Sequence[int], steps: int) -> str:
     """The first with enough steps, as a setting; the last one compares no more trials."""
     later = next((rung for rung in rungs[:-1] if rung * steps >= FEW_STEPS), None)
-    return (
-        "no rung before the last is after so many: take smaller batches"
-        if later is None
-        else f"budget.min_epochs={later} is after {later * steps}"
-    )
+    if later is None:
+        return "no rung before the last is after so many: take smaller batches"
+    return f"budget.min_epochs={later} is after {later * steps}"
+
+
+def doubts_of_room(spec: StudySpec, num_cpus: int) -> Iterator[str]:
+    """What a machine of so many processors has no room for; a cluster may."""
+    cpus, workers = spec.resources.cpus_per_trial, spec.resources.workers_per_trial
+    wanted = workers * (cpus if isinstance(cpus, int) else 1)
+    if wanted > num_cpus:
+        yield f"a trial takes {wanted} processors and this machine has {num_cpus}: a search needs a cluster (--address) or smaller resources"
 
 
 def _unmet(spec: StudySpec) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from visiontune.data.store.store import DataInfo
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.results.notebook import is_notebook
-from visiontune.results.search_forecast import doubts, epochs, proposals, rungs, starts
+from visiontune.results.search_forecast import doubts, doubts_of_room, epochs, proposals, rungs, starts
 from visiontune.results.text import duration
 from visiontune.spec.epoch_forecast import Cost, cost
 from visiontune.spec.plugins import in_use, uses_plugins
@@ -88,6 +89,7 @@ class StudyCheck:
             *(f"  start     {one}" for one in starts(self.spec)),
             f"  proposals {proposals(self.spec)}",
             *(f"  look      {one}" for one in doubts(self.spec, self.num_train)),
+            *(f"  look      {one}" for one in doubts_of_room(self.spec, len(os.sched_getaffinity(0))) if "RAY_ADDRESS" not in os.environ),
             *(f"  look      {one}" for one in self.doubts_of_sizes),
         ]
         if self.slow_ops:
