@@ -128,7 +128,7 @@ def doubts_of_room(spec: StudySpec, num_cpus: int) -> Iterator[str]:
     cpus, workers = spec.resources.cpus_per_trial, spec.resources.workers_per_trial
     wanted = workers * (cpus if isinstance(cpus, int) else 1)
     if wanted > num_cpus:
-        yield f"a trial takes {wanted} processors and this machine has {num_cpus}: a search needs a cluster (--address) or smaller resources"
+        yield f"a trial takes {wanted} processors and this machine has {num_cpus}: it needs a cluster (--address), or take less"
 
 
 def _unmet(spec: StudySpec) -> Iterator[str]:

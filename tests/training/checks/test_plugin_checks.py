@@ -67,7 +67,7 @@ def test_what_a_row_must_not_do_is_told(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["check", "--plugin", str(file)]) == 2
     told = capsys.readouterr().out
     for line in (
-        "bad   models unmarked: AttributeError: 'Sequential' object has no attribute 'anatomy'",
+        "bad   models unmarked: unmarked (defaults) can't be trained on pictures of 299 px: its builder does not name the stages",
         "bad   models aside: gives other logits once saved and loaded",
         "bad   activations noisy: after a pause",
         "bad   optimizers still: the second epoch changes no weight",
