@@ -20,6 +20,7 @@ from visiontune.errors import LostRank, UserError
 from visiontune.models.build import build_model
 from visiontune.spec.parse import load_recipe
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.training import ranks
 from visiontune.training.input.batches import Pictures
 from visiontune.training.lead_ranks import Meeting, follow, train_by_ranks
 from visiontune.training.loop import Epoch, train
@@ -143,6 +144,17 @@ def test_a_killed_worker_ends_the_others() -> None:
         for epoch in train_by_ranks(RECIPES["classes unequal, two passes"], STORE, device="cpu", num=2, start=start):
             seen.append(epoch.epoch)
     assert seen == [1] and time.monotonic() - started < 20
+
+
+def test_ranks_on_a_gpu_without_index_take_the_first_that_they_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Ray's actors do; torch's own `set_device` reads what it is given, and this stands in for the driver below it."""
+    chosen: list[int] = []
+    monkeypatch.setattr(torch._C, "_cuda_setDevice", chosen.append, raising=False)
+    monkeypatch.setitem(ranks._BACKENDS, "cuda", "gloo")
+    for name in ("cuda", "cuda:1"):
+        with joined(0, 1, dist.HashStore(), torch.device(name)):
+            pass
+    assert chosen == [0, 1]
 
 
 def test_what_several_workers_cant_train_is_refused() -> None:

@@ -127,7 +127,7 @@ def joined(rank: int, num: int, store: Store, device: torch.device) -> Iterator[
     if dist.is_initialized():
         raise UserError("several workers form torch's process group, but this process is in one already; train in another process")
     if device.type == "cuda":
-        torch.cuda.set_device(device)
+        torch.cuda.set_device(device.index or 0)  # refuses a device without index: that is the first one which the process sees
     dist.init_process_group(_BACKENDS[device.type], store=store, rank=rank, world_size=num, timeout=_TIMEOUT)
     try:
         yield Ranks(rank, num, store)
