@@ -50,7 +50,7 @@ class Died(RuntimeError):
 
 
 class LostRank(RuntimeError):
-    """One of several processes that train one recipe together failed or was ended, and so the others were."""
+    """One of several processes that train one recipe together was ended, and so the others were."""
 
 
 class Diverged(Exception):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -16,7 +18,9 @@ from places import ROOT
 from tiny import make_recipe, make_store, model_section
 from torch import distributed as dist
 
+from visiontune.data.store.store import Store
 from visiontune.errors import LostRank, UserError
+from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.models.build import build_model
 from visiontune.spec.parse import load_recipe
 from visiontune.spec.trial_recipe import TrialRecipe
@@ -29,6 +33,8 @@ from visiontune.training.spawned_ranks import train_here
 from visiontune.training.synced_batch_norm import synced_batch_norm
 from visiontune.training.train_recipe import fit_recipe
 from visiontune.training.weights_file import save_weights
+from visiontune.tuning.records import Leg
+from visiontune.tuning.run_leg import run_leg
 
 # Autograd counts devices once, and a fork can't take the threads of any: before another test's tensors without memory play a GPU.
 torch.ones((), requires_grad=True).backward()
@@ -60,6 +66,7 @@ class Forked:
     """A follower that is ready at once, since it is this process's fork; it kills itself where it is told to."""
 
     def __init__(self, meeting: Meeting, dies_in_epoch: int = 0) -> None:
+        gc.collect()  # a fork that frees the process group of an earlier test crashes
         self.process = multiprocessing.get_context("fork").Process(target=self._be, args=(meeting, dies_in_epoch), daemon=True)
         self.process.start()
 
@@ -81,6 +88,14 @@ class Forked:
     def end(self) -> None:
         self.process.join(5)
         assert not self.process.is_alive()
+
+
+class Killed(Forked):
+    """Is ended as an actor is that does not end by itself: while the error holds its network, rank 0 keeps its connections."""
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.join()
 
 
 @pytest.fixture(autouse=True)
@@ -144,6 +159,39 @@ def test_a_killed_worker_ends_the_others() -> None:
         for epoch in train_by_ranks(RECIPES["classes unequal, two passes"], STORE, device="cpu", num=2, start=start):
             seen.append(epoch.epoch)
     assert seen == [1] and time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (
+            RuntimeError("shapes do not match in my loss"),
+            "crashed",
+            r"RuntimeError: (worker 2 of 2 failed: RuntimeError: )?shapes do not match in my loss",
+        ),
+        (ValueError("no such channel"), "infeasible", r"(worker 2 of 2 failed: ValueError: )?no such channel"),
+    ],
+)
+@pytest.mark.parametrize("where", [(0,), (1,), (0, 1)])
+def test_an_error_of_the_recipe_is_typed_as_with_one_worker(
+    error: Exception, kind: str, said: str, where: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever worker has it; the others see a broken connection, and theirs is no machine's fault."""
+
+    def failing(self: Pictures, order_N: Any, bounds: Any, epoch: int = 0) -> Any:
+        for number, batch in enumerate(batches(self, order_N, bounds, epoch)):
+            if number == 1 and dist.get_rank() in where:
+                raise type(error)(*error.args)
+            yield batch
+
+    batches = Pictures.batches
+    monkeypatch.setattr(Pictures, "batches", failing)
+
+    def train_by_two(recipe: TrialRecipe, store: Store, **args: Any) -> Iterator[Epoch]:
+        return train_by_ranks(recipe, store, num=2, start=Killed, **args)
+
+    [report] = run_leg(Leg("00000", 0, make_recipe(num_epochs=2), 0), STORE, StudyFolder(tmp_path), "cpu", train=train_by_two)
+    assert report.failure == kind and re.fullmatch(said, report.reason)
 
 
 def test_ranks_on_a_gpu_without_index_take_the_first_that_they_see(monkeypatch: pytest.MonkeyPatch) -> None:

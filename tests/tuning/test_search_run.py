@@ -228,6 +228,7 @@ def test_a_lost_worker_costs_nothing_but_time_and_a_bad_trial_is_given_up(tmp_pa
     _, storage, _ = drive(make_spec(tmp_path / "study", 10), tmp_path / "study", answer=answer)
     trials = storage.trials()
     assert (trials[3].state.name, trials[3].user_attrs["end"]["kind"], crashes[3]) == ("FAIL", "crashed", 3)
+    assert trials[3].user_attrs["end"]["reason"] == "crashed 3 times: SIGSEGV"
     assert trials[5].intermediate_values
 
 
@@ -253,6 +254,14 @@ def test_a_machine_that_can_take_no_trial_is_no_trials_fault(tmp_path):
     assert said[0] == "trial 0 has lost its worker: node7: a GPU was asked for, but torch sees none"
     assert run.is_stopping and run.fatal.endswith("the last one: node7: a GPU was asked for, but torch sees none")
     assert read_study(StudyFolder(tmp_path / "study")).trials[0].state == "running"
+
+
+def test_a_crash_of_a_trial_is_not_said_to_be_its_workers(tmp_path):
+    run, said = running(tmp_path / "study")
+    leg = run.next_leg()
+    run.placed(leg.key)
+    run.report(leg.key, Report(0, {}, 0, failure="crashed", reason="RuntimeError: shapes do not match in my loss"))
+    assert said == ["trial 0 has crashed: RuntimeError: shapes do not match in my loss"]
 
 
 def test_one_sick_machine_does_not_end_the_search_of_the_others(tmp_path):

@@ -1,7 +1,8 @@
 """Rank 0 and those that follow it: they meet, rank 0 is asked for epochs, and when one of them ends, however that is, all do.
 
 Who starts the others is an argument: processes of this machine (spawned_ranks.py) or actors of a cluster. A follower that fails says why in
-the store that they meet in; one that is killed closes its connections, which ends what the others wait for.
+the store that they meet in; one that is killed closes its connections, which ends what the others wait for. What a rank says is raised here
+as with one process; only one that is gone is a LostRank.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import distributed as dist
 
-from visiontune.errors import LostRank, first_line
+from visiontune.errors import LostRank, UserError, first_line
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.loop import Epoch, train
 from visiontune.training.ranks import joined
@@ -33,6 +34,9 @@ _MEET_S = 600.0
 """For imports and pictures that a follower opens or copies to its node first."""
 _LAST_WORDS_S = 2.0
 _GET_ADDRESS = 0x8915  # SIOCGIFADDR of Linux
+_BACKENDS = ("gloo", "nccl")
+_KINDS: tuple[type[Exception], ...] = (UserError, ValueError, MemoryError, RuntimeError)
+"""Of the errors that another rank may have, those that rank 0 raises as they are; any other is a RuntimeError that names it."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def train_by_ranks(
     resume: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> Iterator[Epoch]:
-    """`train` as rank 0 of `num`. Raises what it does, and LostRank where another rank failed or was ended."""
+    """`train` as rank 0 of `num`. Raises what any rank does, and LostRank where another one was ended."""
     listener = socket.create_server((host, 0))
     port = listener.getsockname()[1]
     meeting_store = dist.TCPStore(host, port, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach())  # type: ignore[attr-defined]
@@ -96,8 +100,9 @@ def follow(meeting: Meeting, rank: int, store: Store, device: str) -> None:
             for _ in train(meeting.recipe, store, device=device, ranks=ranks, **meeting.more):
                 pass
         except Exception as error:
-            with suppress(dist.DistError):  # rank 0 has gone
-                meeting_store.set(f"failed/{rank}", f"{type(error).__name__}: {first_line(error)}")
+            if not _is_broken_connection(error):  # else another has failed, or has gone
+                with suppress(dist.DistError):  # rank 0 has gone
+                    meeting_store.set(f"failed/{rank}", _described(error))
             raise
 
 
@@ -115,23 +120,34 @@ def _translated(store: TCPStore, followers: Followers, num: int) -> Iterator[Non
     try:
         yield
     except RuntimeError as error:
-        said = _said(store, num)
-        is_connection = type(error) is RuntimeError or isinstance(error, dist.DistError)
-        ends_s = time.monotonic() + (_LAST_WORDS_S if is_connection and said is None else 0.0)
-        lost = followers.lost()
-        while said is None and lost is None and time.monotonic() < ends_s:
+        if not _is_broken_connection(error):
+            raise
+        ends_s = time.monotonic() + _LAST_WORDS_S
+        while (why := _reason(store, followers, num)) is None and time.monotonic() < ends_s:
             time.sleep(0.05)
-            said, lost = _said(store, num), followers.lost()
-        if (why := said or lost) is not None:
-            raise LostRank(why) from error
-        raise
+        if why is None:
+            raise
+        raise why from error
 
 
-def _said(store: TCPStore, num: int) -> str | None:
+def _reason(store: TCPStore, followers: Followers, num: int) -> Exception | None:
+    lost = followers.lost()  # before what they say: one that fails says so, and ends after that
     for rank in range(1, num):
         if store.check([f"failed/{rank}"]):
-            return f"worker {rank + 1} of {num} failed: {store.get(f'failed/{rank}').decode()}"
-    return None
+            kind, _, said = store.get(f"failed/{rank}").decode().partition(" ")
+            return _KINDS[int(kind)](f"worker {rank + 1} of {num} failed: {said}")
+    return None if lost is None else LostRank(lost)
+
+
+def _described(error: Exception) -> str:
+    kind = next((number for number, one in enumerate(_KINDS) if isinstance(error, one)), len(_KINDS) - 1)
+    return f"{kind} {type(error).__name__}: {first_line(error)}"
+
+
+def _is_broken_connection(error: Exception) -> bool:
+    """NCCL's errors and the store's have a class of their own; gloo's are plain RuntimeErrors that begin with its file's path."""
+    is_plain = type(error) is RuntimeError and any(name in str(error).lower() for name in _BACKENDS)
+    return is_plain or isinstance(error, dist.DistError)
 
 
 @contextmanager

@@ -128,8 +128,9 @@ def _typed(error: Exception) -> tuple[str, str]:
         return "diverged", str(error)
     if isinstance(error, UserError | ValueError):  # what torch or a builder says of a network that can't be
         return "infeasible", first_line(error)
-    is_disk = isinstance(error, OSError) and error.errno in FULL_DISK
-    return "storage" if is_disk else "crashed", first_line(error)  # one that crashed is handed out again, and given up if it goes on so
+    if isinstance(error, OSError) and error.errno in FULL_DISK:
+        return "storage", first_line(error)
+    return "crashed", f"{type(error).__name__}: {first_line(error)}"  # it is handed out again, and given up if it goes on so
 
 
 def _reports(

@@ -108,7 +108,7 @@ class SearchRun:
             self.fatal = report.reason
             return False
         if report.failure == "crashed":
-            self.lost(key, report.reason)
+            self.lost(key, report.reason, is_gone=False)
             return False
         self._num_losses = 0
         self._trained[key] = report.epoch
@@ -124,8 +124,11 @@ class SearchRun:
             self._let_go_of_trials()
         return goes_on and key in self._legs
 
-    def lost(self, key: str, what: str, *, is_begun: bool = True) -> None:
-        """The worker of a leg died or broke; `is_begun`: the leg was at work by then, so that it may be the reason."""
+    def lost(self, key: str, what: str, *, is_begun: bool = True, is_gone: bool = True) -> None:
+        """The worker of a leg died or broke; `is_begun`: the leg was at work by then, so that it may be the reason.
+
+        `is_gone`: the worker is; else it is sound and only its leg has crashed.
+        """
         leg = self._legs.pop(key, None)
         self._placed.discard(key)
         self._trained.pop(key, None)
@@ -134,9 +137,10 @@ class SearchRun:
         self._at_work = (self._at_work & self._placed) if self._num_losses else set(self._placed)
         self._num_losses += 1
         if self._num_losses >= MAX_LOSSES and not self._at_work:
-            self.fatal = f"{self._num_losses} workers in a row were lost without a report, the last one: {what}"
+            self.fatal = f"{self._num_losses} workers in a row were lost or crashed without a report, the last one: {what}"
             return
-        self.say(f"{'confirmation' if leg.is_confirmation else 'trial'} {leg.number} has lost its worker: {what}")
+        end = "lost its worker" if is_gone else "crashed"
+        self.say(f"{'confirmation' if leg.is_confirmation else 'trial'} {leg.number} has {end}: {what}")
         part = self._confirmations if leg.is_confirmation and self._confirmations else self._queue
         part.lost(leg.number, what, is_begun=is_begun)
 

@@ -88,7 +88,7 @@ class TrialQueue:
         self.on_worker.discard(number)
         self._num_crashes[number] = self._num_crashes.get(number, 0) + is_begun
         if self._num_crashes[number] >= MAX_CRASHES:
-            self._end(number, "failed", f"{MAX_CRASHES} workers in a trial were lost: {what}", "crashed")
+            self._end(number, "failed", f"crashed {MAX_CRASHES} times: {what}", "crashed")
         else:
             self._left_behind.append(number)
 
