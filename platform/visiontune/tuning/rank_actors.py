@@ -20,6 +20,7 @@ from visiontune.data.store.store import Store
 from visiontune.errors import first_line
 from visiontune.spec.kept_files import load_files
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.training.gpu import GpuShare, is_out_of_memory, release_all
 from visiontune.training.lead_ranks import Followers, Meeting, follow, train_by_ranks
 from visiontune.training.loop import Epoch
 
@@ -40,19 +41,36 @@ class RankWorker:
         torch.set_num_threads(config["num_threads"])
         self._folder = Path(config["folder"])
         self._store = Store.open(on_this_node(Path(config["store"]), config["remote_cache"]))
+        self._num_gpus, self._ran_out = float(config["num_gpus"]), False
+        self._share: GpuShare | None = None
 
     def follow(self, meeting: Meeting, rank: int) -> None:
-        """Be that rank of a training until rank 0 ends it."""
+        """Be that rank of a training until rank 0 ends it. Raises UnfitMachine too."""
+        self._make_room()
         load_files(meeting.recipe, self._folder)
-        follow(meeting, rank, self._store, meeting.device)
+        try:
+            follow(meeting, rank, self._store, meeting.device)
+        except Exception as error:
+            self._ran_out = is_out_of_memory(error)
+            raise
+
+    def _make_room(self) -> None:
+        """On its GPU as rank 0 does; after it ran out of memory only now, as the error held the network."""
+        if self._ran_out:
+            release_all()
+            self._ran_out = False
+        if self._num_gpus:
+            self._share = self._share or GpuShare.take(self._num_gpus)
+            self._share.give_back()
 
 
 class RankActors:
     """The actors of ranks 1 to `num_workers` - 1, for as long as this object is kept. `config` is what every worker gets beside its leg."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self._num, self._group = int(config["num_workers"]), get_current_placement_group()
-        self._actors = [self._new(config, rank) for rank in range(1, self._num)]
+        self._config, self._num, self._group = config, int(config["num_workers"]), get_current_placement_group()
+        self._actors: dict[int, Any] = {}
+        self._fill()
 
     def train(
         self, recipe: TrialRecipe, store: Store, *, device: str, resume: Mapping[str, Any] | None = None, **more: Any
@@ -62,20 +80,28 @@ class RankActors:
         yield from train_by_ranks(recipe, store, device=device, num=self._num, start=self._start, host=host, resume=resume, **more)
 
     def _start(self, meeting: Meeting) -> Followers:
+        self._fill()
         return _Training(meeting, self._actors)
 
-    def _new(self, config: Mapping[str, Any], rank: int) -> Any:
+    def _fill(self) -> None:
+        """An actor for each rank that has none, or whose own was ended with an earlier training."""
+        for rank in range(1, self._num):
+            if rank not in self._actors:
+                self._actors[rank] = self._new(rank)
+
+    def _new(self, rank: int) -> Any:
+        config = self._config
         strategy = PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=rank)
         resources = {"num_cpus": config["num_threads"], "num_gpus": config["num_gpus"]}
         return ray.remote(RankWorker).options(scheduling_strategy=strategy, **resources).remote(dict(config))
 
 
 class _Training:
-    """What the actors do for one leg."""
+    """What the actors, by rank, do for one leg; those that end with it are taken out."""
 
-    def __init__(self, meeting: Meeting, actors: list[Any]) -> None:
+    def __init__(self, meeting: Meeting, actors: dict[int, Any]) -> None:
         self._num, self._actors = meeting.num, actors
-        self._done = [actor.follow.remote(meeting, rank) for rank, actor in enumerate(actors, 1)]
+        self._done = [actors[rank].follow.remote(meeting, rank) for rank in range(1, meeting.num)]
         self._is_over = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -93,10 +119,22 @@ class _Training:
     def end(self) -> None:
         self._is_over.set()
         _, left = ray.wait(self._done, num_returns=len(self._done), timeout=_END_S)
-        for done in left:
-            ray.kill(self._actors[self._done.index(done)])
+        for rank, done in enumerate(self._done, 1):
+            if done in left:
+                ray.kill(self._actors.pop(rank))
+            elif _is_dead(done):
+                del self._actors[rank]
 
     def _watch(self) -> None:
         while not self._is_over.wait(_WATCH_S):
             if self.lost() is not None and not self._is_over.wait(_NOTICE_S):
                 os._exit(1)
+
+
+def _is_dead(done: Any) -> bool:
+    """Whether an actor was lost while it did this; what else it raises, it has said."""
+    try:
+        ray.get(done)
+    except Exception as error:
+        return isinstance(error, RayActorError)
+    return False
