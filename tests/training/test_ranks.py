@@ -171,6 +171,7 @@ def test_a_killed_worker_ends_the_others() -> None:
         ),
         (ValueError("no such channel"), "infeasible", r"(worker 2 of 2 failed: ValueError: )?no such channel"),
     ],
+    ids=["RuntimeError", "ValueError"],
 )
 @pytest.mark.parametrize("where", [(0,), (1,), (0, 1)])
 def test_an_error_of_the_recipe_is_typed_as_with_one_worker(
