@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from visiontune.data.store.store import Store
+from visiontune.training.checks.made_store import in_memory
 from visiontune.training.input.batches import Pictures
 from visiontune.training.input.epoch_order import IntArray
 
@@ -29,20 +30,8 @@ def made_store(num: int, size: int) -> Store:
     smooth_KHWC = shapes_K.repeat(size // 4, 1).repeat(size // 4, 2)
     images_NHWC = smooth_KHWC[labels_N] + random.integers(0, 96, (num, size, size, 3), dtype=np.uint8)
     order, part = random.permutation(num), int(num * VAL_SHARE)
-    val_idx, test_idx, train_idx = (np.sort(one) for one in np.split(order, [part, 2 * part]))
-    unit = images_NHWC[train_idx[:4096]] / 255
-    return Store(
-        path=Path("made"),
-        digest=f"made {num} {size}",
-        class_names=tuple(f"class {k}" for k in range(NUM_CLASSES)),
-        images_NHWC=images_NHWC,
-        labels_N=labels_N,
-        train_idx=train_idx,
-        val_idx=val_idx,
-        test_idx=test_idx,
-        mean_C=unit.mean((0, 1, 2)).astype(np.float32),
-        std_C=unit.std((0, 1, 2)).astype(np.float32),
-    )
+    val, test, train = np.split(order, [part, 2 * part])
+    return in_memory(images_NHWC, labels_N, (train, val, test), f"made {num} {size}")
 
 
 def write_jpegs(folder: Path, num: int, size: int) -> None:

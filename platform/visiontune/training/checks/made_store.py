@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from visiontune.data.split import IntArray
 from visiontune.data.store.store import Store
 
 
@@ -18,13 +21,18 @@ def make_store(num: int = 90, size: int = 16, channels: int = 1, num_classes: in
         made_NHWC[labels_N == label, label * size // num_classes : (label + 1) * size // num_classes] += 90
     images_NHWC = made_NHWC.astype(np.uint8)
     index = random.permutation(num)
-    train_idx, val_idx, test_idx = (np.sort(part) for part in np.split(index, [num * 6 // 10, num * 8 // 10]))
-    unit = images_NHWC[train_idx] / 255
+    return in_memory(images_NHWC, labels_N, np.split(index, [num * 6 // 10, num * 8 // 10]), "made")
+
+
+def in_memory(images_NHWC: NDArray[np.uint8], labels_N: IntArray, splits: Sequence[IntArray], digest: str) -> Store:
+    """A store without a file, of pictures that become read-only; `splits` are train, val and test, whose mean it has of 4,096 at most."""
+    train_idx, val_idx, test_idx = (np.sort(part) for part in splits)
+    unit = images_NHWC[train_idx[:4096]] / 255
     images_NHWC.flags.writeable = False
     return Store(
         path=Path("made"),
-        digest="made",
-        class_names=tuple(f"class{k}" for k in range(num_classes)),
+        digest=digest,
+        class_names=tuple(f"class{k}" for k in range(int(labels_N.max()) + 1)),
         images_NHWC=images_NHWC,
         labels_N=labels_N,
         train_idx=train_idx,
