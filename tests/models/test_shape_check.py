@@ -227,3 +227,11 @@ def test_what_was_found_of_a_plugin_s_network_is_not_told_of_another_version(tmp
         with in_use([load_plugin(tmp_path / "net.py").key]):
             found.append(problem_of(section("net"), num_classes=3, in_channels=3, image_size=8))
     assert found[0] is not None and found[1] is None
+
+
+def test_a_name_that_the_network_has_not_is_told_by_mark() -> None:
+    network = nn.Sequential()
+    network.add_module("body", nn.Flatten())
+    network.add_module("head", nn.Linear(4, 2))
+    with pytest.raises(ValueError, match="marked with 'haed', but has no such module; nearest are head"):
+        mark(network, stages=(("body",),), head="haed")

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from visiontune.errors import near_names
+
 Fit = Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]]
 """Weights that another library's network had for another picture size, as that library fits them to this one."""
 
@@ -44,9 +46,13 @@ def mark(
     aux: tuple[str, ...] = (),
     keep: tuple[str, ...] = (),
 ) -> nn.Module:
-    """Give the network its anatomy. Raises AttributeError for a name that it has not."""
+    """Give the network its anatomy. Raises ValueError for a name that it has not."""
     for name in (*(name for group in stages for name in group), head, *aux, *keep):
-        network.get_submodule(name)
+        try:
+            network.get_submodule(name)
+        except AttributeError:
+            known = [known for known, _ in network.named_modules() if known]
+            raise ValueError(f"{type(network).__name__} is marked with {name!r}, but has no such module{near_names(name, known)}") from None
     network.anatomy = Anatomy(stages, head, aux_weight, aux, keep)  # type: ignore[assignment]
     return network
 
