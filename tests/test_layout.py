@@ -15,7 +15,21 @@ from pathlib import Path
 import pytest
 from places import PLATFORM, ROOT, SOURCE
 
-FLOORS = ("errors", "filesystem", "spec", "data", "augmentation", "models", "training", "tuning", "tracking", "results", "api", "cli")
+FLOORS = (
+    "errors",
+    "filesystem",
+    "spec",
+    "data",
+    "augmentation",
+    "models",
+    "training",
+    "inference",
+    "tuning",
+    "tracking",
+    "results",
+    "api",
+    "cli",
+)
 LONGEST_CHAIN = 31
 """Files that a file may need one after the other, itself counted; from `visiontune.cli` down to keyed random numbers today."""
 

@@ -12,8 +12,8 @@ from places import DIGITS
 
 from visiontune.cli import main
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.inference.class_confusions import Effect, Pair
 from visiontune.results.label_warnings import measured_lines, notes_of, suspected_lines, verdict
-from visiontune.training.class_confusions import Effect, Pair
 
 FLIP = "space.augmentation={policy: fixed, VerticalFlip: {probability: 0.5}, Rotate: {magnitude: {float: [0.0, 0.4]}}}"
 RECIPE = """\

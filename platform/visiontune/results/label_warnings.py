@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from visiontune.inference.class_confusions import Effect, Pair
 from visiontune.results.text import aligned, number
 from visiontune.spec.tables.ops import LABEL_CHANGING
-from visiontune.training.class_confusions import Effect, Pair
 
 _MOST_PAIRS = 3
 _WEAK = 0.5

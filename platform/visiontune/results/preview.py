@@ -21,7 +21,7 @@ from visiontune.spec.trial_recipe import TrialRecipe
 if TYPE_CHECKING:
     from visiontune.augmentation.sheet_pictures import Draw
     from visiontune.data.store.store import Store
-    from visiontune.training.class_confusions import Effect
+    from visiontune.inference.class_confusions import Effect
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,9 @@ def preview(shown: StudySpec | TrialRecipe, name: str, *, studies: StudiesFolder
 def _warnings(subject: Subject, store: Store, folder: StudyFolder, cache: Path, *, must_measure: bool) -> LabelWarnings:
     """Which classes a study's network confuses; without one what the table of ops suspects, or UserError if it must be measured."""
     from visiontune.augmentation.preview_sheet import suspicions
+    from visiontune.inference.class_confusions import effects
     from visiontune.results.label_warnings import measured_lines, notes_of, suspected_lines
     from visiontune.results.trained_network import ask
-    from visiontune.training.class_confusions import effects
 
     ops = ops_of(subject.section, store.info.channels)
     asked = ask(folder, cache, store.info)

@@ -9,15 +9,16 @@ from visiontune.data.prepare import prepare
 from visiontune.data.store.store import DataInfo, Store
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.inference.classifier import Classifier, load_checkpoint, load_weights_file
 from visiontune.spec.parse import load_recipe
 from visiontune.spec.plugins import load_kept, uses_plugins
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.training.class_confusions import Trained, load_trial, load_winner
+from visiontune.training.weights_metadata import WeightsMetadata, read_metadata
 from visiontune.tuning.ranking import ranked
 from visiontune.tuning.read_study import read_study
 
 
-def ask(folder: StudyFolder, cache: Path, info: DataInfo) -> tuple[Trained, Store] | str:
+def ask(folder: StudyFolder, cache: Path, info: DataInfo) -> tuple[Classifier, Store] | str:
     """The winner's network and store, else those of the best trial with a checkpoint; or why there are none for pictures like `info`."""
     try:
         found = _winner(folder, cache) or _best_trial(folder, cache)
@@ -28,19 +29,29 @@ def ask(folder: StudyFolder, cache: Path, info: DataInfo) -> tuple[Trained, Stor
     return _mismatch(found[1].info, info, folder) or found
 
 
-def _winner(folder: StudyFolder, cache: Path) -> tuple[Trained, Store] | None:
+def winner_classifier(folder: StudyFolder, cache: Path) -> Classifier:
+    """The winner's network. Raises UserError where the study has no weights, and for weights that can't be used."""
+    if not (folder.winner_weights.is_file() and folder.winner.is_file()):
+        raise UserError(f"the study in {folder.path} has no trained winner yet; `visiontune search` makes one once it is confirmed")
+    metadata = read_metadata(folder.winner_weights)
+    if metadata is None:  # a version that wrote none
+        recipe = load_recipe(folder.winner)
+        metadata = WeightsMetadata.of(recipe, _store(recipe, cache))
+    return load_weights_file(folder.winner_weights, "the winner", metadata)
+
+
+def _winner(folder: StudyFolder, cache: Path) -> tuple[Classifier, Store] | None:
     if not (folder.winner_weights.is_file() and folder.winner.is_file()):
         return None
     recipe = load_recipe(folder.winner)
-    store = _store(recipe, cache)
-    return load_winner(recipe, folder.winner_weights, store), store
+    return winner_classifier(folder, cache), _store(recipe, cache)
 
 
-def _best_trial(folder: StudyFolder, cache: Path) -> tuple[Trained, Store] | None:
+def _best_trial(folder: StudyFolder, cache: Path) -> tuple[Classifier, Store] | None:
     for checkpoints, recipe in _with_checkpoints(folder):
         load_kept(recipe.plugins, folder.plugins)
         store = _store(recipe, cache)
-        if (trained := load_trial(recipe, checkpoints, store)) is not None:
+        if (trained := load_checkpoint(recipe, checkpoints, store)) is not None:
             return trained, store
     return None
 

@@ -22,6 +22,7 @@ from visiontune.training.recipe_rules import refuse_unfit
 from visiontune.training.spawned_ranks import train_here
 from visiontune.training.test_time import VIEWS, over_views, problem_of_test_time
 from visiontune.training.weights_file import save_weights
+from visiontune.training.weights_metadata import WeightsMetadata
 
 if TYPE_CHECKING:
     from visiontune.training.torch_metrics import ClassTable
@@ -79,7 +80,7 @@ def fit_recipe(
         raise UserError("training.num_epochs must be at least 1")
     if out is not None:
         try:
-            save_weights(epoch.model, out, {"recipe.fingerprint": recipe.fingerprint}, epoch.preprocessing)
+            save_weights(epoch.model, out, WeightsMetadata.of(recipe, store).to_strings(), epoch.preprocessing)
         except OSError as error:
             raise _unwritten(out, error) from error
     test, classes = examine(epoch, store)

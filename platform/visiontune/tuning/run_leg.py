@@ -31,6 +31,7 @@ from visiontune.training.gpu import GpuShare, is_gpu_error, is_out_of_memory, ma
 from visiontune.training.loop import Epoch, is_over, train
 from visiontune.training.train_recipe import examine, examine_views
 from visiontune.training.weights_file import save_weights
+from visiontune.training.weights_metadata import WeightsMetadata
 from visiontune.tuning.records import Leg, Report
 
 Train = Callable[..., Iterator[Epoch]]
@@ -170,7 +171,8 @@ def _test(leg: Leg, epoch: Epoch, store: Store, folder: StudyFolder) -> dict[str
         kept: dict[str, Any] = {"batch_size": epoch.num_at_once, "use_full_metrics": leg.recipe.training["use_full_metrics"]}
         found = evaluate(epoch.model, store, "test", preprocessing=epoch.preprocessing, arithmetic=epoch.arithmetic, **kept)
         return {f"test_{name}": value for name, value in found.items()}
-    save_weights(epoch.model, folder.winner_weights, preprocessing=epoch.preprocessing)
+    metadata = WeightsMetadata.of(leg.recipe, store).to_strings()
+    save_weights(epoch.model, folder.winner_weights, metadata, epoch.preprocessing)
     figures, classes = examine(epoch, store)
     write_whole(folder.winner_test, json.dumps({"metrics": figures, **classes.to_dict()}))
     return figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tiny import make_recipe, make_store, model_section
 from torch import Tensor, nn
 
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
+from visiontune.inference.class_confusions import LEAST_SHARE, Pair, effects, pairs_of
+from visiontune.inference.classifier import Classifier, load_checkpoint, load_weights_file
 from visiontune.training.checkpoint import save
-from visiontune.training.class_confusions import LEAST_SHARE, Pair, Trained, effects, load_trial, load_winner, pairs_of, predict
 from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.loop import train
 from visiontune.training.weights_file import save_weights
+from visiontune.training.weights_metadata import WeightsMetadata
 
 NAMES = ("a", "b", "c")
 
@@ -52,9 +56,15 @@ class ByRows(nn.Module):
         return torch.stack([part.mean((1, 2, 3)) for part in x_NCHW.tensor_split(3, 2)], 1)
 
 
+def made(store: Store) -> Classifier:
+    preprocessing = fit_preprocessing({"name": "standardize", "colour": "stored"}, store)
+    recipe = make_recipe(model_section("lenet5"), data={"image_size": None})
+    return Classifier(ByRows(), preprocessing, WeightsMetadata.of(recipe, store), "made")
+
+
 def test_a_flip_of_rows_confuses_the_outer_classes_and_one_of_columns_none() -> None:
     store = make_store(num=600, size=15)
-    trained = Trained(ByRows(), fit_preprocessing({"name": "standardize", "colour": "stored"}, store), "made")
+    trained = made(store)
     found = {one.op: one for one in effects(trained, store, {"VerticalFlip": None, "HorizontalFlip": None, "TranslateY": 0.1})}
     pairs = {(pair.true, pair.taken): pair.share for pair in found["VerticalFlip"].pairs}
     assert pairs == {("class0", "class2"): 1.0, ("class2", "class0"): 1.0}
@@ -66,7 +76,7 @@ def test_a_flip_of_rows_confuses_the_outer_classes_and_one_of_columns_none() -> 
 def test_many_val_pictures_are_asked_evenly() -> None:
     store = make_store(num=300, size=15)
     many = replace(store, val_idx=np.resize(store.val_idx, 4_500))
-    trained = Trained(ByRows(), fit_preprocessing({"name": "standardize", "colour": "stored"}, store), "made")
+    trained = made(store)
     (one,) = effects(trained, many, {"InvertImg": None})
     assert one.num_pictures == 1_500
 
@@ -82,8 +92,8 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Store, Any]:
 
 def test_turned_sixes_and_mirrored_threes_are_other_digits(learned: tuple[Any, Store, Any], tmp_path: Path) -> None:
     recipe, store, last = learned
-    save_weights(last.model, tmp_path / "w.safetensors", preprocessing=last.preprocessing)
-    trained = load_winner(recipe, tmp_path / "w.safetensors", store)
+    save_weights(last.model, tmp_path / "w.safetensors", WeightsMetadata.of(recipe, store).to_strings(), last.preprocessing)
+    trained = load_weights_file(tmp_path / "w.safetensors", "the winner")
     flip, noise = effects(trained, store, {"VerticalFlip": None, "GaussNoise": 0.1})
     assert flip.top1_before > 0.85 and flip.top1_after < flip.top1_before - 0.2
     confused = {pair.true for pair in flip.pairs}
@@ -96,21 +106,56 @@ def test_winner_and_checkpoint_say_what_the_network_said(learned: tuple[Any, Sto
     images = np.asarray(store.images_NHWC[store.val_idx])
     with torch.no_grad():
         expected = last.model.eval()(last.preprocessing(torch.from_numpy(images)).permute(0, 3, 1, 2)).argmax(1).numpy()
-    save_weights(last.model, tmp_path / "w.safetensors", preprocessing=last.preprocessing)
+    save_weights(last.model, tmp_path / "w.safetensors", WeightsMetadata.of(recipe, store).to_strings(), last.preprocessing)
     save(tmp_path / "00007", last.epoch, last.state())
-    winner, trial = load_winner(recipe, tmp_path / "w.safetensors", store), load_trial(recipe, tmp_path / "00007", store)
+    winner, trial = load_weights_file(tmp_path / "w.safetensors", "the winner"), load_checkpoint(recipe, tmp_path / "00007", store)
     assert trial is not None and trial.name == "trial 7 after 3 epochs" and winner.name == "the winner"
     for trained in (winner, trial):
-        assert np.array_equal(predict(trained, images), expected)
-    assert load_trial(recipe, tmp_path / "00008", store) is None
+        assert np.array_equal(trained.predict(images), expected)
+    assert load_checkpoint(recipe, tmp_path / "00008", store) is None
 
 
 def test_weights_of_another_network_or_none_are_refused(learned: tuple[Any, Store, Any], tmp_path: Path) -> None:
     recipe, store, last = learned
-    save_weights(last.model, tmp_path / "w.safetensors", preprocessing=last.preprocessing)
-    wider = replace(recipe, model=model_section("lenet5", width=2))
+    file, wider = tmp_path / "w.safetensors", replace(recipe, model=model_section("lenet5", width=2))
+    save_weights(last.model, file, WeightsMetadata.of(wider, store).to_strings(), last.preprocessing)
     with pytest.raises(UserError, match="don't fit this network"):
-        load_winner(wider, tmp_path / "w.safetensors", store)
-    (tmp_path / "w.safetensors").write_bytes(b"no weights")
+        load_weights_file(file, "made")
+    save_weights(last.model, file, preprocessing=last.preprocessing)
+    with pytest.raises(UserError, match="don't say which network they are of"):
+        load_weights_file(file, "made")
+    assert np.array_equal(
+        load_weights_file(file, "told", WeightsMetadata.of(recipe, store)).network.state_dict().keys(), last.model.state_dict().keys()
+    )
+    file.write_bytes(b"no weights")
     with pytest.raises(UserError, match="can't be read"):
-        load_winner(recipe, tmp_path / "w.safetensors", store)
+        load_weights_file(file, "made")
+
+
+def test_a_file_becomes_the_picture_that_the_store_has(tmp_path: Path) -> None:
+    """Large pictures lie in a store at 1.14 times the size, small ones at the size itself; a grey network sees colour as Pillow's L."""
+    rng, encoded = np.random.default_rng(0), io.BytesIO()
+    Image.fromarray(rng.integers(0, 256, (90, 120, 3), np.uint8)).save(encoded, "PNG")
+    for size in (32, 80):
+        for name in ("a", "b"):
+            (tmp_path / name).mkdir(exist_ok=True)
+            for number in range(5):
+                (tmp_path / name / f"{number}.png").write_bytes(encoded.getvalue() if (name, number) == ("a", 0) else png(rng))
+        data = {"source": "folder", "path": str(tmp_path), "image_size": size, "duplicates": "keep"}
+        store = Store.open(prepare(data, tmp_path.parent / f"{tmp_path.name}.cache"))
+        recipe = make_recipe(model_section("lenet5"), data=data)
+        metadata = WeightsMetadata.of(recipe, store)
+        classifier = Classifier(ByRows(), fit_preprocessing({"name": "standardize", "colour": "stored"}, store), metadata, "made")
+        seen = classifier.picture_of(encoded.getvalue())
+        assert any(np.array_equal(seen, picture) for picture in np.asarray(store.images_NHWC[:]))
+    grey = replace(classifier, metadata=replace(metadata, form=replace(metadata.form, image_size=90, stored_size=90, channels=1)))
+    flat = np.asarray(Image.open(encoded).crop((0, 0, 90, 90)).convert("L"))
+    encoded_flat = io.BytesIO()
+    Image.open(encoded).crop((0, 0, 90, 90)).save(encoded_flat, "PNG")
+    assert np.array_equal(grey.picture_of(encoded_flat.getvalue())[..., 0], flat)
+
+
+def png(rng: np.random.Generator) -> bytes:
+    encoded = io.BytesIO()
+    Image.fromarray(rng.integers(0, 256, (90, 120, 3), np.uint8)).save(encoded, "PNG")
+    return encoded.getvalue()

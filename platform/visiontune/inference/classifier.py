@@ -1,0 +1,146 @@
+"""A trained network with all that it takes to use it: preprocessing, classes, and how a picture's file becomes its input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from visiontune.data.picture.bad_picture import Picture
+from visiontune.data.picture.decode import decode
+from visiontune.data.picture.square import fit
+from visiontune.data.picture.stored_form import Form
+from visiontune.data.store.store import Store
+from visiontune.errors import UserError
+from visiontune.models.build import build_model
+from visiontune.models.published_weights import weights_of
+from visiontune.models.transfer import adapt
+from visiontune.spec.kept_files import load_files
+from visiontune.spec.plugins import in_use
+from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.training.arithmetic import Arithmetic
+from visiontune.training.checkpoint import load_newest
+from visiontune.training.input.fit_preprocessing import fit_preprocessing
+from visiontune.training.input.preprocessing import Preprocessing, coloured
+from visiontune.training.weights_file import load_weights, read_tensors, split_weights
+from visiontune.training.weights_metadata import WeightsMetadata, read_metadata
+
+NUM_AT_ONCE = 256
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """In evaluation mode; `name` says whose network it is. Its classes are in the order of the network's outputs."""
+
+    network: nn.Module
+    preprocessing: Preprocessing
+    metadata: WeightsMetadata
+    name: str
+    device: torch.device = _CPU
+
+    @property
+    def recipe(self) -> TrialRecipe:
+        """What it was trained by."""
+        return self.metadata.recipe
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """By the number of a class."""
+        return self.metadata.class_names
+
+    @property
+    def form(self) -> Form:
+        """How its pictures were stored."""
+        return self.metadata.form
+
+    @property
+    def image_size(self) -> int:
+        """Pixels on each side of the pictures that it takes."""
+        return self.form.image_size
+
+    @cached_property
+    def arithmetic(self) -> Arithmetic:
+        """As in its validation."""
+        return Arithmetic.of(self.recipe.training, self.device)
+
+    def to(self, device: str) -> Classifier:
+        """The same on a device; its network is moved, not copied."""
+        place = torch.device(device)
+        return replace(self, network=self.network.to(place), preprocessing=self.preprocessing.to(place), device=place)
+
+    def picture_of(self, encoded: bytes) -> Picture:
+        """(image_size, image_size, channels) uint8 out of a file's bytes, by the steps that made its training pictures. Raises BadPicture.
+
+        Of a size that the data did not have, it is squashed; colour becomes grey where the network has seen grey only.
+        """
+        picture = decode(encoded, self.form.side)
+        if picture.shape[2] > self.form.channels:
+            picture = coloured(torch.from_numpy(picture)[None], self.form.channels)[0].byte().numpy()
+        return fit(self.form.apply(picture), self.image_size, self.form.channels)
+
+    @torch.inference_mode()
+    def logits(self, images_NHWC: NDArray[np.uint8]) -> Tensor:
+        """(N, classes) float32 on the CPU, of uint8 pictures of any size that the network takes; computed as in its validation."""
+        found = [torch.zeros(0, len(self.class_names))]
+        with self.arithmetic.evaluating():
+            for low in range(0, len(images_NHWC), NUM_AT_ONCE):
+                x_NHWC = torch.from_numpy(np.ascontiguousarray(images_NHWC[low : low + NUM_AT_ONCE])).to(self.device)
+                found.append(self.network(self.preprocessing(x_NHWC).permute(0, 3, 1, 2)).float().cpu())
+        return torch.cat(found)
+
+    def predict(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """(N,) the predicted class of each picture."""
+        predicted_N: NDArray[np.int64] = self.logits(images_NHWC).argmax(1).numpy()
+        return predicted_N
+
+
+def load_weights_file(path: Path, name: str, metadata: WeightsMetadata | None = None) -> Classifier:
+    """The network of a file of weights, by what the file says of itself or by what is said of it here.
+
+    Plugins and teachers that its recipe names lie beside it. Raises UserError for a file that can't be read, says nothing or is of another
+    network.
+    """
+    if (tensors := read_tensors(path)) is None:
+        raise UserError(f"the weights {path} can't be read; the same search makes them again")
+    if (known := metadata or read_metadata(path)) is None:
+        raise UserError(f"the weights {path} don't say which network they are of: they are not visiontune's, or of a version before 0.2")
+    with _files_of(known.recipe, path.parent):
+        preprocessing = Preprocessing.of(split_weights(tensors)[1])
+        network = _network(known, preprocessing)
+        load_weights(network, path)
+    return Classifier(network.eval(), preprocessing, known, name)
+
+
+def load_checkpoint(recipe: TrialRecipe, checkpoints: Path, store: Store) -> Classifier | None:
+    """A trial's network as its newest checkpoint has it; None where there is none. Its recipe's plugins are loaded already."""
+    state: Mapping[str, Any] | None = load_newest(checkpoints)
+    if state is None:
+        return None
+    metadata = WeightsMetadata.of(recipe, store)
+    with in_use(recipe.plugins):
+        preprocessing = fit_preprocessing(recipe.preprocessing, store, weights_of(recipe.transfer, recipe.model))
+        network = _network(metadata, preprocessing)
+    network.load_state_dict(state["model"])
+    return Classifier(network.eval(), preprocessing, metadata, f"trial {int(checkpoints.name)} after {state['epoch']} epochs")
+
+
+@contextmanager
+def _files_of(recipe: TrialRecipe, folder: Path) -> Iterator[None]:
+    load_files(recipe, folder)
+    with in_use(recipe.plugins):
+        yield
+
+
+def _network(metadata: WeightsMetadata, preprocessing: Preprocessing) -> nn.Module:
+    recipe, size = metadata.recipe, metadata.form.image_size
+    sizes: dict[str, Any] = {"num_classes": len(metadata.class_names), "in_channels": preprocessing.out_channels, "image_size": size}
+    return adapt(build_model(recipe.model, **sizes), recipe.transfer, recipe.model["name"], **sizes, use_weights=False)

@@ -1,0 +1,55 @@
+"""What a file of weights says of itself: all that it takes to use them, as the strings that safetensors' metadata are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from visiontune.data.picture.stored_form import Form
+from visiontune.data.store.store import Store
+from visiontune.spec.trial_recipe import TrialRecipe
+
+FINGERPRINT, RECIPE, CLASSES, FORM = "recipe.fingerprint", "recipe", "class_names", "pictures"
+
+
+@dataclass(frozen=True)
+class WeightsMetadata:
+    """The recipe, the classes in the order of the network's outputs, and how a picture's file becomes what it was trained on."""
+
+    recipe: TrialRecipe
+    class_names: tuple[str, ...]
+    form: Form
+
+    @staticmethod
+    def of(recipe: TrialRecipe, store: Store) -> WeightsMetadata:
+        """Of weights that were trained on that store."""
+        size, channels = store.image_size, store.info.channels
+        form = Form("raw", size, size + store.margin, channels, is_resized=recipe.data.get("image_size") is not None)
+        return WeightsMetadata(recipe, store.class_names, form)
+
+    def to_strings(self) -> dict[str, str]:
+        """JSON by name."""
+        content = {RECIPE: self.recipe.to_dict(), CLASSES: self.class_names, FORM: asdict(self.form)}
+        return {FINGERPRINT: self.recipe.fingerprint} | {name: json.dumps(value) for name, value in content.items()}
+
+    @staticmethod
+    def from_strings(strings: Mapping[str, str]) -> WeightsMetadata | None:
+        """None where they are not those of `to_strings`."""
+        try:
+            recipe, names, form = (json.loads(strings[name]) for name in (RECIPE, CLASSES, FORM))
+            return WeightsMetadata(TrialRecipe(**recipe), tuple(names), Form(**form))
+        except (KeyError, TypeError, ValueError):
+            return None
+
+
+def read_metadata(path: Path) -> WeightsMetadata | None:
+    """What a file says of itself; None where it says nothing, or there is none that can be read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            return WeightsMetadata.from_strings(file.metadata() or {})
+    except (OSError, SafetensorError):
+        return None
