@@ -251,7 +251,10 @@ BAD = [
     ),
     Bad(12, "  augmentation: {policy: {choice: [none, augmix], whn: {model.depth: 1}}}", ("unknown key 'whn'", "nearest is 'when'"), at=-1),
     # tables and their arguments
-    Bad(8, "  model: {name: resnet81}", ("must name one model", "nearest is 'resnet18'")),
+    Bad(8, "  model: {name: resnet81}", ("must name one model", "nearest is 'resnet18'", "`visiontune list models` has all")),
+    Bad(8, "  model: {name: 'timm:resnet18'}", ("nearest is {name: timm, model: resnet18}",)),
+    Bad(8, "  model: {name: {choice: ['timm:resnet18', nin]}}", ("nearest is {choice: {timm: {model: resnet18}}}",)),
+    Bad(8, "  model: {name: {choice: [nin, cnn: {width: 8}]}}", ("branches stand in a mapping: {choice: {cnn: {...}, ...}}",)),
     Bad(8, "  model: {name: {chioce: [cnn]}}", ("unknown key 'chioce'", "nearest is 'choice'")),
     Bad(8, "  model: {name: {choice: [cnn, cnn]}}", ("must differ", "'cnn'")),
     Bad(8, "  model: {name: {choice: []}}", ("{choice: [a, b]}",)),

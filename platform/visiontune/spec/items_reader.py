@@ -10,6 +10,7 @@ from typing import Any
 
 from visiontune.errors import nearest
 from visiontune.spec.declare import Arg, Field, Items, Section, Table
+from visiontune.spec.name_hints import wrong_name
 from visiontune.spec.sections import RECIPE
 from visiontune.spec.start import OF_A_STUDY, StartRecipe
 from visiontune.spec.value_reader import BAD, Problems, read_constant
@@ -85,7 +86,7 @@ def read_declared(node: Node, declared: Sequence[Arg | Table], where: str, probl
 def _name(node: Node, table: Table, where: str, problems: Problems) -> Any:
     if isinstance(node.value, str) and node.value in table.entries:
         return node.value
-    return problems.add(node, where, f"must name one {table.what}, but got {node.shown()}; {nearest(str(node.value), table.entries)}")
+    return problems.add(node, where, wrong_name(node, table))
 
 
 def declared_at(path: Sequence[str], fields: Mapping[str, Field]) -> Iterator[tuple[tuple[str, ...], Arg | Table]]:

@@ -11,6 +11,7 @@ from visiontune.spec.condition_reader import read_when
 from visiontune.spec.declare import REQUIRED, Field, Section, Table
 from visiontune.spec.domain_reader import repeats
 from visiontune.spec.domains import Choice
+from visiontune.spec.name_hints import wrong_name
 from visiontune.spec.value_reader import BAD, Problems
 from visiontune.spec.when import OTHERWISE, WHEN, elsewhere
 from visiontune.spec.yaml_node import Node
@@ -61,7 +62,7 @@ def read_pick(items: Mapping[str, tuple[Node, Node]], key: str, table: Table, at
     if node.kind == "mapping" and use_domains:
         return _choice(node, table, where, problems)
     if node.kind != "scalar" or not isinstance(node.value, str) or node.value not in table.entries:
-        return Pick(table, problems.add(node, where, f"must name one {table.what}, but got {node.shown()}; {_names(node, table)}"))
+        return Pick(table, problems.add(node, where, wrong_name(node, table)))
     return Pick(table, node.value, (node.value,))
 
 
@@ -79,7 +80,7 @@ def _choice(node: Node, table: Table, where: str, problems: Problems) -> Pick:
     named = list(options.value) if options.kind == "list" else [key_node for key_node, _ in options.value]
     wrong = [one for one in named if one.kind != "scalar" or one.value not in table.entries]
     for one in wrong:
-        problems.add(one, f"{where}.choice", f"must name one {table.what}, but got {one.shown()}; {_names(one, table)}")
+        problems.add(one, f"{where}.choice", wrong_name(one, table, is_choice=True))
     good = [one.value for one in named if one not in wrong]
     names = tuple(dict.fromkeys(good))
     is_repeated = options.kind == "list" and repeats(good, options, where, problems)
@@ -89,7 +90,3 @@ def _choice(node: Node, table: Table, where: str, problems: Problems) -> Pick:
     item = Choice(names, when=when)
     others = elsewhere(item, table.default)
     return Pick(table, item, tuple(dict.fromkeys((*names, *others))), branches, others)
-
-
-def _names(node: Node, table: Table) -> str:
-    return nearest(node.value if node.kind == "scalar" else "", table.entries)
