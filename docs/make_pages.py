@@ -23,12 +23,16 @@ DOCS = Path(__file__).resolve().parent
 MARKED = re.compile(r"(?<=<!-- list )(\w+)( -->\n)(.*?)(?=<!-- /list -->)", re.DOTALL)
 FUNCTIONS = (
     *("search", "check", "sample", "load_study", "enqueue", "rehearse", "submit", "open_ui"),
+    *("predict", "evaluate"),
     *("init_space", "ingest", "load_data", "preview", "export_policy"),
     *("load_recipe", "train", "fit", "profile", "list_entries", "json_schema", "check_plugin"),
 )
 GIVEN = (
     "visiontune.results.study:Study",
     "visiontune.results.study:Winner",
+    "visiontune.results.predictions:Predictions",
+    "visiontune.inference.predict:Prediction",
+    "visiontune.results.evaluation:Evaluation",
     "visiontune.results.study_check:StudyCheck",
     "visiontune.results.rehearsal:Rehearsal",
     "visiontune.results.rehearsal:Found",

@@ -34,7 +34,24 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "verb",
-    ["ingest", "data", "search", "check", "preview", "sample", "train", "show", "enqueue", "list", "schema", "ui", "submit", "profile"],
+    [
+        "ingest",
+        "data",
+        "search",
+        "check",
+        "preview",
+        "sample",
+        "train",
+        "show",
+        "enqueue",
+        "list",
+        "schema",
+        "ui",
+        "submit",
+        "profile",
+        "predict",
+        "evaluate",
+    ],
 )
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:

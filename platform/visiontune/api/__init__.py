@@ -12,12 +12,14 @@ from visiontune.api.entries import check_plugin, json_schema, list_entries
 from visiontune.api.pictures import export_policy, ingest, init_space, load_data, preview
 from visiontune.api.recipes import fit, load_recipe, profile, train
 from visiontune.api.studies import Interrupted, check, enqueue, load_study, open_ui, rehearse, sample, search, submit
+from visiontune.api.winners import evaluate, predict
 
 __all__ = [
     "Interrupted",
     "check",
     "check_plugin",
     "enqueue",
+    "evaluate",
     "export_policy",
     "fit",
     "ingest",
@@ -28,6 +30,7 @@ __all__ = [
     "load_recipe",
     "load_study",
     "open_ui",
+    "predict",
     "preview",
     "profile",
     "rehearse",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.overrides import override_texts
 from visiontune.spec.parse import is_space, load_recipe, load_start_recipe, load_study, name_of
 from visiontune.spec.start import StartRecipe
@@ -72,6 +73,12 @@ def path_of(space: Path | str) -> Path:
     if isinstance(space, Mapping):
         raise UserError("a job reads its search space on the cluster, so it must be a file, but got a mapping; write it as YAML")
     return Path(_file_of(space, "a search space"))
+
+
+def folder_of(study: Path | str, studies_dir: Folder) -> StudyFolder:
+    """A study by its name or its folder. Raises UserError for a name that there is not."""
+    is_path = studies_dir is None and Path(study).name != str(study)
+    return StudyFolder(Path(study)) if is_path else StudiesFolder.of(studies_dir).find(str(study))
 
 
 def _file_of(given: Any, what: str) -> Any:

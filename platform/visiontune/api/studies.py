@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.api.inputs import File, Folder, path_of, spec_of, start_recipe_of, words
+from visiontune.api.inputs import File, Folder, folder_of, path_of, spec_of, start_recipe_of, words
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.call_ranges import FACTOR, FEW, MANY, PORT, refuse_outside
@@ -113,7 +113,7 @@ def sample(space: File, overrides: Sequence[str] = (), *, n: int = 3, seed: int 
 
 def load_study(study: Path | str, *, studies_dir: Folder = None, storage: str = "journal") -> Study:
     """A study by its name or its folder, running or finished. `storage` is the URL of one with `storage.url`. Raises UserError."""
-    folder = _folder_of(study, studies_dir)
+    folder = folder_of(study, studies_dir)
     from visiontune.results.study import Study
     from visiontune.tuning.read_study import read_study
 
@@ -134,17 +134,12 @@ def enqueue(
     What it does not say has the tables' defaults; what does not fit the study's space is the nearest that does, as `said` tells.
     `storage` is the URL of a study with `storage.url`. Raises UserError, also for a recipe of which the space has nothing.
     """
-    folder = _folder_of(study, studies_dir)
+    folder = folder_of(study, studies_dir)
     from visiontune.tuning.read_study import load_plugins_of
     from visiontune.tuning.start_recipes import enqueue_in
 
     with in_use(load_plugins_of(folder, storage)):
         return enqueue_in(folder, storage, start_recipe_of(recipe, overrides, more))
-
-
-def _folder_of(study: Path | str, studies_dir: Folder) -> StudyFolder:
-    is_path = studies_dir is None and Path(study).name != str(study)
-    return StudyFolder(Path(study)) if is_path else StudiesFolder.of(studies_dir).find(str(study))
 
 
 def rehearse(

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from visiontune.cli import verbs
+from visiontune.cli import verbs, verbs_of_winners
 from visiontune.cli.terminal import command_line
 from visiontune.errors import near_names, nearest
 from visiontune.filesystem.path_kind import kind_of
@@ -51,6 +51,7 @@ def make_parser() -> Parser:
 
     _searches(verb)
     _trials(verb)
+    _winners(verb)
     _pictures(verb)
     _tables(verb)
     parser.options = {one.get_default("run"): tuple(one._option_string_actions) for one in subparsers.choices.values()}
@@ -113,6 +114,29 @@ def _trials(verb: Verb) -> None:
     profile.add_argument("--channels", type=_positive, default=3, metavar="C")
     profile.add_argument("--batch", type=_positive, default=64, metavar="B", help="pictures in a step, for the memory that it takes")
     profile.add_argument("--json", action="store_true", help="everything, for programs")
+
+
+def _winners(verb: Verb) -> None:
+    predict, evaluate = verb(verbs_of_winners.predict), verb(verbs_of_winners.evaluate)
+    for one in (predict, evaluate):
+        one.add_argument("model", metavar="STUDY|WEIGHTS.safetensors", help="a study, whose winner is asked, or a file of weights")
+    what = "files, folders, patterns, URIs; - for names on standard input, one a line"
+    predict.add_argument("pictures", nargs="+", metavar="PICTURES", help=what)
+    predict.add_argument("--top", type=_positive, default=1, metavar="K", help="classes of each picture, the most probable first")
+    form = predict.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="also on a terminal")
+    form.add_argument("--json", action="store_true", help="an object a line")
+    predict.add_argument("--out", type=Path, metavar="FILE", help="write here, as .csv or .json")
+    evaluate.add_argument("source", nargs="?", metavar="DATA", help="what `visiontune ingest` takes; else the validation pictures")
+    evaluate.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the section data, such as max_pictures=1000")
+    evaluate.add_argument("--skip-unknown", action="store_true", help="leave out pictures of classes that the network does not know")
+    evaluate.add_argument("--diagram", type=Path, metavar="FILE.png", help="draw how reliable the probabilities are")
+    evaluate.add_argument("--json", action="store_true", help="everything, for programs")
+    for one in (predict, evaluate):
+        one.add_argument("--tta", default="none", metavar="VIEWS", help="flip or ten_crops: the mean over such views of each picture")
+        one.add_argument("--calibrated", action="store_true", help="by a temperature fitted to the validation pictures")
+        one.add_argument("--device", default="auto", help="auto, cpu or cuda")
+        _takes_studies_dir(one)
 
 
 def _pictures(verb: Verb) -> None:

@@ -48,22 +48,22 @@ def _file_system(uri: str) -> tuple[Any, str]:
 def open_folder(text: str, where: str) -> Root:
     """The folder at a path or URI. Raises UserError, with the nearest name, where there is none."""
     root = open_root(text, where)
-    kind = _kind(root)
+    kind = kind_at(root)
     if kind == "folder":
         return root
     if kind == "file":
         raise UserError(Problem("", 0, where, f"must be a folder, but {root.shown} is a file"))
-    raise UserError(Problem("", 0, where, f"must be a folder, but there is no {root.shown}{_beside(root)}"))
+    raise UserError(Problem("", 0, where, f"must be a folder, but there is no {root.shown}{beside(root)}"))
 
 
 def open_file(text: str, where: str) -> tuple[Root, str]:
     """The folder of the file at a path or URI, and its name there. Raises UserError, with the nearest name, where there is none."""
     root = open_root(text, where)
-    kind = _kind(root)
+    kind = kind_at(root)
     if kind == "folder":
         raise UserError(Problem("", 0, where, f"must be a file, but {root.shown} is a folder"))
     if kind is None:
-        raise UserError(Problem("", 0, where, f"must be a file, but there is no {root.shown}{_beside(root)}"))
+        raise UserError(Problem("", 0, where, f"must be a file, but there is no {root.shown}{beside(root)}"))
     parent, name = posixpath.split(root.path)
     return Root(parent, posixpath.dirname(root.shown) or ".", root.filesystem), name
 
@@ -74,7 +74,7 @@ def open_files(text: str, where: str, suffix: str) -> tuple[Root, list[str]]:
     Raises UserError, with the nearest name, where there is none.
     """
     root = open_root(text, where)
-    kind = _kind(root)
+    kind = kind_at(root)
     pattern = posixpath.basename(root.path)
     if kind == "folder":
         folder, pattern = root, f"*{suffix}"
@@ -85,8 +85,8 @@ def open_files(text: str, where: str, suffix: str) -> tuple[Root, list[str]]:
         return folder, [name]
     names = [name for name in folder.scan().files if fnmatchcase(name, pattern) and not is_hidden(name)]
     if not names:
-        beside = _beside(replace(folder, path=f"{folder.path}/{pattern}"))
-        raise UserError(Problem("", 0, where, f"must hold files, but in {folder.shown} none is named {pattern}{beside}"))
+        near = beside(replace(folder, path=f"{folder.path}/{pattern}"))
+        raise UserError(Problem("", 0, where, f"must hold files, but in {folder.shown} none is named {pattern}{near}"))
     return folder, names
 
 
@@ -99,7 +99,8 @@ def inside(name: str, root: Root) -> str | None:
     return None if name.startswith(("../", "/")) or name in ("..", ".") or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", name) else name
 
 
-def _kind(root: Root) -> str | None:
+def kind_at(root: Root) -> str | None:
+    """ "folder" or "file" at its path; None where there is neither. Raises UserError where a remote store can't say."""
     if root.filesystem is None:
         kind = kind_of(root.path)
         return None if kind == "other" else kind
@@ -112,8 +113,8 @@ def _kind(root: Root) -> str | None:
     return {FileType.Directory: "folder", FileType.File: "file"}.get(found)
 
 
-def _beside(root: Root) -> str:
-    """The tail of a message: what lies in that folder under a similar name."""
+def beside(root: Root) -> str:
+    """The tail of a message: what lies beside its path under a similar name."""
     parent, name = posixpath.split(root.path)
     try:
         found = Root(parent, "", root.filesystem).scan()

@@ -82,7 +82,10 @@ class Classifier:
 
         Of a size that the data did not have, it is squashed; colour becomes grey where the network has seen grey only.
         """
-        picture = decode(encoded, self.form.side)
+        return self.fitted(decode(encoded, self.form.side))
+
+    def fitted(self, picture: Picture) -> Picture:
+        """The same out of decoded pixels, (H, W, 1) grey or (H, W, 3) RGB."""
         if picture.shape[2] > self.form.channels:
             picture = coloured(torch.from_numpy(picture)[None], self.form.channels)[0].byte().numpy()
         return fit(self.form.apply(picture), self.image_size, self.form.channels)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visiontune.errors import UserError
-from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.leaderboard import leaderboard, to_json
 from visiontune.spec.call_ranges import MANY, refuse_outside
 from visiontune.spec.kept_files import load_files
@@ -18,6 +19,9 @@ from visiontune.tuning.winner import winner_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from visiontune.results.evaluation import Evaluation
+    from visiontune.results.predictions import Predictions
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,29 @@ class Study:
         """The `n` best trials, rungs, failures, the best recipe as text; trials' lines are cut at `width` characters. Raises UserError."""
         refuse_outside(MANY, n=n)
         return leaderboard(self.record, n, width)
+
+    def predict(self, pictures: Any, *, top: int = 1, tta: str = "none", calibrated: bool = False, device: str = "auto") -> Predictions:
+        """What the winner says of pictures: as `visiontune.predict`."""
+        from visiontune.results.use_classifier import predict
+
+        studies = StudiesFolder(self.path.parent)
+        return predict(self.folder, studies, pictures, top=top, tta=tta, is_calibrated=calibrated, device=device)
+
+    def evaluate(
+        self,
+        data: Path | str | Mapping[str, Any] | None = None,
+        overrides: Sequence[str] = (),
+        *,
+        skip_unknown: bool = False,
+        tta: str = "none",
+        calibrated: bool = False,
+        device: str = "auto",
+    ) -> Evaluation:
+        """How well the winner does on another labelled set, or on its validation pictures: as `visiontune.evaluate`."""
+        from visiontune.results.use_classifier import evaluate
+
+        how: dict[str, Any] = {"is_skipping": skip_unknown, "tta": tta, "is_calibrated": calibrated, "device": device}
+        return evaluate(self.folder, StudiesFolder(self.path.parent), data, overrides, **how)
 
     def to_dict(self) -> dict[str, Any]:
         """The study as JSON can carry it, trials best first."""

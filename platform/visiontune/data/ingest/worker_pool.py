@@ -64,7 +64,7 @@ def open_pool(work: Callable[[Any], T], *, use_processes: bool, try_out: Callabl
     Raises Died where a process was killed. What a process needs should be imported and used before: a lock that another thread holds
     while this process is forked stays locked there. Where one does not come back from `try_out`, all are given up for threads.
     """
-    with _one_opencv_thread():
+    with one_opencv_thread():
         may_fork = START == "fork" and not multiprocessing.current_process().daemon  # of a user's own pool, which may have no children
         processes = _processes(work, try_out) if use_processes and may_fork else None
         pool: Executor = processes or ThreadPoolExecutor(num_cores(), thread_name_prefix="ingest")
@@ -109,7 +109,7 @@ def _interrupts_held() -> Iterator[Callable[[], None]]:
 
 
 @contextlib.contextmanager
-def _one_opencv_thread() -> Iterator[None]:
+def one_opencv_thread() -> Iterator[None]:
     """Threads within threads only wait for each other; a forked process inherits the number, and would wait for ever to change it."""
     import cv2
 

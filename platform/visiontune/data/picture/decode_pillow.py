@@ -46,6 +46,18 @@ def by_pillow(content: bytes, kind: str | None) -> Picture:
             raise BadPicture(f"is truncated or damaged ({first_line(error)})") from error
 
 
+def of_image(image: Any) -> Picture:
+    """An image of Pillow's by the same rules. Raises BadPicture."""
+    refuse_huge(*image.size)
+    try:
+        image.load()
+        return _turned(_flat(image), orientation_of(image))
+    except (BadPicture, MemoryError):
+        raise
+    except Exception as error:  # as above
+        raise BadPicture(f"is truncated or damaged ({first_line(error)})") from error
+
+
 def _flat(image: Any) -> Picture:
     mode = image.mode
     if mode.startswith("I;16") or (mode == "I" and image.format == "PPM"):

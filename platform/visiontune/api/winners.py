@@ -1,0 +1,75 @@
+"""A trained network in use: `predict`, `evaluate`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visiontune.api.inputs import Folder, folder_of, words
+from visiontune.errors import UserError
+from visiontune.filesystem.path_kind import kind_of
+from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+
+if TYPE_CHECKING:
+    from visiontune.results.evaluation import Evaluation
+    from visiontune.results.predictions import Predictions
+
+_SUFFIX = ".safetensors"
+
+
+def predict(
+    model: Path | str,
+    pictures: Any,
+    *,
+    top: int = 1,
+    tta: str = "none",
+    calibrated: bool = False,
+    device: str = "auto",
+    studies_dir: Folder = None,
+) -> Predictions:
+    """What a study's winner, or the network of a file of weights, says of pictures; made while the result is iterated over.
+
+    `model` is a study by its name or folder, or WEIGHTS.safetensors. `pictures` is one or any iterable of: paths of files, folders (all
+    below them), patterns such as "new/**/*.jpg", URIs; bytes of a file; uint8 arrays of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4);
+    Pillow's images. They are decoded as in training; one that can't be used has a `problem`. `tta` is none, flip or ten_crops: the
+    mean over such views. `calibrated` divides the logits by a temperature that is fitted to the validation pictures first. `device` is
+    auto, cpu or cuda. Raises UserError, also for paths in a list that lead nowhere (an iterator's have a problem).
+    """
+    from visiontune.results.use_classifier import predict as predict_by
+
+    how: dict[str, Any] = {"top": top, "tta": tta, "is_calibrated": calibrated, "device": device}
+    return predict_by(_model_of(model, studies_dir), StudiesFolder.of(studies_dir), pictures, **how)
+
+
+def evaluate(
+    model: Path | str,
+    data: Path | str | Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    skip_unknown: bool = False,
+    tta: str = "none",
+    calibrated: bool = False,
+    device: str = "auto",
+    studies_dir: Folder = None,
+    **more: Any,
+) -> Evaluation:
+    """How well a study's winner, or the network of a file of weights, does on labelled pictures; by default its validation pictures.
+
+    `data` and overrides are those of `ingest`; of a set with parts the test is taken, else val, else train. Classes are matched by name:
+    one that the network does not know is refused, or its pictures are left out with `skip_unknown`. The others are as in `predict`.
+    The search's own test split is met only where it is named as data. Raises UserError.
+    """
+    from visiontune.results.use_classifier import evaluate as evaluate_by
+
+    how: dict[str, Any] = {"is_skipping": skip_unknown, "tta": tta, "is_calibrated": calibrated, "device": device}
+    return evaluate_by(_model_of(model, studies_dir), StudiesFolder.of(studies_dir), data, words(overrides, more), **how)
+
+
+def _model_of(model: Any, studies_dir: Folder) -> StudyFolder | Path:
+    if not isinstance(model, str | os.PathLike):
+        near = "; nearest is its method of the same name" if hasattr(model, "folder") else ""
+        raise UserError(f"a model is a study's name or folder, or a file of weights, but got {type(model).__name__}{near}")
+    path = Path(model).expanduser()
+    return path if path.suffix == _SUFFIX or kind_of(path) == "file" else folder_of(os.fspath(model), studies_dir)

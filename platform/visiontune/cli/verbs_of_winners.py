@@ -1,0 +1,49 @@
+"""What each verb that uses a trained network does; see verbs.py."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+from visiontune import api
+from visiontune.cli.terminal import width
+from visiontune.errors import UserError
+
+
+def predict(args: argparse.Namespace) -> int:
+    """Say what a study's winner, or a file of weights, makes of pictures: probabilities by class, decoded as in training."""
+    kind = "csv" if args.csv else "json" if args.json else None
+    pictures = _with_lines(args.pictures) if "-" in args.pictures else args.pictures
+    how = {"top": args.top, "tta": args.tta, "calibrated": args.calibrated, "device": args.device}
+    found = api.predict(args.model, pictures, **how, studies_dir=args.studies_dir)
+    if args.out is not None:
+        found.write(args.out, kind)
+        print(f"predictions: {args.out}", file=sys.stderr)
+    else:
+        found.print(kind or ("table" if sys.stdout.isatty() else "csv"))
+    return 0
+
+
+def _with_lines(words: Sequence[str]) -> Iterator[str]:
+    for word in words:
+        if word != "-":
+            yield word
+            continue
+        for line in sys.stdin.buffer:
+            if name := os.fsdecode(line.rstrip(b"\r\n")):
+                yield name
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Print how well a study's winner, or a file of weights, does on another labelled set; without one, on its validation pictures."""
+    if args.diagram is not None and args.diagram.suffix != ".png":
+        raise UserError(f"--diagram draws a picture, such as reliability.png, but got {str(args.diagram)!r}")
+    how = {"skip_unknown": args.skip_unknown, "tta": args.tta, "calibrated": args.calibrated, "device": args.device}
+    found = api.evaluate(args.model, args.source, args.overrides, **how, studies_dir=args.studies_dir)
+    if args.diagram is not None:
+        found.write_diagram(args.diagram)
+    print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if args.json else "\n".join(found.lines(width())))
+    return 0

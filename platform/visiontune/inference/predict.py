@@ -1,0 +1,105 @@
+"""What a trained network says of pictures, one after the other, in as much memory as a few batches take.
+
+Letters: B pictures of a batch, K classes, T the most probable of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from visiontune.errors import UserError
+from visiontune.inference.classifier import Classifier
+from visiontune.inference.find_pictures import Given
+from visiontune.inference.read_ahead import Decoded, TakesPictures, decoded
+from visiontune.training.test_time import VIEWS, over_views, problem_of_test_time
+
+_BATCH_BYTES, _LEAST, _MOST = 8 << 20, 16, 256
+"""Of uint8 pictures: small ones go through a network 256 at a time, 55 of 224 px."""
+
+
+class Answers(TakesPictures, Protocol):
+    """A network that says something of pictures, whatever runs it."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """By the number of a class."""
+
+    @property
+    def image_size(self) -> int:
+        """Pixels on each side of the pictures that it takes."""
+
+    def logits(self, images_NHWC: NDArray[np.uint8]) -> Tensor:
+        """(N, classes) float32 on the CPU."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """`classes` are the most probable first, `probabilities` theirs, 0 to 1; both empty where `problem` says why there are none."""
+
+    path: str
+    classes: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] = ()
+    problem: str = ""
+
+    @property
+    def class_name(self) -> str | None:
+        """The most probable class."""
+        return self.classes[0] if self.classes else None
+
+    @property
+    def probability(self) -> float | None:
+        """Its probability."""
+        return self.probabilities[0] if self.probabilities else None
+
+
+class _OverViews(nn.Module):
+    def __init__(self, network: nn.Module, tta: str) -> None:
+        super().__init__()
+        self.network, self._model = network, over_views(network, VIEWS[tta])
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        return self._model(x_NCHW)
+
+
+def with_views(classifier: Classifier, tta: str) -> Classifier:
+    """The same by its mean probabilities over the views of `tta`: none, flip or ten_crops. Raises UserError where it can't be asked so."""
+    if (problem := problem_of_test_time(tta, classifier.recipe.preprocessing)) is not None:
+        raise UserError(problem.replace("test_time", "tta"))
+    return classifier if tta == "none" else replace(classifier, network=_OverViews(classifier.network, tta).eval())
+
+
+def predictions(classifier: Answers, given: Iterator[Given], *, top: int = 1, temperature: float = 1.0) -> Iterator[Prediction]:
+    """One for each picture, in order, with the `top` most probable classes, by softmax(logits / temperature)."""
+    for some in batches(decoded(given, classifier), classifier):
+        images = [one.images_NHWC for one in some if len(one.images_NHWC)]
+        logits_BK = classifier.logits(np.concatenate(images)) if images else torch.zeros(0, len(classifier.class_names))
+        p_BT, class_BT = (logits_BK.double() / temperature).softmax(1).topk(min(top, logits_BK.shape[1]))
+        rows = iter(zip(p_BT.tolist(), class_BT.tolist(), strict=True))
+        yield from _named(some, rows, classifier.class_names)
+
+
+def batches(parts: Iterator[Decoded], classifier: Answers) -> Iterator[list[Decoded]]:
+    """Parts with as many pictures together, or some more, as go through a network at once."""
+    num_pictures = min(max(_BATCH_BYTES // (3 * classifier.image_size**2), _LEAST), _MOST)
+    for first in parts:
+        some = [first]
+        while sum(len(one.names) for one in some) < num_pictures and (more := next(parts, None)) is not None:
+            some.append(more)
+        yield some
+
+
+def _named(some: list[Decoded], rows: Iterator[tuple[list[float], list[int]]], class_names: tuple[str, ...]) -> Iterator[Prediction]:
+    for one in some:
+        for place, name in enumerate(one.names):
+            if place in one.problems:
+                yield Prediction(name, problem=one.problems[place])
+            else:
+                probabilities, classes = next(rows)
+                yield Prediction(name, tuple(class_names[k] for k in classes), tuple(probabilities))

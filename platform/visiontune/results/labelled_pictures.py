@@ -1,0 +1,141 @@
+"""Another labelled set before a trained network: its classes matched by name, its pictures decoded as in training, repeats told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from visiontune.data.picture.bad_picture import BadPicture, Picture
+from visiontune.data.picture.digest import BLOCK_BYTES, Digests, digests_of
+from visiontune.data.prepare import source_of, with_defaults
+from visiontune.data.source import Source
+from visiontune.data.store.store import Store
+from visiontune.errors import UserError, near_names
+from visiontune.inference.classifier import Classifier
+from visiontune.inference.find_pictures import Given
+from visiontune.inference.predict import batches
+from visiontune.inference.read_ahead import decoded
+from visiontune.results.evaluation import Labelled
+from visiontune.results.find_classifier import Trained
+
+_PARTS = ("test", "val", "train")
+_MOST_ASKED = 100_000
+"""Training pictures that are compared with: reading all of a large store takes longer than the evaluation."""
+_MOST_TOLD = 5
+
+
+def labelled(trained: Trained, section: Mapping[str, Any], *, is_skipping: bool) -> Labelled:
+    """What the network gives for the pictures of a section `data`.
+
+    Raises UserError for classes that it does not know, unless they are skipped, and where nothing is left.
+    """
+    source, known = source_of(with_defaults(section)), trained.classifier.class_names
+    part = next(part for part in _PARTS if part in source.labels())
+    label_N = source.labels()[part]
+    said = list(class_notes(source.class_names, known, is_skipping=is_skipping))
+    number_C = np.array([known.index(name) if name in known else -1 for name in source.class_names])
+    row_N = np.flatnonzero(number_C[label_N] >= 0)
+    if section["max_pictures"] is not None:
+        row_N = row_N[: section["max_pictures"]]
+    if len(row_N) == 0:
+        raise UserError(f"no picture of the {part} part has a class that the network knows ({', '.join(known[:8])})")
+    found = _answers(trained.classifier, _given(source, part, row_N))
+    if found.problems:
+        said.append(f"{len(found.problems):,} pictures could not be used: {'; '.join(list(found.problems.values())[:_MOST_TOLD])}")
+    if len(found.problems) == len(row_N):
+        raise UserError(f"none of the {len(row_N):,} pictures can be used: {said[-1].partition(': ')[2]}")
+    good_N = np.setdiff1d(np.arange(len(row_N)), list(found.problems))
+    whose = f"the {part} part of {section['source']}" if len(source.labels()) > 1 else section["source"]
+    said += _repeat_notes(trained, found.digest_N2)
+    return Labelled(found.logits_NK, number_C[label_N[row_N[good_N]]], whose, tuple(said))
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """Of the pictures that could be used; `problems` by the place of the others."""
+
+    logits_NK: Tensor
+    digest_N2: Digests
+    problems: dict[int, str]
+
+
+def _answers(classifier: Classifier, given: Iterator[Given]) -> _Answers:
+    logits, digests, problems = [torch.zeros(0, len(classifier.class_names))], [np.zeros((0, 2), np.uint64)], dict[int, str]()
+    at = 0
+    for some in batches(decoded(given, classifier), classifier):
+        for one in some:
+            problems |= {at + place: f"{one.names[place]} {problem}" for place, problem in one.problems.items()}
+            at += len(one.names)
+        if images := [one.images_NHWC for one in some if len(one.images_NHWC)]:
+            images_NHWC = np.concatenate(images)
+            logits.append(classifier.logits(images_NHWC))
+            digests.append(digests_of(images_NHWC))
+    return _Answers(torch.cat(logits), np.concatenate(digests), problems)
+
+
+def class_notes(theirs: Sequence[str], known: Sequence[str], *, is_skipping: bool) -> Iterator[str]:
+    """What is to be said of classes that only one side has. Raises UserError for those that the network does not know, unless skipped."""
+    unknown = [name for name in theirs if name not in known]
+    missing = [name for name in known if name not in theirs]
+    near = [near_names(name, missing or known).removeprefix("; ") for name in unknown]
+    told = [f"{name!r} ({others})" if others else repr(name) for name, others in zip(unknown, near, strict=True)]
+    listed = ", ".join(told[:_MOST_TOLD]) + (f" and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else "")
+    if unknown and not is_skipping:
+        rule = "classes must be those that the network knows, but it does not know"
+        raise UserError(f"{rule} {listed}; rename their folders or labels, or leave such pictures out with --skip-unknown")
+    if unknown:
+        yield f"left out are pictures of classes that the network does not know: {listed}"
+    if missing:
+        yield f"no picture of {len(missing)} of the network's {len(known)} classes: {', '.join(missing[:_MOST_TOLD])}"
+
+
+def _given(source: Source, part: str, row_N: NDArray[np.int64]) -> Iterator[Given]:
+    """Read here, one after the other; files are decoded by whoever loads them."""
+    names = source.names(part)
+    found: Iterator[Any] = (source.encoded or source.pictures)(part, row_N)
+    for row, content in zip(row_N.tolist(), found, strict=True):
+        yield Given(names[row], partial(_content, content))
+
+
+def _content(content: bytes | Picture | BadPicture) -> bytes | Picture:
+    if isinstance(content, BadPicture):
+        raise content
+    return content
+
+
+def _repeat_notes(trained: Trained, digest_N2: Digests) -> list[str]:
+    """How many of them the network was trained, chosen or tested with, to the last pixel."""
+    try:
+        store = trained.store()
+    except UserError as error:
+        return [f"whether they were trained on is not known, as the training pictures can't be read: {error}"]
+    if store.image_size != trained.classifier.image_size or store.info.channels != trained.classifier.form.channels:
+        return ["whether they were trained on is not known, as the training data changed"]
+    theirs, said = _keys(digest_N2), []
+    for split, index_N in (("training", store.train_idx), ("validation", store.val_idx), ("test", store.test_idx)):
+        ours, share = _split_keys(store, index_N)
+        if num := int(np.isin(theirs, ours).sum()):
+            more = f" (among {share:.0%} of those)" if share < 1 else ""
+            warning = ": then the figure is no test" if split != "test" else " of the search"
+            said.append(f"{num:,} of the {len(theirs):,} pictures are {split} pictures{more}{warning}")
+    return said
+
+
+def _split_keys(store: Store, index_N: NDArray[np.int64]) -> tuple[NDArray[np.void], float]:
+    asked_N = index_N[:: max(1, -(-len(index_N) // _MOST_ASKED))]
+    step = max(1, BLOCK_BYTES // int(np.prod(store.images_NHWC.shape[1:])))
+    blocks = [np.ascontiguousarray(store.images_NHWC[asked_N[low : low + step]]) for low in range(0, len(asked_N), step)]
+    digests = [digests_of(block) for block in blocks]
+    return _keys(np.concatenate(digests or [np.zeros((0, 2), np.uint64)])), len(asked_N) / max(len(index_N), 1)
+
+
+def _keys(digest_N2: Digests) -> NDArray[np.void]:
+    """(N,) of 128 bits, which can be compared."""
+    return np.ascontiguousarray(digest_N2).view(np.dtype((np.void, 16))).ravel()

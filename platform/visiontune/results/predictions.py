@@ -1,0 +1,161 @@
+"""Predictions on their way out: as records, a pandas frame, CSV, JSON lines, or lines for people."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from visiontune.errors import UserError
+from visiontune.filesystem.atomic_write import replacing, try_out
+from visiontune.inference.predict import Prediction
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMATS = ("csv", "json", "table")
+_KINDS = {".csv": "csv", ".json": "json", ".jsonl": "json"}
+_MOST_TOLD = 5
+_NUM_ALIGNED = 40
+_REDRAW_S = 0.25
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a network says of pictures, made while it is iterated over (once), one `Prediction` for each picture in order.
+
+    `temperature` is what its logits were divided by; 1.0: as trained. The most probable `top` classes are given.
+    """
+
+    each: Iterator[Prediction] = field(repr=False)
+    top: int
+    temperature: float = 1.0
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return self.each
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Columns path, class, probability, class_2, probability_2 and so on, problem ("" where there is none); all that is left."""
+        import pandas as pd
+
+        return pd.DataFrame([_row(one, self.top) for one in self], columns=_columns(self.top))
+
+    def print(self, kind: str = "table") -> None:
+        """Print all that is left as "table", "csv" or "json"; else as `write`."""
+        print_predictions(self, kind, sys.stdout)
+
+    def write(self, path: Path | str, kind: str | None = None) -> None:
+        """Write all that is left as "csv" or "json" (an object a line), which the file's name says by default; whole or not at all.
+
+        Pictures that could not be used are told on stderr. Raises UserError, also where nothing could be predicted.
+        """
+        path = Path(path)
+        if (kind := kind or _KINDS.get(path.suffix)) not in FORMATS:
+            raise UserError(
+                f"predictions are written as {' or '.join(_KINDS)}, but the file is {path.name!r}; nearest is '{path.stem}.csv'"
+            )
+        try:
+            try_out(path)
+            with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+                print_predictions(self, kind, file)
+        except OSError as error:
+            raise UserError(f"predictions need a folder that can be written, but {path}: {error.strerror or error}") from error
+
+
+def print_predictions(found: Predictions, kind: str, out: TextIO) -> None:
+    """Write "csv", "json" (an object a line) or "table" (for people) as they come; on a terminal, stderr says how many are done.
+
+    Ends with the pictures that could not be used, on stderr. Raises UserError where nothing could be predicted.
+    """
+    counted = _Counted(found, is_shown=sys.stderr.isatty() and not out.isatty())
+    {"csv": _write_csv, "json": _write_json, "table": _write_table}[kind](counted, found.top, out)
+    out.flush()
+    counted.end()
+
+
+class _Counted:
+    """The same predictions; counts, and keeps the first few problems."""
+
+    def __init__(self, found: Predictions, *, is_shown: bool) -> None:
+        self._found, self._is_shown = found, is_shown
+        self._num, self._num_bad, self._told = 0, 0, list[str]()
+        self._began_s = self._shown_s = time.monotonic()
+
+    def __iter__(self) -> Iterator[Prediction]:
+        for one in self._found:
+            self._num += 1
+            if one.problem:
+                self._num_bad += 1
+                self._told += [f"{one.path} {one.problem}"] if len(self._told) < _MOST_TOLD else []
+            yield one
+            if self._is_shown and (now_s := time.monotonic()) - self._shown_s >= _REDRAW_S:
+                self._shown_s = now_s
+                print(f"\r{self._num:,} pictures, {self._num / (now_s - self._began_s):,.0f} a second", end="", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Raises UserError where nothing was predicted."""
+        if self._is_shown:
+            print("\r\x1b[K", end="", file=sys.stderr)
+        if self._num == 0:
+            raise UserError("there is no picture among what was given: a folder counts files that are named like pictures")
+        if not self._num_bad:
+            return
+        more = f"; and {self._num_bad - len(self._told):,} more" if self._num_bad > len(self._told) else ""
+        said = f"{self._num_bad:,} of {self._num:,} pictures could not be used: {'; '.join(self._told)}{more}"
+        if self._num_bad == self._num:
+            raise UserError(said)
+        print(said, file=sys.stderr)
+
+
+def _columns(top: int) -> list[str]:
+    more = [f"{name}_{place}" for place in range(2, top + 1) for name in ("class", "probability")]
+    return ["path", "class", "probability", *more, "problem"]
+
+
+def _row(one: Prediction, top: int) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(_columns(top)) | {"path": one.path, "problem": one.problem}
+    for place, (name, probability) in enumerate(zip(one.classes, one.probabilities, strict=True), 1):
+        end = "" if place == 1 else f"_{place}"
+        row |= {f"class{end}": name, f"probability{end}": probability}
+    return row
+
+
+def _write_csv(found: _Counted, top: int, out: TextIO) -> None:
+    writer = csv.DictWriter(out, _columns(top), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_row(one, top) for one in found)
+
+
+def _write_json(found: _Counted, top: int, out: TextIO) -> None:
+    for one in found:
+        pairs = zip(one.classes, one.probabilities, strict=True)
+        said = {"problem": one.problem} if one.problem else {"classes": [{"class": name, "probability": p} for name, p in pairs]}
+        print(json.dumps({"path": one.path, **said}, ensure_ascii=False), file=out)
+
+
+def _write_table(found: _Counted, top: int, out: TextIO) -> None:
+    """The first forty decide how wide columns are."""
+    waiting = iter(found)
+    first = list(islice(waiting, _NUM_ALIGNED))
+    header = _columns(top)[:-1]
+    widths = [max(map(len, cells)) for cells in zip(header, *(_cells(one, top) for one in first), strict=True)]
+
+    def line(cells: list[str], problem: str = "") -> str:
+        shown = (cell.ljust(width) for cell, width in zip([cells[0]] if problem else cells, widths, strict=False))
+        return "  ".join([*shown, problem]).rstrip()
+
+    if first:
+        print(line(header), file=out)
+    for one in chain(first, waiting):
+        print(line(_cells(one, top), one.problem), file=out)
+
+
+def _cells(one: Prediction, top: int) -> list[str]:
+    cells = [cell for name, p in zip(one.classes, one.probabilities, strict=True) for cell in (name, f"{p:.3f}")]
+    return [one.path, *(cells or [""] * (2 * top))]

@@ -1,0 +1,57 @@
+"""A study's winner, or a file of weights, asked about pictures: what `visiontune predict` and `evaluate` do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+from visiontune.inference.find_pictures import find_pictures
+from visiontune.inference.predict import predictions
+from visiontune.inference.split_logits import split_logits
+from visiontune.results.evaluation import Evaluation, Labelled, evaluation
+from visiontune.results.find_classifier import Trained, find_classifier
+from visiontune.results.labelled_pictures import labelled
+from visiontune.results.make_dataset import section_of
+from visiontune.results.predictions import Predictions
+from visiontune.spec.call_ranges import MANY, refuse_outside
+
+Model = StudyFolder | Path
+
+
+def predict(model: Model, studies: StudiesFolder, pictures: Any, *, top: int, tta: str, is_calibrated: bool, device: str) -> Predictions:
+    """See `visiontune.predict`."""
+    refuse_outside(MANY, top=top)
+    given = find_pictures(pictures)  # what leads nowhere is told before anything is loaded
+    trained = find_classifier(model, studies, device=device, tta=tta)
+    temperature = trained.temperature() if is_calibrated else 1.0
+    top = min(top, len(trained.classifier.class_names))
+    return Predictions(predictions(trained.classifier, given, top=top, temperature=temperature), top, temperature)
+
+
+def evaluate(
+    model: Model,
+    studies: StudiesFolder,
+    data: Path | str | Mapping[str, Any] | None,
+    words: Sequence[str],
+    *,
+    is_skipping: bool,
+    tta: str,
+    is_calibrated: bool,
+    device: str,
+) -> Evaluation:
+    """See `visiontune.evaluate`."""
+    if data is None and (words or is_skipping):
+        raise UserError("overrides and skip_unknown are for other data than the validation pictures: name them")
+    section = None if data is None else section_of(data, words)
+    trained = find_classifier(model, studies, device=device, tta=tta)
+    found = _validation(trained) if section is None else labelled(trained, section, is_skipping=is_skipping)
+    return evaluation(trained.classifier.class_names, found, trained.temperature() if is_calibrated else 1.0)
+
+
+def _validation(trained: Trained) -> Labelled:
+    store = trained.store()
+    logits_NK, label_N = split_logits(trained.classifier, store, store.val_idx)
+    return Labelled(logits_NK, label_N, "the validation pictures")
