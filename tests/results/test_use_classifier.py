@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 from PIL import Image
 from tiny import make_recipe, model_section
 
@@ -22,13 +24,14 @@ from visiontune.cli import main
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.inference.classifier import Classifier
 from visiontune.inference.find_pictures import Given, find_pictures
 from visiontune.inference.predict import Prediction, predictions
 from visiontune.results.find_classifier import find_classifier
 from visiontune.results.labelled_pictures import class_notes
 from visiontune.training.loop import train
 from visiontune.training.weights_file import save_weights
-from visiontune.training.weights_metadata import WeightsMetadata
+from visiontune.training.weights_metadata import WeightsMetadata, read_metadata
 
 COLOURS = {"blue": (70, 90, 150), "green": (80, 140, 90), "red": (150, 90, 80)}
 
@@ -128,6 +131,7 @@ def test_pictures_without_end_are_taken_as_they_are_needed(trained: Trained) -> 
 
 def test_views_and_temperature_are_those_of_their_definition(trained: Trained) -> None:
     classifier = find_classifier(trained.weights, StudiesFolder.of(trained.studies), device="cpu").classifier
+    assert isinstance(classifier, Classifier)
     content = (trained.pictures / "test" / "red" / "00.jpg").read_bytes()
     picture = classifier.picture_of(content)
     both = classifier.logits(np.stack([picture, picture[:, ::-1]])).softmax(1)
@@ -176,6 +180,35 @@ def test_the_command_line_writes_csv_json_and_a_table(trained: Trained, tmp_path
     assert json.loads(capsys.readouterr().out)["num_pictures"] == 60 and (tmp_path / "r.png").stat().st_size > 5_000
     predict(trained.weights, [trained.pictures / "test" / "red", b"x"], studies_dir=trained.studies).print()
     assert [len(line.split()) for line in capsys.readouterr().out.splitlines()[:5]] == [3] * 5
+
+
+def test_an_onnx_model_that_says_how_its_pictures_are_made_is_asked_like_weights(trained: Trained, tmp_path: Path) -> None:
+    """A graph by hand: the logit of a class is the mean of its colour, of which the classes have their names."""
+    picture, logits = (helper.make_tensor_value_info(*one) for one in (("x", 2, ["n", "h", "w", 3]), ("y", 1, ["n", 3])))
+    nodes = [
+        helper.make_node("Cast", ["x"], ["float"], to=1),
+        helper.make_node("ReduceMean", ["float", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Gather", ["mean", "order"], ["y"], axis=1),
+    ]
+    constants = [numpy_helper.from_array(np.array(value), name) for name, value in (("axes", [1, 2]), ("order", [2, 1, 0]))]
+    model = helper.make_model(helper.make_graph(nodes, "g", [picture], [logits], constants), opset_imports=[helper.make_opsetid("", 18)])
+    model.ir_version = 10
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(UserError, match="doesn't say its classes"):
+        predict(tmp_path / "m.onnx", trained.pictures)
+    metadata = read_metadata(trained.weights)
+    assert metadata is not None
+    helper.set_model_props(model, metadata.to_strings())
+    onnx.save(model, tmp_path / "m.onnx")
+    found = evaluate(tmp_path / "m.onnx", studies_dir=trained.studies)
+    own = list(predict(tmp_path / "m.onnx", trained.pictures / "val", tta="flip"))
+    num_right = sum(one.class_name == Path(one.path).parent.name for one in own)
+    assert num_right == round(found.metrics["top1"] * 60) > 30
+    (one,) = predict(tmp_path / "m.onnx", np.full((90, 120, 3), (7, 5, 6), np.uint8), top=3)
+    assert one.classes == ("red", "blue", "green") and one.probabilities == pytest.approx(np.exp([0, -1, -2]) / np.exp([0, -1, -2]).sum())
+    with pytest.raises(UserError, match="can't be read by onnxruntime"):
+        (tmp_path / "bad.onnx").write_bytes(b"none")
+        predict(tmp_path / "bad.onnx", trained.pictures)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from visiontune.results.evaluation import Evaluation
     from visiontune.results.predictions import Predictions
 
-_SUFFIX = ".safetensors"
+_SUFFIXES = (".safetensors", ".onnx")
 
 
 def predict(
@@ -29,9 +29,9 @@ def predict(
     device: str = "auto",
     studies_dir: Folder = None,
 ) -> Predictions:
-    """What a study's winner, or the network of a file of weights, says of pictures; made while the result is iterated over.
+    """What a study's winner, or the network of a file, says of pictures; made while the result is iterated over.
 
-    `model` is a study by its name or folder, or WEIGHTS.safetensors. `pictures` is one or any iterable of: paths of files, folders (all
+    `model` is a study by its name or folder, WEIGHTS.safetensors, or an ONNX file of `export`. `pictures` is one or any iterable of: paths of files, folders (all
     below them), patterns such as "new/**/*.jpg", URIs; bytes of a file; uint8 arrays of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4);
     Pillow's images. They are decoded as in training; one that can't be used has a `problem`. `tta` is none, flip or ten_crops: the
     mean over such views. `calibrated` divides the logits by a temperature that is fitted to the validation pictures first. `device` is
@@ -55,7 +55,7 @@ def evaluate(
     studies_dir: Folder = None,
     **more: Any,
 ) -> Evaluation:
-    """How well a study's winner, or the network of a file of weights, does on labelled pictures; by default its validation pictures.
+    """How well a study's winner, or the network of a file, does on labelled pictures; by default its validation pictures.
 
     `data` and overrides are those of `ingest`; of a set with parts the test is taken, else val, else train. Classes are matched by name:
     one that the network does not know is refused, or its pictures are left out with `skip_unknown`. The others are as in `predict`.
@@ -72,4 +72,4 @@ def _model_of(model: Any, studies_dir: Folder) -> StudyFolder | Path:
         near = "; nearest is its method of the same name" if hasattr(model, "folder") else ""
         raise UserError(f"a model is a study's name or folder, or a file of weights, but got {type(model).__name__}{near}")
     path = Path(model).expanduser()
-    return path if path.suffix == _SUFFIX or kind_of(path) == "file" else folder_of(os.fspath(model), studies_dir)
+    return path if path.suffix in _SUFFIXES or kind_of(path) == "file" else folder_of(os.fspath(model), studies_dir)

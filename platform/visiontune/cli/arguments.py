@@ -119,7 +119,7 @@ def _trials(verb: Verb) -> None:
 def _winners(verb: Verb) -> None:
     predict, evaluate = verb(verbs_of_winners.predict), verb(verbs_of_winners.evaluate)
     for one in (predict, evaluate):
-        one.add_argument("model", metavar="STUDY|WEIGHTS.safetensors", help="a study, whose winner is asked, or a file of weights")
+        one.add_argument("model", metavar="STUDY|MODEL", help="a study, whose winner is asked, or WEIGHTS.safetensors or MODEL.onnx")
     what = "files, folders, patterns, URIs; - for names on standard input, one a line"
     predict.add_argument("pictures", nargs="+", metavar="PICTURES", help=what)
     predict.add_argument("--top", type=_positive, default=1, metavar="K", help="classes of each picture, the most probable first")

@@ -14,7 +14,7 @@ from visiontune.errors import UserError
 
 
 def predict(args: argparse.Namespace) -> int:
-    """Say what a study's winner, or a file of weights, makes of pictures: probabilities by class, decoded as in training."""
+    """Say what a study's winner, weights or an ONNX model make of pictures: probabilities by class, decoded as in training."""
     kind = "csv" if args.csv else "json" if args.json else None
     pictures = _with_lines(args.pictures) if "-" in args.pictures else args.pictures
     how = {"top": args.top, "tta": args.tta, "calibrated": args.calibrated, "device": args.device}
@@ -38,7 +38,7 @@ def _with_lines(words: Sequence[str]) -> Iterator[str]:
 
 
 def evaluate(args: argparse.Namespace) -> int:
-    """Print how well a study's winner, or a file of weights, does on another labelled set; without one, on its validation pictures."""
+    """Print how well a study's winner, weights or an ONNX model do on another labelled set; without one, on its validation pictures."""
     if args.diagram is not None and args.diagram.suffix != ".png":
         raise UserError(f"--diagram draws a picture, such as reliability.png, but got {str(args.diagram)!r}")
     how = {"skip_unknown": args.skip_unknown, "tta": args.tta, "calibrated": args.calibrated, "device": args.device}

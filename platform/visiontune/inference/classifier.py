@@ -86,9 +86,7 @@ class Classifier:
 
     def fitted(self, picture: Picture) -> Picture:
         """The same out of decoded pixels, (H, W, 1) grey or (H, W, 3) RGB."""
-        if picture.shape[2] > self.form.channels:
-            picture = coloured(torch.from_numpy(picture)[None], self.form.channels)[0].byte().numpy()
-        return fit(self.form.apply(picture), self.image_size, self.form.channels)
+        return fit(self.form.apply(in_colours(picture, self.form.channels)), self.image_size, self.form.channels)
 
     @torch.inference_mode()
     def logits(self, images_NHWC: NDArray[np.uint8]) -> Tensor:
@@ -104,6 +102,14 @@ class Classifier:
         """(N,) the predicted class of each picture."""
         predicted_N: NDArray[np.int64] = self.logits(images_NHWC).argmax(1).numpy()
         return predicted_N
+
+
+def in_colours(picture: Picture, channels: int) -> Picture:
+    """A colour picture as grey where the network has seen grey only; any other as it is."""
+    if picture.shape[2] <= channels:
+        return picture
+    grey: Picture = coloured(torch.from_numpy(picture)[None], channels)[0].byte().numpy()
+    return grey
 
 
 def load_weights_file(path: Path, name: str, metadata: WeightsMetadata | None = None) -> Classifier:

@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from visiontune.errors import UserError
 from visiontune.inference.classifier import Classifier
 from visiontune.inference.find_pictures import Given
+from visiontune.inference.onnx_classifier import OnnxClassifier
 from visiontune.inference.read_ahead import Decoded, TakesPictures, decoded
 from visiontune.training.test_time import VIEWS, over_views, problem_of_test_time
+from visiontune.training.weights_metadata import WeightsMetadata
 
 _BATCH_BYTES, _LEAST, _MOST = 8 << 20, 16, 256
 """Of uint8 pictures: small ones go through a network 256 at a time, 55 of 224 px."""
@@ -26,6 +28,10 @@ _BATCH_BYTES, _LEAST, _MOST = 8 << 20, 16, 256
 
 class Answers(TakesPictures, Protocol):
     """A network that says something of pictures, whatever runs it."""
+
+    @property
+    def metadata(self) -> WeightsMetadata:
+        """Recipe, classes, and how its pictures were stored."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -68,11 +74,15 @@ class _OverViews(nn.Module):
         return self._model(x_NCHW)
 
 
-def with_views(classifier: Classifier, tta: str) -> Classifier:
+def with_views(classifier: Classifier | OnnxClassifier, tta: str) -> Classifier | OnnxClassifier:
     """The same by its mean probabilities over the views of `tta`: none, flip or ten_crops. Raises UserError where it can't be asked so."""
-    if (problem := problem_of_test_time(tta, classifier.recipe.preprocessing)) is not None:
+    if (problem := problem_of_test_time(tta, classifier.metadata.recipe.preprocessing)) is not None:
         raise UserError(problem.replace("test_time", "tta"))
-    return classifier if tta == "none" else replace(classifier, network=_OverViews(classifier.network, tta).eval())
+    if tta == "none":
+        return classifier
+    if isinstance(classifier, OnnxClassifier):
+        return classifier.over_views(tta)
+    return replace(classifier, network=_OverViews(classifier.network, tta).eval())
 
 
 def predictions(classifier: Answers, given: Iterator[Given], *, top: int = 1, temperature: float = 1.0) -> Iterator[Prediction]:

@@ -22,7 +22,7 @@ _AT_ONCE = 256
 def split_logits(classifier: Answers, store: Store, index_N: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.int64]]:
     """(N, K) logits and (N,) labels of those rows of the store."""
     parts = [index_N[low : low + _AT_ONCE] for low in range(0, len(index_N), _AT_ONCE)]
-    logits = [classifier.logits(np.asarray(store.images_NHWC[part])) for part in parts]
+    logits = [classifier.logits(store.read(part, classifier.image_size)) for part in parts]
     return torch.cat(logits or [torch.zeros(0, len(classifier.class_names))]), np.array(store.labels_N[index_N])
 
 

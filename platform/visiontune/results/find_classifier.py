@@ -1,4 +1,4 @@
-"""The trained network that a user names: a study's winner, or a file of weights."""
+"""The trained network that a user names: a study's winner, a file of weights, or a model that was exported as ONNX."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.inference.classifier import Classifier, load_weights_file
+from visiontune.inference.onnx_classifier import OnnxClassifier, load_onnx
 from visiontune.inference.predict import with_views
 from visiontune.inference.split_logits import temperature_of
 from visiontune.results.ingest_progress import IngestScreen
@@ -19,21 +20,20 @@ from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.train_recipe import find_device
 
-WEIGHTS = ".safetensors"
+WEIGHTS, ONNX = ".safetensors", ".onnx"
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A network, and where the stores of its pictures lie. `folder` is the study's whose winner it is, None for a file of weights."""
+    """A network, and where the stores of its pictures lie."""
 
-    classifier: Classifier
+    classifier: Classifier | OnnxClassifier
     cache: Path
-    folder: StudyFolder | None = None
 
     def store(self) -> Store:
         """The pictures that it was trained with, made again where the store is gone. Raises UserError, also where its source has moved."""
         with IngestScreen.of(True) as screen:
-            return Store.open(_prepared(self.classifier.recipe, self.cache, screen))
+            return Store.open(_prepared(self.classifier.metadata.recipe, self.cache, screen))
 
     def temperature(self) -> float:
         """Fitted to its validation pictures. Raises UserError."""
@@ -41,24 +41,22 @@ class Trained:
 
 
 def find_classifier(model: StudyFolder | Path, studies: StudiesFolder, *, device: str, tta: str = "none") -> Trained:
-    """The network on a device, asked over the views of `tta`. Raises UserError.
-
-    A path that does not end in .safetensors is refused.
-    """
+    """The network on a device, asked over the views of `tta`. Raises UserError."""
     name = find_device(device)
     if isinstance(model, StudyFolder):
+        _refuse_missing(model.path, "folder")
         cache = StudiesFolder(model.path.parent).data_cache
-        classifier, folder = winner_classifier(model, cache), model
-    else:
-        cache, folder = studies.data_cache, None
-        classifier = load_weights_file(_weights(model), model.name)
-    return Trained(with_views(classifier, tta).to(name), cache, folder)
+        return Trained(with_views(winner_classifier(model, cache).to(name), tta), cache)
+    _refuse_missing(model, "file")
+    if model.suffix not in (WEIGHTS, ONNX):
+        raise UserError(f"a model is a study, weights ({WEIGHTS}) or {ONNX}, but got {model.name!r}; nearest is {model.stem + WEIGHTS!r}")
+    found = load_onnx(model, device) if model.suffix == ONNX else load_weights_file(model, model.name).to(name)
+    return Trained(with_views(found, tta), studies.data_cache)
 
 
-def _weights(path: Path) -> Path:
-    if kind_of(path) != "file":
-        raise UserError(f"the model must be a study or a file of weights ({WEIGHTS}), but there is no file {path}")
-    return path
+def _refuse_missing(path: Path, kind: str) -> None:
+    if kind_of(path) != kind:
+        raise UserError(f"the model must be a study or a file ({WEIGHTS}, {ONNX}), but there is no {kind} {path}")
 
 
 @uses_plugins

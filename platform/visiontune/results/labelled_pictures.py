@@ -18,9 +18,8 @@ from visiontune.data.prepare import source_of, with_defaults
 from visiontune.data.source import Source
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError, near_names
-from visiontune.inference.classifier import Classifier
 from visiontune.inference.find_pictures import Given
-from visiontune.inference.predict import batches
+from visiontune.inference.predict import Answers, batches
 from visiontune.inference.read_ahead import decoded
 from visiontune.results.evaluation import Labelled
 from visiontune.results.find_classifier import Trained
@@ -66,7 +65,7 @@ class _Answers:
     problems: dict[int, str]
 
 
-def _answers(classifier: Classifier, given: Iterator[Given]) -> _Answers:
+def _answers(classifier: Answers, given: Iterator[Given]) -> _Answers:
     logits, digests, problems = [torch.zeros(0, len(classifier.class_names))], [np.zeros((0, 2), np.uint64)], dict[int, str]()
     at = 0
     for some in batches(decoded(given, classifier), classifier):
@@ -116,11 +115,12 @@ def _repeat_notes(trained: Trained, digest_N2: Digests) -> list[str]:
         store = trained.store()
     except UserError as error:
         return [f"whether they were trained on is not known, as the training pictures can't be read: {error}"]
-    if store.image_size != trained.classifier.image_size or store.info.channels != trained.classifier.form.channels:
+    form, size = trained.classifier.metadata.form, trained.classifier.image_size
+    if (store.image_size, store.image_size + store.margin, store.info.channels) != (form.image_size, form.stored_size, form.channels):
         return ["whether they were trained on is not known, as the training data changed"]
     theirs, said = _keys(digest_N2), []
     for split, index_N in (("training", store.train_idx), ("validation", store.val_idx), ("test", store.test_idx)):
-        ours, share = _split_keys(store, index_N)
+        ours, share = _split_keys(store, index_N, size)
         if num := int(np.isin(theirs, ours).sum()):
             more = f" (among {share:.0%} of those)" if share < 1 else ""
             warning = ": then the figure is no test" if split != "test" else " of the search"
@@ -128,10 +128,10 @@ def _repeat_notes(trained: Trained, digest_N2: Digests) -> list[str]:
     return said
 
 
-def _split_keys(store: Store, index_N: NDArray[np.int64]) -> tuple[NDArray[np.void], float]:
+def _split_keys(store: Store, index_N: NDArray[np.int64], size: int) -> tuple[NDArray[np.void], float]:
     asked_N = index_N[:: max(1, -(-len(index_N) // _MOST_ASKED))]
-    step = max(1, BLOCK_BYTES // int(np.prod(store.images_NHWC.shape[1:])))
-    blocks = [np.ascontiguousarray(store.images_NHWC[asked_N[low : low + step]]) for low in range(0, len(asked_N), step)]
+    step = max(1, BLOCK_BYTES // (size**2 * store.info.channels))
+    blocks = [np.ascontiguousarray(store.read(asked_N[low : low + step], size)) for low in range(0, len(asked_N), step)]
     digests = [digests_of(block) for block in blocks]
     return _keys(np.concatenate(digests or [np.zeros((0, 2), np.uint64)])), len(asked_N) / max(len(index_N), 1)
 

@@ -1,4 +1,4 @@
-"""A study's winner, or a file of weights, asked about pictures: what `visiontune predict` and `evaluate` do."""
+"""A study's winner, weights or an ONNX model, asked about pictures: what `visiontune predict` and `evaluate` do."""
 
 from __future__ import annotations
 
