@@ -31,11 +31,12 @@ def predict(
 ) -> Predictions:
     """What a study's winner, or the network of a file, says of pictures; made while the result is iterated over.
 
-    `model` is a study by its name or folder, WEIGHTS.safetensors, or an ONNX file of `export`. `pictures` is one or any iterable of: paths of files, folders (all
-    below them), patterns such as "new/**/*.jpg", URIs; bytes of a file; uint8 arrays of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4);
-    Pillow's images. They are decoded as in training; one that can't be used has a `problem`. `tta` is none, flip or ten_crops: the
-    mean over such views. `calibrated` divides the logits by a temperature that is fitted to the validation pictures first. `device` is
-    auto, cpu or cuda. Raises UserError, also for paths in a list that lead nowhere (an iterator's have a problem).
+    `model` is a study by its name or folder, WEIGHTS.safetensors, or an ONNX file of `export`. `pictures` is one or any iterable of:
+    paths of files, folders (all below them), patterns such as "new/**/*.jpg", URIs; bytes of a file; uint8 arrays of shape (H, W),
+    (H, W, 1), (H, W, 3) or (H, W, 4); Pillow's images. They are decoded as in training; one that can't be used has a `problem`. `tta` is
+    none, flip or ten_crops: the mean over such views. `calibrated` divides the logits by a temperature that is fitted to the validation
+    pictures first. `device` is auto, cpu or cuda. Raises UserError, also for paths in a list that lead nowhere (an iterator's have a
+    problem).
     """
     from visiontune.results.use_classifier import predict as predict_by
 

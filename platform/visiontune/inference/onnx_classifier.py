@@ -65,7 +65,7 @@ class OnnxClassifier:
 
 
 def load_onnx(path: Path, device: str) -> OnnxClassifier:
-    """`device` is auto, cpu or cuda. Raises UserError for what can't be read, or does not say its classes and how pictures are made its input."""
+    """`device` is auto, cpu or cuda. Raises UserError for what can't be read, or does not say what its classes and pictures are."""
     import onnxruntime
 
     if device == "cuda" and _PROVIDERS["cuda"] not in onnxruntime.get_available_providers():
@@ -78,7 +78,6 @@ def load_onnx(path: Path, device: str) -> OnnxClassifier:
         raise UserError(f"the model {path} can't be read by onnxruntime: {first_line(error)}") from error
     metadata = WeightsMetadata.from_strings(session.get_modelmeta().custom_metadata_map)
     if metadata is None or len(session.get_inputs()) != 1:
-        raise UserError(
-            f"the model {path} doesn't say its classes and how pictures become its input: `visiontune export` of this version does"
-        )
+        rule = f"the model {path} doesn't say its classes and how pictures become its input"
+        raise UserError(f"{rule}, as one of `visiontune export` of this version does")
     return OnnxClassifier(session, metadata)
