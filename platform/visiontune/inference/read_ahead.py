@@ -1,7 +1,7 @@
 """Pictures decoded by threads while the network works on those before: in order, a bounded number ahead.
 
-OpenCV, Pillow and the reading of files let other threads run. Forked processes decoded small PNG files no faster beside a network on two
-cores, and a process that uses CUDA can't be forked.
+OpenCV, Pillow and the reading of files let other threads run, and a process that uses CUDA can't be forked: benchmarks/predict.py compares
+with the validation loop, which decodes nothing or in processes.
 """
 
 from __future__ import annotations
