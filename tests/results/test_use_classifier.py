@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,8 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
 from tiny import make_recipe, model_section
 
 from visiontune import UserError, evaluate, predict
@@ -159,7 +161,25 @@ def test_another_set_is_matched_by_name_and_told_from_what_was_trained_on(traine
     assert "16 of the 16 pictures are training pictures: then the figure is no test" in left.notes
     assert any("no picture of 2 of the network's 3 classes: blue, green" in note for note in left.notes)
     assert left.metrics["top1"] == left.classes.recall[2] == left.metrics["balanced_accuracy"]
+    some = evaluate(trained.weights, trained.pictures / "train", max_pictures=12, studies_dir=trained.studies)
+    assert some.classes.support == (4, 4, 4)
+    with pytest.raises(UserError, match="makes them as the network's training did, but got image_size, seed"):
+        evaluate(trained.weights, trained.pictures, seed=1, image_size=8, studies_dir=trained.studies)
     assert list(class_notes(["a", "b"], ["a", "b"], is_skipping=False)) == []
+
+
+def test_a_source_that_moved_is_told_where_it_is_needed(trained: Trained, tmp_path: Path) -> None:
+    metadata = read_metadata(trained.weights)
+    assert metadata is not None
+    gone = replace(metadata, recipe=replace(metadata.recipe, data={**metadata.recipe.data, "path": str(tmp_path / "gone")}))
+    with safe_open(trained.weights, "pt") as file:
+        save_file({key: file.get_tensor(key) for key in file.keys()}, tmp_path / "w.safetensors", gone.to_strings())  # noqa: SIM118
+    moved = replace(trained, weights=tmp_path / "w.safetensors")
+    assert len(said_of(moved, trained.pictures / "test")) == 12
+    assert "whether they were trained on is not known" in str(evaluate(moved.weights, trained.pictures, studies_dir=trained.studies).notes)
+    for call in (lambda: said_of(moved, trained.pictures, calibrated=True), lambda: evaluate(moved.weights, studies_dir=trained.studies)):
+        with pytest.raises(UserError, match=r"the network was trained with can't be had: .* there is no .*gone"):
+            call()
 
 
 def test_the_command_line_writes_csv_json_and_a_table(trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

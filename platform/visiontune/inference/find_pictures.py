@@ -114,11 +114,10 @@ def _remote(word: str) -> Iterator[Given]:
     try:
         near = _parent(above) if is_uri(above + "/") and not above.endswith("/") else None
         root = open_root(word, _WHERE) if near is None else Root(f"{near.path}/{file}", shown(word), near.filesystem)
-        kind = kind_at(root)
-        if kind == "folder":
+        if kind_at(root) == "folder":
             yield from _below(root)
             return
-        yield Given(shown(word), partial(root.read, "") if kind == "file" else partial(_nothing_there, shown(word)))
+        yield Given(shown(word), partial(root.read, ""))  # which says why, where there is none
     except UserError as error:
         yield Given(shown(word), partial(_raise, first_line(error)))
 

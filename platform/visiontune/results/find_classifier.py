@@ -32,8 +32,11 @@ class Trained:
 
     def store(self) -> Store:
         """The pictures that it was trained with, made again where the store is gone. Raises UserError, also where its source has moved."""
-        with IngestScreen.of(True) as screen:
-            return Store.open(_prepared(self.classifier.metadata.recipe, self.cache, screen))
+        try:
+            with IngestScreen.of(True) as screen:
+                return Store.open(_prepared(self.classifier.metadata.recipe, self.cache, screen))
+        except UserError as error:
+            raise UserError(f"the pictures that the network was trained with can't be had: {error}") from error
 
     def temperature(self) -> float:
         """Fitted to its validation pictures. Raises UserError."""

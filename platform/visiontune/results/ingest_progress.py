@@ -94,10 +94,17 @@ class IngestScreen:
 
     def _said(self, progress: Progress) -> str:
         said = f"{progress.num_done:,} of {progress.num:,}"
-        if progress.stage not in ("reading", "decoding"):
+        if progress.stage not in ("reading", "decoding", "predicting"):
             return said
         rate, left_s = pace(progress, self._clock() - self._since_s)
         return f"{said}, {rate:,.0f} a second, {duration(left_s)} left" + (f", {progress.num_bad:,} bad" if progress.num_bad else "")
+
+
+def predicting(num_done: int, num: int, num_bad: int = 0) -> Progress:
+    """How far an evaluation is."""
+    from visiontune.data.ingest.progress import Progress
+
+    return Progress("predicting", num_done, num, 0, num_bad)
 
 
 def line(progress: Progress, spent_s: float) -> str:

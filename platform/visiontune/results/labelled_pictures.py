@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,6 +23,9 @@ from visiontune.inference.predict import Answers, batches
 from visiontune.inference.read_ahead import decoded
 from visiontune.results.evaluation import Labelled
 from visiontune.results.find_classifier import Trained
+from visiontune.results.ingest_progress import IngestScreen, predicting
+from visiontune.spec.declare import Arg
+from visiontune.spec.sections import DATA
 
 _PARTS = ("test", "val", "train")
 _MOST_ASKED = 100_000
@@ -42,10 +45,11 @@ def labelled(trained: Trained, section: Mapping[str, Any], *, is_skipping: bool)
     number_C = np.array([known.index(name) if name in known else -1 for name in source.class_names])
     row_N = np.flatnonzero(number_C[label_N] >= 0)
     if section["max_pictures"] is not None:
-        row_N = row_N[: section["max_pictures"]]
+        row_N = row_N[:: -(-len(row_N) // section["max_pictures"])]  # evenly spaced, as files come class by class
     if len(row_N) == 0:
         raise UserError(f"no picture of the {part} part has a class that the network knows ({', '.join(known[:8])})")
-    found = _answers(trained.classifier, _given(source, part, row_N))
+    with IngestScreen.of(True) as screen:
+        found = _answers(trained.classifier, _given(source, part, row_N), lambda at, bad: screen.tell(predicting(at, len(row_N), bad)))
     if found.problems:
         said.append(f"{len(found.problems):,} pictures could not be used: {'; '.join(list(found.problems.values())[:_MOST_TOLD])}")
     if len(found.problems) == len(row_N):
@@ -65,18 +69,27 @@ class _Answers:
     problems: dict[int, str]
 
 
-def _answers(classifier: Answers, given: Iterator[Given]) -> _Answers:
+def _answers(classifier: Answers, given: Iterator[Given], tell: Callable[[int, int], object]) -> _Answers:
     logits, digests, problems = [torch.zeros(0, len(classifier.class_names))], [np.zeros((0, 2), np.uint64)], dict[int, str]()
     at = 0
     for some in batches(decoded(given, classifier), classifier):
         for one in some:
             problems |= {at + place: f"{one.names[place]} {problem}" for place, problem in one.problems.items()}
             at += len(one.names)
+        tell(at, len(problems))
         if images := [one.images_NHWC for one in some if len(one.images_NHWC)]:
             images_NHWC = np.concatenate(images)
             logits.append(classifier.logits(images_NHWC))
             digests.append(digests_of(images_NHWC))
     return _Answers(torch.cat(logits), np.concatenate(digests), problems)
+
+
+def refuse_making(given: Mapping[str, Any] | Sequence[str]) -> None:
+    """Raise UserError for keys of the section `data` that say how a store is made: an evaluation makes pictures as its network has them."""
+    keys = {key.partition("=")[0].removeprefix("data.") for key in given}
+    if wrong := sorted(keys & {name for name, field in DATA.fields.items() if isinstance(field, Arg)} - {"max_pictures"}):
+        rule = "an evaluation takes what says which pictures, such as max_pictures, and makes them as the network's training did"
+        raise UserError(f"{rule}, but got {', '.join(wrong)}")
 
 
 def class_notes(theirs: Sequence[str], known: Sequence[str], *, is_skipping: bool) -> Iterator[str]:
@@ -114,7 +127,7 @@ def _repeat_notes(trained: Trained, digest_N2: Digests) -> list[str]:
     try:
         store = trained.store()
     except UserError as error:
-        return [f"whether they were trained on is not known, as the training pictures can't be read: {error}"]
+        return [f"whether they were trained on is not known: {error}"]
     form, size = trained.classifier.metadata.form, trained.classifier.image_size
     if (store.image_size, store.image_size + store.margin, store.info.channels) != (form.image_size, form.stored_size, form.channels):
         return ["whether they were trained on is not known, as the training data changed"]

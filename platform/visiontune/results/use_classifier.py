@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.inference.find_pictures import find_pictures
 from visiontune.inference.predict import predictions
-from visiontune.inference.split_logits import split_logits
+from visiontune.inference.split_logits import refuse_other_classes, split_logits
 from visiontune.results.evaluation import Evaluation, Labelled, evaluation
 from visiontune.results.find_classifier import Trained, find_classifier
-from visiontune.results.labelled_pictures import labelled
+from visiontune.results.ingest_progress import IngestScreen, predicting
+from visiontune.results.labelled_pictures import labelled, refuse_making
 from visiontune.results.make_dataset import section_of
 from visiontune.results.predictions import Predictions
 from visiontune.spec.call_ranges import MANY, refuse_outside
@@ -45,6 +47,9 @@ def evaluate(
     """See `visiontune.evaluate`."""
     if data is None and (words or is_skipping):
         raise UserError("overrides and skip_unknown are for other data than the validation pictures: name them")
+    if isinstance(data, Mapping):
+        refuse_making(data)
+    refuse_making(words)
     section = None if data is None else section_of(data, words)
     trained = find_classifier(model, studies, device=device, tta=tta)
     found = _validation(trained) if section is None else labelled(trained, section, is_skipping=is_skipping)
@@ -53,5 +58,8 @@ def evaluate(
 
 def _validation(trained: Trained) -> Labelled:
     store = trained.store()
-    logits_NK, label_N = split_logits(trained.classifier, store, store.val_idx)
+    refuse_other_classes(trained.classifier, store)
+    with IngestScreen.of(True) as screen:
+        tell = partial(predicting, num=len(store.val_idx))
+        logits_NK, label_N = split_logits(trained.classifier, store, store.val_idx, lambda at: screen.tell(tell(at)))
     return Labelled(logits_NK, label_N, "the validation pictures")

@@ -1,4 +1,4 @@
-"""How far an ingest is, and the exception that stops it."""
+"""How far an ingest or an evaluation is, and the exception that stops it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Progress:
     """`num_kept` of those done were decoded by an earlier call; `stage` is waiting (for another that makes the same), reading,
-    fetching, decoding, comparing or writing.
+    fetching, decoding, comparing, writing or predicting.
     """
 
     stage: str
