@@ -55,13 +55,15 @@ def report(leg, epoch, value):
     return Report(epoch, metrics, time_ms=time_ms, checkpoint_bytes=1000, is_last=is_last)
 
 
-def drive(spec, folder, *, num_slots=1, put=None, value=curve, delay_s=0.0, seed=0, answer=report):
+def drive(spec, folder, *, num_slots=1, put=None, value=curve, delay_s=0.0, seed=0, answer=report, costs_of=None):
     """Run a session to its end with workers that report in random order; returns (session, storage, events)."""
     events, pick = [], random.Random(seed)
     folder.mkdir(parents=True, exist_ok=True)
     storage = create_or_resume(StudyFolder(folder), spec)
     session = SearchRun(spec, storage, StudyFolder(folder), put or events.append)
     session.num_slots = num_slots
+    if costs_of is not None:
+        session.refuse_by(costs_of)
     legs = {}
     while True:
         while (leg := session.next_leg()) is not None:

@@ -134,12 +134,18 @@ def load_checkpoint(recipe: TrialRecipe, checkpoints: Path, store: Store) -> Cla
     state: Mapping[str, Any] | None = load_newest(checkpoints)
     if state is None:
         return None
+    classifier = untrained(recipe, store)
+    classifier.network.load_state_dict(state["model"])
+    return replace(classifier, name=f"trial {int(checkpoints.name)} after {state['epoch']} epochs")
+
+
+def untrained(recipe: TrialRecipe, store: Store) -> Classifier:
+    """A recipe's network as it is used, before it is trained: its weights are 0. Raises what `fit_preprocessing` and `build_model` do."""
     metadata = WeightsMetadata.of(recipe, store)
     with in_use(recipe.plugins):
         preprocessing = fit_preprocessing(recipe.preprocessing, store, weights_of(recipe.transfer, recipe.model))
         network = _network(metadata, preprocessing)
-    network.load_state_dict(state["model"])
-    return Classifier(network.eval(), preprocessing, metadata, f"trial {int(checkpoints.name)} after {state['epoch']} epochs")
+    return Classifier(network.eval(), preprocessing, metadata, "an untrained network")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 from visiontune.results.text import aligned, number, recipe_line
 from visiontune.spec.brackets import first_rung
 from visiontune.tuning.ranking import full_epochs, ranked
-from visiontune.tuning.records import StudyRecord, TrialRecord
+from visiontune.tuning.records import CONSTRAINT, StudyRecord, TrialRecord
 
 MIN_AGREEING = 8
 """Trials at two rungs, below which their rank correlation is noise: its standard error is about 1 / sqrt(n - 1)."""
@@ -49,10 +49,12 @@ def _cells(trial: TrialRecord, names: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _counts(study: StudyRecord) -> str:
-    states = Counter(trial.state for trial in study.trials)
+    states = Counter(trial.state for trial in study.trials if trial.kind != CONSTRAINT)
     counts = [f"{states[state]} {state}" for state in ("complete", "running", "waiting", "pruned", "failed") if states[state]]
-    wanted = f"of {study.num_trials} " if study.num_trials is not None and study.num_trials >= len(study.trials) else ""
-    return f"{len(study.trials)} {wanted}trials: " + ", ".join(counts)
+    wanted = f"of {study.num_trials} " if study.num_trials is not None and study.num_trials >= study.num_begun else ""
+    refused = len(study.trials) - study.num_begun
+    beside = f"; {refused} more recipe{'s'[refused == 1 :]} cost too much" if refused else ""
+    return f"{study.num_begun} {wanted}trials: " + ", ".join(counts) + beside
 
 
 def differing(trials: Iterable[TrialRecord]) -> list[str]:

@@ -11,6 +11,7 @@ from visiontune.spec.epoch_forecast import Cost
 from visiontune.spec.fit_recipe import fit_to_space
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.search import LOWEST_RISES, RISES, TRIAL_SCHEDULERS, does_learn
+from visiontune.tuning.constraints import Draws, known_bounds, measured_bounds, shown
 from visiontune.tuning.lessons import counting_share
 from visiontune.tuning.optuna_samplers import fitting_population
 from visiontune.tuning.start_recipes import shortened
@@ -46,6 +47,18 @@ def rungs(spec: StudySpec) -> str:
     if _has(spec, LOWEST_RISES) and len(spec.rungs) > 2:
         return f"{listed}, the lowest left out while ranks there say too little"
     return listed + (f", those above {spec.rungs[1]} if rankings ask for them" if _rises(spec) and len(spec.rungs) > 2 else "")
+
+
+def constraint_lines(spec: StudySpec, found: Draws | None) -> tuple[str, ...]:
+    """What its constraints leave of a space, and which of them only trials can tell."""
+    lines = []
+    if found is not None:
+        said = " and ".join(f"{name} <= {shown(bound)}" for name, bound in known_bounds(spec.constraints).items())
+        lines.append(f"{said}: of {found.num} recipes drawn at random {found.num_refused} cost more, and would be refused untrained")
+    if measured := measured_bounds(spec.constraints):
+        said = " and ".join(f"{name} <= {shown(bound)}" for name, bound in measured.items())
+        lines.append(f"{said}: measured by each trial before its first epoch")
+    return tuple(lines)
 
 
 def _rises(spec: StudySpec) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from visiontune.results.leaderboard import failures
 from visiontune.results.study import Study
 from visiontune.results.text import number
+from visiontune.tuning.constraints import MAX_REFUSED
 from visiontune.tuning.records import Confirmation, Ending
 from visiontune.tuning.winner import epochs_of, winner_of
 
@@ -55,6 +56,7 @@ def _ending(study: Study) -> str:
         ending, metric = study.record.ending, study.record.objective.metric
         goals = {
             "stop_at": f"the search is finished: {metric} reached {ending.limits.get('stop_at', 0.0):g}",
+            "constraints": f"the search is finished: the newest {MAX_REFUSED} recipes cost more than its constraints allow",
             "patience": f"the search is finished: none of the newest {ending.limits.get('patience', 0):g} trials was the best at a rung",
         }
         return goals.get(ending.by, "the search is finished")

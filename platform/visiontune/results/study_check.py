@@ -16,11 +16,12 @@ from visiontune.data.store.store import DataInfo
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.results.notebook import is_notebook
-from visiontune.results.search_forecast import doubts, doubts_of_room, epochs, proposals, rungs, starts
+from visiontune.results.search_forecast import constraint_lines, doubts, doubts_of_room, epochs, proposals, rungs, starts
 from visiontune.results.text import duration
 from visiontune.spec.epoch_forecast import Cost, cost
 from visiontune.spec.plugins import in_use, uses_plugins
 from visiontune.spec.study_spec import StudySpec
+from visiontune.tuning.constraints import draw
 from visiontune.tuning.earlier_studies import check_studies
 from visiontune.tuning.preflight import preflight, weights_in
 
@@ -41,6 +42,7 @@ class StudyCheck:
     doubts_of_sizes: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     picture: Path | None = None
+    constraints: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -88,6 +90,7 @@ class StudyCheck:
             f"  epochs    {epochs(self.cost, self.spec)}",
             *(f"  start     {one}" for one in starts(self.spec)),
             f"  proposals {proposals(self.spec)}",
+            *(f"  bounds    {one}" for one in self.constraints),
             *(f"  look      {one}" for one in doubts(self.spec, self.num_train)),
             *(f"  look      {one}" for one in doubts_of_room(self.spec, len(os.sched_getaffinity(0))) if "RAY_ADDRESS" not in os.environ),
             *(f"  look      {one}" for one in self.doubts_of_sizes),
@@ -109,7 +112,8 @@ def check_study(spec: StudySpec, studies: StudiesFolder, *, is_run: bool = False
         raise spec.placed(error) from error
     forecast, info = cost(spec), preflight(spec)
     slow_ops = one_by_one(spec.space.tree.get("augmentation", {}), info.channels)
-    found = StudyCheck(spec, studies, info, forecast, slow_ops, num_train_about(spec.data), _doubts_of_sizes(spec, info))
+    beside = {"doubts_of_sizes": _doubts_of_sizes(spec, info), "constraints": constraint_lines(spec, draw(spec, info))}
+    found = StudyCheck(spec, studies, info, forecast, slow_ops, num_train_about(spec.data), **beside)
     return found.run(is_quiet=is_quiet) if is_run else found
 
 

@@ -42,7 +42,7 @@ class Arg:
 
     A default of None means that the value may be left out and then is None. `former` is as in a Table, for choices. `auto` is None
     where no range is worth searching for most pictures, or none can be named without knowing them. `settle` makes of a value and the
-    file that has it what is meant by it, and raises UserError.
+    file that has it what is meant by it, and raises UserError. `written` says how, where the type is too little to say.
     """
 
     type: type
@@ -55,6 +55,7 @@ class Arg:
     former: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     auto: Auto | None = None
     settle: Callable[[str, str], str] | None = None
+    written: str = ""
 
 
 @dataclass(frozen=True)

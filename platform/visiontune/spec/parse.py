@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from visiontune.errors import Problem, UserError
+from visiontune.spec.bounds import bound_of
 from visiontune.spec.declare import REQUIRED, Items, Section
 from visiontune.spec.defaults import with_pictures_of_weights
 from visiontune.spec.fingerprint import keyed_seed
@@ -147,6 +148,7 @@ def _study(tree: Mapping[str, Any], space: Space, start: Start, places: Mapping[
         start=start,
         places=places,
         plugins=tree["plugins"],
+        constraints={name: bound_of(bound) for name, bound in tree["constraints"].items() if bound is not None},
     )
 
 

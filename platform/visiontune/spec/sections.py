@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from visiontune.spec.bounds import WRITTEN, settle_bound
 from visiontune.spec.declare import Arg, Items, Section, Table
 from visiontune.spec.space_sections import SPACE, TRAINING
 from visiontune.spec.tables.activations import ACTIVATIONS, NORMS
 from visiontune.spec.tables.balances import BALANCES, CLASS_WEIGHTS
+from visiontune.spec.tables.costs import COSTS, FORMER_COSTS
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.losses import LOSSES
 from visiontune.spec.tables.lr_schedules import LR_SCHEDULES
@@ -67,6 +69,11 @@ STUDY = Section(
                 "mode": Arg(str, "max or min; by default the way in which the metric is better", None, choices=("max", "min")),
             },
         ),
+        "constraints": Section(
+            "what a trial may cost to use, as `<= NUMBER`; what costs more is refused before its first epoch",
+            {name: Arg(str, doc, None, settle=settle_bound, written=WRITTEN) for name, doc in COSTS.items()},
+            former=FORMER_COSTS,
+        ),
         "budget": Section(
             "how much may be spent: num_trials, epochs, hours, gpu_hours, one or several; "
             "rungs are min_epochs * reduction_factor^k and must meet max_epochs",
@@ -122,6 +129,7 @@ STUDY = Section(
                     int, "share a trial's batches, each with the CPUs and GPUs above; the results are those of one", 1, 1, 64
                 ),
                 "max_concurrent_trials": Arg(int, "auto: what fits the cluster", "auto", 1, 100_000, also=("auto",)),
+                "price_per_hour": Arg(float, "of one worker of a trial, in any currency", None, 0.0, 1e6),
             },
         ),
         "storage": Section(

@@ -81,19 +81,20 @@ def brackets_of(trial_scheduler: str, budget: Budget) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one trial gets, or each of its workers; "auto" is settled when the cluster is known."""
+    """What one trial gets, or each of its workers, and what an hour of one costs; "auto" is settled when the cluster is known."""
 
     gpus_per_trial: float | str
     cpus_per_trial: int | str
     workers_per_trial: int
     max_concurrent_trials: int | str
+    price_per_hour: float | None = None
 
 
 @dataclass(frozen=True)
 class StudySpec:
     """The validated, frozen content of a search-space file; `places` has the file and line of each of its keys.
 
-    `plugins` are names with the SHA-256 of their content.
+    `plugins` are names with the SHA-256 of their content, `constraints` the upper bounds of costs (spec/tables/costs.py) that are given.
     """
 
     study: str
@@ -109,6 +110,7 @@ class StudySpec:
     start: Start = field(default_factory=Start)
     places: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
+    constraints: Mapping[str, float] = field(default_factory=dict)
 
     def placed(self, error: UserError, otherwise: str = "") -> UserError:
         """The error with the file and line of each key that its problems name; a problem that names none gets the key `otherwise`."""
@@ -142,6 +144,7 @@ class StudySpec:
         budget = {key: getattr(self.budget, key) for key in ("min_epochs", "max_epochs", "reduction_factor")}
         content = {
             **({"plugins": list(self.plugins)} if self.plugins else {}),
+            **({"constraints": {name: f"<= {bound:.12g}" for name, bound in self.constraints.items()}} if self.constraints else {}),
             "data": dict(self.data),
             "objective": {"metric": self.objective.metric, "mode": self.objective.mode},
             "budget": budget,

@@ -44,7 +44,7 @@ def expected(arg: Arg) -> str:
     if arg.choices:
         words = "one of " + ", ".join(str(choice) for choice in arg.choices)
     else:
-        words = _WORDS[arg.type]
+        words = arg.written or _WORDS[arg.type]
         if arg.low is not None and arg.high is not None:
             words += f" from {_short(arg.low)} to {_short(arg.high)}"
         elif arg.low is not None or arg.high is not None:
@@ -109,6 +109,8 @@ def _type_hint(value: Any, arg: Arg) -> str:
         return f"; {nearest(value.lower(), ('true', 'false'))}"
     if isinstance(value, str) and (type(scalar(value)) is arg.type or (arg.type is float and type(scalar(value)) is int)):
         return "; take it out of its quotes"
+    if arg.written:
+        return f"; nearest is '<= {value:.12g}'" if isinstance(value, int | float) and value is not True and value > 0 else ""
     if arg.type is str and value is not None:
         return "; put it in quotes"
     if arg.type is int and isinstance(value, float) and value.is_integer():

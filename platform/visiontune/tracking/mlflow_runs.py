@@ -109,6 +109,7 @@ class Runs:
             elif event["event"] == "end":
                 status, tags[REASON] = _status(event), str(event.get("reason", ""))[:_MAX_TAG]
                 tags |= _texts(event.get("tags", {}))
+                metrics += _metrics(event.get("metrics", {}), time_ms, epoch)
             elif event["epoch"] > epoch:
                 epoch, status = int(event["epoch"]), "RUNNING"
                 metrics += _metrics({**event["metrics"], "epoch": epoch}, time_ms, epoch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from visiontune.spec.study_spec import Budget, StudySpec
 from visiontune.tuning.curves import Curves
@@ -14,12 +14,18 @@ def reaches_target(spec: StudySpec, value: float | None) -> bool:
     return target is not None and value is not None and not spec.objective.is_better(target, value)
 
 
-def is_out_of_patience(spec: StudySpec, curves: Curves, num_trials: int) -> bool:
-    """Whether of `patience` trials, the newest of `num_trials`, none is the best of those at any rung, whether it reached one or all."""
+def is_out_of_patience(spec: StudySpec, curves: Curves, num_trials: int, refused: Iterable[int] = ()) -> bool:
+    """Whether of `patience` trials, the newest of `num_trials`, none is the best of those at any rung, whether it reached one or all.
+
+    Those that were `refused` count for nothing.
+    """
     if spec.budget.patience is None:
         return False
     firsts = [number for rung in spec.rungs if (number := curves.first(rung)) is not None]
-    return bool(firsts) and num_trials - 1 - max(firsts) >= spec.budget.patience
+    if not firsts:
+        return False
+    newest = max(firsts)
+    return num_trials - 1 - newest - sum(number > newest for number in refused) >= spec.budget.patience
 
 
 def problem_of_cost(budget: Budget, epoch_s: Mapping[int, float]) -> str:

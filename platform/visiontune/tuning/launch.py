@@ -16,6 +16,7 @@ from visiontune.errors import SearchFailed, UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.study_spec import StudySpec
+from visiontune.tuning.constraints import costs_by, known_bounds, num_counted
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.earlier_studies import check_studies
 from visiontune.tuning.get_ready import Say, Screen, count_gpus, get_ready, ingest_screen, settle_start, starting, worker_config
@@ -33,7 +34,7 @@ from visiontune.tuning.winner import leave_winner
 if TYPE_CHECKING:
     from visiontune.data.store.store import Store
 
-START_GOES_ON = ("num_trials", "patience")
+START_GOES_ON = ("num_trials", "patience", "constraints")
 """What ended a search that a new recipe goes on with, where there are trials left for it."""
 
 Tracker = Callable[[], AbstractContextManager[Put]]
@@ -129,7 +130,9 @@ def _run(
             count_slots = slot_counter(spec.resources, wanted)
             store = ready.result()
             keep_pictures(storage, store, spec.study)
-            settle_start(run.starts, spec, studies, int(store.images_NHWC.shape[1]), len(storage.trials()), say)
+            settle_start(run.starts, spec, studies, int(store.images_NHWC.shape[1]), num_counted(storage.trials()), say)
+            if known_bounds(spec.constraints):
+                run.refuse_by(costs_by(store.info))
             put(study_event(spec, storage.attributes()["key"], store))
             base = worker_config(spec, studies.study(spec.study), store, wanted)
             with interruptible(run.interrupt, may_exit=may_exit):
@@ -170,7 +173,7 @@ def _conclude(run: SearchRun, spec: StudySpec, storage: Storage, folder: StudyFo
 
 
 def _status(study: StudyRecord) -> str:
-    return "finished" if study.ending is None or study.ending.by in ("num_trials", "patience", "stop_at") else "budget"
+    return "finished" if study.ending is None or study.ending.by in ("num_trials", "patience", "stop_at", "constraints") else "budget"
 
 
 def is_finished(storage: Storage, spec: StudySpec) -> bool:
@@ -187,7 +190,7 @@ def is_finished(storage: Storage, spec: StudySpec) -> bool:
 def _has_more_to_start(storage: Storage, spec: StudySpec) -> bool:
     """Whether recipes of the user's were added that there are trials left for."""
     ending, trials = ending_of(storage), storage.trials()
-    has_room = spec.budget.num_trials is None or len(trials) < spec.budget.num_trials
+    has_room = spec.budget.num_trials is None or num_counted(trials) < spec.budget.num_trials
     return ending is not None and ending.by in START_GOES_ON and has_room and bool(StartRecipes(spec, storage, trials).left())
 
 

@@ -2,8 +2,8 @@
 
 Values from a ninth of the full budget on count, each trial's latest, but of the first rung only where that is a third. A model over
 the first rung takes trials that learn slowly at first for bad ones and sometimes never leaves a bad region; values at the full budget
-alone come too late to be of use (CONTRIBUTING.md has the tables). What could not be built, did not fit in memory or diverged is a violated
-constraint: TPE then avoids it, and no value is made up.
+alone come too late to be of use (CONTRIBUTING.md has the tables). What could not be built, did not fit in memory, diverged or cost more
+than the study allows is a violated constraint: TPE then avoids it, and no value is made up.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from visiontune.spec.study_spec import StudySpec
+from visiontune.tuning.records import CONSTRAINT
 
-UNUSABLE = frozenset({"infeasible", "diverged"})
+UNUSABLE = frozenset({"infeasible", "diverged", CONSTRAINT})
 
 
 def lesson(trial: FrozenTrial, notes: dict[str, Any], rungs: Sequence[int], pauses: Sequence[int]) -> FrozenTrial | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from visiontune.data.store.store import Store
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.spec.declare import NOTHING
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.records import Report, StudyRecord, TrialRecord
@@ -36,20 +38,22 @@ def trial_event(trial: TrialRecord) -> Event:
     return {"event": "trial", "number": trial.number, "params": TrialRecipe(**trial.recipe).flat(), "tags": tags, "time_ms": now_ms()}
 
 
-def epoch_event(number: int, report: Report) -> Event:
-    """An epoch of a trial, at the time at which its worker ended it."""
-    return {"event": "epoch", "number": number, "epoch": report.epoch, "metrics": dict(report.metrics), "time_ms": report.time_ms}
+def epoch_event(number: int, report: Report, costs: Mapping[str, float] = NOTHING) -> Event:
+    """An epoch of a trial, at the time at which its worker ended it; with the first one what the trial costs, as far as it is known."""
+    metrics = {**report.metrics, **{f"costs.{name}": cost for name, cost in costs.items()}}
+    return {"event": "epoch", "number": number, "epoch": report.epoch, "metrics": metrics, "time_ms": report.time_ms}
 
 
-def end_event(number: int, state: str, reason: str, micro_batch: int = 0) -> Event:
+def end_event(number: int, state: str, reason: str, micro_batch: int = 0, costs: Mapping[str, float] = NOTHING) -> Event:
     """A trial has ended; one that is waiting can go on, should the study be carried on with a larger budget.
 
-    `micro_batch`: what memory allowed, where that was less than the recipe's.
+    `micro_batch`: what memory allowed, where that was less than the recipe's; `costs`: what training took.
     """
     tags = {"visiontune.can_go_on": str(state == "waiting").lower()}
     if micro_batch:
         tags["visiontune.micro_batch"] = str(micro_batch)
-    return {"event": "end", "number": number, "status": STATUS[state], "reason": reason, "tags": tags, "time_ms": now_ms()}
+    metrics = {"metrics": {f"costs.{name}": cost for name, cost in costs.items()}} if costs else {}
+    return {"event": "end", "number": number, "status": STATUS[state], "reason": reason, "tags": tags, **metrics, "time_ms": now_ms()}
 
 
 def winner_event(study: StudyRecord, number: int, folder: StudyFolder, store: Store) -> Event:

@@ -30,7 +30,20 @@ def preflight(spec: StudySpec) -> DataInfo:
         info = describe(spec.data)
     except UserError as error:
         raise spec.placed(error, "data") from error
-    rules = (_sampler, _preprocessings, _models, _sizes, _regimes, _policies, _mixings, _teachers, _sharpness, _averages, _workers)
+    rules = (
+        _sampler,
+        _preprocessings,
+        _models,
+        _sizes,
+        _regimes,
+        _policies,
+        _mixings,
+        _teachers,
+        _sharpness,
+        _averages,
+        _workers,
+        _constraints,
+    )
     problems = dict.fromkeys(problem for rule in rules for problem in rule(spec, info))
     if problems:
         raise UserError(*problems)
@@ -194,6 +207,20 @@ def _workers(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
         rule = problem_of_ranks(spec.resources.workers_per_trial, **keys)
         if rule is not None:
             yield _problem(spec, "training", rule)
+
+
+def _constraints(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
+    """Bounds that no recipe keeps."""
+    from visiontune.tuning.constraints import draw, shown
+
+    found = draw(spec, info)
+    for name, least in found.least.items() if found is not None else ():
+        if least > spec.constraints[name]:
+            file, line = spec.places.get(f"constraints.{name}", (spec.space.file, 0))
+            rule = f"none of {found.num} recipes drawn at random costs so little: the least is {shown(least)}"
+            yield Problem(
+                file, line, f"constraints.{name}", f"{rule}, but got <= {shown(spec.constraints[name])}; nearest is '<= {least:.12g}'"
+            )
 
 
 def _freezes(spec: StudySpec) -> bool:

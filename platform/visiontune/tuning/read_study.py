@@ -12,10 +12,12 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.plugins import load_kept
 from visiontune.spec.study_spec import Budget, Objective, brackets_of, rungs_of
 from visiontune.tuning.adaptive_rungs import AdaptiveRungs
+from visiontune.tuning.constraints import num_counted
 from visiontune.tuning.curves import Curves
 from visiontune.tuning.pasha import Progressive
 from visiontune.tuning.ranking import best_of, full_epochs
 from visiontune.tuning.records import Confirmation, Ending, StudyRecord, TrialRecord
+from visiontune.tuning.spent_costs import costs_spent
 from visiontune.tuning.study_storage import Storage, open_existing
 from visiontune.tuning.trial_scheduler import make_trial_scheduler
 
@@ -43,6 +45,7 @@ def trial_record(trial: FrozenTrial, pauses: Collection[int], *, is_over: bool =
         proposed_by=trial.user_attrs.get("proposed_by", ""),
         start=trial.user_attrs.get("start", ""),
         micro_batch=trial.user_attrs.get("micro_batch", 0),
+        costs={**trial.user_attrs.get("costs", {}), **costs_spent(trial.user_attrs.get("spent", {}))},
     )
 
 
@@ -82,7 +85,7 @@ def study_record(storage: Storage, name: str, ending: Ending | None = None) -> S
         brackets=brackets,
         lowest_rung=rule.lowest() if isinstance(rule, AdaptiveRungs) else 0,
         highest_rung=rule.highest() if isinstance(rule, Progressive) else last,
-        num_trials=attributes.get("num_trials", len(trials)),
+        num_trials=attributes.get("num_trials", num_counted(storage.trials())),
         trials=trials,
         best=best,
         confirmations=tuple(Confirmation(**one) for one in found),

@@ -10,6 +10,9 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import Objective
 from visiontune.spec.trial_recipe import TrialRecipe
 
+CONSTRAINT = "constraint"
+"""The kind of a failed trial that cost more than a constraint allows: it has no epochs, and does not count among `num_trials`."""
+
 Put = Callable[[Mapping[str, Any]], None]
 """Takes one event for MLflow; must not block."""
 
@@ -19,7 +22,7 @@ class Leg:
     """Work for one worker. `key` names the checkpoint folder; epochs up to `known_epochs` need not be reported.
 
     `micro_batch` is the recipe's, halved where memory allowed no more in an earlier leg; 0: as the recipe says. `test_time` is what a
-    confirmation is tested by as well.
+    confirmation is tested by as well. `bounds` are those of costs that the worker is to measure before the first epoch.
     """
 
     key: str
@@ -29,13 +32,15 @@ class Leg:
     is_confirmation: bool = False
     micro_batch: int = 0
     test_time: str = "none"
+    bounds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker reports after an epoch; with `failure` (infeasible, diverged, crashed or storage) there is only a reason.
+    """What a worker reports after an epoch; with `failure` (infeasible, diverged, constraint, crashed or storage) there is only a reason.
 
-    `is_last`: training ended with this epoch, at its full length or by early stopping. `micro_batch` as in a leg.
+    `is_last`: training ended with this epoch, at its full length or by early stopping. `micro_batch` as in a leg, `costs` as measured
+    before the first epoch.
     """
 
     epoch: int
@@ -46,6 +51,7 @@ class Report:
     reason: str = ""
     is_last: bool = False
     micro_batch: int = 0
+    costs: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,9 +60,10 @@ class TrialRecord:
 
     `state` is one of complete (full budget or early stopping), pruned, failed, running (on a worker or to be resumed) and waiting
     (at a rung, or for a larger budget where the search is over). `value` is the objective after the last epoch, None when there is
-    none; `values` has it by epoch. `kind` of a failed trial: diverged, infeasible or crashed. `proposed_by`: who proposed it and
-    from what, such as "tpe: from 12 values"; `start`: the key of the start recipe that it was begun from, if it was.
-    `micro_batch`: pictures at a time, where memory allowed no more than that; 0: as the recipe says.
+    none; `values` has it by epoch. `kind` of a failed trial: diverged, infeasible, crashed or constraint. `proposed_by`: who proposed it
+    and from what, such as "tpe: from 12 values"; `start`: the key of the start recipe that it was begun from, if it was.
+    `micro_batch`: pictures at a time, where memory allowed no more than that; 0: as the recipe says. `costs`: what is recorded of its
+    costs, by name: what constraints asked for, and what training took.
     """
 
     number: int
@@ -72,6 +79,7 @@ class TrialRecord:
     proposed_by: str = ""
     start: str = ""
     micro_batch: int = 0
+    costs: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @property
     def as_trained(self) -> TrialRecipe:
@@ -132,6 +140,11 @@ class StudyRecord:
     brackets: tuple[int, ...] = (1,)
     highest_rung: int = 0
     lowest_rung: int = 0
+
+    @property
+    def num_begun(self) -> int:
+        """Trials that count among `num_trials`: all but those that a constraint refused."""
+        return sum(trial.kind != CONSTRAINT for trial in self.trials)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ from visiontune.training.loop import Epoch, is_over, train
 from visiontune.training.train_recipe import examine, examine_views
 from visiontune.training.weights_file import save_weights
 from visiontune.training.weights_metadata import WeightsMetadata
-from visiontune.tuning.records import Leg, Report
+from visiontune.tuning.constraints import problem_of_costs
+from visiontune.tuning.records import CONSTRAINT, Leg, Report
 
 Train = Callable[..., Iterator[Epoch]]
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
@@ -96,9 +97,13 @@ def run_leg(
     want, is_its_own = "", True
     try:
         with CheckpointWriter(folder.checkpoint(leg.key), checkpoint_every_s, folder.stopping.exists) as writer:
+            costs = _costs(leg, store, device)
+            if problem := problem_of_costs(costs, leg.bounds):
+                yield replace(_failure(CONSTRAINT, problem), costs=costs)
+                return
             for report in _reports(leg, store, folder, device, rungs, writer, train):
                 leg = replace(leg, known_epochs=max(leg.known_epochs, report.epoch))
-                yield replace(report, micro_batch=leg.micro_batch)
+                yield replace(report, micro_batch=leg.micro_batch, costs=costs)
     except Exception as error:
         is_lost = isinstance(error, LostRank) and not is_out_of_memory(error)  # its node may be gone: the leg looks for other places
         if is_lost or is_gpu_error(error):
@@ -110,6 +115,16 @@ def run_leg(
     if want:  # the error is gone, and with it what held the network
         release_all()
         yield from _with_less(leg, again, want, is_its_own=is_its_own)
+
+
+def _costs(leg: Leg, store: Store, device: str) -> dict[str, float]:
+    """What of the bounds has to be measured, of a trial that the study has no epoch of."""
+    if not leg.bounds or leg.known_epochs:
+        return {}
+    from visiontune.inference.classifier import untrained
+    from visiontune.inference.latency import latencies
+
+    return latencies(untrained(leg.recipe, store).to(device), leg.bounds)
 
 
 def _with_less(leg: Leg, run: Callable[[Leg], Iterator[Report]], want: str, *, is_its_own: bool) -> Iterator[Report]:

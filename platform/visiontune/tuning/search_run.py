@@ -7,6 +7,7 @@ from collections.abc import Callable
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.confirmation_queue import ConfirmationQueue
+from visiontune.tuning.constraints import CostsOf
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.mlflow_events import now_ms
 from visiontune.tuning.records import Leg, Put, Report, Snapshot
@@ -41,7 +42,7 @@ class SearchRun:
         self.spending = Spending(spec, storage, self.clock.start_s)
         self._checkpoints = KeptCheckpoints(folder, int(spec.storage["max_checkpoint_mb"]))
         self._queue = TrialQueue(spec, storage, put, self._checkpoints, self.spending)
-        self._num_found = len(self._queue.trials.records)
+        self._num_found = self._queue.trials.num_begun
         self._epochs_found = sum(trial.epoch for trial in self._queue.trials.records.values())
         self._confirmations: ConfirmationQueue | None = None
         self._legs: dict[str, Leg] = {}
@@ -56,6 +57,10 @@ class SearchRun:
         """What is tried before the sampler proposes."""
         return self._queue.starts
 
+    def refuse_by(self, costs_of: CostsOf) -> None:
+        """Ask this what a recipe costs before it becomes a trial; without, nothing is known of it before a worker has it."""
+        self._queue.costs_of = costs_of
+
     @property
     def num_slots(self) -> int:
         """Legs that may be out at a time."""
@@ -67,8 +72,8 @@ class SearchRun:
 
     @property
     def num_new_trials(self) -> int:
-        """Trials that this driver started."""
-        return len(self._queue.trials.records) - self._num_found
+        """Trials that this driver started, without those that cost too much."""
+        return self._queue.trials.num_begun - self._num_found
 
     def interrupt(self) -> None:
         """Let the workers go, once they have written what they trained (`save`)."""

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from optuna.trial import TrialState
 
+from visiontune.spec.declare import NOTHING
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.curves import Curves
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.mlflow_events import end_event, epoch_event, trial_event
 from visiontune.tuning.ranking import best_of, full_epochs
-from visiontune.tuning.records import Put, Report, TrialRecord
+from visiontune.tuning.records import CONSTRAINT, Put, Report, TrialRecord
 from visiontune.tuning.sampler import Proposal
 from visiontune.tuning.spending import Spending
+from visiontune.tuning.spent_costs import costs_spent
 from visiontune.tuning.study_storage import Storage
 
 OPTUNA_STATE = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -24,7 +26,8 @@ OPTUNA_STATE = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "f
 
 class SearchTrials:
     """By number in `records`; `curves` are those that trials are compared by, `straight` is the one that waits at no rung any more:
-    the best at the first rung of the known recipes that a search begins with, so that the others have a mark to beat.
+    the best at the first rung of the known recipes that a search begins with, so that the others have a mark to beat; `refused` are those
+    that cost more than a constraint allows.
 
     Where a study goes on with a larger full budget (max_epochs), the trials of the smaller one stay as they are, compared with nobody.
     """
@@ -35,6 +38,7 @@ class SearchTrials:
         self.curves = Curves(spec.objective, brackets=spec.brackets)
         self.num_epochs = 0
         self.straight: int | None = None
+        self.refused: list[int] = []
         self._known: list[int] = []
         self._is_beginning = True
 
@@ -44,6 +48,7 @@ class SearchTrials:
         `is_known`: begun from a start point. MLflow's events of a live one are said again, in case a kill swallowed them.
         """
         self.records[trial.number] = trial
+        self.refused += [trial.number] * (trial.kind == CONSTRAINT)
         is_live = trial.state in ("running", "waiting")
         if is_live:
             self._put(trial_event(trial))
@@ -58,20 +63,37 @@ class SearchTrials:
             self.curves.record(trial.number, epoch, value)
         return is_live
 
-    def add(self, proposal: Proposal, recipe: TrialRecipe, start: str) -> int:
-        """A new trial; `start` is the key of its start point, "" where it has none. Gives its number."""
+    def add(self, proposal: Proposal, recipe: TrialRecipe, start: str, costs: Mapping[str, float] = NOTHING, problem: str = "") -> int:
+        """A new trial; `start` is the key of its start point, "" where it has none. Gives its number.
+
+        `costs` are known of it, `problem` why they are too high: it has then ended, and MLflow is not told of it.
+        """
         number = len(self.records)
         known: dict[str, Any] = {"recipe": recipe.to_dict(), "fingerprint": recipe.fingerprint, "proposed_by": proposal.reason}
-        self._storage.add(proposal.params, proposal.distributions, {**known, **({"start": start} if start else {})}, proposal.notes)
+        attributes = {**known, **({"start": start} if start else {}), **({"costs": dict(costs)} if costs else {})}
+        if problem:
+            end = {"end": {"reason": problem, "kind": CONSTRAINT}}
+            self._storage.add(proposal.params, proposal.distributions, {**attributes, **end}, proposal.notes, TrialState.FAIL)
+            self.records[number] = TrialRecord(number, "failed", None, 0, problem, CONSTRAINT, proposal.params, values={}, **known)
+            self.refused.append(number)
+            self._note_known(number, is_known=bool(start))
+            return number
+        self._storage.add(proposal.params, proposal.distributions, attributes, proposal.notes)
         values = self.curves.values.setdefault(number, {})
-        self.records[number] = TrialRecord(number, "running", None, 0, "", "", proposal.params, values=values, **known)
+        self.records[number] = TrialRecord(number, "running", None, 0, "", "", proposal.params, values=values, costs=costs, **known)
         self._note_known(number, is_known=bool(start))
         self._put(trial_event(self.records[number]))
         return number
 
+    def measured(self, number: int, costs: Mapping[str, float]) -> None:
+        """What a worker found a trial to cost, beside what was known of it."""
+        if costs and not costs.keys() <= self.records[number].costs.keys():
+            self.records[number] = replace(self.records[number], costs={**self.records[number].costs, **costs})
+            self._storage.set_costs(number, self.records[number].costs)
+
     def record(self, number: int, report: Report, value: float) -> None:
         """An epoch. MLflow's event first: after a kill in between, the worker's checkpoint says the same report again."""
-        self._put(epoch_event(number, report))
+        self._put(epoch_event(number, report, NOTHING if self.records[number].epoch else self.records[number].costs))
         self._spending.measured(report, number)
         self._storage.report(number, report.epoch, value)
         self.curves.record(number, report.epoch, value)
@@ -85,18 +107,39 @@ class SearchTrials:
     def set_state(self, number: int, state: str) -> TrialRecord:
         """Running or waiting."""
         if state == "waiting":
-            self._storage.spent(number, self._spending.seconds_of(number), self._spending.num_gpus)
+            self._note_spent(number)
         self.records[number] = replace(self.records[number], state=state)
         return self.records[number]
 
     def end(self, number: int, state: str, reason: str, kind: str = "") -> None:
         """For good: complete, pruned or failed."""
         trial = replace(self.records[number], state=state, reason=reason, kind=kind)
-        self._put(end_event(number, state, reason, trial.micro_batch))
-        self._storage.spent(number, self._spending.seconds_of(number), self._spending.num_gpus)
+        self._put(end_event(number, state, reason, trial.micro_batch, costs_spent(self._spent(number))))
+        self._note_spent(number)
+        self.refused += [number] * (kind == CONSTRAINT)
         self._storage.end(number, OPTUNA_STATE[state], trial.value, reason, kind)
         self.records[number] = trial
         self._checkpoints.drop(number)
+
+    def _spent(self, number: int) -> dict[str, Any]:
+        """What the study notes of a trial's epochs, as far as they were measured."""
+        resources = self._spec.resources
+        price = None if resources.price_per_hour is None else resources.price_per_hour * resources.workers_per_trial
+        return {"epoch_s": self._spending.seconds_of(number), "num_gpus": self._spending.num_gpus, "price_per_hour": price}
+
+    def _note_spent(self, number: int) -> None:
+        self._storage.spent(number, **self._spent(number))
+
+    @property
+    def num_begun(self) -> int:
+        """Trials that count among `num_trials`."""
+        return len(self.records) - len(self.refused)
+
+    @property
+    def num_refused_in_a_row(self) -> int:
+        """Of the newest trials, how many were refused, with none between them that was not."""
+        accepted = self.records.keys() - {*self.refused}
+        return len(self.records) - 1 - max(accepted, default=-1)
 
     def let_wait(self) -> None:
         """The search is over. What waits goes on waiting in the study, for a larger budget; in MLflow it is told as ended."""

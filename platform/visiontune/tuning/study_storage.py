@@ -52,11 +52,16 @@ class Storage:
         self._storage.set_study_user_attr(self._study_id, key, value)
 
     def add(
-        self, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution], attributes: dict[str, Any], system: dict[str, Any]
+        self,
+        params: Mapping[str, Any],
+        distributions: Mapping[str, BaseDistribution],
+        attributes: dict[str, Any],
+        system: dict[str, Any],
+        state: TrialState = TrialState.RUNNING,
     ) -> int:
-        """Create a running trial in one record; returns its number."""
+        """Create a trial in one record, running or, with its end among the attributes, failed; returns its number."""
         template = create_trial(
-            state=TrialState.RUNNING,
+            state=state,
             params=dict(params),
             distributions=dict(distributions),
             user_attrs=attributes,
@@ -71,11 +76,16 @@ class Storage:
         """Record the objective after an epoch."""
         self._storage.set_trial_intermediate_value(self._ids[number], epoch, value)
 
-    def spent(self, number: int, epoch_s: Mapping[int, float], num_gpus: float) -> None:
-        """Record what the epochs of a trial took: seconds by epoch, and on how many GPUs."""
+    def spent(self, number: int, epoch_s: Mapping[int, float], num_gpus: float, price_per_hour: float | None = None) -> None:
+        """Record what the epochs of a trial took: seconds by epoch, on how many GPUs, and what an hour of all its workers costs."""
         if epoch_s:
             rounded = {str(epoch): round(seconds, 4) for epoch, seconds in epoch_s.items()}
-            self._storage.set_trial_user_attr(self._ids[number], "spent", {"epoch_s": rounded, "num_gpus": num_gpus})
+            price = {} if price_per_hour is None else {"price_per_hour": price_per_hour}
+            self._storage.set_trial_user_attr(self._ids[number], "spent", {"epoch_s": rounded, "num_gpus": num_gpus, **price})
+
+    def set_costs(self, number: int, costs: Mapping[str, float]) -> None:
+        """Record what a trial costs to use, as far as it is known."""
+        self._storage.set_trial_user_attr(self._ids[number], "costs", dict(costs))
 
     def set_micro_batch(self, number: int, micro_batch: int) -> None:
         """Record that memory allowed a trial no more pictures at a time."""

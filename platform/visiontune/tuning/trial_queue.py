@@ -13,12 +13,13 @@ from visiontune.spec.parse import make_recipe
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.adaptive_rungs import AdaptiveRungs
+from visiontune.tuning.constraints import MAX_REFUSED, CostsOf, measured_bounds, problem_of_costs
 from visiontune.tuning.enough import is_out_of_patience, problem_of_cost, reaches_target
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.ranking import full_epochs
 from visiontune.tuning.read_study import epoch_seconds, trial_record
-from visiontune.tuning.records import Leg, Put, Report, TrialRecord
-from visiontune.tuning.sampler import Proposer
+from visiontune.tuning.records import CONSTRAINT, Leg, Put, Report, TrialRecord
+from visiontune.tuning.sampler import Proposal, Proposer
 from visiontune.tuning.search_trials import SearchTrials
 from visiontune.tuning.spending import Spending
 from visiontune.tuning.start_recipes import StartPoint, StartRecipes, start_key
@@ -40,6 +41,7 @@ class TrialQueue:
         self._left_behind: list[int] = []
         self._num_crashes: dict[int, int] = {}
         self._is_exhausted = False
+        self.costs_of: CostsOf = lambda recipe: {}
         self.has_reached_target = False
         self._rule = make_trial_scheduler(spec.trial_scheduler, spec.budget, self.trials.curves)
         found = storage.trials()
@@ -68,6 +70,9 @@ class TrialQueue:
 
     def report(self, number: int, report: Report) -> bool:
         """Take a worker's report; whether the worker should go on with this trial."""
+        self.trials.measured(number, report.costs)
+        if report.failure == CONSTRAINT:
+            return self._end(number, "failed", report.reason, report.failure)
         if report.failure:
             self._spending.failed()
             return self._end(number, "failed", report.reason, report.failure)
@@ -169,29 +174,50 @@ class TrialQueue:
             self._spending.trained_again(number, self.trials.records[number].epoch)
         self.on_worker.add(number)
         trial = self.trials.set_state(number, "running")
-        return Leg(
-            key=f"{number:05d}", number=number, recipe=TrialRecipe(**trial.recipe), known_epochs=trial.epoch, micro_batch=trial.micro_batch
-        )
+        bounds = {} if trial.epoch else measured_bounds(self._spec.constraints)
+        known = {"known_epochs": trial.epoch, "micro_batch": trial.micro_batch, "bounds": bounds}
+        return Leg(key=f"{number:05d}", number=number, recipe=TrialRecipe(**trial.recipe), **known)
 
     def _new_trial(self) -> Leg | None:
-        start, number = self.starts.next(), len(self.trials.records)
-        if start is None and is_out_of_patience(self._spec, self.trials.curves, number):
+        """The first recipe that costs no more than it may, as far as that is known; the others have then failed."""
+        while (start := self.starts.next()) is not None or self._may_propose():
+            if not self._has_room(start) or not self._is_allowed(None):
+                return None
+            number = len(self.trials.records)
+            proposal = self._proposer.propose(number, start)
+            if proposal is None:
+                self._is_exhausted = True
+                return None
+            if self._is_accepted(number, proposal, start.key if start is not None else ""):
+                return self._start(number)
+        return None
+
+    def _may_propose(self) -> bool:
+        """Whether the sampler may be asked for one more."""
+        trials = self.trials
+        if trials.num_refused_in_a_row >= MAX_REFUSED:
+            self._spending.refused = "constraints"
+        elif is_out_of_patience(self._spec, trials.curves, len(trials.records), trials.refused):
             self._spending.refused = "patience"
-            return None
-        if not self._has_room(start) or not self._is_allowed(None):
-            return None
-        proposal = None if start is None and self._is_exhausted else self._proposer.propose(number, start)
-        if proposal is None:
-            self._is_exhausted = True
-            return None
-        self.trials.add(proposal, make_recipe(self._spec, proposal.sections, number), start.key if start is not None else "")
-        self.starts.begun(start.key if start is not None else "", proposal.params)
-        return self._start(number)
+        else:
+            return not self._is_exhausted
+        return False
+
+    def _is_accepted(self, number: int, proposal: Proposal, start: str) -> bool:
+        """Whether what is known of a proposal lets it be trained. It is a trial either way."""
+        recipe = make_recipe(self._spec, proposal.sections, number)
+        costs = self.costs_of(recipe)
+        problem = problem_of_costs(costs, self._spec.constraints)
+        self.trials.add(proposal, recipe, start, costs, problem)
+        self.starts.begun(start, proposal.params)
+        if problem:
+            self._proposer.learn(self._storage.trial(number))
+        return not problem
 
     def _has_room(self, start: StartPoint | None) -> bool:
         """Whether the number of trials allows one more; the best of a smaller full budget are trained again whatever it is."""
         most = self._spec.budget.num_trials
-        return most is None or len(self.trials.records) < most or (start is not None and start.is_again)
+        return most is None or self.trials.num_begun < most or (start is not None and start.is_again)
 
     def _last_resort(self) -> Leg | None:
         """A study too small for its rungs still ends with a winner: the best trial gets its full budget, or what of it there is."""
