@@ -112,7 +112,7 @@ def check_study(spec: StudySpec, studies: StudiesFolder, *, is_run: bool = False
         raise spec.placed(error) from error
     forecast, info = cost(spec), preflight(spec)
     slow_ops = one_by_one(spec.space.tree.get("augmentation", {}), info.channels)
-    beside = {"doubts_of_sizes": _doubts_of_sizes(spec, info), "constraints": constraint_lines(spec, draw(spec, info))}
+    beside: dict[str, Any] = {"doubts_of_sizes": _doubts_of_sizes(spec, info), "constraints": constraint_lines(spec, draw(spec, info))}
     found = StudyCheck(spec, studies, info, forecast, slow_ops, num_train_about(spec.data), **beside)
     return found.run(is_quiet=is_quiet) if is_run else found
 

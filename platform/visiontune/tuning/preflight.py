@@ -213,14 +213,14 @@ def _constraints(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
     """Bounds that no recipe keeps."""
     from visiontune.tuning.constraints import draw, shown
 
-    found = draw(spec, info)
-    for name, least in found.least.items() if found is not None else ():
+    if (found := draw(spec, info)) is None:
+        return
+    for name, least in found.least.items():
         if least > spec.constraints[name]:
             file, line = spec.places.get(f"constraints.{name}", (spec.space.file, 0))
             rule = f"none of {found.num} recipes drawn at random costs so little: the least is {shown(least)}"
-            yield Problem(
-                file, line, f"constraints.{name}", f"{rule}, but got <= {shown(spec.constraints[name])}; nearest is '<= {least:.12g}'"
-            )
+            got = f"but got <= {shown(spec.constraints[name])}; nearest is '<= {least:.12g}'"
+            yield Problem(file, line, f"constraints.{name}", f"{rule}, {got}")
 
 
 def _freezes(spec: StudySpec) -> bool:

@@ -175,8 +175,7 @@ class TrialQueue:
         self.on_worker.add(number)
         trial = self.trials.set_state(number, "running")
         bounds = {} if trial.epoch else measured_bounds(self._spec.constraints)
-        known = {"known_epochs": trial.epoch, "micro_batch": trial.micro_batch, "bounds": bounds}
-        return Leg(key=f"{number:05d}", number=number, recipe=TrialRecipe(**trial.recipe), **known)
+        return Leg(f"{number:05d}", number, TrialRecipe(**trial.recipe), trial.epoch, micro_batch=trial.micro_batch, bounds=bounds)
 
     def _new_trial(self) -> Leg | None:
         """The first recipe that costs no more than it may, as far as that is known; the others have then failed."""
