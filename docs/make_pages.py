@@ -33,6 +33,8 @@ GIVEN = (
     "visiontune.results.predictions:Predictions",
     "visiontune.inference.predict:Prediction",
     "visiontune.results.evaluation:Evaluation",
+    "visiontune.results.winner_costs:WinnerCosts",
+    "visiontune.inference.latency:Latency",
     "visiontune.results.study_check:StudyCheck",
     "visiontune.results.rehearsal:Rehearsal",
     "visiontune.results.rehearsal:Found",

@@ -76,6 +76,7 @@ def _searches(verb: Verb) -> None:
     check.add_argument("--json", action="store_true", help="what --run found, for programs")
     check.add_argument("--plugin", type=Path, metavar="FILE", help="also each row that this file adds to the tables, on made pictures")
     show.add_argument("--json", action="store_true", help="everything, for programs")
+    show.add_argument("--costs", action="store_true", help="what each trial costs, and the winner's latency, measured here in some seconds")
     show.add_argument("-n", type=_positive, default=10, help="trials in the table")
     rehearse.add_argument("--sampler", metavar="NAME", help="another one than the study's")
     rehearse.add_argument("--reduction-factor", type=_factor, metavar="N", help="another one than the study's")

@@ -11,7 +11,9 @@ from itertools import pairwise
 from typing import Any
 
 from visiontune.results.text import aligned, number, recipe_line
+from visiontune.results.trial_costs import bounded
 from visiontune.spec.brackets import first_rung
+from visiontune.tuning.constraints import shown
 from visiontune.tuning.ranking import full_epochs, ranked
 from visiontune.tuning.records import CONSTRAINT, StudyRecord, TrialRecord
 
@@ -19,14 +21,18 @@ MIN_AGREEING = 8
 """Trials at two rungs, below which their rank correlation is noise: its standard error is about 1 / sqrt(n - 1)."""
 
 
-def leaderboard(study: StudyRecord, n: int = 10, width: int | None = None) -> str:
-    """The `n` best trials with the params in which trials differ, rungs, failures, best recipe; lines of trials are cut at `width`."""
+def leaderboard(study: StudyRecord, n: int = 10, width: int | None = None, costs: Sequence[str] | None = None) -> str:
+    """The `n` best trials with the params in which trials differ, rungs, failures, best recipe; lines of trials are cut at `width`.
+
+    `costs` have a column each; by default those that the study's constraints bound.
+    """
+    costs = bounded(study) if costs is None else costs
     if not study.trials:
         return f"study {study.name}: no trials yet"
     trials = ranked(study.trials, study.objective)
     names = short_names(differing(study.trials))
-    header = ("trial", "state", study.objective.metric, "epoch", "reason", "params")
-    table = aligned([header, *(_cells(trial, names) for trial in trials[:n])])
+    header = ("trial", "state", study.objective.metric, "epoch", *costs, "reason", "params")
+    table = aligned([header, *(_cells(trial, names, costs) for trial in trials[:n])])
     lines = [f"study {study.name}: {_counts(study)}", *(_cut(line, width) for line in table)]
     if len(trials) > n:
         lines.append(f"... and {len(trials) - n} more")
@@ -43,9 +49,10 @@ def _cut(line: str, width: int | None) -> str:
     return line if width is None or len(line) <= width else line[: width - 1] + "…"
 
 
-def _cells(trial: TrialRecord, names: Mapping[str, str]) -> tuple[str, ...]:
+def _cells(trial: TrialRecord, names: Mapping[str, str], costs: Sequence[str]) -> tuple[str, ...]:
     params = " ".join(f"{short}={number(trial.params[key])}" for key, short in names.items() if key in trial.params)
-    return str(trial.number), trial.state, number(trial.value), str(trial.epoch), trial.reason or "-", params
+    found = (shown(trial.costs[name]) if name in trial.costs else "-" for name in costs)
+    return str(trial.number), trial.state, number(trial.value), str(trial.epoch), *found, trial.reason or "-", params
 
 
 def _counts(study: StudyRecord) -> str:

@@ -10,15 +10,20 @@ from typing import TYPE_CHECKING, Any
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.leaderboard import leaderboard, to_json
+from visiontune.results.trial_costs import told, total_lines, with_costs
 from visiontune.spec.call_ranges import MANY, refuse_outside
 from visiontune.spec.kept_files import load_files
+from visiontune.spec.plugins import in_use
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.tuning.read_study import read_study
+from visiontune.tuning.read_study import load_plugins_of, read_study
 from visiontune.tuning.records import Confirmation, StudyRecord, TrialRecord
 from visiontune.tuning.winner import winner_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    from plotly.graph_objects import Figure
+
+    from visiontune.results.winner_costs import WinnerCosts
 
     from visiontune.results.evaluation import Evaluation
     from visiontune.results.predictions import Predictions
@@ -83,6 +88,39 @@ class Study:
         return pd.DataFrame(rows, columns=None if rows else list(keys)).set_index("number")
 
     @property
+    def costs(self) -> pd.DataFrame:
+        """What trials cost: a row for each, a column for each cost that is known; NaN where a trial has none.
+
+        num_parameters, multiply_adds and weight_bytes are of every recipe, latencies where constraints had them measured; train_s,
+        gpu_hours and price are what training took so far. Raises UserError where pictures that the study knows nothing of can't be read.
+        """
+        import pandas as pd
+
+        found = self._with_costs()
+        index = pd.Index([trial.number for trial in found.trials], name="number")
+        return pd.DataFrame([dict(trial.costs) for trial in found.trials], index=index, columns=told(found))
+
+    def winner_costs(self, device: str = "auto") -> WinnerCosts:
+        """Measure the winner here: latency at batch 1 and 64, peak memory on a GPU, size of its file; some seconds.
+
+        `device` is auto, cpu or cuda. Raises UserError where the study has no trained winner.
+        """
+        from visiontune.results.winner_costs import winner_costs
+        from visiontune.training.train_recipe import find_device
+
+        return winner_costs(self.folder, StudiesFolder(self.folder.path.parent).data_cache, find_device(device))
+
+    def pareto(self, cost: str = "num_parameters") -> Figure:
+        """The objective against a cost as a plotly figure, with the front of those trials that no other beats in both. Raises UserError."""
+        from visiontune.results.plots.pareto import pareto
+
+        return pareto(self._with_costs(), cost)
+
+    def _with_costs(self) -> StudyRecord:
+        with in_use(load_plugins_of(self.folder, self.storage_url)):
+            return with_costs(self.record)
+
+    @property
     def params(self) -> pd.DataFrame:
         """Sampled values: a row for each trial, a column for each dotted key; NaN where a branch was not taken."""
         import pandas as pd
@@ -125,10 +163,16 @@ class Study:
         load_files(recipe, self.folder.path)
         return recipe
 
-    def leaderboard(self, n: int = 10, width: int | None = None) -> str:
-        """The `n` best trials, rungs, failures, the best recipe as text; trials' lines are cut at `width` characters. Raises UserError."""
+    def leaderboard(self, n: int = 10, width: int | None = None, *, costs: bool = False) -> str:
+        """The `n` best trials, rungs, failures, the best recipe as text; trials' lines are cut at `width` characters. Raises UserError.
+
+        With `costs` a column for each cost that is known.
+        """
         refuse_outside(MANY, n=n)
-        return leaderboard(self.record, n, width)
+        if not costs:
+            return leaderboard(self.record, n, width)
+        found = self._with_costs()
+        return "\n".join([leaderboard(found, n, width, told(found)), *total_lines(found)])
 
     def predict(self, pictures: Any, *, top: int = 1, tta: str = "none", calibrated: bool = False, device: str = "auto") -> Predictions:
         """What the winner says of pictures: as `visiontune.predict`."""
@@ -153,9 +197,9 @@ class Study:
         how: dict[str, Any] = {"is_skipping": skip_unknown, "tta": tta, "is_calibrated": calibrated, "device": device}
         return evaluate(self.folder, StudiesFolder(self.path.parent), data, overrides, **how)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The study as JSON can carry it, trials best first."""
-        return to_json(self.record)
+    def to_dict(self, *, costs: bool = False) -> dict[str, Any]:
+        """The study as JSON can carry it, trials best first; with `costs` all that is known of what they cost."""
+        return to_json(self._with_costs() if costs else self.record)
 
     def refresh(self) -> Study:
         """The study as it stands now. Raises UserError when it is gone."""

@@ -92,6 +92,7 @@ def study_record(storage: Storage, name: str, ending: Ending | None = None) -> S
         identity=identity,
         ending=ending,
         spent=attributes.get("spent", {}),
+        pictures=attributes.get("pictures", {}),
     )
 
 

@@ -125,6 +125,7 @@ class StudyRecord:
     where only time or epochs are limited. `brackets` are relative numbers of trials by the rung at which they begin; `highest_rung` is
     where promotions end now, for PASHA below the full budget. `ending` is None while the search goes on, or is to.
     `lowest_rung` is where trials are compared first, 0 where that is fixed. `spent` is by the keys of the budget, of all calls.
+    `pictures` is what the study knows of its pictures, nothing before they were read.
     """
 
     name: str
@@ -140,6 +141,7 @@ class StudyRecord:
     brackets: tuple[int, ...] = (1,)
     highest_rung: int = 0
     lowest_rung: int = 0
+    pictures: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def num_begun(self) -> int:

@@ -30,10 +30,12 @@ def keep_pictures(storage: Storage, store: Store, study: str) -> None:
 
 
 def facts_of(store: Store) -> dict[str, Any]:
-    """The store's digest and version, how many pictures each split has, and each class in train."""
+    """The store's digest and version, size and channels of its pictures, how many pictures each split has, and each class in train."""
     count_C = np.bincount(store.labels_N[store.train_idx], minlength=len(store.class_names)).tolist()
     splits = {"train": len(store.train_idx), "val": len(store.val_idx), "test": len(store.test_idx)}
-    return {"digest": store.digest, "version": VERSION, "splits": splits, "classes": dict(zip(store.class_names, count_C, strict=True))}
+    shape = {"image_size": store.image_size, "channels": store.info.channels}
+    classes = dict(zip(store.class_names, count_C, strict=True))
+    return {"digest": store.digest, "version": VERSION, **shape, "splits": splits, "classes": classes}
 
 
 def differences(noted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:

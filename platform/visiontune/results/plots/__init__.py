@@ -1,0 +1,1 @@
+"""Figures that can be hovered: each function gives a plotly figure of a study."""

@@ -1,0 +1,103 @@
+"""What each trial of a study costs: what is recorded of it, and what its recipe says; and which trials no other beats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from visiontune.errors import UserError, nearest
+from visiontune.spec.tables.costs import COSTS, SPENT_COSTS
+from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.tuning.records import StudyRecord, TrialRecord
+
+NAMES = (*COSTS, *SPENT_COSTS)
+
+
+def with_costs(study: StudyRecord) -> StudyRecord:
+    """The study with what is known of every trial's recipe among its costs. Its plugins are in use.
+
+    Raises UserError where the study does not know its pictures, as one of before 0.2, and they can't be read.
+    """
+    if not study.trials:
+        return study
+    from visiontune.training.known_costs import known_costs
+
+    sizes = _sizes(study)
+
+    def known(trial: TrialRecord) -> Mapping[str, float]:
+        try:
+            return known_costs(TrialRecipe(**trial.recipe), **sizes)
+        except (RuntimeError, ValueError):
+            return {}  # the trial failed by it
+
+    trials = tuple(replace(trial, costs={**known(trial), **trial.costs}) for trial in study.trials)
+    best = next((trial for trial in trials if study.best is not None and trial.number == study.best.number), None)
+    return replace(study, trials=trials, best=best)
+
+
+def _sizes(study: StudyRecord) -> dict[str, Any]:
+    pictures = study.pictures
+    if "image_size" in pictures:
+        return {"image_size": pictures["image_size"], "channels": pictures["channels"], "num_classes": len(pictures["classes"])}
+    from visiontune.data.prepare import describe
+
+    info = describe(study.trials[0].recipe["data"])
+    return {"image_size": info.image_size, "channels": info.channels, "num_classes": info.num_classes}
+
+
+def bounded(study: StudyRecord) -> list[str]:
+    """Costs that the study's constraints bound."""
+    return [name for name in COSTS if f"constraints.{name}" in study.identity]
+
+
+def told(study: StudyRecord) -> list[str]:
+    """Costs that some trial has and that are not 0 for all, in the order of their tables."""
+    return [name for name in NAMES if any(trial.costs.get(name) for trial in study.trials)]
+
+
+def total_lines(study: StudyRecord) -> list[str]:
+    """One line with what the training of all trials took; nothing before any took something."""
+    total = {name: sum(trial.costs.get(name, 0.0) for trial in study.trials) for name in SPENT_COSTS}
+    if not total["train_s"]:
+        return []
+    said = [f"{total['train_s'] / 3600:.3g} h"]
+    said += [f"{total['gpu_hours']:.3g} GPU hours"] if total["gpu_hours"] else []
+    said += [f"a price of {total['price']:.3g}"] if total["price"] else []
+    return [f"training of all trials took {', '.join(said)}; confirmations not counted"]
+
+
+def front(points: Sequence[tuple[float, float]], *, is_higher_better: bool) -> list[int]:
+    """Places of the (cost, value) pairs that no other beats in one without being worse in the other, the cheapest first.
+
+    Of equal pairs all are there.
+
+    >>> front([(1, 0.5), (2, 0.4), (3, 0.9), (3, 0.8)], is_higher_better=True)
+    [0, 2]
+    """
+    sign = -1.0 if is_higher_better else 1.0
+    best, found = float("inf"), list[int]()
+    for place in sorted(range(len(points)), key=lambda one: (points[one][0], sign * points[one][1], one)):
+        value = sign * points[place][1]
+        if value < best or (found and points[place] == points[found[-1]]):
+            best = value
+            found.append(place)
+    return found
+
+
+def front_of(study: StudyRecord, cost: str) -> list[TrialRecord]:
+    """Of the complete trials those that no other beats in value and in this cost, the cheapest first.
+
+    Raises UserError for a cost that none of them has.
+    """
+    trials = measured(study.trials, cost)
+    if not trials:
+        rule = f"no complete trial of study {study.name} has the cost {cost}"
+        raise UserError(f"{rule}; {nearest(cost, told(study))}")
+    pairs = [(trial.costs[cost], trial.value or 0.0) for trial in trials]
+    return [trials[place] for place in front(pairs, is_higher_better=study.objective.mode == "max")]
+
+
+def measured(trials: Iterable[TrialRecord], cost: str) -> list[TrialRecord]:
+    """The complete trials that have a value and this cost."""
+    return [trial for trial in trials if trial.state == "complete" and trial.value is not None and cost in trial.costs]
