@@ -101,3 +101,14 @@ def test_bounds_that_no_recipe_keeps_are_told_before_anything_runs(tmp_path: Pat
     said = str(error.value)
     assert "constraints.num_parameters: none of 100 recipes drawn at random costs so little: the least is" in said and "nearest is" in said
     assert "latency_ms" not in said
+
+
+def test_a_recipe_of_the_file_that_costs_too_much_is_told_before_anything_runs(tmp_path: Path) -> None:
+    overrides = [
+        "constraints.num_parameters=<= 100_000",
+        "start=[{model.name: lenet5, model.width: 4}, {model.name: lenet5, model.width: 1}]",
+    ]
+    with pytest.raises(UserError) as error:
+        preflight(make_spec(tmp_path / "s", overrides=overrides))
+    (said,) = error.value.problems
+    assert said.where == "start.recipes" and "costs too much for the constraints: num_parameters is" in said.rule

@@ -5,16 +5,18 @@ A refused recipe is a failed trial of kind "constraint" without epochs, which te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial
 
 from visiontune.errors import UserError
-from visiontune.spec.domains import RandomParams
+from visiontune.spec.domains import FixedParams, RandomParams
 from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.fit_recipe import fit_to_space
 from visiontune.spec.parse import make_recipe
+from visiontune.spec.start import StartRecipe
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.costs import KNOWN_COSTS
 from visiontune.spec.trial_recipe import TrialRecipe
@@ -87,6 +89,15 @@ def draw(spec: StudySpec, info: DataInfo) -> Draws | None:
     found = [costs_of(make_recipe(spec, one, number)) for number, one in enumerate(sections)]
     least = {name: min((costs[name] for costs in found if costs), default=0.0) for name in bounds}
     return Draws(len(found), sum(bool(problem_of_costs(costs, bounds)) for costs in found), least)
+
+
+def too_dear(spec: StudySpec, info: DataInfo) -> Iterator[tuple[StartRecipe, str]]:
+    """Recipes that the file begins with, as they are in the space, of which it is known that they cost too much, and what."""
+    costs_of = costs_by(info)
+    for recipe in spec.start.recipes:
+        sections = spec.space.resolve(FixedParams(fit_to_space(spec.space, recipe.values).params))
+        if problem := problem_of_costs(costs_of(make_recipe(spec, sections, 0)), known_bounds(spec.constraints)):
+            yield recipe, problem
 
 
 def num_counted(trials: Iterable[FrozenTrial]) -> int:

@@ -210,11 +210,13 @@ def _workers(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
 
 
 def _constraints(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
-    """Bounds that no recipe keeps."""
-    from visiontune.tuning.constraints import draw, shown
+    """Bounds that no recipe keeps, and recipes of the file that cost too much."""
+    from visiontune.tuning.constraints import draw, shown, too_dear
 
     if (found := draw(spec, info)) is None:
         return
+    for recipe, rule in too_dear(spec, info):
+        yield Problem(recipe.file, recipe.line, "start.recipes", f"{recipe.name} costs too much for the constraints: {rule}")
     for name, least in found.least.items():
         if least > spec.constraints[name]:
             file, line = spec.places.get(f"constraints.{name}", (spec.space.file, 0))
