@@ -14,7 +14,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.leaderboard import leaderboard
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.tuning.constraints import MAX_REFUSED
+from visiontune.tuning import trial_queue
 from visiontune.tuning.lessons import lesson
 from visiontune.tuning.preflight import preflight
 from visiontune.tuning.read_study import study_record
@@ -29,18 +29,18 @@ def lenet_is_small(recipe: TrialRecipe) -> Mapping[str, float]:
 
 
 def test_a_refused_recipe_is_no_trial_of_the_budget(tmp_path: Path) -> None:
-    spec = make_spec(tmp_path / "s", num_trials=20, overrides=[BOUND])
+    spec = make_spec(tmp_path / "s", num_trials=12, overrides=[BOUND])
     session, storage, events = drive(spec, tmp_path / "s", num_slots=2, costs_of=lenet_is_small)
     record = study_record(storage, "s")
     refused = [trial for trial in record.trials if trial.kind == "constraint"]
-    assert record.num_begun == session.num_new_trials == 20 and len(record.trials) == 20 + len(refused) and len(refused) > 2
+    assert record.num_begun == session.num_new_trials == 12 and len(record.trials) == 12 + len(refused) and len(refused) > 2
     for trial in record.trials:
         is_refused = trial.params["model.name"] != "lenet5"
         assert is_refused == (trial in refused)
         assert not is_refused or (trial.state, trial.epoch, trial.reason) == ("failed", 0, "num_parameters is 2,000, above 1,000")
     told = {event["number"] for event in events if "number" in event}
     assert told == {trial.number for trial in record.trials} - {trial.number for trial in refused}, "MLflow has runs of trials only"
-    assert "20 of 20 trials: " in leaderboard(record) and f"{len(refused)} more recipes cost too much" in leaderboard(record)
+    assert "12 of 12 trials: " in leaderboard(record) and f"{len(refused)} more recipes cost too much" in leaderboard(record)
 
     seen = [lesson(trial, {}, spec.rungs, spec.rungs) for trial in storage.trials() if trial.number in {one.number for one in refused}]
     assert all(one is not None and one.constraints == {"usable": 1.0} for one in seen)
@@ -52,22 +52,23 @@ def test_a_refused_recipe_is_no_trial_of_the_budget(tmp_path: Path) -> None:
 
 
 def test_a_driver_that_goes_on_refuses_what_the_first_would_have(tmp_path: Path) -> None:
-    whole = drive(make_spec(tmp_path / "w", num_trials=30, overrides=[BOUND]), tmp_path / "w", costs_of=lenet_is_small)[1]
-    for num_trials in (7, 30):
+    whole = drive(make_spec(tmp_path / "w", num_trials=15, overrides=[BOUND]), tmp_path / "w", costs_of=lenet_is_small)[1]
+    for num_trials in (7, 15):
         parts = drive(make_spec(tmp_path / "p", num_trials=num_trials, overrides=[BOUND]), tmp_path / "p", costs_of=lenet_is_small)[1]
     assert [trial.params for trial in parts.trials()[:8]] == [trial.params for trial in whole.trials()[:8]]
-    assert study_record(parts, "p").num_begun == 30
+    assert study_record(parts, "p").num_begun == 15
 
 
-def test_a_space_that_has_no_room_within_the_bounds_ends_a_search(tmp_path: Path) -> None:
+def test_a_space_that_has_no_room_within_the_bounds_ends_a_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial_queue, "MAX_REFUSED", 30)
     spec = make_spec(tmp_path / "s", num_trials=20, sampler="random", overrides=[BOUND])
     session, storage, _ = drive(spec, tmp_path / "s", costs_of=lambda recipe: {"num_parameters": 1e4})
-    assert (session.is_finished, session.ended_by, len(storage.trials())) == (True, "constraints", MAX_REFUSED)
+    assert (session.is_finished, session.ended_by, len(storage.trials())) == (True, "constraints", 30)
 
 
 def test_what_a_worker_measured_as_too_slow_is_refused_as_well(tmp_path: Path) -> None:
     def answer(leg: Leg, epoch: int, value: float) -> Report:
-        assert leg.bounds == ({"latency_ms": 5.0} if epoch == 1 else {}) or leg.known_epochs == 0
+        assert leg.bounds == ({} if leg.known_epochs else {"latency_ms": 5.0})
         costs = {"latency_ms": 3.0 if leg.recipe.model["name"] == "lenet5" else 9.0}
         if costs["latency_ms"] > 5.0:
             return Report(0, {}, 0, failure="constraint", reason="latency_ms is 9, above 5", costs=costs)
