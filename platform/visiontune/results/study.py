@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from plotly.graph_objects import Figure
 
-    from visiontune.results.winner_costs import WinnerCosts
-
     from visiontune.results.evaluation import Evaluation
     from visiontune.results.predictions import Predictions
+    from visiontune.results.winner_costs import WinnerCosts
 
 
 @dataclass(frozen=True)
