@@ -55,5 +55,6 @@ def test_the_error_is_that_of_torchmetrics_and_a_bin_is_counted_by_hand() -> Non
 
 def test_the_diagram_is_a_picture(tmp_path: Path) -> None:
     logits_NK, y_N = drawn(200, 2.0)
-    plot_reliability({"as trained": reliability(logits_NK, y_N), "calibrated": reliability(logits_NK, y_N, 2.0)}, tmp_path / "a" / "r.png")
+    sure = reliability(torch.tensor([[9.0, 0.0]]).repeat(229, 1), np.zeros(229, np.int64))  # its interval ends there
+    plot_reliability({"as trained": reliability(logits_NK, y_N), "all right": sure}, tmp_path / "a" / "r.png")
     assert Image.open(tmp_path / "a" / "r.png").size == (600, 720)

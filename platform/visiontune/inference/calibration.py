@@ -19,6 +19,7 @@ from torch import Tensor
 
 from visiontune.errors import UserError
 from visiontune.filesystem.atomic_write import replacing
+from visiontune.inference.share_interval import wilson_interval
 
 NUM_BINS = 15
 LOWEST, HIGHEST = 0.01, 100.0
@@ -81,7 +82,10 @@ def reliability(logits_NK: Tensor, y_N: Labels, temperature: float = 1.0) -> Rel
 
 
 def plot_reliability(diagrams: dict[str, Reliability], path: Path) -> None:
-    """Write a PNG of the share that is right against the probability, and below it where the pictures are. Raises OSError."""
+    """Write a PNG of the share that is right against the probability, with its 95 % interval, and of where the pictures are.
+
+    Raises OSError.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # pyplot would look for a display
     from matplotlib.figure import Figure
 
@@ -91,11 +95,20 @@ def plot_reliability(diagrams: dict[str, Reliability], path: Path) -> None:
     upper.plot([0, 1], [0, 1], color="grey", linestyle=":", label="as often right as it says")
     edges = np.linspace(0, 1, NUM_BINS + 1)
     for name, one in diagrams.items():
-        upper.plot(one.probability_B, one.top1_B, "o-", markersize=4, label=f"{name}: off by {one.error:.1%}")
+        upper.errorbar(*_points(one), fmt="o", markersize=4, elinewidth=1, clip_on=False, label=f"{name}: off by {one.error:.1%}")
         lower.stairs(np.divide(one.num_B, max(sum(one.num_B), 1)), edges)
     upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="share that is right")
-    upper.legend(fontsize="small")
-    lower.set(xlabel="probability of the predicted class", ylabel="pictures")
+    upper.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
+    lower.set(xlabel="probability of the predicted class", ylabel="share of pictures")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")
+
+
+def _points(one: Reliability) -> tuple[list[float], list[float], list[list[float]]]:
+    """Probabilities, shares, and how far the interval of a share lies below and above it; of the bins that have pictures."""
+    rows = [row for row in zip(one.probability_B, one.top1_B, one.num_B, strict=True) if row[2]]
+    ends = [wilson_interval(round(share * num), num) for _, share, num in rows]
+    below = [max(0.0, share - low) for (_, share, _), (low, _) in zip(rows, ends, strict=True)]
+    above = [max(0.0, high - share) for (_, share, _), (_, high) in zip(rows, ends, strict=True)]
+    return [row[0] for row in rows], [row[1] for row in rows], [below, above]
