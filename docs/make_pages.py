@@ -25,6 +25,7 @@ FUNCTIONS = (
     *("search", "check", "sample", "load_study", "enqueue", "rehearse", "submit", "open_ui"),
     *("predict", "evaluate"),
     *("init_space", "ingest", "load_data", "preview", "export_policy"),
+    *("inspect",),
     *("load_recipe", "train", "fit", "profile", "list_entries", "json_schema", "check_plugin"),
 )
 GIVEN = (
@@ -41,6 +42,8 @@ GIVEN = (
     "visiontune.results.dataset:Dataset",
     "visiontune.results.preview:Preview",
     "visiontune.results.init_space:NewSpace",
+    "visiontune.results.study_inspection:Inspection",
+    "visiontune.results.inspection_views:View",
     "visiontune.spec.trial_recipe:TrialRecipe",
     "visiontune.training.loop:Epoch",
     "visiontune.training.train_recipe:Result",

@@ -24,6 +24,7 @@ FLOORS = (
     "models",
     "training",
     "inference",
+    "inspection",
     "tuning",
     "tracking",
     "results",

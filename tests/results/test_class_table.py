@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from visiontune.results.class_table import MAX_CLASSES, class_lines
-from visiontune.training.torch_metrics import ClassTable
+from visiontune.training.class_figures import ClassTable
 
 
 def table(names: list[str], confusion: list[list[int]]) -> ClassTable:

@@ -9,6 +9,7 @@ Whatever has to read pictures may raise `Died`, as `ingest` does.
 """
 
 from visiontune.api.entries import check_plugin, json_schema, list_entries
+from visiontune.api.inspect_winner import inspect
 from visiontune.api.pictures import export_policy, ingest, init_space, load_data, preview
 from visiontune.api.recipes import fit, load_recipe, profile, train
 from visiontune.api.studies import Interrupted, check, enqueue, load_study, open_ui, rehearse, sample, search, submit
@@ -24,6 +25,7 @@ __all__ = [
     "fit",
     "ingest",
     "init_space",
+    "inspect",
     "json_schema",
     "list_entries",
     "load_data",

@@ -69,6 +69,36 @@ def draw_sheet(title: str, blocks: Sequence[Block]) -> Any:
     return sheet
 
 
+@dataclass(frozen=True)
+class Tile:
+    """A picture of a gallery and the lines below it; those of the first `num_strong` are black, the others grey."""
+
+    picture: Picture
+    lines: Sequence[str]
+    num_strong: int = 1
+
+
+def draw_gallery(title: str, tiles: Sequence[Tile], num_across: int = 8) -> Any:
+    """A Pillow picture, RGB: tiles 128 pixels wide, so many in a row, with lines that are cut at their width. At least one tile."""
+    from PIL import Image, ImageDraw
+
+    step = LARGEST_TILE + _GROUP_GAP
+    num_lines = max(len(tile.lines) for tile in tiles)
+    row = LARGEST_TILE + num_lines * (_SMALL + 4) + _GROUP_GAP
+    width = max(min(num_across, len(tiles)) * step - _GROUP_GAP, _width(title, _TEXT)) + 2 * _MARGIN
+    top = 2 * _MARGIN + _TEXT
+    sheet = Image.new("RGB", (width, top + -(-len(tiles) // num_across) * row + _MARGIN), "white")
+    pen = ImageDraw.Draw(sheet)
+    _write(pen, (_MARGIN, _MARGIN), title, _TEXT)
+    for number, tile in enumerate(tiles):
+        left, upper = _MARGIN + number % num_across * step, top + number // num_across * row
+        sheet.paste(_scaled(tile.picture, LARGEST_TILE), (left, upper))
+        for place, line in enumerate(tile.lines):
+            corner = (left, upper + LARGEST_TILE + 2 + place * (_SMALL + 4))
+            _write(pen, corner, _cut(line, LARGEST_TILE, _SMALL), _SMALL, _INK if place < tile.num_strong else _GREY)
+    return sheet
+
+
 def tile_size(size: int, num_across: int) -> int:
     """Side in which pictures of `size` pixels are drawn: a whole multiple of it, or less than it where it is large.
 

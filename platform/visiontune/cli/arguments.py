@@ -138,6 +138,13 @@ def _winners(verb: Verb) -> None:
         one.add_argument("--calibrated", action="store_true", help="by a temperature fitted to the validation pictures")
         one.add_argument("--device", default="auto", help="auto, cpu or cuda")
         _takes_studies_dir(one)
+    inspect = verb(verbs_of_winners.inspect)
+    inspect.add_argument("study", metavar="STUDY")
+    inspect.add_argument("--out", type=Path, metavar="FOLDER", help="of the pictures; else STUDY/inspection")
+    views = "confusion, mistakes, labels, corruptions, filters, maps, attribution, receptive_field, visualisation; else all"
+    inspect.add_argument("--only", metavar="VIEW,VIEW", help=views)
+    inspect.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    _takes_studies_dir(inspect)
 
 
 def _pictures(verb: Verb) -> None:

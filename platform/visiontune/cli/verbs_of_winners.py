@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from visiontune import api
-from visiontune.cli.terminal import width
+from visiontune.cli.terminal import sigterm_interrupts, width
 from visiontune.errors import UserError
 
 
@@ -46,4 +46,13 @@ def evaluate(args: argparse.Namespace) -> int:
     if args.diagram is not None:
         found.write_diagram(args.diagram)
     print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if args.json else "\n".join(found.lines(width())))
+    return 0
+
+
+def inspect(args: argparse.Namespace) -> int:
+    """Look at what a study's winner sees: what it gets wrong, doubted labels, corruptions, filters, maps, Grad-CAM, receptive fields."""
+    only = None if args.only is None else [name.strip() for name in args.only.split(",") if name.strip()]
+    with sigterm_interrupts():
+        found = api.inspect(args.study, only=only, out=args.out, device=args.device, studies_dir=args.studies_dir)
+    print(found, f"pictures and an index of them in {found.folder}", sep="\n")
     return 0

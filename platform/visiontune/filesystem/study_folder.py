@@ -83,6 +83,11 @@ class StudyFolder:
         return self.path / "lr_range.png"
 
     @property
+    def inspection(self) -> Path:
+        """Pictures of what the winner sees, by `visiontune inspect`."""
+        return self.path / "inspection"
+
+    @property
     def outbox(self) -> Path:
         """Events for MLflow, only ever appended to."""
         return self.path / "outbox.jsonl"

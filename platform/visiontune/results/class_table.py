@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from visiontune.results.text import aligned
 
 if TYPE_CHECKING:
-    from visiontune.training.torch_metrics import ClassTable
+    from visiontune.training.class_figures import ClassTable
 
 MAX_CLASSES = 40
 _HEADER = ("class", "pictures", "precision", "recall", "f1", "taken for")

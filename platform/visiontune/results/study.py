@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from visiontune.results.evaluation import Evaluation
     from visiontune.results.predictions import Predictions
+    from visiontune.results.study_inspection import Inspection
     from visiontune.results.winner_costs import WinnerCosts
 
 
@@ -199,6 +200,13 @@ class Study:
     def to_dict(self, *, costs: bool = False) -> dict[str, Any]:
         """The study as JSON can carry it, trials best first; with `costs` all that is known of what they cost."""
         return to_json(self._with_costs() if costs else self.record)
+
+    def inspect(self, only: Sequence[str] | None = None, out: Path | str | None = None, *, device: str = "auto") -> Inspection:
+        """What the winner's network sees, as `visiontune.inspect` says. Raises UserError."""
+        from visiontune.results.study_inspection import inspect_study
+
+        cache = StudiesFolder(self.path.parent).data_cache
+        return inspect_study(self.folder, cache, only=only, out=None if out is None else Path(out), device=device)
 
     def refresh(self) -> Study:
         """The study as it stands now. Raises UserError when it is gone."""

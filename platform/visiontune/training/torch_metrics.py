@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from torchmetrics.classification import (
     MulticlassRecall,
 )
 
+from visiontune.training.class_figures import ClassTable
 from visiontune.training.input.epoch_order import batch_bounds
 
 if TYPE_CHECKING:
@@ -64,26 +64,6 @@ class FullMetrics:
             return dict.fromkeys(("top5", "macro_recall", "macro_f1", "calibration_error"), math.nan)
         figures = {name: value.item() for name, value in self.by_logits.compute().items()}
         return {**figures, "calibration_error": self.calibration.compute().item()}
-
-
-@dataclass(frozen=True)
-class ClassTable:
-    """One value for each class, in the order of the names; `support` counts its pictures.
-
-    confusion[i][j] are the pictures of class i that were taken for class j. What divides by zero is 0, as a class that was
-    never predicted has no precision.
-    """
-
-    classes: tuple[str, ...]
-    precision: tuple[float, ...]
-    recall: tuple[float, ...]
-    f1: tuple[float, ...]
-    support: tuple[int, ...]
-    confusion: tuple[tuple[int, ...], ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The table as JSON can carry it."""
-        return asdict(self)
 
 
 def test_table(model: Model, pictures: Pictures, class_names: Sequence[str], batch_size: int = 512) -> ClassTable:

@@ -25,7 +25,7 @@ from visiontune.training.weights_file import save_weights
 from visiontune.training.weights_metadata import WeightsMetadata
 
 if TYPE_CHECKING:
-    from visiontune.training.torch_metrics import ClassTable
+    from visiontune.training.class_figures import ClassTable
 
 DEVICES = ("auto", "cpu", "cuda")
 

@@ -1,0 +1,37 @@
+"""What a study's winner sees: `inspect`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from visiontune.api.inputs import Folder, OutFile, folder_of
+from visiontune.filesystem.study_folder import StudiesFolder
+
+if TYPE_CHECKING:
+    from visiontune.results.study_inspection import Inspection
+
+
+def inspect(
+    study: Path | str,
+    *,
+    only: Sequence[str] | None = None,
+    out: OutFile = None,
+    device: str = "auto",
+    studies_dir: Folder = None,
+    progress: bool | str = True,
+) -> Inspection:
+    """Look at what a study's winner sees, on the validation pictures: its answers, its layers, and how it stands corruptions.
+
+    `only` names views: confusion, mistakes, labels, corruptions, filters, maps, attribution, receptive_field, visualisation. Pictures
+    and an index are written to the folder `out`, by default STUDY/inspection. `device` is auto, cpu or cuda; `progress` as in `ingest`.
+    Raises UserError, also for a study without a winner's weights.
+    """
+    folder = folder_of(study, studies_dir)
+    from visiontune.results.ingest_progress import IngestScreen
+    from visiontune.results.study_inspection import inspect_study
+
+    cache = StudiesFolder(folder.path.parent).data_cache
+    with IngestScreen.of(progress) as screen:
+        return inspect_study(folder, cache, only=only, out=None if out is None else Path(out), device=device, tell=screen.tell)

@@ -1,0 +1,131 @@
+"""`visiontune inspect`: what the winner of a study sees, as lines and as a folder of pictures with an index."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from visiontune.data.ingest.progress import Progress
+from visiontune.data.prepare import prepare
+from visiontune.data.row_names import row_names
+from visiontune.data.store.store import Store
+from visiontune.errors import UserError, nearest
+from visiontune.filesystem.atomic_write import try_out, write_whole
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.results.inspection_views import TITLES, VIEWS, Subject, View
+from visiontune.results.trained_network import winner_classifier
+from visiontune.spec.plugins import in_use
+
+if TYPE_CHECKING:
+    from visiontune.inference.classifier import Classifier
+    from visiontune.inspection.figure import Picture
+
+INDEX = "index.md"
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """`views` in the order in which they were asked for; their pictures and an index lie in `folder`. `print` gives the short answers."""
+
+    study: str
+    folder: Path
+    views: tuple[View, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(line for view in self.views for line in (f"{view.title}:", *(f"  {said}" for said in _said(view))))
+
+
+def inspect_study(
+    folder: StudyFolder,
+    cache: Path,
+    *,
+    only: Sequence[str] | None = None,
+    out: Path | None = None,
+    device: str = "auto",
+    tell: Callable[[Progress], None] = lambda progress: None,
+) -> Inspection:
+    """Look at the winner's network on the validation pictures, and write the pictures of `only` these views, else of all, to `out`.
+
+    The test split is not touched. Raises UserError for a study without a winner's weights, an unknown view, and a folder that can't be
+    written.
+    """
+    chosen = views_of(only)
+    to = folder.inspection if out is None else out
+    classifier = winner_classifier(folder, cache).to(device_of(device))
+    try:
+        try_out(to / INDEX)
+        with in_use(classifier.recipe.plugins):
+            views = _looked_at(_subject(folder.name, classifier, cache, tell), chosen, tell)
+        return _written(Inspection(folder.name, to, views))
+    except OSError as error:
+        raise UserError(f"the folder {to} must take the pictures, but: {error.strerror or error}") from error
+
+
+def views_of(only: Sequence[str] | None) -> tuple[str, ...]:
+    """The names of the views that are asked for, all of them for None. Raises UserError."""
+    if only is None:
+        return tuple(VIEWS)
+    unknown = [name for name in only if name not in VIEWS]
+    if unknown or not only:
+        given = repr(unknown[0]) if unknown else "none"
+        raise UserError(f"only names views, but got {given}; {nearest(unknown[0] if unknown else '', VIEWS)}")
+    return tuple(dict.fromkeys(only))
+
+
+def device_of(name: str) -> str:
+    """cpu or cuda; "auto" is cuda where torch sees a GPU. Raises UserError."""
+    import torch
+
+    if name not in ("auto", "cpu", "cuda") or (name == "cuda" and not torch.cuda.is_available()):
+        seen = "" if name not in ("auto", "cpu", "cuda") else ", and torch sees no GPU here"
+        raise UserError(f"device is auto, cpu or cuda, but got {name!r}{seen}")
+    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _subject(study: str, classifier: Classifier, cache: Path, tell: Callable[[Progress], None]) -> Subject:
+    from visiontune.inspection.answers import answers
+
+    data = classifier.recipe.data
+    store = Store.open(prepare(data, cache, tell=tell))
+    found = answers(classifier, store, store.val_idx, lambda done: tell(Progress("asking", done, len(store.val_idx), 0, 0)))
+    return Subject(f"{study}, {classifier.name}", classifier, store, found, dict(enumerate(row_names(data, store))))
+
+
+def _looked_at(subject: Subject, names: Sequence[str], tell: Callable[[Progress], None]) -> tuple[View, ...]:
+    views = []
+    for number, name in enumerate(names):
+        tell(Progress(name, number, len(names), 0, 0))
+        views.append(VIEWS[name](subject))
+    return tuple(views)
+
+
+def _written(found: Inspection) -> Inspection:
+    """The pictures, then the index that names them."""
+    for view in found.views:
+        for name, picture in (view.pictures or {}).items():
+            write_whole(found.folder / name, _png(picture))
+    write_whole(found.folder / INDEX, "\n".join(_index(found)) + "\n")
+    return found
+
+
+def _index(found: Inspection) -> list[str]:
+    lines = [f"# What the winner of {found.study} sees", "", "All of it on the validation pictures; the test split was not touched."]
+    for view in found.views:
+        lines += ["", f"## {TITLES[view.name]}", "", *(f"    {said}" for said in _said(view))]
+        lines += [line for name in view.pictures or {} for line in ("", f"![{view.title}]({name})")]
+    return lines
+
+
+def _said(view: View) -> tuple[str, ...]:
+    return (f"left out: {view.lacks}",) if view.lacks else view.lines
+
+
+def _png(picture: Picture) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
