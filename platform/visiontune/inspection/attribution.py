@@ -18,7 +18,7 @@ from visiontune.augmentation.sheet_drawing import Block, Row, draw_sheet
 from visiontune.inference.classifier import Classifier
 from visiontune.inspection.feature_maps import inputs_of
 from visiontune.inspection.figure import Picture, enlarged, heated
-from visiontune.inspection.mistakes import Mistake, short_name, shown
+from visiontune.inspection.mistakes import Mistake, short_name
 
 Maps = NDArray[np.float32]
 
@@ -83,7 +83,9 @@ def attributions(classifier: Classifier, images_NHWC: NDArray[np.uint8], found: 
     return [Attribution(*row) for row in zip(*columns, strict=True)]
 
 
-def attribution_sheet(title: str, right: Sequence[Attribution], wrong: Sequence[Attribution], name_of: Mapping[int, str]) -> Picture:
+def attribution_sheet(
+    title: str, right: Sequence[Attribution], wrong: Sequence[Attribution], name_of: Mapping[int, str], label_of: Mapping[str, str]
+) -> Picture:
     """A row for each picture: as it is, Grad-CAM, occlusion, and for a wrong one Grad-CAM for its own class."""
     blocks = []
     for head, found in (("right", right), ("wrong", wrong)):
@@ -91,15 +93,15 @@ def attribution_sheet(title: str, right: Sequence[Attribution], wrong: Sequence[
             has_cam = found[0].cam_HW is not None
             cam = ["Grad-CAM, own"] if found is wrong and has_cam else []
             heads = ["picture", *(["Grad-CAM"] if has_cam else []), "occlusion", *cam]
-            blocks.append(Block(head, [_row(one, name_of, is_wrong=found is wrong) for one in found], heads))
+            blocks.append(Block(head, [_row(one, name_of, label_of, is_wrong=found is wrong) for one in found], heads))
     return np.asarray(draw_sheet(title, blocks))
 
 
-def _row(one: Attribution, name_of: Mapping[int, str], *, is_wrong: bool) -> Row:
+def _row(one: Attribution, name_of: Mapping[int, str], label_of: Mapping[str, str], *, is_wrong: bool) -> Row:
     answer = one.answer
     maps = [one.cam_HW, one.occlusion_HW, one.true_cam_HW if is_wrong else None]
     pictures = [enlarged(one.image_HWC, _TILE), *(_heat(one.image_HWC, heat_HW) for heat_HW in maps if heat_HW is not None)]
-    said = f"{shown(answer.true)} → {shown(answer.taken)}" if is_wrong else shown(answer.true)
+    said = f"{label_of[answer.true]} → {label_of[answer.taken]}" if is_wrong else label_of[answer.true]
     return Row(f"{said} {answer.probability:.2f}", [[picture] for picture in pictures], short_name(name_of[answer.row]))
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from visiontune.augmentation.sheet_drawing import drawable
 from visiontune.inspection.answers import Answers
 from visiontune.inspection.figure import Picture, new_figure, pixels_of
+from visiontune.inspection.mistakes import sheet_labels
 from visiontune.training.class_figures import ClassTable
 
 MOST_CLASSES = 25
@@ -88,7 +88,8 @@ def confusion_picture(found: Confusion) -> Picture:
             is_dark = row != column and share_SS[row, column] > 0.6 * max(0.05, wrong_SS.max())
             colour = "0.55" if row == column else "white" if is_dark else "black"
             axes.text(column, row, f"{count}", ha="center", va="center", fontsize=8, color=colour)
-    names = [name if drawable(name := found.class_names[k]) else f"class {k}" for k in shown]
+    labels = sheet_labels(found.class_names)
+    names = [labels[found.class_names[k]] for k in shown]
     short = [name if len(name) <= 16 else f"{name[:15]}…" for name in names]
     axes.set_xticks(range(len(shown)), short, rotation=90 if max(map(len, short)) > 3 else 0, fontsize=8)
     axes.set_yticks(range(len(shown)), short, fontsize=8)

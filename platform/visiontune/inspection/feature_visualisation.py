@@ -1,8 +1,8 @@
 """Pictures that excite a class or a channel most, by gradient ascent (Olah et al. 2017).
 
-With their regularisers: the picture is a spectrum whose high frequencies are damped by 1/f, moved by a few pixels at each step, so that
-what it shows does not depend on where it stands. 64 steps of ten pictures of 32 pixels take 2 s on one core with a network of
-three convolutions.
+With their regularisers: the picture is a spectrum whose high frequencies are damped by 1/f, its colours are correlated as those of
+photographs, and it is moved by a few pixels at each step, so that what it shows does not depend on where it stands. 64 steps of ten
+pictures of 16 pixels take 1 s on one core with a network of three convolutions.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from torch import Tensor
 from visiontune.augmentation.sheet_drawing import Block, Row, draw_sheet
 from visiontune.inference.classifier import Classifier
 from visiontune.inspection.figure import Picture, enlarged
-from visiontune.inspection.mistakes import shown
+from visiontune.inspection.mistakes import sheet_labels
 
 NUM_STEPS = 64
 _LR, _FIRST, _SHIFT = 0.05, 0.3, 1 / 8
 _SIDE = 96
+# The square root of the covariance of ImageNet's colours, as Lucid has it: mostly light, then blue to orange, then green to purple.
+_COLOURS = ((0.26, 0.09, 0.02), (0.27, 0.0, -0.05), (0.27, -0.09, 0.03))
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def visualisation_sheet(title: str, found: Sequence[Visualisation]) -> Picture:
     rows = []
     for one in found:
         pictures = [enlarged(image_HWC, _SIDE) for image_HWC in one.images_NHWC]
-        rows.append(Row(one.layer or "classes", [[picture] for picture in pictures], captions=[[shown(name)] for name in one.names]))
+        labels = [*one.names] if one.layer else [*sheet_labels(one.names).values()]
+        rows.append(Row(one.layer or "classes", [[picture] for picture in pictures], captions=[[label] for label in labels]))
     return np.asarray(draw_sheet(title, [Block("pictures that make a channel's mean, or a class's logit, large", rows)]))
 
 
@@ -110,4 +113,8 @@ def _pixels(spectrum: Tensor, size: int) -> Tensor:
     rows = torch.fft.fftfreq(size, device=spectrum.device)[:, None]
     frequency = (rows**2 + torch.fft.rfftfreq(size, device=spectrum.device) ** 2).sqrt()
     damped = torch.view_as_complex(spectrum) / frequency.clamp(min=1 / size)
-    return torch.sigmoid(torch.fft.irfft2(damped, s=(size, size), norm="ortho") / 2)
+    x_NCHW = torch.fft.irfft2(damped, s=(size, size), norm="ortho") / 2
+    if x_NCHW.shape[1] == 3:
+        colours = torch.tensor(_COLOURS, device=x_NCHW.device)
+        x_NCHW = torch.einsum("oc,nchw->nohw", colours / colours.norm(dim=0).max(), x_NCHW)
+    return torch.sigmoid(x_NCHW)

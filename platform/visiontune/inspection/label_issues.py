@@ -14,7 +14,7 @@ import numpy as np
 from visiontune.augmentation.sheet_drawing import Tile, draw_gallery
 from visiontune.inspection.answers import Answers
 from visiontune.inspection.figure import Picture
-from visiontune.inspection.mistakes import MOST_ON_SHEET, Mistake, mistake_of, short_name, shown
+from visiontune.inspection.mistakes import MOST_ON_SHEET, Mistake, mistake_of, short_name
 
 FEWEST = 5
 """Validation pictures of a class: with fewer its threshold is chance, and the class is left out."""
@@ -52,10 +52,12 @@ def label_lines(found: Sequence[Mistake], name_of: Mapping[int, str], num_asked:
     return lines + ([f"  and {len(found) - most:,} more"] if len(found) > most else [])
 
 
-def label_sheet(title: str, found: Sequence[Mistake], images: Mapping[int, Picture], name_of: Mapping[int, str]) -> Picture | None:
+def label_sheet(
+    title: str, found: Sequence[Mistake], images: Mapping[int, Picture], name_of: Mapping[int, str], label_of: Mapping[str, str]
+) -> Picture | None:
     """The first 40, eight in a row; None where there is none."""
     tiles = [
-        Tile(images[one.row], [f"label {shown(one.true)}", f"rather {shown(one.taken)}", short_name(name_of[one.row])], num_strong=2)
+        Tile(images[one.row], [f"label {label_of[one.true]}", f"rather {label_of[one.taken]}", short_name(name_of[one.row])], num_strong=2)
         for one in found[:MOST_ON_SHEET]
     ]
     return np.asarray(draw_gallery(title, tiles)) if tiles else None

@@ -51,12 +51,14 @@ def mistake_lines(found: Sequence[Mistake], name_of: Mapping[int, str], most: in
     return lines + ([f"and {len(found) - most:,} more"] if len(found) > most else [])
 
 
-def mistake_sheet(title: str, found: Sequence[Mistake], images: Mapping[int, Picture], name_of: Mapping[int, str]) -> Picture | None:
+def mistake_sheet(
+    title: str, found: Sequence[Mistake], images: Mapping[int, Picture], name_of: Mapping[int, str], label_of: Mapping[str, str]
+) -> Picture | None:
     """The first 40, eight in a row, with classes, probability and name below; None where there is none."""
     tiles = [
         Tile(
             images[one.row],
-            [f"is {shown(one.true)}", f"said {one.probability:.2f} {shown(one.taken)}", short_name(name_of[one.row])],
+            [f"is {label_of[one.true]}", f"said {one.probability:.2f} {label_of[one.taken]}", short_name(name_of[one.row])],
             num_strong=2,
         )
         for one in found[:MOST_ON_SHEET]
@@ -69,6 +71,6 @@ def short_name(name: str) -> str:
     return PurePath(name).name or name
 
 
-def shown(class_name: str) -> str:
-    """A class's name where the sheet's typeface has its letters."""
-    return class_name if drawable(class_name) else "?"
+def sheet_labels(class_names: Sequence[str]) -> dict[str, str]:
+    """What stands for each class on a sheet: its name, or its number where the typeface lacks a letter."""
+    return {name: name if drawable(name) else f"class {number}" for number, name in enumerate(class_names)}

@@ -19,12 +19,13 @@ from visiontune.inspection.feature_maps import first_kernels, kernel_sheet, last
 from visiontune.inspection.feature_visualisation import of_channels, of_classes, visualisation_sheet
 from visiontune.inspection.figure import Picture
 from visiontune.inspection.label_issues import label_issues, label_lines, label_sheet
-from visiontune.inspection.mistakes import Mistake, mistake_lines, mistake_of, mistake_sheet, mistakes
+from visiontune.inspection.mistakes import MOST_ON_SHEET, Mistake, mistake_lines, mistake_of, mistake_sheet, mistakes, sheet_labels
 from visiontune.inspection.receptive_field import field_lines, field_sheet, receptive_fields
 from visiontune.results.class_table import class_lines
 
-NUM_SHOWN, NUM_ASCENDED, NUM_FIELD = 6, 10, 32
-MOST_CORRUPTED = 1_000
+NUM_SHOWN, NUM_FIELD = 6, 32
+NUM_ASCENDED, NUM_LAYERS = 8, 3
+MOST_CORRUPTED = 500
 _NO_MAPS = "the network has no layer that gives maps, so there is nothing to show"
 
 
@@ -63,6 +64,11 @@ class Subject:
         found = [places[np.argsort(self.answers.confidence_N[places])[len(places) // 2]] for places in of_class if len(places)]
         return tuple(mistake_of(self.answers, int(place)) for place in evenly(np.array(found, np.int64), NUM_SHOWN))
 
+    @cached_property
+    def label_of(self) -> Mapping[str, str]:
+        """What stands for each class on a sheet."""
+        return sheet_labels(self.answers.class_names)
+
     @property
     def example(self) -> Picture:
         """The first right answer's picture; of a network that is never right the first wrong one's."""
@@ -88,14 +94,22 @@ def of_confusion(subject: Subject) -> View:
 def of_mistakes(subject: Subject) -> View:
     """The pictures that it gets wrong, surest first."""
     found = subject.wrong
-    sheet = mistake_sheet(f"{subject.title}: wrong answers, surest first", found, subject.by_row(found[:40]), subject.name_of)
+    sheet = mistake_sheet(
+        f"{subject.title}: wrong answers, surest first", found, subject.by_row(found[:MOST_ON_SHEET]), subject.name_of, subject.label_of
+    )
     return _view("mistakes", tuple(mistake_lines(found, subject.name_of)), sheet, found)
 
 
 def of_labels(subject: Subject) -> View:
     """Pictures that may have a wrong label."""
     found = label_issues(subject.answers)
-    sheet = label_sheet(f"{subject.title}: doubted labels, most doubted first", found, subject.by_row(found[:40]), subject.name_of)
+    sheet = label_sheet(
+        f"{subject.title}: doubted labels, most doubted first",
+        found,
+        subject.by_row(found[:MOST_ON_SHEET]),
+        subject.name_of,
+        subject.label_of,
+    )
     return _view("labels", tuple(label_lines(found, subject.name_of, len(subject.answers.rows_N))), sheet, found)
 
 
@@ -137,7 +151,10 @@ def of_attribution(subject: Subject) -> View:
     how = "occlusion alone, as no convolution gives maps for Grad-CAM" if layer is None else f"Grad-CAM of {layer.name}, and occlusion"
     line = f"{len(right)} right and {len(wrong)} wrong answers by {how}"
     return _view(
-        "attribution", (line,), attribution_sheet(f"{subject.title}: where it looks", right, wrong, subject.name_of), (*right, *wrong)
+        "attribution",
+        (line,),
+        attribution_sheet(f"{subject.title}: where it looks", right, wrong, subject.name_of, subject.label_of),
+        (*right, *wrong),
     )
 
 
@@ -154,7 +171,8 @@ def of_receptive_fields(subject: Subject) -> View:
 def of_visualisation(subject: Subject) -> View:
     """Pictures that excite its channels and classes most."""
     classifier, num = subject.classifier, len(subject.classifier.class_names)
-    maps = layer_maps(classifier, subject.example, stage_ends(classifier))
+    last = stage_ends(classifier)[-NUM_LAYERS:]  # the first ones show edges and colours, as their kernels do
+    maps = layer_maps(classifier, subject.example, last)
     found = [of_channels(classifier, one.layer.name, one.number_C[:NUM_ASCENDED]) for one in maps]
     classes = np.unique(np.linspace(0, num - 1, min(NUM_ASCENDED, num)).round().astype(int)).tolist()
     found.append(of_classes(classifier, classes))
