@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import numpy as np
 import pytest
+from file_schema import VALIDATOR
 from picture_files import COLOUR, LABELS, png, write
 
 import visiontune
@@ -20,11 +20,8 @@ from visiontune.errors import UserError
 from visiontune.results import init_questions, space_draft
 from visiontune.results.search_forecast import doubts
 from visiontune.results.space_draft import Answers, draft, epochs_for, image_size_for, likely
-from visiontune.spec.json_schema import json_schema
 from visiontune.spec.parse import load_study
 from visiontune.spec.yaml_reader import compose, read_yaml
-
-SCHEMA = jsonschema.Draft202012Validator(json_schema())
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +62,7 @@ def test_what_it_writes_passes_a_check(source: str, study: str, seen: str, capsy
     head = [line.partition(":")[0].lstrip("# ") for line in text.splitlines() if line.startswith("#")]
     assert [word for word in head if word in ("What", "Command", "Cost", "Expect")] == ["What", "Command", "Cost", "Expect"]
     assert f"Written by: visiontune init {source} test_fraction=0.2" in text and f"visiontune search {study}.yaml" in text
-    assert not list(SCHEMA.iter_errors(read_yaml(Path(f"{study}.yaml"), []).plain()))
+    assert not list(VALIDATOR.iter_errors(read_yaml(Path(f"{study}.yaml"), []).plain()))
     spec = load_study(Path(f"{study}.yaml"))
     assert (spec.study, spec.data["image_size"], spec.data["test_fraction"]) == (study, 16, 0.2)
     assert spec.data["val_fraction"] == (0.1 if source == "digits" else 0.2)
@@ -185,7 +182,7 @@ def test_every_draft_is_a_study_that_the_schema_takes_too(side: int) -> None:
         seen = Survey({"a": num, "b": max(1, num // share)}, channels, side, 2 * side, has_test=False)
         answers = Answers(image_size_for(side, use_pretrained=use_pretrained), use_pretrained, channels == 3, 2.5)
         content = compose(draft("x", {"source": "folder", "path": "no"}, seen, answers), "draft", []).plain()
-        assert not list(SCHEMA.iter_errors(content))
+        assert not list(VALIDATOR.iter_errors(content))
         spec = load_study(content)
         num_train = round(seen.num_pictures * (0.6 if seen.num_pictures < 1000 else 0.8))
         assert seen.num_pictures < 100 or not [*doubts(spec, num_train)]

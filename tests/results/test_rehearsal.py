@@ -26,6 +26,7 @@ def study(folder: Path, num_trials: int = 60, **how: Any) -> StudyRecord:
     return read_study(StudyFolder(folder))
 
 
+@pytest.mark.heavy
 def test_settings_stand_beside_each_other_with_means_that_grow(tmp_path: Path) -> None:
     record = study(tmp_path / "study", 80)
     found = rehearse_study(record, {**NOTHING, "sampler": "random", "min_epochs": 3}, num_workers=2, num_seeds=3)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
+from file_schema import VALIDATOR
 from spec_files import GOOD, load
 
 from visiontune.errors import UserError
@@ -17,7 +17,6 @@ from visiontune.spec.declare import Arg, Range, Section, Table
 from visiontune.spec.defaults import default_of
 from visiontune.spec.domain_reader import read_value_or_domain
 from visiontune.spec.domains import Choice, Float
-from visiontune.spec.json_schema import json_schema
 from visiontune.spec.parse import load_recipe
 from visiontune.spec.sections import SPACE
 from visiontune.spec.space import Space
@@ -25,8 +24,6 @@ from visiontune.spec.tables.optimizers import OPTIMIZERS
 from visiontune.spec.value_reader import Problems
 from visiontune.spec.yaml_node import node_of
 from visiontune.spec.yaml_reader import read_yaml
-
-VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 
 
 def args(fields: Any, name: str = "") -> Iterator[tuple[str, Arg]]:

@@ -6,9 +6,9 @@ import itertools
 import json
 from pathlib import Path
 
-import jsonschema
 import optuna
 import pytest
+from file_schema import VALIDATOR
 from spec_files import GOOD, load, write
 from test_read_identity import assert_round_trip
 
@@ -18,7 +18,6 @@ from visiontune.spec.defaults import default_params
 from visiontune.spec.domains import FixedParams, HeldParams, RandomParams
 from visiontune.spec.epoch_forecast import cost
 from visiontune.spec.fit_recipe import fit_to_space
-from visiontune.spec.json_schema import json_schema
 from visiontune.spec.parse import load_study
 from visiontune.spec.yaml_reader import read_yaml
 from visiontune.tuning.sobol import sobol_params
@@ -190,8 +189,7 @@ def test_the_schema_takes_conditions_beside_every_kind_of_domain(tmp_path: Path)
     more += "    early_stop_epochs: {int: [0, 4], when: {model.name: cnn}, otherwise: 2}\n"
     more += "    use_decay_for_all: {choice: [true, false], when: {regularization.l2: 0.1}}\n"
     load(tmp_path, more)
-    validator = jsonschema.Draft202012Validator(json_schema())
-    assert [error.message for error in validator.iter_errors(read_yaml(write(tmp_path, more), []).plain())] == []
+    assert [error.message for error in VALIDATOR.iter_errors(read_yaml(write(tmp_path, more), []).plain())] == []
 
 
 TWO = GOOD.replace(

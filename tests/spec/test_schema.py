@@ -6,20 +6,18 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from file_schema import SCHEMA, VALIDATOR
 from spec_files import BAD, BRANCHED, FULL, GOOD, Bad, load, write
 
 from visiontune.errors import UserError
-from visiontune.spec.json_schema import json_schema
 from visiontune.spec.yaml_reader import read_yaml
-
-SCHEMA = json_schema()
-VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
 def errors(folder: Path, text: str) -> list[str]:
     return [error.message for error in VALIDATOR.iter_errors(read_yaml(write(folder, text), []).plain())]
 
 
+@pytest.mark.heavy
 def test_it_is_a_schema_of_draft_2020_12() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["properties"]["budget"]["properties"]["num_trials"]["description"] == "trials to start"

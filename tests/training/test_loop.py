@@ -201,6 +201,7 @@ print([name for name in heavy if name in sys.modules])
 """
 
 
+@pytest.mark.heavy
 def test_a_worker_imports_no_heavy_library_for_a_plain_recipe() -> None:
     """But torch's compiler, which torch.optim brings along."""
     paths = [str(HELPERS), str(PLATFORM)]
