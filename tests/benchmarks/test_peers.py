@@ -51,7 +51,7 @@ def test_a_recipe_that_says_more_than_the_loop_reads_is_refused() -> None:
 
 @pytest.mark.heavy
 def test_a_failed_trial_ends_the_benchmark_with_its_error(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, DIGITS, num_trials=2, max_epochs=3, cores=2)  # its folder has no pictures
+    bench = Bench(tmp_path, DIGITS, num_trials=2, max_epochs=3, cores=1)  # its folder has no pictures
     make_database(bench)
     spec = load_study(DIGITS)
     with pytest.raises(SystemExit, match=r"pictures\.npz") as end:
