@@ -9,6 +9,9 @@ HALF := .venv/.half_made
 .PHONY: search test fast lint types gpu setup clean
 .DELETE_ON_ERROR:
 
+# Where it is set, every process of pytest compiles every test module again, seconds each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 search: $(READY)
 	$(BIN)/visiontune search search_spaces/digits.yaml
 
