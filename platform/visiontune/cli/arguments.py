@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from visiontune.cli import verbs, verbs_of_winners
+from visiontune.cli import verbs, verbs_of_trials, verbs_of_winners
 from visiontune.cli.terminal import command_line
 from visiontune.errors import near_names, nearest
 from visiontune.filesystem.path_kind import kind_of
@@ -88,6 +88,12 @@ def _searches(verb: Verb) -> None:
         one.add_argument("study", metavar="STUDY")
     for one in (show, enqueue, rehearse):
         one.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
+    importance = verb(verbs_of_trials.importance)
+    importance.add_argument("study", metavar="STUDY")
+    importance.add_argument("--json", action="store_true", help="with each param's curve, for programs")
+    importance.add_argument("--seed", type=int, default=0, help="of the forests")
+    importance.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
+    _takes_studies_dir(importance)
     ui.add_argument("--port", type=_port, default=5000)
     _takes_file(submit)
     submit.add_argument("--address", required=True, metavar="URL", help="Ray's dashboard, such as http://127.0.0.1:8265")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from visiontune.results.evaluation import Evaluation
+    from visiontune.results.importance_table import Why
     from visiontune.results.predictions import Predictions
     from visiontune.results.study_inspection import Inspection
     from visiontune.results.winner_costs import WinnerCosts
@@ -207,6 +208,19 @@ class Study:
 
         cache = StudiesFolder(self.path.parent).data_cache
         return inspect_study(self.folder, cache, only=only, out=None if out is None else Path(out), device=device)
+
+    def importance(self, seed: int = 0) -> Why:
+        """What mattered, by how much, what is not known yet, and what to search next; seconds. `seed` is the forests'.
+
+        Raises UserError where the study's space is none that a file can have today.
+        """
+        from visiontune.results.importance_table import Why
+        from visiontune.results.next_search import next_search
+        from visiontune.tuning.importance import importance_of
+
+        with in_use(load_plugins_of(self.folder, self.storage_url)):
+            found = importance_of(self.record, seed)
+            return Why(found, next_search(self.record, found))
 
     def refresh(self) -> Study:
         """The study as it stands now. Raises UserError when it is gone."""
