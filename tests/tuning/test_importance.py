@@ -15,7 +15,7 @@ from simulated_search import drive, make_spec
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.domains import Choice, Float, RandomParams
 from visiontune.spec.space import Space
-from visiontune.tuning.full_budget_values import full_budget_values
+from visiontune.tuning.compared_values import compared_values
 from visiontune.tuning.importance import importance_of
 from visiontune.tuning.param_forests import make_forests
 from visiontune.tuning.read_study import read_study
@@ -36,8 +36,10 @@ def test_values_of_all_rungs_on_one_scale() -> None:
         row(5, "pruned", {1: 0.2, 3: 0.25}, {}),
         row(6, "failed", {1: 0.3, 2: math.nan}, {}, "diverged"),
     ]
-    found = full_budget_values(replace(RECORD, trials=(*full, *rest)))
-    assert found == pytest.approx({0: 0.6, 1: 0.61, 2: 0.62, 3: 0.83, 4: 0.4, 5: 0.35})
+    found = compared_values(replace(RECORD, trials=(*full, *rest)))
+    assert found.epoch == 9 and found.of == pytest.approx({0: 0.6, 1: 0.61, 2: 0.62, 3: 0.83, 4: 0.4, 5: 0.35})
+    fewer = compared_values(replace(RECORD, trials=(*full[:3], *rest)))  # at 9 epochs there are too few
+    assert fewer.epoch == 3 and fewer.of == pytest.approx({0: 0.5, 1: 0.51, 2: 0.52, 4: 0.3, 5: 0.25})
 
 
 def test_shares_of_a_sum_are_the_closed_form_and_those_of_optuna() -> None:

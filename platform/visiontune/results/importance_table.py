@@ -36,7 +36,7 @@ class Why:
 
     @property
     def curves(self) -> Any:
-        """The mean objective at the full budget over all else: param, value, mean, low, high, num_trials."""
+        """The mean objective at `importance.epoch` over all else: param, value, mean, low, high, num_trials."""
         import pandas as pd
 
         rows = [{"param": one.name, **asdict(point)} for one in self.importance.params for point in one.curve]
@@ -56,7 +56,7 @@ def importance_lines(found: Importance) -> list[str]:
     if not found.params:
         return [f"{found.study}: {found.num_values} trials have a value of {found.metric}"]
     head = (
-        f"{found.study}: shares of the variance of {found.metric} at the full budget, from {found.num_values} trials of all rungs; "
+        f"{found.study}: shares of the variance of {found.metric} at epoch {found.epoch}, from {found.num_values} trials of all rungs; "
         f"of unseen trials {max(0.0, found.fit):.0%} of it is predicted"
     )
     names = short_names([one.name for one in found.params])

@@ -222,6 +222,13 @@ class Study:
             found = importance_of(self.record, seed)
             return Why(found, next_search(self.record, found))
 
+    def plot(self, name: str) -> Figure:
+        """A plotly figure: curves, budget; importance, marginals, parallel, slices, ranks, which take seconds. Raises UserError."""
+        from visiontune.results.plots.figure_table import figure_of
+
+        with in_use(load_plugins_of(self.folder, self.storage_url)):
+            return figure_of(self.record, name)
+
     def refresh(self) -> Study:
         """The study as it stands now. Raises UserError when it is gone."""
         return Study(self.folder, read_study(self.folder, self.storage_url), storage_url=self.storage_url)

@@ -1,6 +1,6 @@
 """How much each param of a study matters, to what each value of it leads, and whether that is known: from the trials of all rungs.
 
-What counts as a trial's value is `full_budget_values`; the shares are those of `param_forests`.
+What counts as a trial's value is `compared_values`; the shares are those of `param_forests`.
 
 Mean error of the shares of 11 params, three of a branch, against their closed form (simulated searches with ASHA, 4 seeds; Optuna's on the
 same values, with 0 for the params that it leaves out):
@@ -27,7 +27,7 @@ import numpy as np
 
 from visiontune.spec.read_identity import spec_of_identity
 from visiontune.spec.space import Space
-from visiontune.tuning.full_budget_values import full_budget_values
+from visiontune.tuning.compared_values import compared_values
 from visiontune.tuning.param_forests import Forests, make_forests
 from visiontune.tuning.records import StudyRecord
 
@@ -60,7 +60,7 @@ INTERVAL = (0.05, 0.95)
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """One value of a param, or the middle of a piece of its range: the mean objective at the full budget over all else, its 90 %
+    """One value of a param, or the middle of a piece of its range: the mean objective at the compared epoch over all else, its 90 %
     interval, and how many trials were there. `mean` is None where no point of the space is."""
 
     value: Any
@@ -106,13 +106,14 @@ class Interaction:
 class Importance:
     """Params of a study, largest share first, and the pairs that interact.
 
-    `num_values` trials had a value; `fit` is the share of the values' variance that is predicted of unseen trials, below 0 where a mean
-    predicts better, NaN where there were too few to try.
+    `num_values` trials had a value, compared at `epoch` (compared_values.py); `fit` is the share of these values' variance that is
+    predicted of unseen trials, below 0 where a mean predicts better, NaN where there were too few to try.
     """
 
     study: str
     metric: str
     mode: str
+    epoch: int
     num_values: int
     fit: float
     params: tuple[ParamImportance, ...]
@@ -124,16 +125,16 @@ def importance_of(study: StudyRecord, seed: int = 0) -> Importance:
 
     The study's plugins must be in use. Raises UserError where its space is none that a file can have today.
     """
-    values, objective = full_budget_values(study), study.objective
+    compared, objective = compared_values(study), study.objective
+    values, known = compared.of, (study.name, objective.metric, objective.mode, compared.epoch, len(compared.of))
     if len(values) < MIN_VALUES:
-        return Importance(study.name, objective.metric, objective.mode, len(values), float("nan"), (), ())
+        return Importance(*known, float("nan"), (), ())
     trials = [trial for trial in study.trials if trial.number in values]
     forests = make_forests(space_of(study), [trial.params for trial in trials], [values[trial.number] for trial in trials], seed)
     cells_NP = forests.cells.cells(forests.cells.places(trial.params for trial in trials))
     found = [_param(forests, column, cells_N) for column, cells_N in enumerate(cells_NP.T)]
     varying = sorted((one for one in found if one.num_trials), key=lambda one: (-one.share, one.name))
-    pairs = _interactions(forests, varying)
-    return Importance(study.name, objective.metric, objective.mode, len(values), forests.fit, tuple(varying), pairs)
+    return Importance(*known, forests.fit, tuple(varying), _interactions(forests, varying))
 
 
 def space_of(study: StudyRecord) -> Space:

@@ -29,6 +29,12 @@ class ParamCells:
     middles: tuple[Any, ...]
     edges: np.ndarray
 
+    def place(self, value: Any) -> float:
+        """Where a value stands, 0 to 1, also that of a choice without order."""
+        if isinstance(self.domain, Choice):
+            return self.middles.index(value) / max(1, self.num - 1)
+        return value_place(self.domain, value)
+
     @property
     def num(self) -> int:
         return len(self.middles)
