@@ -26,7 +26,7 @@ FUNCTIONS = (
     *("predict", "evaluate"),
     *("init_space", "ingest", "load_data", "preview", "export_policy"),
     *("inspect",),
-    *("load_recipe", "train", "fit", "profile", "list_entries", "json_schema", "check_plugin"),
+    *("load_recipe", "train", "fit", "profile", "export", "list_entries", "json_schema", "check_plugin"),
 )
 GIVEN = (
     "visiontune.results.study:Study",
@@ -53,6 +53,7 @@ GIVEN = (
     "visiontune.training.loop:Epoch",
     "visiontune.training.train_recipe:Result",
     "visiontune.models.profile:Profile",
+    "visiontune.exports.write_export:Export",
     "visiontune.tuning.records:TrialRecord",
     "visiontune.tuning.records:Confirmation",
     "visiontune.tuning.start_recipes:StartPoint",

@@ -9,6 +9,7 @@ Whatever has to read pictures may raise `Died`, as `ingest` does.
 """
 
 from visiontune.api.entries import check_plugin, json_schema, list_entries
+from visiontune.api.export_model import export
 from visiontune.api.inspect_winner import inspect
 from visiontune.api.pictures import export_policy, ingest, init_space, load_data, preview
 from visiontune.api.recipes import fit, load_recipe, profile, train
@@ -21,6 +22,7 @@ __all__ = [
     "check_plugin",
     "enqueue",
     "evaluate",
+    "export",
     "export_policy",
     "fit",
     "ingest",

@@ -52,6 +52,7 @@ def make_parser() -> Parser:
     _searches(verb)
     _trials(verb)
     _winners(verb)
+    _exports(verb)
     _pictures(verb)
     _tables(verb)
     parser.options = {one.get_default("run"): tuple(one._option_string_actions) for one in subparsers.choices.values()}
@@ -151,6 +152,17 @@ def _winners(verb: Verb) -> None:
     inspect.add_argument("--only", metavar="VIEW,VIEW", help=views)
     inspect.add_argument("--device", default="auto", help="auto, cpu or cuda")
     _takes_studies_dir(inspect)
+
+
+def _exports(verb: Verb) -> None:
+    export = verb(verbs_of_winners.export)
+    export.add_argument("model", metavar="STUDY|WEIGHTS.safetensors", help="a study, whose winner is written, or a file of weights")
+    export.add_argument("--to", default="onnx", metavar="FORM", help="onnx (the default), torch, safetensors or timm")
+    export.add_argument("--out", type=Path, metavar="FILE", help="else the name with .onnx, .pt2 or .safetensors, here")
+    export.add_argument("--precision", default="fp32", metavar="P", help="of ONNX: fp32, fp16 or int8; what it costs is measured")
+    export.add_argument("--calibrated", action="store_true", help="logits divided by a temperature fitted to the validation pictures")
+    export.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
+    _takes_studies_dir(export)
 
 
 def _pictures(verb: Verb) -> None:

@@ -56,3 +56,10 @@ def inspect(args: argparse.Namespace) -> int:
         found = api.inspect(args.study, only=only, out=args.out, device=args.device, studies_dir=args.studies_dir)
     print(found, f"pictures and an index of them in {found.folder}", sep="\n")
     return 0
+
+
+def export(args: argparse.Namespace) -> int:
+    """Write a study's winner, or a file of weights, as ONNX, for torch.export, or by timm's or torchvision's names; and a model card."""
+    how = {"out": args.out, "precision": args.precision, "calibrated": args.calibrated}
+    print(api.export(args.model, args.to, **how, studies_dir=args.studies_dir, storage=args.storage))
+    return 0

@@ -39,13 +39,18 @@ def weights_of(transfer: Mapping[str, Any], model: Mapping[str, Any]) -> str | N
         return weights
     name = model["name"]
     if name == "timm" or name in _FROM_TIMM:
-        return _FROM_TIMM.get(name) or str(model["model"])
+        return timm_name(name) if name in _FROM_TIMM else str(model["model"])
     from torchvision.models import get_model_weights
 
     try:
         return str(next(iter(get_model_weights(model["model"] if name == "torchvision" else name))).DEFAULT)
     except (ValueError, StopIteration):
         raise UserError(f"weights: {PUBLISHED} takes what torchvision or timm have of the network, and they have none of {name}") from None
+
+
+def timm_name(name: str) -> str:
+    """What timm calls a network of this package's table."""
+    return _FROM_TIMM.get(name, name)
 
 
 def from_torchvision(weights: str) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from plotly.graph_objects import Figure
 
+    from visiontune.exports.write_export import Export
     from visiontune.results.evaluation import Evaluation
     from visiontune.results.importance_table import Why
     from visiontune.results.predictions import Predictions
@@ -197,6 +198,13 @@ class Study:
 
         how: dict[str, Any] = {"is_skipping": skip_unknown, "tta": tta, "is_calibrated": calibrated, "device": device}
         return evaluate(self.folder, StudiesFolder(self.path.parent), data, overrides, **how)
+
+    def export(self, to: str = "onnx", *, out: Path | str | None = None, precision: str = "fp32", calibrated: bool = False) -> Export:
+        """Write the winner in a form that needs no visiontune, and a model card: as `visiontune.export`."""
+        from visiontune.results.export_winner import export_winner
+
+        file, cache = None if out is None else Path(out), StudiesFolder(self.path.parent).data_cache
+        return export_winner(self.folder, self.record, cache, to, file, precision, is_calibrated=calibrated)
 
     def to_dict(self, *, costs: bool = False) -> dict[str, Any]:
         """The study as JSON can carry it, trials best first; with `costs` all that is known of what they cost."""

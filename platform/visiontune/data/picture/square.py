@@ -7,7 +7,7 @@ import numpy as np
 from visiontune.data.picture.bad_picture import Picture
 from visiontune.errors import UserError
 
-_MUCH = 1.5
+MUCH_SMALLER = 1.5
 """Times the area. A store's pictures have 1.14 times the side, 1.3 times the area, of what is trained on."""
 
 
@@ -31,7 +31,7 @@ def fit(picture: Picture, size: int, channels: int) -> Picture:
     if picture.shape[:2] != (size, size):
         import cv2
 
-        is_smaller = picture.shape[0] * picture.shape[1] > _MUCH * size * size
+        is_smaller = picture.shape[0] * picture.shape[1] > MUCH_SMALLER * size * size
         picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR)
         picture = picture.reshape(size, size, -1)
     return picture if picture.shape[2] == channels else np.broadcast_to(picture, (size, size, channels))

@@ -50,22 +50,25 @@ class Whitening(nn.Module):
 
 
 class Preprocessing(nn.Module):
-    """Colour, then `values`, then `size` in pixels where it is another. Buffers only; `out_channels` is 1 (grey) or 3 (RGB)."""
+    """Colour, then `values`, then `size` in pixels where it is another. Buffers only.
+
+    `out_channels` is 1 (grey) or 3 (RGB), `size_after` that size or None.
+    """
 
     def __init__(self, values: Scaling | Whitening, size: int | None = None) -> None:
         super().__init__()
         self.values = values
-        self.out_channels, self._size = values.out_channels, size
+        self.out_channels, self.size_after = values.out_channels, size
         if size is not None:
             self.register_buffer("size", torch.tensor(size))
 
     def forward(self, x_NHWC: Tensor) -> Tensor:
         x_NHWC = self.values(coloured(x_NHWC, self.out_channels))
-        return x_NHWC if self._size is None else resized(x_NHWC.permute(0, 3, 1, 2), self._size).permute(0, 2, 3, 1).contiguous()
+        return x_NHWC if self.size_after is None else resized(x_NHWC.permute(0, 3, 1, 2), self.size_after).permute(0, 2, 3, 1).contiguous()
 
     def in_full(self) -> Preprocessing:
         """The same with pictures as large as they come."""
-        return self if self._size is None else Preprocessing(self.values)
+        return self if self.size_after is None else Preprocessing(self.values)
 
     def digest(self) -> str:
         """16 hex digits of what it computes."""

@@ -1,0 +1,147 @@
+"""The page beside every export: what the model is of, how good it is and how that is known, where it ends, how to load it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from visiontune.inference.classifier import Classifier
+from visiontune.spec.yaml_writer import to_yaml
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """One training of the winner on a seed of its own: the objective on validation pictures, accuracy on test pictures if it met them."""
+
+    seed: int
+    val_value: float
+    test_top1: float | None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a study knows of its winner; a file of weights alone knows nothing of it, and has the defaults."""
+
+    study: str = ""
+    trial: int = 0
+    metric: str = "val_top1"
+    search_value: float | None = None
+    num_trials: int = 0
+    confirmed: tuple[Confirmed, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Pictures by split: train, val and test."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was exported. `val_top1` before and after, where the form changes the network."""
+
+    form: str
+    file: str
+    precision: str = "fp32"
+    temperature: float = 1.0
+    val_top1: tuple[float, float] | None = None
+    snippet: str = ""
+
+
+def model_card(classifier: Classifier, origin: Origin, written: Written) -> str:
+    """Markdown."""
+    parts = [
+        f"# {origin.study or written.file}: {len(classifier.class_names)} classes by {classifier.recipe.model['name']}",
+        *_use(classifier, written),
+        *_data(classifier, origin),
+        *_figures(origin, written),
+        *_limits(classifier, written),
+        "## Recipe",
+        f"Fingerprint {classifier.recipe.fingerprint}. `visiontune train` on this file trains it again.",
+        f"```yaml\n{to_yaml(classifier.recipe.to_dict()).strip()}\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def input_of(classifier: Classifier) -> str:
+    """What a graph takes, in words."""
+    kind = "grey" if classifier.form.channels == 1 else "RGB"
+    return f"uint8 (number, height, width, {classifier.form.channels}), {kind} 0 to 255, upright, any number and size"
+
+
+def _use(classifier: Classifier, written: Written) -> Iterator[str]:
+    form = classifier.form
+    yield f"`{written.file}` ({written.form}, {written.precision}), written by visiontune."
+    yield "## How to load it"
+    yield f"```python\n{written.snippet}\n```"
+    if written.form in ("onnx", "torch"):
+        yield f"Input: {input_of(classifier)}. Resizing and preprocessing are inside. Output: logits; softmax makes probabilities of them."
+    cut = "" if form.stored_size == form.image_size else f", its square in the middle first made {form.stored_size} x {form.stored_size}"
+    kind = "grey" if form.channels == 1 else "RGB"
+    yield f"A picture becomes {form.image_size} x {form.image_size} pixels, {kind}{cut}."
+
+
+def _data(classifier: Classifier, origin: Origin) -> Iterator[str]:
+    data = classifier.recipe.data
+    yield "## Data"
+    counts = ", ".join(f"{number:,} {split}" for split, number in origin.counts.items())
+    yield f"Source: {data['source']}{' ' + str(data['path']) if data.get('path') else ''}. Pictures: {counts or 'not counted'}."
+    yield "Classes by number: " + ", ".join(f"{number} {name}" for number, name in enumerate(classifier.class_names)) + "."
+
+
+def _figures(origin: Origin, written: Written) -> Iterator[str]:
+    yield "## Figures"
+    if not origin.study:
+        yield "A file of weights alone knows none."
+    else:
+        value = (
+            "" if origin.search_value is None else f" {origin.metric} {origin.search_value:.4f} there, the best of many and so too high."
+        )
+        yield f"Trial {origin.trial} of the {origin.num_trials} of study {origin.study}.{value}"
+    if origin.confirmed:
+        yield "\n".join(_confirmations(origin))
+    if written.temperature != 1:
+        yield f"Logits are divided by a temperature of {written.temperature:.4g}, fitted to validation pictures."
+    if written.val_top1 is not None:
+        before, after = written.val_top1
+        yield f"In {written.precision} val_top1 is {after:.4f}; as trained it is {before:.4f}."
+
+
+def _confirmations(origin: Origin) -> Iterator[str]:
+    tested = [one.test_top1 for one in origin.confirmed if one.test_top1 is not None and math.isfinite(one.test_top1)]
+    yield f"| trained again with seed | {origin.metric} | test_top1 |\n|---|---|---|"
+    for one in origin.confirmed:
+        figure = "" if one.test_top1 is None or not math.isfinite(one.test_top1) else f"{one.test_top1:.4f}"
+        yield f"| {one.seed} | {one.val_value:.4f} | {figure} |"
+    yield f"\n{origin.metric}: {mean_with_interval([one.val_value for one in origin.confirmed])}."
+    if tested:
+        yield f"\ntest_top1: {mean_with_interval(tested)}."
+    yield f"\nThe test pictures were met {len(tested)} time{'' if len(tested) == 1 else 's'}: once by each training with a figure for them."
+
+
+def mean_with_interval(values: list[float]) -> str:
+    """The mean over seeds, with Student's 95 % interval where there are two or more.
+
+    >>> mean_with_interval([0.5, 0.6, 0.7])
+    'mean 0.6000 over 3 seeds, 95 % interval 0.3516 to 0.8484'
+    """
+    num, mean = len(values), sum(values) / len(values)
+    if num < 2:
+        return f"{mean:.4f} with one seed, so no interval"
+    from scipy.stats import t
+
+    half = float(t.ppf(0.975, num - 1)) * math.sqrt(sum((value - mean) ** 2 for value in values) / (num - 1) / num)
+    return f"mean {mean:.4f} over {num} seeds, 95 % interval {mean - half:.4f} to {mean + half:.4f}"
+
+
+def _limits(classifier: Classifier, written: Written) -> Iterator[str]:
+    yield "## Limits"
+    lines: list[Any] = [
+        "Every picture is given one of these classes, also one that shows none of them.",
+        "The figures hold for pictures that come as these did; the interval is over seeds of training, not over other pictures.",
+    ]
+    if written.temperature == 1:
+        lines.append("Probabilities are not calibrated.")
+    if classifier.arithmetic.precision not in ("fp32", written.precision):
+        lines.append(f"It was trained and evaluated in {classifier.arithmetic.precision}, and is exported in {written.precision}.")
+    if written.form in ("safetensors", "timm"):
+        lines.append("The lines above resize with Pillow, whose pixels differ a little from those of training.")
+    yield "\n".join(f"- {line}" for line in lines)

@@ -1,0 +1,153 @@
+"""A classifier as a file for others, with its model card beside it: what `visiontune export` does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visiontune.data.store.store import Store
+from visiontune.errors import UserError, nearest
+from visiontune.exports.graph_files import Precise, onnx_bytes, onnx_snippet, pt2_bytes, pt2_snippet
+from visiontune.exports.library_weights import LIBRARIES, library_snippet, original_of, own_snippet
+from visiontune.exports.model_card import Origin, Written, model_card
+from visiontune.exports.onnx_file import run_onnx
+from visiontune.filesystem.atomic_write import try_out, write_whole
+from visiontune.inference.calibration import fit_temperature
+from visiontune.inference.classifier import Classifier
+from visiontune.training.weights_file import save_tensors, save_weights
+
+SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors", "timm": ".timm.safetensors"}
+PRECISIONS = ("fp32", "fp16", "int8")
+_NUM_CALIBRATING = 512
+_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be written, and where. `temperature` is fitted to validation pictures where `is_calibrated`."""
+
+    form: str
+    out: Path
+    precision: str = "fp32"
+    is_calibrated: bool = False
+
+    @property
+    def needs_store(self) -> bool:
+        """Whether it takes pictures to write it."""
+        return self.is_calibrated or self.precision != "fp32"
+
+    @property
+    def card(self) -> Path:
+        """The model card's file."""
+        return self.out.with_name(self.out.name.removesuffix(SUFFIXES[self.form]).removesuffix(self.out.suffix) + ".md")
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written: the file, its model card, and Python that loads it without visiontune; `val_top1` as trained and as exported."""
+
+    path: Path
+    card: Path
+    snippet: str
+    precision: str
+    temperature: float
+    val_top1: tuple[float, float] | None
+
+    def __str__(self) -> str:
+        lines = [f"written: {self.path}, model card: {self.card}"]
+        if self.temperature != 1:
+            lines.append(f"temperature: {self.temperature:.4g}, fitted to validation pictures")
+        if self.val_top1 is not None:
+            lines.append(f"val_top1: {self.val_top1[0]:.4f} as trained, {self.val_top1[1]:.4f} in {self.precision}")
+        return "\n".join([*lines, "", self.snippet])
+
+
+def refuse_wrong(form: str, out: Path | None, precision: str, *, is_calibrated: bool) -> None:
+    """Raise UserError for what can't be asked, before anything is opened."""
+    if form not in SUFFIXES:
+        raise UserError(f"--to must be one of {', '.join(SUFFIXES)}, but got {form!r}; {nearest(form, SUFFIXES)}")
+    if precision not in PRECISIONS:
+        raise UserError(f"--precision must be one of {', '.join(PRECISIONS)}, but got {precision!r}; {nearest(precision, PRECISIONS)}")
+    if precision != "fp32" and form != "onnx":
+        raise UserError(f"--precision {precision} is what onnxruntime computes, so only --to onnx has it, but got --to {form}")
+    if is_calibrated and form not in ("onnx", "torch"):
+        raise UserError(f"--calibrated divides logits in the graph, and --to {form} has weights only; nearest is --to torch")
+    suffix = "." + SUFFIXES[form].rpartition(".")[2]
+    if out is not None and out.suffix != suffix:
+        raise UserError(f"--out of --to {form} must end in {suffix}, but got {out}; nearest is {out.with_suffix(suffix)}")
+
+
+def write_export(classifier: Classifier, asked: Asked, origin: Origin, store: Store | None = None) -> Export:
+    """Write file and card, each whole or not at all; `store` is of the pictures that it was trained on. Raises UserError."""
+    try:
+        try_out(asked.out)
+        made, temperature, val_top1 = _written(classifier, asked, store)
+        beside = made.replace(repr(str(asked.out)), repr(asked.out.name))
+        said = Written(asked.form, asked.out.name, asked.precision, temperature, val_top1, beside)
+        write_whole(asked.card, model_card(classifier, origin, said))
+    except OSError as error:
+        raise UserError(f"{asked.out} can't be written ({error.strerror or error}); --out names another place") from error
+    return Export(asked.out, asked.card, made, asked.precision, temperature, val_top1)
+
+
+def _written(classifier: Classifier, asked: Asked, store: Store | None) -> tuple[str, float, tuple[float, float] | None]:
+    """Gives the snippet, the temperature, and the accuracy before and after."""
+    if asked.form in ("safetensors", "timm"):
+        return _write_weights(classifier, asked), 1.0, None
+    logits_NK = None if store is None or not asked.needs_store else _val_logits(classifier, store)
+    labels_N = None if store is None else store.labels_N[store.val_idx]
+    temperature = 1.0
+    if asked.is_calibrated and logits_NK is not None and labels_N is not None:
+        import torch
+
+        temperature = fit_temperature(torch.from_numpy(logits_NK), labels_N)
+    if asked.form == "torch":
+        write_whole(asked.out, pt2_bytes(classifier, temperature))
+        return pt2_snippet(classifier, asked.out), temperature, None
+    content = onnx_bytes(classifier, Precise(asked.precision, temperature, _train_pictures(classifier, asked, store)))
+    val_top1 = None
+    if asked.precision != "fp32" and store is not None and logits_NK is not None:
+        after_N = _over_val(classifier, store, lambda pictures: run_onnx(content, pictures)).argmax(1)
+        val_top1 = float((logits_NK.argmax(1) == labels_N).mean()), float((after_N == labels_N).mean())
+    write_whole(asked.out, content)
+    return onnx_snippet(classifier, asked.out), temperature, val_top1
+
+
+def _write_weights(classifier: Classifier, asked: Asked) -> str:
+    metadata = classifier.metadata.to_strings()
+    try:
+        original = original_of(classifier, ("timm",) if asked.form == "timm" else LIBRARIES)
+    except UserError:
+        if asked.form == "timm":
+            raise
+        save_weights(classifier.network, asked.out, metadata, classifier.preprocessing)
+        return own_snippet(asked.out)
+    words = {"library": original.library, "architecture": original.name, "arguments": json.dumps(dict(original.kwargs))}
+    save_tensors(classifier.network.state_dict(), asked.out, {**metadata, **words})
+    return library_snippet(classifier, original, asked.out)
+
+
+def _val_logits(classifier: Classifier, store: Store) -> NDArray[np.float32]:
+    parts = [classifier.logits(store.read(index_N, store.image_size)).numpy() for index_N in _parts(store.val_idx)]
+    return np.concatenate(parts)
+
+
+def _over_val(classifier: Classifier, store: Store, run: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Of pictures as they are stored: what the graph makes of them is what the network sees in its validation."""
+    return np.concatenate([run(store.read(index_N, classifier.form.stored_size)) for index_N in _parts(store.val_idx)])
+
+
+def _train_pictures(classifier: Classifier, asked: Asked, store: Store | None) -> NDArray[np.uint8] | None:
+    if asked.precision != "int8" or store is None:
+        return None
+    step = max(1, len(store.train_idx) // _NUM_CALIBRATING)
+    return store.read(store.train_idx[::step][:_NUM_CALIBRATING], classifier.form.stored_size)
+
+
+def _parts(index_N: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return [index_N[low : low + _AT_ONCE] for low in range(0, len(index_N), _AT_ONCE)]

@@ -1,0 +1,27 @@
+"""A graph's resizing against OpenCV's, by which a store is made, whatever the picture's size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from visiontune.data.picture.square import centre_square, fit
+from visiontune.exports.resize import centred, squashed
+
+SIZES = ((1, 1), (8, 8), (13, 200), (20, 13), (32, 32), (40, 33), (33, 40), (64, 64), (96, 32), (375, 500), (512, 700))
+
+
+def is_same(given: torch.Tensor, expected: np.ndarray) -> bool:
+    """But for one value in 500, which lies between two whole numbers; interpolation in another order differs in 60."""
+    off_HWC = np.abs(given[0].permute(1, 2, 0).numpy() - expected.astype(np.float32))
+    return off_HWC.max() <= 1 and np.mean(off_HWC > 0) <= 0.002
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_a_graph_makes_pictures_square_as_a_store_does(height: int, width: int) -> None:
+    picture = np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    x_NCHW = torch.from_numpy(picture)[None].permute(0, 3, 1, 2).float()
+    for size in (16, 32, 80):
+        assert is_same(squashed(x_NCHW, size), fit(picture, size, 3)), size
+        assert is_same(centred(x_NCHW, size), centre_square(picture, size)), size

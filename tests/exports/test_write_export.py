@@ -1,0 +1,125 @@
+"""What is exported gives elsewhere what the network gives here: in onnxruntime, torch alone, torchvision and timm."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from made_classifier import made_classifier
+from PIL import Image
+
+from visiontune.errors import UserError
+from visiontune.exports.model_card import Origin
+from visiontune.exports.write_export import Asked, refuse_wrong, write_export
+from visiontune.inference.classifier import Classifier, load_weights_file
+
+
+def pictures_of(num: int, height: int, width: int, channels: int) -> np.ndarray:
+    return np.random.default_rng(num).integers(0, 256, (num, height, width, channels), dtype=np.uint8)
+
+
+def expected(classifier: Classifier, pictures: np.ndarray) -> np.ndarray:
+    """By the way that a picture's file takes when it is predicted."""
+    logits = []
+    for picture in pictures:
+        file = io.BytesIO()
+        Image.fromarray(picture.squeeze()).save(file, "PNG")
+        logits.append(classifier.logits(classifier.picture_of(file.getvalue())[None]))
+    return torch.cat(logits).numpy()
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    "model", [{"name": "wideresnet", "depth": 10, "width": 1, "stochastic_depth": 0.2, "dropout": 0.3}], ids=lambda model: model["name"]
+)
+def test_both_graphs_give_the_networks_logits_for_pictures_of_any_number_and_size(model: dict[str, Any], tmp_path: Path) -> None:
+    import onnxruntime
+
+    classifier, store = made_classifier(16, 1, **model)
+    onnx = write_export(classifier, Asked("onnx", tmp_path / "made.onnx"), Origin())
+    pt2 = write_export(classifier, Asked("torch", tmp_path / "made.pt2", is_calibrated=True), Origin(), store)
+    session = onnxruntime.InferenceSession(str(onnx.path))
+    extra = {"class_names": ""}
+    graph = torch.export.load(str(pt2.path), extra_files=extra).module()
+    for num, height, width in ((1, 16, 16), (2, 8, 8), (7, 40, 33), (100, 25, 60)):
+        pictures = pictures_of(num, height, width, 1)
+        logits = expected(classifier, pictures)
+        np.testing.assert_allclose(session.run(None, {"pictures": pictures})[0], logits, atol=1e-4)
+        with torch.no_grad():
+            np.testing.assert_allclose(pt2.temperature * graph(torch.from_numpy(pictures)).numpy(), logits, atol=1e-4)
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["class_names"]) == json.loads(extra["class_names"]) == ["class0", "class1", "class2"]
+    assert json.loads(metadata["recipe"])["model"] == dict(classifier.recipe.model)
+    assert str(tmp_path).encode() not in onnx.path.read_bytes() and b"site-packages" not in onnx.path.read_bytes()
+
+
+@pytest.mark.heavy
+def test_less_precision_says_what_it_costs_and_keeps_resizing_exact(tmp_path: Path) -> None:
+    import onnx
+
+    classifier, store = made_classifier(16, 1, name="lenet5")
+    for precision, kind in (("int8", onnx.TensorProto.INT8), ("fp16", onnx.TensorProto.FLOAT16)):
+        made = write_export(classifier, Asked("onnx", tmp_path / "made.onnx", precision), Origin(), store)
+        assert made.val_top1 is not None and abs(made.val_top1[0] - made.val_top1[1]) < 0.1
+        assert f"In {precision} val_top1 is {made.val_top1[1]:.4f}" in made.card.read_text()
+        assert kind in {one.data_type for one in onnx.load(made.path).graph.initializer if len(one.dims) > 1}
+
+
+@pytest.mark.heavy
+def test_the_printed_lines_load_a_librarys_network_without_this_package(tmp_path: Path) -> None:
+    classifier, _ = made_classifier(32, 3, name="resnet18", activation="published", width_factor=1.0)
+    forms = {"safetensors": "torchvision", "timm": "timm"}
+    snippets = [write_export(classifier, Asked(form, tmp_path / f"{form}.safetensors"), Origin()).snippet for form in forms]
+    assert all(f"import json, numpy as np, torch, {library}" in snippet for library, snippet in zip(forms.values(), snippets, strict=True))
+    picture = pictures_of(1, 32, 32, 3)
+    Image.fromarray(picture[0]).save(tmp_path / "picture.png")
+    program = ["import sys", "sys.modules['visiontune'] = None", *(f"{one}\nprint(model(x)[0].tolist())" for one in snippets)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, "-c", "\n".join(program)], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    logits = expected(classifier, picture)[0]
+    lines = done.stdout.splitlines()
+    assert lines[0] == lines[2] == classifier.class_names[int(logits.argmax())]
+    for line in (lines[1], lines[3]):
+        np.testing.assert_allclose(json.loads(line), logits, atol=1e-4)
+
+
+def test_a_network_that_is_no_librarys_keeps_its_own_names(tmp_path: Path) -> None:
+    classifier, _ = made_classifier(32, 3, name="resnet18", stem="small", width_factor=0.1)
+    with pytest.raises(UserError, match=r"timm's resnet18 is another .*fc\.weight.*nearest is --to safetensors"):
+        write_export(classifier, Asked("timm", tmp_path / "made.safetensors"), Origin())
+    assert not list(tmp_path.iterdir())
+    made = write_export(classifier, Asked("safetensors", tmp_path / "made.safetensors"), Origin())
+    again, pictures = load_weights_file(made.path, "again"), pictures_of(3, 32, 32, 3)
+    assert again.metadata == classifier.metadata
+    assert torch.equal(again.logits(pictures), classifier.logits(pictures))
+
+
+@pytest.mark.parametrize(
+    ("form", "out", "precision", "calibrated", "rule"),
+    [
+        ("onx", None, "fp32", False, "nearest is 'onnx'"),
+        ("onnx", None, "int4", False, "nearest is 'int8'"),
+        ("torch", None, "int8", False, "only --to onnx has it"),
+        ("timm", None, "fp32", True, "nearest is --to torch"),
+        ("torch", Path("a.onnx"), "fp32", False, r"must end in \.pt2, .* nearest is a\.pt2"),
+    ],
+)
+def test_what_no_form_has_is_refused(form: str, out: Path | None, precision: str, calibrated: bool, rule: str) -> None:
+    with pytest.raises(UserError, match=rule):
+        refuse_wrong(form, out, precision, is_calibrated=calibrated)
+
+
+def test_a_file_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "folder").write_text("a file")
+    classifier, _ = made_classifier(16, 1)
+    with pytest.raises(UserError, match=r"can't be written .*--out names another place"):
+        write_export(classifier, Asked("onnx", tmp_path / "folder" / "made.onnx"), Origin())
