@@ -1,26 +1,32 @@
-"""The winner's model in MLflow: a traced graph (torch.export, .pt2) that loads without this package and without pickle.
+"""The winner's model in MLflow: its graph (torch.export, .pt2) and the file that runs it; it loads without this package and without pickle.
 
-Input: float32 x_NCHW in [0, 1], pictures of the study's size, as many channels as stored; the recipe's preprocessing is inside,
-with what was fitted. Output: logits (N, classes).
+Input: bytes of pictures' files in the column `picture`, any number and size. Output: class, probability, all probabilities.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import logging
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from visiontune.errors import first_line
+from visiontune.data.picture.stored_form import Form
+from visiontune.exports.graph_files import pt2_bytes
+from visiontune.exports.model_card import input_of
+from visiontune.inference.classifier import Classifier, load_weights_file
 from visiontune.spec.parse import load_recipe
-from visiontune.spec.plugins import KEPT, in_use, loaded
+from visiontune.spec.plugins import KEPT, loaded
 from visiontune.tracking.delivery import is_transient
+from visiontune.training.weights_metadata import WeightsMetadata, read_metadata
 
 log = logging.getLogger("visiontune.tracking")
 
 MODEL_NAME = "winner"
 _WEIGHTS_TAG = "visiontune.weights_sha256"
+_PROGRAM = Path(__file__).with_name("served_winner.py")
 
 
 def log_winner(client: Any, uri: str, folder: Path, experiment_id: str, run_id: str, event: Mapping[str, Any]) -> str:
@@ -50,9 +56,7 @@ def log_winner(client: Any, uri: str, folder: Path, experiment_id: str, run_id: 
     tags = {_WEIGHTS_TAG: digest, "visiontune.number": str(event["number"])}
     logged = pending[0] if pending else client.create_logged_model(experiment_id, MODEL_NAME, run_id, tags)
     try:
-        module, example = _module(recipe, weights, event["data"])
-        refuse_fixed_batch(module, example)
-        return _log(run_id, logged.model_id, module, example, event["data"])
+        return _log(run_id, logged.model_id, winner_of_files(recipe, weights, event["data"]), event["data"].get("examples", ()))
     except Exception as error:
         if is_transient(error):
             raise
@@ -71,71 +75,44 @@ def _at(folder: Path, path: str) -> Path:
     return Path(path) if Path(path).exists() else folder / Path(path).name
 
 
-def _module(recipe: Path, weights: Path, data: Mapping[str, Any]) -> tuple[Any, Any]:
-    """The model with its preprocessing in front, in eval mode, and two black pictures."""
+def winner_of_files(recipe: Path, weights: Path, data: Mapping[str, Any]) -> Classifier:
+    """The network of the weights, by what they say of themselves, else by the recipe and what the event says of the pictures."""
     import torch
-    from safetensors.torch import load_file
-
-    from visiontune.models.build import build_model
-    from visiontune.models.transfer import adapt
-    from visiontune.training.input.preprocessing import Preprocessing
-    from visiontune.training.weights_file import split_weights
 
     torch.set_num_threads(1)
-    trained, before = split_weights(load_file(weights))
-    preprocessing, made = Preprocessing.of(before), load_recipe(recipe)
-    shape = {"num_classes": data["num_classes"], "in_channels": preprocessing.out_channels, "image_size": data["image_size"]}
-    with in_use(made.plugins):
-        model = adapt(build_model(made.model, **shape), made.transfer, made.model["name"], **shape, use_weights=False)
-    model.load_state_dict(trained)
-    example = torch.zeros(2, data["channels"], data["image_size"], data["image_size"])  # two: one would fix the batch's size
-    return _whole(model, preprocessing).eval(), example
+    size, channels = data["image_size"], data["channels"]
+    form = Form("raw", size, size, channels, is_resized=True)
+    known = read_metadata(weights) or WeightsMetadata(load_recipe(recipe), tuple(data["class_names"]), form)
+    return load_weights_file(weights, "the winner", known)
 
 
-def refuse_fixed_batch(module: Any, example: Any) -> None:
-    """Raise ValueError for a graph that takes batches of the example's size only: mlflow asks torch to decide, and says nothing."""
-    import torch
-
-    try:
-        torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
-    except Exception as error:  # torch has several, one of them for this
-        raise ValueError(f"torch can't export a graph for batches of any size: {first_line(error)}") from error
-
-
-def _whole(model: Any, preprocessing: Any) -> Any:
-    import torch
-
-    class Whole(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.preprocessing = preprocessing
-            self.model = model
-
-        def forward(self, x_nchw: torch.Tensor) -> torch.Tensor:
-            x_nhwc = self.preprocessing(255 * x_nchw.permute(0, 2, 3, 1))
-            logits: torch.Tensor = self.model(x_nhwc.permute(0, 3, 1, 2))
-            return logits
-
-    return Whole()
-
-
-def _log(run_id: str, model_id: str, module: Any, example: Any, data: Mapping[str, Any]) -> str:
+def _log(run_id: str, model_id: str, classifier: Classifier, examples: Sequence[str]) -> str:
     import mlflow
-    import mlflow.pytorch
+    import numpy
+    import pandas
+    import PIL
     import torch
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Array
 
-    with torch.no_grad():
-        signature = mlflow.models.infer_signature(example.numpy(), module(example).numpy())
-    info = mlflow.pytorch.log_model(
-        module,
-        name=MODEL_NAME,
-        model_id=model_id,
-        run_id=run_id,
-        signature=signature,
-        input_example=example.numpy(),
-        serialization_format="pt2",
-        pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],  # else mlflow loads the model again to guess them
-        metadata={"class_names": list(data["class_names"]), "input": "float32 NCHW in [0, 1]", "output": "logits"},
-        validate_serving_input=False,
-    )
+    outputs = [ColSpec(DataType.string, "class"), ColSpec(DataType.double, "probability"), ColSpec(Array(DataType.double), "probabilities")]
+    needed = {"torch": torch, "pillow": PIL, "numpy": numpy, "pandas": pandas}  # else mlflow loads the model again to guess them
+    versions = [f"{name}=={one.__version__.partition('+')[0]}" for name, one in needed.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        graph = Path(folder) / f"{MODEL_NAME}.pt2"
+        graph.write_bytes(pt2_bytes(classifier))
+        info = Model.log(
+            artifact_path=None,
+            name=MODEL_NAME,
+            flavor=mlflow.pyfunc,
+            model_id=model_id,
+            run_id=run_id,
+            python_model=str(_PROGRAM),
+            artifacts={"graph": str(graph)},
+            signature=ModelSignature(Schema([ColSpec(DataType.binary, "picture")]), Schema(outputs)),
+            input_example=pandas.DataFrame({"picture": [base64.b64decode(one) for one in examples]}) if examples else None,
+            pip_requirements=versions,
+            metadata={"class_names": list(classifier.class_names), "graph": f"artifacts/{graph.name}: {input_of(classifier)}"},
+        )
     return str(info.model_uri)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import subprocess
 import time
 from collections.abc import Mapping
@@ -70,10 +72,22 @@ def winner_event(study: StudyRecord, number: int, folder: StudyFolder, store: St
         "class_names": list(store.class_names),
         "mean": [float(value) for value in store.mean_C],
         "std": [float(value) for value in store.std_C],
+        "examples": _examples(store),
     }
     weights = folder.winner_weights
     paths = {"recipe": str(folder.winner.resolve()), "weights": str(weights.resolve()) if weights.exists() else ""}
     return {"event": "winner", "number": number, **paths, "metrics": metrics, "data": data, "time_ms": now_ms()}
+
+
+def _examples(store: Store) -> list[str]:
+    """Two validation pictures as PNG files, in base64."""
+    from PIL import Image
+
+    found = []
+    for picture in store.read(store.val_idx[:2], store.image_size):
+        Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(file := io.BytesIO(), "PNG")
+        found.append(base64.b64encode(file.getvalue()).decode())
+    return found
 
 
 def sheet_event(folder: StudyFolder) -> Event:

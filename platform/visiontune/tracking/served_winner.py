@@ -1,0 +1,52 @@
+"""The winner as `mlflow models serve` and `mlflow.pyfunc` run it: bytes of pictures' files in, class and probabilities out.
+
+MLflow keeps a copy of this file beside the graph and runs that, so it imports nothing of visiontune.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image, ImageOps
+
+COLUMN = "picture"
+_EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "La", "RGBa", "CMYK", "YCbCr", "LAB", "HSV")
+
+
+class Winner(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+    """Its graph takes uint8 pictures of any size (docs/export.md)."""
+
+    def load_context(self, context: Any) -> None:
+        """Open the graph, and what is said of it in its extra files."""
+        extra: dict[str, Any] = {"class_names": "", "pictures": ""}
+        self.graph = torch.export.load(context.artifacts["graph"], extra_files=extra).module()
+        self.class_names: list[str] = json.loads(extra["class_names"])
+        self.channels: int = json.loads(extra["pictures"])["channels"]
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """A row for each picture: its class, the probability of that, and all probabilities by the number of a class."""
+        pictures = [self._picture(content) for content in model_input[COLUMN]]
+        with torch.no_grad():
+            probabilities_NK = np.concatenate([self.graph(torch.from_numpy(one)[None]).softmax(1).double().numpy() for one in pictures])
+        classes = [self.class_names[index] for index in probabilities_NK.argmax(1)]
+        columns = {"class": classes, "probability": probabilities_NK.max(1), "probabilities": probabilities_NK.tolist()}
+        return pd.DataFrame(columns)
+
+    def _picture(self, content: bytes) -> np.ndarray[Any, Any]:
+        """(H, W, channels), upright, on white where it is transparent. Raises ValueError or OSError for what is no such picture."""
+        image: Image.Image = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+        if image.mode not in _EIGHT_BITS:
+            raise ValueError(f"pictures must have 8 bits a channel, but one has Pillow's mode {image.mode}")
+        if image.has_transparency_data:
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+        pixels = np.array(image.convert("L" if self.channels == 1 else "RGB"))
+        return pixels.reshape(*pixels.shape[:2], self.channels)
+
+
+mlflow.models.set_model(Winner())
