@@ -7,8 +7,8 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +16,9 @@ import torch
 from made_classifier import made_classifier
 from PIL import Image
 
+from visiontune.data.picture.stored_form import Form
 from visiontune.errors import UserError
+from visiontune.exports.graph import WholePicture, program_of
 from visiontune.exports.model_card import Origin
 from visiontune.exports.write_export import Asked, refuse_wrong, write_export
 from visiontune.inference.classifier import Classifier, load_weights_file
@@ -37,13 +39,12 @@ def expected(classifier: Classifier, pictures: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize(
-    "model", [{"name": "wideresnet", "depth": 10, "width": 1, "stochastic_depth": 0.2, "dropout": 0.3}], ids=lambda model: model["name"]
-)
-def test_both_graphs_give_the_networks_logits_for_pictures_of_any_number_and_size(model: dict[str, Any], tmp_path: Path) -> None:
+def test_both_graphs_give_the_networks_logits_for_pictures_of_any_number_and_size(tmp_path: Path) -> None:
     import onnxruntime
 
-    classifier, store = made_classifier(16, 1, **model)
+    classifier, store = made_classifier(16, 1, name="wideresnet", depth=10, width=1, stochastic_depth=0.2, dropout=0.3)
+    form = Form("raw", 16, 24, 1, is_resized=True)  # with a margin, as stores of large pictures have it
+    classifier = replace(classifier, metadata=replace(classifier.metadata, form=form))
     onnx = write_export(classifier, Asked("onnx", tmp_path / "made.onnx"), Origin())
     pt2 = write_export(classifier, Asked("torch", tmp_path / "made.pt2", is_calibrated=True), Origin(), store)
     session = onnxruntime.InferenceSession(str(onnx.path))
@@ -90,6 +91,16 @@ def test_the_printed_lines_load_a_librarys_network_without_this_package(tmp_path
     assert lines[0] == lines[2] == classifier.class_names[int(logits.argmax())]
     for line in (lines[1], lines[3]):
         np.testing.assert_allclose(json.loads(line), logits, atol=1e-4)
+
+
+def test_a_network_for_one_number_of_pictures_is_refused() -> None:
+    class Fixed(torch.nn.Module):
+        def forward(self, x_NCHW: torch.Tensor) -> torch.Tensor:
+            return x_NCHW.reshape(2, -1)[:, :3]
+
+    classifier, _ = made_classifier(16, 1)
+    with pytest.raises(UserError, match="for pictures of any number and size"):
+        program_of(WholePicture(replace(classifier, network=Fixed())), 1)
 
 
 def test_a_network_that_is_no_librarys_keeps_its_own_names(tmp_path: Path) -> None:
