@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from visiontune.exports.onnx_file import run_onnx
 from visiontune.filesystem.atomic_write import try_out, write_whole
 from visiontune.inference.calibration import fit_temperature
 from visiontune.inference.classifier import Classifier
+from visiontune.inference.split_logits import split_logits
 from visiontune.training.weights_file import save_tensors, save_weights
 
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors", "timm": ".timm.safetensors"}
@@ -99,21 +99,17 @@ def _written(classifier: Classifier, asked: Asked, store: Store | None) -> tuple
     """Gives the snippet, the temperature, and the accuracy before and after."""
     if asked.form in ("safetensors", "timm"):
         return _write_weights(classifier, asked), 1.0, None
-    logits_NK = None if store is None or not asked.needs_store else _val_logits(classifier, store)
-    labels_N = None if store is None else store.labels_N[store.val_idx]
-    temperature = 1.0
-    if asked.is_calibrated and logits_NK is not None and labels_N is not None:
-        import torch
-
-        temperature = fit_temperature(torch.from_numpy(logits_NK), labels_N)
+    val = split_logits(classifier, store, store.val_idx) if store is not None and asked.needs_store else None
+    temperature = fit_temperature(*val) if asked.is_calibrated and val is not None else 1.0
     if asked.form == "torch":
         write_whole(asked.out, pt2_bytes(classifier, temperature))
         return pt2_snippet(classifier, asked.out), temperature, None
     content = onnx_bytes(classifier, Precise(asked.precision, temperature, _train_pictures(classifier, asked, store)))
     val_top1 = None
-    if asked.precision != "fp32" and store is not None and logits_NK is not None:
-        after_N = _over_val(classifier, store, lambda pictures: run_onnx(content, pictures)).argmax(1)
-        val_top1 = float((logits_NK.argmax(1) == labels_N).mean()), float((after_N == labels_N).mean())
+    if asked.precision != "fp32" and store is not None and val is not None:
+        before_N, labels_N = val[0].argmax(1).numpy(), val[1]
+        after_N = _over_val(classifier, store, content).argmax(1)
+        val_top1 = float((before_N == labels_N).mean()), float((after_N == labels_N).mean())
     write_whole(asked.out, content)
     return onnx_snippet(classifier, asked.out), temperature, val_top1
 
@@ -132,14 +128,11 @@ def _write_weights(classifier: Classifier, asked: Asked) -> str:
     return library_snippet(classifier, original, asked.out)
 
 
-def _val_logits(classifier: Classifier, store: Store) -> NDArray[np.float32]:
-    parts = [classifier.logits(store.read(index_N, store.image_size)).numpy() for index_N in _parts(store.val_idx)]
-    return np.concatenate(parts)
-
-
-def _over_val(classifier: Classifier, store: Store, run: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> NDArray[np.float32]:
+def _over_val(classifier: Classifier, store: Store, content: bytes) -> NDArray[np.float32]:
     """Of pictures as they are stored: what the graph makes of them is what the network sees in its validation."""
-    return np.concatenate([run(store.read(index_N, classifier.form.stored_size)) for index_N in _parts(store.val_idx)])
+    size, index_N = classifier.form.stored_size, store.val_idx
+    parts = [index_N[low : low + _AT_ONCE] for low in range(0, len(index_N), _AT_ONCE)]
+    return np.concatenate([run_onnx(content, store.read(part, size)) for part in parts])
 
 
 def _train_pictures(classifier: Classifier, asked: Asked, store: Store | None) -> NDArray[np.uint8] | None:
@@ -147,7 +140,3 @@ def _train_pictures(classifier: Classifier, asked: Asked, store: Store | None) -
         return None
     step = max(1, len(store.train_idx) // _NUM_CALIBRATING)
     return store.read(store.train_idx[::step][:_NUM_CALIBRATING], classifier.form.stored_size)
-
-
-def _parts(index_N: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    return [index_N[low : low + _AT_ONCE] for low in range(0, len(index_N), _AT_ONCE)]

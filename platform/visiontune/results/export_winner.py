@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 from visiontune.exports.model_card import Confirmed, Origin
 from visiontune.exports.write_export import SUFFIXES, Asked, Export, refuse_wrong, write_export
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.inference.classifier import Classifier, load_weights_file
+from visiontune.inference.split_logits import refuse_other_classes
+from visiontune.results.find_classifier import Trained
 from visiontune.results.trained_network import winner_classifier
-from visiontune.spec.plugins import uses_plugins
-from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.records import StudyRecord
 from visiontune.tuning.winner import winner_of
 
@@ -56,18 +55,10 @@ def _origin(record: StudyRecord, store: Store | None) -> Origin:
 def _store_of(classifier: Classifier, cache: Path, *, is_needed: bool) -> Store | None:
     """The pictures that it was trained with; None where they are gone and only the card would have counted them."""
     try:
-        store = _opened(classifier.recipe, cache)
+        store = Trained(classifier, cache).store()
+        refuse_other_classes(classifier, store)
     except UserError:
         if is_needed:
             raise
         return None
-    if store.class_names == classifier.class_names:
-        return store
-    if is_needed:
-        raise UserError(f"its data have other classes by now than {', '.join(classifier.class_names[:4])}, ... of {classifier.name}")
-    return None
-
-
-@uses_plugins
-def _opened(recipe: TrialRecipe, cache: Path) -> Store:
-    return Store.open(prepare(recipe.data, cache))
+    return store
