@@ -127,9 +127,10 @@ def problems_in_mlflow(search: Search, values: dict[int, dict[int, float]]) -> l
         return ["MLflow has no such experiment"]
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
     found = [f"MLflow's run {run.info.run_name} is {run.info.status}" for run in runs if run.info.status == "RUNNING"]
-    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
-    if len(runs) - len(children) != 1:
-        found.append(f"MLflow has {len(runs) - len(children)} parent runs")
+    num_parents = sum("mlflow.parentRunId" not in run.data.tags for run in runs)
+    children = [run for run in runs if run.data.tags["visiontune.kind"] == "trial"]
+    if num_parents != 1:
+        found.append(f"MLflow has {num_parents} parent runs")
     numbers = sorted(int(run.data.tags["visiontune.number"]) for run in children)
     if numbers != sorted(values):
         found.append(f"MLflow has runs for the trials {numbers}")

@@ -18,12 +18,25 @@ def study(name: str, **params: Any) -> dict[str, Any]:
 def trial(number: int, **params: Any) -> dict[str, Any]:
     params = {"model.name": "lenet5", "optimizer.name": "adamw", "optimizer.lr": 0.1 / (number + 1), **params}
     tags = {"recipe.fingerprint": f"f{number}"}
-    return {"event": "trial", "number": number, "params": params, "tags": tags, "time_ms": T0 + number}
+    recipe = {"model": {"name": "lenet5", "width": 1}, "optimizer": {"name": "adamw"}}
+    return {"event": "trial", "number": number, "params": params, "recipe": recipe, "tags": tags, "time_ms": T0 + number}
 
 
 def epoch(number: int, epoch: int, time_ms: int = 0) -> dict[str, Any]:
     metrics = {"val_top1": 1 - 1 / (number + epoch + 1), "val_loss": 1 / epoch}
-    return {"event": "epoch", "number": number, "epoch": epoch, "metrics": metrics, "time_ms": time_ms or T0 + 1_000 * epoch}
+    known = {"epoch": epoch, "metrics": metrics, "objective": metrics["val_top1"]}
+    return {"event": "epoch", "number": number, **known, "time_ms": time_ms or T0 + 1_000 * epoch}
+
+
+def best(step: int, value: float) -> dict[str, Any]:
+    return {"event": "best", "metrics": {"best.val_top1": value}, "step": step, "time_ms": T0 + 1_000 * step}
+
+
+def confirmation(seed: int, epoch: int, time_ms: int = 0, **final: float) -> dict[str, Any]:
+    known = {"event": "confirmation", "key": f"confirmation.f0.{seed}", "number": 0, "seed": seed, "epoch": epoch}
+    ending = {"status": "FINISHED", "reason": "trained in full", "final": final} if final else {}
+    figures = {"metrics": {"val_top1": 0.1 * epoch}, "objective": 0.1 * epoch}
+    return {**known, **figures, **ending, "time_ms": time_ms or T0 + 12_000 + 1_000 * epoch}
 
 
 def end(number: int, status: str = "FINISHED", reason: str = "full budget") -> dict[str, Any]:
@@ -31,13 +44,13 @@ def end(number: int, status: str = "FINISHED", reason: str = "full budget") -> d
 
 
 def study_end(status: str = "FINISHED") -> dict[str, Any]:
-    return {"event": "study_end", "status": status, "metrics": {"best.val_top1": 0.75}, "tags": {}, "time_ms": T0 + 20_000}
+    return {"event": "study_end", "status": status, "metrics": {"best.val_top1": 0.75}, "step": 9, "tags": {}, "time_ms": T0 + 20_000}
 
 
 def search(name: str, num_trials: int = 3, num_epochs: int = 3) -> list[dict[str, Any]]:
     events = [study(name)]
     for number in range(num_trials):
-        events += [trial(number), *(epoch(number, e) for e in range(1, num_epochs + 1)), end(number)]
+        events += [trial(number), *(epoch(number, e) for e in range(1, num_epochs + 1)), best(number + 1, number / 10), end(number)]
     return [*events, study_end()]
 
 
@@ -46,7 +59,7 @@ def content(client: Any, name: str) -> dict[str, Any]:
     experiment = client.get_experiment_by_name(name)
     found: dict[str, Any] = {}
     for run in client.search_runs([experiment.experiment_id], max_results=1_000):
-        number = run.data.tags.get("visiontune.number", "")
+        number = run.data.tags.get("visiontune.number", run.data.tags.get("visiontune.confirmation", ""))
         assert number not in found, f"trial {number!r} is there twice"
         curves = {
             key: [(m.step, None if math.isnan(m.value) else m.value, m.timestamp) for m in client.get_metric_history(run.info.run_id, key)]

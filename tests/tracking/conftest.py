@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,10 @@ def uri(studies_dir: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def client(uri: str):
+def client(uri: str, studies_dir: Path):
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(uri)
-    client.search_experiments()
+    with chdir(studies_dir):  # where artifacts go that no test says a place for
+        client = MlflowClient(uri)
+        client.search_experiments()
     return client

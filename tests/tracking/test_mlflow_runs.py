@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sample_events import DIGEST, T0, content, end, epoch, search, study, study_end, trial
+from ruamel.yaml import YAML
+from sample_events import DIGEST, T0, best, confirmation, content, end, epoch, search, study, study_end, trial
 
 from visiontune.tracking.delivery import group_lines
-from visiontune.tracking.mlflow_runs import Runs, run_name
+from visiontune.tracking.event_content import run_name
+from visiontune.tracking.mlflow_runs import Runs
 from visiontune.tracking.outbox import Line
 
 
@@ -48,19 +51,62 @@ def test_a_search_is_a_parent_with_a_child_for_each_trial(client: Any, tmp_path:
     assert found["2"][1] == "RUNNING"
     name, status, _, _, params, curves, _, inputs = found[""]
     assert (name, status, params) == ("structure", "FINISHED", {"budget.max_epochs": "9"})
-    assert curves["best.val_top1"] == [(0, 0.75, T0 + 20_000)]
+    assert curves["best.val_top1"] == [(9, 0.75, T0 + 20_000)]
     assert inputs == [("digits", DIGEST[:36])]
 
 
 def test_the_whole_outbox_again_changes_nothing(client: Any) -> None:
-    events = search("replay", num_trials=2)
+    events = [*search("replay", num_trials=2), confirmation(7, 1), confirmation(7, 2, test_top1=0.5)]
     send(client, events)
     before = content(client, "replay")
-    send(client, events)
+    later = [confirmation(7, 1, T0 + 50_000), confirmation(7, 2, T0 + 60_000, test_top1=0.5)]  # trained twice
+    send(client, [*events, *later])
     one_by_one = Runs(client, None)
     for event in events:
         send(client, [event], one_by_one)
     assert content(client, "replay") == before
+
+
+def test_what_somebody_opens_first(client: Any, tmp_path: Path) -> None:
+    """The description is the answer until somebody writes their own; what varies are params, all else is in the recipe."""
+    said = study("first") | {"searched": ["optimizer.lr"], "mode": "min", "identity": {"budget": {"max_epochs": 9}}}
+    ending = study_end() | {"tags": {"mlflow.note.content": "Study first: trial 0 has won."}}
+    bests = [best(1, 0.5), best(3, 0.75), best(2, 0.6)]
+    again = [confirmation(7, 1), confirmation(7, 2, test_top1=0.9)]
+    send(client, [said, trial(0), epoch(0, 1), end(0), *again, *bests, ending], Runs(client, tmp_path))
+
+    experiment = client.get_experiment_by_name("first")
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert experiment.tags["mlflow.note.content"] == "Study first: trial 0 has won."
+    view = json.loads(experiment.tags["mlflow.sharedViewState.leaderboard"])
+    assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`objective`", True)
+    assert "params.`optimizer.lr`" in view["selectedColumns"]
+    found = content(client, "first")
+    assert found[""][5]["best.val_top1"] == [(1, 0.5, T0 + 1_000), (3, 0.75, T0 + 3_000), (9, 0.75, T0 + 20_000)]
+    name, status, *_, curves, tags, _ = found["confirmation.f0.7"]
+    assert (name, status, tags["visiontune.candidate"], tags["visiontune.seed"]) == ("0000 again, seed 7", "FINISHED", "0", "7")
+    assert curves["test_top1"] == [(2, 0.9, T0 + 14_000)]
+    assert [step for step, _, _ in curves["val_top1"]] == [1, 2]
+    assert "epoch" not in found["0"][5]
+    texts = {"0": ("recipe.yaml", {"model": {"name": "lenet5", "width": 1}, "optimizer": {"name": "adamw"}})}
+    texts[""] = ("study.yaml", {"budget": {"max_epochs": 9}})
+    for run in client.search_runs([experiment.experiment_id], "tags.`visiontune.kind` != 'confirmation'"):
+        file, tree = texts[run.data.tags.get("visiontune.number", "")]
+        assert YAML(typ="safe").load(Path(client.download_artifacts(run.info.run_id, file))) == tree
+
+    client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", "my own words")
+    send(client, [said, ending], Runs(client, tmp_path))
+    assert client.get_experiment(experiment.experiment_id).tags["mlflow.note.content"] == "my own words"
+
+
+def test_runs_of_an_older_version_go_on(client: Any) -> None:
+    """Their metric "epoch" says how far they are, and all of their recipe are params."""
+    new = ("objective", "recipe")
+    old = [{key: value for key, value in event.items() if key not in new} for event in (trial(0), epoch(0, 1), epoch(0, 2))]
+    send(client, [study("older"), *old])
+    send(client, [study("older"), trial(0), epoch(0, 2, T0 + 9_000), epoch(0, 3)])
+    curves = content(client, "older")["0"][5]
+    assert [(step, time_ms) for step, _, time_ms in curves["val_top1"]] == [(1, T0 + 1_000), (2, T0 + 2_000), (3, T0 + 3_000)]
 
 
 def test_an_epoch_trained_twice_is_logged_the_first_time(client: Any) -> None:
@@ -94,7 +140,7 @@ def test_limits_and_odd_values(client: Any) -> None:
     found = run.data.params
     assert len(found) == 257
     assert (len(found["long"]), found["none"], found["flag"], found["list"]) == (6_000, "null", "true", '[1, "a"]')
-    assert len(run.data.metrics) == 1_703
+    assert len(run.data.metrics) == 1_703  # with the objective
     assert math.isnan(run.data.metrics["nan"])
     (last,) = client.get_metric_history(run.info.run_id, "m1699")
     assert (last.value, last.step, last.timestamp) == (1_699.0, 1, T0 + 1_000)
@@ -115,7 +161,7 @@ def test_an_answer_that_was_lost_makes_no_second_run(client: Any) -> None:
 
             return call
 
-    events = search("lossy", num_trials=4)
+    events = [*search("lossy", num_trials=4), confirmation(7, 1), confirmation(7, 2, test_top1=0.5)]
     runs = Runs(Lossy(), None)
     groups = group_lines([Line(n, event) for n, event in enumerate(events)])
     while groups:
@@ -124,7 +170,7 @@ def test_an_answer_that_was_lost_makes_no_second_run(client: Any) -> None:
             groups.pop(0)
         except ConnectionError:
             runs.forget()
-    send(client, search("clean", num_trials=4))
+    send(client, [study("clean"), *events[1:]])
     lossy, clean = content(client, "lossy"), content(client, "clean")
     assert {key: row[1:6] for key, row in lossy.items()} == {key: row[1:6] for key, row in clean.items()}
 

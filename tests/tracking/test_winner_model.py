@@ -137,11 +137,11 @@ def test_the_sheet_of_the_winner_stands_beside_its_recipe_once(client: Any, tmp_
 
     from visiontune.tracking.delivery import is_transient
     from visiontune.tracking.mlflow_runs import Runs
-    from visiontune.tracking.winner_model import log_sheet
+    from visiontune.tracking.winner_model import log_artifact
 
-    runs = Runs(client, tmp_path / "artifacts", log_sheet=partial(log_sheet, client, tmp_path))
+    runs = Runs(client, tmp_path / "artifacts", log_artifact=partial(log_artifact, client, tmp_path))
     sheet = tmp_path / "winner_augmentation.png"
-    event = {"event": "sheet", "path": f"/moved/{sheet.name}", "time_ms": T0}
+    event = {"event": "artifact", "path": f"/moved/{sheet.name}", "artifact_folder": "winner", "time_ms": T0}
     runs.send([study("sheet")])
     for content in (b"old", b"new", b"new"):
         sheet.write_bytes(content)

@@ -102,9 +102,11 @@ def test_states_are_honest(tmp_path):
             assert trial.params["optimizer.lr"] > 0.5
     ends = [event for event in events if event["event"] == "end"]
     assert Counter(event["number"] for event in ends) == Counter(range(60))
-    told = {"COMPLETE": ("FINISHED", "false"), "RUNNING": ("KILLED", "true"), "FAIL": ("FAILED", "false")}
+    told = {"COMPLETE": ("FINISHED", "complete", "false"), "RUNNING": ("FINISHED", "waiting", "true")}
+    told["FAIL"] = ("FAILED", "failed", "false")
     for event in ends:
-        assert (event["status"], event["tags"]["visiontune.can_go_on"]) == told[storage.trials()[event["number"]].state.name]
+        said = event["status"], event["tags"]["visiontune.state"], event["tags"]["visiontune.can_go_on"]
+        assert said == told[storage.trials()[event["number"]].state.name]
         assert event["reason"]
 
 

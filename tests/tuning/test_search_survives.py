@@ -143,13 +143,14 @@ def check_mlflow(folder, view):
     experiments = [one.experiment_id for one in client.search_experiments()]
     runs = client.search_runs(experiments, max_results=1000)
     parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
-    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
-    numbers = Counter(run.data.tags["visiontune.number"] for run in children if "visiontune.number" in run.data.tags)
+    children = [run for run in runs if run.data.tags["visiontune.kind"] == "trial"]
+    assert all(run.data.tags["mlflow.parentRunId"] == parents[0].info.run_id for run in runs if run is not parents[0])
+    numbers = Counter(run.data.tags["visiontune.number"] for run in children)
     assert len(parents) == 1
     assert numbers == Counter(str(row.number) for row in view.trials)
     for run in children:
         row = view.trials[int(run.data.tags["visiontune.number"])]
-        assert run.info.status == {"complete": "FINISHED", "waiting": "KILLED"}[row.state]
+        assert (run.info.status, run.data.tags["visiontune.state"]) == ("FINISHED", row.state)
         assert float(run.data.params["optimizer.lr"]) == row.recipe["optimizer"]["lr"]
         history = client.get_metric_history(run.info.run_id, "val_top1")
         assert {(point.step, point.value) for point in history} == set(row.values.items())

@@ -11,6 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.filesystem.uri import shown
+from visiontune.tracking.event_content import child_name
 from visiontune.tracking.mlflow_runs import Runs
 from visiontune.tracking.outbox import Line, Refusals, Sent, last_study, load_sent, read_lines
 
@@ -36,7 +37,8 @@ def group_lines(lines: Sequence[Line]) -> list[list[Line]]:
         if kind == "study":  # a driver's start: what an earlier driver ended comes before it
             groups += _in_order(current)
             current = {}
-        key = (1, line.event.get("number")) if kind in ("trial", "epoch", "end") else (0 if kind == "study" else 2, kind)
+        is_child = kind in ("trial", "epoch", "end", "confirmation")
+        key = (1, child_name(line.event)) if is_child else (0 if kind == "study" else 2, kind)
         current.setdefault(key, []).append(line)
     return groups + _in_order(current)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -12,18 +12,22 @@ from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
 
-KEY, NUMBER = "visiontune.study_key", "visiontune.number"
-"""Tags by which a run is found again: its study's key, and a trial's number."""
+KEY, NUMBER, CONFIRMATION = "visiontune.study_key", "visiontune.number", "visiontune.confirmation"
+"""Tags by which a run is found again: its study's key, and a trial's number or a confirmation's key."""
+
+LAST, BEST = "objective", "best."
+"""The metric of an epoch that is logged after all its others, and how those of a study's best begin: their steps say how far a run is."""
 
 _NUM_METRICS, _NUM_PARAMS, _NUM_TAGS = 800, 100, 100  # one request takes 1,000 of all together
 
 
 @dataclass(frozen=True)
 class RunState:
-    """What MLflow has of a run: its last epoch, params as text and status."""
+    """What MLflow has of a run: its last epoch, the names of its metrics, params as text and status."""
 
     run_id: str
     epoch: int = 0
+    metrics: frozenset[str] = frozenset()
     params: Mapping[str, str] | None = None
     status: str = "RUNNING"
 
@@ -49,19 +53,27 @@ class Requests:
             self._client.restore_experiment(experiment.experiment_id)
         return str(experiment.experiment_id)
 
-    def find_runs(self, experiment_id: str, key: str) -> tuple[RunState | None, dict[int, RunState]]:
-        """A study's parent and its trials' runs by number, by one paginated search."""
+    def tag_experiment(self, experiment_id: str, tags: Mapping[str, str], keep: Callable[[str, str], bool]) -> None:
+        """Set its tags but those that are there and that `keep` says to leave, of key and value."""
+        there = self._client.get_experiment(experiment_id).tags
+        for key, value in tags.items():
+            if there.get(key, "") != value and not (key in there and keep(key, there[key])):
+                self._client.set_experiment_tag(experiment_id, key, value)
+
+    def find_runs(self, experiment_id: str, key: str) -> tuple[RunState | None, dict[str, RunState]]:
+        """A study's parent and its children by a trial's number or a confirmation's key, by one paginated search."""
         parent: RunState | None = None
-        children: dict[int, RunState] = {}
+        children: dict[str, RunState] = {}
         where, token = f"tags.`{KEY}` = '{key}'", None
         while True:
             page = self._client.search_runs([experiment_id], where, ViewType.ALL, 1_000, ["attributes.start_time ASC"], token)
             for run in page:
-                state = RunState(run.info.run_id, int(run.data.metrics.get("epoch", 0)), dict(run.data.params), run.info.status)
-                if NUMBER in run.data.tags:
-                    children[int(run.data.tags[NUMBER])] = state
-                else:
+                state = RunState(run.info.run_id, _epoch(run), frozenset(run.data.metrics), dict(run.data.params), run.info.status)
+                name = run.data.tags.get(NUMBER, run.data.tags.get(CONFIRMATION))
+                if name is None:
                     parent = state
+                else:
+                    children[name] = state
             token = page.token
             if not token:
                 return parent, children
@@ -69,6 +81,10 @@ class Requests:
     def make_run(self, experiment_id: str, name: str, tags: Mapping[str, str], time_ms: int) -> RunState:
         """Whether there is one already is not asked."""
         return RunState(self._client.create_run(experiment_id, time_ms, tags=tags, run_name=name).info.run_id)
+
+    def log_text(self, state: RunState, text: str, file: str) -> None:
+        """An artifact of the run, in place of an earlier one of that name."""
+        self._client.log_text(state.run_id, text, file)
 
     def log_data(self, state: RunState, data: Mapping[str, Any]) -> None:
         """Say what the run's pictures are; nothing for no data."""
@@ -92,7 +108,7 @@ class Requests:
         rows = iter(metrics), iter([Param(*item) for item in new.items()]), iter([RunTag(*item) for item in tags.items()])
         while any(batch := [list(islice(row, limit)) for row, limit in zip(rows, (_NUM_METRICS, _NUM_PARAMS, _NUM_TAGS), strict=True)]):
             self._client.log_batch(state.run_id, *batch)
-        return replace(state, params={**known, **new}) if new else state
+        return replace(state, params={**known, **new}, metrics=state.metrics | {metric.key for metric in metrics})
 
     def set_status(self, state: RunState, status: str, time_ms: int) -> RunState:
         """Let it run, or end it at that time."""
@@ -101,3 +117,9 @@ class Requests:
         elif status != state.status:
             self._client.set_terminated(state.run_id, status, time_ms)
         return replace(state, status=status)
+
+
+def _epoch(run: Any) -> int:
+    """How far it is. Runs of older versions have a metric "epoch" that says it."""
+    steps = [metric.step for metric in run.data.to_proto().metrics if metric.key == LAST or metric.key.startswith(BEST)]
+    return max(*steps, 0, int(run.data.metrics.get("epoch", 0)))

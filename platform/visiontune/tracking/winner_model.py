@@ -65,9 +65,9 @@ def log_winner(client: Any, uri: str, folder: Path, experiment_id: str, run_id: 
         return f"recipe and weights only: {error}"
 
 
-def log_sheet(client: Any, folder: Path, run_id: str, event: Mapping[str, Any]) -> None:
-    """Log the sheet of the winner's augmentation beside its recipe, replacing an earlier one. Raises FileNotFoundError when it is gone."""
-    client.log_artifact(run_id, str(_at(folder, event["path"])), MODEL_NAME)
+def log_artifact(client: Any, folder: Path, run_id: str, event: Mapping[str, Any]) -> None:
+    """Log the file at `path` in `artifact_folder` of the run, in place of an earlier one. Raises FileNotFoundError when it is gone."""
+    client.log_artifact(run_id, str(_at(folder, event["path"])), event.get("artifact_folder", MODEL_NAME))
 
 
 def _at(folder: Path, path: str) -> Path:

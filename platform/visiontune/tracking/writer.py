@@ -86,7 +86,7 @@ def _connect(uri: str, folder: StudyFolder, studies: StudiesFolder) -> Runs:
     from sqlalchemy.engine import Engine
 
     from visiontune.tracking.mlflow_runs import Runs
-    from visiontune.tracking.winner_model import log_sheet, log_winner
+    from visiontune.tracking.winner_model import log_artifact, log_winner
 
     if uri.startswith("sqlite"):
         event.listen(Engine, "connect", _tune_sqlite)
@@ -96,8 +96,8 @@ def _connect(uri: str, folder: StudyFolder, studies: StudiesFolder) -> Runs:
     with locked(studies.mlflow_lock):  # two first migrations of one file break each other
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
-    models, sheets = partial(log_winner, client, uri, folder.path), partial(log_sheet, client, folder.path)
-    return Runs(client, artifact_root(studies, uri), models, sheets)
+    models, files = partial(log_winner, client, uri, folder.path), partial(log_artifact, client, folder.path)
+    return Runs(client, artifact_root(studies, uri), models, files)
 
 
 def _tune_sqlite(connection: Any, _: Any) -> None:

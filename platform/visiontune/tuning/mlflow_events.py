@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import base64
+import getpass
 import io
+import os
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from visiontune.data.store.store import Store
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.declare import NOTHING
 from visiontune.spec.study_spec import StudySpec
-from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.tuning.records import Report, StudyRecord, TrialRecord
+from visiontune.tuning.answer import answer
+from visiontune.tuning.records import Leg, Report, StudyRecord, TrialRecord
 
 Event = dict[str, Any]
-STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED", "waiting": "KILLED"}
+STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "waiting": "FINISHED"}
+"""A trial that was not promoted has done what was asked of it; MLflow's KILLED has a red cross, as FAILED has. The tag says which."""
 
 
 def study_event(spec: StudySpec, key: str, store: Store) -> Event:
@@ -30,20 +34,45 @@ def study_event(spec: StudySpec, key: str, store: Store) -> Event:
         "num_val": len(store.val_idx),
         "num_test": len(store.test_idx),
     }
-    tags = {"mlflow.source.git.commit": commit} if (commit := _git_commit()) else {}
-    return {"event": "study", "study": spec.study, "key": key, "params": spec.identity(), "tags": tags, "data": data, "time_ms": now_ms()}
+    searched = [name for name, _, above in spec.space.domains() if not above]
+    known = {"identity": spec.identity(), "mode": spec.objective.mode, "searched": searched}
+    return {"event": "study", "study": spec.study, "key": key, **known, "tags": source_tags(spec), "data": data, "time_ms": now_ms()}
 
 
 def trial_event(trial: TrialRecord) -> Event:
-    """A trial exists."""
-    tags = {"recipe.fingerprint": trial.fingerprint, "visiontune.proposed_by": trial.proposed_by}
-    return {"event": "trial", "number": trial.number, "params": TrialRecipe(**trial.recipe).flat(), "tags": tags, "time_ms": now_ms()}
+    """A trial exists. Params are what is searched; all else is in the recipe."""
+    tags = {"recipe.fingerprint": trial.fingerprint, "visiontune.proposed_by": trial.proposed_by, "visiontune.state": "running"}
+    known = {"params": dict(trial.params), "recipe": trial.recipe}
+    return {"event": "trial", "number": trial.number, **known, "tags": tags, "time_ms": now_ms()}
 
 
-def epoch_event(number: int, report: Report, costs: Mapping[str, float] = NOTHING) -> Event:
-    """An epoch of a trial, at the time at which its worker ended it; with the first one what the trial costs, as far as it is known."""
-    metrics = {**report.metrics, **{f"costs.{name}": cost for name, cost in costs.items()}}
-    return {"event": "epoch", "number": number, "epoch": report.epoch, "metrics": metrics, "time_ms": report.time_ms}
+def epoch_event(number: int, report: Report, value: float, rungs: Collection[int], costs: Mapping[str, float] = NOTHING) -> Event:
+    """An epoch of a trial, at the time at which its worker ended it; `value` is the objective's.
+
+    With the first one what the trial costs, as far as it is known.
+    """
+    found = {f"costs.{name}": cost for name, cost in costs.items()}
+    metrics = {**report.metrics, **found, **({"rung": report.epoch} if report.epoch in rungs else {})}
+    known = {"epoch": report.epoch, "metrics": metrics, "objective": value}
+    return {"event": "epoch", "number": number, **known, "time_ms": report.time_ms}
+
+
+def best_event(metric: str, value: float, num_epochs: int) -> Event:
+    """The first of the ranking is another, or has another value; the study's trials have so many epochs together."""
+    return {"event": "best", "metrics": {f"best.{metric}": value}, "step": num_epochs, "time_ms": now_ms()}
+
+
+def confirmation_event(leg: Leg, report: Report, candidate: int, metric: str) -> Event:
+    """An epoch of a trial that is trained again, the last of them with the test's figures; or why there are none."""
+    known: Event = {"event": "confirmation", "key": leg.key, "number": candidate, "seed": leg.recipe.training["seed"]}
+    if report.failure:
+        ending = {"status": "FAILED", "reason": f"{report.failure}: {report.reason}", "tags": {"visiontune.state": "failed"}}
+        return {**known, **ending, "time_ms": now_ms()}
+    final = {key: value for key, value in report.metrics.items() if key.startswith("test_")}
+    metrics = {key: value for key, value in report.metrics.items() if key not in final}
+    ending = {"status": "FINISHED", "reason": "trained in full", "tags": {"visiontune.state": "complete"}} if report.is_last else {}
+    figures = {"epoch": report.epoch, "metrics": metrics, "objective": metrics[metric], "final": final}
+    return {**known, **figures, **ending, "time_ms": report.time_ms}
 
 
 def end_event(number: int, state: str, reason: str, micro_batch: int = 0, costs: Mapping[str, float] = NOTHING) -> Event:
@@ -51,7 +80,7 @@ def end_event(number: int, state: str, reason: str, micro_batch: int = 0, costs:
 
     `micro_batch`: what memory allowed, where that was less than the recipe's; `costs`: what training took.
     """
-    tags = {"visiontune.can_go_on": str(state == "waiting").lower()}
+    tags = {"visiontune.state": state, "visiontune.can_go_on": str(state == "waiting").lower()}
     if micro_batch:
         tags["visiontune.micro_batch"] = str(micro_batch)
     metrics = {"metrics": {f"costs.{name}": cost for name, cost in costs.items()}} if costs else {}
@@ -90,19 +119,34 @@ def _examples(store: Store) -> list[str]:
     return found
 
 
-def sheet_event(folder: StudyFolder) -> Event:
-    """The picture of the winner's augmentation."""
-    return {"event": "sheet", "path": str(folder.winner_sheet.resolve()), "time_ms": now_ms()}
+def artifact_event(path: Path, artifact_folder: str) -> Event:
+    """A file of the study's folder, for that folder of the parent run's artifacts."""
+    return {"event": "artifact", "path": str(path.resolve()), "artifact_folder": artifact_folder, "time_ms": now_ms()}
 
 
-def study_end_event(metrics: dict[str, Any]) -> Event:
-    """The search is over; `metrics` of the winner, if there is one."""
-    return {"event": "study_end", "status": "FINISHED", "metrics": metrics, "tags": {}, "time_ms": now_ms()}
+def study_end_event(study: StudyRecord, winner: TrialRecord | None) -> Event:
+    """The search is over, with the answer as the description in MLflow."""
+    metrics = {f"best.{study.objective.metric}": winner.value} if winner is not None else {}
+    known = {"metrics": metrics, "step": sum(trial.epoch for trial in study.trials), "tags": {"mlflow.note.content": answer(study, winner)}}
+    return {"event": "study_end", "status": "FINISHED", **known, "time_ms": now_ms()}
 
 
 def now_ms() -> int:
     """Wall clock in milliseconds, as MLflow counts it."""
     return int(time.time() * 1000)
+
+
+def source_tags(spec: StudySpec) -> dict[str, str]:
+    """Who searches, from which file and commit, as MLflow's own tags."""
+    tags = {"mlflow.user": _user(), "mlflow.source.name": spec.space.file or spec.study, "mlflow.source.type": "LOCAL"}
+    return {**tags, **({"mlflow.source.git.commit": commit} if (commit := _git_commit()) else {})}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return str(os.getuid())
 
 
 def _git_commit() -> str:

@@ -9,7 +9,7 @@ from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.confirmation_queue import ConfirmationQueue
 from visiontune.tuning.constraints import CostsOf
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
-from visiontune.tuning.mlflow_events import now_ms
+from visiontune.tuning.mlflow_events import confirmation_event, now_ms
 from visiontune.tuning.records import Leg, Put, Report, Snapshot
 from visiontune.tuning.search_clock import SearchClock
 from visiontune.tuning.spending import Spending
@@ -44,6 +44,8 @@ class SearchRun:
         self._queue = TrialQueue(spec, storage, put, self._checkpoints, self.spending)
         self._num_found = self._queue.trials.num_begun
         self._epochs_found = sum(trial.epoch for trial in self._queue.trials.records.values())
+        self._put = put
+        self._candidate: int | None = None
         self._confirmations: ConfirmationQueue | None = None
         self._legs: dict[str, Leg] = {}
         self._placed: set[str] = set()
@@ -120,6 +122,8 @@ class SearchRun:
         self._at_work.clear()
         if leg.is_confirmation and not report.failure and report.time_ms >= self._started_ms:  # said again, it was counted before
             self.spending.measured(report)
+        if leg.is_confirmation and self._candidate is not None:
+            self._put(confirmation_event(leg, report, self._candidate, self._spec.objective.metric))
         part = self._confirmations if leg.is_confirmation and self._confirmations else self._queue
         goes_on = part.report(leg.number, report)
         if not goes_on:
@@ -172,7 +176,7 @@ class SearchRun:
             if self.is_finished or winner is None or winner.state != "complete":
                 self._finish()
                 return None
-            self._confirmations = ConfirmationQueue(self._spec, self._storage, winner)
+            self._candidate, self._confirmations = winner.number, ConfirmationQueue(self._spec, self._storage, winner)
             begun = [key for key in self._confirmations.keys_todo if self._folder.checkpoint(key).exists()]
             num_new = self._confirmations.num_todo - len(begun)
             self._confirmations.limit(begun, self.spending.num_confirmations(winner, num_new))

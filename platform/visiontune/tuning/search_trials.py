@@ -13,7 +13,7 @@ from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.curves import Curves
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
-from visiontune.tuning.mlflow_events import end_event, epoch_event, trial_event
+from visiontune.tuning.mlflow_events import best_event, end_event, epoch_event, trial_event
 from visiontune.tuning.ranking import best_of, full_epochs
 from visiontune.tuning.records import CONSTRAINT, Put, Report, TrialRecord
 from visiontune.tuning.sampler import Proposal
@@ -40,6 +40,8 @@ class SearchTrials:
         self.straight: int | None = None
         self.refused: list[int] = []
         self._known: list[int] = []
+        self._best: int | None = None
+        self._num_epochs_in_all = 0
         self._is_beginning = True
 
     def take_over(self, trial: TrialRecord, *, is_known: bool) -> bool:
@@ -49,6 +51,7 @@ class SearchTrials:
         """
         self.records[trial.number] = trial
         self.refused += [trial.number] * (trial.kind == CONSTRAINT)
+        self._num_epochs_in_all += trial.epoch
         is_live = trial.state in ("running", "waiting")
         if is_live:
             self._put(trial_event(trial))
@@ -93,7 +96,8 @@ class SearchTrials:
 
     def record(self, number: int, report: Report, value: float) -> None:
         """An epoch. MLflow's event first: after a kill in between, the worker's checkpoint says the same report again."""
-        self._put(epoch_event(number, report, NOTHING if self.records[number].epoch else self.records[number].costs))
+        costs = NOTHING if self.records[number].epoch else self.records[number].costs
+        self._put(epoch_event(number, report, value, self._spec.rungs, costs))
         self._spending.measured(report, number)
         self._storage.report(number, report.epoch, value)
         self.curves.record(number, report.epoch, value)
@@ -103,6 +107,8 @@ class SearchTrials:
             self._storage.set_micro_batch(number, report.micro_batch)
         known: dict[str, Any] = {"epoch": report.epoch, "value": value, "micro_batch": report.micro_batch}
         self.records[number] = replace(self.records[number], values=self.curves.values[number], **known)
+        self._num_epochs_in_all += 1
+        self._note_best(number)
 
     def set_state(self, number: int, state: str) -> TrialRecord:
         """Running or waiting."""
@@ -120,6 +126,10 @@ class SearchTrials:
         self._storage.end(number, OPTUNA_STATE[state], trial.value, reason, kind)
         self.records[number] = trial
         self._checkpoints.drop(number)
+        if number == self._best and state in ("pruned", "failed"):
+            self._best, best = None, self.best()
+            if best is not None:
+                self._note_best(best.number)
 
     def _spent(self, number: int) -> dict[str, Any]:
         """What the study notes of a trial's epochs, as far as they were measured."""
@@ -185,6 +195,14 @@ class SearchTrials:
         there = [number for number in self._known if first in self.curves.values.get(number, {})]
         if there and all(number in there or self.records[number].state not in ("running", "waiting") for number in self._known):
             self.straight = next(number for number in self.curves.ranked(first) if number in there)
+
+    def _note_best(self, number: int) -> None:
+        """Tell MLflow of a best trial that is another than before, or went on."""
+        rivals = [self.records[one] for one in {self._best, number} if one is not None]
+        best = best_of((one for one in rivals if one.state != "pruned"), self._spec.objective)
+        if best is not None and best.number == number:
+            self._best = number
+            self._put(best_event(self._spec.objective.metric, best.value or 0.0, self._num_epochs_in_all))
 
     def _note_known(self, number: int, *, is_known: bool) -> None:
         """Known recipes that come later, out of the queue, are as all others: what runs straight through must not change with a restart."""

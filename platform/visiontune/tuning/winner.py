@@ -10,7 +10,7 @@ from visiontune.data.store.store import Store
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.spec.yaml_writer import dump_recipe
-from visiontune.tuning.mlflow_events import sheet_event, study_end_event, winner_event
+from visiontune.tuning.mlflow_events import artifact_event, study_end_event, winner_event
 from visiontune.tuning.records import Put, StudyRecord, TrialRecord
 
 _NUM_PICTURES = 4
@@ -42,8 +42,12 @@ def leave_winner(study: StudyRecord, folder: StudyFolder, store: Store, put: Put
         put(winner_event(study, winner.number, folder, store))
         # After the event: the writer makes the model of it meanwhile.
         if write_winner_sheet(recipe, store, folder, header):
-            put(sheet_event(folder))
-    put(study_end_event({f"best.{metric}": winner.value} if winner is not None else {}))
+            put(artifact_event(folder.winner_sheet, "winner"))
+        if folder.winner_test.exists():
+            put(artifact_event(folder.winner_test, "winner"))
+    if folder.augmentation_sheet.exists():
+        put(artifact_event(folder.augmentation_sheet, "space"))
+    put(study_end_event(study, winner))
 
 
 def write_winner_sheet(recipe: TrialRecipe, store: Store, folder: StudyFolder, title: str) -> bool:

@@ -1,0 +1,83 @@
+"""What of an event becomes a run's name, tags, params and metrics, in the form and length that every MLflow store takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mlflow.entities import Metric
+
+from visiontune.tracking.mlflow_requests import CONFIRMATION, KEY, LAST, NUMBER
+
+Event = Mapping[str, Any]
+REASON, STATE, NOTE = "visiontune.reason", "visiontune.state", "mlflow.note.content"
+OWN_NOTE = "Study "
+"""How descriptions of ours begin; others are a person's and stay."""
+STATUSES = ("FINISHED", "KILLED", "FAILED")
+_MAX_PARAM, MAX_TAG = 6_000, 5_000  # characters that every MLflow store takes
+
+
+def run_name(number: int, params: Mapping[str, Any]) -> str:
+    """What tells trials apart in a list.
+
+    >>> run_name(7, {"model.name": "lenet5", "optimizer.name": "adamw"})
+    '0007 lenet5 adamw'
+    """
+    parts = [params.get(key) for key in ("model.name", "optimizer.name")]
+    return " ".join([f"{number:04d}", *(str(part) for part in parts if part)])
+
+
+def child_name(event: Event) -> str:
+    """By which a child is found again: a trial's number or a confirmation's key."""
+    return str(event.get("key" if event["event"] == "confirmation" else "number"))
+
+
+def child_head(event: Event) -> tuple[str, dict[str, str]]:
+    """A new child's name in the list, and its own tags."""
+    own = texts(event.get("tags", {}))
+    if event["event"] == "confirmation":
+        tags = {CONFIRMATION: event["key"], "visiontune.candidate": str(event["number"]), "visiontune.seed": str(event["seed"])}
+        return f"{event['number']:04d} again, seed {event['seed']}", {**own, **tags, "visiontune.kind": "confirmation"}
+    recipe, number = event.get("recipe", {}), int(event["number"])
+    named = {f"{part}.name": recipe[part]["name"] for part in ("model", "optimizer") if part in recipe}
+    return run_name(number, named or event.get("params", {})), {**own, NUMBER: str(number), "visiontune.kind": "trial"}
+
+
+def study_tags(event: Event) -> dict[str, str]:
+    """Of the parent, and of every child."""
+    digest = event.get("data", {}).get("digest")
+    tags = {**event.get("tags", {}), **({"visiontune.data_digest": digest} if digest else {})}
+    return {**texts(tags), KEY: event["key"], "visiontune.study": event["study"]}
+
+
+def epoch_metrics(event: Event) -> list[Metric]:
+    """Those of an epoch; the last of them says that it is there. Events of older versions have no objective."""
+    last = {LAST: event[LAST]} if LAST in event else {"epoch": event["epoch"]}
+    return metrics({**event["metrics"], **last}, event["time_ms"], int(event["epoch"]))
+
+
+def params(event: Event) -> dict[str, str]:
+    """As text."""
+    return {key: _text(value)[:_MAX_PARAM] for key, value in event.get("params", {}).items()}
+
+
+def metrics(values: Mapping[str, Any], time_ms: int, step: int = 0) -> list[Metric]:
+    """All of them at one step."""
+    return [Metric(key, float(value), time_ms, step) for key, value in values.items()]
+
+
+def status(event: Event) -> str:
+    """Raises ValueError for one that MLflow does not know as an end."""
+    if event["status"] not in STATUSES:
+        raise ValueError(f"status must be one of {', '.join(STATUSES)}, but got {event['status']!r}")
+    return str(event["status"])
+
+
+def texts(tags: Mapping[str, Any]) -> dict[str, str]:
+    """Tags as text."""
+    return {key: _text(value)[:MAX_TAG] for key, value in tags.items()}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
