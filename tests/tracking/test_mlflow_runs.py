@@ -84,7 +84,7 @@ def test_what_somebody_opens_first(client: Any, tmp_path: Path) -> None:
     found = content(client, "first")
     assert found[""][5]["best.val_top1"] == [(1, 0.5, T0 + 1_000), (3, 0.75, T0 + 3_000), (9, 0.75, T0 + 20_000)]
     name, status, *_, curves, tags, _ = found["confirmation.f0.7"]
-    assert (name, status, tags["visiontune.candidate"], tags["visiontune.seed"]) == ("0000 again, seed 7", "FINISHED", "0", "7")
+    assert (name, status, tags["visiontune.candidate"], tags["visiontune.seed"]) == ("0000 seed 7", "FINISHED", "0", "7")
     assert curves["test_top1"] == [(2, 0.9, T0 + 14_000)]
     assert [step for step, _, _ in curves["val_top1"]] == [1, 2]
     assert "epoch" not in found["0"][5]

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
+from places import PLATFORM
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.tracking.mlflow_ui import open_ui, ui_command
 from visiontune.tracking.mlflow_uri import artifact_root, tracking_uri
+from visiontune.tracking.mlflow_view import VIEW
 
 
 @pytest.fixture(autouse=True)
@@ -59,22 +64,65 @@ def test_the_command_can_be_typed(tmp_path: Path) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_no_server_outlives_the_command(number: int, tmp_path: Path) -> None:
-    """mlflow starts uvicorn, which a signal to the command alone left listening."""
+def test_no_server_outlives_the_command(tmp_path: Path) -> None:
+    """mlflow starts uvicorn, which a signal to the command alone left listening. It says how each study is opened as trainings."""
     from mlflow.tracking import MlflowClient
 
-    MlflowClient(tracking_uri(StudiesFolder(tmp_path))).search_experiments()
+    client = MlflowClient(tracking_uri(StudiesFolder(tmp_path)))
+    client.set_experiment_tag(client.create_experiment("mine"), VIEW, "{}")
+    log = tmp_path / "log"
+    with started(tmp_path) as (ui, port):
+        assert becomes(lambda: f"  mine: http://127.0.0.1:{port}/#/experiments/1/runs?" in log.read_text(), 180), log.read_text()
+        assert is_listening(port)
+        ui.send_signal(signal.SIGTERM)
+        assert ui.wait(20) == 0
+    assert becomes(lambda: not is_listening(port), 5)
+
+
+MLFLOW = """
+import subprocess, sys, time
+print("started", subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]).pid, "by mlflow", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_ctrl_c_and_the_end_of_the_terminal_end_all_of_it(number: int, tmp_path: Path) -> None:
+    (tmp_path / "mlflow").mkdir()
+    (tmp_path / "mlflow" / "__init__.py").touch()
+    (tmp_path / "mlflow" / "__main__.py").write_text(MLFLOW)
+    (tmp_path / "mlflow.db").touch()
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits" / "study.journal").touch()
+    with started(tmp_path, {"PYTHONPATH": f"{tmp_path}:{PLATFORM}"}) as (ui, _):
+        log = tmp_path / "log"
+        assert becomes(lambda: "by mlflow" in log.read_text(), 30)
+        assert f"optuna-dashboard {tmp_path}/digits/study.journal" in log.read_text()
+        ui.send_signal(number)
+        assert ui.wait(20) == 0
+    (started_by_mlflow,) = (int(line.split()[1]) for line in log.read_text().splitlines() if line.startswith("started"))
+    assert becomes(lambda: not is_alive(started_by_mlflow), 5)
+
+
+@contextmanager
+def started(folder: Path, env: Mapping[str, str] = MappingProxyType({})) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """`visiontune ui` on a free port, with its output in the file `log`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "visiontune.cli", "ui", "--port", str(port), "--studies-dir", str(tmp_path)]
-    with (tmp_path / "log").open("w") as log:
-        ui = subprocess.Popen(command, stdout=log, stderr=log)
-    assert becomes(lambda: is_listening(port), 90), (tmp_path / "log").read_text()
-    ui.send_signal(number)
-    assert ui.wait(20) == 0
-    assert becomes(lambda: not is_listening(port), 5)
+    command = [sys.executable, "-m", "visiontune.cli", "ui", "--port", str(port), "--studies-dir", str(folder)]
+    with (folder / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **env}) as ui:
+        try:
+            yield ui, port
+        finally:
+            ui.terminate()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def is_listening(port: int) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 
 from mlflow.entities import Metric
 
-from visiontune.tracking.mlflow_requests import CONFIRMATION, KEY, LAST, NUMBER
+from visiontune.tracking.mlflow_requests import CONFIRMATION, KEY, NUMBER
+from visiontune.tracking.mlflow_view import LAST
 
 Event = Mapping[str, Any]
 REASON, STATE, NOTE = "visiontune.reason", "visiontune.state", "mlflow.note.content"
@@ -38,7 +39,7 @@ def child_head(event: Event) -> tuple[str, dict[str, str]]:
     own = texts(event.get("tags", {}))
     if event["event"] == "confirmation":
         tags = {CONFIRMATION: event["key"], "visiontune.candidate": str(event["number"]), "visiontune.seed": str(event["seed"])}
-        return f"{event['number']:04d} again, seed {event['seed']}", {**own, **tags, "visiontune.kind": "confirmation"}
+        return f"{event['number']:04d} seed {event['seed']}", {**own, **tags, "visiontune.kind": "confirmation"}
     recipe, number = event.get("recipe", {}), int(event["number"])
     named = {f"{part}.name": recipe[part]["name"] for part in ("model", "optimizer") if part in recipe}
     return run_name(number, named or event.get("params", {})), {**own, NUMBER: str(number), "visiontune.kind": "trial"}

@@ -12,11 +12,13 @@ from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
 
+from visiontune.tracking.mlflow_view import LAST
+
 KEY, NUMBER, CONFIRMATION = "visiontune.study_key", "visiontune.number", "visiontune.confirmation"
 """Tags by which a run is found again: its study's key, and a trial's number or a confirmation's key."""
 
-LAST, BEST = "objective", "best."
-"""The metric of an epoch that is logged after all its others, and how those of a study's best begin: their steps say how far a run is."""
+BEST = "best."
+"""How metrics of a study's best begin; their steps say how far its curve is."""
 
 _NUM_METRICS, _NUM_PARAMS, _NUM_TAGS = 800, 100, 100  # one request takes 1,000 of all together
 

@@ -17,6 +17,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.filesystem.uri import shown
 from visiontune.tracking.mlflow_uri import QUIET_ENV, artifact_root, tracking_uri
+from visiontune.tracking.mlflow_view import leaderboards
 
 HOST = "127.0.0.1"
 END_S = 5.0
@@ -48,20 +49,24 @@ def open_ui(studies: StudiesFolder, port: int = 5000) -> None:
     command += ["--default-artifact-root", str(artifact_root(studies, uri))]
     jobs = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # LLM judging: four more processes that no study needs
     env = {**os.environ, **QUIET_ENV, **jobs, "MLFLOW_BACKEND_STORE_URI": uri}  # not on the command line: it may hold a password
+    if journals := sorted(studies.path.glob("*/study.journal"), key=lambda path: path.stat().st_mtime):
+        command_of_optuna = f"optuna-dashboard {shlex.quote(str(journals[-1]))}"
+        print(f"what mattered, in Optuna's own dashboard: pip install optuna-dashboard && {command_of_optuna}", flush=True)
     try:
-        code = _serve(command, env)
+        code = _serve(command, env, f"http://{HOST}:{port}")
     except KeyboardInterrupt:
         return
     if code:
         raise UserError(f"MLflow's UI ended with code {code}; its own message stands above")
 
 
-def _serve(command: Sequence[str], env: Mapping[str, str]) -> int:
+def _serve(command: Sequence[str], env: Mapping[str, str], address: str) -> int:
     """Run it until it ends or a signal interrupts; its exit code. A process group, ended as a whole: mlflow starts others that stay."""
     signals = [signal.SIGTERM, signal.SIGHUP, signal.SIGINT]
     before = {number: signal.signal(number, signal.default_int_handler) for number in signals}
     server = subprocess.Popen(command, env=env, process_group=0)
     try:
+        _say_links(server, address)
         return server.wait()
     finally:
         for number in signals:
@@ -69,6 +74,16 @@ def _serve(command: Sequence[str], env: Mapping[str, str]) -> int:
         _end_group(server)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _say_links(server: subprocess.Popen[bytes], address: str) -> None:
+    """Once it answers, how to open each study as trainings, best first: by itself MLflow shows experiments as those of language models."""
+    while server.poll() is None:
+        with suppress(OSError, ValueError):
+            for name, link in leaderboards(address):
+                print(f"  {name}: {link}", flush=True)
+            return
+        time.sleep(0.3)
 
 
 def _end_group(leader: subprocess.Popen[bytes]) -> None:
