@@ -109,6 +109,8 @@ BAD = [
     Bad(1, "study: größe", ("letters",)),
     Bad(1, f"study: {'x' * 65}", ("1 to 64",)),
     Bad(1, "study: mlflow.db", ("belongs to the database",), VALUES),
+    Bad(1, "study: ok\nregister: a/b", ("register", "nearest is 'a_b'"), VALUES, at=2),
+    Bad(1, "study: ok\nregister: digits\nconfirm: {num_seeds: 0}", ("once its winner is confirmed", "nearest is 1"), VALUES, at=2),
     Bad(1, "study: 5", ("must be a string", "5", "quotes")),
     Bad(1, "study:", ("must be a string", "null")),
     Bad(1, "# nothing", ("required key 'study' is missing",), at=2),

@@ -33,9 +33,11 @@ def test_spread_is_the_sample_standard_deviation() -> None:
 def test_a_finished_search_names_winner_test_figure_and_mlflow(tmp_path: Path) -> None:
     confirmations = (Confirmation(1, 0.95, 0.9, 0.3), Confirmation(2, 0.97, 0.92, 0.2))
     (tmp_path / "winner.yaml").touch()
+    (tmp_path / "registered.json").write_text('{"name": "digits", "said": "version 2, not the champion: one seed has no interval"}')
     text = page(replace(RECORD, confirmations=confirmations, ending=Ending({"num_trials": 6}, "num_trials", 2)), folder=tmp_path)
     assert f"winner: trial 2 after 9 epochs, recipe in {tmp_path}/winner.yaml" in text
     assert "2 fresh seeds (mean ± standard deviation): test top1 0.91 ± 0.01414" in text
+    assert "registered as digits: version 2, not the champion: one seed has no interval" in text
     assert text.endswith("look at the trials: visiontune ui")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,10 @@ def test_the_winners_model_answers_files_without_pickle_and_is_logged_once(
     import pandas as pd
     from made_classifier import made_classifier
 
+    from visiontune.filesystem.study_folder import StudyFolder
     from visiontune.spec.yaml_writer import to_yaml
     from visiontune.tracking.mlflow_runs import Runs
+    from visiontune.tracking.registry import register
     from visiontune.tracking.winner_model import log_winner
     from visiontune.training.weights_file import save_weights
 
@@ -46,7 +49,8 @@ def test_the_winners_model_answers_files_without_pickle_and_is_logged_once(
     event = {"event": "winner", "number": 0, "recipe": "/gone/winner.yaml", "weights": str(weights), "data": data}
     event |= {"metrics": {"test_top1_mean": 0.9}, "time_ms": T0 + 30_000}
 
-    runs = Runs(client, tmp_path / "artifacts", lambda experiment, run, event: log_winner(client, uri, tmp_path, experiment, run, event))
+    registering = partial(register, client, uri, StudyFolder(tmp_path))
+    runs = Runs(client, tmp_path / "artifacts", partial(log_winner, client, uri, tmp_path), None, registering)
     for events in ([study("served")], [trial(0)], [event], [event]):
         runs.send(events)
 
@@ -68,6 +72,13 @@ def test_the_winners_model_answers_files_without_pickle_and_is_logged_once(
         np.testing.assert_allclose(np.array(answers["probabilities"].tolist()), expected, atol=1e-5)
         assert answers["class"].tolist() == [store.class_names[index] for index in expected.argmax(1)]
     assert "visiontune" not in re.findall(r"^ *(?:from|import) (\w+)", SERVED.read_text(), re.MULTILINE)
+
+    figures = {"mean": 0.9, "half_width": 0.01, "num_seeds": 3, "test_top1": 0.9, "metric": "val_top1", "mode": "max"}
+    known = {"study": "served", "number": 0, "data_digest": "abc", "time_ms": T0 + 31_000}
+    runs.send([{"event": "register", "name": "lenet", **figures, **known}])
+    champion = mlflow.pyfunc.load_model("models:/lenet@champion")
+    asked = pd.DataFrame({"picture": files[:2]})
+    assert champion.predict(asked)["probabilities"].tolist() == loaded.predict(asked)["probabilities"].tolist()
 
 
 def picture_file(pixels: np.ndarray) -> bytes:
@@ -133,8 +144,6 @@ def test_what_cannot_be_exported_keeps_recipe_and_weights(client: Any, uri: str,
 
 
 def test_the_sheet_of_the_winner_stands_beside_its_recipe_once(client: Any, tmp_path: Path) -> None:
-    from functools import partial
-
     from visiontune.tracking.delivery import is_transient
     from visiontune.tracking.mlflow_runs import Runs
     from visiontune.tracking.winner_model import log_artifact

@@ -73,6 +73,11 @@ class StudyFolder:
         return self.path / "winner_augmentation.png"
 
     @property
+    def registered(self) -> Path:
+        """What became of the winner in MLflow's model registry, as JSON: name and a sentence."""
+        return self.path / "registered.json"
+
+    @property
     def augmentation_sheet(self) -> Path:
         """A PNG of what the space's policies do to pictures, by `visiontune preview`."""
         return self.path / "augmentation.png"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import statistics
 from collections.abc import Mapping, Sequence
@@ -39,6 +40,9 @@ def summary(study: Study, *, go_on: str, ui_command: str, num_rows: int = 10, wi
         lines.append(f"of {record.ending.num_seeds} confirmations the budget had room for {len(record.confirmations)}")
         if not record.confirmations:
             lines.append("so the winner has no test figure and no weights yet, and its value is the best of many")
+    if folder.registered.exists():
+        found = json.loads(folder.registered.read_text())
+        lines.append(f"registered as {found['name']}: {found['said']}")
     lines.append(f"look at the trials: {ui_command}")
     if study.status == "budget" and record.ending is not None:
         who = "trials that wait go on" if any(trial.state == "waiting" for trial in record.trials) else "it goes on"

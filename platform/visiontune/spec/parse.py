@@ -149,6 +149,7 @@ def _study(tree: Mapping[str, Any], space: Space, start: Start, places: Mapping[
         places=places,
         plugins=tree["plugins"],
         constraints={name: bound_of(bound) for name, bound in tree["constraints"].items() if bound is not None},
+        register=tree["register"],
     )
 
 

@@ -159,6 +159,7 @@ STUDY = Section(
                 ),
             },
         ),
+        "register": Arg(str, "name in MLflow's model registry under which the confirmed winner becomes a new version", None),
         "space": SPACE,
     },
 )

@@ -25,7 +25,7 @@ def check_study(reader: Reader, tree: Mapping[str, Any], root: Node) -> None:
     if reader.problems.none_under("space"):
         ConditionRules(reader.problems, reader.nodes, Space(tree["space"])).check()
     rules = (*_name(tree), *_mode(tree), *_target(tree), *_budget(tree), *_workers(tree))
-    rules += (*_grid(reader, tree), *_warmup(reader, tree), *_views(reader, tree))
+    rules += (*_grid(reader, tree), *_warmup(reader, tree), *_views(reader, tree), *_register(tree))
     for needed, where, rule in rules:
         if reader.problems.none_under(*needed):
             reader.problems.add(reader.nodes.get(where) or reader.nodes.get(where.rpartition(".")[0]) or root, where, rule)
@@ -54,6 +54,17 @@ def _name(tree: Mapping[str, Any]) -> Iterator[Rule]:
         yield ("study",), "study", f"{rule}, but got {name!r}; nearest is {near!r}"
     elif name.startswith("mlflow.db"):
         yield ("study",), "study", f"the name {name!r} belongs to the database beside the studies; choose another"
+
+
+def _register(tree: Mapping[str, Any]) -> Iterator[Rule]:
+    name, num_seeds = tree["register"], tree["confirm"]["num_seeds"]
+    if isinstance(name, str) and not re.fullmatch(NAME, name):
+        near = re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip("._-")[:64] or "model"
+        rule = "a name has 1 to 64 letters, digits, '.', '_' and '-' and starts with a letter or digit"
+        yield ("register",), "register", f"{rule}, but got {name!r}; nearest is {near!r}"
+    elif isinstance(name, str) and num_seeds == 0:
+        rule = "a model is registered once its winner is confirmed, but confirm.num_seeds is 0; nearest is 1"
+        yield ("register", "confirm.num_seeds"), "register", rule
 
 
 def _mode(tree: Mapping[str, Any]) -> Iterator[Rule]:

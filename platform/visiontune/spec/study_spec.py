@@ -111,6 +111,7 @@ class StudySpec:
     places: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
     constraints: Mapping[str, float] = field(default_factory=dict)
+    register: str | None = None
 
     def placed(self, error: UserError, otherwise: str = "") -> UserError:
         """The error with the file and line of each key that its problems name; a problem that names none gets the key `otherwise`."""

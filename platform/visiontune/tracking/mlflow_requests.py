@@ -124,4 +124,4 @@ class Requests:
 def _epoch(run: Any) -> int:
     """How far it is. Runs of older versions have a metric "epoch" that says it."""
     steps = [metric.step for metric in run.data.to_proto().metrics if metric.key == LAST or metric.key.startswith(BEST)]
-    return max(*steps, 0, int(run.data.metrics.get("epoch", 0)))
+    return int(max(*steps, 0, run.data.metrics.get("epoch", 0)))

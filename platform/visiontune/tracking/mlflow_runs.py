@@ -39,7 +39,7 @@ class Runs:
     """Sends events with an MlflowClient; raises what the client raises, and may then be given the same events again.
 
     `log_model(experiment_id, run_id, event)` logs the winner's model and gives a word on it for a tag; `log_artifact(run_id, event)`
-    a file.
+    a file; `register(run_id, event)` registers the model and gives a word on it for a tag.
     """
 
     def __init__(
@@ -48,8 +48,10 @@ class Runs:
         artifact_root: Path | None,
         log_model: Callable[[str, str, Event], str] | None = None,
         log_artifact: Callable[[str, Event], None] | None = None,
+        register: Callable[[str, Event], str] | None = None,
     ) -> None:
         self._mlflow, self._log_model, self._log_artifact = Requests(client, artifact_root), log_model, log_artifact
+        self._register = register
         self._study: Study | None = None
         self._parent: RunState | None = None
         self._children: dict[str, RunState] = {}
@@ -78,7 +80,7 @@ class Runs:
         if self._is_stale and self._study is not None:
             self._load(self._study.experiment_id, self._study.key)
         self._is_stale = False
-        ends = {"best": self._send_best, "winner": self._send_winner, "study_end": self._send_end}
+        ends = {"best": self._send_best, "winner": self._send_winner, "register": self._send_registered, "study_end": self._send_end}
         ends |= {"artifact": self._send_artifacts, "sheet": self._send_artifacts}  # sheet: an artifact of older versions
         {"study": self._send_study, **ends}.get(events[0]["event"], self._send_child)(events)
 
@@ -149,6 +151,13 @@ class Runs:
         if self._log_model:
             word = self._log_model(study.experiment_id, study.parent.run_id, event)
             self._mlflow.log(study.parent, tags={"visiontune.winner_model": word[: content.MAX_TAG]})
+
+    def _send_registered(self, events: Sequence[Event]) -> None:
+        """The winner's model, which its own event has logged before."""
+        if self._register:
+            parent = self._known().parent
+            said = self._register(parent.run_id, events[-1])
+            self._mlflow.log(parent, tags={"visiontune.registered": said[: content.MAX_TAG]})
 
     def _send_artifacts(self, events: Sequence[Event]) -> None:
         """Files of the study, each in place of an earlier one of its name."""

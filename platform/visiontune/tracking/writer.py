@@ -86,6 +86,7 @@ def _connect(uri: str, folder: StudyFolder, studies: StudiesFolder) -> Runs:
     from sqlalchemy.engine import Engine
 
     from visiontune.tracking.mlflow_runs import Runs
+    from visiontune.tracking.registry import register
     from visiontune.tracking.winner_model import log_artifact, log_winner
 
     if uri.startswith("sqlite"):
@@ -97,7 +98,7 @@ def _connect(uri: str, folder: StudyFolder, studies: StudiesFolder) -> Runs:
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
     models, files = partial(log_winner, client, uri, folder.path), partial(log_artifact, client, folder.path)
-    return Runs(client, artifact_root(studies, uri), models, files)
+    return Runs(client, artifact_root(studies, uri), models, files, partial(register, client, uri, folder))
 
 
 def _tune_sqlite(connection: Any, _: Any) -> None:

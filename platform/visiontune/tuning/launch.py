@@ -29,7 +29,7 @@ from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.start_recipes import StartRecipes
 from visiontune.tuning.study_pictures import keep_pictures
 from visiontune.tuning.study_storage import Storage, create_or_resume, mend_journal, open_existing
-from visiontune.tuning.winner import leave_winner
+from visiontune.tuning.winner import leave_winner, register_winner, winner_of
 
 if TYPE_CHECKING:
     from visiontune.data.store.store import Store
@@ -94,6 +94,7 @@ def _search(
         storage = create_or_resume(folder, spec)
         if is_finished(storage, spec) and not _has_more_to_start(storage, spec):
             study = study_record(storage, spec.study)
+            _register_late(spec, study, storage, folder, tracker)
             return Outcome(_status(study), study, folder, 0)
         storage.set_attribute("num_trials", spec.budget.num_trials)
         storage.set_attribute("finished", None)
@@ -167,9 +168,19 @@ def _conclude(run: SearchRun, spec: StudySpec, storage: Storage, folder: StudyFo
         return Outcome("interrupted", study, folder, run.num_new_trials, run.spending.num_new_epochs)
     ending = Ending(spec.budget.ends, run.ended_by or "num_trials", int(spec.confirm["num_seeds"]))
     study = study_record(storage, spec.study, ending)
-    leave_winner(study, folder, store, put)
+    leave_winner(study, folder, store, put, spec.register)
+    storage.set_attribute("registered", spec.register)
     storage.set_attribute("finished", asdict(ending))
     return Outcome(_status(study), study, folder, run.num_new_trials, run.spending.num_new_epochs)
+
+
+def _register_late(spec: StudySpec, study: StudyRecord, storage: Storage, folder: StudyFolder, tracker: Tracker) -> None:
+    """What ended before its file said `register`, or another name, is registered now."""
+    known, winner = storage.attributes(), winner_of(study)
+    if spec.register and winner is not None and known.get("registered") != spec.register and "pictures" in known:
+        with tracker() as put:
+            register_winner(study, winner, folder, known["pictures"]["digest"], put, spec.register)
+        storage.set_attribute("registered", spec.register)
 
 
 def _status(study: StudyRecord) -> str:

@@ -8,8 +8,11 @@ import io
 import os
 import subprocess
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean, stdev
+from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from visiontune.data.store.store import Store
@@ -122,6 +125,32 @@ def _examples(store: Store) -> list[str]:
 def artifact_event(path: Path, artifact_folder: str) -> Event:
     """A file of the study's folder, for that folder of the parent run's artifacts."""
     return {"event": "artifact", "path": str(path.resolve()), "artifact_folder": artifact_folder, "time_ms": now_ms()}
+
+
+def register_event(study: StudyRecord, winner: TrialRecord, name: str, data_digest: str) -> Event | None:
+    """The winner's model becomes a version of the registered model; None without a confirmation. `half_width` of the 95 % interval
+    of the mean over seeds, by Student's t; None for one seed.
+    """
+    good = [one for one in study.confirmations if not one.failure]
+    if not good:
+        return None
+    mean, half_width = mean_and_half_width([one.val_value for one in good])
+    figures = {"mean": mean, "half_width": half_width, "num_seeds": len(good), "test_top1": fmean([one.test_top1 for one in good])}
+    compared_by = {"metric": study.objective.metric, "mode": study.objective.mode, "data_digest": data_digest}
+    return {"event": "register", "name": name, "study": study.name, "number": winner.number, **figures, **compared_by, "time_ms": now_ms()}
+
+
+def mean_and_half_width(values: Sequence[float]) -> tuple[float, float | None]:
+    """The mean, and half of its 95 % interval by Student's t; None for one value.
+
+    >>> mean_and_half_width([1.0, 2.0, 3.0])
+    (2.0, 2.484...)
+    """
+    if len(values) < 2:
+        return values[0], None
+    from scipy.stats import t
+
+    return fmean(values), float(t.ppf(0.975, len(values) - 1) * stdev(values) / len(values) ** 0.5)
 
 
 def study_end_event(study: StudyRecord, winner: TrialRecord | None) -> Event:

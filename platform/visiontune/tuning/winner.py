@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 from visiontune.augmentation.preview_sheet import recipe_sheet, save_sheet
 from visiontune.augmentation.sheet_pictures import pick
 from visiontune.data.store.store import Store
+from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.spec.yaml_writer import dump_recipe
-from visiontune.tuning.mlflow_events import artifact_event, study_end_event, winner_event
+from visiontune.tuning.mlflow_events import artifact_event, register_event, study_end_event, winner_event
 from visiontune.tuning.records import Put, StudyRecord, TrialRecord
 
 _NUM_PICTURES = 4
@@ -27,9 +29,13 @@ def epochs_of(trial: TrialRecord, study: StudyRecord) -> str:
     return f"{trial.epoch} epochs" if trial.state == "complete" else f"{trial.epoch} of {study.rungs[-1]} epochs"
 
 
-def leave_winner(study: StudyRecord, folder: StudyFolder, store: Store, put: Put) -> None:
-    """Write the winner's files, if there is one, and tell MLflow that the study has ended. Raises OSError."""
+def leave_winner(study: StudyRecord, folder: StudyFolder, store: Store, put: Put, register: str | None = None) -> None:
+    """Write the winner's files, if there is one, and tell MLflow that the study has ended. Raises OSError.
+
+    `register`: the name by which its model is registered there.
+    """
     winner, metric = winner_of(study), study.objective.metric
+    folder.registered.unlink(missing_ok=True)
     if not study.confirmations:  # where there was no time for any, those of an earlier winner would pass for this one's
         for file in (folder.winner_weights, folder.winner_test):
             file.unlink(missing_ok=True)
@@ -45,9 +51,20 @@ def leave_winner(study: StudyRecord, folder: StudyFolder, store: Store, put: Put
             put(artifact_event(folder.winner_sheet, "winner"))
         if folder.winner_test.exists():
             put(artifact_event(folder.winner_test, "winner"))
+        if register:
+            register_winner(study, winner, folder, store.digest, put, register)
     if folder.augmentation_sheet.exists():
         put(artifact_event(folder.augmentation_sheet, "space"))
     put(study_end_event(study, winner))
+
+
+def register_winner(study: StudyRecord, winner: TrialRecord, folder: StudyFolder, data_digest: str, put: Put, name: str) -> None:
+    """Have the winner's model registered; what becomes of it is written into the study's folder, now that it is under way."""
+    event = register_event(study, winner, name, data_digest)
+    said = "not without a confirmation" if event is None else "under way; `visiontune ui` shows it"
+    write_whole(folder.registered, json.dumps({"name": name, "said": said}))
+    if event is not None:
+        put(event)
 
 
 def write_winner_sheet(recipe: TrialRecipe, store: Store, folder: StudyFolder, title: str) -> bool:
