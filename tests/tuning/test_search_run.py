@@ -303,6 +303,21 @@ def test_confirmations_are_on_fresh_seeds_and_not_repeated(tmp_path):
     assert [one.test_top1 for one in view.confirmations] == [0.5] * 3
 
 
+def test_mlflow_is_told_of_the_best_as_it_changes_and_of_each_confirmation(tmp_path):
+    _, _, events = drive(make_spec(tmp_path / "study", 20, num_seeds=3), tmp_path / "study", num_slots=4)
+    view = read_study(StudyFolder(tmp_path / "study"))
+    bests = [event for event in events if event["event"] == "best"]
+    assert [event["step"] for event in bests] == sorted({event["step"] for event in bests})
+    assert bests[-1]["metrics"] == {f"best.{view.objective.metric}": view.best.value}
+    assert bests[-1]["step"] <= sum(trial.epoch for trial in view.trials) == sum(event["event"] == "epoch" for event in events)
+    told = [event for event in events if event["event"] == "confirmation"]
+    ends = {event["seed"]: event["final"]["test_top1"] for event in told if event.get("status") == "FINISHED"}
+    assert ends == {one.seed: one.test_top1 for one in view.confirmations}
+    assert {(event["number"], event["key"]) for event in told} == {(view.best.number, event["key"]) for event in told}
+    assert {event["epoch"] for event in told} == set(range(1, 10))
+    assert {event["metrics"].get("rung") for event in events if event["event"] == "epoch"} == {None, 1, 3, 9}
+
+
 def test_another_winner_has_confirmations_of_its_own(tmp_path):
     """More trials may bring a better one: its figures must not be the old winner's."""
     folder = tmp_path / "study"

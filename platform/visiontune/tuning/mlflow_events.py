@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import getpass
 import io
+import json
 import os
 import subprocess
 import time
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
-from statistics import fmean, stdev
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -97,6 +96,8 @@ def winner_event(study: StudyRecord, number: int, folder: StudyFolder, store: St
     for views in {one.test_time for one in tested if one.test_time_top1 is not None}:
         found = [one.test_time_top1 for one in tested if one.test_time == views and one.test_time_top1 is not None]
         metrics[f"test_top1_{views}_mean"] = sum(found) / len(found)
+    if folder.winner_test.exists():  # of the very weights that the model has, where the mean is of all seeds
+        metrics |= json.loads(folder.winner_test.read_text())["metrics"]
     data = {
         "num_classes": len(store.class_names),
         "channels": int(store.images_NHWC.shape[3]),
