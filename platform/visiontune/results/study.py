@@ -47,7 +47,7 @@ class Winner:
     @property
     def test_top1(self) -> float | None:
         """Mean accuracy on the test split over the confirmations, 0 to 1; None where none was tested."""
-        tested = [one.test_top1 for one in self.confirmations if not one.failure]
+        tested = [one.test_top1 for one in self.confirmations if one.is_tested]
         return sum(tested) / len(tested) if tested else None
 
 

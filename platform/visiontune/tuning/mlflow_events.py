@@ -91,7 +91,7 @@ def end_event(number: int, state: str, reason: str, micro_batch: int = 0, costs:
 
 def winner_event(study: StudyRecord, number: int, folder: StudyFolder, store: Store) -> Event:
     """The winner, with where its files are and what its model needs to know of the pictures."""
-    tested = [one for one in study.confirmations if not one.failure]
+    tested = [one for one in study.confirmations if one.is_tested]
     metrics = {"test_top1_mean": sum(one.test_top1 for one in tested) / len(tested)} if tested else {}
     for views in {one.test_time for one in tested if one.test_time_top1 is not None}:
         found = [one.test_time_top1 for one in tested if one.test_time == views and one.test_time_top1 is not None]
