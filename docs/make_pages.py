@@ -56,6 +56,8 @@ GIVEN = (
     "visiontune.exports.write_export:Export",
     "visiontune.tuning.records:TrialRecord",
     "visiontune.tuning.records:Confirmation",
+    "visiontune.tuning.records:Candidate",
+    "visiontune.results.winner_lines:Estimate",
     "visiontune.tuning.start_recipes:StartPoint",
 )
 """What the functions give, in the order in which a reader meets it."""

@@ -169,15 +169,15 @@ def _figures(metrics: dict[str, float]) -> str:
 
 
 def show(args: argparse.Namespace) -> int:
-    """Print a study's leaderboard, rungs, failures and what its winner's retraining gave."""
+    """Print a study's leaderboard, rungs, failures, who won and by how much."""
     study = api.load_study(args.study, studies_dir=args.studies_dir, storage=args.storage)
     winner = study.winner_costs() if args.costs and study.winner is not None and study.winner.weights is not None else None
     if args.json:
         print(json.dumps({**study.to_dict(costs=args.costs), **({} if winner is None else {"winner_costs": winner.to_dict()})}, indent=1))
         return 0
-    from visiontune.results.search_summary import confirmation_lines
+    from visiontune.results.search_summary import winner_lines
 
-    lines = confirmation_lines(study.record.confirmations, study.record.objective.metric)
+    lines = winner_lines(study.record)
     table = study.leaderboard(args.n, width(), costs=args.costs)
     print("\n".join([table, *lines, *([] if winner is None else [str(winner)])]))
     return 0

@@ -93,6 +93,9 @@ def winner_event(study: StudyRecord, number: int, folder: StudyFolder, store: St
     """The winner, with where its files are and what its model needs to know of the pictures."""
     tested = [one for one in study.confirmations if one.is_tested]
     metrics = {"test_top1_mean": sum(one.test_top1 for one in tested) / len(tested)} if tested else {}
+    metrics |= _race_metrics(study, number)
+    if study.with_val is not None and study.with_val.is_tested:
+        metrics["test_top1_with_val"] = study.with_val.test_top1
     for views in {one.test_time for one in tested if one.test_time_top1 is not None}:
         found = [one.test_time_top1 for one in tested if one.test_time == views and one.test_time_top1 is not None]
         metrics[f"test_top1_{views}_mean"] = sum(found) / len(found)
@@ -121,6 +124,18 @@ def _examples(store: Store) -> list[str]:
         Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(file := io.BytesIO(), "PNG")
         found.append(base64.b64encode(file.getvalue()).decode())
     return found
+
+
+def _race_metrics(study: StudyRecord, number: int) -> dict[str, float]:
+    """The winner's value over fresh seeds, the search's beyond it, and the probability of being the best of those that were confirmed."""
+    found = [one.val_value for one in study.confirmations if not one.failure]
+    own = next((one for one in study.candidates if one.number == number), None)
+    if not found or own is None:
+        return {}
+    metric, mean = study.objective.metric, fmean(found)
+    metrics = {f"confirmed_{metric}_mean": mean, "winners_curse": own.search_value - mean, "num_tests": float(study.num_tests)}
+    metrics |= {f"confirmed_{metric}_std": stdev(found)} if len(found) > 1 else {}
+    return metrics | ({} if own.probability is None else {"probability_best": own.probability})
 
 
 def artifact_event(path: Path, artifact_folder: str) -> Event:
