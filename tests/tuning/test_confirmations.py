@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 from simulated_search import curve, drive, make_spec, report
 
+from visiontune import api
+from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.fingerprint import keyed_seed
+from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import Leg, StudyRecord
+from visiontune.tuning.study_storage import open_existing
 
 NUM = 8
 
@@ -103,3 +107,27 @@ def test_one_candidate_is_what_a_search_did_before(tmp_path: Path) -> None:
     study = confirm(tmp_path / "study", workers, 4, "confirm.top=1")
     assert study.winner == study.best and [one.is_tested for one in study.confirmations] == [True] * 3
     assert sum(not leg.is_test for leg in workers.legs.values()) == 3
+
+
+def test_a_race_that_is_extended_repeats_nothing_and_counts_another_test(tmp_path: Path) -> None:
+    first, second = Workers(), Workers()
+    before = confirm(tmp_path / "study", first, 2, "confirm.top=1")
+    after = confirm(tmp_path / "study", second, 2, "confirm.num_seeds=4")
+    assert before.winner is not None and after.winner is not None and len(after.candidates) == 3
+    assert not {leg.key for leg in first.legs.values()} & {leg.key for leg in second.legs.values() if not leg.is_test}
+    assert (before.num_tests, after.num_tests) == (1, 2) and len(after.confirmations) == 4
+
+
+def test_what_can_not_be_confirmed_is_refused_before_ray_starts(tmp_path: Path) -> None:
+    spec = make_spec(tmp_path / "study", 2)
+    drive(spec, tmp_path / "study")
+    with pytest.raises(UserError, match="has not ended"):
+        api.confirm(tmp_path / "study")
+    with pytest.raises(UserError, match="top must be an int from 1 to 20, but got 0"):
+        api.confirm(tmp_path / "study", top=0)
+    storage = open_existing(StudyFolder(tmp_path / "study"))
+    storage.set_attribute("finished", {"limits": {"num_trials": 2}, "by": "num_trials", "num_seeds": 0, "confirm": {"num_seeds": 0}})
+    with driver_lock(StudyFolder(tmp_path / "study")), pytest.raises(UserError, match="already driven"):
+        api.confirm(tmp_path / "study")
+    with pytest.raises(UserError, match="seeds must be at least 1, but"):
+        api.confirm(tmp_path / "study")

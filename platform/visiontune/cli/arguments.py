@@ -50,6 +50,7 @@ def make_parser() -> Parser:
         return one
 
     _searches(verb)
+    _retraining(verb)
     _trials(verb)
     _winners(verb)
     _exports(verb)
@@ -101,6 +102,19 @@ def _searches(verb: Verb) -> None:
     submit.add_argument("--studies-dir", metavar="DIR", help="folder on the cluster that every node sees")
     for one in (search, check, show, rehearse, ui, enqueue):
         _takes_studies_dir(one)
+
+
+def _retraining(verb: Verb) -> None:
+    confirm = verb(verbs_of_trials.confirm)
+    confirm.add_argument("study", metavar="STUDY", help="one whose search has ended")
+    confirm.add_argument("--top", type=_positive, metavar="K", help="recipes that run for it, the search's best (as in the search, 3)")
+    confirm.add_argument("--seeds", type=_positive, metavar="N", help="of the winner, at most of the others (as in the search, 3)")
+    confirm.add_argument("--weights", metavar="WHICH", help="keep those of the best_seed, or the soup where that is better on val")
+    confirm.add_argument("--use-val", action=argparse.BooleanOptionalAction, help="train the winner once more on train and val together")
+    confirm.add_argument("--address", metavar="RAY", help="as of search")
+    confirm.add_argument("--plain", action="store_true", help="lines of key=value also on a terminal")
+    confirm.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
+    _takes_studies_dir(confirm)
 
 
 def _trials(verb: Verb) -> None:

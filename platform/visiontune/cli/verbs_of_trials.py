@@ -1,4 +1,4 @@
-"""Verbs that tell of a study's trials, in the manner of verbs.py."""
+"""Verbs that tell of a study's trials and of who has won, in the manner of verbs.py."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import json
 
 from visiontune import api
+from visiontune.cli.terminal import sigterm_interrupts
 
 
 def importance(args: argparse.Namespace) -> int:
@@ -13,3 +14,20 @@ def importance(args: argparse.Namespace) -> int:
     found = api.load_study(args.study, studies_dir=args.studies_dir, storage=args.storage).importance(args.seed)
     print(json.dumps(found.to_dict(), indent=1) if args.json else found)
     return 0
+
+
+def confirm(args: argparse.Namespace) -> int:
+    """Train the best of a study that has ended again, to find the winner among them; the same command goes on."""
+    keys = ("top", "seeds", "weights", "use_val", "studies_dir", "storage", "address")
+    with sigterm_interrupts():
+        try:
+            given = {key: getattr(args, key) for key in keys}
+            study = api.confirm(args.study, **given, progress="plain" if args.plain else True, may_exit=True)
+        except api.Interrupted as error:
+            study = error.study
+    from visiontune.results.search_summary import winner_lines
+
+    print("\n".join(winner_lines(study.record)))
+    if study.status == "interrupted":
+        print(f"interrupted; what is done is kept; go on: {args.command_line}")
+    return int(study.status == "interrupted" or study.record.winner is None)

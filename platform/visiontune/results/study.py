@@ -252,6 +252,28 @@ class Study:
         with in_use(load_plugins_of(self.folder, self.storage_url)):
             return figure_of(self.record, name)
 
+    def confirm(
+        self,
+        *,
+        top: int | None = None,
+        seeds: int | None = None,
+        weights: str | None = None,
+        use_val: bool | None = None,
+        address: str | None = None,
+        progress: bool | str = True,
+        may_exit: bool = False,
+    ) -> Study:
+        """Train the best `top` recipes again on up to `seeds` fresh seeds, to find the winner; what is done is not done again.
+
+        What is not given stays as it was. `weights` and `use_val` as in the section confirm, the others as in `search`. Raises UserError
+        for a study that has not ended or is being searched, or where no trial was trained in full; SearchFailed, NoCluster.
+        """
+        from visiontune.results.confirm_study import confirm_study
+
+        given: dict[str, Any] = {"top": top, "seeds": seeds, "weights": weights, "use_val": use_val, "address": address}
+        outcome = confirm_study(self.folder, **given, storage=self.storage_url, progress=progress, may_exit=may_exit)
+        return Study(self.folder, outcome.study, outcome.status, 0, outcome.num_new_epochs, self.storage_url)
+
     def refresh(self) -> Study:
         """The study as it stands now. Raises UserError when it is gone."""
         return Study(self.folder, read_study(self.folder, self.storage_url), storage_url=self.storage_url)

@@ -98,15 +98,16 @@ def _search(
             return Outcome(_status(study), study, folder, 0)
         storage.set_attribute("num_trials", spec.budget.num_trials)
         storage.set_attribute("finished", None)
+        storage.set_attribute("resources", asdict(spec.resources))
         screen(starting(spec, storage.attributes().get("spent", {})))
         with tracker() as put:
             run = SearchRun(spec, storage, folder, put, start_s)
             run.say = say
-            store = _run(run, spec, storage, studies, put, screen, say, address, may_exit=may_exit)
+            store = run_on_cluster(run, spec, storage, studies, put, screen, say, address, may_exit=may_exit)
             return _conclude(run, spec, storage, folder, store, put)
 
 
-def _run(
+def run_on_cluster(
     run: SearchRun,
     spec: StudySpec,
     storage: Storage,
@@ -131,9 +132,10 @@ def _run(
             count_slots = slot_counter(spec.resources, wanted)
             store = ready.result()
             keep_pictures(storage, store, spec.study)
-            settle_start(run.starts, spec, studies, int(store.images_NHWC.shape[1]), num_counted(storage.trials()), say)
-            if known_bounds(spec.constraints):
-                run.refuse_by(costs_by(store.info))
+            if run.has_trials:
+                settle_start(run.starts, spec, studies, int(store.images_NHWC.shape[1]), num_counted(storage.trials()), say)
+                if known_bounds(spec.constraints):
+                    run.refuse_by(costs_by(store.info))
             put(study_event(spec, storage.attributes()["key"], store))
             base = worker_config(spec, studies.study(spec.study), store, wanted)
             with interruptible(run.interrupt, may_exit=may_exit):

@@ -59,7 +59,7 @@ class SearchRun:
         self._num_found = self._queue.trials.num_begun
         self._epochs_found = sum(trial.epoch for trial in self._queue.trials.records.values())
         self._put = put
-        self._make_policy, self._has_trials = make_policy, has_trials
+        self._make_policy, self.has_trials = make_policy, has_trials
         self._retrainings: RetrainingQueue | None = None
         self._legs: dict[str, Leg] = {}
         self._placed: set[str] = set()
@@ -104,7 +104,7 @@ class SearchRun:
         """Work for a free worker; None when there is nothing now, and for good once `is_finished`."""
         if self.is_finished or self.is_stopping or len(self._legs) >= self.num_slots:
             return None
-        leg = self._next_trial() if self._retrainings is None and self._has_trials else None
+        leg = self._next_trial() if self._retrainings is None and self.has_trials else None
         if leg is None and not self._queue.on_worker:
             leg = self._next_retraining()
         if leg is not None:
