@@ -22,7 +22,7 @@ from visiontune.results.model_table import model_table
 DOCS = Path(__file__).resolve().parent
 MARKED = re.compile(r"(?<=<!-- list )(\w+)( -->\n)(.*?)(?=<!-- /list -->)", re.DOTALL)
 FUNCTIONS = (
-    *("search", "check", "sample", "load_study", "enqueue", "rehearse", "submit", "open_ui"),
+    *("search", "check", "sample", "load_study", "confirm", "enqueue", "rehearse", "submit", "open_ui"),
     *("predict", "evaluate"),
     *("init_space", "ingest", "load_data", "preview", "export_policy"),
     *("inspect",),
