@@ -311,10 +311,12 @@ def test_mlflow_is_told_of_the_best_as_it_changes_and_of_each_confirmation(tmp_p
     assert bests[-1]["metrics"] == {f"best.{view.objective.metric}": view.best.value}
     assert bests[-1]["step"] <= sum(trial.epoch for trial in view.trials) == sum(event["event"] == "epoch" for event in events)
     told = [event for event in events if event["event"] == "confirmation"]
-    ends = {event["seed"]: event["final"]["test_top1"] for event in told if event.get("status") == "FINISHED"}
-    assert ends == {one.seed: one.test_top1 for one in view.confirmations}
-    assert {(event["number"], event["key"]) for event in told} == {(view.best.number, event["key"]) for event in told}
-    assert {event["epoch"] for event in told} == set(range(1, 10))
+    tests = [event for event in told if "final" in event]
+    assert {event["seed"]: event["final"]["test_top1"] for event in tests} == {one.seed: one.test_top1 for one in view.confirmations}
+    assert {event["number"] for event in tests} == {view.winner.number}
+    trained = Counter((event["number"], event["seed"]) for event in told if event.get("status") == "FINISHED" and event not in tests)
+    assert trained == {(one.number, seed.seed): 1 for one in view.candidates for seed in one.confirmations}
+    assert {event["epoch"] for event in told if event not in tests} == set(range(1, 10))
     assert {event["metrics"].get("rung") for event in events if event["event"] == "epoch"} == {None, 1, 3, 9}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from visiontune.inference.intervals import half_width
 from visiontune.results.text import aligned, number
 from visiontune.tuning.confirmed import WITH_VAL
 from visiontune.tuning.records import Candidate, Confirmation, StudyRecord
@@ -28,13 +29,10 @@ class Estimate:
     @staticmethod
     def of(values: Sequence[float]) -> Estimate | None:
         """None of no values."""
-        if len(values) < 2:
-            return Estimate(values[0], 1) if values else None
-        from scipy.stats import t
-
-        mean, deviation, num = statistics.fmean(values), statistics.stdev(values), len(values)
-        half = float(t.ppf(0.975, num - 1)) * deviation / num**0.5
-        return Estimate(mean, num, deviation, mean - half, mean + half)
+        if not values:
+            return None
+        mean, half = statistics.fmean(values), half_width(values)
+        return Estimate(mean, 1) if half is None else Estimate(mean, len(values), statistics.stdev(values), mean - half, mean + half)
 
     def __str__(self) -> str:
         if self.low is None or self.high is None:

@@ -9,17 +9,18 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from visiontune.data.store.store import Store
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.inference.intervals import half_width
 from visiontune.spec.declare import NOTHING
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.answer import answer
-from visiontune.tuning.records import Leg, Report, StudyRecord, TrialRecord
+from visiontune.tuning.records import Report, StudyRecord, TrialRecord
 
 Event = dict[str, Any]
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "waiting": "FINISHED"}
@@ -62,19 +63,6 @@ def epoch_event(number: int, report: Report, value: float, rungs: Collection[int
 def best_event(metric: str, value: float, num_epochs: int) -> Event:
     """The first of the ranking is another, or has another value; the study's trials have so many epochs together."""
     return {"event": "best", "metrics": {f"best.{metric}": value}, "step": num_epochs, "time_ms": now_ms()}
-
-
-def confirmation_event(leg: Leg, report: Report, candidate: int, metric: str) -> Event:
-    """An epoch of a trial that is trained again, the last of them with the test's figures; or why there are none."""
-    known: Event = {"event": "confirmation", "key": leg.key, "number": candidate, "seed": leg.recipe.training["seed"]}
-    if report.failure:
-        ending = {"status": "FAILED", "reason": f"{report.failure}: {report.reason}", "tags": {"visiontune.state": "failed"}}
-        return {**known, **ending, "time_ms": now_ms()}
-    final = {key: value for key, value in report.metrics.items() if key.startswith("test_")}
-    metrics = {key: value for key, value in report.metrics.items() if key not in final}
-    ending = {"status": "FINISHED", "reason": "trained in full", "tags": {"visiontune.state": "complete"}} if report.is_last else {}
-    figures = {"epoch": report.epoch, "metrics": metrics, "objective": metrics[metric], "final": final}
-    return {**known, **figures, **ending, "time_ms": report.time_ms}
 
 
 def end_event(number: int, state: str, reason: str, micro_batch: int = 0, costs: Mapping[str, float] = NOTHING) -> Event:
@@ -150,23 +138,11 @@ def register_event(study: StudyRecord, winner: TrialRecord, name: str, data_dige
     good = [one for one in study.confirmations if not one.failure]
     if not good:
         return None
-    mean, half_width = mean_and_half_width([one.val_value for one in good])
-    figures = {"mean": mean, "half_width": half_width, "num_seeds": len(good), "test_top1": fmean([one.test_top1 for one in good])}
+    values = [one.val_value for one in good]
+    figures: dict[str, Any] = {"mean": fmean(values), "half_width": half_width(values), "num_seeds": len(good)}
+    figures |= {"test_top1": fmean([one.test_top1 for one in study.tested])} if study.tested else {}
     compared_by = {"metric": study.objective.metric, "mode": study.objective.mode, "data_digest": data_digest}
     return {"event": "register", "name": name, "study": study.name, "number": winner.number, **figures, **compared_by, "time_ms": now_ms()}
-
-
-def mean_and_half_width(values: Sequence[float]) -> tuple[float, float | None]:
-    """The mean, and half of its 95 % interval by Student's t; None for one value.
-
-    >>> mean_and_half_width([1.0, 2.0, 3.0])
-    (2.0, 2.484...)
-    """
-    if len(values) < 2:
-        return values[0], None
-    from scipy.stats import t
-
-    return fmean(values), float(t.ppf(0.975, len(values) - 1) * stdev(values) / len(values) ** 0.5)
 
 
 def study_end_event(study: StudyRecord, winner: TrialRecord | None) -> Event:

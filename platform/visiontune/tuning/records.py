@@ -183,6 +183,13 @@ class StudyRecord:
     num_tests: int = 0
 
     @property
+    def tested(self) -> tuple[Confirmation, ...]:
+        """The winner's trainings that met the test split; the one with the validation pictures alone where it did."""
+        if self.with_val is not None and self.with_val.is_tested:
+            return (self.with_val,)
+        return tuple(one for one in self.confirmations if one.is_tested)
+
+    @property
     def num_begun(self) -> int:
         """Trials that count among `num_trials`: all but those that a constraint refused."""
         return sum(trial.kind != CONSTRAINT for trial in self.trials)

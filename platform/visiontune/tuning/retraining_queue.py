@@ -79,13 +79,14 @@ class RetrainingQueue:
             self._record(leg, "", report.metrics)
         return not report.is_last
 
-    def lost(self, key: str, what: str, *, is_begun: bool = True) -> None:
-        """The worker died: the leg is handed out again, and after MAX_CRASHES, once it had begun, recorded as crashed."""
+    def lost(self, key: str, what: str, *, is_begun: bool = True) -> bool:
+        """The worker died: the leg is handed out again, and after MAX_CRASHES, once it had begun, recorded as crashed; whether it is."""
         self._num_crashes[key] = self._num_crashes.get(key, 0) + is_begun
         if self._num_crashes[key] < MAX_CRASHES:
             self.out.pop(key)
-        else:
-            self._record(self.out[key], f"crashed: {what}")
+            return False
+        self._record(self.out[key], f"crashed: {what}")
+        return True
 
     def _record(self, leg: Leg, failure: str, metrics: Mapping[str, float] | None = None) -> None:
         """A test completes what is known of its weights; one that failed leaves that as it is, and is tried again by the next driver."""

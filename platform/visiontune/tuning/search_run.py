@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import StudySpec
+from visiontune.tuning.confirmation_events import confirmation_event, crashed_event
 from visiontune.tuning.confirmations import confirm_best
 from visiontune.tuning.constraints import CostsOf
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
-from visiontune.tuning.mlflow_events import confirmation_event, now_ms
+from visiontune.tuning.mlflow_events import now_ms
 from visiontune.tuning.records import Leg, Put, Report, Snapshot, TrialRecord
 from visiontune.tuning.retraining_queue import RetrainingPolicy, RetrainingQueue
 from visiontune.tuning.search_clock import SearchClock
@@ -137,9 +138,10 @@ class SearchRun:
         if leg.is_confirmation and report.epoch and report.time_ms >= self._started_ms:  # said again, it was counted before
             self.spending.measured(report)
         retrainings = self._retrainings if leg.is_confirmation else None
+        trial = self._trial_of(leg) if retrainings else None
+        if trial is not None and (event := confirmation_event(leg, report, trial, self._spec.objective.metric)) is not None:
+            self._put(event)
         goes_on = retrainings.report(key, report) if retrainings else self._queue.report(leg.number, report)
-        if retrainings:
-            self._put(confirmation_event(leg, report, self._spec.objective.metric))
         if not goes_on:
             self._forget(key)
         self.check_budget()
@@ -165,7 +167,9 @@ class SearchRun:
         end = "lost its worker" if is_gone else "crashed"
         self.say(f"{'retraining' if leg.is_confirmation else 'trial'} {leg.number} has {end}: {what}")
         if leg.is_confirmation and self._retrainings:
-            self._retrainings.lost(key, what, is_begun=is_begun)
+            is_given_up = self._retrainings.lost(key, what, is_begun=is_begun)
+            if is_given_up and (trial := self._trial_of(leg)) is not None:
+                self._put(crashed_event(leg, what, trial))
         else:
             self._queue.lost(leg.number, what, is_begun=is_begun)
 
@@ -203,9 +207,12 @@ class SearchRun:
         """What was begun goes on first, whatever it takes."""
         if self._folder.checkpoint(leg.key).exists():
             return True
-        trials = self._queue.trials.records.values()
-        numbers = [next((trial.number for trial in trials if trial.fingerprint in one.key), None) for one in (leg, *then)]
+        numbers = [self._trial_of(one) for one in (leg, *then)]
         return self.spending.has_room(numbers, 0 if leg.averaged else self._spec.budget.max_epochs, num_out)
+
+    def _trial_of(self, leg: Leg) -> int | None:
+        """The number of the trial that this leg trains again; its key names the recipe."""
+        return next((trial.number for trial in self._queue.trials.records.values() if trial.fingerprint in leg.key), None)
 
     def check_budget(self) -> None:
         """Write down what was spent; once nothing is left of it the workers are let go, and what they have on disk is kept."""
