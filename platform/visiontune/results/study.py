@@ -274,6 +274,19 @@ class Study:
         outcome = confirm_study(self.folder, **given, storage=self.storage_url, progress=progress, may_exit=may_exit)
         return Study(self.folder, outcome.study, outcome.status, 0, outcome.num_new_epochs, self.storage_url)
 
+    def report(self, out: Path | str | None = None, *, inspect: bool = True, device: str = "auto", progress: bool | str = True) -> Path:
+        """Write the study as one HTML file that needs no network, by default report.html of its folder; its path.
+
+        With `inspect` the winner's network is asked about the validation pictures, which takes up to a minute. `device` is auto, cpu or
+        cuda; `progress` as in `ingest`. Raises UserError, also where no trial has a value yet.
+        """
+        from visiontune.results.ingest_progress import IngestScreen
+        from visiontune.results.report.write_report import write_report
+
+        to, cache = self.folder.report if out is None else Path(out), StudiesFolder(self.path.parent).data_cache
+        with IngestScreen.of(progress) as screen, in_use(load_plugins_of(self.folder, self.storage_url)):
+            return write_report(self.folder, cache, self.record, to, device=device, is_looking=inspect, tell=screen.tell)
+
     def refresh(self) -> Study:
         """The study as it stands now. Raises UserError when it is gone."""
         return Study(self.folder, read_study(self.folder, self.storage_url), storage_url=self.storage_url)

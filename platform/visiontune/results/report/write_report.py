@@ -1,0 +1,63 @@
+"""`visiontune report`: gathers what the sections need, and writes the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from visiontune.data.ingest.progress import Progress
+from visiontune.errors import UserError
+from visiontune.filesystem.atomic_write import try_out, write_whole
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.results.importance_table import Why
+from visiontune.results.inspection_views import View
+from visiontune.results.next_search import next_search
+from visiontune.results.report.answer import answer_of
+from visiontune.results.report.page import render
+from visiontune.results.report.section_table import SECTIONS
+from visiontune.results.report.subject import ReportSubject
+from visiontune.results.study_inspection import look_at
+from visiontune.results.trial_costs import with_costs
+from visiontune.tuning.importance import importance_of
+from visiontune.tuning.records import StudyRecord
+
+Tell = Callable[[Progress], None]
+
+
+def write_report(
+    folder: StudyFolder, cache: Path, study: StudyRecord, out: Path, *, device: str, is_looking: bool, tell: Tell = lambda progress: None
+) -> Path:
+    """Write the page. The study's plugins must be in use. `is_looking`: ask the winner's network about the validation pictures.
+
+    Raises UserError where no trial has a value, and for a file that can't be written.
+    """
+    if study.best is None:
+        raise UserError(f"a report needs a trial with a finite value of {study.objective.metric}, but study {study.name} has none")
+    try:
+        try_out(out)
+        write_whole(out, html_of(folder, cache, study, device=device, is_looking=is_looking, tell=tell))
+    except OSError as error:
+        raise UserError(f"the file {out} must take the report, but: {error.strerror or error}") from error
+    return out
+
+
+def html_of(
+    folder: StudyFolder, cache: Path, study: StudyRecord, *, device: str, is_looking: bool, tell: Tell = lambda progress: None
+) -> str:
+    """The page of a study in which a trial has a value."""
+    tell(Progress("importance", 0, 1, 0, 0))
+    found = importance_of(study)
+    subject = ReportSubject(folder, with_costs(study), Why(found, next_search(study, found)))
+    if is_looking and subject.winner is not None:
+        views, why_none = _views(folder, cache, device, tell)
+        subject = ReportSubject(folder, subject.study, subject.why, views, why_none)
+    shown = [(section.slug, section.title, blocks) for section in SECTIONS if (blocks := section.content(subject))]
+    return render(study.name, answer_of(subject), shown)
+
+
+def _views(folder: StudyFolder, cache: Path, device: str, tell: Tell) -> tuple[Mapping[str, View], str]:
+    """What the winner sees, by name; or why that can't be said, which is no reason to have no report."""
+    try:
+        return {view.name: view for view in look_at(folder, cache, device=device, tell=tell)}, ""
+    except UserError as error:
+        return {}, f"Nobody looked at its answers: {error}"

@@ -1,0 +1,138 @@
+"""The report in a real browser and by its bytes: what is seen, that nothing is asked for, and that names stay names."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import CHROMIUM, page
+from sample_study import RECORD
+from simulated_search import drive, make_spec
+
+from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.inspection.confusion import Confusion
+from visiontune.results.inspection_views import View
+from visiontune.results.report import write_report
+from visiontune.results.report.section_table import SECTIONS
+from visiontune.results.report.words import Interval
+from visiontune.tuning.read_study import read_study
+from visiontune.tuning.records import Ending
+
+EVIL = "<script>document.title = 'owned'</script>"
+CONFUSION = Confusion((EVIL, "b"), np.array([[40, 3], [1, 56]]))
+TEST = {"classes": [EVIL, "b"], "support": [43, 57], "confusion": [[40, 3], [1, 56]]}
+FIGURES = {"precision": [0.9756, 0.9492], "recall": [0.9302, 0.9825], "f1": [0.9524, 0.9655]}
+MISTAKE = f"{EVIL} 0.910, but is b (0.050): photographs/{EVIL}.png"
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Of a simulated study of 200 trials, with a winner whose network was looked at."""
+    folder = StudyFolder(tmp_path_factory.mktemp("studies") / "study")
+    drive(make_spec(folder.path, 200), folder.path)
+    record = read_study(folder)
+    folder.winner.write_text("model: {name: cnn}\n")
+    folder.winner_test.write_text(json.dumps({**TEST, **FIGURES}))
+    known = {"image_size": 8, "channels": 1, "classes": [EVIL, "b"]}
+    sheet = np.random.default_rng(0).integers(0, 255, (900, 1800, 3), np.uint8)
+    views = (
+        View("confusion", "Which", records=(CONFUSION,), pictures={"confusion.png": sheet}),
+        View("mistakes", "Wrong", (MISTAKE,), {"mistakes.png": sheet}, (0,)),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(write_report, "look_at", lambda *args, **how: views)
+        yield write_report.write_report(
+            folder,
+            folder.path,
+            replace(record, pictures=known, ending=Ending({"num_trials": 200.0}, "num_trials", 0)),
+            folder.report,
+            device="cpu",
+            is_looking=True,
+        )
+
+
+class Elements(HTMLParser):
+    """Every element's tag and attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+@pytest.mark.heavy
+def test_the_page_stands_alone_says_everything_in_words_and_is_small(report: Path) -> None:
+    text = report.read_text()
+    elements = Elements(text).found
+    assert len(text) < 5_000_000 and EVIL not in text
+    assert not [url for _, attrs in elements for key in ("src", "href") if (url := attrs.get(key)) and not re.match("data:|#", url)]
+    headings = [int(tag[1]) for tag, _ in elements if re.fullmatch("h[1-6]", tag)]
+    assert headings[0] == 1 and headings.count(1) == 1 and all(after - before <= 1 for before, after in pairwise(headings))
+    assert all(attrs.get("scope") in ("col", "row") for tag, attrs in elements if tag == "th")
+    assert all(attrs["alt"] for tag, attrs in elements if tag == "img")
+    plots = [attrs for _, attrs in elements if "data-plot" in attrs]
+    assert plots and all(attrs["role"] == "img" and len(attrs["aria-label"] or "") > 60 for attrs in plots)
+    there = [section.slug for section in SECTIONS if f'<section id="{section.slug}"' in text]
+    assert there == ["leaderboard", "curves", "importance", "costs", "classes", "mistakes", "recipe"]
+    assert "its cnn gets 96.0\xa0% of 100 test pictures right" in text and "95 % interval 90.2 to 98.4\xa0%" in text
+
+
+async def _looked_at(url: str, profile: Path) -> dict[str, Any]:
+    async with page(url, profile) as browser:
+        seen = {"title": await browser.until("document.title"), "h1": await browser.evaluate("document.querySelector('h1').innerText")}
+        seen["first"] = await browser.evaluate("document.querySelector('#leaderboard tbody tr').innerText")
+        await browser.evaluate("document.getElementById('plot-curves').scrollIntoView({block: 'center', behavior: 'instant'})")
+        point = "document.querySelector('#plot-curves .scatterlayer .trace:last-child .points path')"
+        await browser.until(f"!!{point}")
+        place = await browser.evaluate(f"(({{x, y, width, height}}) => [x + width / 2, y + height / 2])({point}.getBoundingClientRect())")
+        await browser.point_at(*place)
+        seen["hover"] = await browser.until("document.querySelector('#plot-curves .hovertext')?.textContent")
+        await browser.evaluate("document.querySelector('[data-copies]').click()")
+        seen["copied"] = await browser.until("document.getElementById('said').textContent")
+        await browser.resize(390, 844, is_phone=True)
+        seen["width"] = await browser.until("innerWidth == 390 && document.documentElement.scrollWidth")
+        seen |= {"requests": browser.requests, "errors": browser.errors}
+    return seen
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian's package chromium)")
+def test_a_browser_shows_it_and_asks_nobody(report: Path, tmp_path: Path) -> None:
+    seen = asyncio.run(_looked_at(report.as_uri(), tmp_path))
+    best = read_study(StudyFolder(report.parent)).best
+    assert best is not None and best.value is not None
+    assert (seen["title"], seen["h1"]) == ("study: report", "study")
+    assert seen["first"].split("\t")[:4] == [str(best.number), "complete", f"{100 * best.value:.1f}\xa0%", str(best.epoch)]
+    assert seen["hover"].startswith(f"trial {best.number}")
+    assert seen["copied"]
+    assert seen["width"] <= 390
+    assert [url for url in seen["requests"] if not url.startswith(("data:", "blob:"))] == [report.as_uri()]
+    assert seen["errors"] == []
+
+
+def test_a_study_without_a_value_has_no_report(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="needs a trial with a finite value of val_top1, but study digits has none"):
+        write_report.write_report(
+            StudyFolder(tmp_path), tmp_path, replace(RECORD, best=None), tmp_path / "report.html", device="cpu", is_looking=False
+        )
+    assert not [*tmp_path.iterdir()]
+
+
+def test_the_interval_is_students() -> None:
+    """Gosset's table: t is 4.303 for three values."""
+    found = Interval.of([0.7, 0.8, 0.9])
+    assert found is not None and found.low is not None
+    assert found.mean - found.low == pytest.approx(4.303 * 0.1 / 3**0.5, abs=1e-4)
