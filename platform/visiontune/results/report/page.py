@@ -10,7 +10,7 @@ import base64
 import gzip
 from collections.abc import Sequence
 from functools import cache
-from importlib import metadata, resources
+from importlib import resources
 from typing import Any
 
 from visiontune.results.report.answer import Answer
@@ -23,7 +23,7 @@ Shown = tuple[str, str, Sequence[Block]]
 def render(name: str, answer: Answer, sections: Sequence[Shown]) -> str:
     """The page as HTML. Names are shown as they are, whatever they hold: the templates escape them."""
     plots = {block.name: block.to_dict() for _, _, blocks in sections for block in blocks if isinstance(block, Plot)}
-    known = {"name": name, "answer": answer, "sections": sections, "plots": plots, "version": metadata.version("visiontune")}
+    known = {"name": name, "answer": answer, "sections": sections, "plots": plots}
     page: str = _environment().get_template("page.html").render(**known, plotly=packed_plotly() if plots else "")
     return page
 
