@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -123,12 +123,46 @@ def test_a_browser_shows_it_and_asks_nobody(report: Path, tmp_path: Path) -> Non
     assert seen["errors"] == []
 
 
-def test_a_study_without_a_value_has_no_report(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="needs a trial with a finite value of val_top1, but study digits has none"):
-        write_report.write_report(
-            StudyFolder(tmp_path), tmp_path, replace(RECORD, best=None), tmp_path / "report.html", device="cpu", is_looking=False
-        )
+def test_a_study_without_a_value_has_no_report_and_a_folder_is_no_file(tmp_path: Path) -> None:
+    for study, out, message in (
+        (replace(RECORD, best=None), tmp_path / "report.html", "needs a trial with a finite value of val_top1, but study digits has none"),
+        (RECORD, tmp_path, "is a file, such as .*report.html"),
+    ):
+        with pytest.raises(UserError, match=message):
+            write_report.write_report(StudyFolder(tmp_path), tmp_path, study, out, device="cpu", is_looking=False)
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_search_under_way_has_a_report_that_says_so_and_what_it_can_not_know(tmp_path: Path) -> None:
+    """The record is of no space that a file can have, and no pictures."""
+    data = {"source": "folder", "path": str(tmp_path / "gone"), "val_fraction": 0.1, "test_fraction": 0.1, "seed": 0}
+    identity = {"budget.min_epochs": 1, "budget.max_epochs": 9, "space.model.gone": "cnn"}
+    gone = replace(RECORD, identity=identity, trials=tuple(replace(one, recipe={**one.recipe, "data": data}) for one in RECORD.trials))
+    text = write_report.html_of(StudyFolder(tmp_path), tmp_path, gone, device="cpu", is_looking=True)
+    assert "not ended: 6 trials so far, of which trial 2 is the best, with 95.0\xa0% validation accuracy after 9 epochs." in text
+    assert "What mattered can&#39;t be told: " in text and "visiontune show digits" in text and "visiontune predict" not in text
+
+
+def _contrast(one: str, other: str) -> float:
+    """Of WCAG 2.2: relative luminances of sRGB."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_colours_have_the_contrast_of_wcag_aa() -> None:
+    css = (Path(write_report.__file__).parent / "templates/page.css").read_text()
+    roots = [dict(re.findall(r"(--\w+): (#\w{6})", block)) for block in re.findall(r":root \{(.*?)\}", css, re.DOTALL)]
+    assert len(roots) == 2, "light and dark"
+    for of in roots:
+        for text, ground in product(("--text", "--faint", "--link"), ("--page", "--raised")):
+            assert _contrast(of[text], of[ground]) >= 4.5, (text, ground)
+        assert _contrast(of["--focus"], of["--page"]) >= 3
 
 
 def test_the_interval_is_students() -> None:

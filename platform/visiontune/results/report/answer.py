@@ -33,7 +33,8 @@ class Answer:
 def answer_of(subject: ReportSubject) -> Answer:
     """Of a study with a trial that has a value."""
     facts = (*_test(subject), *_validation(subject), *_search(subject), *_network(subject))
-    return Answer(_sentence(subject), facts, subject.why.next_search, tuple(_commands(subject)))
+    next_steps = () if subject.why is None else subject.why.next_search
+    return Answer(_sentence(subject), facts, next_steps, tuple(_commands(subject)))
 
 
 def _sentence(subject: ReportSubject) -> str:

@@ -77,6 +77,8 @@ def curves(subject: ReportSubject) -> Sequence[Block]:
 
 def importance(subject: ReportSubject) -> Sequence[Block]:
     """What mattered, and to what each value leads."""
+    if subject.why is None:
+        return (Text([subject.why_no_importance]),)
     found = subject.why.importance
     if not found.params:
         return (Text(importance_lines(found)),)

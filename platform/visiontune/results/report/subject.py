@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReportSubject:
-    """`study` has its trials' costs. `views` are what the winner sees, by name, empty where nobody looked; `why_no_views` says why."""
+    """`study` has its trials' costs, where its pictures are known. `views` are what the winner sees, by name.
+
+    Where there are none although they were wanted, `why_no_views` says the reason, and `why_no_importance` that of a missing `why`.
+    """
 
     folder: StudyFolder
     study: StudyRecord
-    why: Why
+    why: Why | None = None
     views: Mapping[str, View] = field(default_factory=dict)
+    why_no_importance: str = ""
     why_no_views: str = ""
 
     @property

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from visiontune.data.ingest.progress import Progress
 from visiontune.errors import UserError
 from visiontune.filesystem.atomic_write import try_out, write_whole
+from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.importance_table import Why
 from visiontune.results.inspection_views import View
@@ -33,6 +35,8 @@ def write_report(
     """
     if study.best is None:
         raise UserError(f"a report needs a trial with a finite value of {study.objective.metric}, but study {study.name} has none")
+    if kind_of(out) == "folder":
+        raise UserError(f"the report is a file, such as {out / 'report.html'}, but {out} is a folder")
     try:
         try_out(out)
         write_whole(out, html_of(folder, cache, study, device=device, is_looking=is_looking, tell=tell))
@@ -46,17 +50,34 @@ def html_of(
 ) -> str:
     """The page of a study in which a trial has a value."""
     tell(Progress("importance", 0, 1, 0, 0))
-    found = importance_of(study)
-    subject = ReportSubject(folder, with_costs(study), Why(found, next_search(study, found)))
+    why, why_none = _importance(study)
+    subject = ReportSubject(folder, _with_costs(study), why, why_no_importance=why_none)
     if is_looking and subject.winner is not None:
         views, why_none = _views(folder, cache, device, tell)
-        subject = ReportSubject(folder, subject.study, subject.why, views, why_none)
+        subject = replace(subject, views=views, why_no_views=why_none)
     shown = [(section.slug, section.title, blocks) for section in SECTIONS if (blocks := section.content(subject))]
     return render(study.name, answer_of(subject), shown)
 
 
+# What can't be known of a study, as of one of an older version, is no reason to have no report: its section says why.
+
+
+def _importance(study: StudyRecord) -> tuple[Why | None, str]:
+    try:
+        found = importance_of(study)
+        return Why(found, next_search(study, found)), ""
+    except UserError as error:
+        return None, f"What mattered can't be told: {error}"
+
+
+def _with_costs(study: StudyRecord) -> StudyRecord:
+    try:
+        return with_costs(study)
+    except UserError:  # pictures that it knows nothing of can't be read: what was recorded is there all the same
+        return study
+
+
 def _views(folder: StudyFolder, cache: Path, device: str, tell: Tell) -> tuple[Mapping[str, View], str]:
-    """What the winner sees, by name; or why that can't be said, which is no reason to have no report."""
     try:
         return {view.name: view for view in look_at(folder, cache, device=device, tell=tell)}, ""
     except UserError as error:
