@@ -22,9 +22,10 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.inspection.confusion import Confusion
 from visiontune.results.inspection_views import View
-from visiontune.results.report import write_report
+from visiontune.results.report import to_mlflow, write_report
 from visiontune.results.report.section_table import SECTIONS
 from visiontune.results.report.words import Interval
+from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import Ending
 
@@ -141,6 +142,20 @@ def test_a_search_under_way_has_a_report_that_says_so_and_what_it_can_not_know(t
     text = write_report.html_of(StudyFolder(tmp_path), tmp_path, gone, device="cpu", is_looking=True)
     assert "not ended: 6 trials so far, of which trial 2 is the best, with 95.0\xa0% validation accuracy after 9 epochs." in text
     assert "What mattered can&#39;t be told: " in text and "visiontune show digits" in text and "visiontune predict" not in text
+
+
+def test_it_goes_to_the_mlflow_that_has_the_study_and_to_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = StudyFolder(tmp_path)
+    monkeypatch.setattr(to_mlflow, "send_leftovers", lambda folder: None)
+    assert not to_mlflow.send_report(folder, folder.report) and not folder.outbox.exists(), "a study without MLflow"
+    folder.outbox.write_text("")
+    assert to_mlflow.send_report(folder, folder.report)
+    event = json.loads(folder.outbox.read_text())
+    assert (event["event"], event["path"], event["artifact_folder"]) == ("artifact", str(folder.report), "report")
+    assert not to_mlflow.send_report(folder, folder.report), "this MLflow has not had that"
+    with driver_lock(folder):
+        folder.outbox.write_text("")
+        assert not to_mlflow.send_report(folder, folder.report), "a driver is at work"
 
 
 def _contrast(one: str, other: str) -> float:

@@ -18,6 +18,7 @@ from visiontune.results.report.answer import answer_of
 from visiontune.results.report.page import render
 from visiontune.results.report.section_table import SECTIONS
 from visiontune.results.report.subject import ReportSubject
+from visiontune.results.report.to_mlflow import send_report
 from visiontune.results.study_inspection import look_at
 from visiontune.results.trial_costs import with_costs
 from visiontune.tuning.importance import importance_of
@@ -31,6 +32,8 @@ def write_report(
 ) -> Path:
     """Write the page. The study's plugins must be in use. `is_looking`: ask the winner's network about the validation pictures.
 
+    In its own place in the study's folder, and once the search has ended, it goes to MLflow too (to_mlflow.py).
+
     Raises UserError where no trial has a value, and for a file that can't be written.
     """
     if study.best is None:
@@ -42,6 +45,8 @@ def write_report(
         write_whole(out, html_of(folder, cache, study, device=device, is_looking=is_looking, tell=tell))
     except OSError as error:
         raise UserError(f"the file {out} must take the report, but: {error.strerror or error}") from error
+    if out == folder.report and study.ending is not None:
+        send_report(folder, out)
     return out
 
 
