@@ -13,8 +13,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from visiontune.results.report.answer import Answer
 from visiontune.results.report.blocks import Block, Plot
+from visiontune.results.report.first_screen import Answer
 
 Shown = tuple[str, str, Sequence[Block]]
 """Slug, title and blocks of one section."""

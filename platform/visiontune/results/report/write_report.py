@@ -14,7 +14,7 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.importance_table import Why
 from visiontune.results.inspection_views import View
 from visiontune.results.next_search import next_search
-from visiontune.results.report.answer import answer_of
+from visiontune.results.report.first_screen import answer_of
 from visiontune.results.report.page import render
 from visiontune.results.report.section_table import SECTIONS
 from visiontune.results.report.subject import ReportSubject
