@@ -85,7 +85,8 @@ def test_the_page_stands_alone_says_everything_in_words_and_is_small(report: Pat
     assert all(attrs.get("scope") in ("col", "row") for tag, attrs in elements if tag == "th")
     assert all(attrs["alt"] for tag, attrs in elements if tag == "img")
     plots = [attrs for _, attrs in elements if "data-plot" in attrs]
-    assert plots and all(attrs["role"] == "img" and len(attrs["aria-label"] or "") > 60 for attrs in plots)
+    in_words = [attrs["aria-label"] or "" for _, attrs in elements if attrs.get("role") == "img"]
+    assert len(plots) == len(in_words) > 4 and min(map(len, in_words)) > 60
     there = [section.slug for section in SECTIONS if f'<section id="{section.slug}"' in text]
     assert there == ["leaderboard", "curves", "importance", "costs", "classes", "mistakes", "recipe"]
     assert "its cnn gets 96.0\xa0% of 100 test pictures right" in text and "95 % interval 90.2 to 98.4\xa0%" in text

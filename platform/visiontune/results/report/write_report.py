@@ -19,7 +19,7 @@ from visiontune.results.report.page import render
 from visiontune.results.report.section_table import SECTIONS
 from visiontune.results.report.subject import ReportSubject
 from visiontune.results.report.to_mlflow import send_report
-from visiontune.results.study_inspection import look_at
+from visiontune.results.study_inspection import device_of, look_at
 from visiontune.results.trial_costs import with_costs
 from visiontune.tuning.importance import importance_of
 from visiontune.tuning.records import StudyRecord
@@ -38,6 +38,7 @@ def write_report(
     """
     if study.best is None:
         raise UserError(f"a report needs a trial with a finite value of {study.objective.metric}, but study {study.name} has none")
+    device = device_of(device)
     if kind_of(out) == "folder":
         raise UserError(f"the report is a file, such as {out / 'report.html'}, but {out} is a folder")
     try:
