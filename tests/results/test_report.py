@@ -24,10 +24,10 @@ from visiontune.inspection.confusion import Confusion
 from visiontune.results.inspection_views import View
 from visiontune.results.report import to_mlflow, write_report
 from visiontune.results.report.section_table import SECTIONS
-from visiontune.results.report.words import Interval
 from visiontune.tuning.driver_lock import driver_lock
+from visiontune.tuning.ranking import ranked
 from visiontune.tuning.read_study import read_study
-from visiontune.tuning.records import Ending
+from visiontune.tuning.records import Candidate, Confirmation, Ending
 
 EVIL = "<script>document.title = 'owned'</script>"
 CONFUSION = Confusion((EVIL, "b"), np.array([[40, 3], [1, 56]]))
@@ -38,12 +38,17 @@ MISTAKE = f"{EVIL} 0.910, but is b (0.050): photographs/{EVIL}.png"
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Of a simulated study of 200 trials, with a winner whose network was looked at."""
+    """Of a study of 200 trials, 40 simulated ones over and over, with a winner whose network was looked at."""
     folder = StudyFolder(tmp_path_factory.mktemp("studies") / "study")
-    drive(make_spec(folder.path, 200), folder.path)
+    drive(make_spec(folder.path, 40), folder.path)
     record = read_study(folder)
+    record = replace(record, trials=tuple(replace(record.trials[number % 40], number=number) for number in range(200)))
     folder.winner.write_text("model: {name: cnn}\n")
     folder.winner_test.write_text(json.dumps({**TEST, **FIGURES}))
+    second = ranked(record.trials, record.objective)[1]
+    on_seeds = tuple(Confirmation(seed, value, 0.96, 0.1) for seed, value in enumerate((0.7, 0.8, 0.9)))
+    candidates = (Candidate(0, 0.9, on_seeds[:1], 0.1), Candidate(second.number, 0.85, on_seeds, 0.9))
+    race = {"winner": second, "candidates": candidates, "confirmations": on_seeds, "num_tests": 1}
     known = {"image_size": 8, "channels": 1, "classes": [EVIL, "b"]}
     sheet = np.random.default_rng(0).integers(0, 255, (900, 1800, 3), np.uint8)
     views = (
@@ -55,7 +60,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield write_report.write_report(
             folder,
             folder.path,
-            replace(record, pictures=known, ending=Ending({"num_trials": 200.0}, "num_trials", 0)),
+            replace(record, pictures=known, ending=Ending({"num_trials": 200.0}, "num_trials", 0), **race),
             folder.report,
             device="cpu",
             is_looking=True,
@@ -88,8 +93,13 @@ def test_the_page_stands_alone_says_everything_in_words_and_is_small(report: Pat
     in_words = [attrs["aria-label"] or "" for _, attrs in elements if attrs.get("role") == "img"]
     assert len(plots) == len(in_words) > 4 and min(map(len, in_words)) > 60
     there = [section.slug for section in SECTIONS if f'<section id="{section.slug}"' in text]
-    assert there == ["leaderboard", "curves", "importance", "costs", "classes", "mistakes", "recipe"]
-    assert "its cnn gets 96.0\xa0% of 100 test pictures right" in text and "95 % interval 90.2 to 98.4\xa0%" in text
+    assert there == ["leaderboard", "race", "curves", "importance", "costs", "classes", "mistakes", "recipe"]
+    assert re.search("Trial [0-9]+ has won: its (cnn|lenet5) gets 96.0\xa0% of 100 test pictures right", text)
+    assert "over 3 fresh seeds; " in text and "the best of 2 recipes with probability 90%" in text
+    assert "<dt>the network</dt><dd><b>" in text and "55.2 to 100.0\xa0%" in text, (
+        "Student's interval is 4.303 * 0.1 / sqrt(3) to either side"
+    )
+    assert "95 % interval 90.2 to 98.4\xa0%" in text
 
 
 async def _looked_at(url: str, profile: Path) -> dict[str, Any]:
@@ -179,10 +189,3 @@ def test_colours_have_the_contrast_of_wcag_aa() -> None:
         for text, ground in product(("--text", "--faint", "--link"), ("--page", "--raised")):
             assert _contrast(of[text], of[ground]) >= 4.5, (text, ground)
         assert _contrast(of["--focus"], of["--page"]) >= 3
-
-
-def test_the_interval_is_students() -> None:
-    """Gosset's table: t is 4.303 for three values."""
-    found = Interval.of([0.7, 0.8, 0.9])
-    assert found is not None and found.low is not None
-    assert found.mean - found.low == pytest.approx(4.303 * 0.1 / 3**0.5, abs=1e-4)

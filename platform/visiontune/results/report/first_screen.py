@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from visiontune.inference.share_interval import wilson_interval
+from visiontune.inference.intervals import wilson_interval
 from visiontune.results.report.subject import ReportSubject
 from visiontune.results.report.words import IN_WORDS, between, cost, count, figure, plural, size
 from visiontune.results.text import duration, number
@@ -44,7 +44,7 @@ def _sentence(subject: ReportSubject) -> str:
         begun = f"{plural(study.num_begun, 'trial')} so far"
         reached = f"{figure(subject.metric, best.value)} {_metric(subject)} after {plural(best.epoch, 'epoch')}"
         return f"The search has not ended: {begun}, of which trial {best.number} is the best, with {reached}."
-    winner, network = subject.winner, best.recipe["model"]["name"]
+    winner, network = subject.winner, subject.winner.recipe["model"]["name"]
     right = _test_counts(subject)
     if right is not None:
         share = figure("test_top1", right[0] / right[1])
@@ -67,7 +67,9 @@ def _test(subject: ReportSubject) -> Iterator[Fact]:
     counts = _test_counts(subject)
     if counts is not None:
         interval = between("test_top1", *wilson_interval(*counts))
-        yield Fact("test accuracy", figure("test_top1", counts[0] / counts[1]), f"95 % interval {interval}, over {counts[1]:,} pictures")
+        num, met = f"over {counts[1]:,} pictures", subject.study.num_tests
+        often = f", which a winner has met {plural(met, 'time')}" if met > 1 else ""
+        yield Fact("test accuracy", figure("test_top1", counts[0] / counts[1]), f"95 % interval {interval}, {num}{often}")
 
 
 def _validation(subject: ReportSubject) -> Iterator[Fact]:
@@ -82,7 +84,12 @@ def _validation(subject: ReportSubject) -> Iterator[Fact]:
         return
     ends = between(subject.metric, fresh.low, fresh.high)
     interval = f"95 % interval of the mean {ends}, " if ends else ""
-    yield Fact(name, figure(subject.metric, fresh.mean), f"{interval}over {plural(fresh.num, 'fresh seed')}; {best} in the search")
+    chance = next((one.probability for one in subject.study.candidates if one.number == shown.number), None)
+    rivals = len(subject.study.candidates)
+    is_best = f"; the best of {rivals} recipes with probability {chance:.0%}" if chance is not None and rivals > 1 else ""
+    yield Fact(
+        name, figure(subject.metric, fresh.mean), f"{interval}over {plural(fresh.num_seeds, 'fresh seed')}; {best} in the search{is_best}"
+    )
 
 
 def _search(subject: ReportSubject) -> Iterator[Fact]:

@@ -12,6 +12,7 @@ from visiontune.results.class_table import MAX_CLASSES
 from visiontune.results.report.blocks import Block, Image, Table, Text
 from visiontune.results.report.subject import ReportSubject
 from visiontune.results.report.words import figure, plural
+from visiontune.tuning.confirmed import WITH_VAL
 
 NUM_PAIRS = 12
 
@@ -19,6 +20,8 @@ NUM_PAIRS = 12
 def classes(subject: ReportSubject) -> Sequence[Block] | None:
     """Which classes it takes for which, and how it does on each."""
     blocks: list[Block] = []
+    if subject.views and subject.study.kept == WITH_VAL:
+        blocks.append(Text(["The network was trained on the validation pictures too: what is said of them here and below flatters it."]))
     if "confusion" in subject.views:
         found = subject.views["confusion"].records[0]
         said = f"{found.num_wrong:,} of {int(found.count_KK.sum()):,} validation pictures are wrong."

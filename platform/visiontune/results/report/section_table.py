@@ -21,7 +21,7 @@ class Section:
 
 SECTIONS = (
     Section("leaderboard", "Leaderboard", study_sections.leaderboard),
-    Section("confirmations", "Fresh seeds", study_sections.confirmations),
+    Section("race", "Who has won, by how much", study_sections.race),
     Section("curves", "Learning curves and rungs", study_sections.curves),
     Section("importance", "What mattered", study_sections.importance),
     Section("costs", "What it costs", study_sections.costs),

@@ -10,11 +10,12 @@ from visiontune.results.plots.figure_table import figure_of
 from visiontune.results.plots.pareto import pareto
 from visiontune.results.report.blocks import Block, Code, Plot, Table, Text
 from visiontune.results.report.subject import ReportSubject
-from visiontune.results.report.words import COST_WORDS, IN_WORDS, SHARES, cost, figure, plural
+from visiontune.results.report.words import COST_WORDS, IN_WORDS, SHARES, between, cost, figure, plural
 from visiontune.results.text import number
 from visiontune.results.trial_costs import front_of, measured, told
+from visiontune.results.winner_lines import curse_of, estimate_of, kept_lines
 from visiontune.tuning.ranking import ranked
-from visiontune.tuning.records import TrialRecord
+from visiontune.tuning.records import Candidate, TrialRecord
 
 NUM_OPEN = 10
 SCROLLED = 720
@@ -46,18 +47,29 @@ def leaderboard(subject: ReportSubject) -> Sequence[Block]:
     return Table(caption, header, rows[:NUM_OPEN], numeric, long=long), *more, went
 
 
-def confirmations(subject: ReportSubject) -> Sequence[Block] | None:
-    """The winner trained again on fresh seeds."""
-    if not subject.study.confirmations:
+def race(subject: ReportSubject) -> Sequence[Block] | None:
+    """The best recipes on fresh seeds, and the winner seed by seed."""
+    study, metric = subject.study, subject.metric
+    if not study.confirmations:
         return None
-    header = ("seed", subject.metric, "test accuracy", "test loss")
-    rows = [
-        (str(one.seed), figure(subject.metric, one.val_value), figure("test_top1", one.test_top1), number(one.test_loss))
-        if not one.failure
-        else (str(one.seed), "failed", "-", one.failure)
-        for one in subject.study.confirmations
+    header = ("trial", "in the search", "seeds", "mean", "95 % interval", "search less mean", "best with")
+    rows = [_candidate(subject, one) for one in study.candidates]
+    caption = f"{metric} of the search's best recipes, trained again in full on fresh seeds that they share"
+    race = (Table(caption, header, rows, range(len(header))),) if rows else ()
+    seeds = [
+        (str(one.seed), figure(metric, one.val_value), figure("test_top1", one.test_top1) if one.is_tested else "-", one.failure or "-")
+        for one in study.confirmations
     ]
-    return (Table("The winner's recipe trained again in full on fresh seeds", header, rows, (0, 1, 2, 3)),)
+    by_seed = Table("The winner by seed", ("seed", metric, "test accuracy", "failure"), seeds, (0, 1, 2))
+    return *race, by_seed, Text([f"{line[:1].upper()}{line[1:]}." for line in kept_lines(study)])
+
+
+def _candidate(subject: ReportSubject, one: Candidate) -> Sequence[str]:
+    found, curse = estimate_of(one.confirmations), curse_of(one)
+    ends = ("failed", "-") if found is None else (figure(subject.metric, found.mean), between(subject.metric, found.low, found.high) or "-")
+    chance = "-" if one.probability is None else f"{one.probability:.0%}"
+    less = "-" if curse is None else _difference(subject, curse)
+    return str(one.number), figure(subject.metric, one.search_value), str(found.num_seeds if found else 0), *ends, less, chance
 
 
 def curves(subject: ReportSubject) -> Sequence[Block]:
@@ -90,7 +102,7 @@ def importance(subject: ReportSubject) -> Sequence[Block]:
             names[one.name] + (f" (under {given(one)})" if one.given else ""),
             f"{one.share:.0%}",
             f"{100 * one.low:.0f} to {100 * one.high:.0f} %",
-            _effect(subject, one.effect),
+            _difference(subject, one.effect),
             str(one.num_trials),
             number(best_value(one, found.mode)) if one.verdict == "matters" else "-",
             one.verdict,
@@ -108,8 +120,8 @@ def importance(subject: ReportSubject) -> Sequence[Block]:
     )
 
 
-def _effect(subject: ReportSubject, effect: float) -> str:
-    return f"{100 * effect:.1f} points" if subject.metric in SHARES else number(effect)
+def _difference(subject: ReportSubject, difference: float) -> str:
+    return f"{100 * difference:.1f} points" if subject.metric in SHARES else number(difference)
 
 
 def costs(subject: ReportSubject) -> Sequence[Block] | None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.importance_table import Why
-from visiontune.results.report.words import Interval
-from visiontune.tuning.records import Confirmation, StudyRecord, TrialRecord
+from visiontune.results.winner_lines import Estimate, estimate_of
+from visiontune.tuning.records import StudyRecord, TrialRecord
 from visiontune.tuning.winner import winner_of
 
 if TYPE_CHECKING:
@@ -43,14 +43,9 @@ class ReportSubject:
         return self.study.objective.metric
 
     @property
-    def confirmed(self) -> list[Confirmation]:
-        """Those of the winner that did not fail."""
-        return [one for one in self.study.confirmations if not one.failure]
-
-    @property
-    def fresh(self) -> Interval | None:
-        """The objective over the fresh seeds."""
-        return Interval.of([one.val_value for one in self.confirmed])
+    def fresh(self) -> Estimate | None:
+        """The objective over the winner's fresh seeds."""
+        return estimate_of(self.study.confirmations)
 
     @cached_property
     def test(self) -> Mapping[str, Any]:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from visiontune.results.text import duration, number
 from visiontune.spec.tables.metrics import METRICS
 from visiontune.tuning.constraints import shown
@@ -35,30 +31,6 @@ COST_WORDS = {
     "gpu_hours": "GPU hours",
     "price": "price",
 }
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean over seeds with the 95 % interval by the t distribution, whose ends are None for a single seed."""
-
-    mean: float
-    num: int
-    low: float | None = None
-    high: float | None = None
-
-    @staticmethod
-    def of(values: Sequence[float]) -> Interval | None:
-        """
-        >>> Interval.of([1.0, 2.0, 3.0])
-        Interval(mean=2.0, num=3, low=-0.484..., high=4.484...)
-        """
-        if len(values) < 2:
-            return Interval(values[0], 1) if values else None
-        from scipy.stats import t
-
-        mean, num = statistics.fmean(values), len(values)
-        half = float(t.ppf(0.975, num - 1)) * statistics.stdev(values) / num**0.5
-        return Interval(mean, num, mean - half, mean + half)
 
 
 def figure(metric: str, value: float | None) -> str:
