@@ -280,12 +280,10 @@ class Study:
         With `inspect` the winner's network is asked about the validation pictures, which takes up to a minute. `device` is auto, cpu or
         cuda; `progress` as in `ingest`. Raises UserError, also where no trial has a value yet.
         """
-        from visiontune.results.ingest_progress import IngestScreen
-        from visiontune.results.report.write_report import write_report
+        from visiontune.results.report.write_report import report
 
-        to, cache = self.folder.report if out is None else Path(out), StudiesFolder(self.path.parent).data_cache
-        with IngestScreen.of(progress) as screen, in_use(load_plugins_of(self.folder, self.storage_url)):
-            return write_report(self.folder, cache, self.record, to, device=device, is_looking=inspect, tell=screen.tell)
+        how: dict[str, Any] = {"is_looking": inspect, "device": device, "progress": progress}
+        return report(self.folder, self.record, None if out is None else Path(out), **how, storage_url=self.storage_url)
 
     def refresh(self) -> Study:
         """The study as it stands now. Raises UserError when it is gone."""

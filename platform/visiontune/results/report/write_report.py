@@ -10,8 +10,9 @@ from visiontune.data.ingest.progress import Progress
 from visiontune.errors import UserError
 from visiontune.filesystem.atomic_write import try_out, write_whole
 from visiontune.filesystem.path_kind import kind_of
-from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.importance_table import Why
+from visiontune.results.ingest_progress import IngestScreen
 from visiontune.results.inspection_views import View
 from visiontune.results.next_search import next_search
 from visiontune.results.report.first_screen import answer_of
@@ -21,10 +22,21 @@ from visiontune.results.report.subject import ReportSubject
 from visiontune.results.report.to_mlflow import send_report
 from visiontune.results.study_inspection import device_of, look_at
 from visiontune.results.trial_costs import with_costs
+from visiontune.spec.plugins import in_use
 from visiontune.tuning.importance import importance_of
+from visiontune.tuning.read_study import load_plugins_of
 from visiontune.tuning.records import StudyRecord
 
 Tell = Callable[[Progress], None]
+
+
+def report(
+    folder: StudyFolder, study: StudyRecord, out: Path | None, *, device: str, is_looking: bool, progress: bool | str, storage_url: str
+) -> Path:
+    """`write_report` with a screen and the study's plugins; report.html of its folder for None."""
+    cache = StudiesFolder(folder.path.parent).data_cache
+    with IngestScreen.of(progress) as screen, in_use(load_plugins_of(folder, storage_url)):
+        return write_report(folder, cache, study, out or folder.report, device=device, is_looking=is_looking, tell=screen.tell)
 
 
 def write_report(
