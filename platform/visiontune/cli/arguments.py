@@ -51,6 +51,7 @@ def make_parser() -> Parser:
 
     _searches(verb)
     _trials(verb)
+    _ended(verb)
     _winners(verb)
     _exports(verb)
     _pictures(verb)
@@ -78,6 +79,7 @@ def _searches(verb: Verb) -> None:
     check.add_argument("--plugin", type=Path, metavar="FILE", help="also each row that this file adds to the tables, on made pictures")
     show.add_argument("--json", action="store_true", help="everything, for programs")
     show.add_argument("--costs", action="store_true", help="what each trial costs, and the winner's latency, measured here in some seconds")
+    show.add_argument("--trial", type=_number, metavar="N", help="the life of this one, from its proposal to its end")
     show.add_argument("-n", type=_positive, default=10, help="trials in the table")
     rehearse.add_argument("--sampler", metavar="NAME", help="another one than the study's")
     rehearse.add_argument("--reduction-factor", type=_factor, metavar="N", help="another one than the study's")
@@ -122,6 +124,17 @@ def _trials(verb: Verb) -> None:
     profile.add_argument("--channels", type=_positive, default=3, metavar="C")
     profile.add_argument("--batch", type=_positive, default=64, metavar="B", help="pictures in a step, for the memory that it takes")
     profile.add_argument("--json", action="store_true", help="everything, for programs")
+
+
+def _ended(verb: Verb) -> None:
+    replay = verb(verbs_of_trials.replay)
+    replay.add_argument("study", metavar="STUDY")
+    replay.add_argument("trial", type=_number, metavar="TRIAL", help="its number")
+    replay.add_argument("--epochs", type=_positive, metavar="N", help="only the first N; else all that are recorded")
+    replay.add_argument("--device", help="auto, cpu or cuda; else what the search used")
+    replay.add_argument("--json", action="store_true", help="the result, for programs")
+    replay.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
+    _takes_studies_dir(replay)
 
 
 def _winners(verb: Verb) -> None:
@@ -243,6 +256,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def _positive(text: str) -> int:
     return _in_range(text, MANY)
+
+
+def _number(text: str) -> int:
+    return _in_range(text, (0, MANY[1]))
 
 
 def _size(text: str) -> int:

@@ -169,8 +169,12 @@ def _figures(metrics: dict[str, float]) -> str:
 
 
 def show(args: argparse.Namespace) -> int:
-    """Print a study's leaderboard, rungs, failures and what its winner's retraining gave."""
+    """Print a study's leaderboard, rungs, failures and what its winner's retraining gave; with --trial one trial's life."""
     study = api.load_study(args.study, studies_dir=args.studies_dir, storage=args.storage)
+    if args.trial is not None:
+        life = study.trial(args.trial)
+        print(json.dumps(life.to_dict(), indent=1) if args.json else life)
+        return 0
     winner = study.winner_costs() if args.costs and study.winner is not None and study.winner.weights is not None else None
     if args.json:
         print(json.dumps({**study.to_dict(costs=args.costs), **({} if winner is None else {"winner_costs": winner.to_dict()})}, indent=1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from visiontune.spec.plugins import in_use
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.read_study import load_plugins_of, read_study
 from visiontune.tuning.records import Confirmation, StudyRecord, TrialRecord
+from visiontune.tuning.trial_history import read_history
 from visiontune.tuning.winner import winner_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from visiontune.results.evaluation import Evaluation
     from visiontune.results.importance_table import Why
     from visiontune.results.predictions import Predictions
+    from visiontune.results.replay import Replay
     from visiontune.results.study_inspection import Inspection
+    from visiontune.results.trial_life import TrialLife
     from visiontune.results.winner_costs import WinnerCosts
 
 
@@ -158,12 +161,43 @@ class Study:
 
         Raises UserError for a number that no trial has.
         """
+        recipe = self._trial(number).as_trained
+        load_files(recipe, self.folder.path)
+        return recipe
+
+    def _trial(self, number: int) -> TrialRecord:
         trial = next((trial for trial in self.record.trials if trial.number == number), None)
         if trial is None:
             raise UserError(f"study {self.name} has trials 0 to {len(self.record.trials) - 1}, but no trial {number}")
-        recipe = trial.as_trained
-        load_files(recipe, self.folder.path)
-        return recipe
+        return trial
+
+    def trial(self, number: int) -> TrialLife:
+        """One trial's life, from its proposal to its end; `print` tells it. Raises UserError for a number that no trial has."""
+        from visiontune.results.trial_life import trial_life
+
+        trial = self._trial(number)
+        return trial_life(self.record, trial, read_history(self.folder, number, self.storage_url))
+
+    def replay(
+        self,
+        number: int,
+        *,
+        epochs: int | None = None,
+        device: str | None = None,
+        on_epoch: Callable[[int, Mapping[str, float], Mapping[str, float]], object] = lambda epoch, recorded, replayed: None,
+    ) -> Replay:
+        """Train a trial again in this process, and name the first epoch and metric that differ from its record, to the last bit.
+
+        All its epochs or the first `epochs`; `device` is auto, cpu or cuda, None for the kind that the search used. `on_epoch` is called
+        with each epoch, its recorded and its new metrics. Raises UserError, also where the pictures are other ones now.
+        """
+        from visiontune.results.replay import replay
+
+        refuse_outside(MANY, **({} if epochs is None else {"epochs": epochs}))
+        recipe, trial = self.recipe(number), self._trial(number)
+        history = read_history(self.folder, number, self.storage_url)
+        how: dict[str, Any] = {"epochs": epochs, "device": device or "", "on_epoch": on_epoch}
+        return replay(recipe, trial, history, self.folder, self.record.objective.metric, **how)
 
     def leaderboard(self, n: int = 10, width: int | None = None, *, costs: bool = False) -> str:
         """The `n` best trials, rungs, failures, the best recipe as text; trials' lines are cut at `width` characters. Raises UserError.
@@ -239,13 +273,18 @@ class Study:
 
     def refresh(self) -> Study:
         """The study as it stands now. Raises UserError when it is gone."""
-        return Study(self.folder, read_study(self.folder, self.storage_url), storage_url=self.storage_url)
+        return open_study(self.folder, self.storage_url)
 
     def __str__(self) -> str:
         return self.leaderboard()
 
     def __repr__(self) -> str:
         return f"<visiontune.Study {self.name!r}: {len(self.record.trials)} trials in {self.path}>"
+
+
+def open_study(folder: StudyFolder, storage_url: str = "journal") -> Study:
+    """The study in a folder as it stands. Raises UserError where there is none."""
+    return Study(folder, read_study(folder, storage_url), storage_url=storage_url)
 
 
 def _params(trial: TrialRecord, prefix: str = "") -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Report:
     """What a worker reports after an epoch; with `failure` (infeasible, diverged, constraint, crashed or storage) there is only a reason.
 
     `is_last`: training ended with this epoch, at its full length or by early stopping. `micro_batch` as in a leg, `costs` as measured
-    before the first epoch.
+    before the first epoch. `place`: with the first report of a leg, where it is trained: node, num_threads, gpu.
     """
 
     epoch: int
@@ -52,6 +52,7 @@ class Report:
     is_last: bool = False
     micro_batch: int = 0
     costs: Mapping[str, float] = field(default_factory=dict)
+    place: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
