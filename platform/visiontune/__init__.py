@@ -35,6 +35,7 @@ from visiontune.api import (
     search,
     submit,
     train,
+    train_longer,
 )
 from visiontune.errors import Died, Diverged, LostRank, NoCluster, SearchFailed, UserError
 
@@ -81,6 +82,7 @@ __all__ = [
     "search",
     "submit",
     "train",
+    "train_longer",
 ]
 
 # For torch, before it allocates: large blocks in huge pages. Every batch and activation on a CPU is a fresh block, and zeroing it page

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from simulated_search import drive, make_spec
 from trained_study import train_study
 
-from visiontune import UserError, load_study
+from visiontune import UserError, evaluate, load_study, train
 from visiontune.cli import main
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning.search_run import SearchRun
@@ -92,3 +93,23 @@ def test_lost_workers_are_part_of_a_life(tmp_path: Path) -> None:
     run.lost(leg.key, "the node is gone")
     drive(spec, folder.path)
     assert "lost its worker after 0 epochs: the node is gone" in str(load_study(folder.path).trial(leg.number))
+
+
+def test_the_longer_run_is_paired_with_its_confirmation(folder: StudyFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What it gained is the difference to the very confirmation of that seed, and the weights are those of the figures."""
+    study = load_study(folder.path)
+    assert study.winner is not None
+    (before,) = study.winner.confirmations
+    words = ["train", "small", "--epochs", "4", "--out", str(tmp_path / "longer.safetensors"), "--studies-dir", str(folder.path.parent)]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    recipe = study.winner.recipe
+    recipe = replace(recipe, training={**recipe.training, "num_epochs": 4, "seed": before.seed})
+    again = list(train(recipe, studies_dir=folder.path.parent))
+    gained = again[-1].metrics["val_top1"] - before.val_value
+    assert f"gained: {gained:+.4f}; one seed says little" in said
+    found = evaluate(tmp_path / "longer.safetensors", studies_dir=folder.path.parent)
+    assert found.metrics["top1"] == again[-1].metrics["val_top1"]
+    for words, rule in ((["small"], "say by --epochs N"), ([str(folder.winner), "--epochs", "9"], "is a recipe"), (["x"], "no such file")):
+        assert main(["train", *words, "--studies-dir", str(folder.path.parent)]) == 2
+        assert rule in capsys.readouterr().err

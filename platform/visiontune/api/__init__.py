@@ -14,7 +14,7 @@ from visiontune.api.inspect_winner import inspect
 from visiontune.api.pictures import export_policy, ingest, init_space, load_data, preview
 from visiontune.api.recipes import fit, load_recipe, profile, train
 from visiontune.api.studies import Interrupted, check, enqueue, load_study, open_ui, rehearse, sample, search, submit
-from visiontune.api.trials import replay
+from visiontune.api.trials import replay, train_longer
 from visiontune.api.winners import evaluate, predict
 
 __all__ = [
@@ -44,4 +44,5 @@ __all__ = [
     "search",
     "submit",
     "train",
+    "train_longer",
 ]

@@ -106,15 +106,17 @@ def _searches(verb: Verb) -> None:
 
 
 def _trials(verb: Verb) -> None:
-    sample, train, profile = verb(verbs.sample), verb(verbs.train), verb(verbs.profile)
+    sample, train, profile = verb(verbs.sample), verb(verbs_of_trials.train), verb(verbs.profile)
     _takes_file(sample)
     sample.add_argument("-n", type=_positive, default=3, help="number of recipes")
     sample.add_argument("--seed", type=int, default=0)
-    train.add_argument("recipe", type=Path, metavar="RECIPE.yaml")
+    train.add_argument("recipe", type=Path, metavar="RECIPE.yaml|STUDY", help="a recipe; or a study, whose winner is trained longer")
+    train.add_argument("--epochs", type=_positive, metavar="N", help="of a study: more than it searched; its schedule is stretched")
+    train.add_argument("--seeds", type=_positive, default=1, metavar="N", help="of a study: so many of its confirmations' (1)")
     train.add_argument("--device", default="auto", help="auto, cpu or cuda")
     shared = "processes that share every batch, on GPUs one on each (1)"
     train.add_argument("--workers", type=_few, default=1, metavar="K", help=shared)
-    train.add_argument("--out", type=Path, metavar="FILE.safetensors", help="save the weights here")
+    train.add_argument("--out", type=Path, metavar="FILE.safetensors", help="save the weights here; of a study STUDY/longer-N.safetensors")
     train.add_argument("--test-time", default="none", metavar="VIEWS", help="flip or ten_crops: test by the mean over such views too")
     _takes_studies_dir(train)
     profile.add_argument("model", metavar="MODEL", help="an entry of `visiontune list models`")

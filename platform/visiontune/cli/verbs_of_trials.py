@@ -1,12 +1,73 @@
-"""What each verb that looks at trials and studies that are done does; see verbs.py."""
+"""What each verb does that trains one recipe, or looks at trials and studies that are done; see verbs.py."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from visiontune import api
+from visiontune.cli.terminal import width
+from visiontune.errors import UserError
+from visiontune.filesystem.path_kind import kind_of
+from visiontune.filesystem.study_folder import StudiesFolder
+
+if TYPE_CHECKING:
+    from visiontune.training.loop import Epoch
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train one recipe without Ray and MLflow, print its curve and its test figures; of a study its winner's, for more epochs."""
+    how = {"device": args.device, "workers": args.workers, "studies_dir": args.studies_dir, "out": args.out, "test_time": args.test_time}
+    if _names_study(args):
+        return _train_longer(args, how)
+    if args.epochs is not None or args.seeds != 1:
+        raise UserError(f"--epochs and --seeds are for a study; {args.recipe} is a recipe, which says its training.num_epochs and seed")
+    recipe = api.load_recipe(args.recipe)  # a wrong file is told before torch is imported
+    from visiontune.results.class_table import class_lines
+
+    result = api.fit(recipe, **how, on_epoch=_teller())
+    print(_figures(result.metrics))
+    print(*class_lines(result.classes, width()), *([f"weights in {args.out}"] if args.out is not None else []), sep="\n")
+    return 0
+
+
+def _names_study(args: argparse.Namespace) -> bool:
+    if kind_of(args.recipe) == "file":
+        return False
+    is_there = kind_of(args.recipe) == "folder" or str(args.recipe) in StudiesFolder.of(args.studies_dir).names()
+    return is_there or (args.epochs is not None and not args.recipe.suffix)
+
+
+def _train_longer(args: argparse.Namespace, how: Mapping[str, Any]) -> int:
+    if args.epochs is None:
+        raise UserError(f"{args.recipe} is a study, whose winner is trained longer: say by --epochs N how long")
+    from visiontune.results.class_table import class_lines
+
+    found = api.train_longer(str(args.recipe), args.epochs, seeds=args.seeds, **how, on_epoch=_teller())
+    print(found, *class_lines(found.classes, width()), sep="\n")
+    return 0
+
+
+def _teller() -> Callable[[Epoch], None]:
+    """Prints an epoch's metrics, and how it is trained where that is news."""
+    said = ""
+
+    def on_epoch(epoch: Epoch) -> None:
+        nonlocal said
+        if not said:
+            print(f"precision: {epoch.arithmetic.how}", flush=True)
+        if epoch.pictures != said:
+            said = epoch.pictures
+            print(f"pictures: {said}", flush=True)
+        print(f"epoch={epoch.epoch} {_figures(epoch.metrics)}", flush=True)
+
+    return on_epoch
+
+
+def _figures(metrics: Mapping[str, float]) -> str:
+    return " ".join(f"{name}={value:.4g}" for name, value in metrics.items())
 
 
 def replay(args: argparse.Namespace) -> int:
