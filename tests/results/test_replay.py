@@ -10,7 +10,7 @@ import pytest
 from simulated_search import drive, make_spec
 from trained_study import train_study
 
-from visiontune import UserError, evaluate, load_study, train
+from visiontune import UserError, evaluate, load_study, replay, train
 from visiontune.cli import main
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning.search_run import SearchRun
@@ -41,13 +41,13 @@ def changed(folder: StudyFolder, to: Path, old: str, new: str) -> Path:
 def test_a_replay_is_equal_to_the_last_bit(folder: StudyFolder, capsys: pytest.CaptureFixture[str]) -> None:
     study = load_study(folder.path)
     assert study.best is not None and study.best.epoch == 3
-    found = study.replay(study.best.number)
+    found = replay(folder.path, study.best.number)
     assert found.is_equal and (found.num_epochs, found.num_figures) == (3, 3 * 4), "val_top1, val_loss, train_loss and lr, from the outbox"
     assert main(["replay", "small", str(study.best.number), "--epochs", "1", "--studies-dir", str(folder.path.parent)]) == 0
     assert "all 4 figures are equal to the last bit" in capsys.readouterr().out
     for epochs, rule in ((4, "has 3 epochs to compare, but got epochs=4; nearest is 3"), (0, "epochs must be")):
         with pytest.raises(UserError, match=rule):
-            study.replay(study.best.number, epochs=epochs)
+            replay(folder.path, study.best.number, epochs=epochs)
 
 
 def test_a_record_of_another_training_is_told_apart(folder: StudyFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,7 +56,7 @@ def test_a_record_of_another_training_is_told_apart(folder: StudyFolder, tmp_pat
     assert best is not None
     rate = best.params["model.dropout"]
     other = changed(folder, tmp_path, f'"dropout":{rate}', f'"dropout":{rate + 0.01}')
-    found = load_study(other).replay(best.number)
+    found = replay(other, best.number)
     assert not found.is_equal and found.difference is not None and found.difference.epoch == 1
     assert found.difference.recorded == pytest.approx(found.difference.replayed, abs=0.2) and found.difference.metric != "lr"
     assert main(["replay", "small", str(best.number), "--epochs", "1", "--json", "--studies-dir", str(tmp_path)]) == 1
@@ -66,7 +66,7 @@ def test_a_record_of_another_training_is_told_apart(folder: StudyFolder, tmp_pat
 def test_other_pictures_are_refused(folder: StudyFolder, tmp_path: Path) -> None:
     digest = '"pictures":{"digest":"'
     with pytest.raises(UserError, match="study small had other pictures"):
-        load_study(changed(folder, tmp_path, digest, f"{digest}0")).replay(0)
+        replay(changed(folder, tmp_path, digest, f"{digest}0"), 0)
 
 
 def test_a_trials_life(folder: StudyFolder, capsys: pytest.CaptureFixture[str]) -> None:

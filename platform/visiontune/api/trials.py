@@ -24,11 +24,16 @@ def replay(
     studies_dir: Folder = None,
     storage: str = "journal",
 ) -> Replay:
-    """Train a trial again, by its number in a study, and compare each epoch with what is recorded; as `Study.replay`."""
+    """Train a trial again, by its number in a study, and name the first epoch and metric that differ from its record, to the last bit.
+
+    All its epochs or the first `epochs`; `device` is auto, cpu or cuda, None for the kind that the search used. `on_epoch` is called with
+    each epoch, its recorded and its new metrics. Raises UserError, also where the pictures are other ones now.
+    """
     folder = folder_of(study, studies_dir)
+    from visiontune.results.replay import replay_trial
     from visiontune.results.study import open_study
 
-    return open_study(folder, storage).replay(trial, epochs=epochs, device=device, on_epoch=on_epoch)
+    return replay_trial(open_study(folder, storage), trial, epochs=epochs, device=device, on_epoch=on_epoch)
 
 
 def train_longer(
@@ -44,9 +49,14 @@ def train_longer(
     studies_dir: Folder = None,
     storage: str = "journal",
 ) -> LongerTraining:
-    """Train a study's winner for more epochs and say what that gained; as `Study.train_longer`."""
-    folder = folder_of(study, studies_dir)
+    """Train a study's winner for more epochs, its schedule stretched, on the first `seeds` seeds of its confirmations: what that gains.
+
+    The weights of the best are kept in `out`, else in the study's folder as longer-EPOCHS.safetensors, and are tested, once. The others
+    are as in `fit`. Raises UserError, also where there is no winner or `epochs` is not more than it had.
+    """
+    folder, to = folder_of(study, studies_dir), None if out is None else Path(out)
+    from visiontune.results.longer_training import train_winner_longer
     from visiontune.results.study import open_study
 
-    how: dict[str, Any] = {"seeds": seeds, "device": device, "workers": workers, "out": out, "test_time": test_time}
-    return open_study(folder, storage).train_longer(epochs, **how, on_epoch=on_epoch)
+    how: dict[str, Any] = {"seeds": seeds, "device": device, "workers": workers, "out": to, "test_time": test_time}
+    return train_winner_longer(open_study(folder, storage), epochs, **how, on_epoch=on_epoch)

@@ -78,8 +78,8 @@ def replay(args: argparse.Namespace) -> int:
         other = [f"{name} {value!r} -> {replayed[name]!r}" for name, value in recorded.items() if name in replayed and name not in same]
         print(f"epoch={epoch} " + (", ".join(other) or f"equal: {', '.join(same)}"), flush=True)
 
-    how = {"epochs": args.epochs, "device": args.device, "studies_dir": args.studies_dir, "storage": args.storage}
-    found = api.replay(args.study, args.trial, **how, **({} if args.json else {"on_epoch": on_epoch}))
+    how: dict[str, Any] = {"epochs": args.epochs, "device": args.device, "studies_dir": args.studies_dir, "storage": args.storage}
+    found = api.replay(args.study, args.trial, **how, on_epoch=(lambda *_: None) if args.json else on_epoch)
     print(json.dumps(found.to_dict(), indent=1) if args.json else found)
     return 0 if found.is_equal else 1
 

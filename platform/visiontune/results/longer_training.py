@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from visiontune.data.prepare import describe, prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
-from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
-from visiontune.results.text import number
+from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.results.study import Study
+from visiontune.results.text import number as shown
+from visiontune.spec.call_ranges import MANY, refuse_outside
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.stretched import Changes, stretched
 from visiontune.spec.study_spec import Objective
@@ -22,8 +24,8 @@ from visiontune.training.spawned_ranks import train_here
 from visiontune.training.train_recipe import examine, examine_views, find_device, refuse_out, refuse_test_time, write_weights
 
 if TYPE_CHECKING:
+    from visiontune.training.class_figures import ClassTable
     from visiontune.training.loop import Epoch
-    from visiontune.training.torch_metrics import ClassTable
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class LongerTraining:
         lines = [f"trial {self.number} of study {self.study}: {after} epochs in place of {before}"]
         lines += [f"  {key}: {old} -> {new}" for key, (old, new) in self.changes.items() if key != "training.num_epochs"]
         whose = "as confirmed on it" if self.is_confirmed else "as the search had it, which is the best of many"
-        lines += [f"seed {one.seed}: {metric} {number(one.before)} {whose}, {number(one.after)} now" for one in self.pairs]
+        lines += [f"seed {one.seed}: {metric} {shown(one.before)} {whose}, {shown(one.after)} now" for one in self.pairs]
         error = "" if self.gain_error is None else f" ± {self.gain_error:.4f} (standard error over {len(self.pairs)} seeds)"
         lines.append(f"gained: {self.gain:+.4f}{error}" + ("; one seed says little" if self.gain_error is None else ""))
         lines.append(" ".join(f"{name}={value:.4g}" for name, value in self.test.items()))
@@ -98,34 +100,56 @@ def known_pairs(confirmed: Mapping[int, float], recipe: TrialRecipe, searched: f
     return dict(list(known.items())[:seeds])
 
 
-@uses_plugins
-def train_longer(
-    recipe: TrialRecipe,
-    folder: StudyFolder,
-    before: Mapping[int, float],
-    objective: Objective,
-    trial: int,
-    num_epochs: int,
+def train_winner_longer(
+    study: Study,
+    epochs: int,
     *,
+    seeds: int = 1,
+    device: str = "auto",
+    workers: int = 1,
+    out: Path | None = None,
+    test_time: str = "none",
+    on_epoch: Callable[[Epoch], object] = lambda epoch: None,
+) -> LongerTraining:
+    """Train the winner's recipe on the first `seeds` seeds of its confirmations, keep the weights of the best by the objective, and test
+    those, once. Raises UserError, also where there is no winner.
+    """
+    refuse_outside(MANY, epochs=epochs, seeds=seeds)
+    winner = study.winner
+    if winner is None:
+        raise UserError(f"study {study.name} has no winner yet; `visiontune search` finds one")
+    confirmed = {one.seed: one.val_value for one in winner.confirmations if not one.failure}
+    before = known_pairs(confirmed, winner.recipe, study.record_of(winner.number).value or 0.0, seeds)
+    to = out or study.path / f"longer-{epochs}.safetensors"
+    how: dict[str, Any] = {"device": find_device(device), "workers": workers, "test_time": test_time, "on_epoch": on_epoch}
+    return _train_longer(winner.recipe, study, before, epochs, to, number=winner.number, is_confirmed=bool(confirmed), **how)
+
+
+@uses_plugins
+def _train_longer(
+    recipe: TrialRecipe,
+    study: Study,
+    before: Mapping[int, float],
+    epochs: int,
+    to: Path,
+    *,
+    number: int,
+    is_confirmed: bool,
     device: str,
     workers: int,
-    out: Path | None,
     test_time: str,
-    is_confirmed: bool,
     on_epoch: Callable[[Epoch], object],
 ) -> LongerTraining:
-    """Train on each seed of `before`, keep the weights of the best by the objective, and test those, once. Raises UserError."""
-    longer, changes = stretched(recipe, num_epochs)
-    name, to = find_device(device), out or folder.path / f"longer-{num_epochs}.safetensors"
+    longer, changes = stretched(recipe, epochs)
     refuse_test_time(test_time, recipe)
     refuse_out(to)
     refuse_unfit(longer, describe(recipe.data))
-    store = Store.open(prepare(recipe.data, StudiesFolder(folder.path.parent).data_cache))
-    pairs: list[Pair] = []
+    store = Store.open(prepare(recipe.data, StudiesFolder(study.path.parent).data_cache))
+    pairs, objective = list[Pair](), study.record.objective
     best: Epoch | None = None
     for seed, value in before.items():
         seeded = replace(longer, training={**longer.training, "seed": seed})
-        epoch = _last(train_here(seeded, store, device=name, num_workers=workers), on_epoch)
+        epoch = _last(train_here(seeded, store, device=device, num_workers=workers), on_epoch)
         pairs.append(Pair(seed, value, epoch.metrics[objective.metric]))
         if best is None or objective.is_better(epoch.metrics[objective.metric], best.metrics[objective.metric]):
             best = epoch
@@ -133,7 +157,7 @@ def train_longer(
     assert best is not None, "there is at least one seed"
     test, classes = examine(best, store)
     figures = test | examine_views(best, store, test_time)
-    return LongerTraining(folder.name, trial, objective, changes, tuple(pairs), is_confirmed, figures, classes, to)
+    return LongerTraining(study.name, number, objective, changes, tuple(pairs), is_confirmed, figures, classes, to)
 
 
 def _last(epochs: Iterable[Epoch], on_epoch: Callable[[Epoch], object]) -> Epoch:

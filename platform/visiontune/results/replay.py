@@ -19,6 +19,8 @@ from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import Diverged, UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+from visiontune.results.study import Study
+from visiontune.spec.call_ranges import MANY, refuse_outside
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tracking.outbox import read_lines
@@ -26,12 +28,13 @@ from visiontune.training.loop import train
 from visiontune.training.train_recipe import find_device
 from visiontune.tuning.records import TrialRecord
 from visiontune.tuning.study_pictures import differences, facts_of
-from visiontune.tuning.trial_history import TrialHistory
+from visiontune.tuning.trial_history import TrialHistory, read_history
 
 CLOCKS = ("epoch_s", "data_wait_share")
 """Metrics of an epoch that the machine's load decides."""
 
 Metrics = Mapping[str, float]
+OnEpoch = Callable[[int, Metrics, Metrics], object]
 
 
 @dataclass(frozen=True)
@@ -97,27 +100,40 @@ def recorded_metrics(trial: TrialRecord, folder: StudyFolder, metric: str) -> di
     return found
 
 
-@uses_plugins
-def replay(
-    recipe: TrialRecipe,
-    trial: TrialRecord,
-    history: TrialHistory,
-    folder: StudyFolder,
-    metric: str,
+def replay_trial(
+    study: Study,
+    number: int,
     *,
     epochs: int | None = None,
-    device: str = "",
-    on_epoch: Callable[[int, Metrics, Metrics], object] = lambda epoch, recorded, replayed: None,
+    device: str | None = None,
+    on_epoch: OnEpoch = lambda epoch, recorded, replayed: None,
 ) -> Replay:
-    """Train the recipe of a trial again, all epochs that are recorded or the first `epochs`; device "": the kind that the search used.
+    """Train a trial again, all epochs that are recorded or the first `epochs`; device None: the kind that the search used.
 
     `on_epoch` is called with each epoch, what is recorded of it and what came out now. Raises UserError for a trial without an epoch,
     more epochs than recorded, other pictures, and a device that is not there.
     """
-    known = recorded_metrics(trial, folder, metric)
+    refuse_outside(MANY, **({} if epochs is None else {"epochs": epochs}))
+    trial = study.record_of(number)
     last = _last_epoch(trial, epochs)
+    history = read_history(study.folder, number, study.storage_url)
     name = find_device(device or ("cuda" if history.num_gpus else "cpu"))
-    store = _same_store(recipe, folder, history.pictures)
+    return _replay(study.recipe(number), trial, history, study, last, name, on_epoch)
+
+
+@uses_plugins
+def _replay(
+    recipe: TrialRecipe,
+    trial: TrialRecord,
+    history: TrialHistory,
+    study: Study,
+    last: int,
+    name: str,
+    on_epoch: OnEpoch,
+) -> Replay:
+    metric = study.record.objective.metric
+    known = recorded_metrics(trial, study.folder, metric)
+    store = _same_store(recipe, study.folder, history.pictures)
     compared: list[tuple[int, str, float, float]] = []
     with _threads(history, name):
         for epoch, metrics in _trained(partial(train, recipe, store, device=name), known, last, metric):

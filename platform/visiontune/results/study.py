@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,13 +27,10 @@ if TYPE_CHECKING:
     from visiontune.exports.write_export import Export
     from visiontune.results.evaluation import Evaluation
     from visiontune.results.importance_table import Why
-    from visiontune.results.longer_training import LongerTraining
     from visiontune.results.predictions import Predictions
-    from visiontune.results.replay import Replay
     from visiontune.results.study_inspection import Inspection
     from visiontune.results.trial_life import TrialLife
     from visiontune.results.winner_costs import WinnerCosts
-    from visiontune.training.loop import Epoch
 
 
 @dataclass(frozen=True)
@@ -163,11 +160,12 @@ class Study:
 
         Raises UserError for a number that no trial has.
         """
-        recipe = self._trial(number).as_trained
+        recipe = self.record_of(number).as_trained
         load_files(recipe, self.folder.path)
         return recipe
 
-    def _trial(self, number: int) -> TrialRecord:
+    def record_of(self, number: int) -> TrialRecord:
+        """The record of a trial. Raises UserError for a number that no trial has."""
         trial = next((trial for trial in self.record.trials if trial.number == number), None)
         if trial is None:
             raise UserError(f"study {self.name} has trials 0 to {len(self.record.trials) - 1}, but no trial {number}")
@@ -177,57 +175,8 @@ class Study:
         """One trial's life, from its proposal to its end; `print` tells it. Raises UserError for a number that no trial has."""
         from visiontune.results.trial_life import trial_life
 
-        trial = self._trial(number)
+        trial = self.record_of(number)
         return trial_life(self.record, trial, read_history(self.folder, number, self.storage_url))
-
-    def replay(
-        self,
-        number: int,
-        *,
-        epochs: int | None = None,
-        device: str | None = None,
-        on_epoch: Callable[[int, Mapping[str, float], Mapping[str, float]], object] = lambda epoch, recorded, replayed: None,
-    ) -> Replay:
-        """Train a trial again in this process, and name the first epoch and metric that differ from its record, to the last bit.
-
-        All its epochs or the first `epochs`; `device` is auto, cpu or cuda, None for the kind that the search used. `on_epoch` is called
-        with each epoch, its recorded and its new metrics. Raises UserError, also where the pictures are other ones now.
-        """
-        from visiontune.results.replay import replay
-
-        refuse_outside(MANY, **({} if epochs is None else {"epochs": epochs}))
-        recipe, trial = self.recipe(number), self._trial(number)
-        history = read_history(self.folder, number, self.storage_url)
-        how: dict[str, Any] = {"epochs": epochs, "device": device or "", "on_epoch": on_epoch}
-        return replay(recipe, trial, history, self.folder, self.record.objective.metric, **how)
-
-    def train_longer(
-        self,
-        epochs: int,
-        *,
-        seeds: int = 1,
-        device: str = "auto",
-        workers: int = 1,
-        out: Path | str | None = None,
-        test_time: str = "none",
-        on_epoch: Callable[[Epoch], object] = lambda epoch: None,
-    ) -> LongerTraining:
-        """Train the winner's recipe for more epochs, its schedule stretched, on the first `seeds` seeds of its confirmations.
-
-        The weights of the best are kept in `out`, else in the study's folder as longer-EPOCHS.safetensors, and are tested, once. The others
-        are as in `visiontune.fit`. Raises UserError, also where there is no winner or `epochs` is not more than it had.
-        """
-        from visiontune.results.longer_training import known_pairs, train_longer
-
-        refuse_outside(MANY, epochs=epochs, seeds=seeds)
-        winner = self.winner
-        if winner is None:
-            raise UserError(f"study {self.name} has no winner yet; `visiontune search` finds one")
-        confirmed = {one.seed: one.val_value for one in self.record.confirmations if not one.failure}
-        before = known_pairs(confirmed, winner.recipe, self._trial(winner.number).value or 0.0, seeds)
-        how: dict[str, Any] = {"device": device, "workers": workers, "out": None if out is None else Path(out), "test_time": test_time}
-        what = (winner.recipe, self.folder, before, self.record.objective, winner.number, epochs)
-        return train_longer(*what, **how, is_confirmed=bool(confirmed), on_epoch=on_epoch)
 
     def leaderboard(self, n: int = 10, width: int | None = None, *, costs: bool = False) -> str:
         """The `n` best trials, rungs, failures, the best recipe as text; trials' lines are cut at `width` characters. Raises UserError.

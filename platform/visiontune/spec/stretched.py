@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from visiontune.errors import UserError
 from visiontune.spec.declare import Table, chosen
@@ -29,7 +30,7 @@ def stretched(recipe: TrialRecipe, num_epochs: int) -> tuple[TrialRecipe, Change
         raise UserError(f"a longer training has more than the recipe's {before} epochs, but got epochs={num_epochs}")
     after = {key: max(1, round(value * num_epochs / before)) for key, value in _durations(recipe).items()}
     after["training.num_epochs"] = num_epochs
-    sections = {name: {**getattr(recipe, name)} for name in ("schedule", "transfer", "regularization", "training")}
+    sections: dict[str, Any] = {name: {**getattr(recipe, name)} for name in ("schedule", "transfer", "regularization", "training")}
     changes: Changes = {}
     for key, value in after.items():
         section, _, name = key.partition(".")
