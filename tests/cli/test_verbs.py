@@ -52,6 +52,9 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "profile",
         "predict",
         "evaluate",
+        "replay",
+        "studies",
+        "compare",
     ],
 )
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,13 +14,14 @@ from visiontune.api.inspect_winner import inspect
 from visiontune.api.pictures import export_policy, ingest, init_space, load_data, preview
 from visiontune.api.recipes import fit, load_recipe, profile, train
 from visiontune.api.studies import Interrupted, check, enqueue, load_study, open_ui, rehearse, sample, search, submit
-from visiontune.api.trials import replay, train_longer
+from visiontune.api.trials import compare, list_studies, replay, train_longer
 from visiontune.api.winners import evaluate, predict
 
 __all__ = [
     "Interrupted",
     "check",
     "check_plugin",
+    "compare",
     "enqueue",
     "evaluate",
     "export",
@@ -31,6 +32,7 @@ __all__ = [
     "inspect",
     "json_schema",
     "list_entries",
+    "list_studies",
     "load_data",
     "load_recipe",
     "load_study",

@@ -1,17 +1,39 @@
-"""Trials of a study that was searched, trained again: `replay` beside the record, `train_longer` for more epochs."""
+"""Studies that were searched: `list_studies`, `compare`; their trials again: `replay` beside the record, `train_longer`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visiontune.api.inputs import Folder, OutFile, folder_of
+from visiontune.filesystem.study_folder import StudiesFolder
 
 if TYPE_CHECKING:
+    from visiontune.results.compare_studies import Comparison
     from visiontune.results.longer_training import LongerTraining
     from visiontune.results.replay import Replay
+    from visiontune.results.study_list import StudyList
     from visiontune.training.loop import Epoch
+
+
+def list_studies(studies_dir: Folder = None) -> StudyList:
+    """What lies in the folder of studies, the one that changed last first; print it, or take its rows."""
+    from visiontune.results.study_list import list_studies as list_all
+
+    return list_all(StudiesFolder.of(studies_dir))
+
+
+def compare(studies: Sequence[Path | str], *, studies_dir: Folder = None, storage: str = "journal") -> Comparison:
+    """Two studies or more, the others against the first: winners over seeds, whether they differ by more than chance, budgets, files.
+
+    Raises UserError.
+    """
+    folders = [folder_of(study, studies_dir) for study in studies]
+    from visiontune.results.compare_studies import compare_studies
+    from visiontune.results.study import open_study
+
+    return compare_studies([open_study(folder, storage) for folder in folders])
 
 
 def replay(

@@ -129,14 +129,17 @@ def _trials(verb: Verb) -> None:
 
 
 def _ended(verb: Verb) -> None:
-    replay = verb(verbs_of_trials.replay)
+    replay, compare, studies = verb(verbs_of_trials.replay), verb(verbs_of_trials.compare), verb(verbs_of_trials.list_studies, "studies")
+    compare.add_argument("studies", nargs="+", metavar="STUDY", help="two or more; the first is what the others are compared with")
     replay.add_argument("study", metavar="STUDY")
     replay.add_argument("trial", type=_number, metavar="TRIAL", help="its number")
     replay.add_argument("--epochs", type=_positive, metavar="N", help="only the first N; else all that are recorded")
     replay.add_argument("--device", help="auto, cpu or cuda; else what the search used")
-    replay.add_argument("--json", action="store_true", help="the result, for programs")
-    replay.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
-    _takes_studies_dir(replay)
+    for one in (replay, compare):
+        one.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
+    for one in (replay, compare, studies):
+        one.add_argument("--json", action="store_true", help="the result, for programs")
+        _takes_studies_dir(one)
 
 
 def _winners(verb: Verb) -> None:

@@ -84,6 +84,20 @@ def replay(args: argparse.Namespace) -> int:
     return 0 if found.is_equal else 1
 
 
+def list_studies(args: argparse.Namespace) -> int:
+    """Print what lies in the folder of studies: state, best and confirmed values, last change, what was spent."""
+    found = api.list_studies(args.studies_dir)
+    print(json.dumps([one.to_dict() for one in found], indent=1) if args.json else found)
+    return 0
+
+
+def compare(args: argparse.Namespace) -> int:
+    """Print studies side by side: winners with intervals, whether they differ by more than chance, budgets, what differs in the files."""
+    found = api.compare(args.studies, studies_dir=args.studies_dir, storage=args.storage)
+    print(json.dumps(found.to_dict(), indent=1) if args.json else found)
+    return 0
+
+
 def importance(args: argparse.Namespace) -> int:
     """Print which params mattered, by how much, what is not known yet, and what to search next."""
     found = api.load_study(args.study, studies_dir=args.studies_dir, storage=args.storage).importance(args.seed)

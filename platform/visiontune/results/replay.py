@@ -133,7 +133,7 @@ def _replay(
 ) -> Replay:
     metric = study.record.objective.metric
     known = recorded_metrics(trial, study.folder, metric)
-    store = _same_store(recipe, study.folder, history.pictures)
+    store = _same_store(recipe, study.folder, study.record.pictures)
     compared: list[tuple[int, str, float, float]] = []
     with _threads(history, name):
         for epoch, metrics in _trained(partial(train, recipe, store, device=name), known, last, metric):

@@ -50,7 +50,7 @@ class TrialLife:
 
     def to_dict(self) -> dict[str, Any]:
         """For programs; times as ISO texts, and a value that is not finite as null."""
-        history = {key: value for key, value in asdict(self.history).items() if key != "pictures"}
+        history = asdict(self.history)
         history |= {key: history[key] and history[key].isoformat() for key in ("started", "ended")}
         trial = asdict(self.record)
         trial["values"] = {str(epoch): value if math.isfinite(value) else None for epoch, value in self.record.values.items()}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning.study_storage import open_existing
@@ -44,13 +43,11 @@ class TrialHistory:
     epoch_s: Mapping[int, float] = field(default_factory=dict)
     places: Sequence[Place] = ()
     losses: Sequence[Loss] = ()
-    pictures: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_history(folder: StudyFolder, number: int, url: str = "journal") -> TrialHistory:
-    """That of a trial that the study has; `pictures` is what the study knows of its pictures. Raises UserError where there is no study."""
-    storage = open_existing(folder, url)
-    trial = storage.trial(number)
+    """That of a trial that the study has. Raises UserError where there is no study."""
+    trial = open_existing(folder, url).trial(number)
     spent = trial.user_attrs.get("spent", {})
     return TrialHistory(
         started=trial.datetime_start,
@@ -59,5 +56,4 @@ def read_history(folder: StudyFolder, number: int, url: str = "journal") -> Tria
         epoch_s={int(epoch): float(seconds) for epoch, seconds in spent.get("epoch_s", {}).items()},
         places=tuple(Place(**one) for one in trial.user_attrs.get(LEGS, ())),
         losses=tuple(Loss(**one) for one in trial.user_attrs.get(LOSSES, ())),
-        pictures=storage.attributes().get("pictures") or {},
     )
