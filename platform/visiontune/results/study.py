@@ -11,6 +11,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.leaderboard import leaderboard, to_json
 from visiontune.results.trial_costs import told, total_lines, with_costs
+from visiontune.results.trial_table import trial_table
 from visiontune.spec.call_ranges import MANY, refuse_outside
 from visiontune.spec.kept_files import load_files
 from visiontune.spec.plugins import in_use
@@ -84,12 +85,9 @@ class Study:
         proposed_by.
 
         States: complete, pruned, failed, running, waiting. A column `params.KEY` for each sampled value; NaN where a trial has none.
+        One of values of several kinds (`choice: [auto, 2]`) is text, so that `to_parquet` takes the table; `params` has them as they are.
         """
-        import pandas as pd
-
-        keys = ("number", "state", "value", "epoch", "reason", "kind", "fingerprint", "proposed_by")
-        rows = [{**{key: getattr(trial, key) for key in keys}, **_params(trial, "params.")} for trial in self.record.trials]
-        return pd.DataFrame(rows, columns=None if rows else list(keys)).set_index("number")
+        return trial_table(self.record.trials)
 
     @property
     def costs(self) -> pd.DataFrame:
@@ -130,7 +128,7 @@ class Study:
         import pandas as pd
 
         index = pd.Index([trial.number for trial in self.record.trials], name="number")
-        return pd.DataFrame([_params(trial) for trial in self.record.trials], index=index)
+        return pd.DataFrame([dict(trial.params) for trial in self.record.trials], index=index)
 
     @property
     def curves(self) -> pd.DataFrame:
@@ -264,7 +262,3 @@ class Study:
 def open_study(folder: StudyFolder, storage_url: str = "journal") -> Study:
     """The study in a folder as it stands. Raises UserError where there is none."""
     return Study(folder, read_study(folder, storage_url), storage_url=storage_url)
-
-
-def _params(trial: TrialRecord, prefix: str = "") -> dict[str, Any]:
-    return {prefix + key: value for key, value in trial.params.items()}
