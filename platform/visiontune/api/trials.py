@@ -1,4 +1,4 @@
-"""Studies that were searched: `list_studies`, `compare`; their trials again: `replay` beside the record, `train_longer`."""
+"""Studies that were searched: `list_studies`, `compare`, `import_search`; their trials again: `replay`, `train_longer`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.api.inputs import Folder, OutFile, folder_of
+from visiontune.api.inputs import Folder, OutFile, folder_of, words
 from visiontune.filesystem.study_folder import StudiesFolder
 
 if TYPE_CHECKING:
     from visiontune.results.compare_studies import Comparison
+    from visiontune.results.import_search import Imported
     from visiontune.results.longer_training import LongerTraining
     from visiontune.results.replay import Replay
     from visiontune.results.study_list import StudyList
@@ -22,6 +23,19 @@ def list_studies(studies_dir: Folder = None) -> StudyList:
     from visiontune.results.study_list import list_studies as list_all
 
     return list_all(StudiesFolder.of(studies_dir))
+
+
+def import_search(
+    file: Path | str, overrides: Sequence[str] = (), *, out: OutFile = None, study: str | None = None, force: bool = False, **more: Any
+) -> Imported:
+    """A sweep of W&B (YAML), a study of Optuna (journal or SQLite file) as a search-space file, a Ray Tune trial's params.json as a recipe.
+
+    Params find their keys by name, such as learning_rate; what the file does not say (data, networks, budget) is in overrides. `study` is
+    one of several in a storage. Raises UserError with all that has no counterpart, and for a file that is there, without `force`.
+    """
+    from visiontune.results.import_search import import_search as import_by
+
+    return import_by(Path(file), words(overrides, more), out=None if out is None else Path(out), study=study, force=force)
 
 
 def compare(studies: Sequence[Path | str], *, studies_dir: Folder = None, storage: str = "journal") -> Comparison:

@@ -91,6 +91,12 @@ def list_studies(args: argparse.Namespace) -> int:
     return 0
 
 
+def import_search(args: argparse.Namespace) -> int:
+    """Write a search space out of a sweep of W&B or a study of Optuna, or a recipe out of a Ray Tune trial's params.json."""
+    print(api.import_search(args.search, args.overrides, out=args.out, study=args.study, force=args.force))
+    return 0
+
+
 def compare(args: argparse.Namespace) -> int:
     """Print studies side by side: winners with intervals, whether they differ by more than chance, budgets, what differs in the files."""
     found = api.compare(args.studies, studies_dir=args.studies_dir, storage=args.storage)
