@@ -32,7 +32,7 @@ def seconds(command: list[str]) -> float:
 
 def row_of(study: Study) -> dict[str, float]:
     """How far trials got, and what the winner is worth."""
-    trials, tested = study.record.trials, [one for one in study.record.confirmations if not one.failure]
+    trials, tested = study.record.trials, [one for one in study.record.confirmations if one.is_tested]
     passed = {f"past_epoch_{rung}": sum(trial.epoch > rung for trial in trials) for rung in study.record.rungs[:-1]}
     counts = {"trials": len(trials), **passed, "failed": sum(trial.state == "failed" for trial in trials)}
     best = {study.record.objective.metric: study.best.value} if study.best and study.best.value is not None else {}

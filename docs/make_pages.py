@@ -22,7 +22,7 @@ from visiontune.results.model_table import model_table
 DOCS = Path(__file__).resolve().parent
 MARKED = re.compile(r"(?<=<!-- list )(\w+)( -->\n)(.*?)(?=<!-- /list -->)", re.DOTALL)
 FUNCTIONS = (
-    *("search", "check", "sample", "load_study", "enqueue", "rehearse", "submit", "open_ui"),
+    *("search", "check", "sample", "load_study", "confirm", "enqueue", "rehearse", "submit", "open_ui"),
     *("predict", "evaluate"),
     *("list_studies", "compare", "replay", "train_longer", "import_search"),
     *("init_space", "ingest", "load_data", "preview", "export_policy"),
@@ -63,6 +63,8 @@ GIVEN = (
     "visiontune.exports.write_export:Export",
     "visiontune.tuning.records:TrialRecord",
     "visiontune.tuning.records:Confirmation",
+    "visiontune.tuning.records:Candidate",
+    "visiontune.results.winner_lines:Estimate",
     "visiontune.tuning.start_recipes:StartPoint",
 )
 """What the functions give, in the order in which a reader meets it."""

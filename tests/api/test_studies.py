@@ -24,7 +24,7 @@ SPACE: dict[str, Any] = {
     "data": {"source": "digits", "image_size": 8},
     "budget": {"num_trials": 4, "min_epochs": 1, "max_epochs": 3, "reduction_factor": 3},
     "resources": {"gpus_per_trial": 0, "max_concurrent_trials": 2},
-    "confirm": {"num_seeds": 1},
+    "confirm": {"num_seeds": 1, "top": 1},
     "space": {"model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": {"float": [0.01, 0.2], "log": True}}},
 }
 

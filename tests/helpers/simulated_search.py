@@ -48,8 +48,8 @@ def curve(recipe, epoch):
 
 def report(leg, epoch, value):
     metrics = {"val_top1": value, "val_loss": -value, "train_loss": 0.0, "lr": 0.0, "epoch_s": 0.0}
-    if leg.is_confirmation:
-        metrics |= {"test_top1": 0.5, "test_loss": 1.0}
+    if leg.is_test:
+        return Report(0, {"test_top1": 0.5, "test_loss": 1.0}, time_ms=time.time_ns() // 1_000_000, is_last=True)
     time_ms = time.time_ns() // 1_000_000 if leg.is_confirmation else 1_700_000_000_000 + epoch
     is_last = epoch == leg.recipe.training["num_epochs"]
     return Report(epoch, metrics, time_ms=time_ms, checkpoint_bytes=1000, is_last=is_last)

@@ -99,7 +99,7 @@ def test_the_longer_run_is_paired_with_its_confirmation(folder: StudyFolder, tmp
     """What it gained is the difference to the very confirmation of that seed, and the weights are those of the figures."""
     study = load_study(folder.path)
     assert study.winner is not None
-    (before,) = study.winner.confirmations
+    before = study.winner.confirmations[0]
     words = ["train", "small", "--epochs", "4", "--out", str(tmp_path / "longer.safetensors"), "--studies-dir", str(folder.path.parent)]
     assert main(words) == 0
     said = capsys.readouterr().out
@@ -110,6 +110,7 @@ def test_the_longer_run_is_paired_with_its_confirmation(folder: StudyFolder, tmp
     assert f"gained: {gained:+.4f}; one seed says little" in said
     found = evaluate(tmp_path / "longer.safetensors", studies_dir=folder.path.parent)
     assert found.metrics["top1"] == again[-1].metrics["val_top1"]
+    assert load_study(folder.path).record.num_tests == study.record.num_tests + 1, "another meeting with the test split"
     for words, rule in ((["small"], "say by --epochs N"), ([str(folder.winner), "--epochs", "9"], "is a recipe"), (["x"], "no such file")):
         assert main(["train", *words, "--studies-dir", str(folder.path.parent)]) == 2
         assert rule in capsys.readouterr().err

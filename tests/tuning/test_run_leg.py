@@ -10,31 +10,45 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from opened_splits import ON_CPU
 from safetensors.torch import load_file
-from tiny import make_recipe, make_store
+from tiny import make_recipe, make_store, model_section
 from torch import Tensor
 
+from visiontune.data.store.store import Store
 from visiontune.errors import MachineFault, UnfitMachine
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.evaluate import evaluate
 from visiontune.training.input.preprocessing import Preprocessing
 from visiontune.training.setup import make_network
 from visiontune.training.step import Stepper
 from visiontune.training.weights_file import load_weights, split_weights
-from visiontune.tuning.records import Leg
+from visiontune.tuning.records import Leg, Report
 from visiontune.tuning.run_leg import Worker, run_leg
 
+CNN = model_section("cnn", norm="batch")
 
-def test_the_first_confirmation_leaves_weights_and_a_table_that_agree(tmp_path: Path) -> None:
+
+def confirm(recipe: TrialRecipe, store: Store, path: Path, **more: Any) -> tuple[Report, Report]:
+    """The last report of a training, and that of its test out of the weights that it left."""
+    train = Leg("confirmation.x.000", 0, recipe, 0, is_confirmation=True, weights="confirmation.x.000")
+    *_, trained = run_leg(train, store, StudyFolder(path), "cpu")
+    (tested,) = run_leg(replace(train, key="test", is_test=True, **more), store, StudyFolder(path), "cpu")
+    assert trained.is_last and tested.is_last and not trained.failure and not tested.failure
+    return trained, tested
+
+
+def test_the_winners_test_leaves_weights_and_a_table_that_agree(tmp_path: Path) -> None:
     store, zca = make_store(size=8), {"preprocessing": {"name": "zca", "whitening_eps": 0.1}}
     recipe = make_recipe(num_epochs=2, sections=zca)
-    *_, report = run_leg(Leg("confirmation.x.0", 0, recipe, 0, is_confirmation=True), store, StudyFolder(tmp_path), "cpu")
-    assert report.is_last and not report.failure
+    trained, report = confirm(recipe, store, tmp_path, is_winner=True)
+    assert not any(name.startswith("test_") for name in trained.metrics)
 
     saved = json.loads((tmp_path / "winner_test.json").read_text())
     assert saved["classes"] == list(store.class_names) and np.sum(saved["confusion"]) == len(store.test_idx)
@@ -64,21 +78,32 @@ def test_epochs_that_a_kill_took_are_trained_again_and_not_said_again(tmp_path: 
         assert all(report.metrics["val_loss"] == every[report.epoch] for report in said)
 
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_the_test_is_measured_in_the_precision_of_validation(number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_winner", [True, False])
+def test_the_test_is_measured_as_validation_was(is_winner: bool, tmp_path: Path) -> None:
+    """Out of the weights that the training left, to the last bit, batch normalisation's statistics too."""
     store = make_store()
     same = replace(store, test_idx=store.val_idx)
-    leg = Leg(f"confirmation.x.{number}", number, make_recipe(num_epochs=1, precision="bf16"), 0, is_confirmation=True)
-    *_, report = run_leg(leg, same, StudyFolder(tmp_path), "cpu")
-    assert (report.metrics["test_loss"], report.metrics["test_top1"]) == (report.metrics["val_loss"], report.metrics["val_top1"])
+    trained, tested = confirm(make_recipe(CNN, num_epochs=1, precision="bf16"), same, tmp_path, is_winner=is_winner)
+    assert all(tested.metrics[f"test_{name}"] == trained.metrics[f"val_{name}"] for name in ("loss", "top1"))
+    assert {"winner.safetensors", "winner_test.json"} <= {path.name for path in tmp_path.glob("*")} or not is_winner
 
 
-def test_the_others_leave_their_figures_only(tmp_path: Path) -> None:
-    *_, report = run_leg(
-        Leg("confirmation.x.1", 1, make_recipe(num_epochs=1), 0, is_confirmation=True), make_store(), StudyFolder(tmp_path), "cpu"
-    )
-    assert {"test_top1", "test_loss"} <= set(report.metrics)
-    assert not list(tmp_path.glob("winner*"))
+def test_a_test_whose_weights_are_gone_trains_them_again(tmp_path: Path) -> None:
+    store, recipe = make_store(), make_recipe(num_epochs=2)
+    before, tested = confirm(recipe, store, tmp_path)
+    shutil.rmtree(tmp_path / "confirmed")
+    leg = Leg("test", 0, recipe, 0, is_confirmation=True, weights="confirmation.x.000", is_test=True)
+    *_, again = run_leg(leg, store, StudyFolder(tmp_path), "cpu")
+    assert tested.metrics.items() <= again.metrics.items() and again.metrics["val_loss"] == before.metrics["val_loss"]
+
+
+def test_the_mean_of_one_networks_weights_twice_is_that_network(tmp_path: Path) -> None:
+    """But for rounding, with the statistics that its last epoch took."""
+    store, recipe = make_store(), make_recipe(CNN, num_epochs=1)
+    trained, _ = confirm(recipe, store, tmp_path)
+    leg = Leg("mean", 0, recipe, 0, is_confirmation=True, weights="mean", averaged=("confirmation.x.000",) * 2)
+    (mean,) = run_leg(leg, store, StudyFolder(tmp_path), "cpu")
+    assert mean.metrics["val_loss"] == pytest.approx(trained.metrics["val_loss"], rel=1e-5)
 
 
 MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 23.64 GiB")

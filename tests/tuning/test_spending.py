@@ -206,5 +206,5 @@ def test_short_epochs_leave_time_for_the_tests_of_confirmations(tmp_path, clock)
     """A search with 425 trials of milliseconds once had no time for its second confirmation."""
     folder = tmp_path / "study"
     spec = make_spec(folder, 5000, sampler="random", num_seeds=3, overrides=["budget.hours=0.01", "space.optimizer.lr=0.01"])
-    drive(clock, spec, folder, epoch_s=lambda leg: 0.4 if leg.is_confirmation else 0.1, num_slots=2)
+    drive(clock, spec, folder, epoch_s=lambda leg: 2.7 if leg.is_test else 0.1, num_slots=2)
     assert len(read_study(StudyFolder(folder)).confirmations) == 3

@@ -13,7 +13,7 @@ from visiontune.api.export_model import export
 from visiontune.api.inspect_winner import inspect
 from visiontune.api.pictures import export_policy, ingest, init_space, load_data, preview
 from visiontune.api.recipes import fit, load_recipe, profile, train
-from visiontune.api.studies import Interrupted, check, enqueue, load_study, open_ui, rehearse, sample, search, submit
+from visiontune.api.studies import Interrupted, check, confirm, enqueue, load_study, open_ui, rehearse, sample, search, submit
 from visiontune.api.trials import compare, import_search, list_studies, replay, train_longer
 from visiontune.api.winners import evaluate, predict
 
@@ -22,6 +22,7 @@ __all__ = [
     "check",
     "check_plugin",
     "compare",
+    "confirm",
     "enqueue",
     "evaluate",
     "export",

@@ -1,4 +1,4 @@
-"""A study from its file to its runs in MLflow: `search`, `check`, `sample`, `load_study`, `enqueue`, `rehearse`, `submit`, `open_ui`."""
+"""A study from its file to its runs in MLflow: search, check, sample, load, confirm, enqueue, rehearse, submit, open the UI."""
 
 from __future__ import annotations
 
@@ -117,6 +117,28 @@ def load_study(study: Path | str, *, studies_dir: Folder = None, storage: str = 
     from visiontune.results.study import open_study
 
     return open_study(folder, storage)
+
+
+def confirm(
+    study: Path | str,
+    *,
+    top: int | None = None,
+    seeds: int | None = None,
+    weights: str | None = None,
+    use_val: bool | None = None,
+    studies_dir: Folder = None,
+    storage: str = "journal",
+    address: str | None = None,
+    progress: bool | str = True,
+    may_exit: bool = False,
+) -> Study:
+    """`Study.confirm` of a study by its name or its folder; raises Interrupted as `search` does."""
+    begun = load_study(study, studies_dir=studies_dir, storage=storage)
+    given: dict[str, Any] = {"top": top, "seeds": seeds, "weights": weights, "use_val": use_val}
+    found = begun.confirm(**given, address=address, progress=progress, may_exit=may_exit)
+    if found.status == "interrupted":
+        raise Interrupted(found)
+    return found
 
 
 def enqueue(

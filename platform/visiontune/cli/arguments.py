@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NoReturn
 
 from visiontune.cli import verbs, verbs_of_trials, verbs_of_winners
 from visiontune.cli.terminal import command_line
-from visiontune.errors import near_names, nearest
+from visiontune.cli.verb_parser import Parser
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.call_ranges import FACTOR, FEW, MANY, PORT, Range, rule_of
 
 Verb = Callable[..., argparse.ArgumentParser]
 """Takes a function of verbs.py, and its name where that is another; gives the parser of its arguments."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Tells the nearest verb or option too; `options` are those of each verb, by its function, `verb` the one at hand."""
-
-    options: Mapping[Any, tuple[str, ...]] = MappingProxyType({})
-    verb: Any = None
-
-    def error(self, message: str) -> NoReturn:
-        """Print usage and message, exit with 2."""
-        if wrong := re.search(r"(.*invalid choice: '([^']*)') \(choose from (.*)\)", message):
-            known = re.findall(r"[\w-]+", wrong[3])
-            message = f"{wrong[1]}; {nearest(wrong[2], known)}"
-        elif wrong := re.search(r"unrecognized arguments:.*?(--?[\w-]+)", message):
-            message += near_names(wrong[1], self.options.get(self.verb, ()))
-        super().error(message)
 
 
 def make_parser() -> Parser:
@@ -50,6 +31,7 @@ def make_parser() -> Parser:
         return one
 
     _searches(verb)
+    _retraining(verb)
     _trials(verb)
     _ended(verb)
     _winners(verb)
@@ -103,6 +85,19 @@ def _searches(verb: Verb) -> None:
     submit.add_argument("--studies-dir", metavar="DIR", help="folder on the cluster that every node sees")
     for one in (search, check, show, rehearse, ui, enqueue):
         _takes_studies_dir(one)
+
+
+def _retraining(verb: Verb) -> None:
+    confirm = verb(verbs_of_trials.confirm)
+    confirm.add_argument("study", metavar="STUDY", help="one whose search has ended")
+    confirm.add_argument("--top", type=_positive, metavar="K", help="recipes that run for it, the search's best (as in the search, 3)")
+    confirm.add_argument("--seeds", type=_positive, metavar="N", help="of the winner, at most of the others (as in the search, 3)")
+    confirm.add_argument("--weights", metavar="WHICH", help="keep those of the best_seed, or the soup where that is better on val")
+    confirm.add_argument("--use-val", action=argparse.BooleanOptionalAction, help="train the winner once more on train and val together")
+    confirm.add_argument("--address", metavar="RAY", help="as of search")
+    confirm.add_argument("--plain", action="store_true", help="lines of key=value also on a terminal")
+    confirm.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
+    _takes_studies_dir(confirm)
 
 
 def _trials(verb: Verb) -> None:

@@ -141,7 +141,7 @@ def data(args: argparse.Namespace) -> int:
 
 
 def show(args: argparse.Namespace) -> int:
-    """Print a study's leaderboard, rungs, failures and what its winner's retraining gave; with --trial one trial's life."""
+    """Print a study's leaderboard, rungs, failures, who won and by how much; with --trial one trial's life."""
     study = api.load_study(args.study, studies_dir=args.studies_dir, storage=args.storage)
     if args.trial is not None:
         life = study.trial(args.trial)
@@ -151,9 +151,9 @@ def show(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({**study.to_dict(costs=args.costs), **({} if winner is None else {"winner_costs": winner.to_dict()})}, indent=1))
         return 0
-    from visiontune.results.search_summary import confirmation_lines
+    from visiontune.results.search_summary import winner_lines
 
-    lines = confirmation_lines(study.record.confirmations, study.record.objective.metric)
+    lines = winner_lines(study.record)
     table = study.leaderboard(args.n, width(), costs=args.costs)
     print("\n".join([table, *lines, *([] if winner is None else [str(winner)])]))
     return 0

@@ -1,4 +1,4 @@
-"""What each verb does that trains one recipe, or looks at trials and studies that are done; see verbs.py."""
+"""What each verb does that trains one recipe, or tells of trials, of studies that are done and of who has won; see verbs.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from visiontune import api
-from visiontune.cli.terminal import width
+from visiontune.cli.terminal import sigterm_interrupts, width
 from visiontune.errors import UserError
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudiesFolder
@@ -109,3 +109,20 @@ def importance(args: argparse.Namespace) -> int:
     found = api.load_study(args.study, studies_dir=args.studies_dir, storage=args.storage).importance(args.seed)
     print(json.dumps(found.to_dict(), indent=1) if args.json else found)
     return 0
+
+
+def confirm(args: argparse.Namespace) -> int:
+    """Train the best of a study that has ended again, to find the winner among them; the same command goes on."""
+    keys = ("top", "seeds", "weights", "use_val", "studies_dir", "storage", "address")
+    with sigterm_interrupts():
+        try:
+            given = {key: getattr(args, key) for key in keys}
+            study = api.confirm(args.study, **given, progress="plain" if args.plain else True, may_exit=True)
+        except api.Interrupted as error:
+            study = error.study
+    from visiontune.results.search_summary import winner_lines
+
+    print("\n".join(winner_lines(study.record)))
+    if study.status == "interrupted":
+        print(f"interrupted; what is done is kept; go on: {args.command_line}")
+    return int(study.status == "interrupted" or study.record.winner is None)

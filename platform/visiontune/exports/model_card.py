@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from visiontune.inference.classifier import Classifier
+from visiontune.inference.intervals import half_width
 from visiontune.spec.yaml_writer import to_yaml
 
 
@@ -123,13 +124,10 @@ def mean_with_interval(values: list[float]) -> str:
     >>> mean_with_interval([0.5, 0.6, 0.7])
     'mean 0.6000 over 3 seeds, 95 % interval 0.3516 to 0.8484'
     """
-    num, mean = len(values), sum(values) / len(values)
-    if num < 2:
+    mean, half = sum(values) / len(values), half_width(values)
+    if half is None:
         return f"{mean:.4f} with one seed, so no interval"
-    from scipy.stats import t
-
-    half = float(t.ppf(0.975, num - 1)) * math.sqrt(sum((value - mean) ** 2 for value in values) / (num - 1) / num)
-    return f"mean {mean:.4f} over {num} seeds, 95 % interval {mean - half:.4f} to {mean + half:.4f}"
+    return f"mean {mean:.4f} over {len(values)} seeds, 95 % interval {mean - half:.4f} to {mean + half:.4f}"
 
 
 def _limits(classifier: Classifier, written: Written) -> Iterator[str]:

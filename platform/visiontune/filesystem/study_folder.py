@@ -58,13 +58,22 @@ class StudyFolder:
         return self.path / "winner.yaml"
 
     @property
+    def confirmed(self) -> Path:
+        """Weights of confirmations: of all until the race among them is over, then of the winner's."""
+        return self.path / "confirmed"
+
+    def confirmed_weights(self, key: str) -> Path:
+        """Those of one, by its key."""
+        return self.confirmed / f"{key}.safetensors"
+
+    @property
     def winner_weights(self) -> Path:
-        """The weights of its first confirmation."""
+        """The weights of the confirmation that was kept."""
         return self.path / "winner.safetensors"
 
     @property
     def winner_test(self) -> Path:
-        """The test figures of its first confirmation, and those of each class."""
+        """The test figures of those weights, and those of each class."""
         return self.path / "winner_test.json"
 
     @property

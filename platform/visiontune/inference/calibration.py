@@ -19,7 +19,7 @@ from torch import Tensor
 
 from visiontune.errors import UserError
 from visiontune.filesystem.atomic_write import replacing
-from visiontune.inference.share_interval import wilson_interval
+from visiontune.inference.intervals import wilson_interval
 
 NUM_BINS = 15
 LOWEST, HIGHEST = 0.01, 100.0

@@ -12,6 +12,7 @@ from typing import Any
 from visiontune.errors import UserError
 from visiontune.results.study import Study
 from visiontune.results.text import aligned, duration, number
+from visiontune.results.winner_lines import Estimate, estimate_of
 from visiontune.spec.complete_recipe import completed as completed_recipe
 from visiontune.spec.study_spec import Objective, completed
 from visiontune.tuning.winner import winner_of
@@ -22,16 +23,13 @@ ABSENT = "-"
 
 @dataclass(frozen=True)
 class WinnerFigures:
-    """A study's winner: its objective by seed, over fresh seeds, with mean and 95 % interval by the t distribution (None of one seed); its
-    test top1 likewise as a mean; what the search spent.
-    """
+    """A study's winner: its objective by fresh seed, and what that says of the mean; its mean test top1; what the search spent."""
 
     study: str
     trial: int | None
     search_value: float | None
     values: Mapping[int, float]
-    mean: float | None
-    interval: tuple[float, float] | None
+    value: Estimate | None
     test_top1: float | None
     num_trials: int
     spent: Mapping[str, float]
@@ -79,7 +77,16 @@ class Comparison:
 
     def __str__(self) -> str:
         metric = self.objective.metric if self.objective else "objective"
-        header = ("study", "winner", f"{metric}, mean (95 % interval)", "seeds", "search's value", "test top1", "trials", "spent")
+        header = (
+            "study",
+            "winner",
+            f"{metric}, mean ± deviation (95 % interval)",
+            "seeds",
+            "search's value",
+            "test top1",
+            "trials",
+            "spent",
+        )
         lines = [*aligned([header, *map(_cells, self.winners)]), "", *map(_said, self.differences)]
         lines += [self.note] if self.note else []
         for what, rows in (("the files differ in", self.files), ("the winners differ in", self.recipes)):
@@ -94,10 +101,9 @@ class Comparison:
 
 
 def _cells(one: WinnerFigures) -> tuple[str, ...]:
-    between = f" ({number(one.interval[0])} to {number(one.interval[1])})" if one.interval else ""
     spent = f"{one.spent.get('epochs', 0):.0f} epochs, {duration(3600 * one.spent.get('hours', 0.0))}"
     trial = "-" if one.trial is None else f"trial {one.trial}"
-    figures = (number(one.mean) + between, str(len(one.values)), number(one.search_value), number(one.test_top1))
+    figures = (str(one.value or "-"), str(len(one.values)), number(one.search_value), number(one.test_top1))
     return one.study, trial, *figures, str(one.num_trials), spent
 
 
@@ -147,21 +153,11 @@ def _figures(study: Study) -> WinnerFigures:
         trial=trial.number if trial is not None else None,
         search_value=trial.value if trial is not None else None,
         values=values,
-        mean=statistics.fmean(values.values()) if values else None,
-        interval=_interval(list(values.values())),
+        value=estimate_of(good),
         test_top1=statistics.fmean(tested) if tested else None,
         num_trials=len(record.trials),
         spent=record.spent,
     )
-
-
-def _interval(values: Sequence[float]) -> tuple[float, float] | None:
-    if len(values) < 2:
-        return None
-    from scipy.stats import t
-
-    mean, half = statistics.fmean(values), float(t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
-    return mean - half, mean + half
 
 
 def difference(first: WinnerFigures, second: WinnerFigures) -> WinnerDifference | None:

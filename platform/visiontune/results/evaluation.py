@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from visiontune.errors import UserError
 from visiontune.inference.calibration import Reliability, plot_reliability, reliability
-from visiontune.inference.share_interval import wilson_interval
+from visiontune.inference.intervals import wilson_interval
 from visiontune.results.class_table import class_lines
 from visiontune.training.class_figures import ClassTable
 from visiontune.training.torch_metrics import FullMetrics

@@ -12,6 +12,7 @@ from typing import Any
 
 from visiontune.results.text import aligned, number, recipe_line
 from visiontune.results.trial_costs import bounded
+from visiontune.results.winner_lines import race_json
 from visiontune.spec.brackets import first_rung
 from visiontune.tuning.constraints import shown
 from visiontune.tuning.ranking import full_epochs, ranked
@@ -182,6 +183,7 @@ def to_json(study: StudyRecord) -> dict[str, Any]:
         "failures": failures(study),
         "proposed_by": {name: {"num_trials": len(trials), "best": trials[0].number} for name, trials in sources(study).items()},
         "confirmations": [asdict(one) for one in study.confirmations],
+        **race_json(study),
         "trials": [asdict(trial) for trial in ranked(study.trials, study.objective)],
     }
     clean = _finite(content)

@@ -22,6 +22,8 @@ from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.recipe_rules import refuse_unfit
 from visiontune.training.spawned_ranks import train_here
 from visiontune.training.train_recipe import examine, examine_views, find_device, refuse_out, refuse_test_time, write_weights
+from visiontune.tuning.study_storage import open_existing
+from visiontune.tuning.test_meetings import note_meeting
 
 if TYPE_CHECKING:
     from visiontune.training.class_figures import ClassTable
@@ -119,7 +121,7 @@ def train_winner_longer(
     if winner is None:
         raise UserError(f"study {study.name} has no winner yet; `visiontune search` finds one")
     confirmed = {one.seed: one.val_value for one in winner.confirmations if not one.failure}
-    before = known_pairs(confirmed, winner.recipe, study.record_of(winner.number).value or 0.0, seeds)
+    before = known_pairs(confirmed, winner.recipe, study.record.trial(winner.number).value or 0.0, seeds)
     to = out or study.path / f"longer-{epochs}.safetensors"
     how: dict[str, Any] = {"device": find_device(device), "workers": workers, "test_time": test_time, "on_epoch": on_epoch}
     return _train_longer(winner.recipe, study, before, epochs, to, number=winner.number, is_confirmed=bool(confirmed), **how)
@@ -155,6 +157,8 @@ def _train_longer(
             best = epoch
             write_weights(epoch, seeded, store, to)
     assert best is not None, "there is at least one seed"
+    meeting = {"trial": number, "networks": [to.name], "kept": f"{epochs} epochs, seeds {', '.join(map(str, before))}"}
+    note_meeting(open_existing(study.folder, study.storage_url), meeting)
     test, classes = examine(best, store)
     figures = test | examine_views(best, store, test_time)
     return LongerTraining(study.name, number, objective, changes, tuple(pairs), is_confirmed, figures, classes, to)

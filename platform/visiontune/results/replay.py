@@ -114,7 +114,7 @@ def replay_trial(
     more epochs than recorded, other pictures, and a device that is not there.
     """
     refuse_outside(MANY, **({} if epochs is None else {"epochs": epochs}))
-    trial = study.record_of(number)
+    trial = study.record.trial(number)
     last = _last_epoch(trial, epochs)
     history = read_history(study.folder, number, study.storage_url)
     name = find_device(device or ("cuda" if history.num_gpus else "cpu"))

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from visiontune.results.leaderboard import failures
 from visiontune.results.study import Study
 from visiontune.results.text import number
+from visiontune.results.winner_lines import race_lines
 from visiontune.tuning.constraints import MAX_REFUSED
-from visiontune.tuning.records import Confirmation, Ending
+from visiontune.tuning.records import Confirmation, Ending, StudyRecord
 from visiontune.tuning.winner import epochs_of, winner_of
 
 
@@ -27,10 +28,11 @@ def summary(study: Study, *, go_on: str, ui_command: str, num_rows: int = 10, wi
             why = "no epoch of any trial came to its end"
         lines.append(f"{why}, so there is no winner")
     if study.best is not None and record.ending is not None and winner_of(record) is not None and folder.winner.exists():
-        lines.append(f"winner: trial {study.best.number} after {epochs_of(study.best, record)}, recipe in {folder.winner}")
+        winner = winner_of(record) or study.best
+        lines.append(f"winner: trial {winner.number} after {epochs_of(winner, record)}, recipe in {folder.winner}")
         if folder.winner_sheet.exists():
             lines.append(f"what it does to pictures: {folder.winner_sheet}")
-    lines += confirmation_lines(record.confirmations, record.objective.metric)
+    lines += winner_lines(record)
     if (
         study.status == "budget"
         and study.best is not None
@@ -80,9 +82,14 @@ def _news(study: Study) -> str:
     return f"; {study.num_new_trials} trials and {study.num_new_epochs} epochs were new"
 
 
+def winner_lines(record: StudyRecord) -> list[str]:
+    """How the race for the winner ended, and what its retraining gave."""
+    return [*race_lines(record), *confirmation_lines(record.confirmations, record.objective.metric)]
+
+
 def confirmation_lines(confirmations: Sequence[Confirmation], metric: str) -> list[str]:
     """Mean and sample standard deviation over the seeds of the winner's retraining."""
-    good = [one for one in confirmations if not one.failure]
+    good = [one for one in confirmations if one.is_tested]
     lines = [f"retraining on seed {one.seed} failed: {one.failure}" for one in confirmations if one.failure]
     if good:
         test = spread([one.test_top1 for one in good])

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.leaderboard import leaderboard, to_json
 from visiontune.results.trial_costs import told, total_lines, with_costs
 from visiontune.results.trial_table import trial_table
+from visiontune.results.winner_lines import Estimate, curse_of, estimate_of
 from visiontune.spec.call_ranges import MANY, refuse_outside
 from visiontune.spec.kept_files import load_files
 from visiontune.spec.plugins import in_use
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.read_study import load_plugins_of, read_study
-from visiontune.tuning.records import Confirmation, StudyRecord, TrialRecord
+from visiontune.tuning.records import Candidate, Confirmation, StudyRecord, TrialRecord
 from visiontune.tuning.trial_history import read_history
 from visiontune.tuning.winner import winner_of
 
@@ -36,9 +36,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Winner:
-    """The best trial of a search that has ended.
+    """The best of a search that has ended: of its best trials, trained again on fresh seeds, the one that won.
 
-    `confirmations` are its trainings on fresh seeds, each tested once; `weights`: the file of the first.
+    `confirmations` are its trainings, each tested once; `weights` is the file of the network that was kept. `value` is the objective over
+    the fresh seeds, `probability` that of being the best of the `candidates`, `winners_curse` the search's value minus `value.mean`; None
+    where nothing was confirmed. `with_val`: the training on train and val together, where that was asked for.
     """
 
     number: int
@@ -46,11 +48,19 @@ class Winner:
     recipe_file: Path
     weights: Path | None
     confirmations: tuple[Confirmation, ...]
+    value: Estimate | None = None
+    probability: float | None = None
+    winners_curse: float | None = None
+    candidates: tuple[Candidate, ...] = ()
+    with_val: Confirmation | None = None
 
     @property
     def test_top1(self) -> float | None:
-        """Mean accuracy on the test split over the confirmations, 0 to 1; None where none was tested."""
-        tested = [one.test_top1 for one in self.confirmations if not one.failure]
+        """Mean accuracy on the test split, 0 to 1, over the networks that met it: the confirmations, or the one of train and val.
+
+        None where none was tested.
+        """
+        tested = [one.test_top1 for one in (self.with_val, *self.confirmations) if one is not None and one.is_tested]
         return sum(tested) / len(tested) if tested else None
 
 
@@ -150,31 +160,27 @@ class Study:
         if trial is None or not self.folder.winner.exists():
             return None
         weights = self.folder.winner_weights
-        recipe = self.recipe(trial.number)
-        return Winner(trial.number, recipe, self.folder.winner, weights if weights.exists() else None, self.record.confirmations)
+        recipe, confirmations = self.recipe(trial.number), self.record.confirmations
+        own = next((one for one in self.record.candidates if one.number == trial.number), None)
+        race: dict[str, Any] = {"value": estimate_of(confirmations), "candidates": self.record.candidates, "with_val": self.record.with_val}
+        if own is not None:
+            race |= {"probability": own.probability, "winners_curse": curse_of(own)}
+        return Winner(trial.number, recipe, self.folder.winner, weights if weights.exists() else None, confirmations, **race)
 
     def recipe(self, number: int) -> TrialRecipe:
         """The recipe of a trial: everything needed to train it again, its plugins and teacher loaded.
 
         Raises UserError for a number that no trial has.
         """
-        recipe = self.record_of(number).as_trained
+        recipe = self.record.trial(number).as_trained
         load_files(recipe, self.folder.path)
         return recipe
-
-    def record_of(self, number: int) -> TrialRecord:
-        """The record of a trial. Raises UserError for a number that no trial has."""
-        trial = next((trial for trial in self.record.trials if trial.number == number), None)
-        if trial is None:
-            raise UserError(f"study {self.name} has trials 0 to {len(self.record.trials) - 1}, but no trial {number}")
-        return trial
 
     def trial(self, number: int) -> TrialLife:
         """One trial's life, from its proposal to its end; `print` tells it. Raises UserError for a number that no trial has."""
         from visiontune.results.trial_life import trial_life
 
-        trial = self.record_of(number)
-        return trial_life(self.record, trial, read_history(self.folder, number, self.storage_url))
+        return trial_life(self.record, self.record.trial(number), read_history(self.folder, number, self.storage_url))
 
     def leaderboard(self, n: int = 10, width: int | None = None, *, costs: bool = False) -> str:
         """The `n` best trials, rungs, failures, the best recipe as text; trials' lines are cut at `width` characters. Raises UserError.
@@ -247,6 +253,28 @@ class Study:
 
         with in_use(load_plugins_of(self.folder, self.storage_url)):
             return figure_of(self.record, name)
+
+    def confirm(
+        self,
+        *,
+        top: int | None = None,
+        seeds: int | None = None,
+        weights: str | None = None,
+        use_val: bool | None = None,
+        address: str | None = None,
+        progress: bool | str = True,
+        may_exit: bool = False,
+    ) -> Study:
+        """Train the best `top` recipes again on up to `seeds` fresh seeds, to find the winner; what is done is not done again.
+
+        What is not given stays as it was. `weights` and `use_val` as in the section confirm, the others as in `search`. Raises UserError
+        for a study that has not ended or is being searched, or where no trial was trained in full; SearchFailed, NoCluster.
+        """
+        from visiontune.results.confirm_study import confirm_study
+
+        given: dict[str, Any] = {"top": top, "seeds": seeds, "weights": weights, "use_val": use_val, "address": address}
+        outcome = confirm_study(self.folder, **given, storage=self.storage_url, progress=progress, may_exit=may_exit)
+        return Study(self.folder, outcome.study, outcome.status, 0, outcome.num_new_epochs, self.storage_url)
 
     def refresh(self) -> Study:
         """The study as it stands now. Raises UserError when it is gone."""

@@ -147,9 +147,18 @@ STUDY = Section(
             },
         ),
         "confirm": Section(
-            "the winner trained again in full, on seeds that the search never saw, then tested once",
+            "the best trained again in full, on seeds that the search never saw; the best of these has won, and it alone is tested",
             {
-                "num_seeds": Arg(int, "0 leaves it out", 3, 0, 100),
+                "num_seeds": Arg(int, "of the winner, and at most of another; 0 leaves it out", 3, 0, 100),
+                "top": Arg(int, "recipes of the search among which the winner is found", 3, 1, 20),
+                "weights": Arg(
+                    str,
+                    "which are kept: best_seed, those with the best validation value; or soup, the mean of all seeds' weights (Wortsman et "
+                    "al. 2022) where that is better on val",
+                    "best_seed",
+                    choices=("best_seed", "soup"),
+                ),
+                "use_val": Arg(bool, "train the winner once more, on train and val together; those weights are kept and tested", False),
                 "test_time": Arg(
                     str,
                     "test top1 by mean probabilities over views too, beside the plain one: flip, or ten_crops (Krizhevsky et al. 2012) "

@@ -31,7 +31,7 @@ def register(client: Any, uri: str, folder: StudyFolder, run_id: str, event: Map
         mlflow.set_tracking_uri(uri)
         model_id = model_uri.removeprefix("models:/")
         known = [one for one in client.search_model_versions(f"name = '{name}'") if one.model_id == model_id]
-        tags = {_PREFIX + key: json.dumps(event[key]) if not isinstance(event[key], str) else event[key] for key in _KEPT}
+        tags = {_PREFIX + key: json.dumps(event[key]) if not isinstance(event[key], str) else event[key] for key in _KEPT if key in event}
         version = known[0] if known else mlflow.register_model(model_uri, name, tags=tags)
         said = version.tags.get(_SAID) or _decide(client, name, version.version, event)
     write_whole(folder.registered, json.dumps({"name": name, "said": said}))

@@ -74,11 +74,13 @@ def train(
     device: str = "cpu",
     resume: Mapping[str, Any] | None = None,
     micro_batch: int = 0,
+    use_val: bool = False,
     ranks: Ranks = ONE_RANK,
 ) -> Iterator[Epoch]:
     """Train for recipe.training["num_epochs"] epochs and yield each; `resume` is the state of an earlier one, to go on after it.
 
     `micro_batch` takes the place of the recipe's, where memory allows no more, and leaves it the same recipe; 0: the recipe's own.
+    `use_val` trains on the validation pictures too, of which the val_ figures then say nothing.
     As one of several `ranks`, where rank 0's `resume` counts, this trains on its share of every batch; epochs are the same on all.
     Raises Diverged, UserError where `resume` is of another recipe, and what `set_up` raises.
     """
@@ -86,6 +88,7 @@ def train(
     if resume and resume["fingerprint"] != recipe.fingerprint:
         raise UserError(f"a checkpoint of recipe {resume['fingerprint']} can't continue recipe {recipe.fingerprint}")
     fitting = _with_micro_batch(completed(recipe), micro_batch)
+    store = replace(store, train_idx=np.union1d(store.train_idx, store.val_idx)) if use_val else store
     prepare = partial(_set_up, fitting, store, torch.device(device), ranks=ranks)
     num_epochs, history = fitting.training["num_epochs"], list(resume["history"]) if resume else []
     setup = prepare(max(1, len(history)), resume)

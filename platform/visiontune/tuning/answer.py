@@ -22,8 +22,9 @@ def _worth(study: StudyRecord) -> str:
     good = [one for one in study.confirmations if not one.failure]
     if not good:
         return "It was not trained again, so this is the best of many and no measure of what it is worth."
-    test, val = _spread([one.test_top1 for one in good]), _spread([one.val_value for one in good])
-    return f"Trained again in full on {len(good)} fresh seeds: test top1 {test}, {study.objective.metric} {val}."
+    val = _spread([one.val_value for one in good])
+    test = f", test top1 {_spread([one.test_top1 for one in study.tested])}" if study.tested else ", not tested yet"
+    return f"Trained again in full on {len(good)} fresh seeds: {study.objective.metric} {val}{test}."
 
 
 def _spent(study: StudyRecord) -> str:

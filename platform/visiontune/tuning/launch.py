@@ -98,15 +98,16 @@ def _search(
             return Outcome(_status(study), study, folder, 0)
         storage.set_attribute("num_trials", spec.budget.num_trials)
         storage.set_attribute("finished", None)
+        storage.set_attribute("resources", asdict(spec.resources))
         screen(starting(spec, storage.attributes().get("spent", {})))
         with tracker() as put:
             run = SearchRun(spec, storage, folder, put, start_s)
             run.say = say
-            store = _run(run, spec, storage, studies, put, screen, say, address, may_exit=may_exit)
+            store = run_on_cluster(run, spec, storage, studies, put, screen, say, address, may_exit=may_exit)
             return _conclude(run, spec, storage, folder, store, put)
 
 
-def _run(
+def run_on_cluster(
     run: SearchRun,
     spec: StudySpec,
     storage: Storage,
@@ -131,9 +132,10 @@ def _run(
             count_slots = slot_counter(spec.resources, wanted)
             store = ready.result()
             keep_pictures(storage, store, spec.study)
-            settle_start(run.starts, spec, studies, int(store.images_NHWC.shape[1]), num_counted(storage.trials()), say)
-            if known_bounds(spec.constraints):
-                run.refuse_by(costs_by(store.info))
+            if run.has_trials:
+                settle_start(run.starts, spec, studies, int(store.images_NHWC.shape[1]), num_counted(storage.trials()), say)
+                if known_bounds(spec.constraints):
+                    run.refuse_by(costs_by(store.info))
             put(study_event(spec, storage.attributes()["key"], store))
             base = worker_config(spec, studies.study(spec.study), store, wanted)
             with interruptible(run.interrupt, may_exit=may_exit):
@@ -166,7 +168,7 @@ def _conclude(run: SearchRun, spec: StudySpec, storage: Storage, folder: StudyFo
         raise SearchFailed(f"study {spec.study} can't go on: {run.fatal}; once that is mended the same command does")
     if not run.is_finished:
         return Outcome("interrupted", study, folder, run.num_new_trials, run.spending.num_new_epochs)
-    ending = Ending(spec.budget.ends, run.ended_by or "num_trials", int(spec.confirm["num_seeds"]))
+    ending = Ending(spec.budget.ends, run.ended_by or "num_trials", int(spec.confirm["num_seeds"]), spec.confirm)
     study = study_record(storage, spec.study, ending)
     leave_winner(study, folder, store, put, spec.register)
     storage.set_attribute("registered", spec.register)
@@ -190,12 +192,20 @@ def _status(study: StudyRecord) -> str:
 def is_finished(storage: Storage, spec: StudySpec) -> bool:
     """Whether the budget has no more of what ended the study than it had then, and wants no more confirmations."""
     ending = ending_of(storage)
-    if ending is None or ending.num_seeds < spec.confirm["num_seeds"]:
+    if ending is None or ending.num_seeds < spec.confirm["num_seeds"] or _confirms_otherwise(ending, spec):
         return False
     now, then = spec.budget.ends.get(ending.by, math.inf), ending.limits.get(ending.by, math.inf)
     if ending.by == "stop_at":
         return ending.by in spec.budget.ends and not spec.objective.is_better(now, then)
     return now <= then
+
+
+def _confirms_otherwise(ending: Ending, spec: StudySpec) -> bool:
+    """Whether more recipes are to be confirmed than were, or other weights kept. What a study older than races left stays as it is."""
+    if not ending.confirm or not spec.confirm["num_seeds"]:
+        return False
+    is_other = any(ending.confirm[key] != spec.confirm[key] for key in ("weights", "use_val"))
+    return is_other or spec.confirm["top"] > ending.confirm["top"]
 
 
 def _has_more_to_start(storage: Storage, spec: StudySpec) -> bool:

@@ -9,17 +9,18 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from visiontune.data.store.store import Store
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.inference.intervals import half_width
 from visiontune.spec.declare import NOTHING
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.answer import answer
-from visiontune.tuning.records import Leg, Report, StudyRecord, TrialRecord
+from visiontune.tuning.records import Report, StudyRecord, TrialRecord
 
 Event = dict[str, Any]
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "waiting": "FINISHED"}
@@ -64,19 +65,6 @@ def best_event(metric: str, value: float, num_epochs: int) -> Event:
     return {"event": "best", "metrics": {f"best.{metric}": value}, "step": num_epochs, "time_ms": now_ms()}
 
 
-def confirmation_event(leg: Leg, report: Report, candidate: int, metric: str) -> Event:
-    """An epoch of a trial that is trained again, the last of them with the test's figures; or why there are none."""
-    known: Event = {"event": "confirmation", "key": leg.key, "number": candidate, "seed": leg.recipe.training["seed"]}
-    if report.failure:
-        ending = {"status": "FAILED", "reason": f"{report.failure}: {report.reason}", "tags": {"visiontune.state": "failed"}}
-        return {**known, **ending, "time_ms": now_ms()}
-    final = {key: value for key, value in report.metrics.items() if key.startswith("test_")}
-    metrics = {key: value for key, value in report.metrics.items() if key not in final}
-    ending = {"status": "FINISHED", "reason": "trained in full", "tags": {"visiontune.state": "complete"}} if report.is_last else {}
-    figures = {"epoch": report.epoch, "metrics": metrics, "objective": metrics[metric], "final": final}
-    return {**known, **figures, **ending, "time_ms": report.time_ms}
-
-
 def end_event(number: int, state: str, reason: str, micro_batch: int = 0, costs: Mapping[str, float] = NOTHING) -> Event:
     """A trial has ended; one that is waiting can go on, should the study be carried on with a larger budget.
 
@@ -91,8 +79,11 @@ def end_event(number: int, state: str, reason: str, micro_batch: int = 0, costs:
 
 def winner_event(study: StudyRecord, number: int, folder: StudyFolder, store: Store) -> Event:
     """The winner, with where its files are and what its model needs to know of the pictures."""
-    tested = [one for one in study.confirmations if not one.failure]
+    tested = [one for one in study.confirmations if one.is_tested]
     metrics = {"test_top1_mean": sum(one.test_top1 for one in tested) / len(tested)} if tested else {}
+    metrics |= _race_metrics(study, number)
+    if study.with_val is not None and study.with_val.is_tested:
+        metrics["test_top1_with_val"] = study.with_val.test_top1
     for views in {one.test_time for one in tested if one.test_time_top1 is not None}:
         found = [one.test_time_top1 for one in tested if one.test_time == views and one.test_time_top1 is not None]
         metrics[f"test_top1_{views}_mean"] = sum(found) / len(found)
@@ -123,6 +114,18 @@ def _examples(store: Store) -> list[str]:
     return found
 
 
+def _race_metrics(study: StudyRecord, number: int) -> dict[str, float]:
+    """The winner's value over fresh seeds, the search's beyond it, and the probability of being the best of those that were confirmed."""
+    found = [one.val_value for one in study.confirmations if not one.failure]
+    own = next((one for one in study.candidates if one.number == number), None)
+    if not found or own is None:
+        return {}
+    metric, mean = study.objective.metric, fmean(found)
+    metrics = {f"confirmed_{metric}_mean": mean, "winners_curse": own.search_value - mean, "num_tests": float(study.num_tests)}
+    metrics |= {f"confirmed_{metric}_std": stdev(found)} if len(found) > 1 else {}
+    return metrics | ({} if own.probability is None else {"probability_best": own.probability})
+
+
 def artifact_event(path: Path, artifact_folder: str) -> Event:
     """A file of the study's folder, for that folder of the parent run's artifacts."""
     return {"event": "artifact", "path": str(path.resolve()), "artifact_folder": artifact_folder, "time_ms": now_ms()}
@@ -135,23 +138,11 @@ def register_event(study: StudyRecord, winner: TrialRecord, name: str, data_dige
     good = [one for one in study.confirmations if not one.failure]
     if not good:
         return None
-    mean, half_width = mean_and_half_width([one.val_value for one in good])
-    figures = {"mean": mean, "half_width": half_width, "num_seeds": len(good), "test_top1": fmean([one.test_top1 for one in good])}
+    values = [one.val_value for one in good]
+    figures: dict[str, Any] = {"mean": fmean(values), "half_width": half_width(values), "num_seeds": len(good)}
+    figures |= {"test_top1": fmean([one.test_top1 for one in study.tested])} if study.tested else {}
     compared_by = {"metric": study.objective.metric, "mode": study.objective.mode, "data_digest": data_digest}
     return {"event": "register", "name": name, "study": study.name, "number": winner.number, **figures, **compared_by, "time_ms": now_ms()}
-
-
-def mean_and_half_width(values: Sequence[float]) -> tuple[float, float | None]:
-    """The mean, and half of its 95 % interval by Student's t; None for one value.
-
-    >>> mean_and_half_width([1.0, 2.0, 3.0])
-    (2.0, 2.484...)
-    """
-    if len(values) < 2:
-        return values[0], None
-    from scipy.stats import t
-
-    return fmean(values), float(t.ppf(0.975, len(values) - 1) * stdev(values) / len(values) ** 0.5)
 
 
 def study_end_event(study: StudyRecord, winner: TrialRecord | None) -> Event:

@@ -12,11 +12,12 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.plugins import load_kept
 from visiontune.spec.study_spec import Budget, Objective, brackets_of, rungs_of
 from visiontune.tuning.adaptive_rungs import AdaptiveRungs
+from visiontune.tuning.confirmed import confirmed
 from visiontune.tuning.constraints import num_counted
 from visiontune.tuning.curves import Curves
 from visiontune.tuning.pasha import Progressive
 from visiontune.tuning.ranking import best_of, full_epochs
-from visiontune.tuning.records import Confirmation, Ending, StudyRecord, TrialRecord
+from visiontune.tuning.records import Ending, StudyRecord, TrialRecord
 from visiontune.tuning.spent_costs import costs_spent
 from visiontune.tuning.study_storage import Storage, open_existing
 from visiontune.tuning.trial_scheduler import make_trial_scheduler
@@ -76,8 +77,7 @@ def study_record(storage: Storage, name: str, ending: Ending | None = None) -> S
     records = [trial_record(t, rule.pauses(t.number), is_over=ending is not None) for t in storage.trials()]
     trials = _with_places(records, curves, last)
     best = best_of(trials, objective)
-    prefix = f"confirmation.{best.fingerprint}." if best is not None else "-"
-    found = [value for key, value in sorted(attributes.items()) if key.startswith(prefix)]
+    found = confirmed(attributes, trials, best)
     return StudyRecord(
         name=name,
         objective=objective,
@@ -88,7 +88,7 @@ def study_record(storage: Storage, name: str, ending: Ending | None = None) -> S
         num_trials=attributes.get("num_trials", num_counted(storage.trials())),
         trials=trials,
         best=best,
-        confirmations=tuple(Confirmation(**one) for one in found),
+        **found,
         identity=identity,
         ending=ending,
         spent=attributes.get("spent", {}),
@@ -102,7 +102,7 @@ def ending_of(storage: Storage) -> Ending | None:
     if found is None:
         return None
     limits = found.get("limits") or {"num_trials": found["num_trials"]}  # before budgets in hours
-    return Ending(limits, found.get("by", "num_trials"), int(found["num_seeds"]))
+    return Ending(limits, found.get("by", "num_trials"), int(found["num_seeds"]), found.get("confirm", {}))
 
 
 def _with_places(trials: Sequence[TrialRecord], curves: Curves, max_epochs: int) -> tuple[TrialRecord, ...]:

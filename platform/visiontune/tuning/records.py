@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import Objective
 from visiontune.spec.trial_recipe import TrialRecipe
@@ -21,8 +23,12 @@ Put = Callable[[Mapping[str, Any]], None]
 class Leg:
     """Work for one worker. `key` names the checkpoint folder; epochs up to `known_epochs` need not be reported.
 
-    `micro_batch` is the recipe's, halved where memory allowed no more in an earlier leg; 0: as the recipe says. `test_time` is what a
-    confirmation is tested by as well. `bounds` are those of costs that the worker is to measure before the first epoch.
+    `micro_batch` is the recipe's, halved where memory allowed no more in an earlier leg; 0: as the recipe says. `bounds` are those
+    of costs that the worker is to measure before the first epoch.
+    A confirmation is a recipe trained again (retraining_queue.py): its weights stay in the study's folder under the name `weights`, and it
+    is not tested. That is a leg of its own, `is_test`, which trains only where those weights are gone; by `test_time` as well; with
+    `is_winner` they become the study's. `averaged`: names of weights of which it makes the mean, in place of training. `use_val`: on
+    train and val together.
     """
 
     key: str
@@ -33,6 +39,11 @@ class Leg:
     micro_batch: int = 0
     test_time: str = "none"
     bounds: Mapping[str, float] = field(default_factory=dict)
+    weights: str = ""
+    is_test: bool = False
+    is_winner: bool = False
+    averaged: Sequence[str] = ()
+    use_val: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,31 +102,50 @@ class TrialRecord:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """The winner trained again on one fresh seed; the test figures are of its last epoch, NaN with a `failure`.
+    """A recipe trained again in full on one fresh seed; figures of its last epoch, NaN with a `failure`, and the test's until it is tested.
 
     `test_value` is the objective's own, which may be another than the two. `test_time_top1` is the test's by the views of `test_time`.
     """
 
     seed: int
     val_value: float
-    test_top1: float
-    test_loss: float
+    test_top1: float = math.nan
+    test_loss: float = math.nan
     failure: str = ""
     test_value: float | None = None
     test_time: str = "none"
     test_time_top1: float | None = None
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether it met the test split."""
+        return not self.failure and not math.isnan(self.test_loss)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One of the best trials of a search, trained again to find the winner among them. `probability`: of being the best of them.
+
+    Without the probabilities where the study is older than races, or its race is not over.
+    """
+
+    number: int
+    search_value: float
+    confirmations: tuple[Confirmation, ...]
+    probability: float | None = None
 
 
 @dataclass(frozen=True)
 class Ending:
     """A search has ended: of its `limits`, by the keys of the budget, `by` ended it; confirmations on `num_seeds` were wanted.
 
-    What waits goes on only with more of that.
+    What waits goes on only with more of that. `confirm` is the whole section, empty in studies older than races.
     """
 
     limits: Mapping[str, float]
     by: str
     num_seeds: int
+    confirm: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,6 +157,10 @@ class StudyRecord:
     where promotions end now, for PASHA below the full budget. `ending` is None while the search goes on, or is to.
     `lowest_rung` is where trials are compared first, 0 where that is fixed. `spent` is by the keys of the budget, of all calls.
     `pictures` is what the study knows of its pictures, nothing before they were read.
+    `winner` is the trial that won the race among the `candidates`, best first, None before it is over; `confirmations` are the winner's,
+    before that those of `best`. `with_val` is the winner's training on train and val together, `averaged` the mean of its weights;
+    `kept` names the weights in winner.safetensors. `num_tests`: how often a winner met the
+    test split.
     """
 
     name: str
@@ -143,6 +177,26 @@ class StudyRecord:
     highest_rung: int = 0
     lowest_rung: int = 0
     pictures: Mapping[str, Any] = field(default_factory=dict)
+    winner: TrialRecord | None = None
+    candidates: tuple[Candidate, ...] = ()
+    with_val: Confirmation | None = None
+    averaged: Confirmation | None = None
+    kept: str = ""
+    num_tests: int = 0
+
+    @property
+    def tested(self) -> tuple[Confirmation, ...]:
+        """The winner's trainings that met the test split; the one with the validation pictures alone where it did."""
+        if self.with_val is not None and self.with_val.is_tested:
+            return (self.with_val,)
+        return tuple(one for one in self.confirmations if one.is_tested)
+
+    def trial(self, number: int) -> TrialRecord:
+        """Raises UserError for a number that no trial has."""
+        found = next((trial for trial in self.trials if trial.number == number), None)
+        if found is None:
+            raise UserError(f"study {self.name} has trials 0 to {len(self.trials) - 1}, but no trial {number}")
+        return found
 
     @property
     def num_begun(self) -> int:

@@ -11,10 +11,10 @@ What fails is typed here: by the recipe or for want of memory it is infeasible, 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import replace
 from functools import partial
@@ -24,17 +24,13 @@ import torch
 
 from visiontune.data.store.store import Store
 from visiontune.errors import Diverged, LostRank, MachineFault, UserError, first_line
-from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.kept_files import load_files
 from visiontune.training.checkpoint import load_newest
 from visiontune.training.checkpoint_writer import CheckpointWriter
-from visiontune.training.evaluate import evaluate
 from visiontune.training.gpu import GpuShare, is_gpu_error, is_out_of_memory, machine_fault, release_all
 from visiontune.training.loop import Epoch, is_over, train
-from visiontune.training.train_recipe import examine, examine_views
-from visiontune.training.weights_file import save_weights
-from visiontune.training.weights_metadata import WeightsMetadata
+from visiontune.tuning.confirm_leg import average, keep_weights, reopen, test_figures
 from visiontune.tuning.constraints import problem_of_costs
 from visiontune.tuning.records import CONSTRAINT, Leg, Report
 
@@ -165,6 +161,9 @@ def _typed(error: Exception) -> tuple[str, str]:
 def _reports(
     leg: Leg, store: Store, folder: StudyFolder, device: str, rungs: Collection[int], writer: CheckpointWriter, train: Train
 ) -> Iterator[Report]:
+    if (report := _of_weights(leg, store, folder, device)) is not None:
+        yield report
+        return
     state = load_newest(folder.checkpoint(leg.key))
     if state is not None and state["fingerprint"] != leg.recipe.fingerprint:
         state = None
@@ -174,14 +173,10 @@ def _reports(
         is_last = is_over(leg.recipe, losses[: past["epoch"]])  # said again if known: its driver died before it ended the trial
         if past["epoch"] > leg.known_epochs or is_last:
             yield Report(past["epoch"], past["metrics"], past["time_ms"], writer.size_bytes, is_last=is_last)
-    for epoch in train(leg.recipe, store, device=device, resume=state, micro_batch=leg.micro_batch):
+    more = {"use_val": True} if leg.use_val else {}
+    for epoch in train(leg.recipe, store, device=device, resume=state, micro_batch=leg.micro_batch, **more):
         if leg.is_confirmation and epoch.is_last:
-            yield Report(
-                epoch.epoch,
-                {**epoch.metrics, **_test(leg, epoch, store, folder), **examine_views(epoch, store, leg.test_time)},
-                epoch.time_ms,
-                is_last=True,
-            )
+            yield _confirmed(leg, epoch, store, folder)
             return
         if epoch.is_last:
             writer.forget()
@@ -193,17 +188,23 @@ def _reports(
             yield Report(epoch.epoch, epoch.metrics, epoch.time_ms, writer.size_bytes, is_last=epoch.is_last)
 
 
-def _test(leg: Leg, epoch: Epoch, store: Store, folder: StudyFolder) -> dict[str, float]:
-    """The test figures of a confirmation; the first one's weights and its table of classes become the study's."""
-    if leg.number > 0:
-        kept: dict[str, Any] = {"batch_size": epoch.num_at_once, "use_full_metrics": leg.recipe.training["use_full_metrics"]}
-        found = evaluate(epoch.model, store, "test", preprocessing=epoch.preprocessing, arithmetic=epoch.arithmetic, **kept)
-        return {f"test_{name}": value for name, value in found.items()}
-    metadata = WeightsMetadata.of(leg.recipe, store).to_strings()
-    save_weights(epoch.model, folder.winner_weights, metadata, epoch.preprocessing)
-    figures, classes = examine(epoch, store)
-    write_whole(folder.winner_test, json.dumps({"metrics": figures, **classes.to_dict()}))
-    return figures
+def _of_weights(leg: Leg, store: Store, folder: StudyFolder, device: str) -> Report | None:
+    """What a leg reports that trains nothing; None for one that trains, too where the weights to be tested are gone."""
+    figures = None
+    if leg.averaged:
+        figures = average(leg, store, folder, device)
+        if figures is None:
+            return _failure("infeasible", "the weights to be averaged are gone")
+    elif leg.is_test and (kept := reopen(leg, store, folder, device)) is not None:
+        figures = test_figures(leg, kept, store, folder)
+    return None if figures is None else Report(0, figures, time.time_ns() // 1_000_000, is_last=True)
+
+
+def _confirmed(leg: Leg, epoch: Epoch, store: Store, folder: StudyFolder) -> Report:
+    """The last report of a recipe that was trained again: its weights are kept first."""
+    keep_weights(leg, epoch, store, folder)
+    figures = test_figures(leg, epoch, store, folder) if leg.is_test else {}
+    return Report(epoch.epoch, {**epoch.metrics, **figures}, epoch.time_ms, is_last=True)
 
 
 def _failure(kind: str, reason: str) -> Report:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import StudySpec
-from visiontune.tuning.confirmation_queue import ConfirmationQueue
+from visiontune.tuning.confirmation_events import confirmation_event, crashed_event
+from visiontune.tuning.confirmations import confirm_best
 from visiontune.tuning.constraints import CostsOf
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
-from visiontune.tuning.mlflow_events import confirmation_event, now_ms
-from visiontune.tuning.records import Leg, Put, Report, Snapshot
+from visiontune.tuning.mlflow_events import now_ms
+from visiontune.tuning.records import Leg, Put, Report, Snapshot, TrialRecord
+from visiontune.tuning.retraining_queue import RetrainingPolicy, RetrainingQueue
 from visiontune.tuning.search_clock import SearchClock
 from visiontune.tuning.spending import Spending
 from visiontune.tuning.standing import Standing
@@ -23,15 +25,28 @@ MAX_LOSSES = 8
 no leg that was at work before the first of them is still there."""
 
 Say = Callable[[str], None]
+MakePolicy = Callable[[StudySpec, Storage, StudyFolder, Sequence[TrialRecord]], RetrainingPolicy | None]
+"""What is trained again of these trials, once no more of them go on; None where there is nothing."""
 
 
 class SearchRun:
     """One driver's work on a study: hands out legs, at most `num_slots` at a time, and takes what comes back.
 
-    Elapsed time counts from `start_s` (time.monotonic), now by default.
+    Elapsed time counts from `start_s` (time.monotonic), now by default. What `make_policy` wants is trained when no trial goes on;
+    without `has_trials` it is all that is done, and the search stays as it is.
     """
 
-    def __init__(self, spec: StudySpec, storage: Storage, folder: StudyFolder, put: Put, start_s: float | None = None) -> None:
+    def __init__(
+        self,
+        spec: StudySpec,
+        storage: Storage,
+        folder: StudyFolder,
+        put: Put,
+        start_s: float | None = None,
+        make_policy: MakePolicy = confirm_best,
+        *,
+        has_trials: bool = True,
+    ) -> None:
         self.is_interrupted = False
         self.is_finished = False
         self.ended_by = ""
@@ -45,8 +60,8 @@ class SearchRun:
         self._num_found = self._queue.trials.num_begun
         self._epochs_found = sum(trial.epoch for trial in self._queue.trials.records.values())
         self._put = put
-        self._candidate: int | None = None
-        self._confirmations: ConfirmationQueue | None = None
+        self._make_policy, self.has_trials = make_policy, has_trials
+        self._retrainings: RetrainingQueue | None = None
         self._legs: dict[str, Leg] = {}
         self._placed: set[str] = set()
         self._trained: dict[str, int] = {}
@@ -90,9 +105,9 @@ class SearchRun:
         """Work for a free worker; None when there is nothing now, and for good once `is_finished`."""
         if self.is_finished or self.is_stopping or len(self._legs) >= self.num_slots:
             return None
-        leg = self._next_trial() if self._confirmations is None else None
+        leg = self._next_trial() if self._retrainings is None and self.has_trials else None
         if leg is None and not self._queue.on_worker:
-            leg = self._next_confirmation()
+            leg = self._next_retraining()
         if leg is not None:
             self._legs[leg.key] = leg
             self.clock.leg_started()
@@ -120,12 +135,13 @@ class SearchRun:
         self._num_losses = 0
         self._trained[key] = report.epoch
         self._at_work.clear()
-        if leg.is_confirmation and not report.failure and report.time_ms >= self._started_ms:  # said again, it was counted before
+        if leg.is_confirmation and report.epoch and report.time_ms >= self._started_ms:  # said again, it was counted before
             self.spending.measured(report)
-        if leg.is_confirmation and self._candidate is not None:
-            self._put(confirmation_event(leg, report, self._candidate, self._spec.objective.metric))
-        part = self._confirmations if leg.is_confirmation and self._confirmations else self._queue
-        goes_on = part.report(leg.number, report)
+        retrainings = self._retrainings if leg.is_confirmation else None
+        trial = self._trial_of(leg) if retrainings else None
+        if trial is not None and (event := confirmation_event(leg, report, trial, self._spec.objective.metric)) is not None:
+            self._put(event)
+        goes_on = retrainings.report(key, report) if retrainings else self._queue.report(leg.number, report)
         if not goes_on:
             self._forget(key)
         self.check_budget()
@@ -149,44 +165,54 @@ class SearchRun:
             self.fatal = f"{self._num_losses} workers in a row were lost or crashed without a report, the last one: {what}"
             return
         end = "lost its worker" if is_gone else "crashed"
-        self.say(f"{'confirmation' if leg.is_confirmation else 'trial'} {leg.number} has {end}: {what}")
-        part = self._confirmations if leg.is_confirmation and self._confirmations else self._queue
-        part.lost(leg.number, what, is_begun=is_begun)
+        self.say(f"{'retraining' if leg.is_confirmation else 'trial'} {leg.number} has {end}: {what}")
+        if leg.is_confirmation and self._retrainings:
+            is_given_up = self._retrainings.lost(key, what, is_begun=is_begun)
+            if is_given_up and (trial := self._trial_of(leg)) is not None:
+                self._put(crashed_event(leg, what, trial))
+        else:
+            self._queue.lost(leg.number, what, is_begun=is_begun)
 
     def snapshot(self) -> Snapshot:
         """How the search stands."""
         num_placed, num_out = len(self._placed & self._legs.keys()), len(self._legs)
         parts = Standing(self._spec, self._queue.trials, self.spending, self.clock, self._num_confirmed_epochs(), self._queue.lowest_rung)
-        phase = parts.phase(num_out=num_out, num_placed=num_placed, is_confirming=self._confirmations is not None)
-        time_left_s = 0.0 if self.is_finished else parts.time_left_s(self._epochs_found, is_confirming=self._confirmations is not None)
+        phase = parts.phase(num_out=num_out, num_placed=num_placed, is_confirming=self._retrainings is not None)
+        time_left_s = 0.0 if self.is_finished else parts.time_left_s(self._epochs_found, is_confirming=self._retrainings is not None)
         phase = "stopping" if self.is_interrupted else "finished" if self.is_finished else phase
         return parts.snapshot(phase, num_placed, num_out - num_placed, time_left_s)
 
     def _num_confirmed_epochs(self) -> int:
-        return self._confirmations.num_epochs if self._confirmations else 0
+        return self._retrainings.num_epochs if self._retrainings else 0
 
     def _next_trial(self) -> Leg | None:
         self.check_budget()
-        return None if self._confirmations is not None or self.is_finished else self._queue.next_leg()
+        return None if self._retrainings is not None or self.is_finished else self._queue.next_leg()
 
-    def _next_confirmation(self) -> Leg | None:
-        """Once no trial may go on, the best one that was trained in full is confirmed."""
-        if self._confirmations is None:
-            winner = self._queue.trials.best()
-            if self.is_finished or winner is None or winner.state != "complete":
+    def _next_retraining(self) -> Leg | None:
+        """Once no trial may go on, the best that were trained in full are trained again."""
+        if self._retrainings is None:
+            trials = tuple(self._queue.trials.records.values())
+            policy = None if self.is_finished else self._make_policy(self._spec, self._storage, self._folder, trials)
+            if policy is None:
                 self._finish()
                 return None
-            self._candidate, self._confirmations = winner.number, ConfirmationQueue(self._spec, self._storage, winner)
-            begun = [key for key in self._confirmations.keys_todo if self._folder.checkpoint(key).exists()]
-            num_new = self._confirmations.num_todo - len(begun)
-            self._confirmations.limit(begun, self.spending.num_confirmations(winner, num_new))
-            if not self._confirmations.num_done:  # weights and figures of an earlier winner must not pass for this one's
-                for file in (self._folder.winner, self._folder.winner_weights, self._folder.winner_test):
-                    file.unlink(missing_ok=True)
-        leg = self._confirmations.next_leg()
-        if leg is None and not self._confirmations.on_worker:
+            self._retrainings = RetrainingQueue(self._storage, self._spec.objective, policy, self._has_room)
+        leg = self._retrainings.next_leg()
+        if leg is None and not self._retrainings.out:
             self._finish()
         return leg
+
+    def _has_room(self, leg: Leg, then: Sequence[Leg], num_out: int) -> bool:
+        """What was begun goes on first, whatever it takes."""
+        if self._folder.checkpoint(leg.key).exists():
+            return True
+        numbers = [self._trial_of(one) for one in (leg, *then)]
+        return self.spending.has_room(numbers, 0 if leg.averaged else self._spec.budget.max_epochs, num_out)
+
+    def _trial_of(self, leg: Leg) -> int | None:
+        """The number of the trial that this leg trains again; its key names the recipe."""
+        return next((trial.number for trial in self._queue.trials.records.values() if trial.fingerprint in leg.key), None)
 
     def check_budget(self) -> None:
         """Write down what was spent; once nothing is left of it the workers are let go, and what they have on disk is kept."""
@@ -212,7 +238,7 @@ class SearchRun:
     def sweep(self) -> None:
         """Once no worker is left, remove checkpoints that nobody goes on from: a worker may write one while its trial is ended."""
         going_on = [f"{trial.number:05d}" for trial in self._queue.trials.records.values() if trial.state in ("waiting", "running")]
-        self._checkpoints.keep_only({*going_on, *(self._confirmations.keys_left if self._confirmations else ())})
+        self._checkpoints.keep_only({*going_on, *(self._retrainings.keys_left if self._retrainings else ())})
 
     def _finish(self) -> None:
         if not self.is_finished:

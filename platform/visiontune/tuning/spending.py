@@ -1,6 +1,6 @@
 """What a search has spent of its budget, what it keeps back to end well, and so whether another leg may start.
 
-Time is planned, not cut. Kept back is what it takes to train the best trial in full, where none is yet, and to confirm the winner, at
+Time is planned, not cut. Kept back is what it takes to train the best trial in full, where none is yet, and to find the winner, at
 the seconds per epoch that were measured. Where the whole budget is too small for that, less is aimed at: a lower rung, fewer
 confirmations.
 """
@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from visiontune.spec.epoch_forecast import CONFIRM_S, MARGIN
+from visiontune.spec.epoch_forecast import CONFIRM_S, MARGIN, num_in_turn, num_retrainings
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.records import Report, TrialRecord
 from visiontune.tuning.study_storage import Storage
@@ -108,10 +108,10 @@ class Spending:
             reached += num_epochs
         is_done = best is not None and best.state == "complete"
         rest = 0 if is_done else max(0, self.goal_epochs(best) - reached)
-        num_seeds = self._num_fitting(best, int(self._spec.confirm["num_seeds"]), {u: SHARE * limit for u, limit in self._limits.items()})
+        num_again = self._num_fitting(best, num_retrainings(self._spec), {u: SHARE * limit for u, limit in self._limits.items()})
         for unit, left in self.left.items():
             needed = self._price(unit, num_epochs, _number(trial)) + self._price(unit, rest, _number(best))
-            needed += self._confirming(unit, best, num_seeds)
+            needed += self._confirming(unit, best, num_again)
             if unit != "hours":  # what is under way runs beside it, but spends of the same epochs
                 needed += sum(self._price(unit, epochs, number) for number, epochs in under_way.items())
             if needed * (1.0 if unit == "epochs" else MARGIN) > left:
@@ -131,16 +131,22 @@ class Spending:
         fitting = (n for n in rungs if all(self._price(unit, n, _number(trial)) <= SHARE * limit for unit, limit in self._limits.items()))
         return max(fitting, default=rungs[0])
 
-    def num_confirmations(self, winner: TrialRecord, wanted: int) -> int:
-        """How many of the wanted confirmations fit into what is left; where those are fewer, the limit is in `refused`."""
-        left = self.left
-        fitting = self._num_fitting(winner, wanted, left)
-        if fitting < wanted:
-            self.refused = next(unit for unit in left if self._confirming(unit, winner, fitting + 1) > left[unit])
-        return fitting
+    def has_room(self, numbers: Sequence[int | None], num_epochs: int, num_out: int) -> bool:
+        """Whether the recipes of these trials can each be trained again for so many epochs, beside `num_out` that are on workers.
+
+        And the winner tested after it. Where not, the limit is in `refused`.
+        """
+        in_turn = math.ceil((num_out + len(numbers)) / max(1, self.num_slots))
+        for unit, left in self.left.items():
+            prices = [self._price(unit, num_epochs, number) for number in numbers]
+            needed = in_turn * max(prices) if unit == "hours" else sum(prices) + num_out * max(prices)
+            if needed + self._testing(unit, int(self._spec.confirm["num_seeds"])) > left:
+                self.refused = unit
+                return False
+        return True
 
     def _num_fitting(self, trial: TrialRecord | None, wanted: int, room: Mapping[str, float]) -> int:
-        """Confirmations, at most `wanted`, that fit into this much of each limit."""
+        """Retrainings, at most `wanted`, that fit into this much of each limit."""
         fits = (n for n in range(wanted, 0, -1) if all(self._confirming(unit, trial, n) <= room[unit] for unit in room))
         return next(fits, 0)
 
@@ -158,11 +164,16 @@ class Spending:
             return float(num_epochs)
         return num_epochs * self._typical_s(number) / 3600 * (self.num_gpus if unit == "gpu_hours" else 1.0)
 
-    def _confirming(self, unit: str, trial: TrialRecord | None, num_seeds: int) -> float:
-        """Of so many confirmations in full, num_slots at once."""
+    def _confirming(self, unit: str, trial: TrialRecord | None, num: int) -> float:
+        """Of so many retrainings in full, num_slots at once, and the winner's tests."""
+        in_turn = num_in_turn(self._spec, num, self.num_slots) if unit == "hours" else num
+        seeds = min(num, int(self._spec.confirm["num_seeds"]))
+        return self._price(unit, in_turn * self._spec.budget.max_epochs, _number(trial)) + self._testing(unit, seeds)
+
+    def _testing(self, unit: str, num_seeds: int) -> float:
+        """Of so many networks, num_slots at once."""
         in_turn = math.ceil(num_seeds / max(1, self.num_slots)) if unit == "hours" else num_seeds
-        beside = in_turn * CONFIRM_S / 3600 * {"epochs": 0.0, "hours": 1.0, "gpu_hours": self.num_gpus}[unit]
-        return self._price(unit, in_turn * self._spec.budget.max_epochs, _number(trial)) + beside
+        return in_turn * CONFIRM_S / 3600 * {"epochs": 0.0, "hours": 1.0, "gpu_hours": self.num_gpus}[unit]
 
 
 def _number(trial: TrialRecord | None) -> int | None:

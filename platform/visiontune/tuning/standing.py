@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from visiontune.spec.epoch_forecast import cost
+from visiontune.spec.epoch_forecast import cost, num_retrainings
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.ranking import best_of
 from visiontune.tuning.records import Snapshot
@@ -53,7 +53,7 @@ class Standing:
 
         `epochs_found` were trained by earlier calls.
         """
-        wanted = int(self.spec.confirm["num_seeds"]) * self.spec.budget.max_epochs
+        wanted = num_retrainings(self.spec) * self.spec.budget.max_epochs
         confirming_s = self.spending.confirming_s(self.trials.best(), max(0, wanted - self.num_confirmed_epochs))
         found = [3600 * left for unit, left in self.spending.left.items() if unit == "hours"]
         rate, expected = self._rate(), cost(self.spec).expected_epochs

@@ -45,7 +45,7 @@ class Storage:
         return self._storage.get_trial(self._ids[number])
 
     def attributes(self) -> dict[str, Any]:
-        """The study's own attributes: identity, key, pictures, num_trials, spent, confirmations, and finished once it is."""
+        """The study's own attributes: identity, key, pictures, resources, num_trials, spent, confirmations, and finished once it is."""
         return self._storage.get_study_user_attrs(self._study_id)
 
     def set_attribute(self, key: str, value: Any) -> None:

@@ -19,7 +19,12 @@ _NUM_PICTURES = 4
 
 
 def winner_of(study: StudyRecord) -> TrialRecord | None:
-    """The best trial, once it is complete. What got less than its full budget wins only where the search ended without one that got it."""
+    """Who won the race; before that the best trial, once it is complete.
+
+    What got less than its full budget wins only where the search ended without one that got it.
+    """
+    if study.winner is not None:
+        return study.winner
     has_won = study.best is not None and (study.best.state == "complete" or study.ending is not None)
     return study.best if has_won else None
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from visiontune.data.store.store import Store
-from visiontune.spec.epoch_forecast import CONFIRM_S, MARGIN, cost
+from visiontune.spec.epoch_forecast import CONFIRM_S, MARGIN, cost, num_in_turn, num_retrainings
 from visiontune.spec.slots import settled_cpus, slots_of
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
@@ -49,15 +49,15 @@ def measure_epoch_s(recipe: TrialRecipe, store: Store, device: torch.device) -> 
 def cost_check(spec: StudySpec, epoch_s: Mapping[str, float], num_workers: int) -> Check:
     """The forecast by seconds of an epoch of each network, with so many workers."""
     mean_s = statistics.fmean(epoch_s.values())
-    full_s, num_seeds = mean_s * spec.budget.max_epochs, int(spec.confirm["num_seeds"])
+    full_s, num_again = mean_s * spec.budget.max_epochs, num_retrainings(spec)
     fastest, slowest = (choose(epoch_s, key=lambda name: epoch_s[name]) for choose in (min, max))
     said = f"an epoch takes {_seconds(epoch_s[fastest])} with {fastest}"
     said += f", {_seconds(epoch_s[slowest])} with {slowest}" if slowest != fastest else ""
     figures: dict[str, Any] = {"epoch_s": dict(epoch_s), "num_workers": num_workers, "trial_s": full_s}
     expected = cost(spec).expected_epochs
     if expected is not None:
-        whole_s = (expected * mean_s + num_seeds * full_s) / num_workers
-        work = f"{expected} epochs and {num_seeds} confirmation{'s'[num_seeds == 1 :]}"
+        whole_s = (expected * mean_s + num_again * full_s) / num_workers
+        work = f"{expected} epochs and some {num_again} retrainings" if num_again else f"{expected} epochs"
         said += f"; {work} on {num_workers} worker{'s'[num_workers == 1 :]}: {_seconds(whole_s)} of training"
         figures["search_s"] = whole_s
     if spec.budget.hours is None:
@@ -66,15 +66,15 @@ def cost_check(spec: StudySpec, epoch_s: Mapping[str, float], num_workers: int) 
 
 
 def _within(spec: StudySpec, limit_s: float, mean_s: float, num_workers: int, said: str, figures: Mapping[str, Any]) -> Check:
-    """Whether one trial in full, and its confirmations, have room in the hours of the budget; a search uses half of them for a trial."""
-    in_turn = math.ceil(int(spec.confirm["num_seeds"]) / num_workers)
-    confirm_s = in_turn * (CONFIRM_S + mean_s * spec.budget.max_epochs)
+    """Whether one trial in full, and finding the winner, have room in the hours of the budget; a search uses half of them for a trial."""
+    in_turn = num_in_turn(spec, num_retrainings(spec), num_workers)
+    confirm_s = in_turn * mean_s * spec.budget.max_epochs + math.ceil(int(spec.confirm["num_seeds"]) / num_workers) * CONFIRM_S
     full_s = MARGIN * mean_s * spec.budget.max_epochs
     need_s = START_S + max(2 * full_s, full_s + confirm_s)
     said += f"; {_seconds(limit_s)} have room for {max(0.0, limit_s - START_S) / mean_s * num_workers:.0f} epochs"
     if limit_s >= need_s:
         return Check("cost", "ok", said, figures=figures)
-    said += f"; to start takes {START_S:g} s, one trial in full {_seconds(full_s)}, its confirmations {_seconds(confirm_s)}"
+    said += f"; to start takes {START_S:g} s, one trial in full {_seconds(full_s)}, finding the winner {_seconds(confirm_s)}"
     room_s = (limit_s - START_S) / 2
     fits = max((rung for rung in spec.rungs[:-1] if MARGIN * rung * mean_s <= room_s), default=0)
     hint = f"budget.hours={1.1 * need_s / 3600:.2g}" + (f", or budget.max_epochs={fits}" if fits else "")

@@ -1,8 +1,10 @@
-"""How exactly a share is known."""
+"""How exactly a share is known, and a mean of few values: 95 % intervals."""
 
 from __future__ import annotations
 
 import math
+import statistics
+from collections.abc import Sequence
 
 _Z = 1.959963984540054
 
@@ -19,3 +21,16 @@ def wilson_interval(num_right: int, num: int) -> tuple[float, float]:
     middle = share + spread / 2
     half = _Z * math.sqrt(share * (1 - share) / num + spread / (4 * num))
     return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
+
+
+def half_width(values: Sequence[float]) -> float | None:
+    """Half of the interval of the mean, by Student's t; None for fewer than two values.
+
+    >>> round(half_width([1.0, 2.0, 3.0]), 4)
+    2.4841
+    """
+    if len(values) < 2:
+        return None
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))

@@ -1,0 +1,103 @@
+"""Who won and by how much, as text and for programs: means with intervals, probabilities, the winner's curse, meetings with the test."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from visiontune.inference.intervals import half_width
+from visiontune.results.text import aligned, number
+from visiontune.tuning.confirmed import WITH_VAL
+from visiontune.tuning.records import Candidate, Confirmation, StudyRecord
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of a value over seeds; `deviation` is the sample's, `low` to `high` the 95 % interval of the mean by the t distribution.
+
+    These are None for a single seed.
+    """
+
+    mean: float
+    num_seeds: int
+    deviation: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @staticmethod
+    def of(values: Sequence[float]) -> Estimate | None:
+        """None of no values."""
+        if not values:
+            return None
+        mean, half = statistics.fmean(values), half_width(values)
+        return Estimate(mean, 1) if half is None else Estimate(mean, len(values), statistics.stdev(values), mean - half, mean + half)
+
+    def __str__(self) -> str:
+        if self.low is None or self.high is None:
+            return number(self.mean)
+        return f"{number(self.mean)} ± {number(self.deviation)} ({number(self.low)} to {number(self.high)})"
+
+
+def estimate_of(confirmations: Sequence[Confirmation]) -> Estimate | None:
+    """Of the objective on the validation split; None where every training failed."""
+    return Estimate.of([one.val_value for one in confirmations if not one.failure])
+
+
+def curse_of(candidate: Candidate) -> float | None:
+    """The search's value minus the mean of the fresh seeds; None where every training failed."""
+    found = estimate_of(candidate.confirmations)
+    return None if found is None else candidate.search_value - found.mean
+
+
+def race_lines(study: StudyRecord) -> list[str]:
+    """A line for each recipe that was trained again; what became of the winner's weights; nothing before the race is over."""
+    winner, metric = study.winner, study.objective.metric
+    if winner is None:
+        return []
+    rows = [["trial", "search", "seeds", f"{metric}, mean ± deviation (95 % interval)", "search - mean", "best with"]]
+    for one in study.candidates:
+        found, curse = estimate_of(one.confirmations), curse_of(one)
+        chance = "-" if one.probability is None else f"{one.probability:.0%}"
+        curse_text = "-" if curse is None else f"{curse:+.4f}"
+        rows.append(
+            [str(one.number), number(one.search_value), str(found.num_seeds if found else 0), str(found or "failed"), curse_text, chance]
+        )
+    num = sum(len(one.confirmations) for one in study.candidates)
+    recipes = "the best recipe" if len(study.candidates) == 1 else f"the best {len(study.candidates)} recipes"
+    return [
+        f"{recipes} trained again in full on fresh seeds, {num} times; trial {winner.number} has won",
+        *aligned(rows),
+        *_kept_lines(study),
+    ]
+
+
+def _kept_lines(study: StudyRecord) -> list[str]:
+    lines = []
+    if study.with_val is not None:
+        one = study.with_val
+        what = f"test top1 {number(one.test_top1)}, test loss {number(one.test_loss)}" if one.is_tested else one.failure or "not tested yet"
+        lines.append(f"trained once more on train and val together, so without a figure on val: {what}")
+    if study.averaged is not None:
+        one = study.averaged
+        is_kept = "kept" if study.kept not in ("", WITH_VAL) and not study.kept.isdigit() else "not kept"
+        value = one.failure or f"{study.objective.metric} {number(one.val_value)}"
+        lines.append(f"the mean of the seeds' weights, {is_kept}: {value}")
+    if study.num_tests:
+        lines.append(
+            f"the test split was met {('once', 'twice')[study.num_tests - 1] if study.num_tests < 3 else f'{study.num_tests} times'}"
+        )
+    return lines
+
+
+def race_json(study: StudyRecord) -> dict[str, Any]:
+    """The same for programs."""
+    candidates = []
+    for one in study.candidates:
+        found = estimate_of(one.confirmations)
+        row = {"trial": one.number, "search_value": one.search_value, "probability": one.probability, "winners_curse": curse_of(one)}
+        candidates.append({**row, "value": found and asdict(found), "confirmations": [asdict(c) for c in one.confirmations]})
+    made = {key: one and asdict(one) for key, one in (("with_val", study.with_val), ("averaged", study.averaged))}
+    number_of = None if study.winner is None else study.winner.number
+    return {"winner": number_of, "candidates": candidates, **made, "weights_kept": study.kept, "num_tests": study.num_tests}

@@ -1,0 +1,109 @@
+"""What a study has of its confirmations, by the names of its attributes: who ran, who leads, who has won. Reads, and starts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from visiontune.spec.study_spec import Objective
+from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.tuning.race import Runner, leader, probabilities
+from visiontune.tuning.ranking import full_epochs, is_usable, ranked
+from visiontune.tuning.records import Candidate, Confirmation, Leg, TrialRecord
+
+PREFIX = "confirmation."
+TEST = "test."
+AVERAGED, WITH_VAL = "averaged", "with_val"
+RACE, KEPT, TESTS = "race", "kept", "tests"
+"""Attributes of the study: how the race ended, whose weights are the winner's, who met the test split."""
+
+
+def results_of(attributes: Mapping[str, Any], prefix: str) -> dict[str, Confirmation]:
+    """Results by key, in the order of keys, out of a study's attributes."""
+    return {key: Confirmation(**value) for key, value in sorted(attributes.items()) if key.startswith(prefix)}
+
+
+def candidates_of(trials: Sequence[TrialRecord], objective: Objective, max_epochs: int, top: int) -> list[TrialRecord]:
+    """The best trials that were trained in full, each recipe once whatever its seed; none where the very best was not."""
+    found: dict[str, TrialRecord] = {}
+    first = next(iter(ranked((trial for trial in trials if trial.state != "pruned"), objective)), None)
+    if first is None or first.state != "complete" or not is_usable(first):
+        return []
+    for trial in ranked(trials, objective):
+        if trial.state == "complete" and is_usable(trial) and full_epochs(trial) == max_epochs:
+            recipe = TrialRecipe(**trial.recipe)
+            found.setdefault(replace(recipe, training={**recipe.training, "seed": 0}).fingerprint, trial)
+    return list(found.values())[:top] or [first]
+
+
+def key_of(trial: TrialRecord, what: int | str) -> str:
+    """Of the confirmation of a trial on a seed by its number, or of what else is made of them."""
+    return f"{PREFIX}{trial.fingerprint}.{what if isinstance(what, str) else f'{what:03d}'}"
+
+
+def seeds_of(trial: TrialRecord, done: Mapping[str, Confirmation]) -> dict[int, Confirmation]:
+    """Its confirmations by the number of the seed."""
+    prefix = f"{PREFIX}{trial.fingerprint}."
+    ends = {key.removeprefix(prefix): one for key, one in done.items() if key.startswith(prefix)}
+    return {int(end): one for end, one in ends.items() if end.isdigit()}
+
+
+@dataclass(frozen=True)
+class Race:
+    """The candidates of a search, best first, with what was found of them; `out` is what workers have."""
+
+    candidates: Sequence[TrialRecord]
+    objective: Objective
+    done: Mapping[str, Confirmation]
+    out: Mapping[str, Leg]
+
+    def runners(self) -> list[Runner]:
+        """In the order of the candidates."""
+        sign = 1.0 if self.objective.mode == "max" else -1.0
+        found = []
+        for trial in self.candidates:
+            known = seeds_of(trial, self.done)
+            values = {seed: sign * one.val_value for seed, one in known.items() if not one.failure}
+            failed = tuple(seed for seed, one in known.items() if one.failure)
+            prefix = f"{PREFIX}{trial.fingerprint}."
+            under_way = tuple(
+                leg.number for key, leg in self.out.items() if key.startswith(prefix) and not leg.use_val and not leg.averaged
+            )
+            found.append(Runner(sign * (trial.value or 0.0), values, under_way, failed))
+        return found
+
+    def winner(self) -> TrialRecord | None:
+        """The one with the best mean so far."""
+        ahead = leader(self.runners())
+        return None if ahead is None else self.candidates[ahead]
+
+    def outcome(self) -> dict[str, Any] | None:
+        """What the study keeps of it."""
+        winner = self.winner()
+        if winner is None:
+            return None
+        chances = zip(self.candidates, probabilities(self.runners()), strict=True)
+        return {"winner": winner.number, "candidates": [[trial.number, round(chance, 4)] for trial, chance in chances]}
+
+
+def confirmed(attributes: Mapping[str, Any], trials: Sequence[TrialRecord], best: TrialRecord | None) -> dict[str, Any]:
+    """Fields of a StudyRecord: who has won, out of the study's attributes. A race counts while the search's best was one of it."""
+    race, done = attributes.get(RACE), results_of(attributes, PREFIX)
+    numbers: dict[int, float] = dict(race["candidates"]) if race else {}
+    if best is None or best.number not in numbers:
+        own = tuple(seeds_of(best, done).values()) if best is not None else ()
+        return {"confirmations": own, "num_tests": int(any(one.is_tested for one in own))}
+    ran = [trials[number] for number in numbers]
+    found = [Candidate(t.number, t.value or 0.0, tuple(seeds_of(t, done).values()), numbers[t.number]) for t in ran]
+    winner = trials[attributes[RACE]["winner"]]
+    confirmations = tuple(seeds_of(winner, done).values())
+    return {
+        "winner": winner,
+        "candidates": tuple(found),
+        "confirmations": confirmations,
+        "with_val": done.get(key_of(winner, WITH_VAL)),
+        "averaged": done.get(key_of(winner, f"{AVERAGED}{sum(not one.failure for one in confirmations)}")),
+        "kept": attributes.get(KEPT, "").rpartition(".")[2],
+        "num_tests": len(attributes.get(TESTS, ())),
+    }

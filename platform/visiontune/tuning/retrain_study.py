@@ -1,0 +1,80 @@
+"""Recipes of a study that has ended trained again on the cluster, without its file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from visiontune.errors import SearchFailed, UserError
+from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+from visiontune.spec.plugins import in_use
+from visiontune.spec.read_identity import spec_of_identity
+from visiontune.spec.study_spec import Resources, StudySpec
+from visiontune.tuning.confirmations import confirm_best
+from visiontune.tuning.driver_lock import driver_lock
+from visiontune.tuning.get_ready import Say, Screen, starting
+from visiontune.tuning.launch import Tracker, run_on_cluster
+from visiontune.tuning.read_study import load_plugins_of, study_record
+from visiontune.tuning.records import Ending, Outcome, StudyRecord
+from visiontune.tuning.search_run import MakePolicy, SearchRun
+from visiontune.tuning.study_storage import Storage, mend_journal, open_existing
+from visiontune.tuning.winner import leave_winner
+
+
+def retrain_study(
+    folder: StudyFolder,
+    confirm: Mapping[str, Any],
+    *,
+    tracker: Tracker,
+    screen: Screen,
+    say: Say = lambda text: None,
+    url: str = "journal",
+    address: str | None = None,
+    may_exit: bool = False,
+    make_policy: MakePolicy = confirm_best,
+) -> Outcome:
+    """Train what a policy wants of a study's trials, then leave its winner; the same call goes on after a kill. No budget bounds it.
+
+    `confirm` are keys of that section in place of the study's own. Raises UserError for a study that has not ended or is being driven,
+    and where nothing was trained in full; SearchFailed, NoCluster, and Died as a search.
+    """
+    with in_use(load_plugins_of(folder, url)), driver_lock(folder):
+        mend_journal(folder)
+        storage = open_existing(folder, url)
+        spec = _spec_of(storage, folder.name, confirm, url)
+        ending = _refuse(study_record(storage, folder.name), spec)
+        screen(starting(spec, storage.attributes().get("spent", {})))
+        with tracker() as put:
+            run = SearchRun(spec, storage, folder, put, make_policy=make_policy, has_trials=False)
+            run.say = say
+            studies = StudiesFolder(folder.path.parent)
+            store = run_on_cluster(run, spec, storage, studies, put, screen, say, address, may_exit=may_exit)
+            run.sweep()
+            if run.fatal:
+                raise SearchFailed(f"study {folder.name} can't be confirmed: {run.fatal}; once that is mended the same command goes on")
+            if run.is_finished:
+                ended = replace(ending, num_seeds=int(spec.confirm["num_seeds"]), confirm=dict(spec.confirm))
+                leave_winner(study_record(storage, folder.name, ended), folder, store, put)
+                storage.set_attribute("finished", asdict(ended))
+    status = "finished" if run.is_finished else "interrupted"
+    return Outcome(status, study_record(storage, folder.name), folder, 0, run.spending.num_new_epochs)
+
+
+def _spec_of(storage: Storage, name: str, confirm: Mapping[str, Any], url: str) -> StudySpec:
+    """The study's own, with the resources that its search had and no limit but the number of its trials."""
+    attributes = storage.attributes()
+    spec = spec_of_identity(attributes["identity"], name, {"num_trials": max(1, len(storage.trials()))})
+    before = (attributes.get("finished") or {}).get("confirm", {})
+    resources = Resources(**attributes["resources"]) if "resources" in attributes else spec.resources
+    return replace(spec, resources=resources, confirm={**spec.confirm, **before, **confirm}, storage={**spec.storage, "url": url})
+
+
+def _refuse(study: StudyRecord, spec: StudySpec) -> Ending:
+    if study.ending is None:
+        raise UserError(f"study {study.name} has not ended; `visiontune search` with its file goes on, and confirms its best at the end")
+    if not any(trial.state == "complete" for trial in study.trials):
+        raise UserError(f"no trial of study {study.name} was trained in full, so there is none to confirm; search on with more budget")
+    if not spec.confirm["num_seeds"]:
+        raise UserError("seeds must be at least 1, but the study was searched with confirm.num_seeds 0: say --seeds 3")
+    return study.ending

@@ -1,0 +1,133 @@
+"""The race at a search's end: who is trained again, who meets the test split, and that a kill changes nothing of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from simulated_search import curve, drive, make_spec, report
+
+from visiontune import api
+from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.spec.fingerprint import keyed_seed
+from visiontune.tuning.driver_lock import driver_lock
+from visiontune.tuning.read_study import read_study
+from visiontune.tuning.records import Leg, StudyRecord
+from visiontune.tuning.study_storage import open_existing
+
+NUM = 8
+
+
+def noisy(recipe: Any, epoch: int) -> float:
+    """The curve, with what a seed does to a recipe: two decimals of the rate decide it, so that the search's best is lucky."""
+    return float(curve(recipe, epoch)) + keyed_seed(recipe.training["seed"], str(recipe.optimizer["lr"])) / 2**31 / 10
+
+
+class Workers:
+    """Answers as `report` does, notes each leg's ends, and kills the driver before it has the end number `kill_at`."""
+
+    def __init__(self, kill_at: int = -1) -> None:
+        self.ended, self.legs, self._kill_at = Counter[str](), dict[str, Leg](), kill_at
+
+    def __call__(self, leg: Leg, epoch: int, value: float) -> Any:
+        told = report(leg, epoch, value)
+        if leg.is_confirmation and told.is_last:
+            if sum(self.ended.values()) == self._kill_at:
+                raise KeyboardInterrupt
+            self.ended[leg.key] += 1
+            self.legs[leg.key] = leg
+        return told
+
+
+def confirm(folder: Path, workers: Workers, num_slots: int = 2, *overrides: str) -> StudyRecord:
+    spec = make_spec(folder, NUM, scheduler="none", num_seeds=3, overrides=overrides)
+    drive(spec, folder, num_slots=num_slots, value=noisy, answer=workers)
+    return read_study(StudyFolder(folder))
+
+
+def test_the_winner_is_the_best_on_fresh_seeds_and_it_alone_is_tested(tmp_path: Path) -> None:
+    workers = Workers()
+    study = confirm(tmp_path / "study", workers)
+    assert study.winner is not None and len(study.candidates) == 3 and len(study.confirmations) == 3
+    assert 5 <= sum(not leg.is_test for leg in workers.legs.values()) <= 9
+    means = {one.number: sum(c.val_value for c in one.confirmations) / len(one.confirmations) for one in study.candidates}
+    assert means[study.winner.number] == max(means.values())
+    assert sum(one.probability or 0.0 for one in study.candidates) == pytest.approx(1.0, abs=1e-3)
+    seeds = [[c.seed for c in one.confirmations] for one in study.candidates]
+    assert all(one == max(seeds, key=len)[: len(one)] for one in seeds), "paired"
+    tested = {leg.weights for leg in workers.legs.values() if leg.is_test}
+    assert len(tested) == 3 and all(study.winner.fingerprint in key for key in tested) and study.num_tests == 1
+    for one in study.candidates:
+        assert all(c.is_tested == (one.number == study.winner.number) for c in one.confirmations)
+    (kept,) = (leg for leg in workers.legs.values() if leg.is_winner)
+    assert kept.recipe.training["seed"] == max(study.confirmations, key=lambda one: one.val_value).seed
+
+
+def test_a_kill_anywhere_loses_nothing_and_trains_nothing_twice(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):  # at the search's end
+        confirm(tmp_path / "study", Workers(0), 1)
+    shutil.copytree(tmp_path / "study", tmp_path / "whole" / "study")
+    whole = Workers()
+    expected = confirm(tmp_path / "whole" / "study", whole, 1)
+    for kill_at in range(1, sum(whole.ended.values())):
+        folder, first, second = tmp_path / str(kill_at) / "study", Workers(kill_at), Workers()
+        shutil.copytree(tmp_path / "study", folder)
+        with pytest.raises(KeyboardInterrupt):
+            confirm(folder, first, 1)
+        study = confirm(folder, second, 1)
+        assert (study.winner, study.candidates, study.num_tests) == (expected.winner, expected.candidates, 1)
+        assert first.ended + second.ended == whole.ended
+
+
+def test_with_val_and_the_mean_of_weights_are_made_of_the_winner_alone(tmp_path: Path) -> None:
+    workers = Workers()
+    study = confirm(tmp_path / "study", workers, 2, "confirm.use_val=true")
+    assert study.winner is not None and study.with_val is not None and study.with_val.is_tested
+    assert not any(one.is_tested for one in study.confirmations), "the test is met by what is kept alone"
+    assert study.kept == "with_val" and [leg.weights.rpartition(".")[2] for leg in workers.legs.values() if leg.is_test] == ["with_val"]
+
+    class Better(Workers):
+        def __call__(self, leg: Leg, epoch: int, value: float) -> Any:
+            told = super().__call__(leg, epoch, 2.0 if leg.averaged else value)
+            return replace(told, is_last=True) if leg.averaged else told
+
+    workers = Better()
+    study = confirm(tmp_path / "soup" / "study", workers, 2, "confirm.weights=soup")
+    assert study.averaged is not None and study.averaged.val_value == 2.0 and study.averaged.is_tested and study.kept == "averaged3"
+    assert sum(leg.is_test for leg in workers.legs.values()) == 4
+
+
+def test_one_candidate_is_what_a_search_did_before(tmp_path: Path) -> None:
+    workers = Workers()
+    study = confirm(tmp_path / "study", workers, 4, "confirm.top=1")
+    assert study.winner == study.best and [one.is_tested for one in study.confirmations] == [True] * 3
+    assert sum(not leg.is_test for leg in workers.legs.values()) == 3
+
+
+def test_a_race_that_is_extended_repeats_nothing_and_counts_another_test(tmp_path: Path) -> None:
+    first, second = Workers(), Workers()
+    before = confirm(tmp_path / "study", first, 2, "confirm.top=1")
+    after = confirm(tmp_path / "study", second, 2, "confirm.num_seeds=4")
+    assert before.winner is not None and after.winner is not None and len(after.candidates) == 3
+    assert not {leg.key for leg in first.legs.values()} & {leg.key for leg in second.legs.values() if not leg.is_test}
+    assert (before.num_tests, after.num_tests) == (1, 2) and len(after.confirmations) == 4
+
+
+def test_what_can_not_be_confirmed_is_refused_before_ray_starts(tmp_path: Path) -> None:
+    spec = make_spec(tmp_path / "study", 2)
+    drive(spec, tmp_path / "study")
+    with pytest.raises(UserError, match="has not ended"):
+        api.confirm(tmp_path / "study")
+    with pytest.raises(UserError, match="top must be an int from 1 to 20, but got 0"):
+        api.confirm(tmp_path / "study", top=0)
+    storage = open_existing(StudyFolder(tmp_path / "study"))
+    storage.set_attribute("finished", {"limits": {"num_trials": 2}, "by": "num_trials", "num_seeds": 0, "confirm": {"num_seeds": 0}})
+    with driver_lock(StudyFolder(tmp_path / "study")), pytest.raises(UserError, match="already driven"):
+        api.confirm(tmp_path / "study")
+    with pytest.raises(UserError, match="seeds must be at least 1, but"):
+        api.confirm(tmp_path / "study")
