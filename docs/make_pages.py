@@ -24,6 +24,7 @@ MARKED = re.compile(r"(?<=<!-- list )(\w+)( -->\n)(.*?)(?=<!-- /list -->)", re.D
 FUNCTIONS = (
     *("search", "check", "sample", "load_study", "confirm", "enqueue", "rehearse", "submit", "open_ui"),
     *("predict", "evaluate"),
+    *("list_studies", "compare", "replay", "train_longer", "import_search"),
     *("init_space", "ingest", "load_data", "preview", "export_policy"),
     *("inspect",),
     *("load_recipe", "train", "fit", "profile", "export", "list_entries", "json_schema", "check_plugin"),
@@ -31,6 +32,12 @@ FUNCTIONS = (
 GIVEN = (
     "visiontune.results.study:Study",
     "visiontune.results.study:Winner",
+    "visiontune.results.study_list:StudySummary",
+    "visiontune.results.compare_studies:Comparison",
+    "visiontune.results.import_search:Imported",
+    "visiontune.results.trial_life:TrialLife",
+    "visiontune.results.replay:Replay",
+    "visiontune.results.longer_training:LongerTraining",
     "visiontune.results.predictions:Predictions",
     "visiontune.inference.predict:Prediction",
     "visiontune.results.evaluation:Evaluation",

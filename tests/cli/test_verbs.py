@@ -52,6 +52,10 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "profile",
         "predict",
         "evaluate",
+        "replay",
+        "studies",
+        "compare",
+        "import",
     ],
 )
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:

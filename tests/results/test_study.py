@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,18 @@ def test_a_recipe_of_a_study_trains_to_its_fingerprint(folder: Path) -> None:
     assert study.recipe(3).fingerprint == study.trials["fingerprint"][3]
     with pytest.raises(UserError, match="trials 0 to 19, but no trial 20"):
         study.recipe(20)
+
+
+def test_trials_come_back_from_parquet_whatever_choices_they_are_of(folder: Path, tmp_path: Path) -> None:
+    """Arrow's columns are of one type: values of several kinds are texts, whole numbers and fractions are not."""
+    study = visiontune.load_study(folder)
+    odd = [{"mixed": one, "number": number} for one, number in (("auto", 1), (2, 2.5), (True, 3))]
+    trials = [replace(trial, params={**trial.params, **new}) for trial, new in zip(study.record.trials, odd, strict=False)]
+    table = replace(study, record=replace(study.record, trials=(*trials, *study.record.trials[3:]))).trials
+    table.to_parquet(tmp_path / "trials.parquet")
+    again = pd.read_parquet(tmp_path / "trials.parquet")
+    pd.testing.assert_frame_equal(again, table)
+    assert again["params.mixed"].tolist()[:3] == ["auto", "2", "true"] and again["params.number"].tolist()[:3] == [1.0, 2.5, 3.0]
 
 
 def test_a_study_without_trials_has_empty_tables(tmp_path: Path) -> None:

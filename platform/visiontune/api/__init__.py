@@ -14,23 +14,27 @@ from visiontune.api.inspect_winner import inspect
 from visiontune.api.pictures import export_policy, ingest, init_space, load_data, preview
 from visiontune.api.recipes import fit, load_recipe, profile, train
 from visiontune.api.studies import Interrupted, check, confirm, enqueue, load_study, open_ui, rehearse, sample, search, submit
+from visiontune.api.trials import compare, import_search, list_studies, replay, train_longer
 from visiontune.api.winners import evaluate, predict
 
 __all__ = [
     "Interrupted",
     "check",
     "check_plugin",
+    "compare",
     "confirm",
     "enqueue",
     "evaluate",
     "export",
     "export_policy",
     "fit",
+    "import_search",
     "ingest",
     "init_space",
     "inspect",
     "json_schema",
     "list_entries",
+    "list_studies",
     "load_data",
     "load_recipe",
     "load_study",
@@ -39,8 +43,10 @@ __all__ = [
     "preview",
     "profile",
     "rehearse",
+    "replay",
     "sample",
     "search",
     "submit",
     "train",
+    "train_longer",
 ]

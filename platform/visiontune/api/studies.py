@@ -114,10 +114,9 @@ def sample(space: File, overrides: Sequence[str] = (), *, n: int = 3, seed: int 
 def load_study(study: Path | str, *, studies_dir: Folder = None, storage: str = "journal") -> Study:
     """A study by its name or its folder, running or finished. `storage` is the URL of one with `storage.url`. Raises UserError."""
     folder = folder_of(study, studies_dir)
-    from visiontune.results.study import Study
-    from visiontune.tuning.read_study import read_study
+    from visiontune.results.study import open_study
 
-    return Study(folder, read_study(folder, storage), storage_url=storage)
+    return open_study(folder, storage)
 
 
 def confirm(

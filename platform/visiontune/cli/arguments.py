@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NoReturn
 
 from visiontune.cli import verbs, verbs_of_trials, verbs_of_winners
 from visiontune.cli.terminal import command_line
-from visiontune.errors import near_names, nearest
+from visiontune.cli.verb_parser import Parser
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.call_ranges import FACTOR, FEW, MANY, PORT, Range, rule_of
 
 Verb = Callable[..., argparse.ArgumentParser]
 """Takes a function of verbs.py, and its name where that is another; gives the parser of its arguments."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Tells the nearest verb or option too; `options` are those of each verb, by its function, `verb` the one at hand."""
-
-    options: Mapping[Any, tuple[str, ...]] = MappingProxyType({})
-    verb: Any = None
-
-    def error(self, message: str) -> NoReturn:
-        """Print usage and message, exit with 2."""
-        if wrong := re.search(r"(.*invalid choice: '([^']*)') \(choose from (.*)\)", message):
-            known = re.findall(r"[\w-]+", wrong[3])
-            message = f"{wrong[1]}; {nearest(wrong[2], known)}"
-        elif wrong := re.search(r"unrecognized arguments:.*?(--?[\w-]+)", message):
-            message += near_names(wrong[1], self.options.get(self.verb, ()))
-        super().error(message)
 
 
 def make_parser() -> Parser:
@@ -52,6 +33,7 @@ def make_parser() -> Parser:
     _searches(verb)
     _retraining(verb)
     _trials(verb)
+    _ended(verb)
     _winners(verb)
     _exports(verb)
     _pictures(verb)
@@ -79,6 +61,7 @@ def _searches(verb: Verb) -> None:
     check.add_argument("--plugin", type=Path, metavar="FILE", help="also each row that this file adds to the tables, on made pictures")
     show.add_argument("--json", action="store_true", help="everything, for programs")
     show.add_argument("--costs", action="store_true", help="what each trial costs, and the winner's latency, measured here in some seconds")
+    show.add_argument("--trial", type=_number, metavar="N", help="the life of this one, from its proposal to its end")
     show.add_argument("-n", type=_positive, default=10, help="trials in the table")
     rehearse.add_argument("--sampler", metavar="NAME", help="another one than the study's")
     rehearse.add_argument("--reduction-factor", type=_factor, metavar="N", help="another one than the study's")
@@ -125,15 +108,17 @@ def _retraining(verb: Verb) -> None:
 
 
 def _trials(verb: Verb) -> None:
-    sample, train, profile = verb(verbs.sample), verb(verbs.train), verb(verbs.profile)
+    sample, train, profile = verb(verbs.sample), verb(verbs_of_trials.train), verb(verbs.profile)
     _takes_file(sample)
     sample.add_argument("-n", type=_positive, default=3, help="number of recipes")
     sample.add_argument("--seed", type=int, default=0)
-    train.add_argument("recipe", type=Path, metavar="RECIPE.yaml")
+    train.add_argument("recipe", type=Path, metavar="RECIPE.yaml|STUDY", help="a recipe; or a study, whose winner is trained longer")
+    train.add_argument("--epochs", type=_positive, metavar="N", help="of a study: more than it searched; its schedule is stretched")
+    train.add_argument("--seeds", type=_positive, default=1, metavar="N", help="of a study: so many of its confirmations' (1)")
     train.add_argument("--device", default="auto", help="auto, cpu or cuda")
     shared = "processes that share every batch, on GPUs one on each (1)"
     train.add_argument("--workers", type=_few, default=1, metavar="K", help=shared)
-    train.add_argument("--out", type=Path, metavar="FILE.safetensors", help="save the weights here")
+    train.add_argument("--out", type=Path, metavar="FILE.safetensors", help="save the weights here; of a study STUDY/longer-N.safetensors")
     train.add_argument("--test-time", default="none", metavar="VIEWS", help="flip or ten_crops: test by the mean over such views too")
     _takes_studies_dir(train)
     profile.add_argument("model", metavar="MODEL", help="an entry of `visiontune list models`")
@@ -143,6 +128,26 @@ def _trials(verb: Verb) -> None:
     profile.add_argument("--channels", type=_positive, default=3, metavar="C")
     profile.add_argument("--batch", type=_positive, default=64, metavar="B", help="pictures in a step, for the memory that it takes")
     profile.add_argument("--json", action="store_true", help="everything, for programs")
+
+
+def _ended(verb: Verb) -> None:
+    replay, compare, studies = verb(verbs_of_trials.replay), verb(verbs_of_trials.compare), verb(verbs_of_trials.list_studies, "studies")
+    foreign = verb(verbs_of_trials.import_search, "import")
+    foreign.add_argument("search", type=Path, metavar="FILE", help="W&B's YAML, Optuna's journal or SQLite file, Ray Tune's params.json")
+    foreign.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="what it does not say, such as data.source=pictures")
+    foreign.add_argument("--out", type=Path, metavar="FILE.yaml", help="else STUDY.yaml here")
+    foreign.add_argument("--study", metavar="NAME", help="one of several studies in a storage of Optuna's")
+    foreign.add_argument("--force", action="store_true", help="write over a file that is there")
+    compare.add_argument("studies", nargs="+", metavar="STUDY", help="two or more; the first is what the others are compared with")
+    replay.add_argument("study", metavar="STUDY")
+    replay.add_argument("trial", type=_number, metavar="TRIAL", help="its number")
+    replay.add_argument("--epochs", type=_positive, metavar="N", help="only the first N; else all that are recorded")
+    replay.add_argument("--device", help="auto, cpu or cuda; else what the search used")
+    for one in (replay, compare):
+        one.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
+    for one in (replay, compare, studies):
+        one.add_argument("--json", action="store_true", help="the result, for programs")
+        _takes_studies_dir(one)
 
 
 def _winners(verb: Verb) -> None:
@@ -264,6 +269,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def _positive(text: str) -> int:
     return _in_range(text, MANY)
+
+
+def _number(text: str) -> int:
+    return _in_range(text, (0, MANY[1]))
 
 
 def _size(text: str) -> int:

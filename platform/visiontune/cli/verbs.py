@@ -19,7 +19,6 @@ from visiontune.filesystem.uri import shown
 
 if TYPE_CHECKING:
     from visiontune.results.study_check import StudyCheck
-    from visiontune.training.loop import Epoch
 
 
 def search(args: argparse.Namespace) -> int:
@@ -141,36 +140,13 @@ def data(args: argparse.Namespace) -> int:
     return 1 if damaged else 0
 
 
-def train(args: argparse.Namespace) -> int:
-    """Train one recipe without Ray and MLflow, print its curve and its test figures."""
-    recipe = api.load_recipe(args.recipe)  # a wrong file is told before torch is imported
-    from visiontune.results.class_table import class_lines
-
-    said = ""
-
-    def on_epoch(epoch: Epoch) -> None:
-        nonlocal said
-        if not said:
-            print(f"precision: {epoch.arithmetic.how}", flush=True)
-        if epoch.pictures != said:
-            said = epoch.pictures
-            print(f"pictures: {said}", flush=True)
-        print(f"epoch={epoch.epoch} {_figures(epoch.metrics)}", flush=True)
-
-    where = {"device": args.device, "workers": args.workers, "studies_dir": args.studies_dir}
-    result = api.fit(recipe, **where, out=args.out, test_time=args.test_time, on_epoch=on_epoch)
-    print(_figures(result.metrics))
-    print(*class_lines(result.classes, width()), *([f"weights in {args.out}"] if args.out is not None else []), sep="\n")
-    return 0
-
-
-def _figures(metrics: dict[str, float]) -> str:
-    return " ".join(f"{name}={value:.4g}" for name, value in metrics.items())
-
-
 def show(args: argparse.Namespace) -> int:
-    """Print a study's leaderboard, rungs, failures, who won and by how much."""
+    """Print a study's leaderboard, rungs, failures, who won and by how much; with --trial one trial's life."""
     study = api.load_study(args.study, studies_dir=args.studies_dir, storage=args.storage)
+    if args.trial is not None:
+        life = study.trial(args.trial)
+        print(json.dumps(life.to_dict(), indent=1) if args.json else life)
+        return 0
     winner = study.winner_costs() if args.costs and study.winner is not None and study.winner.weights is not None else None
     if args.json:
         print(json.dumps({**study.to_dict(costs=args.costs), **({} if winner is None else {"winner_costs": winner.to_dict()})}, indent=1))

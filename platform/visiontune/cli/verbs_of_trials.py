@@ -1,12 +1,107 @@
-"""Verbs that tell of a study's trials and of who has won, in the manner of verbs.py."""
+"""What each verb does that trains one recipe, or tells of trials, of studies that are done and of who has won; see verbs.py."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from visiontune import api
-from visiontune.cli.terminal import sigterm_interrupts
+from visiontune.cli.terminal import sigterm_interrupts, width
+from visiontune.errors import UserError
+from visiontune.filesystem.path_kind import kind_of
+from visiontune.filesystem.study_folder import StudiesFolder
+
+if TYPE_CHECKING:
+    from visiontune.training.loop import Epoch
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train one recipe without Ray and MLflow, print its curve and its test figures; of a study its winner's, for more epochs."""
+    how = {"device": args.device, "workers": args.workers, "studies_dir": args.studies_dir, "out": args.out, "test_time": args.test_time}
+    if _names_study(args):
+        return _train_longer(args, how)
+    if args.epochs is not None or args.seeds != 1:
+        raise UserError(f"--epochs and --seeds are for a study; {args.recipe} is a recipe, which says its training.num_epochs and seed")
+    recipe = api.load_recipe(args.recipe)  # a wrong file is told before torch is imported
+    from visiontune.results.class_table import class_lines
+
+    result = api.fit(recipe, **how, on_epoch=_teller())
+    print(_figures(result.metrics))
+    print(*class_lines(result.classes, width()), *([f"weights in {args.out}"] if args.out is not None else []), sep="\n")
+    return 0
+
+
+def _names_study(args: argparse.Namespace) -> bool:
+    if kind_of(args.recipe) == "file":
+        return False
+    is_there = kind_of(args.recipe) == "folder" or str(args.recipe) in StudiesFolder.of(args.studies_dir).names()
+    return is_there or (args.epochs is not None and not args.recipe.suffix)
+
+
+def _train_longer(args: argparse.Namespace, how: Mapping[str, Any]) -> int:
+    if args.epochs is None:
+        raise UserError(f"{args.recipe} is a study, whose winner is trained longer: say by --epochs N how long")
+    from visiontune.results.class_table import class_lines
+
+    found = api.train_longer(str(args.recipe), args.epochs, seeds=args.seeds, **how, on_epoch=_teller())
+    print(found, *class_lines(found.classes, width()), sep="\n")
+    return 0
+
+
+def _teller() -> Callable[[Epoch], None]:
+    """Prints an epoch's metrics, and how it is trained where that is news."""
+    said = ""
+
+    def on_epoch(epoch: Epoch) -> None:
+        nonlocal said
+        if not said:
+            print(f"precision: {epoch.arithmetic.how}", flush=True)
+        if epoch.pictures != said:
+            said = epoch.pictures
+            print(f"pictures: {said}", flush=True)
+        print(f"epoch={epoch.epoch} {_figures(epoch.metrics)}", flush=True)
+
+    return on_epoch
+
+
+def _figures(metrics: Mapping[str, float]) -> str:
+    return " ".join(f"{name}={value:.4g}" for name, value in metrics.items())
+
+
+def replay(args: argparse.Namespace) -> int:
+    """Train a trial again from its record and name the first figure that differs; exit code 0 where none does, else 1."""
+
+    def on_epoch(epoch: int, recorded: Mapping[str, float], replayed: Mapping[str, float]) -> None:
+        same = [name for name, value in recorded.items() if replayed.get(name) == value]
+        other = [f"{name} {value!r} -> {replayed[name]!r}" for name, value in recorded.items() if name in replayed and name not in same]
+        print(f"epoch={epoch} " + (", ".join(other) or f"equal: {', '.join(same)}"), flush=True)
+
+    how: dict[str, Any] = {"epochs": args.epochs, "device": args.device, "studies_dir": args.studies_dir, "storage": args.storage}
+    found = api.replay(args.study, args.trial, **how, on_epoch=(lambda *_: None) if args.json else on_epoch)
+    print(json.dumps(found.to_dict(), indent=1) if args.json else found)
+    return 0 if found.is_equal else 1
+
+
+def list_studies(args: argparse.Namespace) -> int:
+    """Print what lies in the folder of studies: state, best and confirmed values, last change, what was spent."""
+    found = api.list_studies(args.studies_dir)
+    print(json.dumps([one.to_dict() for one in found], indent=1) if args.json else found)
+    return 0
+
+
+def import_search(args: argparse.Namespace) -> int:
+    """Write a search space out of a sweep of W&B or a study of Optuna, or a recipe out of a Ray Tune trial's params.json."""
+    print(api.import_search(args.search, args.overrides, out=args.out, study=args.study, force=args.force))
+    return 0
+
+
+def compare(args: argparse.Namespace) -> int:
+    """Print studies side by side: winners with intervals, whether they differ by more than chance, budgets, what differs in the files."""
+    found = api.compare(args.studies, studies_dir=args.studies_dir, storage=args.storage)
+    print(json.dumps(found.to_dict(), indent=1) if args.json else found)
+    return 0
 
 
 def importance(args: argparse.Namespace) -> int:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.leaderboard import leaderboard, to_json
 from visiontune.results.trial_costs import told, total_lines, with_costs
+from visiontune.results.trial_table import trial_table
 from visiontune.results.winner_lines import Estimate, curse_of, estimate_of
 from visiontune.spec.call_ranges import MANY, refuse_outside
 from visiontune.spec.kept_files import load_files
@@ -18,6 +18,7 @@ from visiontune.spec.plugins import in_use
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.read_study import load_plugins_of, read_study
 from visiontune.tuning.records import Candidate, Confirmation, StudyRecord, TrialRecord
+from visiontune.tuning.trial_history import read_history
 from visiontune.tuning.winner import winner_of
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from visiontune.results.importance_table import Why
     from visiontune.results.predictions import Predictions
     from visiontune.results.study_inspection import Inspection
+    from visiontune.results.trial_life import TrialLife
     from visiontune.results.winner_costs import WinnerCosts
 
 
@@ -93,12 +95,9 @@ class Study:
         proposed_by.
 
         States: complete, pruned, failed, running, waiting. A column `params.KEY` for each sampled value; NaN where a trial has none.
+        One of values of several kinds (`choice: [auto, 2]`) is text, so that `to_parquet` takes the table; `params` has them as they are.
         """
-        import pandas as pd
-
-        keys = ("number", "state", "value", "epoch", "reason", "kind", "fingerprint", "proposed_by")
-        rows = [{**{key: getattr(trial, key) for key in keys}, **_params(trial, "params.")} for trial in self.record.trials]
-        return pd.DataFrame(rows, columns=None if rows else list(keys)).set_index("number")
+        return trial_table(self.record.trials)
 
     @property
     def costs(self) -> pd.DataFrame:
@@ -139,7 +138,7 @@ class Study:
         import pandas as pd
 
         index = pd.Index([trial.number for trial in self.record.trials], name="number")
-        return pd.DataFrame([_params(trial) for trial in self.record.trials], index=index)
+        return pd.DataFrame([dict(trial.params) for trial in self.record.trials], index=index)
 
     @property
     def curves(self) -> pd.DataFrame:
@@ -173,12 +172,15 @@ class Study:
 
         Raises UserError for a number that no trial has.
         """
-        trial = next((trial for trial in self.record.trials if trial.number == number), None)
-        if trial is None:
-            raise UserError(f"study {self.name} has trials 0 to {len(self.record.trials) - 1}, but no trial {number}")
-        recipe = trial.as_trained
+        recipe = self.record.trial(number).as_trained
         load_files(recipe, self.folder.path)
         return recipe
+
+    def trial(self, number: int) -> TrialLife:
+        """One trial's life, from its proposal to its end; `print` tells it. Raises UserError for a number that no trial has."""
+        from visiontune.results.trial_life import trial_life
+
+        return trial_life(self.record, self.record.trial(number), read_history(self.folder, number, self.storage_url))
 
     def leaderboard(self, n: int = 10, width: int | None = None, *, costs: bool = False) -> str:
         """The `n` best trials, rungs, failures, the best recipe as text; trials' lines are cut at `width` characters. Raises UserError.
@@ -287,7 +289,7 @@ class Study:
 
     def refresh(self) -> Study:
         """The study as it stands now. Raises UserError when it is gone."""
-        return Study(self.folder, read_study(self.folder, self.storage_url), storage_url=self.storage_url)
+        return open_study(self.folder, self.storage_url)
 
     def __str__(self) -> str:
         return self.leaderboard()
@@ -296,5 +298,6 @@ class Study:
         return f"<visiontune.Study {self.name!r}: {len(self.record.trials)} trials in {self.path}>"
 
 
-def _params(trial: TrialRecord, prefix: str = "") -> dict[str, Any]:
-    return {prefix + key: value for key, value in trial.params.items()}
+def open_study(folder: StudyFolder, storage_url: str = "journal") -> Study:
+    """The study in a folder as it stands. Raises UserError where there is none."""
+    return Study(folder, read_study(folder, storage_url), storage_url=storage_url)

@@ -67,10 +67,9 @@ def fit_recipe(
     the test is reported as well.
     """
     name = find_device(device)
-    if (problem := problem_of_test_time(test_time, recipe.preprocessing)) is not None:
-        raise UserError(problem)
+    refuse_test_time(test_time, recipe)
     if out is not None:
-        _refuse_out(out)
+        refuse_out(out)
     refuse_unfit(recipe, describe(recipe.data))
     store = Store.open(prepare(recipe.data, cache))
     epoch: Epoch | None = None
@@ -79,16 +78,27 @@ def fit_recipe(
     if epoch is None:
         raise UserError("training.num_epochs must be at least 1")
     if out is not None:
-        try:
-            save_weights(epoch.model, out, WeightsMetadata.of(recipe, store).to_strings(), epoch.preprocessing)
-        except OSError as error:
-            raise _unwritten(out, error) from error
+        write_weights(epoch, recipe, store, out)
     test, classes = examine(epoch, store)
     views = examine_views(epoch, store, test_time)
     return Result({key: epoch.metrics[key] for key in ("val_loss", "val_top1")} | test | views, classes, out)
 
 
-def _refuse_out(out: Path) -> None:
+def refuse_test_time(test_time: str, recipe: TrialRecipe) -> None:
+    """Raise UserError for a recipe that can't be tested so."""
+    if (problem := problem_of_test_time(test_time, recipe.preprocessing)) is not None:
+        raise UserError(problem)
+
+
+def write_weights(epoch: Epoch, recipe: TrialRecipe, store: Store, out: Path) -> None:
+    """The network as a file that says all that it takes to use it. Raises UserError where the disk has become full meanwhile."""
+    try:
+        save_weights(epoch.model, out, WeightsMetadata.of(recipe, store).to_strings(), epoch.preprocessing)
+    except OSError as error:
+        raise _unwritten(out, error) from error
+
+
+def refuse_out(out: Path) -> None:
     """Raise UserError for a file that can't be written, before the training and not after it."""
     if out.suffix != ".safetensors":
         raise UserError(

@@ -15,11 +15,12 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.tuning.confirmed import AVERAGED, KEPT, PREFIX, RACE, TEST, TESTS, WITH_VAL, Race, candidates_of, key_of, seeds_of
+from visiontune.tuning.confirmed import AVERAGED, KEPT, PREFIX, RACE, TEST, WITH_VAL, Race, candidates_of, key_of, seeds_of
 from visiontune.tuning.race import next_runners
 from visiontune.tuning.records import Confirmation, Leg, TrialRecord
 from visiontune.tuning.retraining_queue import HasRoom
 from visiontune.tuning.study_storage import Storage
+from visiontune.tuning.test_meetings import note_meeting
 
 
 class Confirmations:
@@ -112,22 +113,12 @@ class Confirmations:
         left = [key for key in networks if not done[key].is_tested or (key == kept and not is_at_hand)]
         wanted = [key for key in left if TEST + key not in done]
         if wanted:
-            self._count({"trial": winner.number, "networks": networks, "kept": kept}, done)
+            note_meeting(self._storage, {"trial": winner.number, "networks": networks, "kept": kept})
         return [self._test(winner, key, done[key].seed, is_winner=key == kept) for key in wanted]
 
     def _test(self, winner: TrialRecord, key: str, seed: int, *, is_winner: bool) -> Leg:
         more = {"test_time": self._spec.confirm["test_time"], "use_val": key.endswith(WITH_VAL), "is_winner": is_winner}
         return self._leg(winner, TEST + key, 0, seed, weights=key, is_test=True, **more)
-
-    def _count(self, meeting: Mapping[str, Any], done: Mapping[str, Confirmation]) -> None:
-        """Of the test split with the winner; before it happens, and one that a kill broke off is the same one.
-
-        Studies older than races have tested theirs and counted nothing.
-        """
-        tested = [key for key, one in done.items() if one.is_tested]
-        before = self._storage.attributes().get(TESTS) or [{"trial": None, "networks": tested, "kept": ""}] * bool(tested)
-        if not before or before[-1] != meeting:
-            self._storage.set_attribute(TESTS, [*before, meeting])
 
     def _kept(self, winner: TrialRecord, done: Mapping[str, Confirmation]) -> str:
         """Whose weights become the winner's: those with val's pictures where they were asked for, else the best on val."""

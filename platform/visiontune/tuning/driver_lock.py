@@ -26,6 +26,17 @@ def driver_lock(folder: StudyFolder) -> Iterator[None]:
         raise UserError(f"study {folder.name} is already driven by {_holder(folder.lock)}; wait for it or stop it first") from None
 
 
+def driver_of(folder: StudyFolder) -> str | None:
+    """Who drives the study now; None where nobody does, as far as this machine can tell."""
+    try:
+        with locked_at_once(folder.lock):
+            return None
+    except Taken:
+        return _holder(folder.lock)
+    except (OSError, UserError):  # a folder that can only be read, or without locks
+        return None
+
+
 def _sign(path: Path) -> None:
     """Written in place: the lock is on this very file, so it must not be replaced."""
     holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import Objective
 from visiontune.spec.trial_recipe import TrialRecipe
@@ -50,7 +51,7 @@ class Report:
     """What a worker reports after an epoch; with `failure` (infeasible, diverged, constraint, crashed or storage) there is only a reason.
 
     `is_last`: training ended with this epoch, at its full length or by early stopping. `micro_batch` as in a leg, `costs` as measured
-    before the first epoch.
+    before the first epoch. `place`: with the first report of a leg, where it is trained: node, num_threads, gpu.
     """
 
     epoch: int
@@ -62,6 +63,7 @@ class Report:
     is_last: bool = False
     micro_batch: int = 0
     costs: Mapping[str, float] = field(default_factory=dict)
+    place: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,13 @@ class StudyRecord:
         if self.with_val is not None and self.with_val.is_tested:
             return (self.with_val,)
         return tuple(one for one in self.confirmations if one.is_tested)
+
+    def trial(self, number: int) -> TrialRecord:
+        """Raises UserError for a number that no trial has."""
+        found = next((trial for trial in self.trials if trial.number == number), None)
+        if found is None:
+            raise UserError(f"study {self.name} has trials 0 to {len(self.trials) - 1}, but no trial {number}")
+        return found
 
     @property
     def num_begun(self) -> int:

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
+
+import torch
 
 from visiontune.data.store.store import Store
 from visiontune.errors import Diverged, LostRank, MachineFault, UserError, first_line
@@ -55,12 +58,22 @@ class Worker:
                 self._share = self._share or GpuShare.take(self._num_gpus)
                 self._share.give_back()
             parts: dict[str, Any] = {"share": self._share, "train": self._train, **saving}
-            yield from run_leg(leg, self._store, self._folder, device, **parts)
+            reports = run_leg(leg, self._store, self._folder, device, **parts)
+            for report in reports:  # the first alone says where
+                yield replace(report, place=place_of(device))
+                break
+            yield from reports
         except MachineFault:
             late = threading.Timer(LINGER_S, os._exit, (1,))
             late.daemon = True
             late.start()
             raise
+
+
+def place_of(device: str) -> dict[str, Any]:
+    """Where this process trains, as far as its figures may depend on it."""
+    gpu = torch.cuda.get_device_name() if device == "cuda" else ""
+    return {"node": socket.gethostname(), "num_threads": torch.get_num_threads(), "gpu": gpu}
 
 
 def _load_files(leg: Leg, folder: StudyFolder) -> None:

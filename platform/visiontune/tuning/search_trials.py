@@ -20,6 +20,7 @@ from visiontune.tuning.sampler import Proposal
 from visiontune.tuning.spending import Spending
 from visiontune.tuning.spent_costs import costs_spent
 from visiontune.tuning.study_storage import Storage
+from visiontune.tuning.trial_history import LEGS
 
 OPTUNA_STATE = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
@@ -103,6 +104,8 @@ class SearchTrials:
         self.curves.record(number, report.epoch, value)
         self._checkpoints.written(number, report.checkpoint_bytes)
         self.num_epochs += 1
+        if report.place:
+            self._storage.note(number, LEGS, {"epoch": report.epoch, **report.place})
         if report.micro_batch != self.records[number].micro_batch:
             self._storage.set_micro_batch(number, report.micro_batch)
         known: dict[str, Any] = {"epoch": report.epoch, "value": value, "micro_batch": report.micro_batch}

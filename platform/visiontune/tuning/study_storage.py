@@ -2,7 +2,8 @@
 
 A trial is created by one record that holds its params and its recipe, so a kill leaves it whole or not at all. The
 attributes of a trial: `recipe`, `fingerprint`, `proposed_by`, from its first leg on `spent`: {epoch_s, num_gpus}, from its end on
-`end`: {reason, kind}; `micro_batch` where memory allowed less than the recipe's.
+`end`: {reason, kind}; `micro_batch` where memory allowed less than the recipe's; `legs`, where each was trained, and `losses` of workers
+(trial_history.py).
 """
 
 from __future__ import annotations
@@ -90,6 +91,11 @@ class Storage:
     def set_micro_batch(self, number: int, micro_batch: int) -> None:
         """Record that memory allowed a trial no more pictures at a time."""
         self._storage.set_trial_user_attr(self._ids[number], "micro_batch", micro_batch)
+
+    def note(self, number: int, key: str, fact: Mapping[str, Any]) -> None:
+        """Append a fact to those of a trial under this key."""
+        facts = self.trial(number).user_attrs.get(key, [])
+        self._storage.set_trial_user_attr(self._ids[number], key, [*facts, dict(fact)])
 
     def end(self, number: int, state: TrialState, value: float | None, reason: str, kind: str = "") -> None:
         """Give a trial its final state; the reason goes first, so that an ended trial always has one."""

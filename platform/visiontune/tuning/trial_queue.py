@@ -24,6 +24,7 @@ from visiontune.tuning.search_trials import SearchTrials
 from visiontune.tuning.spending import Spending
 from visiontune.tuning.start_recipes import StartPoint, StartRecipes, start_key
 from visiontune.tuning.study_storage import Storage
+from visiontune.tuning.trial_history import LOSSES
 from visiontune.tuning.trial_scheduler import GO, STOP, WAIT, make_trial_scheduler
 
 MAX_CRASHES = 3
@@ -92,6 +93,7 @@ class TrialQueue:
         """
         self.on_worker.discard(number)
         self._num_crashes[number] = self._num_crashes.get(number, 0) + is_begun
+        self._storage.note(number, LOSSES, {"epoch": self.trials.records[number].epoch, "what": what})
         if self._num_crashes[number] >= MAX_CRASHES:
             self._end(number, "failed", f"crashed {MAX_CRASHES} times: {what}", "crashed")
         else:

@@ -1,0 +1,86 @@
+"""Studies side by side, against Student's sleep data as R tells of them; and the list of a folder with all that may lie there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sample_study import RECORD
+from simulated_search import drive, make_spec
+from tiny import make_recipe, model_section
+
+from visiontune import UserError, compare, list_studies
+from visiontune.cli import main
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.results.compare_studies import Comparison, compare_studies
+from visiontune.results.study import Study
+from visiontune.tuning.driver_lock import driver_lock
+from visiontune.tuning.records import Confirmation, Ending, StudyRecord
+
+SLEEP = (
+    (0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0),
+    (1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4),
+)
+"""Extra hours of ten patients after two drugs (Student 1908)."""
+
+
+def study(name: str, values: tuple[float, ...], first_seed: int = 0, **changes: object) -> Study:
+    confirmations = tuple(Confirmation(seed, value, 0.5, 1.0) for seed, value in enumerate(values, first_seed))
+    trial = replace(RECORD.trials[0], recipe=make_recipe(model_section(width=1 if name == "one" else 2)).to_dict())
+    ending = Ending({"num_trials": 6}, "num_trials", len(values))
+    known: dict[str, object] = {"name": name, "confirmations": confirmations, "ending": ending, "trials": (trial,), "best": trial}
+    record: StudyRecord = replace(RECORD, **(known | changes))  # type: ignore[arg-type]
+    return Study(StudyFolder(Path(name)), record)
+
+
+def compared(first_seed: int) -> Comparison:
+    return compare_studies([study("one", SLEEP[0]), study("two", SLEEP[1], first_seed)])
+
+
+@pytest.mark.parametrize(
+    ("first_seed", "test", "p", "interval"),
+    [(0, "a paired t test", 0.002833, (0.7001142, 2.4598858)), (100, "Welch's t test", 0.07939, (-0.2054832, 3.3654832))],
+)
+def test_the_difference_is_rs(first_seed: int, test: str, p: float, interval: tuple[float, float]) -> None:
+    (found,) = compared(first_seed).differences
+    assert (found.test, found.is_significant) == (test, p < 0.05) and found.difference == pytest.approx(1.58)
+    assert found.p == pytest.approx(p, rel=1e-3) and found.interval == pytest.approx(interval)
+
+
+def test_what_can_not_be_compared_is_said() -> None:
+    one = study("one", SLEEP[0], pictures={"digest": "a"}, identity={"budget.max_epochs": 9, "space.optimizer.lr": 0.1})
+    two = study("two", SLEEP[1], pictures={"digest": "b"}, identity={"budget.max_epochs": 27, "space.optimizer.lr": 0.1})
+    found = compare_studies([one, two])
+    assert not found.differences and "other pictures" in found.note and found.files == {"budget.max_epochs": (9, 27)}
+    assert found.recipes == {"model.width": (1, 2)}
+    few = compare_studies([one, study("three", (0.9,), pictures={"digest": "a"})])
+    assert not few.differences and "three: confirmed on fewer than two seeds" in str(few)
+    for names, rule in (([one], "of two studies or more, but got one"), ([one, two, one], "named once in a comparison, but one is twice")):
+        with pytest.raises(UserError, match=rule):
+            compare_studies(names)
+
+
+def test_the_list_tells_what_each_folder_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, num in (("begun", 4), ("driven", 2)):
+        drive(make_spec(tmp_path / name, num), tmp_path / name)
+    for name in ("begun", "database", "junk"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "driver.lock").touch()
+    (tmp_path / "junk" / "study.journal").write_text("no JSON\n")
+    with driver_lock(StudyFolder(tmp_path / "driven")):
+        found = {one.name: one for one in list_studies(tmp_path)}
+    assert {name: one.state for name, one in found.items()} == {
+        "begun": "stopped",
+        "driven": "running",
+        "database": "unreadable",
+        "junk": "unreadable",
+    }
+    assert (found["begun"].num_trials, found["begun"].num_wanted, found["begun"].problem) == (4, 4, "")
+    assert main(["studies", "--json", "--studies-dir", str(tmp_path)]) == 0
+    assert {one["name"] for one in json.loads(capsys.readouterr().out)} == set(found)
+    assert main(["compare", "begun", "driven", "--studies-dir", str(tmp_path)]) == 0
+    assert "confirmed on fewer than two seeds" in capsys.readouterr().out
+    with pytest.raises(UserError, match="no study 'begin'"):
+        compare(["begin", "driven"], studies_dir=tmp_path)
