@@ -31,7 +31,7 @@ FUNCTIONS = (
 )
 GIVEN = (
     "visiontune.results.study:Study",
-    "visiontune.results.study:Winner",
+    "visiontune.results.study_winner:Winner",
     "visiontune.results.study_list:StudySummary",
     "visiontune.results.compare_studies:Comparison",
     "visiontune.results.import_search:Imported",

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.leaderboard import leaderboard, to_json
+from visiontune.results.study_winner import Winner
 from visiontune.results.trial_costs import told, total_lines, with_costs
 from visiontune.results.trial_table import trial_table
-from visiontune.results.winner_lines import Estimate, curse_of, estimate_of
 from visiontune.spec.call_ranges import MANY, refuse_outside
 from visiontune.spec.kept_files import load_files
 from visiontune.spec.plugins import in_use
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.read_study import load_plugins_of, read_study
-from visiontune.tuning.records import Candidate, Confirmation, StudyRecord, TrialRecord
+from visiontune.tuning.records import StudyRecord, TrialRecord
 from visiontune.tuning.trial_history import read_history
 from visiontune.tuning.winner import winner_of
 
@@ -32,36 +32,6 @@ if TYPE_CHECKING:
     from visiontune.results.study_inspection import Inspection
     from visiontune.results.trial_life import TrialLife
     from visiontune.results.winner_costs import WinnerCosts
-
-
-@dataclass(frozen=True)
-class Winner:
-    """The best of a search that has ended: of its best trials, trained again on fresh seeds, the one that won.
-
-    `confirmations` are its trainings, each tested once; `weights` is the file of the network that was kept. `value` is the objective over
-    the fresh seeds, `probability` that of being the best of the `candidates`, `winners_curse` the search's value minus `value.mean`; None
-    where nothing was confirmed. `with_val`: the training on train and val together, where that was asked for.
-    """
-
-    number: int
-    recipe: TrialRecipe
-    recipe_file: Path
-    weights: Path | None
-    confirmations: tuple[Confirmation, ...]
-    value: Estimate | None = None
-    probability: float | None = None
-    winners_curse: float | None = None
-    candidates: tuple[Candidate, ...] = ()
-    with_val: Confirmation | None = None
-
-    @property
-    def test_top1(self) -> float | None:
-        """Mean accuracy on the test split, 0 to 1, over the networks that met it: the confirmations, or the one of train and val.
-
-        None where none was tested.
-        """
-        tested = [one.test_top1 for one in (self.with_val, *self.confirmations) if one is not None and one.is_tested]
-        return sum(tested) / len(tested) if tested else None
 
 
 @dataclass(frozen=True)
@@ -159,13 +129,7 @@ class Study:
         trial = winner_of(self.record) if self.record.ending is not None else None  # before that the files may be an earlier winner's
         if trial is None or not self.folder.winner.exists():
             return None
-        weights = self.folder.winner_weights
-        recipe, confirmations = self.recipe(trial.number), self.record.confirmations
-        own = next((one for one in self.record.candidates if one.number == trial.number), None)
-        race: dict[str, Any] = {"value": estimate_of(confirmations), "candidates": self.record.candidates, "with_val": self.record.with_val}
-        if own is not None:
-            race |= {"probability": own.probability, "winners_curse": curse_of(own)}
-        return Winner(trial.number, recipe, self.folder.winner, weights if weights.exists() else None, confirmations, **race)
+        return Winner.of(self.record, trial.number, self.recipe(trial.number), self.folder)
 
     def recipe(self, number: int) -> TrialRecipe:
         """The recipe of a trial: everything needed to train it again, its plugins and teacher loaded.
