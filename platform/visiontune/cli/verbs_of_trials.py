@@ -126,3 +126,11 @@ def confirm(args: argparse.Namespace) -> int:
     if study.status == "interrupted":
         print(f"interrupted; what is done is kept; go on: {args.command_line}")
     return int(study.status == "interrupted" or study.record.winner is None)
+
+
+def report(args: argparse.Namespace) -> int:
+    """Write a study as one HTML file that works offline: who won and by how much, why, what it gets wrong, what it costs, its recipe."""
+    with sigterm_interrupts():
+        study = api.load_study(args.study, studies_dir=args.studies_dir, storage=args.storage)
+        print(study.report(args.out, inspect=not args.no_inspection, device=args.device))
+    return 0

@@ -102,6 +102,11 @@ class StudyFolder:
         return self.path / "inspection"
 
     @property
+    def report(self) -> Path:
+        """The study as one page, by `visiontune report`."""
+        return self.path / "report.html"
+
+    @property
     def outbox(self) -> Path:
         """Events for MLflow, only ever appended to."""
         return self.path / "outbox.jsonl"

@@ -276,6 +276,17 @@ class Study:
         outcome = confirm_study(self.folder, **given, storage=self.storage_url, progress=progress, may_exit=may_exit)
         return Study(self.folder, outcome.study, outcome.status, 0, outcome.num_new_epochs, self.storage_url)
 
+    def report(self, out: Path | str | None = None, *, inspect: bool = True, device: str = "auto", progress: bool | str = True) -> Path:
+        """Write the study as one HTML file that needs no network, by default report.html of its folder; its path.
+
+        With `inspect` the winner's network is asked about the validation pictures, which takes up to a minute. `device` is auto, cpu or
+        cuda; `progress` as in `ingest`. Raises UserError, also where no trial has a value yet.
+        """
+        from visiontune.results.report.write_report import report
+
+        how: dict[str, Any] = {"is_looking": inspect, "device": device, "progress": progress}
+        return report(self.folder, self.record, None if out is None else Path(out), **how, storage_url=self.storage_url)
+
     def refresh(self) -> Study:
         """The study as it stands now. Raises UserError when it is gone."""
         return open_study(self.folder, self.storage_url)

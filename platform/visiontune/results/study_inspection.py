@@ -57,11 +57,16 @@ def inspect_study(
     classifier = winner_classifier(folder, cache).to(device_of(device))
     try:
         try_out(to / INDEX)
-        with in_use(classifier.recipe.plugins):
-            views = _looked_at(_subject(folder.name, classifier, cache, tell), chosen, tell)
-        return _written(Inspection(folder.name, to, views))
+        return _written(Inspection(folder.name, to, _looked_at(folder, classifier, cache, chosen, tell)))
     except OSError as error:
         raise UserError(f"the folder {to} must take the pictures, but: {error.strerror or error}") from error
+
+
+def look_at(
+    folder: StudyFolder, cache: Path, *, device: str = "auto", tell: Callable[[Progress], None] = lambda progress: None
+) -> tuple[View, ...]:
+    """All views, nothing written. Raises UserError for a study without a winner's weights, and for pictures that can't be read."""
+    return _looked_at(folder, winner_classifier(folder, cache).to(device_of(device)), cache, tuple(VIEWS), tell)
 
 
 def views_of(only: Sequence[str] | None) -> tuple[str, ...]:
@@ -94,11 +99,15 @@ def _subject(study: str, classifier: Classifier, cache: Path, tell: Callable[[Pr
     return Subject(f"{study}, {classifier.name}", classifier, store, found, dict(enumerate(row_names(data, store))))
 
 
-def _looked_at(subject: Subject, names: Sequence[str], tell: Callable[[Progress], None]) -> tuple[View, ...]:
+def _looked_at(
+    folder: StudyFolder, classifier: Classifier, cache: Path, names: Sequence[str], tell: Callable[[Progress], None]
+) -> tuple[View, ...]:
     views = []
-    for number, name in enumerate(names):
-        tell(Progress(name, number, len(names), 0, 0))
-        views.append(VIEWS[name](subject))
+    with in_use(classifier.recipe.plugins):
+        subject = _subject(folder.name, classifier, cache, tell)
+        for number, name in enumerate(names):
+            tell(Progress(name, number, len(names), 0, 0))
+            views.append(VIEWS[name](subject))
     return tuple(views)
 
 

@@ -32,8 +32,8 @@ def with_costs(study: StudyRecord) -> StudyRecord:
             return {}  # the trial failed by it
 
     trials = tuple(replace(trial, costs={**known(trial), **trial.costs}) for trial in study.trials)
-    best = next((trial for trial in trials if study.best is not None and trial.number == study.best.number), None)
-    return replace(study, trials=trials, best=best)
+    best, winner = (next((one for one in trials if of is not None and one.number == of.number), None) for of in (study.best, study.winner))
+    return replace(study, trials=trials, best=best, winner=winner)
 
 
 def _sizes(study: StudyRecord) -> dict[str, Any]:

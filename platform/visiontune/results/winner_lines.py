@@ -69,11 +69,12 @@ def race_lines(study: StudyRecord) -> list[str]:
     return [
         f"{recipes} trained again in full on fresh seeds, {num} times; trial {winner.number} has won",
         *aligned(rows),
-        *_kept_lines(study),
+        *kept_lines(study),
     ]
 
 
-def _kept_lines(study: StudyRecord) -> list[str]:
+def kept_lines(study: StudyRecord) -> list[str]:
+    """What became of the winner's weights, and how often the test split was met."""
     lines = []
     if study.with_val is not None:
         one = study.with_val

@@ -1,0 +1,102 @@
+"""`visiontune report`: gathers what the sections need, and writes the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from visiontune.data.ingest.progress import Progress
+from visiontune.errors import UserError
+from visiontune.filesystem.atomic_write import try_out, write_whole
+from visiontune.filesystem.path_kind import kind_of
+from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+from visiontune.results.importance_table import Why
+from visiontune.results.ingest_progress import IngestScreen
+from visiontune.results.inspection_views import View
+from visiontune.results.next_search import next_search
+from visiontune.results.report.first_screen import answer_of
+from visiontune.results.report.page import render
+from visiontune.results.report.section_table import SECTIONS
+from visiontune.results.report.subject import ReportSubject
+from visiontune.results.report.to_mlflow import send_report
+from visiontune.results.study_inspection import device_of, look_at
+from visiontune.results.trial_costs import with_costs
+from visiontune.spec.plugins import in_use
+from visiontune.tuning.importance import importance_of
+from visiontune.tuning.read_study import load_plugins_of
+from visiontune.tuning.records import StudyRecord
+
+Tell = Callable[[Progress], None]
+
+
+def report(
+    folder: StudyFolder, study: StudyRecord, out: Path | None, *, device: str, is_looking: bool, progress: bool | str, storage_url: str
+) -> Path:
+    """`write_report` with a screen and the study's plugins; report.html of its folder for None."""
+    cache = StudiesFolder(folder.path.parent).data_cache
+    with IngestScreen.of(progress) as screen, in_use(load_plugins_of(folder, storage_url)):
+        return write_report(folder, cache, study, out or folder.report, device=device, is_looking=is_looking, tell=screen.tell)
+
+
+def write_report(
+    folder: StudyFolder, cache: Path, study: StudyRecord, out: Path, *, device: str, is_looking: bool, tell: Tell = lambda progress: None
+) -> Path:
+    """Write the page. The study's plugins must be in use. `is_looking`: ask the winner's network about the validation pictures.
+
+    In its own place in the study's folder, and once the search has ended, it goes to MLflow too (to_mlflow.py).
+
+    Raises UserError where no trial has a value, and for a file that can't be written.
+    """
+    if study.best is None:
+        raise UserError(f"a report needs a trial with a finite value of {study.objective.metric}, but study {study.name} has none")
+    device = device_of(device)
+    if kind_of(out) == "folder":
+        raise UserError(f"the report is a file, such as {out / 'report.html'}, but {out} is a folder")
+    try:
+        try_out(out)
+        write_whole(out, html_of(folder, cache, study, device=device, is_looking=is_looking, tell=tell))
+    except OSError as error:
+        raise UserError(f"the file {out} must take the report, but: {error.strerror or error}") from error
+    if out == folder.report and study.ending is not None:
+        send_report(folder, out)
+    return out
+
+
+def html_of(
+    folder: StudyFolder, cache: Path, study: StudyRecord, *, device: str, is_looking: bool, tell: Tell = lambda progress: None
+) -> str:
+    """The page of a study in which a trial has a value."""
+    tell(Progress("importance", 0, 1, 0, 0))
+    why, why_none = _importance(study)
+    subject = ReportSubject(folder, _with_costs(study), why, why_no_importance=why_none)
+    if is_looking and subject.winner is not None:
+        views, why_none = _views(folder, cache, device, tell)
+        subject = replace(subject, views=views, why_no_views=why_none)
+    shown = [(section.slug, section.title, blocks) for section in SECTIONS if (blocks := section.content(subject))]
+    return render(study.name, answer_of(subject), shown)
+
+
+# What can't be known of a study, as of one of an older version, is no reason to have no report: its section says why.
+
+
+def _importance(study: StudyRecord) -> tuple[Why | None, str]:
+    try:
+        found = importance_of(study)
+        return Why(found, next_search(study, found)), ""
+    except UserError as error:
+        return None, f"What mattered can't be told: {error}"
+
+
+def _with_costs(study: StudyRecord) -> StudyRecord:
+    try:
+        return with_costs(study)
+    except UserError:  # pictures that it knows nothing of can't be read: what was recorded is there all the same
+        return study
+
+
+def _views(folder: StudyFolder, cache: Path, device: str, tell: Tell) -> tuple[Mapping[str, View], str]:
+    try:
+        return {view.name: view for view in look_at(folder, cache, device=device, tell=tell)}, ""
+    except UserError as error:
+        return {}, f"Nobody looked at its answers: {error}"

@@ -1,0 +1,191 @@
+"""The report in a real browser and by its bytes: what is seen, that nothing is asked for, and that names stay names."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import CHROMIUM, page
+from sample_study import RECORD
+from simulated_search import drive, make_spec
+
+from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.inspection.confusion import Confusion
+from visiontune.results.inspection_views import View
+from visiontune.results.report import to_mlflow, write_report
+from visiontune.results.report.section_table import SECTIONS
+from visiontune.tuning.driver_lock import driver_lock
+from visiontune.tuning.ranking import ranked
+from visiontune.tuning.read_study import read_study
+from visiontune.tuning.records import Candidate, Confirmation, Ending
+
+EVIL = "<script>document.title = 'owned'</script>"
+CONFUSION = Confusion((EVIL, "b"), np.array([[40, 3], [1, 56]]))
+TEST = {"classes": [EVIL, "b"], "support": [43, 57], "confusion": [[40, 3], [1, 56]]}
+FIGURES = {"precision": [0.9756, 0.9492], "recall": [0.9302, 0.9825], "f1": [0.9524, 0.9655]}
+MISTAKE = f"{EVIL} 0.910, but is b (0.050): photographs/{EVIL}.png"
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Of a study of 200 trials, 40 simulated ones over and over, with a winner whose network was looked at."""
+    folder = StudyFolder(tmp_path_factory.mktemp("studies") / "study")
+    drive(make_spec(folder.path, 40), folder.path)
+    record = read_study(folder)
+    record = replace(record, trials=tuple(replace(record.trials[number % 40], number=number) for number in range(200)))
+    folder.winner.write_text("model: {name: cnn}\n")
+    folder.winner_test.write_text(json.dumps({**TEST, **FIGURES}))
+    second = ranked(record.trials, record.objective)[1]
+    on_seeds = tuple(Confirmation(seed, value, 0.96, 0.1) for seed, value in enumerate((0.7, 0.8, 0.9)))
+    candidates = (Candidate(0, 0.9, on_seeds[:1], 0.1), Candidate(second.number, 0.85, on_seeds, 0.9))
+    race = {"winner": second, "candidates": candidates, "confirmations": on_seeds, "num_tests": 1}
+    known = {"image_size": 8, "channels": 1, "classes": [EVIL, "b"]}
+    sheet = np.random.default_rng(0).integers(0, 255, (900, 1800, 3), np.uint8)
+    views = (
+        View("confusion", "Which", records=(CONFUSION,), pictures={"confusion.png": sheet}),
+        View("mistakes", "Wrong", (MISTAKE,), {"mistakes.png": sheet}, (0,)),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(write_report, "look_at", lambda *args, **how: views)
+        yield write_report.write_report(
+            folder,
+            folder.path,
+            replace(record, pictures=known, ending=Ending({"num_trials": 200.0}, "num_trials", 0), **race),
+            folder.report,
+            device="cpu",
+            is_looking=True,
+        )
+
+
+class Elements(HTMLParser):
+    """Every element's tag and attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+@pytest.mark.heavy
+def test_the_page_stands_alone_says_everything_in_words_and_is_small(report: Path) -> None:
+    text = report.read_text()
+    elements = Elements(text).found
+    assert len(text) < 5_000_000 and EVIL not in text
+    assert not [url for _, attrs in elements for key in ("src", "href") if (url := attrs.get(key)) and not re.match("data:|#", url)]
+    headings = [int(tag[1]) for tag, _ in elements if re.fullmatch("h[1-6]", tag)]
+    assert headings[0] == 1 and headings.count(1) == 1 and all(after - before <= 1 for before, after in pairwise(headings))
+    assert all(attrs.get("scope") in ("col", "row") for tag, attrs in elements if tag == "th")
+    assert all(attrs["alt"] for tag, attrs in elements if tag == "img")
+    plots = [attrs for _, attrs in elements if "data-plot" in attrs]
+    in_words = [attrs["aria-label"] or "" for _, attrs in elements if attrs.get("role") == "img"]
+    assert len(plots) == len(in_words) > 4 and min(map(len, in_words)) > 60
+    there = [section.slug for section in SECTIONS if f'<section id="{section.slug}"' in text]
+    assert there == ["leaderboard", "race", "curves", "importance", "costs", "classes", "mistakes", "recipe"]
+    assert re.search("Trial [0-9]+ has won: its (cnn|lenet5) gets 96.0\xa0% of 100 test pictures right", text)
+    assert "over 3 fresh seeds; " in text and "the best of 2 recipes with probability 90%" in text
+    assert "<dt>the network</dt><dd><b>" in text and "55.2 to 100.0\xa0%" in text, (
+        "Student's interval is 4.303 * 0.1 / sqrt(3) to either side"
+    )
+    assert "95 % interval 90.2 to 98.4\xa0%" in text
+
+
+async def _looked_at(url: str, profile: Path) -> dict[str, Any]:
+    async with page(url, profile) as browser:
+        seen = {"title": await browser.until("document.title"), "h1": await browser.evaluate("document.querySelector('h1').innerText")}
+        seen["first"] = await browser.evaluate("document.querySelector('#leaderboard tbody tr').innerText")
+        await browser.evaluate("document.getElementById('plot-curves').scrollIntoView({block: 'center', behavior: 'instant'})")
+        point = "document.querySelector('#plot-curves .scatterlayer .trace:last-child .points path')"
+        await browser.until(f"!!{point}")
+        place = await browser.evaluate(f"(({{x, y, width, height}}) => [x + width / 2, y + height / 2])({point}.getBoundingClientRect())")
+        await browser.point_at(*place)
+        seen["hover"] = await browser.until("document.querySelector('#plot-curves .hovertext')?.textContent")
+        await browser.evaluate("document.querySelector('[data-copies]').click()")
+        seen["copied"] = await browser.until("document.getElementById('said').textContent")
+        await browser.resize(390, 844, is_phone=True)
+        seen["width"] = await browser.until("innerWidth == 390 && document.documentElement.scrollWidth")
+        seen |= {"requests": browser.requests, "errors": browser.errors}
+    return seen
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian's package chromium)")
+def test_a_browser_shows_it_and_asks_nobody(report: Path, tmp_path: Path) -> None:
+    seen = asyncio.run(_looked_at(report.as_uri(), tmp_path))
+    best = read_study(StudyFolder(report.parent)).best
+    assert best is not None and best.value is not None
+    assert (seen["title"], seen["h1"]) == ("study: report", "study")
+    assert seen["first"].split("\t")[:4] == [str(best.number), "complete", f"{100 * best.value:.1f}\xa0%", str(best.epoch)]
+    assert seen["hover"].startswith(f"trial {best.number}")
+    assert seen["copied"]
+    assert seen["width"] <= 390
+    assert [url for url in seen["requests"] if not url.startswith(("data:", "blob:"))] == [report.as_uri()]
+    assert seen["errors"] == []
+
+
+def test_a_study_without_a_value_has_no_report_and_a_folder_is_no_file(tmp_path: Path) -> None:
+    for study, out, message in (
+        (replace(RECORD, best=None), tmp_path / "report.html", "needs a trial with a finite value of val_top1, but study digits has none"),
+        (RECORD, tmp_path, "is a file, such as .*report.html"),
+    ):
+        with pytest.raises(UserError, match=message):
+            write_report.write_report(StudyFolder(tmp_path), tmp_path, study, out, device="cpu", is_looking=False)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_search_under_way_has_a_report_that_says_so_and_what_it_can_not_know(tmp_path: Path) -> None:
+    """The record is of no space that a file can have, and no pictures."""
+    data = {"source": "folder", "path": str(tmp_path / "gone"), "val_fraction": 0.1, "test_fraction": 0.1, "seed": 0}
+    identity = {"budget.min_epochs": 1, "budget.max_epochs": 9, "space.model.gone": "cnn"}
+    gone = replace(RECORD, identity=identity, trials=tuple(replace(one, recipe={**one.recipe, "data": data}) for one in RECORD.trials))
+    text = write_report.html_of(StudyFolder(tmp_path), tmp_path, gone, device="cpu", is_looking=True)
+    assert "not ended: 6 trials so far, of which trial 2 is the best, with 95.0\xa0% validation accuracy after 9 epochs." in text
+    assert "What mattered can&#39;t be told: " in text and "visiontune show digits" in text and "visiontune predict" not in text
+
+
+def test_it_goes_to_the_mlflow_that_has_the_study_and_to_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = StudyFolder(tmp_path)
+    monkeypatch.setattr(to_mlflow, "send_leftovers", lambda folder: None)
+    assert not to_mlflow.send_report(folder, folder.report) and not folder.outbox.exists(), "a study without MLflow"
+    folder.outbox.write_text("")
+    assert to_mlflow.send_report(folder, folder.report)
+    event = json.loads(folder.outbox.read_text())
+    assert (event["event"], event["path"], event["artifact_folder"]) == ("artifact", str(folder.report), "report")
+    assert not to_mlflow.send_report(folder, folder.report), "this MLflow has not had that"
+    with driver_lock(folder):
+        folder.outbox.write_text("")
+        assert not to_mlflow.send_report(folder, folder.report), "a driver is at work"
+
+
+def _contrast(one: str, other: str) -> float:
+    """Of WCAG 2.2: relative luminances of sRGB."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_colours_have_the_contrast_of_wcag_aa() -> None:
+    css = (Path(write_report.__file__).parent / "templates/page.css").read_text()
+    roots = [dict(re.findall(r"(--\w+): (#\w{6})", block)) for block in re.findall(r":root \{(.*?)\}", css, re.DOTALL)]
+    assert len(roots) == 2, "light and dark"
+    for of in roots:
+        for text, ground in product(("--text", "--faint", "--link"), ("--page", "--raised")):
+            assert _contrast(of[text], of[ground]) >= 4.5, (text, ground)
+        assert _contrast(of["--focus"], of["--page"]) >= 3
