@@ -11,7 +11,7 @@ from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.leaderboard import leaderboard, to_json
 from visiontune.results.study_winner import Winner
 from visiontune.results.trial_costs import told, total_lines, with_costs
-from visiontune.results.trial_table import trial_table
+from visiontune.results.trial_table import param_table, trial_table
 from visiontune.spec.call_ranges import MANY, refuse_outside
 from visiontune.spec.kept_files import load_files
 from visiontune.spec.plugins import in_use
@@ -105,10 +105,7 @@ class Study:
     @property
     def params(self) -> pd.DataFrame:
         """Sampled values: a row for each trial, a column for each dotted key; NaN where a branch was not taken."""
-        import pandas as pd
-
-        index = pd.Index([trial.number for trial in self.record.trials], name="number")
-        return pd.DataFrame([dict(trial.params) for trial in self.record.trials], index=index)
+        return param_table(self.record.trials)
 
     @property
     def curves(self) -> pd.DataFrame:

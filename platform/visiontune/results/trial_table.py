@@ -26,6 +26,13 @@ def trial_table(trials: Sequence[TrialRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=None if rows else list(KEYS)).set_index("number")
 
 
+def param_table(trials: Sequence[TrialRecord]) -> pd.DataFrame:
+    """Sampled values as they are: a row for each trial, a column for each dotted key."""
+    import pandas as pd
+
+    return pd.DataFrame([dict(trial.params) for trial in trials], index=pd.Index([trial.number for trial in trials], name="number"))
+
+
 def _params(trial: TrialRecord, mixed: set[str]) -> dict[str, Any]:
     return {f"params.{key}": _text(value) if key in mixed else value for key, value in trial.params.items()}
 
