@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from simulated_search import curve, drive, make_spec, report
+from tiny import make_recipe
 
 from visiontune import api
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.fingerprint import keyed_seed
+from visiontune.tuning.confirmations import Confirmations
+from visiontune.tuning.confirmed import confirmed, key_of
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.read_study import read_study
-from visiontune.tuning.records import Leg, StudyRecord
-from visiontune.tuning.study_storage import open_existing
+from visiontune.tuning.records import Confirmation, Leg, StudyRecord, TrialRecord
+from visiontune.tuning.study_storage import Storage, create_or_resume, open_existing
 
 NUM = 8
 
@@ -116,6 +119,53 @@ def test_a_race_that_is_extended_repeats_nothing_and_counts_another_test(tmp_pat
     assert before.winner is not None and after.winner is not None and len(after.candidates) == 3
     assert not {leg.key for leg in first.legs.values()} & {leg.key for leg in second.legs.values() if not leg.is_test}
     assert (before.num_tests, after.num_tests) == (1, 2) and len(after.confirmations) == 4
+
+
+def test_weights_trained_again_for_their_test_do_not_change_who_has_won(tmp_path: Path) -> None:
+    """On a GPU their validation value is another than the race's."""
+
+    class Worse(Workers):
+        def __call__(self, leg: Leg, epoch: int, value: float) -> Any:
+            told = super().__call__(leg, epoch, value)
+            return replace(told, metrics={**told.metrics, "val_top1": -9.0}) if leg.is_test else told
+
+    workers = Worse()
+    study = confirm(tmp_path / "study", workers, 1)
+    assert study.winner is not None and study.num_tests == 1
+    assert all(study.winner.fingerprint in leg.key for leg in workers.legs.values() if leg.is_test)
+
+
+def policy_of(folder: Path, trial: TrialRecord) -> tuple[Confirmations, Storage]:
+    spec = make_spec(folder, 2, num_seeds=3)
+    folder.mkdir(parents=True)
+    storage = create_or_resume(StudyFolder(folder), spec)
+    return Confirmations(spec, storage, StudyFolder(folder), [trial]), storage
+
+
+TRIAL = TrialRecord(0, "complete", 0.9, 9, "", "", {}, asdict(make_recipe()), "f", {9: 0.9})
+
+
+def test_what_the_leader_keeps_room_for_is_not_what_a_worker_has(tmp_path: Path) -> None:
+    """Its seed 1 was lost while its seed 2 is trained, and nothing fits but seed 2: that is out already."""
+    policy, _ = policy_of(tmp_path / "study", TRIAL)
+    keys = [key_of(TRIAL, number) for number in range(3)]
+    out = {keys[2]: Leg(keys[2], 2, make_recipe(), 0, is_confirmation=True)}
+    assert policy.next_leg({keys[0]: Confirmation(1, 0.9)}, out, lambda leg, then: leg.key == keys[2]) is None
+
+
+def test_who_wins_again_does_not_take_over_the_weights_of_who_won_between(tmp_path: Path) -> None:
+    policy, storage = policy_of(tmp_path / "study", TRIAL)
+    storage.set_attribute("kept", "confirmation.another.001")
+    weights = StudyFolder(tmp_path / "study").winner_weights
+    weights.touch()
+    done = {key_of(TRIAL, number): Confirmation(number, 0.9, 0.9, 0.1) for number in range(3)}
+    leg = policy.next_leg(done, {}, lambda leg, then: True)
+    assert leg is not None and leg.is_test and leg.is_winner and not weights.exists()
+
+
+def test_another_best_that_was_not_confirmed_leaves_the_count_of_tests() -> None:
+    attributes = {"tests": [{}, {}], "race": {"winner": 1, "candidates": [[1, 1.0]]}}
+    assert confirmed(attributes, [TRIAL], TRIAL)["num_tests"] == 2
 
 
 def test_what_can_not_be_confirmed_is_refused_before_ray_starts(tmp_path: Path) -> None:

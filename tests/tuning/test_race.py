@@ -41,3 +41,9 @@ def test_whoever_fails_on_a_seed_does_not_win() -> None:
     assert leader(runners) == 1 and probabilities(runners) == [0.0, 1.0]
     assert next_runners(runners, 3) == [1]
     assert next_runners([Runner(0.9, {}, failed=(0,)), Runner(0.9, {}, failed=(0,))], 3) == [0]
+
+
+def test_where_all_have_failed_who_shares_no_seed_is_not_compared() -> None:
+    """Of the others it is not known what the seed did."""
+    runners = [Runner(0.9, {1: 0.9, 2: 0.8}, failed=(0,)), Runner(0.9, {0: 0.99}, failed=(1,)), Runner(0.9, {2: 0.85}, failed=(0,))]
+    assert leader(runners) == 2 and probabilities(runners)[1] == 0.0

@@ -58,8 +58,8 @@ class Confirmations:
         """
         runners, num_seeds = race.runners(), int(self._spec.confirm["num_seeds"])
         ahead = race.winner() or self._candidates[0]
-        first = runners[list(self._candidates).index(ahead)].num_begun
-        own = {(leg := self._training(ahead, number)).key: leg for number in range(first, num_seeds)}
+        begun = runners[list(self._candidates).index(ahead)].begun
+        own = {(leg := self._training(ahead, number)).key: leg for number in range(num_seeds) if number not in begun}
         wanted = [self._training(self._candidates[place], runners[place].next_seed) for place in next_runners(runners, num_seeds)]
         for leg in wanted:
             if has_room(leg, () if leg.key in own else list(own.values())):
@@ -88,7 +88,8 @@ class Confirmations:
         for file in self._folder.confirmed.glob(f"{PREFIX}*.safetensors"):
             if not file.name.startswith(own):
                 file.unlink(missing_ok=True)
-        if not any(one.is_tested for one in seeds_of(winner, race.done).values()):
+        is_tested = any(one.is_tested for one in seeds_of(winner, race.done).values())
+        if not (self._storage.attributes().get(KEPT, own).startswith(own) and is_tested):  # studies older than races keep without a word
             for file in (self._folder.winner, self._folder.winner_weights, self._folder.winner_test):
                 file.unlink(missing_ok=True)
 

@@ -93,7 +93,7 @@ def confirmed(attributes: Mapping[str, Any], trials: Sequence[TrialRecord], best
     numbers: dict[int, float] = dict(race["candidates"]) if race else {}
     if best is None or best.number not in numbers:
         own = tuple(seeds_of(best, done).values()) if best is not None else ()
-        return {"confirmations": own, "num_tests": int(any(one.is_tested for one in own))}
+        return {"confirmations": own, "num_tests": len(attributes.get(TESTS, ())) or int(any(one.is_tested for one in own))}
     ran = [trials[number] for number in numbers]
     found = [Candidate(t.number, t.value or 0.0, tuple(seeds_of(t, done).values()), numbers[t.number]) for t in ran]
     winner = trials[attributes[RACE]["winner"]]

@@ -29,14 +29,19 @@ class Runner:
     failed: tuple[int, ...] = ()
 
     @property
-    def num_begun(self) -> int:
+    def begun(self) -> set[int]:
         """Seeds that it was given."""
-        return len(self.values) + len(self.under_way) + len(self.failed)
+        return {*self.values, *self.under_way, *self.failed}
+
+    @property
+    def num_begun(self) -> int:
+        """How many they are."""
+        return len(self.begun)
 
     @property
     def next_seed(self) -> int:
         """The first that it was not given, which every other is given first too."""
-        return next(seed for seed in range(self.num_begun + 1) if seed not in (*self.values, *self.under_way, *self.failed))
+        return next(seed for seed in range(self.num_begun + 1) if seed not in self.begun)
 
 
 def probabilities(runners: Sequence[Runner]) -> list[float]:
@@ -82,9 +87,12 @@ def next_runners(runners: Sequence[Runner], num_seeds: int) -> list[int]:
 
 
 def _compared(runners: Sequence[Runner]) -> list[int]:
-    """Those with values on all seeds that they were given; where there are none, those with any."""
+    """Those with values on all seeds that they were given; where there are none, the one with the most and who shares a seed with it."""
     known = [number for number, runner in enumerate(runners) if runner.values]
-    return [number for number in known if not runners[number].failed] or known
+    if whole := [number for number in known if not runners[number].failed]:
+        return whole
+    most = max((runners[number].values for number in known), key=len, default={})
+    return [number for number in known if runners[number].values.keys() & most.keys()]
 
 
 def _fit(runners: Sequence[Runner]) -> tuple[NDArray[np.float64], NDArray[np.float64], float, int]:

@@ -99,9 +99,9 @@ class RetrainingQueue:
 
 
 def figures(leg: Leg, metrics: Mapping[str, float], metric: str) -> dict[str, Any]:
-    """Fields of a Confirmation that the last report of a leg gives."""
+    """Fields of a Confirmation that the last report of a leg gives. A test never changes what the race was decided by."""
     found: dict[str, Any] = {}
-    if metric in metrics and not leg.use_val:
+    if metric in metrics and not leg.use_val and not leg.is_test:
         found["val_value"] = metrics[metric]
     if "test_top1" in metrics:
         own = metrics.get(f"test_{metric.removeprefix('val_')}") if metric in FULL_METRICS else None
