@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from PIL import Image
 from visiontune.data.picture.stored_form import Form
 from visiontune.errors import UserError
 from visiontune.exports.graph import WholePicture, program_of
-from visiontune.exports.model_card import Origin
+from visiontune.exports.model_card import Confirmed, Origin, Written, model_card
 from visiontune.exports.write_export import Asked, refuse_wrong, write_export
 from visiontune.inference.classifier import Classifier, load_weights_file
 
@@ -112,6 +113,22 @@ def test_a_network_that_is_no_librarys_keeps_its_own_names(tmp_path: Path) -> No
     again, pictures = load_weights_file(made.path, "again"), pictures_of(3, 32, 32, 3)
     assert again.metadata == classifier.metadata
     assert torch.equal(again.logits(pictures), classifier.logits(pictures))
+
+
+def test_the_card_of_a_network_that_was_trained_on_val_says_whose_figures_it_has(tmp_path: Path) -> None:
+    """Its own on the test alone; a temperature can't be fitted to what it was trained on."""
+    classifier, store = made_classifier(16, 1)
+    classifier = replace(classifier, metadata=replace(classifier.metadata, use_val=True))
+    confirmed = tuple(Confirmed(seed, 0.9, math.nan) for seed in range(3))
+    origin = Origin("digits", 4, confirmed=confirmed, with_val_top1=0.87, num_tests=1)
+    card = model_card(classifier, origin, Written("onnx", "made.onnx"))
+    assert (
+        "train and val together: test_top1 0.8700" in card
+        and "were met 1 time," in card
+        and "trained on the validation pictures too" in card
+    )
+    with pytest.raises(UserError, match="leave out --calibrated"):
+        write_export(classifier, Asked("torch", tmp_path / "made.pt2", is_calibrated=True), origin, store)
 
 
 @pytest.mark.parametrize(

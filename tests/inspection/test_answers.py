@@ -141,7 +141,8 @@ def test_a_winner_is_inspected_from_the_command_line(
     assert "has no trained winner yet" in capsys.readouterr().err
     recipe = make_recipe(model_section("cnn", width=4, depth=2), data=section("data", {"source": "digits"}))
     setup = set_up(recipe, store, torch.device("cpu"))
-    save_weights(setup.network, folder / "winner.safetensors", WeightsMetadata.of(recipe, store).to_strings(), setup.preprocessing)
+    metadata = WeightsMetadata.of(recipe, store, use_val=True).to_strings()
+    save_weights(setup.network, folder / "winner.safetensors", metadata, setup.preprocessing)
     dump_recipe(recipe, folder / "winner.yaml", header="made")
     assert main(["inspect", "random", "--studies-dir", str(tmp_path), "--only", "mistake"]) == 2
     assert "nearest is 'mistakes'" in capsys.readouterr().err and not (folder / "inspection").exists()
@@ -150,6 +151,7 @@ def test_a_winner_is_inspected_from_the_command_line(
     told = capsys.readouterr()
     assert "digits: row" in told.out and "Grad-CAM of" in told.out and "left out" not in told.out and "Traceback" not in told.err
     index = (folder / "inspection" / "index.md").read_text()
+    assert "trained on the validation pictures too" in told.out and "trained on the validation pictures too" in index
     for name in views.split(","):
         picture = np.asarray(Image.open(folder / "inspection" / f"{name}.png"))
         assert picture.shape[2] == 3 and picture.std() > 10 and f"({name}.png)" in index

@@ -18,7 +18,7 @@ import pytest
 from onnx import helper, numpy_helper
 from PIL import Image
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tiny import make_recipe, model_section
 
 from visiontune import UserError, evaluate, predict
@@ -80,6 +80,17 @@ def test_predictions_of_the_validation_files_are_what_training_measured(trained:
     assert own.metrics["loss"] == pytest.approx(trained.metrics["val_loss"], rel=1e-5)
     log_p = [np.log(dict(zip(one.classes, one.probabilities, strict=True))[Path(one.path).parent.name]) for one in found]
     assert -np.mean(log_p) == pytest.approx(trained.metrics["val_loss"], rel=1e-5)
+
+
+def test_a_network_that_was_trained_on_val_says_so_of_what_is_measured_there(trained: Trained, tmp_path: Path) -> None:
+    known = read_metadata(trained.weights)
+    assert known is not None and not known.use_val
+    tensors = load_file(trained.weights)
+    save_file(tensors, tmp_path / "w.safetensors", replace(known, use_val=True).to_strings())
+    found = evaluate(tmp_path / "w.safetensors", studies_dir=trained.studies)
+    assert found.notes and "trained on the validation pictures too" in found.notes[0]
+    with pytest.raises(UserError, match="leave out --calibrated"):
+        predict(tmp_path / "w.safetensors", trained.pictures / "test", studies_dir=trained.studies, calibrated=True)
 
 
 def test_a_picture_is_the_same_however_it_is_given(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,9 @@ def test_with_val_and_the_mean_of_weights_are_made_of_the_winner_alone(tmp_path:
     assert not any(one.is_tested for one in study.confirmations), "the test is met by what is kept alone"
     assert study.kept == "with_val" and [leg.weights.rpartition(".")[2] for leg in workers.legs.values() if leg.is_test] == ["with_val"]
 
+    again = confirm(tmp_path / "study", Workers(), 2, "confirm.use_val=false")
+    assert again.with_val is None and len(again.tested) == 3, "one that is not kept is not what the winner is worth"
+
     class Better(Workers):
         def __call__(self, leg: Leg, epoch: int, value: float) -> Any:
             told = super().__call__(leg, epoch, 2.0 if leg.averaged else value)

@@ -26,9 +26,11 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.evaluate import evaluate
 from visiontune.training.input.preprocessing import Preprocessing
+from visiontune.training.loop import train
 from visiontune.training.setup import make_network
 from visiontune.training.step import Stepper
 from visiontune.training.weights_file import load_weights, split_weights
+from visiontune.training.weights_metadata import read_metadata
 from visiontune.tuning.records import Leg, Report
 from visiontune.tuning.run_leg import Worker, run_leg
 
@@ -42,6 +44,21 @@ def confirm(recipe: TrialRecipe, store: Store, path: Path, **more: Any) -> tuple
     (tested,) = run_leg(replace(train, key="test", is_test=True, **more), store, StudyFolder(path), "cpu")
     assert trained.is_last and tested.is_last and not trained.failure and not tested.failure
     return trained, tested
+
+
+def test_a_leg_on_train_and_val_trains_on_both_and_its_weights_say_so(tmp_path: Path) -> None:
+    """As one whose store had them all among its training pictures; a search's own weights say that they were not."""
+    store, recipe = make_store(size=8), make_recipe(num_epochs=2)
+    leg = Leg("confirmation.x.with_val", 0, recipe, 0, is_confirmation=True, weights="both", use_val=True)
+    *_, report = run_leg(leg, store, StudyFolder(tmp_path), "cpu")
+    *_, expected = train(recipe, replace(store, train_idx=np.sort(np.concatenate([store.train_idx, store.val_idx]))))
+    assert report.metrics["train_loss"] == expected.metrics["train_loss"]
+    tested = run_leg(replace(leg, key="test", is_test=True, is_winner=True), store, StudyFolder(tmp_path), "cpu")
+    assert [one.failure for one in tested] == [""]
+    for file in (StudyFolder(tmp_path).confirmed_weights("both"), tmp_path / "winner.safetensors"):
+        assert (said := read_metadata(file)) is not None and said.use_val
+    confirm(recipe, store, tmp_path, is_winner=True)
+    assert (said := read_metadata(tmp_path / "winner.safetensors")) is not None and not said.use_val
 
 
 def test_the_winners_test_leaves_weights_and_a_table_that_agree(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from visiontune.inference.classifier import Classifier
 from visiontune.inference.intervals import half_width
+from visiontune.inference.split_logits import TRAINED_ON
 from visiontune.spec.yaml_writer import to_yaml
 
 
@@ -33,6 +34,10 @@ class Origin:
     confirmed: tuple[Confirmed, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     """Pictures by split: train, val and test."""
+    with_val_top1: float | None = None
+    """Accuracy on test pictures of the training on train and val together, where that is what is exported."""
+    num_tests: int = 0
+    """How often a winner of the study met the test pictures, with one network or with one for each seed."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,9 @@ def _confirmations(origin: Origin) -> Iterator[str]:
     yield f"\n{origin.metric}: {mean_with_interval([one.val_value for one in origin.confirmed])}."
     if tested:
         yield f"\ntest_top1: {mean_with_interval(tested)}."
-    yield f"\nThe test pictures were met {len(tested)} time{'' if len(tested) == 1 else 's'}: once by each training with a figure for them."
+    if origin.with_val_top1 is not None:
+        yield f"\nThis network was then trained on train and val together: test_top1 {origin.with_val_top1:.4f}, one training."
+    yield f"\nThe test pictures were met {origin.num_tests} time{'' if origin.num_tests == 1 else 's'}, by networks that had won already."
 
 
 def mean_with_interval(values: list[float]) -> str:
@@ -132,7 +139,9 @@ def mean_with_interval(values: list[float]) -> str:
 
 def _limits(classifier: Classifier, written: Written) -> Iterator[str]:
     yield "## Limits"
+    trained_on = [f"{TRAINED_ON[0].upper()}{TRAINED_ON[1:]}."] if classifier.metadata.use_val else []
     lines: list[Any] = [
+        *trained_on,
         "Every picture is given one of these classes, also one that shows none of them.",
         "The figures hold for pictures that come as these did; the interval is over seeds of training, not over other pictures.",
     ]

@@ -18,7 +18,7 @@ from visiontune.exports.onnx_file import run_onnx
 from visiontune.filesystem.atomic_write import try_out, write_whole
 from visiontune.inference.calibration import fit_temperature
 from visiontune.inference.classifier import Classifier
-from visiontune.inference.split_logits import split_logits
+from visiontune.inference.split_logits import refuse_trained_on, split_logits
 from visiontune.training.weights_file import save_tensors, save_weights
 
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors", "timm": ".timm.safetensors"}
@@ -84,6 +84,8 @@ def refuse_wrong(form: str, out: Path | None, precision: str, *, is_calibrated: 
 
 def write_export(classifier: Classifier, asked: Asked, origin: Origin, store: Store | None = None) -> Export:
     """Write file and card, each whole or not at all; `store` is of the pictures that it was trained on. Raises UserError."""
+    if asked.is_calibrated:
+        refuse_trained_on(classifier)
     try:
         try_out(asked.out)
         made, temperature, val_top1 = _written(classifier, asked, store)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from visiontune.data.store.store import Store
     from visiontune.inference.predict import Answers
 
+TRAINED_ON = "the network was trained on the validation pictures too (confirm.use_val), so it is better on them than on new ones"
+"""To be said beside whatever is measured with them."""
+
 _AT_ONCE = 256
 
 
@@ -35,6 +38,15 @@ def temperature_of(classifier: Answers, store: Store) -> float:
     """Fitted to the validation pictures. Raises UserError where the store has other classes than the network."""
     refuse_other_classes(classifier, store)
     return fit_temperature(*split_logits(classifier, store, store.val_idx))
+
+
+def refuse_trained_on(classifier: Answers) -> None:
+    """Raise UserError where the validation pictures were among those of training: it is surer of them than of any others."""
+    if classifier.metadata.use_val:
+        rule = (
+            "a temperature is fitted to validation pictures that the network has not seen, but it was trained on them too (confirm.use_val)"
+        )
+        raise UserError(f"{rule}; leave out --calibrated")
 
 
 def refuse_other_classes(classifier: Answers, store: Store) -> None:

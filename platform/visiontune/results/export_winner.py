@@ -46,10 +46,12 @@ def _refuse_overwriting(asked: Asked, weights: Path) -> None:
 
 def _origin(record: StudyRecord, store: Store | None) -> Origin:
     trial = winner_of(record)
-    tested = tuple(Confirmed(one.seed, one.val_value, one.test_top1) for one in record.confirmations if not one.failure)
+    confirmed = tuple(Confirmed(one.seed, one.val_value, one.test_top1) for one in record.confirmations if not one.failure)
     counts = {} if store is None else {"train": len(store.train_idx), "val": len(store.val_idx), "test": len(store.test_idx)}
     found = (0, None) if trial is None else (trial.number, trial.value)
-    return Origin(record.name, found[0], record.objective.metric, found[1], len(record.trials), tested, counts)
+    with_val = record.with_val.test_top1 if record.with_val is not None and record.with_val.is_tested else None
+    known = {"confirmed": confirmed, "counts": counts, "with_val_top1": with_val, "num_tests": record.num_tests}
+    return Origin(record.name, found[0], record.objective.metric, found[1], len(record.trials), **known)
 
 
 def _store_of(classifier: Classifier, cache: Path, *, is_needed: bool) -> Store | None:

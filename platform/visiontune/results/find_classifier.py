@@ -13,7 +13,7 @@ from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.inference.classifier import Classifier, load_weights_file
 from visiontune.inference.onnx_classifier import OnnxClassifier, load_onnx
 from visiontune.inference.predict import with_views
-from visiontune.inference.split_logits import temperature_of
+from visiontune.inference.split_logits import refuse_trained_on, temperature_of
 from visiontune.results.ingest_progress import IngestScreen
 from visiontune.results.trained_network import winner_classifier
 from visiontune.spec.plugins import uses_plugins
@@ -40,6 +40,7 @@ class Trained:
 
     def temperature(self) -> float:
         """Fitted to its validation pictures. Raises UserError."""
+        refuse_trained_on(self.classifier)  # before the pictures are read
         return temperature_of(self.classifier, self.store())
 
 

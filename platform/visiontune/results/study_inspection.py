@@ -15,6 +15,7 @@ from visiontune.data.store.store import Store
 from visiontune.errors import UserError, nearest
 from visiontune.filesystem.atomic_write import try_out, write_whole
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.inference.split_logits import TRAINED_ON
 from visiontune.results.inspection_views import TITLES, VIEWS, Subject, View
 from visiontune.results.trained_network import winner_classifier
 from visiontune.spec.plugins import in_use
@@ -28,14 +29,19 @@ INDEX = "index.md"
 
 @dataclass(frozen=True)
 class Inspection:
-    """`views` in the order in which they were asked for; their pictures and an index lie in `folder`. `print` gives the short answers."""
+    """`views` in the order in which they were asked for; their pictures and an index lie in `folder`. `print` gives the short answers.
+
+    `note`: what is to be known of all of them, where there is something.
+    """
 
     study: str
     folder: Path
     views: tuple[View, ...]
+    note: str = ""
 
     def __str__(self) -> str:
-        return "\n".join(line for view in self.views for line in (f"{view.title}:", *(f"  {said}" for said in _said(view))))
+        lines = [line for view in self.views for line in (f"{view.title}:", *(f"  {said}" for said in _said(view)))]
+        return "\n".join([*([f"note: {self.note}"] if self.note else []), *lines])
 
 
 def inspect_study(
@@ -57,7 +63,8 @@ def inspect_study(
     classifier = winner_classifier(folder, cache).to(device_of(device))
     try:
         try_out(to / INDEX)
-        return _written(Inspection(folder.name, to, _looked_at(folder, classifier, cache, chosen, tell)))
+        views = _looked_at(folder, classifier, cache, chosen, tell)
+        return _written(Inspection(folder.name, to, views, TRAINED_ON if classifier.metadata.use_val else ""))
     except OSError as error:
         raise UserError(f"the folder {to} must take the pictures, but: {error.strerror or error}") from error
 
@@ -122,6 +129,7 @@ def _written(found: Inspection) -> Inspection:
 
 def _index(found: Inspection) -> list[str]:
     lines = [f"# What the winner of {found.study} sees", "", "All of it on the validation pictures; the test split was not touched."]
+    lines += ["", f"Note: {found.note}."] if found.note else []
     for view in found.views:
         lines += ["", f"## {TITLES[view.name]}", "", *(f"    {said}" for said in _said(view))]
         lines += [line for name in view.pictures or {} for line in ("", f"![{view.title}]({name})")]

@@ -9,7 +9,7 @@ from typing import Any
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.winner_lines import Estimate, curse_of, estimate_of
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.tuning.records import Candidate, Confirmation, StudyRecord
+from visiontune.tuning.records import Candidate, Confirmation, StudyRecord, tested_of
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Winner:
 
     @property
     def test_top1(self) -> float | None:
-        """Mean accuracy on the test split, 0 to 1, over the networks that met it: the confirmations, or the one of train and val.
+        """Mean accuracy on the test split, 0 to 1, over the confirmations, or of the one of train and val where there is one.
 
         None where none was tested.
         """
-        tested = [one.test_top1 for one in (self.with_val, *self.confirmations) if one is not None and one.is_tested]
-        return sum(tested) / len(tested) if tested else None
+        tested = tested_of(self.confirmations, self.with_val)
+        return sum(one.test_top1 for one in tested) / len(tested) if tested else None

@@ -11,7 +11,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.inference.find_pictures import find_pictures
 from visiontune.inference.predict import predictions
-from visiontune.inference.split_logits import refuse_other_classes, split_logits
+from visiontune.inference.split_logits import TRAINED_ON, refuse_other_classes, split_logits
 from visiontune.results.evaluation import Evaluation, Labelled, evaluation
 from visiontune.results.find_classifier import Trained, find_classifier
 from visiontune.results.ingest_progress import IngestScreen, predicting
@@ -62,4 +62,4 @@ def _validation(trained: Trained) -> Labelled:
     with IngestScreen.of(True) as screen:
         tell = partial(predicting, num=len(store.val_idx))
         logits_NK, label_N = split_logits(trained.classifier, store, store.val_idx, lambda at: screen.tell(tell(at)))
-    return Labelled(logits_NK, label_N, "the validation pictures")
+    return Labelled(logits_NK, label_N, "the validation pictures", (TRAINED_ON,) if trained.classifier.metadata.use_val else ())

@@ -11,27 +11,32 @@ from visiontune.data.picture.stored_form import Form
 from visiontune.data.store.store import Store
 from visiontune.spec.trial_recipe import TrialRecipe
 
-FINGERPRINT, RECIPE, CLASSES, FORM = "recipe.fingerprint", "recipe", "class_names", "pictures"
+FINGERPRINT, RECIPE, CLASSES, FORM, SPLITS = "recipe.fingerprint", "recipe", "class_names", "pictures", "trained_on"
 
 
 @dataclass(frozen=True)
 class WeightsMetadata:
-    """The recipe, the classes in the order of the network's outputs, and how a picture's file becomes what it was trained on."""
+    """The recipe, the classes in the order of the network's outputs, and how a picture's file becomes what it was trained on.
+
+    `use_val`: the validation pictures were among those of training, so that nothing can be measured with them.
+    """
 
     recipe: TrialRecipe
     class_names: tuple[str, ...]
     form: Form
+    use_val: bool = False
 
     @staticmethod
-    def of(recipe: TrialRecipe, store: Store) -> WeightsMetadata:
+    def of(recipe: TrialRecipe, store: Store, *, use_val: bool = False) -> WeightsMetadata:
         """Of weights that were trained on that store."""
         size, channels = store.image_size, store.info.channels
         form = Form("raw", size, size + store.margin, channels, is_resized=recipe.data.get("image_size") is not None)
-        return WeightsMetadata(recipe, store.class_names, form)
+        return WeightsMetadata(recipe, store.class_names, form, use_val)
 
     def to_strings(self) -> dict[str, str]:
         """JSON by name."""
-        content = {RECIPE: self.recipe.to_dict(), CLASSES: self.class_names, FORM: asdict(self.form)}
+        splits = ["train", "val"] if self.use_val else ["train"]
+        content = {RECIPE: self.recipe.to_dict(), CLASSES: self.class_names, FORM: asdict(self.form), SPLITS: splits}
         return {FINGERPRINT: self.recipe.fingerprint} | {name: json.dumps(value) for name, value in content.items()}
 
     @staticmethod
@@ -39,7 +44,8 @@ class WeightsMetadata:
         """None where they are not those of `to_strings`."""
         try:
             recipe, names, form = (json.loads(strings[name]) for name in (RECIPE, CLASSES, FORM))
-            return WeightsMetadata(TrialRecipe(**recipe), tuple(names), Form(**form))
+            use_val = "val" in json.loads(strings.get(SPLITS, "[]"))
+            return WeightsMetadata(TrialRecipe(**recipe), tuple(names), Form(**form), use_val)
         except (KeyError, TypeError, ValueError):
             return None
 

@@ -26,7 +26,7 @@ from visiontune.tuning.records import Leg
 
 def keep_weights(leg: Leg, epoch: Epoch, store: Store, folder: StudyFolder) -> None:
     """Those of a leg's last epoch, under its name. Raises OSError."""
-    metadata = WeightsMetadata.of(leg.recipe, store).to_strings()
+    metadata = WeightsMetadata.of(leg.recipe, store, use_val=leg.use_val).to_strings()
     save_weights(epoch.model, folder.confirmed_weights(leg.weights), metadata, epoch.preprocessing)
 
 
@@ -55,7 +55,8 @@ def test_figures(leg: Leg, epoch: Epoch, store: Store, folder: StudyFolder) -> d
         found = evaluate(epoch.model, store, "test", use_full_metrics=use_full, **where)  # type: ignore[arg-type]
         return {f"test_{name}": value for name, value in found.items()} | views
     figures, classes = examine(epoch, store)
-    save_weights(epoch.model, folder.winner_weights, WeightsMetadata.of(leg.recipe, store).to_strings(), epoch.preprocessing)
+    metadata = WeightsMetadata.of(leg.recipe, store, use_val=leg.use_val).to_strings()
+    save_weights(epoch.model, folder.winner_weights, metadata, epoch.preprocessing)
     write_whole(folder.winner_test, json.dumps({"metrics": figures, **classes.to_dict()}))
     return figures | views
 

@@ -97,13 +97,13 @@ def confirmed(attributes: Mapping[str, Any], trials: Sequence[TrialRecord], best
     ran = [trials[number] for number in numbers]
     found = [Candidate(t.number, t.value or 0.0, tuple(seeds_of(t, done).values()), numbers[t.number]) for t in ran]
     winner = trials[attributes[RACE]["winner"]]
-    confirmations = tuple(seeds_of(winner, done).values())
+    confirmations, kept, with_val = tuple(seeds_of(winner, done).values()), attributes.get(KEPT, ""), done.get(key_of(winner, WITH_VAL))
     return {
         "winner": winner,
         "candidates": tuple(found),
         "confirmations": confirmations,
-        "with_val": done.get(key_of(winner, WITH_VAL)),
+        "with_val": with_val if with_val is None or not with_val.is_tested or kept == key_of(winner, WITH_VAL) else None,
         "averaged": done.get(key_of(winner, f"{AVERAGED}{sum(not one.failure for one in confirmations)}")),
-        "kept": attributes.get(KEPT, "").rpartition(".")[2],
+        "kept": kept.rpartition(".")[2],
         "num_tests": len(attributes.get(TESTS, ())),
     }

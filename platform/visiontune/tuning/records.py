@@ -122,6 +122,13 @@ class Confirmation:
         return not self.failure and not math.isnan(self.test_loss)
 
 
+def tested_of(confirmations: Sequence[Confirmation], with_val: Confirmation | None) -> tuple[Confirmation, ...]:
+    """A winner's trainings whose test figures are the winner's: of the one with the validation pictures alone, where it met the test."""
+    if with_val is not None and with_val.is_tested:
+        return (with_val,)
+    return tuple(one for one in confirmations if one.is_tested)
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One of the best trials of a search, trained again to find the winner among them. `probability`: of being the best of them.
@@ -187,9 +194,7 @@ class StudyRecord:
     @property
     def tested(self) -> tuple[Confirmation, ...]:
         """The winner's trainings that met the test split; the one with the validation pictures alone where it did."""
-        if self.with_val is not None and self.with_val.is_tested:
-            return (self.with_val,)
-        return tuple(one for one in self.confirmations if one.is_tested)
+        return tested_of(self.confirmations, self.with_val)
 
     def trial(self, number: int) -> TrialRecord:
         """Raises UserError for a number that no trial has."""
