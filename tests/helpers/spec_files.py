@@ -170,6 +170,10 @@ BAD = [
         VALUES,
     ),
     Bad(6, "resources: {gpus_per_trial: autoo}", ("from 0 to 64, or auto", "nearest is 'auto'")),
+    # what is kept
+    Bad(6, "confirm: {weights: soup, use_val: true}", ("confirm.weights: soup is the mean of the seeds'", "nearest is best_seed"), VALUES),
+    Bad(6, "confirm: {weights: soup, num_seeds: 1}", ("two seeds or more, but num_seeds is 1", "nearest is best_seed"), VALUES),
+    Bad(6, "confirm: {use_val: true, num_seeds: 0}", ("confirm.use_val", "num_seeds is 0; nearest is false"), VALUES),
     # objective
     Bad(3, "objective: {metric: val_top_1}", ("'val_top_1'", "nearest is 'val_top1'", "val_loss")),
     Bad(3, "objective: {metric: accuracy}", ("'accuracy', which is val_top1 here",)),

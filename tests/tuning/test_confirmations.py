@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from visiontune import api
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.fingerprint import keyed_seed
+from visiontune.tuning import retrain_study
 from visiontune.tuning.confirmations import Confirmations
 from visiontune.tuning.confirmed import confirmed, key_of
 from visiontune.tuning.driver_lock import driver_lock
@@ -184,3 +186,20 @@ def test_what_can_not_be_confirmed_is_refused_before_ray_starts(tmp_path: Path) 
         api.confirm(tmp_path / "study")
     with pytest.raises(UserError, match="seeds must be at least 1, but"):
         api.confirm(tmp_path / "study")
+    with pytest.raises(UserError, match=r"weights: soup .* but use_val keeps one"):
+        api.confirm(tmp_path / "study", seeds=3, weights="soup", use_val=True)
+
+
+def test_a_registered_winner_is_registered_again_when_its_race_is_extended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another may have won, or other weights are kept."""
+    confirm(tmp_path / "study", Workers())
+    folder, names = StudyFolder(tmp_path / "study"), list[Any]()
+    storage = open_existing(folder)
+    storage.set_attribute("registered", "digits")
+    storage.set_attribute(
+        "finished", {"limits": {"num_trials": NUM}, "by": "num_trials", "num_seeds": 3, "confirm": {"top": 3, "num_seeds": 3}}
+    )
+    monkeypatch.setattr(retrain_study, "run_on_cluster", lambda run, *_, **__: run.next_leg())  # nothing is left to train
+    monkeypatch.setattr(retrain_study, "leave_winner", lambda study, folder, store, put, register=None: names.append(register))
+    retrain_study.retrain_study(folder, {}, tracker=lambda: nullcontext(lambda event: None), screen=lambda snapshot: None)
+    assert names == ["digits"]

@@ -25,7 +25,7 @@ def check_study(reader: Reader, tree: Mapping[str, Any], root: Node) -> None:
     if reader.problems.none_under("space"):
         ConditionRules(reader.problems, reader.nodes, Space(tree["space"])).check()
     rules = (*_name(tree), *_mode(tree), *_target(tree), *_budget(tree), *_workers(tree))
-    rules += (*_grid(reader, tree), *_warmup(reader, tree), *_views(reader, tree), *_register(tree))
+    rules += (*_grid(reader, tree), *_warmup(reader, tree), *_views(reader, tree), *_register(tree), *_weights(tree))
     for needed, where, rule in rules:
         if reader.problems.none_under(*needed):
             reader.problems.add(reader.nodes.get(where) or reader.nodes.get(where.rpartition(".")[0]) or root, where, rule)
@@ -65,6 +65,25 @@ def _register(tree: Mapping[str, Any]) -> Iterator[Rule]:
     elif isinstance(name, str) and num_seeds == 0:
         rule = "a model is registered once its winner is confirmed, but confirm.num_seeds is 0; nearest is 1"
         yield ("register", "confirm.num_seeds"), "register", rule
+
+
+def _weights(tree: Mapping[str, Any]) -> Iterator[Rule]:
+    confirm = tree["confirm"]
+    needed = tuple(f"confirm.{key}" for key in ("num_seeds", "weights", "use_val"))
+    if not any(one is BAD for one in confirm.values()) and (problem := problem_of_kept(confirm)):
+        yield needed, f"confirm.{problem[0]}", problem[1]
+
+
+def problem_of_kept(confirm: Mapping[str, Any]) -> tuple[str, str] | None:
+    """A key of a section confirm that could only be ignored beside the others, and why; None where there is none."""
+    num_seeds, is_mean = confirm["num_seeds"], confirm["weights"] == "soup"
+    if confirm["use_val"] and num_seeds == 0:
+        return "use_val", "the winner is trained once more after it was confirmed, but num_seeds is 0; nearest is false"
+    if confirm["use_val"] and is_mean:
+        return "weights", "soup is the mean of the seeds' networks, but use_val keeps one that is trained after them; nearest is best_seed"
+    if is_mean and num_seeds < 2:
+        return "weights", f"soup is the mean of two seeds or more, but num_seeds is {num_seeds}; nearest is best_seed"
+    return None
 
 
 def _mode(tree: Mapping[str, Any]) -> Iterator[Rule]:

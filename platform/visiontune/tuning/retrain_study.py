@@ -10,6 +10,7 @@ from visiontune.errors import SearchFailed, UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.plugins import in_use
 from visiontune.spec.read_identity import spec_of_identity
+from visiontune.spec.study_rules import problem_of_kept
 from visiontune.spec.study_spec import Resources, StudySpec
 from visiontune.tuning.confirmations import confirm_best
 from visiontune.tuning.driver_lock import driver_lock
@@ -55,7 +56,8 @@ def retrain_study(
                 raise SearchFailed(f"study {folder.name} can't be confirmed: {run.fatal}; once that is mended the same command goes on")
             if run.is_finished:
                 ended = replace(ending, num_seeds=int(spec.confirm["num_seeds"]), confirm=dict(spec.confirm))
-                leave_winner(study_record(storage, folder.name, ended), folder, store, put)
+                name = storage.attributes().get("registered")  # the winner, or its weights, may be others than those
+                leave_winner(study_record(storage, folder.name, ended), folder, store, put, name)
                 storage.set_attribute("finished", asdict(ended))
     status = "finished" if run.is_finished else "interrupted"
     return Outcome(status, study_record(storage, folder.name), folder, 0, run.spending.num_new_epochs)
@@ -77,4 +79,6 @@ def _refuse(study: StudyRecord, spec: StudySpec) -> Ending:
         raise UserError(f"no trial of study {study.name} was trained in full, so there is none to confirm; search on with more budget")
     if not spec.confirm["num_seeds"]:
         raise UserError("seeds must be at least 1, but the study was searched with confirm.num_seeds 0: say --seeds 3")
+    if problem := problem_of_kept(spec.confirm):
+        raise UserError(": ".join(problem))
     return study.ending
