@@ -125,6 +125,15 @@ def test_a_race_that_is_extended_repeats_nothing_and_counts_another_test(tmp_pat
     assert not {leg.key for leg in first.legs.values()} & {leg.key for leg in second.legs.values() if not leg.is_test}
     assert (before.num_tests, after.num_tests) == (1, 2) and len(after.confirmations) == 4
 
+    class Flipped(Workers):
+        def __call__(self, leg: Leg, epoch: int, value: float) -> Any:
+            told = super().__call__(leg, epoch, value)
+            return replace(told, metrics={**told.metrics, "test_top1_flip": 0.6}) if leg.is_test else told
+
+    flipped = confirm(tmp_path / "study", third := Flipped(), 2, "confirm.num_seeds=4", "confirm.test_time=flip")
+    assert flipped.num_tests == 3 and {one.test_time_top1 for one in flipped.confirmations} == {0.6}
+    assert len(third.legs) == 4 and all(leg.is_test for leg in third.legs.values())
+
 
 def test_weights_trained_again_for_their_test_do_not_change_who_has_won(tmp_path: Path) -> None:
     """On a GPU their validation value is another than the race's."""

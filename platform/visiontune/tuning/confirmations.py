@@ -106,15 +106,17 @@ class Confirmations:
             yield self._leg(winner, key, len(good), seed, weights=key, use_val=True)
 
     def _tests(self, winner: TrialRecord, done: Mapping[str, Confirmation]) -> list[Leg]:
-        """One for each network that has not met the test split, and again for one that is to be kept and is not yet."""
-        kept = self._kept(winner, done)
+        """One for each network that has not met the test split so, and again for one that is to be kept and is not yet."""
+        kept, views = self._kept(winner, done), self._spec.confirm["test_time"]
         seeds = [key_of(winner, number) for number, one in seeds_of(winner, done).items() if not one.failure]
         networks = [kept] if kept.endswith(WITH_VAL) else [*seeds, *([kept] if kept not in seeds else [])]
         is_at_hand = self._storage.attributes().get(KEPT) == kept
-        left = [key for key in networks if not done[key].is_tested or (key == kept and not is_at_hand)]
+        known = {key for key in networks if done[key].is_tested and views in ("none", done[key].test_time)}
+        left = [key for key in networks if key not in known or (key == kept and not is_at_hand)]
         wanted = [key for key in left if TEST + key not in done]
         if wanted:
-            note_meeting(self._storage, {"trial": winner.number, "networks": networks, "kept": kept})
+            more = {} if views == "none" else {"test_time": views}
+            note_meeting(self._storage, {"trial": winner.number, "networks": networks, "kept": kept, **more})
         return [self._test(winner, key, done[key].seed, is_winner=key == kept) for key in wanted]
 
     def _test(self, winner: TrialRecord, key: str, seed: int, *, is_winner: bool) -> Leg:

@@ -201,10 +201,11 @@ def is_finished(storage: Storage, spec: StudySpec) -> bool:
 
 
 def _confirms_otherwise(ending: Ending, spec: StudySpec) -> bool:
-    """Whether more recipes are to be confirmed than were, or other weights kept. What a study older than races left stays as it is."""
+    """Whether more recipes are to be confirmed than were, other weights kept, or views tested. What a study older than races left stays."""
     if not ending.confirm or not spec.confirm["num_seeds"]:
         return False
     is_other = any(ending.confirm[key] != spec.confirm[key] for key in ("weights", "use_val"))
+    is_other |= spec.confirm["test_time"] not in ("none", ending.confirm["test_time"])
     return is_other or spec.confirm["top"] > ending.confirm["top"]
 
 
