@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -141,11 +142,15 @@ def test_a_winner_is_inspected_from_the_command_line(
     assert "has no trained winner yet" in capsys.readouterr().err
     recipe = make_recipe(model_section("cnn", width=4, depth=2), data=section("data", {"source": "digits"}))
     setup = set_up(recipe, store, torch.device("cpu"))
-    metadata = WeightsMetadata.of(recipe, store, use_val=True).to_strings()
-    save_weights(setup.network, folder / "winner.safetensors", metadata, setup.preprocessing)
+    metadata = WeightsMetadata.of(recipe, store, use_val=True)
+    weights, others = folder / "winner.safetensors", replace(metadata, class_names=tuple("abcdefghij"))
+    save_weights(setup.network, weights, others.to_strings(), setup.preprocessing)
     dump_recipe(recipe, folder / "winner.yaml", header="made")
     assert main(["inspect", "random", "--studies-dir", str(tmp_path), "--only", "mistake"]) == 2
     assert "nearest is 'mistakes'" in capsys.readouterr().err and not (folder / "inspection").exists()
+    assert main(["inspect", "random", "--studies-dir", str(tmp_path)]) == 2
+    assert "they changed since it was trained" in capsys.readouterr().err
+    save_weights(setup.network, weights, metadata.to_strings(), setup.preprocessing)
     views = "confusion,mistakes,filters,maps,attribution,receptive_field"
     assert main(["inspect", "random", "--studies-dir", str(tmp_path), "--only", views]) == 0
     told = capsys.readouterr()

@@ -49,10 +49,14 @@ class Confusion:
 
 def confusion(answers: Answers) -> Confusion:
     """Counted over the answers."""
-    num = len(answers.class_names)
-    count_KK = np.zeros((num, num), np.int64)
-    np.add.at(count_KK, (answers.labels_N, answers.predicted_N), 1)
-    return Confusion(answers.class_names, count_KK)
+    return count_confusion(answers.class_names, answers.labels_N, answers.predicted_N)
+
+
+def count_confusion(class_names: tuple[str, ...], label_N: NDArray[np.int64], predicted_N: NDArray[np.int64]) -> Confusion:
+    """Of N labels and predicted classes, by their numbers."""
+    count_KK = np.zeros((len(class_names), len(class_names)), np.int64)
+    np.add.at(count_KK, (label_N, predicted_N), 1)
+    return Confusion(class_names, count_KK)
 
 
 def class_table(found: Confusion) -> ClassTable:

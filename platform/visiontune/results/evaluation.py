@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from visiontune.errors import UserError
 from visiontune.inference.calibration import Reliability, plot_reliability, reliability
 from visiontune.inference.intervals import wilson_interval
+from visiontune.inspection.confusion import class_table, count_confusion
 from visiontune.results.class_table import class_lines
 from visiontune.training.class_figures import ClassTable
 from visiontune.training.torch_metrics import FullMetrics
@@ -107,31 +108,10 @@ def evaluation(class_names: tuple[str, ...], found: Labelled, temperature: float
     more = full.compute(is_finite=math.isfinite(loss))
     metrics = {"top1": num_right / num, "top5": more["top5"], "loss": loss, "balanced_accuracy": more["macro_recall"]}
     metrics |= {name: more[name] for name in ("macro_f1", "calibration_error")}
-    table = _table(class_names, found)
+    counted = count_confusion(class_names, found.label_N, found.logits_NK.argmax(1).numpy())
+    confusions = tuple(Confusion(pair.true, pair.taken, pair.count) for pair in counted.pairs[:_NUM_CONFUSIONS])
     diagrams = {"as trained": reliability(found.logits_NK, found.label_N)}
     if temperature != 1.0:
         diagrams["calibrated"] = reliability(found.logits_NK, found.label_N, temperature)
     interval = wilson_interval(num_right, num)
-    return Evaluation(found.what, num, metrics, interval, table, _confusions(table), diagrams, temperature, found.notes)
-
-
-def _table(class_names: tuple[str, ...], found: Labelled) -> ClassTable:
-    confusion_KK = np.zeros((len(class_names), len(class_names)), np.int64)
-    np.add.at(confusion_KK, (found.label_N, found.logits_NK.argmax(1).numpy()), 1)
-    right_K, support_K, taken_K = confusion_KK.diagonal(), confusion_KK.sum(1), confusion_KK.sum(0)
-    precision_K, recall_K = right_K / np.maximum(taken_K, 1), right_K / np.maximum(support_K, 1)
-    f1_K = 2 * right_K / np.maximum(support_K + taken_K, 1)
-    columns = {"precision": precision_K, "recall": recall_K, "f1": f1_K, "support": support_K}
-    return ClassTable(
-        class_names, **{name: tuple(one.tolist()) for name, one in columns.items()}, confusion=tuple(map(tuple, confusion_KK.tolist()))
-    )
-
-
-def _confusions(table: ClassTable) -> tuple[Confusion, ...]:
-    counts = [
-        Confusion(table.classes[true], table.classes[taken], num)
-        for true, row in enumerate(table.confusion)
-        for taken, num in enumerate(row)
-        if num and true != taken
-    ]
-    return tuple(sorted(counts, key=lambda one: -one.num)[:_NUM_CONFUSIONS])
+    return Evaluation(found.what, num, metrics, interval, class_table(counted), confusions, diagrams, temperature, found.notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
@@ -50,7 +51,7 @@ def _origin(record: StudyRecord, store: Store | None) -> Origin:
     counts = {} if store is None else {"train": len(store.train_idx), "val": len(store.val_idx), "test": len(store.test_idx)}
     found = (0, None) if trial is None else (trial.number, trial.value)
     with_val = record.with_val.test_top1 if record.with_val is not None and record.with_val.is_tested else None
-    known = {"confirmed": confirmed, "counts": counts, "with_val_top1": with_val, "num_tests": record.num_tests}
+    known: dict[str, Any] = {"confirmed": confirmed, "counts": counts, "with_val_top1": with_val, "num_tests": record.num_tests}
     return Origin(record.name, found[0], record.objective.metric, found[1], len(record.trials), **known)
 
 

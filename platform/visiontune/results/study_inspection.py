@@ -15,10 +15,11 @@ from visiontune.data.store.store import Store
 from visiontune.errors import UserError, nearest
 from visiontune.filesystem.atomic_write import try_out, write_whole
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.inference.split_logits import TRAINED_ON
+from visiontune.inference.split_logits import TRAINED_ON, refuse_other_classes
 from visiontune.results.inspection_views import TITLES, VIEWS, Subject, View
 from visiontune.results.trained_network import winner_classifier
 from visiontune.spec.plugins import in_use
+from visiontune.training.train_recipe import find_device
 
 if TYPE_CHECKING:
     from visiontune.inference.classifier import Classifier
@@ -60,7 +61,7 @@ def inspect_study(
     """
     chosen = views_of(only)
     to = folder.inspection if out is None else out
-    classifier = winner_classifier(folder, cache).to(device_of(device))
+    classifier = winner_classifier(folder, cache).to(find_device(device))
     try:
         try_out(to / INDEX)
         views = _looked_at(folder, classifier, cache, chosen, tell)
@@ -87,21 +88,12 @@ def views_of(only: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(only))
 
 
-def device_of(name: str) -> str:
-    """cpu or cuda; "auto" is cuda where torch sees a GPU. Raises UserError."""
-    import torch
-
-    if name not in ("auto", "cpu", "cuda") or (name == "cuda" and not torch.cuda.is_available()):
-        seen = "" if name not in ("auto", "cpu", "cuda") else ", and torch sees no GPU here"
-        raise UserError(f"device is auto, cpu or cuda, but got {name!r}{seen}")
-    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def _subject(study: str, classifier: Classifier, cache: Path, tell: Callable[[Progress], None]) -> Subject:
     from visiontune.inspection.answers import answers
 
     data = classifier.recipe.data
     store = Store.open(prepare(data, cache, tell=tell))
+    refuse_other_classes(classifier, store)
     found = answers(classifier, store, store.val_idx, lambda done: tell(Progress("asking", done, len(store.val_idx), 0, 0)))
     return Subject(f"{study}, {classifier.name}", classifier, store, found, dict(enumerate(row_names(data, store))))
 
