@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +48,13 @@ def test_the_difference_is_rs(first_seed: int, test: str, p: float, interval: tu
     (found,) = compared(first_seed).differences
     assert (found.test, found.is_significant) == (test, p < 0.05) and found.difference == pytest.approx(1.58)
     assert found.p == pytest.approx(p, rel=1e-3) and found.interval == pytest.approx(interval)
+
+
+def test_a_winner_of_train_and_val_has_the_test_figure_of_that_training() -> None:
+    """Its seeds have met no test, or met it before."""
+    with_val = Confirmation(9, math.nan, 0.7, 0.2)
+    found = compare_studies([study("one", SLEEP[0]), study("two", SLEEP[1], with_val=with_val)])
+    assert [one.test_top1 for one in found.winners] == [0.5, 0.7]
 
 
 def test_what_can_not_be_compared_is_said() -> None:

@@ -82,7 +82,7 @@ def library_snippet(classifier: Classifier, original: Original, file: Path) -> s
         "    weights, names = {key: file.get_tensor(key) for key in file.keys()}, json.loads(file.metadata()['class_names'])",
         f"model = {original.call}.eval()",
         "model.load_state_dict(weights)",
-        f"picture = Image.open('picture.png').convert({'L' if values.out_channels == 1 else 'RGB'!r})",
+        f"picture = ImageOps.exif_transpose(Image.open('picture.png')).convert({'L' if values.out_channels == 1 else 'RGB'!r})",
         f"picture = {_squared(classifier)}",
         f"x = ({scaled}).permute(2, 0, 1)[None]",
         *([] if resized is None else [f"x = torch.nn.functional.interpolate(x, size={resized}, mode='bilinear', antialias=True)"]),
@@ -111,7 +111,7 @@ def _squared(classifier: Classifier) -> str:
     form, size = classifier.form, classifier.image_size
     if form.stored_size == form.image_size:
         return f"picture.resize(({size}, {size}), Image.BILINEAR)"
-    return f"ImageOps.fit(ImageOps.exif_transpose(picture), ({size}, {size}), Image.BILINEAR)"
+    return f"ImageOps.fit(picture, ({size}, {size}), Image.BILINEAR)"
 
 
 def _candidates(classifier: Classifier, libraries: tuple[str, ...]) -> Iterator[Original]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -147,7 +146,7 @@ def _figures(study: Study) -> WinnerFigures:
     record, trial = study.record, winner_of(study.record)
     good = [one for one in record.confirmations if not one.failure] if trial is not None else []
     values = {one.seed: one.val_value for one in good}
-    tested = [one.test_top1 for one in good if not math.isnan(one.test_top1)]
+    tested = [one.test_top1 for one in record.tested] if trial is not None else []
     return WinnerFigures(
         study=study.name,
         trial=trial.number if trial is not None else None,

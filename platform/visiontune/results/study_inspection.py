@@ -74,7 +74,7 @@ def look_at(
     folder: StudyFolder, cache: Path, *, device: str = "auto", tell: Callable[[Progress], None] = lambda progress: None
 ) -> tuple[View, ...]:
     """All views, nothing written. Raises UserError for a study without a winner's weights, and for pictures that can't be read."""
-    return _looked_at(folder, winner_classifier(folder, cache).to(device_of(device)), cache, tuple(VIEWS), tell)
+    return _looked_at(folder, winner_classifier(folder, cache).to(find_device(device)), cache, tuple(VIEWS), tell)
 
 
 def views_of(only: Sequence[str] | None) -> tuple[str, ...]:

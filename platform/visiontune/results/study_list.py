@@ -92,7 +92,6 @@ def _summary(folder: StudyFolder) -> StudySummary:
     except (KeyError, TypeError, ValueError) as error:  # what Optuna says of a journal that is none, and a study of another program
         return StudySummary(folder.name, "unreadable", when, problem=f"its storage is no study of visiontune: {first_line(error)}")
     good = [one for one in record.confirmations if not one.failure]
-    tested = [one.test_top1 for one in good if one.test_top1 == one.test_top1]  # NaN while it is not
     return StudySummary(
         name=folder.name,
         state=_state(folder, record),
@@ -102,7 +101,7 @@ def _summary(folder: StudyFolder) -> StudySummary:
         metric=record.objective.metric,
         best=record.best.value if record.best is not None else None,
         confirmed=_mean([one.val_value for one in good]) if winner_of(record) is not None else None,
-        test_top1=_mean(tested),
+        test_top1=_mean([one.test_top1 for one in record.tested]),
         num_seeds=len(good),
         epochs=float(record.spent.get("epochs", 0.0)),
         hours=float(record.spent.get("hours", 0.0)),

@@ -20,9 +20,10 @@ from visiontune.results.report.page import render
 from visiontune.results.report.section_table import SECTIONS
 from visiontune.results.report.subject import ReportSubject
 from visiontune.results.report.to_mlflow import send_report
-from visiontune.results.study_inspection import device_of, look_at
+from visiontune.results.study_inspection import look_at
 from visiontune.results.trial_costs import with_costs
 from visiontune.spec.plugins import in_use
+from visiontune.training.train_recipe import find_device
 from visiontune.tuning.importance import importance_of
 from visiontune.tuning.read_study import load_plugins_of
 from visiontune.tuning.records import StudyRecord
@@ -50,7 +51,7 @@ def write_report(
     """
     if study.best is None:
         raise UserError(f"a report needs a trial with a finite value of {study.objective.metric}, but study {study.name} has none")
-    device = device_of(device)
+    device = find_device(device)
     if kind_of(out) == "folder":
         raise UserError(f"the report is a file, such as {out / 'report.html'}, but {out} is a folder")
     try:
