@@ -3,6 +3,10 @@
 A value is taken as the sum of what its recipe and its seed do, and of noise, which is the same for all recipes. The noise is measured by
 what that leaves over; the search's own values, of one more seed each, count for it and for nothing else, since they were chosen for being
 good. Means and noise then have the usual posterior (a multivariate t), and a recipe that is hardly ever the best of it gets no more seeds.
+
+Nothing is assumed of the means, so that probabilities are too high where recipes hardly differ: of recipes said to be the best with .7 to
+.9 it was true of .77 to .84 where recipes of a search differ by one to four times a seed's noise, and of .57 where by half of it (400
+simulated races each, of the best three of 24 or 64).
 """
 
 from __future__ import annotations
