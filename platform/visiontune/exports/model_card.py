@@ -34,10 +34,8 @@ class Origin:
     confirmed: tuple[Confirmed, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     """Pictures by split: train, val and test."""
-    with_val_top1: float | None = None
-    """Accuracy on test pictures of the training on train and val together, where that is what is exported."""
-    num_tests: int = 0
-    """How often a winner of the study met the test pictures, with one network or with one for each seed."""
+    notes: tuple[str, ...] = ()
+    """What became of the winner's weights, and how often the test split was met."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +118,7 @@ def _confirmations(origin: Origin) -> Iterator[str]:
     yield f"\n{origin.metric}: {mean_with_interval([one.val_value for one in origin.confirmed])}."
     if tested:
         yield f"\ntest_top1: {mean_with_interval(tested)}."
-    if origin.with_val_top1 is not None:
-        yield f"\nThis network was then trained on train and val together: test_top1 {origin.with_val_top1:.4f}, one training."
-    yield f"\nThe test pictures were met {origin.num_tests} time{'' if origin.num_tests == 1 else 's'}, by networks that had won already."
+    yield from (f"\n{note[0].upper()}{note[1:]}." for note in origin.notes)
 
 
 def mean_with_interval(values: list[float]) -> str:
@@ -149,6 +145,6 @@ def _limits(classifier: Classifier, written: Written) -> Iterator[str]:
         lines.append("Probabilities are not calibrated.")
     if classifier.arithmetic.precision not in ("fp32", written.precision):
         lines.append(f"It was trained and evaluated in {classifier.arithmetic.precision}, and is exported in {written.precision}.")
-    if written.form in ("safetensors", "timm"):
+    if "Image.BILINEAR" in written.snippet:
         lines.append("The lines above resize with Pillow, whose pixels differ a little from those of training.")
     yield "\n".join(f"- {line}" for line in lines)
