@@ -61,13 +61,14 @@ def main() -> None:
     parser.add_argument("--tries", type=int, default=20)
     parser.add_argument("--hours", type=float, default=0.02)
     parser.add_argument("--seed", type=int, default=0, help="of the moments of kills, and of the searches")
-    args = parse(parser, tries=1, hours=0.012)
+    parser.add_argument("overrides", nargs="*", help="as for `visiontune search`")
+    args = parse(parser, tries=1, hours=0.01, overrides=["budget.max_epochs=3", "resources.max_concurrent_trials=1", "confirm.num_seeds=1"])
     result = Result("budget", args, args.tries, f"tries of {args.hours:g} hours, every second one killed once")
     scratch, pick = Path(tempfile.mkdtemp(prefix="visiontune-budget-")), random.Random(args.seed)
     found: dict[str, list[dict[str, float]]] = {"not killed": [], "killed once": []}
     problems: list[str] = []
     for number in range(args.tries):
-        overrides = [f"budget.hours={args.hours}", f"budget.num_trials={MANY}", f"sampler.seed={args.seed + number}"]
+        overrides = [f"budget.hours={args.hours}", f"budget.num_trials={MANY}", f"sampler.seed={args.seed + number}", *args.overrides]
         search = Search(scratch / f"try-{number}", machine.DIGITS, overrides)
         kill_at_s = pick.uniform(0.0, 3600 * args.hours) if number % 2 else None
         try:

@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("--within", type=float, help="seconds after which no driver is killed; as long as a search needs that nobody kills")
     parser.add_argument("--worker", action="store_true", help="kill workers in mid-trial instead of drivers")
     parser.add_argument("--keep", action="store_true", help="leave the studies in their folder")
-    args = parse(parser, kills=1, trials=2, max_epochs=3, long_epochs=4, seed=5, within=2.0)
+    args = parse(parser, kills=1, trials=1, max_epochs=1, long_epochs=3, seed=5, within=2.0)
     problems = [] if args.worker else run(args, is_worker=False)
     if args.worker or args.smoke:
         problems += run(args, is_worker=True)

@@ -41,6 +41,7 @@ from parts.overhead_runs import STOPPING, VISIONTUNE, Bench, Run, ideal_s, ideal
 TARGETS = {"tutorial": 5.0, "tuned": 2.0, "optuna": 1.0}
 """Peers, and how many times less wall time than they is wanted."""
 
+OURS = (VISIONTUNE, STOPPING)
 NAMES = {
     "tutorial": "Ray's tutorial (OptunaSearch, ASHAScheduler, MLflowLoggerCallback)",
     "tuned": "the same with `reuse_actors`, `max_concurrent_trials`",
@@ -64,13 +65,13 @@ def report(result: Result, runs: Measured) -> None:
     medians = {name: {figure: statistics.median(_values(runs, name, figure)) for figure in FIGURES} for name in names}
     spread = {name: {k: v for figure in FIGURES for k, v in median_of(figure, _values(runs, name, figure)).items()} for name in names}
     result.table("entrants", {NAMES.get(name, name): row for name, row in spread.items()})
-    for name in (VISIONTUNE, STOPPING):
+    for name in [name for name in OURS if name in names]:
         own = [(run, ideal) for run, ideal in runs if run.entrant == name]
         first_s = statistics.median(run.first_epoch_s for run, _ in own)
         share = statistics.median(100 * ideal / run.busy_s for run, ideal in own)
         result.target(f"{name}: command to the end of the first epoch", first_s, 15, is_at_most=True, unit=" s")
         result.target(f"{name}: ideal / time from the first trial's start to the last trial's end", share, 85, unit=" %")
-    for name in [peer for peer in TARGETS if peer in names]:
+    for name in [peer for peer in TARGETS if peer in names and STOPPING in names]:
         for figure, what in (("wall_per_ideal", "for the same training"), ("s_per_epoch", "per epoch")):
             ratio = medians[name][figure] / medians[STOPPING][figure]
             result.target(f"{NAMES[name]} / {STOPPING}, wall time {what}", ratio, TARGETS[name])
@@ -89,11 +90,13 @@ def main() -> None:
     parser.add_argument("--max-epochs", type=int, default=9)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--only", nargs="*", choices=tuple(TARGETS), help="these peers")
+    parser.add_argument("--ours", nargs="+", choices=OURS, default=OURS, help="and these of visiontune's")
     parser.add_argument("--at-once", type=int, default=1, help="entrants side by side: quick, and each figure then wrong")
-    args = parse(parser, trials=2, max_epochs=3, at_once=3, only=["tuned", "optuna"])
+    args = parse(parser, trials=1, max_epochs=1, cores=1, at_once=2, only=["tuned", "optuna"], ours=[STOPPING])
     peers = [] if args.quick else args.only or [*TARGETS]
-    what = f"runs of each of {len(peers) + 2} entrants, {args.trials} trials each, {args.cores} cores"
-    result = Result("overhead", args, args.repeat, what, whole=len(peers) == len(TARGETS) and args.at_once == 1)
+    what = f"runs of each of {len(peers) + len(args.ours)} entrants, {args.trials} trials each, {args.cores} cores"
+    is_whole = len(peers) + len(args.ours) == len(TARGETS) + len(OURS) and args.at_once == 1
+    result = Result("overhead", args, args.repeat, what, whole=is_whole)
     with tempfile.TemporaryDirectory(prefix="visiontune-overhead-") as folder:
         report(result, measure(Bench(Path(folder), machine.DIGITS, args.trials, args.max_epochs, args.cores), peers, args))
     result.write()
@@ -101,11 +104,11 @@ def main() -> None:
 
 def measure(bench: Bench, peers: list[str], args: argparse.Namespace) -> Measured:
     """Every run with its ideal."""
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: bench.cores])  # theirs too
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: bench.cores * args.at_once])  # theirs too
     store, runs = prepare(bench), Measured()
     with ThreadPoolExecutor(args.at_once) as pool:
         for _ in range(args.repeat):
-            ours = list(pool.map(partial(run_visiontune, bench), (VISIONTUNE, STOPPING)))
+            ours = list(pool.map(partial(run_visiontune, bench), args.ours))
             seconds = ideal_seconds(bench, store, ours)
             points = [json.loads(key) for key, _ in ours[-1].epochs]
             found = [*ours, *pool.map(partial(run_peer, bench, points=points), peers)]

@@ -44,7 +44,9 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("file", type=Path, nargs="?", default=machine.DIGITS, help="search-space file")
     parser.add_argument("overrides", nargs="*", help="as for `visiontune search`")
-    args = parse(parser, overrides=["budget.num_trials=1", "budget.max_epochs=1", "confirm.num_seeds=1"])
+    args = parse(
+        parser, overrides=["budget.num_trials=1", "budget.max_epochs=1", "confirm.num_seeds=1", "resources.max_concurrent_trials=1"]
+    )
     result = Result(f"search_{args.file.stem}", args, 1, "search")
     with tempfile.TemporaryDirectory(prefix="visiontune-search-") as folder:
         command = [machine.VISIONTUNE, "search", str(args.file), *args.overrides, "--plain", "--studies-dir", folder]

@@ -161,6 +161,7 @@ class Share:
         self.was_whole = lambda: is_whole
 
 
+@pytest.mark.heavy
 def test_out_of_memory_again_is_the_recipes_only_where_the_share_was_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leg, store = Leg("00000", 0, make_recipe(num_epochs=1), 0), make_store()
     seen = steps_that(monkeypatch, lambda *_: MEMORY)

@@ -90,6 +90,7 @@ def test_a_stopped_ingest_goes_on_and_gives_the_same_file(tmp_path: Path, data: 
     assert sorted(one.suffix for one in cache.iterdir() if one.is_file()) == [".arrow", ".lock"] and not list(cache.glob("*.parts"))
 
 
+@pytest.mark.heavy
 def test_two_processes_share_one_ingest(tmp_path: Path, data: dict[str, Any]) -> None:
     cache = tmp_path / "cache"
     both = [start(START, data, cache) for _ in range(2)]

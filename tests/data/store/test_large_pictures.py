@@ -161,6 +161,7 @@ for _ in range(10):
 """
 
 
+@pytest.mark.heavy
 def test_ten_processes_need_the_memory_of_one_store(tmp_path: Path) -> None:
     """Each opens the store itself and reads all of it; the kernel's proportional share of each, summed, is the file once."""
     images = np.random.default_rng(0).integers(0, 256, (4000, 48, 48, 3), dtype=np.uint8)

@@ -35,6 +35,7 @@ print(node_copy.on_this_node(Path({store!r})))
 """
 
 
+@pytest.mark.heavy
 def test_several_processes_of_a_node_make_one_copy(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISIONTUNE_NODE_CACHE", str(tmp_path / "node"))
     code = CODE.format(path=[entry for entry in sys.path if entry], store=str(store))
