@@ -121,13 +121,9 @@ def test_the_card_of_a_network_that_was_trained_on_val_says_whose_figures_it_has
     classifier, store = made_classifier(16, 1)
     classifier = replace(classifier, metadata=replace(classifier.metadata, use_val=True))
     confirmed = tuple(Confirmed(seed, 0.9, math.nan) for seed in range(3))
-    origin = Origin("digits", 4, confirmed=confirmed, with_val_top1=0.87, num_tests=1)
+    origin = Origin("digits", 4, confirmed=confirmed, notes=("trained once more on train and val together: test top1 0.87",))
     card = model_card(classifier, origin, Written("onnx", "made.onnx"))
-    assert (
-        "train and val together: test_top1 0.8700" in card
-        and "were met 1 time," in card
-        and "trained on the validation pictures too" in card
-    )
+    assert "Trained once more on train and val together: test top1 0.87." in card and "trained on the validation pictures too" in card
     with pytest.raises(UserError, match="leave out --calibrated"):
         write_export(classifier, Asked("torch", tmp_path / "made.pt2", is_calibrated=True), origin, store)
 
