@@ -43,6 +43,7 @@ GIVEN = (
     "visiontune.results.evaluation:Evaluation",
     "visiontune.results.winner_costs:WinnerCosts",
     "visiontune.inference.latency:Latency",
+    "visiontune.results.ablation_table:Row",
     "visiontune.results.study_check:StudyCheck",
     "visiontune.results.importance_table:Why",
     "visiontune.tuning.importance:Importance",

@@ -201,8 +201,9 @@ def _of_weights(leg: Leg, store: Store, folder: StudyFolder, device: str) -> Rep
 
 
 def _confirmed(leg: Leg, epoch: Epoch, store: Store, folder: StudyFolder) -> Report:
-    """The last report of a recipe that was trained again: its weights are kept first."""
-    keep_weights(leg, epoch, store, folder)
+    """The last report of a recipe that was trained again: its weights are kept first, where they have a name."""
+    if leg.weights:
+        keep_weights(leg, epoch, store, folder)
     figures = test_figures(leg, epoch, store, folder) if leg.is_test else {}
     return Report(epoch.epoch, {**epoch.metrics, **figures}, epoch.time_ms, is_last=True)
 
