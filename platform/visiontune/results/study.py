@@ -64,7 +64,7 @@ class Study:
     @property
     def trials(self) -> pd.DataFrame:
         """A row for each trial, by number: state, value (of the objective, after `epoch` epochs), epoch, reason, kind, params, fingerprint,
-        proposed_by.
+        proposed_by, repeats (the value of each network of it, where it has several).
 
         States: complete, pruned, failed, running, waiting. A column `params.KEY` for each sampled value; NaN where a trial has none.
         One of values of several kinds (`choice: [auto, 2]`) is text, so that `to_parquet` takes the table; `params` has them as they are.

@@ -60,7 +60,8 @@ class Standing:
         if num_again is not None:
             found.append(confirming_s)
         elif rate and expected is not None:
-            found.append(60.0 * max(0, expected - epochs_found - self.trials.num_epochs) / rate + confirming_s)
+            of_trials = expected / self.spec.num_repeats
+            found.append(60.0 * max(0.0, of_trials - epochs_found - self.trials.num_epochs) / rate + confirming_s)
         return min(found, default=None)
 
     def phase(self, *, num_out: int, num_placed: int, again: str = "") -> str:
