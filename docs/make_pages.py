@@ -22,7 +22,7 @@ from visiontune.results.model_table import model_table
 DOCS = Path(__file__).resolve().parent
 MARKED = re.compile(r"(?<=<!-- list )(\w+)( -->\n)(.*?)(?=<!-- /list -->)", re.DOTALL)
 FUNCTIONS = (
-    *("search", "check", "sample", "load_study", "confirm", "enqueue", "rehearse", "submit", "open_ui"),
+    *("search", "check", "sample", "load_study", "confirm", "ablate", "enqueue", "rehearse", "submit", "open_ui"),
     *("predict", "evaluate"),
     *("list_studies", "compare", "replay", "train_longer", "import_search"),
     *("init_space", "ingest", "load_data", "preview", "export_policy"),
@@ -43,6 +43,8 @@ GIVEN = (
     "visiontune.results.evaluation:Evaluation",
     "visiontune.results.winner_costs:WinnerCosts",
     "visiontune.inference.latency:Latency",
+    "visiontune.results.ablation_table:Ablation",
+    "visiontune.results.ablation_table:Row",
     "visiontune.results.study_check:StudyCheck",
     "visiontune.results.importance_table:Why",
     "visiontune.tuning.importance:Importance",

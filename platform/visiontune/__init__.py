@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.api import (
     Interrupted,
+    ablate,
     check,
     check_plugin,
     compare,
@@ -44,6 +45,7 @@ from visiontune.api import (
 from visiontune.errors import Died, Diverged, LostRank, NoCluster, SearchFailed, UserError
 
 if TYPE_CHECKING:
+    from visiontune.results.ablation_table import Ablation
     from visiontune.results.dataset import Dataset
     from visiontune.results.study import Study
     from visiontune.spec.trial_recipe import TrialRecipe
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Ablation",
     "Dataset",
     "Died",
     "Diverged",
@@ -61,6 +64,7 @@ __all__ = [
     "Study",
     "TrialRecipe",
     "UserError",
+    "ablate",
     "check",
     "check_plugin",
     "compare",
@@ -102,6 +106,7 @@ warnings.filterwarnings("ignore", "IProgress not found")
 logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)
 
 _CLASSES = {
+    "Ablation": "visiontune.results.ablation_table",
     "Dataset": "visiontune.results.dataset",
     "Study": "visiontune.results.study",
     "TrialRecipe": "visiontune.spec.trial_recipe",

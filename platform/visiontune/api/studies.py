@@ -1,4 +1,4 @@
-"""A study from its file to its runs in MLflow: search, check, sample, load, confirm, enqueue, rehearse, submit, open the UI."""
+"""A study from its file to its runs in MLflow: search, check, sample, load, confirm, ablate, enqueue, rehearse, submit, open the UI."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from visiontune.spec.call_ranges import FACTOR, FEW, MANY, PORT, refuse_outside
 from visiontune.spec.plugins import in_use
 
 if TYPE_CHECKING:
+    from visiontune.results.ablation_table import Ablation
     from visiontune.results.rehearsal import Rehearsal
     from visiontune.results.study import Study
     from visiontune.results.study_check import StudyCheck
@@ -138,6 +139,25 @@ def confirm(
     found = begun.confirm(**given, address=address, progress=progress, may_exit=may_exit)
     if found.status == "interrupted":
         raise Interrupted(found)
+    return found
+
+
+def ablate(
+    study: Path | str,
+    *,
+    budget: int | str | None = None,
+    seeds: int = 3,
+    studies_dir: Folder = None,
+    storage: str = "journal",
+    address: str | None = None,
+    progress: bool | str = True,
+    may_exit: bool = False,
+) -> Ablation:
+    """`Study.ablate` of a study by its name or its folder; raises Interrupted as `search` does."""
+    begun = load_study(study, studies_dir=studies_dir, storage=storage)
+    found = begun.ablate(budget=budget, seeds=seeds, address=address, progress=progress, may_exit=may_exit)
+    if found.status == "interrupted":
+        raise Interrupted(begun)
     return found
 
 

@@ -86,7 +86,7 @@ def _searches(verb: Verb) -> None:
     report.add_argument("--device", default="auto", help="auto, cpu or cuda")
     report.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
     _takes_studies_dir(report)
-    ui.add_argument("--port", type=_port, default=5000)
+    ui.add_argument("--port", type=lambda text: _in_range(text, PORT), default=5000)
     _takes_file(submit)
     submit.add_argument("--address", required=True, metavar="URL", help="Ray's dashboard, such as http://127.0.0.1:8265")
     submit.add_argument("--studies-dir", metavar="DIR", help="folder on the cluster that every node sees")
@@ -95,16 +95,21 @@ def _searches(verb: Verb) -> None:
 
 
 def _retraining(verb: Verb) -> None:
-    confirm = verb(verbs_of_trials.confirm)
-    confirm.add_argument("study", metavar="STUDY", help="one whose search has ended")
+    confirm, ablate = verb(verbs_of_trials.confirm), verb(verbs_of_trials.ablate)
     confirm.add_argument("--top", type=_positive, metavar="K", help="recipes that run for it, the search's best (as in the search, 3)")
     confirm.add_argument("--seeds", type=_positive, metavar="N", help="of the winner, at most of the others (as in the search, 3)")
     confirm.add_argument("--weights", metavar="WHICH", help="keep those of the best_seed, or the soup where that is better on val")
     confirm.add_argument("--use-val", action=argparse.BooleanOptionalAction, help="train the winner once more on train and val together")
-    confirm.add_argument("--address", metavar="RAY", help="as of search")
-    confirm.add_argument("--plain", action="store_true", help="lines of key=value also on a terminal")
-    confirm.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
-    _takes_studies_dir(confirm)
+    ablate.add_argument("--budget", metavar="EPOCHS|TIME", help="of all calls together, such as 200, 30m or 2h (no limit)")
+    ablate.add_argument("--seeds", type=_positive, default=3, metavar="N", help="paired seeds that every recipe is trained on (3)")
+    ablate.add_argument("--json", action="store_true", help="the tables, for programs")
+    ablate.add_argument("--plot", type=Path, metavar="FILE.html", help="write the picture too")
+    for one in (confirm, ablate):
+        one.add_argument("study", metavar="STUDY", help="one whose search has ended")
+        one.add_argument("--address", metavar="RAY", help="as of search")
+        one.add_argument("--plain", action="store_true", help="lines of key=value also on a terminal")
+        one.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
+        _takes_studies_dir(one)
 
 
 def _trials(verb: Verb) -> None:
@@ -285,10 +290,6 @@ def _few(text: str) -> int:
 
 def _factor(text: str) -> int:
     return _in_range(text, FACTOR)
-
-
-def _port(text: str) -> int:
-    return _in_range(text, PORT)
 
 
 def _in_range(text: str, limits: Range) -> int:

@@ -19,7 +19,7 @@ from visiontune.cli.arguments import parse
 from visiontune.cli.terminal import command_line, has_no_reader, silence
 from visiontune.errors import UserError, first_line
 
-GOES_ON = ("search", "confirm", "ingest", "submit")
+GOES_ON = ("search", "confirm", "ablate", "ingest", "submit")
 """Verbs that keep what they did before an interruption."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudiesFolder
 
 if TYPE_CHECKING:
+    from visiontune.results.ablation_table import Ablation
     from visiontune.training.loop import Epoch
 
 
@@ -134,3 +136,24 @@ def report(args: argparse.Namespace) -> int:
         study = api.load_study(args.study, studies_dir=args.studies_dir, storage=args.storage)
         print(study.report(args.out, inspect=not args.no_inspection, device=args.device))
     return 0
+
+
+def ablate(args: argparse.Namespace) -> int:
+    """Train recipes between a study's defaults and its winner: what each factor is worth; the same command goes on, then shows it again."""
+    if args.plot is not None and args.plot.suffix != ".html":
+        raise UserError(f"--plot writes a page, such as {args.study}.html, but got {str(args.plot)!r}")
+    keys = ("budget", "seeds", "studies_dir", "storage", "address")
+    found: Ablation | None
+    with sigterm_interrupts():
+        try:
+            given = {key: getattr(args, key) for key in keys}
+            found = api.ablate(args.study, **given, progress="plain" if args.plain else not args.json, may_exit=True)
+        except api.Interrupted as error:
+            found = error.study.ablation
+    print(json.dumps(found and found.to_dict(), indent=1) if args.json else found)
+    if args.plot is not None:
+        study = api.load_study(args.study, studies_dir=args.studies_dir, storage=args.storage)
+        study.plot("ablation").write_html(args.plot)
+    if is_stopped := found is None or found.status != "finished":
+        print(f"interrupted; what is done is kept; go on: {args.command_line}", file=sys.stderr)
+    return int(is_stopped)

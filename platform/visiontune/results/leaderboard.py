@@ -12,7 +12,7 @@ from typing import Any
 
 from visiontune.results.text import aligned, number, recipe_line
 from visiontune.results.trial_costs import bounded
-from visiontune.results.winner_lines import race_json
+from visiontune.results.winner_lines import Estimate, race_json
 from visiontune.spec.brackets import first_rung
 from visiontune.tuning.constraints import shown
 from visiontune.tuning.ranking import full_epochs, ranked
@@ -53,7 +53,8 @@ def _cut(line: str, width: int | None) -> str:
 def _cells(trial: TrialRecord, names: Mapping[str, str], costs: Sequence[str]) -> tuple[str, ...]:
     params = " ".join(f"{short}={number(trial.params[key])}" for key, short in names.items() if key in trial.params)
     found = (shown(trial.costs[name]) if name in trial.costs else "-" for name in costs)
-    return str(trial.number), trial.state, number(trial.value), str(trial.epoch), *found, trial.reason or "-", params
+    value = str(Estimate.of(trial.repeats) or number(trial.value))
+    return str(trial.number), trial.state, value, str(trial.epoch), *found, trial.reason or "-", params
 
 
 def _counts(study: StudyRecord) -> str:

@@ -25,6 +25,7 @@ from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tracking.outbox import read_lines
 from visiontune.training.loop import train
+from visiontune.training.several_networks import train_repeats
 from visiontune.training.train_recipe import find_device
 from visiontune.tuning.records import TrialRecord
 from visiontune.tuning.study_pictures import differences, facts_of
@@ -136,13 +137,19 @@ def _replay(
     store = _same_store(recipe, study.folder, study.record.pictures)
     compared: list[tuple[int, str, float, float]] = []
     with _threads(history, name):
-        for epoch, metrics in _trained(partial(train, recipe, store, device=name), known, last, metric):
+        for epoch, metrics in _trained(partial(_training(trial, study), recipe, store, device=name), known, last, metric):
             on_epoch(epoch, known[epoch], metrics)
             compared += [(epoch, key, value, metrics[key]) for key, value in known[epoch].items() if key in metrics]
     different = [Difference(*one) for one in compared if not _is_same(one[2], one[3])]
     largest = max((abs(one.recorded - one.replayed) for one in different if one.metric == metric), default=0.0)
     note = _why(recipe, history, name) if different else ""
     return Replay(trial.number, metric, name, last, len(compared), different[0] if different else None, largest, note)
+
+
+def _training(trial: TrialRecord, study: Study) -> Callable[..., Iterator[Any]]:
+    """What trains one network, or all those of a trial that has several."""
+    is_folded = int(study.record.identity.get("data.folds", 1)) > 1
+    return partial(train_repeats, num=len(trial.repeats), is_folded=is_folded) if trial.repeats else train
 
 
 def _trained(run: Callable[[], Iterator[Any]], known: Mapping[int, Metrics], last: int, metric: str) -> Iterator[tuple[int, Metrics]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.leaderboard import leaderboard, to_json
 from visiontune.results.study_winner import Winner
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from visiontune.exports.write_export import Export
+    from visiontune.results.ablation_table import Ablation
     from visiontune.results.evaluation import Evaluation
     from visiontune.results.importance_table import Why
     from visiontune.results.predictions import Predictions
@@ -62,7 +64,7 @@ class Study:
     @property
     def trials(self) -> pd.DataFrame:
         """A row for each trial, by number: state, value (of the objective, after `epoch` epochs), epoch, reason, kind, params, fingerprint,
-        proposed_by.
+        proposed_by, repeats (the value of each network of it, where it has several).
 
         States: complete, pruned, failed, running, waiting. A column `params.KEY` for each sampled value; NaN where a trial has none.
         One of values of several kinds (`choice: [auto, 2]`) is text, so that `to_parquet` takes the table; `params` has them as they are.
@@ -209,9 +211,14 @@ class Study:
             return Why(found, next_search(self.record, found))
 
     def plot(self, name: str) -> Figure:
-        """A plotly figure: curves, budget; importance, marginals, parallel, slices, ranks, which take seconds. Raises UserError."""
+        """A plotly figure: curves, budget, ablation; importance, marginals, parallel, slices, ranks: seconds. Raises UserError."""
+        from visiontune.results.plots.ablation_plot import ablation_figure
         from visiontune.results.plots.figure_table import figure_of
 
+        if name == "ablation":
+            if (found := self.ablation) is None:
+                raise UserError(f"study {self.name} has no ablation yet; `visiontune ablate {self.name}` makes one")
+            return ablation_figure(found)
         with in_use(load_plugins_of(self.folder, self.storage_url)):
             return figure_of(self.record, name)
 
@@ -247,6 +254,32 @@ class Study:
 
         how: dict[str, Any] = {"is_looking": inspect, "device": device, "progress": progress}
         return report(self.folder, self.record, None if out is None else Path(out), **how, storage_url=self.storage_url)
+
+    def ablate(
+        self,
+        *,
+        budget: int | str | None = None,
+        seeds: int = 3,
+        address: str | None = None,
+        progress: bool | str = True,
+        may_exit: bool = False,
+    ) -> Ablation:
+        """What each factor of the winner is worth: recipes between the defaults and it, trained in full on paired seeds, read on val.
+
+        `budget` bounds all calls together: epochs, or a time such as "30m"; what it leaves out is said, and by a larger one trained. What
+        is trained is not trained again. Others as in `confirm`. Raises as that does, and UserError where nothing differs.
+        """
+        from visiontune.results.ablate_study import ablate_study
+
+        given: dict[str, Any] = {"budget": budget, "seeds": seeds, "address": address, "progress": progress, "may_exit": may_exit}
+        return ablate_study(self.folder, **given, storage=self.storage_url)
+
+    @property
+    def ablation(self) -> Ablation | None:
+        """What `ablate` has found so far; None where it never ran, or another trial has won since."""
+        from visiontune.results.ablate_study import read_ablation
+
+        return read_ablation(self.folder, self.storage_url)
 
     def refresh(self) -> Study:
         """The study as it stands now. Raises UserError when it is gone."""

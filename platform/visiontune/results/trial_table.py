@@ -11,7 +11,7 @@ from visiontune.tuning.records import TrialRecord
 if TYPE_CHECKING:
     import pandas as pd
 
-KEYS = ("number", "state", "value", "epoch", "reason", "kind", "fingerprint", "proposed_by")
+KEYS = ("number", "state", "value", "epoch", "reason", "kind", "fingerprint", "proposed_by", "repeats")
 
 
 def trial_table(trials: Sequence[TrialRecord]) -> pd.DataFrame:

@@ -31,7 +31,9 @@ def num_in_turn(spec: StudySpec, num: int, num_at_once: int) -> int:
 
 @dataclass(frozen=True)
 class Cost:
-    """`worst_epochs` trains every trial in full; `expected_epochs` counts one in reduction_factor as promoted at each rung, the
+    """Epochs are those of all networks, of which a trial may have several.
+
+    `worst_epochs` trains every trial in full; `expected_epochs` counts one in reduction_factor as promoted at each rung, the
     most for PASHA, which may promote nobody to the higher ones.
 
     No more than the budget's `epochs`; None where neither trials nor epochs are limited.
@@ -51,12 +53,12 @@ def cost(spec: StudySpec) -> Cost:
         num_trials = min(num_trials or num_points, num_points)
     if num_trials is None:
         return Cost(spec.space.num_params, None, spec.rungs, budget.epochs, budget.epochs)
-    worst = num_trials * budget.max_epochs
+    worst = num_trials * budget.max_epochs * spec.num_repeats
     begun = enumerate(num_beginning(num_trials, spec.brackets))
     expected = sum(_expected(num, spec.rungs[first:], budget.reduction_factor) for first, num in begun)
     expected += _of_the_first(num_trials, spec.rungs, budget.reduction_factor, is_known=spec.sampler["name"] != "grid")
     most = budget.epochs or worst
-    return Cost(spec.space.num_params, num_trials, spec.rungs, min(worst, most), min(expected, most))
+    return Cost(spec.space.num_params, num_trials, spec.rungs, min(worst, most), min(expected * spec.num_repeats, most))
 
 
 def _expected(num_trials: int, rungs: tuple[int, ...], eta: int) -> int:

@@ -124,8 +124,11 @@ def is_space(source: Source) -> bool:
 
 @uses_plugins
 def make_recipe(spec: StudySpec, sections: Mapping[str, Any], number: int) -> TrialRecipe:
-    """The recipe of trial `number`: resolved sections (`Space.resolve`), the study's data and full budget, and a seed of its own."""
-    seed = keyed_seed(spec.sampler["seed"], "trial", number)
+    """The recipe of trial `number`: resolved sections (`Space.resolve`), the study's data and full budget, and a seed of its own.
+
+    Where a trial has several networks all trials share the seed, so that they are paired.
+    """
+    seed = keyed_seed(spec.sampler["seed"], "trial", number if spec.num_repeats == 1 else 0)
     training = {**sections["training"], "num_epochs": spec.budget.max_epochs, "seed": seed}
     if spec.objective.metric in FULL_METRICS:
         training["use_full_metrics"] = True

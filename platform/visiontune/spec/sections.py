@@ -50,6 +50,14 @@ DATA = Section(
 PLUGINS = Items("files of your own, from the folder of this one, that add rows to the tables; or plugins of installed packages, by name")
 """Of a search space and of a recipe."""
 
+FOLDS = Arg(
+    int,
+    "parts of train and val together, each of which is val once: a trial trains a network for each, and its value is their mean",
+    1,
+    1,
+    50,
+)
+
 TEST_TIMES = ("none", "flip", "ten_crops")
 """Test-time augmentation, by which a test is reported as well."""
 
@@ -61,7 +69,7 @@ STUDY = Section(
     {
         "study": Arg(str, "name: letters, digits, '.', '_' and '-'; names the folder under studies/"),
         "plugins": PLUGINS,
-        "data": DATA,
+        "data": Section(DATA.doc, {**DATA.fields, "folds": FOLDS}),
         "objective": Section(
             "what is searched for",
             {
@@ -85,6 +93,7 @@ STUDY = Section(
                 "min_epochs": Arg(int, "the first rung", 1, 1, 100_000),
                 "max_epochs": Arg(int, "the full budget of a trial", low=1, high=100_000),
                 "reduction_factor": Arg(int, "eta: one in eta is promoted", 3, 2, 100),
+                "repeats": Arg(int, "networks of a trial, on seeds that all trials share; its value is their mean", 1, 1, 100),
                 "patience": Arg(int, "begin no more trials once none of so many, the newest, is the best at any rung", None, 1, 1_000_000),
                 "stop_at": Arg(float, "of the objective: end once a trial that was trained in full reaches it", None, -1e9, 1e9),
                 "max_epoch_s": Arg(float, "seconds an epoch may take; a trial that needs more is ended as infeasible", None, 1e-3, 1e7),

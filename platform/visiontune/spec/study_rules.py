@@ -26,6 +26,7 @@ def check_study(reader: Reader, tree: Mapping[str, Any], root: Node) -> None:
         ConditionRules(reader.problems, reader.nodes, Space(tree["space"])).check()
     rules = (*_name(tree), *_mode(tree), *_target(tree), *_budget(tree), *_workers(tree))
     rules += (*_grid(reader, tree), *_warmup(reader, tree), *_views(reader, tree), *_register(tree), *_weights(tree))
+    rules = (*rules, *_repeats(reader, tree))
     for needed, where, rule in rules:
         if reader.problems.none_under(*needed):
             reader.problems.add(reader.nodes.get(where) or reader.nodes.get(where.rpartition(".")[0]) or root, where, rule)
@@ -129,6 +130,23 @@ def _workers(tree: Mapping[str, Any]) -> Iterator[Rule]:
     if isinstance(num, int) and num > 1 and isinstance(gpus, float) and gpus % 1:
         rule = f"each of {num} workers takes whole GPUs, but got {gpus:g}; nearest is {max(1, round(gpus))}"
         yield ("resources",), "resources.gpus_per_trial", rule
+
+
+def _repeats(reader: Reader, tree: Mapping[str, Any]) -> Iterator[Rule]:
+    """What several networks of one trial can't be."""
+    repeats, folds, workers = tree["budget"]["repeats"], tree["data"].get("folds", 1), tree["resources"]["workers_per_trial"]
+    if not isinstance(repeats, int) or not isinstance(folds, int) or max(repeats, folds) == 1:
+        return
+    key, needed = "budget.repeats" if repeats > 1 else "data.folds", ("budget.repeats", "data.folds")
+    if min(repeats, folds) > 1:
+        rule = f"a fold is a repeat on pictures of its own, but got folds={folds} and repeats={repeats}; leave one of them out"
+        yield needed, key, rule
+    if isinstance(workers, int) and workers > 1:
+        rule = f"several networks of a trial are trained by one worker, but got {workers}; nearest is 1"
+        yield (*needed, "resources"), "resources.workers_per_trial", rule
+    if reader.problems.none_under("space") and any(Space(tree["space"]).values("regularization.early_stop_epochs")):
+        rule = "networks of one trial end together, so early_stop_epochs must be 0 where a trial has several"
+        yield (*needed, "space"), "space.regularization.early_stop_epochs", rule
 
 
 def _grid(reader: Reader, tree: Mapping[str, Any]) -> Iterator[Rule]:

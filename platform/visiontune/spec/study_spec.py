@@ -44,6 +44,7 @@ class Budget:
     stop_at: float | None = None
     max_epoch_s: float | None = None
     max_trial_hours: float | None = None
+    repeats: int = 1
 
     @property
     def ends(self) -> dict[str, float]:
@@ -127,6 +128,16 @@ class StudySpec:
         return Problem(file, line, where, problem.rule)
 
     @property
+    def num_folds(self) -> int:
+        """Of cross-validation; 1 for the study's own split."""
+        return int(self.data.get("folds", 1))
+
+    @property
+    def num_repeats(self) -> int:
+        """Networks that a trial trains."""
+        return max(self.budget.repeats, self.num_folds)
+
+    @property
     def rungs(self) -> tuple[int, ...]:
         """Epochs at which trials are compared, the full budget last, which is all there is where the trial scheduler has no rungs."""
         return rungs_of(str(self.trial_scheduler["name"]), self.budget)
@@ -142,7 +153,7 @@ class StudySpec:
         Left out is what only decides where and how long it runs, resources, storage, confirm, and the limits of the budget; and what it
         begins with, which may be added to at any time.
         """
-        budget = {key: getattr(self.budget, key) for key in ("min_epochs", "max_epochs", "reduction_factor")}
+        budget = {key: getattr(self.budget, key) for key in ("min_epochs", "max_epochs", "reduction_factor", "repeats")}
         content = {
             **({"plugins": list(self.plugins)} if self.plugins else {}),
             **({"constraints": {name: f"<= {bound:.12g}" for name, bound in self.constraints.items()}} if self.constraints else {}),

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.spec.epoch_forecast import num_retrainings
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
@@ -26,7 +27,7 @@ from visiontune.tuning.test_meetings import note_meeting
 class Confirmations:
     """The policy of a search's end."""
 
-    prefix = PREFIX
+    prefix, phase = PREFIX, "confirming"
 
     def __init__(self, spec: StudySpec, storage: Storage, folder: StudyFolder, candidates: Sequence[TrialRecord]) -> None:
         self._spec, self._storage, self._folder, self._candidates = spec, storage, folder, candidates
@@ -45,6 +46,10 @@ class Confirmations:
         made = next((leg for leg in self._makings(winner, done) if leg.key in out or has_room(leg, ())), None)
         wanted = self._tests(winner, done) if made is None else [made]
         return next((leg for leg in wanted if leg.key not in out), None)
+
+    def num_wanted(self, done: Mapping[str, Confirmation]) -> int:
+        """Of the whole race, what is done included."""
+        return num_retrainings(self._spec)
 
     def recorded(self, leg: Leg, result: Confirmation) -> None:
         """The winner's weights are those of this leg from now on."""

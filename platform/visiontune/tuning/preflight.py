@@ -43,6 +43,7 @@ def preflight(spec: StudySpec) -> DataInfo:
         _averages,
         _workers,
         _constraints,
+        _folds,
     )
     problems = dict.fromkeys(problem for rule in rules for problem in rule(spec, info))
     if problems:
@@ -55,6 +56,22 @@ def _sampler(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
         from visiontune.tuning.any_sampler import sampler_problems
 
         yield from sampler_problems(spec)
+
+
+def _folds(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
+    """Groups, of which a store does not know, and classes that are too small."""
+    if spec.num_folds == 1:
+        return
+    from visiontune.data.prepare import source_of
+
+    source = source_of(spec.data)
+    if source.groups("train") is not None:
+        rule = "folds part pictures, but these stay together in groups (group_column, or objects of one file); leave folds out"
+        yield Problem("", 0, "data.folds", rule)
+    small = [name for name, count in zip(info.class_names, source.counts_C.tolist(), strict=True) if 0 < count < 2 * spec.num_folds]
+    if small:
+        rule = f"{spec.num_folds} folds need at least {2 * spec.num_folds} training pictures of each class, which {small[0]!r} lacks"
+        yield Problem("", 0, "data.folds", rule)
 
 
 def _preprocessings(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:

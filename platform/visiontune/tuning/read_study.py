@@ -32,6 +32,7 @@ def trial_record(trial: FrozenTrial, pauses: Collection[int], *, is_over: bool =
     epoch = max(values, default=0)
     is_waiting = is_over or epoch in pauses
     end = trial.user_attrs.get("end", {}) if trial.state.is_finished() else {}
+    repeats = trial.user_attrs.get("repeats", {})
     return TrialRecord(
         number=trial.number,
         state=STATES.get(trial.state, "waiting" if is_waiting else "running"),
@@ -46,6 +47,7 @@ def trial_record(trial: FrozenTrial, pauses: Collection[int], *, is_over: bool =
         proposed_by=trial.user_attrs.get("proposed_by", ""),
         start=trial.user_attrs.get("start", ""),
         micro_batch=trial.user_attrs.get("micro_batch", 0),
+        repeats=tuple(repeats["values"]) if repeats.get("epoch") == epoch else (),
         costs={**trial.user_attrs.get("costs", {}), **costs_spent(trial.user_attrs.get("spent", {}))},
     )
 

@@ -44,6 +44,8 @@ class Leg:
     is_winner: bool = False
     averaged: Sequence[str] = ()
     use_val: bool = False
+    num_repeats: int = 1
+    is_folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class TrialRecord:
     none; `values` has it by epoch. `kind` of a failed trial: diverged, infeasible, crashed or constraint. `proposed_by`: who proposed it
     and from what, such as "tpe: from 12 values"; `start`: the key of the start recipe that it was begun from, if it was.
     `micro_batch`: pictures at a time, where memory allowed no more than that; 0: as the recipe says. `costs`: what is recorded of its
-    costs, by name: what constraints asked for, and what training took.
+    costs, by name: what constraints asked for, and what training took. `repeats`: the objective of each network, where a trial has several,
+    after the last epoch.
     """
 
     number: int
@@ -92,6 +95,8 @@ class TrialRecord:
     start: str = ""
     micro_batch: int = 0
     costs: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+    repeats: tuple[float, ...] = ()
 
     @property
     def as_trained(self) -> TrialRecipe:

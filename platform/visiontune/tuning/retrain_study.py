@@ -34,8 +34,11 @@ def retrain_study(
     address: str | None = None,
     may_exit: bool = False,
     make_policy: MakePolicy = confirm_best,
+    is_race: bool = True,
 ) -> Outcome:
-    """Train what a policy wants of a study's trials, then leave its winner; the same call goes on after a kill. No budget bounds it.
+    """Train what a policy wants of a study's trials; after a race leave its winner. The same call goes on after a kill.
+
+    No budget of the study bounds it.
 
     `confirm` are keys of that section in place of the study's own. Raises UserError for a study that has not ended or is being driven,
     and where nothing was trained in full; SearchFailed, NoCluster, and Died as a search.
@@ -43,8 +46,8 @@ def retrain_study(
     with in_use(load_plugins_of(folder, url)), driver_lock(folder):
         mend_journal(folder)
         storage = open_existing(folder, url)
-        spec = _spec_of(storage, folder.name, confirm, url)
-        ending = _refuse(study_record(storage, folder.name), spec)
+        spec = spec_of_study(storage, folder.name, confirm, url)
+        ending = _refuse(study_record(storage, folder.name), spec, is_race=is_race)
         screen(starting(spec, storage.attributes().get("spent", {})))
         with tracker() as put:
             run = SearchRun(spec, storage, folder, put, make_policy=make_policy, has_trials=False)
@@ -53,8 +56,8 @@ def retrain_study(
             store = run_on_cluster(run, spec, storage, studies, put, screen, say, address, may_exit=may_exit)
             run.sweep()
             if run.fatal:
-                raise SearchFailed(f"study {folder.name} can't be confirmed: {run.fatal}; once that is mended the same command goes on")
-            if run.is_finished:
+                raise SearchFailed(f"study {folder.name} can't go on: {run.fatal}; once that is mended the same command goes on")
+            if run.is_finished and is_race:
                 ended = replace(ending, num_seeds=int(spec.confirm["num_seeds"]), confirm=dict(spec.confirm))
                 name = storage.attributes().get("registered")  # the winner, or its weights, may be others than those
                 leave_winner(study_record(storage, folder.name, ended), folder, store, put, name)
@@ -63,7 +66,7 @@ def retrain_study(
     return Outcome(status, study_record(storage, folder.name), folder, 0, run.spending.num_new_epochs)
 
 
-def _spec_of(storage: Storage, name: str, confirm: Mapping[str, Any], url: str) -> StudySpec:
+def spec_of_study(storage: Storage, name: str, confirm: Mapping[str, Any], url: str) -> StudySpec:
     """The study's own, with the resources that its search had and no limit but the number of its trials."""
     attributes = storage.attributes()
     spec = spec_of_identity(attributes["identity"], name, {"num_trials": max(1, len(storage.trials()))})
@@ -72,12 +75,12 @@ def _spec_of(storage: Storage, name: str, confirm: Mapping[str, Any], url: str) 
     return replace(spec, resources=resources, confirm={**spec.confirm, **before, **confirm}, storage={**spec.storage, "url": url})
 
 
-def _refuse(study: StudyRecord, spec: StudySpec) -> Ending:
+def _refuse(study: StudyRecord, spec: StudySpec, *, is_race: bool) -> Ending:
     if study.ending is None:
         raise UserError(f"study {study.name} has not ended; `visiontune search` with its file goes on, and confirms its best at the end")
     if not any(trial.state == "complete" for trial in study.trials):
         raise UserError(f"no trial of study {study.name} was trained in full, so there is none to confirm; search on with more budget")
-    if not spec.confirm["num_seeds"]:
+    if is_race and not spec.confirm["num_seeds"]:
         raise UserError("seeds must be at least 1, but the study was searched with confirm.num_seeds 0: say --seeds 3")
     if problem := problem_of_kept(spec.confirm):
         raise UserError(": ".join(problem))

@@ -24,9 +24,16 @@ HasRoom = Callable[[Leg, Sequence[Leg]], bool]
 
 
 class RetrainingPolicy(Protocol):
-    """Which recipes are trained again, on which seeds, and when that is over. `prefix` begins the keys of its legs."""
+    """Which recipes are trained again, on which seeds, and when that is over.
+
+    `prefix` begins the keys of its legs, `phase` is what its driver does, in a word.
+    """
 
     prefix: str
+    phase: str
+
+    def num_wanted(self, done: Mapping[str, Confirmation]) -> int:
+        """Trainings in full that a driver which begins with `done` has before it, about."""
 
     def next_leg(self, done: Mapping[str, Confirmation], out: Mapping[str, Leg], has_room: HasRoom) -> Leg | None:
         """The next one, out of what is recorded and what is on workers, by key; None when there is none now, for good once none is out."""
@@ -48,6 +55,7 @@ class RetrainingQueue:
         self._unfit: dict[str, Leg] = {}
         self._num_crashes: dict[str, int] = {}
         self.num_epochs = 0
+        self.phase, self.num_wanted = policy.phase, policy.num_wanted(self.done)
 
     @property
     def keys_left(self) -> list[str]:

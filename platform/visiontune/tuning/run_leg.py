@@ -30,6 +30,7 @@ from visiontune.training.checkpoint import load_newest
 from visiontune.training.checkpoint_writer import CheckpointWriter
 from visiontune.training.gpu import GpuShare, is_gpu_error, is_out_of_memory, machine_fault, release_all
 from visiontune.training.loop import Epoch, is_over, train
+from visiontune.training.several_networks import train_repeats
 from visiontune.tuning.confirm_leg import average, keep_weights, reopen, test_figures
 from visiontune.tuning.constraints import problem_of_costs
 from visiontune.tuning.records import CONSTRAINT, Leg, Report
@@ -173,7 +174,9 @@ def _reports(
         is_last = is_over(leg.recipe, losses[: past["epoch"]])  # said again if known: its driver died before it ended the trial
         if past["epoch"] > leg.known_epochs or is_last:
             yield Report(past["epoch"], past["metrics"], past["time_ms"], writer.size_bytes, is_last=is_last)
-    more = {"use_val": True} if leg.use_val else {}
+    more: dict[str, Any] = {"use_val": True} if leg.use_val else {}
+    if leg.num_repeats > 1:
+        train, more = partial(train_repeats, train=train), {"num": leg.num_repeats, "is_folded": leg.is_folded}
     for epoch in train(leg.recipe, store, device=device, resume=state, micro_batch=leg.micro_batch, **more):
         if leg.is_confirmation and epoch.is_last:
             yield _confirmed(leg, epoch, store, folder)
@@ -201,8 +204,9 @@ def _of_weights(leg: Leg, store: Store, folder: StudyFolder, device: str) -> Rep
 
 
 def _confirmed(leg: Leg, epoch: Epoch, store: Store, folder: StudyFolder) -> Report:
-    """The last report of a recipe that was trained again: its weights are kept first."""
-    keep_weights(leg, epoch, store, folder)
+    """The last report of a recipe that was trained again: its weights are kept first, where they have a name."""
+    if leg.weights:
+        keep_weights(leg, epoch, store, folder)
     figures = test_figures(leg, epoch, store, folder) if leg.is_test else {}
     return Report(epoch.epoch, {**epoch.metrics, **figures}, epoch.time_ms, is_last=True)
 

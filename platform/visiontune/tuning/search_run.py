@@ -177,8 +177,9 @@ class SearchRun:
         """How the search stands."""
         num_placed, num_out = len(self._placed & self._legs.keys()), len(self._legs)
         parts = Standing(self._spec, self._queue.trials, self.spending, self.clock, self._num_confirmed_epochs(), self._queue.lowest_rung)
-        phase = parts.phase(num_out=num_out, num_placed=num_placed, is_confirming=self._retrainings is not None)
-        time_left_s = 0.0 if self.is_finished else parts.time_left_s(self._epochs_found, is_confirming=self._retrainings is not None)
+        again = self._retrainings
+        phase = parts.phase(num_out=num_out, num_placed=num_placed, again=again.phase if again else "")
+        time_left_s = 0.0 if self.is_finished else parts.time_left_s(self._epochs_found, again.num_wanted if again else None)
         phase = "stopping" if self.is_interrupted else "finished" if self.is_finished else phase
         return parts.snapshot(phase, num_placed, num_out - num_placed, time_left_s)
 

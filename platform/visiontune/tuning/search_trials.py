@@ -9,6 +9,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from visiontune.spec.declare import NOTHING
+from visiontune.spec.network_names import values_of
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.curves import Curves
@@ -106,9 +107,11 @@ class SearchTrials:
         self.num_epochs += 1
         if report.place:
             self._storage.note(number, LEGS, {"epoch": report.epoch, **report.place})
+        if repeats := values_of(report.metrics, self._spec.objective.metric):
+            self._storage.set_repeats(number, report.epoch, repeats)
         if report.micro_batch != self.records[number].micro_batch:
             self._storage.set_micro_batch(number, report.micro_batch)
-        known: dict[str, Any] = {"epoch": report.epoch, "value": value, "micro_batch": report.micro_batch}
+        known: dict[str, Any] = {"epoch": report.epoch, "value": value, "micro_batch": report.micro_batch, "repeats": tuple(repeats)}
         self.records[number] = replace(self.records[number], values=self.curves.values[number], **known)
         self._num_epochs_in_all += 1
         self._note_best(number)

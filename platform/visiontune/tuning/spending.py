@@ -27,7 +27,9 @@ UNITS = ("epochs", "hours", "gpu_hours")
 
 
 class Spending:
-    """All drivers' together. `start_s` is this one's (time.monotonic); `num_gpus` are a trial's, `num_slots` trials run at once."""
+    """All drivers' together, in epochs of one network, of which a trial may have several.
+
+    `start_s` is this one's (time.monotonic); `num_gpus` are a trial's, `num_slots` trials run at once."""
 
     def __init__(self, spec: StudySpec, storage: Storage, start_s: float) -> None:
         self.num_gpus, self.num_slots = 0.0, 1
@@ -44,18 +46,19 @@ class Spending:
     def measured(self, report: Report, number: int | None = None) -> None:
         """An epoch was trained now, of this trial or of a confirmation; its metric `epoch_s` says how long it took."""
         epoch_s = float(report.metrics.get("epoch_s", 0.0))
-        self.num_new_epochs += 1
+        self.num_new_epochs += 1 if number is None else self._spec.num_repeats
         self._gpu_s += epoch_s * self.num_gpus
         if number is not None:
             self.known(number, {report.epoch: epoch_s})
 
     def failed(self) -> None:
         """A leg failed before the end of its epoch, which counts as one all the same: or trials that all fail would cost nothing."""
-        self.num_new_epochs += 1
-        self._gpu_s += max(1.0, self._typical_s(None)) * self.num_gpus
+        self.num_new_epochs += self._spec.num_repeats
+        self._gpu_s += max(1.0, self._typical_s(None) * self._spec.num_repeats) * self.num_gpus
 
     def trained_again(self, number: int, num_epochs: int) -> None:
         """Epochs that are known are trained once more, as the checkpoint went: no report will tell of them."""
+        num_epochs *= self._spec.num_repeats
         self.num_new_epochs += num_epochs
         self._gpu_s += num_epochs * self._typical_s(number) * self.num_gpus
 
@@ -110,10 +113,10 @@ class Spending:
         rest = 0 if is_done else max(0, self.goal_epochs(best) - reached)
         num_again = self._num_fitting(best, num_retrainings(self._spec), {u: SHARE * limit for u, limit in self._limits.items()})
         for unit, left in self.left.items():
-            needed = self._price(unit, num_epochs, _number(trial)) + self._price(unit, rest, _number(best))
+            needed = self._of_trial(unit, num_epochs, _number(trial)) + self._of_trial(unit, rest, _number(best))
             needed += self._confirming(unit, best, num_again)
             if unit != "hours":  # what is under way runs beside it, but spends of the same epochs
-                needed += sum(self._price(unit, epochs, number) for number, epochs in under_way.items())
+                needed += sum(self._of_trial(unit, epochs, number) for number, epochs in under_way.items())
             if needed * (1.0 if unit == "epochs" else MARGIN) > left:
                 self.refused = unit
                 return False
@@ -121,14 +124,15 @@ class Spending:
 
     def fits(self, trial: TrialRecord, num_epochs: int) -> bool:
         """Whether so many epochs fit into what is left, with nothing kept back. A refusal leaves its limit in `refused`."""
-        unit = next((unit for unit, left in self.left.items() if self._price(unit, num_epochs, trial.number) > left), "")
+        unit = next((unit for unit, left in self.left.items() if self._of_trial(unit, num_epochs, trial.number) > left), "")
         self.refused = unit or self.refused
         return not unit
 
     def goal_epochs(self, trial: TrialRecord | None) -> int:
         """The highest rung that one trial can reach with SHARE of the whole budget, at least the first."""
         rungs = self._spec.rungs
-        fitting = (n for n in rungs if all(self._price(unit, n, _number(trial)) <= SHARE * limit for unit, limit in self._limits.items()))
+        limits = self._limits.items()
+        fitting = (n for n in rungs if all(self._of_trial(unit, n, _number(trial)) <= SHARE * limit for unit, limit in limits))
         return max(fitting, default=rungs[0])
 
     def has_room(self, numbers: Sequence[int | None], num_epochs: int, num_out: int) -> bool:
@@ -155,9 +159,13 @@ class Spending:
         return num_epochs / max(1, self.num_slots) * self._typical_s(_number(trial))
 
     def _typical_s(self, number: int | None) -> float:
-        """Seconds of an epoch of this trial, of any for one that has not been measured."""
+        """Seconds of an epoch of one network of this trial, of any for one that has not been measured."""
         own = self._epoch_s.get(number) if number is not None else None
-        return statistics.fmean(own.values()) if own else self._all_s / max(1, self._num_measured)
+        return (statistics.fmean(own.values()) if own else self._all_s / max(1, self._num_measured)) / self._spec.num_repeats
+
+    def _of_trial(self, unit: str, num_epochs: int, number: int | None) -> float:
+        """Of so many epochs of all networks of a trial."""
+        return self._price(unit, num_epochs * self._spec.num_repeats, number)
 
     def _price(self, unit: str, num_epochs: int, number: int | None) -> float:
         if unit == "epochs":

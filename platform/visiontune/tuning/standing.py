@@ -48,27 +48,28 @@ class Standing:
             lowest_rung=self.lowest_rung,
         )
 
-    def time_left_s(self, epochs_found: int, *, is_confirming: bool) -> float | None:
+    def time_left_s(self, epochs_found: int, num_again: int | None = None) -> float | None:
         """What is left to train at the pace so far, confirmations included, or until the budget ends; None where neither is known.
 
-        `epochs_found` were trained by earlier calls.
+        `epochs_found` were trained by earlier calls. `num_again`: trainings in full after the search, None while it goes on.
         """
-        wanted = num_retrainings(self.spec) * self.spec.budget.max_epochs
+        wanted = (num_retrainings(self.spec) if num_again is None else num_again) * self.spec.budget.max_epochs
         confirming_s = self.spending.confirming_s(self.trials.best(), max(0, wanted - self.num_confirmed_epochs))
         found = [3600 * left for unit, left in self.spending.left.items() if unit == "hours"]
         rate, expected = self._rate(), cost(self.spec).expected_epochs
-        if is_confirming:
+        if num_again is not None:
             found.append(confirming_s)
         elif rate and expected is not None:
-            found.append(60.0 * max(0, expected - epochs_found - self.trials.num_epochs) / rate + confirming_s)
+            of_trials = expected / self.spec.num_repeats
+            found.append(60.0 * max(0.0, of_trials - epochs_found - self.trials.num_epochs) / rate + confirming_s)
         return min(found, default=None)
 
-    def phase(self, *, num_out: int, num_placed: int, is_confirming: bool) -> str:
-        """Of a search that goes on, in a word or two; of `num_out` legs `num_placed` are on a worker."""
+    def phase(self, *, num_out: int, num_placed: int, again: str = "") -> str:
+        """Of a search that goes on, in a word or two; of `num_out` legs `num_placed` are on a worker. `again`: what is done after it."""
         if self.clock.is_late() and self.clock.is_unplaced(has_legs=bool(num_out), is_placed=bool(num_placed)):
             return "waiting for resources"
-        if is_confirming:
-            return "confirming"
+        if again:
+            return again
         return "searching" if self.trials.num_epochs else "starting"
 
     def _rate(self) -> float:

@@ -88,6 +88,10 @@ class Storage:
         """Record what a trial costs to use, as far as it is known."""
         self._storage.set_trial_user_attr(self._ids[number], "costs", dict(costs))
 
+    def set_repeats(self, number: int, epoch: int, values: Sequence[float]) -> None:
+        """Record the objective of each network of a trial after its newest epoch."""
+        self._storage.set_trial_user_attr(self._ids[number], "repeats", {"epoch": epoch, "values": list(values)})
+
     def set_micro_batch(self, number: int, micro_batch: int) -> None:
         """Record that memory allowed a trial no more pictures at a time."""
         self._storage.set_trial_user_attr(self._ids[number], "micro_batch", micro_batch)

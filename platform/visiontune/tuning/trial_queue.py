@@ -8,6 +8,7 @@ checkpoint there is, so that going on after a kill needs no code of its own.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from visiontune.spec.parse import make_recipe
 from visiontune.spec.study_spec import StudySpec
@@ -41,6 +42,7 @@ class TrialQueue:
         self._waiting: set[int] = set()
         self._left_behind: list[int] = []
         self._num_crashes: dict[int, int] = {}
+        self._networks: dict[str, Any] = {"num_repeats": spec.num_repeats, "is_folded": spec.num_folds > 1}
         self._is_exhausted = False
         self.costs_of: CostsOf = lambda recipe: {}
         self.has_reached_target = False
@@ -177,7 +179,15 @@ class TrialQueue:
         self.on_worker.add(number)
         trial = self.trials.set_state(number, "running")
         bounds = {} if trial.epoch else measured_bounds(self._spec.constraints)
-        return Leg(f"{number:05d}", number, TrialRecipe(**trial.recipe), trial.epoch, micro_batch=trial.micro_batch, bounds=bounds)
+        return Leg(
+            f"{number:05d}",
+            number,
+            TrialRecipe(**trial.recipe),
+            trial.epoch,
+            micro_batch=trial.micro_batch,
+            bounds=bounds,
+            **self._networks,
+        )
 
     def _new_trial(self) -> Leg | None:
         """The first recipe that costs no more than it may, as far as that is known; the others have then failed."""

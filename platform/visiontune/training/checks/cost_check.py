@@ -53,7 +53,7 @@ def cost_check(spec: StudySpec, epoch_s: Mapping[str, float], num_workers: int) 
     fastest, slowest = (choose(epoch_s, key=lambda name: epoch_s[name]) for choose in (min, max))
     said = f"an epoch takes {_seconds(epoch_s[fastest])} with {fastest}"
     said += f", {_seconds(epoch_s[slowest])} with {slowest}" if slowest != fastest else ""
-    figures: dict[str, Any] = {"epoch_s": dict(epoch_s), "num_workers": num_workers, "trial_s": full_s}
+    figures: dict[str, Any] = {"epoch_s": dict(epoch_s), "num_workers": num_workers, "trial_s": full_s * spec.num_repeats}
     expected = cost(spec).expected_epochs
     if expected is not None:
         whole_s = (expected * mean_s + num_again * full_s) / num_workers
@@ -69,7 +69,7 @@ def _within(spec: StudySpec, limit_s: float, mean_s: float, num_workers: int, sa
     """Whether one trial in full, and finding the winner, have room in the hours of the budget; a search uses half of them for a trial."""
     in_turn = num_in_turn(spec, num_retrainings(spec), num_workers)
     confirm_s = in_turn * mean_s * spec.budget.max_epochs + math.ceil(int(spec.confirm["num_seeds"]) / num_workers) * CONFIRM_S
-    full_s = MARGIN * mean_s * spec.budget.max_epochs
+    full_s = MARGIN * mean_s * spec.budget.max_epochs * spec.num_repeats
     need_s = START_S + max(2 * full_s, full_s + confirm_s)
     said += f"; {_seconds(limit_s)} have room for {max(0.0, limit_s - START_S) / mean_s * num_workers:.0f} epochs"
     if limit_s >= need_s:
