@@ -62,7 +62,9 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=0.02)
     parser.add_argument("--seed", type=int, default=0, help="of the moments of kills, and of the searches")
     parser.add_argument("overrides", nargs="*", help="as for `visiontune search`")
-    args = parse(parser, tries=1, hours=0.01, overrides=["budget.max_epochs=3", "resources.max_concurrent_trials=1", "confirm.num_seeds=1"])
+    args = parse(
+        parser, tries=1, hours=0.012, overrides=["budget.max_epochs=3", "resources.max_concurrent_trials=1", "confirm.num_seeds=1"]
+    )
     result = Result("budget", args, args.tries, f"tries of {args.hours:g} hours, every second one killed once")
     scratch, pick = Path(tempfile.mkdtemp(prefix="visiontune-budget-")), random.Random(args.seed)
     found: dict[str, list[dict[str, float]]] = {"not killed": [], "killed once": []}

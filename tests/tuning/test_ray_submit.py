@@ -202,7 +202,7 @@ def head(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
 def test_a_search_on_a_cluster_with_a_token() -> None:
     folder = Path("/tmp") / f"vt{os.getpid()}"  # a socket's path has 107 characters at most
     folder.mkdir()
-    small = ["budget.num_trials=2", "budget.max_epochs=1", "confirm.num_seeds=0"]
+    small = ["budget.num_trials=2", "budget.max_epochs=1", "confirm.num_seeds=0", "resources.max_concurrent_trials=1"]
     try:
         with head(folder) as (url, env):
             command = [

@@ -120,7 +120,7 @@ def test_a_search_survives_kills_a_lost_worker_and_an_interrupt(tmp_path):
 
 def test_a_trial_on_two_workers_goes_on_when_either_is_killed(tmp_path):
     file = tmp_path / "pairs.yaml"
-    changes = {"num_trials: 10": "num_trials: 2", "max_concurrent_trials: 2": "workers_per_trial: 2", "num_seeds: 1": "num_seeds: 0"}
+    changes = {"num_trials: 10": "num_trials: 1", "max_concurrent_trials: 2": "workers_per_trial: 2", "num_seeds: 1": "num_seeds: 0"}
     file.write_text(re.sub("|".join(changes), lambda found: changes[found[0]], STUDY))
     search = Search(tmp_path / "studies", file)
     search.wait_for_epochs(2)
