@@ -114,12 +114,12 @@ def ablation_lines(ablation: Ablation) -> list[str]:
     lines += aligned([["", f"{metric} on val, mean ± deviation (95 % interval); {better}"], *ends])
     table = [["factor", "worth to the winner", "worth to the defaults", "defaults -> winner"]]
     for factor in ablation.factors:
-        cells = [_gain(ablation.row(kind, factor.name)) for kind in (WITHOUT, ALONE)]
+        cells = [gain_text(ablation.row(kind, factor.name)) for kind in (WITHOUT, ALONE)]
         table.append([factor.name, *cells, f"{shown(factor, factor.before)} -> {shown(factor, factor.after)}"])
     lines += ["", *aligned(table)]
     if steps := [one for one in rows if one.kind == CUMULATIVE]:
         table = [["one after another", metric, "gain"]]
-        table += [[_title(one.kind, one.factor), number(one.value and one.value.mean), _gain(one)] for one in steps]
+        table += [[_title(one.kind, one.factor), number(one.value and one.value.mean), gain_text(one)] for one in steps]
         lines += ["", *aligned(table)]
     if ablation.left_out:
         why = f"of its budget, {ablation.budget}" if ablation.budget else "so far"
@@ -127,7 +127,8 @@ def ablation_lines(ablation: Ablation) -> list[str]:
     return lines
 
 
-def _gain(row: Row | None) -> str:
+def gain_text(row: Row | None) -> str:
+    """What a factor is worth, with its interval; why it has none, where that is known."""
     if row is None or row.gain is None:
         return row.failure if row is not None and row.failure else "-"
     gain = row.gain

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from visiontune.results.report import network_sections, study_sections
+from visiontune.results.report.ablation_section import ablation
 from visiontune.results.report.blocks import Block
 from visiontune.results.report.subject import ReportSubject
 
@@ -24,6 +25,7 @@ SECTIONS = (
     Section("race", "Who has won, by how much", study_sections.race),
     Section("curves", "Learning curves and rungs", study_sections.curves),
     Section("importance", "What mattered", study_sections.importance),
+    Section("ablation", "What each factor is worth", ablation),
     Section("costs", "What it costs", study_sections.costs),
     Section("classes", "Classes", network_sections.classes),
     Section("mistakes", "What it gets wrong", network_sections.mistakes),

@@ -15,6 +15,7 @@ from visiontune.tuning.records import StudyRecord, TrialRecord
 from visiontune.tuning.winner import winner_of
 
 if TYPE_CHECKING:
+    from visiontune.results.ablation_table import Ablation
     from visiontune.results.inspection_views import View
 
 
@@ -31,6 +32,7 @@ class ReportSubject:
     views: Mapping[str, View] = field(default_factory=dict)
     why_no_importance: str = ""
     why_no_views: str = ""
+    ablation: Ablation | None = None
 
     @property
     def winner(self) -> TrialRecord | None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from visiontune.data.ingest.progress import Progress
 from visiontune.errors import UserError
 from visiontune.filesystem.atomic_write import try_out, write_whole
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+from visiontune.results.ablate_study import read_ablation
+from visiontune.results.ablation_table import Ablation
 from visiontune.results.importance_table import Why
 from visiontune.results.ingest_progress import IngestScreen
 from visiontune.results.inspection_views import View
@@ -36,12 +39,22 @@ def report(
 ) -> Path:
     """`write_report` with a screen and the study's plugins; report.html of its folder for None."""
     cache = StudiesFolder(folder.path.parent).data_cache
+    ablation = read_ablation(folder, storage_url)
     with IngestScreen.of(progress) as screen, in_use(load_plugins_of(folder, storage_url)):
-        return write_report(folder, cache, study, out or folder.report, device=device, is_looking=is_looking, tell=screen.tell)
+        how: dict[str, Any] = {"device": device, "is_looking": is_looking, "tell": screen.tell, "ablation": ablation}
+        return write_report(folder, cache, study, out or folder.report, **how)
 
 
 def write_report(
-    folder: StudyFolder, cache: Path, study: StudyRecord, out: Path, *, device: str, is_looking: bool, tell: Tell = lambda progress: None
+    folder: StudyFolder,
+    cache: Path,
+    study: StudyRecord,
+    out: Path,
+    *,
+    device: str,
+    is_looking: bool,
+    tell: Tell = lambda progress: None,
+    ablation: Ablation | None = None,
 ) -> Path:
     """Write the page. The study's plugins must be in use. `is_looking`: ask the winner's network about the validation pictures.
 
@@ -56,7 +69,7 @@ def write_report(
         raise UserError(f"the report is a file, such as {out / 'report.html'}, but {out} is a folder")
     try:
         try_out(out)
-        write_whole(out, html_of(folder, cache, study, device=device, is_looking=is_looking, tell=tell))
+        write_whole(out, html_of(folder, cache, study, device=device, is_looking=is_looking, tell=tell, ablation=ablation))
     except OSError as error:
         raise UserError(f"the file {out} must take the report, but: {error.strerror or error}") from error
     if out == folder.report and study.ending is not None:
@@ -65,12 +78,19 @@ def write_report(
 
 
 def html_of(
-    folder: StudyFolder, cache: Path, study: StudyRecord, *, device: str, is_looking: bool, tell: Tell = lambda progress: None
+    folder: StudyFolder,
+    cache: Path,
+    study: StudyRecord,
+    *,
+    device: str,
+    is_looking: bool,
+    tell: Tell = lambda progress: None,
+    ablation: Ablation | None = None,
 ) -> str:
     """The page of a study in which a trial has a value."""
     tell(Progress("importance", 0, 1, 0, 0))
     why, why_none = _importance(study)
-    subject = ReportSubject(folder, _with_costs(study), why, why_no_importance=why_none)
+    subject = ReportSubject(folder, _with_costs(study), why, why_no_importance=why_none, ablation=ablation)
     if is_looking and subject.winner is not None:
         views, why_none = _views(folder, cache, device, tell)
         subject = replace(subject, views=views, why_no_views=why_none)
