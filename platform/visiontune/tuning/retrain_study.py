@@ -58,7 +58,8 @@ def retrain_study(
             if run.fatal:
                 raise SearchFailed(f"study {folder.name} can't go on: {run.fatal}; once that is mended the same command goes on")
             if run.is_finished and is_race:
-                ended = replace(ending, num_seeds=int(spec.confirm["num_seeds"]), confirm=dict(spec.confirm))
+                file = ending.confirm_of_file or ending.confirm
+                ended = replace(ending, num_seeds=int(spec.confirm["num_seeds"]), confirm=dict(spec.confirm), confirm_of_file=file)
                 name = storage.attributes().get("registered")  # the winner, or its weights, may be others than those
                 leave_winner(study_record(storage, folder.name, ended), folder, store, put, name)
                 storage.set_attribute("finished", asdict(ended))
