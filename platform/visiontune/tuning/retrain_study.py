@@ -83,6 +83,6 @@ def _refuse(study: StudyRecord, spec: StudySpec, *, is_race: bool) -> Ending:
         raise UserError(f"no trial of study {study.name} was trained in full, so there is none to confirm; search on with more budget")
     if is_race and not spec.confirm["num_seeds"]:
         raise UserError("seeds must be at least 1, but the study was searched with confirm.num_seeds 0: say --seeds 3")
-    if problem := problem_of_kept(spec.confirm):
+    if is_race and (problem := problem_of_kept(spec.confirm)):
         raise UserError(": ".join(problem))
     return study.ending
