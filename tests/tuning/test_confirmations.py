@@ -21,7 +21,8 @@ from visiontune.tuning import retrain_study
 from visiontune.tuning.confirmations import Confirmations
 from visiontune.tuning.confirmed import confirmed, key_of
 from visiontune.tuning.driver_lock import driver_lock
-from visiontune.tuning.read_study import read_study
+from visiontune.tuning.launch import is_finished
+from visiontune.tuning.read_study import ending_of, read_study
 from visiontune.tuning.records import Confirmation, Leg, StudyRecord, TrialRecord
 from visiontune.tuning.study_storage import Storage, create_or_resume, open_existing
 
@@ -211,4 +212,15 @@ def test_a_registered_winner_is_registered_again_when_its_race_is_extended(tmp_p
     monkeypatch.setattr(retrain_study, "run_on_cluster", lambda run, *_, **__: run.next_leg())  # nothing is left to train
     monkeypatch.setattr(retrain_study, "leave_winner", lambda study, folder, store, put, register=None: names.append(register))
     retrain_study.retrain_study(folder, {}, tracker=lambda: nullcontext(lambda event: None), screen=lambda snapshot: None)
-    assert names == ["digits"]
+    ending = ending_of(storage)
+    assert names == ["digits"] and ending is not None and ending.confirm_of_file == {"top": 3, "num_seeds": 3}
+
+
+def test_the_file_of_a_search_does_not_undo_what_confirm_was_told_since(tmp_path: Path) -> None:
+    """But a change of it counts."""
+    _, storage = policy_of(tmp_path / "study", TRIAL)
+    spec = make_spec(tmp_path / "study", 2, num_seeds=3)
+    told = {"confirm": {**spec.confirm, "use_val": True}, "confirm_of_file": dict(spec.confirm)}
+    storage.set_attribute("finished", {"limits": dict(spec.budget.ends), "by": "num_trials", "num_seeds": 3, **told})
+    assert is_finished(storage, spec)
+    assert not is_finished(storage, make_spec(tmp_path / "study", 2, num_seeds=3, overrides=["confirm.weights=soup"]))

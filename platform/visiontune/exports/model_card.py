@@ -96,9 +96,8 @@ def _figures(origin: Origin, written: Written) -> Iterator[str]:
     if not origin.study:
         yield "A file of weights alone knows none."
     else:
-        value = (
-            "" if origin.search_value is None else f" {origin.metric} {origin.search_value:.4f} there, the best of many and so too high."
-        )
+        known = origin.search_value is not None
+        value = f" {origin.metric} {origin.search_value:.4f} there, picked from many, which flatters." if known else ""
         yield f"Trial {origin.trial} of the {origin.num_trials} of study {origin.study}.{value}"
     if origin.confirmed:
         yield "\n".join(_confirmations(origin))

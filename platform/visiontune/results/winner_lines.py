@@ -75,8 +75,15 @@ def race_lines(study: StudyRecord) -> list[str]:
 
 
 def _missing(study: StudyRecord) -> list[str]:
-    top, num = int(study.ending.confirm.get("top", 0)) if study.ending is not None else 0, len(study.candidates)
-    return [f"confirm.top is {top}, but only {num} recipe{'s were' if num > 1 else ' was'} trained in full by the search"] * (num < top)
+    confirm, num = study.ending.confirm if study.ending is not None else {}, len(study.candidates)
+    top, lines = int(confirm.get("top", 0)), list[str]()
+    if num < top:
+        lines.append(f"confirm.top is {top}, but only {num} recipe{'s were' if num > 1 else ' was'} trained in full by the search")
+    if confirm.get("use_val") and study.with_val is None:
+        lines.append(
+            f"confirm.use_val is true, but the budget had no room for it: `visiontune confirm {study.name}` trains on train and val"
+        )
+    return lines
 
 
 def kept_lines(study: StudyRecord) -> list[str]:

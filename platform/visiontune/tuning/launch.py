@@ -204,7 +204,8 @@ def _confirms_otherwise(ending: Ending, spec: StudySpec) -> bool:
     """Whether more recipes are to be confirmed than were, other weights kept, or views tested. What a study older than races left stays."""
     if not ending.confirm or not spec.confirm["num_seeds"]:
         return False
-    is_other = any(ending.confirm[key] != spec.confirm[key] for key in ("weights", "use_val"))
+    file = ending.confirm_of_file or ending.confirm  # the file that was searched with does not undo what `confirm` was told since
+    is_other = any(file[key] != spec.confirm[key] != ending.confirm[key] for key in ("weights", "use_val"))
     is_other |= spec.confirm["test_time"] not in ("none", ending.confirm["test_time"])
     return is_other or spec.confirm["top"] > ending.confirm["top"]
 

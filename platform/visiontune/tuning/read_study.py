@@ -104,7 +104,9 @@ def ending_of(storage: Storage) -> Ending | None:
     if found is None:
         return None
     limits = found.get("limits") or {"num_trials": found["num_trials"]}  # before budgets in hours
-    return Ending(limits, found.get("by", "num_trials"), int(found["num_seeds"]), found.get("confirm", {}))
+    return Ending(
+        limits, found.get("by", "num_trials"), int(found["num_seeds"]), found.get("confirm", {}), found.get("confirm_of_file", {})
+    )
 
 
 def _with_places(trials: Sequence[TrialRecord], curves: Curves, max_epochs: int) -> tuple[TrialRecord, ...]:

@@ -151,13 +151,15 @@ class Candidate:
 class Ending:
     """A search has ended: of its `limits`, by the keys of the budget, `by` ended it; confirmations on `num_seeds` were wanted.
 
-    What waits goes on only with more of that. `confirm` is the whole section, empty in studies older than races.
+    What waits goes on only with more of that. `confirm` is the whole section, empty in studies older than races; where `visiontune confirm`
+    changed it since, `confirm_of_file` is what the search's file had.
     """
 
     limits: Mapping[str, float]
     by: str
     num_seeds: int
     confirm: Mapping[str, Any] = field(default_factory=dict)
+    confirm_of_file: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

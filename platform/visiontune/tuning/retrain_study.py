@@ -58,7 +58,8 @@ def retrain_study(
             if run.fatal:
                 raise SearchFailed(f"study {folder.name} can't go on: {run.fatal}; once that is mended the same command goes on")
             if run.is_finished and is_race:
-                ended = replace(ending, num_seeds=int(spec.confirm["num_seeds"]), confirm=dict(spec.confirm))
+                file = ending.confirm_of_file or ending.confirm
+                ended = replace(ending, num_seeds=int(spec.confirm["num_seeds"]), confirm=dict(spec.confirm), confirm_of_file=file)
                 name = storage.attributes().get("registered")  # the winner, or its weights, may be others than those
                 leave_winner(study_record(storage, folder.name, ended), folder, store, put, name)
                 storage.set_attribute("finished", asdict(ended))
@@ -82,6 +83,6 @@ def _refuse(study: StudyRecord, spec: StudySpec, *, is_race: bool) -> Ending:
         raise UserError(f"no trial of study {study.name} was trained in full, so there is none to confirm; search on with more budget")
     if is_race and not spec.confirm["num_seeds"]:
         raise UserError("seeds must be at least 1, but the study was searched with confirm.num_seeds 0: say --seeds 3")
-    if problem := problem_of_kept(spec.confirm):
+    if is_race and (problem := problem_of_kept(spec.confirm)):
         raise UserError(": ".join(problem))
     return study.ending
