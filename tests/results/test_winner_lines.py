@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
-from sample_study import RECORD
+from sample_study import RECIPE, RECORD
 from scipy import stats
 
+from visiontune.exports.model_card import Written, model_card
+from visiontune.results.export_winner import origin_of
 from visiontune.results.leaderboard import to_json
 from visiontune.results.search_summary import winner_lines
 from visiontune.results.winner_lines import Estimate, race_json
+from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.records import Candidate, Confirmation, StudyRecord
 
 
@@ -50,3 +55,15 @@ def test_programs_get_the_same() -> None:
     found = json.loads(json.dumps(to_json(raced()), allow_nan=False))
     assert found["winner"] == 1 and found["num_tests"] == 1 and race_json(raced())["candidates"][1]["winners_curse"] == pytest.approx(0.015)
     assert found["candidates"][2]["value"] is None and found["candidates"][1]["value"]["deviation"] == pytest.approx(0.01)
+
+
+def test_a_model_card_counts_a_meeting_with_the_test_as_the_study_does_and_has_the_figure_of_what_was_kept() -> None:
+    recipe = TrialRecipe(**{"preprocessing": {}, "transfer": {}, "loss": {}, "balance": {}, **RECIPE})
+    form = SimpleNamespace(image_size=8, stored_size=8, channels=3)
+    classifier = SimpleNamespace(
+        class_names=("a", "b"), recipe=recipe, form=form, image_size=8, arithmetic=SimpleNamespace(precision="fp32")
+    )
+    with_val = replace(raced(), with_val=Confirmation(9, math.nan, 0.93, 0.25))
+    card = model_card(classifier, origin_of(with_val, None), Written("onnx", "made.onnx"))  # type: ignore[arg-type]
+    assert "The test split was met once." in card and "3 times" not in card
+    assert "train and val together, so without a figure on val: test top1 0.93, test loss 0.25." in card

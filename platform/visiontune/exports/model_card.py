@@ -33,6 +33,8 @@ class Origin:
     confirmed: tuple[Confirmed, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     """Pictures by split: train, val and test."""
+    notes: tuple[str, ...] = ()
+    """What became of the winner's weights, and how often the test split was met."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def _confirmations(origin: Origin) -> Iterator[str]:
     yield f"\n{origin.metric}: {mean_with_interval([one.val_value for one in origin.confirmed])}."
     if tested:
         yield f"\ntest_top1: {mean_with_interval(tested)}."
-    yield f"\nThe test pictures were met {len(tested)} time{'' if len(tested) == 1 else 's'}: once by each training with a figure for them."
+    yield from (f"\n{note[0].upper()}{note[1:]}." for note in origin.notes)
 
 
 def mean_with_interval(values: list[float]) -> str:

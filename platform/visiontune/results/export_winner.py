@@ -13,6 +13,7 @@ from visiontune.inference.classifier import Classifier, load_weights_file
 from visiontune.inference.split_logits import refuse_other_classes
 from visiontune.results.find_classifier import Trained
 from visiontune.results.trained_network import winner_classifier
+from visiontune.results.winner_lines import kept_lines
 from visiontune.tuning.records import StudyRecord
 from visiontune.tuning.winner import winner_of
 
@@ -26,7 +27,7 @@ def export_winner(
     _refuse_overwriting(asked, folder.winner_weights)
     classifier = winner_classifier(folder, cache)
     store = _store_of(classifier, cache, is_needed=asked.needs_store)
-    return write_export(classifier, asked, _origin(record, store), store)
+    return write_export(classifier, asked, origin_of(record, store), store)
 
 
 def export_weights(weights: Path, cache: Path, form: str, out: Path | None, precision: str, *, is_calibrated: bool) -> Export:
@@ -44,12 +45,13 @@ def _refuse_overwriting(asked: Asked, weights: Path) -> None:
         raise UserError(f"{asked.out} is the file of the trained weights itself, which visiontune goes on to need; --out names another")
 
 
-def _origin(record: StudyRecord, store: Store | None) -> Origin:
+def origin_of(record: StudyRecord, store: Store | None) -> Origin:
+    """What the model card says of where the winner comes from; `store` has its pictures' counts."""
     trial = winner_of(record)
     tested = tuple(Confirmed(one.seed, one.val_value, one.test_top1) for one in record.confirmations if not one.failure)
     counts = {} if store is None else {"train": len(store.train_idx), "val": len(store.val_idx), "test": len(store.test_idx)}
     found = (0, None) if trial is None else (trial.number, trial.value)
-    return Origin(record.name, found[0], record.objective.metric, found[1], len(record.trials), tested, counts)
+    return Origin(record.name, found[0], record.objective.metric, found[1], len(record.trials), tested, counts, tuple(kept_lines(record)))
 
 
 def _store_of(classifier: Classifier, cache: Path, *, is_needed: bool) -> Store | None:
