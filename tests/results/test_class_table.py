@@ -14,12 +14,13 @@ def table(names: list[str], confusion: list[list[int]]) -> ClassTable:
 
 
 def test_a_line_for_each_class_with_its_most_frequent_mistake() -> None:
-    lines = class_lines(table(["cat", "dog", "eel"], [[7, 2, 1], [0, 5, 0], [1, 3, 0]]))
+    lines = class_lines(table(["cat", "dog", "eel", "fox"], [[7, 2, 1, 0], [0, 5, 0, 0], [1, 3, 0, 0], [0, 0, 0, 0]]))
     assert lines[0].split() == ["class", "pictures", "precision", "recall", "f1", "taken", "for"]
     assert [line.split() for line in lines[1:]] == [
         ["cat", "10", "0.500", "0.700", "0.500", "dog", "2"],
         ["dog", "5", "0.500", "1.000", "0.500", "-"],
         ["eel", "4", "0.500", "0.000", "0.500", "dog", "3"],
+        ["fox", "0", "-", "-", "-", "-"],
     ]
 
 

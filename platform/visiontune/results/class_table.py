@@ -16,10 +16,13 @@ _HEADER = ("class", "pictures", "precision", "recall", "f1", "taken for")
 def class_lines(table: ClassTable, width: int | None = None) -> list[str]:
     """A line for each class; of more than 40, those with the lowest recall. The last column is its most frequent mistake.
 
+    A class without a picture has no figures, and comes after those with some.
     `width` in characters shortens names.
     """
     classes = range(len(table.classes))
-    shown = classes if len(classes) <= MAX_CLASSES else sorted(classes, key=lambda k: (table.recall[k], k))[:MAX_CLASSES]
+    shown = (
+        classes if len(classes) <= MAX_CLASSES else sorted(classes, key=lambda k: (not table.support[k], table.recall[k], k))[:MAX_CLASSES]
+    )
     room = max(8, ((width or 100) - 42) // 2)
     lines = aligned([_HEADER, *(_row(table, k, room) for k in shown)])
     if len(shown) < len(classes):
@@ -30,7 +33,8 @@ def class_lines(table: ClassTable, width: int | None = None) -> list[str]:
 def _row(table: ClassTable, k: int, room: int) -> tuple[str, ...]:
     wrong = {other: count for other, count in enumerate(table.confusion[k]) if other != k and count}
     worst = max(wrong, key=lambda other: wrong[other], default=None)
-    figures = (f"{column[k]:.3f}" for column in (table.precision, table.recall, table.f1))
+    columns = (table.precision, table.recall, table.f1)
+    figures = (f"{column[k]:.3f}" if table.support[k] else "-" for column in columns)
     mistake = "-" if worst is None else f"{_short(table.classes[worst], room - 7)} {wrong[worst]}"
     return _short(table.classes[k], room), str(table.support[k]), *figures, mistake
 

@@ -52,7 +52,8 @@ def find_classifier(model: StudyFolder | Path, studies: StudiesFolder, *, device
         return Trained(with_views(winner_classifier(model, cache).to(name), tta), cache)
     _refuse_missing(model, "file")
     if model.suffix not in (WEIGHTS, ONNX):
-        raise UserError(f"a model is a study, weights ({WEIGHTS}) or {ONNX}, but got {model.name!r}; nearest is {model.stem + WEIGHTS!r}")
+        near = [f"; nearest is {str(one)!r}" for one in (model.with_suffix(WEIGHTS), model.with_suffix(ONNX)) if one.is_file()]
+        raise UserError(f"a model is a study, weights ({WEIGHTS}) or {ONNX}, but got {str(model)!r}{''.join(near[:1])}")
     found = load_onnx(model, device) if model.suffix == ONNX else load_weights_file(model, model.name).to(name)
     return Trained(with_views(found, tta), studies.data_cache)
 
