@@ -109,6 +109,7 @@ def test_a_network_that_is_no_librarys_keeps_its_own_names(tmp_path: Path) -> No
         write_export(classifier, Asked("timm", tmp_path / "made.safetensors"), Origin())
     assert not list(tmp_path.iterdir())
     made = write_export(classifier, Asked("safetensors", tmp_path / "made.safetensors"), Origin())
+    assert "Pillow" not in made.card.read_text(), "the printed lines don't resize"
     again, pictures = load_weights_file(made.path, "again"), pictures_of(3, 32, 32, 3)
     assert again.metadata == classifier.metadata
     assert torch.equal(again.logits(pictures), classifier.logits(pictures))

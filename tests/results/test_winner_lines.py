@@ -17,7 +17,7 @@ from visiontune.results.leaderboard import to_json
 from visiontune.results.search_summary import winner_lines
 from visiontune.results.winner_lines import Estimate, race_json
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.tuning.records import Candidate, Confirmation, StudyRecord
+from visiontune.tuning.records import Candidate, Confirmation, Ending, StudyRecord
 
 
 def raced() -> StudyRecord:
@@ -48,6 +48,8 @@ def test_a_line_for_each_recipe_with_what_it_lost_and_how_sure_it_is() -> None:
     assert lines[3].split() == ["1", "0.975", "3", "0.96", "±", "0.01", "(0.9352", "to", "0.9848)", "+0.0150", "95%"]
     assert lines[4].split() == ["2", "0.97", "0", "failed", "-", "0%"]
     assert lines[5] == "the test split was met once" and "2 fresh seeds" in lines[6]
+    wanted = replace(raced(), ending=Ending({}, "num_trials", 3, {"top": 5}))
+    assert winner_lines(wanted)[5] == "confirm.top is 5, but only 3 recipes were trained in full by the search"
     assert winner_lines(replace(raced(), winner=None, candidates=(), confirmations=(), num_tests=0)) == []
 
 

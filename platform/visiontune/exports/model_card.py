@@ -142,6 +142,6 @@ def _limits(classifier: Classifier, written: Written) -> Iterator[str]:
         lines.append("Probabilities are not calibrated.")
     if classifier.arithmetic.precision not in ("fp32", written.precision):
         lines.append(f"It was trained and evaluated in {classifier.arithmetic.precision}, and is exported in {written.precision}.")
-    if written.form in ("safetensors", "timm"):
+    if "Image.BILINEAR" in written.snippet:
         lines.append("The lines above resize with Pillow, whose pixels differ a little from those of training.")
     yield "\n".join(f"- {line}" for line in lines)

@@ -69,8 +69,14 @@ def race_lines(study: StudyRecord) -> list[str]:
     return [
         f"{recipes} trained again in full on fresh seeds, {num} times; trial {winner.number} has won",
         *aligned(rows),
+        *_missing(study),
         *kept_lines(study),
     ]
+
+
+def _missing(study: StudyRecord) -> list[str]:
+    top, num = int(study.ending.confirm.get("top", 0)) if study.ending is not None else 0, len(study.candidates)
+    return [f"confirm.top is {top}, but only {num} recipe{'s were' if num > 1 else ' was'} trained in full by the search"] * (num < top)
 
 
 def kept_lines(study: StudyRecord) -> list[str]:
