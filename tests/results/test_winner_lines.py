@@ -48,6 +48,8 @@ def test_a_line_for_each_recipe_with_what_it_lost_and_how_sure_it_is() -> None:
     assert lines[3].split() == ["1", "0.975", "3", "0.96", "±", "0.01", "(0.9352", "to", "0.9848)", "+0.0150", "95%"]
     assert lines[4].split() == ["2", "0.97", "0", "failed", "-", "0%"]
     assert lines[5] == "the test split was met once" and "2 fresh seeds" in lines[6]
+    alone = replace(raced(), candidates=(Candidate(1, 0.96 - 1e-9, raced().confirmations, 1.0),))
+    assert winner_lines(alone)[2].split()[-2:] == ["+0.0000", "-"], "one that ran alone has beaten nobody"
     wanted = replace(raced(), ending=Ending({}, "num_trials", 3, {"top": 5}))
     assert winner_lines(wanted)[5] == "confirm.top is 5, but only 3 recipes were trained in full by the search"
     assert winner_lines(replace(raced(), winner=None, candidates=(), confirmations=(), num_tests=0)) == []
