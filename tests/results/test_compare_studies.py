@@ -60,8 +60,8 @@ def test_what_can_not_be_compared_is_said() -> None:
     found = compare_studies([one, two])
     assert not found.differences and "other pictures" in found.note and found.files == {"budget.max_epochs": (9, 27)}
     order, policy = {"space.augmentation.order": ["a", "b"]}, {"space.augmentation.policy": "fixed"}
-    for more, keys in ((order, list(order)), (order | policy, list(policy))):
-        changed = replace(one.record, identity=one.record.identity | more)
+    for more, keys in ((order, list(order)), ({**order, **policy}, list(policy))):
+        changed = replace(one.record, identity={**one.record.identity, **more})
         assert list(compare_studies([one, Study(StudyFolder(Path("two")), changed)]).files) == keys
     assert found.recipes == {"model.width": (1, 2)}
     few = compare_studies([one, study("three", (0.9,), pictures={"digest": "a"})])
