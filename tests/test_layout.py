@@ -32,7 +32,7 @@ FLOORS = (
     "api",
     "cli",
 )
-LONGEST_CHAIN = 35
+LONGEST_CHAIN = 36
 """Files that a file may need one after the other, itself counted; from `visiontune.cli` down to keyed random numbers today."""
 
 MODULES = {

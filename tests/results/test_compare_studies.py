@@ -58,10 +58,19 @@ def test_a_winner_of_train_and_val_has_the_test_figure_of_that_training() -> Non
 
 
 def test_what_can_not_be_compared_is_said() -> None:
-    one = study("one", SLEEP[0], pictures={"digest": "a"}, identity={"budget.max_epochs": 9, "space.optimizer.lr": 0.1})
+    one = study(
+        "one",
+        SLEEP[0],
+        pictures={"digest": "a"},
+        identity={"budget.max_epochs": 9, "space.optimizer.lr": 0.1, "space.model.dropout.step": None},
+    )
     two = study("two", SLEEP[1], pictures={"digest": "b"}, identity={"budget.max_epochs": 27, "space.optimizer.lr": 0.1})
     found = compare_studies([one, two])
     assert not found.differences and "other pictures" in found.note and found.files == {"budget.max_epochs": (9, 27)}
+    order, policy = {"space.augmentation.order": ["a", "b"]}, {"space.augmentation.policy": "fixed"}
+    for more, keys in ((order, list(order)), ({**order, **policy}, list(policy))):
+        changed = replace(one.record, identity={**one.record.identity, **more})
+        assert list(compare_studies([one, Study(StudyFolder(Path("two")), changed)]).files) == keys
     assert found.recipes == {"model.width": (1, 2)}
     few = compare_studies([one, study("three", (0.9,), pictures={"digest": "a"})])
     assert not few.differences and "three: confirmed on fewer than two seeds" in str(few)

@@ -139,6 +139,7 @@ def test_a_study_without_a_value_has_no_report_and_a_folder_is_no_file(tmp_path:
     for study, out, message in (
         (replace(RECORD, best=None), tmp_path / "report.html", "needs a trial with a finite value of val_top1, but study digits has none"),
         (RECORD, tmp_path, "is a file, such as .*report.html"),
+        (RECORD, tmp_path / "answer.pdf", r"is an HTML file, but got .*answer\.pdf; nearest is .*answer\.html"),
     ):
         with pytest.raises(UserError, match=message):
             write_report.write_report(StudyFolder(tmp_path), tmp_path, study, out, device="cpu", is_looking=False)

@@ -52,6 +52,8 @@ def test_a_line_for_each_recipe_with_what_it_lost_and_how_sure_it_is() -> None:
     assert winner_lines(wanted)[5] == "confirm.top is 5, but only 3 recipes were trained in full by the search"
     wanted = replace(raced(), ending=Ending({"hours": 1.0}, "hours", 3, {"top": 3, "use_val": True}))
     assert "confirm.use_val is true, but the budget had no room for it" in winner_lines(wanted)[5]
+    alone = replace(raced(), candidates=(Candidate(1, 0.96 - 1e-9, raced().confirmations, 1.0),))
+    assert winner_lines(alone)[2].split()[-2:] == ["+0.0000", "-"], "one that ran alone has beaten nobody"
     assert winner_lines(replace(raced(), winner=None, candidates=(), confirmations=(), num_tests=0)) == []
 
 

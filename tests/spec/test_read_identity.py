@@ -57,3 +57,4 @@ def test_an_identity_of_what_no_file_may_say_is_told_by_its_key(tmp_path: Path) 
     identity = {**load(tmp_path, FULL).identity(), "sampler.name": "tpee"}
     with pytest.raises(UserError, match=r"sampler\.name.*nearest is 'tpe'"):
         spec_of_identity(identity)
+    assert spec_of_identity(load(tmp_path, FULL).identity(), "mine").space.file == "study mine", "what later mistakes are said of"

@@ -94,7 +94,7 @@ def test_a_writer_that_died_does_not_hide_how_the_search_ended(
         started[0]._process.wait()
         put({"event": "study_end"})
         raise SearchFailed("the disk is full")
-    assert "MLflow does not have 1 events yet" in capsys.readouterr().err
+    assert "MLflow does not have 1 event yet" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("uri", ["file:./mlruns", "./mlruns", "ftp://host"])

@@ -18,6 +18,8 @@ from visiontune.tuning.winner import winner_of
 
 _MOST_LISTED = 30
 ABSENT = "-"
+_ORDER = "space.augmentation.order"
+"""The keys of the ops once more; it says something new where nothing else of them differs."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,9 @@ def _files(studies: Sequence[Study]) -> dict[str, tuple[Any, ...]]:
     known = [dict(one.record.identity) for one in studies]
     for other in list(known):
         known = [completed(one, other) for one in known]
-    return _differing(known)
+    found = _differing(known)
+    others = any(key.startswith("space.augmentation.") for key in found if key != _ORDER)
+    return {key: values for key, values in found.items() if key != _ORDER or not others}
 
 
 def _recipes(studies: Sequence[Study]) -> dict[str, tuple[Any, ...]]:
@@ -197,5 +201,5 @@ def _recipes(studies: Sequence[Study]) -> dict[str, tuple[Any, ...]]:
 
 def _differing(known: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
     keys = dict.fromkeys(key for one in known for key in one)
-    rows = {key: tuple(one.get(key, ABSENT) for one in known) for key in keys}
+    rows = {key: tuple(ABSENT if one.get(key) is None else one[key] for one in known) for key in keys}
     return {key: values for key, values in rows.items() if any(value != values[0] for value in values[1:])}

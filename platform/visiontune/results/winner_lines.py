@@ -59,8 +59,8 @@ def race_lines(study: StudyRecord) -> list[str]:
     rows = [["trial", "search", "seeds", f"{metric}, mean ± deviation (95 % interval)", "search - mean", "best with"]]
     for one in study.candidates:
         found, curse = estimate_of(one.confirmations), curse_of(one)
-        chance = "-" if one.probability is None else f"{one.probability:.0%}"
-        curse_text = "-" if curse is None else f"{curse:+.4f}"
+        chance = "-" if one.probability is None or len(study.candidates) == 1 else f"{one.probability:.0%}"
+        curse_text = "-" if curse is None else f"{round(curse, 4) + 0.0:+.4f}"
         rows.append(
             [str(one.number), number(one.search_value), str(found.num_seeds if found else 0), str(found or "failed"), curse_text, chance]
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -26,7 +27,8 @@ def spec_of_identity(identity: Mapping[str, Any], study: str = "study", limits: 
         flat["space.preprocessing.name"] = PREPROCESSINGS.default  # such a study is older than the default `as_pretrained`
     tree = _unflattened(flat)
     whole = {key: int(limit) if float(limit).is_integer() else limit for key, limit in limits.items()}
-    return load_study({"study": study, **tree, "budget": {**tree["budget"], **whole}})
+    spec = load_study({"study": study, **tree, "budget": {**tree["budget"], **whole}})
+    return replace(spec, space=replace(spec.space, file=f"study {study}"))
 
 
 def _unflattened(flat: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,13 +37,17 @@ def tracker(
     finally:
         outbox.close()
         if left := num_unsent(folder, tracking_uri(StudiesFolder(folder.path.parent))):
-            say(f"MLflow is sent the last {left} events, for {drain_s:g} s at most")
+            say(f"MLflow is sent the last {_events(left)}, for {drain_s:g} s at most")
         unsent = writer.drain(drain_s)
         writer.stop()
         if unsent:
             trouble = writer.trouble or "they are being sent"
             with suppress(OSError):  # a reader that left is no reason to hide how the block ended
-                print(f"MLflow does not have {unsent} events yet ({trouble}); what stays behind, the same command sends", file=sys.stderr)
+                print(f"MLflow does not have {_events(unsent)} yet ({trouble}); the same command sends them", file=sys.stderr)
+
+
+def _events(num: int) -> str:
+    return f"{num} event{'' if num == 1 else 's'}"
 
 
 def send_leftovers(folder: StudyFolder) -> None:

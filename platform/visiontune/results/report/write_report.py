@@ -60,13 +60,15 @@ def write_report(
 
     In its own place in the study's folder, and once the search has ended, it goes to MLflow too (to_mlflow.py).
 
-    Raises UserError where no trial has a value, and for a file that can't be written.
+    Raises UserError where no trial has a value, and for a file that can't be written or is no .html.
     """
     if study.best is None:
         raise UserError(f"a report needs a trial with a finite value of {study.objective.metric}, but study {study.name} has none")
     device = find_device(device)
     if kind_of(out) == "folder":
         raise UserError(f"the report is a file, such as {out / 'report.html'}, but {out} is a folder")
+    if out.suffix not in (".html", ".htm"):
+        raise UserError(f"the report is an HTML file, but got {out}; nearest is {out.with_suffix('.html')}")
     try:
         try_out(out)
         write_whole(out, html_of(folder, cache, study, device=device, is_looking=is_looking, tell=tell, ablation=ablation))
