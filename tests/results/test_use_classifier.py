@@ -172,6 +172,7 @@ def test_another_set_is_matched_by_name_and_told_from_what_was_trained_on(traine
     assert "16 of the 16 pictures are training pictures: then the figure is no test" in left.notes
     assert any("no picture of 2 of the network's 3 classes: blue, green" in note for note in left.notes)
     assert left.metrics["top1"] == left.classes.recall[2] == left.metrics["balanced_accuracy"]
+    assert "top5" in left.metrics and "top5" not in str(left), "of three classes it is the share whose class is not the last"
     some = evaluate(trained.weights, trained.pictures / "train", max_pictures=12, studies_dir=trained.studies)
     assert some.classes.support == (4, 4, 4)
     with pytest.raises(UserError, match="makes them as the network's training did, but got image_size, seed"):

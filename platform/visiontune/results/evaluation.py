@@ -80,7 +80,8 @@ class Evaluation:
     def lines(self, width: int | None = None) -> list[str]:
         """Lines for people, tables cut at `width` characters."""
         low, high = self.top1_interval
-        rest = " ".join(f"{name}={value:.4g}" for name, value in self.metrics.items() if name != "top1")
+        left_out = ("top1", "top5") if len(self.classes.classes) <= 5 else ("top1",)  # with so few top5 leaves out the last one only
+        rest = " ".join(f"{name}={value:.4g}" for name, value in self.metrics.items() if name not in left_out)
         said = [f"{self.num_pictures:,} pictures: {self.what}", *(f"note: {note}" for note in self.notes)]
         said.append(f"top1={self.metrics['top1']:.4f} (95 % interval {low:.4f} to {high:.4f}) {rest}")
         if self.temperature != 1.0:
