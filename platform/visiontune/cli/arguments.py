@@ -96,7 +96,7 @@ def _searches(verb: Verb) -> None:
 
 def _retraining(verb: Verb) -> None:
     confirm, ablate = verb(verbs_of_trials.confirm), verb(verbs_of_trials.ablate)
-    confirm.add_argument("--top", type=_positive, metavar="K", help="recipes that run for it, the search's best (as in the search, 3)")
+    confirm.add_argument("--top", type=int, metavar="K", help="recipes that run for it, the search's best (as in the search, 3)")
     confirm.add_argument("--seeds", type=_positive, metavar="N", help="of the winner, at most of the others (as in the search, 3)")
     confirm.add_argument("--weights", metavar="WHICH", help="keep those of the best_seed, or the soup where that is better on val")
     confirm.add_argument("--use-val", action=argparse.BooleanOptionalAction, help="train the winner once more on train and val together")
