@@ -127,6 +127,7 @@ def test_processes_that_do_not_come_up_are_given_up_for_threads(monkeypatch: pyt
     monkeypatch.setattr(worker_pool, "_READY_S", 0.3)
     with open_pool(lambda number: (number, os.getpid()), use_processes=True, try_out=lambda: time.sleep(60)) as pool:
         assert pool.submit(7).result() == (7, os.getpid())
+    monkeypatch.setattr(worker_pool, "_READY_S", 60.0)
     with open_pool(lambda number: (number, os.getpid()), use_processes=True) as pool:
         assert pool.submit(7).result()[1] != os.getpid()
 
