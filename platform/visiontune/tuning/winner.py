@@ -10,7 +10,7 @@ from visiontune.augmentation.sheet_pictures import pick
 from visiontune.data.store.store import Store
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.spec.kept_files import keep_files
+from visiontune.spec.kept_files import keep_files, load_files
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.spec.value_reader import listed
 from visiontune.spec.yaml_writer import dump_recipe
@@ -74,6 +74,7 @@ def leave_front(study: StudyRecord, folder: StudyFolder, put: Put) -> None:
         said = ", ".join(f"{name} {trial.costs[name]:.6g}" for name in study.objective.costs)
         head = f"trial {trial.number} of study {study.name}: {study.objective.metric} {trial.value:.4f} after {trial.epoch} epochs, {said}"
         header = f"{head}\non the front: no trial is better in one of {listed(study.objective.names)} without being worse in another"
+        load_files(trial.as_trained, folder.path)
         keep_files(trial.as_trained, folder.front)
         dump_recipe(trial.as_trained, folder.front_recipe(trial.number), header=header)
         put(artifact_event(folder.front_recipe(trial.number), "front"))
