@@ -20,6 +20,7 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.leaderboard import leaderboard, to_json
 from visiontune.results.rehearsal import rehearse_study
 from visiontune.results.study import Study
+from visiontune.results.trial_life import trial_life
 from visiontune.spec.parse import load_recipe, load_study
 from visiontune.spec.study_spec import Objective, StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
@@ -28,6 +29,7 @@ from visiontune.tuning.front import front_of_study
 from visiontune.tuning.read_study import study_record
 from visiontune.tuning.records import Leg, Report, StudyRecord
 from visiontune.tuning.several_objectives import fronts, spread_out
+from visiontune.tuning.trial_history import TrialHistory
 from visiontune.tuning.winner import leave_front
 
 SPACE = """
@@ -177,6 +179,10 @@ def test_the_front_is_shown_and_its_recipes_are_left(tmp_path: Path) -> None:
     assert f"front of val_top1 and num_parameters: {len(front)} trials" in text and "num_parameters" in text.splitlines()[1].split()
     rows = Study(folder, study).front
     assert [*rows.index] == to_json(study)["front"] and rows.num_parameters.is_monotonic_increasing and rows.value.is_monotonic_increasing
+
+    waiting = next(trial for trial in study.trials if trial.state == "waiting" and trial.epoch == 1)
+    (standing,) = trial_life(study, waiting, TrialHistory(None, None)).rungs
+    assert waiting.reason.startswith(f"at epoch 1 number {standing.place} of the {standing.num_there} trials") and standing.mark is None
 
     with pytest.raises(UserError, match="study s has 2 objectives: val_top1, num_parameters"):
         rehearse_study(study, {}, num_workers=1, num_seeds=1)

@@ -98,6 +98,14 @@ def front_of(study: StudyRecord, cost: str) -> list[TrialRecord]:
     return [trials[place] for place in front(pairs, is_higher_better=study.objective.mode == "max")]
 
 
+def cost_rows(study: StudyRecord) -> pd.DataFrame:
+    """All costs that are known, by trial; the study has them."""
+    import pandas as pd
+
+    index = pd.Index([trial.number for trial in study.trials], name="number")
+    return pd.DataFrame([dict(trial.costs) for trial in study.trials], index=index, columns=told(study))
+
+
 def front_rows(study: StudyRecord, trials: pd.DataFrame) -> pd.DataFrame:
     """Of a table of trials by number those of the study's front, in its order, with a column for each cost that is an objective."""
     front = front_of_study(study)
