@@ -172,7 +172,7 @@ def test_what_is_measured_is_measured_once_of_a_network(tmp_path: Path) -> None:
 
 
 def test_the_front_is_shown_and_its_recipes_are_left(tmp_path: Path) -> None:
-    study, folder, events = search(tmp_path / "s"), StudyFolder(tmp_path / "s"), list[Mapping[str, Any]]()
+    study, folder, events = search(tmp_path / "s", num_trials=24), StudyFolder(tmp_path / "s"), list[Mapping[str, Any]]()
     front = front_of_study(study)
     assert to_json(study)["front"] == [trial.number for trial in front]
     text = leaderboard(study)
