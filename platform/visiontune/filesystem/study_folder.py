@@ -58,6 +58,15 @@ class StudyFolder:
         return self.path / "winner.yaml"
 
     @property
+    def front(self) -> Path:
+        """Recipes of the trials that no other beats in all objectives, where there are several."""
+        return self.path / "front"
+
+    def front_recipe(self, number: int) -> Path:
+        """That of one trial."""
+        return self.front / f"{number:05d}.yaml"
+
+    @property
     def confirmed(self) -> Path:
         """Weights of confirmations: of all until the race among them is over, then of the winner's."""
         return self.path / "confirmed"

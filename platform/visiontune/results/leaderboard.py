@@ -14,7 +14,9 @@ from visiontune.results.text import aligned, number, recipe_line
 from visiontune.results.trial_costs import bounded
 from visiontune.results.winner_lines import Estimate, race_json
 from visiontune.spec.brackets import first_rung
+from visiontune.spec.value_reader import listed
 from visiontune.tuning.constraints import shown
+from visiontune.tuning.front import front_of_study
 from visiontune.tuning.ranking import full_epochs, ranked
 from visiontune.tuning.records import CONSTRAINT, StudyRecord, TrialRecord
 
@@ -25,7 +27,7 @@ MIN_AGREEING = 8
 def leaderboard(study: StudyRecord, n: int = 10, width: int | None = None, costs: Sequence[str] | None = None) -> str:
     """The `n` best trials with the params in which trials differ, rungs, failures, best recipe; lines of trials are cut at `width`.
 
-    `costs` have a column each; by default those that the study's constraints bound.
+    `costs` have a column each; by default those that the study's constraints bound, and its objectives.
     """
     costs = bounded(study) if costs is None else costs
     if not study.trials:
@@ -43,7 +45,22 @@ def leaderboard(study: StudyRecord, n: int = 10, width: int | None = None, costs
             f"best: trial {study.best.number}, {study.objective.metric} {number(study.best.value)} after {study.best.epoch} epochs"
         )
         lines.append(f"  {recipe_line(study.best.recipe)}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(_cut(line, width) for line in front_lines(study, names, n))])
+
+
+def front_lines(study: StudyRecord, names: Mapping[str, str], n: int) -> list[str]:
+    """The first `n` trials of the front, the cheapest first; nothing with one objective."""
+    if not study.objective.costs:
+        return []
+    front = front_of_study(study)
+    those = f"{len(front)} trial{'s'[len(front) == 1 :]} that no other beats"
+    said = f"front of {listed(study.objective.names)}: {those} in one without being worse in another"
+    rows = [("trial", *study.objective.names, "params"), *(_front_cells(trial, study, names) for trial in front[:n])]
+    return [said, *(aligned(rows) if front else []), *([f"... and {len(front) - n} more"] if len(front) > n else [])]
+
+
+def _front_cells(trial: TrialRecord, study: StudyRecord, names: Mapping[str, str]) -> tuple[str, ...]:
+    return str(trial.number), number(trial.value), *(shown(trial.costs[name]) for name in study.objective.costs), _params(trial, names)
 
 
 def _cut(line: str, width: int | None) -> str:
@@ -51,10 +68,13 @@ def _cut(line: str, width: int | None) -> str:
 
 
 def _cells(trial: TrialRecord, names: Mapping[str, str], costs: Sequence[str]) -> tuple[str, ...]:
-    params = " ".join(f"{short}={number(trial.params[key])}" for key, short in names.items() if key in trial.params)
     found = (shown(trial.costs[name]) if name in trial.costs else "-" for name in costs)
     value = str(Estimate.of(trial.repeats) or number(trial.value))
-    return str(trial.number), trial.state, value, str(trial.epoch), *found, trial.reason or "-", params
+    return str(trial.number), trial.state, value, str(trial.epoch), *found, trial.reason or "-", _params(trial, names)
+
+
+def _params(trial: TrialRecord, names: Mapping[str, str]) -> str:
+    return " ".join(f"{short}={number(trial.params[key])}" for key, short in names.items() if key in trial.params)
 
 
 def _counts(study: StudyRecord) -> str:
@@ -180,6 +200,7 @@ def to_json(study: StudyRecord) -> dict[str, Any]:
         "objective": asdict(study.objective),
         "num_trials": study.num_trials,
         "best": study.best.number if study.best is not None else None,
+        "front": [trial.number for trial in front_of_study(study)],
         "rungs": [{"epochs": rung, "num_reached": reached, "num_passed": on} for rung, reached, on in passed(study)],
         "failures": failures(study),
         "proposed_by": {name: {"num_trials": len(trials), "best": trials[0].number} for name, trials in sources(study).items()},

@@ -85,6 +85,11 @@ def rehearse_study(study: StudyRecord, asked: Mapping[str, Any], *, num_workers:
 
     All begin with the defaults, the first two then with the recipes that the study began with.
     """
+    if study.objective.costs:
+        names = ", ".join(study.objective.names)
+        raise UserError(
+            f"a rehearsal compares by the best value, but study {study.name} has {len(study.objective.names)} objectives: {names}"
+        )
     curves = study_curves(study)
     given = {KEYS[key]: value for key, value in asked.items() if value is not None}
     problems: list[Problem | str] = [*_too_few(study, curves), *_wrong_settings(study.identity, given)]

@@ -10,7 +10,9 @@ from visiontune.spec.domains import Choice
 from visiontune.spec.epoch_forecast import Cost
 from visiontune.spec.fit_recipe import fit_to_space
 from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.tables.costs import KNOWN_COSTS
 from visiontune.spec.tables.search import LOWEST_RISES, RISES, TRIAL_SCHEDULERS, does_learn
+from visiontune.spec.value_reader import listed
 from visiontune.tuning.constraints import Draws, known_bounds, measured_bounds, shown
 from visiontune.tuning.lessons import counting_share
 from visiontune.tuning.optuna_samplers import fitting_population
@@ -59,6 +61,16 @@ def constraint_lines(spec: StudySpec, found: Draws | None) -> tuple[str, ...]:
         said = " and ".join(f"{name} <= {shown(bound)}" for name, bound in measured.items())
         lines.append(f"{said}: measured by each trial before its first epoch")
     return tuple(lines)
+
+
+def objective_lines(spec: StudySpec) -> tuple[str, ...]:
+    """What trials are compared by, where that is more than a metric."""
+    objective = spec.objective
+    if not objective.costs:
+        return ()
+    how = {name: "known of a recipe" if name in KNOWN_COSTS else "measured before the first epoch" for name in objective.costs}
+    costs = [f"{name} (min, {said})" for name, said in how.items()]
+    return (f"by {listed([f'{objective.metric} ({objective.mode})', *costs])}; the winner is the best in {objective.metric}",)
 
 
 def _rises(spec: StudySpec) -> bool:

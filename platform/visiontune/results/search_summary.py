@@ -30,6 +30,8 @@ def summary(study: Study, *, go_on: str, ui_command: str, num_rows: int = 10, wi
     if study.best is not None and record.ending is not None and winner_of(record) is not None and folder.winner.exists():
         winner = winner_of(record) or study.best
         lines.append(f"winner: trial {winner.number} after {epochs_of(winner, record)}, recipe in {folder.winner}")
+        if record.objective.costs:
+            lines.append(f"it is the best in {record.objective.metric}; recipes of the whole front in {folder.front}")
         if folder.winner_sheet.exists():
             lines.append(f"what it does to pictures: {folder.winner_sheet}")
     lines += winner_lines(record)

@@ -11,7 +11,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.leaderboard import leaderboard, to_json
 from visiontune.results.study_winner import Winner
-from visiontune.results.trial_costs import told, total_lines, with_costs
+from visiontune.results.trial_costs import cost_rows, front_rows, told, total_lines, with_costs
 from visiontune.results.trial_table import param_table, trial_table
 from visiontune.spec.call_ranges import MANY, refuse_outside
 from visiontune.spec.kept_files import load_files
@@ -78,11 +78,7 @@ class Study:
         num_parameters, multiply_adds and weight_bytes are of every recipe, latencies where constraints had them measured; train_s,
         gpu_hours and price are what training took so far. Raises UserError where pictures that the study knows nothing of can't be read.
         """
-        import pandas as pd
-
-        found = self._with_costs()
-        index = pd.Index([trial.number for trial in found.trials], name="number")
-        return pd.DataFrame([dict(trial.costs) for trial in found.trials], index=index, columns=told(found))
+        return cost_rows(self._with_costs())
 
     def winner_costs(self, device: str = "auto") -> WinnerCosts:
         """Measure the winner here: latency at batch 1 and 64, peak memory on a GPU, size of its file; some seconds.
@@ -94,8 +90,13 @@ class Study:
 
         return winner_costs(self.folder, StudiesFolder(self.folder.path.parent).data_cache, find_device(device))
 
-    def pareto(self, cost: str = "num_parameters") -> Figure:
-        """The objective against a cost as a plotly figure, with the front of those trials that no other beats in both. Raises UserError."""
+    @property
+    def front(self) -> pd.DataFrame:
+        """Rows of `trials` that no other beats in one objective without being worse in another, and their costs; the cheapest first."""
+        return front_rows(self.record, self.trials)
+
+    def pareto(self, cost: str | None = None) -> Figure:
+        """The metric against a cost, by default the first objective among them, as a plotly figure, and its front. Raises UserError."""
         from visiontune.results.plots.pareto import pareto
 
         return pareto(self._with_costs(), cost)

@@ -16,7 +16,7 @@ from visiontune.data.store.store import DataInfo
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.results.notebook import is_notebook
-from visiontune.results.search_forecast import constraint_lines, doubts, doubts_of_room, epochs, proposals, rungs, starts
+from visiontune.results.search_forecast import constraint_lines, doubts, doubts_of_room, epochs, objective_lines, proposals, rungs, starts
 from visiontune.results.text import duration
 from visiontune.spec.epoch_forecast import Cost, cost
 from visiontune.spec.plugins import in_use, uses_plugins
@@ -86,6 +86,7 @@ class StudyCheck:
             f"{self.spec.space.file}: good",
             f"  pictures  {info.image_size} px, {info.channels} channel{'s' if info.channels > 1 else ''}, {info.num_classes} classes",
             f"  params    {self.cost.num_params} to search",
+            *(f"  compared  {one}" for one in objective_lines(self.spec)),
             f"  trials    {'any number' if self.cost.num_trials is None else self.cost.num_trials}, {rungs(self.spec)}",
             f"  epochs    {epochs(self.cost, self.spec)}",
             *(f"  start     {one}" for one in starts(self.spec)),

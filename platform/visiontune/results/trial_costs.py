@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visiontune.errors import UserError, nearest
 from visiontune.spec.tables.costs import COSTS, SPENT_COSTS
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.tuning.front import front_of_study
 from visiontune.tuning.records import StudyRecord, TrialRecord
+from visiontune.tuning.several_objectives import fronts
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NAMES = (*COSTS, *SPENT_COSTS)
 
@@ -47,8 +52,8 @@ def _sizes(study: StudyRecord) -> dict[str, Any]:
 
 
 def bounded(study: StudyRecord) -> list[str]:
-    """Costs that the study's constraints bound."""
-    return [name for name in COSTS if f"constraints.{name}" in study.identity]
+    """Costs that the study's constraints bound, and those that are objectives."""
+    return [name for name in COSTS if f"constraints.{name}" in study.identity or name in study.objective.costs]
 
 
 def told(study: StudyRecord) -> list[str]:
@@ -76,13 +81,8 @@ def front(points: Sequence[tuple[float, float]], *, is_higher_better: bool) -> l
     [0, 2]
     """
     sign = -1.0 if is_higher_better else 1.0
-    best, found = float("inf"), list[int]()
-    for place in sorted(range(len(points)), key=lambda one: (points[one][0], sign * points[one][1], one)):
-        value = sign * points[place][1]
-        if value < best or (found and points[place] == points[found[-1]]):
-            best = value
-            found.append(place)
-    return found
+    losses = {place: (cost, sign * value) for place, (cost, value) in enumerate(points)}
+    return fronts(losses)[0] if losses else []
 
 
 def front_of(study: StudyRecord, cost: str) -> list[TrialRecord]:
@@ -96,6 +96,21 @@ def front_of(study: StudyRecord, cost: str) -> list[TrialRecord]:
         raise UserError(f"{rule}; {nearest(cost, told(study))}")
     pairs = [(trial.costs[cost], trial.value or 0.0) for trial in trials]
     return [trials[place] for place in front(pairs, is_higher_better=study.objective.mode == "max")]
+
+
+def cost_rows(study: StudyRecord) -> pd.DataFrame:
+    """All costs that are known, by trial; the study has them."""
+    import pandas as pd
+
+    index = pd.Index([trial.number for trial in study.trials], name="number")
+    return pd.DataFrame([dict(trial.costs) for trial in study.trials], index=index, columns=told(study))
+
+
+def front_rows(study: StudyRecord, trials: pd.DataFrame) -> pd.DataFrame:
+    """Of a table of trials by number those of the study's front, in its order, with a column for each cost that is an objective."""
+    front = front_of_study(study)
+    found = trials.loc[[trial.number for trial in front]]
+    return found.assign(**{name: [trial.costs[name] for trial in front] for name in study.objective.costs})
 
 
 def measured(trials: Iterable[TrialRecord], cost: str) -> list[TrialRecord]:

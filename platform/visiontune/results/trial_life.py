@@ -26,7 +26,7 @@ class RungStanding:
     """How a trial stood at a rung: its place among the trials that are there by now, and whether it went on.
 
     ASHA decides whenever a worker is free, among those that were there by then: so one that went on may be behind `num_may` by now.
-    `mark` is the value of the last of those that may go on by now, None while none may.
+    `mark` is the value of the last of those that may go on by now, None while none may, and with several objectives.
     """
 
     epoch: int
@@ -87,7 +87,8 @@ class TrialLife:
             yield f"  its best was {number(values[best])} after epoch {best}; the last counts"
 
     def _rung(self, one: RungStanding) -> str:
-        may = "none may go on yet" if one.mark is None else f"the best {one.num_may} may go on, to {number(one.mark)}"
+        to = "" if one.mark is None else f", to {number(one.mark)}"
+        may = f"the best {one.num_may} may go on{to}" if one.num_may else "none may go on yet"
         fate = "it went on" if one.went_on else "it waits" if self.record.state == "waiting" else "it did not go on"
         return f"rung {one.epoch}: {number(one.value)}, number {one.place} of the {one.num_there} that are there by now ({may}): {fate}"
 
@@ -128,6 +129,7 @@ def _standings(study: StudyRecord, trial: TrialRecord) -> Iterator[RungStanding]
     own = first_rung(trial.number, study.brackets)
     for one in study.trials:
         if full_epochs(one) == full_epochs(trial) and first_rung(one.number, study.brackets) == own:
+            curves.know_costs(one.number, one.costs)
             for epoch, value in one.values.items():
                 if math.isfinite(value):
                     curves.record(one.number, epoch, value)
@@ -135,7 +137,7 @@ def _standings(study: StudyRecord, trial: TrialRecord) -> Iterator[RungStanding]
         ranked = curves.ranked(rung)
         if trial.number in ranked:
             num_may = len(ranked) // eta
-            mark = curves.values[ranked[num_may - 1]][rung] if num_may else None
+            mark = curves.values[ranked[num_may - 1]][rung] if num_may and not study.objective.costs else None
             place = ranked.index(trial.number) + 1
             yield RungStanding(rung, trial.values[rung], place, len(ranked), num_may, mark, trial.epoch > rung)
 

@@ -137,7 +137,7 @@ class Section:
     """A mapping with known keys. `is_space` sections may hold domains in place of values; `former` is as in a Table.
 
     At least one of the keys in `one_of`, where there are any, must have a value. A list in place of the mapping is short for one with
-    that list under the key `short_for`.
+    that list under the key `short_for`; its first item is that of the key `first_for`, where there is one.
     """
 
     doc: str
@@ -146,16 +146,21 @@ class Section:
     former: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     one_of: tuple[str, ...] = ()
     short_for: str = ""
+    first_for: str = ""
 
 
 @dataclass(frozen=True)
 class Items:
-    """A list of names or, with `takes_recipes`, of recipe files and mappings of recipe keys; or one of the words in `also`."""
+    """A list of names or, with `takes_recipes`, of recipe files and mappings of recipe keys; or one of the words in `also`.
+
+    `item`: what each of them must be, and none twice.
+    """
 
     doc: str
     default: Any = ()
     also: tuple[str, ...] = ()
     takes_recipes: bool = False
+    item: Arg | None = None
 
 
 Field = Arg | Table | Section | Items

@@ -32,10 +32,15 @@ def read_items(node: Node, items: Items, where: str, problems: Problems) -> Any:
         tail = f"; nearest is [{node.shown()}]" if node.kind != "scalar" or isinstance(node.value, str) else ""
         return problems.add(node, where, f"must be {words} of {what}, but got {node.shown()}{tail}")
     found = [_item(one, items, f"{where}[{number}]", problems, what) for number, one in enumerate(node.value)]
+    for number, one in enumerate(found):
+        if items.item is not None and one is not BAD and one in found[:number]:
+            problems.add(node.value[number], f"{where}[{number}]", f"{one} stands there already; one of them must go")
     return tuple(one for one in found if one is not BAD)
 
 
 def _item(node: Node, items: Items, where: str, problems: Problems, what: str) -> Any:
+    if items.item is not None:
+        return read_constant(node, items.item, where, problems)
     if node.kind == "scalar" and isinstance(node.value, str) and node.value.strip():
         return StartRecipe({}, node.value, node.file, node.line) if items.takes_recipes else node.value
     if node.kind != "mapping" or not items.takes_recipes:

@@ -13,7 +13,7 @@ from visiontune.spec.declare import REQUIRED, Entry, Field, Items, Section, Tabl
 from visiontune.spec.sections import SPACE, STUDY
 from visiontune.spec.shared_schemas import shared
 from visiontune.spec.study_rules import NAME
-from visiontune.spec.value_schema import Schema, any_of, arg_schema, domain_schema
+from visiontune.spec.value_schema import Schema, any_of, arg_schema, domain_schema, value_schema
 
 
 def json_schema() -> Schema:
@@ -93,7 +93,7 @@ def _field(declared: Field, is_space: bool, section: str = "", key: str = "") ->
     if isinstance(declared, Section):
         schema = _section(declared, key)
         if declared.short_for:
-            return {"description": declared.doc, **any_of([schema, schema["properties"][declared.short_for]])}
+            return {"description": declared.doc, **any_of([schema, *_short(schema["properties"], declared)])}
         return {**schema, "anyOf": [{"required": [one]} for one in declared.one_of]} if declared.one_of else schema
     if isinstance(declared, Table):
         schema = _table(declared, is_space, section, key)
@@ -101,11 +101,23 @@ def _field(declared: Field, is_space: bool, section: str = "", key: str = "") ->
     return arg_schema(declared, is_space)
 
 
+def _short(properties: Schema, declared: Section) -> list[Schema]:
+    """A list in place of the section, or one word."""
+    rest = properties[declared.short_for]
+    if not declared.first_for:
+        return [rest]
+    first = {key: value for key, value in properties[declared.first_for].items() if key != "default"}
+    return [first, {"type": "array", "prefixItems": [first], "items": rest["items"], "minItems": 1, "uniqueItems": True}]
+
+
 def _items(declared: Items) -> Schema:
     """A list; what a mapping in it may say is left to the parser."""
+    if declared.item is not None:
+        listed = {"type": "array", "items": value_schema(declared.item), "uniqueItems": True}
+        return {"description": declared.doc, **listed}
     item: Schema = {"type": "string", "pattern": r"\S"}
     item = any_of([item, {"type": "object", "minProperties": 1}]) if declared.takes_recipes else item
-    listed: Schema = {"type": "array", "items": item}
+    listed = {"type": "array", "items": item}
     return {"description": declared.doc, **any_of([listed, {"enum": [*declared.also]}] if declared.also else [listed])}
 
 

@@ -140,7 +140,7 @@ def _study(tree: Mapping[str, Any], space: Space, start: Start, places: Mapping[
     return StudySpec(
         study=tree["study"],
         data=tree["data"],
-        objective=Objective(objective["metric"], objective["mode"] or METRICS[objective["metric"]]),
+        objective=Objective(objective["metric"], objective["mode"] or METRICS[objective["metric"]], tuple(objective["costs"])),
         budget=Budget(**tree["budget"]),
         sampler=tree["sampler"],
         trial_scheduler=tree["trial_scheduler"],

@@ -138,7 +138,7 @@ class Reader:
             return read_items(value, declared, here.where, self.problems)
         if isinstance(declared, Section):
             if declared.short_for and (value.kind == "list" or isinstance(value.value, str)):
-                value = Node("mapping", ((Node("scalar", declared.short_for, value.file, value.line), value),), value.file, value.line)
+                value = _written_out(value, declared)
             tree = self.section(value, declared.fields, here, key_node, former=declared.former)
             given = {key for key, (_, item) in value.items.items() if item.value is not None}
             if declared.one_of and not given & {*declared.one_of} and given <= {*declared.fields}:  # an unknown key may be meant as one
@@ -176,6 +176,22 @@ class Reader:
             elif declared.default is REQUIRED:
                 tail = nearest("", declared.entries) if isinstance(declared, Table) else declared.doc
                 self.problems.add(owner, where, f"required key {key!r} is missing; {tail}")
+
+
+def _written_out(value: Node, section: Section) -> Node:
+    """The mapping that a list, or one word, is short for."""
+
+    def under(key: str, one: Node) -> tuple[Node, Node]:
+        return Node("scalar", key, value.file, value.line), one
+
+    if not section.first_for:
+        pairs = [under(section.short_for, value)]
+    elif value.kind == "list":
+        rest = Node("list", tuple(value.value[1:]), value.file, value.line)
+        pairs = [under(section.first_for, value.value[0]), under(section.short_for, rest)] if value.value else []
+    else:
+        pairs = [under(section.first_for, value)]
+    return Node("mapping", tuple(pairs), value.file, value.line) if pairs else value
 
 
 def _unknown(key: str, fields: Mapping[str, Field], picks: Mapping[str, Pick], former: Mapping[str, str]) -> str:

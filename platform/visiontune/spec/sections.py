@@ -11,7 +11,7 @@ from visiontune.spec.tables.costs import COSTS, FORMER_COSTS
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.losses import LOSSES
 from visiontune.spec.tables.lr_schedules import LR_SCHEDULES
-from visiontune.spec.tables.metrics import FORMER_METRICS, METRICS
+from visiontune.spec.tables.metrics import FORMER_METRICS, METRICS, NO_COSTS
 from visiontune.spec.tables.mixings import MIXINGS
 from visiontune.spec.tables.models import MODELS
 from visiontune.spec.tables.optimizers import OPTIMIZERS
@@ -71,11 +71,17 @@ STUDY = Section(
         "plugins": PLUGINS,
         "data": Section(DATA.doc, {**DATA.fields, "folds": FOLDS}),
         "objective": Section(
-            "what is searched for",
+            "what is searched for; a list is short for a metric and costs",
             {
                 "metric": Arg(str, "one of what every trial reports", "val_top1", choices=tuple(METRICS), former=FORMER_METRICS),
                 "mode": Arg(str, "max or min; by default the way in which the metric is better", None, choices=("max", "min")),
+                "costs": Items(
+                    "objectives beside the metric, each better where it is lower; trials are then compared by all of them",
+                    item=Arg(str, "a cost", choices=tuple(COSTS), former={**NO_COSTS, **FORMER_COSTS}),
+                ),
             },
+            short_for="costs",
+            first_for="metric",
         ),
         "constraints": Section(
             "what a trial may cost to use, as `<= NUMBER`; what costs more is refused before its first epoch",

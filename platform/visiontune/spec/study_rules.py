@@ -13,7 +13,7 @@ from visiontune.spec.section_reader import Reader
 from visiontune.spec.space import Space
 from visiontune.spec.study_spec import Budget, rungs_of
 from visiontune.spec.tables.metrics import METRICS
-from visiontune.spec.tables.search import TRIAL_SCHEDULERS
+from visiontune.spec.tables.search import SAMPLERS, SEVERAL, TRIAL_SCHEDULERS
 from visiontune.spec.value_reader import BAD
 from visiontune.spec.yaml_node import Node
 
@@ -26,7 +26,7 @@ def check_study(reader: Reader, tree: Mapping[str, Any], root: Node) -> None:
         ConditionRules(reader.problems, reader.nodes, Space(tree["space"])).check()
     rules = (*_name(tree), *_mode(tree), *_target(tree), *_budget(tree), *_workers(tree))
     rules += (*_grid(reader, tree), *_warmup(reader, tree), *_views(reader, tree), *_register(tree), *_weights(tree))
-    rules = (*rules, *_repeats(reader, tree))
+    rules = (*rules, *_repeats(reader, tree), *_objectives(tree))
     for needed, where, rule in rules:
         if reader.problems.none_under(*needed):
             reader.problems.add(reader.nodes.get(where) or reader.nodes.get(where.rpartition(".")[0]) or root, where, rule)
@@ -93,6 +93,16 @@ def _mode(tree: Mapping[str, Any]) -> Iterator[Rule]:
     if mode is not None and better is not None and mode != better:
         rule = f"{metric} is better when it is {'higher' if better == 'max' else 'lower'}, but got {mode!r}; nearest is {better!r}"
         yield ("objective",), "objective.mode", rule
+
+
+def _objectives(tree: Mapping[str, Any]) -> Iterator[Rule]:
+    """Who compares trials by one objective alone has no part in a search for several."""
+    costs = tree["objective"]["costs"]
+    for section, table in (("sampler", SAMPLERS), ("trial_scheduler", TRIAL_SCHEDULERS)):
+        able, name = [key for key, entry in table.entries.items() if SEVERAL in entry.traits], tree[section]["name"]
+        if costs and costs is not BAD and name in table.entries and name not in able:
+            said = f"{name} knows one objective, but the study has {1 + len(costs)}: {', '.join((tree['objective']['metric'], *costs))}"
+            yield (f"{section}.name", "objective"), f"{section}.name", f"{said}; nearest is {able[0]!r}; choices: {', '.join(able)}"
 
 
 def _target(tree: Mapping[str, Any]) -> Iterator[Rule]:

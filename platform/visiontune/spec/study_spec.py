@@ -19,10 +19,16 @@ from visiontune.spec.tables.search import BRACKETS, RUNGS, TRIAL_SCHEDULERS
 
 @dataclass(frozen=True)
 class Objective:
-    """The metric that is searched for; `mode` is "max" or "min"."""
+    """The metric that is searched for; `mode` is "max" or "min". `costs` are objectives beside it, each better where it is lower."""
 
     metric: str
     mode: str
+    costs: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all objectives, the metric first."""
+        return self.metric, *self.costs
 
     def is_better(self, a: float, b: float) -> bool:
         """Whether a beats b; NaN beats nothing."""
@@ -158,7 +164,10 @@ class StudySpec:
             **({"plugins": list(self.plugins)} if self.plugins else {}),
             **({"constraints": {name: f"<= {bound:.12g}" for name, bound in self.constraints.items()}} if self.constraints else {}),
             "data": dict(self.data),
-            "objective": {"metric": self.objective.metric, "mode": self.objective.mode},
+            "objective": {
+                **{"metric": self.objective.metric, "mode": self.objective.mode},
+                **({"costs": list(self.objective.costs)} if self.objective.costs else {}),
+            },
             "budget": budget,
             "sampler": dict(self.sampler),
             "trial_scheduler": dict(self.trial_scheduler),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from visiontune.spec.value_reader import listed
+from visiontune.tuning.front import front_of_study
 from visiontune.tuning.records import StudyRecord, TrialRecord
 
 
@@ -14,6 +16,9 @@ def answer(study: StudyRecord, winner: TrialRecord | None) -> str:
     if winner is None:
         return f"{head}none of {len(study.trials)} trials gave a finite {study.objective.metric}, so there is no winner."
     said = f"trial {winner.number} of {len(study.trials)} has won, {study.objective.metric} {winner.value:.4g} after {winner.epoch} epochs."
+    if study.objective.costs:
+        numbers = listed([str(one.number) for one in front_of_study(study)])
+        said += f" On the front of {listed(study.objective.names)}: {numbers or 'none yet'}."
     rows = "\n".join(f"| {key} | {_cell(value)} |" for key, value in winner.params.items())
     return "\n\n".join([head + said, _worth(study), _spent(study), f"| searched | winner |\n|---|---|\n{rows}" if rows else ""]).strip()
 

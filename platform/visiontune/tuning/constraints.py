@@ -5,6 +5,7 @@ A refused recipe is a failed trial of kind "constraint" without epochs, which te
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -56,6 +57,16 @@ def known_bounds(bounds: Mapping[str, float]) -> dict[str, float]:
 def measured_bounds(bounds: Mapping[str, float]) -> dict[str, float]:
     """Of what a worker has to measure."""
     return {name: bound for name, bound in bounds.items() if name not in KNOWN_COSTS}
+
+
+def bounds_to_measure(spec: StudySpec, known: Mapping[str, float]) -> dict[str, float]:
+    """What a worker has to measure, with its bound; infinite where it is an objective without one, unless it is `known`."""
+    return measured_bounds({**{name: math.inf for name in spec.objective.costs if name not in known}, **spec.constraints})
+
+
+def needs_known_costs(spec: StudySpec) -> bool:
+    """Whether a constraint or an objective is known of a recipe alone."""
+    return not KNOWN_COSTS.keys().isdisjoint([*spec.constraints, *spec.objective.costs])
 
 
 def costs_by(info: DataInfo) -> CostsOf:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from visiontune.spec.brackets import first_rung
 from visiontune.spec.study_spec import Objective
+from visiontune.spec.value_reader import listed
+from visiontune.tuning.several_objectives import fronts, losses_of, spread_out
 
 
 @dataclass
 class Curves:
-    """The objective of every trial by epoch: {number: {epoch: value}}, finite values only. `brackets` say whose places are among whom."""
+    """The objective of every trial by epoch: {number: {epoch: value}}, finite values only. `brackets` say whose places are among whom.
+
+    With several objectives trials are compared by their values and costs, front by front (several_objectives.py).
+    """
 
     objective: Objective
     values: dict[int, dict[int, float]] = field(default_factory=dict)
     brackets: tuple[int, ...] = (1,)
     _ranked: dict[int, list[tuple[float, int]]] = field(default_factory=dict)
+    _costs: dict[int, Mapping[str, float]] = field(default_factory=dict)
+    _fronts: dict[int, list[list[int]]] = field(default_factory=dict)
 
     def record(self, number: int, epoch: int, value: float) -> None:
         """Add one point; a point that is there already stays."""
@@ -27,6 +34,14 @@ class Curves:
         curve[epoch] = value
         cost = -value if self.objective.mode == "max" else value
         bisect.insort(self._ranked.setdefault(epoch, []), (cost, number))
+        self._fronts.pop(epoch, None)
+
+    def know_costs(self, number: int, costs: Mapping[str, float]) -> None:
+        """What is known of a trial's costs now, those that are no objectives too."""
+        if self.objective.costs:
+            self._costs[number] = costs
+            for epoch in self.values.get(number, {}):
+                self._fronts.pop(epoch, None)
 
     def best(self, epoch: int, eta: int, at_least: int = 0, among: Callable[[int], bool] | None = None) -> list[int]:
         """The best floor(n / eta) of the n trials with a value at `epoch`, or `at_least` so many; best first, of equals the older.
@@ -38,18 +53,32 @@ class Curves:
 
     def ranked(self, epoch: int) -> list[int]:
         """All trials with a value at `epoch`, best first."""
+        if self.objective.costs:
+            return [number for front in self._fronts_at(epoch) for number in front]
         return [number for _, number in self._ranked.get(epoch, [])]
 
-    def first(self, epoch: int) -> int | None:
-        """The best at `epoch`; None where no trial got there."""
-        ranked = self._ranked.get(epoch)
-        return ranked[0][1] if ranked else None
+    def leaders(self, epoch: int) -> list[int]:
+        """The best at `epoch`, of several objectives all that no other dominates; nothing where no trial got there."""
+        return self._fronts_at(epoch)[0] if self.objective.costs and epoch in self._ranked else self.ranked(epoch)[:1]
+
+    def _fronts_at(self, epoch: int) -> list[list[int]]:
+        """Each spread out; behind them those of which a cost is not known."""
+        if epoch not in self._fronts:
+            there = self._ranked.get(epoch, [])
+            found = {number: losses_of(self.values[number][epoch], self._costs.get(number, {}), self.objective) for _, number in there}
+            losses = {number: one for number, one in found.items() if one is not None}
+            unknown = [number for number, one in found.items() if one is None]
+            self._fronts[epoch] = [*(spread_out(front, losses) for front in fronts(losses)), *([unknown] if unknown else [])]
+        return self._fronts[epoch]
 
     def rank(self, number: int, epoch: int) -> tuple[int, int]:
         """(rank from 1, number of trials) at `epoch`, in the trial's bracket."""
         if len(self.brackets) > 1:
             own = first_rung(number, self.brackets)
             members = [one for one in self.ranked(epoch) if first_rung(one, self.brackets) == own]
+            return members.index(number) + 1, len(members)
+        if self.objective.costs:
+            members = self.ranked(epoch)
             return members.index(number) + 1, len(members)
         ranked, value = self._ranked[epoch], self.values[number][epoch]
         cost = -value if self.objective.mode == "max" else value
@@ -59,4 +88,5 @@ class Curves:
         """The rank as a sentence."""
         place, num_reached = self.rank(number, epoch)
         whose = " of its bracket" if len(self.brackets) > 1 else ""
-        return f"at epoch {epoch} number {place} of the {num_reached} trials{whose} that got there"
+        how = f", by {listed(self.objective.names)}" if self.objective.costs else ""
+        return f"at epoch {epoch} number {place} of the {num_reached} trials{whose} that got there{how}"

@@ -17,11 +17,12 @@ def reaches_target(spec: StudySpec, value: float | None) -> bool:
 def is_out_of_patience(spec: StudySpec, curves: Curves, num_trials: int, refused: Iterable[int] = ()) -> bool:
     """Whether of `patience` trials, the newest of `num_trials`, none is the best of those at any rung, whether it reached one or all.
 
+    With several objectives: whether none is among those that no other dominates.
     Those that were `refused` count for nothing.
     """
     if spec.budget.patience is None:
         return False
-    firsts = [number for rung in spec.rungs if (number := curves.first(rung)) is not None]
+    firsts = [number for rung in spec.rungs for number in curves.leaders(rung)]
     if not firsts:
         return False
     newest = max(firsts)

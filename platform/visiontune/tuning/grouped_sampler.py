@@ -84,13 +84,13 @@ class GroupedSampler(BaseSampler):
         return self._proposed[param_name]
 
     def _study_of(self, group: Group, study: optuna.Study) -> optuna.Study:
-        own = optuna.create_study(direction=study.direction, sampler=self._build(keyed_seed(self._seed, group.key)))
+        own = optuna.create_study(directions=study.directions, sampler=self._build(keyed_seed(self._seed, group.key)))
         known = [trial for trial in study.get_trials(deepcopy=False) if trial.params.keys() >= group.distributions.keys()]
         complete = [trial for trial in known if trial.state is TrialState.COMPLETE]
-        own.add_trials(_part_of(trial, group, trial.value) for trial in complete)
+        own.add_trials(_part_of(trial, group, trial.values) for trial in complete)
         if self._constant_liar and complete:
-            mean = statistics.fmean(trial.value or 0.0 for trial in complete)
-            own.add_trials(_part_of(trial, group, mean) for trial in known if trial.state is TrialState.RUNNING)
+            means = [statistics.fmean(of_all) for of_all in zip(*(trial.values for trial in complete), strict=True)]
+            own.add_trials(_part_of(trial, group, means) for trial in known if trial.state is TrialState.RUNNING)
         return own
 
 
@@ -108,12 +108,12 @@ def _ask(study: optuna.Study, group: Group) -> tuple[dict[str, Any], dict[str, A
         study.add_trial(create_trial(value=0.0, params=asked.params, distributions=asked.distributions, system_attrs=state))
 
 
-def _part_of(trial: FrozenTrial, group: Group, value: float | None) -> FrozenTrial:
+def _part_of(trial: FrozenTrial, group: Group, values: Sequence[float]) -> FrozenTrial:
     """Of a trial what concerns a group: its params, and the notes of the group's sampler."""
     start = _note(group, "")
     notes = {key.removeprefix(start): value for key, value in trial.system_attrs.items() if key.startswith(start)}
     return create_trial(
-        value=value,
+        values=values,
         params={name: trial.params[name] for name in group.distributions},
         distributions=dict(group.distributions),
         system_attrs={key: value for key, value in notes.items() if "/" not in key and not key.startswith(CONSTRAINTS)},

@@ -16,7 +16,7 @@ from visiontune.errors import SearchFailed, UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.study_spec import StudySpec
-from visiontune.tuning.constraints import costs_by, known_bounds, num_counted
+from visiontune.tuning.constraints import costs_by, needs_known_costs, num_counted
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.earlier_studies import check_studies
 from visiontune.tuning.get_ready import Say, Screen, count_gpus, get_ready, ingest_screen, settle_start, starting, worker_config
@@ -134,7 +134,7 @@ def run_on_cluster(
             keep_pictures(storage, store, spec.study)
             if run.has_trials:
                 settle_start(run.starts, spec, studies, int(store.images_NHWC.shape[1]), num_counted(storage.trials()), say)
-                if known_bounds(spec.constraints):
+                if needs_known_costs(spec):
                     run.refuse_by(costs_by(store.info))
             put(study_event(spec, storage.attributes()["key"], store))
             base = worker_config(spec, studies.study(spec.study), store, wanted)

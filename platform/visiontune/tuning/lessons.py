@@ -16,14 +16,18 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.records import CONSTRAINT
+from visiontune.tuning.several_objectives import cost_logs
 
 UNUSABLE = frozenset({"infeasible", "diverged", CONSTRAINT})
 
 
-def lesson(trial: FrozenTrial, notes: dict[str, Any], rungs: Sequence[int], pauses: Sequence[int]) -> FrozenTrial | None:
+def lesson(
+    trial: FrozenTrial, notes: dict[str, Any], rungs: Sequence[int], pauses: Sequence[int], costs: Sequence[str] = ()
+) -> FrozenTrial | None:
     """The trial as the sampler may see it, with the sampler's own system attributes `notes`; None where it may not see it.
 
     A trial that has not ended counts as it was at the last of its `pauses` that it reached, so that an interruption changes nothing.
+    `costs` that are objectives follow its value, as logarithms.
     """
     known: dict[str, Any] = {"params": trial.params, "distributions": trial.distributions, "system_attrs": notes}
     if trial.state is TrialState.FAIL:
@@ -34,7 +38,10 @@ def lesson(trial: FrozenTrial, notes: dict[str, Any], rungs: Sequence[int], paus
     epoch = max(reached, default=0)
     if not does_count(epoch, rungs) and trial.state is not TrialState.COMPLETE:
         return None
-    return create_trial(state=TrialState.COMPLETE, value=trial.intermediate_values[epoch], constraints={"usable": 0.0}, **known)
+    logs = cost_logs(trial.user_attrs.get("costs", {}), costs)
+    if logs is None:
+        return None
+    return create_trial(state=TrialState.COMPLETE, values=[trial.intermediate_values[epoch], *logs], constraints={"usable": 0.0}, **known)
 
 
 def does_count(epoch: int, rungs: Sequence[int]) -> bool:

@@ -12,18 +12,24 @@ from visiontune.tuning.records import TrialRecord
 def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[TrialRecord]:
     """Best first: by the epoch reached, then by value, then the older one; what failed or has no finite value last.
 
+    Of equal values the one with the lower costs, where there are objectives beside the metric.
+
     Values at different epochs are not compared: a trial at 9 epochs is ahead of every trial at 3, so that a lucky first epoch never
     stands above a trial that was trained to the end. A complete trial counts as having reached its full budget, also by early stopping;
     one of a smaller full budget, before the study went on with a larger, stands below those that got further.
     """
     sign = -1.0 if objective.mode == "max" else 1.0
 
-    def sort_key(trial: TrialRecord) -> tuple[bool, float, float, int]:
+    def sort_key(trial: TrialRecord) -> tuple[bool, float, float, tuple[float, ...], int]:
         cost = sign * trial.value if has_value(trial) and trial.value is not None else math.inf
         reached = full_epochs(trial) if trial.state == "complete" else trial.epoch
-        return not is_usable(trial), -reached, cost, trial.number
+        return not is_usable(trial), -reached, cost, _costs(trial, objective), trial.number
 
     return sorted(trials, key=sort_key)
+
+
+def _costs(trial: TrialRecord, objective: Objective) -> tuple[float, ...]:
+    return tuple(trial.costs.get(name, math.inf) for name in objective.costs)
 
 
 def best_of(trials: Iterable[TrialRecord], objective: Objective) -> TrialRecord | None:

@@ -68,7 +68,7 @@ def study_record(storage: Storage, name: str, ending: Ending | None = None) -> S
     """The whole study out of an open storage; `ending` is that of a search which has ended and not yet written it down."""
     attributes = storage.attributes()
     identity: Mapping[str, Any] = attributes["identity"]
-    objective = Objective(identity["objective.metric"], identity["objective.mode"])
+    objective = Objective(identity["objective.metric"], identity["objective.mode"], tuple(identity.get("objective.costs", ())))
     first, last, eta = (int(identity[f"budget.{key}"]) for key in ("min_epochs", "max_epochs", "reduction_factor"))
     settings = {key.removeprefix(SCHEDULER): value for key, value in identity.items() if key.startswith(SCHEDULER)}
     budget = Budget(first, last, eta)
@@ -114,6 +114,7 @@ def _with_places(trials: Sequence[TrialRecord], curves: Curves, max_epochs: int)
     for trial in trials:
         if full_epochs(trial) != max_epochs:
             continue
+        curves.know_costs(trial.number, trial.costs)
         for epoch, value in trial.values.items():
             curves.record(trial.number, epoch, value)
     return tuple(

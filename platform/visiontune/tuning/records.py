@@ -24,7 +24,7 @@ class Leg:
     """Work for one worker. `key` names the checkpoint folder; epochs up to `known_epochs` need not be reported.
 
     `micro_batch` is the recipe's, halved where memory allowed no more in an earlier leg; 0: as the recipe says. `bounds` are those
-    of costs that the worker is to measure before the first epoch.
+    of costs that the worker is to measure before the first epoch, infinite for objectives without one.
     A confirmation is a recipe trained again (retraining_queue.py): its weights stay in the study's folder under the name `weights`, and it
     is not tested. That is a leg of its own, `is_test`, which trains only where those weights are gone; by `test_time` as well; with
     `is_winner` they become the study's. `averaged`: names of weights of which it makes the mean, in place of training. `use_val`: on

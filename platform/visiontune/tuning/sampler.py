@@ -111,7 +111,7 @@ class Proposer:
         """The trial is at a rung or has ended: keep away from it no more, and learn from it what there is to learn."""
         self._on_worker.pop(trial.number, None)
         notes = {**_without_pickles(trial.system_attrs), **self._notes.get(trial.number, {})}
-        learned = lesson(trial, notes, self._spec.rungs, self._pauses(trial.number))
+        learned = lesson(trial, notes, self._spec.rungs, self._pauses(trial.number), self._spec.objective.costs)
         if learned is not None:
             learned.number = trial.number - _BEFORE
             self._lessons[trial.number] = learned
@@ -123,7 +123,8 @@ class Proposer:
             name = self._spec.sampler["name"]
             direction = StudyDirection.MAXIMIZE if self._spec.objective.mode == "max" else StudyDirection.MINIMIZE
             self._memory = LessonStorage()
-            self._study = optuna.create_study(storage=self._memory, direction=direction)
+            directions = [direction, *[StudyDirection.MINIMIZE] * len(self._spec.objective.costs)]
+            self._study = optuna.create_study(storage=self._memory, directions=directions)
             copied = self._lessons if name == "optuna" else {}  # whose samplers may look at ids
             if name not in ("random", "grid", "optuna"):
                 self._memory.lessons = [lesson for _, lesson in sorted(self._lessons.items())]

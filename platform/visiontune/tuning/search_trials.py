@@ -11,10 +11,12 @@ from optuna.trial import TrialState
 from visiontune.spec.declare import NOTHING
 from visiontune.spec.network_names import values_of
 from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.tables.costs import MEASURED_COSTS
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.curves import Curves
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.mlflow_events import best_event, end_event, epoch_event, trial_event
+from visiontune.tuning.network_costs import NetworkCosts
 from visiontune.tuning.ranking import best_of, full_epochs
 from visiontune.tuning.records import CONSTRAINT, Put, Report, TrialRecord
 from visiontune.tuning.sampler import Proposal
@@ -41,6 +43,7 @@ class SearchTrials:
         self.num_epochs = 0
         self.straight: int | None = None
         self.refused: list[int] = []
+        self._networks = NetworkCosts()
         self._known: list[int] = []
         self._best: int | None = None
         self._num_epochs_in_all = 0
@@ -52,6 +55,7 @@ class SearchTrials:
         `is_known`: begun from a start point. MLflow's events of a live one are said again, in case a kill swallowed them.
         """
         self.records[trial.number] = trial
+        self._networks.know(trial.number, trial.recipe, trial.costs)
         self.refused += [trial.number] * (trial.kind == CONSTRAINT)
         self._num_epochs_in_all += trial.epoch
         is_live = trial.state in ("running", "waiting")
@@ -64,6 +68,7 @@ class SearchTrials:
                 )
             return False
         self._note_known(trial.number, is_known=is_known)
+        self.curves.know_costs(trial.number, trial.costs)
         for epoch, value in trial.values.items():
             self.curves.record(trial.number, epoch, value)
         return is_live
@@ -85,6 +90,7 @@ class SearchTrials:
             return number
         self._storage.add(proposal.params, proposal.distributions, attributes, proposal.notes)
         values = self.curves.values.setdefault(number, {})
+        self.curves.know_costs(number, costs)
         self.records[number] = TrialRecord(number, "running", None, 0, "", "", proposal.params, values=values, costs=costs, **known)
         self._note_known(number, is_known=bool(start))
         self._put(trial_event(self.records[number]))
@@ -95,6 +101,13 @@ class SearchTrials:
         if costs and not costs.keys() <= self.records[number].costs.keys():
             self.records[number] = replace(self.records[number], costs={**self.records[number].costs, **costs})
             self._storage.set_costs(number, self.records[number].costs)
+            self.curves.know_costs(number, self.records[number].costs)
+            self._networks.know(number, self.records[number].recipe, costs)
+
+    def measured_of(self, recipe: TrialRecipe) -> Mapping[str, float]:
+        """What was measured of the same network, where that is an objective."""
+        is_compared = not MEASURED_COSTS.keys().isdisjoint(self._spec.objective.costs)
+        return self._networks.of(recipe.to_dict()) if is_compared else NOTHING
 
     def record(self, number: int, report: Report, value: float) -> None:
         """An epoch. MLflow's event first: after a kill in between, the worker's checkpoint says the same report again."""

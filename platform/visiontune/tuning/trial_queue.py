@@ -14,7 +14,7 @@ from visiontune.spec.parse import make_recipe
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.adaptive_rungs import AdaptiveRungs
-from visiontune.tuning.constraints import MAX_REFUSED, CostsOf, measured_bounds, problem_of_costs
+from visiontune.tuning.constraints import MAX_REFUSED, CostsOf, bounds_to_measure, problem_of_costs
 from visiontune.tuning.enough import is_out_of_patience, problem_of_cost, reaches_target
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.ranking import full_epochs
@@ -178,7 +178,7 @@ class TrialQueue:
             self._spending.trained_again(number, self.trials.records[number].epoch)
         self.on_worker.add(number)
         trial = self.trials.set_state(number, "running")
-        bounds = {} if trial.epoch else measured_bounds(self._spec.constraints)
+        bounds = {} if trial.epoch else bounds_to_measure(self._spec, trial.costs)
         return Leg(
             f"{number:05d}",
             number,
@@ -217,7 +217,7 @@ class TrialQueue:
     def _is_accepted(self, number: int, proposal: Proposal, start: str) -> bool:
         """Whether what is known of a proposal lets it be trained. It is a trial either way."""
         recipe = make_recipe(self._spec, proposal.sections, number)
-        costs = self.costs_of(recipe)
+        costs = {**self.costs_of(recipe), **self.trials.measured_of(recipe)}
         problem = problem_of_costs(costs, self._spec.constraints)
         self.trials.add(proposal, recipe, start, costs, problem)
         self.starts.begun(start, proposal.params)

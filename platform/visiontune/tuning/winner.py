@@ -1,4 +1,4 @@
-"""What a finished search leaves: the winner's recipe and sheet in the study's folder, and the events for MLflow."""
+"""What a finished search leaves: the winner's recipe and sheet in the study's folder, those of the front, and the events for MLflow."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from visiontune.augmentation.sheet_pictures import pick
 from visiontune.data.store.store import Store
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.spec.kept_files import keep_files, load_files
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.value_reader import listed
 from visiontune.spec.yaml_writer import dump_recipe
+from visiontune.tuning.front import front_of_study
 from visiontune.tuning.mlflow_events import artifact_event, register_event, study_end_event, winner_event
 from visiontune.tuning.records import Put, StudyRecord, TrialRecord
 
@@ -35,12 +38,13 @@ def epochs_of(trial: TrialRecord, study: StudyRecord) -> str:
 
 
 def leave_winner(study: StudyRecord, folder: StudyFolder, store: Store, put: Put, register: str | None = None) -> None:
-    """Write the winner's files, if there is one, and tell MLflow that the study has ended. Raises OSError.
+    """Write the winner's files, if there is one, and the front's, and tell MLflow that the study has ended. Raises OSError.
 
     `register`: the name by which its model is registered there.
     """
     winner, metric = winner_of(study), study.objective.metric
     folder.registered.unlink(missing_ok=True)
+    leave_front(study, folder, put)
     if not study.confirmations:  # where there was no time for any, those of an earlier winner would pass for this one's
         for file in (folder.winner_weights, folder.winner_test):
             file.unlink(missing_ok=True)
@@ -61,6 +65,22 @@ def leave_winner(study: StudyRecord, folder: StudyFolder, store: Store, put: Put
     if folder.augmentation_sheet.exists():
         put(artifact_event(folder.augmentation_sheet, "space"))
     put(study_end_event(study, winner))
+
+
+def leave_front(study: StudyRecord, folder: StudyFolder, put: Put) -> None:
+    """Write the recipe of each trial of the front, where there are several objectives, and tell MLflow. Raises OSError."""
+    front = front_of_study(study) if study.objective.costs else []
+    for trial in front:
+        said = ", ".join(f"{name} {trial.costs[name]:.6g}" for name in study.objective.costs)
+        head = f"trial {trial.number} of study {study.name}: {study.objective.metric} {trial.value:.4f} after {trial.epoch} epochs, {said}"
+        header = f"{head}\non the front: no trial is better in one of {listed(study.objective.names)} without being worse in another"
+        load_files(trial.as_trained, folder.path)
+        keep_files(trial.as_trained, folder.front)
+        dump_recipe(trial.as_trained, folder.front_recipe(trial.number), header=header)
+        put(artifact_event(folder.front_recipe(trial.number), "front"))
+    now = {folder.front_recipe(trial.number) for trial in front}
+    for file in set(folder.front.glob("*.yaml")) - now:  # of an earlier end of the search
+        file.unlink(missing_ok=True)
 
 
 def register_winner(study: StudyRecord, winner: TrialRecord, folder: StudyFolder, data_digest: str, put: Put, name: str) -> None:

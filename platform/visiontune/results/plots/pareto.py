@@ -13,10 +13,14 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
-def pareto(study: StudyRecord, cost: str) -> Figure:
-    """Every complete trial as a point, the front as steps; the study has its costs. Raises UserError for a cost that no trial has."""
+def pareto(study: StudyRecord, cost: str | None = None) -> Figure:
+    """Every complete trial as a point, the front of these two as steps; the study has its costs.
+
+    Without a `cost` the first that is an objective, else num_parameters. Raises UserError for a cost that no trial has.
+    """
     import plotly.graph_objects as go
 
+    cost = cost or next(iter(study.objective.costs), "num_parameters")
     best = front_of(study, cost)
     on_front = {trial.number for trial in best}
     others = [trial for trial in measured(study.trials, cost) if trial.number not in on_front]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from visiontune.spec.tables.costs import COSTS, SPENT_COSTS
+
 FULL_METRICS = {"val_top5": "max", "val_macro_recall": "max", "val_macro_f1": "max", "val_calibration_error": "min"}
 """What use_full_metrics adds; apart, because torchmetrics takes seconds to import in every new worker."""
 
@@ -9,6 +11,7 @@ METRICS = {"val_top1": "max", "val_loss": "min", "train_loss": "min", **FULL_MET
 """What a trial can report after every epoch, and which way is better. Those of FULL_METRICS only with use_full_metrics."""
 
 FORMER_METRICS = {
+    **dict.fromkeys(COSTS, "which is a cost and stands after a metric, as in [val_top1, num_parameters]"),
     **dict.fromkeys(("accuracy", "acc", "val_acc", "val_accuracy", "top1"), "which is val_top1 here"),
     **dict.fromkeys(("loss", "val_log_loss"), "which is val_loss here"),
     **dict.fromkeys(("f1", "val_f1", "macro_f1"), "which is val_macro_f1 here"),
@@ -16,3 +19,9 @@ FORMER_METRICS = {
     **dict.fromkeys(("ece", "val_ece"), "which is val_calibration_error here"),
 }
 """Names that people know from elsewhere."""
+
+NO_COSTS = {
+    **dict.fromkeys(METRICS, "which is a metric, of which there is one, in the first place"),
+    **dict.fromkeys(SPENT_COSTS, "which is known only once a trial is trained"),
+}
+"""What is no cost that trials can be compared by."""

@@ -14,6 +14,9 @@ LEARNING = {
 }
 """Of samplers that wait for values to learn from; the evolutionary ones have a random first generation of their own."""
 
+SEVERAL = "several"
+"""Trait of a sampler or a trial scheduler that compares trials by several objectives, or by none."""
+
 SAMPLERS = Table(
     "sampler",
     {
@@ -26,9 +29,10 @@ SAMPLERS = Table(
                 "num_candidates": Arg(int, "points of which the most promising is proposed", 24, 1, 10_000),
                 "use_multivariate": Arg(bool, "one model for params that exist together, not one for each param", True),
             },
+            traits=frozenset({SEVERAL}),
         ),
-        "random": Entry("independent draws", "visiontune.tuning.optuna_samplers:random"),
-        "grid": Entry("every point of a space of choices, ints and stepped floats, in order"),
+        "random": Entry("independent draws", "visiontune.tuning.optuna_samplers:random", traits=frozenset({SEVERAL})),
+        "grid": Entry("every point of a space of choices, ints and stepped floats, in order", traits=frozenset({SEVERAL})),
         "gp": Entry(
             "Gaussian process with log expected improvement; seconds for each proposal",
             "visiontune.tuning.optuna_samplers:gp",
@@ -53,6 +57,7 @@ SAMPLERS = Table(
                     float, "chance that a param is drawn anew; auto: one param of each child", "auto", 0.0, 1.0, also=("auto",)
                 ),
             },
+            traits=frozenset({SEVERAL}),
         ),
         "optuna": Entry(
             "any sampler with Optuna's interface, OptunaHub's too; built anew for each proposal",
@@ -79,7 +84,7 @@ TRIAL_SCHEDULERS = Table(
             "asynchronous successive halving (Li et al. 2020): trials wait at rungs and the best are promoted",
             "visiontune.tuning.trial_scheduler:asha",
             {"stop": Arg(bool, "stop at rungs for good instead of waiting for promotion", False)},
-            traits=frozenset({RUNGS}),
+            traits=frozenset({RUNGS, SEVERAL}),
         ),
         "hyperband": Entry(
             "asha in brackets, of which each begins at another rung (Li et al. 2018, 2020), against curves that cross late",
@@ -102,7 +107,7 @@ TRIAL_SCHEDULERS = Table(
             traits=frozenset({RUNGS, LOWEST_RISES}),
         ),
         "median": Entry("stop what is worse than the median of the others at the same epoch", "visiontune.tuning.trial_scheduler:median"),
-        "none": Entry("every trial runs to max_epochs", "visiontune.tuning.trial_scheduler:none"),
+        "none": Entry("every trial runs to max_epochs", "visiontune.tuning.trial_scheduler:none", traits=frozenset({SEVERAL})),
     },
     default="asha",
 )
