@@ -116,7 +116,7 @@ def recipe_of(job: Job, epochs: int) -> TrialRecipe:
     tree = {
         "study": "confirm",
         "data": {"source": "digits", "image_size": 16, "val_fraction": 0.2},
-        "budget": {"num_trials": 1, "max_epochs": epochs},
+        "budget": {"num_trials": 1, "min_epochs": epochs, "max_epochs": epochs},
         "space": {**SPACES[job.space], "schedule": {"name": "cosine"}, "training": {"batch_size": 64}},
     }
     spec = load_study(tree)
