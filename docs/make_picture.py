@@ -29,7 +29,7 @@ def main() -> None:
         environment = {**os.environ, "VISIONTUNE_STUDIES": "studies", "PYTHONPATH": str(ROOT / "platform")}
         words = [sys.executable, "-m", "visiontune.cli", "search", str(ROOT / "search_spaces" / "digits.yaml"), "--plain"]
         told = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
-    lines = [line for line in told.splitlines() if not line.startswith("phase=")]
+    lines = [line for line in told.splitlines() if not line.startswith(("phase=", "note="))]
     console = Console(record=True, width=WIDTH, file=io.StringIO())
     console.print(Text(f"$ {COMMAND}", style="bold"))
     for line in lines:

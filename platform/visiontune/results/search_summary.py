@@ -16,7 +16,7 @@ from visiontune.tuning.records import Confirmation, Ending, StudyRecord
 from visiontune.tuning.winner import epochs_of, winner_of
 
 
-def summary(study: Study, *, go_on: str, ui_command: str, num_rows: int = 10, width: int | None = None) -> str:
+def summary(study: Study, *, go_on: str, ui_command: str, report_command: str = "", num_rows: int = 10, width: int | None = None) -> str:
     """The text that a search prints at its end. `go_on` is the command that continues it, `ui_command` opens MLflow."""
     folder, record = study.folder, study.record
     lines = [study.leaderboard(num_rows, width), "", _ending(study) + _news(study)]
@@ -47,6 +47,8 @@ def summary(study: Study, *, go_on: str, ui_command: str, num_rows: int = 10, wi
     if folder.registered.exists():
         found = json.loads(folder.registered.read_text())
         lines.append(f"registered as {found['name']}: {found['said']}")
+    if report_command and study.best is not None:
+        lines.append(f"the answer as a page, with what it gets wrong: {report_command}")
     lines.append(f"look at the trials: {ui_command}")
     if study.status == "budget" and record.ending is not None:
         who = "trials that wait go on" if any(trial.state == "waiting" for trial in record.trials) else "it goes on"
