@@ -13,6 +13,7 @@ from trained_study import train_study
 from visiontune import UserError, evaluate, load_study, replay, train
 from visiontune.cli import main
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.study_storage import create_or_resume
 
@@ -114,3 +115,6 @@ def test_the_longer_run_is_paired_with_its_confirmation(folder: StudyFolder, tmp
     for words, rule in ((["small"], "say by --epochs N"), ([str(folder.winner), "--epochs", "9"], "is a recipe"), (["x"], "no such file")):
         assert main(["train", *words, "--studies-dir", str(folder.path.parent)]) == 2
         assert rule in capsys.readouterr().err
+    with driver_lock(folder):
+        assert main(["train", "small", "--epochs", "4", "--studies-dir", str(folder.path.parent)]) == 2
+    assert "is already driven by process" in capsys.readouterr().err

@@ -22,6 +22,7 @@ from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.recipe_rules import refuse_unfit
 from visiontune.training.spawned_ranks import train_here
 from visiontune.training.train_recipe import examine, examine_views, find_device, refuse_out, refuse_test_time, write_weights
+from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.study_storage import open_existing
 from visiontune.tuning.test_meetings import note_meeting
 
@@ -114,7 +115,7 @@ def train_winner_longer(
     on_epoch: Callable[[Epoch], object] = lambda epoch: None,
 ) -> LongerTraining:
     """Train the winner's recipe on the first `seeds` seeds of its confirmations, keep the weights of the best by the objective, and test
-    those, once. Raises UserError, also where there is no winner.
+    those, once. Raises UserError, also where there is no winner or a driver is at work on the study.
     """
     refuse_outside(MANY, epochs=epochs, seeds=seeds)
     winner = study.winner
@@ -124,7 +125,8 @@ def train_winner_longer(
     before = known_pairs(confirmed, winner.recipe, study.record.trial(winner.number).value or 0.0, seeds)
     to = out or study.path / f"longer-{epochs}.safetensors"
     how: dict[str, Any] = {"device": find_device(device), "workers": workers, "test_time": test_time, "on_epoch": on_epoch}
-    return _train_longer(winner.recipe, study, before, epochs, to, number=winner.number, is_confirmed=bool(confirmed), **how)
+    with driver_lock(study.folder):  # it counts a meeting with the test split, which a driver at work would count beside it
+        return _train_longer(winner.recipe, study, before, epochs, to, number=winner.number, is_confirmed=bool(confirmed), **how)
 
 
 @uses_plugins
