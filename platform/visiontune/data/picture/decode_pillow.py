@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -32,30 +34,33 @@ def opened(content: bytes) -> Any:
 def by_pillow(content: bytes, kind: str | None) -> Picture:
     with opened(content) as image:
         refuse_huge(*image.size)
-        try:
+        with _damage_told():
             if kind == "PNG":
                 # Pillow compares no checksums while it decodes.
                 opened(content).verify()
-            if _is_deep(content, image):
-                return _deep(content, image)
-            image.load()
-            return _turned(_flat(image), orientation_of(image))
-        except (BadPicture, MemoryError):
-            raise
-        except Exception as error:  # as above
-            raise BadPicture(f"is truncated or damaged ({first_line(error)})") from error
+            return _deep(content, image) if _is_deep(content, image) else _upright(image)
 
 
 def of_image(image: Any) -> Picture:
     """An image of Pillow's by the same rules. Raises BadPicture."""
     refuse_huge(*image.size)
+    with _damage_told():
+        return _upright(image)
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
     try:
-        image.load()
-        return _turned(_flat(image), orientation_of(image))
+        yield
     except (BadPicture, MemoryError):
         raise
     except Exception as error:  # as above
         raise BadPicture(f"is truncated or damaged ({first_line(error)})") from error
+
+
+def _upright(image: Any) -> Picture:
+    image.load()
+    return _turned(_flat(image), orientation_of(image))
 
 
 def _flat(image: Any) -> Picture:
