@@ -42,6 +42,7 @@ class Source:
     a picture that can't be used comes as the exception. `encoded(part, rows)` is the same before decoding, None where pictures are no
     files of their own. Both work in the caller's thread, and several threads may call at once.
     `can_fork`: forked processes may call them too, as they may where all is in local files.
+    `notes` are sentences on how what lies there was read where it could be read otherwise (which folders are classes, what was left out).
     `names(part)` says where each picture lies, for reports; `keys(part)` tells it from all others of the source, however many are
     added or wherever the source is moved; `groups(part)` names what must stay together in a split, None: nothing must.
     """
@@ -63,3 +64,4 @@ class Source:
     can_fork: bool = False
     has_val: bool = False
     set_aside: tuple[SetAside, ...] = ()
+    notes: tuple[str, ...] = ()

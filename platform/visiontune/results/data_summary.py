@@ -50,6 +50,7 @@ def lines(store: Store) -> Iterator[str]:
     yield f"  originals  {_range(report.widths)} x {_range(report.heights)} px (width x height), {_count(report.num_shapes, 'shape')}"
     yield f"  train      {_channels(store)}"
     yield from _classes(store)
+    yield from (f"  note: {note}" for note in report.notes)
     yield from _set_aside(report)
     yield from _repeats(report)
 

@@ -57,6 +57,7 @@ def make_report(
         widths=_quantiles(shape_K2[:, 1]),
         num_shapes=len(np.unique(shape_K2, axis=0)),
         form=form.reason,
+        notes=source.notes,
     )
 
 

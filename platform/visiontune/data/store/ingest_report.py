@@ -14,7 +14,8 @@ class IngestReport:
 
     `set_aside`: {name, reason, is_bad}. `repeats`: {name, split, label, other, other_split, other_label, similarity, is_dropped}, 1.0
     for equal pixels. `num_equal_in_train` counts pictures beyond the first of a group of equal ones, `conflicts` are pairs of
-    equal pictures with two labels: {name, label, other, other_label}. `heights`, `widths`: min, median, max of the originals.
+    equal pictures with two labels: {name, label, other, other_label}. `heights`, `widths`: min, median, max of the originals. `notes`
+    are the source's.
     """
 
     source: str
@@ -27,6 +28,7 @@ class IngestReport:
     widths: Mapping[str, int]
     num_shapes: int
     form: str
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """One line."""
