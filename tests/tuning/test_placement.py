@@ -20,6 +20,12 @@ def fake_worker():
     from ray.tune import Trainable
 
     class Worker(Trainable):
+        @classmethod
+        def default_resource_request(cls, config):
+            from visiontune.tuning.ray_worker import LegWorker
+
+            return LegWorker.default_resource_request(config)
+
         def setup(self, config):
             from visiontune.tuning.ray_worker import idle, unpack
 
@@ -92,7 +98,9 @@ def test_a_search_ends_with_more_legs_than_can_be_placed(tmp_path, monkeypatch, 
     late = threading.Timer(LIMIT_S, lambda: setattr(session, "is_interrupted", True))
     late.start()
     shots = []
-    ray_adapter.run_tune(session, resources=resources, base={}, num_slots=lambda: num_slots, screen=shots.append)
+    session.num_slots = num_slots
+    base = {"bundle": {name.upper(): amount for name, amount in resources.items()}, "num_workers": 1}
+    ray_adapter.run_tune(session, base=base, look=lambda: None, screen=shots.append)
     late.cancel()
     assert session.is_finished, session.snapshot()
     assert 1 <= max(shot.num_running for shot in shots) <= num_fit
@@ -113,8 +121,8 @@ def test_why_a_worker_was_lost_gets_to_the_search(tmp_path, last_line, said, is_
     from visiontune.tuning.ray_adapter import LegScheduler, LegSearcher
 
     lost = []
-    run = SimpleNamespace(lost=lambda key, what, is_begun: lost.append((key, what, is_begun)))
-    searcher = LegSearcher(run, lambda: 1)
+    run = SimpleNamespace(lost=lambda key, what, node, is_begun: lost.append((key, what, is_begun)))
+    searcher = LegSearcher(run, lambda: None)
     searcher.keys["ray trial"] = "00003"
     (tmp_path / "error.txt").write_text(f"Failure # 1 (occurred at 2026-11-28)\nray::LegWorker.train() (pid=1)\n{last_line}\n")
     LegScheduler(run, searcher).on_trial_error(None, SimpleNamespace(trial_id="ray trial", error_file=str(tmp_path / "error.txt")))
