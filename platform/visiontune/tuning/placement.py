@@ -61,7 +61,8 @@ class Placement:
     """The machines as a search sees them. `wanted` (cpu, gpu) is what each of the `num_workers` of a leg gets.
 
     Until `see` is called there is one machine, of any size. `limit`: legs that may be out whatever there is; None: what fits, and where the
-    cluster grows by itself as many again, or the `growth` that is known to be possible.
+    cluster grows by itself as many again, or the `growth` that is known to be possible. `patience_s`: what a search goes on for while
+    it only loses workers; DETECTED_S where nodes may be gone without having been noticed.
     """
 
     def __init__(
@@ -69,9 +70,11 @@ class Placement:
         wanted: Mapping[str, float] | None = None,
         num_workers: int = 1,
         limit: int | None = None,
+        patience_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._wanted, self._num_workers, self._limit, self._clock = wanted or {"cpu": 1.0}, num_workers, limit, clock
+        self._patience_s = patience_s
         self.nodes: dict[str, Node] = {}
         self._can_grow, self.growth = False, 0
         self._health: dict[str, _Health] = {}
@@ -146,7 +149,7 @@ class Placement:
         up = [loss for loss in self._in_a_row if self._is_up(loss.node)]
         if len(up) < MAX_LOSSES or self._before:
             return False
-        return len(self.nodes) < 2 or self._clock() - up[0].at_s >= DETECTED_S
+        return self._clock() - up[0].at_s >= self._patience_s
 
     def shunned(self, key: str) -> frozenset[str]:
         """Machines that this leg is not to be handed to; where all are left alone, all but the one that is so for the shortest time."""

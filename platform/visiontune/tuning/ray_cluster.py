@@ -94,10 +94,12 @@ def trial_resources(resources: Resources, address: str | None) -> dict[str, floa
     """What Ray is to reserve for a leg; "auto" is settled by what is there now. Raises UserError where this machine lacks it."""
     import ray
 
+    from visiontune.tuning.ray_nodes import may_start_gpus
+
     total = ray.cluster_resources()
     gpus = resources.gpus_per_trial
     if gpus == "auto":
-        gpus = 1.0 if total.get("GPU", 0) else 0.0
+        gpus = 1.0 if total.get("GPU", 0) or (not is_local(address) and may_start_gpus()) else 0.0
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     cpus = settled_cpus(resources, float(gpus), ((node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes))
     wanted = {"cpu": float(cpus), "gpu": float(gpus)}

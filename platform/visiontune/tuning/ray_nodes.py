@@ -13,7 +13,7 @@ from typing import Any
 from visiontune.errors import Problem, UserError
 from visiontune.spec.slots import workers_on
 from visiontune.spec.study_spec import Resources
-from visiontune.tuning.placement import Node, Placement
+from visiontune.tuning.placement import DETECTED_S, Node, Placement
 from visiontune.tuning.search_run import SearchRun
 
 RECOUNT_S = 5.0
@@ -28,7 +28,8 @@ class NodeWatch:
 
     def __init__(self, run: SearchRun, resources: Resources, wanted: Mapping[str, float], *, is_local: bool) -> None:
         limit = resources.max_concurrent_trials
-        run.placement = Placement(wanted, resources.workers_per_trial, limit if isinstance(limit, int) else None)
+        patience_s = 0.0 if is_local else DETECTED_S
+        run.placement = Placement(wanted, resources.workers_per_trial, limit if isinstance(limit, int) else None, patience_s)
         self._run, self._wanted, self._num_workers = run, wanted, resources.workers_per_trial
         self._is_local, self._looked_s = is_local, float("-inf")
 
@@ -89,17 +90,17 @@ def _kinds_of_nodes() -> list[str]:
     return [node.ray_node_type_name for node in (*found.active_nodes, *found.idle_nodes)]
 
 
+def may_start_gpus() -> bool:
+    """Whether Ray's launcher may start machines with GPUs where none is up now."""
+    return grows() and any(float(kind.get("resources", {}).get("GPU", 0)) for kind in _kinds_in(BOOTSTRAP)[0])
+
+
 def legs_to_come(wanted: Mapping[str, float], num_workers: int, there: int, file: Path = BOOTSTRAP) -> int:
     """Legs beyond the `there` that are up which fit on machines that Ray's launcher may start, by its file; 0 where there is none."""
-    try:
-        config = _read(file.expanduser())
-        kinds = config["available_node_types"].items()
-        most = int(config.get("max_workers", 0))
-        fits = sorted(((_workers(kind["resources"], wanted), int(kind.get("max_workers", 0))) for name, kind in kinds), reverse=True)
-    except (OSError, KeyError, ValueError, TypeError, AttributeError):
-        return 0
+    kinds, most = _kinds_in(file)
+    fits = [(_workers(kind.get("resources", {}), wanted), int(kind.get("max_workers", 0))) for kind in kinds]
     total = 0
-    for each, num in fits:
+    for each, num in sorted(fits, reverse=True):
         taken = min(num, most)
         total, most = total + each * taken, most - taken
     return max(0, total // num_workers - there)
@@ -120,10 +121,16 @@ def actor_in(text: str) -> str:
     return found[1] if found else ""
 
 
-def _read(path: Path) -> Any:
+def _kinds_in(file: Path) -> tuple[list[Mapping[str, Any]], int]:
+    """Kinds of machines in the launcher's file and how many it may start of all together; none where there is no such file."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
-    return YAML(typ="safe").load(path)
+    try:
+        config = YAML(typ="safe").load(file.expanduser())
+        return list(config["available_node_types"].values()), int(config.get("max_workers", 0))
+    except (OSError, YAMLError, KeyError, ValueError, TypeError, AttributeError):
+        return [], 0
 
 
 def _workers(resources: Mapping[str, float], wanted: Mapping[str, float]) -> int:
