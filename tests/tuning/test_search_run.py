@@ -281,6 +281,19 @@ def test_one_sick_machine_does_not_end_the_search_of_the_others(tmp_path):
     assert run.fatal
 
 
+def test_a_search_whose_first_trials_fail_alike_ends_and_goes_on_once_that_is_mended(tmp_path):
+    """Numbers in a reason make no difference; want of memory and divergence are what a search finds out."""
+    run, _ = running(tmp_path / "study", num_trials=30)
+    for number in range(6):
+        assert not run.fatal
+        leg = run.next_leg()
+        run.report(leg.key, Report(0, {}, 0, failure="infeasible", reason=f"pictures of {number} px are too small"))
+    assert run.fatal.startswith("6 of the first 6 trials failed alike: pictures of 0 px")
+    spec = make_spec(tmp_path / "study", 30)
+    _, storage, _ = drive(spec, tmp_path / "study")
+    assert len(storage.trials()) == 30
+
+
 def test_the_micro_batch_that_memory_allowed_stays_with_the_trial(tmp_path):
     """Its later legs begin with it, and the recipe that is given away has it; its own stays what was proposed."""
     run, _ = running(tmp_path / "study", num_trials=1)

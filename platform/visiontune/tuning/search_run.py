@@ -9,6 +9,7 @@ from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.confirmation_events import confirmation_event, crashed_event
 from visiontune.tuning.confirmations import confirm_best
 from visiontune.tuning.constraints import CostsOf
+from visiontune.tuning.enough import fail_alike
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.mlflow_events import now_ms
 from visiontune.tuning.placement import Placement
@@ -54,6 +55,7 @@ class SearchRun:
         self.spending = Spending(spec, storage, self.clock.start_s)
         self._checkpoints = KeptCheckpoints(folder, int(spec.storage["max_checkpoint_mb"]))
         self._queue = TrialQueue(spec, storage, put, self._checkpoints, self.spending)
+        self._first_number = len(self._queue.trials.records)
         self._num_found = self._queue.trials.num_begun
         self._epochs_found = sum(trial.epoch for trial in self._queue.trials.records.values())
         self._put = put
@@ -140,6 +142,8 @@ class SearchRun:
         goes_on = retrainings.report(key, report) if retrainings else self._queue.report(leg.number, report)
         if not goes_on:
             self._forget(key)
+        if report.failure and not leg.is_confirmation:
+            self._stop_where_all_fail()
         self.check_budget()
         if self._queue.has_reached_target and not leg.is_confirmation:
             self._let_go_of_trials()
@@ -167,6 +171,13 @@ class SearchRun:
                 self._put(crashed_event(leg, what, trial))
         else:
             self._queue.lost(leg.number, what, node=self.placement.name(loss.node), is_given_up=loss.is_given_up)
+            self._stop_where_all_fail()
+
+    def _stop_where_all_fail(self) -> None:
+        """Of the trials that this driver began: what was mended since an earlier call is not held against it."""
+        records = self._queue.trials.records
+        if what := fail_alike(records[number] for number in sorted(records) if number >= self._first_number):
+            self.fatal = what
 
     def snapshot(self) -> Snapshot:
         """How the search stands."""
