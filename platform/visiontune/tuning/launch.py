@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from threading import Event
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.constraints import costs_by, needs_known_costs, num_counted
+from visiontune.tuning.driver_lease import driver_lease
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.earlier_studies import check_studies
 from visiontune.tuning.get_ready import Say, Screen, count_gpus, get_ready, ingest_screen, settle_start, starting, worker_config
@@ -89,9 +90,11 @@ def _search(
     may_exit: bool,
 ) -> Outcome:
     start_s = time.monotonic()
-    with driver_lock(folder):
+    with ExitStack() as stack:
+        stack.enter_context(driver_lock(folder))
         mend_journal(folder)
         storage = create_or_resume(folder, spec)
+        lease = stack.enter_context(driver_lease(storage, str(spec.storage["url"]), spec.study))
         if is_finished(storage, spec) and not _has_more_to_start(storage, spec):
             study = study_record(storage, spec.study)
             _register_late(spec, study, storage, folder, tracker)
@@ -102,7 +105,7 @@ def _search(
         screen(starting(spec, storage.attributes().get("spent", {})))
         with tracker() as put:
             run = SearchRun(spec, storage, folder, put, start_s)
-            run.say = say
+            run.say, lease.on_lost = say, run.stop_for
             store = run_on_cluster(run, spec, storage, studies, put, screen, say, address, may_exit=may_exit)
             return _conclude(run, spec, storage, folder, store, put)
 

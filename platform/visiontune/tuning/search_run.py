@@ -94,6 +94,10 @@ class SearchRun:
         """Let the workers go, once they have written what they trained (`save`)."""
         self.is_interrupted = True
 
+    def stop_for(self, holder: str) -> None:
+        """Another driver has the study: nothing more is written by this one."""
+        self.fatal = f"it is now driven by {holder}"
+
     @property
     def is_stopping(self) -> bool:
         """Whether the workers should be let go."""
