@@ -9,7 +9,7 @@ from typing import Any
 
 from visiontune.errors import Problem, UserError
 from visiontune.spec.brackets import bracket_sizes
-from visiontune.spec.declare import REQUIRED, Arg, Section, Table
+from visiontune.spec.declare import REQUIRED, Arg, Items, Section, Table
 from visiontune.spec.fingerprint import flatten
 from visiontune.spec.sections import LIMITS, STUDY
 from visiontune.spec.space import Space
@@ -198,4 +198,6 @@ def _declared_default(dotted: str, identity: Mapping[str, Any]) -> Any:
     entries = (table.entries.get(identity.get(f"{name}.{at}", "")) for at, table in tables)
     fields = {**section.fields, **{arg: one for entry in entries if entry is not None for arg, one in entry.args.items()}}
     declared = fields.get(key)
+    if isinstance(declared, Items):
+        return list(declared.default)
     return declared.default if isinstance(declared, Arg) and declared.default is not REQUIRED else None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from visiontune.errors import UserError
-from visiontune.spec.declare import REQUIRED, Arg
+from visiontune.spec.declare import REQUIRED, Arg, Items
 from visiontune.spec.parse import load_study
 from visiontune.spec.tables.sources import SOURCES
 
@@ -41,13 +41,13 @@ def test_arguments_and_defaults_are_the_builders(name: str) -> None:
     builders = {
         key: REQUIRED if one.default is one.empty else one.default for key, one in inspect.signature(entry.load()).parameters.items()
     }
-    assert {key: arg.default for key, arg in entry.args.items() if isinstance(arg, Arg)} == builders
+    assert {key: arg.default for key, arg in entry.args.items() if isinstance(arg, Arg | Items)} == builders
 
 
 @pytest.mark.parametrize("name", SOURCES.entries)
 def test_a_study_can_name_it(name: str, tmp_path: Path) -> None:
     data = load_study(study(tmp_path, {"source": name, **NEEDED[name]})).data
-    defaults = {key: arg.default for key, arg in SOURCES.entries[name].args.items() if isinstance(arg, Arg)}
+    defaults = {key: arg.default for key, arg in SOURCES.entries[name].args.items() if isinstance(arg, Arg | Items)}
     given = {key: {"false": False}.get(str(value), value) for key, value in NEEDED[name].items()}
     assert {key: data[key] for key in defaults} == {**defaults, **given}
 
