@@ -85,11 +85,14 @@ ROWS = {
     "flat train and test beside a table": Row(
         _files("train/a.png", "test/c.png", others="train.csv"), refused=("the table train.csv beside them (source: manifest)",)
     ),
-    "only a flat train": _row("train/a.png", refused=("'train' with 1 files", "'train' is no class by name")),
+    "only a flat train": _row("train/a.png", refused=("'train' with 1 file, ", "'train' is no class by name")),
     "a class that is called train": _row(
         "train/a.png", "ship/b.png", parts={"train": {"train/a.png": "train", "ship/b.png": "ship"}}, said=("'train' is read as a class",)
     ),
     "train, test and another, flat": _row("train/a.png", "test/b.png", "masks/c.png", refused=("'test', 'train' are no class",)),
+    "classes beside a test without labels": _row(
+        "cat/a.png", "dog/b.png", "test/1.png", refused=("'test' is no class by name", "exclude: [test] leaves 'cat', 'dog'")
+    ),
     "classes that are called so": _row(
         "train/a.png",
         "test/b.png",
@@ -98,9 +101,13 @@ ROWS = {
         said=("'test', 'train' are read as classes",),
     ),
     "a test without train": _row(
-        "test/cat/a.png", "val/cat/b.png", refused=("'test' with 1 folders", "'test', 'val' are no class by name")
+        "test/cat/a.png", "val/cat/b.png", refused=("'test' with 1 folder, ", "'test', 'val' are no class by name")
     ),
-    "images beside masks": _row("images/a.png", "masks/a.png", refused=("'images' is no class by name", "exclude: [images]")),
+    "images beside masks": _row("images/a.png", "masks/a.png", refused=("'images' is no class by name; label_from: name",)),
+    "images and masks of classes": _row(
+        *("images/cat/a.png", "images/dog/b.png", "masks/cat/a.png"),
+        refused=("'images' with 2 folders, 'masks' with 1 folder, ", "exclude: [masks] leaves 'images'"),
+    ),
     "pictures and no folder": _row("cat.0.png", "dog.0.png", refused=("there are no folders of classes (label_from: name",)),
     "folders that are doubled": _row(
         *_INTEL,
@@ -162,6 +169,12 @@ ROWS = {
         },
         said=("5 classes",),
     ),
+    "classes in names, in several folders": _row(
+        *("images/cat.0.png", "images/dog.0.png", "masks/cat.0.png"),
+        data={"label_from": "name"},
+        parts={"train": {"images/cat.0.png": "cat", "images/dog.0.png": "dog", "masks/cat.0.png": "cat"}},
+        said=("2 classes", "training pictures are those of 2 folders: images (2), masks (1)"),
+    ),
     "a pattern of one's own": _row(
         *("001_cat_x.png", "002_dog_x.png", "odd.png"),
         data={"label_from": "name", "label_pattern": r"^\d+_([a-z]+)_"},
@@ -217,7 +230,11 @@ ROWS = {
     "nested classes": _row(
         *_FRUIT,
         parts={"train": {name: name.split("/")[0] for name in _FRUIT}},
-        said=("2 classes by the first folder", "1 1 folder deep, 3 2 folders deep", "class_depth: 2 makes 3, class_depth: leaf makes 4"),
+        said=(
+            "2 classes by the first folder",
+            "1 folder deep (1), 2 folders deep (3)",
+            "class_depth: 2 makes 3, class_depth: leaf makes 4",
+        ),
     ),
     "classes two folders deep": _row(
         *_FRUIT,

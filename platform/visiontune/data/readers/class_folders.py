@@ -59,7 +59,7 @@ class ClassFolders:
         deepest = max(self._levels, default=1)
         if len(self._levels) < 2 and self._depth in (deepest, LEAF):
             return
-        lie = ", ".join(f"{num:,} {level} folder{'s'[: level > 1]} deep" for level, num in sorted(self._levels.items()))
+        lie = ", ".join(f"{level} folder{'s'[: level > 1]} deep ({num:,})" for level, num in sorted(self._levels.items()))
         others = [level for level in (*range(1, min(deepest, 3) + 1), LEAF) if level != self._depth and self._classes[level]]
         ways = ", ".join(f"class_depth: {level} makes {len(self._classes[level]):,}" for level in others)
         how = {1: "the first folder", LEAF: "the whole path of folders"}.get(self._depth, f"the first {self._depth} folders")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from visiontune.data.class_names import PARTS, part_of
@@ -122,20 +122,33 @@ def _class_words(root: Root, top: str, names: Sequence[str], is_depth_given: boo
     others = [name for name in names if name not in odd]
     if not odd:
         return []
-    if is_depth_given or (len(odd) == 1 and part_of(odd[0]) and len(others) > 0):
+    # A train among other vehicles is likelier a class than all training pictures; a test beside classes is likelier a test without labels.
+    if is_depth_given or (len(odd) == 1 and part_of(odd[0]) == "train" and others):
         return [f"{_shown(odd)} {_is(odd)} read as {'a class' if len(odd) == 1 else 'classes'}, beside {_shown(others) or 'nothing else'}"]
     seen = ", ".join(f"{printable(name)!r} with {_content(root, posixpath.join(top, name))}" for name in names[:_MAX_SHOWN])
-    tables = [name for name in root.scan(top).files if name.lower().endswith(_TABLES)]
-    table = f"the table {printable(tables[0])} beside them (source: manifest)" if tables else "a table (source: manifest)"
     rule = f"must hold a folder for each class, or parts with such folders, but holds {seen}, and {_shown(odd)} {_is(odd)} no class by name"
-    ways = f"label_from: name reads classes from names of files, {table} from its rows; exclude: [{odd[-1]}] leaves a folder out"
-    raise UserError(Problem(root.show(top), 0, "", f"{rule}; {ways}; class_depth: 1 takes them as classes"))
+    raise UserError(
+        Problem(root.show(top), 0, "", "; ".join([rule, *_ways(root, top, odd, others), "class_depth: 1 takes them as classes"]))
+    )
+
+
+def _ways(root: Root, top: str, odd: Sequence[str], others: Sequence[str]) -> Iterator[str]:
+    """What would read folders that are no classes."""
+    tables = [name for name in root.scan(top).files if name.lower().endswith(_TABLES) and not is_hidden(name)]
+    if not any(_folders(root, posixpath.join(top, name)) for name in odd):
+        table = f"the table {printable(tables[0])} beside them" if tables else "a table"
+        yield f"label_from: name reads classes from names of files, and {table} (source: manifest) from its rows"
+        if len(others) > 1 and all(map(part_of, odd)):
+            yield f"exclude: [{', '.join(map(printable, odd))}] leaves {_shown(others)}"
+    elif others and not any(map(part_of, odd)):
+        yield f"exclude: [{', '.join(map(printable, others[:_MAX_SHOWN]))}] leaves {_shown(odd)}"
 
 
 def _content(root: Root, folder: str) -> str:
     found = root.scan(folder)
     num_files, num_folders = (sum(not is_hidden(name) for name in names) for names in (found.files, found.folders))
-    return " and ".join([f"{num_folders:,} folders"] * bool(num_folders) + [f"{num_files:,} files"] * bool(num_files or not num_folders))
+    counts = {"folder": num_folders, "file": num_files}
+    return " and ".join(f"{num:,} {kind}{'s'[: num > 1]}" for kind, num in counts.items() if num) or "nothing"
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from visiontune.data.file_names import identity
+from visiontune.data.file_names import identity, printable
 from visiontune.data.file_tree import Root
 from visiontune.data.readers.item import Item
 from visiontune.data.readers.listing import is_picture, note_odd
@@ -25,6 +25,7 @@ class LabelsInNames:
         self._root, self._pattern, self._set_aside = root, re.compile(pattern), set_aside
         self._counts: Counter[str] = Counter()
         self._first: dict[str, str] = {}
+        self._folders: Counter[str] = Counter()
 
     def items(self, part: str, top: str) -> list[Item]:
         """The pictures of one part, in all folders below `top`. Raises UserError where the training pictures are not of two classes."""
@@ -50,6 +51,10 @@ class LabelsInNames:
         """What the classes are, each with an example."""
         shown = ", ".join(f"{label!r} in {self._first[label]}" for label, _ in self._counts.most_common(_MAX_SHOWN))
         yield f"{len(self._counts):,} classes by names of files: {shown}{', ...' if len(self._counts) > _MAX_SHOWN else ''}"
+        if len(self._folders) > 1:
+            held = ", ".join(f"{folder or '.'} ({num:,})" for folder, num in self._folders.most_common(_MAX_SHOWN))
+            more = ", ..." if len(self._folders) > _MAX_SHOWN else ""
+            yield f"training pictures are those of {len(self._folders):,} folders: {printable(held)}{more}"
 
     def _label(self, name: str) -> str:
         found = self._pattern.search(identity(name))
@@ -57,6 +62,7 @@ class LabelsInNames:
 
     def _count(self, items: list[Item], unnamed: list[str]) -> None:
         self._counts.update(item.label for item in items)
+        self._folders.update(posixpath.dirname(item.path) for item in items)
         for item in items:
             self._first.setdefault(item.label, posixpath.basename(item.path))
         if len(self._counts) < 2 and (items or unnamed):
