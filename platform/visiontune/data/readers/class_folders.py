@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from visiontune.data.file_names import identity, is_hidden, printable
 from visiontune.data.file_tree import Root
+from visiontune.data.readers.exclude import exclude_of
 from visiontune.data.readers.item import Item
-from visiontune.data.readers.listing import is_picture, note_odd
+from visiontune.data.readers.listing import note_odd, pictures_in
 from visiontune.data.source import SetAside
 from visiontune.errors import Problem, UserError
 
@@ -39,7 +40,7 @@ class ClassFolders:
         for folder, found in self._root.walk(top):
             path = posixpath.relpath(folder, top or ".").split("/") if folder != top else []
             note_odd(folder, found.odd, found.folders, self._root, self._set_aside)
-            pictures = [name for name in found.files if is_picture(folder, name, self._root, self._set_aside)]
+            pictures = pictures_in(folder, found.files, self._root, self._set_aside)
             if (label := self._label(path)) is not None:
                 items += [Item(f"{folder}/{name}", label) for name in pictures]
             else:
@@ -101,7 +102,7 @@ class ClassFolders:
         held = ", ".join(f"{num:,} {suffix}" for suffix, num in counts.most_common(_MAX_SHOWN))
         hint = next((f"; {hint}" for hint, suffixes in _HINTS.items() if {*suffixes} & {*counts}), "")
         rule = f"the folder of a class must hold pictures that can be read, but this one holds {held}{hint}"
-        return Problem(self._root.show(name), 0, "", f"{rule}; exclude: [{printable(name)}] leaves it out")
+        return Problem(self._root.show(name), 0, "", f"{rule}; {exclude_of([name])} leaves it out")
 
 
 def _suffixes(files: Sequence[str], pictures: Sequence[str]) -> Counter[str]:

@@ -6,18 +6,34 @@ number of folders. `*`, `?` and `[...]` are a shell's, and stay within a name.
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from glob import escape
 from itertools import islice
 
 from visiontune.data.file_names import identity, is_hidden, printable
 from visiontune.data.file_tree import Root
 from visiontune.errors import Problem, UserError, near_names
+from visiontune.spec.yaml_node import scalar
 
 _WHERE = "data.exclude"
 _MOST_NAMES = 5000
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
+
+
+def exclude_of(names: Sequence[str]) -> str:
+    """What a study would say to leave out these files or folders.
+
+    >>> exclude_of(["old", "12 [a]"])
+    'exclude: [old, "12 [[]a]"]'
+    """
+    patterns = [escape(printable(name)) for name in names]
+    written = [one if _PLAIN.fullmatch(one) and scalar(one) == one else json.dumps(one, ensure_ascii=False) for one in patterns]
+    return f"exclude: [{', '.join(written)}]"
 
 
 class Excluded:

@@ -16,7 +16,7 @@ from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.folder_layout import Layout, find_layout
 from visiontune.data.readers.item import Item
 from visiontune.data.readers.labels_in_names import LabelsInNames
-from visiontune.data.readers.listing import is_picture, note_odd
+from visiontune.data.readers.listing import note_odd, pictures_in
 from visiontune.data.readers.picture_files import file_source
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError
@@ -61,7 +61,6 @@ def _set_beside_aside(root: Root, layout: Layout, set_aside: list[SetAside]) -> 
     for above in layout.above:
         found = root.scan(above)
         note_odd(above, found.odd, found.folders, root, set_aside)
-        for name in found.files:
-            if is_picture(above, name, root, set_aside):
-                reason = "has no label: it lies beside the folders of the parts"
-                set_aside.append(SetAside(root.show(posixpath.join(above, name)), reason, is_bad=False))
+        reason = "has no label: it lies beside the folders of the parts"
+        names = pictures_in(above, found.files, root, set_aside)
+        set_aside += [SetAside(root.show(posixpath.join(above, name)), reason, is_bad=False) for name in names]

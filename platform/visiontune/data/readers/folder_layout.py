@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from visiontune.data.class_names import PARTS, part_of
 from visiontune.data.file_names import is_hidden, printable
 from visiontune.data.file_tree import Root
+from visiontune.data.readers.exclude import exclude_of
 from visiontune.data.readers.listing import is_picture
 from visiontune.errors import Problem, UserError
 
 _WRAPPERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "data", "dataset", "datasets"})
 _TABLES = (".csv", ".tsv", ".parquet")
 _MAX_SHOWN = 5
+_MOST_WRAPPERS = 8
+"""One that is a link to a folder above it never ends; the walk through the classes tells of it."""
 
 
 @dataclass
@@ -61,7 +64,9 @@ def _has_pictures(root: Root, folder: str) -> bool:
 
 def _unwrapped(root: Root, folder: str, above: list[str], is_flat: bool) -> str:
     """The first folder from this one downwards that holds more than a single folder of folders; those over it go to `above`."""
-    while len(names := _folders(root, folder)) == 1:
+    for _ in range(_MOST_WRAPPERS):
+        if len(names := _folders(root, folder)) != 1:
+            break
         inner = posixpath.join(folder, names[0])
         is_train = part_of(names[0]) == "train" and not is_flat
         holds_folders = any(part_of(name) for name in _folders(root, inner)) if is_flat else bool(_folders(root, inner))
@@ -79,8 +84,7 @@ def _parts(root: Root, top: str, names: Sequence[str]) -> dict[str, str]:
     if others:
         first = next(name for name in names if part_of(name))
         rule = f"must hold either parts (train, val, test) or classes, but {first!r} is a part and {_shown(others)} {_is(others)} not"
-        left_out = ", ".join(map(printable, others[:_MAX_SHOWN]))
-        raise UserError(Problem(where, 0, "", f"{rule}; exclude: [{left_out}] leaves out what is no part"))
+        raise UserError(Problem(where, 0, "", f"{rule}; {exclude_of(others[:_MAX_SHOWN])} leaves out what is no part"))
     # A test without labels still is a part, of which nothing can be used.
     folders: dict[str, str] = {}
     for name in sorted(names, key=lambda name: PARTS.index(part_of(name) or "train")):
@@ -88,14 +92,16 @@ def _parts(root: Root, top: str, names: Sequence[str]) -> dict[str, str]:
         assert part is not None
         if part in folders:
             rule = f"must hold one folder for {part}, but has {posixpath.basename(folders[part])!r} and {name!r}"
-            raise UserError(Problem(where, 0, "", f"{rule}; exclude: [{printable(name)}] leaves one out"))
+            raise UserError(Problem(where, 0, "", f"{rule}; {exclude_of([name])} leaves one out"))
         folders[part] = posixpath.join(top, name)
     return folders
 
 
 def _inner(root: Root, folder: str, above: list[str]) -> str:
     """The folder of a part, or the one that is doubled in it: seg_train/seg_train, train/images."""
-    while len(names := _folders(root, folder)) == 1:
+    for _ in range(_MOST_WRAPPERS):
+        if len(names := _folders(root, folder)) != 1:
+            break
         inner = posixpath.join(folder, names[0])
         if not _is_wrapper(names[0], folder) or not _folders(root, inner) or _has_pictures(root, inner):
             break
@@ -139,9 +145,9 @@ def _ways(root: Root, top: str, odd: Sequence[str], others: Sequence[str]) -> It
         table = f"the table {printable(tables[0])} beside them" if tables else "a table"
         yield f"label_from: name reads classes from names of files, and {table} (source: manifest) from its rows"
         if len(others) > 1 and all(map(part_of, odd)):
-            yield f"exclude: [{', '.join(map(printable, odd))}] leaves {_shown(others)}"
+            yield f"{exclude_of(odd)} leaves {_shown(others)}"
     elif others and not any(map(part_of, odd)):
-        yield f"exclude: [{', '.join(map(printable, others[:_MAX_SHOWN]))}] leaves {_shown(odd)}"
+        yield f"{exclude_of(others[:_MAX_SHOWN])} leaves {_shown(odd)}"
 
 
 def _content(root: Root, folder: str) -> str:

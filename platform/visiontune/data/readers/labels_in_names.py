@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from visiontune.data.file_names import identity, printable
 from visiontune.data.file_tree import Root
 from visiontune.data.readers.item import Item
-from visiontune.data.readers.listing import is_picture, note_odd
+from visiontune.data.readers.listing import note_odd, pictures_in
 from visiontune.data.source import SetAside
 from visiontune.errors import Problem, UserError
 
@@ -33,13 +33,12 @@ class LabelsInNames:
         unnamed: list[str] = []
         for folder, found in self._root.walk(top):
             note_odd(folder, found.odd, found.folders, self._root, self._set_aside)
-            for name in found.files:
-                if is_picture(folder, name, self._root, self._set_aside):
-                    label, path = self._label(name), posixpath.join(folder, name)
-                    if label:
-                        items.append(Item(path, label))
-                    else:
-                        unnamed.append(path)
+            for name in pictures_in(folder, found.files, self._root, self._set_aside):
+                label, path = self._label(name), posixpath.join(folder, name)
+                if label:
+                    items.append(Item(path, label))
+                else:
+                    unnamed.append(path)
         if part == "train":
             self._count(items, unnamed)
         # Tests often have no labels at all; single names without one among others are pictures that are lost.
