@@ -143,6 +143,9 @@ ROWS = {
         "test/dog/deep/c.png",
         parts={**_PARTS, "test": {"test/dog/deep/c.png": "dog"}},
     ),
+    "a test without classes, wrapped": _row(
+        *_DIVIDED[:2], "test/images/1.png", parts={"train": _PARTS["train"]}, aside={"1.png": "has no label"}, said=("test/images as test",)
+    ),
     # Labels in names of files.
     "classes in names of files": _row(
         *_NAMED,
@@ -234,6 +237,7 @@ ROWS = {
             "2 classes by the first folder",
             "1 folder deep (1), 2 folders deep (3)",
             "class_depth: 2 makes 3, class_depth: leaf makes 4",
+            "only: 'Apple'",
         ),
     ),
     "classes two folders deep": _row(

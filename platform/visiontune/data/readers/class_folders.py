@@ -31,6 +31,7 @@ class ClassFolders:
         self._root, self._depth, self._set_aside = root, depth, set_aside
         self._levels: Counter[int] = Counter()
         self._classes: defaultdict[int | str, set[str]] = defaultdict(set)
+        self._direct: set[str] = set()
 
     def items(self, part: str, top: str) -> list[Item]:
         """The pictures of one part, below the folder `top`. Raises UserError for classes whose files are no pictures."""
@@ -64,7 +65,15 @@ class ClassFolders:
         others = [level for level in (*range(1, min(deepest, 3) + 1), LEAF) if level != self._depth and self._classes[level]]
         ways = ", ".join(f"class_depth: {level} makes {len(self._classes[level]):,}" for level in others)
         how = {1: "the first folder", LEAF: "the whole path of folders"}.get(self._depth, f"the first {self._depth} folders")
-        yield f"{len(self._classes[self._depth]):,} classes by {how}, but training pictures lie {lie}: {ways}"
+        yield f"{len(self._classes[self._depth]):,} classes by {how}, but training pictures lie {lie}: {ways}{self._mixed()}"
+
+    def _mixed(self) -> str:
+        """The tail of a note: classes that hold only folders, where others hold pictures."""
+        names = sorted(self._classes[self._depth] - self._direct)
+        if not names or not self._direct or self._depth == LEAF:
+            return ""
+        shown = ", ".join(repr(printable(name)) for name in names[:_MAX_SHOWN]) + ", ..." * (len(names) > _MAX_SHOWN)
+        return f"; {len(names):,} classes hold pictures in folders only: {shown}"
 
     def _label(self, path: Sequence[str]) -> str | None:
         """The class of a folder; None above those of classes."""
@@ -84,6 +93,7 @@ class ClassFolders:
     def _count(self, path: Sequence[str], num: int) -> None:
         self._levels[len(path)] += num
         self._classes[LEAF].add("/".join(path))
+        self._direct |= {"/".join(path)} if len(path) == self._depth else set()
         for level in range(1, min(len(path), 9) + 1):
             self._classes[level].add("/".join(path[:level]))
 

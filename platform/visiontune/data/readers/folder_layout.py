@@ -44,7 +44,7 @@ def find_layout(root: Root, *, is_flat: bool, is_depth_given: bool) -> Layout:
     if any(part_of(name) == "train" for name in divided):
         layout.above.append(top)
         layout.parts = _parts(root, top, names)
-        layout.parts = {part: _inner(root, folder, layout.above) for part, folder in layout.parts.items()}
+        layout.parts = {part: _inner(root, folder, layout.above, part) for part, folder in layout.parts.items()}
         layout.notes += _as_parts(root, top, layout.parts)
     elif not is_flat:
         layout.parts = {"train": top}
@@ -97,13 +97,13 @@ def _parts(root: Root, top: str, names: Sequence[str]) -> dict[str, str]:
     return folders
 
 
-def _inner(root: Root, folder: str, above: list[str]) -> str:
-    """The folder of a part, or the one that is doubled in it: seg_train/seg_train, train/images."""
+def _inner(root: Root, folder: str, above: list[str], part: str) -> str:
+    """The folder of a part, or the one that is doubled in it: seg_train/seg_train, train/images; in a test it may hold no classes."""
     for _ in range(_MOST_WRAPPERS):
         if len(names := _folders(root, folder)) != 1:
             break
         inner = posixpath.join(folder, names[0])
-        if not _is_wrapper(names[0], folder) or not _folders(root, inner) or _has_pictures(root, inner):
+        if not _is_wrapper(names[0], folder) or (part == "train" and (not _folders(root, inner) or _has_pictures(root, inner))):
             break
         above.append(folder)
         folder = inner
