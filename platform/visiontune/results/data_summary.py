@@ -14,7 +14,7 @@ from visiontune.data.store.ingest_report import IngestReport
 from visiontune.data.store.store import Shard, Store
 from visiontune.filesystem.uri import shown
 from visiontune.results.text import aligned
-from visiontune.spec.sections import DATA
+from visiontune.spec.parse_data import without_defaults
 from visiontune.spec.yaml_node import scalar
 
 _LISTED, _CLASSES = 10, 60
@@ -65,10 +65,7 @@ def damage_lines(store: Store, damaged: Sequence[Shard]) -> list[str]:
 
 def study_line(data: Mapping[str, Any]) -> str:
     """What to write into a study for the same pictures: the section `data` without its defaults."""
-    named = {"source": data["source"]} | {
-        name: value for name, value in data.items() if name != "source" and not (name in DATA.fields and value == _default(name))
-    }
-    return "in a study: data: {" + ", ".join(f"{name}: {_yaml(value)}" for name, value in named.items() if value is not None) + "}"
+    return "in a study: data: {" + ", ".join(f"{name}: {_yaml(value)}" for name, value in without_defaults(data).items()) + "}"
 
 
 def _yaml(value: Any) -> str:
@@ -77,10 +74,6 @@ def _yaml(value: Any) -> str:
         value = shown(value)
         return value if _PLAIN.fullmatch(value) and scalar(value) == value else json.dumps(value, ensure_ascii=False)
     return json.dumps(value, ensure_ascii=False)
-
-
-def _default(name: str) -> Any:
-    return getattr(DATA.fields[name], "default", None)
 
 
 def _form(store: Store, report: IngestReport) -> str:

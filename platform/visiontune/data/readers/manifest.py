@@ -101,8 +101,7 @@ class _Rows:
         """Raise UserError for a group whose pictures the table itself puts into several parts."""
         parts: dict[str, str] = {}
         for part, found in items.items():
-            for group in {item.group for item in found} - {None}:
-                assert group is not None
+            for group in dict.fromkeys(item.group for item in found if item.group is not None):
                 if parts.setdefault(group, part) != part:
                     rule = f"rows of one group must be in one part, but those of {group!r} are in {parts[group]} and {part}"
                     raise UserError(Problem(self.where, 0, "", rule))

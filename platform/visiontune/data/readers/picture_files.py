@@ -9,7 +9,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from visiontune.data.class_names import PARTS, class_order, encode
+from visiontune.data.class_names import PARTS, class_order, composed, encode
 from visiontune.data.file_names import identity
 from visiontune.data.file_tree import Root
 from visiontune.data.picture.bad_picture import BadPicture, Picture
@@ -33,12 +33,14 @@ def file_source(
     *,
     margin: float = 0.0,
     load: Callable[[str], bytes] | None = None,
+    notes: Sequence[str] = (),
 ) -> Source:
-    """The source of these items, sorted by path. `load` reads a file by its name, by default from the root.
+    """The source of these items, sorted by path, their labels in NFC. `load` reads a file by its name, by default from the root.
 
     Raises UserError for no pictures in train, fewer than two classes, classes that differ only in case, and labels that train lacks.
     """
-    items = {part: sorted(parts[part], key=attrgetter("path", "number")) for part in PARTS if parts.get(part)}
+    names, said = composed({item.label: None for found in parts.values() for item in found})
+    items = {part: sorted(_named(parts[part], names), key=attrgetter("path", "number")) for part in PARTS if parts.get(part)}
     if "train" not in items:
         raise UserError(Problem(root.shown, 0, "", f"must hold training pictures with labels, but has none{_why(set_aside)}"))
     class_names = class_order({item.label for item in items["train"]}, root.shown)
@@ -67,7 +69,13 @@ def file_source(
         keys=lambda part: [identity(item.path) + (f"#{item.number}" if item.box else "") for item in items[part]],
         groups=lambda part: _groups(items[part]),
         set_aside=tuple(set_aside),
+        notes=(*notes, *said),
     )
+
+
+def _named(items: Sequence[Item], names: Mapping[str, str]) -> Sequence[Item]:
+    is_same = all(name == label for label, name in names.items())
+    return items if is_same else [item._replace(label=names[item.label]) for item in items]
 
 
 def window(shape: tuple[int, ...], item: Item, margin: float) -> tuple[slice, slice]:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry, Table
+from visiontune.spec.declare import Arg, Entry, Items, Table
+from visiontune.spec.label_pattern import settle_label_pattern
 
 _PATH = "a path, or a URI that pyarrow or fsspec opens (s3://, gs://, file://)"
 _CROPS = {
     "use_crops": Arg(bool, "a picture for each annotated object; false: one for each file, whose objects are all of one class", True),
     "crop_margin": Arg(float, "share of a box's longer side that is kept around it", 0.1, 0.0, 10.0),
+}
+_EXCLUDE = {
+    "exclude": Items(
+        'left out: names of files and folders at any depth ("*_mask.png", thumbs), or paths with "/" from the folder above (train/old/*)',
+        item=Arg(str, "a shell's pattern"),
+    )
 }
 _READERS = "visiontune.data.readers"
 
@@ -29,7 +36,22 @@ SOURCES = Table(
         "folder": Entry(
             "a folder for each class, with or without folders train, val and test above",
             f"{_READERS}.folder:folder",
-            {"path": Arg(str, f"the folder above: {_PATH}")},
+            {
+                "path": Arg(str, f"the folder above: {_PATH}"),
+                "class_depth": Arg(
+                    int, "folders that make a class, joined by /; leaf: all of them; without it the first one", None, 1, 9, also=("leaf",)
+                ),
+                "label_from": Arg(
+                    str, "where a picture's class stands: in its folders or its file's name", "folder", choices=("folder", "name")
+                ),
+                "label_pattern": Arg(
+                    str,
+                    "regular expression whose group is the class in a file's name; without it all before a last number: cat of cat.0.jpg",
+                    None,
+                    settle=settle_label_pattern,
+                ),
+                **_EXCLUDE,
+            },
         ),
         "manifest": Entry(
             "a CSV, TSV or Parquet table of paths and labels",
