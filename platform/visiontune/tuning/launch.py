@@ -106,6 +106,7 @@ def _search(
         with tracker() as put:
             run = SearchRun(spec, storage, folder, put, start_s)
             run.say, lease.on_lost = say, run.stop_for
+            storage.tell(say)
             store = run_on_cluster(run, spec, storage, studies, put, screen, say, address, may_exit=may_exit)
             return _conclude(run, spec, storage, folder, store, put)
 

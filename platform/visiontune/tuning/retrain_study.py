@@ -57,6 +57,7 @@ def retrain_study(
         with tracker() as put:
             run = SearchRun(spec, storage, folder, put, make_policy=make_policy, has_trials=False)
             run.say, lease.on_lost = say, run.stop_for
+            storage.tell(say)
             studies = StudiesFolder(folder.path.parent)
             store = run_on_cluster(run, spec, storage, studies, put, screen, say, address, may_exit=may_exit)
             run.sweep()

@@ -129,6 +129,9 @@ class SearchRun:
         leg = self._legs.get(key)
         if leg is None:
             return False
+        if report.failure == "storage" and len(self.placement.nodes) > 1:  # one machine's disk may be at fault
+            self.lost(key, report.reason, is_begun=False, is_gone=False)
+            return False
         if report.failure == "storage":  # nobody's fault: the trial goes on when the disk does
             self.fatal = report.reason
             return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -26,15 +26,21 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.filesystem.uri import shown
 from visiontune.spec.kept_files import keep_files
 from visiontune.spec.study_spec import StudySpec, completed
+from visiontune.tuning.patient_storage import PatientStorage
 
 
 class Storage:
     """One study in its storage. Every method that writes returns only when the fact is on disk."""
 
-    def __init__(self, storage: BaseStorage, study_id: int) -> None:
+    def __init__(self, storage: BaseStorage | PatientStorage, study_id: int) -> None:
         self._storage = storage
         self._study_id = study_id
         self._ids = {trial.number: trial._trial_id for trial in self.trials()}
+
+    def tell(self, say: Callable[[str], None]) -> None:
+        """Whom to tell while a database does not answer."""
+        if isinstance(self._storage, PatientStorage):
+            self._storage.say = say
 
     def trials(self) -> list[FrozenTrial]:
         """All trials by number; not to be changed by the caller."""
@@ -156,11 +162,11 @@ def open_existing(folder: StudyFolder, url: str = "journal") -> Storage:
     return Storage(storage, study_id)
 
 
-def _connect(folder: StudyFolder, url: str) -> BaseStorage:
+def _connect(folder: StudyFolder, url: str) -> BaseStorage | PatientStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if url != "journal":
         try:
-            return get_storage(url)
+            return PatientStorage(get_storage(url))
         except ImportError as error:
             driver = getattr(error.__cause__, "name", None) or "its driver"
             hint = 'pip install "visiontune[postgres]"' if url.startswith("postgresql") else f"pip install {driver}"
@@ -184,9 +190,9 @@ def mend_journal(folder: StudyFolder) -> None:
             file.truncate(whole)
 
 
-def _study_id(storage: BaseStorage, name: str) -> int | None:
+def _study_id(storage: BaseStorage | PatientStorage, name: str) -> int | None:
     try:
-        return storage.get_study_id_from_name(name)
+        return int(storage.get_study_id_from_name(name))
     except KeyError:
         return None
 
