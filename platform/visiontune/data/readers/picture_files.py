@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
@@ -15,6 +14,7 @@ from visiontune.data.file_tree import Root
 from visiontune.data.picture.bad_picture import BadPicture, Picture
 from visiontune.data.picture.decode import decode, shape_of
 from visiontune.data.picture.formats import refuse_mislabelled
+from visiontune.data.readers.crop import crop_of, square_around
 from visiontune.data.readers.file_digests import content_of, digests_of_files, listing_of, paths_of, stamp_of
 from visiontune.data.readers.item import Item
 from visiontune.data.source import SetAside, Source
@@ -78,25 +78,6 @@ def _named(items: Sequence[Item], names: Mapping[str, str]) -> Sequence[Item]:
     return items if is_same else [item._replace(label=names[item.label]) for item in items]
 
 
-def window(shape: tuple[int, ...], item: Item, margin: float) -> tuple[slice, slice]:
-    """Rows and columns of a box and a margin of that share of its longer side around it, cut at the picture's edge. Raises BadPicture."""
-    assert item.box is not None
-    height, width = shape[:2]
-    if item.size is not None and item.size != (width, height):
-        raise BadPicture(f"is {width} x {height}, but its annotation says {item.size[0]} x {item.size[1]}")
-    left, top, right, bottom = item.box
-    shown = f"the box ({left:g}, {top:g}) to ({right:g}, {bottom:g})"
-    area = (right - left) * (bottom - top)
-    if not all(map(math.isfinite, item.box)) or right <= left or bottom <= top:
-        raise BadPicture(f"has an annotation without area: {shown}")
-    seen = max(min(right, width) - max(left, 0), 0) * max(min(bottom, height) - max(top, 0), 0)
-    if seen < area / 2:
-        raise BadPicture(f"is {width} x {height}, and {shown} lies {'outside' if seen == 0 else 'more than half outside'}")
-    around = margin * max(right - left, bottom - top)
-    rows = slice(max(math.floor(top - around), 0), min(math.ceil(bottom + around), height))
-    return rows, slice(max(math.floor(left - around), 0), min(math.ceil(right + around), width))
-
-
 def _pictures(items: Sequence[Item], read: Callable[[str], bytes], margin: float, rows: IntArray) -> Iterator[Picture | BadPicture]:
     path: str | None = None
     whole: Picture | BadPicture = BadPicture("is not read yet")
@@ -109,8 +90,7 @@ def _pictures(items: Sequence[Item], read: Callable[[str], bytes], margin: float
             yield whole
             continue
         try:
-            # A copy, or each crop would keep its whole picture in memory.
-            yield whole[window(whole.shape, item, margin)].copy()
+            yield crop_of(whole, item, margin)
         except BadPicture as error:
             yield error
 
@@ -148,8 +128,7 @@ def _first(items: Sequence[Item], read: Callable[[str], bytes], margin: float, r
         try:
             height, width, channels = shape_of(_content_of(item.path, read))
             if item.box is not None:
-                rows, columns = window((height, width), item, margin)
-                height, width = rows.stop - rows.start, columns.stop - columns.start
+                height = width = square_around((height, width), item, margin).side
             shapes.append((height, width, channels))
         except BadPicture as error:
             bad.append(Problem(root.show(item.path), 0, "", f"picture {error}"))
