@@ -22,6 +22,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "voc": {"path": "pictures", "use_crops": "false"},
     "coco": {"annotations": "instances.json", "crop_margin": 0.25},
     "labelme": {"path": "pictures"},
+    "yolo": {"path": "pictures/data.yaml"},
     "torchvision": {"dataset": "CIFAR10", "root": "data"},
 }
 
@@ -63,7 +64,9 @@ def test_a_study_that_is_older_than_an_argument_goes_on(name: str, tmp_path: Pat
 
 
 def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"s\.yaml:2: data\.use_crops: 'use_crops' is an argument of voc, coco and labelme, not of folder"):
+    with pytest.raises(
+        UserError, match=r"s\.yaml:2: data\.use_crops: 'use_crops' is an argument of voc, coco, labelme and yolo, not of folder"
+    ):
         load_study(study(tmp_path, {"source": "folder", "path": "x", "use_crops": "true"}))
     with pytest.raises(UserError, match="nearest is 'MNIST'"):
         load_study(study(tmp_path, {"source": "torchvision", "root": "x", "dataset": "MINST"}))

@@ -1,7 +1,7 @@
 """A box of an annotation to a crop: a square around it, so that an object is neither squashed nor cut when it becomes a network's input.
 
 The square is the box's longer side and the margin long. It is moved into the picture where it fits there; where the picture is too small it
-is padded with black, as MegaDetector's `crop_detections.py` does for the classifiers of camera traps (`square_crop`).
+is padded with black, as MegaDetector's tools do for the classifiers of camera traps (`square_crop`).
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ def square_around(shape: tuple[int, ...], item: Item, margin: float) -> Square:
     height, width = shape[:2]
     left, top, right, bottom = _inside(height, width, item)
     around = margin * max(right - left, bottom - top)
-    first_row, first_column = math.floor(top - around), math.floor(left - around)
-    num_rows, num_columns = math.ceil(bottom + around) - first_row, math.ceil(right + around) - first_column
+    # To a hundredth of a pixel: 20.0000001, out of shares with six digits, is no 21 rows.
+    first_row, first_column = math.floor(round(top - around, 2)), math.floor(round(left - around, 2))
+    num_rows, num_columns = math.ceil(round(bottom + around, 2)) - first_row, math.ceil(round(right + around, 2)) - first_column
     side = min(max(num_rows, num_columns), max(height, width))
     refuse_huge(side, side)
     return Square(_placed(first_row, num_rows, side, height), _placed(first_column, num_columns, side, width), side)

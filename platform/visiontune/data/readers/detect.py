@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from pathlib import Path
@@ -11,12 +10,16 @@ from typing import Any
 from visiontune.data.file_names import is_hidden
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import open_files, open_folder
-from visiontune.data.picture.bad_picture import BadPicture
+from visiontune.data.readers.annotations.detect_annotations import annotations_in, json_kind
+from visiontune.data.readers.annotations.yolo_files import YAML_SUFFIXES
 from visiontune.errors import UserError, nearest
 from visiontune.filesystem.path_kind import kind_of
+from visiontune.spec.tables.sources import SOURCES
 
 _NAMED = "torchvision:"
 _TABLES = (".csv", ".tsv", ".parquet", ".json")
+_PLACES = ("path", "annotations", "train", "root")
+"""Keys of a source that say where it is."""
 _MOST_FOLDERS = 2000
 _SPLIT_WORDS = {"train": ("train",), "val": ("validation", "valid", "val", "dev"), "test": ("test",)}
 
@@ -25,8 +28,8 @@ def detect_source(text: str) -> dict[str, Any]:
     """The section `data` that reads it. Raises UserError for what no source can read.
 
     `digits` and `torchvision:NAME` are data sets; a file is a Parquet file of pictures (or a pattern of several), a manifest (CSV, TSV,
-    Parquet) or COCO's JSON; a folder holds annotations of Pascal VOC or LabelMe, one file of COCO's, Parquet files named after their
-    splits as Hugging Face has them, or else a folder for each class.
+    Parquet), COCO's JSON or YOLO's data.yaml; a folder holds Parquet files named after their splits as Hugging Face has them, annotations
+    of Pascal VOC, LabelMe, COCO or YOLO, or else a folder for each class.
     """
     if text == "digits" and not Path(text).exists():
         return {"source": "digits"}
@@ -35,9 +38,27 @@ def detect_source(text: str) -> dict[str, Any]:
     if posixpath.splitext(text.lower())[1] in _TABLES:
         root, names = open_files(text, "SOURCE", ".parquet")
         return _file(root, names[0], text)
+    if text.lower().endswith(YAML_SUFFIXES):
+        return {"source": "yolo", "path": text}
     if kind_of(text) == "file":
         raise UserError(f"SOURCE must be a folder, a table ({', '.join(_TABLES[:-1])}) or COCO's JSON, but {text} is none of them")
     return _folder(open_folder(text, "SOURCE"), text)
+
+
+def source_as(kind: str, text: str) -> dict[str, Any]:
+    """The section that reads it as a source of that kind, whatever else could be meant. Raises UserError."""
+    if kind not in SOURCES.entries:
+        raise UserError(f"source must be one of the table sources, but is {kind!r}; {nearest(kind, SOURCES.entries)}")
+    try:
+        found = detect_source(text)
+    except UserError:  # such as one that asks for `source`
+        found = {}
+    place = next((key for key in _PLACES if key in SOURCES.entries[kind].args), None)
+    if found.get("source") == kind:
+        return found
+    if place is None:
+        raise UserError(f"source={kind} reads no files, so SOURCE must be {kind}, but is {text}")
+    return {"source": kind, place: text}
 
 
 def _file(root: Root, name: str, text: str) -> dict[str, Any]:
@@ -47,29 +68,20 @@ def _file(root: Root, name: str, text: str) -> dict[str, Any]:
     if kind == ".parquet":
         column = _picture_column(root, name)
         return {"source": "manifest", "path": text} if column is None else {"source": "parquet", "train": text, "image_column": column}
-    if _json_kind(root, name) == "coco":
+    if json_kind(root, name) == "coco":
         return {"source": "coco", "annotations": text}
     raise UserError(f"SOURCE {text} must be COCO's JSON with images, annotations and categories; for LabelMe's give the folder")
 
 
 def _folder(root: Root, text: str) -> dict[str, Any]:
-    """The section for a folder, by the first annotations or Parquet files at the top or one folder below."""
+    """The section for a folder, by the first Parquet files at the top or one folder below, or else its annotations."""
     top = root.scan()
     for folder in ["", *(name for name in top.folders if not is_hidden(name))][:_MOST_FOLDERS]:
         files = top.files if folder == "" else root.scan(folder).files
         ends = {posixpath.splitext(name)[1].lower() for name in files}
         if ".parquet" in ends and (found := _parts(root, folder, files, text)) is not None:
             return found
-        if ".xml" in ends:
-            return {"source": "voc", "path": text}
-        if ".json" in ends:
-            name = next(one for one in files if one.lower().endswith(".json"))
-            kind = _json_kind(root, posixpath.join(folder, name))
-            if kind == "labelme":
-                return {"source": "labelme", "path": text}
-            if kind == "coco":
-                return {"source": "coco", "annotations": posixpath.join(text, folder, name), "images": text}
-    return {"source": "folder", "path": text}
+    return annotations_in(root, text) or {"source": "folder", "path": text}
 
 
 def _parts(root: Root, folder: str, files: list[str], text: str) -> dict[str, Any] | None:
@@ -85,16 +97,6 @@ def _parts(root: Root, folder: str, files: list[str], text: str) -> dict[str, An
                 column = _picture_column(root, posixpath.join(folder, shards[0]))
                 section |= {} if column is None else {"image_column": column}
     return section if "train" in section else None
-
-
-def _json_kind(root: Root, name: str) -> str | None:
-    try:
-        known = json.loads(root.read(name))
-    except (BadPicture, ValueError):
-        return None
-    if not isinstance(known, dict):
-        return None
-    return "coco" if {"images", "annotations"} <= known.keys() else "labelme" if "shapes" in known else None
 
 
 def _picture_column(root: Root, name: str) -> str | None:

@@ -74,8 +74,8 @@ SOURCES = Table(
             "COCO's JSON: annotated objects",
             f"{_READERS}.annotations.coco:coco",
             {
-                "annotations": Arg(str, f"the JSON file: {_PATH}"),
-                "images": Arg(str, "folder of the pictures; without it the JSON file's own", None),
+                "annotations": Arg(str, f"the JSON file, or a folder of several, which may be parts: {_PATH}"),
+                "images": Arg(str, "folder of the pictures; without it that of the JSON", None),
                 **_CROPS,
             },
         ),
@@ -83,6 +83,11 @@ SOURCES = Table(
             "LabelMe's JSON: annotated objects",
             f"{_READERS}.annotations.labelme:labelme",
             {"path": Arg(str, f"the folder of pictures and JSON files: {_PATH}"), **_CROPS},
+        ),
+        "yolo": Entry(
+            "YOLO's text files, with data.yaml or a list of classes: annotated objects",
+            f"{_READERS}.annotations.yolo:yolo",
+            {"path": Arg(str, f"the folder of pictures and labels, or its data.yaml: {_PATH}"), **_CROPS},
         ),
         "torchvision": Entry(
             "a data set that torchvision knows by name",

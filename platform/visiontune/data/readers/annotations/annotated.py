@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from visiontune.data.readers.annotations.pictures import Pictures
+from visiontune.data.readers.annotations.picture_finder import Pictures
 from visiontune.data.readers.item import Box, Item, Shares
 from visiontune.data.readers.picture_files import file_source
 from visiontune.data.source import SetAside, Source
@@ -45,6 +45,7 @@ def annotated_source(
     use_crops: bool,
     margin: float,
     load: Callable[[str], bytes] | None = None,
+    notes: Sequence[str] = (),
 ) -> Source:
     """The source of these annotations by part: a crop for each object, or each picture whose objects are all of one class."""
     set_aside = pictures.set_aside
@@ -52,7 +53,16 @@ def annotated_source(
     pictures.finish()
     # Until crops became squares, the kind was followed by True. An older store of crops is another one, as its pictures are.
     made = f"{kind} squares" if use_crops else f"{kind} False"
-    return file_source(made, pictures.root, items, set_aside, margin=margin, load=load)
+    return file_source(made, pictures.root, items, set_aside, margin=margin, load=load, notes=[*notes, *_note(items, margin)])
+
+
+def _note(items: Mapping[str, Sequence[Item]], margin: float) -> list[str]:
+    """What is made of the pictures, where it is not they themselves."""
+    crops = [item for found in items.values() for item in found if item.box is not None]
+    if not crops:
+        return []
+    what = f"{len(crops):,} annotated objects of {len({item.path for item in crops}):,} pictures are cut out as squares"
+    return [f"{what} with {margin:g} of the longer side around them; data.use_crops = false reads whole pictures"]
 
 
 def _items(annotated: Iterable[Annotated], pictures: Pictures, *, use_crops: bool) -> list[Item]:

@@ -15,7 +15,7 @@ from visiontune.data.file_tree import Root
 from visiontune.data.open_files import inside, kind_at, open_file, open_folder, open_root
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated, annotated_source, box_of, size_of
-from visiontune.data.readers.annotations.pictures import Pictures, part_of_file
+from visiontune.data.readers.annotations.picture_finder import Pictures, part_of_file
 from visiontune.data.readers.item import Box
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError, first_line

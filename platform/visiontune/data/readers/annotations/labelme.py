@@ -17,7 +17,7 @@ from visiontune.data.file_tree import Root
 from visiontune.data.open_files import open_folder
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated, annotated_source, size_of
-from visiontune.data.readers.annotations.pictures import Pictures, part_in
+from visiontune.data.readers.annotations.picture_finder import Pictures, part_in
 from visiontune.data.readers.item import Box
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError, first_line

@@ -15,8 +15,9 @@ from visiontune.data.source import SetAside
 
 
 def part_in(names: Iterable[str]) -> str | None:
-    """The first of these words that is a part's, as train, valid or test2017 are."""
-    return next(filter(None, (part_of(name) or part_of(name.rstrip("0123456789")) for name in names)), None)
+    """The first of these words that is a part's, as train, valid, test2017 (COCO) and obj_train_data (YOLO of CVAT) are."""
+    plain = (name.rstrip("0123456789").removeprefix("obj_").removesuffix("_data") for name in names)
+    return next(filter(None, map(part_of, plain)), None)
 
 
 def part_of_file(name: str) -> str | None:
