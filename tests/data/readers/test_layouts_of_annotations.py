@@ -6,13 +6,28 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from annotation_files import Objects, scene, write_coco, write_labelme, write_voc, xml
+from annotation_files import (
+    Objects,
+    choice,
+    cvat_image,
+    place,
+    scene,
+    write_coco,
+    write_cvat,
+    write_label_studio,
+    write_labelme,
+    write_voc,
+    xml,
+)
 from layouts import Row, hold
 from source_files import given, tree
 
 from visiontune.data.readers.annotations.coco import coco
+from visiontune.data.readers.annotations.cvat import cvat
+from visiontune.data.readers.annotations.label_studio import label_studio
 from visiontune.data.readers.annotations.yolo import yolo
 from visiontune.errors import UserError
 from visiontune.results.make_dataset import section_of
@@ -119,6 +134,42 @@ def _stray(root: Path) -> None:
     (root / "cat" / "notes.xml").write_text("<notes><note>fine</note></notes>")
     (root / "dog" / "settings.json").write_text('{"images": 3}')
 
+
+def _cvat(*images: str) -> Callable[[Path], None]:
+    def make(root: Path) -> None:
+        write_cvat(root, list(images))
+
+    return make
+
+
+def _uploads(root: Path) -> None:
+    """Choices for pictures as they were before the upload; two of them had one name."""
+    for name in ("a", "b", "images/c", "same"):
+        scene(root / f"{name}.png")
+    tasks = {"aaaaaaaa-a": "cat", "bbbbbbbb-b": "dog", "cccccccc-c": "dog", "11111111-same": "cat", "22222222-same": "dog"}
+    write_label_studio(root, {f"/data/upload/7/{name}.png": [[choice(label)]] for name, label in tasks.items()})
+
+
+def _json_min(root: Path) -> None:
+    """Two people on one picture, who disagree."""
+    for name in ("a", "b", "c"):
+        scene(root / "pets" / f"{name}.png")
+    rows = [(1, "a", "cat"), (2, "b", "dog"), (3, "c", "cat"), (3, "c", "dog")]
+    document = [
+        {"image": f"/data/local-files/?d=store/pets/{name}.png", "id": task, "kind": label, "annotator": row, "lead_time": 1.5}
+        for row, (task, name, label) in enumerate(rows)
+    ]
+    (root / "min.json").write_text(json.dumps(document))
+
+
+TAGS = [
+    cvat_image("a", '<tag label="cat"/>'),
+    cvat_image("b", '<tag label="dog"/>'),
+    cvat_image("c", '<tag label="cat"/><tag label="dog"/>'),
+]
+SUBSETS = [cvat_image("Train/a", '<box label="cat" xtl="3" ytl="4" xbr="13" ybr="10"/>', "Train")]
+SUBSETS += [cvat_image("Train/b", '<mask label="dog" rle="1" left="3" top="4" width="5" height="6"/>', "Train")]
+SUBSETS += [cvat_image("Test/a", '<polygon label="dog" points="3,4;13,10;5,20"/><points label="cat" points="1,2"/>', "Test")]
 
 ROWS = {
     "a picture that is gone is not taken from another part": Row(
@@ -236,6 +287,35 @@ ROWS = {
         },
         source="folder",
     ),
+    "CVAT's project, by subsets": Row(
+        _cvat(*SUBSETS),
+        {"train": {"images/Train/a.png#0": "cat", "images/Train/b.png#0": "dog"}, "test": {"images/Test/a.png#0": "dog"}},
+        said=("3 annotated objects of 3 pictures", "shapes without an area are not read: 1 of points"),
+        source="cvat",
+    ),
+    "CVAT's tags": Row(
+        _cvat(*TAGS, cvat_image("d", "")),
+        {"train": {"images/a.png": "cat", "images/b.png": "dog"}},
+        aside={"c.png": "has 2 labels (cat, dog), of which none counts", "d.png": "has no annotated object"},
+        source="cvat",
+    ),
+    "Label Studio's choices, and names without the server's digits": Row(
+        _uploads,
+        {"train": {"a.png": "cat", "b.png": "dog", "images/c.png": "dog"}},
+        aside={
+            "11111111-same.png": "is an annotation without a picture",
+            "22222222-same.png": "is an annotation without a picture",
+            "same.png": "is a picture without an annotation",
+        },
+        source="label_studio",
+    ),
+    "Label Studio's JSON-MIN": Row(
+        _json_min,
+        {"train": {"pets/a.png": "cat", "pets/b.png": "dog"}},
+        aside={"c.png": "has 2 labels (cat, dog)"},
+        said=("of 1 tasks with several annotations",),
+        source="label_studio",
+    ),
     "a few annotations among folders of classes": Row(
         _some_annotated,
         refused=(
@@ -271,6 +351,40 @@ def test_yolos_box_is_a_centre_and_a_size_in_shares(tmp_path: Path) -> None:
     assert [label for label, _ in found.values()] == [label for label, _ in expected.values()]
     for (_, crop), (_, other) in zip(found.values(), expected.values(), strict=True):
         np.testing.assert_array_equal(crop, other)
+
+
+def test_label_studio_counts_percent_and_turns_about_a_corner(tmp_path: Path) -> None:
+    """Against COCO's for the same boxes; 90 degrees clockwise about the upper left corner lie left of it."""
+    boxes: Objects = [("cat", (4, 9, 12, 21)), ("dog", (23, 5, 33, 11))]
+    results = [place("cat", (4, 9, 12, 21)), place("dog", (33, 5, 39, 15), rotation=90)]
+    (tmp_path / "coco").mkdir()
+    scene(tmp_path / "ls" / "1.png")
+    path = write_label_studio(tmp_path / "ls", {"1.png": [results]})
+    expected = given(coco(annotations=write_coco(tmp_path / "coco", {"1": boxes}), crop_margin=0.2))
+    found = given(label_studio(annotations=path, crop_margin=0.2))
+    assert [label for label, _ in found.values()] == [label for label, _ in expected.values()]
+    for (_, crop), (_, other) in zip(found.values(), expected.values(), strict=True):
+        np.testing.assert_array_equal(crop, other)
+
+
+def test_label_studio_asks_which_control_gives_the_label(tmp_path: Path) -> None:
+    for name in ("1", "2"):
+        scene(tmp_path / f"{name}.png")
+    tasks = {f"{name}.png": [[choice(label), choice("day", "time")]] for name, label in (("1", "cat"), ("2", "dog"))}
+    path = write_label_studio(tmp_path, tasks)
+    with pytest.raises(UserError, match=r"data\.control: must say which control gives the label where several do: kind, time"):
+        label_studio(annotations=path, use_crops=False)
+    with pytest.raises(UserError, match="'kinds' gave none; nearest is 'kind'"):
+        label_studio(annotations=path, use_crops=False, control="kinds")
+    assert [label for label, _ in given(label_studio(annotations=path, use_crops=False, control="kind")).values()] == ["cat", "dog"]
+
+
+def test_a_turned_box_of_cvats_is_opencvs(tmp_path: Path) -> None:
+    inner = '<box label="cat" xtl="10" ytl="12" xbr="26" ybr="18" rotation="30"/><box label="dog" xtl="1" ytl="1" xbr="5" ybr="5"/>'
+    source = cvat(annotations=write_cvat(tmp_path, [cvat_image("a", inner)]), crop_margin=0.0)
+    corners = cv2.boxPoints(((18, 15), (16, 6), 30))
+    side = int(np.ceil(corners[:, 0].max()) - np.floor(corners[:, 0].min()))
+    assert given(source)["images/a.png#0"][1].shape == (side, side, 3)
 
 
 @pytest.mark.parametrize("name", ROWS)

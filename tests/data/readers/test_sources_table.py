@@ -23,6 +23,8 @@ NEEDED: dict[str, dict[str, Any]] = {
     "coco": {"annotations": "instances.json", "crop_margin": 0.25},
     "labelme": {"path": "pictures"},
     "yolo": {"path": "pictures/data.yaml"},
+    "cvat": {"annotations": "annotations.xml"},
+    "label_studio": {"annotations": "export.json", "control": "kind"},
     "torchvision": {"dataset": "CIFAR10", "root": "data"},
 }
 
@@ -65,7 +67,8 @@ def test_a_study_that_is_older_than_an_argument_goes_on(name: str, tmp_path: Pat
 
 def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match=r"s\.yaml:2: data\.use_crops: 'use_crops' is an argument of voc, coco, labelme and yolo, not of folder"
+        UserError,
+        match=r"s\.yaml:2: data\.use_crops: 'use_crops' is an argument of voc, coco, labelme, yolo, cvat and label_studio, not of folder",
     ):
         load_study(study(tmp_path, {"source": "folder", "path": "x", "use_crops": "true"}))
     with pytest.raises(UserError, match="nearest is 'MNIST'"):

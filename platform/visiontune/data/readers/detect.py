@@ -10,14 +10,16 @@ from typing import Any
 from visiontune.data.file_names import is_hidden
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import open_files, open_folder
-from visiontune.data.readers.annotations.detect_annotations import annotations_in, json_kind
+from visiontune.data.readers.annotations.annotation_kinds import document_in
+from visiontune.data.readers.annotations.detect_annotations import annotations_in
 from visiontune.data.readers.annotations.yolo_files import YAML_SUFFIXES
 from visiontune.errors import UserError, nearest
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.spec.tables.sources import SOURCES
 
 _NAMED = "torchvision:"
-_TABLES = (".csv", ".tsv", ".parquet", ".json")
+_TABLES = (".csv", ".tsv", ".parquet")
+_ANNOTATIONS = (".json", ".xml")
 _PLACES = ("path", "annotations", "train", "root")
 """Keys of a source that say where it is."""
 _MOST_FOLDERS = 2000
@@ -28,20 +30,21 @@ def detect_source(text: str) -> dict[str, Any]:
     """The section `data` that reads it. Raises UserError for what no source can read.
 
     `digits` and `torchvision:NAME` are data sets; a file is a Parquet file of pictures (or a pattern of several), a manifest (CSV, TSV,
-    Parquet), COCO's JSON or YOLO's data.yaml; a folder holds Parquet files named after their splits as Hugging Face has them, annotations
-    of Pascal VOC, LabelMe, COCO or YOLO, or else a folder for each class.
+    Parquet), JSON of COCO or Label Studio, CVAT's XML or YOLO's data.yaml; a folder holds Parquet files named after their splits as Hugging
+    Face has them, annotations of any of these, of Pascal VOC or LabelMe, or else a folder for each class.
     """
     if text == "digits" and not Path(text).exists():
         return {"source": "digits"}
     if text.startswith(_NAMED):
         return {"source": "torchvision", "dataset": text.removeprefix(_NAMED), "root": "data"}
-    if posixpath.splitext(text.lower())[1] in _TABLES:
+    if posixpath.splitext(text.lower())[1] in (*_TABLES, *_ANNOTATIONS):
         root, names = open_files(text, "SOURCE", ".parquet")
         return _file(root, names[0], text)
     if text.lower().endswith(YAML_SUFFIXES):
         return {"source": "yolo", "path": text}
     if kind_of(text) == "file":
-        raise UserError(f"SOURCE must be a folder, a table ({', '.join(_TABLES[:-1])}) or COCO's JSON, but {text} is none of them")
+        kinds = f"a table ({', '.join(_TABLES)}) or a file of annotations (.json, .xml, .yaml)"
+        raise UserError(f"SOURCE must be a folder, {kinds}, but {text} is none of them")
     return _folder(open_folder(text, "SOURCE"), text)
 
 
@@ -68,9 +71,11 @@ def _file(root: Root, name: str, text: str) -> dict[str, Any]:
     if kind == ".parquet":
         column = _picture_column(root, name)
         return {"source": "manifest", "path": text} if column is None else {"source": "parquet", "train": text, "image_column": column}
-    if json_kind(root, name) == "coco":
-        return {"source": "coco", "annotations": text}
-    raise UserError(f"SOURCE {text} must be COCO's JSON with images, annotations and categories; for LabelMe's give the folder")
+    document = document_in(root, name)
+    if document is not None and document.kind not in ("voc", "labelme"):
+        return {"source": document.kind, "annotations": text, **({} if document.has_objects else {"use_crops": False})}
+    rule = "must be COCO's JSON with images, annotations and categories, Label Studio's JSON, or CVAT's XML"
+    raise UserError(f"SOURCE {text} {rule}; for LabelMe's and Pascal VOC's give the folder")
 
 
 def _folder(root: Root, text: str) -> dict[str, Any]:

@@ -89,6 +89,25 @@ SOURCES = Table(
             f"{_READERS}.annotations.yolo:yolo",
             {"path": Arg(str, f"the folder of pictures and labels, or its data.yaml: {_PATH}"), **_CROPS},
         ),
+        "cvat": Entry(
+            "CVAT's XML (CVAT for images 1.1): annotated objects, or tags of whole pictures",
+            f"{_READERS}.annotations.cvat:cvat",
+            {
+                "annotations": Arg(str, f"the XML file: {_PATH}"),
+                "images": Arg(str, "folder of the pictures; without it the XML file's own", None),
+                **_CROPS,
+            },
+        ),
+        "label_studio": Entry(
+            "Label Studio's JSON or JSON-MIN: annotated objects, or choices for whole pictures",
+            f"{_READERS}.annotations.label_studio:label_studio",
+            {
+                "annotations": Arg(str, f"the JSON file: {_PATH}"),
+                "images": Arg(str, "folder of the pictures; without it the JSON file's own", None),
+                "control": Arg(str, "name of the control whose labels count; without it all", None),
+                **_CROPS,
+            },
+        ),
         "torchvision": Entry(
             "a data set that torchvision knows by name",
             f"{_READERS}.torchvision_datasets:torchvision",

@@ -29,8 +29,8 @@ class Annotated:
     near: Sequence[str]
     written: str
     size: tuple[int, int] | None = None
-    label: str | None = None
-    """The label of the whole picture, where the annotation has one."""
+    labels: Sequence[str] = ()
+    """Those of the whole picture, where the annotation has any."""
     part: str | None = None
     """Of which part the annotation's folder or name says that it is."""
     within: str | None = None
@@ -82,9 +82,9 @@ def _items(annotated: Iterable[Annotated], pictures: Pictures, *, use_crops: boo
 
 
 def _items_of(one: Annotated, path: str, shown: str, set_aside: list[SetAside], *, use_crops: bool) -> list[Item]:
-    labels = sorted({label for label, _ in one.objects}) or ([one.label] if one.label and not use_crops else [])
+    labels = sorted({label for label, _ in one.objects}) or ([] if use_crops else sorted({*one.labels}))
     if not labels:
-        more = f"; its own label {one.label!r} is used by data.use_crops = false" if one.label else ""
+        more = f"; its own label {one.labels[0]!r} is used by data.use_crops = false" if one.labels else ""
         set_aside.append(SetAside(shown, f"has no annotated object{more}", is_bad=False))
         return []
     if use_crops:
@@ -92,7 +92,9 @@ def _items_of(one: Annotated, path: str, shown: str, set_aside: list[SetAside], 
     if len(labels) == 1:
         return [Item(path, labels[0])]
     listed = ", ".join(labels[:_MAX_SHOWN]) + (", ..." if len(labels) > _MAX_SHOWN else "")
-    reason = f"has objects of {len(labels)} classes ({listed}), so no label; data.use_crops takes them apart"
+    reason = f"has {len(labels)} labels ({listed}), of which none counts"
+    if one.objects:
+        reason = f"has objects of {len(labels)} classes ({listed}), so no label; data.use_crops takes them apart"
     set_aside.append(SetAside(shown, reason, is_bad=False))
     return []
 

@@ -15,7 +15,7 @@ from visiontune.data.file_tree import Root
 from visiontune.data.open_files import inside, kind_at, open_file, open_folder, open_root
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated, annotated_source, box_of, size_of
-from visiontune.data.readers.annotations.picture_finder import Pictures, part_of_file
+from visiontune.data.readers.annotations.picture_finder import Pictures, near_folders, part_of_file
 from visiontune.data.readers.item import Box
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError, first_line
@@ -70,11 +70,9 @@ def _document(root: Root, name: str) -> Mapping[str, Any]:
 
 
 def _read(document: Mapping[str, Any], folder: Root, name: str, pictures: Pictures, part: str | None) -> list[Annotated]:
-    where, root = folder.show(name), pictures.root
-    beside = posixpath.dirname(f"{folder.path}/{name}")
-    folders = [beside.removeprefix(root.path).strip("/"), ""] if f"{beside}/".startswith(f"{root.path}/") else [""]
+    where = folder.show(name)
     try:
-        return [*_annotated(document, pictures, where, folders, part)]
+        return [*_annotated(document, pictures, where, near_folders(folder, name, pictures.root), part)]
     except (KeyError, TypeError, AttributeError) as error:
         rule = f"must be COCO's JSON with images, categories and annotations, but an entry lacks what it should have ({error!r})"
         raise UserError(Problem(where, 0, "", rule)) from error

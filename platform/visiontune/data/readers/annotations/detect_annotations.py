@@ -6,21 +6,18 @@ like classes, both can be meant, and the user says which.
 
 from __future__ import annotations
 
-import json
 import posixpath
 import shlex
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from visiontune.data.file_names import is_hidden
 from visiontune.data.file_tree import Root
-from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.picture.formats import picture_suffixes
+from visiontune.data.readers.annotations.annotation_kinds import Document, document_in, is_yolo
 from visiontune.data.readers.annotations.picture_finder import part_in
-from visiontune.data.readers.annotations.voc import parse
-from visiontune.data.readers.annotations.yolo_files import NAME_LISTS
 from visiontune.errors import UserError
 
 # A folder of a million pictures is listed in part: what is beyond, the source sets aside and says.
@@ -29,7 +26,14 @@ _MOST = 0.8
 """Share of the pictures that have an annotation, from which on folders are not asked about."""
 _NO_CLASSES = {"images", "image", "imgs", "img", "pictures", "photos", "pics", "data", "jpegimages", "labels", "annotations"}
 _MAX_SHOWN = 5
-_NAMES = {"voc": "Pascal VOC files", "labelme": "LabelMe files", "coco": "pictures in COCO's JSON", "yolo": "label files of YOLO's"}
+_NAMES = {
+    "voc": "Pascal VOC files",
+    "labelme": "LabelMe files",
+    "coco": "pictures in COCO's JSON",
+    "yolo": "label files of YOLO's",
+    "cvat": "pictures in CVAT's XML",
+    "label_studio": "tasks of Label Studio",
+}
 
 
 @dataclass
@@ -39,9 +43,6 @@ class _Seen:
     by_suffix: dict[str, list[str]] = field(default_factory=dict)
     pictures: Counter[str] = field(default_factory=Counter)
     stems: set[str] = field(default_factory=set)
-
-    def of(self, *suffixes: str) -> list[str]:
-        return [name for suffix in suffixes for name in self.by_suffix.get(suffix, [])]
 
 
 def annotations_in(root: Root, text: str) -> dict[str, Any] | None:
@@ -62,11 +63,6 @@ def annotations_in(root: Root, text: str) -> dict[str, Any] | None:
     raise UserError(f"SOURCE {text} can be read in more than one way, by {', or by '.join(ways.values())}; say which: {commands}")
 
 
-def json_kind(root: Root, name: str) -> str | None:
-    """coco or labelme by its content, None for all else."""
-    return _kind_of(_json(root, name))
-
-
 def _look(root: Root) -> _Seen:
     """What lies in the first folders, level by level."""
     seen, waiting = _Seen(), deque([("", 0)])
@@ -79,7 +75,7 @@ def _look(root: Root) -> _Seen:
             name, suffix = posixpath.join(folder, file), posixpath.splitext(file)[1].lower()
             if suffix in picture_suffixes() and not is_hidden(file):
                 seen.pictures[folder] += 1
-                seen.stems.add(posixpath.splitext(file)[0])
+                seen.stems.add(_stem(file))
             elif suffix and not is_hidden(file):
                 seen.by_suffix.setdefault(suffix, []).append(name)
         if depth < _DEPTH:
@@ -90,37 +86,52 @@ def _look(root: Root) -> _Seen:
 def _found(root: Root, text: str, seen: _Seen) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
     """Section and count of annotated pictures by kind of annotation."""
     sections: dict[str, dict[str, Any]] = {}
-    counts: dict[str, int] = {}
-    if num := _count(seen.of(".xml"), lambda name: _is_voc(root, name)):
-        sections["voc"], counts["voc"] = {"source": "voc", "path": text}, num
-    num, files = _json_files(root, seen.of(".json"))
-    if num:
-        sections["labelme"], counts["labelme"] = {"source": "labelme", "path": text}, num
-    if files:
-        sections["coco"], counts["coco"] = _coco_section(text, files), sum(files.values())
-    labels = [
-        name for name in seen.of(".txt") if "labels" in name.split("/") or posixpath.splitext(posixpath.basename(name))[0] in seen.stems
-    ]
-    if num := _count(labels, lambda name: _is_yolo(root, name)):
-        sections["yolo"], counts["yolo"] = {"source": "yolo", "path": text}, num
+    counts: Counter[str] = Counter()
+    for suffix in (".xml", ".json"):
+        for name, document in _documents(root, seen.by_suffix.get(suffix, [])):
+            counts[document.kind] += document.num_annotated
+            before = sections.get(document.kind)
+            sections[document.kind] = section_of_file(document, text, posixpath.join(text, name), before)
+    labels = [name for name in seen.by_suffix.get(".txt", []) if "labels" in name.split("/") or _stem(name) in seen.stems]
+    for num, name in enumerate(labels[:_MOST_READ]):
+        if num == _ENOUGH <= counts["yolo"]:
+            counts["yolo"] = len(labels)
+            break
+        if is_yolo(root, name):
+            counts["yolo"] += 1
+            sections["yolo"] = {"source": "yolo", "path": text}
     return sections, counts
 
 
-def _coco_section(text: str, files: Iterable[str]) -> dict[str, Any]:
-    first, *more = files
-    if more:
-        return {"source": "coco", "annotations": text}
-    return {"source": "coco", "annotations": posixpath.join(text, first), "images": text}
+def section_of_file(document: Document, folder: str, file: str, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The section that reads this file. `before` is that of another file of the kind. Raises UserError where only one can be read."""
+    if document.kind in ("voc", "labelme"):
+        return {"source": document.kind, "path": folder}
+    if before is not None and document.kind == "coco":
+        return {"source": "coco", "annotations": folder}
+    if before is not None:
+        command = f"visiontune ingest {shlex.quote(before['annotations'])} images={shlex.quote(folder)}"
+        raise UserError(f"SOURCE {folder} holds several files of {_NAMES[document.kind]}; name one: `{command}`")
+    crops = {} if document.has_objects else {"use_crops": False}
+    return {"source": document.kind, "annotations": file, "images": folder, **crops}
 
 
-def _count(names: list[str], is_one: Callable[[str], bool]) -> int:
-    """How many of the files are annotations; once enough are, all of them count."""
-    num = 0
-    for name in names[:_MOST_READ]:
-        num += is_one(name)
-        if num >= _ENOUGH:
-            return len(names)
-    return num
+def _documents(root: Root, names: list[str]) -> Iterator[tuple[str, Document]]:
+    """The annotations among these files; once many are of a kind that has a file for each picture, all are."""
+    nums: Counter[str] = Counter()
+    for number, name in enumerate(names[:_MOST_READ]):
+        document = document_in(root, name)
+        if document is None:
+            continue
+        nums[document.kind] += 1
+        if document.kind in ("voc", "labelme") and nums[document.kind] == _ENOUGH:
+            yield name, replace(document, num_annotated=len(names) - number)
+            return
+        yield name, document
+
+
+def _stem(name: str) -> str:
+    return posixpath.splitext(posixpath.basename(name))[0]
 
 
 def _class_folders(seen: _Seen) -> Mapping[str, int]:
@@ -131,55 +142,3 @@ def _class_folders(seen: _Seen) -> Mapping[str, int]:
         if words:
             classes[words[0]] += num
     return classes
-
-
-def _is_voc(root: Root, name: str) -> bool:
-    try:
-        return parse(root.read(name)).tag == "annotation"
-    except (BadPicture, ValueError):
-        return False
-
-
-def _is_yolo(root: Root, name: str) -> bool:
-    """Whether it has lines, all of a class and four numbers or more."""
-    if posixpath.basename(name) in NAME_LISTS:
-        return False
-    try:
-        lines = [[float(word) for word in line.split()] for line in root.read(name).decode().splitlines() if line.strip()]
-    except (BadPicture, ValueError):
-        return False
-    return bool(lines) and all(len(line) >= 5 and line[0].is_integer() for line in lines)
-
-
-def _json_files(root: Root, names: list[str]) -> tuple[int, dict[str, int]]:
-    """The number of LabelMe files, and the pictures with an annotation by file of COCO's; once enough are LabelMe's, all others are."""
-    num_labelme, coco = 0, dict[str, int]()
-    for name in names[:_MOST_READ]:
-        document = _json(root, name)
-        kind = _kind_of(document)
-        num_labelme += kind == "labelme"
-        if kind == "coco" and "categories" in document:  # captions have none
-            coco[name] = _num_annotated(document)
-        if num_labelme >= _ENOUGH:
-            return len(names) - len(coco), coco
-    return num_labelme, coco
-
-
-def _num_annotated(document: Mapping[str, Any]) -> int:
-    try:
-        return len({one["image_id"] for one in document["annotations"]})
-    except (KeyError, TypeError):
-        return 0
-
-
-def _kind_of(document: Any) -> str | None:
-    if not isinstance(document, dict):
-        return None
-    return "coco" if {"images", "annotations"} <= document.keys() else "labelme" if isinstance(document.get("shapes"), list) else None
-
-
-def _json(root: Root, name: str) -> Any:
-    try:
-        return json.loads(root.read(name))
-    except (BadPicture, ValueError, RecursionError):
-        return None

@@ -49,9 +49,8 @@ def _annotated(names: list[str], pictures: Pictures) -> Iterator[Annotated]:
         # A file that was moved with its picture still names the old folder, and its picture is the one of its own name.
         stem, suffix = posixpath.splitext(name)[0], posixpath.splitext(written)[1]
         near = [posixpath.join(posixpath.dirname(name), written), f"{stem}{suffix}"] if written else []
-        label = flags[0] if len(flags) == 1 else None
         within, part = name if document.get("imageData") else None, part_in(name.split("/")[:-1])
-        yield Annotated(root.show(name), objects, near, written, size, label, part, within)
+        yield Annotated(root.show(name), objects, near, written, size, flags, part, within)
 
 
 def _document(root: Root, name: str) -> Mapping[str, Any]:

@@ -26,6 +26,13 @@ def part_of_file(name: str) -> str | None:
     return part_in(folders) or part_in(re.split(r"[-_. ]+", posixpath.splitext(file)[0]))
 
 
+def near_folders(folder: Root, name: str, root: Root) -> list[str]:
+    """Where the pictures of the file `name` of `folder` may lie below `root`: beside it, where that is inside, and at the top."""
+    beside = posixpath.dirname(f"{folder.path}/{name}")
+    is_inside = f"{beside}/".startswith(f"{root.path.rstrip('/')}/")
+    return list(dict.fromkeys([*([beside.removeprefix(root.path).strip("/")] if is_inside else []), ""]))
+
+
 class Pictures:
     """All picture files below a root, by name; those that no annotation means are set aside at the end."""
 

@@ -36,10 +36,10 @@ def voc(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARGIN) 
     return annotated_source("voc", pictures, parts, use_crops=use_crops, margin=crop_margin)
 
 
-def parse(content: bytes) -> ElementTree.Element:
+def parse(content: bytes, max_bytes: int = MAX_XML_BYTES) -> ElementTree.Element:
     """An XML document without DOCTYPE. Raises ValueError."""
-    if len(content) > MAX_XML_BYTES:
-        raise ValueError(f"has {len(content):,} bytes, more than {MAX_XML_BYTES:,}")
+    if len(content) > max_bytes:
+        raise ValueError(f"has {len(content):,} bytes, more than {max_bytes:,}")
     builder = ElementTree.TreeBuilder()
     parser = expat.ParserCreate()
 
