@@ -333,11 +333,14 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["folder", "labelme"])
-def test_the_source_that_is_said_is_read(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "place"), [("folder", "path"), ("labelme", "path"), ("label_studio", "annotations")])
+def test_the_source_that_is_said_is_read(kind: str, place: str, tmp_path: Path) -> None:
     _some_annotated(tmp_path)
+    path = write_label_studio(tmp_path, {"cat/1.png": [[choice("cat")]]})
+    with pytest.raises(UserError, match=f"or by 1 tasks of Label Studio, .*; say which: .* source={kind}`"):
+        section_of(str(tmp_path), [])
     section = section_of(str(tmp_path), [f"source={kind}", "allow_bad=0.5"])
-    assert (section["source"], section["path"]) == (kind, str(tmp_path))
+    assert (section["source"], section[place]) == (kind, path if place == "annotations" else str(tmp_path))
     with pytest.raises(UserError, match=r"source=digits reads no files, so SOURCE must be digits, but is /"):
         section_of(str(tmp_path), ["source=digits"])
 

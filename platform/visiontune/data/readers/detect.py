@@ -26,8 +26,8 @@ _MOST_FOLDERS = 2000
 _SPLIT_WORDS = {"train": ("train",), "val": ("validation", "valid", "val", "dev"), "test": ("test",)}
 
 
-def detect_source(text: str) -> dict[str, Any]:
-    """The section `data` that reads it. Raises UserError for what no source can read.
+def detect_source(text: str, kind: str | None = None) -> dict[str, Any]:
+    """The section `data` that reads it. Raises UserError for what no source can read, or several can where `kind` does not say which.
 
     `digits` and `torchvision:NAME` are data sets; a file is a Parquet file of pictures (or a pattern of several), a manifest (CSV, TSV,
     Parquet), JSON of COCO or Label Studio, CVAT's XML or YOLO's data.yaml; a folder holds Parquet files named after their splits as Hugging
@@ -45,7 +45,7 @@ def detect_source(text: str) -> dict[str, Any]:
     if kind_of(text) == "file":
         kinds = f"a table ({', '.join(_TABLES)}) or a file of annotations (.json, .xml, .yaml)"
         raise UserError(f"SOURCE must be a folder, {kinds}, but {text} is none of them")
-    return _folder(open_folder(text, "SOURCE"), text)
+    return _folder(open_folder(text, "SOURCE"), text, kind)
 
 
 def source_as(kind: str, text: str) -> dict[str, Any]:
@@ -53,8 +53,8 @@ def source_as(kind: str, text: str) -> dict[str, Any]:
     if kind not in SOURCES.entries:
         raise UserError(f"source must be one of the table sources, but is {kind!r}; {nearest(kind, SOURCES.entries)}")
     try:
-        found = detect_source(text)
-    except UserError:  # such as one that asks for `source`
+        found = detect_source(text, kind)
+    except UserError:
         found = {}
     place = next((key for key in _PLACES if key in SOURCES.entries[kind].args), None)
     if found.get("source") == kind:
@@ -78,7 +78,7 @@ def _file(root: Root, name: str, text: str) -> dict[str, Any]:
     raise UserError(f"SOURCE {text} {rule}; for LabelMe's and Pascal VOC's give the folder")
 
 
-def _folder(root: Root, text: str) -> dict[str, Any]:
+def _folder(root: Root, text: str, kind: str | None) -> dict[str, Any]:
     """The section for a folder, by the first Parquet files at the top or one folder below, or else its annotations."""
     top = root.scan()
     for folder in ["", *(name for name in top.folders if not is_hidden(name))][:_MOST_FOLDERS]:
@@ -86,7 +86,7 @@ def _folder(root: Root, text: str) -> dict[str, Any]:
         ends = {posixpath.splitext(name)[1].lower() for name in files}
         if ".parquet" in ends and (found := _parts(root, folder, files, text)) is not None:
             return found
-    return annotations_in(root, text) or {"source": "folder", "path": text}
+    return annotations_in(root, text, kind) or {"source": "folder", "path": text}
 
 
 def _parts(root: Root, folder: str, files: list[str], text: str) -> dict[str, Any] | None:

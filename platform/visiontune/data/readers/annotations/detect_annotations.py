@@ -45,12 +45,15 @@ class _Seen:
     stems: set[str] = field(default_factory=set)
 
 
-def annotations_in(root: Root, text: str) -> dict[str, Any] | None:
-    """The section `data` for annotations in this folder; None where there are none. Raises UserError where folders can be meant as well."""
+def annotations_in(root: Root, text: str, kind: str | None = None) -> dict[str, Any] | None:
+    """The section `data` for annotations in this folder, of that kind where it is said; None where there are none.
+
+    Raises UserError where more than one kind, or folders of classes, can be meant and nothing is said.
+    """
     seen = _look(root)
     sections, counts = _found(root, text, seen)
-    if not sections:
-        return None
+    if kind is not None or not sections:
+        return sections.get(str(kind))
     classes = _class_folders(seen)
     num_pictures = sum(seen.pictures.values())
     if len(sections) == 1 and (len(classes) < 2 or max(counts.values()) >= _MOST * num_pictures):

@@ -17,7 +17,16 @@ from visiontune.data.file_tree import Root
 from visiontune.data.open_files import open_file, open_folder
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated, annotated_source, size_of
-from visiontune.data.readers.annotations.label_studio_tasks import Json, address_of, areas_of, choices_of, labels_of, path_of, tasks_of
+from visiontune.data.readers.annotations.label_studio_tasks import (
+    Json,
+    Tasks,
+    address_of,
+    areas_of,
+    choices_of,
+    labels_of,
+    path_of,
+    tasks_of,
+)
 from visiontune.data.readers.annotations.outlines import around, around_ellipse, around_turned
 from visiontune.data.readers.annotations.picture_finder import Pictures, near_folders
 from visiontune.data.readers.item import Box, Shares
@@ -38,23 +47,18 @@ def label_studio(
     """Read the JSON file and list the pictures' folder, by default its own. Raises UserError."""
     folder, name = open_file(annotations, "data.annotations")
     pictures = Pictures(folder if images is None else open_folder(images, "data.images"), [], ".json")
-    tasks = tasks_of(_document(folder, name))
-    if tasks is None:
-        raise UserError(Problem(folder.show(name), 0, "", "must be Label Studio's JSON or JSON-MIN: a list of tasks with pictures"))
-    _refuse_control(tasks, control, folder.show(name), use_crops=use_crops)
-    folders = near_folders(folder, name, pictures.root)
-    files = Counter(_plain_file(address_of(task)) for task, _ in tasks)
-    found = []
-    for task, given in tasks:
-        address = address_of(task)
-        near = list(_near(address, folders, pictures.root, is_plain_unique=files[_plain_file(address)] == 1))
-        where = f"{folder.show(name)}: {address}"
-        try:
-            found.append(_annotated(given, control, where, near, path_of(address), use_crops=use_crops))
-        except ValueError as error:
-            pictures.set_aside.append(SetAside(where, str(error)))
-    parts = {"train": found}
-    return annotated_source("label_studio", pictures, parts, use_crops=use_crops, margin=crop_margin, notes=_notes(tasks))
+    where, document = folder.show(name), _document(folder, name)
+    try:
+        tasks = tasks_of(document)
+        if tasks is None:
+            raise UserError(Problem(where, 0, "", "must be Label Studio's JSON or JSON-MIN: a list of tasks with pictures"))
+        _refuse_control(tasks, control, where, use_crops=use_crops)
+        found = list(_annotated(tasks, pictures, control, where, near_folders(folder, name, pictures.root), use_crops=use_crops))
+    except (KeyError, TypeError, AttributeError) as error:
+        rule = f"must be Label Studio's JSON or JSON-MIN, but a task lacks what it should have ({error!r})"
+        raise UserError(Problem(where, 0, "", rule)) from error
+    parts, notes = {"train": found}, _notes(tasks)
+    return annotated_source("label_studio", pictures, parts, use_crops=use_crops, margin=crop_margin, notes=notes)
 
 
 def _document(root: Root, name: str) -> Any:
@@ -66,7 +70,7 @@ def _document(root: Root, name: str) -> Any:
         ) from error
 
 
-def _refuse_control(tasks: Sequence[tuple[Json, list[list[Json]]]], control: str | None, where: str, *, use_crops: bool) -> None:
+def _refuse_control(tasks: Tasks, control: str | None, where: str, *, use_crops: bool) -> None:
     """Raise UserError for a control that has no labels, and where several have choices and none is said."""
     wanted = areas_of if use_crops else lambda results: [one for one in results if choices_of([one]) or areas_of([one])]
     names = sorted({str(one.get("from_name")) for _, given in tasks for results in given for one in wanted(results)})
@@ -79,7 +83,21 @@ def _refuse_control(tasks: Sequence[tuple[Json, list[list[Json]]]], control: str
         raise UserError(Problem(where, 0, "data.control", rule))
 
 
-def _annotated(given: list[list[Json]], control: str | None, where: str, near: list[str], path: str, *, use_crops: bool) -> Annotated:
+def _annotated(
+    tasks: Tasks, pictures: Pictures, control: str | None, file: str, folders: Sequence[str], *, use_crops: bool
+) -> Iterator[Annotated]:
+    files = Counter(_plain_file(address_of(task)) for task, _ in tasks)
+    for task, given in tasks:
+        address = address_of(task)
+        near = list(_near(address, folders, pictures.root, is_plain_unique=files[_plain_file(address)] == 1))
+        where = f"{file}: {address or 'a task'}"
+        try:
+            yield _of_task(given, control, where, near, path_of(address), use_crops=use_crops)
+        except ValueError as error:
+            pictures.set_aside.append(SetAside(where, str(error)))
+
+
+def _of_task(given: list[list[Json]], control: str | None, where: str, near: list[str], path: str, *, use_crops: bool) -> Annotated:
     """Boxes of the first annotator, choices of all. Raises ValueError for a result that can't be used."""
     counted = [[one for one in results if control in (None, one.get("from_name"))] for results in given]
     areas = areas_of(counted[0]) if counted else []
@@ -97,7 +115,7 @@ def _object(result: Json) -> tuple[str, Shares]:
         raise ValueError(f"was turned by {result['image_rotation']} degrees while it was annotated, which is not read")
     try:
         left, top, right, bottom = _around(value, result)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
         raise ValueError(f"has a place {labels[0]!r} whose position is no numbers") from None
     return labels[0], Shares(left / 100, top / 100, right / 100, bottom / 100)
 
@@ -138,7 +156,7 @@ def _near(address: str, folders: Sequence[str], root: Root, *, is_plain_unique: 
             yield from (posixpath.join(folder, inner, one) for folder in folders for inner in ("", "images"))
 
 
-def _notes(tasks: Sequence[tuple[Json, list[list[Json]]]]) -> list[str]:
+def _notes(tasks: Tasks) -> list[str]:
     several = sum(len(given) > 1 for _, given in tasks)
     if not several:
         return []

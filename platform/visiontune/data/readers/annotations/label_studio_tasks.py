@@ -10,10 +10,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from visiontune.data.picture.formats import picture_suffixes
 
 Json = Mapping[str, Any]
+Tasks = Sequence[tuple[Json, list[list[Json]]]]
+"""Data of each task, and its results by annotator."""
 _OF_JSON_MIN = frozenset({"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"})
 
 
-def tasks_of(document: Any) -> list[tuple[Json, list[list[Json]]]] | None:
+def tasks_of(document: Any) -> Tasks | None:
     """Data and results, by annotator, of each task; None for what is not Label Studio's."""
     if not isinstance(document, list) or not document or not all(isinstance(one, dict) for one in document):
         return None
@@ -26,7 +28,7 @@ def tasks_of(document: Any) -> list[tuple[Json, list[list[Json]]]] | None:
         found = [(found[0], [list(_flat(one)) for one in found]) for found in rows.values()]
     else:
         return None
-    return found if all(address_of(data) for data, _ in found) else None
+    return found if any(address_of(data) for data, _ in found) else None
 
 
 def address_of(data: Json) -> str:
