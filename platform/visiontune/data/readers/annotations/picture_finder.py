@@ -15,9 +15,8 @@ from visiontune.data.source import SetAside
 
 
 def part_in(names: Iterable[str]) -> str | None:
-    """The first of these words that is a part's, as train, valid, test2017 (COCO) and obj_train_data (YOLO of CVAT) are."""
-    plain = (name.rstrip("0123456789").removeprefix("obj_").removesuffix("_data") for name in names)
-    return next(filter(None, map(part_of, plain)), None)
+    """The first of these words that is a part's, as train, test2017 (COCO) and obj_train_data (YOLO of CVAT) are."""
+    return next(filter(None, (part_of(name.removeprefix("obj_")) for name in names)), None)
 
 
 def part_of_file(name: str) -> str | None:
