@@ -80,13 +80,15 @@ def _file(root: Root, name: str, text: str) -> dict[str, Any]:
 
 def _folder(root: Root, text: str, kind: str | None) -> dict[str, Any]:
     """The section for a folder, by the first Parquet files at the top or one folder below, or else its annotations."""
+    if kind is not None and (said := annotations_in(root, text, kind)) is not None:
+        return said
     top = root.scan()
     for folder in ["", *(name for name in top.folders if not is_hidden(name))][:_MOST_FOLDERS]:
         files = top.files if folder == "" else root.scan(folder).files
         ends = {posixpath.splitext(name)[1].lower() for name in files}
         if ".parquet" in ends and (found := _parts(root, folder, files, text)) is not None:
             return found
-    return annotations_in(root, text, kind) or {"source": "folder", "path": text}
+    return (annotations_in(root, text) if kind is None else None) or {"source": "folder", "path": text}
 
 
 def _parts(root: Root, folder: str, files: list[str], text: str) -> dict[str, Any] | None:
