@@ -146,6 +146,10 @@ def data(args: argparse.Namespace) -> int:
 def show(args: argparse.Namespace) -> int:
     """Print a study's leaderboard, rungs, failures, who won and by how much; with --trial one trial's life."""
     study = api.load_study(args.study, studies_dir=args.studies_dir, storage=args.storage)
+    if args.events or args.follow:
+        for event in api.events(args.study, follow=args.follow, studies_dir=args.studies_dir):
+            print(json.dumps(event.to_dict(), ensure_ascii=False) if args.json else event, flush=True)
+        return 0
     if args.trial is not None:
         life = study.trial(args.trial)
         print(json.dumps(life.to_dict(), indent=1) if args.json else life)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -107,6 +109,7 @@ def _search(
             run = SearchRun(spec, storage, folder, put, start_s)
             run.say, lease.on_lost = say, run.stop_for
             storage.tell(say)
+            run.log("search", f"begins: process {os.getpid()} on {socket.gethostname()}")
             store = run_on_cluster(run, spec, storage, studies, put, screen, say, address, may_exit=may_exit)
             return _conclude(run, spec, storage, folder, store, put)
 
@@ -164,8 +167,10 @@ def _conclude(run: SearchRun, spec: StudySpec, storage: Storage, folder: StudyFo
     study = study_record(storage, spec.study)
     run.sweep()
     if run.fatal:
+        run.log("search", f"stops: {run.fatal}")
         raise SearchFailed(f"study {spec.study} can't go on: {run.fatal}; once that is mended the same command does")
     if not run.is_finished:
+        run.log("search", "interrupted; the same command goes on")
         return Outcome("interrupted", study, folder, run.num_new_trials, run.spending.num_new_epochs)
     ending = Ending(spec.budget.ends, run.ended_by or "num_trials", int(spec.confirm["num_seeds"]), spec.confirm)
     study = study_record(storage, spec.study, ending)

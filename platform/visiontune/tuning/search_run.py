@@ -10,6 +10,7 @@ from visiontune.tuning.confirmation_events import confirmation_event, crashed_ev
 from visiontune.tuning.confirmations import confirm_best
 from visiontune.tuning.constraints import CostsOf
 from visiontune.tuning.enough import fail_alike
+from visiontune.tuning.event_log import EventLog
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.mlflow_events import now_ms
 from visiontune.tuning.placement import Placement
@@ -66,6 +67,14 @@ class SearchRun:
         self._trained: dict[str, int] = {}
         self.placement = Placement()
         self.say: Say = lambda text: None
+        self._log = EventLog(folder.events)
+        self._queue.note = self._log.write
+
+    def log(self, kind: str, text: str, *, is_said: bool = False) -> None:
+        """Write an event that is of no trial; `is_said`: also to whoever looks on."""
+        self._log.write(kind, None, text)
+        if is_said:
+            self.say(text)
 
     @property
     def starts(self) -> StartRecipes:
@@ -92,7 +101,7 @@ class SearchRun:
 
     def interrupt(self) -> None:
         """Let the workers go, once they have written what they trained (`save`)."""
-        self.is_interrupted = True
+        self.is_interrupted = True  # a signal's handler: nothing is written here
 
     def stop_for(self, holder: str) -> None:
         """Another driver has the study: nothing more is written by this one."""
@@ -171,6 +180,7 @@ class SearchRun:
             self.fatal = f"workers are lost or crash one after the other without a report, the last one{loss.where}: {what}"
             return
         end = "lost its worker" if is_gone else "crashed"
+        self._log.write("lost", leg.number, f"has {end}{loss.where}: {what}")
         self.say(f"{'retraining' if leg.is_confirmation else 'trial'} {leg.number} has {end}{loss.where}: {what}")
         if leg.is_confirmation and self._retrainings:
             self._retrainings.lost(key, what, is_given_up=loss.is_given_up)
@@ -211,6 +221,7 @@ class SearchRun:
             if policy is None:
                 self._finish()
                 return None
+            self._log.write("search", None, "no trial goes on: the best are trained again")
             self._retrainings = RetrainingQueue(self._storage, self._spec.objective, policy, self._has_room)
         leg = self._retrainings.next_leg()
         if leg is None and not self._retrainings.out:
@@ -260,6 +271,7 @@ class SearchRun:
 
     def _finish(self) -> None:
         if not self.is_finished:
+            self._log.write("search", None, f"ends: {self.spending.refused or 'nothing is left to do'}")
             self.is_finished, self.ended_by = True, self.spending.refused
             self.spending.note(is_last=True)
             self._queue.trials.let_wait()
