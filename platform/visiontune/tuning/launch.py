@@ -20,7 +20,17 @@ from visiontune.tuning.constraints import costs_by, needs_known_costs, num_count
 from visiontune.tuning.driver_lease import driver_lease
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.earlier_studies import check_studies
-from visiontune.tuning.get_ready import Say, Screen, count_gpus, get_ready, ingest_screen, settle_start, starting, worker_config
+from visiontune.tuning.get_ready import (
+    Say,
+    Screen,
+    count_gpus,
+    get_ready,
+    ingest_screen,
+    say_of_pictures,
+    settle_start,
+    starting,
+    worker_config,
+)
 from visiontune.tuning.interruption import interruptible
 from visiontune.tuning.mlflow_events import study_event
 from visiontune.tuning.ray_cluster import cluster, is_local, trial_resources
@@ -140,6 +150,7 @@ def run_on_cluster(
             store = ready.result()
             keep_pictures(storage, store, spec.study)
             if run.has_trials:
+                say_of_pictures(store, say)
                 settle_start(run.starts, spec, studies, int(store.images_NHWC.shape[1]), num_counted(storage.trials()), say)
                 if needs_known_costs(spec):
                     run.refuse_by(costs_by(store.info))
