@@ -67,7 +67,7 @@ class StudyCheck:
             store = self._ingested(is_quiet=is_quiet)
         said = tuple(short_report(store))
         if not is_quiet:
-            print(*(f"  data      {one}" for one in said if one not in self.said), sep="\n", flush=True)
+            print("".join(f"  data      {one}\n" for one in said if one not in self.said), end="", flush=True)
         with in_use(self.spec.plugins), _progress(is_quiet=is_quiet) as tell:
             for check in run_checks(self.spec, store, tell=tell):
                 tell("")
