@@ -19,6 +19,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.parse import load_study
 from visiontune.spec.yaml_writer import to_yaml
+from visiontune.tracking.event_content import picture_tags
 from visiontune.training.checks import all_checks
 from visiontune.tuning import launch
 
@@ -100,7 +101,7 @@ def test_a_search_tells_it_before_its_first_trial_and_mlflow_has_it(monkeypatch:
             screen=lambda snapshot: None,
             say=said.append,
         )
-    assert holds_all("\n".join(said)) and holds_all(events[0]["tags"]["visiontune.pictures"])
+    assert holds_all("\n".join(said)) and holds_all(picture_tags(events[0])["visiontune.pictures"])
 
 
 @pytest.mark.heavy

@@ -40,8 +40,8 @@ def study_event(spec: StudySpec, key: str, store: Store) -> Event:
     }
     searched = [name for name, _, above in spec.space.domains() if not above]
     known = {"identity": spec.identity(), "mode": spec.objective.mode, "searched": searched}
-    tags = {**source_tags(spec), "visiontune.pictures": "\n".join(short_report(store))}
-    return {"event": "study", "study": spec.study, "key": key, **known, "tags": tags, "data": data, "time_ms": now_ms()}
+    known |= {"tags": source_tags(spec), "data": data, "pictures": "\n".join(short_report(store))}
+    return {"event": "study", "study": spec.study, "key": key, **known, "time_ms": now_ms()}
 
 
 def trial_event(trial: TrialRecord) -> Event:
