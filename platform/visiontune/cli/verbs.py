@@ -135,11 +135,14 @@ def data(args: argparse.Namespace) -> int:
     dataset = api.load_data(args.data, studies_dir=args.studies_dir)
     if args.sheet is not None:
         dataset.write_sheet(args.sheet)
+    if args.pairs is not None:
+        dataset.write_pairs(args.pairs)
     damaged = dataset.verify() if args.verify else None
     if args.json:
         print(json.dumps(dataset.to_dict(damaged), indent=1, ensure_ascii=False))
     else:
-        print(*dataset.summary(damaged), *([f"  contact sheet in {args.sheet}"] if args.sheet is not None else []), sep="\n")
+        sheets = {"contact sheet": args.sheet, "pairs": args.pairs}
+        print(*dataset.summary(damaged), *(f"  {what} in {path}" for what, path in sheets.items() if path is not None), sep="\n")
     return 1 if damaged else 0
 
 

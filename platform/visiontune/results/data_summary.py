@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from visiontune.data.store.ingest_report import IngestReport
+from visiontune.data.store.short_report import dropped_words, pair_of
 from visiontune.data.store.store import Shard, Store
 from visiontune.filesystem.uri import shown
 from visiontune.results.text import aligned
@@ -112,20 +113,17 @@ def _set_aside(report: IngestReport) -> Iterator[str]:
 
 
 def _repeats(report: IngestReport) -> Iterator[str]:
-    dropped = sum(one["is_dropped"] for one in report.repeats)
-    kept = len(report.repeats) - dropped
-    counts = [f"{dropped:,} left out"] * bool(dropped) + [f"{kept:,} KEPT"] * bool(kept)
-    yield f"  repeats across splits: {', '.join(counts) or 'none'}; within train {report.num_equal_in_train:,} equal to another"
-    yield from _listed(
-        [
-            f"{one['name']} ({one['split']}) is {one['other']} ({one['other_split']})"
-            + ("" if one["similarity"] == 1.0 else f", correlation {one['similarity']:.3f}")
-            for one in report.repeats
-        ]
-    )
+    equal = [one for one in report.repeats if one["similarity"] == 1.0]
+    near = [one for one in report.repeats if one["similarity"] != 1.0]
+    yield f"  repeats across splits: {dropped_words(equal) or 'none'}; within train {report.num_equal_in_train:,} equal to another"
+    yield from _listed([pair_of(one) for one in equal])
+    if near:
+        num = sum(one["label"] != one["other_label"] for one in near)
+        yield f"  near repeats across splits: {dropped_words(near)}" + (f", {num:,} of another class" if num else "")
+        yield from _listed([f"{pair_of(one)}, correlation {one['similarity']:.3f}" for one in near])
     if report.conflicts:
-        yield f"  equal pictures with two labels: {len(report.conflicts):,}"
-        yield from _listed([f"{one['name']} ({one['label']}) is {one['other']} ({one['other_label']})" for one in report.conflicts])
+        yield f"  equal pictures of two classes: {len(report.conflicts):,}"
+        yield from _listed([pair_of(one) for one in report.conflicts])
 
 
 def _listed(texts: Sequence[str]) -> Iterator[str]:

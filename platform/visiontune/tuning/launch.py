@@ -22,7 +22,17 @@ from visiontune.tuning.constraints import costs_by, needs_known_costs, num_count
 from visiontune.tuning.driver_lease import driver_lease
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.earlier_studies import check_studies
-from visiontune.tuning.get_ready import Say, Screen, count_gpus, get_ready, ingest_screen, settle_start, starting, worker_config
+from visiontune.tuning.get_ready import (
+    Say,
+    Screen,
+    count_gpus,
+    get_ready,
+    ingest_screen,
+    say_of_pictures,
+    settle_start,
+    starting,
+    worker_config,
+)
 from visiontune.tuning.interruption import interruptible
 from visiontune.tuning.mlflow_events import study_event
 from visiontune.tuning.ray_cluster import cluster, is_local, trial_resources
@@ -31,7 +41,7 @@ from visiontune.tuning.records import Ending, Outcome, Put, StudyRecord
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.start_recipes import StartRecipes
 from visiontune.tuning.study_pictures import keep_pictures
-from visiontune.tuning.study_storage import Storage, create_or_resume, mend_journal, open_existing
+from visiontune.tuning.study_storage import Storage, as_begun, create_or_resume, mend_journal, open_existing
 from visiontune.tuning.winner import leave_winner, register_winner, winner_of
 
 if TYPE_CHECKING:
@@ -96,6 +106,7 @@ def _search(
         stack.enter_context(driver_lock(folder))
         mend_journal(folder)
         storage = create_or_resume(folder, spec)
+        spec = as_begun(spec, storage.attributes()["identity"])
         lease = stack.enter_context(driver_lease(storage, str(spec.storage["url"]), spec.study))
         if is_finished(storage, spec) and not _has_more_to_start(storage, spec):
             study = study_record(storage, spec.study)
@@ -142,6 +153,7 @@ def run_on_cluster(
             store = ready.result()
             keep_pictures(storage, store, spec.study)
             if run.has_trials:
+                say_of_pictures(store, say)
                 settle_start(run.starts, spec, studies, int(store.images_NHWC.shape[1]), num_counted(storage.trials()), say)
                 if needs_known_costs(spec):
                     run.refuse_by(costs_by(store.info))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -125,6 +126,7 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     study_id, known = _study_id(storage, spec.study), dict[str, Any]()
     if study_id is not None:
         known = storage.get_study_user_attrs(study_id)
+        spec = as_begun(spec, known.get("identity", {}))
         if not _is_same(known.get("identity", {}), spec) and not storage.get_all_trials(study_id, deepcopy=False):
             storage.delete_study(study_id)
             study_id = None
@@ -143,6 +145,14 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
         raise UserError(*_differences(attributes["identity"], spec))
     keep_files(spec, folder.path)
     return opened
+
+
+def as_begun(spec: StudySpec, identity: Mapping[str, Any]) -> StudySpec:
+    """The spec with the repeats that a study older than `duplicates: exact` left out, where its file leaves the key out."""
+    key = "data.duplicates"
+    if identity.get(key) != "drop" or key in spec.places:
+        return spec
+    return replace(spec, data={**spec.data, "duplicates": "drop"})
 
 
 def is_longer(old: Mapping[str, Any], spec: StudySpec) -> bool:
