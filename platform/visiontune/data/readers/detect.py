@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import posixpath
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,15 @@ from visiontune.data.file_names import is_hidden
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import open_files, open_folder
 from visiontune.data.picture.bad_picture import BadPicture
-from visiontune.errors import UserError, nearest
+from visiontune.data.readers.detect_tables import table_section
+from visiontune.data.readers.parquet_shards import ShardFile
+from visiontune.data.readers.picture_columns import columns_of
+from visiontune.errors import UserError
 from visiontune.filesystem.path_kind import kind_of
 
 _NAMED = "torchvision:"
 _TABLES = (".csv", ".tsv", ".parquet", ".json")
 _MOST_FOLDERS = 2000
-_SPLIT_WORDS = {"train": ("train",), "val": ("validation", "valid", "val", "dev"), "test": ("test",)}
 
 
 def detect_source(text: str) -> dict[str, Any]:
@@ -45,8 +46,8 @@ def _file(root: Root, name: str, text: str) -> dict[str, Any]:
     if kind in (".csv", ".tsv"):
         return {"source": "manifest", "path": text}
     if kind == ".parquet":
-        column = _picture_column(root, name)
-        return {"source": "manifest", "path": text} if column is None else {"source": "parquet", "train": text, "image_column": column}
+        columns = columns_of(ShardFile(root, name))
+        return {"source": "parquet", "train": text, **columns} if columns else {"source": "manifest", "path": text}
     if _json_kind(root, name) == "coco":
         return {"source": "coco", "annotations": text}
     raise UserError(f"SOURCE {text} must be COCO's JSON with images, annotations and categories; for LabelMe's give the folder")
@@ -54,12 +55,12 @@ def _file(root: Root, name: str, text: str) -> dict[str, Any]:
 
 def _folder(root: Root, text: str) -> dict[str, Any]:
     """The section for a folder, by the first annotations or Parquet files at the top or one folder below."""
+    if (found := table_section(root, text)) is not None:
+        return found
     top = root.scan()
     for folder in ["", *(name for name in top.folders if not is_hidden(name))][:_MOST_FOLDERS]:
         files = top.files if folder == "" else root.scan(folder).files
         ends = {posixpath.splitext(name)[1].lower() for name in files}
-        if ".parquet" in ends and (found := _parts(root, folder, files, text)) is not None:
-            return found
         if ".xml" in ends:
             return {"source": "voc", "path": text}
         if ".json" in ends:
@@ -72,21 +73,6 @@ def _folder(root: Root, text: str) -> dict[str, Any]:
     return {"source": "folder", "path": text}
 
 
-def _parts(root: Root, folder: str, files: list[str], text: str) -> dict[str, Any] | None:
-    """A section of Parquet files named train-00000-of-00002.parquet, or just train.parquet, and so on; None where none is for training."""
-    names = [name for name in files if name.lower().endswith(".parquet")]
-    section: dict[str, Any] = {"source": "parquet"}
-    for part, words in _SPLIT_WORDS.items():
-        for word in words:
-            shards = [name for name in names if re.match(rf"{word}(?![A-Za-z])", name)]
-            if shards and part not in section:
-                file = shards[0] if len(shards) == 1 else f"{word}[!a-zA-Z]*.parquet"
-                section[part] = posixpath.join(text, folder, file)
-                column = _picture_column(root, posixpath.join(folder, shards[0]))
-                section |= {} if column is None else {"image_column": column}
-    return section if "train" in section else None
-
-
 def _json_kind(root: Root, name: str) -> str | None:
     try:
         known = json.loads(root.read(name))
@@ -95,17 +81,3 @@ def _json_kind(root: Root, name: str) -> str | None:
     if not isinstance(known, dict):
         return None
     return "coco" if {"images", "annotations"} <= known.keys() else "labelme" if "shapes" in known else None
-
-
-def _picture_column(root: Root, name: str) -> str | None:
-    """The column of struct<bytes, path>, if the file has one. Raises UserError for what is no Parquet file."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with root.open(name) as file:
-            schema = pq.read_schema(file)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"SOURCE {root.show(name)} must be a Parquet file, but is none; {nearest(name, _TABLES)}") from error
-    found = [field.name for field in schema if pa.types.is_struct(field.type) and any(one.name == "bytes" for one in field.type)]
-    return found[0] if found else None

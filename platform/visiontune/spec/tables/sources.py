@@ -23,7 +23,7 @@ SOURCES = Table(
     {
         "digits": Entry("1,797 grey 8 x 8 digits that come with scikit-learn", f"{_READERS}.digits:digits"),
         "parquet": Entry(
-            "Parquet in Hugging Face's image layout: struct<bytes, path> and an integer or string label",
+            "Parquet in Hugging Face's image layout, struct<bytes, path>, or with pandas' binary, and an integer or string label",
             f"{_READERS}.parquet:parquet",
             {
                 "train": Arg(str, "the training file, a folder of files, or a pattern (data/train-*.parquet)"),
