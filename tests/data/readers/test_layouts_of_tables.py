@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from layouts import Row, hold
 from picture_files import COLOUR, png
+from source_files import tree
 
 from visiontune.data.readers.parquet import parquet
 
@@ -104,3 +105,136 @@ def test_rows_without_labels_move_no_picture(tmp_path: Path) -> None:
     assert [*source.keys("train")] == ["0", "2", "3"]
     for found, row in zip(source.pictures("train", np.arange(3)), (0, 2, 3), strict=True):
         np.testing.assert_array_equal(found, COLOUR[row])
+
+
+def _table(text: str | bytes, *names: str, name: str = "labels.csv") -> Callable[[Path], str]:
+    """A table beside pictures of these names; the table is what is read."""
+
+    def make(root: Path) -> str:
+        tree(root, {one: index % 30 for index, one in enumerate(names)})
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(text.encode() if isinstance(text, str) else text)
+        return str(root / name)
+
+    return make
+
+
+AB = ("a.png", "b.png")
+GOOD = "path,label\na.png,cat\nb.png,dog\n"
+AS_GOOD = {"train": {"a.png": "cat", "b.png": "dog"}}
+IDS = "id,breed\na,cat\nb,dog\nc,cat\nd,dog\n"
+OF_IDS = {"train": {"a.jpg": "cat", "b.jpg": "dog", "c.jpg": "cat", "d.jpg": "dog"}}
+JPGS = tuple(OF_IDS["train"])
+SUFFIX = "4 paths are files but for their suffix or case, such as 'a': "
+VOTES = "path,label\n" + "".join(
+    f"{row},{label}\n" for row, label in zip("aaabbcc", ("cat", "cat", "dog", "dog", "dog", "cat", "dog"), strict=True)
+)
+VOTES = VOTES.replace("a,", "a.png,").replace("b,", "b.png,").replace("c,", "c.png,")
+ONE_HOT = "path,cat,dog\na.png,1,0\nb.png,0,1.0\nc.png,1,1\nd.png,0,\n"
+HAS_IDS = {"path_column": "id", "label_column": "breed"}
+MANIFESTS = {
+    "a table": Row(_table(GOOD, *AB), AS_GOOD, source="manifest"),
+    "Excel's UTF-16": Row(_table(b"\xff\xfe" + GOOD.replace(",", "\t").encode("utf-16-le"), *AB), AS_GOOD),
+    "Excel's sep": Row(_table("\ufeffsep=;\r\n" + GOOD.replace(",", ";").replace("\n", "\r\n"), *AB), AS_GOOD),
+    "spaces around the names of columns": Row(_table(GOOD.replace("path,label", " path , label "), *AB), AS_GOOD),
+    "a column that stands twice": Row(
+        _table("path,label,label\na.png,cat,dog\nb.png,dog,cat\n", *AB), refused=("column 'label': must stand once, but stands 2 times",)
+    ),
+    "another column that stands twice": Row(_table("path,label,,\na.png,cat,,\nb.png,dog,,\n", *AB), AS_GOOD),
+    "Parquet with a column twice": Row(
+        lambda root: (
+            pq.write_table(pa.table([["a.png"], ["cat"], ["dog"]], ["path", "label", "label"]), root / "m.parquet")
+            or str(root / "m.parquet")
+        ),
+        refused=("column 'label': must stand once",),
+    ),
+    "no line of names": Row(_table("a.png,cat\nb.png,dog\n", *AB), refused=("write a line of names above it, such as path,label",)),
+    "numbers that pandas made floats": Row(_table("path,label\na.png,1.0\nb.png,0.0\n", *AB), {"train": {"a.png": "1", "b.png": "0"}}),
+    "words for no label": Row(
+        _table(GOOD + "c.png,NaN\nd.png,\n", *AB, "c.png", "d.png"),
+        AS_GOOD,
+        aside={"c.png": "has no label", "d.png": "has no label"},
+        said=("1 labels are words such as NaN",),
+    ),
+    "tags": Row(
+        _table("path,tags\na.png,haze primary\nb.png,clear primary\nc.png,clear primary water\n", *AB, "c.png"),
+        refused=("row 2: column 'tags': must have one class, but 'clear primary' are several",),
+        data={"label_column": "tags"},
+    ),
+    "names of two words": Row(
+        _table('path,label\na.png,golden retriever\nb.png,"crane, bird"\n', *AB),
+        {"train": {"a.png": "golden retriever", "b.png": "crane, bird"}},
+    ),
+    "Kaggle's ids": Row(_table(IDS, *JPGS), OF_IDS, said=(SUFFIX,), data=HAS_IDS),
+    "ids with a suffix": Row(_table(IDS, *JPGS, "a.png"), OF_IDS, {"a.png": "no row names it"}, data={**HAS_IDS, "suffix": ".jpg"}),
+    "ids of several files": Row(
+        _table(IDS, *JPGS, "a.png"),
+        {"train": {one: label for one, label in OF_IDS["train"].items() if one != "a.jpg"}},
+        aside={"labels.csv: row 1": "several files may be: a.jpg, a.png", "a.jpg": "no row names it", "a.png": "no row names it"},
+        said=("3 paths",),
+        data=HAS_IDS,
+    ),
+    "ids without a word of it": Row(
+        _table(IDS, *(f"pictures/{one}" for one in JPGS)),
+        refused=(
+            "are names of files in ",
+            "write path_column=id images=",
+            "/pictures",
+            "'breed' has few values for many rows: write label_column=breed",
+        ),
+    ),
+    "pictures in a folder beside": Row(
+        _table(GOOD, "in/a.png", "in/b.png"), refused=("none of the paths in 'path' is a picture here, but they are in", "/in")
+    ),
+    "another case": Row(_table(GOOD, "a.PNG", "b.png"), {"train": {"a.PNG": "cat", "b.png": "dog"}}, said=("1 paths", "'a.png'")),
+    "paths from the table's folder": Row(
+        _table("path,label\n..\\images\\a.png,cat\n..\\images\\b.png,dog\n", "images/a.png", "images/b.png", name="tables/labels.csv"),
+        AS_GOOD,
+        data={"images": "images"},
+    ),
+    "paths that name the folder of pictures": Row(
+        _table("path,label\nimages/a.png,cat\nimages/b.png,dog\n", "images/a.png", "images/b.png"), AS_GOOD, data={"images": "images"}
+    ),
+    "paths out of the folder of pictures": Row(
+        _table("path,label\n../a.png,cat\nb.png,dog\n", "a.png", "images/b.png", name="tables/labels.csv"),
+        refused=("row 1: paths must stay inside images",),
+        data={"images": "images"},
+    ),
+    "one column for each class": Row(
+        _table(ONE_HOT, *AB, "c.png", "d.png"),
+        AS_GOOD,
+        aside={"c.png": "has several labels (cat, dog): a picture is trained with one class", "d.png": "has no label"},
+        data={"label_columns": ["cat", "dog"]},
+    ),
+    "one column for each class, without a word of it": Row(
+        _table(ONE_HOT, *AB, "c.png", "d.png"), refused=("write label_columns=[cat, dog]",)
+    ),
+    "a column that is no class": Row(
+        _table("path,cat,dog\na.png,1,0\nb.png,0,0.5\n", *AB),
+        refused=("row 2: column 'dog': must be 0 or 1, but is '0.5'",),
+        data={"label_columns": ["cat", "dog"]},
+    ),
+    "votes that differ": Row(
+        _table(VOTES + "d.png,cat\n", *AB, "c.png", "d.png"),
+        {"train": {"b.png": "dog", "d.png": "cat"}},
+        aside={
+            "labels.csv: row 5": "repeats",
+            "a.png": "stands in several rows with different labels: cat, dog",
+            "c.png": "stands in several rows with different labels: cat, dog",
+        },
+        said=("; vote=majority takes that label",),
+    ),
+    "votes": Row(
+        _table(VOTES, *AB, "c.png"),
+        AS_GOOD,
+        aside={"c.png": "as many votes for one label as for another: cat 1, dog 1"},
+        said=("1 of 3 pictures with several rows have one label in all of them; 71.4% of those rows",),
+        data={"vote": "majority"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_what_a_table_says_is_what_is_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    hold(MANIFESTS[name], tmp_path)

@@ -54,15 +54,26 @@ SOURCES = Table(
             },
         ),
         "manifest": Entry(
-            "a CSV, TSV or Parquet table of paths and labels",
+            "a CSV, TSV, JSONL or Parquet table of paths and labels",
             f"{_READERS}.manifest:manifest",
             {
                 "path": Arg(str, f"the table: {_PATH}"),
+                "val": Arg(str, "a table of the validation pictures, if they have one of their own", None),
+                "test": Arg(str, "the same for the test", None),
                 "images": Arg(str, "folder that the paths start from; without it the table's own", None),
                 "path_column": Arg(str, "name of the column of paths", "path"),
                 "label_column": Arg(str, "name of the column of labels", "label"),
+                "label_columns": Items("in place of label_column: a column for each class, 1 in its rows and else 0", item=Arg(str, "")),
                 "split_column": Arg(str, "name of the column that says train, val or test; a table may do without `split`", "split"),
                 "group_column": Arg(str, "name of a column: rows with the same value stay together in the split", None),
+                "suffix": Arg(str, "is added to each path, such as .jpg; without it a name that only one picture has will do", None),
+                "vote": Arg(
+                    str,
+                    "of rows of one picture that have different labels. refuse: it is set aside as bad; majority: most rows decide, "
+                    "a tie is set aside",
+                    "refuse",
+                    choices=("refuse", "majority"),
+                ),
             },
         ),
         "voc": Entry(
