@@ -53,7 +53,7 @@ def test_truncated_parquet(tmp_path: Path) -> None:
 def test_missing_columns_name_the_nearest(tmp_path: Path) -> None:
     path = write(tmp_path / "train.parquet", ENCODED, LABELS)
     message = refused({"train": str(path), "image_column": "images", "label_column": "labels"}, tmp_path / "cache")
-    assert "'images'; nearest is 'image'" in message and "'labels'; nearest is 'label'" in message
+    assert "'images' or another one as image_column; nearest is 'image'" in message and "as label_column; nearest is 'label'" in message
 
 
 def test_image_column_of_another_type(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from picture_files import COLOUR, png
 from source_files import tree
 
 from visiontune.data.readers.parquet import parquet
+from visiontune.data.readers.saved_dataset import saved_dataset
 
 ENCODED = [png(picture) for picture in COLOUR[:6]]
 
@@ -238,3 +240,87 @@ MANIFESTS = {
 def test_what_a_table_says_is_what_is_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     hold(MANIFESTS[name], tmp_path)
+
+
+def _saved(splits: dict[str, Sequence[Sequence[int]]]) -> Callable[[Path], None]:
+    """What `DatasetDict.save_to_disk` writes (datasets 5.2), with a ClassLabel under another name; files of labels by split."""
+
+    def make(root: Path) -> None:
+        (root / "dataset_dict.json").write_text(json.dumps({"splits": [*splits]}))
+        features = {"img": {"_type": "Image"}, "fine": {"names": TWO, "_type": "ClassLabel"}}
+        for split, files in splits.items():
+            names = [f"data-{number:05d}-of-{len(files):05d}.arrow" for number in range(len(files))]
+            (root / split).mkdir()
+            (root / split / "state.json").write_text(json.dumps({"_data_files": [{"filename": name} for name in names]}))
+            (root / split / "dataset_info.json").write_text(json.dumps({"features": features}))
+            for number, (name, labels) in enumerate(zip(names, files, strict=True)):
+                pictures = [{"bytes": ENCODED[label], "path": f"{number}{row}"} for row, label in enumerate(labels)]
+                table = pa.table({"img": pa.array(pictures), "fine": pa.array(labels)})
+                table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+                with pa.OSFile(str(root / split / name), "wb") as file, pa.ipc.new_stream(file, table.schema) as stream:
+                    stream.write_table(table)
+
+    return make
+
+
+def _metadata(**more: str) -> Callable[[Path], None]:
+    """Files by name, beside pictures a.png to d.png in the folder of each."""
+
+    def make(root: Path) -> None:
+        for name, text in more.items():
+            path = root / name.replace("__", "/")
+            tree(path.parent, {"a.png": 0, "b.png": 1, "c.png": 2, "d.png": 3})
+            path.write_text(text)
+
+    return make
+
+
+CSV = "file_name,animal\na.png,cat\nb.png,dog\nc.png,cat\nd.png,dog\n"
+LINES = '{"file_name": "a.png", "label": 1}\n{"file_name": "b.png", "label": 0, "more": {"x": [1]}}\n'
+HUGGING_FACE = {
+    "save_to_disk": Row(
+        _saved({"train": [[0, 1], [1]], "validation": [[1, 0]], "unsupervised": [[0]]}),
+        {"train": {"00": "cat", "01": "dog", "10": "dog"}, "val": {"00": "dog", "01": "cat"}},
+        said=("neither train, val nor test are left out: unsupervised",),
+        source="saved_dataset",
+    ),
+    "save_to_disk without a split train": Row(_saved({"test": [[0, 1]]}), refused=("must have a split train, but has test",)),
+    "metadata.csv": Row(
+        _metadata(**{"metadata.csv": CSV}), {"train": {"a.png": "cat", "b.png": "dog", "c.png": "cat", "d.png": "dog"}}, source="manifest"
+    ),
+    "metadata.jsonl": Row(
+        _metadata(**{"metadata.jsonl": LINES}), {"train": {"a.png": "1", "b.png": "0"}}, aside=dict.fromkeys(("c.png", "d.png"), "no row")
+    ),
+    "metadata in parts": Row(
+        _metadata(**{"train__metadata.csv": CSV, "test__metadata.csv": CSV.replace("cat", "dog")}),
+        {
+            "train": {"train/a.png": "cat", "train/b.png": "dog", "train/c.png": "cat", "train/d.png": "dog"},
+            "test": {f"test/{one}.png": "dog" for one in "abcd"},
+        },
+    ),
+    "metadata above parts": Row(
+        _metadata(**{"metadata.csv": CSV, "train__x.txt": ""}), refused=("lies above folders for parts (train): add a column split",)
+    ),
+    "metadata for one of the parts": Row(
+        _metadata(**{"train__metadata.csv": CSV, "test__x.txt": ""}), refused=("metadata in the folder of each part, but test has none",)
+    ),
+    "metadata that says no class": Row(
+        _metadata(**{"metadata.csv": "file_name,text\ncat/a.png,one\n", "cat__x.txt": "", "dog__x.txt": ""}),
+        {"train": {f"{label}/{one}.png": label for label in TWO for one in "abcd"}},
+        aside=dict.fromkeys(("metadata.csv", "x.txt"), "is not named like a picture")
+        | {f"{one}.png": "has no label: it lies beside" for one in "abcd"},
+        source="folder",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HUGGING_FACE)
+def test_what_hugging_face_wrote_is_what_is_read(name: str, tmp_path: Path) -> None:
+    hold(HUGGING_FACE[name], tmp_path)
+
+
+def test_pictures_of_saved_files_are_those_that_were_saved(tmp_path: Path) -> None:
+    _saved({"train": [[0, 1], [1, 0, 1]]})(tmp_path)
+    source = saved_dataset(path=str(tmp_path), image_column="img", label_column="fine")
+    for found, row in zip(source.pictures("train", np.array([1, 2, 3])), (1, 1, 0), strict=True):
+        np.testing.assert_array_equal(found, COLOUR[row])

@@ -73,6 +73,9 @@ class _Reading:
         _refuse_climbing(rows, places_of, self.root)
         folders = {posixpath.dirname(found[0]) for found in places_of if found}
         self.pictures.scan(folders)
+        self.pictures.scan(
+            {posixpath.dirname(one) for found in places_of if found and not self.pictures.exact(found[0]) for one in found[1:]}
+        )
         rows_of: dict[str, list[Row]] = {}
         loose: list[tuple[str, str]] = []
         for row, found in zip(rows, places_of, strict=True):
@@ -101,10 +104,8 @@ class _Reading:
         return places(row.path, bases, self.root, self.suffix)
 
     def _real(self, row: Row, names: Sequence[str], loose: list[tuple[str, str]]) -> str | None:
-        for name in names:
-            self.pictures.scan([posixpath.dirname(name)])
-            if (real := self.pictures.exact(name)) is not None:
-                return real
+        if (real := next(filter(None, map(self.pictures.exact, names)), None)) is not None:
+            return real
         for name in names:
             likely = self.pictures.loose(name)
             if len(likely) == 1:
@@ -150,8 +151,7 @@ def _refuse_torn_groups(items: Mapping[str, Sequence[Item]], rows: Sequence[Row]
     """Raise UserError for a group whose pictures the tables themselves put into several parts."""
     parts: dict[str, str] = {}
     for part, found in items.items():
-        for group in {item.group for item in found} - {None}:
-            assert group is not None
+        for group in dict.fromkeys(item.group for item in found if item.group is not None):
             if parts.setdefault(group, part) != part:
                 rule = f"rows of one group must be in one part, but those of {group!r} are in {parts[group]} and {part}"
                 raise UserError(Problem(rows[0].table.where, 0, "", rule))

@@ -15,7 +15,7 @@ from visiontune.errors import UserError
 _SAMPLE = 200
 _MOST_FOLDERS = 50
 _MOST_CLASSES = 1000
-_USUAL = ("label", "labels", "class", "category", "target", "y", "species", "breed", "diagnosis")
+USUAL_LABELS = ("label", "labels", "class", "category", "target", "y", "species", "breed", "diagnosis")
 
 
 def hint_for(key: str | None, table: TableFile, pictures: str | None) -> str:
@@ -56,7 +56,7 @@ def likely_labels(table: TableFile, path: str | None) -> list[str]:
         values = _values(table, name)
         if name != path and 2 <= len({*values}) <= min(_MOST_CLASSES, len(values) / 2):
             found.append(name)
-    return [name for name in found if name.casefold() in _USUAL][:1] or found
+    return [name for name in found if name.casefold() in USUAL_LABELS][:1] or found
 
 
 def _folders(table: TableFile, pictures: str | None) -> list[str | None]:

@@ -100,7 +100,9 @@ def open_checked(shard: ShardFile, where: str, image_column: str, label_column: 
     schema = file.schema
     missing = [name for name in (image_column, label_column) if name not in schema.names]
     if missing:
-        raise UserError(*(Problem(str(shard), 0, "", f"must have a column {name!r}; {nearest(name, schema.names)}") for name in missing))
+        keys = {image_column: "image_column", label_column: "label_column"}
+        rules = (f"must have a column {name!r} or another one as {keys[name]}; {nearest(name, schema.names)}" for name in missing)
+        raise UserError(*(Problem(str(shard), 0, "", rule) for rule in rules))
     twice = [name for name in (image_column, label_column) if schema.names.count(name) > 1]
     if twice:
         raise UserError(*(Problem(str(shard), 0, f"column {name!r}", "must stand once, but stands twice") for name in twice))

@@ -59,7 +59,7 @@ class Pictures:
         self.root = root
         self.odd: dict[str, list[SetAside]] = {}
         self._exact: dict[str, str] = {}
-        self._loose: dict[str, list[str]] = {}
+        self._loose: dict[str, list[str]] | None = None
 
     def scan(self, folders: Iterable[str]) -> None:
         """List these folders, each once; one that is not there has no files."""
@@ -70,17 +70,19 @@ class Pictures:
             except UserError:
                 continue  # its rows are set aside one by one
             self.odd[folder] = [SetAside(self.root.show(posixpath.join(folder, name)), reason) for name, reason in found.odd]
-            for name in (posixpath.join(folder, file) for file in found.files):
-                self._exact[identity(name)] = name
-                if is_picture(folder, posixpath.basename(name), self.root, []):
-                    for loose in {identity(name).casefold(), posixpath.splitext(identity(name).casefold())[0]}:
-                        self._loose.setdefault(loose, []).append(name)
+            self._exact |= {identity(name): name for name in (posixpath.join(folder, file) for file in found.files)}
+            self._loose = None
 
     def exact(self, name: str) -> str | None:
         return self._exact.get(identity(name))
 
     def loose(self, name: str) -> list[str]:
         """Pictures that are called so but for case, or for a suffix that the name lacks."""
+        if self._loose is None:
+            self._loose = {}
+            for real in filter(self._is_picture, self._exact.values()):
+                for loose in {identity(real).casefold(), posixpath.splitext(identity(real).casefold())[0]}:
+                    self._loose.setdefault(loose, []).append(real)
         return self._loose.get(identity(name).casefold(), [])
 
     def rest(self, used: Iterable[str], folders: Iterable[str]) -> Iterator[SetAside]:
@@ -89,6 +91,8 @@ class Pictures:
         for folder in sorted(folders):
             yield from self.odd.get(folder, ())
         for name in self._exact.values():
-            folder, file = posixpath.split(name)
-            if name not in used and folder in folders and is_picture(folder, file, self.root, []):
+            if name not in used and posixpath.dirname(name) in folders and self._is_picture(name):
                 yield SetAside(self.root.show(name), "is a picture without a label: no row names it", is_bad=False)
+
+    def _is_picture(self, name: str) -> bool:
+        return is_picture(*posixpath.split(name), self.root, [])

@@ -33,6 +33,15 @@ SOURCES = Table(
                 "label_column": Arg(str, "name of the column of labels", "label"),
             },
         ),
+        "saved_dataset": Entry(
+            "what Hugging Face's save_to_disk wrote: Arrow files, in a folder for each split if there are several",
+            f"{_READERS}.saved_dataset:saved_dataset",
+            {
+                "path": Arg(str, f"the folder: {_PATH}"),
+                "image_column": Arg(str, "name of the column of pictures", "image"),
+                "label_column": Arg(str, "name of the column of labels", "label"),
+            },
+        ),
         "folder": Entry(
             "a folder for each class, with or without folders train, val and test above",
             f"{_READERS}.folder:folder",
