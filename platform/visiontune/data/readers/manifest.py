@@ -7,7 +7,7 @@ others that no row names are set aside; a path that climbs out of the folder is 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from visiontune.data.file_tree import Root
@@ -16,7 +16,7 @@ from visiontune.data.readers.item import Item
 from visiontune.data.readers.manifest_columns import DEFAULT_SPLIT, Columns, Row, read_rows
 from visiontune.data.readers.manifest_hints import likely_path
 from visiontune.data.readers.picture_files import file_source
-from visiontune.data.readers.picture_paths import Pictures, base_of, common_root, places
+from visiontune.data.readers.picture_paths import Pictures, base_of, common_root, place
 from visiontune.data.readers.table_file import TableFile, read_table
 from visiontune.data.readers.votes import REFUSE, Votes
 from visiontune.data.source import SetAside, Source
@@ -51,75 +51,89 @@ def manifest(
     root = common_root([table.root for table in tables.values()]) if images is None else open_folder(images, "data.images")
     reading = _Reading(root, images is not None, suffix or "", Votes(vote))
     items = reading.items(rows)
-    notes = [*_words(tables.values(), columns), *reading.notes, *reading.votes.notes()]
+    notes = [*_words(tables.values(), columns), *reading.notes()]
     if rows and not any(items.values()):
         _refuse_elsewhere(tables["train"], images, path_column)
     return replace(file_source("manifest", root, items, reading.set_aside), notes=tuple(notes))
 
 
 class _Reading:
-    """Rows to pictures; what can't be used goes to `set_aside`, what is taken for granted to `notes`."""
+    """Rows to pictures; what can't be used goes to `set_aside`."""
 
     def __init__(self, root: Root, has_folder: bool, suffix: str, votes: Votes) -> None:
         self.root, self.has_folder, self.suffix, self.votes = root, has_folder, suffix, votes
         self.set_aside: list[SetAside] = []
-        self.notes: list[str] = []
         self.pictures = Pictures(root)
+        self.folders: set[str] = set()
+        self.num_loose, self.loose = 0, ""
+
+    def notes(self) -> Iterator[str]:
+        """What was taken for granted."""
+        if self.num_loose:
+            yield f"{self.num_loose:,} paths are files but for their suffix or case, such as {self.loose}"
+        yield from self.votes.notes()
 
     def items(self, rows: Sequence[Row]) -> dict[str, list[Item]]:
         """By part. Raises UserError for paths that climb out, and for groups in several parts."""
-        bases = {table.where: self._bases(table.root) for table in {row.table.where: row.table for row in rows}.values()}
-        places_of = [self._places(row, bases[row.table.where]) for row in rows]
-        _refuse_climbing(rows, places_of, self.root)
-        folders = {posixpath.dirname(found[0]) for found in places_of if found}
-        self.pictures.scan(folders)
-        self.pictures.scan(
-            {posixpath.dirname(one) for found in places_of if found and not self.pictures.exact(found[0]) for one in found[1:]}
-        )
+        self.set_aside += [SetAside(str(row), "has no path") for row in rows if row.path is None]
         rows_of: dict[str, list[Row]] = {}
-        loose: list[tuple[str, str]] = []
-        for row, found in zip(rows, places_of, strict=True):
-            real = None if found is None else self._real(row, found, loose)
+        for row, real in zip(rows, self._files(rows), strict=True):
             if real is not None:
                 rows_of.setdefault(real, []).append(row)
         items: dict[str, list[Item]] = {"train": [], "val": [], "test": []}
         for real, there in rows_of.items():
             if (label := self._label(there, real)) is not None:
                 items[there[0].part].append(Item(real, label, next((row.group for row in there if row.label), None)))
-        self.set_aside += self.pictures.rest(rows_of, folders | {posixpath.dirname(real) for real in rows_of})
+        self.set_aside += self.pictures.rest(rows_of, self.folders | {posixpath.dirname(real) for real in rows_of})
         _refuse_torn_groups(items, rows)
-        if loose:
-            self.notes.append(f"{len(loose):,} paths are files but for their suffix or case, such as {loose[0][0]!r}: {loose[0][1]}")
         return items
 
+    def _files(self, rows: Sequence[Row]) -> list[str | None]:
+        """The file that each row means, seen from the folder of the pictures, or else from the table's own."""
+        bases = {table.where: self._bases(table.root) for table in {row.table.where: row.table for row in rows}.values()}
+        reals: list[str | None] = [None] * len(rows)
+        waiting = [number for number, row in enumerate(rows) if row.path is not None]
+        shown: dict[int, str] = {}
+        for at in range(max(map(len, bases.values()), default=0)):
+            names = {number: self._place(rows[number], bases[rows[number].table.where][at:]) for number in waiting}
+            inside = {number: name for number, name in names.items() if name is not None}
+            shown = inside | shown
+            folders = {posixpath.dirname(name) for name in inside.values()}
+            self.folders = self.folders or folders
+            self.pictures.scan(folders)
+            reals = [self._file(rows[n], inside[n]) if n in inside else real for n, real in enumerate(reals)]
+            waiting = [number for number in waiting if reals[number] is None]
+        _refuse_climbing([rows[number] for number in waiting if number not in shown], self.root)
+        for number in waiting:
+            likely = [posixpath.basename(one) for one in self.pictures.loose(shown[number])][:_MAX_LISTED]
+            several = f"has a path that several files may be: {', '.join(likely)}; data.suffix says which"
+            reason = several if likely else f"has a label without a picture: there is no {self.root.show(shown[number])}"
+            self.set_aside.append(SetAside(str(rows[number]), reason))
+        return reals
+
     def _bases(self, folder: Root) -> list[str]:
-        """The folders from which the paths of a table may start: that of the pictures, and the table's own."""
         base = base_of(folder, self.root) or ""
         return list(dict.fromkeys(["", base])) if self.has_folder else [base]
 
-    def _places(self, row: Row, bases: Sequence[str]) -> list[str] | None:
-        if row.path is None:
-            self.set_aside.append(SetAside(str(row), "has no path"))
-            return None
-        return places(row.path, bases, self.root, self.suffix)
+    def _place(self, row: Row, bases: Sequence[str]) -> str | None:
+        assert row.path is not None
+        return place(row.path, bases[0], self.root, self.suffix) if bases else None
 
-    def _real(self, row: Row, names: Sequence[str], loose: list[tuple[str, str]]) -> str | None:
-        if (real := next(filter(None, map(self.pictures.exact, names)), None)) is not None:
+    def _file(self, row: Row, name: str) -> str | None:
+        """As it is called, or the only picture that is called so but for case or suffix."""
+        if (real := self.pictures.exact(name)) is not None:
             return real
-        for name in names:
-            likely = self.pictures.loose(name)
-            if len(likely) == 1:
-                loose.append((str(row.path), self.root.show(likely[0])))
-                return likely[0]
-            if likely:
-                shown = ", ".join(map(posixpath.basename, likely[:_MAX_LISTED]))
-                self.set_aside.append(SetAside(str(row), f"has a path that several files may be: {shown}; data.suffix says which"))
-                return None
-        self.set_aside.append(SetAside(str(row), f"has a label without a picture: there is no {self.root.show(names[0])}"))
-        return None
+        likely = self.pictures.loose(name)
+        if len(likely) != 1:
+            return None
+        self.num_loose += 1
+        self.loose = self.loose or f"{row.path!r}: {self.root.show(likely[0])}"
+        return likely[0]
 
     def _label(self, rows: Sequence[Row], real: str) -> str | None:
         """The label that counts for this picture; None where it is set aside."""
+        if len(rows) == 1 and rows[0].label:
+            return rows[0].label
         shown, labels = self.root.show(real), [row.label for row in rows if row.label]
         several = next((row.why for row in rows if row.why), "")
         if several:
@@ -140,11 +154,10 @@ class _Reading:
         return label
 
 
-def _refuse_climbing(rows: Sequence[Row], places_of: Sequence[list[str] | None], root: Root) -> None:
-    bad = [row for row, found in zip(rows, places_of, strict=True) if found == []]
-    if bad:
+def _refuse_climbing(rows: Sequence[Row], root: Root) -> None:
+    if rows:
         rule = f"paths must stay inside {root.show('')}, but {{!r}} does not; data.images names the folder that holds them all"
-        raise UserError(*(Problem(str(row), 0, "", rule.format(row.path)) for row in bad[:_MAX_LISTED]))
+        raise UserError(*(Problem(str(row), 0, "", rule.format(row.path)) for row in rows[:_MAX_LISTED]))
 
 
 def _refuse_torn_groups(items: Mapping[str, Sequence[Item]], rows: Sequence[Row]) -> None:

@@ -17,20 +17,17 @@ from visiontune.errors import Problem, UserError
 _ABSOLUTE = re.compile(r"/|[A-Za-z][A-Za-z0-9+.-]*:/")
 
 
-def places(path: str, bases: Sequence[str], root: Root, suffix: str) -> list[str]:
-    """The names below `root` that a path means from each of the folders `bases`; those that climb out are left out."""
+def place(path: str, base: str, root: Root, suffix: str) -> str | None:
+    """The name below `root` that a path means as seen from the folder `base` there; None where it climbs out."""
     path = path.strip().replace("\\", "/")
     path = path if path.lower().endswith(suffix.lower()) else path + suffix
-    joined = (path if _ABSOLUTE.match(path) else _seen_from(root, posixpath.join(base, path)) for base in bases)
-    return list(dict.fromkeys(name for name in (inside(one, root) for one in joined) if name))
-
-
-def _seen_from(root: Root, path: str) -> str:
-    """A path that leaves the root and comes back is one inside."""
-    if ".." not in path:
-        return path
-    top = f"/{root.path.lstrip('/')}"
-    return posixpath.relpath(posixpath.join(top, path), top)
+    if base and not _ABSOLUTE.match(path):
+        path = f"{base}/{path}"
+    if ".." in path and not _ABSOLUTE.match(path):
+        # One that leaves the root and comes back is inside.
+        top = f"/{root.path.lstrip('/')}"
+        path = posixpath.relpath(posixpath.join(top, path), top)
+    return inside(path, root)
 
 
 def base_of(folder: Root, root: Root) -> str | None:
