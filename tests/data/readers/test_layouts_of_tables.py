@@ -90,7 +90,7 @@ PARQUET = {
         aside={"train.parquet: row 0": "has no label", "train.parquet: row 3": "has no label"},
         said=("2 labels are words such as NaN or NA",),
     ),
-    "truth for a label": Row(_parquets({"train.parquet": [True, False]}), {"train": {"a": "true", "b": "false"}}),
+    "truth for a label": Row(_parquets({"train.parquet": [True, False]}), {"train": {"a": "True", "b": "False"}}),
     "pandas' bytes": Row(_parquets({"train.parquet": TWO}, "binary"), {"train": {"0": "cat", "1": "dog"}}, source="parquet"),
 }
 
@@ -287,6 +287,9 @@ HUGGING_FACE = {
     "save_to_disk without a split train": Row(_saved({"test": [[0, 1]]}), refused=("must have a split train, but has test",)),
     "metadata.csv": Row(
         _metadata(**{"metadata.csv": CSV}), {"train": {"a.png": "cat", "b.png": "dog", "c.png": "cat", "d.png": "dog"}}, source="manifest"
+    ),
+    "lines of JSON": Row(
+        _table(LINES.replace("file_name", "path"), *AB, name="x.jsonl"), {"train": {"a.png": "1", "b.png": "0"}}, source="manifest"
     ),
     "metadata.jsonl": Row(
         _metadata(**{"metadata.jsonl": LINES}), {"train": {"a.png": "1", "b.png": "0"}}, aside=dict.fromkeys(("c.png", "d.png"), "no row")

@@ -18,14 +18,15 @@ _TEXTS = (pa.types.is_string, pa.types.is_large_string)
 def plain_values(column: Any) -> Any:
     """As integers or texts with nulls. Raises TypeError, with the rule, for a column of any other type and for fractions.
 
-    NaN, NA and blanks are null. Integers that pandas wrote as 1.0, since one of them was missing, are integers again; true and false are
-    texts.
+    NaN, NA and blanks are null. Integers that pandas wrote as 1.0, since one of them was missing, are integers again; truth is a text.
     """
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     kind = column.type
-    if pa.types.is_null(kind) or pa.types.is_boolean(kind):
+    if pa.types.is_null(kind):
         return column.cast(pa.string())
+    if pa.types.is_boolean(kind):
+        return pc.if_else(column, "True", "False")  # as pandas writes them to a CSV
     if pa.types.is_floating(kind):
         return _integers(column)
     if any(is_text(kind) for is_text in _TEXTS):

@@ -18,7 +18,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.path_kind import kind_of
 
 _NAMED = "torchvision:"
-_TABLES = (".csv", ".tsv", ".parquet", ".json")
+_TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".json")
 _MOST_FOLDERS = 2000
 
 
@@ -43,7 +43,7 @@ def detect_source(text: str) -> dict[str, Any]:
 
 def _file(root: Root, name: str, text: str) -> dict[str, Any]:
     kind = posixpath.splitext(name)[1].lower()
-    if kind in (".csv", ".tsv"):
+    if kind in (".csv", ".tsv", ".jsonl"):
         return {"source": "manifest", "path": text}
     if kind == ".parquet":
         columns = columns_of(ShardFile(root, name))
