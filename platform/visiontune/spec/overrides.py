@@ -62,7 +62,7 @@ def _value(key: str, text: str, found: list[Problem], fields: Mapping[str, Field
 
 def _is_text(key: str, fields: Mapping[str, Field]) -> bool:
     declared = [field for _, field in declared_at(key.split("."), fields)]
-    return bool(declared) and all(isinstance(one, Arg) and one.type is str and not one.choices and not one.settle for one in declared)
+    return bool(declared) and all(isinstance(one, Arg) and one.type is str and not one.choices for one in declared)
 
 
 def _put(node: Node, path: Sequence[str], value: Node, whole: str) -> Node:

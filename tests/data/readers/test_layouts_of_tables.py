@@ -90,6 +90,11 @@ PARQUET = {
         aside={"train.parquet: row 0": "has no label", "train.parquet: row 3": "has no label"},
         said=("2 labels are words such as NaN or NA",),
     ),
+    "a label in two ways of Unicode": Row(
+        _parquets({"train.parquet": ["Ba\u0308r", "dog"], "train_2.parquet": ["B\xe4r"]}),
+        {"train": {"a": "B\xe4r", "b": "dog", "c": "B\xe4r"}},
+        said=("labels that Unicode can write in 2 ways are one class: 'B\xe4r'", "train has the rows of 2 files"),
+    ),
     "truth for a label": Row(_parquets({"train.parquet": [True, False]}), {"train": {"a": "True", "b": "False"}}),
     "pandas' bytes": Row(_parquets({"train.parquet": TWO}, "binary"), {"train": {"0": "cat", "1": "dog"}}, source="parquet"),
 }

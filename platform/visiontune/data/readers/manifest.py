@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import open_folder
@@ -54,7 +53,7 @@ def manifest(
     notes = [*_words(tables.values(), columns), *reading.notes()]
     if rows and not any(items.values()):
         _refuse_elsewhere(tables["train"], images, path_column)
-    return replace(file_source("manifest", root, items, reading.set_aside), notes=tuple(notes))
+    return file_source("manifest", root, items, reading.set_aside, notes=notes)
 
 
 class _Reading:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visiontune.data.class_names import refuse_alike
+from visiontune.data.class_names import composed, refuse_alike
 from visiontune.data.readers.column_values import num_words_for_nothing, plain_values
 from visiontune.data.readers.parquet_shards import ShardFile, Shards, open_checked
 from visiontune.data.readers.picture_columns import declared_names
@@ -48,6 +48,7 @@ def read_labels(files: Mapping[str, tuple[ShardFile, ...]], image_column: str, l
     columns = {
         part: [_column(one, file, label_column) for one, file in zip(opened[part], found, strict=True)] for part, found in files.items()
     }
+    columns, said = _composed(columns)
     names = declared_names(opened["train"][0].schema, label_column)
     class_names, class_values = _classes(_joined("train", columns["train"]), names, files["train"][0])
     labels, shards = {}, {}
@@ -58,7 +59,22 @@ def read_labels(files: Mapping[str, tuple[ShardFile, ...]], image_column: str, l
     everything = [one for found in columns.values() for one in found]
     num_words = sum(one.num_words for one in everything)
     notes = [f"{num_words:,} labels are words such as NaN or NA, which are taken for none"] if num_words else []
+    notes += said
     return Labels(class_names, labels, shards, [one for column in everything for one in _without(column)], notes)
+
+
+def _composed(columns: Mapping[str, list[_Column]]) -> tuple[dict[str, list[_Column]], list[str]]:
+    """Labels that are names in NFC, and a note for each that had several spellings."""
+    given = {label for found in columns.values() for one in found if one.values.dtype == object for label in np.unique(one.values)}
+    names, said = composed(given)
+    if all(name == label for label, name in names.items()):
+        return dict(columns), said
+
+    def renamed(one: _Column) -> _Column:
+        is_name = one.values.dtype == object
+        return one._replace(values=np.array([names[label] for label in one.values], object)) if is_name else one
+
+    return {part: [renamed(one) for one in found] for part, found in columns.items()}, said
 
 
 def _without(column: _Column) -> list[SetAside]:
