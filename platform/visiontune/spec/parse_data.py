@@ -23,7 +23,7 @@ def load_data(found: Mapping[str, Any], words: Sequence[str] = ()) -> dict[str, 
     0.2
     """
     reader = Reader(with_domains=False)
-    root = override(node_of(found, COMMAND_LINE), words, reader.problems.found)
+    root = override(node_of(found, COMMAND_LINE), words, reader.problems.found, DATA.fields)
     tree = reader.file(root, DATA.fields)
     if reader.problems.found:
         raise UserError(*reader.problems.sorted())

@@ -17,6 +17,7 @@ from visiontune.spec.tables.sources import SOURCES
 NEEDED: dict[str, dict[str, Any]] = {
     "digits": {},
     "parquet": {"train": "a.parquet"},
+    "saved_dataset": {"path": "pictures"},
     "folder": {"path": "pictures"},
     "manifest": {"path": "labels.csv"},
     "voc": {"path": "pictures", "use_crops": "false"},

@@ -23,12 +23,21 @@ SOURCES = Table(
     {
         "digits": Entry("1,797 grey 8 x 8 digits that come with scikit-learn", f"{_READERS}.digits:digits"),
         "parquet": Entry(
-            "Parquet in Hugging Face's image layout: struct<bytes, path> and an integer or string label",
+            "Parquet in Hugging Face's image layout, struct<bytes, path>, or with pandas' binary, and an integer or string label",
             f"{_READERS}.parquet:parquet",
             {
                 "train": Arg(str, "the training file, a folder of files, or a pattern (data/train-*.parquet)"),
                 "val": Arg(str, "the same for validation; without it val_fraction is split off", None),
                 "test": Arg(str, "the same for the test; without it test_fraction is split off", None),
+                "image_column": Arg(str, "name of the column of pictures", "image"),
+                "label_column": Arg(str, "name of the column of labels", "label"),
+            },
+        ),
+        "saved_dataset": Entry(
+            "what Hugging Face's save_to_disk wrote: Arrow files, in a folder for each split if there are several",
+            f"{_READERS}.saved_dataset:saved_dataset",
+            {
+                "path": Arg(str, f"the folder: {_PATH}"),
                 "image_column": Arg(str, "name of the column of pictures", "image"),
                 "label_column": Arg(str, "name of the column of labels", "label"),
             },
@@ -54,15 +63,26 @@ SOURCES = Table(
             },
         ),
         "manifest": Entry(
-            "a CSV, TSV or Parquet table of paths and labels",
+            "a CSV, TSV, JSONL or Parquet table of paths and labels",
             f"{_READERS}.manifest:manifest",
             {
                 "path": Arg(str, f"the table: {_PATH}"),
+                "val": Arg(str, "a table of the validation pictures, if they have one of their own", None),
+                "test": Arg(str, "the same for the test", None),
                 "images": Arg(str, "folder that the paths start from; without it the table's own", None),
                 "path_column": Arg(str, "name of the column of paths", "path"),
                 "label_column": Arg(str, "name of the column of labels", "label"),
+                "label_columns": Items("in place of label_column: a column for each class, 1 in its rows and else 0", item=Arg(str, "")),
                 "split_column": Arg(str, "name of the column that says train, val or test; a table may do without `split`", "split"),
                 "group_column": Arg(str, "name of a column: rows with the same value stay together in the split", None),
+                "suffix": Arg(str, "is added to each path, such as .jpg; without it a name that only one picture has will do", None),
+                "vote": Arg(
+                    str,
+                    "of rows of one picture that have different labels. refuse: it is set aside as bad; majority: most rows decide, "
+                    "a tie is set aside",
+                    "refuse",
+                    choices=("refuse", "majority"),
+                ),
             },
         ),
         "voc": Entry(
