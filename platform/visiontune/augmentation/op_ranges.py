@@ -139,6 +139,9 @@ _OPS_OF: Mapping[str, Callable[[Args], Found]] = {
     "trivialaugment": _trivialaugment,
     "autoaugment": _autoaugment,
     "augmix": _augmix,
+    "soft_randaugment": _randaugment,
+    "soft_trivialaugment": _trivialaugment,
+    "soft_augmix": _augmix,
 }
 """Others have torchvision's ops and only what comes before them is in the table."""
 

@@ -15,6 +15,7 @@ from visiontune.augmentation.apply_ops import IntArray, Ops, Pictures
 from visiontune.augmentation.policy_steps import Chance, Ramp, Step
 from visiontune.errors import UserError
 from visiontune.spec.declare import Arg, chosen
+from visiontune.spec.former_policies import as_meant
 from visiontune.spec.tables.ops import COLOUR, COLOUR_OPS, OPS
 from visiontune.spec.tables.policies import POLICIES
 
@@ -54,6 +55,7 @@ def build_policy(augmentation: Mapping[str, Any], *, image_size: int, channels: 
 
     `num_epochs` is the full budget, over which magnitudes that change do so.
     """
+    augmentation = as_meant(augmentation)
     problem = problem_of(augmentation, channels)
     if problem is not None:
         raise UserError(problem)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from visiontune.spec.former_policies import PUBLISHED
 from visiontune.spec.parse import load_study
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.preprocessings import PREPROCESSINGS
@@ -22,7 +23,7 @@ def spec_of_identity(identity: Mapping[str, Any], study: str = "study", limits: 
 
     What else it leaves out (resources, storage, confirm) has its defaults. Raises UserError for an identity that no file has today.
     """
-    flat = {key: value for key, value in identity.items() if key != _ORDER}
+    flat = {key: value for key, value in identity.items() if key not in (_ORDER, PUBLISHED)}
     if not any(key.startswith("space.preprocessing.name") for key in flat) and any(key.startswith("space.transfer.") for key in flat):
         flat["space.preprocessing.name"] = PREPROCESSINGS.default  # such a study is older than the default `as_pretrained`
     tree = _unflattened(flat)

@@ -24,6 +24,7 @@ from visiontune.errors import Problem, UserError, first_line
 from visiontune.filesystem.file_lock import make_lock
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.filesystem.uri import shown
+from visiontune.spec.former_policies import FORMER_POLICIES, PUBLISHED
 from visiontune.spec.kept_files import keep_files
 from visiontune.spec.study_spec import StudySpec, completed
 from visiontune.tuning.patient_storage import PatientStorage
@@ -209,5 +210,9 @@ def _differences(old: Mapping[str, Any], spec: StudySpec) -> Sequence[Problem | 
         longer = old["budget.max_epochs"]
         rule = f"study {spec.study} has gone on with {longer} epochs, and does not go back; give it budget.max_epochs={longer}"
         return [Problem("", 0, "budget.max_epochs", f"{rule}, or another name (--name)")]
+    if changed == [PUBLISHED] and PUBLISHED not in old:
+        softer = ", ".join(f"{name} is now called {FORMER_POLICIES[name]}" for name in new[PUBLISHED])
+        rule = f"study {spec.study} is older, and what it drew as {softer}: by its own name the policy has its paper's strength"
+        return [Problem("", 0, "space.augmentation.policy", f"{rule}; give this search another name (--name)")]
     head = f"study {spec.study} exists and was made from another file; give this one a new name (--name), or undo what differs"
     return [head, *(Problem("", 0, key, f"was {old.get(key, 'absent')}, is now {new.get(key, 'absent')}") for key in changed)]

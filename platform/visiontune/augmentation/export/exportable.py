@@ -6,6 +6,7 @@ from typing import Any
 
 from visiontune.augmentation.apply_ops import has_magnitude
 from visiontune.augmentation.policies.autoaugment import Published
+from visiontune.augmentation.policies.published import SignedOps
 from visiontune.augmentation.policies.randaugment import Chains
 from visiontune.augmentation.policy_steps import Step
 from visiontune.spec.tables.ops import OPS
@@ -23,6 +24,8 @@ def refusal(step: Step, program: str) -> str:
     """Why `program` can't express a step."""
     if isinstance(step, Published):
         return f"{program} lacks AutoAugment's published policies with torchvision's ops; export to .py, which calls torchvision's own"
+    if isinstance(step, SignedOps):
+        return f"{program} has no op that goes to a random side at its magnitude; export to .py, which calls torchvision's own policy"
     if isinstance(step, Chains):
         return f"{program} can't mix chains of ops with the picture by drawn weights, so augmix can't be said in it; export to .py"
     return f"{program} can't express {type(step).__name__}"

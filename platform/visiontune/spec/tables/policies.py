@@ -38,6 +38,25 @@ _WEAK = {
 }
 
 
+def _interpolation(default: str) -> dict[str, Arg]:
+    said = "how pixels are found where ops move them, black outside"
+    return {"interpolation": Arg(str, said, default, choices=("nearest", "bilinear"))}
+
+
+_RANDAUGMENT = {
+    "num_ops": Arg(int, "ops that each picture gets, one after another", 2, 1, 13, auto=Range(1, 3)),
+    "magnitude": Arg(float, "strength of every op", 0.3, 0.0, 1.0, auto=Range(0.0, 1.0)),
+    **_FINAL,
+}
+_AUGMIX = {
+    "severity": Arg(int, "magnitudes are drawn up to this tenth", 3, 1, 10, auto=Range(1, 10)),
+    "num_chains": Arg(int, "chains of ops beside the picture itself", 3, 1, 10),
+    "chain_depth": Arg(int, "ops in a chain; 0: 1 to 3, drawn for each", 0, 0, 10),
+    "augmix_alpha": Arg(float, "weights are drawn from Dirichlet(alpha) and Beta(alpha, alpha)", 1.0, 0.01, 100.0),
+}
+_PUBLISHED, _SOFT = (f"visiontune.augmentation.policies.{module}" for module in ("published", "randaugment"))
+
+
 def _sub(sub: int, place: int) -> dict[str, Arg]:
     of = f"of op {place} of sub-policy {sub}"
     return {
@@ -82,19 +101,14 @@ POLICIES = Table(
             _OpSections(),
         ),
         "randaugment": Entry(
-            "num_ops times an op out of a set of 13, all at one magnitude (Cubuk et al. 2020)",
-            "visiontune.augmentation.policies.randaugment:randaugment",
-            {
-                "num_ops": Arg(int, "ops that each picture gets, one after another", 2, 1, 13, auto=Range(1, 3)),
-                "magnitude": Arg(float, "strength of every op", 0.3, 0.0, 1.0, auto=Range(0.0, 1.0)),
-                **_FINAL,
-                **_WEAK,
-            },
+            "num_ops times one of 14 ops at the magnitude itself, to a random side (Cubuk et al. 2020); 0.3 is torchvision's 9 of 30",
+            f"{_PUBLISHED}:randaugment",
+            {**_RANDAUGMENT, **_interpolation("nearest"), **_WEAK},
         ),
         "trivialaugment": Entry(
-            "one op out of the same set, at any magnitude (Müller & Hutter 2021)",
-            "visiontune.augmentation.policies.randaugment:trivialaugment",
-            _WEAK,
+            "one of the same ops in wider ranges, at any magnitude, to a random side (Müller & Hutter 2021)",
+            f"{_PUBLISHED}:trivialaugment",
+            {**_interpolation("nearest"), **_WEAK},
         ),
         "autoaugment": Entry(
             f"one of {NUM_SUBS} sub-policies of two ops for each picture: for searching them (Cubuk et al. 2019)",
@@ -108,15 +122,18 @@ POLICIES = Table(
         ),
         "augmix": Entry(
             "weighted means of chains of ops and the picture (Hendrycks et al. 2020), without their consistency loss",
-            "visiontune.augmentation.policies.randaugment:augmix",
-            {
-                "severity": Arg(int, "magnitudes are drawn up to this tenth", 3, 1, 10, auto=Range(1, 10)),
-                "num_chains": Arg(int, "chains of ops beside the picture itself", 3, 1, 10),
-                "chain_depth": Arg(int, "ops in a chain; 0: 1 to 3, drawn for each", 0, 0, 10),
-                "augmix_alpha": Arg(float, "weights are drawn from Dirichlet(alpha) and Beta(alpha, alpha)", 1.0, 0.01, 100.0),
-                **_WEAK,
-            },
+            f"{_PUBLISHED}:augmix",
+            {**_AUGMIX, **_interpolation("bilinear"), **_WEAK},
         ),
+        "soft_randaugment": Entry(
+            "num_ops times an op out of a set of 13, each drawn within visiontune's own ranges up to one magnitude",
+            f"{_SOFT}:soft_randaugment",
+            {**_RANDAUGMENT, **_WEAK},
+        ),
+        "soft_trivialaugment": Entry(
+            "one op out of that set, drawn within the range of any magnitude", f"{_SOFT}:soft_trivialaugment", _WEAK
+        ),
+        "soft_augmix": Entry("AugMix of ops that are drawn within visiontune's own ranges", f"{_SOFT}:soft_augmix", {**_AUGMIX, **_WEAK}),
     },
     default="none",
     former=FORMER_OPS,
