@@ -118,7 +118,8 @@ def test_probabilities_and_shares_are_those_of_the_policy(tmp_path: Path) -> Non
     [
         (".yaml", "none", {}, "nothing to export"),
         (".json", "augmix", {}, "augmix can't be said in it; export to .py"),
-        (".json", "randaugment", {}, "random side at its magnitude; export to .py"),
+        (".json", "randaugment", {}, "done at one strength to a random side; export to .py"),
+        (".py", "timm", {}, "create_transform(auto_augment='rand-m9-mstd0.5-inc1')"),
         (".yaml", "autoaugment_published", {}, "export to .py"),
         (".yaml", "randaugment", {"magnitude": 0.2, "final_magnitude": 0.8}, "from 0.2 to 0.8"),
         (".json", "fixed", {"Rotate": {"probability": 0.5, "magnitude": 0.1, "final_magnitude": 0.9}}, "from 0.1 to 0.9"),
@@ -314,6 +315,7 @@ POLICIES: dict[str, dict[str, Any]] = {
     "autoaugment_published": {"preset": "svhn"},
     "augmix": {"crop_magnitude": 0.5},
     "soft_augmix": {},
+    "three_augment": {},
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,15 +10,19 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from timm.data import create_transform
 from torchvision.transforms import v2
 
 from visiontune.augmentation.engines.device_exact_ops import apply_exact_on_device
 from visiontune.augmentation.engines.exact_ops import apply_exact
 from visiontune.augmentation.policies.published import AUGMIX, IDENTITY, RANDAUGMENT, TRIVIALAUGMENT, OpSpace
 from visiontune.augmentation.policy import Policy, build_policy, on_device
+from visiontune.errors import UserError
 from visiontune.spec.parse import load_recipe
 from visiontune.spec.sections import RECIPE
 from visiontune.spec.space import fill
+from visiontune.spec.timm_strings import settle_auto_augment
 
 SIDE = 40
 SEED = np.random.default_rng(0)
@@ -117,3 +122,52 @@ def test_a_winner_of_an_older_version_goes_on_to_mean_its_softer_draws(policy: s
     soft = build_policy(read.augmentation, image_size=SIDE, channels=3)
     assert stored is not None and soft is not None and stored.steps == soft.steps
     assert load_recipe(mine.to_dict()).augmentation == mine.augmentation
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("text", ["rand-m9-mstd0.5-inc1", "rand-m7-n3-p0.7-mmax8-t3a", "augmix-m5-w4-d2", "original-mstd0.5", "3a"])
+def test_timms_strings_are_timms_own_transforms_for_the_same_seed(text: str, channels: int) -> None:
+    """Built as timm's create_transform builds it; global random numbers stay as they were."""
+    pictures, index_N = np.ascontiguousarray(np.repeat(PICTURES, 3, axis=0)[..., :channels]), np.arange(12) * 5
+    policy = made("timm", channels, auto_augment=text)
+    random.seed(1)
+    np.random.seed(1)
+    ours = policy(pictures, seed=4, epoch=7, index_N=index_N)
+    assert (random.random(), np.random.rand()) == (random.Random(1).random(), np.random.RandomState(1).rand())
+    whole = create_transform(SIDE, is_training=True, auto_augment=text, color_jitter=None, hflip=0.0, interpolation="random")
+    [theirs] = (one for one in whole.transforms if "auto_augment" in type(one).__module__)
+    policy.ops.stream.rekey(4, 7, "timm")
+    for row, index in enumerate(index_N.tolist() if channels == 3 else ()):
+        policy.ops.stream.seek(index)
+        seed = int(policy.ops.stream.generator.integers(1 << 32))
+        random.seed(seed)
+        np.random.seed(seed)
+        found = np.asarray(theirs(Image.fromarray(pictures[row])))
+        np.testing.assert_array_equal(ours[row], found)
+    assert (ours != pictures).any((1, 2, 3)).mean() > 0.3
+
+
+WRONG = ("rand-m9-foo1", "rand-m", "rand-m9-m8", "randd-m9", "augmix-n3", "original-m5", "rand-m9-tall", "rand-m9-p7")
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_strings_that_timm_would_not_read_whole_are_refused_with_the_grammar(text: str) -> None:
+    with pytest.raises(UserError, match=r"after|must be as timm's"):
+        settle_auto_augment(text, "")
+
+
+def test_three_augment_is_deit_iiis_of_torchvisions_ops() -> None:
+    """A third each of the three, as much change as torchvision's own ops in that order make, and the same on a device."""
+    many = np.repeat(PICTURES, 150, axis=0)
+    policy = made("three_augment", flip_probability=0.0)
+    ours = policy(many, seed=0, epoch=1, index_N=np.arange(len(many)))
+    kinds = [v2.RandomGrayscale(1.0), v2.RandomSolarize(128, 1.0), v2.GaussianBlur(13, (0.1, 2.0))]
+    peer = v2.Compose([v2.RandomChoice(kinds), v2.ColorJitter(0.3, 0.3, 0.3)])
+    torch.manual_seed(0)
+    theirs = torch.stack([peer(x_CHW) for x_CHW in torch.from_numpy(many).permute(0, 3, 1, 2)]).permute(0, 2, 3, 1).numpy()
+    low, high = (np.quantile(np.abs(one.astype(int) - many).mean((1, 2, 3)), [0.1, 0.3, 0.5, 0.7, 0.9]) for one in (ours, theirs))
+    assert np.abs(low - high).max() < 0.1 * high.max(), (low, high)
+    there, lacking = on_device(policy)
+    assert there is not None and lacking == ()
+    found = there(torch.from_numpy(many[:60]), seed=0, epoch=1, index_N=np.arange(60)).numpy()
+    assert (np.abs(found.astype(int) - ours[:60]) > 1).mean() < 0.01

@@ -45,8 +45,10 @@ class Policy:
 def on_device(policy: Policy) -> tuple[Policy | None, tuple[str, ...]]:
     """The same policy for pictures on a device; or None, and the ops that a device lacks."""
     from visiontune.augmentation.engines.device import left_to_cpu
+    from visiontune.augmentation.policies.three_augment import ThreeAugment
 
-    lacking = left_to_cpu(name for step in policy.steps for name in step.names)
+    # 3-Augment's blur is there with the other ops at a stated strength, and not as an op of the table.
+    lacking = left_to_cpu(name for step in policy.steps for name in step.names if not isinstance(step, ThreeAugment))
     return (None, lacking) if lacking else (replace(policy, ops=Ops(policy.ops.image_size, "device", policy.ops.entries)), ())
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from visiontune.augmentation.apply_ops import has_magnitude
+from visiontune.augmentation.engines.exact_ops import BLUR_SIDE
 from visiontune.augmentation.export.exportable import refusal, transform_of
 from visiontune.augmentation.export.torchvision_ops import CODES
 from visiontune.augmentation.policies.autoaugment import OneOf, Published
 from visiontune.augmentation.policies.published import SignedOps
 from visiontune.augmentation.policies.randaugment import NUM_LEVELS, Chains, Drawn
+from visiontune.augmentation.policies.three_augment import DEVIATIONS, THRESHOLD, ThreeAugment
 from visiontune.augmentation.policy_steps import Chance, Step
 from visiontune.errors import UserError
 
@@ -147,7 +149,7 @@ def torchvision_code(steps: Sequence[Step], image_size: int, title: str = "") ->
 def _names(step: Step) -> Iterable[str]:
     if isinstance(step, Chance):
         return (step.name,)
-    if isinstance(step, Published | SignedOps) or (isinstance(step, Chains) and isinstance(step.drawn, SignedOps)):
+    if isinstance(step, Published | SignedOps | ThreeAugment) or (isinstance(step, Chains) and isinstance(step.drawn, SignedOps)):
         return ()
     if isinstance(step, Drawn | Chains):
         return step.names
@@ -161,6 +163,9 @@ def _lines(step: Step, image_size: int) -> list[str]:
         return [_by_chance(step, image_size)]
     if isinstance(step, SignedOps):
         return [_signed(step)]
+    if isinstance(step, ThreeAugment):
+        one_of = f"v2.RandomGrayscale(1.0), v2.RandomSolarize({THRESHOLD}, 1.0), v2.GaussianBlur({BLUR_SIDE}, {DEVIATIONS})"
+        return [f"v2.RandomChoice([{one_of}])", f"v2.ColorJitter({', '.join([repr(step.colour_jitter)] * 3)})"]
     if isinstance(step, Chains) and isinstance(step.drawn, SignedOps):
         return [_augmix(step, step.drawn)]
     if isinstance(step, Drawn | Chains):

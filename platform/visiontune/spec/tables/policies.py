@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from visiontune.spec.declare import Arg, Entry, Range, Section, Table
 from visiontune.spec.tables.ops import FORMER_ARGS, FORMER_OPS, OPS
+from visiontune.spec.timm_strings import WRITTEN, settle_auto_augment
 
 __all__ = ["OPS", "POLICIES"]
 
@@ -124,6 +126,23 @@ POLICIES = Table(
             "weighted means of chains of ops and the picture (Hendrycks et al. 2020), without their consistency loss",
             f"{_PUBLISHED}:augmix",
             {**_AUGMIX, **_interpolation("bilinear"), **_WEAK},
+        ),
+        "three_augment": Entry(
+            "grey, solarized or blurred, then jittered colours: 3-Augment (Touvron et al. 2022, DeiT III)",
+            "visiontune.augmentation.policies.three_augment:three_augment",
+            {
+                "colour_jitter": Arg(float, "brightness, contrast and saturation by up to so much more or less", 0.3, 0.0, 1.0),
+                **_WEAK,
+                "flip_probability": replace(_WEAK["flip_probability"], default=0.5),
+            },
+        ),
+        "timm": Entry(
+            "timm's own policies by the strings of its recipes, picture by picture",
+            "visiontune.augmentation.policies.by_timm:timm",
+            {
+                "auto_augment": Arg(str, "the string", "rand-m9-mstd0.5-inc1", settle=settle_auto_augment, written=WRITTEN),
+                **_WEAK,
+            },
         ),
         "soft_randaugment": Entry(
             "num_ops times an op out of a set of 13, each drawn within visiontune's own ranges up to one magnitude",
