@@ -52,11 +52,10 @@ class StudyCheck:
     def run(self, *, is_quiet: bool = False) -> StudyCheck:
         """Try data, networks and learning rates out, and print a line for each check as it ends unless `is_quiet`."""
         from visiontune.results.lr_range_plot import plot_range_tests
-        from visiontune.training.checks.all_checks import run_checks
 
         started, found = time.monotonic(), []
         with in_use(self.spec.plugins), _progress(is_quiet=is_quiet) as tell:
-            for check in run_checks(self.spec, self.studies.data_cache, tell=tell):
+            for check in self._checks(tell):
                 tell("")
                 found.append(check)
                 if not is_quiet:
@@ -66,6 +65,16 @@ class StudyCheck:
             print(f"  {summary(found)} in {duration(time.monotonic() - started)}")
             print(*([f"  learning-rate range tests: {picture}"] if picture else []), sep="\n", end="\n" if picture else "")
         return replace(self, checks=tuple(found), picture=picture)
+
+    def _checks(self, tell: Callable[[str], None]) -> Iterator[Check]:
+        """Those that need pictures alone, and the one that asks a network which an earlier run has left."""
+        from visiontune.results.label_check import label_check
+        from visiontune.training.checks.all_checks import run_checks
+
+        yield from run_checks(self.spec, self.studies.data_cache, tell=tell)
+        tell("labels")
+        if (check := label_check(self.spec, self.studies, self.pictures)) is not None:
+            yield check
 
     def to_dict(self) -> dict[str, Any]:
         """What `run` found, as JSON can carry it."""
