@@ -25,6 +25,11 @@ def as_meant(augmentation: Mapping[str, Any]) -> dict[str, Any]:
     return {**augmentation, "policy": FORMER_POLICIES[policy]}
 
 
+def as_softer(augmentation: Mapping[str, Any]) -> dict[str, Any]:
+    """A resolved section of a space that is older: the entry that does what the policy did, and its arguments."""
+    return as_meant({key: value for key, value in augmentation.items() if key != MARK})
+
+
 def is_older(sections: Mapping[str, Any], complete: set[str]) -> bool:
     """Whether a file was written by a version before: all sections are there, and all of a policy's arguments but the mark."""
     augmentation = sections.get("augmentation", {})

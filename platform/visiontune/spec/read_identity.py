@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from visiontune.spec.former_policies import PUBLISHED
+from visiontune.spec.former_policies import PUBLISHED, published_in
 from visiontune.spec.parse import load_study
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.preprocessings import PREPROCESSINGS
@@ -29,7 +29,8 @@ def spec_of_identity(identity: Mapping[str, Any], study: str = "study", limits: 
     tree = _unflattened(flat)
     whole = {key: int(limit) if float(limit).is_integer() else limit for key, limit in limits.items()}
     spec = load_study({"study": study, **tree, "budget": {**tree["budget"], **whole}})
-    return replace(spec, space=replace(spec.space, file=f"study {study}"))
+    is_older = PUBLISHED not in identity and bool(published_in(identity))
+    return replace(spec, space=replace(spec.space, file=f"study {study}", is_older=is_older))
 
 
 def _unflattened(flat: Mapping[str, Any]) -> dict[str, Any]:

@@ -176,7 +176,7 @@ class StudySpec:
         }
         flat = flatten(json.loads(json.dumps(content)))
         order = [key.partition(".probability")[0].partition(".magnitude")[0] for key in flat if key.startswith("space.augmentation.")]
-        marked = {PUBLISHED: names} if (names := published_in(flat)) else {}
+        marked = {PUBLISHED: names} if (names := published_in(flat)) and not self.space.is_older else {}
         return {**flat, **marked, "space.augmentation.order": list(dict.fromkeys(order))}
 
 

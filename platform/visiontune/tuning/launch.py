@@ -29,7 +29,7 @@ from visiontune.tuning.records import Ending, Outcome, Put, StudyRecord
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.start_recipes import StartRecipes
 from visiontune.tuning.study_pictures import keep_pictures
-from visiontune.tuning.study_storage import Storage, create_or_resume, mend_journal, open_existing
+from visiontune.tuning.study_storage import Storage, as_begun, create_or_resume, mend_journal, open_existing
 from visiontune.tuning.winner import leave_winner, register_winner, winner_of
 
 if TYPE_CHECKING:
@@ -93,6 +93,9 @@ def _search(
     with ExitStack() as stack:
         stack.enter_context(driver_lock(folder))
         mend_journal(folder)
+        spec = as_begun(folder, spec)
+        if spec.space.is_older:
+            say("this study is older: its policies go on with the softer draws that are called soft_* now; --name NAME begins another")
         storage = create_or_resume(folder, spec)
         lease = stack.enter_context(driver_lease(storage, str(spec.storage["url"]), spec.study))
         if is_finished(storage, spec) and not _has_more_to_start(storage, spec):

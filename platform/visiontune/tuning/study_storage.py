@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -24,7 +25,7 @@ from visiontune.errors import Problem, UserError, first_line
 from visiontune.filesystem.file_lock import make_lock
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.filesystem.uri import shown
-from visiontune.spec.former_policies import FORMER_POLICIES, PUBLISHED
+from visiontune.spec.former_policies import PUBLISHED
 from visiontune.spec.kept_files import keep_files
 from visiontune.spec.study_spec import StudySpec, completed
 from visiontune.tuning.patient_storage import PatientStorage
@@ -146,6 +147,17 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     return opened
 
 
+def as_begun(folder: StudyFolder, spec: StudySpec) -> StudySpec:
+    """The spec, with the softer draws that policies' names meant before where an older version began the study, which so goes on."""
+    try:
+        old = open_existing(folder, str(spec.storage["url"])).attributes().get("identity", {})
+    except UserError:
+        return spec
+    older = replace(spec, space=replace(spec.space, is_older=True))
+    is_begun = PUBLISHED in spec.identity() and (_is_same(old, older) or is_longer(old, older))
+    return older if is_begun else spec
+
+
 def is_longer(old: Mapping[str, Any], spec: StudySpec) -> bool:
     """Whether nothing differs from an identity but a larger full budget, with which a study may go on."""
     key, new = "budget.max_epochs", spec.identity()
@@ -210,9 +222,5 @@ def _differences(old: Mapping[str, Any], spec: StudySpec) -> Sequence[Problem | 
         longer = old["budget.max_epochs"]
         rule = f"study {spec.study} has gone on with {longer} epochs, and does not go back; give it budget.max_epochs={longer}"
         return [Problem("", 0, "budget.max_epochs", f"{rule}, or another name (--name)")]
-    if changed == [PUBLISHED] and PUBLISHED not in old:
-        softer = ", ".join(f"{name} is now called {FORMER_POLICIES[name]}" for name in new[PUBLISHED])
-        rule = f"study {spec.study} is older, and what it drew as {softer}: by its own name the policy has its paper's strength"
-        return [Problem("", 0, "space.augmentation.policy", f"{rule}; give this search another name (--name)")]
     head = f"study {spec.study} exists and was made from another file; give this one a new name (--name), or undo what differs"
     return [head, *(Problem("", 0, key, f"was {old.get(key, 'absent')}, is now {new.get(key, 'absent')}") for key in changed)]
