@@ -12,10 +12,11 @@ import pytest
 import torch
 from PIL import Image
 from timm.data import create_transform
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision.transforms import v2
 
 from visiontune.augmentation.engines.device_exact_ops import apply_exact_on_device
-from visiontune.augmentation.engines.exact_ops import apply_exact
+from visiontune.augmentation.engines.exact_ops import NAMES, apply_exact
 from visiontune.augmentation.policies.published import AUGMIX, IDENTITY, RANDAUGMENT, TRIVIALAUGMENT, OpSpace
 from visiontune.augmentation.policy import Policy, build_policy, on_device
 from visiontune.errors import UserError
@@ -171,3 +172,10 @@ def test_three_augment_is_deit_iiis_of_torchvisions_ops() -> None:
     assert there is not None and lacking == ()
     found = there(torch.from_numpy(many[:60]), seed=0, epoch=1, index_N=np.arange(60)).numpy()
     assert (np.abs(found.astype(int) - ours[:60]) > 1).mean() < 0.01
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_exact_op_waits_for_a_gpus_values(name: str) -> None:
+    """Tensors without memory stand for pictures, and refuse to be read."""
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        apply_exact_on_device(name, torch.zeros(20, 16, 16, 3, dtype=torch.uint8), np.arange(0, 20, 2), np.full(10, 2.0))
