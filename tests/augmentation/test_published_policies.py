@@ -17,6 +17,7 @@ from torchvision.transforms import v2
 
 from visiontune.augmentation.engines.device_exact_ops import apply_exact_on_device
 from visiontune.augmentation.engines.exact_ops import NAMES, apply_exact
+from visiontune.augmentation.policies.by_timm import transform_of_string
 from visiontune.augmentation.policies.published import AUGMIX, IDENTITY, RANDAUGMENT, TRIVIALAUGMENT, OpSpace
 from visiontune.augmentation.policy import Policy, build_policy, on_device
 from visiontune.errors import UserError
@@ -148,7 +149,18 @@ def test_timms_strings_are_timms_own_transforms_for_the_same_seed(text: str, cha
     assert (ours != pictures).any((1, 2, 3)).mean() > 0.3
 
 
-WRONG = ("rand-m9-foo1", "rand-m", "rand-m9-m8", "randd-m9", "augmix-n3", "original-m5", "rand-m9-tall", "rand-m9-p7")
+WRONG = (
+    "rand-m9-foo1",
+    "rand-m",
+    "rand-m9-m8",
+    "randd-m9",
+    "augmix-n3",
+    "original-m5",
+    "rand-m9-tall",
+    "rand-m9-p7",
+    "rand-mstdinf",
+    "rand-p.7",
+)
 
 
 @pytest.mark.parametrize("text", WRONG)
@@ -179,3 +191,10 @@ def test_no_exact_op_waits_for_a_gpus_values(name: str) -> None:
     """Tensors without memory stand for pictures, and refuse to be read."""
     with FakeTensorMode(allow_non_fake_inputs=True):
         apply_exact_on_device(name, torch.zeros(20, 16, 16, 3, dtype=torch.uint8), np.arange(0, 20, 2), np.full(10, 2.0))
+
+
+def test_timms_strongest_posterizing_is_black_and_no_error() -> None:
+    """Pillow refuses to keep no bits, which timm asks for at magnitude 10."""
+    black = np.zeros_like(PICTURES)
+    [posterize] = (op for op in transform_of_string("rand-m10-p1.0-inc1", SIDE, 3).ops if op.name == "PosterizeIncreasing")
+    assert all(np.array_equal(np.asarray(posterize(Image.fromarray(one))), none) for one, none in zip(PICTURES, black, strict=True))

@@ -9,19 +9,19 @@ from types import MappingProxyType
 from visiontune.errors import UserError, nearest
 
 WRITTEN = "as timm's --aa: rand-m9-mstd0.5-inc1, augmix-m5-w4-d2, original-mstd0.5, 3a"
-_WHOLE, _NUMBER, _FLAG, _SHARE = r"\d+", r"\d+(\.\d+)?", r"[01]", r"0?\.\d+|[01](\.0+)?"
+_WHOLE, _NUMBER, _FLAG, _SHARE = r"\d+", r"\d+(\.\d+)?", r"[01]", r"0(\.\d+)?|1(\.0+)?"
 _AUTO = {"mstd": _NUMBER}
 _PARTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "rand": {
-            **{"m": _WHOLE, "n": r"[1-9]\d*", "p": _SHARE, "mstd": rf"{_NUMBER}|inf", "mmax": _WHOLE},
+            **{"m": _WHOLE, "n": r"[1-9]\d*", "p": _SHARE, "mstd": _NUMBER, "mmax": _WHOLE},
             **{"inc": _FLAG, "t": "weights|3aw|3a"},
         },
         "augmix": {"m": _WHOLE, "w": r"[1-9]\d*", "d": r"[1-9]\d*", "a": _NUMBER, "b": _FLAG, "mstd": _NUMBER},
         **dict.fromkeys(("original", "originalr", "v0", "v0r", "3a"), _AUTO),
     }
 )
-"""What may follow each policy's name, and the values of it. timm itself takes no notice of a part that it doesn't know."""
+"""What may follow each policy's name, and the values of it. timm takes no notice of a part without a digit: mstdinf is mstd101."""
 
 
 def settle_auto_augment(given: str, file: str) -> str:

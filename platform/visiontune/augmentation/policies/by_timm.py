@@ -52,10 +52,25 @@ def transform_of_string(auto_augment: str, image_size: int, channels: int) -> An
 
     hparams: dict[str, Any] = {"translate_const": int(image_size * 0.45), "img_mean": _MEAN if channels == 3 else _GREY_MEAN}
     if auto_augment.startswith("rand"):
-        return timms.rand_augment_transform(auto_augment, hparams)
-    if auto_augment.startswith("augmix"):
-        return timms.augment_and_mix_transform(auto_augment, {**hparams, "translate_pct": 0.3})
-    return timms.auto_augment_transform(auto_augment, hparams)
+        transform = timms.rand_augment_transform(auto_augment, hparams)
+        ops = transform.ops
+    elif auto_augment.startswith("augmix"):
+        transform = timms.augment_and_mix_transform(auto_augment, {**hparams, "translate_pct": 0.3})
+        ops = transform.ops
+    else:
+        transform = timms.auto_augment_transform(auto_augment, hparams)
+        ops = [op for sub in transform.policy for op in sub]
+    for op in ops:
+        op.aug_fn = _posterized if op.aug_fn is timms.posterize else op.aug_fn
+    return transform
+
+
+def _posterized(picture: Any, bits_to_keep: int, **kwargs: Any) -> Any:
+    """At its strongest timm keeps no bits, which is black; Pillow 13 refuses to do that."""
+    from PIL import Image
+    from timm.data.auto_augment import posterize
+
+    return posterize(picture, bits_to_keep) if bits_to_keep > 0 else Image.new(picture.mode, picture.size)
 
 
 def timm(*, channels: int, num_epochs: int, auto_augment: str, flip_probability: float, crop_magnitude: float) -> list[Step]:
