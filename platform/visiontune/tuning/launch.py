@@ -105,8 +105,10 @@ def _search(
     with ExitStack() as stack:
         stack.enter_context(driver_lock(folder))
         mend_journal(folder)
+        spec = as_begun(folder, spec)
+        if spec.space.is_older:
+            say("this study is older: its policies go on with the softer draws that are called soft_* now; --name NAME begins another")
         storage = create_or_resume(folder, spec)
-        spec = as_begun(spec, storage.attributes()["identity"])
         lease = stack.enter_context(driver_lease(storage, str(spec.storage["url"]), spec.study))
         if is_finished(storage, spec) and not _has_more_to_start(storage, spec):
             study = study_record(storage, spec.study)

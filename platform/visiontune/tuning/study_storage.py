@@ -25,6 +25,7 @@ from visiontune.errors import Problem, UserError, first_line
 from visiontune.filesystem.file_lock import make_lock
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.filesystem.uri import shown
+from visiontune.spec.former_policies import PUBLISHED
 from visiontune.spec.kept_files import keep_files
 from visiontune.spec.study_spec import StudySpec, completed
 from visiontune.tuning.patient_storage import PatientStorage
@@ -126,7 +127,7 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     study_id, known = _study_id(storage, spec.study), dict[str, Any]()
     if study_id is not None:
         known = storage.get_study_user_attrs(study_id)
-        spec = as_begun(spec, known.get("identity", {}))
+        spec = with_former_repeats(spec, known.get("identity", {}))
         if not _is_same(known.get("identity", {}), spec) and not storage.get_all_trials(study_id, deepcopy=False):
             storage.delete_study(study_id)
             study_id = None
@@ -147,7 +148,21 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     return opened
 
 
-def as_begun(spec: StudySpec, identity: Mapping[str, Any]) -> StudySpec:
+def as_begun(folder: StudyFolder, spec: StudySpec) -> StudySpec:
+    """The spec as an older version that began the study would have read its file: repeats that it left out by default, and the softer draws
+    that policies' names meant.
+    """
+    try:
+        old = open_existing(folder, str(spec.storage["url"])).attributes().get("identity", {})
+    except UserError:
+        return spec
+    spec = with_former_repeats(spec, old)
+    older = replace(spec, space=replace(spec.space, is_older=True))
+    is_begun = PUBLISHED in spec.identity() and (_is_same(old, older) or is_longer(old, older))
+    return older if is_begun else spec
+
+
+def with_former_repeats(spec: StudySpec, identity: Mapping[str, Any]) -> StudySpec:
     """The spec with the repeats that a study older than `duplicates: exact` left out, where its file leaves the key out."""
     key = "data.duplicates"
     if identity.get(key) != "drop" or key in spec.places:
