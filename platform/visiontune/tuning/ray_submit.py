@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from visiontune.errors import UserError, first_line
+from visiontune.filesystem.uri import has_secret, shown
 from visiontune.spec.kept_files import teachers_in
 from visiontune.spec.plugins import loaded
 from visiontune.spec.teacher_files import files_of
@@ -64,6 +65,9 @@ def submit(
     from visiontune.spec.parse import load_study
 
     spec = load_study(file, overrides)
+    if told := [shown(text) for text in overrides if has_secret(text.partition("=")[2])]:
+        rule = f"a job's command line is seen by all who see the cluster, so it must hold no password, but {', '.join(told)} has one"
+        raise UserError(f"{rule}; for PostgreSQL ~/.pgpass of the head has it, for s3:// its environment")
     client = connect(address)
     if not trust_network:
         _refuse_open_door(address)
