@@ -27,7 +27,9 @@ def flipped(content: bytes, at: int, bit: int) -> bytes:
 @pytest.mark.parametrize("seed", range(20))
 def test_any_flipped_bit_is_mended(study: StudyFolder, seed: int) -> None:
     whole, before, draw = study.journal.read_bytes(), read_study(study), random.Random(seed)
-    study.journal.write_bytes(flipped(whole, draw.randrange(len(whole)), draw.randrange(8)))
+    # The first line may be an earlier version's, without a sum, and the last one under way: a reader lets both pass.
+    first, last = whole.index(b"\n"), whole[:-1].rindex(b"\n")
+    study.journal.write_bytes(flipped(whole, draw.randrange(first, last), draw.randrange(8)))
     with pytest.raises(UserError, match=r"study\.journal:\d+: is damaged; the next `visiontune search`"):
         read_study(study)
     assert "mended out of its copy" in mend_journal(study)

@@ -18,6 +18,7 @@ from visiontune.errors import Problem, UserError
 from visiontune.filesystem.atomic_write import write_whole
 
 _SUM = "crc"
+_MOST_LISTED = 10
 
 
 class CheckedJournal(JournalFileBackend):
@@ -37,12 +38,12 @@ class CheckedJournal(JournalFileBackend):
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # type: ignore[override]
         """Raises UserError that names a damaged line; the last one may be under way."""
-        num_good = log_number_from
+        num_good, needs_sum = log_number_from, False
         try:
             for log in super().read_logs(log_number_from):
-                if not _is_whole(log):
+                if not _is_whole(log, needs_sum=needs_sum):
                     raise ValueError
-                num_good += 1
+                num_good, needs_sum = num_good + 1, _SUM in log
                 yield log
         except ValueError:
             rule = "is damaged; the next `visiontune search` with the study's file mends it out of its copy"
@@ -54,33 +55,28 @@ def mend(path: Path, copy: Path) -> str:
 
     Gives what was mended, "" for nothing. Raises UserError where journal and copy are damaged in the same line.
     """
-    lines, spare = _lines(path), _lines(copy)
-    if not path.exists() and not spare:
-        return ""
-    mended = []
-    for number in range(max(len(lines), len(spare))):
-        line, other = (one[number] if number < len(one) else b"" for one in (lines, spare))
-        if not _is_good(line) and _is_good(other):
+    journal, spare = (one.read_bytes() if one.exists() else b"" for one in (path, copy))
+    lines: list[bytes] = []
+    mended, at, needs_sum = [], 0, False
+    while at < max(len(journal), len(spare)):  # both have the same lines at the same places, wherever a damaged one may seem to end
+        line, other = (one[at : one.find(b"\n", at) + 1 or len(one)] for one in (journal, spare))
+        needs_sum = needs_sum or _is_good(other, True)
+        if not _is_good(line, needs_sum) and _is_good(other, needs_sum):
             line = other
-            mended.append(number + 1)
-        if not _is_good(line):
-            if number >= len(lines) - 1:
+            mended.append(str(len(lines) + 1))
+        if not _is_good(line, needs_sum):
+            if at + len(line) >= len(journal) and at + len(other) >= len(spare):
                 break  # torn by a kill, and its copy was never written
             rule = "is damaged, and so is its copy; a backup of the study's folder has it, or another study begins with --name"
-            raise UserError(Problem(str(path), number + 1, "", rule))
-        lines[number : number + 1] = [line]
-    else:
-        number = len(lines)
-    whole = b"".join(lines[:number])
-    if whole != (path.read_bytes() if path.exists() else b""):
-        write_whole(path, whole)
-    if whole != b"".join(spare):
-        write_whole(copy, whole)
-    return f"lines {', '.join(map(str, mended))} of {path.name} were damaged or lost, and are mended out of its copy" if mended else ""
-
-
-def _lines(path: Path) -> list[bytes]:
-    return path.read_bytes().splitlines(keepends=True) if path.exists() else []
+            raise UserError(Problem(str(path), len(lines) + 1, "", rule))
+        lines.append(line)
+        at, needs_sum = at + len(line), _is_good(line, True)
+    whole = b"".join(lines)
+    for one, content in ((path, journal), (copy, spare)):
+        if whole != content:
+            write_whole(one, whole)
+    shown = ", ".join(mended[:_MOST_LISTED]) + (f" and {len(mended) - _MOST_LISTED} more" if len(mended) > _MOST_LISTED else "")
+    return f"lines of {path.name} were damaged or lost, and are mended out of its copy: {shown}" if mended else ""
 
 
 def _line(log: dict[str, Any]) -> bytes:
@@ -91,13 +87,15 @@ def _sum_of(log: dict[str, Any]) -> int:
     return zlib.crc32(_line(log))
 
 
-def _is_whole(log: dict[str, Any]) -> bool:
-    """Lines of earlier versions carry no sum."""
-    return _SUM not in log or _sum_of({key: value for key, value in log.items() if key != _SUM}) == log[_SUM]
+def _is_whole(log: dict[str, Any], *, needs_sum: bool) -> bool:
+    """Lines of earlier versions, before all others, carry no sum."""
+    if _SUM not in log:
+        return not needs_sum
+    return bool(_sum_of({key: value for key, value in log.items() if key != _SUM}) == log[_SUM])
 
 
-def _is_good(line: bytes) -> bool:
+def _is_good(line: bytes, needs_sum: bool) -> bool:
     try:
-        return line.endswith(b"\n") and _is_whole(json.loads(line))
+        return line.endswith(b"\n") and _is_whole(json.loads(line), needs_sum=needs_sum)
     except ValueError:
         return False
