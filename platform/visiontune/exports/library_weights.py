@@ -108,10 +108,10 @@ def own_snippet(file: Path) -> str:
 
 
 def _squared(classifier: Classifier) -> str:
-    form, size = classifier.form, classifier.image_size
+    form, (height, width) = classifier.form, classifier.form.image_size
     if form.stored_size == form.image_size:
-        return f"picture.resize(({size}, {size}), Image.BILINEAR)"
-    return f"ImageOps.fit(picture, ({size}, {size}), Image.BILINEAR)"
+        return f"picture.resize(({width}, {height}), Image.BILINEAR)"
+    return f"ImageOps.fit(picture, ({width}, {height}), Image.BILINEAR)"
 
 
 def _candidates(classifier: Classifier, libraries: tuple[str, ...]) -> Iterator[Original]:

@@ -25,6 +25,7 @@ from visiontune.results.evaluation import Labelled
 from visiontune.results.find_classifier import Trained
 from visiontune.results.ingest_progress import IngestScreen, predicting
 from visiontune.spec.declare import Arg
+from visiontune.spec.image_size import sides
 from visiontune.spec.sections import DATA
 
 _PARTS = ("test", "val", "train")
@@ -129,7 +130,7 @@ def _repeat_notes(trained: Trained, digest_N2: Digests) -> list[str]:
     except UserError as error:
         return [f"whether they were trained on is not known: {error}"]
     form, size = trained.classifier.metadata.form, trained.classifier.image_size
-    if (store.image_size, store.image_size + store.margin, store.info.channels) != (form.image_size, form.stored_size, form.channels):
+    if (sides(store.image_size), sides(store.stored_size), store.info.channels) != (form.image_size, form.stored_size, form.channels):
         return ["whether they were trained on is not known, as the training data changed"]
     theirs, said = _keys(digest_N2), []
     for split, index_N in (("training", store.train_idx), ("validation", store.val_idx), ("test", store.test_idx)):

@@ -47,7 +47,7 @@ def data(tmp_path: Path) -> dict[str, Any]:
 
 def test_raw_and_encoded_are_the_same_pictures(tmp_path: Path, data: dict[str, Any]) -> None:
     raw, encoded = (Store.open(prepare({**data, "store": kind}, tmp_path)) for kind in ("raw", "encoded"))
-    assert (raw.kind, encoded.kind, raw.image_size, raw.margin, encoded.margin) == ("raw", "encoded", 80, 8, 8)
+    assert (raw.kind, encoded.kind, raw.image_size, raw.stored_size, encoded.stored_size) == ("raw", "encoded", 80, 88, 88)
     assert raw.info == encoded.info == describe(data)
     rows = np.array([3, 0, 23, 3])
     for size in (80, 88, 40, 200):
@@ -189,7 +189,7 @@ def test_sums_are_those_of_whole_numbers(size: int, channels: int) -> None:
 def test_what_is_put_is_what_is_applied(shape: tuple[int, ...]) -> None:
     picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     for channels in {shape[2], 3}:
-        form = Form("raw", 80, 88, channels, True)
+        form = Form("raw", (80, 80), (88, 88), channels, True)
         out = np.zeros((2, 88, 88, channels), np.uint8)
         form.put(picture, out[1])
         np.testing.assert_array_equal(out[1], form.apply(picture))

@@ -147,11 +147,12 @@ def _correlation(one: Bytes, other: Bytes) -> float:
 
 
 def _areas(picture: Bytes) -> Bytes:
-    if len(picture) <= _SIDE:
+    height, width = picture.shape[:2]
+    if max(height, width) <= _SIDE:
         return picture.reshape(-1)
     import cv2
 
-    areas: Bytes = cv2.resize(picture, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    areas: Bytes = cv2.resize(picture, (min(width, _SIDE), min(height, _SIDE)), interpolation=cv2.INTER_AREA)
     return areas.reshape(-1)
 
 
