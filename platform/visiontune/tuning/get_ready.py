@@ -87,6 +87,7 @@ def worker_config(spec: StudySpec, folder: StudyFolder, store: Store, wanted: Ma
         "folder": str(folder.path.resolve()),
         "num_threads": int(wanted["cpu"]),
         "num_gpus": wanted["gpu"],
+        "bundle": {name.upper(): amount for name, amount in wanted.items()},
         "num_workers": spec.resources.workers_per_trial,
         "rungs": spec.rungs,
         "checkpoint_every_s": spec.storage["checkpoint_every_s"],
