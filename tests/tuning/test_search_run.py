@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from dataclasses import replace
 
@@ -15,13 +16,16 @@ from simulated_search import curve, drive, make_spec, report
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.spec.former_policies import PUBLISHED
+from visiontune.spec.read_identity import spec_of_identity
+from visiontune.tuning import driver_lease
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.placement import MAX_LOSSES
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import Report
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.start_recipes import DEFAULTS
-from visiontune.tuning.study_storage import create_or_resume, mend_journal, open_existing
+from visiontune.tuning.study_storage import as_begun, create_or_resume, mend_journal, open_existing
 
 SIMULATE = HELPERS / "simulated_search.py"
 
@@ -198,6 +202,25 @@ def test_a_changed_space_is_refused_with_what_differs(tmp_path):
     assert "--name" in text
 
 
+def test_a_study_of_an_older_version_goes_on_with_the_draws_that_it_began_with(tmp_path):
+    """Its identity does not say which policies have their paper's strength; its params keep their names."""
+    folder = tmp_path / "study"
+    policies = "space.augmentation={policy: {choice: {trivialaugment: {flip_probability: 0.5}, randaugment: {magnitude: {float: [0, 1]}}}}}"
+    first, longer = (make_spec(folder, num, overrides=[policies]) for num in (6, 10))
+    older = replace(first, space=replace(first.space, is_older=True))
+    _, storage, _ = drive(older, folder)
+    assert PUBLISHED not in storage.attributes()["identity"]
+    begun = as_begun(StudyFolder(folder), longer)
+    assert begun.space.is_older and spec_of_identity(storage.attributes()["identity"]).space.is_older
+    _, storage, _ = drive(begun, folder)
+    recipes = [trial.user_attrs["recipe"]["augmentation"] for trial in storage.trials()]
+    assert len(recipes) == 10 and {one["policy"] for one in recipes} == {"soft_trivialaugment", "soft_randaugment"}
+    assert {trial.params["augmentation.policy"] for trial in storage.trials()} == {"trivialaugment", "randaugment"}
+    other = tmp_path / "other"
+    drive(make_spec(other, 3, overrides=[policies]), other)
+    assert not as_begun(StudyFolder(other), make_spec(other, 4, overrides=[policies])).space.is_older
+
+
 def test_a_file_that_never_began_a_trial_binds_nobody(tmp_path):
     """Its checks failed, say for a typo in a path: the mended file has the name."""
     folder = tmp_path / "study"
@@ -281,6 +304,19 @@ def test_one_sick_machine_does_not_end_the_search_of_the_others(tmp_path):
     assert run.fatal
 
 
+def test_a_search_whose_first_trials_fail_alike_ends_and_goes_on_once_that_is_mended(tmp_path):
+    """Numbers in a reason make no difference; want of memory and divergence are what a search finds out."""
+    run, _ = running(tmp_path / "study", num_trials=30)
+    for number in range(6):
+        assert not run.fatal
+        leg = run.next_leg()
+        run.report(leg.key, Report(0, {}, 0, failure="infeasible", reason=f"pictures of {number} px are too small"))
+    assert run.fatal.startswith("6 of the first 6 trials failed alike: pictures of 0 px")
+    spec = make_spec(tmp_path / "study", 30)
+    _, storage, _ = drive(spec, tmp_path / "study")
+    assert len(storage.trials()) == 30
+
+
 def test_the_micro_batch_that_memory_allowed_stays_with_the_trial(tmp_path):
     """Its later legs begin with it, and the recipe that is given away has it; its own stays what was proposed."""
     run, _ = running(tmp_path / "study", num_trials=1)
@@ -334,6 +370,28 @@ def test_another_winner_has_confirmations_of_its_own(tmp_path):
     assert len(second.confirmations) == len(first.confirmations) == 2
     assert {second.winner.number, first.winner.number} == {second.best.number, first.best.number}
     assert not (folder / "winner.safetensors").exists() and not (folder / "winner_test.json").exists()
+
+
+def test_two_drivers_of_one_database_with_folders_of_their_own(tmp_path, monkeypatch):
+    """The second is told who the first is; a dead one's study is taken over, and it stops should it come back."""
+    monkeypatch.setattr(driver_lease, "BEAT_S", 0.1)
+    monkeypatch.setattr(driver_lease, "_SETTLED_S", 0.05)
+    url = f"sqlite:///{tmp_path}/studies.db"
+    storages = []
+    for number in range(2):
+        (tmp_path / str(number)).mkdir()
+        spec = make_spec(tmp_path / str(number) / "study", 3, overrides=[f"storage.url={url}"])
+        storages.append(create_or_resume(StudyFolder(tmp_path / str(number) / "study"), spec))
+    lost = []
+    with driver_lease.driver_lease(storages[0], url, "study") as lease:
+        lease.on_lost = lost.append
+        with pytest.raises(UserError, match=f"study study is already driven by process {os.getpid()} on "):
+            driver_lease.driver_lease(storages[1], url, "study").__enter__()
+        monkeypatch.setattr(lease, "beat", lambda: time.sleep(1.0))  # cut off
+        with driver_lease.driver_lease(storages[1], url, "study"):
+            time.sleep(1.2)
+            assert len(lost) == 1
+    assert storages[0].attributes()["driver"] is None
 
 
 def test_machines_at_fault_end_the_search_and_not_the_trials(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from visiontune.results.study import Study
     from visiontune.results.study_check import StudyCheck
     from visiontune.spec.trial_recipe import TrialRecipe
+    from visiontune.tuning.event_log import Event
     from visiontune.tuning.start_recipes import StartPoint
 
 
@@ -120,6 +121,18 @@ def load_study(study: Path | str, *, studies_dir: Folder = None, storage: str = 
     return open_study(folder, storage)
 
 
+def events(study: Path | str, *, follow: bool = False, studies_dir: Folder = None) -> Iterator[Event]:
+    """What happened in a study, in order: starts, promotions, waits, ends, losses, machines, each with its reason.
+
+    With `follow` also what comes, as long as a driver is at work. Studies of earlier versions have none. Raises UserError.
+    """
+    folder = folder_of(study, studies_dir)
+    from visiontune.tuning.driver_lock import driver_of
+    from visiontune.tuning.event_log import follow_events, read_events
+
+    return follow_events(folder.events, lambda: driver_of(folder) is None) if follow else read_events(folder.events)
+
+
 def confirm(
     study: Path | str,
     *,
@@ -218,16 +231,20 @@ def submit(
     overrides: Sequence[str] = (),
     *,
     studies_dir: str | None = None,
+    trust_network: bool = False,
     say: Callable[[str], None] = print,
     **more: Any,
 ) -> int:
     """Run a search as a job of the Ray cluster at `address`, or follow it there; its exit code. `studies_dir` is on the cluster.
 
+    What travels is the package, the file, and what it names. `trust_network`: also to an address that is neither on loopback nor
+    protected by a token, where whoever reaches it may run what they like.
     Raises UserError, ConnectionError where no job server answers, RuntimeError where Ray refuses the job.
     """
     from visiontune.tuning.ray_submit import submit as submit_job
 
-    return submit_job(path_of(space), address, words(overrides, more), studies_dir=studies_dir, say=say)
+    how: dict[str, Any] = {"studies_dir": studies_dir, "trust_network": trust_network, "say": say}
+    return submit_job(path_of(space), address, words(overrides, more), **how)
 
 
 def open_ui(*, port: int = 5000, studies_dir: Folder = None) -> None:

@@ -31,6 +31,8 @@ def search_options(verb: Verb) -> None:
     show.add_argument("--json", action="store_true", help="everything, for programs")
     show.add_argument("--costs", action="store_true", help="what each trial costs, and the winner's latency, measured here in some seconds")
     show.add_argument("--trial", type=number, metavar="N", help="the life of this one, from its proposal to its end")
+    show.add_argument("--events", action="store_true", help="starts, promotions, ends and losses in order, each with its reason")
+    show.add_argument("--follow", action="store_true", help="with --events: go on with what comes, as long as a driver is at work")
     show.add_argument("-n", type=positive, default=10, help="trials in the table")
     rehearse.add_argument("--sampler", metavar="NAME", help="another one than the study's")
     rehearse.add_argument("--reduction-factor", type=factor, metavar="N", help="another one than the study's")
@@ -59,6 +61,7 @@ def search_options(verb: Verb) -> None:
     takes_file(submit)
     submit.add_argument("--address", required=True, metavar="URL", help="Ray's dashboard, such as http://127.0.0.1:8265")
     submit.add_argument("--studies-dir", metavar="DIR", help="folder on the cluster that every node sees")
+    submit.add_argument("--trust-network", action="store_true", help="also where the job server asks for no token and is not on loopback")
     for one in (search, check, show, rehearse, ui, enqueue):
         takes_studies_dir(one)
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -24,17 +25,24 @@ from visiontune.errors import Problem, UserError, first_line
 from visiontune.filesystem.file_lock import make_lock
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.filesystem.uri import shown
+from visiontune.spec.former_policies import PUBLISHED
 from visiontune.spec.kept_files import keep_files
 from visiontune.spec.study_spec import StudySpec, completed
+from visiontune.tuning.patient_storage import PatientStorage
 
 
 class Storage:
     """One study in its storage. Every method that writes returns only when the fact is on disk."""
 
-    def __init__(self, storage: BaseStorage, study_id: int) -> None:
+    def __init__(self, storage: BaseStorage | PatientStorage, study_id: int) -> None:
         self._storage = storage
         self._study_id = study_id
         self._ids = {trial.number: trial._trial_id for trial in self.trials()}
+
+    def tell(self, say: Callable[[str], None]) -> None:
+        """Whom to tell while a database does not answer."""
+        if isinstance(self._storage, PatientStorage):
+            self._storage.say = say
 
     def trials(self) -> list[FrozenTrial]:
         """All trials by number; not to be changed by the caller."""
@@ -119,6 +127,7 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     study_id, known = _study_id(storage, spec.study), dict[str, Any]()
     if study_id is not None:
         known = storage.get_study_user_attrs(study_id)
+        spec = with_former_repeats(spec, known.get("identity", {}))
         if not _is_same(known.get("identity", {}), spec) and not storage.get_all_trials(study_id, deepcopy=False):
             storage.delete_study(study_id)
             study_id = None
@@ -139,6 +148,28 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     return opened
 
 
+def as_begun(folder: StudyFolder, spec: StudySpec) -> StudySpec:
+    """The spec as an older version that began the study would have read its file: repeats that it left out by default, and the softer draws
+    that policies' names meant.
+    """
+    try:
+        old = open_existing(folder, str(spec.storage["url"])).attributes().get("identity", {})
+    except UserError:
+        return spec
+    spec = with_former_repeats(spec, old)
+    older = replace(spec, space=replace(spec.space, is_older=True))
+    is_begun = PUBLISHED in spec.identity() and (_is_same(old, older) or is_longer(old, older))
+    return older if is_begun else spec
+
+
+def with_former_repeats(spec: StudySpec, identity: Mapping[str, Any]) -> StudySpec:
+    """The spec with the repeats that a study older than `duplicates: exact` left out, where its file leaves the key out."""
+    key = "data.duplicates"
+    if identity.get(key) != "drop" or key in spec.places:
+        return spec
+    return replace(spec, data={**spec.data, "duplicates": "drop"})
+
+
 def is_longer(old: Mapping[str, Any], spec: StudySpec) -> bool:
     """Whether nothing differs from an identity but a larger full budget, with which a study may go on."""
     key, new = "budget.max_epochs", spec.identity()
@@ -156,11 +187,11 @@ def open_existing(folder: StudyFolder, url: str = "journal") -> Storage:
     return Storage(storage, study_id)
 
 
-def _connect(folder: StudyFolder, url: str) -> BaseStorage:
+def _connect(folder: StudyFolder, url: str) -> BaseStorage | PatientStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if url != "journal":
         try:
-            return get_storage(url)
+            return PatientStorage(get_storage(url))
         except ImportError as error:
             driver = getattr(error.__cause__, "name", None) or "its driver"
             hint = 'pip install "visiontune[postgres]"' if url.startswith("postgresql") else f"pip install {driver}"
@@ -184,9 +215,9 @@ def mend_journal(folder: StudyFolder) -> None:
             file.truncate(whole)
 
 
-def _study_id(storage: BaseStorage, name: str) -> int | None:
+def _study_id(storage: BaseStorage | PatientStorage, name: str) -> int | None:
     try:
-        return storage.get_study_id_from_name(name)
+        return int(storage.get_study_id_from_name(name))
     except KeyError:
         return None
 
