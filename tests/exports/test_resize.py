@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from visiontune.data.picture.square import centre_square, fit
+from visiontune.data.picture.shape import centre_crop, fit
 from visiontune.exports.resize import centred, squashed
 
 SIZES = ((1, 1), (8, 8), (13, 200), (20, 13), (32, 32), (40, 33), (33, 40), (64, 64), (96, 32), (375, 500), (512, 700))
@@ -19,9 +19,9 @@ def is_same(given: torch.Tensor, expected: np.ndarray) -> bool:
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_a_graph_makes_pictures_square_as_a_store_does(height: int, width: int) -> None:
+def test_a_graph_shapes_pictures_as_a_store_does(height: int, width: int) -> None:
     picture = np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
     x_NCHW = torch.from_numpy(picture)[None].permute(0, 3, 1, 2).float()
-    for size in (16, 32, 80):
+    for size in ((16, 16), (32, 32), (80, 80), (24, 32), (50, 21)):
         assert is_same(squashed(x_NCHW, size), fit(picture, size, 3)), size
-        assert is_same(centred(x_NCHW, size), centre_square(picture, size)), size
+        assert is_same(centred(x_NCHW, size), centre_crop(picture, size)), size

@@ -148,7 +148,9 @@ def test_a_file_becomes_the_picture_that_the_store_has(tmp_path: Path) -> None:
         classifier = Classifier(ByRows(), fit_preprocessing({"name": "standardize", "colour": "stored"}, store), metadata, "made")
         seen = classifier.picture_of(encoded.getvalue())
         assert any(np.array_equal(seen, picture) for picture in np.asarray(store.images_NHWC[:]))
-    grey = replace(classifier, metadata=replace(metadata, form=replace(metadata.form, image_size=90, stored_size=90, channels=1)))
+    grey = replace(
+        classifier, metadata=replace(metadata, form=replace(metadata.form, image_size=(90, 90), stored_size=(90, 90), channels=1))
+    )
     flat = np.asarray(Image.open(encoded).crop((0, 0, 90, 90)).convert("L"))
     encoded_flat = io.BytesIO()
     Image.open(encoded).crop((0, 0, 90, 90)).save(encoded_flat, "PNG")

@@ -122,7 +122,7 @@ def test_four_questions_at_most_and_only_of_what_no_option_says() -> None:
     space = visiontune.init_space("pets", ask=ask)
     assert [question.partition(" [")[0] for question in asked if "must be" not in question] == [
         "start from ResNet-18's weights from ImageNet",
-        "pixels of the square that pictures are resized to",
+        "pixels of a square's side, or of height and width in brackets",
         "a mirrored picture keeps its class",
         "hours that the search may take",
     ]
@@ -208,7 +208,7 @@ def test_pictures_of_any_shape_get_a_size(capsys: pytest.CaptureFixture[str]) ->
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(png(np.random.default_rng(number).integers(0, 256, (110 + number, 150, 3), dtype=np.uint8)))
     out, _ = run("init", "wide", "--no-pretrained", code=0, capsys=capsys)
-    assert out.startswith("24 colour pictures of 2 classes, about 121 x 150 px") and "to: 96 (by default" in out
+    assert out.startswith("24 colour pictures of 2 classes, about 121 x 150 px") and "in brackets: 96 (by default" in out
     assert "good" in run("check", "wide.yaml", code=0, capsys=capsys)[0]
 
 

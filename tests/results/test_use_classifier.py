@@ -60,7 +60,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     data = {"source": "folder", "path": str(folder / "pictures"), "image_size": 72}
     recipe = make_recipe(model_section("lenet5"), "adamw", optimizer_args={"lr": 0.002}, data=data, num_epochs=2)
     store = Store.open(prepare(data, folder / "studies" / ".data"))
-    assert store.margin == 8
+    assert store.stored_size == store.image_size + 8
     *_, last = train(recipe, store)
     save_weights(last.model, folder / "w.safetensors", WeightsMetadata.of(recipe, store).to_strings(), last.preprocessing)
     return Trained(folder / "pictures", folder / "w.safetensors", folder / "studies", dict(last.metrics))

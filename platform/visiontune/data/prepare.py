@@ -23,6 +23,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.file_lock import locked
 from visiontune.spec.declare import Arg, chosen
 from visiontune.spec.fingerprint import fingerprint
+from visiontune.spec.image_size import image_size
 from visiontune.spec.sections import DATA
 from visiontune.spec.tables.sources import SOURCES
 
@@ -37,7 +38,7 @@ def describe(data: Mapping[str, Any]) -> DataInfo:
     refuse_small(source.counts_C, source.class_names, num_parts)
     refuse_few(source.counts_C, data["max_pictures"], 1 + (not source.has_val))
     first = source.first()
-    return DataInfo(sizes_of(first, data["image_size"])[0], first[2], len(source.class_names), source.class_names)
+    return DataInfo(image_size(sizes_of(first, data["image_size"])[0]), first[2], len(source.class_names), source.class_names)
 
 
 def num_train_about(data: Mapping[str, Any]) -> int:

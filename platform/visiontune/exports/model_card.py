@@ -10,6 +10,7 @@ from typing import Any
 from visiontune.inference.classifier import Classifier
 from visiontune.inference.intervals import half_width
 from visiontune.inference.split_logits import TRAINED_ON
+from visiontune.spec.image_size import both_sides
 from visiontune.spec.yaml_writer import to_yaml
 
 
@@ -78,9 +79,10 @@ def _use(classifier: Classifier, written: Written) -> Iterator[str]:
     yield f"```python\n{written.snippet}\n```"
     if written.form in ("onnx", "torch"):
         yield f"Input: {input_of(classifier)}. Resizing and preprocessing are inside. Output: logits; softmax makes probabilities of them."
-    cut = "" if form.stored_size == form.image_size else f", its square in the middle first made {form.stored_size} x {form.stored_size}"
+    part = "square" if len({*form.stored_size}) == 1 else "largest part of that shape"
+    cut = "" if form.stored_size == form.image_size else f", its {part} in the middle first made {both_sides(form.stored_size)}"
     kind = "grey" if form.channels == 1 else "RGB"
-    yield f"A picture becomes {form.image_size} x {form.image_size} pixels, {kind}{cut}."
+    yield f"A picture becomes {both_sides(form.image_size)} pixels, {kind}{cut}."
 
 
 def _data(classifier: Classifier, origin: Origin) -> Iterator[str]:

@@ -1,20 +1,21 @@
-"""The rule by which a picture becomes a square (data/picture/square.py), as operations of a graph, for pictures of any size.
+"""The rule by which a picture gets the training shape (data/picture/shape.py), as operations of a graph, for pictures of any size.
 
 OpenCV's averages and interpolation over again: sides become products with matrices that are made of the size that comes, and what OpenCV
 rounds on its way, in 11 bits of a share and 16 of a product, is rounded here. On the pictures tried, of 1 to 1,000 pixels a side,
 every value is that of OpenCV 5 on x86-64, but for one of thousands that lies between two whole numbers; its other builds may differ
 by 1 of 255 from each other.
-Letters: N pictures, C channels, H and W of them as they come, S the side that is wanted, L old pixels of a side.
+Sizes are (height, width). Letters: N pictures, C channels, H and W of them as they come, S a side that is wanted, L old pixels of a side.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from visiontune.data.picture.square import MUCH_SMALLER
+from visiontune.data.picture.shape import MUCH_SMALLER
 
 _ONE = 2048.0
 """A share of 1, in OpenCV's integers."""
@@ -27,39 +28,46 @@ class _Between(NamedTuple):
     share_S: Tensor
 
 
-def squashed(x_NCHW: Tensor, size: int) -> Tensor:
-    """(N, C, size, size), whole pictures, 0 to 255 in whole numbers: averaged where there is much to average, else interpolated."""
+def squashed(x_NCHW: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, C, *size), whole pictures, 0 to 255 in whole numbers: averaged where there is much to average, else interpolated."""
     lengths = height, width = _length(x_NCHW, 2), _length(x_NCHW, 3)
-    is_area = height * width > MUCH_SMALLER * size * size
-    is_mean = is_area & (height >= size) & (width >= size)
-    rows_SH, columns_SW = (_shares(size, x_NCHW.shape[dim], length) for dim, length in zip((2, 3), lengths, strict=True))
-    means = rows_SH @ (x_NCHW @ columns_SW.T) * (size * size / (height * width)).float()
-    averaged = _half_up_where((height == 2 * size) & (width == 2 * size), means)
-    row, column = (_between(size, length, is_area) for length in lengths)
+    is_area = height * width > MUCH_SMALLER * size[0] * size[1]
+    is_mean = is_area & (height >= size[0]) & (width >= size[1])
+    rows_SH, columns_SW = (_shares(side, x_NCHW.shape[dim], length) for side, dim, length in zip(size, (2, 3), lengths, strict=True))
+    means = rows_SH @ (x_NCHW @ columns_SW.T) * (size[0] * size[1] / (height * width)).float()
+    averaged = _half_up_where((height == 2 * size[0]) & (width == 2 * size[1]), means)
+    row, column = (_between(side, length, is_area) for side, length in zip(size, lengths, strict=True))
     return torch.where(is_mean, averaged, _interpolated(x_NCHW, row, column))
 
 
-def centred(x_NCHW: Tensor, size: int) -> Tensor:
-    """(N, C, size, size), the square in the middle: averaged by a whole number, then interpolated; as `centre_square`."""
+def centred(x_NCHW: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, C, *size), the largest part of that shape in the middle: averaged by a whole number, then interpolated; as `centre_crop`."""
     lengths = height, width = _length(x_NCHW, 2), _length(x_NCHW, 3)
-    shorter = torch.minimum(height, width)
-    factor = torch.clamp(torch.floor(shorter / size), min=1)
-    num = torch.floor(shorter / factor)
+    factor = torch.clamp(torch.minimum(torch.floor(height / size[0]), torch.floor(width / size[1])), min=1)
+    nums = [torch.floor(side / factor) for side in _largest_part(height, width, size)]
     sides = []
-    for dim, length in zip((2, 3), lengths, strict=True):
+    for dim, length, num, side in zip((2, 3), lengths, nums, size, strict=True):
         first = torch.floor((length - num * factor) / 2)
         block_L = torch.floor((_numbers(x_NCHW.shape[dim]) - first) / factor)
-        is_in = (_numbers(2 * size)[:, None] == block_L) & (block_L < num)  # fewer than twice `size` are left: room for all of them
+        is_in = (_numbers(2 * side + 1)[:, None] == block_L) & (block_L < num)  # about twice the side is left at most
         sides.append(is_in.float())
     sums = sides[0] @ (x_NCHW @ sides[1].T)
     averaged = _half_up_where(factor == 2, sums * (1 / (factor * factor)).float())
-    place = _between(size, num, torch.tensor(False))
-    return _interpolated(averaged, place, place, num)
+    row, column = (_between(side, num, torch.tensor(False)) for side, num in zip(size, nums, strict=True))
+    return _interpolated(averaged, row, column, nums)
 
 
-def _interpolated(x_NCHW: Tensor, row: _Between, column: _Between, num: Tensor | None = None) -> Tensor:
-    """Columns first, then rows, as OpenCV does. Of each side the first `num` pixels count, None: all."""
-    height, width = (_length(x_NCHW, dim) if num is None else num for dim in (2, 3))
+def _largest_part(height: Tensor, width: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """As `largest_part`, in whole numbers that a double holds exactly."""
+    is_wide = height * size[1] <= width * size[0]
+    rows = torch.clamp(torch.floor((2 * width * size[0] + size[1]) / (2 * size[1])), min=1)
+    columns = torch.clamp(torch.floor((2 * height * size[1] + size[0]) / (2 * size[0])), min=1)
+    return torch.where(is_wide, height, rows), torch.where(is_wide, columns, width)
+
+
+def _interpolated(x_NCHW: Tensor, row: _Between, column: _Between, nums: Sequence[Tensor] | None = None) -> Tensor:
+    """Columns first, then rows, as OpenCV does. Of each side the first of `nums` pixels count, None: all."""
+    height, width = nums or [_length(x_NCHW, dim) for dim in (2, 3)]
     is_end = (column.left_S < 0) | (column.left_S >= width - 1)
     share_S = torch.where(is_end, 0.0, column.share_S)
     left, right = (_taken(column.left_S + step, x_NCHW.shape[3], width) for step in (0, 1))

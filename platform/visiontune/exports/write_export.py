@@ -19,6 +19,7 @@ from visiontune.filesystem.atomic_write import try_out, write_whole
 from visiontune.inference.calibration import fit_temperature
 from visiontune.inference.classifier import Classifier
 from visiontune.inference.split_logits import refuse_trained_on, split_logits
+from visiontune.spec.image_size import image_size
 from visiontune.training.weights_file import save_tensors, save_weights
 
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors", "timm": ".timm.safetensors"}
@@ -132,7 +133,7 @@ def _write_weights(classifier: Classifier, asked: Asked) -> str:
 
 def _over_val(classifier: Classifier, store: Store, content: bytes) -> NDArray[np.float32]:
     """Of pictures as they are stored: what the graph makes of them is what the network sees in its validation."""
-    size, index_N = classifier.form.stored_size, store.val_idx
+    size, index_N = image_size(classifier.form.stored_size), store.val_idx
     parts = [index_N[low : low + _AT_ONCE] for low in range(0, len(index_N), _AT_ONCE)]
     return np.concatenate([run_onnx(content, store.read(part, size)) for part in parts])
 
@@ -141,4 +142,4 @@ def _train_pictures(classifier: Classifier, asked: Asked, store: Store | None) -
     if asked.precision != "int8" or store is None:
         return None
     step = max(1, len(store.train_idx) // _NUM_CALIBRATING)
-    return store.read(store.train_idx[::step][:_NUM_CALIBRATING], classifier.form.stored_size)
+    return store.read(store.train_idx[::step][:_NUM_CALIBRATING], image_size(classifier.form.stored_size))

@@ -16,13 +16,14 @@ from torch import Tensor, nn
 
 from visiontune.data.picture.bad_picture import Picture
 from visiontune.data.picture.decode import decode
-from visiontune.data.picture.square import fit
+from visiontune.data.picture.shape import fit
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 from visiontune.models.build import build_model
 from visiontune.models.published_weights import weights_of
 from visiontune.models.transfer import adapt
+from visiontune.spec.image_size import ImageSize, image_size
 from visiontune.spec.kept_files import load_files
 from visiontune.spec.plugins import in_use
 from visiontune.spec.trial_recipe import TrialRecipe
@@ -63,9 +64,9 @@ class Classifier:
         return self.metadata.form
 
     @property
-    def image_size(self) -> int:
-        """Pixels on each side of the pictures that it takes."""
-        return self.form.image_size
+    def image_size(self) -> ImageSize:
+        """Of the pictures that it takes."""
+        return image_size(self.form.image_size)
 
     @cached_property
     def arithmetic(self) -> Arithmetic:
@@ -78,7 +79,7 @@ class Classifier:
         return replace(self, network=self.network.to(place), preprocessing=self.preprocessing.to(place), device=place)
 
     def picture_of(self, encoded: bytes) -> Picture:
-        """(image_size, image_size, channels) uint8 out of a file's bytes, by the steps that made its training pictures. Raises BadPicture.
+        """(height, width, channels) uint8 out of a file's bytes, by the steps that made its training pictures. Raises BadPicture.
 
         Of a size that the data did not have, it is squashed; colour becomes grey where the network has seen grey only.
         """
@@ -86,7 +87,7 @@ class Classifier:
 
     def fitted(self, picture: Picture) -> Picture:
         """The same out of decoded pixels, (H, W, 1) grey or (H, W, 3) RGB."""
-        return fit(self.form.apply(in_colours(picture, self.form.channels)), self.image_size, self.form.channels)
+        return fit(self.form.apply(in_colours(picture, self.form.channels)), self.form.image_size, self.form.channels)
 
     @torch.inference_mode()
     def logits(self, images_NHWC: NDArray[np.uint8]) -> Tensor:
@@ -156,6 +157,6 @@ def _files_of(recipe: TrialRecipe, folder: Path) -> Iterator[None]:
 
 
 def _network(metadata: WeightsMetadata, preprocessing: Preprocessing) -> nn.Module:
-    recipe, size = metadata.recipe, metadata.form.image_size
+    recipe, size = metadata.recipe, image_size(metadata.form.image_size)
     sizes: dict[str, Any] = {"num_classes": len(metadata.class_names), "in_channels": preprocessing.out_channels, "image_size": size}
     return adapt(build_model(recipe.model, **sizes), recipe.transfer, recipe.model["name"], **sizes, use_weights=False)

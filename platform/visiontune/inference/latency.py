@@ -72,5 +72,5 @@ def latencies(classifier: Classifier, names: Iterable[str] | None = None) -> dic
 
 def _pictures(classifier: Classifier, batch_size: int) -> np.ndarray:
     """Noise: what a picture shows makes no difference."""
-    side, channels = classifier.image_size, classifier.form.channels
-    return np.random.default_rng(0).integers(0, 256, (batch_size, side, side, channels), dtype=np.uint8)
+    shape = *classifier.form.image_size, classifier.form.channels
+    return np.random.default_rng(0).integers(0, 256, (batch_size, *shape), dtype=np.uint8)

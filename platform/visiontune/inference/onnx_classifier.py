@@ -15,6 +15,7 @@ from visiontune.data.picture.bad_picture import Picture
 from visiontune.data.picture.decode import decode
 from visiontune.errors import UserError, first_line
 from visiontune.inference.classifier import in_colours
+from visiontune.spec.image_size import ImageSize, image_size
 from visiontune.training.test_time import VIEWS, over_views
 from visiontune.training.weights_metadata import WeightsMetadata
 
@@ -35,12 +36,12 @@ class OnnxClassifier:
         return self.metadata.class_names
 
     @property
-    def image_size(self) -> int:
-        """Pixels on each side of stored pictures: of these on the graph makes what the network takes."""
-        return self.metadata.form.stored_size
+    def image_size(self) -> ImageSize:
+        """Of stored pictures: of these on the graph makes what the network takes."""
+        return image_size(self.metadata.form.stored_size)
 
     def picture_of(self, encoded: bytes) -> Picture:
-        """(image_size, image_size, channels) uint8 out of a file's bytes. Raises BadPicture."""
+        """(height, width, channels) uint8 out of a file's bytes. Raises BadPicture."""
         return self.fitted(decode(encoded, self.metadata.form.side))
 
     def fitted(self, picture: Picture) -> Picture:

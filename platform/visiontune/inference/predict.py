@@ -19,6 +19,7 @@ from visiontune.inference.classifier import Classifier
 from visiontune.inference.find_pictures import Given
 from visiontune.inference.onnx_classifier import OnnxClassifier
 from visiontune.inference.read_ahead import Decoded, TakesPictures, decoded
+from visiontune.spec.image_size import ImageSize, sides
 from visiontune.training.test_time import VIEWS, over_views, problem_of_test_time
 from visiontune.training.weights_metadata import WeightsMetadata
 
@@ -38,8 +39,8 @@ class Answers(TakesPictures, Protocol):
         """By the number of a class."""
 
     @property
-    def image_size(self) -> int:
-        """Pixels on each side of the pictures that it takes."""
+    def image_size(self) -> ImageSize:
+        """Of the pictures that it takes."""
 
     def logits(self, images_NHWC: NDArray[np.uint8]) -> Tensor:
         """(N, classes) float32 on the CPU."""
@@ -97,7 +98,8 @@ def predictions(classifier: Answers, given: Iterator[Given], *, top: int = 1, te
 
 def batches(parts: Iterator[Decoded], classifier: Answers) -> Iterator[list[Decoded]]:
     """Parts with as many pictures together, or some more, as go through a network at once."""
-    num_pictures = min(max(_BATCH_BYTES // (3 * classifier.image_size**2), _LEAST), _MOST)
+    height, width = sides(classifier.image_size)
+    num_pictures = min(max(_BATCH_BYTES // (3 * height * width), _LEAST), _MOST)
     for first in parts:
         some = [first]
         while sum(len(one.names) for one in some) < num_pictures and (more := next(parts, None)) is not None:

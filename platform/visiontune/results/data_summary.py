@@ -15,6 +15,7 @@ from visiontune.data.store.short_report import dropped_words, pair_of
 from visiontune.data.store.store import Shard, Store
 from visiontune.filesystem.uri import shown
 from visiontune.results.text import aligned
+from visiontune.spec.image_size import pixels
 from visiontune.spec.parse_data import without_defaults
 from visiontune.spec.yaml_node import scalar
 
@@ -31,7 +32,7 @@ def to_json(store: Store, damaged: Sequence[Shard] | None = None) -> dict[str, A
         "kind": store.kind,
         "num_bytes": store.path.stat().st_size,
         "image_size": store.image_size,
-        "stored_size": store.image_size + store.margin,
+        "stored_size": store.stored_size,
         "channels": store.info.channels,
         "mean": store.mean_C.tolist(),
         "std": store.std_C.tolist(),
@@ -78,7 +79,7 @@ def _yaml(value: Any) -> str:
 
 
 def _form(store: Store, report: IngestReport) -> str:
-    size = f"{store.image_size} px" + (f" with a margin of {store.margin}" if store.margin else "")
+    size = f"{pixels(store.image_size)} px" + (f", stored at {pixels(store.stored_size)}" if store.stored_size != store.image_size else "")
     said = f" ({report.form})" if report.form else ""
     return f"{store.kind}, {size}, {store.info.channels} channels, {store.path.stat().st_size / 1e6:,.1f} MB in {store.path}{said}"
 

@@ -35,7 +35,7 @@ DATA = Section(
         "val_fraction": Arg(float, "share of the training pictures that steers the search, where the source has no val", 0.1, 0.01, 0.5),
         "test_fraction": Arg(float, "share split off for the test where the source has none", 0.1, 0.01, 0.5),
         "seed": Arg(int, "of the splits", 0, 0, 2**31 - 1),
-        "image_size": Arg(int, "pixels; pictures are resized to this square", None, 4, 1024),
+        "image_size": Arg(int, "pixels of every picture: a square's side, or [height, width]", None, 4, 1024, pair=("height", "width")),
         "max_pictures": Arg(int, "a stratified subset of the training file; the test stays whole", None, 10, 10**9),
         "allow_bad": Arg(float, "share of pictures that can't be used and are set aside; above it nothing is used", 0.01, 0.0, 1.0),
         "duplicates": Arg(

@@ -17,6 +17,7 @@ from visiontune.data.picture.stored_form import Form
 from visiontune.exports.graph_files import pt2_bytes
 from visiontune.exports.model_card import input_of
 from visiontune.inference.classifier import Classifier, load_weights_file
+from visiontune.spec.image_size import sides
 from visiontune.spec.parse import load_recipe
 from visiontune.spec.plugins import KEPT, loaded
 from visiontune.tracking.delivery import is_transient
@@ -80,7 +81,7 @@ def winner_of_files(recipe: Path, weights: Path, data: Mapping[str, Any]) -> Cla
     import torch
 
     torch.set_num_threads(1)
-    size, channels = data["image_size"], data["channels"]
+    size, channels = sides(data["image_size"]), data["channels"]
     form = Form("raw", size, size, channels, is_resized=True)
     known = read_metadata(weights) or WeightsMetadata(load_recipe(recipe), tuple(data["class_names"]), form)
     return load_weights_file(weights, "the winner", known)

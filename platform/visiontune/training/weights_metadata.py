@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from visiontune.data.file_names import identity
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.store.store import Store
+from visiontune.spec.image_size import sides
 from visiontune.spec.trial_recipe import TrialRecipe
 
 FINGERPRINT, RECIPE, CLASSES, FORM, SPLITS = "recipe.fingerprint", "recipe", "class_names", "pictures", "trained_on"
@@ -30,14 +31,14 @@ class WeightsMetadata:
     @staticmethod
     def of(recipe: TrialRecipe, store: Store, *, use_val: bool = False) -> WeightsMetadata:
         """Of weights that were trained on that store."""
-        size, channels = store.image_size, store.info.channels
-        form = Form("raw", size, size + store.margin, channels, is_resized=recipe.data.get("image_size") is not None)
+        sizes, channels = (sides(store.image_size), sides(store.stored_size)), store.info.channels
+        form = Form("raw", *sizes, channels, is_resized=recipe.data.get("image_size") is not None)
         return WeightsMetadata(recipe, store.class_names, form, use_val)
 
     def to_strings(self) -> dict[str, str]:
         """JSON by name."""
         splits = ["train", "val"] if self.use_val else ["train"]
-        content = {RECIPE: self.recipe.to_dict(), CLASSES: self.class_names, FORM: asdict(self.form), SPLITS: splits}
+        content = {RECIPE: self.recipe.to_dict(), CLASSES: self.class_names, FORM: self.form.to_json(), SPLITS: splits}
         return {FINGERPRINT: self.recipe.fingerprint} | {name: json.dumps(value) for name, value in content.items()}
 
     @staticmethod
@@ -46,7 +47,7 @@ class WeightsMetadata:
         try:
             recipe, names, form = (json.loads(strings[name]) for name in (RECIPE, CLASSES, FORM))
             use_val = "val" in json.loads(strings.get(SPLITS, "[]"))
-            return WeightsMetadata(TrialRecipe(**recipe), tuple(map(identity, names)), Form(**form), use_val)
+            return WeightsMetadata(TrialRecipe(**recipe), tuple(map(identity, names)), Form.from_json(form), use_val)
         except (KeyError, TypeError, ValueError):
             return None
 

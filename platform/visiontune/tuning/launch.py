@@ -157,7 +157,7 @@ def run_on_cluster(
             keep_pictures(storage, store, spec.study)
             if run.has_trials:
                 say_of_pictures(store, say)
-                settle_start(run.starts, spec, studies, int(store.images_NHWC.shape[1]), num_counted(storage.trials()), say)
+                settle_start(run.starts, spec, studies, store.image_size, num_counted(storage.trials()), say)
                 if needs_known_costs(spec):
                     run.refuse_by(costs_by(store.info))
             put(study_event(spec, storage.attributes()["key"], store))

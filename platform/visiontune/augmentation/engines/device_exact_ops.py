@@ -23,7 +23,7 @@ OnDevice = Callable[[Tensor, Tensor], Tensor]
 def apply_exact_on_device(name: str, pictures_NHWC: Tensor, rows_K: IntArray, value_K: FloatArray, interpolation: str = "nearest") -> None:
     """Change these rows in place."""
     if name in GEOMETRY:
-        matrix_K23 = sources(name, value_K, pictures_NHWC.shape[1])
+        matrix_K23 = sources(name, value_K, pictures_NHWC.shape[1:3])
         change(pictures_NHWC, rows_K, lambda taken, matrix: _warped(taken, matrix.float(), interpolation), matrix_K23)
     else:
         change(pictures_NHWC, rows_K, CHANGES[name], value_K)

@@ -1,6 +1,6 @@
 """Ops at a stated strength, in torchvision's units and with its pixels: what the published policies are made of. Nothing is drawn here.
 
-A change takes pictures taken_KHWC (uint8, square) and value_K, a strength for each of them: a factor for Brightness, Contrast,
+A change takes pictures taken_KHWC (uint8) and value_K, a strength for each of them: a factor for Brightness, Contrast,
 Saturation and Sharpen (1 changes nothing), the slope of a shear, whole pixels of a shift, degrees counter-clockwise, bits kept,
 a threshold as a share of 255, pixels of deviation for GaussianBlur. Values are held against torchvision's own by a test.
 """
@@ -36,15 +36,15 @@ def apply_exact(name: str, pictures_NHWC: Pictures, rows_K: IntArray, value_K: F
         return
     taken = pictures_NHWC[rows_K]
     if name in GEOMETRY:
-        pictures_NHWC[rows_K] = warped(taken, sources(name, value_K, taken.shape[1]), interpolation)
+        pictures_NHWC[rows_K] = warped(taken, sources(name, value_K, taken.shape[1:3]), interpolation)
     else:
         pictures_NHWC[rows_K] = CHANGES[name](taken, value_K)
 
 
-def sources(name: str, value_K: FloatArray, side: int) -> FloatArray:
+def sources(name: str, value_K: FloatArray, size: tuple[int, ...]) -> FloatArray:
     """(K, 2, 3): where in pixels what comes to (x, y, 1) is taken from. A shear is about the corner, a rotation about the middle."""
     matrix_K23 = np.tile(np.eye(2, 3), (len(value_K), 1, 1))
-    middle = side / 2 - 0.5
+    middle_y, middle_x = (side / 2 - 0.5 for side in size)
     if name == "ShearX":
         matrix_K23[:, 0, 1], matrix_K23[:, 0, 2] = value_K, value_K / 2
     elif name == "ShearY":
@@ -55,8 +55,8 @@ def sources(name: str, value_K: FloatArray, side: int) -> FloatArray:
         matrix_K23[:, 1, 2] = -value_K
     else:
         cosine_K, sine_K = np.cos(np.deg2rad(value_K)), np.sin(np.deg2rad(value_K))
-        matrix_K23[:, 0, 0], matrix_K23[:, 0, 1], matrix_K23[:, 0, 2] = cosine_K, -sine_K, middle * (1 - cosine_K + sine_K)
-        matrix_K23[:, 1, 0], matrix_K23[:, 1, 1], matrix_K23[:, 1, 2] = sine_K, cosine_K, middle * (1 - cosine_K - sine_K)
+        matrix_K23[:, 0, 0], matrix_K23[:, 0, 1], matrix_K23[:, 0, 2] = cosine_K, -sine_K, middle_x * (1 - cosine_K) + middle_y * sine_K
+        matrix_K23[:, 1, 0], matrix_K23[:, 1, 1], matrix_K23[:, 1, 2] = sine_K, cosine_K, middle_y * (1 - cosine_K) - middle_x * sine_K
     return matrix_K23
 
 

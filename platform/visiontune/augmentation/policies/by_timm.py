@@ -27,7 +27,7 @@ class ByTimm:
     def __call__(self, ops: Ops, pictures_NHWC: Pictures, index_N: IntArray, *, seed: int, epoch: int) -> None:
         from PIL import Image
 
-        transform = transform_of_string(self.auto_augment, pictures_NHWC.shape[1], self.channels)
+        transform = transform_of_string(self.auto_augment, min(pictures_NHWC.shape[1:3]), self.channels)
         ops.stream.rekey(seed, epoch, "timm")
         before, numpys_before = random.getstate(), np.random.get_state()
         for picture_HWC, index in zip(pictures_NHWC, index_N.tolist(), strict=True):
@@ -46,11 +46,11 @@ class ByTimm:
 
 
 @lru_cache
-def transform_of_string(auto_augment: str, image_size: int, channels: int) -> Any:
-    """timm's transform, with the arguments that its create_transform gives."""
+def transform_of_string(auto_augment: str, shorter: int, channels: int) -> Any:
+    """timm's transform, with the arguments that its create_transform gives for pictures with a shorter side of so many pixels."""
     from timm.data import auto_augment as timms
 
-    hparams: dict[str, Any] = {"translate_const": int(image_size * 0.45), "img_mean": _MEAN if channels == 3 else _GREY_MEAN}
+    hparams: dict[str, Any] = {"translate_const": int(shorter * 0.45), "img_mean": _MEAN if channels == 3 else _GREY_MEAN}
     if auto_augment.startswith("rand"):
         transform = timms.rand_augment_transform(auto_augment, hparams)
         ops = transform.ops

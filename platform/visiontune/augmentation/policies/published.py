@@ -26,7 +26,7 @@ _NUM_SEVERITIES = 10
 
 @dataclass(frozen=True)
 class OpSpace:
-    """Ops and their strengths at magnitude 1. A shift is in pixels, or a share of the side where it is below 1; bits go from the first."""
+    """Ops and their strengths at magnitude 1. A shift is in pixels, or a share of that side where it is below 1; bits go from the first."""
 
     names: tuple[str, ...]
     shear: float
@@ -81,7 +81,7 @@ class SignedOps:
         sign_K = np.where(ops.uniforms(index_K, seed, epoch, "sign", *key) < 0.5, -1.0, 1.0)
         for name in self.names:
             mine = np.isin(which_K, [number for number, one in enumerate(self.space.names) if one == name])
-            strength_K = self.space.strengths(name, magnitude_K[mine], sign_K[mine], pictures_NHWC.shape[1])
+            strength_K = self.space.strengths(name, magnitude_K[mine], sign_K[mine], pictures_NHWC.shape[2 if name == "TranslateX" else 1])
             ops.apply_exact(name, strength_K, pictures_NHWC, rows_K[mine], self.interpolation)
 
     @property

@@ -55,7 +55,7 @@ def assemble(
     sum_2C = sum(chunk.sum_2C for chunk in chunks) + sum(
         sums_of(read_picture(row)[np.newaxis], np.ones(1, np.bool_)) * (1 if code_K[row] == TRAIN else -1) for row in changed.tolist()
     )
-    mean_C, std_C = moments_of_sums(np.asarray(sum_2C), int((code_K == TRAIN).sum()) * form.stored_size**2)
+    mean_C, std_C = moments_of_sums(np.asarray(sum_2C), int((code_K == TRAIN).sum()) * form.picture_bytes // form.channels)
     order_N = _order(chunks, is_kept_K)
     content = Content(digest, form, source.class_names, chunks, order_N, label_K, code_K, mean_C, std_C)
     return content, make_report(source, data, plan, chunks, form, code_K, order_N, repeats, equal_K)
@@ -121,5 +121,4 @@ class _ChunkPictures:
             content = file.read(high - low)
         if self._form.kind == "encoded":
             return self._form.picture_of(content)
-        size = self._form.stored_size
-        return np.frombuffer(content, np.uint8).reshape(size, size, self._form.channels)
+        return np.frombuffer(content, np.uint8).reshape(*self._form.stored_size, self._form.channels)

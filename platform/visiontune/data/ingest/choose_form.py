@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.data.picture.bad_picture import BadPicture
-from visiontune.data.picture.stored_form import SMALL, Form, sizes_of
+from visiontune.data.picture.stored_form import Form, is_large, sizes_of
 from visiontune.data.source import Source
 from visiontune.errors import UserError
+from visiontune.spec.image_size import pixels
 
 _SAMPLE = 16
 _DISK_SAMPLE_BYTES = 32 << 20
@@ -35,7 +36,7 @@ def choose_form(source: Source, data: Mapping[str, Any], num: int, folder: Path)
     needed = num * raw.picture_bytes
     free = shutil.disk_usage(folder).free + sum(path.stat().st_blocks * 512 for path in folder.iterdir())
     is_room = needed <= free
-    if data["store"] == "encoded" or (data["store"] == "auto" and source.encoded is not None and (size > SMALL or not is_room)):
+    if data["store"] == "encoded" or (data["store"] == "auto" and source.encoded is not None and (is_large(size) or not is_room)):
         kind, reason = ("encoded", "asked for") if data["store"] == "encoded" else _faster(source, raw, num, folder, is_room)
         return Form(kind, size, stored, first[2], raw.is_resized, reason)
     if not is_room:
@@ -53,7 +54,7 @@ def _faster(source: Source, raw: Form, num: int, folder: Path, is_room: bool) ->
         return "encoded", f"raw would need {num * raw.picture_bytes / 1e9:,.1f} GB"
     encoded_s = _decode_s(sample, raw) + _disk_s(folder, num, sum(map(len, sample)) / max(len(sample), 1))
     raw_s = _copy_s(raw.picture_bytes) + _disk_s(folder, num, raw.picture_bytes)
-    reason = f"raw {1e3 * raw_s:.3g} ms, encoded {1e3 * encoded_s:.3g} ms for each picture of {raw.stored_size} px"
+    reason = f"raw {1e3 * raw_s:.3g} ms, encoded {1e3 * encoded_s:.3g} ms for each picture of {pixels(raw.stored_size)} px"
     return ("raw" if raw_s <= encoded_s else "encoded"), reason
 
 

@@ -24,11 +24,12 @@ from visiontune.data.picture.bad_picture import BadPicture, Picture
 from visiontune.data.picture.decode import decode_and_measure
 from visiontune.data.picture.digest import BLOCK_BYTES, Bytes, digests_of, digests_of_bytes
 from visiontune.data.picture.moments import sums_of
-from visiontune.data.picture.square import refuse_size
+from visiontune.data.picture.shape import refuse_size
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.picture.thumbnail import THUMB, thumbs_of
 from visiontune.data.source import Source
 from visiontune.filesystem.atomic_write import replacing
+from visiontune.spec.image_size import pixels
 
 _COLUMNS = {"place_K": (), "digest_K2": (2,), "check_K2": (2,), "thumb_KP": (THUMB**2,), "shape_K2": (2,), "length_K": ()}
 _TYPES: Mapping[str, Any] = {"digest_K2": np.uint64, "check_K2": np.uint64, "thumb_KP": np.uint8}
@@ -114,7 +115,7 @@ def _write(
     known: dict[str, list[NDArray[Any]]] = {name: [] for name in _COLUMNS}
     sum_2C = np.zeros((2, form.channels), np.int64)
     step = max(1, BLOCK_BYTES // form.picture_bytes)
-    block_BHWC = np.empty((min(step, len(chunk.rows)), form.stored_size, form.stored_size, form.channels), np.uint8)
+    block_BHWC = np.empty((min(step, len(chunk.rows)), *form.stored_size, form.channels), np.uint8)
     digests: list[bytes] = []
     items = enumerate(_every(source, chunk, form, digests))
     while some := list(islice(items, step)):
@@ -159,7 +160,7 @@ def _every(source: Source, chunk: Rows, form: Form, digests: list[bytes]) -> Ite
 def _put(picture: Picture, shape: tuple[int, int], out: Bytes, form: Form, where: str) -> None:
     if picture.shape[2] > form.channels:
         raise Colourful
-    if not form.is_resized and shape != (form.stored_size, form.stored_size):
+    if not form.is_resized and shape != form.stored_size:
         refuse_size(where, picture, form.stored_size)
     form.put(picture, out)
 
@@ -179,7 +180,7 @@ def _known_of(images: Bytes, contents: list[bytes], places: list[int], shapes: l
 
 def _what(chunk: Rows, form: Form) -> str:
     rows = hashlib.sha256(chunk.rows.tobytes()).hexdigest()
-    return f"{chunk.part} {chunk.start} {rows} {form.kind} {form.stored_size} {form.channels}"
+    return f"{chunk.part} {chunk.start} {rows} {form.kind} {pixels(form.stored_size)} {form.channels}"
 
 
 def _empty(name: str) -> NDArray[Any]:

@@ -142,11 +142,12 @@ def _unit(values_NV: Bytes) -> Floats:
 
 def _in_areas(picture: Bytes) -> Bytes:
     """16 x 16 means: what JPEG takes from colours and the finest detail is no difference."""
-    if len(picture) <= _SIDE:
+    height, width = picture.shape[:2]
+    if max(height, width) <= _SIDE:
         return picture.reshape(-1)
     import cv2
 
-    areas: Bytes = cv2.resize(picture, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    areas: Bytes = cv2.resize(picture, (min(width, _SIDE), min(height, _SIDE)), interpolation=cv2.INTER_AREA)
     return areas.reshape(-1)
 
 

@@ -22,6 +22,7 @@ from visiontune.data.split import Codes, IntArray
 from visiontune.data.store.ingest_report import IngestReport
 from visiontune.data.store.layout import CHECKSUM_KEY, METADATA_KEY, REPORT_KEY, SHARD_BYTES, SPLITS, VERSION, rows_checksum, shard_digest
 from visiontune.filesystem.atomic_write import sync
+from visiontune.spec.image_size import image_size
 
 STORE = "store.part"
 """Beside the chunks: what becomes the store."""
@@ -106,8 +107,8 @@ def _metadata(
         "digest": content.digest,
         "class_names": list(content.class_names),
         "kind": content.form.kind,
-        "image_size": content.form.image_size,
-        "stored_size": content.form.stored_size,
+        "image_size": image_size(content.form.image_size),
+        "stored_size": image_size(content.form.stored_size),
         "is_resized": content.form.is_resized,
         "channels": content.form.channels,
         "mean": content.mean_C,

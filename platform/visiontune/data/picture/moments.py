@@ -15,9 +15,9 @@ def sums_of(images_BHWC: Bytes, is_asked_B: NDArray[np.bool_]) -> IntArray:
     """(2, C) int64: sums of the values of the asked pictures, and of their squares."""
     import cv2
 
-    _, size, _, channels = images_BHWC.shape
+    *_, width, channels = images_BHWC.shape
     is_large = images_BHWC[0].nbytes > _LARGE_BYTES  # then gathering them costs more than a call for each
-    asked = [images_BHWC[row] for row in np.flatnonzero(is_asked_B)] if is_large else [images_BHWC[is_asked_B].reshape(-1, size, channels)]
+    asked = [images_BHWC[row] for row in np.flatnonzero(is_asked_B)] if is_large else [images_BHWC[is_asked_B].reshape(-1, width, channels)]
     sum_2C = np.zeros((2, channels), np.int64)
     for tall in asked if is_asked_B.any() else ():
         # Whole numbers, which a double holds exactly.

@@ -1,4 +1,4 @@
-"""How pictures lie in a store: small ones whole, large ones as their centre square at 1.14 times the training size, or encoded.
+"""How pictures lie in a store: small ones whole, large ones cut to the training shape at 1.14 times its size, or encoded.
 
 Raw means uint8 pixels, read at the speed of memory; encoded means the bytes of the file, decoded whenever they are read. Both
 give the same pixels to the bit: what is encoded goes through the very steps that made the raw ones.
@@ -7,36 +7,39 @@ give the same pixels to the bit: what is encoded goes through the very steps tha
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from visiontune.data.picture.bad_picture import Picture
 from visiontune.data.picture.decode import decode
-from visiontune.data.picture.square import square_size, to_square
+from visiontune.data.picture.shape import known_size, to_shape
 from visiontune.filesystem.atomic_write import write_whole
+from visiontune.spec.image_size import ImageSize, image_size, sides
 
 SMALL, MARGIN = 64, 1.14
 
 
 @dataclass(frozen=True)
 class Form:
-    """`image_size` is the training size, `stored_size` the side of what is kept, both in pixels; `reason` is why it is raw or encoded."""
+    """`image_size` is that of training, `stored_size` of what is kept: (height, width) in pixels; `reason` is why it is raw or encoded."""
 
     kind: str
-    image_size: int
-    stored_size: int
+    image_size: tuple[int, int]
+    stored_size: tuple[int, int]
     channels: int
     is_resized: bool
     reason: str = ""
 
     def apply(self, picture: Picture) -> Picture:
-        """(stored_size, stored_size, channels)."""
-        return to_square(picture, self.stored_size, self.channels, is_cropped=self.stored_size != self.image_size)
+        """(*stored_size, channels)."""
+        return to_shape(picture, self.stored_size, self.channels, is_cropped=self.stored_size != self.image_size)
 
     @property
     def side(self) -> int | None:
         """The least length of both sides of a decoded picture, in pixels; None: it must be decoded at its full size."""
-        return self.stored_size if self.is_resized else None
+        return max(self.stored_size) if self.is_resized else None
 
     def picture_of(self, encoded: bytes) -> Picture:
         """What is kept of a file's bytes. Raises BadPicture."""
@@ -47,31 +50,52 @@ class Form:
         if picture.shape == out.shape:
             out[...] = picture
             return
-        made = to_square(picture, self.stored_size, self.channels, is_cropped=self.stored_size != self.image_size, out=out)
+        made = to_shape(picture, self.stored_size, self.channels, is_cropped=self.stored_size != self.image_size, out=out)
         if made.ctypes.data != out.ctypes.data:
             out[...] = made
 
     @property
     def picture_bytes(self) -> int:
         """Bytes of one raw picture."""
-        return self.stored_size**2 * self.channels
+        return self.stored_size[0] * self.stored_size[1] * self.channels
+
+    def to_json(self) -> dict[str, Any]:
+        """Squares by their side, as files had them before there were others."""
+        return {**asdict(self), "image_size": image_size(self.image_size), "stored_size": image_size(self.stored_size)}
+
+    @staticmethod
+    def from_json(content: Mapping[str, Any]) -> Form:
+        """Raises TypeError, KeyError or ValueError for what is none."""
+        known = dict(content)
+        return Form(known.pop("kind"), sides(known.pop("image_size")), sides(known.pop("stored_size")), **known)
 
 
-def sizes_of(first: tuple[int, int, int], image_size: int | None) -> tuple[int, int]:
-    """Training size and stored size. Raises UserError when nothing says how to make the pictures square."""
-    size = square_size(first[0], first[1], image_size)
-    # A multiple of 8 makes whole words of every picture.
-    return size, round(MARGIN * size / 8) * 8 if image_size is not None and size > SMALL else size
+def sizes_of(first: tuple[int, int, int], asked: ImageSize | None) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(height, width) of training and of what is stored. Raises UserError when nothing says which they are."""
+    size = known_size(first[0], first[1], asked)
+    return size, with_margin(size) if asked is not None and is_large(size) else size
+
+
+def is_large(size: tuple[int, int]) -> bool:
+    """Whether pictures have more pixels than a square of 64."""
+    return size[0] * size[1] > SMALL**2
+
+
+def with_margin(size: tuple[int, int]) -> tuple[int, int]:
+    """1.14 times as long, in the same shape: the longer side a multiple of 8, which makes whole words of every picture."""
+    longer = round(MARGIN * max(size) / 8) * 8
+    height, width = (round(longer * side / max(size)) for side in size)
+    return height, width
 
 
 def save_form(form: Form, path: Path) -> None:
     """Whole or not at all."""
-    write_whole(path, json.dumps(asdict(form)), use_fsync=False)
+    write_whole(path, json.dumps(form.to_json()), use_fsync=False)
 
 
 def load_form(path: Path) -> Form | None:
     """None where there is none that can be read."""
     try:
-        return Form(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
+        return Form.from_json(json.loads(path.read_text()))
+    except (OSError, ValueError, KeyError, TypeError):
         return None

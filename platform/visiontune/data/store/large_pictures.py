@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.picture.digest import checks_of
-from visiontune.data.picture.square import fit
+from visiontune.data.picture.shape import fit
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.split import IntArray
 from visiontune.data.store.layout import shard_digest
 from visiontune.errors import NotAtHand
+from visiontune.spec.image_size import ImageSize, sides
 
 Bytes = NDArray[np.uint8]
 
@@ -26,8 +27,8 @@ class Large:
 
     path: Path
     kind: str
-    image_size: int
-    stored_size: int
+    image_size: tuple[int, int]
+    stored_size: tuple[int, int]
     channels: int
     is_resized: bool
     images_NHWC: Bytes | None = None
@@ -37,21 +38,23 @@ class Large:
     @staticmethod
     def of_raw(images_NHWC: Bytes) -> Large:
         """Pictures in memory at their training size, for `read` at another one."""
-        _, size, _, channels = images_NHWC.shape
+        _, height, width, channels = images_NHWC.shape
+        size = height, width
         return Large(Path(), "raw", size, size, channels, False, images_NHWC=images_NHWC)
 
     def __len__(self) -> int:
         return len(self.images_NHWC) if self.images_NHWC is not None else len(self._offsets) - 1
 
-    def read(self, index_N: IntArray, size: int) -> Bytes:
-        """(N, size, size, C) uint8. Raises UserError for a picture that is damaged."""
-        read_NHWC = np.empty((len(index_N), size, size, self.channels), np.uint8)
+    def read(self, index_N: IntArray, size: ImageSize) -> Bytes:
+        """(N, height, width, C) uint8. Raises UserError for a picture that is damaged."""
+        shape = sides(size)
+        read_NHWC = np.empty((len(index_N), *shape, self.channels), np.uint8)
         for number, row in enumerate(index_N.tolist()):
-            read_NHWC[number] = fit(self.stored(row), size, self.channels)
+            read_NHWC[number] = fit(self.stored(row), shape, self.channels)
         return read_NHWC
 
     def stored(self, row: int) -> Bytes:
-        """(stored_size, stored_size, C) uint8, the same to the bit for raw and encoded. Raises UserError for a picture that is damaged."""
+        """(*stored_size, C) uint8, the same to the bit for raw and encoded. Raises UserError for a picture that is damaged."""
         if self.images_NHWC is not None:
             picture: Bytes = self.images_NHWC[row]
             return picture
@@ -93,7 +96,7 @@ class Images:
 
     def __init__(self, large: Large) -> None:
         self._large = large
-        self.shape = (len(large), large.image_size, large.image_size, large.channels)
+        self.shape = (len(large), *large.image_size, large.channels)
         self.nbytes = self.size = int(np.prod(self.shape))
 
     def __len__(self) -> int:

@@ -1,6 +1,6 @@
 """The store: pictures in one Arrow file, memory-mapped, so that all trials of a node share them in the page cache.
 
-Layout: images_NHWC uint8 0 to 255, square at the training size, C is 1 (grey) or 3 (RGB), read-only; labels_N int64 from 0; mean_C
+Layout: images_NHWC uint8 0 to 255, of the training size, C is 1 (grey) or 3 (RGB), read-only; labels_N int64 from 0; mean_C
 and std_C float32 of the training pictures divided by 255; index arrays int64, ascending, disjoint.
 """
 
@@ -23,13 +23,14 @@ from visiontune.data.store.ingest_report import IngestReport
 from visiontune.data.store.large_pictures import Images, Large
 from visiontune.data.store.layout import CHECKSUM_KEY, METADATA_KEY, REPORT_KEY, SPLITS, VERSION, rows_checksum
 from visiontune.errors import UserError, first_line
+from visiontune.spec.image_size import ImageSize, image_size, sides
 
 
 @dataclass(frozen=True)
 class DataInfo:
-    """What a model must fit. `image_size` in pixels."""
+    """What a model must fit."""
 
-    image_size: int
+    image_size: ImageSize
     channels: int
     num_classes: int
     class_names: tuple[str, ...]
@@ -76,8 +77,7 @@ class Store:
     @property
     def info(self) -> DataInfo:
         """Size, channels and classes, for building a model."""
-        _, size, _, channels = self.images_NHWC.shape
-        return DataInfo(size, channels, len(self.class_names), self.class_names)
+        return DataInfo(self.image_size, self.images_NHWC.shape[3], len(self.class_names), self.class_names)
 
     @property
     def kind(self) -> str:
@@ -85,17 +85,17 @@ class Store:
         return "raw" if self.large is None else self.large.kind
 
     @property
-    def image_size(self) -> int:
+    def image_size(self) -> ImageSize:
         """The training size."""
-        return int(self.images_NHWC.shape[1])
+        return image_size(self.images_NHWC.shape[1:3])
 
     @property
-    def margin(self) -> int:
-        """Pixels by which a stored side is longer than image_size: `read` up to image_size + margin enlarges nothing."""
-        return 0 if self.large is None else self.large.stored_size - self.image_size
+    def stored_size(self) -> ImageSize:
+        """Of what is stored: `read` up to it enlarges nothing."""
+        return self.image_size if self.large is None else image_size(self.large.stored_size)
 
-    def read(self, index_N: IntArray, size: int) -> NDArray[np.uint8]:
-        """(N, size, size, C) uint8: the whole stored square resized, in the caller's thread. Raises UserError for a damaged picture."""
+    def read(self, index_N: IntArray, size: ImageSize) -> NDArray[np.uint8]:
+        """(N, height, width, C) uint8: the whole stored picture resized, in the caller's thread. Raises UserError for a damaged picture."""
         if self.large is not None:
             return self.large.read(index_N, size)
         if size == self.image_size:
@@ -166,13 +166,13 @@ def _content(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
 
 def _images(batch: Any, content: Mapping[str, Any], path: Path) -> tuple[NDArray[np.uint8], Large | None]:
     """The memory map where pictures are stored at the training size; else `Images` over `Large`. Raises ValueError."""
-    size, stored, channels = content["image_size"], content["stored_size"], content["channels"]
+    size, stored, channels = sides(content["image_size"]), sides(content["stored_size"]), content["channels"]
     buffers = batch.column("image").buffers()
     data = np.frombuffer(buffers[-1], np.uint8)[: content["num_bytes"]]
     if len(data) != content["num_bytes"]:
         raise ValueError("its pictures are cut off")
     if content["kind"] == "raw":
-        images_NHWC = data.reshape(-1, stored, stored, channels)
+        images_NHWC = data.reshape(-1, *stored, channels)
         if stored == size:
             return images_NHWC, None
         large = Large(path, "raw", size, stored, channels, content["is_resized"], images_NHWC=images_NHWC)
