@@ -81,7 +81,7 @@ class Classifier:
     def picture_of(self, encoded: bytes) -> Picture:
         """(height, width, channels) uint8 out of a file's bytes, by the steps that made its training pictures. Raises BadPicture.
 
-        Of a size that the data did not have, it is squashed; colour becomes grey where the network has seen grey only.
+        Of a shape that the data did not have it is framed as they would be; colour becomes grey where the network has seen grey only.
         """
         return self.fitted(decode(encoded, self.form.side))
 

@@ -14,6 +14,7 @@ from visiontune.spec.defaults import with_pictures_of_weights
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.fit_recipe import fit_to_space
 from visiontune.spec.items_reader import read_items
+from visiontune.spec.older_data import FRAME, is_older_recipe, without_frame
 from visiontune.spec.overrides import COMMAND_LINE, override
 from visiontune.spec.plugins import in_use, load_named, uses_plugins
 from visiontune.spec.section_reader import Reader
@@ -90,7 +91,10 @@ def load_recipe(source: Source, overrides: Sequence[str] = ()) -> TrialRecipe:
         tree = with_pictures_of_weights(reader.file(root, {"plugins": PLUGINS, **RECIPE.fields}))
         if reader.problems.found:
             raise UserError(*reader.problems.sorted())
-        return TrialRecipe(**fill(RECIPE.fields, tree), plugins=plugins)
+        filled = fill(RECIPE.fields, tree)
+        if is_older_recipe(tree["data"]):
+            filled["data"] = without_frame(filled["data"])
+        return TrialRecipe(**filled, plugins=plugins)
 
 
 def load_start_recipe(source: Source | None, overrides: Sequence[str] = ()) -> StartRecipe:
@@ -132,7 +136,10 @@ def make_recipe(spec: StudySpec, sections: Mapping[str, Any], number: int) -> Tr
     training = {**sections["training"], "num_epochs": spec.budget.max_epochs, "seed": seed}
     if spec.objective.metric in FULL_METRICS:
         training["use_full_metrics"] = True
-    return TrialRecipe(**fill(RECIPE.fields, {**sections, "data": spec.data, "training": training}), plugins=spec.plugins)
+    filled = fill(RECIPE.fields, {**sections, "data": spec.data, "training": training})
+    if FRAME not in spec.data:
+        filled["data"] = without_frame(filled["data"])
+    return TrialRecipe(**filled, plugins=spec.plugins)
 
 
 def _study(tree: Mapping[str, Any], space: Space, start: Start, places: Mapping[str, tuple[str, int]]) -> StudySpec:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from visiontune.spec.older_data import as_begun
 from visiontune.spec.parse import load_study
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.preprocessings import PREPROCESSINGS
@@ -27,7 +28,7 @@ def spec_of_identity(identity: Mapping[str, Any], study: str = "study", limits: 
         flat["space.preprocessing.name"] = PREPROCESSINGS.default  # such a study is older than the default `as_pretrained`
     tree = _unflattened(flat)
     whole = {key: int(limit) if float(limit).is_integer() else limit for key, limit in limits.items()}
-    spec = load_study({"study": study, **tree, "budget": {**tree["budget"], **whole}})
+    spec = as_begun(load_study({"study": study, **tree, "budget": {**tree["budget"], **whole}}), identity)
     return replace(spec, space=replace(spec.space, file=f"study {study}"))
 
 

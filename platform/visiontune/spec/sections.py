@@ -36,6 +36,12 @@ DATA = Section(
         "test_fraction": Arg(float, "share split off for the test where the source has none", 0.1, 0.01, 0.5),
         "seed": Arg(int, "of the splits", 0, 0, 2**31 - 1),
         "image_size": Arg(int, "pixels; pictures are resized to this square", None, 4, 1024),
+        "frame": Arg(
+            str,
+            "how a picture of another shape becomes one: crop to its middle, pad with black to show all of it, or squash",
+            "crop",
+            choices=("crop", "pad", "squash"),
+        ),
         "max_pictures": Arg(int, "a stratified subset of the training file; the test stays whole", None, 10, 10**9),
         "allow_bad": Arg(float, "share of pictures that can't be used and are set aside; above it nothing is used", 0.01, 0.0, 1.0),
         "duplicates": Arg(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from visiontune.errors import SearchFailed, UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+from visiontune.spec.older_data import as_begun
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.constraints import costs_by, needs_known_costs, num_counted
@@ -92,6 +93,7 @@ def _search(
     with driver_lock(folder):
         mend_journal(folder)
         storage = create_or_resume(folder, spec)
+        spec = as_begun(spec, storage.attributes()["identity"])
         if is_finished(storage, spec) and not _has_more_to_start(storage, spec):
             study = study_record(storage, spec.study)
             _register_late(spec, study, storage, folder, tracker)

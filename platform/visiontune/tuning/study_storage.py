@@ -25,6 +25,7 @@ from visiontune.filesystem.file_lock import make_lock
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.filesystem.uri import shown
 from visiontune.spec.kept_files import keep_files
+from visiontune.spec.older_data import as_begun
 from visiontune.spec.study_spec import StudySpec, completed
 
 
@@ -132,7 +133,7 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
         opened.set_attribute("identity", spec.identity())
     elif is_longer(attributes["identity"], spec):
         opened.set_attribute("finished", None)  # before the identity, which is what tells a longer budget
-        opened.set_attribute("identity", spec.identity())
+        opened.set_attribute("identity", as_begun(spec, attributes["identity"]).identity())
     elif not _is_same(attributes["identity"], spec):
         raise UserError(*_differences(attributes["identity"], spec))
     keep_files(spec, folder.path)

@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def choose_form(source: Source, data: Mapping[str, Any], num: int, folder: Path)
     """
     first = source.first()
     size, stored = sizes_of(first, data["image_size"])
-    raw = Form("raw", size, stored, first[2], data["image_size"] is not None)
+    raw = Form("raw", size, stored, first[2], data["image_size"] is not None, frame=data.get("frame", ""))
     if data["store"] == "encoded" and source.encoded is None:
         raise UserError(f"data.store can be encoded only where every picture is a file of its own, but {data['source']} has none; use raw")
     needed = num * raw.picture_bytes
@@ -38,7 +39,7 @@ def choose_form(source: Source, data: Mapping[str, Any], num: int, folder: Path)
     is_room = needed <= free
     if data["store"] == "encoded" or (data["store"] == "auto" and source.encoded is not None and (is_large(size) or not is_room)):
         kind, reason = ("encoded", "asked for") if data["store"] == "encoded" else _faster(source, raw, num, folder, is_room)
-        return Form(kind, size, stored, first[2], raw.is_resized, reason)
+        return replace(raw, kind=kind, reason=reason)
     if not is_room:
         rule = f"must have room for {needed / 1e9:,.1f} GB while pictures are decoded, but has {free / 1e9:,.1f} GB"
         raise UserError(f"the folder {folder.parent} {rule}; a smaller data.image_size or data.max_pictures takes less")

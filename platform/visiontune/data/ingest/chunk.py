@@ -180,7 +180,7 @@ def _known_of(images: Bytes, contents: list[bytes], places: list[int], shapes: l
 
 def _what(chunk: Rows, form: Form) -> str:
     rows = hashlib.sha256(chunk.rows.tobytes()).hexdigest()
-    return f"{chunk.part} {chunk.start} {rows} {form.kind} {pixels(form.stored_size)} {form.channels}"
+    return f"{chunk.part} {chunk.start} {rows} {form.kind} {pixels(form.stored_size)} {form.channels} {form.frame}"
 
 
 def _empty(name: str) -> NDArray[Any]:

@@ -110,6 +110,7 @@ def _metadata(
         "image_size": image_size(content.form.image_size),
         "stored_size": image_size(content.form.stored_size),
         "is_resized": content.form.is_resized,
+        **({"frame": content.form.frame} if content.form.frame else {}),
         "channels": content.form.channels,
         "mean": content.mean_C,
         "std": content.std_C,

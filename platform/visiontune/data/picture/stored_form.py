@@ -1,4 +1,4 @@
-"""How pictures lie in a store: small ones whole, large ones cut to the training shape at 1.14 times its size, or encoded.
+"""How pictures lie in a store: small ones as the frame shows them, large ones so at 1.14 times the training size, or encoded.
 
 Raw means uint8 pixels, read at the speed of memory; encoded means the bytes of the file, decoded whenever they are read. Both
 give the same pixels to the bit: what is encoded goes through the very steps that made the raw ones.
@@ -14,7 +14,8 @@ from typing import Any
 
 from visiontune.data.picture.bad_picture import Picture
 from visiontune.data.picture.decode import decode
-from visiontune.data.picture.shape import known_size, to_shape
+from visiontune.data.picture.frame import in_frame
+from visiontune.data.picture.shape import known_size, shrunk, to_shape
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.spec.image_size import ImageSize, image_size, sides
 
@@ -23,7 +24,11 @@ SMALL, MARGIN = 64, 1.14
 
 @dataclass(frozen=True)
 class Form:
-    """`image_size` is that of training, `stored_size` of what is kept: (height, width) in pixels; `reason` is why it is raw or encoded."""
+    """`image_size` is that of training, `stored_size` of what is kept: (height, width) in pixels; `reason` is why it is raw or encoded.
+
+    `frame` is `data.frame`; "" where that is not known, of stores and weights from before there was the key: then large pictures are
+    cropped and small ones squashed.
+    """
 
     kind: str
     image_size: tuple[int, int]
@@ -31,10 +36,23 @@ class Form:
     channels: int
     is_resized: bool
     reason: str = ""
+    frame: str = ""
 
     def apply(self, picture: Picture) -> Picture:
         """(*stored_size, channels)."""
-        return to_shape(picture, self.stored_size, self.channels, is_cropped=self.stored_size != self.image_size)
+        if self.frame:
+            return in_frame(picture, self.stored_size, self.channels, self.frame, shrunk if self.is_large else None)
+        return to_shape(picture, self.stored_size, self.channels, is_cropped=self.is_large)
+
+    @property
+    def rule(self) -> str:
+        """The frame, also where it has no name."""
+        return self.frame or ("crop" if self.is_large else "squash")
+
+    @property
+    def is_large(self) -> bool:
+        """Whether more pixels are kept than those of training."""
+        return self.stored_size != self.image_size
 
     @property
     def side(self) -> int | None:
@@ -50,7 +68,10 @@ class Form:
         if picture.shape == out.shape:
             out[...] = picture
             return
-        made = to_shape(picture, self.stored_size, self.channels, is_cropped=self.stored_size != self.image_size, out=out)
+        if self.frame:
+            out[...] = self.apply(picture)
+            return
+        made = to_shape(picture, self.stored_size, self.channels, is_cropped=self.is_large, out=out)
         if made.ctypes.data != out.ctypes.data:
             out[...] = made
 

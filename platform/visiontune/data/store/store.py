@@ -17,12 +17,15 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from visiontune.data.picture.stored_form import Form
 from visiontune.data.split import IntArray
 from visiontune.data.store.ingest_report import IngestReport
 from visiontune.data.store.large_pictures import Images, Large
 from visiontune.data.store.layout import CHECKSUM_KEY, METADATA_KEY, REPORT_KEY, SPLITS, VERSION, rows_checksum
 from visiontune.errors import UserError, first_line
-from visiontune.spec.image_size import ImageSize, image_size, sides
+from visiontune.spec.image_size import ImageSize, image_size
+
+_FORM_KEYS = ("kind", "image_size", "stored_size", "channels", "is_resized", "frame")
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Store:
     """An open file; see the top of the module for layout and types. Reading goes through the page cache.
 
     `images_NHWC` of small pictures is the memory map itself. That of large ones (`large` is set) is used in the same way, but reads and
-    resizes what is indexed in the caller's thread; `read` gives other sizes.
+    resizes what is indexed in the caller's thread; `read` gives other sizes. `frame` is by which rule pictures got their shape.
     """
 
     path: Path
@@ -63,6 +66,7 @@ class Store:
     mean_C: NDArray[np.float32]
     std_C: NDArray[np.float32]
     large: Large | None = None
+    frame: str = "crop"
     shards: tuple[Shard, ...] = field(default=(), repr=False)
 
     @staticmethod
@@ -81,7 +85,7 @@ class Store:
     @property
     def kind(self) -> str:
         """ "raw" or "encoded"."""
-        return "raw" if self.large is None else self.large.kind
+        return "raw" if self.large is None else self.large.form.kind
 
     @property
     def image_size(self) -> ImageSize:
@@ -91,7 +95,7 @@ class Store:
     @property
     def stored_size(self) -> ImageSize:
         """Of what is stored: `read` up to it enlarges nothing."""
-        return self.image_size if self.large is None else image_size(self.large.stored_size)
+        return self.image_size if self.large is None else image_size(self.large.form.stored_size)
 
     def read(self, index_N: IntArray, size: ImageSize) -> NDArray[np.uint8]:
         """(N, height, width, C) uint8: the whole stored picture resized, in the caller's thread. Raises UserError for a damaged picture."""
@@ -148,6 +152,7 @@ def _read(path: Path) -> Store:
         mean_C=np.array(content["mean"], np.float32),
         std_C=np.array(content["std"], np.float32),
         large=large,
+        frame=_form(content).rule,
         shards=tuple(Shard(start, end, one["digest"]) for start, end, one in zip([0, *ends], ends, content["shards"], strict=False)),
     )
 
@@ -163,20 +168,23 @@ def _content(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
     return content
 
 
+def _form(content: Mapping[str, Any]) -> Form:
+    return Form.from_json({key: content[key] for key in _FORM_KEYS if key in content})
+
+
 def _images(batch: Any, content: Mapping[str, Any], path: Path) -> tuple[NDArray[np.uint8], Large | None]:
     """The memory map where pictures are stored at the training size; else `Images` over `Large`. Raises ValueError."""
-    size, stored, channels = sides(content["image_size"]), sides(content["stored_size"]), content["channels"]
+    form = _form(content)
     buffers = batch.column("image").buffers()
     data = np.frombuffer(buffers[-1], np.uint8)[: content["num_bytes"]]
     if len(data) != content["num_bytes"]:
         raise ValueError("its pictures are cut off")
-    if content["kind"] == "raw":
-        images_NHWC = data.reshape(-1, *stored, channels)
-        if stored == size:
+    if form.kind == "raw":
+        images_NHWC = data.reshape(-1, *form.stored_size, form.channels)
+        if not form.is_large:
             return images_NHWC, None
-        large = Large(path, "raw", size, stored, channels, content["is_resized"], images_NHWC=images_NHWC)
+        large = Large(path, form, images_NHWC)
     else:
-        offset_N = np.frombuffer(buffers[1], np.int64)[: batch.num_rows + 1]
-        large = Large(path, "encoded", size, stored, channels, content["is_resized"], data=data, offset_N=offset_N)
+        large = Large(path, form, data=data, offset_N=np.frombuffer(buffers[1], np.int64)[: batch.num_rows + 1])
     # Made of the file whenever it is indexed, but used like the array that small pictures have.
     return cast("NDArray[np.uint8]", Images(large)), large
