@@ -8,6 +8,7 @@ from visiontune.spec.space_sections import SPACE, TRAINING
 from visiontune.spec.tables.activations import ACTIVATIONS, NORMS
 from visiontune.spec.tables.balances import BALANCES, CLASS_WEIGHTS
 from visiontune.spec.tables.costs import COSTS, FORMER_COSTS
+from visiontune.spec.tables.crops import CROPS
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.losses import LOSSES
 from visiontune.spec.tables.lr_schedules import LR_SCHEDULES
@@ -217,6 +218,6 @@ TABLES: dict[str, Table] = {
     for table in (
         *(MODELS, ACTIVATIONS, NORMS, INITS, REGIMES, PREPROCESSINGS, LOSSES, TEACHERS, BALANCES, CLASS_WEIGHTS),
         *(OPTIMIZERS, SHARPNESS, SLOW_WEIGHTS, LR_SCHEDULES, RESIZES),
-        *(POLICIES, MIXINGS, OPS, SOURCES, SAMPLERS, TRIAL_SCHEDULERS),
+        *(CROPS, POLICIES, MIXINGS, OPS, SOURCES, SAMPLERS, TRIAL_SCHEDULERS),
     )
 }

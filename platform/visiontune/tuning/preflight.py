@@ -163,11 +163,14 @@ def _regimes(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
 
 def _policies(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
     from visiontune.augmentation.policy import problem_of, problem_of_turning
+    from visiontune.augmentation.resized_crop import problem_of_crop
 
     for augmentation in spec.space.corners("augmentation"):
         rule = problem_of(augmentation, info.channels) or problem_of_turning(augmentation, info.image_size)
         if rule is not None:
             yield _problem(spec, "augmentation.policy", rule)
+        if (rule := problem_of_crop(augmentation)) is not None:
+            yield _problem(spec, "augmentation.crop", rule)
 
 
 def _mixings(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:

@@ -43,6 +43,8 @@ AUGMENTED = {
 class Noise:
     """A policy of numpy alone: each key has its own noise."""
 
+    crop = None
+
     def __call__(self, images_NHWC: Any, *, seed: int, epoch: int, index_N: Any) -> Any:
         shape = images_NHWC.shape[1:]
         noise = [np.random.default_rng([seed, epoch, index]).integers(0, 256, shape) for index in index_N.tolist()]

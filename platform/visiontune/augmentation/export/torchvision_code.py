@@ -10,6 +10,7 @@ from visiontune.augmentation.export.torchvision_ops import CODES
 from visiontune.augmentation.policies.autoaugment import OneOf, Published
 from visiontune.augmentation.policies.randaugment import Chains, Drawn
 from visiontune.augmentation.policy_steps import Chance, Step
+from visiontune.augmentation.resized_crop import ResizedCrop
 from visiontune.errors import UserError
 from visiontune.spec.image_size import ImageSize, both_sides
 
@@ -135,7 +136,8 @@ def torchvision_code(steps: Sequence[Step], image_size: ImageSize, title: str = 
     others += "from torchvision.transforms import v2\n"
     others += "from torchvision.transforms.v2 import functional as F\n" if "F." in helpers + body else ""
     size = f"{both_sides(image_size)}"
-    said = f"{title}\nIn: a uint8 picture of {size} (CHW tensor, HWC array or Pillow's). Out: a uint8 tensor of that size.".strip()
+    comes = "any size" if steps and isinstance(steps[0], ResizedCrop) else size
+    said = f"{title}\nIn: a uint8 picture of {comes} (CHW tensor, HWC array or Pillow's). Out: a uint8 tensor of {size}.".strip()
     imports = f"{standard}\n{others}" if standard else others
     return f'"""{said}\n"""\n\n{imports}{helpers}\n\ntransform = v2.Compose(\n    [\n{body}    ]\n)\n'
 
@@ -147,12 +149,14 @@ def _names(step: Step) -> Iterable[str]:
         return step.names
     if isinstance(step, OneOf):
         return (op.name for sub in step.subs for op in sub if not op.is_nothing)
-    if isinstance(step, Published):
+    if isinstance(step, Published | ResizedCrop):
         return ()
     raise UserError(refusal(step, "torchvision"))
 
 
 def _lines(step: Step, image_size: ImageSize) -> list[str]:
+    if isinstance(step, ResizedCrop):
+        return [f"v2.RandomResizedCrop({image_size}, scale={step.scale}, ratio={step.ratio}, antialias=True)"]
     if isinstance(step, Chance):
         return [_by_chance(step, image_size)]
     if isinstance(step, Drawn | Chains):
