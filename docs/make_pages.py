@@ -22,7 +22,7 @@ from visiontune.results.model_table import model_table
 DOCS = Path(__file__).resolve().parent
 MARKED = re.compile(r"(?<=<!-- list )(\w+)( -->\n)(.*?)(?=<!-- /list -->)", re.DOTALL)
 FUNCTIONS = (
-    *("search", "check", "sample", "load_study", "confirm", "ablate", "enqueue", "rehearse", "submit", "open_ui"),
+    *("search", "check", "sample", "load_study", "confirm", "ablate", "enqueue", "events", "rehearse", "submit", "open_ui"),
     *("predict", "evaluate"),
     *("list_studies", "compare", "replay", "train_longer", "import_search"),
     *("init_space", "ingest", "load_data", "preview", "export_policy"),
@@ -36,6 +36,7 @@ GIVEN = (
     "visiontune.results.compare_studies:Comparison",
     "visiontune.results.import_search:Imported",
     "visiontune.results.trial_life:TrialLife",
+    "visiontune.tuning.event_log:Event",
     "visiontune.results.replay:Replay",
     "visiontune.results.longer_training:LongerTraining",
     "visiontune.results.predictions:Predictions",

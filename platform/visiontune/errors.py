@@ -29,6 +29,10 @@ class UserError(Exception):
         super().__init__("\n".join(str(p) for p in self.problems))
 
 
+class NotAtHand(UserError):
+    """What the input names in good order is not to be had on this machine (a file, a download, a whole copy); on another it may be."""
+
+
 class SearchFailed(Exception):
     """The search can't go on, through no fault of the file: one sentence that says why."""
 

@@ -109,7 +109,12 @@ def test_source_by_words_alone(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_looking_finds_what_a_path_is(tmp_path: Path) -> None:
     coco = {"images": [], "annotations": [], "categories": []}
-    files = {"a.csv": "path,label\n", "coco/all.json": json.dumps(coco), "lm/1.json": '{"shapes": []}', "voc/Annotations/1.xml": "<a/>"}
+    files = {
+        "a.csv": "path,label\n",
+        "coco/all.json": json.dumps(coco),
+        "lm/1.json": '{"shapes": []}',
+        "voc/Annotations/1.xml": "<annotation/>",
+    }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)

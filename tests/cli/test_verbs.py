@@ -172,7 +172,8 @@ def test_train_prints_a_curve_and_saves_weights(tmp_path: Path, capsys: pytest.C
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(out.split("\n", 1)[1].replace("num_epochs: 9", "num_epochs: 2"))
     out, _ = run("train", str(recipe), "--out", "w/net.safetensors", "--device", "cpu", code=0, capsys=capsys)
-    lines = out.splitlines()
+    data, *lines = out.splitlines()
+    assert data.startswith("data: 1,797 pictures of 10 classes: train ")
     assert re.fullmatch(r"pictures: all 1,\d{3} pictures stay on cpu", lines[1])
     assert lines[0] == "precision: fp32 on cpu"
     assert [line.split()[0] for line in lines[2:4]] == ["epoch=1", "epoch=2"] and "test_top1=" in lines[4]

@@ -79,3 +79,46 @@ def write_labelme(folder: Path, pictures: dict[str, Objects]) -> str:
 
 
 TWO = {"a": [("cat", (3, 4, 13, 10)), ("dog", (20, 5, 30, 25))], "b": [("dog", (0, 0, 40, 30))]}
+
+
+def cvat_image(name: str, inner: str, subset: str = "") -> str:
+    """An image of CVAT's XML."""
+    shown = f' subset="{subset}"' if subset else ""
+    return f'<image id="0" name="{name}.png"{shown} width="40" height="30">{inner}</image>'
+
+
+def write_cvat(folder: Path, images: list[str]) -> str:
+    """As CVAT exports a task together with its pictures, which lie in images/."""
+    for image in images:
+        scene(folder / "images" / image.split('"')[3])
+    path = folder / "annotations.xml"
+    path.write_text(f'<?xml version="1.0" encoding="utf-8"?>\n<annotations><version>1.1</version><meta/>{"".join(images)}</annotations>')
+    return str(path)
+
+
+def place(label: str, box: tuple[float, float, float, float], rotation: float = 0) -> dict[str, Any]:
+    """A result of Label Studio's: percent of 40 x 30 pixels."""
+    left, top, right, bottom = box
+    value = {"x": left / 0.4, "y": top / 0.3, "width": (right - left) / 0.4, "height": (bottom - top) / 0.3, "rotation": rotation}
+    return {
+        "from_name": "boxes",
+        "type": "rectanglelabels",
+        "original_width": 40,
+        "original_height": 30,
+        "value": {**value, "rectanglelabels": [label]},
+    }
+
+
+def choice(label: str, control: str = "kind") -> dict[str, Any]:
+    return {"from_name": control, "type": "choices", "value": {"choices": [label]}}
+
+
+def write_label_studio(folder: Path, tasks: dict[str, list[list[dict[str, Any]]]]) -> str:
+    """Results by annotator, by the picture's address."""
+    folder.mkdir(parents=True, exist_ok=True)
+    document = [
+        {"id": number, "data": {"image": address, "camera": "left"}, "annotations": [{"id": 1, "result": one} for one in given]}
+        for number, (address, given) in enumerate(tasks.items())
+    ]
+    (folder / "export.json").write_text(json.dumps(document))
+    return str(folder / "export.json")

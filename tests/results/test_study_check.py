@@ -33,11 +33,12 @@ def test_a_good_file_is_told_line_by_line(capsys: pytest.CaptureFixture[str]) ->
     assert main(["check", str(DIGITS), "--run", *SMALL, "--studies-dir", "s"]) == 0
     out = capsys.readouterr().out
     assert "216 at worst" in out
-    for name in ("classes", "dummy", "neighbours", "repeats", "near repeats", "loss at step 0: lenet5", "gradients at step 0: lenet5"):
+    of_data = ("classes", "dummy", "neighbours", "repeats", "contradictions", "near repeats")
+    for name in (*of_data, "loss at step 0: lenet5", "gradients at step 0: lenet5"):
         assert f"  {name}: " in out
     assert "one batch: lenet5: loss 0.0" in out and "learning rate: lenet5 with sgd: falls from " in out
     assert "  cost: an epoch takes " in out
-    assert "10 checks: " in out and " 0 bad in " in out
+    assert "11 checks: " in out and " 0 bad in " in out
     assert out.splitlines()[-1] == "  learning-rate range tests: s/digits/lr_range.png"
     assert Path("s/digits/lr_range.png").read_bytes().startswith(b"\x89PNG")
 

@@ -49,8 +49,9 @@ def test_a_recipe_that_was_written_whole_before_the_key_is_not_cropped(tmp_path:
 @pytest.mark.parametrize(("size", "digest"), [(12, "523cc48d9046e9c4"), (None, "5d26ee278d13143d")])
 def test_the_store_of_before_is_found(tmp_path: Path, size: int | None, digest: str) -> None:
     """Digests as the version before made them."""
-    assert prepare({"source": "digits", "image_size": size}, tmp_path).stem == digest
-    assert (prepare({"source": "digits", "image_size": size, "frame": "crop"}, tmp_path).stem == digest) == (size is None)
+    older = {"source": "digits", "duplicates": "drop"}
+    assert prepare({**older, "image_size": size}, tmp_path).stem == digest
+    assert (prepare({**older, "image_size": size, "frame": "crop"}, tmp_path).stem == digest) == (size is None)
 
 
 def test_weights_of_before_take_pictures_as_they_did() -> None:

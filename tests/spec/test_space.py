@@ -219,6 +219,26 @@ def test_overrides_take_the_place_of_what_the_file_says(tmp_path: Path) -> None:
     assert sections["schedule"] == {"name": "cosine", "warmup_epochs": 2, "warmup_share": 0.0, "final_fraction": 0.0}
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("pics #2", "pics #2"),
+        ("null", "null"),
+        ("true", "true"),
+        ("7", "7"),
+        ("[a]: b", "[a]: b"),
+        ("{a}", "{a}"),
+        ("&x", "&x"),
+        ("'pics #2'", "pics #2"),
+        ('"7"', "7"),
+        ("", None),
+    ],
+)
+def test_a_text_on_the_command_line_is_that_text(tmp_path: Path, text: str, value: str | None) -> None:
+    spec = load(tmp_path, GOOD, "data={source: manifest, path: a.csv}", f"data.images={text}")
+    assert spec.data["images"] == value
+
+
 def test_defaults_of_a_study(tmp_path: Path) -> None:
     spec = load(tmp_path, GOOD)
     assert spec.objective.mode == "max"
@@ -226,7 +246,7 @@ def test_defaults_of_a_study(tmp_path: Path) -> None:
     assert spec.budget.rungs == (1, 3, 9)
     assert spec.resources.gpus_per_trial == "auto"
     expected = {"source": "digits", "val_fraction": 0.1, "test_fraction": 0.1, "seed": 0, "image_size": None, "max_pictures": None}
-    assert spec.data == {**expected, "allow_bad": 0.01, "duplicates": "drop", "frame": "crop", "store": "auto", "folds": 1}
+    assert spec.data == {**expected, "allow_bad": 0.01, "duplicates": "exact", "frame": "crop", "store": "auto", "folds": 1}
     assert spec.trial_scheduler == {"name": "asha", "stop": False}
 
 

@@ -64,6 +64,22 @@ def test_local_is_here_by_whatever_name(monkeypatch: pytest.MonkeyPatch) -> None
     assert not is_local(None) and is_local("local")
 
 
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("http://10.0.0.1:8265", "RAY_ADDRESS is that of Ray's dashboard, .* visiontune submit FILE --address http://10.0.0.1:8265"),
+        ("ray://10.0.0.1:10001", "can't run through Ray's client: .* visiontune submit FILE --address http://10.0.0.1:8265"),
+        ("10.0.0.1", "RAY_ADDRESS is a Ray address, auto or HOST:PORT, but got '10.0.0.1'"),
+        ("tcp://10.0.0.1:6379", "auto or HOST:PORT, but got 'tcp://10.0.0.1:6379'"),
+    ],
+)
+def test_an_address_that_a_search_can_not_join_says_what_does(monkeypatch: pytest.MonkeyPatch, address: str, words: str) -> None:
+    ray_that(monkeypatch)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(UserError, match=words):
+        check_address(None)
+
+
 def test_workers_of_a_trial_are_each_whole_on_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = [
         {"Alive": True, "Resources": {"CPU": 6.0, "GPU": 4.0}},

@@ -176,6 +176,14 @@ def test_out_of_memory_again_is_the_recipes_only_where_the_share_was_whole(tmp_p
     assert report.failure == "infeasible" and seen == [(8, 0)]
 
 
+def test_a_file_that_one_machine_lacks_is_that_machines_fault(tmp_path: Path) -> None:
+    """Weights in a file, which the driver has and this node has not: no recipe's fault, and none had begun."""
+    recipe = make_recipe(num_epochs=1)
+    recipe = replace(recipe, transfer={**recipe.transfer, "regime": "fine_tune", "weights": str(tmp_path / "gone.safetensors")})
+    with pytest.raises(UnfitMachine, match=f"^{socket.gethostname()}: there is no file of weights"):
+        list(run_leg(Leg("00000", 0, recipe, 0), make_store(), StudyFolder(tmp_path), "cpu"))
+
+
 def test_a_broken_gpu_is_the_machines_fault_and_not_the_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps_that(monkeypatch, lambda *_: ILLEGAL)
     with pytest.raises(MachineFault, match=f"^{socket.gethostname()}: CUDA error: an illegal memory access was encountered$"):

@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from simulated_search import curve, drive, make_spec, report
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.tuning import driver_lease
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.placement import MAX_LOSSES
 from visiontune.tuning.read_study import read_study
@@ -281,6 +283,19 @@ def test_one_sick_machine_does_not_end_the_search_of_the_others(tmp_path):
     assert run.fatal
 
 
+def test_a_search_whose_first_trials_fail_alike_ends_and_goes_on_once_that_is_mended(tmp_path):
+    """Numbers in a reason make no difference; want of memory and divergence are what a search finds out."""
+    run, _ = running(tmp_path / "study", num_trials=30)
+    for number in range(6):
+        assert not run.fatal
+        leg = run.next_leg()
+        run.report(leg.key, Report(0, {}, 0, failure="infeasible", reason=f"pictures of {number} px are too small"))
+    assert run.fatal.startswith("6 of the first 6 trials failed alike: pictures of 0 px")
+    spec = make_spec(tmp_path / "study", 30)
+    _, storage, _ = drive(spec, tmp_path / "study")
+    assert len(storage.trials()) == 30
+
+
 def test_the_micro_batch_that_memory_allowed_stays_with_the_trial(tmp_path):
     """Its later legs begin with it, and the recipe that is given away has it; its own stays what was proposed."""
     run, _ = running(tmp_path / "study", num_trials=1)
@@ -334,6 +349,28 @@ def test_another_winner_has_confirmations_of_its_own(tmp_path):
     assert len(second.confirmations) == len(first.confirmations) == 2
     assert {second.winner.number, first.winner.number} == {second.best.number, first.best.number}
     assert not (folder / "winner.safetensors").exists() and not (folder / "winner_test.json").exists()
+
+
+def test_two_drivers_of_one_database_with_folders_of_their_own(tmp_path, monkeypatch):
+    """The second is told who the first is; a dead one's study is taken over, and it stops should it come back."""
+    monkeypatch.setattr(driver_lease, "BEAT_S", 0.1)
+    monkeypatch.setattr(driver_lease, "_SETTLED_S", 0.05)
+    url = f"sqlite:///{tmp_path}/studies.db"
+    storages = []
+    for number in range(2):
+        (tmp_path / str(number)).mkdir()
+        spec = make_spec(tmp_path / str(number) / "study", 3, overrides=[f"storage.url={url}"])
+        storages.append(create_or_resume(StudyFolder(tmp_path / str(number) / "study"), spec))
+    lost = []
+    with driver_lease.driver_lease(storages[0], url, "study") as lease:
+        lease.on_lost = lost.append
+        with pytest.raises(UserError, match=f"study study is already driven by process {os.getpid()} on "):
+            driver_lease.driver_lease(storages[1], url, "study").__enter__()
+        monkeypatch.setattr(lease, "beat", lambda: time.sleep(1.0))  # cut off
+        with driver_lease.driver_lease(storages[1], url, "study"):
+            time.sleep(1.2)
+            assert len(lost) == 1
+    assert storages[0].attributes()["driver"] is None
 
 
 def test_machines_at_fault_end_the_search_and_not_the_trials(tmp_path):

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from picture_files import png
-from simulated_search import make_spec
+from simulated_search import drive, make_spec
 
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.spec.older_data import as_begun
 from visiontune.tuning.study_pictures import keep_pictures
 from visiontune.tuning.study_storage import Storage, create_or_resume
 
@@ -86,3 +87,13 @@ def test_a_study_from_before_this_was_noted_takes_what_it_finds(begun: tuple[Sto
     storage.set_attribute("pictures", None)
     keep_pictures(storage, replace(store_of(folder, cache), digest="found"), "study")
     assert storage.attributes()["pictures"]["digest"] == "found"
+
+
+def test_a_study_older_than_exact_repeats_goes_on_as_it_was_begun(tmp_path: Path) -> None:
+    """Its file leaves `duplicates` out, and `drop` was the default; a file that says another one has another study."""
+    folder = tmp_path / "study"
+    drive(make_spec(folder, 2, overrides=["data.duplicates=drop"]), folder)
+    spec, identity = make_spec(folder, 2), create_or_resume(StudyFolder(folder), make_spec(folder, 2)).attributes()["identity"]
+    assert spec.data["duplicates"] == "exact" and as_begun(spec, identity).data["duplicates"] == "drop"
+    with pytest.raises(UserError, match=r"data\.duplicates: was drop, is now exact"):
+        create_or_resume(StudyFolder(folder), make_spec(folder, 2, overrides=["data.duplicates=exact"]))

@@ -13,7 +13,20 @@ from visiontune.api.export_model import export
 from visiontune.api.inspect_winner import inspect
 from visiontune.api.pictures import export_policy, ingest, init_space, load_data, preview
 from visiontune.api.recipes import fit, load_recipe, profile, train
-from visiontune.api.studies import Interrupted, ablate, check, confirm, enqueue, load_study, open_ui, rehearse, sample, search, submit
+from visiontune.api.studies import (
+    Interrupted,
+    ablate,
+    check,
+    confirm,
+    enqueue,
+    events,
+    load_study,
+    open_ui,
+    rehearse,
+    sample,
+    search,
+    submit,
+)
 from visiontune.api.trials import compare, import_search, list_studies, replay, train_longer
 from visiontune.api.winners import evaluate, predict
 
@@ -26,6 +39,7 @@ __all__ = [
     "confirm",
     "enqueue",
     "evaluate",
+    "events",
     "export",
     "export_policy",
     "fit",

@@ -29,7 +29,8 @@ def ingest(
     """Read pictures as they lie, set aside what can't be used and say why, and keep the rest for fast reading.
 
     `source` is what `visiontune ingest` takes (a folder, a table, COCO's JSON, digits, torchvision:NAME), or a study's section `data`,
-    whose keys are overridden (image_size=224, allow_bad=0.1). `name` is for `load_data`. The same pictures are found again.
+    whose keys are overridden (image_size=224, allow_bad=0.1; "source=KIND" says as what a path is read). `name` is for `load_data`. The
+    same pictures are found again.
     Raises UserError for pictures or a folder that can't be used, Died where a process that decodes was killed.
     """
     from visiontune.results.ingest_progress import IngestScreen

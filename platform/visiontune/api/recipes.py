@@ -34,7 +34,8 @@ def train(
     """Train one recipe without Ray and MLflow; an item for each epoch, with its metrics and the live model.
 
     `device` is auto, cpu or cuda. So many `workers`, on GPUs one on each, share every batch: the same training in less time. Raises
-    UserError for data or a device that can't be used, Diverged where the loss is NaN or infinite, LostRank where a worker ended.
+    UserError for data or a device that can't be used, Diverged where the loss is NaN or infinite, LostRank where a worker ended. How many
+    pictures there are and what was set aside is logged before.
     """
     from visiontune.training.train_recipe import train_recipe
 
@@ -50,21 +51,23 @@ def fit(
     out: OutFile = None,
     test_time: str = "none",
     on_epoch: Callable[[Epoch], object] = lambda epoch: None,
+    say: Callable[[str], object] | None = None,
     studies_dir: Folder = None,
     **more: Any,
 ) -> Result:
     """Train one recipe to its end and evaluate it on the test split once; `out` is a file for the weights, as safetensors.
 
     With `test_time` flip or ten_crops the result has test_top1_flip or test_top1_ten_crops too: by mean probabilities over such views.
-    `on_epoch` is called with each epoch. Raises what `train` does, and UserError for an `out` that can't be written: before the
+    `say` is told before the training how many pictures there are and what was set aside; else that is logged. `on_epoch` is called with
+    each epoch. Raises what `train` does, and UserError for an `out` that can't be written: before the
     training, or after it where the disk has become full meanwhile.
     """
     from visiontune.training.train_recipe import fit_recipe
 
     to, cache = None if out is None else Path(out), StudiesFolder.of(studies_dir).data_cache
-    return fit_recipe(
-        recipe_of(recipe, overrides, more), cache, device=device, workers=workers, out=to, test_time=test_time, on_epoch=on_epoch
-    )
+    how: dict[str, Any] = {"device": device, "workers": workers, "out": to, "test_time": test_time, "on_epoch": on_epoch}
+    how |= {} if say is None else {"say": say}
+    return fit_recipe(recipe_of(recipe, overrides, more), cache, **how)
 
 
 def profile(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from visiontune.results.study import Study
     from visiontune.results.study_check import StudyCheck
     from visiontune.spec.trial_recipe import TrialRecipe
+    from visiontune.tuning.event_log import Event
     from visiontune.tuning.start_recipes import StartPoint
 
 
@@ -118,6 +119,18 @@ def load_study(study: Path | str, *, studies_dir: Folder = None, storage: str = 
     from visiontune.results.study import open_study
 
     return open_study(folder, storage)
+
+
+def events(study: Path | str, *, follow: bool = False, studies_dir: Folder = None) -> Iterator[Event]:
+    """What happened in a study, in order: starts, promotions, waits, ends, losses, machines, each with its reason.
+
+    With `follow` also what comes, as long as a driver is at work. Studies of earlier versions have none. Raises UserError.
+    """
+    folder = folder_of(study, studies_dir)
+    from visiontune.tuning.driver_lock import driver_of
+    from visiontune.tuning.event_log import follow_events, read_events
+
+    return follow_events(folder.events, lambda: driver_of(folder) is None) if follow else read_events(folder.events)
 
 
 def confirm(

@@ -30,6 +30,7 @@ def picture_options(verb: Verb) -> None:
     data.add_argument("--json", action="store_true", help="everything, for programs")
     data.add_argument("--verify", action="store_true", help="read every pixel and tell which shard is damaged")
     data.add_argument("--sheet", type=Path, metavar="FILE.png", help="draw some training pictures of each class")
+    data.add_argument("--pairs", type=Path, metavar="FILE.png", help="draw pictures that are nearly the same side by side")
     preview.add_argument("file", type=Path, metavar="FILE|RECIPE", help="search-space file, or a recipe: studies/NAME/winner.yaml")
     preview.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as data.path=pictures in a recipe")
     preview.add_argument("-n", type=few, default=4, help="pictures, each of another class")

@@ -31,6 +31,8 @@ def search_options(verb: Verb) -> None:
     show.add_argument("--json", action="store_true", help="everything, for programs")
     show.add_argument("--costs", action="store_true", help="what each trial costs, and the winner's latency, measured here in some seconds")
     show.add_argument("--trial", type=number, metavar="N", help="the life of this one, from its proposal to its end")
+    show.add_argument("--events", action="store_true", help="starts, promotions, ends and losses in order, each with its reason")
+    show.add_argument("--follow", action="store_true", help="with --events: go on with what comes, as long as a driver is at work")
     show.add_argument("-n", type=positive, default=10, help="trials in the table")
     rehearse.add_argument("--sampler", metavar="NAME", help="another one than the study's")
     rehearse.add_argument("--reduction-factor", type=factor, metavar="N", help="another one than the study's")

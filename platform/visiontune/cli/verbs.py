@@ -135,17 +135,24 @@ def data(args: argparse.Namespace) -> int:
     dataset = api.load_data(args.data, studies_dir=args.studies_dir)
     if args.sheet is not None:
         dataset.write_sheet(args.sheet)
+    if args.pairs is not None:
+        dataset.write_pairs(args.pairs)
     damaged = dataset.verify() if args.verify else None
     if args.json:
         print(json.dumps(dataset.to_dict(damaged), indent=1, ensure_ascii=False))
     else:
-        print(*dataset.summary(damaged), *([f"  contact sheet in {args.sheet}"] if args.sheet is not None else []), sep="\n")
+        sheets = {"contact sheet": args.sheet, "pairs": args.pairs}
+        print(*dataset.summary(damaged), *(f"  {what} in {path}" for what, path in sheets.items() if path is not None), sep="\n")
     return 1 if damaged else 0
 
 
 def show(args: argparse.Namespace) -> int:
     """Print a study's leaderboard, rungs, failures, who won and by how much; with --trial one trial's life."""
     study = api.load_study(args.study, studies_dir=args.studies_dir, storage=args.storage)
+    if args.events or args.follow:
+        for event in api.events(args.study, follow=args.follow, studies_dir=args.studies_dir):
+            print(json.dumps(event.to_dict(), ensure_ascii=False) if args.json else event, flush=True)
+        return 0
     if args.trial is not None:
         life = study.trial(args.trial)
         print(json.dumps(life.to_dict(), indent=1) if args.json else life)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Collection, Sequence
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
+from visiontune.data.file_names import identity
 from visiontune.data.split import IntArray
 from visiontune.errors import Problem, UserError, nearest
 
@@ -15,15 +17,18 @@ PARTS = ("train", "val", "test")
 _PART_NAMES = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev"),
-    "test": ("test", "testing"),
+    "test": ("test", "tests", "testing"),
 }
+_AROUND = r"(?:seg|set|split|part|data|dataset|image|img|picture|photo)s?|[12]\d{3}"
+_WORDS = "|".join(word for words in _PART_NAMES.values() for word in words)
+_IN_A_PART = re.compile(rf"(?:(?:{_AROUND})[ _.-]?)*({_WORDS})(?:[ _.-]?(?:{_AROUND}))*")
 _MAX_SHOWN = 20
 
 
 def part_of(name: str) -> str | None:
-    """train, val or test by any of the words in use; None for another word."""
-    word = name.strip().casefold()
-    return next((part for part, words in _PART_NAMES.items() if word in words), None)
+    """train, val or test by any of the words in use, alone or as in seg_train, training_set, val2017; None for another word."""
+    found = _IN_A_PART.fullmatch(name.strip().casefold())
+    return next((part for part, words in _PART_NAMES.items() if found and found[1] in words), None)
 
 
 def class_order(names: Collection[str], where: str) -> tuple[str, ...]:
@@ -31,18 +36,32 @@ def class_order(names: Collection[str], where: str) -> tuple[str, ...]:
     if len(names) < 2:
         raise UserError(Problem(where, 0, "", f"there must be at least 2 classes, but there is only {next(iter(names))!r}"))
     refuse_alike(names, where)
-    return tuple(sorted(names, key=int) if all(name.isascii() and name.isdigit() for name in names) else sorted(names))
+    are_numbers = all(name.isascii() and name.isdigit() for name in names)
+    # By the text too: 1 and 01 are equal, and their order must not be that of a set.
+    return tuple(sorted(names, key=lambda name: (int(name), len(name))) if are_numbers else sorted(names))
 
 
 def refuse_alike(names: Collection[str], where: str) -> None:
-    """Raise UserError for classes that differ only in case, in spaces around them or in how Unicode composes a letter."""
+    """Raise UserError for classes that differ only in case or in spaces around them."""
     seen: dict[str, str] = {}
     for name in sorted(names):
-        folded = unicodedata.normalize("NFC", name).strip().casefold()
+        folded = identity(name).strip().casefold()
         if folded in seen:
-            rule = f"classes must differ in more than case, spaces around them or Unicode form, but {seen[folded]!r} and {name!r} do not"
+            rule = f"classes must differ in more than case or spaces around them, but {seen[folded]!r} and {name!r} do not"
             raise UserError(Problem(where, 0, "", f"{rule}; rename one or put their pictures together"))
         seen[folded] = name
+
+
+def composed(labels: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """Each label as its class is called, in NFC; and a note for each class that has several spellings.
+
+    >>> composed(["Ba\\u0308r", "B\\xe4r"])[1]
+    ["labels that Unicode can write in 2 ways are one class: 'Bär'"]
+    """
+    names = {label: identity(label) for label in labels}
+    spellings = Counter(names.values())
+    several = sorted((name, num) for name, num in spellings.items() if num > 1)
+    return names, [f"labels that Unicode can write in {num} ways are one class: {name!r}" for name, num in several]
 
 
 def encode(labels: Sequence[str], class_names: Sequence[str], where: str, part: str) -> IntArray:

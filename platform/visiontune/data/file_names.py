@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import unicodedata
 
+_LEFT_BEHIND = frozenset(
+    (
+        *("__macosx", "_ds_store", "icon\r", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "recycler"),
+        *("system volume information", "lost+found", "@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot"),
+    )
+)
+"""In lower case: of macOS, Windows, Linux, and of Synology's and QNAP's devices."""
+
 
 def printable(name: str) -> str:
     """A name that can be written as UTF-8: bytes of a foreign encoding as escapes."""
@@ -16,5 +24,5 @@ def identity(name: str) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether it is a hidden file, or one that systems and tools leave behind, and no data."""
-    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
+    """Whether it is a hidden file or folder, or one that systems and devices leave behind, and no data."""
+    return name.startswith(".") or name.lower() in _LEFT_BEHIND

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,15 @@ class Listing:
 
 @dataclass(frozen=True)
 class Root:
-    """A folder; `path` is absolute, `shown` is as the user wrote it without credentials; `filesystem` is None for local ones."""
+    """A folder; `path` is absolute, `shown` is as the user wrote it without credentials; `filesystem` is None for local ones.
+
+    Listings are without the files and folders that `leaves_out(name, kind)`, kind "file" or "folder", is true of.
+    """
 
     path: str
     shown: str
     filesystem: Any = None
+    leaves_out: Callable[[str, str], bool] | None = None
 
     def read(self, name: str) -> bytes:
         """The whole file. Raises BadPicture where none can be read or it has over 2 GiB, UserError where disk or network fail."""
@@ -63,6 +67,14 @@ class Root:
         finally:
             os.close(handle)
 
+    def start(self, name: str, num_bytes: int) -> bytes:
+        """The first bytes of a file, fewer of a shorter one; none of one that can't be read."""
+        try:
+            with self.open(name) as file:
+                return bytes(file.read(num_bytes))
+        except OSError:
+            return b""
+
     def open(self, name: str) -> Any:
         """The file, opened for reading, as pyarrow's object. Raises OSError."""
         import pyarrow as pa
@@ -75,7 +87,8 @@ class Root:
             found = self._scan_remote(folder) if self.filesystem is not None else self._scan(folder)
         except OSError as error:
             raise UserError(Problem(self.show(folder), 0, "", f"cannot be listed ({error.strerror or first_line(error)})")) from error
-        return Listing(sorted(found.files), sorted(found.folders), sorted(found.odd))
+        files, folders = self._left(folder, found.files, "file"), self._left(folder, found.folders, "folder")
+        return Listing(sorted(files), sorted(folders), sorted(found.odd))
 
     def walk(self, folder: str = "") -> Iterator[tuple[str, Listing]]:
         """(name, listing) of the folder and of all below it that are not hidden. Raises UserError for symbolic links in a circle."""
@@ -108,6 +121,10 @@ class Root:
     def show(self, name: str) -> str:
         """The full name as users see it, printable whatever bytes it has."""
         return printable(posixpath.join(self.shown, name) if name else self.shown)
+
+    def _left(self, folder: str, names: list[str], kind: str) -> list[str]:
+        leaves_out = self.leaves_out
+        return names if leaves_out is None else [name for name in names if not leaves_out(posixpath.join(folder, name), kind)]
 
     def _at(self, name: str) -> str:
         return f"{self.path.rstrip('/')}/{name}" if name else self.path

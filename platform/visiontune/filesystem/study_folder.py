@@ -116,6 +116,11 @@ class StudyFolder:
         return self.path / "report.html"
 
     @property
+    def events(self) -> Path:
+        """What happened, a line of JSON each, for whoever watches."""
+        return self.path / "events.jsonl"
+
+    @property
     def outbox(self) -> Path:
         """Events for MLflow, only ever appended to."""
         return self.path / "outbox.jsonl"

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from visiontune.data.file_names import is_hidden, printable
+from visiontune.data.file_names import printable
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import beside, kind_at, open_root
 from visiontune.data.picture.bad_picture import BadPicture, Picture
 from visiontune.data.picture.decode_pillow import of_image
-from visiontune.data.picture.formats import picture_suffixes
+from visiontune.data.readers.listing import pictures_in
 from visiontune.errors import UserError, first_line
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.uri import is_uri, shown
@@ -125,10 +125,9 @@ def _remote(word: str) -> Iterator[Given]:
 def _below(root: Root) -> Iterator[Given]:
     """All pictures of a folder by their names, hidden ones left out."""
     for folder, found in root.walk():
-        for name in found.files:
-            if not is_hidden(name) and name[name.rfind(".") :].lower() in picture_suffixes():
-                file = posixpath.join(folder, name)
-                yield Given(root.show(file), partial(root.read, file))
+        for name in pictures_in(folder, found.files, root, []):
+            file = posixpath.join(folder, name)
+            yield Given(root.show(file), partial(root.read, file))
 
 
 def _pixels(one: Any) -> Picture:

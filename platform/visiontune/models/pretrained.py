@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visiontune.errors import UserError, first_line, near_names
+from visiontune.errors import NotAtHand, UserError, first_line, near_names
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.models.anatomy import anatomy_of
 from visiontune.models.published_weights import SUFFIX, from_timm, from_torchvision
@@ -103,8 +103,8 @@ def read_weights(weights: str) -> dict[str, Tensor]:
 def shapes_of(weights: str) -> Shapes:
     """Names and shapes; cached, errors too, as a space of many networks asks for the same weights often. Raises UserError."""
     found = _shapes_or_error(weights, stamp_of(weights))
-    if isinstance(found, str):
-        raise UserError(found)
+    if isinstance(found, UserError):
+        raise type(found)(*found.problems)
     return found
 
 
@@ -118,12 +118,12 @@ def stamp_of(weights: str) -> Stamp:
 
 
 @lru_cache(maxsize=64)
-def _shapes_or_error(weights: str, stamp: Stamp) -> Shapes | str:
+def _shapes_or_error(weights: str, stamp: Stamp) -> Shapes | UserError:
     try:
         with torch.device("cpu"):  # a check on the meta device needs the tensors all the same
             return _shapes(read_weights(weights))
     except UserError as error:
-        return str(error)
+        return error.with_traceback(None)
 
 
 @contextmanager
@@ -133,12 +133,12 @@ def open_tensors(weights: str) -> Iterator[Any]:
 
     if kind_of(weights) != "file":
         near = near_names(Path(weights).name, (path.name for path in Path(weights).parent.glob(f"*{SUFFIX}")))
-        raise UserError(f"there is no file of weights {weights}{near}")
+        raise NotAtHand(f"there is no file of weights {weights}{near}")
     try:
         with safe_open(weights, framework="pt") as file:
             yield file
     except (OSError, SafetensorError) as error:
-        raise UserError(f"the weights {weights} can't be read: {first_line(error)}") from error
+        raise NotAtHand(f"the weights {weights} can't be read: {first_line(error)}") from error
 
 
 def _from_file(weights: str) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from urllib.request import getproxies
 import torch
 from torch import Tensor, nn
 
-from visiontune.errors import UserError, first_line, near_names
+from visiontune.errors import NotAtHand, UserError, first_line, near_names
 from visiontune.spec.tables.regimes import PUBLISHED
 
 SUFFIX = ".safetensors"
@@ -59,7 +59,7 @@ def from_torchvision(weights: str) -> dict[str, Tensor]:
     try:
         tensors = found.get_state_dict(progress=False, check_hash=True, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, UnpicklingError) as error:
-        raise UserError(_unreachable(weights, error)) from error
+        raise NotAtHand(_unreachable(weights, error)) from error
     # DenseNet's files are older than its code: denselayer1.norm.1 became denselayer1.norm1.
     return {re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", name): tensor for name, tensor in tensors.items()}
 
@@ -91,7 +91,7 @@ def from_timm(weights: str) -> dict[str, Tensor]:
         with torch.random.fork_rng(devices=[]), _no_long_wait():
             network: nn.Module = timm.create_model(weights, pretrained=True)
     except (OSError, RuntimeError, UnpicklingError) as error:
-        raise UserError(_unreachable(weights, error)) from error
+        raise NotAtHand(_unreachable(weights, error)) from error
     return dict(network.state_dict())
 
 

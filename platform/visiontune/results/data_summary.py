@@ -12,11 +12,12 @@ import numpy as np
 
 from visiontune.data.picture.frame import WORDS
 from visiontune.data.store.ingest_report import IngestReport
+from visiontune.data.store.short_report import dropped_words, pair_of
 from visiontune.data.store.store import Shard, Store
 from visiontune.filesystem.uri import shown
 from visiontune.results.text import aligned
 from visiontune.spec.image_size import pixels
-from visiontune.spec.sections import DATA
+from visiontune.spec.parse_data import without_defaults
 from visiontune.spec.yaml_node import scalar
 
 _LISTED, _CLASSES = 10, 60
@@ -70,10 +71,7 @@ def damage_lines(store: Store, damaged: Sequence[Shard]) -> list[str]:
 
 def study_line(data: Mapping[str, Any]) -> str:
     """What to write into a study for the same pictures: the section `data` without its defaults."""
-    named = {"source": data["source"]} | {
-        name: value for name, value in data.items() if name != "source" and not (name in DATA.fields and value == _default(name))
-    }
-    return "in a study: data: {" + ", ".join(f"{name}: {_yaml(value)}" for name, value in named.items() if value is not None) + "}"
+    return "in a study: data: {" + ", ".join(f"{name}: {_yaml(value)}" for name, value in without_defaults(data).items()) + "}"
 
 
 def _yaml(value: Any) -> str:
@@ -82,10 +80,6 @@ def _yaml(value: Any) -> str:
         value = shown(value)
         return value if _PLAIN.fullmatch(value) and scalar(value) == value else json.dumps(value, ensure_ascii=False)
     return json.dumps(value, ensure_ascii=False)
-
-
-def _default(name: str) -> Any:
-    return getattr(DATA.fields[name], "default", None)
 
 
 def _form(store: Store, report: IngestReport) -> str:
@@ -130,20 +124,17 @@ def _set_aside(report: IngestReport) -> Iterator[str]:
 
 
 def _repeats(report: IngestReport) -> Iterator[str]:
-    dropped = sum(one["is_dropped"] for one in report.repeats)
-    kept = len(report.repeats) - dropped
-    counts = [f"{dropped:,} left out"] * bool(dropped) + [f"{kept:,} KEPT"] * bool(kept)
-    yield f"  repeats across splits: {', '.join(counts) or 'none'}; within train {report.num_equal_in_train:,} equal to another"
-    yield from _listed(
-        [
-            f"{one['name']} ({one['split']}) is {one['other']} ({one['other_split']})"
-            + ("" if one["similarity"] == 1.0 else f", correlation {one['similarity']:.3f}")
-            for one in report.repeats
-        ]
-    )
+    equal = [one for one in report.repeats if one["similarity"] == 1.0]
+    near = [one for one in report.repeats if one["similarity"] != 1.0]
+    yield f"  repeats across splits: {dropped_words(equal) or 'none'}; within train {report.num_equal_in_train:,} equal to another"
+    yield from _listed([pair_of(one) for one in equal])
+    if near:
+        num = sum(one["label"] != one["other_label"] for one in near)
+        yield f"  near repeats across splits: {dropped_words(near)}" + (f", {num:,} of another class" if num else "")
+        yield from _listed([f"{pair_of(one)}, correlation {one['similarity']:.3f}" for one in near])
     if report.conflicts:
-        yield f"  equal pictures with two labels: {len(report.conflicts):,}"
-        yield from _listed([f"{one['name']} ({one['label']}) is {one['other']} ({one['other_label']})" for one in report.conflicts])
+        yield f"  equal pictures of two classes: {len(report.conflicts):,}"
+        yield from _listed([pair_of(one) for one in report.conflicts])
 
 
 def _listed(texts: Sequence[str]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from visiontune.data.store.store import Shard, Store
 from visiontune.errors import UserError
 from visiontune.results.class_sheet import write_sheet
 from visiontune.results.data_summary import damage_lines, lines, study_line, to_json
+from visiontune.results.pair_sheet import write_pairs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,9 +60,17 @@ class Dataset:
     def write_sheet(self, path: Path | str) -> None:
         """Write a PNG with some training pictures of each class. Raises UserError for another kind of file, OSError."""
         path = Path(path)
-        if path.suffix != ".png":
-            raise UserError(f"a sheet is a picture, such as sheet.png, but got {str(path)!r}")
+        _refuse_other(path)
         write_sheet(self.store, path)
+
+    def write_pairs(self, path: Path | str) -> None:
+        """Write a PNG of pictures that are nearly the same, or equal and of two classes, side by side. Raises as `write_sheet`.
+
+        Also UserError where there are none.
+        """
+        path = Path(path)
+        _refuse_other(path)
+        write_pairs(self.store, path)
 
     def to_dict(self, damaged: list[Shard] | None = None) -> dict[str, Any]:
         """Everything about the store as JSON can carry it; `damaged` is what `verify` gave."""
@@ -81,6 +90,11 @@ class Dataset:
         return (
             f"<visiontune.Dataset {self.name!r}: {len(self.store.labels_N):,} pictures of {len(self.class_names)} classes in {self.path}>"
         )
+
+
+def _refuse_other(path: Path) -> None:
+    if path.suffix != ".png":
+        raise UserError(f"a sheet is a picture, such as sheet.png, but got {str(path)!r}")
 
 
 def _known(path: Path) -> str:

@@ -13,6 +13,7 @@ from visiontune.filesystem.path_kind import kind_of
 from visiontune.spec.foreign_params import keys_of, space_of
 from visiontune.spec.overrides import override
 from visiontune.spec.parse import load_recipe, load_study
+from visiontune.spec.sections import RECIPE, STUDY
 from visiontune.spec.wandb_sweep import UNUSED, is_sweep, read_sweep
 from visiontune.spec.yaml_node import node_of
 from visiontune.spec.yaml_reader import read_yaml
@@ -140,7 +141,7 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _with_words(content: Mapping[str, Any], words: Sequence[str], file: Path) -> dict[str, Any]:
     problems: list[Problem] = []
-    root = override(node_of(content, str(file)), words, problems)
+    root = override(node_of(content, str(file)), words, problems, {**RECIPE.fields, **STUDY.fields})
     if problems:
         raise UserError(*problems)
     plain: dict[str, Any] = root.plain()

@@ -17,6 +17,7 @@ from visiontune.data.picture.bad_picture import BadPicture, Picture
 from visiontune.data.picture.digest import BLOCK_BYTES, Digests, digests_of
 from visiontune.data.prepare import source_of, with_defaults
 from visiontune.data.source import Source
+from visiontune.data.store.short_report import notes_of_source
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError, near_names
 from visiontune.inference.find_pictures import Given
@@ -43,7 +44,7 @@ def labelled(trained: Trained, section: Mapping[str, Any], *, is_skipping: bool)
     source, known = source_of(with_defaults(section)), trained.classifier.class_names
     part = next(part for part in _PARTS if part in source.labels())
     label_N = source.labels()[part]
-    said = list(class_notes(source.class_names, known, is_skipping=is_skipping))
+    said = [*notes_of_source(source), *class_notes(source.class_names, known, is_skipping=is_skipping)]
     number_C = np.array([known.index(name) if name in known else -1 for name in source.class_names])
     row_N = np.flatnonzero(number_C[label_N] >= 0)
     if section["max_pictures"] is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from visiontune.data.ingest.progress import Tell
 from visiontune.data.prepare import prepare
-from visiontune.data.readers.detect import detect_source
+from visiontune.data.readers.detect import detect_source, source_as
 from visiontune.data.store.names import find_store, give_name, refuse_name
 from visiontune.data.store.store import Store
 from visiontune.results.dataset import Dataset
@@ -18,12 +18,15 @@ from visiontune.spec.parse_data import load_data
 def section_of(source: Path | str | Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
     """The section `data`, checked, defaults filled in: of a mapping as it is, of a path or name by looking at it. Raises UserError.
 
-    "source=NAME" and `words` alone say it too.
+    "source=NAME" and `words` alone say it too; beside a path, `source=NAME` in `words` says as what it is read.
     """
     if isinstance(source, Mapping):
         return load_data(source, words)
     text = str(source)
-    return load_data({}, [text, *words]) if text.startswith("source=") else load_data(detect_source(text), words)
+    if text.startswith("source="):
+        return load_data({}, [text, *words])
+    kinds = [word.removeprefix("source=") for word in words if word.startswith("source=")]
+    return load_data(source_as(kinds[-1], text) if kinds else detect_source(text), words)
 
 
 def make_dataset(section: Mapping[str, Any], name: str | None, cache: Path, tell: Tell) -> Dataset:

@@ -11,10 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.data.prepare import num_train_about
-from visiontune.data.store.store import DataInfo
+from visiontune.data.prepare import num_train_about, prepare, source_of, with_defaults
+from visiontune.data.store.short_report import short_report, short_report_of_source
+from visiontune.data.store.store import DataInfo, Store
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.results.data_summary import to_json
+from visiontune.results.ingest_progress import IngestScreen
 from visiontune.results.notebook import is_notebook
 from visiontune.results.search_forecast import constraint_lines, doubts, doubts_of_room, epochs, objective_lines, proposals, rungs, starts
 from visiontune.results.text import duration
@@ -32,7 +35,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StudyCheck:
-    """What is known of a space without problems. `checks` are those of `run`, `picture` is the plot of its learning-rate range tests."""
+    """What is known of a space without problems. `checks` are those of `run`, `picture` is the plot of its learning-rate range tests.
+
+    `said` is how the pictures are read and what is set aside: by their source, after `run` by the ingest that made `store`.
+    """
 
     spec: StudySpec
     studies: StudiesFolder
@@ -44,6 +50,8 @@ class StudyCheck:
     checks: tuple[Check, ...] = ()
     picture: Path | None = None
     constraints: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+    store: Store | None = None
 
     @property
     def verdict(self) -> str:
@@ -56,8 +64,13 @@ class StudyCheck:
         from visiontune.training.checks.all_checks import run_checks
 
         started, found = time.monotonic(), []
+        with in_use(self.spec.plugins):
+            store = self._ingested(is_quiet=is_quiet)
+        said = tuple(short_report(store))
+        if not is_quiet:
+            print("".join(f"  data      {one}\n" for one in said if one not in self.said), end="", flush=True)
         with in_use(self.spec.plugins), _progress(is_quiet=is_quiet) as tell:
-            for check in run_checks(self.spec, self.studies.data_cache, tell=tell):
+            for check in run_checks(self.spec, store, tell=tell):
                 tell("")
                 found.append(check)
                 if not is_quiet:
@@ -66,7 +79,11 @@ class StudyCheck:
         if not is_quiet:
             print(f"  {summary(found)} in {duration(time.monotonic() - started)}")
             print(*([f"  learning-rate range tests: {picture}"] if picture else []), sep="\n", end="\n" if picture else "")
-        return replace(self, checks=tuple(found), picture=picture)
+        return replace(self, checks=tuple(found), picture=picture, said=said, store=store)
+
+    def _ingested(self, *, is_quiet: bool) -> Store:
+        with IngestScreen.of(not is_quiet) as screen:
+            return Store.open(prepare(self.spec.data, self.studies.data_cache, tell=screen.tell))
 
     def to_dict(self) -> dict[str, Any]:
         """What `run` found, as JSON can carry it."""
@@ -75,6 +92,8 @@ class StudyCheck:
             "study": self.spec.study,
             "verdict": self.verdict,
             "picture": None if self.picture is None else str(self.picture),
+            "said": list(self.said),
+            "data": None if self.store is None else to_json(self.store),
             "checks": [
                 {"name": check.name, "verdict": check.verdict, "said": check.said, "hint": check.hint, "figures": dict(check.figures)}
                 for check in self.checks
@@ -87,6 +106,7 @@ class StudyCheck:
         facts = [
             f"{self.spec.space.file}: good",
             f"  pictures  {pixels(info.image_size)} px, {channels}, {info.num_classes} classes",
+            *(f"  data      {one}" for one in self.said),
             f"  params    {self.cost.num_params} to search",
             *(f"  compared  {one}" for one in objective_lines(self.spec)),
             f"  trials    {'any number' if self.cost.num_trials is None else self.cost.num_trials}, {rungs(self.spec)}",
@@ -116,6 +136,7 @@ def check_study(spec: StudySpec, studies: StudiesFolder, *, is_run: bool = False
     forecast, info = cost(spec), preflight(spec)
     slow_ops = one_by_one(spec.space.tree.get("augmentation", {}), info.channels)
     beside: dict[str, Any] = {"doubts_of_sizes": _doubts_of_sizes(spec, info), "constraints": constraint_lines(spec, draw(spec, info))}
+    beside["said"] = tuple(short_report_of_source(source_of(with_defaults(spec.data))))
     found = StudyCheck(spec, studies, info, forecast, slow_ops, num_train_about(spec.data), **beside)
     return found.run(is_quiet=is_quiet) if is_run else found
 

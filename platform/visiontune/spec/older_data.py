@@ -1,6 +1,7 @@
-"""Sections `data` from before there was `frame`, which made pictures as a form without one says (data/picture/stored_form.py).
+"""Sections `data` from before a key, or a default, that makes other pictures: a study that was begun so goes on so, to the last pixel.
 
-A study that was begun so goes on so, to the last pixel, and so do its recipes and winners: for them the key stays absent.
+Without `frame` pictures are made as a form without one says (data/picture/stored_form.py): in older studies, recipes and winners the key
+stays absent. Studies from before `duplicates: exact` left near repeats out.
 """
 
 from __future__ import annotations
@@ -18,8 +19,15 @@ _WRITTEN_BEFORE = frozenset(
 
 
 def as_begun(spec: StudySpec, identity: Mapping[str, Any]) -> StudySpec:
-    """The spec with the data of the study whose identity this is, as it was begun."""
-    return spec if f"data.{FRAME}" in identity else replace(spec, data=without_frame(spec.data))
+    """The spec with the data of the study whose identity this is, as it was begun, where its file leaves those keys out."""
+    if not identity:
+        return spec
+    data = dict(spec.data)
+    if f"data.{FRAME}" not in {*identity, *spec.places}:
+        data = without_frame(data)
+    if identity.get("data.duplicates") == "drop" and "data.duplicates" not in spec.places:
+        data["duplicates"] = "drop"
+    return replace(spec, data=data)
 
 
 def is_older_recipe(data: Mapping[str, Any]) -> bool:

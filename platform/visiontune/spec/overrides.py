@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from visiontune.errors import Problem, UserError
+from visiontune.spec.declare import NOTHING, Arg, Field
+from visiontune.spec.items_reader import declared_at
 from visiontune.spec.yaml_node import Node, node_of
 from visiontune.spec.yaml_reader import compose
 
@@ -22,11 +24,15 @@ def override_texts(overrides: Mapping[str, Any]) -> list[str]:
     """
     plain = {key.replace("__", "."): node_of(value, COMMAND_LINE).plain() for key, value in overrides.items()}
     # JSON is YAML, so that a string may hold whatever YAML would read as something else.
-    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in plain.items()]
+    return [f"{key}={'' if value is None else json.dumps(value, ensure_ascii=False)}" for key, value in plain.items()]
 
 
-def override(root: Node, overrides: Sequence[str], found: list[Problem]) -> Node:
-    """The tree with every `key=value` put under its dotted key; the value is YAML. Problems are added to `found`."""
+def override(root: Node, overrides: Sequence[str], found: list[Problem], fields: Mapping[str, Field] = NOTHING) -> Node:
+    """The tree with every `key=value` put under its dotted key. Problems are added to `found`.
+
+    The value is YAML; but where `fields` declare a text it is that text as it stands, `pics #2` and `null` too. Quotes around it are
+    taken away, and nothing at all is null.
+    """
     seen: set[str] = set()
     for text in overrides:
         key, equals, value = text.partition("=")
@@ -38,10 +44,25 @@ def override(root: Node, overrides: Sequence[str], found: list[Problem]) -> Node
         else:
             seen.add(key)
             try:
-                root = _put(root, key.split("."), compose(value, COMMAND_LINE, found, line=0), key)
+                root = _put(root, key.split("."), _value(key, value, found, fields), key)
             except UserError as error:
                 found.extend(replace(problem, where=key) for problem in error.problems)
     return root
+
+
+def _value(key: str, text: str, found: list[Problem], fields: Mapping[str, Field]) -> Node:
+    """Raises UserError for what is no YAML."""
+    text = text.strip()
+    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    is_domain = key.startswith("space.") and text.startswith("{")
+    if text and not is_quoted and not is_domain and _is_text(key, fields):
+        return Node("scalar", text, COMMAND_LINE, 0)
+    return compose(text, COMMAND_LINE, found, line=0)
+
+
+def _is_text(key: str, fields: Mapping[str, Field]) -> bool:
+    declared = [field for _, field in declared_at(key.split("."), fields)]
+    return bool(declared) and all(isinstance(one, Arg) and one.type is str and not one.choices for one in declared)
 
 
 def _put(node: Node, path: Sequence[str], value: Node, whole: str) -> Node:

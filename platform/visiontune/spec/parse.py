@@ -35,7 +35,7 @@ Source = Path | str | Mapping[str, Any]
 def load_study(source: Source, overrides: Sequence[str] = ()) -> StudySpec:
     """A search-space file, or its content, with `key=value` overrides on top. Raises UserError with every problem."""
     reader = Reader(with_domains=True)
-    root = override(_root(source, reader, STUDY), overrides, reader.problems.found)
+    root = override(_root(source, reader, STUDY), overrides, reader.problems.found, STUDY.fields)
     plugins = load_named(root)
     with in_use(plugins):
         return _read_study(reader, root, source, plugins)
@@ -85,7 +85,7 @@ def _start_recipe(given: StartRecipe, problems: Problems) -> StartRecipe:
 def load_recipe(source: Source, overrides: Sequence[str] = ()) -> TrialRecipe:
     """One trial's file, or its content, constants only, with `key=value` overrides on top. Raises UserError with every problem."""
     reader = Reader(with_domains=False)
-    root = override(_root(source, reader, RECIPE), overrides, reader.problems.found)
+    root = override(_root(source, reader, RECIPE), overrides, reader.problems.found, RECIPE.fields)
     plugins = load_named(root)
     with in_use(plugins):
         tree = with_pictures_of_weights(reader.file(root, {"plugins": PLUGINS, **RECIPE.fields}))
@@ -102,7 +102,7 @@ def load_start_recipe(source: Source | None, overrides: Sequence[str] = ()) -> S
     if source is not None:
         return StartRecipe(load_recipe(source, overrides).flat(), name_of(source))
     problems = Problems()
-    root = override(Node("mapping", (), COMMAND_LINE, 0), overrides, problems.found)
+    root = override(Node("mapping", (), COMMAND_LINE, 0), overrides, problems.found, RECIPE.fields)
     found = read_items(Node("list", (root,), COMMAND_LINE, 0), Items("", takes_recipes=True), "", problems)
     if problems.found:
         raise UserError(*(replace(one, where=one.where.removeprefix("[0]").removeprefix(".")) for one in problems.found))
@@ -113,7 +113,7 @@ def load_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     """A resolved model section out of a name and `key=value` items, such as width=2 or model.width=2. Raises UserError."""
     reader = Reader(with_domains=False)
     items = [f"model.name={name}", *(item if item.startswith("model.") else f"model.{item}" for item in overrides)]
-    root = override(Node("mapping", (), COMMAND_LINE, 0), items, reader.problems.found)
+    root = override(Node("mapping", (), COMMAND_LINE, 0), items, reader.problems.found, RECIPE.fields)
     tree = reader.file(root, {"model": RECIPE.fields["model"]})
     if reader.problems.found:
         raise UserError(*reader.problems.found)

@@ -46,7 +46,11 @@ DATA = Section(
         "max_pictures": Arg(int, "a stratified subset of the training file; the test stays whole", None, 10, 10**9),
         "allow_bad": Arg(float, "share of pictures that can't be used and are set aside; above it nothing is used", 0.01, 0.0, 1.0),
         "duplicates": Arg(
-            str, "drop: what train holds is kept out of val and test, what val holds out of test", "drop", choices=("drop", "keep")
+            str,
+            "what of train is kept out of val and test, and of val out of test: exact: equal pixels; near: what is nearly a picture of "
+            "the same class too; drop: or of another class; keep: nothing",
+            "exact",
+            choices=("exact", "near", "drop", "keep"),
         ),
         "store": Arg(
             str, "pixels, or files decoded when read; auto: what is faster within the free disk", "auto", choices=("auto", "raw", "encoded")

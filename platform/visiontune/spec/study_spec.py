@@ -9,7 +9,7 @@ from typing import Any
 
 from visiontune.errors import Problem, UserError
 from visiontune.spec.brackets import bracket_sizes
-from visiontune.spec.declare import REQUIRED, Arg, Section, Table
+from visiontune.spec.declare import REQUIRED, Arg, Items, Section, Table
 from visiontune.spec.fingerprint import flatten
 from visiontune.spec.sections import LIMITS, STUDY
 from visiontune.spec.space import Space
@@ -180,22 +180,24 @@ class StudySpec:
 
 def completed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """The identity of an older study with the keys of `new` that came after it, where they have a declared default: what it did then."""
-    added = {key: default for key in new.keys() - old.keys() if (default := _declared_default(key, new)) is not None}
+    added = {key: default for key in new.keys() - old.keys() if (default := _declared_default(key, new)) is not REQUIRED}
     return {**old, **added}
 
 
 def _declared_default(dotted: str, identity: Mapping[str, Any]) -> Any:
-    """Of a key of a section, or of an argument of what the section names; of a table in the space its own. None where it has none."""
+    """Of a key of a section, or of an argument of what the section names; of a table in the space its own. REQUIRED where it has none."""
     name, _, key = dotted.partition(".")
     section = STUDY.fields.get(name)
     if isinstance(section, Section) and section.is_space:
         part, _, key = key.partition(".")
         table = getattr(section.fields.get(part), "fields", {}).get(key)
-        return table.default if isinstance(table, Table) and table.default is not REQUIRED else None
+        return table.default if isinstance(table, Table) else REQUIRED
     if not isinstance(section, Section):
-        return None
+        return REQUIRED
     tables = ((at, table) for at, table in section.fields.items() if isinstance(table, Table))
     entries = (table.entries.get(identity.get(f"{name}.{at}", "")) for at, table in tables)
     fields = {**section.fields, **{arg: one for entry in entries if entry is not None for arg, one in entry.args.items()}}
     declared = fields.get(key)
-    return declared.default if isinstance(declared, Arg) and declared.default is not REQUIRED else None
+    if isinstance(declared, Items):
+        return list(declared.default)  # as JSON has it
+    return declared.default if isinstance(declared, Arg) else REQUIRED

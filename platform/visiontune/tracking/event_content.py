@@ -52,6 +52,11 @@ def study_tags(event: Event) -> dict[str, str]:
     return {**texts(tags), KEY: event["key"], "visiontune.study": event["study"]}
 
 
+def picture_tags(event: Event) -> dict[str, str]:
+    """Of the parent alone: what was said of the pictures before the first trial."""
+    return texts({"visiontune.pictures": event["pictures"]}) if "pictures" in event else {}
+
+
 def epoch_metrics(event: Event) -> list[Metric]:
     """Those of an epoch; the last of them says that it is there. Events of older versions have no objective."""
     last = {LAST: event[LAST]} if LAST in event else {"epoch": event["epoch"]}

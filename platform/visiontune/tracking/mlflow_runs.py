@@ -89,7 +89,7 @@ class Runs:
         experiment_id = self._mlflow.make_experiment(event["study"])
         if self._study is None or self._study.key != event["key"]:
             self._load(experiment_id, event["key"])
-        tags = {**content.study_tags(event), "visiontune.kind": "study"}
+        tags = {**content.study_tags(event), **content.picture_tags(event), "visiontune.kind": "study"}
         if self._parent is None:
             self._parent = self._mlflow.make_run(experiment_id, event["study"], tags, event["time_ms"])
         self._study = _study(event, experiment_id, self._parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from visiontune.data.prepare import describe, prepare
+from visiontune.data.store.short_report import short_report
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError, nearest
 from visiontune.filesystem.atomic_write import try_out
@@ -26,6 +28,8 @@ from visiontune.training.weights_metadata import WeightsMetadata
 
 if TYPE_CHECKING:
     from visiontune.training.class_figures import ClassTable
+
+_log = logging.getLogger(__name__)
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -47,7 +51,10 @@ def train_recipe(recipe: TrialRecipe, cache: Path, *, device: str = "auto", work
     """
     name = find_device(device)
     refuse_unfit(recipe, describe(recipe.data))
-    return train_here(recipe, Store.open(prepare(recipe.data, cache)), device=name, num_workers=workers)
+    store = Store.open(prepare(recipe.data, cache))
+    for line in short_report(store):
+        _log.info(line)
+    return train_here(recipe, store, device=name, num_workers=workers)
 
 
 @uses_plugins
@@ -60,11 +67,12 @@ def fit_recipe(
     out: Path | None = None,
     test_time: str = "none",
     on_epoch: Callable[[Epoch], object] = lambda epoch: None,
+    say: Callable[[str], object] = _log.info,
 ) -> Result:
     """Train to the end, and evaluate the test split once. Raises as `train_recipe`, and UserError for an `out` that can't be written.
 
     `out` is the file for the weights, as safetensors; `on_epoch` is called with each epoch; `test_time` is one of TEST_TIMES, by which
-    the test is reported as well.
+    the test is reported as well; `say` is told of the pictures before the training.
     """
     name = find_device(device)
     refuse_test_time(test_time, recipe)
@@ -72,6 +80,8 @@ def fit_recipe(
         refuse_out(out)
     refuse_unfit(recipe, describe(recipe.data))
     store = Store.open(prepare(recipe.data, cache))
+    for line in short_report(store):
+        say(line)
     epoch: Epoch | None = None
     for epoch in train_here(recipe, store, device=name, num_workers=workers):
         on_epoch(epoch)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from visiontune.data.file_names import identity
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.store.store import Store
 from visiontune.spec.image_size import sides
@@ -46,7 +47,7 @@ class WeightsMetadata:
         try:
             recipe, names, form = (json.loads(strings[name]) for name in (RECIPE, CLASSES, FORM))
             use_val = "val" in json.loads(strings.get(SPLITS, "[]"))
-            return WeightsMetadata(TrialRecipe(**recipe), tuple(names), Form.from_json(form), use_val)
+            return WeightsMetadata(TrialRecipe(**recipe), tuple(map(identity, names)), Form.from_json(form), use_val)
         except (KeyError, TypeError, ValueError):
             return None
 

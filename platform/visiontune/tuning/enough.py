@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from visiontune.spec.study_spec import Budget, StudySpec
 from visiontune.tuning.curves import Curves
+from visiontune.tuning.records import NO_MEMORY, TrialRecord
+
+FIRST = 10
+"""Trials of a search that tell whether it is the recipes that fail, or what they all stand on."""
 
 
 def reaches_target(spec: StudySpec, value: float | None) -> bool:
@@ -27,6 +34,25 @@ def is_out_of_patience(spec: StudySpec, curves: Curves, num_trials: int, refused
         return False
     newest = max(firsts)
     return num_trials - 1 - newest - sum(number > newest for number in refused) >= spec.budget.patience
+
+
+def fail_alike(trials: Iterable[TrialRecord]) -> str:
+    """What more than half of the first FIRST trials of a search have failed of, of those given by number; "" where they have not.
+
+    Recipes that diverge, do not fit in memory or cost too much are what a search is there to find out.
+    """
+    first = list(islice(trials, FIRST))
+    failed = [trial for trial in first if trial.kind in ("infeasible", "crashed") and not trial.reason.startswith(NO_MEMORY)]
+    alike = Counter(_without_numbers(trial.reason) for trial in failed)
+    common, num = next(iter(alike.most_common(1)), ("", 0))
+    if num <= FIRST // 2:
+        return ""
+    said = next(trial.reason for trial in failed if _without_numbers(trial.reason) == common)
+    return f"{num} of the first {len(first)} trials failed alike: {said}"
+
+
+def _without_numbers(reason: str) -> str:
+    return re.sub(r"\d+", "N", reason)
 
 
 def problem_of_cost(budget: Budget, epoch_s: Mapping[int, float]) -> str:

@@ -69,6 +69,14 @@ def get_ready(spec: StudySpec, cache: Path, is_checking: bool, tell: Callable[[P
         raise spec.placed(error, "data") from error
 
 
+def say_of_pictures(store: Store, say: Say) -> None:
+    """How many there are, how they were read, what is not among them."""
+    from visiontune.data.store.short_report import short_report
+
+    for line in short_report(store):
+        say(line)
+
+
 def count_gpus(spec: StudySpec, wanted: Mapping[str, float]) -> float:
     """What a trial gets of them. Raises UserError where GPU hours are to be counted and there is none."""
     if spec.budget.gpu_hours is not None and not wanted["gpu"]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from threading import Event
 from typing import TYPE_CHECKING
@@ -18,9 +20,20 @@ from visiontune.spec.older_data import as_begun
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.constraints import costs_by, needs_known_costs, num_counted
+from visiontune.tuning.driver_lease import driver_lease
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.earlier_studies import check_studies
-from visiontune.tuning.get_ready import Say, Screen, count_gpus, get_ready, ingest_screen, settle_start, starting, worker_config
+from visiontune.tuning.get_ready import (
+    Say,
+    Screen,
+    count_gpus,
+    get_ready,
+    ingest_screen,
+    say_of_pictures,
+    settle_start,
+    starting,
+    worker_config,
+)
 from visiontune.tuning.interruption import interruptible
 from visiontune.tuning.mlflow_events import study_event
 from visiontune.tuning.ray_cluster import cluster, is_local, trial_resources
@@ -90,10 +103,12 @@ def _search(
     may_exit: bool,
 ) -> Outcome:
     start_s = time.monotonic()
-    with driver_lock(folder):
+    with ExitStack() as stack:
+        stack.enter_context(driver_lock(folder))
         mend_journal(folder)
         storage = create_or_resume(folder, spec)
         spec = as_begun(spec, storage.attributes()["identity"])
+        lease = stack.enter_context(driver_lease(storage, str(spec.storage["url"]), spec.study))
         if is_finished(storage, spec) and not _has_more_to_start(storage, spec):
             study = study_record(storage, spec.study)
             _register_late(spec, study, storage, folder, tracker)
@@ -106,7 +121,9 @@ def _search(
         screen(starting(spec, storage.attributes().get("spent", {})))
         with tracker() as put:
             run = SearchRun(spec, storage, folder, put, start_s)
-            run.say = say
+            run.say, lease.on_lost = say, run.stop_for
+            storage.tell(say)
+            run.log("search", f"begins: process {os.getpid()} on {socket.gethostname()}")
             store = run_on_cluster(run, spec, storage, studies, put, screen, say, address, may_exit=may_exit)
             return _conclude(run, spec, storage, folder, store, put)
 
@@ -139,6 +156,7 @@ def run_on_cluster(
             store = ready.result()
             keep_pictures(storage, store, spec.study)
             if run.has_trials:
+                say_of_pictures(store, say)
                 settle_start(run.starts, spec, studies, store.image_size, num_counted(storage.trials()), say)
                 if needs_known_costs(spec):
                     run.refuse_by(costs_by(store.info))
@@ -164,8 +182,10 @@ def _conclude(run: SearchRun, spec: StudySpec, storage: Storage, folder: StudyFo
     study = study_record(storage, spec.study)
     run.sweep()
     if run.fatal:
+        run.log("search", f"stops: {run.fatal}")
         raise SearchFailed(f"study {spec.study} can't go on: {run.fatal}; once that is mended the same command does")
     if not run.is_finished:
+        run.log("search", "interrupted; the same command goes on")
         return Outcome("interrupted", study, folder, run.num_new_trials, run.spending.num_new_epochs)
     ending = Ending(spec.budget.ends, run.ended_by or "num_trials", int(spec.confirm["num_seeds"]), spec.confirm)
     study = study_record(storage, spec.study, ending)

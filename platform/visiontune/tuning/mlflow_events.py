@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from visiontune.data.store.short_report import short_report
 from visiontune.data.store.store import Store
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.inference.intervals import half_width
@@ -39,7 +40,8 @@ def study_event(spec: StudySpec, key: str, store: Store) -> Event:
     }
     searched = [name for name, _, above in spec.space.domains() if not above]
     known = {"identity": spec.identity(), "mode": spec.objective.mode, "searched": searched}
-    return {"event": "study", "study": spec.study, "key": key, **known, "tags": source_tags(spec), "data": data, "time_ms": now_ms()}
+    known |= {"tags": source_tags(spec), "data": data, "pictures": "\n".join(short_report(store))}
+    return {"event": "study", "study": spec.study, "key": key, **known, "time_ms": now_ms()}
 
 
 def trial_event(trial: TrialRecord) -> Event:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from visiontune.errors import NoCluster, Problem, SearchFailed, UserError, first_line
+from visiontune.filesystem.uri import shown
 from visiontune.spec.slots import settled_cpus, workers_on
 from visiontune.spec.study_spec import Resources
 from visiontune.tuning.environment import environment
@@ -41,11 +42,19 @@ def check_address(address: str | None) -> None:
         rule = "a search starts Ray or joins a cluster itself, but Ray is initialised in this process already"
         raise UserError(f"{rule}: call ray.shutdown() first, or search in another process")
     named = address_of(address)
-    host, _, port = named.rpartition("://")[2].rpartition(":")
+    whose = "--address" if address else "RAY_ADDRESS"
+    scheme, _, place = named.rpartition("://")
+    host, _, port = place.rpartition(":")
     if named in ("auto", "local"):
         return
-    if not host or not port.isdigit():
-        raise UserError(f"a Ray address is auto, HOST:PORT or ray://HOST:PORT, but got {named!r}")
+    if scheme in ("http", "https"):
+        rule = f"{whose} is that of Ray's dashboard, {shown(named)}; a search joins HOST:6379 or auto from a machine of the cluster"
+        raise UserError(f"{rule}, and from elsewhere it is sent: visiontune submit FILE --address {shown(named)}")
+    if scheme == "ray":
+        rule = f"{whose} is {shown(named)}, but a search can't run through Ray's client: its driver has to be on a machine of the cluster"
+        raise UserError(f"{rule}; visiontune submit FILE --address http://{host}:8265 starts it there")
+    if scheme or not host or not port.isdigit():
+        raise UserError(f"{whose} is a Ray address, auto or HOST:PORT, but got {shown(named)!r}")
     try:
         socket.create_connection((host, int(port)), REACH_S).close()
     except (OSError, OverflowError) as error:

@@ -44,11 +44,13 @@ class NodeWatch:
         if can_grow:
             placement.growth = legs_to_come(self._wanted, self._num_workers, placement.num_fitting)
         self._run.num_slots = placement.num_slots
-        if not is_first:
+        if is_first:
+            self._run.log("machine", f"{len(new)} up, with room for {placement.num_fitting} trials: {', '.join(map(str, new))}")
+        else:
             for node in new:
-                self._run.say(f"a machine has joined: {node}")
+                self._run.log("machine", f"a machine has joined: {node}", is_said=True)
             for node in gone:
-                self._run.say(f"a machine is gone: {node}; its trials go on elsewhere, from their checkpoints")
+                self._run.log("machine", f"a machine is gone: {node}; its trials go on elsewhere, from their checkpoints", is_said=True)
 
     def refuse_too_small(self) -> None:
         """Raise UserError where no machine can take a worker and none that can is to come."""

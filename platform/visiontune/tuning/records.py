@@ -15,6 +15,9 @@ from visiontune.spec.trial_recipe import TrialRecipe
 CONSTRAINT = "constraint"
 """The kind of a failed trial that cost more than a constraint allows: it has no epochs, and does not count among `num_trials`."""
 
+NO_MEMORY = "does not fit in memory"
+"""How the reason of a trial begins that was infeasible for want of memory."""
+
 Put = Callable[[Mapping[str, Any]], None]
 """Takes one event for MLflow; must not block."""
 

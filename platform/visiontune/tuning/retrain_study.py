@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from visiontune.spec.read_identity import spec_of_identity
 from visiontune.spec.study_rules import problem_of_kept
 from visiontune.spec.study_spec import Resources, StudySpec
 from visiontune.tuning.confirmations import confirm_best
+from visiontune.tuning.driver_lease import driver_lease
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.get_ready import Say, Screen, starting
 from visiontune.tuning.launch import Tracker, run_on_cluster
@@ -43,15 +45,19 @@ def retrain_study(
     `confirm` are keys of that section in place of the study's own. Raises UserError for a study that has not ended or is being driven,
     and where nothing was trained in full; SearchFailed, NoCluster, and Died as a search.
     """
-    with in_use(load_plugins_of(folder, url)), driver_lock(folder):
+    with ExitStack() as stack:
+        stack.enter_context(in_use(load_plugins_of(folder, url)))
+        stack.enter_context(driver_lock(folder))
         mend_journal(folder)
         storage = open_existing(folder, url)
+        lease = stack.enter_context(driver_lease(storage, url, folder.name))
         spec = spec_of_study(storage, folder.name, confirm, url)
         ending = _refuse(study_record(storage, folder.name), spec, is_race=is_race)
         screen(starting(spec, storage.attributes().get("spent", {})))
         with tracker() as put:
             run = SearchRun(spec, storage, folder, put, make_policy=make_policy, has_trials=False)
-            run.say = say
+            run.say, lease.on_lost = say, run.stop_for
+            storage.tell(say)
             studies = StudiesFolder(folder.path.parent)
             store = run_on_cluster(run, spec, storage, studies, put, screen, say, address, may_exit=may_exit)
             run.sweep()

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from visiontune.data.store.store import Store
-from visiontune.errors import Diverged, LostRank, MachineFault, UserError, first_line
+from visiontune.errors import Diverged, LostRank, MachineFault, NotAtHand, UserError, first_line
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.kept_files import load_files
 from visiontune.training.checkpoint import load_newest
@@ -33,7 +33,7 @@ from visiontune.training.loop import Epoch, is_over, train
 from visiontune.training.several_networks import train_repeats
 from visiontune.tuning.confirm_leg import average, keep_weights, reopen, test_figures
 from visiontune.tuning.constraints import problem_of_costs
-from visiontune.tuning.records import CONSTRAINT, Leg, Report
+from visiontune.tuning.records import CONSTRAINT, NO_MEMORY, Leg, Report
 
 Train = Callable[..., Iterator[Epoch]]
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
@@ -118,6 +118,8 @@ def run_leg(
         is_lost = isinstance(error, LostRank) and not is_out_of_memory(error)  # its node may be gone: the leg looks for other places
         if is_lost or is_gpu_error(error):
             raise machine_fault(first_line(error)) from error
+        if isinstance(error, NotAtHand):  # the driver had it, or `check` would have said so
+            raise machine_fault(first_line(error), is_begun=False) from error
         if not is_out_of_memory(error):
             yield _failure(*_typed(error))
             return
@@ -143,7 +145,7 @@ def _with_less(leg: Leg, run: Callable[[Leg], Iterator[Report]], want: str, *, i
     if leg.micro_batch == 0 and half > 1:
         yield from run(replace(leg, micro_batch=half))
     elif is_its_own:
-        yield _failure("infeasible", f"does not fit in memory: {want}")
+        yield _failure("infeasible", f"{NO_MEMORY}: {want}")
     else:
         raise machine_fault(f"other processes hold what a trial should have of its GPU: {want}")
 

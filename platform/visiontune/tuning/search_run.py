@@ -9,6 +9,8 @@ from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.confirmation_events import confirmation_event, crashed_event
 from visiontune.tuning.confirmations import confirm_best
 from visiontune.tuning.constraints import CostsOf
+from visiontune.tuning.enough import fail_alike
+from visiontune.tuning.event_log import EventLog
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.mlflow_events import now_ms
 from visiontune.tuning.placement import Placement
@@ -54,6 +56,7 @@ class SearchRun:
         self.spending = Spending(spec, storage, self.clock.start_s)
         self._checkpoints = KeptCheckpoints(folder, int(spec.storage["max_checkpoint_mb"]))
         self._queue = TrialQueue(spec, storage, put, self._checkpoints, self.spending)
+        self._first_number = len(self._queue.trials.records)
         self._num_found = self._queue.trials.num_begun
         self._epochs_found = sum(trial.epoch for trial in self._queue.trials.records.values())
         self._put = put
@@ -64,6 +67,14 @@ class SearchRun:
         self._trained: dict[str, int] = {}
         self.placement = Placement()
         self.say: Say = lambda text: None
+        self._log = EventLog(folder.events)
+        self._queue.note = self._log.write
+
+    def log(self, kind: str, text: str, *, is_said: bool = False) -> None:
+        """Write an event that is of no trial; `is_said`: also to whoever looks on."""
+        self._log.write(kind, None, text)
+        if is_said:
+            self.say(text)
 
     @property
     def starts(self) -> StartRecipes:
@@ -90,7 +101,11 @@ class SearchRun:
 
     def interrupt(self) -> None:
         """Let the workers go, once they have written what they trained (`save`)."""
-        self.is_interrupted = True
+        self.is_interrupted = True  # a signal's handler: nothing is written here
+
+    def stop_for(self, holder: str) -> None:
+        """Another driver has the study: nothing more is written by this one."""
+        self.fatal = f"it is now driven by {holder}"
 
     @property
     def is_stopping(self) -> bool:
@@ -123,6 +138,9 @@ class SearchRun:
         leg = self._legs.get(key)
         if leg is None:
             return False
+        if report.failure == "storage" and len(self.placement.nodes) > 1:  # one machine's disk may be at fault
+            self.lost(key, report.reason, is_begun=False, is_gone=False)
+            return False
         if report.failure == "storage":  # nobody's fault: the trial goes on when the disk does
             self.fatal = report.reason
             return False
@@ -140,6 +158,8 @@ class SearchRun:
         goes_on = retrainings.report(key, report) if retrainings else self._queue.report(leg.number, report)
         if not goes_on:
             self._forget(key)
+        if report.failure and not leg.is_confirmation:
+            self._stop_where_all_fail()
         self.check_budget()
         if self._queue.has_reached_target and not leg.is_confirmation:
             self._let_go_of_trials()
@@ -160,6 +180,7 @@ class SearchRun:
             self.fatal = f"workers are lost or crash one after the other without a report, the last one{loss.where}: {what}"
             return
         end = "lost its worker" if is_gone else "crashed"
+        self._log.write("lost", leg.number, f"has {end}{loss.where}: {what}")
         self.say(f"{'retraining' if leg.is_confirmation else 'trial'} {leg.number} has {end}{loss.where}: {what}")
         if leg.is_confirmation and self._retrainings:
             self._retrainings.lost(key, what, is_given_up=loss.is_given_up)
@@ -167,6 +188,13 @@ class SearchRun:
                 self._put(crashed_event(leg, what, trial))
         else:
             self._queue.lost(leg.number, what, node=self.placement.name(loss.node), is_given_up=loss.is_given_up)
+            self._stop_where_all_fail()
+
+    def _stop_where_all_fail(self) -> None:
+        """Of the trials that this driver began: what was mended since an earlier call is not held against it."""
+        records = self._queue.trials.records
+        if what := fail_alike(records[number] for number in sorted(records) if number >= self._first_number):
+            self.fatal = what
 
     def snapshot(self) -> Snapshot:
         """How the search stands."""
@@ -193,6 +221,7 @@ class SearchRun:
             if policy is None:
                 self._finish()
                 return None
+            self._log.write("search", None, "no trial goes on: the best are trained again")
             self._retrainings = RetrainingQueue(self._storage, self._spec.objective, policy, self._has_room)
         leg = self._retrainings.next_leg()
         if leg is None and not self._retrainings.out:
@@ -242,6 +271,7 @@ class SearchRun:
 
     def _finish(self) -> None:
         if not self.is_finished:
+            self._log.write("search", None, f"ends: {self.spending.refused or 'nothing is left to do'}")
             self.is_finished, self.ended_by = True, self.spending.refused
             self.spending.note(is_last=True)
             self._queue.trials.let_wait()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -27,15 +27,21 @@ from visiontune.filesystem.uri import shown
 from visiontune.spec.kept_files import keep_files
 from visiontune.spec.older_data import as_begun
 from visiontune.spec.study_spec import StudySpec, completed
+from visiontune.tuning.patient_storage import PatientStorage
 
 
 class Storage:
     """One study in its storage. Every method that writes returns only when the fact is on disk."""
 
-    def __init__(self, storage: BaseStorage, study_id: int) -> None:
+    def __init__(self, storage: BaseStorage | PatientStorage, study_id: int) -> None:
         self._storage = storage
         self._study_id = study_id
         self._ids = {trial.number: trial._trial_id for trial in self.trials()}
+
+    def tell(self, say: Callable[[str], None]) -> None:
+        """Whom to tell while a database does not answer."""
+        if isinstance(self._storage, PatientStorage):
+            self._storage.say = say
 
     def trials(self) -> list[FrozenTrial]:
         """All trials by number; not to be changed by the caller."""
@@ -120,9 +126,10 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     study_id, known = _study_id(storage, spec.study), dict[str, Any]()
     if study_id is not None:
         known = storage.get_study_user_attrs(study_id)
+        asked, spec = spec, as_begun(spec, known.get("identity", {}))
         if not _is_same(known.get("identity", {}), spec) and not storage.get_all_trials(study_id, deepcopy=False):
             storage.delete_study(study_id)
-            study_id = None
+            study_id, spec = None, asked
     if study_id is None:
         direction = StudyDirection.MAXIMIZE if spec.objective.mode == "max" else StudyDirection.MINIMIZE
         study_id = storage.create_new_study([direction], spec.study)
@@ -133,7 +140,7 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
         opened.set_attribute("identity", spec.identity())
     elif is_longer(attributes["identity"], spec):
         opened.set_attribute("finished", None)  # before the identity, which is what tells a longer budget
-        opened.set_attribute("identity", as_begun(spec, attributes["identity"]).identity())
+        opened.set_attribute("identity", spec.identity())
     elif not _is_same(attributes["identity"], spec):
         raise UserError(*_differences(attributes["identity"], spec))
     keep_files(spec, folder.path)
@@ -157,11 +164,11 @@ def open_existing(folder: StudyFolder, url: str = "journal") -> Storage:
     return Storage(storage, study_id)
 
 
-def _connect(folder: StudyFolder, url: str) -> BaseStorage:
+def _connect(folder: StudyFolder, url: str) -> BaseStorage | PatientStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if url != "journal":
         try:
-            return get_storage(url)
+            return PatientStorage(get_storage(url))
         except ImportError as error:
             driver = getattr(error.__cause__, "name", None) or "its driver"
             hint = 'pip install "visiontune[postgres]"' if url.startswith("postgresql") else f"pip install {driver}"
@@ -185,9 +192,9 @@ def mend_journal(folder: StudyFolder) -> None:
             file.truncate(whole)
 
 
-def _study_id(storage: BaseStorage, name: str) -> int | None:
+def _study_id(storage: BaseStorage | PatientStorage, name: str) -> int | None:
     try:
-        return storage.get_study_id_from_name(name)
+        return int(storage.get_study_id_from_name(name))
     except KeyError:
         return None
 

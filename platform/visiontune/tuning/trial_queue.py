@@ -8,6 +8,7 @@ checkpoint there is, so that going on after a kill needs no code of its own.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from visiontune.spec.parse import make_recipe
@@ -43,6 +44,7 @@ class TrialQueue:
         self._is_exhausted = False
         self.costs_of: CostsOf = lambda recipe: {}
         self.has_reached_target = False
+        self.note: Callable[[str, int, str], None] = lambda kind, number, text: None
         self._rule = make_trial_scheduler(spec.trial_scheduler, spec.budget, self.trials.curves)
         found = storage.trials()
         self._proposer = Proposer(spec, found)
@@ -163,6 +165,7 @@ class TrialQueue:
         return number not in self.on_worker and not self._checkpoints.is_kept(number)
 
     def _start(self, number: int) -> Leg:
+        self.note(*self._why_started(number))
         self._waiting.discard(number)
         if number in self._left_behind:
             self._left_behind.remove(number)
@@ -180,6 +183,14 @@ class TrialQueue:
             bounds=bounds,
             **self._networks,
         )
+
+    def _why_started(self, number: int) -> tuple[str, int, str]:
+        trial = self.trials.records[number]
+        if not trial.epoch:
+            return "starts", number, trial.proposed_by
+        if number in self._left_behind:
+            return "resumed", number, f"goes on from epoch {trial.epoch}"
+        return "promoted", number, f"from epoch {trial.epoch}, with {self._spec.objective.metric} {trial.value:.4g}"
 
     def _new_trial(self) -> Leg | None:
         """The first recipe that costs no more than it may, as far as that is known; the others have then failed."""
@@ -236,15 +247,18 @@ class TrialQueue:
         promoted = self._promoted()
         is_next = number == promoted and (not self._left_behind or number == self.trials.straight)
         if is_next and self._is_allowed(number):
+            self.note(*self._why_started(number))
             self._waiting.discard(number)
             return True
         self.on_worker.discard(number)
-        self.trials.set_state(number, "waiting")
+        trial = self.trials.set_state(number, "waiting")
+        self.note("waits", number, f"at epoch {trial.epoch}, with {self._spec.objective.metric} {trial.value:.4g}")
         self.trials.limit_checkpoints(self._waiting)
         return False
 
     def _end(self, number: int, state: str, reason: str, kind: str = "") -> bool:
         self.trials.end(number, state, reason, kind)
+        self.note(state, number, reason if not kind else f"{kind}: {reason}")
         self.has_reached_target |= state == "complete" and reaches_target(self._spec, self.trials.records[number].value)
         self.on_worker.discard(number)
         self._waiting.discard(number)

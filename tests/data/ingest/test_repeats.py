@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from picture_files import write
 from PIL import Image
 from sklearn.datasets import load_digits, load_sample_images
 
-from visiontune.data.ingest.repeats import MAX_DISTANCE, find_repeats, near_pairs
+from visiontune.data.ingest.likely_pairs import likely_pairs
+from visiontune.data.ingest.progress import Progress, Stopped
+from visiontune.data.ingest.repeats import find_repeats
 from visiontune.data.picture.digest import digests_of
 from visiontune.data.picture.thumbnail import thumbs_of
 from visiontune.data.prepare import prepare
@@ -38,25 +41,61 @@ def encoded(picture: np.ndarray, kind: str = "png", **options: Any) -> bytes:
 
 
 def repeats(images: np.ndarray, code: np.ndarray) -> dict[int, int]:
-    found, _ = find_repeats(digests_of(images), thumbs_of(images), code, lambda row: images[row], is_colour=images.shape[3] == 3)
+    label, is_colour = np.zeros(len(images), np.int64), images.shape[3] == 3
+    found, _ = find_repeats(digests_of(images), thumbs_of(images), code, label, lambda row: images[row], is_colour=is_colour)
     return {one.row: one.other for one in found}
 
 
-def test_near_pairs_are_those_of_all_with_all() -> None:
-    hash_N = RNG.integers(0, 2**64, 400, dtype=np.uint64)
-    for row in range(200):  # half of them a copy with 0 to 8 bits changed
-        flips = np.bitwise_or.reduce(np.uint64(1) << RNG.permutation(64)[: row % 9].astype(np.uint64), initial=np.uint64(0))
-        hash_N[200 + row] = hash_N[row] ^ flips
-    is_asked = np.arange(400) >= 200
-    distance = np.bitwise_count(hash_N[:, None] ^ hash_N[None, :])
-    expected = {(a, b) for a, b in zip(*np.nonzero(distance <= MAX_DISTANCE), strict=True) if is_asked[a] and a != b}
-    found = [pair for left, right in near_pairs(hash_N, is_asked) for pair in zip(left.tolist(), right.tolist(), strict=True)]
-    assert set(found) == expected and len(found) == len(expected) and len(expected) >= 6 * 22
+def framed_copies() -> tuple[np.ndarray, np.ndarray]:
+    """800 parts of photographs behind a white frame that covers three quarters of each, the last 160 JPEG copies of the first; splits."""
+    parts = [cv2.resize(one, (32, 32)) for one in random_parts(640)]
+    images = np.stack([*parts, *(np.asarray(Image.open(io.BytesIO(encoded(one, "jpeg", quality=90)))) for one in parts[:160])])
+    images[:, :8] = images[:, -8:] = images[:, :, :8] = images[:, :, -8:] = 255
+    return images, np.repeat([0, 1], [640, 160])
 
 
-def test_a_million_equal_hashes_would_not_be_a_million_times_a_million_at_once() -> None:
-    blocks = [len(left) for left, _ in near_pairs(np.zeros(1500, np.uint64), np.arange(1500) < 300)]
-    assert sum(blocks) == 300 * 1499 and max(blocks) <= 2**18
+def random_parts(num: int) -> list[np.ndarray]:
+    rng, photos = np.random.default_rng(5), load_sample_images().images
+    places = zip(rng.integers(0, 427 - 48, num).tolist(), rng.integers(0, 640 - 48, num).tolist(), strict=True)
+    return [photos[k % 2][top : top + 48, left : left + 48] for k, (top, left) in enumerate(places)]
+
+
+def compared_with_all(images: np.ndarray, code: np.ndarray) -> set[int]:
+    """Rows whose 8 x 8 and 16 x 16 areas correlate with an earlier split's above 0.98, and whose hashes differ in at most 5 bits."""
+    thumb_N = thumbs_of(images)
+    bits_N = np.packbits(thumb_N.reshape(-1, 8, 8) > np.roll(thumb_N.reshape(-1, 8, 8), -1, axis=2), axis=None).reshape(-1, 8)
+    distance = np.bitwise_count(bits_N[:, None] ^ bits_N[None]).sum(2)
+    small = np.stack([cv2.resize(one, (16, 16), interpolation=cv2.INTER_AREA) for one in images]).reshape(len(images), -1)
+    alike = (distance <= 5) & (np.corrcoef(thumb_N) > 0.98) & (np.corrcoef(small) > 0.98)
+    return set(np.flatnonzero((alike & (code[:, None] > code[None])).any(1)).tolist())
+
+
+def test_near_repeats_are_those_of_all_with_all_behind_white_frames_too() -> None:
+    images, code = framed_copies()
+    expected = compared_with_all(images, code)
+    assert len(expected) > 80 and set(repeats(images, code)) <= expected
+    assert len(set(repeats(images, code))) >= 0.97 * len(expected)
+
+
+def test_white_frames_make_few_pairs_worth_comparing() -> None:
+    """Twice as many pictures are to be some twice as many comparisons: by bytes of a hash they were all with all."""
+    rng, nums = np.random.default_rng(0), []
+    for num in (4_000, 8_000):
+        thumb_NHW = np.full((num, 8, 8), 255.0, np.float32)
+        thumb_NHW[:, 2:6, 2:6] = rng.integers(0, 256, (num, 4, 4))
+        unit_NV = thumb_NHW.reshape(num, 64) - thumb_NHW.mean((1, 2))[:, None]
+        unit_NV /= np.linalg.norm(unit_NV, axis=1, keepdims=True)
+        nums.append(sum(len(left) for left, _ in likely_pairs(unit_NV, np.arange(num) < num // 5, np.zeros(num, np.bool_))))
+    assert nums[1] < 3 * nums[0] and nums[1] < 0.1 * (1600 * 8000)
+
+
+def test_a_twin_of_the_same_label_is_named_before_one_of_another() -> None:
+    images = np.repeat(crops(2, 32), 4, axis=0)
+    images[3] = np.asarray(Image.open(io.BytesIO(encoded(images[0], "jpeg", quality=95))))
+    code, label = np.array([0, 0, 2, 2, 0, 0, 2, 2]), np.array([1, 0, 0, 0, 1, 1, 0, 1])
+    found, _ = find_repeats(digests_of(images), thumbs_of(images), code, label, lambda row: images[row], is_colour=True)
+    told = {one.row: (one.other, one.is_equal, one.is_same_label) for one in found}
+    assert told == {2: (1, True, True), 3: (1, False, True), 6: (4, True, False), 7: (4, True, True)}
 
 
 def test_digests_tell_any_two_pictures_apart() -> None:
@@ -97,22 +136,59 @@ def test_a_store_leaves_repeats_out_of_val_and_test_and_says_so(tmp_path: Path) 
     images, labels = crops(60, 32), np.arange(60) % 2
     first = {"source": "parquet", "image_size": 32, "val_fraction": 0.2, "seed": 3}
     train = write(tmp_path / "train.parquet", [encoded(one) for one in images], labels)
-    tested = [encoded(images[9], "jpeg", quality=95), encoded(images[10]), *(encoded(one) for one in 255 - images[:8])]
-    test = write(tmp_path / "test.parquet", tested, [1, 1, *labels[:8]])
-    store = Store.open(prepare({**first, "train": str(train), "test": str(test)}, tmp_path / "cache"))
+    copies = [encoded(images[9], "jpeg", quality=95), encoded(images[10]), encoded(images[12], "jpeg", quality=95)]
+    tested = [*copies, *(encoded(one) for one in 255 - images[:8])]
+    test = write(tmp_path / "test.parquet", tested, [1, 1, 1, *labels[:8]])
+    data = {**first, "train": str(train), "test": str(test)}
+    store = Store.open(prepare({**data, "duplicates": "drop"}, tmp_path / "cache"))
     assert len(store.test_idx) == 8 and len(store.labels_N) == 68
-    # The last two fill the places of those that are left out.
-    np.testing.assert_array_equal(store.images_NHWC[store.test_idx], 255 - images[[6, 7, *range(6)]])
+    # The last three fill the places of those that are left out.
+    np.testing.assert_array_equal(store.images_NHWC[store.test_idx], 255 - images[[5, 6, 7, *range(5)]])
     told = store.report().repeats
     assert [(one["name"], one["other"], one["is_dropped"]) for one in told] == [
         (f"{test}: row 0", f"{train}: row 9", True),
         (f"{test}: row 1", f"{train}: row 10", True),
+        (f"{test}: row 2", f"{train}: row 12", True),
     ]
     assert told[1]["similarity"] == 1.0 > told[0]["similarity"] > 0.98
     # Equal pixels under two labels: the label of row 10 is 0.
     assert [(one["name"], one["label"], one["other_label"]) for one in store.report().conflicts] == [(f"{test}: row 1", "1", "0")]
-    kept = Store.open(prepare({**first, "train": str(train), "test": str(test), "duplicates": "keep"}, tmp_path / "cache"))
-    assert len(kept.test_idx) == 10 and [one["is_dropped"] for one in kept.report().repeats] == [False, False]
+    # The near copies are of pictures of the same class and of another one.
+    for duplicates, dropped in (("exact", [False, True, False]), ("near", [True, True, False]), ("keep", [False, False, False])):
+        other = Store.open(prepare({**data, "duplicates": duplicates}, tmp_path / "cache"))
+        assert [one["is_dropped"] for one in other.report().repeats] == dropped and len(other.test_idx) == 11 - sum(dropped)
+
+
+def test_a_camera_that_never_moves_keeps_its_test_unless_told_otherwise(tmp_path: Path) -> None:
+    """All pictures are nearly equal, and the label is a small defect."""
+    scene, rng = crops(1, 48)[0].astype(int), np.random.default_rng(1)
+    images = np.clip(scene + rng.integers(-3, 4, (40, *scene.shape)), 0, 255).astype(np.uint8)
+    labels = (np.arange(40) % 10 == 0).astype(int)
+    images[labels == 1, 20:24, 20:24] = 255
+    path = write(tmp_path / "train.parquet", [encoded(one) for one in images[:30]], labels[:30])
+    test = write(tmp_path / "test.parquet", [encoded(one) for one in images[30:]], labels[30:])
+    data = {"source": "parquet", "train": str(path), "test": str(test), "image_size": 48}
+    store = Store.open(prepare(data, tmp_path / "cache"))
+    assert len(store.test_idx) == 10 and len(store.report().repeats) >= 10
+    assert store.report().conflicts == ()
+    with pytest.raises(UserError, match="must have pictures, but all are bad or repeat"):
+        prepare({**data, "duplicates": "drop"}, tmp_path / "cache")
+
+
+def test_the_comparison_tells_its_share_and_stops(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.parquet", [encoded(one) for one in crops(60, 32)], np.arange(60) % 2)
+    told, stop = list[Progress](), threading.Event()
+
+    def tell(progress: Progress) -> None:
+        told.append(progress)
+        if progress.stage == "comparing" and progress.num_done > 30:
+            stop.set()
+
+    with pytest.raises(Stopped):
+        prepare({"source": "parquet", "train": str(path)}, tmp_path / "cache", tell=tell, stop=stop)
+    shares = [one.num_done for one in told if one.stage == "comparing"]
+    assert shares == sorted(shares) and shares[0] == 0 and 30 < shares[-1] < 60
+    prepare({"source": "parquet", "train": str(path)}, tmp_path / "cache")
 
 
 def test_a_test_of_nothing_but_repeats_is_refused(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.annotations.coco import coco
 from visiontune.data.readers.annotations.labelme import labelme
 from visiontune.data.readers.annotations.voc import voc
+from visiontune.data.readers.crop import crop_of
+from visiontune.data.readers.item import Item
 from visiontune.errors import UserError
 
 
@@ -35,19 +37,33 @@ def test_crops_are_the_pixels_of_the_boxes(tmp_path: Path, kind: str) -> None:
     source = read(kind, tmp_path, TWO, crop_margin=0.0)
     found = given(source)
     assert {key: label for key, (label, _) in found.items()} == {"a.png#0": "cat", "a.png#1": "dog", "b.png#0": "dog"}
-    for key, expected in {"a.png#0": SCENE[4:10, 3:13], "a.png#1": SCENE[5:25, 20:30], "b.png#0": SCENE}.items():
+    on_black = np.pad(SCENE, ((5, 5), (0, 0), (0, 0)))
+    for key, expected in {"a.png#0": SCENE[2:12, 3:13], "a.png#1": SCENE[5:25, 15:35], "b.png#0": on_black}.items():
         np.testing.assert_array_equal(found[key][1], expected)
-    assert source.first() == (6, 10, 3) and source.encoded is None
+    assert source.first() == (10, 10, 3) and source.encoded is None
     assert source.groups("train") == ["a.png", "a.png", "b.png"] and source.set_aside == ()
     assert source.names("train")[1] == str(tmp_path / "a.png object 1")
-    np.testing.assert_array_equal(next(iter(source.pictures("train", np.array([1])))), SCENE[5:25, 20:30])
+    np.testing.assert_array_equal(next(iter(source.pictures("train", np.array([1])))), SCENE[5:25, 15:35])
 
 
 @KINDS
-def test_a_margin_is_a_share_of_the_longer_side_and_ends_at_the_edge(tmp_path: Path, kind: str) -> None:
+def test_a_margin_is_a_share_of_the_longer_side_and_moves_in_at_the_edge(tmp_path: Path, kind: str) -> None:
     found = given(read(kind, tmp_path, TWO, crop_margin=0.5))
-    np.testing.assert_array_equal(found["a.png#0"][1], SCENE[0:15, 0:18])
-    np.testing.assert_array_equal(found["a.png#1"][1], SCENE[0:30, 10:40])
+    np.testing.assert_array_equal(found["a.png#0"][1], SCENE[0:20, 0:20])
+    np.testing.assert_array_equal(found["a.png#1"][1], np.pad(SCENE, ((5, 5), (0, 0), (0, 0))))
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.3, 9.0])
+@pytest.mark.parametrize("box", [(0, 0, 6, 6), (34, 24, 40, 30), (0, 3, 5, 28), (1, 24, 39, 30), (17, 0, 23, 30), (0, 0, 40, 30)])
+def test_a_crop_is_a_square_that_cuts_nothing_of_its_box(margin: float, box: tuple[float, float, float, float]) -> None:
+    left, top, right, bottom = map(int, box)
+    picture = np.full((30, 40, 1), 100, np.uint8)
+    picture[top:bottom, left:right] = 200
+    crop = crop_of(picture, Item("a.png", "x", None, box), margin)
+    assert crop.shape[0] == crop.shape[1] <= 40 and crop.shape[0] >= min(40, (1 + 2 * margin) * max(right - left, bottom - top))
+    assert (crop == 200).sum() == (right - left) * (bottom - top)
+    is_padded = (crop == 0).any()
+    assert is_padded == (crop.shape[0] > 30)  # the picture's shorter side
 
 
 @KINDS
@@ -69,7 +85,7 @@ def test_boxes_outside_are_told_and_those_over_the_edge_are_cut(tmp_path: Path, 
         del boxes["back"]  # two points are a box in any order
     source = read(kind, tmp_path, {**TWO, "c": [(f"x{name}", box) for name, box in boxes.items()]}, crop_margin=0.0)
     found = {label[1:]: one for label, one in given(source).values() if label.startswith("x")}
-    np.testing.assert_array_equal(found["in"], SCENE[20:29, 30:40])
+    np.testing.assert_array_equal(found["in"], SCENE[20:30, 30:40])
     assert str(found["half"]) == "is 40 x 30, and the box (36, 0) to (46, 10) lies more than half outside"
     assert str(found["out"]) == "is 40 x 30, and the box (50, 5) to (60, 9) lies outside"
     assert all(str(found[name]).startswith("has an annotation without area") for name in ("line", "back") if name in found)
@@ -247,9 +263,9 @@ def test_labelme_shapes_of_all_kinds(tmp_path: Path) -> None:
     scene(tmp_path / "a.png")
     (tmp_path / "a.json").write_text(json.dumps({"shapes": shapes, "imagePath": "a.png"}))
     found = dict(given(labelme(path=str(tmp_path), crop_margin=0.0)).values())
-    np.testing.assert_array_equal(found["polygon"], SCENE[4:20, 5:16])
+    np.testing.assert_array_equal(found["polygon"], SCENE[4:20, 3:19])
     np.testing.assert_array_equal(found["circle"], SCENE[10:20, 15:25])
-    np.testing.assert_array_equal(found["turned"], SCENE[5:20, 10:30])
+    np.testing.assert_array_equal(found["turned"], SCENE[3:23, 10:30])
 
 
 def test_labelme_with_the_picture_inside_and_flags(tmp_path: Path) -> None:

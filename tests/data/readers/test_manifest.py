@@ -120,8 +120,8 @@ def test_a_picture_in_two_parts_is_in_none(tmp_path: Path) -> None:
     ("text", "rule"),
     [
         ("path,label\n", "must hold training pictures with labels, but has none"),
-        ("", "must be a CSV, TSV or Parquet table"),
-        ("file,label\np/a.png,cat\n", "must have a column 'path'; choices: file, label"),
+        ("", "must be a CSV, TSV, JSONL or Parquet table"),
+        ("file,label\np/a.png,cat\n", "must have a column 'path'; the values of 'file' are names of files: write path_column=file"),
         ("path,labels\np/a.png,cat\n", "must have a column 'label'; nearest is 'labels'"),
         ("path,label\np/a.png,cat\np/b.png,cat\n", "at least 2 classes, but there is only 'cat'"),
         ("path,label\np/a.png,cat\np/b.png,Cat\n", "'Cat' and 'cat' do not"),

@@ -64,13 +64,19 @@ def test_one_item_for_each_row_also_for_bad_ones(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("paths", "are_keys"), [([f"{row}.png" for row in range(30)], True), (["same.png"] * 30, False), ([None] * 30, False)]
+    ("paths", "keys"),
+    [
+        ([f"{row}.png" for row in range(30)], [f"{row}.png" for row in range(30)]),
+        ([f"{row % 28}.png" for row in range(30)], [*(f"{row}.png" for row in range(28)), "0.png#2", "1.png#2"]),
+        ([None, *(f"{row}.png" for row in range(1, 30))], ["0", *(f"{row}.png" for row in range(1, 30))]),
+        ([None] * 30, [str(row) for row in range(30)]),
+    ],
 )
-def test_keys_are_the_paths_where_they_tell_pictures_apart(tmp_path: Path, paths: list[str | None], are_keys: bool) -> None:
+def test_a_key_is_the_path_whatever_the_other_paths_are(tmp_path: Path, paths: list[str | None], keys: list[str]) -> None:
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     image = pa.array([{"bytes": value, "path": path} for value, path in zip(ENCODED, paths, strict=True)], kind)
     pq.write_table(pa.table({"image": image, "label": LABELS}), tmp_path / "a.parquet", row_group_size=7)
-    assert [*parquet(train=str(tmp_path / "a.parquet")).keys("train")] == (paths if are_keys else [str(row) for row in range(30)])
+    assert [*parquet(train=str(tmp_path / "a.parquet")).keys("train")] == keys
 
 
 def test_classes_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from visiontune.data.ingest.chunk_file import Chunk
 from visiontune.data.ingest.make_report import make_report
 from visiontune.data.ingest.plan import Plan
-from visiontune.data.ingest.repeats import find_repeats
+from visiontune.data.ingest.repeats import Repeat, find_repeats
 from visiontune.data.ingest.write_store import Content
 from visiontune.data.picture.digest import Bytes
 from visiontune.data.picture.moments import moments_of_sums, sums_of
@@ -23,9 +23,18 @@ from visiontune.errors import UserError
 
 
 def assemble(
-    source: Source, data: Mapping[str, Any], plan: Plan, chunks: Sequence[Chunk], form: Form, digest: str
+    source: Source,
+    data: Mapping[str, Any],
+    plan: Plan,
+    chunks: Sequence[Chunk],
+    form: Form,
+    digest: str,
+    tell: Callable[[float], object] = lambda share: None,
 ) -> tuple[Content, IngestReport]:
-    """What is written, and the report. Raises UserError where no good picture is left of a split, or none of a class for training."""
+    """What is written, and the report. Raises UserError where no good picture is left of a split, or none of a class for training.
+
+    `tell` is called with the share of the pictures that is compared; what it raises ends it.
+    """
     place_K = np.concatenate([chunk.place_K for chunk in chunks])
     label_K, code_K = plan.label_N[place_K], plan.code_N[place_K].copy()
     _refill_parts(source, data, plan, place_K, code_K)
@@ -34,20 +43,28 @@ def assemble(
         np.concatenate([chunk.digest_K2 for chunk in chunks]),
         np.concatenate([chunk.thumb_KP for chunk in chunks]),
         code_K,
+        label_K,
         read_picture,
         is_colour=form.channels == 3,
+        tell=tell,
     )
     is_kept_K = np.ones(len(place_K), np.bool_)
-    if data["duplicates"] == "drop":
-        is_kept_K[[repeat.row for repeat in repeats]] = False
+    is_kept_K[[repeat.row for repeat in repeats if _is_dropped(repeat, data["duplicates"])]] = False
     _refuse_empty(code_K[is_kept_K], label_K, code_K, plan, source.class_names)
     changed = np.flatnonzero((code_K == TRAIN) != (plan.code_N[place_K] == TRAIN))
     sum_2C = sum(chunk.sum_2C for chunk in chunks) + sum(
         sums_of(read_picture(row)[np.newaxis], np.ones(1, np.bool_)) * (1 if code_K[row] == TRAIN else -1) for row in changed.tolist()
     )
     mean_C, std_C = moments_of_sums(np.asarray(sum_2C), int((code_K == TRAIN).sum()) * form.picture_bytes // form.channels)
-    content = Content(digest, form, source.class_names, chunks, _order(chunks, is_kept_K), label_K, code_K, mean_C, std_C)
-    return content, make_report(source, data, plan, chunks, form, code_K, is_kept_K, repeats, equal_K)
+    order_N = _order(chunks, is_kept_K)
+    content = Content(digest, form, source.class_names, chunks, order_N, label_K, code_K, mean_C, std_C)
+    return content, make_report(source, data, plan, chunks, form, code_K, order_N, repeats, equal_K)
+
+
+def _is_dropped(repeat: Repeat, duplicates: str) -> bool:
+    if repeat.is_equal:
+        return duplicates != "keep"
+    return duplicates == "drop" or (duplicates == "near" and repeat.is_same_label)
 
 
 def _order(chunks: Sequence[Chunk], is_kept_K: NDArray[np.bool_]) -> IntArray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from visiontune.data.ingest.chunk_file import Chunk
 from visiontune.data.ingest.plan import Plan
-from visiontune.data.ingest.repeats import Repeat
+from visiontune.data.ingest.repeats import Repeat, first_of
 from visiontune.data.picture.frame import unseen_N
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.source import Source
@@ -27,14 +27,19 @@ def make_report(
     chunks: Sequence[Chunk],
     form: Form,
     code_K: Codes,
-    is_kept_K: np.ndarray[Any, np.dtype[np.bool_]],
+    order_N: IntArray,
     repeats: Sequence[Repeat],
     equal_K: IntArray,
 ) -> IngestReport:
-    """The report, with names in place of rows. `repeats` and `equal_K` are what `repeats.find_repeats` gave."""
+    """The report, with names in place of rows. `repeats` and `equal_K` are what `repeats.find_repeats` gave.
+
+    `order_N` are the kept pictures in the order of the file.
+    """
     place_K = np.concatenate([chunk.place_K for chunk in chunks])
     shape_K2 = np.concatenate([chunk.shape_K2 for chunk in chunks])
     label_K = plan.label_N[place_K]
+    stored_K = np.full(len(place_K), -1, np.int64)
+    stored_K[order_N] = np.arange(len(order_N))
 
     def described(row: int, prefix: str = "") -> dict[str, Any]:
         split, label = _SPLITS[code_K[row]], source.class_names[label_K[row]]
@@ -42,16 +47,19 @@ def make_report(
         return dict(zip(names, (plan.name(int(place_K[row])), split, label), strict=True))
 
     def pair(row: int, other: int) -> dict[str, Any]:
-        return {**described(row), **described(other, "other_")}
+        rows = [stored if stored >= 0 else None for stored in stored_K[[row, other]].tolist()]
+        return {**described(row), **described(other, "other_"), "rows": rows}
+
+    def repeat(one: Repeat) -> dict[str, Any]:
+        # Rounding must not make an equal one of a near one.
+        similarity = 1.0 if one.is_equal else min(round(one.similarity, 5), 0.99999)
+        return {**pair(one.row, one.other), "similarity": similarity, "is_dropped": bool(stored_K[one.row] < 0)}
 
     return IngestReport(
         source=data["source"],
         num_seen=len(plan.label_N) + sum(one.is_bad for one in source.set_aside),
         set_aside=_set_aside(source, plan, chunks),
-        repeats=tuple(
-            {**pair(one.row, one.other), "similarity": round(one.similarity, 5), "is_dropped": not bool(is_kept_K[one.row])}
-            for one in repeats
-        ),
+        repeats=tuple(repeat(one) for one in repeats),
         num_equal_in_train=int((code_K == 0).sum() - len(np.unique(equal_K[code_K == 0]))),
         conflicts=tuple(pair(row, other) for row, other in _conflicts(equal_K, label_K)),
         heights=_quantiles(shape_K2[:, 0]),
@@ -72,11 +80,9 @@ def _set_aside(source: Source, plan: Plan, chunks: Sequence[Chunk]) -> tuple[dic
 
 def _conflicts(equal_K: IntArray, label_K: IntArray) -> list[tuple[int, int]]:
     """(row, row of the first equal picture) of each picture whose label differs from that one's."""
-    order = np.argsort(equal_K, kind="stable")
-    is_first = np.diff(equal_K[order], prepend=-1) != 0
-    first = order[np.maximum.accumulate(np.where(is_first, np.arange(len(order)), 0))]
-    is_other = label_K[order] != label_K[first]
-    return sorted(zip(order[is_other].tolist(), first[is_other].tolist(), strict=True))
+    first_K = first_of(equal_K)
+    other_K = np.flatnonzero(label_K != label_K[first_K])
+    return list(zip(other_K.tolist(), first_K[other_K].tolist(), strict=True))
 
 
 def _unseen(shape_K2: IntArray, form: Form) -> dict[str, float]:

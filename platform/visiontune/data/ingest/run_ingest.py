@@ -63,9 +63,15 @@ def ingest(
         shutil.rmtree(folder, ignore_errors=True)
         raise UserError("pictures must stay as they are while they are read, but files have changed; the same command reads them anew")
     num, num_bad = len(plan.label_N), sum(len(chunk.bad) for chunk in chunks)
-    tell(Progress("comparing", num, num, num_kept, num_bad))
+
+    def compared(share: float) -> None:
+        tell(Progress("comparing", round(share * num), num, num_kept, num_bad))
+        if stop is not None and stop.is_set():
+            raise Stopped
+
+    compared(0.0)
     path = path_of(b"".join(chunk.content_R.tobytes() for chunk in chunks))
-    content, report = assemble(source, data, plan, chunks, form, path.stem)
+    content, report = assemble(source, data, plan, chunks, form, path.stem, compared)
     tell(Progress("writing", num, num, num_kept, num_bad))
     write_store(path, folder / STORE, content, report)
     shutil.rmtree(folder, ignore_errors=True)

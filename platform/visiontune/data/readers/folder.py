@@ -1,77 +1,66 @@
-"""A folder for each class, with or without folders train, val and test above them; the class is the first folder, at any depth below.
+"""A folder for each class, with or without folders train, val and test above them; or pictures whose names say their class.
 
-What lies there and is not used (hidden files, names that no picture has, pictures beside the class folders) is set aside.
+The class is the first folder, at any depth below, or the first few. What lies there and is not used (hidden files, names that no picture
+has, pictures beside the class folders) is set aside; a class that holds files and gives no picture is refused.
 """
 
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Sequence
 
-from visiontune.data.class_names import part_of
-from visiontune.data.file_names import is_hidden, printable
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import open_folder
+from visiontune.data.readers.class_folders import ClassFolders
+from visiontune.data.readers.exclude import Excluded
+from visiontune.data.readers.folder_layout import Layout, find_layout
 from visiontune.data.readers.item import Item
-from visiontune.data.readers.listing import is_picture, note_odd
+from visiontune.data.readers.labels_in_names import LabelsInNames
+from visiontune.data.readers.listing import note_odd, pictures_in
 from visiontune.data.readers.picture_files import file_source
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError
+from visiontune.spec.label_pattern import LABEL_PATTERN
+
+FOLDER, NAME = "folder", "name"
 
 
-def folder(*, path: str) -> Source:
-    """List the folder, read no picture. Raises UserError for one without pictures, and for links in a circle."""
-    root = open_folder(path, "data.path")
+def folder(
+    *,
+    path: str,
+    class_depth: int | str | None = None,
+    label_from: str = FOLDER,
+    label_pattern: str | None = None,
+    exclude: Sequence[str] = (),
+) -> Source:
+    """List the folder, read no picture. Raises UserError for one without pictures or with classes that are not plain."""
+    _refuse_ignored(class_depth, label_from, label_pattern)
+    excluded = Excluded(open_folder(path, "data.path"), exclude)
+    root, is_flat = excluded.root, label_from == NAME
     set_aside: list[SetAside] = []
-    folders = part_folders(root)
-    parts = {part: _classes(root, folder, set_aside) for part, folder in folders.items()}
-    if folders["train"]:
-        _beside(root, "", "has no label: it lies beside the folders of the parts", set_aside)
+    layout = find_layout(root, is_flat=is_flat, is_depth_given=class_depth is not None)
+    _set_beside_aside(root, layout, set_aside)
+    reader = LabelsInNames(root, label_pattern or LABEL_PATTERN, set_aside) if is_flat else ClassFolders(root, class_depth or 1, set_aside)
+    parts: dict[str, list[Item]] = {part: reader.items(part, top) for part, top in layout.parts.items()}
+    notes = [*layout.notes, *excluded.notes(), *reader.notes()]
     if not any(parts.values()) and not set_aside:
         raise UserError(Problem("", 0, "data.path", f"must hold a folder of pictures for each class, but {root.shown} is empty"))
-    return file_source("folder", root, parts, set_aside)
+    return file_source("folder", root, parts, set_aside, notes=notes)
 
 
-def part_folders(root: Root) -> dict[str, str]:
-    """The folder of each part; {"train": ""} where the root is not divided. Raises UserError where only some folders are parts."""
-    names = [name for name in root.scan().folders if not is_hidden(name)]
-    # A class may be called "train"; its folder holds pictures, that of a part holds folders.
-    found = [name for name in names if part_of(name) and root.scan(name).folders]
-    if not any(part_of(name) == "train" for name in found):
-        return {"train": ""}
-    others = [name for name in names if part_of(name) is None]
-    if others:
-        rule = f"must hold either parts (train, val, test) or classes, but {found[0]!r} is a part and {others[0]!r} is not"
-        raise UserError(Problem(root.shown, 0, "", rule))
-    # A test without labels still is a part, of which nothing can be used.
-    folders: dict[str, str] = {}
-    for name in names:
-        part = part_of(name)
-        assert part is not None
-        if part in folders:
-            raise UserError(Problem(root.shown, 0, "", f"must hold one folder for {part}, but has {folders[part]!r} and {name!r}"))
-        folders[part] = name
-    return folders
+def _refuse_ignored(class_depth: int | str | None, label_from: str, label_pattern: str | None) -> None:
+    """Raise UserError for what says how to read a class from where it isn't read."""
+    if label_from == NAME and class_depth is not None:
+        raise UserError(Problem("", 0, "data.class_depth", "is for classes that are folders, but label_from: name takes them from files"))
+    if label_from == FOLDER and label_pattern is not None:
+        raise UserError(Problem("", 0, "data.label_pattern", "is for label_from: name, but classes are taken from folders"))
 
 
-def _classes(root: Root, folder: str, set_aside: list[SetAside]) -> list[Item]:
-    """The pictures of one part."""
-    _beside(root, folder, "has no label: it lies beside the folders of the classes", set_aside)
-    items: list[Item] = []
-    for label in root.scan(folder).folders:
-        if is_hidden(label):
-            continue
-        top, before = posixpath.join(folder, label), len(items)
-        for inner, found in root.walk(top):
-            note_odd(inner, found.odd, found.folders, root, set_aside)
-            items += [Item(f"{inner}/{name}", printable(label)) for name in found.files if is_picture(inner, name, root, set_aside)]
-        if len(items) == before:
-            set_aside.append(SetAside(root.show(top), "is a class without pictures", is_bad=False))
-    return items
-
-
-def _beside(root: Root, folder: str, reason: str, set_aside: list[SetAside]) -> None:
-    found = root.scan(folder)
-    note_odd(folder, found.odd, found.folders, root, set_aside)
-    for name in found.files:
-        if is_picture(folder, name, root, set_aside):
-            set_aside.append(SetAside(root.show(posixpath.join(folder, name)), reason, is_bad=False))
+def _set_beside_aside(root: Root, layout: Layout, set_aside: list[SetAside]) -> None:
+    """What lies in the folders above those of the parts."""
+    for above in layout.above:
+        found = root.scan(above)
+        note_odd(above, found.odd, found.folders, root, set_aside)
+        reason = "has no label: it lies beside the folders of the parts"
+        names = pictures_in(above, found.files, root, set_aside)
+        set_aside += [SetAside(root.show(posixpath.join(above, name)), reason, is_bad=False) for name in names]

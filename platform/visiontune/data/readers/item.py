@@ -8,12 +8,21 @@ Box = tuple[float, float, float, float]
 """(left, top, right, bottom) in pixels of the upright picture, right and bottom beyond the last pixel."""
 
 
+class Shares(NamedTuple):
+    """A box in shares of the upright picture's width and height, 0 to 1, as annotations have it that know no size."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
 class Item(NamedTuple):
     """A picture: a file, or the `number`th annotated object in it. `size` is the (width, height) that the annotation gives, if any."""
 
     path: str
     label: str
     group: str | None = None
-    box: Box | None = None
+    box: Box | Shares | None = None
     number: int = 0
     size: tuple[int, int] | None = None

@@ -1,206 +1,182 @@
-"""A CSV, TSV or Parquet table with a path and a label in each row, and columns for part and group where there are such.
+"""A table with a path and a label in each row, and columns for part and group where there are such: CSV, TSV, JSONL or Parquet.
 
-Paths are relative to the folder of pictures, by default the manifest's own. A row whose picture is missing and a picture beside the
+Paths are relative to the folder of pictures, by default the table's own. A row whose picture is missing and a picture beside the
 others that no row names are set aside; a path that climbs out of the folder is refused.
 """
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet as pq
-
-from visiontune.data.class_names import part_of
-from visiontune.data.file_names import identity, printable
 from visiontune.data.file_tree import Root
-from visiontune.data.open_files import inside, open_file, open_folder
-from visiontune.data.picture.bad_picture import BadPicture
+from visiontune.data.open_files import open_folder
 from visiontune.data.readers.item import Item
-from visiontune.data.readers.listing import is_picture
+from visiontune.data.readers.manifest_columns import DEFAULT_SPLIT, Columns, Row, read_rows
+from visiontune.data.readers.manifest_hints import likely_path
 from visiontune.data.readers.picture_files import file_source
+from visiontune.data.readers.picture_paths import Pictures, base_of, common_root, place
+from visiontune.data.readers.table_file import TableFile, read_table
+from visiontune.data.readers.votes import REFUSE, Votes
 from visiontune.data.source import SetAside, Source
-from visiontune.errors import Problem, UserError, first_line, nearest
+from visiontune.errors import Problem, UserError
 
-DEFAULT_SPLIT = "split"
 _MAX_LISTED = 5
+_LABEL = "label"
 
 
 def manifest(
     *,
     path: str,
+    val: str | None = None,
+    test: str | None = None,
     images: str | None = None,
     path_column: str = "path",
-    label_column: str = "label",
+    label_column: str = _LABEL,
+    label_columns: Sequence[str] = (),
     split_column: str = DEFAULT_SPLIT,
     group_column: str | None = None,
+    suffix: str | None = None,
+    vote: str = REFUSE,
 ) -> Source:
-    """Read the table and list the folders that it names. Raises UserError."""
-    root, name = open_file(path, "data.path")
-    where = root.show(name)
-    table = _read(root, name, where)
-    optional = [split_column] if split_column != DEFAULT_SPLIT or DEFAULT_SPLIT in table.column_names else []
-    wanted = [path_column, label_column, *optional, *([group_column] if group_column else [])]
-    missing = [column for column in wanted if column not in table.column_names]
-    if missing:
-        raise UserError(*(Problem(where, 0, "", f"must have a column {one!r}; {nearest(one, table.column_names)}") for one in missing))
-    columns = {column: _texts(table.column(column), column, where) for column in wanted}
-    rows = _Rows(
-        columns[path_column],
-        columns[label_column],
-        columns[split_column] if optional else None,
-        columns[group_column] if group_column else None,
-        where,
-    )
-    folder = root if images is None else open_folder(images, "data.images")
-    set_aside: list[SetAside] = []
-    return file_source("manifest", folder, rows.items(folder, set_aside), set_aside)
+    """Read the tables and list the folders that they name. Raises UserError."""
+    if label_columns and label_column != _LABEL:
+        raise UserError(Problem("", 0, "data.label_columns", f"takes the place of label_column, but that is given too: {label_column}"))
+    columns = Columns(path_column, label_column, split_column, group_column, tuple(label_columns))
+    given = {"train": path, "val": val, "test": test}
+    tables = {part: read_table(text, f"data.{'path' if part == 'train' else part}") for part, text in given.items() if text is not None}
+    is_divided = len(tables) > 1
+    rows = [row for part, table in tables.items() for row in read_rows(table, columns, part if is_divided else None, images)]
+    root = common_root([table.root for table in tables.values()]) if images is None else open_folder(images, "data.images")
+    reading = _Reading(root, images is not None, suffix or "", Votes(vote))
+    items = reading.items(rows)
+    notes = [*_words(tables.values(), columns), *reading.notes()]
+    if rows and not any(items.values()):
+        _refuse_elsewhere(tables["train"], images, path_column)
+    return file_source("manifest", root, items, reading.set_aside, notes=notes)
 
 
-class _Rows:
-    """The columns as texts; None for a value that is missing or blank."""
+class _Reading:
+    """Rows to pictures; what can't be used goes to `set_aside`."""
 
-    def __init__(
-        self,
-        paths: Sequence[str | None],
-        labels: Sequence[str | None],
-        splits: Sequence[str | None] | None,
-        groups: Sequence[str | None] | None,
-        where: str,
-    ) -> None:
-        self.paths, self.labels, self.splits, self.groups, self.where = paths, labels, splits, groups, where
+    def __init__(self, root: Root, has_folder: bool, suffix: str, votes: Votes) -> None:
+        self.root, self.has_folder, self.suffix, self.votes = root, has_folder, suffix, votes
+        self.set_aside: list[SetAside] = []
+        self.pictures = Pictures(root)
+        self.folders: set[str] = set()
+        self.num_loose, self.loose = 0, ""
 
-    def items(self, root: Root, set_aside: list[SetAside]) -> dict[str, list[Item]]:
-        """By part. Raises UserError for paths that climb out and for words that are no part."""
-        names, parts = self._names(root), self._parts()
-        found = _Pictures(root, {posixpath.dirname(name) for name in names if name})
-        rows_of: dict[str, list[int]] = {}
-        for row, name in enumerate(names):
-            if name is None:
-                set_aside.append(SetAside(self._row(row), "has no path"))
-            elif (real := found.real(name)) is None:
-                set_aside.append(SetAside(self._row(row), f"has a label without a picture: there is no {root.show(name)}"))
-            else:
+    def notes(self) -> Iterator[str]:
+        """What was taken for granted."""
+        if self.num_loose:
+            yield f"{self.num_loose:,} paths are files but for their suffix or case, such as {self.loose}"
+        yield from self.votes.notes()
+
+    def items(self, rows: Sequence[Row]) -> dict[str, list[Item]]:
+        """By part. Raises UserError for paths that climb out, and for groups in several parts."""
+        self.set_aside += [SetAside(str(row), "has no path") for row in rows if row.path is None]
+        rows_of: dict[str, list[Row]] = {}
+        for row, real in zip(rows, self._files(rows), strict=True):
+            if real is not None:
                 rows_of.setdefault(real, []).append(row)
         items: dict[str, list[Item]] = {"train": [], "val": [], "test": []}
-        for real, rows in rows_of.items():
-            chosen = self._one_row(rows, real, parts, root, set_aside)
-            if chosen is not None:
-                label, group = self.labels[chosen], self.groups[chosen] if self.groups else None
-                assert label is not None
-                items[parts[chosen]].append(Item(real, label, group))
-        found.set_rest_aside(rows_of, set_aside)
-        self._refuse_torn_groups(items)
+        for real, there in rows_of.items():
+            if (label := self._label(there, real)) is not None:
+                items[there[0].part].append(Item(real, label, next((row.group for row in there if row.label), None)))
+        self.set_aside += self.pictures.rest(rows_of, self.folders | {posixpath.dirname(real) for real in rows_of})
+        _refuse_torn_groups(items, rows)
         return items
 
-    def _refuse_torn_groups(self, items: Mapping[str, Sequence[Item]]) -> None:
-        """Raise UserError for a group whose pictures the table itself puts into several parts."""
-        parts: dict[str, str] = {}
-        for part, found in items.items():
-            for group in {item.group for item in found} - {None}:
-                assert group is not None
-                if parts.setdefault(group, part) != part:
-                    rule = f"rows of one group must be in one part, but those of {group!r} are in {parts[group]} and {part}"
-                    raise UserError(Problem(self.where, 0, "", rule))
+    def _files(self, rows: Sequence[Row]) -> list[str | None]:
+        """The file that each row means, seen from the folder of the pictures, or else from the table's own."""
+        bases = {table.where: self._bases(table.root) for table in {row.table.where: row.table for row in rows}.values()}
+        reals: list[str | None] = [None] * len(rows)
+        waiting = [number for number, row in enumerate(rows) if row.path is not None]
+        shown: dict[int, str] = {}
+        for at in range(max(map(len, bases.values()), default=0)):
+            names = {number: self._place(rows[number], bases[rows[number].table.where][at:]) for number in waiting}
+            inside = {number: name for number, name in names.items() if name is not None}
+            shown = inside | shown
+            folders = {posixpath.dirname(name) for name in inside.values()}
+            self.folders = self.folders or folders
+            self.pictures.scan(folders)
+            reals = [self._file(rows[n], inside[n]) if n in inside else real for n, real in enumerate(reals)]
+            waiting = [number for number in waiting if reals[number] is None]
+        _refuse_climbing([rows[number] for number in waiting if number not in shown], self.root)
+        for number in waiting:
+            likely = [posixpath.basename(one) for one in self.pictures.loose(shown[number])][:_MAX_LISTED]
+            several = f"has a path that several files may be: {', '.join(likely)}; data.suffix says which"
+            reason = several if likely else f"has a label without a picture: there is no {self.root.show(shown[number])}"
+            self.set_aside.append(SetAside(str(rows[number]), reason))
+        return reals
 
-    def _one_row(self, rows: Sequence[int], real: str, parts: Sequence[str], root: Root, set_aside: list[SetAside]) -> int | None:
-        """The row that counts for this picture."""
-        labels = sorted({self.labels[row] or "" for row in rows} - {""})
-        if len(labels) > 1:
-            set_aside.append(SetAside(root.show(real), f"stands in several rows with different labels: {', '.join(labels)}"))
+    def _bases(self, folder: Root) -> list[str]:
+        base = base_of(folder, self.root) or ""
+        return list(dict.fromkeys(["", base])) if self.has_folder else [base]
+
+    def _place(self, row: Row, bases: Sequence[str]) -> str | None:
+        assert row.path is not None
+        return place(row.path, bases[0], self.root, self.suffix) if bases else None
+
+    def _file(self, row: Row, name: str) -> str | None:
+        """As it is called, or the only picture that is called so but for case or suffix."""
+        if (real := self.pictures.exact(name)) is not None:
+            return real
+        likely = self.pictures.loose(name)
+        if len(likely) != 1:
             return None
-        if len({parts[row] for row in rows}) > 1:
-            set_aside.append(SetAside(root.show(real), f"stands in several parts: {', '.join(sorted({parts[row] for row in rows}))}"))
+        self.num_loose += 1
+        self.loose = self.loose or f"{row.path!r}: {self.root.show(likely[0])}"
+        return likely[0]
+
+    def _label(self, rows: Sequence[Row], real: str) -> str | None:
+        """The label that counts for this picture; None where it is set aside."""
+        if len(rows) == 1 and rows[0].label:
+            return rows[0].label
+        shown, labels = self.root.show(real), [row.label for row in rows if row.label]
+        several = next((row.why for row in rows if row.why), "")
+        if several:
+            self.set_aside.append(SetAside(shown, several))
             return None
-        row = next((row for row in rows if self.labels[row]), None)
-        if row is None:
-            set_aside.append(SetAside(root.show(real), "has no label", is_bad=False))
-        set_aside += [
-            SetAside(self._row(other), f"repeats {root.show(real)}", is_bad=False) for other in rows if row is not None and other != row
-        ]
-        return row
-
-    def _names(self, root: Root) -> list[str | None]:
-        names = [None if path is None else inside(path, root) or "" for path in self.paths]
-        bad = [row for row, name in enumerate(names) if name == ""]
-        if bad:
-            rule = f"paths must stay inside {root.show('')}, but {{!r}} does not; data.images names the folder that holds them all"
-            raise UserError(*(Problem(self._row(row), 0, "", rule.format(self.paths[row])) for row in bad[:_MAX_LISTED]))
-        return names
-
-    def _parts(self) -> list[str]:
-        if self.splits is None:
-            return ["train"] * len(self.paths)
-        parts = [part_of(split or "") for split in self.splits]
-        bad = [row for row, part in enumerate(parts) if part is None]
-        if bad:
-            problems = [
-                Problem(self._row(row), 0, "", f"must be in train, val or test, but has {self.splits[row] or 'nothing'!r}") for row in bad
-            ]
-            raise UserError(*problems[:_MAX_LISTED])
-        return [part for part in parts if part is not None]
-
-    def _row(self, row: int) -> str:
-        return f"{self.where}: row {row + 1}"
+        if len(parts := sorted({row.part for row in rows})) > 1:
+            self.set_aside.append(SetAside(shown, f"stands in several parts: {', '.join(parts)}"))
+            return None
+        if not labels:
+            self.set_aside.append(SetAside(shown, "has no label", is_bad=False))
+            return None
+        label, why = self.votes.taken(labels)
+        if label is None:
+            self.set_aside.append(SetAside(shown, why, is_bad=self.votes.how == REFUSE))
+        elif self.votes.how == REFUSE:
+            chosen = next(row for row in rows if row.label)
+            self.set_aside += [SetAside(str(row), f"repeats {shown}", is_bad=False) for row in rows if row is not chosen]
+        return label
 
 
-class _Pictures:
-    """What lies in the folders that a manifest names, found under any way of composing letters."""
-
-    def __init__(self, root: Root, folders: set[str]) -> None:
-        self.root = root
-        self.odd: list[SetAside] = []
-        self.names: dict[str, str] = {}
-        for folder in sorted(folders):
-            try:
-                found = root.scan(folder)
-            except UserError:
-                continue  # its rows are set aside one by one
-            self.odd += [SetAside(root.show(posixpath.join(folder, name)), reason) for name, reason in found.odd]
-            self.names |= {identity(name): name for name in (posixpath.join(folder, file) for file in found.files)}
-
-    def real(self, name: str) -> str | None:
-        return self.names.get(identity(name))
-
-    def set_rest_aside(self, used: dict[str, list[int]], set_aside: list[SetAside]) -> None:
-        """Pictures without a row; files that are none, such as the manifest, are nobody's loss."""
-        set_aside += self.odd
-        for name in self.names.values():
-            if name not in used and is_picture(posixpath.dirname(name), posixpath.basename(name), self.root, []):
-                set_aside.append(SetAside(self.root.show(name), "is a picture without a label: no row names it", is_bad=False))
+def _refuse_climbing(rows: Sequence[Row], root: Root) -> None:
+    if rows:
+        rule = f"paths must stay inside {root.show('')}, but {{!r}} does not; data.images names the folder that holds them all"
+        raise UserError(*(Problem(str(row), 0, "", rule.format(row.path)) for row in rows[:_MAX_LISTED]))
 
 
-def _read(root: Root, name: str, where: str) -> Any:
-    try:
-        content = pa.BufferReader(root.read(name))
-        if name.lower().endswith((".parquet", ".pq")):
-            return pq.read_table(content)
-        return _read_csv(content)
-    except (pa.ArrowException, BadPicture, UnicodeDecodeError) as error:
-        raise UserError(
-            Problem(where, 0, "", f"must be a CSV, TSV or Parquet table, but cannot be read as one ({first_line(error)})")
-        ) from error
+def _refuse_torn_groups(items: Mapping[str, Sequence[Item]], rows: Sequence[Row]) -> None:
+    """Raise UserError for a group whose pictures the tables themselves put into several parts."""
+    parts: dict[str, str] = {}
+    for part, found in items.items():
+        for group in dict.fromkeys(item.group for item in found if item.group is not None):
+            if parts.setdefault(group, part) != part:
+                rule = f"rows of one group must be in one part, but those of {group!r} are in {parts[group]} and {part}"
+                raise UserError(Problem(rows[0].table.where, 0, "", rule))
 
 
-def _read_csv(content: Any) -> Any:
-    first = bytes(content.read(65_536)).split(b"\n", 1)[0]
-    content.seek(0)
-    delimiter = max((",", ";", "\t"), key=lambda one: first.count(one.encode()))
-    parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    names = pyarrow.csv.open_csv(content, parse_options=parse).schema.names
-    content.seek(0)
-    # As texts, or the label 01 would become 1.
-    convert = pyarrow.csv.ConvertOptions(column_types={column: pa.string() for column in names}, strings_can_be_null=True, null_values=[""])
-    return pyarrow.csv.read_csv(content, parse_options=parse, convert_options=convert)
+def _words(tables: Iterable[TableFile], columns: Columns) -> list[str]:
+    num = sum(table.num_words(column) for table in tables for column in ([] if columns.labels else [columns.label]))
+    return [f"{num:,} labels are words such as NaN or NA, which are taken for none"] if num else []
 
 
-def _texts(column: Any, name: str, where: str) -> list[str | None]:
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)):
-        raise UserError(Problem(where, 0, f"column {name!r}", f"must hold texts or integers, but holds {kind}"))
-    values = pc.cast(column, pa.string()).to_pylist()
-    return [printable(value.strip()) or None if value is not None else None for value in values]
+def _refuse_elsewhere(table: TableFile, images: str | None, path_column: str) -> None:
+    """Raise UserError where no path is a file here, but would be one in a folder nearby."""
+    found = likely_path(table, None)
+    if found is not None and found[0] == path_column and found[1] not in (None, images):
+        rule = f"none of the paths in {path_column!r} is a picture here, but they are in {found[1]}: write images={found[1]}"
+        raise UserError(Problem(table.where, 0, "", rule))

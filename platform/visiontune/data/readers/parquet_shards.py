@@ -1,32 +1,31 @@
-"""The Parquet files of one part, in the order of their names, as one sequence of rows; only row groups with wanted pictures are read."""
+"""The files of one part, in the order of their names, as one sequence of those rows that have labels."""
 
 from __future__ import annotations
 
 import hashlib
+import posixpath
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import accumulate
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from visiontune.data.file_names import printable
 from visiontune.data.file_tree import Root
-from visiontune.data.open_files import open_files
 from visiontune.data.picture.bad_picture import BadPicture, Picture
 from visiontune.data.picture.decode import decode
+from visiontune.data.readers.picture_tables import ParquetTable, PictureTable, StreamTable, is_picture_type
 from visiontune.data.split import IntArray
 from visiontune.errors import Problem, UserError, first_line, nearest
 
-_BATCH = 1024
 _BLOCK_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
 class ShardFile:
-    """Where one file is."""
+    """Where one file is: Parquet by its name, else an Arrow stream."""
 
     root: Root
     name: str
@@ -34,38 +33,54 @@ class ShardFile:
     def __str__(self) -> str:
         return self.root.show(self.name)
 
+    @property
+    def kind(self) -> str:
+        return "an Arrow stream" if self.name.endswith(".arrow") else "a Parquet file"
+
     def stamp(self) -> str:
         """A text that changes with the file, and when it is moved."""
         return f"{self} {printable(self.root.path)} {next(self.root.stamps([self.name]))}"
 
-    def open(self) -> Any:
+    def open(self) -> PictureTable:
         """Open it anew: an open file may not be shared by threads. Raises OSError and pyarrow's errors."""
-        return pq.ParquetFile(self.root.open(self.name))
+        if not self.name.endswith(".arrow"):
+            return ParquetTable(self.root.open(self.name))
+        is_local = self.root.filesystem is None
+        return StreamTable(pa.memory_map(posixpath.join(self.root.path, self.name)) if is_local else self.root.open(self.name))
 
 
 @dataclass(frozen=True)
 class Shards:
-    """Files, each with its number of rows; rows count on from one to the next."""
+    """Files; of each the ascending `rows` that count, and how many it has in all. Rows count on from one file to the next."""
 
     files: tuple[ShardFile, ...]
-    counts: tuple[int, ...]
+    rows: tuple[IntArray, ...]
+    totals: tuple[int, ...]
 
     def names(self) -> list[str]:
         """File and number of each row."""
-        return [f"{file}: row {row}" for file, count in zip(self.files, self.counts, strict=True) for row in range(count)]
+        return [f"{file}: row {row}" for file, rows in zip(self.files, self.rows, strict=True) for row in rows.tolist()]
 
     def keys(self, column: str) -> list[str]:
-        """The paths that stand beside the pictures where all differ, else the numbers of the rows."""
-        paths = [path for file in self.files for path in _paths(file, column)]
-        is_unique = len(paths) == sum(self.counts) and None not in paths and len({*paths}) == len(paths)
-        return [str(path) for path in paths] if is_unique else [str(row) for row in range(sum(self.counts))]
+        """The path that stands beside each picture, with a number where it stood before; the number of the row where there is none."""
+        paths = [path for file in self.files for path in file.open().paths(column)]
+        seen = Counter[str]()
+        keys = [str(row) if path is None else _numbered(path, seen) for row, path in enumerate(paths)]
+        starts = accumulate(self.totals, initial=0)
+        return [keys[start + row] for start, rows in zip(starts, self.rows, strict=False) for row in rows.tolist()]
+
+    def has_repeated_paths(self, column: str) -> bool:
+        """Whether two pictures have one path beside them."""
+        paths = [path for file in self.files for path in file.open().paths(column) if path is not None]
+        return len({*paths}) < len(paths)
 
     def encoded(self, column: str, rows: IntArray) -> Iterator[bytes | BadPicture]:
-        """The bytes of ascending rows; only the row groups that hold some are read. Raises UserError for a file that can't be read."""
+        """The bytes of ascending rows. Raises UserError for a file that can't be read."""
         start = 0
-        for file, count in zip(self.files, self.counts, strict=True):
-            yield from _encoded(file, column, rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + count)] - start)
-            start += count
+        for file, kept in zip(self.files, self.rows, strict=True):
+            wanted = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(kept))] - start
+            yield from _encoded(file, column, kept[wanted])
+            start += len(kept)
 
     def pictures(self, column: str, rows: IntArray) -> Iterator[Picture | BadPicture]:
         """The pictures of ascending rows, decoded; a picture that can't be used comes as the exception. Raises UserError as `encoded`."""
@@ -76,28 +91,25 @@ class Shards:
                 yield error
 
 
-def find_shards(text: str, where: str) -> tuple[ShardFile, ...]:
-    """The file, the files of a folder, or those that match a pattern. Raises UserError for none."""
-    root, names = open_files(text, where, ".parquet")
-    return tuple(ShardFile(root, name) for name in names)
-
-
-def open_checked(shard: ShardFile, where: str, image_column: str, label_column: str) -> Any:
+def open_checked(shard: ShardFile, where: str, image_column: str, label_column: str) -> PictureTable:
     """The open file, which has both columns. Raises UserError."""
     try:
         file = shard.open()
     except (pa.ArrowException, OSError) as error:
-        raise UserError(Problem("", 0, where, f"must be a Parquet file, but {shard} is none ({first_line(error)})")) from error
-    schema = file.schema_arrow
+        raise UserError(Problem("", 0, where, f"must be {shard.kind}, but {shard} is none ({first_line(error)})")) from error
+    schema = file.schema
     missing = [name for name in (image_column, label_column) if name not in schema.names]
     if missing:
-        raise UserError(*(Problem(str(shard), 0, "", f"must have a column {name!r}; {nearest(name, schema.names)}") for name in missing))
+        keys = {image_column: "image_column", label_column: "label_column"}
+        rules = (f"must have a column {name!r} or another one as {keys[name]}; {nearest(name, schema.names)}" for name in missing)
+        raise UserError(*(Problem(str(shard), 0, "", rule) for rule in rules))
+    twice = [name for name in (image_column, label_column) if schema.names.count(name) > 1]
+    if twice:
+        raise UserError(*(Problem(str(shard), 0, f"column {name!r}", "must stand once, but stands twice") for name in twice))
     kind = schema.field(image_column).type
-    is_image = pa.types.is_struct(kind) and any(
-        field.name == "bytes" and (pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)) for field in kind
-    )
-    if not is_image:
-        raise UserError(Problem(str(shard), 0, f"column {image_column!r}", f"must be struct<bytes: binary, path: string>, but is {kind}"))
+    if not is_picture_type(kind):
+        rule = f"must be struct<bytes: binary, path: string> or binary, but is {kind}"
+        raise UserError(Problem(str(shard), 0, f"column {image_column!r}", rule))
     return file
 
 
@@ -115,13 +127,9 @@ def digests_of_shards(shards: Sequence[ShardFile], tell: Callable[[float], objec
     return " ".join(digests)
 
 
-def _paths(shard: ShardFile, column: str) -> list[str | None]:
-    """The paths beside the pictures; an empty list for a file without them."""
-    file = shard.open()
-    if not any(field.name == "path" for field in file.schema_arrow.field(column).type):
-        return []
-    paths: list[str | None] = file.read(columns=[f"{column}.path"]).column(0).combine_chunks().field("path").to_pylist()
-    return paths
+def _numbered(path: str, seen: Counter[str]) -> str:
+    seen[path] += 1
+    return path if seen[path] == 1 else f"{path}#{seen[path]}"
 
 
 def _encoded(shard: ShardFile, column: str, rows: IntArray) -> Iterator[bytes | BadPicture]:
@@ -129,17 +137,8 @@ def _encoded(shard: ShardFile, column: str, rows: IntArray) -> Iterator[bytes | 
         return
     done = 0
     try:
-        with shard.open() as file:
-            start_G = np.cumsum([0, *(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))])
-            groups = np.unique(np.searchsorted(start_G, rows, side="right") - 1)
-            for group in groups.tolist():
-                start = int(start_G[group])
-                for batch in file.iter_batches(batch_size=_BATCH, row_groups=[group], columns=[column]):
-                    wanted = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(batch))]
-                    encoded = pc.struct_field(batch.column(0), "bytes").take(pa.array(wanted - start))
-                    for value in encoded:
-                        yield value.as_py() or BadPicture("has no bytes (a path beside it is not followed)")
-                        done += 1
-                    start += len(batch)
+        for value in shard.open().encoded(column, rows):
+            yield value or BadPicture("has no bytes (a path beside it is not followed)")
+            done += 1
     except (pa.ArrowException, OSError) as error:
         raise UserError(Problem(str(shard), 0, f"rows from {rows[done]}", f"cannot be read ({first_line(error)})")) from error

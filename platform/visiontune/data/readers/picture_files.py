@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
 
 import numpy as np
 
-from visiontune.data.class_names import PARTS, class_order, encode
+from visiontune.data.class_names import PARTS, class_order, composed, encode
 from visiontune.data.file_names import identity
 from visiontune.data.file_tree import Root
 from visiontune.data.picture.bad_picture import BadPicture, Picture
 from visiontune.data.picture.decode import decode, shape_of
 from visiontune.data.picture.formats import refuse_mislabelled
+from visiontune.data.readers.crop import crop_of, square_around
 from visiontune.data.readers.file_digests import content_of, digests_of_files, listing_of, paths_of, stamp_of
 from visiontune.data.readers.item import Item
 from visiontune.data.source import SetAside, Source
@@ -33,12 +33,14 @@ def file_source(
     *,
     margin: float = 0.0,
     load: Callable[[str], bytes] | None = None,
+    notes: Sequence[str] = (),
 ) -> Source:
-    """The source of these items, sorted by path. `load` reads a file by its name, by default from the root.
+    """The source of these items, sorted by path, their labels in NFC. `load` reads a file by its name, by default from the root.
 
     Raises UserError for no pictures in train, fewer than two classes, classes that differ only in case, and labels that train lacks.
     """
-    items = {part: sorted(parts[part], key=attrgetter("path", "number")) for part in PARTS if parts.get(part)}
+    names, said = composed({item.label: None for found in parts.values() for item in found})
+    items = {part: sorted(_named(parts[part], names), key=attrgetter("path", "number")) for part in PARTS if parts.get(part)}
     if "train" not in items:
         raise UserError(Problem(root.shown, 0, "", f"must hold training pictures with labels, but has none{_why(set_aside)}"))
     class_names = class_order({item.label for item in items["train"]}, root.shown)
@@ -67,26 +69,13 @@ def file_source(
         keys=lambda part: [identity(item.path) + (f"#{item.number}" if item.box else "") for item in items[part]],
         groups=lambda part: _groups(items[part]),
         set_aside=tuple(set_aside),
+        notes=(*notes, *said),
     )
 
 
-def window(shape: tuple[int, ...], item: Item, margin: float) -> tuple[slice, slice]:
-    """Rows and columns of a box and a margin of that share of its longer side around it, cut at the picture's edge. Raises BadPicture."""
-    assert item.box is not None
-    height, width = shape[:2]
-    if item.size is not None and item.size != (width, height):
-        raise BadPicture(f"is {width} x {height}, but its annotation says {item.size[0]} x {item.size[1]}")
-    left, top, right, bottom = item.box
-    shown = f"the box ({left:g}, {top:g}) to ({right:g}, {bottom:g})"
-    area = (right - left) * (bottom - top)
-    if not all(map(math.isfinite, item.box)) or right <= left or bottom <= top:
-        raise BadPicture(f"has an annotation without area: {shown}")
-    seen = max(min(right, width) - max(left, 0), 0) * max(min(bottom, height) - max(top, 0), 0)
-    if seen < area / 2:
-        raise BadPicture(f"is {width} x {height}, and {shown} lies {'outside' if seen == 0 else 'more than half outside'}")
-    around = margin * max(right - left, bottom - top)
-    rows = slice(max(math.floor(top - around), 0), min(math.ceil(bottom + around), height))
-    return rows, slice(max(math.floor(left - around), 0), min(math.ceil(right + around), width))
+def _named(items: Sequence[Item], names: Mapping[str, str]) -> Sequence[Item]:
+    is_same = all(name == label for label, name in names.items())
+    return items if is_same else [item._replace(label=names[item.label]) for item in items]
 
 
 def _pictures(items: Sequence[Item], read: Callable[[str], bytes], margin: float, rows: IntArray) -> Iterator[Picture | BadPicture]:
@@ -101,8 +90,7 @@ def _pictures(items: Sequence[Item], read: Callable[[str], bytes], margin: float
             yield whole
             continue
         try:
-            # A copy, or each crop would keep its whole picture in memory.
-            yield whole[window(whole.shape, item, margin)].copy()
+            yield crop_of(whole, item, margin)
         except BadPicture as error:
             yield error
 
@@ -140,8 +128,7 @@ def _first(items: Sequence[Item], read: Callable[[str], bytes], margin: float, r
         try:
             height, width, channels = shape_of(_content_of(item.path, read))
             if item.box is not None:
-                rows, columns = window((height, width), item, margin)
-                height, width = rows.stop - rows.start, columns.stop - columns.start
+                height = width = square_around((height, width), item, margin).side
             shapes.append((height, width, channels))
         except BadPicture as error:
             bad.append(Problem(root.show(item.path), 0, "", f"picture {error}"))

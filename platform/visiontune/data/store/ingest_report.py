@@ -12,10 +12,11 @@ from typing import Any
 class IngestReport:
     """`num_seen` pictures were labelled by the source and asked for; names are the source's.
 
-    `set_aside`: {name, reason, is_bad}. `repeats`: {name, split, label, other, other_split, other_label, similarity, is_dropped}, 1.0
-    for equal pixels. `num_equal_in_train` counts pictures beyond the first of a group of equal ones, `conflicts` are pairs of
-    equal pictures with two labels: {name, label, other, other_label}. `heights`, `widths`: min, median, max of the originals. `notes`
-    are the source's. `unseen`: the share of a picture that is outside of the frame, median and max over all, where pictures are resized.
+    `set_aside`: {name, reason, is_bad}. `repeats`: {name, split, label, other, other_split, other_label, rows, similarity, is_dropped},
+    1.0 for equal pixels; `rows` are the two in the store, None for one that is not there. `num_equal_in_train` counts pictures beyond
+    the first of a group of equal ones, `conflicts` are pairs of equal pictures with two labels, with the same keys up to `rows`.
+    `heights`, `widths`: min, median, max of the originals. `notes` are the source's. `unseen`: the share of a picture
+    that is outside of the frame, median and max over all, where pictures are resized.
     """
 
     source: str

@@ -15,7 +15,7 @@ from visiontune.data.picture.shape import fit
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.split import IntArray
 from visiontune.data.store.layout import shard_digest
-from visiontune.errors import UserError
+from visiontune.errors import NotAtHand
 from visiontune.spec.image_size import ImageSize, sides
 
 Bytes = NDArray[np.uint8]
@@ -79,7 +79,7 @@ class Large:
         try:
             return self.form.picture_of(self.encoded(row))
         except BadPicture as error:
-            raise UserError(f"the store {self.path} is damaged: picture {row} {error}; `visiontune data --verify` tells where") from error
+            raise NotAtHand(f"the store {self.path} is damaged: picture {row} {error}; `visiontune data --verify` tells where") from error
 
     def encoded(self, row: int) -> bytes:
         """The file's bytes."""

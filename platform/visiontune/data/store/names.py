@@ -11,6 +11,7 @@ from typing import Any
 from visiontune.errors import UserError, nearest
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.spec.declare import chosen
+from visiontune.spec.parse_data import without_defaults
 from visiontune.spec.tables.sources import SOURCES
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -23,11 +24,15 @@ def refuse_name(cache: Path, name: str, data: Mapping[str, Any]) -> None:
         raise UserError(f"--name may have up to 100 letters, digits, '.', '_' and '-', but got {name!r}")
     path = cache / _NAMES / f"{name}.json"
     if path.exists():
-        known = chosen(SOURCES, json.loads(path.read_text())["data"], "source")
-        if known != chosen(SOURCES, data, "source"):
-            said = ", ".join(f"{key}: {value}" for key, value in known[1].items() if value is not None)
+        known = without_defaults(json.loads(path.read_text())["data"])
+        if _source(known) != _source(without_defaults(data)):
+            said = ", ".join(f"{key}: {value}" for key, value in _source(known)[1].items())
             rule = f"--name {name} is that of other pictures ({said or 'another source'}) in {cache}"
             raise UserError(f"{rule}; take another name, or remove {path} to free it")
+
+
+def _source(data: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    return chosen(SOURCES, data, "source")
 
 
 def give_name(cache: Path, name: str, store: Path, data: Mapping[str, Any]) -> Path | None:

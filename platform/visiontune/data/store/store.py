@@ -17,6 +17,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from visiontune.data.file_names import identity
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.split import IntArray
 from visiontune.data.store.ingest_report import IngestReport
@@ -153,7 +154,7 @@ def _read(path: Path) -> Store:
     return Store(
         path=path,
         digest=content["digest"],
-        class_names=tuple(content["class_names"]),
+        class_names=tuple(map(identity, content["class_names"])),
         images_NHWC=images_NHWC,
         labels_N=label_N,
         train_idx=index["train"],

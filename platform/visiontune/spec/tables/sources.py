@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry, Table
+from visiontune.spec.declare import Arg, Entry, Items, Table
+from visiontune.spec.label_pattern import settle_label_pattern
 
 _PATH = "a path, or a URI that pyarrow or fsspec opens (s3://, gs://, file://)"
 _CROPS = {
     "use_crops": Arg(bool, "a picture for each annotated object; false: one for each file, whose objects are all of one class", True),
     "crop_margin": Arg(float, "share of a box's longer side that is kept around it", 0.1, 0.0, 10.0),
+}
+_EXCLUDE = {
+    "exclude": Items(
+        'left out: names of files and folders at any depth ("*_mask.png", thumbs), or paths with "/" from the folder above (train/old/*)',
+        item=Arg(str, "a shell's pattern"),
+    )
 }
 _READERS = "visiontune.data.readers"
 
@@ -16,7 +23,7 @@ SOURCES = Table(
     {
         "digits": Entry("1,797 grey 8 x 8 digits that come with scikit-learn", f"{_READERS}.digits:digits"),
         "parquet": Entry(
-            "Parquet in Hugging Face's image layout: struct<bytes, path> and an integer or string label",
+            "Parquet in Hugging Face's image layout, struct<bytes, path>, or with pandas' binary, and an integer or string label",
             f"{_READERS}.parquet:parquet",
             {
                 "train": Arg(str, "the training file, a folder of files, or a pattern (data/train-*.parquet)"),
@@ -26,21 +33,56 @@ SOURCES = Table(
                 "label_column": Arg(str, "name of the column of labels", "label"),
             },
         ),
+        "saved_dataset": Entry(
+            "what Hugging Face's save_to_disk wrote: Arrow files, in a folder for each split if there are several",
+            f"{_READERS}.saved_dataset:saved_dataset",
+            {
+                "path": Arg(str, f"the folder: {_PATH}"),
+                "image_column": Arg(str, "name of the column of pictures", "image"),
+                "label_column": Arg(str, "name of the column of labels", "label"),
+            },
+        ),
         "folder": Entry(
             "a folder for each class, with or without folders train, val and test above",
             f"{_READERS}.folder:folder",
-            {"path": Arg(str, f"the folder above: {_PATH}")},
+            {
+                "path": Arg(str, f"the folder above: {_PATH}"),
+                "class_depth": Arg(
+                    int, "folders that make a class, joined by /; leaf: all of them; without it the first one", None, 1, 9, also=("leaf",)
+                ),
+                "label_from": Arg(
+                    str, "where a picture's class stands: in its folders or its file's name", "folder", choices=("folder", "name")
+                ),
+                "label_pattern": Arg(
+                    str,
+                    "regular expression whose group is the class in a file's name; without it all before a last number: cat of cat.0.jpg",
+                    None,
+                    settle=settle_label_pattern,
+                ),
+                **_EXCLUDE,
+            },
         ),
         "manifest": Entry(
-            "a CSV, TSV or Parquet table of paths and labels",
+            "a CSV, TSV, JSONL or Parquet table of paths and labels",
             f"{_READERS}.manifest:manifest",
             {
                 "path": Arg(str, f"the table: {_PATH}"),
+                "val": Arg(str, "a table of the validation pictures, if they have one of their own", None),
+                "test": Arg(str, "the same for the test", None),
                 "images": Arg(str, "folder that the paths start from; without it the table's own", None),
                 "path_column": Arg(str, "name of the column of paths", "path"),
                 "label_column": Arg(str, "name of the column of labels", "label"),
+                "label_columns": Items("in place of label_column: a column for each class, 1 in its rows and else 0", item=Arg(str, "")),
                 "split_column": Arg(str, "name of the column that says train, val or test; a table may do without `split`", "split"),
                 "group_column": Arg(str, "name of a column: rows with the same value stay together in the split", None),
+                "suffix": Arg(str, "is added to each path, such as .jpg; without it a name that only one picture has will do", None),
+                "vote": Arg(
+                    str,
+                    "of rows of one picture that have different labels. refuse: it is set aside as bad; majority: most rows decide, "
+                    "a tie is set aside",
+                    "refuse",
+                    choices=("refuse", "majority"),
+                ),
             },
         ),
         "voc": Entry(
@@ -52,8 +94,8 @@ SOURCES = Table(
             "COCO's JSON: annotated objects",
             f"{_READERS}.annotations.coco:coco",
             {
-                "annotations": Arg(str, f"the JSON file: {_PATH}"),
-                "images": Arg(str, "folder of the pictures; without it the JSON file's own", None),
+                "annotations": Arg(str, f"the JSON file, or a folder of several, which may be parts: {_PATH}"),
+                "images": Arg(str, "folder of the pictures; without it that of the JSON", None),
                 **_CROPS,
             },
         ),
@@ -61,6 +103,30 @@ SOURCES = Table(
             "LabelMe's JSON: annotated objects",
             f"{_READERS}.annotations.labelme:labelme",
             {"path": Arg(str, f"the folder of pictures and JSON files: {_PATH}"), **_CROPS},
+        ),
+        "yolo": Entry(
+            "YOLO's text files, with data.yaml or a list of classes: annotated objects",
+            f"{_READERS}.annotations.yolo:yolo",
+            {"path": Arg(str, f"the folder of pictures and labels, or its data.yaml: {_PATH}"), **_CROPS},
+        ),
+        "cvat": Entry(
+            "CVAT's XML (CVAT for images 1.1): annotated objects, or tags of whole pictures",
+            f"{_READERS}.annotations.cvat:cvat",
+            {
+                "annotations": Arg(str, f"the XML file: {_PATH}"),
+                "images": Arg(str, "folder of the pictures; without it the XML file's own", None),
+                **_CROPS,
+            },
+        ),
+        "label_studio": Entry(
+            "Label Studio's JSON or JSON-MIN: annotated objects, or choices for whole pictures",
+            f"{_READERS}.annotations.label_studio:label_studio",
+            {
+                "annotations": Arg(str, f"the JSON file: {_PATH}"),
+                "images": Arg(str, "folder of the pictures; without it the JSON file's own", None),
+                "control": Arg(str, "name of the control whose labels count; without it all", None),
+                **_CROPS,
+            },
         ),
         "torchvision": Entry(
             "a data set that torchvision knows by name",

@@ -9,12 +9,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import first_line
 from visiontune.spec.domains import Choice, Float, HeldParams
@@ -38,12 +36,10 @@ MAX_SWEEPS, SWEEP_S, FEWEST_STEPS = 8, 8.0, 30
 Tell = Callable[[str], None]
 
 
-def run_checks(spec: StudySpec, cache: Path, *, tell: Tell = lambda name: None) -> Iterator[Check]:
-    """All checks in turn; `tell` is called with the name of each before it runs. Raises UserError for data that can't be used."""
+def run_checks(spec: StudySpec, store: Store, *, tell: Tell = lambda name: None) -> Iterator[Check]:
+    """All checks in turn; `tell` is called with the name of each before it runs."""
     device = torch.device(find_device("cpu" if spec.resources.gpus_per_trial == 0 else "auto"))
     torch.set_num_threads(cpus_here(spec))
-    tell("pictures")
-    store = Store.open(prepare(spec.data, cache))
     yield from _of_data(store, tell)
     for model in choices(spec, "model.name"):
         yield from _of_model(spec, model, store, device, tell)
@@ -87,6 +83,7 @@ def _of_data(store: Store, tell: Tell) -> Iterator[Check]:
     yield data_checks.neighbour_score(store, neighbours)
     tell("repeats")
     yield data_checks.repeats(store)
+    yield data_checks.contradictions(store)
     yield data_checks.near_repeats(store, neighbours)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from visiontune.data.store.short_report import pair_of
 from visiontune.training.checks.check import Check
 from visiontune.training.checks.nearest_pictures import Neighbours
 from visiontune.training.input.epoch_order import IntArray
@@ -111,6 +112,17 @@ def repeats(store: Store) -> Check:
     if verdict == "look" and not across:
         hint = "keep one of each group, with the right label"
     return Check("repeats", verdict, said, "" if verdict == "ok" else hint, figures)
+
+
+def contradictions(store: Store) -> Check:
+    """Equal pictures of different classes, by name; those too that were kept out of val and test."""
+    found = store.report().conflicts
+    figures = {"num": len(found), "pairs": [dict(one) for one in found[:NUM_LISTED]]}
+    if not found:
+        return Check("contradictions", "ok", "no equal pictures of two classes", "", figures)
+    more = f" and {len(found) - 1:,} more" if len(found) > 1 else ""
+    hint = f"one label of each two is wrong: `visiontune data {store.digest[:12]} --pairs pairs.png` draws them"
+    return Check("contradictions", "look", f"equal pictures of two classes: {pair_of(found[0])}{more}", hint, figures)
 
 
 def near_repeats(store: Store, neighbours: Neighbours) -> Check:

@@ -1,19 +1,15 @@
-"""Annotated objects to items: a crop for each object, or one label for each picture. What VOC, COCO and LabelMe readers share."""
+"""Annotated objects to items: a crop for each object, or one label for each picture. What all readers of annotations share."""
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from visiontune.data.class_names import PARTS, part_of
-from visiontune.data.file_names import identity, is_hidden
-from visiontune.data.file_tree import Root
-from visiontune.data.open_files import inside
-from visiontune.data.readers.item import Box, Item
-from visiontune.data.readers.listing import is_picture, note_odd
-from visiontune.data.source import SetAside
+from visiontune.data.readers.annotations.picture_finder import Pictures
+from visiontune.data.readers.item import Box, Item, Shares
+from visiontune.data.readers.picture_files import file_source
+from visiontune.data.source import SetAside, Source
 
 CROP_MARGIN = 0.1
 """Share of a box's longer side that is kept around it."""
@@ -23,91 +19,84 @@ _MAX_SHOWN = 5
 
 @dataclass(frozen=True)
 class Annotated:
-    """A picture's annotation. `size` is the (width, height) that it claims; `objects` are names with their boxes."""
+    """A picture's annotation, called `where` in messages. `size` is the (width, height) that it claims, `objects` names with their boxes.
 
-    path: str
-    objects: Sequence[tuple[str, Box]]
+    The picture is the first of `near`, paths below the root, or else what is called as `written`; where neither is found, `within`.
+    """
+
+    where: str
+    objects: Sequence[tuple[str, Box | Shares]]
+    near: Sequence[str]
+    written: str
     size: tuple[int, int] | None = None
-    label: str | None = None
-    """The label of the whole picture, where the annotation has one."""
+    labels: Sequence[str] = ()
+    """Those of the whole picture, where the annotation has any."""
+    part: str | None = None
+    """Of which part the annotation's folder or name says that it is."""
+    within: str | None = None
+    """The annotation's own file, where it holds the picture."""
 
 
-def items_of(annotated: Iterable[Annotated], root: Root, set_aside: list[SetAside], *, use_crops: bool) -> list[Item]:
-    """One item for each object (`use_crops`) or for each picture whose objects are all of one class; others are set aside."""
+def annotated_source(
+    kind: str,
+    pictures: Pictures,
+    parts: Mapping[str, Iterable[Annotated]],
+    *,
+    use_crops: bool,
+    margin: float,
+    load: Callable[[str], bytes] | None = None,
+    notes: Sequence[str] = (),
+) -> Source:
+    """The source of these annotations by part: a crop for each object, or each picture whose objects are all of one class."""
+    set_aside = pictures.set_aside
+    items = {part: _items(found, pictures, use_crops=use_crops) for part, found in parts.items()}
+    pictures.finish()
+    # Until crops became squares, the kind was followed by True. An older store of crops is another one, as its pictures are.
+    made = f"{kind} squares" if use_crops else f"{kind} False"
+    return file_source(made, pictures.root, items, set_aside, margin=margin, load=load, notes=[*notes, *_note(items, margin)])
+
+
+def _note(items: Mapping[str, Sequence[Item]], margin: float) -> list[str]:
+    """What is made of the pictures, where it is not they themselves."""
+    crops = [item for found in items.values() for item in found if item.box is not None]
+    if not crops:
+        return []
+    what = f"{len(crops):,} annotated objects of {len({item.path for item in crops}):,} pictures are cut out as squares"
+    return [f"{what} with {margin:g} of the longer side around them; data.use_crops = false reads whole pictures"]
+
+
+def _items(annotated: Iterable[Annotated], pictures: Pictures, *, use_crops: bool) -> list[Item]:
     items: list[Item] = []
     seen: set[str] = set()
+    root, set_aside = pictures.root, pictures.set_aside
     for one in annotated:
-        if one.path in seen:
-            set_aside.append(SetAside(root.show(one.path), "is annotated twice, and the first counts"))
-            continue
-        seen.add(one.path)
-        labels = sorted({label for label, _ in one.objects}) or ([one.label] if one.label and not use_crops else [])
-        if not labels:
-            set_aside.append(SetAside(root.show(one.path), "has no annotated object", is_bad=False))
-        elif use_crops:
-            items += [Item(one.path, label, None, box, number, one.size) for number, (label, box) in enumerate(one.objects)]
-        elif len(labels) == 1:
-            items.append(Item(one.path, labels[0]))
+        path = pictures.find(one.near, one.written, one.part) or one.within
+        if path is None:
+            set_aside.append(SetAside(one.where, pictures.missing(one.written)))
+        elif path in seen:
+            set_aside.append(SetAside(root.show(path), "is annotated twice, and the first counts"))
         else:
-            shown = ", ".join(labels[:_MAX_SHOWN]) + (", ..." if len(labels) > _MAX_SHOWN else "")
-            reason = f"has objects of {len(labels)} classes ({shown}), so no label; data.use_crops takes them apart"
-            set_aside.append(SetAside(root.show(one.path), reason, is_bad=False))
+            seen.add(path)
+            items += _items_of(one, path, root.show(path), set_aside, use_crops=use_crops)
     return items
 
 
-class Pictures:
-    """All picture files below a root, by name; those that no annotation names are set aside at the end."""
-
-    def __init__(self, root: Root, set_aside: list[SetAside], suffix: str = "", lists: str = "") -> None:
-        """`suffix` is that of annotation files, collected in `annotations`; files below a folder `lists` are collected in `lists`."""
-        self.root, self.set_aside = root, set_aside
-        self.annotations: list[str] = []
-        self.lists: list[str] = []
-        self.names: dict[str, str] = {}
-        self.used: set[str] = set()
-        for folder, found in root.walk():
-            note_odd(folder, found.odd, found.folders, root, set_aside)
-            is_list = bool(lists) and lists in folder.split("/")
-            for file in found.files:
-                name = posixpath.join(folder, file)
-                if is_list:
-                    self.lists.append(name)
-                elif suffix and file.lower().endswith(suffix) and not is_hidden(file):
-                    self.annotations.append(name)
-                elif is_picture(folder, file, root, set_aside):
-                    self.names[identity(name)] = name
-        self.by_file: dict[str, list[str]] = {}
-        for name in self.names.values():
-            self.by_file.setdefault(identity(posixpath.basename(name)), []).append(name)
-
-    def find(self, paths: Iterable[str], file: str) -> str | None:
-        """The first of these paths that is a picture inside the root, else the only one anywhere of that name, if there is one."""
-        inner = (inside(path, self.root) for path in paths)
-        found = next((self.names[identity(path)] for path in inner if path and identity(path) in self.names), None)
-        if found is None:
-            alike = self.by_file.get(identity(posixpath.basename(file.replace("\\", "/"))), [])
-            found = alike[0] if len(alike) == 1 else None
-        if found is not None:
-            self.used.add(found)
-        return found
-
-    def finish(self) -> None:
-        """Set aside the pictures that were never found."""
-        unused = [name for name in self.names.values() if name not in self.used]
-        self.set_aside += [SetAside(self.root.show(name), "is a picture without an annotation", is_bad=False) for name in sorted(unused)]
-
-    def parts(self) -> dict[str, list[str]]:
-        """Annotation files by the folder train, val or test in their path; all are train where none is in such a folder."""
-        part_by_name = {name: next(filter(None, map(part_of, name.split("/")[:-1])), None) for name in self.annotations}
-        if "train" not in part_by_name.values():
-            return {"train": self.annotations}
-        found: dict[str, list[str]] = {part: [] for part in PARTS}
-        for name, part in part_by_name.items():
-            if part is None:
-                self.set_aside.append(SetAside(self.root.show(name), "lies in no folder train, val or test, as others do", is_bad=False))
-            else:
-                found[part].append(name)
-        return found
+def _items_of(one: Annotated, path: str, shown: str, set_aside: list[SetAside], *, use_crops: bool) -> list[Item]:
+    labels = sorted({label for label, _ in one.objects}) or ([] if use_crops else sorted({*one.labels}))
+    if not labels:
+        more = f"; its own label {one.labels[0]!r} is used by data.use_crops = false" if one.labels else ""
+        set_aside.append(SetAside(shown, f"has no annotated object{more}", is_bad=False))
+        return []
+    if use_crops:
+        return [Item(path, label, None, box, number, one.size) for number, (label, box) in enumerate(one.objects)]
+    if len(labels) == 1:
+        return [Item(path, labels[0])]
+    listed = ", ".join(labels[:_MAX_SHOWN]) + (", ..." if len(labels) > _MAX_SHOWN else "")
+    reason = f"has {len(labels)} labels ({listed}), of which none counts"
+    if one.objects:
+        reason = f"has objects of {len(labels)} classes ({listed}), so no label; data.use_crops takes them apart"
+    set_aside.append(SetAside(shown, reason, is_bad=False))
+    return []
 
 
 def box_of(values: Sequence[Any]) -> Box:

@@ -16,9 +16,9 @@ from typing import Any
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import open_folder
 from visiontune.data.picture.bad_picture import BadPicture
-from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated, Pictures, items_of, size_of
-from visiontune.data.readers.item import Box, Item
-from visiontune.data.readers.picture_files import file_source
+from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated, annotated_source, size_of
+from visiontune.data.readers.annotations.picture_finder import Pictures, part_in
+from visiontune.data.readers.item import Box
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError, first_line
 
@@ -30,11 +30,8 @@ def labelme(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARG
     pictures = Pictures(root, set_aside, ".json")
     if not pictures.annotations:
         raise UserError(Problem("", 0, "data.path", f"must hold LabelMe files (*.json), but {root.shown} has none"))
-    items: dict[str, list[Item]] = {}
-    for part, names in pictures.parts().items():
-        items[part] = items_of(_annotated(names, pictures), root, set_aside, use_crops=use_crops)
-    pictures.finish()
-    return file_source(f"labelme {use_crops}", root, items, set_aside, margin=crop_margin, load=lambda name: _read(root, name))
+    parts = {part: _annotated(names, pictures) for part, names in pictures.parts().items()}
+    return annotated_source("labelme", pictures, parts, use_crops=use_crops, margin=crop_margin, load=lambda name: _read(root, name))
 
 
 def _annotated(names: list[str], pictures: Pictures) -> Iterator[Annotated]:
@@ -49,13 +46,11 @@ def _annotated(names: list[str], pictures: Pictures) -> Iterator[Annotated]:
         except (BadPicture, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             pictures.set_aside.append(SetAside(root.show(name), _reason(error)))
             continue
-        found = pictures.find([posixpath.join(posixpath.dirname(name), written)] if written else [], written)
-        if found is None and document.get("imageData"):
-            found = name
-        if found is None:
-            pictures.set_aside.append(SetAside(root.show(name), f"is an annotation without a picture: there is no {written!r} near it"))
-        else:
-            yield Annotated(found, objects, size, flags[0] if len(flags) == 1 else None)
+        # A file that was moved with its picture still names the old folder, and its picture is the one of its own name.
+        stem, suffix = posixpath.splitext(name)[0], posixpath.splitext(written)[1]
+        near = [posixpath.join(posixpath.dirname(name), written), f"{stem}{suffix}"] if written else []
+        within, part = name if document.get("imageData") else None, part_in(name.split("/")[:-1])
+        yield Annotated(root.show(name), objects, near, written, size, flags, part, within)
 
 
 def _document(root: Root, name: str) -> Mapping[str, Any]:

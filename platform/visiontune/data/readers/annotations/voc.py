@@ -15,9 +15,9 @@ from xml.parsers import expat
 from visiontune.data.class_names import PARTS
 from visiontune.data.open_files import open_folder
 from visiontune.data.picture.bad_picture import BadPicture
-from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated, Pictures, box_of, items_of, size_of
-from visiontune.data.readers.item import Box, Item
-from visiontune.data.readers.picture_files import file_source
+from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated, annotated_source, box_of, size_of
+from visiontune.data.readers.annotations.picture_finder import Pictures, part_in
+from visiontune.data.readers.item import Box
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError, first_line
 
@@ -32,17 +32,14 @@ def voc(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARGIN) 
     pictures = Pictures(root, set_aside, ".xml", "ImageSets")
     if not pictures.annotations:
         raise UserError(Problem("", 0, "data.path", f"must hold Pascal VOC files (*.xml), but {root.shown} has none"))
-    items: dict[str, list[Item]] = {}
-    for part, names in _parts(pictures).items():
-        items[part] = items_of(_annotated(names, pictures), root, set_aside, use_crops=use_crops)
-    pictures.finish()
-    return file_source(f"voc {use_crops}", root, items, set_aside, margin=crop_margin)
+    parts = {part: _annotated(names, pictures) for part, names in _parts(pictures).items()}
+    return annotated_source("voc", pictures, parts, use_crops=use_crops, margin=crop_margin)
 
 
-def parse(content: bytes) -> ElementTree.Element:
+def parse(content: bytes, max_bytes: int = MAX_XML_BYTES) -> ElementTree.Element:
     """An XML document without DOCTYPE. Raises ValueError."""
-    if len(content) > MAX_XML_BYTES:
-        raise ValueError(f"has {len(content):,} bytes, more than {MAX_XML_BYTES:,}")
+    if len(content) > max_bytes:
+        raise ValueError(f"has {len(content):,} bytes, more than {max_bytes:,}")
     builder = ElementTree.TreeBuilder()
     parser = expat.ParserCreate()
 
@@ -73,12 +70,7 @@ def _annotated(names: list[str], pictures: Pictures) -> Iterator[Annotated]:
             pictures.set_aside.append(SetAside(root.show(name), str(error)))
             continue
         written = document.findtext("filename") or ""
-        found = pictures.find(_candidates(name, written), written)
-        if found is None:
-            shown = f"there is no {written!r} near it" if written else "it names none"
-            pictures.set_aside.append(SetAside(root.show(name), f"is an annotation without a picture: {shown}"))
-        else:
-            yield Annotated(found, objects, size)
+        yield Annotated(root.show(name), objects, [*_near(name, written)], written, size, part=_part_of(name))
 
 
 def _object(one: ElementTree.Element) -> tuple[str, Box]:
@@ -93,7 +85,11 @@ def _object(one: ElementTree.Element) -> tuple[str, Box]:
     return label, (left - 1, top - 1, right, bottom)
 
 
-def _candidates(name: str, written: str) -> Iterator[str]:
+def _part_of(name: str) -> str | None:
+    return part_in(name.split("/")[:-1])
+
+
+def _near(name: str, written: str) -> Iterator[str]:
     """Where the picture of an annotation may lie: under the name that stands in it, then under the annotation's own."""
     folder, stem = posixpath.split(posixpath.splitext(name)[0])
     above = posixpath.dirname(folder)
@@ -113,7 +109,7 @@ def _parts(pictures: Pictures) -> Mapping[str, list[str]]:
         part = next((part for part, names in lists.items() if stem in names), None)
         if part is None:
             pictures.set_aside.append(SetAside(pictures.root.show(name), "is in no list of ImageSets/Main", is_bad=False))
-            pictures.find(_candidates(name, ""), "")  # its picture goes with it
+            pictures.find([*_near(name, "")], "", _part_of(name))  # its picture goes with it
         else:
             found[part].append(name)
     return found

@@ -1,0 +1,145 @@
+"""Labels of Parquet's and other tables' files: integers or names as classes. Rows without a label are set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from visiontune.data.class_names import composed, refuse_alike
+from visiontune.data.readers.column_values import num_words_for_nothing, plain_values
+from visiontune.data.readers.parquet_shards import ShardFile, Shards, open_checked
+from visiontune.data.readers.picture_columns import declared_names
+from visiontune.data.readers.picture_tables import PictureTable
+from visiontune.data.source import SetAside
+from visiontune.data.split import IntArray
+from visiontune.errors import Problem, UserError, first_line, nearest
+
+_MAX_LISTED = 5
+_TWO_KINDS = "labels must be of one kind, but are integers in one file and names in the other"
+
+
+class Labels(NamedTuple):
+    """`labels` and `shards` by part: the class of each row that has one, counted from 0, and where those rows are."""
+
+    class_names: tuple[str, ...]
+    labels: dict[str, IntArray]
+    shards: dict[str, Shards]
+    set_aside: list[SetAside]
+    notes: list[str]
+
+
+class _Column(NamedTuple):
+    """The labels of one file, int64 or str, of the ascending `rows` out of `num_rows` that have one; `num_words`: words such as NaN."""
+
+    file: ShardFile
+    values: Any
+    rows: IntArray
+    num_rows: int
+    num_words: int
+
+
+def read_labels(files: Mapping[str, tuple[ShardFile, ...]], image_column: str, label_column: str) -> Labels:
+    """Raises UserError."""
+    opened = {part: [open_checked(file, f"data.{part}", image_column, label_column) for file in found] for part, found in files.items()}
+    columns = {
+        part: [_column(one, file, label_column) for one, file in zip(opened[part], found, strict=True)] for part, found in files.items()
+    }
+    columns, said = _composed(columns)
+    names = declared_names(opened["train"][0].schema, label_column)
+    class_names, class_values = _classes(_joined("train", columns["train"]), names, files["train"][0])
+    labels, shards = {}, {}
+    for part, found in columns.items():
+        _joined(part, found)
+        labels[part] = np.concatenate([_encode(one, class_names, class_values) for one in found if len(one.rows)])
+        shards[part] = Shards(files[part], tuple(one.rows for one in found), tuple(one.num_rows for one in found))
+    everything = [one for found in columns.values() for one in found]
+    num_words = sum(one.num_words for one in everything)
+    notes = [f"{num_words:,} labels are words such as NaN or NA, which are taken for none"] if num_words else []
+    notes += said
+    return Labels(class_names, labels, shards, [one for column in everything for one in _without(column)], notes)
+
+
+def _composed(columns: Mapping[str, list[_Column]]) -> tuple[dict[str, list[_Column]], list[str]]:
+    """Labels that are names in NFC, and a note for each that had several spellings."""
+    given = {label for found in columns.values() for one in found if one.values.dtype == object for label in np.unique(one.values)}
+    names, said = composed(given)
+    if all(name == label for label, name in names.items()):
+        return dict(columns), said
+
+    def renamed(one: _Column) -> _Column:
+        is_name = one.values.dtype == object
+        return one._replace(values=np.array([names[label] for label in one.values], object)) if is_name else one
+
+    return {part: [renamed(one) for one in found] for part, found in columns.items()}, said
+
+
+def _without(column: _Column) -> list[SetAside]:
+    rows = np.setdiff1d(np.arange(column.num_rows), column.rows).tolist()
+    return [SetAside(f"{column.file}: row {row}", "has no label", is_bad=False) for row in rows]
+
+
+def _joined(part: str, columns: Sequence[_Column]) -> Any:
+    """Labels of all files of a part. Raises UserError for none at all, and where some are integers and some are names."""
+    there = [one for one in columns if len(one.rows)]
+    if not there:
+        where = ", ".join(str(one.file) for one in columns[:_MAX_LISTED])
+        raise UserError(Problem("", 0, f"data.{part}", f"must have rows with labels, but {where} has none"))
+    odd = next((one for one in there if (one.values.dtype == object) != (there[0].values.dtype == object)), None)
+    if odd is not None:
+        raise UserError(Problem(str(odd.file), 0, "", _TWO_KINDS))
+    return np.concatenate([one.values for one in there])
+
+
+def _column(opened: PictureTable, file: ShardFile, name: str) -> _Column:
+    """Raises UserError."""
+    where = f"column {name!r}"
+    try:
+        given = opened.column(name)
+        values = plain_values(given)
+    except TypeError as error:
+        raise UserError(Problem(str(file), 0, where, str(error))) from error
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(Problem(str(file), 0, where, f"cannot be read ({first_line(error)})")) from error
+    if len(values) == 0:
+        raise UserError(Problem(str(file), 0, where, "must have rows, but has none"))
+    rows = np.flatnonzero(pc.is_valid(values).to_numpy()).astype(np.int64)
+    known = values.drop_null().to_numpy()
+    if known.dtype != object:
+        known = known.astype(np.int64)
+        if len(known) and known.min() < 0:
+            row = int(np.flatnonzero(known < 0)[0])
+            raise UserError(Problem(str(file), 0, where, f"labels must be at least 0, but row {rows[row]} has {known[row]}"))
+    return _Column(file, known, rows, opened.num_rows, num_words_for_nothing(given))
+
+
+def _classes(values: Any, names: Sequence[str] | None, file: ShardFile) -> tuple[tuple[str, ...], Any]:
+    """Class names, and the label value of each class, ascending: declared names are those of 0, 1, ..., else values are the names."""
+    if names is not None and values.dtype != object:
+        class_values: Any = np.arange(len(names))
+        class_names = tuple(names)
+    else:
+        class_values = np.unique(values)
+        class_names = tuple(str(value) for value in class_values)
+    if len(class_names) < 2:
+        raise UserError(Problem(str(file), 0, "", f"there must be at least 2 classes, but there is only {class_names[0]!r}"))
+    refuse_alike(class_names, str(file))
+    return class_names, class_values
+
+
+def _encode(column: _Column, class_names: Sequence[str], class_values: Any) -> IntArray:
+    """(N,) the class of each label, counted from 0. Raises UserError for a label of no class."""
+    values = column.values
+    if (values.dtype == object) != (class_values.dtype == object):
+        raise UserError(Problem(str(column.file), 0, "", _TWO_KINDS))
+    label_N = np.minimum(np.searchsorted(class_values, values), len(class_values) - 1)
+    unknown = np.flatnonzero(class_values[label_N] != values)
+    if len(unknown):
+        value, row = values[unknown[0]], column.rows[unknown[0]]
+        rule = f"labels must be among the {len(class_values)} classes of the training file, but row {row} has {value!s}"
+        raise UserError(Problem(str(column.file), 0, "", f"{rule}; {nearest(value, class_names[:20])}"))
+    encoded_N: IntArray = label_N.astype(np.int64)
+    return encoded_N

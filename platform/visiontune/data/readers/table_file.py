@@ -1,0 +1,102 @@
+"""A table of texts as programs write it: CSV or TSV in the dialects of spreadsheets, lines of JSON, or Parquet. Values are texts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet as pq
+
+from visiontune.data.file_names import printable
+from visiontune.data.file_tree import Root
+from visiontune.data.open_files import open_file
+from visiontune.data.picture.bad_picture import BadPicture
+from visiontune.data.readers.column_values import num_words_for_nothing, plain_values
+from visiontune.errors import Problem, UserError, first_line
+
+_DELIMITERS = (",", ";", "\t")
+# Excel writes it above the header, and takes the delimiter from it.
+_SEP = re.compile(rb"sep=(.)\r?\n", re.IGNORECASE)
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_UTF8 = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A table and where it lies. `names` are those of its columns, without spaces around them."""
+
+    root: Root
+    name: str
+    names: tuple[str, ...]
+    table: Any
+
+    @property
+    def where(self) -> str:
+        return self.root.show(self.name)
+
+    def row(self, number: int) -> str:
+        """The name of a row, which counts from 0, in messages."""
+        return f"{self.where}: row {number + 1}"
+
+    def texts(self, name: str) -> list[str | None]:
+        """A column; None for what is missing, blank or says so (NaN, NA). Raises UserError for fractions, lists and others."""
+        try:
+            values = pc.cast(plain_values(self._column(name)), pa.string()).to_pylist()
+        except TypeError as error:
+            raise UserError(Problem(self.where, 0, f"column {name!r}", str(error))) from error
+        return [printable(value.strip()) or None if value is not None else None for value in values]
+
+    def num_words(self, name: str) -> int:
+        """How many of its values are words such as NaN, which `texts` takes for none."""
+        return num_words_for_nothing(self._column(name))
+
+    def _column(self, name: str) -> Any:
+        return self.table.column(self.names.index(name))
+
+
+def read_table(text: str, where: str) -> TableFile:
+    """Raises UserError for what is no table."""
+    root, name = open_file(text, where)
+    try:
+        table = _read(root.read(name), name.lower())
+    except (pa.ArrowException, BadPicture, UnicodeError) as error:
+        rule = f"must be a CSV, TSV, JSONL or Parquet table, but cannot be read as one ({first_line(error)})"
+        raise UserError(Problem(root.show(name), 0, "", rule)) from error
+    return TableFile(root, name, tuple(one.strip() for one in table.column_names), table)
+
+
+def _read(content: bytes, name: str) -> Any:
+    if name.endswith((".parquet", ".pq")):
+        return pq.ParquetFile(pa.BufferReader(content)).read()
+    if content.startswith(_UTF16):
+        content = content.decode("utf-16").encode()
+    content = content.removeprefix(_UTF8)
+    if name.endswith((".jsonl", ".ndjson")):
+        return pyarrow.json.read_json(pa.BufferReader(content), pyarrow.json.ReadOptions(block_size=len(content) + 1))
+    return _read_csv(content)
+
+
+def _read_csv(content: bytes) -> Any:
+    sep = _SEP.match(content)
+    content = content[sep.end() :] if sep else content
+    header = content[:65_536].split(b"\n", 1)[0]
+    delimiter = sep[1].decode() if sep else max(_DELIMITERS, key=lambda one: header.count(one.encode()))
+    parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    names = _header(content, parse)
+    # Under numbers, since a name may stand twice; as texts, or the label 01 would become 1.
+    numbers = [str(number) for number in range(len(names))]
+    read = pyarrow.csv.ReadOptions(column_names=numbers, skip_rows_after_names=1)
+    types = dict.fromkeys(numbers, pa.string())
+    convert = pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=True, null_values=[""])
+    return pyarrow.csv.read_csv(pa.BufferReader(content), read, parse, convert).rename_columns(names)
+
+
+def _header(content: bytes, parse: Any) -> Sequence[str]:
+    names: list[str] = pyarrow.csv.open_csv(pa.BufferReader(content), parse_options=parse).schema.names
+    return names

@@ -1,0 +1,86 @@
+"""What happened in a study, one line of JSON for each: every start, promotion, wait, end, loss and move, with its reason.
+
+For whoever watches. Nothing is decided from it: the study's storage is the state, and a log that is lost is begun anew.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+POLL_S = 0.5
+
+
+@dataclass(frozen=True)
+class Event:
+    """At `time_ms` (since 1970). `kind`: search, starts, promoted, resumed, waits, complete, pruned, failed, lost, machine, retraining.
+
+    `trial` is its number, None where an event is of none.
+    """
+
+    time_ms: int
+    kind: str
+    trial: int | None
+    text: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can carry it."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        when = datetime.fromtimestamp(self.time_ms / 1000).strftime("%Y-%m-%d %H:%M:%S")
+        return f"{when}  {self.kind:<10}  {'' if self.trial is None else f'trial {self.trial}: '}{self.text}"
+
+
+class EventLog:
+    """Appends to a file, from one thread; where the disk takes nothing more the search goes on without."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: TextIO | None = None
+
+    def write(self, kind: str, trial: int | None, text: str) -> None:
+        """Add an event of now."""
+        line = json.dumps(Event(time.time_ns() // 1_000_000, kind, trial, text).to_dict(), ensure_ascii=False)
+        try:
+            if self._file is None:
+                self._file = self._path.open("a", encoding="utf-8", buffering=1)
+            self._file.write(line + "\n")
+        except OSError:
+            self._file = None
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """Those that are there, in order; a line that a kill left torn is left out, and so is the rest of it."""
+    if path.exists():
+        with path.open(encoding="utf-8", errors="replace") as file:
+            yield from filter(None, map(_event, file))
+
+
+def follow_events(path: Path, is_over: Callable[[], bool]) -> Iterator[Event]:
+    """Those that are there, then those that come, until nobody is left who might write some."""
+    done, part = 0, ""
+    while True:
+        ends = is_over()  # before the last look
+        if path.exists():
+            with path.open(encoding="utf-8", errors="replace") as file:
+                file.seek(done)
+                part += file.read()
+                done = file.tell()
+            *lines, part = part.split("\n")
+            yield from filter(None, map(_event, lines))
+        if ends:
+            return
+        time.sleep(POLL_S)
+
+
+def _event(line: str) -> Event | None:
+    try:
+        return Event(**json.loads(line))
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,74 @@
+"""Optuna's storage in a database that may be away for a while: what it was asked is asked again, with growing pauses, and said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from optuna.storages import BaseStorage
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
+
+from visiontune.errors import first_line
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
+GIVE_UP_S = 900.0
+"""A database that restarts, or moves to another machine, takes minutes; after this the search ends, and the same command goes on."""
+
+Say = Callable[[str], None]
+
+
+class PatientStorage:
+    """Whatever the storage can do. What fails for want of a connection is done again for up to GIVE_UP_S; other errors are raised at once.
+
+    A trial that was created before the connection broke is found again, and not created twice. `say` is told of each pause.
+    """
+
+    def __init__(self, storage: BaseStorage, say: Say = lambda text: None) -> None:
+        self._patient, self.say = storage, say
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._patient, name)
+        if name.startswith("_") or not callable(found):
+            return found
+        return lambda *args, **more: self._asked_again(lambda: found(*args, **more))
+
+    def create_new_trial(self, study_id: int, template_trial: Any = None) -> int:
+        """As the storage's own."""
+        known = len(self.get_all_trials(study_id, deepcopy=False))
+
+        def create() -> int:
+            for trial in self._patient.get_all_trials(study_id, deepcopy=False)[known:]:
+                if trial.user_attrs == template_trial.user_attrs and trial.params == template_trial.params:
+                    return int(trial._trial_id)
+            return int(self._patient.create_new_trial(study_id, template_trial=template_trial))
+
+        return int(self._asked_again(create))
+
+    def _asked_again(self, ask: Callable[[], Any]) -> Any:
+        again = Retrying(
+            retry=retry_if_exception(is_away),
+            wait=wait_exponential(FIRST_PAUSE_S, max=LONGEST_PAUSE_S),
+            stop=stop_after_delay(GIVE_UP_S),
+            before_sleep=self._tell,
+            reraise=True,
+        )
+        return again(ask)
+
+    def _tell(self, state: RetryCallState) -> None:
+        if state.outcome is not None and state.next_action is not None and (error := state.outcome.exception()) is not None:
+            self.say(f"the study's database does not answer ({_said(error)}); asked again in {state.next_action.sleep:.2g} s")
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether a database could not be reached, or the connection to it broke; not where it refuses what it is asked."""
+    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+    cause = error if isinstance(error, DBAPIError) else error.__cause__
+    return isinstance(cause, OperationalError | InterfaceError) or (isinstance(cause, DBAPIError) and cause.connection_invalidated)
+
+
+def _said(error: BaseException) -> str:
+    from sqlalchemy.exc import DBAPIError
+
+    cause = error if isinstance(error, DBAPIError) else error.__cause__ or error
+    return first_line(getattr(cause, "orig", None) or cause)
