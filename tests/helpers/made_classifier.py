@@ -11,11 +11,12 @@ from zoo_originals import settle
 from visiontune.data.store.store import Store
 from visiontune.inference.classifier import Classifier
 from visiontune.models.build import build_model
+from visiontune.spec.image_size import ImageSize
 from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.weights_metadata import WeightsMetadata
 
 
-def made_classifier(size: int = 32, channels: int = 3, **model: Any) -> tuple[Classifier, Store]:
+def made_classifier(size: ImageSize = 32, channels: int = 3, **model: Any) -> tuple[Classifier, Store]:
     """`model` is of the recipe's section; three classes."""
     store = make_store(num=150, size=size, channels=channels)
     recipe = make_recipe(model_section(**model))

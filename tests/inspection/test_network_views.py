@@ -19,11 +19,14 @@ from visiontune.inspection.feature_visualisation import of_channels, of_classes
 from visiontune.inspection.mistakes import Mistake
 from visiontune.inspection.receptive_field import receptive_fields
 from visiontune.models.build import build_model
+from visiontune.spec.image_size import ImageSize
 from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.weights_metadata import WeightsMetadata
 
 
-def made(model: Mapping[str, Any], size: int = 32, channels: int = 3, network: nn.Module | None = None) -> tuple[Classifier, np.ndarray]:
+def made(
+    model: Mapping[str, Any], size: ImageSize = 32, channels: int = 3, network: nn.Module | None = None
+) -> tuple[Classifier, np.ndarray]:
     """A classifier that was never trained, and 12 pictures for it."""
     store = make_store(num=60, size=size, channels=channels)
     recipe = make_recipe(model, data={"image_size": None})
@@ -71,6 +74,19 @@ def test_a_receptive_field_is_where_the_gradient_is_not_zero() -> None:
     for one in found:
         seen_HW = one.effective_HW > 0
         assert seen_HW.any(0).sum() == seen_HW.any(1).sum() == one.pixels and one.effective_HW.max() == 1, one.layer
+
+
+def test_pictures_that_are_no_squares_keep_their_shape() -> None:
+    classifier, images = made(model_section("cnn", width=8, depth=2, kernel_size=5), size=(24, 36))
+    assert [one.size for one in stage_ends(classifier)] == [(24, 36), (12, 18)]
+    layer = last_map(classifier)
+    assert layer is not None and grad_cam(classifier, images, [0] * 12, layer.name).shape == (12, 24, 36)
+    assert occlusion(classifier, images[:1], [0]).shape == (1, 24, 36)
+    first, second = receptive_fields(classifier, images)
+    assert (first.pixels, second.pixels) == (5, 14) and second.effective_HW.shape == (24, 36)
+    seen_HW = second.effective_HW > 0
+    assert seen_HW.any(0).sum() == seen_HW.any(1).sum() == 14
+    assert of_classes(classifier, [0, 1]).images_NHWC.shape == (2, 24, 36, 3)
 
 
 def test_ascent_nears_the_maximum_of_a_linear_network() -> None:

@@ -18,6 +18,7 @@ from visiontune.models.anatomy import mark
 from visiontune.models.build import build_model
 from visiontune.models.shape_check import num_parameters, problem_of, smallest_picture
 from visiontune.spec.declare import Entry
+from visiontune.spec.image_size import ImageSize, sides
 from visiontune.spec.plugins import in_use, load_plugin
 from visiontune.spec.sections import SPACE
 from visiontune.spec.space import fill
@@ -51,18 +52,18 @@ def said(model: dict[str, Any]) -> str:
     return "-".join(str(value) for key, value in model.items() if key in {"name", *MODELS.entries[model["name"]].args})
 
 
-def runs(model: dict[str, Any], size: int, batch: int = 2) -> bool:
+def runs(model: dict[str, Any], size: ImageSize, batch: int = 2) -> bool:
     try:
         with torch.no_grad():
-            build_model(model, **SIZES, image_size=size, seed=0)(torch.randn(batch, 1, size, size))
+            build_model(model, **SIZES, image_size=size, seed=0)(torch.randn(batch, 1, *sides(size)))
     except (RuntimeError, ValueError):
         return False
     return True
 
 
 @pytest.mark.parametrize("model", SECTIONS, ids=said)
-@pytest.mark.parametrize("size", [3, 4, 7, 8, 16, 31, 33])
-def test_agrees_with_a_real_run(model: dict[str, Any], size: int) -> None:
+@pytest.mark.parametrize("size", [3, 4, 7, 8, 16, 31, 33, (4, 33), (33, 6), (17, 24)])
+def test_agrees_with_a_real_run(model: dict[str, Any], size: ImageSize) -> None:
     assert (problem_of(model, **SIZES, image_size=size) is None) == runs(model, size)
 
 
@@ -91,7 +92,8 @@ def test_finds_what_the_libraries_document(name: str, args: dict[str, Any], smal
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", {**OWN_MODELS, **ZOO_MODELS})
 def test_every_network_takes_the_pictures_that_it_was_made_for(name: str) -> None:
-    assert problem_of(section(name), num_classes=10, in_channels=3, image_size=299) is None
+    for size in (299, (299, 330), (352, 299)):
+        assert problem_of(section(name), num_classes=10, in_channels=3, image_size=size) is None, size
 
 
 @pytest.mark.parametrize(("depth", "size", "smallest"), [(5, 16, 32), (5, 31, 32), (8, 20, 256), (3, 4, 8)])
@@ -99,6 +101,12 @@ def test_names_the_smallest_picture(depth: int, size: int, smallest: int) -> Non
     problem = problem_of(section("cnn", width=2, depth=depth), **SIZES, image_size=size)
     assert problem is not None and f"pictures of {size} px" in problem and problem.endswith(f"have {smallest} px")
     assert problem.startswith(f"cnn (width=2, depth={depth}) " if depth != 3 else "cnn (width=2) ")  # what differs from the defaults
+
+
+def test_names_the_smallest_picture_of_that_shape() -> None:
+    problem = problem_of(section("cnn", width=2, depth=5), **SIZES, image_size=(16, 24))
+    assert problem is not None and "pictures of 16 x 24 px" in problem and problem.endswith("have 32 x 48 px")
+    assert "square pictures only" in str(problem_of(section("torchvision", model="vit_b_16"), **SIZES, image_size=(32, 48)))
 
 
 class Even(nn.Module):

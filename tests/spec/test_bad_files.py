@@ -55,6 +55,8 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) 
         ("budget.num_trial=3", "command line: budget.num_trial: unknown key 'num_trial'; nearest is 'num_trials'"),
         ("budget.num_trials=x", "command line: budget.num_trials: must be an int"),
         ("budget.num_trials.x=3", "budget.num_trials holds no keys, but is 8"),
+        ("data.image_size=[24, 2000]", "command line: data.image_size: must be an int from 4 to 1,024, but got 2000; nearest is 1,024"),
+        ("data.image_size=[24, 32, 3]", "must be an int from 4 to 1,024, or [height, width], but is a list: [24, 32, 3]"),
         ("space.optimizer.lr={float: [1, 0.1]}", "command line: space.optimizer.lr: `low < high`"),
         ("space.optimizer.lr={float: [1, ", "command line: space.optimizer.lr: is no YAML"),
         ("space.optimizer.lr={float: [0.1, 1], float: [0.1, 2]}", "a key may stand once"),

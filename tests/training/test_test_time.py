@@ -22,9 +22,10 @@ from visiontune.tuning.records import Confirmation, Leg
 from visiontune.tuning.run_leg import run_leg
 
 
-def test_ten_crops_are_torchvisions_of_the_padded_picture() -> None:
-    x_NCHW = torch.rand(2, 3, 32, 32)
-    theirs = v2.TenCrop(32)(v2.Pad(4, padding_mode="reflect")(x_NCHW))
+@pytest.mark.parametrize(("size", "padding"), [((32, 32), [4, 4]), ((24, 40), [5, 3])])
+def test_ten_crops_are_torchvisions_of_the_padded_picture(size: tuple[int, int], padding: list[int]) -> None:
+    x_NCHW = torch.rand(2, 3, *size)
+    theirs = v2.TenCrop(size)(v2.Pad(padding, padding_mode="reflect")(x_NCHW))
     ours = list(VIEWS["ten_crops"](x_NCHW))
     assert len(ours) == 10 and all(any(torch.equal(one, other) for other in ours) for one in theirs)
     assert torch.equal(ours[0], x_NCHW)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from visiontune.api.inputs import File, Folder, OutFile, recipe_of, words
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.call_ranges import MANY, refuse_outside
+from visiontune.spec.image_size import image_size as size_of
 
 if TYPE_CHECKING:
     from visiontune.models.profile import Profile
@@ -74,7 +75,7 @@ def profile(
     model: str,
     overrides: Sequence[str] = (),
     *,
-    image_size: int,
+    image_size: int | tuple[int, int],
     num_classes: int,
     in_channels: int = 3,
     batch_size: int = 64,
@@ -83,11 +84,16 @@ def profile(
     """What a network costs, layer by layer: parameters, multiply-adds, memory, receptive field. Overrides are of its section `model`.
 
     Raises UserError for a model that is unknown or does not fit such pictures, and for sizes and counts that are not from 1 to a million.
+    `image_size` in pixels: a square's side, or (height, width).
     """
-    refuse_outside(MANY, image_size=image_size, num_classes=num_classes, in_channels=in_channels, batch_size=batch_size)
+    is_pair = isinstance(image_size, tuple | list) and len(image_size) == 2
+    height, width = cast("tuple[int, int]", image_size if is_pair else (image_size, image_size))
+    refuse_outside(MANY, image_size=height, num_classes=num_classes, in_channels=in_channels, batch_size=batch_size)
+    refuse_outside(MANY, image_size=width)
     from visiontune.spec.parse import load_model
 
     section = load_model(model, words(overrides, more))
     from visiontune.models.profile import profile as profile_of
 
-    return profile_of(section, num_classes=num_classes, in_channels=in_channels, image_size=image_size, batch_size=batch_size)
+    sizes: dict[str, Any] = {"num_classes": num_classes, "in_channels": in_channels, "image_size": size_of((height, width))}
+    return profile_of(section, **sizes, batch_size=batch_size)

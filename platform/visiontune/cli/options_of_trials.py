@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from visiontune.cli import verbs, verbs_of_trials
-from visiontune.cli.shared_options import Verb, few, number, positive, takes_file, takes_studies_dir
+from visiontune.cli.shared_options import Verb, few, number, picture_size, positive, takes_file, takes_studies_dir
 
 
 def trial_options(verb: Verb) -> None:
@@ -25,7 +25,9 @@ def trial_options(verb: Verb) -> None:
     takes_studies_dir(train)
     profile.add_argument("model", metavar="MODEL", help="an entry of `visiontune list models`")
     profile.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the recipe's model section, such as width=2 or norm=group")
-    profile.add_argument("--image-size", type=positive, required=True, metavar="S", help="pixels of the square pictures")
+    profile.add_argument(
+        "--image-size", type=picture_size, required=True, metavar="S|HxW", help="pixels of a picture's side, or height and width"
+    )
     profile.add_argument("--classes", type=positive, required=True, metavar="N")
     profile.add_argument("--channels", type=positive, default=3, metavar="C")
     profile.add_argument("--batch", type=positive, default=64, metavar="B", help="pictures in a step, for the memory that it takes")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.call_ranges import FACTOR, FEW, MANY, Range, rule_of
+from visiontune.spec.image_size import ImageSize, image_size
 
 Verb = Callable[..., argparse.ArgumentParser]
 """Takes a function of verbs.py, and its name where that is another; gives the parser of its arguments."""
@@ -40,6 +41,11 @@ def number(text: str) -> int:
 def size(text: str) -> int:
     """Pixels of a side."""
     return in_range(text, (8, 4096))
+
+
+def picture_size(text: str) -> ImageSize:
+    """Pixels: 32, or 24x32 of height and width."""
+    return image_size([positive(side) for side in text.split("x", 1)] if "x" in text else positive(text))
 
 
 def few(text: str) -> int:

@@ -144,6 +144,10 @@ def _failure(corner: _Corner, size: ImageSize, built_for: ImageSize | None = Non
             network(torch.empty(2, corner.in_channels, *sides(size)))
     except _ERRORS as error:
         return str(error).partition("\n")[0]
+    except TypeError as error:  # of a plugin's builder that calculates with one side
+        if not corner.plugins or isinstance(size, int):
+            raise
+        return f"its builder must take image_size as (height, width) where pictures are no squares ({error})"
     return None
 
 

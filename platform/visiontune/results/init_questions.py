@@ -55,7 +55,7 @@ def _image_size(text: str) -> ImageSize:
     return image_size(_constant("image_size", text, DATA))
 
 
-IMAGE_SIZE = Question("image_size", "pixels of a square's side, or [height, width], to resize to", "image_size=PX", _image_size)
+IMAGE_SIZE = Question("image_size", "pixels of a square's side, or of height and width in brackets", "image_size=PX", _image_size)
 PRETRAINED = Question("use_pretrained", f"start from {WEIGHTS_NAME}", "--pretrained, --no-pretrained", _flag)
 MIRRORED = Question("is_mirrored", "a mirrored picture keeps its class", "--mirrored, --no-mirrored", _flag)
 HOURS = Question("hours", "hours that the search may take", "--hours H", _hours)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from visiontune.data.picture.stored_form import Form
 from visiontune.data.prepare import describe, prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
+from visiontune.spec.image_size import ImageSize, sides
 
 PHOTOS = load_sample_images().images
 LABELS = np.arange(24) % 2
@@ -52,18 +54,23 @@ def data(tmp_path: Path, request: pytest.FixtureRequest) -> dict[str, Any]:
     }
 
 
-def test_raw_and_encoded_are_the_same_pictures(tmp_path: Path, data: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("asked", "size", "stored"), [(80, 80, 88), ([60, 100], (60, 100), (67, 112)), ([100, 64], (100, 64), (112, 72))])
+def test_raw_and_encoded_are_the_same_pictures(
+    tmp_path: Path, data: dict[str, Any], asked: Any, size: ImageSize, stored: ImageSize
+) -> None:
+    data = {**data, "image_size": asked}
     raw, encoded = (Store.open(prepare({**data, "store": kind}, tmp_path)) for kind in ("raw", "encoded"))
-    assert (raw.kind, encoded.kind, raw.image_size, raw.stored_size, encoded.stored_size) == ("raw", "encoded", 80, 88, 88)
+    assert (raw.kind, encoded.kind, raw.image_size, raw.stored_size, encoded.stored_size) == ("raw", "encoded", size, stored, stored)
     assert raw.info == encoded.info == describe(data)
     rows = np.array([3, 0, 23, 3])
-    for size in (80, 88, 40, 200):
-        np.testing.assert_array_equal(raw.read(rows, size), encoded.read(rows, size))
-        assert raw.read(rows, size).shape == (4, size, size, 3)
-    np.testing.assert_array_equal(raw.images_NHWC[rows], raw.read(rows, 80))
+    for other in (size, stored, 40, (33, 41), 200):
+        np.testing.assert_array_equal(raw.read(rows, other), encoded.read(rows, other))
+        assert raw.read(rows, other).shape == (4, *sides(other), 3)
+    np.testing.assert_array_equal(raw.images_NHWC[rows], raw.read(rows, size))
     np.testing.assert_allclose(raw.mean_C, encoded.mean_C)
     np.testing.assert_array_equal(raw.labels_N, encoded.labels_N)
-    assert raw.path.stat().st_size > 24 * 88**2 * 3 and encoded.path.stat().st_size < 24 * 88**2 * 3
+    pixels = 24 * math.prod(sides(stored)) * 3
+    assert raw.path.stat().st_size > pixels > encoded.path.stat().st_size and [*raw.damaged()] == []
 
 
 def test_statistics_are_of_what_is_stored_of_train(tmp_path: Path, data: dict[str, Any]) -> None:
@@ -73,18 +80,20 @@ def test_statistics_are_of_what_is_stored_of_train(tmp_path: Path, data: dict[st
     np.testing.assert_allclose(store.std_C, unit.std((0, 1, 2)), rtol=1e-6)
 
 
-def test_pictures_are_the_centre_square_not_squashed(tmp_path: Path, data: dict[str, Any]) -> None:
-    """Beside Pillow's antialiased resize of the same square: equal but for the filter; a squashed one is far away."""
-    store = Store.open(prepare({**data, "store": "raw"}, tmp_path))
-    images = store.read(np.arange(24), 88).astype(float)
+@pytest.mark.parametrize("size", [80, [100, 64]])
+def test_pictures_are_their_middle_in_that_shape_not_squashed(tmp_path: Path, data: dict[str, Any], size: Any) -> None:
+    """Beside Pillow's antialiased resize of the same part: equal but for the filter; a squashed one is far away."""
+    store = Store.open(prepare({**data, "store": "raw", "image_size": size}, tmp_path))
+    images, (height, width) = store.read(np.arange(24), store.stored_size).astype(float), sides(store.stored_size)
     for number in (0, 11, 23):
         upright = Image.fromarray(decode_of(data, number))
-        side = min(upright.size)
-        left, top = (upright.width - side) // 2, (upright.height - side) // 2
-        square = np.asarray(upright.crop((left, top, left + side, top + side)).resize((88, 88), Image.Resampling.BILINEAR))
-        squashed = np.asarray(upright.resize((88, 88), Image.Resampling.BILINEAR))
-        near, far = (np.abs(images[number] - other).mean() for other in (square, squashed))
-        assert near < 6 and (far > 2 * near or upright.width == upright.height)
+        scale = min(upright.width / width, upright.height / height)
+        wide, high = round(scale * width), round(scale * height)
+        left, top = (upright.width - wide) // 2, (upright.height - high) // 2
+        part = np.asarray(upright.crop((left, top, left + wide, top + high)).resize((width, height), Image.Resampling.BILINEAR))
+        squashed = np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR))
+        near, far = (np.abs(images[number] - other).mean() for other in (part, squashed))
+        assert near < 6 and (far > 2 * near or upright.width * height == upright.height * width)
 
 
 @pytest.mark.parametrize("frame", ["crop", "pad", "squash"])

@@ -13,6 +13,7 @@ from PIL import Image
 from tiny import make_recipe, make_store, model_section, section
 
 from visiontune.errors import UserError
+from visiontune.spec.image_size import ImageSize, sides
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.evaluate import evaluate
 from visiontune.training.input.picture_sizes import progressive
@@ -39,14 +40,15 @@ def test_sides_grow_by_ffcvs_formula() -> None:
     assert [steps(epoch) for epoch in range(1, 6)] == [16, 16, 24, 24, 28]  # 14, 17.5, 21, 24.5
     fixed = progressive(image_size=30, num_epochs=5, resize_from=0.5, resize_to=0.8, resize_share=0.0, resize_multiple=8)
     assert {fixed(epoch) for epoch in range(1, 6)} == {24}
+    wide = progressive(image_size=(24, 32), num_epochs=3, resize_from=0.5, resize_to=1.0, resize_share=1.0, resize_multiple=4)
+    assert [wide(epoch) for epoch in (1, 2, 3)] == [(12, 16), (16, 24), (24, 32)]  # 12, 18 and 24 high
 
 
-@pytest.mark.parametrize("size", [8, 13, 24])
-def test_pixels_are_pillows(size: int) -> None:
+@pytest.mark.parametrize("size", [8, 13, 24, (24, 13)])
+def test_pixels_are_pillows(size: ImageSize) -> None:
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    theirs = np.stack(
-        [np.asarray(Image.fromarray(image[..., c].astype(np.float32)).resize((size, size), Image.Resampling.BILINEAR)) for c in range(3)]
-    )
+    planes = [Image.fromarray(image[..., c].astype(np.float32)) for c in range(3)]
+    theirs = np.stack([np.asarray(plane.resize(sides(size)[::-1], Image.Resampling.BILINEAR)) for plane in planes])
     ours = resized(torch.from_numpy(image).float().permute(2, 0, 1)[None], size)[0]
     assert np.abs(ours.numpy() - theirs).max() < 0.01  # of 255
 
