@@ -134,10 +134,10 @@ def policy_of(**section: Any) -> Policy:
 
 WHOLE = {
     "fixed": {"policy": "fixed", "HorizontalFlip": {"probability": 0.5}, "PadAndCrop": {"probability": 1.0, "magnitude": 0.5}},
-    "randaugment": {"policy": "randaugment", "num_ops": 2, "magnitude": 0.6, "flip_probability": 0.5},
-    "trivialaugment": {"policy": "trivialaugment"},
+    "soft_randaugment": {"policy": "soft_randaugment", "num_ops": 2, "magnitude": 0.6, "flip_probability": 0.5},
+    "soft_trivialaugment": {"policy": "soft_trivialaugment"},
     "autoaugment": {"policy": "autoaugment", "sub1_op1": "Hue", "sub1_probability1": 1.0, "sub1_magnitude1": 1.0},
-    "augmix": {"policy": "augmix"},
+    "soft_augmix": {"policy": "soft_augmix"},
 }
 
 

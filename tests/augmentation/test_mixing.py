@@ -122,6 +122,20 @@ def test_erased_boxes_are_drawn_as_torchvision_draws_them_and_blank_the_same_pix
 
 
 @pytest.mark.parametrize("kind", ["mixup", "cutmix", "alternate"])
+def test_boxes_are_erased_before_pictures_are_mixed_and_none_by_default(kind: str) -> None:
+    """Of pictures of ones, each batch has lost its boxes' area whatever is mixed; without erasing nothing else is drawn."""
+    x_NCHW, y_N = torch.ones(64, 1, 20, 20), torch.zeros(64, dtype=torch.int64)
+    erasing = build_mixing(augmentation("random_erasing", erasing_probability=0.5), seed=0)
+    both = build_mixing(augmentation(kind, erasing_probability=0.5), seed=0)
+    lost = [[(1 - one(x_NCHW, y_N, step)[0]).mean().item() for step in range(60)] for one in (erasing, both)]
+    assert np.mean(lost[1]) == pytest.approx(np.mean(lost[0]), rel=0.05) and np.mean(lost[0]) > 0.05
+    assert torch.equal(build_mixing(augmentation(kind), seed=0)(x_NCHW, y_N, 3)[0], x_NCHW)
+    assert "erasing_probability 0.5" in str(
+        problem_of_mixing(augmentation("mixup", erasing_probability=0.5), batch_size=8, use_features=True)
+    )
+
+
+@pytest.mark.parametrize("kind", ["mixup", "cutmix", "alternate"])
 def test_labels_hold_the_same_share_of_each_picture_as_the_pixels(kind: str) -> None:
     """Each picture is of one colour of its own: its mean says how much of whom is in it."""
     y_N = torch.arange(NUM)

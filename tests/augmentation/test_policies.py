@@ -69,7 +69,7 @@ def test_same_for_any_batch_order_instance_and_process(name: str) -> None:
 
 @pytest.mark.parametrize("num_ops", [1, 2, 5])
 def test_randaugment_gives_every_picture_exactly_its_number_of_ops_drawn_uniformly(num_ops: int) -> None:
-    seen = applied(made("randaugment", num_ops=num_ops, magnitude=0.4))
+    seen = applied(made("soft_randaugment", num_ops=num_ops, magnitude=0.4))
     rows = np.concatenate([rows for _, _, rows in seen])
     np.testing.assert_array_equal(np.bincount(rows), np.full(4000, num_ops))
     counts: Counter[str] = Counter()
@@ -82,7 +82,7 @@ def test_randaugment_gives_every_picture_exactly_its_number_of_ops_drawn_uniform
 def test_randaugments_draws_are_independent_of_each_other() -> None:
     """Which op comes second has nothing to do with the first, and neither with the neighbour's."""
     op_2N = np.full((2, 4000), -1)
-    for name, _, rows in applied(made("randaugment", num_ops=2)):
+    for name, _, rows in applied(made("soft_randaugment", num_ops=2)):
         op_2N[(op_2N[:, rows] >= 0).sum(0), rows] = DRAWN_OPS.index(name)
     for one, other in ((op_2N[0], op_2N[1]), (op_2N[0, :-1], op_2N[0, 1:])):
         table = np.zeros((len(DRAWN_OPS), len(DRAWN_OPS)))
@@ -91,7 +91,7 @@ def test_randaugments_draws_are_independent_of_each_other() -> None:
 
 
 def test_trivialaugment_gives_one_op_at_a_uniform_magnitude() -> None:
-    seen = applied(made("trivialaugment"), num=20_000)
+    seen = applied(made("soft_trivialaugment"), num=20_000)
     np.testing.assert_array_equal(np.sort(np.concatenate([rows for _, _, rows in seen])), np.arange(20_000))
     ops: Counter[str] = Counter()
     levels: Counter[int] = Counter()
@@ -110,7 +110,7 @@ def test_magnitude_goes_linearly_over_the_full_budget() -> None:
     assert ramp.at(0) == 0.2 and ramp.at(9) == 0.8
     assert Ramp(0.2).at(5) == Ramp(0.2, 0.8, num_epochs=1).at(1) == 0.2
     for policy, args in (
-        ("randaugment", {"magnitude": 0.9, "final_magnitude": 0.1}),
+        ("soft_randaugment", {"magnitude": 0.9, "final_magnitude": 0.1}),
         ("fixed", {"Affine": {"probability": 1.0, "magnitude": 0.9, "final_magnitude": 0.1}}),
     ):
         strengths = [
@@ -177,7 +177,7 @@ def chains_of(policy: Policy) -> Chains:
 
 @pytest.mark.parametrize(("num_chains", "alpha"), [(3, 1.0), (2, 0.5), (5, 4.0)])
 def test_augmixs_weights_are_dirichlets_and_its_share_is_betas(num_chains: int, alpha: float) -> None:
-    policy = made("augmix", num_chains=num_chains, augmix_alpha=alpha)
+    policy = made("soft_augmix", num_chains=num_chains, augmix_alpha=alpha)
     share_NS = chains_of(policy).shares(policy.ops, np.arange(3000), seed=0, epoch=1)
     np.testing.assert_allclose(share_NS.sum(1), 1)
     assert (share_NS >= 0).all()
@@ -189,7 +189,7 @@ def test_augmixs_weights_are_dirichlets_and_its_share_is_betas(num_chains: int, 
 
 
 def test_augmixs_output_is_the_convex_mix_of_its_chains() -> None:
-    policy = made("augmix", severity=8)
+    policy = made("soft_augmix", severity=8)
     ours, chains = policy(PICTURES, seed=3, epoch=1, index_N=INDEX), chains_of(policy)
     share_NS = chains.shares(policy.ops, INDEX, seed=3, epoch=1)
     copies = [PICTURES, *(chains.changed(chain, policy.ops, PICTURES, INDEX, seed=3, epoch=1) for chain in range(3))]
@@ -200,13 +200,13 @@ def test_augmixs_output_is_the_convex_mix_of_its_chains() -> None:
 
 
 def test_augmixs_chains_are_one_to_three_ops_long_and_as_strong_as_severity_says() -> None:
-    seen = applied(made("augmix", severity=2, num_chains=1), num=3000)
+    seen = applied(made("soft_augmix", severity=2, num_chains=1), num=3000)
     lengths = np.bincount(np.concatenate([rows for _, _, rows in seen]), minlength=3000)
     assert is_uniform(Counter(lengths.tolist()), 3) and {*lengths} == {1, 2, 3}
     strengths = {round(magnitude * 30, 6) for name, magnitude, _ in seen if "magnitude" in OPS.entries[name].args}
     assert strengths == {1, 2, 3, 4, 5, 6}
     assert {name for name, _, _ in seen} == {*AUGMIX_OPS}
-    longer = applied(made("augmix", num_chains=2, chain_depth=5), num=50)
+    longer = applied(made("soft_augmix", num_chains=2, chain_depth=5), num=50)
     assert (np.bincount(np.concatenate([rows for _, _, rows in longer])) == 2 * 5).all()
 
 
@@ -230,7 +230,7 @@ def test_sets_leave_out_what_grey_pictures_can_not_have_and_named_ops_are_refuse
     grey = np.ascontiguousarray(PICTURES[..., :1])
     left = [name for name in DRAWN_OPS if suits(name, 1)]
     assert {*DRAWN_OPS} - {*left} == {"Saturation"} and all(suits(name, 1) for name in AUGMIX_OPS)
-    assert {name for name, _, _ in applied(made("randaugment", channels=1))} == {*left}
+    assert {name for name, _, _ in applied(made("soft_randaugment", channels=1))} == {*left}
     for name in WITHOUT_OPS:
         assert problem_of(section(name), 1) is None, name
         assert made(name, channels=1)(grey, seed=0, epoch=1, index_N=INDEX).shape == grey.shape
@@ -284,7 +284,7 @@ def test_everything_of_a_policy_can_be_searched(tmp_path: Path) -> None:
     [
         ("{policy: randaugment, magnitude: 1.5}", ("from 0 to 1", "1.5")),
         ("{policy: randaugment, num_ops: 0}", ("from 1 to 13",)),
-        ("{policy: randaugment, severity: 3}", ("'severity' is an argument of augmix, not of randaugment",)),
+        ("{policy: randaugment, severity: 3}", ("'severity' is an argument of augmix and soft_augmix, not of randaugment",)),
         ("{policy: autoaugment, sub1_op1: Afine}", ("Afine", "nearest is 'Affine'")),
         ("{policy: autoaugment, sub6_op1: Affine}", ("sub6_op1",)),
         ("{policy: fixed, HorizontalFlip: {final_magnitude: 1}}", ("final_magnitude",)),

@@ -61,7 +61,12 @@ def loaded(text: str, suffix: str, folder: Path) -> Any:
 @pytest.mark.parametrize("suffix", [".yaml", ".json"])
 @pytest.mark.parametrize(
     ("policy", "args"),
-    [("fixed", FIXED), ("randaugment", {"flip_probability": 0.5}), ("trivialaugment", {}), ("autoaugment", {"crop_magnitude": 0.5})],
+    [
+        ("fixed", FIXED),
+        ("soft_randaugment", {"flip_probability": 0.5}),
+        ("soft_trivialaugment", {}),
+        ("autoaugment", {"crop_magnitude": 0.5}),
+    ],
 )
 def test_what_albumentations_loads_draws_the_same_pictures_for_the_same_seed(
     suffix: str, policy: str, args: dict[str, Any], tmp_path: Path
@@ -101,11 +106,11 @@ def test_every_op_is_read_back_and_is_the_policys_own(name: str) -> None:
 def test_probabilities_and_shares_are_those_of_the_policy(tmp_path: Path) -> None:
     content = json.loads(exported(".json", "fixed", **FIXED))["transform"]["transforms"]
     assert [one["p"] for one in content] == [0.5, 0.7, 1.0, 0.3]
-    one_of = json.loads(exported(".json", "trivialaugment"))["transform"]["transforms"][0]
+    one_of = json.loads(exported(".json", "soft_trivialaugment"))["transform"]["transforms"][0]
     assert one_of["__class_fullname__"] == "OneOf" and len(one_of["transforms"]) == 13
     strengths = [kind for kind in one_of["transforms"] if kind["__class_fullname__"] == "OneOf"]
     assert {len(kind["transforms"]) for kind in strengths} == {31}
-    assert len(json.loads(exported(".json", "randaugment", num_ops=3))["transform"]["transforms"]) == 3
+    assert len(json.loads(exported(".json", "soft_randaugment", num_ops=3))["transform"]["transforms"]) == 3
 
 
 @pytest.mark.parametrize(
@@ -113,6 +118,8 @@ def test_probabilities_and_shares_are_those_of_the_policy(tmp_path: Path) -> Non
     [
         (".yaml", "none", {}, "nothing to export"),
         (".json", "augmix", {}, "augmix can't be said in it; export to .py"),
+        (".json", "randaugment", {}, "done at one strength to a random side; export to .py"),
+        (".py", "timm", {}, "create_transform(auto_augment='rand-m9-mstd0.5-inc1')"),
         (".yaml", "autoaugment_published", {}, "export to .py"),
         (".yaml", "randaugment", {"magnitude": 0.2, "final_magnitude": 0.8}, "from 0.2 to 0.8"),
         (".json", "fixed", {"Rotate": {"probability": 0.5, "magnitude": 0.1, "final_magnitude": 0.9}}, "from 0.1 to 0.9"),
@@ -129,6 +136,17 @@ def test_what_a_form_cannot_say_is_refused_in_one_sentence(suffix: str, policy: 
     with pytest.raises(UserError) as error:
         exported(suffix, policy, **args)
     assert said in str(error.value) and len(str(error.value).splitlines()) == 1
+
+
+def test_published_policies_are_torchvisions_own_in_code() -> None:
+    lines = {
+        "randaugment": "v2.RandAugment(2, 9, 31, interpolation=v2.InterpolationMode.NEAREST)",
+        "trivialaugment": "v2.TrivialAugmentWide(interpolation=v2.InterpolationMode.NEAREST)",
+        "augmix": "v2.AugMix(3, 3, -1, 1.0, all_ops=False, interpolation=v2.InterpolationMode.BILINEAR)",
+    }
+    for policy, line in lines.items():
+        assert line in exported(".py", policy)
+    assert "v2.RandAugment(1, 1234, 10001," in exported(".py", "randaugment", num_ops=1, magnitude=0.1234)
 
 
 def test_mixing_is_no_part_of_it_and_the_file_says_so() -> None:
@@ -266,10 +284,10 @@ def test_ranges_of_colour_are_ours() -> None:
 @pytest.mark.parametrize(("args", "invert"), [({"num_chains": 1, "chain_depth": 1, "augmix_alpha": 0.5}, True), ({"severity": 7}, False)])
 def test_augmix_mixes_as_much(args: dict[str, Any], invert: bool) -> None:
     """How far pictures are from what they were: equal deciles, as far as 300 draws tell; of inverted ones that is Beta's share alone."""
-    policy = build_policy(augmentation("augmix", **args), image_size=SIZE, channels=3, num_epochs=5)
+    policy = build_policy(augmentation("soft_augmix", **args), image_size=SIZE, channels=3, num_epochs=5)
     assert policy is not None
     made: dict[str, Any] = {}
-    exec(exported(".py", "augmix", **args), made)
+    exec(exported(".py", "soft_augmix", **args), made)
     transform = made["transform"]
     before = np.zeros((SIZE, SIZE, 3), np.uint8) if invert else SMOOTH_HWC
     if invert:
@@ -290,10 +308,14 @@ def test_augmix_mixes_as_much(args: dict[str, Any], invert: bool) -> None:
 POLICIES: dict[str, dict[str, Any]] = {
     "fixed": FIXED,
     "randaugment": {"num_ops": 2, "flip_probability": 0.5, "crop_magnitude": 0.5},
+    "soft_randaugment": {},
     "trivialaugment": {},
+    "soft_trivialaugment": {},
     "autoaugment": {"sub1_probability1": 0.0, "sub1_probability2": 0.0},
     "autoaugment_published": {"preset": "svhn"},
     "augmix": {"crop_magnitude": 0.5},
+    "soft_augmix": {},
+    "three_augment": {},
 }
 
 

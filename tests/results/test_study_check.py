@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from places import DIGITS
 from spec_files import GOOD
@@ -12,6 +14,8 @@ from spec_files import GOOD
 from visiontune.cli import main
 from visiontune.data.prepare import num_train_about
 from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.results import label_check as label_check_module
 from visiontune.results.lr_range_plot import plot_range_tests
 from visiontune.results.search_forecast import doubts, doubts_of_room, proposals, rungs
 from visiontune.results.study_check import lines, summary
@@ -38,7 +42,8 @@ def test_a_good_file_is_told_line_by_line(capsys: pytest.CaptureFixture[str]) ->
         assert f"  {name}: " in out
     assert "one batch: lenet5: loss 0.0" in out and "learning rate: lenet5 with sgd: falls from " in out
     assert "  cost: an epoch takes " in out
-    assert "11 checks: " in out and " 0 bad in " in out
+    assert "  labels: no network of this study is trained yet" in out
+    assert "12 checks: " in out and " 0 bad in " in out
     assert out.splitlines()[-1] == "  learning-rate range tests: s/digits/lr_range.png"
     assert Path("s/digits/lr_range.png").read_bytes().startswith(b"\x89PNG")
 
@@ -164,3 +169,25 @@ def test_resources_beyond_this_machine_are_told(setting: str, wanted: int) -> No
     path.write_text(GOOD)
     found = [*doubts_of_room(load_study(path, [f"resources.{setting}"]), 2)]
     assert bool(found) == bool(wanted) and all(f"a trial takes {wanted} processors and this machine has 2" in one for one in found)
+
+
+def test_ops_that_make_a_network_take_one_class_for_another_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Classes are told by which half is light, so mirroring exchanges them; darkening does not."""
+    is_right_N = np.arange(60) % 2
+    images_NHWC = np.zeros((60, 8, 8, 1), np.uint8)
+    for image_HWC, is_right in zip(images_NHWC, is_right_N, strict=True):
+        image_HWC[:, 4 * is_right : 4 + 4 * is_right] = 200
+
+    def predict(x_NHWC: np.ndarray) -> np.ndarray:
+        return (x_NHWC[:, :, 4:].mean((1, 2, 3)) > x_NHWC[:, :, :4].mean((1, 2, 3))).astype(np.int64)
+
+    store = SimpleNamespace(val_idx=np.arange(60), images_NHWC=images_NHWC, labels_N=is_right_N, class_names=("left", "right"))
+    monkeypatch.setattr(label_check_module, "ask", lambda *_: (SimpleNamespace(name="the winner", predict=predict), store))
+    info = SimpleNamespace(channels=1, num_classes=2)
+    found: list[Check | None] = []
+    for op in ("{policy: fixed, HorizontalFlip: {}}", "{policy: fixed, Solarize: {magnitude: 0.1}}", "{policy: none}"):
+        Path("one.yaml").write_text(GOOD.replace("augmentation: {policy: none}", f"augmentation: {op}"))
+        found.append(label_check_module.label_check(load_study(Path("one.yaml")), StudiesFolder(Path("s")), info))  # type: ignore[arg-type]
+    flip, solarize, none = found
+    assert flip is not None and flip.verdict == "look" and "left as right 100%" in flip.said
+    assert solarize is not None and solarize.verdict == "ok" and none is None

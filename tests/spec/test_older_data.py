@@ -13,7 +13,7 @@ from visiontune.data.picture.stored_form import Form
 from visiontune.data.prepare import prepare
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.domains import RandomParams
-from visiontune.spec.older_data import as_begun
+from visiontune.spec.older_data import with_former_data
 from visiontune.spec.parse import load_recipe, make_recipe
 from visiontune.spec.read_identity import spec_of_identity
 from visiontune.tuning.study_storage import create_or_resume
@@ -21,7 +21,7 @@ from visiontune.tuning.study_storage import create_or_resume
 RECIPE = {"model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": 0.1}, "training": {"num_epochs": 1}}
 
 
-def test_a_study_that_was_begun_without_the_key_goes_on_without_it(tmp_path: Path) -> None:
+def test_a_study_that_wwith_former_data_without_the_key_goes_on_without_it(tmp_path: Path) -> None:
     folder, spec = StudyFolder(tmp_path), make_spec(tmp_path, 3)
     assert spec.data["frame"] == "crop"
     storage = create_or_resume(folder, spec)
@@ -29,11 +29,11 @@ def test_a_study_that_was_begun_without_the_key_goes_on_without_it(tmp_path: Pat
     storage.set_attribute("identity", older)
     identity = create_or_resume(folder, spec).attributes()["identity"]
     assert identity == older
-    for begun in (as_begun(spec, identity), spec_of_identity(identity, spec.study)):
+    for begun in (with_former_data(spec, identity), spec_of_identity(identity, spec.study)):
         assert "frame" not in begun.data and begun.data == {key: value for key, value in spec.data.items() if key != "frame"}
         sections = begun.space.resolve(RandomParams(0))
         assert "frame" not in make_recipe(begun, sections, 0).data
-    assert as_begun(spec, spec.identity()).data["frame"] == "crop"
+    assert with_former_data(spec, spec.identity()).data["frame"] == "crop"
 
 
 def test_a_recipe_that_was_written_whole_before_the_key_is_not_cropped(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
+from timm.data.distributed_sampler import RepeatAugSampler as RASampler
 from tiny import make_recipe, make_store
 
-from visiontune.training.class_balance import build_order, class_weights
-from visiontune.training.input.epoch_order import shuffled
+from visiontune.training.class_balance import build_order, class_weights, problem_of_copies
+from visiontune.training.input.epoch_order import copies, shuffled
 from visiontune.training.loop import train
 
 LABELS = np.random.default_rng(0).permutation(np.repeat([0, 1, 2, 3], [100, 40, 9, 1])).astype(np.int64)
@@ -33,6 +34,25 @@ def weights(name: str, labels_N: Any = LABELS, **args: Any) -> Any:
 
 def test_without_balance_the_order_is_the_shuffle() -> None:
     assert np.array_equal(order("none", epoch=3, seed=7), shuffled(len(LABELS), 7, 3))
+
+
+@pytest.mark.parametrize("num_copies", [2, 3])
+def test_repeated_augmentation_shows_what_timms_sampler_shows(num_copies: int) -> None:
+    """The same pictures equally often, for an epoch of the same length, in batches in which copies meet."""
+    labels_N = np.zeros(768, np.int64)
+    ours = build_order({"name": "none"}, labels_N, 1, num_copies)(0, 1)
+    sampler = RASampler(range(768), num_replicas=1, rank=0, num_repeats=num_copies)
+    theirs = np.array(list(sampler))
+    assert len(ours) == len(theirs) == 768
+    assert Counter(Counter(ours.tolist()).values()) == Counter(Counter(theirs.tolist()).values())
+    assert np.array_equal(ours[::num_copies][:10], shuffled(768, 0, 1)[:10])
+    # By copies augmentation has its keys, so none is the same picture again.
+    assert set(copies(ours).tolist()) == {*range(num_copies)}
+
+
+def test_copies_need_a_policy_that_makes_them_differ() -> None:
+    assert problem_of_copies(1, ["none"]) is problem_of_copies(3, ["none", "trivialaugment"]) is None
+    assert "needs an augmentation policy" in str(problem_of_copies(3, ["none"]))
 
 
 @pytest.mark.parametrize("name", ["none", "balanced", "oversample"])

@@ -16,6 +16,8 @@ from simulated_search import curve, drive, make_spec, report
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.spec.former_policies import PUBLISHED
+from visiontune.spec.read_identity import spec_of_identity
 from visiontune.tuning import driver_lease
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.placement import MAX_LOSSES
@@ -23,7 +25,7 @@ from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import Report
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.start_recipes import DEFAULTS
-from visiontune.tuning.study_storage import create_or_resume, mend_journal, open_existing
+from visiontune.tuning.study_storage import as_begun, create_or_resume, mend_journal, open_existing
 
 SIMULATE = HELPERS / "simulated_search.py"
 
@@ -198,6 +200,25 @@ def test_a_changed_space_is_refused_with_what_differs(tmp_path):
     assert "budget.max_epochs: was 9, is now 27" in text
     assert "optimizer.lr" in text
     assert "--name" in text
+
+
+def test_a_study_of_an_older_version_goes_on_with_the_draws_that_it_began_with(tmp_path):
+    """Its identity does not say which policies have their paper's strength; its params keep their names."""
+    folder = tmp_path / "study"
+    policies = "space.augmentation={policy: {choice: {trivialaugment: {flip_probability: 0.5}, randaugment: {magnitude: {float: [0, 1]}}}}}"
+    first, longer = (make_spec(folder, num, overrides=[policies]) for num in (6, 10))
+    older = replace(first, space=replace(first.space, is_older=True))
+    _, storage, _ = drive(older, folder)
+    assert PUBLISHED not in storage.attributes()["identity"]
+    begun = as_begun(StudyFolder(folder), longer)
+    assert begun.space.is_older and spec_of_identity(storage.attributes()["identity"]).space.is_older
+    _, storage, _ = drive(begun, folder)
+    recipes = [trial.user_attrs["recipe"]["augmentation"] for trial in storage.trials()]
+    assert len(recipes) == 10 and {one["policy"] for one in recipes} == {"soft_trivialaugment", "soft_randaugment"}
+    assert {trial.params["augmentation.policy"] for trial in storage.trials()} == {"trivialaugment", "randaugment"}
+    other = tmp_path / "other"
+    drive(make_spec(other, 3, overrides=[policies]), other)
+    assert not as_begun(StudyFolder(other), make_spec(other, 4, overrides=[policies])).space.is_older
 
 
 def test_a_file_that_never_began_a_trial_binds_nobody(tmp_path):

@@ -14,9 +14,8 @@ from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.spec.older_data import as_begun
 from visiontune.tuning.study_pictures import keep_pictures
-from visiontune.tuning.study_storage import Storage, create_or_resume
+from visiontune.tuning.study_storage import Storage, as_begun, create_or_resume
 
 
 def write_pictures(folder: Path, label: str, rows: range) -> None:
@@ -93,7 +92,7 @@ def test_a_study_older_than_exact_repeats_goes_on_as_it_was_begun(tmp_path: Path
     """Its file leaves `duplicates` out, and `drop` was the default; a file that says another one has another study."""
     folder = tmp_path / "study"
     drive(make_spec(folder, 2, overrides=["data.duplicates=drop"]), folder)
-    spec, identity = make_spec(folder, 2), create_or_resume(StudyFolder(folder), make_spec(folder, 2)).attributes()["identity"]
-    assert spec.data["duplicates"] == "exact" and as_begun(spec, identity).data["duplicates"] == "drop"
+    spec = make_spec(folder, 2)
+    assert spec.data["duplicates"] == "exact" and as_begun(StudyFolder(folder), spec).data["duplicates"] == "drop"
     with pytest.raises(UserError, match=r"data\.duplicates: was drop, is now exact"):
         create_or_resume(StudyFolder(folder), make_spec(folder, 2, overrides=["data.duplicates=exact"]))

@@ -73,6 +73,17 @@ class Ops:
             name, magnitude = kinds[number]
             self.apply(name, magnitude, pictures_NHWC, rows_K[kind_K == number], index_N, *key)
 
+    def apply_exact(self, name: str, strength_K: FloatArray, pictures_NHWC: Pictures, rows_K: IntArray, interpolation: str) -> None:
+        """Change these rows in place, each at its own strength (exact_ops.py); nothing is drawn."""
+        if self.engine == "device":
+            from visiontune.augmentation.engines.device_exact_ops import apply_exact_on_device
+
+            apply_exact_on_device(name, pictures_NHWC, rows_K, strength_K, interpolation)  # type: ignore[arg-type]
+            return
+        from visiontune.augmentation.engines.exact_ops import apply_exact
+
+        apply_exact(name, pictures_NHWC, rows_K, strength_K, interpolation)
+
     def beside(self, values: NDArray[Any], pictures_NHWC: Pictures) -> Any:
         """The values in the memory of the pictures: as they are, or as a tensor on the device."""
         if self.engine != "device":

@@ -42,6 +42,7 @@ _NUM_TRIES = 10
 # Set apart from the keys of shuffles, (seed, epoch), and of balanced orders, (seed, epoch, 1).
 _MIXING = 2
 _NEED_PICTURES = ("cutmix", "alternate", "random_erasing")
+_FEATURES = "frozen stages hand on features that were computed once"
 _NEED_PAIRS = ("mixup", "cutmix", "alternate")
 
 
@@ -67,8 +68,10 @@ def problem_of_mixing(augmentation: Mapping[str, Any], *, batch_size: int, use_f
     name = augmentation["mixing"]
     if name in _NEED_PAIRS and batch_size < 2:
         return f"augmentation.mixing {name} needs two pictures in a batch, but training.batch_size is {batch_size}; nearest is 2"
+    if use_features and name != "random_erasing" and augmentation.get("erasing_probability", 0.0) > 0:
+        return f"augmentation.erasing_probability {augmentation['erasing_probability']:g} cuts boxes out of pictures, but {_FEATURES}"
     if name in _NEED_PICTURES and use_features:
-        rule = f"augmentation.mixing {name} cuts boxes out of pictures, but frozen stages hand on features that were computed once"
+        rule = f"augmentation.mixing {name} cuts boxes out of pictures, but {_FEATURES}"
         return f"{rule}; mixup works on features, or train all stages"
     return None
 
@@ -81,7 +84,7 @@ def split_targets(targets: Targets, num: int) -> list[Targets]:
     return [Mixed(y_N, other_N, targets.share) for y_N, other_N in pairs]
 
 
-def mixup(*, mixup_alpha: float, mixing_probability: float) -> Mix:
+def mixup(*, mixup_alpha: float, mixing_probability: float, erasing_probability: float = 0.0) -> Mix:
     """share * x + (1 - share) * partner, on pictures or on features of any shape."""
 
     def mix(x_NCHW: Tensor, y_N: Tensor, generator: np.random.Generator) -> Batch:
@@ -91,10 +94,10 @@ def mixup(*, mixup_alpha: float, mixing_probability: float) -> Mix:
         share = generator.beta(mixup_alpha, mixup_alpha)
         return blended(x_NCHW, partner_N, share), Mixed(y_N, y_N[partner_N], share)
 
-    return mix
+    return _after_erasing(mix, erasing_probability)
 
 
-def cutmix(*, cutmix_alpha: float, mixing_probability: float) -> Mix:
+def cutmix(*, cutmix_alpha: float, mixing_probability: float, erasing_probability: float = 0.0) -> Mix:
     """A box of the partner at the partner's own place; the share is that of the pixels that are left."""
 
     def mix(x_NCHW: Tensor, y_N: Tensor, generator: np.random.Generator) -> Batch:
@@ -107,16 +110,22 @@ def cutmix(*, cutmix_alpha: float, mixing_probability: float) -> Mix:
         share = 1 - (bottom - top) * (right - left) / (height * width)
         return pasted(x_NCHW, partner_N, box), Mixed(y_N, y_N[partner_N], share)
 
-    return mix
+    return _after_erasing(mix, erasing_probability)
 
 
-def alternate(*, mixup_alpha: float, cutmix_alpha: float, cutmix_share: float, mixing_probability: float) -> Mix:
+def alternate(
+    *, mixup_alpha: float, cutmix_alpha: float, cutmix_share: float, mixing_probability: float, erasing_probability: float = 0.0
+) -> Mix:
     """One of the two for each batch."""
     kinds = (
         mixup(mixup_alpha=mixup_alpha, mixing_probability=mixing_probability),
         cutmix(cutmix_alpha=cutmix_alpha, mixing_probability=mixing_probability),
     )
-    return lambda x_NCHW, y_N, generator: kinds[generator.random() < cutmix_share](x_NCHW, y_N, generator)
+
+    def mix(x_NCHW: Tensor, y_N: Tensor, generator: np.random.Generator) -> Batch:
+        return kinds[generator.random() < cutmix_share](x_NCHW, y_N, generator)
+
+    return _after_erasing(mix, erasing_probability)
 
 
 def random_erasing(*, erasing_probability: float) -> Mix:
@@ -129,6 +138,14 @@ def random_erasing(*, erasing_probability: float) -> Mix:
         return blanked(x_NCHW, to_device(box_N4, x_NCHW.device)), y_N
 
     return erase
+
+
+def _after_erasing(mix: Mix, erasing_probability: float) -> Mix:
+    """Boxes are erased before pictures are mixed, as timm's loader does it; nothing is drawn for none."""
+    if erasing_probability == 0:
+        return mix
+    erase = random_erasing(erasing_probability=erasing_probability)
+    return lambda x_NCHW, y_N, generator: mix(erase(x_NCHW, y_N, generator)[0], y_N, generator)
 
 
 def blended(x_NCHW: Tensor, partner_N: Tensor, share: float) -> Tensor:

@@ -5,7 +5,7 @@ A section's values are constants or domains; those of a choice's branch stand un
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,18 +53,20 @@ def one_by_one(section: Mapping[str, Any], channels: int) -> tuple[str, ...]:
     """What a section may apply picture by picture and not in batches: ops that the batched engine lacks, and torchvision's policies."""
     from visiontune.augmentation.engines.batched import left_to_reference
 
-    published = {policy for policy, _ in policies_of(section) if policy == "autoaugment_published"}
-    return (*left_to_reference(ops_of(section, channels)), *published)
+    alone = {policy: None for policy, _ in policies_of(section) if policy in ("autoaugment_published", "timm")}
+    return (*left_to_reference(ops_of(section, channels, leaving_out=("three_augment",))), *alone)
 
 
-def ops_of(section: Mapping[str, Any], channels: int) -> dict[str, OpRange]:
+def ops_of(section: Mapping[str, Any], channels: int, leaving_out: Sequence[str] = ()) -> dict[str, OpRange]:
     """Ops in the order in which the section names them or policies draw them; none that never changes a picture.
 
-    A policy that draws ops out of a set draws none that grey pictures (1 channel) can't get.
+    A policy that draws ops out of a set draws none that grey pictures (1 channel) can't get. Policies that are
+    left out count with what comes before their ops.
     """
     found: dict[str, OpRange] = {}
     for policy, args in policies_of(section):
-        for name, span in _OPS_OF.get(policy, _flip_and_crop)(args):
+        found_of = _flip_and_crop if policy in leaving_out else _OPS_OF.get(policy, _flip_and_crop)
+        for name, span in found_of(args):
             if name in COLOUR_OPS and channels != 3 and policy not in ("fixed", "autoaugment"):
                 continue
             span = span if "magnitude" in OPS.entries[name].args else OpRange()
@@ -133,12 +135,24 @@ def _augmix(args: Args) -> Found:
     yield from ((name, OpRange(1 / 30, max(args.values("severity")) / 10)) for name in AUGMIX_OPS)
 
 
+def _three_augment(args: Args) -> Found:
+    """In magnitudes of the table: a threshold in the middle, a blur of up to 2 pixels, jitters of so much of 0.9."""
+    yield from _flip_and_crop(args)
+    yield from (("ToGray", OpRange()), ("Solarize", OpRange(0.5, 0.5)), ("GaussianBlur", OpRange(0.0, 1.0)))
+    jitter = min(1.0, max(args.values("colour_jitter")) / 0.9)
+    yield from ((name, OpRange(0.0, jitter)) for name in ("Brightness", "Contrast", "Saturation"))
+
+
 _OPS_OF: Mapping[str, Callable[[Args], Found]] = {
     "fixed": _fixed,
     "randaugment": _randaugment,
     "trivialaugment": _trivialaugment,
     "autoaugment": _autoaugment,
     "augmix": _augmix,
+    "three_augment": _three_augment,
+    "soft_randaugment": _randaugment,
+    "soft_trivialaugment": _trivialaugment,
+    "soft_augmix": _augmix,
 }
 """Others have torchvision's ops and only what comes before them is in the table."""
 

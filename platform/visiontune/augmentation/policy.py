@@ -16,6 +16,7 @@ from visiontune.augmentation.policy_steps import Chance, Ramp, Step
 from visiontune.augmentation.resized_crop import ResizedCrop, crop_of, problem_of_crop
 from visiontune.errors import UserError
 from visiontune.spec.declare import Arg, Entry, chosen
+from visiontune.spec.former_policies import as_meant
 from visiontune.spec.image_size import ImageSize, pixels
 from visiontune.spec.tables.ops import COLOUR, COLOUR_OPS, OPS, TURNING
 from visiontune.spec.tables.policies import POLICIES
@@ -56,8 +57,10 @@ class Policy:
 def on_device(policy: Policy) -> tuple[Policy | None, tuple[str, ...]]:
     """The same policy for pictures on a device; or None, and the ops that a device lacks."""
     from visiontune.augmentation.engines.device import left_to_cpu
+    from visiontune.augmentation.policies.three_augment import ThreeAugment
 
-    lacking = left_to_cpu(name for step in policy.steps for name in step.names)
+    # 3-Augment's blur is there with the other ops at a stated strength, and not as an op of the table.
+    lacking = left_to_cpu(name for step in policy.steps for name in step.names if not isinstance(step, ThreeAugment))
     return (None, lacking) if lacking else (replace(policy, ops=Ops(policy.ops.image_size, "device", policy.ops.entries)), ())
 
 
@@ -66,6 +69,7 @@ def build_policy(augmentation: Mapping[str, Any], *, image_size: ImageSize, chan
 
     `num_epochs` is the full budget, over which magnitudes that change do so.
     """
+    augmentation = as_meant(augmentation)
     problem = problem_of(augmentation, channels) or problem_of_turning(augmentation, image_size) or problem_of_crop(augmentation)
     if problem is not None:
         raise UserError(problem)

@@ -61,7 +61,6 @@ class StudyCheck:
     def run(self, *, is_quiet: bool = False) -> StudyCheck:
         """Try data, networks and learning rates out, and print a line for each check as it ends unless `is_quiet`."""
         from visiontune.results.lr_range_plot import plot_range_tests
-        from visiontune.training.checks.all_checks import run_checks
 
         started, found = time.monotonic(), []
         with in_use(self.spec.plugins):
@@ -70,7 +69,7 @@ class StudyCheck:
         if not is_quiet:
             print("".join(f"  data      {one}\n" for one in said if one not in self.said), end="", flush=True)
         with in_use(self.spec.plugins), _progress(is_quiet=is_quiet) as tell:
-            for check in run_checks(self.spec, store, tell=tell):
+            for check in self._checks(store, tell):
                 tell("")
                 found.append(check)
                 if not is_quiet:
@@ -84,6 +83,16 @@ class StudyCheck:
     def _ingested(self, *, is_quiet: bool) -> Store:
         with IngestScreen.of(not is_quiet) as screen:
             return Store.open(prepare(self.spec.data, self.studies.data_cache, tell=screen.tell))
+
+    def _checks(self, store: Store, tell: Callable[[str], None]) -> Iterator[Check]:
+        """Those that need pictures alone, and the one that asks a network which an earlier run has left."""
+        from visiontune.results.label_check import label_check
+        from visiontune.training.checks.all_checks import run_checks
+
+        yield from run_checks(self.spec, store, tell=tell)
+        tell("labels")
+        if (check := label_check(self.spec, self.studies, self.pictures)) is not None:
+            yield check
 
     def to_dict(self) -> dict[str, Any]:
         """What `run` found, as JSON can carry it."""

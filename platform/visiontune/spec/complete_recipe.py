@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from visiontune.spec.declare import Section
+from visiontune.spec.former_policies import as_meant
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.sections import RECIPE
 from visiontune.spec.space import fill
@@ -13,6 +14,7 @@ from visiontune.spec.trial_recipe import TrialRecipe
 def completed(recipe: TrialRecipe) -> TrialRecipe:
     """For training alone: its fingerprint is another one where keys were added. Data are as they were prepared."""
     sections = recipe.to_dict()
+    sections["augmentation"] = as_meant(sections["augmentation"])
     for name, declared in RECIPE.fields.items():
         if isinstance(declared, Section) and name != "data":
             sections[name] = fill(declared.fields, sections.get(name, {}))

@@ -18,7 +18,7 @@ _WRITTEN_BEFORE = frozenset(
 )
 
 
-def as_begun(spec: StudySpec, identity: Mapping[str, Any]) -> StudySpec:
+def with_former_data(spec: StudySpec, identity: Mapping[str, Any]) -> StudySpec:
     """The spec with the data of the study whose identity this is, as it was begun, where its file leaves those keys out."""
     if not identity:
         return spec

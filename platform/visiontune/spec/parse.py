@@ -13,6 +13,7 @@ from visiontune.spec.declare import REQUIRED, Items, Section
 from visiontune.spec.defaults import with_pictures_of_weights
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.fit_recipe import fit_to_space
+from visiontune.spec.former_policies import as_meant, is_older
 from visiontune.spec.items_reader import read_items
 from visiontune.spec.older_data import FRAME, is_older_recipe, without_frame
 from visiontune.spec.overrides import COMMAND_LINE, override
@@ -91,6 +92,8 @@ def load_recipe(source: Source, overrides: Sequence[str] = ()) -> TrialRecipe:
         tree = with_pictures_of_weights(reader.file(root, {"plugins": PLUGINS, **RECIPE.fields}))
         if reader.problems.found:
             raise UserError(*reader.problems.sorted())
+        if is_older(tree, {*RECIPE.fields}):
+            tree = {**tree, "augmentation": as_meant(tree["augmentation"])}
         filled = fill(RECIPE.fields, tree)
         if is_older_recipe(tree["data"]):
             filled["data"] = without_frame(filled["data"])

@@ -7,7 +7,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from visiontune.spec.older_data import as_begun
+from visiontune.spec.former_policies import PUBLISHED, published_in
+from visiontune.spec.older_data import with_former_data
 from visiontune.spec.parse import load_study
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.preprocessings import PREPROCESSINGS
@@ -23,13 +24,14 @@ def spec_of_identity(identity: Mapping[str, Any], study: str = "study", limits: 
 
     What else it leaves out (resources, storage, confirm) has its defaults. Raises UserError for an identity that no file has today.
     """
-    flat = {key: value for key, value in identity.items() if key != _ORDER}
+    flat = {key: value for key, value in identity.items() if key not in (_ORDER, PUBLISHED)}
     if not any(key.startswith("space.preprocessing.name") for key in flat) and any(key.startswith("space.transfer.") for key in flat):
         flat["space.preprocessing.name"] = PREPROCESSINGS.default  # such a study is older than the default `as_pretrained`
     tree = _unflattened(flat)
     whole = {key: int(limit) if float(limit).is_integer() else limit for key, limit in limits.items()}
-    spec = as_begun(load_study({"study": study, **tree, "budget": {**tree["budget"], **whole}}), identity)
-    return replace(spec, space=replace(spec.space, file=f"study {study}"))
+    spec = with_former_data(load_study({"study": study, **tree, "budget": {**tree["budget"], **whole}}), identity)
+    is_older = PUBLISHED not in identity and bool(published_in(identity))
+    return replace(spec, space=replace(spec.space, file=f"study {study}", is_older=is_older))
 
 
 def _unflattened(flat: Mapping[str, Any]) -> dict[str, Any]:

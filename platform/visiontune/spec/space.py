@@ -20,6 +20,7 @@ from visiontune.spec import tree_walk
 from visiontune.spec.asking import ABSENT, Ask, Asker, every, takers
 from visiontune.spec.declare import REQUIRED, Arg, Field, Items, Section, Table
 from visiontune.spec.domains import Choice, Domain, EndParams, Suggest
+from visiontune.spec.former_policies import as_softer
 from visiontune.spec.sections import SPACE
 from visiontune.spec.tree_walk import Tree
 
@@ -33,18 +34,20 @@ _FEW = 16
 
 @dataclass(frozen=True)
 class Space:
-    """What may vary. `lines` is where each dotted key stands in `file`."""
+    """What may vary. `lines` is where each dotted key stands in `file`. Of an older study policies mean what they meant when it began."""
 
     tree: Tree
     lines: Mapping[str, int] = field(default_factory=dict)
     file: str = ""
+    is_older: bool = False
 
     def resolve(self, suggest: Suggest) -> dict[str, dict[str, Any]]:
         """One point as the sections of a recipe (without data, num_epochs and seed), in the order of the file.
 
         Asked is in that order too, but for what conditions name, which comes before the param that has them.
         """
-        return fill(SPACE.fields, self._asker(suggest).section(self.tree, ""))
+        sections = fill(SPACE.fields, self._asker(suggest).section(self.tree, ""))
+        return {**sections, "augmentation": as_softer(sections["augmentation"])} if self.is_older else sections
 
     def params(self, suggest: Suggest) -> dict[str, Any]:
         """Params of that point: those that exist there."""

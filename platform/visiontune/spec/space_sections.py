@@ -27,6 +27,14 @@ from visiontune.spec.tables.teachers import TEACHERS
 TRAINING: dict[str, Field] = {
     "batch_size": Arg(int, "pictures in a step", 64, 1, 65_536, auto=(32, 64, 128)),
     "micro_batch": Arg(int, "pictures at once on the device; gradients add up to batch_size; 0: all of them", 0, 0, 65_536),
+    "repeated_augmentation": Arg(
+        int,
+        "copies of a picture in a row, each augmented by itself, of as many pictures as leave the epoch's length as it is (Hoffer et al. "
+        "2020; timm's RASampler has 3)",
+        1,
+        1,
+        10,
+    ),
     "resize": RESIZES,
     "precision": Arg(
         str,

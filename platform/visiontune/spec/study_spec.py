@@ -11,6 +11,7 @@ from visiontune.errors import Problem, UserError
 from visiontune.spec.brackets import bracket_sizes
 from visiontune.spec.declare import REQUIRED, Arg, Items, Section, Table
 from visiontune.spec.fingerprint import flatten
+from visiontune.spec.former_policies import PUBLISHED, published_in
 from visiontune.spec.sections import LIMITS, STUDY
 from visiontune.spec.space import Space
 from visiontune.spec.start import Start
@@ -175,7 +176,8 @@ class StudySpec:
         }
         flat = flatten(json.loads(json.dumps(content)))
         order = [key.partition(".probability")[0].partition(".magnitude")[0] for key in flat if key.startswith("space.augmentation.")]
-        return {**flat, "space.augmentation.order": list(dict.fromkeys(order))}
+        marked = {PUBLISHED: names} if (names := published_in(flat)) and not self.space.is_older else {}
+        return {**flat, **marked, "space.augmentation.order": list(dict.fromkeys(order))}
 
 
 def completed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ labels_N are those of the training split, int64; an order counts within that spl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from visiontune.spec.declare import chosen
 from visiontune.spec.tables.balances import BALANCES, CLASS_WEIGHTS
-from visiontune.training.input.epoch_order import IntArray, shuffled
+from visiontune.training.input.epoch_order import IntArray, repeated, shuffled
 
 FloatArray = NDArray[np.float64]
 Order = Callable[[int, int], IntArray]
@@ -23,11 +23,21 @@ Order = Callable[[int, int], IntArray]
 _CHOICE = 1
 
 
-def build_order(balance: Mapping[str, Any], labels_N: IntArray, num_classes: int) -> Order:
-    """(seed, epoch) -> order_N. Its length is the same in every epoch, but not that of the split where pictures are repeated."""
+def build_order(balance: Mapping[str, Any], labels_N: IntArray, num_classes: int, num_copies: int = 1) -> Order:
+    """(seed, epoch) -> order_N. Its length is the same in every epoch, but not that of the split where rare classes are filled up.
+
+    With `num_copies` each picture comes so often in a row, and the order is no longer by it.
+    """
     entry, args = chosen(BALANCES, balance, "name")
     order: Order = entry.load()([np.flatnonzero(labels_N == k) for k in range(num_classes)], **args)
-    return order
+    return order if num_copies == 1 else lambda seed, epoch: repeated(order(seed, epoch), num_copies)
+
+
+def problem_of_copies(num_copies: int, policies: Sequence[str]) -> str | None:
+    """Why pictures can't be repeated so under any of these policies, as one sentence; None if they can."""
+    if num_copies == 1 or any(policy != "none" for policy in policies):
+        return None
+    return f"training.repeated_augmentation {num_copies} needs an augmentation policy by which copies differ, but the policy is none"
 
 
 def every_once(rows_K: list[IntArray]) -> Order:

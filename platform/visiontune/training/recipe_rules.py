@@ -18,6 +18,7 @@ from visiontune.spec.complete_recipe import completed
 from visiontune.spec.study_rules import problem_of_warmup
 from visiontune.spec.tables.preprocessings import channels_after
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.training.class_balance import problem_of_copies
 from visiontune.training.input.fit_preprocessing import problem_of_preprocessing
 from visiontune.training.input.picture_sizes import other_sizes, problem_of_sizes
 from visiontune.training.optim.sharpness_aware import problem_of_sharpness
@@ -58,6 +59,7 @@ def _problems(recipe: TrialRecipe, info: DataInfo) -> Iterator[tuple[str, str | 
     yield "transfer.regime", problem_of_phases(transfer, training["num_epochs"])
     yield "optimizer.sharpness", problem_of_sharpness(recipe.optimizer, training)
     yield "regularization", problem_of_averages(recipe.regularization, recipe.optimizer)
+    yield "training.repeated_augmentation", problem_of_copies(training["repeated_augmentation"], [recipe.augmentation["policy"]])
     yield "augmentation.policy", problem_of_policy(recipe.augmentation, info.channels)
     yield "augmentation.policy", problem_of_turning(recipe.augmentation, info.image_size)
     yield "augmentation.crop", problem_of_crop(recipe.augmentation)

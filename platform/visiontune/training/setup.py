@@ -120,7 +120,7 @@ def set_up(
 
     splits = open_splits(recipe, store, device, preprocessing, body, ranks)
     labels_N = store.labels_N[store.train_idx]
-    order = build_order(recipe.balance, labels_N, len(store.class_names))
+    order = build_order(recipe.balance, labels_N, len(store.class_names), training["repeated_augmentation"])
     bounds = whole_batches(len(order(seed, 1)), training["batch_size"])
     at_once = num_at_once(training)
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from visiontune.errors import SearchFailed, UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
-from visiontune.spec.older_data import as_begun
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.constraints import costs_by, needs_known_costs, num_counted
@@ -42,7 +41,7 @@ from visiontune.tuning.records import Ending, Outcome, Put, StudyRecord
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.start_recipes import StartRecipes
 from visiontune.tuning.study_pictures import keep_pictures
-from visiontune.tuning.study_storage import Storage, create_or_resume, mend_journal, open_existing
+from visiontune.tuning.study_storage import Storage, as_begun, create_or_resume, mend_journal, open_existing
 from visiontune.tuning.winner import leave_winner, register_winner, winner_of
 
 if TYPE_CHECKING:
@@ -106,8 +105,10 @@ def _search(
     with ExitStack() as stack:
         stack.enter_context(driver_lock(folder))
         mend_journal(folder)
+        spec = as_begun(folder, spec)
+        if spec.space.is_older:
+            say("this study is older: its policies go on with the softer draws that are called soft_* now; --name NAME begins another")
         storage = create_or_resume(folder, spec)
-        spec = as_begun(spec, storage.attributes()["identity"])
         lease = stack.enter_context(driver_lease(storage, str(spec.storage["url"]), spec.study))
         if is_finished(storage, spec) and not _has_more_to_start(storage, spec):
             study = study_record(storage, spec.study)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -24,8 +25,9 @@ from visiontune.errors import Problem, UserError, first_line
 from visiontune.filesystem.file_lock import make_lock
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.filesystem.uri import shown
+from visiontune.spec.former_policies import PUBLISHED
 from visiontune.spec.kept_files import keep_files
-from visiontune.spec.older_data import as_begun
+from visiontune.spec.older_data import with_former_data
 from visiontune.spec.study_spec import StudySpec, completed
 from visiontune.tuning.patient_storage import PatientStorage
 
@@ -126,7 +128,7 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     study_id, known = _study_id(storage, spec.study), dict[str, Any]()
     if study_id is not None:
         known = storage.get_study_user_attrs(study_id)
-        asked, spec = spec, as_begun(spec, known.get("identity", {}))
+        asked, spec = spec, with_former_data(spec, known.get("identity", {}))
         if not _is_same(known.get("identity", {}), spec) and not storage.get_all_trials(study_id, deepcopy=False):
             storage.delete_study(study_id)
             study_id, spec = None, asked
@@ -145,6 +147,20 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
         raise UserError(*_differences(attributes["identity"], spec))
     keep_files(spec, folder.path)
     return opened
+
+
+def as_begun(folder: StudyFolder, spec: StudySpec) -> StudySpec:
+    """The spec as an older version that began the study would have read its file: repeats that it left out by default, and the softer draws
+    that policies' names meant.
+    """
+    try:
+        old = open_existing(folder, str(spec.storage["url"])).attributes().get("identity", {})
+    except UserError:
+        return spec
+    spec = with_former_data(spec, old)
+    older = replace(spec, space=replace(spec.space, is_older=True))
+    is_begun = PUBLISHED in spec.identity() and (_is_same(old, older) or is_longer(old, older))
+    return older if is_begun else spec
 
 
 def is_longer(old: Mapping[str, Any], spec: StudySpec) -> bool:

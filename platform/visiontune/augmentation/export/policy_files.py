@@ -10,6 +10,7 @@ from typing import Any
 
 from visiontune.augmentation.export.albumentations_files import albumentations_text, pipeline
 from visiontune.augmentation.export.torchvision_code import torchvision_code
+from visiontune.augmentation.policies.published import SignedOps
 from visiontune.augmentation.policies.randaugment import Drawn
 from visiontune.augmentation.policy import build_policy
 from visiontune.augmentation.policy_steps import Chance, Step
@@ -39,7 +40,7 @@ def export_policy(
 def constant_steps(steps: Sequence[Step]) -> tuple[Step, ...]:
     """The steps. Raises UserError where magnitudes change over the epochs."""
     ramps = [step.magnitude for step in steps if isinstance(step, Chance)]
-    ramps += [step.magnitudes.ramp for step in steps if isinstance(step, Drawn) and hasattr(step.magnitudes, "ramp")]
+    ramps += [step.magnitudes.ramp for step in steps if isinstance(step, Drawn | SignedOps) and hasattr(step.magnitudes, "ramp")]
     for ramp in ramps:
         if ramp.at(1) != ramp.at(ramp.num_epochs):
             said = f"from {ramp.at(1):g} to {ramp.at(ramp.num_epochs):g}"

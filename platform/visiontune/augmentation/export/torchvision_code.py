@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from visiontune.augmentation.apply_ops import has_magnitude
+from visiontune.augmentation.engines.exact_ops import BLUR_SIDE
 from visiontune.augmentation.export.exportable import refusal, transform_of
 from visiontune.augmentation.export.torchvision_ops import CODES
 from visiontune.augmentation.policies.autoaugment import OneOf, Published
-from visiontune.augmentation.policies.randaugment import Chains, Drawn
+from visiontune.augmentation.policies.published import SignedOps
+from visiontune.augmentation.policies.randaugment import NUM_LEVELS, Chains, Drawn
+from visiontune.augmentation.policies.three_augment import DEVIATIONS, THRESHOLD, ThreeAugment
 from visiontune.augmentation.policy_steps import Chance, Step
 from visiontune.augmentation.resized_crop import ResizedCrop
 from visiontune.errors import UserError
@@ -121,6 +124,10 @@ HELPERS: Mapping[str, str] = {
 """Helpers by the text with which code, or another helper, calls them."""
 
 
+_MANY_LEVELS = 10_000
+"""Of a magnitude that is no thirtieth."""
+
+
 def torchvision_code(steps: Sequence[Step], image_size: ImageSize, title: str = "") -> str:
     """A module with `transform`. Raises UserError with every op that torchvision lacks."""
     missing = dict.fromkeys(name for step in steps for name in _names(step) if _code_of(name, 0.5, image_size) is None)
@@ -145,12 +152,14 @@ def torchvision_code(steps: Sequence[Step], image_size: ImageSize, title: str = 
 def _names(step: Step) -> Iterable[str]:
     if isinstance(step, Chance):
         return (step.name,)
+    if isinstance(step, Published | ResizedCrop | SignedOps | ThreeAugment):
+        return ()
+    if isinstance(step, Chains) and isinstance(step.drawn, SignedOps):
+        return ()
     if isinstance(step, Drawn | Chains):
         return step.names
     if isinstance(step, OneOf):
         return (op.name for sub in step.subs for op in sub if not op.is_nothing)
-    if isinstance(step, Published | ResizedCrop):
-        return ()
     raise UserError(refusal(step, "torchvision"))
 
 
@@ -159,14 +168,40 @@ def _lines(step: Step, image_size: ImageSize) -> list[str]:
         return [f"v2.RandomResizedCrop({image_size}, scale={step.scale}, ratio={step.ratio}, antialias=True)"]
     if isinstance(step, Chance):
         return [_by_chance(step, image_size)]
+    if isinstance(step, SignedOps):
+        return [_signed(step)]
+    if isinstance(step, ThreeAugment):
+        one_of = f"v2.RandomGrayscale(1.0), v2.RandomSolarize({THRESHOLD}, 1.0), v2.GaussianBlur({BLUR_SIDE}, {DEVIATIONS})"
+        return [f"v2.RandomChoice([{one_of}])", f"v2.ColorJitter({', '.join([repr(step.colour_jitter)] * 3)})"]
+    if isinstance(step, Chains) and isinstance(step.drawn, SignedOps):
+        return [_augmix(step, step.drawn)]
     if isinstance(step, Drawn | Chains):
-        op = _one_of([_any_strength(name, step.magnitudes(1), image_size) for name in step.names])
+        drawn = step if isinstance(step, Drawn) else step.drawn
+        op = _one_of([_any_strength(name, drawn.magnitudes(1), image_size) for name in drawn.names])
         return [op] * step.num_ops if isinstance(step, Drawn) else [f"Chains({op}, {step.num_chains}, {step.depths}, {step.alpha!r})"]
     if isinstance(step, OneOf):
         subs = [[_by_chance(op, image_size) for op in sub if not op.is_nothing] for sub in step.subs]
         return [_one_of([_sequence(sub) for sub in subs])]
     assert isinstance(step, Published)
     return [f"v2.AutoAugment(v2.AutoAugmentPolicy.{step.transform.policy.name})"]
+
+
+def _signed(step: SignedOps) -> str:
+    """torchvision's RandAugment with as many levels as it takes to have the magnitude, or TrivialAugmentWide."""
+    magnitudes, interpolation = step.magnitudes(1), _interpolation(step)
+    if len(magnitudes) > 1:
+        return f"v2.TrivialAugmentWide({interpolation})"
+    last = NUM_LEVELS - 1 if (magnitudes[0] * (NUM_LEVELS - 1)).is_integer() else _MANY_LEVELS
+    return f"v2.RandAugment({step.num_ops}, {round(magnitudes[0] * last)}, {last + 1}, {interpolation})"
+
+
+def _augmix(step: Chains, drawn: SignedOps) -> str:
+    depth, severity = step.depths[0] if len(step.depths) == 1 else -1, len(drawn.magnitudes(1))
+    return f"v2.AugMix({severity}, {step.num_chains}, {depth}, {step.alpha!r}, all_ops=False, {_interpolation(drawn)})"
+
+
+def _interpolation(step: SignedOps) -> str:
+    return f"interpolation=v2.InterpolationMode.{step.interpolation.upper()}"
 
 
 def _by_chance(step: Chance, image_size: ImageSize) -> str:

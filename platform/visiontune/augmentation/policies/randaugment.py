@@ -1,8 +1,8 @@
-"""Policies that draw ops out of a stated set for each picture: RandAugment, TrivialAugment, AugMix.
+"""Policies that draw ops out of a stated set for each picture: RandAugment, TrivialAugment and AugMix with softer draws.
 
 A magnitude means here what the table of ops says: the end of a range out of which the op draws, where the papers take the
-end itself with a random sign. Identity, which is in the papers' sets, is magnitude 0 and not an op. Of grey pictures what
-needs three channels is left out of the set.
+end itself with a random sign (published.py). Identity, which is in the papers' sets, is magnitude 0 and not an op. Of grey pictures
+what needs three channels is left out of the set.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Protocol
 
 import numpy as np
 
@@ -21,7 +22,8 @@ from visiontune.spec.tables.policies import AUGMIX_OPS, DRAWN_OPS
 
 NUM_LEVELS = 31
 """Magnitudes are whole thirtieths where they are drawn, as in TrivialAugment: pictures with equal ones are changed together."""
-_DEPTHS = (1, 2, 3)
+DEPTHS = (1, 2, 3)
+"""Of AugMix's chains, all equally likely."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,14 @@ class Drawn:
     magnitudes: Callable[[int], Sequence[float]]
 
     def __call__(self, ops: Ops, pictures_NHWC: Pictures, index_N: IntArray, *, seed: int, epoch: int) -> None:
-        kinds = list(product(self.names, self.magnitudes(epoch)))
-        rows_N = np.arange(len(index_N))
         for position in range(self.num_ops):
-            which_N = ops.integers(len(kinds), index_N, seed, epoch, "drawn", position)
-            ops.apply_drawn(kinds, which_N, pictures_NHWC, rows_N, index_N, seed, epoch, position)
+            self.once(ops, pictures_NHWC, np.arange(len(index_N)), index_N, "drawn", position, seed=seed, epoch=epoch)
+
+    def once(self, ops: Ops, pictures_NHWC: Pictures, rows_K: IntArray, index_N: IntArray, *key: int | str, seed: int, epoch: int) -> None:
+        """One op to each of these rows; the key says by a word and numbers which draw it is."""
+        kinds = list(product(self.names, self.magnitudes(epoch)))
+        which_K = ops.integers(len(kinds), index_N[rows_K], seed, epoch, *key)
+        ops.apply_drawn(kinds, which_K, pictures_NHWC, rows_K, index_N, seed, epoch, *key[1:])
 
 
 @dataclass(frozen=True)
@@ -52,13 +57,27 @@ class OneMagnitude:
 
 @dataclass(frozen=True)
 class Levels:
-    """All magnitudes from `lowest` to `highest` thirtieths, both ends inclusive, in every epoch."""
+    """All magnitudes from `lowest` to `highest` thirtieths, both ends inclusive, in every epoch; of `num` levels, one less than that."""
 
     lowest: int
     highest: int
+    num: int = NUM_LEVELS
 
     def __call__(self, epoch: int) -> tuple[float, ...]:
-        return tuple(level / (NUM_LEVELS - 1) for level in range(self.lowest, self.highest + 1))
+        return tuple(level / (self.num - 1) for level in range(self.lowest, self.highest + 1))
+
+
+class DrawsOnce(Protocol):
+    """What a chain consists of: one op for each picture, drawn by key."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def magnitudes(self) -> Callable[[int], Sequence[float]]: ...
+
+    def once(self, ops: Ops, pictures_NHWC: Pictures, rows_K: IntArray, index_N: IntArray, *key: int | str, seed: int, epoch: int) -> None:
+        """Change these rows in place."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +87,7 @@ class Chains:
     A chain is as long as one of `depths`, all equally likely. Weights are Dirichlet's and m is Beta's, both with `alpha`.
     """
 
-    names: tuple[str, ...]
-    magnitudes: Levels
+    drawn: DrawsOnce
     num_chains: int
     depths: tuple[int, ...]
     alpha: float
@@ -96,16 +114,18 @@ class Chains:
     def changed(self, chain: int, ops: Ops, pictures_NHWC: Pictures, index_N: IntArray, *, seed: int, epoch: int) -> Pictures:
         """Copies after a chain's ops."""
         out_NHWC: Pictures = ops.copied(pictures_NHWC)
-        kinds = list(product(self.names, self.magnitudes(epoch)))
         depth_N = np.array(self.depths)[ops.integers(len(self.depths), index_N, seed, epoch, "depth", chain)]
         for position in range(max(self.depths)):
             rows_K = np.flatnonzero(depth_N > position)
-            which_K = ops.integers(len(kinds), index_N[rows_K], seed, epoch, "chain", chain, position)
-            ops.apply_drawn(kinds, which_K, out_NHWC, rows_K, index_N, seed, epoch, chain, position)
+            self.drawn.once(ops, out_NHWC, rows_K, index_N, "chain", chain, position, seed=seed, epoch=epoch)
         return out_NHWC
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.drawn.names
 
-def randaugment(
+
+def soft_randaugment(
     *,
     channels: int,
     num_epochs: int,
@@ -115,17 +135,17 @@ def randaugment(
     flip_probability: float,
     crop_magnitude: float,
 ) -> list[Step]:
-    """Cubuk et al. 2020: the same magnitude for every op."""
+    """Cubuk et al. 2020 with softer draws: the same magnitude for every op."""
     ramp = Ramp(magnitude, final_magnitude, num_epochs)
     return [*flip_and_crop(flip_probability, crop_magnitude), Drawn(_suiting(DRAWN_OPS, channels), num_ops, OneMagnitude(ramp))]
 
 
-def trivialaugment(*, channels: int, num_epochs: int, flip_probability: float, crop_magnitude: float) -> list[Step]:
-    """Müller & Hutter 2021: one op at any of 31 magnitudes from 0 to 1."""
+def soft_trivialaugment(*, channels: int, num_epochs: int, flip_probability: float, crop_magnitude: float) -> list[Step]:
+    """Müller & Hutter 2021 with softer draws: one op at any of 31 magnitudes from 0 to 1."""
     return [*flip_and_crop(flip_probability, crop_magnitude), Drawn(_suiting(DRAWN_OPS, channels), 1, Levels(0, NUM_LEVELS - 1))]
 
 
-def augmix(
+def soft_augmix(
     *,
     channels: int,
     num_epochs: int,
@@ -136,12 +156,12 @@ def augmix(
     flip_probability: float,
     crop_magnitude: float,
 ) -> list[Step]:
-    """Hendrycks et al. 2020, the augmentation: their consistency loss over three versions of a picture is not here."""
+    """Hendrycks et al. 2020 with softer draws."""
     levels = Levels(1, severity * (NUM_LEVELS - 1) // 10)
-    depths = (chain_depth,) if chain_depth else _DEPTHS
+    depths = (chain_depth,) if chain_depth else DEPTHS
     return [
         *flip_and_crop(flip_probability, crop_magnitude),
-        Chains(_suiting(AUGMIX_OPS, channels), levels, num_chains, depths, augmix_alpha),
+        Chains(Drawn(_suiting(AUGMIX_OPS, channels), 1, levels), num_chains, depths, augmix_alpha),
     ]
 
 

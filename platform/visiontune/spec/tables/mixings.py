@@ -16,14 +16,19 @@ _CUTMIX = {
         float, "the share of a picture's area is drawn from Beta(alpha, alpha)", 1.0, 0.01, 10.0, auto=Range(0.25, 4.0, log=True)
     )
 }
+_ERASED = {
+    "erasing_probability": Arg(float, "before it: chance that a picture loses a box, as random_erasing's", 0.0, 0.0, 1.0, auto=(0.0, 0.25))
+}
 
 MIXINGS = Table(
     "mixing",
     {
         "none": Entry("batches as they are"),
-        "mixup": Entry("weighted means of two pictures and of their losses (Zhang et al. 2018)", f"{_HERE}:mixup", {**_MIXUP, **_SHARE}),
+        "mixup": Entry(
+            "weighted means of two pictures and of their losses (Zhang et al. 2018)", f"{_HERE}:mixup", {**_MIXUP, **_SHARE, **_ERASED}
+        ),
         "cutmix": Entry(
-            "a box of another picture, its loss weighted by its area (Yun et al. 2019)", f"{_HERE}:cutmix", {**_CUTMIX, **_SHARE}
+            "a box of another picture, its loss weighted by its area (Yun et al. 2019)", f"{_HERE}:cutmix", {**_CUTMIX, **_SHARE, **_ERASED}
         ),
         "alternate": Entry(
             "mixup or CutMix, by chance for each batch",
@@ -33,6 +38,7 @@ MIXINGS = Table(
                 **_CUTMIX,
                 "cutmix_share": Arg(float, "chance that a mixed batch is CutMix's", 0.5, 0.0, 1.0, auto=Range(0.0, 1.0)),
                 **_SHARE,
+                **_ERASED,
             },
         ),
         "random_erasing": Entry(

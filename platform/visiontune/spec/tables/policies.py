@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from visiontune.spec.declare import Arg, Entry, Range, Section, Table
 from visiontune.spec.tables.ops import FORMER_ARGS, FORMER_OPS, OPS
+from visiontune.spec.timm_strings import WRITTEN, settle_auto_augment
 
 __all__ = ["OPS", "POLICIES"]
 
@@ -36,6 +38,25 @@ _WEAK = {
     "flip_probability": Arg(float, "before the ops: chance of the mirror image", 0.0, 0.0, 1.0, auto=(0.0, 0.5)),
     "crop_magnitude": Arg(float, "before the ops: PadAndCrop's, 0.5 for the usual 4 of 32 pixels", 0.0, 0.0, 1.0, auto=Range(0.0, 1.0)),
 }
+
+
+def _interpolation(default: str) -> dict[str, Arg]:
+    said = "how pixels are found where ops move them, black outside"
+    return {"interpolation": Arg(str, said, default, choices=("nearest", "bilinear"))}
+
+
+_RANDAUGMENT = {
+    "num_ops": Arg(int, "ops that each picture gets, one after another", 2, 1, 13, auto=Range(1, 3)),
+    "magnitude": Arg(float, "strength of every op", 0.3, 0.0, 1.0, auto=Range(0.0, 1.0)),
+    **_FINAL,
+}
+_AUGMIX = {
+    "severity": Arg(int, "magnitudes are drawn up to this tenth", 3, 1, 10, auto=Range(1, 10)),
+    "num_chains": Arg(int, "chains of ops beside the picture itself", 3, 1, 10),
+    "chain_depth": Arg(int, "ops in a chain; 0: 1 to 3, drawn for each", 0, 0, 10),
+    "augmix_alpha": Arg(float, "weights are drawn from Dirichlet(alpha) and Beta(alpha, alpha)", 1.0, 0.01, 100.0),
+}
+_PUBLISHED, _SOFT = (f"visiontune.augmentation.policies.{module}" for module in ("published", "randaugment"))
 
 
 def _sub(sub: int, place: int) -> dict[str, Arg]:
@@ -82,19 +103,14 @@ POLICIES = Table(
             _OpSections(),
         ),
         "randaugment": Entry(
-            "num_ops times an op out of a set of 13, all at one magnitude (Cubuk et al. 2020)",
-            "visiontune.augmentation.policies.randaugment:randaugment",
-            {
-                "num_ops": Arg(int, "ops that each picture gets, one after another", 2, 1, 13, auto=Range(1, 3)),
-                "magnitude": Arg(float, "strength of every op", 0.3, 0.0, 1.0, auto=Range(0.0, 1.0)),
-                **_FINAL,
-                **_WEAK,
-            },
+            "num_ops times one of 14 ops at the magnitude itself, to a random side (Cubuk et al. 2020); 0.3 is torchvision's 9 of 30",
+            f"{_PUBLISHED}:randaugment",
+            {**_RANDAUGMENT, **_interpolation("nearest"), **_WEAK},
         ),
         "trivialaugment": Entry(
-            "one op out of the same set, at any magnitude (Müller & Hutter 2021)",
-            "visiontune.augmentation.policies.randaugment:trivialaugment",
-            _WEAK,
+            "one of the same ops in wider ranges, at any magnitude, to a random side (Müller & Hutter 2021)",
+            f"{_PUBLISHED}:trivialaugment",
+            {**_interpolation("nearest"), **_WEAK},
         ),
         "autoaugment": Entry(
             f"one of {NUM_SUBS} sub-policies of two ops for each picture: for searching them (Cubuk et al. 2019)",
@@ -108,15 +124,35 @@ POLICIES = Table(
         ),
         "augmix": Entry(
             "weighted means of chains of ops and the picture (Hendrycks et al. 2020), without their consistency loss",
-            "visiontune.augmentation.policies.randaugment:augmix",
+            f"{_PUBLISHED}:augmix",
+            {**_AUGMIX, **_interpolation("bilinear"), **_WEAK},
+        ),
+        "three_augment": Entry(
+            "grey, solarized or blurred, then jittered colours: 3-Augment (Touvron et al. 2022, DeiT III)",
+            "visiontune.augmentation.policies.three_augment:three_augment",
             {
-                "severity": Arg(int, "magnitudes are drawn up to this tenth", 3, 1, 10, auto=Range(1, 10)),
-                "num_chains": Arg(int, "chains of ops beside the picture itself", 3, 1, 10),
-                "chain_depth": Arg(int, "ops in a chain; 0: 1 to 3, drawn for each", 0, 0, 10),
-                "augmix_alpha": Arg(float, "weights are drawn from Dirichlet(alpha) and Beta(alpha, alpha)", 1.0, 0.01, 100.0),
+                "colour_jitter": Arg(float, "brightness, contrast and saturation by up to so much more or less", 0.3, 0.0, 1.0),
+                **_WEAK,
+                "flip_probability": replace(_WEAK["flip_probability"], default=0.5),
+            },
+        ),
+        "timm": Entry(
+            "timm's own policies by the strings of its recipes, picture by picture",
+            "visiontune.augmentation.policies.by_timm:timm",
+            {
+                "auto_augment": Arg(str, "the string", "rand-m9-mstd0.5-inc1", settle=settle_auto_augment, written=WRITTEN),
                 **_WEAK,
             },
         ),
+        "soft_randaugment": Entry(
+            "num_ops times an op out of a set of 13, each drawn within visiontune's own ranges up to one magnitude",
+            f"{_SOFT}:soft_randaugment",
+            {**_RANDAUGMENT, **_WEAK},
+        ),
+        "soft_trivialaugment": Entry(
+            "one op out of that set, drawn within the range of any magnitude", f"{_SOFT}:soft_trivialaugment", _WEAK
+        ),
+        "soft_augmix": Entry("AugMix of ops that are drawn within visiontune's own ranges", f"{_SOFT}:soft_augmix", {**_AUGMIX, **_WEAK}),
     },
     default="none",
     former=FORMER_OPS,

@@ -43,6 +43,15 @@ def shuffled(num: int, seed: int, epoch: int) -> IntArray:
     return np.random.default_rng([seed, epoch]).permutation(num)
 
 
+def repeated(order_N: IntArray, num_copies: int) -> IntArray:
+    """As long as the order: its first pictures, each `num_copies` times in a row, as timm's RASampler has them on all devices together.
+
+    >>> repeated(np.array([3, 1, 0, 2]), 3).tolist()
+    [3, 3, 3, 1]
+    """
+    return order_N if num_copies == 1 else np.repeat(order_N[: -(-len(order_N) // num_copies)], num_copies)[: len(order_N)]
+
+
 def share_of_rank(bounds: Sequence[int], rank: int, num_ranks: int) -> tuple[IntArray, list[int]]:
     """What worker `rank` of several in one trial takes: positions in an order, and the bounds of its share of each batch in them.
 
