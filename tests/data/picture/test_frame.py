@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from visiontune.data.picture.frame import in_frame
@@ -16,6 +17,7 @@ from visiontune.data.picture.shape import shrunk
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.inference.classifier import Classifier
+from visiontune.results.class_sheet import write_sheet
 from visiontune.results.data_summary import lines
 from visiontune.spec.parse import load_recipe
 from visiontune.training.input.preprocessing import Preprocessing, Scaling
@@ -81,6 +83,10 @@ def test_discs_at_the_edges_are_seen_by_the_rule_whatever_the_size(folder: Path,
             assert across == pytest.approx(diameter, abs=0.05)
             assert along == pytest.approx(diameter * (HEIGHT / WIDTH if frame == "squash" else 1), abs=0.05), "round, but for squash"
             assert start + along / 2 == pytest.approx(centre, abs=0.03)
+    write_sheet(store, tmp_path / "sheet.png")
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png")).astype(int)
+    cut_off = (sheet[..., 0] > 75) & (sheet[..., 0] < 100) & (sheet[..., 1:] < 20).all(2)  # red at .35 of its light
+    assert cut_off.any() == (frame == "crop" and size > 64)
     said = next(line for line in lines(store) if "frame " in line)
     assert f"{frame}: " in said and (("60% of it is not in the median, 60% at most" in said) == (frame == "crop"))
 

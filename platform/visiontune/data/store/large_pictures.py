@@ -81,6 +81,13 @@ class Large:
         except BadPicture as error:
             raise NotAtHand(f"the store {self.path} is damaged: picture {row} {error}; `visiontune data --verify` tells where") from error
 
+    def kept(self, row: int) -> tuple[Bytes, tuple[slice, slice]]:
+        """See Store."""
+        kept = self.stored(row)
+        rows, columns = self.form.seen(kept).shape[:2]
+        top, left = (kept.shape[0] - rows) // 2, (kept.shape[1] - columns) // 2
+        return kept, (slice(top, top + rows), slice(left, left + columns))
+
     def encoded(self, row: int) -> bytes:
         """The file's bytes."""
         assert self.data is not None

@@ -115,6 +115,12 @@ class Store:
         """(N, 2) height and width of the pictures out of which crops may be taken; None where only what lies in the frame is kept."""
         return None if self.large is None else self.large.croppable_N2(index_N)
 
+    def kept(self, row: int) -> tuple[NDArray[np.uint8], tuple[slice, slice]]:
+        """All that is kept of a picture, and where in it the frame lies."""
+        if self.large is None:
+            return self.images_NHWC[row], (slice(None), slice(None))
+        return self.large.kept(row)
+
     def damaged(self) -> Iterator[Shard]:
         """Every shard whose pixels are not those that were written; reads the whole file, on all cores."""
         with ThreadPoolExecutor() as pool:
