@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from picture_files import write
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from visiontune.data.ingest import choose_form
+from visiontune.data.ingest import choose_form, chunk, cut_chunks, run_ingest
 from visiontune.data.picture.decode import decode
 from visiontune.data.picture.moments import sums_of
 from visiontune.data.picture.stored_form import Form
@@ -36,24 +37,23 @@ def photo(number: int) -> np.ndarray:
     return PHOTOS[number % 2][top : top + 90 + 8 * number, left : left + 300 - 9 * number]
 
 
-@pytest.fixture(params=["crop", ""])
+both = pytest.mark.parametrize("data", ["crop", ""], indirect=True)
+"""In a frame, and in none as before there was the key."""
+
+
+@pytest.fixture
 def data(tmp_path: Path, request: pytest.FixtureRequest) -> dict[str, Any]:
-    """In a frame, or in none as before there was the key."""
     contents = []
     for number in range(24):
         buffer = io.BytesIO()
         Image.fromarray(photo(number)).save(buffer, "jpeg", quality=95)
         contents.append(buffer.getvalue())
     path = write(tmp_path / "train.parquet", contents, LABELS)
-    return {
-        "source": "parquet",
-        "train": str(path),
-        "image_size": 80,
-        "duplicates": "keep",
-        **({"frame": request.param} if request.param else {}),
-    }
+    frame = getattr(request, "param", "crop")
+    return {"source": "parquet", "train": str(path), "image_size": 80, "duplicates": "keep"} | ({"frame": frame} if frame else {})
 
 
+@both
 @pytest.mark.parametrize(("asked", "size", "stored"), [(80, 80, 88), ([60, 100], (60, 100), (67, 112)), ([100, 64], (100, 64), (112, 72))])
 def test_raw_and_encoded_are_the_same_pictures(
     tmp_path: Path, data: dict[str, Any], asked: Any, size: ImageSize, stored: ImageSize
@@ -73,6 +73,7 @@ def test_raw_and_encoded_are_the_same_pictures(
     assert raw.path.stat().st_size > pixels > encoded.path.stat().st_size and [*raw.damaged()] == []
 
 
+@both
 def test_statistics_are_of_what_is_stored_of_train(tmp_path: Path, data: dict[str, Any]) -> None:
     store = Store.open(prepare({**data, "store": "encoded"}, tmp_path))
     unit = store.read(store.train_idx, 88) / 255
@@ -144,11 +145,29 @@ def test_without_room_for_pixels_files_are_kept(tmp_path: Path, data: dict[str, 
         prepare({**data, "store": "raw"}, tmp_path / "cache")
 
 
+def test_pictures_in_their_own_shapes_are_not_decoded_again(tmp_path: Path, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ingest that ended at its last step goes on from its chunks; one of them that was damaged meanwhile is done again."""
+    whole = prepare({**data, "store": "raw"}, tmp_path / "other").read_bytes()
+    monkeypatch.setattr(cut_chunks, "_MOST_ROWS", 8)
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(run_ingest, "write_store", Mock(side_effect=RuntimeError))
+        prepare({**data, "store": "raw"}, tmp_path / "cache")
+    chunks = sorted((tmp_path / "cache").rglob("*.chunk"))
+    content = bytearray(chunks[1].read_bytes())
+    content[1000] ^= 1
+    chunks[1].write_bytes(content)
+    decoded = Mock(side_effect=chunk.decode_and_measure)
+    monkeypatch.setattr(chunk, "decode_and_measure", decoded)
+    assert prepare({**data, "store": "raw"}, tmp_path / "cache").read_bytes() == whole
+    assert len(chunks) == 3 and decoded.call_count == 8
+
+
 def test_digits_have_no_files_to_keep(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data.store can be encoded only where every picture is a file"):
         prepare({"source": "digits", "store": "encoded"}, tmp_path / "cache")
 
 
+@both
 @pytest.mark.parametrize("kind", ["raw", "encoded"])
 def test_verifying_names_the_damaged_shard(tmp_path: Path, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setattr("visiontune.data.ingest.write_store.SHARD_BYTES", 8 * 88**2 * 3 if kind == "raw" else 60_000)
