@@ -71,6 +71,13 @@ def test_a_wrong_override_is_told_as_the_command_lines(tmp_path: Path, override:
     assert words in problems[0]
 
 
+@pytest.mark.parametrize("secret", ["s3://KEY:hush@bucket/cats", "https://host/cats.zip?token=hush"])
+def test_a_password_is_refused_where_the_study_would_keep_it_and_not_repeated(tmp_path: Path, secret: str) -> None:
+    [problem] = told(tmp_path, GOOD, "data.source=folder", f"data.path={secret}")
+    assert "data.path: must hold no password or key" in problem and "hush" not in problem
+    load(tmp_path, GOOD, "storage.url=postgresql://me:hush@host/optuna")
+
+
 def test_an_override_given_twice_is_refused(tmp_path: Path) -> None:
     assert "given once" in told(tmp_path, GOOD, "budget.num_trials=3", "budget.num_trials=4")[0]
 

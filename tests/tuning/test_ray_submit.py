@@ -19,6 +19,7 @@ import pytest
 from places import DIGITS, ROOT
 
 from visiontune.errors import UserError
+from visiontune.spec.parse import load_study
 from visiontune.tuning import ray_submit as door
 
 
@@ -28,12 +29,15 @@ class Server:
     def __init__(self, jobs: dict[str, str] | None = None, ends_in: str = "SUCCEEDED", exit_code: int = 0, cuts: int = 0) -> None:
         self.jobs, self.ends_in, self.exit_code, self.cuts = dict(jobs or {}), ends_in, exit_code, cuts
         self.submitted: list[dict[str, Any]] = []
+        self.travelled: list[str] = []
 
     def list_jobs(self) -> list[Any]:
         return [SimpleNamespace(submission_id=name, status=status) for name, status in self.jobs.items()]
 
     def submit_job(self, **job: Any) -> str:
         self.submitted.append(job)
+        shipped = Path(job["runtime_env"]["working_dir"])
+        self.travelled = sorted(str(path.relative_to(shipped)) for path in shipped.rglob("*") if path.is_file())
         self.jobs[job["submission_id"]] = "RUNNING"
         return str(job["submission_id"])
 
@@ -89,21 +93,25 @@ def test_two_submits_start_one_job(server: Server, capsys: pytest.CaptureFixture
     name = door.job_id("digits", DIGITS.read_bytes(), [])
     server.jobs[name] = "RUNNING"
     server.get_job_status = lambda _: "SUCCEEDED"  # type: ignore[method-assign]
-    assert door.submit(DIGITS, "http://x") == 0
+    assert door.submit(DIGITS, "http://127.0.0.1") == 0
     assert server.submitted == [] and f"runs already: job {name}" in capsys.readouterr().out
 
 
-def test_the_job_inside_the_checkout(server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_job_of_a_file_in_this_folder(server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(ROOT)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
     monkeypatch.setenv("VISIONTUNE_REMOTE_CACHE", "s3://team/stores")
-    assert door.submit(DIGITS, "http://x", ["budget.num_trials=2"], studies_dir="/shared") == 0
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
+    assert door.submit(DIGITS, "http://127.0.0.1", ["budget.num_trials=2"], studies_dir="/shared") == 0
     job = server.submitted[0]
-    assert job["entrypoint"] == "python jobs/search.py search_spaces/digits.yaml budget.num_trials=2"
+    assert job["entrypoint"] == "python -m visiontune search search_spaces/digits.yaml budget.num_trials=2"
+    assert server.travelled == ["search_spaces/digits.yaml"]
     environment = job["runtime_env"]
-    assert environment["working_dir"] == str(ROOT) and ".venv/" in environment["excludes"] and "studies/" in environment["excludes"]
+    assert environment["py_modules"] == [str(ROOT / "platform" / "visiontune")]
     variables = environment["env_vars"]
-    assert variables["PYTHONPATH"] == "platform" and variables["NO_ALBUMENTATIONS_UPDATE"] == "1"
+    assert variables["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5000" and variables["NO_ALBUMENTATIONS_UPDATE"] == "1"
     assert variables["VISIONTUNE_STUDIES"] == "/shared" and variables["RAY_AUTH_MODE"] == "token"
     assert variables["VISIONTUNE_REMOTE_CACHE"] == "s3://team/stores"
     assert float(variables["RAY_JOB_STOP_WAIT_TIME_S"]) >= 20  # a stopped search may take 20 s to flush
@@ -111,23 +119,46 @@ def test_the_job_inside_the_checkout(server: Server, monkeypatch: pytest.MonkeyP
     assert "one\ntwo\nthree\n" in capsys.readouterr().out
 
 
-def test_the_package_travels_with_a_file_from_elsewhere(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_package_travels_with_a_file_from_elsewhere(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And what it names, but nothing else that lies beside it."""
     file = tmp_path / "my space.yaml"
-    shutil.copy(DIGITS, file)
-    door.submit(file, "http://x")
+    file.write_text(f"start: [best.yaml]\nplugins: [my_models.py]\n{DIGITS.read_text()}")
+    for name in (".ssh/id_rsa", "private.txt", "pictures/a/1.png", "other.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / "my_models.py").write_text("PLUGINS = {}\n")
+    (tmp_path / "best.yaml").write_text("{optimizer.lr: 0.1}\n")
+    monkeypatch.setattr("visiontune.spec.parse.load_study", lambda file, overrides: load_study(DIGITS))
+    door.submit(file, "http://127.0.0.1", ["data.path=pictures"])
     job = server.submitted[0]
-    assert job["entrypoint"] == "python -m visiontune search 'my space.yaml'"
-    assert job["runtime_env"]["working_dir"] == str(tmp_path)
+    assert job["entrypoint"] == "python -m visiontune search 'my space.yaml' data.path=pictures"
+    assert server.travelled == ["best.yaml", "my space.yaml", "my_models.py", "pictures/a/1.png"]
+    assert "goes the package, and best.yaml, my space.yaml, my_models.py, pictures/ (1 file)" in (said := capsys.readouterr().out)
     assert job["runtime_env"]["py_modules"] == [str(ROOT / "platform" / "visiontune")]
-    assert "~/visiontune-studies" in capsys.readouterr().out  # where the study goes is said
+    assert "~/visiontune-studies" in said  # where the study goes is said
 
 
 def test_a_wrong_file_never_leaves_the_machine(server: Server, tmp_path: Path) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text(DIGITS.read_text().replace("budget", "budgett"))
     with pytest.raises(UserError, match="budgett"):
-        door.submit(file, "http://x")
+        door.submit(file, "http://127.0.0.1")
     assert server.submitted == []
+
+
+def test_a_door_that_is_open_to_a_network_is_not_used_without_a_word(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's job server runs whatever it is sent (CVE-2023-48022)."""
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    for address in ("http://10.0.0.1:8265", "head.example:8265"):
+        with pytest.raises(UserError, match=r"takes jobs from whoever reaches it: .* --trust-network"):
+            door.submit(DIGITS, address)
+    assert server.submitted == []
+    assert door.submit(DIGITS, "http://10.0.0.1:8265", trust_network=True) == 0
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    assert door.submit(DIGITS, "http://10.0.0.1:8265") == 0
+    assert len(server.submitted) == 2
 
 
 @pytest.mark.parametrize(("ends_in", "exit_code", "expected"), [("SUCCEEDED", 0, 0), ("FAILED", 1, 1), ("FAILED", 2, 2), ("STOPPED", 0, 1)])

@@ -231,16 +231,20 @@ def submit(
     overrides: Sequence[str] = (),
     *,
     studies_dir: str | None = None,
+    trust_network: bool = False,
     say: Callable[[str], None] = print,
     **more: Any,
 ) -> int:
     """Run a search as a job of the Ray cluster at `address`, or follow it there; its exit code. `studies_dir` is on the cluster.
 
+    What travels is the package, the file, and what it names. `trust_network`: also to an address that is neither on loopback nor
+    protected by a token, where whoever reaches it may run what they like.
     Raises UserError, ConnectionError where no job server answers, RuntimeError where Ray refuses the job.
     """
     from visiontune.tuning.ray_submit import submit as submit_job
 
-    return submit_job(path_of(space), address, words(overrides, more), studies_dir=studies_dir, say=say)
+    how: dict[str, Any] = {"studies_dir": studies_dir, "trust_network": trust_network, "say": say}
+    return submit_job(path_of(space), address, words(overrides, more), **how)
 
 
 def open_ui(*, port: int = 5000, studies_dir: Folder = None) -> None:

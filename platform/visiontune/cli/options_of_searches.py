@@ -61,6 +61,7 @@ def search_options(verb: Verb) -> None:
     takes_file(submit)
     submit.add_argument("--address", required=True, metavar="URL", help="Ray's dashboard, such as http://127.0.0.1:8265")
     submit.add_argument("--studies-dir", metavar="DIR", help="folder on the cluster that every node sees")
+    submit.add_argument("--trust-network", action="store_true", help="also where the job server asks for no token and is not on loopback")
     for one in (search, check, show, rehearse, ui, enqueue):
         takes_studies_dir(one)
 

@@ -34,6 +34,11 @@ class StudyFolder:
         return self.path / "study.journal"
 
     @property
+    def journal_copy(self) -> Path:
+        """The same lines once more, out of which a damaged journal is mended."""
+        return self.path / "study.journal.copy"
+
+    @property
     def checkpoints(self) -> Path:
         """A folder for each trial or confirmation that may go on; that of one that ended is removed."""
         return self.path / "checkpoints"

@@ -6,6 +6,7 @@ import re
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _USER = re.compile(r"(?<=://)[^/@\s]*@")
+_PASSWORD = re.compile(r"://[^/@:\s]*:[^/@\s]+@")
 _SECRET = re.compile(r"(?<=[?&])([^=&\s]*(?:key|token|secret|password|signature|credential)[^=&\s]*)=[^&\s]*", re.IGNORECASE)
 
 
@@ -16,6 +17,15 @@ def is_uri(text: str) -> bool:
     (True, False)
     """
     return _URI.match(text) is not None
+
+
+def has_secret(text: str) -> bool:
+    """Whether a URI in it holds a password, or the value of a secret argument; a user's name alone is none.
+
+    >>> has_secret("s3://KEY:SECRET@bucket"), has_secret("hdfs://me@host/cats"), has_secret("https://host/a.zip?token=abc")
+    (True, False, True)
+    """
+    return _PASSWORD.search(text) is not None or (is_uri(text) and _SECRET.search(text) is not None)
 
 
 def shown(text: str) -> str:

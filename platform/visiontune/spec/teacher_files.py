@@ -17,7 +17,7 @@ from visiontune.errors import UserError, near_names
 KEPT = "teachers"
 """The folder beside a recipe with the files of its teachers, by digest."""
 _MARK = "@sha256:"
-_WINNER = "winner"
+WINNER = "winner"
 _CHUNK_BYTES = 1 << 24
 
 
@@ -53,7 +53,7 @@ def settle_teacher(given: str, file: str) -> str:
         return _read(_beside(base / KEPT / f"{digest}.yaml"), name, digest)
     for path in (base / Path(name).expanduser(), Path(name)):
         if path.exists():
-            files = _beside(path / f"{_WINNER}.yaml" if path.is_dir() else path)
+            files = _beside(path / f"{WINNER}.yaml" if path.is_dir() else path)
             return _read(files, _name_of(files.recipe))
     rule = "a teacher is a study's folder with its winner, or a recipe NAME.yaml with NAME.safetensors beside it"
     path = base / name
@@ -92,7 +92,7 @@ def _beside(recipe: Path) -> TeacherFiles:
 
 
 def _name_of(recipe: Path) -> str:
-    return recipe.resolve().parent.name if recipe.stem == _WINNER else recipe.stem
+    return recipe.resolve().parent.name if recipe.stem == WINNER else recipe.stem
 
 
 def _read(files: TeacherFiles, name: str, digest: str = "") -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from visiontune.errors import Problem, UserError, nearest
+from visiontune.filesystem.uri import has_secret, shown
 from visiontune.spec.declare import REQUIRED, Arg
 from visiontune.spec.yaml_node import Node, scalar
 
@@ -15,6 +16,11 @@ BAD: Any = type("Bad", (), {"__repr__": lambda self: "BAD"})()
 """Stands for a value whose problem is reported already."""
 
 _WORDS = {float: "a float", int: "an int", bool: "true or false", str: "a string", dict: "a mapping"}
+_NOT_KEPT = "storage.url"
+_ELSEWHERE = (
+    "and the study, its recipes and MLflow keep what stands here: leave it to the environment "
+    "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://) or to the service's own file, on every node"
+)
 _OLD_BOOLS = ("yes", "no", "on", "off", "y", "n")
 
 
@@ -82,6 +88,8 @@ def read_constant(node: Node, arg: Arg, where: str, problems: Problems, hint: st
         return problems.add(node, where, f"must be {expected(arg)}, but got {node.shown()}; nearest is {_short(limit)}")
     if arg.type is str and not arg.choices and not value.strip():
         return problems.add(node, where, "must not be an empty string")
+    if arg.type is str and where != _NOT_KEPT and has_secret(value):
+        return problems.add(node, where, f"must hold no password or key, but {shown(value)} has one, {_ELSEWHERE}")
     return _settled(node, arg, where, problems) if arg.settle else value
 
 

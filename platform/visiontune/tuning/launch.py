@@ -104,7 +104,8 @@ def _search(
     start_s = time.monotonic()
     with ExitStack() as stack:
         stack.enter_context(driver_lock(folder))
-        mend_journal(folder)
+        if (mended := mend_journal(folder)) and str(spec.storage["url"]) == "journal":
+            say(mended)
         spec = as_begun(folder, spec)
         if spec.space.is_older:
             say("this study is older: its policies go on with the softer draws that are called soft_* now; --name NAME begins another")

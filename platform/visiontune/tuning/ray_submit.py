@@ -15,20 +15,28 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
 from visiontune.errors import UserError, first_line
+from visiontune.filesystem.uri import has_secret, shown
 from visiontune.spec.kept_files import teachers_in
 from visiontune.spec.plugins import loaded
 from visiontune.spec.teacher_files import files_of
 from visiontune.tuning.environment import environment
+from visiontune.tuning.travelling_files import base_of, copy_to, listed, travelling
 
 CONNECT_S = 5.0
 POLL_S = 1.0
 STOP_S = 30
 """A stopped search checkpoints, flushes and exits within 20 s; Ray kills after 3 s unless told otherwise."""
+
+FORWARDED = ("RAY_AUTH_MODE", "VISIONTUNE_REMOTE_CACHE", "MLFLOW_TRACKING_URI")
+"""Variables of this environment that the job has too: no token, no key and no password, which its machines have by themselves."""
 
 VERBOSE_LOGGERS = (
     "ray.dashboard.modules.job.sdk",
@@ -38,12 +46,17 @@ VERBOSE_LOGGERS = (
 )
 """Loggers of Ray that have a line for every ignored file."""
 
-EXCLUDES = [".git/", ".venv/", "studies/", "mlruns/", "build/", "**/__pycache__/", ".mypy_cache/", ".ruff_cache/", ".pytest_cache/"]
-CHECKOUT = Path(__file__).resolve().parents[3]
+PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def submit(
-    file: Path, address: str, overrides: Sequence[str] = (), *, studies_dir: str | None = None, say: Callable[[str], None] = print
+    file: Path,
+    address: str,
+    overrides: Sequence[str] = (),
+    *,
+    studies_dir: str | None = None,
+    trust_network: bool = False,
+    say: Callable[[str], None] = print,
 ) -> int:
     """Start the search in `file` on the cluster at `address`, or follow it where it runs already; its exit code.
 
@@ -52,15 +65,25 @@ def submit(
     from visiontune.spec.parse import load_study
 
     spec = load_study(file, overrides)
+    if told := [shown(text) for text in overrides if has_secret(text.partition("=")[2])]:
+        rule = f"a job's command line is seen by all who see the cluster, so it must hold no password, but {', '.join(told)} has one"
+        raise UserError(f"{rule}; for PostgreSQL ~/.pgpass of the head has it, for s3:// its environment")
     client = connect(address)
-    base = job_id(spec.study, file.read_bytes(), [*overrides, *spec.plugins])
-    name, is_new = attempt(base, {job.submission_id: str(job.status) for job in client.list_jobs()})
+    if not trust_network:
+        _refuse_open_door(address)
+    name_base = job_id(spec.study, file.read_bytes(), [*overrides, *spec.plugins])
+    name, is_new = attempt(name_base, {job.submission_id: str(job.status) for job in client.list_jobs()})
     if is_new:
-        entrypoint, environment = plan(file, overrides, studies_dir)
-        _refuse_left_behind(spec.plugins, Path(environment["working_dir"]))
-        _refuse_teachers_left_behind(teachers_in(spec), Path(environment["working_dir"]))
-        say(_where_study_goes(environment["env_vars"].get("VISIONTUNE_STUDIES")))
-        _start(client, name, entrypoint, environment)
+        base = base_of(file.resolve())
+        _refuse_left_behind(spec.plugins, base)
+        _refuse_teachers_left_behind(teachers_in(spec), base)
+        paths = travelling(file, overrides)
+        say(f"to the cluster goes the package, and {listed(paths, base)}")
+        with TemporaryDirectory(prefix="visiontune-job-") as shipped:
+            copy_to(Path(shipped), paths, base)
+            entrypoint, environment = plan(file.resolve().relative_to(base.resolve()), overrides, shipped, studies_dir)
+            say(_where_study_goes(environment["env_vars"].get("VISIONTUNE_STUDIES")))
+            _start(client, name, entrypoint, environment)
     say(f"{'started' if is_new else 'runs already'}: job {name} on {address}")
     return follow(client, name)
 
@@ -89,6 +112,19 @@ def connect(address: str) -> Any:
         raise ConnectionError(f"{url} answers, but not as a Ray job server: {first_line(error)}") from error
 
 
+def _refuse_open_door(address: str) -> None:
+    """Ray's job server runs whatever it is sent: one that answers a stranger on a network is anybody's."""
+    host = urlsplit(address if "://" in address else f"http://{address}").hostname or ""
+    if host == "localhost" or os.environ.get("RAY_AUTH_MODE") == "token":
+        return
+    with suppress(ValueError):
+        if ip_address(host).is_loopback:
+            return
+    rule = f"{address} takes jobs from whoever reaches it: it asked for no token, and is not on this machine's loopback"
+    how = "start the cluster with RAY_AUTH_MODE=token, or forward its dashboard (ray dashboard cluster.yaml; ssh -L 8265:127.0.0.1:8265)"
+    raise UserError(f"{rule}; {how}. Where nobody else is on that network: --trust-network")
+
+
 def job_id(study: str, content: bytes, overrides: Sequence[str]) -> str:
     """The same for the same study, file, and overrides with plugins."""
     digest = hashlib.sha256(b"\0".join([content, *(item.encode() for item in overrides)])).hexdigest()
@@ -107,46 +143,37 @@ def attempt(base: str, states: Mapping[str | None, str]) -> tuple[str, bool]:
         number += 1
 
 
-def plan(file: Path, overrides: Sequence[str], studies_dir: str | None = None) -> tuple[str, dict[str, Any]]:
-    """The job's command line and runtime environment.
-
-    A file inside the checkout travels with it. For any other file its folder travels, and the package beside it.
-    """
-    file = file.resolve()
-    is_checkout = (CHECKOUT / "platform" / "visiontune").is_dir() and (CHECKOUT / "jobs" / "search.py").is_file()
+def plan(file: Path, overrides: Sequence[str], shipped: str, studies_dir: str | None = None) -> tuple[str, dict[str, Any]]:
+    """The job's command line and runtime environment; `file` is named from the folder that travels."""
     env_vars = {"NO_ALBUMENTATIONS_UPDATE": "1", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_S), "PYTHONUNBUFFERED": "1"}
-    environment: dict[str, Any] = {"excludes": EXCLUDES, "env_vars": env_vars}
-    if is_checkout and file.is_relative_to(CHECKOUT):
-        environment["working_dir"] = str(CHECKOUT)
-        env_vars["PYTHONPATH"] = "platform"
-        command = ["python", "jobs/search.py", str(file.relative_to(CHECKOUT))]
-    else:
-        environment |= {"working_dir": str(file.parent), "py_modules": [str(Path(__file__).resolve().parents[1])]}
-        command = ["python", "-m", "visiontune", "search", file.name]
-    for name in ("RAY_AUTH_MODE", "VISIONTUNE_REMOTE_CACHE"):
+    for name in FORWARDED:
         if os.environ.get(name):
             env_vars[name] = os.environ[name]
     if studies := studies_dir or os.environ.get("VISIONTUNE_STUDIES"):
         env_vars["VISIONTUNE_STUDIES"] = studies
-    return shlex.join([*command, *overrides]), environment
+    command = ["python", "-m", "visiontune", "search", str(file), *overrides]
+    return shlex.join(command), {
+        "working_dir": shipped,
+        "py_modules": [str(PACKAGE)],
+        "excludes": ["**/__pycache__/"],
+        "env_vars": env_vars,
+    }
 
 
-def _refuse_left_behind(plugins: Sequence[str], shipped: Path) -> None:
-    """Files travel with the folder that they are in; an installed package's plugin is to be on every node already."""
+def _refuse_left_behind(plugins: Sequence[str], base: Path) -> None:
+    """Files travel with their place below `base`; an installed package's plugin is to be on every node already."""
     for plugin in map(loaded, plugins):
-        if plugin.content is not None and (Path(plugin.given).is_absolute() or not plugin.path.is_relative_to(shipped.resolve())):
-            rule = f"must lie in the folder that travels to the cluster, {shipped}, and be named from the folder of the study's file"
+        if plugin.content is not None and (Path(plugin.given).is_absolute() or not plugin.path.is_relative_to(base.resolve())):
+            rule = f"must lie in {base}, which paths start from on the cluster, and be named from the folder of the study's file"
             raise UserError(f"the plugin {plugin.given} {rule}")
 
 
-def _refuse_teachers_left_behind(teachers: Iterable[str], shipped: Path) -> None:
-    """Their files travel with the folder that they are in, without what is left out of it, or are named as every node sees them."""
-    out = [shipped.resolve() / name.rstrip("/") for name in EXCLUDES if "*" not in name]
+def _refuse_teachers_left_behind(teachers: Iterable[str], base: Path) -> None:
+    """Their files travel too, or are named as every node sees them."""
     for teacher in teachers:
         named = files_of(teacher).recipe
-        is_within = named.resolve().is_relative_to(shipped.resolve()) and not any(named.resolve().is_relative_to(one) for one in out)
-        if not is_within and not named.is_absolute():
-            rule = f"must lie in the folder that travels to the cluster, {shipped}, outside of studies, or be named by its whole path"
+        if not named.resolve().is_relative_to(base.resolve()) and not named.is_absolute():
+            rule = f"must lie in {base}, which paths start from on the cluster, or be named by its whole path"
             raise UserError(f"the teacher {teacher.partition('@')[0]} {rule}")
 
 

@@ -17,7 +17,6 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage, JournalStorage, get_storage
-from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -29,6 +28,7 @@ from visiontune.spec.former_policies import PUBLISHED
 from visiontune.spec.kept_files import keep_files
 from visiontune.spec.older_data import with_former_data
 from visiontune.spec.study_spec import StudySpec, completed
+from visiontune.tuning.checked_journal import CheckedJournal, mend
 from visiontune.tuning.patient_storage import PatientStorage
 
 
@@ -193,19 +193,17 @@ def _connect(folder: StudyFolder, url: str) -> BaseStorage | PatientStorage:
             raise UserError(f"the storage {shown(url)} does not answer: {first_line(error)}") from error
     # Optuna's own lock is a symbolic link, which a killed writer leaves behind for 30 s.
     lock = make_lock(folder.journal.with_name(f"{folder.journal.name}.lock"))
-    return JournalStorage(JournalFileBackend(str(folder.journal), lock_obj=lock))  # type: ignore[arg-type]
+    return JournalStorage(CheckedJournal(folder.journal, folder.journal_copy, lock))
 
 
-def mend_journal(folder: StudyFolder) -> None:
-    """Cut a last line that a full disk or a lost machine left torn; only under the driver's lock."""
-    path = folder.journal
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        content = file.read()
-        whole = content.rfind(b"\n") + 1
-        if whole != len(content):
-            file.truncate(whole)
+def mend_journal(folder: StudyFolder) -> str:
+    """What kills, full disks and bad sectors left of the journal, made whole; only under the driver's lock. Gives what was mended, "" for
+    nothing. Raises UserError where that can't be, and where the journal is gone from beside what a study left.
+    """
+    if not folder.journal.exists() and not folder.journal_copy.exists() and folder.outbox.exists():
+        rule = f"the study's journal is gone, but {folder.outbox.name} tells of its trials: put {folder.journal.name} back"
+        raise UserError(Problem(str(folder.journal), 0, "", f"{rule}, or begin another study with --name"))
+    return mend(folder.journal, folder.journal_copy)
 
 
 def _study_id(storage: BaseStorage | PatientStorage, name: str) -> int | None:
