@@ -124,7 +124,7 @@ def cifar(parquet: Path) -> Iterator[tuple[int, bytes]]:
 
 def made_small(num: int) -> Iterator[tuple[int, bytes]]:
     """Labels and files."""
-    for number, picture in enumerate(made(num, 32)):
+    for number, picture in enumerate(made(num, (32, 32))):
         yield number % NUM_CLASSES, cv2.imencode(".jpg", picture)[1].tobytes()
 
 

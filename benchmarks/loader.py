@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/loader.py                                # made pictures, 3 minutes
     .venv/bin/python benchmarks/loader.py --cifar cifar10_train.parquet  # the training epochs on CIFAR-10
 
-Everyone crops with a margin of an eighth, mirrors by chance, normalises, and hands over shuffled batches of 256 float32
-pictures and labels, in one process (workers would share the core) with warm files:
+Everyone crops with a margin of an eighth (out of 500 x 375 files as RandomResizedCrop does), mirrors by chance, normalises, and hands
+over shuffled batches of 256 float32 pictures and labels, in one process (workers would share the core) with warm files:
 
     visiontune       the store that `ingest` makes of the Parquet file, and the loader that training uses
     albumentations   torch's DataLoader over files (PNG at 32 and 64 px, JPEG of 256 px for 224), OpenCV, the same ops
@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +40,9 @@ from visiontune.training.input.open_pictures import open_pictures
 from visiontune.training.loop import train
 
 BATCH = 256
+PHOTO = (375, 500)
+"""Height and width of ImageNet's usual file, for crops out of whole pictures at 224 px."""
+CROP = {"crop_scale_min": 0.08, "crop_scale_max": 1.0, "crop_ratio_min": 3 / 4, "crop_ratio_max": 4 / 3}
 SHARES = {32: 1, 64: 2, 224: 8}
 """Training sizes, and into how many parts their cost divides the number of pictures."""
 
@@ -48,14 +52,23 @@ AUGMENTATIONS = {"as they are": {"policy": "none"}, "cropped, mirrored": {"polic
 
 def ours(files: Files, folder: Path, kind: str) -> Pass:
     """Epoch after epoch as training takes them."""
-    data = {"source": "parquet", "train": str(files.parquet), "image_size": files.size, "duplicates": "keep", "store": kind}
+    data = {
+        "source": "parquet",
+        "train": str(files.parquet),
+        "image_size": files.size,
+        "duplicates": "keep",
+        "store": kind,
+        "frame": "crop",
+    }
     store = Store.open(prepare(data, folder / "stores"))
+    cropped = {"crop": "random_resized", **CROP, "HorizontalFlip": {"probability": 0.5}}
+    ops: dict[str, Any] = cropped if picture_loaders.is_resized_crop(files) else WEAK
     split = open_pictures(
         store,
         np.arange(len(store.labels_N)),
         torch.device("cpu"),
         preprocessing=fit_preprocessing({"name": "standardize", "colour": "stored"}, store),
-        policy=build_policy({"policy": "fixed", **WEAK}, image_size=files.size, channels=3),
+        policy=build_policy({"policy": "fixed", **ops}, image_size=files.size, channels=3),
         num_workers=0,
     )
     epochs = iter(range(1, 1_000_000))
@@ -68,9 +81,10 @@ def ours(files: Files, folder: Path, kind: str) -> Pass:
     return run
 
 
-def compare(folder: Path, size: int, num: int, rounds: int) -> dict[str, dict[str, float]]:
+def compare(folder: Path, size: int, num: int, rounds: int, shape: tuple[int, int] | None = None) -> dict[str, dict[str, float]]:
     """A row for each entrant at this size; times are those of the first one, visiontune's."""
-    files = write(folder, num, size)
+    files = write(folder, num, size, shape=shape)
+    what = f"{size} px" if shape is None else f"{size} px out of {shape[1]} x {shape[0]}"
     kinds = ("raw", "encoded") if size > 64 else ("raw",)
     entrants: dict[str, Pass | None] = {f"visiontune, {kind} store": ours(files, folder, kind) for kind in kinds}
     entrants["albumentations"] = picture_loaders.albumentations(files, BATCH)
@@ -83,7 +97,7 @@ def compare(folder: Path, size: int, num: int, rounds: int) -> dict[str, dict[st
     first, *others = runs
     rates = {name: {"pictures_per_s": num / min(one[name] for one in found)} for name in runs}
     ratios = {name: median_of("times_as_long", [one[name] / one[first] for one in found]) for name in others}
-    return {f"{size} px, {name}": {**row, **ratios.get(name, {})} for name, row in rates.items()}
+    return {f"{what}, {name}": {**row, **ratios.get(name, {})} for name, row in rates.items()}
 
 
 def gather_rate(store: Store, rounds: int) -> float:
@@ -136,6 +150,7 @@ def main() -> None:
         rows: dict[str, dict[str, float]] = {}
         for size, share in SHARES.items():
             rows |= compare(Path(name), size, args.pictures // share, args.rounds)
+        rows |= compare(Path(name), 224, args.pictures // SHARES[224], args.rounds, PHOTO)
         result.table("crop, flip, normalise, batch", rows)
         waits(args, Path(name), result)
     result.write()

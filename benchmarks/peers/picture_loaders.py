@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from parts.picture_files import FILE_SIZES, Files
+from parts.picture_files import Files
 from parts.picture_passes import MEAN, STD, WEAK, Pass, compose_of
 
 
@@ -41,9 +41,10 @@ def torchvision(files: Files, batch_size: int) -> Pass:
     from torchvision.io import ImageReadMode, decode_image
     from torchvision.transforms import v2
 
-    resize = [v2.Resize(files.size)] if files.size != FILE_SIZES[files.size] else []
-    moves = [v2.RandomCrop(files.size, padding=files.size // 8), v2.RandomHorizontalFlip()]
-    transform = v2.Compose([*resize, *moves, v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
+    resize = [v2.Resize(files.size)] if files.shape != (files.size, files.size) else []
+    weak = [*resize, v2.RandomCrop(files.size, padding=files.size // 8)]
+    moves = [v2.RandomResizedCrop(files.size, antialias=True)] if is_resized_crop(files) else weak
+    transform = v2.Compose([*moves, v2.RandomHorizontalFlip(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
     return passes(Read(files, lambda path: decode_image(path, ImageReadMode.RGB), transform), batch_size)
 
 
@@ -63,11 +64,19 @@ def hugging_face(files: Files, batch_size: int, folder: Path) -> Pass | None:
     return passes(loaded.cast_column("image", datasets.Image()).with_transform(transform), batch_size)
 
 
+def is_resized_crop(files: Files) -> bool:
+    """Pictures that are no squares are cropped as everybody crops ImageNet's: RandomResizedCrop with its defaults."""
+    return files.shape[0] != files.shape[1]
+
+
 def compose_for(files: Files) -> Any:
     """The same ops as ours, as a user would write them down."""
     from albumentations.pytorch import ToTensorV2
 
-    resize = [alb.Resize(files.size, files.size)] if files.size != FILE_SIZES[files.size] else []
+    if is_resized_crop(files):
+        crop = alb.RandomResizedCrop((files.size, files.size), scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3), p=1.0)
+        return alb.Compose([crop, alb.HorizontalFlip(p=0.5), alb.Normalize(MEAN, STD), ToTensorV2()])
+    resize = [alb.Resize(files.size, files.size)] if files.shape != (files.size, files.size) else []
     return alb.Compose([*resize, *compose_of(WEAK, files.size, use_normalize=True).transforms, ToTensorV2()])
 
 

@@ -44,7 +44,7 @@ def test_both_graphs_give_the_networks_logits_for_pictures_of_any_number_and_siz
     import onnxruntime
 
     classifier, store = made_classifier(16, 1, name="wideresnet", depth=10, width=1, stochastic_depth=0.2, dropout=0.3)
-    form = Form("raw", (16, 16), (24, 24), 1, is_resized=True)  # with a margin, as stores of large pictures have it
+    form = Form("raw", (16, 16), (24, 24), 1, is_resized=True, frame="crop")  # with a margin, as stores of large pictures have it
     classifier = replace(classifier, metadata=replace(classifier.metadata, form=form))
     onnx = write_export(classifier, Asked("onnx", tmp_path / "made.onnx"), Origin())
     pt2 = write_export(classifier, Asked("torch", tmp_path / "made.pt2", is_calibrated=True), Origin(), store)

@@ -114,7 +114,7 @@ def test_ops_keep_the_order_of_the_file_whatever_is_asked_first(tmp_path: Path) 
     seen = set()
     for number in range(40):
         section = space.resolve(RandomParams(number))["augmentation"]
-        assert list(section) == ["policy", "GaussNoise", "Affine", "HorizontalFlip", "mixing"]
+        assert list(section) == ["crop", "policy", "GaussNoise", "Affine", "HorizontalFlip", "mixing"]
         seen.add((section["Affine"]["magnitude"], section["GaussNoise"]["probability"]))
     assert seen == {(0.0, 0.5), (1.0, 0.1), (1.0, 0.9), (0.5, 0.5)}
     assert ops_of(space.tree["augmentation"], 3)["Affine"].high == 1.0

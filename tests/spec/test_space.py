@@ -80,7 +80,7 @@ def test_a_branch_s_params_exist_only_under_it_and_lie_flat_in_the_recipe(tmp_pa
     assert sgd["optimizer"] == {"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 0.0, **rest}
     assert adamw["optimizer"] == {"name": "adamw", "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01, **rest}
     assert sgd["training"] == fill(SPACE.fields["training"].fields, {"batch_size": 64})
-    assert sgd["augmentation"] == {"policy": "none", "mixing": "none"}
+    assert sgd["augmentation"] == {"crop": "none", "policy": "none", "mixing": "none"}
     with pytest.raises(UserError, match=r"optimizer\.lr"):
         space.resolve(FixedParams({"model.depth": 2, "optimizer.name": "adamw"}))
 
@@ -89,7 +89,7 @@ def test_ops_keep_the_order_of_the_file(tmp_path: Path) -> None:
     ops = "augmentation: {policy: fixed, GaussNoise: {}, Affine: {magnitude: 1}, HorizontalFlip: {}}"
     space = load(tmp_path, GOOD.replace("augmentation: {policy: none}", ops)).space
     section = space.resolve(RandomParams(0))["augmentation"]
-    assert list(section) == ["policy", "GaussNoise", "Affine", "HorizontalFlip", "mixing"]
+    assert list(section) == ["crop", "policy", "GaussNoise", "Affine", "HorizontalFlip", "mixing"]
     assert section["Affine"] == {"probability": 0.5, "magnitude": 1.0, "final_magnitude": None}
     assert section["HorizontalFlip"] == {"probability": 0.5}
 
@@ -139,7 +139,7 @@ def test_corners_hold_every_choice_and_both_ends(tmp_path: Path) -> None:
     assert {*kinds} >= {("resnet18", None, None), ("lenet5", 1, None), ("lenet5", 4, None), ("cnn", 32, 1), ("cnn", 32, 7)}
     # (1 resnet18 + 3 widths + 2 kernels) * (relu, prelu, 2 slopes) * 3 inits * 2 dropouts
     assert len(model) == 6 * 4 * 3 * 2
-    flip, none = {"HorizontalFlip": {"probability": 0.5}}, {"mixing": "none"}
+    flip, none = {"HorizontalFlip": {"probability": 0.5}}, {"crop": "none", "mixing": "none"}
     assert space.corners("augmentation") == [
         {"policy": "fixed", "Affine": {"probability": 0.5, "magnitude": m, "final_magnitude": None}, **flip, **none} for m in (0.0, 1.0)
     ] + [{"policy": "none", **none}]
@@ -246,7 +246,7 @@ def test_defaults_of_a_study(tmp_path: Path) -> None:
     assert spec.budget.rungs == (1, 3, 9)
     assert spec.resources.gpus_per_trial == "auto"
     expected = {"source": "digits", "val_fraction": 0.1, "test_fraction": 0.1, "seed": 0, "image_size": None, "max_pictures": None}
-    assert spec.data == {**expected, "allow_bad": 0.01, "duplicates": "exact", "store": "auto", "folds": 1}
+    assert spec.data == {**expected, "allow_bad": 0.01, "duplicates": "exact", "frame": "crop", "store": "auto", "folds": 1}
     assert spec.trial_scheduler == {"name": "asha", "stop": False}
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from visiontune.augmentation.apply_ops import IntArray, Ops, Pictures
 from visiontune.augmentation.policy_steps import Chance, Ramp, Step
+from visiontune.augmentation.resized_crop import ResizedCrop, crop_of, problem_of_crop
 from visiontune.errors import UserError
 from visiontune.spec.declare import Arg, Entry, chosen
 from visiontune.spec.former_policies import as_meant
@@ -30,6 +31,16 @@ class Policy:
 
     steps: tuple[Step, ...]
     ops: Ops
+
+    @property
+    def crop(self) -> ResizedCrop | None:
+        """What comes first: where a store has whole pictures it is taken out of those, and `after_crop` is what is left to do."""
+        first = self.steps[0] if self.steps else None
+        return first if isinstance(first, ResizedCrop) else None
+
+    def after_crop(self) -> Policy:
+        """The steps behind it."""
+        return replace(self, steps=self.steps[1:])
 
     @overload
     def __call__(self, images_NHWC: Pictures, *, seed: int, epoch: int, index_N: IntArray) -> Pictures: ...
@@ -59,14 +70,13 @@ def build_policy(augmentation: Mapping[str, Any], *, image_size: ImageSize, chan
     `num_epochs` is the full budget, over which magnitudes that change do so.
     """
     augmentation = as_meant(augmentation)
-    problem = problem_of(augmentation, channels) or problem_of_turning(augmentation, image_size)
+    problem = problem_of(augmentation, channels) or problem_of_turning(augmentation, image_size) or problem_of_crop(augmentation)
     if problem is not None:
         raise UserError(problem)
     entry = POLICIES.entries[augmentation["policy"]]
-    if not entry.builder:
-        return None
     args = {name: augmentation[name] for name in augmentation if name in entry.args}
-    steps = tuple(entry.load()(channels=channels, num_epochs=num_epochs, **args))
+    own = entry.load()(channels=channels, num_epochs=num_epochs, **args) if entry.builder else []
+    steps = (*crop_of(augmentation), *own)
     return Policy(steps, Ops(image_size)) if steps else None
 
 

@@ -86,7 +86,8 @@ def suspicions(ops: Mapping[str, OpRange]) -> dict[str, str]:
 
 def recipe_sheet(title: str, sample: Sample, section: Mapping[str, Any], num_epochs: int, notes: Mapping[str, str] | None = None) -> Any:
     """That of a recipe's section, with the table's suspicions for notes where none are given."""
-    draws = {section["policy"]: draws_of(section, num_epochs)} if section["policy"] != "none" else {}
+    acting = [name for key in ("policy", "crop") if (name := section.get(key, "none")) != "none"]
+    draws = {acting[0]: draws_of(section, num_epochs)} if acting else {}
     mixings = [section] if section["mixing"] != "none" else []
     suspected = suspicions(ops_of(section, sample.images_NHWC.shape[3]))
     return make_sheet(title, sample, section, draws, mixings, suspected if notes is None else notes)

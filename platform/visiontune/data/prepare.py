@@ -72,8 +72,8 @@ def prepare(data: Mapping[str, Any], cache: Path, *, tell: Tell | None = None, s
 
 
 def with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The section `data` of a study with what it leaves out."""
-    defaults = {name: field.default for name, field in DATA.fields.items() if isinstance(field, Arg)}
+    """The section `data` of a study with what it leaves out; one without `frame` is of a recipe from before there was the key."""
+    defaults = {name: field.default for name, field in DATA.fields.items() if isinstance(field, Arg) and name != "frame"}
     return {**defaults, **data}
 
 
@@ -173,6 +173,8 @@ def _digest(source: Source, data: Mapping[str, Any], content: str) -> str:
     """Content and settings; paths are left out, so that a moved file is not decoded again."""
     names = ("seed", "image_size", "max_pictures", "duplicates", "store")
     settings: dict[str, Any] = {name: data[name] for name in names}
+    if data["image_size"] is not None and "frame" in data:  # else no picture is resized, or it is a store of before
+        settings["frame"] = data["frame"]
     settings["val_fraction"] = None if source.has_val else data["val_fraction"]
     settings["test_fraction"] = None if source.has_test else data["test_fraction"]
     return fingerprint({"version": VERSION, "content": content, **settings})

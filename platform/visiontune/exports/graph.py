@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from visiontune.errors import UserError, first_line
-from visiontune.exports.resize import centred, squashed
+from visiontune.exports.resize import framed
 from visiontune.inference.classifier import Classifier
 
 INPUT, OUTPUT, AXES = "pictures", "logits", ("number", "height", "width")
@@ -24,16 +24,14 @@ class WholePicture(nn.Module):
     def __init__(self, classifier: Classifier, temperature: float = 1.0, *, is_half: bool = False) -> None:
         super().__init__()
         form = classifier.form
-        self._size, self._stored, self._temperature = form.image_size, form.stored_size, temperature
+        self._form, self._temperature = form, temperature
         self.preprocessing = classifier.preprocessing
         self._dtype = torch.float16 if is_half else torch.float32
         self.network = deepcopy(classifier.network).half() if is_half else classifier.network
 
     def forward(self, pictures_NHWC: Tensor) -> Tensor:
         x_NCHW = pictures_NHWC.permute(0, 3, 1, 2).float()
-        if self._stored != self._size:
-            x_NCHW = centred(x_NCHW, self._stored)
-        x_NHWC = squashed(x_NCHW, self._size).permute(0, 2, 3, 1)
+        x_NHWC = framed(x_NCHW, self._form).permute(0, 2, 3, 1)
         logits_NK: Tensor = self.network(self.preprocessing(x_NHWC).permute(0, 3, 1, 2).to(self._dtype)).float()
         return logits_NK if self._temperature == 1 else logits_NK / self._temperature
 

@@ -109,10 +109,9 @@ def own_snippet(file: Path) -> str:
 
 
 def _squared(classifier: Classifier) -> str:
-    form, (height, width) = classifier.form, classifier.form.image_size
-    if form.stored_size == form.image_size:
-        return f"picture.resize(({width}, {height}), Image.BILINEAR)"
-    return f"ImageOps.fit(picture, ({width}, {height}), Image.BILINEAR)"
+    height, width = classifier.form.image_size
+    call = {"crop": "ImageOps.fit(picture, ", "pad": "ImageOps.pad(picture, ", "squash": "picture.resize("}[classifier.form.rule]
+    return f"{call}({width}, {height}), Image.BILINEAR)"
 
 
 def _candidates(classifier: Classifier, libraries: tuple[str, ...]) -> Iterator[Original]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from visiontune.data.picture.frame import WORDS
 from visiontune.inference.classifier import Classifier
 from visiontune.inference.intervals import half_width
 from visiontune.inference.split_logits import TRAINED_ON
@@ -79,10 +80,9 @@ def _use(classifier: Classifier, written: Written) -> Iterator[str]:
     yield f"```python\n{written.snippet}\n```"
     if written.form in ("onnx", "torch"):
         yield f"Input: {input_of(classifier)}. Resizing and preprocessing are inside. Output: logits; softmax makes probabilities of them."
-    part = "square" if len({*form.stored_size}) == 1 else "largest part of that shape"
-    cut = "" if form.stored_size == form.image_size else f", its {part} in the middle first made {both_sides(form.stored_size)}"
+    first = f", first made {both_sides(form.stored_size)}" if form.is_large else ""
     kind = "grey" if form.channels == 1 else "RGB"
-    yield f"A picture becomes {both_sides(form.image_size)} pixels, {kind}{cut}."
+    yield f"A picture becomes {both_sides(form.image_size)} pixels, {kind}: {WORDS[form.rule]}{first} (frame {form.rule})."
 
 
 def _data(classifier: Classifier, origin: Origin) -> Iterator[str]:

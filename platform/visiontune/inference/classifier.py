@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from visiontune.data.picture.bad_picture import Picture
-from visiontune.data.picture.decode import decode
+from visiontune.data.picture.decode import decode_and_measure
 from visiontune.data.picture.shape import fit
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.store.store import Store
@@ -81,13 +81,14 @@ class Classifier:
     def picture_of(self, encoded: bytes) -> Picture:
         """(height, width, channels) uint8 out of a file's bytes, by the steps that made its training pictures. Raises BadPicture.
 
-        Of a size that the data did not have, it is squashed; colour becomes grey where the network has seen grey only.
+        Of a shape that the data did not have it is framed as they would be; colour becomes grey where the network has seen grey only.
         """
-        return self.fitted(decode(encoded, self.form.side))
+        return self.fitted(*decode_and_measure(encoded, self.form.side))
 
-    def fitted(self, picture: Picture) -> Picture:
-        """The same out of decoded pixels, (H, W, 1) grey or (H, W, 3) RGB."""
-        return fit(self.form.apply(in_colours(picture, self.form.channels)), self.form.image_size, self.form.channels)
+    def fitted(self, picture: Picture, shape: tuple[int, int] | None = None) -> Picture:
+        """The same out of decoded pixels, (H, W, 1) grey or (H, W, 3) RGB; `shape` is that of a picture which was decoded smaller."""
+        form = self.form
+        return fit(form.seen(form.apply(in_colours(picture, form.channels), shape)), form.image_size, form.channels)
 
     @torch.inference_mode()
     def logits(self, images_NHWC: NDArray[np.uint8]) -> Tensor:

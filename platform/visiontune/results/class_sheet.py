@@ -1,4 +1,7 @@
-"""A contact sheet, as PNG: for each class its name, its number of training pictures and 12 of them, evenly spaced."""
+"""A contact sheet, as PNG: for each class its name, its number of training pictures and 12 of them, evenly spaced.
+
+Pictures are as the frame leaves them; where all of a picture is kept, what lies outside of the frame is there too, darkened.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
 _EACH, _GAP, _TITLE = 12, 4, 22
 _ROWS = 40
+_DARKENED = 0.35
 _MOST_PIXELS = 60_000_000
 
 
@@ -36,13 +40,22 @@ def write_sheet(store: Store, path: Path) -> None:
         rows = store.train_idx[train_N == label]
         pen.text((left, top), _cut(f"{name}  {len(rows):,}", font, width - 4 * _GAP), "black", font=font)
         chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(_EACH, len(rows))).astype(int))] if len(rows) else rows
-        for number, picture in enumerate(store.images_NHWC[chosen]):
-            thumb = Image.fromarray(picture.squeeze(2) if picture.shape[2] == 1 else picture).convert("RGB")
-            thumb = thumb.resize(_shape(store.image_size, cell), _filter(cell, store.image_size))
-            sheet.paste(thumb, (left + number * (cell + _GAP), top + _TITLE))
+        for number, row in enumerate(chosen.tolist()):
+            sheet.paste(_thumb(store, row, cell), (left + number * (cell + _GAP), top + _TITLE))
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         sheet.save(temporary, "png")
+
+
+def _thumb(store: Store, row: int, cell: int) -> Any:
+    from PIL import Image
+
+    kept, in_frame = store.kept(row)
+    shown = (kept * _DARKENED).astype(np.uint8)
+    shown[in_frame] = kept[in_frame]
+    thumb = Image.fromarray(shown.squeeze(2) if shown.shape[2] == 1 else shown).convert("RGB")
+    size = shown.shape[:2]
+    return thumb.resize(_shape(size, cell), _filter(cell, size))
 
 
 def _cell(image_size: ImageSize, num_classes: int) -> int:
@@ -51,13 +64,13 @@ def _cell(image_size: ImageSize, num_classes: int) -> int:
     return int(min(wanted, max(16, (_MOST_PIXELS / (num_classes * _EACH)) ** 0.5)))
 
 
-def _shape(image_size: ImageSize, cell: int) -> tuple[int, int]:
+def _shape(image_size: tuple[int, ...], cell: int) -> tuple[int, int]:
     """(width, height) within a cell, in the pictures' own shape."""
     height, width = (max(1, round(cell * side / max(sides(image_size)))) for side in sides(image_size))
     return width, height
 
 
-def _filter(cell: int, image_size: ImageSize) -> Any:
+def _filter(cell: int, image_size: tuple[int, ...]) -> Any:
     from PIL import Image
 
     return Image.Resampling.NEAREST if max(sides(image_size)) < cell else Image.Resampling.LANCZOS

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from visiontune.data.picture.frame import WORDS
 from visiontune.data.store.ingest_report import IngestReport
 from visiontune.data.store.short_report import dropped_words, pair_of
 from visiontune.data.store.store import Shard, Store
@@ -33,6 +34,7 @@ def to_json(store: Store, damaged: Sequence[Shard] | None = None) -> dict[str, A
         "num_bytes": store.path.stat().st_size,
         "image_size": store.image_size,
         "stored_size": store.stored_size,
+        "frame": store.frame,
         "channels": store.info.channels,
         "mean": store.mean_C.tolist(),
         "std": store.std_C.tolist(),
@@ -50,6 +52,8 @@ def lines(store: Store) -> Iterator[str]:
     yield f"{sum(total.values()):,} pictures of {len(store.class_names)} classes: {numbers}"
     yield f"  stored     {_form(store, report)}"
     yield f"  originals  {_range(report.widths)} x {_range(report.heights)} px (width x height), {_count(report.num_shapes, 'shape')}"
+    if report.unseen:
+        yield f"  frame      {store.frame}: {WORDS[store.frame]} is seen{_unseen(report.unseen)}"
     yield f"  train      {_channels(store)}"
     yield from _classes(store)
     yield from (f"  note: {note}" for note in report.notes)
@@ -82,6 +86,12 @@ def _form(store: Store, report: IngestReport) -> str:
     size = f"{pixels(store.image_size)} px" + (f", stored at {pixels(store.stored_size)}" if store.stored_size != store.image_size else "")
     said = f" ({report.form})" if report.form else ""
     return f"{store.kind}, {size}, {store.info.channels} channels, {store.path.stat().st_size / 1e6:,.1f} MB in {store.path}{said}"
+
+
+def _unseen(share: Mapping[str, float]) -> str:
+    if not share["max"]:
+        return ""
+    return f"; {share['median']:.0%} of it is not in the median, {share['max']:.0%} at most (frame: pad and squash show all)"
 
 
 def _channels(store: Store) -> str:

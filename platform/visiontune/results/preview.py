@@ -124,7 +124,8 @@ def _of_recipe(recipe: TrialRecipe, path: Path) -> Subject:
     from visiontune.augmentation.sheet_pictures import draws_of
 
     section, num_epochs = recipe.augmentation, recipe.training["num_epochs"]
-    draws = {section["policy"]: draws_of(section, num_epochs)} if section["policy"] != "none" else {}
+    acting = [name for key in ("policy", "crop") if (name := section.get(key, "none")) != "none"]
+    draws = {acting[0]: draws_of(section, num_epochs)} if acting else {}
     mixings = [section] if section["mixing"] != "none" else []
     folder = StudyFolder(path.parent)
     out = folder.augmentation_sheet.with_name(f"{path.stem}_{folder.augmentation_sheet.name}")

@@ -15,6 +15,7 @@ from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.fit_recipe import fit_to_space
 from visiontune.spec.former_policies import as_meant, is_older
 from visiontune.spec.items_reader import read_items
+from visiontune.spec.older_data import FRAME, is_older_recipe, without_frame
 from visiontune.spec.overrides import COMMAND_LINE, override
 from visiontune.spec.plugins import in_use, load_named, uses_plugins
 from visiontune.spec.section_reader import Reader
@@ -93,7 +94,10 @@ def load_recipe(source: Source, overrides: Sequence[str] = ()) -> TrialRecipe:
             raise UserError(*reader.problems.sorted())
         if is_older(tree, {*RECIPE.fields}):
             tree = {**tree, "augmentation": as_meant(tree["augmentation"])}
-        return TrialRecipe(**fill(RECIPE.fields, tree), plugins=plugins)
+        filled = fill(RECIPE.fields, tree)
+        if is_older_recipe(tree["data"]):
+            filled["data"] = without_frame(filled["data"])
+        return TrialRecipe(**filled, plugins=plugins)
 
 
 def load_start_recipe(source: Source | None, overrides: Sequence[str] = ()) -> StartRecipe:
@@ -135,7 +139,10 @@ def make_recipe(spec: StudySpec, sections: Mapping[str, Any], number: int) -> Tr
     training = {**sections["training"], "num_epochs": spec.budget.max_epochs, "seed": seed}
     if spec.objective.metric in FULL_METRICS:
         training["use_full_metrics"] = True
-    return TrialRecipe(**fill(RECIPE.fields, {**sections, "data": spec.data, "training": training}), plugins=spec.plugins)
+    filled = fill(RECIPE.fields, {**sections, "data": spec.data, "training": training})
+    if FRAME not in spec.data:
+        filled["data"] = without_frame(filled["data"])
+    return TrialRecipe(**filled, plugins=spec.plugins)
 
 
 def _study(tree: Mapping[str, Any], space: Space, start: Start, places: Mapping[str, tuple[str, int]]) -> StudySpec:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from visiontune.spec.former_policies import PUBLISHED, published_in
+from visiontune.spec.older_data import with_former_data
 from visiontune.spec.parse import load_study
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.preprocessings import PREPROCESSINGS
@@ -28,7 +29,7 @@ def spec_of_identity(identity: Mapping[str, Any], study: str = "study", limits: 
         flat["space.preprocessing.name"] = PREPROCESSINGS.default  # such a study is older than the default `as_pretrained`
     tree = _unflattened(flat)
     whole = {key: int(limit) if float(limit).is_integer() else limit for key, limit in limits.items()}
-    spec = load_study({"study": study, **tree, "budget": {**tree["budget"], **whole}})
+    spec = with_former_data(load_study({"study": study, **tree, "budget": {**tree["budget"], **whole}}), identity)
     is_older = PUBLISHED not in identity and bool(published_in(identity))
     return replace(spec, space=replace(spec.space, file=f"study {study}", is_older=is_older))
 

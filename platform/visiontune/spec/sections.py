@@ -8,6 +8,7 @@ from visiontune.spec.space_sections import SPACE, TRAINING
 from visiontune.spec.tables.activations import ACTIVATIONS, NORMS
 from visiontune.spec.tables.balances import BALANCES, CLASS_WEIGHTS
 from visiontune.spec.tables.costs import COSTS, FORMER_COSTS
+from visiontune.spec.tables.crops import CROPS
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.losses import LOSSES
 from visiontune.spec.tables.lr_schedules import LR_SCHEDULES
@@ -36,6 +37,12 @@ DATA = Section(
         "test_fraction": Arg(float, "share split off for the test where the source has none", 0.1, 0.01, 0.5),
         "seed": Arg(int, "of the splits", 0, 0, 2**31 - 1),
         "image_size": Arg(int, "pixels of every picture: a square's side, or [height, width]", None, 4, 1024, pair=("height", "width")),
+        "frame": Arg(
+            str,
+            "how a picture of another shape becomes one: crop to its middle, pad with black to show all of it, or squash",
+            "crop",
+            choices=("crop", "pad", "squash"),
+        ),
         "max_pictures": Arg(int, "a stratified subset of the training file; the test stays whole", None, 10, 10**9),
         "allow_bad": Arg(float, "share of pictures that can't be used and are set aside; above it nothing is used", 0.01, 0.0, 1.0),
         "duplicates": Arg(
@@ -215,6 +222,6 @@ TABLES: dict[str, Table] = {
     for table in (
         *(MODELS, ACTIVATIONS, NORMS, INITS, REGIMES, PREPROCESSINGS, LOSSES, TEACHERS, BALANCES, CLASS_WEIGHTS),
         *(OPTIMIZERS, SHARPNESS, SLOW_WEIGHTS, LR_SCHEDULES, RESIZES),
-        *(POLICIES, MIXINGS, OPS, SOURCES, SAMPLERS, TRIAL_SCHEDULERS),
+        *(CROPS, POLICIES, MIXINGS, OPS, SOURCES, SAMPLERS, TRIAL_SCHEDULERS),
     )
 }

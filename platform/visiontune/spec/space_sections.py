@@ -9,6 +9,7 @@ from __future__ import annotations
 from visiontune.spec.declare import ALL, Arg, Field, Range, Section
 from visiontune.spec.tables.activations import ACTIVATIONS, NORMS
 from visiontune.spec.tables.balances import BALANCES, CLASS_WEIGHTS
+from visiontune.spec.tables.crops import CROPS
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.losses import LOSSES
 from visiontune.spec.tables.lr_schedules import LR_SCHEDULES
@@ -177,7 +178,7 @@ SPACE = Section(
             is_space=True,
         ),
         "schedule": Section("learning rate over the epochs", {"name": LR_SCHEDULES}, is_space=True),
-        "augmentation": Section("what happens to training pictures", {"policy": POLICIES, "mixing": MIXINGS}, is_space=True),
+        "augmentation": Section("what happens to training pictures", {"crop": CROPS, "policy": POLICIES, "mixing": MIXINGS}, is_space=True),
         "training": Section("batches and arithmetic", TRAINING, is_space=True),
     },
     is_space=True,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from visiontune.augmentation.mixing import problem_of_mixing
 from visiontune.augmentation.policy import problem_of as problem_of_policy
 from visiontune.augmentation.policy import problem_of_turning
+from visiontune.augmentation.resized_crop import problem_of_crop
 from visiontune.errors import Problem, UserError
 from visiontune.models.lp_ft import problem_of_phases
 from visiontune.models.shape_check import problem_of as problem_of_model
@@ -61,6 +62,7 @@ def _problems(recipe: TrialRecipe, info: DataInfo) -> Iterator[tuple[str, str | 
     yield "training.repeated_augmentation", problem_of_copies(training["repeated_augmentation"], [recipe.augmentation["policy"]])
     yield "augmentation.policy", problem_of_policy(recipe.augmentation, info.channels)
     yield "augmentation.policy", problem_of_turning(recipe.augmentation, info.image_size)
+    yield "augmentation.crop", problem_of_crop(recipe.augmentation)
     yield (
         "augmentation.mixing",
         problem_of_mixing(recipe.augmentation, batch_size=training["batch_size"], use_features=use_features),

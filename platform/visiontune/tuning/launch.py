@@ -118,6 +118,8 @@ def _search(
         storage.set_attribute("num_trials", spec.budget.num_trials)
         storage.set_attribute("finished", None)
         storage.set_attribute("resources", asdict(spec.resources))
+        if "frame" not in spec.data and spec.data.get("image_size") is not None:
+            say("this study is older than data.frame: its pictures stay as they were, large ones cropped, small ones squashed")
         screen(starting(spec, storage.attributes().get("spent", {})))
         with tracker() as put:
             run = SearchRun(spec, storage, folder, put, start_s)

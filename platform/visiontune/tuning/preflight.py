@@ -163,12 +163,15 @@ def _regimes(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
 
 def _policies(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
     from visiontune.augmentation.policy import problem_of, problem_of_turning
+    from visiontune.augmentation.resized_crop import problem_of_crop
     from visiontune.training.class_balance import problem_of_copies
 
     for augmentation in spec.space.corners("augmentation"):
         rule = problem_of(augmentation, info.channels) or problem_of_turning(augmentation, info.image_size)
         if rule is not None:
             yield _problem(spec, "augmentation.policy", rule)
+        if (rule := problem_of_crop(augmentation)) is not None:
+            yield _problem(spec, "augmentation.crop", rule)
     copies = max(training["repeated_augmentation"] for training in spec.space.corners("training"))
     rule = problem_of_copies(copies, [str(policy) for policy in spec.space.values("augmentation.policy")])
     if rule is not None:

@@ -26,6 +26,7 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.filesystem.uri import shown
 from visiontune.spec.former_policies import PUBLISHED
 from visiontune.spec.kept_files import keep_files
+from visiontune.spec.older_data import with_former_data
 from visiontune.spec.study_spec import StudySpec, completed
 from visiontune.tuning.checked_journal import CheckedJournal, mend
 from visiontune.tuning.patient_storage import PatientStorage
@@ -127,10 +128,10 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     study_id, known = _study_id(storage, spec.study), dict[str, Any]()
     if study_id is not None:
         known = storage.get_study_user_attrs(study_id)
-        spec = with_former_repeats(spec, known.get("identity", {}))
+        asked, spec = spec, with_former_data(spec, known.get("identity", {}))
         if not _is_same(known.get("identity", {}), spec) and not storage.get_all_trials(study_id, deepcopy=False):
             storage.delete_study(study_id)
-            study_id = None
+            study_id, spec = None, asked
     if study_id is None:
         direction = StudyDirection.MAXIMIZE if spec.objective.mode == "max" else StudyDirection.MINIMIZE
         study_id = storage.create_new_study([direction], spec.study)
@@ -156,18 +157,10 @@ def as_begun(folder: StudyFolder, spec: StudySpec) -> StudySpec:
         old = open_existing(folder, str(spec.storage["url"])).attributes().get("identity", {})
     except UserError:
         return spec
-    spec = with_former_repeats(spec, old)
+    spec = with_former_data(spec, old)
     older = replace(spec, space=replace(spec.space, is_older=True))
     is_begun = PUBLISHED in spec.identity() and (_is_same(old, older) or is_longer(old, older))
     return older if is_begun else spec
-
-
-def with_former_repeats(spec: StudySpec, identity: Mapping[str, Any]) -> StudySpec:
-    """The spec with the repeats that a study older than `duplicates: exact` left out, where its file leaves the key out."""
-    key = "data.duplicates"
-    if identity.get(key) != "drop" or key in spec.places:
-        return spec
-    return replace(spec, data={**spec.data, "duplicates": "drop"})
 
 
 def is_longer(old: Mapping[str, Any], spec: StudySpec) -> bool:

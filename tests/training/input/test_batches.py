@@ -32,6 +32,8 @@ def standardized(store: Store) -> Preprocessing:
 class Shifting:
     """A policy that tells what it was called with: adds (seed + epoch + index) to every pixel."""
 
+    crop = None
+
     def __call__(self, images_NHWC: Any, *, seed: int, epoch: int, index_N: Any) -> Any:
         return (images_NHWC + (seed + epoch + index_N).astype(np.uint8)[:, None, None, None]).astype(np.uint8)
 

@@ -21,6 +21,7 @@ from tiny import make_recipe, make_store, model_section
 from torch import Tensor
 from torch.utils.data import DistributedSampler
 
+from visiontune.data.picture.stored_form import Form
 from visiontune.data.store.large_pictures import Images, Large
 from visiontune.data.store.store import Store
 from visiontune.training.input import batches, loader, loader_workers
@@ -41,6 +42,8 @@ AUGMENTED = {
 
 class Noise:
     """A policy of numpy alone: each key has its own noise."""
+
+    crop = None
 
     def __call__(self, images_NHWC: Any, *, seed: int, epoch: int, index_N: Any) -> Any:
         shape = images_NHWC.shape[1:]
@@ -348,7 +351,7 @@ def test_encoded_pictures_are_decoded_by_workers_as_by_this_process(small_chunks
     raw = make_store(channels=3)
     contents = [cv2.imencode(".png", image_HWC[..., ::-1])[1].ravel() for image_HWC in raw.images_NHWC]
     offset_N = np.cumsum([0, *map(len, contents)])
-    large = Large(raw.path, "encoded", (16, 16), (16, 16), 3, False, data=np.concatenate(contents), offset_N=offset_N)
+    large = Large(raw.path, Form("encoded", (16, 16), (16, 16), 3, False), data=np.concatenate(contents), offset_N=offset_N)
     encoded = replace(raw, images_NHWC=cast(Any, Images(large)), large=large)
     expected = one_epoch(opened(raw, Noise()), 1)
     assert encoded.kind == "encoded" and same(one_epoch(opened(encoded, Noise(), 2), 1), expected)

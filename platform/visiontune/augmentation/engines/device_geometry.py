@@ -71,6 +71,11 @@ def random_resized_crop(transform: Any, stream: Stream, pictures_NHWC: Tensor, r
     change_each(transform, stream, pictures_NHWC, rows_K[~fits], index_K[~fits])
 
 
+def crop_and_resize(pictures_NHWC: Tensor, box_N4: IntArray) -> None:
+    """A box of each picture (top, left, bottom, right), scaled to the size of the picture."""
+    change(pictures_NHWC, np.arange(len(box_N4)), _cropped, box_N4)
+
+
 def random_sized_crop(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
     """Crops of the picture's shape."""
     box_K4, _ = random_geometry.shaped_boxes(transform, stream, index_K, pictures_NHWC.shape)

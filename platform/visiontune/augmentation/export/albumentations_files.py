@@ -15,8 +15,9 @@ from visiontune.augmentation.export.exportable import refusal, transform_of
 from visiontune.augmentation.policies.autoaugment import OneOf
 from visiontune.augmentation.policies.randaugment import Drawn
 from visiontune.augmentation.policy_steps import Chance, Step
+from visiontune.augmentation.resized_crop import ResizedCrop
 from visiontune.errors import UserError
-from visiontune.spec.image_size import ImageSize
+from visiontune.spec.image_size import ImageSize, sides
 
 
 def pipeline(steps: Sequence[Step], image_size: ImageSize) -> Any:
@@ -46,6 +47,8 @@ def _read_back(content: Mapping[str, Any]) -> Any:
 
 
 def _transforms(step: Step, image_size: ImageSize) -> list[Any]:
+    if isinstance(step, ResizedCrop):
+        return [alb.RandomResizedCrop(size=sides(image_size), scale=step.scale, ratio=step.ratio, p=1.0, strict=True)]
     if isinstance(step, Chance):
         return [_chance(step, image_size)]
     if isinstance(step, Drawn):  # SomeOf would sort what it draws

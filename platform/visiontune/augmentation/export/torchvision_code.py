@@ -13,6 +13,7 @@ from visiontune.augmentation.policies.published import SignedOps
 from visiontune.augmentation.policies.randaugment import NUM_LEVELS, Chains, Drawn
 from visiontune.augmentation.policies.three_augment import DEVIATIONS, THRESHOLD, ThreeAugment
 from visiontune.augmentation.policy_steps import Chance, Step
+from visiontune.augmentation.resized_crop import ResizedCrop
 from visiontune.errors import UserError
 from visiontune.spec.image_size import ImageSize, both_sides
 
@@ -142,7 +143,8 @@ def torchvision_code(steps: Sequence[Step], image_size: ImageSize, title: str = 
     others += "from torchvision.transforms import v2\n"
     others += "from torchvision.transforms.v2 import functional as F\n" if "F." in helpers + body else ""
     size = f"{both_sides(image_size)}"
-    said = f"{title}\nIn: a uint8 picture of {size} (CHW tensor, HWC array or Pillow's). Out: a uint8 tensor of that size.".strip()
+    comes = "any size" if steps and isinstance(steps[0], ResizedCrop) else size
+    said = f"{title}\nIn: a uint8 picture of {comes} (CHW tensor, HWC array or Pillow's). Out: a uint8 tensor of {size}.".strip()
     imports = f"{standard}\n{others}" if standard else others
     return f'"""{said}\n"""\n\n{imports}{helpers}\n\ntransform = v2.Compose(\n    [\n{body}    ]\n)\n'
 
@@ -150,7 +152,9 @@ def torchvision_code(steps: Sequence[Step], image_size: ImageSize, title: str = 
 def _names(step: Step) -> Iterable[str]:
     if isinstance(step, Chance):
         return (step.name,)
-    if isinstance(step, Published | SignedOps | ThreeAugment) or (isinstance(step, Chains) and isinstance(step.drawn, SignedOps)):
+    if isinstance(step, Published | ResizedCrop | SignedOps | ThreeAugment):
+        return ()
+    if isinstance(step, Chains) and isinstance(step.drawn, SignedOps):
         return ()
     if isinstance(step, Drawn | Chains):
         return step.names
@@ -160,6 +164,8 @@ def _names(step: Step) -> Iterable[str]:
 
 
 def _lines(step: Step, image_size: ImageSize) -> list[str]:
+    if isinstance(step, ResizedCrop):
+        return [f"v2.RandomResizedCrop({image_size}, scale={step.scale}, ratio={step.ratio}, antialias=True)"]
     if isinstance(step, Chance):
         return [_by_chance(step, image_size)]
     if isinstance(step, SignedOps):

@@ -10,6 +10,7 @@ import numpy as np
 from visiontune.data.ingest.chunk_file import Chunk
 from visiontune.data.ingest.plan import Plan
 from visiontune.data.ingest.repeats import Repeat, first_of
+from visiontune.data.picture.frame import unseen_N
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.source import Source
 from visiontune.data.split import Codes, IntArray
@@ -66,6 +67,7 @@ def make_report(
         num_shapes=len(np.unique(shape_K2, axis=0)),
         form=form.reason,
         notes=source.notes,
+        unseen=_unseen(shape_K2, form),
     )
 
 
@@ -81,6 +83,13 @@ def _conflicts(equal_K: IntArray, label_K: IntArray) -> list[tuple[int, int]]:
     first_K = first_of(equal_K)
     other_K = np.flatnonzero(label_K != label_K[first_K])
     return list(zip(other_K.tolist(), first_K[other_K].tolist(), strict=True))
+
+
+def _unseen(shape_K2: IntArray, form: Form) -> dict[str, float]:
+    if not form.is_resized:
+        return {}
+    share_K = unseen_N(shape_K2, form.image_size, form.rule)
+    return {"median": round(float(np.median(share_K)), 4), "max": round(float(share_K.max()), 4)}
 
 
 def _quantiles(values: IntArray) -> dict[str, int]:

@@ -39,7 +39,12 @@ def fit(picture: Picture, size: tuple[int, int], channels: int) -> Picture:
         is_smaller = picture.shape[0] * picture.shape[1] > MUCH_SMALLER * height * width
         picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR)
         picture = picture.reshape(height, width, -1)
-    return picture if picture.shape[2] == channels else np.broadcast_to(picture, (height, width, channels))
+    return in_channels(picture, channels)
+
+
+def in_channels(picture: Picture, channels: int) -> Picture:
+    """A grey picture fills three channels."""
+    return picture if picture.shape[2] == channels else np.broadcast_to(picture, (*picture.shape[:2], channels))
 
 
 def centre_crop(picture: Picture, size: tuple[int, int], out: Picture | None = None) -> Picture:
@@ -59,6 +64,21 @@ def centre_crop(picture: Picture, size: tuple[int, int], out: Picture | None = N
     if factor > 1:
         part = cv2.resize(part, (columns // factor, rows // factor), interpolation=cv2.INTER_AREA)
     resized = cv2.resize(part, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
+    return resized.reshape(height, width, -1)  # type: ignore[no-any-return]
+
+
+def shrunk(picture: Picture, size: tuple[int, int]) -> Picture:
+    """(*size, C): the whole picture as `centre_crop` resizes, each side by itself; of a side that is no multiple the middle is taken."""
+    import cv2
+
+    height, width = size
+    factors = [max(1, whole // part) for whole, part in zip(picture.shape[:2], size, strict=True)]
+    rows, columns = (whole // factor * factor for whole, factor in zip(picture.shape[:2], factors, strict=True))
+    top, left = (picture.shape[0] - rows) // 2, (picture.shape[1] - columns) // 2
+    part = picture[top : top + rows, left : left + columns]
+    if max(factors) > 1:
+        part = cv2.resize(part, (columns // factors[1], rows // factors[0]), interpolation=cv2.INTER_AREA)
+    resized = cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR)
     return resized.reshape(height, width, -1)  # type: ignore[no-any-return]
 
 

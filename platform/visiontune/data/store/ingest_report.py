@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -15,7 +15,8 @@ class IngestReport:
     `set_aside`: {name, reason, is_bad}. `repeats`: {name, split, label, other, other_split, other_label, rows, similarity, is_dropped},
     1.0 for equal pixels; `rows` are the two in the store, None for one that is not there. `num_equal_in_train` counts pictures beyond
     the first of a group of equal ones, `conflicts` are pairs of equal pictures with two labels, with the same keys up to `rows`.
-    `heights`, `widths`: min, median, max of the originals. `notes` are the source's.
+    `heights`, `widths`: min, median, max of the originals. `notes` are the source's. `unseen`: the share of a picture
+    that is outside of the frame, median and max over all, where pictures are resized.
     """
 
     source: str
@@ -29,6 +30,7 @@ class IngestReport:
     num_shapes: int
     form: str
     notes: tuple[str, ...] = ()
+    unseen: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """One line."""

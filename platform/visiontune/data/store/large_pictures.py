@@ -23,24 +23,24 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Large:
-    """`images_NHWC` are raw pictures of `stored_size`; else `data` holds encoded ones, picture n from offset_N[n] to offset_N[n + 1]."""
+    """`images_NHWC` are raw pictures of `stored_size`; else `data` holds pictures as files or in their own shapes, n from offset_N[n] on.
+
+    `shape_N2` are heights and widths as they came, where they are kept.
+    """
 
     path: Path
-    kind: str
-    image_size: tuple[int, int]
-    stored_size: tuple[int, int]
-    channels: int
-    is_resized: bool
+    form: Form
     images_NHWC: Bytes | None = None
     data: Bytes | None = None
     offset_N: IntArray | None = None
+    shape_N2: IntArray | None = None
 
     @staticmethod
     def of_raw(images_NHWC: Bytes) -> Large:
         """Pictures in memory at their training size, for `read` at another one."""
         _, height, width, channels = images_NHWC.shape
         size = height, width
-        return Large(Path(), "raw", size, size, channels, False, images_NHWC=images_NHWC)
+        return Large(Path(), Form("raw", size, size, channels, False), images_NHWC)
 
     def __len__(self) -> int:
         return len(self.images_NHWC) if self.images_NHWC is not None else len(self._offsets) - 1
@@ -48,20 +48,45 @@ class Large:
     def read(self, index_N: IntArray, size: ImageSize) -> Bytes:
         """(N, height, width, C) uint8. Raises UserError for a picture that is damaged."""
         shape = sides(size)
-        read_NHWC = np.empty((len(index_N), *shape, self.channels), np.uint8)
+        read_NHWC = np.empty((len(index_N), *shape, self.form.channels), np.uint8)
         for number, row in enumerate(index_N.tolist()):
-            read_NHWC[number] = fit(self.stored(row), shape, self.channels)
+            read_NHWC[number] = fit(self.form.seen(self.stored(row)), shape, self.form.channels)
         return read_NHWC
 
+    def read_crops(self, index_N: IntArray, box_N4: IntArray, size: ImageSize) -> Bytes:
+        """See Store."""
+        shape = sides(size)
+        read_NHWC = np.empty((len(index_N), *shape, self.form.channels), np.uint8)
+        for number, (row, box) in enumerate(zip(index_N.tolist(), box_N4.tolist(), strict=True)):
+            read_NHWC[number] = fit(self.form.crop_of(self.stored(row), self._shape(row), tuple(box)), shape, self.form.channels)
+        return read_NHWC
+
+    def croppable_N2(self, index_N: IntArray) -> IntArray | None:
+        """See Store."""
+        if self.shape_N2 is None:
+            return None
+        return np.array([self.form.croppable(self._shape(row)) for row in index_N.tolist()], np.int64).reshape(-1, 2)
+
     def stored(self, row: int) -> Bytes:
-        """(*stored_size, C) uint8, the same to the bit for raw and encoded. Raises UserError for a picture that is damaged."""
+        """What is kept, uint8 HWC, the same to the bit for raw and encoded. Raises UserError for a picture that is damaged."""
         if self.images_NHWC is not None:
             picture: Bytes = self.images_NHWC[row]
             return picture
+        if self.form.kind == "raw":
+            assert self.data is not None
+            pixels = self.data[self._offsets[row] : self._offsets[row + 1]]
+            return pixels.reshape(*self.form.kept_size(self._shape(row)), self.form.channels)
         try:
-            return self._form.picture_of(self.encoded(row))
+            return self.form.picture_of(self.encoded(row))
         except BadPicture as error:
             raise NotAtHand(f"the store {self.path} is damaged: picture {row} {error}; `visiontune data --verify` tells where") from error
+
+    def kept(self, row: int) -> tuple[Bytes, tuple[slice, slice]]:
+        """See Store."""
+        kept = self.stored(row)
+        rows, columns = self.form.seen(kept).shape[:2]
+        top, left = (kept.shape[0] - rows) // 2, (kept.shape[1] - columns) // 2
+        return kept, (slice(top, top + rows), slice(left, left + columns))
 
     def encoded(self, row: int) -> bytes:
         """The file's bytes."""
@@ -72,15 +97,16 @@ class Large:
         """The digest of what is stored of these rows; they are undamaged where it is that of their shard."""
         if self.images_NHWC is not None:
             stored = self.images_NHWC[start:end].reshape(-1)
-            lengths = np.full(end - start, self._form.picture_bytes)
+            lengths = np.full(end - start, self.form.picture_bytes)
         else:
             assert self.data is not None
             stored, lengths = self.data[self._offsets[start] : self._offsets[end]], np.diff(self._offsets[start : end + 1])
-        return shard_digest(checks_of(stored, lengths, self._form))
+        return shard_digest(checks_of(stored, lengths, self.form))
 
-    @property
-    def _form(self) -> Form:
-        return Form(self.kind, self.image_size, self.stored_size, self.channels, self.is_resized)
+    def _shape(self, row: int) -> tuple[int, int]:
+        assert self.shape_N2 is not None
+        height, width = self.shape_N2[row].tolist()
+        return height, width
 
     @property
     def _offsets(self) -> IntArray:
@@ -96,7 +122,7 @@ class Images:
 
     def __init__(self, large: Large) -> None:
         self._large = large
-        self.shape = (len(large), *large.image_size, large.channels)
+        self.shape = (len(large), *large.form.image_size, large.form.channels)
         self.nbytes = self.size = int(np.prod(self.shape))
 
     def __len__(self) -> int:
@@ -106,7 +132,7 @@ class Images:
         """Rows as an array would give them: an int, a slice, an array of ints or bools; further axes follow in a tuple."""
         first, *rest = key if isinstance(key, tuple) else (key,)
         rows = np.arange(self.shape[0])[first]
-        images = self._large.read(np.atleast_1d(rows).ravel(), self._large.image_size)
+        images = self._large.read(np.atleast_1d(rows).ravel(), self._large.form.image_size)
         images = images.reshape(*np.shape(rows), *self.shape[1:])
         return images[(*(slice(None) for _ in np.shape(rows)), *rest)] if rest else images
 

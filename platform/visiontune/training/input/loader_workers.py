@@ -41,10 +41,15 @@ class Maker:
 
     def __getitem__(self, request: Request) -> Tensor:
         index_N, key_N, epoch = request
-        images_NHWC = self.store.read(index_N, self.store.image_size)
-        if self.policy is not None:
-            images_NHWC = self.policy(images_NHWC, seed=self.seed, epoch=epoch, index_N=key_N)
-        return torch.from_numpy(images_NHWC)
+        size, keyed = self.store.image_size, {"seed": self.seed, "epoch": epoch}
+        if self.policy is None:
+            return torch.from_numpy(self.store.read(index_N, size))
+        crop, policy = self.policy.crop, self.policy
+        shape_N2 = None if crop is None else self.store.croppable_N2(index_N)
+        if crop is None or shape_N2 is None:
+            return torch.from_numpy(policy(self.store.read(index_N, size), index_N=key_N, **keyed))
+        box_N4 = crop.boxes(policy.ops, shape_N2, key_N, **keyed)
+        return torch.from_numpy(policy.after_crop()(self.store.read_crops(index_N, box_N4, size), index_N=key_N, **keyed))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A started (not forked) worker maps the same file; pictures are never copied to it."""

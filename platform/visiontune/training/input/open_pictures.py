@@ -54,7 +54,7 @@ def open_pictures(
     pictures = Pictures(store, index_N, device, preprocessing.to(device), loader, body, body_batch, seed=seed)
     if policy is None:
         return _made_resident(pictures)
-    there = _on(device, policy) if _fits_as_bytes(pictures) else None
+    there = _on(device, policy) if _fits_as_bytes(pictures) and not _is_cropped_whole(store, policy) else None
     return pictures if there is None else replace(_kept_as_bytes(pictures), policy=there)
 
 
@@ -68,6 +68,11 @@ def _on(device: torch.device, policy: Policy) -> Policy | None:
     if lacking:
         _log.info("the CPU augments, as there is no form for a GPU of %s", ", ".join(lacking))
     return there
+
+
+def _is_cropped_whole(store: Store, policy: Policy) -> bool:
+    """Whether crops are taken out of whole pictures, of which a device has but the part in the frame."""
+    return policy.crop is not None and store.croppable_N2(store.train_idx[:1]) is not None
 
 
 def _made_resident(pictures: Pictures) -> Pictures:

@@ -35,7 +35,7 @@ def open_splits(
 
 
 def _policy(recipe: TrialRecipe, store: Store) -> Any:
-    if recipe.augmentation["policy"] == "none":
+    if recipe.augmentation["policy"] == "none" and recipe.augmentation.get("crop", "none") == "none":
         return None
     sizes: dict[str, Any] = {"image_size": store.image_size, "channels": store.images_NHWC.shape[3]}
     return build_policy(recipe.augmentation, **sizes, num_epochs=recipe.training["num_epochs"])
