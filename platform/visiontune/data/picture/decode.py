@@ -5,7 +5,8 @@ LAB and HSV become RGB as Pillow converts them, colour profiles are not applied;
 are divided by 257 and rounded in PNG, TIFF and PGM (other formats as Pillow reads them); black and white becomes 0 and 255; of several
 frames the first counts; 32-bit values are refused, for nothing says what is white. All formats of Pillow are read but those that
 would start another program (EPS, WMF) or that it only recognises. A JPEG file of which a half, a quarter or an eighth is enough is
-decoded at that size, each pixel the mean of those it stands for but for the frequencies that libjpeg leaves out.
+decoded at that size, each pixel the mean of those it stands for but for the frequencies that libjpeg leaves out. One that lacks only its
+end mark is whole; one whose data the decoder warns of is not.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from __future__ import annotations
 from typing import Any
 
 from visiontune.data.picture.bad_picture import BadPicture, Picture, refuse_huge
-from visiontune.data.picture.decode_opencv import REDUCTIONS, by_opencv, opencv_shape
-from visiontune.data.picture.decode_pillow import by_pillow, is_grey_file, opened, orientation_of
+from visiontune.data.picture.decode_jpeg import REDUCTIONS, JpegHeader, by_turbojpeg, header_of, sound
+from visiontune.data.picture.decode_opencv import by_opencv, opencv_shape
+from visiontune.data.picture.decode_pillow import by_pillow, file_orientation, is_grey_file, opened, orientation_of, turned
 from visiontune.data.picture.formats import kind_of
 
 
@@ -32,23 +34,32 @@ def decode_and_measure(encoded: Any, side: int | None = None) -> tuple[Picture, 
     if not content:
         raise BadPicture("has no bytes")
     kind = kind_of(content)
+    if kind == "JPEG" and (header := header_of(content)) is not None:
+        return _decode_jpeg(content, header, side)
+    picture = _decode_other(content, kind)
+    return picture, picture.shape[:2]
+
+
+def _decode_jpeg(content: bytes, header: JpegHeader, side: int | None) -> tuple[Picture, tuple[int, int]]:
+    refuse_huge(header.width, header.height)
+    picture = by_turbojpeg(content, header, _reduction(header.width, header.height, side))
+    orientation = file_orientation(content) if header.may_be_turned else 1
+    size = (header.width, header.height) if orientation >= 5 else (header.height, header.width)
+    return (picture if orientation == 1 else turned(picture, orientation)), size
+
+
+def _decode_other(content: bytes, kind: str | None) -> Picture:
     shape = opencv_shape(content, kind)
     if shape is None:
-        picture = by_pillow(content, kind)
-        return picture, picture.shape[:2]
+        return by_pillow(sound(content) if kind == "JPEG" else content, kind)
     width, height, is_grey = shape
     refuse_huge(width, height)
-    reduction = _reduction(width, height, side) if kind == "JPEG" and side is not None else 1
-    picture = by_opencv(content, is_grey=is_grey, reduction=reduction)
-    if reduction == 1:
-        return picture, picture.shape[:2]
-    is_turned = (picture.shape[0] > picture.shape[1]) != (height > width)
-    return picture, (width, height) if is_turned else (height, width)
+    return by_opencv(content, is_grey=is_grey)
 
 
-def _reduction(width: int, height: int, side: int) -> int:
+def _reduction(width: int, height: int, side: int | None) -> int:
     shorter = min(width, height)
-    return next((reduction for reduction in REDUCTIONS if shorter >= reduction * side), 1)
+    return 1 if side is None else next((reduction for reduction in REDUCTIONS if shorter >= reduction * side), 1)
 
 
 def shape_of(encoded: bytes) -> tuple[int, int, int]:

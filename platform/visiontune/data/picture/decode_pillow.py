@@ -60,7 +60,7 @@ def _damage_told() -> Iterator[None]:
 
 def _upright(image: Any) -> Picture:
     image.load()
-    return _turned(_flat(image), orientation_of(image))
+    return turned(_flat(image), orientation_of(image))
 
 
 def _flat(image: Any) -> Picture:
@@ -101,7 +101,7 @@ def _deep(content: bytes, image: Any) -> Picture:
         colour = colour * alpha + 65535 * (1 - alpha)
     flat = _eight_bits(colour[..., :1] if is_grey_file(content, image) else colour)
     # OpenCV sets a TIFF upright itself.
-    return flat if image.format == "TIFF" else _turned(flat, orientation_of(image))
+    return flat if image.format == "TIFF" else turned(flat, orientation_of(image))
 
 
 def _eight_bits(values: NDArray[Any]) -> Picture:
@@ -116,7 +116,16 @@ def orientation_of(image: Any) -> int:
         return 1
 
 
-def _turned(picture: Picture, orientation: int) -> Picture:
+def file_orientation(content: bytes) -> int:
+    """As `orientation_of`, of a file."""
+    try:
+        return orientation_of(opened(content))
+    except BadPicture:
+        return 1
+
+
+def turned(picture: Picture, orientation: int) -> Picture:
+    """Set upright by EXIF's number, 1 to 8."""
     if orientation >= 5:
         picture = picture.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):
