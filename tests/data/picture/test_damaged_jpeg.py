@@ -1,4 +1,4 @@
-"""JPEG files with damage of every kind are told, and good ones of every encoder are not: scans are changed after the picture was written."""
+"""Damaged JPEG files of every kind are told, good ones of every encoder are not: scans are changed after they were written."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def pillow(content: bytes) -> np.ndarray:
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-@pytest.mark.parametrize("tail", [b"", b"a phone's video" + bytes(900), END, None], ids=["as it is", "more behind it", "two marks", "no end mark"])
+@pytest.mark.parametrize("tail", [b"", b"a phone's video" + bytes(900), END, None], ids=["plain", "more", "two marks", "no end mark"])
 def test_a_good_file_is_what_pillow_gives(encoder: str, tail: bytes | None) -> None:
     content = ENCODERS[encoder]
     np.testing.assert_array_equal(decode(content[:-2] if tail is None else content + tail).squeeze(), pillow(content))

@@ -27,12 +27,13 @@ from visiontune.data.picture.moments import sums_of
 from visiontune.data.picture.shape import refuse_size
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.picture.thumbnail import THUMB, thumbs_of
+from visiontune.data.picture.traits import traits_of
 from visiontune.data.source import Source
 from visiontune.filesystem.atomic_write import replacing
 from visiontune.spec.image_size import pixels
 
-_COLUMNS = {"place_K": (), "digest_K2": (2,), "check_K2": (2,), "thumb_KP": (THUMB**2,), "shape_K2": (2,), "length_K": ()}
-_TYPES: Mapping[str, Any] = {"digest_K2": np.uint64, "check_K2": np.uint64, "thumb_KP": np.uint8}
+_COLUMNS = {"place_K": (), "digest_K2": (2,), "check_K2": (2,), "thumb_KP": (THUMB**2,), "shape_K2": (2,), "trait_K": (), "length_K": ()}
+_TYPES: Mapping[str, Any] = {"digest_K2": np.uint64, "check_K2": np.uint64, "thumb_KP": np.uint8, "trait_K": np.uint8}
 
 # A picture, its height and width as it came, and its file's bytes if there are any; or what is wrong with it.
 Item = tuple[Picture, tuple[int, int], bytes | None] | BadPicture
@@ -138,7 +139,9 @@ def _write_block(file: BinaryIO, chunk: Rows, form: Form, good: list[Good], imag
     is_encoded = form.kind == "encoded"
     contents = [content for *_, content in good if content is not None] if is_encoded else []
     file.write(b"".join(contents) if is_encoded else images.data)
-    return _known_of(images, contents, [chunk.start + number for number, *_ in good], [shape for _, _, shape, _ in good])
+    trait_K = np.array([0 if content is None else traits_of(content) for *_, content in good], np.uint8)
+    known = _known_of(images, contents, [chunk.start + number for number, *_ in good], [shape for _, _, shape, _ in good])
+    return {**known, "trait_K": trait_K}
 
 
 def _every(source: Source, chunk: Rows, form: Form, digests: list[bytes]) -> Iterator[Item]:

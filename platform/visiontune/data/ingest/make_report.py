@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from visiontune.data.ingest.chunk_file import Chunk
+from visiontune.data.ingest.notes_of_files import notes_of_files
 from visiontune.data.ingest.plan import Plan
 from visiontune.data.ingest.repeats import Repeat
 from visiontune.data.picture.frame import unseen_N
@@ -58,7 +59,7 @@ def make_report(
         widths=_quantiles(shape_K2[:, 1]),
         num_shapes=len(np.unique(shape_K2, axis=0)),
         form=form.reason,
-        notes=source.notes,
+        notes=(*source.notes, *notes_of_files(plan, place_K, np.concatenate([chunk.trait_K for chunk in chunks]))),
         unseen=_unseen(shape_K2, form),
     )
 

@@ -17,7 +17,6 @@ decoding the whole: 1.4 to 1.7 times at 6/8 and 7/8 of 500 x 375 px."""
 
 _END = b"\xff\xd9"
 _FRAMES, _FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}, struct.Struct(">BHHB")
-_TURNS = (b"Exif\0\0", b"iff:Orientation")
 _NO_END = "Premature end of JPEG file"
 _OTHER_HARMLESS = ("Invalid SOS parameters for sequential JPEG", "Unknown Adobe color transform", "Warning: unknown JFIF revision")
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x(\w\w)")
@@ -50,7 +49,8 @@ def header_of(content: bytes) -> JpegHeader | None:
     if frame is None or frame[0] != 8 or frame[3] not in (1, 3):
         return None
     _, height, width, components = frame
-    return JpegHeader(width, height, components == 1, any(content.find(word, 0, at) >= 0 for word in _TURNS))
+    may_be_turned = content.find(b"Exif\0\0", 0, at) >= 0 or content.find(b"iff:Orientation", 0, at) >= 0
+    return JpegHeader(width, height, components == 1, may_be_turned)
 
 
 def by_turbojpeg(content: bytes, header: JpegHeader, reduction: int = 1) -> Picture:

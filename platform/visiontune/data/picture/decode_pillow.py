@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from visiontune.data.picture.bad_picture import MAX_PIXELS, BadPicture, Picture, refuse_huge
 from visiontune.data.picture.decode_opencv import opencv
 from visiontune.data.picture.formats import pillow_formats
+from visiontune.data.picture.other_content import RAW, is_camera_raw, why_unread
 from visiontune.errors import first_line
 
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F"})
@@ -22,13 +23,16 @@ def opened(content: bytes) -> Any:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        return Image.open(io.BytesIO(content), formats=pillow_formats())
+        image = Image.open(io.BytesIO(content), formats=pillow_formats())
     except Image.DecompressionBombError:
         raise BadPicture(f"has more than {MAX_PIXELS:,} pixels: it may be a decompression bomb") from None
     except UnidentifiedImageError:
-        raise BadPicture("is truncated or is no picture of a format that is read") from None
+        raise BadPicture(why_unread(content)) from None
     except Exception as error:  # a plugin may raise anything over damaged bytes
         raise BadPicture(f"is truncated or damaged ({first_line(error)})") from error
+    if is_camera_raw(image):
+        raise BadPicture(RAW)
+    return image
 
 
 def by_pillow(content: bytes, kind: str | None) -> Picture:

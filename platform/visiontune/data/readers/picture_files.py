@@ -14,7 +14,6 @@ from visiontune.data.file_names import identity
 from visiontune.data.file_tree import Root
 from visiontune.data.picture.bad_picture import BadPicture, Picture
 from visiontune.data.picture.decode import decode, shape_of
-from visiontune.data.picture.formats import refuse_mislabelled
 from visiontune.data.readers.file_digests import content_of, digests_of_files, listing_of, paths_of, stamp_of
 from visiontune.data.readers.item import Item
 from visiontune.data.source import SetAside, Source
@@ -109,25 +108,15 @@ def _pictures(items: Sequence[Item], read: Callable[[str], bytes], margin: float
 
 def _decoded(path: str, read: Callable[[str], bytes]) -> Picture | BadPicture:
     try:
-        return decode(_content_of(path, read))
+        return decode(read(path))
     except BadPicture as error:
         return error
-
-
-def _content_of(path: str, read: Callable[[str], bytes]) -> bytes:
-    content = read(path)
-    try:
-        refuse_mislabelled(path, content)
-    except BadPicture as error:
-        error.content = content
-        raise
-    return content
 
 
 def _encoded(items: Sequence[Item], read: Callable[[str], bytes], rows: IntArray) -> Iterator[bytes | BadPicture]:
     for row in rows.tolist():
         try:
-            yield _content_of(items[row].path, read)
+            yield read(items[row].path)
         except BadPicture as error:
             yield error
 
@@ -138,7 +127,7 @@ def _first(items: Sequence[Item], read: Callable[[str], bytes], margin: float, r
     for row in np.unique(np.linspace(0, len(items) - 1, _PEEK).astype(int)).tolist():
         item = items[row]
         try:
-            height, width, channels = shape_of(_content_of(item.path, read))
+            height, width, channels = shape_of(read(item.path))
             if item.box is not None:
                 rows, columns = window((height, width), item, margin)
                 height, width = rows.stop - rows.start, columns.stop - columns.start
