@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from visiontune.data.picture.bad_picture import Picture
+from visiontune.data.picture.bad_picture import Picture, Values
 from visiontune.data.picture.decode import decode
+from visiontune.data.picture.depth import eight_bits
 from visiontune.data.picture.shape import fit
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.store.store import Store
@@ -83,11 +84,13 @@ class Classifier:
 
         Of a shape that the data did not have it is framed as they would be; colour becomes grey where the network has seen grey only.
         """
-        return self.fitted(decode(encoded, self.form.side))
+        return self.fitted(decode(encoded, self.form.side, self.form.depth))
 
-    def fitted(self, picture: Picture) -> Picture:
-        """The same out of decoded pixels, (H, W, 1) grey or (H, W, 3) RGB."""
-        return fit(self.form.apply(in_colours(picture, self.form.channels)), self.form.image_size, self.form.channels)
+    def fitted(self, values: Values) -> Picture:
+        """The same out of decoded pixels, (H, W, 1) grey or (H, W, 3) RGB, of 8 bits or more."""
+        return fit(
+            self.form.apply(in_colours(eight_bits(values, self.form.depth), self.form.channels)), self.form.image_size, self.form.channels
+        )
 
     @torch.inference_mode()
     def logits(self, images_NHWC: NDArray[np.uint8]) -> Tensor:

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from visiontune.data.picture.bad_picture import Picture
+from visiontune.data.picture.bad_picture import Picture, Values
 from visiontune.data.picture.decode import decode
+from visiontune.data.picture.depth import eight_bits
 from visiontune.errors import UserError, first_line
 from visiontune.inference.classifier import in_colours
 from visiontune.spec.image_size import ImageSize, image_size
@@ -42,12 +43,12 @@ class OnnxClassifier:
 
     def picture_of(self, encoded: bytes) -> Picture:
         """(height, width, channels) uint8 out of a file's bytes. Raises BadPicture."""
-        return self.fitted(decode(encoded, self.metadata.form.side))
+        return self.fitted(decode(encoded, self.metadata.form.side, self.metadata.form.depth))
 
-    def fitted(self, picture: Picture) -> Picture:
-        """The same out of decoded pixels, (H, W, 1) grey or (H, W, 3) RGB."""
+    def fitted(self, values: Values) -> Picture:
+        """The same out of decoded pixels, (H, W, 1) grey or (H, W, 3) RGB, of 8 bits or more."""
         form = self.metadata.form
-        return form.apply(in_colours(picture, form.channels))
+        return form.apply(in_colours(eight_bits(values, form.depth), form.channels))
 
     def over_views(self, tta: str) -> OnnxClassifier:
         """The same by its mean probabilities over these views."""

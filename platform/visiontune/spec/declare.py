@@ -42,7 +42,8 @@ class Arg:
 
     A default of None means that the value may be left out and then is None. `former` is as in a Table, for choices. `auto` is None
     where no range is worth searching for most pictures, or none can be named without knowing them. `settle` makes of a value and the
-    file that has it what is meant by it, and raises UserError. `written` says how, where the type is too little to say.
+    file that has it what is meant by it, and raises UserError. `written` says how, where the type is too little to say. `pair` are what
+    the two values of a list are called that may stand in place of one; a list of two equal ones is that one.
     """
 
     type: type
@@ -56,6 +57,7 @@ class Arg:
     auto: Auto | None = None
     settle: Callable[[str, str], str] | None = None
     written: str = ""
+    pair: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

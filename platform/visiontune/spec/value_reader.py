@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from visiontune.errors import Problem, UserError, nearest
-from visiontune.spec.declare import Arg
+from visiontune.spec.declare import REQUIRED, Arg
 from visiontune.spec.yaml_node import Node, scalar
 
 BAD: Any = type("Bad", (), {"__repr__": lambda self: "BAD"})()
@@ -49,6 +49,7 @@ def expected(arg: Arg) -> str:
             words += f" from {_short(arg.low)} to {_short(arg.high)}"
         elif arg.low is not None or arg.high is not None:
             words += f" of at least {_short(arg.low)}" if arg.low is not None else f" of at most {_short(arg.high)}"
+    words += f", or [{', '.join(arg.pair)}]" if arg.pair else ""
     return words + "".join(f", or {word}" for word in arg.also)
 
 
@@ -57,6 +58,9 @@ def read_constant(node: Node, arg: Arg, where: str, problems: Problems, hint: st
     value: Any = node.value
     if arg.type is dict and node.kind == "mapping" and all(isinstance(key.value, str) for key, _ in node.value):
         return node.plain()
+    if arg.pair and node.kind == "list" and len(node.value) == len(arg.pair):
+        values = [read_constant(one, replace(arg, pair=(), default=REQUIRED), where, problems) for one in node.value]
+        return BAD if BAD in values else values[0] if len({*values}) == 1 else values
     if node.kind != "scalar":
         return problems.add(node, where, f"must be {expected(arg)}, but is a {node.kind}: {node.shown()}{hint}")
     if (value is None and arg.default is None) or (isinstance(value, str) and value in arg.also):

@@ -38,7 +38,8 @@ def value_schema(arg: Arg) -> Schema:
     schema |= {"maximum": arg.high} if arg.high is not None else {}
     schema |= {"pattern": r"\S"} if arg.type is str else {}
     others = [*arg.also, *([None] if arg.default is None else [])]
-    return any_of([schema, {"enum": others}]) if others else schema
+    both = [{"type": "array", "items": schema, "minItems": len(arg.pair), "maxItems": len(arg.pair)}] if arg.pair else []
+    return any_of([schema, *both, *([{"enum": others}] if others else [])])
 
 
 def domain_schemas(arg: Arg) -> list[Schema]:

@@ -22,6 +22,7 @@ from visiontune.data.ingest.worker_pool import CONTEXT
 from visiontune.data.ingest.write_store import STORE, head_bytes
 from visiontune.data.picture.bad_picture import BadPicture, Picture
 from visiontune.data.picture.decode import decode_and_measure
+from visiontune.data.picture.depth import eight_bits
 from visiontune.data.picture.digest import BLOCK_BYTES, Bytes, digests_of, digests_of_bytes
 from visiontune.data.picture.moments import sums_of
 from visiontune.data.picture.shape import refuse_size
@@ -148,14 +149,14 @@ def _every(source: Source, chunk: Rows, form: Form, digests: list[bytes]) -> Ite
     """Decoded here where pictures are files, so that large ones need not be decoded whole; `digests` takes those of their bytes."""
     if source.encoded is None:
         for picture in source.pictures(chunk.part, chunk.rows):
-            yield picture if isinstance(picture, BadPicture) else (picture, picture.shape[:2], None)
+            yield picture if isinstance(picture, BadPicture) else (eight_bits(picture, form.depth), picture.shape[:2], None)
         return
     side = form.side
     for content in source.encoded(chunk.part, chunk.rows):
         if chunk.is_digested:
             digests.append(hashlib.sha256(content.content if isinstance(content, BadPicture) else content).digest())
         try:
-            yield content if isinstance(content, BadPicture) else (*decode_and_measure(content, side), content)
+            yield content if isinstance(content, BadPicture) else (*decode_and_measure(content, side, form.depth), content)
         except BadPicture as error:
             yield error
 
@@ -183,7 +184,7 @@ def _known_of(images: Bytes, contents: list[bytes], places: list[int], shapes: l
 
 def _what(chunk: Rows, form: Form) -> str:
     rows = hashlib.sha256(chunk.rows.tobytes()).hexdigest()
-    return f"{chunk.part} {chunk.start} {rows} {form.kind} {pixels(form.stored_size)} {form.channels} {form.frame}"
+    return f"{chunk.part} {chunk.start} {rows} {form.kind} {pixels(form.stored_size)} {form.channels} {form.frame} {form.depth}"
 
 
 def _empty(name: str) -> NDArray[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from threading import Lock
 
 _NOT_READ = frozenset({"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"})
 _STARTS = {
@@ -29,6 +30,9 @@ CAMERA_RAW = frozenset({".cr2", ".cr3", ".nef", ".nrw", ".arw", ".dng", ".orf", 
 """Not read, but pictures to whoever took them: left out in silence they would be missed."""
 
 _KINDS = {suffix: kind for kind, suffixes in _SUFFIXES.items() for suffix in suffixes}
+_REGISTERING = Lock()
+"""Threads that meet their first picture together would read a table that is being filled."""
+
 _HEIF = re.compile(rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)
 
 
@@ -55,7 +59,8 @@ def picture_suffixes() -> frozenset[str]:
     """Lower-case ends of names, with the dot, of all formats that are read or that are told as pictures that can't be."""
     from PIL import Image
 
-    read = {suffix for suffix, kind in Image.registered_extensions().items() if kind in pillow_formats()}
+    formats = pillow_formats()
+    read = {suffix for suffix, kind in Image.registered_extensions().items() if kind in formats}
     return frozenset({*read, *_KINDS, *CAMERA_RAW})
 
 
@@ -68,11 +73,12 @@ def pillow_formats() -> tuple[str, ...]:
 
     # Warnings of more than half of MAX_PIXELS and of damaged EXIF, for thousands of pictures: neither makes a picture unusable.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    try:
-        from pillow_heif import register_heif_opener
-    except ImportError:
-        pass
-    else:
-        register_heif_opener()
-    Image.init()
-    return tuple(kind for kind in Image.OPEN if kind not in _NOT_READ)
+    with _REGISTERING:
+        try:
+            from pillow_heif import register_heif_opener
+        except ImportError:
+            pass
+        else:
+            register_heif_opener()
+        Image.init()
+        return tuple(kind for kind in Image.OPEN if kind not in _NOT_READ)

@@ -14,6 +14,7 @@ from typing import Any
 
 from visiontune.data.picture.bad_picture import Picture
 from visiontune.data.picture.decode import decode
+from visiontune.data.picture.depth import DEEP, Depth
 from visiontune.data.picture.frame import in_frame
 from visiontune.data.picture.shape import known_size, shrunk, to_shape
 from visiontune.filesystem.atomic_write import write_whole
@@ -27,7 +28,7 @@ class Form:
     """`image_size` is that of training, `stored_size` of what is kept: (height, width) in pixels; `reason` is why it is raw or encoded.
 
     `frame` is `data.frame`; "" where that is not known, of stores and weights from before there was the key: then large pictures are
-    cropped and small ones squashed.
+    cropped and small ones squashed. `low` and `high`: which values of files with more than 8 bits become 0 and 255.
     """
 
     kind: str
@@ -37,6 +38,8 @@ class Form:
     is_resized: bool
     reason: str = ""
     frame: str = ""
+    low: float = DEEP[0]
+    high: float = DEEP[1]
 
     def apply(self, picture: Picture) -> Picture:
         """(*stored_size, channels)."""
@@ -55,13 +58,18 @@ class Form:
         return self.stored_size != self.image_size
 
     @property
+    def depth(self) -> Depth:
+        """As `decode` takes it."""
+        return self.low, self.high
+
+    @property
     def side(self) -> int | None:
         """The least length of both sides of a decoded picture, in pixels; None: it must be decoded at its full size."""
         return max(self.stored_size) if self.is_resized else None
 
     def picture_of(self, encoded: bytes) -> Picture:
         """What is kept of a file's bytes. Raises BadPicture."""
-        return self.apply(decode(encoded, self.side))
+        return self.apply(decode(encoded, self.side, self.depth))
 
     def put(self, picture: Picture, out: Picture) -> None:
         """`apply` into a contiguous array: a fresh one for each large picture costs more than resizing it."""

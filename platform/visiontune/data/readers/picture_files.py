@@ -12,8 +12,8 @@ import numpy as np
 from visiontune.data.class_names import PARTS, class_order, encode
 from visiontune.data.file_names import identity
 from visiontune.data.file_tree import Root
-from visiontune.data.picture.bad_picture import BadPicture, Picture
-from visiontune.data.picture.decode import decode, shape_of
+from visiontune.data.picture.bad_picture import BadPicture, Values
+from visiontune.data.picture.decode import decode_values, shape_of
 from visiontune.data.readers.file_digests import content_of, digests_of_files, listing_of, paths_of, stamp_of
 from visiontune.data.readers.item import Item
 from visiontune.data.source import SetAside, Source
@@ -88,9 +88,9 @@ def window(shape: tuple[int, ...], item: Item, margin: float) -> tuple[slice, sl
     return rows, slice(max(math.floor(left - around), 0), min(math.ceil(right + around), width))
 
 
-def _pictures(items: Sequence[Item], read: Callable[[str], bytes], margin: float, rows: IntArray) -> Iterator[Picture | BadPicture]:
+def _pictures(items: Sequence[Item], read: Callable[[str], bytes], margin: float, rows: IntArray) -> Iterator[Values | BadPicture]:
     path: str | None = None
-    whole: Picture | BadPicture = BadPicture("is not read yet")
+    whole: Values | BadPicture = BadPicture("is not read yet")
     for row in rows.tolist():
         item = items[row]
         if item.path != path:
@@ -106,9 +106,9 @@ def _pictures(items: Sequence[Item], read: Callable[[str], bytes], margin: float
             yield error
 
 
-def _decoded(path: str, read: Callable[[str], bytes]) -> Picture | BadPicture:
+def _decoded(path: str, read: Callable[[str], bytes]) -> Values | BadPicture:
     try:
-        return decode(read(path))
+        return decode_values(read(path))
     except BadPicture as error:
         return error
 
