@@ -27,7 +27,7 @@ def main() -> None:
     """Run the search and draw the last of what it prints."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "VISIONTUNE_STUDIES": "studies", "PYTHONPATH": str(ROOT / "platform")}
-        words = [sys.executable, "-m", "visiontune.cli", "search", str(ROOT / "search_spaces" / "digits.yaml"), "--plain"]
+        words = [sys.executable, "-m", "visiontune", "search", str(ROOT / "search_spaces" / "digits.yaml"), "--plain"]
         told = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
     lines = [line for line in told.splitlines() if not line.startswith(("phase=", "note="))]
     console = Console(record=True, width=WIDTH, file=io.StringIO())

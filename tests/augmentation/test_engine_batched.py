@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import cv2
@@ -14,14 +15,19 @@ from visiontune.augmentation.engines import batched, random_colour, random_geome
 from visiontune.augmentation.engines.batched import BATCHED, engine_of, left_to_reference
 from visiontune.augmentation.engines.reference import apply_each
 from visiontune.augmentation.keyed_random import Stream, bounded, halves
-from visiontune.spec.tables.ops import COLOUR_OPS, OPS
+from visiontune.spec.image_size import ImageSize, image_size
+from visiontune.spec.tables.ops import COLOUR_OPS, OPS, TURNING
 
-SHAPES = ((8, 1), (16, 3), (32, 1), (33, 3))
-CASES = [(name, size, channels) for name in BATCHED for size, channels in SHAPES if channels == 3 or name not in COLOUR_OPS]
+SHAPES: tuple[tuple[ImageSize, int], ...] = ((8, 1), (16, 3), (32, 1), (33, 3), ((24, 41), 3))
+CASES = [
+    (name, size, channels)
+    for name, (size, channels) in product(BATCHED, SHAPES)
+    if (channels == 3 or name not in COLOUR_OPS) and (isinstance(size, int) or name not in TURNING)
+]
 
 
 def applied(name: str, apply: batched.Batched, pictures: np.ndarray, magnitude: float, index: np.ndarray, key: int = 3) -> np.ndarray:
-    transform, stream = transform_of(name, magnitude, pictures.shape[1]), Stream()
+    transform, stream = transform_of(name, magnitude, image_size(pictures.shape[1:3])), Stream()
     transform.set_random_state(stream.generator, stream.py_random)
     stream.rekey(key, 1, name)
     out = pictures.copy()
@@ -30,7 +36,7 @@ def applied(name: str, apply: batched.Batched, pictures: np.ndarray, magnitude: 
 
 
 @pytest.mark.parametrize(("name", "size", "channels"), CASES)
-def test_equal_to_the_transforms_own_call(name: str, size: int, channels: int) -> None:
+def test_equal_to_the_transforms_own_call(name: str, size: ImageSize, channels: int) -> None:
     """The same generators handed to albumentations give the same pixels; few pictures and many are drawn for in two ways."""
     for magnitude, num in ((0.15, 24), (0.8, 24), (1.0, 140)):
         pictures = photographs(num, size, channels)

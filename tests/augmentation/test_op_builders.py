@@ -17,11 +17,12 @@ from made_pictures import digits, photographs, transform_of
 from visiontune.augmentation.engines.reference import apply_each
 from visiontune.augmentation.keyed_random import Stream
 from visiontune.augmentation.op_builders import colour, geometry, texture
-from visiontune.augmentation.policy import problem_of
+from visiontune.augmentation.policy import problem_of, problem_of_turning
 from visiontune.errors import UserError
+from visiontune.spec.image_size import image_size
 from visiontune.spec.parse import load_recipe, load_study
 from visiontune.spec.tables import policies
-from visiontune.spec.tables.ops import COLOUR_OPS, FORMER_ARGS, FORMER_OPS, LABEL_CHANGING, OPS
+from visiontune.spec.tables.ops import COLOUR_OPS, FORMER_ARGS, FORMER_OPS, LABEL_CHANGING, OPS, TURNING
 
 WITH_MAGNITUDE = [name for name, op in OPS.entries.items() if "magnitude" in op.args]
 WITHOUT = [name for name in OPS.entries if name not in WITH_MAGNITUDE]
@@ -32,7 +33,7 @@ MAGNITUDES = (1 / 3, 2 / 3, 1.0)
 
 
 def augmented(name: str, magnitude: float, pictures: np.ndarray) -> np.ndarray:
-    transform, stream = transform_of(name, magnitude, pictures.shape[1]), Stream()
+    transform, stream = transform_of(name, magnitude, image_size(pictures.shape[1:3])), Stream()
     transform.set_random_state(stream.generator, stream.py_random)
     stream.rekey(3, 1, name)
     index = np.arange(len(pictures))
@@ -113,12 +114,26 @@ def test_ops_without_a_magnitude_change_pictures(name: str, channels: int) -> No
 @pytest.mark.heavy
 @pytest.mark.parametrize(("name", "channels"), suiting([*OPS.entries]))
 def test_small_odd_and_read_only_pictures_keep_their_shape(name: str, channels: int) -> None:
-    for pictures in (digits(2), photographs(2, 33, channels)):
-        if pictures.shape[3] == channels:
+    for pictures in (digits(2), photographs(2, 33, channels), photographs(2, (24, 41), channels)):
+        size = image_size(pictures.shape[1:3])
+        if pictures.shape[3] == channels and (isinstance(size, int) or name not in TURNING):
             one = pictures[0]
             one.flags.writeable = False
-            out = transform_of(name, 1.0, one.shape[0])(image=one)["image"]
+            out = transform_of(name, 1.0, size)(image=one)["image"]
             assert out.shape == one.shape and out.dtype == np.uint8
+
+
+@pytest.mark.parametrize(("name", "channels"), suiting(WITH_MAGNITUDE))
+def test_magnitude_0_leaves_pictures_of_other_shapes_too(name: str, channels: int) -> None:
+    pictures = photographs(2, (24, 41), channels)
+    np.testing.assert_array_equal(augmented(name, 0.0, pictures), pictures)
+
+
+@pytest.mark.parametrize("name", sorted(TURNING))
+def test_ops_that_turn_by_90_degrees_are_refused_on_pictures_that_are_no_squares(name: str) -> None:
+    section = {"policy": "fixed", name: {"probability": 0.5}}
+    assert f"augmentation.{name} swaps height and width" in str(problem_of_turning(section, (24, 32)))
+    assert problem_of_turning(section, 32) is None
 
 
 @pytest.mark.parametrize("name", sorted(COLOUR_OPS))

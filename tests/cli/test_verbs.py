@@ -281,7 +281,7 @@ def test_all_problems_are_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 
 def test_a_closed_pipe_is_quiet() -> None:
-    command = f"{sys.executable} -m visiontune.cli schema | head -1; echo ${{PIPESTATUS[0]}}"
+    command = f"{sys.executable} -m visiontune schema | head -1; echo ${{PIPESTATUS[0]}}"
     told = subprocess.run(
         [shutil.which("bash") or "bash", "-c", command],
         capture_output=True,
@@ -292,7 +292,7 @@ def test_a_closed_pipe_is_quiet() -> None:
 
 
 def test_an_exit_code_is_the_same_where_nobody_reads_why() -> None:
-    command = f"exec 3> >(true); wait $!; {sys.executable} -m visiontune.cli check none.yaml 2>&3"
+    command = f"exec 3> >(true); wait $!; {sys.executable} -m visiontune check none.yaml 2>&3"
     environment = {"PYTHONPATH": str(ROOT / "platform"), "PATH": "/usr/bin:/bin"}
     assert subprocess.run([shutil.which("bash") or "bash", "-c", command], env=environment).returncode == 2
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from visiontune.data.picture.frame import in_frame
-from visiontune.data.picture.shape import centre_crop, fit, shrunk
+from visiontune.data.picture.shape import centre_crop, fit
+from visiontune.data.picture.stored_form import Form
 from visiontune.exports import resize
 from visiontune.exports.resize import centred, squashed
 
@@ -37,4 +38,5 @@ def test_a_graph_frames_pictures_as_a_store_does(frame: str) -> None:
         x_NCHW = torch.from_numpy(picture)[None].permute(0, 3, 1, 2).float()
         for size in ((16, 16), (32, 24), (80, 80)):
             assert is_same(resize.fitted(x_NCHW, size, frame), in_frame(picture, size, 3, frame), 0.02), (height, width, size)
-            assert is_same(resize.shrunk(x_NCHW, size, frame), in_frame(picture, size, 3, frame, shrunk)), (height, width, size)
+            form = Form("raw", (8, 8), size, 3, is_resized=True, frame=frame)
+            assert is_same(resize.shrunk(x_NCHW, size, frame), form.seen(form.apply(picture))), (height, width, size)

@@ -11,6 +11,7 @@ from made_pictures import transform_of
 from visiontune.augmentation.engines.device import DEVICE, apply_on_device
 from visiontune.augmentation.engines.reference import apply_each
 from visiontune.augmentation.keyed_random import Stream
+from visiontune.spec.image_size import image_size
 
 WARPED = ("Affine", "Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY")
 SCALED = ("RandomResizedCrop", "RandomSizedCrop")
@@ -37,7 +38,7 @@ def changed(
     device: str = "cpu",
 ) -> np.ndarray:
     """By the device engine on that device of torch, or by the transform's own call."""
-    transform, stream = transform_of(name, magnitude, pictures.shape[1]), Stream()
+    transform, stream = transform_of(name, magnitude, image_size(pictures.shape[1:3])), Stream()
     transform.set_random_state(stream.generator, stream.py_random)
     stream.rekey(3, 1, name)
     out, rows = pictures.copy(), np.arange(len(pictures)) if rows is None else rows

@@ -122,7 +122,7 @@ def test_four_questions_at_most_and_only_of_what_no_option_says() -> None:
     space = visiontune.init_space("pets", ask=ask)
     assert [question.partition(" [")[0] for question in asked if "must be" not in question] == [
         "start from ResNet-18's weights from ImageNet",
-        "pixels of the square that pictures are resized to",
+        "pixels of a square's side, or [height, width], to resize to",
         "a mirrored picture keeps its class",
         "hours that the search may take",
     ]

@@ -50,6 +50,8 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) 
         ("budget.num_trials", "key=value"),
         ("=3", "key=value"),
         ("budget..x=3", "key=value"),
+        ("num_trials=8", "command line: num_trials: unknown key 'num_trials'; nearest is 'budget.num_trials'"),
+        ("lr=.1", "nearest is 'space.optimizer.lr'"),
         ("budget.num_trial=3", "command line: budget.num_trial: unknown key 'num_trial'; nearest is 'num_trials'"),
         ("budget.num_trials=x", "command line: budget.num_trials: must be an int"),
         ("budget.num_trials.x=3", "budget.num_trials holds no keys, but is 8"),

@@ -110,7 +110,7 @@ def started(folder: Path, env: Mapping[str, str] = MappingProxyType({})) -> Iter
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "visiontune.cli", "ui", "--port", str(port), "--studies-dir", str(folder)]
+    command = [sys.executable, "-m", "visiontune", "ui", "--port", str(port), "--studies-dir", str(folder)]
     with (folder / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **env}) as ui:
         try:
             yield ui, port

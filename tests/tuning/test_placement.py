@@ -1,5 +1,6 @@
 """More legs than the cluster can place, on real raylets: whoever is idle takes what waits, and the search ends."""
 
+import os
 import threading
 import time
 from types import SimpleNamespace
@@ -7,7 +8,9 @@ from types import SimpleNamespace
 import pytest
 from simulated_search import make_spec
 
+from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.tuning.read_study import read_study
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.study_storage import create_or_resume
 
@@ -17,13 +20,22 @@ LIMIT_S = 60.0
 
 def fake_worker():
     """A worker with the curve of simulated_search.py in place of a network. Made here, so that it travels by value."""
+    import ray
     from ray.tune import Trainable
 
     class Worker(Trainable):
+        @classmethod
+        def default_resource_request(cls, config):
+            from visiontune.tuning.ray_worker import LegWorker
+
+            return LegWorker.default_resource_request(config)
+
         def setup(self, config):
             from visiontune.tuning.ray_worker import idle, unpack
 
             leg = unpack(config["leg"])
+            if leg is not None and ray.get_runtime_context().get_node_id() == config.get("sick"):
+                os._exit(1)
             self._reports = idle() if leg is None else self._run(leg)
 
         def reset_config(self, new_config):
@@ -43,6 +55,16 @@ def fake_worker():
             return {"report": next(self._reports)}
 
     return Worker
+
+
+def running(folder, num_trials, num_seeds=0):
+    """A search that has begun, and what it says."""
+    folder.mkdir()
+    spec = make_spec(folder, num_trials, num_seeds=num_seeds)
+    run = SearchRun(spec, create_or_resume(StudyFolder(folder), spec), StudyFolder(folder), lambda event: None)
+    said = []
+    run.say = said.append
+    return run, said
 
 
 @pytest.fixture
@@ -84,20 +106,53 @@ def test_a_search_ends_with_more_legs_than_can_be_placed(tmp_path, monkeypatch, 
     from visiontune.tuning import ray_adapter
 
     monkeypatch.setattr(ray_adapter, "LegWorker", fake_worker())
-    folder = tmp_path / "study"
-    folder.mkdir()
-    spec = make_spec(folder, 12, num_seeds=2)
-    session = SearchRun(spec, create_or_resume(StudyFolder(folder), spec), StudyFolder(folder), lambda event: None)
+    session, _ = running(tmp_path / "study", 12, num_seeds=2)
     other = hold_a_cpu(ray_of_two) if is_shared else None
     late = threading.Timer(LIMIT_S, lambda: setattr(session, "is_interrupted", True))
     late.start()
     shots = []
-    ray_adapter.run_tune(session, resources=resources, base={}, num_slots=lambda: num_slots, screen=shots.append)
+    session.num_slots = num_slots
+    base = {"bundle": {name.upper(): amount for name, amount in resources.items()}, "num_workers": 1}
+    ray_adapter.run_tune(session, base=base, look=lambda: None, screen=shots.append)
     late.cancel()
     assert session.is_finished, session.snapshot()
     assert 1 <= max(shot.num_running for shot in shots) <= num_fit
     assert max(shot.num_running + shot.num_staged for shot in shots) <= num_slots
     del other
+
+
+def test_a_machine_that_kills_every_worker_is_left_alone(tmp_path, monkeypatch):
+    """A head without CPUs and two raylets, one of which ends whatever leg it gets before it begins."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    from visiontune.spec.study_spec import Resources
+    from visiontune.tuning import ray_adapter
+    from visiontune.tuning.ray_cluster import SETTINGS
+    from visiontune.tuning.ray_nodes import NodeWatch
+
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(ray_adapter, "LegWorker", fake_worker())
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    sick, _ = cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1)
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    try:
+        run, said = running(tmp_path / "study", 12)
+        watch = NodeWatch(run, Resources(0.0, 1, 1, "auto"), {"cpu": 1.0, "gpu": 0.0}, is_local=False)
+        watch.refuse_too_small()
+        assert run.num_slots == 2
+        with pytest.raises(UserError, match=r"a worker needs 2 CPUs on one machine, but there are .*\(1 CPUs, 0 GPUs\)"):
+            NodeWatch(running(tmp_path / "large", 12)[0], Resources(0.0, 2, 1, 4), {"cpu": 2.0}, is_local=False).refuse_too_small()
+        base = {"bundle": {"CPU": 1.0}, "num_workers": 1, "sick": sick.node_id}
+        ray_adapter.run_tune(run, base=base, look=watch.look, screen=lambda shot: None)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    trials = read_study(StudyFolder(tmp_path / "study")).trials
+    assert run.is_finished and len(trials) == 12 and not any(trial.kind == "crashed" for trial in trials)
+    lost = [line for line in said if "lost its worker on" in line]
+    assert 2 <= len(lost) <= 6, said
 
 
 @pytest.mark.parametrize(
@@ -113,8 +168,8 @@ def test_why_a_worker_was_lost_gets_to_the_search(tmp_path, last_line, said, is_
     from visiontune.tuning.ray_adapter import LegScheduler, LegSearcher
 
     lost = []
-    run = SimpleNamespace(lost=lambda key, what, is_begun: lost.append((key, what, is_begun)))
-    searcher = LegSearcher(run, lambda: 1)
+    run = SimpleNamespace(lost=lambda key, what, node, is_begun: lost.append((key, what, is_begun)))
+    searcher = LegSearcher(run, lambda: None)
     searcher.keys["ray trial"] = "00003"
     (tmp_path / "error.txt").write_text(f"Failure # 1 (occurred at 2026-11-28)\nray::LegWorker.train() (pid=1)\n{last_line}\n")
     LegScheduler(run, searcher).on_trial_error(None, SimpleNamespace(trial_id="ray trial", error_file=str(tmp_path / "error.txt")))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from places import ROOT
 
 import visiontune
 from visiontune.errors import NoCluster, SearchFailed, UserError
 from visiontune.spec.study_spec import Resources
-from visiontune.tuning.ray_cluster import check_address, cluster, is_local, slot_counter, trial_resources
+from visiontune.tuning.placement import Node, Placement
+from visiontune.tuning.ray_cluster import check_address, cluster, is_local, trial_resources
+from visiontune.tuning.ray_nodes import legs_to_come
 
 
 def ray_that(monkeypatch: pytest.MonkeyPatch, *, says: str = "", is_initialized: bool = False) -> list[str]:
@@ -72,9 +76,22 @@ def test_workers_of_a_trial_are_each_whole_on_a_node(monkeypatch: pytest.MonkeyP
     three, five = (Resources("auto", 2, num, "auto") for num in (3, 5))  # two CPUs and a GPU each: three on the first, one on the second
     wanted = trial_resources(three, "auto")
     assert wanted == {"cpu": 2.0, "gpu": 1.0}
-    assert slot_counter(three, wanted)() == 1 and slot_counter(Resources(1.0, 2, 2, "auto"), wanted)() == 2
+    placements = [Placement(wanted, num_workers) for num_workers in (3, 2)]
+    for placement in placements:
+        placement.see([Node("a", "a", 6.0, 4.0), Node("b", "b", 3.0, 1.0), Node("c", "c", 64.0, 0.0)])
+    assert [placement.num_slots for placement in placements] == [1, 2]
     with pytest.raises(UserError, match=r"5 workers with 2 CPUs and 1 GPU each, but the cluster .* has room for 4; nearest is 4"):
         trial_resources(five, "auto")
     assert trial_resources(Resources("auto", 2, 5, 8), "auto") == wanted  # eight trials wait for machines
     with pytest.raises(UserError, match=r"this machine has room for 4"):
         trial_resources(Resources("auto", 2, 5, 8), None)
+
+
+def test_ray_launchers_file_says_how_far_a_cluster_may_grow(tmp_path: Path) -> None:
+    """The repository's own, with eight machines of one GPU and four CPUs: a search may have as many legs out."""
+    wanted = {"cpu": 4.0, "gpu": 1.0}
+    assert legs_to_come(wanted, 1, 0, ROOT / "cluster.yaml") == 8
+    assert legs_to_come(wanted, 2, 1, ROOT / "cluster.yaml") == 3
+    assert legs_to_come({"cpu": 1.0, "gpu": 0.5}, 1, 3, ROOT / "cluster.yaml") == 13
+    assert legs_to_come({"cpu": 8.0, "gpu": 2.0}, 1, 0, ROOT / "cluster.yaml") == 0
+    assert legs_to_come(wanted, 1, 0, tmp_path / "none.yaml") == 0

@@ -116,7 +116,7 @@ def test_the_package_travels_with_a_file_from_elsewhere(server: Server, tmp_path
     shutil.copy(DIGITS, file)
     door.submit(file, "http://x")
     job = server.submitted[0]
-    assert job["entrypoint"] == "python -m visiontune.cli search 'my space.yaml'"
+    assert job["entrypoint"] == "python -m visiontune search 'my space.yaml'"
     assert job["runtime_env"]["working_dir"] == str(tmp_path)
     assert job["runtime_env"]["py_modules"] == [str(ROOT / "platform" / "visiontune")]
     assert "~/visiontune-studies" in capsys.readouterr().out  # where the study goes is said
@@ -208,7 +208,7 @@ def test_a_search_on_a_cluster_with_a_token() -> None:
             command = [
                 sys.executable,
                 "-m",
-                "visiontune.cli",
+                "visiontune",
                 "submit",
                 str(DIGITS),
                 "--address",

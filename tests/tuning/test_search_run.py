@@ -16,9 +16,10 @@ from simulated_search import curve, drive, make_spec, report
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning.driver_lock import driver_lock
+from visiontune.tuning.placement import MAX_LOSSES
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import Report
-from visiontune.tuning.search_run import MAX_LOSSES, SearchRun
+from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.start_recipes import DEFAULTS
 from visiontune.tuning.study_storage import create_or_resume, mend_journal, open_existing
 

@@ -35,7 +35,7 @@ class Search:
 
     def __init__(self, folder, file):
         self.events = folder / "survivor" / "outbox.jsonl"
-        command = [sys.executable, "-m", "visiontune.cli", "search", str(file), "--studies-dir", str(folder)]
+        command = [sys.executable, "-m", "visiontune", "search", str(file), "--studies-dir", str(folder)]
         environment = {name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "MLFLOW_TRACKING_URI")}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
 

@@ -1,4 +1,4 @@
-"""Named ops applied to pictures by key, by whichever engine. Pictures are uint8 NHWC, square; index_N counts them in the store.
+"""Named ops applied to pictures by key, by whichever engine. Pictures are uint8 NHWC; index_N counts them in the store.
 
 This module imports albumentations only when an op is applied.
 """
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from visiontune.augmentation.keyed_random import FloatArray, Stream
 from visiontune.spec.declare import Entry
+from visiontune.spec.image_size import ImageSize
 from visiontune.spec.tables.ops import OPS
 
 Pictures = NDArray[np.uint8]
@@ -25,7 +26,7 @@ _MOST_TRANSFORMS = 4096
 class Ops:
     """Applies named ops and draws random numbers by key. Not for several threads at once: they would share its generator."""
 
-    def __init__(self, image_size: int, engine: str = "batched", entries: Mapping[str, Entry] | None = None) -> None:
+    def __init__(self, image_size: ImageSize, engine: str = "batched", entries: Mapping[str, Entry] | None = None) -> None:
         """`engine` is batched or albumentations, which give the same pictures to the bit, or device, for pictures in a tensor.
 
         `entries` are those of the table as it is now, which outlast the plugins that are in use now.
@@ -34,7 +35,7 @@ class Ops:
         self.entries = OPS.entries if entries is None else entries
         self.transform = lru_cache(_MOST_TRANSFORMS)(self._transform)
 
-    def __reduce__(self) -> tuple[type[Ops], tuple[int, str, Mapping[str, Entry] | None]]:
+    def __reduce__(self) -> tuple[type[Ops], tuple[ImageSize, str, Mapping[str, Entry] | None]]:
         """Pickled without the transforms that were built."""
         return Ops, (self.image_size, self.engine, None if self.entries is OPS.own else self.entries)
 

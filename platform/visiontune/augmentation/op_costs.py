@@ -12,6 +12,7 @@ import numpy as np
 from visiontune.augmentation.apply_ops import Ops, Pictures, has_magnitude
 from visiontune.augmentation.engines.batched import BATCHED
 from visiontune.augmentation.policy import suits
+from visiontune.spec.image_size import ImageSize, sides
 
 MAGNITUDE = 0.5
 _BATCH_BYTES, _MOST, _FEWEST = 2 << 20, 256, 4
@@ -28,7 +29,7 @@ class Cost:
     engine: str
 
 
-def costs_of(names: Iterable[str], image_size: int, channels: int = 3) -> Iterator[Cost]:
+def costs_of(names: Iterable[str], image_size: ImageSize, channels: int = 3) -> Iterator[Cost]:
     """The best of three rounds for each op at magnitude 0.5, applied to every picture of a batch as a policy does it."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
@@ -60,9 +61,9 @@ def _seconds(ops: Ops, name: str, images_NHWC: Pictures) -> float:
     return min(rounds)
 
 
-def _pictures(image_size: int, channels: int) -> Pictures:
-    num = min(_MOST, max(_FEWEST, _BATCH_BYTES // (image_size * image_size * channels)))
+def _pictures(image_size: ImageSize, channels: int) -> Pictures:
+    height, width = sides(image_size)
+    num = min(_MOST, max(_FEWEST, _BATCH_BYTES // (height * width * channels)))
     coarse_NHWC = np.random.default_rng(0).integers(0, 256, (num, 4, 4, channels), dtype=np.uint8)
-    side = (image_size, image_size)
-    images = [cv2.resize(one, side, interpolation=cv2.INTER_CUBIC).reshape(*side, channels) for one in coarse_NHWC]
+    images = [cv2.resize(one, (width, height), interpolation=cv2.INTER_CUBIC).reshape(height, width, channels) for one in coarse_NHWC]
     return np.stack(images).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Policies: which ops a training picture gets. Pictures are uint8 NHWC, 0 to 255, square; index_N counts them in the store.
+"""Policies: which ops a training picture gets. Pictures are uint8 NHWC, 0 to 255; index_N counts them in the store.
 
 A policy is a sequence of steps. What a step draws for a picture is a function of (seed, epoch, step, index) alone: batches are the
 same for any grouping, order and process. Pictures that drew the same op at the same magnitude are changed together. They are an
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, overload
 from visiontune.augmentation.apply_ops import IntArray, Ops, Pictures
 from visiontune.augmentation.policy_steps import Chance, Ramp, Step
 from visiontune.errors import UserError
-from visiontune.spec.declare import Arg, chosen
-from visiontune.spec.tables.ops import COLOUR, COLOUR_OPS, OPS
+from visiontune.spec.declare import Arg, Entry, chosen
+from visiontune.spec.image_size import ImageSize, pixels
+from visiontune.spec.tables.ops import COLOUR, COLOUR_OPS, OPS, TURNING
 from visiontune.spec.tables.policies import POLICIES
 
 if TYPE_CHECKING:
@@ -49,12 +50,12 @@ def on_device(policy: Policy) -> tuple[Policy | None, tuple[str, ...]]:
     return (None, lacking) if lacking else (replace(policy, ops=Ops(policy.ops.image_size, "device", policy.ops.entries)), ())
 
 
-def build_policy(augmentation: Mapping[str, Any], *, image_size: int, channels: int, num_epochs: int = 1) -> Policy | None:
+def build_policy(augmentation: Mapping[str, Any], *, image_size: ImageSize, channels: int, num_epochs: int = 1) -> Policy | None:
     """The policy of a resolved section; None where nothing would change. Raises UserError for ops that these pictures can't get.
 
     `num_epochs` is the full budget, over which magnitudes that change do so.
     """
-    problem = problem_of(augmentation, channels)
+    problem = problem_of(augmentation, channels) or problem_of_turning(augmentation, image_size)
     if problem is not None:
         raise UserError(problem)
     entry = POLICIES.entries[augmentation["policy"]]
@@ -80,13 +81,29 @@ def problem_of(augmentation: Mapping[str, Any], channels: int) -> str | None:
     entry, args = chosen(POLICIES, augmentation, "policy")
     if augmentation["policy"] == "fixed" and not args:
         return f"augmentation: policy fixed must name at least one op; choices: {', '.join(OPS.entries)}"
-    named = {(name if name in OPS.entries else args[name]): name for name in args if name in OPS.entries or _names_op(entry.args[name])}
+    named = _named(entry, args)
     wrong = [name for name in named if not suits(name, channels)]
     if wrong:
         others = ", ".join(name for name in OPS.entries if not suits(name, channels))
         where = named[wrong[0]] if named[wrong[0]] == wrong[0] else f"{named[wrong[0]]}: {wrong[0]}"
         return f"augmentation.{where} needs pictures with 3 channels, but these have {channels}; choices: every op but {others}"
     return None
+
+
+def problem_of_turning(augmentation: Mapping[str, Any], image_size: ImageSize) -> str | None:
+    """Why an op of the section, one that turns by 90 degrees, can't be had of pictures of that size; None if it can."""
+    named = _named(*chosen(POLICIES, augmentation, "policy"))
+    turning = None if isinstance(image_size, int) else next((name for name in named if name in TURNING), None)
+    if turning is None:
+        return None
+    where = turning if named[turning] == turning else f"{named[turning]}: {turning}"
+    rule = f"augmentation.{where} swaps height and width, which must be equal, but data.image_size is {pixels(image_size)}"
+    return f"{rule}; HorizontalFlip and VerticalFlip turn such pictures by 180 degrees"
+
+
+def _named(entry: Entry, args: Mapping[str, Any]) -> dict[str, str]:
+    """The ops that a section names, each with the key that does so."""
+    return {(name if name in OPS.entries else args[name]): name for name in args if name in OPS.entries or _names_op(entry.args[name])}
 
 
 def suits(name: str, channels: int) -> bool:

@@ -54,7 +54,9 @@ def draw_sheet(title: str, blocks: Sequence[Block]) -> Any:
     rows = [row for block in blocks for row in block.rows]
     num_columns = max(len(group) for row in rows for group in row.groups)
     num_groups = max(len(row.groups) for row in rows)
-    tile = tile_size(max(picture.shape[0] for row in rows for group in row.groups for picture in group), num_columns * num_groups)
+    tile = tile_size(
+        max(side for row in rows for group in row.groups for picture in group for side in picture.shape[:2]), num_columns * num_groups
+    )
     label = max(_width(text, size) for row in rows for text, size in ((row.label, _TEXT), (row.note, _SMALL))) + _LABEL_GAP
     group = num_columns * (tile + _GAP) - _GAP + _GROUP_GAP
     lefts = [_MARGIN + label + number * group for number in range(num_groups)]
@@ -166,8 +168,14 @@ def _scaled(picture_HWC: Picture, tile: int) -> Any:
     from PIL import Image
 
     image = Image.fromarray(np.ascontiguousarray(picture_HWC[:, :, 0] if picture_HWC.shape[2] == 1 else picture_HWC))
-    resampling = Image.Resampling.NEAREST if tile >= picture_HWC.shape[0] else Image.Resampling.BOX
-    return image.resize((tile, tile), resampling).convert("RGB")
+    resampling = Image.Resampling.NEAREST if tile >= max(image.size) else Image.Resampling.BOX
+    width, height = (max(1, round(tile * side / max(image.size))) for side in image.size)
+    scaled = image.resize((width, height), resampling).convert("RGB")
+    if width == height:
+        return scaled
+    square = Image.new("RGB", (tile, tile), "white")
+    square.paste(scaled, ((tile - width) // 2, (tile - height) // 2))
+    return square
 
 
 @cache

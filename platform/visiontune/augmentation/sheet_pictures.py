@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from visiontune.augmentation.policy import build_policy
 from visiontune.augmentation.sheet_drawing import Picture, drawable
+from visiontune.spec.image_size import image_size
 from visiontune.spec.tables.ops import OPS
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def pick(store: Store, num: int) -> Sample:
 
 def whole_policy(sample: Sample, draw: Draw) -> NDArray[np.uint8]:
     """The pictures as training would get them."""
-    _, size, _, channels = sample.images_NHWC.shape
+    size, channels = image_size(sample.images_NHWC.shape[1:3]), sample.images_NHWC.shape[3]
     policy = build_policy(draw.section, image_size=size, channels=channels, num_epochs=draw.num_epochs)
     if policy is None:
         return sample.images_NHWC
@@ -83,7 +84,7 @@ def apply_op(
     name: str, magnitude: float | None, images_NHWC: NDArray[np.uint8], index_N: NDArray[np.int64], epoch: int = 1
 ) -> NDArray[np.uint8]:
     """The op on every picture. Raises UserError where the pictures lack the channels for it."""
-    _, size, _, channels = images_NHWC.shape
+    size, channels = image_size(images_NHWC.shape[1:3]), images_NHWC.shape[3]
     args = {"probability": 1.0} if magnitude is None else {"probability": 1.0, "magnitude": magnitude}
     policy = build_policy({"policy": "fixed", name: args}, image_size=size, channels=channels)
     return images_NHWC if policy is None else policy(images_NHWC, seed=_SEED, epoch=epoch, index_N=index_N)

@@ -18,7 +18,7 @@ def program() -> list[str]:
     """What to type for this program here: an environment that is not activated has it under a path."""
     if shutil.which("visiontune"):
         return ["visiontune"]
-    return [sys.argv[0]] if Path(sys.argv[0]).name == "visiontune" else [sys.executable, "-m", "visiontune.cli"]
+    return [sys.argv[0]] if Path(sys.argv[0]).name == "visiontune" else [sys.executable, "-m", "visiontune"]
 
 
 def command_line(argv: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from visiontune.errors import UserError, first_line
 from visiontune.inference.classifier import Classifier
 from visiontune.models.anatomy import anatomy_of
 from visiontune.models.published_weights import timm_name
+from visiontune.spec.image_size import sides
 from visiontune.training.input.preprocessing import Scaling
 
 LIBRARIES = ("torchvision", "timm")
@@ -68,10 +69,10 @@ def original_of(classifier: Classifier, libraries: tuple[str, ...]) -> Original:
 
 def library_snippet(classifier: Classifier, original: Original, file: Path) -> str:
     """Python that loads the file and classifies picture.png, with the library, safetensors and Pillow alone."""
-    values, size = classifier.preprocessing.values, classifier.image_size
+    values, (height, width) = classifier.preprocessing.values, classifier.form.image_size
     assert isinstance(values, Scaling)
     scale_C, shift_C = (tensor[0].tolist() for tensor in (values.scale_WC, values.shift_WC))
-    scaled = f"torch.tensor(np.array(picture)).float().reshape({size}, {size}, -1) * torch.tensor({scale_C}) - torch.tensor({shift_C})"
+    scaled = f"torch.tensor(np.array(picture)).float().reshape({height}, {width}, -1) * torch.tensor({scale_C}) - torch.tensor({shift_C})"
     resized = classifier.preprocessing.size_after
     lines = [
         "import json, numpy as np, torch, " + original.library,
@@ -138,7 +139,7 @@ def _difference(classifier: Classifier, original: Original) -> str | None:
     """Why the original is not this network; None where it is, "" where it is not even a candidate."""
     network, channels = classifier.network, classifier.preprocessing.out_channels
     size = classifier.preprocessing.size_after or classifier.image_size
-    x_NCHW = torch.randn(2, channels, size, size, generator=torch.Generator().manual_seed(0))
+    x_NCHW = torch.randn(2, channels, *sides(size), generator=torch.Generator().manual_seed(0))
     try:
         theirs = original.build()
         theirs.load_state_dict(network.state_dict())

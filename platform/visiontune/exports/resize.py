@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from visiontune.data.picture.frame import MOST_LENGTHS
 from visiontune.data.picture.shape import MUCH_SMALLER
 from visiontune.data.picture.stored_form import Form
 from visiontune.spec.image_size import ImageSize, sides
@@ -66,8 +67,9 @@ def fitted(x_NCHW: Tensor, size: ImageSize, frame: str) -> Tensor:
 
 
 def shrunk(x_NCHW: Tensor, size: ImageSize, frame: str) -> Tensor:
-    """(N, C, height, width) in a frame by `shrunk`: averaged by whole numbers, then interpolated."""
-    shape, both = sides(size), _sides(x_NCHW, sides(size), frame)
+    """(N, C, height, width) in a frame by `shrunk`: averaged by whole numbers, then interpolated; of "crop" the middle of all of it."""
+    shape = sides(size)
+    both = _covering(x_NCHW, shape) if frame == "crop" else _sides(x_NCHW, shape, frame)
     return _shrunk(x_NCHW, shape, both, [torch.clamp(torch.floor(side.length / side.total), min=1) for side in both])
 
 
@@ -104,15 +106,36 @@ def _sides(x_NCHW: Tensor, shape: tuple[int, int], frame: str) -> tuple[Side, Si
     return rows, columns
 
 
+def _covering(x_NCHW: Tensor, shape: tuple[int, int]) -> tuple[Side, Side]:
+    """As `kept_part` and `covering_size` have it."""
+    in_frame = _sides(x_NCHW, shape, "crop")
+    lengths = [_length(x_NCHW, dim) for dim in (2, 3)]
+    height, width = (torch.minimum(old, MOST_LENGTHS * side.length) for old, side in zip(lengths, in_frame, strict=True))
+    is_tall = height * shape[1] >= width * shape[0]
+    covering_height = torch.floor((2 * height * shape[1] + width) / (2 * width))
+    covering_width = torch.floor((2 * width * shape[0] + height) / (2 * height))
+    totals = (
+        torch.clamp(torch.where(is_tall, covering_height, shape[0]), min=shape[0]),
+        torch.clamp(torch.where(is_tall, shape[1], covering_width), min=shape[1]),
+    )
+    rows, columns = (
+        Side(torch.floor((old - part) / 2), part, total, torch.floor((total - new) / 2))
+        for old, part, total, new in zip(lengths, (height, width), totals, shape, strict=True)
+    )
+    return rows, columns
+
+
 def _shrunk(x_NCHW: Tensor, shape: tuple[int, int], both: tuple[Side, Side], factors: list[Tensor]) -> Tensor:
     blocks, left = [], []
     for new, dim, side, factor in zip(shape, (2, 3), both, factors, strict=True):
         num = torch.floor(side.length / factor)
         first = side.first + torch.floor((side.length - num * factor) / 2)
         block_L = torch.floor((_numbers(x_NCHW.shape[dim]) - first) / factor)
-        is_in = (_numbers(2 * new)[:, None] == block_L) & (block_L < num)  # fewer than twice `size` are left: room for all of them
+        begin = torch.clamp(torch.floor((side.start + 0.5) * (num / side.total) - 0.5), min=0)
+        # Fewer than two for each new pixel are left, and a neighbour at either end: room for all of them.
+        is_in = (_numbers(2 * new + 2)[:, None] + begin == block_L) & (block_L < num)
         blocks.append(is_in.float())
-        left.append(side._replace(first=torch.zeros_like(num), length=num))
+        left.append(side._replace(first=-begin, length=num))
     sums = blocks[0] @ (x_NCHW @ blocks[1].T)
     averaged = _half_up_where((factors[0] == 2) & (factors[1] == 2), sums * (1 / (factors[0] * factors[1])).float())
     row, column = (_between(new, side, torch.tensor(False)) for new, side in zip(shape, left, strict=True))

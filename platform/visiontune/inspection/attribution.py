@@ -44,15 +44,15 @@ def grad_cam(classifier: Classifier, images_NHWC: NDArray[np.uint8], classes_N: 
         explain = LayerGradCam(classifier.network, classifier.network.get_submodule(layer))
         x_NCHW = inputs_of(classifier, images_NHWC).requires_grad_()
         found_N1HW = explain.attribute(x_NCHW, target=list(classes_N), relu_attributions=True)
-    return _scaled(found_N1HW.detach().float(), images_NHWC.shape[1])
+    return _scaled(found_N1HW.detach().float(), images_NHWC.shape[1:3])
 
 
 def occlusion(classifier: Classifier, images_NHWC: NDArray[np.uint8], classes_N: Sequence[int]) -> Maps:
-    """How much the logits of these classes fall where a square of middle grey hides a quarter of the side; steps are half of it."""
+    """How much the logits of these classes fall where a square of middle grey hides a quarter of the shorter side; steps are half of it."""
     from captum.attr import Occlusion
 
-    size, channels = images_NHWC.shape[1], images_NHWC.shape[3]
-    window = max(1, round(size / 4))
+    size, channels = images_NHWC.shape[1:3], images_NHWC.shape[3]
+    window = max(1, round(min(size) / 4))
     stride = max(1, window // 2)
     x_NCHW = torch.from_numpy(np.array(images_NHWC)).permute(0, 3, 1, 2).float()
 
@@ -111,8 +111,8 @@ def _heat(image_HWC: Picture, heat_HW: Maps) -> Picture:
     return heated(large_HWC, F.interpolate(heat_11HW, size=large_HWC.shape[:2], mode="bilinear")[0, 0].numpy())
 
 
-def _scaled(x_N1HW: Tensor, size: int) -> Maps:
+def _scaled(x_N1HW: Tensor, size: tuple[int, ...]) -> Maps:
     """To the pictures' size and each to a highest value of 1."""
-    large_NHW = F.interpolate(x_N1HW.cpu(), size=(size, size), mode="bilinear")[:, 0]
+    large_NHW = F.interpolate(x_N1HW.cpu(), size=size, mode="bilinear")[:, 0]
     highest_N11 = large_NHW.amax((1, 2), keepdim=True).clamp(min=1e-12)
     return np.asarray((large_NHW / highest_N11).numpy())

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from visiontune.augmentation.keyed_random import Stream
 from visiontune.inference.classifier import Classifier
 from visiontune.inspection.answers import answers
+from visiontune.spec.image_size import ImageSize, as_square
 
 if TYPE_CHECKING:
     from visiontune.data.store.store import Store
@@ -65,9 +66,9 @@ class Robustness:
         return float(np.mean([value for values in self.top1.values() for value in values]))
 
 
-def strengths_of(image_size: int) -> Mapping[str, tuple[float, ...]]:
+def strengths_of(image_size: ImageSize) -> Mapping[str, tuple[float, ...]]:
     """The published ones for that size, blur in pixels of 32 or of 224."""
-    return _SMALL if image_size <= SMALL_SIZE else _LARGE
+    return _SMALL if as_square(image_size) <= SMALL_SIZE else _LARGE
 
 
 def robustness(
@@ -115,7 +116,7 @@ def _contrast(images_NHWC: Images, index_N: NDArray[np.int64], strength: float) 
 def _gaussian_blur(images_NHWC: Images, index_N: NDArray[np.int64], strength: float) -> Images:
     import cv2
 
-    size = images_NHWC.shape[1]
+    size = as_square(images_NHWC.shape[1:3])
     sigma = strength * size / (32 if size <= SMALL_SIZE else 224)
     side = 2 * int(4 * sigma + 0.5) + 1  # to four deviations, as scipy's
     return np.stack(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from visiontune.augmentation.sheet_drawing import Block, Row, draw_sheet
 from visiontune.inference.classifier import Classifier
 from visiontune.inspection.figure import Picture, coloured_by, enlarged, stretched
 from visiontune.models.anatomy import anatomy_of
+from visiontune.spec.image_size import ImageSize, are_positions, image_size, sides
 
 MOST_LAYERS, MOST_CHANNELS, MOST_FILTERS = 8, 12, 64
 _KERNEL_SIDE, _MAP_SIDE = 56, 64
@@ -23,12 +25,12 @@ _KERNEL_SIDE, _MAP_SIDE = 56, 64
 
 @dataclass(frozen=True)
 class SpatialLayer:
-    """A module whose output is (N, channels, size, size), with more than one position."""
+    """A module whose output is (N, channels, *sides(size)), with more than one position."""
 
     name: str
     kind: str
     channels: int
-    size: int
+    size: ImageSize
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ def spatial_layers(classifier: Classifier) -> tuple[SpatialLayer, ...]:
 
     def note(name: str, module: nn.Module, out: Any) -> None:
         found.pop(name, None)
-        if isinstance(out, Tensor) and out.ndim == 4 and out.shape[2] == out.shape[3] > 1:
-            found[name] = SpatialLayer(name, type(module).__name__, out.shape[1], out.shape[2])
+        if isinstance(out, Tensor) and out.ndim == 4 and prod(out.shape[2:]) > 1 and are_positions(out.shape[2:], classifier.image_size):
+            found[name] = SpatialLayer(name, type(module).__name__, out.shape[1], image_size(out.shape[2:]))
 
     with torch.no_grad(), _watched(classifier.network, note):
         classifier.network(inputs_of(classifier, mean_picture(classifier)))
@@ -94,12 +96,17 @@ def layer_maps(classifier: Classifier, image_HWC: Picture, layers: Sequence[Spat
     return tuple(_strongest(layer, kept[layer.name][0].numpy()) for layer in layers)
 
 
+def positions(layer: SpatialLayer) -> str:
+    """Such as 8 × 8."""
+    return " × ".join(map(str, sides(layer.size)))
+
+
 def map_sheet(title: str, image_HWC: Picture, found: Sequence[LayerMaps]) -> Picture:
     """A row for each layer; each map has its own scale, from its lowest value to its highest."""
     rows = [Row("picture", [[enlarged(image_HWC, _MAP_SIDE)]])]
     for one in found:
         pictures = [enlarged(coloured_by((stretched(map_HW) / 255).astype(np.float32)), _MAP_SIDE) for map_HW in one.map_CHW]
-        note = f"{one.layer.channels} maps of {one.layer.size} × {one.layer.size}"
+        note = f"{one.layer.channels} maps of {positions(one.layer)}"
         rows.append(Row(one.layer.name, [pictures], note, captions=[[f"{number}" for number in one.number_C]]))
     return np.asarray(draw_sheet(title, [Block("the most active channels of each layer, by number", rows)]))
 
@@ -131,8 +138,7 @@ def inputs_of(classifier: Classifier, images_NHWC: NDArray[np.uint8]) -> Tensor:
 
 def mean_picture(classifier: Classifier) -> NDArray[np.uint8]:
     """(1, H, W, C) middle grey."""
-    side, channels = classifier.image_size, classifier.form.channels
-    return np.full((1, side, side, channels), 128, np.uint8)
+    return np.full((1, *classifier.form.image_size, classifier.form.channels), 128, np.uint8)
 
 
 @contextmanager

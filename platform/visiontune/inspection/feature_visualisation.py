@@ -83,11 +83,11 @@ def _ascended(
     classifier: Classifier, layer: str, names: tuple[str, ...], objective: Callable[[Tensor], Tensor], num_steps: int, seed: int
 ) -> Visualisation:
     """One picture for each name; `objective` gives (N,) values to make large of what the network gets."""
-    preprocessing, size, device = classifier.preprocessing, classifier.image_size, classifier.device
+    preprocessing, size, device = classifier.preprocessing, classifier.form.image_size, classifier.device
     generator = torch.Generator().manual_seed(seed)
-    spectrum = _FIRST * torch.randn((len(names), preprocessing.out_channels, size, size // 2 + 1, 2), generator=generator)
+    spectrum = _FIRST * torch.randn((len(names), preprocessing.out_channels, size[0], size[1] // 2 + 1, 2), generator=generator)
     spectrum = spectrum.to(device).requires_grad_()
-    most = max(1, round(size * _SHIFT))
+    most = max(1, round(min(size) * _SHIFT))
     optimizer = torch.optim.Adam([spectrum], lr=_LR)
 
     def value_of(x_NCHW: Tensor) -> Tensor:
@@ -108,12 +108,12 @@ def _ascended(
     return Visualisation(layer, names, images_NHWC, began, reached)
 
 
-def _pixels(spectrum: Tensor, size: int) -> Tensor:
+def _pixels(spectrum: Tensor, size: tuple[int, int]) -> Tensor:
     """(N, C, H, W) from 0 to 1; a step of a coefficient counts for less the higher its frequency."""
-    rows = torch.fft.fftfreq(size, device=spectrum.device)[:, None]
-    frequency = (rows**2 + torch.fft.rfftfreq(size, device=spectrum.device) ** 2).sqrt()
-    damped = torch.view_as_complex(spectrum) / frequency.clamp(min=1 / size)
-    x_NCHW = torch.fft.irfft2(damped, s=(size, size), norm="ortho") / 2
+    rows = torch.fft.fftfreq(size[0], device=spectrum.device)[:, None]
+    frequency = (rows**2 + torch.fft.rfftfreq(size[1], device=spectrum.device) ** 2).sqrt()
+    damped = torch.view_as_complex(spectrum) / frequency.clamp(min=1 / max(size))
+    x_NCHW = torch.fft.irfft2(damped, s=size, norm="ortho") / 2
     if x_NCHW.shape[1] == 3:
         colours = torch.tensor(_COLOURS, device=x_NCHW.device)
         x_NCHW = torch.einsum("oc,nchw->nohw", colours / colours.norm(dim=0).max(), x_NCHW)

@@ -51,8 +51,8 @@ def heated(picture_HWC: Picture, heat_HW: Floats) -> Picture:
 
 
 def enlarged(picture_HWC: Picture, side: int) -> Picture:
-    """RGB, square, at least `side` pixels: by whole numbers, so that a pixel stays a square."""
-    factor = max(1, -(-side // picture_HWC.shape[0]))
+    """RGB, the longer side at least `side` pixels: by whole numbers, so that a pixel stays a square."""
+    factor = max(1, -(-side // max(picture_HWC.shape[:2])))
     large = picture_HWC.repeat(factor, 0).repeat(factor, 1)
     return large if large.shape[2] == 3 else large.repeat(3, 2)
 

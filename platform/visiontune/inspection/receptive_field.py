@@ -19,6 +19,7 @@ from visiontune.inference.classifier import Classifier
 from visiontune.inspection.feature_maps import SpatialLayer, convolutions, inputs_of, stage_ends
 from visiontune.inspection.figure import Picture, enlarged, heated
 from visiontune.models.profile import profile
+from visiontune.spec.image_size import ImageSize, pixels, sides
 
 _TILE = 128
 _FRAME = np.array((255, 60, 0), np.uint8)
@@ -38,8 +39,8 @@ class ReceptiveField:
     @property
     def share(self) -> float:
         """See above."""
-        quarter = len(self.effective_HW) // 4
-        inner_HW = self.effective_HW[quarter : len(self.effective_HW) - quarter, quarter : len(self.effective_HW) - quarter]
+        high, wide = (side // 4 for side in self.effective_HW.shape)
+        inner_HW = self.effective_HW[high : len(self.effective_HW) - high, wide : self.effective_HW.shape[1] - wide]
         return float(inner_HW.sum() / max(self.effective_HW.sum(), 1e-12))
 
 
@@ -51,9 +52,9 @@ def receptive_fields(classifier: Classifier, images_NHWC: NDArray[np.uint8]) -> 
     return tuple(ReceptiveField(layer, pixels[layer.name], field) for layer, field in zip(layers, effective, strict=True))
 
 
-def field_lines(found: Sequence[ReceptiveField], image_size: int) -> list[str]:
+def field_lines(found: Sequence[ReceptiveField], image_size: ImageSize) -> list[str]:
     """One for each layer."""
-    return [f"{one.layer.name}: {one.pixels} px of {image_size}, {one.share:.0%} of its weight in the middle half" for one in found]
+    return [f"{one.layer.name}: {one.pixels} px of {pixels(image_size)}, {one.share:.0%} of its weight in the middle half" for one in found]
 
 
 def field_sheet(title: str, image_HWC: Picture, found: Sequence[ReceptiveField]) -> Picture:
@@ -61,22 +62,27 @@ def field_sheet(title: str, image_HWC: Picture, found: Sequence[ReceptiveField])
     rows = []
     for one in found:
         groups = [[framed(enlarged(image_HWC, _TILE), one)], [heated(*_enlarged_heat(image_HWC, one.effective_HW))]]
-        rows.append(Row(one.layer.name, groups, f"{one.pixels} px of {len(image_HWC)}"))
+        rows.append(Row(one.layer.name, groups, f"{one.pixels} px of {pixels(image_HWC.shape[:2])}"))
     return np.asarray(draw_sheet(title, [Block("middle", rows, ["can matter", "does matter"])]))
 
 
 def framed(large_HWC: Picture, one: ReceptiveField) -> Picture:
     """The frame of the middle position's field, cut where the picture ends."""
-    side = len(large_HWC)
-    scale = side / len(one.effective_HW)
-    middle = (one.layer.size // 2 + 0.5) * side / one.layer.size
-    low, high = (round(middle + sign * one.pixels * scale / 2) for sign in (-1, 1))
-    low, high, out = max(low, 0), min(high, side) - 1, large_HWC.copy()
+    scale, out = len(large_HWC) / len(one.effective_HW), large_HWC.copy()
+    (top, bottom), (left, right) = (
+        _ends(side, num, one.pixels * scale) for side, num in zip(large_HWC.shape[:2], sides(one.layer.size), strict=True)
+    )
     for width in range(2):
-        near, far = low + width, high - width
-        out[[near, far], low : high + 1] = _FRAME
-        out[low : high + 1, [near, far]] = _FRAME
+        out[[top + width, bottom - width], left : right + 1] = _FRAME
+        out[top : bottom + 1, [left + width, right - width]] = _FRAME
     return out
+
+
+def _ends(side: int, num: int, length: float) -> tuple[int, int]:
+    """The first and last pixel along a side of a field about the middle one of `num` positions."""
+    middle = (num // 2 + 0.5) * side / num
+    low, high = (round(middle + sign * length / 2) for sign in (-1, 1))
+    return max(low, 0), min(high, side) - 1
 
 
 def _by_arithmetic(classifier: Classifier) -> dict[str, int]:
@@ -104,12 +110,12 @@ def _place(classifier: Classifier, name: str, order: Sequence[str]) -> int:
 def _effective(classifier: Classifier, images_NHWC: NDArray[np.uint8], layer: SpatialLayer) -> NDArray[np.float32]:
     kept: list[Tensor] = []
     hook = classifier.network.get_submodule(layer.name).register_forward_hook(lambda module, args, out: kept.append(out))
-    middle = layer.size // 2
+    row, column = (side // 2 for side in sides(layer.size))
     try:
         with torch.enable_grad():
             x_NCHW = inputs_of(classifier, images_NHWC).requires_grad_()
             classifier.network(x_NCHW)
-            (gradient_NCHW,) = torch.autograd.grad(kept[-1][:, :, middle, middle].sum(), [x_NCHW])
+            (gradient_NCHW,) = torch.autograd.grad(kept[-1][:, :, row, column].sum(), [x_NCHW])
     finally:
         hook.remove()
     mean_HW = gradient_NCHW.abs().mean((0, 1)).float().cpu().numpy()
@@ -118,5 +124,5 @@ def _effective(classifier: Classifier, images_NHWC: NDArray[np.uint8], layer: Sp
 
 def _enlarged_heat(image_HWC: Picture, heat_HW: NDArray[np.float32]) -> tuple[Picture, NDArray[np.float32]]:
     large_HWC = enlarged(image_HWC, _TILE)
-    place = np.arange(len(large_HWC)) * len(heat_HW) // len(large_HWC)
-    return large_HWC, heat_HW[np.ix_(place, place)]
+    places = [np.arange(large) * small // large for large, small in zip(large_HWC.shape[:2], heat_HW.shape, strict=True)]
+    return large_HWC, heat_HW[np.ix_(*places)]

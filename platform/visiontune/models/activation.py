@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from visiontune.models.norm import ChannelsLast, is_channels_last
+from visiontune.spec.image_size import ImageSize, sides
 
 ACTIVATION_TYPES: tuple[type[nn.Module], ...] = (
     *(nn.Sigmoid, nn.Tanh, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.SELU, nn.CELU),
@@ -75,7 +76,7 @@ class ChannelPReLU(nn.PReLU):
         return super().forward(x) if self.axis == 1 else super().forward(x.movedim(-1, 1)).movedim(1, -1)
 
 
-def fit_slopes(network: nn.Module, in_channels: int, image_size: int) -> None:
+def fit_slopes(network: nn.Module, in_channels: int, image_size: ImageSize) -> None:
     """Give every ChannelPReLU a slope for each channel that reaches it, seen in a forward pass of an empty batch."""
     slopes = [module for module in network.modules() if isinstance(module, ChannelPReLU)]
     if not slopes:
@@ -101,7 +102,7 @@ def fit_slopes(network: nn.Module, in_channels: int, image_size: int) -> None:
         slope.weight = nn.Parameter(slope.weight.new_full((channels,), slope.init))
 
 
-def _pass_nothing(network: nn.Module, in_channels: int, image_size: int) -> None:
+def _pass_nothing(network: nn.Module, in_channels: int, image_size: ImageSize) -> None:
     """A forward pass of an empty batch.
 
     It is in training mode, so that it visits auxiliary heads; normalisation is not, as it would note the statistics of nothing.
@@ -112,7 +113,7 @@ def _pass_nothing(network: nn.Module, in_channels: int, image_size: int) -> None
     # One number in place of each weight, for networks without memory: on the meta device itself, arithmetic imports torch's compiler.
     stand_ins = {name: torch.zeros((), device="cpu").expand(tensor.shape) for name, tensor in network.state_dict().items()}
     with torch.no_grad(), torch.device("cpu"):
-        functional_call(network, stand_ins, (torch.empty(0, in_channels, image_size, image_size),))
+        functional_call(network, stand_ins, (torch.empty(0, in_channels, *sides(image_size)),))
     for module, mode in modes.items():
         module.training = mode
 

@@ -23,6 +23,7 @@ from visiontune.models.lsuv import scale_to_unit_variance
 from visiontune.models.norm import swap_norm
 from visiontune.models.skip_init import Unfilled
 from visiontune.spec.declare import Entry, chosen
+from visiontune.spec.image_size import ImageSize
 from visiontune.spec.tables.activations import ACTIVATIONS, NORMS
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.models import MODELS
@@ -39,7 +40,7 @@ def build_model(
     *,
     num_classes: int,
     in_channels: int,
-    image_size: int,
+    image_size: ImageSize,
     seed: int | None = None,
     sample: Callable[[], Tensor] | None = None,
     device: torch.device | None = None,
@@ -91,7 +92,7 @@ def swap(
     return len(places)
 
 
-def _swap_published(network: nn.Module, model: Mapping[str, Any], in_channels: int, image_size: int) -> None:
+def _swap_published(network: nn.Module, model: Mapping[str, Any], in_channels: int, image_size: ImageSize) -> None:
     """Replace the network's own normalisations and activations by those of the section."""
     anatomy = anatomy_of(network)
     if model["norm"] != "published":

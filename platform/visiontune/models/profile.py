@@ -14,6 +14,7 @@ from visiontune.errors import UserError
 from visiontune.models.build import build_model
 from visiontune.models.profile_tracer import Tracer
 from visiontune.models.shape_check import problem_of, smallest_picture
+from visiontune.spec.image_size import ImageSize, sides
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Profile:
     moments: pictures, activations, gradients, and what a convolution reorders; cuDNN may take more scratch space than that.
     """
 
-    image_size: int
+    image_size: ImageSize
     in_channels: int
     num_classes: int
     batch_size: int
@@ -61,7 +62,7 @@ class Profile:
         return self.weight_bytes + self.peak_bytes + num_moments * 4 * self.parameters
 
 
-def profile(model: Mapping[str, Any], *, num_classes: int, in_channels: int, image_size: int, batch_size: int = 64) -> Profile:
+def profile(model: Mapping[str, Any], *, num_classes: int, in_channels: int, image_size: ImageSize, batch_size: int = 64) -> Profile:
     """Profile of a resolved `model` section, all of which is trained. Raises UserError for a picture or batch too small."""
     sizes: dict[str, Any] = {"num_classes": num_classes, "in_channels": in_channels}
     problem = problem_of(model, **sizes, image_size=image_size, batch_size=batch_size)
@@ -69,7 +70,7 @@ def profile(model: Mapping[str, Any], *, num_classes: int, in_channels: int, ima
         raise UserError(problem)
     with torch.device("meta"):
         network = build_model(model, **sizes, image_size=image_size).train()
-        tracer = _traced(network, torch.empty(batch_size, in_channels, image_size, image_size), num_classes)
+        tracer = _traced(network, torch.empty(batch_size, in_channels, *sides(image_size)), num_classes)
     weights = [*network.parameters(), *network.buffers()]
     return Profile(
         image_size=image_size,

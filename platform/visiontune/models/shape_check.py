@@ -21,6 +21,7 @@ from visiontune.models.build import build_model, built_by
 from visiontune.models.initialisation import zero_gamma
 from visiontune.models.norm import swap_norm
 from visiontune.spec.declare import Arg, chosen, plugins_in_use
+from visiontune.spec.image_size import ImageSize, pixels, sides, with_shorter
 from visiontune.spec.tables.activations import NORMS
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.models import MODELS
@@ -54,7 +55,7 @@ class _Corner:
         return f"{name} ({', '.join(own) or 'defaults'})"
 
 
-def problem_of(model: Mapping[str, Any], *, num_classes: int, in_channels: int, image_size: int, batch_size: int = 2) -> str | None:
+def problem_of(model: Mapping[str, Any], *, num_classes: int, in_channels: int, image_size: ImageSize, batch_size: int = 2) -> str | None:
     """Why this model section can't be trained on such pictures, with the smallest that work; None if it can.
 
     A batch of one is a case of its own: batch normalisation has nothing to compare a picture with.
@@ -66,13 +67,13 @@ def problem_of(model: Mapping[str, Any], *, num_classes: int, in_channels: int, 
 
 
 def problem_of_other_sizes(
-    model: Mapping[str, Any], sizes: Sequence[int], *, num_classes: int, in_channels: int, image_size: int
+    model: Mapping[str, Any], sizes: Sequence[ImageSize], *, num_classes: int, in_channels: int, image_size: ImageSize
 ) -> str | None:
     """Why a network for pictures of `image_size` can't take those of other sizes with the same weights; None if it can."""
     corner = _corner(model, num_classes, in_channels, 2)
     for size in sizes:
         if (reason := _failure(corner, size, image_size)) is not None:
-            return f"{corner} for pictures of {image_size} px can't take any of {size} px with the same weights: {reason}"
+            return f"{corner} for pictures of {pixels(image_size)} px can't take any of {pixels(size)} px with the same weights: {reason}"
     return None
 
 
@@ -82,7 +83,7 @@ def smallest_picture(model: Mapping[str, Any], *, num_classes: int, in_channels:
     return 1 if _failure(corner, 1) is None else _smallest(partial(_failure, corner), 1)
 
 
-def num_parameters(model: Mapping[str, Any], *, num_classes: int, in_channels: int, image_size: int) -> int:
+def num_parameters(model: Mapping[str, Any], *, num_classes: int, in_channels: int, image_size: ImageSize) -> int:
     """Parameters of the network, counted without making it; 4 bytes each, and as much again for gradient and each moment."""
     with torch.device("meta"):
         network = build_model(model, num_classes=num_classes, in_channels=in_channels, image_size=image_size)
@@ -105,19 +106,22 @@ def _corner(model: Mapping[str, Any], num_classes: int, in_channels: int, batch_
 
 
 @lru_cache(maxsize=4096)
-def _problem(corner: _Corner, image_size: int) -> str | None:
+def _problem(corner: _Corner, image_size: ImageSize) -> str | None:
     reason = _failure(corner, image_size)
     if reason is None:
         return _refusal(corner, image_size)
-    failure = partial(_failure, corner)
-    works = _smallest(failure, image_size)
+
+    def failure(shorter: int) -> str | None:
+        return _failure(corner, with_shorter(image_size, shorter))
+
+    works = _smallest(failure, min(sides(image_size)))
     if works is None:
-        return f"{corner} can't be trained on pictures of {image_size} px: {reason}"
+        return f"{corner} can't be trained on pictures of {pixels(image_size)} px: {reason}"
     alone = " in batches of one" if corner.batch_size == 1 else ""
-    start = f"{corner} is too deep for pictures of {image_size} px{alone}"
+    start = f"{corner} is too deep for pictures of {pixels(image_size)} px{alone}"
     if all(failure(larger) is None for larger in (works + 1, works + 2, 2 * works + 1)):
-        return f"{start}; the smallest that work have {works} px"
-    return f"{start}; not every size works, but {works} px do"
+        return f"{start}; the smallest that work have {pixels(with_shorter(image_size, works))} px"
+    return f"{start}; not every size works, but {pixels(with_shorter(image_size, works))} px do"
 
 
 def _smallest(failure: Callable[[int], str | None], fails: int) -> int | None:
@@ -133,17 +137,17 @@ def _smallest(failure: Callable[[int], str | None], fails: int) -> int | None:
 
 
 @lru_cache(maxsize=4096)
-def _failure(corner: _Corner, size: int, built_for: int | None = None) -> str | None:
+def _failure(corner: _Corner, size: ImageSize, built_for: ImageSize | None = None) -> str | None:
     try:
         network = _built(corner, built_for or size)
         with torch.device("meta"), torch.no_grad(), nullcontext() if corner.whole else _ShapesOnly():
-            network(torch.empty(2, corner.in_channels, size, size))
+            network(torch.empty(2, corner.in_channels, *sides(size)))
     except _ERRORS as error:
         return str(error).partition("\n")[0]
     return None
 
 
-def _refusal(corner: _Corner, size: int) -> str | None:
+def _refusal(corner: _Corner, size: ImageSize) -> str | None:
     """Why a network that fits the picture can't be trained all the same; None if it can."""
     if corner.batch_size > 1 and not corner.use_zero_gamma:
         return None
@@ -158,7 +162,7 @@ def _refusal(corner: _Corner, size: int) -> str | None:
     return None
 
 
-def _built(corner: _Corner, size: int) -> nn.Module:
+def _built(corner: _Corner, size: ImageSize) -> nn.Module:
     """The network without memory or values, its normalisation swapped."""
     (name, args), (norm, norm_args) = corner.model, corner.norm
     sizes: dict[str, Any] = {"num_classes": corner.num_classes, "in_channels": corner.in_channels, "image_size": size}

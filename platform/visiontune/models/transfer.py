@@ -22,6 +22,7 @@ from visiontune.models.build import build_model
 from visiontune.models.pretrained import Stamp, load_pretrained, problem_of_weights, stamp_of
 from visiontune.models.published_weights import weights_of
 from visiontune.spec.declare import chosen, plugins_in_use
+from visiontune.spec.image_size import ImageSize, sides
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.regimes import REGIMES
 
@@ -33,7 +34,7 @@ class Target:
     model_name: str
     num_classes: int
     in_channels: int
-    image_size: int
+    image_size: ImageSize
     load: Callable[[nn.Module, str], None]
 
 
@@ -44,7 +45,7 @@ def adapt(
     *,
     num_classes: int,
     in_channels: int,
-    image_size: int,
+    image_size: ImageSize,
     use_weights: bool = True,
 ) -> nn.Module:
     """The network of a resolved `transfer` section: pretrained, under the fresh head that it came with, frozen as the regime says.
@@ -57,7 +58,7 @@ def adapt(
 
 
 def problem_of_transfer(
-    transfer: Mapping[str, Any], model: Mapping[str, Any], *, num_classes: int, in_channels: int, image_size: int
+    transfer: Mapping[str, Any], model: Mapping[str, Any], *, num_classes: int, in_channels: int, image_size: ImageSize
 ) -> str | None:
     """Why this regime can't be had with this model section; None if it can. Weights by name are downloaded here, once."""
     # Initialisation and dropout decide nothing here: leaving them out makes most corners of a space one look-up.
@@ -117,7 +118,7 @@ def multi_depth(network: nn.Module, target: Target, *, weights: str, num_depths:
     depths = Depths(network, num_depths)
     parameter = next(network.parameters())
     with torch.no_grad():
-        sample_NCHW = torch.zeros(1, target.in_channels, target.image_size, target.image_size, device=parameter.device)
+        sample_NCHW = torch.zeros(1, target.in_channels, *sides(target.image_size), device=parameter.device)
         features_NF = depths.eval()(sample_NCHW)
     head = nn.Linear(features_NF.shape[1], target.num_classes, device=parameter.device)
     nn.init.zeros_(head.weight)
@@ -167,7 +168,9 @@ class Depths(nn.Module):
 
 
 @lru_cache(maxsize=1024)
-def _problem(transfer: str, model: str, num_classes: int, in_channels: int, image_size: int, *_: Stamp | tuple[str, ...]) -> str | None:
+def _problem(
+    transfer: str, model: str, num_classes: int, in_channels: int, image_size: ImageSize, *_: Stamp | tuple[str, ...]
+) -> str | None:
     section = json.loads(model)
     sizes: dict[str, Any] = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
     name = section.get("model") or section["name"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from visiontune.filesystem.atomic_write import replacing
+from visiontune.spec.image_size import ImageSize, sides
 
 if TYPE_CHECKING:
     from visiontune.data.store.store import Store
@@ -36,23 +37,30 @@ def write_sheet(store: Store, path: Path) -> None:
         pen.text((left, top), _cut(f"{name}  {len(rows):,}", font, width - 4 * _GAP), "black", font=font)
         chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(_EACH, len(rows))).astype(int))] if len(rows) else rows
         for number, picture in enumerate(store.images_NHWC[chosen]):
-            thumb = Image.fromarray(picture.squeeze()).convert("RGB").resize((cell, cell), _filter(cell, store.image_size))
+            thumb = Image.fromarray(picture.squeeze(2) if picture.shape[2] == 1 else picture).convert("RGB")
+            thumb = thumb.resize(_shape(store.image_size, cell), _filter(cell, store.image_size))
             sheet.paste(thumb, (left + number * (cell + _GAP), top + _TITLE))
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         sheet.save(temporary, "png")
 
 
-def _cell(image_size: int, num_classes: int) -> int:
+def _cell(image_size: ImageSize, num_classes: int) -> int:
     """Small pictures grow to 64 px, large ones shrink to 96; less where the classes are so many that the sheet would not open."""
-    wanted = min(max(image_size, 64), 96)
+    wanted = min(max(*sides(image_size), 64), 96)
     return int(min(wanted, max(16, (_MOST_PIXELS / (num_classes * _EACH)) ** 0.5)))
 
 
-def _filter(cell: int, image_size: int) -> Any:
+def _shape(image_size: ImageSize, cell: int) -> tuple[int, int]:
+    """(width, height) within a cell, in the pictures' own shape."""
+    height, width = (max(1, round(cell * side / max(sides(image_size)))) for side in sides(image_size))
+    return width, height
+
+
+def _filter(cell: int, image_size: ImageSize) -> Any:
     from PIL import Image
 
-    return Image.Resampling.NEAREST if image_size < cell else Image.Resampling.LANCZOS
+    return Image.Resampling.NEAREST if max(sides(image_size)) < cell else Image.Resampling.LANCZOS
 
 
 def _font() -> Any:

@@ -8,6 +8,7 @@ from visiontune.errors import UserError, nearest
 from visiontune.results.text import aligned, number
 from visiontune.spec.auto_ranges import said
 from visiontune.spec.declare import REQUIRED, Arg, Entry, Items, Section, Table
+from visiontune.spec.image_size import ImageSize, pixels
 from visiontune.spec.sections import SPACE, STUDY, TABLES
 from visiontune.spec.tables.ops import COLOUR_OPS, LABEL_CHANGING, OPS
 
@@ -33,13 +34,13 @@ def markdown_lines(name: str) -> list[str]:
     return _markdown(("name", "what", "arguments"), rows)
 
 
-def op_cost_lines(image_size: int) -> list[str]:
+def op_cost_lines(image_size: ImageSize) -> list[str]:
     """Ops with microseconds a picture on this machine, and by which engine; measured now, in about 15 s."""
     from visiontune.augmentation.op_costs import MAGNITUDE, costs_of
 
     costs = sorted(costs_of(OPS.entries, image_size), key=lambda cost: cost.us)
     rows = [(f"{cost.us:,.1f}".rjust(9), cost.name, cost.engine) for cost in costs]
-    head = f"microseconds for a colour picture of {image_size} pixels, one thread, magnitude {number(MAGNITUDE)}, least first"
+    head = f"microseconds for a colour picture of {pixels(image_size)} pixels, one thread, magnitude {number(MAGNITUDE)}, least first"
     return [head, *aligned(rows)]
 
 
@@ -114,7 +115,8 @@ def _range(arg: Arg) -> str:
         values = f"of {', '.join(map(str, arg.choices))}"
     elif arg.low is not None or arg.high is not None:
         ends = [f"{end:,}" if isinstance(end, int) else f"{end:g}" for end in (arg.low, arg.high) if end is not None]
-        values = f"{' to '.join(ends)}{''.join(f', or {word}' for word in arg.also)}"
+        pair = f", or [{', '.join(arg.pair)}]" if arg.pair else ""
+        values = f"{' to '.join(ends)}{pair}{''.join(f', or {word}' for word in arg.also)}"
     auto = f"auto {said(arg.auto)}" if arg.auto is not None else ""
     return f" ({'; '.join(filter(None, (values, auto)))})" if values or auto else ""
 

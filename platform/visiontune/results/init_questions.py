@@ -9,6 +9,7 @@ from typing import Any
 from visiontune.data.survey import Survey
 from visiontune.errors import UserError
 from visiontune.results.space_draft import WEIGHTS, WEIGHTS_NAME, Answers, image_size_for, likely
+from visiontune.spec.image_size import ImageSize, image_size, pixels
 from visiontune.spec.sections import DATA, STUDY
 from visiontune.spec.value_reader import Problems, read_constant
 from visiontune.spec.yaml_reader import compose
@@ -50,11 +51,11 @@ def _hours(text: str) -> float:
     return float(_constant("hours", text, STUDY.fields["budget"]))
 
 
-def _image_size(text: str) -> int:
-    return int(_constant("image_size", text, DATA))
+def _image_size(text: str) -> ImageSize:
+    return image_size(_constant("image_size", text, DATA))
 
 
-IMAGE_SIZE = Question("image_size", "pixels of the square that pictures are resized to", "image_size=PX", _image_size)
+IMAGE_SIZE = Question("image_size", "pixels of a square's side, or [height, width], to resize to", "image_size=PX", _image_size)
 PRETRAINED = Question("use_pretrained", f"start from {WEIGHTS_NAME}", "--pretrained, --no-pretrained", _flag)
 MIRRORED = Question("is_mirrored", "a mirrored picture keeps its class", "--mirrored, --no-mirrored", _flag)
 HOURS = Question("hours", "hours that the search may take", "--hours H", _hours)
@@ -100,4 +101,4 @@ def _has_weights(seen: Survey) -> bool:
 
 
 def _word(value: Any) -> str:
-    return ("yes" if value else "no") if isinstance(value, bool) else f"{value:g}"
+    return ("yes" if value else "no") if isinstance(value, bool) else pixels(value) if isinstance(value, tuple) else f"{value:g}"

@@ -17,6 +17,7 @@ from visiontune.results.init_questions import QUESTIONS, Ask, decide
 from visiontune.results.make_dataset import section_of
 from visiontune.results.space_draft import WEIGHTS_NAME, Answers, draft, fractions
 from visiontune.spec.epoch_forecast import cost
+from visiontune.spec.image_size import image_size, written
 from visiontune.spec.parse import load_study
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.yaml_reader import compose
@@ -53,7 +54,7 @@ def init_space(
     _refuse(path, force=force)
     known = {key: question.read(str(given[key])) for key, question in QUESTIONS.items() if given.get(key) is not None}
     if section["image_size"] is not None:
-        known["image_size"] = section["image_size"]
+        known["image_size"] = image_size(section["image_size"])
     seen = survey(section)
     section |= fractions(seen, {word.partition("=")[0] for word in words} | {*(source if isinstance(source, Mapping) else ())})
     answers, said = decide(seen, known, ask)
@@ -105,7 +106,8 @@ def _options(answers: Answers) -> str:
     """The answers as options: what gives the same file without questions."""
     flags = {"pretrained": answers.use_pretrained, "mirrored": answers.is_mirrored}
     said = " ".join(f"--{'' if value else 'no-'}{name}" for name, value in flags.items())
-    return f"image_size={answers.image_size} {said} --hours {answers.hours:g}"
+    size = str(written(answers.image_size)).replace(" ", "")  # a shell would part it there
+    return f"image_size={size} {said} --hours {answers.hours:g}"
 
 
 def _header(seen: Survey, answers: Answers, spec: StudySpec, path: Path, command: str) -> str:

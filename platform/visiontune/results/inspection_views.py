@@ -15,7 +15,7 @@ from visiontune.inspection.answers import Answers, evenly
 from visiontune.inspection.attribution import attribution_sheet, attributions
 from visiontune.inspection.confusion import class_table, confusion, confusion_lines, confusion_picture
 from visiontune.inspection.corruptions import UNITS, robustness, robustness_lines
-from visiontune.inspection.feature_maps import first_kernels, kernel_sheet, last_map, layer_maps, map_sheet, stage_ends
+from visiontune.inspection.feature_maps import first_kernels, kernel_sheet, last_map, layer_maps, map_sheet, positions, stage_ends
 from visiontune.inspection.feature_visualisation import of_channels, of_classes, visualisation_sheet
 from visiontune.inspection.figure import Picture
 from visiontune.inspection.label_issues import label_issues, label_lines, label_sheet
@@ -136,7 +136,7 @@ def of_maps(subject: Subject) -> View:
     if not layers:
         return _lacking("maps", _NO_MAPS)
     found = layer_maps(subject.classifier, subject.example, layers)
-    lines = tuple(f"{layer.name}: {layer.channels} maps of {layer.size} × {layer.size}" for layer in layers)
+    lines = tuple(f"{layer.name}: {layer.channels} maps of {positions(layer)}" for layer in layers)
     return _view("maps", lines, map_sheet(f"{subject.title}: feature maps", subject.example, found), found)
 
 

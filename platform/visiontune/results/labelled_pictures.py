@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from visiontune.results.evaluation import Labelled
 from visiontune.results.find_classifier import Trained
 from visiontune.results.ingest_progress import IngestScreen, predicting
 from visiontune.spec.declare import Arg
-from visiontune.spec.image_size import sides
+from visiontune.spec.image_size import ImageSize, sides
 from visiontune.spec.sections import DATA
 
 _PARTS = ("test", "val", "train")
@@ -142,9 +143,9 @@ def _repeat_notes(trained: Trained, digest_N2: Digests) -> list[str]:
     return said
 
 
-def _split_keys(store: Store, index_N: NDArray[np.int64], size: int) -> tuple[NDArray[np.void], float]:
+def _split_keys(store: Store, index_N: NDArray[np.int64], size: ImageSize) -> tuple[NDArray[np.void], float]:
     asked_N = index_N[:: max(1, -(-len(index_N) // _MOST_ASKED))]
-    step = max(1, BLOCK_BYTES // (size**2 * store.info.channels))
+    step = max(1, BLOCK_BYTES // (prod(sides(size)) * store.info.channels))
     blocks = [np.ascontiguousarray(store.read(asked_N[low : low + step], size)) for low in range(0, len(asked_N), step)]
     digests = [digests_of(block) for block in blocks]
     return _keys(np.concatenate(digests or [np.zeros((0, 2), np.uint64)])), len(asked_N) / max(len(index_N), 1)

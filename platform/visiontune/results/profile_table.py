@@ -8,6 +8,7 @@ from typing import Any
 
 from visiontune.models.profile import Layer, Profile
 from visiontune.results.text import aligned
+from visiontune.spec.image_size import pixels
 
 HEADER = ("layer", "kind", "output", "parameters", "multiply-adds", "activations", "sees px")
 _TEXT_COLUMNS = 3
@@ -22,7 +23,9 @@ def profile_lines(name: str, profile: Profile) -> list[str]:
     table = aligned([[*row[:_TEXT_COLUMNS], *map(str.rjust, row[_TEXT_COLUMNS:], widths[_TEXT_COLUMNS:])] for row in rows])
     smallest = "none up to 1,024 px" if profile.smallest_picture is None else f"{profile.smallest_picture} px"
     steps = ", ".join(f"{amount(profile.step_bytes(moments))} with {optimizer}" for optimizer, moments in OPTIMIZERS.items())
-    pictures = f"{profile.image_size} px, {profile.in_channels} channels, {profile.num_classes} classes, batches of {profile.batch_size}"
+    pictures = (
+        f"{pixels(profile.image_size)} px, {profile.in_channels} channels, {profile.num_classes} classes, batches of {profile.batch_size}"
+    )
     totals = [
         (name, pictures),
         ("parameters", f"{profile.parameters:,}"),

@@ -13,6 +13,7 @@ from typing import Any
 from visiontune.data.survey import Survey
 from visiontune.results.data_summary import study_line
 from visiontune.results.search_forecast import FEW_STEPS
+from visiontune.spec.image_size import ImageSize, as_square, pixels, shorter, written
 
 WEIGHTS, WEIGHTS_NAME = "ResNet18_Weights.IMAGENET1K_V1", "ResNet-18's weights from ImageNet"
 VERY_FEW, FEW, MANY = 1_000, 5_000, 200_000
@@ -25,7 +26,7 @@ UNEQUAL, VERY_UNEQUAL = 3, 10
 class Answers:
     """What a user decides. `image_size` in pixels; `is_mirrored`: a mirrored picture keeps its class; `hours` for the whole search."""
 
-    image_size: int
+    image_size: ImageSize
     use_pretrained: bool
     is_mirrored: bool
     hours: float
@@ -48,7 +49,7 @@ def image_size_for(short_side: int, *, use_pretrained: bool) -> int:
 
 def draft(study: str, section: Mapping[str, Any], seen: Survey, answers: Answers) -> str:
     """The file without its header."""
-    data = {**section, "image_size": answers.image_size}
+    data = {**section, "image_size": written(answers.image_size)}
     low, high = epochs_for(seen.num_pictures)
     metric = "val_macro_recall" if seen.imbalance >= VERY_UNEQUAL else "val_top1"
     lines = [
@@ -103,18 +104,18 @@ def _space(seen: Survey, answers: Answers) -> Iterator[str]:
     yield f"training: {{batch_size: {_choice(batch_sizes(seen.num_pictures))}}}"
 
 
-def _networks(seen: Survey, image_size: int) -> Iterator[str]:
+def _networks(seen: Survey, image_size: ImageSize) -> Iterator[str]:
     """Networks that fit the size, smaller ones for fewer pictures."""
     widths = "[0.125, 0.25, 0.5]" if seen.num_pictures < FEW else "[0.25, 0.5, 1.0]"
     yield "model:"
-    yield f"  name:   # networks for {image_size} px, from scratch"
+    yield f"  name:   # networks for {pixels(image_size)} px, from scratch"
     yield "    choice:"
-    yield f"      cnn: {{width: auto, depth: {{int: [{'2, 3' if image_size < 32 else '3, 4'}]}}, kernel_size: auto}}"
-    if image_size <= 32:
+    yield f"      cnn: {{width: auto, depth: {{int: [{'2, 3' if shorter(image_size) < 32 else '3, 4'}]}}, kernel_size: auto}}"
+    if as_square(image_size) <= 32:
         yield "      lenet5: {width: auto}"
-    stem = "small" if image_size <= 64 else "large"
+    stem = "small" if as_square(image_size) <= 64 else "large"
     yield f"      resnet18: {{stem: {stem}, width_factor: {{choice: {widths}}}}}"
-    if image_size > 64 and seen.num_pictures >= FEW:
+    if as_square(image_size) > 64 and seen.num_pictures >= FEW:
         yield "      efficientnet_b0: {}"
     yield "  activation: {choice: [published, elu, silu]}"
     yield "  dropout: auto"

@@ -19,6 +19,7 @@ from visiontune.results.notebook import is_notebook
 from visiontune.results.search_forecast import constraint_lines, doubts, doubts_of_room, epochs, objective_lines, proposals, rungs, starts
 from visiontune.results.text import duration
 from visiontune.spec.epoch_forecast import Cost, cost
+from visiontune.spec.image_size import pixels
 from visiontune.spec.plugins import in_use, uses_plugins
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.constraints import draw
@@ -82,9 +83,10 @@ class StudyCheck:
 
     def __str__(self) -> str:
         info = self.pictures
+        channels = f"{info.channels} channel{'s' if info.channels > 1 else ''}"
         facts = [
             f"{self.spec.space.file}: good",
-            f"  pictures  {info.image_size} px, {info.channels} channel{'s' if info.channels > 1 else ''}, {info.num_classes} classes",
+            f"  pictures  {pixels(info.image_size)} px, {channels}, {info.num_classes} classes",
             f"  params    {self.cost.num_params} to search",
             *(f"  compared  {one}" for one in objective_lines(self.spec)),
             f"  trials    {'any number' if self.cost.num_trials is None else self.cost.num_trials}, {rungs(self.spec)}",

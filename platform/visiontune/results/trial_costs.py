@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from visiontune.errors import UserError, nearest
+from visiontune.spec.image_size import image_size
 from visiontune.spec.tables.costs import COSTS, SPENT_COSTS
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.front import front_of_study
@@ -44,7 +45,7 @@ def with_costs(study: StudyRecord) -> StudyRecord:
 def _sizes(study: StudyRecord) -> dict[str, Any]:
     pictures = study.pictures
     if "image_size" in pictures:
-        return {"image_size": pictures["image_size"], "channels": pictures["channels"], "num_classes": len(pictures["classes"])}
+        return {"image_size": image_size(pictures["image_size"]), "channels": pictures["channels"], "num_classes": len(pictures["classes"])}
     from visiontune.data.prepare import describe
 
     info = describe(study.trials[0].recipe["data"])

@@ -102,7 +102,7 @@ class TrialLife:
             where = place.gpu or f"CPU, {place.num_threads} thread{'s'[place.num_threads == 1 :]}"
             yield f"  from epoch {place.epoch} on {place.node} ({where})"
         for loss in history.losses:
-            yield f"  lost its worker after {loss.epoch} epochs: {loss.what}"
+            yield f"  lost its worker after {loss.epoch} epochs{loss.node and f' on {loss.node}'}: {loss.what}"
         if self.record.micro_batch:
             yield f"  memory allowed {self.record.micro_batch} pictures at a time, and not a whole batch"
 

@@ -15,6 +15,7 @@ from visiontune.spec.domain_reader import read_value_or_domain
 from visiontune.spec.domains import Choice
 from visiontune.spec.entry_rules import EntryRules
 from visiontune.spec.items_reader import read_items
+from visiontune.spec.name_hints import nearest_place
 from visiontune.spec.table_reader import Pick, Place, read_pick
 from visiontune.spec.value_reader import BAD, Problems, listed
 from visiontune.spec.yaml_node import Node
@@ -201,7 +202,7 @@ def _unknown(key: str, fields: Mapping[str, Field], picks: Mapping[str, Pick], f
         if owners:
             return f"{key!r} is an argument of {listed(owners)}, not of {listed(pick.names)}; {nearest(key, known)}"
     said = next((names[key] for names in (former, *(pick.table.former for pick in picks.values())) if key in names), "")
-    return f"unknown key {key!r}{said and f', {said}'}; {nearest(key, known)}"
+    return f"unknown key {key!r}{said and f', {said}'}; {nearest_place(key, known, fields)}"
 
 
 def _required(fields: Mapping[str, Field]) -> list[str]:

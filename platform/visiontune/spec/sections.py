@@ -35,7 +35,7 @@ DATA = Section(
         "val_fraction": Arg(float, "share of the training pictures that steers the search, where the source has no val", 0.1, 0.01, 0.5),
         "test_fraction": Arg(float, "share split off for the test where the source has none", 0.1, 0.01, 0.5),
         "seed": Arg(int, "of the splits", 0, 0, 2**31 - 1),
-        "image_size": Arg(int, "pixels; pictures are resized to this square", None, 4, 1024),
+        "image_size": Arg(int, "pixels of every picture: a square's side, or [height, width]", None, 4, 1024, pair=("height", "width")),
         "frame": Arg(
             str,
             "how a picture of another shape becomes one: crop to its middle, pad with black to show all of it, or squash",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from visiontune.spec.study_spec import Resources
 
@@ -14,6 +14,17 @@ def slots_of(num_gpus: float, gpus_per_trial: float) -> int:
     (16, 4, 2)
     """
     return int(num_gpus) * int(1 / gpus_per_trial + 1e-9) if gpus_per_trial < 1 else int(num_gpus / gpus_per_trial + 1e-9)
+
+
+def workers_on(cpus: float, gpus: float, wanted: Mapping[str, float]) -> int:
+    """Workers that a node with so much takes, each with the `cpu` and `gpu` that are wanted, whole on it.
+
+    >>> workers_on(8, 4, {"cpu": 1, "gpu": 0.6}), workers_on(8, 0, {"cpu": 3, "gpu": 0})
+    (4, 2)
+    """
+    fits = [slots_of(gpus, wanted["gpu"])] if wanted.get("gpu") else []
+    fits += [int(cpus / wanted["cpu"] + 1e-9)] if wanted.get("cpu") else []
+    return min(fits, default=0)
 
 
 def settled_cpus(resources: Resources, gpus_per_trial: float, nodes: Iterable[tuple[float, float]]) -> int:

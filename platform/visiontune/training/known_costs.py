@@ -11,6 +11,7 @@ import torch
 from visiontune.models.build import build_model
 from visiontune.models.profile_tracer import Tracer
 from visiontune.spec.declare import plugins_in_use
+from visiontune.spec.image_size import ImageSize, sides
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.preprocessings import channels_after
@@ -22,7 +23,7 @@ _UNCOUNTED = {"init": INITS.default, "use_lsuv": False, "use_zero_gamma": False,
 
 
 @uses_plugins
-def known_costs(recipe: TrialRecipe, *, image_size: int, channels: int, num_classes: int) -> dict[str, float]:
+def known_costs(recipe: TrialRecipe, *, image_size: ImageSize, channels: int, num_classes: int) -> dict[str, float]:
     """By the names of `KNOWN_COSTS`, for stored pictures of that size; multiply-adds at the size that is evaluated.
 
     Raises RuntimeError or ValueError where the network can't be built for such pictures.
@@ -33,11 +34,11 @@ def known_costs(recipe: TrialRecipe, *, image_size: int, channels: int, num_clas
 
 
 @lru_cache(maxsize=1024)
-def _counted(model: str, sizes: tuple[int, int, int, int], plugins: tuple[str, ...]) -> Mapping[str, float]:
+def _counted(model: str, sizes: tuple[ImageSize, ImageSize, int, int], plugins: tuple[str, ...]) -> Mapping[str, float]:
     image_size, evaluated_size, in_channels, num_classes = sizes
     with torch.device("meta"), torch.no_grad():
         network = build_model(json.loads(model), num_classes=num_classes, in_channels=in_channels, image_size=image_size).train()
-        x_NCHW = torch.empty(2, in_channels, evaluated_size, evaluated_size)  # batch normalisation needs two
+        x_NCHW = torch.empty(2, in_channels, *sides(evaluated_size))  # batch normalisation needs two
         tracer = Tracer(network, x_NCHW)
         with tracer, tracer.watching():
             network(x_NCHW)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.augmentation.mixing import problem_of_mixing
 from visiontune.augmentation.policy import problem_of as problem_of_policy
+from visiontune.augmentation.policy import problem_of_turning
 from visiontune.errors import Problem, UserError
 from visiontune.models.lp_ft import problem_of_phases
 from visiontune.models.shape_check import problem_of as problem_of_model
@@ -39,7 +40,7 @@ def refuse_unfit(recipe: TrialRecipe, info: DataInfo) -> None:
 def _problems(recipe: TrialRecipe, info: DataInfo) -> Iterator[tuple[str, str | None]]:
     training, transfer = recipe.training, recipe.transfer
     channels = channels_after(recipe.preprocessing["colour"], info.channels)
-    shapes = {"num_classes": info.num_classes, "in_channels": channels, "image_size": info.image_size}
+    shapes: dict[str, Any] = {"num_classes": info.num_classes, "in_channels": channels, "image_size": info.image_size}
     at_once = min(training["batch_size"], training["micro_batch"] or training["batch_size"])
     use_features = transfer["regime"] in ALWAYS_FREEZE
 
@@ -57,6 +58,7 @@ def _problems(recipe: TrialRecipe, info: DataInfo) -> Iterator[tuple[str, str | 
     yield "optimizer.sharpness", problem_of_sharpness(recipe.optimizer, training)
     yield "regularization", problem_of_averages(recipe.regularization, recipe.optimizer)
     yield "augmentation.policy", problem_of_policy(recipe.augmentation, info.channels)
+    yield "augmentation.policy", problem_of_turning(recipe.augmentation, info.image_size)
     yield (
         "augmentation.mixing",
         problem_of_mixing(recipe.augmentation, batch_size=training["batch_size"], use_features=use_features),

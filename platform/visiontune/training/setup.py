@@ -144,14 +144,14 @@ def make_network(
 
     `trained` has every parameter and buffer. Raises RuntimeError where they are of another network.
     """
-    seed, num_classes, image_size = recipe.training["seed"], len(store.class_names), store.images_NHWC.shape[1]
+    seed, num_classes, image_size = recipe.training["seed"], len(store.class_names), store.image_size
 
     def sample() -> Tensor:
         index_N = np.sort(np.random.default_rng([seed, 0]).permutation(store.train_idx)[:NUM_SAMPLE_PICTURES])
         pictures = open_pictures(store, index_N, device=device, preprocessing=preprocessing)
         return next(iter(pictures.batches(np.arange(len(index_N)), [0, len(index_N)])))[0]
 
-    sizes = {"num_classes": num_classes, "in_channels": preprocessing.out_channels, "image_size": image_size}
+    sizes: dict[str, Any] = {"num_classes": num_classes, "in_channels": preprocessing.out_channels, "image_size": image_size}
     transfer = {**recipe.transfer, "weights": weights_of(recipe.transfer, recipe.model)}
     name = recipe.model.get("model") or recipe.model["name"]
     if trained is None:
@@ -170,7 +170,7 @@ def _refuse(recipe: TrialRecipe, store: Store, channels: int, *, use_features: b
     problem = problem or (NEEDS_PICTURES if use_features and teachers_of(recipe.loss) else None)
     problem = problem or problem_of_sizes(recipe.preprocessing, training, image_size=size, use_features=use_features)
     if sizes := other_sizes(recipe.preprocessing, training, size):
-        shapes = {"num_classes": len(store.class_names), "in_channels": channels, "image_size": size}
+        shapes: dict[str, Any] = {"num_classes": len(store.class_names), "in_channels": channels, "image_size": size}
         problem = problem or problem_of_other_sizes(recipe.model, sizes, **shapes)
     if problem is not None:
         raise UserError(problem)

@@ -18,6 +18,7 @@ from visiontune.errors import UserError
 from visiontune.models.build import build_model
 from visiontune.models.transfer import adapt
 from visiontune.spec.declare import chosen
+from visiontune.spec.image_size import ImageSize, are_alike, pixels
 from visiontune.spec.parse import load_recipe
 from visiontune.spec.plugins import in_use
 from visiontune.spec.tables.teachers import TEACHERS
@@ -57,13 +58,13 @@ def distillation(
     Auxiliary classifiers learn from labels alone.
     """
     network, own = _trained(files_of(teacher_from), num_classes)
-    network, own, side = network.to(device).requires_grad_(False), own.to(device), own.values.image_size
+    network, own, size = network.to(device).requires_grad_(False), own.to(device), own.values.image_size
     scale_C, shift_C = _scale_and_shift(student, device)
 
     @torch.no_grad()
     def taught(x_NCHW: Tensor) -> Tensor:
         raw_NHWC = (x_NCHW.permute(0, 2, 3, 1).float() + shift_C) / scale_C
-        there_NHWC = resized(raw_NHWC.permute(0, 3, 1, 2), side).permute(0, 2, 3, 1)
+        there_NHWC = resized(raw_NHWC.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
         logits_NK: Tensor = network(own(there_NHWC).permute(0, 3, 1, 2))
         return (logits_NK.float() / teacher_temperature).log_softmax(1)
 
@@ -86,11 +87,11 @@ def problem_of_teacher(
         return NEEDS_PICTURES
     if preprocessing["name"] in ("pca_whitening", "zca"):
         return NOT_WHITENED
-    return _problem(keys[0], info.class_names, channels, is_grey_made=channels < info.channels)
+    return _problem(keys[0], info.class_names, channels, info.image_size, is_grey_made=channels < info.channels)
 
 
 @lru_cache(maxsize=64)
-def _problem(key: str, class_names: tuple[str, ...], channels: int, *, is_grey_made: bool) -> str | None:
+def _problem(key: str, class_names: tuple[str, ...], channels: int, size: ImageSize, *, is_grey_made: bool) -> str | None:
     from visiontune.data.prepare import describe
 
     name = key.partition("@")[0]
@@ -104,6 +105,9 @@ def _problem(key: str, class_names: tuple[str, ...], channels: int, *, is_grey_m
         _, own = _trained(files_of(key), len(class_names))
     except UserError as error:
         return f"the teacher {name}: {error}"
+    if not are_alike(seen := own.values.image_size, size):
+        rule = f"a teacher must see pictures of the shape that it was trained on, but {name} was on {pixels(seen)} px"
+        return f"{rule}, and these have {pixels(size)} px (height x width)"
     if is_grey_made and own.out_channels > channels:
         return f"the teacher {name} was trained on colours, and preprocessing.colour grey leaves none; nearest is stored"
     return None

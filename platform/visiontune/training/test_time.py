@@ -26,14 +26,15 @@ def flip(x_NCHW: Tensor) -> Iterator[Tensor]:
 
 
 def ten_crops(x_NCHW: Tensor) -> Iterator[Tensor]:
-    """The middle and four corners of the picture with an eighth of its side reflected around it, each mirrored too.
+    """The middle and four corners of the picture with an eighth of each side reflected around it, each mirrored too.
 
     They are as large as the picture, so that any network takes them.
     """
-    size, pad = x_NCHW.shape[-1], max(1, round(PAD_SHARE * x_NCHW.shape[-1]))
-    wide_NCHW = F.pad(x_NCHW, (pad, pad, pad, pad), mode="reflect")
-    for top, left in ((pad, pad), (0, 0), (0, 2 * pad), (2 * pad, 0), (2 * pad, 2 * pad)):
-        yield from flip(wide_NCHW[..., top : top + size, left : left + size])
+    height, width = x_NCHW.shape[-2:]
+    high, wide = (max(1, round(PAD_SHARE * side)) for side in (height, width))
+    padded_NCHW = F.pad(x_NCHW, (wide, wide, high, high), mode="reflect")
+    for top, left in ((high, wide), (0, 0), (0, 2 * wide), (2 * high, 0), (2 * high, 2 * wide)):
+        yield from flip(padded_NCHW[..., top : top + height, left : left + width])
 
 
 VIEWS: dict[str, Views] = {"flip": flip, "ten_crops": ten_crops}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.errors import Problem, UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+from visiontune.spec.image_size import ImageSize
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.earlier_studies import earlier_points
@@ -27,7 +28,7 @@ Screen = Callable[[Snapshot], None]
 Say = Callable[[str], None]
 
 
-def settle_start(starts: StartRecipes, spec: StudySpec, studies: StudiesFolder, image_size: int, num_begun: int, say: Say) -> None:
+def settle_start(starts: StartRecipes, spec: StudySpec, studies: StudiesFolder, image_size: ImageSize, num_begun: int, say: Say) -> None:
     """Ask the portfolio and earlier studies, where that was not done, and say what is going to be tried first."""
     if not starts.is_settled:
         starts.settle([*portfolio_points(spec, image_size), *earlier_points(spec, studies, say)])
@@ -86,6 +87,7 @@ def worker_config(spec: StudySpec, folder: StudyFolder, store: Store, wanted: Ma
         "folder": str(folder.path.resolve()),
         "num_threads": int(wanted["cpu"]),
         "num_gpus": wanted["gpu"],
+        "bundle": {name.upper(): amount for name, amount in wanted.items()},
         "num_workers": spec.resources.workers_per_trial,
         "rungs": spec.rungs,
         "checkpoint_every_s": spec.storage["checkpoint_every_s"],

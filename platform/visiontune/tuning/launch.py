@@ -23,7 +23,7 @@ from visiontune.tuning.earlier_studies import check_studies
 from visiontune.tuning.get_ready import Say, Screen, count_gpus, get_ready, ingest_screen, settle_start, starting, worker_config
 from visiontune.tuning.interruption import interruptible
 from visiontune.tuning.mlflow_events import study_event
-from visiontune.tuning.ray_cluster import cluster, slot_counter, trial_resources
+from visiontune.tuning.ray_cluster import cluster, is_local, trial_resources
 from visiontune.tuning.read_study import ending_of, study_record
 from visiontune.tuning.records import Ending, Outcome, Put, StudyRecord
 from visiontune.tuning.search_run import SearchRun
@@ -128,27 +128,22 @@ def run_on_cluster(
         ready = pool.submit(get_ready, spec, studies.data_cache, is_new, ingest_screen(spec, screen, run.clock.start_s), stop)
         with cluster(address):
             from visiontune.tuning.ray_adapter import run_tune
+            from visiontune.tuning.ray_nodes import NodeWatch
 
             wanted = trial_resources(spec.resources, address)
             run.spending.num_gpus = count_gpus(spec, wanted)
-            count_slots = slot_counter(spec.resources, wanted)
+            watch = NodeWatch(run, spec.resources, wanted, is_local=is_local(address))
+            watch.refuse_too_small()
             store = ready.result()
             keep_pictures(storage, store, spec.study)
             if run.has_trials:
-                settle_start(run.starts, spec, studies, int(store.images_NHWC.shape[1]), num_counted(storage.trials()), say)
+                settle_start(run.starts, spec, studies, store.image_size, num_counted(storage.trials()), say)
                 if needs_known_costs(spec):
                     run.refuse_by(costs_by(store.info))
             put(study_event(spec, storage.attributes()["key"], store))
             base = worker_config(spec, studies.study(spec.study), store, wanted)
             with interruptible(run.interrupt, may_exit=may_exit):
-                run_tune(
-                    run,
-                    resources=wanted,
-                    base=base,
-                    num_slots=count_slots,
-                    screen=screen,
-                    num_workers=spec.resources.workers_per_trial,
-                )
+                run_tune(run, base=base, look=watch.look, screen=screen)
             screen(run.snapshot())
     return store
 

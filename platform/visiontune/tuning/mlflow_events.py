@@ -92,7 +92,7 @@ def winner_event(study: StudyRecord, number: int, folder: StudyFolder, store: St
     data = {
         "num_classes": len(store.class_names),
         "channels": int(store.images_NHWC.shape[3]),
-        "image_size": int(store.images_NHWC.shape[1]),
+        "image_size": store.image_size,
         "class_names": list(store.class_names),
         "mean": [float(value) for value in store.mean_C],
         "std": [float(value) for value in store.std_C],

@@ -12,6 +12,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from visiontune.errors import Problem, UserError
+from visiontune.spec.image_size import sides
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.preprocessings import AS_PRETRAINED
 
@@ -138,7 +139,7 @@ def _sizes(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
         if rule := problem_of_sizes(*pair, image_size=info.image_size, use_features=use_features):
             yield _problem(spec, "training", rule)
     for shapes, model in product(_shapes(spec, info), spec.space.corners("model") if sizes else ()):
-        rule = None if problem_of(model, **shapes) else problem_of_other_sizes(model, sorted(sizes), **shapes)
+        rule = None if problem_of(model, **shapes) else problem_of_other_sizes(model, sorted(sizes, key=sides), **shapes)
         if rule is not None:
             yield _problem(spec, "model.name", rule)
 
@@ -161,10 +162,10 @@ def _regimes(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
 
 
 def _policies(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
-    from visiontune.augmentation.policy import problem_of
+    from visiontune.augmentation.policy import problem_of, problem_of_turning
 
     for augmentation in spec.space.corners("augmentation"):
-        rule = problem_of(augmentation, info.channels)
+        rule = problem_of(augmentation, info.channels) or problem_of_turning(augmentation, info.image_size)
         if rule is not None:
             yield _problem(spec, "augmentation.policy", rule)
 

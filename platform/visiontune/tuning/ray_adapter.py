@@ -20,11 +20,14 @@ from ray.tune.search import Searcher
 
 from visiontune.errors import MachineFault, UnfitMachine
 from visiontune.tuning.environment import environment
+from visiontune.tuning.ray_nodes import actor_in, node_of
 from visiontune.tuning.ray_worker import LegWorker, pack
 from visiontune.tuning.records import Leg, Report, Snapshot
 from visiontune.tuning.search_run import SearchRun
 
 IDLE = "idle"
+IDLE_S = 10.0
+"""A worker that has nothing to do is kept so long: about what another one takes to start. Then its machine's share is others'."""
 _FIXED = {
     "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # the search run decides how many legs are out
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune's newer output takes no reporter of ours, and none in a notebook
@@ -34,40 +37,47 @@ _FIXED = {
 class LegSearcher(Searcher):  # type: ignore[misc]
     """Asks the search run for legs; knows which Ray trial is which leg.
 
-    A worker for which there is no work now idles, which reports until there is: Tune keeps at most one idle
-    actor, and a new one pays for its imports again. But while a leg is staged no worker idles: the resources that it
-    waits for may be those of the idle worker.
+    A worker whose leg has ended and for which there is no work now idles for some seconds, which reports until there is: Tune keeps
+    at most one idle actor, and a new one pays for its imports again. But while a leg is staged no worker idles: the resources that
+    it waits for may be those of the idle worker.
     """
 
-    def __init__(self, run: SearchRun, num_slots: Callable[[], int]) -> None:
+    def __init__(self, run: SearchRun, look: Callable[[], None]) -> None:
         super().__init__()
-        self._run, self._num_slots = run, num_slots
+        self._run, self._look = run, look
         self._next: Leg | None = None
         self.keys: dict[str, str] = {}
         self.errors: dict[str, str] = {}
         self._staged: set[str] = set()
+        self._idle_since_s: dict[str, float] = {}
+        self._num_freed = 0
 
     def suggest(self, trial_id: str) -> Any:
-        """A leg as one string, which Tune has no reason to flatten into file names."""
-        self._run.num_slots = self._num_slots()
+        """A leg as one string, which Tune has no reason to flatten into file names, and the nodes that it is not to go to."""
+        self._look()
         leg = self.peek()
         if leg is None and (self._run.is_finished or self._run.is_stopping):
             return Searcher.FINISHED  # for None, Tune would wait ten minutes when it has no trial at all
-        if leg is None and (self._staged or len(self.keys) >= self._run.num_slots):
+        if leg is None and (self._staged or not self._num_freed):
             return None
         self._next = None
+        self._num_freed = max(0, self._num_freed - 1)
         self.keys[trial_id] = IDLE if leg is None else leg.key
         self._staged.add(trial_id)
-        return {"leg": pack(leg)}
+        return {"leg": pack(leg), "shunned": sorted(self._run.placement.shunned(leg.key)) if leg is not None else []}
 
-    def placed(self, trial_id: str) -> None:
-        """A worker has begun with it."""
+    def placed(self, trial_id: str, node: str) -> None:
+        """A worker of that node has begun with it."""
         self._staged.discard(trial_id)
-        self._run.placed(self.keys.get(trial_id, IDLE))
+        if self.keys.get(trial_id, IDLE) == IDLE:
+            self._idle_since_s[trial_id] = time.monotonic()
+        else:
+            self._run.placed(self.keys[trial_id], node)
 
-    def is_wanted(self) -> bool:
-        """Whether an idle worker is needed: for the next leg, or for its resources."""
-        return self.peek() is not None or any(self._run.is_out(self.keys[trial_id]) for trial_id in self._staged)
+    def may_idle(self, trial_id: str) -> bool:
+        """Whether an idle worker is to be kept: not where it is wanted for the next leg, or for its resources."""
+        is_wanted = self.peek() is not None or any(self._run.is_out(self.keys[one]) for one in self._staged)
+        return not is_wanted and time.monotonic() - self._idle_since_s.get(trial_id, 0.0) < IDLE_S
 
     def peek(self) -> Leg | None:
         """The next leg, taken from the search run once and kept until a worker fetches it; None when there is none now."""
@@ -79,10 +89,17 @@ class LegSearcher(Searcher):  # type: ignore[misc]
         """A Ray trial has ended; the leg of a worker that died goes back to the search run."""
         key = self.keys.pop(trial_id, IDLE)
         self._staged.discard(trial_id)
-        if error and key != IDLE:
-            name, _, said = (what := self.errors.pop(trial_id, "the worker process died")).partition(": ")
-            is_fault = name in (_name(MachineFault), _name(UnfitMachine))
-            self._run.lost(key, said if is_fault else what, is_begun=name != _name(UnfitMachine))
+        self._idle_since_s.pop(trial_id, None)
+        if key == IDLE:
+            return
+        if not error:
+            self._num_freed += 1
+            return
+        text = self.errors.pop(trial_id, "the worker process died")
+        name, _, said = (what := text.splitlines()[-1].strip()[:300]).partition(": ")
+        is_fault = name in (_name(MachineFault), _name(UnfitMachine))
+        node = node_of(actor_in(text))
+        self._run.lost(key, said if is_fault else what, node=node, is_begun=name != _name(UnfitMachine))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the study is the state."""
@@ -107,7 +124,7 @@ class LegScheduler(FIFOScheduler):  # type: ignore[misc]
         """Go on with the leg, or end its Ray trial, so that the worker takes another."""
         report: Report = result["report"]
         key = self._searcher.keys[trial.trial_id]
-        goes_on = not self._searcher.is_wanted() if key == IDLE else self._run.report(key, report)
+        goes_on = self._searcher.may_idle(trial.trial_id) if key == IDLE else self._run.report(key, report)
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
@@ -116,8 +133,7 @@ class LegScheduler(FIFOScheduler):  # type: ignore[misc]
         The text lies in the driver's own folder: `trial.get_error()` looks for it where it is to be copied to later, and finds none.
         """
         with suppress(OSError):
-            lines = Path(trial.error_file or "").read_text().strip().splitlines()
-            self._searcher.errors[trial.trial_id] = lines[-1].strip()[:300]
+            self._searcher.errors[trial.trial_id] = Path(trial.error_file or "").read_text().strip() or "the worker process died"
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:
         """Nobody: Tune then gives a free actor to a new leg.
@@ -140,7 +156,7 @@ class LoopCallback(tune.Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The leg has left the queue for a worker."""
-        self._searcher.placed(trial.trial_id)
+        self._searcher.placed(trial.trial_id, node_of(trial.temporary_state.ray_actor))
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Ends the loop, or checks the budget and shows a snapshot, at most four times a second."""
@@ -165,18 +181,15 @@ class NoReporter(tune.ProgressReporter):  # type: ignore[misc]
 def run_tune(
     run: SearchRun,
     *,
-    resources: dict[str, float],
     base: dict[str, Any],
-    num_slots: Callable[[], int],
+    look: Callable[[], None],
     screen: Callable[[Snapshot], None],
-    num_workers: int = 1,
 ) -> None:
     """Run the legs of the search run until it is finished or stopping. `base` is what every worker gets beside its leg.
 
-    `resources` are reserved for each of the `num_workers` of a leg, on one node where that has room.
+    `look` is called before each leg is handed out, to see which machines there are.
     """
-    bundle = {name.upper(): amount for name, amount in resources.items()}
-    searcher = LegSearcher(run, num_slots)
+    searcher = LegSearcher(run, look)
     scratch_folder = tempfile.TemporaryDirectory(prefix="visiontune-ray-", ignore_cleanup_errors=True)
     with environment(_FIXED), scratch_folder as scratch, suppress(LoopEnded):
         tune.run(
@@ -185,7 +198,6 @@ def run_tune(
             search_alg=searcher,
             scheduler=LegScheduler(run, searcher),
             num_samples=-1,
-            resources_per_trial=tune.PlacementGroupFactory([bundle] * num_workers),
             reuse_actors=True,
             callbacks=[LoopCallback(run, searcher, screen)],
             storage_path=scratch,

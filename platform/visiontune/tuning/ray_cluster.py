@@ -1,4 +1,4 @@
-"""The machines: start Ray here or join a cluster, and count how many legs fit on it."""
+"""The machines: start Ray here or join a cluster, and settle what a trial gets of them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,15 @@ import logging
 import os
 import socket
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from visiontune.errors import NoCluster, Problem, SearchFailed, UserError, first_line
-from visiontune.spec.slots import settled_cpus
+from visiontune.spec.slots import settled_cpus, workers_on
 from visiontune.spec.study_spec import Resources
 from visiontune.tuning.environment import environment
 
 REACH_S = 5.0
-RECOUNT_S = 5.0
-"""How often a cluster that may grow is counted again."""
-
 
 SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no files for each trial
@@ -99,10 +94,12 @@ def trial_resources(resources: Resources, address: str | None) -> dict[str, floa
     """What Ray is to reserve for a leg; "auto" is settled by what is there now. Raises UserError where this machine lacks it."""
     import ray
 
+    from visiontune.tuning.ray_nodes import may_start_gpus
+
     total = ray.cluster_resources()
     gpus = resources.gpus_per_trial
     if gpus == "auto":
-        gpus = 1.0 if total.get("GPU", 0) else 0.0
+        gpus = 1.0 if total.get("GPU", 0) or (not is_local(address) and may_start_gpus()) else 0.0
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     cpus = settled_cpus(resources, float(gpus), ((node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes))
     wanted = {"cpu": float(cpus), "gpu": float(gpus)}
@@ -112,7 +109,7 @@ def trial_resources(resources: Resources, address: str | None) -> dict[str, floa
             if amount > there:
                 rule = f"{amount:g} wanted, but this machine has {there:g} {name.upper()}s"
                 raise UserError(Problem("", 0, f"resources.{name}s_per_trial", rule))
-    num, has_room = resources.workers_per_trial, num_workers_that_fit(ray.nodes(), wanted)
+    num, has_room = resources.workers_per_trial, sum(workers_on(node.get("CPU", 0.0), node.get("GPU", 0.0), wanted) for node in nodes)
     is_waited_for = isinstance(resources.max_concurrent_trials, int) and not is_local(address)
     if num > 1 and num > has_room and not is_waited_for:
         each = " and ".join(f"{amount:g} {name.upper()}{'s'[amount == 1 :]}" for name, amount in wanted.items() if amount)
@@ -120,31 +117,3 @@ def trial_resources(resources: Resources, address: str | None) -> dict[str, floa
         rule = f"{num} workers with {each} each, but {where} has room for {has_room}; nearest is {max(1, has_room)}"
         raise UserError(Problem("", 0, "resources.workers_per_trial", rule))
     return wanted
-
-
-def num_workers_that_fit(nodes: Iterable[Mapping[str, Any]], wanted: Mapping[str, float]) -> int:
-    """How many there is room for on Ray's nodes with nothing else there: each is whole on one of them."""
-    there = [node["Resources"] for node in nodes if node["Alive"]]
-    asked = {name.upper(): amount for name, amount in wanted.items() if amount}
-    return sum(min(int(node.get(name, 0.0) / amount + 1e-9) for name, amount in asked.items()) for node in there)
-
-
-def slot_counter(resources: Resources, wanted: dict[str, float]) -> Callable[[], int]:
-    """A function that gives how many legs may run or be staged: max_concurrent_trials, or what fits the cluster as it is now.
-
-    At least one, so that a cluster without machines starts some.
-    """
-    import ray
-
-    counted_s, slots = float("-inf"), 1
-
-    def count() -> int:
-        nonlocal counted_s, slots
-        if isinstance(resources.max_concurrent_trials, int):
-            return resources.max_concurrent_trials
-        if time.monotonic() - counted_s > RECOUNT_S:
-            fits = num_workers_that_fit(ray.nodes(), wanted) // resources.workers_per_trial
-            counted_s, slots = time.monotonic(), max(1, fits)
-        return slots
-
-    return count

@@ -122,7 +122,7 @@ def plan(file: Path, overrides: Sequence[str], studies_dir: str | None = None) -
         command = ["python", "jobs/search.py", str(file.relative_to(CHECKOUT))]
     else:
         environment |= {"working_dir": str(file.parent), "py_modules": [str(Path(__file__).resolve().parents[1])]}
-        command = ["python", "-m", "visiontune.cli", "search", file.name]
+        command = ["python", "-m", "visiontune", "search", file.name]
     for name in ("RAY_AUTH_MODE", "VISIONTUNE_REMOTE_CACHE"):
         if os.environ.get(name):
             env_vars[name] = os.environ[name]

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ray.tune import Trainable
+from ray.tune import PlacementGroupFactory, Trainable
 
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.trial_recipe import TrialRecipe
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from visiontune.tuning.rank_actors import RankActors
     from visiontune.tuning.run_leg import Worker
 
-IDLE_S = 0.1
+IDLE_STEP_S = 0.1
+NODE_LABEL = "ray.io/node-id"
+"""Ray labels each node with its id by itself."""
 
 
 class LegWorker(Trainable):  # type: ignore[misc]
@@ -27,6 +29,15 @@ class LegWorker(Trainable):  # type: ignore[misc]
     _ranks: RankActors | None = None
     _worker: Worker | None = None
     _reports: Generator[Report, None, None] | None = None
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory:
+        """What Tune reserves for a leg: a share for each of its workers, all on one node where that has room, none on shunned ones."""
+        bundles: list[dict[str, float]] = [config["bundle"]] * config["num_workers"]
+        if not config["shunned"]:
+            return PlacementGroupFactory(bundles)
+        elsewhere = {NODE_LABEL: f"!in({','.join(config['shunned'])})"}
+        return PlacementGroupFactory(bundles, bundle_label_selector=[elsewhere] * len(bundles))
 
     def setup(self, config: dict[str, Any]) -> None:
         """Start the leg in `config`, or wait idle."""
@@ -64,9 +75,9 @@ class LegWorker(Trainable):  # type: ignore[misc]
 
 
 def idle() -> Generator[Report, None, None]:
-    """Empty reports, every IDLE_S, of a worker that has no leg."""
+    """Empty reports, every IDLE_STEP_S, of a worker that has no leg."""
     while True:
-        time.sleep(IDLE_S)
+        time.sleep(IDLE_STEP_S)
         yield Report(epoch=0, metrics={}, time_ms=0)
 
 

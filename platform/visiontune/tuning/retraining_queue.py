@@ -17,7 +17,6 @@ from visiontune.spec.tables.metrics import FULL_METRICS
 from visiontune.tuning.confirmed import results_of
 from visiontune.tuning.records import Confirmation, Leg, Report
 from visiontune.tuning.study_storage import Storage
-from visiontune.tuning.trial_queue import MAX_CRASHES
 
 HasRoom = Callable[[Leg, Sequence[Leg]], bool]
 """Whether the budget allows a leg now, and those that must have room after it."""
@@ -53,7 +52,6 @@ class RetrainingQueue:
         self.done = results_of(storage.attributes(), policy.prefix)
         self.out: dict[str, Leg] = {}
         self._unfit: dict[str, Leg] = {}
-        self._num_crashes: dict[str, int] = {}
         self.num_epochs = 0
         self.phase, self.num_wanted = policy.phase, policy.num_wanted(self.done)
 
@@ -87,14 +85,12 @@ class RetrainingQueue:
             self._record(leg, "", report.metrics)
         return not report.is_last
 
-    def lost(self, key: str, what: str, *, is_begun: bool = True) -> bool:
-        """The worker died: the leg is handed out again, and after MAX_CRASHES, once it had begun, recorded as crashed; whether it is."""
-        self._num_crashes[key] = self._num_crashes.get(key, 0) + is_begun
-        if self._num_crashes[key] < MAX_CRASHES:
+    def lost(self, key: str, what: str, *, is_given_up: bool) -> None:
+        """The worker died: the leg is handed out again, or recorded as crashed."""
+        if is_given_up:
+            self._record(self.out[key], f"crashed: {what}")
+        else:
             self.out.pop(key)
-            return False
-        self._record(self.out[key], f"crashed: {what}")
-        return True
 
     def _record(self, leg: Leg, failure: str, metrics: Mapping[str, float] | None = None) -> None:
         """A test completes what is known of its weights; one that failed leaves that as it is, and is tried again by the next driver."""

@@ -11,6 +11,7 @@ from visiontune.tuning.confirmations import confirm_best
 from visiontune.tuning.constraints import CostsOf
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.mlflow_events import now_ms
+from visiontune.tuning.placement import Placement
 from visiontune.tuning.records import Leg, Put, Report, Snapshot, TrialRecord
 from visiontune.tuning.retraining_queue import RetrainingPolicy, RetrainingQueue
 from visiontune.tuning.search_clock import SearchClock
@@ -19,10 +20,6 @@ from visiontune.tuning.standing import Standing
 from visiontune.tuning.start_recipes import StartRecipes
 from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.trial_queue import TrialQueue
-
-MAX_LOSSES = 8
-"""Workers lost in a row, whatever their trials, before it is the machines that are at fault and not the trials: all machines, as long as
-no leg that was at work before the first of them is still there."""
 
 Say = Callable[[str], None]
 MakePolicy = Callable[[StudySpec, Storage, StudyFolder, Sequence[TrialRecord]], RetrainingPolicy | None]
@@ -65,8 +62,7 @@ class SearchRun:
         self._legs: dict[str, Leg] = {}
         self._placed: set[str] = set()
         self._trained: dict[str, int] = {}
-        self._num_losses = 0
-        self._at_work: set[str] = set()
+        self.placement = Placement()
         self.say: Say = lambda text: None
 
     @property
@@ -117,9 +113,10 @@ class SearchRun:
         """Whether this leg is still wanted: a spent budget ends legs that no worker has fetched yet."""
         return key in self._legs
 
-    def placed(self, key: str) -> None:
-        """A worker has begun with this leg; until then it waits for resources of the cluster."""
+    def placed(self, key: str, node: str = "") -> None:
+        """A worker of that node has begun with this leg; until then it waits for resources of the cluster."""
         self._placed.add(key)
+        self.placement.began(key, node)
 
     def report(self, key: str, report: Report) -> bool:
         """Take a report on a leg; whether its worker should go on with it."""
@@ -132,9 +129,8 @@ class SearchRun:
         if report.failure == "crashed":
             self.lost(key, report.reason, is_gone=False)
             return False
-        self._num_losses = 0
         self._trained[key] = report.epoch
-        self._at_work.clear()
+        self.placement.reported(key)
         if leg.is_confirmation and report.epoch and report.time_ms >= self._started_ms:  # said again, it was counted before
             self.spending.measured(report)
         retrainings = self._retrainings if leg.is_confirmation else None
@@ -149,8 +145,8 @@ class SearchRun:
             self._let_go_of_trials()
         return goes_on and key in self._legs
 
-    def lost(self, key: str, what: str, *, is_begun: bool = True, is_gone: bool = True) -> None:
-        """The worker of a leg died or broke; `is_begun`: the leg was at work by then, so that it may be the reason.
+    def lost(self, key: str, what: str, *, node: str = "", is_begun: bool = True, is_gone: bool = True) -> None:
+        """The worker of a leg died or broke, on that node; `is_begun`: the leg was at work by then, so that it may be the reason.
 
         `is_gone`: the worker is; else it is sound and only its leg has crashed.
         """
@@ -159,19 +155,18 @@ class SearchRun:
         self._trained.pop(key, None)
         if leg is None or self.is_stopping:
             return
-        self._at_work = (self._at_work & self._placed) if self._num_losses else set(self._placed)
-        self._num_losses += 1
-        if self._num_losses >= MAX_LOSSES and not self._at_work:
-            self.fatal = f"{self._num_losses} workers in a row were lost or crashed without a report, the last one: {what}"
+        loss = self.placement.lost(key, node, is_begun=is_begun)
+        if self.placement.is_hopeless():
+            self.fatal = f"workers are lost or crash one after the other without a report, the last one{loss.where}: {what}"
             return
         end = "lost its worker" if is_gone else "crashed"
-        self.say(f"{'retraining' if leg.is_confirmation else 'trial'} {leg.number} has {end}: {what}")
+        self.say(f"{'retraining' if leg.is_confirmation else 'trial'} {leg.number} has {end}{loss.where}: {what}")
         if leg.is_confirmation and self._retrainings:
-            is_given_up = self._retrainings.lost(key, what, is_begun=is_begun)
-            if is_given_up and (trial := self._trial_of(leg)) is not None:
+            self._retrainings.lost(key, what, is_given_up=loss.is_given_up)
+            if loss.is_given_up and (trial := self._trial_of(leg)) is not None:
                 self._put(crashed_event(leg, what, trial))
         else:
-            self._queue.lost(leg.number, what, is_begun=is_begun)
+            self._queue.lost(leg.number, what, node=self.placement.name(loss.node), is_given_up=loss.is_given_up)
 
     def snapshot(self) -> Snapshot:
         """How the search stands."""
@@ -221,13 +216,17 @@ class SearchRun:
             return
         self.spending.note()
         if self.spending.is_used_up():
-            self._legs.clear()
-            self._placed.clear()
+            self._let_go_of_legs()
             self._finish()
 
     def _let_go_of_trials(self) -> None:
         """The target is reached: what has not is left as it is."""
         self._queue.let_go()
+        self._let_go_of_legs()
+
+    def _let_go_of_legs(self) -> None:
+        for key in self._legs:
+            self.placement.ended(key)
         self._legs.clear()
         self._placed.clear()
 
@@ -249,6 +248,7 @@ class SearchRun:
 
     def _forget(self, key: str) -> None:
         leg = self._legs.pop(key)
+        self.placement.ended(key)
         self._placed.discard(key)
         self._trained.pop(key, None)
         if leg.is_confirmation:

@@ -20,6 +20,7 @@ from visiontune.spec.defaults import default_params
 from visiontune.spec.domains import FixedParams
 from visiontune.spec.fingerprint import fingerprint
 from visiontune.spec.fit_recipe import fit_to_space
+from visiontune.spec.image_size import ImageSize
 from visiontune.spec.read_identity import spec_of_identity
 from visiontune.spec.space import Space
 from visiontune.spec.start import StartRecipe
@@ -181,7 +182,7 @@ def enqueue_in(folder: StudyFolder, url: str, recipe: StartRecipe) -> StartPoint
     return StartPoint(key, f"queued: {recipe.name}", fitted.params, fitted.said)
 
 
-def portfolio_points(spec: StudySpec, image_size: int) -> list[StartPoint]:
+def portfolio_points(spec: StudySpec, image_size: ImageSize) -> list[StartPoint]:
     """The portfolio that the file names, mapped to the space; recipes whose optimizer it does not have are left out, with their rates."""
     name = spec.start.portfolio
     if name == "auto":

@@ -24,10 +24,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Loss:
-    """A worker died or broke under a trial of which the study had so many epochs."""
+    """A worker died or broke under a trial of which the study had so many epochs; `node` is the machine's name, "" where unknown."""
 
     epoch: int
     what: str
+    node: str = ""
 
 
 @dataclass(frozen=True)

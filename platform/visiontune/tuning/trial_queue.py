@@ -17,6 +17,7 @@ from visiontune.tuning.adaptive_rungs import AdaptiveRungs
 from visiontune.tuning.constraints import MAX_REFUSED, CostsOf, bounds_to_measure, problem_of_costs
 from visiontune.tuning.enough import is_out_of_patience, problem_of_cost, reaches_target
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
+from visiontune.tuning.placement import MAX_CRASHES
 from visiontune.tuning.ranking import full_epochs
 from visiontune.tuning.read_study import epoch_seconds, trial_record
 from visiontune.tuning.records import CONSTRAINT, Leg, Put, Report, TrialRecord
@@ -28,9 +29,6 @@ from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.trial_history import LOSSES
 from visiontune.tuning.trial_scheduler import GO, STOP, WAIT, make_trial_scheduler
 
-MAX_CRASHES = 3
-"""Workers that may die under one trial without a new epoch before it is given up."""
-
 
 class TrialQueue:
     """The search part of a study: hands out legs, takes reports and ends trials, until nothing is left to do."""
@@ -41,7 +39,6 @@ class TrialQueue:
         self.on_worker: set[int] = set()
         self._waiting: set[int] = set()
         self._left_behind: list[int] = []
-        self._num_crashes: dict[int, int] = {}
         self._networks: dict[str, Any] = {"num_repeats": spec.num_repeats, "is_folded": spec.num_folds > 1}
         self._is_exhausted = False
         self.costs_of: CostsOf = lambda recipe: {}
@@ -85,18 +82,13 @@ class TrialQueue:
             return self._end(number, "failed", f"{self._spec.objective.metric} was {value} after epoch {report.epoch}", "diverged")
         if report.epoch > self.trials.records[number].epoch:
             self.trials.record(number, report, value)
-            self._num_crashes.pop(number, None)
         return self._goes_on(number, report)
 
-    def lost(self, number: int, what: str, *, is_begun: bool = True) -> None:
-        """The worker died or broke: the trial is handed out again, unless it kills every worker that it meets.
-
-        `is_begun`: the trial was at work by then, so that it may be the reason.
-        """
+    def lost(self, number: int, what: str, *, node: str = "", is_given_up: bool = False) -> None:
+        """The worker died or broke, on the node of that name: the trial is handed out again, unless it is to be given up."""
         self.on_worker.discard(number)
-        self._num_crashes[number] = self._num_crashes.get(number, 0) + is_begun
-        self._storage.note(number, LOSSES, {"epoch": self.trials.records[number].epoch, "what": what})
-        if self._num_crashes[number] >= MAX_CRASHES:
+        self._storage.note(number, LOSSES, {"epoch": self.trials.records[number].epoch, "what": what, "node": node})
+        if is_given_up:
             self._end(number, "failed", f"crashed {MAX_CRASHES} times: {what}", "crashed")
         else:
             self._left_behind.append(number)

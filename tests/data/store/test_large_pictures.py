@@ -34,15 +34,22 @@ def photo(number: int) -> np.ndarray:
     return PHOTOS[number % 2][top : top + 90 + 8 * number, left : left + 300 - 9 * number]
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> dict[str, Any]:
+@pytest.fixture(params=["crop", ""])
+def data(tmp_path: Path, request: pytest.FixtureRequest) -> dict[str, Any]:
+    """In a frame, or in none as before there was the key."""
     contents = []
     for number in range(24):
         buffer = io.BytesIO()
         Image.fromarray(photo(number)).save(buffer, "jpeg", quality=95)
         contents.append(buffer.getvalue())
     path = write(tmp_path / "train.parquet", contents, LABELS)
-    return {"source": "parquet", "train": str(path), "image_size": 80, "duplicates": "keep"}
+    return {
+        "source": "parquet",
+        "train": str(path),
+        "image_size": 80,
+        "duplicates": "keep",
+        **({"frame": request.param} if request.param else {}),
+    }
 
 
 def test_raw_and_encoded_are_the_same_pictures(tmp_path: Path, data: dict[str, Any]) -> None:
@@ -78,6 +85,23 @@ def test_pictures_are_the_centre_square_not_squashed(tmp_path: Path, data: dict[
         squashed = np.asarray(upright.resize((88, 88), Image.Resampling.BILINEAR))
         near, far = (np.abs(images[number] - other).mean() for other in (square, squashed))
         assert near < 6 and (far > 2 * near or upright.width == upright.height)
+
+
+@pytest.mark.parametrize("frame", ["crop", "pad", "squash"])
+def test_crops_are_of_the_whole_picture_whatever_the_frame(tmp_path: Path, data: dict[str, Any], frame: str) -> None:
+    """Beside Pillow's antialiased resize of the same part of the file: a corner that no centre square has."""
+    raw, encoded = (Store.open(prepare({**data, "frame": frame, "store": kind}, tmp_path)) for kind in ("raw", "encoded"))
+    rows = np.array([0, 23, 11])
+    shape_N2 = raw.croppable_N2(rows)
+    assert shape_N2 is not None and shape_N2.tolist() == [list(decode_of(data, row).shape[:2]) for row in rows]
+    box_N4 = np.stack([0 * rows, 0 * rows, shape_N2[:, 0] // 2, shape_N2[:, 1] // 3], axis=1)
+    crops = raw.read_crops(rows, box_N4, 40)
+    np.testing.assert_array_equal(crops, encoded.read_crops(rows, box_N4, 40))
+    for crop, row, (_, _, bottom, right) in zip(crops, rows, box_N4, strict=True):
+        picture = decode_of(data, row)
+        parts = (Image.fromarray(one).resize((40, 40), Image.Resampling.BILINEAR) for one in (picture[:bottom, :right], picture[:bottom]))
+        near, far = (np.abs(crop - np.asarray(part).astype(int)).mean() for part in parts)
+        assert near < 10 and far > 2 * near
 
 
 def decode_of(data: dict[str, Any], number: int) -> np.ndarray:

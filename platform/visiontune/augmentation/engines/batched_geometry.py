@@ -61,13 +61,13 @@ def rotate(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntA
 
 def pad_and_crop(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
     """One gather out of all crops of all padded pictures."""
-    pad, corner_K2 = random_geometry.crop_corners(transform, stream, index_K, pictures_NHWC.shape)
+    (pad_y, pad_x), corner_K2 = random_geometry.crop_corners(transform, stream, index_K, pictures_NHWC.shape)
     num, (height, width, channels) = len(rows_K), pictures_NHWC.shape[1:]
-    padded = np.zeros((num, height + 2 * pad, width + 2 * pad, channels), np.uint8)
-    padded[:, pad : pad + height, pad : pad + width] = pictures_NHWC[rows_K]
+    padded = np.zeros((num, height + 2 * pad_y, width + 2 * pad_x, channels), np.uint8)
+    padded[:, pad_y : pad_y + height, pad_x : pad_x + width] = pictures_NHWC[rows_K]
     step_k, step_y, step_x, step_c = padded.strides
     crops = np.lib.stride_tricks.as_strided(
-        padded, (num, 2 * pad + 1, 2 * pad + 1, height, width * channels), (step_k, step_y, step_x, step_y, step_c), writeable=False
+        padded, (num, 2 * pad_y + 1, 2 * pad_x + 1, height, width * channels), (step_k, step_y, step_x, step_y, step_c), writeable=False
     )
     pictures_NHWC[rows_K] = crops[np.arange(num), corner_K2[:, 0], corner_K2[:, 1]].reshape(num, height, width, channels)
 
@@ -80,8 +80,8 @@ def random_resized_crop(transform: Any, stream: Stream, pictures_NHWC: Pictures,
 
 
 def random_sized_crop(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """Square crops."""
-    box_K4, _ = random_geometry.square_boxes(transform, stream, index_K, pictures_NHWC.shape)
+    """Crops of the picture's shape."""
+    box_K4, _ = random_geometry.shaped_boxes(transform, stream, index_K, pictures_NHWC.shape)
     _crop_and_resize(transform, pictures_NHWC, rows_K, box_K4)
 
 

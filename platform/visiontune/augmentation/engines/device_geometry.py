@@ -1,4 +1,4 @@
-"""Ops of the device engine that move pixels or hide them; device.py says how all of them work. Pictures are square."""
+"""Ops of the device engine that move pixels or hide them; device.py says how all of them work."""
 
 from __future__ import annotations
 
@@ -59,10 +59,9 @@ def rotate(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArr
 
 def pad_and_crop(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
     """A gather out of padded pictures."""
-    pad, corner_K2 = random_geometry.crop_corners(transform, stream, index_K, pictures_NHWC.shape)
-    change(
-        pictures_NHWC, rows_K, lambda taken, corner: _cut_out(F.pad(taken, (0, 0, pad, pad, pad, pad)), corner, taken.shape[1]), corner_K2
-    )
+    (pad_y, pad_x), corner_K2 = random_geometry.crop_corners(transform, stream, index_K, pictures_NHWC.shape)
+    size, padding = pictures_NHWC.shape[1:3], (0, 0, pad_x, pad_x, pad_y, pad_y)
+    change(pictures_NHWC, rows_K, lambda taken, corner: _cut_out(F.pad(taken, padding), corner, size), corner_K2)
 
 
 def random_resized_crop(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
@@ -73,13 +72,13 @@ def random_resized_crop(transform: Any, stream: Stream, pictures_NHWC: Tensor, r
 
 
 def random_sized_crop(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """Square crops."""
-    box_K4, _ = random_geometry.square_boxes(transform, stream, index_K, pictures_NHWC.shape)
+    """Crops of the picture's shape."""
+    box_K4, _ = random_geometry.shaped_boxes(transform, stream, index_K, pictures_NHWC.shape)
     change(pictures_NHWC, rows_K, _cropped, box_K4)
 
 
 def coarse_dropout(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """One black square in each picture."""
+    """One black box in each picture."""
     box_K4, is_sure = random_geometry.holes(transform, stream, index_K, pictures_NHWC.shape)
     change(pictures_NHWC, rows_K[is_sure], lambda taken, box: blanked(taken.permute(0, 3, 1, 2), box).permute(0, 2, 3, 1), box_K4[is_sure])
     change_each(transform, stream, pictures_NHWC, rows_K[~is_sure], index_K[~is_sure])
@@ -112,10 +111,10 @@ def _rearranged(taken_KHWC: Tensor, which_K: Tensor) -> Tensor:
     return _moved(taken_KHWC, to_device(_sources(taken_KHWC.shape[1]), taken_KHWC.device)[which_K])
 
 
-def _cut_out(padded_KHWC: Tensor, corner_K2: Tensor, size: int) -> Tensor:
-    """Squares of that size. Sources are made on the device: eight bytes for each pixel are more than a picture has."""
-    within = torch.arange(size, device=padded_KHWC.device)
-    row_KH, column_KW = corner_K2[:, :1] + within, corner_K2[:, 1:] + within
+def _cut_out(padded_KHWC: Tensor, corner_K2: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Parts of that size. Sources are made on the device: eight bytes for each pixel are more than a picture has."""
+    row_H, column_W = (torch.arange(side, device=padded_KHWC.device) for side in size)
+    row_KH, column_KW = corner_K2[:, :1] + row_H, corner_K2[:, 1:] + column_W
     return _moved(padded_KHWC, row_KH[:, :, None] * padded_KHWC.shape[2] + column_KW[:, None, :])
 
 

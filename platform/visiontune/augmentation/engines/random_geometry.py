@@ -79,11 +79,12 @@ def affine_matrices(
     return to_center @ shifted @ sheared @ rotated @ scaled @ to_corner
 
 
-def crop_corners(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> tuple[int, IntArray]:
-    """Pixels of padding on each side, and (K, 2) top and left of the crop in the padded picture."""
-    pad: int = transform.transforms[0].padding
+def crop_corners(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> tuple[tuple[int, int], IntArray]:
+    """Pixels of padding above and below, and left and right; and (K, 2) top and left of the crop in the padded picture."""
+    padding: int | tuple[int, int] = transform.transforms[0].padding
+    pad_x, pad_y = (padding, padding) if isinstance(padding, int) else padding
     # By the first number Sequential decides whether it applies at all; its probability is 1.
-    return pad, below(stream.uniforms(index_K, 3)[:, 1:], 2 * pad + 1)
+    return (pad_y, pad_x), below(stream.uniforms(index_K, 3)[:, 1:], np.array([2 * pad_y + 1, 2 * pad_x + 1]))
 
 
 def resized_boxes(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> tuple[IntArray, Mask]:
@@ -104,12 +105,13 @@ def resized_boxes(transform: Any, stream: Stream, index_K: IntArray, shape: Shap
     return box_K4, ~np.isin(np.arange(len(index_K)), waiting)
 
 
-def square_boxes(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> tuple[IntArray, Mask]:
-    """(K, 4) of top, left, bottom, right of squares, and a mask that is True: they always fit."""
+def shaped_boxes(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> tuple[IntArray, Mask]:
+    """(K, 4) of top, left, bottom, right of boxes of the picture's shape, and a mask that is True: they always fit."""
     low, high = transform.min_max_height
     u_K3 = stream.uniforms(index_K, 3)
-    side_K = low + below(u_K3[:, 0], high - low + 1)
-    return _boxes(side_K, side_K, u_K3[:, 1:], shape), np.ones(len(index_K), np.bool_)
+    height_K = low + below(u_K3[:, 0], high - low + 1)
+    width_K = (height_K * transform.w2h_ratio).astype(np.int64)
+    return _boxes(height_K, width_K, u_K3[:, 1:], shape), np.ones(len(index_K), np.bool_)
 
 
 def holes(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> tuple[IntArray, Mask]:

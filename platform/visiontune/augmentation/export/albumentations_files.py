@@ -16,9 +16,10 @@ from visiontune.augmentation.policies.autoaugment import OneOf
 from visiontune.augmentation.policies.randaugment import Drawn
 from visiontune.augmentation.policy_steps import Chance, Step
 from visiontune.errors import UserError
+from visiontune.spec.image_size import ImageSize
 
 
-def pipeline(steps: Sequence[Step], image_size: int) -> Any:
+def pipeline(steps: Sequence[Step], image_size: ImageSize) -> Any:
     """The steps as albumentations' Compose, which draws its own random numbers. Raises UserError for what it can't express."""
     return alb.Compose([transform for step in steps for transform in _transforms(step, image_size)])
 
@@ -44,7 +45,7 @@ def _read_back(content: Mapping[str, Any]) -> Any:
         return alb.from_dict(content)
 
 
-def _transforms(step: Step, image_size: int) -> list[Any]:
+def _transforms(step: Step, image_size: ImageSize) -> list[Any]:
     if isinstance(step, Chance):
         return [_chance(step, image_size)]
     if isinstance(step, Drawn):  # SomeOf would sort what it draws
@@ -56,11 +57,11 @@ def _transforms(step: Step, image_size: int) -> list[Any]:
     raise UserError(refusal(step, "albumentations"))
 
 
-def _chance(step: Chance, image_size: int) -> Any:
+def _chance(step: Chance, image_size: ImageSize) -> Any:
     return transform_of(step.name, step.magnitude.at(1), image_size, step.probability)
 
 
-def _any_strength(name: str, magnitudes: Sequence[float], image_size: int) -> Any:
+def _any_strength(name: str, magnitudes: Sequence[float], image_size: ImageSize) -> Any:
     """One of equally likely strengths."""
     if not has_magnitude(name) or len(magnitudes) == 1:
         return transform_of(name, magnitudes[0], image_size)

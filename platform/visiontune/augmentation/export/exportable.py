@@ -8,10 +8,11 @@ from visiontune.augmentation.apply_ops import has_magnitude
 from visiontune.augmentation.policies.autoaugment import Published
 from visiontune.augmentation.policies.randaugment import Chains
 from visiontune.augmentation.policy_steps import Step
+from visiontune.spec.image_size import ImageSize
 from visiontune.spec.tables.ops import OPS
 
 
-def transform_of(name: str, magnitude: float, image_size: int, probability: float = 1.0) -> Any:
+def transform_of(name: str, magnitude: float, image_size: ImageSize, probability: float = 1.0) -> Any:
     """The albumentations transform of an op, applied with `probability`."""
     args = {"magnitude": magnitude} if has_magnitude(name) else {}
     transform = OPS.entries[name].load()(**args, image_size=image_size)

@@ -14,11 +14,14 @@ from visiontune.augmentation.policies.randaugment import Drawn
 from visiontune.augmentation.policy import build_policy
 from visiontune.augmentation.policy_steps import Chance, Step
 from visiontune.errors import UserError, nearest
+from visiontune.spec.image_size import ImageSize
 
 FORMATS = (".yaml", ".yml", ".json", ".py")
 
 
-def export_policy(augmentation: Mapping[str, Any], *, image_size: int, channels: int, num_epochs: int, suffix: str, title: str = "") -> str:
+def export_policy(
+    augmentation: Mapping[str, Any], *, image_size: ImageSize, channels: int, num_epochs: int, suffix: str, title: str = ""
+) -> str:
     """The text of a file with this suffix, one of FORMATS. Raises UserError for what it can't express."""
     if suffix not in FORMATS:
         raise UserError(f"--export writes {', '.join(FORMATS)}, but got {suffix!r}; {nearest(suffix, FORMATS)}")

@@ -11,6 +11,7 @@ from visiontune.augmentation.policies.autoaugment import OneOf, Published
 from visiontune.augmentation.policies.randaugment import Chains, Drawn
 from visiontune.augmentation.policy_steps import Chance, Step
 from visiontune.errors import UserError
+from visiontune.spec.image_size import ImageSize, both_sides
 
 _DRAWN = '''
 class Drawn(torch.nn.Module):
@@ -119,7 +120,7 @@ HELPERS: Mapping[str, str] = {
 """Helpers by the text with which code, or another helper, calls them."""
 
 
-def torchvision_code(steps: Sequence[Step], image_size: int, title: str = "") -> str:
+def torchvision_code(steps: Sequence[Step], image_size: ImageSize, title: str = "") -> str:
     """A module with `transform`. Raises UserError with every op that torchvision lacks."""
     missing = dict.fromkeys(name for step in steps for name in _names(step) if _code_of(name, 0.5, image_size) is None)
     if missing:
@@ -133,7 +134,7 @@ def torchvision_code(steps: Sequence[Step], image_size: int, title: str = "") ->
     others = "import torch\n" if "torch." in helpers else ""
     others += "from torchvision.transforms import v2\n"
     others += "from torchvision.transforms.v2 import functional as F\n" if "F." in helpers + body else ""
-    size = f"{image_size} x {image_size}"
+    size = f"{both_sides(image_size)}"
     said = f"{title}\nIn: a uint8 picture of {size} (CHW tensor, HWC array or Pillow's). Out: a uint8 tensor of that size.".strip()
     imports = f"{standard}\n{others}" if standard else others
     return f'"""{said}\n"""\n\n{imports}{helpers}\n\ntransform = v2.Compose(\n    [\n{body}    ]\n)\n'
@@ -151,7 +152,7 @@ def _names(step: Step) -> Iterable[str]:
     raise UserError(refusal(step, "torchvision"))
 
 
-def _lines(step: Step, image_size: int) -> list[str]:
+def _lines(step: Step, image_size: ImageSize) -> list[str]:
     if isinstance(step, Chance):
         return [_by_chance(step, image_size)]
     if isinstance(step, Drawn | Chains):
@@ -164,12 +165,12 @@ def _lines(step: Step, image_size: int) -> list[str]:
     return [f"v2.AutoAugment(v2.AutoAugmentPolicy.{step.transform.policy.name})"]
 
 
-def _by_chance(step: Chance, image_size: int) -> str:
+def _by_chance(step: Chance, image_size: ImageSize) -> str:
     code = str(_code_of(step.name, step.magnitude.at(1), image_size))
     return code if step.probability == 1 else f"v2.RandomApply([{code}], p={step.probability!r})"
 
 
-def _any_strength(name: str, magnitudes: Sequence[float], image_size: int) -> str:
+def _any_strength(name: str, magnitudes: Sequence[float], image_size: ImageSize) -> str:
     codes = [str(_code_of(name, magnitude, image_size)) for magnitude in (magnitudes if has_magnitude(name) else magnitudes[:1])]
     return codes[0] if len(codes) == 1 else _one_of(codes)
 
@@ -182,7 +183,7 @@ def _sequence(codes: Sequence[str]) -> str:
     return codes[0] if len(codes) == 1 else f"v2.Compose([{', '.join(codes)}])" if codes else "v2.Identity()"
 
 
-def _code_of(name: str, magnitude: float, image_size: int) -> str | None:
+def _code_of(name: str, magnitude: float, image_size: ImageSize) -> str | None:
     """An expression that makes the op of torchvision; None where it has no equal one."""
     transform = transform_of(name, magnitude, image_size)
     make_code = CODES.get(type(transform).__name__)

@@ -9,37 +9,43 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-MakeCode = Callable[[Any, int], str | None]
+from visiontune.spec.image_size import ImageSize, sides
+
+MakeCode = Callable[[Any, ImageSize], str | None]
 """(transform, image_size) to code; None for arguments for which torchvision has no equal."""
 
 
-def _affine(transform: Any, size: int) -> str:
+def _affine(transform: Any, size: ImageSize) -> str:
     nothing = {"x": (0.0, 0.0), "y": (0.0, 0.0)}
     percent, shear, scale = transform.translate_percent or nothing, transform.shear or nothing, transform.scale
     ranges = (percent["x"], percent["y"], shear["x"], shear["y"], scale["x"], scale["y"], transform.rotate)
     return f"Drawn(affine, {', '.join(map(_range, ranges))})"
 
 
-def _resized_crop(transform: Any, size: int) -> str:
+def _resized_crop(transform: Any, size: ImageSize) -> str:
     return f"v2.RandomResizedCrop({size}, scale={_range(transform.scale)}, ratio={_range(transform.ratio)}, antialias=False)"
 
 
-def _pad_and_crop(transform: Any, size: int) -> str | None:
+def _pad_and_crop(transform: Any, size: ImageSize) -> str | None:
     kinds = [type(one).__name__ for one in transform.transforms]
-    return f"v2.RandomCrop({size}, padding={transform.transforms[0].padding})" if kinds == ["Pad", "RandomCrop"] else None
+    padding = transform.transforms[0].padding  # as torchvision has it: (left and right, top and bottom)
+    return f"v2.RandomCrop({size}, padding={padding})" if kinds == ["Pad", "RandomCrop"] else None
 
 
-def _hole(transform: Any, size: int) -> str | None:
-    """RandomErasing rounds the root of an area: that of whole squares is exact."""
+def _hole(transform: Any, size: ImageSize) -> str | None:
+    """RandomErasing rounds the root of an area: that of whole boxes is exact."""
     (low, high), (least, most) = transform.hole_height_range, transform.num_holes_range
     if (low, high) != tuple(transform.hole_width_range) or low != high or (least, most) != (1, 1):
         return None
-    side = int(size * low)
-    area = side**2 / size**2
-    return f"v2.RandomErasing(p=1.0, scale=({area!r}, {area!r}), ratio=(1.0, 1.0))" if side else "v2.Identity()"
+    height, width = sides(size)
+    rows, columns = int(height * low), int(width * low)
+    if not rows or not columns:
+        return "v2.Identity()"
+    area, ratio = rows * columns / (height * width), rows / columns
+    return f"v2.RandomErasing(p=1.0, scale=({area!r}, {area!r}), ratio=({ratio!r}, {ratio!r}))"
 
 
-def _jitter(transform: Any, size: int) -> str:
+def _jitter(transform: Any, size: ImageSize) -> str:
     kinds = {name: getattr(transform, name) for name in ("brightness", "contrast", "saturation", "hue")}
     used = {name: limits for name, limits in kinds.items() if tuple(limits) not in ((1.0, 1.0), (0.0, 0.0))}
     return f"v2.ColorJitter({', '.join(f'{name}={_range(limits)}' for name, limits in used.items())})"

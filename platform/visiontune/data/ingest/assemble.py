@@ -89,7 +89,7 @@ def _refuse_empty(kept_code: Codes, label_K: IntArray, code_K: Codes, plan: Plan
 
 
 class _ChunkPictures:
-    """Row to whole picture, as the store will have it, read out of the chunks."""
+    """Row to what lies in the frame of the picture, as the store will have it, read out of the chunks."""
 
     def __init__(self, chunks: Sequence[Chunk], form: Form) -> None:
         self._chunks, self._form = chunks, form
@@ -103,5 +103,7 @@ class _ChunkPictures:
             file.seek(low)
             content = file.read(high - low)
         if self._form.kind == "encoded":
-            return self._form.picture_of(content)
-        return np.frombuffer(content, np.uint8).reshape(*self._form.stored_size, self._form.channels)
+            return self._form.seen(self._form.picture_of(content))
+        height, width = chunk.shape_K2[within].tolist()
+        size = self._form.kept_size((height, width))
+        return np.ascontiguousarray(self._form.seen(np.frombuffer(content, np.uint8).reshape(*size, self._form.channels)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import shutil
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.data.picture.bad_picture import BadPicture
+from visiontune.data.picture.decode import shape_of
 from visiontune.data.picture.stored_form import Form, is_large, sizes_of
 from visiontune.data.source import Source
 from visiontune.errors import UserError
@@ -34,11 +36,14 @@ def choose_form(source: Source, data: Mapping[str, Any], num: int, folder: Path)
     raw = Form("raw", size, stored, first[2], data["image_size"] is not None, frame=data.get("frame", ""))
     if data["store"] == "encoded" and source.encoded is None:
         raise UserError(f"data.store can be encoded only where every picture is a file of its own, but {data['source']} has none; use raw")
-    needed = num * raw.picture_bytes
+    sample = _sample(source) if source.encoded is not None and is_large(size) and (raw.is_whole or data["store"] == "auto") else []
+    each = _kept_bytes(sample, raw, first[:2])
+    # Pictures of unequal shapes are copied out of chunks, and stay there until all are.
+    needed = num * each * (1 if raw.is_even else 2)
     free = shutil.disk_usage(folder).free + sum(path.stat().st_blocks * 512 for path in folder.iterdir())
     is_room = needed <= free
     if data["store"] == "encoded" or (data["store"] == "auto" and source.encoded is not None and (is_large(size) or not is_room)):
-        kind, reason = ("encoded", "asked for") if data["store"] == "encoded" else _faster(source, raw, num, folder, is_room)
+        kind, reason = ("encoded", "asked for") if data["store"] == "encoded" else _faster(sample, raw, num, each, folder, is_room)
         return replace(raw, kind=kind, reason=reason)
     if not is_room:
         rule = f"must have room for {needed / 1e9:,.1f} GB while pictures are decoded, but has {free / 1e9:,.1f} GB"
@@ -46,15 +51,28 @@ def choose_form(source: Source, data: Mapping[str, Any], num: int, folder: Path)
     return raw
 
 
-def _faster(source: Source, raw: Form, num: int, folder: Path, is_room: bool) -> tuple[str, str]:
-    """The kind that one thread reads faster, and why: the measured times, or that pixels don't fit."""
+def _sample(source: Source) -> list[bytes]:
     assert source.encoded is not None
     rows = np.unique(np.linspace(0, len(source.labels()["train"]) - 1, _SAMPLE).astype(np.int64))
-    sample = [one for one in source.encoded("train", rows) if not isinstance(one, BadPicture)]
+    return [one for one in source.encoded("train", rows) if not isinstance(one, BadPicture)]
+
+
+def _kept_bytes(sample: list[bytes], raw: Form, first: tuple[int, int]) -> int:
+    """Of one picture, the mean of a sample; where pictures are no files all are taken to be as the first."""
+    shapes = []
+    for content in sample if raw.is_whole else ():
+        with contextlib.suppress(BadPicture):
+            shapes.append(shape_of(content)[:2])
+    sizes = [raw.kept_size(shape) for shape in shapes or [first]]
+    return sum(height * width for height, width in sizes) * raw.channels // len(sizes)
+
+
+def _faster(sample: list[bytes], raw: Form, num: int, each: int, folder: Path, is_room: bool) -> tuple[str, str]:
+    """The kind that one thread reads faster, and why: the measured times, or that pixels don't fit."""
     if not is_room:
-        return "encoded", f"raw would need {num * raw.picture_bytes / 1e9:,.1f} GB"
+        return "encoded", f"raw would need {num * each / 1e9:,.1f} GB"
     encoded_s = _decode_s(sample, raw) + _disk_s(folder, num, sum(map(len, sample)) / max(len(sample), 1))
-    raw_s = _copy_s(raw.picture_bytes) + _disk_s(folder, num, raw.picture_bytes)
+    raw_s = _copy_s(raw.picture_bytes) + _disk_s(folder, num, each)
     reason = f"raw {1e3 * raw_s:.3g} ms, encoded {1e3 * encoded_s:.3g} ms for each picture of {pixels(raw.stored_size)} px"
     return ("raw" if raw_s <= encoded_s else "encoded"), reason
 

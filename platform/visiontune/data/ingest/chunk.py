@@ -23,7 +23,7 @@ from visiontune.data.ingest.write_store import STORE, head_bytes
 from visiontune.data.picture.bad_picture import BadPicture, Picture
 from visiontune.data.picture.decode import decode_and_measure
 from visiontune.data.picture.depth import eight_bits
-from visiontune.data.picture.digest import BLOCK_BYTES, Bytes, digests_of, digests_of_bytes
+from visiontune.data.picture.digest import BLOCK_BYTES, Bytes, digests_of, digests_of_bytes, digests_of_each
 from visiontune.data.picture.moments import sums_of
 from visiontune.data.picture.shape import refuse_size
 from visiontune.data.picture.stored_form import Form
@@ -101,7 +101,7 @@ def load_chunk(chunk: Rows, form: Form, folder: Path) -> Chunk | None:
 def _places(chunk: Rows, form: Form, folder: Path) -> tuple[Path, Path, int]:
     """Its file, the file of its pictures, and at which byte they begin there."""
     path = folder / f"{chunk.number:06d}.chunk"
-    return (path, folder / STORE, head_bytes(form) + chunk.start * form.picture_bytes) if form.kind == "raw" else (path, path, 0)
+    return (path, folder / STORE, head_bytes(form) + chunk.start * form.picture_bytes) if form.is_even else (path, path, 0)
 
 
 def _write(
@@ -135,14 +135,28 @@ def _write(
 
 def _write_block(file: BinaryIO, chunk: Rows, form: Form, good: list[Good], images: Bytes) -> dict[str, NDArray[Any]]:
     """Some good pictures, put into `images`; what is known of them."""
-    for place, (number, picture, shape, _) in enumerate(good):
+    kept = [
         _put(picture, shape, images[place], form, f"data.{chunk.part}: row {chunk.rows[number]}")
-    is_encoded = form.kind == "encoded"
-    contents = [content for *_, content in good if content is not None] if is_encoded else []
-    file.write(b"".join(contents) if is_encoded else images.data)
-    trait_K = np.array([0 if content is None else traits_of(content) for *_, content in good], np.uint8)
-    known = _known_of(images, contents, [chunk.start + number for number, *_ in good], [shape for _, _, shape, _ in good])
-    return {**known, "trait_K": trait_K}
+        for place, (number, picture, shape, _) in enumerate(good)
+    ]
+    digest_K2 = digests_of_each(kept) if form.is_whole else digests_of(images)
+    if form.kind == "encoded":
+        contents = [content for *_, content in good if content is not None]
+        file.write(b"".join(contents))
+        check_K2, length_K = digests_of_bytes(contents), [len(content) for content in contents]
+    else:
+        for one in kept if form.is_whole else (images,):
+            file.write(one.data)
+        check_K2, length_K = digest_K2, [one.nbytes for one in kept]
+    return {
+        "place_K": np.array([chunk.start + number for number, *_ in good], np.int64),
+        "digest_K2": digest_K2,
+        "check_K2": check_K2,
+        "thumb_KP": thumbs_of(images),
+        "shape_K2": np.array([shape for _, _, shape, _ in good], np.int64),
+        "trait_K": np.array([0 if content is None else traits_of(content) for *_, content in good], np.uint8),
+        "length_K": np.array(length_K, np.int64),
+    }
 
 
 def _every(source: Source, chunk: Rows, form: Form, digests: list[bytes]) -> Iterator[Item]:
@@ -161,25 +175,18 @@ def _every(source: Source, chunk: Rows, form: Form, digests: list[bytes]) -> Ite
             yield error
 
 
-def _put(picture: Picture, shape: tuple[int, int], out: Bytes, form: Form, where: str) -> None:
+def _put(picture: Picture, shape: tuple[int, int], out: Bytes, form: Form, where: str) -> Bytes:
+    """What is kept of it; what lies in the frame goes to `out`."""
     if picture.shape[2] > form.channels:
         raise Colourful
     if not form.is_resized and shape != form.stored_size:
         refuse_size(where, picture, form.stored_size)
-    form.put(picture, out)
-
-
-def _known_of(images: Bytes, contents: list[bytes], places: list[int], shapes: list[tuple[int, int]]) -> dict[str, NDArray[Any]]:
-    """Of a block; `contents` are what is stored in place of pixels."""
-    digest_K2 = digests_of(images)
-    return {
-        "place_K": np.array(places, np.int64),
-        "digest_K2": digest_K2,
-        "check_K2": digests_of_bytes(contents) if contents else digest_K2,
-        "thumb_KP": thumbs_of(images),
-        "shape_K2": np.array(shapes, np.int64),
-        "length_K": np.array([len(one) for one in contents] or [images[0].nbytes] * len(images), np.int64),
-    }
+    if not form.is_whole:
+        form.put(picture, out, shape)
+        return out
+    kept = np.ascontiguousarray(form.apply(picture, shape))
+    out[...] = form.seen(kept)
+    return kept
 
 
 def _what(chunk: Rows, form: Form) -> str:

@@ -52,10 +52,11 @@ def write_store(path: Path, unfinished: Path, content: Content, report: IngestRe
     length_N = np.concatenate([chunk.length_K for chunk in content.chunks])[order_N]
     check_N2 = np.concatenate([chunk.check_K2 for chunk in content.chunks])[order_N]
     label_N, code_N = content.label_K[order_N], content.code_K[order_N]
-    metadata = _metadata(content, report, label_N, code_N, length_N, check_N2)
-    around = _around(content.form, label_N, code_N, length_N, metadata)
+    shape_N2 = np.concatenate([chunk.shape_K2 for chunk in content.chunks])[order_N] if content.form.has_shapes else None
+    metadata = _metadata(content, report, label_N, code_N, length_N, check_N2, shape_N2)
+    around = _around(content.form, label_N, code_N, length_N, metadata, shape_N2)
     try:
-        with unfinished.open("r+b" if content.form.kind == "raw" else "w+b") as file:
+        with unfinished.open("r+b" if content.form.is_even else "w+b") as file:
             _gather(file, around.start, content, unfinished)
             for at, text in around.pieces:
                 file.seek(at)
@@ -66,7 +67,7 @@ def write_store(path: Path, unfinished: Path, content: Content, report: IngestRe
         unfinished.replace(path)
         sync(path.parent)
     finally:
-        if content.form.kind == "encoded":
+        if not content.form.is_even:
             unfinished.unlink(missing_ok=True)
 
 
@@ -74,25 +75,28 @@ def write_store(path: Path, unfinished: Path, content: Content, report: IngestRe
 def head_bytes(form: Form) -> int:
     """How many bytes lie before the first raw picture: they depend on the number of columns and on how long a picture is."""
     one = np.zeros(1, np.int64)
-    return _around(form, one, one.astype(np.uint8), one + form.picture_bytes, {}).start
+    return _around(form, one, one.astype(np.uint8), one + form.picture_bytes, {}, np.ones((1, 2), np.int64)).start
 
 
-def _around(form: Form, label_N: IntArray, code_N: Codes, length_N: IntArray, metadata: Mapping[bytes, bytes]) -> _Sink:
+def _around(
+    form: Form, label_N: IntArray, code_N: Codes, length_N: IntArray, metadata: Mapping[bytes, bytes], shape_N2: IntArray | None
+) -> _Sink:
     """All of the file around the pictures: its pieces, and where the pictures begin."""
     import pyarrow as pa
 
     num, num_bytes = len(label_N), int(length_N.sum())
     # Never touched, so it takes no memory: it tells the writer a length.
     hole = pa.py_buffer(mmap.mmap(-1, num_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ))
-    if form.kind == "encoded":
+    if not form.is_even:
         offset_N = np.concatenate([[0], np.cumsum(length_N)]).astype(np.int64)
         kind = pa.large_binary()
         image = pa.Array.from_buffers(kind, num, [None, pa.py_buffer(offset_N), hole])
     else:
         kind = pa.binary(form.picture_bytes)
         image = pa.FixedSizeBinaryArray.from_buffers(kind, num, [None, hole])
-    schema = pa.schema([("image", kind), ("label", pa.int64()), ("split", pa.uint8())])
-    batch = pa.record_batch([image, pa.array(label_N), pa.array(code_N)], schema=schema)
+    shapes = {"height": shape_N2[:, 0], "width": shape_N2[:, 1]} if form.has_shapes and shape_N2 is not None else {}
+    schema = pa.schema([("image", kind), ("label", pa.int64()), ("split", pa.uint8()), *((name, pa.int64()) for name in shapes)])
+    batch = pa.record_batch([image, *map(pa.array, (label_N, code_N, *shapes.values()))], schema=schema)
     sink = _Sink(hole.address, num_bytes)
     with pa.ipc.new_file(pa.PythonFile(sink, mode="w"), schema, metadata=metadata) as writer:
         writer.write_batch(batch)
@@ -100,7 +104,13 @@ def _around(form: Form, label_N: IntArray, code_N: Codes, length_N: IntArray, me
 
 
 def _metadata(
-    content: Content, report: IngestReport, label_N: IntArray, code_N: Codes, length_N: IntArray, check_N2: Digests
+    content: Content,
+    report: IngestReport,
+    label_N: IntArray,
+    code_N: Codes,
+    length_N: IntArray,
+    check_N2: Digests,
+    shape_N2: IntArray | None,
 ) -> dict[bytes, bytes]:
     known: dict[str, Any] = {
         "version": VERSION,
@@ -117,7 +127,7 @@ def _metadata(
         "mean": content.mean_C,
         "std": content.std_C,
         "splits": {name: int((code_N == code).sum()) for code, name in enumerate(SPLITS)},
-        "rows_sha256": rows_checksum(label_N, code_N),
+        "rows_sha256": rows_checksum(label_N, code_N, shape_N2),
         "num_bytes": int(length_N.sum()),
         "shards": [{"rows": end, "digest": shard_digest(check_N2[start:end])} for start, end in _shards(length_N)],
     }

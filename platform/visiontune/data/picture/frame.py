@@ -18,14 +18,21 @@ from visiontune.data.picture.shape import fit, in_channels, largest_part
 WORDS = {"crop": "the middle of a picture", "pad": "all of a picture, black around it", "squash": "all of a picture, each side by itself"}
 """What is seen, as a phrase."""
 
+MOST_LENGTHS = 8
+
 Resize = Callable[[Picture, tuple[int, int]], Picture]
 
 
-def in_frame(picture: Picture, size: tuple[int, int], channels: int, frame: str, resize: Resize | None = None) -> Picture:
-    """(*size, channels) by "crop", "pad" or "squash"; `resize` is `shrunk` where more pixels than those of training are kept."""
+def in_frame(
+    picture: Picture, size: tuple[int, int], channels: int, frame: str, resize: Resize | None = None, shape: tuple[int, int] | None = None
+) -> Picture:
+    """(*size, channels) by "crop", "pad" or "squash"; `resize` is `shrunk` where more pixels than those of training are kept.
+
+    `shape` is what the picture had, where its file was decoded at a reduced size.
+    """
     resize = resize or (lambda part, to: fit(part, to, part.shape[2]))
     if frame == "pad":
-        return in_channels(_padded(picture, size, resize), channels)
+        return in_channels(_padded(picture, size, resize, shape or picture.shape[:2]), channels)
     return in_channels(resize(middle(picture, largest_part(picture.shape[:2], size)) if frame == "crop" else picture, size), channels)
 
 
@@ -43,6 +50,20 @@ def inner_size(whole: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int]
     return max(1, (2 * rows * width + columns) // (2 * columns)), width
 
 
+def kept_part(whole: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int]:
+    """Of a picture that is kept in its own shape all, but for what lies beyond eight times the part in the frame: of scrolls and strips."""
+    rows, columns = largest_part(whole, size)
+    return min(whole[0], MOST_LENGTHS * rows), min(whole[1], MOST_LENGTHS * columns)
+
+
+def covering_size(whole: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int]:
+    """What it has in its own shape, to the nearest pixel, where it just covers `size`."""
+    (rows, columns), (height, width) = whole, size
+    if rows * width >= columns * height:
+        return max(height, (2 * rows * width + columns) // (2 * columns)), width
+    return height, max(width, (2 * columns * height + rows) // (2 * rows))
+
+
 def unseen_N(shape_N2: NDArray[np.int64], size: tuple[int, int], frame: str) -> NDArray[np.float64]:
     """(N,) which share of each picture of these heights and widths lies outside of the frame, 0 to 1."""
     height_N, width_N = shape_N2.T
@@ -50,8 +71,8 @@ def unseen_N(shape_N2: NDArray[np.int64], size: tuple[int, int], frame: str) -> 
     return 1 - np.minimum(ratio_N, 1 / ratio_N) if frame == "crop" else np.zeros(len(shape_N2))
 
 
-def _padded(picture: Picture, size: tuple[int, int], resize: Resize) -> Picture:
-    inner = resize(picture, inner_size(picture.shape[:2], size))
+def _padded(picture: Picture, size: tuple[int, int], resize: Resize, shape: tuple[int, ...]) -> Picture:
+    inner = resize(picture, inner_size(shape, size))
     if inner.shape[:2] == size:
         return inner
     padded = np.zeros((*size, picture.shape[2]), np.uint8)

@@ -1,4 +1,7 @@
-"""How pictures lie in a store: small ones as the frame shows them, large ones so at 1.14 times the training size, or encoded.
+"""How pictures lie in a store: small ones as the frame shows them, large ones with 1.14 times the pixels of a side, or encoded.
+
+Of a large picture in the frame "crop" all is kept, in its own shape, its part in the frame at 1.14 times the training size: training may
+crop from all of it, validation sees that part.
 
 Raw means uint8 pixels, read at the speed of memory; encoded means the bytes of the file, decoded whenever they are read. Both
 give the same pixels to the bit: what is encoded goes through the very steps that made the raw ones.
@@ -13,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from visiontune.data.picture.bad_picture import Picture
-from visiontune.data.picture.decode import decode
+from visiontune.data.picture.decode import decode_and_measure
 from visiontune.data.picture.depth import DEEP, Depth
-from visiontune.data.picture.frame import in_frame
-from visiontune.data.picture.shape import known_size, shrunk, to_shape
+from visiontune.data.picture.frame import covering_size, in_frame, inner_size, kept_part, middle
+from visiontune.data.picture.shape import in_channels, known_size, shrunk, to_shape
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.spec.image_size import ImageSize, image_size, sides
 
@@ -41,11 +44,54 @@ class Form:
     low: float = DEEP[0]
     high: float = DEEP[1]
 
-    def apply(self, picture: Picture) -> Picture:
-        """(*stored_size, channels)."""
+    def apply(self, picture: Picture, shape: tuple[int, int] | None = None) -> Picture:
+        """What is kept: (*kept_size(shape), channels). `shape` is what the picture had, where its file was decoded at a reduced size."""
+        if self.is_whole:
+            whole, reduced = shape or picture.shape[:2], picture.shape[:2]
+            part = kept_part(whole, self.stored_size)
+            cut = (max(1, round(one * now / was)) for one, now, was in zip(part, reduced, whole, strict=True))
+            rows, columns = cut
+            return in_channels(shrunk(middle(picture, (rows, columns)), covering_size(part, self.stored_size)), self.channels)
         if self.frame:
-            return in_frame(picture, self.stored_size, self.channels, self.frame, shrunk if self.is_large else None)
+            return in_frame(picture, self.stored_size, self.channels, self.frame, shrunk if self.is_large else None, shape)
         return to_shape(picture, self.stored_size, self.channels, is_cropped=self.is_large)
+
+    def seen(self, kept: Picture) -> Picture:
+        """(*stored_size, channels): what lies in the frame of what is kept, a view."""
+        return middle(kept, self.stored_size) if self.is_whole else kept
+
+    def kept_size(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Of what is kept of a picture that had this shape."""
+        return covering_size(kept_part(shape, self.stored_size), self.stored_size) if self.is_whole else self.stored_size
+
+    def croppable(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Of the part of such a picture from which crops may be taken: all of it, but of very long ones."""
+        return kept_part(shape, self.stored_size) if self.is_whole else shape
+
+    def crop_of(self, kept: Picture, shape: tuple[int, int], box: tuple[int, int, int, int]) -> Picture:
+        """A view of what lies in a box of that part: top, left, bottom, right in the picture's own pixels."""
+        lies = kept if self.frame != "pad" else middle(kept, inner_size(shape, self.stored_size))
+        ends = []
+        for axis, was in enumerate(self.croppable(shape)):
+            now = lies.shape[axis]
+            low = min(now - 1, round(box[axis] * now / was))
+            ends.append(slice(low, max(low + 1, round(box[axis + 2] * now / was))))
+        return lies[ends[0], ends[1]]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether pictures are kept in their own shapes."""
+        return self.is_large and self.frame == "crop"
+
+    @property
+    def is_even(self) -> bool:
+        """Whether each takes `picture_bytes`."""
+        return self.kind == "raw" and not self.is_whole
+
+    @property
+    def has_shapes(self) -> bool:
+        """Whether it is kept which shape a picture had: then crops can be drawn for that."""
+        return self.is_large and bool(self.frame)
 
     @property
     def rule(self) -> str:
@@ -69,15 +115,15 @@ class Form:
 
     def picture_of(self, encoded: bytes) -> Picture:
         """What is kept of a file's bytes. Raises BadPicture."""
-        return self.apply(decode(encoded, self.side, self.depth))
+        return self.apply(*decode_and_measure(encoded, self.side, self.depth))
 
-    def put(self, picture: Picture, out: Picture) -> None:
-        """`apply` into a contiguous array: a fresh one for each large picture costs more than resizing it."""
+    def put(self, picture: Picture, out: Picture, shape: tuple[int, int] | None = None) -> None:
+        """`apply` into a contiguous array of `stored_size`: a fresh one for each large picture costs more than resizing it."""
         if picture.shape == out.shape:
             out[...] = picture
             return
         if self.frame:
-            out[...] = self.apply(picture)
+            out[...] = self.apply(picture, shape)
             return
         made = to_shape(picture, self.stored_size, self.channels, is_cropped=self.is_large, out=out)
         if made.ctypes.data != out.ctypes.data:
@@ -85,7 +131,7 @@ class Form:
 
     @property
     def picture_bytes(self) -> int:
-        """Bytes of one raw picture."""
+        """Bytes of the pixels in the frame of one picture."""
         return self.stored_size[0] * self.stored_size[1] * self.channels
 
     def to_json(self) -> dict[str, Any]:

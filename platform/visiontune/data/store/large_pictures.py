@@ -23,13 +23,17 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Large:
-    """`images_NHWC` are raw pictures of `stored_size`; else `data` holds encoded ones, picture n from offset_N[n] to offset_N[n + 1]."""
+    """`images_NHWC` are raw pictures of `stored_size`; else `data` holds pictures as files or in their own shapes, n from offset_N[n] on.
+
+    `shape_N2` are heights and widths as they came, where they are kept.
+    """
 
     path: Path
     form: Form
     images_NHWC: Bytes | None = None
     data: Bytes | None = None
     offset_N: IntArray | None = None
+    shape_N2: IntArray | None = None
 
     @staticmethod
     def of_raw(images_NHWC: Bytes) -> Large:
@@ -46,14 +50,32 @@ class Large:
         shape = sides(size)
         read_NHWC = np.empty((len(index_N), *shape, self.form.channels), np.uint8)
         for number, row in enumerate(index_N.tolist()):
-            read_NHWC[number] = fit(self.stored(row), shape, self.form.channels)
+            read_NHWC[number] = fit(self.form.seen(self.stored(row)), shape, self.form.channels)
         return read_NHWC
 
+    def read_crops(self, index_N: IntArray, box_N4: IntArray, size: ImageSize) -> Bytes:
+        """See Store."""
+        shape = sides(size)
+        read_NHWC = np.empty((len(index_N), *shape, self.form.channels), np.uint8)
+        for number, (row, box) in enumerate(zip(index_N.tolist(), box_N4.tolist(), strict=True)):
+            read_NHWC[number] = fit(self.form.crop_of(self.stored(row), self._shape(row), tuple(box)), shape, self.form.channels)
+        return read_NHWC
+
+    def croppable_N2(self, index_N: IntArray) -> IntArray | None:
+        """See Store."""
+        if self.shape_N2 is None:
+            return None
+        return np.array([self.form.croppable(self._shape(row)) for row in index_N.tolist()], np.int64).reshape(-1, 2)
+
     def stored(self, row: int) -> Bytes:
-        """(*stored_size, C) uint8, the same to the bit for raw and encoded. Raises UserError for a picture that is damaged."""
+        """What is kept, uint8 HWC, the same to the bit for raw and encoded. Raises UserError for a picture that is damaged."""
         if self.images_NHWC is not None:
             picture: Bytes = self.images_NHWC[row]
             return picture
+        if self.form.kind == "raw":
+            assert self.data is not None
+            pixels = self.data[self._offsets[row] : self._offsets[row + 1]]
+            return pixels.reshape(*self.form.kept_size(self._shape(row)), self.form.channels)
         try:
             return self.form.picture_of(self.encoded(row))
         except BadPicture as error:
@@ -73,6 +95,11 @@ class Large:
             assert self.data is not None
             stored, lengths = self.data[self._offsets[start] : self._offsets[end]], np.diff(self._offsets[start : end + 1])
         return shard_digest(checks_of(stored, lengths, self.form))
+
+    def _shape(self, row: int) -> tuple[int, int]:
+        assert self.shape_N2 is not None
+        height, width = self.shape_N2[row].tolist()
+        return height, width
 
     @property
     def _offsets(self) -> IntArray:

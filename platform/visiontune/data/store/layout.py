@@ -1,7 +1,8 @@
 """The layout of a store's file, for those who write it and those who read it.
 
-One Arrow IPC record batch with the columns image (raw: fixed_size_binary, uint8 HWC; encoded: large_binary, a file's bytes), label
-(int64) and split (uint8: 0 train, 1 val, 2 test). The footer's metadata hold a JSON text, its SHA-256, and the report of the ingest:
+One Arrow IPC record batch with the columns image (raw: fixed_size_binary, uint8 HWC, or large_binary where pictures are kept in their
+own shapes; encoded: large_binary, a file's bytes), label (int64) and split (uint8: 0 train, 1 val, 2 test), and of large pictures
+height and width (int64) as they came. The footer's metadata hold a JSON text, its SHA-256, and the report of the ingest:
 what comes before the pictures has a length that is known before they are, so that raw ones are written where they stay.
 """
 
@@ -20,9 +21,10 @@ SPLITS = ("train", "val", "test")
 SHARD_BYTES = 64 << 20
 
 
-def rows_checksum(label_N: NDArray[np.int64], code_N: NDArray[np.uint8]) -> str:
-    """SHA-256 over labels and splits."""
-    return hashlib.sha256(label_N.tobytes() + code_N.tobytes()).hexdigest()
+def rows_checksum(label_N: NDArray[np.int64], code_N: NDArray[np.uint8], shape_N2: NDArray[np.int64] | None = None) -> str:
+    """SHA-256 over labels and splits, and shapes where they are kept."""
+    shapes = b"" if shape_N2 is None else shape_N2.tobytes()
+    return hashlib.sha256(label_N.tobytes() + code_N.tobytes() + shapes).hexdigest()
 
 
 def shard_digest(check_N2: NDArray[np.uint64]) -> str:

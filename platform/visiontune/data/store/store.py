@@ -101,12 +101,21 @@ class Store:
         return self.image_size if self.large is None else image_size(self.large.form.stored_size)
 
     def read(self, index_N: IntArray, size: ImageSize) -> NDArray[np.uint8]:
-        """(N, height, width, C) uint8: the whole stored picture resized, in the caller's thread. Raises UserError for a damaged picture."""
+        """(N, height, width, C) uint8: what lies in the frame, resized in the caller's thread. Raises UserError for a damaged picture."""
         if self.large is not None:
             return self.large.read(index_N, size)
         if size == self.image_size:
             return self.images_NHWC[index_N]
         return Large.of_raw(self.images_NHWC).read(index_N, size)
+
+    def read_crops(self, index_N: IntArray, box_N4: IntArray, size: ImageSize) -> NDArray[np.uint8]:
+        """The same of a box in each whole picture: top, left, bottom, right in pixels of its `croppable` shape."""
+        assert self.large is not None
+        return self.large.read_crops(index_N, box_N4, size)
+
+    def croppable_N2(self, index_N: IntArray) -> IntArray | None:
+        """(N, 2) height and width of the pictures out of which crops may be taken; None where only what lies in the frame is kept."""
+        return None if self.large is None else self.large.croppable_N2(index_N)
 
     def damaged(self) -> Iterator[Shard]:
         """Every shard whose pixels are not those that were written; reads the whole file, on all cores."""
@@ -138,9 +147,10 @@ def _read(path: Path) -> Store:
         batch, content = file.get_batch(0), _content(file.metadata or {})
     label_N = np.frombuffer(batch.column("label").buffers()[1], np.int64)[: batch.num_rows]
     split_N = np.frombuffer(batch.column("split").buffers()[1], np.uint8)[: batch.num_rows]
-    if rows_checksum(label_N, split_N) != content["rows_sha256"]:
+    shape_N2 = np.stack([batch.column(name).to_numpy() for name in ("height", "width")], 1) if "height" in batch.schema.names else None
+    if rows_checksum(label_N, split_N, shape_N2) != content["rows_sha256"]:
         raise ValueError("its labels are damaged")
-    images_NHWC, large = _images(batch, content, path)
+    images_NHWC, large = _images(batch, _form(content), content["num_bytes"], path, shape_N2)
     index = {name: np.flatnonzero(split_N == code).astype(np.int64) for code, name in enumerate(SPLITS)}
     ends = [shard["rows"] for shard in content["shards"]]
     return Store(
@@ -176,19 +186,19 @@ def _form(content: Mapping[str, Any]) -> Form:
     return Form.from_json({key: content[key] for key in _FORM_KEYS if key in content})
 
 
-def _images(batch: Any, content: Mapping[str, Any], path: Path) -> tuple[NDArray[np.uint8], Large | None]:
+def _images(batch: Any, form: Form, num_bytes: int, path: Path, shape_N2: IntArray | None) -> tuple[NDArray[np.uint8], Large | None]:
     """The memory map where pictures are stored at the training size; else `Images` over `Large`. Raises ValueError."""
-    form = _form(content)
     buffers = batch.column("image").buffers()
-    data = np.frombuffer(buffers[-1], np.uint8)[: content["num_bytes"]]
-    if len(data) != content["num_bytes"]:
+    data = np.frombuffer(buffers[-1], np.uint8)[:num_bytes]
+    if len(data) != num_bytes:
         raise ValueError("its pictures are cut off")
-    if form.kind == "raw":
+    if form.is_even:
         images_NHWC = data.reshape(-1, *form.stored_size, form.channels)
         if not form.is_large:
             return images_NHWC, None
-        large = Large(path, form, images_NHWC)
+        large = Large(path, form, images_NHWC, shape_N2=shape_N2)
     else:
-        large = Large(path, form, data=data, offset_N=np.frombuffer(buffers[1], np.int64)[: batch.num_rows + 1])
+        offset_N = np.frombuffer(buffers[1], np.int64)[: batch.num_rows + 1]
+        large = Large(path, form, data=data, offset_N=offset_N, shape_N2=shape_N2)
     # Made of the file whenever it is indexed, but used like the array that small pictures have.
     return cast("NDArray[np.uint8]", Images(large)), large

@@ -16,10 +16,17 @@ from visiontune.errors import UserError, first_line, near_names
 from visiontune.models.anatomy import Anatomy
 from visiontune.models.architectures.find_anatomy import find_anatomy
 from visiontune.spec.declare import NOTHING
+from visiontune.spec.image_size import ImageSize, sides
 
 
 def timm_network(
-    *, num_classes: int, in_channels: int, image_size: int, model: str, stochastic_depth: float = 0.0, kwargs: Mapping[str, Any] = NOTHING
+    *,
+    num_classes: int,
+    in_channels: int,
+    image_size: ImageSize,
+    model: str,
+    stochastic_depth: float = 0.0,
+    kwargs: Mapping[str, Any] = NOTHING,
 ) -> nn.Module:
     """`kwargs` are of timm's class. Raises UserError for a name or an argument that timm has not, and for two classifiers."""
     _refuse_unknown(model)
@@ -47,7 +54,7 @@ def _refuse_unknown(model: str) -> None:
         raise UserError(f"timm has no model {model!r}{near_names(model, names)}")
 
 
-def _created(model: str, image_size: int, kwargs: dict[str, Any]) -> nn.Module:
+def _created(model: str, image_size: ImageSize, kwargs: dict[str, Any]) -> nn.Module:
     """timm's, told the size of pictures where it wants to know it."""
     import timm
 
@@ -65,7 +72,7 @@ def _created(model: str, image_size: int, kwargs: dict[str, Any]) -> nn.Module:
 
 
 @lru_cache(maxsize=256)
-def _anatomy(model: str, image_size: int, kwargs: str) -> Anatomy:
+def _anatomy(model: str, image_size: ImageSize, kwargs: str) -> Anatomy:
     """Found on a twin without memory."""
     with torch.device("meta"):
         network = _created(model, image_size, json.loads(kwargs))
@@ -74,5 +81,5 @@ def _anatomy(model: str, image_size: int, kwargs: str) -> Anatomy:
         if not found or not isinstance(head, nn.Linear | nn.Conv2d):
             raise UserError(f"timm's {model} has no single linear classifier, which is what a new task needs; take another network")
         ends = [str(one["module"]) for one in getattr(network, "feature_info", ()) if one.get("module")]
-        x_NCHW = torch.empty(1, json.loads(kwargs)["in_chans"], image_size, image_size)
+        x_NCHW = torch.empty(1, json.loads(kwargs)["in_chans"], *sides(image_size))
         return find_anatomy(network, x_NCHW, found[0], ends)

@@ -22,13 +22,20 @@ from visiontune.models.architectures.adapting import fit_stem
 from visiontune.models.architectures.find_anatomy import find_anatomy
 from visiontune.models.dropout import depth_probabilities
 from visiontune.spec.declare import NOTHING
+from visiontune.spec.image_size import ImageSize, pixels, sides
 
 # Their second scores would come in training only; as entries of their own (googlenet, inception_v3) they have them.
 _AUXILIARY = ("googlenet", "inception_v3")
 
 
 def torchvision_network(
-    *, num_classes: int, in_channels: int, image_size: int, model: str, stochastic_depth: float = 0.0, kwargs: Mapping[str, Any] = NOTHING
+    *,
+    num_classes: int,
+    in_channels: int,
+    image_size: ImageSize,
+    model: str,
+    stochastic_depth: float = 0.0,
+    kwargs: Mapping[str, Any] = NOTHING,
 ) -> nn.Module:
     """`kwargs` are of torchvision's builder. Raises UserError for a name or an argument that torchvision has not."""
     network = _created(model, num_classes, in_channels, image_size, kwargs)
@@ -54,12 +61,14 @@ def fitted(network: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return dict(interpolate_embeddings(network.image_size, network.patch_size, OrderedDict(tensors)))
 
 
-def _created(model: str, num_classes: int, in_channels: int, image_size: int, kwargs: Mapping[str, Any]) -> nn.Module:
+def _created(model: str, num_classes: int, in_channels: int, image_size: ImageSize, kwargs: Mapping[str, Any]) -> nn.Module:
     from torchvision import models
 
     known = models.list_models(module=models)
     if model not in known:
         raise UserError(f"torchvision has no classifier {model!r}{near_names(model, known)}")
+    if model.startswith("vit_") and not isinstance(image_size, int):
+        raise UserError(f"torchvision's {model} takes square pictures only, and these have {pixels(image_size)} px; timm's take others")
     given = {**({"aux_logits": False} if model in _AUXILIARY else {}), **({"image_size": image_size} if model.startswith("vit_") else {})}
     make = partial(models.get_model, model, weights=None, num_classes=num_classes, **{**given, **kwargs})
     try:
@@ -75,10 +84,10 @@ def _created(model: str, num_classes: int, in_channels: int, image_size: int, kw
 
 
 @lru_cache(maxsize=256)
-def _anatomy(model: str, num_classes: int, in_channels: int, image_size: int, kwargs: str) -> Anatomy:
+def _anatomy(model: str, num_classes: int, in_channels: int, image_size: ImageSize, kwargs: str) -> Anatomy:
     """Found on a twin without memory. The head is the last layer that gives as many values as there are classes."""
     with torch.device("meta"):
         network = _created(model, num_classes, in_channels, image_size, json.loads(kwargs))
         sizes = ((name, getattr(module, "out_features", getattr(module, "out_channels", 0))) for name, module in network.named_modules())
         head = [name for name, size in sizes if size == num_classes][-1]
-        return find_anatomy(network, torch.empty(1, in_channels, image_size, image_size), head)
+        return find_anatomy(network, torch.empty(1, in_channels, *sides(image_size)), head)

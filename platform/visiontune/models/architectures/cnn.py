@@ -1,11 +1,12 @@
 """The plain convolutional network, every part of which can be searched.
 
-Contract: x_NCHW float32, square pictures, normalised -> logits_NK. The classifier is the child named `fc`.
+Contract: x_NCHW float32, normalised -> logits_NK. The classifier is the child named `fc`.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from math import prod
 
 from torch import nn
 
@@ -22,6 +23,7 @@ from visiontune.models.architectures.cnn_blocks import (
     units,
 )
 from visiontune.models.dropout import depth_probabilities
+from visiontune.spec.image_size import ImageSize, pixels, sides
 
 POOLS = {"max": nn.MaxPool2d, "mean": nn.AvgPool2d}
 
@@ -30,7 +32,7 @@ def cnn(
     *,
     num_classes: int,
     in_channels: int,
-    image_size: int,
+    image_size: ImageSize,
     width: int = 32,
     depth: int = 3,
     num_layers: int = 1,
@@ -58,7 +60,7 @@ def cnn(
     style = Style(kernel_size, dilation, padding, convolution, num_conv_groups, norm_place, use_bottleneck, num_pieces, squeeze_ratio)
     chances = depth_probabilities(stochastic_depth, depth * num_layers)
     layers: list[tuple[str, nn.Module]] = []
-    channels, side = in_channels, image_size
+    channels, positions = in_channels, [*sides(image_size)]
     for number in range(depth):
         filters = max(1, round(width * growth**number))
         stage = _blocks(block, channels, filters, style, 2 if down == "stride" else 1, chances[number * num_layers :][:num_layers])
@@ -66,16 +68,18 @@ def cnn(
             stage.append(POOLS[down](2))
         layers.append((f"stage{number + 1}", stage))
         channels = filters * (1 + num_layers) if block == "dense" else filters
-        side = _side(side, block, style, down, num_layers)
-        if side < 1:
-            raise ValueError(f"nothing is left of a picture of {image_size} px after stage {number + 1} of {depth}: it is too small")
+        positions = [_side(side, block, style, down, num_layers) for side in positions]
+        if min(positions) < 1:
+            raise ValueError(
+                f"nothing is left of a picture of {pixels(image_size)} px after stage {number + 1} of {depth}: it is too small"
+            )
     stages: list[tuple[str, ...]] = [(name,) for name, _ in layers]
     if head == "average":
         layers += [("pool", nn.AdaptiveAvgPool2d(1)), ("flatten", nn.Flatten()), ("fc", nn.Linear(channels, num_classes))]
     else:
-        hidden = _hidden(channels * side**2, num_hidden, num_pieces)
+        hidden = _hidden(channels * prod(positions), num_hidden, num_pieces)
         stages.append(tuple(name for name, _ in hidden))
-        layers += [*hidden, ("fc", nn.Linear(num_hidden or channels * side**2, num_classes))]
+        layers += [*hidden, ("fc", nn.Linear(num_hidden or channels * prod(positions), num_classes))]
     return mark(nn.Sequential(OrderedDict(layers)), stages=tuple(stages), head="fc")
 
 

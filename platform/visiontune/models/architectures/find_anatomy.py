@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from visiontune.models.activation import ACTIVATION_TYPES, is_timms_activation
 from visiontune.models.anatomy import Anatomy
+from visiontune.spec.image_size import are_positions, image_size
 
 _MOST = 0.8
 """Share of a network's weights, the head's aside, above which a part is taken apart: ResNet-18 has .75 of them in its last stage."""
@@ -136,12 +137,13 @@ def _watched(network: nn.Module, x_NCHW: Tensor, parts: Sequence[str]) -> tuple[
 
 
 def _is_chain(x_NCHW: Tensor, calls: Sequence[_Call]) -> bool:
-    """Whether each part gets what the one before gave, untouched, once, and pictures are square: x_NHWC and tokens are not."""
+    """Whether each part gets what the one before gave, untouched, once, in the shape of pictures: x_NHWC and tokens are not."""
+    whole = image_size(x_NCHW.shape[2:])
     given: tuple[Any, int | None] = (x_NCHW, _version(x_NCHW))
     for call in calls:
         out = call.out
         is_fed = call.x is given[0] and call.version_before == given[1] and not call.num_others and call.count == 1
-        if not is_fed or not isinstance(out, Tensor) or out.ndim != 4 or out.shape[2] != out.shape[3]:
+        if not is_fed or not isinstance(out, Tensor) or out.ndim != 4 or not are_positions(out.shape[2:], whole):
             return False
         given = (out, call.version_after)
     return bool(calls)

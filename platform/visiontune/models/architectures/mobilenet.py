@@ -11,12 +11,13 @@ from torch import nn
 
 from visiontune.models.anatomy import mark
 from visiontune.models.architectures.adapting import fit_stem, scaled
+from visiontune.spec.image_size import ImageSize
 
 # Table 1 of the paper: the filters of each 1 x 1 convolution; a new stage begins where the depthwise one before it has stride 2.
 _STAGES = ((64,), (128, 128), (256, 256), (512, 512, 512, 512, 512, 512), (1024, 1024))
 
 
-def mobilenet_v1(*, num_classes: int, in_channels: int, image_size: int, stem: str = "large", width_factor: float = 1.0) -> nn.Module:
+def mobilenet_v1(*, num_classes: int, in_channels: int, image_size: ImageSize, stem: str = "large", width_factor: float = 1.0) -> nn.Module:
     """Thirteen depthwise-separable convolutions; `width_factor` is the paper's alpha.
 
     `image_size` changes nothing: the head averages over what is left of the picture.

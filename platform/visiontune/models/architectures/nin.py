@@ -1,6 +1,6 @@
 """Network in Network (Lin et al. 2014), in the form for CIFAR on which Xu et al. 2015 compare rectifiers.
 
-Contract: x_NCHW float32, square pictures, normalised -> logits_NK. The classifier is the 1 x 1 convolution named `fc`.
+Contract: x_NCHW float32, normalised -> logits_NK. The classifier is the 1 x 1 convolution named `fc`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from itertools import pairwise
 from torch import nn
 
 from visiontune.models.anatomy import mark
+from visiontune.spec.image_size import ImageSize, pixels, sides
 
 
-def nin(*, num_classes: int, in_channels: int, image_size: int, width_factor: float = 1.0, inner_dropout: float = 0.5) -> nn.Module:
+def nin(*, num_classes: int, in_channels: int, image_size: ImageSize, width_factor: float = 1.0, inner_dropout: float = 0.5) -> nn.Module:
     """Three stages of one wide and two 1 x 1 convolutions; the last gives one map for each class, whose mean is the score.
 
     An activation follows every convolution, the classifier too, and there is no normalisation: as published. Raises ValueError
     below 4 px, where the poolings leave nothing.
     """
-    if image_size < 4:
-        raise ValueError(f"nothing is left of a picture of {image_size} px after the second pooling: it is too small")
+    if min(sides(image_size)) < 4:
+        raise ValueError(f"nothing is left of a picture of {pixels(image_size)} px after the second pooling: it is too small")
     wide, middle, narrow = (max(1, round(width_factor * filters)) for filters in (192, 160, 96))
     # Caffe, in which both papers worked, rounds the size of a pooled picture up.
     stages = {

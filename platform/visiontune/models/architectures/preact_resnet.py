@@ -14,13 +14,14 @@ from visiontune.models.anatomy import mark
 from visiontune.models.architectures.adapting import fit_stem, repeated, scaled
 from visiontune.models.architectures.wideresnet import EXPANSION, PreActivation
 from visiontune.models.dropout import depth_probabilities
+from visiontune.spec.image_size import ImageSize
 
 
 def preact_resnet(
     *,
     num_classes: int,
     in_channels: int,
-    image_size: int,
+    image_size: ImageSize,
     num_blocks: int = 3,
     use_bottleneck: bool = False,
     width_factor: float = 1.0,
@@ -42,7 +43,7 @@ def _large(
     *,
     num_classes: int,
     in_channels: int,
-    image_size: int,
+    image_size: ImageSize,
     stem: str = "large",
     width_factor: float = 1.0,
     depth_factor: float = 1.0,

@@ -10,6 +10,7 @@ from torchvision.ops import StochasticDepth
 from visiontune.models.anatomy import mark, replace
 from visiontune.models.architectures.adapting import chain, fit_stem, instances
 from visiontune.models.dropout import depth_probabilities
+from visiontune.spec.image_size import ImageSize
 
 _XCEPTION = (
     ("conv1", "bn1", "act1", "conv2", "bn2", "act2"),
@@ -27,7 +28,7 @@ _INCEPTION_RESNET_V2 = (
 )
 
 
-def xception(*, num_classes: int, in_channels: int, image_size: int, stem: str = "large", stochastic_depth: float = 0.0) -> nn.Module:
+def xception(*, num_classes: int, in_channels: int, image_size: ImageSize, stem: str = "large", stochastic_depth: float = 0.0) -> nn.Module:
     """22,855,952 parameters: the paper's, timm's legacy_xception; depthwise-separable convolutions in twelve residual blocks."""
     from timm.models.xception import Block, Xception
 
@@ -41,7 +42,7 @@ def xception(*, num_classes: int, in_channels: int, image_size: int, stem: str =
     return mark(chain(network, (*names, "avgpool", "flatten", "fc")), stages=_XCEPTION, head="fc")
 
 
-def inception_resnet_v2(*, num_classes: int, in_channels: int, image_size: int, stem: str = "large") -> nn.Module:
+def inception_resnet_v2(*, num_classes: int, in_channels: int, image_size: ImageSize, stem: str = "large") -> nn.Module:
     """55,843,464 parameters; residual branches are scaled by .1 to .2 before they are added."""
     from timm.layers import ConvNormAct
     from timm.models.inception_resnet_v2 import InceptionResnetV2

@@ -10,6 +10,7 @@ from torchvision.ops import StochasticDepth
 from visiontune.models.anatomy import mark
 from visiontune.models.architectures.adapting import chain, fit_stem, instances, repeated, scaled
 from visiontune.models.dropout import depth_probabilities
+from visiontune.spec.image_size import ImageSize
 
 
 def _convnext(
@@ -19,7 +20,7 @@ def _convnext(
     *,
     num_classes: int,
     in_channels: int,
-    image_size: int,
+    image_size: ImageSize,
     stem: str = "large",
     width_factor: float = 1.0,
     depth_factor: float = 1.0,

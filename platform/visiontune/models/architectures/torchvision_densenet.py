@@ -8,6 +8,7 @@ from torch import nn
 
 from visiontune.models.anatomy import mark
 from visiontune.models.architectures.adapting import chain, fit_stem, grouped, repeated, scaled
+from visiontune.spec.image_size import ImageSize
 
 
 def _densenet(
@@ -18,7 +19,7 @@ def _densenet(
     *,
     num_classes: int,
     in_channels: int,
-    image_size: int,
+    image_size: ImageSize,
     stem: str = "large",
     width_factor: float = 1.0,
     depth_factor: float = 1.0,

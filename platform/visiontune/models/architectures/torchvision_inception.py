@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from visiontune.models.anatomy import mark, replace
 from visiontune.models.architectures.adapting import ConvUnit, chain, fit_stem, instances
+from visiontune.spec.image_size import ImageSize
 
 _GOOGLENET = (
     ("conv1", "maxpool1", "conv2", "conv3", "maxpool2"),
@@ -48,7 +49,7 @@ class GoogLeNetAux(nn.Module):
 
 
 def googlenet(
-    *, num_classes: int, in_channels: int, image_size: int, stem: str = "large", wide_kernel: int = 3, aux_weight: float = 0.3
+    *, num_classes: int, in_channels: int, image_size: ImageSize, stem: str = "large", wide_kernel: int = 3, aux_weight: float = 0.3
 ) -> nn.Module:
     """6,624,904 parameters, and 13,004,888 with the two auxiliary classifiers.
 
@@ -70,7 +71,7 @@ def _widened(old: nn.Module, kernel: int) -> nn.Module:
     return nn.Conv2d(old.in_channels, old.out_channels, kernel, padding=kernel // 2, bias=False)
 
 
-def inception_v3(*, num_classes: int, in_channels: int, image_size: int, stem: str = "large", aux_weight: float = 0.3) -> nn.Module:
+def inception_v3(*, num_classes: int, in_channels: int, image_size: ImageSize, stem: str = "large", aux_weight: float = 0.3) -> nn.Module:
     """23,834,568 parameters, and 27,161,264 with the auxiliary classifier, which needs 17 x 17 positions: those of 299 px."""
     from torchvision.models import inception as source
 

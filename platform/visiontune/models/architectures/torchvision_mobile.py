@@ -14,6 +14,7 @@ from torchvision.ops import StochasticDepth
 from visiontune.models.anatomy import mark
 from visiontune.models.architectures.adapting import chain, fit_stem, instances
 from visiontune.models.dropout import depth_probabilities
+from visiontune.spec.image_size import ImageSize
 
 # Table 1 of the paper: expansion, kernel, stride, channels in, channels out, layers.
 _STAGES = (
@@ -31,7 +32,7 @@ def efficientnet(
     *,
     num_classes: int,
     in_channels: int,
-    image_size: int,
+    image_size: ImageSize,
     stem: str = "large",
     width_factor: float = 1.0,
     depth_factor: float = 1.0,
@@ -49,7 +50,7 @@ def _variant(
     *,
     num_classes: int,
     in_channels: int,
-    image_size: int,
+    image_size: ImageSize,
     stem: str = "large",
     stochastic_depth: float = 0.0,
 ) -> nn.Module:
@@ -87,7 +88,7 @@ def _mobilenet(
     *,
     num_classes: int,
     in_channels: int,
-    image_size: int,
+    image_size: ImageSize,
     stem: str = "large",
     width_factor: float = 1.0,
     stochastic_depth: float = 0.0,
@@ -112,7 +113,7 @@ def mobilenet_v2(
     *,
     num_classes: int,
     in_channels: int,
-    image_size: int,
+    image_size: ImageSize,
     stem: str = "large",
     width_factor: float = 1.0,
     stochastic_depth: float = 0.0,

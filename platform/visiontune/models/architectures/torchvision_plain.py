@@ -12,11 +12,12 @@ from torch import nn
 
 from visiontune.models.anatomy import mark
 from visiontune.models.architectures.adapting import chain, fit_stem, grouped, scaled
+from visiontune.spec.image_size import ImageSize
 
 _CHILDREN = ("features", "avgpool", "flatten", "classifier")
 
 
-def alexnet(*, num_classes: int, in_channels: int, image_size: int, stem: str = "large", inner_dropout: float = 0.5) -> nn.Module:
+def alexnet(*, num_classes: int, in_channels: int, image_size: ImageSize, stem: str = "large", inner_dropout: float = 0.5) -> nn.Module:
     """Five convolutions and three dense layers; `image_size` changes nothing, as 6 x 6 means of positions are left.
 
     `inner_dropout` acts on what goes into the hidden dense layers.
@@ -37,7 +38,7 @@ def _vgg(
     *,
     num_classes: int,
     in_channels: int,
-    image_size: int,
+    image_size: ImageSize,
     width_factor: float = 1.0,
     inner_dropout: float = 0.5,
 ) -> nn.Module:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from visiontune.models.anatomy import mark
 from visiontune.models.architectures.adapting import fit_stem, repeated, scaled
 from visiontune.models.dropout import branch_drop, depth_probabilities
+from visiontune.spec.image_size import ImageSize
 
 _EXPANSION = 4  # of a bottleneck's last convolution
 
@@ -27,7 +28,7 @@ def _resnet(
     *,
     num_classes: int,
     in_channels: int,
-    image_size: int,
+    image_size: ImageSize,
     stem: str = "large",
     width_factor: float = 1.0,
     depth_factor: float = 1.0,

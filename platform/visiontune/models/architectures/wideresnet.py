@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from visiontune.models.anatomy import mark
 from visiontune.models.dropout import branch_drop, depth_probabilities
+from visiontune.spec.image_size import ImageSize
 
 EXPANSION = 4
 """Of a bottleneck's last convolution."""
@@ -20,7 +21,7 @@ def wideresnet(
     *,
     num_classes: int,
     in_channels: int,
-    image_size: int,
+    image_size: ImageSize,
     stem: str = "small",
     depth: int = 16,
     width: int = 4,

@@ -1,6 +1,6 @@
 """ZFNet (Zeiler & Fergus 2014, "Visualizing and understanding convolutional networks", figure 3).
 
-Contract: x_NCHW float32, square pictures, normalised -> logits_NK. The classifier is the child named `fc`.
+Contract: x_NCHW float32, normalised -> logits_NK. The classifier is the child named `fc`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from visiontune.models.anatomy import mark
+from visiontune.spec.image_size import ImageSize, pixels, sides
 
 _SIDE = 6
 
@@ -18,7 +19,7 @@ def zfnet(
     *,
     num_classes: int,
     in_channels: int,
-    image_size: int,
+    image_size: ImageSize,
     stem: str = "large",
     width_factor: float = 1.0,
     inner_dropout: float = 0.5,
@@ -28,10 +29,10 @@ def zfnet(
     The stem for small pictures has 3 x 3 filters and no strides in its first two convolutions; from then on both are the same.
     Raises ValueError for a picture of which nothing is left.
     """
-    side = _side(image_size, stem)
-    if side < 1:
-        raise ValueError(f"nothing is left of a picture of {image_size} px after the fifth convolution: it is too small")
-    pooled = min(side, _SIDE)
+    positions = [_side(side, stem) for side in sides(image_size)]
+    if min(positions) < 1:
+        raise ValueError(f"nothing is left of a picture of {pixels(image_size)} px after the fifth convolution: it is too small")
+    rows, columns = (min(side, _SIDE) for side in positions)
     a, b, c, d, units = (max(1, round(width_factor * filters)) for filters in (96, 256, 384, 256, 4096))
     first = nn.Conv2d(in_channels, a, 7, 2, 1) if stem == "large" else nn.Conv2d(in_channels, a, 3, 1, 1)
     second = nn.Conv2d(a, b, 5, 2) if stem == "large" else nn.Conv2d(a, b, 5, 1, 2)
@@ -43,8 +44,8 @@ def zfnet(
         ("conv5", nn.Conv2d(c, d, 3, 1, 1)), ("act5", nn.ReLU()), ("pool5", nn.MaxPool2d(3, 2)),
     )  # fmt: skip
     dense = _named(
-        ("pool", nn.AdaptiveAvgPool2d(pooled)), ("flatten", nn.Flatten()),
-        ("drop6", nn.Dropout(inner_dropout)), ("fc6", nn.Linear(d * pooled**2, units)), ("act6", nn.ReLU()),
+        ("pool", nn.AdaptiveAvgPool2d((rows, columns))), ("flatten", nn.Flatten()),
+        ("drop6", nn.Dropout(inner_dropout)), ("fc6", nn.Linear(d * rows * columns, units)), ("act6", nn.ReLU()),
         ("drop7", nn.Dropout(inner_dropout)), ("fc7", nn.Linear(units, units)), ("act7", nn.ReLU()),
     )  # fmt: skip
     names = [*convolutions]

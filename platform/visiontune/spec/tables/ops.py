@@ -37,7 +37,7 @@ OPS = Table(
             "pad with black, crop the old size: to 25 % of the side; .5 is the usual 4 of 32 pixels", f"{_MOVED}:pad_and_crop", _BOTH
         ),
         "RandomResizedCrop": Entry("crop of another shape scaled back: to 8 % of the area", f"{_MOVED}:random_resized_crop", _BOTH),
-        "RandomSizedCrop": Entry("square crop scaled back: to half the side", f"{_MOVED}:random_sized_crop", _BOTH),
+        "RandomSizedCrop": Entry("crop of the picture's shape scaled back: to half the side", f"{_MOVED}:random_sized_crop", _BOTH),
         "CropAndPad": Entry("each side in or out by itself, scaled back: to 25 %", f"{_MOVED}:crop_and_pad", _BOTH),
         "Perspective": Entry("move the corners: to a deviation of 20 % of the side", f"{_MOVED}:perspective", _BOTH),
         "ElasticTransform": Entry("smooth displacements (Simard et al. 2003): to 6 % of the side", f"{_MOVED}:elastic_transform", _BOTH),
@@ -122,6 +122,9 @@ COLOUR_OPS = frozenset(
     }
 )
 """Ops that need three channels."""
+
+TURNING = frozenset({"Transpose", "RandomRotate90", "D4"})
+"""Ops that swap height and width, so that pictures must be square."""
 
 LABEL_CHANGING = frozenset(
     {

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from visiontune.spec.image_size import ImageSize, as_square
+
 SMALL_PX = 96
 """Pictures up to this size are small: networks for them keep their first stride at 1."""
 
@@ -163,6 +165,6 @@ PORTFOLIOS: Mapping[str, tuple[KnownRecipe, ...]] = {
 """At most four each, in the order in which they are tried."""
 
 
-def portfolio_for(image_size: int, *, is_pretrained: bool) -> str:
+def portfolio_for(image_size: ImageSize, *, is_pretrained: bool) -> str:
     """What auto stands for."""
-    return "fine_tuning" if is_pretrained else "small_pictures" if image_size <= SMALL_PX else "from_scratch"
+    return "fine_tuning" if is_pretrained else "small_pictures" if as_square(image_size) <= SMALL_PX else "from_scratch"

@@ -42,7 +42,7 @@ class Start:
 
 def measure_start(recipe: TrialRecipe, store: Store, device: torch.device) -> Start:
     """One step at learning rate 0 on a batch of 8 to 64 training pictures, the fewer the larger they are."""
-    num = min(_BATCH, max(_FEWEST, _PIXELS // store.images_NHWC.shape[1] ** 2))
+    num = min(_BATCH, max(_FEWEST, _PIXELS // math.prod(store.images_NHWC.shape[1:3])))
     setup = set_up(without_augmentation(recipe, training={"batch_size": num}), store, device)
     alive, norms = _watch(setup.tail)
     loss = make_step(setup, recipe.training["seed"])(0.0)

@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 
 from visiontune.data.split import IntArray
 from visiontune.data.store.store import Store
+from visiontune.spec.image_size import ImageSize, sides
 
 
-def make_store(num: int = 90, size: int = 16, channels: int = 1, num_classes: int = 3, seed: int = 0) -> Store:
+def make_store(num: int = 90, size: ImageSize = 16, channels: int = 1, num_classes: int = 3, seed: int = 0) -> Store:
     """Each class has its own bright rows under noise; 60 % train, 20 % val, 20 % test."""
+    height, _ = sides(size)
     random = np.random.default_rng(seed)
     labels_N = np.arange(num, dtype=np.int64) % num_classes
-    made_NHWC = random.integers(0, 160, (num, size, size, channels))
+    made_NHWC = random.integers(0, 160, (num, *sides(size), channels))
     for label in range(num_classes):
-        made_NHWC[labels_N == label, label * size // num_classes : (label + 1) * size // num_classes] += 90
+        made_NHWC[labels_N == label, label * height // num_classes : (label + 1) * height // num_classes] += 90
     images_NHWC = made_NHWC.astype(np.uint8)
     index = random.permutation(num)
     return in_memory(images_NHWC, labels_N, np.split(index, [num * 6 // 10, num * 8 // 10]), "made")

@@ -67,15 +67,14 @@ def find_neighbours(store: Store) -> Neighbours:
 
 def thumbnails(store: Store, rows_N: IntArray) -> Floats:
     """(N, 64), each of mean 0 and length 1; of length 0 for a picture of one colour."""
-    size = store.images_NHWC.shape[1]
-    side = min(_SIDE, size)
-    edges = np.arange(side) * size // side
+    sizes = store.images_NHWC.shape[1:3]
+    rows, columns = edges = [np.arange(min(_SIDE, size)) * size // min(_SIDE, size) for size in sizes]
+    heights, widths = (np.diff(along, append=size) for along, size in zip(edges, sizes, strict=True))
     small = []
     for low in range(0, len(rows_N), _CHUNK):
         grey_NHW = store.images_NHWC[rows_N[low : low + _CHUNK]].mean(3, dtype=np.float32)
-        sums_NHW = np.add.reduceat(np.add.reduceat(grey_NHW, edges, axis=1), edges, axis=2)
-        width = np.diff(edges, append=size)
-        small.append((sums_NHW / np.outer(width, width)).reshape(len(grey_NHW), -1))
+        sums_NHW = np.add.reduceat(np.add.reduceat(grey_NHW, rows, axis=1), columns, axis=2)
+        small.append((sums_NHW / np.outer(heights, widths)).reshape(len(grey_NHW), -1))
     return _unit(np.concatenate(small).astype(np.float32))
 
 

@@ -16,6 +16,7 @@ from visiontune.errors import first_line
 from visiontune.models.build import build_model
 from visiontune.models.shape_check import problem_of
 from visiontune.spec.declare import REQUIRED, Arg, Entry, Field, Range, Section, Table, plugins_in_use
+from visiontune.spec.image_size import pixels
 from visiontune.spec.plugins import Plugin, in_use, line_in
 from visiontune.spec.sections import RECIPE, TABLES
 from visiontune.spec.space import fill
@@ -79,7 +80,7 @@ def _of_source(data: Mapping[str, Any], folder: Path) -> str:
     told, store = describe(data), Store.open(prepare(data, folder))
     conformance.must(told.class_names == store.class_names, "`class_names` are not those of the pictures")
     num = len(store.labels_N)
-    return f"{num:,} pictures of {len(store.class_names)} classes, {store.images_NHWC.shape[1]} px, {store.images_NHWC.shape[3]} channels"
+    return f"{num:,} pictures of {len(store.class_names)} classes, {pixels(store.image_size)} px, {store.images_NHWC.shape[3]} channels"
 
 
 def _of_network(model: Mapping[str, Any], folder: Path) -> int:

@@ -16,6 +16,7 @@ from torch import Tensor
 from visiontune.errors import UserError
 from visiontune.models.pretrained import open_tensors
 from visiontune.models.published_weights import SUFFIX, find_timm, find_torchvision
+from visiontune.spec.image_size import ImageSize, image_size, pixels, sides
 from visiontune.training.input.preprocessing import Preprocessing, Scaling, Whitening
 from visiontune.training.weights_file import PREPROCESSING, split_weights
 
@@ -29,11 +30,11 @@ _HALVES = (0.5, 0.5, 0.5)
 
 @dataclass(frozen=True)
 class Stated:
-    """What weights were trained on: mean and deviation of values in [0, 1], pixels of a side, and how pictures came to that size."""
+    """What weights were trained on: mean and deviation of values in [0, 1], their size, and how pictures came to that size."""
 
     mean_C: tuple[float, ...]
     std_C: tuple[float, ...]
-    image_size: int
+    image_size: ImageSize
     interpolation: str
 
 
@@ -42,11 +43,10 @@ def as_pretrained(store: Store, channels: int, *, weights: str) -> Scaling | Whi
 
     Grey pictures before weights of three channels are scaled by the means of mean and deviation over the channels.
     """
-    width = store.images_NHWC.shape[2]
     found = stated(weights)
     if isinstance(found, Stated):
         mean_C, std_C = (_fitted(torch.tensor(values), channels, weights) for values in (found.mean_C, found.std_C))
-        return _scaling(1 / (255 * std_C), mean_C / std_C, width)
+        return _scaling(1 / (255 * std_C), mean_C / std_C, store)
     if isinstance(found, Whitening):
         if found.mean_HWC.shape != (*store.images_NHWC.shape[1:3], channels):
             had = " x ".join(map(str, found.mean_HWC.shape))
@@ -56,7 +56,7 @@ def as_pretrained(store: Store, channels: int, *, weights: str) -> Scaling | Whi
     std_C = 1 / (255 * found.scale_WC[0])
     mean_C = _fitted(found.shift_WC[0] * std_C, channels, weights)
     std_C = _fitted(std_C, channels, weights)
-    return _scaling(1 / (255 * std_C), mean_C / std_C, width)
+    return _scaling(1 / (255 * std_C), mean_C / std_C, store)
 
 
 def stated(weights: str) -> Stated | Scaling | Whitening:
@@ -70,17 +70,18 @@ def stated(weights: str) -> Stated | Scaling | Whitening:
     return _of_timm(find_timm(weights).to_dict())
 
 
-def size_doubt(weights: str, image_size: int) -> str | None:
+def size_doubt(weights: str, given: ImageSize) -> str | None:
     """What to say where pictures are of another size than the weights'; None where they are not, or nothing is known."""
     try:
         found = stated(weights)
     except UserError:
         return None  # told elsewhere
     size, how = (found.image_size, f" ({found.interpolation})") if isinstance(found, Stated) else (found.image_size, "")
-    if size == image_size:
+    if size == given:
         return None
-    trained = f"the weights {weights} were trained on pictures of {size} px{how}"
-    return f"{trained}, and these have {image_size}; data.image_size={size} is theirs"
+    trained = f"the weights {weights} were trained on pictures of {pixels(size)} px{how}"
+    asked = size if isinstance(size, int) else [*size]
+    return f"{trained}, and these have {pixels(given)}; data.image_size={asked} is theirs"
 
 
 def _in_file(weights: str) -> Stated | Scaling | Whitening:
@@ -98,7 +99,7 @@ def _in_file(weights: str) -> Stated | Scaling | Whitening:
 
 
 def _of_timm(stated: dict[str, Any]) -> Stated:
-    return Stated(tuple(stated["mean"]), tuple(stated["std"]), int(stated["input_size"][1]), str(stated["interpolation"]))
+    return Stated(tuple(stated["mean"]), tuple(stated["std"]), image_size(stated["input_size"][1:]), str(stated["interpolation"]))
 
 
 def _fitted(values_C: Tensor, channels: int, weights: str) -> Tensor:
@@ -109,5 +110,6 @@ def _fitted(values_C: Tensor, channels: int, weights: str) -> Tensor:
     raise UserError(f"the weights {weights} were trained on pictures of {len(values_C)} channel, and these have {channels}")
 
 
-def _scaling(scale_C: Tensor, shift_C: Tensor, width: int) -> Scaling:
-    return Scaling(scale_C.float().repeat(width, 1), shift_C.float().repeat(width, 1))
+def _scaling(scale_C: Tensor, shift_C: Tensor, store: Store) -> Scaling:
+    height, width = sides(store.image_size)
+    return Scaling(scale_C.float().repeat(width, 1), shift_C.float().repeat(width, 1), height)

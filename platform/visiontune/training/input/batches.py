@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from visiontune.augmentation.to_device import to_device
+from visiontune.spec.image_size import ImageSize
 from visiontune.training.arithmetic import exactly
 from visiontune.training.input.epoch_order import IntArray, chunks_of, copies, share_of_rank
 from visiontune.training.input.loader import Loader
@@ -43,7 +44,7 @@ class Pictures:
 
     Features are x_NHWC, uint8 where they are still to be preprocessed, or body's outputs, those with four dimensions as NHWC too.
     With `policy` they are uint8 and augmented there, keyed by `seed`. `body` takes at most `body_batch` pictures at once; 0: a chunk.
-    `size_of` gives an epoch's side in pixels; None: batches are as large as pictures come.
+    `size_of` gives an epoch's size; None: batches are as large as pictures come.
     """
 
     store: Store
@@ -95,7 +96,7 @@ class Pictures:
             return self.loader.timed(self._taken(order_N, bounds, *self.resident))
         return self.loader.timed(self._augmented(order_N, key_N, bounds, epoch, self.policy, *self.resident))
 
-    def _resized(self, batches: Iterator[tuple[Tensor, Tensor]], size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _resized(self, batches: Iterator[tuple[Tensor, Tensor]], size: ImageSize) -> Iterator[tuple[Tensor, Tensor]]:
         for x_NCHW, y_N in batches:
             with exactly(self.device):
                 smaller_NCHW = resized(x_NCHW, size)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from math import isqrt
+from itertools import count
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from visiontune.errors import UserError
 from visiontune.filesystem.file_lock import locked
 from visiontune.spec.declare import chosen
+from visiontune.spec.image_size import ImageSize, both_sides, pixels, sides, with_shorter
 from visiontune.spec.tables.preprocessings import AS_PRETRAINED, MAX_WHITENED, PREPROCESSINGS, channels_after
 from visiontune.training.input.picture_sizes import evaluation_size
 from visiontune.training.input.preprocessing import Preprocessing, Scaling, Tensors, Whitening, coloured
@@ -37,7 +39,7 @@ def fit_preprocessing(preprocessing: Mapping[str, Any], store: Store, weights: s
     It is for what is evaluated; training's pictures have it `in_full`. Raises UserError for pictures too large to whiten, and for weights
     that don't say what their pictures went through.
     """
-    _, size, _, channels = store.images_NHWC.shape
+    size, channels = store.image_size, store.images_NHWC.shape[3]
     problem = problem_of_preprocessing(preprocessing, image_size=size, channels=channels)
     if problem is not None:
         raise UserError(problem)
@@ -49,15 +51,19 @@ def fit_preprocessing(preprocessing: Mapping[str, Any], store: Store, weights: s
     return Preprocessing(values, eval_size if eval_size != size else None)
 
 
-def problem_of_preprocessing(preprocessing: Mapping[str, Any], *, image_size: int, channels: int) -> str | None:
+def problem_of_preprocessing(preprocessing: Mapping[str, Any], *, image_size: ImageSize, channels: int) -> str | None:
     """Why the section can't be honoured on such stored pictures, as one sentence; None if it can."""
     entry = PREPROCESSINGS.entries[preprocessing["name"]]
     channels = channels_after(preprocessing["colour"], channels)
-    if "whitening_eps" not in entry.args or image_size**2 * channels <= MAX_WHITENED:
+    num_values = prod(sides(image_size)) * channels
+    if "whitening_eps" not in entry.args or num_values <= MAX_WHITENED:
         return None
-    values = f"{image_size} x {image_size} x {channels} = {image_size**2 * channels:,}"
-    works = isqrt(MAX_WHITENED // channels)
-    return f"{preprocessing['name']} takes at most {MAX_WHITENED:,} values a picture, but {values}; the largest that work have {works} px"
+    values = f"{both_sides(image_size)} x {channels} = {num_values:,}"
+    works = next(
+        with_shorter(image_size, side) for side in count(1) if prod(sides(with_shorter(image_size, side + 1))) * channels > MAX_WHITENED
+    )
+    rule = f"{preprocessing['name']} takes at most {MAX_WHITENED:,} values a picture, but {values}"
+    return f"{rule}; the largest that work have {pixels(works)} px"
 
 
 def standardize(store: Store, channels: int) -> Scaling:
@@ -90,8 +96,8 @@ def zca(store: Store, channels: int, *, whitening_eps: float) -> Whitening:
 
 
 def _scaling(store: Store, scale_C: NDArray[Any], shift_C: NDArray[Any]) -> Scaling:
-    width = store.images_NHWC.shape[2]
-    return Scaling(torch.from_numpy(scale_C).repeat(width, 1), torch.from_numpy(shift_C).repeat(width, 1))
+    height, width = sides(store.image_size)
+    return Scaling(torch.from_numpy(scale_C).repeat(width, 1), torch.from_numpy(shift_C).repeat(width, 1), height)
 
 
 def _moments(store: Store, channels: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

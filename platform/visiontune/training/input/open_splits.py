@@ -37,5 +37,5 @@ def open_splits(
 def _policy(recipe: TrialRecipe, store: Store) -> Any:
     if recipe.augmentation["policy"] == "none":
         return None
-    _, image_size, _, channels = store.images_NHWC.shape
-    return build_policy(recipe.augmentation, image_size=image_size, channels=channels, num_epochs=recipe.training["num_epochs"])
+    sizes: dict[str, Any] = {"image_size": store.image_size, "channels": store.images_NHWC.shape[3]}
+    return build_policy(recipe.augmentation, **sizes, num_epochs=recipe.training["num_epochs"])

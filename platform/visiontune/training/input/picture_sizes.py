@@ -1,6 +1,7 @@
-"""Sides of pictures in pixels, where not all epochs have those of the store: training's by epoch, and that of val and test.
+"""Sizes of pictures, where not all epochs have that of the store: training's by epoch, and that of val and test.
 
-A size is one more shape of a network's input: it must take them all with the same weights.
+Both sides grow and shrink together, so that pictures keep the shape of data.image_size. A size is one more shape of a network's
+input: it must take them all with the same weights.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from visiontune.spec.declare import chosen
+from visiontune.spec.image_size import ImageSize, scaled, sides, smaller
 from visiontune.spec.tables.resizes import RESIZES
 from visiontune.training.compiled import MOST_GRAPHS
 
-SizeOf = Callable[[int], int]
+SizeOf = Callable[[int], ImageSize]
 
 
-def training_sizes(training: Mapping[str, Any], image_size: int) -> SizeOf | None:
-    """Pixels by epoch, counted from 1; None where all are `image_size`."""
+def training_sizes(training: Mapping[str, Any], image_size: ImageSize) -> SizeOf | None:
+    """By epoch, counted from 1; None where all are `image_size`."""
     entry, args = chosen(RESIZES, training, "resize")
     if not entry.builder:
         return None
@@ -25,34 +27,35 @@ def training_sizes(training: Mapping[str, Any], image_size: int) -> SizeOf | Non
 
 
 def progressive(
-    *, image_size: int, num_epochs: int, resize_from: float, resize_to: float, resize_share: float, resize_multiple: int
+    *, image_size: ImageSize, num_epochs: int, resize_from: float, resize_to: float, resize_share: float, resize_multiple: int
 ) -> SizeOf:
     """Linear from the first epoch to the last of the share's, and then to a multiple, as in FFCV's recipe for ImageNet."""
     num_growing = round(resize_share * num_epochs)
 
-    def size_of(epoch: int) -> int:
+    def size_of(epoch: int) -> ImageSize:
         done = min(1.0, (epoch - 1) / (num_growing - 1)) if num_growing > 1 else 1.0
         share = resize_from + (resize_to - resize_from) * done
-        nearest = max(1, round(share * image_size / resize_multiple)) * resize_multiple
-        return image_size if share == 1 else min(nearest, image_size)
+        return image_size if share == 1 else smaller(image_size, scaled(image_size, share, resize_multiple))
 
     return size_of
 
 
-def evaluation_size(preprocessing: Mapping[str, Any], image_size: int) -> int:
-    """Pixels of what is evaluated; recipes from before there was the key have the store's."""
+def evaluation_size(preprocessing: Mapping[str, Any], image_size: ImageSize) -> ImageSize:
+    """Of what is evaluated; recipes from before there was the key have the store's."""
     share: float = preprocessing.get("eval_size_share", 1.0)
-    return max(1, round(share * image_size))
+    return scaled(image_size, share)
 
 
-def other_sizes(preprocessing: Mapping[str, Any], training: Mapping[str, Any], image_size: int) -> list[int]:
+def other_sizes(preprocessing: Mapping[str, Any], training: Mapping[str, Any], image_size: ImageSize) -> list[ImageSize]:
     """All sizes beside the store's that a network meets, the smallest first."""
     size_of = training_sizes(training, image_size)
     trained = {size_of(epoch) for epoch in range(1, training["num_epochs"] + 1)} if size_of else set()
-    return sorted({*trained, evaluation_size(preprocessing, image_size)} - {image_size})
+    return sorted({*trained, evaluation_size(preprocessing, image_size)} - {image_size}, key=sides)
 
 
-def problem_of_sizes(preprocessing: Mapping[str, Any], training: Mapping[str, Any], *, image_size: int, use_features: bool) -> str | None:
+def problem_of_sizes(
+    preprocessing: Mapping[str, Any], training: Mapping[str, Any], *, image_size: ImageSize, use_features: bool
+) -> str | None:
     """Why pictures can't change their size so, as one sentence; None if they can. `use_features`: the network's first stages are frozen."""
     if not (sizes := other_sizes(preprocessing, training, image_size)):
         return None

@@ -12,22 +12,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from visiontune.spec.image_size import ImageSize, image_size, sides
+
 Tensors = Mapping[str, Tensor]
 # Rec. 601 in 65,536ths, as Pillow's "L": a float32 holds every sum of them exactly, so that it rounds as the integers do.
 _RED, _GREEN, _BLUE = 19595.0, 38470.0, 7471.0
 
 
 class Scaling(nn.Module):
-    """x * scale - shift. The buffers repeat the channels along a row of pixels: over three alone it would not be vectorised."""
+    """x * scale - shift. The buffers repeat the channels along a row of pixels: over three alone it would not be vectorised.
+
+    `height` is None for square pictures, which have as many rows as a row has pixels.
+    """
 
     scale_WC: Tensor
     shift_WC: Tensor
 
-    def __init__(self, scale_WC: Tensor, shift_WC: Tensor) -> None:
+    def __init__(self, scale_WC: Tensor, shift_WC: Tensor, height: int | None = None) -> None:
         super().__init__()
         self.register_buffer("scale_WC", scale_WC)
         self.register_buffer("shift_WC", shift_WC)
-        self.out_channels, self.image_size = scale_WC.shape[1], scale_WC.shape[0]
+        width, self.out_channels = scale_WC.shape
+        self.image_size = image_size((height or width, width))
+        if self.image_size != width:
+            self.register_buffer("height", torch.tensor(height))
 
     def forward(self, x_NHWC: Tensor) -> Tensor:
         return x_NHWC.to(torch.float32, copy=True).mul_(self.scale_WC).sub_(self.shift_WC)
@@ -43,7 +51,7 @@ class Whitening(nn.Module):
         super().__init__()
         self.register_buffer("mean_HWC", mean_HWC)
         self.register_buffer("matrix_DD", matrix_DD)
-        self.out_channels, self.image_size = mean_HWC.shape[2], mean_HWC.shape[0]
+        self.out_channels, self.image_size = mean_HWC.shape[2], image_size(mean_HWC.shape[:2])
 
     def forward(self, x_NHWC: Tensor) -> Tensor:
         return ((x_NHWC.float() - self.mean_HWC).flatten(1) @ self.matrix_DD).view(x_NHWC.shape)
@@ -55,7 +63,7 @@ class Preprocessing(nn.Module):
     `out_channels` is 1 (grey) or 3 (RGB), `size_after` that size or None.
     """
 
-    def __init__(self, values: Scaling | Whitening, size: int | None = None) -> None:
+    def __init__(self, values: Scaling | Whitening, size: ImageSize | None = None) -> None:
         super().__init__()
         self.values = values
         self.out_channels, self.size_after = values.out_channels, size
@@ -80,17 +88,18 @@ class Preprocessing(nn.Module):
     @staticmethod
     def of(tensors: Tensors) -> Preprocessing:
         """The one whose state_dict this is. Raises KeyError where it is none's."""
-        size = int(tensors["size"]) if "size" in tensors else None
+        size = image_size(tensors["size"].tolist()) if "size" in tensors else None
         if "values.matrix_DD" in tensors:
             return Preprocessing(Whitening(tensors["values.mean_HWC"], tensors["values.matrix_DD"]), size)
-        return Preprocessing(Scaling(tensors["values.scale_WC"], tensors["values.shift_WC"]), size)
+        height = int(tensors["values.height"]) if "values.height" in tensors else None
+        return Preprocessing(Scaling(tensors["values.scale_WC"], tensors["values.shift_WC"], height), size)
 
 
-def resized(x_NCHW: Tensor, size: int) -> Tensor:
-    """Square pictures of that side, each pixel a mean over what it covers, weighted by a triangle, as Pillow's BILINEAR."""
-    if x_NCHW.shape[-1] == size:
+def resized(x_NCHW: Tensor, size: ImageSize) -> Tensor:
+    """Pictures of that size, each pixel a mean over what it covers, weighted by a triangle, as Pillow's BILINEAR."""
+    if x_NCHW.shape[-2:] == sides(size):
         return x_NCHW
-    return F.interpolate(x_NCHW, size=(size, size), mode="bilinear", antialias=True)
+    return F.interpolate(x_NCHW, size=sides(size), mode="bilinear", antialias=True)
 
 
 def coloured(x_NHWC: Tensor, channels: int) -> Tensor:

@@ -1,0 +1,51 @@
+"""Options of the verbs that use a winner or take it away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from visiontune.cli import verbs_of_winners
+from visiontune.cli.shared_options import Verb, positive, takes_studies_dir
+
+
+def winner_options(verb: Verb) -> None:
+    """Using the winner."""
+    predict, evaluate = verb(verbs_of_winners.predict), verb(verbs_of_winners.evaluate)
+    for one in (predict, evaluate):
+        one.add_argument("model", metavar="STUDY|MODEL", help="a study, whose winner is asked, or WEIGHTS.safetensors or MODEL.onnx")
+    what = "files, folders, patterns, URIs; - for names on standard input, one a line"
+    predict.add_argument("pictures", nargs="+", metavar="PICTURES", help=what)
+    predict.add_argument("--top", type=positive, default=1, metavar="K", help="classes of each picture, the most probable first")
+    form = predict.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="also on a terminal")
+    form.add_argument("--json", action="store_true", help="an object a line")
+    predict.add_argument("--out", type=Path, metavar="FILE", help="write here, as .csv or .json")
+    evaluate.add_argument("source", nargs="?", metavar="DATA", help="what `visiontune ingest` takes; else the validation pictures")
+    evaluate.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the section data, such as max_pictures=1000")
+    evaluate.add_argument("--skip-unknown", action="store_true", help="leave out pictures of classes that the network does not know")
+    evaluate.add_argument("--diagram", type=Path, metavar="FILE.png", help="draw how reliable the probabilities are")
+    evaluate.add_argument("--json", action="store_true", help="everything, for programs")
+    for one in (predict, evaluate):
+        one.add_argument("--tta", default="none", metavar="VIEWS", help="flip or ten_crops: the mean over such views of each picture")
+        one.add_argument("--calibrated", action="store_true", help="by a temperature fitted to the validation pictures")
+        one.add_argument("--device", default="auto", help="auto, cpu or cuda")
+        takes_studies_dir(one)
+    inspect = verb(verbs_of_winners.inspect)
+    inspect.add_argument("study", metavar="STUDY")
+    inspect.add_argument("--out", type=Path, metavar="FOLDER", help="of the pictures; else STUDY/inspection")
+    views = "confusion, mistakes, labels, corruptions, filters, maps, attribution, receptive_field, visualisation; else all"
+    inspect.add_argument("--only", metavar="VIEW,VIEW", help=views)
+    inspect.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    takes_studies_dir(inspect)
+
+
+def export_options(verb: Verb) -> None:
+    """Taking the winner away."""
+    export = verb(verbs_of_winners.export)
+    export.add_argument("model", metavar="STUDY|WEIGHTS.safetensors", help="a study, whose winner is written, or a file of weights")
+    export.add_argument("--to", default="onnx", metavar="FORM", help="onnx (the default), torch, safetensors or timm")
+    export.add_argument("--out", type=Path, metavar="FILE", help="else the name with .onnx, .pt2 or .safetensors, here")
+    export.add_argument("--precision", default="fp32", metavar="P", help="of ONNX: fp32, fp16 or int8; what it costs is measured")
+    export.add_argument("--calibrated", action="store_true", help="logits divided by a temperature fitted to the validation pictures")
+    export.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
+    takes_studies_dir(export)

@@ -1,0 +1,59 @@
+"""What options of several verbs have in common: numbers within their ranges, a search-space file with overrides, the folder of studies."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.spec.call_ranges import FACTOR, FEW, MANY, Range, rule_of
+
+Verb = Callable[..., argparse.ArgumentParser]
+"""Takes a function of verbs.py, and its name where that is another; gives the parser of its arguments."""
+
+
+def takes_file(parser: argparse.ArgumentParser) -> None:
+    """FILE and overrides."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="search-space file")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as budget.num_trials=8")
+
+
+def takes_studies_dir(parser: argparse.ArgumentParser) -> None:
+    """--studies-dir."""
+    where = "where studies live (VISIONTUNE_STUDIES, else ./studies)"
+    parser.add_argument(
+        "--studies-dir", type=lambda text: Path(text).expanduser(), default=StudiesFolder.of().path, metavar="DIR", help=where
+    )
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    return in_range(text, MANY)
+
+
+def number(text: str) -> int:
+    """A whole number from 0."""
+    return in_range(text, (0, MANY[1]))
+
+
+def size(text: str) -> int:
+    """Pixels of a side."""
+    return in_range(text, (8, 4096))
+
+
+def few(text: str) -> int:
+    """A whole number that stands for processes, seeds or pictures."""
+    return in_range(text, FEW)
+
+
+def factor(text: str) -> int:
+    """A reduction factor."""
+    return in_range(text, FACTOR)
+
+
+def in_range(text: str, limits: Range) -> int:
+    """A whole number within limits. Raises ArgumentTypeError, which argparse shows."""
+    if not text.isdecimal() or not limits[0] <= int(text) <= limits[1]:
+        raise argparse.ArgumentTypeError(rule_of(limits, text))
+    return int(text)

@@ -1,0 +1,190 @@
+"""Which machines there are, how many legs they take, which to leave alone for a while, and whether a lost worker was its trial's fault.
+
+A worker may be lost because of its trial (memory, a crash in a kernel) or because of its machine (preempted, no shared folder, a
+broken GPU). One loss can't tell, several can: a machine that loses workers of different trials without a new epoch is at fault, and so is
+a trial that loses its worker on three machines. No Ray: `ray_nodes.py` says what machines there are.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from visiontune.spec.slots import workers_on
+
+MAX_CRASHES = 3
+"""Healthy machines on which a trial may lose its worker, without a new epoch, before it is given up; the same one counts again where there
+are no others."""
+MAX_LOSSES = 8
+"""Workers that are lost one after the other on machines that are up, with no epoch from anywhere, before a search ends."""
+FIRST_REST_S = 30.0
+LONGEST_REST_S = 1800.0
+DETECTED_S = 60.0
+"""In which a cluster notices that a node is gone; workers that it took along are no losses of a machine that is up."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine that is up: Ray's id of it, its name, and what it has with nothing on it."""
+
+    key: str
+    name: str
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.cpus:g} CPUs, {self.gpus:g} GPUs)"
+
+
+@dataclass
+class _Health:
+    """`lost`: trials that lost a worker there since the last epoch from there. It is left alone until `rests_until_s`."""
+
+    lost: set[str] = field(default_factory=set)
+    num_rests: int = 0
+    rests_until_s: float = float("-inf")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A worker lost on a node; `where` says on which one, where there are several. `is_given_up`: no leg of its trial is to follow."""
+
+    node: str
+    at_s: float
+    was_healthy: bool
+    where: str = ""
+    is_given_up: bool = False
+
+
+class Placement:
+    """The machines as a search sees them. `wanted` (cpu, gpu) is what each of the `num_workers` of a leg gets.
+
+    Until `see` is called there is one machine, of any size. `limit`: legs that may be out whatever there is; None: what fits, and where the
+    cluster grows by itself as many again, or the `growth` that is known to be possible. `patience_s`: what a search goes on for while
+    it only loses workers; DETECTED_S where nodes may be gone without having been noticed.
+    """
+
+    def __init__(
+        self,
+        wanted: Mapping[str, float] | None = None,
+        num_workers: int = 1,
+        limit: int | None = None,
+        patience_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._wanted, self._num_workers, self._limit, self._clock = wanted or {"cpu": 1.0}, num_workers, limit, clock
+        self._patience_s = patience_s
+        self.nodes: dict[str, Node] = {}
+        self._can_grow, self.growth = False, 0
+        self._health: dict[str, _Health] = {}
+        self._losses: dict[str, list[Loss]] = {}
+        self._in_a_row: list[Loss] = []
+        self.at_work: dict[str, str] = {}
+        self._before: set[str] = set()
+
+    def see(self, nodes: Iterable[Node], *, can_grow: bool = False) -> tuple[list[Node], list[Node]]:
+        """Take what is up now; gives nodes that are new and that are gone. `can_grow`: an autoscaler adds some for legs that wait."""
+        now = {node.key: node for node in nodes}
+        new = [node for key, node in now.items() if key not in self.nodes]
+        gone = [node for key, node in self.nodes.items() if key not in now]
+        self.nodes, self._can_grow = now, can_grow
+        return new, gone
+
+    @property
+    def num_fitting(self) -> int:
+        """Legs that fit on the machines that are up and not left alone, with nothing else on them."""
+        return sum(self._workers_on(node) for node in self._usable()) // self._num_workers
+
+    @property
+    def num_slots(self) -> int:
+        """Legs that may be out: at least one, so that a cluster without machines starts some."""
+        if self._limit is not None:
+            return self._limit
+        fits = self.num_fitting
+        more = (self.growth or fits) if self._can_grow else 0
+        return max(1, fits + more)
+
+    def fits_nowhere(self) -> bool:
+        """Whether machines with what is wanted are up, but too small ones, and the cluster starts none by itself."""
+        there = [node for node in self.nodes.values() if (node.gpus if self._wanted.get("gpu") else node.cpus)]
+        return bool(there) and not self._can_grow and sum(map(self._workers_on, there)) < self._num_workers
+
+    def began(self, key: str, node: str) -> None:
+        """A worker of that machine has begun with the leg."""
+        self.at_work[key] = node
+
+    def reported(self, key: str) -> None:
+        """A new epoch of the leg: its machine is sound, and so is its trial."""
+        self._losses.pop(key, None)
+        self._in_a_row.clear()
+        self._before.clear()
+        self._health.pop(self.at_work.get(key, ""), None)
+
+    def ended(self, key: str) -> None:
+        """The leg has left its worker."""
+        self.at_work.pop(key, None)
+        self._before.discard(key)
+
+    def lost(self, key: str, node: str = "", *, is_begun: bool = True) -> Loss:
+        """The worker of a leg was lost on that machine, where it had not begun there.
+
+        `is_begun`: the leg was at work by then, so that it may be the reason.
+        """
+        node = self.at_work.pop(key, node)
+        self._before = (self._before & self.at_work.keys()) if self._in_a_row else {*self.at_work}
+        health = self._health.setdefault(node, _Health())
+        loss = Loss(node, self._clock(), was_healthy=len(self._of_a_size()) < 2 or not health.lost - {key})
+        health.lost.add(key)
+        self._in_a_row.append(loss)
+        if len(health.lost) > 1 and len(self._of_a_size()) > 1:
+            self._leave_alone(health)
+        if is_begun:
+            self._losses.setdefault(key, []).append(loss)
+        where = f" on {self.name(node)}" if node and len(self.nodes) > 1 else ""
+        return replace(loss, where=where, is_given_up=self._num_crashes(key) >= MAX_CRASHES)
+
+    def is_hopeless(self) -> bool:
+        """Whether machines lose every worker, and no leg that was at work before the first of these losses is still there."""
+        up = [loss for loss in self._in_a_row if self._is_up(loss.node)]
+        if len(up) < MAX_LOSSES or self._before:
+            return False
+        return self._clock() - up[0].at_s >= self._patience_s
+
+    def shunned(self, key: str) -> frozenset[str]:
+        """Machines that this leg is not to be handed to; where all are left alone, all but the one that is so for the shortest time."""
+        there = {one.key for one in self._of_a_size()}
+        resting = sorted(filter(self._rests, there), key=lambda node: self._health[node].rests_until_s)
+        if len(resting) == len(there):
+            resting = resting[1:]
+        just_lost = {loss.node for loss in self._losses.get(key, ())} & there
+        return frozenset(resting) | (just_lost if there - {*resting} - just_lost else frozenset())
+
+    def name(self, node: str) -> str:
+        """For people."""
+        return self.nodes[node].name if node in self.nodes else node[:8]
+
+    def _workers_on(self, node: Node) -> int:
+        return workers_on(node.cpus, node.gpus, self._wanted)
+
+    def _of_a_size(self) -> list[Node]:
+        return [node for node in self.nodes.values() if self._workers_on(node)]
+
+    def _usable(self) -> list[Node]:
+        return [node for node in self._of_a_size() if not self._rests(node.key)]
+
+    def _rests(self, node: str) -> bool:
+        return node in self._health and self._health[node].rests_until_s > self._clock()
+
+    def _leave_alone(self, health: _Health) -> None:
+        if health.rests_until_s > self._clock():
+            return
+        health.rests_until_s = self._clock() + min(LONGEST_REST_S, FIRST_REST_S * 2**health.num_rests)
+        health.num_rests += 1
+
+    def _is_up(self, node: str) -> bool:
+        return not self.nodes or not node or node in self.nodes
+
+    def _num_crashes(self, key: str) -> int:
+        """Losses that may be the trial's own: on machines that are still up and had lost nobody else's worker."""
+        return sum(loss.was_healthy and self._is_up(loss.node) for loss in self._losses.get(key, ()))

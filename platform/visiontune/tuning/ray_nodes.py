@@ -1,0 +1,137 @@
+"""What Ray knows of its machines: which are up, whether the cluster grows by itself and how far, and on which one an actor was."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from visiontune.errors import Problem, UserError
+from visiontune.spec.slots import workers_on
+from visiontune.spec.study_spec import Resources
+from visiontune.tuning.placement import DETECTED_S, Node, Placement
+from visiontune.tuning.search_run import SearchRun
+
+RECOUNT_S = 5.0
+"""How often the machines are looked at again."""
+BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
+"""Where Ray's launcher leaves the cluster's file on the head, which is where a job's driver runs."""
+_KIND_BY_ID = "node_"
+
+
+class NodeWatch:
+    """Tells a search which machines there are, and its user which have come and gone."""
+
+    def __init__(self, run: SearchRun, resources: Resources, wanted: Mapping[str, float], *, is_local: bool) -> None:
+        limit = resources.max_concurrent_trials
+        patience_s = 0.0 if is_local else DETECTED_S
+        run.placement = Placement(wanted, resources.workers_per_trial, limit if isinstance(limit, int) else None, patience_s)
+        self._run, self._wanted, self._num_workers = run, wanted, resources.workers_per_trial
+        self._is_local, self._looked_s = is_local, float("-inf")
+
+    def look(self) -> None:
+        """See what is up now, at most every RECOUNT_S."""
+        if time.monotonic() - self._looked_s < RECOUNT_S:
+            return
+        is_first, self._looked_s = self._looked_s == float("-inf"), time.monotonic()
+        placement = self._run.placement
+        can_grow = not self._is_local and grows()
+        new, gone = placement.see(nodes_up(), can_grow=can_grow)
+        if can_grow:
+            placement.growth = legs_to_come(self._wanted, self._num_workers, placement.num_fitting)
+        self._run.num_slots = placement.num_slots
+        if not is_first:
+            for node in new:
+                self._run.say(f"a machine has joined: {node}")
+            for node in gone:
+                self._run.say(f"a machine is gone: {node}; its trials go on elsewhere, from their checkpoints")
+
+    def refuse_too_small(self) -> None:
+        """Raise UserError where no machine can take a worker and none that can is to come."""
+        self.look()
+        if self._run.placement.fits_nowhere():
+            each = " and ".join(f"{amount:g} {name.upper()}{'s'[amount == 1 :]}" for name, amount in self._wanted.items() if amount)
+            there = ", ".join(map(str, self._run.placement.nodes.values()))
+            rule = f"a worker needs {each} on one machine, but there are {there}"
+            raise UserError(Problem("", 0, f"resources.{'gpus' if self._wanted.get('gpu') else 'cpus'}_per_trial", rule))
+
+
+def nodes_up() -> list[Node]:
+    """Nodes that are alive, the head's too."""
+    import ray
+
+    found = (node for node in ray.nodes() if node["Alive"])
+    return [
+        Node(node["NodeID"], node["NodeManagerHostname"], node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
+        for node in found
+    ]
+
+
+def grows() -> bool:
+    """Whether an autoscaler watches the cluster. One that only looks on, as Ray has everywhere, calls each node's kind after its id."""
+    with suppress(Exception):  # Ray's own, not promised to anybody: without it a cluster counts as one that does not grow
+        return any(not kind.startswith(_KIND_BY_ID) for kind in _kinds_of_nodes())
+    return False
+
+
+def _kinds_of_nodes() -> list[str]:
+    import ray
+    from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
+    from ray.autoscaler.v2.sdk import get_cluster_status
+    from ray.experimental.internal_kv import _internal_kv_get
+
+    if status := _internal_kv_get(DEBUG_AUTOSCALING_STATUS.encode()):  # the autoscaler of Ray's launcher
+        return list(json.loads(status)["autoscaler_report"]["node_type_mapping"].values())
+    found = get_cluster_status(ray.get_runtime_context().gcs_address)  # KubeRay's
+    return [node.ray_node_type_name for node in (*found.active_nodes, *found.idle_nodes)]
+
+
+def may_start_gpus() -> bool:
+    """Whether Ray's launcher may start machines with GPUs where none is up now."""
+    return grows() and any(float(kind.get("resources", {}).get("GPU", 0)) for kind in _kinds_in(BOOTSTRAP)[0])
+
+
+def legs_to_come(wanted: Mapping[str, float], num_workers: int, there: int, file: Path = BOOTSTRAP) -> int:
+    """Legs beyond the `there` that are up which fit on machines that Ray's launcher may start, by its file; 0 where there is none."""
+    kinds, most = _kinds_in(file)
+    fits = [(_workers(kind.get("resources", {}), wanted), int(kind.get("max_workers", 0))) for kind in kinds]
+    total = 0
+    for each, num in sorted(fits, reverse=True):
+        taken = min(num, most)
+        total, most = total + each * taken, most - taken
+    return max(0, total // num_workers - there)
+
+
+def node_of(actor: Any) -> str:
+    """Ray's id of the node that an actor, or its id as text, is or was on; "" where that is not known."""
+    from ray._private import state
+
+    with suppress(Exception):  # as above: then losses are counted without a machine
+        return str(state.actors(actor if isinstance(actor, str) else actor._actor_id.hex())["Address"]["NodeID"])
+    return ""
+
+
+def actor_in(text: str) -> str:
+    """The id of the actor that an error of Ray's speaks of; "" where it names none."""
+    found = re.search(r"actor_id[=:] ?([0-9a-f]{32})", text)
+    return found[1] if found else ""
+
+
+def _kinds_in(file: Path) -> tuple[list[Mapping[str, Any]], int]:
+    """Kinds of machines in the launcher's file and how many it may start of all together; none where there is no such file."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        config = YAML(typ="safe").load(file.expanduser())
+        return list(config["available_node_types"].values()), int(config.get("max_workers", 0))
+    except (OSError, YAMLError, KeyError, ValueError, TypeError, AttributeError):
+        return [], 0
+
+
+def _workers(resources: Mapping[str, float], wanted: Mapping[str, float]) -> int:
+    return workers_on(float(resources.get("CPU", 0)), float(resources.get("GPU", 0)), wanted)

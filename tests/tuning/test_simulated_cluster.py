@@ -1,0 +1,87 @@
+"""Searches over machines that come, go and break: nothing lost, nothing doubled, no trial blamed for its machine. No Ray, a made clock."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from simulated_cluster import NOTICED_S, Cluster, Machine
+from simulated_search import make_spec
+
+from visiontune.tuning.placement import MAX_CRASHES, Node, Placement
+
+
+def searched(folder, cluster, num_trials=12):
+    run, storage = cluster.run(make_spec(folder, num_trials, sampler="random"), folder)
+    return run, storage, storage.trials()
+
+
+def test_a_node_of_eight_trials_that_is_lost_ends_no_search_and_no_trial(tmp_path):
+    """Its eight workers die at once, before the cluster knows that the node is gone."""
+    cluster = Cluster([Machine("big", 8, goes_s=4.0), Machine("late", 8, comes_s=120.0)])
+    run, _, trials = searched(tmp_path / "study", cluster)
+    assert run.is_finished and cluster.losses["big"] == 8
+    assert all(trial.state.name != "FAIL" or trial.user_attrs["end"]["kind"] == "diverged" for trial in trials)
+
+
+def test_a_sick_machine_gets_no_trial_again_and_again(tmp_path):
+    cluster = Cluster([Machine("sick", loses=1.0), Machine("a"), Machine("b")])
+    run, _, trials = searched(tmp_path / "study", cluster, 30)
+    assert run.is_finished and not any(trial.user_attrs.get("end", {}).get("kind") == "crashed" for trial in trials)
+    # Left alone for 30, 60, 120, ... seconds: logarithmically many in the length of the search, not one for each leg.
+    assert cluster.losses["sick"] <= 5 and cluster.now_s > 300
+    assert any("on sick" in line for line in cluster.said)
+
+
+def test_a_trial_that_kills_its_worker_on_three_sound_machines_is_given_up_alone(tmp_path):
+    cluster = Cluster([Machine(name) for name in "abcd"], kills=lambda leg: leg.number == 3)
+    run, _, trials = searched(tmp_path / "study", cluster)
+    assert run.is_finished and trials[3].user_attrs["end"]["kind"] == "crashed"
+    assert len({loss["node"] for loss in trials[3].user_attrs["losses"]}) == MAX_CRASHES
+    assert [trial.number for trial in trials if trial.user_attrs.get("end", {}).get("kind") == "crashed"] == [3]
+
+
+def test_where_every_machine_is_sick_the_search_ends_and_blames_no_trial(tmp_path):
+    cluster = Cluster([Machine(name, loses=1.0) for name in "abc"])
+    run, _, trials = searched(tmp_path / "study", cluster)
+    assert "the worker process died" in run.fatal and not any(trial.state.name == "FAIL" for trial in trials)
+    assert cluster.now_s < 600
+
+
+def test_a_cluster_that_grows_is_asked_for_more_and_no_more_than_it_doubles(tmp_path):
+    cluster = Cluster([Machine("a"), *(Machine(name, comes_s=60.0 * num) for num, name in enumerate("bcd", 1))], can_grow=True)
+    run, _, _ = searched(tmp_path / "study", cluster, 30)
+    assert run.is_finished and 4 < cluster.most_out <= 8
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_happens_to_machines_the_study_is_that_of_a_quiet_night(tmp_path, seed):
+    """Preempted, sick, slow, added: the same trials with the same values, and no sound slot stays idle beside a staged leg."""
+    draw = random.Random(seed)
+
+    def machine(number):
+        comes, stays = draw.choice([0.0, draw.uniform(0, 600)]), draw.choice([float("inf"), draw.uniform(10, 900)])
+        sick = draw.choice([0.0, 0.0, 0.0, 0.3, 1.0])
+        return Machine(f"m{number}", draw.randint(1, 4), sick, draw.choice([3.0, 10.0, 30.0]), draw.uniform(1, 20), comes, comes + stays)
+
+    cluster = Cluster([Machine("sound"), *(machine(number) for number in range(draw.randint(1, 5)))], seed)
+    run, _, trials = searched(tmp_path / "storm", cluster)
+    assert run.is_finished, run.fatal
+    _, _, quiet = searched(tmp_path / "quiet", Cluster([Machine("sound")]))
+    assert [trial.params for trial in trials] == [trial.params for trial in quiet]
+    for trial, calm in zip(trials, quiet, strict=True):
+        both = trial.intermediate_values.keys() & calm.intermediate_values.keys()
+        assert [trial.intermediate_values[epoch] for epoch in both] == [calm.intermediate_values[epoch] for epoch in both]
+        assert trial.user_attrs.get("end", {}).get("kind") != "crashed"
+    assert cluster.idle_slot_s <= 5.0 * sum(cluster.losses.values()) + NOTICED_S * len(cluster.machines)
+
+
+def test_fractions_of_a_gpu_are_on_one(tmp_path):
+    placement = Placement({"cpu": 1.0, "gpu": 0.6})
+    placement.see([Node("a", "a", 8, 4), Node("b", "b", 1, 4), Node("head", "head", 4, 0)])
+    assert placement.num_slots == 4 + 1
+    pairs = Placement({"cpu": 1.0, "gpu": 2.0})
+    pairs.see([Node(name, name, 4, 1) for name in "abcd"])
+    assert pairs.fits_nowhere()
+    pairs.see([Node("head", "head", 4, 0)])  # machines with GPUs may yet join
+    assert not pairs.fits_nowhere() and pairs.num_slots == 1
