@@ -19,11 +19,13 @@ from visiontune.data.split import refuse_few, refuse_small
 from visiontune.data.store.layout import VERSION
 from visiontune.data.store.remote_cache import fetch, put, remote_cache
 from visiontune.data.store.store import DataInfo, Store
-from visiontune.errors import UserError
+from visiontune.errors import Problem, UserError
 from visiontune.filesystem.file_lock import locked
 from visiontune.spec.declare import Arg, chosen
+from visiontune.spec.depth_rule import problem_of_depth
 from visiontune.spec.fingerprint import fingerprint
 from visiontune.spec.image_size import image_size
+from visiontune.spec.older_data import ADDED
 from visiontune.spec.sections import DATA
 from visiontune.spec.tables.sources import SOURCES
 
@@ -72,8 +74,8 @@ def prepare(data: Mapping[str, Any], cache: Path, *, tell: Tell | None = None, s
 
 
 def with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The section `data` of a study with what it leaves out; one without `frame` is of a recipe from before there was the key."""
-    defaults = {name: field.default for name, field in DATA.fields.items() if isinstance(field, Arg) and name != "frame"}
+    """The section `data` of a study with what it leaves out; one without an added key is of a recipe from before there was the key."""
+    defaults = {name: field.default for name, field in DATA.fields.items() if isinstance(field, Arg) and name not in ADDED}
     return {**defaults, **data}
 
 
@@ -89,6 +91,8 @@ def _put(path: Path) -> None:
 def source_of(data: Mapping[str, Any]) -> Source:
     """What reads these pictures; their labels are read. Raises UserError."""
     entry, args = chosen(SOURCES, data, "source")
+    if (rule := problem_of_depth(data.get("depth", "auto"))) is not None:
+        raise UserError(Problem("", 0, "data.depth", rule))
     source: Source = entry.load()(**args)
     return source
 
@@ -175,6 +179,8 @@ def _digest(source: Source, data: Mapping[str, Any], content: str) -> str:
     settings: dict[str, Any] = {name: data[name] for name in names}
     if data["image_size"] is not None and "frame" in data:  # else no picture is resized, or it is a store of before
         settings["frame"] = data["frame"]
+    if "depth" in data:
+        settings["depth"] = data["depth"]
     settings["val_fraction"] = None if source.has_val else data["val_fraction"]
     settings["test_fraction"] = None if source.has_test else data["test_fraction"]
     return fingerprint({"version": VERSION, "content": content, **settings})

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from visiontune.data.picture.bad_picture import BadPicture, Picture
+from visiontune.data.picture.bad_picture import BadPicture, Values
 from visiontune.data.split import IntArray
 
 
@@ -53,7 +53,7 @@ class Source:
     content: Content
     first: Callable[[], tuple[int, int, int]]
     labels: Callable[[], Mapping[str, IntArray]]
-    pictures: Callable[[str, IntArray], Iterator[Picture | BadPicture]]
+    pictures: Callable[[str, IntArray], Iterator[Values | BadPicture]]
     names: Callable[[str], Sequence[str]]
     keys: Callable[[str], Sequence[str]]
     groups: Callable[[str], Sequence[str] | None] = lambda part: None

@@ -18,7 +18,7 @@ import numpy as np
 from visiontune.data.file_names import printable
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import beside, kind_at, open_root
-from visiontune.data.picture.bad_picture import BadPicture, Picture
+from visiontune.data.picture.bad_picture import BadPicture, Values
 from visiontune.data.picture.decode_pillow import of_image
 from visiontune.data.readers.listing import pictures_in
 from visiontune.errors import UserError, first_line
@@ -33,7 +33,7 @@ class Given(NamedTuple):
     """A picture to come: its name, and what gives its file's bytes or its pixels, or raises BadPicture."""
 
     name: str
-    load: Callable[[], bytes | Picture]
+    load: Callable[[], bytes | Values]
 
 
 def find_pictures(pictures: Any) -> Iterator[Given]:
@@ -130,7 +130,7 @@ def _below(root: Root) -> Iterator[Given]:
             yield Given(root.show(file), partial(root.read, file))
 
 
-def _pixels(one: Any) -> Picture:
+def _pixels(one: Any) -> Values:
     picture = np.asarray(one)
     if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] not in (1, 3, 4)):
         raise BadPicture(f"must be uint8 of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), but is {picture.dtype} {picture.shape}")

@@ -23,6 +23,7 @@ from visiontune.data.ingest.choose_form import choose_form
 from visiontune.data.ingest.chunk import Colourful, Counter, do_chunk, load_chunk
 from visiontune.data.ingest.chunk_file import Chunk
 from visiontune.data.ingest.cut_chunks import Rows, cut
+from visiontune.data.ingest.find_depth import find_depth
 from visiontune.data.ingest.plan import Plan, make_plan
 from visiontune.data.ingest.progress import Progress, Stopped, Tell
 from visiontune.data.ingest.worker_pool import open_pool
@@ -82,7 +83,7 @@ def _decode_all(
     source: Source, data: Mapping[str, Any], plan: Plan, folder: Path, stop: threading.Event, tell: Tell, *, is_digested: bool
 ) -> tuple[list[Chunk], Form, int]:
     """Chunks in order, their form, and how many pictures an earlier call had decoded."""
-    form = load_form(folder / "form.json") or choose_form(source, data, len(plan.label_N), folder)
+    form = load_form(folder / "form.json") or _choose_form(source, data, plan, folder, tell)
     rows = cut(plan.rows, source.first(), is_digested=is_digested)
     while True:
         save_form(form, folder / "form.json")
@@ -91,6 +92,11 @@ def _decode_all(
             return _decode(source, data, plan, rows, form, folder, counter, stop, tell), form, counter.num_kept
         except Colourful:
             form = replace(form, channels=3)
+
+
+def _choose_form(source: Source, data: Mapping[str, Any], plan: Plan, folder: Path, tell: Tell) -> Form:
+    low, high = find_depth(source, data, plan, tell)
+    return replace(choose_form(source, data, len(plan.label_N), folder), low=low, high=high)
 
 
 def _decode(

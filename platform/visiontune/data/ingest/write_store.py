@@ -121,6 +121,8 @@ def _metadata(
         "stored_size": image_size(content.form.stored_size),
         "is_resized": content.form.is_resized,
         **({"frame": content.form.frame} if content.form.frame else {}),
+        "low": content.form.low,
+        "high": content.form.high,
         "channels": content.form.channels,
         "mean": content.mean_C,
         "std": content.std_C,

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from visiontune.data.picture.digest import Bytes
 from visiontune.data.split import IntArray
 
-_LARGE_BYTES = 64 << 10
+_PIECE_BYTES = 256 << 10
+"""Planes of that size are split in memory that is there. Of a block of 1 MiB it takes ten times as long, 9 us a picture of 32 px."""
 
 
 def sums_of(images_BHWC: Bytes, is_asked_B: NDArray[np.bool_]) -> IntArray:
@@ -16,10 +17,13 @@ def sums_of(images_BHWC: Bytes, is_asked_B: NDArray[np.bool_]) -> IntArray:
     import cv2
 
     *_, width, channels = images_BHWC.shape
-    is_large = images_BHWC[0].nbytes > _LARGE_BYTES  # then gathering them costs more than a call for each
-    asked = [images_BHWC[row] for row in np.flatnonzero(is_asked_B)] if is_large else [images_BHWC[is_asked_B].reshape(-1, width, channels)]
+    step = max(1, _PIECE_BYTES // images_BHWC[0].nbytes)
+    rows = np.flatnonzero(is_asked_B)
     sum_2C = np.zeros((2, channels), np.int64)
-    for tall in asked if is_asked_B.any() else ():
+    for low in range(0, len(rows), step):
+        # A single one is not copied.
+        some = images_BHWC[rows[low : low + step]] if step > 1 else images_BHWC[rows[low]]
+        tall = some.reshape(-1, width, channels)
         # Whole numbers, which a double holds exactly.
         squares = [cv2.norm(plane, cv2.NORM_L2SQR) for plane in cv2.split(tall)]
         sum_2C += np.rint([cv2.sumElems(tall)[:channels], squares]).astype(np.int64)

@@ -19,7 +19,6 @@ _HINTS = {
     "unpack them": (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"),
     "write the frames as pictures": (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"),
     "write the arrays as pictures": (".npy", ".npz", ".mat", ".h5", ".hdf5", ".pkl", ".pt", ".nii"),
-    "convert them to PNG or JPEG": (".heic", ".heif", ".dcm", ".dicom", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"),
 }
 _MAX_SHOWN = 5
 

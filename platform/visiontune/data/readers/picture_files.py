@@ -11,9 +11,8 @@ import numpy as np
 from visiontune.data.class_names import PARTS, class_order, composed, encode
 from visiontune.data.file_names import identity
 from visiontune.data.file_tree import Root
-from visiontune.data.picture.bad_picture import BadPicture, Picture
-from visiontune.data.picture.decode import decode, shape_of
-from visiontune.data.picture.formats import refuse_mislabelled
+from visiontune.data.picture.bad_picture import BadPicture, Values
+from visiontune.data.picture.decode import decode_values, shape_of
 from visiontune.data.readers.crop import crop_of, square_around
 from visiontune.data.readers.file_digests import content_of, digests_of_files, listing_of, paths_of, stamp_of
 from visiontune.data.readers.item import Item
@@ -78,9 +77,9 @@ def _named(items: Sequence[Item], names: Mapping[str, str]) -> Sequence[Item]:
     return items if is_same else [item._replace(label=names[item.label]) for item in items]
 
 
-def _pictures(items: Sequence[Item], read: Callable[[str], bytes], margin: float, rows: IntArray) -> Iterator[Picture | BadPicture]:
+def _pictures(items: Sequence[Item], read: Callable[[str], bytes], margin: float, rows: IntArray) -> Iterator[Values | BadPicture]:
     path: str | None = None
-    whole: Picture | BadPicture = BadPicture("is not read yet")
+    whole: Values | BadPicture = BadPicture("is not read yet")
     for row in rows.tolist():
         item = items[row]
         if item.path != path:
@@ -95,27 +94,17 @@ def _pictures(items: Sequence[Item], read: Callable[[str], bytes], margin: float
             yield error
 
 
-def _decoded(path: str, read: Callable[[str], bytes]) -> Picture | BadPicture:
+def _decoded(path: str, read: Callable[[str], bytes]) -> Values | BadPicture:
     try:
-        return decode(_content_of(path, read))
+        return decode_values(read(path))
     except BadPicture as error:
         return error
-
-
-def _content_of(path: str, read: Callable[[str], bytes]) -> bytes:
-    content = read(path)
-    try:
-        refuse_mislabelled(path, content)
-    except BadPicture as error:
-        error.content = content
-        raise
-    return content
 
 
 def _encoded(items: Sequence[Item], read: Callable[[str], bytes], rows: IntArray) -> Iterator[bytes | BadPicture]:
     for row in rows.tolist():
         try:
-            yield _content_of(items[row].path, read)
+            yield read(items[row].path)
         except BadPicture as error:
             yield error
 
@@ -126,7 +115,7 @@ def _first(items: Sequence[Item], read: Callable[[str], bytes], margin: float, r
     for row in np.unique(np.linspace(0, len(items) - 1, _PEEK).astype(int)).tolist():
         item = items[row]
         try:
-            height, width, channels = shape_of(_content_of(item.path, read))
+            height, width, channels = shape_of(read(item.path))
             if item.box is not None:
                 height = width = square_around((height, width), item, margin).side
             shapes.append((height, width, channels))

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.data.file_names import identity
+from visiontune.data.picture.depth import DEEP, Depth
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.split import IntArray
 from visiontune.data.store.ingest_report import IngestReport
@@ -26,7 +27,7 @@ from visiontune.data.store.layout import CHECKSUM_KEY, METADATA_KEY, REPORT_KEY,
 from visiontune.errors import UserError, first_line
 from visiontune.spec.image_size import ImageSize, image_size
 
-_FORM_KEYS = ("kind", "image_size", "stored_size", "channels", "is_resized", "frame")
+_FORM_KEYS = ("kind", "image_size", "stored_size", "channels", "is_resized", "frame", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Store:
     """An open file; see the top of the module for layout and types. Reading goes through the page cache.
 
     `images_NHWC` of small pictures is the memory map itself. That of large ones (`large` is set) is used in the same way, but reads and
-    resizes what is indexed in the caller's thread; `read` gives other sizes. `frame` is by which rule pictures got their shape.
+    resizes what is indexed in the caller's thread; `read` gives other sizes. `frame` is by which rule pictures got their shape,
+    `depth` what became 0 and 255 of files with more than 8 bits.
     """
 
     path: Path
@@ -68,6 +70,7 @@ class Store:
     std_C: NDArray[np.float32]
     large: Large | None = None
     frame: str = "crop"
+    depth: Depth = DEEP
     shards: tuple[Shard, ...] = field(default=(), repr=False)
 
     @staticmethod
@@ -170,6 +173,7 @@ def _read(path: Path) -> Store:
         std_C=np.array(content["std"], np.float32),
         large=large,
         frame=_form(content).rule,
+        depth=_form(content).depth,
         shards=tuple(Shard(start, end, one["digest"]) for start, end, one in zip([0, *ends], ends, content["shards"], strict=False)),
     )
 
