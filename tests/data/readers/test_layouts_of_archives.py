@@ -37,6 +37,10 @@ _WRAPPED = {"train": {"pets/cat/a.png": "cat", "pets/dog/b.png": "dog"}}
 _TABLE = {"labels.csv": b"path,label\ncat/a.png,cat\ndog/b.png,dog\n"}
 
 
+_FIRST = {**_pictures("0001.jpg", "0002.jpg"), "0001.cls": b"3", "0002.cls": b"10\n"}
+_SECOND = {**_pictures("0001.jpg"), "0001.cls": b"3"}
+_FIRST_SAMPLES = {"train/a-0.tar/0001.jpg": "3", "train/a-0.tar/0002.jpg": "10"}
+_SAMPLES = {**_FIRST_SAMPLES, "train/a-1.tar/0001.jpg": "3"}
 _COCO = json.dumps(
     {
         "images": [{"id": number, "file_name": name, "width": 12, "height": 12} for number, name in enumerate(_PETS)],
@@ -71,6 +75,23 @@ def _patched(files: Files, old: bytes, new: bytes, **given: object) -> Callable[
         return str(path)
 
     return make
+
+
+def _shards(**samples: Mapping[str, bytes]) -> Callable[[Path], str]:
+    """Tar files by name, in which members are named as they are in webdataset."""
+
+    def make(root: Path) -> str:
+        for name, files in samples.items():
+            path = root / f"{name.replace('__', '/')}.tar"
+            path.parent.mkdir(exist_ok=True)
+            tar_of(path, files)
+        return str(root)
+
+    return make
+
+
+def _at(make: Callable[[Path], str], inner: str) -> Callable[[Path], str]:
+    return lambda root: f"{make(root)}/{inner}"
 
 
 def _several(root: Path) -> str:
@@ -133,6 +154,50 @@ ROWS = {
         {"d.png": "is neither a file nor a folder"},
     ),
     "a name twice": Row(_tar({"./cat/a.png": b"old", **_PETS}), _CATS_AND_DOGS),
+    # WebDataset's shards.
+    "one shard": Row(_at(_shards(**{"a-0": _FIRST}), "a-0.tar"), {"train": _FIRST_SAMPLES}, source="webdataset"),
+    "a folder of shards": Row(_shards(**{"a-0": _FIRST, "a-1": _SECOND}), {"train": _SAMPLES}, source="webdataset"),
+    "a range of shards": Row(_at(_shards(**{"a-0": _FIRST, "a-1": _SECOND, "b": {}}), "a-{0..1}.tar"), {"train": _SAMPLES}),
+    "a pattern of shards": Row(_at(_shards(**{"a-0": _FIRST, "a-1": _SECOND, "b": {}}), "a-*.tar"), {"train": _SAMPLES}),
+    "a shard that is missing": Row(
+        _at(_shards(**{"a-0": _FIRST}), "a-{0..2}.tar"), refused=("all 3 shards must be there", "lacks 2: a-1.tar, a-2.tar")
+    ),
+    "parts in names of shards": Row(
+        _shards(**{"train-0": _FIRST, "train-1": _SECOND, "val-0": _SECOND}),
+        {
+            "train": {key.replace("/a-", "/train-"): label for key, label in _SAMPLES.items()},
+            "val": {"val/val-0.tar/0001.jpg": "3"},
+        },
+        source="webdataset",
+    ),
+    "parts in folders of shards": Row(
+        _shards(**{"train__a-0": _FIRST, "test__a-0": _pictures("1.jpg")}),
+        {"train": _FIRST_SAMPLES},
+        {"1.jpg": "has no label: there is no .cls beside it"},
+    ),
+    "labels in JSON, one field of several": Row(
+        _shards(**{"a-0": {**_pictures("x/1.png", "x/2.png"), "x/1.json": b'{"label": 7.0, "id": 1}', "x/2.json": b'{"label": "dog"}'}}),
+        {"train": {"train/a-0.tar/x/1.png": "7", "train/a-0.tar/x/2.png": "dog"}},
+    ),
+    "labels in text, and what is not whole": Row(
+        _shards(**{"a-0": {**_pictures("1.png", "2.png", "3.png"), **{"1.txt": b"cat\n", "2.txt": b"dog", "4.txt": b"dog", "1.id": b"x"}}}),
+        {"train": {"train/a-0.tar/1.png": "cat", "train/a-0.tar/2.png": "dog"}},
+        {"3.png": "has no label: there is no .txt beside it", "4": "has no picture: there is only txt"},
+        said=("labels are those of .txt; not read: .id (1)",),
+    ),
+    "two pictures in a sample": Row(
+        _shards(**{"a-0": {**_FIRST, "0001.png": png(COLOUR[0])}}), refused=("data.image_suffix", "a-0.tar/0001 has jpg, png")
+    ),
+    "the same, said": Row(
+        _shards(**{"a-0": {**_FIRST, "0001.png": png(COLOUR[0])}}),
+        {"train": _FIRST_SAMPLES},
+        data={"image_suffix": ".jpg"},
+        said=("not read: .png (1)",),
+    ),
+    "other labels": Row(_shards(**{"a-0": _FIRST}), data={"label_suffix": "id"}, refused=("has none; 2 were set aside",)),
+    "LabelMe's files in a tar": Row(
+        _tar({"1.png": png(COLOUR[0]), "1.json": b'{"shapes": [], "imagePath": "1.png"}'}), refused=("must hold training pictures",)
+    ),
     # What is refused.
     "a name that climbs out": Row(_zip({**_PETS, "../../b.png": b"x"}), refused=("must lie within it", "'../../b.png'")),
     "an absolute name": Row(_tar({**_PETS, "/b.png": b"x"}), refused=("must lie within it", "'/b.png'")),

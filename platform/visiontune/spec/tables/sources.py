@@ -128,6 +128,18 @@ SOURCES = Table(
                 **_CROPS,
             },
         ),
+        "webdataset": Entry(
+            "WebDataset's shards: tar files of pictures and labels, 0001.jpg and 0001.cls",
+            f"{_READERS}.webdataset:webdataset",
+            {
+                "train": Arg(str, "a shard, a folder of them, or a pattern (train-{000000..000099}.tar, train-*.tar)"),
+                "val": Arg(str, "the same for validation; without it val_fraction is split off", None),
+                "test": Arg(str, "the same for the test; without it test_fraction is split off", None),
+                "image_suffix": Arg(str, "what the name of a picture ends with after its first dot; without it any picture's", None),
+                "label_suffix": Arg(str, "the same of its label; without it cls, json (if it has the field) or txt", None),
+                "label_field": Arg(str, "of labels in JSON: the field", "label"),
+            },
+        ),
         "torchvision": Entry(
             "a data set that torchvision knows by name",
             f"{_READERS}.torchvision_datasets:torchvision",
