@@ -23,6 +23,8 @@ from source_files import given
 from visiontune.data.open_files import open_folder
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.prepare import prepare
+from visiontune.errors import UserError
+from visiontune.results.make_dataset import section_of
 
 Files = Mapping[str, bytes]
 
@@ -274,6 +276,13 @@ _read: Callable[[str], bytes]
 
 def _call(name: str) -> bytes:
     return _read(name)
+
+
+def test_the_argument_is_called_as_the_user_knows_it(tmp_path: Path) -> None:
+    (tmp_path / "a.npz").touch()
+    for name, rule in (("nothere", "DATA: must be a folder"), ("a.npz", r"DATA /\S*a.npz holds arrays")):
+        with pytest.raises(UserError, match=f"^{rule}"):
+            section_of(str(tmp_path / name), [], "DATA")
 
 
 def test_another_archive_in_its_place_is_noticed(tmp_path: Path) -> None:

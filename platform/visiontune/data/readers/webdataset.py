@@ -99,11 +99,11 @@ def _items(
     for (picture, member), label in zip(whole, labels, strict=True):
         if label is None:
             leave(picture, f"has no label in {posixpath.basename(member)}")
-    for picture, sample in zip(pictures, samples, strict=True):
-        if picture is None:
+    for found, sample in zip(pictures, samples, strict=True):
+        if found is None:
             leave(sample.key, f"has no picture{f' .{image}' if image else ''}: there is only {', '.join(sample.members)}")
         elif suffix not in sample.members:
-            leave(picture, f"has no label: there is no .{suffix} beside it")
+            leave(found, f"has no label: there is no .{suffix} beside it")
     return items
 
 
