@@ -354,6 +354,6 @@ def test_train_has_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
         raise UserError("enough")
 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("visiontune.api.load_recipe", lambda path: None)
+    monkeypatch.setattr("visiontune.api.load_recipe", lambda *_: None)
     monkeypatch.setattr("visiontune.api.fit", fit)
     assert main(["train", "recipe.yaml"]) == 2 and seen == ["all"]

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from archive_files import link, tar_of, zip_of
-from layouts import Row, hold, read
+from layouts import Row, classes_of, hold, read
 from picture_files import COLOUR, png
 from source_files import given
 
@@ -276,6 +276,23 @@ _read: Callable[[str], bytes]
 
 def _call(name: str) -> bytes:
     return _read(name)
+
+
+def test_archives_elsewhere(tmp_path: Path) -> None:
+    """By ranges of bytes; threads alone read them."""
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    for name, path in {"zip": _zip(_PETS)(tmp_path), "tar": _tar(_PETS)(tmp_path), "shard": _tar(_FIRST, "a-0.tar")(tmp_path)}.items():
+        memory.pipe(f"/{name}/{Path(path).name}", Path(path).read_bytes())
+    for text in ("memory://zip/pets.zip", "memory://tar/pets.tar"):
+        _, source = read(text, {})
+        assert not source.can_fork
+        assert source.names("train")[0] == f"{text}/cat/a.png"
+        np.testing.assert_array_equal(given(source)["dog/b.png"][1], COLOUR[1])
+    section, source = read("memory://shard", {})
+    assert section["source"] == "webdataset"
+    assert classes_of(source, "train") == _FIRST_SAMPLES
 
 
 def test_the_argument_is_called_as_the_user_knows_it(tmp_path: Path) -> None:
