@@ -51,7 +51,7 @@ def source_of_tables(
         has_val="val" in files,
         content=lambda tell=float: f"{kind} {digests_of_shards(everything, tell)} {settings}{numbered()}",
         stamp=lambda: " ".join([f"{kind} 2", *(file.stamp() for file in everything), settings]),
-        can_fork=all(file.root.filesystem is None for file in everything),
+        can_fork=all(file.root.can_fork for file in everything),
         first=cache(lambda: _first(shards["train"], image_column)),
         labels=lambda: labels,
         pictures=lambda part, rows: shards[part].pictures(image_column, rows),

@@ -49,7 +49,7 @@ def file_source(
     paths = paths_of(items)
     is_file_each = len(paths) == sum(map(len, items.values()))
     has_boxes = any(item.box is not None for found in items.values() for item in found)
-    can_fork = root.filesystem is None
+    can_fork = root.can_fork
     return Source(
         class_names=class_names,
         counts_C=np.bincount(labels["train"], minlength=len(class_names)).astype(np.int64),
