@@ -1,7 +1,7 @@
 """Policies: which ops a training picture gets. Pictures are uint8 NHWC, 0 to 255; index_N counts them in the store.
 
 A policy is a sequence of steps. What a step draws for a picture is a function of (seed, epoch, step, index) alone: batches are the
-same for any grouping, order and process. Pictures that drew the same op at the same magnitude are changed together. They are an
+same for any grouping, order and process. Pictures that drew the same op are changed together. They are an
 array, or a tensor on a device (device.py says how close the results are). This module imports albumentations only when an op is applied.
 """
 

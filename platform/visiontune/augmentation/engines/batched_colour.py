@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.augmentation.engines import random_colour as draws
-from visiontune.augmentation.engines.reference import IntArray, Pictures, apply_each
+from visiontune.augmentation.engines.reference import IntArray, Pictures, apply_each, part_of
 from visiontune.augmentation.keyed_random import FloatArray, Stream, bounded, halves
 
 
@@ -30,15 +30,13 @@ def random_brightness_contrast(transform: Any, stream: Stream, pictures_NHWC: Pi
 
 
 def color_jitter(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """Four rounds, in each of them those pictures together whose order has the same kind of change there."""
+    """Up to four rounds, in each of them those pictures together that get the same kind of change."""
     factor_K4, order_K4, is_sure = draws.jitters(transform, stream, index_K, pictures_NHWC.shape)
     changes = (_brightness, _contrast, _saturation, _hue)
-    for step in range(4):
-        for kind, change in enumerate(changes):
-            mine = is_sure & (order_K4[:, step] == kind) & (factor_K4[:, kind] != draws.NEUTRAL[kind])
-            if mine.any() and (pictures_NHWC.shape[3] == 3 or kind < 2):
-                change(pictures_NHWC, rows_K[mine], factor_K4[mine, kind])
-    apply_each(transform, stream, pictures_NHWC, rows_K[~is_sure], index_K[~is_sure])
+    for kind, mine in draws.jitter_rounds(factor_K4, order_K4, pictures_NHWC.shape[3]):
+        mine &= is_sure
+        changes[kind](pictures_NHWC, rows_K[mine], factor_K4[mine, kind])
+    apply_each(part_of(transform, ~is_sure), stream, pictures_NHWC, rows_K[~is_sure], index_K[~is_sure])
 
 
 def rgb_shift(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:

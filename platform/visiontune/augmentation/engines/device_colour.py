@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from visiontune.augmentation.engines import random_colour as draws
 from visiontune.augmentation.engines.device_colour_spaces import grey_of, hsv_of, rgb_of
 from visiontune.augmentation.engines.device_geometry import change, change_each
-from visiontune.augmentation.engines.reference import IntArray
+from visiontune.augmentation.engines.reference import IntArray, part_of
 from visiontune.augmentation.keyed_random import FloatArray, Stream
 
 _GAMMA, _MIX_1, _MIX_2 = (word - (1 << 64) for word in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
@@ -32,15 +32,13 @@ def random_brightness_contrast(transform: Any, stream: Stream, pictures_NHWC: Te
 
 
 def color_jitter(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """Four rounds, in each of them those pictures together whose order has the same kind of change there."""
+    """Up to four rounds, in each of them those pictures together that get the same kind of change."""
     factor_K4, order_K4, is_sure = draws.jitters(transform, stream, index_K, pictures_NHWC.shape)
     changes = (_brightness, _contrast, _saturation, _hue)
-    for step in range(4):
-        for kind, jitter in enumerate(changes):
-            mine = is_sure & (order_K4[:, step] == kind) & (factor_K4[:, kind] != draws.NEUTRAL[kind])
-            if mine.any() and (pictures_NHWC.shape[3] == 3 or kind < 2):
-                jitter(pictures_NHWC, rows_K[mine], factor_K4[mine, kind])
-    change_each(transform, stream, pictures_NHWC, rows_K[~is_sure], index_K[~is_sure])
+    for kind, mine in draws.jitter_rounds(factor_K4, order_K4, pictures_NHWC.shape[3]):
+        mine &= is_sure
+        changes[kind](pictures_NHWC, rows_K[mine], factor_K4[mine, kind])
+    change_each(part_of(transform, ~is_sure), stream, pictures_NHWC, rows_K[~is_sure], index_K[~is_sure])
 
 
 def rgb_shift(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:

@@ -99,10 +99,12 @@ def change(pictures_NHWC: Tensor, rows_K: IntArray, make: Callable[..., Tensor],
 
 def change_each(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
     """Apply the transform itself, on the CPU, to those few pictures for which it may draw other numbers (random_geometry.py)."""
-    for row, index in zip(rows_K.tolist(), index_K, strict=True):
-        picture_1HWC = pictures_NHWC[row : row + 1].cpu().numpy().copy()
-        apply_each(transform, stream, picture_1HWC, np.zeros(1, np.int64), index[np.newaxis])
-        pictures_NHWC[row] = to_device(picture_1HWC[0], pictures_NHWC.device)
+    if len(rows_K) == 0:
+        return
+    rows = to_device(rows_K, pictures_NHWC.device)
+    taken = pictures_NHWC[rows].cpu().numpy()
+    apply_each(transform, stream, taken, np.arange(len(rows_K)), index_K)
+    pictures_NHWC[rows] = to_device(taken, pictures_NHWC.device)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,17 @@ def jitters(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> 
     ranges = (transform.brightness, transform.contrast, transform.saturation, transform.hue)
     order_K4, is_sure_K = _shuffles(halves(word_K8[:, 4:]), 4)
     return between(as_uniforms(word_K8[:, :4]), ranges), order_K4, is_sure_K
+
+
+def jitter_rounds(factor_K4: FloatArray, order_K4: IntArray, channels: int) -> Iterator[tuple[int, Mask]]:
+    """Which kind of change which pictures get next: each picture's own in its order, without those that change nothing."""
+    is_change_4 = np.array([True, True, channels == 3, channels == 3])
+    is_change_K4 = np.take_along_axis((factor_K4 != NEUTRAL) & is_change_4, order_K4, 1)
+    changes_first_K4 = np.argsort(~is_change_K4, axis=1, kind="stable")
+    order_K4, is_change_K4 = (np.take_along_axis(one_K4, changes_first_K4, 1) for one_K4 in (order_K4, is_change_K4))
+    for order_K, is_change_K in zip(order_K4.T, is_change_K4.T, strict=True):
+        for kind in np.unique(order_K[is_change_K]).tolist():
+            yield kind, is_change_K & (order_K == kind)
 
 
 def channel_orders(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> IntArray:

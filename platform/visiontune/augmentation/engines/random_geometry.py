@@ -1,8 +1,9 @@
 """What the batched ops draw for each picture, whichever engine then changes the pixels: numbers in the transform's own order.
 
-Each takes the albumentations transform, from which it reads the ranges, the stream, index_K and the pictures' shape NHWC, and gives
-arrays with K rows. A mask beside them is True where the numbers are surely the transform's: elsewhere it may draw again, with a
-chance of about 2^-32, or a crop did not fit in ten tries. Here are the ops that move or hide pixels; random_colour.py has the others.
+Each takes the albumentations transform, from which it reads the ranges, or several (`Together`); the stream, index_K and the pictures'
+shape NHWC; and gives arrays with K rows. A mask beside them is True where the numbers are surely the transform's: elsewhere it may draw
+again, with a chance of about 2^-32, or a crop did not fit in ten tries. Here are the ops that move or hide pixels; random_colour.py has
+the others.
 """
 
 from __future__ import annotations
@@ -127,10 +128,10 @@ def holes(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> tu
     return np.stack([top_K, left_K, top_K + height_K, left_K + width_K], axis=1), is_sure_top & is_sure_left
 
 
-def between(u_KU: FloatArray, ranges: Sequence[tuple[float, float]]) -> FloatArray:
-    """Numbers in [0, 1) as numbers in their columns' ranges."""
-    low_U, high_U = np.array(ranges, np.float64).T
-    return low_U + (high_U - low_U) * u_KU  # type: ignore[no-any-return]
+def between(u_KU: FloatArray, ranges: Sequence[tuple[float | FloatArray, float | FloatArray]]) -> FloatArray:
+    """Numbers in [0, 1) as numbers in their columns' ranges, whose ends are the same for all pictures or one for each."""
+    low, high = (np.stack(np.broadcast_arrays(*ends), axis=-1) for ends in zip(*ranges, strict=True))
+    return low + (high - low) * u_KU  # type: ignore[no-any-return]
 
 
 def _boxes(height_K: IntArray, width_K: IntArray, u_K2: FloatArray, shape: Shape) -> IntArray:
