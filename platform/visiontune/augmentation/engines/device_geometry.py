@@ -85,8 +85,13 @@ def random_sized_crop(transform: Any, stream: Stream, pictures_NHWC: Tensor, row
 def coarse_dropout(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
     """One black box in each picture."""
     box_K4, is_sure = random_geometry.holes(transform, stream, index_K, pictures_NHWC.shape)
-    change(pictures_NHWC, rows_K[is_sure], lambda taken, box: blanked(taken.permute(0, 3, 1, 2), box).permute(0, 2, 3, 1), box_K4[is_sure])
+    change(pictures_NHWC, rows_K[is_sure], _blanked, box_K4[is_sure])
     change_each(transform, stream, pictures_NHWC, rows_K[~is_sure], index_K[~is_sure])
+
+
+def erasing(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
+    """One black box in each picture."""
+    change(pictures_NHWC, rows_K, _blanked, random_geometry.erased(transform, stream, index_K, pictures_NHWC.shape))
 
 
 def change(pictures_NHWC: Tensor, rows_K: IntArray, make: Callable[..., Tensor], *drawn: NDArray[Any]) -> None:
@@ -129,6 +134,10 @@ def _moved(taken_KHWC: Tensor, source_KHW: Tensor) -> Tensor:
     num, channels = taken_KHWC.shape[0], taken_KHWC.shape[3]
     source = source_KHW.reshape(num, -1, 1).expand(-1, -1, channels)
     return taken_KHWC.reshape(num, -1, channels).gather(1, source).reshape(*source_KHW.shape, channels)
+
+
+def _blanked(taken_KHWC: Tensor, box_K4: Tensor) -> Tensor:
+    return blanked(taken_KHWC.permute(0, 3, 1, 2), box_K4).permute(0, 2, 3, 1)
 
 
 def _warp(pictures_NHWC: Tensor, rows_K: IntArray, matrix_K33: FloatArray) -> None:

@@ -59,6 +59,12 @@ def line_tables(factor_K: FloatArray, offset_K: FloatArray) -> Table:
     return np.clip(_VALUES * factor_K1 + offset_K1, 0, 255).astype(np.uint8)  # type: ignore[no-any-return]
 
 
+def gamma_tables(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> Table:
+    """(K, 256)."""
+    gamma_K1 = between(stream.uniforms(index_K, 1), (transform.gamma_limit,)) / 100
+    return (np.arange(0, 256 / 255, 1 / 255) ** gamma_K1 * 255).astype(np.uint8)
+
+
 def shift_tables(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> Table:
     """(K, 256, 3). The first word of the stream is for a seed that is not used, and is left out."""
     word_K4 = stream.words(index_K, 4)
@@ -112,24 +118,6 @@ def channel_orders(transform: Any, stream: Stream, index_K: IntArray, shape: Sha
 def dropped_channels(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> IntArray:
     """(K,) the channel. The first number of the stream decides how many, which is one, and is left out."""
     return below(stream.uniforms(index_K, 2)[:, 1], 3)
-
-
-def sharpening(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> NDArray[np.float32]:
-    """(K, 3, 3) filters."""
-    alpha_K11, light_K11 = between(stream.uniforms(index_K, 2), (transform.alpha, transform.lightness)).T[:, :, np.newaxis, np.newaxis]
-    same, edges = np.zeros((3, 3), np.float32), np.full((3, 3), -1, np.float32)
-    same[1, 1], edges[1, 1] = 1, 0
-    middle_K33 = np.zeros((len(index_K), 3, 3), np.float32)
-    middle_K33[:, 1, 1] = (8 + light_K11[:, 0, 0]).astype(np.float32)
-    kernel_K33: NDArray[np.float32] = (1 - alpha_K11).astype(np.float32) * same + alpha_K11.astype(np.float32) * (edges + middle_K33)
-    return kernel_K33
-
-
-def noises(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> tuple[FloatArray, FloatArray, NDArray[np.uint64]]:
-    """(K,) means and deviations, as shares of the full range, and (K,) the word that seeds OpenCV's generator with 16 bits."""
-    word_K3 = stream.words(index_K, 3)
-    std_K, mean_K = between(as_uniforms(word_K3[:, :2]), (transform.std_range, transform.mean_range)).T
-    return mean_K, std_K, word_K3[:, 2]
 
 
 def _shuffles(half_KW: NDArray[np.uint64], num: int) -> tuple[IntArray, Mask]:
