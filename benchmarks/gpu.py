@@ -129,7 +129,7 @@ def policy_row(args: argparse.Namespace, section: Mapping[str, Any], store: Stor
     policy = build_policy(recipe.augmentation, image_size=store.image_size, channels=3, num_epochs=3)
     preprocessing = fit_preprocessing(recipe.preprocessing, store)
     pictures = open_pictures(store, store.train_idx, device, preprocessing=preprocessing, policy=policy, num_workers=0)
-    if device.type == "cuda" and pictures.policy is None:
+    if device.type == "cuda" and pictures.resident is None:
         raise ValueError("not all of its ops have a form for a GPU")
     best_s = float("inf")
     for epoch in (1, 2, 3):

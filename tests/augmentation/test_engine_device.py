@@ -117,16 +117,6 @@ def test_what_is_not_sure_is_left_to_the_transform(monkeypatch: pytest.MonkeyPat
     np.testing.assert_array_equal(changed("CoarseDropout", pictures, 0.8, index), expected)
 
 
-def test_an_op_that_is_lacking_is_applied_on_the_cpu() -> None:
-    pictures, index = photographs(9, 16, 3), np.random.default_rng(3).permutation(9)
-    assert "Emboss" not in DEVICE and "Emboss" in OPS.entries
-    whole = changed("Emboss", pictures, 0.8, index, is_device=False)
-    np.testing.assert_array_equal(changed("Emboss", pictures, 0.8, index), whole)
-    some = changed("Emboss", pictures, 0.8, index[[7, 2]], rows=np.array([7, 2]))
-    np.testing.assert_array_equal(some[[7, 2]], whole[[7, 2]])
-    np.testing.assert_array_equal(np.delete(some, [2, 7], 0), np.delete(pictures, [2, 7], 0))
-
-
 def policy_of(**section: Any) -> Policy:
     filled = fill(RECIPE.fields["augmentation"].fields, section)  # type: ignore[union-attr]
     policy = build_policy(filled, image_size=32, channels=3, num_epochs=4)
@@ -146,8 +136,8 @@ WHOLE = {
 @pytest.mark.parametrize("section", WHOLE.values(), ids=WHOLE)
 def test_whole_policies_are_the_same_on_both(section: dict[str, Any]) -> None:
     policy, pictures, index = policy_of(**section), photographs(96, 32, 3), np.arange(96) * 7
-    there, lacking = on_device(policy)
-    assert there is not None and lacking == ()
+    first, there, lacking = on_device(policy)
+    assert first is None and there is not None and lacking == ()
     before = torch.from_numpy(pictures.copy())
     ours = there(before, seed=5, epoch=2, index_N=index).numpy().astype(int)
     difference = np.abs(ours - policy(pictures, seed=5, epoch=2, index_N=index))
@@ -156,10 +146,17 @@ def test_whole_policies_are_the_same_on_both(section: dict[str, Any]) -> None:
     np.testing.assert_array_equal(before.numpy(), pictures)
 
 
-def test_a_policy_with_an_op_that_is_lacking_stays_on_the_cpu() -> None:
-    assert on_device(policy_of(policy="fixed", Emboss={"probability": 0.5}, HorizontalFlip={"probability": 0.5})) == (None, ("Emboss",))
-    published = policy_of(policy="autoaugment_published", preset="cifar10")
-    assert on_device(published) == (None, ("torchvision's AutoAugment",))
+def test_the_cpu_does_a_policy_up_to_the_last_op_that_is_lacking_and_the_device_the_rest() -> None:
+    sometimes = {"probability": 0.5}
+    policy = policy_of(policy="fixed", PadAndCrop=sometimes, Emboss=sometimes, HorizontalFlip=sometimes, Posterize=sometimes)
+    first, there, lacking = on_device(policy)
+    assert first is not None and there is not None and lacking == ("Emboss",)
+    assert first.names == ("PadAndCrop", "Emboss") and there.names == ("HorizontalFlip", "Posterize")
+    pictures, keys = photographs(40, 32, 3), {"seed": 1, "epoch": 2, "index_N": np.arange(40) * 3}
+    np.testing.assert_array_equal(there(torch.from_numpy(first(pictures, **keys)), **keys).numpy(), policy(pictures, **keys))
+    published = policy_of(policy="autoaugment_published", preset="cifar10", flip_probability=0.5)
+    first, there, lacking = on_device(published)
+    assert first is not None and first.steps == published.steps and there is None and lacking == ("torchvision's AutoAugment",)
 
 
 class Calls(TorchDispatchMode):
@@ -175,7 +172,7 @@ class Calls(TorchDispatchMode):
 @pytest.mark.parametrize("policy", ["trivialaugment", "soft_trivialaugment", "soft_augmix"])
 def test_calls_follow_the_kinds_of_ops_and_not_pictures_or_magnitudes(policy: str) -> None:
     """soft_trivialaugment took 10,325 calls for 682 pictures where those of one magnitude were changed together."""
-    there, _ = on_device(policy_of(policy=policy))
+    there = on_device(policy_of(policy=policy)).there
     assert there is not None
     num_steps = 1 if "augmix" not in policy else 9
     found = []

@@ -79,7 +79,7 @@ def test_a_device_crops_as_the_cpu_does() -> None:
     coarse = np.random.default_rng(1).integers(0, 256, (20, 4, 4, 3), dtype=np.uint8)
     smooth = np.stack([cv2.resize(one, (16, 16), interpolation=cv2.INTER_CUBIC) for one in coarse])
     policy = policy_of()
-    there, _ = on_device(policy)
+    there = on_device(policy).there
     assert there is not None
     index_N = np.arange(20)
     ours, theirs = (one(images, seed=1, epoch=1, index_N=index_N) for one, images in ((policy, smooth), (there, torch.from_numpy(smooth))))

@@ -11,14 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from visiontune.augmentation.engines import device_colour, device_geometry, device_texture
-from visiontune.augmentation.engines.batched import engine_of
 from visiontune.augmentation.engines.reference import IntArray
 from visiontune.augmentation.keyed_random import Stream
-from visiontune.augmentation.to_device import to_device
 
 OnDevice = Callable[[Any, Stream, Tensor, IntArray, IntArray], None]
 
@@ -69,11 +66,5 @@ def left_to_cpu(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def apply_on_device(name: str, transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """Change these rows in place; an op that this engine lacks is applied on the CPU, to copies."""
-    if name in DEVICE:
-        DEVICE[name](transform, stream, pictures_NHWC, rows_K, index_K)
-        return
-    rows = to_device(rows_K, pictures_NHWC.device)
-    taken = pictures_NHWC[rows].cpu().numpy()
-    engine_of(name)(transform, stream, taken, np.arange(len(rows_K)), index_K)
-    pictures_NHWC[rows] = to_device(taken, pictures_NHWC.device)
+    """Change these rows in place. Raises KeyError for an op that this engine lacks."""
+    DEVICE[name](transform, stream, pictures_NHWC, rows_K, index_K)
