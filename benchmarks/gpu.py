@@ -53,6 +53,9 @@ POLICIES: dict[str, dict[str, Any]] = {
     "trivialaugment": {"policy": "trivialaugment", "flip_probability": 0.5, "crop_magnitude": 0.5},
     "randaugment": {"policy": "randaugment", "flip_probability": 0.5, "crop_magnitude": 0.5},
     "augmix": {"policy": "augmix"},
+    "three_augment": {"policy": "three_augment"},
+    "soft_trivialaugment": {"policy": "soft_trivialaugment"},
+    "blur, gamma and erasing": {"policy": "fixed", **{name: {"probability": 0.5} for name in ("GaussianBlur", "RandomGamma", "Erasing")}},
 }
 BASE = {"data": {"source": "digits"}, "model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": 0.1}, "training": {"num_epochs": 3}}
 PEERS: dict[str, tuple[str, dict[str, str]]] = {

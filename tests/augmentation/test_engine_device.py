@@ -204,3 +204,12 @@ def test_no_op_waits_for_a_gpus_values(name: str) -> None:
     """Tensors without memory stand for pictures, and refuse to be read: neither a value nor a size may depend on them."""
     with FakeTensorMode(allow_non_fake_inputs=True):
         Ops(16, "device").apply(name, 0.7, torch.zeros(20, 16, 16, 3, dtype=torch.uint8), np.arange(0, 20, 2), np.arange(20), 3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("policy", ["soft_trivialaugment", "three_augment"])
+def test_no_policy_waits_for_a_gpus_values(policy: str) -> None:
+    """Where ops of several magnitudes, or several kinds of ops, come together."""
+    there = on_device(policy_of(policy=policy)).there
+    assert there is not None
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        there(torch.zeros(200, 32, 32, 3, dtype=torch.uint8), seed=0, epoch=1, index_N=np.arange(200))
