@@ -54,7 +54,7 @@ def test_a_device_augments_what_is_streamed_to_it_as_the_cpu_does(monkeypatch: p
     monkeypatch.setattr(opening, "_RESIDENT_BYTES", {"cpu": 1000})
     streamed = opened(store, moving(store, **MOVES))
     assert streamed.resident is None and streamed.how == "54 pictures are made in this process: as told; they are augmented on cpu"
-    for chunk_bytes in (batches._CHUNK_PICTURES_BYTES, 20_000):
+    for chunk_bytes in (batches._CHUNK_PICTURES_BYTES, 20_000, 15_000):  # the last are 4 pictures, half a batch
         monkeypatch.setattr(batches, "_CHUNK_PICTURES_BYTES", chunk_bytes)
         assert same(one_epoch(streamed, 2), by_the_cpu)
 

@@ -67,17 +67,12 @@ class Pictures:
     def how(self) -> str:
         """Who makes the pictures and why, as a sentence."""
         if self.resident is None:
-            return f"{len(self):,} pictures are {self.loader.how}{self._what_follows}"
+            first = self.loader.maker.policy if self.policy else None
+            after = f" after {', '.join(first.names)}" if first else ""
+            there = f"; they are augmented on {self.device}" if self.policy else ""
+            return f"{len(self):,} pictures are {self.loader.how}{there}{after}"
         as_what = "" if self.resident[0].is_floating_point() else " as bytes"
         return f"all {len(self):,} pictures stay on {self.device}{as_what}{'' if self.policy is None else ' and are augmented there'}"
-
-    @property
-    def _what_follows(self) -> str:
-        if self.policy is None:
-            return ""
-        first = self.loader.maker.policy
-        after = "" if first is None else f" after {', '.join(first.names)}"
-        return f"; they are augmented on {self.device}{after}"
 
     @property
     def waited_s(self) -> float:
@@ -168,10 +163,15 @@ class Pictures:
         return self._features(x_NHWC), to_device(self.store.labels_N[index_N], self.device)
 
     def _changed(self, images_NHWC: Tensor, policy: Policy | None, key_N: IntArray, epoch: int) -> Tensor:
-        """Augmented and preprocessed."""
+        """Augmented and preprocessed. Ops hold up to 34 bytes for each value: a large batch of large pictures is changed in parts."""
         if policy is not None:
+            num = self._num_augmented_there
             with exactly(self.device):
-                images_NHWC = policy(images_NHWC, seed=self.seed, epoch=epoch, index_N=key_N)
+                parts = [
+                    policy(part_NHWC, seed=self.seed, epoch=epoch, index_N=key_N[number * num :][:num])
+                    for number, part_NHWC in enumerate(torch.split(images_NHWC, num))
+                ]
+            images_NHWC = torch.cat(parts)
         return self._preprocessed(images_NHWC)
 
     def _preprocessed(self, images_NHWC: Tensor) -> Tensor:
