@@ -49,7 +49,7 @@ def test_samples_round_trip_and_fit_the_pictures(file, tmp_path):
 
     spec = load_study(file)
     channels = CHANNELS[spec.data["source"]]
-    for number in range(10):  # twenty below
+    for number in range(5):  # twenty below
         recipe = make_recipe(spec, spec.space.resolve(RandomParams(number)), number)
         dump_recipe(recipe, tmp_path / "recipe.yaml")
         assert load_recipe(tmp_path / "recipe.yaml") == recipe

@@ -74,7 +74,8 @@ def drive(spec, folder, *, num_slots=1, put=None, value=curve, delay_s=0.0, seed
         key = pick.choice(sorted(legs))
         legs[key][1] += 1
         leg, epoch = legs[key]
-        time.sleep(delay_s)
+        if delay_s:  # a sleep of no length gives the core away
+            time.sleep(delay_s)
         if not session.report(key, answer(leg, epoch, value(leg.recipe, epoch))):
             del legs[key]
 

@@ -26,6 +26,14 @@ def study(folder: Path, num_trials: int = 60, **how: Any) -> StudyRecord:
     return read_study(StudyFolder(folder))
 
 
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a study of twelve trials, each trained in full; none of these tests changes it."""
+    folder = tmp_path_factory.mktemp("studies") / "small"
+    study(folder, 12, scheduler="none")
+    return folder
+
+
 @pytest.mark.heavy
 def test_settings_stand_beside_each_other_with_means_that_grow(tmp_path: Path) -> None:
     record = study(tmp_path / "study", 80)
@@ -47,7 +55,7 @@ def test_settings_stand_beside_each_other_with_means_that_grow(tmp_path: Path) -
 
 def test_a_loss_is_better_when_smaller(tmp_path: Path) -> None:
     """The simulated val_loss is minus val_top1: the same search found the same, with the other sign."""
-    record = study(tmp_path / "study", 60, overrides=["objective.metric=val_loss"])
+    record = study(tmp_path / "study", 16, scheduler="none", overrides=["objective.metric=val_loss"])
     found = rehearse_study(record, NOTHING, num_workers=1, num_seeds=2)
     assert len(found.found) == 2
     for by_share in found.found.values():
@@ -68,8 +76,8 @@ def test_recipes_that_the_study_began_with_are_begun_with_again(tmp_path: Path) 
     assert own == pytest.approx(1 - 0.3 / 9) and random < own
 
 
-def test_one_seed_has_no_width(tmp_path: Path) -> None:
-    found = rehearse_study(study(tmp_path / "study", 60), NOTHING, num_workers=1, num_seeds=1)
+def test_one_seed_has_no_width(short: Path) -> None:
+    found = rehearse_study(read_study(StudyFolder(short)), NOTHING, num_workers=1, num_seeds=1)
     assert all(one.low == one.mean == one.high for by_share in found.found.values() for one in by_share.values())
 
 
@@ -85,8 +93,8 @@ def test_too_few_full_curves_and_settings_that_do_not_fit_are_told_at_once(tmp_p
 
 
 @pytest.mark.parametrize(("first", "factor", "nearest"), [(2, 3, 1), (4, 3, 3), (5, 2, 9), (8, 3, 9)])
-def test_the_nearest_first_rung_is_one_that_leads_there(tmp_path: Path, first: int, factor: int, nearest: int) -> None:
-    record = study(tmp_path / "study", 12, scheduler="none")
+def test_the_nearest_first_rung_is_one_that_leads_there(short: Path, first: int, factor: int, nearest: int) -> None:
+    record = read_study(StudyFolder(short))
     asha = {**record.identity, "trial_scheduler.name": "asha", "trial_scheduler.stop": False}
     changed = StudyRecord(**{**vars(record), "identity": asha})
     asked = {"sampler": None, "reduction_factor": factor, "min_epochs": first}
@@ -95,34 +103,34 @@ def test_the_nearest_first_rung_is_one_that_leads_there(tmp_path: Path, first: i
     assert rehearse_study(changed, {**asked, "min_epochs": nearest}, num_workers=1, num_seeds=1).num_seeds == 1
 
 
-def test_rungs_are_not_for_a_study_without(tmp_path: Path) -> None:
-    record = study(tmp_path / "study", 12, scheduler="none")
+def test_rungs_are_not_for_a_study_without(short: Path) -> None:
+    record = read_study(StudyFolder(short))
     with pytest.raises(UserError, match="min_epochs: is for the trial scheduler asha, but the study has none"):
         rehearse_study(record, {**NOTHING, "min_epochs": 3}, num_workers=1, num_seeds=1)
 
 
-def test_a_study_of_another_version_says_so(tmp_path: Path) -> None:
-    record = study(tmp_path / "study", 12, scheduler="none")
+def test_a_study_of_another_version_says_so(short: Path) -> None:
+    record = read_study(StudyFolder(short))
     changed = StudyRecord(**{**vars(record), "identity": {**record.identity, "space.model.gone": 1}})
     with pytest.raises(UserError, match=r"(?s)was made by another version.*unknown key 'gone'"):
         rehearse_study(changed, NOTHING, num_workers=1, num_seeds=1)
 
 
-def test_the_grid_needs_steps(tmp_path: Path) -> None:
-    record = study(tmp_path / "study", 12, scheduler="none")
+def test_the_grid_needs_steps(short: Path) -> None:
+    record = read_study(StudyFolder(short))
     with pytest.raises(UserError, match=r"space\.optimizer\.lr: the grid sampler needs a step"):
         rehearse_study(record, {**NOTHING, "sampler": "grid"}, num_workers=1, num_seeds=1)
 
 
-def test_the_verb_prints_what_the_function_gives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study(tmp_path / "small", 12, scheduler="none")
-    words = ["rehearse", "small", "--studies-dir", str(tmp_path), "--seeds", "2", "--sampler", "random", "--workers", "3"]
+def test_the_verb_prints_what_the_function_gives(short: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["rehearse", "small", "--studies-dir", str(short.parent), "--seeds", "2", "--sampler", "random", "--workers", "3"]
+    found = rehearse_by_name("small", sampler="random", workers=3, seeds=2, studies_dir=short.parent)
     assert main(words) == 0
-    assert capsys.readouterr().out.rstrip() == str(rehearse_by_name("small", sampler="random", workers=3, seeds=2, studies_dir=tmp_path))
+    assert capsys.readouterr().out.rstrip() == str(found)
     assert main([*words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    found = rehearse_by_name("small", sampler="random", workers=3, seeds=2, studies_dir=tmp_path).found
-    assert {name: by_share["100%"]["mean"] for name, by_share in told["found"].items()} == {n: one[1.0].mean for n, one in found.items()}
+    means = {name: one[1.0].mean for name, one in found.found.items()}
+    assert {name: by_share["100%"]["mean"] for name, by_share in told["found"].items()} == means
     assert main([*words, "--min-epochs", "2"]) == 2
     assert capsys.readouterr().err == "min_epochs: is for the trial scheduler asha, but the study has none\n"
     with pytest.raises(SystemExit):

@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,12 @@ def assert_same_weights(ours: Epoch, theirs: Epoch) -> None:
         assert torch.allclose(ours.model.state_dict()[name].float(), tensor.float(), rtol=1e-3, atol=1e-4), name
 
 
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+def others_heavy(rows: Mapping[Any, Any]) -> list[Any]:
+    """Each as a row of a test, the first in every tier: a second and a follower of its own is what each takes."""
+    return [pytest.param(row, id=str(name), marks=[pytest.mark.heavy] * (at > 0)) for at, (name, row) in enumerate(rows.items())]
+
+
+@pytest.mark.parametrize("recipe", others_heavy(RECIPES))
 def test_two_workers_train_as_one(recipe: TrialRecipe) -> None:
     theirs = list(train(recipe, STORE))  # before the fork, which then has what is imported
     ours = list(by_two(recipe))
@@ -128,6 +133,7 @@ def test_two_workers_train_as_one(recipe: TrialRecipe) -> None:
     assert_same_weights(ours[-1], theirs[-1])
 
 
+@pytest.mark.heavy
 def test_two_workers_take_up_what_was_frozen(tmp_path: Path) -> None:
     """From the second epoch on everything learns, by another optimizer: the first stages' features were kept until then."""
     save_weights(build_model(CNN, num_classes=10, in_channels=1, image_size=16, seed=3), tmp_path / "weights.safetensors")
@@ -139,6 +145,7 @@ def test_two_workers_take_up_what_was_frozen(tmp_path: Path) -> None:
     assert_same_weights(ours[-1], theirs[-1])
 
 
+@pytest.mark.heavy
 def test_a_trial_goes_on_with_another_number_of_workers() -> None:
     recipe = RECIPES["batch norm, mixed, averaged, clipped"]
     *_, reference = train(recipe, STORE)
@@ -150,6 +157,7 @@ def test_a_trial_goes_on_with_another_number_of_workers() -> None:
     assert_same_weights(third, reference)
 
 
+@pytest.mark.heavy
 def test_a_killed_worker_ends_the_others() -> None:
     def start(meeting: Meeting) -> Forked:
         return Forked(meeting, dies_in_epoch=2)
@@ -173,7 +181,7 @@ def test_a_killed_worker_ends_the_others() -> None:
     ],
     ids=["RuntimeError", "ValueError"],
 )
-@pytest.mark.parametrize("where", [(0,), (1,), (0, 1)])
+@pytest.mark.parametrize("where", others_heavy({"follower": (1,), "leader": (0,), "both": (0, 1)}))
 def test_an_error_of_the_recipe_is_typed_as_with_one_worker(
     error: Exception, kind: str, said: str, where: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

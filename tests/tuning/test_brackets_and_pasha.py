@@ -117,9 +117,10 @@ def steady(recipe, epoch):
     return (random.Random(recipe.training["seed"]).random() + 0.001 * epoch) / 2
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
-@pytest.mark.parametrize("scheduler", ["hyperband", "pasha"])
-@pytest.mark.parametrize("value", [steady, wobbling])
+@pytest.mark.parametrize(
+    ("scheduler", "sampler", "value"),
+    [("hyperband", "random", steady), ("hyperband", "tpe", wobbling), ("pasha", "random", wobbling), ("pasha", "tpe", steady)],
+)  # any two of the three meet
 def test_a_search_that_goes_on_decides_what_one_without_a_break_does(tmp_path, scheduler, sampler, value):
     def contents(folder):
         storage = drive(make_spec(folder, 40, sampler, scheduler), folder, value=value)[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from functools import cache
 from typing import Any
 
 import optuna
@@ -16,6 +17,7 @@ from simulated_search import drive, make_spec
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.declare import chosen
+from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.search import LEARNING, SAMPLERS
 from visiontune.tuning.study_storage import create_or_resume, open_existing
 
@@ -31,10 +33,13 @@ def no_log() -> None:
 def build(tmp_path):
     """A sampler as a file names it."""
 
+    @cache
+    def spec_of(name: str, *overrides: str) -> StudySpec:
+        return make_spec(tmp_path / "study", sampler=name, overrides=overrides)
+
     def build(seed: int, **settings: Any) -> BaseSampler:
         name = settings.pop("name")
-        overrides = [f"sampler.{key}={value}" for key, value in settings.items()]
-        spec = make_spec(tmp_path / "study", sampler=name, overrides=overrides)
+        spec = spec_of(name, *(f"sampler.{key}={value}" for key, value in settings.items()))
         entry, args = chosen(SAMPLERS, spec.sampler, "name")
         return entry.load()(spec, seed, **{key: value for key, value in args.items() if key not in LEARNING})
 

@@ -54,8 +54,14 @@ def test_a_cluster_that_grows_is_asked_for_more_and_no_more_than_it_doubles(tmp_
     assert run.is_finished and 4 < cluster.most_out <= 8
 
 
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory):
+    """Trials where nothing happens."""
+    return searched(tmp_path_factory.mktemp("night") / "quiet", Cluster([Machine("sound")]))[2]
+
+
 @pytest.mark.parametrize("seed", range(12))
-def test_whatever_happens_to_machines_the_study_is_that_of_a_quiet_night(tmp_path, seed):
+def test_whatever_happens_to_machines_the_study_is_that_of_a_quiet_night(tmp_path, quiet, seed):
     """Preempted, sick, slow, added: the same trials with the same values, and no sound slot stays idle beside a staged leg."""
     draw = random.Random(seed)
 
@@ -67,7 +73,6 @@ def test_whatever_happens_to_machines_the_study_is_that_of_a_quiet_night(tmp_pat
     cluster = Cluster([Machine("sound"), *(machine(number) for number in range(draw.randint(1, 5)))], seed)
     run, _, trials = searched(tmp_path / "storm", cluster)
     assert run.is_finished, run.fatal
-    _, _, quiet = searched(tmp_path / "quiet", Cluster([Machine("sound")]))
     assert [trial.params for trial in trials] == [trial.params for trial in quiet]
     for trial, calm in zip(trials, quiet, strict=True):
         both = trial.intermediate_values.keys() & calm.intermediate_values.keys()
