@@ -56,18 +56,23 @@ def imports(path: Path) -> tuple[Import, ...]:
 
 
 def _imports(path: Path) -> Iterator[Import]:
-    tree = ast.parse(path.read_text())
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)]
-    deferred = {id(node) for function in functions for node in ast.walk(function)}
-    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
-    typing = {id(node) for block in blocks for line in block.body for node in ast.walk(line)}
-    for node in ast.walk(tree):
-        when = "typing" if id(node) in typing else "deferred" if id(node) in deferred else "at once"
-        if isinstance(node, ast.Import):
-            yield from (Import(alias.name, when) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            yield from (Import(f"{node.module}.{alias.name}", when) for alias in node.names)
+    for statement, when in _statements(ast.parse(path.read_text()), "at once"):
+        if isinstance(statement, ast.Import):
+            yield from (Import(alias.name, when) for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom):
+            assert statement.level == 0, f"{path}: relative import"
+            yield from (Import(f"{statement.module}.{alias.name}", when) for alias in statement.names)
+
+
+def _statements(node: ast.AST, when: str) -> Iterator[tuple[ast.AST, str]]:
+    """Those in all of its blocks, and when each is run. Expressions hold no import, and most of a tree is made of them."""
+    for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+        is_typing = block == "body" and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and when != "typing"
+        within = "typing" if is_typing else "deferred" if is_function else when
+        for one in getattr(node, block, ()):
+            yield one, within
+            yield from _statements(one, within)
 
 
 @cache

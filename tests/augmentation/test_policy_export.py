@@ -281,7 +281,10 @@ def test_ranges_of_colour_are_ours() -> None:
         assert tuple(getattr(theirs, kind)) == tuple(getattr(ours, kind))
 
 
-@pytest.mark.parametrize(("args", "invert"), [({"num_chains": 1, "chain_depth": 1, "augmix_alpha": 0.5}, True), ({"severity": 7}, False)])
+@pytest.mark.parametrize(
+    ("args", "invert"),
+    [({"num_chains": 1, "chain_depth": 1, "augmix_alpha": 0.5}, True), pytest.param({"severity": 7}, False, marks=pytest.mark.heavy)],
+)
 def test_augmix_mixes_as_much(args: dict[str, Any], invert: bool) -> None:
     """How far pictures are from what they were: equal deciles, as far as 300 draws tell; of inverted ones that is Beta's share alone."""
     policy = build_policy(augmentation("soft_augmix", **args), image_size=SIZE, channels=3, num_epochs=5)

@@ -134,7 +134,7 @@ LIBRARY_NETWORKS = {
 LIGHT = {"lenet5", "nin", "cnn", "wideresnet", "vgg11", "resnet18", "resnet50", "densenet121", "efficientnet", "mobilenet_v3_small"}
 """One of each family that is quick; the others are in `make test` only."""
 
-SMALLEST = {"lenet5", "cnn", "nin", "resnet18"}
+SMALLEST = {"lenet5", "resnet18"}
 """Those of them whose graph is traced in a moment."""
 
 STANDING_FOR_ALL = [name for name in (*OWN_MODELS, *ZOO_MODELS) if name in LIGHT or name in FAMILIES.values()]

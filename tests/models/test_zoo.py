@@ -29,7 +29,11 @@ def count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-@pytest.mark.parametrize("name", ZOO_MODELS)
+SLOW_TO_BUILD = ["inception_resnet_v2", "densenet161", "densenet169", "densenet201", *(f"efficientnet_b{size}" for size in range(1, 8))]
+"""A tenth to a quarter of a second each; another of the family is quick."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.heavy] * (name in SLOW_TO_BUILD)) for name in ZOO_MODELS])
 def test_parameters_are_the_published_ones(name: str) -> None:
     from torchvision.models import get_model_weights
 

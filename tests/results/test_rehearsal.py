@@ -65,6 +65,7 @@ def test_a_loss_is_better_when_smaller(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.heavy
 def test_recipes_that_the_study_began_with_are_begun_with_again(tmp_path: Path) -> None:
     """A recipe that is the best of all is found at once by the study's own settings, not by random search."""
     start = "start=[{model.name: lenet5, model.width: 2, optimizer.lr: 0.01}]"

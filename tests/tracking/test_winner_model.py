@@ -96,7 +96,15 @@ training: {num_epochs: 1}
 """
 
 
-@pytest.mark.parametrize(("name", "colour"), [("zca", "stored"), ("pca_whitening", "grey"), ("standardize", "grey"), ("center", "rgb")])
+@pytest.mark.parametrize(
+    ("name", "colour"),
+    [
+        ("zca", "stored"),
+        ("standardize", "grey"),
+        pytest.param("pca_whitening", "grey", marks=pytest.mark.heavy),
+        pytest.param("center", "rgb", marks=pytest.mark.heavy),
+    ],
+)
 def test_the_exported_graph_preprocesses_as_training_did(name: str, colour: str, tmp_path: Path) -> None:
     """On pictures of a store, also for a network around a pretrained one, whose own weights are no longer there; the file of an older
     version says nothing of itself.

@@ -60,7 +60,7 @@ def test_a_gaussian_process_is_not_led_astray_by_trials_on_workers(tmp_path):
     assert off_in_branches(tmp_path / "m", "gp", 0, num_slots=4) < 0.6 * drawn
 
 
-@pytest.mark.parametrize("sampler", [pytest.param("gp", marks=pytest.mark.heavy), "cmaes", "nsga2"])
+@pytest.mark.parametrize("sampler", [pytest.param("gp", marks=pytest.mark.heavy), "cmaes", pytest.param("nsga2", marks=pytest.mark.heavy)])
 def test_an_interrupted_study_becomes_the_one_that_was_not(tmp_path, sampler):
     """CMA-ES too, whose distribution is made again out of its generations: no pickle is in the storage."""
 

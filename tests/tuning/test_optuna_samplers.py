@@ -79,12 +79,14 @@ def test_gamma_says_how_many_values_tpe_takes_for_good(build):
     assert num_at_best(gamma=0.05) > 25 > 15 > num_at_best(gamma=0.3)
 
 
+@pytest.mark.heavy
 def test_tpe_chooses_out_of_more_candidates(build):
     """The best of many is more alike from seed to seed than the best of one, which is a draw."""
     found = [spread([ask(build(seed, name="tpe", num_candidates=num), past(60)) for seed in range(30)]) for num in (1, 1000)]
     assert found[1] < 0.7 * found[0]
 
 
+@pytest.mark.heavy
 def test_univariate_tpe_does_not_see_what_belongs_together(build):
     """Good where x = y: only a joint model can say so."""
     points = [(x / 7, y / 7) for x in range(8) for y in range(8)]

@@ -51,7 +51,7 @@ def test_the_nearest_is_one_that_is_left() -> None:
     assert [places.nearest(points_NP, at_P, unused) for unused in ([0, 1, 2, 3], [0, 2, 3], [0, 2], [0])] == [1, 3, 2, 0]
 
 
-@pytest.mark.parametrize("scheduler", ["asha", "median", "none"])
+@pytest.mark.parametrize("scheduler", ["asha", "median", pytest.param("none", marks=pytest.mark.heavy)])
 def test_a_study_rehearsed_on_itself_is_that_study(tmp_path: Path, scheduler: str) -> None:
     """One worker, the same seed: every proposal is one of its trials, at distance 0, and each goes as far as it went."""
     folder = tmp_path / "study"

@@ -36,7 +36,7 @@ def contents(storage):
     return [(t.number, t.state.name, t.params, t.intermediate_values, own) for t, own in zip(storage.trials(), attributes, strict=True)]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "gp", "cmaes", "nsga2"])
+@pytest.mark.parametrize("sampler", ["tpe", "random", pytest.param("gp", marks=pytest.mark.heavy), "cmaes", "nsga2"])
 def test_same_seed_on_one_worker_gives_the_same_study(tmp_path, sampler):
     runs = []
     for home in ("a", "b"):
@@ -76,16 +76,16 @@ def test_another_seed_gives_another_study(tmp_path):
 
 def test_an_interrupted_study_becomes_the_one_that_was_not(tmp_path):
     """Proposal n depends on (seed, n, study) alone: a driver that goes on proposes what the first would have."""
-    whole = contents(drive(make_spec(tmp_path / "a" / "study", 60), tmp_path / "a" / "study")[1])
+    whole = contents(drive(make_spec(tmp_path / "a" / "study", 40), tmp_path / "a" / "study")[1])
     count = 0
 
     def stop_now(event):
         nonlocal count
         count += 1
-        if count == 150:
+        if count == 100:
             raise KeyboardInterrupt
 
-    spec = make_spec(tmp_path / "b" / "study", 60)
+    spec = make_spec(tmp_path / "b" / "study", 40)
     with pytest.raises(KeyboardInterrupt):
         drive(spec, tmp_path / "b" / "study", put=stop_now)
     assert contents(drive(spec, tmp_path / "b" / "study")[1]) == whole
@@ -169,6 +169,7 @@ def test_the_best_that_was_ahead_of_the_defaults_is_trained_in_full(tmp_path, is
     assert study.best.epoch == 9
 
 
+@pytest.mark.heavy
 def test_tpe_learns_what_can_not_be_built(tmp_path):
     """cnn never fits in memory here; once TPE proposes, it proposes cnn less often than chance would (binomial, p < 0.01)."""
 

@@ -107,6 +107,7 @@ def test_epochs_and_gpu_hours_are_kept_to_the_last_one(tmp_path, clock):
         assert run.ended_by == limit.partition("=")[0]
 
 
+@pytest.mark.heavy
 def test_more_trials_in_steps_promote_as_many_as_all_at_once(tmp_path, clock):
     def num_full(folder, *steps):
         for num_trials in steps:

@@ -125,7 +125,7 @@ def test_two_epochs_at_once_do_not_mix(small_chunks: None) -> None:
     assert same(list(got[0]), expected[0]) and same(list(got[1]), expected[1])
 
 
-@pytest.mark.parametrize("num_before", [1, 2])
+@pytest.mark.parametrize("num_before", [1, pytest.param(2, marks=pytest.mark.heavy)])
 def test_training_with_workers_is_training_without(num_before: int, small_chunks: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also with dropout, whose stream is torch's own, and resumed."""
     store = make_store()
