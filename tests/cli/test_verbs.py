@@ -282,6 +282,7 @@ def test_all_problems_are_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert run("sample", "f.yaml", code=2, capsys=capsys)[1] == "one\ntwo\n"
 
 
+@pytest.mark.heavy
 def test_a_closed_pipe_is_quiet() -> None:
     command = f"{sys.executable} -m visiontune schema | head -1; echo ${{PIPESTATUS[0]}}"
     told = subprocess.run(

@@ -74,7 +74,11 @@ def test_a_search_that_ended_so_goes_on_with_more_of_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("limit", "said"), [("budget.max_epoch_s=10", "an epoch takes 20 s"), ("budget.max_trial_hours=0.03", "9 epochs take 0.05 hours")]
+    ("limit", "said"),
+    [
+        ("budget.max_epoch_s=10", "an epoch takes 20 s"),
+        pytest.param("budget.max_trial_hours=0.03", "9 epochs take 0.05 hours", marks=pytest.mark.heavy),
+    ],
 )
 def test_a_trial_that_costs_too_much_is_infeasible_after_its_first_epoch(tmp_path, limit, said):
     """Networks of the kind lenet5 take 20 s here; a single slow epoch of another is nobody's fault."""

@@ -66,6 +66,7 @@ def test_processes_make_the_file_that_threads_make(tmp_path: Path, data: dict[st
     assert by_processes.name == by_threads.name and by_processes.read_bytes() == by_threads.read_bytes()
 
 
+@pytest.mark.heavy
 def test_what_a_process_returns_is_written_at_once_or_not_at_all(
     tmp_path: Path, data: dict[str, Any], forking: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +90,7 @@ def test_what_a_process_returns_is_written_at_once_or_not_at_all(
     assert len(sizes) > 6 and 1000 < max(sizes) < select.PIPE_BUF / 1.5
 
 
+@pytest.mark.heavy
 def test_opencv_with_threads_of_its_own_is_no_reason_to_wait(tmp_path: Path, data: dict[str, Any], forking: None) -> None:
     """Its threads are not forked, and a process that sets their number waits for them for ever."""
     before = cv2.getNumThreads()
@@ -101,6 +103,7 @@ def test_opencv_with_threads_of_its_own_is_no_reason_to_wait(tmp_path: Path, dat
         cv2.setNumThreads(before)
 
 
+@pytest.mark.heavy
 def test_a_killed_process_is_one_sentence_and_the_same_command_goes_on(
     tmp_path: Path, data: dict[str, Any], forking: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,6 +126,7 @@ def test_a_killed_process_is_one_sentence_and_the_same_command_goes_on(
     assert main(argv) == 0 and len(list(cache.glob("*.arrow"))) == 1
 
 
+@pytest.mark.heavy
 def test_processes_that_do_not_come_up_are_given_up_for_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_pool, "_READY_S", 0.3)
     with open_pool(lambda number: (number, os.getpid()), use_processes=True, try_out=lambda: time.sleep(60)) as pool:
@@ -132,6 +136,7 @@ def test_processes_that_do_not_come_up_are_given_up_for_threads(monkeypatch: pyt
         assert pool.submit(7).result()[1] != os.getpid()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("ready_s", "ends"), [(1.0, lambda: time.sleep(60)), (60.0, lambda: os._exit(1))], ids=["stuck", "dead"])
 def test_one_process_that_does_not_come_up_is_enough_to_give_up_all(ready_s: float, ends: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pool would wait for it at its end."""
@@ -143,6 +148,7 @@ def test_one_process_that_does_not_come_up_is_enough_to_give_up_all(ready_s: flo
     assert time.monotonic() - began_s < 15
 
 
+@pytest.mark.heavy
 def test_an_interruption_while_processes_come_up_leaves_none_of_them() -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()

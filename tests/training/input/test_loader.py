@@ -81,7 +81,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
-@pytest.mark.parametrize("num_workers", [1, 2, 3])
+@pytest.mark.parametrize("num_workers", [1, 2, pytest.param(3, marks=pytest.mark.heavy)])
 def test_batches_are_the_same_for_any_number_of_workers(num_workers: int, small_chunks: None) -> None:
     store = make_store()
     expected = {epoch: one_epoch(opened(store, Noise()), epoch) for epoch in (1, 2, 3)}
