@@ -62,9 +62,11 @@ SCHEDULERS = ["{name: asha}", "{name: asha, stop: true}", "{name: none}"]
 CASES = list(itertools.product([0.005, 0.02, 0.5], [0.02, 0.4, 2.0, 9.0], [(1, 3), (2, 2), (5, 3)], SCHEDULERS))
 PAIRS = [np.ravel_multi_index((h, e, (h + e) % 3, (h + 2 * e) % 3), (3, 4, 3, 3)) for h in range(3) for e in range(4)]
 """Of the cases, twelve in which any two values meet."""
+TRIPLES = [np.ravel_multi_index((h, e, s, (h + e + s) % 3), (3, 4, 3, 3)) for h, e, s in np.ndindex(3, 4, 3)]
+"""And 36 in which any three do."""
 
 
-@pytest.mark.parametrize("at", [pytest.param(at, marks=() if at in PAIRS else pytest.mark.heavy) for at in range(len(CASES))])
+@pytest.mark.parametrize("at", [*PAIRS, *(pytest.param(at, marks=pytest.mark.heavy) for at in TRIPLES if at not in PAIRS)])
 def test_whatever_the_hours_a_search_ends_in_time_with_a_winner(tmp_path, clock, at):
     """The winner has its full budget wherever that takes less than half of what is left after Ray's start."""
     (hours, seconds, (num_slots, num_seeds), scheduler), folder = CASES[at], tmp_path / "study"
