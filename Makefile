@@ -19,9 +19,9 @@ test: lint types fast
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "heavy or ray"
 
 # The tier without Ray, big networks and killed processes: for every save; `make test` is for every commit. What a GPU is needed for is left
-# to `make gpu`, where no two of its tests share one.
+# to `make gpu`, where no two of its tests share one. A file's tests stay together: what they import and make is then there once.
 fast: $(READY)
-	$(BIN)/python -m pytest -q -n 2 -m "not ray and not heavy and not gpu"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not ray and not heavy and not gpu"
 
 lint: $(READY)
 	$(BIN)/ruff check .

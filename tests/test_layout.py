@@ -186,6 +186,18 @@ def test_declarations_cost_no_heavy_import() -> None:
     assert not HEAVY & set(loaded)
 
 
+def test_a_searchs_figures_are_sent_without_torch() -> None:
+    """What MLflow's writer imports as it connects: it runs beside every search, most of the time without a winner."""
+    waiting, seen = [f"visiontune.tracking.{name}" for name in ("writer", "delivery", "mlflow_runs", "registry", "winner_model")], set()
+    while waiting:
+        if (module := waiting.pop()) in seen:
+            continue
+        seen.add(module)
+        at_once = {one.name for one in imports(MODULES[module]) if one.when == "at once"}
+        assert not {name.partition(".")[0] for name in at_once} & {"torch", "ray", "optuna", "albumentations"}, module
+        waiting += [name if name in MODULES else name.rpartition(".")[0] for name in at_once if name.startswith("visiontune.")]
+
+
 def test_no_module_is_long() -> None:
     paths = [*MODULES.values(), *(ROOT / "jobs").glob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
     lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in paths}

@@ -11,17 +11,17 @@ import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visiontune.data.picture.stored_form import Form
-from visiontune.exports.graph_files import pt2_bytes
-from visiontune.exports.model_card import input_of
-from visiontune.inference.classifier import Classifier, load_weights_file
 from visiontune.spec.image_size import sides
 from visiontune.spec.parse import load_recipe
 from visiontune.spec.plugins import KEPT, loaded
 from visiontune.tracking.delivery import is_transient
 from visiontune.training.weights_metadata import WeightsMetadata, read_metadata
+
+if TYPE_CHECKING:
+    from visiontune.inference.classifier import Classifier
 
 log = logging.getLogger("visiontune.tracking")
 
@@ -78,7 +78,9 @@ def _at(folder: Path, path: str) -> Path:
 
 def winner_of_files(recipe: Path, weights: Path, data: Mapping[str, Any]) -> Classifier:
     """The network of the weights, by what they say of themselves, else by the recipe and what the event says of the pictures."""
-    import torch
+    import torch  # not before there is a winner: with what needs it 1.5 s and 470 MB, in the writer of every search under way
+
+    from visiontune.inference.classifier import load_weights_file
 
     torch.set_num_threads(1)
     size, channels = sides(data["image_size"]), data["channels"]
@@ -96,6 +98,9 @@ def _log(run_id: str, model_id: str, classifier: Classifier, examples: Sequence[
     from mlflow.models import Model, ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import Array
+
+    from visiontune.exports.graph_files import pt2_bytes
+    from visiontune.exports.model_card import input_of
 
     outputs = [ColSpec(DataType.string, "class"), ColSpec(DataType.double, "probability"), ColSpec(Array(DataType.double), "probabilities")]
     needed = {"torch": torch, "pillow": PIL, "numpy": numpy, "pandas": pandas}  # else mlflow loads the model again to guess them
