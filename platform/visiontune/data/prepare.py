@@ -28,12 +28,16 @@ from visiontune.spec.sections import DATA
 from visiontune.spec.tables.sources import SOURCES
 
 _log = logging.getLogger(__name__)
+_TRIES = 3
 
 
-def describe(data: Mapping[str, Any]) -> DataInfo:
-    """What `prepare` would make: reads labels and a few pictures only. Raises UserError for what can't be used."""
+def describe(data: Mapping[str, Any], source: Source | None = None) -> DataInfo:
+    """What `prepare` would make: reads labels and a few pictures only. Raises UserError for what can't be used.
+
+    `source` is what `source_of` gave of the same data: it may have taken a listing of a million files.
+    """
     data = with_defaults(data)
-    source = source_of(data)
+    source = source or source_of(data)
     num_parts = 1 + (not source.has_val) + (not source.has_test)
     refuse_small(source.counts_C, source.class_names, num_parts)
     refuse_few(source.counts_C, data["max_pictures"], 1 + (not source.has_val))
@@ -41,23 +45,24 @@ def describe(data: Mapping[str, Any]) -> DataInfo:
     return DataInfo(image_size(sizes_of(first, data["image_size"])[0]), first[2], len(source.class_names), source.class_names)
 
 
-def num_train_about(data: Mapping[str, Any]) -> int:
-    """Training pictures, up to what rounding, repeats and bad pictures take. Raises UserError for what can't be used."""
+def num_train_about(data: Mapping[str, Any], source: Source) -> int:
+    """Training pictures of this source of the data, up to what rounding, repeats and bad pictures take."""
     data = with_defaults(data)
-    source = source_of(data)
     share = 1.0 - (0 if source.has_val else data["val_fraction"]) - (0 if source.has_test else data["test_fraction"])
     return round(share * min(int(source.counts_C.sum()), data["max_pictures"] or math.inf))
 
 
-def prepare(data: Mapping[str, Any], cache: Path, *, tell: Tell | None = None, stop: threading.Event | None = None) -> Path:
+def prepare(
+    data: Mapping[str, Any], cache: Path, *, tell: Tell | None = None, stop: threading.Event | None = None, source: Source | None = None
+) -> Path:
     """The store of this data: found in `cache` by the digest of content and settings, or made there once under a lock.
 
     Several processes may call at once. A damaged file is made again. `tell` is called with the progress of an ingest; `stop` ends it with
-    `Stopped`. Raises UserError, also when `cache` can't be written, Died where a process that decodes was killed; what is decoded is
-    kept for the next call.
+    `Stopped`; `source` as in `describe`. Raises UserError, also when `cache` can't be written, Died where a process that decodes was
+    killed; what is decoded is kept for the next call.
     """
     data = with_defaults(data)
-    source = source_of(data)
+    source = source or source_of(data)
     try:
         cache.mkdir(parents=True, exist_ok=True)
         wanted = _Wanted(source, data, cache, tell or (lambda progress: None), stop or threading.Event())
@@ -120,7 +125,9 @@ class _Wanted:
 
     @property
     def _key(self) -> str:
-        return _digest(self._source, self._data, self._contents.stamp or str(self._content))
+        # Of what changes with single files chunks know by themselves, so that those of all others stay.
+        stamps = self._contents.stamps
+        return _digest(self._source, self._data, str(self._content) if stamps is None else stamps.place)
 
     @property
     def _parts(self) -> Path:
@@ -150,12 +157,30 @@ class _Wanted:
         return path if fetch(remote, path) else None
 
     def _ingested(self) -> Path:
-        from visiontune.data.ingest.run_ingest import ingest
+        from visiontune.data.ingest.run_ingest import Changed, ingest
 
-        stamp, is_digested = self._contents.stamp, self._content is None
-        return ingest(
-            self._source, self._data, self._parts, self._path_of, stamp=stamp, is_digested=is_digested, tell=self._tell, stop=self._stop
+        for _ in range(_TRIES):
+            stamps, is_digested = self._contents.stamps, self._content is None
+            try:
+                return ingest(
+                    self._source,
+                    self._data,
+                    self._parts,
+                    self._path_of,
+                    stamps=stamps,
+                    is_digested=is_digested,
+                    tell=self._tell,
+                    stop=self._stop,
+                )
+            except Changed:
+                self._look_again()
+        raise UserError(
+            f"pictures must stay as they are while they are read, but files have changed {_TRIES} times; the same command reads those anew"
         )
+
+    def _look_again(self) -> None:
+        self._contents = ContentCache(self._source, self._cache)
+        self._content = None if self._is_digested_later() else self._contents.read(self._read)
 
     def _path_of(self, digests: bytes) -> Path:
         """Where the store belongs; `digests` of all files say so where the content was not known before."""

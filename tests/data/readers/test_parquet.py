@@ -86,12 +86,12 @@ def test_classes_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_stamp_follows_the_file(tmp_path: Path, source: Source) -> None:
-    assert source.stamp is not None
-    before = source.stamp(), source.content()
-    assert before == (source.stamp(), source.content())
+    assert source.stamps is not None
+    before = source.stamps().text, source.content()
+    assert before == (source.stamps().text, source.content())
     write(tmp_path / "train.parquet", [*ENCODED], LABELS)
     again = parquet(train=str(tmp_path / "train.parquet"))
-    assert again.stamp is not None and again.stamp() != before[0] and again.content() != before[1]
+    assert again.stamps is not None and again.stamps().text != before[0] and again.content() != before[1]
 
 
 def shards(folder: Path, part: str, parts: list[slice]) -> str:
@@ -133,11 +133,11 @@ def test_every_file_counts_for_content_stamp_and_labels(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     pattern = shards(folder, "train", [slice(0, 10), slice(10, 30)])
     first = parquet(train=pattern)
-    assert first.stamp is not None
-    before = first.stamp(), first.content()
+    assert first.stamps is not None
+    before = first.stamps().text, first.content()
     write(folder / "train-00001-of-00002.parquet", ENCODED[10:], LABELS[10:][::-1])
     again = parquet(train=pattern)
-    assert again.stamp is not None and again.stamp() != before[0] and again.content() != before[1]
+    assert again.stamps is not None and again.stamps().text != before[0] and again.content() != before[1]
     write(folder / "train-00001-of-00002.parquet", ENCODED[10:], np.array(["a", "b", "c"])[LABELS[10:]])
     with pytest.raises(UserError, match=r"train-00001-of-00002.parquet: labels must be of one kind"):
         parquet(train=pattern)

@@ -12,6 +12,7 @@ import pytest
 from visiontune.data.prepare import prepare
 from visiontune.data.store import node_copy
 from visiontune.data.store.store import Store
+from visiontune.filesystem import mounts as mounts_module
 
 
 @pytest.fixture
@@ -78,10 +79,12 @@ def test_the_type_of_the_nearest_mount_decides(tmp_path: Path) -> None:
         "6 1 0:9 / /Bücher\\040neu rw - nfs4 server:/y rw\n"
         "4 1 0:8 / /scratch rw - tmpfs none rw\n"
         "5 1 0:8 / /scratch rw - lustre a@tcp:/b rw\n"
+        "7 1 0:7 / /bucket rw - fuse s3 rw\n"
+        "8 1 0:7 / /ntfs rw - fuseblk /dev/c rw\n"
     )
     found = {
-        name: node_copy.is_remote(Path(name), mounts)
-        for name in ("/Bücher neu/a", "/data/a", "/data/local disk/a", "/home/a", "/database/a", "/scratch/a")
+        name: mounts_module.is_remote(Path(name), mounts)
+        for name in ("/Bücher neu/a", "/data/a", "/data/local disk/a", "/home/a", "/database/a", "/scratch/a", "/bucket/a", "/ntfs/a")
     }
     assert found == {
         "/Bücher neu/a": True,
@@ -90,5 +93,7 @@ def test_the_type_of_the_nearest_mount_decides(tmp_path: Path) -> None:
         "/home/a": False,
         "/database/a": False,
         "/scratch/a": True,
+        "/bucket/a": True,
+        "/ntfs/a": False,
     }
-    assert not node_copy.is_remote(Path("/data/a"), tmp_path / "none")
+    assert not mounts_module.is_remote(Path("/data/a"), tmp_path / "none")

@@ -188,7 +188,7 @@ def _put(picture: Picture, shape: tuple[int, int], out: Bytes, form: Form, where
 
 def _what(chunk: Rows, form: Form) -> str:
     rows = hashlib.sha256(chunk.rows.tobytes()).hexdigest()
-    return f"{chunk.part} {chunk.start} {rows} {form.kind} {pixels(form.stored_size)} {form.channels} {form.frame}"
+    return f"{chunk.part} {chunk.start} {rows} {chunk.stamp} {form.kind} {pixels(form.stored_size)} {form.channels} {form.frame}"
 
 
 def _empty(name: str) -> NDArray[Any]:

@@ -29,13 +29,17 @@ from visiontune.data.ingest.worker_pool import open_pool
 from visiontune.data.ingest.write_store import STORE, head_bytes, write_store
 from visiontune.data.picture.decode import decode
 from visiontune.data.picture.stored_form import Form, load_form, save_form
-from visiontune.data.source import Source
+from visiontune.data.source import Source, Stamps
 from visiontune.data.split import TRAIN
-from visiontune.errors import UserError
+from visiontune.filesystem.atomic_write import write_whole
 
 _STALE_S = 7 * 86_400
 # Processes take 20 ms to start.
 _FORK_PIXELS = 4 << 20
+
+
+class Changed(Exception):
+    """Files have changed while they were read; what was decoded of all others stays for the next call."""
 
 
 def ingest(
@@ -44,24 +48,25 @@ def ingest(
     folder: Path,
     path_of: Callable[[bytes], Path],
     *,
-    stamp: str = "",
+    stamps: Stamps | None = None,
     is_digested: bool = False,
     tell: Tell = lambda progress: None,
     stop: threading.Event | None = None,
 ) -> Path:
     """Make the store, and return where it is: `path_of` of the SHA-256 of all pictures' files, end to end; b"" unless `is_digested`.
 
-    Finished chunks lie in `folder`. `stamp` is the source's before anything was read: where it is another one afterwards, it is unknown
-    what was decoded. Raises UserError for pictures that can't be used or changed meanwhile, OSError when the disk refuses, Stopped
-    once `stop` is set, Died where a process was killed.
+    Finished chunks lie in `folder`. `stamps` are the source's before anything was read: where they are others afterwards, it is unknown
+    what was decoded of the files that changed. Raises Changed for that, UserError for pictures that can't be used, OSError when the disk
+    refuses, Stopped once `stop` is set, Died where a process was killed.
     """
     plan = make_plan(source, data)
     folder.mkdir(exist_ok=True)
     _remove_stale(folder)
-    chunks, form, num_kept = _decode_all(source, data, plan, folder, stop or threading.Event(), tell, is_digested=is_digested)
-    if source.stamp is not None and source.stamp() != stamp:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise UserError("pictures must stay as they are while they are read, but files have changed; the same command reads them anew")
+    rows = cut(plan.rows, source.first(), stamps, is_digested=is_digested)
+    form = _form(source, data, plan, folder, stamps)
+    chunks, form, num_kept = _decode_all(source, data, plan, rows, form, folder, stop or threading.Event(), tell)
+    if source.stamps is not None and stamps is not None and source.stamps().text != stamps.text:
+        raise Changed
     num, num_bad = len(plan.label_N), sum(len(chunk.bad) for chunk in chunks)
 
     def compared(share: float) -> None:
@@ -78,12 +83,22 @@ def ingest(
     return path
 
 
+def _form(source: Source, data: Mapping[str, Any], plan: Plan, folder: Path, stamps: Stamps | None) -> Form:
+    """That of an earlier call, if it was of the same files: of others the size may have changed, or all may be grey now."""
+    path, text = folder / "stamps.txt", "" if stamps is None else stamps.text
+    if path.exists() and path.read_text() == text and (known := load_form(folder / "form.json")) is not None:
+        return known
+    form = choose_form(source, data, len(plan.label_N), folder)
+    before = load_form(folder / "form.json")
+    save_form(form if before is None else replace(form, kind=before.kind, reason=before.reason), folder / "form.json")
+    write_whole(path, text, use_fsync=False)
+    return load_form(folder / "form.json") or form
+
+
 def _decode_all(
-    source: Source, data: Mapping[str, Any], plan: Plan, folder: Path, stop: threading.Event, tell: Tell, *, is_digested: bool
+    source: Source, data: Mapping[str, Any], plan: Plan, rows: list[Rows], form: Form, folder: Path, stop: threading.Event, tell: Tell
 ) -> tuple[list[Chunk], Form, int]:
     """Chunks in order, their form, and how many pictures an earlier call had decoded."""
-    form = load_form(folder / "form.json") or choose_form(source, data, len(plan.label_N), folder)
-    rows = cut(plan.rows, source.first(), is_digested=is_digested)
     while True:
         save_form(form, folder / "form.json")
         counter = Counter()

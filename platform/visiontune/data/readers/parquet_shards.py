@@ -13,10 +13,12 @@ import numpy as np
 import pyarrow as pa
 
 from visiontune.data.file_names import printable
+from visiontune.data.file_stamps import stamps_of_files
 from visiontune.data.file_tree import Root
 from visiontune.data.picture.bad_picture import BadPicture, Picture
 from visiontune.data.picture.decode import decode
 from visiontune.data.readers.picture_tables import ParquetTable, PictureTable, StreamTable, is_picture_type
+from visiontune.data.source import Hashes
 from visiontune.data.split import IntArray
 from visiontune.errors import Problem, UserError, first_line, nearest
 
@@ -37,9 +39,9 @@ class ShardFile:
     def kind(self) -> str:
         return "an Arrow stream" if self.name.endswith(".arrow") else "a Parquet file"
 
-    def stamp(self) -> str:
-        """A text that changes with the file, and when it is moved."""
-        return f"{self} {printable(self.root.path)} {next(self.root.stamps([self.name]))}"
+    def place(self) -> str:
+        """A text that changes when it is moved."""
+        return f"{self} {printable(self.root.path)}"
 
     def open(self) -> PictureTable:
         """Open it anew: an open file may not be shared by threads. Raises OSError and pyarrow's errors."""
@@ -73,6 +75,11 @@ class Shards:
         """Whether two pictures have one path beside them."""
         paths = [path for file in self.files for path in file.open().paths(column) if path is not None]
         return len({*paths}) < len(paths)
+
+    def stamps(self) -> Hashes:
+        """A number for each row that changes with its file."""
+        of_files = [stamps_of_files(file.root, [file.name])[0] for file in self.files]
+        return np.repeat(np.array(of_files, np.uint64), [len(rows) for rows in self.rows])
 
     def encoded(self, column: str, rows: IntArray) -> Iterator[bytes | BadPicture]:
         """The bytes of ascending rows. Raises UserError for a file that can't be read."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shutil
 import socket
 import tempfile
@@ -20,8 +19,8 @@ from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 from visiontune.filesystem.atomic_write import leftovers_of, replacing
 from visiontune.filesystem.file_lock import locked
+from visiontune.filesystem.mounts import is_remote
 
-_REMOTE = ("nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "gluster", "fuse.", "9p", "afs", "pvfs", "orangefs", "wekafs", "vast")
 _SPARE = 1.1
 
 
@@ -60,22 +59,6 @@ def _copied(path: Path, folder: Path, remote_cache: str | None) -> Path:
             return copy
         _copy(path, copy)
     return copy
-
-
-def is_remote(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
-    """Whether the file system there is one of the network, by its type; False where that can't be known."""
-    try:
-        lines = mounts.read_text().splitlines()
-    except OSError:
-        return False
-    where, best, kind = path.resolve(), Path("/"), ""
-    for line in lines:
-        before, _, after = line.partition(" - ")
-        mount = Path(re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), before.split()[4]))
-        # A later mount at the same point lies above the earlier one.
-        if where.is_relative_to(mount) and len(mount.parts) >= len(best.parts):
-            best, kind = mount, after.split()[0]
-    return kind.startswith(_REMOTE) and "overlay" not in kind
 
 
 def _is_copy(copy: Path, digest: str) -> bool:
