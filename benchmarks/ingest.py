@@ -16,7 +16,6 @@ quarter or an eighth, which saves more than all else costs.
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import shutil
 import statistics
@@ -33,6 +32,7 @@ import pyarrow.parquet as pq
 from common.result import Result, arguments, median_of, parse
 from parts.picture_files import NUM_CLASSES, made
 from visiontune.data.prepare import prepare
+from visiontune.filesystem.cgroup import num_cpus
 
 WANTED = 0.8
 FOR_224 = {"image_size": 224, "duplicates": "keep"}
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--cifar", type=Path, help="Parquet file with the columns image and label")
     parser.add_argument("--pictures", type=int, default=1600, help="photographs; a tenth of them large")
     args = parse(parser, rounds=1, pictures=120)
-    cores = len(os.sched_getaffinity(0))
+    cores = num_cpus()
     result = Result("ingest", args, args.rounds, f"rounds on {cores} cores, {'CIFAR-10' if args.cifar else 'made pictures'} at 32 px")
     with tempfile.TemporaryDirectory() as folder:
         small, large, huge = (Path(folder) / name for name in ("small", "large", "huge"))
@@ -103,7 +103,7 @@ def decode_all(files: list[Path]) -> None:
         for path in chunk:
             cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(num_cpus()) as pool:
         list(pool.map(some, [files[low : low + 64] for low in range(0, len(files), 64)]))
 
 

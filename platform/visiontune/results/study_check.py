@@ -16,6 +16,7 @@ from visiontune.data.source import Source
 from visiontune.data.store.short_report import short_report, short_report_of_source
 from visiontune.data.store.store import DataInfo, Store
 from visiontune.errors import UserError
+from visiontune.filesystem.cgroup import num_cpus
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.results.data_summary import to_json
 from visiontune.results.ingest_progress import IngestScreen
@@ -128,7 +129,7 @@ class StudyCheck:
             f"  proposals {proposals(self.spec)}",
             *(f"  bounds    {one}" for one in self.constraints),
             *(f"  look      {one}" for one in doubts(self.spec, self.num_train)),
-            *(f"  look      {one}" for one in doubts_of_room(self.spec, len(os.sched_getaffinity(0))) if "RAY_ADDRESS" not in os.environ),
+            *(f"  look      {one}" for one in doubts_of_room(self.spec, num_cpus()) if "RAY_ADDRESS" not in os.environ),
             *(f"  look      {one}" for one in self.doubts_of_sizes),
         ]
         if self.slow_ops:

@@ -51,7 +51,7 @@ def forking(monkeypatch: pytest.MonkeyPatch) -> None:
     """As though there were many pictures."""
     monkeypatch.setattr(run_ingest, "_FORK_PIXELS", 0)
     monkeypatch.setattr(file_digests, "_FORK_FILES", 0)
-    monkeypatch.setattr(worker_pool, "num_cores", lambda: 2)
+    monkeypatch.setattr(worker_pool, "num_cpus", lambda: 2)
 
 
 def test_processes_make_the_file_that_threads_make(tmp_path: Path, data: dict[str, Any], forking: None, monkeypatch: Any) -> None:
@@ -136,7 +136,7 @@ def test_processes_that_do_not_come_up_are_given_up_for_threads(monkeypatch: pyt
 @pytest.mark.parametrize(("ready_s", "ends"), [(1.0, lambda: time.sleep(60)), (60.0, lambda: os._exit(1))], ids=["stuck", "dead"])
 def test_one_process_that_does_not_come_up_is_enough_to_give_up_all(ready_s: float, ends: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pool would wait for it at its end."""
-    monkeypatch.setattr(worker_pool, "num_cores", lambda: 3)
+    monkeypatch.setattr(worker_pool, "num_cpus", lambda: 3)
     monkeypatch.setattr(worker_pool, "_READY_S", ready_s)
     first, began_s = worker_pool.CONTEXT.Lock(), time.monotonic()
     with open_pool(lambda number: (number, os.getpid()), use_processes=True, try_out=lambda: first.acquire(block=False) and ends()) as pool:

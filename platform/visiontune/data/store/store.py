@@ -24,6 +24,7 @@ from visiontune.data.store.ingest_report import IngestReport
 from visiontune.data.store.large_pictures import Images, Large
 from visiontune.data.store.layout import CHECKSUM_KEY, METADATA_KEY, REPORT_KEY, SPLITS, VERSION, rows_checksum
 from visiontune.errors import UserError, first_line
+from visiontune.filesystem.cgroup import num_cpus
 from visiontune.spec.image_size import ImageSize, image_size
 
 _FORM_KEYS = ("kind", "image_size", "stored_size", "channels", "is_resized", "frame")
@@ -123,7 +124,7 @@ class Store:
 
     def damaged(self) -> Iterator[Shard]:
         """Every shard whose pixels are not those that were written; reads the whole file, on all cores."""
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(num_cpus()) as pool:
             for shard, is_good in zip(self.shards, pool.map(self._is_good, self.shards), strict=True):
                 if not is_good:
                     yield shard
