@@ -30,7 +30,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from common.result import Result, arguments, median_of, parse
-from parts.picture_files import NUM_CLASSES, made
+from parts.picture_files import NUM_CLASSES, made, write_photographs
 from visiontune.data.prepare import prepare
 from visiontune.filesystem.cgroup import num_cpus
 
@@ -126,20 +126,6 @@ def made_small(num: int) -> Iterator[tuple[int, bytes]]:
     """Labels and files."""
     for number, picture in enumerate(made(num, (32, 32))):
         yield number % NUM_CLASSES, cv2.imencode(".jpg", picture)[1].tobytes()
-
-
-def write_photographs(folder: Path, num: int, width: int, height: int) -> None:
-    """Parts of scikit-learn's two photographs, enlarged, with noise of their own."""
-    from sklearn.datasets import load_sample_images
-
-    rng, photos = np.random.default_rng(0), load_sample_images().images
-    for number in range(num):
-        top, left = rng.integers(0, 127), rng.integers(0, 240)
-        part = cv2.resize(photos[number % 2][top : top + 300, left : left + 400], (width, height), interpolation=cv2.INTER_CUBIC)
-        part = np.clip(part + rng.normal(0, 4, part.shape), 0, 255).astype(np.uint8)
-        path = folder / f"class {number % 4}" / f"{number}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), part[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
 if __name__ == "__main__":
