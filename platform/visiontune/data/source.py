@@ -68,6 +68,7 @@ class Source:
     files of their own. Both work in the caller's thread, and several threads may call at once.
     `can_fork`: forked processes may call them too, as they may where all is in local files.
     `notes` are sentences on how what lies there was read where it could be read otherwise (which folders are classes, what was left out).
+    `begins(part)` are the rows, ascending, with which something begins that is read as a whole, such as a row group.
     `names(part)` says where each picture lies, for reports; `keys(part)` tells it from all others of the source, however many are
     added or wherever the source is moved; `groups(part)` names what must stay together in a split, None: nothing must.
     """
@@ -87,6 +88,7 @@ class Source:
     listing: Callable[[], str] | None = None
     content_of: Callable[[bytes], str] | None = None
     can_fork: bool = False
+    begins: Callable[[str], IntArray] = lambda part: np.zeros(0, np.int64)
     has_val: bool = False
     set_aside: tuple[SetAside, ...] = ()
     notes: tuple[str, ...] = ()

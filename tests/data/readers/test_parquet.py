@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from picture_files import COLOUR, LABELS, png, write
 
+from visiontune.data.ingest import cut_chunks
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.prepare import prepare
 from visiontune.data.readers.detect import detect_source
 from visiontune.data.readers.parquet import parquet
+from visiontune.data.readers.picture_tables import ParquetTable
 from visiontune.data.source import Source
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
@@ -141,3 +145,23 @@ def test_every_file_counts_for_content_stamp_and_labels(tmp_path: Path) -> None:
     write(folder / "train-00001-of-00002.parquet", ENCODED[10:], np.array(["a", "b", "c"])[LABELS[10:]])
     with pytest.raises(UserError, match=r"train-00001-of-00002.parquet: labels must be of one kind"):
         parquet(train=pattern)
+
+
+@pytest.mark.parametrize(("size", "num_chunks"), [(7, 2), (30, 2), (20, 2), (3, 2)])
+def test_a_row_group_is_read_once_however_chunks_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, num_chunks: int) -> None:
+    monkeypatch.setattr(cut_chunks, "_WORK_PIXELS", 0)  # chunks of 16: two small groups, or a part of a large one
+    path = write(tmp_path / "train.parquet", [png(picture) for picture in COLOUR], LABELS, row_group_size=size)
+    reads, original = Counter[int](), ParquetTable.read_group
+
+    def counted(self: ParquetTable, column: str, number: int) -> Any:
+        reads[number] += 1
+        return original(self, column, number)
+
+    monkeypatch.setattr(ParquetTable, "read_group", counted)
+    source = parquet(train=str(path))
+    assert len(cut_chunks.cut({"train": np.arange(len(COLOUR))}, (8, 8, 3), source.begins)) == num_chunks
+    source.first()
+    reads.clear()
+    store = Store.open(prepare({"source": "parquet", "train": str(path)}, tmp_path / "cache", source=source))
+    assert max(reads.values(), default=0) <= 1
+    assert sorted(picture.tobytes() for picture in store.images_NHWC) == sorted(picture.tobytes() for picture in COLOUR)

@@ -140,6 +140,7 @@ def test_the_faster_form_is_taken_and_said(
 
 def test_without_room_for_pixels_files_are_kept(tmp_path: Path, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 23 * 88**2 * 3})())
+    monkeypatch.setattr(choose_form, "_sample", lambda source: [png(np.zeros((100, 120, 3), np.uint8))])  # as though files were small
     assert Store.open(prepare(data, tmp_path / "cache")).kind == "encoded"
     with pytest.raises(UserError, match="must have room"):
         prepare({**data, "store": "raw"}, tmp_path / "cache")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
 
 from visiontune.data.source import Stamps
 from visiontune.data.split import IntArray
@@ -29,20 +32,44 @@ class Rows:
 
 
 def cut(
-    rows_by_part: Mapping[str, IntArray], first: tuple[int, int, int], stamps: Stamps | None = None, *, is_digested: bool
+    rows_by_part: Mapping[str, IntArray],
+    first: tuple[int, int, int],
+    begins: Callable[[str], IntArray],
+    stamps: Stamps | None = None,
+    *,
+    is_digested: bool = False,
 ) -> list[Rows]:
-    """Chunks of a second's work or so: enough of them to keep many cores busy, not so small that a file is opened for nothing."""
+    """Chunks of a second's work or so: enough of them to keep many cores busy, not so small that a file is opened for nothing.
+
+    None goes beyond what begins within it (`Source.begins`), so that this is read for one chunk, unless it has more rows than a chunk.
+    """
     num, pixels = sum(map(len, rows_by_part.values())), first[0] * first[1]
     wanted = max(_WORK_PIXELS // pixels, min(_MOST_PIXELS // pixels, num // _MOST_CHUNKS))
     step = min(max(wanted, _FEWEST_ROWS), _MOST_ROWS)
     chunks: list[Rows] = []
     start = 0
     for part, rows in rows_by_part.items():
-        for low in range(0, len(rows), step):
-            some = rows[low : low + step]
+        low, edges = 0, np.unique(np.searchsorted(rows, begins(part)))
+        while low < len(rows):
+            high = _end(low, low + step, edges, len(rows))
+            some = rows[low:high]
             chunks.append(Rows(len(chunks), part, some, start, is_digested, _stamp(stamps, part, some)))
-            start += len(chunks[-1].rows)
+            start, low = start + len(some), high
     return chunks
+
+
+def are_split(chunks: Sequence[Rows], begins: Callable[[str], IntArray]) -> bool:
+    """Whether two chunks have rows of one group: threads can share what is read of it, processes would read it anew."""
+    edges = {part: begins(part) for part in {chunk.part for chunk in chunks}}
+    numbers = ((chunk.part, np.searchsorted(edges[chunk.part], chunk.rows[[0, -1]], "right")) for chunk in chunks)
+    ends = [(part, *pair.tolist()) for part, pair in numbers if len(edges[part])]
+    return any(one[0] == other[0] and one[2] == other[1] for one, other in pairwise(ends))
+
+
+def _end(low: int, high: int, edges: IntArray, num: int) -> int:
+    """Where the chunk from `low` ends: at the last edge up to `high`, where there is one and more follows, else there."""
+    inside = edges[np.searchsorted(edges, low, "right") : np.searchsorted(edges, high, "right")]
+    return int(inside[-1]) if len(inside) and high < num else min(high, num)
 
 
 def _stamp(stamps: Stamps | None, part: str, rows: IntArray) -> str:

@@ -22,7 +22,7 @@ from visiontune.data.ingest.bad_pictures import BadPictureLimit
 from visiontune.data.ingest.choose_form import choose_form
 from visiontune.data.ingest.chunk import Colourful, Counter, do_chunk, load_chunk
 from visiontune.data.ingest.chunk_file import Chunk
-from visiontune.data.ingest.cut_chunks import Rows, cut
+from visiontune.data.ingest.cut_chunks import Rows, are_split, cut
 from visiontune.data.ingest.plan import Plan, make_plan
 from visiontune.data.ingest.progress import Progress, Stopped, Tell
 from visiontune.data.ingest.worker_pool import open_pool
@@ -62,7 +62,7 @@ def ingest(
     plan = make_plan(source, data)
     folder.mkdir(exist_ok=True)
     _remove_stale(folder)
-    rows = cut(plan.rows, source.first(), stamps, is_digested=is_digested)
+    rows = cut(plan.rows, source.first(), source.begins, stamps, is_digested=is_digested)
     form = _form(source, data, plan, folder, stamps)
     chunks, form, num_kept = _decode_all(source, data, plan, rows, form, folder, stop or threading.Event(), tell)
     if source.stamps is not None and stamps is not None and source.stamps().text != stamps.text:
@@ -121,7 +121,8 @@ def _decode(
 ) -> list[Chunk]:
     first = source.first()
     limit = BadPictureLimit(source, plan, data["allow_bad"])
-    use_processes = source.can_fork and first[0] * first[1] * len(plan.label_N) > _FORK_PIXELS
+    is_worth_it = first[0] * first[1] * len(plan.label_N) > _FORK_PIXELS
+    use_processes = source.can_fork and is_worth_it and not are_split(rows, source.begins)
     is_train_N = plan.code_N == TRAIN
     (folder / STORE).touch()
     head_bytes(form)  # known before processes are forked

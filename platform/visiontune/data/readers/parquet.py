@@ -58,6 +58,7 @@ def source_of_tables(
         labels=lambda: labels,
         pictures=lambda part, rows: shards[part].pictures(image_column, rows),
         encoded=lambda part, rows: shards[part].encoded(image_column, rows),
+        begins=lambda part: shards[part].begins(),
         names=lambda part: shards[part].names(),
         keys=lambda part: shards[part].keys(image_column),
         set_aside=tuple(found.set_aside),
