@@ -14,7 +14,7 @@ from unittest.mock import Mock
 import cv2
 import numpy as np
 import pytest
-from picture_files import write
+from picture_files import png, write
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
