@@ -19,6 +19,7 @@ from visiontune.data.split import refuse_few, refuse_small
 from visiontune.data.store.layout import VERSION
 from visiontune.data.store.remote_cache import fetch, put, remote_cache
 from visiontune.data.store.store import DataInfo, Store
+from visiontune.data.store.stores import mark_used
 from visiontune.errors import UserError
 from visiontune.filesystem.file_lock import locked
 from visiontune.spec.declare import Arg, chosen
@@ -67,6 +68,7 @@ def prepare(
         cache.mkdir(parents=True, exist_ok=True)
         wanted = _Wanted(source, data, cache, tell or (lambda progress: None), stop or threading.Event())
         path = wanted.found() or wanted.made()
+        mark_used(path)
         _refuse_bad(path, data["allow_bad"])
         _put(path)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from visiontune.data.prepare import prepare
 from visiontune.data.store import node_copy
 from visiontune.data.store.store import Store
+from visiontune.errors import UserError
 from visiontune.filesystem import mounts as mounts_module
 
 
@@ -68,6 +70,20 @@ def test_without_room_or_rights_the_original_is_read(store: Path, tmp_path: Path
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("VISIONTUNE_NODE_CACHE", str(tmp_path / "file"))
     assert node_copy.on_this_node(store) == store
+
+
+def test_copies_that_nobody_used_for_an_hour_make_room(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISIONTUNE_NODE_CACHE", str(tmp_path / "node"))
+    other, third = (prepare({"source": "digits", "seed": seed}, tmp_path / "shared") for seed in (1, 2))
+    first = node_copy.on_this_node(store)
+    monkeypatch.setenv("VISIONTUNE_NODE_CACHE_GB", f"{2.5e-9 * store.stat().st_size}")
+    second = node_copy.on_this_node(other)
+    assert node_copy.on_this_node(third) == third and first.exists()  # both are in use
+    os.utime(first, (0, 0))
+    assert node_copy.on_this_node(third).parent == tmp_path / "node" and not first.exists() and second.exists()
+    monkeypatch.setenv("VISIONTUNE_NODE_CACHE_GB", "much")
+    with pytest.raises(UserError, match="VISIONTUNE_NODE_CACHE_GB must be a number above 0, but is 'much'"):
+        node_copy.on_this_node(store)
 
 
 def test_the_type_of_the_nearest_mount_decides(tmp_path: Path) -> None:
