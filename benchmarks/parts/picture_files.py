@@ -54,7 +54,6 @@ def write(folder: Path, num: int, size: int, seed: int = 0, shape: tuple[int, in
     return Files(size, (height, width), [str(path) for path in paths], labels, parquet)
 
 
-
 def write_photographs(folder: Path, num: int, width: int, height: int) -> None:
     """Parts of scikit-learn's two photographs, enlarged, with noise of their own."""
     from sklearn.datasets import load_sample_images
