@@ -18,7 +18,7 @@ from visiontune.data.source import Source
 from visiontune.data.split import refuse_few, refuse_small
 from visiontune.data.store.layout import VERSION
 from visiontune.data.store.remote_cache import fetch, put, remote_cache
-from visiontune.data.store.store import DataInfo, Store
+from visiontune.data.store.store import DataInfo, Store, is_good
 from visiontune.data.store.stores import mark_used
 from visiontune.errors import UserError
 from visiontune.filesystem.file_lock import locked
@@ -113,7 +113,7 @@ class _Wanted:
         if self._content is None:
             return None
         path = self._path(self._content)
-        if not _is_good(path):
+        if not is_good(path):
             return None
         if self._parts.is_dir():  # of a call that was killed at its very end
             shutil.rmtree(self._parts, ignore_errors=True)
@@ -123,13 +123,13 @@ class _Wanted:
         """Where the store is once it was made: by who held the lock before, by another machine, or here."""
         with locked(self._cache / f"{self._key}.lock", lambda: self._say("waiting", 0.0)):
             self._content = self._content or self._contents.known()
-            return self.found() or self._fetched() or self._ingested()
+            return self.found() or self._fetched() or self._split_again() or self._ingested()
 
     @property
     def _key(self) -> str:
         # Of what changes with single files chunks know by themselves, so that those of all others stay.
         stamps = self._contents.stamps
-        return _digest(self._source, self._data, str(self._content) if stamps is None else stamps.place)
+        return _key_of_pixels(self._source, self._data, str(self._content) if stamps is None else stamps.place)
 
     @property
     def _parts(self) -> Path:
@@ -158,6 +158,19 @@ class _Wanted:
         path = self._path(self._content)
         return path if fetch(remote, path) else None
 
+    def _split_again(self) -> Path | None:
+        """Where the pictures lie in a store with other splits already: a small file beside it."""
+        from visiontune.data.ingest.known_pictures import find_known
+        from visiontune.data.ingest.run_ingest import split_again
+
+        if self._content is None:
+            return None
+        known = find_known(self._cache, _key_of_pixels(self._source, self._data, self._content))
+        path = self._path(self._content)
+        if known is None or known.base == path:
+            return None
+        return split_again(self._source, self._data, known, path, tell=self._tell, stop=self._stop)
+
     def _ingested(self) -> Path:
         from visiontune.data.ingest.run_ingest import Changed, ingest
 
@@ -184,16 +197,23 @@ class _Wanted:
         self._contents = ContentCache(self._source, self._cache)
         self._content = None if self._is_digested_later() else self._contents.read(self._read)
 
-    def _path_of(self, digests: bytes) -> Path:
-        """Where the store belongs; `digests` of all files say so where the content was not known before."""
+    def _path_of(self, digests: bytes) -> tuple[Path, str]:
+        """Where the store belongs, and the key of its pixels; `digests` of all files say so where the content was not known before."""
         if self._content is None:
             assert self._source.content_of is not None
             self._content = self._source.content_of(digests)
             self._contents.keep(self._content)
-        return self._path(self._content)
+        return self._path(self._content), _key_of_pixels(self._source, self._data, self._content)
 
     def _path(self, content: str) -> Path:
         return self._cache / f"{_digest(self._source, self._data, content)}.arrow"
+
+
+def _key_of_pixels(source: Source, data: Mapping[str, Any], content: str) -> str:
+    """What decides which pictures are kept and how, whatever their splits are; with max_pictures those decide it too."""
+    if data["max_pictures"] is not None:
+        return _digest(source, {**data, "duplicates": ""}, content)
+    return _digest(source, {**data, "duplicates": "", "seed": 0, "val_fraction": None, "test_fraction": None}, content)
 
 
 def _digest(source: Source, data: Mapping[str, Any], content: str) -> str:
@@ -214,13 +234,3 @@ def _refuse_bad(path: Path, allow_bad: float) -> None:
     if num_bad > allow_bad * report.num_seen:
         rule = f"{num_bad:,} of {report.num_seen:,} pictures can't be used, more than the share that data.allow_bad = {allow_bad:g} allows"
         raise UserError(f"{rule}; `visiontune data {path.stem}` lists them")
-
-
-def _is_good(path: Path) -> bool:
-    if not path.exists():
-        return False
-    try:
-        Store.open(path)
-    except UserError:
-        return False
-    return True

@@ -95,7 +95,8 @@ def prune_data(studies: StudiesFolder, days: float, storage: str = "journal") ->
     found = list_data(studies, storage)
     if found.unread:
         raise UserError("nothing is removed as long as studies can't be read", *(Problem("", 0, "", one) for one in found.unread))
-    gone = [one for one in found if one.is_unused(days)]
+    needed = {one.stored.base for one in found if not one.is_unused(days)}
+    gone = [one for one in found if one.is_unused(days) and one.digest not in needed]
     for one in gone:
         try:
             remove(one.stored)

@@ -74,9 +74,9 @@ def test_without_room_or_rights_the_original_is_read(store: Path, tmp_path: Path
 
 def test_copies_that_nobody_used_for_an_hour_make_room(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISIONTUNE_NODE_CACHE", str(tmp_path / "node"))
-    other, third = (prepare({"source": "digits", "seed": seed}, tmp_path / "shared") for seed in (1, 2))
+    other, third = (prepare({"source": "digits", "image_size": size}, tmp_path / "shared") for size in (9, 10))
     first = node_copy.on_this_node(store)
-    monkeypatch.setenv("VISIONTUNE_NODE_CACHE_GB", f"{2.5e-9 * store.stat().st_size}")
+    monkeypatch.setenv("VISIONTUNE_NODE_CACHE_GB", f"{3e-9 * store.stat().st_size}")
     second = node_copy.on_this_node(other)
     assert node_copy.on_this_node(third) == third and first.exists()  # both are in use
     os.utime(first, (0, 0))

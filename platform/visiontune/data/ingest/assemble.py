@@ -14,7 +14,7 @@ from visiontune.data.ingest.plan import Plan
 from visiontune.data.ingest.repeats import Repeat, find_repeats
 from visiontune.data.ingest.write_store import Content
 from visiontune.data.picture.digest import Bytes
-from visiontune.data.picture.moments import moments_of_sums, sums_of
+from visiontune.data.picture.moments import moments_of_sums
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.source import Source
 from visiontune.data.split import TEST, TRAIN, VAL, Codes, IntArray, refill_parts
@@ -51,11 +51,8 @@ def assemble(
     is_kept_K = np.ones(len(place_K), np.bool_)
     is_kept_K[[repeat.row for repeat in repeats if _is_dropped(repeat, data["duplicates"])]] = False
     _refuse_empty(code_K[is_kept_K], label_K, code_K, plan, source.class_names)
-    changed = np.flatnonzero((code_K == TRAIN) != (plan.code_N[place_K] == TRAIN))
-    sum_2C = sum(chunk.sum_2C for chunk in chunks) + sum(
-        sums_of(read_picture(row)[np.newaxis], np.ones(1, np.bool_)) * (1 if code_K[row] == TRAIN else -1) for row in changed.tolist()
-    )
-    mean_C, std_C = moments_of_sums(np.asarray(sum_2C), int((code_K == TRAIN).sum()) * form.picture_bytes // form.channels)
+    sum_2C = np.concatenate([chunk.sum_K2C for chunk in chunks])[code_K == TRAIN].sum(0)
+    mean_C, std_C = moments_of_sums(sum_2C, int((code_K == TRAIN).sum()) * form.picture_bytes // form.channels)
     order_N = _order(chunks, is_kept_K)
     content = Content(digest, form, source.class_names, chunks, order_N, label_K, code_K, mean_C, std_C)
     return content, make_report(source, data, plan, chunks, form, code_K, order_N, repeats, equal_K)
@@ -69,7 +66,7 @@ def _is_dropped(repeat: Repeat, duplicates: str) -> bool:
 
 def _order(chunks: Sequence[Chunk], is_kept_K: NDArray[np.bool_]) -> IntArray:
     """(N,) indices of the kept pictures in the order of the file: each at its position in the plan, the last ones in the gaps of others."""
-    position_K = np.concatenate([chunk.start + np.arange(len(chunk.place_K)) for chunk in chunks])
+    position_K = np.concatenate([chunk.positions() for chunk in chunks])
     kept = np.flatnonzero(is_kept_K)
     is_inside = position_K[kept] < len(kept)
     order_N = np.full(len(kept), -1, np.int64)
@@ -115,10 +112,9 @@ class _ChunkPictures:
     def __call__(self, row: int) -> Bytes:
         number = int(np.searchsorted(self._start, row, "right")) - 1
         chunk, within = self._chunks[number], row - int(self._start[number])
-        low, high = chunk.offsets()[within : within + 2].tolist()
         with chunk.pictures.open("rb") as file:
-            file.seek(low)
-            content = file.read(high - low)
+            file.seek(int(chunk.begins()[within]))
+            content = file.read(int(chunk.length_K[within]))
         if self._form.kind == "encoded":
             return self._form.seen(self._form.picture_of(content))
         height, width = chunk.shape_K2[within].tolist()

@@ -23,14 +23,14 @@ from visiontune.data.ingest.choose_form import choose_form
 from visiontune.data.ingest.chunk import Colourful, Counter, do_chunk, load_chunk
 from visiontune.data.ingest.chunk_file import Chunk
 from visiontune.data.ingest.cut_chunks import Rows, are_split, cut
+from visiontune.data.ingest.known_pictures import Known, save_known
 from visiontune.data.ingest.plan import Plan, make_plan
 from visiontune.data.ingest.progress import Progress, Stopped, Tell
 from visiontune.data.ingest.worker_pool import open_pool
-from visiontune.data.ingest.write_store import STORE, head_bytes, write_store
+from visiontune.data.ingest.write_store import STORE, head_bytes, write_split, write_store
 from visiontune.data.picture.decode import decode
 from visiontune.data.picture.stored_form import Form, load_form, save_form
 from visiontune.data.source import Source, Stamps
-from visiontune.data.split import TRAIN
 from visiontune.filesystem.atomic_write import write_whole
 
 _STALE_S = 7 * 86_400
@@ -46,7 +46,7 @@ def ingest(
     source: Source,
     data: Mapping[str, Any],
     folder: Path,
-    path_of: Callable[[bytes], Path],
+    path_of: Callable[[bytes], tuple[Path, str]],
     *,
     stamps: Stamps | None = None,
     is_digested: bool = False,
@@ -54,6 +54,8 @@ def ingest(
     stop: threading.Event | None = None,
 ) -> Path:
     """Make the store, and return where it is: `path_of` of the SHA-256 of all pictures' files, end to end; b"" unless `is_digested`.
+
+    It also gives the key for `save_known`.
 
     Finished chunks lie in `folder`. `stamps` are the source's before anything was read: where they are others afterwards, it is unknown
     what was decoded of the files that changed. Raises Changed for that, UserError for pictures that can't be used, OSError when the disk
@@ -75,11 +77,28 @@ def ingest(
             raise Stopped
 
     compared(0.0)
-    path = path_of(b"".join(chunk.content_R.tobytes() for chunk in chunks))
+    path, key = path_of(b"".join(chunk.content_R.tobytes() for chunk in chunks))
     content, report = assemble(source, data, plan, chunks, form, path.stem, compared)
     tell(Progress("writing", num, num, num_kept, num_bad))
     write_store(path, folder / STORE, content, report)
+    save_known(path, key, form, chunks, content.order_P())
     shutil.rmtree(folder, ignore_errors=True)
+    return path
+
+
+def split_again(source: Source, data: Mapping[str, Any], known: Known, path: Path, *, tell: Tell, stop: threading.Event) -> Path:
+    """A store of pictures that another one has, with other splits; nothing is decoded. Raises UserError, OSError, Stopped."""
+    plan, num = make_plan(source, data), len(known.row_K)
+
+    def compared(share: float) -> None:
+        tell(Progress("comparing", round(share * num), num, num, len(known.chunk.bad)))
+        if stop.is_set():
+            raise Stopped
+
+    compared(0.0)
+    content, report = assemble(source, data, plan, [known.chunk], known.form, path.stem, compared)
+    tell(Progress("writing", num, num, num, len(known.chunk.bad)))
+    write_split(path, content, report, known.base.stem, known.row_K[content.order_N])
     return path
 
 
@@ -123,12 +142,11 @@ def _decode(
     limit = BadPictureLimit(source, plan, data["allow_bad"])
     is_worth_it = first[0] * first[1] * len(plan.label_N) > _FORK_PIXELS
     use_processes = source.can_fork and is_worth_it and not are_split(rows, source.begins)
-    is_train_N = plan.code_N == TRAIN
     (folder / STORE).touch()
     head_bytes(form)  # known before processes are forked
 
     def do(number: int) -> None:
-        do_chunk(source, rows[number], form, is_train_N, folder, counter)
+        do_chunk(source, rows[number], form, folder, counter)
 
     def show() -> None:
         tell(Progress("decoding", counter.num_done, len(plan.label_N), counter.num_kept, limit.num_bad))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,23 +13,23 @@ from visiontune.data.split import IntArray
 _LARGE_BYTES = 64 << 10
 
 
-def sums_of(images_BHWC: Bytes, is_asked_B: NDArray[np.bool_]) -> IntArray:
-    """(2, C) int64: sums of the values of the asked pictures, and of their squares."""
+def sums_of_each(images_BHWC: Bytes) -> IntArray:
+    """(B, 2, C) int64: of each picture the sum of its values, and that of their squares."""
     import cv2
 
-    *_, width, channels = images_BHWC.shape
-    is_large = images_BHWC[0].nbytes > _LARGE_BYTES  # then gathering them costs more than a call for each
-    asked = [images_BHWC[row] for row in np.flatnonzero(is_asked_B)] if is_large else [images_BHWC[is_asked_B].reshape(-1, width, channels)]
-    sum_2C = np.zeros((2, channels), np.int64)
-    for tall in asked if is_asked_B.any() else ():
-        # Whole numbers, which a double holds exactly.
-        squares = [cv2.norm(plane, cv2.NORM_L2SQR) for plane in cv2.split(tall)]
-        sum_2C += np.rint([cv2.sumElems(tall)[:channels], squares]).astype(np.int64)
-    return sum_2C
+    num, height, width, channels = images_BHWC.shape
+    if images_BHWC[0].nbytes > _LARGE_BYTES:  # OpenCV's sums over a whole picture are faster than those over rows
+        sums: Any = [[cv2.sumElems(one)[:channels], [cv2.norm(plane, cv2.NORM_L2SQR) for plane in cv2.split(one)]] for one in images_BHWC]
+    else:
+        flat = images_BHWC.reshape(num, height * width, channels)
+        ways = (cv2.REDUCE_SUM, cv2.REDUCE_SUM2)
+        sums = np.stack([cv2.reduce(flat, 1, way, dtype=cv2.CV_64F).reshape(num, channels) for way in ways], 1)
+    # Whole numbers, which a double holds exactly.
+    return np.rint(sums).astype(np.int64)
 
 
 def moments_of_sums(sum_2C: IntArray, num: int) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel as `moments` has them, out of `sums_of` over `num` values, in whole numbers."""
+    """Mean and standard deviation of each channel as `moments` has them, of `num` values in all, out of added `sums_of_each`."""
     pairs = [(int(first), int(second)) for first, second in sum_2C.T]
     deviations = [(num * second - first**2) ** 0.5 / (255 * num) for first, second in pairs]
     return [first / (255 * num) for first, _ in pairs], [max(one, 1 / 255) for one in deviations]

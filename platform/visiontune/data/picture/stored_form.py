@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +125,10 @@ class Form:
     def picture_bytes(self) -> int:
         """Bytes of the pixels in the frame of one picture."""
         return self.stored_size[0] * self.stored_size[1] * self.channels
+
+    def with_reason(self, reason: str) -> Form:
+        """The same for that reason."""
+        return replace(self, reason=reason)
 
     def to_json(self) -> dict[str, Any]:
         """Squares by their side, as files had them before there were others."""

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from visiontune.data.store.remote_cache import fetch
-from visiontune.data.store.store import Store
+from visiontune.data.store.store import Store, pixels_of
 from visiontune.data.store.stores import mark_used, remove, stores_in
 from visiontune.errors import UserError
 from visiontune.filesystem.atomic_write import leftovers_of, replacing
@@ -43,7 +43,8 @@ def on_this_node(path: Path, remote_cache: str | None = None) -> Path:
     most_bytes = _most_bytes()
     try:
         copy = _copied(path, folder, remote_cache, most_bytes)
-        mark_used(copy)
+        for used in (copy, pixels_of(copy)):
+            mark_used(used or copy)
         return copy
     except (OSError, UserError) as error:
         if is_here:
@@ -76,6 +77,8 @@ def _copied(path: Path, folder: Path, remote_cache: str | None, most_bytes: floa
             leftover.unlink(missing_ok=True)
         if _is_copy(copy, path.stem):
             return copy
+        if path.exists() and (base := pixels_of(path)) is not None:
+            _copied(base, folder, remote_cache, most_bytes)
         if path.exists():  # else only what comes from the remote cache tells its size
             _make_room(folder, path.stat().st_size, most_bytes)
         if remote_cache is None or not fetch(remote_cache, copy):

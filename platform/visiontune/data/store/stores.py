@@ -12,17 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visiontune.data.store.names import names_of
+from visiontune.data.store.store import pixels_of
+from visiontune.errors import UserError
 
 
 @dataclass(frozen=True)
 class Stored:
-    """`files` are the store and what was fitted to its pictures; `used_s` is of the last use, in seconds since 1970."""
+    """`files` are the store and what was found out of its pictures; `base` is the digest of the one that has its pixels.
+
+    `used_s` is of the last use, in seconds since 1970.
+    """
 
     path: Path
     files: tuple[Path, ...]
     num_bytes: int
     used_s: float
     names: tuple[str, ...]
+    base: str | None = None
 
     @property
     def digest(self) -> str:
@@ -54,4 +60,7 @@ def remove(one: Stored) -> None:
 def _stored(path: Path, names: tuple[str, ...]) -> Stored:
     files = (*sorted(other for other in path.parent.glob(f"{path.stem}.*") if other != path), path)
     num_bytes = sum(other.stat().st_blocks * 512 for other in files if other.exists())
-    return Stored(path, files, num_bytes, path.stat().st_mtime, names)
+    base = None
+    with contextlib.suppress(UserError):
+        base = pixels_of(path)
+    return Stored(path, files, num_bytes, path.stat().st_mtime, names, None if base is None else base.stem)
