@@ -16,14 +16,13 @@ from visiontune.data.ingest.progress import Progress, Stopped, Tell
 from visiontune.data.picture.stored_form import sizes_of
 from visiontune.data.source import Source
 from visiontune.data.split import refuse_few, refuse_small
-from visiontune.data.store.layout import VERSION
 from visiontune.data.store.remote_cache import fetch, put, remote_cache
 from visiontune.data.store.store import DataInfo, Store, is_good
 from visiontune.data.store.stores import mark_used
+from visiontune.data.store_keys import digest_of, key_of_pixels
 from visiontune.errors import UserError
 from visiontune.filesystem.file_lock import locked
 from visiontune.spec.declare import Arg, chosen
-from visiontune.spec.fingerprint import fingerprint
 from visiontune.spec.image_size import image_size
 from visiontune.spec.sections import DATA
 from visiontune.spec.tables.sources import SOURCES
@@ -129,7 +128,7 @@ class _Wanted:
     def _key(self) -> str:
         # Of what changes with single files chunks know by themselves, so that those of all others stay.
         stamps = self._contents.stamps
-        return _key_of_pixels(self._source, self._data, str(self._content) if stamps is None else stamps.place)
+        return key_of_pixels(self._source, self._data, str(self._content) if stamps is None else stamps.place)
 
     @property
     def _parts(self) -> Path:
@@ -165,7 +164,7 @@ class _Wanted:
 
         if self._content is None:
             return None
-        known = find_known(self._cache, _key_of_pixels(self._source, self._data, self._content))
+        known = find_known(self._cache, key_of_pixels(self._source, self._data, self._content))
         path = self._path(self._content)
         if known is None or known.base == path:
             return None
@@ -203,28 +202,10 @@ class _Wanted:
             assert self._source.content_of is not None
             self._content = self._source.content_of(digests)
             self._contents.keep(self._content)
-        return self._path(self._content), _key_of_pixels(self._source, self._data, self._content)
+        return self._path(self._content), key_of_pixels(self._source, self._data, self._content)
 
     def _path(self, content: str) -> Path:
-        return self._cache / f"{_digest(self._source, self._data, content)}.arrow"
-
-
-def _key_of_pixels(source: Source, data: Mapping[str, Any], content: str) -> str:
-    """What decides which pictures are kept and how, whatever their splits are; with max_pictures those decide it too."""
-    if data["max_pictures"] is not None:
-        return _digest(source, {**data, "duplicates": ""}, content)
-    return _digest(source, {**data, "duplicates": "", "seed": 0, "val_fraction": None, "test_fraction": None}, content)
-
-
-def _digest(source: Source, data: Mapping[str, Any], content: str) -> str:
-    """Content and settings; paths are left out, so that a moved file is not decoded again."""
-    names = ("seed", "image_size", "max_pictures", "duplicates", "store")
-    settings: dict[str, Any] = {name: data[name] for name in names}
-    if data["image_size"] is not None and "frame" in data:  # else no picture is resized, or it is a store of before
-        settings["frame"] = data["frame"]
-    settings["val_fraction"] = None if source.has_val else data["val_fraction"]
-    settings["test_fraction"] = None if source.has_test else data["test_fraction"]
-    return fingerprint({"version": VERSION, "content": content, **settings})
+        return self._cache / f"{digest_of(self._source, self._data, content)}.arrow"
 
 
 def _refuse_bad(path: Path, allow_bad: float) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from visiontune.data.ingest.chunk_file import Chunk
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.split import IntArray
-from visiontune.data.store.store import pictures_in
+from visiontune.data.store.store_file import pictures_in
 from visiontune.filesystem.atomic_write import write_whole
 
 _COLUMNS = ("place_K", "digest_K2", "check_K2", "thumb_KP", "shape_K2", "length_K", "sum_K2C")

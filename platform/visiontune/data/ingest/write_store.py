@@ -5,22 +5,20 @@ Pictures that are dropped as repeats lie behind all others, for another split ma
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import mmap
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from visiontune.data.ingest.chunk_file import Chunk
+from visiontune.data.ingest.gather_pictures import gather
 from visiontune.data.picture.digest import Digests
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.split import LEFT_OUT, Codes, IntArray
@@ -69,7 +67,7 @@ def write_store(path: Path, unfinished: Path, content: Content, report: IngestRe
     around = _around(content.form, label_N, code_N, length_N, metadata, shape_N2)
     try:
         with unfinished.open("r+b" if content.form.is_even else "w+b") as file:
-            _gather(file, around.start, content, unfinished)
+            gather(file, around.start, content.chunks, order_N, len(content.order_N), unfinished if content.form.is_even else None)
             for at, text in around.pieces:
                 file.seek(at)
                 file.write(text)
@@ -205,51 +203,3 @@ class _Sink:
 
     def close(self) -> None:
         self.closed = True
-
-
-def _gather(file: BinaryIO, start: int, content: Content, unfinished: Path) -> None:
-    """Every picture to its position: raw ones that are there stay, others are copied; dropped ones before others take their place."""
-    order_P, num, length_K = content.order_P(), len(content.order_N), np.concatenate([chunk.length_K for chunk in content.chunks])
-    at_P = start + np.cumsum(length_K[order_P]) - length_K[order_P]
-    if not content.form.is_even or num == len(order_P):
-        _place(file, content, order_P, at_P, unfinished)
-        return
-    with tempfile.TemporaryFile(dir=unfinished.parent) as aside:
-        dropped = order_P[num:]
-        at_D = np.cumsum(length_K[dropped]) - length_K[dropped]
-        _place(aside, content, dropped, at_D, None)
-        _place(file, content, order_P[:num], at_P[:num], unfinished)
-        _copy(aside.fileno(), file.fileno(), 0, int(at_P[num]), int(length_K[dropped].sum()))
-
-
-def _place(file: BinaryIO, content: Content, order: IntArray, at: IntArray, there: Path | None) -> None:
-    """Pictures of the chunks to these bytes of the file, but for those that are `there` already."""
-    chunk_K = np.repeat(np.arange(len(content.chunks)), [len(chunk.place_K) for chunk in content.chunks])
-    from_K = np.concatenate([chunk.begins() for chunk in content.chunks])
-    end_K = from_K + np.concatenate([chunk.length_K for chunk in content.chunks])
-    is_next = (np.diff(order) == 1) & (np.diff(chunk_K[order]) == 0)
-    edges = [0, *(np.flatnonzero(~is_next) + 1).tolist(), len(order)]
-    for low, high in pairwise(edges):
-        first, last, target = int(order[low]), int(order[high - 1]), int(at[low])
-        pictures, begin, num_bytes = content.chunks[chunk_K[first]].pictures, int(from_K[first]), int(end_K[last] - from_K[first])
-        if pictures != there or begin != target:
-            with pictures.open("rb") as source:
-                _copy(source.fileno(), file.fileno(), begin, target, num_bytes)
-
-
-def _copy(source: int, target: int, source_at: int, target_at: int, num_bytes: int) -> None:
-    done = 0
-    while done < num_bytes:
-        done += _copy_some(source, target, source_at + done, target_at + done, num_bytes - done)
-
-
-def _copy_some(source: int, target: int, source_at: int, target_at: int, num_bytes: int) -> int:
-    try:
-        num = os.copy_file_range(source, target, num_bytes, source_at, target_at)
-    except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
-            raise
-        num = os.pwrite(target, os.pread(source, min(num_bytes, 8 << 20), source_at), target_at)
-    if num == 0:
-        raise OSError(errno.EIO, "a chunk ended too early")
-    return num

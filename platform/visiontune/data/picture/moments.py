@@ -25,7 +25,8 @@ def sums_of_each(images_BHWC: Bytes) -> IntArray:
         ways = (cv2.REDUCE_SUM, cv2.REDUCE_SUM2)
         sums = np.stack([cv2.reduce(flat, 1, way, dtype=cv2.CV_64F).reshape(num, channels) for way in ways], 1)
     # Whole numbers, which a double holds exactly.
-    return np.rint(sums).astype(np.int64)
+    sum_B2C: IntArray = np.rint(sums).astype(np.int64)
+    return sum_B2C
 
 
 def moments_of_sums(sum_2C: IntArray, num: int) -> tuple[list[float], list[float]]:

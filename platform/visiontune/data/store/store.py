@@ -6,28 +6,24 @@ and std_C float32 of the training pictures divided by 255; index arrays int64, a
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.data.file_names import identity
-from visiontune.data.picture.stored_form import Form
 from visiontune.data.split import IntArray
 from visiontune.data.store.ingest_report import IngestReport
 from visiontune.data.store.large_pictures import Images, Large, Rows
-from visiontune.data.store.layout import CHECKSUM_KEY, METADATA_KEY, REPORT_KEY, SPLITS, VERSION, rows_checksum
+from visiontune.data.store.layout import REPORT_KEY, SPLITS, rows_checksum
+from visiontune.data.store.store_file import column, form_of, opened, whole_of
 from visiontune.errors import UserError, first_line
 from visiontune.filesystem.cgroup import num_cpus
 from visiontune.spec.image_size import ImageSize, image_size
-
-_FORM_KEYS = ("kind", "image_size", "stored_size", "channels", "is_resized", "frame")
 
 
 @dataclass(frozen=True)
@@ -153,16 +149,16 @@ class Store:
 
 
 def _read(path: Path) -> Store:
-    batch, content = _opened(path)
-    label_N, split_N = _column(batch, "label", np.int64), _column(batch, "split", np.uint8)
+    batch, content = opened(path)
+    label_N, split_N = column(batch, "label", np.int64), column(batch, "split", np.uint8)
     base = path.with_name(f"{content['pixels']}.arrow") if "pixels" in content else None
-    pixels, form_content = (batch, content) if base is None else _opened(base)
+    pixels, form_content = (batch, content) if base is None else opened(base)
     shape_P2 = np.stack([pixels.column(name).to_numpy() for name in ("height", "width")], 1) if "height" in pixels.schema.names else None
-    row_N = _column(batch, "row", np.int64) if base is not None else np.arange(content.get("num_rows", batch.num_rows))
+    row_N = column(batch, "row", np.int64) if base is not None else np.arange(content.get("num_rows", batch.num_rows))
     if rows_checksum(label_N, split_N, shape_P2 if base is None else row_N) != content["rows_sha256"]:
         raise ValueError("its labels are damaged")
-    form = _form(form_content)
-    whole = _whole(pixels, form, form_content["num_bytes"], base or path, shape_P2)
+    form = form_of(form_content)
+    whole = whole_of(pixels, form, form_content["num_bytes"], base or path, shape_P2)
     images_NHWC, large = _view(whole, row_N)
     index = {name: np.flatnonzero(split_N == code).astype(np.int64) for code, name in enumerate(SPLITS)}
     ends = [shard["rows"] for shard in form_content["shards"]]
@@ -184,45 +180,6 @@ def _read(path: Path) -> Store:
         base=base,
         whole=whole,
     )
-
-
-def _opened(path: Path) -> tuple[Any, dict[str, Any]]:
-    import pyarrow as pa
-
-    with pa.memory_map(str(path)) as mapped:
-        file = pa.ipc.open_file(mapped)
-        return file.get_batch(0), _content(file.metadata or {})
-
-
-def _column(batch: Any, name: str, kind: Any) -> Any:
-    return np.frombuffer(batch.column(name).buffers()[1], kind)[: batch.num_rows]
-
-
-def _content(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
-    """What its metadata say, if they are whole."""
-    text = metadata[METADATA_KEY]
-    if hashlib.sha256(text).hexdigest().encode() != metadata[CHECKSUM_KEY]:
-        raise ValueError("its metadata are damaged")
-    content: dict[str, Any] = json.loads(text)
-    if content["version"] != VERSION:
-        raise ValueError(f"it has version {content['version']}, not {VERSION}")
-    return content
-
-
-def _form(content: Mapping[str, Any]) -> Form:
-    return Form.from_json({key: content[key] for key in _FORM_KEYS if key in content})
-
-
-def _whole(batch: Any, form: Form, num_bytes: int, path: Path, shape_P2: IntArray | None) -> Large:
-    """All pictures of a file. Raises ValueError."""
-    buffers = batch.column("image").buffers()
-    data = np.frombuffer(buffers[-1], np.uint8)[:num_bytes]
-    if len(data) != num_bytes:
-        raise ValueError("its pictures are cut off")
-    if form.is_even:
-        return Large(path, form, data.reshape(-1, *form.stored_size, form.channels), shape_N2=shape_P2)
-    offset_P = np.frombuffer(buffers[1], np.int64)[: batch.num_rows + 1]
-    return Large(path, form, data=data, offset_N=offset_P, shape_N2=shape_P2)
 
 
 def _view(whole: Large, row_N: IntArray) -> tuple[NDArray[np.uint8], Large | None]:
@@ -249,24 +206,7 @@ def is_good(path: Path) -> bool:
 def pixels_of(path: Path) -> Path | None:
     """The store that has the pixels of this one, which then has the splits alone. Raises UserError for a file that is no store."""
     try:
-        content = _opened(path)[1]
+        content = opened(path)[1]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"the store {path} cannot be read ({first_line(error)}); `visiontune search` makes it again") from error
     return path.with_name(f"{content['pixels']}.arrow") if "pixels" in content else None
-
-
-def pictures_in(path: Path) -> tuple[Form, IntArray]:
-    """The form of a store's pictures, and (P,) at which byte of the file each begins. Raises ValueError, KeyError, OSError."""
-    import pyarrow as pa
-
-    with pa.memory_map(str(path)) as mapped:
-        start = mapped.read_buffer(mapped.size()).address
-        mapped.seek(0)
-        file = pa.ipc.open_file(mapped)
-        batch, content = file.get_batch(0), _content(file.metadata or {})
-        form, buffers = _form(content), batch.column("image").buffers()
-        if form.is_even:
-            offset_P = np.arange(batch.num_rows) * form.picture_bytes
-        else:
-            offset_P = np.frombuffer(buffers[1], np.int64)[: batch.num_rows].copy()
-        return form, offset_P + (buffers[-1].address - start)
