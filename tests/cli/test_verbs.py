@@ -170,8 +170,9 @@ def test_train_prints_a_curve_and_saves_weights(tmp_path: Path, capsys: pytest.C
 
     out, _ = run("sample", str(DIGITS), "-n", "1", "space.augmentation.policy=none", "space.model.name=lenet5", code=0, capsys=capsys)
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(out.split("\n", 1)[1].replace("num_epochs: 9", "num_epochs: 2"))
-    out, _ = run("train", str(recipe), "--out", "w/net.safetensors", "--device", "cpu", code=0, capsys=capsys)
+    recipe.write_text(out.split("\n", 1)[1])
+    words = ["training.num_epochs=2", "--out", "w/net.safetensors", "--device", "cpu"]
+    out, _ = run("train", str(recipe), *words, code=0, capsys=capsys)
     data, *lines = out.splitlines()
     assert data.startswith("data: 1,797 pictures of 10 classes: train ")
     assert re.fullmatch(r"pictures: all 1,\d{3} pictures stay on cpu", lines[1])
@@ -353,6 +354,6 @@ def test_train_has_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
         raise UserError("enough")
 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("visiontune.api.load_recipe", lambda path: None)
+    monkeypatch.setattr("visiontune.api.load_recipe", lambda *_: None)
     monkeypatch.setattr("visiontune.api.fit", fit)
     assert main(["train", "recipe.yaml"]) == 2 and seen == ["all"]

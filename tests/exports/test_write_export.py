@@ -48,6 +48,7 @@ def test_both_graphs_give_the_networks_logits_for_pictures_of_any_number_and_siz
     classifier = replace(classifier, metadata=replace(classifier.metadata, form=form))
     onnx = write_export(classifier, Asked("onnx", tmp_path / "made.onnx"), Origin())
     pt2 = write_export(classifier, Asked("torch", tmp_path / "made.pt2", is_calibrated=True), Origin(), store)
+    assert [one.card.name for one in (onnx, pt2)] == ["made.onnx.md", "made.pt2.md"] and "(onnx, fp32)" in onnx.card.read_text()
     session = onnxruntime.InferenceSession(str(onnx.path))
     extra = {"class_names": ""}
     graph = torch.export.load(str(pt2.path), extra_files=extra).module()

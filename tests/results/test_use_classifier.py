@@ -250,6 +250,7 @@ def test_an_onnx_model_that_says_how_its_pictures_are_made_is_asked_like_weights
         (["predict", "nowhere", "."], "no study 'nowhere'"),
         (["predict", "a/w.safetensors", "."], "there is no file a/w.safetensors"),
         (["predict", "nowhere", ".", "--device", "gpu"], "no study 'nowhere'"),
+        (["predict", "w.safetensors", "x.zip/a"], "there is no x.zip/a"),
         (["evaluate", "nowhere", "--diagram", "x.jpg"], "--diagram draws a picture, such as reliability.png"),
     ],
 )
@@ -262,8 +263,12 @@ def test_what_is_wrong_is_one_sentence(
     assert said in (err := capsys.readouterr().err) and len(err.splitlines()) == 1
 
 
-def test_names_of_a_folder_come_in_a_stable_order(tmp_path: Path) -> None:
+def test_names_of_a_folder_or_archive_come_in_a_stable_order(tmp_path: Path) -> None:
     for name in ("b/2.png", "b/1.PNG", "a.png", "c.jpg", "b/.x/3.png", "b/x.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert [Path(one.name).relative_to(tmp_path).as_posix() for one in find_pictures(tmp_path)] == ["a.png", "c.jpg", "b/1.PNG", "b/2.png"]
+    expected = ["a.png", "c.jpg", "b/1.PNG", "b/2.png"]
+    assert [Path(one.name).relative_to(tmp_path).as_posix() for one in find_pictures(tmp_path)] == expected
+    archive = shutil.make_archive(str(tmp_path.parent / f"{tmp_path.name}s"), "zip", tmp_path)
+    assert [one.name for one in find_pictures(archive)] == [f"{archive}/{name}" for name in expected]
+    assert [one.name for one in find_pictures(f"{archive}/b/2.png")] == [f"{archive}/b/2.png"]

@@ -21,19 +21,20 @@ from visiontune.tuning.study_storage import create_or_resume
 RECIPE = {"model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": 0.1}, "training": {"num_epochs": 1}}
 
 
-def test_a_study_that_wwith_former_data_without_the_key_goes_on_without_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["frame", "depth"])
+def test_a_study_that_was_begun_without_the_key_goes_on_without_it(tmp_path: Path, key: str) -> None:
     folder, spec = StudyFolder(tmp_path), make_spec(tmp_path, 3)
-    assert spec.data["frame"] == "crop"
+    assert {"frame": "crop", "depth": "auto"}.items() <= spec.data.items()
     storage = create_or_resume(folder, spec)
-    older = {key: value for key, value in storage.attributes()["identity"].items() if key != "data.frame"}
+    older = {name: value for name, value in storage.attributes()["identity"].items() if name != f"data.{key}"}
     storage.set_attribute("identity", older)
     identity = create_or_resume(folder, spec).attributes()["identity"]
     assert identity == older
     for begun in (with_former_data(spec, identity), spec_of_identity(identity, spec.study)):
-        assert "frame" not in begun.data and begun.data == {key: value for key, value in spec.data.items() if key != "frame"}
+        assert begun.data == {name: value for name, value in spec.data.items() if name != key}
         sections = begun.space.resolve(RandomParams(0))
-        assert "frame" not in make_recipe(begun, sections, 0).data
-    assert with_former_data(spec, spec.identity()).data["frame"] == "crop"
+        assert key not in make_recipe(begun, sections, 0).data
+    assert with_former_data(spec, spec.identity()).data == spec.data
 
 
 def test_a_recipe_that_was_written_whole_before_the_key_is_not_cropped(tmp_path: Path) -> None:

@@ -246,7 +246,15 @@ def test_defaults_of_a_study(tmp_path: Path) -> None:
     assert spec.budget.rungs == (1, 3, 9)
     assert spec.resources.gpus_per_trial == "auto"
     expected = {"source": "digits", "val_fraction": 0.1, "test_fraction": 0.1, "seed": 0, "image_size": None, "max_pictures": None}
-    assert spec.data == {**expected, "allow_bad": 0.01, "duplicates": "exact", "frame": "crop", "store": "auto", "folds": 1}
+    assert spec.data == {
+        **expected,
+        "allow_bad": 0.01,
+        "duplicates": "exact",
+        "frame": "crop",
+        "depth": "auto",
+        "store": "auto",
+        "folds": 1,
+    }
     assert spec.trial_scheduler == {"name": "asha", "stop": False}
 
 

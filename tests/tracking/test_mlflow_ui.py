@@ -86,7 +86,7 @@ time.sleep(60)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 def test_ctrl_c_and_the_end_of_the_terminal_end_all_of_it(number: int, tmp_path: Path) -> None:
     (tmp_path / "mlflow").mkdir()
     (tmp_path / "mlflow" / "__init__.py").touch()
@@ -99,7 +99,7 @@ def test_ctrl_c_and_the_end_of_the_terminal_end_all_of_it(number: int, tmp_path:
         assert becomes(lambda: "by mlflow" in log.read_text(), 30)
         assert f"optuna-dashboard {tmp_path}/digits/study.journal" in log.read_text()
         ui.send_signal(number)
-        assert ui.wait(20) == 0
+        assert ui.wait(20) == (-number if number == signal.SIGKILL else 0)
     (started_by_mlflow,) = (int(line.split()[1]) for line in log.read_text().splitlines() if line.startswith("started"))
     assert becomes(lambda: not is_alive(started_by_mlflow), 5)
 

@@ -15,6 +15,7 @@ def trial_options(verb: Verb) -> None:
     sample.add_argument("-n", type=positive, default=3, help="number of recipes")
     sample.add_argument("--seed", type=int, default=0)
     train.add_argument("recipe", type=Path, metavar="RECIPE.yaml|STUDY", help="a recipe; or a study, whose winner is trained longer")
+    train.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of a recipe, such as data.path=pictures or seed=1")
     train.add_argument("--epochs", type=positive, metavar="N", help="of a study: more than it searched; its schedule is stretched")
     train.add_argument("--seeds", type=positive, default=1, metavar="N", help="of a study: so many of its confirmations' (1)")
     train.add_argument("--device", default="auto", help="auto, cpu or cuda")

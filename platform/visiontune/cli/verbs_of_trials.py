@@ -26,7 +26,7 @@ def train(args: argparse.Namespace) -> int:
         return _train_longer(args, how)
     if args.epochs is not None or args.seeds != 1:
         raise UserError(f"--epochs and --seeds are for a study; {args.recipe} is a recipe, which says its training.num_epochs and seed")
-    recipe = api.load_recipe(args.recipe)  # a wrong file is told before torch is imported
+    recipe = api.load_recipe(args.recipe, args.overrides)  # a wrong file is told before torch is imported
     from visiontune.results.class_table import class_lines
 
     result = api.fit(recipe, **how, on_epoch=_teller(), say=lambda line: print(f"data: {line}", flush=True))
@@ -43,6 +43,8 @@ def _names_study(args: argparse.Namespace) -> bool:
 
 
 def _train_longer(args: argparse.Namespace, how: Mapping[str, Any]) -> int:
+    if args.overrides:
+        raise UserError(f"KEY=VALUE is for a recipe, but {args.recipe} is a study, whose winner is trained as it was found")
     if args.epochs is None:
         raise UserError(f"{args.recipe} is a study, whose winner is trained longer: say by --epochs N how long")
     from visiontune.results.class_table import class_lines

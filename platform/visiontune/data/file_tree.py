@@ -1,6 +1,7 @@
-"""Files on this machine or on any file system of pyarrow (s3://, gs://, file://): found, listed, read. Names are relative, with "/".
+"""Files on this machine, in archives or on any file system of pyarrow (s3://, gs://, file://): found, listed, read.
 
-Folders are listed by `os.scandir`, without a call for each file, so that a million of them are found in seconds.
+Names are relative, with "/". Folders are listed by `os.scandir`, without a call for each file, so that a million of them are found in
+seconds.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from visiontune.data.archives.archive import Archive
+from visiontune.data.archives.member import DamagedMember
 from visiontune.data.file_names import is_hidden, printable
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.reads_at_once import AT_ONCE, submit
@@ -48,17 +51,26 @@ class Root:
     @cached_property
     def is_remote(self) -> bool:
         """Whether every call travels: to object storage, or over a mount of the network (NFS, Lustre, FUSE)."""
+        if isinstance(self.filesystem, Archive):
+            return not self.filesystem.can_fork
         return self.filesystem is not None or is_remote(Path(self.path))
+
+    @property
+    def can_fork(self) -> bool:
+        """Whether forked processes may read here too."""
+        return self.filesystem is None or (isinstance(self.filesystem, Archive) and self.filesystem.can_fork)
 
     def read(self, name: str) -> bytes:
         """The whole file. Raises BadPicture where none can be read or it has over 2 GiB, UserError where disk or network fail."""
         try:
+            if isinstance(self.filesystem, Archive):
+                return self.filesystem.read(self.at(name), self._refuse_long)
             if self.filesystem is not None:
                 with self.filesystem.open_input_file(self.at(name)) as remote:
                     self._refuse_long(remote.size())
                     return bytes(remote.read())
             return self._read(self.at(name))
-        except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, DamagedMember) as error:
             raise BadPicture(f"cannot be read ({error.strerror or first_line(error)})") from error
         except OSError as error:
             raise UserError(Problem(self.show(name), 0, "", f"cannot be read ({error.strerror or first_line(error)})")) from error
@@ -146,7 +158,9 @@ class Root:
 
         found = Listing()
         for info in self.filesystem.get_file_info(FileSelector(self.at(folder))):
-            if info.base_name:  # some stores keep an empty file in place of a folder
+            if info.type == FileType.Unknown:
+                found.odd.append((info.base_name, "is neither a file nor a folder"))
+            elif info.base_name:  # some stores keep an empty file in place of a folder
                 (found.folders if info.type == FileType.Directory else found.files).append(info.base_name)
         return found
 

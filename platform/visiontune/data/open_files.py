@@ -9,6 +9,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
+from visiontune.data.archives.open_archive import archive_in
 from visiontune.data.file_names import is_hidden, printable
 from visiontune.data.file_tree import Root
 from visiontune.data.reads_at_once import MOST_AT_ONCE
@@ -20,9 +21,10 @@ _BY_PYARROW = ("file", "s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss", "mo
 
 
 def open_root(text: str, where: str) -> Root:
-    """A path or URI, whether anything lies there or not. Raises UserError for a URI that nothing opens."""
+    """A path or URI, whether anything lies there or not; an archive is a folder. Raises UserError for what nothing opens."""
     if not is_uri(text):
-        return Root(os.path.abspath(os.path.expanduser(text)), text.rstrip("/") or "/")  # noqa: PTH100, PTH111  also for odd bytes
+        path = os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111  also for odd bytes
+        return _into_archive(Root(path, text.rstrip("/") or "/"))
     from pyarrow.fs import LocalFileSystem
 
     shown_uri = shown(text).partition("?")[0].rstrip("/")
@@ -31,7 +33,14 @@ def open_root(text: str, where: str) -> Root:
     except (OSError, ValueError, ImportError) as error:
         rule = f"must be a path or a URI that pyarrow or fsspec opens (file://, s3://, gs://, https://), but {shown_uri} is not"
         raise UserError(Problem("", 0, where, f"{rule}: {first_line(error)}")) from error
-    return Root(path.rstrip("/") or "/", shown_uri, None if isinstance(filesystem, LocalFileSystem) else filesystem)
+    is_local = isinstance(filesystem, LocalFileSystem)
+    return _into_archive(Root(path.rstrip("/") or "/", shown_uri, None if is_local else filesystem))
+
+
+def _into_archive(root: Root) -> Root:
+    """The same, or the root in the archive that its path leads into. Raises UserError for an archive that can't be read."""
+    found = archive_in(root.path, root.filesystem, root.shown)
+    return root if found is None else replace(root, path=f"/{found[1]}", filesystem=found[0])
 
 
 def _file_system(uri: str) -> tuple[Any, str]:

@@ -20,10 +20,12 @@ from visiontune.data.store.remote_cache import fetch, put, remote_cache
 from visiontune.data.store.store import DataInfo, Store, is_good
 from visiontune.data.store.stores import mark_used
 from visiontune.data.store_keys import digest_of, key_of_pixels
-from visiontune.errors import UserError
+from visiontune.errors import Problem, UserError
 from visiontune.filesystem.file_lock import locked
 from visiontune.spec.declare import Arg, chosen
+from visiontune.spec.depth_rule import problem_of_depth
 from visiontune.spec.image_size import image_size
+from visiontune.spec.older_data import ADDED
 from visiontune.spec.sections import DATA
 from visiontune.spec.tables.sources import SOURCES
 
@@ -78,8 +80,8 @@ def prepare(
 
 
 def with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The section `data` of a study with what it leaves out; one without `frame` is of a recipe from before there was the key."""
-    defaults = {name: field.default for name, field in DATA.fields.items() if isinstance(field, Arg) and name != "frame"}
+    """The section `data` of a study with what it leaves out; one without an added key is of a recipe from before there was the key."""
+    defaults = {name: field.default for name, field in DATA.fields.items() if isinstance(field, Arg) and name not in ADDED}
     return {**defaults, **data}
 
 
@@ -95,6 +97,8 @@ def _put(path: Path) -> None:
 def source_of(data: Mapping[str, Any]) -> Source:
     """What reads these pictures; their labels are read. Raises UserError."""
     entry, args = chosen(SOURCES, data, "source")
+    if (rule := problem_of_depth(data.get("depth", "auto"))) is not None:
+        raise UserError(Problem("", 0, "data.depth", rule))
     source: Source = entry.load()(**args)
     return source
 

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from visiontune.data.picture.bad_picture import BadPicture, Picture
+from visiontune.data.picture.bad_picture import BadPicture, Values
 from visiontune.data.split import IntArray
 
 Hashes = NDArray[np.uint64]
@@ -79,7 +79,7 @@ class Source:
     content: Content
     first: Callable[[], tuple[int, int, int]]
     labels: Callable[[], Mapping[str, IntArray]]
-    pictures: Callable[[str, IntArray], Iterator[Picture | BadPicture]]
+    pictures: Callable[[str, IntArray], Iterator[Values | BadPicture]]
     names: Callable[[str], Sequence[str]]
     keys: Callable[[str], Sequence[str]]
     groups: Callable[[str], Sequence[str] | None] = lambda part: None

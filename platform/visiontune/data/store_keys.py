@@ -23,6 +23,8 @@ def digest_of(source: Source, data: Mapping[str, Any], content: str) -> str:
     settings: dict[str, Any] = {name: data[name] for name in names}
     if data["image_size"] is not None and "frame" in data:  # else no picture is resized, or it is a store of before
         settings["frame"] = data["frame"]
+    if "depth" in data:
+        settings["depth"] = data["depth"]
     settings["val_fraction"] = None if source.has_val else data["val_fraction"]
     settings["test_fraction"] = None if source.has_test else data["test_fraction"]
     return fingerprint({"version": VERSION, "content": content, **settings})

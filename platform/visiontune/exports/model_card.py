@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from visiontune.data.picture.depth import DEEP
 from visiontune.data.picture.frame import WORDS
 from visiontune.inference.classifier import Classifier
 from visiontune.inference.intervals import half_width
@@ -83,6 +84,8 @@ def _use(classifier: Classifier, written: Written) -> Iterator[str]:
     first = f", first made {both_sides(form.stored_size)}" if form.is_large else ""
     kind = "grey" if form.channels == 1 else "RGB"
     yield f"A picture becomes {both_sides(form.image_size)} pixels, {kind}: {WORDS[form.rule]}{first} (frame {form.rule})."
+    if form.depth != DEEP:
+        yield f"Of files with more than 8 bits, values from {form.low:,} to {form.high:,} become 0 to 255."
 
 
 def _data(classifier: Classifier, origin: Origin) -> Iterator[str]:

@@ -44,8 +44,8 @@ class Asked:
 
     @property
     def card(self) -> Path:
-        """The model card's file."""
-        return self.out.with_name(self.out.name.removesuffix(SUFFIXES[self.form]).removesuffix(self.out.suffix) + ".md")
+        """The model card's file: one for each export, since what loads them and what their figures are differ."""
+        return self.out.with_name(f"{self.out.name}.md")
 
 
 @dataclass(frozen=True)

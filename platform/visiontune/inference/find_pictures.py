@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from visiontune.data.archives.open_archive import is_archive_name
 from visiontune.data.file_names import printable
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import beside, kind_at, open_root
-from visiontune.data.picture.bad_picture import BadPicture, Picture
+from visiontune.data.picture.bad_picture import BadPicture, Values
 from visiontune.data.picture.decode_pillow import of_image
 from visiontune.data.readers.listing import pictures_in
 from visiontune.errors import UserError, first_line
@@ -33,7 +34,7 @@ class Given(NamedTuple):
     """A picture to come: its name, and what gives its file's bytes or its pixels, or raises BadPicture."""
 
     name: str
-    load: Callable[[], bytes | Picture]
+    load: Callable[[], bytes | Values]
 
 
 def find_pictures(pictures: Any) -> Iterator[Given]:
@@ -64,11 +65,17 @@ def _is_image(one: Any) -> bool:
 def _refuse_missing(pictures: Sequence[Any]) -> None:
     words = (os.fspath(one) for one in pictures if isinstance(one, str | os.PathLike))
     local = [word for word in words if not is_uri(word)]
-    missing = [word for word in local if kind_of(word) is None and next(_matches(word), None) is None]
+    missing = [word for word in local if not _lies_there(word)]
     if missing:
         told = [f"there is no {printable(word)}{beside(open_root(word, _WHERE))}" for word in missing[:_MOST_TOLD]]
         more = [f"and {len(missing) - _MOST_TOLD:,} more"] if len(missing) > _MOST_TOLD else []
         raise UserError(*(f"{_WHERE} must be pictures, folders or patterns of them, but {one}" for one in told), *more)
+
+
+def _lies_there(word: str) -> bool:
+    """Here or in an archive. Raises UserError for an archive that can't be read."""
+    is_here = kind_of(word) is not None and not is_archive_name(word)
+    return is_here or next(_matches(word), None) is not None or kind_at(open_root(word, _WHERE)) is not None
 
 
 def _matches(word: str) -> Iterator[str]:
@@ -93,14 +100,28 @@ def _local(word: str) -> Iterator[Given]:
     is_any = False
     for name in found:
         is_any = True
-        if kind_of(name) == "folder":
-            yield from _below(open_root(name, _WHERE))
+        if kind_of(name) == "folder" or is_archive_name(name):
+            yield from _opened(name)
         else:
             parent, _, file = name.rpartition("/")
             root = _parent(parent or ("/" if name.startswith("/") else "."))
             yield Given(printable(name), partial(root.read, file))
     if not is_any:
-        yield Given(printable(word), partial(_nothing_there, word))
+        yield from _opened(word)
+
+
+def _opened(word: str) -> Iterator[Given]:
+    """The pictures of a folder, of an archive or of a folder in one, or a picture in one."""
+    try:
+        root = open_root(word, _WHERE)
+        kind = kind_at(root)
+    except UserError as error:
+        yield Given(printable(word), partial(_raise, first_line(error)))
+        return
+    if kind == "folder":
+        yield from _below(root)
+    else:
+        yield Given(printable(word), partial(root.read, "") if kind else partial(_nothing_there, word))
 
 
 @lru_cache(maxsize=64)
@@ -130,7 +151,7 @@ def _below(root: Root) -> Iterator[Given]:
             yield Given(root.show(file), partial(root.read, file))
 
 
-def _pixels(one: Any) -> Picture:
+def _pixels(one: Any) -> Values:
     picture = np.asarray(one)
     if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] not in (1, 3, 4)):
         raise BadPicture(f"must be uint8 of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), but is {picture.dtype} {picture.shape}")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.data.ingest.worker_pool import one_opencv_thread
-from visiontune.data.picture.bad_picture import BadPicture, Picture
+from visiontune.data.picture.bad_picture import BadPicture, Picture, Values
 from visiontune.errors import UserError, first_line
 from visiontune.filesystem.cgroup import num_cpus
 from visiontune.inference.find_pictures import Given
@@ -32,7 +32,7 @@ class TakesPictures(Protocol):
     def picture_of(self, encoded: bytes) -> Picture:
         """See Classifier."""
 
-    def fitted(self, picture: Picture) -> Picture:
+    def fitted(self, values: Values) -> Picture:
         """See Classifier."""
 
 

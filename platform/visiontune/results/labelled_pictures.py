@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from visiontune.data.picture.bad_picture import BadPicture, Picture
+from visiontune.data.picture.bad_picture import BadPicture, Values
 from visiontune.data.picture.digest import BLOCK_BYTES, Digests, digests_of
 from visiontune.data.prepare import source_of, with_defaults
 from visiontune.data.source import Source
@@ -119,7 +119,7 @@ def _given(source: Source, part: str, row_N: NDArray[np.int64]) -> Iterator[Give
         yield Given(names[row], partial(_content, content))
 
 
-def _content(content: bytes | Picture | BadPicture) -> bytes | Picture:
+def _content(content: bytes | Values | BadPicture) -> bytes | Values:
     if isinstance(content, BadPicture):
         raise content
     return content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,18 @@ from visiontune.data.prepare import prepare
 from visiontune.data.readers.detect import detect_source, source_as
 from visiontune.data.store.names import find_store, give_name, refuse_name
 from visiontune.data.store.store import Store
+from visiontune.errors import Problem, UserError
 from visiontune.results.dataset import Dataset
 from visiontune.spec.parse_data import load_data
 
+_SOURCE = "SOURCE"
 
-def section_of(source: Path | str | Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
+
+def section_of(source: Path | str | Mapping[str, Any], words: Sequence[str], where: str = _SOURCE) -> dict[str, Any]:
     """The section `data`, checked, defaults filled in: of a mapping as it is, of a path or name by looking at it. Raises UserError.
 
-    "source=NAME" and `words` alone say it too; beside a path, `source=NAME` in `words` says as what it is read.
+    "source=NAME" and `words` alone say it too; beside a path, `source=NAME` in `words` says as what it is read. `where` is what the user
+    knows the argument as.
     """
     if isinstance(source, Mapping):
         return load_data(source, words)
@@ -26,7 +31,17 @@ def section_of(source: Path | str | Mapping[str, Any], words: Sequence[str]) -> 
     if text.startswith("source="):
         return load_data({}, [text, *words])
     kinds = [word.removeprefix("source=") for word in words if word.startswith("source=")]
-    return load_data(source_as(kinds[-1], text) if kinds else detect_source(text), words)
+    try:
+        found = source_as(kinds[-1], text) if kinds else detect_source(text)
+    except UserError as error:
+        raise UserError(*(_named(problem, where) for problem in error.problems)) from error
+    return load_data(found, words)
+
+
+def _named(problem: Problem, where: str) -> Problem:
+    """The problem with an argument that is called otherwise than the one of `visiontune ingest`."""
+    rule = f"{where}{problem.rule.removeprefix(_SOURCE)}" if problem.rule.startswith(f"{_SOURCE} ") else problem.rule
+    return replace(problem, where=where if problem.where == _SOURCE else problem.where, rule=rule)
 
 
 def make_dataset(section: Mapping[str, Any], name: str | None, cache: Path, tell: Tell) -> Dataset:

@@ -50,7 +50,7 @@ def evaluate(
     if isinstance(data, Mapping):
         refuse_making(data)
     refuse_making(words)
-    section = None if data is None else section_of(data, words)
+    section = None if data is None else section_of(data, words, "DATA")
     trained = find_classifier(model, studies, device=device, tta=tta)
     found = _validation(trained) if section is None else labelled(trained, section, is_skipping=is_skipping)
     return evaluation(trained.classifier.class_names, found, trained.temperature() if is_calibrated else 1.0)

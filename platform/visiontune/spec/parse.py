@@ -15,7 +15,7 @@ from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.fit_recipe import fit_to_space
 from visiontune.spec.former_policies import as_meant, is_older
 from visiontune.spec.items_reader import read_items
-from visiontune.spec.older_data import FRAME, is_older_recipe, without_frame
+from visiontune.spec.older_data import as_recipe, without_added
 from visiontune.spec.overrides import COMMAND_LINE, override
 from visiontune.spec.plugins import in_use, load_named, uses_plugins
 from visiontune.spec.section_reader import Reader
@@ -95,8 +95,7 @@ def load_recipe(source: Source, overrides: Sequence[str] = ()) -> TrialRecipe:
         if is_older(tree, {*RECIPE.fields}):
             tree = {**tree, "augmentation": as_meant(tree["augmentation"])}
         filled = fill(RECIPE.fields, tree)
-        if is_older_recipe(tree["data"]):
-            filled["data"] = without_frame(filled["data"])
+        filled["data"] = as_recipe(tree["data"], filled["data"])
         return TrialRecipe(**filled, plugins=plugins)
 
 
@@ -140,8 +139,7 @@ def make_recipe(spec: StudySpec, sections: Mapping[str, Any], number: int) -> Tr
     if spec.objective.metric in FULL_METRICS:
         training["use_full_metrics"] = True
     filled = fill(RECIPE.fields, {**sections, "data": spec.data, "training": training})
-    if FRAME not in spec.data:
-        filled["data"] = without_frame(filled["data"])
+    filled["data"] = without_added(filled["data"], spec.data)
     return TrialRecipe(**filled, plugins=spec.plugins)
 
 

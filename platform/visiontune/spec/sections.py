@@ -43,6 +43,15 @@ DATA = Section(
             "crop",
             choices=("crop", "pad", "squash"),
         ),
+        "depth": Arg(
+            int,
+            "which values of 16-bit files and DICOM become 0 to 255: 8 or 16 bits, or those from low to high; auto: by the training split",
+            "auto",
+            -(2**20),
+            2**20,
+            also=("auto",),
+            pair=("low", "high"),
+        ),
         "max_pictures": Arg(int, "a stratified subset of the training file; the test stays whole", None, 10, 10**9),
         "allow_bad": Arg(float, "share of pictures that can't be used and are set aside; above it nothing is used", 0.01, 0.0, 1.0),
         "duplicates": Arg(

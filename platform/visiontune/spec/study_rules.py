@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from visiontune.spec.condition_rules import ConditionRules
+from visiontune.spec.depth_rule import problem_of_depth
 from visiontune.spec.domains import Float
 from visiontune.spec.section_reader import Reader
 from visiontune.spec.space import Space
@@ -26,7 +27,7 @@ def check_study(reader: Reader, tree: Mapping[str, Any], root: Node) -> None:
         ConditionRules(reader.problems, reader.nodes, Space(tree["space"])).check()
     rules = (*_name(tree), *_mode(tree), *_target(tree), *_budget(tree), *_workers(tree))
     rules += (*_grid(reader, tree), *_warmup(reader, tree), *_views(reader, tree), *_register(tree), *_weights(tree))
-    rules = (*rules, *_repeats(reader, tree), *_objectives(tree))
+    rules = (*rules, *_repeats(reader, tree), *_objectives(tree), *_depth(tree))
     for needed, where, rule in rules:
         if reader.problems.none_under(*needed):
             reader.problems.add(reader.nodes.get(where) or reader.nodes.get(where.rpartition(".")[0]) or root, where, rule)
@@ -66,6 +67,12 @@ def _register(tree: Mapping[str, Any]) -> Iterator[Rule]:
     elif isinstance(name, str) and num_seeds == 0:
         rule = "a model is registered once its winner is confirmed, but confirm.num_seeds is 0; nearest is 1"
         yield ("register", "confirm.num_seeds"), "register", rule
+
+
+def _depth(tree: Mapping[str, Any]) -> Iterator[Rule]:
+    depth = tree["data"]["depth"]
+    if depth is not BAD and (rule := problem_of_depth(depth)) is not None:
+        yield ("data.depth",), "data.depth", rule
 
 
 def _weights(tree: Mapping[str, Any]) -> Iterator[Rule]:

@@ -18,9 +18,9 @@ from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.filesystem.uri import shown
 from visiontune.tracking.mlflow_uri import QUIET_ENV, artifact_root, tracking_uri
 from visiontune.tracking.mlflow_view import leaderboards
+from visiontune.tracking.tied_process import END_S, start_tied
 
 HOST = "127.0.0.1"
-END_S = 5.0
 
 
 def ui_command(studies: StudiesFolder, program: str = "visiontune") -> str:
@@ -64,7 +64,7 @@ def _serve(command: Sequence[str], env: Mapping[str, str], address: str) -> int:
     """Run it until it ends or a signal interrupts; its exit code. A process group, ended as a whole: mlflow starts others that stay."""
     signals = [signal.SIGTERM, signal.SIGHUP, signal.SIGINT]
     before = {number: signal.signal(number, signal.default_int_handler) for number in signals}
-    server = subprocess.Popen(command, env=env, process_group=0)
+    server = start_tied(command, dict(env))
     try:
         _say_links(server, address)
         return server.wait()

@@ -32,7 +32,9 @@ class WeightsMetadata:
     def of(recipe: TrialRecipe, store: Store, *, use_val: bool = False) -> WeightsMetadata:
         """Of weights that were trained on that store."""
         sizes, channels = (sides(store.image_size), sides(store.stored_size)), store.info.channels
-        form = Form("raw", *sizes, channels, is_resized=recipe.data.get("image_size") is not None, frame=recipe.data.get("frame", ""))
+        low, high = store.depth
+        is_resized, frame = recipe.data.get("image_size") is not None, recipe.data.get("frame", "")
+        form = Form("raw", *sizes, channels, is_resized=is_resized, frame=frame, low=low, high=high)
         return WeightsMetadata(recipe, store.class_names, form, use_val)
 
     def to_strings(self) -> dict[str, str]:

@@ -217,7 +217,7 @@ def test_bad_pictures_are_set_aside_and_their_classes_stay_covered(tmp_path: Pat
     assert [one["name"] for one in store.report().set_aside] == [f"{train}: row {row}" for row in bad]
     reasons = [one["reason"] for one in store.report().set_aside]
     assert all(
-        word in reason for row, reason in zip(bad, reasons, strict=True) for word in [["no bytes", "no picture", "truncated"][row % 3]]
+        word in reason for row, reason in zip(bad, reasons, strict=True) for word in [["no bytes", "not a picture", "truncated"][row % 3]]
     )
     assert all(set(store.labels_N[index]) == {0, 1, 2} for index in (store.train_idx, store.val_idx, store.test_idx))
     unit = store.images_NHWC[store.train_idx] / 255

@@ -316,6 +316,26 @@ ROWS = {
         said=("of 1 tasks with several annotations",),
         source="label_studio",
     ),
+    "a folder of VOC's that is left out": Row(
+        _voc(a=TWO, old={"c": DOG}),
+        {"train": {"a/a.png": "cat", "a/b.png": "dog"}},
+        said=("'old' leaves out 1 folder",),
+        data={"use_crops": False, "exclude": ["old"]},
+    ),
+    "annotations of pictures that are left out": Row(
+        lambda root: write_coco(root, {**TWO, "thumbs/c": DOG}),
+        {"train": {"a.png": "cat", "b.png": "dog"}},
+        aside={"c.png": "is an annotation of a picture that data.exclude leaves out"},
+        said=("'thumbs' leaves out 1 folder",),
+        data={"use_crops": False, "exclude": ["thumbs"]},
+    ),
+    "YOLO's pictures that are left out": Row(
+        _yolo({"images/train": {"1": f"0 {BOX}", "2": f"1 {BOX}"}, "images/old": {"3": f"1 {BOX}"}}, data__yaml=ULTRALYTICS),
+        {"train": {"images/train/1.png": "cat", "images/train/2.png": "dog"}},
+        said=("'old' leaves out 2 folders",),
+        data={"use_crops": False, "exclude": ["old"]},
+    ),
+    "a pattern that leaves out nothing": Row(lambda root: write_labelme(root, TWO), refused=("'old' does not",), data={"exclude": ["old"]}),
     "a few annotations among folders of classes": Row(
         _some_annotated,
         refused=(

@@ -26,6 +26,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "yolo": {"path": "pictures/data.yaml"},
     "cvat": {"annotations": "annotations.xml"},
     "label_studio": {"annotations": "export.json", "control": "kind"},
+    "webdataset": {"train": "shards"},
     "torchvision": {"dataset": "CIFAR10", "root": "data"},
 }
 

@@ -14,7 +14,7 @@ from visiontune.data.ingest.plan import Plan
 from visiontune.data.ingest.repeats import Repeat, find_repeats
 from visiontune.data.ingest.write_store import Content
 from visiontune.data.picture.digest import Bytes
-from visiontune.data.picture.moments import moments_of_sums
+from visiontune.data.picture.moments import moments_of_sums, sums_of
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.source import Source
 from visiontune.data.split import TEST, TRAIN, VAL, Codes, IntArray, refill_parts
@@ -51,11 +51,28 @@ def assemble(
     is_kept_K = np.ones(len(place_K), np.bool_)
     is_kept_K[[repeat.row for repeat in repeats if _is_dropped(repeat, data["duplicates"])]] = False
     _refuse_empty(code_K[is_kept_K], label_K, code_K, plan, source.class_names)
-    sum_2C = np.concatenate([chunk.sum_K2C for chunk in chunks])[code_K == TRAIN].sum(0)
+    sum_2C = _sums(chunks, form, code_K == TRAIN)
     mean_C, std_C = moments_of_sums(sum_2C, int((code_K == TRAIN).sum()) * form.picture_bytes // form.channels)
     order_N = _order(chunks, is_kept_K)
     content = Content(digest, form, source.class_names, chunks, order_N, label_K, code_K, mean_C, std_C)
     return content, make_report(source, data, plan, chunks, form, code_K, order_N, repeats, equal_K)
+
+
+def _sums(chunks: Sequence[Chunk], form: Form, is_train_K: NDArray[np.bool_]) -> IntArray:
+    """`sums_of` the training pictures."""
+    sum_2C, start = np.zeros((2, form.channels), np.int64), 0
+    for chunk in chunks:
+        is_train = is_train_K[start : start + len(chunk.place_K)]
+        start += len(is_train)
+        if form.has_sums:
+            sum_2C += chunk.sum_K2C[is_train].sum(0)
+        elif len(is_train):
+            begin = int(chunk.begins().min())
+            there = np.memmap(chunk.pictures, np.uint8, "r", begin, (len(is_train), *form.stored_size, form.channels))
+            is_asked = np.zeros(len(is_train), np.bool_)
+            is_asked[(chunk.begins() - begin) // form.picture_bytes] = is_train
+            sum_2C += sums_of(np.asarray(there), is_asked)
+    return sum_2C
 
 
 def _is_dropped(repeat: Repeat, duplicates: str) -> bool:

@@ -22,17 +22,19 @@ from visiontune.data.ingest.worker_pool import CONTEXT
 from visiontune.data.ingest.write_store import STORE, head_bytes
 from visiontune.data.picture.bad_picture import BadPicture, Picture
 from visiontune.data.picture.decode import decode_and_measure
+from visiontune.data.picture.depth import eight_bits
 from visiontune.data.picture.digest import BLOCK_BYTES, Bytes, digests_of, digests_of_bytes, digests_of_each
 from visiontune.data.picture.moments import sums_of_each
 from visiontune.data.picture.shape import refuse_size
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.picture.thumbnail import THUMB, thumbs_of
+from visiontune.data.picture.traits import traits_of
 from visiontune.data.source import Source
 from visiontune.filesystem.atomic_write import replacing
 from visiontune.spec.image_size import pixels
 
-_COLUMNS = {"place_K": (), "digest_K2": (2,), "check_K2": (2,), "thumb_KP": (THUMB**2,), "shape_K2": (2,), "length_K": (), "sum_K2C": ()}
-_TYPES: Mapping[str, Any] = {"digest_K2": np.uint64, "check_K2": np.uint64, "thumb_KP": np.uint8}
+_COLUMNS = {"place_K": (), "digest_K2": (2,), "check_K2": (2,), "thumb_KP": (THUMB**2,), "shape_K2": (2,), "trait_K": (), "length_K": ()}
+_TYPES: Mapping[str, Any] = {"digest_K2": np.uint64, "check_K2": np.uint64, "thumb_KP": np.uint8, "trait_K": np.uint8}
 
 # A picture, its height and width as it came, and its file's bytes if there are any; or what is wrong with it.
 Item = tuple[Picture, tuple[int, int], bytes | None] | BadPicture
@@ -111,7 +113,7 @@ def _write(
     bad: list[tuple[int, str]],
 ) -> dict[str, NDArray[Any]]:
     """The pictures, block by block; what is known of them, by name."""
-    known: dict[str, list[NDArray[Any]]] = {name: [] for name in _COLUMNS}
+    known: dict[str, list[NDArray[Any]]] = {name: [_empty(name, form)] for name in (*_COLUMNS, "sum_K2C")}
     step = max(1, BLOCK_BYTES // form.picture_bytes)
     block_BHWC = np.empty((min(step, len(chunk.rows)), *form.stored_size, form.channels), np.uint8)
     digests: list[bytes] = []
@@ -124,7 +126,7 @@ def _write(
             for name, values in block.items():
                 known[name].append(values)
         counter.add(len(some))
-    whole = {name: np.concatenate(values) if values else _empty(name, form) for name, values in known.items()}
+    whole = {name: np.concatenate(values) for name, values in known.items()}
     return {**whole, "content_R": np.frombuffer(b"".join(digests), np.uint8)}
 
 
@@ -149,8 +151,9 @@ def _write_block(file: BinaryIO, chunk: Rows, form: Form, good: list[Good], imag
         "check_K2": check_K2,
         "thumb_KP": thumbs_of(images),
         "shape_K2": np.array([shape for _, _, shape, _ in good], np.int64),
+        "trait_K": np.array([0 if content is None else traits_of(content) for *_, content in good], np.uint8),
         "length_K": np.array(length_K, np.int64),
-        "sum_K2C": sums_of_each(images),
+        "sum_K2C": sums_of_each(images) if form.has_sums else _empty("sum_K2C", form),
     }
 
 
@@ -158,14 +161,14 @@ def _every(source: Source, chunk: Rows, form: Form, digests: list[bytes]) -> Ite
     """Decoded here where pictures are files, so that large ones need not be decoded whole; `digests` takes those of their bytes."""
     if source.encoded is None:
         for picture in source.pictures(chunk.part, chunk.rows):
-            yield picture if isinstance(picture, BadPicture) else (picture, picture.shape[:2], None)
+            yield picture if isinstance(picture, BadPicture) else (eight_bits(picture, form.depth), picture.shape[:2], None)
         return
     side = form.side
     for content in source.encoded(chunk.part, chunk.rows):
         if chunk.is_digested:
             digests.append(hashlib.sha256(content.content if isinstance(content, BadPicture) else content).digest())
         try:
-            yield content if isinstance(content, BadPicture) else (*decode_and_measure(content, side), content)
+            yield content if isinstance(content, BadPicture) else (*decode_and_measure(content, side, form.depth), content)
         except BadPicture as error:
             yield error
 
@@ -186,7 +189,8 @@ def _put(picture: Picture, shape: tuple[int, int], out: Bytes, form: Form, where
 
 def _what(chunk: Rows, form: Form) -> str:
     rows = hashlib.sha256(chunk.rows.tobytes()).hexdigest()
-    return f"{chunk.part} {chunk.start} {rows} {chunk.stamp} {form.kind} {pixels(form.stored_size)} {form.channels} {form.frame}"
+    kept = f"{form.kind} {pixels(form.stored_size)} {form.channels} {form.frame} {form.depth}"
+    return f"{chunk.part} {chunk.start} {rows} {chunk.stamp} {kept}"
 
 
 def _empty(name: str, form: Form) -> NDArray[Any]:

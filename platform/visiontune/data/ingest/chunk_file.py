@@ -29,8 +29,9 @@ class Chunk:
 
     They lie end to end in `pictures`, the first at byte `at`, or where `begin_K` says. `start` is the chunk's first index in the plan,
     `place_K` that of each picture, `bad` is (index in the plan, reason). `length_K` are the bytes of each, `shape_K2` height and width as
-    they came, `digest_K2` digests of pixels and `check_K2` of what is stored, `sum_K2C` are `sums_of_each`, `content_R` the SHA-256 of
-    the bytes of all R pictures, bad ones too, end to end, where they were asked for.
+    they came, `trait_K` those of their files (`traits_of`; 0 where they are none), `digest_K2` digests of pixels and `check_K2` of what is
+    stored, `sum_K2C` are `sums_of_each` where `Form.has_sums`, `content_R` the SHA-256 of the bytes of all R pictures, bad ones too, end
+    to end, where they were asked for.
     """
 
     pictures: Path
@@ -41,6 +42,7 @@ class Chunk:
     check_K2: Digests
     thumb_KP: Bytes
     shape_K2: IntArray
+    trait_K: Bytes
     length_K: IntArray
     sum_K2C: IntArray
     content_R: Bytes

@@ -20,7 +20,7 @@ from visiontune.data.split import IntArray
 from visiontune.data.store.store_file import pictures_in
 from visiontune.filesystem.atomic_write import write_whole
 
-_COLUMNS = ("place_K", "digest_K2", "check_K2", "thumb_KP", "shape_K2", "length_K", "sum_K2C")
+_COLUMNS = ("place_K", "digest_K2", "check_K2", "thumb_KP", "shape_K2", "trait_K", "length_K", "sum_K2C")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from visiontune.data.ingest.chunk_file import Chunk
+from visiontune.data.ingest.find_depth import depth_note
+from visiontune.data.ingest.notes_of_files import notes_of_files
 from visiontune.data.ingest.plan import Plan
 from visiontune.data.ingest.repeats import Repeat, first_of
 from visiontune.data.picture.frame import unseen_N
@@ -66,7 +68,11 @@ def make_report(
         widths=_quantiles(shape_K2[:, 1]),
         num_shapes=len(np.unique(shape_K2, axis=0)),
         form=form.reason,
-        notes=source.notes,
+        notes=(
+            *source.notes,
+            *notes_of_files(plan, place_K, np.concatenate([chunk.trait_K for chunk in chunks])),
+            *depth_note(form.depth),
+        ),
         unseen=_unseen(shape_K2, form),
     )
 

@@ -23,6 +23,7 @@ from visiontune.data.ingest.choose_form import choose_form
 from visiontune.data.ingest.chunk import Colourful, Counter, do_chunk, load_chunk
 from visiontune.data.ingest.chunk_file import Chunk
 from visiontune.data.ingest.cut_chunks import Rows, are_split, cut
+from visiontune.data.ingest.find_depth import find_depth
 from visiontune.data.ingest.known_pictures import Known, save_known
 from visiontune.data.ingest.plan import Plan, make_plan
 from visiontune.data.ingest.progress import Progress, Stopped, Tell
@@ -65,7 +66,7 @@ def ingest(
     folder.mkdir(exist_ok=True)
     _remove_stale(folder)
     rows = cut(plan.rows, source.first(), source.begins, stamps, is_digested=is_digested)
-    form = _form(source, data, plan, folder, stamps)
+    form = _form(source, data, plan, folder, stamps, tell)
     chunks, form, num_kept = _decode_all(source, data, plan, rows, form, folder, stop or threading.Event(), tell)
     if source.stamps is not None and stamps is not None and source.stamps().text != stamps.text:
         raise Changed
@@ -86,9 +87,14 @@ def ingest(
     return path
 
 
-def split_again(source: Source, data: Mapping[str, Any], known: Known, path: Path, *, tell: Tell, stop: threading.Event) -> Path:
-    """A store of pictures that another one has, with other splits; nothing is decoded. Raises UserError, OSError, Stopped."""
+def split_again(source: Source, data: Mapping[str, Any], known: Known, path: Path, *, tell: Tell, stop: threading.Event) -> Path | None:
+    """A store of pictures that another one has, with other splits; nothing is decoded. Raises UserError, OSError, Stopped.
+
+    None where other training pictures ask for other pixels: `data.depth` may go by what they hold.
+    """
     plan, num = make_plan(source, data), len(known.row_K)
+    if find_depth(source, data, plan, tell) != known.form.depth:
+        return None
 
     def compared(share: float) -> None:
         tell(Progress("comparing", round(share * num), num, num, len(known.chunk.bad)))
@@ -102,12 +108,12 @@ def split_again(source: Source, data: Mapping[str, Any], known: Known, path: Pat
     return path
 
 
-def _form(source: Source, data: Mapping[str, Any], plan: Plan, folder: Path, stamps: Stamps | None) -> Form:
+def _form(source: Source, data: Mapping[str, Any], plan: Plan, folder: Path, stamps: Stamps | None, tell: Tell) -> Form:
     """That of an earlier call, if it was of the same files: of others the size may have changed, or all may be grey now."""
     path, text = folder / "stamps.txt", "" if stamps is None else stamps.text
     if path.exists() and path.read_text() == text and (known := load_form(folder / "form.json")) is not None:
         return known
-    form = choose_form(source, data, len(plan.label_N), folder)
+    form = _choose_form(source, data, plan, folder, tell)
     before = load_form(folder / "form.json")
     save_form(form if before is None else replace(form, kind=before.kind, reason=before.reason), folder / "form.json")
     write_whole(path, text, use_fsync=False)
@@ -125,6 +131,11 @@ def _decode_all(
             return _decode(source, data, plan, rows, form, folder, counter, stop, tell), form, counter.num_kept
         except Colourful:
             form = replace(form, channels=3)
+
+
+def _choose_form(source: Source, data: Mapping[str, Any], plan: Plan, folder: Path, tell: Tell) -> Form:
+    low, high = find_depth(source, data, plan, tell)
+    return replace(choose_form(source, data, len(plan.label_N), folder), low=low, high=high)
 
 
 def _decode(

@@ -142,6 +142,8 @@ def _metadata(
         "stored_size": image_size(form.stored_size),
         "is_resized": form.is_resized,
         **({"frame": form.frame} if form.frame else {}),
+        "low": form.low,
+        "high": form.high,
         **({"num_rows": num} if num < len(label_N) else {}),
         "channels": form.channels,
         "rows_sha256": rows_checksum(label_N, code_N, shape_N2),

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
 """HWC, 0 to 255, one channel (grey) or three (RGB)."""
+
+Values = NDArray[Any]
+"""The same, or of another type than uint8: what a file with more than 8 bits holds, before `depth` says which of it is black and white."""
 
 MAX_PIXELS = 178_956_970
 """Pillow's limit, above which it raises DecompressionBombError: 512 MiB of RGB."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from visiontune.data.picture.bad_picture import MAX_PIXELS, BadPicture, Picture, refuse_huge
+from visiontune.data.picture.bad_picture import MAX_PIXELS, BadPicture, Values, refuse_huge
 from visiontune.data.picture.decode_opencv import opencv
 from visiontune.data.picture.formats import pillow_formats
+from visiontune.data.picture.other_content import RAW, is_camera_raw, why_unread
 from visiontune.errors import first_line
 
+Pixel = TypeVar("Pixel", bound=np.generic)
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F"})
 
 
@@ -22,16 +24,19 @@ def opened(content: bytes) -> Any:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        return Image.open(io.BytesIO(content), formats=pillow_formats())
+        image = Image.open(io.BytesIO(content), formats=pillow_formats())
     except Image.DecompressionBombError:
         raise BadPicture(f"has more than {MAX_PIXELS:,} pixels: it may be a decompression bomb") from None
     except UnidentifiedImageError:
-        raise BadPicture("is truncated or is no picture of a format that is read") from None
+        raise BadPicture(why_unread(content)) from None
     except Exception as error:  # a plugin may raise anything over damaged bytes
         raise BadPicture(f"is truncated or damaged ({first_line(error)})") from error
+    if is_camera_raw(image):
+        raise BadPicture(RAW)
+    return image
 
 
-def by_pillow(content: bytes, kind: str | None) -> Picture:
+def by_pillow(content: bytes, kind: str | None) -> Values:
     with opened(content) as image:
         refuse_huge(*image.size)
         with _damage_told():
@@ -41,7 +46,7 @@ def by_pillow(content: bytes, kind: str | None) -> Picture:
             return _deep(content, image) if _is_deep(content, image) else _upright(image)
 
 
-def of_image(image: Any) -> Picture:
+def of_image(image: Any) -> Values:
     """An image of Pillow's by the same rules. Raises BadPicture."""
     refuse_huge(*image.size)
     with _damage_told():
@@ -58,15 +63,15 @@ def _damage_told() -> Iterator[None]:
         raise BadPicture(f"is truncated or damaged ({first_line(error)})") from error
 
 
-def _upright(image: Any) -> Picture:
+def _upright(image: Any) -> Values:
     image.load()
-    return _turned(_flat(image), orientation_of(image))
+    return turned(_flat(image), orientation_of(image))
 
 
-def _flat(image: Any) -> Picture:
+def _flat(image: Any) -> Values:
     mode = image.mode
     if mode.startswith("I;16") or (mode == "I" and image.format == "PPM"):
-        return _eight_bits(np.asarray(image))[:, :, np.newaxis]
+        return np.asarray(image)[:, :, np.newaxis]
     if mode in ("I", "F"):
         raise BadPicture(f"has 32-bit values (Pillow's mode {mode}): save it with 8 or 16 bits a channel")
     is_grey = mode in _GREY_MODES
@@ -90,7 +95,7 @@ def _is_deep(content: bytes, image: Any) -> bool:
     return image.format == "TIFF" and image.mode in ("RGB", "RGBA", "RGBX") and 16 in image.tag_v2.get(258, ())
 
 
-def _deep(content: bytes, image: Any) -> Picture:
+def _deep(content: bytes, image: Any) -> Values:
     cv2 = opencv()
     picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if picture is None or picture.dtype != np.uint16 or picture.ndim != 3:
@@ -99,13 +104,9 @@ def _deep(content: bytes, image: Any) -> Picture:
     if picture.shape[2] == 4:
         alpha = picture[..., 3:] / 65535
         colour = colour * alpha + 65535 * (1 - alpha)
-    flat = _eight_bits(colour[..., :1] if is_grey_file(content, image) else colour)
+    flat = colour[..., :1] if is_grey_file(content, image) else colour
     # OpenCV sets a TIFF upright itself.
-    return flat if image.format == "TIFF" else _turned(flat, orientation_of(image))
-
-
-def _eight_bits(values: NDArray[Any]) -> Picture:
-    return np.rint(values / 257).astype(np.uint8)
+    return flat if image.format == "TIFF" else turned(flat, orientation_of(image))
 
 
 def orientation_of(image: Any) -> int:
@@ -116,7 +117,16 @@ def orientation_of(image: Any) -> int:
         return 1
 
 
-def _turned(picture: Picture, orientation: int) -> Picture:
+def file_orientation(content: bytes) -> int:
+    """As `orientation_of`, of a file."""
+    try:
+        return orientation_of(opened(content))
+    except BadPicture:
+        return 1
+
+
+def turned(picture: NDArray[Pixel], orientation: int) -> NDArray[Pixel]:
+    """Set upright by EXIF's number, 1 to 8."""
     if orientation >= 5:
         picture = picture.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):

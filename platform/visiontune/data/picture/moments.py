@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.data.picture.digest import Bytes
 from visiontune.data.split import IntArray
 
-_LARGE_BYTES = 64 << 10
+_PIECE_BYTES = 256 << 10
+"""Planes of that size are split in memory that is there. Of a block of 1 MiB it takes ten times as long, 9 us a picture of 32 px."""
 
 
 def sums_of_each(images_BHWC: Bytes) -> IntArray:
-    """(B, 2, C) int64: of each picture the sum of its values, and that of their squares."""
+    """(B, 2, C) int64: of each picture as `sums_of`; of small ones it costs ten times as much as of all together."""
+    return np.stack([sums_of(one[np.newaxis], np.ones(1, np.bool_)) for one in images_BHWC])
+
+
+def sums_of(images_BHWC: Bytes, is_asked_B: NDArray[np.bool_]) -> IntArray:
+    """(2, C) int64: sums of the values of the asked pictures, and of their squares."""
     import cv2
 
-    num, height, width, channels = images_BHWC.shape
-    if images_BHWC[0].nbytes > _LARGE_BYTES:  # OpenCV's sums over a whole picture are faster than those over rows
-        sums: Any = [[cv2.sumElems(one)[:channels], [cv2.norm(plane, cv2.NORM_L2SQR) for plane in cv2.split(one)]] for one in images_BHWC]
-    else:
-        flat = images_BHWC.reshape(num, height * width, channels)
-        ways = (cv2.REDUCE_SUM, cv2.REDUCE_SUM2)
-        sums = np.stack([cv2.reduce(flat, 1, way, dtype=cv2.CV_64F).reshape(num, channels) for way in ways], 1)
-    # Whole numbers, which a double holds exactly.
-    sum_B2C: IntArray = np.rint(sums).astype(np.int64)
-    return sum_B2C
+    *_, width, channels = images_BHWC.shape
+    step = max(1, _PIECE_BYTES // images_BHWC[0].nbytes)
+    rows = np.flatnonzero(is_asked_B)
+    sum_2C = np.zeros((2, channels), np.int64)
+    for low in range(0, len(rows), step):
+        # A single one is not copied.
+        some = images_BHWC[rows[low : low + step]] if step > 1 else images_BHWC[rows[low]]
+        tall = some.reshape(-1, width, channels)
+        # Whole numbers, which a double holds exactly.
+        squares = [cv2.norm(plane, cv2.NORM_L2SQR) for plane in cv2.split(tall)]
+        sum_2C += np.rint([cv2.sumElems(tall)[:channels], squares]).astype(np.int64)
+    return sum_2C
 
 
 def moments_of_sums(sum_2C: IntArray, num: int) -> tuple[list[float], list[float]]:

@@ -17,12 +17,14 @@ from typing import Any
 
 from visiontune.data.picture.bad_picture import Picture
 from visiontune.data.picture.decode import decode_and_measure
+from visiontune.data.picture.depth import DEEP, Depth
 from visiontune.data.picture.frame import covering_size, in_frame, inner_size, kept_part, middle
 from visiontune.data.picture.shape import in_channels, known_size, shrunk, to_shape
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.spec.image_size import ImageSize, image_size, sides
 
 SMALL, MARGIN = 64, 1.14
+_SUMMED_BYTES = 64 << 10
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Form:
     """`image_size` is that of training, `stored_size` of what is kept: (height, width) in pixels; `reason` is why it is raw or encoded.
 
     `frame` is `data.frame`; "" where that is not known, of stores and weights from before there was the key: then large pictures are
-    cropped and small ones squashed.
+    cropped and small ones squashed. `low` and `high`: which values of files with more than 8 bits become 0 and 255.
     """
 
     kind: str
@@ -40,6 +42,8 @@ class Form:
     is_resized: bool
     reason: str = ""
     frame: str = ""
+    low: float = DEEP[0]
+    high: float = DEEP[1]
 
     def apply(self, picture: Picture, shape: tuple[int, int] | None = None) -> Picture:
         """What is kept: (*kept_size(shape), channels). `shape` is what the picture had, where its file was decoded at a reduced size."""
@@ -96,9 +100,19 @@ class Form:
         return self.frame or ("crop" if self.is_large else "squash")
 
     @property
+    def has_sums(self) -> bool:
+        """Whether sums of each picture are kept: of small pixels they are faster had anew, all together."""
+        return not self.is_even or self.picture_bytes > _SUMMED_BYTES
+
+    @property
     def is_large(self) -> bool:
         """Whether more pixels are kept than those of training."""
         return self.stored_size != self.image_size
+
+    @property
+    def depth(self) -> Depth:
+        """As `decode` takes it."""
+        return self.low, self.high
 
     @property
     def side(self) -> int | None:
@@ -107,7 +121,7 @@ class Form:
 
     def picture_of(self, encoded: bytes) -> Picture:
         """What is kept of a file's bytes. Raises BadPicture."""
-        return self.apply(*decode_and_measure(encoded, self.side))
+        return self.apply(*decode_and_measure(encoded, self.side, self.depth))
 
     def put(self, picture: Picture, out: Picture, shape: tuple[int, int] | None = None) -> None:
         """`apply` into a contiguous array of `stored_size`: a fresh one for each large picture costs more than resizing it."""

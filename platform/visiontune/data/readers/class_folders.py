@@ -9,18 +9,13 @@ from collections.abc import Iterator, Sequence
 from visiontune.data.file_names import identity, is_hidden, printable
 from visiontune.data.file_tree import Root
 from visiontune.data.readers.exclude import exclude_of
+from visiontune.data.readers.foreign_formats import foreign_of
 from visiontune.data.readers.item import Item
 from visiontune.data.readers.listing import note_odd, pictures_in
 from visiontune.data.source import SetAside
 from visiontune.errors import Problem, UserError
 
 LEAF = "leaf"
-_HINTS = {
-    "unpack them": (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"),
-    "write the frames as pictures": (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"),
-    "write the arrays as pictures": (".npy", ".npz", ".mat", ".h5", ".hdf5", ".pkl", ".pt", ".nii"),
-    "convert them to PNG or JPEG": (".heic", ".heif", ".dcm", ".dicom", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"),
-}
 _MAX_SHOWN = 5
 
 
@@ -110,7 +105,7 @@ class ClassFolders:
 
     def _problem(self, name: str, counts: Counter[str]) -> Problem:
         held = ", ".join(f"{num:,} {suffix}" for suffix, num in counts.most_common(_MAX_SHOWN))
-        hint = next((f"; {hint}" for hint, suffixes in _HINTS.items() if {*suffixes} & {*counts}), "")
+        hint = next((f"; {foreign.way}" for suffix, _ in counts.most_common() if (foreign := foreign_of(suffix))), "")
         rule = f"the folder of a class must hold pictures that can be read, but this one holds {held}{hint}"
         return Problem(self._root.show(name), 0, "", f"{rule}; {exclude_of([name])} leaves it out")
 

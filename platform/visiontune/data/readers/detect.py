@@ -6,11 +6,13 @@ import posixpath
 from pathlib import Path
 from typing import Any
 
+from visiontune.data.archives.open_archive import is_archive_name
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import open_files, open_folder
 from visiontune.data.readers.annotations.annotation_kinds import document_in
 from visiontune.data.readers.annotations.detect_annotations import annotations_in
 from visiontune.data.readers.annotations.yolo_files import YAML_SUFFIXES
+from visiontune.data.readers.detect_archives import refuse_foreign_file, refuse_foreign_folder, shards_section
 from visiontune.data.readers.detect_tables import table_section
 from visiontune.data.readers.parquet_shards import ShardFile
 from visiontune.data.readers.picture_columns import columns_of
@@ -29,9 +31,9 @@ def detect_source(text: str, kind: str | None = None) -> dict[str, Any]:
     """The section `data` that reads it. Raises UserError for what no source can read, or several can where `kind` does not say which.
 
     `digits` and `torchvision:NAME` are data sets; a file is a Parquet file of pictures (or a pattern of several), a manifest (CSV, TSV,
-    JSON lines, Parquet), JSON of COCO or Label Studio, CVAT's XML or YOLO's data.yaml; a folder holds what Hugging Face's libraries write
-    (Parquet files named after splits, metadata beside pictures, save_to_disk), annotations of any of these, of Pascal VOC or LabelMe, or
-    else a folder for each class.
+    JSON lines, Parquet), JSON of COCO or Label Studio, CVAT's XML, YOLO's data.yaml or a shard of WebDataset's (or a pattern of several);
+    a folder or archive holds shards, what Hugging Face's libraries write (Parquet files named after splits, metadata beside pictures,
+    save_to_disk), annotations of any of these, of Pascal VOC or LabelMe, or else a folder for each class.
     """
     if text == "digits" and not Path(text).exists():
         return {"source": "digits"}
@@ -42,10 +44,15 @@ def detect_source(text: str, kind: str | None = None) -> dict[str, Any]:
         return _file(root, names[0], text)
     if text.lower().endswith(YAML_SUFFIXES):
         return {"source": "yolo", "path": text}
-    if kind_of(text) == "file":
-        kinds = f"a table ({', '.join(_TABLES)}) or a file of annotations (.json, .xml, .yaml)"
+    if (shards := shards_section(text)) is not None and kind in (None, shards["source"]):
+        return shards
+    if kind_of(text) == "file" and not is_archive_name(text):
+        refuse_foreign_file(text)
+        kinds = f"an archive (.zip, .tar), a table ({', '.join(_TABLES)}) or a file of annotations (.json, .xml, .yaml)"
         raise UserError(f"SOURCE must be a folder, {kinds}, but {text} is none of them")
-    return _folder(open_folder(text, "SOURCE"), text, kind)
+    root = open_folder(text, "SOURCE")
+    refuse_foreign_folder(root, text)
+    return _folder(root, text, kind)
 
 
 def source_as(kind: str, text: str) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def content_of(listing: str, digests: bytes) -> str:
 def digests_of_files(root: Root, paths: Sequence[str], read: Callable[[str], bytes], tell: Callable[[float], object]) -> bytes:
     """SHA-256 of each, end to end, read on all cores; a file that can't be read counts as empty."""
     starts, digests = range(0, len(paths), _BLOCK), dict[int, bytes]()
-    can_fork = root.filesystem is None
+    can_fork = root.can_fork
 
     def digests_from(start: int) -> bytes:
         found = contents(read, paths[start : start + _BLOCK], is_remote=root.is_remote)

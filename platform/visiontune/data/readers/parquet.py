@@ -53,7 +53,7 @@ def source_of_tables(
         stamps=lambda: Stamps(
             " ".join([f"{kind} 2", *(file.place() for file in everything), settings]), {part: one.stamps() for part, one in shards.items()}
         ),
-        can_fork=all(file.root.filesystem is None for file in everything),
+        can_fork=all(file.root.can_fork for file in everything),
         first=cache(lambda: _first(shards["train"], image_column)),
         labels=lambda: labels,
         pictures=lambda part, rows: shards[part].pictures(image_column, rows),

@@ -12,9 +12,8 @@ import numpy as np
 from visiontune.data.class_names import PARTS, class_order, composed, encode
 from visiontune.data.file_names import identity
 from visiontune.data.file_tree import Root
-from visiontune.data.picture.bad_picture import BadPicture, Picture
-from visiontune.data.picture.decode import decode, shape_of
-from visiontune.data.picture.formats import refuse_mislabelled
+from visiontune.data.picture.bad_picture import BadPicture, Values
+from visiontune.data.picture.decode import decode_values, shape_of
 from visiontune.data.readers.crop import crop_of, square_around
 from visiontune.data.readers.file_digests import content_of, digests_of_files, listing_of, paths_of, stamps_of
 from visiontune.data.readers.item import Item
@@ -61,7 +60,7 @@ def file_source(
         stamps=lambda: stamps_of(root, items, listing()),
         listing=listing,
         content_of=(lambda digests: content_of(listing(), digests)) if is_file_each and not has_boxes else None,
-        can_fork=root.filesystem is None,
+        can_fork=root.can_fork,
         first=cache(lambda: _first(items["train"], read, margin, root)),
         labels=lambda: labels,
         pictures=lambda part, rows: _pictures(items[part], read, margin, rows, is_remote=root.is_remote),
@@ -81,10 +80,10 @@ def _named(items: Sequence[Item], names: Mapping[str, str]) -> Sequence[Item]:
 
 def _pictures(
     items: Sequence[Item], read: Callable[[str], bytes], margin: float, rows: IntArray, *, is_remote: bool
-) -> Iterator[Picture | BadPicture]:
+) -> Iterator[Values | BadPicture]:
     # Objects of one picture follow each other.
     runs = [(path, [*run]) for path, run in groupby((items[row] for row in rows.tolist()), attrgetter("path"))]
-    found = contents(_checked(read), (path for path, _ in runs), is_remote=is_remote)
+    found = contents(read, (path for path, _ in runs), is_remote=is_remote)
     for (_, run), content in zip(runs, found, strict=True):
         whole = _decoded(content)
         for item in run:
@@ -97,30 +96,15 @@ def _pictures(
                 yield error
 
 
-def _decoded(content: bytes | BadPicture) -> Picture | BadPicture:
+def _decoded(content: bytes | BadPicture) -> Values | BadPicture:
     try:
-        return content if isinstance(content, BadPicture) else decode(content)
+        return content if isinstance(content, BadPicture) else decode_values(content)
     except BadPicture as error:
         return error
 
 
-def _checked(read: Callable[[str], bytes]) -> Callable[[str], bytes]:
-    """Reads what is as its name says. Raises BadPicture, which then has the content."""
-
-    def content_of(path: str) -> bytes:
-        content = read(path)
-        try:
-            refuse_mislabelled(path, content)
-        except BadPicture as error:
-            error.content = content
-            raise
-        return content
-
-    return content_of
-
-
 def _encoded(items: Sequence[Item], read: Callable[[str], bytes], rows: IntArray, *, is_remote: bool) -> Iterator[bytes | BadPicture]:
-    return contents(_checked(read), (items[row].path for row in rows.tolist()), is_remote=is_remote)
+    return contents(read, (items[row].path for row in rows.tolist()), is_remote=is_remote)
 
 
 def _first(items: Sequence[Item], read: Callable[[str], bytes], margin: float, root: Root) -> tuple[int, int, int]:

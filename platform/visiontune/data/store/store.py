@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.data.file_names import identity
+from visiontune.data.picture.depth import DEEP, Depth
 from visiontune.data.split import IntArray
 from visiontune.data.store.ingest_report import IngestReport
 from visiontune.data.store.large_pictures import Images, Large, Rows
@@ -51,7 +52,8 @@ class Store:
 
     `images_NHWC` of small pictures is the memory map itself. That of large ones (`large` is set) is used in the same way, but reads and
     resizes what is indexed in the caller's thread; `read` gives other sizes. `base` is the store that has the pixels where this one has the
-    splits alone, `whole` is all that lies there, which `shards` count. `frame` is by which rule pictures got their shape.
+    splits alone, `whole` is all that lies there, which `shards` count. `frame` is by which rule pictures got their shape,
+    `depth` what became 0 and 255 of files with more than 8 bits.
     """
 
     path: Path
@@ -66,6 +68,7 @@ class Store:
     std_C: NDArray[np.float32]
     large: Large | None = None
     frame: str = "crop"
+    depth: Depth = DEEP
     shards: tuple[Shard, ...] = field(default=(), repr=False)
     base: Path | None = None
     whole: Large | None = field(default=None, repr=False)
@@ -176,6 +179,7 @@ def _read(path: Path) -> Store:
         std_C=np.array(content["std"], np.float32),
         large=large,
         frame=form.rule,
+        depth=form.depth,
         shards=tuple(Shard(start, end, one["digest"]) for start, end, one in shards),
         base=base,
         whole=whole,

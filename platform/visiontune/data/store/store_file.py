@@ -15,7 +15,7 @@ from visiontune.data.split import IntArray
 from visiontune.data.store.large_pictures import Large
 from visiontune.data.store.layout import CHECKSUM_KEY, METADATA_KEY, VERSION
 
-_FORM_KEYS = ("kind", "image_size", "stored_size", "channels", "is_resized", "frame")
+_FORM_KEYS = ("kind", "image_size", "stored_size", "channels", "is_resized", "frame", "low", "high")
 
 
 def opened(path: Path) -> tuple[Any, dict[str, Any]]:

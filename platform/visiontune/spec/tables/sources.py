@@ -88,7 +88,7 @@ SOURCES = Table(
         "voc": Entry(
             "Pascal VOC's XML, as LabelImg writes it: annotated objects",
             f"{_READERS}.annotations.voc:voc",
-            {"path": Arg(str, f"the folder of pictures and XML files: {_PATH}"), **_CROPS},
+            {"path": Arg(str, f"the folder of pictures and XML files: {_PATH}"), **_CROPS, **_EXCLUDE},
         ),
         "coco": Entry(
             "COCO's JSON: annotated objects",
@@ -97,17 +97,18 @@ SOURCES = Table(
                 "annotations": Arg(str, f"the JSON file, or a folder of several, which may be parts: {_PATH}"),
                 "images": Arg(str, "folder of the pictures; without it that of the JSON", None),
                 **_CROPS,
+                **_EXCLUDE,
             },
         ),
         "labelme": Entry(
             "LabelMe's JSON: annotated objects",
             f"{_READERS}.annotations.labelme:labelme",
-            {"path": Arg(str, f"the folder of pictures and JSON files: {_PATH}"), **_CROPS},
+            {"path": Arg(str, f"the folder of pictures and JSON files: {_PATH}"), **_CROPS, **_EXCLUDE},
         ),
         "yolo": Entry(
             "YOLO's text files, with data.yaml or a list of classes: annotated objects",
             f"{_READERS}.annotations.yolo:yolo",
-            {"path": Arg(str, f"the folder of pictures and labels, or its data.yaml: {_PATH}"), **_CROPS},
+            {"path": Arg(str, f"the folder of pictures and labels, or its data.yaml: {_PATH}"), **_CROPS, **_EXCLUDE},
         ),
         "cvat": Entry(
             "CVAT's XML (CVAT for images 1.1): annotated objects, or tags of whole pictures",
@@ -116,6 +117,7 @@ SOURCES = Table(
                 "annotations": Arg(str, f"the XML file: {_PATH}"),
                 "images": Arg(str, "folder of the pictures; without it the XML file's own", None),
                 **_CROPS,
+                **_EXCLUDE,
             },
         ),
         "label_studio": Entry(
@@ -126,6 +128,19 @@ SOURCES = Table(
                 "images": Arg(str, "folder of the pictures; without it the JSON file's own", None),
                 "control": Arg(str, "name of the control whose labels count; without it all", None),
                 **_CROPS,
+                **_EXCLUDE,
+            },
+        ),
+        "webdataset": Entry(
+            "WebDataset's shards: tar files of pictures and labels, 0001.jpg and 0001.cls",
+            f"{_READERS}.webdataset:webdataset",
+            {
+                "train": Arg(str, "a shard, a folder of them, or a pattern (train-{000000..000099}.tar, train-*.tar)"),
+                "val": Arg(str, "the same for validation; without it val_fraction is split off", None),
+                "test": Arg(str, "the same for the test; without it test_fraction is split off", None),
+                "image_suffix": Arg(str, "what the name of a picture ends with after its first dot; without it any picture's", None),
+                "label_suffix": Arg(str, "the same of its label; without it cls, json (if it has the field) or txt", None),
+                "label_field": Arg(str, "of labels in JSON: the field", "label"),
             },
         ),
         "torchvision": Entry(

@@ -70,8 +70,10 @@ def _items(annotated: Iterable[Annotated], pictures: Pictures, *, use_crops: boo
     seen: set[str] = set()
     root, set_aside = pictures.root, pictures.set_aside
     for one in annotated:
-        path = pictures.find(one.near, one.written, one.part) or one.within
-        if path is None:
+        path = pictures.find(one.near, one.written, one.part)
+        if path is None and pictures.is_excluded(one.near):
+            set_aside.append(SetAside(one.where, "is an annotation of a picture that data.exclude leaves out", is_bad=False))
+        elif (path := path or one.within) is None:
             set_aside.append(SetAside(one.where, pictures.missing(one.written)))
         elif path in seen:
             set_aside.append(SetAside(root.show(path), "is annotated twice, and the first counts"))

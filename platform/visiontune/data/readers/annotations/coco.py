@@ -16,6 +16,7 @@ from visiontune.data.open_files import inside, kind_at, open_file, open_folder, 
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated, annotated_source, box_of, size_of
 from visiontune.data.readers.annotations.picture_finder import Pictures, near_folders, part_of_file
+from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.item import Box
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError, first_line
@@ -23,13 +24,21 @@ from visiontune.errors import Problem, UserError, first_line
 _KEYS = ("images", "categories", "annotations")
 
 
-def coco(*, annotations: str, images: str | None = None, use_crops: bool = True, crop_margin: float = CROP_MARGIN) -> Source:
+def coco(
+    *,
+    annotations: str,
+    images: str | None = None,
+    use_crops: bool = True,
+    crop_margin: float = CROP_MARGIN,
+    exclude: Sequence[str] = (),
+) -> Source:
     """Read the JSON files and list the pictures' folder, by default their own. Raises UserError."""
     is_folder = kind_at(open_root(annotations, "data.annotations")) == "folder"
     folder, name = (open_folder(annotations, "data.annotations"), "") if is_folder else open_file(annotations, "data.annotations")
-    pictures = Pictures(folder if images is None else open_folder(images, "data.images"), [], ".json")
+    excluded = Excluded(folder if images is None else open_folder(images, "data.images"), exclude)
+    pictures = Pictures(excluded.root, [], ".json")
     if is_folder:
-        documents = _documents(folder, pictures.set_aside)
+        documents = _documents(excluded.root if images is None else folder, pictures.set_aside)
         parts = pictures.divided({name: part_of_file(name) for name in documents})
     else:
         documents, parts = {name: _document(folder, name)}, {"train": [name]}
@@ -37,7 +46,7 @@ def coco(*, annotations: str, images: str | None = None, use_crops: bool = True,
         part: [one for name in names for one in _read(documents[name], folder, name, pictures, part if is_folder else None)]
         for part, names in parts.items()
     }
-    return annotated_source("coco", pictures, found, use_crops=use_crops, margin=crop_margin)
+    return annotated_source("coco", pictures, found, use_crops=use_crops, margin=crop_margin, notes=[*excluded.notes()])
 
 
 def _documents(folder: Root, set_aside: list[SetAside]) -> dict[str, Mapping[str, Any]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from xml.etree import ElementTree
 
 from visiontune.data.class_names import PARTS, part_of
@@ -18,6 +18,7 @@ from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated
 from visiontune.data.readers.annotations.outlines import around, around_ellipse, around_turned
 from visiontune.data.readers.annotations.picture_finder import Pictures, near_folders
 from visiontune.data.readers.annotations.voc import parse
+from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.item import Box
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError
@@ -27,10 +28,18 @@ _AREAS = ("box", "polygon", "ellipse", "mask")
 _OTHERS = ("polyline", "points", "cuboid", "skeleton")
 
 
-def cvat(*, annotations: str, images: str | None = None, use_crops: bool = True, crop_margin: float = CROP_MARGIN) -> Source:
+def cvat(
+    *,
+    annotations: str,
+    images: str | None = None,
+    use_crops: bool = True,
+    crop_margin: float = CROP_MARGIN,
+    exclude: Sequence[str] = (),
+) -> Source:
     """Read the XML file and list the pictures' folder, by default its own. Raises UserError."""
     folder, name = open_file(annotations, "data.annotations")
-    pictures = Pictures(folder if images is None else open_folder(images, "data.images"), [], ".xml")
+    excluded = Excluded(folder if images is None else open_folder(images, "data.images"), exclude)
+    pictures = Pictures(excluded.root, [], ".xml")
     document = _document(folder, name)
     elements = document.findall("image")
     part_by_image = _parts(elements)
@@ -42,7 +51,7 @@ def cvat(*, annotations: str, images: str | None = None, use_crops: bool = True,
             pictures.set_aside.append(SetAside(f"{folder.show(name)}: {element.get('name')}", str(error)))
         else:
             found[part_by_image[element]].append(one)
-    return annotated_source("cvat", pictures, found, use_crops=use_crops, margin=crop_margin, notes=[*_notes(elements)])
+    return annotated_source("cvat", pictures, found, use_crops=use_crops, margin=crop_margin, notes=[*excluded.notes(), *_notes(elements)])
 
 
 def _document(folder: Root, name: str) -> ElementTree.Element:

@@ -29,6 +29,7 @@ from visiontune.data.readers.annotations.label_studio_tasks import (
 )
 from visiontune.data.readers.annotations.outlines import around, around_ellipse, around_turned
 from visiontune.data.readers.annotations.picture_finder import Pictures, near_folders
+from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.item import Box, Shares
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError, first_line, nearest
@@ -43,10 +44,12 @@ def label_studio(
     control: str | None = None,
     use_crops: bool = True,
     crop_margin: float = CROP_MARGIN,
+    exclude: Sequence[str] = (),
 ) -> Source:
     """Read the JSON file and list the pictures' folder, by default its own. Raises UserError."""
     folder, name = open_file(annotations, "data.annotations")
-    pictures = Pictures(folder if images is None else open_folder(images, "data.images"), [], ".json")
+    excluded = Excluded(folder if images is None else open_folder(images, "data.images"), exclude)
+    pictures = Pictures(excluded.root, [], ".json")
     where, document = folder.show(name), _document(folder, name)
     try:
         tasks = tasks_of(document)
@@ -57,7 +60,7 @@ def label_studio(
     except (KeyError, TypeError, AttributeError) as error:
         rule = f"must be Label Studio's JSON or JSON-MIN, but a task lacks what it should have ({error!r})"
         raise UserError(Problem(where, 0, "", rule)) from error
-    parts, notes = {"train": found}, _notes(tasks)
+    parts, notes = {"train": found}, [*excluded.notes(), *_notes(tasks)]
     return annotated_source("label_studio", pictures, parts, use_crops=use_crops, margin=crop_margin, notes=notes)
 
 

@@ -10,7 +10,7 @@ import binascii
 import json
 import math
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from visiontune.data.file_tree import Root
@@ -18,20 +18,24 @@ from visiontune.data.open_files import open_folder
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated, annotated_source, size_of
 from visiontune.data.readers.annotations.picture_finder import Pictures, part_in
+from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.item import Box
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError, first_line
 
 
-def labelme(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARGIN) -> Source:
+def labelme(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARGIN, exclude: Sequence[str] = ()) -> Source:
     """Read every JSON file, no picture that lies beside one. Raises UserError."""
-    root = open_folder(path, "data.path")
+    excluded = Excluded(open_folder(path, "data.path"), exclude)
+    root = excluded.root
     set_aside: list[SetAside] = []
     pictures = Pictures(root, set_aside, ".json")
     if not pictures.annotations:
         raise UserError(Problem("", 0, "data.path", f"must hold LabelMe files (*.json), but {root.shown} has none"))
     parts = {part: _annotated(names, pictures) for part, names in pictures.parts().items()}
-    return annotated_source("labelme", pictures, parts, use_crops=use_crops, margin=crop_margin, load=lambda name: _read(root, name))
+    return annotated_source(
+        "labelme", pictures, parts, use_crops=use_crops, margin=crop_margin, notes=[*excluded.notes()], load=lambda name: _read(root, name)
+    )
 
 
 def _annotated(names: list[str], pictures: Pictures) -> Iterator[Annotated]:

@@ -83,6 +83,17 @@ class Pictures:
         elsewhere = f"; {others[0]} has that name, but lies elsewhere" if others else ""
         return f"is an annotation without a picture: there is no {written!r} near it{elsewhere}"
 
+    def is_excluded(self, near: Iterable[str]) -> bool:
+        """Whether the picture would lie at one of these paths in a file or folder that the user leaves out."""
+        leaves_out = self.root.leaves_out
+        paths = [path.split("/") for written in near if leaves_out and (path := inside(written, self.root))]
+        return any(
+            leaves_out("/".join(path[:num]), "file" if num == len(path) else "folder")
+            for path in paths
+            if leaves_out
+            for num in range(1, len(path) + 1)
+        )
+
     def finish(self) -> None:
         """Set aside the pictures that were never found."""
         unused = sorted(name for key, name in self.names.items() if key not in self._used)

@@ -7,7 +7,7 @@ A file with a DOCTYPE is refused: entities in it could grow without end or read 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 from xml.parsers import expat
@@ -17,6 +17,7 @@ from visiontune.data.open_files import open_folder
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated, annotated_source, box_of, size_of
 from visiontune.data.readers.annotations.picture_finder import Pictures, part_in
+from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.item import Box
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError, first_line
@@ -25,15 +26,16 @@ MAX_XML_BYTES = 2**24
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".webp", ".tif")
 
 
-def voc(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARGIN) -> Source:
+def voc(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARGIN, exclude: Sequence[str] = ()) -> Source:
     """Read every XML file, no picture. Raises UserError."""
-    root = open_folder(path, "data.path")
+    excluded = Excluded(open_folder(path, "data.path"), exclude)
+    root = excluded.root
     set_aside: list[SetAside] = []
     pictures = Pictures(root, set_aside, ".xml", "ImageSets")
     if not pictures.annotations:
         raise UserError(Problem("", 0, "data.path", f"must hold Pascal VOC files (*.xml), but {root.shown} has none"))
     parts = {part: _annotated(names, pictures) for part, names in _parts(pictures).items()}
-    return annotated_source("voc", pictures, parts, use_crops=use_crops, margin=crop_margin)
+    return annotated_source("voc", pictures, parts, use_crops=use_crops, margin=crop_margin, notes=[*excluded.notes()])
 
 
 def parse(content: bytes, max_bytes: int = MAX_XML_BYTES) -> ElementTree.Element:

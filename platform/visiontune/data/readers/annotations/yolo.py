@@ -16,6 +16,7 @@ from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated, annotated_source
 from visiontune.data.readers.annotations.picture_finder import Pictures, part_in
 from visiontune.data.readers.annotations.yolo_files import NAME_LISTS, Description, description_in, end_below, read_yaml
+from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.item import Shares
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError
@@ -24,16 +25,18 @@ _SLACK = 0.01
 """By which boxes may pass the picture's edge: tools round."""
 
 
-def yolo(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARGIN) -> Source:
+def yolo(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARGIN, exclude: Sequence[str] = ()) -> Source:
     """Read data.yaml and every text file of labels, no picture. Raises UserError."""
     root, said = _opened(path)
+    excluded = Excluded(root, exclude)
+    root = excluded.root
     pictures = Pictures(root, [], ".txt")
     lists = [name for name in pictures.annotations if posixpath.basename(name) in NAME_LISTS]
     said = said or description_in(root, [*lists, *root.scan().files])
     if said is None:
         rule = f"must hold data.yaml with `names`, or {NAME_LISTS[0]}: without it nothing says what YOLO's numbers of classes mean"
         raise UserError(Problem(root.shown, 0, "", rule))
-    set_aside, notes = pictures.set_aside, list[str]()
+    set_aside, notes = pictures.set_aside, [*excluded.notes()]
     set_aside[:] = [one for one in set_aside if one.name != root.show(said.file)]
     labels = _Labels(pictures, said, {*lists, *_part_lists(pictures, said)})
     parts = _parts(pictures, said, notes)
