@@ -53,6 +53,9 @@ POLICIES: dict[str, dict[str, Any]] = {
     "trivialaugment": {"policy": "trivialaugment", "flip_probability": 0.5, "crop_magnitude": 0.5},
     "randaugment": {"policy": "randaugment", "flip_probability": 0.5, "crop_magnitude": 0.5},
     "augmix": {"policy": "augmix"},
+    "three_augment": {"policy": "three_augment"},
+    "soft_trivialaugment": {"policy": "soft_trivialaugment"},
+    "blur, gamma and erasing": {"policy": "fixed", **{name: {"probability": 0.5} for name in ("GaussianBlur", "RandomGamma", "Erasing")}},
 }
 BASE = {"data": {"source": "digits"}, "model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": 0.1}, "training": {"num_epochs": 3}}
 PEERS: dict[str, tuple[str, dict[str, str]]] = {
@@ -129,7 +132,7 @@ def policy_row(args: argparse.Namespace, section: Mapping[str, Any], store: Stor
     policy = build_policy(recipe.augmentation, image_size=store.image_size, channels=3, num_epochs=3)
     preprocessing = fit_preprocessing(recipe.preprocessing, store)
     pictures = open_pictures(store, store.train_idx, device, preprocessing=preprocessing, policy=policy, num_workers=0)
-    if device.type == "cuda" and pictures.policy is None:
+    if device.type == "cuda" and pictures.resident is None:
         raise ValueError("not all of its ops have a form for a GPU")
     best_s = float("inf")
     for epoch in (1, 2, 3):

@@ -126,7 +126,7 @@ def estimate(small: dict[str, Row], large: dict[str, Row], args: argparse.Namesp
 
 def write_small(folder: Path, num: int, num_folders: int) -> None:
     """JPEGs of 32 px, their classes in turn."""
-    for number, picture in enumerate(made(num, 32)):
+    for number, picture in enumerate(made(num, (32, 32))):
         path = folder / f"class {number % num_folders:04d}" / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(cv2.imencode(".jpg", picture)[1].tobytes())

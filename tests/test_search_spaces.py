@@ -87,7 +87,7 @@ def test_what_is_meant_for_a_gpu_leaves_no_picture_to_its_cpu():
     assert {section["policy"] for section in drawn} == {"fixed", "trivialaugment", "randaugment"}
     for section in drawn:
         policy = build_policy(section, image_size=32, channels=3, num_epochs=81)
-        assert policy is not None and on_device(policy)[0] is not None
+        assert policy is not None and on_device(policy).first is None
 
 
 def overrides_for(file, folder):

@@ -89,8 +89,8 @@ def theirs(compose: Any, images_NHWC: np.ndarray) -> Pass:
 
 def there(device: str, policy: Policy, images_NHWC: np.ndarray) -> Pass:
     """By the device engine in batches, over when the device is."""
-    on_it, _ = on_device(policy)
-    assert on_it is not None
+    first, on_it, _ = on_device(policy)
+    assert first is None and on_it is not None
     images, index_N = torch.from_numpy(images_NHWC).to(device), np.random.default_rng(1).permutation(len(images_NHWC))
     epochs = iter(range(1, 1_000_000))
 

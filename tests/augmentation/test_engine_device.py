@@ -13,6 +13,7 @@ from device_ops import EXACT, NEAR, changed
 from made_pictures import photographs
 from scipy import stats
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from visiontune.augmentation.apply_ops import Ops
 from visiontune.augmentation.engines import random_geometry
@@ -25,6 +26,7 @@ from visiontune.spec.image_size import ImageSize
 from visiontune.spec.sections import RECIPE
 from visiontune.spec.space import fill
 from visiontune.spec.tables.ops import COLOUR_OPS, OPS, TURNING
+from visiontune.spec.tables.policies import DRAWN_OPS
 
 # Widths are multiples of 32: what a row has beyond one, OpenCV makes of HSV by another rounding.
 SHAPES: tuple[tuple[ImageSize, int], ...] = ((32, 1), (64, 3), ((24, 64), 3))
@@ -49,7 +51,7 @@ def test_near_to_the_transforms_own_call(name: str, size: ImageSize, channels: i
 
 def test_every_batched_op_has_a_form_here() -> None:
     assert {*DEVICE} == {*BATCHED} == {*NEAR, "GaussNoise"}
-    assert left_to_cpu(["Affine", "Emboss", "Blur", "Emboss"]) == ("Emboss", "Blur")
+    assert left_to_cpu(["Affine", "Emboss", "CLAHE", "Emboss"]) == ("Emboss", "CLAHE")
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -115,16 +117,6 @@ def test_what_is_not_sure_is_left_to_the_transform(monkeypatch: pytest.MonkeyPat
     np.testing.assert_array_equal(changed("CoarseDropout", pictures, 0.8, index), expected)
 
 
-def test_an_op_that_is_lacking_is_applied_on_the_cpu() -> None:
-    pictures, index = photographs(9, 16, 3), np.random.default_rng(3).permutation(9)
-    assert "Emboss" not in DEVICE and "Emboss" in OPS.entries
-    whole = changed("Emboss", pictures, 0.8, index, is_device=False)
-    np.testing.assert_array_equal(changed("Emboss", pictures, 0.8, index), whole)
-    some = changed("Emboss", pictures, 0.8, index[[7, 2]], rows=np.array([7, 2]))
-    np.testing.assert_array_equal(some[[7, 2]], whole[[7, 2]])
-    np.testing.assert_array_equal(np.delete(some, [2, 7], 0), np.delete(pictures, [2, 7], 0))
-
-
 def policy_of(**section: Any) -> Policy:
     filled = fill(RECIPE.fields["augmentation"].fields, section)  # type: ignore[union-attr]
     policy = build_policy(filled, image_size=32, channels=3, num_epochs=4)
@@ -144,8 +136,8 @@ WHOLE = {
 @pytest.mark.parametrize("section", WHOLE.values(), ids=WHOLE)
 def test_whole_policies_are_the_same_on_both(section: dict[str, Any]) -> None:
     policy, pictures, index = policy_of(**section), photographs(96, 32, 3), np.arange(96) * 7
-    there, lacking = on_device(policy)
-    assert there is not None and lacking == ()
+    first, there, lacking = on_device(policy)
+    assert first is None and there is not None and lacking == ()
     before = torch.from_numpy(pictures.copy())
     ours = there(before, seed=5, epoch=2, index_N=index).numpy().astype(int)
     difference = np.abs(ours - policy(pictures, seed=5, epoch=2, index_N=index))
@@ -154,10 +146,57 @@ def test_whole_policies_are_the_same_on_both(section: dict[str, Any]) -> None:
     np.testing.assert_array_equal(before.numpy(), pictures)
 
 
-def test_a_policy_with_an_op_that_is_lacking_stays_on_the_cpu() -> None:
-    assert on_device(policy_of(policy="fixed", Emboss={"probability": 0.5}, HorizontalFlip={"probability": 0.5})) == (None, ("Emboss",))
-    published = policy_of(policy="autoaugment_published", preset="cifar10")
-    assert on_device(published) == (None, ("torchvision's AutoAugment",))
+def test_the_cpu_does_a_policy_up_to_the_last_op_that_is_lacking_and_the_device_the_rest() -> None:
+    sometimes = {"probability": 0.5}
+    policy = policy_of(policy="fixed", PadAndCrop=sometimes, Emboss=sometimes, HorizontalFlip=sometimes, Posterize=sometimes)
+    first, there, lacking = on_device(policy)
+    assert first is not None and there is not None and lacking == ("Emboss",)
+    assert first.names == ("PadAndCrop", "Emboss") and there.names == ("HorizontalFlip", "Posterize")
+    pictures, keys = photographs(40, 32, 3), {"seed": 1, "epoch": 2, "index_N": np.arange(40) * 3}
+    np.testing.assert_array_equal(there(torch.from_numpy(first(pictures, **keys)), **keys).numpy(), policy(pictures, **keys))
+    published = policy_of(policy="autoaugment_published", preset="cifar10", flip_probability=0.5)
+    first, there, lacking = on_device(published)
+    assert first is not None and first.steps == published.steps and there is None and lacking == ("torchvision's AutoAugment",)
+
+
+class Calls(TorchDispatchMode):
+    """Counts what torch is told to do, views too."""
+
+    num = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.num += 1
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("policy", ["trivialaugment", "soft_trivialaugment", "soft_augmix"])
+def test_calls_follow_the_kinds_of_ops_and_not_pictures_or_magnitudes(policy: str) -> None:
+    """soft_trivialaugment took 10,325 calls for 682 pictures where those of one magnitude were changed together."""
+    there = on_device(policy_of(policy=policy)).there
+    assert there is not None
+    num_steps = 1 if "augmix" not in policy else 9
+    found = []
+    for num in (200, 700):
+        pictures = torch.from_numpy(photographs(num, 8, 3))
+        with Calls() as calls:
+            there(pictures, seed=0, epoch=1, index_N=np.arange(num))
+        found.append(calls.num)
+    assert max(found) < 40 * len(there.steps[-1].names) * num_steps and abs(found[0] - found[1]) < 0.1 * found[0]
+
+
+@pytest.mark.parametrize("name", [name for name in DRAWN_OPS if "magnitude" in OPS.entries[name].args])
+def test_several_magnitudes_together_are_each_by_itself(name: str) -> None:
+    """By all three engines, to the bit; nothing is done at magnitude 0."""
+    pictures, index = photographs(200, 16, 3), np.arange(200) * 3
+    kinds = [(name, magnitude) for magnitude in (0.0, 0.1, 0.5, 1.0)]
+    which = np.random.default_rng(0).integers(0, 4, 200)
+    for engine in ("batched", "albumentations", "device"):
+        together, apart = (torch.from_numpy(pictures.copy()) if engine == "device" else pictures.copy() for _ in range(2))
+        ops = Ops(16, engine)
+        ops.apply_drawn(kinds, which, together, np.arange(200), index, 3)  # type: ignore[arg-type]
+        for number, kind in enumerate(kinds):
+            ops.apply(*kind, apart, np.flatnonzero(which == number), index, 3)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(np.asarray(together), np.asarray(apart))
 
 
 @pytest.mark.parametrize("name", DEVICE)
@@ -165,3 +204,12 @@ def test_no_op_waits_for_a_gpus_values(name: str) -> None:
     """Tensors without memory stand for pictures, and refuse to be read: neither a value nor a size may depend on them."""
     with FakeTensorMode(allow_non_fake_inputs=True):
         Ops(16, "device").apply(name, 0.7, torch.zeros(20, 16, 16, 3, dtype=torch.uint8), np.arange(0, 20, 2), np.arange(20), 3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("policy", ["soft_trivialaugment", "three_augment"])
+def test_no_policy_waits_for_a_gpus_values(policy: str) -> None:
+    """Where ops of several magnitudes, or several kinds of ops, come together."""
+    there = on_device(policy_of(policy=policy)).there
+    assert there is not None
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        there(torch.zeros(200, 32, 32, 3, dtype=torch.uint8), seed=0, epoch=1, index_N=np.arange(200))

@@ -44,7 +44,12 @@ Applied = list[tuple[str, float, np.ndarray]]
 def applied(policy: Policy, num: int = 4000, epoch: int = 1) -> Applied:
     """(op, magnitude, rows) of everything that `num` pictures would get; pixels are left alone."""
     seen: Applied = []
+
+    def apply_drawn(kinds: Any, which_K: np.ndarray, _: Any, rows_K: np.ndarray, *__: Any) -> None:
+        seen.extend((name, magnitude, rows_K[which_K == number]) for number, (name, magnitude) in enumerate(kinds))
+
     policy.ops.apply = lambda name, magnitude, _, rows_K, *__: seen.append((name, magnitude, rows_K))  # type: ignore[method-assign]
+    policy.ops.apply_drawn = apply_drawn  # type: ignore[method-assign]
     policy(np.zeros((num, 1, 1, 3), np.uint8), seed=3, epoch=epoch, index_N=np.arange(num))
     return seen
 

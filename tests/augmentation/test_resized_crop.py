@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from opened_splits import one_epoch, opened, same
 from picture_files import png, write
 from scipy import stats
 from torchvision.transforms import v2
@@ -17,6 +18,7 @@ from visiontune.augmentation.policy import Policy, build_policy, on_device
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
+from visiontune.training.input import open_pictures as opening
 from visiontune.training.input.loader_workers import Maker
 
 NUM = 3000
@@ -79,7 +81,7 @@ def test_a_device_crops_as_the_cpu_does() -> None:
     coarse = np.random.default_rng(1).integers(0, 256, (20, 4, 4, 3), dtype=np.uint8)
     smooth = np.stack([cv2.resize(one, (16, 16), interpolation=cv2.INTER_CUBIC) for one in coarse])
     policy = policy_of()
-    there, _ = on_device(policy)
+    there = on_device(policy).there
     assert there is not None
     index_N = np.arange(20)
     ours, theirs = (one(images, seed=1, epoch=1, index_N=index_N) for one, images in ((policy, smooth), (there, torch.from_numpy(smooth))))
@@ -87,7 +89,7 @@ def test_a_device_crops_as_the_cpu_does() -> None:
 
 
 @pytest.mark.parametrize("kind", ["raw", "encoded"])
-def test_training_sees_all_of_a_picture_and_validation_its_middle(tmp_path: Path, kind: str) -> None:
+def test_training_sees_all_of_a_picture_and_validation_its_middle(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wide pictures that are red at one end and blue at the other, which no square in the middle shows."""
     wide = np.full((100, 300, 3), 90, np.uint8)
     wide[:, :90], wide[:, -90:] = (255, 0, 0), (0, 0, 255)
@@ -102,6 +104,12 @@ def test_training_sees_all_of_a_picture_and_validation_its_middle(tmp_path: Path
     middle = store.read(rows, 72).astype(int)
     assert np.abs(middle[..., 0] - middle[..., 2]).max() < 90
     np.testing.assert_array_equal(maker[rows[5:7], rows[5:7], 3], maker[rows, rows, 3][5:7])
+    cropped_and_flipped = policy_of(72, HorizontalFlip={"probability": 0.5})
+    by_the_cpu = one_epoch(opened(store, cropped_and_flipped), 2)
+    monkeypatch.setattr(opening, "_AUGMENTING", {"cpu"})
+    there = opened(store, cropped_and_flipped)
+    assert there.policy is not None and there.how.endswith("they are augmented on cpu after RandomResizedCrop")
+    assert there.policy.names == ("HorizontalFlip",) and same(one_epoch(there, 2), by_the_cpu)
 
 
 @pytest.mark.parametrize(

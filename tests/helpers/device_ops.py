@@ -16,13 +16,13 @@ from visiontune.spec.image_size import image_size
 WARPED = ("Affine", "Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY")
 SCALED = ("RandomResizedCrop", "RandomSizedCrop")
 COLOURED = ("HueSaturationValue", "Hue", "Saturation", "ColorJitter")
-EXACT = tuple(name for name in DEVICE if name not in (*WARPED, *SCALED, *COLOURED, "Sharpen", "GaussNoise"))
+EXACT = tuple(name for name in DEVICE if name not in (*WARPED, *SCALED, *COLOURED, "Sharpen", "GaussianBlur", "GaussNoise"))
 # Most levels of difference, and the share of values with any. Later steps of a jitter magnify what the hue's was off by.
 NEAR: Mapping[str, tuple[int, float]] = {
     **dict.fromkeys(EXACT, (0, 0.0)),
     **dict.fromkeys(WARPED, (1, 0.001)),
     **dict.fromkeys(SCALED, (1, 0.2)),
-    **dict.fromkeys((*COLOURED, "Sharpen"), (1, 0.001)),
+    **dict.fromkeys((*COLOURED, "Sharpen", "GaussianBlur"), (1, 0.001)),
     "ColorJitter": (4, 0.001),
 }
 

@@ -50,28 +50,22 @@ class Ops:
 
     def apply(self, name: str, magnitude: float, pictures_NHWC: Pictures, rows_K: IntArray, index_N: IntArray, *key: int | str) -> None:
         """Change these rows in place, each by its own index's stream under the key. The magnitude of an op without one is ignored."""
-        from visiontune.augmentation.engines.batched import engine_of
-
-        if len(rows_K) == 0 or (magnitude == 0 and self._has_magnitude(name)):
-            return
-        self.stream.rekey(*key, name)
-        if self.engine == "device":
-            from visiontune.augmentation.engines.device import apply_on_device
-
-            apply_on_device(name, self.transform(name, magnitude), self.stream, pictures_NHWC, rows_K, index_N[rows_K])  # type: ignore[arg-type]
-            return
-        engine_of(name, self.engine)(self.transform(name, magnitude), self.stream, pictures_NHWC, rows_K, index_N[rows_K])
+        if len(rows_K) and not self._is_nothing(name, magnitude):
+            self._change(name, self.transform(name, magnitude), pictures_NHWC, rows_K, index_N, *key)
 
     def apply_drawn(
         self, kinds: Kinds, which_K: IntArray, pictures_NHWC: Pictures, rows_K: IntArray, index_N: IntArray, *key: int | str
     ) -> None:
-        """Row k gets the op and magnitude kinds[which_K[k]]."""
-        first: dict[tuple[str, float], int] = {}
-        same = np.array([first.setdefault(kind if self._has_magnitude(kind[0]) else (kind[0], 1.0), n) for n, kind in enumerate(kinds)])
-        kind_K = same[which_K]
-        for number in np.unique(kind_K).tolist():
-            name, magnitude = kinds[number]
-            self.apply(name, magnitude, pictures_NHWC, rows_K[kind_K == number], index_N, *key)
+        """Row k gets the op and magnitude kinds[which_K[k]]; rows of one op are changed together, whatever their magnitudes."""
+        from visiontune.augmentation.engines.reference import Together
+
+        for name in dict.fromkeys(name for name, _ in kinds):
+            changing = [number for number, kind in enumerate(kinds) if kind[0] == name and not self._is_nothing(*kind)]
+            mine = np.flatnonzero(np.isin(which_K, changing))
+            if len(mine):
+                transforms = [self.transform(name, kinds[number][1] if self._has_magnitude(name) else 1.0) for number in changing]
+                together = Together(transforms, np.searchsorted(changing, which_K[mine]))
+                self._change(name, together, pictures_NHWC, rows_K[mine], index_N, *key)
 
     def apply_exact(self, name: str, strength_K: FloatArray, pictures_NHWC: Pictures, rows_K: IntArray, interpolation: str) -> None:
         """Change these rows in place, each at its own strength (exact_ops.py); nothing is drawn."""
@@ -96,11 +90,25 @@ class Ops:
         """A copy of the pictures, which may be changed in place."""
         return pictures_NHWC.clone() if self.engine == "device" else np.array(pictures_NHWC, np.uint8, order="C")
 
+    def _change(self, name: str, transform: Any, pictures_NHWC: Pictures, rows_K: IntArray, index_N: IntArray, *key: int | str) -> None:
+        self.stream.rekey(*key, name)
+        if self.engine == "device":
+            from visiontune.augmentation.engines.device import apply_on_device
+
+            apply_on_device(name, transform, self.stream, pictures_NHWC, rows_K, index_N[rows_K])  # type: ignore[arg-type]
+            return
+        from visiontune.augmentation.engines.batched import engine_of
+
+        engine_of(name, self.engine)(transform, self.stream, pictures_NHWC, rows_K, index_N[rows_K])
+
     def _transform(self, name: str, magnitude: float) -> Any:
         args = {"magnitude": magnitude} if self._has_magnitude(name) else {}
         transform = self.entries[name].load()(**args, image_size=self.image_size)
         transform.set_random_state(self.stream.generator, self.stream.py_random)
         return transform
+
+    def _is_nothing(self, name: str, magnitude: float) -> bool:
+        return magnitude == 0 and self._has_magnitude(name)
 
     def _has_magnitude(self, name: str) -> bool:
         return "magnitude" in self.entries[name].args

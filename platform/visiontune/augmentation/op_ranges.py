@@ -5,7 +5,7 @@ A section's values are constants or domains; those of a choice's branch stand un
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,19 +54,17 @@ def one_by_one(section: Mapping[str, Any], channels: int) -> tuple[str, ...]:
     from visiontune.augmentation.engines.batched import left_to_reference
 
     alone = {policy: None for policy, _ in policies_of(section) if policy in ("autoaugment_published", "timm")}
-    return (*left_to_reference(ops_of(section, channels, leaving_out=("three_augment",))), *alone)
+    return (*left_to_reference(ops_of(section, channels)), *alone)
 
 
-def ops_of(section: Mapping[str, Any], channels: int, leaving_out: Sequence[str] = ()) -> dict[str, OpRange]:
+def ops_of(section: Mapping[str, Any], channels: int) -> dict[str, OpRange]:
     """Ops in the order in which the section names them or policies draw them; none that never changes a picture.
 
-    A policy that draws ops out of a set draws none that grey pictures (1 channel) can't get. Policies that are
-    left out count with what comes before their ops.
+    A policy that draws ops out of a set draws none that grey pictures (1 channel) can't get.
     """
     found: dict[str, OpRange] = {}
     for policy, args in policies_of(section):
-        found_of = _flip_and_crop if policy in leaving_out else _OPS_OF.get(policy, _flip_and_crop)
-        for name, span in found_of(args):
+        for name, span in _OPS_OF.get(policy, _flip_and_crop)(args):
             if name in COLOUR_OPS and channels != 3 and policy not in ("fixed", "autoaugment"):
                 continue
             span = span if "magnitude" in OPS.entries[name].args else OpRange()

@@ -1,7 +1,7 @@
 """Policies: which ops a training picture gets. Pictures are uint8 NHWC, 0 to 255; index_N counts them in the store.
 
 A policy is a sequence of steps. What a step draws for a picture is a function of (seed, epoch, step, index) alone: batches are the
-same for any grouping, order and process. Pictures that drew the same op at the same magnitude are changed together. They are an
+same for any grouping, order and process. Pictures that drew the same op are changed together. They are an
 array, or a tensor on a device (device.py says how close the results are). This module imports albumentations only when an op is applied.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from visiontune.augmentation.apply_ops import IntArray, Ops, Pictures
 from visiontune.augmentation.policy_steps import Chance, Ramp, Step
@@ -33,6 +33,11 @@ class Policy:
     ops: Ops
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Of the ops that it may apply."""
+        return tuple(dict.fromkeys(name for step in self.steps for name in step.names))
+
+    @property
     def crop(self) -> ResizedCrop | None:
         """What comes first: where a store has whole pictures it is taken out of those, and `after_crop` is what is left to do."""
         first = self.steps[0] if self.steps else None
@@ -54,14 +59,27 @@ class Policy:
         return pictures_NHWC
 
 
-def on_device(policy: Policy) -> tuple[Policy | None, tuple[str, ...]]:
-    """The same policy for pictures on a device; or None, and the ops that a device lacks."""
-    from visiontune.augmentation.engines.device import left_to_cpu
-    from visiontune.augmentation.policies.three_augment import ThreeAugment
+class Parts(NamedTuple):
+    """A policy in two: `first` is the CPU's, `there` the device's, after it; `lacking` are ops that have no form for a device."""
 
-    # 3-Augment's blur is there with the other ops at a stated strength, and not as an op of the table.
-    lacking = left_to_cpu(name for step in policy.steps for name in step.names if not isinstance(step, ThreeAugment))
-    return (None, lacking) if lacking else (replace(policy, ops=Ops(policy.ops.image_size, "device", policy.ops.entries)), ())
+    first: Policy | None
+    there: Policy | None
+    lacking: tuple[str, ...]
+
+
+def on_device(policy: Policy, num_first: int = 0) -> Parts:
+    """The CPU does the steps up to the last with an op that a device lacks, so that pictures go there once and never back.
+
+    It does `num_first` at least.
+    """
+    from visiontune.augmentation.engines.device import left_to_cpu
+
+    steps, lacking = policy.steps, left_to_cpu(name for step in policy.steps for name in step.names)
+    num = max((number for number, step in enumerate(steps, start=1) if left_to_cpu(step.names)), default=0)
+    num = max(num, num_first)
+    first = replace(policy, steps=steps[:num]) if num else None
+    ops = Ops(policy.ops.image_size, "device", policy.ops.entries)
+    return Parts(first, Policy(steps[num:], ops) if steps[num:] else None, lacking)
 
 
 def build_policy(augmentation: Mapping[str, Any], *, image_size: ImageSize, channels: int, num_epochs: int = 1) -> Policy | None:

@@ -47,16 +47,28 @@ def test_a_device_augments_as_the_cpu_does(monkeypatch: pytest.MonkeyPatch) -> N
     assert same(one_epoch(opened(store, moving(store, **MOVES), seed=4), 1), one_epoch(there, 1)) is False
 
 
-def test_what_does_not_fit_or_has_no_form_there_is_augmented_by_the_cpu(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_device_augments_what_is_streamed_to_it_as_the_cpu_does(monkeypatch: pytest.MonkeyPatch) -> None:
     store = make_store(channels=3)
+    by_the_cpu = one_epoch(opened(store, moving(store, **MOVES)), 2)
+    monkeypatch.setattr(opening, "_AUGMENTING", {"cpu"})
+    monkeypatch.setattr(opening, "_RESIDENT_BYTES", {"cpu": 1000})
+    streamed = opened(store, moving(store, **MOVES))
+    assert streamed.resident is None and streamed.how == "54 pictures are made in this process: as told; they are augmented on cpu"
+    for chunk_bytes in (batches._CHUNK_PICTURES_BYTES, 20_000, 15_000):  # the last are 4 pictures, half a batch
+        monkeypatch.setattr(batches, "_CHUNK_PICTURES_BYTES", chunk_bytes)
+        assert same(one_epoch(streamed, 2), by_the_cpu)
+
+
+def test_what_has_no_form_there_comes_first_and_from_the_cpu(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    store = make_store(channels=3)
+    section = {"policy": "fixed", "VerticalFlip": {"probability": 0.5}, "Emboss": {"probability": 0.5}, "D4": {"probability": 0.5}}
+    by_the_cpu = one_epoch(opened(store, moving(store, **section)), 1)
     monkeypatch.setattr(opening, "_AUGMENTING", {"cpu"})
     with caplog.at_level("INFO"):
-        lacking = opened(store, moving(store, policy="fixed", Emboss={"probability": 0.5}, HorizontalFlip={"probability": 0.5}))
-    assert lacking.resident is None and "no form for a GPU of Emboss" in caplog.text
-    monkeypatch.setattr(opening, "_RESIDENT_BYTES", {"cpu": 1000})
-    assert opened(store, moving(store, **MOVES)).resident is None
+        both = opened(store, moving(store, **section))
+    assert "no form for a GPU of Emboss: the CPU does VerticalFlip, Emboss, and the GPU D4" in caplog.text
+    assert both.resident is None and both.how.endswith("as told; they are augmented on cpu after VerticalFlip, Emboss")
+    assert same(one_epoch(both, 1), by_the_cpu)
 
 
 def test_a_device_hands_what_it_augmented_to_a_frozen_body(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from visiontune.augmentation.engines import batched_colour, batched_geometry
+from visiontune.augmentation.engines import batched_colour, batched_geometry, batched_texture
 from visiontune.augmentation.engines.reference import Batched, apply_each
 
 BATCHED: Mapping[str, Batched] = {
@@ -28,6 +28,7 @@ BATCHED: Mapping[str, Batched] = {
     "RandomResizedCrop": batched_geometry.random_resized_crop,
     "RandomSizedCrop": batched_geometry.random_sized_crop,
     "CoarseDropout": batched_geometry.coarse_dropout,
+    "Erasing": batched_geometry.erasing,
     "HueSaturationValue": batched_colour.hue_saturation_value,
     "RandomBrightnessContrast": batched_colour.random_brightness_contrast,
     "ColorJitter": batched_colour.color_jitter,
@@ -35,6 +36,7 @@ BATCHED: Mapping[str, Batched] = {
     "Contrast": batched_colour.color_jitter,
     "Saturation": batched_colour.color_jitter,
     "Hue": batched_colour.color_jitter,
+    "RandomGamma": batched_colour.random_gamma,
     "RGBShift": batched_colour.rgb_shift,
     "ChannelShuffle": batched_colour.channel_shuffle,
     "ChannelDropout": batched_colour.channel_dropout,
@@ -44,8 +46,10 @@ BATCHED: Mapping[str, Batched] = {
     "AutoContrast": batched_colour.auto_contrast,
     "Solarize": batched_colour.solarize,
     "Posterize": batched_colour.posterize,
-    "Sharpen": batched_colour.sharpen,
-    "GaussNoise": batched_colour.gauss_noise,
+    "Blur": batched_texture.blur,
+    "GaussianBlur": batched_texture.gaussian_blur,
+    "Sharpen": batched_texture.sharpen,
+    "GaussNoise": batched_texture.gauss_noise,
 }
 
 

@@ -1,4 +1,4 @@
-"""Batched ops that change colours, tones and texture; batched.py says how all of them work.
+"""Batched ops that change colours and tones; batched.py says how all of them work.
 
 Where OpenCV does the same to every picture, it does it to all of them as one tall picture, row after row.
 """
@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.augmentation.engines import random_colour as draws
-from visiontune.augmentation.engines.reference import IntArray, Pictures, apply_each
-from visiontune.augmentation.keyed_random import FloatArray, Stream, bounded, halves
+from visiontune.augmentation.engines.reference import IntArray, Pictures, apply_each, part_of
+from visiontune.augmentation.keyed_random import FloatArray, Stream
 
 
 def hue_saturation_value(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
@@ -30,15 +30,18 @@ def random_brightness_contrast(transform: Any, stream: Stream, pictures_NHWC: Pi
 
 
 def color_jitter(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """Four rounds, in each of them those pictures together whose order has the same kind of change there."""
+    """Up to four rounds, in each of them those pictures together that get the same kind of change."""
     factor_K4, order_K4, is_sure = draws.jitters(transform, stream, index_K, pictures_NHWC.shape)
     changes = (_brightness, _contrast, _saturation, _hue)
-    for step in range(4):
-        for kind, change in enumerate(changes):
-            mine = is_sure & (order_K4[:, step] == kind) & (factor_K4[:, kind] != draws.NEUTRAL[kind])
-            if mine.any() and (pictures_NHWC.shape[3] == 3 or kind < 2):
-                change(pictures_NHWC, rows_K[mine], factor_K4[mine, kind])
-    apply_each(transform, stream, pictures_NHWC, rows_K[~is_sure], index_K[~is_sure])
+    for kind, mine in draws.jitter_rounds(factor_K4, order_K4, pictures_NHWC.shape[3]):
+        mine &= is_sure
+        changes[kind](pictures_NHWC, rows_K[mine], factor_K4[mine, kind])
+    apply_each(part_of(transform, ~is_sure), stream, pictures_NHWC, rows_K[~is_sure], index_K[~is_sure])
+
+
+def random_gamma(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
+    """A table for each picture."""
+    _look_up(pictures_NHWC, rows_K, draws.gamma_tables(transform, stream, index_K, pictures_NHWC.shape))
 
 
 def rgb_shift(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
@@ -100,27 +103,6 @@ def posterize(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: I
     """A mask of bits for each picture."""
     mask_K = draws.bit_masks(transform, stream, index_K, pictures_NHWC.shape)
     pictures_NHWC[rows_K] &= mask_K[:, np.newaxis, np.newaxis, np.newaxis]
-
-
-def sharpen(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """One filter of 3 x 3 for each picture."""
-    kernel_K33 = draws.sharpening(transform, stream, index_K, pictures_NHWC.shape)
-    for row, picture_HWC, kernel_33 in zip(rows_K.tolist(), pictures_NHWC[rows_K], kernel_K33, strict=True):
-        cv2.filter2D(picture_HWC, -1, kernel_33, pictures_NHWC[row])
-
-
-def gauss_noise(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
-    """OpenCV's generator, seeded with 16 bits for each picture; noise is truncated to whole values."""
-    mean_K, std_K, word_K = draws.noises(transform, stream, index_K, pictures_NHWC.shape)
-    seed_K, _ = bounded(halves(word_K[:, np.newaxis])[:, 0], 1 << 16)
-    channels = pictures_NHWC.shape[3]
-    one_C, noise_HWC = np.ones(channels, np.float32), np.zeros(pictures_NHWC.shape[1:])
-    for row, seed, mean, std in zip(rows_K.tolist(), seed_K.tolist(), mean_K.tolist(), std_K.tolist(), strict=True):
-        cv2.setRNGSeed(seed)
-        cv2.randn(noise_HWC, mean * one_C, std * one_C)
-        whole_HWC = np.trunc(noise_HWC.astype(np.float32) * 255)
-        whole_HWC += pictures_NHWC[row]
-        pictures_NHWC[row] = np.clip(whole_HWC, 0, 255, out=whole_HWC)
 
 
 def _brightness(pictures_NHWC: Pictures, rows_K: IntArray, factor_K: FloatArray) -> None:

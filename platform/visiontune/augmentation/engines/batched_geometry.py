@@ -93,6 +93,13 @@ def coarse_dropout(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows
     apply_each(transform, stream, pictures_NHWC, rows_K[~is_sure], index_K[~is_sure])
 
 
+def erasing(transform: Any, stream: Stream, pictures_NHWC: Pictures, rows_K: IntArray, index_K: IntArray) -> None:
+    """One hole in each picture."""
+    box_K4 = random_geometry.erased(transform, stream, index_K, pictures_NHWC.shape)
+    for row, (top, left, bottom, right) in zip(rows_K.tolist(), box_K4.tolist(), strict=True):
+        pictures_NHWC[row, top:bottom, left:right] = transform.fill
+
+
 def _move(pictures_NHWC: Pictures, rows_K: IntArray, which_K: IntArray) -> None:
     """Pictures with the same symmetry together."""
     for number, name in enumerate(random_geometry.SYMMETRIES[1:], start=1):

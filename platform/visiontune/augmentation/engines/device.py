@@ -1,9 +1,9 @@
 """The device engine: ops on whole batches that lie on a GPU, or on any device of torch, uint8 NHWC.
 
-What is drawn is drawn as for the batched engine (random_geometry.py, random_colour.py), so both give the same picture: to the bit
-where pixels are moved, hidden or looked up, within one level of 255 where colours are computed, within interpolation where they are
-warped or scaled. Noise alone is another one of the same distribution, by a hash instead of OpenCV's generator. All are functions of
-(seed, epoch, index).
+What is drawn is drawn as for the batched engine (random_geometry.py, random_colour.py, random_texture.py), so both give the same picture:
+to the bit where pixels are moved, hidden or looked up, within one level of 255 where colours are computed, within interpolation where
+they are warped or scaled. Noise alone is another one of the same distribution, by a hash instead of OpenCV's generator. All are
+functions of (seed, epoch, index).
 """
 
 from __future__ import annotations
@@ -11,14 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
-from visiontune.augmentation.engines import device_colour, device_geometry
-from visiontune.augmentation.engines.batched import engine_of
+from visiontune.augmentation.engines import device_colour, device_geometry, device_texture
 from visiontune.augmentation.engines.reference import IntArray
 from visiontune.augmentation.keyed_random import Stream
-from visiontune.augmentation.to_device import to_device
 
 OnDevice = Callable[[Any, Stream, Tensor, IntArray, IntArray], None]
 
@@ -38,6 +35,7 @@ DEVICE: Mapping[str, OnDevice] = {
     "RandomResizedCrop": device_geometry.random_resized_crop,
     "RandomSizedCrop": device_geometry.random_sized_crop,
     "CoarseDropout": device_geometry.coarse_dropout,
+    "Erasing": device_geometry.erasing,
     "HueSaturationValue": device_colour.hue_saturation_value,
     "RandomBrightnessContrast": device_colour.random_brightness_contrast,
     "ColorJitter": device_colour.color_jitter,
@@ -45,6 +43,7 @@ DEVICE: Mapping[str, OnDevice] = {
     "Contrast": device_colour.color_jitter,
     "Saturation": device_colour.color_jitter,
     "Hue": device_colour.color_jitter,
+    "RandomGamma": device_colour.random_gamma,
     "RGBShift": device_colour.rgb_shift,
     "ChannelShuffle": device_colour.channel_shuffle,
     "ChannelDropout": device_colour.channel_dropout,
@@ -54,8 +53,10 @@ DEVICE: Mapping[str, OnDevice] = {
     "AutoContrast": device_colour.auto_contrast,
     "Solarize": device_colour.solarize,
     "Posterize": device_colour.posterize,
-    "Sharpen": device_colour.sharpen,
-    "GaussNoise": device_colour.gauss_noise,
+    "Blur": device_texture.blur,
+    "GaussianBlur": device_texture.gaussian_blur,
+    "Sharpen": device_texture.sharpen,
+    "GaussNoise": device_texture.gauss_noise,
 }
 
 
@@ -65,11 +66,5 @@ def left_to_cpu(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def apply_on_device(name: str, transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """Change these rows in place; an op that this engine lacks is applied on the CPU, to copies."""
-    if name in DEVICE:
-        DEVICE[name](transform, stream, pictures_NHWC, rows_K, index_K)
-        return
-    rows = to_device(rows_K, pictures_NHWC.device)
-    taken = pictures_NHWC[rows].cpu().numpy()
-    engine_of(name)(transform, stream, taken, np.arange(len(rows_K)), index_K)
-    pictures_NHWC[rows] = to_device(taken, pictures_NHWC.device)
+    """Change these rows in place. Raises KeyError for an op that this engine lacks."""
+    DEVICE[name](transform, stream, pictures_NHWC, rows_K, index_K)

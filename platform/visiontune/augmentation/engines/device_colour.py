@@ -1,22 +1,18 @@
-"""Ops of the device engine that change colours, tones and texture; device.py says how all of them work."""
+"""Ops of the device engine that change colours and tones; device.py says how all of them work."""
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from visiontune.augmentation.engines import random_colour as draws
 from visiontune.augmentation.engines.device_colour_spaces import grey_of, hsv_of, rgb_of
 from visiontune.augmentation.engines.device_geometry import change, change_each
-from visiontune.augmentation.engines.reference import IntArray
+from visiontune.augmentation.engines.reference import IntArray, part_of
 from visiontune.augmentation.keyed_random import FloatArray, Stream
-
-_GAMMA, _MIX_1, _MIX_2 = (word - (1 << 64) for word in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
 def hue_saturation_value(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
@@ -32,15 +28,18 @@ def random_brightness_contrast(transform: Any, stream: Stream, pictures_NHWC: Te
 
 
 def color_jitter(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """Four rounds, in each of them those pictures together whose order has the same kind of change there."""
+    """Up to four rounds, in each of them those pictures together that get the same kind of change."""
     factor_K4, order_K4, is_sure = draws.jitters(transform, stream, index_K, pictures_NHWC.shape)
     changes = (_brightness, _contrast, _saturation, _hue)
-    for step in range(4):
-        for kind, jitter in enumerate(changes):
-            mine = is_sure & (order_K4[:, step] == kind) & (factor_K4[:, kind] != draws.NEUTRAL[kind])
-            if mine.any() and (pictures_NHWC.shape[3] == 3 or kind < 2):
-                jitter(pictures_NHWC, rows_K[mine], factor_K4[mine, kind])
-    change_each(transform, stream, pictures_NHWC, rows_K[~is_sure], index_K[~is_sure])
+    for kind, mine in draws.jitter_rounds(factor_K4, order_K4, pictures_NHWC.shape[3]):
+        mine &= is_sure
+        changes[kind](pictures_NHWC, rows_K[mine], factor_K4[mine, kind])
+    change_each(part_of(transform, ~is_sure), stream, pictures_NHWC, rows_K[~is_sure], index_K[~is_sure])
+
+
+def random_gamma(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
+    """A table for each picture."""
+    change(pictures_NHWC, rows_K, _looked_up, draws.gamma_tables(transform, stream, index_K, pictures_NHWC.shape))
 
 
 def rgb_shift(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
@@ -89,17 +88,6 @@ def posterize(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: Int
     """A mask of bits for each picture."""
     mask_K = draws.bit_masks(transform, stream, index_K, pictures_NHWC.shape)
     change(pictures_NHWC, rows_K, lambda taken, mask: taken & mask[:, None, None, None], mask_K)
-
-
-def sharpen(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """One filter of 3 x 3 for each picture, mirrored at its edges."""
-    change(pictures_NHWC, rows_K, _filtered, draws.sharpening(transform, stream, index_K, pictures_NHWC.shape))
-
-
-def gauss_noise(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
-    """Gaussian noise of the drawn mean and deviation, by a hash of the drawn word and the pixel's index; truncated to whole values."""
-    mean_K, std_K, word_K = draws.noises(transform, stream, index_K, pictures_NHWC.shape)
-    change(pictures_NHWC, rows_K, _noisy, mean_K.astype(np.float32), std_K.astype(np.float32), word_K.view(np.int64))
 
 
 def _brightness(pictures_NHWC: Tensor, rows_K: IntArray, factor_K: FloatArray) -> None:
@@ -179,34 +167,3 @@ def _stretched(taken_KHWC: Tensor) -> Tensor:
 def _quotient(number: float, divisors: Tensor) -> Tensor:
     """torch's own number / tensor multiplies by the reciprocal, which is off by a last digit."""
     return torch.full_like(divisors, number) / divisors
-
-
-def _filtered(taken_KHWC: Tensor, kernel_K33: Tensor) -> Tensor:
-    """A sum of nine shifted pictures: a GPU's convolution may round to 10 bits (TF32)."""
-    _, height, width, _ = taken_KHWC.shape
-    padded_KCYX = F.pad(taken_KHWC.permute(0, 3, 1, 2).float(), (1, 1, 1, 1), mode="reflect")
-    filtered_KCHW = torch.zeros((), device=taken_KHWC.device)
-    for y, x in product(range(3), repeat=2):
-        filtered_KCHW = filtered_KCHW + kernel_K33[:, y, x, None, None, None] * padded_KCYX[:, :, y : y + height, x : x + width]
-    return filtered_KCHW.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
-
-
-def _noisy(taken_KHWC: Tensor, mean_K: Tensor, std_K: Tensor, word_K: Tensor) -> Tensor:
-    pixel_D = torch.arange(1, taken_KHWC[0].numel() + 1, device=taken_KHWC.device)
-    normal_KD = _normal(word_K[:, None] + pixel_D * _GAMMA)
-    noise_KD = ((mean_K[:, None] + std_K[:, None] * normal_KD) * 255).trunc()
-    return (taken_KHWC + noise_KD.reshape(taken_KHWC.shape)).clamp(0, 255).to(torch.uint8)
-
-
-def _normal(word: Tensor) -> Tensor:
-    """Standard normal numbers of 64-bit words: 24 bits of SplitMix64 (Steele et al. 2014) through the quantile function."""
-    word = (word ^ _shifted(word, 30)) * _MIX_1
-    word = (word ^ _shifted(word, 27)) * _MIX_2
-    uniform = (_shifted(word ^ _shifted(word, 31), 40).double() + 0.5) / (1 << 24)
-    normal: Tensor = torch.special.ndtri(uniform).float()
-    return normal
-
-
-def _shifted(word: Tensor, num: int) -> Tensor:
-    """A logical shift to the right, filled with zeros: torch's own is arithmetic and repeats the sign."""
-    return (word >> num) & ((1 << (64 - num)) - 1)

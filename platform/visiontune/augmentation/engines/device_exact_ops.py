@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from visiontune.augmentation.engines.device_geometry import change
+from visiontune.augmentation.engines.device_texture import blurred
 from visiontune.augmentation.engines.exact_ops import BLUR_SIDE, GEOMETRY, LUMA, sources
 from visiontune.augmentation.engines.reference import IntArray
 from visiontune.augmentation.keyed_random import FloatArray
@@ -106,19 +107,10 @@ def _to_gray(taken_KHWC: Tensor, value_K: Tensor) -> Tensor:
 
 
 def _gaussian_blur(taken_KHWC: Tensor, value_K: Tensor) -> Tensor:
-    """Down the columns, then along the rows."""
-    half = BLUR_SIDE // 2
-    place_S = torch.arange(-half, half + 1, device=taken_KHWC.device)
+    """Down the columns and along the rows."""
+    place_S = torch.arange(-(BLUR_SIDE // 2), BLUR_SIDE // 2 + 1, device=taken_KHWC.device)
     weight_KS = torch.exp(-((place_S / value_K[:, None]) ** 2) / 2)
-    weight_KS = (weight_KS / weight_KS.sum(1, keepdim=True)).float()
-    blurred_KCHW = taken_KHWC.permute(0, 3, 1, 2).float()
-    for dim in (2, 3):
-        padding, size = ((0, 0, half, half) if dim == 2 else (half, half, 0, 0)), blurred_KCHW.shape[dim]
-        padded = F.pad(blurred_KCHW, padding, mode="reflect")
-        blurred_KCHW = sum(  # type: ignore[assignment]
-            _spread(weight_K) * padded.narrow(dim, shift, size) for shift, weight_K in enumerate(weight_KS.unbind(1))
-        )
-    return blurred_KCHW.round().to(torch.uint8).permute(0, 2, 3, 1)
+    return blurred(taken_KHWC, (weight_KS / weight_KS.sum(1, keepdim=True)).float())
 
 
 CHANGES: Mapping[str, OnDevice] = {

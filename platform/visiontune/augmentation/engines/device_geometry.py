@@ -85,8 +85,13 @@ def random_sized_crop(transform: Any, stream: Stream, pictures_NHWC: Tensor, row
 def coarse_dropout(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
     """One black box in each picture."""
     box_K4, is_sure = random_geometry.holes(transform, stream, index_K, pictures_NHWC.shape)
-    change(pictures_NHWC, rows_K[is_sure], lambda taken, box: blanked(taken.permute(0, 3, 1, 2), box).permute(0, 2, 3, 1), box_K4[is_sure])
+    change(pictures_NHWC, rows_K[is_sure], _blanked, box_K4[is_sure])
     change_each(transform, stream, pictures_NHWC, rows_K[~is_sure], index_K[~is_sure])
+
+
+def erasing(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
+    """One black box in each picture."""
+    change(pictures_NHWC, rows_K, _blanked, random_geometry.erased(transform, stream, index_K, pictures_NHWC.shape))
 
 
 def change(pictures_NHWC: Tensor, rows_K: IntArray, make: Callable[..., Tensor], *drawn: NDArray[Any]) -> None:
@@ -99,10 +104,12 @@ def change(pictures_NHWC: Tensor, rows_K: IntArray, make: Callable[..., Tensor],
 
 def change_each(transform: Any, stream: Stream, pictures_NHWC: Tensor, rows_K: IntArray, index_K: IntArray) -> None:
     """Apply the transform itself, on the CPU, to those few pictures for which it may draw other numbers (random_geometry.py)."""
-    for row, index in zip(rows_K.tolist(), index_K, strict=True):
-        picture_1HWC = pictures_NHWC[row : row + 1].cpu().numpy().copy()
-        apply_each(transform, stream, picture_1HWC, np.zeros(1, np.int64), index[np.newaxis])
-        pictures_NHWC[row] = to_device(picture_1HWC[0], pictures_NHWC.device)
+    if len(rows_K) == 0:
+        return
+    rows = to_device(rows_K, pictures_NHWC.device)
+    taken = pictures_NHWC[rows].cpu().numpy()
+    apply_each(transform, stream, taken, np.arange(len(rows_K)), index_K)
+    pictures_NHWC[rows] = to_device(taken, pictures_NHWC.device)
 
 
 @cache
@@ -127,6 +134,10 @@ def _moved(taken_KHWC: Tensor, source_KHW: Tensor) -> Tensor:
     num, channels = taken_KHWC.shape[0], taken_KHWC.shape[3]
     source = source_KHW.reshape(num, -1, 1).expand(-1, -1, channels)
     return taken_KHWC.reshape(num, -1, channels).gather(1, source).reshape(*source_KHW.shape, channels)
+
+
+def _blanked(taken_KHWC: Tensor, box_K4: Tensor) -> Tensor:
+    return blanked(taken_KHWC.permute(0, 3, 1, 2), box_K4).permute(0, 2, 3, 1)
 
 
 def _warp(pictures_NHWC: Tensor, rows_K: IntArray, matrix_K33: FloatArray) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,12 @@ def line_tables(factor_K: FloatArray, offset_K: FloatArray) -> Table:
     return np.clip(_VALUES * factor_K1 + offset_K1, 0, 255).astype(np.uint8)  # type: ignore[no-any-return]
 
 
+def gamma_tables(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> Table:
+    """(K, 256)."""
+    gamma_K1 = between(stream.uniforms(index_K, 1), (transform.gamma_limit,)) / 100
+    return (np.arange(0, 256 / 255, 1 / 255) ** gamma_K1 * 255).astype(np.uint8)
+
+
 def shift_tables(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> Table:
     """(K, 256, 3). The first word of the stream is for a seed that is not used, and is left out."""
     word_K4 = stream.words(index_K, 4)
@@ -82,10 +89,21 @@ def bit_masks(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -
 
 def jitters(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> tuple[FloatArray, IntArray, Mask]:
     """(K, 4) factors of brightness, contrast and saturation and the turn of the hue; (K, 4) their order; and where it is sure."""
-    word_K8 = stream.words(index_K, 8)
+    word_K12 = stream.words(index_K, 12)  # of 8 one picture in 4,000 would be unsure, and a GPU would wait for it in most chunks
     ranges = (transform.brightness, transform.contrast, transform.saturation, transform.hue)
-    order_K4, is_sure_K = _shuffles(halves(word_K8[:, 4:]), 4)
-    return between(as_uniforms(word_K8[:, :4]), ranges), order_K4, is_sure_K
+    order_K4, is_sure_K = _shuffles(halves(word_K12[:, 4:]), 4)
+    return between(as_uniforms(word_K12[:, :4]), ranges), order_K4, is_sure_K
+
+
+def jitter_rounds(factor_K4: FloatArray, order_K4: IntArray, channels: int) -> Iterator[tuple[int, Mask]]:
+    """Which kind of change which pictures get next: each picture's own in its order, without those that change nothing."""
+    is_change_4 = np.array([True, True, channels == 3, channels == 3])
+    is_change_K4 = np.take_along_axis((factor_K4 != NEUTRAL) & is_change_4, order_K4, 1)
+    changes_first_K4 = np.argsort(~is_change_K4, axis=1, kind="stable")
+    order_K4, is_change_K4 = (np.take_along_axis(one_K4, changes_first_K4, 1) for one_K4 in (order_K4, is_change_K4))
+    for order_K, is_change_K in zip(order_K4.T, is_change_K4.T, strict=True):
+        for kind in np.unique(order_K[is_change_K]).tolist():
+            yield kind, is_change_K & (order_K == kind)
 
 
 def channel_orders(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> IntArray:
@@ -100,24 +118,6 @@ def channel_orders(transform: Any, stream: Stream, index_K: IntArray, shape: Sha
 def dropped_channels(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> IntArray:
     """(K,) the channel. The first number of the stream decides how many, which is one, and is left out."""
     return below(stream.uniforms(index_K, 2)[:, 1], 3)
-
-
-def sharpening(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> NDArray[np.float32]:
-    """(K, 3, 3) filters."""
-    alpha_K11, light_K11 = between(stream.uniforms(index_K, 2), (transform.alpha, transform.lightness)).T[:, :, np.newaxis, np.newaxis]
-    same, edges = np.zeros((3, 3), np.float32), np.full((3, 3), -1, np.float32)
-    same[1, 1], edges[1, 1] = 1, 0
-    middle_K33 = np.zeros((len(index_K), 3, 3), np.float32)
-    middle_K33[:, 1, 1] = (8 + light_K11[:, 0, 0]).astype(np.float32)
-    kernel_K33: NDArray[np.float32] = (1 - alpha_K11).astype(np.float32) * same + alpha_K11.astype(np.float32) * (edges + middle_K33)
-    return kernel_K33
-
-
-def noises(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> tuple[FloatArray, FloatArray, NDArray[np.uint64]]:
-    """(K,) means and deviations, as shares of the full range, and (K,) the word that seeds OpenCV's generator with 16 bits."""
-    word_K3 = stream.words(index_K, 3)
-    std_K, mean_K = between(as_uniforms(word_K3[:, :2]), (transform.std_range, transform.mean_range)).T
-    return mean_K, std_K, word_K3[:, 2]
 
 
 def _shuffles(half_KW: NDArray[np.uint64], num: int) -> tuple[IntArray, Mask]:

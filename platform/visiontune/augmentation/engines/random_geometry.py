@@ -1,8 +1,9 @@
 """What the batched ops draw for each picture, whichever engine then changes the pixels: numbers in the transform's own order.
 
-Each takes the albumentations transform, from which it reads the ranges, the stream, index_K and the pictures' shape NHWC, and gives
-arrays with K rows. A mask beside them is True where the numbers are surely the transform's: elsewhere it may draw again, with a
-chance of about 2^-32, or a crop did not fit in ten tries. Here are the ops that move or hide pixels; random_colour.py has the others.
+Each takes the albumentations transform, from which it reads the ranges, or several (`Together`); the stream, index_K and the pictures'
+shape NHWC; and gives arrays with K rows. A mask beside them is True where the numbers are surely the transform's: elsewhere it may draw
+again, with a chance of about 2^-32, or a crop did not fit in ten tries. Here are the ops that move or hide pixels; random_colour.py has
+the others.
 """
 
 from __future__ import annotations
@@ -127,10 +128,24 @@ def holes(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> tu
     return np.stack([top_K, left_K, top_K + height_K, left_K + width_K], axis=1), is_sure_top & is_sure_left
 
 
-def between(u_KU: FloatArray, ranges: Sequence[tuple[float, float]]) -> FloatArray:
-    """Numbers in [0, 1) as numbers in their columns' ranges."""
-    low_U, high_U = np.array(ranges, np.float64).T
-    return low_U + (high_U - low_U) * u_KU  # type: ignore[no-any-return]
+def erased(transform: Any, stream: Stream, index_K: IntArray, shape: Shape) -> IntArray:
+    """(K, 4) of top, left, bottom, right of one hole, of such an area that it fits at any of the ratios of width to height."""
+    _, height, width, _ = shape
+    low_ratio, high_ratio = transform.ratio
+    low_area, high_area = (scale * height * width for scale in transform.scale)
+    high_area = min(high_area, low_ratio * height * height, width * width / high_ratio)
+    if high_area < low_area:
+        return np.zeros((len(index_K), 4), np.int64)
+    u_K4 = stream.uniforms(index_K, 4)
+    area_K, ratio_K = between(u_K4[:, :2], ((low_area, high_area), (low_ratio, high_ratio))).T
+    height_K, width_K = (np.rint(np.sqrt(side_K)).astype(np.int64) for side_K in (area_K / ratio_K, area_K * ratio_K))
+    return _boxes(height_K, width_K, u_K4[:, 2:], shape)
+
+
+def between(u_KU: FloatArray, ranges: Sequence[tuple[float | FloatArray, float | FloatArray]]) -> FloatArray:
+    """Numbers in [0, 1) as numbers in their columns' ranges, whose ends are the same for all pictures or one for each."""
+    low, high = (np.stack(np.broadcast_arrays(*ends), axis=-1) for ends in zip(*ranges, strict=True))
+    return low + (high - low) * u_KU  # type: ignore[no-any-return]
 
 
 def _boxes(height_K: IntArray, width_K: IntArray, u_K2: FloatArray, shape: Shape) -> IntArray:

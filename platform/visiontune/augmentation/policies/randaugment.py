@@ -21,7 +21,7 @@ from visiontune.augmentation.policy_steps import Ramp, Step, flip_and_crop
 from visiontune.spec.tables.policies import AUGMIX_OPS, DRAWN_OPS
 
 NUM_LEVELS = 31
-"""Magnitudes are whole thirtieths where they are drawn, as in TrivialAugment: pictures with equal ones are changed together."""
+"""Magnitudes are whole thirtieths where they are drawn, as in TrivialAugment."""
 DEPTHS = (1, 2, 3)
 """Of AugMix's chains, all equally likely."""
 

@@ -43,8 +43,8 @@ class Pictures:
     """One split. `resident` holds all of it as (features, y_N) on the device; None where it is made batch by batch.
 
     Features are x_NHWC, uint8 where they are still to be preprocessed, or body's outputs, those with four dimensions as NHWC too.
-    With `policy` they are uint8 and augmented there, keyed by `seed`. `body` takes at most `body_batch` pictures at once; 0: a chunk.
-    `size_of` gives an epoch's size; None: batches are as large as pictures come.
+    `policy` is what the device does of the augmentation, on uint8, keyed by `seed`; the loader's is done before. `body` takes at most
+    `body_batch` pictures at once; 0: a chunk. `size_of` gives an epoch's size; None: batches are as large as pictures come.
     """
 
     store: Store
@@ -67,7 +67,10 @@ class Pictures:
     def how(self) -> str:
         """Who makes the pictures and why, as a sentence."""
         if self.resident is None:
-            return f"{len(self):,} pictures are {self.loader.how}"
+            first = self.loader.maker.policy if self.policy else None
+            after = f" after {', '.join(first.names)}" if first else ""
+            there = f"; they are augmented on {self.device}" if self.policy else ""
+            return f"{len(self):,} pictures are {self.loader.how}{there}{after}"
         as_what = "" if self.resident[0].is_floating_point() else " as bytes"
         return f"all {len(self):,} pictures stay on {self.device}{as_what}{'' if self.policy is None else ' and are augmented there'}"
 
@@ -115,9 +118,8 @@ class Pictures:
         for chunk in chunks_of(bounds, self._num_augmented_there):
             part = slice(chunk[0], chunk[-1])
             rows = to_device(order_N[part], self.device)
-            with exactly(self.device):
-                changed_NHWC = policy(images_NHWC.index_select(0, rows), seed=self.seed, epoch=epoch, index_N=key_N[part])
-            x_NHWC, label_N = self._preprocessed(changed_NHWC), y_N.index_select(0, rows)
+            x_NHWC = self._changed(images_NHWC.index_select(0, rows), policy, key_N[part], epoch)
+            label_N = y_N.index_select(0, rows)
             with self.loader.off_the_clock():
                 features = self._features(x_NHWC)
             for low, high in pairwise(bound - chunk[0] for bound in chunk):
@@ -129,8 +131,8 @@ class Pictures:
         chunks = list(chunks_of(bounds, self._num_at_once))
         parts = [slice(chunk[0], chunk[-1]) for chunk in chunks]
         made = self.loader([(index_N[part], key_N[part], epoch) for part in parts])
-        for chunk, images_NHWC in zip(chunks, made, strict=True):
-            x_NHWC = self._arrived(images_NHWC)
+        for chunk, part, images_NHWC in zip(chunks, parts, made, strict=True):
+            x_NHWC = self._changed(to_device(images_NHWC, self.device), self.policy, key_N[part], epoch)
             with self.loader.off_the_clock():
                 features = self._features(x_NHWC)
             for low, high in pairwise(chunk):
@@ -157,11 +159,20 @@ class Pictures:
 
     def load(self, index_N: IntArray) -> tuple[Tensor, Tensor]:
         """Features and labels of those pictures of the store, made here and now, without augmentation."""
-        x_NHWC = self._arrived(self.loader.maker[index_N, index_N, 0])
+        x_NHWC = self._preprocessed(to_device(self.loader.maker[index_N, index_N, 0], self.device))
         return self._features(x_NHWC), to_device(self.store.labels_N[index_N], self.device)
 
-    def _arrived(self, images_NHWC: Tensor) -> Tensor:
-        return self._preprocessed(to_device(images_NHWC, self.device))
+    def _changed(self, images_NHWC: Tensor, policy: Policy | None, key_N: IntArray, epoch: int) -> Tensor:
+        """Augmented and preprocessed. Ops hold up to 34 bytes for each value: a large batch of large pictures is changed in parts."""
+        if policy is not None:
+            num = self._num_augmented_there
+            with exactly(self.device):
+                parts = [
+                    policy(part_NHWC, seed=self.seed, epoch=epoch, index_N=key_N[number * num :][:num])
+                    for number, part_NHWC in enumerate(torch.split(images_NHWC, num))
+                ]
+            images_NHWC = torch.cat(parts)
+        return self._preprocessed(images_NHWC)
 
     def _preprocessed(self, images_NHWC: Tensor) -> Tensor:
         # Whoever evaluates with autocast has it around this generator too, and a whitening in bf16 would be another one.

@@ -43,31 +43,33 @@ def open_pictures(
     body_batch: int = 0,
     num_workers: int | None = None,
 ) -> Pictures:
-    """A split, made resident where it is small enough for the device, and augmented by the CPU unless that is a GPU.
+    """A split, made resident where it is small enough for the device, and augmented there where that is a GPU.
 
     `preprocessing` moves to the device, in place. `body` is a network's frozen first part, on the device already; its outputs take the
     place of pictures, and those of a split that fits are computed once for all trials of this process that freeze the same.
     `num_workers` processes make what is not resident; 0: this one does; None: the first pictures' times decide, for at most as many
-    as torch has threads here. A GPU augments pictures that fit there where it has all ops of the policy (device.py).
+    as torch has threads here. A GPU also augments pictures that do not fit there, after those ops of the policy that it lacks (device.py).
     """
-    loader = Loader(Maker(store, policy, seed), device, num_workers)
-    pictures = Pictures(store, index_N, device, preprocessing.to(device), loader, body, body_batch, seed=seed)
+    first, there = _parts(device, store, policy)
+    loader = Loader(Maker(store, first, seed), device, num_workers)
+    pictures = Pictures(store, index_N, device, preprocessing.to(device), loader, body, body_batch, policy=there, seed=seed)
     if policy is None:
         return _made_resident(pictures)
-    there = _on(device, policy) if _fits_as_bytes(pictures) and not _is_cropped_whole(store, policy) else None
-    return pictures if there is None else replace(_kept_as_bytes(pictures), policy=there)
+    return _kept_as_bytes(pictures) if first is None and _fits_as_bytes(pictures) else pictures
 
 
-def _on(device: torch.device, policy: Policy) -> Policy | None:
-    """The policy for pictures that lie on the device; None where the CPU augments, and said so where an op is the reason."""
-    if device.type not in _AUGMENTING:
-        return None
+def _parts(device: torch.device, store: Store, policy: Policy | None) -> tuple[Policy | None, Policy | None]:
+    """What the CPU does of a policy and what the device does after it; why the CPU does any of it is said."""
+    if policy is None or device.type not in _AUGMENTING:
+        return policy, None
     from visiontune.augmentation.policy import on_device
 
-    there, lacking = on_device(policy)
-    if lacking:
-        _log.info("the CPU augments, as there is no form for a GPU of %s", ", ".join(lacking))
-    return there
+    first, there, lacking = on_device(policy, num_first=int(_is_cropped_whole(store, policy)))
+    if first is not None:
+        why = f"there is no form for a GPU of {', '.join(lacking)}" if lacking else "crops are taken out of whole pictures"
+        rest = "" if there is None else f", and the GPU {', '.join(there.names)}"
+        _log.info("%s: the CPU does %s%s", why, ", ".join(first.names), rest)
+    return first, there
 
 
 def _is_cropped_whole(store: Store, policy: Policy) -> bool:
