@@ -1,4 +1,4 @@
-"""What is removed of stores: never what a name or a study means, never what was used lately, nothing where a study can't be read."""
+"""What is removed of stores: nothing that a name or a study means, or has its pixels from, or that was used lately; a test of each."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def test_only_what_nothing_means_and_nobody_used_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cache = StudiesFolder(tmp_path).data_cache
-    stores = {name: prepare({"source": "digits", "seed": seed}, cache) for seed, name in enumerate(("named", "begun", "fresh", "old"))}
+    stores = {name: prepare({"source": "digits", "seed": seed}, cache) for seed, name in enumerate(("pixels", "begun", "fresh", "old"))}
     visiontune.ingest({"source": "digits"}, name="mine", studies_dir=tmp_path, progress=False)
-    for name in ("named", "begun", "old"):
+    for name in ("pixels", "begun", "old"):
         os.utime(stores[name], (0, time.time() - MONTH_S))
     fitted = stores["old"].with_suffix(".whitening-1.safetensors")
     fitted.touch()
@@ -46,7 +46,7 @@ def test_only_what_nothing_means_and_nobody_used_is_removed(
     assert "`visiontune data --prune 30` removes it" in str(visiontune.list_data(**where)) and fitted.exists()
     done = visiontune.prune_data(30, **where)
     assert [one.digest for one in done.removed] == [stores["old"].stem] and not fitted.exists()
-    assert {name for name, path in stores.items() if path.exists()} == {"named", "begun", "fresh"}
+    assert {name for name, path in stores.items() if path.exists()} == {"pixels", "begun", "fresh"}
     assert {one.digest: (one.names, one.studies) for one in done}[stores["begun"].stem] == ((), ("cars", "pets"))
     os.utime(stores["fresh"], (0, 0))
     prepare({"source": "digits", "seed": 2}, cache)  # which marks it as used

@@ -57,6 +57,11 @@ class DataList:
     def __len__(self) -> int:
         return len(self.kept)
 
+    def unused(self, days: float) -> list[KeptData]:
+        """What nothing means, no command found for so many days, and no store that stays has its pixels from."""
+        needed = {one.stored.base for one in self.kept if not one.is_unused(days)}
+        return [one for one in self.kept if one.is_unused(days) and one.digest not in needed]
+
     def to_dict(self) -> dict[str, Any]:
         """For programs."""
         parts = {"kept": self.kept, "removed": self.removed}
@@ -69,7 +74,7 @@ class DataList:
     def __str__(self) -> str:
         rows = [("data", "GB", "last used", "names", "studies"), *map(_cells, self.kept)]
         said = [f"removed {one.digest[:12]}, {one.num_bytes / 1e9:,.3f} GB, last used {one.used:%Y-%m-%d}" for one in self.removed]
-        unused = [one for one in self.kept if one.is_unused(UNUSED_DAYS)]
+        unused = self.unused(UNUSED_DAYS)
         if unused and not said:
             total = sum(one.num_bytes for one in unused) / 1e9
             hint = f"`visiontune data --prune {UNUSED_DAYS}` removes {'it' if len(unused) == 1 else 'them'}, {total:,.3f} GB"
@@ -95,8 +100,7 @@ def prune_data(studies: StudiesFolder, days: float, storage: str = "journal") ->
     found = list_data(studies, storage)
     if found.unread:
         raise UserError("nothing is removed as long as studies can't be read", *(Problem("", 0, "", one) for one in found.unread))
-    needed = {one.stored.base for one in found if not one.is_unused(days)}
-    gone = [one for one in found if one.is_unused(days) and one.digest not in needed]
+    gone = found.unused(days)
     for one in gone:
         try:
             remove(one.stored)

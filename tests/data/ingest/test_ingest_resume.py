@@ -89,7 +89,9 @@ def test_a_stopped_ingest_goes_on_and_gives_the_same_file(tmp_path: Path, data: 
     assert num_kept >= 5 * 14
     assert path.read_bytes() == prepare(data, tmp_path / "other").read_bytes()
     np.testing.assert_array_equal(Store.open(path).images_NHWC, PICTURES)
-    assert sorted(one.suffix for one in cache.iterdir() if one.is_file()) == [".arrow", ".lock"] and not list(cache.glob("*.parts"))
+    assert sorted(one.suffix for one in cache.iterdir() if one.is_file()) == [".arrow", ".known", ".lock"] and not list(
+        cache.glob("*.parts")
+    )
 
 
 @pytest.mark.heavy
