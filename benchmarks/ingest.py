@@ -15,7 +15,6 @@ own work on it as long again. Camera's photographs are decoded at a half, a quar
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import shutil
 import statistics
@@ -30,8 +29,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from common.result import Result, arguments, median_of, parse
-from parts.picture_files import NUM_CLASSES, made
+from parts.picture_files import NUM_CLASSES, made, write_photographs
 from visiontune.data.prepare import prepare
+from visiontune.filesystem.cgroup import num_cpus
 
 WANTED = 0.8
 FOR_224 = {"image_size": 224, "duplicates": "keep"}
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--cifar", type=Path, help="Parquet file with the columns image and label")
     parser.add_argument("--pictures", type=int, default=1600, help="photographs; a tenth of them large")
     args = parse(parser, rounds=1, pictures=120)
-    cores = len(os.sched_getaffinity(0))
+    cores = num_cpus()
     result = Result("ingest", args, args.rounds, f"rounds on {cores} cores, {'CIFAR-10' if args.cifar else 'made pictures'} at 32 px")
     with tempfile.TemporaryDirectory() as folder:
         small, large, huge = (Path(folder) / name for name in ("small", "large", "huge"))
@@ -102,7 +102,7 @@ def decode_all(files: list[Path]) -> None:
         for path in chunk:
             cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(num_cpus()) as pool:
         list(pool.map(some, [files[low : low + 64] for low in range(0, len(files), 64)]))
 
 
@@ -125,20 +125,6 @@ def made_small(num: int) -> Iterator[tuple[int, bytes]]:
     """Labels and files."""
     for number, picture in enumerate(made(num, (32, 32))):
         yield number % NUM_CLASSES, cv2.imencode(".jpg", picture)[1].tobytes()
-
-
-def write_photographs(folder: Path, num: int, width: int, height: int) -> None:
-    """Parts of scikit-learn's two photographs, enlarged, with noise of their own."""
-    from sklearn.datasets import load_sample_images
-
-    rng, photos = np.random.default_rng(0), load_sample_images().images
-    for number in range(num):
-        top, left = rng.integers(0, 127), rng.integers(0, 240)
-        part = cv2.resize(photos[number % 2][top : top + 300, left : left + 400], (width, height), interpolation=cv2.INTER_CUBIC)
-        part = np.clip(part + rng.normal(0, 4, part.shape), 0, 255).astype(np.uint8)
-        path = folder / f"class {number % 4}" / f"{number}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), part[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ FUNCTIONS = (
     *("search", "check", "sample", "load_study", "confirm", "ablate", "enqueue", "events", "rehearse", "submit", "open_ui"),
     *("predict", "evaluate"),
     *("list_studies", "compare", "replay", "train_longer", "import_search"),
-    *("init_space", "ingest", "load_data", "preview", "export_policy"),
+    *("init_space", "ingest", "load_data", "list_data", "prune_data", "preview", "export_policy"),
     *("inspect",),
     *("load_recipe", "train", "fit", "profile", "export", "list_entries", "json_schema", "check_plugin"),
 )
@@ -33,6 +33,8 @@ GIVEN = (
     "visiontune.results.study:Study",
     "visiontune.results.study_winner:Winner",
     "visiontune.results.study_list:StudySummary",
+    "visiontune.results.stored_data:DataList",
+    "visiontune.results.stored_data:KeptData",
     "visiontune.results.compare_studies:Comparison",
     "visiontune.results.import_search:Imported",
     "visiontune.results.trial_life:TrialLife",

@@ -52,3 +52,17 @@ def write(folder: Path, num: int, size: int, seed: int = 0, shape: tuple[int, in
     parquet = folder / f"{name}.parquet"
     pq.write_table(pa.table({"image": images, "label": labels}), parquet)
     return Files(size, (height, width), [str(path) for path in paths], labels, parquet)
+
+
+def write_photographs(folder: Path, num: int, width: int, height: int) -> None:
+    """Parts of scikit-learn's two photographs, enlarged, with noise of their own."""
+    from sklearn.datasets import load_sample_images
+
+    rng, photos = np.random.default_rng(0), load_sample_images().images
+    for number in range(num):
+        top, left = rng.integers(0, 127), rng.integers(0, 240)
+        part = cv2.resize(photos[number % 2][top : top + 300, left : left + 400], (width, height), interpolation=cv2.INTER_CUBIC)
+        part = np.clip(part + rng.normal(0, 4, part.shape), 0, 255).astype(np.uint8)
+        path = folder / f"class {number % 4}" / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), part[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])

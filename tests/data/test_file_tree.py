@@ -112,7 +112,7 @@ def test_a_folder_on_s3(tmp_path: Path, s3: str) -> None:
         assert label == key.split("/")[0]
         np.testing.assert_array_equal(picture, COLOUR[CATS_AND_DOGS[key]])
     assert remote.first() == local.first() and remote.content() == local.content()
-    assert remote.stamp is not None and remote.stamp() == remote.stamp()
+    assert remote.stamps is not None and remote.stamps().text == remote.stamps().text
     assert remote.names("train")[0] == "s3://b/set/cat/a.png" and set_aside(remote) == {"notes.txt": "is not named like a picture"}
 
 

@@ -12,7 +12,7 @@ from places import DIGITS
 from spec_files import GOOD
 
 from visiontune.cli import main
-from visiontune.data.prepare import num_train_about
+from visiontune.data.prepare import num_train_about, source_of, with_defaults
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.results import label_check as label_check_module
@@ -159,7 +159,7 @@ def test_what_speaks_against_the_first_rung_is_told(settings: list[str], said: l
     path.write_text(GOOD)
     epochs, size = [] if "budget.max_epochs=81" in settings else ["budget.max_epochs=9"], 64 if said else 16
     spec = load_study(path, [*epochs, f"space.training.batch_size={size}", *settings])
-    found = " ".join(doubts(spec, num_train_about(spec.data)))
+    found = " ".join(doubts(spec, num_train_about(spec.data, source_of(with_defaults(spec.data)))))
     assert all(part in found for part in said) and bool(found) == bool(said)
 
 

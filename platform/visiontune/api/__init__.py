@@ -11,7 +11,7 @@ Whatever has to read pictures may raise `Died`, as `ingest` does.
 from visiontune.api.entries import check_plugin, json_schema, list_entries
 from visiontune.api.export_model import export
 from visiontune.api.inspect_winner import inspect
-from visiontune.api.pictures import export_policy, ingest, init_space, load_data, preview
+from visiontune.api.pictures import export_policy, ingest, init_space, list_data, load_data, preview, prune_data
 from visiontune.api.recipes import fit, load_recipe, profile, train
 from visiontune.api.studies import (
     Interrupted,
@@ -48,6 +48,7 @@ __all__ = [
     "init_space",
     "inspect",
     "json_schema",
+    "list_data",
     "list_entries",
     "list_studies",
     "load_data",
@@ -57,6 +58,7 @@ __all__ = [
     "predict",
     "preview",
     "profile",
+    "prune_data",
     "rehearse",
     "replay",
     "sample",

@@ -1,4 +1,4 @@
-"""Pictures and what is done to them: `ingest`, `init_space`, `load_data`, `preview`, `export_policy`."""
+"""Pictures and what is done to them: `ingest`, `init_space`, `load_data`, `list_data`, `prune_data`, `preview`, `export_policy`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.api.inputs import File, Folder, OutFile, either_of, words
 from visiontune.filesystem.study_folder import StudiesFolder
-from visiontune.spec.call_ranges import FEW, refuse_outside
+from visiontune.spec.call_ranges import DAYS, FEW, refuse_outside
 
 if TYPE_CHECKING:
     from visiontune.results.dataset import Dataset
     from visiontune.results.init_space import NewSpace
     from visiontune.results.preview import Preview
+    from visiontune.results.stored_data import DataList
     from visiontune.spec.trial_recipe import TrialRecipe
 
 
@@ -76,6 +77,27 @@ def load_data(name: str, *, studies_dir: Folder = None) -> Dataset:
     from visiontune.results.make_dataset import find_dataset
 
     return find_dataset(name, StudiesFolder.of(studies_dir).data_cache)
+
+
+def list_data(*, studies_dir: Folder = None, storage: str = "journal") -> DataList:
+    """All that ingests made: how large, when last used, which names and studies mean it. `print(list)` is a table.
+
+    `storage` is the database of studies that are not in their folder's journal.
+    """
+    from visiontune.results.stored_data import list_data as listed
+
+    return listed(StudiesFolder.of(studies_dir), storage)
+
+
+def prune_data(days: int = 30, *, studies_dir: Folder = None, storage: str = "journal") -> DataList:
+    """Remove what no name and no study means and no command found for so many days (0 to 36,500). It can be made again.
+
+    `storage` as in `list_data`. Raises UserError where a study can't be read: it may have been begun on any of them.
+    """
+    refuse_outside(DAYS, days=days)
+    from visiontune.results.stored_data import prune_data as prune
+
+    return prune(StudiesFolder.of(studies_dir), days, storage)
 
 
 def preview(

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from visiontune.cli import verbs
-from visiontune.cli.shared_options import Verb, few, size, takes_studies_dir
+from visiontune.cli.shared_options import Verb, days, few, size, takes_studies_dir
 
 
 def picture_options(verb: Verb) -> None:
@@ -26,7 +26,9 @@ def picture_options(verb: Verb) -> None:
     ingest.add_argument("--name", help="call it so, for `visiontune data NAME`")
     ingest.add_argument("--allow-bad", type=float, metavar="SHARE", help="go on with up to that share of bad pictures (0.01)")
     ingest.add_argument("--plain", action="store_true", help="lines of key=value also on a terminal")
-    data.add_argument("data", metavar="NAME|DIGEST", help="of an ingest; the beginning of a digest is enough")
+    data.add_argument("data", nargs="?", metavar="NAME|DIGEST", help="of an ingest; the beginning of a digest is enough; none lists all")
+    data.add_argument("--prune", type=days, metavar="DAYS", help="remove what no name and no study means and was not used for so long")
+    data.add_argument("--storage", default="journal", metavar="URL", help="of studies in a database, for --prune and the list")
     data.add_argument("--json", action="store_true", help="everything, for programs")
     data.add_argument("--verify", action="store_true", help="read every pixel and tell which shard is damaged")
     data.add_argument("--sheet", type=Path, metavar="FILE.png", help="draw some training pictures of each class")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from visiontune.filesystem.study_folder import StudiesFolder
-from visiontune.spec.call_ranges import FACTOR, FEW, MANY, Range, rule_of
+from visiontune.spec.call_ranges import DAYS, FACTOR, FEW, MANY, Range, rule_of
 from visiontune.spec.image_size import ImageSize, image_size
 
 Verb = Callable[..., argparse.ArgumentParser]
@@ -51,6 +51,11 @@ def picture_size(text: str) -> ImageSize:
 def few(text: str) -> int:
     """A whole number that stands for processes, seeds or pictures."""
     return in_range(text, FEW)
+
+
+def days(text: str) -> int:
+    """A whole number of days."""
+    return in_range(text, DAYS)
 
 
 def factor(text: str) -> int:

@@ -131,7 +131,9 @@ def ingest(args: argparse.Namespace) -> int:
 
 
 def data(args: argparse.Namespace) -> int:
-    """Print what an ingest made: counts, sizes, balance, statistics, what was set aside and why."""
+    """Print what an ingest made: counts, sizes, balance, statistics, what was set aside and why; without a name all that there is."""
+    if args.data is None or args.prune is not None:
+        return _all_data(args)
     dataset = api.load_data(args.data, studies_dir=args.studies_dir)
     if args.sheet is not None:
         dataset.write_sheet(args.sheet)
@@ -144,6 +146,17 @@ def data(args: argparse.Namespace) -> int:
         sheets = {"contact sheet": args.sheet, "pairs": args.pairs}
         print(*dataset.summary(damaged), *(f"  {what} in {path}" for what, path in sheets.items() if path is not None), sep="\n")
     return 1 if damaged else 0
+
+
+def _all_data(args: argparse.Namespace) -> int:
+    if args.data is not None and args.prune is not None:
+        raise UserError(f"--prune takes no name, but got {args.data!r}: what has a name stays")
+    if args.sheet or args.pairs or args.verify:
+        raise UserError("--sheet, --pairs and --verify are of one NAME; `visiontune data` lists them")
+    where = {"studies_dir": args.studies_dir, "storage": args.storage}
+    found = api.list_data(**where) if args.prune is None else api.prune_data(args.prune, **where)
+    print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if args.json else found)
+    return 0
 
 
 def show(args: argparse.Namespace) -> int:

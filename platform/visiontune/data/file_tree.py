@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from visiontune.data.archives.archive import Archive
 from visiontune.data.archives.member import DamagedMember
 from visiontune.data.file_names import is_hidden, printable
 from visiontune.data.picture.bad_picture import BadPicture
+from visiontune.data.reads_at_once import AT_ONCE, submit
 from visiontune.errors import Problem, UserError, first_line
+from visiontune.filesystem.mounts import is_remote
 
 MAX_FILE_BYTES = 2**31
 _MOST_READ = 64 << 20
@@ -44,6 +48,13 @@ class Root:
     filesystem: Any = None
     leaves_out: Callable[[str, str], bool] | None = None
 
+    @cached_property
+    def is_remote(self) -> bool:
+        """Whether every call travels: to object storage, or over a mount of the network (NFS, Lustre, FUSE)."""
+        if isinstance(self.filesystem, Archive):
+            return not self.filesystem.can_fork
+        return self.filesystem is not None or is_remote(Path(self.path))
+
     @property
     def can_fork(self) -> bool:
         """Whether forked processes may read here too."""
@@ -53,12 +64,12 @@ class Root:
         """The whole file. Raises BadPicture where none can be read or it has over 2 GiB, UserError where disk or network fail."""
         try:
             if isinstance(self.filesystem, Archive):
-                return self.filesystem.read(self._at(name), self._refuse_long)
+                return self.filesystem.read(self.at(name), self._refuse_long)
             if self.filesystem is not None:
-                with self.filesystem.open_input_file(self._at(name)) as remote:
+                with self.filesystem.open_input_file(self.at(name)) as remote:
                     self._refuse_long(remote.size())
                     return bytes(remote.read())
-            return self._read(self._at(name))
+            return self._read(self.at(name))
         except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, DamagedMember) as error:
             raise BadPicture(f"cannot be read ({error.strerror or first_line(error)})") from error
         except OSError as error:
@@ -89,7 +100,7 @@ class Root:
         """The file, opened for reading, as pyarrow's object. Raises OSError."""
         import pyarrow as pa
 
-        return pa.OSFile(self._at(name)) if self.filesystem is None else self.filesystem.open_input_file(self._at(name))
+        return pa.OSFile(self.at(name)) if self.filesystem is None else self.filesystem.open_input_file(self.at(name))
 
     def scan(self, folder: str = "") -> Listing:
         """What lies in that folder, symbolic links followed. Raises UserError where it can't be listed."""
@@ -103,45 +114,33 @@ class Root:
     def walk(self, folder: str = "") -> Iterator[tuple[str, Listing]]:
         """(name, listing) of the folder and of all below it that are not hidden. Raises UserError for symbolic links in a circle."""
         waiting = [(folder, self._identities(folder))]
+        started: dict[str, Future[Listing]] = {}
         while waiting:
+            if self.is_remote:
+                started |= {inner: submit(self.scan, inner) for inner, _ in waiting[-AT_ONCE:] if inner not in started}
             name, above = waiting.pop()
-            found = self.scan(name)
+            found = started.pop(name).result() if name in started else self.scan(name)
             yield name, found
             for inner in reversed(found.folders):
                 if not is_hidden(inner):
                     below = posixpath.join(name, inner)
                     waiting.append((below, self._with_identity(below, above)))
 
-    def stamps(self, names: Sequence[str]) -> Iterator[str]:
-        """A text for each file that changes with it: size and time of change; for a local one also ctime and inode, -1 where it is gone.
-
-        ctime can't be set back, as archives do with the time of the content.
-        """
-        if self.filesystem is not None:
-            for info in self.filesystem.get_file_info([self._at(name) for name in names]):
-                yield f"{info.size} {info.mtime_ns};"
-            return
-        for name in names:
-            try:
-                status = os.stat(self._at(name))  # noqa: PTH116  as above
-                yield f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino};"
-            except OSError:
-                yield "-1;"
-
     def show(self, name: str) -> str:
         """The full name as users see it, printable whatever bytes it has."""
         return printable(posixpath.join(self.shown, name) if name else self.shown)
+
+    def at(self, name: str) -> str:
+        """Its path in the file system."""
+        return f"{self.path.rstrip('/')}/{name}" if name else self.path
 
     def _left(self, folder: str, names: list[str], kind: str) -> list[str]:
         leaves_out = self.leaves_out
         return names if leaves_out is None else [name for name in names if not leaves_out(posixpath.join(folder, name), kind)]
 
-    def _at(self, name: str) -> str:
-        return f"{self.path.rstrip('/')}/{name}" if name else self.path
-
     def _scan(self, folder: str) -> Listing:
         found = Listing()
-        with os.scandir(self._at(folder)) as entries:
+        with os.scandir(self.at(folder)) as entries:
             for entry in entries:
                 try:
                     if entry.is_file():
@@ -158,7 +157,7 @@ class Root:
         from pyarrow.fs import FileSelector, FileType
 
         found = Listing()
-        for info in self.filesystem.get_file_info(FileSelector(self._at(folder))):
+        for info in self.filesystem.get_file_info(FileSelector(self.at(folder))):
             if info.type == FileType.Unknown:
                 found.odd.append((info.base_name, "is neither a file nor a folder"))
             elif info.base_name:  # some stores keep an empty file in place of a folder
@@ -169,14 +168,14 @@ class Root:
         """(device, inode) of the folder and of all that it lies in, also above the root: a walk into a link to one of them never ends."""
         if self.filesystem is not None:
             return ()
-        path = Path(self._at(folder))
+        path = Path(self.at(folder))
         return tuple((status.st_dev, status.st_ino) for status in (one.stat() for one in (*path.parents, path)))
 
     def _with_identity(self, folder: str, above: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
         """The folders above and this one. Raises UserError where it is one of them."""
         if self.filesystem is not None:
             return ()
-        status = Path(self._at(folder)).stat()
+        status = Path(self.at(folder)).stat()
         identity = (status.st_dev, status.st_ino)
         if identity in above:
             raise UserError(

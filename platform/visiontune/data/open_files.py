@@ -12,6 +12,7 @@ from typing import Any
 from visiontune.data.archives.open_archive import archive_in
 from visiontune.data.file_names import is_hidden, printable
 from visiontune.data.file_tree import Root
+from visiontune.data.reads_at_once import MOST_AT_ONCE
 from visiontune.errors import Problem, UserError, first_line, nearest
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.uri import is_uri, shown
@@ -44,8 +45,11 @@ def _into_archive(root: Root) -> Root:
 
 def _file_system(uri: str) -> tuple[Any, str]:
     """pyarrow's own, which reads small files of S3 two to three times as fast as s3fs; fsspec's for what pyarrow lacks (http, az, ...)."""
+    from pyarrow import io_thread_count, set_io_thread_count
     from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
 
+    # A client of S3 opens as many connections as there are such threads when it is made, 25 at least.
+    set_io_thread_count(max(io_thread_count(), MOST_AT_ONCE))
     if uri.partition("://")[0] in _BY_PYARROW:
         return FileSystem.from_uri(uri)  # type: ignore[no-any-return]
     from fsspec.core import url_to_fs

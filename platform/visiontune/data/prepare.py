@@ -16,26 +16,30 @@ from visiontune.data.ingest.progress import Progress, Stopped, Tell
 from visiontune.data.picture.stored_form import sizes_of
 from visiontune.data.source import Source
 from visiontune.data.split import refuse_few, refuse_small
-from visiontune.data.store.layout import VERSION
 from visiontune.data.store.remote_cache import fetch, put, remote_cache
-from visiontune.data.store.store import DataInfo, Store
+from visiontune.data.store.store import DataInfo, Store, is_good
+from visiontune.data.store.stores import mark_used
+from visiontune.data.store_keys import digest_of, key_of_pixels
 from visiontune.errors import Problem, UserError
 from visiontune.filesystem.file_lock import locked
 from visiontune.spec.declare import Arg, chosen
 from visiontune.spec.depth_rule import problem_of_depth
-from visiontune.spec.fingerprint import fingerprint
 from visiontune.spec.image_size import image_size
 from visiontune.spec.older_data import ADDED
 from visiontune.spec.sections import DATA
 from visiontune.spec.tables.sources import SOURCES
 
 _log = logging.getLogger(__name__)
+_TRIES = 3
 
 
-def describe(data: Mapping[str, Any]) -> DataInfo:
-    """What `prepare` would make: reads labels and a few pictures only. Raises UserError for what can't be used."""
+def describe(data: Mapping[str, Any], source: Source | None = None) -> DataInfo:
+    """What `prepare` would make: reads labels and a few pictures only. Raises UserError for what can't be used.
+
+    `source` is what `source_of` gave of the same data: it may have taken a listing of a million files.
+    """
     data = with_defaults(data)
-    source = source_of(data)
+    source = source or source_of(data)
     num_parts = 1 + (not source.has_val) + (not source.has_test)
     refuse_small(source.counts_C, source.class_names, num_parts)
     refuse_few(source.counts_C, data["max_pictures"], 1 + (not source.has_val))
@@ -43,27 +47,29 @@ def describe(data: Mapping[str, Any]) -> DataInfo:
     return DataInfo(image_size(sizes_of(first, data["image_size"])[0]), first[2], len(source.class_names), source.class_names)
 
 
-def num_train_about(data: Mapping[str, Any]) -> int:
-    """Training pictures, up to what rounding, repeats and bad pictures take. Raises UserError for what can't be used."""
+def num_train_about(data: Mapping[str, Any], source: Source) -> int:
+    """Training pictures of this source of the data, up to what rounding, repeats and bad pictures take."""
     data = with_defaults(data)
-    source = source_of(data)
     share = 1.0 - (0 if source.has_val else data["val_fraction"]) - (0 if source.has_test else data["test_fraction"])
     return round(share * min(int(source.counts_C.sum()), data["max_pictures"] or math.inf))
 
 
-def prepare(data: Mapping[str, Any], cache: Path, *, tell: Tell | None = None, stop: threading.Event | None = None) -> Path:
+def prepare(
+    data: Mapping[str, Any], cache: Path, *, tell: Tell | None = None, stop: threading.Event | None = None, source: Source | None = None
+) -> Path:
     """The store of this data: found in `cache` by the digest of content and settings, or made there once under a lock.
 
     Several processes may call at once. A damaged file is made again. `tell` is called with the progress of an ingest; `stop` ends it with
-    `Stopped`. Raises UserError, also when `cache` can't be written, Died where a process that decodes was killed; what is decoded is
-    kept for the next call.
+    `Stopped`; `source` as in `describe`. Raises UserError, also when `cache` can't be written, Died where a process that decodes was
+    killed; what is decoded is kept for the next call.
     """
     data = with_defaults(data)
-    source = source_of(data)
+    source = source or source_of(data)
     try:
         cache.mkdir(parents=True, exist_ok=True)
         wanted = _Wanted(source, data, cache, tell or (lambda progress: None), stop or threading.Event())
         path = wanted.found() or wanted.made()
+        mark_used(path)
         _refuse_bad(path, data["allow_bad"])
         _put(path)
     except OSError as error:
@@ -110,7 +116,7 @@ class _Wanted:
         if self._content is None:
             return None
         path = self._path(self._content)
-        if not _is_good(path):
+        if not is_good(path):
             return None
         if self._parts.is_dir():  # of a call that was killed at its very end
             shutil.rmtree(self._parts, ignore_errors=True)
@@ -120,11 +126,13 @@ class _Wanted:
         """Where the store is once it was made: by who held the lock before, by another machine, or here."""
         with locked(self._cache / f"{self._key}.lock", lambda: self._say("waiting", 0.0)):
             self._content = self._content or self._contents.known()
-            return self.found() or self._fetched() or self._ingested()
+            return self.found() or self._fetched() or self._split_again() or self._ingested()
 
     @property
     def _key(self) -> str:
-        return _digest(self._source, self._data, self._contents.stamp or str(self._content))
+        # Of what changes with single files chunks know by themselves, so that those of all others stay.
+        stamps = self._contents.stamps
+        return key_of_pixels(self._source, self._data, str(self._content) if stamps is None else stamps.place)
 
     @property
     def _parts(self) -> Path:
@@ -153,37 +161,55 @@ class _Wanted:
         path = self._path(self._content)
         return path if fetch(remote, path) else None
 
-    def _ingested(self) -> Path:
-        from visiontune.data.ingest.run_ingest import ingest
+    def _split_again(self) -> Path | None:
+        """Where the pictures lie in a store with other splits already: a small file beside it."""
+        from visiontune.data.ingest.known_pictures import find_known
+        from visiontune.data.ingest.run_ingest import split_again
 
-        stamp, is_digested = self._contents.stamp, self._content is None
-        return ingest(
-            self._source, self._data, self._parts, self._path_of, stamp=stamp, is_digested=is_digested, tell=self._tell, stop=self._stop
+        if self._content is None:
+            return None
+        known = find_known(self._cache, key_of_pixels(self._source, self._data, self._content))
+        path = self._path(self._content)
+        if known is None or known.base == path:
+            return None
+        return split_again(self._source, self._data, known, path, tell=self._tell, stop=self._stop)
+
+    def _ingested(self) -> Path:
+        from visiontune.data.ingest.run_ingest import Changed, ingest
+
+        for _ in range(_TRIES):
+            stamps, is_digested = self._contents.stamps, self._content is None
+            try:
+                return ingest(
+                    self._source,
+                    self._data,
+                    self._parts,
+                    self._path_of,
+                    stamps=stamps,
+                    is_digested=is_digested,
+                    tell=self._tell,
+                    stop=self._stop,
+                )
+            except Changed:
+                self._look_again()
+        raise UserError(
+            f"pictures must stay as they are while they are read, but files have changed {_TRIES} times; the same command reads those anew"
         )
 
-    def _path_of(self, digests: bytes) -> Path:
-        """Where the store belongs; `digests` of all files say so where the content was not known before."""
+    def _look_again(self) -> None:
+        self._contents = ContentCache(self._source, self._cache)
+        self._content = None if self._is_digested_later() else self._contents.read(self._read)
+
+    def _path_of(self, digests: bytes) -> tuple[Path, str]:
+        """Where the store belongs, and the key of its pixels; `digests` of all files say so where the content was not known before."""
         if self._content is None:
             assert self._source.content_of is not None
             self._content = self._source.content_of(digests)
             self._contents.keep(self._content)
-        return self._path(self._content)
+        return self._path(self._content), key_of_pixels(self._source, self._data, self._content)
 
     def _path(self, content: str) -> Path:
-        return self._cache / f"{_digest(self._source, self._data, content)}.arrow"
-
-
-def _digest(source: Source, data: Mapping[str, Any], content: str) -> str:
-    """Content and settings; paths are left out, so that a moved file is not decoded again."""
-    names = ("seed", "image_size", "max_pictures", "duplicates", "store")
-    settings: dict[str, Any] = {name: data[name] for name in names}
-    if data["image_size"] is not None and "frame" in data:  # else no picture is resized, or it is a store of before
-        settings["frame"] = data["frame"]
-    if "depth" in data:
-        settings["depth"] = data["depth"]
-    settings["val_fraction"] = None if source.has_val else data["val_fraction"]
-    settings["test_fraction"] = None if source.has_test else data["test_fraction"]
-    return fingerprint({"version": VERSION, "content": content, **settings})
+        return self._cache / f"{digest_of(self._source, self._data, content)}.arrow"
 
 
 def _refuse_bad(path: Path, allow_bad: float) -> None:
@@ -193,13 +219,3 @@ def _refuse_bad(path: Path, allow_bad: float) -> None:
     if num_bad > allow_bad * report.num_seen:
         rule = f"{num_bad:,} of {report.num_seen:,} pictures can't be used, more than the share that data.allow_bad = {allow_bad:g} allows"
         raise UserError(f"{rule}; `visiontune data {path.stem}` lists them")
-
-
-def _is_good(path: Path) -> bool:
-    if not path.exists():
-        return False
-    try:
-        Store.open(path)
-    except UserError:
-        return False
-    return True

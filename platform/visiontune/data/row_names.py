@@ -30,7 +30,7 @@ def row_names(data: Mapping[str, Any], store: Store) -> list[str]:
     is_good_N = np.array([name not in bad for name in names], np.bool_)
     is_kept_N = is_good_N & np.array([name not in dropped for name in names], np.bool_)
     first = source.first() if not is_good_N.all() else (1, 1, 1)  # it decodes pictures, and says only where chunks begin
-    starts = [chunk.start for chunk in cut(plan.rows, first, is_digested=False)]
+    starts = [chunk.start for chunk in cut(plan.rows, first, source.begins)]
     order_N = stored_order(np.flatnonzero(is_good_N), is_kept_N, starts)
     if not np.array_equal(plan.label_N[order_N], store.labels_N):
         raise UserError(f"the pictures of {data['source']} are not those that the store {store.path} was made of")

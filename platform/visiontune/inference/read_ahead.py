@@ -16,9 +16,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from visiontune.data.ingest.worker_pool import num_cores, one_opencv_thread
+from visiontune.data.ingest.worker_pool import one_opencv_thread
 from visiontune.data.picture.bad_picture import BadPicture, Picture, Values
 from visiontune.errors import UserError, first_line
+from visiontune.filesystem.cgroup import num_cpus
 from visiontune.inference.find_pictures import Given
 
 _AT_ONCE = 16
@@ -46,7 +47,7 @@ class Decoded:
 
 def decoded(given: Iterator[Given], classifier: TakesPictures) -> Iterator[Decoded]:
     """All of them, sixteen at a time. Never raises BadPicture."""
-    num_threads, waiting = num_cores(), deque[Future[Decoded]]()
+    num_threads, waiting = num_cpus(), deque[Future[Decoded]]()
     pool = ThreadPoolExecutor(num_threads, thread_name_prefix="decode")
     try:
         with one_opencv_thread():

@@ -31,7 +31,7 @@ def to_json(store: Store, damaged: Sequence[Shard] | None = None) -> dict[str, A
         "digest": store.digest,
         "path": str(store.path),
         "kind": store.kind,
-        "num_bytes": store.path.stat().st_size,
+        "num_bytes": store.num_bytes,
         "image_size": store.image_size,
         "stored_size": store.stored_size,
         "frame": store.frame,
@@ -85,7 +85,7 @@ def _yaml(value: Any) -> str:
 def _form(store: Store, report: IngestReport) -> str:
     size = f"{pixels(store.image_size)} px" + (f", stored at {pixels(store.stored_size)}" if store.stored_size != store.image_size else "")
     said = f" ({report.form})" if report.form else ""
-    return f"{store.kind}, {size}, {store.info.channels} channels, {store.path.stat().st_size / 1e6:,.1f} MB in {store.path}{said}"
+    return f"{store.kind}, {size}, {store.info.channels} channels, {store.num_bytes / 1e6:,.1f} MB in {store.path}{said}"
 
 
 def _unseen(share: Mapping[str, float]) -> str:

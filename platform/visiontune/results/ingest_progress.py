@@ -117,5 +117,5 @@ def line(progress: Progress, spent_s: float) -> str:
 
 def pace(progress: Progress, spent_s: float) -> tuple[float, float | None]:
     """Pictures read or decoded a second, and seconds left at that rate; what an earlier call left behind is no rate."""
-    rate = (progress.num_done - progress.num_kept) / max(spent_s, 1e-9)
+    rate = max(progress.num_done - progress.num_kept, 0) / max(spent_s, 1e-9)
     return rate, (progress.num - progress.num_done) / rate if rate > 0 else None

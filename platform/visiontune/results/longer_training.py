@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.data.prepare import describe, prepare
+from visiontune.data.prepare import describe, prepare, source_of, with_defaults
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
@@ -147,8 +147,9 @@ def _train_longer(
     longer, changes = stretched(recipe, epochs)
     refuse_test_time(test_time, recipe)
     refuse_out(to)
-    refuse_unfit(longer, describe(recipe.data))
-    store = Store.open(prepare(recipe.data, StudiesFolder(study.path.parent).data_cache))
+    source = source_of(with_defaults(recipe.data))
+    refuse_unfit(longer, describe(recipe.data, source))
+    store = Store.open(prepare(recipe.data, StudiesFolder(study.path.parent).data_cache, source=source))
     pairs, objective = list[Pair](), study.record.objective
     best: Epoch | None = None
     for seed, value in before.items():

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.data.prepare import num_train_about, prepare, source_of, with_defaults
+from visiontune.data.prepare import num_train_about, prepare
+from visiontune.data.source import Source
 from visiontune.data.store.short_report import short_report, short_report_of_source
 from visiontune.data.store.store import DataInfo, Store
 from visiontune.errors import UserError
+from visiontune.filesystem.cgroup import num_cpus
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.results.data_summary import to_json
 from visiontune.results.ingest_progress import IngestScreen
@@ -58,13 +60,16 @@ class StudyCheck:
         """The gravest of the checks: ok, look or bad; ok where none was run."""
         return max((check.verdict for check in self.checks), key=("ok", "look", "bad").index, default="ok")
 
-    def run(self, *, is_quiet: bool = False) -> StudyCheck:
-        """Try data, networks and learning rates out, and print a line for each check as it ends unless `is_quiet`."""
+    def run(self, *, is_quiet: bool = False, source: Source | None = None) -> StudyCheck:
+        """Try data, networks and learning rates out, and print a line for each check as it ends unless `is_quiet`.
+
+        `source` is what reads the pictures, where it is at hand: listing them again may take long.
+        """
         from visiontune.results.lr_range_plot import plot_range_tests
 
         started, found = time.monotonic(), []
         with in_use(self.spec.plugins):
-            store = self._ingested(is_quiet=is_quiet)
+            store = self._ingested(source, is_quiet=is_quiet)
         said = tuple(short_report(store))
         if not is_quiet:
             print("".join(f"  data      {one}\n" for one in said if one not in self.said), end="", flush=True)
@@ -80,9 +85,9 @@ class StudyCheck:
             print(*([f"  learning-rate range tests: {picture}"] if picture else []), sep="\n", end="\n" if picture else "")
         return replace(self, checks=tuple(found), picture=picture, said=said, store=store)
 
-    def _ingested(self, *, is_quiet: bool) -> Store:
+    def _ingested(self, source: Source | None, *, is_quiet: bool) -> Store:
         with IngestScreen.of(not is_quiet) as screen:
-            return Store.open(prepare(self.spec.data, self.studies.data_cache, tell=screen.tell))
+            return Store.open(prepare(self.spec.data, self.studies.data_cache, tell=screen.tell, source=source))
 
     def _checks(self, store: Store, tell: Callable[[str], None]) -> Iterator[Check]:
         """Those that need pictures alone, and the one that asks a network which an earlier run has left."""
@@ -124,7 +129,7 @@ class StudyCheck:
             f"  proposals {proposals(self.spec)}",
             *(f"  bounds    {one}" for one in self.constraints),
             *(f"  look      {one}" for one in doubts(self.spec, self.num_train)),
-            *(f"  look      {one}" for one in doubts_of_room(self.spec, len(os.sched_getaffinity(0))) if "RAY_ADDRESS" not in os.environ),
+            *(f"  look      {one}" for one in doubts_of_room(self.spec, num_cpus()) if "RAY_ADDRESS" not in os.environ),
             *(f"  look      {one}" for one in self.doubts_of_sizes),
         ]
         if self.slow_ops:
@@ -143,12 +148,12 @@ def check_study(spec: StudySpec, studies: StudiesFolder, *, is_run: bool = False
         check_studies(spec, studies)
     except UserError as error:
         raise spec.placed(error) from error
-    forecast, info = cost(spec), preflight(spec)
+    forecast, (info, source) = cost(spec), preflight(spec)
     slow_ops = one_by_one(spec.space.tree.get("augmentation", {}), info.channels)
     beside: dict[str, Any] = {"doubts_of_sizes": _doubts_of_sizes(spec, info), "constraints": constraint_lines(spec, draw(spec, info))}
-    beside["said"] = tuple(short_report_of_source(source_of(with_defaults(spec.data))))
-    found = StudyCheck(spec, studies, info, forecast, slow_ops, num_train_about(spec.data), **beside)
-    return found.run(is_quiet=is_quiet) if is_run else found
+    beside["said"] = tuple(short_report_of_source(source))
+    found = StudyCheck(spec, studies, info, forecast, slow_ops, num_train_about(spec.data, source), **beside)
+    return found.run(is_quiet=is_quiet, source=source) if is_run else found
 
 
 def _doubts_of_sizes(spec: StudySpec, info: DataInfo) -> tuple[str, ...]:

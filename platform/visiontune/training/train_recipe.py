@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from visiontune.data.prepare import describe, prepare
+from visiontune.data.prepare import describe, prepare, source_of, with_defaults
 from visiontune.data.store.short_report import short_report
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError, nearest
@@ -50,8 +50,9 @@ def train_recipe(recipe: TrialRecipe, cache: Path, *, device: str = "auto", work
     Raises UserError for data or a device that can't be used and for a recipe that `check` would refuse, and what `train_here` raises.
     """
     name = find_device(device)
-    refuse_unfit(recipe, describe(recipe.data))
-    store = Store.open(prepare(recipe.data, cache))
+    source = source_of(with_defaults(recipe.data))
+    refuse_unfit(recipe, describe(recipe.data, source))
+    store = Store.open(prepare(recipe.data, cache, source=source))
     for line in short_report(store):
         _log.info(line)
     return train_here(recipe, store, device=name, num_workers=workers)
@@ -78,8 +79,9 @@ def fit_recipe(
     refuse_test_time(test_time, recipe)
     if out is not None:
         refuse_out(out)
-    refuse_unfit(recipe, describe(recipe.data))
-    store = Store.open(prepare(recipe.data, cache))
+    source = source_of(with_defaults(recipe.data))
+    refuse_unfit(recipe, describe(recipe.data, source))
+    store = Store.open(prepare(recipe.data, cache, source=source))
     for line in short_report(store):
         say(line)
     epoch: Epoch | None = None

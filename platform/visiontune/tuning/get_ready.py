@@ -61,10 +61,9 @@ def get_ready(spec: StudySpec, cache: Path, is_checking: bool, tell: Callable[[P
     from visiontune.data.prepare import prepare
     from visiontune.data.store.store import Store
 
-    if is_checking:
-        preflight(spec)
+    source = preflight(spec)[1] if is_checking else None
     try:
-        return Store.open(prepare(spec.data, cache, tell=tell, stop=stop))
+        return Store.open(prepare(spec.data, cache, tell=tell, stop=stop, source=source))
     except UserError as error:
         raise spec.placed(error, "data") from error
 

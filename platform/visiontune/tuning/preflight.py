@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -17,18 +18,20 @@ from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.preprocessings import AS_PRETRAINED
 
 if TYPE_CHECKING:
+    from visiontune.data.source import Source
     from visiontune.data.store.store import DataInfo
 
 
-def preflight(spec: StudySpec) -> DataInfo:
-    """What is known of the pictures, once all that the space may choose fits them and the sampler can be built.
+def preflight(spec: StudySpec) -> tuple[DataInfo, Source]:
+    """What is known of the pictures, once all that the space may choose fits them and the sampler can be built; and what reads them.
 
     Raises UserError with everything that does not. Each section is tried at its `Space.corners`.
     """
-    from visiontune.data.prepare import describe
+    from visiontune.data.prepare import describe, source_of, with_defaults
 
     try:
-        info = describe(spec.data)
+        source = source_of(with_defaults(spec.data))
+        info = describe(spec.data, source)
     except UserError as error:
         raise spec.placed(error, "data") from error
     rules = (
@@ -44,12 +47,12 @@ def preflight(spec: StudySpec) -> DataInfo:
         _averages,
         _workers,
         _constraints,
-        _folds,
+        partial(_folds, source),
     )
     problems = dict.fromkeys(problem for rule in rules for problem in rule(spec, info))
     if problems:
         raise UserError(*problems)
-    return info
+    return info, source
 
 
 def _sampler(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
@@ -59,13 +62,10 @@ def _sampler(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
         yield from sampler_problems(spec)
 
 
-def _folds(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
+def _folds(source: Source, spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
     """Groups, of which a store does not know, and classes that are too small."""
     if spec.num_folds == 1:
         return
-    from visiontune.data.prepare import source_of
-
-    source = source_of(spec.data)
     if source.groups("train") is not None:
         rule = "folds part pictures, but these stay together in groups (group_column, or objects of one file); leave folds out"
         yield Problem("", 0, "data.folds", rule)

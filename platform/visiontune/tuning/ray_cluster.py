@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from visiontune.errors import NoCluster, Problem, SearchFailed, UserError, first_line
+from visiontune.filesystem.cgroup import num_cpus
 from visiontune.filesystem.uri import shown
 from visiontune.spec.slots import settled_cpus, workers_on
 from visiontune.spec.study_spec import Resources
@@ -75,6 +76,7 @@ def cluster(address: str | None) -> Iterator[None]:
         try:
             ray.init(
                 address=address_of(address),
+                num_cpus=num_cpus() if is_local(address) else None,  # of a binding (taskset, Slurm) Ray does not know
                 include_dashboard=False if is_local(address) else None,
                 log_to_driver=False,
                 logging_level=logging.ERROR,

@@ -18,6 +18,8 @@ from visiontune.data.ingest import write_store
 from visiontune.data.ingest.content_cache import ContentCache
 from visiontune.data.ingest.progress import Progress, Stopped
 from visiontune.data.prepare import prepare
+from visiontune.data.store.node_copy import on_this_node
+from visiontune.data.store.remote_cache import fetch, put
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 
@@ -156,3 +158,41 @@ def test_parquet_files_of_one_name_in_two_folders_are_two(tmp_path: Path, monkey
         monkeypatch.chdir(tmp_path / name)
         found.append(prepare({"source": "parquet", "train": "train.parquet"}, tmp_path / "cache"))
     assert found[0] != found[1]
+
+
+OTHER_SPLITS: tuple[dict[str, Any], ...] = ({"seed": 1}, {"seed": 2, "duplicates": "keep"}, {"val_fraction": 0.2})
+
+
+@pytest.mark.parametrize("more", [{}, {"store": "encoded"}, {"image_size": 80, "store": "raw"}, {"image_size": 80, "store": "encoded"}])
+def test_another_seed_is_a_small_file_and_the_same_store_as_decoded_anew(
+    tmp_path: Path, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
+) -> None:
+    """Equal pictures are kept out of other splits under one seed and not under another, so what is dropped is there too."""
+    for number in range(70, 110):
+        place = Path(data["path"]) / "abc"[number % 3]
+        (place / f"again{number}.png").write_bytes((place / f"{number:03d}.png").read_bytes())
+    data = {**data, "val_fraction": 0.3, "test_fraction": 0.3, "frame": "crop", **more}
+    cache = tmp_path / "cache"
+    first = prepare(data, cache)
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest_module, "ingest", never)
+        others = [prepare({**data, **changed}, cache) for changed in OTHER_SPLITS]
+    assert all(path.stat().st_size < first.stat().st_size / 3 for path in others)
+    for path, changed in zip(others, OTHER_SPLITS, strict=True):
+        found, alone = Store.open(path), Store.open(prepare({**data, **changed}, tmp_path / f"alone {path.stem}"))
+        assert found.digest == alone.digest and found.report() == alone.report() and found.base == first and alone.base is None
+        for name in ("labels_N", "train_idx", "val_idx", "test_idx", "mean_C", "std_C"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(alone, name))
+        np.testing.assert_array_equal(np.asarray(found.images_NHWC), np.asarray(alone.images_NHWC))
+        np.testing.assert_array_equal(found.images_NHWC[[5, 3]], alone.images_NHWC[[5, 3]])
+        assert [*found.damaged()] == [*alone.damaged()] == []
+        with monkeypatch.context() as patch:
+            patch.setenv("VISIONTUNE_NODE_CACHE", str(tmp_path / "node"))
+            copy = on_this_node(path)
+            assert copy.parent == tmp_path / "node" and Store.open(copy).base == copy.with_name(first.name)
+        put(str(tmp_path / "remote"), path)
+        fetched = tmp_path / f"fetched {path.stem}" / path.name
+        fetched.parent.mkdir()
+        assert fetch(str(tmp_path / "remote"), fetched) and Store.open(fetched).digest == found.digest
+    dropped = [sum(one["is_dropped"] for one in Store.open(path).report().repeats) for path in (first, *others)]
+    assert dropped[0] > 0 and dropped[2] == 0 and len({*dropped}) > 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import resource
 import shutil
@@ -84,10 +86,12 @@ def test_a_stopped_ingest_goes_on_and_gives_the_same_file(tmp_path: Path, data: 
             process.kill()  # the sleeping thread is no part of us
     assert not list(cache.glob("*.arrow"))
     path, num_kept = kept(data, cache)
-    assert num_kept >= 5 * 16
+    assert num_kept >= 5 * 14
     assert path.read_bytes() == prepare(data, tmp_path / "other").read_bytes()
     np.testing.assert_array_equal(Store.open(path).images_NHWC, PICTURES)
-    assert sorted(one.suffix for one in cache.iterdir() if one.is_file()) == [".arrow", ".lock"] and not list(cache.glob("*.parts"))
+    assert sorted(one.suffix for one in cache.iterdir() if one.is_file()) == [".arrow", ".known", ".lock"] and not list(
+        cache.glob("*.parts")
+    )
 
 
 @pytest.mark.heavy
@@ -120,7 +124,7 @@ def test_finished_chunks_that_were_damaged_are_done_again(tmp_path: Path, data: 
     chunks[4].write_bytes(b"")
     chunks[5].write_bytes(chunks[6].read_bytes())
     path, num_kept = kept(data, cache)
-    assert num_kept == 16 + 8 and path.read_bytes() == whole
+    assert num_kept == 16 + 14 and path.read_bytes() == whole
 
 
 def test_a_full_disk_is_one_sentence_and_the_same_call_goes_on(tmp_path: Path, data: dict[str, Any]) -> None:
@@ -159,11 +163,23 @@ def test_pictures_that_were_moved_when_it_ended_are_done_again(tmp_path: Path, m
     assert num_kept == 122 - 16 - 10 and path.read_bytes() == whole
 
 
-def test_too_little_room_is_told_before_anything_is_decoded(tmp_path: Path, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("kept_as", "smaller"), [("raw", "data.image_size"), ("encoded", "a smaller data.max_pictures")])
+def test_too_little_room_is_told_before_anything_is_decoded(
+    tmp_path: Path, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch, kept_as: str, smaller: str
+) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 800_000})())
     monkeypatch.setattr(module, "do_chunk", None)
-    with pytest.raises(UserError, match=r"must have room for 0.0 GB while pictures are decoded, but has 0.0 GB.*data.image_size"):
-        prepare({**data, "store": "raw"}, tmp_path / "cache")
+    with pytest.raises(UserError, match=rf"must have room for 0.0 GB while pictures are decoded, but has 0.0 GB.*{smaller}"):
+        prepare({**data, "store": kept_as}, tmp_path / "cache")
+
+
+def test_a_cache_without_locks_is_refused_in_a_sentence(tmp_path: Path, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(UserError, match=r"the file system of .*/cache must have locks, but says: No locks available; mount it with locks"):
+        prepare(data, tmp_path / "cache")
 
 
 def test_a_changed_picture_is_noticed_and_contents_are_read_once(

@@ -24,6 +24,7 @@ from picture_files import png
 
 from visiontune.cli import main
 from visiontune.data.ingest import run_ingest, worker_pool
+from visiontune.data.ingest.progress import Progress
 from visiontune.data.ingest.worker_pool import open_pool
 from visiontune.data.prepare import prepare
 from visiontune.data.readers import file_digests
@@ -50,7 +51,7 @@ def forking(monkeypatch: pytest.MonkeyPatch) -> None:
     """As though there were many pictures."""
     monkeypatch.setattr(run_ingest, "_FORK_PIXELS", 0)
     monkeypatch.setattr(file_digests, "_FORK_FILES", 0)
-    monkeypatch.setattr(worker_pool, "num_cores", lambda: 2)
+    monkeypatch.setattr(worker_pool, "num_cpus", lambda: 2)
 
 
 def test_processes_make_the_file_that_threads_make(tmp_path: Path, data: dict[str, Any], forking: None, monkeypatch: Any) -> None:
@@ -140,7 +141,7 @@ def test_processes_that_do_not_come_up_are_given_up_for_threads(monkeypatch: pyt
 @pytest.mark.parametrize(("ready_s", "ends"), [(1.0, lambda: time.sleep(60)), (60.0, lambda: os._exit(1))], ids=["stuck", "dead"])
 def test_one_process_that_does_not_come_up_is_enough_to_give_up_all(ready_s: float, ends: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pool would wait for it at its end."""
-    monkeypatch.setattr(worker_pool, "num_cores", lambda: 3)
+    monkeypatch.setattr(worker_pool, "num_cpus", lambda: 3)
     monkeypatch.setattr(worker_pool, "_READY_S", ready_s)
     first, began_s = worker_pool.CONTEXT.Lock(), time.monotonic()
     with open_pool(lambda number: (number, os.getpid()), use_processes=True, try_out=lambda: first.acquire(block=False) and ends()) as pool:
@@ -206,11 +207,25 @@ def test_a_picture_that_is_replaced_meanwhile_is_noticed(tmp_path: Path, data: d
         if stage == "before":  # after its content was read, before it is decoded
             original = run_ingest.make_plan
             patched.setattr(run_ingest, "make_plan", lambda *args: (replace_it(), original(*args))[1])
-        with pytest.raises(UserError, match="files have changed; the same command reads them anew"):
+        with pytest.raises(UserError, match="files have changed 3 times; the same command reads those anew"):
             prepare(data, cache, tell=replace_it if stage == "decoding" else lambda progress: None)
-    assert not list(cache.glob("*.arrow")) and not list(cache.glob(".*.parts"))
+    assert not list(cache.glob("*.arrow"))
     images_NHWC = Store.open(prepare(data, cache)).images_NHWC
     assert (images_NHWC == other).all((1, 2, 3)).sum() == 1 and not (images_NHWC == PICTURES[3]).all((1, 2, 3)).any()
+
+
+@pytest.mark.parametrize("change", ["mode", "content"])
+def test_a_file_that_changes_once_costs_its_chunk(tmp_path: Path, data: dict[str, Any], change: str) -> None:
+    victim, kept = tmp_path / "pictures" / "a" / "003.png", list[int]()
+
+    def change_it(progress: Progress) -> None:
+        kept.append(progress.num_kept)
+        if progress.num_done == len(PICTURES) and len(kept) == kept.count(0):
+            victim.chmod(0o600) if change == "mode" else victim.write_bytes(png(255 - PICTURES[3]))
+
+    path = prepare(data, tmp_path / "cache", tell=change_it)
+    assert max(kept) == len(PICTURES) - 16
+    assert path.read_bytes() == prepare(data, tmp_path / "other").read_bytes()
 
 
 SLOW = """

@@ -202,7 +202,7 @@ def test_names_that_are_no_utf8(tmp_path: Path) -> None:
         *source.names("train"),
         *source.keys("train"),
         source.content(),
-        str(source.stamp and source.stamp()),
+        str(source.stamps and source.stamps().text),
     ):
         text.encode()
     assert any(label.startswith("caf") and np.array_equal(one, COLOUR[3]) for label, one in given(source).values())
@@ -212,18 +212,18 @@ def test_content_follows_pictures_and_labels_and_not_where_they_lie(tmp_path: Pa
     root = tmp_path / "a"
     tree(root, CATS_AND_DOGS)
     source = folder(path=str(root))
-    assert source.stamp is not None
-    content, stamp = source.content(), source.stamp()
+    assert source.stamps is not None
+    content, stamp = source.content(), source.stamps().text
     again = folder(path=str(root))
-    assert again.stamp is not None and (again.content(), again.stamp()) == (content, stamp)
+    assert again.stamps is not None and (again.content(), again.stamps().text) == (content, stamp)
     moved = folder(path=str(root.rename(tmp_path / "b")))
-    assert moved.stamp is not None and moved.content() == content and moved.stamp() != stamp
-    stamps, contents = {stamp, moved.stamp()}, {content}
+    assert moved.stamps is not None and moved.content() == content and moved.stamps().text != stamp
+    stamps, contents = {stamp, moved.stamps().text}, {content}
     for change in (lambda: put(tmp_path / "b/cat/a.png", 9), lambda: (tmp_path / "b/cat/b.png").rename(tmp_path / "b/dog/b.png")):
         change()
         changed = folder(path=str(tmp_path / "b"))
-        assert changed.stamp is not None
-        stamps.add(changed.stamp())
+        assert changed.stamps is not None
+        stamps.add(changed.stamps().text)
         contents.add(changed.content())
     assert len(stamps) == 4 and len(contents) == 3
 

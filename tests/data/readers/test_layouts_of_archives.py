@@ -305,9 +305,9 @@ def test_the_argument_is_called_as_the_user_knows_it(tmp_path: Path) -> None:
 def test_another_archive_in_its_place_is_noticed(tmp_path: Path) -> None:
     path = _zip(_PETS)(tmp_path)
     _, source = read(path, {})
-    assert source.stamp is not None
-    before = source.stamp()
+    assert source.stamps is not None
+    before = source.stamps().text
     _zip(dict.fromkeys(_PETS, _PETS["cat/a.png"]))(tmp_path)
-    assert source.stamp() != before
+    assert source.stamps().text != before
     _, other = read(path, {})
     np.testing.assert_array_equal(given(other)["dog/b.png"][1], COLOUR[0])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from picture_files import COLOUR, LABELS, png, write
 
+from visiontune.data.ingest import cut_chunks
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.prepare import prepare
 from visiontune.data.readers.detect import detect_source
 from visiontune.data.readers.parquet import parquet
+from visiontune.data.readers.picture_tables import ParquetTable
 from visiontune.data.source import Source
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
@@ -86,12 +90,12 @@ def test_classes_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_stamp_follows_the_file(tmp_path: Path, source: Source) -> None:
-    assert source.stamp is not None
-    before = source.stamp(), source.content()
-    assert before == (source.stamp(), source.content())
+    assert source.stamps is not None
+    before = source.stamps().text, source.content()
+    assert before == (source.stamps().text, source.content())
     write(tmp_path / "train.parquet", [*ENCODED], LABELS)
     again = parquet(train=str(tmp_path / "train.parquet"))
-    assert again.stamp is not None and again.stamp() != before[0] and again.content() != before[1]
+    assert again.stamps is not None and again.stamps().text != before[0] and again.content() != before[1]
 
 
 def shards(folder: Path, part: str, parts: list[slice]) -> str:
@@ -133,11 +137,31 @@ def test_every_file_counts_for_content_stamp_and_labels(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     pattern = shards(folder, "train", [slice(0, 10), slice(10, 30)])
     first = parquet(train=pattern)
-    assert first.stamp is not None
-    before = first.stamp(), first.content()
+    assert first.stamps is not None
+    before = first.stamps().text, first.content()
     write(folder / "train-00001-of-00002.parquet", ENCODED[10:], LABELS[10:][::-1])
     again = parquet(train=pattern)
-    assert again.stamp is not None and again.stamp() != before[0] and again.content() != before[1]
+    assert again.stamps is not None and again.stamps().text != before[0] and again.content() != before[1]
     write(folder / "train-00001-of-00002.parquet", ENCODED[10:], np.array(["a", "b", "c"])[LABELS[10:]])
     with pytest.raises(UserError, match=r"train-00001-of-00002.parquet: labels must be of one kind"):
         parquet(train=pattern)
+
+
+@pytest.mark.parametrize(("size", "num_chunks"), [(7, 2), (30, 2), (20, 2), (3, 2)])
+def test_a_row_group_is_read_once_however_chunks_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, num_chunks: int) -> None:
+    monkeypatch.setattr(cut_chunks, "_WORK_PIXELS", 0)  # chunks of 16: two small groups, or a part of a large one
+    path = write(tmp_path / "train.parquet", [png(picture) for picture in COLOUR], LABELS, row_group_size=size)
+    reads, original = Counter[int](), ParquetTable.read_group
+
+    def counted(self: ParquetTable, column: str, number: int) -> Any:
+        reads[number] += 1
+        return original(self, column, number)
+
+    monkeypatch.setattr(ParquetTable, "read_group", counted)
+    source = parquet(train=str(path))
+    assert len(cut_chunks.cut({"train": np.arange(len(COLOUR))}, (8, 8, 3), source.begins)) == num_chunks
+    source.first()
+    reads.clear()
+    store = Store.open(prepare({"source": "parquet", "train": str(path)}, tmp_path / "cache", source=source))
+    assert max(reads.values(), default=0) <= 1
+    assert sorted(picture.tobytes() for picture in store.images_NHWC) == sorted(picture.tobytes() for picture in COLOUR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import pytest
 from visiontune.data.prepare import prepare
 from visiontune.data.store import node_copy
 from visiontune.data.store.store import Store
+from visiontune.errors import UserError
+from visiontune.filesystem import mounts as mounts_module
 
 
 @pytest.fixture
@@ -69,6 +72,20 @@ def test_without_room_or_rights_the_original_is_read(store: Path, tmp_path: Path
     assert node_copy.on_this_node(store) == store
 
 
+def test_copies_that_nobody_used_for_an_hour_make_room(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISIONTUNE_NODE_CACHE", str(tmp_path / "node"))
+    other, third = (prepare({"source": "digits", "image_size": size}, tmp_path / "shared") for size in (9, 10))
+    first = node_copy.on_this_node(store)
+    monkeypatch.setenv("VISIONTUNE_NODE_CACHE_GB", f"{3e-9 * store.stat().st_size}")
+    second = node_copy.on_this_node(other)
+    assert node_copy.on_this_node(third) == third and first.exists()  # both are in use
+    os.utime(first, (0, 0))
+    assert node_copy.on_this_node(third).parent == tmp_path / "node" and not first.exists() and second.exists()
+    monkeypatch.setenv("VISIONTUNE_NODE_CACHE_GB", "much")
+    with pytest.raises(UserError, match="VISIONTUNE_NODE_CACHE_GB must be a number above 0, but is 'much'"):
+        node_copy.on_this_node(store)
+
+
 def test_the_type_of_the_nearest_mount_decides(tmp_path: Path) -> None:
     mounts = tmp_path / "mountinfo"
     mounts.write_text(
@@ -78,10 +95,12 @@ def test_the_type_of_the_nearest_mount_decides(tmp_path: Path) -> None:
         "6 1 0:9 / /Bücher\\040neu rw - nfs4 server:/y rw\n"
         "4 1 0:8 / /scratch rw - tmpfs none rw\n"
         "5 1 0:8 / /scratch rw - lustre a@tcp:/b rw\n"
+        "7 1 0:7 / /bucket rw - fuse s3 rw\n"
+        "8 1 0:7 / /ntfs rw - fuseblk /dev/c rw\n"
     )
     found = {
-        name: node_copy.is_remote(Path(name), mounts)
-        for name in ("/Bücher neu/a", "/data/a", "/data/local disk/a", "/home/a", "/database/a", "/scratch/a")
+        name: mounts_module.is_remote(Path(name), mounts)
+        for name in ("/Bücher neu/a", "/data/a", "/data/local disk/a", "/home/a", "/database/a", "/scratch/a", "/bucket/a", "/ntfs/a")
     }
     assert found == {
         "/Bücher neu/a": True,
@@ -90,5 +109,7 @@ def test_the_type_of_the_nearest_mount_decides(tmp_path: Path) -> None:
         "/home/a": False,
         "/database/a": False,
         "/scratch/a": True,
+        "/bucket/a": True,
+        "/ntfs/a": False,
     }
-    assert not node_copy.is_remote(Path("/data/a"), tmp_path / "none")
+    assert not mounts_module.is_remote(Path("/data/a"), tmp_path / "none")

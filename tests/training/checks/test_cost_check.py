@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +10,7 @@ import torch
 from spec_files import GOOD, load
 from tiny import make_recipe, make_store, model_section
 
+from visiontune.filesystem.cgroup import num_cpus
 from visiontune.training.checks import cost_check as module
 from visiontune.training.checks.cost_check import cost_check, measure_epoch_s, workers_here
 from visiontune.training.setup import set_up
@@ -57,7 +57,7 @@ def test_hours_shorter_than_one_trial_are_told_with_what_fits(tmp_path: Path, ho
 
 
 def test_workers_are_what_the_processors_have_room_for(tmp_path: Path) -> None:
-    num = len(os.sched_getaffinity(0))
+    num = num_cpus()
     text = GOOD.replace("space:", "resources: {gpus_per_trial: 0, cpus_per_trial: 1}\nspace:")
     assert workers_here(load(tmp_path, text)) == num
     assert workers_here(load(tmp_path, text.replace("cpus_per_trial: 1", f"cpus_per_trial: {2 * num}"))) == 1

@@ -51,14 +51,28 @@ def assemble(
     is_kept_K = np.ones(len(place_K), np.bool_)
     is_kept_K[[repeat.row for repeat in repeats if _is_dropped(repeat, data["duplicates"])]] = False
     _refuse_empty(code_K[is_kept_K], label_K, code_K, plan, source.class_names)
-    changed = np.flatnonzero((code_K == TRAIN) != (plan.code_N[place_K] == TRAIN))
-    sum_2C = sum(chunk.sum_2C for chunk in chunks) + sum(
-        sums_of(read_picture(row)[np.newaxis], np.ones(1, np.bool_)) * (1 if code_K[row] == TRAIN else -1) for row in changed.tolist()
-    )
-    mean_C, std_C = moments_of_sums(np.asarray(sum_2C), int((code_K == TRAIN).sum()) * form.picture_bytes // form.channels)
+    sum_2C = _sums(chunks, form, code_K == TRAIN)
+    mean_C, std_C = moments_of_sums(sum_2C, int((code_K == TRAIN).sum()) * form.picture_bytes // form.channels)
     order_N = _order(chunks, is_kept_K)
     content = Content(digest, form, source.class_names, chunks, order_N, label_K, code_K, mean_C, std_C)
     return content, make_report(source, data, plan, chunks, form, code_K, order_N, repeats, equal_K)
+
+
+def _sums(chunks: Sequence[Chunk], form: Form, is_train_K: NDArray[np.bool_]) -> IntArray:
+    """`sums_of` the training pictures."""
+    sum_2C, start = np.zeros((2, form.channels), np.int64), 0
+    for chunk in chunks:
+        is_train = is_train_K[start : start + len(chunk.place_K)]
+        start += len(is_train)
+        if form.has_sums:
+            sum_2C += chunk.sum_K2C[is_train].sum(0)
+        elif len(is_train):
+            begin = int(chunk.begins().min())
+            there = np.memmap(chunk.pictures, np.uint8, "r", begin, (len(is_train), *form.stored_size, form.channels))
+            is_asked = np.zeros(len(is_train), np.bool_)
+            is_asked[(chunk.begins() - begin) // form.picture_bytes] = is_train
+            sum_2C += sums_of(np.asarray(there), is_asked)
+    return sum_2C
 
 
 def _is_dropped(repeat: Repeat, duplicates: str) -> bool:
@@ -69,7 +83,7 @@ def _is_dropped(repeat: Repeat, duplicates: str) -> bool:
 
 def _order(chunks: Sequence[Chunk], is_kept_K: NDArray[np.bool_]) -> IntArray:
     """(N,) indices of the kept pictures in the order of the file: each at its position in the plan, the last ones in the gaps of others."""
-    position_K = np.concatenate([chunk.start + np.arange(len(chunk.place_K)) for chunk in chunks])
+    position_K = np.concatenate([chunk.positions() for chunk in chunks])
     kept = np.flatnonzero(is_kept_K)
     is_inside = position_K[kept] < len(kept)
     order_N = np.full(len(kept), -1, np.int64)
@@ -115,10 +129,9 @@ class _ChunkPictures:
     def __call__(self, row: int) -> Bytes:
         number = int(np.searchsorted(self._start, row, "right")) - 1
         chunk, within = self._chunks[number], row - int(self._start[number])
-        low, high = chunk.offsets()[within : within + 2].tolist()
         with chunk.pictures.open("rb") as file:
-            file.seek(low)
-            content = file.read(high - low)
+            file.seek(int(chunk.begins()[within]))
+            content = file.read(int(chunk.length_K[within]))
         if self._form.kind == "encoded":
             return self._form.seen(self._form.picture_of(content))
         height, width = chunk.shape_K2[within].tolist()

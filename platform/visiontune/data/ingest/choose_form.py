@@ -29,7 +29,7 @@ _DISK_SAMPLE_BYTES = 32 << 20
 def choose_form(source: Source, data: Mapping[str, Any], num: int, folder: Path) -> Form:
     """Decided by `data.store`, by the free space of `folder`, and by measuring.
 
-    Raises UserError where encoded is asked for and pictures are no files of their own, and where pixels are kept and don't fit.
+    Raises UserError where encoded is asked for and pictures are no files of their own, and where what is kept does not fit.
     """
     first = source.first()
     size, stored = sizes_of(first, data["image_size"])
@@ -44,11 +44,19 @@ def choose_form(source: Source, data: Mapping[str, Any], num: int, folder: Path)
     is_room = needed <= free
     if data["store"] == "encoded" or (data["store"] == "auto" and source.encoded is not None and (is_large(size) or not is_room)):
         kind, reason = ("encoded", "asked for") if data["store"] == "encoded" else _faster(sample, raw, num, each, folder, is_room)
+        if kind == "encoded":
+            files = [len(one) for one in sample or _sample(source)]
+            # Copied out of chunks too.
+            _refuse_full(folder, 2 * num * sum(files) / max(len(files), 1), free, "data.max_pictures")
         return replace(raw, kind=kind, reason=reason)
-    if not is_room:
-        rule = f"must have room for {needed / 1e9:,.1f} GB while pictures are decoded, but has {free / 1e9:,.1f} GB"
-        raise UserError(f"the folder {folder.parent} {rule}; a smaller data.image_size or data.max_pictures takes less")
+    _refuse_full(folder, needed, free, "data.image_size or data.max_pictures")
     return raw
+
+
+def _refuse_full(folder: Path, needed: float, free: int, smaller: str) -> None:
+    if needed > free:
+        rule = f"must have room for {needed / 1e9:,.1f} GB while pictures are decoded, but has {free / 1e9:,.1f} GB"
+        raise UserError(f"the folder {folder.parent} {rule}; a smaller {smaller} takes less")
 
 
 def _sample(source: Source) -> list[bytes]:

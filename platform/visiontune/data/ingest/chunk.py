@@ -24,7 +24,7 @@ from visiontune.data.picture.bad_picture import BadPicture, Picture
 from visiontune.data.picture.decode import decode_and_measure
 from visiontune.data.picture.depth import eight_bits
 from visiontune.data.picture.digest import BLOCK_BYTES, Bytes, digests_of, digests_of_bytes, digests_of_each
-from visiontune.data.picture.moments import sums_of
+from visiontune.data.picture.moments import sums_of_each
 from visiontune.data.picture.shape import refuse_size
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.picture.thumbnail import THUMB, thumbs_of
@@ -72,7 +72,7 @@ class Counter:
         return int(self._kept.value)
 
 
-def do_chunk(source: Source, chunk: Rows, form: Form, is_train_N: NDArray[np.bool_], folder: Path, counter: Counter) -> None:
+def do_chunk(source: Source, chunk: Rows, form: Form, folder: Path, counter: Counter) -> None:
     """Find it finished in `folder`, or decode and write it there. Raises Colourful, Stopped, UserError, OSError.
 
     `load_chunk` gives it. Were it returned, a process that is killed could leave half of it in the pipe, and the parent would wait for
@@ -88,7 +88,7 @@ def do_chunk(source: Source, chunk: Rows, form: Form, is_train_N: NDArray[np.boo
     with replacing(path, use_fsync=False) as part, part.open("wb") as file:
         with nullcontext(file) if pictures == path else pictures.open("r+b") as target:
             target.seek(at)
-            known = _write(target, source, chunk, form, is_train_N, counter, bad)
+            known = _write(target, source, chunk, form, counter, bad)
         write_end(file, known, bad, _what(chunk, form))
 
 
@@ -109,13 +109,11 @@ def _write(
     source: Source,
     chunk: Rows,
     form: Form,
-    is_train_N: NDArray[np.bool_],
     counter: Counter,
     bad: list[tuple[int, str]],
 ) -> dict[str, NDArray[Any]]:
     """The pictures, block by block; what is known of them, by name."""
-    known: dict[str, list[NDArray[Any]]] = {name: [] for name in _COLUMNS}
-    sum_2C = np.zeros((2, form.channels), np.int64)
+    known: dict[str, list[NDArray[Any]]] = {name: [_empty(name, form)] for name in (*_COLUMNS, "sum_K2C")}
     step = max(1, BLOCK_BYTES // form.picture_bytes)
     block_BHWC = np.empty((min(step, len(chunk.rows)), *form.stored_size, form.channels), np.uint8)
     digests: list[bytes] = []
@@ -124,13 +122,12 @@ def _write(
         good = [(number, *item) for number, item in some if not isinstance(item, BadPicture)]
         bad += [(chunk.start + number, str(item)) for number, item in some if isinstance(item, BadPicture)]
         if good:
-            block = _write_block(file, chunk, form, good, images := block_BHWC[: len(good)])
+            block = _write_block(file, chunk, form, good, block_BHWC[: len(good)])
             for name, values in block.items():
                 known[name].append(values)
-            sum_2C += sums_of(images, is_train_N[block["place_K"]])
         counter.add(len(some))
-    whole = {name: np.concatenate(values) if values else _empty(name) for name, values in known.items()}
-    return {**whole, "sum_2C": sum_2C, "content_R": np.frombuffer(b"".join(digests), np.uint8)}
+    whole = {name: np.concatenate(values) for name, values in known.items()}
+    return {**whole, "content_R": np.frombuffer(b"".join(digests), np.uint8)}
 
 
 def _write_block(file: BinaryIO, chunk: Rows, form: Form, good: list[Good], images: Bytes) -> dict[str, NDArray[Any]]:
@@ -156,6 +153,7 @@ def _write_block(file: BinaryIO, chunk: Rows, form: Form, good: list[Good], imag
         "shape_K2": np.array([shape for _, _, shape, _ in good], np.int64),
         "trait_K": np.array([0 if content is None else traits_of(content) for *_, content in good], np.uint8),
         "length_K": np.array(length_K, np.int64),
+        "sum_K2C": sums_of_each(images) if form.has_sums else _empty("sum_K2C", form),
     }
 
 
@@ -191,8 +189,10 @@ def _put(picture: Picture, shape: tuple[int, int], out: Bytes, form: Form, where
 
 def _what(chunk: Rows, form: Form) -> str:
     rows = hashlib.sha256(chunk.rows.tobytes()).hexdigest()
-    return f"{chunk.part} {chunk.start} {rows} {form.kind} {pixels(form.stored_size)} {form.channels} {form.frame} {form.depth}"
+    kept = f"{form.kind} {pixels(form.stored_size)} {form.channels} {form.frame} {form.depth}"
+    return f"{chunk.part} {chunk.start} {rows} {chunk.stamp} {kept}"
 
 
-def _empty(name: str) -> NDArray[Any]:
-    return np.zeros((0, *_COLUMNS[name]), _TYPES.get(name, np.int64))
+def _empty(name: str, form: Form) -> NDArray[Any]:
+    shape = (2, form.channels) if name == "sum_K2C" else _COLUMNS[name]
+    return np.zeros((0, *shape), _TYPES.get(name, np.int64))

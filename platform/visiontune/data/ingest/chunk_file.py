@@ -27,11 +27,11 @@ _TAIL = 8 + 32
 class Chunk:
     """What is known of a finished chunk, whose K good pictures are in the order of the plan.
 
-    They lie end to end in `pictures`, the first at byte `at`. `start` is the chunk's first index in the plan, `place_K` that of each
-    picture, `bad` is (index in the plan, reason). `length_K` are the bytes of each, `shape_K2` height and width as they came,
-    `trait_K` of their files (`traits_of`; 0 where they are none),
-    `digest_K2` digests of pixels and `check_K2` of what is stored, `sum_2C` is over training pictures (`sums_of`), `content_R` the
-    SHA-256 of the bytes of all R pictures, bad ones too, end to end, where they were asked for.
+    They lie end to end in `pictures`, the first at byte `at`, or where `begin_K` says. `start` is the chunk's first index in the plan,
+    `place_K` that of each picture, `bad` is (index in the plan, reason). `length_K` are the bytes of each, `shape_K2` height and width as
+    they came, `trait_K` those of their files (`traits_of`; 0 where they are none), `digest_K2` digests of pixels and `check_K2` of what is
+    stored, `sum_K2C` are `sums_of_each` where `Form.has_sums`, `content_R` the SHA-256 of the bytes of all R pictures, bad ones too, end
+    to end, where they were asked for.
     """
 
     pictures: Path
@@ -44,13 +44,19 @@ class Chunk:
     shape_K2: IntArray
     trait_K: Bytes
     length_K: IntArray
-    sum_2C: IntArray
+    sum_K2C: IntArray
     content_R: Bytes
     bad: tuple[tuple[int, str], ...] = ()
+    position_K: IntArray | None = None
+    begin_K: IntArray | None = None
 
-    def offsets(self) -> IntArray:
-        """(K + 1,) where each picture begins in `pictures`."""
-        return self.at + np.concatenate([[0], np.cumsum(self.length_K)]).astype(np.int64)
+    def begins(self) -> IntArray:
+        """(K,) where each picture begins in `pictures`."""
+        return self.at + np.cumsum(self.length_K) - self.length_K if self.begin_K is None else self.begin_K
+
+    def positions(self) -> IntArray:
+        """(K,) where each would stand in the store if none were dropped or bad in the chunks before."""
+        return self.start + np.arange(len(self.place_K)) if self.position_K is None else self.position_K
 
 
 def write_end(file: BinaryIO, known: Mapping[str, NDArray[Any]], bad: list[tuple[int, str]], what: str) -> None:
@@ -84,7 +90,7 @@ def read_chunk(path: Path, pictures: Path, at: int, start: int, what: str) -> Ch
 def is_whole(chunk: Chunk, form: Form) -> bool:
     """Whether every picture has its digest."""
     try:
-        stored = np.memmap(chunk.pictures, np.uint8, "r")[chunk.at : int(chunk.offsets()[-1])]
+        stored = np.memmap(chunk.pictures, np.uint8, "r")[chunk.at : chunk.at + int(chunk.length_K.sum())]
     except (OSError, ValueError):
         return False
     return np.array_equal(checks_of(stored, chunk.length_K, form), chunk.check_K2)

@@ -17,15 +17,15 @@ _FOLDER = ".contents"
 
 
 class ContentCache:
-    """`stamp` is the source's before anything was read, "" for a source whose content costs nothing."""
+    """`stamps` are the source's before anything was read, None for a source whose content costs nothing."""
 
     def __init__(self, source: Source, cache: Path) -> None:
         self._source, self._folder = source, cache / _FOLDER
-        self.stamp = source.stamp() if source.stamp is not None else ""
+        self.stamps = source.stamps() if source.stamps is not None else None
 
     def known(self) -> str | None:
         """The text, if it costs nothing; None where these files have not been read yet."""
-        return _text(self._path) if self.stamp else self._source.content()
+        return _text(self._path) if self.stamps is not None else self._source.content()
 
     def read(self, tell: Callable[[float], object]) -> str:
         """The text, read from the files where it is not known; `tell` as in `Source.content`."""
@@ -49,7 +49,8 @@ class ContentCache:
 
     @property
     def _path(self) -> Path:
-        return self._folder / hashlib.sha256(self.stamp.encode()).hexdigest()[:32]
+        assert self.stamps is not None
+        return self._folder / self.stamps.text[:32]
 
 
 def _text(path: Path) -> str | None:

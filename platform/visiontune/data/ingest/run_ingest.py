@@ -22,47 +22,54 @@ from visiontune.data.ingest.bad_pictures import BadPictureLimit
 from visiontune.data.ingest.choose_form import choose_form
 from visiontune.data.ingest.chunk import Colourful, Counter, do_chunk, load_chunk
 from visiontune.data.ingest.chunk_file import Chunk
-from visiontune.data.ingest.cut_chunks import Rows, cut
+from visiontune.data.ingest.cut_chunks import Rows, are_split, cut
 from visiontune.data.ingest.find_depth import find_depth
+from visiontune.data.ingest.known_pictures import Known, save_known
 from visiontune.data.ingest.plan import Plan, make_plan
 from visiontune.data.ingest.progress import Progress, Stopped, Tell
 from visiontune.data.ingest.worker_pool import open_pool
-from visiontune.data.ingest.write_store import STORE, head_bytes, write_store
+from visiontune.data.ingest.write_store import STORE, head_bytes, write_split, write_store
 from visiontune.data.picture.decode import decode
 from visiontune.data.picture.stored_form import Form, load_form, save_form
-from visiontune.data.source import Source
-from visiontune.data.split import TRAIN
-from visiontune.errors import UserError
+from visiontune.data.source import Source, Stamps
+from visiontune.filesystem.atomic_write import write_whole
 
 _STALE_S = 7 * 86_400
 # Processes take 20 ms to start.
 _FORK_PIXELS = 4 << 20
 
 
+class Changed(Exception):
+    """Files have changed while they were read; what was decoded of all others stays for the next call."""
+
+
 def ingest(
     source: Source,
     data: Mapping[str, Any],
     folder: Path,
-    path_of: Callable[[bytes], Path],
+    path_of: Callable[[bytes], tuple[Path, str]],
     *,
-    stamp: str = "",
+    stamps: Stamps | None = None,
     is_digested: bool = False,
     tell: Tell = lambda progress: None,
     stop: threading.Event | None = None,
 ) -> Path:
     """Make the store, and return where it is: `path_of` of the SHA-256 of all pictures' files, end to end; b"" unless `is_digested`.
 
-    Finished chunks lie in `folder`. `stamp` is the source's before anything was read: where it is another one afterwards, it is unknown
-    what was decoded. Raises UserError for pictures that can't be used or changed meanwhile, OSError when the disk refuses, Stopped
-    once `stop` is set, Died where a process was killed.
+    It also gives the key for `save_known`.
+
+    Finished chunks lie in `folder`. `stamps` are the source's before anything was read: where they are others afterwards, it is unknown
+    what was decoded of the files that changed. Raises Changed for that, UserError for pictures that can't be used, OSError when the disk
+    refuses, Stopped once `stop` is set, Died where a process was killed.
     """
     plan = make_plan(source, data)
     folder.mkdir(exist_ok=True)
     _remove_stale(folder)
-    chunks, form, num_kept = _decode_all(source, data, plan, folder, stop or threading.Event(), tell, is_digested=is_digested)
-    if source.stamp is not None and source.stamp() != stamp:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise UserError("pictures must stay as they are while they are read, but files have changed; the same command reads them anew")
+    rows = cut(plan.rows, source.first(), source.begins, stamps, is_digested=is_digested)
+    form = _form(source, data, plan, folder, stamps, tell)
+    chunks, form, num_kept = _decode_all(source, data, plan, rows, form, folder, stop or threading.Event(), tell)
+    if source.stamps is not None and stamps is not None and source.stamps().text != stamps.text:
+        raise Changed
     num, num_bad = len(plan.label_N), sum(len(chunk.bad) for chunk in chunks)
 
     def compared(share: float) -> None:
@@ -71,20 +78,52 @@ def ingest(
             raise Stopped
 
     compared(0.0)
-    path = path_of(b"".join(chunk.content_R.tobytes() for chunk in chunks))
+    path, key = path_of(b"".join(chunk.content_R.tobytes() for chunk in chunks))
     content, report = assemble(source, data, plan, chunks, form, path.stem, compared)
     tell(Progress("writing", num, num, num_kept, num_bad))
     write_store(path, folder / STORE, content, report)
+    save_known(path, key, form, chunks, content.order_P())
     shutil.rmtree(folder, ignore_errors=True)
     return path
 
 
+def split_again(source: Source, data: Mapping[str, Any], known: Known, path: Path, *, tell: Tell, stop: threading.Event) -> Path | None:
+    """A store of pictures that another one has, with other splits; nothing is decoded. Raises UserError, OSError, Stopped.
+
+    None where other training pictures ask for other pixels: `data.depth` may go by what they hold.
+    """
+    plan, num = make_plan(source, data), len(known.row_K)
+    if find_depth(source, data, plan, tell) != known.form.depth:
+        return None
+
+    def compared(share: float) -> None:
+        tell(Progress("comparing", round(share * num), num, num, len(known.chunk.bad)))
+        if stop.is_set():
+            raise Stopped
+
+    compared(0.0)
+    content, report = assemble(source, data, plan, [known.chunk], known.form, path.stem, compared)
+    tell(Progress("writing", num, num, num, len(known.chunk.bad)))
+    write_split(path, content, report, known.base.stem, known.row_K[content.order_N])
+    return path
+
+
+def _form(source: Source, data: Mapping[str, Any], plan: Plan, folder: Path, stamps: Stamps | None, tell: Tell) -> Form:
+    """That of an earlier call, if it was of the same files: of others the size may have changed, or all may be grey now."""
+    path, text = folder / "stamps.txt", "" if stamps is None else stamps.text
+    if path.exists() and path.read_text() == text and (known := load_form(folder / "form.json")) is not None:
+        return known
+    form = _choose_form(source, data, plan, folder, tell)
+    before = load_form(folder / "form.json")
+    save_form(form if before is None else replace(form, kind=before.kind, reason=before.reason), folder / "form.json")
+    write_whole(path, text, use_fsync=False)
+    return load_form(folder / "form.json") or form
+
+
 def _decode_all(
-    source: Source, data: Mapping[str, Any], plan: Plan, folder: Path, stop: threading.Event, tell: Tell, *, is_digested: bool
+    source: Source, data: Mapping[str, Any], plan: Plan, rows: list[Rows], form: Form, folder: Path, stop: threading.Event, tell: Tell
 ) -> tuple[list[Chunk], Form, int]:
     """Chunks in order, their form, and how many pictures an earlier call had decoded."""
-    form = load_form(folder / "form.json") or _choose_form(source, data, plan, folder, tell)
-    rows = cut(plan.rows, source.first(), is_digested=is_digested)
     while True:
         save_form(form, folder / "form.json")
         counter = Counter()
@@ -112,13 +151,13 @@ def _decode(
 ) -> list[Chunk]:
     first = source.first()
     limit = BadPictureLimit(source, plan, data["allow_bad"])
-    use_processes = source.can_fork and first[0] * first[1] * len(plan.label_N) > _FORK_PIXELS
-    is_train_N = plan.code_N == TRAIN
+    is_worth_it = first[0] * first[1] * len(plan.label_N) > _FORK_PIXELS
+    use_processes = source.can_fork and is_worth_it and not are_split(rows, source.begins)
     (folder / STORE).touch()
     head_bytes(form)  # known before processes are forked
 
     def do(number: int) -> None:
-        do_chunk(source, rows[number], form, is_train_N, folder, counter)
+        do_chunk(source, rows[number], form, folder, counter)
 
     def show() -> None:
         tell(Progress("decoding", counter.num_done, len(plan.label_N), counter.num_kept, limit.num_bad))

@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any, Generic, TypeVar
 
 from visiontune.errors import Died
+from visiontune.filesystem.cgroup import num_cpus
 
 START = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
 CONTEXT: Any = multiprocessing.get_context(START)
@@ -30,11 +31,6 @@ Submit = Callable[[Any], Future[T]]
 _WATCH_S = 0.5
 _READY_S = 20
 _TICK_S = 0.1
-
-
-def num_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ class Pool(Generic[T]):
         waiting, futures = iter(items), dict[Future[T], int]()
         while True:
             # A few ahead, so that a million pictures are not a million futures.
-            futures |= {self.submit(item): item for item in islice(waiting, 2 * num_cores() - len(futures))}
+            futures |= {self.submit(item): item for item in islice(waiting, 2 * num_cpus() - len(futures))}
             if not futures:
                 return
             done = wait(futures, _TICK_S, FIRST_COMPLETED).done
@@ -67,7 +63,7 @@ def open_pool(work: Callable[[Any], T], *, use_processes: bool, try_out: Callabl
     with one_opencv_thread():
         may_fork = START == "fork" and not multiprocessing.current_process().daemon  # of a user's own pool, which may have no children
         processes = _processes(work, try_out) if use_processes and may_fork else None
-        pool: Executor = processes or ThreadPoolExecutor(num_cores(), thread_name_prefix="ingest")
+        pool: Executor = processes or ThreadPoolExecutor(num_cpus(), thread_name_prefix="ingest")
         try:
             with _interrupts_held() as heard:
                 yield Pool(partial(pool.submit, _do if processes else work), heard)  # type: ignore[arg-type]
@@ -123,7 +119,7 @@ def one_opencv_thread() -> Iterator[None]:
 
 def _processes(work: Callable[[Any], Any], try_out: Callable[[], object]) -> ProcessPoolExecutor | None:
     """None where one of them does not come up: the pool would wait for it at its end."""
-    num, ups = num_cores(), CONTEXT.Semaphore(0)
+    num, ups = num_cpus(), CONTEXT.Semaphore(0)
     # Arguments of `_begin` are inherited, not sent.
     pool = ProcessPoolExecutor(num, CONTEXT, _begin, (os.getpid(), work, try_out, ups))
     try:

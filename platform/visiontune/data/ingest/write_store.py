@@ -1,8 +1,10 @@
-"""A store's file, whole or not at all. Raw pictures lie in it already, encoded ones are copied out of the chunks by the kernel."""
+"""A store's file, whole or not at all. Raw pictures lie in it already, encoded ones are copied out of the chunks by the kernel.
+
+Pictures that are dropped as repeats lie behind all others, for another split may want them; that is then a small file of its own.
+"""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import mmap
@@ -11,17 +13,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from visiontune.data.ingest.chunk_file import Chunk
+from visiontune.data.ingest.gather_pictures import gather
 from visiontune.data.picture.digest import Digests
 from visiontune.data.picture.stored_form import Form
-from visiontune.data.split import Codes, IntArray
+from visiontune.data.split import LEFT_OUT, Codes, IntArray
 from visiontune.data.store.ingest_report import IngestReport
 from visiontune.data.store.layout import CHECKSUM_KEY, METADATA_KEY, REPORT_KEY, SHARD_BYTES, SPLITS, VERSION, rows_checksum, shard_digest
-from visiontune.filesystem.atomic_write import sync
+from visiontune.filesystem.atomic_write import sync, write_whole
 from visiontune.spec.image_size import image_size
 
 STORE = "store.part"
@@ -42,22 +45,29 @@ class Content:
     mean_C: list[float]
     std_C: list[float]
 
+    def order_P(self) -> IntArray:
+        """The dropped ones too, behind all others."""
+        is_dropped_K = np.ones(len(self.label_K), np.bool_)
+        is_dropped_K[self.order_N] = False
+        return np.concatenate([self.order_N, np.flatnonzero(is_dropped_K)])
+
 
 def write_store(path: Path, unfinished: Path, content: Content, report: IngestReport) -> None:
     """Complete the file `unfinished`, where raw pictures lie already, and rename it to `path`.
 
     Raises OSError when the disk refuses; what is decoded is kept.
     """
-    order_N = content.order_N
+    order_N = content.order_P()
     length_N = np.concatenate([chunk.length_K for chunk in content.chunks])[order_N]
     check_N2 = np.concatenate([chunk.check_K2 for chunk in content.chunks])[order_N]
     label_N, code_N = content.label_K[order_N], content.code_K[order_N]
+    code_N[len(content.order_N) :] = LEFT_OUT
     shape_N2 = np.concatenate([chunk.shape_K2 for chunk in content.chunks])[order_N] if content.form.has_shapes else None
     metadata = _metadata(content, report, label_N, code_N, length_N, check_N2, shape_N2)
     around = _around(content.form, label_N, code_N, length_N, metadata, shape_N2)
     try:
         with unfinished.open("r+b" if content.form.is_even else "w+b") as file:
-            _gather(file, around.start, content, unfinished)
+            gather(file, around.start, content.chunks, order_N, len(content.order_N), unfinished if content.form.is_even else None)
             for at, text in around.pieces:
                 file.seek(at)
                 file.write(text)
@@ -69,6 +79,19 @@ def write_store(path: Path, unfinished: Path, content: Content, report: IngestRe
     finally:
         if not content.form.is_even:
             unfinished.unlink(missing_ok=True)
+
+
+def write_split(path: Path, content: Content, report: IngestReport, base: str, row_N: IntArray) -> None:
+    """A store whose picture n is that at `row_N[n]` of the store with the digest `base`, beside it. Raises OSError."""
+    import pyarrow as pa
+
+    label_N, code_N = content.label_K[content.order_N], content.code_K[content.order_N]
+    known = _of_splits(content, code_N) | {"pixels": base, "rows_sha256": rows_checksum(label_N, code_N, row_N)}
+    batch = pa.record_batch({"row": row_N, "label": label_N, "split": code_N})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, batch.schema, metadata=_sealed(known, report)) as writer:
+        writer.write_batch(batch)
+    write_whole(path, sink.getvalue().to_pybytes())
 
 
 @cache
@@ -112,25 +135,36 @@ def _metadata(
     check_N2: Digests,
     shape_N2: IntArray | None,
 ) -> dict[bytes, bytes]:
-    known: dict[str, Any] = {
-        "version": VERSION,
-        "digest": content.digest,
-        "class_names": list(content.class_names),
-        "kind": content.form.kind,
-        "image_size": image_size(content.form.image_size),
-        "stored_size": image_size(content.form.stored_size),
-        "is_resized": content.form.is_resized,
-        **({"frame": content.form.frame} if content.form.frame else {}),
-        "low": content.form.low,
-        "high": content.form.high,
-        "channels": content.form.channels,
-        "mean": content.mean_C,
-        "std": content.std_C,
-        "splits": {name: int((code_N == code).sum()) for code, name in enumerate(SPLITS)},
+    form, num = content.form, len(content.order_N)
+    known = _of_splits(content, code_N) | {
+        "kind": form.kind,
+        "image_size": image_size(form.image_size),
+        "stored_size": image_size(form.stored_size),
+        "is_resized": form.is_resized,
+        **({"frame": form.frame} if form.frame else {}),
+        "low": form.low,
+        "high": form.high,
+        **({"num_rows": num} if num < len(label_N) else {}),
+        "channels": form.channels,
         "rows_sha256": rows_checksum(label_N, code_N, shape_N2),
         "num_bytes": int(length_N.sum()),
         "shards": [{"rows": end, "digest": shard_digest(check_N2[start:end])} for start, end in _shards(length_N)],
     }
+    return _sealed(known, report)
+
+
+def _of_splits(content: Content, code_N: Codes) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "digest": content.digest,
+        "class_names": list(content.class_names),
+        "mean": content.mean_C,
+        "std": content.std_C,
+        "splits": {name: int((code_N == code).sum()) for code, name in enumerate(SPLITS)},
+    }
+
+
+def _sealed(known: Mapping[str, Any], report: IngestReport) -> dict[bytes, bytes]:
     text = json.dumps(known, sort_keys=True).encode()
     return {METADATA_KEY: text, CHECKSUM_KEY: hashlib.sha256(text).hexdigest().encode(), REPORT_KEY: report.to_json().encode()}
 
@@ -171,37 +205,3 @@ class _Sink:
 
     def close(self) -> None:
         self.closed = True
-
-
-def _gather(file: BinaryIO, start: int, content: Content, unfinished: Path) -> None:
-    """Every picture to its position: raw ones that are there stay, others are copied in runs."""
-    chunk_K = np.repeat(np.arange(len(content.chunks)), [len(chunk.place_K) for chunk in content.chunks])
-    from_K = np.concatenate([chunk.offsets()[:-1] for chunk in content.chunks])
-    end_K = np.concatenate([chunk.offsets()[1:] for chunk in content.chunks])
-    order_N, at = content.order_N, start
-    is_next = (np.diff(order_N) == 1) & (np.diff(chunk_K[order_N]) == 0)
-    edges = [0, *(np.flatnonzero(~is_next) + 1).tolist(), len(order_N)]
-    for first, last in zip(order_N[edges[:-1]].tolist(), order_N[np.array(edges[1:]) - 1].tolist(), strict=True):
-        pictures, begin, num_bytes = content.chunks[chunk_K[first]].pictures, int(from_K[first]), int(end_K[last] - from_K[first])
-        if pictures != unfinished or begin != at:
-            with pictures.open("rb") as source:
-                _copy(source.fileno(), file.fileno(), begin, at, num_bytes)
-        at += num_bytes
-
-
-def _copy(source: int, target: int, source_at: int, target_at: int, num_bytes: int) -> None:
-    done = 0
-    while done < num_bytes:
-        done += _copy_some(source, target, source_at + done, target_at + done, num_bytes - done)
-
-
-def _copy_some(source: int, target: int, source_at: int, target_at: int, num_bytes: int) -> int:
-    try:
-        num = os.copy_file_range(source, target, num_bytes, source_at, target_at)
-    except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
-            raise
-        num = os.pwrite(target, os.pread(source, min(num_bytes, 8 << 20), source_at), target_at)
-    if num == 0:
-        raise OSError(errno.EIO, "a chunk ended too early")
-    return num

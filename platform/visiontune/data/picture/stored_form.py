@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from visiontune.filesystem.atomic_write import write_whole
 from visiontune.spec.image_size import ImageSize, image_size, sides
 
 SMALL, MARGIN = 64, 1.14
+_SUMMED_BYTES = 64 << 10
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,11 @@ class Form:
         return self.frame or ("crop" if self.is_large else "squash")
 
     @property
+    def has_sums(self) -> bool:
+        """Whether sums of each picture are kept: of small pixels they are faster had anew, all together."""
+        return not self.is_even or self.picture_bytes > _SUMMED_BYTES
+
+    @property
     def is_large(self) -> bool:
         """Whether more pixels are kept than those of training."""
         return self.stored_size != self.image_size
@@ -133,6 +139,10 @@ class Form:
     def picture_bytes(self) -> int:
         """Bytes of the pixels in the frame of one picture."""
         return self.stored_size[0] * self.stored_size[1] * self.channels
+
+    def with_reason(self, reason: str) -> Form:
+        """The same for that reason."""
+        return replace(self, reason=reason)
 
     def to_json(self) -> dict[str, Any]:
         """Squares by their side, as files had them before there were others."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
 from visiontune.data.file_names import identity
+from visiontune.data.file_stamps import stamps_of_files
 from visiontune.data.file_tree import Root
 from visiontune.data.ingest.worker_pool import open_pool
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.item import Item
-from visiontune.data.source import SetAside
+from visiontune.data.reads_at_once import contents
+from visiontune.data.source import SetAside, Stamps
 
 Items = Mapping[str, Sequence[Item]]
 
@@ -32,11 +36,12 @@ def listing_of(kind: str, root: Root, items: Items, set_aside: Sequence[SetAside
     return f"{kind} {digest.hexdigest()}"
 
 
-def stamp_of(root: Root, items: Items, listing: str) -> str:
+def stamps_of(root: Root, items: Items, listing: str) -> Stamps:
     """The listing, and where the files are, how long, and when they were changed."""
-    digest = hashlib.sha256(root.shown.encode("utf-8", "backslashreplace") + root.path.encode("utf-8", "backslashreplace"))
-    digest.update("".join(root.stamps(paths_of(items))).encode())
-    return f"{listing} {digest.hexdigest()}"
+    paths = paths_of(items)
+    number_of = dict(zip(paths, stamps_of_files(root, paths).tolist(), strict=True))
+    of_rows = {part: np.array([number_of[item.path] for item in found], np.uint64) for part, found in items.items()}
+    return Stamps(f"{listing} {root.shown} {root.path}", of_rows)
 
 
 def content_of(listing: str, digests: bytes) -> str:
@@ -44,12 +49,14 @@ def content_of(listing: str, digests: bytes) -> str:
     return f"{listing} {hashlib.sha256(digests).hexdigest()}"
 
 
-def digests_of_files(paths: Sequence[str], read: Callable[[str], bytes], tell: Callable[[float], object], *, can_fork: bool) -> bytes:
+def digests_of_files(root: Root, paths: Sequence[str], read: Callable[[str], bytes], tell: Callable[[float], object]) -> bytes:
     """SHA-256 of each, end to end, read on all cores; a file that can't be read counts as empty."""
     starts, digests = range(0, len(paths), _BLOCK), dict[int, bytes]()
+    can_fork = root.can_fork
 
     def digests_from(start: int) -> bytes:
-        return b"".join(hashlib.sha256(_or_nothing(path, read)).digest() for path in paths[start : start + _BLOCK])
+        found = contents(read, paths[start : start + _BLOCK], is_remote=root.is_remote)
+        return b"".join(hashlib.sha256(b"" if isinstance(one, BadPicture) else one).digest() for one in found)
 
     with open_pool(digests_from, use_processes=can_fork and len(paths) > _FORK_FILES) as pool:
         for finished in pool.finished(starts):
@@ -61,10 +68,3 @@ def digests_of_files(paths: Sequence[str], read: Callable[[str], bytes], tell: C
 def paths_of(items: Items) -> list[str]:
     """The path of each file, once."""
     return list(dict.fromkeys(item.path for found in items.values() for item in found))
-
-
-def _or_nothing(path: str, read: Callable[[str], bytes]) -> bytes:
-    try:
-        return read(path)
-    except BadPicture:
-        return b""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from visiontune.data.file_names import is_hidden
 from visiontune.data.file_tree import Root
 from visiontune.data.picture.formats import kind_of, picture_suffixes
+from visiontune.data.reads_at_once import each
 from visiontune.data.source import SetAside
 
 _START_BYTES = 160
 """What tells the format of any picture; DICOM has its mark at 128."""
-_READS_AT_ONCE = 32
 _NO_SUFFIX = "has no suffix, and does not begin like a picture"
 
 
@@ -45,11 +44,7 @@ def _reason(name: str) -> str | None:
 
 def _starts(folder: str, names: Sequence[str], root: Root) -> Iterator[bytes]:
     paths = [posixpath.join(folder, name) for name in names]
-    if root.filesystem is None or len(paths) < 2:
-        yield from (root.start(path, _START_BYTES) for path in paths)
-        return
-    with ThreadPoolExecutor(min(_READS_AT_ONCE, len(paths))) as pool:
-        yield from pool.map(lambda path: root.start(path, _START_BYTES), paths)
+    return each(lambda path: root.start(path, _START_BYTES), paths, is_remote=root.is_remote)
 
 
 def note_odd(folder: str, odd: list[tuple[str, str]], hidden: list[str], root: Root, set_aside: list[SetAside]) -> None:

@@ -13,7 +13,7 @@ from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.parquet_labels import read_labels
 from visiontune.data.readers.parquet_shards import ShardFile, Shards, digests_of_shards
 from visiontune.data.readers.parquet_splits import is_numbered, missing_shards, part_of_file
-from visiontune.data.source import Source
+from visiontune.data.source import Source, Stamps
 from visiontune.data.split import IntArray
 from visiontune.errors import Problem, UserError
 
@@ -50,12 +50,15 @@ def source_of_tables(
         has_test="test" in files,
         has_val="val" in files,
         content=lambda tell=float: f"{kind} {digests_of_shards(everything, tell)} {settings}{numbered()}",
-        stamp=lambda: " ".join([f"{kind} 2", *(file.stamp() for file in everything), settings]),
+        stamps=lambda: Stamps(
+            " ".join([f"{kind} 2", *(file.place() for file in everything), settings]), {part: one.stamps() for part, one in shards.items()}
+        ),
         can_fork=all(file.root.can_fork for file in everything),
         first=cache(lambda: _first(shards["train"], image_column)),
         labels=lambda: labels,
         pictures=lambda part, rows: shards[part].pictures(image_column, rows),
         encoded=lambda part, rows: shards[part].encoded(image_column, rows),
+        begins=lambda part: shards[part].begins(),
         names=lambda part: shards[part].names(),
         keys=lambda part: shards[part].keys(image_column),
         set_aside=tuple(found.set_aside),

@@ -6,17 +6,22 @@ import hashlib
 import posixpath
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from visiontune.data.file_names import printable
+from visiontune.data.file_stamps import stamps_of_files
 from visiontune.data.file_tree import Root
 from visiontune.data.picture.bad_picture import BadPicture, Picture
 from visiontune.data.picture.decode import decode
-from visiontune.data.readers.picture_tables import ParquetTable, PictureTable, StreamTable, is_picture_type
+from visiontune.data.readers.held_groups import HeldGroups
+from visiontune.data.readers.picture_tables import ParquetTable, PictureTable, StreamTable, encoded, is_picture_type
+from visiontune.data.source import Hashes
 from visiontune.data.split import IntArray
 from visiontune.errors import Problem, UserError, first_line, nearest
 
@@ -37,9 +42,9 @@ class ShardFile:
     def kind(self) -> str:
         return "an Arrow stream" if self.name.endswith(".arrow") else "a Parquet file"
 
-    def stamp(self) -> str:
-        """A text that changes with the file, and when it is moved."""
-        return f"{self} {printable(self.root.path)} {next(self.root.stamps([self.name]))}"
+    def place(self) -> str:
+        """A text that changes when it is moved."""
+        return f"{self} {printable(self.root.path)}"
 
     def open(self) -> PictureTable:
         """Open it anew: an open file may not be shared by threads. Raises OSError and pyarrow's errors."""
@@ -56,6 +61,7 @@ class Shards:
     files: tuple[ShardFile, ...]
     rows: tuple[IntArray, ...]
     totals: tuple[int, ...]
+    _held: HeldGroups = field(default_factory=HeldGroups, compare=False, repr=False)
 
     def names(self) -> list[str]:
         """File and number of each row."""
@@ -74,19 +80,32 @@ class Shards:
         paths = [path for file in self.files for path in file.open().paths(column) if path is not None]
         return len({*paths}) < len(paths)
 
+    def stamps(self) -> Hashes:
+        """A number for each row that changes with its file."""
+        of_files = [stamps_of_files(file.root, [file.name])[0] for file in self.files]
+        return np.repeat(np.array(of_files, np.uint64), [len(rows) for rows in self.rows])
+
+    def begins(self) -> IntArray:
+        """The rows with which files and row groups begin, ascending."""
+        start, found = 0, [np.zeros(0, np.int64)]
+        for file, kept in zip(self.files, self.rows, strict=True):
+            found.append(start + np.searchsorted(kept, file.open().begins()))
+            start += len(kept)
+        return np.unique(np.concatenate(found))
+
     def encoded(self, column: str, rows: IntArray) -> Iterator[bytes | BadPicture]:
         """The bytes of ascending rows. Raises UserError for a file that can't be read."""
         start = 0
         for file, kept in zip(self.files, self.rows, strict=True):
             wanted = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(kept))] - start
-            yield from _encoded(file, column, kept[wanted])
+            yield from _encoded(file, column, kept[wanted], self._held)
             start += len(kept)
 
     def pictures(self, column: str, rows: IntArray) -> Iterator[Picture | BadPicture]:
         """The pictures of ascending rows, decoded; a picture that can't be used comes as the exception. Raises UserError as `encoded`."""
-        for encoded in self.encoded(column, rows):
+        for content in self.encoded(column, rows):
             try:
-                yield encoded if isinstance(encoded, BadPicture) else decode(encoded)
+                yield content if isinstance(content, BadPicture) else decode(content)
             except BadPicture as error:
                 yield error
 
@@ -132,13 +151,21 @@ def _numbered(path: str, seen: Counter[str]) -> str:
     return path if seen[path] == 1 else f"{path}#{seen[path]}"
 
 
-def _encoded(shard: ShardFile, column: str, rows: IntArray) -> Iterator[bytes | BadPicture]:
+def _encoded(shard: ShardFile, column: str, rows: IntArray, held: HeldGroups) -> Iterator[bytes | BadPicture]:
     if len(rows) == 0:
         return
     done = 0
     try:
-        for value in shard.open().encoded(column, rows):
-            yield value or BadPicture("has no bytes (a path beside it is not followed)")
-            done += 1
+        begins = held.get((shard.name, "begins"), lambda: shard.open().begins())
+        group_N = np.searchsorted(begins, rows, "right") - 1
+        for number in np.unique(group_N).tolist():
+            group = held.get((shard.name, column, number), partial(_read_group, shard, column, number))
+            for value in encoded(group, rows[group_N == number] - int(begins[number])):
+                yield value or BadPicture("has no bytes (a path beside it is not followed)")
+                done += 1
     except (pa.ArrowException, OSError) as error:
         raise UserError(Problem(str(shard), 0, f"rows from {rows[done]}", f"cannot be read ({first_line(error)})")) from error
+
+
+def _read_group(shard: ShardFile, column: str, number: int) -> Any:
+    return shard.open().read_group(column, number)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from visiontune.data.picture.formats import kind_of
 from visiontune.data.readers.parquet_shards import ShardFile
-from visiontune.data.readers.picture_tables import PictureTable, is_picture_type
+from visiontune.data.readers.picture_tables import PictureTable, encoded, is_picture_type
 from visiontune.errors import UserError, first_line
 
 
@@ -53,4 +53,4 @@ def _image_column(table: PictureTable) -> str | None:
 def _begins_with_a_picture(table: PictureTable, column: str) -> bool:
     if table.num_rows == 0 or table.schema.names.count(column) > 1:
         return False
-    return kind_of(next(table.encoded(column, np.zeros(1, np.int64))) or b"") is not None
+    return kind_of(next(encoded(table.read_group(column, 0), np.zeros(1, np.int64)), None) or b"") is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import groupby
 from operator import attrgetter
 
 import numpy as np
@@ -14,8 +15,9 @@ from visiontune.data.file_tree import Root
 from visiontune.data.picture.bad_picture import BadPicture, Values
 from visiontune.data.picture.decode import decode_values, shape_of
 from visiontune.data.readers.crop import crop_of, square_around
-from visiontune.data.readers.file_digests import content_of, digests_of_files, listing_of, paths_of, stamp_of
+from visiontune.data.readers.file_digests import content_of, digests_of_files, listing_of, paths_of, stamps_of
 from visiontune.data.readers.item import Item
+from visiontune.data.reads_at_once import contents
 from visiontune.data.source import SetAside, Source
 from visiontune.data.split import IntArray
 from visiontune.errors import Problem, UserError
@@ -49,21 +51,20 @@ def file_source(
     paths = paths_of(items)
     is_file_each = len(paths) == sum(map(len, items.values()))
     has_boxes = any(item.box is not None for found in items.values() for item in found)
-    can_fork = root.can_fork
     return Source(
         class_names=class_names,
         counts_C=np.bincount(labels["train"], minlength=len(class_names)).astype(np.int64),
         has_test="test" in items,
         has_val="val" in items,
-        content=lambda tell=float: content_of(listing(), digests_of_files(paths, read, tell, can_fork=can_fork)),
-        stamp=lambda: stamp_of(root, items, listing()),
+        content=lambda tell=float: content_of(listing(), digests_of_files(root, paths, read, tell)),
+        stamps=lambda: stamps_of(root, items, listing()),
         listing=listing,
         content_of=(lambda digests: content_of(listing(), digests)) if is_file_each and not has_boxes else None,
-        can_fork=can_fork,
+        can_fork=root.can_fork,
         first=cache(lambda: _first(items["train"], read, margin, root)),
         labels=lambda: labels,
-        pictures=lambda part, rows: _pictures(items[part], read, margin, rows),
-        encoded=None if has_boxes else lambda part, rows: _encoded(items[part], read, rows),
+        pictures=lambda part, rows: _pictures(items[part], read, margin, rows, is_remote=root.is_remote),
+        encoded=None if has_boxes else lambda part, rows: _encoded(items[part], read, rows, is_remote=root.is_remote),
         names=lambda part: [root.show(item.path) + (f" object {item.number}" if item.box else "") for item in items[part]],
         keys=lambda part: [identity(item.path) + (f"#{item.number}" if item.box else "") for item in items[part]],
         groups=lambda part: _groups(items[part]),
@@ -77,45 +78,43 @@ def _named(items: Sequence[Item], names: Mapping[str, str]) -> Sequence[Item]:
     return items if is_same else [item._replace(label=names[item.label]) for item in items]
 
 
-def _pictures(items: Sequence[Item], read: Callable[[str], bytes], margin: float, rows: IntArray) -> Iterator[Values | BadPicture]:
-    path: str | None = None
-    whole: Values | BadPicture = BadPicture("is not read yet")
-    for row in rows.tolist():
-        item = items[row]
-        if item.path != path:
-            # Objects of one picture follow each other.
-            path, whole = item.path, _decoded(item.path, read)
-        if item.box is None or isinstance(whole, BadPicture):
-            yield whole
-            continue
-        try:
-            yield crop_of(whole, item, margin)
-        except BadPicture as error:
-            yield error
+def _pictures(
+    items: Sequence[Item], read: Callable[[str], bytes], margin: float, rows: IntArray, *, is_remote: bool
+) -> Iterator[Values | BadPicture]:
+    # Objects of one picture follow each other.
+    runs = [(path, [*run]) for path, run in groupby((items[row] for row in rows.tolist()), attrgetter("path"))]
+    found = contents(read, (path for path, _ in runs), is_remote=is_remote)
+    for (_, run), content in zip(runs, found, strict=True):
+        whole = _decoded(content)
+        for item in run:
+            if item.box is None or isinstance(whole, BadPicture):
+                yield whole
+                continue
+            try:
+                yield crop_of(whole, item, margin)
+            except BadPicture as error:
+                yield error
 
 
-def _decoded(path: str, read: Callable[[str], bytes]) -> Values | BadPicture:
+def _decoded(content: bytes | BadPicture) -> Values | BadPicture:
     try:
-        return decode_values(read(path))
+        return content if isinstance(content, BadPicture) else decode_values(content)
     except BadPicture as error:
         return error
 
 
-def _encoded(items: Sequence[Item], read: Callable[[str], bytes], rows: IntArray) -> Iterator[bytes | BadPicture]:
-    for row in rows.tolist():
-        try:
-            yield read(items[row].path)
-        except BadPicture as error:
-            yield error
+def _encoded(items: Sequence[Item], read: Callable[[str], bytes], rows: IntArray, *, is_remote: bool) -> Iterator[bytes | BadPicture]:
+    return contents(read, (items[row].path for row in rows.tolist()), is_remote=is_remote)
 
 
 def _first(items: Sequence[Item], read: Callable[[str], bytes], margin: float, root: Root) -> tuple[int, int, int]:
     """Size of the first good picture; most channels of 64 that are spread over the whole, for a folder may mix grey and colour."""
     shapes, bad = [], []
-    for row in np.unique(np.linspace(0, len(items) - 1, _PEEK).astype(int)).tolist():
+    rows = np.unique(np.linspace(0, len(items) - 1, _PEEK).astype(np.int64))
+    for row, content in zip(rows.tolist(), _encoded(items, read, rows, is_remote=root.is_remote), strict=True):
         item = items[row]
         try:
-            height, width, channels = shape_of(read(item.path))
+            height, width, channels = shape_of(_good(content))
             if item.box is not None:
                 height = width = square_around((height, width), item, margin).side
             shapes.append((height, width, channels))
@@ -124,6 +123,13 @@ def _first(items: Sequence[Item], read: Callable[[str], bytes], margin: float, r
     if not shapes:
         raise UserError(*bad[:_MAX_LISTED])
     return shapes[0][0], shapes[0][1], max(channels for _, _, channels in shapes)
+
+
+def _good(content: bytes | BadPicture) -> bytes:
+    """Raises BadPicture."""
+    if isinstance(content, BadPicture):
+        raise content
+    return content
 
 
 def _groups(items: Sequence[Item]) -> Sequence[str] | None:

@@ -19,7 +19,7 @@ _BATCH = 1024
 
 
 class PictureTable(Protocol):
-    """What all kinds can do. `encoded` takes ascending rows."""
+    """What all kinds can do. Rows are read by groups, each as a whole: `begins` has their first rows."""
 
     schema: Any
     num_rows: int
@@ -28,7 +28,9 @@ class PictureTable(Protocol):
 
     def paths(self, column: str) -> Sequence[str | None]: ...
 
-    def encoded(self, column: str, rows: IntArray) -> Iterator[bytes | None]: ...
+    def begins(self) -> IntArray: ...
+
+    def read_group(self, column: str, number: int) -> Any: ...
 
 
 def is_picture_type(kind: Any) -> bool:
@@ -39,7 +41,7 @@ def is_picture_type(kind: Any) -> bool:
 
 
 class ParquetTable:
-    """Only the row groups with wanted pictures are read."""
+    """By row groups."""
 
     def __init__(self, file: Any) -> None:
         self._file = pq.ParquetFile(file)
@@ -53,18 +55,17 @@ class ParquetTable:
             return [None] * self.num_rows
         return _paths(self._file.read(columns=[f"{column}.path"]).column(0))
 
-    def encoded(self, column: str, rows: IntArray) -> Iterator[bytes | None]:
-        start_G = np.cumsum([0, *(self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups))])
-        for group in np.unique(np.searchsorted(start_G, rows, side="right") - 1).tolist():
-            start = int(start_G[group])
-            for batch in self._file.iter_batches(batch_size=_BATCH, row_groups=[group], columns=[column]):
-                wanted = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(batch))]
-                yield from (value.as_py() for value in _bytes(batch.column(0)).take(pa.array(wanted - start)))
-                start += len(batch)
+    def begins(self) -> IntArray:
+        """The first row of each row group."""
+        counts = [self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)]
+        return np.cumsum([0, *counts[:-1]]).astype(np.int64)
+
+    def read_group(self, column: str, number: int) -> Any:
+        return self._file.read_row_group(number, columns=[column]).column(0)
 
 
 class StreamTable:
-    """Nothing is read before it is asked for, where the file is mapped into memory."""
+    """One group, of which nothing is read before it is asked for where the file is mapped into memory."""
 
     def __init__(self, file: Any) -> None:
         self._table = pa.ipc.open_stream(file).read_all()
@@ -77,10 +78,21 @@ class StreamTable:
         values = self._table.column(column)
         return _paths(values) if _has_paths(values.type) else [None] * self.num_rows
 
-    def encoded(self, column: str, rows: IntArray) -> Iterator[bytes | None]:
-        values = _bytes(self._table.column(column))
-        for start in range(0, len(rows), _BATCH):
-            yield from (value.as_py() for value in values.take(pa.array(rows[start : start + _BATCH])))
+    def begins(self) -> IntArray:
+        return np.zeros(1, np.int64)
+
+    def read_group(self, column: str, number: int) -> Any:
+        return self._table.column(column)
+
+
+def encoded(group: Any, rows: IntArray) -> Iterator[bytes | None]:
+    """The pictures of ascending rows of a group that was read; rows count from its first."""
+    start = 0
+    for chunk in group.chunks:
+        wanted = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(chunk))] - start
+        for low in range(0, len(wanted), _BATCH):
+            yield from (value.as_py() for value in _bytes(chunk).take(pa.array(wanted[low : low + _BATCH])))
+        start += len(chunk)
 
 
 def _is_binary(kind: Any) -> bool:

@@ -25,7 +25,7 @@ Bytes = NDArray[np.uint8]
 class Large:
     """`images_NHWC` are raw pictures of `stored_size`; else `data` holds pictures as files or in their own shapes, n from offset_N[n] on.
 
-    `shape_N2` are heights and widths as they came, where they are kept.
+    `shape_N2` are heights and widths as they came, where they are kept. With `row_N` picture n is the one at that row, but for `digest`.
     """
 
     path: Path
@@ -34,6 +34,7 @@ class Large:
     data: Bytes | None = None
     offset_N: IntArray | None = None
     shape_N2: IntArray | None = None
+    row_N: IntArray | None = None
 
     @staticmethod
     def of_raw(images_NHWC: Bytes) -> Large:
@@ -43,6 +44,8 @@ class Large:
         return Large(Path(), Form("raw", size, size, channels, False), images_NHWC)
 
     def __len__(self) -> int:
+        if self.row_N is not None:
+            return len(self.row_N)
         return len(self.images_NHWC) if self.images_NHWC is not None else len(self._offsets) - 1
 
     def read(self, index_N: IntArray, size: ImageSize) -> Bytes:
@@ -70,11 +73,10 @@ class Large:
     def stored(self, row: int) -> Bytes:
         """What is kept, uint8 HWC, the same to the bit for raw and encoded. Raises UserError for a picture that is damaged."""
         if self.images_NHWC is not None:
-            picture: Bytes = self.images_NHWC[row]
+            picture: Bytes = self.images_NHWC[self._place(row)]
             return picture
         if self.form.kind == "raw":
-            assert self.data is not None
-            pixels = self.data[self._offsets[row] : self._offsets[row + 1]]
+            pixels = self._bytes(row)
             return pixels.reshape(*self.form.kept_size(self._shape(row)), self.form.channels)
         try:
             return self.form.picture_of(self.encoded(row))
@@ -90,8 +92,7 @@ class Large:
 
     def encoded(self, row: int) -> bytes:
         """The file's bytes."""
-        assert self.data is not None
-        return self.data[self._offsets[row] : self._offsets[row + 1]].tobytes()
+        return self._bytes(row).tobytes()
 
     def digest(self, start: int, end: int) -> str:
         """The digest of what is stored of these rows; they are undamaged where it is that of their shard."""
@@ -103,6 +104,14 @@ class Large:
             stored, lengths = self.data[self._offsets[start] : self._offsets[end]], np.diff(self._offsets[start : end + 1])
         return shard_digest(checks_of(stored, lengths, self.form))
 
+    def _bytes(self, row: int) -> Bytes:
+        assert self.data is not None
+        place = self._place(row)
+        return self.data[self._offsets[place] : self._offsets[place + 1]]
+
+    def _place(self, row: int) -> int:
+        return row if self.row_N is None else int(self.row_N[row])
+
     def _shape(self, row: int) -> tuple[int, int]:
         assert self.shape_N2 is not None
         height, width = self.shape_N2[row].tolist()
@@ -112,6 +121,32 @@ class Large:
     def _offsets(self) -> IntArray:
         assert self.offset_N is not None
         return self.offset_N
+
+
+class Rows:
+    """Used like an array of these rows of another one, which is read when indexed."""
+
+    dtype = np.dtype(np.uint8)
+    ndim = 4
+
+    def __init__(self, images_NHWC: Bytes, row_N: IntArray) -> None:
+        self._images_NHWC, self._row_N = images_NHWC, row_N
+        self.shape: tuple[int, ...] = (len(row_N), *images_NHWC.shape[1:])
+        self.nbytes = self.size = int(np.prod(self.shape))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Bytes:
+        """As an array would give them."""
+        first, *rest = key if isinstance(key, tuple) else (key,)
+        rows = self._row_N[first]
+        images: Bytes = self._images_NHWC[rows]
+        return images[(*(slice(None) for _ in np.shape(rows)), *rest)] if rest else images
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Bytes:
+        """All pictures as one array."""
+        return self[:].astype(dtype or np.uint8, copy=False)
 
 
 class Images:

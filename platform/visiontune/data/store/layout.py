@@ -3,7 +3,11 @@
 One Arrow IPC record batch with the columns image (raw: fixed_size_binary, uint8 HWC, or large_binary where pictures are kept in their
 own shapes; encoded: large_binary, a file's bytes), label (int64) and split (uint8: 0 train, 1 val, 2 test), and of large pictures
 height and width (int64) as they came. The footer's metadata hold a JSON text, its SHA-256, and the report of the ingest:
-what comes before the pictures has a length that is known before they are, so that raw ones are written where they stay.
+what comes before the pictures has a length that is known before they are, so that raw ones are written where they stay. Pictures that
+are dropped as repeats lie behind the first `num_rows`, their split is 3.
+
+Another split of the same pictures is a file without the column image: row (int64) tells which row of the store `pixels`, beside it, a
+picture is. Its digest is that of content and splits, as though it had been decoded anew.
 """
 
 from __future__ import annotations

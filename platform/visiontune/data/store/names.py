@@ -60,6 +60,10 @@ def find_store(cache: Path, text: str) -> tuple[Path, Mapping[str, Any] | None]:
 
 def known_names(cache: Path) -> list[str]:
     """Names, then digests of stores without one."""
-    names = sorted(path.stem for path in (cache / _NAMES).glob("*.json"))
-    taken = {json.loads((cache / _NAMES / f"{name}.json").read_text())["digest"] for name in names}
-    return names + sorted(path.stem for path in cache.glob("*.arrow") if path.stem not in taken)
+    names = names_of(cache)
+    return [*names, *sorted(path.stem for path in cache.glob("*.arrow") if path.stem not in {*names.values()})]
+
+
+def names_of(cache: Path) -> dict[str, str]:
+    """The digest that each name means, sorted."""
+    return {path.stem: json.loads(path.read_text())["digest"] for path in sorted((cache / _NAMES).glob("*.json"))}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from visiontune.data.open_files import open_root
-from visiontune.data.store.store import Store
+from visiontune.data.store.store import Store, is_good, pixels_of
 from visiontune.errors import Problem, UserError, first_line
 from visiontune.filesystem.atomic_write import replacing
 from visiontune.filesystem.uri import is_uri
@@ -51,7 +51,7 @@ def fetch(folder: str, path: Path) -> bool:
         with replacing(path) as temporary:
             with _refused(folder):
                 copy_files(remote, str(temporary), source_filesystem=filesystem, destination_filesystem=LocalFileSystem())
-            if not _is_whole(temporary, path.stem):
+            if not _has_pixels(folder, temporary) or not _is_whole(temporary, path.stem):
                 raise _Damaged
     except _Damaged:
         with contextlib.suppress(OSError):
@@ -64,6 +64,8 @@ def put(folder: str, path: Path) -> bool:
     """Copy a store there; False where one of its name lies there already. Raises UserError."""
     from pyarrow.fs import FileType, LocalFileSystem, copy_files
 
+    if (base := pixels_of(path)) is not None:
+        put(folder, base)
     filesystem, remote = _located(folder, path.name)
     with _refused(folder):
         if filesystem.get_file_info(remote).type == FileType.File:
@@ -83,6 +85,15 @@ def _located(folder: str, name: str) -> tuple[Any, str]:
 
     root = open_root(folder, NAME)
     return root.filesystem or LocalFileSystem(), f"{root.path.rstrip('/')}/{name}"
+
+
+def _has_pixels(folder: str, path: Path) -> bool:
+    """Whether the pixels lie here too, where the file has splits alone; they are fetched if they don't."""
+    try:
+        base = pixels_of(path)
+        return base is None or is_good(base) or fetch(folder, base)
+    except UserError:
+        return False
 
 
 def _is_whole(path: Path, digest: str) -> bool:

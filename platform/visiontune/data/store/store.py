@@ -6,28 +6,25 @@ and std_C float32 of the training pictures divided by 255; index arrays int64, a
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.data.file_names import identity
 from visiontune.data.picture.depth import DEEP, Depth
-from visiontune.data.picture.stored_form import Form
 from visiontune.data.split import IntArray
 from visiontune.data.store.ingest_report import IngestReport
-from visiontune.data.store.large_pictures import Images, Large
-from visiontune.data.store.layout import CHECKSUM_KEY, METADATA_KEY, REPORT_KEY, SPLITS, VERSION, rows_checksum
+from visiontune.data.store.large_pictures import Images, Large, Rows
+from visiontune.data.store.layout import REPORT_KEY, SPLITS, rows_checksum
+from visiontune.data.store.store_file import column, form_of, opened, whole_of
 from visiontune.errors import UserError, first_line
+from visiontune.filesystem.cgroup import num_cpus
 from visiontune.spec.image_size import ImageSize, image_size
-
-_FORM_KEYS = ("kind", "image_size", "stored_size", "channels", "is_resized", "frame", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,8 @@ class Store:
     """An open file; see the top of the module for layout and types. Reading goes through the page cache.
 
     `images_NHWC` of small pictures is the memory map itself. That of large ones (`large` is set) is used in the same way, but reads and
-    resizes what is indexed in the caller's thread; `read` gives other sizes. `frame` is by which rule pictures got their shape,
+    resizes what is indexed in the caller's thread; `read` gives other sizes. `base` is the store that has the pixels where this one has the
+    splits alone, `whole` is all that lies there, which `shards` count. `frame` is by which rule pictures got their shape,
     `depth` what became 0 and 255 of files with more than 8 bits.
     """
 
@@ -72,6 +70,8 @@ class Store:
     frame: str = "crop"
     depth: Depth = DEEP
     shards: tuple[Shard, ...] = field(default=(), repr=False)
+    base: Path | None = None
+    whole: Large | None = field(default=None, repr=False)
 
     @staticmethod
     def open(path: Path) -> Store:
@@ -85,6 +85,11 @@ class Store:
     def info(self) -> DataInfo:
         """Size, channels and classes, for building a model."""
         return DataInfo(self.image_size, self.images_NHWC.shape[3], len(self.class_names), self.class_names)
+
+    @property
+    def num_bytes(self) -> int:
+        """Of its files."""
+        return sum(path.stat().st_size for path in (self.path, self.base) if path is not None)
 
     @property
     def kind(self) -> str:
@@ -126,7 +131,7 @@ class Store:
 
     def damaged(self) -> Iterator[Shard]:
         """Every shard whose pixels are not those that were written; reads the whole file, on all cores."""
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(num_cpus()) as pool:
             for shard, is_good in zip(self.shards, pool.map(self._is_good, self.shards), strict=True):
                 if not is_good:
                     yield shard
@@ -142,70 +147,70 @@ class Store:
             raise UserError(f"the store {self.path} has no report that can be read") from error
 
     def _is_good(self, shard: Shard) -> bool:
-        large = self.large or Large.of_raw(self.images_NHWC)
+        large = self.whole or self.large or Large.of_raw(self.images_NHWC)
         return large.digest(shard.start, shard.end) == shard.digest
 
 
 def _read(path: Path) -> Store:
-    import pyarrow as pa
-
-    with pa.memory_map(str(path)) as mapped:
-        file = pa.ipc.open_file(mapped)
-        batch, content = file.get_batch(0), _content(file.metadata or {})
-    label_N = np.frombuffer(batch.column("label").buffers()[1], np.int64)[: batch.num_rows]
-    split_N = np.frombuffer(batch.column("split").buffers()[1], np.uint8)[: batch.num_rows]
-    shape_N2 = np.stack([batch.column(name).to_numpy() for name in ("height", "width")], 1) if "height" in batch.schema.names else None
-    if rows_checksum(label_N, split_N, shape_N2) != content["rows_sha256"]:
+    batch, content = opened(path)
+    label_N, split_N = column(batch, "label", np.int64), column(batch, "split", np.uint8)
+    base = path.with_name(f"{content['pixels']}.arrow") if "pixels" in content else None
+    pixels, form_content = (batch, content) if base is None else opened(base)
+    shape_P2 = np.stack([pixels.column(name).to_numpy() for name in ("height", "width")], 1) if "height" in pixels.schema.names else None
+    row_N = column(batch, "row", np.int64) if base is not None else np.arange(content.get("num_rows", batch.num_rows))
+    if rows_checksum(label_N, split_N, shape_P2 if base is None else row_N) != content["rows_sha256"]:
         raise ValueError("its labels are damaged")
-    images_NHWC, large = _images(batch, _form(content), content["num_bytes"], path, shape_N2)
+    form = form_of(form_content)
+    whole = whole_of(pixels, form, form_content["num_bytes"], base or path, shape_P2)
+    images_NHWC, large = _view(whole, row_N)
     index = {name: np.flatnonzero(split_N == code).astype(np.int64) for code, name in enumerate(SPLITS)}
-    ends = [shard["rows"] for shard in content["shards"]]
+    ends = [shard["rows"] for shard in form_content["shards"]]
+    shards = zip([0, *ends], ends, form_content["shards"], strict=False)
     return Store(
         path=path,
         digest=content["digest"],
         class_names=tuple(map(identity, content["class_names"])),
         images_NHWC=images_NHWC,
-        labels_N=label_N,
+        labels_N=label_N[: len(row_N)],
         train_idx=index["train"],
         val_idx=index["val"],
         test_idx=index["test"],
         mean_C=np.array(content["mean"], np.float32),
         std_C=np.array(content["std"], np.float32),
         large=large,
-        frame=_form(content).rule,
-        depth=_form(content).depth,
-        shards=tuple(Shard(start, end, one["digest"]) for start, end, one in zip([0, *ends], ends, content["shards"], strict=False)),
+        frame=form.rule,
+        depth=form.depth,
+        shards=tuple(Shard(start, end, one["digest"]) for start, end, one in shards),
+        base=base,
+        whole=whole,
     )
 
 
-def _content(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
-    """What its metadata say, if they are whole."""
-    text = metadata[METADATA_KEY]
-    if hashlib.sha256(text).hexdigest().encode() != metadata[CHECKSUM_KEY]:
-        raise ValueError("its metadata are damaged")
-    content: dict[str, Any] = json.loads(text)
-    if content["version"] != VERSION:
-        raise ValueError(f"it has version {content['version']}, not {VERSION}")
-    return content
-
-
-def _form(content: Mapping[str, Any]) -> Form:
-    return Form.from_json({key: content[key] for key in _FORM_KEYS if key in content})
-
-
-def _images(batch: Any, form: Form, num_bytes: int, path: Path, shape_N2: IntArray | None) -> tuple[NDArray[np.uint8], Large | None]:
-    """The memory map where pictures are stored at the training size; else `Images` over `Large`. Raises ValueError."""
-    buffers = batch.column("image").buffers()
-    data = np.frombuffer(buffers[-1], np.uint8)[:num_bytes]
-    if len(data) != num_bytes:
-        raise ValueError("its pictures are cut off")
-    if form.is_even:
-        images_NHWC = data.reshape(-1, *form.stored_size, form.channels)
-        if not form.is_large:
-            return images_NHWC, None
-        large = Large(path, form, images_NHWC, shape_N2=shape_N2)
-    else:
-        offset_N = np.frombuffer(buffers[1], np.int64)[: batch.num_rows + 1]
-        large = Large(path, form, data=data, offset_N=offset_N, shape_N2=shape_N2)
+def _view(whole: Large, row_N: IntArray) -> tuple[NDArray[np.uint8], Large | None]:
+    """The memory map where pictures are stored at the training size and in this order; else what is used like an array."""
+    is_first = np.array_equal(row_N, np.arange(len(row_N)))
+    if whole.form.is_even and not whole.form.is_large:
+        assert whole.images_NHWC is not None
+        images_NHWC = whole.images_NHWC
+        return (images_NHWC[: len(row_N)] if is_first else cast("NDArray[np.uint8]", Rows(images_NHWC, row_N))), None
+    shape_N2 = None if whole.shape_N2 is None else whole.shape_N2[row_N]
+    large = whole if is_first and len(whole) == len(row_N) else replace(whole, row_N=row_N, shape_N2=shape_N2)
     # Made of the file whenever it is indexed, but used like the array that small pictures have.
     return cast("NDArray[np.uint8]", Images(large)), large
+
+
+def is_good(path: Path) -> bool:
+    """Whether a store is there that can be opened."""
+    try:
+        return bool(path.exists() and Store.open(path))
+    except UserError:
+        return False
+
+
+def pixels_of(path: Path) -> Path | None:
+    """The store that has the pixels of this one, which then has the splits alone. Raises UserError for a file that is no store."""
+    try:
+        content = opened(path)[1]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"the store {path} cannot be read ({first_line(error)}); `visiontune search` makes it again") from error
+    return path.with_name(f"{content['pixels']}.arrow") if "pixels" in content else None

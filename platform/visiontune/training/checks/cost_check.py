@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import statistics
 import time
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 
 from visiontune.data.store.store import Store
+from visiontune.filesystem.cgroup import num_cpus
 from visiontune.spec.epoch_forecast import CONFIRM_S, MARGIN, cost, num_in_turn, num_retrainings
 from visiontune.spec.slots import settled_cpus, slots_of
 from visiontune.spec.study_spec import StudySpec
@@ -86,14 +86,14 @@ def workers_here(spec: StudySpec) -> int:
     most, gpus = spec.resources.max_concurrent_trials, gpus_here(spec)
     if isinstance(most, int):
         return most
-    fits = len(os.sched_getaffinity(0)) // cpus_here(spec)
+    fits = num_cpus() // cpus_here(spec)
     fits = min(fits, slots_of(torch.cuda.device_count(), gpus)) if gpus else fits
     return max(1, fits // spec.resources.workers_per_trial)
 
 
 def cpus_here(spec: StudySpec) -> int:
     """What a trial would get of this machine's processors."""
-    return settled_cpus(spec.resources, gpus_here(spec), [(len(os.sched_getaffinity(0)), torch.cuda.device_count())])
+    return settled_cpus(spec.resources, gpus_here(spec), [(num_cpus(), torch.cuda.device_count())])
 
 
 def gpus_here(spec: StudySpec) -> float:
