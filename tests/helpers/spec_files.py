@@ -117,7 +117,7 @@ BAD = [
     # sections and keys
     Bad(2, "data: {sorce: digits, source: digits}", ("data.sorce: unknown key 'sorce'", "nearest is 'source'")),
     Bad(2, "data: {source: digit}", ("must name one source", "'digit'", "nearest is 'digits'", "parquet")),
-    Bad(2, "data: {source: digits, train: a.parquet}", ("'train' is an argument of parquet, not of digits",)),
+    Bad(2, "data: {source: digits, train: a.parquet}", ("'train' is an argument of parquet", "not of digits")),
     Bad(2, "data: {source: parquet}", ("source 'parquet' needs the argument 'train'",)),
     Bad(2, "data: [digits]", ("must be a mapping of keys", "['digits']")),
     Bad(2, "data: {}", ("required key 'source' is missing", "digits")),

@@ -11,6 +11,7 @@ import pytest
 from sample_study import RECIPE, RECORD
 from scipy import stats
 
+from visiontune.data.picture.stored_form import Form
 from visiontune.exports.model_card import Written, model_card
 from visiontune.results.export_winner import origin_of
 from visiontune.results.leaderboard import to_json
@@ -65,7 +66,7 @@ def test_programs_get_the_same() -> None:
 
 def test_a_model_card_counts_a_meeting_with_the_test_as_the_study_does_and_has_the_figure_of_what_was_kept() -> None:
     recipe = TrialRecipe(**{"preprocessing": {}, "transfer": {}, "loss": {}, "balance": {}, **RECIPE})
-    form = SimpleNamespace(image_size=(8, 8), stored_size=(8, 8), channels=3)
+    form = Form("raw", (8, 8), (8, 8), 3, is_resized=False)
     known = {"class_names": ("a", "b"), "recipe": recipe, "form": form, "image_size": 8, "metadata": SimpleNamespace(use_val=True)}
     classifier = SimpleNamespace(**known, arithmetic=SimpleNamespace(precision="fp32"))
     with_val = replace(raced(), with_val=Confirmation(9, math.nan, 0.93, 0.25))

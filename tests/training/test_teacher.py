@@ -150,13 +150,15 @@ def test_a_teacher_that_can_not_teach_is_refused_before_anything_runs(words: str
 
 
 def test_submit_refuses_a_teacher_that_would_stay_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Studies are left out of what travels to a cluster."""
-    (tmp_path / "studies").mkdir()
-    make_teacher(tmp_path / "studies", make_store(num=60))
-    (tmp_path / "study.yaml").write_text(to_yaml(study(tmp_path, "studies/big.yaml")))
-    monkeypatch.chdir(tmp_path)
+    """Paths start from this folder on a cluster too, and what lies outside of it does not travel."""
+    (tmp_path / "here").mkdir()
+    make_teacher(tmp_path, make_store(num=60))
+    monkeypatch.chdir(tmp_path / "here")
+    Path("study.yaml").write_text(to_yaml(study(tmp_path, "../big.yaml")))
     monkeypatch.setattr("visiontune.tuning.ray_submit.connect", lambda address: SimpleNamespace(list_jobs=list))
-    with pytest.raises(UserError, match=r"the teacher big must lie in the folder that travels to the cluster, .*, outside of studies"):
+    with pytest.raises(
+        UserError, match=r"the teacher big must lie in .*here, which paths start from on the cluster, or be"
+    ):
         submit(Path("study.yaml"), "http://127.0.0.1:1")
 
 

@@ -96,7 +96,7 @@ def test_submit_refuses_a_plugin_that_would_stay_behind(tmp_path: Path, monkeypa
     file = write(tmp_path).rename(tmp_path / "studies" / "study.yaml")
     file.write_text(STUDY.replace("my_models.py", "../my_models.py"))
     monkeypatch.setattr("visiontune.tuning.ray_submit.connect", lambda address: NoJobs())
-    with pytest.raises(UserError, match=r"the plugin ../my_models.py must lie in the folder that travels to the cluster"):
+    with pytest.raises(UserError, match=r"the plugin \.\./my_models\.py must lie in .*studies, which paths start from on the cluster"):
         submit(file, "http://127.0.0.1:1")
 
 
