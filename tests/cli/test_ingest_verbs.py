@@ -56,6 +56,15 @@ def test_ingest_says_what_it_found_and_data_says_it_again(pictures: Path, capsys
     assert run("data", found["digest"][:6], code=0, capsys=capsys)[0].splitlines()[1:6] == out.splitlines()[1:6]
 
 
+def test_names_that_would_break_lines_or_colour_a_terminal_are_shown_escaped(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (pictures / "cat").rename(pictures / "big\ncat")
+    (pictures / "dög" / "\x1b[31m.png").write_bytes(next((pictures / "犬").iterdir()).read_bytes())
+    (pictures / "\x1b[2J\n.txt").touch()
+    out, _ = run("ingest", "pets", code=0, capsys=capsys)
+    assert "\n  big\\ncat  " in out and "pets/dög/\\x1b[31m.png (" in out and "pets/\\x1b[2J\\n.txt: is" in out
+    assert all(char.isprintable() for char in out.replace("\n", ""))
+
+
 def test_damage_is_told_with_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     run("ingest", "pets", "--name", "p", code=0, capsys=capsys)
     path = next(Path("studies/.data").glob("*.arrow"))

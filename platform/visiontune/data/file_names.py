@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _LEFT_BEHIND = frozenset(
@@ -13,14 +14,27 @@ _LEFT_BEHIND = frozenset(
 """In lower case: of macOS, Windows, Linux, and of Synology's and QNAP's devices."""
 
 
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""What breaks lines, or moves or turns what a terminal shows."""
+
+
 def printable(name: str) -> str:
+    """A name that can be shown in a line: control characters and bytes of a foreign encoding as escapes.
+
+    >>> printable("new\\nline")
+    'new\\\\nline'
+    """
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), as_utf8(name))
+
+
+def as_utf8(name: str) -> str:
     """A name that can be written as UTF-8: bytes of a foreign encoding as escapes."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
 def identity(name: str) -> str:
     """A name that is the same on all systems, however they write composed letters."""
-    return name if name.isascii() else unicodedata.normalize("NFC", printable(name))
+    return name if name.isascii() else unicodedata.normalize("NFC", as_utf8(name))
 
 
 def is_hidden(name: str) -> bool:

@@ -109,7 +109,8 @@ class Root:
         except OSError as error:
             raise UserError(Problem(self.show(folder), 0, "", f"cannot be listed ({error.strerror or first_line(error)})")) from error
         files, folders = self._left(folder, found.files, "file"), self._left(folder, found.folders, "folder")
-        return Listing(sorted(files), sorted(folders), sorted(found.odd))
+        odd = [one for one in found.odd if self._left(folder, [one[0]], "file")]
+        return Listing(sorted(files), sorted(folders), sorted(odd))
 
     def walk(self, folder: str = "") -> Iterator[tuple[str, Listing]]:
         """(name, listing) of the folder and of all below it that are not hidden. Raises UserError for symbolic links in a circle."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from visiontune.data.file_names import printable
 from visiontune.data.picture.frame import WORDS
 from visiontune.data.store.ingest_report import IngestReport
 from visiontune.data.store.short_report import dropped_words, pair_of
@@ -120,7 +121,7 @@ def _set_aside(report: IngestReport) -> Iterator[str]:
     bad = [one for one in report.set_aside if one["is_bad"]]
     others = [one for one in report.set_aside if not one["is_bad"]]
     yield f"  set aside: {len(bad):,} bad of {report.num_seen:,} pictures" + (f", {len(others):,} other files" if others else "")
-    yield from _listed([f"{one['name']}: {one['reason']}" for one in [*bad, *others]])
+    yield from _listed([printable(f"{one['name']}: {one['reason']}") for one in [*bad, *others]])
 
 
 def _repeats(report: IngestReport) -> Iterator[str]:

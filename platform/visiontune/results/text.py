@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from visiontune.data.file_names import printable
 from visiontune.spec.declare import Section, Table
 from visiontune.spec.sections import RECIPE
 
@@ -38,6 +39,7 @@ def duration(seconds: float | None) -> str:
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of equal length as lines with columns two spaces apart, the first row being the header."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

@@ -37,6 +37,11 @@ def _suffixless(root: Path) -> None:
         (root / name).write_bytes(content)
 
 
+def _with_circle(root: Path) -> None:
+    tree(root, {"cat/a.png": 0, "dog/b.png": 1})
+    (root / "round").symlink_to(root / "round")
+
+
 def _two_spellings(root: Path) -> None:
     tree(root, {unicodedata.normalize("NFC", "Bär/a.png"): 0, unicodedata.normalize("NFD", "Bär/b.png"): 1, "cat/c.png": 2})
 
@@ -83,7 +88,7 @@ ROWS = {
         "train/a.png", "train/b.png", "test/c.png", refused=("'train' with 2 files", "label_from: name", "a table (source: manifest)")
     ),
     "flat train and test beside a table": Row(
-        _files("train/a.png", "test/c.png", others="train.csv"), refused=("the table train.csv beside them (source: manifest)",)
+        _files("train/a.png", "test/c.png", others="train.csv"), refused=("the table train.csv beside them (source: manifest, path: /",)
     ),
     "only a flat train": _row("train/a.png", refused=("'train' with 1 file, ", "'train' is no class by name")),
     "a class that is called train": _row(
@@ -146,6 +151,7 @@ ROWS = {
     "a test without classes, wrapped": _row(
         *_DIVIDED[:2], "test/images/1.png", parts={"train": _PARTS["train"]}, aside={"1.png": "has no label"}, said=("test/images as test",)
     ),
+    "a link to itself, left out": Row(_with_circle, data={"exclude": ["round"]}, parts=_CATS_AND_DOGS, said=("'round' leaves out 1 file",)),
     # Labels in names of files.
     "classes in names of files": _row(
         *_NAMED,

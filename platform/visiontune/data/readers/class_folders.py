@@ -6,7 +6,7 @@ import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from visiontune.data.file_names import identity, is_hidden, printable
+from visiontune.data.file_names import as_utf8, identity, is_hidden, printable
 from visiontune.data.file_tree import Root
 from visiontune.data.readers.exclude import exclude_of
 from visiontune.data.readers.foreign_formats import foreign_of
@@ -40,7 +40,7 @@ class ClassFolders:
             if (label := self._label(path)) is not None:
                 items += [Item(f"{folder}/{name}", label) for name in pictures]
             else:
-                reason = self._reason(path, has_classes)
+                reason = self._reason(path, part, has_classes)
                 names = (posixpath.join(folder, name) for name in pictures)
                 self._set_aside += [SetAside(self._root.show(name), reason, is_bad=False) for name in names]
             suffixes = _suffixes(found.files, pictures)
@@ -74,15 +74,16 @@ class ClassFolders:
         """The class of a folder; None above those of classes."""
         if not path or (self._depth != LEAF and len(path) < int(self._depth)):
             return None
-        return printable("/".join(path if self._depth == LEAF else path[: int(self._depth)]))
+        return as_utf8("/".join(path if self._depth == LEAF else path[: int(self._depth)]))
 
     def _class_levels(self, path: Sequence[str]) -> range:
         """Lengths of the beginnings of a path that are classes or hold some."""
         return range(1, 1 + (len(path) if self._depth == LEAF else min(len(path), int(self._depth))))
 
-    def _reason(self, path: Sequence[str], has_classes: bool) -> str:
+    def _reason(self, path: Sequence[str], part: str, has_classes: bool) -> str:
         if not has_classes:
-            return "has no label: there are no folders of classes (label_from: name takes labels from names of files)"
+            hint = " (label_from: name takes labels from names of files)" if part == "train" else ""
+            return f"has no label: there are no folders of classes{hint}"
         return f"has no label: it lies {'above' if path else 'beside'} the folders of the classes"
 
     def _count(self, path: Sequence[str], num: int) -> None:

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from glob import escape
 from itertools import islice
 
-from visiontune.data.file_names import identity, is_hidden, printable
+from visiontune.data.file_names import as_utf8, identity, is_hidden, printable
 from visiontune.data.file_tree import Root
 from visiontune.errors import Problem, UserError, near_names
 from visiontune.spec.yaml_node import scalar
@@ -31,7 +31,7 @@ def exclude_of(names: Sequence[str]) -> str:
     >>> exclude_of(["old", "12 [a]"])
     'exclude: [old, "12 [[]a]"]'
     """
-    patterns = [escape(printable(name)) for name in names]
+    patterns = [escape(as_utf8(name)) for name in names]
     written = [one if _PLAIN.fullmatch(one) and scalar(one) == one else json.dumps(one, ensure_ascii=False) for one in patterns]
     return f"exclude: [{', '.join(written)}]"
 

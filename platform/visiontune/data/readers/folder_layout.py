@@ -142,8 +142,9 @@ def _ways(root: Root, top: str, odd: Sequence[str], others: Sequence[str]) -> It
     """What would read folders that are no classes."""
     tables = [name for name in root.scan(top).files if name.lower().endswith(_TABLES) and not is_hidden(name)]
     if not any(_folders(root, posixpath.join(top, name)) for name in odd):
+        path = f", path: {root.show(posixpath.join(top, tables[0]))}" if tables else ""
         table = f"the table {printable(tables[0])} beside them" if tables else "a table"
-        yield f"label_from: name reads classes from names of files, and {table} (source: manifest) from its rows"
+        yield f"label_from: name reads classes from names of files, and {table} (source: manifest{path}) from its rows"
         if len(others) > 1 and all(map(part_of, odd)):
             yield f"{exclude_of(odd)} leaves {_shown(others)}"
     elif others and not any(map(part_of, odd)):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from visiontune.data.file_names import printable
+from visiontune.data.file_names import as_utf8
 from visiontune.data.file_stamps import stamps_of_files
 from visiontune.data.file_tree import Root
 from visiontune.data.picture.bad_picture import BadPicture, Picture
@@ -44,7 +44,7 @@ class ShardFile:
 
     def place(self) -> str:
         """A text that changes when it is moved."""
-        return f"{self} {printable(self.root.path)}"
+        return f"{self} {as_utf8(self.root.path)}"
 
     def open(self) -> PictureTable:
         """Open it anew: an open file may not be shared by threads. Raises OSError and pyarrow's errors."""

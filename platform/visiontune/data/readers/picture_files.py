@@ -121,7 +121,8 @@ def _first(items: Sequence[Item], read: Callable[[str], bytes], margin: float, r
         except BadPicture as error:
             bad.append(Problem(root.show(item.path), 0, "", f"picture {error}"))
     if not shapes:
-        raise UserError(*bad[:_MAX_LISTED])
+        rule = f"none of {len(bad):,} pictures, taken evenly from the {len(items):,} for training, can be used"
+        raise UserError(*bad[:_MAX_LISTED], Problem(root.shown, 0, "", rule))
     return shapes[0][0], shapes[0][1], max(channels for _, _, channels in shapes)
 
 

@@ -13,7 +13,7 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
 
-from visiontune.data.file_names import printable
+from visiontune.data.file_names import as_utf8
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import open_file
 from visiontune.data.picture.bad_picture import BadPicture
@@ -50,7 +50,7 @@ class TableFile:
             values = pc.cast(plain_values(self._column(name)), pa.string()).to_pylist()
         except TypeError as error:
             raise UserError(Problem(self.where, 0, f"column {name!r}", str(error))) from error
-        return [printable(value.strip()) or None if value is not None else None for value in values]
+        return [as_utf8(value.strip()) or None if value is not None else None for value in values]
 
     def num_words(self, name: str) -> int:
         """How many of its values are words such as NaN, which `texts` takes for none."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from visiontune.data.file_names import printable
 from visiontune.data.source import Source
 from visiontune.data.store.ingest_report import IngestReport
 from visiontune.data.store.store import Store
@@ -54,7 +55,8 @@ def notes_of_source(source: Source) -> list[str]:
 def pair_of(one: Mapping[str, Any]) -> str:
     """Two pictures of a report's `repeats` or `conflicts`, with what tells them apart."""
     sign = "=" if one.get("similarity", 1.0) == 1.0 else "~"
-    return f"{one['name']} ({one['split']}, {one['label']}) {sign} {one['other']} ({one['other_split']}, {one['other_label']})"
+    said = f"{one['name']} ({one['split']}, {one['label']}) {sign} {one['other']} ({one['other_split']}, {one['other_label']})"
+    return printable(said)
 
 
 def dropped_words(repeats: Sequence[Mapping[str, Any]]) -> str:
@@ -74,7 +76,7 @@ def _numbers(counts: Mapping[str, Sequence[int]], class_names: Sequence[str]) ->
 def _classes(counts: Mapping[str, Sequence[int]], class_names: Sequence[str]) -> str:
     parts = [part for part in _PARTS if part in counts]
     numbers = zip(class_names, *(counts[part] for part in parts), strict=True)
-    told = [f"{name} {'/'.join(f'{num:,}' for num in nums)}" for name, *nums in numbers]
+    told = [f"{printable(name)} {'/'.join(f'{num:,}' for num in nums)}" for name, *nums in numbers]
     more = f" and {len(told) - _CLASSES:,} classes more" if len(told) > _CLASSES else ""
     return f"classes ({'/'.join(parts)}): {', '.join(told[:_CLASSES])}{more}"
 
