@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,23 @@ def test_names_that_would_break_lines_or_colour_a_terminal_are_shown_escaped(pic
     out, _ = run("ingest", "pets", code=0, capsys=capsys)
     assert "\n  big\\ncat  " in out and "pets/dög/\\x1b[31m.png (" in out and "pets/\\x1b[2J\\n.txt: is" in out
     assert all(char.isprintable() for char in out.replace("\n", ""))
+
+
+def test_pictures_that_are_known_from_elsewhere_are_told_as_they_lie_here(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    twin = next((pictures / "dög").iterdir())
+    shutil.copy(twin, pictures / "cat" / "twin.png")
+    (pictures / "cat" / "empty.jpg").write_bytes(b"")
+    (pictures / "old.txt").touch()
+    shutil.copytree(pictures, "one/pets")
+    shutil.copytree(pictures, "two/pets")
+    Path("two/pets/old.txt").rename("two/new.txt")
+    first, found = (run("ingest", name, "--name", name, "allow_bad=0.1", code=0, capsys=capsys)[0] for name in ("one", "two"))
+    assert len(list(Path("studies/.data").glob("*.arrow"))) == 1
+    assert "two/pets is read" in found and "two/new.txt: is" in found and "old.txt" not in found
+    assert "two/pets/cat/empty.jpg: has no bytes" in found
+    repeats = first[first.index("  repeats") : first.index("  in a study")]
+    assert "one/pets/cat/twin.png" in repeats and repeats.replace("one/", "two/") in found
+    assert [run("data", name, code=0, capsys=capsys)[0] for name in ("two", "one")] == [found, first]
 
 
 def test_damage_is_told_with_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,6 +34,9 @@ def test_names_are_those_of_the_files_around_bad_and_repeated_ones(tmp_path: Pat
     for name, picture in zip(names, store.images_NHWC, strict=True):
         expected = cv2.resize(cv2.imread(name, cv2.IMREAD_GRAYSCALE), (8, 8), interpolation=cv2.INTER_AREA)
         assert np.abs(picture[..., 0].astype(int) - expected).max() <= 2, name
+    root = root.rename(tmp_path / "moved")
+    data["path"] = str(root)
+    assert row_names(data, store) == [name.replace("/pictures/", "/moved/") for name in names]
     (root / "class0" / "002.bmp").rename(root / "class1" / "a02.bmp")
     with pytest.raises(UserError, match="not those that the store"):
         row_names(data, store)

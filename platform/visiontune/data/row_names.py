@@ -14,6 +14,7 @@ import numpy as np
 from visiontune.data.ingest.cut_chunks import cut
 from visiontune.data.ingest.plan import make_plan
 from visiontune.data.prepare import source_of, with_defaults
+from visiontune.data.prepared_store import retold
 from visiontune.data.split import IntArray
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
@@ -22,8 +23,9 @@ from visiontune.errors import UserError
 def row_names(data: Mapping[str, Any], store: Store) -> list[str]:
     """By row. `data` is the section that made the store. Raises UserError for pictures that can't be listed, or are others now."""
     data = with_defaults(data)
-    source, report = source_of(data), store.report()
+    source = source_of(data)
     plan = make_plan(source, data)
+    report = retold(store.report(), source, lambda: plan)
     names = [plan.names(part)[row] for part, rows in plan.rows.items() for row in rows.tolist()]
     bad = {one["name"] for one in report.set_aside if one["is_bad"]}
     dropped = {one["name"] for one in report.repeats if one["is_dropped"]}

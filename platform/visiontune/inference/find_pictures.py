@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from visiontune.data.archives.open_archive import is_archive_name
-from visiontune.data.file_names import printable
+from visiontune.data.file_names import as_utf8, printable
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import beside, kind_at, open_root
 from visiontune.data.picture.bad_picture import BadPicture, Values
@@ -105,7 +105,7 @@ def _local(word: str) -> Iterator[Given]:
         else:
             parent, _, file = name.rpartition("/")
             root = _parent(parent or ("/" if name.startswith("/") else "."))
-            yield Given(printable(name), partial(root.read, file))
+            yield Given(as_utf8(name), partial(root.read, file))
     if not is_any:
         yield from _opened(word)
 
@@ -116,12 +116,12 @@ def _opened(word: str) -> Iterator[Given]:
         root = open_root(word, _WHERE)
         kind = kind_at(root)
     except UserError as error:
-        yield Given(printable(word), partial(_raise, first_line(error)))
+        yield Given(as_utf8(word), partial(_raise, first_line(error)))
         return
     if kind == "folder":
         yield from _below(root)
     else:
-        yield Given(printable(word), partial(root.read, "") if kind else partial(_nothing_there, word))
+        yield Given(as_utf8(word), partial(root.read, "") if kind else partial(_nothing_there, word))
 
 
 @lru_cache(maxsize=64)
@@ -148,7 +148,7 @@ def _below(root: Root) -> Iterator[Given]:
     for folder, found in root.walk():
         for name in pictures_in(folder, found.files, root, []):
             file = posixpath.join(folder, name)
-            yield Given(root.show(file), partial(root.read, file))
+            yield Given(as_utf8(posixpath.join(root.shown, file)), partial(root.read, file))
 
 
 def _pixels(one: Any) -> Values:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from visiontune.data.ingest.progress import Tell
-from visiontune.data.prepare import prepare
+from visiontune.data.prepare import source_of, with_defaults
+from visiontune.data.prepared_store import as_read, prepared
 from visiontune.data.readers.detect import detect_source, source_as
 from visiontune.data.store.names import find_store, give_name, refuse_name
 from visiontune.data.store.store import Store
@@ -48,12 +50,17 @@ def make_dataset(section: Mapping[str, Any], name: str | None, cache: Path, tell
     """Make or find the store of these pictures, and name it. Raises UserError."""
     if name is not None:
         refuse_name(cache, name, section)
-    path = prepare(section, cache, tell=tell)
-    before = None if name is None else give_name(cache, name, path, section)
-    return Dataset(name or path.stem, Store.open(path), section, before)
+    store = prepared(section, cache, tell=tell)
+    before = None if name is None else give_name(cache, name, store, section)
+    return Dataset(name or store.path.stem, store, section, before)
 
 
 def find_dataset(name: str, cache: Path) -> Dataset:
     """A dataset by its name, its digest or the beginning of one. Raises UserError."""
-    path, section = find_store(cache, name)
-    return Dataset(name, Store.open(path), section)
+    path, section, first_name = find_store(cache, name)
+    store = Store.open(path)
+    if section is not None and first_name != store.first_name:  # it was made of the same pictures elsewhere
+        with suppress(UserError):
+            data = with_defaults(section)
+            store = as_read(store, data, source_of(data))
+    return Dataset(name, store, section)

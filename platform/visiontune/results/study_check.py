@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.data.prepare import num_train_about, prepare
+from visiontune.data.prepare import num_train_about
+from visiontune.data.prepared_store import prepared
 from visiontune.data.source import Source
 from visiontune.data.store.short_report import short_report, short_report_of_source
 from visiontune.data.store.store import DataInfo, Store
@@ -87,7 +88,7 @@ class StudyCheck:
 
     def _ingested(self, source: Source | None, *, is_quiet: bool) -> Store:
         with IngestScreen.of(not is_quiet) as screen:
-            return Store.open(prepare(self.spec.data, self.studies.data_cache, tell=screen.tell, source=source))
+            return prepared(self.spec.data, self.studies.data_cache, tell=screen.tell, source=source)
 
     def _checks(self, store: Store, tell: Callable[[str], None]) -> Iterator[Check]:
         """Those that need pictures alone, and the one that asks a network which an earlier run has left."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from visiontune.data.prepare import describe, prepare, source_of, with_defaults
+from visiontune.data.prepare import describe, source_of, with_defaults
+from visiontune.data.prepared_store import prepared
 from visiontune.data.store.short_report import short_report
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError, nearest
@@ -52,7 +53,7 @@ def train_recipe(recipe: TrialRecipe, cache: Path, *, device: str = "auto", work
     name = find_device(device)
     source = source_of(with_defaults(recipe.data))
     refuse_unfit(recipe, describe(recipe.data, source))
-    store = Store.open(prepare(recipe.data, cache, source=source))
+    store = prepared(recipe.data, cache, source=source)
     for line in short_report(store):
         _log.info(line)
     return train_here(recipe, store, device=name, num_workers=workers)
@@ -81,7 +82,7 @@ def fit_recipe(
         refuse_out(out)
     source = source_of(with_defaults(recipe.data))
     refuse_unfit(recipe, describe(recipe.data, source))
-    store = Store.open(prepare(recipe.data, cache, source=source))
+    store = prepared(recipe.data, cache, source=source)
     for line in short_report(store):
         say(line)
     epoch: Epoch | None = None

@@ -58,12 +58,11 @@ def ingest_screen(spec: StudySpec, screen: Screen, start_s: float) -> Callable[[
 @uses_plugins  # in a thread of its own
 def get_ready(spec: StudySpec, cache: Path, is_checking: bool, tell: Callable[[Progress], None], stop: Event) -> Store:
     """Raise UserError for what is wrong with models, policies or pictures, before any trial; then prepare the pictures."""
-    from visiontune.data.prepare import prepare
-    from visiontune.data.store.store import Store
+    from visiontune.data.prepared_store import prepared
 
     source = preflight(spec)[1] if is_checking else None
     try:
-        return Store.open(prepare(spec.data, cache, tell=tell, stop=stop, source=source))
+        return prepared(spec.data, cache, tell=tell, stop=stop, source=source)
     except UserError as error:
         raise spec.placed(error, "data") from error
 

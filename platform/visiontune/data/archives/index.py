@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from visiontune.data.archives.member import DEFLATED, STORED, TAR, Member
-from visiontune.data.file_names import printable
+from visiontune.data.file_names import as_utf8, printable
 from visiontune.errors import UserError, first_line
 
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -144,5 +144,5 @@ def _inside(name: str, shown: str) -> str:
     """Raises UserError for a name that would leave the folder that the archive is unpacked into."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:$", parts[0] if parts else ""):
-        raise UserError(f"names in {shown} must lie within it, but one is {printable(name)!r}; whoever made this archive may mean harm")
+        raise UserError(f"names in {shown} must lie within it, but one is {as_utf8(name)!r}; whoever made this archive may mean harm")
     return "/".join(parts)

@@ -16,7 +16,7 @@ from visiontune.data.picture.frame import unseen_N
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.source import Source
 from visiontune.data.split import Codes, IntArray
-from visiontune.data.store.ingest_report import IngestReport
+from visiontune.data.store.ingest_report import IngestReport, aside_of
 
 _SPLITS = ("train", "val", "test")
 _QUANTILES = {"min": 0.0, "median": 0.5, "max": 1.0}
@@ -45,8 +45,9 @@ def make_report(
 
     def described(row: int, prefix: str = "") -> dict[str, Any]:
         split, label = _SPLITS[code_K[row]], source.class_names[label_K[row]]
-        names = (prefix.rstrip("_") or "name", f"{prefix}split", f"{prefix}label")
-        return dict(zip(names, (plan.name(int(place_K[row])), split, label), strict=True))
+        names = (prefix.rstrip("_") or "name", f"{prefix}split", f"{prefix}label", f"{prefix}place")
+        place = int(place_K[row])
+        return dict(zip(names, (plan.name(place), split, label, place), strict=True))
 
     def pair(row: int, other: int) -> dict[str, Any]:
         rows = [stored if stored >= 0 else None for stored in stored_K[[row, other]].tolist()]
@@ -74,14 +75,16 @@ def make_report(
             *depth_note(form.depth),
         ),
         unseen=_unseen(shape_K2, form),
+        num_source_notes=len(source.notes),
+        first_name=source.names("train")[0],
     )
 
 
-def _set_aside(source: Source, plan: Plan, chunks: Sequence[Chunk]) -> tuple[dict[str, Any], ...]:
+def _set_aside(source: Source, plan: Plan, chunks: Sequence[Chunk]) -> tuple[Mapping[str, Any], ...]:
     """By the source before anything was decoded, then what could not be."""
-    before = [{"name": one.name, "reason": one.reason, "is_bad": one.is_bad} for one in source.set_aside]
     bad = sorted(item for chunk in chunks for item in chunk.bad)
-    return (*before, *({"name": plan.name(place), "reason": reason, "is_bad": True} for place, reason in bad))
+    decoded = ({"name": plan.name(place), "reason": reason, "is_bad": True, "place": place} for place, reason in bad)
+    return (*aside_of(source), *decoded)
 
 
 def _conflicts(equal_K: IntArray, label_K: IntArray) -> list[tuple[int, int]]:

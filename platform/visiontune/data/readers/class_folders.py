@@ -6,7 +6,7 @@ import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from visiontune.data.file_names import as_utf8, identity, is_hidden, printable
+from visiontune.data.file_names import as_utf8, identity, is_hidden
 from visiontune.data.file_tree import Root
 from visiontune.data.readers.exclude import exclude_of
 from visiontune.data.readers.foreign_formats import foreign_of
@@ -67,7 +67,7 @@ class ClassFolders:
         names = sorted(self._classes[self._depth] - self._direct)
         if not names or not self._direct or self._depth == LEAF:
             return ""
-        shown = ", ".join(repr(printable(name)) for name in names[:_MAX_SHOWN]) + ", ..." * (len(names) > _MAX_SHOWN)
+        shown = ", ".join(repr(as_utf8(name)) for name in names[:_MAX_SHOWN]) + ", ..." * (len(names) > _MAX_SHOWN)
         return f"; {len(names):,} classes hold pictures in folders only: {shown}"
 
     def _label(self, path: Sequence[str]) -> str | None:

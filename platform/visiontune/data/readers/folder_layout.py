@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from visiontune.data.class_names import PARTS, part_of
-from visiontune.data.file_names import is_hidden, printable
+from visiontune.data.file_names import as_utf8, is_hidden, printable
 from visiontune.data.file_tree import Root
 from visiontune.data.readers.exclude import exclude_of
 from visiontune.data.readers.listing import is_picture
@@ -131,7 +131,7 @@ def _class_words(root: Root, top: str, names: Sequence[str], is_depth_given: boo
     # A train among other vehicles is likelier a class than all training pictures; a test beside classes is likelier a test without labels.
     if is_depth_given or (len(odd) == 1 and part_of(odd[0]) == "train" and others):
         return [f"{_shown(odd)} {_is(odd)} read as {'a class' if len(odd) == 1 else 'classes'}, beside {_shown(others) or 'nothing else'}"]
-    seen = ", ".join(f"{printable(name)!r} with {_content(root, posixpath.join(top, name))}" for name in names[:_MAX_SHOWN])
+    seen = ", ".join(f"{as_utf8(name)!r} with {_content(root, posixpath.join(top, name))}" for name in names[:_MAX_SHOWN])
     rule = f"must hold a folder for each class, or parts with such folders, but holds {seen}, and {_shown(odd)} {_is(odd)} no class by name"
     raise UserError(
         Problem(root.show(top), 0, "", "; ".join([rule, *_ways(root, top, odd, others), "class_depth: 1 takes them as classes"]))
@@ -159,7 +159,7 @@ def _content(root: Root, folder: str) -> str:
 
 
 def _shown(names: Sequence[str]) -> str:
-    return ", ".join(repr(printable(name)) for name in names[:_MAX_SHOWN]) + (", ..." if len(names) > _MAX_SHOWN else "")
+    return ", ".join(repr(as_utf8(name)) for name in names[:_MAX_SHOWN]) + (", ..." if len(names) > _MAX_SHOWN else "")
 
 
 def _is(names: Sequence[str]) -> str:

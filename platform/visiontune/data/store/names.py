@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from visiontune.data.store.store import Store
 from visiontune.errors import UserError, nearest
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.spec.declare import chosen
@@ -35,24 +36,28 @@ def _source(data: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     return chosen(SOURCES, data, "source")
 
 
-def give_name(cache: Path, name: str, store: Path, data: Mapping[str, Any]) -> Path | None:
+def give_name(cache: Path, name: str, store: Store, data: Mapping[str, Any]) -> Path | None:
     """Give the store a name; returns the store that the name meant before, if that is another one. Raises OSError."""
     path = cache / _NAMES / f"{name}.json"
-    before = json.loads(path.read_text())["digest"] if path.exists() else store.stem
-    write_whole(path, json.dumps({"digest": store.stem, "data": data}, indent=1, ensure_ascii=False))
-    return None if before == store.stem else cache / f"{before}.arrow"
+    digest = store.path.stem
+    before = json.loads(path.read_text())["digest"] if path.exists() else digest
+    write_whole(path, json.dumps({"digest": digest, "data": data, "first_name": store.first_name}, indent=1, ensure_ascii=False))
+    return None if before == digest else cache / f"{before}.arrow"
 
 
-def find_store(cache: Path, text: str) -> tuple[Path, Mapping[str, Any] | None]:
-    """The path that a name, a digest or its beginning means, and the section `data` where it is a name. Raises UserError for none."""
+def find_store(cache: Path, text: str) -> tuple[Path, Mapping[str, Any] | None, str]:
+    """The path that a name, a digest or its beginning means; where it is a name, the section `data`, and what its first picture is called.
+
+    That is "" for a name from before it was kept. Raises UserError for none.
+    """
     if _NAME.fullmatch(text):
         path = cache / _NAMES / f"{text}.json"
         if path.exists():
             known = json.loads(path.read_text())
-            return cache / f"{known['digest']}.arrow", known["data"]
+            return cache / f"{known['digest']}.arrow", known["data"], known.get("first_name", "")
         found = sorted(cache.glob(f"{text}*.arrow"))
         if len(found) == 1:
-            return found[0], None
+            return found[0], None, ""
         if found:
             raise UserError(f"{text!r} must name one store, but {len(found)} begin with it: {', '.join(one.stem for one in found[:5])}")
     raise UserError(f"no data {text!r} in {cache}; {nearest(text, known_names(cache))}")

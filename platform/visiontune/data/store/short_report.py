@@ -12,7 +12,7 @@ import numpy as np
 
 from visiontune.data.file_names import printable
 from visiontune.data.source import Source
-from visiontune.data.store.ingest_report import IngestReport
+from visiontune.data.store.ingest_report import IngestReport, aside_of
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 
@@ -41,15 +41,13 @@ def short_report(store: Store) -> list[str]:
 def short_report_of_source(source: Source) -> list[str]:
     """Before an ingest: val and test may still be split off, and no picture was decoded."""
     counts = {part: _by_class(labels, source.class_names) for part, labels in source.labels().items()}
-    aside = [{"name": one.name, "reason": one.reason, "is_bad": one.is_bad} for one in source.set_aside]
-    found = [*source.notes, *_set_aside(aside, f"beside {sum(map(sum, counts.values())):,} pictures")]
+    found = [*source.notes, *_set_aside(aside_of(source), f"beside {sum(map(sum, counts.values())):,} pictures")]
     return [_numbers(counts, source.class_names), *([_classes(counts, source.class_names)] if found else []), *found]
 
 
 def notes_of_source(source: Source) -> list[str]:
     """How it was read and what it sets aside, without numbers; none where there is nothing to say."""
-    aside = [{"name": one.name, "reason": one.reason, "is_bad": one.is_bad} for one in source.set_aside]
-    return [*source.notes, *_set_aside(aside, "by the source")]
+    return [*source.notes, *_set_aside(aside_of(source), "by the source")]
 
 
 def pair_of(one: Mapping[str, Any]) -> str:

@@ -72,6 +72,8 @@ class Store:
     shards: tuple[Shard, ...] = field(default=(), repr=False)
     base: Path | None = None
     whole: Large | None = field(default=None, repr=False)
+    retold: IngestReport | None = field(default=None, repr=False)
+    """The report in place of the file's, where its pictures are read from elsewhere."""
 
     @staticmethod
     def open(path: Path) -> Store:
@@ -136,10 +138,20 @@ class Store:
                 if not is_good:
                     yield shard
 
+    @property
+    def first_name(self) -> str:
+        """What the first training picture is called, "" where no report says it."""
+        try:
+            return self.report().first_name
+        except UserError:
+            return ""
+
     def report(self) -> IngestReport:
         """What the ingest found. Raises UserError for a store without it."""
         import pyarrow as pa
 
+        if self.retold is not None:
+            return self.retold
         try:
             with pa.memory_map(str(self.path)) as mapped:
                 return IngestReport.from_json((pa.ipc.open_file(mapped).metadata or {})[REPORT_KEY])
