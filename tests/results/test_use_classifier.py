@@ -114,11 +114,12 @@ def test_a_picture_is_the_same_however_it_is_given(trained: Trained, monkeypatch
 
 def test_what_can_not_be_used_is_told_and_nothing_else_suffers(trained: Trained, tmp_path: Path) -> None:
     shutil.copytree(trained.pictures / "test" / "red", tmp_path / "new")
+    (tmp_path / "new" / "03.jpg").rename(tmp_path / "new" / "03\n.jpg")
     (tmp_path / "new" / "01.jpg").write_bytes((tmp_path / "new" / "01.jpg").read_bytes()[:700])
     (tmp_path / "new" / "notes.txt").write_text("no picture by its name")
     (tmp_path / "new" / ".hidden.jpg").write_text("hidden")
     found = said_of(trained, iter([tmp_path / "new", tmp_path / "gone.jpg", b"", np.zeros((3, 3)), "s4://x/y.jpg"]))
-    assert [Path(one.path).name for one in found] == ["00.jpg", "01.jpg", "02.jpg", "03.jpg", "gone.jpg", "2", "3", "y.jpg"]
+    assert [Path(one.path).name for one in found] == ["00.jpg", "01.jpg", "02.jpg", "03\n.jpg", "gone.jpg", "2", "3", "y.jpg"]
     assert [bool(one.classes) for one in found] == [True, False, True, True, False, False, False, False]
     reasons = ("trunc", "there is no gone.jpg", "has no bytes", r"must be uint8 .* but is float64 \(3, 3\)", "s4")
     for reason, one in zip(reasons, (one for one in found if one.problem), strict=True):

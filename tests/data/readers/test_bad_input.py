@@ -101,6 +101,12 @@ def test_bad_pictures_are_listed_by_file_and_row(tmp_path: Path) -> None:
     assert "row 20: picture has no bytes" in lines[1] and "row 29" in lines[2]
 
 
+def test_a_picture_of_another_size_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.parquet", [*ENCODED[:20], png(COLOUR[20][:5]), *ENCODED[21:]], LABELS)
+    message = refused({"train": str(path), "val_fraction": 0.3}, tmp_path / "cache", quick=False)
+    assert f"{path}: row 20: pictures must all be 12 x 12 unless data.image_size is set, but this is 12 x 5" in message
+
+
 # A JPEG file without the last byte of its end mark has all of its picture.
 @pytest.mark.parametrize(
     ("kind", "cut"), [(kind, cut) for kind in ("png", "webp", "bmp") for cut in (1, 20, 200)] + [("jpeg", 20), ("jpeg", 200)]

@@ -6,8 +6,9 @@ Letters: K good pictures of a chunk, in the order of the plan; B pictures of a b
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -122,7 +123,7 @@ def _write(
         good = [(number, *item) for number, item in some if not isinstance(item, BadPicture)]
         bad += [(chunk.start + number, str(item)) for number, item in some if isinstance(item, BadPicture)]
         if good:
-            block = _write_block(file, chunk, form, good, block_BHWC[: len(good)])
+            block = _write_block(file, source, chunk, form, good, block_BHWC[: len(good)])
             for name, values in block.items():
                 known[name].append(values)
         counter.add(len(some))
@@ -130,10 +131,10 @@ def _write(
     return {**whole, "content_R": np.frombuffer(b"".join(digests), np.uint8)}
 
 
-def _write_block(file: BinaryIO, chunk: Rows, form: Form, good: list[Good], images: Bytes) -> dict[str, NDArray[Any]]:
+def _write_block(file: BinaryIO, source: Source, chunk: Rows, form: Form, good: list[Good], images: Bytes) -> dict[str, NDArray[Any]]:
     """Some good pictures, put into `images`; what is known of them."""
     kept = [
-        _put(picture, shape, images[place], form, f"data.{chunk.part}: row {chunk.rows[number]}")
+        _put(picture, shape, images[place], form, partial(_name, source, chunk, number))
         for place, (number, picture, shape, _) in enumerate(good)
     ]
     digest_K2 = digests_of_each(kept) if form.is_whole else digests_of(images)
@@ -173,12 +174,16 @@ def _every(source: Source, chunk: Rows, form: Form, digests: list[bytes]) -> Ite
             yield error
 
 
-def _put(picture: Picture, shape: tuple[int, int], out: Bytes, form: Form, where: str) -> Bytes:
+def _name(source: Source, chunk: Rows, number: int) -> str:
+    return source.names(chunk.part)[int(chunk.rows[number])]
+
+
+def _put(picture: Picture, shape: tuple[int, int], out: Bytes, form: Form, name: Callable[[], str]) -> Bytes:
     """What is kept of it; what lies in the frame goes to `out`."""
     if picture.shape[2] > form.channels:
         raise Colourful
     if not form.is_resized and shape != form.stored_size:
-        refuse_size(where, picture, form.stored_size)
+        refuse_size(name(), picture, form.stored_size)
     if not form.is_whole:
         form.put(picture, out, shape)
         return out
