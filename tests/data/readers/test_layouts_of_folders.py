@@ -148,6 +148,9 @@ ROWS = {
         "test/dog/deep/c.png",
         parts={**_PARTS, "test": {"test/dog/deep/c.png": "dog"}},
     ),
+    "dogs vs. cats": _row(
+        "train/cat.0.png", "train/dog.0.png", "test1/1.png", refused=("'test1', 'train' are no class by name; label_from: name",)
+    ),
     "a test without classes, wrapped": _row(
         *_DIVIDED[:2], "test/images/1.png", parts={"train": _PARTS["train"]}, aside={"1.png": "has no label"}, said=("test/images as test",)
     ),

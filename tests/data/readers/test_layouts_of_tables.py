@@ -142,6 +142,7 @@ HAS_IDS = {"path_column": "id", "label_column": "breed"}
 MANIFESTS = {
     "a table": Row(_table(GOOD, *AB), AS_GOOD, source="manifest"),
     "Excel's UTF-16": Row(_table(b"\xff\xfe" + GOOD.replace(",", "\t").encode("utf-16-le"), *AB), AS_GOOD),
+    "Excel's CSV in Windows' own letters": Row(_table(GOOD.replace("cat", "bär").encode("cp1252"), *AB), refused=("save it as CSV UTF-8",)),
     "Excel's sep": Row(_table("\ufeffsep=;\r\n" + GOOD.replace(",", ";").replace("\n", "\r\n"), *AB), AS_GOOD),
     "spaces around the names of columns": Row(_table(GOOD.replace("path,label", " path , label "), *AB), AS_GOOD),
     "a column that stands twice": Row(

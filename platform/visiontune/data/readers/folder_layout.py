@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from visiontune.errors import Problem, UserError
 
 _WRAPPERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "data", "dataset", "datasets"})
 _TABLES = (".csv", ".tsv", ".parquet")
+_NUMBER = re.compile(r"[ _.-]?\d+$")
 _MAX_SHOWN = 5
 _MOST_WRAPPERS = 8
 """One that is a link to a folder above it never ends; the walk through the classes tells of it."""
@@ -125,6 +127,8 @@ def _as_parts(root: Root, top: str, parts: dict[str, str]) -> list[str]:
 def _class_words(root: Root, top: str, names: Sequence[str], is_depth_given: bool) -> list[str]:
     """Notes on folders that are classes in spite of their names. Raises UserError where that is not plain and nobody said so."""
     odd = [name for name in names if part_of(name) or name.casefold() in _WRAPPERS]
+    if any(map(part_of, odd)):  # beside train, test1 is no class (Kaggle's Dogs vs. Cats)
+        odd = [name for name in names if name in odd or part_of(_NUMBER.sub("", name))]
     others = [name for name in names if name not in odd]
     if not odd:
         return []

@@ -67,6 +67,8 @@ def read_table(text: str, where: str) -> TableFile:
         table = _read(root.read(name), name.lower())
     except (pa.ArrowException, BadPicture, UnicodeError) as error:
         rule = f"must be a CSV, TSV, JSONL or Parquet table, but cannot be read as one ({first_line(error)})"
+        if isinstance(error, UnicodeError) or "invalid UTF8" in str(error):  # of a spreadsheet outside of the English-speaking world
+            rule += "; its text must be UTF-8 or UTF-16: save it as CSV UTF-8"
         raise UserError(Problem(root.show(name), 0, "", rule)) from error
     return TableFile(root, name, tuple(one.strip() for one in table.column_names), table)
 
