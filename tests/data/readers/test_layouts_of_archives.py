@@ -172,6 +172,12 @@ ROWS = {
         },
         source="webdataset",
     ),
+    "what is not read in all parts": Row(
+        _shards(**{"train-0": {**_FIRST, "0001.id": b"x"}, "val-0": {**_SECOND, "0001.id": b"x", "0002.id": b"x"}}),
+        {"train": {key.replace("/a-", "/train-"): label for key, label in _FIRST_SAMPLES.items()}, "val": {"val/val-0.tar/0001.jpg": "3"}},
+        {"0002": "has no picture: there is only id"},
+        said=("labels are those of .cls; not read: .id (3)",),
+    ),
     "parts in folders of shards": Row(
         _shards(**{"train__a-0": _FIRST, "test__a-0": _pictures("1.jpg")}),
         {"train": _FIRST_SAMPLES},

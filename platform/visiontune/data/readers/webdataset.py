@@ -10,6 +10,7 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -51,7 +52,7 @@ def webdataset(
     suffix = _plain(label_suffix) or _label_suffix(samples["train"], roots["train"], label_field, train)
     set_aside: list[SetAside] = []
     parts = {part: _items(part, roots[part], found, image, suffix, label_field, set_aside) for part, found in samples.items()}
-    notes = _notes(samples["train"], image, suffix, label_field)
+    notes = _notes([*chain(*samples.values())], image, suffix, label_field)
     source = file_source("webdataset", replace(roots["train"], path="/"), parts, set_aside, notes=[*notes])
     return replace(source, names=lambda part: [roots[part].show(key.partition("/")[2]) for key in source.keys(part)])
 
