@@ -156,9 +156,7 @@ def test_submit_refuses_a_teacher_that_would_stay_behind(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path / "here")
     Path("study.yaml").write_text(to_yaml(study(tmp_path, "../big.yaml")))
     monkeypatch.setattr("visiontune.tuning.ray_submit.connect", lambda address: SimpleNamespace(list_jobs=list))
-    with pytest.raises(
-        UserError, match=r"the teacher big must lie in .*here, which paths start from on the cluster, or be"
-    ):
+    with pytest.raises(UserError, match=r"the teacher big must lie in .*here, which paths start from on the cluster, or be"):
         submit(Path("study.yaml"), "http://127.0.0.1:1")
 
 
