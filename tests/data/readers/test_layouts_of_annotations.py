@@ -167,11 +167,40 @@ TAGS = [
     cvat_image("b", '<tag label="dog"/>'),
     cvat_image("c", '<tag label="cat"/><tag label="dog"/>'),
 ]
+CVAT_BOX = '<box label="{}" xtl="3" ytl="4" xbr="13" ybr="10"/>'
 SUBSETS = [cvat_image("Train/a", '<box label="cat" xtl="3" ytl="4" xbr="13" ybr="10"/>', "Train")]
 SUBSETS += [cvat_image("Train/b", '<mask label="dog" rle="1" left="3" top="4" width="5" height="6"/>', "Train")]
 SUBSETS += [cvat_image("Test/a", '<polygon label="dog" points="3,4;13,10;5,20"/><points label="cat" points="1,2"/>', "Test")]
 
+
+def _shared_by_parts(root: Path) -> str:
+    """Annotators who divide objects and not pictures: b is in both files, with another object in each."""
+    for part, objects in {"train": {**TWO}, "val": {"b": [("cat", (20, 4, 30, 10))], "c": DOG}}.items():
+        path = Path(write_coco(root, objects))
+        path.rename(root / f"instances_{part}.json")
+    return str(root)
+
+
+def _subset_without_pictures(root: Path) -> str:
+    path = write_cvat(root, [cvat_image(name, CVAT_BOX.format(label), "Train") for name, label in (("Train/a", "cat"), ("Train/b", "dog"))])
+    lost = cvat_image("a", CVAT_BOX.format("dog"), "Validation")
+    Path(path).write_text(Path(path).read_text().replace("Train/", "").replace("</annotations>", f"{lost}</annotations>"))
+    return str(root)
+
+
 ROWS = {
+    "a picture that two parts name is of one": Row(
+        _shared_by_parts,
+        {"train": {"a.png#0": "cat", "b.png#0": "dog"}, "val": {"c.png#0": "dog"}},
+        aside={"b.png": "is annotated for val too, but is of train already"},
+        said=("3 annotated objects of 3 pictures",),
+    ),
+    "a picture of a subset that is gone is not taken from another one": Row(
+        _subset_without_pictures,
+        {"train": {"images/Train/a.png#0": "cat", "images/Train/b.png#0": "dog"}},
+        aside={"annotations.xml: a.png": "is an annotation without a picture"},
+        said=("2 annotated objects",),
+    ),
     "a picture that is gone is not taken from another part": Row(
         _voc("train/b.png", train={**TWO, "c": DOG}, valid={"b": DOG, "c": CAT}),
         {"train": {"train/a.png": "cat", "train/c.png": "dog"}, "val": {"valid/b.png": "dog", "valid/c.png": "cat"}},

@@ -44,9 +44,11 @@ def cvat(
     elements = document.findall("image")
     part_by_image = _parts(elements)
     found: dict[str, list[Annotated]] = {part: [] for part in PARTS}
+    is_divided = len({*part_by_image.values()}) > 1
     for element in elements:
+        part = part_by_image[element] if is_divided else None
         try:
-            one = _annotated(element, folder.show(name), near_folders(folder, name, pictures.root), use_crops=use_crops)
+            one = _annotated(element, folder.show(name), near_folders(folder, name, pictures.root), part, use_crops=use_crops)
         except ValueError as error:
             pictures.set_aside.append(SetAside(f"{folder.show(name)}: {element.get('name')}", str(error)))
         else:
@@ -72,7 +74,7 @@ def _parts(elements: list[ElementTree.Element]) -> Mapping[ElementTree.Element, 
     return {element: (part or "train") if "train" in parts.values() else "train" for element, part in parts.items()}
 
 
-def _annotated(element: ElementTree.Element, where: str, folders: list[str], *, use_crops: bool) -> Annotated:
+def _annotated(element: ElementTree.Element, where: str, folders: list[str], part: str | None, *, use_crops: bool) -> Annotated:
     """Raises ValueError for an image with a shape that can't be used."""
     written = element.get("name") or ""
     objects = [(_label(shape), _box(shape)) for kind in _AREAS for shape in element.findall(kind)]
@@ -81,7 +83,7 @@ def _annotated(element: ElementTree.Element, where: str, folders: list[str], *, 
     inner = ("", "images", f"images/{element.get('subset')}")
     near = [posixpath.join(folder, one, written.replace("\\", "/")) for folder in folders for one in inner]
     size = size_of(element.get("width"), element.get("height"))
-    return Annotated(f"{where}: {written}", objects if use_crops or not labels else [], near, written, size, labels)
+    return Annotated(f"{where}: {written}", objects if use_crops or not labels else [], near, written, size, labels, part)
 
 
 def _label(element: ElementTree.Element) -> str:
