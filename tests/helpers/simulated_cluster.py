@@ -87,12 +87,13 @@ class Cluster:
             assert leg.key not in self._at_work and leg.key not in {one.key for one, _ in self._staged}, "a leg is out twice"
             self._staged.append((leg, run.placement.shunned(leg.key)))
         self.most_out = max(self.most_out, len(self._staged) + len(self._at_work))
-        for leg, shunned in list(self._staged):
+        for leg, waits_for in list(self._staged):
+            shunned = run.placement.shunned(leg.key) if run.placement.is_stranded(waits_for) else waits_for
             fits = [one for one in self._free() if one.name not in shunned]
             if not run.is_out(leg.key):
-                self._staged.remove((leg, shunned))
+                self._staged.remove((leg, waits_for))
             elif fits:
-                self._staged.remove((leg, shunned))
+                self._staged.remove((leg, waits_for))
                 machine = self._pick.choice(fits)
                 breaks = self._pick.random() < machine.loses or self.kills(leg)
                 self._at_work[leg.key] = _Work(leg, machine, leg.known_epochs, self.now_s + machine.start_s, breaks)

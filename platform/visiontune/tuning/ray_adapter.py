@@ -45,10 +45,10 @@ class LegSearcher(Searcher):  # type: ignore[misc]
     def __init__(self, run: SearchRun, look: Callable[[], None]) -> None:
         super().__init__()
         self._run, self._look = run, look
-        self._next: Leg | None = None
+        self._next: list[Leg] = []
         self.keys: dict[str, str] = {}
         self.errors: dict[str, str] = {}
-        self._staged: set[str] = set()
+        self._staged: dict[str, tuple[Leg | None, frozenset[str]]] = {}
         self._idle_since_s: dict[str, float] = {}
         self._num_freed = 0
 
@@ -60,15 +60,20 @@ class LegSearcher(Searcher):  # type: ignore[misc]
             return Searcher.FINISHED  # for None, Tune would wait ten minutes when it has no trial at all
         if leg is None and (self._staged or not self._num_freed):
             return None
-        self._next = None
+        self._next = self._next[1:]
         self._num_freed = max(0, self._num_freed - 1)
         self.keys[trial_id] = IDLE if leg is None else leg.key
-        self._staged.add(trial_id)
-        return {"leg": pack(leg), "shunned": sorted(self._run.placement.shunned(leg.key)) if leg is not None else []}
+        shunned = self._run.placement.shunned(leg.key) if leg is not None else frozenset()
+        self._staged[trial_id] = leg, shunned
+        return {"leg": pack(leg), "shunned": sorted(shunned)}
+
+    def is_stranded(self, trial_id: str) -> bool:
+        """Whether it waits for machines that are gone; once its Ray trial is stopped, its leg is handed out anew."""
+        return trial_id in self._staged and self._run.placement.is_stranded(self._staged[trial_id][1])
 
     def placed(self, trial_id: str, node: str) -> None:
         """A worker of that node has begun with it."""
-        self._staged.discard(trial_id)
+        self._staged.pop(trial_id, None)
         if self.keys.get(trial_id, IDLE) == IDLE:
             self._idle_since_s[trial_id] = time.monotonic()
         else:
@@ -81,16 +86,20 @@ class LegSearcher(Searcher):  # type: ignore[misc]
 
     def peek(self) -> Leg | None:
         """The next leg, taken from the search run once and kept until a worker fetches it; None when there is none now."""
-        if self._next is None or not self._run.is_out(self._next.key):
-            self._next = self._run.next_leg()
-        return self._next
+        self._next = [leg for leg in self._next if self._run.is_out(leg.key)]
+        if not self._next and (leg := self._run.next_leg()) is not None:
+            self._next = [leg]
+        return next(iter(self._next), None)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """A Ray trial has ended; the leg of a worker that died goes back to the search run."""
         key = self.keys.pop(trial_id, IDLE)
-        self._staged.discard(trial_id)
+        leg, _ = self._staged.pop(trial_id, (None, frozenset()))
         self._idle_since_s.pop(trial_id, None)
         if key == IDLE:
+            return
+        if leg is not None and not error:
+            self._next.append(leg)
             return
         if not error:
             self._num_freed += 1
@@ -136,11 +145,16 @@ class LegScheduler(FIFOScheduler):  # type: ignore[misc]
             self._searcher.errors[trial.trial_id] = Path(trial.error_file or "").read_text().strip() or "the worker process died"
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:
-        """Nobody: Tune then gives a free actor to a new leg.
+        """Nobody: Tune then gives a free actor to a new leg. Stranded legs are taken back here, where Tune gives its controller.
 
         FIFO would choose the oldest pending leg, whose own actor is still starting, and end that actor: with epochs
         shorter than the start of a process the search would stay at one worker.
         """
+        tune_itself = tune_controller._tune_controller
+        for trial in [one for one in tune_itself._staged_trials if self._searcher.is_stranded(one.trial_id)]:
+            # Or Tune expects an actor for it for good, and keeps no other one warm.
+            tune_itself._unstage_trial_with_resources(trial)
+            tune_itself.stop_trial(trial)
 
 
 class LoopEnded(BaseException):
