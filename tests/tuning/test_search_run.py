@@ -274,7 +274,7 @@ def test_a_machine_that_can_take_no_trial_is_no_trials_fault(tmp_path):
     run, said = running(tmp_path / "study")
     for number in range(MAX_LOSSES):
         leg = run.next_leg()
-        run.placed(leg.key)
+        run.out.placed(leg.key)
         assert leg.number == 0 and not run.fatal
         run.lost(leg.key, "node7: a GPU was asked for, but torch sees none", is_begun=False)
         assert len(said) == min(number + 1, MAX_LOSSES - 1)
@@ -286,7 +286,7 @@ def test_a_machine_that_can_take_no_trial_is_no_trials_fault(tmp_path):
 def test_a_crash_of_a_trial_is_not_said_to_be_its_workers(tmp_path):
     run, said = running(tmp_path / "study")
     leg = run.next_leg()
-    run.placed(leg.key)
+    run.out.placed(leg.key)
     run.report(leg.key, Report(0, {}, 0, failure="crashed", reason="RuntimeError: shapes do not match in my loss"))
     assert said == ["trial 0 has crashed: RuntimeError: shapes do not match in my loss"]
 
@@ -295,10 +295,10 @@ def test_one_sick_machine_does_not_end_the_search_of_the_others(tmp_path):
     """Epochs of theirs take longer than ten starts of its worker."""
     run, _ = running(tmp_path / "study", num_slots=2)
     healthy = run.next_leg()
-    run.placed(healthy.key)
+    run.out.placed(healthy.key)
     for _ in range(3 * MAX_LOSSES):
         leg = run.next_leg()
-        run.placed(leg.key)
+        run.out.placed(leg.key)
         run.lost(leg.key, "node7: a GPU was asked for, but torch sees none", is_begun=False)
     assert not run.fatal
     run.lost(healthy.key, "node8: the worker process died")  # nobody is left who was at work before
@@ -522,7 +522,7 @@ def test_snapshot_counts_add_up(tmp_path):
     legs = [session.next_leg() for _ in range(4)]
     assert legs[3] is None
     for leg in legs[:2]:
-        session.placed(leg.key)
+        session.out.placed(leg.key)
     assert (session.snapshot().num_running, session.snapshot().num_staged) == (2, 1)
     session.report(legs[1].key, report(legs[1], 1, curve(legs[1].recipe, 1)))
     shot = session.snapshot()

@@ -63,13 +63,13 @@ class LegSearcher(Searcher):  # type: ignore[misc]
         self._next = self._next[1:]
         self._num_freed = max(0, self._num_freed - 1)
         self.keys[trial_id] = IDLE if leg is None else leg.key
-        shunned = self._run.placement.shunned(leg.key) if leg is not None else frozenset()
+        shunned = self._run.out.placement.shunned(leg.key) if leg is not None else frozenset()
         self._staged[trial_id] = leg, shunned
         return {"leg": pack(leg), "shunned": sorted(shunned)}
 
     def is_stranded(self, trial_id: str) -> bool:
         """Whether it waits for machines that are gone; once its Ray trial is stopped, its leg is handed out anew."""
-        return trial_id in self._staged and self._run.placement.is_stranded(self._staged[trial_id][1])
+        return trial_id in self._staged and self._run.out.placement.is_stranded(self._staged[trial_id][1])
 
     def placed(self, trial_id: str, node: str) -> None:
         """A worker of that node has begun with it."""
@@ -77,16 +77,16 @@ class LegSearcher(Searcher):  # type: ignore[misc]
         if self.keys.get(trial_id, IDLE) == IDLE:
             self._idle_since_s[trial_id] = time.monotonic()
         else:
-            self._run.placed(self.keys[trial_id], node)
+            self._run.out.placed(self.keys[trial_id], node)
 
     def may_idle(self, trial_id: str) -> bool:
         """Whether an idle worker is to be kept: not where it is wanted for the next leg, or for its resources."""
-        is_wanted = self.peek() is not None or any(self._run.is_out(self.keys[one]) for one in self._staged)
+        is_wanted = self.peek() is not None or any(self.keys[one] in self._run.out for one in self._staged)
         return not is_wanted and time.monotonic() - self._idle_since_s.get(trial_id, 0.0) < IDLE_S
 
     def peek(self) -> Leg | None:
         """The next leg, taken from the search run once and kept until a worker fetches it; None when there is none now."""
-        self._next = [leg for leg in self._next if self._run.is_out(leg.key)]
+        self._next = [leg for leg in self._next if leg.key in self._run.out]
         if not self._next and (leg := self._run.next_leg()) is not None:
             self._next = [leg]
         return next(iter(self._next), None)
