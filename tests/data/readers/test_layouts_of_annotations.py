@@ -188,7 +188,42 @@ def _subset_without_pictures(root: Path) -> str:
     return str(root)
 
 
+def _shifted(write: Callable[[Path, dict[str, Objects]], str]) -> Callable[[Path], None]:
+    """Files 1 to 3 that were renamed 2 to 4, pictures and annotations, in which the old names stand; 1 came after that."""
+
+    def make(root: Path) -> None:
+        write(root, {"1": DOG, "2": CAT, "3": DOG, "4": CAT})
+        for number in (2, 3, 4):
+            for path in (*root.glob(f"{number}.xml"), *root.glob(f"{number}.json")):
+                path.write_text(path.read_text().replace(f"{number}.png", f"{number - 1}.png"))
+
+    return make
+
+
 ROWS = {
+    **{
+        f"{kind}: files that were renamed together": Row(
+            _shifted(write),
+            {"train": {f"{number}.png": label for number, label in zip("1234", ("dog", "cat", "dog", "cat"), strict=True)}},
+            said=("3 annotations name the picture of another one, and are read for that of their own name, such as ",),
+            data={"use_crops": False},
+            source=kind,
+        )
+        for kind, write in (("voc", write_voc), ("labelme", write_labelme))
+    },
+    "parts without train": Row(
+        _voc(valid=TWO, test={"c": CAT}),
+        {"train": {"valid/a.png": "cat", "valid/b.png": "dog", "test/c.png": "cat"}},
+        said=("nothing is of train by its name, so all is read as train, what is of test and val too",),
+        data={"use_crops": False},
+        source="voc",
+    ),
+    "subsets without train": Row(
+        _cvat(*(one.replace("Train", "Validation") for one in SUBSETS)),
+        {"train": {f"images/{name}.png#0": label for name, label in (("Test/a", "dog"), ("Validation/a", "cat"), ("Validation/b", "dog"))}},
+        said=("no subset is of train, so all are read as train: Test, Validation", "shapes without an area"),
+        source="cvat",
+    ),
     "a picture that two parts name is of one": Row(
         _shared_by_parts,
         {"train": {"a.png#0": "cat", "b.png#0": "dog"}, "val": {"c.png#0": "dog"}},

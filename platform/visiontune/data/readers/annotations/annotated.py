@@ -55,7 +55,9 @@ def annotated_source(
     pictures.finish()
     # Until crops became squares, the kind was followed by True. An older store of crops is another one, as its pictures are.
     made = f"{kind} squares" if use_crops else f"{kind} False"
-    return file_source(made, pictures.root, items, set_aside, margin=margin, load=load, notes=[*notes, *_note(items, margin)])
+    return file_source(
+        made, pictures.root, items, set_aside, margin=margin, load=load, notes=[*notes, *pictures.notes(), *_note(items, margin)]
+    )
 
 
 def _note(items: Mapping[str, Sequence[Item]], margin: float) -> list[str]:

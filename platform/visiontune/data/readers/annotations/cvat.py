@@ -121,5 +121,8 @@ def _notes(elements: list[ElementTree.Element]) -> Iterator[str]:
     if left_out:
         yield f"shapes without an area are not read: {', '.join(f'{num:,} of {tag}' for tag, num in left_out.items())}"
     subsets = Counter(element.get("subset") or "" for element in elements)
-    if other := {name: num for name, num in subsets.items() if name and part_of(name) is None}:
+    parts = {part for name in subsets if (part := part_of(name))}
+    if parts and "train" not in parts:
+        yield f"no subset is of train, so all are read as train: {', '.join(sorted(filter(None, subsets)))}"
+    elif other := {name: num for name, num in subsets.items() if name and part_of(name) is None}:
         yield f"subsets that are no part are read as train: {', '.join(f'{name} ({num:,})' for name, num in other.items())}"
