@@ -70,11 +70,11 @@ class SearchRun:
     @property
     def starts(self) -> StartRecipes:
         """What is tried before the sampler proposes."""
-        return self._queue.starts
+        return self._queue.new.starts
 
     def refuse_by(self, costs_of: CostsOf) -> None:
         """Ask this what a recipe costs before it becomes a trial; without, nothing is known of it before a worker has it."""
-        self._queue.costs_of = costs_of
+        self._queue.new.costs_of = costs_of
 
     @property
     def num_slots(self) -> int:
