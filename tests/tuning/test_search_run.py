@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 
 import optuna
@@ -15,11 +16,12 @@ from places import HELPERS, PLATFORM
 from simulated_search import curve, drive, make_spec, report
 
 from visiontune.errors import UserError
-from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.former_policies import PUBLISHED
 from visiontune.spec.read_identity import spec_of_identity
 from visiontune.tuning import driver_lease
 from visiontune.tuning.driver_lock import driver_lock
+from visiontune.tuning.launch import run_search
 from visiontune.tuning.placement import MAX_LOSSES
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import Report
@@ -388,6 +390,10 @@ def test_two_drivers_of_one_database_with_folders_of_their_own(tmp_path, monkeyp
         lease.on_lost = lost.append
         with pytest.raises(UserError, match=f"study study is already driven by process {os.getpid()} on "):
             driver_lease.driver_lease(storages[1], url, "study").__enter__()
+        other = make_spec(tmp_path / "1" / "study", 5, sampler="random", overrides=[f"storage.url={url}"])
+        with pytest.raises(UserError, match="study study is already driven by process"):  # not even where no trial was begun yet
+            run_search(other, StudiesFolder(tmp_path / "1"), tracker=nullcontext, screen=lambda shot: None)
+        assert storages[0].attributes()["driver"]["pid"] == os.getpid()
         monkeypatch.setattr(lease, "beat", lambda: time.sleep(1.0))  # cut off
         with driver_lease.driver_lease(storages[1], url, "study"):
             time.sleep(1.2)
