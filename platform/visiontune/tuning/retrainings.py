@@ -95,7 +95,7 @@ class Retrainings:
 
 def _what(leg: Leg) -> str:
     if leg.is_test:
-        return f"the test of {leg.weights}"
+        return "its test"
     if leg.averaged:
-        return "the mean of weights"
+        return "the mean of its weights"
     return f"on seed {leg.recipe.training['seed']}{', val included' if leg.use_val else ''}"
