@@ -60,7 +60,7 @@ class Cluster:
         folder.mkdir(parents=True, exist_ok=True)
         storage = create_or_resume(StudyFolder(folder), spec)
         run = SearchRun(spec, storage, StudyFolder(folder), lambda event: None)
-        run.placement = Placement({"cpu": 1.0}, limit=self.limit, patience_s=DETECTED_S, clock=lambda: self.now_s)
+        run.out.placement = Placement({"cpu": 1.0}, limit=self.limit, patience_s=DETECTED_S, clock=lambda: self.now_s)
         run.say = self.said.append
         self._pick, self._at_work, self._staged = random.Random(self.seed), {}, []
         while not (run.is_finished or run.fatal):
@@ -72,8 +72,8 @@ class Cluster:
 
     def _look(self, run):
         known = [one for one in self.machines if one.comes_s <= self.now_s < one.goes_s + NOTICED_S]
-        run.placement.see([Node(one.name, one.name, cpus=one.slots) for one in known], can_grow=self.can_grow)
-        run.num_slots = run.placement.num_slots
+        run.out.placement.see([Node(one.name, one.name, cpus=one.slots) for one in known], can_grow=self.can_grow)
+        run.num_slots = run.out.placement.num_slots
 
     def _up(self):
         return [one for one in self.machines if one.comes_s <= self.now_s < one.goes_s]
@@ -85,18 +85,19 @@ class Cluster:
     def _hand_out(self, run):
         while (leg := run.next_leg()) is not None:
             assert leg.key not in self._at_work and leg.key not in {one.key for one, _ in self._staged}, "a leg is out twice"
-            self._staged.append((leg, run.placement.shunned(leg.key)))
+            self._staged.append((leg, run.out.placement.shunned(leg.key)))
         self.most_out = max(self.most_out, len(self._staged) + len(self._at_work))
-        for leg, shunned in list(self._staged):
+        for leg, waits_for in list(self._staged):
+            shunned = run.out.placement.shunned(leg.key) if run.out.placement.is_stranded(waits_for) else waits_for
             fits = [one for one in self._free() if one.name not in shunned]
-            if not run.is_out(leg.key):
-                self._staged.remove((leg, shunned))
+            if leg.key not in run.out:
+                self._staged.remove((leg, waits_for))
             elif fits:
-                self._staged.remove((leg, shunned))
+                self._staged.remove((leg, waits_for))
                 machine = self._pick.choice(fits)
                 breaks = self._pick.random() < machine.loses or self.kills(leg)
                 self._at_work[leg.key] = _Work(leg, machine, leg.known_epochs, self.now_s + machine.start_s, breaks)
-                run.placed(leg.key, machine.name)
+                run.out.placed(leg.key, machine.name)
 
     def _step(self, run):
         """To the next thing that happens."""
@@ -123,5 +124,5 @@ class Cluster:
         work.epoch += 1
         work.next_s = self.now_s + work.machine.epoch_s
         self.trained[key, work.epoch] += 1
-        if not run.is_out(key) or not run.report(key, report(work.leg, work.epoch, curve(work.leg.recipe, work.epoch))):
+        if key not in run.out or not run.report(key, report(work.leg, work.epoch, curve(work.leg.recipe, work.epoch))):
             del self._at_work[key]

@@ -14,7 +14,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.leaderboard import leaderboard
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.tuning import trial_queue
+from visiontune.tuning import new_trials
 from visiontune.tuning.lessons import lesson
 from visiontune.tuning.preflight import preflight
 from visiontune.tuning.read_study import study_record
@@ -60,7 +60,7 @@ def test_a_driver_that_goes_on_refuses_what_the_first_would_have(tmp_path: Path)
 
 
 def test_a_space_that_has_no_room_within_the_bounds_ends_a_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial_queue, "MAX_REFUSED", 30)
+    monkeypatch.setattr(new_trials, "MAX_REFUSED", 30)
     spec = make_spec(tmp_path / "s", num_trials=20, sampler="random", overrides=[BOUND])
     session, storage, _ = drive(spec, tmp_path / "s", costs_of=lambda recipe: {"num_parameters": 1e4})
     assert (session.is_finished, session.ended_by, len(storage.trials())) == (True, "constraints", 30)

@@ -8,7 +8,8 @@ from pathlib import Path
 from simulated_search import drive, make_spec
 
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.tuning.event_log import follow_events, read_events
+from visiontune.tuning.confirmed import PREFIX, results_of
+from visiontune.tuning.event_log import EventLog, follow_events, read_events
 
 
 def test_the_log_and_the_study_agree(tmp_path: Path) -> None:
@@ -26,6 +27,13 @@ def test_the_log_and_the_study_agree(tmp_path: Path) -> None:
             assert trial.number not in ends
     kinds = Counter(event.kind for event in events)
     assert kinds["promoted"] >= 1 and kinds["waits"] >= 1
+    again = [event for event in events if event.kind == "retraining"]
+    started = [(event.trial, event.text.removeprefix("starts ")) for event in again if event.text.startswith("starts ")]
+    ended = [(event.trial, event.text.removeprefix("ends ")) for event in again if event.text.startswith("ends ")]
+    num_trained = len(results_of(storage.attributes(), PREFIX))
+    assert sorted(started) == sorted(ended) and sum("on seed" in text for _, text in started) == num_trained > 0
+    in_full = {trial.number for trial in storage.trials() if trial.state.name == "COMPLETE"}
+    assert {number for number, _ in started} <= in_full  # and no numbers of seeds
     assert [event.time_ms for event in events] == sorted(event.time_ms for event in events)
 
 
@@ -37,3 +45,5 @@ def test_following_gives_what_comes_and_leaves_a_torn_line_out(tmp_path: Path) -
     told = list(read_events(path))
     looks = iter([False, False, True])
     assert list(follow_events(path, lambda: next(looks))) == told
+    EventLog(path).write("lost", 3, "no such file: \udcff.png")
+    assert [(event.trial, event.text) for event in list(read_events(path))[len(told) :]] == [(3, "no such file: \\udcff.png")]

@@ -165,7 +165,8 @@ def test_a_machine_that_kills_every_worker_is_left_alone(tmp_path, monkeypatch):
 )
 def test_why_a_worker_was_lost_gets_to_the_search(tmp_path, last_line, said, is_begun):
     """Out of the file that Tune writes on the driver's machine (ray 2.60)."""
-    from visiontune.tuning.ray_adapter import LegScheduler, LegSearcher
+    from visiontune.tuning.leg_searcher import LegSearcher
+    from visiontune.tuning.ray_adapter import LegScheduler
 
     lost = []
     run = SimpleNamespace(lost=lambda key, what, node, is_begun: lost.append((key, what, is_begun)))

@@ -122,18 +122,18 @@ def test_the_job_of_a_file_in_this_folder(server: Server, monkeypatch: pytest.Mo
 def test_the_package_travels_with_a_file_from_elsewhere(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And what it names, but nothing else that lies beside it."""
+    """And what it names, but nothing else that lies beside it, not even under the name of a key, the study or a source."""
     file = tmp_path / "my space.yaml"
-    file.write_text(f"start: [best.yaml]\nplugins: [my_models.py]\n{DIGITS.read_text()}")
-    for name in (".ssh/id_rsa", "private.txt", "pictures/a/1.png", "other.py"):
+    file.write_text(f"start: [best.yaml]\n{DIGITS.read_text()}")
+    for name in (".ssh/id_rsa", "private.txt", "pictures/a/1.png", "other.py", "data/1.png", "digits/journal.log"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
     (tmp_path / "my_models.py").write_text("PLUGINS = {}\n")
     (tmp_path / "best.yaml").write_text("{optimizer.lr: 0.1}\n")
     monkeypatch.setattr("visiontune.spec.parse.load_study", lambda file, overrides: load_study(DIGITS))
-    door.submit(file, "http://127.0.0.1", ["data.path=pictures"])
+    door.submit(file, "http://127.0.0.1", ["data.path=pictures", "plugins=[my_models.py]"])
     job = server.submitted[0]
-    assert job["entrypoint"] == "python -m visiontune search 'my space.yaml' data.path=pictures"
+    assert job["entrypoint"] == "python -m visiontune search 'my space.yaml' data.path=pictures 'plugins=[my_models.py]'"
     assert server.travelled == ["best.yaml", "my space.yaml", "my_models.py", "pictures/a/1.png"]
     assert "goes the package, and best.yaml, my space.yaml, my_models.py, pictures/ (1 file)" in (said := capsys.readouterr().out)
     assert job["runtime_env"]["py_modules"] == [str(ROOT / "platform" / "visiontune")]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 
 import optuna
@@ -15,11 +16,12 @@ from places import HELPERS, PLATFORM
 from simulated_search import curve, drive, make_spec, report
 
 from visiontune.errors import UserError
-from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.former_policies import PUBLISHED
 from visiontune.spec.read_identity import spec_of_identity
 from visiontune.tuning import driver_lease
 from visiontune.tuning.driver_lock import driver_lock
+from visiontune.tuning.launch import run_search
 from visiontune.tuning.placement import MAX_LOSSES
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import Report
@@ -274,7 +276,7 @@ def test_a_machine_that_can_take_no_trial_is_no_trials_fault(tmp_path):
     run, said = running(tmp_path / "study")
     for number in range(MAX_LOSSES):
         leg = run.next_leg()
-        run.placed(leg.key)
+        run.out.placed(leg.key)
         assert leg.number == 0 and not run.fatal
         run.lost(leg.key, "node7: a GPU was asked for, but torch sees none", is_begun=False)
         assert len(said) == min(number + 1, MAX_LOSSES - 1)
@@ -286,7 +288,7 @@ def test_a_machine_that_can_take_no_trial_is_no_trials_fault(tmp_path):
 def test_a_crash_of_a_trial_is_not_said_to_be_its_workers(tmp_path):
     run, said = running(tmp_path / "study")
     leg = run.next_leg()
-    run.placed(leg.key)
+    run.out.placed(leg.key)
     run.report(leg.key, Report(0, {}, 0, failure="crashed", reason="RuntimeError: shapes do not match in my loss"))
     assert said == ["trial 0 has crashed: RuntimeError: shapes do not match in my loss"]
 
@@ -295,10 +297,10 @@ def test_one_sick_machine_does_not_end_the_search_of_the_others(tmp_path):
     """Epochs of theirs take longer than ten starts of its worker."""
     run, _ = running(tmp_path / "study", num_slots=2)
     healthy = run.next_leg()
-    run.placed(healthy.key)
+    run.out.placed(healthy.key)
     for _ in range(3 * MAX_LOSSES):
         leg = run.next_leg()
-        run.placed(leg.key)
+        run.out.placed(leg.key)
         run.lost(leg.key, "node7: a GPU was asked for, but torch sees none", is_begun=False)
     assert not run.fatal
     run.lost(healthy.key, "node8: the worker process died")  # nobody is left who was at work before
@@ -388,6 +390,10 @@ def test_two_drivers_of_one_database_with_folders_of_their_own(tmp_path, monkeyp
         lease.on_lost = lost.append
         with pytest.raises(UserError, match=f"study study is already driven by process {os.getpid()} on "):
             driver_lease.driver_lease(storages[1], url, "study").__enter__()
+        other = make_spec(tmp_path / "1" / "study", 5, sampler="random", overrides=[f"storage.url={url}"])
+        with pytest.raises(UserError, match="study study is already driven by process"):  # not even where no trial was begun yet
+            run_search(other, StudiesFolder(tmp_path / "1"), tracker=nullcontext, screen=lambda shot: None)
+        assert storages[0].attributes()["driver"]["pid"] == os.getpid()
         monkeypatch.setattr(lease, "beat", lambda: time.sleep(1.0))  # cut off
         with driver_lease.driver_lease(storages[1], url, "study"):
             time.sleep(1.2)
@@ -522,7 +528,7 @@ def test_snapshot_counts_add_up(tmp_path):
     legs = [session.next_leg() for _ in range(4)]
     assert legs[3] is None
     for leg in legs[:2]:
-        session.placed(leg.key)
+        session.out.placed(leg.key)
     assert (session.snapshot().num_running, session.snapshot().num_staged) == (2, 1)
     session.report(legs[1].key, report(legs[1], 1, curve(legs[1].recipe, 1)))
     shot = session.snapshot()

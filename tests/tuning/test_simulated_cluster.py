@@ -41,6 +41,29 @@ def test_a_trial_that_kills_its_worker_on_three_sound_machines_is_given_up_alone
     assert [trial.number for trial in trials if trial.user_attrs.get("end", {}).get("kind") == "crashed"] == [3]
 
 
+def test_a_leg_that_waits_for_a_machine_that_goes_comes_back_to_the_one_that_lost_it(tmp_path):
+    """Lost on a while b is up and busy, so it waits for b; b is preempted, and nothing else ever joins."""
+    kills = iter([True])
+    cluster = Cluster([Machine("a"), Machine("b", comes_s=3.0, goes_s=12.0)], kills=lambda leg: leg.number == 0 and next(kills, False))
+    run, _, trials = searched(tmp_path / "study", cluster)
+    assert run.is_finished and cluster.losses == {"a": 1, "b": 1}
+    assert not any(trial.user_attrs.get("end", {}).get("kind") == "crashed" for trial in trials)
+
+
+def test_no_machine_is_shunned_without_which_a_leg_has_no_room(tmp_path):
+    """A leg of four workers over two machines with two each, one of which has just lost one."""
+    placement = Placement({"cpu": 1.0}, num_workers=4)
+    two = [Node("a", "a", 2), Node("b", "b", 2)]
+    placement.see(two)
+    placement.began("00000", "a")
+    placement.lost("00000")
+    assert placement.shunned("00000") == frozenset()
+    placement.see([*two, Node("c", "c", 2)])
+    assert placement.shunned("00000") == {"a"} and not placement.is_stranded(frozenset("a"))
+    placement.see(two)
+    assert placement.is_stranded(frozenset("a")) and not placement.is_stranded(frozenset())
+
+
 def test_where_every_machine_is_sick_the_search_ends_and_blames_no_trial(tmp_path):
     cluster = Cluster([Machine(name, loses=1.0) for name in "abc"])
     run, _, trials = searched(tmp_path / "study", cluster)

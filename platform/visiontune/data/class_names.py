@@ -19,14 +19,14 @@ _PART_NAMES = {
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "tests", "testing"),
 }
-_AROUND = r"(?:seg|set|split|part|data|dataset|image|img|picture|photo)s?|[12]\d{3}"
+_AROUND = r"(?:seg|set|split|part|data|dataset|image|img|picture|photo)s?|\d{1,4}"
 _WORDS = "|".join(word for words in _PART_NAMES.values() for word in words)
 _IN_A_PART = re.compile(rf"(?:(?:{_AROUND})[ _.-]?)*({_WORDS})(?:[ _.-]?(?:{_AROUND}))*")
 _MAX_SHOWN = 20
 
 
 def part_of(name: str) -> str | None:
-    """train, val or test by any of the words in use, alone or as in seg_train, training_set, val2017; None for another word."""
+    """train, val or test by any of the words in use, alone or as in seg_train, training_set, val2017, test1; None for another word."""
     found = _IN_A_PART.fullmatch(name.strip().casefold())
     return next((part for part, words in _PART_NAMES.items() if found and found[1] in words), None)
 

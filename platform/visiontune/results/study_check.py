@@ -30,7 +30,8 @@ from visiontune.spec.plugins import in_use, uses_plugins
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.constraints import draw
 from visiontune.tuning.earlier_studies import check_studies
-from visiontune.tuning.preflight import preflight, weights_in
+from visiontune.tuning.network_preflight import weights_in
+from visiontune.tuning.preflight import preflight
 
 if TYPE_CHECKING:
     from visiontune.training.checks.check import Check

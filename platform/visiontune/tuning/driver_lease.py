@@ -73,11 +73,7 @@ def driver_lease(storage: Storage, url: str, study: str) -> Iterator[Lease]:
     if url == "journal":
         yield lease
         return
-    found = lease.other()
-    if found is not None:
-        time.sleep(_WATCHED * BEAT_S)
-        if (now := lease.other()) is not None and now != found:
-            raise UserError(_refusal(study, now))
+    refuse_driven(storage, url, study)
     lease.beat()
     time.sleep(_SETTLED_S)
     if (other := lease.other()) is not None:
@@ -88,6 +84,19 @@ def driver_lease(storage: Storage, url: str, study: str) -> Iterator[Lease]:
         yield lease
     finally:
         lease.release()
+
+
+def refuse_driven(storage: Storage, url: str, study: str) -> None:
+    """Raise UserError that names who holds a study in a database, where it renews its lease for three beats; a dead one's is removed."""
+    found = storage.attributes().get(ATTRIBUTE) if url != "journal" else None
+    if found is None:
+        return
+    time.sleep(_WATCHED * BEAT_S)
+    now = storage.attributes().get(ATTRIBUTE)
+    if now == found:
+        storage.set_attribute(ATTRIBUTE, None)
+    elif now is not None:
+        raise UserError(_refusal(study, now))
 
 
 def shown_holder(holder: Mapping[str, Any]) -> str:

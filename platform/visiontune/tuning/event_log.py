@@ -6,12 +6,15 @@ For whoever watches. Nothing is decided from it: the study's storage is the stat
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
+
+from visiontune.data.file_names import printable
 
 POLL_S = 0.5
 
@@ -46,17 +49,20 @@ class EventLog:
 
     def write(self, kind: str, trial: int | None, text: str) -> None:
         """Add an event of now."""
-        line = json.dumps(Event(time.time_ns() // 1_000_000, kind, trial, text).to_dict(), ensure_ascii=False)
+        event = Event(time.time_ns() // 1_000_000, kind, trial, printable(text))  # reasons name files, whose bytes may be no text
+        line = json.dumps(event.to_dict(), ensure_ascii=False)
         try:
             if self._file is None:
+                start = "\n" if _is_torn(self._path) else ""
                 self._file = self._path.open("a", encoding="utf-8", buffering=1)
+                self._file.write(start)
             self._file.write(line + "\n")
         except OSError:
             self._file = None
 
 
 def read_events(path: Path) -> Iterator[Event]:
-    """Those that are there, in order; a line that a kill left torn is left out, and so is the rest of it."""
+    """Those that are there, in order; a line that a kill left torn is left out."""
     if path.exists():
         with path.open(encoding="utf-8", errors="replace") as file:
             yield from filter(None, map(_event, file))
@@ -77,6 +83,15 @@ def follow_events(path: Path, is_over: Callable[[], bool]) -> Iterator[Event]:
         if ends:
             return
         time.sleep(POLL_S)
+
+
+def _is_torn(path: Path) -> bool:
+    """Whether a kill left its last line without an end."""
+    if not path.exists() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"
 
 
 def _event(line: str) -> Event | None:

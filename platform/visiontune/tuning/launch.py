@@ -19,7 +19,7 @@ from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.constraints import costs_by, needs_known_costs, num_counted
-from visiontune.tuning.driver_lease import driver_lease
+from visiontune.tuning.driver_lease import driver_lease, refuse_driven
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.earlier_studies import check_studies
 from visiontune.tuning.get_ready import (
@@ -109,6 +109,7 @@ def _search(
         spec = as_begun(folder, spec)
         if spec.space.is_older:
             say("this study is older: its policies go on with the softer draws that are called soft_* now; --name NAME begins another")
+        _refuse_driven(folder, spec)
         storage = create_or_resume(folder, spec)
         lease = stack.enter_context(driver_lease(storage, str(spec.storage["url"]), spec.study))
         if is_finished(storage, spec) and not _has_more_to_start(storage, spec):
@@ -168,6 +169,16 @@ def run_on_cluster(
                 run_tune(run, base=base, look=watch.look, screen=screen)
             screen(run.snapshot())
     return store
+
+
+def _refuse_driven(folder: StudyFolder, spec: StudySpec) -> None:
+    """Before the study is touched: one without trials, whose driver still reads its pictures, would give way to another file's."""
+    url = str(spec.storage["url"])
+    try:
+        storage = open_existing(folder, url)
+    except UserError:
+        return  # there is none, or what is wrong is said when it is opened
+    refuse_driven(storage, url, spec.study)
 
 
 @contextmanager

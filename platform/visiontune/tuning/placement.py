@@ -152,17 +152,29 @@ class Placement:
         return self._clock() - up[0].at_s >= self._patience_s
 
     def shunned(self, key: str) -> frozenset[str]:
-        """Machines that this leg is not to be handed to; where all are left alone, all but the one that is so for the shortest time."""
+        """Machines that this leg is not to be handed to, as far as the others have room: those left alone, and where it was just lost.
+
+        Of those left alone the ones that are so for the shortest time come back first.
+        """
         there = {one.key for one in self._of_a_size()}
         resting = sorted(filter(self._rests, there), key=lambda node: self._health[node].rests_until_s)
-        if len(resting) == len(there):
+        while resting and not self._is_room(there - {*resting}):
             resting = resting[1:]
         just_lost = {loss.node for loss in self._losses.get(key, ())} & there
-        return frozenset(resting) | (just_lost if there - {*resting} - just_lost else frozenset())
+        return frozenset(resting) | (just_lost if self._is_room(there - {*resting} - just_lost) else frozenset())
+
+    def is_stranded(self, shunned: frozenset[str]) -> bool:
+        """Whether a leg that waits for any machine but these waits in vain: the others are gone meanwhile."""
+        there = {one.key for one in self._of_a_size()}
+        return self._is_room(there) and not self._is_room(there - shunned)
 
     def name(self, node: str) -> str:
         """For people."""
         return self.nodes[node].name if node in self.nodes else node[:8]
+
+    def _is_room(self, keys: set[str]) -> bool:
+        """Whether these machines, with nothing else on them, take all workers of a leg."""
+        return sum(self._workers_on(self.nodes[key]) for key in keys) >= self._num_workers
 
     def _workers_on(self, node: Node) -> int:
         return workers_on(node.cpus, node.gpus, self._wanted)

@@ -16,101 +16,18 @@ from typing import Any
 
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
-from ray.tune.search import Searcher
 
-from visiontune.errors import MachineFault, UnfitMachine
 from visiontune.tuning.environment import environment
-from visiontune.tuning.ray_nodes import actor_in, node_of
-from visiontune.tuning.ray_worker import LegWorker, pack
-from visiontune.tuning.records import Leg, Report, Snapshot
+from visiontune.tuning.leg_searcher import IDLE, LegSearcher
+from visiontune.tuning.ray_nodes import node_of
+from visiontune.tuning.ray_worker import LegWorker
+from visiontune.tuning.records import Report, Snapshot
 from visiontune.tuning.search_run import SearchRun
 
-IDLE = "idle"
-IDLE_S = 10.0
-"""A worker that has nothing to do is kept so long: about what another one takes to start. Then its machine's share is others'."""
 _FIXED = {
     "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # the search run decides how many legs are out
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune's newer output takes no reporter of ours, and none in a notebook
 }
-
-
-class LegSearcher(Searcher):  # type: ignore[misc]
-    """Asks the search run for legs; knows which Ray trial is which leg.
-
-    A worker whose leg has ended and for which there is no work now idles for some seconds, which reports until there is: Tune keeps
-    at most one idle actor, and a new one pays for its imports again. But while a leg is staged no worker idles: the resources that
-    it waits for may be those of the idle worker.
-    """
-
-    def __init__(self, run: SearchRun, look: Callable[[], None]) -> None:
-        super().__init__()
-        self._run, self._look = run, look
-        self._next: Leg | None = None
-        self.keys: dict[str, str] = {}
-        self.errors: dict[str, str] = {}
-        self._staged: set[str] = set()
-        self._idle_since_s: dict[str, float] = {}
-        self._num_freed = 0
-
-    def suggest(self, trial_id: str) -> Any:
-        """A leg as one string, which Tune has no reason to flatten into file names, and the nodes that it is not to go to."""
-        self._look()
-        leg = self.peek()
-        if leg is None and (self._run.is_finished or self._run.is_stopping):
-            return Searcher.FINISHED  # for None, Tune would wait ten minutes when it has no trial at all
-        if leg is None and (self._staged or not self._num_freed):
-            return None
-        self._next = None
-        self._num_freed = max(0, self._num_freed - 1)
-        self.keys[trial_id] = IDLE if leg is None else leg.key
-        self._staged.add(trial_id)
-        return {"leg": pack(leg), "shunned": sorted(self._run.placement.shunned(leg.key)) if leg is not None else []}
-
-    def placed(self, trial_id: str, node: str) -> None:
-        """A worker of that node has begun with it."""
-        self._staged.discard(trial_id)
-        if self.keys.get(trial_id, IDLE) == IDLE:
-            self._idle_since_s[trial_id] = time.monotonic()
-        else:
-            self._run.placed(self.keys[trial_id], node)
-
-    def may_idle(self, trial_id: str) -> bool:
-        """Whether an idle worker is to be kept: not where it is wanted for the next leg, or for its resources."""
-        is_wanted = self.peek() is not None or any(self._run.is_out(self.keys[one]) for one in self._staged)
-        return not is_wanted and time.monotonic() - self._idle_since_s.get(trial_id, 0.0) < IDLE_S
-
-    def peek(self) -> Leg | None:
-        """The next leg, taken from the search run once and kept until a worker fetches it; None when there is none now."""
-        if self._next is None or not self._run.is_out(self._next.key):
-            self._next = self._run.next_leg()
-        return self._next
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """A Ray trial has ended; the leg of a worker that died goes back to the search run."""
-        key = self.keys.pop(trial_id, IDLE)
-        self._staged.discard(trial_id)
-        self._idle_since_s.pop(trial_id, None)
-        if key == IDLE:
-            return
-        if not error:
-            self._num_freed += 1
-            return
-        text = self.errors.pop(trial_id, "the worker process died")
-        name, _, said = (what := text.splitlines()[-1].strip()[:300]).partition(": ")
-        is_fault = name in (_name(MachineFault), _name(UnfitMachine))
-        node = node_of(actor_in(text))
-        self._run.lost(key, said if is_fault else what, node=node, is_begun=name != _name(UnfitMachine))
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing: the study is the state."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the study is the state."""
-
-
-def _name(kind: type[Exception]) -> str:
-    """As it stands in the last line of a traceback."""
-    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 class LegScheduler(FIFOScheduler):  # type: ignore[misc]
@@ -136,11 +53,16 @@ class LegScheduler(FIFOScheduler):  # type: ignore[misc]
             self._searcher.errors[trial.trial_id] = Path(trial.error_file or "").read_text().strip() or "the worker process died"
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:
-        """Nobody: Tune then gives a free actor to a new leg.
+        """Nobody: Tune then gives a free actor to a new leg. Stranded legs are taken back here, where Tune gives its controller.
 
         FIFO would choose the oldest pending leg, whose own actor is still starting, and end that actor: with epochs
         shorter than the start of a process the search would stay at one worker.
         """
+        tune_itself = tune_controller._tune_controller
+        for trial in [one for one in tune_itself._staged_trials if self._searcher.is_stranded(one.trial_id)]:
+            # Or Tune expects an actor for it for good, and keeps no other one warm.
+            tune_itself._unstage_trial_with_resources(trial)
+            tune_itself.stop_trial(trial)
 
 
 class LoopEnded(BaseException):

@@ -29,7 +29,7 @@ class NodeWatch:
     def __init__(self, run: SearchRun, resources: Resources, wanted: Mapping[str, float], *, is_local: bool) -> None:
         limit = resources.max_concurrent_trials
         patience_s = 0.0 if is_local else DETECTED_S
-        run.placement = Placement(wanted, resources.workers_per_trial, limit if isinstance(limit, int) else None, patience_s)
+        run.out.placement = Placement(wanted, resources.workers_per_trial, limit if isinstance(limit, int) else None, patience_s)
         self._run, self._wanted, self._num_workers = run, wanted, resources.workers_per_trial
         self._is_local, self._looked_s = is_local, float("-inf")
 
@@ -38,7 +38,7 @@ class NodeWatch:
         if time.monotonic() - self._looked_s < RECOUNT_S:
             return
         is_first, self._looked_s = self._looked_s == float("-inf"), time.monotonic()
-        placement = self._run.placement
+        placement = self._run.out.placement
         can_grow = not self._is_local and grows()
         new, gone = placement.see(nodes_up(), can_grow=can_grow)
         if can_grow:
@@ -55,9 +55,9 @@ class NodeWatch:
     def refuse_too_small(self) -> None:
         """Raise UserError where no machine can take a worker and none that can is to come."""
         self.look()
-        if self._run.placement.fits_nowhere():
+        if self._run.out.placement.fits_nowhere():
             each = " and ".join(f"{amount:g} {name.upper()}{'s'[amount == 1 :]}" for name, amount in self._wanted.items() if amount)
-            there = ", ".join(map(str, self._run.placement.nodes.values()))
+            there = ", ".join(map(str, self._run.out.placement.nodes.values()))
             rule = f"a worker needs {each} on one machine, but there are {there}"
             raise UserError(Problem("", 0, f"resources.{'gpus' if self._wanted.get('gpu') else 'cpus'}_per_trial", rule))
 

@@ -20,7 +20,8 @@ from visiontune.tuning.get_ready import Say, Screen, starting
 from visiontune.tuning.launch import Tracker, run_on_cluster
 from visiontune.tuning.read_study import load_plugins_of, study_record
 from visiontune.tuning.records import Ending, Outcome, StudyRecord
-from visiontune.tuning.search_run import MakePolicy, SearchRun
+from visiontune.tuning.retrainings import MakePolicy
+from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.study_storage import Storage, mend_journal, open_existing
 from visiontune.tuning.winner import leave_winner
 

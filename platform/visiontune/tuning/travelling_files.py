@@ -10,12 +10,16 @@ from typing import Any
 
 from visiontune.errors import UserError
 from visiontune.spec import plugins, teacher_files
+from visiontune.spec.overrides import override
+from visiontune.spec.sections import STUDY
 from visiontune.spec.yaml_reader import read_yaml
 
 MOST_BYTES = 400 << 20
 """Ray takes no more than 500 MiB with a job; pictures belong on storage that every node sees."""
 _RECIPES = (".yaml", ".yml")
 _WEIGHTS = ".safetensors"
+_NAMES = ("study", "source", "name", "policy")
+"""Keys whose values are names, which a folder beside the file may have too."""
 _KEPT = (plugins.KEPT, teacher_files.KEPT)
 
 
@@ -31,7 +35,7 @@ def travelling(file: Path, overrides: Sequence[str]) -> list[Path]:
     """
     base, file = base_of(file).resolve(), file.resolve()
     found = {file}
-    for name in (*_texts(read_yaml(file).plain()), *(text.partition("=")[2] for text in overrides)):
+    for name in _texts(override(read_yaml(file), overrides, [], STUDY.fields).plain()):
         for start in (file.parent, base):
             found |= {path for path in _with_its_own(start, name) if path.is_relative_to(base) and path != base}
     num_bytes = sum(path.stat().st_size for path in files_in(found))
@@ -83,13 +87,16 @@ def _with_its_own(start: Path, name: str) -> Iterator[Path]:
         yield from (one for one in beside if one.exists())
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: Any, key: str = "") -> Iterator[str]:
+    """What may be a path, of the value of a key: not the keys themselves, `data` first of all, and no names of table entries."""
     if isinstance(value, str):
-        yield value
+        yield from () if key in _NAMES else (value,)
     elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _texts(key)
-            yield from _texts(inner)
+        for inner_key, inner in value.items():
+            is_choice = inner_key == "choice"
+            if is_choice and isinstance(inner, dict):
+                yield from _texts([*inner], key)
+            yield from _texts(inner, key if is_choice else str(inner_key))
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _texts(inner)
+            yield from _texts(inner, key)

@@ -11,21 +11,20 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from visiontune.spec.parse import make_recipe
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.adaptive_rungs import AdaptiveRungs
-from visiontune.tuning.constraints import MAX_REFUSED, CostsOf, bounds_to_measure, problem_of_costs
-from visiontune.tuning.enough import is_out_of_patience, problem_of_cost, reaches_target
+from visiontune.tuning.constraints import bounds_to_measure
+from visiontune.tuning.enough import problem_of_cost, reaches_target
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
+from visiontune.tuning.new_trials import NewTrials
 from visiontune.tuning.placement import MAX_CRASHES
 from visiontune.tuning.ranking import full_epochs
 from visiontune.tuning.read_study import epoch_seconds, trial_record
 from visiontune.tuning.records import CONSTRAINT, Leg, Put, Report, TrialRecord
-from visiontune.tuning.sampler import Proposal, Proposer
 from visiontune.tuning.search_trials import SearchTrials
 from visiontune.tuning.spending import Spending
-from visiontune.tuning.start_recipes import StartPoint, StartRecipes, start_key
+from visiontune.tuning.start_recipes import start_key
 from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.trial_history import LOSSES
 from visiontune.tuning.trial_scheduler import GO, STOP, WAIT, make_trial_scheduler
@@ -41,14 +40,11 @@ class TrialQueue:
         self._waiting: set[int] = set()
         self._left_behind: list[int] = []
         self._networks: dict[str, Any] = {"num_repeats": spec.num_repeats, "is_folded": spec.num_folds > 1}
-        self._is_exhausted = False
-        self.costs_of: CostsOf = lambda recipe: {}
         self.has_reached_target = False
         self.note: Callable[[str, int, str], None] = lambda kind, number, text: None
         self._rule = make_trial_scheduler(spec.trial_scheduler, spec.budget, self.trials.curves)
         found = storage.trials()
-        self._proposer = Proposer(spec, found)
-        self.starts = StartRecipes(spec, storage, found)
+        self.new = NewTrials(spec, storage, self.trials, spending, found)
         for trial in found:
             self._spending.known(trial.number, epoch_seconds(trial))
             self._take_over(trial_record(trial, self._rule.pauses(trial.number)), is_known=bool(start_key(trial)))
@@ -68,7 +64,8 @@ class TrialQueue:
         promoted = self._promoted()
         if promoted is not None and self._is_allowed(promoted):
             return self._start(promoted)
-        return self._new_trial() or self._last_resort()
+        begun = self.new.next(lambda: self._is_allowed(None))
+        return self._last_resort() if begun is None else self._start(begun)
 
     def report(self, number: int, report: Report) -> bool:
         """Take a worker's report; whether the worker should go on with this trial."""
@@ -140,11 +137,7 @@ class TrialQueue:
 
     def _choose_straight(self) -> None:
         """Known recipes that there is no room for are not waited for."""
-        is_last_known = True
-        if self.trials.is_beginning:  # only then, as it reads the storage
-            start = self.starts.next()
-            is_last_known = start is None or not self._has_room(start)
-        if is_last_known:
+        if not self.trials.is_beginning or self.new.is_last_known():  # asked only then, as it reads the storage
             self.trials.choose_straight()
 
     def _is_allowed(self, number: int | None) -> bool:
@@ -192,47 +185,6 @@ class TrialQueue:
             return "resumed", number, f"goes on from epoch {trial.epoch}"
         return "promoted", number, f"from epoch {trial.epoch}, with {self._spec.objective.metric} {trial.value:.4g}"
 
-    def _new_trial(self) -> Leg | None:
-        """The first recipe that costs no more than it may, as far as that is known; the others have then failed."""
-        while (start := self.starts.next()) is not None or self._may_propose():
-            if not self._has_room(start) or not self._is_allowed(None):
-                return None
-            number = len(self.trials.records)
-            proposal = self._proposer.propose(number, start)
-            if proposal is None:
-                self._is_exhausted = True
-                return None
-            if self._is_accepted(number, proposal, start.key if start is not None else ""):
-                return self._start(number)
-        return None
-
-    def _may_propose(self) -> bool:
-        """Whether the sampler may be asked for one more."""
-        trials = self.trials
-        if trials.num_refused_in_a_row >= MAX_REFUSED:
-            self._spending.refused = "constraints"
-        elif is_out_of_patience(self._spec, trials.curves, len(trials.records), trials.refused):
-            self._spending.refused = "patience"
-        else:
-            return not self._is_exhausted
-        return False
-
-    def _is_accepted(self, number: int, proposal: Proposal, start: str) -> bool:
-        """Whether what is known of a proposal lets it be trained. It is a trial either way."""
-        recipe = make_recipe(self._spec, proposal.sections, number)
-        costs = {**self.costs_of(recipe), **self.trials.measured_of(recipe)}
-        problem = problem_of_costs(costs, self._spec.constraints)
-        self.trials.add(proposal, recipe, start, costs, problem)
-        self.starts.begun(start, proposal.params)
-        if problem:
-            self._proposer.learn(self._storage.trial(number))
-        return not problem
-
-    def _has_room(self, start: StartPoint | None) -> bool:
-        """Whether the number of trials allows one more; the best of a smaller full budget are trained again whatever it is."""
-        most = self._spec.budget.num_trials
-        return most is None or self.trials.num_begun < most or (start is not None and start.is_again)
-
     def _last_resort(self) -> Leg | None:
         """A study too small for its rungs still ends with a winner: the best trial gets its full budget, or what of it there is."""
         best = None if self.on_worker else self.trials.hopeful()
@@ -243,7 +195,7 @@ class TrialQueue:
     def _wait(self, number: int) -> bool:
         """Pause at a rung, unless this very trial is what its worker would take on next."""
         self._waiting.add(number)
-        self._proposer.learn(self._storage.trial(number))
+        self.new.learn(number)
         promoted = self._promoted()
         is_next = number == promoted and (not self._left_behind or number == self.trials.straight)
         if is_next and self._is_allowed(number):
@@ -262,5 +214,5 @@ class TrialQueue:
         self.has_reached_target |= state == "complete" and reaches_target(self._spec, self.trials.records[number].value)
         self.on_worker.discard(number)
         self._waiting.discard(number)
-        self._proposer.learn(self._storage.trial(number))
+        self.new.learn(number)
         return False

@@ -66,6 +66,15 @@ def test_a_crop_is_a_square_that_cuts_nothing_of_its_box(margin: float, box: tup
     assert is_padded == (crop.shape[0] > 30)  # the picture's shorter side
 
 
+@pytest.mark.parametrize(("picture", "black"), [(np.full((10, 40, 1), 40_000, np.uint16), 0), (np.linspace(-1000, 900, 400), -1000)])
+def test_a_crop_of_deep_values_keeps_them_and_is_padded_with_black(picture: Any, black: int) -> None:
+    """Of 16 bits, and of a CT, in which air is -1000 and 0 is water."""
+    picture = picture.reshape(10, 40, 1)
+    crop = crop_of(picture, Item("a.dcm", "x", None, (0, 0, 40, 10)), 0.0)
+    np.testing.assert_array_equal(crop[15:25], picture)
+    assert crop.dtype == picture.dtype and (crop[:15] == black).all() and (crop[25:] == black).all()
+
+
 @KINDS
 def test_labels_of_whole_pictures(tmp_path: Path, kind: str) -> None:
     pictures: dict[str, Objects] = {**TWO, "c": [("cat", (0, 0, 5, 5)), ("cat", (9, 9, 12, 12))], "d": []}

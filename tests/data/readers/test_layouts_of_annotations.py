@@ -167,11 +167,75 @@ TAGS = [
     cvat_image("b", '<tag label="dog"/>'),
     cvat_image("c", '<tag label="cat"/><tag label="dog"/>'),
 ]
+CVAT_BOX = '<box label="{}" xtl="3" ytl="4" xbr="13" ybr="10"/>'
 SUBSETS = [cvat_image("Train/a", '<box label="cat" xtl="3" ytl="4" xbr="13" ybr="10"/>', "Train")]
 SUBSETS += [cvat_image("Train/b", '<mask label="dog" rle="1" left="3" top="4" width="5" height="6"/>', "Train")]
 SUBSETS += [cvat_image("Test/a", '<polygon label="dog" points="3,4;13,10;5,20"/><points label="cat" points="1,2"/>', "Test")]
 
+
+def _shared_by_parts(root: Path) -> str:
+    """Annotators who divide objects and not pictures: b is in both files, with another object in each."""
+    for part, objects in {"train": {**TWO}, "val": {"b": [("cat", (20, 4, 30, 10))], "c": DOG}}.items():
+        path = Path(write_coco(root, objects))
+        path.rename(root / f"instances_{part}.json")
+    return str(root)
+
+
+def _subset_without_pictures(root: Path) -> str:
+    path = write_cvat(root, [cvat_image(name, CVAT_BOX.format(label), "Train") for name, label in (("Train/a", "cat"), ("Train/b", "dog"))])
+    lost = cvat_image("a", CVAT_BOX.format("dog"), "Validation")
+    Path(path).write_text(Path(path).read_text().replace("Train/", "").replace("</annotations>", f"{lost}</annotations>"))
+    return str(root)
+
+
+def _shifted(write: Callable[[Path, dict[str, Objects]], str]) -> Callable[[Path], None]:
+    """Files 1 to 3 that were renamed 2 to 4, pictures and annotations, in which the old names stand; 1 came after that."""
+
+    def make(root: Path) -> None:
+        write(root, {"1": DOG, "2": CAT, "3": DOG, "4": CAT})
+        for number in (2, 3, 4):
+            for path in (*root.glob(f"{number}.xml"), *root.glob(f"{number}.json")):
+                path.write_text(path.read_text().replace(f"{number}.png", f"{number - 1}.png"))
+
+    return make
+
+
 ROWS = {
+    **{
+        f"{kind}: files that were renamed together": Row(
+            _shifted(write),
+            {"train": {f"{number}.png": label for number, label in zip("1234", ("dog", "cat", "dog", "cat"), strict=True)}},
+            said=("3 annotations name the picture of another one, and are read for that of their own name, such as ",),
+            data={"use_crops": False},
+            source=kind,
+        )
+        for kind, write in (("voc", write_voc), ("labelme", write_labelme))
+    },
+    "parts without train": Row(
+        _voc(valid=TWO, test={"c": CAT}),
+        {"train": {"valid/a.png": "cat", "valid/b.png": "dog", "test/c.png": "cat"}},
+        said=("nothing is of train by its name, so all is read as train, what is of test and val too",),
+        data={"use_crops": False},
+        source="voc",
+    ),
+    "subsets without train": Row(
+        _cvat(*(one.replace("Train", "Validation") for one in SUBSETS)),
+        {"train": {f"images/{name}.png#0": label for name, label in (("Test/a", "dog"), ("Validation/a", "cat"), ("Validation/b", "dog"))}},
+        said=("no subset is of train, so all are read as train: Test, Validation", "shapes without an area"),
+        source="cvat",
+    ),
+    "a picture that two parts name is of one": Row(
+        _shared_by_parts,
+        {"train": {"a.png#0": "cat", "b.png#0": "dog"}, "val": {"c.png#0": "dog"}},
+        aside={"b.png": "is annotated for val too, but is of train already"},
+        said=("3 annotated objects of 3 pictures",),
+    ),
+    "a picture of a subset that is gone is not taken from another one": Row(
+        _subset_without_pictures,
+        {"train": {"images/Train/a.png#0": "cat", "images/Train/b.png#0": "dog"}},
+        aside={"annotations.xml: a.png": "is an annotation without a picture"},
+        said=("2 annotated objects",),
+    ),
     "a picture that is gone is not taken from another part": Row(
         _voc("train/b.png", train={**TWO, "c": DOG}, valid={"b": DOG, "c": CAT}),
         {"train": {"train/a.png": "cat", "train/c.png": "dog"}, "val": {"valid/b.png": "dog", "valid/c.png": "cat"}},

@@ -178,6 +178,11 @@ ROWS = {
         {"0002": "has no picture: there is only id"},
         said=("labels are those of .cls; not read: .id (3)",),
     ),
+    "shards of parts beside others": Row(
+        _shards(**{"train-0": _FIRST, "val-0": _SECOND, "more": _FIRST}),
+        refused=("called after parts, or none, but has train-0.tar and more.tar; say `visiontune ingest source=webdataset train=",),
+    ),
+    "shards without those of train": Row(_shards(**{"val-0": _FIRST, "test-0": _SECOND}), refused=("has test-0.tar and none of train",)),
     "parts in folders of shards": Row(
         _shards(**{"train__a-0": _FIRST, "test__a-0": _pictures("1.jpg")}),
         {"train": _FIRST_SAMPLES},
@@ -195,6 +200,9 @@ ROWS = {
     ),
     "two pictures in a sample": Row(
         _shards(**{"a-0": {**_FIRST, "0001.png": png(COLOUR[0])}}), refused=("data.image_suffix", "a-0.tar/0001 has jpg, png")
+    ),
+    "two pictures in a sample of val alone": Row(
+        _shards(**{"train-0": _FIRST, "val-0": {**_SECOND, **_pictures("0001.webp")}}), refused=("data.image_suffix", "val-0.tar/0001 has")
     ),
     "the same, said": Row(
         _shards(**{"a-0": {**_FIRST, "0001.png": png(COLOUR[0])}}),

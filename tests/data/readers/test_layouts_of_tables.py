@@ -290,6 +290,12 @@ HUGGING_FACE = {
         said=("neither train, val nor test are left out: unsupervised",),
         source="saved_dataset",
     ),
+    "labels of the test that are kept back": Row(
+        _saved({"train": [[0, 1]], "test": [[-1, -1]]}),
+        {"train": {"00": "cat", "01": "dog"}},
+        aside={f"data-00000-of-00001.arrow: row {row}": "has no label" for row in (0, 1)},
+        said=("test has no labels, so it is no part",),
+    ),
     "save_to_disk without a split train": Row(_saved({"test": [[0, 1]]}), refused=("must have a split train, but has test",)),
     "metadata.csv": Row(
         _metadata(**{"metadata.csv": CSV}), {"train": {"a.png": "cat", "b.png": "dog", "c.png": "cat", "d.png": "dog"}}, source="manifest"

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from visiontune.data.picture.bad_picture import BadPicture, Picture, refuse_huge
+from visiontune.data.picture.bad_picture import BadPicture, Values, refuse_huge
 from visiontune.data.readers.item import Box, Item, Shares
 
 
@@ -23,13 +23,14 @@ class Square(NamedTuple):
     side: int
 
 
-def crop_of(picture: Picture, item: Item, margin: float) -> Picture:
-    """(S, S, C), an array of its own: the item's box in its picture. Raises BadPicture for a box that can't be used."""
+def crop_of(picture: Values, item: Item, margin: float) -> Values:
+    """(S, S, C), an array of its own: the item's box in its picture, of 8 bits or more. Raises BadPicture for a box that can't be used."""
     top, left, side = square_around(picture.shape, item, margin)
     inner = picture[max(top, 0) : top + side, max(left, 0) : left + side]
     if inner.shape[:2] == (side, side):
         return inner.copy()  # a view would keep the whole picture in memory
-    crop = np.zeros((side, side, picture.shape[2]), np.uint8)
+    darkest = 0 if picture.dtype.kind == "u" else min(0, float(picture.min()))  # 0 of a CT is water, not black
+    crop = np.full((side, side, picture.shape[2]), darkest, picture.dtype)
     row, column = max(-top, 0), max(-left, 0)
     crop[row : row + inner.shape[0], column : column + inner.shape[1]] = inner
     return crop

@@ -47,9 +47,13 @@ def _parts(root: Root, text: str) -> dict[str, str] | None:
         folders = {part: name for name in top.folders if (part := part_of(name)) and _first_shard(root, name)}
         return {part: posixpath.join(text, folders[part]) for part in PARTS if part in folders} if "train" in folders else None
     words = {name: match[0] for name in names if (match := re.match(r"[A-Za-z]+", name)) and part_of(match[0])}
+    if not words:
+        return {"train": text}
     parts = {part_of(word): word for word in words.values()}
     if len(words) < len(names) or "train" not in parts:
-        return {"train": text}
+        others = next((name for name in names if name not in words), "none of train")
+        rule = f"must have shards that are all called after parts, or none, but has {next(iter(words))} and {others}"
+        raise UserError(f"SOURCE {text} {rule}; say `visiontune ingest source=webdataset train=... val=...`")
     return {part: posixpath.join(text, _pattern(parts[part], words, text)) for part in PARTS if part in parts}
 
 

@@ -47,8 +47,8 @@ def source_of_tables(
     return Source(
         class_names=class_names,
         counts_C=counts_C,
-        has_test="test" in files,
-        has_val="val" in files,
+        has_test="test" in labels,
+        has_val="val" in labels,
         content=lambda tell=float: f"{kind} {digests_of_shards(everything, tell)} {settings}{numbered()}",
         stamps=lambda: Stamps(
             " ".join([f"{kind} 2", *(file.place() for file in everything), settings]), {part: one.stamps() for part, one in shards.items()}

@@ -48,7 +48,7 @@ def webdataset(
     archive = Archive({f"{part}/{name}": volume for part, found in shards.items() for name, volume in found.volumes.items()})
     roots = {part: Root(f"/{part}", found.folder.shown, archive) for part, found in shards.items()}
     samples = {part: [*samples_of(found)] for part, found in shards.items()}
-    image = _plain(image_suffix) or _image_suffix(samples["train"], train)
+    image = _plain(image_suffix) or _image_suffix([one for found in samples.values() for one in found], train)
     suffix = _plain(label_suffix) or _label_suffix(samples["train"], roots["train"], label_field, train)
     set_aside: list[SetAside] = []
     parts = {part: _items(part, roots[part], found, image, suffix, label_field, set_aside) for part, found in samples.items()}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from visiontune.data.class_names import PARTS
 from visiontune.data.readers.annotations.picture_finder import Pictures
 from visiontune.data.readers.item import Box, Item, Shares
 from visiontune.data.readers.picture_files import file_source
@@ -49,11 +50,14 @@ def annotated_source(
 ) -> Source:
     """The source of these annotations by part: a crop for each object, or each picture whose objects are all of one class."""
     set_aside = pictures.set_aside
-    items = {part: _items(found, pictures, use_crops=use_crops) for part, found in parts.items()}
+    taken: dict[str, str] = {}
+    items = {part: _items(parts[part], part, taken, pictures, use_crops=use_crops) for part in PARTS if part in parts}
     pictures.finish()
     # Until crops became squares, the kind was followed by True. An older store of crops is another one, as its pictures are.
     made = f"{kind} squares" if use_crops else f"{kind} False"
-    return file_source(made, pictures.root, items, set_aside, margin=margin, load=load, notes=[*notes, *_note(items, margin)])
+    return file_source(
+        made, pictures.root, items, set_aside, margin=margin, load=load, notes=[*notes, *pictures.notes(), *_note(items, margin)]
+    )
 
 
 def _note(items: Mapping[str, Sequence[Item]], margin: float) -> list[str]:
@@ -65,9 +69,9 @@ def _note(items: Mapping[str, Sequence[Item]], margin: float) -> list[str]:
     return [f"{what} with {margin:g} of the longer side around them; data.use_crops = false reads whole pictures"]
 
 
-def _items(annotated: Iterable[Annotated], pictures: Pictures, *, use_crops: bool) -> list[Item]:
+def _items(annotated: Iterable[Annotated], part: str, taken: dict[str, str], pictures: Pictures, *, use_crops: bool) -> list[Item]:
+    """Of one part. `taken`: the part of each picture so far; one of an earlier part is in no later one, whatever objects are named."""
     items: list[Item] = []
-    seen: set[str] = set()
     root, set_aside = pictures.root, pictures.set_aside
     for one in annotated:
         path = pictures.find(one.near, one.written, one.part)
@@ -75,10 +79,11 @@ def _items(annotated: Iterable[Annotated], pictures: Pictures, *, use_crops: boo
             set_aside.append(SetAside(one.where, "is an annotation of a picture that data.exclude leaves out", is_bad=False))
         elif (path := path or one.within) is None:
             set_aside.append(SetAside(one.where, pictures.missing(one.written)))
-        elif path in seen:
-            set_aside.append(SetAside(root.show(path), "is annotated twice, and the first counts"))
+        elif path in taken:
+            where = "twice, and the first counts" if taken[path] == part else f"for {part} too, but is of {taken[path]} already"
+            set_aside.append(SetAside(root.show(path), f"is annotated {where}"))
         else:
-            seen.add(path)
+            taken[path] = part
             items += _items_of(one, path, root.show(path), set_aside, use_crops=use_crops)
     return items
 

@@ -44,9 +44,11 @@ def cvat(
     elements = document.findall("image")
     part_by_image = _parts(elements)
     found: dict[str, list[Annotated]] = {part: [] for part in PARTS}
+    is_divided = len({*part_by_image.values()}) > 1
     for element in elements:
+        part = part_by_image[element] if is_divided else None
         try:
-            one = _annotated(element, folder.show(name), near_folders(folder, name, pictures.root), use_crops=use_crops)
+            one = _annotated(element, folder.show(name), near_folders(folder, name, pictures.root), part, use_crops=use_crops)
         except ValueError as error:
             pictures.set_aside.append(SetAside(f"{folder.show(name)}: {element.get('name')}", str(error)))
         else:
@@ -72,7 +74,7 @@ def _parts(elements: list[ElementTree.Element]) -> Mapping[ElementTree.Element, 
     return {element: (part or "train") if "train" in parts.values() else "train" for element, part in parts.items()}
 
 
-def _annotated(element: ElementTree.Element, where: str, folders: list[str], *, use_crops: bool) -> Annotated:
+def _annotated(element: ElementTree.Element, where: str, folders: list[str], part: str | None, *, use_crops: bool) -> Annotated:
     """Raises ValueError for an image with a shape that can't be used."""
     written = element.get("name") or ""
     objects = [(_label(shape), _box(shape)) for kind in _AREAS for shape in element.findall(kind)]
@@ -81,7 +83,7 @@ def _annotated(element: ElementTree.Element, where: str, folders: list[str], *, 
     inner = ("", "images", f"images/{element.get('subset')}")
     near = [posixpath.join(folder, one, written.replace("\\", "/")) for folder in folders for one in inner]
     size = size_of(element.get("width"), element.get("height"))
-    return Annotated(f"{where}: {written}", objects if use_crops or not labels else [], near, written, size, labels)
+    return Annotated(f"{where}: {written}", objects if use_crops or not labels else [], near, written, size, labels, part)
 
 
 def _label(element: ElementTree.Element) -> str:
@@ -119,5 +121,8 @@ def _notes(elements: list[ElementTree.Element]) -> Iterator[str]:
     if left_out:
         yield f"shapes without an area are not read: {', '.join(f'{num:,} of {tag}' for tag, num in left_out.items())}"
     subsets = Counter(element.get("subset") or "" for element in elements)
-    if other := {name: num for name, num in subsets.items() if name and part_of(name) is None}:
+    parts = {part for name in subsets if (part := part_of(name))}
+    if parts and "train" not in parts:
+        yield f"no subset is of train, so all are read as train: {', '.join(sorted(filter(None, subsets)))}"
+    elif other := {name: num for name, num in subsets.items() if name and part_of(name) is None}:
         yield f"subsets that are no part are read as train: {', '.join(f'{name} ({num:,})' for name, num in other.items())}"

@@ -53,6 +53,7 @@ def _annotated(names: list[str], pictures: Pictures) -> Iterator[Annotated]:
         # A file that was moved with its picture still names the old folder, and its picture is the one of its own name.
         stem, suffix = posixpath.splitext(name)[0], posixpath.splitext(written)[1]
         near = [posixpath.join(posixpath.dirname(name), written), f"{stem}{suffix}"] if written else []
+        near = near[::-1] if pictures.was_renamed(name, written) else near
         within, part = name if document.get("imageData") else None, part_in(name.split("/")[:-1])
         yield Annotated(root.show(name), objects, near, written, size, flags, part, within)
 

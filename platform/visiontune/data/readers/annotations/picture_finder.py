@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from visiontune.data.class_names import PARTS, part_of
 from visiontune.data.file_names import identity, is_hidden
@@ -55,6 +55,9 @@ class Pictures:
                     self.names[identity(name)] = name
         self._folders = {posixpath.dirname(name) for name in self.names}
         self._annotated_beside = {identity(posixpath.splitext(name)[0]) for name in self.annotations}
+        self._stems = {identity(posixpath.splitext(posixpath.basename(name))[0]) for name in self.names}
+        self._renamed: list[str] = []
+        self._undivided: set[str] = set()
         self._by_file: dict[str, list[str]] = {}
         for name in self.names:
             self._by_file.setdefault(posixpath.basename(name), []).append(name)
@@ -74,6 +77,26 @@ class Pictures:
         if found is not None:
             self._used.add(found)
         return self.names.get(found or "")
+
+    def was_renamed(self, annotation: str, written: str) -> bool:
+        """Whether the picture that an annotation names is that of another one beside it, and there is one of its own name.
+
+        Then they were renamed together, as numbers are shifted, and what is `written` is of before: it would be a neighbour's label.
+        """
+        own, other = (identity(posixpath.splitext(name)[0]) for name in (annotation, posixpath.basename(written)))
+        other = posixpath.join(posixpath.dirname(own), other)
+        if other == own or other not in self._annotated_beside or posixpath.basename(own) not in self._stems:
+            return False
+        self._renamed.append(f"{self.root.show(annotation)}: {written}")
+        return True
+
+    def notes(self) -> Iterator[str]:
+        """What was taken for granted."""
+        if self._undivided:
+            yield f"nothing is of train by its name, so all is read as train, what is of {' and '.join(sorted(self._undivided))} too"
+        if self._renamed:
+            what = f"{len(self._renamed):,} annotations name the picture of another one, and are read for that of their own name"
+            yield f"{what}, such as {self._renamed[0]}"
 
     def missing(self, written: str) -> str:
         """Why an annotation that `find` found nothing for is set aside."""
@@ -106,6 +129,7 @@ class Pictures:
     def divided(self, part_by_name: dict[str, str | None]) -> dict[str, list[str]]:
         """Names by part; all are train where none is of train, else those without a part are set aside."""
         if "train" not in part_by_name.values():
+            self._undivided = {*filter(None, part_by_name.values())}
             return {"train": [*part_by_name]}
         found: dict[str, list[str]] = {part: [] for part in PARTS}
         for name, part in part_by_name.items():

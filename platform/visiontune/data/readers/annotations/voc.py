@@ -72,7 +72,8 @@ def _annotated(names: list[str], pictures: Pictures) -> Iterator[Annotated]:
             pictures.set_aside.append(SetAside(root.show(name), str(error)))
             continue
         written = document.findtext("filename") or ""
-        yield Annotated(root.show(name), objects, [*_near(name, written)], written, size, part=_part_of(name))
+        near = [*_near(name, "" if pictures.was_renamed(name, written.replace("\\", "/")) else written)]
+        yield Annotated(root.show(name), objects, near, written, size, part=_part_of(name))
 
 
 def _object(one: ElementTree.Element) -> tuple[str, Box]:

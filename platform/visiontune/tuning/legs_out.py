@@ -1,0 +1,69 @@
+"""The legs of a search that workers have, or that wait for one: how far each is, and on which machine."""
+
+from __future__ import annotations
+
+from visiontune.tuning.placement import Loss, Placement
+from visiontune.tuning.records import Leg
+
+
+class LegsOut:
+    """By key. `trained` has the newest epoch of each that has reported one, also of those that were let go: they are yet to be written."""
+
+    def __init__(self) -> None:
+        self.placement = Placement()
+        self.trained: dict[str, int] = {}
+        self._legs: dict[str, Leg] = {}
+        self._placed: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._legs)
+
+    def __contains__(self, key: str) -> bool:
+        """Whether this leg is still wanted: a spent budget ends legs that no worker has fetched yet."""
+        return key in self._legs
+
+    @property
+    def num_placed(self) -> int:
+        """Those that a worker has; the others wait for resources of the cluster."""
+        return len(self._placed)
+
+    def get(self, key: str) -> Leg | None:
+        """None for one that is not out."""
+        return self._legs.get(key)
+
+    def add(self, leg: Leg) -> None:
+        """It is handed out."""
+        self._legs[leg.key] = leg
+
+    def placed(self, key: str, node: str = "") -> None:
+        """A worker of that node has begun with it."""
+        if key in self._legs:
+            self._placed.add(key)
+            self.placement.began(key, node)
+
+    def reported(self, key: str, epoch: int) -> None:
+        """Its worker has trained so far."""
+        self.trained[key] = epoch
+        self.placement.reported(key)
+
+    def ended(self, key: str) -> None:
+        """Its worker is free."""
+        self._taken(key)
+        self.placement.ended(key)
+
+    def lost(self, key: str, node: str, *, is_begun: bool) -> tuple[Leg, Loss] | None:
+        """Its worker is lost, on that node; None for a leg that is not out."""
+        leg = self._taken(key)
+        return None if leg is None else (leg, self.placement.lost(key, node, is_begun=is_begun))
+
+    def let_go(self) -> None:
+        """Nobody waits for what they report any more."""
+        for key in self._legs:
+            self.placement.ended(key)
+        self._legs.clear()
+        self._placed.clear()
+
+    def _taken(self, key: str) -> Leg | None:
+        self._placed.discard(key)
+        self.trained.pop(key, None)
+        return self._legs.pop(key, None)
