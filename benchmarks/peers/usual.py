@@ -59,7 +59,7 @@ def recipe_of(params: dict[str, Any], spec: StudySpec) -> TrialRecipe:
     recipe = make_recipe(spec, spec.space.resolve(FixedParams(params)), 0)
     said = recipe.to_dict()
     read = {name: {key: value for key, value in said[name].items() if key in keys} for name, keys in READ.items()}
-    augmentation = {key: value for key, value in said["augmentation"].items() if not key.startswith("mix")}
+    augmentation = {key: value for key, value in said["augmentation"].items() if not key.startswith(("mix", "erasing"))}
     known = load_recipe({"data": said["data"], "model": said["model"], "augmentation": augmentation, **read}).flat()
     if unknown := {key: value for key, value in recipe.flat().items() if known.get(key) != value}:
         raise ValueError(f"the peers' loop does not know {unknown}")
