@@ -42,7 +42,7 @@ def test_a_rule_holds_for_a_recipe_as_for_a_space(words: str, tmp_path: Path, mo
     with pytest.raises(UserError) as refusal:
         preflight(load_study({"study": "one", "data": data, "budget": budget, "space": sections}))
     told = [problem.rule for problem in refusal.value.problems]
-    monkeypatch.setattr(train_recipe, "prepare", lambda *_: pytest.fail("pictures were read"))
+    monkeypatch.setattr(train_recipe, "prepared", lambda *_, **__: pytest.fail("pictures were read"))
     recipe = load_recipe({"data": data, **sections, "training": {**sections.get("training", {}), "num_epochs": 3}})
     for train in (train_recipe.train_recipe, train_recipe.fit_recipe):
         with pytest.raises(UserError) as refusal:
