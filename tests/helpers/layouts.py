@@ -32,23 +32,23 @@ class Row:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-def hold(row: Row, root: Path) -> None:
-    """Assert that the row holds in the empty folder `root`."""
+def differences(row: Row, root: Path) -> list[str]:
+    """What comes out otherwise than the row says, in the empty folder `root`."""
     text = row.make(root) or str(root)
     if row.refused:
         with pytest.raises(UserError) as error:
             read(text, row.data)
-        assert [words for words in row.refused if words not in str(error.value)] == [], str(error.value)
-        return
+        return [f"the refusal lacks {words!r}: {error.value}" for words in row.refused if words not in str(error.value)]
     section, source = read(text, row.data)
-    assert row.source in (None, section["source"])
-    assert {part: classes_of(source, part) for part in source.labels()} == row.parts
+    parts = {part: classes_of(source, part) for part in source.labels()}
     aside = {posixpath.basename(one.name): one.reason for one in source.set_aside}
-    assert aside.keys() == row.aside.keys(), aside
-    assert [name for name, words in row.aside.items() if words not in aside[name]] == [], aside
     said = "\n".join(source.notes)
-    assert [words for words in row.said if words not in said] == [], said
-    assert row.said or not said, said
+    told = [f"read as {section['source']}"] if row.source not in (None, section["source"]) else []
+    told += [f"parts are {parts}"] if parts != row.parts else []
+    told += [f"set aside are {aside}"] if aside.keys() != row.aside.keys() else []
+    told += [f"{name} {aside[name]}" for name, words in row.aside.items() if words not in aside.get(name, words)]
+    told += [f"the notes lack {words!r}: {said}" for words in row.said if words not in said]
+    return told + ([f"the notes say {said}"] if said and not row.said else [])
 
 
 def read(text: str, data: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:

@@ -22,7 +22,7 @@ from annotation_files import (
     write_voc,
     xml,
 )
-from layouts import Row, hold
+from layouts import Row, differences
 from source_files import given, tree
 
 from visiontune.data.readers.annotations.coco import coco
@@ -476,4 +476,4 @@ def test_a_turned_box_of_cvats_is_opencvs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_what_lies_there_is_what_is_read(name: str, tmp_path: Path) -> None:
-    hold(ROWS[name], tmp_path)
+    assert differences(ROWS[name], tmp_path) == []

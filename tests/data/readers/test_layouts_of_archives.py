@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from archive_files import link, tar_of, zip_of
-from layouts import Row, classes_of, hold, read
+from layouts import Row, classes_of, differences, read
 from picture_files import COLOUR, png
 from source_files import given
 
@@ -244,7 +244,7 @@ ROWS = {
 
 @pytest.mark.parametrize("name", ROWS)
 def test_what_lies_there_is_what_is_read(name: str, tmp_path: Path) -> None:
-    hold(ROWS[name], tmp_path)
+    assert differences(ROWS[name], tmp_path) == []
 
 
 def test_an_archive_has_the_store_of_its_folder(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from layouts import Row, hold
+from layouts import Row, differences
 from picture_files import COLOUR, png
 from source_files import tree
 
@@ -103,7 +103,7 @@ PARQUET = {
 @pytest.mark.parametrize("name", PARQUET)
 def test_what_parquet_holds_is_what_is_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    hold(PARQUET[name], tmp_path)
+    assert differences(PARQUET[name], tmp_path) == []
 
 
 def test_rows_without_labels_move_no_picture(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ MANIFESTS = {
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_what_a_table_says_is_what_is_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    hold(MANIFESTS[name], tmp_path)
+    assert differences(MANIFESTS[name], tmp_path) == []
 
 
 def _saved(splits: dict[str, Sequence[Sequence[int]]]) -> Callable[[Path], None]:
@@ -331,7 +331,7 @@ HUGGING_FACE = {
 
 @pytest.mark.parametrize("name", HUGGING_FACE)
 def test_what_hugging_face_wrote_is_what_is_read(name: str, tmp_path: Path) -> None:
-    hold(HUGGING_FACE[name], tmp_path)
+    assert differences(HUGGING_FACE[name], tmp_path) == []
 
 
 def test_pictures_of_saved_files_are_those_that_were_saved(tmp_path: Path) -> None:
