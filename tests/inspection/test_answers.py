@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,3 +161,9 @@ def test_a_winner_is_inspected_from_the_command_line(
     for name in views.split(","):
         picture = np.asarray(Image.open(folder / "inspection" / f"{name}.png"))
         assert picture.shape[2] == 3 and picture.std() > 10 and f"({name}.png)" in index
+    assert main(["inspect", "random", "--studies-dir", str(tmp_path), "--only", "confusion,mistakes,receptive_field", "--json"]) == 0
+    confused, mistaken, fields = json.loads(capsys.readouterr().out)["views"]
+    count_KK = np.array(confused["facts"][0]["count"])
+    assert count_KK.sum() == len(store.val_idx) and count_KK.sum() - np.trace(count_KK) == len(mistaken["facts"])
+    assert mistaken["facts"][0]["picture"] in told.out and mistaken["pictures"] == ["mistakes.png"]
+    assert [one["pixels"] for one in fields["facts"]] == sorted(one["pixels"] for one in fields["facts"])

@@ -35,6 +35,7 @@ def winner_options(verb: Verb) -> None:
     inspect.add_argument("--out", type=Path, metavar="FOLDER", help="of the pictures; else STUDY/inspection")
     views = "confusion, mistakes, labels, corruptions, filters, maps, attribution, receptive_field, visualisation; else all"
     inspect.add_argument("--only", metavar="VIEW,VIEW", help=views)
+    inspect.add_argument("--json", action="store_true", help="figures and names, for programs; the pictures are written as without it")
     inspect.add_argument("--device", default="auto", help="auto, cpu or cuda")
     takes_studies_dir(inspect)
 

@@ -22,6 +22,7 @@ from visiontune.inspection.label_issues import label_issues, label_lines, label_
 from visiontune.inspection.mistakes import MOST_ON_SHEET, Mistake, mistake_lines, mistake_of, mistake_sheet, mistakes, sheet_labels
 from visiontune.inspection.receptive_field import field_lines, field_sheet, receptive_fields
 from visiontune.results.class_table import class_lines
+from visiontune.results.inspection_facts import facts_of
 
 NUM_SHOWN, NUM_FIELD = 6, 32
 NUM_ASCENDED, NUM_LAYERS = 8, 3
@@ -31,7 +32,10 @@ _NO_MAPS = "the network has no layer that gives maps, so there is nothing to sho
 
 @dataclass(frozen=True)
 class View:
-    """`lines` are the short answer, `pictures` uint8 (H, W, 3) by the name of their file; `lacks` says why there is nothing to show."""
+    """`lines` are the short answer, `pictures` uint8 (H, W, 3) by the name of their file; `lacks` says why there is nothing to show.
+
+    `records` are what the lines were made of, `facts` the same as JSON can carry it.
+    """
 
     name: str
     title: str
@@ -39,6 +43,12 @@ class View:
     pictures: Mapping[str, Picture] | None = None
     records: tuple[Any, ...] = ()
     lacks: str = ""
+    facts: tuple[Any, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can carry it."""
+        given = {"name": self.name, "title": self.title, "lines": [*self.lines], "lacks": self.lacks}
+        return given | {"pictures": [*(self.pictures or {})], "facts": [*self.facts]}
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,7 @@ def of_confusion(subject: Subject) -> View:
     """Which classes it takes for which."""
     found = confusion(subject.answers)
     lines = (*confusion_lines(found), *class_lines(class_table(found)))
-    return _view("confusion", lines, confusion_picture(found), (found,))
+    return _view(subject, "confusion", lines, confusion_picture(found), (found,))
 
 
 def of_mistakes(subject: Subject) -> View:
@@ -97,7 +107,7 @@ def of_mistakes(subject: Subject) -> View:
     sheet = mistake_sheet(
         f"{subject.title}: wrong answers, surest first", found, subject.by_row(found[:MOST_ON_SHEET]), subject.name_of, subject.label_of
     )
-    return _view("mistakes", tuple(mistake_lines(found, subject.name_of)), sheet, found)
+    return _view(subject, "mistakes", tuple(mistake_lines(found, subject.name_of)), sheet, found)
 
 
 def of_labels(subject: Subject) -> View:
@@ -110,14 +120,14 @@ def of_labels(subject: Subject) -> View:
         subject.name_of,
         subject.label_of,
     )
-    return _view("labels", tuple(label_lines(found, subject.name_of, len(subject.answers.rows_N))), sheet, found)
+    return _view(subject, "labels", tuple(label_lines(found, subject.name_of, len(subject.answers.rows_N))), sheet, found)
 
 
 def of_corruptions(subject: Subject) -> View:
     """How much of its accuracy it keeps on corrupted pictures."""
     found = robustness(subject.classifier, subject.store, evenly(subject.store.val_idx, MOST_CORRUPTED))
     said = [f"  {name}: {', '.join(f'{value:g}' for value in values)} ({UNITS[name]})" for name, values in found.strengths.items()]
-    return View("corruptions", TITLES["corruptions"], (*robustness_lines(found), "strengths", *said), records=(found,))
+    return _view(subject, "corruptions", (*robustness_lines(found), "strengths", *said), None, (found,))
 
 
 def of_filters(subject: Subject) -> View:
@@ -127,7 +137,7 @@ def of_filters(subject: Subject) -> View:
         return _lacking("filters", "the network has no convolution")
     num, side, _, channels = kernel_OKKI.shape
     line = f"{num} kernels of {side} × {side} pixels and {channels} channels"
-    return _view("filters", (line,), kernel_sheet(f"{subject.title}: first filters", kernel_OKKI), (kernel_OKKI,))
+    return _view(subject, "filters", (line,), kernel_sheet(f"{subject.title}: first filters", kernel_OKKI), ())
 
 
 def of_maps(subject: Subject) -> View:
@@ -137,7 +147,7 @@ def of_maps(subject: Subject) -> View:
         return _lacking("maps", _NO_MAPS)
     found = layer_maps(subject.classifier, subject.example, layers)
     lines = tuple(f"{layer.name}: {layer.channels} maps of {positions(layer)}" for layer in layers)
-    return _view("maps", lines, map_sheet(f"{subject.title}: feature maps", subject.example, found), found)
+    return _view(subject, "maps", lines, map_sheet(f"{subject.title}: feature maps", subject.example, found), found)
 
 
 def of_attribution(subject: Subject) -> View:
@@ -151,6 +161,7 @@ def of_attribution(subject: Subject) -> View:
     how = "occlusion alone, as no convolution gives maps for Grad-CAM" if layer is None else f"Grad-CAM of {layer.name}, and occlusion"
     line = f"{len(right)} right and {len(wrong)} wrong answers by {how}"
     return _view(
+        subject,
         "attribution",
         (line,),
         attribution_sheet(f"{subject.title}: where it looks", right, wrong, subject.name_of, subject.label_of),
@@ -165,7 +176,7 @@ def of_receptive_fields(subject: Subject) -> View:
     if not found:
         return _lacking("receptive_field", _NO_MAPS)
     sheet = field_sheet(f"{subject.title}: receptive fields", subject.example, found)
-    return _view("receptive_field", tuple(field_lines(found, subject.store.image_size)), sheet, found)
+    return _view(subject, "receptive_field", tuple(field_lines(found, subject.store.image_size)), sheet, found)
 
 
 def of_visualisation(subject: Subject) -> View:
@@ -177,7 +188,7 @@ def of_visualisation(subject: Subject) -> View:
     classes = np.unique(np.linspace(0, num - 1, min(NUM_ASCENDED, num)).round().astype(int)).tolist()
     found.append(of_classes(classifier, classes))
     line = f"{sum(len(one.names) for one in found)} pictures by 64 steps of gradient ascent"
-    return _view("visualisation", (line,), visualisation_sheet(f"{subject.title}: what excites it", found), (*found,))
+    return _view(subject, "visualisation", (line,), visualisation_sheet(f"{subject.title}: what excites it", found), (*found,))
 
 
 VIEWS: Mapping[str, Callable[[Subject], View]] = {
@@ -194,8 +205,9 @@ VIEWS: Mapping[str, Callable[[Subject], View]] = {
 TITLES: Mapping[str, str] = {name: (view.__doc__ or "").rstrip(".") for name, view in VIEWS.items()}
 
 
-def _view(name: str, lines: tuple[str, ...], picture: Picture | None, records: tuple[Any, ...]) -> View:
-    return View(name, TITLES[name], lines, {} if picture is None else {f"{name}.png": picture}, records)
+def _view(subject: Subject, name: str, lines: tuple[str, ...], picture: Picture | None, records: tuple[Any, ...]) -> View:
+    facts = tuple(facts_of(one, subject.name_of) for one in records)
+    return View(name, TITLES[name], lines, {} if picture is None else {f"{name}.png": picture}, records, facts=facts)
 
 
 def _lacking(name: str, reason: str) -> View:

@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from visiontune.data.ingest.progress import Progress
 from visiontune.data.prepare import prepare
@@ -43,6 +43,10 @@ class Inspection:
     def __str__(self) -> str:
         lines = [line for view in self.views for line in (f"{view.title}:", *(f"  {said}" for said in _said(view)))]
         return "\n".join([*([f"note: {self.note}"] if self.note else []), *lines])
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON can carry it; maps and pictures are files of `folder`."""
+        return {"study": self.study, "folder": str(self.folder), "note": self.note, "views": [one.to_dict() for one in self.views]}
 
 
 def inspect_study(
