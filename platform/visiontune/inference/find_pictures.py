@@ -96,11 +96,12 @@ def _all_of(number: int, one: Any) -> Iterator[Given]:
 
 
 def _local(word: str) -> Iterator[Given]:
-    found = [word] if kind_of(word) is not None else _matches(word)
+    kind = kind_of(word)
+    found = iter([(word, kind)]) if kind is not None else ((name, kind_of(name)) for name in _matches(word))
     is_any = False
-    for name in found:
+    for name, kind in found:
         is_any = True
-        if kind_of(name) == "folder" or is_archive_name(name):
+        if kind == "folder" or is_archive_name(name):
             yield from _opened(name)
         else:
             parent, _, file = name.rpartition("/")
