@@ -98,13 +98,15 @@ def function(one: Any, name: str) -> Iterator[str]:
 
 
 def record(path: str) -> Iterator[str]:
-    """A class: its fields, properties and methods."""
+    """A class: its fields, properties and methods, those of its bases in the package first."""
     module, _, name = path.partition(":")
     kind = getattr(importlib.import_module(module), name)
     yield f"### {name}"
     yield doc(kind)
-    lines = [f"- `{field}`: `{type_}`" for field, type_ in kind.__annotations__.items() if not field.startswith("_")]
-    for key, value in vars(kind).items():
+    own = [base for base in reversed(kind.__mro__) if base.__module__.startswith("visiontune")]
+    fields = {field: type_ for base in own for field, type_ in base.__annotations__.items() if not field.startswith("_")}
+    lines = [f"- `{field}`: `{type_}`" for field, type_ in fields.items()]
+    for key, value in {key: value for base in own for key, value in vars(base).items()}.items():
         if isinstance(value, property) and not key.startswith("_"):
             lines.append(f"- `{key}`: {doc(value)}".replace("\n", "\n  "))
         elif inspect.isfunction(value) and not key.startswith("_"):
