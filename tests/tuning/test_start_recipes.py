@@ -9,6 +9,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.parse import load_start_recipe
 from visiontune.tuning.earlier_studies import SIZE, check_studies, earlier_points
+from visiontune.tuning.read_study import read_study
 from visiontune.tuning.start_recipes import DEFAULTS, StartPoint, StartRecipes, enqueue_in, portfolio_points
 from visiontune.tuning.study_storage import create_or_resume, open_existing
 
@@ -155,6 +156,39 @@ def test_earlier_studies_give_the_recipes_that_are_good_together(tmp_path):
     assert points[0].reason.startswith(("study small_rates: trial ", "study large_rates: trial "))
     only = make_spec(tmp_path / "new", overrides=["start={studies: [large_rates]}"])
     assert all(point.reason.startswith("study large_rates") for point in earlier_points(only, StudiesFolder(tmp_path)))
+
+
+class Shelf:
+    """Studies elsewhere; one that is away answers with a sentence."""
+
+    def __init__(self, *records, is_away=False):
+        self.records, self.is_away = {record.name: record for record in records}, is_away
+
+    def names(self):
+        if self.is_away:
+            raise UserError("the server is away")
+        return list(self.records)
+
+    def read(self, name):
+        return self.records.get(name)
+
+
+def test_studies_elsewhere_count_as_those_of_the_folder_which_come_first(tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder, best_lr in ((here, 0.001), (there, 0.4)):
+        earlier(folder, "rates", best_lr)
+    earlier(there, "large_rates", 0.4)
+    shelf = Shelf(*(read_study(StudyFolder(there / name)) for name in ("rates", "large_rates")))
+    spec = make_spec(here / "new", overrides=["start={studies: auto}"])
+    said = []
+    points = earlier_points(spec, StudiesFolder(here), said.append, shelf)
+    assert {point.reason.split(":")[0] for point in points} == {"study rates", "study large_rates"}
+    assert all(point.params["optimizer.lr"] < 0.1 for point in points if point.reason.startswith("study rates"))
+    away = earlier_points(spec, StudiesFolder(here), said.append, Shelf(is_away=True))
+    assert {point.reason.split(":")[0] for point in away} == {"study rates"} and said == ["the server is away"]
+    named = make_spec(here / "new", overrides=["start={studies: [large_rates, other]}"])
+    with pytest.raises(UserError, match="no earlier study 'other' in .*here nor in MLflow; choices: rates, large_rates"):
+        check_studies(named, StudiesFolder(here), shelf)
 
 
 def test_earlier_studies_that_are_of_no_use_are_told_or_passed_over(tmp_path):

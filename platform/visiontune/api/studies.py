@@ -54,6 +54,7 @@ def search(
     folder = studies.study(spec.study)
     from visiontune.results.search_screen import Screen
     from visiontune.results.study import Study
+    from visiontune.tracking.studies_there import StudiesThere
     from visiontune.tracking.tracker import send_leftovers, tracker
     from visiontune.tuning.launch import run_search
     from visiontune.tuning.ray_cluster import check_address
@@ -62,6 +63,7 @@ def search(
     try:
         with Screen.of(progress) as screen:
             parts: dict[str, Any] = {"tracker": lambda: tracker(folder, say=screen.say), "screen": screen.update, "say": screen.say}
+            parts["elsewhere"] = StudiesThere.by_environment()
             outcome = run_search(spec, studies, **parts, address=address, may_exit=may_exit)
     except KeyboardInterrupt:  # while Ray starts or pictures are read
         if (begun := _begun(folder, str(spec.storage["url"]))) is not None:

@@ -28,6 +28,7 @@ from visiontune.spec.epoch_forecast import Cost, cost
 from visiontune.spec.image_size import pixels
 from visiontune.spec.plugins import in_use, uses_plugins
 from visiontune.spec.study_spec import StudySpec
+from visiontune.tracking.studies_there import StudiesThere
 from visiontune.tuning.constraints import draw
 from visiontune.tuning.earlier_studies import check_studies
 from visiontune.tuning.network_preflight import weights_in
@@ -147,7 +148,7 @@ def check_study(spec: StudySpec, studies: StudiesFolder, *, is_run: bool = False
     from visiontune.augmentation.op_ranges import one_by_one
 
     try:
-        check_studies(spec, studies)
+        check_studies(spec, studies, StudiesThere.by_environment())
     except UserError as error:
         raise spec.placed(error) from error
     forecast, (info, source) = cost(spec), preflight(spec)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -37,6 +37,16 @@ MIN_TRIALS = 4
 """Trials with a value without which a study says nothing of ranks."""
 
 
+class Elsewhere(Protocol):
+    """Studies that lie in no folder here."""
+
+    def names(self) -> Sequence[str]:
+        """The newest ones. Raises UserError where it can't be asked."""
+
+    def read(self, name: str) -> StudyRecord | None:
+        """As far as start points need it; None where there is no such study. Raises UserError."""
+
+
 @dataclass(frozen=True)
 class _Candidate:
     study: StudyRecord
@@ -44,12 +54,16 @@ class _Candidate:
     fitted: Fitted
 
 
-def earlier_points(spec: StudySpec, studies: StudiesFolder, say: Callable[[str], None] = lambda text: None) -> list[StartPoint]:
+def earlier_points(
+    spec: StudySpec, studies: StudiesFolder, say: Callable[[str], None] = lambda text: None, elsewhere: Elsewhere | None = None
+) -> list[StartPoint]:
     """The best few, in the order in which to try them; `say` is told of each study that has too little in common with the space.
+
+    Of studies of one name that of the folder counts, not the one elsewhere.
 
     Raises UserError with all that is wrong with studies that the file names; with auto they are passed over.
     """
-    found = list(_studies(spec, studies))
+    found = list(_studies(spec, studies, elsewhere, say))
     candidates = [one for study in found for one in _candidates(study, spec.space)]
     for study in found:
         if not any(one.study is study for one in candidates):
@@ -61,35 +75,62 @@ def earlier_points(spec: StudySpec, studies: StudiesFolder, say: Callable[[str],
     return [_point(candidates[number], ranks_TN[:, number]) for number in chosen]
 
 
-def check_studies(spec: StudySpec, studies: StudiesFolder) -> None:
+def check_studies(spec: StudySpec, studies: StudiesFolder, elsewhere: Elsewhere | None = None) -> None:
     """Raise UserError with all that is wrong with the earlier studies that the file names."""
-    for _ in _studies(spec, studies):
-        pass
+    if spec.start.studies not in ("none", "auto"):
+        for _ in _studies(spec, studies, elsewhere):
+            pass
 
 
-def _studies(spec: StudySpec, studies: StudiesFolder) -> Iterator[StudyRecord]:
-    wanted, known = spec.start.studies, [name for name in studies.names() if name != spec.study]
+def _studies(
+    spec: StudySpec, studies: StudiesFolder, elsewhere: Elsewhere | None, say: Callable[[str], None] = lambda text: None
+) -> Iterator[StudyRecord]:
+    wanted, here = spec.start.studies, [name for name in studies.names() if name != spec.study]
+    if wanted == "none":
+        return
+    there = _names_there(elsewhere, say) if wanted == "auto" or set(wanted) - set(here) else []
+    known = [*here, *(name for name in there if name not in here and name != spec.study)]
     problems: list[Problem] = []
-    for name in () if wanted == "none" else known if wanted == "auto" else wanted:
+    for name in known if wanted == "auto" else wanted:
         try:
-            yield _read(name, spec, studies, known)
+            yield _fit(
+                _read(name, studies, str(spec.storage["url"])) if name in here else _read_there(name, elsewhere, studies, known), spec
+            )
         except UserError as error:
             problems += [Problem("", 0, "start.studies", problem.rule) for problem in error.problems]
     if problems and wanted != "auto":
         raise UserError(*problems)
 
 
-def _read(name: str, spec: StudySpec, studies: StudiesFolder, known: Sequence[str]) -> StudyRecord:
-    if name not in known:
-        raise UserError(f"no earlier study {name!r} in {studies.path}" + (f"; {nearest(name, known)}" if known else ", nor any other"))
+def _names_there(elsewhere: Elsewhere | None, say: Callable[[str], None]) -> Sequence[str]:
+    try:
+        return elsewhere.names() if elsewhere is not None else []
+    except UserError as error:
+        say(str(error))
+        return []
+
+
+def _read(name: str, studies: StudiesFolder, url: str) -> StudyRecord:
     folder = studies.study(name)
-    study = read_study(folder, "journal" if folder.journal.is_file() else str(spec.storage["url"]))
+    return read_study(folder, "journal" if folder.journal.is_file() else url)
+
+
+def _read_there(name: str, elsewhere: Elsewhere | None, studies: StudiesFolder, known: Sequence[str]) -> StudyRecord:
+    found = None if elsewhere is None else elsewhere.read(name)
+    if found is None:
+        where = f"{studies.path}{'' if elsewhere is None else ' nor in MLflow'}"
+        raise UserError(f"no earlier study {name!r} in {where}" + (f"; {nearest(name, known)}" if known else ", nor any other"))
+    return found
+
+
+def _fit(study: StudyRecord, spec: StudySpec) -> StudyRecord:
+    """The study, where it says something of this one. Raises UserError."""
     if study.objective.mode != spec.objective.mode:
         got = f"{study.objective.metric} is better when it is {'higher' if study.objective.mode == 'max' else 'lower'}"
-        raise UserError(f"study {name} was searched the other way, as {got}: its best are not this study's; leave it out")
+        raise UserError(f"study {study.name} was searched the other way, as {got}: its best are not this study's; leave it out")
     num = sum(is_usable(trial) for trial in study.trials)
     if num < MIN_TRIALS:
-        raise UserError(f"study {name} has {num} trials with a value, and it takes {MIN_TRIALS} to say what is good; leave it out")
+        raise UserError(f"study {study.name} has {num} trials with a value, and it takes {MIN_TRIALS} to say what is good; leave it out")
     return study
 
 

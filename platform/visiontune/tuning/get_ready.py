@@ -15,7 +15,7 @@ from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.image_size import ImageSize
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.study_spec import StudySpec
-from visiontune.tuning.earlier_studies import earlier_points
+from visiontune.tuning.earlier_studies import Elsewhere, earlier_points
 from visiontune.tuning.preflight import preflight
 from visiontune.tuning.records import Snapshot
 from visiontune.tuning.start_recipes import StartRecipes, portfolio_points
@@ -28,10 +28,18 @@ Screen = Callable[[Snapshot], None]
 Say = Callable[[str], None]
 
 
-def settle_start(starts: StartRecipes, spec: StudySpec, studies: StudiesFolder, image_size: ImageSize, num_begun: int, say: Say) -> None:
+def settle_start(
+    starts: StartRecipes,
+    spec: StudySpec,
+    studies: StudiesFolder,
+    image_size: ImageSize,
+    num_begun: int,
+    say: Say,
+    elsewhere: Elsewhere | None = None,
+) -> None:
     """Ask the portfolio and earlier studies, where that was not done, and say what is going to be tried first."""
     if not starts.is_settled:
-        starts.settle([*portfolio_points(spec, image_size), *earlier_points(spec, studies, say)])
+        starts.settle([*portfolio_points(spec, image_size), *earlier_points(spec, studies, say, elsewhere)])
     left, most = starts.left(), spec.budget.num_trials
     room = len(left) if most is None else max(0, most - num_begun) + sum(point.is_again for point in left)
     for point in left[:room]:

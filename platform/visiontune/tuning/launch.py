@@ -21,7 +21,7 @@ from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.constraints import costs_by, needs_known_costs, num_counted
 from visiontune.tuning.driver_lease import driver_lease, refuse_driven
 from visiontune.tuning.driver_lock import driver_lock
-from visiontune.tuning.earlier_studies import check_studies
+from visiontune.tuning.earlier_studies import Elsewhere, check_studies
 from visiontune.tuning.get_ready import (
     Say,
     Screen,
@@ -63,20 +63,21 @@ def run_search(
     say: Say = lambda text: None,
     address: str | None = None,
     may_exit: bool = False,
+    elsewhere: Elsewhere | None = None,
 ) -> Outcome:
     """Search until the study is finished, or go on where an earlier call stopped.
 
-    `say` is told each recipe that is tried before the sampler proposes. `tracker` is entered once the study is locked and has work
-    left. `may_exit`: this process may be ended where Ray's loop does not end after an interruption. Raises UserError for a changed
-    space or other pictures, what does not fit them (`preflight`), a second driver or a folder that can't be written, SearchFailed where
-    the machines or the disk fail, NoCluster, and Died as `prepare`.
+    `say` is told each recipe that is tried before the sampler proposes; earlier studies come from `elsewhere` too. `tracker` is entered
+    once the study is locked and has work left. `may_exit`: this process may be ended where Ray's loop does not end after an interruption.
+    Raises UserError for a changed space or other pictures, what does not fit them (`preflight`), a second driver or a folder that can't be
+    written, SearchFailed where the machines or the disk fail, NoCluster, and Died as `prepare`.
     """
     folder = studies.study(spec.study)
     is_new = not folder.path.exists()
     try:
-        check_studies(spec, studies)
+        check_studies(spec, studies, elsewhere)
         _make_folder(folder)
-        return _search(spec, studies, folder, tracker, screen, say, address, may_exit=may_exit)
+        return _search(spec, studies, folder, tracker, screen, say, address, elsewhere, may_exit=may_exit)
     except UserError as error:
         if is_new and not _has_trials(folder, spec):  # a file with mistakes leaves nothing that looks like a study
             shutil.rmtree(folder.path, ignore_errors=True)
@@ -98,6 +99,7 @@ def _search(
     screen: Screen,
     say: Say,
     address: str | None,
+    elsewhere: Elsewhere | None,
     *,
     may_exit: bool,
 ) -> Outcome:
@@ -127,7 +129,7 @@ def _search(
             run.say, lease.on_lost = say, run.stop_for
             storage.tell(say)
             run.log("search", f"begins: process {os.getpid()} on {socket.gethostname()}")
-            store = run_on_cluster(run, spec, storage, studies, put, screen, say, address, may_exit=may_exit)
+            store = run_on_cluster(run, spec, storage, studies, put, screen, say, address, elsewhere, may_exit=may_exit)
             return _conclude(run, spec, storage, folder, store, put)
 
 
@@ -140,6 +142,7 @@ def run_on_cluster(
     screen: Screen,
     say: Say,
     address: str | None,
+    elsewhere: Elsewhere | None = None,
     *,
     may_exit: bool,
 ) -> Store:
@@ -160,7 +163,7 @@ def run_on_cluster(
             keep_pictures(storage, store, spec.study)
             if run.has_trials:
                 say_of_pictures(store, say)
-                settle_start(run.starts, spec, studies, store.image_size, num_counted(storage.trials()), say)
+                settle_start(run.starts, spec, studies, store.image_size, num_counted(storage.trials()), say, elsewhere)
                 if needs_known_costs(spec):
                     run.refuse_by(costs_by(store.info))
             put(study_event(spec, storage.attributes()["key"], store))
