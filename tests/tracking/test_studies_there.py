@@ -43,6 +43,6 @@ def test_start_points_out_of_mlflow_are_those_of_the_study_itself(client: Any, u
 
 
 def test_a_server_that_is_away_is_a_sentence() -> None:
-    with pytest.raises(UserError, match="MLflow at .*127.0.0.1:9 can't be asked for earlier studies") as told:
+    with pytest.raises(UserError, match=r"MLflow at .*127\.0\.0\.1:9 can't be asked for earlier studies") as told:
         StudiesThere("http://user:secret@127.0.0.1:9").names()
     assert "secret" not in str(told.value)

@@ -187,7 +187,7 @@ def test_studies_elsewhere_count_as_those_of_the_folder_which_come_first(tmp_pat
     away = earlier_points(spec, StudiesFolder(here), said.append, Shelf(is_away=True))
     assert {point.reason.split(":")[0] for point in away} == {"study rates"} and said == ["the server is away"]
     named = make_spec(here / "new", overrides=["start={studies: [large_rates, other]}"])
-    with pytest.raises(UserError, match="no earlier study 'other' in .*here nor in MLflow; choices: rates, large_rates"):
+    with pytest.raises(UserError, match=r"no earlier study 'other' in .*here nor in MLflow; choices: rates, large_rates"):
         check_studies(named, StudiesFolder(here), shelf)
 
 

@@ -139,7 +139,9 @@ STUDY = Section(
                     choices=("none", "auto", *PORTFOLIOS),
                 ),
                 "studies": Items(
-                    "earlier studies whose best recipes are tried; auto: all that fit, in the folder and on MLFLOW_TRACKING_URI's server", "none", ("none", "auto")
+                    "earlier studies whose best recipes are tried; auto: all that fit, in the folder and on MLFLOW_TRACKING_URI's server",
+                    "none",
+                    ("none", "auto"),
                 ),
             },
             short_for="recipes",
