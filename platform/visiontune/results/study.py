@@ -12,7 +12,7 @@ from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.leaderboard import leaderboard, to_json
 from visiontune.results.study_winner import Winner
 from visiontune.results.trial_costs import cost_rows, front_rows, told, total_lines, with_costs
-from visiontune.results.trial_table import param_table, trial_table
+from visiontune.results.trial_table import curve_table, param_table, trial_table
 from visiontune.spec.call_ranges import MANY, refuse_outside
 from visiontune.spec.kept_files import load_files
 from visiontune.spec.plugins import in_use
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from plotly.graph_objects import Figure
 
+    from visiontune.data.picture.depth import Depth
     from visiontune.exports.write_export import Export
     from visiontune.results.ablation_table import Ablation
     from visiontune.results.evaluation import Evaluation
@@ -113,10 +114,7 @@ class Study:
     @property
     def curves(self) -> pd.DataFrame:
         """The objective: a row for each epoch from 1, a column for each trial; NaN where a trial was not trained so far."""
-        import pandas as pd
-
-        columns = {trial.number: pd.Series(dict(trial.values), dtype=float) for trial in self.record.trials}
-        return pd.DataFrame(columns).rename_axis(index="epoch", columns="number").sort_index()
+        return curve_table(self.record.trials)
 
     @property
     def best(self) -> TrialRecord | None:
@@ -157,12 +155,14 @@ class Study:
         found = self._with_costs()
         return "\n".join([leaderboard(found, n, width, told(found)), *total_lines(found)])
 
-    def predict(self, pictures: Any, *, top: int = 1, tta: str = "none", calibrated: bool = False, device: str = "auto") -> Predictions:
+    def predict(
+        self, pictures: Any, *, top: int = 1, tta: str = "none", calibrated: bool = False, device: str = "auto", depth: Depth | None = None
+    ) -> Predictions:
         """What the winner says of pictures: as `visiontune.predict`."""
         from visiontune.results.use_classifier import predict
 
-        studies = StudiesFolder(self.path.parent)
-        return predict(self.folder, studies, pictures, top=top, tta=tta, is_calibrated=calibrated, device=device)
+        folders = self.folder, StudiesFolder(self.path.parent)
+        return predict(*folders, pictures, top=top, tta=tta, is_calibrated=calibrated, device=device, depth=depth)
 
     def evaluate(
         self,
@@ -173,11 +173,12 @@ class Study:
         tta: str = "none",
         calibrated: bool = False,
         device: str = "auto",
+        depth: Depth | None = None,
     ) -> Evaluation:
         """How well the winner does on another labelled set, or on its validation pictures: as `visiontune.evaluate`."""
         from visiontune.results.use_classifier import evaluate
 
-        how: dict[str, Any] = {"is_skipping": skip_unknown, "tta": tta, "is_calibrated": calibrated, "device": device}
+        how: dict[str, Any] = {"is_skipping": skip_unknown, "tta": tta, "is_calibrated": calibrated, "device": device, "depth": depth}
         return evaluate(self.folder, StudiesFolder(self.path.parent), data, overrides, **how)
 
     def export(self, to: str = "onnx", *, out: Path | str | None = None, precision: str = "fp32", calibrated: bool = False) -> Export:
@@ -195,8 +196,8 @@ class Study:
         """What the winner's network sees, as `visiontune.inspect` says. Raises UserError."""
         from visiontune.results.study_inspection import inspect_study
 
-        cache = StudiesFolder(self.path.parent).data_cache
-        return inspect_study(self.folder, cache, only=only, out=None if out is None else Path(out), device=device)
+        cache, file = StudiesFolder(self.path.parent).data_cache, None if out is None else Path(out)
+        return inspect_study(self.folder, cache, only=only, out=file, device=device)
 
     def importance(self, seed: int = 0) -> Why:
         """What mattered, by how much, what is not known yet, and what to search next; seconds. `seed` is the forests'.
