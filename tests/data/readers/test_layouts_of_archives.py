@@ -18,7 +18,7 @@ import pytest
 from archive_files import link, tar_of, zip_of
 from layouts import Row, classes_of, differences, read
 from picture_files import COLOUR, png
-from source_files import given
+from source_files import given, tree
 
 from visiontune.data.open_files import open_folder
 from visiontune.data.picture.bad_picture import BadPicture
@@ -145,6 +145,20 @@ ROWS = {
         {"train": {"cat/a.png#0": "cat", "dog/b.png#0": "dog"}},
         source="coco",
         said=("2 annotated objects",),
+    ),
+    "annotations and tables in a zip that are left out": Row(
+        _zip({**_PETS, "all.json": _COCO, "old/train.parquet": _parquet()}),
+        _CATS_AND_DOGS,
+        source="folder",
+        said=("'*.json' leaves out 1 file", "'old' leaves out 1 folder"),
+        data={"exclude": ["*.json", "old"]},
+    ),
+    "shards that are left out": Row(
+        lambda root: _shards(**{"train-0": _FIRST, "val-0": _SECOND})(root) and tree(root, {"cat/a.png": 0, "dog/b.png": 1}),
+        _CATS_AND_DOGS,
+        source="folder",
+        said=("'*.tar' leaves out 2 files",),
+        data={"exclude": ["*.tar"]},
     ),
     "parts in a tar": Row(
         _tar(_pictures("train/cat/a.png", "train/dog/b.png", "test/cat/c.png")),
