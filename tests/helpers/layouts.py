@@ -53,7 +53,7 @@ def differences(row: Row, root: Path) -> list[str]:
 
 def read(text: str, data: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
     """The section that `visiontune ingest TEXT KEY=VALUE...` uses, and its source."""
-    section = with_defaults({**detect_source(text), **data})
+    section = with_defaults({**detect_source(text, exclude=data.get("exclude", ())), **data})
     return section, source_of(section)
 
 

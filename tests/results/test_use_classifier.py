@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -128,6 +129,22 @@ def test_what_can_not_be_used_is_told_and_nothing_else_suffers(trained: Trained,
         predict(trained.weights, [trained.pictures / "tset"], studies_dir=trained.studies)
     with pytest.raises(UserError, match="but got int"):
         predict(trained.weights, 3, studies_dir=trained.studies)
+
+
+def test_an_instrument_is_no_photograph(trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The test pictures with 12 bits in files of 16: refused, and with their range said the same as those of 8 to a level of grey."""
+    for number, file in enumerate(files := sorted((trained.pictures / "test").rglob("*.jpg"))):
+        values = cv2.imread(str(file)).astype(np.uint16) * 16
+        cv2.imwrite(str(tmp_path / f"{number:02}.tiff"), values)
+    words = ["predict", str(trained.weights), str(tmp_path), "--csv", "--studies-dir", str(trained.studies)]
+    assert main(words) == 2
+    said = capsys.readouterr()
+    assert not said.out and re.search(
+        r"12 of the 12 pictures have more than 8 bits, with values from 0 to 4,080, .* --depth 0 4095", said.err
+    )
+    assert main([*words, "--depth", "0", "4080"]) == 0
+    found = [row["class"] for row in csv.DictReader(io.StringIO(capsys.readouterr().out))]
+    assert found == [one.class_name for one in said_of(trained, files)]
 
 
 def test_pictures_without_end_are_taken_as_they_are_needed(trained: Trained) -> None:

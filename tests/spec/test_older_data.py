@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from visiontune.data.picture.stored_form import Form
 from visiontune.data.prepare import prepare
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.domains import RandomParams
-from visiontune.spec.older_data import with_former_data
+from visiontune.spec.older_data import said_of_older, with_former_data
 from visiontune.spec.parse import load_recipe, make_recipe
 from visiontune.spec.read_identity import spec_of_identity
 from visiontune.tuning.study_storage import create_or_resume
@@ -35,6 +36,20 @@ def test_a_study_that_was_begun_without_the_key_goes_on_without_it(tmp_path: Pat
         sections = begun.space.resolve(RandomParams(0))
         assert key not in make_recipe(begun, sections, 0).data
     assert with_former_data(spec, spec.identity()).data == spec.data
+
+
+def test_what_an_older_study_goes_on_with_is_said(tmp_path: Path) -> None:
+    """Near repeats were left out by default, and the keys were not there."""
+    asked = make_spec(tmp_path, 3)
+    asked = replace(asked, data={**asked.data, "source": "folder", "path": "pets", "image_size": 32})
+    identity = {**asked.identity(), "data.duplicates": "drop"}
+    begun = with_former_data(asked, {key: value for key, value in identity.items() if key not in ("data.frame", "data.depth")})
+    assert [next(word for word in ("frame", "depth", "duplicates: drop") if word in one) for one in said_of_older(asked, begun)] == [
+        "frame",
+        "depth",
+        "duplicates: drop",
+    ]
+    assert not [*said_of_older(asked, with_former_data(asked, asked.identity()))]
 
 
 def test_a_recipe_that_was_written_whole_before_the_key_is_not_cropped(tmp_path: Path) -> None:

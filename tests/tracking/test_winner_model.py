@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -71,6 +72,10 @@ def test_the_winners_model_answers_files_without_pickle_and_is_logged_once(
         expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
         np.testing.assert_allclose(np.array(answers["probabilities"].tolist()), expected, atol=1e-5)
         assert answers["class"].tolist() == [store.class_names[index] for index in expected.argmax(1)]
+    for suffix in (".png", ".tiff"):  # Pillow keeps the high byte of these, in a mode that looks like any other
+        deep = cv2.imencode(suffix, np.full((8, 8, 3), 4095, np.uint16))[1].tobytes()
+        with pytest.raises(Exception, match="pictures must have 8 bits a channel"):
+            loaded.predict(pd.DataFrame({"picture": [deep]}))
     assert "visiontune" not in re.findall(r"^ *(?:from|import) (\w+)", SERVED.read_text(), re.MULTILINE)
 
     figures = {"mean": 0.9, "half_width": 0.01, "num_seeds": 3, "test_top1": 0.9, "metric": "val_top1", "mode": "max"}

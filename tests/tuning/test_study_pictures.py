@@ -96,3 +96,14 @@ def test_a_study_older_than_exact_repeats_goes_on_as_it_was_begun(tmp_path: Path
     assert spec.data["duplicates"] == "exact" and as_begun(StudyFolder(folder), spec).data["duplicates"] == "drop"
     with pytest.raises(UserError, match=r"data\.duplicates: was drop, is now exact"):
         create_or_resume(StudyFolder(folder), make_spec(folder, 2, overrides=["data.duplicates=exact"]))
+
+
+def test_crops_of_before_are_told_as_such(begun: tuple[Storage, Path, Path]) -> None:
+    """A study on annotated objects that were cut out as rectangles: no picture was replaced."""
+    storage, folder, cache = begun
+    storage.set_attribute("identity", {**storage.attributes()["identity"], "data.use_crops": True})
+    write_pictures(folder, "cat", range(1, 31))
+    assert "cut out as rectangles, as by versions of before, and are squares now" in refusal(storage, store_of(folder, cache))
+    storage.set_attribute("pictures", None)
+    keep_pictures(storage, store_of(folder, cache), "study")
+    assert storage.attributes()["pictures"]["crops"] == "squares"

@@ -13,6 +13,7 @@ from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 
 if TYPE_CHECKING:
+    from visiontune.data.picture.depth import Depth
     from visiontune.results.evaluation import Evaluation
     from visiontune.results.predictions import Predictions
 
@@ -27,6 +28,7 @@ def predict(
     tta: str = "none",
     calibrated: bool = False,
     device: str = "auto",
+    depth: Depth | None = None,
     studies_dir: Folder = None,
 ) -> Predictions:
     """What a study's winner, or the network of a file, says of pictures; made while the result is iterated over.
@@ -35,12 +37,13 @@ def predict(
     paths of files, folders (all below them), patterns such as "new/**/*.jpg", URIs; bytes of a file; uint8 arrays of shape (H, W),
     (H, W, 1), (H, W, 3) or (H, W, 4); Pillow's images. They are decoded as in training; one that can't be used has a `problem`. `tta` is
     none, flip or ten_crops: the mean over such views. `calibrated` divides the logits by a temperature that is fitted to the validation
-    pictures first. `device` is auto, cpu or cuda. Raises UserError, also for paths in a list that lead nowhere (an iterator's have a
-    problem).
+    pictures first. `device` is auto, cpu or cuda. `depth` is (low, high): which values of files with more than 8 bits become 0 and 255,
+    by default as in training. What training never met among the first 64 pictures is said in `notes`: bits, colours, sizes. Raises
+    UserError, also for paths in a list that lead nowhere (an iterator's have a problem) and for values in a range that training never had.
     """
     from visiontune.results.use_classifier import predict as predict_by
 
-    how: dict[str, Any] = {"top": top, "tta": tta, "is_calibrated": calibrated, "device": device}
+    how: dict[str, Any] = {"top": top, "tta": tta, "is_calibrated": calibrated, "device": device, "depth": depth}
     return predict_by(_model_of(model, studies_dir), StudiesFolder.of(studies_dir), pictures, **how)
 
 
@@ -53,6 +56,7 @@ def evaluate(
     tta: str = "none",
     calibrated: bool = False,
     device: str = "auto",
+    depth: Depth | None = None,
     studies_dir: Folder = None,
     **more: Any,
 ) -> Evaluation:
@@ -64,7 +68,7 @@ def evaluate(
     """
     from visiontune.results.use_classifier import evaluate as evaluate_by
 
-    how: dict[str, Any] = {"is_skipping": skip_unknown, "tta": tta, "is_calibrated": calibrated, "device": device}
+    how: dict[str, Any] = {"is_skipping": skip_unknown, "tta": tta, "is_calibrated": calibrated, "device": device, "depth": depth}
     return evaluate_by(_model_of(model, studies_dir), StudiesFolder.of(studies_dir), data, words(overrides, more), **how)
 
 

@@ -28,6 +28,8 @@ def winner_options(verb: Verb) -> None:
     for one in (predict, evaluate):
         one.add_argument("--tta", default="none", metavar="VIEWS", help="flip or ten_crops: the mean over such views of each picture")
         one.add_argument("--calibrated", action="store_true", help="by a temperature fitted to the validation pictures")
+        depth = "values of files with more than 8 bits that become 0 and 255; else as in training"
+        one.add_argument("--depth", nargs=2, type=float, metavar=("LOW", "HIGH"), help=depth)
         one.add_argument("--device", default="auto", help="auto, cpu or cuda")
         takes_studies_dir(one)
     inspect = verb(verbs_of_winners.inspect)

@@ -25,6 +25,7 @@ from visiontune.filesystem.mounts import is_remote
 
 MAX_FILE_BYTES = 2**31
 _MOST_READ = 64 << 20
+_MAX_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,14 @@ class Root:
                 if not is_hidden(inner):
                     below = posixpath.join(name, inner)
                     waiting.append((below, self._with_identity(below, above)))
+
+    def notes(self) -> Iterator[str]:
+        """What an archive has that no folder can have: a name of several files."""
+        found = self.filesystem.repeated(self.path) if isinstance(self.filesystem, Archive) else []
+        if names := [name for name in found if not any(map(is_hidden, name.split("/")))]:
+            shown = ", ".join(map(printable, names[:_MAX_SHOWN])) + (", ..." if len(names) > _MAX_SHOWN else "")
+            many = f"{len(names):,} {'name stands' if len(names) == 1 else 'names stand'} several times in {self.shown} with other contents"
+            yield f"{many}, and the last counts, as when it is unpacked: {shown}"
 
     def show(self, name: str) -> str:
         """The full name as users see it, printable whatever bytes it has."""

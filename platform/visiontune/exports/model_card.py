@@ -86,6 +86,8 @@ def _use(classifier: Classifier, written: Written) -> Iterator[str]:
     yield f"A picture becomes {both_sides(form.image_size)} pixels, {kind}: {WORDS[form.rule]}{first} (frame {form.rule})."
     if form.depth != DEEP:
         yield f"Of files with more than 8 bits, values from {form.low:,} to {form.high:,} become 0 to 255."
+    elif classifier.metadata.depth is None:
+        yield "Its training pictures had 8 bits a channel: of files with more, map the range that they have to 0 to 255 first."
 
 
 def _data(classifier: Classifier, origin: Origin) -> Iterator[str]:

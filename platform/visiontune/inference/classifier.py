@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from visiontune.data.picture.bad_picture import Picture, Values
-from visiontune.data.picture.decode import decode_and_measure
-from visiontune.data.picture.depth import eight_bits
+from visiontune.data.picture.decode import values_and_size
 from visiontune.data.picture.shape import fit
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.store.store import Store
@@ -84,12 +83,16 @@ class Classifier:
 
         Of a shape that the data did not have it is framed as they would be; colour becomes grey where the network has seen grey only.
         """
-        return self.fitted(*decode_and_measure(encoded, self.form.side, self.form.depth))
+        return self.fitted(*values_and_size(encoded, self.form.side))
 
     def fitted(self, values: Values, shape: tuple[int, int] | None = None) -> Picture:
         """The same out of decoded pixels, (H, W, 1) grey or (H, W, 3) RGB, of 8 bits or more; `shape` of one decoded smaller, as it was."""
-        form = self.form
-        return fit(form.seen(form.apply(in_colours(eight_bits(values, form.depth), form.channels), shape)), form.image_size, form.channels)
+        form, picture = self.form, self.metadata.mapped(values)
+        return fit(form.seen(form.apply(in_colours(picture, form.channels), shape)), form.image_size, form.channels)
+
+    def knowing(self, metadata: WeightsMetadata) -> Classifier:
+        """The same network with other words on its pictures: how those are mapped that it is shown."""
+        return replace(self, metadata=metadata)
 
     @torch.inference_mode()
     def logits(self, images_NHWC: NDArray[np.uint8]) -> Tensor:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from visiontune.data.picture.bad_picture import Picture, Values
-from visiontune.data.picture.decode import decode_and_measure
-from visiontune.data.picture.depth import eight_bits
+from visiontune.data.picture.decode import values_and_size
 from visiontune.errors import UserError, first_line
 from visiontune.inference.classifier import in_colours
 from visiontune.spec.image_size import ImageSize, image_size
@@ -43,12 +42,16 @@ class OnnxClassifier:
 
     def picture_of(self, encoded: bytes) -> Picture:
         """(height, width, channels) uint8 out of a file's bytes. Raises BadPicture."""
-        return self.fitted(*decode_and_measure(encoded, self.metadata.form.side, self.metadata.form.depth))
+        return self.fitted(*values_and_size(encoded, self.metadata.form.side))
 
     def fitted(self, values: Values, shape: tuple[int, int] | None = None) -> Picture:
         """The same out of decoded pixels, (H, W, 1) grey or (H, W, 3) RGB, of 8 bits or more; `shape` as in Classifier."""
         form = self.metadata.form
-        return form.seen(form.apply(in_colours(eight_bits(values, form.depth), form.channels), shape))
+        return form.seen(form.apply(in_colours(self.metadata.mapped(values), form.channels), shape))
+
+    def knowing(self, metadata: WeightsMetadata) -> OnnxClassifier:
+        """As Classifier's."""
+        return replace(self, metadata=metadata)
 
     def over_views(self, tta: str) -> OnnxClassifier:
         """The same by its mean probabilities over these views."""

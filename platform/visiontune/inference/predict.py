@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from visiontune.data.picture.depth import Depth
 from visiontune.errors import UserError
 from visiontune.inference.classifier import Classifier
 from visiontune.inference.find_pictures import Given
@@ -84,6 +85,15 @@ def with_views(classifier: Classifier | OnnxClassifier, tta: str) -> Classifier 
     if isinstance(classifier, OnnxClassifier):
         return classifier.over_views(tta)
     return replace(classifier, network=_OverViews(classifier.network, tta).eval())
+
+
+def with_depth(classifier: Classifier | OnnxClassifier, depth: Depth | None) -> Classifier | OnnxClassifier:
+    """The same, in which these values of files with more than 8 bits become 0 and 255. Raises UserError unless the first is the lower."""
+    if depth is None:
+        return classifier
+    if len(depth) != 2 or not depth[0] < depth[1]:
+        raise UserError(f"depth must be LOW HIGH with LOW < HIGH, but got {' '.join(f'{end:g}' for end in depth)}")
+    return classifier.knowing(replace(classifier.metadata, asked_depth=depth))
 
 
 def predictions(classifier: Answers, given: Iterator[Given], *, top: int = 1, temperature: float = 1.0) -> Iterator[Prediction]:

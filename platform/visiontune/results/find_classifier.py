@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from visiontune.data.picture.depth import Depth
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
@@ -12,7 +13,7 @@ from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.inference.classifier import Classifier, load_weights_file
 from visiontune.inference.onnx_classifier import OnnxClassifier, load_onnx
-from visiontune.inference.predict import with_views
+from visiontune.inference.predict import with_depth, with_views
 from visiontune.inference.split_logits import refuse_trained_on, temperature_of
 from visiontune.results.ingest_progress import IngestScreen
 from visiontune.results.trained_network import winner_classifier
@@ -44,19 +45,21 @@ class Trained:
         return temperature_of(self.classifier, self.store())
 
 
-def find_classifier(model: StudyFolder | Path, studies: StudiesFolder, *, device: str, tta: str = "none") -> Trained:
-    """The network on a device, asked over the views of `tta`. Raises UserError."""
+def find_classifier(
+    model: StudyFolder | Path, studies: StudiesFolder, *, device: str, tta: str = "none", depth: Depth | None = None
+) -> Trained:
+    """The network on a device, asked over the views of `tta`, its files mapped from `depth`. Raises UserError."""
     name = find_device(device)
     if isinstance(model, StudyFolder):
         _refuse_missing(model.path, "folder")
         cache = StudiesFolder(model.path.parent).data_cache
-        return Trained(with_views(winner_classifier(model, cache).to(name), tta), cache)
+        return Trained(with_depth(with_views(winner_classifier(model, cache).to(name), tta), depth), cache)
     _refuse_missing(model, "file")
     if model.suffix not in (WEIGHTS, ONNX):
         near = [f"; nearest is {str(one)!r}" for one in (model.with_suffix(WEIGHTS), model.with_suffix(ONNX)) if one.is_file()]
         raise UserError(f"a model is a study, weights ({WEIGHTS}) or {ONNX}, but got {str(model)!r}{''.join(near[:1])}")
     found = load_onnx(model, device) if model.suffix == ONNX else load_weights_file(model, model.name).to(name)
-    return Trained(with_views(found, tta), studies.data_cache)
+    return Trained(with_depth(with_views(found, tta), depth), studies.data_cache)
 
 
 def _refuse_missing(path: Path, kind: str) -> None:

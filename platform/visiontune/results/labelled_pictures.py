@@ -21,6 +21,7 @@ from visiontune.data.store.short_report import notes_of_source
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError, near_names
 from visiontune.inference.find_pictures import Given
+from visiontune.inference.first_look import NUM_LOOKED_AT, look_first
 from visiontune.inference.predict import Answers, batches
 from visiontune.inference.read_ahead import decoded
 from visiontune.results.evaluation import Labelled
@@ -51,8 +52,12 @@ def labelled(trained: Trained, section: Mapping[str, Any], *, is_skipping: bool)
         row_N = row_N[:: -(-len(row_N) // section["max_pictures"])]  # evenly spaced, as files come class by class
     if len(row_N) == 0:
         raise UserError(f"no picture of the {part} part has a class that the network knows ({', '.join(known[:8])})")
+    looked_at_N = row_N[np.unique(np.linspace(0, len(row_N) - 1, NUM_LOOKED_AT).astype(int))]
+    metadata, notes = look_first(list(_given(source, part, looked_at_N)), trained.classifier.metadata)
+    said += notes
     with IngestScreen.of(True) as screen:
-        found = _answers(trained.classifier, _given(source, part, row_N), lambda at, bad: screen.tell(predicting(at, len(row_N), bad)))
+        given, classifier = _given(source, part, row_N), trained.classifier.knowing(metadata)
+        found = _answers(classifier, given, lambda at, bad: screen.tell(predicting(at, len(row_N), bad)))
     if found.problems:
         said.append(f"{len(found.problems):,} pictures could not be used: {'; '.join(list(found.problems.values())[:_MOST_TOLD])}")
     if len(found.problems) == len(row_N):

@@ -16,7 +16,7 @@ from visiontune.data.store.names import find_store, give_name, refuse_name
 from visiontune.data.store.store import Store
 from visiontune.errors import Problem, UserError
 from visiontune.results.dataset import Dataset
-from visiontune.spec.parse_data import load_data
+from visiontune.spec.parse_data import excluded_by, load_data
 
 _SOURCE = "SOURCE"
 
@@ -34,7 +34,8 @@ def section_of(source: Path | str | Mapping[str, Any], words: Sequence[str], whe
         return load_data({}, [text, *words])
     kinds = [word.removeprefix("source=") for word in words if word.startswith("source=")]
     try:
-        found = source_as(kinds[-1], text) if kinds else detect_source(text)
+        exclude = excluded_by(words)
+        found = source_as(kinds[-1], text, exclude) if kinds else detect_source(text, exclude=exclude)
     except UserError as error:
         raise UserError(*(_named(problem, where) for problem in error.problems)) from error
     return load_data(found, words)

@@ -30,12 +30,14 @@ _REDRAW_S = 0.25
 class Predictions:
     """What a network says of pictures, made while it is iterated over (once), one `Prediction` for each picture in order.
 
-    `temperature` is what its logits were divided by; 1.0: as trained. The most probable `top` classes are given.
+    `temperature` is what its logits were divided by; 1.0: as trained. The most probable `top` classes are given. `notes` say where the
+    first pictures differ from those of training.
     """
 
     each: Iterator[Prediction] = field(repr=False)
     top: int
     temperature: float = 1.0
+    notes: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Prediction]:
         return self.each
@@ -73,6 +75,7 @@ def print_predictions(found: Predictions, kind: str, out: TextIO) -> None:
 
     Ends with the pictures that could not be used, on stderr. Raises UserError where nothing could be predicted.
     """
+    print(*(f"note: {note}" for note in found.notes), sep="\n", end="\n" * bool(found.notes), file=sys.stderr, flush=True)
     counted = _Counted(found, is_shown=sys.stderr.isatty() and not out.isatty())
     {"csv": _write_csv, "json": _write_json, "table": _write_table}[kind](counted, found.top, out)
     out.flush()

@@ -17,6 +17,7 @@ from visiontune.tuning.trial_history import read_history
 from visiontune.tuning.winner import winner_of
 
 if TYPE_CHECKING:
+    from visiontune.data.picture.depth import Depth
     from visiontune.exports.write_export import Export
     from visiontune.results.ablation_table import Ablation
     from visiontune.results.evaluation import Evaluation
@@ -67,12 +68,14 @@ class Study(StudyTables):
 
         return trial_life(self.record, self.record.trial(number), read_history(self.folder, number, self.storage_url))
 
-    def predict(self, pictures: Any, *, top: int = 1, tta: str = "none", calibrated: bool = False, device: str = "auto") -> Predictions:
+    def predict(
+        self, pictures: Any, *, top: int = 1, tta: str = "none", calibrated: bool = False, device: str = "auto", depth: Depth | None = None
+    ) -> Predictions:
         """What the winner says of pictures: as `visiontune.predict`."""
         from visiontune.results.use_classifier import predict
 
-        studies = StudiesFolder(self.path.parent)
-        return predict(self.folder, studies, pictures, top=top, tta=tta, is_calibrated=calibrated, device=device)
+        folders = self.folder, StudiesFolder(self.path.parent)
+        return predict(*folders, pictures, top=top, tta=tta, is_calibrated=calibrated, device=device, depth=depth)
 
     def evaluate(
         self,
@@ -83,11 +86,12 @@ class Study(StudyTables):
         tta: str = "none",
         calibrated: bool = False,
         device: str = "auto",
+        depth: Depth | None = None,
     ) -> Evaluation:
         """How well the winner does on another labelled set, or on its validation pictures: as `visiontune.evaluate`."""
         from visiontune.results.use_classifier import evaluate
 
-        how: dict[str, Any] = {"is_skipping": skip_unknown, "tta": tta, "is_calibrated": calibrated, "device": device}
+        how: dict[str, Any] = {"is_skipping": skip_unknown, "tta": tta, "is_calibrated": calibrated, "device": device, "depth": depth}
         return evaluate(self.folder, StudiesFolder(self.path.parent), data, overrides, **how)
 
     def export(self, to: str = "onnx", *, out: Path | str | None = None, precision: str = "fp32", calibrated: bool = False) -> Export:
@@ -101,8 +105,8 @@ class Study(StudyTables):
         """What the winner's network sees, as `visiontune.inspect` says. Raises UserError."""
         from visiontune.results.study_inspection import inspect_study
 
-        cache = StudiesFolder(self.path.parent).data_cache
-        return inspect_study(self.folder, cache, only=only, out=None if out is None else Path(out), device=device)
+        cache, file = StudiesFolder(self.path.parent).data_cache, None if out is None else Path(out)
+        return inspect_study(self.folder, cache, only=only, out=file, device=device)
 
     def confirm(
         self,

@@ -10,7 +10,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.leaderboard import leaderboard, to_json
 from visiontune.results.trial_costs import cost_rows, front_rows, told, total_lines, with_costs
-from visiontune.results.trial_table import param_table, trial_table
+from visiontune.results.trial_table import curve_table, param_table, trial_table
 from visiontune.spec.call_ranges import MANY, refuse_outside
 from visiontune.spec.plugins import in_use
 from visiontune.tuning.read_study import load_plugins_of
@@ -87,10 +87,7 @@ class StudyTables:
     @property
     def curves(self) -> pd.DataFrame:
         """The objective: a row for each epoch from 1, a column for each trial; NaN where a trial was not trained so far."""
-        import pandas as pd
-
-        columns = {trial.number: pd.Series(dict(trial.values), dtype=float) for trial in self.record.trials}
-        return pd.DataFrame(columns).rename_axis(index="epoch", columns="number").sort_index()
+        return curve_table(self.record.trials)
 
     @property
     def best(self) -> TrialRecord | None:

@@ -43,3 +43,11 @@ def _kind(value: Any) -> str:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def curve_table(trials: Sequence[TrialRecord]) -> pd.DataFrame:
+    """The objective: a row for each epoch from 1, a column for each trial; NaN where a trial was not trained so far."""
+    import pandas as pd
+
+    columns = {trial.number: pd.Series(dict(trial.values), dtype=float) for trial in trials}
+    return pd.DataFrame(columns).rename_axis(index="epoch", columns="number").sort_index()

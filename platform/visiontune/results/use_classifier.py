@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from visiontune.data.picture.depth import Depth
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.inference.find_pictures import find_pictures
+from visiontune.inference.first_look import NUM_LOOKED_AT, held, look_first
 from visiontune.inference.predict import predictions
 from visiontune.inference.split_logits import TRAINED_ON, refuse_other_classes, split_logits
 from visiontune.results.evaluation import Evaluation, Labelled, evaluation
@@ -23,14 +26,27 @@ from visiontune.spec.call_ranges import MANY, refuse_outside
 Model = StudyFolder | Path
 
 
-def predict(model: Model, studies: StudiesFolder, pictures: Any, *, top: int, tta: str, is_calibrated: bool, device: str) -> Predictions:
+def predict(
+    model: Model,
+    studies: StudiesFolder,
+    pictures: Any,
+    *,
+    top: int,
+    tta: str,
+    is_calibrated: bool,
+    device: str,
+    depth: Depth | None = None,
+) -> Predictions:
     """See `visiontune.predict`."""
     refuse_outside(MANY, top=top)
     given = find_pictures(pictures)  # what leads nowhere is told before anything is loaded
-    trained = find_classifier(model, studies, device=device, tta=tta)
+    trained = find_classifier(model, studies, device=device, tta=tta, depth=depth)
+    first = [held(one) for one in islice(given, NUM_LOOKED_AT)]
+    metadata, notes = look_first(first, trained.classifier.metadata)
     temperature = trained.temperature() if is_calibrated else 1.0
     top = min(top, len(trained.classifier.class_names))
-    return Predictions(predictions(trained.classifier, given, top=top, temperature=temperature), top, temperature)
+    found = predictions(trained.classifier.knowing(metadata), chain(first, given), top=top, temperature=temperature)
+    return Predictions(found, top, temperature, notes)
 
 
 def evaluate(
@@ -43,15 +59,16 @@ def evaluate(
     tta: str,
     is_calibrated: bool,
     device: str,
+    depth: Depth | None = None,
 ) -> Evaluation:
     """See `visiontune.evaluate`."""
-    if data is None and (words or is_skipping):
-        raise UserError("overrides and skip_unknown are for other data than the validation pictures: name them")
+    if data is None and (words or is_skipping or depth is not None):
+        raise UserError("overrides, skip_unknown and depth are for other data than the validation pictures: name them")
     if isinstance(data, Mapping):
         refuse_making(data)
     refuse_making(words)
     section = None if data is None else section_of(data, words, "DATA")
-    trained = find_classifier(model, studies, device=device, tta=tta)
+    trained = find_classifier(model, studies, device=device, tta=tta, depth=depth)
     found = _validation(trained) if section is None else labelled(trained, section, is_skipping=is_skipping)
     return evaluation(trained.classifier.class_names, found, trained.temperature() if is_calibrated else 1.0)
 

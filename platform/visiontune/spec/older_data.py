@@ -6,7 +6,7 @@ winners these keys stay absent. Studies from before `duplicates: exact` left nea
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from visiontune.spec.study_spec import StudySpec
 ADDED = ("frame", "depth")
 """Keys whose default is not what was done before; in the order in which they came."""
 
+_NEVER_DEEP = ("digits", "torchvision")
 _WRITTEN_BEFORE = frozenset(
     ("val_fraction", "test_fraction", "seed", "image_size", "max_pictures", "allow_bad", "duplicates", "store"),
 )
@@ -28,6 +29,17 @@ def with_former_data(spec: StudySpec, identity: Mapping[str, Any]) -> StudySpec:
     if identity.get("data.duplicates") == "drop" and "data.duplicates" not in spec.places:
         data["duplicates"] = "drop"
     return replace(spec, data=data)
+
+
+def said_of_older(asked: StudySpec, begun: StudySpec) -> Iterator[str]:
+    """What an older study goes on with and its file would not make today, a sentence each."""
+    data = begun.data
+    if "frame" not in data and data.get("image_size") is not None:
+        yield "this study is older than data.frame: its pictures stay as they were, large ones cropped, small ones squashed"
+    if "depth" not in data and data["source"] not in _NEVER_DEEP:
+        yield "this study is older than data.depth: of files with more than 8 bits 0 to 65,535 become 0 to 255, whatever they hold"
+    if data["duplicates"] != asked.data["duplicates"]:
+        yield f"this study is older: near repeats stay left out of val and test (duplicates: {data['duplicates']}), as it began"
 
 
 def as_recipe(data: Mapping[str, Any], filled: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,16 @@ def load_data(found: Mapping[str, Any], words: Sequence[str] = ()) -> dict[str, 
     return fill(DATA.fields, tree)
 
 
+def excluded_by(words: Sequence[str]) -> tuple[str, ...]:
+    """The patterns of `exclude` among words, none where they say no list of texts: that is told where all words are checked.
+
+    >>> excluded_by(["seed=1", 'exclude=["*_mask.png", thumbs]'])
+    ('*_mask.png', 'thumbs')
+    """
+    said = override(node_of({}, COMMAND_LINE), words, [], DATA.fields).plain().get("exclude")
+    return tuple(said) if isinstance(said, list) and all(isinstance(one, str) for one in said) else ()
+
+
 def without_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
     """What a section says, the source first, without keys at their defaults; as JSON has it.
 

@@ -40,13 +40,21 @@ class Winner(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
     def _picture(self, content: bytes) -> np.ndarray[Any, Any]:
         """(H, W, channels), upright, on white where it is transparent. Raises ValueError or OSError for what is no such picture."""
-        image: Image.Image = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
-        if image.mode not in _EIGHT_BITS:
-            raise ValueError(f"pictures must have 8 bits a channel, but one has Pillow's mode {image.mode}")
+        opened = Image.open(io.BytesIO(content))
+        if opened.mode not in _EIGHT_BITS or _has_sixteen_bits(opened, content):
+            raise ValueError(f"pictures must have 8 bits a channel, but one is {opened.format} of more, Pillow's mode {opened.mode}")
+        image: Image.Image = ImageOps.exif_transpose(opened)
         if image.has_transparency_data:
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
         pixels = np.array(image.convert("L" if self.channels == 1 else "RGB"))
         return pixels.reshape(*pixels.shape[:2], self.channels)
+
+
+def _has_sixteen_bits(image: Any, content: bytes) -> bool:
+    """Of which Pillow would keep the high byte, without a word: all black where an instrument has 12 bits."""
+    if image.format == "TIFF":
+        return bool(max(image.tag_v2.get(258, (8,))) > 8)
+    return image.format == "PNG" and content[24] == 16
 
 
 mlflow.models.set_model(Winner())

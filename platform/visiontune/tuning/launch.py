@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from visiontune.errors import SearchFailed, UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+from visiontune.spec.older_data import said_of_older
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.constraints import costs_by, needs_known_costs, num_counted
@@ -108,7 +109,7 @@ def _search(
         stack.enter_context(driver_lock(folder))
         if (mended := mend_journal(folder)) and str(spec.storage["url"]) == "journal":
             say(mended)
-        spec = as_begun(folder, spec)
+        asked, spec = spec, as_begun(folder, spec)
         if spec.space.is_older:
             say("this study is older: its policies go on with the softer draws that are called soft_* now; --name NAME begins another")
         _refuse_driven(folder, spec)
@@ -121,8 +122,8 @@ def _search(
         storage.set_attribute("num_trials", spec.budget.num_trials)
         storage.set_attribute("finished", None)
         storage.set_attribute("resources", asdict(spec.resources))
-        if "frame" not in spec.data and spec.data.get("image_size") is not None:
-            say("this study is older than data.frame: its pictures stay as they were, large ones cropped, small ones squashed")
+        for one in said_of_older(asked, spec):
+            say(one)
         screen(starting(spec, storage.attributes().get("spent", {})))
         with tracker() as put:
             run = SearchRun(spec, storage, folder, put, start_s)

@@ -16,12 +16,18 @@ from visiontune.errors import Problem, UserError
 from visiontune.tuning.study_storage import Storage
 
 ATTRIBUTE = "pictures"
+CROPS = "squares"
+"""How annotated objects are cut out. Studies from before they were squares, and some since, say nothing of it."""
+
 _MOST_LISTED = 5
 
 
 def keep_pictures(storage: Storage, store: Store, study: str) -> None:
     """Record the pictures in a study that has none recorded. Raises UserError for other pictures than recorded, with what differs."""
-    found, noted = facts_of(store), storage.attributes().get(ATTRIBUTE)
+    attributes = storage.attributes()
+    found, noted = facts_of(store), attributes.get(ATTRIBUTE)
+    if attributes["identity"].get("data.use_crops"):
+        found["crops"] = CROPS
     if noted is None:
         storage.set_attribute(ATTRIBUTE, found)
     elif noted["digest"] != found["digest"]:
@@ -51,6 +57,8 @@ def differences(noted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[
     yield from rules[:_MOST_LISTED]
     if len(rules) > _MOST_LISTED:
         yield f"and {len(rules) - _MOST_LISTED:,} classes more"
+    if found.get("crops") != noted.get("crops"):
+        yield f"their annotated objects may have been cut out as rectangles, as by versions of before, and are {found['crops']} now"
     if all(noted[key] == found[key] for key in ("version", "splits", "classes")):
         yield "as many pictures of each class, but not the same ones: some were replaced, or have another label, name or split"
 

@@ -70,6 +70,7 @@ def test_a_store_maps_as_its_training_split_holds(tmp_path: Path, top: int, dept
     data = instrument(tmp_path / "pictures", top)
     store = Store.open(prepare({**data, "depth": depth}, tmp_path / "cache"))
     assert store.depth == expected and all(said in note for note in store.report().notes) and bool(store.report().notes) == bool(said)
+    assert not store.report().has_eight_bits
     stored = {picture.tobytes() for picture in store.images_NHWC}
     for file in Path(data["path"]).glob("*/*.png"):
         values = cv2.imread(str(file), cv2.IMREAD_UNCHANGED).astype(float)

@@ -408,6 +408,14 @@ ROWS = {
             " source=labelme`",
         ),
     ),
+    "the same, left out": Row(
+        _some_annotated,
+        {"train": {f"{label}/{number}.png": label for label in ("cat", "dog") for number in range(20)}},
+        aside={"boxes": "is a class without pictures"},
+        said=("'*.json' leaves out 6 files",),
+        source="folder",
+        data={"exclude": ["*.json"]},
+    ),
     "files that are no annotations": Row(
         _stray,
         {"train": {"cat/a.png": "cat", "dog/b.png": "dog"}},
@@ -425,6 +433,7 @@ def test_the_source_that_is_said_is_read(kind: str, place: str, tmp_path: Path) 
         section_of(str(tmp_path), [])
     section = section_of(str(tmp_path), [f"source={kind}", "allow_bad=0.5"])
     assert (section["source"], section[place]) == (kind, path if place == "annotations" else str(tmp_path))
+    assert section_of(str(tmp_path), ['exclude=["*.json"]'])["source"] == "folder"
     with pytest.raises(UserError, match=r"source=digits reads no files, so SOURCE must be digits, but is /"):
         section_of(str(tmp_path), ["source=digits"])
 

@@ -18,7 +18,7 @@ import pytest
 from archive_files import link, tar_of, zip_of
 from layouts import Row, classes_of, differences, read
 from picture_files import COLOUR, png
-from source_files import given
+from source_files import given, tree
 
 from visiontune.data.open_files import open_folder
 from visiontune.data.picture.bad_picture import BadPicture
@@ -146,6 +146,20 @@ ROWS = {
         source="coco",
         said=("2 annotated objects",),
     ),
+    "annotations and tables in a zip that are left out": Row(
+        _zip({**_PETS, "all.json": _COCO, "old/train.parquet": _parquet()}),
+        _CATS_AND_DOGS,
+        source="folder",
+        said=("'*.json' leaves out 1 file", "'old' leaves out 1 folder"),
+        data={"exclude": ["*.json", "old"]},
+    ),
+    "shards that are left out": Row(
+        lambda root: _shards(**{"train-0": _FIRST, "val-0": _SECOND})(root) and tree(root, {"cat/a.png": 0, "dog/b.png": 1}),
+        _CATS_AND_DOGS,
+        source="folder",
+        said=("'*.tar' leaves out 2 files",),
+        data={"exclude": ["*.tar"]},
+    ),
     "parts in a tar": Row(
         _tar(_pictures("train/cat/a.png", "train/dog/b.png", "test/cat/c.png")),
         {"train": {"train/cat/a.png": "cat", "train/dog/b.png": "dog"}, "test": {"test/cat/c.png": "cat"}},
@@ -155,7 +169,22 @@ ROWS = {
         {"train": {**_CATS_AND_DOGS["train"], "dog/c.png": "dog"}},
         {"d.png": "is neither a file nor a folder"},
     ),
-    "a name twice": Row(_tar({"./cat/a.png": b"old", **_PETS}), _CATS_AND_DOGS),
+    "a name twice": Row(
+        _tar({"./cat/a.png": b"old", "./.x": b"old", **_PETS, ".x": b"new", "./dog/b.png": _PETS["dog/b.png"]}),
+        _CATS_AND_DOGS,
+        {".x": "is a hidden file"},
+        said=("1 name stands several times in /", "pets.tar with other contents, and the last counts, as when it is unpacked: cat/a.png"),
+    ),
+    "a label twice in shards": Row(
+        _shards(**{"a-0": {"./0001.cls": b"4", **_FIRST}, "a-1": {**_SECOND, "./0001.cls": b"3"}}),
+        {"train": _SAMPLES},
+        said=("1 name stands several times in /", "and the last counts, as when it is unpacked: train/a-0.tar/0001.cls"),
+    ),
+    "a name twice in a zip": Row(
+        _patched({**_PETS, "cow/a.png": b"other", "dig/b.png": _PETS["dog/b.png"]}, b"cow/", b"cat/"),
+        {"train": {**_CATS_AND_DOGS["train"], "dig/b.png": "dig"}},
+        said=("1 name stands several times in /", "unpacked: cat/a.png"),
+    ),
     # WebDataset's shards.
     "one shard": Row(_at(_shards(**{"a-0": _FIRST}), "a-0.tar"), {"train": _FIRST_SAMPLES}, source="webdataset"),
     "a folder of shards": Row(_shards(**{"a-0": _FIRST, "a-1": _SECOND}), {"train": _SAMPLES}, source="webdataset"),

@@ -23,13 +23,20 @@ class Archive:
         self._members: dict[str, tuple[Volume, Member]] = {}
         self._below: dict[str, set[str]] = {"": set()}
         self._odd: set[str] = set()
+        self._repeated: list[str] = []
         for folder, (volume, index) in volumes.items():
             for name, member in index.members.items():
                 self._members[self._placed(folder, name)] = volume, member
+            self._repeated += [self._placed(folder, name) for name in sorted(index.repeated)]
             self._odd |= {self._placed(folder, name) for name in index.odd}
             for name in index.folders:
                 self._below.setdefault(self._placed(folder, name), set())
         self.can_fork = all(volume.is_local for volume in self._volumes.values())
+
+    def repeated(self, folder: str) -> list[str]:
+        """Names in a folder and below it that stand there several times with other contents, of which the last counts; from the folder."""
+        start = f"{_plain(folder)}/".lstrip("/")
+        return [name.removeprefix(start) for name in self._repeated if name.startswith(start)]
 
     def open_input_file(self, name: str) -> Any:
         """The file, as pyarrow's object. Raises OSError."""

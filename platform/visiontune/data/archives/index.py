@@ -1,11 +1,12 @@
 """Which files an archive has and where their bytes lie.
 
 Names are relative, with "/", as unpacking into an empty folder would make them; one that would leave it is refused. Where a name comes
-twice the last one counts, as it does when unpacked.
+twice the last one counts, as it does when unpacked; where its contents differ the index knows it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import posixpath
 import re
@@ -31,11 +32,15 @@ _MAX_SHOWN = 3
 
 @dataclass(frozen=True)
 class Index:
-    """`folders` are those that the archive lists itself; `odd` are links that lead out of it or to folders, and devices."""
+    """`folders` are those that the archive lists itself; `odd` are links that lead out of it or to folders, and devices.
+
+    `repeated` are names of several files that are not equal.
+    """
 
     members: dict[str, Member] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     odd: set[str] = field(default_factory=set)
+    repeated: set[str] = field(default_factory=set)
 
 
 def index_of(file: Any, kind: str, shown: str, *, is_local: bool) -> Index:
@@ -77,7 +82,11 @@ def _of_zip(file: Any, shown: str) -> Index:
         elif stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
             index.odd.add(name)
         else:
-            index.members[name] = Member(info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC)
+            member = Member(info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC)
+            before = index.members.get(name, member)
+            if (before.num_bytes, before.checksum) != (member.num_bytes, member.checksum):
+                index.repeated.add(name)
+            index.members[name] = member
     return index
 
 
@@ -110,26 +119,44 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
 
 
 def _of_tar(file: Any, shown: str) -> Index:
-    index, links = Index(), dict[str, str]()
+    index, links, pairs = Index(), dict[str, str](), list[tuple[str, Member, Member]]()
     for info in _headers(file):
         name = _inside(info.name, shown)
         if info.isdir():
             index.folders.add(name)
         elif info.isreg() and not info.issparse():
-            index.members[name] = Member(info.offset_data, info.size, info.size, TAR)
+            member = Member(info.offset_data, info.size, info.size, TAR)
+            if name in index.members:
+                pairs.append((name, index.members[name], member))
+            index.members[name] = member
         elif info.islnk():
             links[name] = info.linkname
         elif info.issym():
             links[name] = posixpath.join(posixpath.dirname(name), info.linkname)
         else:
             index.odd.add(name)
+    index.repeated.update(name for name, one, other in pairs if not _is_same(file, one, other))
     for name, target in links.items():
-        member = index.members.get(posixpath.normpath(target))
-        if member is None:
+        linked = index.members.get(posixpath.normpath(target))
+        if linked is None:
             index.odd.add(name)
         else:
-            index.members[name] = member
+            index.members[name] = linked
     return index
+
+
+def _is_same(file: Any, one: Member, other: Member) -> bool:
+    """Whether a tar, which has no checksums, has the same bytes in both places."""
+    if one.num_bytes != other.num_bytes:
+        return False
+    digests = []
+    for member in (one, other):
+        file.seek(member.offset)
+        digest = hashlib.sha256()
+        for left in range(member.num_bytes, 0, -_READ_AHEAD):
+            digest.update(file.read(min(left, _READ_AHEAD)))
+        digests.append(digest.digest())
+    return digests[0] == digests[1]
 
 
 def _headers(file: Any) -> Iterator[tarfile.TarInfo]:

@@ -21,8 +21,8 @@ from visiontune.data.ingest.cut_chunks import Rows
 from visiontune.data.ingest.progress import Stopped
 from visiontune.data.ingest.worker_pool import CONTEXT
 from visiontune.data.ingest.write_store import STORE, head_bytes
-from visiontune.data.picture.bad_picture import BadPicture, Picture
-from visiontune.data.picture.decode import decode_and_measure
+from visiontune.data.picture.bad_picture import BadPicture, Picture, Values
+from visiontune.data.picture.decode import values_and_size
 from visiontune.data.picture.depth import eight_bits
 from visiontune.data.picture.digest import BLOCK_BYTES, Bytes, digests_of, digests_of_bytes, digests_of_each
 from visiontune.data.picture.moments import sums_of_each
@@ -37,10 +37,10 @@ from visiontune.spec.image_size import pixels
 _COLUMNS = {"place_K": (), "digest_K2": (2,), "check_K2": (2,), "thumb_KP": (THUMB**2,), "shape_K2": (2,), "trait_K": (), "length_K": ()}
 _TYPES: Mapping[str, Any] = {"digest_K2": np.uint64, "check_K2": np.uint64, "thumb_KP": np.uint8, "trait_K": np.uint8}
 
-# A picture, its height and width as it came, and its file's bytes if there are any; or what is wrong with it.
-Item = tuple[Picture, tuple[int, int], bytes | None] | BadPicture
+# A picture, its height and width as it came, its file's bytes if there are any, and its traits; or what is wrong with it.
+Item = tuple[Picture, tuple[int, int], bytes | None, int] | BadPicture
 # The same with its place in the chunk.
-Good = tuple[int, Picture, tuple[int, int], bytes | None]
+Good = tuple[int, Picture, tuple[int, int], bytes | None, int]
 
 
 class Colourful(Exception):
@@ -135,11 +135,11 @@ def _write_block(file: BinaryIO, source: Source, chunk: Rows, form: Form, good: 
     """Some good pictures, put into `images`; what is known of them."""
     kept = [
         _put(picture, shape, images[place], form, partial(_name, source, chunk, number))
-        for place, (number, picture, shape, _) in enumerate(good)
+        for place, (number, picture, shape, *_) in enumerate(good)
     ]
     digest_K2 = digests_of_each(kept) if form.is_whole else digests_of(images)
     if form.kind == "encoded":
-        contents = [content for *_, content in good if content is not None]
+        contents = [content for *_, content, _ in good if content is not None]
         file.write(b"".join(contents))
         check_K2, length_K = digests_of_bytes(contents), [len(content) for content in contents]
     else:
@@ -151,8 +151,8 @@ def _write_block(file: BinaryIO, source: Source, chunk: Rows, form: Form, good: 
         "digest_K2": digest_K2,
         "check_K2": check_K2,
         "thumb_KP": thumbs_of(images),
-        "shape_K2": np.array([shape for _, _, shape, _ in good], np.int64),
-        "trait_K": np.array([0 if content is None else traits_of(content) for *_, content in good], np.uint8),
+        "shape_K2": np.array([shape for _, _, shape, *_ in good], np.int64),
+        "trait_K": np.array([traits for *_, traits in good], np.uint8),
         "length_K": np.array(length_K, np.int64),
         "sum_K2C": sums_of_each(images) if form.has_sums else _empty("sum_K2C", form),
     }
@@ -162,16 +162,21 @@ def _every(source: Source, chunk: Rows, form: Form, digests: list[bytes]) -> Ite
     """Decoded here where pictures are files, so that large ones need not be decoded whole; `digests` takes those of their bytes."""
     if source.encoded is None:
         for picture in source.pictures(chunk.part, chunk.rows):
-            yield picture if isinstance(picture, BadPicture) else (eight_bits(picture, form.depth), picture.shape[:2], None)
+            yield picture if isinstance(picture, BadPicture) else _item(picture, picture.shape[:2], None, form)
         return
     side = form.side
     for content in source.encoded(chunk.part, chunk.rows):
         if chunk.is_digested:
             digests.append(hashlib.sha256(content.content if isinstance(content, BadPicture) else content).digest())
         try:
-            yield content if isinstance(content, BadPicture) else (*decode_and_measure(content, side, form.depth), content)
+            yield content if isinstance(content, BadPicture) else _item(*values_and_size(content, side), content, form)
         except BadPicture as error:
             yield error
+
+
+def _item(values: Values, size: tuple[int, int], content: bytes | None, form: Form) -> Item:
+    traits = traits_of(content, has_eight_bits=values.dtype == np.uint8)
+    return eight_bits(values, form.depth), size, content, traits
 
 
 def _name(source: Source, chunk: Rows, number: int) -> str:

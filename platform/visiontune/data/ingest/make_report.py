@@ -14,6 +14,7 @@ from visiontune.data.ingest.plan import Plan
 from visiontune.data.ingest.repeats import Repeat, first_of
 from visiontune.data.picture.frame import unseen_N
 from visiontune.data.picture.stored_form import Form
+from visiontune.data.picture.traits import EIGHT_BITS
 from visiontune.data.source import Source
 from visiontune.data.split import Codes, IntArray
 from visiontune.data.store.ingest_report import IngestReport, aside_of
@@ -37,7 +38,7 @@ def make_report(
 
     `order_N` are the kept pictures in the order of the file.
     """
-    place_K = np.concatenate([chunk.place_K for chunk in chunks])
+    place_K, trait_K = (np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in ("place_K", "trait_K"))
     shape_K2 = np.concatenate([chunk.shape_K2 for chunk in chunks])
     label_K = plan.label_N[place_K]
     stored_K = np.full(len(place_K), -1, np.int64)
@@ -71,12 +72,13 @@ def make_report(
         form=form.reason,
         notes=(
             *source.notes,
-            *notes_of_files(plan, place_K, np.concatenate([chunk.trait_K for chunk in chunks])),
+            *notes_of_files(plan, place_K, trait_K),
             *depth_note(form.depth),
         ),
         unseen=_unseen(shape_K2, form),
         num_source_notes=len(source.notes),
         first_name=source.names("train")[0],
+        has_eight_bits=bool((trait_K & EIGHT_BITS != 0).all()),
     )
 
 

@@ -32,16 +32,17 @@ def decode(encoded: Any, side: int | None = None, depth: Depth = DEEP) -> Pictur
 
 def decode_and_measure(encoded: Any, side: int | None = None, depth: Depth = DEEP) -> tuple[Picture, tuple[int, int]]:
     """As `decode`, and the (height, width) that the whole picture has."""
-    values, size = _decoded(encoded, side)
+    values, size = values_and_size(encoded, side)
     return eight_bits(values, depth), size
 
 
 def decode_values(encoded: Any, side: int | None = None) -> Values:
     """As `decode`, but what has more than 8 bits as it is."""
-    return _decoded(encoded, side)[0]
+    return values_and_size(encoded, side)[0]
 
 
-def _decoded(encoded: Any, side: int | None) -> tuple[Values, tuple[int, int]]:
+def values_and_size(encoded: Any, side: int | None = None) -> tuple[Values, tuple[int, int]]:
+    """As `decode_and_measure`, but what has more than 8 bits as it is."""
     content = b"" if encoded is None else bytes(encoded)
     if not content:
         raise BadPicture("has no bytes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from visiontune.data.readers.annotations.detect_annotations import annotations_i
 from visiontune.data.readers.annotations.yolo_files import YAML_SUFFIXES
 from visiontune.data.readers.detect_archives import refuse_foreign_file, refuse_foreign_folder, shards_section
 from visiontune.data.readers.detect_tables import table_section
+from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.parquet_shards import ShardFile
 from visiontune.data.readers.picture_columns import columns_of
 from visiontune.errors import UserError, nearest
@@ -27,8 +29,10 @@ _PLACES = ("path", "annotations", "train", "root")
 """Keys of a source that say where it is."""
 
 
-def detect_source(text: str, kind: str | None = None) -> dict[str, Any]:
+def detect_source(text: str, kind: str | None = None, exclude: Sequence[str] = ()) -> dict[str, Any]:
     """The section `data` that reads it. Raises UserError for what no source can read, or several can where `kind` does not say which.
+
+    What `exclude` leaves out of a folder or archive counts for nothing; the source itself says it again.
 
     `digits` and `torchvision:NAME` are data sets; a file is a Parquet file of pictures (or a pattern of several), a manifest (CSV, TSV,
     JSON lines, Parquet), JSON of COCO or Label Studio, CVAT's XML, YOLO's data.yaml or a shard of WebDataset's (or a pattern of several);
@@ -44,23 +48,23 @@ def detect_source(text: str, kind: str | None = None) -> dict[str, Any]:
         return _file(root, names[0], text)
     if text.lower().endswith(YAML_SUFFIXES):
         return {"source": "yolo", "path": text}
-    if (shards := shards_section(text)) is not None and kind in (None, shards["source"]):
+    if (shards := shards_section(text, exclude)) is not None and kind in (None, shards["source"]):
         return shards
     if kind_of(text) == "file" and not is_archive_name(text):
         refuse_foreign_file(text)
         kinds = f"an archive (.zip, .tar), a table ({', '.join(_TABLES)}) or a file of annotations (.json, .xml, .yaml)"
         raise UserError(f"SOURCE must be a folder, {kinds}, but {text} is none of them")
-    root = open_folder(text, "SOURCE")
+    root = Excluded(open_folder(text, "SOURCE"), exclude).root
     refuse_foreign_folder(root, text)
     return _folder(root, text, kind)
 
 
-def source_as(kind: str, text: str) -> dict[str, Any]:
+def source_as(kind: str, text: str, exclude: Sequence[str] = ()) -> dict[str, Any]:
     """The section that reads it as a source of that kind, whatever else could be meant. Raises UserError."""
     if kind not in SOURCES.entries:
         raise UserError(f"source must be one of the table sources, but is {kind!r}; {nearest(kind, SOURCES.entries)}")
     try:
-        found = detect_source(text, kind)
+        found = detect_source(text, kind, exclude)
     except UserError:
         found = {}
     place = next((key for key in _PLACES if key in SOURCES.entries[kind].args), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -16,6 +16,7 @@ from visiontune.data.file_names import is_hidden
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import kind_at, open_root
 from visiontune.data.readers.annotations.annotation_kinds import document_in, is_yolo
+from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.foreign_formats import commonest, foreign_of, foreign_suffix
 from visiontune.data.readers.listing import pictures_in
 from visiontune.data.readers.webdataset_shards import SUFFIX, is_pattern, open_shards, picture_suffixes_of, samples_of
@@ -25,11 +26,11 @@ _MOST_SAMPLES = 100
 _MAX_SHOWN = 3
 
 
-def shards_section(text: str) -> dict[str, Any] | None:
+def shards_section(text: str, exclude: Sequence[str] = ()) -> dict[str, Any] | None:
     """The section that reads WebDataset's shards: a pattern of some, a folder of some, or one; None for all else. Raises UserError."""
     if is_pattern(text):
         return {"source": "webdataset", "train": text}
-    root = open_root(text, "SOURCE")
+    root = Excluded(open_root(text, "SOURCE"), exclude).root
     if kind_at(root) != "folder":
         return None
     if isinstance(root.filesystem, Archive):

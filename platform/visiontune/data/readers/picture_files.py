@@ -69,7 +69,7 @@ def file_source(
         keys=lambda part: [identity(item.path) + (f"#{item.number}" if item.box else "") for item in items[part]],
         groups=lambda part: _groups(items[part]),
         set_aside=tuple(set_aside),
-        notes=(*notes, *said),
+        notes=(*notes, *root.notes(), *said),
     )
 
 

@@ -21,6 +21,7 @@ class IngestReport:
     that is outside of the frame, median and max over all, where pictures are resized. `place` and `other_place` count the pictures in the
     order of the plan, whatever they are called; the source's own of `set_aside` have none, and come first, as do its `num_source_notes`
     notes. `first_name` is the source's name of its first training picture, "" in a report from before there were places.
+    `has_eight_bits`: it is known that all pictures had 8 bits a channel.
     """
 
     source: str
@@ -37,6 +38,7 @@ class IngestReport:
     unseen: Mapping[str, float] = field(default_factory=dict)
     num_source_notes: int = 0
     first_name: str = ""
+    has_eight_bits: bool = False
 
     def to_json(self) -> str:
         """One line."""
