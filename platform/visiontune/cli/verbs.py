@@ -177,9 +177,10 @@ def show(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({**study.to_dict(costs=args.costs), **({} if winner is None else {"winner_costs": winner.to_dict()})}, indent=1))
         return 0
+    from visiontune.results.driver_lines import driver_lines
     from visiontune.results.search_summary import winner_lines
 
-    lines = winner_lines(study.record)
+    lines = [*winner_lines(study.record), *driver_lines(study.record)]
     table = study.leaderboard(args.n, width(), costs=args.costs)
     print("\n".join([table, *lines, *([] if winner is None else [str(winner)])]))
     return 0

@@ -13,6 +13,7 @@ from pathlib import Path
 from visiontune.errors import UserError
 from visiontune.filesystem.file_lock import Taken, locked_at_once
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.tuning.who_drives import holder_of
 
 
 @contextmanager
@@ -23,29 +24,11 @@ def driver_lock(folder: StudyFolder) -> Iterator[None]:
             _sign(folder.lock)
             yield
     except Taken:
-        raise UserError(f"study {folder.name} is already driven by {_holder(folder.lock)}; wait for it or stop it first") from None
-
-
-def driver_of(folder: StudyFolder) -> str | None:
-    """Who drives the study now; None where nobody does, as far as this machine can tell."""
-    try:
-        with locked_at_once(folder.lock):
-            return None
-    except Taken:
-        return _holder(folder.lock)
-    except (OSError, UserError):  # a folder that can only be read, or without locks
-        return None
+        who = holder_of(folder) or "another process"
+        raise UserError(f"study {folder.name} is already driven by {who}; wait for it or stop it first") from None
 
 
 def _sign(path: Path) -> None:
     """Written in place: the lock is on this very file, so it must not be replaced."""
     holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
     path.write_text(json.dumps(holder))
-
-
-def _holder(path: Path) -> str:
-    try:
-        holder = json.loads(path.read_text())
-        return f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
-    except (OSError, ValueError, KeyError):
-        return "another process"
