@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from visiontune.errors import UserError
@@ -18,14 +19,30 @@ from visiontune.tuning.who_drives import holder_of
 
 @contextmanager
 def driver_lock(folder: StudyFolder) -> Iterator[None]:
-    """Hold the study's lock. Raises UserError that names the holder when another driver has it, or where the file system has no locks."""
+    """Hold the study's lock. Raises UserError that names the holder when another driver has it, where the file system has no locks, and
+    for a study that can only be read.
+    """
+    with ExitStack() as stack:
+        try:
+            with writing(folder):
+                stack.enter_context(locked_at_once(folder.lock))
+                _sign(folder.lock)
+        except Taken:
+            who = holder_of(folder) or "another process"
+            raise UserError(f"study {folder.name} is already driven by {who}; wait for it or stop it first") from None
+        yield
+
+
+@contextmanager
+def writing(folder: StudyFolder) -> Iterator[None]:
+    """What the block writes is the study's. Raises UserError where it can only be read, as another user's can."""
     try:
-        with locked_at_once(folder.lock):
-            _sign(folder.lock)
-            yield
-    except Taken:
-        who = holder_of(folder) or "another process"
-        raise UserError(f"study {folder.name} is already driven by {who}; wait for it or stop it first") from None
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        rule = f"study {folder.name} can be read, but not changed ({error.strerror}: {error.filename or folder.path})"
+        raise UserError(f"{rule}; a copy of its folder {folder.path} beside other studies of yours can") from error
 
 
 def _sign(path: Path) -> None:
