@@ -64,7 +64,7 @@ def test_a_mapping_in_and_a_study_out(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def _in_a_thread(call: Callable[[], visiontune.Study]) -> visiontune.Study:
     """What it gives; meanwhile this process has the signal handlers that it had."""
-    before, seen = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}, []
+    before, seen = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}, []
     with ThreadPoolExecutor(1) as pool:
         ready = pool.submit(call)
         while not ready.done():

@@ -282,7 +282,8 @@ def test_a_machine_that_can_take_no_trial_is_no_trials_fault(tmp_path):
         assert len(said) == min(number + 1, MAX_LOSSES - 1)
     assert said[0] == "trial 0 has lost its worker: node7: a GPU was asked for, but torch sees none"
     assert run.is_stopping and run.fatal.endswith("the last one: node7: a GPU was asked for, but torch sees none")
-    assert read_study(StudyFolder(tmp_path / "study")).trials[0].state == "running"
+    trial = read_study(StudyFolder(tmp_path / "study")).trials[0]
+    assert (trial.state, trial.reason) == ("waiting", "interrupted before its first epoch came to its end")
 
 
 def test_a_crash_of_a_trial_is_not_said_to_be_its_workers(tmp_path):

@@ -46,8 +46,9 @@ def search(
     `name` is another name for the study; `address` a Ray cluster to join, else that of RAY_ADDRESS, else Ray starts here. `progress` shows
     how the search stands, on a terminal and in a notebook as a table, elsewhere or with "plain" as lines, with False not at all.
     `may_exit`: after an interruption that Ray does not answer, this process may be ended. Raises UserError (also where Ray is initialised
-    in this process already), SearchFailed, NoCluster, and Interrupted (a KeyboardInterrupt) after Ctrl-C, or SIGTERM while trials are
-    trained; before the first trial of a study Ctrl-C is a plain KeyboardInterrupt. Threads other than the main one leave signals alone.
+    in this process already), SearchFailed, NoCluster, and Interrupted (a KeyboardInterrupt) after Ctrl-C, and while trials
+    are trained SIGTERM or SIGHUP; before the first trial of a study Ctrl-C is a plain KeyboardInterrupt. Threads other than the main one
+    leave signals alone.
     """
     spec = spec_of(space, words(overrides, more), {} if name is None else {"study": name})
     studies = StudiesFolder.of(studies_dir)
@@ -129,10 +130,10 @@ def events(study: Path | str, *, follow: bool = False, studies_dir: Folder = Non
     With `follow` also what comes, as long as a driver is at work. Studies of earlier versions have none. Raises UserError.
     """
     folder = folder_of(study, studies_dir)
-    from visiontune.tuning.driver_lock import driver_of
     from visiontune.tuning.event_log import follow_events, read_events
+    from visiontune.tuning.who_drives import holder_of
 
-    return follow_events(folder.events, lambda: driver_of(folder) is None) if follow else read_events(folder.events)
+    return follow_events(folder.events, lambda: holder_of(folder) is None) if follow else read_events(folder.events)
 
 
 def confirm(

@@ -16,7 +16,8 @@ import traceback
 from collections.abc import Sequence
 
 from visiontune.cli.arguments import parse
-from visiontune.cli.terminal import command_line, has_no_reader, silence
+from visiontune.cli.streams import fit_streams
+from visiontune.cli.terminal import command_line
 from visiontune.errors import UserError, first_line
 
 GOES_ON = ("search", "confirm", "ablate", "ingest", "submit")
@@ -26,6 +27,8 @@ GOES_ON = ("search", "confirm", "ablate", "ingest", "submit")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code; argparse itself exits, with 2, for options that are wrong."""
     words, args = sys.argv[1:] if argv is None else argv, argparse.Namespace()
+    if argv is None:
+        fit_streams()
     try:
         args = parse(words)
         code: int = args.run(args)
@@ -34,11 +37,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         _tell(str(error))
         return 2
-    except BrokenPipeError as error:
-        if not has_no_reader(sys.stdout):  # another pipe's
-            return _failed(error, is_debug=hasattr(args, "debug"))
-        silence(sys.stdout)
-        return 1
     except KeyboardInterrupt:
         what = "go on" if words[0] in GOES_ON else "from its start again"
         _tell(f"interrupted; {what}: {command_line(words)}")
@@ -66,8 +64,4 @@ def _failed(error: Exception, *, is_debug: bool) -> int:
 
 
 def _tell(text: str) -> None:
-    """The exit code is the same where nobody reads it."""
-    try:
-        print(text, file=sys.stderr)
-    except OSError:
-        silence(sys.stderr)
+    print(text, file=sys.stderr)

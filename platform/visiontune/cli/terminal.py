@@ -1,17 +1,14 @@
-"""What verbs know of the terminal that they were typed at: its width, its signals, its readers, and what to type for this program."""
+"""What verbs know of the terminal that they were typed at: its width, its signals, and what to type for this program."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import select
 import shlex
 import shutil
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
 
 
 def program() -> list[str]:
@@ -31,21 +28,6 @@ def width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def has_no_reader(stream: TextIO) -> bool:
-    """Whether it leads into a pipe whose reader has seen enough."""
-    try:
-        pipe = select.poll()
-        pipe.register(stream.fileno(), 0)  # errors and hang-ups are told without being asked for
-        return bool(pipe.poll(0))
-    except (OSError, ValueError):  # no file of the system's
-        return False
-
-
-def silence(stream: TextIO) -> None:
-    """Nothing more comes of it, so that Python's own last flush does not complain either."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
 def ask(question: str, default: str) -> str:
     """The answer to a question; empty, for the default, also where input ends."""
     try:
@@ -57,9 +39,11 @@ def ask(question: str, default: str) -> str:
 
 @contextlib.contextmanager
 def sigterm_interrupts() -> Iterator[None]:
-    """As ctrl-C does, so that it is said how to go on."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """As ctrl-C does, so that it is said how to go on; so does the end of the terminal, unless nohup has that ignored."""
+    names = [name for name in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(name) is not signal.SIG_IGN]
+    before = {name: signal.signal(name, signal.default_int_handler) for name in names}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for name, handler in before.items():
+            signal.signal(name, handler)

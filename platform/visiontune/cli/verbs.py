@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visiontune import api
+from visiontune.cli.streams import has_no_reader
 from visiontune.cli.terminal import ask, program, sigterm_interrupts, width
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
@@ -165,6 +166,8 @@ def show(args: argparse.Namespace) -> int:
     if args.events or args.follow:
         for event in api.events(args.study, follow=args.follow, studies_dir=args.studies_dir):
             print(json.dumps(event.to_dict(), ensure_ascii=False) if args.json else event, flush=True)
+            if has_no_reader(sys.stdout):
+                break
         return 0
     if args.trial is not None:
         life = study.trial(args.trial)
@@ -174,9 +177,10 @@ def show(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({**study.to_dict(costs=args.costs), **({} if winner is None else {"winner_costs": winner.to_dict()})}, indent=1))
         return 0
+    from visiontune.results.driver_lines import driver_lines
     from visiontune.results.search_summary import winner_lines
 
-    lines = winner_lines(study.record)
+    lines = [*winner_lines(study.record), *driver_lines(study.record)]
     table = study.leaderboard(args.n, width(), costs=args.costs)
     print("\n".join([table, *lines, *([] if winner is None else [str(winner)])]))
     return 0

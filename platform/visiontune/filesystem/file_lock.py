@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from filelock import FileLock, Timeout
 from visiontune.errors import UserError
 
 POLL_S = 0.1
+_LOOKED_S = 0.3
+"""Whoever looks whether a lock is taken (`is_held`) has it for an instant."""
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -49,15 +53,32 @@ def locked(path: Path, wait: Callable[[], object] | None = None) -> Iterator[Non
 
 @contextlib.contextmanager
 def locked_at_once(path: Path) -> Iterator[None]:
-    """The same without waiting: raises Taken where another process has it."""
+    """The same without waiting: raises Taken where another process has it, and keeps it."""
     lock = make_lock(path)
     try:
         with _refused_by_file_system(path):
-            lock.acquire(blocking=False)
+            lock.acquire(timeout=_LOOKED_S)
     except Timeout:
         raise Taken(str(path)) from None
     with _released_at_end(lock):
         yield
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds it, as far as can be told; nothing is written, so that a folder may be read-only."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False
 
 
 @contextlib.contextmanager

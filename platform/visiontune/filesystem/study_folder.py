@@ -29,6 +29,11 @@ class StudyFolder:
         return self.path / _LOCK
 
     @property
+    def driver_state(self) -> Path:
+        """What the driver said last of itself: JSON, replaced every few seconds."""
+        return self.path / "driver.json"
+
+    @property
     def journal(self) -> Path:
         """The study itself, as Optuna keeps it, where no database does."""
         return self.path / "study.journal"

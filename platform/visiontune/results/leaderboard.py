@@ -199,6 +199,8 @@ def to_json(study: StudyRecord) -> dict[str, Any]:
         "study": study.name,
         "objective": asdict(study.objective),
         "num_trials": study.num_trials,
+        "driver": None if study.driver is None else study.driver.to_dict(),
+        "num_interrupted": study.num_interrupted,
         "best": study.best.number if study.best is not None else None,
         "front": [trial.number for trial in front_of_study(study)],
         "rungs": [{"epochs": rung, "num_reached": reached, "num_passed": on} for rung, reached, on in passed(study)],

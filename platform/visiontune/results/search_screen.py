@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 REDRAW_S = 0.25
 CHANGE_S = 2.0
 QUIET_S = 15.0
+LONG_S = 10.0
+"""Without a machine, before that is said."""
 
 
 class Screen:
@@ -123,6 +125,9 @@ def line(snapshot: Snapshot, *, has_recipe: bool = True) -> str:
         "waiting": snapshot.num_waiting,
         "pruned": snapshot.num_pruned,
         "failed": snapshot.num_failed,
+        "nodes": snapshot.num_nodes,
+        "gpus": f"{snapshot.num_gpus:g}",
+        "waits_s": round(snapshot.waits_s),
         "epochs_per_minute": f"{snapshot.epochs_per_minute:.1f}",
         "time_left_s": "-" if snapshot.time_left_s is None else round(snapshot.time_left_s),
         "elapsed_s": round(snapshot.elapsed_s),
@@ -160,7 +165,11 @@ def table(snapshot: Snapshot) -> Table:
     trials = "  ".join(f"{count} {what}" for what, count in counts.items())
     times = f"{duration(snapshot.elapsed_s)} elapsed, {duration(snapshot.time_left_s)} left"
     wanted = "" if snapshot.num_trials is None else f"of {snapshot.num_trials} "
+    nodes = f"{snapshot.num_nodes} node{'s'[snapshot.num_nodes == 1 :]} with {snapshot.num_gpus:g} GPUs"
     grid.add_row(snapshot.phase, Text(f"{snapshot.num_begun} {wanted}trials:  {trials}"))
+    if snapshot.num_nodes:
+        waits = f"; no trial has a machine for {duration(snapshot.waits_s)}" if snapshot.waits_s >= LONG_S else ""
+        grid.add_row("machines", Text(nodes + waits))
     grid.add_row("pace", Text(f"{snapshot.epochs_per_minute:.0f} epochs a minute, {times}"))
     spent = [f"{snapshot.spent.get(unit, 0.0):.3g} of {limit:g} {unit.replace('_', ' ')}" for unit, limit in _limits(snapshot)]
     if spent:

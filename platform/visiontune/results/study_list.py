@@ -12,7 +12,6 @@ from typing import Any
 from visiontune.errors import UserError, first_line
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.text import aligned, duration, number
-from visiontune.tuning.driver_lock import driver_of
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import StudyRecord
 from visiontune.tuning.winner import winner_of
@@ -94,7 +93,7 @@ def _summary(folder: StudyFolder) -> StudySummary:
     good = [one for one in record.confirmations if not one.failure]
     return StudySummary(
         name=folder.name,
-        state=_state(folder, record),
+        state=_state(record),
         changed=when,
         num_trials=len(record.trials),
         num_wanted=record.num_trials,
@@ -109,8 +108,8 @@ def _summary(folder: StudyFolder) -> StudySummary:
     )
 
 
-def _state(folder: StudyFolder, record: StudyRecord) -> str:
-    if driver_of(folder) is not None:
+def _state(record: StudyRecord) -> str:
+    if record.driver is not None:
         return "running"
     if record.ending is None:
         return "stopped"

@@ -17,9 +17,8 @@ from typing import Any
 
 from visiontune.errors import UserError
 from visiontune.tuning.study_storage import Storage
+from visiontune.tuning.who_drives import BEAT_S, LEASE
 
-ATTRIBUTE = "driver"
-BEAT_S = 5.0
 _WATCHED = 3.0
 """Beats without a new count after which a holder counts as dead."""
 _SETTLED_S = 1.0
@@ -38,12 +37,12 @@ class Lease:
     def beat(self) -> None:
         """Count up."""
         self._count += 1
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": self._since}
-        self._storage.set_attribute(ATTRIBUTE, {**holder, "token": self._token, "count": self._count})
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": self._since, "at_s": round(time.time(), 1)}
+        self._storage.set_attribute(LEASE, {**holder, "token": self._token, "count": self._count})
 
     def other(self) -> Mapping[str, Any] | None:
         """Who holds it instead of this one."""
-        found: Mapping[str, Any] | None = self._storage.attributes().get(ATTRIBUTE)
+        found: Mapping[str, Any] | None = self._storage.attributes().get(LEASE)
         return None if not found or found["token"] == self._token else found
 
     def keep(self) -> None:
@@ -60,7 +59,7 @@ class Lease:
         self._is_over.set()
         with suppress(Exception):
             if self.other() is None:
-                self._storage.set_attribute(ATTRIBUTE, None)
+                self._storage.set_attribute(LEASE, None)
 
 
 @contextmanager
@@ -88,13 +87,13 @@ def driver_lease(storage: Storage, url: str, study: str) -> Iterator[Lease]:
 
 def refuse_driven(storage: Storage, url: str, study: str) -> None:
     """Raise UserError that names who holds a study in a database, where it renews its lease for three beats; a dead one's is removed."""
-    found = storage.attributes().get(ATTRIBUTE) if url != "journal" else None
+    found = storage.attributes().get(LEASE) if url != "journal" else None
     if found is None:
         return
     time.sleep(_WATCHED * BEAT_S)
-    now = storage.attributes().get(ATTRIBUTE)
+    now = storage.attributes().get(LEASE)
     if now == found:
-        storage.set_attribute(ATTRIBUTE, None)
+        storage.set_attribute(LEASE, None)
     elif now is not None:
         raise UserError(_refusal(study, now))
 

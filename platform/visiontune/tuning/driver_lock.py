@@ -2,50 +2,50 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from visiontune.errors import UserError
 from visiontune.filesystem.file_lock import Taken, locked_at_once
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.tuning.who_drives import holder_of
 
 
 @contextmanager
 def driver_lock(folder: StudyFolder) -> Iterator[None]:
-    """Hold the study's lock. Raises UserError that names the holder when another driver has it, or where the file system has no locks."""
-    try:
-        with locked_at_once(folder.lock):
-            _sign(folder.lock)
-            yield
-    except Taken:
-        raise UserError(f"study {folder.name} is already driven by {_holder(folder.lock)}; wait for it or stop it first") from None
+    """Hold the study's lock. Raises UserError that names the holder when another driver has it, where the file system has no locks, and
+    for a study that can only be read.
+    """
+    with ExitStack() as stack:
+        try:
+            with writing(folder):
+                stack.enter_context(locked_at_once(folder.lock))
+                _sign(folder.lock)
+        except Taken:
+            who = holder_of(folder) or "another process"
+            raise UserError(f"study {folder.name} is already driven by {who}; wait for it or stop it first") from None
+        yield
 
 
-def driver_of(folder: StudyFolder) -> str | None:
-    """Who drives the study now; None where nobody does, as far as this machine can tell."""
+@contextmanager
+def writing(folder: StudyFolder) -> Iterator[None]:
+    """What the block writes is the study's. Raises UserError where it can only be read, as another user's can."""
     try:
-        with locked_at_once(folder.lock):
-            return None
-    except Taken:
-        return _holder(folder.lock)
-    except (OSError, UserError):  # a folder that can only be read, or without locks
-        return None
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        rule = f"study {folder.name} can be read, but not changed ({error.strerror}: {error.filename or folder.path})"
+        raise UserError(f"{rule}; a copy of its folder {folder.path} beside other studies of yours can") from error
 
 
 def _sign(path: Path) -> None:
     """Written in place: the lock is on this very file, so it must not be replaced."""
     holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
     path.write_text(json.dumps(holder))
-
-
-def _holder(path: Path) -> str:
-    try:
-        holder = json.loads(path.read_text())
-        return f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
-    except (OSError, ValueError, KeyError):
-        return "another process"

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a search runs: the driver leaves Ray; what workers have checkpointed is kept."""
+"""Ctrl-C, SIGTERM and the end of the terminal (SIGHUP) while a search runs: the driver leaves Ray; checkpoints are kept."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE_S = 12.0
 """How long an interrupted search waits for Tune's loop."""
 
 
 @contextmanager
 def interruptible(interrupt: Callable[[], None], *, may_exit: bool) -> Iterator[None]:
-    """The first SIGINT or SIGTERM calls `interrupt` and brings the former handlers back. Outside the main thread nothing is changed.
+    """The first of these signals calls `interrupt` and brings the former handlers back. Outside the main thread nothing is changed.
 
     With `may_exit` Ray's loop is not waited for longer than PATIENCE_S: this process ends, which a notebook's must not.
     """
@@ -36,7 +37,8 @@ def interruptible(interrupt: Callable[[], None], *, may_exit: bool) -> Iterator[
 
     last_resort = threading.Timer(PATIENCE_S, _leave)
     last_resort.daemon = True
-    before = {name: signal.signal(name, first) for name in (signal.SIGINT, signal.SIGTERM)}
+    under_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    before = {name: signal.signal(name, first) for name in _ENDING[: 2 if under_nohup else 3]}
     try:
         yield
     finally:

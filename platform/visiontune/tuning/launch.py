@@ -43,6 +43,7 @@ from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.start_recipes import StartRecipes
 from visiontune.tuning.study_pictures import keep_pictures
 from visiontune.tuning.study_storage import Storage, as_begun, create_or_resume, mend_journal, open_existing
+from visiontune.tuning.who_drives import Heartbeat
 from visiontune.tuning.winner import leave_winner, register_winner, winner_of
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def run_on_cluster(
             put(study_event(spec, storage.attributes()["key"], store))
             base = worker_config(spec, studies.study(spec.study), store, wanted)
             with interruptible(run.interrupt, may_exit=may_exit):
-                run_tune(run, base=base, look=watch.look, screen=screen)
+                run_tune(run, base=base, look=watch.look, screen=Heartbeat(studies.study(spec.study)).beside(screen))
             screen(run.snapshot())
     return store
 

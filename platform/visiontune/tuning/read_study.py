@@ -17,10 +17,11 @@ from visiontune.tuning.constraints import num_counted
 from visiontune.tuning.curves import Curves
 from visiontune.tuning.pasha import Progressive
 from visiontune.tuning.ranking import best_of, full_epochs
-from visiontune.tuning.records import Ending, StudyRecord, TrialRecord
+from visiontune.tuning.records import INTERRUPTED, Ending, StudyRecord, TrialRecord
 from visiontune.tuning.spent_costs import costs_spent
 from visiontune.tuning.study_storage import Storage, open_existing
 from visiontune.tuning.trial_scheduler import make_trial_scheduler
+from visiontune.tuning.who_drives import Driver, driver_of
 
 SCHEDULER = "trial_scheduler."
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
@@ -52,6 +53,14 @@ def trial_record(trial: FrozenTrial, pauses: Collection[int], *, is_over: bool =
     )
 
 
+def _let_go(trial: TrialRecord) -> TrialRecord:
+    """As it is while no search runs."""
+    if trial.state != "running":
+        return trial
+    since = f" after {trial.epoch} epoch{'s'[trial.epoch == 1 :]}" if trial.epoch else " before its first epoch came to its end"
+    return replace(trial, state="waiting", reason=INTERRUPTED + since)
+
+
 def epoch_seconds(trial: FrozenTrial) -> dict[int, float]:
     """What each epoch of a trial took, by epoch; a kill may have swallowed some."""
     return {int(epoch): float(seconds) for epoch, seconds in trial.user_attrs.get("spent", {}).get("epoch_s", {}).items()}
@@ -64,8 +73,11 @@ def load_plugins_of(folder: StudyFolder, url: str = "journal") -> tuple[str, ...
     return keys
 
 
-def study_record(storage: Storage, name: str, ending: Ending | None = None) -> StudyRecord:
-    """The whole study out of an open storage; `ending` is that of a search which has ended and not yet written it down."""
+def study_record(storage: Storage, name: str, ending: Ending | None = None, driver: Driver | None = None) -> StudyRecord:
+    """The whole study out of an open storage; `ending` is that of a search which has ended and not yet written it down.
+
+    Without a `driver` no trial runs.
+    """
     attributes = storage.attributes()
     identity: Mapping[str, Any] = attributes["identity"]
     objective = Objective(identity["objective.metric"], identity["objective.mode"], tuple(identity.get("objective.costs", ())))
@@ -77,6 +89,7 @@ def study_record(storage: Storage, name: str, ending: Ending | None = None) -> S
     rule = make_trial_scheduler(settings, budget, curves)
     ending = ending or ending_of(storage)
     records = [trial_record(t, rule.pauses(t.number), is_over=ending is not None) for t in storage.trials()]
+    records = records if driver is not None else [_let_go(trial) for trial in records]
     trials = _with_places(records, curves, last)
     best = best_of(trials, objective)
     found = confirmed(attributes, trials, best)
@@ -95,6 +108,7 @@ def study_record(storage: Storage, name: str, ending: Ending | None = None) -> S
         ending=ending,
         spent=attributes.get("spent", {}),
         pictures=attributes.get("pictures", {}),
+        driver=driver,
     )
 
 
@@ -118,11 +132,14 @@ def _with_places(trials: Sequence[TrialRecord], curves: Curves, max_epochs: int)
         for epoch, value in trial.values.items():
             curves.record(trial.number, epoch, value)
     return tuple(
-        replace(trial, reason=curves.place(trial.number, trial.epoch)) if trial.state == "waiting" and trial.epoch else trial
+        replace(trial, reason=curves.place(trial.number, trial.epoch))
+        if trial.state == "waiting" and trial.epoch and not trial.reason
+        else trial
         for trial in trials
     )
 
 
 def read_study(folder: StudyFolder, url: str = "journal") -> StudyRecord:
     """A study as it stands, running or not. Raises UserError when there is none."""
-    return study_record(open_existing(folder, url), folder.name)
+    storage = open_existing(folder, url)
+    return study_record(storage, folder.name, driver=driver_of(folder, storage.attributes()))

@@ -11,12 +11,16 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import Objective
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.tuning.who_drives import Driver
 
 CONSTRAINT = "constraint"
 """The kind of a failed trial that cost more than a constraint allows: it has no epochs, and does not count among `num_trials`."""
 
 NO_MEMORY = "does not fit in memory"
 """How the reason of a trial begins that was infeasible for want of memory."""
+
+INTERRUPTED = "interrupted"
+"""How the reason of a trial begins that waits for nothing but a driver."""
 
 Put = Callable[[Mapping[str, Any]], None]
 """Takes one event for MLflow; must not block."""
@@ -75,8 +79,9 @@ class Report:
 class TrialRecord:
     """One trial as the study's storage has it.
 
-    `state` is one of complete (full budget or early stopping), pruned, failed, running (on a worker or to be resumed) and waiting
-    (at a rung, or for a larger budget where the search is over). `value` is the objective after the last epoch, None when there is
+    `state` is one of complete (full budget or early stopping), pruned, failed, running (on a worker, or a driver is to hand it out) and
+    waiting (at a rung, for a larger budget where the search is over, or where no search runs: `reason` says which).
+    `value` is the objective after the last epoch, None when there is
     none; `values` has it by epoch. `kind` of a failed trial: diverged, infeasible, crashed or constraint. `proposed_by`: who proposed it
     and from what, such as "tpe: from 12 values"; `start`: the key of the start recipe that it was begun from, if it was.
     `micro_batch`: pictures at a time, where memory allowed no more than that; 0: as the recipe says. `costs`: what is recorded of its
@@ -173,7 +178,7 @@ class StudyRecord:
     where only time or epochs are limited. `brackets` are relative numbers of trials by the rung at which they begin; `highest_rung` is
     where promotions end now, for PASHA below the full budget. `ending` is None while the search goes on, or is to.
     `lowest_rung` is where trials are compared first, 0 where that is fixed. `spent` is by the keys of the budget, of all calls.
-    `pictures` is what the study knows of its pictures, nothing before they were read.
+    `driver` searches it now. `pictures` is what the study knows of its pictures, nothing before they were read.
     `winner` is the trial that won the race among the `candidates`, best first, None before it is over; `confirmations` are the winner's,
     before that those of `best`. `with_val` is the winner's training on train and val together, `averaged` the mean of its weights;
     `kept` names the weights in winner.safetensors. `num_tests`: how often a winner met the
@@ -200,6 +205,12 @@ class StudyRecord:
     averaged: Confirmation | None = None
     kept: str = ""
     num_tests: int = 0
+    driver: Driver | None = None
+
+    @property
+    def num_interrupted(self) -> int:
+        """Trials that the next driver goes on with before all others."""
+        return sum(trial.reason.startswith(INTERRUPTED) for trial in self.trials if trial.state == "waiting")
 
     @property
     def tested(self) -> tuple[Confirmation, ...]:
@@ -222,7 +233,8 @@ class StudyRecord:
 @dataclass(frozen=True)
 class Snapshot:
     """How a search stands now. Legs, confirmations too, are `num_running` on a worker or `num_staged`, waiting for the cluster's
-    resources; trials are `num_waiting` at rungs. Of the `num_trials` that are wanted `num_begun` were proposed so far. `phase` is
+    resources, `waits_s` for how long none but such were out; trials are `num_waiting` at rungs. `num_nodes` are up, with `num_gpus`.
+    Of the `num_trials` that are wanted `num_begun` were proposed so far. `phase` is
     a word or two for a person. `limits` and `spent` are by the keys of the budget; num_trials is None where no number is wanted.
     `lowest_rung` is where trials are compared first, 0 where that is fixed.
     """
@@ -243,6 +255,9 @@ class Snapshot:
     limits: Mapping[str, float] = field(default_factory=dict)
     spent: Mapping[str, float] = field(default_factory=dict)
     lowest_rung: int = 0
+    waits_s: float = 0.0
+    num_nodes: int = 0
+    num_gpus: float = 0.0
 
 
 @dataclass(frozen=True)

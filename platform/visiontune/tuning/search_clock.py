@@ -42,6 +42,11 @@ class SearchClock:
         self._unplaced_s = self._unplaced_s or time.monotonic()
         return time.monotonic() - self._unplaced_s > PLACE_S
 
+    @property
+    def unplaced_s(self) -> float:
+        """For how long no leg has been on a worker, while some wait for one."""
+        return 0.0 if self._unplaced_s is None else time.monotonic() - self._unplaced_s
+
     def is_late(self) -> bool:
         """Whether the first worker should have come by now."""
         return self._first_leg_s is not None and time.monotonic() - self._first_leg_s > START_S

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from visiontune.spec.epoch_forecast import cost, num_retrainings
 from visiontune.spec.study_spec import StudySpec
+from visiontune.tuning.placement import Node
 from visiontune.tuning.ranking import best_of
 from visiontune.tuning.records import Snapshot
 from visiontune.tuning.search_clock import SearchClock
@@ -25,8 +27,8 @@ class Standing:
     num_confirmed_epochs: int
     lowest_rung: int
 
-    def snapshot(self, phase: str, num_placed: int, num_staged: int, time_left_s: float | None) -> Snapshot:
-        """With legs on workers and on their way there."""
+    def snapshot(self, phase: str, num_placed: int, num_staged: int, time_left_s: float | None, nodes: Collection[Node]) -> Snapshot:
+        """With legs on workers and on their way there, and the machines that are up."""
         records = self.trials.records.values()
         states = Counter(trial.state for trial in records)
         return Snapshot(
@@ -46,6 +48,9 @@ class Standing:
             elapsed_s=self.clock.elapsed_s,
             phase=phase,
             lowest_rung=self.lowest_rung,
+            waits_s=round(self.clock.unplaced_s, 1),
+            num_nodes=len(nodes),
+            num_gpus=sum(node.gpus for node in nodes),
         )
 
     def time_left_s(self, epochs_found: int, num_again: int | None = None) -> float | None:
@@ -66,8 +71,9 @@ class Standing:
 
     def phase(self, *, num_out: int, num_placed: int, again: str = "") -> str:
         """Of a search that goes on, in a word or two; of `num_out` legs `num_placed` are on a worker. `again`: what is done after it."""
-        if self.clock.is_late() and self.clock.is_unplaced(has_legs=bool(num_out), is_placed=bool(num_placed)):
-            return "waiting for resources"
+        is_unplaced = self.clock.is_unplaced(has_legs=bool(num_out), is_placed=bool(num_placed))
+        if is_unplaced and self.clock.is_late():
+            return "waiting for machines"
         if again:
             return again
         return "searching" if self.trials.num_epochs else "starting"

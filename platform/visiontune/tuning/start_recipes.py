@@ -26,6 +26,7 @@ from visiontune.spec.space import Space
 from visiontune.spec.start import StartRecipe
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.portfolios import PORTFOLIOS, KnownRecipe, portfolio_for
+from visiontune.tuning.driver_lock import writing
 from visiontune.tuning.ranking import is_usable, ranked
 from visiontune.tuning.read_study import trial_record
 from visiontune.tuning.study_storage import Storage, open_existing
@@ -178,7 +179,8 @@ def enqueue_in(folder: StudyFolder, url: str, recipe: StartRecipe) -> StartPoint
         raise UserError(f"{recipe.name}{shortened(fitted.said)} is what trial {same} of study {folder.name} is")
     if key in storage.attributes():
         raise UserError(f"{recipe.name} is queued already")
-    storage.set_attribute(key, {"values": dict(recipe.values), "name": recipe.name, "time_ms": int(time.time() * 1000)})
+    with writing(folder):
+        storage.set_attribute(key, {"values": dict(recipe.values), "name": recipe.name, "time_ms": int(time.time() * 1000)})
     return StartPoint(key, f"queued: {recipe.name}", fitted.params, fitted.said)
 
 

@@ -174,7 +174,7 @@ def test_what_a_process_raises_arrives() -> None:
         pool.submit(9).result()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_comes_when_no_lock_is_held(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that came while the locks of futures were taken, as by `wait`, kept the pool from ending, once in some hundred times."""
     before = signal.signal(number, signal.default_int_handler)

@@ -35,7 +35,7 @@ _TICK_S = 0.1
 
 @dataclass(frozen=True)
 class Pool(Generic[T]):
-    """`submit` hands an item to the work. Ctrl-C and SIGTERM are heard whenever `heard` is called."""
+    """`submit` hands an item to the work. Ctrl-C, SIGTERM and SIGHUP are heard whenever `heard` is called."""
 
     submit: Submit[T]
     heard: Callable[[], None]
@@ -79,14 +79,15 @@ def open_pool(work: Callable[[Any], T], *, use_processes: bool, try_out: Callabl
 
 @contextlib.contextmanager
 def _interrupts_held() -> Iterator[Callable[[], None]]:
-    """Ctrl-C and SIGTERM come when the function that this gives is called, or at the end.
+    """Ctrl-C, SIGTERM and SIGHUP come when the function that this gives is called, or at the end.
 
     Else a KeyboardInterrupt could come while `wait` takes the locks of its futures; one that stays locked keeps the pool from ever ending.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
         return
-    handlers = {number: found for number in (signal.SIGINT, signal.SIGTERM) if callable(found := signal.getsignal(number))}
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers = {number: found for number in ending if callable(found := signal.getsignal(number))}
     came: list[tuple[int, FrameType | None]] = []
     for number in handlers:
         signal.signal(number, lambda *call: came.append(call))
@@ -163,8 +164,9 @@ _work: list[Callable[[Any], Any]] = []
 
 
 def _begin(parent: int, work: Callable[[Any], Any], try_out: Callable[[], object], ups: Any) -> None:
-    # Ctrl-C reaches all processes of a terminal: the parent handles it and ends the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and the end of a terminal reach all of its processes: the parent handles it and ends the others.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with(parent)
     _work[:] = [work]

@@ -73,7 +73,7 @@ def write_report(
         try_out(out)
         write_whole(out, html_of(folder, cache, study, device=device, is_looking=is_looking, tell=tell, ablation=ablation))
     except OSError as error:
-        raise UserError(f"the file {out} must take the report, but: {error.strerror or error}") from error
+        raise UserError(f"the file {out} must take the report, but: {error.strerror or error}; --out FILE.html names another") from error
     if out == folder.report and study.ending is not None:
         send_report(folder, out)
     return out
