@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -16,18 +18,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from job_server import JobServer
 from places import DIGITS, ROOT
 
 from visiontune.errors import UserError
 from visiontune.spec.parse import load_study
+from visiontune.tuning import follow_job
 from visiontune.tuning import ray_submit as door
 
 
 class Server:
-    """What `submit` uses of Ray's client; a submitted job ends at once in `ends_in`. `cuts` connections break."""
+    """What `submit` uses of Ray's client; a submitted job ends at once as the first of `ends` says. `cuts` connections break."""
 
-    def __init__(self, jobs: dict[str, str] | None = None, ends_in: str = "SUCCEEDED", exit_code: int = 0, cuts: int = 0) -> None:
-        self.jobs, self.ends_in, self.exit_code, self.cuts = dict(jobs or {}), ends_in, exit_code, cuts
+    def __init__(self, jobs: dict[str, str] | None = None, ends: str = "SUCCEEDED", exit_code: int | None = 0, cuts: int = 0) -> None:
+        self.jobs, self.ends, self.cuts = dict(jobs or {}), [(ends, exit_code, "")], cuts
         self.submitted: list[dict[str, Any]] = []
         self.travelled: list[str] = []
 
@@ -47,21 +51,22 @@ class Server:
             self.cuts -= 1
             raise RuntimeError("WebSocket connection closed unexpectedly")
         yield "o\nthree\n"
-        self.jobs[name] = self.ends_in
+        self.jobs[name], self.exit_code, self.error_type = self.ends[0]
+        self.ends = self.ends[1:] or self.ends
 
     def get_job_status(self, name: str) -> str:
         return self.jobs[name]
 
     def get_job_info(self, name: str) -> Any:
         message = "Job entrypoint command failed with exit code 1, last available logs (truncated):\nthree"
-        return SimpleNamespace(submission_id=name, message=message, driver_exit_code=self.exit_code)
+        return SimpleNamespace(submission_id=name, message=message, driver_exit_code=self.exit_code, error_type=self.error_type)
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     made = Server()
     monkeypatch.setattr(door, "connect", lambda _: made)
-    monkeypatch.setattr(door, "POLL_S", 0.0)
+    monkeypatch.setattr(follow_job, "POLL_S", 0.0)
     return made
 
 
@@ -89,7 +94,6 @@ def test_a_running_job_is_followed_and_an_ended_one_tried_again(states: dict[str
 
 
 def test_two_submits_start_one_job(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    server.ends_in = "RUNNING"
     name = door.job_id("digits", DIGITS.read_bytes(), [])
     server.jobs[name] = "RUNNING"
     server.get_job_status = lambda _: "SUCCEEDED"  # type: ignore[method-assign]
@@ -140,11 +144,14 @@ def test_the_package_travels_with_a_file_from_elsewhere(
     assert "~/visiontune-studies" in said  # where the study goes is said
 
 
-def test_a_wrong_file_never_leaves_the_machine(server: Server, tmp_path: Path) -> None:
+def test_what_is_wrong_never_leaves_the_machine(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text(DIGITS.read_text().replace("budget", "budgett"))
     with pytest.raises(UserError, match="budgett"):
         door.submit(file, "http://127.0.0.1")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@mlflow:5000")
+    with pytest.raises(UserError, match=r"must hold no password, but http://mlflow:5000 has one"):
+        door.submit(DIGITS, "http://127.0.0.1")
     assert server.submitted == []
 
 
@@ -162,17 +169,75 @@ def test_a_door_that_is_open_to_a_network_is_not_used_without_a_word(server: Ser
 
 
 @pytest.mark.parametrize(("ends_in", "exit_code", "expected"), [("SUCCEEDED", 0, 0), ("FAILED", 1, 1), ("FAILED", 2, 2), ("STOPPED", 0, 1)])
-def test_the_exit_code_is_the_jobs(ends_in: str, exit_code: int, expected: int, capsys: pytest.CaptureFixture[str]) -> None:
-    made = Server({"j": "RUNNING"}, ends_in, exit_code)
-    assert door.follow(made, "j") == expected
+def test_the_exit_code_is_the_jobs(server: Server, ends_in: str, exit_code: int, expected: int, capsys: pytest.CaptureFixture[str]) -> None:
+    server.ends = [(ends_in, exit_code, "JOB_ENTRYPOINT_COMMAND_ERROR")]
+    assert door.submit(DIGITS, "http://127.0.0.1", retries=3) == expected and len(server.submitted) == 1
     err = capsys.readouterr().err
     assert len(err.splitlines()) == (0 if expected == 0 else 1) and "last available" not in err
 
 
+def test_a_driver_that_died_with_its_machine_is_started_again(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its node is lost, then the kernel kills it for want of memory; the search ends by itself the third time."""
+    monkeypatch.setattr(door, "RETRY_PAUSE_S", 0.0)
+    deaths = [("FAILED", None, "JobErrorType.JOB_SUPERVISOR_ACTOR_DIED"), ("FAILED", -9, ""), ("FAILED", 2, "")]
+    server.ends = list(deaths)
+    assert door.submit(DIGITS, "http://127.0.0.1", retries=3) == 2
+    said = capsys.readouterr()
+    assert [job["submission_id"][-2:] for job in server.submitted][1:] == ["-2", "-3"] and said.out.count("started again in 0 s") == 2
+    server.ends = list(deaths)
+    assert door.submit(DIGITS, "http://127.0.0.1", retries=1) == 1 and len(server.submitted) == 5
+
+
 def test_a_cut_connection_repeats_no_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(door, "POLL_S", 0.0)
-    assert door.follow(Server({"j": "RUNNING"}, cuts=3), "j") == 0
+    monkeypatch.setattr(follow_job, "POLL_S", 0.0)
+    assert follow_job.follow(Server({"j": "RUNNING"}, cuts=3), "j", print).exit_code == 0
     assert capsys.readouterr().out == "one\ntwo\nthree\n"
+
+
+@pytest.mark.heavy
+def test_a_dashboard_that_dies_takes_no_job_with_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Killed while the log is followed, and back on its port; then back as another head, which knows of no job."""
+    monkeypatch.setattr(follow_job, "POLL_S", 0.0)
+    monkeypatch.setattr(follow_job, "FIRST_PAUSE_S", 0.05)
+    dashboard, said = JobServer(), []
+    client, dashboard.log = door.connect(dashboard.start()), "one\n"
+
+    def comes_back(name: str, status: str) -> None:
+        dashboard.kill()
+        dashboard.name, dashboard.status, dashboard.on_connect = name, status, lambda: None
+        threading.Timer(0.3, dashboard.start).start()
+
+    dashboard.on_connect = lambda: comes_back("j", "SUCCEEDED")
+    assert follow_job.follow(client, "j", said.append).exit_code == 0
+    assert capsys.readouterr().out == "one\nthe end\n"
+    assert len(said) > 1 and "the job server does not answer (ConnectionError); job j goes on meanwhile; asked again in" in said[0]
+    dashboard.name, dashboard.status = "k", "RUNNING"
+    dashboard.on_connect = lambda: comes_back("another", "RUNNING")
+    end = follow_job.follow(client, "k", said.append)
+    assert end.is_machines and "the head that ran it was lost" in end.why
+    dashboard.kill()
+
+
+def test_who_leaves_a_job_is_told_how_to_find_it(
+    monkeypatch: pytest.MonkeyPatch, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(follow_job, "GIVE_UP_S", 0.0)
+
+    def no_answer(name: str) -> str:
+        raise OSError("no route to host")
+
+    for why, error in (("no job server answered for 0 minutes", no_answer), ("goes on without you", interrupt)):
+        monkeypatch.setattr(server, "get_job_status", error)
+        server.jobs.clear()
+        assert door.submit(DIGITS, "http://127.0.0.1", retries=2) == 1
+        err = capsys.readouterr().err
+        assert why in err and re.search(r"follows it again; `ray job stop visiontune-digits-\w+ --address http://127.0.0.1` ends it", err)
+
+
+def interrupt(name: str) -> str:
+    raise KeyboardInterrupt
 
 
 def free_port() -> int:

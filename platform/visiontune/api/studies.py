@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from visiontune.api.inputs import File, Folder, folder_of, path_of, spec_of, start_recipe_of, words
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
-from visiontune.spec.call_ranges import FACTOR, FEW, MANY, PORT, refuse_outside
+from visiontune.spec.call_ranges import FACTOR, FEW, MANY, PORT, TIMES, refuse_outside
 from visiontune.spec.plugins import in_use
 
 if TYPE_CHECKING:
@@ -233,21 +233,26 @@ def submit(
     address: str,
     overrides: Sequence[str] = (),
     *,
+    name: str | None = None,
     studies_dir: str | None = None,
+    retries: int = 0,
     trust_network: bool = False,
     say: Callable[[str], None] = print,
     **more: Any,
 ) -> int:
     """Run a search as a job of the Ray cluster at `address`, or follow it there; its exit code. `studies_dir` is on the cluster.
 
-    What travels is the package, the file, and what it names. `trust_network`: also to an address that is neither on loopback nor
-    protected by a token, where whoever reaches it may run what they like.
+    `name` is another name for the study, as in `search`. A driver that died with its machine is started again, at most `retries` times
+    (0 to 1,000); one that ended by itself is not. What travels is the package, the file, and what it names. `trust_network`: also to an
+    address that is neither on loopback nor protected by a token, where whoever reaches it may run what they like.
     Raises UserError, ConnectionError where no job server answers, RuntimeError where Ray refuses the job.
     """
+    refuse_outside(TIMES, retries=retries)
     from visiontune.tuning.ray_submit import submit as submit_job
 
-    how: dict[str, Any] = {"studies_dir": studies_dir, "trust_network": trust_network, "say": say}
-    return submit_job(path_of(space), address, words(overrides, more), **how)
+    how: dict[str, Any] = {"studies_dir": studies_dir, "retries": retries, "trust_network": trust_network, "say": say}
+    renamed = {} if name is None else {"study": name}
+    return submit_job(path_of(space), address, words(overrides, more | renamed), **how)
 
 
 def open_ui(*, port: int = 5000, studies_dir: Folder = None) -> None:

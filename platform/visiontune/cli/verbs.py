@@ -264,4 +264,5 @@ def ui(args: argparse.Namespace) -> int:
 
 def submit(args: argparse.Namespace) -> int:
     """Run a search as a job of a Ray cluster, or follow it there."""
-    return api.submit(args.file, args.address, args.overrides, studies_dir=args.studies_dir, trust_network=args.trust_network)
+    how = {"name": args.name, "studies_dir": args.studies_dir, "retries": args.retry, "trust_network": args.trust_network}
+    return api.submit(args.file, args.address, args.overrides, **how)

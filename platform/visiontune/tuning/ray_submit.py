@@ -6,7 +6,6 @@ that runs under this id; after one that ended it starts the next attempt, which 
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 import os
@@ -26,12 +25,14 @@ from visiontune.errors import UserError, first_line
 from visiontune.filesystem.uri import has_secret, shown
 from visiontune.spec.kept_files import teachers_in
 from visiontune.spec.plugins import loaded
+from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.teacher_files import files_of
 from visiontune.tuning.environment import environment
+from visiontune.tuning.follow_job import Left, follow, is_refused, patiently
 from visiontune.tuning.travelling_files import base_of, copy_to, listed, travelling
 
 CONNECT_S = 5.0
-POLL_S = 1.0
+RETRY_PAUSE_S, LONGEST_RETRY_PAUSE_S = 10.0, 300.0
 STOP_S = 30
 """A stopped search checkpoints, flushes and exits within 20 s; Ray kills after 3 s unless told otherwise."""
 
@@ -55,11 +56,13 @@ def submit(
     overrides: Sequence[str] = (),
     *,
     studies_dir: str | None = None,
+    retries: int = 0,
     trust_network: bool = False,
     say: Callable[[str], None] = print,
 ) -> int:
     """Start the search in `file` on the cluster at `address`, or follow it where it runs already; its exit code.
 
+    A driver that died with its machine is started again, at most so many times (`retries`).
     Raises UserError for the file or the address, ConnectionError where no job server answers, RuntimeError where Ray refuses the job.
     """
     from visiontune.spec.parse import load_study
@@ -68,24 +71,43 @@ def submit(
     if told := [shown(text) for text in overrides if has_secret(text.partition("=")[2])]:
         rule = f"a job's command line is seen by all who see the cluster, so it must hold no password, but {', '.join(told)} has one"
         raise UserError(f"{rule}; for PostgreSQL ~/.pgpass of the head has it, for s3:// its environment")
+    forwarded = _forwarded()
     client = connect(address)
     if not trust_network:
         _refuse_open_door(address)
     name_base = job_id(spec.study, file.read_bytes(), [*overrides, *spec.plugins])
-    name, is_new = attempt(name_base, {job.submission_id: str(job.status) for job in client.list_jobs()})
-    if is_new:
-        base = base_of(file.resolve())
-        _refuse_left_behind(spec.plugins, base)
-        _refuse_teachers_left_behind(teachers_in(spec), base)
-        paths = travelling(file, overrides)
-        say(f"to the cluster goes the package, and {listed(paths, base)}")
-        with TemporaryDirectory(prefix="visiontune-job-") as shipped:
-            copy_to(Path(shipped), paths, base)
-            entrypoint, environment = plan(file.resolve().relative_to(base.resolve()), overrides, shipped, studies_dir)
-            say(_where_study_goes(environment["env_vars"].get("VISIONTUNE_STUDIES")))
-            _start(client, name, entrypoint, environment)
-    say(f"{'started' if is_new else 'runs already'}: job {name} on {address}")
-    return follow(client, name)
+
+    def start() -> str:
+        known = patiently(lambda: {job.submission_id: str(job.status) for job in client.list_jobs()}, say, "nothing was sent yet")
+        job, is_new = attempt(name_base, known)
+        if is_new:
+            _send(client, job, file, overrides, spec, forwarded, studies_dir, say)
+        say(f"{'started' if is_new else 'runs already'}: job {job} on {address}")
+        return job
+
+    return _followed(client, start, retries, address, say)
+
+
+def _followed(client: Any, start: Callable[[], str], retries: int, address: str, say: Callable[[str], None]) -> int:
+    """Start, follow to the end, and start again what a machine has ended; the exit code."""
+    num_left, job = retries, ""
+    try:
+        while True:
+            job = start()
+            end = follow(client, job, say)
+            if not end.is_machines or not num_left:
+                break
+            pause_s = min(LONGEST_RETRY_PAUSE_S, RETRY_PAUSE_S * 2 ** (retries - num_left))
+            num_left -= 1
+            say(f"{end.why}; started again in {pause_s:.0f} s, {num_left} more time{'s'[num_left == 1 :]} after that")
+            time.sleep(pause_s)
+    except Left as left:
+        ends = f"; `ray job stop {job} --address {address}` ends it" if job else ""
+        print(f"{left}; the same command follows it again{ends}", file=sys.stderr)
+        return 1
+    if end.why:
+        print(f"{end.why}; the same command starts it again and goes on", file=sys.stderr)
+    return end.exit_code
 
 
 def connect(address: str) -> Any:
@@ -107,7 +129,7 @@ def connect(address: str) -> Any:
         with environment({"RAY_ADDRESS": None, "RAY_API_SERVER_ADDRESS": None}):  # Ray would let them win over --address
             return JobSubmissionClient(url)
     except Exception as error:
-        if "uthenti" in str(error):
+        if is_refused(error):
             raise ConnectionError(f"{url} wants a token: set RAY_AUTH_MODE=token and have the cluster's in ~/.ray/auth_token") from error
         raise ConnectionError(f"{url} answers, but not as a Ray job server: {first_line(error)}") from error
 
@@ -143,12 +165,44 @@ def attempt(base: str, states: Mapping[str | None, str]) -> tuple[str, bool]:
         number += 1
 
 
-def plan(file: Path, overrides: Sequence[str], shipped: str, studies_dir: str | None = None) -> tuple[str, dict[str, Any]]:
+def _send(
+    client: Any,
+    job: str,
+    file: Path,
+    overrides: Sequence[str],
+    spec: StudySpec,
+    forwarded: Mapping[str, str],
+    studies_dir: str | None,
+    say: Callable[[str], None],
+) -> None:
+    """Lay together what travels, say it, and start the job."""
+    base = base_of(file.resolve())
+    _refuse_left_behind(spec.plugins, base)
+    _refuse_teachers_left_behind(teachers_in(spec), base)
+    paths = travelling(file, overrides)
+    say(f"to the cluster goes the package, and {listed(paths, base)}")
+    with TemporaryDirectory(prefix="visiontune-job-") as shipped:
+        copy_to(Path(shipped), paths, base)
+        entrypoint, environment = plan(file.resolve().relative_to(base.resolve()), overrides, shipped, forwarded, studies_dir)
+        say(_where_study_goes(environment["env_vars"].get("VISIONTUNE_STUDIES")))
+        _start(client, job, entrypoint, environment)
+
+
+def _forwarded() -> dict[str, str]:
+    """Raises UserError for a password in one of them: whoever sees the cluster sees a job's environment."""
+    found = {name: os.environ[name] for name in FORWARDED if os.environ.get(name)}
+    for name, value in found.items():
+        if has_secret(value):
+            rule = f"{name} is shown to all who see the cluster, with the job, so it must hold no password, but {shown(value)} has one"
+            raise UserError(f"{rule}; the machines have it by themselves, such as MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
+    return found
+
+
+def plan(
+    file: Path, overrides: Sequence[str], shipped: str, forwarded: Mapping[str, str], studies_dir: str | None = None
+) -> tuple[str, dict[str, Any]]:
     """The job's command line and runtime environment; `file` is named from the folder that travels."""
-    env_vars = {"NO_ALBUMENTATIONS_UPDATE": "1", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_S), "PYTHONUNBUFFERED": "1"}
-    for name in FORWARDED:
-        if os.environ.get(name):
-            env_vars[name] = os.environ[name]
+    env_vars = {"NO_ALBUMENTATIONS_UPDATE": "1", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_S), "PYTHONUNBUFFERED": "1", **forwarded}
     if studies := studies_dir or os.environ.get("VISIONTUNE_STUDIES"):
         env_vars["VISIONTUNE_STUDIES"] = studies
     command = ["python", "-m", "visiontune", "search", str(file), *overrides]
@@ -192,41 +246,3 @@ def _start(client: Any, name: str, entrypoint: str, environment: dict[str, Any])
     except Exception as error:
         if "already exists" not in str(error):  # else another submit was faster: follow its job
             raise RuntimeError(f"Ray did not take the job: {str(error).strip().splitlines()[-1]}") from error
-
-
-def follow(client: Any, name: str) -> int:
-    """Print the job's log until it ends; its exit code: 0, 2 when it refused its input, else 1. Reconnects when the connection is cut."""
-    num_printed = 0
-
-    async def tail() -> None:
-        nonlocal num_printed
-        num_skip = num_printed
-        async for chunk in client.tail_job_logs(name):
-            fresh = chunk[num_skip:]
-            num_skip = max(0, num_skip - len(chunk))
-            sys.stdout.write(fresh)
-            sys.stdout.flush()
-            num_printed += len(fresh)
-
-    while True:
-        try:
-            asyncio.run(tail())
-        except KeyboardInterrupt:
-            print(f"job {name} goes on without you; the same command follows it again, `ray job stop {name}` ends it", file=sys.stderr)
-            return 1
-        except RuntimeError as error:
-            if "does not exist" in str(error):
-                raise
-        status = str(client.get_job_status(name))
-        if status in ("SUCCEEDED", "FAILED", "STOPPED"):
-            return _exit_code(client.get_job_info(name), status)
-        time.sleep(POLL_S)
-
-
-def _exit_code(info: Any, status: str) -> int:
-    if status == "SUCCEEDED":
-        return 0
-    why = str(info.message or "").strip().partition("\n")[0].partition(", last available")[0]
-    tail = f": {why}" if why else ""
-    print(f"job {info.submission_id} {status.lower()}{tail}; the same command starts it again and goes on", file=sys.stderr)
-    return 2 if getattr(info, "driver_exit_code", None) == 2 else 1
