@@ -117,8 +117,10 @@ def kill_workers(args: argparse.Namespace, add: Add, scratch: Path) -> Found:
     for pid in workers:
         os.kill(pid, signal.SIGKILL)
     killed_ms = time.time_ns() // 1_000_000
+    from visiontune.filesystem.checkpoint_files import states_in
+
     checkpoints = search.study.checkpoints
-    saved = {int(path.parent.name): int(path.stem.split("-")[1]) for path in sorted(checkpoints.glob("*/epoch-*.ckpt"))}
+    saved = {int(folder.name): found[0].epoch for folder in sorted(checkpoints.glob("[0-9]*")) if (found := states_in(folder))}
     reported = {at: max(event["epoch"] for event in search.events() if event.get("number") == at and "epoch" in event) for at in saved}
     print(f"killed {len(workers)} workers; checkpoints by trial: {saved}, reported by then: {reported}", flush=True)
     history = last_histories(checkpoints, driver)

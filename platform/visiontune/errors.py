@@ -49,6 +49,10 @@ class UnfitMachine(MachineFault):
     """The machine, or this process on it, can take no trial at all: none had begun."""
 
 
+class Superseded(RuntimeError):
+    """Another worker has gone on with this one's leg, or its trial has ended: nothing more of it is wanted."""
+
+
 class Died(RuntimeError):
     """A process that decodes pictures was ended from outside, most likely for want of memory; what is decoded is kept for the same call."""
 

@@ -27,6 +27,10 @@ def state(epoch: int, num: int = 1000) -> dict[str, Any]:
     }
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def test_round_trip(tmp_path: Path) -> None:
     path = checkpoint.save(tmp_path / "trial" / "00001", 3, state(3))
     loaded = checkpoint.load_newest(path.parent)
@@ -35,11 +39,11 @@ def test_round_trip(tmp_path: Path) -> None:
     assert checkpoint.size_bytes(path.parent) == path.stat().st_size > 4000
 
 
-def test_only_the_newest_is_kept(tmp_path: Path) -> None:
+def test_the_newest_and_the_one_before_are_kept(tmp_path: Path) -> None:
     (tmp_path / "epoch-000001.ckpt.999.tmp").write_bytes(b"left behind by a killed process")
     for epoch in (1, 2, 10):
         checkpoint.save(tmp_path, epoch, state(epoch))
-    assert [path.name for path in tmp_path.iterdir()] == ["epoch-000010.ckpt"]
+    assert names(tmp_path) == ["epoch-000002.ckpt", "epoch-000010.ckpt"]
 
 
 def test_nothing_there(tmp_path: Path) -> None:
@@ -48,12 +52,11 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [0.0, 0.001, 0.5, 0.999])
 def test_a_truncated_one_is_skipped(kept: float, tmp_path: Path) -> None:
-    old = checkpoint.save(tmp_path, 1, state(1)).read_bytes()
+    checkpoint.save(tmp_path, 1, state(1))
     new = checkpoint.save(tmp_path, 2, state(2))
     new.write_bytes(new.read_bytes()[: int(kept * new.stat().st_size)])
-    (tmp_path / "epoch-000001.ckpt").write_bytes(old)
-    loaded = checkpoint.load_newest(tmp_path)
-    assert loaded is not None and loaded["epoch"] == 1
+    found = checkpoint.find_newest(tmp_path)
+    assert found.state is not None and found.state["epoch"] == 1 and found.damaged == (new,)
 
 
 @pytest.mark.parametrize("where", [0.0, 0.004, 0.01, 0.3, 0.7, 0.9999])
@@ -83,21 +86,27 @@ def test_a_disk_that_takes_no_more_leaves_the_old_one(tmp_path: Path) -> None:
             checkpoint.save(tmp_path, 2, state(2, num=100_000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert [path.name for path in tmp_path.iterdir()] == ["epoch-000001.ckpt"]
+    assert names(tmp_path) == ["epoch-000001.ckpt"]
     loaded = checkpoint.load_newest(tmp_path)
     assert loaded is not None and loaded["epoch"] == 1
 
 
-def test_a_disk_that_fills_at_fsync_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    checkpoint.save(tmp_path, 1, state(1))
+def test_a_full_disk_takes_the_one_before_and_leaves_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for epoch in (1, 2):
+        checkpoint.save(tmp_path, epoch, state(epoch))
 
     def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if any(name.endswith(".tmp") for name in names(tmp_path)) and len(checkpoint.states_in(tmp_path)) > num_fit:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
+    num_fit = 1
+    checkpoint.save(tmp_path, 3, state(3))
+    assert names(tmp_path) == ["epoch-000002.ckpt", "epoch-000003.ckpt"]
+    num_fit = 0
     with pytest.raises(OSError, match="No space left"):
-        checkpoint.save(tmp_path, 2, state(2))
-    assert [path.name for path in tmp_path.iterdir()] == ["epoch-000001.ckpt"]
+        checkpoint.save(tmp_path, 4, state(4))
+    assert names(tmp_path) == ["epoch-000003.ckpt"]
 
 
 # One process imports torch, then forks writers and kills them: many kills for the price of one start.
@@ -128,7 +137,7 @@ for kill in range({num_kills}):
     os.close(reading)
     state = checkpoint.load_newest(folder)
     assert state["epoch"] >= told and bool((state["w"] == state["epoch"]).all()), (state["epoch"], told)
-    assert len(list(folder.iterdir())) <= 3
+    assert len(list(folder.iterdir())) <= 4
     seen = state["epoch"]
 print("whole", seen)
 """

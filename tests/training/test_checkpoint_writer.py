@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -12,6 +13,8 @@ import pytest
 import torch
 from tiny import make_recipe, make_store
 
+from visiontune.errors import Superseded
+from visiontune.filesystem.checkpoint_files import states_in
 from visiontune.training import checkpoint_writer
 from visiontune.training.checkpoint import load_newest, save
 from visiontune.training.checkpoint_writer import CheckpointWriter, copied
@@ -59,14 +62,15 @@ def test_a_rung_is_on_the_disk_at_once_and_what_was_kept_before_it_never_replace
         writer.keep(1, state(1))
         writer.write(2, state(2))
         assert newest(tmp_path, 2, 0) and writer.size_bytes > 4000
-    assert [path.name for path in tmp_path.iterdir()] == ["epoch-000002.ckpt"]
+    assert [one.epoch for one in states_in(tmp_path)] == [2]
 
 
-def test_a_disk_that_takes_no_more_is_told_by_the_next_epoch(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    writer = CheckpointWriter(tmp_path / "file" / "trial", 0.01)
+def test_a_folder_that_is_gone_is_told_by_the_next_epoch(tmp_path: Path) -> None:
+    writer = CheckpointWriter(tmp_path / "trial", 0.01)
+    shutil.rmtree(tmp_path / "trial")
+    (tmp_path / "trial").touch()
     writer.keep(1, state(1))
-    with pytest.raises(OSError, match="Not a directory"), writer:
+    with pytest.raises(Superseded, match="over: it has ended"), writer:
         while True:
             time.sleep(0.02)
             writer.keep(2, state(2))

@@ -11,6 +11,7 @@ from simulated_search import drive, make_spec, report
 from tiny import make_recipe, make_store
 
 from visiontune.errors import UserError
+from visiontune.filesystem.checkpoint_files import states_in
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.leaderboard import leaderboard
 from visiontune.spec.trial_recipe import TrialRecipe
@@ -86,7 +87,7 @@ def test_a_worker_measures_before_it_trains(tmp_path: Path) -> None:
     store, folder = make_store(), StudyFolder(tmp_path)
     leg = Leg("00000", 0, make_recipe(num_epochs=2), 0, bounds={"latency_ms": 1e-6})
     (only,) = run_leg(leg, store, folder, "cpu")
-    assert only.failure == "constraint" and only.reason.startswith("latency_ms is 0.") and not folder.checkpoint(0).exists()
+    assert only.failure == "constraint" and only.reason.startswith("latency_ms is 0.") and not states_in(folder.checkpoint(0))
     plain = [one.metrics["val_loss"] for one in run_leg(replace(leg, bounds={}), store, folder, "cpu")]
     bounded = [*run_leg(replace(leg, key="00001", bounds={"latency_ms": 1e6}), store, folder, "cpu")]
     assert [one.metrics["val_loss"] for one in bounded] == plain, "measuring changes nothing"

@@ -100,7 +100,7 @@ class TrialLife:
             yield f"trained for {duration(sum(seconds))}{gpus}, {sum(seconds) / len(seconds):.3g} s an epoch"
         for place in history.places:
             where = place.gpu or f"CPU, {place.num_threads} thread{'s'[place.num_threads == 1 :]}"
-            yield f"  from epoch {place.epoch} on {place.node} ({where})"
+            yield f"  from epoch {place.epoch} on {place.node} ({where}){place.note and f': {place.note}'}"
         for loss in history.losses:
             yield f"  lost its worker after {loss.epoch} epochs{loss.node and f' on {loss.node}'}: {loss.what}"
         if self.record.micro_batch:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from visiontune.filesystem.checkpoint_files import Attempt
 from visiontune.training.checkpoint import save, size_bytes
 
 State = Mapping[str, Any]
@@ -26,11 +27,13 @@ _LOOK_EVERY_S = 0.25
 class CheckpointWriter:
     """Writes the newest state when the last one is `every_s` old (0: at once), when `is_asked`, when told to, and at its end.
 
-    `size_bytes` are those of the newest file. A disk that takes no more is told by the next call: OSError.
+    `size_bytes` are those of the folder. A disk that takes no more is told by the next call: OSError; and so is another worker that has
+    gone on with the trial meanwhile (this one was frozen, or cut off), beside whose files nothing is written: Superseded.
     """
 
     def __init__(self, folder: Path, every_s: float, is_asked: Callable[[], bool] = lambda: False) -> None:
         self._folder, self._every_s, self._is_asked = folder, every_s, is_asked
+        self.attempt = Attempt.claim(folder)
         self.size_bytes = size_bytes(folder)
         self._copy: Any = None
         self._epoch = 0  # of the copy, while it is not on the disk
@@ -43,7 +46,7 @@ class CheckpointWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Write what is not on the disk. Raises OSError, but not over another error."""
+        """Write what is not on the disk. Raises as above, but not over another error."""
         self._is_over.set()
         if self._thread is not None:
             self._thread.join()
@@ -102,7 +105,9 @@ class CheckpointWriter:
                     self._error = error
 
     def _save(self, epoch: int, state: State) -> None:
-        self.size_bytes = save(self._folder, epoch, state).stat().st_size
+        self.attempt.refuse_superseded()
+        save(self._folder, epoch, state, self.attempt.number)
+        self.size_bytes = size_bytes(self._folder)
         self._written_s = time.monotonic()
 
     def _raise(self) -> None:

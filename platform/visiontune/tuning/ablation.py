@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from visiontune.errors import UserError
+from visiontune.filesystem.checkpoint_files import states_in
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.complete_recipe import completed
 from visiontune.spec.defaults import default_params
@@ -165,7 +166,7 @@ class Ablation:
     def next_leg(self, done: Mapping[str, Confirmation], out: Mapping[str, Leg], has_room: HasRoom) -> Leg | None:
         """The next in the plan's order; None while what comes next depends on what is on workers."""
         leg = next((leg for leg in self._left(done) if leg.key not in out), None)
-        if leg is None or not (self._folder.checkpoint(leg.key).exists() or self._allows(done, out)) or not has_room(leg, ()):
+        if leg is None or not (states_in(self._folder.checkpoint(leg.key)) or self._allows(done, out)) or not has_room(leg, ()):
             return None
         self._begun_s[leg.key] = time.monotonic()
         return leg

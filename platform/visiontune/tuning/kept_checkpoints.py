@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping
 
+from visiontune.filesystem.checkpoint_files import states_in
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import Objective
 from visiontune.tuning.ranking import ranked
@@ -42,11 +43,15 @@ class KeptCheckpoints:
         self._folder.stopping.unlink(missing_ok=True)
 
     def _epoch(self, key: str) -> int:
-        return max((int(file.stem.rpartition("-")[2]) for file in self._folder.checkpoint(key).glob("epoch-*.ckpt")), default=0)
+        return max((one.epoch for one in states_in(self._folder.checkpoint(key))), default=0)
 
     def is_kept(self, number: int) -> bool:
         """Whether a trial goes on from where it was."""
         return number in self._size_bytes
+
+    def is_there(self, key: str) -> bool:
+        """Whether this machine sees one of a leg."""
+        return bool(states_in(self._folder.checkpoint(key)))
 
     def drop(self, key: str | int) -> None:
         """That of a trial (by its number) or confirmation (by its key), there or not."""

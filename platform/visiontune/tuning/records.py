@@ -28,7 +28,8 @@ Put = Callable[[Mapping[str, Any]], None]
 
 @dataclass(frozen=True)
 class Leg:
-    """Work for one worker. `key` names the checkpoint folder; epochs up to `known_epochs` need not be reported.
+    """Work for one worker. `key` names the checkpoint folder; epochs up to `known_epochs` need not be reported. `has_checkpoint`: the
+    driver sees one there, so that a worker which sees none is on a machine at fault, and does not start over.
 
     `micro_batch` is the recipe's, halved where memory allowed no more in an earlier leg; 0: as the recipe says. `bounds` are those
     of costs that the worker is to measure before the first epoch, infinite for objectives without one.
@@ -53,6 +54,7 @@ class Leg:
     use_val: bool = False
     num_repeats: int = 1
     is_folded: bool = False
+    has_checkpoint: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Report:
     """What a worker reports after an epoch; with `failure` (infeasible, diverged, constraint, crashed or storage) there is only a reason.
 
     `is_last`: training ended with this epoch, at its full length or by early stopping. `micro_batch` as in a leg, `costs` as measured
-    before the first epoch. `place`: with the first report of a leg, where it is trained: node, num_threads, gpu.
+    before the first epoch. `place`: with the first report of a leg, where it is trained: node, num_threads, gpu; `note`: with the
+    same one, what was wrong with its checkpoint.
     """
 
     epoch: int
@@ -73,6 +76,7 @@ class Report:
     micro_batch: int = 0
     costs: Mapping[str, float] = field(default_factory=dict)
     place: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
 
 
 @dataclass(frozen=True)

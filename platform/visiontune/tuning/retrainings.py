@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from visiontune.filesystem.checkpoint_files import states_in
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.confirmation_events import confirmation_event, crashed_event
@@ -84,7 +85,7 @@ class Retrainings:
 
     def _has_room(self, leg: Leg, then: Sequence[Leg], num_out: int) -> bool:
         """What was begun goes on first, whatever it takes."""
-        if self._folder.checkpoint(leg.key).exists():
+        if states_in(self._folder.checkpoint(leg.key)):
             return True
         numbers = [self.trial_of(one) for one in (leg, *then)]
         return self._spending.has_room(numbers, 0 if leg.averaged else self._spec.budget.max_epochs, num_out)

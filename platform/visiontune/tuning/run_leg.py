@@ -23,10 +23,10 @@ from typing import Any
 import torch
 
 from visiontune.data.store.store import Store
-from visiontune.errors import Diverged, LostRank, MachineFault, NotAtHand, UserError, first_line
+from visiontune.errors import Diverged, LostRank, MachineFault, NotAtHand, Superseded, UserError, first_line
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.kept_files import load_files
-from visiontune.training.checkpoint import load_newest
+from visiontune.training.checkpoint import Found, find_newest
 from visiontune.training.checkpoint_writer import CheckpointWriter
 from visiontune.training.gpu import GpuShare, is_gpu_error, is_out_of_memory, machine_fault, release_all
 from visiontune.training.loop import Epoch, is_over, train
@@ -118,7 +118,7 @@ def run_leg(
         is_lost = isinstance(error, LostRank) and not is_out_of_memory(error)  # its node may be gone: the leg looks for other places
         if is_lost or is_gpu_error(error):
             raise machine_fault(first_line(error)) from error
-        if isinstance(error, NotAtHand):  # the driver had it, or `check` would have said so
+        if isinstance(error, NotAtHand | Superseded):  # the driver had it, or `check` would have said so; or the leg is another's by now
             raise machine_fault(first_line(error), is_begun=False) from error
         if not is_out_of_memory(error):
             yield _failure(*_typed(error))
@@ -167,15 +167,14 @@ def _reports(
     if (report := _of_weights(leg, store, folder, device)) is not None:
         yield report
         return
-    state = load_newest(folder.checkpoint(leg.key))
-    if state is not None and state["fingerprint"] != leg.recipe.fingerprint:
-        state = None
+    state, note = _resumed(leg, folder)
     history = state["history"] if state else []
     losses = [past["metrics"]["val_loss"] for past in history]
     for past in history:
         is_last = is_over(leg.recipe, losses[: past["epoch"]])  # said again if known: its driver died before it ended the trial
         if past["epoch"] > leg.known_epochs or is_last:
-            yield Report(past["epoch"], past["metrics"], past["time_ms"], writer.size_bytes, is_last=is_last)
+            yield Report(past["epoch"], past["metrics"], past["time_ms"], writer.size_bytes, is_last=is_last, note=note)
+            note = ""
     more: dict[str, Any] = {"use_val": True} if leg.use_val else {}
     if leg.num_repeats > 1:
         train, more = partial(train_repeats, train=train), {"num": leg.num_repeats, "is_folded": leg.is_folded}
@@ -190,7 +189,24 @@ def _reports(
         else:
             writer.keep(epoch.epoch, epoch.state())
         if epoch.epoch > leg.known_epochs or epoch.is_last:
-            yield Report(epoch.epoch, epoch.metrics, epoch.time_ms, writer.size_bytes, is_last=epoch.is_last)
+            yield Report(epoch.epoch, epoch.metrics, epoch.time_ms, writer.size_bytes, is_last=epoch.is_last, note=note)
+            note = ""
+
+
+def _resumed(leg: Leg, folder: StudyFolder) -> tuple[dict[str, Any] | None, str]:
+    """The state to go on from, and what is to be said of it. Raises NotAtHand where this machine does not see what the driver saw."""
+    try:
+        found = find_newest(folder.checkpoint(leg.key))
+    except OSError as error:
+        raise NotAtHand(f"the checkpoint of trial {leg.number} can't be read: {error.strerror or error}") from error
+    if leg.has_checkpoint and found == Found(None):
+        raise NotAtHand(f"the study's folder {folder.path} has a checkpoint of trial {leg.number} that this machine does not see")
+    for path in found.damaged:
+        path.unlink(missing_ok=True)
+    state = found.state if found.state is not None and found.state["fingerprint"] == leg.recipe.fingerprint else None
+    then = f"it goes on from epoch {state['epoch']}" if state else "it is trained from its start"
+    what = f"its checkpoint {found.damaged[0].name} is damaged" if found.damaged else "" if state else "no checkpoint of it is there"
+    return state, f"{what}; {then}" if what and leg.known_epochs else ""
 
 
 def _of_weights(leg: Leg, store: Store, folder: StudyFolder, device: str) -> Report | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import StudySpec
@@ -111,6 +112,7 @@ class SearchRun:
         if leg is None and not self._queue.on_worker:
             leg = self._next_retraining()
         if leg is not None:
+            leg = replace(leg, has_checkpoint=self._checkpoints.is_there(leg.key))
             self.out.add(leg)
             self.clock.leg_started()
         return leg
@@ -130,6 +132,8 @@ class SearchRun:
             self.lost(key, report.reason, is_gone=False)
             return False
         self.out.reported(key, report.epoch)
+        if report.note:
+            self._log.write("restored", self._again.trial_of(leg) if leg.is_confirmation else leg.number, report.note)
         goes_on = self._again.report(leg, report) if leg.is_confirmation else self._queue.report(leg.number, report)
         if not goes_on:
             self._forget(leg)

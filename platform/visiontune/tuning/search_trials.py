@@ -119,7 +119,8 @@ class SearchTrials:
         self._checkpoints.written(number, report.checkpoint_bytes)
         self.num_epochs += 1
         if report.place:
-            self._storage.note(number, LEGS, {"epoch": report.epoch, **report.place})
+            said = {"note": report.note} if report.note else {}
+            self._storage.note(number, LEGS, {"epoch": report.epoch, **report.place, **said})
         if repeats := values_of(report.metrics, self._spec.objective.metric):
             self._storage.set_repeats(number, report.epoch, repeats)
         if report.micro_batch != self.records[number].micro_batch:

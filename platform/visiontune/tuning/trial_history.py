@@ -14,12 +14,16 @@ LEGS, LOSSES = "legs", "losses"
 
 @dataclass(frozen=True)
 class Place:
-    """A worker that trained a trial: its node, torch's threads, its GPU ("" for none); `epoch` was the first that it reported."""
+    """A worker that trained a trial: its node, torch's threads, its GPU ("" for none); `epoch` was the first that it reported.
+
+    `note` says what was wrong with the checkpoint that it went on from.
+    """
 
     epoch: int
     node: str
     num_threads: int
     gpu: str
+    note: str = ""
 
 
 @dataclass(frozen=True)

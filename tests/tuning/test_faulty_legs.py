@@ -1,0 +1,99 @@
+"""Legs whose worker freezes or hangs, or whose checkpoint is damaged, without Ray: what is said, kept, and trained again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from places import HELPERS
+from tiny import make_recipe, make_store
+
+from visiontune.errors import UnfitMachine
+from visiontune.filesystem.checkpoint_files import states_in
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.tuning.records import Leg, Report
+from visiontune.tuning.run_leg import run_leg
+
+FROZEN = """
+import sys, torch
+from pathlib import Path
+from tiny import make_recipe, make_store
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.tuning.records import Leg
+from visiontune.tuning.run_leg import run_leg
+torch.set_num_threads(1)
+try:
+    for report in run_leg(Leg("00000", 0, make_recipe(num_epochs=8), 0), make_store(), StudyFolder(Path(sys.argv[1])), "cpu"):
+        print(report.epoch, flush=True)
+        input()
+except Exception as error:
+    print(error, flush=True)
+"""
+
+
+def reports(path: Path, num_epochs: int = 8, **leg: object) -> Iterator[Report]:
+    whole = Leg("00000", 0, make_recipe(num_epochs=num_epochs), **{"known_epochs": 0, **leg})  # type: ignore[arg-type]
+    return run_leg(whole, make_store(), StudyFolder(path), "cpu")
+
+
+def losses(found: Iterator[Report]) -> dict[int, float]:
+    return {report.epoch: report.metrics["val_loss"] for report in found}
+
+
+@pytest.mark.heavy
+def test_a_worker_that_was_frozen_touches_nothing_of_the_one_that_went_on(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path / "study").checkpoint(0)
+    every = losses(reports(tmp_path / "whole"))
+    command = [sys.executable, "-c", FROZEN, str(tmp_path / "study")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HELPERS), *sys.path])}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as frozen:
+        assert frozen.stdin is not None and frozen.stdout is not None
+        for epoch in (1, 2, 3):
+            assert frozen.stdout.readline() == f"{epoch}\n"
+            if epoch < 3:
+                frozen.stdin.write("\n")
+                frozen.stdin.flush()
+        frozen.send_signal(signal.SIGSTOP)
+        later = reports(tmp_path / "study", known_epochs=3, has_checkpoint=True)
+        known = {report.epoch: report.metrics["val_loss"] for report in (next(later), next(later))}
+        there = states_in(folder)
+        frozen.send_signal(signal.SIGCONT)
+        frozen.stdin.write("\n" * 8)
+        frozen.stdin.flush()
+        said = frozen.stdout.read()
+        assert said == f"{socket.gethostname()}: attempt 1 at 00000 is over: attempt 2 goes on\n"
+        assert states_in(folder) == there and [(one.attempt, one.epoch) for one in there] == [(2, 5), (2, 4)]
+    assert known | losses(later) == {epoch: loss for epoch, loss in every.items() if epoch > 3}
+
+
+@pytest.mark.parametrize("damage", ["torn", "flipped", "both torn", "gone"])
+def test_damaged_checkpoints_are_said_and_what_follows_is_equal_to_the_last_bit(damage: str, tmp_path: Path) -> None:
+    every, begun = losses(reports(tmp_path / "whole", 5)), reports(tmp_path, 5)
+    assert [next(begun).epoch for _ in range(3)] == [1, 2, 3]
+    begun.close()  # type: ignore[attr-defined]
+    newest, before = (one.path for one in states_in(StudyFolder(tmp_path).checkpoint(0)))
+    content = newest.read_bytes()
+    if damage == "gone":
+        newest.unlink()
+    elif damage == "flipped":
+        newest.write_bytes(content[:2000] + bytes([content[2000] ^ 4]) + content[2001:])
+    else:
+        newest.write_bytes(content[:-1])
+    if damage == "both torn":
+        before.write_bytes(b"")
+    first, *rest = reports(tmp_path, 5, known_epochs=3, has_checkpoint=True)
+    then = "it is trained from its start" if damage == "both torn" else "it goes on from epoch 2"
+    assert first.note == ("" if damage == "gone" else f"its checkpoint {newest.name} is damaged; {then}")
+    assert losses(iter([first, *rest])) == {4: every[4], 5: every[5]} and not any(one.note for one in rest)
+
+
+def test_a_machine_that_does_not_see_the_checkpoint_does_not_start_over(tmp_path: Path) -> None:
+    with pytest.raises(UnfitMachine, match="has a checkpoint of trial 0 that this machine does not see"):
+        next(reports(tmp_path, known_epochs=3, has_checkpoint=True))
+    assert next(reports(tmp_path, known_epochs=1)).note == "no checkpoint of it is there; it is trained from its start"
