@@ -134,7 +134,7 @@ class Placement:
         node = self.at_work.pop(key, node)
         self._before = (self._before & self.at_work.keys()) if self._in_a_row else {*self.at_work}
         health = self._health.setdefault(node, _Health())
-        loss = Loss(node, self._clock(), was_healthy=len(self._of_a_size()) < 2 or not health.lost - {key})
+        loss = Loss(node, self._clock(), was_healthy=not self._is_suspect(node, key))
         health.lost.add(key)
         self._in_a_row.append(loss)
         if len(health.lost) > 1 and len(self._of_a_size()) > 1:
@@ -198,5 +198,11 @@ class Placement:
         return not self.nodes or not node or node in self.nodes
 
     def _num_crashes(self, key: str) -> int:
-        """Losses that may be the trial's own: on machines that are still up and had lost nobody else's worker."""
-        return sum(loss.was_healthy and self._is_up(loss.node) for loss in self._losses.get(key, ()))
+        """Losses that may be the trial's own: on machines that are still up and had lost nobody else's worker, nor have since."""
+        return sum(
+            loss.was_healthy and self._is_up(loss.node) and not self._is_suspect(loss.node, key) for loss in self._losses.get(key, ())
+        )
+
+    def _is_suspect(self, node: str, key: str) -> bool:
+        """Whether it has lost other trials' workers, of several machines."""
+        return len(self._of_a_size()) > 1 and node in self._health and bool(self._health[node].lost - {key})

@@ -39,6 +39,7 @@ class TrialQueue:
         self.on_worker: set[int] = set()
         self._waiting: set[int] = set()
         self._left_behind: list[int] = []
+        self._is_settled = False
         self._networks: dict[str, Any] = {"num_repeats": spec.num_repeats, "is_folded": spec.num_folds > 1}
         self.has_reached_target = False
         self.note: Callable[[str, int, str], None] = lambda kind, number, text: None
@@ -54,6 +55,7 @@ class TrialQueue:
 
         Only what the budget allows beside what is kept back.
         """
+        self._settle()
         self._spending.refused = ""
         if self.has_reached_target:
             self._spending.refused = "stop_at"
@@ -81,6 +83,8 @@ class TrialQueue:
             return self._end(number, "failed", f"{self._spec.objective.metric} was {value} after epoch {report.epoch}", "diverged")
         if report.epoch > self.trials.records[number].epoch:
             self.trials.record(number, report, value)
+        elif not report.is_last:
+            return True  # said again, by a worker that was cut off: decided on before
         return self._goes_on(number, report)
 
     def lost(self, number: int, what: str, *, node: str = "", is_given_up: bool = False) -> None:
@@ -128,6 +132,19 @@ class TrialQueue:
         else:
             self._left_behind.append(trial.number)
         self._checkpoints.found(trial.number)
+
+    def _settle(self) -> None:
+        """Decide, once, on newest epochs that a killed driver wrote and came no further with: its trials stop where they would have."""
+        unsettled = [] if self._is_settled else [number for number in self._left_behind if self.trials.records[number].epoch]
+        self._is_settled = True
+        for number in unsettled:
+            epoch = self.trials.records[number].epoch
+            self._choose_straight()
+            if problem := problem_of_cost(self._spec.budget, self._spending.seconds_of(number)):
+                self._end(number, "failed", problem, "infeasible")
+            elif self._rule.decide(number, epoch) == STOP and number != self.trials.straight:
+                self._end(number, "pruned", self.trials.why_stopped(number, epoch))
+        self._left_behind = [number for number in self._left_behind if self.trials.records[number].state == "running"]
 
     def _promoted(self) -> int | None:
         """Who of those that wait goes on next: the known recipe that runs straight through, else whom the rule promotes."""
