@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from visiontune.spec.brackets import first_rung
@@ -23,6 +23,7 @@ class Curves:
     values: dict[int, dict[int, float]] = field(default_factory=dict)
     brackets: tuple[int, ...] = (1,)
     _ranked: dict[int, list[tuple[float, int]]] = field(default_factory=dict)
+    _newest: dict[int, list[tuple[float, int]]] = field(default_factory=dict)
     _costs: dict[int, Mapping[str, float]] = field(default_factory=dict)
     _fronts: dict[int, list[list[int]]] = field(default_factory=dict)
 
@@ -31,9 +32,14 @@ class Curves:
         curve = self.values.setdefault(number, {})
         if epoch in curve:
             return
+        newest = max(curve, default=0)
         curve[epoch] = value
-        cost = -value if self.objective.mode == "max" else value
-        bisect.insort(self._ranked.setdefault(epoch, []), (cost, number))
+        bisect.insort(self._ranked.setdefault(epoch, []), (self._cost(value), number))
+        if epoch > newest:
+            bisect.insort(self._newest.setdefault(epoch, []), (self._cost(value), number))
+        if 0 < newest < epoch:
+            there = self._newest[newest]
+            del there[bisect.bisect_left(there, (self._cost(curve[newest]), number))]
         self._fronts.pop(epoch, None)
 
     def know_costs(self, number: int, costs: Mapping[str, float]) -> None:
@@ -51,6 +57,15 @@ class Curves:
         ranked = self.ranked(epoch) if among is None else [number for number in self.ranked(epoch) if among(number)]
         return ranked[: max(at_least, len(ranked) // eta)]
 
+    def best_at(self, epoch: int, eta: int, waiting: Collection[int]) -> int | None:
+        """Of the best floor(n / eta) at `epoch` the first that waits there and went no further; to be asked often, in logarithmic time."""
+        if self.objective.costs:
+            return next((one for one in self.best(epoch, eta) if one in waiting and max(self.values[one]) == epoch), None)
+        found = next((one for one in self._newest.get(epoch, ()) if one[1] in waiting), None)
+        if found is None or bisect.bisect_left(self._ranked[epoch], found) >= len(self._ranked[epoch]) // eta:
+            return None
+        return found[1]
+
     def ranked(self, epoch: int) -> list[int]:
         """All trials with a value at `epoch`, best first."""
         if self.objective.costs:
@@ -59,7 +74,9 @@ class Curves:
 
     def leaders(self, epoch: int) -> list[int]:
         """The best at `epoch`, of several objectives all that no other dominates; nothing where no trial got there."""
-        return self._fronts_at(epoch)[0] if self.objective.costs and epoch in self._ranked else self.ranked(epoch)[:1]
+        if self.objective.costs and epoch in self._ranked:
+            return self._fronts_at(epoch)[0]
+        return [number for _, number in self._ranked.get(epoch, [])[:1]]
 
     def _fronts_at(self, epoch: int) -> list[list[int]]:
         """Each spread out; behind them those of which a cost is not known."""
@@ -80,9 +97,11 @@ class Curves:
         if self.objective.costs:
             members = self.ranked(epoch)
             return members.index(number) + 1, len(members)
-        ranked, value = self._ranked[epoch], self.values[number][epoch]
-        cost = -value if self.objective.mode == "max" else value
-        return bisect.bisect_left(ranked, (cost, number)) + 1, len(ranked)
+        ranked = self._ranked[epoch]
+        return bisect.bisect_left(ranked, (self._cost(self.values[number][epoch]), number)) + 1, len(ranked)
+
+    def _cost(self, value: float) -> float:
+        return -value if self.objective.mode == "max" else value
 
     def place(self, number: int, epoch: int) -> str:
         """The rank as a sentence."""

@@ -60,8 +60,9 @@ class KeptCheckpoints:
 
     def keep_only(self, keys: Iterable[str]) -> None:
         """Those of trials (by folder name) and confirmations that may go on; the others go."""
+        kept = set(keys)
         for folder in self._folder.checkpoints.glob("*"):
-            if folder.name not in set(keys):
+            if folder.name not in kept:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def limit(self, waiting: Iterable[TrialRecord], objective: Objective) -> None:

@@ -20,6 +20,9 @@ from visiontune.tuning.several_objectives import cost_logs
 
 UNUSABLE = frozenset({"infeasible", "diverged", CONSTRAINT})
 
+MOST_GOOD = 25
+"""Of the values that TPE models as good, as in Optuna."""
+
 
 def lesson(
     trial: FrozenTrial, notes: dict[str, Any], rungs: Sequence[int], pauses: Sequence[int], costs: Sequence[str] = ()

@@ -12,10 +12,7 @@ from visiontune.spec.defaults import default_params
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.search import SAMPLERS
 from visiontune.tuning.grouped_sampler import GroupedSampler, groups_of, numbers_of
-from visiontune.tuning.lessons import counting_share
-
-MOST_GOOD = 25
-"""Of the values that TPE models as good, as in Optuna."""
+from visiontune.tuning.lessons import MOST_GOOD, counting_share
 
 LEAST_GP = 3
 """Values of a group before a Gaussian process models it; random draws until then."""

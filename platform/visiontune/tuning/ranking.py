@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from visiontune.spec.study_spec import Objective
 from visiontune.tuning.records import TrialRecord
 
+Key = tuple[bool, float, float, tuple[float, ...], int]
+
 
 def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[TrialRecord]:
     """Best first: by the epoch reached, then by value, then the older one; what failed or has no finite value last.
@@ -18,14 +20,15 @@ def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[TrialRec
     stands above a trial that was trained to the end. A complete trial counts as having reached its full budget, also by early stopping;
     one of a smaller full budget, before the study went on with a larger, stands below those that got further.
     """
+    return sorted(trials, key=lambda trial: ranking_key(trial, objective))
+
+
+def ranking_key(trial: TrialRecord, objective: Objective) -> Key:
+    """What trials are sorted by; the last part of it is the trial's number."""
     sign = -1.0 if objective.mode == "max" else 1.0
-
-    def sort_key(trial: TrialRecord) -> tuple[bool, float, float, tuple[float, ...], int]:
-        cost = sign * trial.value if has_value(trial) and trial.value is not None else math.inf
-        reached = full_epochs(trial) if trial.state == "complete" else trial.epoch
-        return not is_usable(trial), -reached, cost, _costs(trial, objective), trial.number
-
-    return sorted(trials, key=sort_key)
+    cost = sign * trial.value if has_value(trial) and trial.value is not None else math.inf
+    reached = full_epochs(trial) if trial.state == "complete" else trial.epoch
+    return not is_usable(trial), -reached, cost, _costs(trial, objective), trial.number
 
 
 def _costs(trial: TrialRecord, objective: Objective) -> tuple[float, ...]:

@@ -23,9 +23,10 @@ from visiontune.errors import UserError
 from visiontune.spec.declare import chosen
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.study_spec import StudySpec
-from visiontune.spec.tables.search import LEARNING, SAMPLERS, does_learn
+from visiontune.spec.tables.search import LEARNING, SAMPLERS, THINNED, does_learn
 from visiontune.tuning.any_sampler import sampler_problems
 from visiontune.tuning.curves import Curves
+from visiontune.tuning.known_lessons import KnownLessons
 from visiontune.tuning.lessons import lesson
 from visiontune.tuning.sobol import sobol_params
 from visiontune.tuning.start_recipes import StartPoint, start_key
@@ -39,7 +40,7 @@ _BEFORE = 10**9
 
 
 class LessonStorage(InMemoryStorage):
-    """Optuna's, with the lessons as they are among its trials: it would copy each of them for every proposal, 0.1 ms a piece.
+    """Optuna's, with lessons and what is on workers as they are among its trials: it would copy each for every proposal, 0.1 ms a piece.
 
     For samplers that look at trials and not at their ids.
     """
@@ -70,7 +71,7 @@ class Proposer:
     def __init__(self, spec: StudySpec, past: Iterable[FrozenTrial]) -> None:
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         self._spec = spec
-        self._lessons: dict[int, FrozenTrial] = {}
+        self._lessons = KnownLessons(spec.objective)
         self._on_worker: dict[int, FrozenTrial] = {}
         self._notes: dict[int, dict[str, Any]] = {}
         self._memory = LessonStorage()
@@ -114,7 +115,7 @@ class Proposer:
         learned = lesson(trial, notes, self._spec.rungs, self._pauses(trial.number), self._spec.objective.costs)
         if learned is not None:
             learned.number = trial.number - _BEFORE
-            self._lessons[trial.number] = learned
+            self._lessons.add(trial.number, learned)
         self._study = None
 
     def _filled(self) -> optuna.Study:
@@ -125,18 +126,31 @@ class Proposer:
             self._memory = LessonStorage()
             directions = [direction, *[StudyDirection.MINIMIZE] * len(self._spec.objective.costs)]
             self._study = optuna.create_study(storage=self._memory, directions=directions)
-            copied = self._lessons if name == "optuna" else {}  # whose samplers may look at ids
-            if name not in ("random", "grid", "optuna"):
-                self._memory.lessons = [lesson for _, lesson in sorted(self._lessons.items())]
-            for _, trial in sorted([*copied.items(), *self._on_worker.items()], key=lambda pair: pair[0]):
-                self._study.add_trial(trial)
+            if name == "optuna":  # whose samplers may look at ids
+                known = [(lesson.number + _BEFORE, lesson) for lesson in self._lessons.all()]
+                for _, trial in sorted([*known, *self._on_worker.items()], key=lambda pair: pair[0]):
+                    self._study.add_trial(trial)
+            elif name not in ("random", "grid"):
+                self._memory.lessons = [*self._thinned(), *self._begun()]
         return self._study
+
+    def _thinned(self) -> list[FrozenTrial]:
+        """The lessons, of which some samplers are given a part."""
+        is_part = THINNED in SAMPLERS.entries[self._spec.sampler["name"]].traits
+        return self._lessons.part() if is_part else self._lessons.all()
+
+    def _begun(self) -> list[FrozenTrial]:
+        """What is on a worker, numbered after all lessons and before what is asked for."""
+        begun = [trial for _, trial in sorted(self._on_worker.items())]
+        for place, trial in enumerate(begun):
+            trial.number = place - len(begun)
+        return begun
 
     def _choose_sampler(self, study: optuna.Study, name: str, number: int) -> str:
         """Who proposes, with a seed of its own: the sequence, chance or the study's sampler."""
         study_seed = int(self._spec.sampler["seed"])
         seed = keyed_seed(study_seed, "proposal", number)
-        num_values = sum(trial.state is TrialState.COMPLETE for trial in self._lessons.values())
+        num_values = self._lessons.num_values
         if self._does_wait and num_values < self._spec.sampler["num_startup"]:
             study.enqueue_trial(sobol_params(self._spec.space, keyed_seed(study_seed, "sobol"), number))
             return f"Sobol sequence: {num_values} of {self._spec.sampler['num_startup']} values to learn from"

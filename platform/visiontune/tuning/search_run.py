@@ -169,7 +169,7 @@ class SearchRun:
     def _stop_where_all_fail(self) -> None:
         """Of the trials that this driver began: what was mended since an earlier call is not held against it."""
         records = self._queue.trials.records
-        if what := fail_alike(records[number] for number in sorted(records) if number >= self._first_number):
+        if what := fail_alike(records[number] for number in range(self._first_number, len(records))):
             self.fatal = what
 
     def snapshot(self) -> Snapshot:

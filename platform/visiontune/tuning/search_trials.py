@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 from optuna.trial import TrialState
@@ -17,6 +18,7 @@ from visiontune.tuning.curves import Curves
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.mlflow_events import best_event, end_event, epoch_event, trial_event
 from visiontune.tuning.network_costs import NetworkCosts
+from visiontune.tuning.ranked_trials import UNDECIDED, RankedTrials
 from visiontune.tuning.ranking import best_of, full_epochs
 from visiontune.tuning.records import CONSTRAINT, Put, Report, TrialRecord
 from visiontune.tuning.sampler import Proposal
@@ -38,7 +40,7 @@ class SearchTrials:
 
     def __init__(self, spec: StudySpec, storage: Storage, put: Put, checkpoints: KeptCheckpoints, spending: Spending) -> None:
         self._spec, self._storage, self._put, self._checkpoints, self._spending = spec, storage, put, checkpoints, spending
-        self.records: dict[int, TrialRecord] = {}
+        self.records = RankedTrials(spec.objective)
         self.curves = Curves(spec.objective, brackets=spec.brackets)
         self.num_epochs = 0
         self.straight: int | None = None
@@ -168,8 +170,8 @@ class SearchTrials:
     @property
     def num_refused_in_a_row(self) -> int:
         """Of the newest trials, how many were refused, with none between them that was not."""
-        accepted = self.records.keys() - {*self.refused}
-        return len(self.records) - 1 - max(accepted, default=-1)
+        newest = reversed(range(len(self.records)))
+        return sum(1 for _ in takewhile(lambda number: self.records[number].kind == CONSTRAINT, newest))
 
     def let_wait(self) -> None:
         """The search is over. What waits goes on waiting in the study, for a larger budget; in MLflow it is told as ended."""
@@ -183,15 +185,18 @@ class SearchTrials:
 
     def best(self) -> TrialRecord | None:
         """The first of the ranking of what is complete or can still be: the winner, or who is to be it."""
-        return best_of((trial for trial in self.records.values() if trial.state != "pruned"), self._spec.objective)
+        return self.records.best(("complete", *UNDECIDED))
 
     def hopeful(self) -> TrialRecord | None:
         """Who is to be trained in full, where nobody else was than the trial that ran straight through: the best that beats it so far."""
-        own = [one for one in self.records.values() if full_epochs(one) == self._spec.budget.max_epochs]  # of no smaller full budget
-        best = best_of((one for one in own if one.state != "pruned"), self._spec.objective)
+
+        def is_own(trial: TrialRecord) -> bool:
+            return full_epochs(trial) == self._spec.budget.max_epochs  # of no smaller full budget
+
+        best = self.records.best(("complete", *UNDECIDED), is_own)
         if best is None or best.number != self.straight or best.state != "complete":
             return best
-        others = best_of((one for one in own if one.state in ("waiting", "running")), self._spec.objective)
+        others = self.records.best(UNDECIDED, is_own)
         if others is None or others.value is None or others.epoch not in best.values:
             return best
         return others if self._spec.objective.is_better(others.value, best.values[others.epoch]) else best

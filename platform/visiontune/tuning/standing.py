@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from visiontune.spec.epoch_forecast import cost, num_retrainings
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.placement import Node
-from visiontune.tuning.ranking import best_of
+from visiontune.tuning.ranked_trials import UNDECIDED
 from visiontune.tuning.records import Snapshot
 from visiontune.tuning.search_clock import SearchClock
 from visiontune.tuning.search_trials import SearchTrials
@@ -29,8 +28,8 @@ class Standing:
 
     def snapshot(self, phase: str, num_placed: int, num_staged: int, time_left_s: float | None, nodes: Collection[Node]) -> Snapshot:
         """With legs on workers and on their way there, and the machines that are up."""
-        records = self.trials.records.values()
-        states = Counter(trial.state for trial in records)
+        records = self.trials.records
+        states = records.counts
         return Snapshot(
             num_trials=self.spec.budget.num_trials,
             limits=self.spec.budget.limits,
@@ -42,7 +41,7 @@ class Standing:
             num_waiting=states["waiting"],
             num_pruned=states["pruned"],
             num_failed=states["failed"] - len(self.trials.refused),
-            best=best_of(records, self.spec.objective),
+            best=records.best(("complete", "pruned", *UNDECIDED)),
             epochs_per_minute=self._rate(),
             time_left_s=time_left_s,
             elapsed_s=self.clock.elapsed_s,

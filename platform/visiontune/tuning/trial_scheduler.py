@@ -71,6 +71,8 @@ class Promotion:
 
 def promotable_at(curves: Curves, rung: int, eta: int, waiting: Collection[int], among: Callable[[int], bool] | None = None) -> int | None:
     """The best trial that waits at this rung and may go on from it."""
+    if among is None:
+        return curves.best_at(rung, eta, waiting)
     best = curves.best(rung, eta, among=among)
     return next((number for number in best if number in waiting and max(curves.values[number]) == rung), None)
 

@@ -17,6 +17,9 @@ LEARNING = {
 SEVERAL = "several"
 """Trait of a sampler or a trial scheduler that compares trials by several objectives, or by none."""
 
+THINNED = "thinned"
+"""Trait of a sampler whose proposals take longer the more trials it learns from, and gain nothing: it is given some of them."""
+
 SAMPLERS = Table(
     "sampler",
     {
@@ -29,7 +32,7 @@ SAMPLERS = Table(
                 "num_candidates": Arg(int, "points of which the most promising is proposed", 24, 1, 10_000),
                 "use_multivariate": Arg(bool, "one model for params that exist together, not one for each param", True),
             },
-            traits=frozenset({SEVERAL}),
+            traits=frozenset({SEVERAL, THINNED}),
         ),
         "random": Entry("independent draws", "visiontune.tuning.optuna_samplers:random", traits=frozenset({SEVERAL})),
         "grid": Entry("every point of a space of choices, ints and stepped floats, in order", traits=frozenset({SEVERAL})),
@@ -37,6 +40,7 @@ SAMPLERS = Table(
             "Gaussian process with log expected improvement; seconds for each proposal",
             "visiontune.tuning.optuna_samplers:gp",
             {**LEARNING, "is_deterministic": Arg(bool, "whether the same params are taken to give the same value, without noise", False)},
+            traits=frozenset({THINNED}),
         ),
         "cmaes": Entry(
             "covariance matrix adaptation (Hansen 2016) of the numbers; choices by TPE",
