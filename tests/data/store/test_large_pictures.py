@@ -157,8 +157,8 @@ def test_pictures_in_their_own_shapes_are_not_decoded_again(tmp_path: Path, data
     content = bytearray(chunks[1].read_bytes())
     content[1000] ^= 1
     chunks[1].write_bytes(content)
-    decoded = Mock(side_effect=chunk.decode_and_measure)
-    monkeypatch.setattr(chunk, "decode_and_measure", decoded)
+    decoded = Mock(side_effect=chunk.values_and_size)
+    monkeypatch.setattr(chunk, "values_and_size", decoded)
     assert prepare({**data, "store": "raw"}, tmp_path / "cache").read_bytes() == whole
     assert len(chunks) == 3 and decoded.call_count == 8
 
