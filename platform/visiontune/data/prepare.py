@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from visiontune.data.ingest.content_cache import ContentCache
+from visiontune.data.ingest.content_cache import ContentCache, is_new
 from visiontune.data.ingest.progress import Progress, Stopped, Tell
 from visiontune.data.picture.stored_form import sizes_of
 from visiontune.data.source import Source
@@ -77,6 +77,16 @@ def prepare(
         more = "; what is decoded is kept, and the same command goes on once there is room" if is_full else ""
         raise UserError(f"the folder {cache} must take the decoded pictures, but: {error.strerror or error}{more}") from error
     return path
+
+
+def found_store(data: Mapping[str, Any], cache: Path, source: Source) -> Path | None:
+    """Its store, where it is there and no picture must be read to know that."""
+    data = with_defaults(data)
+    if source.stamps is not None and is_new(source, cache):
+        return None
+    content = ContentCache(source, cache).known()
+    path = None if content is None else cache / f"{digest_of(source, data, content)}.arrow"
+    return path if path is not None and is_good(path) else None
 
 
 def with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:

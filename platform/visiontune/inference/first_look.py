@@ -11,14 +11,15 @@ import numpy as np
 from visiontune.data.picture.bad_picture import BadPicture, Values
 from visiontune.data.picture.decode import decode_values, is_deep_file, shape_of
 from visiontune.data.picture.depth import DEEP, Depth, depth_around
+from visiontune.data.picture.frame import ENLARGED
 from visiontune.errors import UserError
 from visiontune.inference.find_pictures import Given
 from visiontune.spec.image_size import both_sides
 from visiontune.training.weights_metadata import WeightsMetadata
 
 NUM_LOOKED_AT = 64
-_FAR, _ENLARGED = 4.0, 1.5
-"""Times the sides of any training picture; times the side of a picture."""
+_FAR = 4.0
+"""Times the sides of any training picture."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,8 @@ def _sizes(looks: Sequence[_Look], metadata: WeightsMetadata) -> Iterator[str]:
             known = f"{both_sides(low)} to {both_sides(high)} pixels" if low != high else f"{both_sides(low)} pixels"
             yield f"{len(far):,} of the {_first(looks)} are far from the size of the training pictures ({known}), such as {_size(far[0])}"
             return
-    num = [look for look in looks if min(form.image_size) > _ENLARGED * min(look.shape[:2])]
-    if num and (theirs is None or min(low) * _ENLARGED >= min(form.image_size)):
+    num = [look for look in looks if min(form.image_size) > ENLARGED * min(look.shape[:2])]
+    if num and (theirs is None or min(low) * ENLARGED >= min(form.image_size)):
         yield f"{len(num):,} of the {_first(looks)} are enlarged to {both_sides(form.image_size)}, such as {_size(num[0])}"
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.data.prepare import num_train_about
-from visiontune.data.prepared_store import prepared
+from visiontune.data.prepare import found_store, num_train_about, with_defaults
+from visiontune.data.prepared_store import as_read, prepared
+from visiontune.data.sample import sample_lines
 from visiontune.data.source import Source
 from visiontune.data.store.short_report import short_report, short_report_of_source
 from visiontune.data.store.store import DataInfo, Store
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 class StudyCheck:
     """What is known of a space without problems. `checks` are those of `run`, `picture` is the plot of its learning-rate range tests.
 
-    `said` is how the pictures are read and what is set aside: by their source, after `run` by the ingest that made `store`.
+    `said` is how the pictures are read and what is set aside: by their source and a sample, or by the ingest that made their store.
     """
 
     spec: StudySpec
@@ -154,9 +155,17 @@ def check_study(spec: StudySpec, studies: StudiesFolder, *, is_run: bool = False
     forecast, (info, source) = cost(spec), preflight(spec)
     slow_ops = one_by_one(spec.space.tree.get("augmentation", {}), info.channels)
     beside: dict[str, Any] = {"doubts_of_sizes": _doubts_of_sizes(spec, info), "constraints": constraint_lines(spec, draw(spec, info))}
-    beside["said"] = tuple(short_report_of_source(source))
+    beside["said"] = tuple(short_report_of_source(source) if is_run else _said_of_pictures(spec, studies, source))
     found = StudyCheck(spec, studies, info, forecast, slow_ops, num_train_about(spec.data, source), **beside)
     return found.run(is_quiet=is_quiet, source=source) if is_run else found
+
+
+def _said_of_pictures(spec: StudySpec, studies: StudiesFolder, source: Source) -> list[str]:
+    """What the store says where it is there already; else what the source says, and a sample of its pictures."""
+    data = with_defaults(spec.data)
+    if (path := found_store(data, studies.data_cache, source)) is not None:
+        return short_report(as_read(Store.open(path), data, source))
+    return [*short_report_of_source(source), *sample_lines(source, data)]
 
 
 def _doubts_of_sizes(spec: StudySpec, info: DataInfo) -> tuple[str, ...]:

@@ -42,15 +42,22 @@ class ContentCache:
 
     @property
     def is_new(self) -> bool:
-        """Whether no source with these names and labels has been read here before, wherever it lay: then no store can have its content."""
-        assert self._source.listing is not None
-        start = f"{self._source.listing()} "
-        return not any((text := _text(path)) is not None and text.startswith(start) for path in self._folder.glob("[!.]*"))
+        """See `is_new`."""
+        return is_new(self._source, self._folder.parent)
 
     @property
     def _path(self) -> Path:
         assert self.stamps is not None
         return self._folder / self.stamps.text[:32]
+
+
+def is_new(source: Source, cache: Path) -> bool:
+    """Whether no source with these names and labels has been read here before, wherever it lay: then no store can have its content.
+
+    Files are not looked at; of a source that has no listing it is known only where none has been read at all.
+    """
+    start = "" if source.listing is None else f"{source.listing()} "
+    return not any((text := _text(path)) is not None and text.startswith(start) for path in (cache / _FOLDER).glob("[!.]*"))
 
 
 def _text(path: Path) -> str | None:

@@ -12,7 +12,7 @@ from visiontune.data.ingest.find_depth import depth_note
 from visiontune.data.ingest.notes_of_files import notes_of_files
 from visiontune.data.ingest.plan import Plan
 from visiontune.data.ingest.repeats import Repeat, first_of
-from visiontune.data.picture.frame import unseen_N
+from visiontune.data.picture.frame import enlargement_note, unseen_N
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.picture.traits import EIGHT_BITS
 from visiontune.data.source import Source
@@ -74,6 +74,7 @@ def make_report(
             *source.notes,
             *notes_of_files(plan, place_K, trait_K),
             *depth_note(form.depth),
+            *(enlargement_note(shape_K2, form.image_size, form.rule) if form.is_resized else ()),
         ),
         unseen=_unseen(shape_K2, form),
         num_source_notes=len(source.notes),

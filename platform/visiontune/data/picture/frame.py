@@ -7,18 +7,23 @@ side by itself. Of a picture that has the shape already all three make the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.data.picture.bad_picture import Picture
 from visiontune.data.picture.shape import fit, in_channels, largest_part
+from visiontune.spec.image_size import both_sides
 
 WORDS = {"crop": "the middle of a picture", "pad": "all of a picture, black around it", "squash": "all of a picture, each side by itself"}
 """What is seen, as a phrase."""
 
 MOST_LENGTHS = 8
+ENLARGED = 1.5
+"""Times the side of a picture, from which on it is said."""
+
+_FEW = 0.05
 
 Resize = Callable[[Picture, tuple[int, int]], Picture]
 
@@ -69,6 +74,22 @@ def unseen_N(shape_N2: NDArray[np.int64], size: tuple[int, int], frame: str) -> 
     height_N, width_N = shape_N2.T
     ratio_N = height_N * size[1] / (width_N * size[0])
     return 1 - np.minimum(ratio_N, 1 / ratio_N) if frame == "crop" else np.zeros(len(shape_N2))
+
+
+def enlarged_N(shape_N2: NDArray[np.int64], size: tuple[int, int], frame: str) -> NDArray[np.float64]:
+    """(N,) how many times longer a side of what is seen becomes; below 1 where it is made smaller. Of `squash` the side that grows more."""
+    factor_N2: NDArray[np.float64] = np.array(size) / shape_N2
+    factor_N: NDArray[np.float64] = (np.min if frame == "pad" else np.max)(factor_N2, 1)
+    return factor_N
+
+
+def enlargement_note(shape_N2: NDArray[np.int64], size: tuple[int, int], frame: str) -> Iterator[str]:
+    """A sentence where more than a twentieth of pictures of these heights and widths is made much larger: there is no more to be seen."""
+    share = float((enlarged_N(shape_N2, size, frame) > ENLARGED).mean())
+    if share > _FEW:
+        median = both_sides(np.median(shape_N2, 0).round().astype(int).tolist())
+        much = f"image_size {both_sides(size)} enlarges {share:.0%} of the pictures by more than {ENLARGED:g}"
+        yield f"{much}: in the median they are {median} pixels"
 
 
 def _padded(picture: Picture, size: tuple[int, int], resize: Resize, shape: tuple[int, ...]) -> Picture:
