@@ -129,7 +129,7 @@ ROWS = {
         _zip({**{f"pets/{name}": content for name, content in _PETS.items()}, "__MACOSX/pets/cat/._a.png": b"x", "pets/.DS_Store": b"x"}),
         _WRAPPED,
         {"__MACOSX": "is a hidden folder", ".DS_Store": "is a hidden file"},
-        said=("pets.zip/pets is read",),
+        said=("pets.zip/pets is read, since", "pets.zip, and would be others if the inner folder was named itself"),
     ),
     "a folder in a zip": Row(_zip({f"a/{name}": content for name, content in _PETS.items()}, "/a"), _CATS_AND_DOGS),
     "names of macOS, in UTF-8 without a mark": Row(

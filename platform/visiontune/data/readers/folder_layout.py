@@ -39,7 +39,9 @@ def find_layout(root: Root, *, is_flat: bool, is_depth_given: bool) -> Layout:
     layout = Layout({"train": ""})
     top = _unwrapped(root, "", layout.above, is_flat)
     if top:
-        layout.notes.append(f"{root.show(top)} is read, since nothing but it holds folders")
+        # Keys from the inner folder would be the same under either name, and move pictures between the splits of studies that were begun.
+        splits = f"splits are drawn by paths from {root.shown}, and would be others if the inner folder was named itself"
+        layout.notes.append(f"{root.show(top)} is read, since nothing but it holds folders; {splits}")
     names = _folders(root, top)
     # A class may be called "train"; its folder holds pictures, that of a part holds folders.
     divided = [name for name in names if part_of(name) and (is_flat or _folders(root, posixpath.join(top, name)))]
