@@ -120,6 +120,19 @@ def _lying(*names: str) -> Callable[[Path], None]:
     return lambda root: [(root / name).write_bytes(b"no picture at all") for name in names] and None
 
 
+def _with(make: Callable[[Path], str], files: Files) -> Callable[[Path], str]:
+    """The same with files beside."""
+
+    def made(root: Path) -> str:
+        for name, content in files.items():
+            (root / name).write_bytes(content)
+        return make(root)
+
+    return made
+
+
+_TEN = [f"class {number}" for number in range(11)]
+
 ROWS = {
     "a zip": Row(_zip(_PETS), _CATS_AND_DOGS, source="folder"),
     "a zip without compression": Row(_zip(_PETS, method=zipfile.ZIP_STORED), _CATS_AND_DOGS),
@@ -242,6 +255,25 @@ ROWS = {
     "other labels": Row(_shards(**{"a-0": _FIRST}), data={"label_suffix": "id"}, refused=("has none; 2 were set aside",)),
     "LabelMe's files in a tar": Row(
         _tar({"1.png": png(COLOUR[0]), "1.json": b'{"shapes": [], "imagePath": "1.png"}'}), refused=("must hold training pictures",)
+    ),
+    "names of classes beside shards": Row(
+        _with(_shards(**{"a-0": _FIRST}), {"labels.txt": b"3\n10\n3\n", "classnames.txt": "\n".join(_TEN).encode()}),
+        {"train": {"train/a-0.tar/0001.jpg": "class 3", "train/a-0.tar/0002.jpg": "class 10"}},
+        source="webdataset",
+    ),
+    "the same as Keras has ImageNet's, above parts": Row(
+        _with(
+            _shards(**{"train__a-0": _FIRST, "test__a-0": _SECOND}),
+            {"imagenet_class_index.json": json.dumps({str(number): [name, "words"] for number, name in enumerate(_TEN)}).encode()},
+        ),
+        {
+            "train": {"train/a-0.tar/0001.jpg": "class 3", "train/a-0.tar/0002.jpg": "class 10"},
+            "test": {"test/a-0.tar/0001.jpg": "class 3"},
+        },
+    ),
+    "fewer names than labels": Row(
+        _with(_shards(**{"a-0": _FIRST}), {"classes.json": json.dumps({name: number for number, name in enumerate(_TEN[:6])}).encode()}),
+        refused=("data.class_names: must name every label by its number, 0 to 5, but 1 have none, such as '10'",),
     ),
     # What is refused.
     "a name that climbs out": Row(_zip({**_PETS, "../../b.png": b"x"}), refused=("must lie within it", "'../../b.png'")),

@@ -16,6 +16,7 @@ from visiontune.data.file_names import is_hidden
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import kind_at, open_root
 from visiontune.data.readers.annotations.annotation_kinds import document_in, is_yolo
+from visiontune.data.readers.class_list import class_list_in
 from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.foreign_formats import commonest, foreign_of, foreign_suffix
 from visiontune.data.readers.listing import pictures_in
@@ -37,7 +38,7 @@ def shards_section(text: str, exclude: Sequence[str] = ()) -> dict[str, Any] | N
         is_shard = root.path == "/" and text.lower().endswith(SUFFIX) and _has_samples(text)
         return {"source": "webdataset", "train": text} if is_shard else None
     found = _parts(root, text)
-    return {"source": "webdataset", **found} if found and _has_samples(found["train"]) else None
+    return {"source": "webdataset", **found, **_class_names(root, text, found["train"])} if found and _has_samples(found["train"]) else None
 
 
 def _parts(root: Root, text: str) -> dict[str, str] | None:
@@ -85,6 +86,15 @@ def _has_samples(train: str) -> bool:
             )
             return "cls" in members or not is_annotated
     return False
+
+
+def _class_names(root: Root, text: str, train: str) -> dict[str, str]:
+    """The file that names classes, where one lies there and labels are numbers."""
+    name = class_list_in(root)
+    first = open_shards(train, "SOURCE", 1)
+    shard = Root("/", first.folder.shown, Archive(first.volumes))
+    labels = [shard.read(sample.members["cls"]) for sample in islice(samples_of(first), _MOST_SAMPLES) if "cls" in sample.members]
+    return {"class_names": posixpath.join(text, name)} if name and labels and all(label.strip().isdigit() for label in labels) else {}
 
 
 def refuse_foreign_file(text: str) -> None:

@@ -19,6 +19,7 @@ from visiontune.data.archives.archive import Archive
 from visiontune.data.file_tree import Root
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.picture.formats import picture_suffixes
+from visiontune.data.readers.class_list import named, read_class_list
 from visiontune.data.readers.column_values import plain_values
 from visiontune.data.readers.item import Item
 from visiontune.data.readers.picture_files import file_source
@@ -40,6 +41,7 @@ def webdataset(
     image_suffix: str | None = None,
     label_suffix: str | None = None,
     label_field: str = "label",
+    class_names: str | None = None,
 ) -> Source:
     """Read the headers of all shards, and the labels. Raises UserError."""
     texts = {part: text for part, text in (("train", train), ("val", val), ("test", test)) if text is not None}
@@ -52,6 +54,8 @@ def webdataset(
     suffix = _plain(label_suffix) or _label_suffix(samples["train"], roots["train"], label_field, train)
     set_aside: list[SetAside] = []
     parts = {part: _items(part, roots[part], found, image, suffix, label_field, set_aside) for part, found in samples.items()}
+    if class_names is not None:
+        parts = named(parts, read_class_list(class_names))
     notes = _notes([*chain(*samples.values())], image, suffix, label_field)
     source = file_source("webdataset", replace(roots["train"], path="/"), parts, set_aside, notes=[*notes])
     return replace(source, names=lambda part: [roots[part].show(key.partition("/")[2]) for key in source.keys(part)])

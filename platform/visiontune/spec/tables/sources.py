@@ -141,6 +141,7 @@ SOURCES = Table(
                 "image_suffix": Arg(str, "what the name of a picture ends with after its first dot; without it any picture's", None),
                 "label_suffix": Arg(str, "the same of its label; without it cls, json (if it has the field) or txt", None),
                 "label_field": Arg(str, "of labels in JSON: the field", "label"),
+                "class_names": Arg(str, "a file with the names of labels that are numbers from 0: a line each, or JSON", None),
             },
         ),
         "torchvision": Entry(
