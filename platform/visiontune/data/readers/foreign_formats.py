@@ -27,7 +27,9 @@ _SUFFIXES = {
         "pickles, which may run anybody's code and are not opened", f"write the arrays as pictures, {_FOLDERS}"
     ),
     (".tfrecord", ".tfrecords"): Foreign(
-        "TensorFlow's records", f"write them as pictures, {_FOLDERS}, or as Parquet: datasets.Dataset.from_generator(...).to_parquet(...)"
+        "TensorFlow's records",
+        "write them as Parquet: datasets.Dataset.from_generator(rows).to_parquet('train.parquet'), where rows() reads a TFRecordDataset "
+        "and yields {'image': the file's bytes, 'label': its class}",
     ),
     (".lmdb", ".mdb"): Foreign("an LMDB database", f"write its values as files, {_FOLDERS}: lmdb.open(...).begin().cursor()"),
     (".db", ".sqlite", ".sqlite3"): Foreign("a database", "write its pictures as files and their labels as a table (source: manifest)"),
