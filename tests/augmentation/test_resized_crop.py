@@ -15,6 +15,7 @@ from scipy import stats
 from torchvision.transforms import v2
 
 from visiontune.augmentation.policy import Policy, build_policy, on_device
+from visiontune.augmentation.sheet_pictures import Draw, pick, whole_policy
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
@@ -22,6 +23,7 @@ from visiontune.training.input import open_pictures as opening
 from visiontune.training.input.loader_workers import Maker
 
 NUM = 3000
+DEFAULTS = {"crop_scale_min": 0.08, "crop_scale_max": 1.0, "crop_ratio_min": 3 / 4, "crop_ratio_max": 4 / 3}
 RANGES: dict[str, dict[str, float]] = {
     "the defaults": {},
     "narrow": {"crop_scale_min": 0.3, "crop_scale_max": 0.5, "crop_ratio_min": 0.9, "crop_ratio_max": 2.0},
@@ -29,8 +31,7 @@ RANGES: dict[str, dict[str, float]] = {
 
 
 def policy_of(size: int = 16, **section: Any) -> Policy:
-    crop = {"crop_scale_min": 0.08, "crop_scale_max": 1.0, "crop_ratio_min": 3 / 4, "crop_ratio_max": 4 / 3}
-    section = {"policy": "fixed" if "HorizontalFlip" in section else "none", "crop": "random_resized", **crop, **section}
+    section = {"policy": "fixed" if "HorizontalFlip" in section else "none", "crop": "random_resized", **DEFAULTS, **section}
     policy = build_policy(section, image_size=size, channels=3)
     assert policy is not None and policy.crop is not None
     return policy
@@ -101,6 +102,9 @@ def test_training_sees_all_of_a_picture_and_validation_its_middle(tmp_path: Path
     rows = np.arange(12)
     seen = np.concatenate([maker[rows, rows, epoch].numpy() for epoch in range(1, 9)]).reshape(-1, 3).astype(int)
     assert ((seen[:, 0] - seen[:, 2]) > 200).any() and ((seen[:, 2] - seen[:, 0]) > 200).any()
+    sample = pick(store, 12)
+    section = {"policy": "none", "crop": "random_resized", **DEFAULTS}
+    np.testing.assert_array_equal(whole_policy(sample, Draw("epoch 3", section, 3, 9)), maker[sample.index_N, sample.index_N, 3])
     middle = store.read(rows, 72).astype(int)
     assert np.abs(middle[..., 0] - middle[..., 2]).max() < 90
     np.testing.assert_array_equal(maker[rows[5:7], rows[5:7], 3], maker[rows, rows, 3][5:7])

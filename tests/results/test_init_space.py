@@ -193,6 +193,7 @@ def test_every_draft_is_a_study_that_the_schema_takes_too() -> None:
         spec = load_study(content)
         num_train = round(seen.num_pictures * (0.6 if seen.num_pictures < 1000 else 0.8))
         assert seen.num_pictures < 100 or not [*doubts(spec, num_train)]
+        assert ("crop" in spec.space.tree["augmentation"]) == (channels == 3 and side > answers.image_size > 64)
         assert spec.data["path"] == "no" and spec.budget.hours == 2.5 and spec.rungs[-1] == epochs_for(seen.num_pictures)[1]
         assert spec.objective.metric == ("val_macro_recall" if share == 50 else "val_top1")
         batches = [size for _, item, _ in spec.space.places("training.batch_size") for size in getattr(item, "choices", (item,))]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from visiontune.augmentation.of_store import augmented
 from visiontune.augmentation.policy import build_policy
 from visiontune.augmentation.sheet_drawing import Picture, drawable
 from visiontune.spec.image_size import image_size
@@ -34,8 +35,9 @@ class Draw:
 
 @dataclass(frozen=True)
 class Sample:
-    """The pictures that a sheet shows, of one class each as far as there are classes."""
+    """The pictures that a sheet shows, rows of a store, of one class each as far as there are classes."""
 
+    store: Store
     images_NHWC: NDArray[np.uint8]
     index_N: NDArray[np.int64]
     labels_N: NDArray[np.int64]
@@ -61,7 +63,7 @@ def pick(store: Store, num: int) -> Sample:
     of_class = [train_N[store.labels_N[train_N] == label] for label in classes_K.tolist()]
     places = [(turn, rows) for turn in range(num) for rows in of_class if turn < len(rows)][:num]
     index_N = np.array([rows[turn] for turn, rows in places], np.int64)
-    return Sample(store.images_NHWC[index_N], index_N, store.labels_N[index_N], store.class_names, store.mean_C, store.std_C)
+    return Sample(store, store.images_NHWC[index_N], index_N, store.labels_N[index_N], store.class_names, store.mean_C, store.std_C)
 
 
 def whole_policy(sample: Sample, draw: Draw) -> NDArray[np.uint8]:
@@ -70,7 +72,7 @@ def whole_policy(sample: Sample, draw: Draw) -> NDArray[np.uint8]:
     policy = build_policy(draw.section, image_size=size, channels=channels, num_epochs=draw.num_epochs)
     if policy is None:
         return sample.images_NHWC
-    return policy(sample.images_NHWC, seed=_SEED, epoch=draw.epoch, index_N=sample.index_N)
+    return augmented(policy, sample.store, sample.index_N, sample.index_N, seed=_SEED, epoch=draw.epoch)
 
 
 def draws_of(section: Mapping[str, Any], num_epochs: int) -> list[Draw]:

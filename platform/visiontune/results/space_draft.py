@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from visiontune.data.picture.stored_form import is_large
 from visiontune.data.survey import Survey
 from visiontune.results.data_summary import study_line
 from visiontune.results.search_forecast import FEW_STEPS
-from visiontune.spec.image_size import ImageSize, as_square, pixels, shorter, written
+from visiontune.spec.image_size import ImageSize, as_square, pixels, shorter, sides, written
 
 WEIGHTS, WEIGHTS_NAME = "ResNet18_Weights.IMAGENET1K_V1", "ResNet-18's weights from ImageNet"
 VERY_FEW, FEW, MANY = 1_000, 5_000, 200_000
@@ -154,6 +155,8 @@ def _augmentation(seen: Survey, answers: Answers) -> Iterator[str]:
     yield "      none: {}"
     yield f"      trivialaugment: {{flip_probability: {flip}, crop_magnitude: auto}}"
     yield f"      randaugment: {{num_ops: auto, magnitude: auto, flip_probability: {flip}, crop_magnitude: auto}}"
+    if seen.channels == 3 and is_large(sides(answers.image_size)) and seen.short_side > shorter(answers.image_size):
+        yield "  crop: {choice: {none: {}, random_resized: {crop_scale_min: auto}}}   # of pictures that are larger"
     if seen.num_pictures >= FEW and not answers.use_pretrained:
         yield "  mixing: {choice: {none: {}, mixup: {mixup_alpha: auto}, cutmix: {mixing_probability: auto}}}"
 

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from visiontune.augmentation.of_store import augmented
 from visiontune.data.ingest.worker_pool import START, end_with
 
 if TYPE_CHECKING:
@@ -41,15 +42,9 @@ class Maker:
 
     def __getitem__(self, request: Request) -> Tensor:
         index_N, key_N, epoch = request
-        size, keyed = self.store.image_size, {"seed": self.seed, "epoch": epoch}
         if self.policy is None:
-            return torch.from_numpy(self.store.read(index_N, size))
-        crop, policy = self.policy.crop, self.policy
-        shape_N2 = None if crop is None else self.store.croppable_N2(index_N)
-        if crop is None or shape_N2 is None:
-            return torch.from_numpy(policy(self.store.read(index_N, size), index_N=key_N, **keyed))
-        box_N4 = crop.boxes(policy.ops, shape_N2, key_N, **keyed)
-        return torch.from_numpy(policy.after_crop()(self.store.read_crops(index_N, box_N4, size), index_N=key_N, **keyed))
+            return torch.from_numpy(self.store.read(index_N, self.store.image_size))
+        return torch.from_numpy(augmented(self.policy, self.store, index_N, key_N, seed=self.seed, epoch=epoch))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A started (not forked) worker maps the same file; pictures are never copied to it."""
