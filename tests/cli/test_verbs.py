@@ -173,8 +173,9 @@ def test_train_prints_a_curve_and_saves_weights(tmp_path: Path, capsys: pytest.C
     recipe.write_text(out.split("\n", 1)[1])
     words = ["training.num_epochs=2", "--out", "w/net.safetensors", "--device", "cpu"]
     out, _ = run("train", str(recipe), *words, code=0, capsys=capsys)
-    data, *lines = out.splitlines()
-    assert data.startswith("data: 1,797 pictures of 10 classes: train ")
+    data = [line for line in out.splitlines() if line.startswith("data: ")]
+    lines = out.splitlines()[len(data) :]
+    assert data[0].startswith("data: 1,797 pictures of 10 classes: train ") and "image_size 16 x 16 enlarges 100% " in data[-1]
     assert re.fullmatch(r"pictures: all 1,\d{3} pictures stay on cpu", lines[1])
     assert lines[0] == "precision: fp32 on cpu"
     assert [line.split()[0] for line in lines[2:4]] == ["epoch=1", "epoch=2"] and "test_top1=" in lines[4]

@@ -67,7 +67,13 @@ def test_programs_get_the_same() -> None:
 def test_a_model_card_counts_a_meeting_with_the_test_as_the_study_does_and_has_the_figure_of_what_was_kept() -> None:
     recipe = TrialRecipe(**{"preprocessing": {}, "transfer": {}, "loss": {}, "balance": {}, **RECIPE})
     form = Form("raw", (8, 8), (8, 8), 3, is_resized=False)
-    known = {"class_names": ("a", "b"), "recipe": recipe, "form": form, "image_size": 8, "metadata": SimpleNamespace(use_val=True)}
+    known = {
+        "class_names": ("a", "b"),
+        "recipe": recipe,
+        "form": form,
+        "image_size": 8,
+        "metadata": SimpleNamespace(use_val=True, depth=(0, 65_535)),
+    }
     classifier = SimpleNamespace(**known, arithmetic=SimpleNamespace(precision="fp32"))
     with_val = replace(raced(), with_val=Confirmation(9, math.nan, 0.93, 0.25))
     card = model_card(classifier, origin_of(with_val, None), Written("onnx", "made.onnx"))  # type: ignore[arg-type]
