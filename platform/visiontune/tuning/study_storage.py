@@ -30,6 +30,7 @@ from visiontune.spec.older_data import with_former_data
 from visiontune.spec.study_spec import StudySpec, completed
 from visiontune.tuning.checked_journal import CheckedJournal, mend
 from visiontune.tuning.patient_storage import PatientStorage
+from visiontune.tuning.study_place import as_moved, refuse_renamed
 
 
 class Storage:
@@ -129,10 +130,11 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     if study_id is not None:
         known = storage.get_study_user_attrs(study_id)
         asked, spec = spec, with_former_data(spec, known.get("identity", {}))
-        if not _is_same(known.get("identity", {}), spec) and not storage.get_all_trials(study_id, deepcopy=False):
+        if not _is_same(as_moved(known, spec.identity()), spec) and not storage.get_all_trials(study_id, deepcopy=False):
             storage.delete_study(study_id)
             study_id, spec = None, asked
     if study_id is None:
+        _refuse_renamed(storage, folder, str(spec.storage["url"]))
         direction = StudyDirection.MAXIMIZE if spec.objective.mode == "max" else StudyDirection.MINIMIZE
         study_id = storage.create_new_study([direction], spec.study)
     opened = Storage(storage, study_id)
@@ -140,11 +142,11 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     if "identity" not in attributes:
         opened.set_attribute("key", known.get("key") or uuid.uuid4().hex)
         opened.set_attribute("identity", spec.identity())
-    elif is_longer(attributes["identity"], spec):
+    elif is_longer(as_moved(attributes, spec.identity()), spec):
         opened.set_attribute("finished", None)  # before the identity, which is what tells a longer budget
         opened.set_attribute("identity", spec.identity())
-    elif not _is_same(attributes["identity"], spec):
-        raise UserError(*_differences(attributes["identity"], spec))
+    elif not _is_same(as_moved(attributes, spec.identity()), spec):
+        raise UserError(*_differences(as_moved(attributes, spec.identity()), spec))
     keep_files(spec, folder.path)
     return opened
 
@@ -154,7 +156,7 @@ def as_begun(folder: StudyFolder, spec: StudySpec) -> StudySpec:
     that policies' names meant.
     """
     try:
-        old = open_existing(folder, str(spec.storage["url"])).attributes().get("identity", {})
+        old = as_moved(open_existing(folder, str(spec.storage["url"])).attributes(), spec.identity())
     except UserError:
         return spec
     spec = with_former_data(spec, old)
@@ -176,6 +178,7 @@ def open_existing(folder: StudyFolder, url: str = "journal") -> Storage:
     storage = _connect(folder, url)
     study_id = _study_id(storage, folder.name)
     if study_id is None:
+        _refuse_renamed(storage, folder, url)
         raise UserError(f"the storage of {folder.path} holds no study named {folder.name}")
     return Storage(storage, study_id)
 
@@ -196,10 +199,13 @@ def _connect(folder: StudyFolder, url: str) -> BaseStorage | PatientStorage:
     return JournalStorage(CheckedJournal(folder.journal, folder.journal_copy, lock))
 
 
-def mend_journal(folder: StudyFolder) -> str:
+def mend_journal(folder: StudyFolder, url: str = "journal") -> str:
     """What kills, full disks and bad sectors left of the journal, made whole; only under the driver's lock. Gives what was mended, "" for
-    nothing. Raises UserError where that can't be, and where the journal is gone from beside what a study left.
+    nothing, also for a study in a database. Raises UserError where that can't be, and where the journal is gone from beside what a study
+    left.
     """
+    if url != "journal":
+        return ""
     if not folder.journal.exists() and not folder.journal_copy.exists() and folder.outbox.exists():
         rule = f"the study's journal is gone, but {folder.outbox.name} tells of its trials: put {folder.journal.name} back"
         raise UserError(Problem(str(folder.journal), 0, "", f"{rule}, or begin another study with --name"))
@@ -211,6 +217,12 @@ def _study_id(storage: BaseStorage | PatientStorage, name: str) -> int | None:
         return int(storage.get_study_id_from_name(name))
     except KeyError:
         return None
+
+
+def _refuse_renamed(storage: BaseStorage | PatientStorage, folder: StudyFolder, url: str) -> None:
+    """A journal has one study; a new one in it would lie beside another's winner."""
+    if url == "journal":
+        refuse_renamed(folder, [study.study_name for study in storage.get_all_studies()])
 
 
 def _is_same(old: Mapping[str, Any], spec: StudySpec) -> bool:
