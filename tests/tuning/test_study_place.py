@@ -12,7 +12,9 @@ from simulated_search import drive, make_spec
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.results.study import open_study
 from visiontune.tuning.read_study import read_study
+from visiontune.tuning.study_database import keep_url
 from visiontune.tuning.study_storage import create_or_resume, mend_journal
 
 
@@ -36,9 +38,21 @@ def test_a_renamed_folder_and_a_copy_go_on_by_what_is_said(tmp_path: Path, is_co
     assert len(read_study(StudyFolder(there)).trials) == 4 and not new.exists()
 
 
-def test_a_study_in_a_database_has_no_journal_to_mend(tmp_path: Path) -> None:
-    """Its second call was refused: the outbox told of trials, and the journal was said to be gone."""
+def test_a_study_in_a_database_is_found_by_its_folder(tmp_path: Path) -> None:
+    """`show` pointed to a journal that never was; its search's second call was refused, as if that were gone."""
     folder, url = StudyFolder(tmp_path / "study"), f"sqlite:///{tmp_path}/studies.db"
     drive(make_spec(folder.path, 3, overrides=[f"storage.url={url}"]), folder.path)
     folder.outbox.write_text("{}\n")
     assert mend_journal(folder, url) == "" and not folder.journal.exists()
+    study = open_study(folder)
+    assert study.storage_url == url and len(study.refresh().trials) == 3
+    with pytest.raises(UserError, match=r"storage\.url: study study is in the database sqlite:"):
+        create_or_resume(folder, make_spec(folder.path, 3))
+    keep_url(folder, "postgresql://me:secret@head/studies")
+    assert "secret" not in folder.database.read_text()
+    with pytest.raises(UserError, match="is in the database postgresql://head/studies, whose password is not kept: say --storage URL"):
+        open_study(folder)
+    keep_url(folder, f"sqlite:///{tmp_path}/gone.db")
+    with pytest.raises(UserError, match=r"no database .*gone\.db"):
+        open_study(folder)
+    assert not (tmp_path / "gone.db").exists()

@@ -166,8 +166,8 @@ def run_on_cluster(
             watch.refuse_too_small()
             store = ready.result()
             keep_pictures(storage, store, spec.study, spec.space.file)
-            if moved := follow_pictures(storage, spec):
-                run.log("search", f"goes on with the same pictures at another place: {moved}", is_said=True)
+            if places := follow_pictures(storage, spec):
+                run.log("search", f"goes on with the same pictures at another place: {places}", is_said=True)
             if run.has_trials:
                 say_of_pictures(store, say)
                 settle_start(run.starts, spec, studies, store.image_size, num_counted(storage.trials()), say, elsewhere)

@@ -30,6 +30,7 @@ from visiontune.spec.older_data import with_former_data
 from visiontune.spec.study_spec import StudySpec, completed
 from visiontune.tuning.checked_journal import CheckedJournal, mend
 from visiontune.tuning.patient_storage import PatientStorage
+from visiontune.tuning.study_database import keep_url, refuse_absent, refuse_other_home, storage_url
 from visiontune.tuning.study_place import as_moved, refuse_renamed
 
 
@@ -125,6 +126,7 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     A file of which no trial was begun, since its checks failed, binds nobody: another one has the name. The key stays, as MLflow may
     have a run for it.
     """
+    refuse_other_home(folder, str(spec.storage["url"]))
     storage = _connect(folder, str(spec.storage["url"]))
     study_id, known = _study_id(storage, spec.study), dict[str, Any]()
     if study_id is not None:
@@ -148,6 +150,7 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     elif not _is_same(as_moved(attributes, spec.identity()), spec):
         raise UserError(*_differences(as_moved(attributes, spec.identity()), spec))
     keep_files(spec, folder.path)
+    keep_url(folder, str(spec.storage["url"]))
     return opened
 
 
@@ -172,7 +175,12 @@ def is_longer(old: Mapping[str, Any], spec: StudySpec) -> bool:
 
 
 def open_existing(folder: StudyFolder, url: str = "journal") -> Storage:
-    """A study for reading, without the driver's lock and without creating anything. Raises UserError when there is none."""
+    """A study for reading, without the driver's lock and without creating anything; of a database that its folder knows no `url` is needed.
+
+    Raises UserError when there is none.
+    """
+    url = storage_url(folder, url)
+    refuse_absent(url)
     if url == "journal" and not folder.journal.is_file():
         raise UserError(f"no study in {folder.path}: {folder.journal.name} does not exist")
     storage = _connect(folder, url)
