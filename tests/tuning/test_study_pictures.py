@@ -14,8 +14,8 @@ from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.tuning.study_pictures import keep_pictures
-from visiontune.tuning.study_storage import Storage, as_begun, create_or_resume
+from visiontune.tuning.study_pictures import follow_pictures, keep_pictures
+from visiontune.tuning.study_storage import Storage, as_begun, create_or_resume, open_existing
 
 
 def write_pictures(folder: Path, label: str, rows: range) -> None:
@@ -54,6 +54,35 @@ def test_the_same_pictures_elsewhere_go_on(begun: tuple[Storage, Path, Path], tm
     moved = store_of(tmp_path / "moved", cache)
     keep_pictures(storage, moved, "study")
     assert storage.attributes()["pictures"] == noted and noted["digest"] == moved.digest
+
+
+def test_a_file_that_names_another_place_goes_on_with_the_same_pictures(tmp_path: Path) -> None:
+    """Trials that were begun keep their recipes; one that noted no pictures can't tell, and is refused as ever."""
+    folder, cache, study = tmp_path / "pictures", tmp_path / "cache", StudyFolder(tmp_path / "study")
+    for label in ("cat", "bird"):
+        write_pictures(folder, label, range(30))
+    place = ["data.source=folder", f"data.path={folder}"]
+    drive(make_spec(study.path, 3, overrides=place), study.path)
+    folder.rename(tmp_path / "moved")
+    spec = make_spec(study.path, 3, overrides=["data.source=folder", f"data.path={tmp_path / 'moved'}"])
+    with pytest.raises(UserError, match=r"made from another file.*\n.*data\.path: was "):
+        create_or_resume(study, spec)
+    store = store_of(tmp_path / "moved", cache)
+    keep_pictures(open_existing(study), store, "study")
+    storage = create_or_resume(study, spec)
+    keep_pictures(storage, store, "study")
+    assert follow_pictures(storage, spec) == f"data.path was {folder}, is now {tmp_path / 'moved'}"
+    assert storage.attributes()["identity"] == spec.identity() and follow_pictures(storage, spec) == ""
+    write_pictures(tmp_path / "moved", "dog", range(40))
+    assert "class 'dog' is new" in refusal(storage, store_of(tmp_path / "moved", cache))
+
+
+def test_where_pictures_were_only_added_a_study_can_start_from_the_old_one(begun: tuple[Storage, Path, Path]) -> None:
+    storage, folder, cache = begun
+    write_pictures(folder, "cat", range(100, 150))
+    with pytest.raises(UserError) as caught:
+        keep_pictures(storage, store_of(folder, cache), "study", "my space.yaml")
+    assert "on those that there are now: visiontune search 'my space.yaml' --name study_2 'start.studies=[study]'" in str(caught.value)
 
 
 def test_added_pictures_and_classes_are_counted(begun: tuple[Storage, Path, Path]) -> None:

@@ -44,6 +44,11 @@ class StudyFolder:
         return self.path / "study.journal.copy"
 
     @property
+    def database(self) -> Path:
+        """Where the study lives instead, if it does: its URL, without a password."""
+        return self.path / "database.json"
+
+    @property
     def checkpoints(self) -> Path:
         """A folder for each trial or confirmation that may go on; that of one that ended is removed."""
         return self.path / "checkpoints"

@@ -13,6 +13,7 @@ from visiontune.results.study_winner import Winner
 from visiontune.spec.kept_files import load_files
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.read_study import read_study
+from visiontune.tuning.study_database import storage_url as database_of
 from visiontune.tuning.trial_history import read_history
 from visiontune.tuning.winner import winner_of
 
@@ -170,4 +171,5 @@ class Study(StudyTables):
 
 def open_study(folder: StudyFolder, storage_url: str = "journal") -> Study:
     """The study in a folder as it stands. Raises UserError where there is none."""
-    return Study(folder, read_study(folder, storage_url), storage_url=storage_url)
+    url = database_of(folder, storage_url)
+    return Study(folder, read_study(folder, url), storage_url=url)

@@ -85,7 +85,7 @@ def _summary(folder: StudyFolder) -> StudySummary:
     try:
         record = read_study(folder)
     except UserError as error:
-        is_here = folder.journal.is_file()
+        is_here = folder.journal.is_file() or folder.database.is_file()
         problem = first_line(error) if is_here else "in a database, or never begun: `visiontune show NAME --storage URL` reads it"
         return StudySummary(folder.name, "unreadable", when, problem=problem)
     except (KeyError, TypeError, ValueError) as error:  # what Optuna says of a journal that is none, and a study of another program

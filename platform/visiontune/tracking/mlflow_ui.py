@@ -14,10 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from visiontune.errors import UserError
+from visiontune.filesystem.file_lock import locked
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.filesystem.uri import shown
 from visiontune.tracking.mlflow_uri import QUIET_ENV, artifact_root, tracking_uri
 from visiontune.tracking.mlflow_view import leaderboards
+from visiontune.tracking.moved_artifacts import follow_artifacts
 from visiontune.tracking.tied_process import END_S, start_tied
 
 HOST = "127.0.0.1"
@@ -44,6 +46,8 @@ def open_ui(studies: StudiesFolder, port: int = 5000) -> None:
     if uri.startswith("sqlite") and not database.exists():
         raise UserError(f"no MLflow database at {database} yet; a search makes it: visiontune search search_spaces/digits.yaml")
     check_port(port)
+    with suppress(OSError, UserError), locked(studies.mlflow_lock):
+        follow_artifacts(studies)
     print(f"MLflow: http://{HOST}:{port} (Ctrl-C ends it)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"]
     command += ["--default-artifact-root", str(artifact_root(studies, uri))]

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from visiontune.filesystem.file_lock import locked
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.tracking.mlflow_uri import artifact_root
+from visiontune.tracking.moved_artifacts import follow_artifacts
 from visiontune.tracking.outbox import num_unsent
 from visiontune.tracking.scheduling import set_policy
 
@@ -95,6 +96,7 @@ def _connect(uri: str, folder: StudyFolder, studies: StudiesFolder) -> Runs:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     with locked(studies.mlflow_lock):  # two first migrations of one file break each other
+        follow_artifacts(studies)
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
     models, files = partial(log_winner, client, uri, folder.path), partial(log_artifact, client, folder.path)

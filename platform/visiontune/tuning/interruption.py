@@ -46,6 +46,16 @@ def interruptible(interrupt: Callable[[], None], *, may_exit: bool) -> Iterator[
         restore()
 
 
+@contextmanager
+def deaf_to_hangups() -> Iterator[None]:
+    """Processes that the block starts don't hear that the terminal is gone, as Ray's don't hear Ctrl-C: the driver lets them go."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _leave() -> None:
     """Tune's loop does not end, as when its cluster is gone: everything is on disk, so nothing is lost by ending the process."""
     print("interrupted, and Ray does not answer; the same command goes on", file=sys.stderr, flush=True)

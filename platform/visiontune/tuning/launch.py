@@ -41,7 +41,8 @@ from visiontune.tuning.read_study import ending_of, study_record
 from visiontune.tuning.records import Ending, Outcome, Put, StudyRecord
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.start_recipes import StartRecipes
-from visiontune.tuning.study_pictures import keep_pictures
+from visiontune.tuning.study_pictures import follow_pictures, keep_pictures
+from visiontune.tuning.study_place import moved
 from visiontune.tuning.study_storage import Storage, as_begun, create_or_resume, mend_journal, open_existing
 from visiontune.tuning.who_drives import Heartbeat
 from visiontune.tuning.winner import leave_winner, register_winner, winner_of
@@ -108,7 +109,7 @@ def _search(
     start_s = time.monotonic()
     with ExitStack() as stack:
         stack.enter_context(driver_lock(folder))
-        if (mended := mend_journal(folder)) and str(spec.storage["url"]) == "journal":
+        if mended := mend_journal(folder, str(spec.storage["url"])):
             say(mended)
         asked, spec = spec, as_begun(folder, spec)
         if spec.space.is_older:
@@ -118,6 +119,8 @@ def _search(
         lease = stack.enter_context(driver_lease(storage, str(spec.storage["url"]), spec.study))
         if is_finished(storage, spec) and not _has_more_to_start(storage, spec):
             study = study_record(storage, spec.study)
+            if keys := moved(study.identity, spec.identity()):
+                say(f"the study is finished: whether its pictures are those that {' and '.join(keys)} now names was not looked at")
             _register_late(spec, study, storage, folder, tracker)
             return Outcome(_status(study), study, folder, 0)
         storage.set_attribute("num_trials", spec.budget.num_trials)
@@ -162,7 +165,9 @@ def run_on_cluster(
             watch = NodeWatch(run, spec.resources, wanted, is_local=is_local(address))
             watch.refuse_too_small()
             store = ready.result()
-            keep_pictures(storage, store, spec.study)
+            keep_pictures(storage, store, spec.study, spec.space.file)
+            if places := follow_pictures(storage, spec):
+                run.log("search", f"goes on with the same pictures at another place: {places}", is_said=True)
             if run.has_trials:
                 say_of_pictures(store, say)
                 settle_start(run.starts, spec, studies, store.image_size, num_counted(storage.trials()), say, elsewhere)

@@ -15,6 +15,7 @@ from visiontune.filesystem.uri import shown
 from visiontune.spec.slots import settled_cpus, workers_on
 from visiontune.spec.study_spec import Resources
 from visiontune.tuning.environment import environment
+from visiontune.tuning.interruption import deaf_to_hangups
 
 REACH_S = 5.0
 
@@ -74,13 +75,14 @@ def cluster(address: str | None) -> Iterator[None]:
 
         logging.getLogger("ray").setLevel(logging.ERROR)
         try:
-            ray.init(
-                address=address_of(address),
-                num_cpus=num_cpus() if is_local(address) else None,  # of a binding (taskset, Slurm) Ray does not know
-                include_dashboard=False if is_local(address) else None,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
+            with deaf_to_hangups():
+                ray.init(
+                    address=address_of(address),
+                    num_cpus=num_cpus() if is_local(address) else None,  # of a binding (taskset, Slurm) Ray does not know
+                    include_dashboard=False if is_local(address) else None,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
         except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
             if is_local(address):
                 raise SearchFailed(f"Ray does not start on this machine: {first_line(error)}") from error

@@ -49,7 +49,7 @@ def retrain_study(
     with ExitStack() as stack:
         stack.enter_context(in_use(load_plugins_of(folder, url)))
         stack.enter_context(driver_lock(folder))
-        if mended := mend_journal(folder):
+        if mended := mend_journal(folder, url):
             say(mended)
         storage = open_existing(folder, url)
         lease = stack.enter_context(driver_lease(storage, url, folder.name))

@@ -5,6 +5,7 @@ Values of trials that saw different pictures can't be compared, and a checkpoint
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 from visiontune.data.store.layout import VERSION
 from visiontune.data.store.store import Store
 from visiontune.errors import Problem, UserError
+from visiontune.spec.study_spec import StudySpec
+from visiontune.tuning.study_place import moved
 from visiontune.tuning.study_storage import Storage
 
 ATTRIBUTE = "pictures"
@@ -22,8 +25,11 @@ CROPS = "squares"
 _MOST_LISTED = 5
 
 
-def keep_pictures(storage: Storage, store: Store, study: str) -> None:
-    """Record the pictures in a study that has none recorded. Raises UserError for other pictures than recorded, with what differs."""
+def keep_pictures(storage: Storage, store: Store, study: str, file: str = "") -> None:
+    """Record the pictures in a study that has none recorded. Raises UserError for other pictures than recorded, with what differs.
+
+    `file` is that of its space, where there is one.
+    """
     attributes = storage.attributes()
     found, noted = facts_of(store), attributes.get(ATTRIBUTE)
     if attributes["identity"].get("data.use_crops"):
@@ -31,8 +37,25 @@ def keep_pictures(storage: Storage, store: Store, study: str) -> None:
     if noted is None:
         storage.set_attribute(ATTRIBUTE, found)
     elif noted["digest"] != found["digest"]:
-        head = f"study {study} was begun on other pictures; put those back, or start another study with --name"
+        head = f"study {study} was begun on other pictures; put those back, or {_other_study(study, file, noted, found)}"
         raise UserError(head, *(Problem("", 0, "data", rule) for rule in differences(noted, found)))
+
+
+def _other_study(study: str, file: str, noted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """Where there are only more of each, the best recipes are tried on those first: values of two sets in one study can't be compared."""
+    counts = [(noted[key][name], found[key].get(name, 0)) for key in ("splits", "classes") for name in noted[key]]
+    if not file or any(now < was for was, now in counts):
+        return "start another study with --name"
+    more = ["--name", f"{study}_2", f"start.studies=[{study}]"]
+    return f"start from its best recipes on those that there are now: {shlex.join(['visiontune', 'search', file, *more])}"
+
+
+def follow_pictures(storage: Storage, spec: StudySpec) -> str:
+    """Once the pictures are known to be the study's: where they lie now is where it has them. Gives what has changed, "" for nothing."""
+    old, new = storage.attributes()["identity"], spec.identity()
+    if keys := moved(old, new):
+        storage.set_attribute("identity", {**old, **{key: new[key] for key in keys}})
+    return ", ".join(f"{key} was {old[key]}, is now {new[key]}" for key in keys)
 
 
 def facts_of(store: Store) -> dict[str, Any]:

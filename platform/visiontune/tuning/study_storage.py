@@ -30,6 +30,8 @@ from visiontune.spec.older_data import with_former_data
 from visiontune.spec.study_spec import StudySpec, completed
 from visiontune.tuning.checked_journal import CheckedJournal, mend
 from visiontune.tuning.patient_storage import PatientStorage
+from visiontune.tuning.study_database import keep_url, refuse_absent, refuse_other_home, storage_url
+from visiontune.tuning.study_place import as_moved, refuse_renamed
 
 
 class Storage:
@@ -124,15 +126,17 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     A file of which no trial was begun, since its checks failed, binds nobody: another one has the name. The key stays, as MLflow may
     have a run for it.
     """
+    refuse_other_home(folder, str(spec.storage["url"]))
     storage = _connect(folder, str(spec.storage["url"]))
     study_id, known = _study_id(storage, spec.study), dict[str, Any]()
     if study_id is not None:
         known = storage.get_study_user_attrs(study_id)
         asked, spec = spec, with_former_data(spec, known.get("identity", {}))
-        if not _is_same(known.get("identity", {}), spec) and not storage.get_all_trials(study_id, deepcopy=False):
+        if not _is_same(as_moved(known, spec.identity()), spec) and not storage.get_all_trials(study_id, deepcopy=False):
             storage.delete_study(study_id)
             study_id, spec = None, asked
     if study_id is None:
+        _refuse_renamed(storage, folder, str(spec.storage["url"]))
         direction = StudyDirection.MAXIMIZE if spec.objective.mode == "max" else StudyDirection.MINIMIZE
         study_id = storage.create_new_study([direction], spec.study)
     opened = Storage(storage, study_id)
@@ -140,12 +144,13 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     if "identity" not in attributes:
         opened.set_attribute("key", known.get("key") or uuid.uuid4().hex)
         opened.set_attribute("identity", spec.identity())
-    elif is_longer(attributes["identity"], spec):
+    elif is_longer(as_moved(attributes, spec.identity()), spec):
         opened.set_attribute("finished", None)  # before the identity, which is what tells a longer budget
         opened.set_attribute("identity", spec.identity())
-    elif not _is_same(attributes["identity"], spec):
-        raise UserError(*_differences(attributes["identity"], spec))
+    elif not _is_same(as_moved(attributes, spec.identity()), spec):
+        raise UserError(*_differences(as_moved(attributes, spec.identity()), spec))
     keep_files(spec, folder.path)
+    keep_url(folder, str(spec.storage["url"]))
     return opened
 
 
@@ -154,7 +159,7 @@ def as_begun(folder: StudyFolder, spec: StudySpec) -> StudySpec:
     that policies' names meant.
     """
     try:
-        old = open_existing(folder, str(spec.storage["url"])).attributes().get("identity", {})
+        old = as_moved(open_existing(folder, str(spec.storage["url"])).attributes(), spec.identity())
     except UserError:
         return spec
     spec = with_former_data(spec, old)
@@ -170,12 +175,18 @@ def is_longer(old: Mapping[str, Any], spec: StudySpec) -> bool:
 
 
 def open_existing(folder: StudyFolder, url: str = "journal") -> Storage:
-    """A study for reading, without the driver's lock and without creating anything. Raises UserError when there is none."""
+    """A study for reading, without the driver's lock and without creating anything; of a database that its folder knows no `url` is needed.
+
+    Raises UserError when there is none.
+    """
+    url = storage_url(folder, url)
+    refuse_absent(url)
     if url == "journal" and not folder.journal.is_file():
         raise UserError(f"no study in {folder.path}: {folder.journal.name} does not exist")
     storage = _connect(folder, url)
     study_id = _study_id(storage, folder.name)
     if study_id is None:
+        _refuse_renamed(storage, folder, url)
         raise UserError(f"the storage of {folder.path} holds no study named {folder.name}")
     return Storage(storage, study_id)
 
@@ -196,10 +207,13 @@ def _connect(folder: StudyFolder, url: str) -> BaseStorage | PatientStorage:
     return JournalStorage(CheckedJournal(folder.journal, folder.journal_copy, lock))
 
 
-def mend_journal(folder: StudyFolder) -> str:
+def mend_journal(folder: StudyFolder, url: str = "journal") -> str:
     """What kills, full disks and bad sectors left of the journal, made whole; only under the driver's lock. Gives what was mended, "" for
-    nothing. Raises UserError where that can't be, and where the journal is gone from beside what a study left.
+    nothing, also for a study in a database. Raises UserError where that can't be, and where the journal is gone from beside what a study
+    left.
     """
+    if url != "journal":
+        return ""
     if not folder.journal.exists() and not folder.journal_copy.exists() and folder.outbox.exists():
         rule = f"the study's journal is gone, but {folder.outbox.name} tells of its trials: put {folder.journal.name} back"
         raise UserError(Problem(str(folder.journal), 0, "", f"{rule}, or begin another study with --name"))
@@ -211,6 +225,12 @@ def _study_id(storage: BaseStorage | PatientStorage, name: str) -> int | None:
         return int(storage.get_study_id_from_name(name))
     except KeyError:
         return None
+
+
+def _refuse_renamed(storage: BaseStorage | PatientStorage, folder: StudyFolder, url: str) -> None:
+    """A journal has one study; a new one in it would lie beside another's winner."""
+    if url == "journal":
+        refuse_renamed(folder, [study.study_name for study in storage.get_all_studies()])
 
 
 def _is_same(old: Mapping[str, Any], spec: StudySpec) -> bool:

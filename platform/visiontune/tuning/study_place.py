@@ -1,0 +1,45 @@
+"""Where a study and its pictures lie: what was moved goes on, what was renamed or copied says how it can."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudyFolder
+
+PLACES = {f"data.{key}" for key in ("path", "annotations", "images", "train", "val", "test", "root")}
+"""Keys of an identity that say where pictures lie."""
+
+
+def as_moved(attributes: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The identity of a study as if its pictures had always lain where the identity `new` has them.
+
+    By their content they are known, where a study noted that; one that did not has its own identity.
+    """
+    old: Mapping[str, Any] = attributes.get("identity", {})
+    return {**old, **{key: new[key] for key in moved(old, new)}} if attributes.get("pictures") else old
+
+
+def moved(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Keys of an identity by which the same pictures may lie elsewhere, and do."""
+    return [key for key in sorted(PLACES & old.keys() & new.keys()) if old[key] != new[key]]
+
+
+def refuse_renamed(folder: StudyFolder, names: Sequence[str]) -> None:
+    """Raise UserError where the journal of this folder has another study than the folder's name says, with the command that mends it."""
+    if not names or folder.name in names:
+        return
+    former = folder.path.with_name(names[0])
+    rule = f"{folder.path} holds study {names[0]}, and none named {folder.name}"
+    if not former.exists():
+        raise UserError(f"{rule}; a study's name is its folder's, so that it goes on after: {_move(folder, former.parent, names[0])}")
+    studies = folder.path.absolute().parent
+    other = studies.with_name(f"{studies.name}_{folder.name}")
+    how = f"mkdir -p {shlex.quote(str(other))} && {_move(folder, other, names[0])}"
+    raise UserError(f"{rule}; as a copy beside study {names[0]} it goes on in a folder of studies of its own (--studies-dir): {how}")
+
+
+def _move(folder: StudyFolder, to: Any, name: str) -> str:
+    return shlex.join(["mv", str(folder.path), str(to / name)])
