@@ -14,6 +14,7 @@ import pytest
 
 from visiontune.filesystem.file_lock import locked
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.tuning.event_log import read_events
 from visiontune.tuning.read_study import read_study
 
 pytestmark = pytest.mark.ray
@@ -22,7 +23,7 @@ STUDY = """
 study: survivor
 data: {source: digits, image_size: 8}
 budget: {num_trials: 10, min_epochs: 1, max_epochs: 9, reduction_factor: 3}
-resources: {gpus_per_trial: 0, max_concurrent_trials: 2}
+resources: {gpus_per_trial: 0, max_concurrent_trials: 2, hang_s: 2}
 confirm: {num_seeds: 1}
 space:
   model: {name: lenet5, activation: {choice: [relu, elu]}}
@@ -49,6 +50,14 @@ class Search:
         while len(self.epochs()) < start + num:
             assert self.process.poll() is None, self.process.stdout.read()
             assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def wait_for_event(self, kind, what, timeout_s=90):
+        """Until the event log has one of that kind that says so."""
+        deadline = time.monotonic() + timeout_s
+        while not any(one.kind == kind and what in one.text for one in read_events(self.events.parent / "events.jsonl")):
+            assert self.process.poll() is None, self.process.stdout.read()
+            assert time.monotonic() < deadline, list(map(str, read_events(self.events.parent / "events.jsonl")))
             time.sleep(0.02)
 
     def workers(self, name="LegWorker"):
@@ -89,6 +98,10 @@ def test_a_search_survives_kills_a_lost_worker_and_an_interrupt(tmp_path):
     search = Search(folder, file)
     search.wait_for_epochs(2)
     os.kill(search.workers()[0], signal.SIGKILL)
+    search.wait_for_epochs(2)
+    for signum, kind, what in ((signal.SIGTERM, "preempted", "it was told to leave"), (signal.SIGSTOP, "lost", "no sign of life")):
+        os.kill(search.workers()[0], signum)
+        search.wait_for_event(kind, what)
     search.wait_for_epochs(2)
     search.process.send_signal(signal.SIGTERM)
     output, _ = search.process.communicate(timeout=90)
