@@ -8,22 +8,30 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from places import HELPERS
+from simulated_search import drive, make_spec
+from simulated_search import report as simulated
 from tiny import make_recipe, make_store
 
-from visiontune.errors import UnfitMachine
+from visiontune.errors import Preempted, UnfitMachine
 from visiontune.filesystem.checkpoint_files import Attempt, states_in
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.training.heartbeat import HEARTBEAT
+from visiontune.tuning.event_log import read_events
 from visiontune.tuning.records import Leg, Report
 from visiontune.tuning.run_leg import run_leg
 from visiontune.tuning.silent_workers import SilentWorkers, take_stacks
+from visiontune.tuning.trial_history import read_history
 
 TRAIN = """
 import ctypes, sys, torch
 from pathlib import Path
+from simulated_search import drive, make_spec
+from simulated_search import report as simulated
 from tiny import make_recipe, make_store
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.training.heartbeat import HEARTBEAT
@@ -150,3 +158,31 @@ def test_a_worker_without_a_sign_of_life_is_told_from_one_that_nobody_looked_at(
     now_s[0] = 9000.0
     assert workers.look(["00000"], {"00000": 1}, lambda key: [1.0]) == {}, "its driver was asleep"
     assert silent_at(12_000, {"00000": 2}, epoch_s=600.0) == [], "an epoch takes ten minutes"
+
+
+def test_a_worker_whose_machine_is_to_go_writes_what_it_has_and_leaves(tmp_path: Path) -> None:
+    folder, leg = StudyFolder(tmp_path), Leg("00000", 0, make_recipe(num_epochs=1000), 0)
+    training = run_leg(leg, make_store(), folder, "cpu", checkpoint_every_s=1e6)
+    seen = []
+    try:
+        with HEARTBEAT.watched(1000.0), pytest.raises(Preempted, match="told to leave"):
+            for report in training:
+                seen.append(report.epoch)
+                folder.leaving("00000").touch()
+    finally:
+        HEARTBEAT.is_leaving.clear()
+    assert states_in(folder.checkpoint(0))[0].epoch == seen[-1] < 1000
+    assert next(run_leg(replace(leg, known_epochs=seen[-1]), make_store(), folder, "cpu")).epoch == seen[-1] + 1, "and the next one stays"
+
+
+def test_what_was_damaged_stands_in_the_event_log_and_with_the_trial(tmp_path: Path) -> None:
+    said = "its checkpoint epoch-000003.ckpt is damaged; it goes on from epoch 1"
+
+    def answer(leg: Leg, epoch: int, value: float) -> Report:
+        place = {"node": "a", "num_threads": 1, "gpu": ""}
+        return replace(simulated(leg, epoch, value), **({"place": place, "note": said} if (leg.number, epoch) == (2, 1) else {}))
+
+    drive(make_spec(tmp_path / "study", 4, sampler="random"), tmp_path / "study", answer=answer)
+    folder = StudyFolder(tmp_path / "study")
+    assert [(event.trial, event.text) for event in read_events(folder.events) if event.kind == "restored"] == [(2, said)]
+    assert [place.note for place in read_history(folder, 2).places] == [said]
