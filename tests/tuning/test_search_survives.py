@@ -23,7 +23,7 @@ STUDY = """
 study: survivor
 data: {source: digits, image_size: 8}
 budget: {num_trials: 10, min_epochs: 1, max_epochs: 9, reduction_factor: 3}
-resources: {gpus_per_trial: 0, max_concurrent_trials: 2, hang_s: 2}
+resources: {gpus_per_trial: 0, max_concurrent_trials: 2}
 confirm: {num_seeds: 1}
 space:
   model: {name: lenet5, activation: {choice: [relu, elu]}}
@@ -99,9 +99,8 @@ def test_a_search_survives_kills_a_lost_worker_and_an_interrupt(tmp_path):
     search.wait_for_epochs(2)
     os.kill(search.workers()[0], signal.SIGKILL)
     search.wait_for_epochs(2)
-    for signum, kind, what in ((signal.SIGTERM, "preempted", "it was told to leave"), (signal.SIGSTOP, "lost", "no sign of life")):
-        os.kill(search.workers()[0], signum)
-        search.wait_for_event(kind, what)
+    os.kill(search.workers()[0], signal.SIGTERM)  # a notice of preemption
+    search.wait_for_event("preempted", "it was told to leave")
     search.wait_for_epochs(2)
     search.process.send_signal(signal.SIGTERM)
     output, _ = search.process.communicate(timeout=90)
