@@ -49,6 +49,10 @@ class UnfitMachine(MachineFault):
     """The machine, or this process on it, can take no trial at all: none had begun."""
 
 
+class Preempted(MachineFault):
+    """The machine is about to go, or this process was told to end: what it trained is on the disk, and its leg goes on elsewhere."""
+
+
 class Superseded(RuntimeError):
     """Another worker has gone on with this one's leg, or its trial has ended: nothing more of it is wanted."""
 

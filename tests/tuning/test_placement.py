@@ -1,6 +1,8 @@
 """More legs than the cluster can place, on real raylets: whoever is idle takes what waits, and the search ends."""
 
 import os
+import pathlib
+import signal
 import threading
 import time
 from types import SimpleNamespace
@@ -47,6 +49,9 @@ def fake_worker():
 
             for epoch in range(leg.known_epochs + 1, leg.recipe.training["num_epochs"] + 1):
                 time.sleep(0.02)
+                if epoch > leg.known_epochs + 1 and pathlib.Path(self.config.get("freezes", "")).is_file():
+                    pathlib.Path(self.config["freezes"]).unlink()
+                    os.kill(os.getpid(), signal.SIGSTOP)
                 value = 1.0 - abs(leg.recipe.optimizer["lr"] - 0.01) - 0.3 / epoch
                 metrics = {"val_top1": value, "val_loss": -value, "test_top1": 0.5, "test_loss": 1.0}
                 yield Report(epoch, metrics, 0, is_last=epoch == leg.recipe.training["num_epochs"])
@@ -60,7 +65,7 @@ def fake_worker():
 def running(folder, num_trials, num_seeds=0):
     """A search that has begun, and what it says."""
     folder.mkdir()
-    spec = make_spec(folder, num_trials, num_seeds=num_seeds)
+    spec = make_spec(folder, num_trials, num_seeds=num_seeds, overrides=["resources.hang_s=1"])
     run = SearchRun(spec, create_or_resume(StudyFolder(folder), spec), StudyFolder(folder), lambda event: None)
     said = []
     run.say = said.append
@@ -106,16 +111,19 @@ def test_a_search_ends_with_more_legs_than_can_be_placed(tmp_path, monkeypatch, 
     from visiontune.tuning import ray_adapter
 
     monkeypatch.setattr(ray_adapter, "LegWorker", fake_worker())
-    session, _ = running(tmp_path / "study", 12, num_seeds=2)
+    session, said = running(tmp_path / "study", 12, num_seeds=2)
+    (tmp_path / "freezes").touch()  # one worker, where there are two
     other = hold_a_cpu(ray_of_two) if is_shared else None
     late = threading.Timer(LIMIT_S, lambda: setattr(session, "is_interrupted", True))
     late.start()
     shots = []
     session.num_slots = num_slots
     base = {"bundle": {name.upper(): amount for name, amount in resources.items()}, "num_workers": 1}
+    base |= {} if is_shared else {"freezes": str(tmp_path / "freezes")}
     ray_adapter.run_tune(session, base=base, look=lambda: None, screen=shots.append)
     late.cancel()
     assert session.is_finished, session.snapshot()
+    assert sum("no sign of life" in line for line in said) == (not is_shared), said
     assert 1 <= max(shot.num_running for shot in shots) <= num_fit
     assert max(shot.num_running + shot.num_staged for shot in shots) <= num_slots
     del other

@@ -8,13 +8,20 @@ from types import SimpleNamespace
 
 import pytest
 from places import ROOT
+from simulated_search import make_spec, report
 
 import visiontune
 from visiontune.errors import NoCluster, SearchFailed, UserError
+from visiontune.filesystem.checkpoint_files import Attempt
+from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import Resources
+from visiontune.tuning import ray_nodes
+from visiontune.tuning.event_log import read_events
 from visiontune.tuning.placement import Node, Placement
-from visiontune.tuning.ray_cluster import check_address, cluster, is_local, trial_resources
-from visiontune.tuning.ray_nodes import legs_to_come
+from visiontune.tuning.ray_cluster import check_address, cluster, is_local, note_of_gpus, trial_resources
+from visiontune.tuning.ray_nodes import NodeWatch, legs_to_come
+from visiontune.tuning.search_run import SearchRun
+from visiontune.tuning.study_storage import create_or_resume
 
 
 def ray_that(monkeypatch: pytest.MonkeyPatch, *, says: str = "", is_initialized: bool = False) -> list[str]:
@@ -101,6 +108,41 @@ def test_workers_of_a_trial_are_each_whole_on_a_node(monkeypatch: pytest.MonkeyP
     assert trial_resources(Resources("auto", 2, 5, 8), "auto") == wanted  # eight trials wait for machines
     with pytest.raises(UserError, match=r"this machine has room for 4"):
         trial_resources(Resources("auto", 2, 5, 8), None)
+
+
+def test_auto_without_a_gpu_on_a_cluster_is_said() -> None:
+    none, one = {"cpu": 1.0, "gpu": 0.0}, {"cpu": 1.0, "gpu": 1.0}
+    auto, told = Resources("auto", 1, 1, "auto"), Resources(0.0, 1, 1, "auto")
+    notes = [note_of_gpus(*case) for case in ((auto, none, "auto"), (auto, one, "auto"), (told, none, "auto"), (auto, none, "local"))]
+    assert [bool(note) for note in notes] == [True, False, False, False] and "resources.gpus_per_trial=1 waits for GPUs" in notes[0]
+
+
+def test_a_machine_that_is_to_go_has_its_workers_leave_and_gets_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Preempted: its leg goes back to the search, which blames nobody."""
+    spec, folder = make_spec(tmp_path / "study", 4, sampler="random"), StudyFolder(tmp_path / "study")
+    folder.path.mkdir()
+    run = SearchRun(spec, create_or_resume(folder, spec), folder, lambda event: None)
+    going: set[str] = set()
+    monkeypatch.setattr(ray_nodes, "nodes_up", lambda: [Node(name, name) for name in "ab"])
+    monkeypatch.setattr(ray_nodes, "nodes_going", lambda: going)
+    monkeypatch.setattr(ray_nodes, "grows", lambda: False)
+    monkeypatch.setattr(ray_nodes, "RECOUNT_S", 0.0)
+    watch = NodeWatch(run, Resources(0.0, 1, 1, "auto"), {"cpu": 1.0, "gpu": 0.0}, is_local=False)
+    watch.look()
+    first, second = run.next_leg(), run.next_leg()
+    assert first is not None and second is not None
+    for leg, node in ((first, "a"), (second, "b")):
+        Attempt.claim(folder.checkpoint(leg.key))
+        run.out.placed(leg.key, node)
+    going.add("a")
+    watch.look()
+    assert folder.leaving(first.key).exists() and not folder.leaving(second.key).exists() and run.num_slots == 1
+    run.preempted(first.key, "it was told to leave", node="a")
+    kinds = [(event.kind, event.trial) for event in read_events(folder.events)]
+    assert ("preempted", first.number) in kinds and "machine" in dict(kinds) and not run.fatal
+    assert run.report(second.key, report(second, 9, 0.5)) is False
+    again = run.next_leg()
+    assert again is not None and again.key == first.key and not run.out.placement.shunned(first.key)
 
 
 def test_ray_launchers_file_says_how_far_a_cluster_may_grow(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Searches without Ray: what a study holds at its end, whatever happened on the way."""
 
+import errno
 import os
 import random
 import signal
@@ -19,8 +20,9 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.former_policies import PUBLISHED
 from visiontune.spec.read_identity import spec_of_identity
-from visiontune.tuning import driver_lease
+from visiontune.tuning import disk_room, driver_lease
 from visiontune.tuning.driver_lock import driver_lock
+from visiontune.tuning.event_log import read_events
 from visiontune.tuning.launch import run_search
 from visiontune.tuning.placement import MAX_LOSSES
 from visiontune.tuning.read_study import read_study
@@ -540,3 +542,44 @@ def test_snapshot_counts_add_up(tmp_path):
 
 def environment():
     return {**os.environ, "PYTHONPATH": f"{PLATFORM}:{HELPERS}"}
+
+
+class Disk:
+    """Full from the twelfth report on, until it has been waited for so long: for the worker, and for what the driver reserves and syncs."""
+
+    def __init__(self, monkeypatch, free_after_s):
+        self.is_full, self.waited_s, self._free_after_s, self._num_reports = False, 0.0, free_after_s, 0
+        for name in ("posix_fallocate", "fsync"):
+            monkeypatch.setattr(os, name, self._refusing(getattr(os, name)))
+        monkeypatch.setattr(disk_room.time, "sleep", self._wait)
+        monkeypatch.setattr(disk_room, "FIRST_PAUSE_S", 0.0)
+
+    def _refusing(self, call):
+        def refuse(descriptor, *size):
+            if self.is_full:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return call(descriptor, *size)
+
+        return refuse
+
+    def _wait(self, seconds):
+        self.waited_s += seconds + 1.0
+        self.is_full &= self.waited_s < self._free_after_s
+
+    def worker(self, leg, epoch, value):
+        self._num_reports += 1
+        if self._num_reports == 12:
+            self.is_full = True
+            return Report(0, {}, 0, failure="full", reason="[Errno 28] No space left on device")
+        return report(leg, epoch, value)
+
+
+def test_a_full_disk_pauses_what_is_new_keeps_what_is_reported_and_goes_on_by_itself(tmp_path, monkeypatch):
+    folder, disk = tmp_path / "study", Disk(monkeypatch, free_after_s=30.0)
+    session, storage, _ = drive(make_spec(folder, 12, sampler="random"), folder, num_slots=3, answer=disk.worker)
+    assert session.is_finished and not session.fatal and disk.waited_s >= 30.0
+    log = [event.text for event in read_events(folder / "events.jsonl") if event.kind == "disk"]
+    assert "new trials wait until there is room" in log[0] and log[-1] == "there is room on the disk again"
+    undisturbed = drive(make_spec(tmp_path / "b" / "study", 12, sampler="random"), tmp_path / "b" / "study", num_slots=3)[1]
+    assert {t.number: max(t.intermediate_values, default=0) for t in storage.trials()}.keys() == set(range(12))
+    assert len(storage.trials()) == len(undisturbed.trials())

@@ -14,6 +14,7 @@ import pytest
 
 from visiontune.filesystem.file_lock import locked
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.tuning.event_log import read_events
 from visiontune.tuning.read_study import read_study
 
 pytestmark = pytest.mark.ray
@@ -49,6 +50,14 @@ class Search:
         while len(self.epochs()) < start + num:
             assert self.process.poll() is None, self.process.stdout.read()
             assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def wait_for_event(self, kind, what, timeout_s=90):
+        """Until the event log has one of that kind that says so."""
+        deadline = time.monotonic() + timeout_s
+        while not any(one.kind == kind and what in one.text for one in read_events(self.events.parent / "events.jsonl")):
+            assert self.process.poll() is None, self.process.stdout.read()
+            assert time.monotonic() < deadline, list(map(str, read_events(self.events.parent / "events.jsonl")))
             time.sleep(0.02)
 
     def workers(self, name="LegWorker"):
@@ -89,6 +98,9 @@ def test_a_search_survives_kills_a_lost_worker_and_an_interrupt(tmp_path):
     search = Search(folder, file)
     search.wait_for_epochs(2)
     os.kill(search.workers()[0], signal.SIGKILL)
+    search.wait_for_epochs(2)
+    os.kill(search.workers()[0], signal.SIGTERM)  # a notice of preemption
+    search.wait_for_event("preempted", "it was told to leave")
     search.wait_for_epochs(2)
     search.process.send_signal(signal.SIGTERM)
     output, _ = search.process.communicate(timeout=90)

@@ -10,7 +10,9 @@ from parts.simulated_cluster import Cluster
 from parts.simulated_machine import Machine, answer
 from parts.simulated_outcome import outcome_of
 from parts.simulated_weather import Weather, draw_weather
+from visiontune.filesystem.checkpoint_files import Attempt
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.tuning.event_log import read_events
 from visiontune.tuning.placement import MAX_CRASHES, Node, Placement
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.study_storage import create_or_resume
@@ -44,6 +46,24 @@ def test_a_trial_that_kills_its_worker_on_three_sound_machines_is_given_up_alone
     assert run.is_finished and trials[3].user_attrs["end"]["kind"] == "crashed"
     assert len({loss["node"] for loss in trials[3].user_attrs["losses"]}) == MAX_CRASHES
     assert [trial.number for trial in trials if trial.user_attrs.get("end", {}).get("kind") == "crashed"] == [3]
+
+
+def test_a_trial_that_hangs_on_two_machines_has_failed_and_one_that_hangs_once_has_not(tmp_path):
+    """Its workers leave the stacks with which a real one ends itself."""
+    once = iter([True])
+
+    def hangs(leg):
+        is_hung = leg.number == 3 or (leg.number == 5 and next(once, False))
+        if is_hung:
+            Attempt.claim(tmp_path / "study" / "checkpoints" / leg.key).file.write_text("Timeout (0:02:00)!")
+        return is_hung
+
+    run, _, trials = searched(tmp_path / "study", Cluster([Machine(name) for name in "abcd"], kills=hangs))
+    ends = {trial.number: trial.user_attrs.get("end", {}) for trial in trials}
+    assert run.is_finished and [number for number, end in ends.items() if end.get("kind") == "hung"] == [3]
+    assert len({loss["node"] for loss in trials[3].user_attrs["losses"]}) == 2 and "hung/00003.attempt-2.txt" in ends[3]["reason"]
+    log = [event for event in read_events(tmp_path / "study" / "events.jsonl") if event.kind == "hung"]
+    assert sorted(event.trial for event in log) == [3, 3, 5] and (tmp_path / "study" / "hung" / "00005.attempt-1.txt").is_file()
 
 
 def test_a_leg_that_waits_for_a_machine_that_goes_comes_back_to_the_one_that_lost_it(tmp_path):

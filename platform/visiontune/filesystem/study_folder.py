@@ -62,6 +62,15 @@ class StudyFolder:
         """There while the driver leaves: workers write what they have trained."""
         return self.path / "stopping"
 
+    def leaving(self, key: str) -> Path:
+        """There while the machine that trains this leg is about to go: its worker writes what it has trained, and ends."""
+        return self.checkpoint(key) / "leaving"
+
+    @property
+    def hung(self) -> Path:
+        """Stacks of workers that hung, by trial and attempt."""
+        return self.path / "hung"
+
     @property
     def plugins(self) -> Path:
         """A copy of each plugin that its recipes name, by digest; beside the winner's recipe, which is read with it."""

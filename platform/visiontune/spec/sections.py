@@ -167,6 +167,14 @@ STUDY = Section(
                 ),
                 "max_concurrent_trials": Arg(int, "auto: what fits the cluster", "auto", 1, 100_000, also=("auto",)),
                 "price_per_hour": Arg(float, "of one worker of a trial, in any currency", None, 0.0, 1e6),
+                "hang_s": Arg(
+                    float,
+                    "seconds without a step, or five epochs where that is longer, after which a worker hangs and is ended; ten times as "
+                    "long until its first epoch has ended",
+                    120.0,
+                    1.0,
+                    86_400.0,
+                ),
             },
         ),
         "storage": Section(

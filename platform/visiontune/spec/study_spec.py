@@ -89,13 +89,14 @@ def brackets_of(trial_scheduler: str, budget: Budget) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one trial gets, or each of its workers, and what an hour of one costs; "auto" is settled when the cluster is known."""
+    """What one trial gets, or each of its workers, what an hour costs, when one hangs; "auto" is settled when the cluster is known."""
 
     gpus_per_trial: float | str
     cpus_per_trial: int | str
     workers_per_trial: int
     max_concurrent_trials: int | str
     price_per_hour: float | None = None
+    hang_s: float = 120.0
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ Optuna numbers trials by the lines before, so that a line can't be left out; wit
 from __future__ import annotations
 
 import json
+import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from visiontune.errors import Problem, UserError
 from visiontune.filesystem.atomic_write import write_whole
+from visiontune.tuning.disk_room import when_there_is_room
 
 _SUM = "crc"
 _MOST_LISTED = 10
@@ -27,14 +29,26 @@ class CheckedJournal(JournalFileBackend):
     def __init__(self, path: Path, copy: Path, lock: FileLock) -> None:
         super().__init__(str(path), lock_obj=lock)  # type: ignore[arg-type]
         self._path, self._copy, self._held = path, copy, lock
+        self.on_full: Callable[[str], None] = lambda what: None
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """The journal is on the disk when this returns, the copy in the system's hands."""
+        """The journal is on the disk when this returns, the copy in the system's hands. A full disk is waited for, and `on_full` told."""
         summed = [{**log, _SUM: _sum_of(log)} for log in logs]
+        when_there_is_room(lambda: self._append(summed), lambda what: self.on_full(what))
+
+    def _append(self, summed: list[dict[str, Any]]) -> None:
+        """All or nothing. Raises OSError."""
         with self._held:
-            super().append_logs(summed)
-            with self._copy.open("ab") as file:
-                file.write(b"".join(_line(log) for log in summed))
+            sizes = {path: path.stat().st_size if path.exists() else 0 for path in (self._path, self._copy)}
+            try:
+                super().append_logs(summed)
+                with self._copy.open("ab") as file:
+                    file.write(b"".join(_line(log) for log in summed))
+            except OSError:
+                for path, size in sizes.items():
+                    if path.exists():
+                        os.truncate(path, size)
+                raise
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # type: ignore[override]
         """Raises UserError that names a damaged line; the last one may be under way."""

@@ -42,7 +42,7 @@ def fail_alike(trials: Iterable[TrialRecord]) -> str:
     Recipes that diverge, do not fit in memory or cost too much are what a search is there to find out.
     """
     first = list(islice(trials, FIRST))
-    failed = [trial for trial in first if trial.kind in ("infeasible", "crashed") and not trial.reason.startswith(NO_MEMORY)]
+    failed = [trial for trial in first if trial.kind in ("infeasible", "crashed", "hung") and not trial.reason.startswith(NO_MEMORY)]
     alike = Counter(_without_numbers(trial.reason) for trial in failed)
     common, num = next(iter(alike.most_common(1)), ("", 0))
     if num <= FIRST // 2:

@@ -105,4 +105,5 @@ def worker_config(spec: StudySpec, folder: StudyFolder, store: Store, wanted: Ma
         "num_workers": spec.resources.workers_per_trial,
         "rungs": spec.rungs,
         "checkpoint_every_s": spec.storage["checkpoint_every_s"],
+        "hang_s": spec.resources.hang_s,
     }

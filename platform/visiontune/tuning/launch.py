@@ -36,7 +36,7 @@ from visiontune.tuning.get_ready import (
 )
 from visiontune.tuning.interruption import interruptible
 from visiontune.tuning.mlflow_events import study_event
-from visiontune.tuning.ray_cluster import cluster, is_local, trial_resources
+from visiontune.tuning.ray_cluster import cluster, is_local, note_of_gpus, trial_resources
 from visiontune.tuning.read_study import ending_of, study_record
 from visiontune.tuning.records import Ending, Outcome, Put, StudyRecord
 from visiontune.tuning.search_run import SearchRun
@@ -161,6 +161,8 @@ def run_on_cluster(
             from visiontune.tuning.ray_nodes import NodeWatch
 
             wanted = trial_resources(spec.resources, address)
+            if note := note_of_gpus(spec.resources, wanted, address):
+                run.log("machine", note, is_said=True)
             run.spending.num_gpus = count_gpus(spec, wanted)
             watch = NodeWatch(run, spec.resources, wanted, is_local=is_local(address))
             watch.refuse_too_small()

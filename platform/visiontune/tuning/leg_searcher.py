@@ -8,7 +8,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from visiontune.errors import MachineFault, UnfitMachine
+from visiontune.errors import MachineFault, Preempted, UnfitMachine
 from visiontune.tuning.ray_nodes import actor_in, node_of
 from visiontune.tuning.ray_worker import pack
 from visiontune.tuning.records import Leg
@@ -34,6 +34,7 @@ class LegSearcher(Searcher):  # type: ignore[misc]
         self._next: list[Leg] = []
         self.keys: dict[str, str] = {}
         self.errors: dict[str, str] = {}
+        self.ended: dict[str, str] = {}
         self._staged: dict[str, tuple[Leg | None, frozenset[str]]] = {}
         self._idle_since_s: dict[str, float] = {}
         self._num_freed = 0
@@ -90,10 +91,13 @@ class LegSearcher(Searcher):  # type: ignore[misc]
         if not error:
             self._num_freed += 1
             return
-        text = self.errors.pop(trial_id, "the worker process died")
-        name, _, said = (what := text.splitlines()[-1].strip()[:300]).partition(": ")
-        is_fault = name in (_name(MachineFault), _name(UnfitMachine))
+        text, ended = self.errors.pop(trial_id, "the worker process died"), self.ended.pop(trial_id, "")
+        name, _, said = (what := ended or text.splitlines()[-1].strip()[:300]).partition(": ")
         node = node_of(actor_in(text))
+        if name == _name(Preempted):
+            self._run.preempted(key, said, node=node)
+            return
+        is_fault = name in (_name(MachineFault), _name(UnfitMachine))
         self._run.lost(key, said if is_fault else what, node=node, is_begun=name != _name(UnfitMachine))
 
     def save(self, checkpoint_path: str) -> None:

@@ -51,10 +51,18 @@ class LegsOut:
         self._taken(key)
         self.placement.ended(key)
 
-    def lost(self, key: str, node: str, *, is_begun: bool) -> tuple[Leg, Loss] | None:
+    def lost(self, key: str, node: str, *, is_begun: bool, is_hung: bool = False) -> tuple[Leg, Loss] | None:
         """Its worker is lost, on that node; None for a leg that is not out."""
         leg = self._taken(key)
-        return None if leg is None else (leg, self.placement.lost(key, node, is_begun=is_begun))
+        return None if leg is None else (leg, self.placement.lost(key, node, is_begun=is_begun, is_hung=is_hung))
+
+    def left(self, key: str, node: str) -> tuple[Leg, Loss] | None:
+        """Its worker was told to leave that node, and did: nobody's fault."""
+        node = self.placement.at_work.get(key, node)
+        leg = self._taken(key)
+        self.placement.ended(key)
+        where = f" on {self.placement.name(node)}" if node and len(self.placement.nodes) > 1 else ""
+        return None if leg is None else (leg, Loss(node, 0.0, was_healthy=True, where=where))
 
     def let_go(self) -> None:
         """Nobody waits for what they report any more."""

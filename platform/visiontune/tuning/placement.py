@@ -48,11 +48,15 @@ class _Health:
 
 @dataclass(frozen=True)
 class Loss:
-    """A worker lost on a node; `where` says on which one, where there are several. `is_given_up`: no leg of its trial is to follow."""
+    """A worker lost on a node; `where` says on which one, where there are several. `is_given_up`: no leg of its trial is to follow.
+
+    `is_hung`: it got nowhere and ended itself.
+    """
 
     node: str
     at_s: float
     was_healthy: bool
+    is_hung: bool = False
     where: str = ""
     is_given_up: bool = False
 
@@ -126,15 +130,15 @@ class Placement:
         self.at_work.pop(key, None)
         self._before.discard(key)
 
-    def lost(self, key: str, node: str = "", *, is_begun: bool = True) -> Loss:
+    def lost(self, key: str, node: str = "", *, is_begun: bool = True, is_hung: bool = False) -> Loss:
         """The worker of a leg was lost on that machine, where it had not begun there.
 
-        `is_begun`: the leg was at work by then, so that it may be the reason.
+        `is_begun`: the leg was at work by then, so that it may be the reason. `is_hung`: nothing of it moved.
         """
         node = self.at_work.pop(key, node)
         self._before = (self._before & self.at_work.keys()) if self._in_a_row else {*self.at_work}
         health = self._health.setdefault(node, _Health())
-        loss = Loss(node, self._clock(), was_healthy=not self._is_suspect(node, key))
+        loss = Loss(node, self._clock(), was_healthy=not self._is_suspect(node, key), is_hung=is_hung)
         health.lost.add(key)
         self._in_a_row.append(loss)
         if len(health.lost) > 1 and len(self._of_a_size()) > 1:
@@ -142,7 +146,8 @@ class Placement:
         if is_begun:
             self._losses.setdefault(key, []).append(loss)
         where = f" on {self.name(node)}" if node and len(self.nodes) > 1 else ""
-        return replace(loss, where=where, is_given_up=self._num_crashes(key) >= MAX_CRASHES)
+        is_given_up = self._num_crashes(key) >= MAX_CRASHES or self._has_hung_elsewhere_too(key)
+        return replace(loss, where=where, is_given_up=is_given_up)
 
     def is_hopeless(self) -> bool:
         """Whether machines lose every worker, and no leg that was at work before the first of these losses is still there."""
@@ -198,10 +203,17 @@ class Placement:
         return not self.nodes or not node or node in self.nodes
 
     def _num_crashes(self, key: str) -> int:
-        """Losses that may be the trial's own: on machines that are still up and had lost nobody else's worker, nor have since."""
-        return sum(
-            loss.was_healthy and self._is_up(loss.node) and not self._is_suspect(loss.node, key) for loss in self._losses.get(key, ())
-        )
+        """Losses that may be the trial's own."""
+        return len(self._own(key))
+
+    def _has_hung_elsewhere_too(self, key: str) -> bool:
+        """Whether it hung on two machines; on one again it may be that machine's doing."""
+        return len({loss.node for loss in self._own(key) if loss.is_hung}) > 1
+
+    def _own(self, key: str) -> list[Loss]:
+        """Those on machines that are still up and had lost nobody else's worker, nor have since."""
+        known = self._losses.get(key, ())
+        return [loss for loss in known if loss.was_healthy and self._is_up(loss.node) and not self._is_suspect(loss.node, key)]
 
     def _is_suspect(self, node: str, key: str) -> bool:
         """Whether it has lost other trials' workers, of several machines."""

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
@@ -70,10 +71,10 @@ class LoopEnded(BaseException):
 
 
 class LoopCallback(tune.Callback):  # type: ignore[misc]
-    """After every step of Tune's loop: ends it when the search is over, checks the budget, shows a snapshot."""
+    """After every step of Tune's loop: ends it when the search is over, looks at budget, machines and workers, shows a snapshot."""
 
-    def __init__(self, run: SearchRun, searcher: LegSearcher, screen: Callable[[Snapshot], None]) -> None:
-        self._run, self._searcher, self._screen = run, searcher, screen
+    def __init__(self, run: SearchRun, searcher: LegSearcher, screen: Callable[[Snapshot], None], look: Callable[[], None]) -> None:
+        self._run, self._searcher, self._screen, self._look = run, searcher, screen, look
         self._shown_s = 0.0
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -81,7 +82,7 @@ class LoopCallback(tune.Callback):  # type: ignore[misc]
         self._searcher.placed(trial.trial_id, node_of(trial.temporary_state.ray_actor))
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Ends the loop, or checks the budget and shows a snapshot, at most four times a second."""
+        """Ends the loop, or looks and shows a snapshot, at most four times a second."""
         if self._run.is_finished or self._run.is_stopping:
             self._run.save()
             raise LoopEnded
@@ -89,7 +90,18 @@ class LoopCallback(tune.Callback):  # type: ignore[misc]
         if now_s - self._shown_s > 0.25:
             self._shown_s = now_s
             self._run.check_budget()
+            self._look()
+            self._end_silent(trials)
             self._screen(self._run.snapshot())
+
+    def _end_silent(self, trials: list[Any]) -> None:
+        """A frozen process does nothing by itself, not even end: Ray kills it, and Tune then sees that it has died."""
+        silent = self._run.silent()
+        for trial in trials if silent else []:
+            silent_s = silent.get(self._searcher.keys.get(trial.trial_id, ""))
+            if silent_s is not None and (actor := trial.temporary_state.ray_actor) is not None:
+                self._searcher.ended[trial.trial_id] = f"no sign of life for {silent_s:.0f} s, so its process was ended"
+                ray.kill(actor)
 
 
 class NoReporter(tune.ProgressReporter):  # type: ignore[misc]
@@ -109,7 +121,7 @@ def run_tune(
 ) -> None:
     """Run the legs of the search run until it is finished or stopping. `base` is what every worker gets beside its leg.
 
-    `look` is called before each leg is handed out, to see which machines there are.
+    `look` is called before each leg is handed out and while they are at work, to see which machines there are.
     """
     searcher = LegSearcher(run, look)
     scratch_folder = tempfile.TemporaryDirectory(prefix="visiontune-ray-", ignore_cleanup_errors=True)
@@ -121,7 +133,7 @@ def run_tune(
             scheduler=LegScheduler(run, searcher),
             num_samples=-1,
             reuse_actors=True,
-            callbacks=[LoopCallback(run, searcher, screen)],
+            callbacks=[LoopCallback(run, searcher, screen, look)],
             storage_path=scratch,
             trial_dirname_creator=lambda trial: trial.trial_id,
             raise_on_failed_trial=False,

@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from visiontune.errors import NoCluster, Problem, SearchFailed, UserError, first_line
@@ -130,3 +130,10 @@ def trial_resources(resources: Resources, address: str | None) -> dict[str, floa
         rule = f"{num} workers with {each} each, but {where} has room for {has_room}; nearest is {max(1, has_room)}"
         raise UserError(Problem("", 0, "resources.workers_per_trial", rule))
     return wanted
+
+
+def note_of_gpus(resources: Resources, wanted: Mapping[str, float], address: str | None) -> str:
+    """What is to be said where "auto" found no GPU on a cluster, which may have some that are not up yet; "" where nothing is."""
+    if resources.gpus_per_trial != "auto" or wanted["gpu"] or is_local(address):
+        return ""
+    return "no machine with a GPU is up, so trials train on CPUs; resources.gpus_per_trial=1 waits for GPUs"

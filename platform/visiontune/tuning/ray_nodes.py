@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,9 @@ class NodeWatch:
         is_first, self._looked_s = self._looked_s == float("-inf"), time.monotonic()
         placement = self._run.out.placement
         can_grow = not self._is_local and grows()
-        new, gone = placement.see(nodes_up(), can_grow=can_grow)
+        up, going = nodes_up(), nodes_going()
+        self._ask_to_leave(going)
+        new, gone = placement.see([node for node in up if node.key not in going], can_grow=can_grow)
         if can_grow:
             placement.growth = legs_to_come(self._wanted, self._num_workers, placement.num_fitting)
         self._run.num_slots = placement.num_slots
@@ -50,7 +52,14 @@ class NodeWatch:
             for node in new:
                 self._run.log("machine", f"a machine has joined: {node}", is_said=True)
             for node in gone:
-                self._run.log("machine", f"a machine is gone: {node}; its trials go on elsewhere, from their checkpoints", is_said=True)
+                what = "is about to go" if node.key in going else "is gone"
+                self._run.log("machine", f"a machine {what}: {node}; its trials go on elsewhere, from their checkpoints", is_said=True)
+
+    def _ask_to_leave(self, going: Collection[str]) -> None:
+        """Workers write what they have trained, and end, before their machine does."""
+        for key, node in self._run.out.placement.at_work.items():
+            if node in going:
+                self._run.ask_to_leave(key)
 
     def refuse_too_small(self) -> None:
         """Raise UserError where no machine can take a worker and none that can is to come."""
@@ -71,6 +80,15 @@ def nodes_up() -> list[Node]:
         Node(node["NodeID"], node["NodeManagerHostname"], node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
         for node in found
     ]
+
+
+def nodes_going() -> Collection[str]:
+    """Ray's ids of nodes that are to go: drained, or preempted (SIGTERM to `ray start`, a cloud's notice to the autoscaler)."""
+    from ray._private import state
+
+    with suppress(Exception):  # as below: then they are seen once they are gone
+        return frozenset(state.state.get_draining_nodes())
+    return frozenset()
 
 
 def grows() -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.records import Leg, Report
 
 if TYPE_CHECKING:
+    from visiontune.training.heartbeat import Heartbeat
     from visiontune.tuning.rank_actors import RankActors
     from visiontune.tuning.run_leg import Worker
 
@@ -29,6 +32,8 @@ class LegWorker(Trainable):  # type: ignore[misc]
     _ranks: RankActors | None = None
     _worker: Worker | None = None
     _reports: Generator[Report, None, None] | None = None
+    _heartbeat: Heartbeat
+    _hang_s: float
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory:
@@ -41,6 +46,16 @@ class LegWorker(Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any]) -> None:
         """Start the leg in `config`, or wait idle."""
+        from visiontune.training.heartbeat import HEARTBEAT
+
+        self._heartbeat, self._hang_s = HEARTBEAT, config["hang_s"]
+        with suppress(ValueError):  # not where Ray runs actors in another thread
+            signal.signal(signal.SIGTERM, lambda number, frame: HEARTBEAT.is_leaving.set())
+        with HEARTBEAT.watched(self._hang_s):
+            HEARTBEAT.begin()
+            self._set_up(config)
+
+    def _set_up(self, config: dict[str, Any]) -> None:
         import torch
 
         from visiontune.data.store.node_copy import on_this_node
@@ -71,7 +86,9 @@ class LegWorker(Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         """The next report. Raises MachineFault, and then the process ends."""
         assert self._reports is not None
-        return {"report": next(self._reports)}
+        with self._heartbeat.watched(self._hang_s):  # not between two steps, while the driver may do something else
+            self._heartbeat.beat()
+            return {"report": next(self._reports)}
 
 
 def idle() -> Generator[Report, None, None]:

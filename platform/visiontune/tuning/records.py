@@ -59,7 +59,7 @@ class Leg:
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker reports after an epoch; with `failure` (infeasible, diverged, constraint, crashed or storage) there is only a reason.
+    """What a worker reports after an epoch; with `failure` (infeasible, diverged, constraint, crashed, storage, full) there is a reason.
 
     `is_last`: training ended with this epoch, at its full length or by early stopping. `micro_batch` as in a leg, `costs` as measured
     before the first epoch. `place`: with the first report of a leg, where it is trained: node, num_threads, gpu; `note`: with the
@@ -86,8 +86,8 @@ class TrialRecord:
     `state` is one of complete (full budget or early stopping), pruned, failed, running (on a worker, or a driver is to hand it out) and
     waiting (at a rung, for a larger budget where the search is over, or where no search runs: `reason` says which).
     `value` is the objective after the last epoch, None when there is
-    none; `values` has it by epoch. `kind` of a failed trial: diverged, infeasible, crashed or constraint. `proposed_by`: who proposed it
-    and from what, such as "tpe: from 12 values"; `start`: the key of the start recipe that it was begun from, if it was.
+    none; `values` has it by epoch. `kind` of a failed trial: diverged, infeasible, crashed, hung or constraint. `proposed_by`: who
+    proposed it and from what, such as "tpe: from 12 values"; `start`: the key of the start recipe that it was begun from, if it was.
     `micro_batch`: pictures at a time, where memory allowed no more than that; 0: as the recipe says. `costs`: what is recorded of its
     costs, by name: what constraints asked for, and what training took. `repeats`: the objective of each network, where a trial has several,
     after the last epoch.

@@ -29,14 +29,16 @@ from visiontune.spec.kept_files import load_files
 from visiontune.training.checkpoint import Found, find_newest
 from visiontune.training.checkpoint_writer import CheckpointWriter
 from visiontune.training.gpu import GpuShare, is_gpu_error, is_out_of_memory, machine_fault, release_all
+from visiontune.training.heartbeat import HEARTBEAT
 from visiontune.training.loop import Epoch, is_over, train
 from visiontune.training.several_networks import train_repeats
 from visiontune.tuning.confirm_leg import average, keep_weights, reopen, test_figures
 from visiontune.tuning.constraints import problem_of_costs
+from visiontune.tuning.disk_room import FULL
 from visiontune.tuning.records import CONSTRAINT, NO_MEMORY, Leg, Report
 
 Train = Callable[..., Iterator[Epoch]]
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+UNWRITABLE = (errno.EROFS, errno.EACCES)
 LINGER_S = 5.0
 """Seconds in which an error gets from a worker to its driver, before the worker's process ends."""
 
@@ -106,7 +108,9 @@ def run_leg(
     again = partial(run_leg, store=store, folder=folder, device=device, share=share, train=train, **saving)  # type: ignore[arg-type]
     want, is_its_own = "", True
     try:
-        with CheckpointWriter(folder.checkpoint(leg.key), checkpoint_every_s, folder.stopping.exists) as writer:
+        with CheckpointWriter(folder.checkpoint(leg.key), checkpoint_every_s, partial(_is_asked, folder, leg.key)) as writer:
+            folder.leaving(leg.key).unlink(missing_ok=True)  # said to the worker before
+            HEARTBEAT.begin(writer.attempt.file)
             costs = _costs(leg, store, device)
             if problem := problem_of_costs(costs, leg.bounds):
                 yield replace(_failure(CONSTRAINT, problem), costs=costs)
@@ -114,6 +118,8 @@ def run_leg(
             for report in _reports(leg, store, folder, device, rungs, writer, train):
                 leg = replace(leg, known_epochs=max(leg.known_epochs, report.epoch))
                 yield replace(report, micro_batch=leg.micro_batch, costs=costs)
+    except MachineFault:
+        raise
     except Exception as error:
         is_lost = isinstance(error, LostRank) and not is_out_of_memory(error)  # its node may be gone: the leg looks for other places
         if is_lost or is_gpu_error(error):
@@ -127,6 +133,13 @@ def run_leg(
     if want:  # the error is gone, and with it what held the network
         release_all()
         yield from _with_less(leg, again, want, is_its_own=is_its_own)
+
+
+def _is_asked(folder: StudyFolder, key: str) -> bool:
+    """Whether what was trained is to be written now: the driver leaves, or this process does."""
+    if folder.leaving(key).exists():
+        HEARTBEAT.is_leaving.set()
+    return HEARTBEAT.is_leaving.is_set() or folder.stopping.exists()
 
 
 def _costs(leg: Leg, store: Store, device: str) -> dict[str, float]:
@@ -156,7 +169,9 @@ def _typed(error: Exception) -> tuple[str, str]:
         return "diverged", str(error)
     if isinstance(error, UserError | ValueError):  # what torch or a builder says of a network that can't be
         return "infeasible", first_line(error)
-    if isinstance(error, OSError) and error.errno in FULL_DISK:
+    if isinstance(error, OSError) and error.errno in FULL:
+        return "full", first_line(error)
+    if isinstance(error, OSError) and error.errno in UNWRITABLE:
         return "storage", first_line(error)
     return "crashed", f"{type(error).__name__}: {first_line(error)}"  # it is handed out again, and given up if it goes on so
 
@@ -169,6 +184,7 @@ def _reports(
         return
     state, note = _resumed(leg, folder)
     history = state["history"] if state else []
+    HEARTBEAT.begin(writer.attempt.file, [past["metrics"]["epoch_s"] for past in history])
     losses = [past["metrics"]["val_loss"] for past in history]
     for past in history:
         is_last = is_over(leg.recipe, losses[: past["epoch"]])  # said again if known: its driver died before it ended the trial
@@ -179,6 +195,7 @@ def _reports(
     if leg.num_repeats > 1:
         train, more = partial(train_repeats, train=train), {"num": leg.num_repeats, "is_folded": leg.is_folded}
     for epoch in train(leg.recipe, store, device=device, resume=state, micro_batch=leg.micro_batch, **more):
+        HEARTBEAT.epoch_ended(epoch.metrics["epoch_s"])
         if leg.is_confirmation and epoch.is_last:
             yield _confirmed(leg, epoch, store, folder)
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from visiontune.filesystem.study_folder import StudyFolder
@@ -11,11 +11,14 @@ from visiontune.tuning.confirmations import confirm_best
 from visiontune.tuning.constraints import CostsOf
 from visiontune.tuning.enough import fail_alike
 from visiontune.tuning.event_log import EventLog
+from visiontune.tuning.full_disk import FullDisk
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.legs_out import LegsOut
+from visiontune.tuning.placement import Loss
 from visiontune.tuning.records import Leg, Put, Report, Snapshot
 from visiontune.tuning.retrainings import MakePolicy, Retrainings
 from visiontune.tuning.search_clock import SearchClock
+from visiontune.tuning.silent_workers import SilentWorkers, take_stacks
 from visiontune.tuning.spending import Spending
 from visiontune.tuning.standing import Standing
 from visiontune.tuning.start_recipes import StartRecipes
@@ -50,11 +53,17 @@ class SearchRun:
         self._spec = spec
         self.clock = SearchClock(start_s)
         self.spending = Spending(spec, storage, self.clock.start_s)
+        self._folder = folder
         self._checkpoints = KeptCheckpoints(folder, int(spec.storage["max_checkpoint_mb"]))
+        self._disk = FullDisk(folder, self._checkpoints, self.log)
+        put = self._disk.patient(put)
+        storage.when_full(self._disk.met_here)
         self._queue = TrialQueue(spec, storage, put, self._checkpoints, self.spending)
+        self._disk.give_up = self._queue.make_room
         self._first_number = len(self._queue.trials.records)
         self._num_found = self._queue.trials.num_begun
         self._epochs_found = sum(trial.epoch for trial in self._queue.trials.records.values())
+        self._silent = SilentWorkers(folder, spec.resources.hang_s)
         self.has_trials = has_trials
         self.out = LegsOut()
         self.say: Say = lambda text: None
@@ -106,7 +115,7 @@ class SearchRun:
 
     def next_leg(self) -> Leg | None:
         """Work for a free worker; None when there is nothing now, and for good once `is_finished`."""
-        if self.is_finished or self.is_stopping or len(self.out) >= self.num_slots:
+        if self.is_finished or self.is_stopping or len(self.out) >= self.num_slots or self._disk.is_waited_for():
             return None
         leg = self._next_trial() if self._again.queue is None and self.has_trials else None
         if leg is None and not self._queue.on_worker:
@@ -121,6 +130,9 @@ class SearchRun:
         """Take a report on a leg; whether its worker should go on with it."""
         leg = self.out.get(key)
         if leg is None:
+            return False
+        if report.failure == "full":
+            self._meet_full_disk(key, report.reason)
             return False
         if report.failure == "storage" and len(self.out.placement.nodes) > 1:  # one machine's disk may be at fault
             self.lost(key, report.reason, is_begun=False, is_gone=False)
@@ -149,21 +161,47 @@ class SearchRun:
 
         `is_gone`: the worker is; else it is sound and only its leg has crashed.
         """
-        found = self.out.lost(key, node, is_begun=is_begun)
+        stacks = take_stacks(self._folder, key)
+        found = self.out.lost(key, node, is_begun=is_begun, is_hung=bool(stacks))
         if found is None or self.is_stopping:
             return
-        leg, loss = found
+        if stacks:
+            what = f"no step was made for too long; where it stood is in {stacks}"
         if self.out.placement.is_hopeless():
-            self.fatal = f"workers are lost or crash one after the other without a report, the last one{loss.where}: {what}"
+            where = found[1].where
+            self.fatal = f"workers are lost or crash one after the other without a report, the last one{where}: {what}"
             return
+        self._hand_back(*found, "hung" if stacks else "lost", "hung" if stacks else "lost its worker" if is_gone else "crashed", what)
+
+    def _meet_full_disk(self, key: str, what: str) -> None:
+        """That of the study; or of the worker's machine alone, which is then as one that loses its workers."""
+        try:
+            if len(self.out.placement.nodes) > 1 and self._disk.has_room():
+                self.lost(key, what, is_begun=False, is_gone=False)
+                return
+            self._disk.met(what)
+        except OSError as error:
+            self.fatal = f"{what}; on the driver's machine: {error.strerror or error}"
+            return
+        if (found := self.out.left(key, "")) is not None and not self.is_stopping:
+            self._hand_back(*found, "disk", "left its worker", what)
+
+    def preempted(self, key: str, what: str, *, node: str = "") -> None:
+        """The worker of a leg has left, as it was told to: the leg goes on elsewhere, and nobody is to blame."""
+        found = self.out.left(key, node)
+        if found is not None and not self.is_stopping:
+            self._hand_back(*found, "preempted", "left its worker", what)
+
+    def _hand_back(self, leg: Leg, loss: Loss, kind: str, end: str, what: str) -> None:
+        """It is handed out again, unless it is given up."""
         number = self._again.trial_of(leg) if leg.is_confirmation else leg.number
-        end = f"has {'lost its worker' if is_gone else 'crashed'}{loss.where}: {what}"
-        self._log.write("lost", number, f"its retraining {end}" if leg.is_confirmation else end)
+        end = f"has {end}{loss.where}: {what}"
+        self._log.write(kind, number, f"its retraining {end}" if leg.is_confirmation else end)
         self.say(f"{'the retraining of ' if leg.is_confirmation else ''}trial {number} {end}")
         if leg.is_confirmation:
             self._again.lost(leg, what, loss)
         else:
-            self._queue.lost(leg.number, what, node=self.out.placement.name(loss.node), is_given_up=loss.is_given_up)
+            self._queue.lost(leg.number, what, loss, node=self.out.placement.name(loss.node))
             self._stop_where_all_fail()
 
     def _stop_where_all_fail(self) -> None:
@@ -172,12 +210,28 @@ class SearchRun:
         if what := fail_alike(records[number] for number in range(self._first_number, len(records))):
             self.fatal = what
 
+    def ask_to_leave(self, key: str) -> None:
+        """Have the worker of a leg write what it has trained, and end: its machine is about to go."""
+        self._checkpoints.ask_to_leave(key)
+
+    def silent(self) -> dict[str, float]:
+        """Legs whose workers have given no sign of life for too long, and for how many seconds: their processes are to be ended."""
+        if not self._silent.is_time():
+            return {}
+        return self._silent.look(self.out.placement.at_work, self.out.trained, self._epochs_s)
+
+    def _epochs_s(self, key: str) -> Collection[float]:
+        leg = self.out.get(key)
+        number = self._again.trial_of(leg) if leg is not None and leg.is_confirmation else None if leg is None else leg.number
+        return () if number is None else self.spending.seconds_of(number).values()
+
     def snapshot(self) -> Snapshot:
         """How the search stands."""
         num_placed, num_out, again = self.out.num_placed, len(self.out), self._again.queue
         parts = Standing(self._spec, self._queue.trials, self.spending, self.clock, self._again.num_epochs, self._queue.lowest_rung)
         phase = parts.phase(num_out=num_out, num_placed=num_placed, again=again.phase if again else "")
         time_left_s = 0.0 if self.is_finished else parts.time_left_s(self._epochs_found, again.num_wanted if again else None)
+        phase = "waiting for room on the disk" if self._disk.is_full else phase
         phase = "stopping" if self.is_interrupted else "finished" if self.is_finished else phase
         return parts.snapshot(phase, num_placed, num_out - num_placed, time_left_s, self.out.placement.nodes.values())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import takewhile
 from typing import Any
@@ -182,6 +182,10 @@ class SearchTrials:
     def limit_checkpoints(self, waiting: Iterable[int]) -> None:
         """Those of trials that wait take no more than they may."""
         self._checkpoints.limit((self.records[number] for number in waiting), self._spec.objective)
+
+    def make_room(self, waiting: Iterable[int], has_room: Callable[[], bool]) -> int:
+        """Those of trials that wait go until the disk has room; of how many trials."""
+        return self._checkpoints.make_room((self.records[number] for number in waiting), self._spec.objective, has_room)
 
     def best(self) -> TrialRecord | None:
         """The first of the ranking of what is complete or can still be: the winner, or who is to be it."""

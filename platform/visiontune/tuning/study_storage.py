@@ -47,6 +47,11 @@ class Storage:
         if isinstance(self._storage, PatientStorage):
             self._storage.say = say
 
+    def when_full(self, on_full: Callable[[str], None]) -> None:
+        """Whom to tell that the journal's disk is full; it is written once there is room."""
+        if isinstance(self._storage, _JournalStorage):
+            self._storage.file.on_full = on_full
+
     def trials(self) -> list[FrozenTrial]:
         """All trials by number; not to be changed by the caller."""
         return self._storage.get_all_trials(self._study_id, deepcopy=False)
@@ -204,7 +209,15 @@ def _connect(folder: StudyFolder, url: str) -> BaseStorage | PatientStorage:
             raise UserError(f"the storage {shown(url)} does not answer: {first_line(error)}") from error
     # Optuna's own lock is a symbolic link, which a killed writer leaves behind for 30 s.
     lock = make_lock(folder.journal.with_name(f"{folder.journal.name}.lock"))
-    return JournalStorage(CheckedJournal(folder.journal, folder.journal_copy, lock))
+    return _JournalStorage(CheckedJournal(folder.journal, folder.journal_copy, lock))
+
+
+class _JournalStorage(JournalStorage):
+    """Optuna's, over a file that it gives."""
+
+    def __init__(self, file: CheckedJournal) -> None:
+        super().__init__(file)
+        self.file = file
 
 
 def mend_journal(folder: StudyFolder, url: str = "journal") -> str:

@@ -18,7 +18,7 @@ from visiontune.tuning.constraints import bounds_to_measure
 from visiontune.tuning.enough import problem_of_cost, reaches_target
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.new_trials import NewTrials
-from visiontune.tuning.placement import MAX_CRASHES
+from visiontune.tuning.placement import MAX_CRASHES, Loss
 from visiontune.tuning.ranking import full_epochs
 from visiontune.tuning.read_study import epoch_seconds, trial_record
 from visiontune.tuning.records import CONSTRAINT, Leg, Put, Report, TrialRecord
@@ -87,11 +87,13 @@ class TrialQueue:
             return True  # said again, by a worker that was cut off: decided on before
         return self._goes_on(number, report)
 
-    def lost(self, number: int, what: str, *, node: str = "", is_given_up: bool = False) -> None:
-        """The worker died or broke, on the node of that name: the trial is handed out again, unless it is to be given up."""
+    def lost(self, number: int, what: str, loss: Loss, *, node: str = "") -> None:
+        """The worker died, broke or left, on the node of that name: the trial is handed out again, unless it is to be given up."""
         self.on_worker.discard(number)
         self._storage.note(number, LOSSES, {"epoch": self.trials.records[number].epoch, "what": what, "node": node})
-        if is_given_up:
+        if loss.is_given_up and loss.is_hung:
+            self._end(number, "failed", f"hung again where it was handed out anew: {what}", "hung")
+        elif loss.is_given_up:
             self._end(number, "failed", f"crashed {MAX_CRASHES} times: {what}", "crashed")
         else:
             self._left_behind.append(number)
@@ -105,6 +107,10 @@ class TrialQueue:
         """Workers leave their trials: the search has found enough."""
         self._left_behind += sorted(self.on_worker)
         self.on_worker.clear()
+
+    def make_room(self, has_room: Callable[[], bool]) -> int:
+        """The disk is full: checkpoints of trials that wait go, until it has room; of how many trials."""
+        return self.trials.make_room(self._waiting, has_room)
 
     def _goes_on(self, number: int, report: Report) -> bool:
         if report.epoch >= self._spec.budget.max_epochs:

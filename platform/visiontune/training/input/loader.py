@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from visiontune.training.heartbeat import HEARTBEAT
 from visiontune.training.input.loader_workers import NUM_AHEAD, Maker, Request, Workers
 
 SMALL_SHARE = 0.05
@@ -86,6 +87,7 @@ class Loader:
         """The same, with the time that each is waited for added to `waited_s`."""
         end = object()
         while True:
+            HEARTBEAT.beat()
             started = time.perf_counter()
             batch = next(batches, end)
             self.waited_s += time.perf_counter() - started
