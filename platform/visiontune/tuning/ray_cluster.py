@@ -6,8 +6,10 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from visiontune.errors import NoCluster, Problem, SearchFailed, UserError, first_line
 from visiontune.filesystem.cgroup import num_cpus
@@ -16,6 +18,8 @@ from visiontune.spec.slots import settled_cpus, workers_on
 from visiontune.spec.study_spec import Resources
 from visiontune.tuning.environment import environment
 from visiontune.tuning.interruption import deaf_to_hangups
+from visiontune.tuning.ray_temp_folder import refuse_temp_folder
+from visiontune.tuning.shipped_code import runtime_env
 
 REACH_S = 5.0
 
@@ -29,6 +33,7 @@ SETTINGS = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_raylet_start_wait_time_s": "120",  # 30 are too few on a machine that is very busy
     "NO_ALBUMENTATIONS_UPDATE": "1",
 }
 """Environment of Ray and of the workers that inherit it, while a search runs; what the user has set stays."""
@@ -38,7 +43,8 @@ _SET_BY_RAY = ("RAY_AUTH_MODE", "PYTHONBREAKPOINT")  # when it starts, and left 
 def check_address(address: str | None) -> None:
     """Raise NoCluster within seconds when nothing listens at the address (or at RAY_ADDRESS): Ray would try for minutes.
 
-    Raises UserError for what is no address, and where Ray runs in this process already: there can be one only.
+    Raises UserError for what is no address, where Ray runs in this process already (there can be one only), and where it can't start here
+    for its folder.
     """
     if "ray" in sys.modules and sys.modules["ray"].is_initialized():
         rule = "a search starts Ray or joins a cluster itself, but Ray is initialised in this process already"
@@ -47,6 +53,8 @@ def check_address(address: str | None) -> None:
     whose = "--address" if address else "RAY_ADDRESS"
     scheme, _, place = named.rpartition("://")
     host, _, port = place.rpartition(":")
+    if named == "local":
+        refuse_temp_folder()
     if named in ("auto", "local"):
         return
     if scheme in ("http", "https"):
@@ -64,26 +72,28 @@ def check_address(address: str | None) -> None:
 
 
 @contextmanager
-def cluster(address: str | None) -> Iterator[None]:
+def cluster(address: str | None, files: Iterable[Path] = ()) -> Iterator[None]:
     """Ray for as long as the block runs: the cluster at `address` (or in RAY_ADDRESS), else one on this machine.
 
-    Raises NoCluster where it can't be joined, SearchFailed where Ray does not start here.
+    A cluster is sent this package, and `files` of this folder. Raises NoCluster where it can't be joined, SearchFailed where Ray does not
+    start here, UserError for files that can't be sent.
     """
     had = {name: os.environ[name] for name in (*SETTINGS, *_SET_BY_RAY) if name in os.environ}
     with environment(dict.fromkeys(_SET_BY_RAY) | SETTINGS | had):
         import ray
 
         logging.getLogger("ray").setLevel(logging.ERROR)
+        common: dict[str, Any] = {"address": address_of(address), "log_to_driver": False, "logging_level": logging.ERROR}
         try:
             with deaf_to_hangups():
-                ray.init(
-                    address=address_of(address),
-                    num_cpus=num_cpus() if is_local(address) else None,  # of a binding (taskset, Slurm) Ray does not know
-                    include_dashboard=False if is_local(address) else None,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                )
-        except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+                if is_local(address):
+                    ray.init(**common, num_cpus=num_cpus(), include_dashboard=False)  # of a binding (taskset, Slurm) Ray does not know
+                else:
+                    with runtime_env(files) as sent:
+                        ray.init(**common, runtime_env=sent)
+        except UserError:
+            raise
+        except Exception as error:  # Ray raises some of its own as just that
             if is_local(address):
                 raise SearchFailed(f"Ray does not start on this machine: {first_line(error)}") from error
             raise NoCluster(f"the Ray cluster at {address_of(address)} can't be joined: {first_line(error)}") from error
