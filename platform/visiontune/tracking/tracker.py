@@ -82,10 +82,14 @@ class _Tracker:
         trouble = writer.trouble
         writer.stop()
         self._look.at(writer, is_last=True)
-        if unsent or is_open:
-            what = f"does not have {_events(unsent)} yet" if unsent else "has not said yet whether it has everything"
-            with suppress(OSError):  # a reader that left is no reason to hide how the block ended
-                print(f"MLflow {what} ({trouble or 'it is being sent'}); the same command sends them", file=sys.stderr)
+        if unsent:
+            text = f"MLflow does not have {_events(unsent)} yet ({trouble or 'they are being sent'}); the same command sends them"
+        elif is_open:
+            text = f"MLflow has not said yet whether it still has everything ({trouble or 'it is being asked, and what it lacks is sent'})"
+        else:
+            return
+        with suppress(OSError):  # a reader that left is no reason to hide how the block ended
+            print(text, file=sys.stderr)
 
 
 class Look:
