@@ -17,8 +17,8 @@ from visiontune.filesystem.uri import shown
 from visiontune.tracking.mlflow_runs import Runs
 from visiontune.tracking.outbox import Event, Line, Refusals, Sent, child_name, load_sent, read_lines
 from visiontune.tracking.told import CHILD_EVENTS, Told
-from visiontune.tuning.driver_lock import driver_of
 from visiontune.tuning.event_log import EventLog
+from visiontune.tuning.who_drives import holder_of
 
 log = logging.getLogger("visiontune.tracking")
 
@@ -89,7 +89,7 @@ class Delivery:
 
     def leave(self) -> None:
         """What says RUNNING is KILLED, where no driver is left that might go on: it died. Nothing for a study that has ended."""
-        if self._runs is not None and self._runs.is_ready and driver_of(self._folder) is None:
+        if self._runs is not None and self._runs.is_ready and holder_of(self._folder) is None:
             with suppress(Exception):  # the next driver's start says it again
                 self._runs.stop("its driver has died; the same command goes on", time.time_ns() // 1_000_000)
 
