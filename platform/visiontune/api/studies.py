@@ -56,7 +56,7 @@ def search(
     from visiontune.results.search_screen import Screen
     from visiontune.results.study import Study
     from visiontune.tracking.studies_there import StudiesThere
-    from visiontune.tracking.tracker import send_leftovers, tracker
+    from visiontune.tracking.tracker import tracker
     from visiontune.tuning.launch import run_search
     from visiontune.tuning.ray_cluster import check_address
 
@@ -70,8 +70,6 @@ def search(
         if (begun := _begun(folder, str(spec.storage["url"]))) is not None:
             raise Interrupted(begun) from None
         raise
-    if outcome.status != "interrupted" and outcome.num_new_epochs == 0:
-        send_leftovers(folder)
     study = Study(folder, outcome.study, outcome.status, outcome.num_new_trials, outcome.num_new_epochs, str(spec.storage["url"]))
     if outcome.status == "interrupted":
         raise Interrupted(study)

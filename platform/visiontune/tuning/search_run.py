@@ -47,6 +47,7 @@ class SearchRun:
         has_trials: bool = True,
     ) -> None:
         self.is_interrupted = False
+        self.is_replaced = False
         self.is_finished = False
         self.ended_by = ""
         self.fatal = ""
@@ -106,6 +107,7 @@ class SearchRun:
 
     def stop_for(self, holder: str) -> None:
         """Another driver has the study: nothing more is written by this one."""
+        self.is_replaced = True
         self.fatal = f"it is now driven by {holder}"
 
     @property
