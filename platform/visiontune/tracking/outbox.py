@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from visiontune.filesystem.atomic_write import write_whole
+from visiontune.filesystem.json_text import from_json
 from visiontune.filesystem.study_folder import StudyFolder
 
 
@@ -83,10 +84,10 @@ def read_lines(folder: StudyFolder, offset: int, max_bytes: int = 1 << 20) -> tu
 
 def _event(raw: bytes) -> Mapping[str, Any] | None:
     try:
-        event = json.loads(raw)
+        event = from_json(raw)
     except ValueError:
         return None
-    return event if isinstance(event, dict) and "event" in event else None
+    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
 
 
 def last_study(folder: StudyFolder, offset: int) -> Line | None:
@@ -122,8 +123,8 @@ def load_sent(folder: StudyFolder, uri: str) -> Sent:
     """outbox.sent for this server; the start when there is none, it is another server's, or the outbox is shorter than it says."""
     server = _server(uri)
     try:
-        sent = Sent(**json.loads(folder.outbox_sent.read_text()))
-        if sent.server == server and sent.offset <= folder.outbox.stat().st_size:
+        sent = Sent(**from_json(folder.outbox_sent.read_bytes()))
+        if sent.server == server and 0 <= sent.offset <= folder.outbox.stat().st_size:
             return sent
     except (OSError, ValueError, TypeError):
         pass
@@ -173,6 +174,6 @@ class Refusals:
 
 def _row(text: str) -> dict[str, Any]:
     try:
-        return dict(json.loads(text))
+        return dict(from_json(text))
     except (ValueError, TypeError):
         return {}
