@@ -55,6 +55,8 @@ WRONG: list[tuple[str, Callable[[StudyFiles], bytes], str]] = [
     ("recipe", lambda _: right.RECIPE.replace(b"NAME.py", b'"\\0/NAME.py"'), "is not there"),
     ("recipe", lambda _: right.RECIPE + b"loss: {teacher: distillation, teacher_from: %s}\n" % (b"x" * 300), "there is no xxx"),
     ("manifest", lambda _: right.TABLES[0].replace(b"sub/c.png", b"s\0b/c.png"), ""),
+    ("manifest", lambda _: right.TABLES[0].replace(b"val", b"val" + b"2024" * 20 + b"x"), "train, val or test"),
+    ("manifest", lambda _: right.TABLES[0].replace(b"val", b"val" + b"dataset" * 40 + b"x"), "train, val or test"),
     ("manifest, JSON lines", lambda _: right.ROWS.replace(b"dog", b"d\xffg"), "UTF-8"),
     ("manifest, JSON lines", lambda _: right.ROWS.replace(b"label", b"labe\xff"), "UTF-8"),
     ("manifest, JSON lines", lambda _: right.ROWS.replace(b'"dog"', b"18446744073709551616").replace(b'"cat"', b"1"), "too large"),
