@@ -7,7 +7,8 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from visiontune.errors import NoCluster, Problem, SearchFailed, UserError, first_line
 from visiontune.filesystem.cgroup import num_cpus
@@ -87,10 +88,19 @@ def cluster(address: str | None) -> Iterator[None]:
             if is_local(address):
                 raise SearchFailed(f"Ray does not start on this machine: {first_line(error)}") from error
             raise NoCluster(f"the Ray cluster at {address_of(address)} can't be joined: {first_line(error)}") from error
+        close_token()
         try:
             yield
         finally:
             ray.shutdown()
+
+
+def close_token(path: Path | None = None) -> None:
+    """Ray lets every user of a machine read the token by which they could run code as this one; by default ~/.ray/auth_token."""
+    token = path or Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    with suppress(OSError):
+        if token.stat().st_mode & 0o077:
+            token.chmod(0o600)
 
 
 def address_of(address: str | None) -> str:
