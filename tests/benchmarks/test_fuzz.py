@@ -46,6 +46,12 @@ def nameless(archive: bytes) -> bytes:
     return archive.replace(b"cat/a.png", b"\0at/a.png")
 
 
+def with_large_member(archive: bytes) -> bytes:
+    """Its index says that the first member takes 4 GiB in it."""
+    at = archive.index(b"PK\1\2") + 20
+    return archive[:at] + b"\xf0\xff\xff\xff" + archive[at + 4 :]
+
+
 def bad_column(parquet: bytes) -> bytes:
     return parquet.replace(b"label", b"l\xf4bel")
 
@@ -69,6 +75,7 @@ WRONG: list[tuple[str, Callable[[StudyFiles], bytes], str]] = [
     ("Label Studio", lambda _: right.label_studio().replace(b'"x": 10', b'"x": 1%s' % (b"0" * 400)), ""),
     ("CVAT", lambda _: right.CVAT.replace(b"utf-8", b"lutf-8"), "CVAT's XML"),
     ("zip", lambda _: nameless(right.zips()[0]), ""),
+    ("zip", lambda _: with_large_member(right.zips()[0]), "would end behind it"),
     ("picture", lambda _: with_two_faults(right.PICTURES[1]), "is truncated or damaged"),
     ("journal", lambda study: summed(study.journal + b"null\n{}\n"), "is damaged"),
     ("journal", lambda study: summed(study.journal + b'{"op_code":99,"worker_id":"x"}\n'), "is no journal of Optuna"),

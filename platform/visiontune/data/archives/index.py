@@ -75,7 +75,10 @@ def _of_zip(file: Any, shown: str) -> Index:
     with zipfile.ZipFile(file) as archive:
         infos = archive.infolist()
     _refuse_locked(infos, shown)
+    num_bytes = file.seek(0, io.SEEK_END)
     for info in infos:
+        if info.header_offset + info.compress_size > num_bytes:  # or room would be made for what it claims
+            raise zipfile.BadZipFile(f"its member {printable(info.filename)} would end behind it")
         name = _inside(_zip_name(info), shown)
         if info.filename.endswith("/"):
             index.folders.add(name)
