@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visiontune.errors import UserError, nearest
-from visiontune.filesystem.path_kind import kind_of
+from visiontune.filesystem.path_kind import kind_of, with_home
 
 _LOCK = "driver.lock"
 
@@ -188,7 +188,7 @@ class StudiesFolder:
         """
         if path is None and "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ and not os.environ.get("VISIONTUNE_STUDIES"):
             return StudiesFolder(Path.home() / "visiontune-studies")
-        return StudiesFolder(Path(path or os.environ.get("VISIONTUNE_STUDIES") or "studies").expanduser())
+        return StudiesFolder(with_home(path or os.environ.get("VISIONTUNE_STUDIES") or "studies"))
 
     def study(self, name: str) -> StudyFolder:
         """The folder of that study, which may not exist yet."""

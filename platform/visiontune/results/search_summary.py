@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 
+from visiontune.filesystem.json_text import read_mapping
 from visiontune.results.leaderboard import failures
 from visiontune.results.study import Study
 from visiontune.results.text import number
@@ -45,7 +45,7 @@ def summary(study: Study, *, go_on: str, ui_command: str, report_command: str = 
         if not record.confirmations:
             lines.append("so the winner has no test figure and no weights yet, and its value is the best of many")
     if folder.registered.exists():
-        found = json.loads(folder.registered.read_text())
+        found = read_mapping(folder.registered, "name", "said")
         lines.append(f"registered as {found['name']}: {found['said']}")
     if report_command and study.best is not None:
         lines.append(f"the answer as a page, with what it gets wrong: {report_command}")

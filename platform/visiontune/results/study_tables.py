@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ class StudyTables:
     status: str = ""
     num_new_trials: int = 0
     num_new_epochs: int = 0
-    storage_url: str = "journal"
+    storage_url: str = field(default="journal", repr=False)  # which may hold a password
 
     @property
     def name(self) -> str:

@@ -110,7 +110,8 @@ class Delivery:
         try:
             runs.send(events)
         except Exception as error:
-            has_no_study_run = group[0].event["event"] == "study" and not runs.is_ready
+            is_wrong = isinstance(error, KeyError | TypeError | AttributeError)  # no server's answer: the event lacks what it should have
+            has_no_study_run = group[0].event["event"] == "study" and not runs.is_ready and not is_wrong
             if is_transient(error) or has_no_study_run:
                 runs.forget()
                 raise

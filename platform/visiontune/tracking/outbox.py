@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from visiontune.filesystem.atomic_write import write_whole
+from visiontune.filesystem.json_text import from_json
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tracking.sqlite_file import is_missing, state
 
@@ -94,10 +95,10 @@ def read_lines(folder: StudyFolder, offset: int, max_bytes: int = 1 << 20) -> tu
 
 def _event(raw: bytes) -> Mapping[str, Any] | None:
     try:
-        event = json.loads(raw)
+        event = from_json(raw)
     except ValueError:
         return None
-    return event if isinstance(event, dict) and "event" in event else None
+    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
 
 
 def lines_until(folder: StudyFolder, end: int | None = None) -> Iterator[Line]:
@@ -137,8 +138,8 @@ def load_sent(folder: StudyFolder, uri: str) -> Sent:
     """outbox.sent for this server; the start when there is none, it is another server's, or outbox or database are not what it says."""
     server = _server(uri)
     try:
-        sent = Sent(**json.loads(folder.outbox_sent.read_text()))
-        if sent.server == server and sent.offset <= folder.outbox.stat().st_size and not is_missing(uri):
+        sent = Sent(**from_json(folder.outbox_sent.read_bytes()))
+        if sent.server == server and 0 <= sent.offset <= folder.outbox.stat().st_size and not is_missing(uri):
             return sent
     except (OSError, ValueError, TypeError):
         pass
@@ -193,6 +194,6 @@ class Refusals:
 
 def _row(text: str) -> dict[str, Any]:
     try:
-        return dict(json.loads(text))
+        return dict(from_json(text))
     except (ValueError, TypeError):
         return {}

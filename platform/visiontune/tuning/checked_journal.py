@@ -17,6 +17,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from visiontune.errors import Problem, UserError
 from visiontune.filesystem.atomic_write import write_whole
+from visiontune.filesystem.json_text import from_json
 from visiontune.tuning.disk_room import when_there_is_room
 
 _SUM = "crc"
@@ -101,8 +102,10 @@ def _sum_of(log: dict[str, Any]) -> int:
     return zlib.crc32(_line(log))
 
 
-def _is_whole(log: dict[str, Any], *, needs_sum: bool) -> bool:
+def _is_whole(log: Any, *, needs_sum: bool) -> bool:
     """Lines of earlier versions, before all others, carry no sum."""
+    if not isinstance(log, dict):
+        return False
     if _SUM not in log:
         return not needs_sum
     return bool(_sum_of({key: value for key, value in log.items() if key != _SUM}) == log[_SUM])
@@ -110,6 +113,6 @@ def _is_whole(log: dict[str, Any], *, needs_sum: bool) -> bool:
 
 def _is_good(line: bytes, needs_sum: bool) -> bool:
     try:
-        return line.endswith(b"\n") and _is_whole(json.loads(line), needs_sum=needs_sum)
+        return line.endswith(b"\n") and _is_whole(from_json(line), needs_sum=needs_sum)
     except ValueError:
         return False

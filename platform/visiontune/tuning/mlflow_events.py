@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import getpass
 import io
-import json
 import os
 import subprocess
 import time
@@ -15,6 +14,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from visiontune.data.store.store import Store
+from visiontune.filesystem.json_text import read_mapping
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.inference.intervals import half_width
 from visiontune.spec.declare import NOTHING
@@ -96,7 +96,7 @@ def winner_event(study: StudyRecord, number: int, folder: StudyFolder, data: Map
         found = [one.test_time_top1 for one in tested if one.test_time == views and one.test_time_top1 is not None]
         metrics[f"test_top1_{views}_mean"] = sum(found) / len(found)
     if folder.winner_test.exists():  # of the very weights that the model has, where the mean is of all seeds
-        metrics |= json.loads(folder.winner_test.read_text())["metrics"]
+        metrics |= read_mapping(folder.winner_test, "metrics")["metrics"]
     weights = folder.winner_weights
     paths = {"recipe": str(folder.winner.resolve()), "weights": str(weights.resolve()) if weights.exists() else ""}
     return {"event": "winner", "number": number, **paths, "metrics": metrics, "data": data, "time_ms": now_ms()}

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +97,19 @@ def cluster(address: str | None, files: Iterable[Path] = ()) -> Iterator[None]:
             if is_local(address):
                 raise SearchFailed(f"Ray does not start on this machine: {first_line(error)}") from error
             raise NoCluster(f"the Ray cluster at {address_of(address)} can't be joined: {first_line(error)}") from error
+        close_token()
         try:
             yield
         finally:
             ray.shutdown()
+
+
+def close_token(path: Path | None = None) -> None:
+    """Ray lets every user of a machine read the token by which they could run code as this one; by default ~/.ray/auth_token."""
+    token = path or Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    with suppress(OSError):
+        if token.stat().st_mode & 0o077:
+            token.chmod(0o600)
 
 
 def address_of(address: str | None) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from visiontune.errors import Problem, UserError
+from visiontune.filesystem.path_kind import with_home
 from visiontune.spec.slots import workers_on
 from visiontune.spec.study_spec import Resources
 from visiontune.tuning.node_check import NodeNeeds
@@ -162,7 +163,7 @@ def _kinds_in(file: Path) -> tuple[list[Mapping[str, Any]], int]:
     from ruamel.yaml.error import YAMLError
 
     try:
-        config = YAML(typ="safe").load(file.expanduser())
+        config = YAML(typ="safe").load(with_home(file))
         return list(config["available_node_types"].values()), int(config.get("max_workers", 0))
     except (OSError, YAMLError, KeyError, ValueError, TypeError, AttributeError):
         return [], 0
