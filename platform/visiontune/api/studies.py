@@ -54,14 +54,16 @@ def search(
     folder = studies.study(spec.study)
     from visiontune.results.search_screen import Screen
     from visiontune.results.study import Study
-    from visiontune.tracking.tracker import send_leftovers, tracker
+    from visiontune.tracking.tracker import send_leftovers, tracker, unsent_events
     from visiontune.tuning.launch import run_search
     from visiontune.tuning.ray_cluster import check_address
+    from visiontune.tuning.search_metrics import SearchMetrics
 
     check_address(address)  # before anything is written
     try:
         with Screen.of(progress) as screen:
-            parts: dict[str, Any] = {"tracker": lambda: tracker(folder, say=screen.say), "screen": screen.update, "say": screen.say}
+            shown = SearchMetrics(spec.study, lambda: unsent_events(folder)).beside(screen.update)
+            parts: dict[str, Any] = {"tracker": lambda: tracker(folder, say=screen.say), "screen": shown, "say": screen.say}
             outcome = run_search(spec, studies, **parts, address=address, may_exit=may_exit)
     except KeyboardInterrupt:  # while Ray starts or pictures are read
         if (begun := _begun(folder, str(spec.storage["url"]))) is not None:

@@ -36,7 +36,7 @@ def tracker(
         yield put
     finally:
         outbox.close()
-        if left := num_unsent(folder, tracking_uri(StudiesFolder(folder.path.parent))):
+        if left := unsent_events(folder):
             say(f"MLflow is sent the last {_events(left)}, for {drain_s:g} s at most")
         unsent = writer.drain(drain_s)
         writer.stop()
@@ -50,8 +50,13 @@ def _events(num: int) -> str:
     return f"{num} event{'' if num == 1 else 's'}"
 
 
+def unsent_events(folder: StudyFolder) -> int:
+    """How many MLflow does not have yet."""
+    return num_unsent(folder, tracking_uri(StudiesFolder(folder.path.parent)))
+
+
 def send_leftovers(folder: StudyFolder) -> None:
     """Send what an earlier call could not send, of a study that is finished."""
-    if num_unsent(folder, tracking_uri(StudiesFolder(folder.path.parent))):
+    if unsent_events(folder):
         with tracker(folder, DRAIN_S):
             pass

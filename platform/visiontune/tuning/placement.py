@@ -105,6 +105,13 @@ class Placement:
         more = (self.growth or fits) if self._can_grow else 0
         return max(1, fits + more)
 
+    @property
+    def busy_share(self) -> float:
+        """Of the GPUs that are up, or of the processors where a leg gets none, the share that legs at work hold."""
+        gpus = self._wanted.get("gpu", 0.0)
+        there = sum(node.gpus if gpus else node.cpus for node in self.nodes.values())
+        return len(self.at_work) * self._num_workers * (gpus or self._wanted.get("cpu", 0.0)) / there if there else 0.0
+
     def fits_nowhere(self) -> bool:
         """Whether machines with what is wanted are up, but too small ones, and the cluster starts none by itself."""
         there = [node for node in self.nodes.values() if (node.gpus if self._wanted.get("gpu") else node.cpus)]

@@ -224,7 +224,8 @@ class Snapshot:
     """How a search stands now. Legs, confirmations too, are `num_running` on a worker or `num_staged`, waiting for the cluster's
     resources; trials are `num_waiting` at rungs. Of the `num_trials` that are wanted `num_begun` were proposed so far. `phase` is
     a word or two for a person. `limits` and `spent` are by the keys of the budget; num_trials is None where no number is wanted.
-    `lowest_rung` is where trials are compared first, 0 where that is fixed.
+    `lowest_rung` is where trials are compared first, 0 where that is fixed. `busy_share`: of the GPUs that are up, or of the processors
+    where trials get none, what legs hold.
     """
 
     num_trials: int | None
@@ -243,6 +244,7 @@ class Snapshot:
     limits: Mapping[str, float] = field(default_factory=dict)
     spent: Mapping[str, float] = field(default_factory=dict)
     lowest_rung: int = 0
+    busy_share: float = 0.0
 
 
 @dataclass(frozen=True)

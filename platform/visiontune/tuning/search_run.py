@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import StudySpec
@@ -175,7 +176,7 @@ class SearchRun:
         phase = parts.phase(num_out=num_out, num_placed=num_placed, again=again.phase if again else "")
         time_left_s = 0.0 if self.is_finished else parts.time_left_s(self._epochs_found, again.num_wanted if again else None)
         phase = "stopping" if self.is_interrupted else "finished" if self.is_finished else phase
-        return parts.snapshot(phase, num_placed, num_out - num_placed, time_left_s)
+        return replace(parts.snapshot(phase, num_placed, num_out - num_placed, time_left_s), busy_share=self.out.placement.busy_share)
 
     def _next_trial(self) -> Leg | None:
         self.check_budget()
