@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -158,6 +158,14 @@ def run_on_cluster(
             watch.refuse_too_small()
             store = ready.result()
             keep_pictures(storage, store, spec.study)
+            if spec.resources.gpus_per_trial == "auto" and wanted["gpu"]:
+                from visiontune.tuning.gpu_share import asking_ray, settled_gpus
+
+                ask = asking_ray(worker_config(spec, studies.study(spec.study), store, wanted))
+                gpus = settled_gpus(spec, storage, store.info, list(run.out.placement.nodes.values()), ask, say)
+                wanted = trial_resources(replace(spec.resources, gpus_per_trial=gpus), address)
+                run.spending.num_gpus = count_gpus(spec, wanted)
+                watch = NodeWatch(run, spec.resources, wanted, is_local=is_local(address))
             if run.has_trials:
                 say_of_pictures(store, say)
                 settle_start(run.starts, spec, studies, store.image_size, num_counted(storage.trials()), say)
