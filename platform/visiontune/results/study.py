@@ -13,6 +13,7 @@ from visiontune.results.leaderboard import leaderboard, to_json
 from visiontune.results.study_winner import Winner
 from visiontune.results.trial_costs import cost_rows, front_rows, told, total_lines, with_costs
 from visiontune.results.trial_table import param_table, trial_table
+from visiontune.results.used import bytes_of
 from visiontune.spec.call_ranges import MANY, refuse_outside
 from visiontune.spec.kept_files import load_files
 from visiontune.spec.plugins import in_use
@@ -189,7 +190,7 @@ class Study:
 
     def to_dict(self, *, costs: bool = False) -> dict[str, Any]:
         """The study as JSON can carry it, trials best first; with `costs` all that is known of what they cost."""
-        return to_json(self._with_costs() if costs else self.record)
+        return {**to_json(self._with_costs() if costs else self.record), "bytes": bytes_of(self.path)}
 
     def inspect(self, only: Sequence[str] | None = None, out: Path | str | None = None, *, device: str = "auto") -> Inspection:
         """What the winner's network sees, as `visiontune.inspect` says. Raises UserError."""

@@ -149,6 +149,7 @@ def run_on_cluster(
         # Before Ray starts, which takes seconds in other processes.
         ready = pool.submit(get_ready, spec, studies.data_cache, is_new, ingest_screen(spec, screen, run.clock.start_s), stop)
         with cluster(address):
+            from visiontune.tuning.forecast import keep_forecast  # torch's import, while Ray starts
             from visiontune.tuning.ray_adapter import run_tune
             from visiontune.tuning.ray_nodes import NodeWatch
 
@@ -167,6 +168,7 @@ def run_on_cluster(
                 run.spending.num_gpus = count_gpus(spec, wanted)
                 watch = NodeWatch(run, spec.resources, wanted, is_local=is_local(address))
             if run.has_trials:
+                keep_forecast(storage, studies.study(spec.study), spec, store.info)
                 say_of_pictures(store, say)
                 settle_start(run.starts, spec, studies, store.image_size, num_counted(storage.trials()), say)
                 if needs_known_costs(spec):

@@ -95,6 +95,7 @@ def study_record(storage: Storage, name: str, ending: Ending | None = None) -> S
         ending=ending,
         spent=attributes.get("spent", {}),
         pictures=attributes.get("pictures", {}),
+        forecast=attributes.get("forecast", {}),
     )
 
 

@@ -173,7 +173,7 @@ class StudyRecord:
     where only time or epochs are limited. `brackets` are relative numbers of trials by the rung at which they begin; `highest_rung` is
     where promotions end now, for PASHA below the full budget. `ending` is None while the search goes on, or is to.
     `lowest_rung` is where trials are compared first, 0 where that is fixed. `spent` is by the keys of the budget, of all calls.
-    `pictures` is what the study knows of its pictures, nothing before they were read.
+    `pictures` is what the study knows of its pictures, nothing before they were read; `forecast` what its search was expected to take.
     `winner` is the trial that won the race among the `candidates`, best first, None before it is over; `confirmations` are the winner's,
     before that those of `best`. `with_val` is the winner's training on train and val together, `averaged` the mean of its weights;
     `kept` names the weights in winner.safetensors. `num_tests`: how often a winner met the
@@ -194,6 +194,7 @@ class StudyRecord:
     highest_rung: int = 0
     lowest_rung: int = 0
     pictures: Mapping[str, Any] = field(default_factory=dict)
+    forecast: Mapping[str, Any] = field(default_factory=dict)
     winner: TrialRecord | None = None
     candidates: tuple[Candidate, ...] = ()
     with_val: Confirmation | None = None
