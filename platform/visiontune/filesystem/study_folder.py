@@ -135,6 +135,11 @@ class StudyFolder:
         return self.path / "lr_range.png"
 
     @property
+    def forecast(self) -> Path:
+        """Hours that a search will take, as JSON, by `visiontune check --run`."""
+        return self.path / "forecast.json"
+
+    @property
     def inspection(self) -> Path:
         """Pictures of what the winner sees, by `visiontune inspect`."""
         return self.path / "inspection"

@@ -10,6 +10,7 @@ from visiontune.filesystem.json_text import read_mapping
 from visiontune.results.leaderboard import failures
 from visiontune.results.study import Study
 from visiontune.results.text import number
+from visiontune.results.used import used_line
 from visiontune.results.winner_lines import race_lines
 from visiontune.tuning.constraints import MAX_REFUSED
 from visiontune.tuning.records import Confirmation, Ending, StudyRecord
@@ -35,6 +36,8 @@ def summary(study: Study, *, go_on: str, ui_command: str, report_command: str = 
         if folder.winner_sheet.exists():
             lines.append(f"what it does to pictures: {folder.winner_sheet}")
     lines += winner_lines(record)
+    if (used := used_line(record, folder)) and study.num_new_epochs:
+        lines.append(used)
     if (
         study.status == "budget"
         and study.best is not None

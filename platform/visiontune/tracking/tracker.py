@@ -37,7 +37,12 @@ def tracker(
     try:
         yield one.put
     finally:
-        one.end(num_unsent(folder, uri))
+        one.end(unsent_events(folder))
+
+
+def unsent_events(folder: StudyFolder) -> int:
+    """How many MLflow does not have yet."""
+    return num_unsent(folder, tracking_uri(StudiesFolder(folder.path.parent)))
 
 
 class _Tracker:
@@ -118,6 +123,6 @@ def _events(num: int) -> str:
 
 def send_leftovers(folder: StudyFolder) -> None:
     """Send what an earlier call could not send, of a study that is finished."""
-    if num_unsent(folder, tracking_uri(StudiesFolder(folder.path.parent))):
+    if unsent_events(folder):
         with tracker(folder, DRAIN_S):
             pass

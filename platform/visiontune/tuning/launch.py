@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -164,6 +164,7 @@ def run_on_cluster(
         # Before Ray starts, which takes seconds in other processes.
         ready = pool.submit(get_ready, spec, studies.data_cache, is_new, ingest_screen(spec, screen, run.clock.start_s), stop)
         with cluster(address, () if is_local(address) else relative_weights(spec)):
+            from visiontune.tuning.forecast import keep_forecast  # torch's import, while Ray starts
             from visiontune.tuning.ray_adapter import run_tune
             from visiontune.tuning.ray_nodes import NodeWatch
 
@@ -180,7 +181,16 @@ def run_on_cluster(
             keep_pictures(storage, store, spec.study, spec.space.file)
             if places := follow_pictures(storage, spec):
                 run.log("search", f"goes on with the same pictures at another place: {places}", is_said=True)
+            if spec.resources.gpus_per_trial == "auto" and wanted["gpu"]:
+                from visiontune.tuning.gpu_share import asking_ray, settled_gpus
+
+                ask = asking_ray(worker_config(spec, studies.study(spec.study), store, wanted))
+                gpus = settled_gpus(spec, storage, store.info, list(run.out.placement.nodes.values()), ask, say)
+                wanted = trial_resources(replace(spec.resources, gpus_per_trial=gpus), address)
+                run.spending.num_gpus = count_gpus(spec, wanted)
+                watch.want(wanted)
             if run.has_trials:
+                keep_forecast(storage, studies.study(spec.study), spec, store.info)
                 say_of_pictures(store, say)
                 settle_start(run.starts, spec, studies, store.image_size, num_counted(storage.trials()), say, elsewhere)
                 if needs_known_costs(spec):

@@ -110,6 +110,7 @@ def study_record(storage: Storage, name: str, ending: Ending | None = None, driv
         spent=attributes.get("spent", {}),
         pictures=attributes.get("pictures", {}),
         driver=driver,
+        forecast=attributes.get("forecast", {}),
     )
 
 
