@@ -15,12 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from common.machine import clean_env
-from parts.chaos_ground import Faults, Ground, Row, end_of, get_on
+from parts.chaos_ground import Faults, Ground, NotRun, Row, end_of, get_on
 from parts.killable_search import MARK, marked, wait_for
 from visiontune.tuning.event_log import read_events
 
 RAY = str(Path(sys.executable).with_name("ray"))
-STARTS_S = 120.0
+STARTS, STARTS_S = 5, 120.0
 SEEN_S = 120.0
 """In which a lost node has been noticed and said (Ray takes 25 s), on a machine that is busy with other things."""
 
@@ -30,11 +30,13 @@ class Raylet:
 
     def __init__(self, words: Sequence[str], within: Sequence[str] = ()) -> None:
         self.mark = uuid.uuid4().hex
-        env = clean_env(**{MARK: self.mark}, RAY_USAGE_STATS_ENABLED="0", RAY_DISABLE_IMPORT_WARNING="1")
-        done = subprocess.run([*within, RAY, "start", *words], env=env, capture_output=True, text=True, timeout=STARTS_S)
-        if done.returncode:
+        env = clean_env(**{MARK: self.mark}, RAY_USAGE_STATS_ENABLED="0")
+        for _ in range(STARTS):  # Ray gives a node 30 s to start, which a busy machine may not do
+            done = subprocess.run([*within, RAY, "start", *words], env=env, capture_output=True, text=True, timeout=STARTS_S)
+            if not done.returncode:
+                return
             self.kill()
-            raise RuntimeError(f"ray start {' '.join(words)}: {done.stdout[-500:]}{done.stderr[-500:]}")
+        raise NotRun(f"ray start {' '.join(words)}: {done.stderr[-500:]}")
 
     def kill(self, how: int = signal.SIGKILL) -> None:
         """Its raylet first, so that it can say nothing of its workers."""

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from parts.killable_search import Search, problems_of, wait_for
-from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.filesystem.file_lock import locked
+from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.tuning.event_log import read_events
 from visiontune.tuning.read_study import read_study
 
@@ -120,13 +121,13 @@ class Faults:
 
     def row(self, num_trials: int, *problems: str) -> Row:
         """Once the search has ended."""
+        found = [*problems_of(self.search, num_trials, self._url), *problems]  # first, as it waits for MLflow's writer
         trials = {trial.number: trial for trial in read_study(self.search.study, self._url).trials}
         runs = runs_of(self.search)
         lost = len(set(range(num_trials)) - trials.keys()) + len(trials.keys() - runs.keys())
         lost += sum(trial.epoch - len(trial.values) for trial in trials.values())
         lost += sum(len(trial.values.keys() - runs.get(number, {}).keys()) for number, trial in trials.items())
         doubled = max(0, len(trials) - num_trials) + sum(count - 1 for run in runs.values() for count in run.values())
-        found = [*problems_of(self.search, num_trials, self._url), *problems]
         return Row(self.times, lost, doubled, self.repeated(), found)
 
 
@@ -139,7 +140,8 @@ def runs_of(search: Search) -> dict[int, Counter[int]]:
     """How often MLflow has each epoch of each trial; a trial with several runs has them all."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(search.uri)
+    with locked(StudiesFolder(search.folder).mlflow_lock):
+        client = MlflowClient(search.uri)
     experiment = client.get_experiment_by_name(search.study.name)
     found: dict[int, Counter[int]] = {}
     for run in client.search_runs([experiment.experiment_id], max_results=1000) if experiment else ():
