@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tracking.sqlite_file import is_missing, state
 
 Event = Mapping[str, Any]
+_LONGEST_COUNTED = 1 << 20  # bytes; a line that a kill left torn is not one to wait for
 
 
 def child_name(event: Event) -> str:
@@ -161,6 +163,14 @@ def num_unsent(folder: StudyFolder, uri: str) -> int:
             return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
     except FileNotFoundError:
         return 0
+
+
+def is_all_sent(folder: StudyFolder, uri: str) -> bool:
+    """The same as no line unsent, without counting the lines of a long rest."""
+    with suppress(FileNotFoundError):
+        left = folder.outbox.stat().st_size - load_sent(folder, uri).offset
+        return left == 0 or (left <= _LONGEST_COUNTED and not num_unsent(folder, uri))
+    return True
 
 
 def is_settled(folder: StudyFolder, uri: str) -> bool:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.tracking.mlflow_uri import QUIET_ENV, tracking_uri
-from visiontune.tracking.outbox import Sent, load_sent, num_unsent
+from visiontune.tracking.outbox import Sent, is_all_sent, load_sent, num_unsent
 from visiontune.tracking.scheduling import set_policy
 
 RESTART_S = 10.0
@@ -70,10 +70,10 @@ class WriterProcess:
         deadline_s = time.monotonic() + timeout_s
         self._give_share()  # nobody trains now
         self._say(b"now\n")
-        while ((unsent := self.unsent) or (wants_answer and not self.is_asked)) and time.monotonic() < deadline_s:
+        while time.monotonic() < deadline_s and (not is_all_sent(self._folder, self._uri) or (wants_answer and not self.is_asked)):
             self.tend()
             time.sleep(0.05)
-        return unsent
+        return self.unsent
 
     def stop(self, timeout_s: float = 2.0) -> None:
         """Close its standard input: it sends what is there and ends, in the background if that takes longer than timeout_s."""

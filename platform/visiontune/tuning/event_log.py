@@ -24,7 +24,7 @@ POLL_S = 0.5
 @dataclass(frozen=True)
 class Event:
     """At `time_ms` (since 1970). `kind`: search, starts, promoted, resumed, waits, complete, pruned, failed, lost, hung,
-    preempted, restored, disk, machine, retraining.
+    preempted, restored, disk, machine, retraining, mlflow.
 
     `trial` is its number, None where an event is of none.
     """
