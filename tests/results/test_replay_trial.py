@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from simulated_search import drive, make_spec
+from simulated_search import drive, make_spec, report
 from trained_study import train_study
 
 from visiontune import UserError, evaluate, load_study, replay, train
@@ -93,8 +93,14 @@ def test_lost_workers_are_part_of_a_life(tmp_path: Path) -> None:
     leg = run.next_leg()
     assert leg is not None
     run.lost(leg.key, "the node is gone")
-    drive(spec, folder.path)
-    assert "lost its worker after 0 epochs: the node is gone" in str(load_study(folder.path).trial(leg.number))
+    place = {"node": "node3", "num_threads": 2, "gpu": "H200"}
+    *_, events = drive(spec, folder.path, answer=lambda leg, epoch, value: replace(report(leg, epoch, value), place=place))
+    study = load_study(folder.path)
+    life = study.trial(leg.number)
+    assert "lost its worker after 0 epochs: the node is gone" in str(life)
+    assert [(one.attempt, one.node, one.device) for one in study.record.trials] == [(2, "node3", "H200"), (1, "node3", "H200")]
+    told = [event["tags"] for event in events if event["event"] == "epoch" and event["number"] == leg.number]
+    assert told[0] == {"visiontune.node": "node3", "visiontune.device": "H200", "visiontune.attempt": "2"}
 
 
 def test_the_longer_run_is_paired_with_its_confirmation(folder: StudyFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

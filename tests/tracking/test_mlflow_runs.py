@@ -73,7 +73,8 @@ def test_what_somebody_opens_first(client: Any, tmp_path: Path) -> None:
     ending = study_end() | {"tags": {"mlflow.note.content": "Study first: trial 0 has won."}}
     bests = [best(1, 0.5), best(3, 0.75), best(2, 0.6)]
     again = [confirmation(7, 1), confirmation(7, 2, test_top1=0.9)]
-    send(client, [said, trial(0), epoch(0, 1), end(0), *again, *bests, ending], Runs(client, tmp_path))
+    first = epoch(0, 1) | {"tags": {"visiontune.node": "node3"}}
+    send(client, [said, trial(0), first, end(0), *again, *bests, ending], Runs(client, tmp_path))
 
     experiment = client.get_experiment_by_name("first")
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
@@ -87,7 +88,7 @@ def test_what_somebody_opens_first(client: Any, tmp_path: Path) -> None:
     assert (name, status, tags["visiontune.candidate"], tags["visiontune.seed"]) == ("0000 seed 7", "FINISHED", "0", "7")
     assert curves["test_top1"] == [(2, 0.9, T0 + 14_000)]
     assert [step for step, _, _ in curves["val_top1"]] == [1, 2]
-    assert "epoch" not in found["0"][5]
+    assert "epoch" not in found["0"][5] and found["0"][6]["visiontune.node"] == "node3"
     texts = {"0": ("recipe.yaml", {"model": {"name": "lenet5", "width": 1}, "optimizer": {"name": "adamw"}})}
     texts[""] = ("study.yaml", {"budget": {"max_epochs": 9}})
     for run in client.search_runs([experiment.experiment_id], "tags.`visiontune.kind` != 'confirmation'"):

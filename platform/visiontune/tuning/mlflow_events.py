@@ -20,7 +20,7 @@ from visiontune.inference.intervals import half_width
 from visiontune.spec.declare import NOTHING
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.answer import answer
-from visiontune.tuning.records import Report, StudyRecord, TrialRecord
+from visiontune.tuning.records import Report, StudyRecord, TrialRecord, device_of
 
 Event = dict[str, Any]
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "waiting": "FINISHED"}
@@ -64,8 +64,7 @@ def epoch_event(
 
 def place_tags(place: Mapping[str, Any], attempt: int) -> dict[str, str]:
     """Where a trial is trained, and which worker in a row has it: those before were lost."""
-    device = str(place.get("gpu") or "cpu")
-    return {"visiontune.node": str(place["node"]), "visiontune.device": device, "visiontune.attempt": str(attempt)}
+    return {"visiontune.node": str(place["node"]), "visiontune.device": device_of(place), "visiontune.attempt": str(attempt)}
 
 
 def best_event(metric: str, value: float, num_epochs: int) -> Event:

@@ -18,9 +18,10 @@ from visiontune.tuning.constraints import num_counted
 from visiontune.tuning.curves import Curves
 from visiontune.tuning.pasha import Progressive
 from visiontune.tuning.ranking import best_of, full_epochs
-from visiontune.tuning.records import INTERRUPTED, Ending, StudyRecord, TrialRecord
+from visiontune.tuning.records import INTERRUPTED, Ending, StudyRecord, TrialRecord, device_of
 from visiontune.tuning.spent_costs import costs_spent
 from visiontune.tuning.study_storage import Storage, open_existing
+from visiontune.tuning.trial_history import LEGS, LOSSES
 from visiontune.tuning.trial_scheduler import make_trial_scheduler
 from visiontune.tuning.who_drives import Driver, driver_of
 
@@ -35,6 +36,7 @@ def trial_record(trial: FrozenTrial, pauses: Collection[int], *, is_over: bool =
     is_waiting = is_over or epoch in pauses
     end = trial.user_attrs.get("end", {}) if trial.state.is_finished() else {}
     repeats = trial.user_attrs.get("repeats", {})
+    places, losses = trial.user_attrs.get(LEGS, ()), trial.user_attrs.get(LOSSES, ())
     return TrialRecord(
         number=trial.number,
         state=STATES.get(trial.state, "waiting" if is_waiting else "running"),
@@ -51,6 +53,9 @@ def trial_record(trial: FrozenTrial, pauses: Collection[int], *, is_over: bool =
         micro_batch=trial.user_attrs.get("micro_batch", 0),
         repeats=tuple(repeats["values"]) if repeats.get("epoch") == epoch else (),
         costs={**trial.user_attrs.get("costs", {}), **costs_spent(trial.user_attrs.get("spent", {}))},
+        node=places[-1]["node"] if places else "",
+        device=device_of(places[-1]) if places else "",
+        attempt=1 + len(losses),
     )
 
 

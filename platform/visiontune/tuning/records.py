@@ -79,6 +79,11 @@ class Report:
     note: str = ""
 
 
+def device_of(place: Mapping[str, Any]) -> str:
+    """The name of the GPU that a leg was trained on, or cpu."""
+    return str(place.get("gpu") or "cpu")
+
+
 @dataclass(frozen=True)
 class TrialRecord:
     """One trial as the study's storage has it.
@@ -90,7 +95,8 @@ class TrialRecord:
     proposed it and from what, such as "tpe: from 12 values"; `start`: the key of the start recipe that it was begun from, if it was.
     `micro_batch`: pictures at a time, where memory allowed no more than that; 0: as the recipe says. `costs`: what is recorded of its
     costs, by name: what constraints asked for, and what training took. `repeats`: the objective of each network, where a trial has several,
-    after the last epoch.
+    after the last epoch. `node` and `device` (a GPU's name, or cpu) trained it last, "" before any did; `attempt` counts from 1 and with
+    each worker that it lost.
     """
 
     number: int
@@ -109,6 +115,9 @@ class TrialRecord:
     costs: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     repeats: tuple[float, ...] = ()
+    node: str = field(default="", compare=False)
+    device: str = field(default="", compare=False)
+    attempt: int = field(default=1, compare=False)
 
     @property
     def as_trained(self) -> TrialRecipe:
