@@ -89,7 +89,7 @@ def test_a_search_tells_it_before_its_first_trial_and_mlflow_has_it(monkeypatch:
     def enough(*_: object) -> None:
         raise UserError("enough")
 
-    monkeypatch.setattr(launch, "cluster", lambda address: nullcontext())
+    monkeypatch.setattr(launch, "cluster", lambda *_: nullcontext())
     monkeypatch.setattr(launch, "trial_resources", lambda resources, address: {"cpu": 1.0, "gpu": 0.0})
     monkeypatch.setattr("visiontune.tuning.ray_nodes.NodeWatch", MagicMock())
     monkeypatch.setattr(launch, "worker_config", enough)

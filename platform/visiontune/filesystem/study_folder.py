@@ -58,6 +58,11 @@ class StudyFolder:
         return self.checkpoints / (f"{key:05d}" if isinstance(key, int) else key)
 
     @property
+    def token(self) -> Path:
+        """Written anew by each driver, while it is at work: a machine that reads the same has the same folder."""
+        return self.path / ".token"
+
+    @property
     def stopping(self) -> Path:
         """There while the driver leaves: workers write what they have trained."""
         return self.path / "stopping"

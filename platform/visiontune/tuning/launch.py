@@ -37,9 +37,11 @@ from visiontune.tuning.get_ready import (
 from visiontune.tuning.interruption import interruptible
 from visiontune.tuning.mlflow_events import study_event
 from visiontune.tuning.ray_cluster import cluster, is_local, note_of_gpus, trial_resources
+from visiontune.tuning.ray_node_checks import needs_of, with_pictures
 from visiontune.tuning.read_study import ending_of, study_record
 from visiontune.tuning.records import Ending, Outcome, Put, StudyRecord
 from visiontune.tuning.search_run import SearchRun
+from visiontune.tuning.shipped_code import relative_weights
 from visiontune.tuning.start_recipes import StartRecipes
 from visiontune.tuning.study_pictures import follow_pictures, keep_pictures
 from visiontune.tuning.study_place import moved
@@ -153,10 +155,10 @@ def run_on_cluster(
 ) -> Store:
     """Everything that needs Ray; gives the pictures."""
     is_new = not storage.trials()  # a study with trials has passed the preflight
-    with ThreadPoolExecutor(1) as pool, _set_at_end() as stop:
+    with ThreadPoolExecutor(1) as pool, _set_at_end() as stop, ExitStack() as stack:
         # Before Ray starts, which takes seconds in other processes.
         ready = pool.submit(get_ready, spec, studies.data_cache, is_new, ingest_screen(spec, screen, run.clock.start_s), stop)
-        with cluster(address):
+        with cluster(address, () if is_local(address) else relative_weights(spec)):
             from visiontune.tuning.ray_adapter import run_tune
             from visiontune.tuning.ray_nodes import NodeWatch
 
@@ -166,7 +168,10 @@ def run_on_cluster(
             run.spending.num_gpus = count_gpus(spec, wanted)
             watch = NodeWatch(run, spec.resources, wanted, is_local=is_local(address))
             watch.refuse_too_small()
+            needs = None if is_local(address) else stack.enter_context(needs_of(studies.study(spec.study)))
+            watch.check(needs)
             store = ready.result()
+            watch.check(needs and with_pictures(needs, spec, store.path))
             keep_pictures(storage, store, spec.study, spec.space.file)
             if places := follow_pictures(storage, spec):
                 run.log("search", f"goes on with the same pictures at another place: {places}", is_said=True)
@@ -176,7 +181,7 @@ def run_on_cluster(
                 if needs_known_costs(spec):
                     run.refuse_by(costs_by(store.info))
             put(study_event(spec, storage.attributes()["key"], store))
-            base = worker_config(spec, studies.study(spec.study), store, wanted)
+            base = worker_config(spec, studies.study(spec.study), store, wanted) | {"needs": needs}
             with interruptible(run.interrupt, may_exit=may_exit):
                 run_tune(run, base=base, look=watch.look, screen=Heartbeat(studies.study(spec.study)).beside(screen))
             screen(run.snapshot())

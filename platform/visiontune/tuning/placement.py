@@ -86,6 +86,8 @@ class Placement:
         self._in_a_row: list[Loss] = []
         self.at_work: dict[str, str] = {}
         self._before: set[str] = set()
+        self.barred: set[str] = set()
+        """Machines that are up and get no leg until a check has passed there."""
 
     def see(self, nodes: Iterable[Node], *, can_grow: bool = False) -> tuple[list[Node], list[Node]]:
         """Take what is up now; gives nodes that are new and that are gone. `can_grow`: an autoscaler adds some for legs that wait."""
@@ -93,6 +95,7 @@ class Placement:
         new = [node for key, node in now.items() if key not in self.nodes]
         gone = [node for key, node in self.nodes.items() if key not in now]
         self.nodes, self._can_grow = now, can_grow
+        self.barred &= now.keys()
         return new, gone
 
     @property
@@ -108,6 +111,10 @@ class Placement:
         fits = self.num_fitting
         more = (self.growth or fits) if self._can_grow else 0
         return max(1, fits + more)
+
+    def nodes_of_a_size(self) -> set[str]:
+        """Machines that are large enough for a worker."""
+        return {node.key for node in self._of_a_size()}
 
     def fits_nowhere(self) -> bool:
         """Whether machines with what is wanted are up, but too small ones, and the cluster starts none by itself."""
@@ -157,20 +164,21 @@ class Placement:
         return self._clock() - up[0].at_s >= self._patience_s
 
     def shunned(self, key: str) -> frozenset[str]:
-        """Machines that this leg is not to be handed to, as far as the others have room: those left alone, and where it was just lost.
+        """Machines that this leg is not to be handed to: the barred, and as far as the others have room those left alone, and where it was
+        just lost.
 
         Of those left alone the ones that are so for the shortest time come back first.
         """
-        there = {one.key for one in self._of_a_size()}
+        there = self._allowed()
         resting = sorted(filter(self._rests, there), key=lambda node: self._health[node].rests_until_s)
         while resting and not self._is_room(there - {*resting}):
             resting = resting[1:]
         just_lost = {loss.node for loss in self._losses.get(key, ())} & there
-        return frozenset(resting) | (just_lost if self._is_room(there - {*resting} - just_lost) else frozenset())
+        return frozenset(self.barred) | frozenset(resting) | (just_lost if self._is_room(there - {*resting} - just_lost) else frozenset())
 
     def is_stranded(self, shunned: frozenset[str]) -> bool:
         """Whether a leg that waits for any machine but these waits in vain: the others are gone meanwhile."""
-        there = {one.key for one in self._of_a_size()}
+        there = self._allowed()
         return self._is_room(there) and not self._is_room(there - shunned)
 
     def name(self, node: str) -> str:
@@ -188,7 +196,10 @@ class Placement:
         return [node for node in self.nodes.values() if self._workers_on(node)]
 
     def _usable(self) -> list[Node]:
-        return [node for node in self._of_a_size() if not self._rests(node.key)]
+        return [node for node in self._of_a_size() if node.key in self._allowed() and not self._rests(node.key)]
+
+    def _allowed(self) -> set[str]:
+        return self.nodes_of_a_size() - self.barred
 
     def _rests(self, node: str) -> bool:
         return node in self._health and self._health[node].rests_until_s > self._clock()

@@ -6,8 +6,10 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from visiontune.errors import NoCluster, Problem, SearchFailed, UserError, first_line
 from visiontune.filesystem.cgroup import num_cpus
@@ -16,6 +18,7 @@ from visiontune.spec.slots import settled_cpus, workers_on
 from visiontune.spec.study_spec import Resources
 from visiontune.tuning.environment import environment
 from visiontune.tuning.interruption import deaf_to_hangups
+from visiontune.tuning.shipped_code import runtime_env
 
 REACH_S = 5.0
 
@@ -29,6 +32,7 @@ SETTINGS = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_raylet_start_wait_time_s": "120",  # 30 are too few on a machine that is very busy
     "NO_ALBUMENTATIONS_UPDATE": "1",
 }
 """Environment of Ray and of the workers that inherit it, while a search runs; what the user has set stays."""
@@ -64,26 +68,28 @@ def check_address(address: str | None) -> None:
 
 
 @contextmanager
-def cluster(address: str | None) -> Iterator[None]:
+def cluster(address: str | None, files: Iterable[Path] = ()) -> Iterator[None]:
     """Ray for as long as the block runs: the cluster at `address` (or in RAY_ADDRESS), else one on this machine.
 
-    Raises NoCluster where it can't be joined, SearchFailed where Ray does not start here.
+    A cluster is sent this package, and `files` of this folder. Raises NoCluster where it can't be joined, SearchFailed where Ray does not
+    start here, UserError for files that can't be sent.
     """
     had = {name: os.environ[name] for name in (*SETTINGS, *_SET_BY_RAY) if name in os.environ}
     with environment(dict.fromkeys(_SET_BY_RAY) | SETTINGS | had):
         import ray
 
         logging.getLogger("ray").setLevel(logging.ERROR)
+        common: dict[str, Any] = {"address": address_of(address), "log_to_driver": False, "logging_level": logging.ERROR}
         try:
             with deaf_to_hangups():
-                ray.init(
-                    address=address_of(address),
-                    num_cpus=num_cpus() if is_local(address) else None,  # of a binding (taskset, Slurm) Ray does not know
-                    include_dashboard=False if is_local(address) else None,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                )
-        except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+                if is_local(address):
+                    ray.init(**common, num_cpus=num_cpus(), include_dashboard=False)  # of a binding (taskset, Slurm) Ray does not know
+                else:
+                    with runtime_env(files) as sent:
+                        ray.init(**common, runtime_env=sent)
+        except UserError:
+            raise
+        except Exception as error:  # Ray raises some of its own as just that
             if is_local(address):
                 raise SearchFailed(f"Ray does not start on this machine: {first_line(error)}") from error
             raise NoCluster(f"the Ray cluster at {address_of(address)} can't be joined: {first_line(error)}") from error

@@ -13,7 +13,9 @@ from typing import Any
 from visiontune.errors import Problem, UserError
 from visiontune.spec.slots import workers_on
 from visiontune.spec.study_spec import Resources
+from visiontune.tuning.node_check import NodeNeeds
 from visiontune.tuning.placement import DETECTED_S, Node, Placement
+from visiontune.tuning.ray_node_checks import NodeChecks
 from visiontune.tuning.search_run import SearchRun
 
 RECOUNT_S = 5.0
@@ -32,9 +34,20 @@ class NodeWatch:
         run.out.placement = Placement(wanted, resources.workers_per_trial, limit if isinstance(limit, int) else None, patience_s)
         self._run, self._wanted, self._num_workers = run, wanted, resources.workers_per_trial
         self._is_local, self._looked_s = is_local, float("-inf")
+        self._checks: NodeChecks | None = None
+
+    def check(self, needs: NodeNeeds | None) -> None:
+        """Ask all machines for it, and those that join; None asks for nothing. Raises UserError, SearchFailed where none has it."""
+        if needs is not None:
+            self._checks = self._checks or NodeChecks(self._run)
+            self._checks.ask(needs)
+            self._run.num_slots = self._run.out.placement.num_slots
 
     def look(self) -> None:
         """See what is up now, at most every RECOUNT_S."""
+        if self._checks is not None:
+            self._checks.look()
+            self._run.num_slots = self._run.out.placement.num_slots
         if time.monotonic() - self._looked_s < RECOUNT_S:
             return
         is_first, self._looked_s = self._looked_s == float("-inf"), time.monotonic()
@@ -45,6 +58,8 @@ class NodeWatch:
         new, gone = placement.see([node for node in up if node.key not in going], can_grow=can_grow)
         if can_grow:
             placement.growth = legs_to_come(self._wanted, self._num_workers, placement.num_fitting)
+        if self._checks is not None:
+            self._checks.look()
         self._run.num_slots = placement.num_slots
         if is_first:
             self._run.log("machine", f"{len(new)} up, with room for {placement.num_fitting} trials: {', '.join(map(str, new))}")

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import PlacementGroupFactory, Trainable
 
+from visiontune.errors import UserError, first_line
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.tuning.node_check import NodeNeeds, lack_at_start
 from visiontune.tuning.records import Leg, Report
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class LegWorker(Trainable):  # type: ignore[misc]
 
         from visiontune.data.store.node_copy import on_this_node
         from visiontune.data.store.store import Store
+        from visiontune.training.gpu import machine_fault
         from visiontune.training.loop import train
         from visiontune.tuning.run_leg import Worker
 
@@ -71,7 +74,11 @@ class LegWorker(Trainable):  # type: ignore[misc]
             self._ranks = RankActors(config)  # they start while this one opens its pictures
         torch.set_num_threads(config["num_threads"])
         if self._worker is None:
-            store = Store.open(on_this_node(Path(config["store"]), config["remote_cache"]))
+            refuse_unfit(config.get("needs"))
+            try:
+                store = Store.open(on_this_node(Path(config["store"]), config["remote_cache"]))
+            except (UserError, OSError) as error:  # the driver has it
+                raise machine_fault(first_line(error), is_begun=False) from error
             train_by = self._ranks.train if self._ranks is not None else train
             self._worker = Worker(store, StudyFolder(Path(config["folder"])), config["num_gpus"], train_by)
         leg = unpack(config["leg"])
@@ -89,6 +96,14 @@ class LegWorker(Trainable):  # type: ignore[misc]
         with self._heartbeat.watched(self._hang_s):  # not between two steps, while the driver may do something else
             self._heartbeat.beat()
             return {"report": next(self._reports)}
+
+
+def refuse_unfit(needs: NodeNeeds | None) -> None:
+    """Raise UnfitMachine where this one is not yet looked at and lacks what it needs; None asks for nothing."""
+    from visiontune.training.gpu import machine_fault
+
+    if needs is not None and (lack := lack_at_start(needs)) is not None:
+        raise machine_fault(lack.why, is_begun=False)
 
 
 def idle() -> Generator[Report, None, None]:
