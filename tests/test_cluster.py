@@ -1,16 +1,17 @@
-"""cluster.yaml against Ray's own schema and defaults, and against what the issue asks of it."""
+"""cluster.yaml against Ray's own schema and defaults; deploy/ against what KubeRay's CRD has, and SLURM's script by running it."""
 
 from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 from places import ROOT
 from ruamel.yaml import YAML
 
-FILE = ROOT / "cluster.yaml"
+FILE, DEPLOY = ROOT / "cluster.yaml", ROOT / "deploy"
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,7 @@ def test_storage_is_shared_and_mlflow_has_a_database(cluster: dict[str, Any]) ->
     text = "\n".join(commands(cluster))
     assert "mount -t nfs4" in text and "VISIONTUNE_STUDIES=/mnt/visiontune/studies" in text
     assert "MLFLOW_BACKEND_STORE_URI=postgresql://" in text and "MLFLOW_TRACKING_URI=http://127.0.0.1:5000" in text
+    assert "--artifacts-destination s3://BUCKET/" in text and "VISIONTUNE_REMOTE_CACHE=s3://BUCKET/" in text
 
 
 def test_the_databases_url_is_one_whose_driver_every_node_has(cluster: dict[str, Any]) -> None:
@@ -77,3 +79,126 @@ def test_nothing_is_open_to_strangers(cluster: dict[str, Any]) -> None:
 def test_every_command_is_bash(cluster: dict[str, Any]) -> None:
     for command in commands(cluster):
         subprocess.run(["bash", "-n", "-c", command], check=True)
+
+
+@pytest.fixture(scope="module")
+def kubernetes() -> dict[str, Any]:
+    return {f"{one['kind']}/{one['metadata']['name']}": one for one in YAML(typ="safe").load_all(DEPLOY / "rayjob.yaml")}
+
+
+def keys(*names: str, required: tuple[str, ...] = (), **typed: Any) -> dict[str, Any]:
+    """JSON Schema of a mapping with these keys and no others, as the CRD has them (kuberay feeaf72, ray.io_rayjobs.yaml, v1)."""
+    return {"type": "object", "properties": {name: {} for name in names} | typed, "required": [*required], "additionalProperties": False}
+
+
+TEXT, INT, BOOL = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}
+PARAMS = {"type": "object", "additionalProperties": TEXT}
+POD = keys(
+    "metadata",
+    spec=keys(
+        "securityContext",
+        "volumes",
+        terminationGracePeriodSeconds=INT,
+        containers={"type": "array", "items": keys("name", "image", "envFrom", "ports", "resources", "volumeMounts")},
+    ),
+)
+RAY_CLUSTER = keys(
+    rayVersion=TEXT,
+    authOptions=keys(mode={"enum": ["disabled", "token"]}),
+    enableInTreeAutoscaling=BOOL,
+    autoscalerOptions=keys(idleTimeoutSeconds=INT),
+    headGroupSpec=keys(required=("template",), rayStartParams=PARAMS, template=POD),
+    workerGroupSpecs={
+        "type": "array",
+        "items": keys(
+            required=("groupName", "minReplicas", "maxReplicas", "template"),
+            groupName=TEXT,
+            minReplicas=INT,
+            maxReplicas=INT,
+            replicas=INT,
+            rayStartParams=PARAMS,
+            template=POD,
+        ),
+    },
+)
+RAY_JOB = keys(entrypoint=TEXT, backoffLimit=INT, shutdownAfterJobFinishes=BOOL, ttlSecondsAfterFinished=INT, rayClusterSpec=RAY_CLUSTER)
+
+
+def test_kuberay_takes_the_job(kubernetes: dict[str, Any]) -> None:
+    """By the fields that it uses; against the whole CRD it was checked by hand, closed to unknown keys."""
+    from importlib.metadata import version
+
+    from jsonschema import validate
+
+    job = kubernetes["RayJob/visiontune"]
+    validate(job["spec"], RAY_JOB)
+    cluster = job["spec"]["rayClusterSpec"]
+    assert cluster["rayVersion"] == version("ray") and cluster["authOptions"] == {"mode": "token"}
+    assert cluster["headGroupSpec"]["rayStartParams"] == {"num-cpus": "0", "num-gpus": "0"}
+    assert all(group["minReplicas"] == 0 < group["maxReplicas"] for group in cluster["workerGroupSpecs"])
+
+
+def test_what_the_jobs_pods_name_is_there(kubernetes: dict[str, Any]) -> None:
+    """Claims, settings and hosts are among the file's objects, and passwords only in the secret, which its head says how to make."""
+    text = (DEPLOY / "rayjob.yaml").read_text()
+    for kind, name in (("PersistentVolumeClaim", "visiontune-studies"), ("ConfigMap", "visiontune"), ("ConfigMap", "visiontune-postgres")):
+        assert f"{kind}/{name}" in kubernetes and text.count(name) > 1
+    hosts = set(re.findall(r"(?:postgresql://visiontune@|http://)(visiontune-\w+)", text))
+    assert {f"Service/{host}" for host in hosts} == {name for name in kubernetes if name.startswith("Service/")}
+    assert "kubectl create secret generic visiontune" in text and not re.search(r"postgresql://\w+:", text)
+    pods = [
+        *kubernetes["RayJob/visiontune"]["spec"]["rayClusterSpec"]["workerGroupSpecs"],
+        kubernetes["Deployment/visiontune-mlflow"]["spec"],
+    ]
+    labels = [one["template"]["metadata"]["labels"] for one in (*pods, kubernetes["StatefulSet/visiontune-postgres"]["spec"])]
+    assert all(one["app"] == "visiontune" for one in labels)  # whom the network policy lets in
+
+
+def test_the_jobs_command_is_one_of_the_image(kubernetes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search space is copied there, and takes the overrides."""
+    from visiontune.spec.parse import load_study
+
+    words = kubernetes["RayJob/visiontune"]["spec"]["entrypoint"].split()
+    assert words[:4] == ["python", "-m", "visiontune", "search"]
+    spec = load_study(ROOT / Path(words[4]).relative_to("/opt/visiontune"), words[5:])
+    assert spec.resources.gpus_per_trial == 1 and spec.storage["url"].startswith("postgresql://visiontune@visiontune-postgres/")
+    lines = (DEPLOY / "Dockerfile").read_text().splitlines()
+    assert "COPY search_spaces /opt/visiontune/search_spaces" in lines and any("-r /opt/visiontune/constraints.txt" in one for one in lines)
+    sources = [line.split()[1] for line in lines if line.startswith("COPY")]
+    assert {f"!{source}" for source in sources} <= {*(DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()}
+
+
+SRUN = """#!/bin/bash
+echo "srun $*" >> log
+for word; do [[ $word == ray ]] && ray start; done; true
+"""
+RAY = """#!/bin/bash
+if [[ $1 == start ]]; then touch up; elif [[ $1 == health-check ]]; then echo asked >> asks; test -e up; fi
+"""
+
+
+def test_slurms_script_starts_a_head_then_the_others_then_the_search(tmp_path: Path) -> None:
+    """Under an srun, a ray and a visiontune that write down what they are asked."""
+    import os
+    import socket
+
+    found = {
+        "srun": SRUN,
+        "ray": RAY,
+        "sleep": "#!/bin/bash\nexec /bin/sleep 0.1\n",
+        "visiontune": '#!/bin/bash\nsleep 0.2; echo "visiontune $*" >> log; exit 2\n',
+    }
+    for name, text in found.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "4711", "SLURM_NNODES": "3"}
+    env |= {"VISIONTUNE_STUDIES": str(tmp_path)}
+    done = subprocess.run(["bash", DEPLOY / "slurm.sh", "a b.yaml", "x=1"], cwd=tmp_path, env=env, capture_output=True, text=True)
+    head, others, search = sorted((tmp_path / "log").read_text().splitlines())
+    here = f"{socket.gethostname()}:24711"
+    assert done.returncode == 2, done.stderr  # the search's own
+    head, others = (head, others) if "--head" in head else (others, head)
+    assert "--nodes=1" in head and "--port=24711" in head
+    assert "--nodes=2 --ntasks=2" in others and f"--address={here}" in others
+    assert search == f"visiontune search a b.yaml x=1 --address {here}"
+    assert (tmp_path / ".ray_token-4711").stat().st_mode & 0o077 == 0 and len((tmp_path / ".ray_token-4711").read_text()) == 65

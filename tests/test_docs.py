@@ -63,7 +63,9 @@ def test_a_block_says_what_it_is_and_a_line_calls_a_known_program() -> None:
         *("sh", "yaml", "python", "")
     }
     first = {line.split()[0] for block in blocks("sh") for line in block.text.splitlines() if line.strip() and line[0] not in " #"}
-    assert first <= {"visiontune", "make", "ray", "pip", "git", "cd", ".venv/bin/python"}, first
+    assert first <= {"visiontune", "make", "ray", "pip", "git", "cd", ".venv/bin/python", "docker", "kubectl", "sbatch"}, first
+    files = (word for block in blocks("sh") for word in block.text.split() if word.startswith("deploy/"))
+    assert all((ROOT / file).is_file() for file in files)
 
 
 @pytest.mark.parametrize("words", commands("visiontune"), ids=ids)
