@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -84,6 +86,32 @@ def test_an_address_that_a_search_can_not_join_says_what_does(monkeypatch: pytes
     ray_that(monkeypatch)
     monkeypatch.setenv("RAY_ADDRESS", address)
     with pytest.raises(UserError, match=words):
+        check_address(None)
+
+
+def test_a_folder_that_ray_can_not_use_is_told_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as Ray itself takes: `validate_socket_filepath` of ray 2.60."""
+    from ray._private.utils import validate_socket_filepath
+
+    ray_that(monkeypatch)
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    made = Path("/tmp") / f"vt{os.getpid()}"
+    below = len(f"/ray/session_2026-11-29_02-44-48_056681_{os.getpid()}/sockets/plasma_store")
+    try:
+        longest = made / ("x" * (107 - below - len(str(made)) - 1))
+        longest.mkdir(parents=True)
+        monkeypatch.setenv("TMPDIR", str(longest))
+        validate_socket_filepath(f"{longest}/ray/session_2026-11-29_02-44-48_056681_{os.getpid()}/sockets/plasma_store")
+        check_address(None)
+        monkeypatch.setenv("TMPDIR", f"{longest}y")
+        with pytest.raises(UserError, match=r"below TMPDIR=/tmp/vt\d+/x+y, whose path is 1 characters too long .* set RAY_TMPDIR to"):
+            check_address(None)
+        check_address("auto")  # Ray runs there already
+    finally:
+        shutil.rmtree(made)
+    monkeypatch.setenv("RAY_TMPDIR", "/proc")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # the tests may run as root
+    with pytest.raises(UserError, match=r"/proc, is root's and can't be written; set RAY_TMPDIR to a folder of your own"):
         check_address(None)
 
 

@@ -18,6 +18,7 @@ from visiontune.spec.slots import settled_cpus, workers_on
 from visiontune.spec.study_spec import Resources
 from visiontune.tuning.environment import environment
 from visiontune.tuning.interruption import deaf_to_hangups
+from visiontune.tuning.ray_temp_folder import refuse_temp_folder
 from visiontune.tuning.shipped_code import runtime_env
 
 REACH_S = 5.0
@@ -42,7 +43,8 @@ _SET_BY_RAY = ("RAY_AUTH_MODE", "PYTHONBREAKPOINT")  # when it starts, and left 
 def check_address(address: str | None) -> None:
     """Raise NoCluster within seconds when nothing listens at the address (or at RAY_ADDRESS): Ray would try for minutes.
 
-    Raises UserError for what is no address, and where Ray runs in this process already: there can be one only.
+    Raises UserError for what is no address, where Ray runs in this process already (there can be one only), and where it can't start here
+    for its folder.
     """
     if "ray" in sys.modules and sys.modules["ray"].is_initialized():
         rule = "a search starts Ray or joins a cluster itself, but Ray is initialised in this process already"
@@ -51,6 +53,8 @@ def check_address(address: str | None) -> None:
     whose = "--address" if address else "RAY_ADDRESS"
     scheme, _, place = named.rpartition("://")
     host, _, port = place.rpartition(":")
+    if named == "local":
+        refuse_temp_folder()
     if named in ("auto", "local"):
         return
     if scheme in ("http", "https"):
