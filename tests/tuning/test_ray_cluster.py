@@ -33,7 +33,8 @@ def ray_that(monkeypatch: pytest.MonkeyPatch, *, says: str = "", is_initialized:
     def init(address: str, **options: object) -> None:
         asked.append(address)
         if says:
-            raise Exception(says)  # as Ray does where a node takes more than 30 s to start
+            # a plain one, as Ray's own where a node takes more than 30 s to start
+            raise (ConnectionError if says.startswith("Failed to connect") else Exception)(says)
 
     made = SimpleNamespace(init=init, is_initialized=lambda: is_initialized, shutdown=lambda: None)
     monkeypatch.setitem(sys.modules, "ray", made)  # type: ignore[arg-type]
@@ -63,6 +64,9 @@ def test_a_ray_that_does_not_start_here_is_no_missing_cluster(monkeypatch: pytes
     with pytest.raises(NoCluster, match=r"^the Ray cluster at 10\.0\.0\.2:6379 can't be joined"), cluster(None):
         pass
     assert asked == ["local", "10.0.0.1:6379", "10.0.0.2:6379"]
+    ray_that(monkeypatch, says="Failed to connect to Ray cluster at 10.0.0.1:6379")  # as ray 2.60 says of a wrong token, and of none
+    with pytest.raises(NoCluster, match=r"Failed to connect .*; most likely it wants another token: RAY_AUTH_MODE=token"), cluster("auto"):
+        pass
 
 
 def test_local_is_here_by_whatever_name(monkeypatch: pytest.MonkeyPatch) -> None:

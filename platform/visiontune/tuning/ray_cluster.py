@@ -39,6 +39,9 @@ SETTINGS = {
 """Environment of Ray and of the workers that inherit it, while a search runs; what the user has set stays."""
 _SET_BY_RAY = ("RAY_AUTH_MODE", "PYTHONBREAKPOINT")  # when it starts, and left behind
 
+# It answers strangers and friends alike with silence (ray 2.60), and that something listens there was looked at before.
+_OF_TOKENS = "; most likely it wants another token: RAY_AUTH_MODE=token, with the cluster's in ~/.ray/auth_token or RAY_AUTH_TOKEN"
+
 
 def check_address(address: str | None) -> None:
     """Raise NoCluster within seconds when nothing listens at the address (or at RAY_ADDRESS): Ray would try for minutes.
@@ -96,7 +99,8 @@ def cluster(address: str | None, files: Iterable[Path] = ()) -> Iterator[None]:
         except Exception as error:  # Ray raises some of its own as just that, as of a node that takes more than 30 s to start
             if is_local(address):
                 raise SearchFailed(f"Ray does not start on this machine: {first_line(error)}") from error
-            raise NoCluster(f"the Ray cluster at {address_of(address)} can't be joined: {first_line(error)}") from error
+            hint = _OF_TOKENS if isinstance(error, ConnectionError) else ""
+            raise NoCluster(f"the Ray cluster at {address_of(address)} can't be joined: {first_line(error)}{hint}") from error
         close_token()
         try:
             yield

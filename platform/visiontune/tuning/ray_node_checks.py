@@ -83,7 +83,7 @@ class NodeChecks:
         self._wait(0.0)
         now_s, placement = time.monotonic(), self._run.out.placement
         self._failed = {key: one for key, one in self._failed.items() if key in placement.nodes}
-        for key in placement.nodes_of_a_size() - self._passed - self._asked.keys():
+        for key in sorted(placement.nodes_of_a_size() - self._passed - self._asked.keys()):
             if key not in self._failed or self._failed[key].next_s <= now_s:
                 self._asked[key] = self._tasks.start(self._needs, key), now_s
         placement.barred = placement.nodes_of_a_size() - self._passed
