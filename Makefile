@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 HALF := .venv/.half_made
 
-.PHONY: search test fast lint types gpu setup clean
+.PHONY: search test fast lint types gpu audit sbom pins setup clean
 .DELETE_ON_ERROR:
 
 # Where it is set, every process of pytest compiles every test module again, seconds each time.
@@ -43,6 +43,25 @@ gpu:
 
 setup: $(READY)
 
+# Known weaknesses of what is installed, by pip-audit, which asks the package index's database: exit code 1 for a finding, and where nobody answers.
+audit: $(READY)
+	$(BIN)/python .ci/audit.py
+
+# What is installed, as CycloneDX JSON.
+sbom: $(READY)
+	@mkdir -p build
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json $(BIN)/python
+	@echo "build/sbom.json"
+
+# constraints.txt anew after a change of pyproject.toml: the pins that stand there stay where they can (UPGRADE=--upgrade renews all), each
+# with the SHA-256 of all its files on the package index. Then `make test`.
+UPGRADE =
+pins:
+	$(PYTHON) -m venv build/pins
+	build/pins/bin/python -m pip install --disable-pip-version-check --quiet uv
+	build/pins/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --extra dev --generate-hashes --no-annotate \
+		--no-emit-package pip --custom-compile-command "make pins" $(UPGRADE) --output-file constraints.txt pyproject.toml
+
 # An environment that an interruption left half made can look whole to pip, so it is built again from nothing. What pip
 # itself gives up (no network, pins that contradict each other) it has not begun to install.
 # The marker becomes the stamp without a new time: pins that were edited meanwhile count as newer.
@@ -53,7 +72,8 @@ $(READY): constraints.txt pyproject.toml
 	@mkdir -p .venv && touch $(HALF)
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
 	@echo "setting up .venv: 2 to 5 minutes, 6 GB of packages"
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e ".[dev]" || { rm $(HALF); exit 1; }
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r constraints.txt || { rm $(HALF); exit 1; }
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@mv $(HALF) $@
 
 clean:

@@ -45,7 +45,9 @@ def test_the_head_takes_no_trials_and_gpu_machines_come_and_go(cluster: dict[str
 def test_nodes_are_set_up_from_the_pins(cluster: dict[str, Any]) -> None:
     sent = cluster["file_mounts"]
     assert sent["/home/ubuntu/visiontune/constraints.txt"] == "constraints.txt"
-    assert any("pip install" in command and "-r ~/visiontune/constraints.txt" in command for command in cluster["setup_commands"])
+    assert any(
+        "pip install" in command and "--require-hashes -r ~/visiontune/constraints.txt" in command for command in cluster["setup_commands"]
+    )
     assert all("-c " in command or "-r " in command for command in commands(cluster) if "pip install" in command)
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,18 +23,23 @@ MARK = "VISIONTUNE_KILL_TEST"
 
 
 class Search:
-    """One study in a folder of its own, and the command that is given again and again."""
+    """One study in a folder of its own, and the command that is given again and again, with `words` and `env` of its own."""
 
-    def __init__(self, folder: Path, file: Path, overrides: list[str]) -> None:
-        self.folder, self.mark = folder, uuid.uuid4().hex
-        self._command = [machine.VISIONTUNE, "search", str(file), *overrides, "--plain", "--studies-dir", str(folder)]
+    def __init__(self, folder: Path, file: Path, overrides: Sequence[str], words: Sequence[str] = (), **env: str) -> None:
+        self.folder, self.mark, self.env = folder, uuid.uuid4().hex, env
+        self.command = [machine.VISIONTUNE, "search", str(file), *overrides, "--plain", "--studies-dir", str(folder), *words]
         self._log = folder / "driver.log"
-        folder.mkdir()
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def uri(self) -> str:
+        """MLflow's."""
+        return self.env.get("MLFLOW_TRACKING_URI", f"sqlite:///{StudiesFolder(self.folder).mlflow_database}")
 
     def start(self) -> subprocess.Popen[bytes]:
         """The command, once more."""
         with self._log.open("ab") as log:
-            return subprocess.Popen(self._command, stdout=log, stderr=log, env=machine.clean_env(**{MARK: self.mark}))
+            return subprocess.Popen(self.command, stdout=log, stderr=log, env=machine.clean_env(**{MARK: self.mark}, **self.env))
 
     def finish(self) -> int:
         """The command until it ends by itself; its exit code."""
@@ -97,11 +102,11 @@ def wait_for(condition: Callable[[], Any], timeout_s: float = PATIENCE_S) -> Any
     return None
 
 
-def problems_of(search: Search, num_trials: int) -> list[str]:
+def problems_of(search: Search, num_trials: int, url: str = "journal") -> list[str]:
     """Everything that is not as it should be at the end of a study."""
     from visiontune.tuning.read_study import read_study
 
-    trials = read_study(search.study).trials
+    trials = read_study(search.study, url).trials
     found = []
     if [trial.number for trial in trials] != list(range(num_trials)):
         found.append(f"{num_trials} trials were asked for, but there are {[trial.number for trial in trials]}")
@@ -121,7 +126,7 @@ def problems_in_mlflow(search: Search, values: dict[int, dict[int, float]]) -> l
 
     studies = StudiesFolder(search.folder)
     with locked(studies.mlflow_lock):  # a writer on a busy machine may still be making the tables
-        client = MlflowClient(f"sqlite:///{studies.mlflow_database}")
+        client = MlflowClient(search.uri)
     experiment = client.get_experiment_by_name(search.study.name)
     if experiment is None:
         return ["MLflow has no such experiment"]

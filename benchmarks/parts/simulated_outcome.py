@@ -17,7 +17,6 @@ from parts.simulated_machine import FROZEN_S, curve
 from parts.simulated_weather import ETA, Weather, searched, spec_of, undisturbed
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.confirmed import results_of
-from visiontune.tuning.records import Confirmation
 from visiontune.tuning.study_storage import Storage
 
 
@@ -44,7 +43,7 @@ def outcome_of(weather: Weather) -> Outcome:
     if [trial.params for trial in trials] != [trial.params for trial in calm.trials()]:
         problems.append("the trials are others than those of an undisturbed search")
     if sum(one.slots for one in cluster.machines) == 1 and not fatal:
-        problems += _other_than(calm, storage)
+        problems += other_than(calm, storage)
     lost, doubled = _lost(cluster, trials, weather.num_trials), _doubled(cluster)
     faults = Counter(worker=sum(cluster.losses.values()), driver=cluster.num_kills, wiped=sum(at < cluster.now_s for at in cluster.wiped_s))
     return Outcome(problems, lost, doubled, cluster.repeated, faults)
@@ -91,16 +90,18 @@ def _promotion_problems(trials: list[FrozenTrial]) -> Iterator[str]:
             yield f"trials {left} are among the best at rung {rung}, and wait there"
 
 
-def _other_than(calm: Storage, storage: Storage) -> Iterator[str]:
+def other_than(calm: Storage, storage: Storage) -> Iterator[str]:
+    """What differs from an undisturbed search: params, values by epoch, states, confirmations."""
     for trial, other in zip(calm.trials(), storage.trials(), strict=False):
-        if (trial.state, trial.intermediate_values) != (other.state, other.intermediate_values):
+        if (trial.params, trial.state, trial.intermediate_values) != (other.params, other.state, other.intermediate_values):
             yield f"trial {trial.number} is {other.state.name} at {len(other.intermediate_values)} epochs, undisturbed {trial.state.name}"
     if _confirmed(calm) != _confirmed(storage):
         yield "the confirmations are others than those of an undisturbed search"
 
 
-def _confirmed(storage: Storage) -> dict[str, Confirmation]:
-    return results_of(storage.attributes(), "confirmation.")
+def _confirmed(storage: Storage) -> str:
+    """As text: a figure that is not known is NaN, which equals nothing once it was read from a file."""
+    return str(results_of(storage.attributes(), "confirmation."))
 
 
 def _lost(cluster: Cluster, trials: list[FrozenTrial], num_trials: int) -> int:

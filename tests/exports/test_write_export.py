@@ -117,6 +117,14 @@ def test_a_network_that_is_no_librarys_keeps_its_own_names(tmp_path: Path) -> No
     assert torch.equal(again.logits(pictures), classifier.logits(pictures))
 
 
+def test_names_of_strangers_are_no_markup_in_a_card() -> None:
+    classifier, _ = made_classifier(32)
+    names = ("<script>alert(1)</script>", "[x](javascript:a)", "a|b`c`")
+    evil = replace(classifier, metadata=replace(classifier.metadata, class_names=names))
+    card = model_card(evil, Origin(), Written("onnx", "made.onnx"))
+    assert r"0 &lt;script&gt;alert(1)&lt;/script&gt;, 1 \[x\](javascript:a), 2 a\|b\`c\`." in card and "<script" not in card
+
+
 def test_the_card_of_a_network_that_was_trained_on_val_says_whose_figures_it_has(tmp_path: Path) -> None:
     """Its own on the test alone; a temperature can't be fitted to what it was trained on."""
     classifier, store = made_classifier(16, 1)

@@ -32,6 +32,7 @@ from visiontune.inference.find_pictures import Given, find_pictures
 from visiontune.inference.predict import Prediction, predictions
 from visiontune.results.find_classifier import find_classifier
 from visiontune.results.labelled_pictures import class_notes
+from visiontune.results.predictions import Predictions
 from visiontune.training.loop import train
 from visiontune.training.weights_file import save_weights
 from visiontune.training.weights_metadata import WeightsMetadata, read_metadata
@@ -210,6 +211,16 @@ def test_a_source_that_moved_is_told_where_it_is_needed(trained: Trained, tmp_pa
     for call in (lambda: said_of(moved, trained.pictures, calibrated=True), lambda: evaluate(moved.weights, studies_dir=trained.studies)):
         with pytest.raises(UserError, match=r"the network was trained with can't be had: .* there is no .*gone"):
             call()
+
+
+def test_what_a_spreadsheet_would_run_is_a_text_in_csv_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    def found() -> Predictions:
+        return Predictions(iter([Prediction("=a.png", ("-1+1|x", "cat"), (0.75, 0.25)), Prediction("b.png", ("@me", "x"), (0.5, 0.5))]), 2)
+
+    found().print("csv")
+    assert capsys.readouterr().out.splitlines()[1:] == ["'=a.png,'-1+1|x,0.75,cat,0.25,", "b.png,'@me,0.5,x,0.5,"]
+    found().print("json")
+    assert [json.loads(line)["path"] for line in capsys.readouterr().out.splitlines()] == ["=a.png", "b.png"]
 
 
 def test_the_command_line_writes_csv_json_and_a_table(trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

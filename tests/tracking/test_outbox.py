@@ -13,7 +13,7 @@ import numpy as np
 from places import PLATFORM
 
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.tracking.outbox import Line, Outbox, Refusals, Sent, last_study, load_sent, num_unsent, read_lines
+from visiontune.tracking.outbox import Line, Outbox, Refusals, Sent, load_sent, num_unsent, read_lines
 
 URI = "http://user:secret@127.0.0.1:1"
 
@@ -120,16 +120,6 @@ def test_the_mark_counts_for_one_server_and_one_file(tmp_path: Path) -> None:
     StudyFolder(tmp_path).outbox_sent.write_text('{"offset": ')
     assert load_sent(StudyFolder(tmp_path), URI).offset == 0
     assert "secret" not in StudyFolder(tmp_path).outbox_sent.read_text()
-
-
-def test_the_newest_study_before_an_offset(tmp_path: Path) -> None:
-    outbox = Outbox(StudyFolder(tmp_path))
-    for name in "ab":
-        outbox.put({"event": "study", "study": name})
-        outbox.put({"event": "trial", "number": 0})
-    ends = [line.end for line in read_lines(StudyFolder(tmp_path), 0)[0]]
-    found = [last_study(StudyFolder(tmp_path), end) for end in [0, *ends]]
-    assert [line.event["study"] if line else None for line in found] == [None, "a", "a", "b", "b"]
 
 
 def test_a_refused_event_is_set_aside_once(tmp_path: Path) -> None:

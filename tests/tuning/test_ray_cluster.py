@@ -20,7 +20,7 @@ from visiontune.spec.study_spec import Resources
 from visiontune.tuning import ray_nodes
 from visiontune.tuning.event_log import read_events
 from visiontune.tuning.placement import Node, Placement
-from visiontune.tuning.ray_cluster import check_address, cluster, is_local, note_of_gpus, trial_resources
+from visiontune.tuning.ray_cluster import check_address, close_token, cluster, is_local, note_of_gpus, trial_resources
 from visiontune.tuning.ray_nodes import NodeWatch, legs_to_come
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.study_storage import create_or_resume
@@ -33,7 +33,9 @@ def ray_that(monkeypatch: pytest.MonkeyPatch, *, says: str = "", is_initialized:
     def init(address: str, **options: object) -> None:
         asked.append(address)
         if says:
-            raise (ConnectionError if says.startswith("Failed to connect") else RuntimeError)(says)
+            raise (ConnectionError if says.startswith("Failed to connect") else Exception)(
+                says
+            )  # as Ray does of a node that starts too slowly
 
     made = SimpleNamespace(init=init, is_initialized=lambda: is_initialized, shutdown=lambda: None)
     monkeypatch.setitem(sys.modules, "ray", made)  # type: ignore[arg-type]
@@ -184,3 +186,12 @@ def test_ray_launchers_file_says_how_far_a_cluster_may_grow(tmp_path: Path) -> N
     assert legs_to_come({"cpu": 1.0, "gpu": 0.5}, 1, 3, ROOT / "cluster.yaml") == 13
     assert legs_to_come({"cpu": 8.0, "gpu": 2.0}, 1, 0, ROOT / "cluster.yaml") == 0
     assert legs_to_come(wanted, 1, 0, tmp_path / "none.yaml") == 0
+
+
+def test_nobody_else_of_the_machine_may_read_rays_token(tmp_path: Path) -> None:
+    token = tmp_path / "auth_token"
+    close_token(token)  # none is no error
+    token.write_text("secret")
+    token.chmod(0o644)
+    close_token(token)
+    assert token.stat().st_mode & 0o777 == 0o600

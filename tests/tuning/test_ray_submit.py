@@ -158,7 +158,8 @@ def test_what_is_wrong_never_leaves_the_machine(server: Server, tmp_path: Path, 
 def test_a_door_that_is_open_to_a_network_is_not_used_without_a_word(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray's job server runs whatever it is sent (CVE-2023-48022)."""
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
-    for address in ("http://10.0.0.1:8265", "head.example:8265"):
+    tricks = ("http://localhost.example:8265", "http://127.0.0.1@10.0.0.1:8265", "http://[::ffff:10.0.0.1]:8265", "http://0.0.0.0:8265")
+    for address in ("http://10.0.0.1:8265", "head.example:8265", *tricks):
         with pytest.raises(UserError, match=r"takes jobs from whoever reaches it: .* --trust-network"):
             door.submit(DIGITS, address)
     assert server.submitted == []

@@ -56,22 +56,22 @@ def search(
     from visiontune.results.search_screen import Screen
     from visiontune.results.study import Study
     from visiontune.tracking.studies_there import StudiesThere
-    from visiontune.tracking.tracker import send_leftovers, tracker
+    from visiontune.tracking.tracker import tracker, unsent_events
     from visiontune.tuning.launch import run_search
     from visiontune.tuning.ray_cluster import check_address
+    from visiontune.tuning.search_metrics import SearchMetrics
 
     check_address(address)  # before anything is written
     try:
         with Screen.of(progress) as screen:
-            parts: dict[str, Any] = {"tracker": lambda: tracker(folder, say=screen.say), "screen": screen.update, "say": screen.say}
+            shown = SearchMetrics(spec.study, lambda: unsent_events(folder)).beside(screen.update)
+            parts: dict[str, Any] = {"tracker": lambda: tracker(folder, say=screen.say), "screen": shown, "say": screen.say}
             parts["elsewhere"] = StudiesThere.by_environment()
             outcome = run_search(spec, studies, **parts, address=address, may_exit=may_exit)
     except KeyboardInterrupt:  # while Ray starts or pictures are read
         if (begun := _begun(folder, str(spec.storage["url"]))) is not None:
             raise Interrupted(begun) from None
         raise
-    if outcome.status != "interrupted" and outcome.num_new_epochs == 0:
-        send_leftovers(folder)
     study = Study(folder, outcome.study, outcome.status, outcome.num_new_trials, outcome.num_new_epochs, str(spec.storage["url"]))
     if outcome.status == "interrupted":
         raise Interrupted(study)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.api.inputs import Folder, folder_of, words
 from visiontune.errors import UserError
-from visiontune.filesystem.path_kind import kind_of
+from visiontune.filesystem.path_kind import kind_of, with_home
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 
 if TYPE_CHECKING:
@@ -76,5 +76,5 @@ def _model_of(model: Any, studies_dir: Folder) -> StudyFolder | Path:
     if not isinstance(model, str | os.PathLike):
         near = "; nearest is its method of the same name" if hasattr(model, "folder") else ""
         raise UserError(f"a model is a study's name or folder, or a file of weights, but got {type(model).__name__}{near}")
-    path = Path(model).expanduser()
+    path = with_home(model)
     return path if path.suffix in _SUFFIXES or kind_of(path) == "file" else folder_of(os.fspath(model), studies_dir)

@@ -18,7 +18,9 @@ from collections.abc import Sequence
 from visiontune.cli.arguments import parse
 from visiontune.cli.streams import fit_streams
 from visiontune.cli.terminal import command_line
+from visiontune.data.file_names import printable
 from visiontune.errors import UserError, first_line
+from visiontune.filesystem.uri import shown
 
 GOES_ON = ("search", "confirm", "ablate", "ingest", "submit")
 """Verbs that keep what they did before an interruption."""
@@ -58,10 +60,11 @@ def _failed(error: Exception, *, is_debug: bool) -> int:
         first += "; what is on the disk is whole, and the same command goes on once there is room"
     _tell(f"visiontune: {first}")
     with contextlib.suppress(OSError), tempfile.NamedTemporaryFile("w", prefix="visiontune-", suffix=".log", delete=False) as file:
-        traceback.print_exception(error, file=file)
+        file.write(shown("".join(traceback.format_exception(error))))
         _tell(f"details: {file.name}")
     return 1
 
 
 def _tell(text: str) -> None:
-    print(text, file=sys.stderr)
+    """Without passwords of URIs, and without what moves a terminal's cursor."""
+    print("\n".join(map(printable, shown(text).split("\n"))), file=sys.stderr)

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from visiontune.filesystem.path_kind import with_home
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.call_ranges import DAYS, FACTOR, FEW, MANY, Range, rule_of
 from visiontune.spec.image_size import ImageSize, image_size
@@ -23,9 +24,7 @@ def takes_file(parser: argparse.ArgumentParser) -> None:
 def takes_studies_dir(parser: argparse.ArgumentParser) -> None:
     """--studies-dir."""
     where = "where studies live (VISIONTUNE_STUDIES, else ./studies)"
-    parser.add_argument(
-        "--studies-dir", type=lambda text: Path(text).expanduser(), default=StudiesFolder.of().path, metavar="DIR", help=where
-    )
+    parser.add_argument("--studies-dir", type=with_home, default=StudiesFolder.of().path, metavar="DIR", help=where)
 
 
 def positive(text: str) -> int:

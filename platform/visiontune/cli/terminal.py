@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from visiontune.filesystem.uri import shown
+
 
 def program() -> list[str]:
     """What to type for this program here: an environment that is not activated has it under a path."""
@@ -19,8 +21,8 @@ def program() -> list[str]:
 
 
 def command_line(argv: Sequence[str]) -> str:
-    """What to type for the same call again."""
-    return shlex.join([*program(), *argv])
+    """What to type for the same call again; passwords in URIs are left for whoever types it."""
+    return shlex.join([*program(), *map(shown, argv)])
 
 
 def width() -> int | None:

@@ -19,7 +19,7 @@ _PART_NAMES = {
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "tests", "testing"),
 }
-_AROUND = r"(?:seg|set|split|part|data|dataset|image|img|picture|photo)s?|\d{1,4}"
+_AROUND = r"(?:seg|set|split|part|data|image|img|picture|photo)s?|(?<!\d)\d+(?!\d)"  # one way to read each name, or long ones take for ever
 _WORDS = "|".join(word for words in _PART_NAMES.values() for word in words)
 _IN_A_PART = re.compile(rf"(?:(?:{_AROUND})[ _.-]?)*({_WORDS})(?:[ _.-]?(?:{_AROUND}))*")
 _MAX_SHOWN = 20

@@ -6,6 +6,7 @@ seconds.
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 from collections.abc import Callable, Iterator
@@ -141,7 +142,9 @@ class Root:
         return printable(posixpath.join(self.shown, name) if name else self.shown)
 
     def at(self, name: str) -> str:
-        """Its path in the file system."""
+        """Its path in the file system. Raises FileNotFoundError for a name that no file has."""
+        if "\0" in name:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         return f"{self.path.rstrip('/')}/{name}" if name else self.path
 
     def _left(self, folder: str, names: list[str], kind: str) -> list[str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from visiontune.data.file_names import printable
 from visiontune.data.picture.depth import DEEP
 from visiontune.data.picture.frame import WORDS
 from visiontune.inference.classifier import Classifier
@@ -14,6 +17,9 @@ from visiontune.inference.intervals import half_width
 from visiontune.inference.split_logits import TRAINED_ON
 from visiontune.spec.image_size import both_sides
 from visiontune.spec.yaml_writer import to_yaml
+
+_MARKS = re.compile(r"([\\`*\[\]|])")
+"""Of Markdown, within a line; html.escape has the rest."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +100,13 @@ def _data(classifier: Classifier, origin: Origin) -> Iterator[str]:
     data = classifier.recipe.data
     yield "## Data"
     counts = ", ".join(f"{number:,} {split}" for split, number in origin.counts.items())
-    yield f"Source: {data['source']}{' ' + str(data['path']) if data.get('path') else ''}. Pictures: {counts or 'not counted'}."
-    yield "Classes by number: " + ", ".join(f"{number} {name}" for number, name in enumerate(classifier.class_names)) + "."
+    yield f"Source: {data['source']}{' ' + _plain(data['path']) if data.get('path') else ''}. Pictures: {counts or 'not counted'}."
+    yield "Classes by number: " + ", ".join(f"{number} {_plain(name)}" for number, name in enumerate(classifier.class_names)) + "."
+
+
+def _plain(name: Any) -> str:
+    """A name as Markdown shows it: neither its own marks nor HTML, which some programs that show a card would run."""
+    return _MARKS.sub(r"\\\1", html.escape(printable(str(name)), quote=False))
 
 
 def _figures(origin: Origin, written: Written) -> Iterator[str]:

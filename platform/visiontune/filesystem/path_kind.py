@@ -18,3 +18,12 @@ def kind_of(path: Path | str) -> str | None:
     except (OSError, ValueError):
         return None
     return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "other"
+
+
+def with_home(path: str | os.PathLike[str]) -> Path:
+    """The path with the home folder that a leading ~ means; that of a user whom there is not stays, where `Path.expanduser` raises.
+
+    >>> with_home("~nobody-of-that-name/x")
+    PosixPath('~nobody-of-that-name/x')
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visiontune.errors import UserError, nearest
-from visiontune.filesystem.path_kind import kind_of
+from visiontune.filesystem.path_kind import kind_of, with_home
 
 _LOCK = "driver.lock"
 
@@ -135,6 +135,11 @@ class StudyFolder:
         return self.path / "lr_range.png"
 
     @property
+    def forecast(self) -> Path:
+        """Hours that a search will take, as JSON, by `visiontune check --run`."""
+        return self.path / "forecast.json"
+
+    @property
     def inspection(self) -> Path:
         """Pictures of what the winner sees, by `visiontune inspect`."""
         return self.path / "inspection"
@@ -188,7 +193,7 @@ class StudiesFolder:
         """
         if path is None and "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ and not os.environ.get("VISIONTUNE_STUDIES"):
             return StudiesFolder(Path.home() / "visiontune-studies")
-        return StudiesFolder(Path(path or os.environ.get("VISIONTUNE_STUDIES") or "studies").expanduser())
+        return StudiesFolder(with_home(path or os.environ.get("VISIONTUNE_STUDIES") or "studies"))
 
     def study(self, name: str) -> StudyFolder:
         """The folder of that study, which may not exist yet."""

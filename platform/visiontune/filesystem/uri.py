@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_USER = re.compile(r"(?<=://)[^/@\s]*@")
-_PASSWORD = re.compile(r"://[^/@:\s]*:[^/@\s]+@")
-_SECRET = re.compile(r"(?<=[?&])([^=&\s]*(?:key|token|secret|password|signature|credential)[^=&\s]*)=[^&\s]*", re.IGNORECASE)
+_PORT = r"\d+(?:[/?#]|$)"
+_WITH_PASSWORD = rf"[^/@:\s]*:(?!{_PORT})[^@\s]+@"  # in which a "/" or "@" may stand as it is, against the rules
+_USER = re.compile(rf"(?<=://)(?:{_WITH_PASSWORD}|)(?:[^/\s]*@|)")
+_PASSWORD = re.compile(f"://{_WITH_PASSWORD}")
+_SECRET = re.compile(r"(?<=[?&])([^=&\s]*(?:key|token|secret|passw|pwd|signature|credential)[^=&\s]*|sig)=[^&\s]*", re.IGNORECASE)
 
 
 def is_uri(text: str) -> bool:

@@ -19,13 +19,14 @@ from visiontune.data.picture.decode import values_and_size
 from visiontune.data.picture.shape import fit
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.store.store import Store
-from visiontune.errors import UserError
+from visiontune.errors import UserError, first_line
 from visiontune.models.build import build_model
 from visiontune.models.published_weights import weights_of
 from visiontune.models.transfer import adapt
 from visiontune.spec.image_size import ImageSize, image_size
 from visiontune.spec.kept_files import load_files
 from visiontune.spec.plugins import in_use
+from visiontune.spec.stated_network import refuse_wrong_network
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.checkpoint import load_newest
@@ -128,10 +129,17 @@ def load_weights_file(path: Path, name: str, metadata: WeightsMetadata | None = 
         raise UserError(f"the weights {path} can't be read; the same search makes them again")
     if (known := metadata or read_metadata(path)) is None:
         raise UserError(f"the weights {path} don't say which network they are of: they are not visiontune's, or of a version before 0.2")
-    with _files_of(known.recipe, path.parent):
-        preprocessing = Preprocessing.of(split_weights(tensors)[1])
-        network = _network(known, preprocessing)
-        load_weights(network, path)
+    try:
+        with _files_of(known.recipe, path.parent):
+            refuse_wrong_network(known.recipe, str(path))
+            preprocessing = Preprocessing.of(split_weights(tensors)[1])
+            network = _network(known, preprocessing)
+            load_weights(network, path)
+    except UserError:
+        raise
+    except Exception as error:  # builders of libraries may raise anything over what a file says
+        what = f"{type(error).__name__}: {first_line(error)}"
+        raise UserError(f"the weights {path} say that they are of a network that can't be built ({what})") from error
     return Classifier(network.eval(), preprocessing, known, name)
 
 

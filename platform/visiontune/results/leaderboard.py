@@ -205,6 +205,8 @@ def to_json(study: StudyRecord) -> dict[str, Any]:
         "front": [trial.number for trial in front_of_study(study)],
         "rungs": [{"epochs": rung, "num_reached": reached, "num_passed": on} for rung, reached, on in passed(study)],
         "failures": failures(study),
+        "spent": dict(study.spent),
+        "forecast": dict(study.forecast),
         "proposed_by": {name: {"num_trials": len(trials), "best": trials[0].number} for name, trials in sources(study).items()},
         "confirmations": [asdict(one) for one in study.confirmations],
         **race_json(study),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("csv", "json", "table")
 _KINDS = {".csv": "csv", ".json": "json", ".jsonl": "json"}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _MOST_TOLD = 5
 _NUM_ALIGNED = 40
 _REDRAW_S = 0.25
@@ -132,7 +133,15 @@ def _row(one: Prediction, top: int) -> dict[str, Any]:
 def _write_csv(found: _Counted, top: int, out: TextIO) -> None:
     writer = csv.DictWriter(out, _columns(top), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_row(one, top) for one in found)
+    writer.writerows({key: _cell(value) for key, value in _row(one, top).items()} for one in found)
+
+
+def _cell(value: Any) -> Any:
+    """A text as a spreadsheet shows it: one that begins like a formula would run, so it gets the apostrophe that spreadsheets mean by it.
+
+    Names of files and classes are whoever's made the pictures. JSON lines and the frame have them as they are.
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _write_json(found: _Counted, top: int, out: TextIO) -> None:

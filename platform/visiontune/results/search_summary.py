@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 
+from visiontune.filesystem.json_text import read_mapping
 from visiontune.results.leaderboard import failures
 from visiontune.results.study import Study
 from visiontune.results.text import number
+from visiontune.results.used import used_line
 from visiontune.results.winner_lines import race_lines
 from visiontune.tuning.constraints import MAX_REFUSED
 from visiontune.tuning.records import Confirmation, Ending, StudyRecord
@@ -35,6 +36,8 @@ def summary(study: Study, *, go_on: str, ui_command: str, report_command: str = 
         if folder.winner_sheet.exists():
             lines.append(f"what it does to pictures: {folder.winner_sheet}")
     lines += winner_lines(record)
+    if (used := used_line(record, folder)) and study.num_new_epochs:
+        lines.append(used)
     if (
         study.status == "budget"
         and study.best is not None
@@ -45,7 +48,7 @@ def summary(study: Study, *, go_on: str, ui_command: str, report_command: str = 
         if not record.confirmations:
             lines.append("so the winner has no test figure and no weights yet, and its value is the best of many")
     if folder.registered.exists():
-        found = json.loads(folder.registered.read_text())
+        found = read_mapping(folder.registered, "name", "said")
         lines.append(f"registered as {found['name']}: {found['said']}")
     if report_command and study.best is not None:
         lines.append(f"the answer as a page, with what it gets wrong: {report_command}")

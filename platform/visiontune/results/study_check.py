@@ -25,13 +25,16 @@ from visiontune.results.ingest_progress import IngestScreen
 from visiontune.results.notebook import is_notebook
 from visiontune.results.search_forecast import constraint_lines, doubts, doubts_of_room, epochs, objective_lines, proposals, rungs, starts
 from visiontune.results.text import duration
+from visiontune.results.used import storage_line
 from visiontune.spec.epoch_forecast import Cost, cost
-from visiontune.spec.image_size import pixels
+from visiontune.spec.image_size import pixels, sides
 from visiontune.spec.plugins import in_use, uses_plugins
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tracking.studies_there import StudiesThere
 from visiontune.tuning.constraints import draw
 from visiontune.tuning.earlier_studies import check_studies
+from visiontune.tuning.forecast import forecast as forecast_of_search
+from visiontune.tuning.forecast import keep_measured
 from visiontune.tuning.network_preflight import weights_in
 from visiontune.tuning.preflight import preflight
 
@@ -58,6 +61,7 @@ class StudyCheck:
     constraints: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
     store: Store | None = None
+    storage: str = ""
 
     @property
     def verdict(self) -> str:
@@ -81,6 +85,8 @@ class StudyCheck:
             for check in self._checks(store, tell):
                 tell("")
                 found.append(check)
+                if "search_s" in check.figures:
+                    keep_measured(self.studies.study(self.spec.study), check.figures["search_s"] / 3600, check.figures["gpu_hours"])
                 if not is_quiet:
                     print("\n".join(lines(check)), flush=True)
             picture = plot_range_tests(found, self.studies.study(self.spec.study).lr_range_plot)
@@ -129,6 +135,7 @@ class StudyCheck:
             *(f"  compared  {one}" for one in objective_lines(self.spec)),
             f"  trials    {'any number' if self.cost.num_trials is None else self.cost.num_trials}, {rungs(self.spec)}",
             f"  epochs    {epochs(self.cost, self.spec)}",
+            f"  storage   {self.storage}",
             *(f"  start     {one}" for one in starts(self.spec)),
             f"  proposals {proposals(self.spec)}",
             *(f"  bounds    {one}" for one in self.constraints),
@@ -155,6 +162,7 @@ def check_study(spec: StudySpec, studies: StudiesFolder, *, is_run: bool = False
     forecast, (info, source) = cost(spec), preflight(spec)
     slow_ops = one_by_one(spec.space.tree.get("augmentation", {}), info.channels)
     beside: dict[str, Any] = {"doubts_of_sizes": _doubts_of_sizes(spec, info), "constraints": constraint_lines(spec, draw(spec, info))}
+    beside["storage"] = storage_line(forecast_of_search(spec, info), _picture_bytes(spec, source, info))
     beside["said"] = tuple(short_report_of_source(source) if is_run else _said_of_pictures(spec, studies, source))
     found = StudyCheck(spec, studies, info, forecast, slow_ops, num_train_about(spec.data, source), **beside)
     return found.run(is_quiet=is_quiet, source=source) if is_run else found
@@ -166,6 +174,13 @@ def _said_of_pictures(spec: StudySpec, studies: StudiesFolder, source: Source) -
     if (path := found_store(data, studies.data_cache, source)) is not None:
         return short_report(as_read(Store.open(path), data, source))
     return [*short_report_of_source(source), *sample_lines(source, data)]
+
+
+def _picture_bytes(spec: StudySpec, source: Source, info: DataInfo) -> int:
+    """Of the store, were it of raw pixels; large pictures are kept as their files are."""
+    num = int(source.counts_C.sum()) if source.counts_C.size else 0
+    height, width = sides(info.image_size)
+    return min(num, spec.data.get("max_pictures") or num) * height * width * info.channels
 
 
 def _doubts_of_sizes(spec: StudySpec, info: DataInfo) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.leaderboard import leaderboard, to_json
 from visiontune.results.trial_costs import cost_rows, front_rows, told, total_lines, with_costs
 from visiontune.results.trial_table import curve_table, param_table, trial_table
+from visiontune.results.used import bytes_of
 from visiontune.spec.call_ranges import MANY, refuse_outside
 from visiontune.spec.plugins import in_use
 from visiontune.tuning.read_study import load_plugins_of
@@ -33,7 +34,7 @@ class StudyTables:
     status: str = ""
     num_new_trials: int = 0
     num_new_epochs: int = 0
-    storage_url: str = "journal"
+    storage_url: str = field(default="journal", repr=False)  # which may hold a password
 
     @property
     def name(self) -> str:
@@ -107,7 +108,7 @@ class StudyTables:
 
     def to_dict(self, *, costs: bool = False) -> dict[str, Any]:
         """The study as JSON can carry it, trials best first; with `costs` all that is known of what they cost."""
-        return to_json(self._with_costs() if costs else self.record)
+        return {**to_json(self._with_costs() if costs else self.record), "bytes": bytes_of(self.folder.path)}
 
     def importance(self, seed: int = 0) -> Why:
         """What mattered, by how much, what is not known yet, and what to search next; seconds. `seed` is the forests'.

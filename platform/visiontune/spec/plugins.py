@@ -21,6 +21,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from visiontune.errors import Problem, UserError, first_line, nearest
 from visiontune.filesystem.atomic_write import write_whole
+from visiontune.filesystem.path_kind import kind_of, with_home
 from visiontune.spec.declare import Added, adding
 from visiontune.spec.items_reader import read_items
 from visiontune.spec.plugin_rows import Rows, rows_of
@@ -152,9 +153,9 @@ def _named(node: Node, where: str) -> Plugin:
             return _loaded[key]
         base = Path(node.file).parent if Path(node.file).is_file() else Path()
         kept = base / KEPT / f"{digest}.py"
-        path = kept if digest and kept.is_file() else base / Path(given).expanduser()
-        if not path.is_file():
-            raise UserError(f"the plugin {given} is not there: {path.resolve()}")
+        path = kept if digest and kind_of(kept) == "file" else base / with_home(given)
+        if kind_of(path) != "file":
+            raise UserError(f"the plugin {given} is not there: {path.absolute()}")
         return _read(path, Path(given).name, given, digest)
     except UserError as error:
         raise UserError(*(one if one.line else Problem(node.file, node.line, where, one.rule) for one in error.problems)) from error

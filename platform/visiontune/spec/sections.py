@@ -152,7 +152,12 @@ STUDY = Section(
             "what one trial gets",
             {
                 "gpus_per_trial": Arg(
-                    float, "may be a fraction; auto: one GPU where the cluster has any, else none", "auto", 0.0, 64.0, also=("auto",)
+                    float,
+                    "may be a fraction; auto: none without GPUs, else one, or the half, third or quarter in which the largest networks fit",
+                    "auto",
+                    0.0,
+                    64.0,
+                    also=("auto",),
                 ),
                 "cpus_per_trial": Arg(
                     int,

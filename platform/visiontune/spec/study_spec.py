@@ -113,7 +113,7 @@ class StudySpec:
     sampler: Mapping[str, Any]
     trial_scheduler: Mapping[str, Any]
     resources: Resources
-    storage: Mapping[str, Any]
+    storage: Mapping[str, Any] = field(repr=False)  # its URL may hold a password
     confirm: Mapping[str, Any]
     space: Space
     start: Start = field(default_factory=Start)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from visiontune.errors import UserError, near_names
+from visiontune.filesystem.path_kind import kind_of, with_home
 
 KEPT = "teachers"
 """The folder beside a recipe with the files of its teachers, by digest."""
@@ -51,8 +52,8 @@ def settle_teacher(given: str, file: str) -> str:
     base = Path(file).parent if Path(file).is_file() else Path()
     if digest:
         return _read(_beside(base / KEPT / f"{digest}.yaml"), name, digest)
-    for path in (base / Path(name).expanduser(), Path(name)):
-        if path.exists():
+    for path in (base / with_home(name), Path(name)):
+        if kind_of(path) is not None:
             files = _beside(path / f"{WINNER}.yaml" if path.is_dir() else path)
             return _read(files, _name_of(files.recipe))
     rule = "a teacher is a study's folder with its winner, or a recipe NAME.yaml with NAME.safetensors beside it"
@@ -97,7 +98,7 @@ def _name_of(recipe: Path) -> str:
 
 def _read(files: TeacherFiles, name: str, digest: str = "") -> str:
     for path in (files.recipe, files.weights):
-        if not path.is_file():
+        if kind_of(path) != "file":
             made = "; a search that confirms its winner writes both, and so does `visiontune train NAME.yaml --out NAME.safetensors`"
             raise UserError(f"the teacher {name} needs a recipe and its weights, but there is no {path}{'' if digest else made}")
     try:

@@ -10,9 +10,11 @@ from mlflow.entities import Metric
 
 from visiontune.tracking.mlflow_requests import CONFIRMATION, KEY, NUMBER
 from visiontune.tracking.mlflow_view import LAST
+from visiontune.tracking.outbox import Event
 
-Event = Mapping[str, Any]
 REASON, STATE, NOTE = "visiontune.reason", "visiontune.state", "mlflow.note.content"
+CAN_GO_ON = "visiontune.can_go_on"
+"""Whether the same command goes on with a run that has ended."""
 OWN_NOTE = "Study "
 """How descriptions of ours begin; others are a person's and stay."""
 STATUSES = ("FINISHED", "KILLED", "FAILED")
@@ -27,11 +29,6 @@ def run_name(number: int, params: Mapping[str, Any]) -> str:
     """
     parts = [params.get(key) for key in ("model.name", "optimizer.name")]
     return " ".join([f"{number:04d}", *(str(part) for part in parts if part)])
-
-
-def child_name(event: Event) -> str:
-    """By which a child is found again: a trial's number or a confirmation's key."""
-    return str(event.get("key" if event["event"] == "confirmation" else "number"))
 
 
 def child_head(event: Event) -> tuple[str, dict[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
+from mlflow.exceptions import MlflowException
 
 from visiontune.tracking.mlflow_view import LAST
 
@@ -34,26 +35,41 @@ class RunState:
     status: str = "RUNNING"
 
 
+@dataclass
+class Restored:
+    """What was deleted in MLflow and is there again: whether the experiment was, and how many runs."""
+
+    is_experiment: bool = False
+    num_runs: int = 0
+
+    def __str__(self) -> str:
+        runs = f"{self.num_runs} deleted run{'' if self.num_runs == 1 else 's'}" * bool(self.num_runs)
+        return " and ".join(filter(None, ["the deleted experiment" * self.is_experiment, runs]))
+
+
 class Requests:
     """To an MlflowClient; raises what the client raises."""
 
     def __init__(self, client: Any, artifact_root: Path | None) -> None:
         self._client, self._artifact_root = client, artifact_root
+        self.restored = Restored()
 
     def find_experiment(self, name: str) -> str | None:
-        """Its id, also of one that was deleted."""
+        """Its id; one that was deleted is restored."""
         experiment = self._client.get_experiment_by_name(name)
-        return None if experiment is None else str(experiment.experiment_id)
+        if experiment is None:
+            return None
+        if experiment.lifecycle_stage == "deleted":
+            self._client.restore_experiment(experiment.experiment_id)
+            self.restored.is_experiment = True
+        return str(experiment.experiment_id)
 
     def make_experiment(self, name: str) -> str:
         """The id of one that is there, made or restored if need be."""
-        experiment = self._client.get_experiment_by_name(name)
-        if experiment is None:
-            location = (self._artifact_root / name).as_uri() if self._artifact_root else None
-            return str(self._client.create_experiment(name, location))
-        if experiment.lifecycle_stage == "deleted":
-            self._client.restore_experiment(experiment.experiment_id)
-        return str(experiment.experiment_id)
+        if (found := self.find_experiment(name)) is not None:
+            return found
+        location = (self._artifact_root / name).as_uri() if self._artifact_root else None
+        return str(self._client.create_experiment(name, location))
 
     def tag_experiment(self, experiment_id: str, tags: Mapping[str, str], keep: Callable[[str, str], bool]) -> None:
         """Set its tags but those that are there and that `keep` says to leave, of key and value."""
@@ -63,13 +79,17 @@ class Requests:
                 self._client.set_experiment_tag(experiment_id, key, value)
 
     def find_runs(self, experiment_id: str, key: str) -> tuple[RunState | None, dict[str, RunState]]:
-        """A study's parent and its children by a trial's number or a confirmation's key, by one paginated search."""
+        """A study's parent and its children by a trial's number or a confirmation's key, by one paginated search.
+
+        Deleted ones are restored.
+        """
         parent: RunState | None = None
         children: dict[str, RunState] = {}
         where, token = f"tags.`{KEY}` = '{key}'", None
         while True:
             page = self._client.search_runs([experiment_id], where, ViewType.ALL, 1_000, ["attributes.start_time ASC"], token)
             for run in page:
+                self._restore(run)
                 state = RunState(run.info.run_id, _epoch(run), frozenset(run.data.metrics), dict(run.data.params), run.info.status)
                 name = run.data.tags.get(NUMBER, run.data.tags.get(CONFIRMATION))
                 if name is None:
@@ -79,6 +99,26 @@ class Requests:
             token = page.token
             if not token:
                 return parent, children
+
+    def revive(self, experiment_id: str, run_ids: Iterable[str]) -> bool:
+        """Restore what of these was deleted; whether anything was. KeyError where something is gone for good."""
+        try:
+            experiment = self._client.get_experiment(experiment_id)
+            was = bool(experiment.lifecycle_stage == "deleted")
+            if was:
+                self.find_experiment(experiment.name)
+            return sum(self._restore(self._client.get_run(run_id)) for run_id in run_ids) > 0 or was
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                raise KeyError(str(error)) from error
+            raise
+
+    def _restore(self, run: Any) -> bool:
+        is_deleted = bool(run.info.lifecycle_stage == "deleted")
+        if is_deleted:
+            self._client.restore_run(run.info.run_id)
+            self.restored.num_runs += 1
+        return is_deleted
 
     def make_run(self, experiment_id: str, name: str, tags: Mapping[str, str], time_ms: int) -> RunState:
         """Whether there is one already is not asked."""

@@ -17,9 +17,11 @@ from mlflow.entities import Metric
 
 from visiontune.spec.yaml_writer import to_yaml
 from visiontune.tracking import event_content as content
-from visiontune.tracking.event_content import NOTE, REASON, STATE, Event, child_name
+from visiontune.tracking.event_content import CAN_GO_ON, NOTE, REASON, STATE
 from visiontune.tracking.mlflow_requests import Requests, RunState
 from visiontune.tracking.mlflow_view import KIND, TRAINING, VIEW, leaderboard_view
+from visiontune.tracking.outbox import Event, child_name
+from visiontune.tracking.told import CHILD_EVENTS, ToldChild
 
 PARENT = "mlflow.parentRunId"
 
@@ -66,8 +68,24 @@ class Runs:
         """Look before the next run is made: one may be there although the answer never came."""
         self._is_stale = True
 
+    @property
+    def restored(self) -> str:
+        """What was found deleted so far and is there again; "" for nothing."""
+        return str(self._mlflow.restored)
+
+    def revive(self, events: Sequence[Event]) -> bool:
+        """Whether what these events belong to was deleted, and is there again. KeyError where it is gone for good."""
+        if self._study is None:
+            return False
+        child = self._children.get(child_name(events[0])) if events[0]["event"] in CHILD_EVENTS else None
+        return self._mlflow.revive(self._study.experiment_id, [self._study.parent.run_id, *([child.run_id] if child else [])])
+
+    def num_lacking(self, children: Mapping[str, ToldChild]) -> int:
+        """How many of these MLflow does not have, or not as far, or not as ended."""
+        return sum(_lacks(self._children.get(name), child) for name, child in children.items())
+
     def adopt(self, event: Event) -> bool:
-        """Take up the study of this event if MLflow has it; nothing is written."""
+        """Take up the study of this event if MLflow has it; nothing is written, but what was deleted is restored."""
         experiment_id = self._mlflow.find_experiment(event["study"])
         if experiment_id is not None:
             self._load(experiment_id, event["key"])
@@ -115,6 +133,8 @@ class Runs:
             if event["event"] == "trial":
                 params |= content.params(event)
                 tags |= {} if is_new else content.texts(event.get("tags", {}))
+            if event["event"] == "epoch":
+                tags |= content.texts(event.get("tags", {}))
             if event.get("epoch", 0) > epoch:
                 epoch, status = int(event["epoch"]), "RUNNING"
                 metrics += content.epoch_metrics(event)
@@ -168,10 +188,24 @@ class Runs:
     def _send_end(self, events: Sequence[Event]) -> None:
         event, study = events[-1], self._known()
         metrics = content.metrics(event.get("metrics", {}), event["time_ms"], event.get("step", 0))
-        parent = self._mlflow.log(study.parent, metrics, tags=content.texts(event.get("tags", {})))
+        is_stopped = {REASON: str(event.get("reason", "")), CAN_GO_ON: str(event["status"] == "KILLED").lower()}
+        parent = self._mlflow.log(study.parent, metrics, tags=content.texts({**is_stopped, **event.get("tags", {})}))
         self._set_parent(self._mlflow.set_status(parent, content.status(event), event["time_ms"]))
+        if event["status"] == "KILLED":
+            self.stop(str(event.get("reason", "")), event["time_ms"])
         if NOTE in event.get("tags", {}):
             self._mlflow.tag_experiment(study.experiment_id, {NOTE: event["tags"][NOTE]}, _is_chosen)
+
+    def stop(self, reason: str, time_ms: int) -> None:
+        """Whatever says RUNNING, the study too, is KILLED and can go on: nobody works on it now."""
+        running = {name: child for name, child in self._children.items() if child.status == "RUNNING"}
+        tags = {REASON: reason[: content.MAX_TAG], STATE: "waiting", CAN_GO_ON: "true"}
+        for name, child in running.items():
+            self._children[name] = self._mlflow.set_status(self._mlflow.log(child, tags=tags), "KILLED", time_ms)
+        parent = self._known().parent
+        if parent.status == "RUNNING":
+            parent = self._mlflow.log(parent, tags={REASON: reason[: content.MAX_TAG], CAN_GO_ON: "true"})
+            self._set_parent(self._mlflow.set_status(parent, "KILLED", time_ms))
 
     def _known(self) -> Study:
         if self._study is None:
@@ -197,6 +231,10 @@ class Runs:
 def _study(event: Event, experiment_id: str, parent: RunState) -> Study:
     tags = {**content.study_tags(event), PARENT: parent.run_id}
     return Study(event["key"], experiment_id, parent, tags, event.get("data", {}))
+
+
+def _lacks(found: RunState | None, told: ToldChild) -> bool:
+    return found is None or found.epoch < told.last or bool(told.state and found.status == "RUNNING")
 
 
 def _is_chosen(key: str, value: str) -> bool:

@@ -15,6 +15,7 @@ import select
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,9 @@ from visiontune.filesystem.file_lock import locked
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.tracking.mlflow_uri import artifact_root
 from visiontune.tracking.moved_artifacts import follow_artifacts
-from visiontune.tracking.outbox import num_unsent
-from visiontune.tracking.scheduling import set_policy
+from visiontune.tracking.outbox import load_sent, num_unsent
+from visiontune.tracking.sqlite_file import identity, move_half_made, settle, state
+from visiontune.tuning.event_log import EventLog
 
 if TYPE_CHECKING:
     from visiontune.tracking.delivery import Delivery
@@ -36,8 +38,16 @@ GIVE_UP_S = 10.0
 NICE = 15  # trials first: on busy cores its imports may take half a minute, for which nothing waits
 
 
-def run(delivery: Delivery, wait: Callable[[float], bool], clock: Callable[[], float] = time.monotonic) -> None:
-    """Send until the driver is gone and nothing is left. `wait(seconds)` gives True once the driver is gone."""
+def run(
+    delivery: Delivery,
+    wait: Callable[[float], bool],
+    clock: Callable[[], float] = time.monotonic,
+    is_lost: Callable[[], bool] = lambda: False,
+) -> None:
+    """Send until the driver is gone and nothing is left. `wait(seconds)` gives True once the driver is gone.
+
+    Where what it writes to `is_lost`, it ends: the next writer sends everything again.
+    """
     from tenacity import RetryError, Retrying, wait_exponential
 
     is_gone, last_good_s = False, clock()
@@ -58,8 +68,11 @@ def run(delivery: Delivery, wait: Callable[[float], bool], clock: Callable[[], f
         except RetryError:
             return
         last_good_s = clock()
+        if is_lost():
+            return
         if not did_send:
             if is_gone:
+                delivery.leave()
                 return
             sleep(POLL_S)
 
@@ -72,6 +85,18 @@ def _wait_on_stdin(seconds: float) -> bool:
     if select.select([0], [], [], seconds)[0]:
         return not os.read(0, 4096)
     return False
+
+
+def _watch(uri: str) -> Callable[[], bool]:
+    """Whether the database's file was removed or replaced since it was first seen: what is written to it then is lost without a word."""
+    first: tuple[int, int] | None = None
+
+    def is_lost() -> bool:
+        nonlocal first
+        first = first or identity(uri)
+        return first is not None and identity(uri) != first
+
+    return is_lost
 
 
 def _is_closed() -> bool:
@@ -90,12 +115,14 @@ def _connect(uri: str, folder: StudyFolder, studies: StudiesFolder) -> Runs:
     from visiontune.tracking.registry import register
     from visiontune.tracking.winner_model import log_artifact, log_winner
 
-    if uri.startswith("sqlite"):
+    if uri.startswith("sqlite") and not event.contains(Engine, "connect", _tune_sqlite):  # after an error it is called again
         event.listen(Engine, "connect", _tune_sqlite)
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     with locked(studies.mlflow_lock):  # two first migrations of one file break each other
+        if moved := move_half_made(uri):
+            EventLog(folder.events).write("mlflow", None, moved)
         follow_artifacts(studies)
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
@@ -114,14 +141,16 @@ def main(path: str) -> None:
     folder = StudyFolder(Path(path))
     studies, uri = StudiesFolder(folder.path.parent), os.environ["VISIONTUNE_WRITER_URI"]
     os.nice(NICE)
-    set_policy(0, "SCHED_IDLE")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     with locked(folder.writer_lock):
         if _is_closed() and not num_unsent(folder, uri):
             return  # it waited for another writer, which did it all
         from visiontune.tracking.delivery import Delivery
 
-        run(Delivery(folder, uri, lambda: _connect(uri, folder, studies)), _wait_on_stdin)
+        run(Delivery(folder, uri, lambda: _connect(uri, folder, studies)), _wait_on_stdin, is_lost=_watch(uri))
+        settle(uri)
+        if not num_unsent(folder, uri):
+            replace(load_sent(folder, uri), settled=state(uri)).save(folder)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.tracking.mlflow_uri import QUIET_ENV, tracking_uri
-from visiontune.tracking.outbox import load_sent, num_unsent
+from visiontune.tracking.outbox import Sent, load_sent, num_unsent
 from visiontune.tracking.scheduling import set_policy
 
 RESTART_S = 10.0
@@ -33,9 +34,8 @@ class WriterProcess:
 
     def tend(self) -> None:
         """Start it again if it died, at most every RESTART_S; after IDLE_PRIORITY_S let it have a share of busy cores."""
-        if time.monotonic() - self._started_s > IDLE_PRIORITY_S and not self._has_normal_priority:
-            self._has_normal_priority = True
-            set_policy(self._process.pid, "SCHED_OTHER")
+        if time.monotonic() - self._started_s > IDLE_PRIORITY_S:
+            self._give_share()
         if self._process.poll() is not None and time.monotonic() - self._started_s > RESTART_S:
             self._process = self._start()
 
@@ -47,13 +47,30 @@ class WriterProcess:
     @property
     def trouble(self) -> str:
         """What holds it up now, in one line; empty when nothing does."""
-        return load_sent(self._folder, self._uri).trouble
+        return self._sent.trouble
 
-    def drain(self, timeout_s: float) -> int:
-        """Send now and wait until all is sent, or timeout_s; gives the number of events left."""
+    @property
+    def is_asked(self) -> bool:
+        """Whether it knows by now if MLflow still has what it was sent before."""
+        return self._sent.is_asked
+
+    @property
+    def told(self) -> Sequence[str]:
+        """What it found deleted or lost in MLflow, in sentences."""
+        return self._sent.told
+
+    @property
+    def _sent(self) -> Sent:
+        """As this process says, and none before it."""
+        sent = load_sent(self._folder, self._uri)
+        return sent if sent.writer == self._process.pid else Sent()
+
+    def drain(self, timeout_s: float, *, wants_answer: bool = False) -> int:
+        """Send now and wait until all is sent, or timeout_s; gives the number of events left. `wants_answer`: wait for `is_asked` too."""
         deadline_s = time.monotonic() + timeout_s
+        self._give_share()  # nobody trains now
         self._say(b"now\n")
-        while (unsent := self.unsent) and time.monotonic() < deadline_s:
+        while ((unsent := self.unsent) or (wants_answer and not self.is_asked)) and time.monotonic() < deadline_s:
             self.tend()
             time.sleep(0.05)
         return unsent
@@ -67,6 +84,11 @@ class WriterProcess:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return
+
+    def _give_share(self) -> None:
+        if not self._has_normal_priority:
+            self._has_normal_priority = True
+            set_policy(self._process.pid, "SCHED_OTHER")
 
     def _say(self, word: bytes) -> None:
         try:
@@ -86,7 +108,9 @@ class WriterProcess:
         with _open_log(self._folder.writer_log) as file:
             # A process group of its own: Ctrl-C in the terminal is for the driver, which then drains. A session of its own would be
             # an autogroup to Linux's scheduler, in which being nice to the trials means nothing.
-            return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file, stderr=file, env=env, process_group=0)
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file, stderr=file, env=env, process_group=0)
+        set_policy(process.pid, "SCHED_IDLE")
+        return process
 
 
 def start_writer(folder: StudyFolder, uri: str | None = None) -> WriterProcess:

@@ -65,8 +65,7 @@ class GpuShare:
             raise machine_fault(f"a GPU was asked for, but torch sees none ({_why_none()})", is_begun=False)
         try:
             _, total_bytes = torch.cuda.mem_get_info()
-            share_bytes = int(min(num_gpus, 1.0) * total_bytes)
-            limit_bytes = max(share_bytes // 2, share_bytes - CONTEXT_BYTES)
+            limit_bytes = limit_of(int(min(num_gpus, 1.0) * total_bytes))
             if num_gpus < 1:
                 torch.cuda.set_per_process_memory_fraction(limit_bytes / total_bytes)
             _try_out()
@@ -93,6 +92,11 @@ class GpuShare:
         """Whether the process could have had all of its share, now that it has run out of memory: no other process was in it."""
         free_bytes, _ = torch.cuda.mem_get_info()
         return free_bytes + CONTEXT_BYTES >= self.limit_bytes - torch.cuda.memory_reserved()
+
+
+def limit_of(share_bytes: int) -> int:
+    """What torch may have of a process's share of a GPU, beside what CUDA itself takes."""
+    return max(share_bytes // 2, share_bytes - CONTEXT_BYTES)
 
 
 def _try_out() -> None:

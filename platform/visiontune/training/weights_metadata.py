@@ -15,6 +15,7 @@ from visiontune.data.picture.depth import Depth, eight_bits
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
+from visiontune.filesystem.json_text import from_json
 from visiontune.spec.image_size import sides
 from visiontune.spec.trial_recipe import TrialRecipe
 
@@ -88,11 +89,13 @@ class WeightsMetadata:
     def from_strings(strings: Mapping[str, str]) -> WeightsMetadata | None:
         """None where they are not those of `to_strings`."""
         try:
-            recipe, names, form = (json.loads(strings[name]) for name in (RECIPE, CLASSES, FORM))
-            use_val = "val" in json.loads(strings.get(SPLITS, "[]"))
-            originals = Originals(**json.loads(strings[ORIGINALS])) if ORIGINALS in strings else None
+            recipe, names, form = (from_json(strings[name]) for name in (RECIPE, CLASSES, FORM))
+            if not all(isinstance(section, dict) for name, section in recipe.items() if name != "plugins"):
+                return None
+            use_val = "val" in from_json(strings.get(SPLITS, "[]"))
+            originals = Originals(**from_json(strings[ORIGINALS])) if ORIGINALS in strings else None
             return WeightsMetadata(TrialRecipe(**recipe), tuple(map(identity, names)), Form.from_json(form), use_val, originals)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             return None
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from visiontune.data.file_names import printable
+from visiontune.filesystem.json_text import from_json
+from visiontune.filesystem.uri import shown
 
 POLL_S = 0.5
 
@@ -50,7 +52,7 @@ class EventLog:
 
     def write(self, kind: str, trial: int | None, text: str) -> None:
         """Add an event of now."""
-        event = Event(time.time_ns() // 1_000_000, kind, trial, printable(text))  # reasons name files, whose bytes may be no text
+        event = Event(time.time_ns() // 1_000_000, kind, trial, printable(shown(text)))  # reasons name files, whose bytes may be no text
         line = json.dumps(event.to_dict(), ensure_ascii=False)
         try:
             if self._file is None:
@@ -97,6 +99,8 @@ def _is_torn(path: Path) -> bool:
 
 def _event(line: str) -> Event | None:
     try:
-        return Event(**json.loads(line))
-    except (ValueError, TypeError):
+        event = Event(**from_json(line))
+        str(event)  # what is no time, and no word
+    except (ValueError, TypeError, OverflowError, OSError):
         return None
+    return event

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from threading import Event
 from typing import TYPE_CHECKING
 
+from visiontune.data.store.short_report import short_report
 from visiontune.errors import SearchFailed, UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.older_data import said_of_older
@@ -35,6 +36,7 @@ from visiontune.tuning.get_ready import (
     worker_config,
 )
 from visiontune.tuning.interruption import interruptible
+from visiontune.tuning.leaving import said_when_left
 from visiontune.tuning.mlflow_events import study_event
 from visiontune.tuning.ray_cluster import cluster, is_local, note_of_gpus, trial_resources
 from visiontune.tuning.ray_node_checks import needs_of, with_pictures
@@ -43,7 +45,8 @@ from visiontune.tuning.records import Ending, Outcome, Put, StudyRecord
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.shipped_code import relative_weights
 from visiontune.tuning.start_recipes import StartRecipes
-from visiontune.tuning.study_pictures import follow_pictures, keep_pictures
+from visiontune.tuning.study_again import say_again, say_whole_again
+from visiontune.tuning.study_pictures import facts_of, follow_pictures, keep_pictures
 from visiontune.tuning.study_place import moved
 from visiontune.tuning.study_storage import Storage, as_begun, create_or_resume, mend_journal, open_existing
 from visiontune.tuning.who_drives import Heartbeat
@@ -123,7 +126,9 @@ def _search(
             study = study_record(storage, spec.study)
             if keys := moved(study.identity, spec.identity()):
                 say(f"the study is finished: whether its pictures are those that {' and '.join(keys)} now names was not looked at")
-            _register_late(spec, study, storage, folder, tracker)
+            with tracker() as put:
+                say_whole_again(storage, spec, study, folder, put)
+                _register_late(spec, study, storage, folder, put)
             return Outcome(_status(study), study, folder, 0)
         storage.set_attribute("num_trials", spec.budget.num_trials)
         storage.set_attribute("finished", None)
@@ -131,7 +136,7 @@ def _search(
         for one in said_of_older(asked, spec):
             say(one)
         screen(starting(spec, storage.attributes().get("spent", {})))
-        with tracker() as put:
+        with tracker() as tell, said_when_left(tell, lambda: run.is_replaced) as put:
             run = SearchRun(spec, storage, folder, put, start_s)
             run.say, lease.on_lost = say, run.stop_for
             storage.tell(say)
@@ -159,6 +164,7 @@ def run_on_cluster(
         # Before Ray starts, which takes seconds in other processes.
         ready = pool.submit(get_ready, spec, studies.data_cache, is_new, ingest_screen(spec, screen, run.clock.start_s), stop)
         with cluster(address, () if is_local(address) else relative_weights(spec)):
+            from visiontune.tuning.forecast import keep_forecast  # torch's import, while Ray starts
             from visiontune.tuning.ray_adapter import run_tune
             from visiontune.tuning.ray_nodes import NodeWatch
 
@@ -175,12 +181,22 @@ def run_on_cluster(
             keep_pictures(storage, store, spec.study, spec.space.file)
             if places := follow_pictures(storage, spec):
                 run.log("search", f"goes on with the same pictures at another place: {places}", is_said=True)
+            if spec.resources.gpus_per_trial == "auto" and wanted["gpu"]:
+                from visiontune.tuning.gpu_share import asking_ray, settled_gpus
+
+                ask = asking_ray(worker_config(spec, studies.study(spec.study), store, wanted))
+                gpus = settled_gpus(spec, storage, store.info, list(run.out.placement.nodes.values()), ask, say)
+                wanted = trial_resources(replace(spec.resources, gpus_per_trial=gpus), address)
+                run.spending.num_gpus = count_gpus(spec, wanted)
+                watch.want(wanted)
             if run.has_trials:
+                keep_forecast(storage, studies.study(spec.study), spec, store.info)
                 say_of_pictures(store, say)
                 settle_start(run.starts, spec, studies, store.image_size, num_counted(storage.trials()), say, elsewhere)
                 if needs_known_costs(spec):
                     run.refuse_by(costs_by(store.info))
-            put(study_event(spec, storage.attributes()["key"], store))
+            put(study_event(spec, storage.attributes()["key"], facts_of(store), short_report(store)))
+            say_again(storage, spec, put)
             base = worker_config(spec, studies.study(spec.study), store, wanted) | {"needs": needs}
             with interruptible(run.interrupt, may_exit=may_exit):
                 run_tune(run, base=base, look=watch.look, screen=Heartbeat(studies.study(spec.study)).beside(screen))
@@ -225,12 +241,11 @@ def _conclude(run: SearchRun, spec: StudySpec, storage: Storage, folder: StudyFo
     return Outcome(_status(study), study, folder, run.num_new_trials, run.spending.num_new_epochs)
 
 
-def _register_late(spec: StudySpec, study: StudyRecord, storage: Storage, folder: StudyFolder, tracker: Tracker) -> None:
+def _register_late(spec: StudySpec, study: StudyRecord, storage: Storage, folder: StudyFolder, put: Put) -> None:
     """What ended before its file said `register`, or another name, is registered now."""
     known, winner = storage.attributes(), winner_of(study)
     if spec.register and winner is not None and known.get("registered") != spec.register and "pictures" in known:
-        with tracker() as put:
-            register_winner(study, winner, folder, known["pictures"]["digest"], put, spec.register)
+        register_winner(study, winner, folder, known["pictures"]["digest"], put, spec.register)
         storage.set_attribute("registered", spec.register)
 
 

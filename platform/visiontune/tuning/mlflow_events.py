@@ -5,17 +5,16 @@ from __future__ import annotations
 import base64
 import getpass
 import io
-import json
 import os
 import subprocess
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from visiontune.data.store.short_report import short_report
 from visiontune.data.store.store import Store
+from visiontune.filesystem.json_text import read_mapping
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.inference.intervals import half_width
 from visiontune.spec.declare import NOTHING
@@ -28,19 +27,17 @@ STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "wai
 """A trial that was not promoted has done what was asked of it; MLflow's KILLED has a red cross, as FAILED has. The tag says which."""
 
 
-def study_event(spec: StudySpec, key: str, store: Store) -> Event:
-    """A driver starts, or goes on. `key` tells the study from an earlier one of its name."""
-    data = {
-        "name": spec.data["source"],
-        "source": spec.data["source"],
-        "digest": store.digest,
-        "num_train": len(store.train_idx),
-        "num_val": len(store.val_idx),
-        "num_test": len(store.test_idx),
-    }
+def study_event(spec: StudySpec, key: str, pictures: Mapping[str, Any], said: Sequence[str] = ()) -> Event:
+    """A driver starts, or goes on. `key` tells the study from an earlier one of its name; `pictures` are what the study keeps of them
+    (study_pictures.py), `said` what was said of them before the first trial.
+    """
+    data: dict[str, Any] = {}
+    if pictures:  # a study of earlier versions may have kept none
+        data = {"name": spec.data["source"], "source": spec.data["source"], "digest": pictures["digest"]}
+        data |= {f"num_{split}": num for split, num in pictures.get("splits", {}).items()}
     searched = [name for name, _, above in spec.space.domains() if not above]
     known = {"identity": spec.identity(), "mode": spec.objective.mode, "searched": searched}
-    known |= {"tags": source_tags(spec), "data": data, "pictures": "\n".join(short_report(store))}
+    known |= {"tags": source_tags(spec), "data": data, **({"pictures": "\n".join(said)} if said else {})}
     return {"event": "study", "study": spec.study, "key": key, **known, "time_ms": now_ms()}
 
 
@@ -51,15 +48,24 @@ def trial_event(trial: TrialRecord) -> Event:
     return {"event": "trial", "number": trial.number, **known, "tags": tags, "time_ms": now_ms()}
 
 
-def epoch_event(number: int, report: Report, value: float, rungs: Collection[int], costs: Mapping[str, float] = NOTHING) -> Event:
+def epoch_event(
+    number: int, report: Report, value: float, rungs: Collection[int], costs: Mapping[str, float] = NOTHING, attempt: int = 1
+) -> Event:
     """An epoch of a trial, at the time at which its worker ended it; `value` is the objective's.
 
-    With the first one what the trial costs, as far as it is known.
+    With the first one what the trial costs, as far as it is known; with the first of a leg where it is trained.
     """
     found = {f"costs.{name}": cost for name, cost in costs.items()}
     metrics = {**report.metrics, **found, **({"rung": report.epoch} if report.epoch in rungs else {})}
     known = {"epoch": report.epoch, "metrics": metrics, "objective": value}
-    return {"event": "epoch", "number": number, **known, "time_ms": report.time_ms}
+    where = {"tags": place_tags(report.place, attempt)} if report.place else {}
+    return {"event": "epoch", "number": number, **known, **where, "time_ms": report.time_ms}
+
+
+def place_tags(place: Mapping[str, Any], attempt: int) -> dict[str, str]:
+    """Where a trial is trained, and which worker in a row has it: those before were lost."""
+    device = str(place.get("gpu") or "cpu")
+    return {"visiontune.node": str(place["node"]), "visiontune.device": device, "visiontune.attempt": str(attempt)}
 
 
 def best_event(metric: str, value: float, num_epochs: int) -> Event:
@@ -79,8 +85,8 @@ def end_event(number: int, state: str, reason: str, micro_batch: int = 0, costs:
     return {"event": "end", "number": number, "status": STATUS[state], "reason": reason, "tags": tags, **metrics, "time_ms": now_ms()}
 
 
-def winner_event(study: StudyRecord, number: int, folder: StudyFolder, store: Store) -> Event:
-    """The winner, with where its files are and what its model needs to know of the pictures."""
+def winner_event(study: StudyRecord, number: int, folder: StudyFolder, data: Mapping[str, Any]) -> Event:
+    """The winner, with where its files are and, in `data`, what its model needs to know of the pictures."""
     tested = [one for one in study.confirmations if one.is_tested]
     metrics = {"test_top1_mean": sum(one.test_top1 for one in tested) / len(tested)} if tested else {}
     metrics |= _race_metrics(study, number)
@@ -90,8 +96,15 @@ def winner_event(study: StudyRecord, number: int, folder: StudyFolder, store: St
         found = [one.test_time_top1 for one in tested if one.test_time == views and one.test_time_top1 is not None]
         metrics[f"test_top1_{views}_mean"] = sum(found) / len(found)
     if folder.winner_test.exists():  # of the very weights that the model has, where the mean is of all seeds
-        metrics |= json.loads(folder.winner_test.read_text())["metrics"]
-    data = {
+        metrics |= read_mapping(folder.winner_test, "metrics")["metrics"]
+    weights = folder.winner_weights
+    paths = {"recipe": str(folder.winner.resolve()), "weights": str(weights.resolve()) if weights.exists() else ""}
+    return {"event": "winner", "number": number, **paths, "metrics": metrics, "data": data, "time_ms": now_ms()}
+
+
+def data_of(store: Store) -> dict[str, Any]:
+    """What the winner's model needs to know of the pictures."""
+    return {
         "num_classes": len(store.class_names),
         "channels": int(store.images_NHWC.shape[3]),
         "image_size": store.image_size,
@@ -100,9 +113,6 @@ def winner_event(study: StudyRecord, number: int, folder: StudyFolder, store: St
         "std": [float(value) for value in store.std_C],
         "examples": _examples(store),
     }
-    weights = folder.winner_weights
-    paths = {"recipe": str(folder.winner.resolve()), "weights": str(weights.resolve()) if weights.exists() else ""}
-    return {"event": "winner", "number": number, **paths, "metrics": metrics, "data": data, "time_ms": now_ms()}
 
 
 def _examples(store: Store) -> list[str]:
@@ -152,6 +162,11 @@ def study_end_event(study: StudyRecord, winner: TrialRecord | None) -> Event:
     metrics = {f"best.{study.objective.metric}": winner.value} if winner is not None else {}
     known = {"metrics": metrics, "step": sum(trial.epoch for trial in study.trials), "tags": {"mlflow.note.content": answer(study, winner)}}
     return {"event": "study_end", "status": "FINISHED", **known, "time_ms": now_ms()}
+
+
+def stopped_event(reason: str) -> Event:
+    """A driver leaves a study that the same command goes on with: its runs, and the study's own, end as KILLED."""
+    return {"event": "study_end", "status": "KILLED", "reason": reason, "tags": {}, "time_ms": now_ms()}
 
 
 def now_ms() -> int:

@@ -9,6 +9,7 @@ from optuna.storages import BaseStorage
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from visiontune.errors import first_line
+from visiontune.filesystem.uri import shown
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
 GIVE_UP_S = 900.0
@@ -56,7 +57,7 @@ class PatientStorage:
 
     def _tell(self, state: RetryCallState) -> None:
         if state.outcome is not None and state.next_action is not None and (error := state.outcome.exception()) is not None:
-            self.say(f"the study's database does not answer ({_said(error)}); asked again in {state.next_action.sleep:.2g} s")
+            self.say(f"the study's database does not answer ({shown(_said(error))}); asked again in {state.next_action.sleep:.2g} s")
 
 
 def is_away(error: BaseException) -> bool:

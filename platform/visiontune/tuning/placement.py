@@ -116,6 +116,13 @@ class Placement:
         """Machines that are large enough for a worker."""
         return {node.key for node in self._of_a_size()}
 
+    @property
+    def busy_share(self) -> float:
+        """Of the GPUs that are up, or of the processors where a leg gets none, the share that legs at work hold."""
+        gpus = self._wanted.get("gpu", 0.0)
+        there = sum(node.gpus if gpus else node.cpus for node in self.nodes.values())
+        return len(self.at_work) * self._num_workers * (gpus or self._wanted.get("cpu", 0.0)) / there if there else 0.0
+
     def fits_nowhere(self) -> bool:
         """Whether machines with what is wanted are up, but too small ones, and the cluster starts none by itself."""
         there = [node for node in self.nodes.values() if (node.gpus if self._wanted.get("gpu") else node.cpus)]

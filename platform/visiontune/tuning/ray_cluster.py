@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,15 +96,24 @@ def cluster(address: str | None, files: Iterable[Path] = ()) -> Iterator[None]:
                         ray.init(**common, runtime_env=sent)
         except UserError:
             raise
-        except Exception as error:  # Ray raises some of its own as just that
+        except Exception as error:  # Ray raises some of its own as just that, as of a node that takes too long to start
             if is_local(address):
                 raise SearchFailed(f"Ray does not start on this machine: {first_line(error)}") from error
             hint = _OF_TOKENS if isinstance(error, ConnectionError) else ""
             raise NoCluster(f"the Ray cluster at {address_of(address)} can't be joined: {first_line(error)}{hint}") from error
+        close_token()
         try:
             yield
         finally:
             ray.shutdown()
+
+
+def close_token(path: Path | None = None) -> None:
+    """Ray lets every user of a machine read the token by which they could run code as this one; by default ~/.ray/auth_token."""
+    token = path or Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    with suppress(OSError):
+        if token.stat().st_mode & 0o077:
+            token.chmod(0o600)
 
 
 def address_of(address: str | None) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from visiontune.errors import Problem, UserError
+from visiontune.filesystem.path_kind import with_home
 from visiontune.spec.slots import workers_on
 from visiontune.spec.study_spec import Resources
 from visiontune.tuning.node_check import NodeNeeds
@@ -29,12 +30,16 @@ class NodeWatch:
     """Tells a search which machines there are, and its user which have come and gone."""
 
     def __init__(self, run: SearchRun, resources: Resources, wanted: Mapping[str, float], *, is_local: bool) -> None:
-        limit = resources.max_concurrent_trials
-        patience_s = 0.0 if is_local else DETECTED_S
-        run.out.placement = Placement(wanted, resources.workers_per_trial, limit if isinstance(limit, int) else None, patience_s)
-        self._run, self._wanted, self._num_workers = run, wanted, resources.workers_per_trial
-        self._is_local, self._looked_s = is_local, float("-inf")
+        self._run, self._num_workers, self._is_local = run, resources.workers_per_trial, is_local
+        self._limit = resources.max_concurrent_trials
         self._checks: NodeChecks | None = None
+        self.want(wanted)
+
+    def want(self, wanted: Mapping[str, float]) -> None:
+        """A worker gets this, from now on; nothing is placed yet."""
+        limit = self._limit if isinstance(self._limit, int) else None
+        self._run.out.placement = Placement(wanted, self._num_workers, limit, 0.0 if self._is_local else DETECTED_S)
+        self._wanted, self._looked_s = wanted, float("-inf")
 
     def check(self, needs: NodeNeeds | None) -> None:
         """Ask all machines for it, and those that join; None asks for nothing. Raises UserError, SearchFailed where none has it."""
@@ -162,7 +167,7 @@ def _kinds_in(file: Path) -> tuple[list[Mapping[str, Any]], int]:
     from ruamel.yaml.error import YAMLError
 
     try:
-        config = YAML(typ="safe").load(file.expanduser())
+        config = YAML(typ="safe").load(with_home(file))
         return list(config["available_node_types"].values()), int(config.get("max_workers", 0))
     except (OSError, YAMLError, KeyError, ValueError, TypeError, AttributeError):
         return [], 0

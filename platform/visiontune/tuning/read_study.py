@@ -8,6 +8,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from visiontune.errors import UserError, first_line
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.plugins import load_kept
 from visiontune.spec.study_spec import Budget, Objective, brackets_of, rungs_of
@@ -109,6 +110,7 @@ def study_record(storage: Storage, name: str, ending: Ending | None = None, driv
         spent=attributes.get("spent", {}),
         pictures=attributes.get("pictures", {}),
         driver=driver,
+        forecast=attributes.get("forecast", {}),
     )
 
 
@@ -140,6 +142,10 @@ def _with_places(trials: Sequence[TrialRecord], curves: Curves, max_epochs: int)
 
 
 def read_study(folder: StudyFolder, url: str = "journal") -> StudyRecord:
-    """A study as it stands, running or not. Raises UserError when there is none."""
+    """A study as it stands, running or not. Raises UserError when there is none, or one that visiontune did not write."""
     storage = open_existing(folder, url)
-    return study_record(storage, folder.name, driver=driver_of(folder, storage.attributes()))
+    try:
+        return study_record(storage, folder.name, driver=driver_of(folder, storage.attributes()))
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        rule = f"the storage of {folder.path} holds a study that visiontune did not write, or had only begun to"
+        raise UserError(f"{rule} ({type(error).__name__}: {first_line(error)})") from error

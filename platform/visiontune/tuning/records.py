@@ -182,7 +182,8 @@ class StudyRecord:
     where only time or epochs are limited. `brackets` are relative numbers of trials by the rung at which they begin; `highest_rung` is
     where promotions end now, for PASHA below the full budget. `ending` is None while the search goes on, or is to.
     `lowest_rung` is where trials are compared first, 0 where that is fixed. `spent` is by the keys of the budget, of all calls.
-    `driver` searches it now. `pictures` is what the study knows of its pictures, nothing before they were read.
+    `driver` searches it now. `pictures` is what the study knows of its pictures, nothing before they were read; `forecast` what its search
+    was expected to take.
     `winner` is the trial that won the race among the `candidates`, best first, None before it is over; `confirmations` are the winner's,
     before that those of `best`. `with_val` is the winner's training on train and val together, `averaged` the mean of its weights;
     `kept` names the weights in winner.safetensors. `num_tests`: how often a winner met the
@@ -203,6 +204,7 @@ class StudyRecord:
     highest_rung: int = 0
     lowest_rung: int = 0
     pictures: Mapping[str, Any] = field(default_factory=dict)
+    forecast: Mapping[str, Any] = field(default_factory=dict)
     winner: TrialRecord | None = None
     candidates: tuple[Candidate, ...] = ()
     with_val: Confirmation | None = None
@@ -240,7 +242,8 @@ class Snapshot:
     resources, `waits_s` for how long none but such were out; trials are `num_waiting` at rungs. `num_nodes` are up, with `num_gpus`.
     Of the `num_trials` that are wanted `num_begun` were proposed so far. `phase` is
     a word or two for a person. `limits` and `spent` are by the keys of the budget; num_trials is None where no number is wanted.
-    `lowest_rung` is where trials are compared first, 0 where that is fixed.
+    `lowest_rung` is where trials are compared first, 0 where that is fixed. `busy_share`: of the GPUs that are up, or of the processors
+    where trials get none, what legs hold.
     """
 
     num_trials: int | None
@@ -262,6 +265,7 @@ class Snapshot:
     waits_s: float = 0.0
     num_nodes: int = 0
     num_gpus: float = 0.0
+    busy_share: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from visiontune.tuning.driver_lease import driver_lease
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.get_ready import Say, Screen, starting
 from visiontune.tuning.launch import Tracker, run_on_cluster
+from visiontune.tuning.leaving import said_when_left
 from visiontune.tuning.read_study import load_plugins_of, study_record
 from visiontune.tuning.records import Ending, Outcome, StudyRecord
 from visiontune.tuning.retrainings import MakePolicy
@@ -56,7 +57,7 @@ def retrain_study(
         spec = spec_of_study(storage, folder.name, confirm, url)
         ending = _refuse(study_record(storage, folder.name), spec, is_race=is_race)
         screen(starting(spec, storage.attributes().get("spent", {})))
-        with tracker() as put:
+        with tracker() as tell, said_when_left(tell, lambda: run.is_replaced) as put:
             run = SearchRun(spec, storage, folder, put, make_policy=make_policy, has_trials=False)
             run.say, lease.on_lost = say, run.stop_for
             storage.tell(say)

@@ -47,6 +47,7 @@ class SearchRun:
         has_trials: bool = True,
     ) -> None:
         self.is_interrupted = False
+        self.is_replaced = False
         self.is_finished = False
         self.ended_by = ""
         self.fatal = ""
@@ -106,6 +107,7 @@ class SearchRun:
 
     def stop_for(self, holder: str) -> None:
         """Another driver has the study: nothing more is written by this one."""
+        self.is_replaced = True
         self.fatal = f"it is now driven by {holder}"
 
     @property
@@ -233,7 +235,8 @@ class SearchRun:
         time_left_s = 0.0 if self.is_finished else parts.time_left_s(self._epochs_found, again.num_wanted if again else None)
         phase = "waiting for room on the disk" if self._disk.is_full else phase
         phase = "stopping" if self.is_interrupted else "finished" if self.is_finished else phase
-        return parts.snapshot(phase, num_placed, num_out - num_placed, time_left_s, self.out.placement.nodes.values())
+        shot = parts.snapshot(phase, num_placed, num_out - num_placed, time_left_s, self.out.placement.nodes.values())
+        return replace(shot, busy_share=self.out.placement.busy_share)
 
     def _next_trial(self) -> Leg | None:
         self.check_budget()

@@ -25,7 +25,7 @@ from visiontune.tuning.sampler import Proposal
 from visiontune.tuning.spending import Spending
 from visiontune.tuning.spent_costs import costs_spent
 from visiontune.tuning.study_storage import Storage
-from visiontune.tuning.trial_history import LEGS
+from visiontune.tuning.trial_history import LEGS, LOSSES
 
 OPTUNA_STATE = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
@@ -54,15 +54,13 @@ class SearchTrials:
     def take_over(self, trial: TrialRecord, *, is_known: bool) -> bool:
         """Know a trial of the storage; whether it is one of this full budget that may go on.
 
-        `is_known`: begun from a start point. MLflow's events of a live one are said again, in case a kill swallowed them.
+        `is_known`: begun from a start point.
         """
         self.records[trial.number] = trial
         self._networks.know(trial.number, trial.recipe, trial.costs)
         self.refused += [trial.number] * (trial.kind == CONSTRAINT)
         self._num_epochs_in_all += trial.epoch
         is_live = trial.state in ("running", "waiting")
-        if is_live:
-            self._put(trial_event(trial))
         if full_epochs(trial) != self._spec.budget.max_epochs:
             if is_live:
                 self.end(
@@ -114,7 +112,8 @@ class SearchTrials:
     def record(self, number: int, report: Report, value: float) -> None:
         """An epoch. MLflow's event first: after a kill in between, the worker's checkpoint says the same report again."""
         costs = NOTHING if self.records[number].epoch else self.records[number].costs
-        self._put(epoch_event(number, report, value, self._spec.rungs, costs))
+        attempt = 1 + len(self._storage.trial(number).user_attrs.get(LOSSES, ())) if report.place else 1
+        self._put(epoch_event(number, report, value, self._spec.rungs, costs, attempt))
         self._spending.measured(report, number)
         self._storage.report(number, report.epoch, value)
         self.curves.record(number, report.epoch, value)

@@ -206,10 +206,16 @@ def _connect(folder: StudyFolder, url: str) -> BaseStorage | PatientStorage:
             hint = 'pip install "visiontune[postgres]"' if url.startswith("postgresql") else f"pip install {driver}"
             raise UserError(f"the storage {shown(url)} needs {driver}, which is not installed: {hint}") from error
         except Exception as error:  # each database driver has its own
-            raise UserError(f"the storage {shown(url)} does not answer: {first_line(error)}") from error
+            raise UserError(f"the storage {shown(url)} does not answer: {shown(first_line(error))}") from error
     # Optuna's own lock is a symbolic link, which a killed writer leaves behind for 30 s.
     lock = make_lock(folder.journal.with_name(f"{folder.journal.name}.lock"))
-    return _JournalStorage(CheckedJournal(folder.journal, folder.journal_copy, lock))
+    try:
+        return _JournalStorage(CheckedJournal(folder.journal, folder.journal_copy, lock))
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # Optuna has none for lines that are whole and say what no study does
+        rule = f"is no journal of Optuna {optuna.__version__} ({type(error).__name__}: {first_line(error)})"
+        raise UserError(Problem(str(folder.journal), 0, "", rule)) from error
 
 
 class _JournalStorage(JournalStorage):

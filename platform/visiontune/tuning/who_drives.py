@@ -15,6 +15,7 @@ from typing import Any
 
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.file_lock import is_held
+from visiontune.filesystem.json_text import from_json
 from visiontune.filesystem.study_folder import StudyFolder
 
 BEAT_S = 5.0
@@ -101,7 +102,7 @@ def _driver(holder: Mapping[str, Any], said: Mapping[str, Any]) -> Driver:
 
 def _read(read: Any) -> dict[str, Any]:
     try:
-        found = json.loads(read())
+        found = from_json(read())
         return found if isinstance(found, dict) else {}
     except (OSError, ValueError):
         return {}

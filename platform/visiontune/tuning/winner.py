@@ -15,7 +15,7 @@ from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.spec.value_reader import listed
 from visiontune.spec.yaml_writer import dump_recipe
 from visiontune.tuning.front import front_of_study
-from visiontune.tuning.mlflow_events import artifact_event, register_event, study_end_event, winner_event
+from visiontune.tuning.mlflow_events import artifact_event, data_of, register_event, study_end_event, winner_event
 from visiontune.tuning.records import Put, StudyRecord, TrialRecord
 
 _NUM_PICTURES = 4
@@ -54,7 +54,7 @@ def leave_winner(study: StudyRecord, folder: StudyFolder, store: Store, put: Put
             header += f", in micro-batches of {winner.micro_batch} as memory allowed no more"
         recipe = winner.as_trained
         dump_recipe(recipe, folder.winner, header=header)
-        put(winner_event(study, winner.number, folder, store))
+        put(winner_event(study, winner.number, folder, data_of(store)))
         # After the event: the writer makes the model of it meanwhile.
         if write_winner_sheet(recipe, store, folder, header):
             put(artifact_event(folder.winner_sheet, "winner"))

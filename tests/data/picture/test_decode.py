@@ -293,6 +293,15 @@ def test_a_flipped_bit_in_a_png_is_told(is_palette: bool) -> None:
         decode(bytes(encoded))
 
 
+def test_a_png_that_speaks_of_more_bytes_than_it_has_is_refused_before_room_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV 5 makes 4 GiB of zeros for such a file of 3 kB."""
+    encoded = save(Image.fromarray(COLOUR), "png")
+    at = encoded.index(b"IDAT")
+    monkeypatch.delattr(cv2, "imdecode")
+    with pytest.raises(BadPicture, match="is truncated or damaged"):
+        decode(encoded[: at - 4] + b"\xff" * 4 + encoded[at:])
+
+
 @pytest.mark.parametrize(
     "content", [b"", None, b"x", b"<html>not found</html>", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBPVP8 ", b"BM"]
 )

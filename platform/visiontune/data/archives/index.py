@@ -75,10 +75,15 @@ def _of_zip(file: Any, shown: str) -> Index:
     with zipfile.ZipFile(file) as archive:
         infos = archive.infolist()
     _refuse_locked(infos, shown)
+    num_bytes = file.seek(0, io.SEEK_END)
     for info in infos:
+        if info.header_offset + info.compress_size > num_bytes:  # or room would be made for what it claims
+            raise zipfile.BadZipFile(f"its member {printable(info.filename)} would end behind it")
         name = _inside(_zip_name(info), shown)
-        if info.is_dir():
+        if info.filename.endswith("/"):
             index.folders.add(name)
+        elif not name:
+            continue  # nothing that could be unpacked
         elif stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
             index.odd.add(name)
         else:
@@ -124,6 +129,8 @@ def _of_tar(file: Any, shown: str) -> Index:
         name = _inside(info.name, shown)
         if info.isdir():
             index.folders.add(name)
+        elif not name:
+            continue
         elif info.isreg() and not info.issparse():
             member = Member(info.offset_data, info.size, info.size, TAR)
             if name in index.members:

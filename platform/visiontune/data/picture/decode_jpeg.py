@@ -10,6 +10,7 @@ import numpy as np
 from simplejpeg import decode_jpeg
 
 from visiontune.data.picture.bad_picture import BadPicture, Picture
+from visiontune.errors import first_line
 
 REDUCTIONS = (8, 4, 2)
 """Numbers by which a file's sides can be divided while it is decoded. Of TurboJPEG's others (3/8, 5/8, 6/8, 7/8) each takes longer than
@@ -83,7 +84,10 @@ def _decoded(content: bytes, colours: str, **least: int) -> tuple[Picture, bytes
             raise BadPicture("is truncated: its data end before the picture does") from None
     if not _is_harmless(warning):
         raise BadPicture(f"is truncated or damaged ({warning})") from cause
-    return np.asarray(decode_jpeg(content, **options, strict=False)), content
+    try:
+        return np.asarray(decode_jpeg(content, **options, strict=False)), content
+    except ValueError as error:  # the warning came first, and something worse later
+        raise BadPicture(f"is truncated or damaged ({first_line(error)})") from None
 
 
 def _is_harmless(warning: str) -> bool:

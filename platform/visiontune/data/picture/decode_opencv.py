@@ -33,13 +33,19 @@ def opencv_shape(content: bytes, kind: str | None) -> tuple[int, int, bool] | No
 
 
 def _is_plain_png(content: bytes) -> bool:
-    """Whether none of its chunks changes how it is decoded; going from chunk to chunk costs less than searching for names."""
+    """Whether none of its chunks changes how it is decoded; going from chunk to chunk costs less than searching for names.
+
+    Raises BadPicture for a chunk that is longer than the rest of the file: OpenCV 5 makes room for up to 4 GiB before it reads one.
+    """
     at, name = 8, b""
     while at + 8 <= len(content) and name != b"IEND":
         name = content[at + 4 : at + 8]
         if name in _PNG_EXTRAS or (name in _PNG_TEXTS and content.startswith(_PNG_TEXT_EXTRAS, at + 8)):
             return False
-        at += 12 + int.from_bytes(content[at : at + 4], "big")
+        num_bytes = int.from_bytes(content[at : at + 4], "big")
+        if num_bytes > len(content) - at - 8:
+            raise BadPicture("is truncated or damaged")
+        at += 12 + num_bytes
     return True
 
 

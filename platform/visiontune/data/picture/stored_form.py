@@ -21,6 +21,7 @@ from visiontune.data.picture.depth import DEEP, Depth
 from visiontune.data.picture.frame import covering_size, in_frame, inner_size, kept_part, middle
 from visiontune.data.picture.shape import in_channels, known_size, shrunk, to_shape
 from visiontune.filesystem.atomic_write import write_whole
+from visiontune.filesystem.json_text import from_json
 from visiontune.spec.image_size import ImageSize, image_size, sides
 
 SMALL, MARGIN = 64, 1.14
@@ -181,6 +182,6 @@ def save_form(form: Form, path: Path) -> None:
 def load_form(path: Path) -> Form | None:
     """None where there is none that can be read."""
     try:
-        return Form.from_json(json.loads(path.read_text()))
+        return Form.from_json(from_json(path.read_bytes()))
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -50,7 +50,10 @@ def _integers(column: Any) -> Any:
     fractions = pc.filter(known, pc.not_equal(pc.floor(known), known))
     if len(fractions):
         raise TypeError(f"must hold texts or integers, but holds {column.type}, such as {fractions[0].as_py():g}")
-    return known.cast(pa.int64())
+    try:
+        return known.cast(pa.int64())
+    except pa.ArrowInvalid:
+        raise TypeError("must hold texts or integers, but holds numbers that are too large for one") from None
 
 
 def _texts(column: Any) -> Any:

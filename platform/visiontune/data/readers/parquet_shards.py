@@ -48,10 +48,13 @@ class ShardFile:
 
     def open(self) -> PictureTable:
         """Open it anew: an open file may not be shared by threads. Raises OSError and pyarrow's errors."""
-        if not self.name.endswith(".arrow"):
-            return ParquetTable(self.root.open(self.name))
-        is_local = self.root.filesystem is None
-        return StreamTable(pa.memory_map(posixpath.join(self.root.path, self.name)) if is_local else self.root.open(self.name))
+        try:
+            if not self.name.endswith(".arrow"):
+                return ParquetTable(self.root.open(self.name))
+            is_local = self.root.filesystem is None
+            return StreamTable(pa.memory_map(posixpath.join(self.root.path, self.name)) if is_local else self.root.open(self.name))
+        except UnicodeError as error:  # of the names of columns
+            raise pa.ArrowInvalid(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Shards:
 
     def keys(self, column: str) -> list[str]:
         """The path that stands beside each picture, with a number where it stood before; the number of the row where there is none."""
-        paths = [path for file in self.files for path in file.open().paths(column)]
+        paths = [path for file in self.files for path in _paths(file, column)]
         seen = Counter[str]()
         keys = [str(row) if path is None else _numbered(path, seen) for row, path in enumerate(paths)]
         starts = accumulate(self.totals, initial=0)
@@ -77,7 +80,7 @@ class Shards:
 
     def has_repeated_paths(self, column: str) -> bool:
         """Whether two pictures have one path beside them."""
-        paths = [path for file in self.files for path in file.open().paths(column) if path is not None]
+        paths = [path for file in self.files for path in _paths(file, column) if path is not None]
         return len({*paths}) < len(paths)
 
     def stamps(self) -> Hashes:
@@ -149,6 +152,14 @@ def digests_of_shards(shards: Sequence[ShardFile], tell: Callable[[float], objec
 def _numbered(path: str, seen: Counter[str]) -> str:
     seen[path] += 1
     return path if seen[path] == 1 else f"{path}#{seen[path]}"
+
+
+def _paths(shard: ShardFile, column: str) -> Sequence[str | None]:
+    """Those beside a file's pictures. Raises UserError."""
+    try:
+        return [None if path is None else as_utf8(path) for path in shard.open().paths(column)]
+    except (pa.ArrowException, OSError, UnicodeError) as error:
+        raise UserError(Problem(str(shard), 0, f"column {column!r}", f"its paths cannot be read ({first_line(error)})")) from error
 
 
 def _encoded(shard: ShardFile, column: str, rows: IntArray, held: HeldGroups) -> Iterator[bytes | BadPicture]:

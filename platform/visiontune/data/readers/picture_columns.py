@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from visiontune.data.picture.formats import kind_of
 from visiontune.data.readers.parquet_shards import ShardFile
 from visiontune.data.readers.picture_tables import PictureTable, encoded, is_picture_type
 from visiontune.errors import UserError, first_line
+from visiontune.filesystem.json_text import from_json
 
 
 def columns_of(shard: ShardFile) -> dict[str, str]:
@@ -34,7 +34,7 @@ def columns_of(shard: ShardFile) -> dict[str, str]:
 def declared_names(schema: Any, column: str) -> list[str] | None:
     """Class names of a ClassLabel feature, from the metadata that Hugging Face's datasets writes."""
     try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        features = from_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
         names = features[column]["names"]
     except (KeyError, TypeError, ValueError):
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 from typing import Any
 
@@ -14,6 +13,7 @@ from visiontune.data.readers.parquet import source_of_tables
 from visiontune.data.readers.parquet_shards import ShardFile
 from visiontune.data.source import Source
 from visiontune.errors import Problem, UserError
+from visiontune.filesystem.json_text import from_json
 
 SPLITS = "dataset_dict.json"
 STATE = "state.json"
@@ -61,7 +61,7 @@ def _files(root: Root, folder: str) -> tuple[ShardFile, ...]:
 
 def _json(root: Root, name: str, key: str) -> list[Any]:
     try:
-        found = json.loads(root.read(name))[key]
+        found = from_json(root.read(name))[key]
         return [*found]
     except (BadPicture, ValueError, KeyError, TypeError) as error:
         raise UserError(Problem(root.show(name), 0, "", f"must be Hugging Face's JSON with {key!r}, but is not")) from error

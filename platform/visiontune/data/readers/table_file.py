@@ -19,6 +19,7 @@ from visiontune.data.open_files import open_file
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.column_values import num_words_for_nothing, plain_values
 from visiontune.errors import Problem, UserError, first_line
+from visiontune.filesystem.json_text import from_json
 
 _DELIMITERS = (",", ";", "\t")
 # Excel writes it above the header, and takes the delimiter from it.
@@ -65,12 +66,13 @@ def read_table(text: str, where: str) -> TableFile:
     root, name = open_file(text, where)
     try:
         table = _read(root.read(name), name.lower())
-    except (pa.ArrowException, BadPicture, UnicodeError) as error:
+        table.validate(full=True)
+        return TableFile(root, name, tuple(one.strip() for one in table.column_names), table)
+    except (pa.ArrowException, OSError, BadPicture, ValueError) as error:
         rule = f"must be a CSV, TSV, JSONL or Parquet table, but cannot be read as one ({first_line(error)})"
-        if isinstance(error, UnicodeError) or "invalid UTF8" in str(error):  # of a spreadsheet outside of the English-speaking world
+        if isinstance(error, UnicodeError) or "invalid utf8" in str(error).lower():  # of a spreadsheet elsewhere
             rule += "; its text must be UTF-8 or UTF-16: save it as CSV UTF-8"
         raise UserError(Problem(root.show(name), 0, "", rule)) from error
-    return TableFile(root, name, tuple(one.strip() for one in table.column_names), table)
 
 
 def _read(content: bytes, name: str) -> Any:
@@ -80,8 +82,20 @@ def _read(content: bytes, name: str) -> Any:
         content = content.decode("utf-16").encode()
     content = content.removeprefix(_UTF8)
     if name.endswith((".jsonl", ".ndjson")):
+        _refuse_no_objects(content)
         return pyarrow.json.read_json(pa.BufferReader(content), pyarrow.json.ReadOptions(block_size=len(content) + 1))
     return _read_csv(content)
+
+
+def _refuse_no_objects(content: bytes) -> None:
+    """Raise ValueError for a line that is no JSON object: over some, such as null, pyarrow 25 ends the process."""
+    for number, line in enumerate(content.decode().split("\n"), 1):
+        try:
+            is_one = not line.strip() or isinstance(from_json(line), dict)
+        except ValueError:
+            is_one = False
+        if not is_one:
+            raise ValueError(f"line {number} is no JSON object")
 
 
 def _read_csv(content: bytes) -> Any:

@@ -5,7 +5,6 @@ Shards are read in place and in any order; what is in tar files with compression
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from visiontune.data.readers.picture_files import file_source
 from visiontune.data.readers.webdataset_shards import Sample, counts_of, open_shards, picture_suffixes_of, samples_of
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError
+from visiontune.filesystem.json_text import from_json
 
 _LABELS = ("cls", "json", "txt")
 """In the order in which they are looked for; metadata often stand beside a class, and captions beside both."""
@@ -133,7 +133,7 @@ def _label(root: Root, member: str, suffix: str, field: str) -> str | None:
         text = root.read(member).decode("utf-8-sig").strip()
         if suffix.split(".")[-1] != "json":
             return text
-        known = json.loads(text)
+        known = from_json(text)
     except (BadPicture, ValueError, RecursionError):
         return None
     value: Any = known.get(field) if isinstance(known, dict) else known

@@ -11,6 +11,7 @@ from typing import Any
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError, nearest
 from visiontune.filesystem.atomic_write import write_whole
+from visiontune.filesystem.json_text import read_mapping
 from visiontune.spec.declare import chosen
 from visiontune.spec.parse_data import without_defaults
 from visiontune.spec.tables.sources import SOURCES
@@ -25,7 +26,7 @@ def refuse_name(cache: Path, name: str, data: Mapping[str, Any]) -> None:
         raise UserError(f"--name may have up to 100 letters, digits, '.', '_' and '-', but got {name!r}")
     path = cache / _NAMES / f"{name}.json"
     if path.exists():
-        known = without_defaults(json.loads(path.read_text())["data"])
+        known = without_defaults(read_mapping(path, "data")["data"])
         if _source(known) != _source(without_defaults(data)):
             said = ", ".join(f"{key}: {value}" for key, value in _source(known)[1].items())
             rule = f"--name {name} is that of other pictures ({said or 'another source'}) in {cache}"
@@ -40,7 +41,7 @@ def give_name(cache: Path, name: str, store: Store, data: Mapping[str, Any]) -> 
     """Give the store a name; returns the store that the name meant before, if that is another one. Raises OSError."""
     path = cache / _NAMES / f"{name}.json"
     digest = store.path.stem
-    before = json.loads(path.read_text())["digest"] if path.exists() else digest
+    before = read_mapping(path, "digest")["digest"] if path.exists() else digest
     write_whole(path, json.dumps({"digest": digest, "data": data, "first_name": store.first_name}, indent=1, ensure_ascii=False))
     return None if before == digest else cache / f"{before}.arrow"
 
@@ -53,7 +54,7 @@ def find_store(cache: Path, text: str) -> tuple[Path, Mapping[str, Any] | None, 
     if _NAME.fullmatch(text):
         path = cache / _NAMES / f"{text}.json"
         if path.exists():
-            known = json.loads(path.read_text())
+            known = read_mapping(path, "digest", "data")
             return cache / f"{known['digest']}.arrow", known["data"], known.get("first_name", "")
         found = sorted(cache.glob(f"{text}*.arrow"))
         if len(found) == 1:
@@ -71,4 +72,4 @@ def known_names(cache: Path) -> list[str]:
 
 def names_of(cache: Path) -> dict[str, str]:
     """The digest that each name means, sorted."""
-    return {path.stem: json.loads(path.read_text())["digest"] for path in sorted((cache / _NAMES).glob("*.json"))}
+    return {path.stem: read_mapping(path, "digest")["digest"] for path in sorted((cache / _NAMES).glob("*.json"))}

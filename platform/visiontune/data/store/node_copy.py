@@ -23,6 +23,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.atomic_write import leftovers_of, replacing
 from visiontune.filesystem.file_lock import locked
 from visiontune.filesystem.mounts import is_remote
+from visiontune.filesystem.path_kind import with_home
 
 _SPARE = 1.1
 _IDLE_S = 3600
@@ -37,7 +38,7 @@ def on_this_node(path: Path, remote_cache: str | None = None) -> Path:
     is_here = path.exists()
     if is_here and named is None and not is_remote(path):
         return path
-    folder = Path(named).expanduser() if named else Path(tempfile.gettempdir()) / f"visiontune-{os.getuid()}"
+    folder = with_home(named) if named else Path(tempfile.gettempdir()) / f"visiontune-{os.getuid()}"
     if is_here and named is None and is_remote(folder.parent):
         return path
     most_bytes = _most_bytes()

@@ -17,6 +17,7 @@ from visiontune.data.open_files import open_root
 from visiontune.data.store.store import Store, is_good, pixels_of
 from visiontune.errors import Problem, UserError, first_line
 from visiontune.filesystem.atomic_write import replacing
+from visiontune.filesystem.path_kind import with_home
 from visiontune.filesystem.uri import is_uri
 
 NAME = "VISIONTUNE_REMOTE_CACHE"
@@ -33,7 +34,7 @@ _ALL_OR_NOTHING = ("s3", "gcs", "abfs")
 def remote_cache() -> str | None:
     """The folder that the environment names, a path made absolute; None for none."""
     named = os.environ.get(NAME)
-    return named if not named or is_uri(named) else str(Path(named).expanduser().absolute())
+    return named if not named or is_uri(named) else str(with_home(named).absolute())
 
 
 def fetch(folder: str, path: Path) -> bool:

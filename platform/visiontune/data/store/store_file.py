@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from visiontune.data.picture.stored_form import Form
 from visiontune.data.split import IntArray
 from visiontune.data.store.large_pictures import Large
 from visiontune.data.store.layout import CHECKSUM_KEY, METADATA_KEY, VERSION
+from visiontune.filesystem.json_text import from_json
 
 _FORM_KEYS = ("kind", "image_size", "stored_size", "channels", "is_resized", "frame", "low", "high")
 
@@ -37,7 +37,7 @@ def content_of(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
     text = metadata[METADATA_KEY]
     if hashlib.sha256(text).hexdigest().encode() != metadata[CHECKSUM_KEY]:
         raise ValueError("its metadata are damaged")
-    content: dict[str, Any] = json.loads(text)
+    content: dict[str, Any] = from_json(text)
     if content["version"] != VERSION:
         raise ValueError(f"it has version {content['version']}, not {VERSION}")
     return content

@@ -96,6 +96,11 @@ def _search(subject: ReportSubject) -> Iterator[Fact]:
     study = subject.study
     spent = {name: sum(trial.costs.get(name, 0.0) for trial in study.trials) for name in ("train_s", "gpu_hours", "price")}
     epochs = plural(sum(trial.epoch for trial in study.trials), "epoch")
+    epochs += (
+        f" (with retrainings {study.spent.get('epochs', 0):.0f}, forecast {study.forecast['epochs']})"
+        if study.forecast.get("epochs")
+        else ""
+    )
     more = [epochs, *([f"{duration(spent['train_s'])} of training"] if spent["train_s"] else [])]
     more += [f"{number(spent['gpu_hours'])} GPU hours"] if spent["gpu_hours"] else []
     more += [f"a price of {number(spent['price'])}"] if spent["price"] else []

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from visiontune.filesystem.json_text import read_mapping
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.importance_table import Why
 from visiontune.results.winner_lines import Estimate, estimate_of
@@ -54,5 +54,4 @@ class ReportSubject:
         """Test figures of the weights that were kept, and of each class; empty where there are none."""
         if self.winner is None or not self.folder.winner_test.exists():
             return {}
-        found: dict[str, Any] = json.loads(self.folder.winner_test.read_text())
-        return found
+        return read_mapping(self.folder.winner_test)

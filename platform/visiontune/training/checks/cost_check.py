@@ -59,7 +59,8 @@ def cost_check(spec: StudySpec, epoch_s: Mapping[str, float], num_workers: int) 
         whole_s = (expected * mean_s + num_again * full_s) / num_workers
         work = f"{expected} epochs and some {num_again} retrainings" if num_again else f"{expected} epochs"
         said += f"; {work} on {num_workers} worker{'s'[num_workers == 1 :]}: {_seconds(whole_s)} of training"
-        figures["search_s"] = whole_s
+        figures |= {"search_s": whole_s, "gpu_hours": whole_s / 3600 * num_workers * gpus_here(spec) * spec.resources.workers_per_trial}
+        said += f", {figures['gpu_hours']:.2g} GPU hours" if figures["gpu_hours"] else ""
     if spec.budget.hours is None:
         return Check("cost", "ok", said, figures=figures)
     return _within(spec, spec.budget.hours * 3600, mean_s, num_workers, said, figures)

@@ -5,7 +5,6 @@ A library's file beside its config.json, as timm's lie on the Hugging Face hub, 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from visiontune.errors import UserError
+from visiontune.filesystem.json_text import from_json
 from visiontune.models.pretrained import open_tensors
 from visiontune.models.published_weights import SUFFIX, find_timm, find_torchvision
 from visiontune.spec.image_size import ImageSize, image_size, pixels, sides
@@ -91,7 +91,7 @@ def _in_file(weights: str) -> Stated | Scaling | Whitening:
         return Preprocessing.of(split_weights(held)[1]).values
     beside = Path(weights).with_name("config.json")
     try:
-        return _of_timm(json.loads(beside.read_text())["pretrained_cfg"])
+        return _of_timm(from_json(beside.read_bytes())["pretrained_cfg"])
     except (OSError, ValueError, KeyError, TypeError):
         sought = f"no {PREPROCESSING}*, no config.json of timm's beside them"
         rule = f"the weights {weights} do not say how their pictures were scaled ({sought})"

@@ -124,6 +124,6 @@ def _object(one: Mapping[str, Any], labels: Mapping[Any, str]) -> tuple[str, Box
         raise ValueError(f"has category_id {one['category_id']!r}, which categories lacks")
     try:
         left, top, width, height = box_of(one["bbox"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, ArithmeticError):
         raise ValueError(f"has a bbox that is not four numbers: {one.get('bbox')!r}") from None
     return labels[one["category_id"]], (left, top, left + width, top + height)

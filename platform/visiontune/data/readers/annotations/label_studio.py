@@ -118,7 +118,7 @@ def _object(result: Json) -> tuple[str, Shares]:
         raise ValueError(f"was turned by {result['image_rotation']} degrees while it was annotated, which is not read")
     try:
         left, top, right, bottom = _around(value, result)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+    except (KeyError, TypeError, ValueError, ArithmeticError):
         raise ValueError(f"has a place {labels[0]!r} whose position is no numbers") from None
     return labels[0], Shares(left / 100, top / 100, right / 100, bottom / 100)
 

@@ -47,7 +47,7 @@ def _annotated(names: list[str], pictures: Pictures) -> Iterator[Annotated]:
             size = size_of(document.get("imageWidth"), document.get("imageHeight"))
             flags = sorted(str(flag) for flag, is_set in (document.get("flags") or {}).items() if is_set)
             written = str(document.get("imagePath") or "").replace("\\", "/")
-        except (BadPicture, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (BadPicture, ValueError, TypeError, KeyError, AttributeError, RecursionError, ArithmeticError) as error:
             pictures.set_aside.append(SetAside(root.show(name), _reason(error)))
             continue
         # A file that was moved with its picture still names the old folder, and its picture is the one of its own name.

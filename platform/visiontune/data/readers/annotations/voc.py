@@ -54,7 +54,7 @@ def parse(content: bytes, max_bytes: int = MAX_XML_BYTES) -> ElementTree.Element
     parser.CharacterDataHandler = builder.data
     try:
         parser.Parse(content, True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError) as error:  # LookupError: of an encoding that nobody knows
         raise ValueError(f"is no XML ({first_line(error)})") from error
     return builder.close()
 

@@ -1,0 +1,99 @@
+"""Faults of every kind, each caused for real: what a search loses, doubles and trains again by it.
+
+    .venv/bin/python benchmarks/chaos.py                                    # all of them
+    .venv/bin/python benchmarks/chaos.py --faults worker,driver --times 3   # some, each so often
+    .venv/bin/python benchmarks/chaos.py --list
+
+Real searches of digits with Ray and MLflow as always; raylets, a PostgreSQL, an MLflow server, a small disk and network namespaces are
+made here and end with the script. What can't be caused on a machine says why. lost: trials that were asked for and epochs that the study or
+MLflow lacks at the end; doubled: trials, runs and points of MLflow that are there twice; epochs repeated: epochs of the study that were
+trained again, as checkpoints (every 2 s, and at rungs) were behind it; problems: whatever else is not whole, said at the end with exit
+code 1. The simulated searches are thousands, on a made clock (parts/simulated_weather.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from common.result import Result, arguments, parse
+from parts import chaos_cluster, chaos_local, chaos_servers
+from parts.chaos_ground import Cause, Ground, NotRun, Row
+from parts.chaos_simulated import processes_killed, simulated
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens, in words; how often by itself; what causes it, in a search of `num_trials` by `max_epochs`."""
+
+    what: str
+    times: int
+    cause: Cause
+    num_trials: int = 10
+    max_epochs: int = 9
+
+
+FAULTS: Mapping[str, Fault] = {
+    "simulated": Fault("simulated: machines come, go, break, freeze; drivers killed between facts", 2000, simulated),
+    "process": Fault("simulated machines, a real journal: the driver's process killed -9", 50, processes_killed),
+    "worker": Fault("all workers killed -9", 6, chaos_local.workers_killed),
+    "frozen": Fault("a worker frozen for 10 s", 3, chaos_local.workers_frozen),
+    "driver": Fault("the driver killed -9", 8, chaos_local.drivers_killed),
+    "told": Fault("SIGTERM, SIGINT", 4, chaos_local.drivers_told),
+    "checkpoint": Fault("checkpoints cut, flipped, emptied, deleted", 4, chaos_local.checkpoints_damaged),
+    "journal": Fault("the journal torn, flipped, cut, deleted", 4, chaos_local.journals_damaged),
+    "disk": Fault("the disk full", 2, chaos_local.disk_full),
+    "mlflow": Fault("MLflow's server away for 20 s", 2, chaos_servers.mlflow_away),
+    "database": Fault("the study's PostgreSQL restarted", 3, chaos_servers.database_restarts),
+    "drivers": Fault("two drivers on one database", 1, chaos_servers.two_drivers),
+    "network": Fault("the network to a node cut for 60 s", 1, chaos_servers.network_cut, 16),
+    "node": Fault("a node of three killed -9, another joins", 4, chaos_cluster.nodes_killed, 16),
+    "live": Fault("two of three nodes killed, one joins, the driver killed", 1, chaos_cluster.through_all, 16),
+}
+SMOKE = "simulated,process"
+
+
+def run(name: str, fault: Fault, args: argparse.Namespace) -> Row | None:
+    """One line of the table; None for what can't be caused here."""
+    ground, started_s = Ground(args.seed, args.trials or fault.num_trials, fault.max_epochs), time.monotonic()
+    try:
+        row = fault.cause(ground, args.times or fault.times)
+    except NotRun as why:
+        print(f"{name}: not run: {why}", flush=True)
+        return None
+    finally:
+        ground.end()
+    print(f"{name}: {row.figures()}, {time.monotonic() - started_s:.0f} s", *row.problems, sep="\n  ", flush=True)
+    return row
+
+
+def main() -> None:
+    """Cause them, one after the other, and say what followed."""
+    parser = arguments(__doc__)
+    parser.add_argument("--faults", default=",".join(FAULTS), help="names of some, by commas")
+    parser.add_argument("--list", action="store_true", help="say what there is")
+    parser.add_argument("--times", type=int, help="how often each is caused; as often as its entry says")
+    parser.add_argument("--trials", type=int, help="of each real search; as its entry says")
+    parser.add_argument("--seed", type=int, default=0, help="of moments and of the simulated weather")
+    args = parse(parser, faults=SMOKE, times=2)
+    if args.list:
+        sys.exit("\n".join(f"{name:12} {fault.what}" for name, fault in FAULTS.items()))
+    names = args.faults.split(",")
+    if unknown := [name for name in names if name not in FAULTS]:
+        parser.error(f"faults are {', '.join(FAULTS)}, but got {', '.join(unknown)}")
+    result = Result("chaos", args, 1, "run of each fault, so often as the table says", whole=len(names) == len(FAULTS))
+    rows = {FAULTS[name].what: row for name in names if (row := run(name, FAULTS[name], args)) is not None}
+    result.table("faults", {what: row.figures() for what, row in rows.items()})
+    for column in ("lost", "doubled"):
+        result.target(column, sum(getattr(row, column) for row in rows.values()), 0, is_at_most=True, unit="")
+    result.target("problems", sum(len(row.problems) for row in rows.values()), 0, is_at_most=True, unit="")
+    result.write()
+    if problems := [problem for row in rows.values() for problem in row.problems]:
+        sys.exit("\n".join(problems))
+
+
+if __name__ == "__main__":
+    main()

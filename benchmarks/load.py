@@ -1,0 +1,96 @@
+"""Ten thousand trials in one study: what one more costs, what the driver holds, how long it takes to start again and to be shown.
+
+    .venv/bin/python benchmarks/load.py               # 6 minutes on 2 cores
+    .venv/bin/python benchmarks/load.py --sampler random
+
+The search of search_spaces/digits.yaml as it is (sampler, promotion, journal with its copy and checksums, log of events, outbox of MLflow's
+writer, a budget in hours that is looked at before each leg) with 64 workers that answer at once, without Ray. Of the trials up to each
+size the last half is what is timed; wall time has the disk's syncs in it, seconds of the processor have not. Afterwards the whole study is
+opened by a driver that goes on, and by `visiontune show` in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from common import machine
+from common.result import Result, arguments, parse
+from parts.loaded_search import Marks, loaded_spec, run_marked, size_mb
+from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.spec.study_spec import StudySpec
+
+SIZES = (100, 1_000, 10_000)
+FLAT, MOST_MB, MOST_SHOW_S = 1.5, 2_000, 3.0
+
+
+def rows_of(marks: Marks) -> dict[str, dict[str, float]]:
+    """By size: of one trial among the newer half of so many."""
+    return {f"{size:,}": marks.row(size) for size in marks.sizes}
+
+
+def start_again(spec: StudySpec, studies: StudiesFolder) -> dict[str, float]:
+    """Seconds until a driver that takes a whole study over could hand out its first leg."""
+    from visiontune.tuning.search_run import SearchRun
+    from visiontune.tuning.study_storage import create_or_resume, mend_journal
+
+    folder, started = studies.study(spec.study), time.perf_counter()
+    mend_journal(folder)
+    mended = time.perf_counter()
+    storage = create_or_resume(folder, spec)
+    opened = time.perf_counter()
+    SearchRun(spec, storage, folder, lambda event: None).next_leg()
+    ready = time.perf_counter()
+    spent = {"check_s": mended - started, "replay_s": opened - mended, "run_s": ready - opened}
+    return {"folder_mb": size_mb(folder.path), **spent}
+
+
+def show(spec: StudySpec, studies: StudiesFolder) -> dict[str, float]:
+    """`visiontune show`: its seconds and its memory."""
+    started = time.perf_counter()
+    command = [machine.VISIONTUNE, "show", spec.study, "--studies-dir", str(studies.path)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=machine.clean_env())
+    spent_s = time.perf_counter() - started
+    return {"show_s": spent_s, "show_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3}
+
+
+def measure(args: argparse.Namespace, folder: Path) -> None:
+    """The search, then whoever comes after it."""
+    result = Result(
+        "load", args, 1, f"search of {args.trials:,} trials, {args.slots} workers that answer at once", whole=args.sampler == "tpe"
+    )
+    spec, studies = loaded_spec(args.trials, args.sampler), StudiesFolder(folder)
+    marks = run_marked(spec, studies, [size for size in SIZES if size <= args.trials] or [args.trials], args.slots)
+    rows = rows_of(marks)
+    result.table("trials", rows)
+    after: dict[str, Any] = {**start_again(spec, studies), **show(spec, studies)}
+    result.table("afterwards", {f"{args.trials:,} trials": after})
+    first, *_, last = [*rows.values(), *rows.values()]
+    for what, column in (("of wall time", "trial_ms"), ("of the processor's", "trial_cpu_ms")):
+        result.target(f"{what}, of the last trials per the first", last[column] / first[column], FLAT, is_at_most=True)
+    result.target("the driver's memory", last["driver_mb"], MOST_MB, is_at_most=True, unit=" MB")
+    result.target("`visiontune show`", after["show_s"], MOST_SHOW_S, is_at_most=True, unit=" s")
+    result.write()
+
+
+def main() -> None:
+    """Measure."""
+    parser = arguments(__doc__)
+    parser.add_argument("--trials", type=int, default=SIZES[-1])
+    parser.add_argument("--slots", type=int, default=64)
+    parser.add_argument("--sampler", choices=("tpe", "random"), default="tpe")
+    args = parse(parser, trials=30, slots=4)
+    for name in set(os.environ) - set(machine.clean_env()):
+        del os.environ[name]
+    with tempfile.TemporaryDirectory(prefix="visiontune-load-") as scratch:
+        measure(args, Path(scratch))
+
+
+if __name__ == "__main__":
+    main()

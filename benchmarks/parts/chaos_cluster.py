@@ -1,0 +1,117 @@
+"""Faults of a cluster: a head without CPUs and raylets, each started as on a machine of its own with `ray start`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from common.machine import clean_env
+from parts.chaos_ground import Faults, Ground, NotRun, Row, end_of, get_on
+from parts.killable_search import MARK, marked, wait_for
+from visiontune.tuning.event_log import read_events
+
+RAY = str(Path(sys.executable).with_name("ray"))
+STARTS, STARTS_S = 5, 120.0
+SEEN_S = 120.0
+"""In which a lost node has been noticed and said (Ray takes 25 s), on a machine that is busy with other things."""
+
+
+class Raylet:
+    """A node of a cluster; `kill` ends all of its processes at once. `within` runs another command elsewhere, as `ip netns exec` does."""
+
+    def __init__(self, words: Sequence[str], within: Sequence[str] = ()) -> None:
+        self.mark = uuid.uuid4().hex
+        env = clean_env(**{MARK: self.mark}, RAY_USAGE_STATS_ENABLED="0")
+        for _ in range(STARTS):  # Ray gives a node 30 s to start, which a busy machine may not do
+            done = subprocess.run([*within, RAY, "start", *words], env=env, capture_output=True, text=True, timeout=STARTS_S)
+            if not done.returncode:
+                return
+            self.kill()
+        raise NotRun(f"ray start {' '.join(words)}: {done.stderr[-500:]}")
+
+    def kill(self, how: int = signal.SIGKILL) -> None:
+        """Its raylet first, so that it can say nothing of its workers."""
+        for pid, _ in sorted(marked(self.mark), key=lambda one: "raylet/raylet" not in one[1]):
+            with suppress(ProcessLookupError):
+                os.kill(pid, how)
+
+
+class Cluster:
+    """A head without CPUs, and nodes of one CPU that join it; all in one temporary folder, which must have a short name."""
+
+    def __init__(self, ground: Ground, num_nodes: int, host: str = "127.0.0.1") -> None:
+        self._ground, self.nodes = ground, list[Raylet]()
+        folder = tempfile.mkdtemp(prefix="vtc-", dir="/tmp")
+        ground.at_end.callback(shutil.rmtree, folder, ignore_errors=True)
+        port = 20_000 + os.getpid() % 20_000
+        self.address = f"{host}:{port}"
+        words = [
+            "--head",
+            f"--port={port}",
+            f"--node-ip-address={host}",
+            f"--temp-dir={folder}",
+            "--num-cpus=0",
+            "--include-dashboard=false",
+        ]
+        self.head = self._start([*words, "--include-dashboard=false", "--object-store-memory=100000000"])
+        for _ in range(num_nodes):
+            self.join()
+
+    def join(self, words: Sequence[str] = (), within: Sequence[str] = ()) -> Raylet:
+        """Another node."""
+        known = [f"--address={self.address}", "--num-cpus=1", "--object-store-memory=100000000"]
+        self.nodes.append(self._start([*known, *words], within))
+        return self.nodes[-1]
+
+    def _start(self, words: Sequence[str], within: Sequence[str] = ()) -> Raylet:
+        node = Raylet(words, within)
+        self._ground.at_end.callback(node.kill)
+        return node
+
+
+def nodes_killed(ground: Ground, times: int) -> Row:
+    """One node of three after the other is killed -9 while it works, and another one joins for it."""
+    cluster = Cluster(ground, 3)
+    search = ground.search(["--address", cluster.address])
+    driver, faults = search.start(), Faults(search)
+    while faults.times < times and get_on(search, driver, 2):
+        cluster.nodes.pop(0).kill()
+        faults.note()
+        cluster.join()
+    return faults.row(ground.num_trials, *end_of(search, driver))
+
+
+def through_all(ground: Ground, times: int) -> Row:
+    """Two of three nodes are killed, one joins, the driver is killed, and the same command goes on."""
+    cluster = Cluster(ground, 3)
+    search = ground.search(["--address", cluster.address])
+    driver, faults, problems = search.start(), Faults(search), list[str]()
+    for _ in range(2):
+        get_on(search, driver, 2)
+        cluster.nodes.pop(0).kill()
+        faults.note()
+    problems += _not_said(search.study.events, "a machine is gone", 2)
+    cluster.join()
+    problems += _not_said(search.study.events, "a machine has joined", 1)
+    get_on(search, driver, 2)
+    driver.kill()
+    driver.wait()
+    time.sleep(1.0)
+    faults.note()
+    driver = search.start()
+    return faults.row(ground.num_trials, *end_of(search, driver), *problems)
+
+
+def _not_said(events: Path, text: str, times: int) -> list[str]:
+    """A problem where the study's log of events does not say it so often in time."""
+    found = wait_for(lambda: sum(text in event.text for event in read_events(events)) >= times, SEEN_S)
+    return [] if found else [f"the log of events does not say {times} times that {text}"]
