@@ -33,7 +33,7 @@ def ray_that(monkeypatch: pytest.MonkeyPatch, *, says: str = "", is_initialized:
     def init(address: str, **options: object) -> None:
         asked.append(address)
         if says:
-            # a plain one, as Ray's own where a node takes more than 30 s to start
+            # a plain one, as Ray's own where a node takes too long to start
             raise (ConnectionError if says.startswith("Failed to connect") else Exception)(says)
 
     made = SimpleNamespace(init=init, is_initialized=lambda: is_initialized, shutdown=lambda: None)

@@ -96,7 +96,7 @@ def cluster(address: str | None, files: Iterable[Path] = ()) -> Iterator[None]:
                         ray.init(**common, runtime_env=sent)
         except UserError:
             raise
-        except Exception as error:  # Ray raises some of its own as just that, as of a node that takes more than 30 s to start
+        except Exception as error:  # Ray raises some of its own as just that, as of a node that takes too long to start
             if is_local(address):
                 raise SearchFailed(f"Ray does not start on this machine: {first_line(error)}") from error
             hint = _OF_TOKENS if isinstance(error, ConnectionError) else ""
