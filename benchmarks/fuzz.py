@@ -63,7 +63,7 @@ def fuzz(args: argparse.Namespace, folder: Path) -> tuple[dict[str, Counter[str]
         while num_left > 0 and len(running) < args.workers and idle:
             name = min(idle, key=lambda one: (found[one]["ms"], names.index(one)))
             idle.remove(name)
-            most = max(1, args.inputs // len(names)) if args.smoke else num_left
+            most = min(num_left, max(1, args.inputs // (len(names) * (1 if args.smoke else 4))))
             running[name] = Running(context, Batch(name, args.seed, found[name]["inputs"], most, folder, args.keep, BATCH_S))
         for name, one in [*running.items()]:
             if (counts := one.ended()) is not None:

@@ -232,7 +232,12 @@ class _Server:
         return "1"
 
     def get_experiment(self, number: str) -> Any:
-        return SimpleNamespace(tags={})
+        return SimpleNamespace(tags={}, lifecycle_stage="active")
+
+    def get_run(self, number: str) -> Any:
+        return SimpleNamespace(
+            info=SimpleNamespace(run_id=number, lifecycle_stage="active", status="RUNNING"), data=SimpleNamespace(tags={})
+        )
 
     def search_runs(self, *_: Any) -> Any:
         return _Page()

@@ -185,3 +185,16 @@ def test_why_a_worker_was_lost_gets_to_the_search(tmp_path, last_line, said, is_
     searcher.on_trial_complete("ray trial", error=True)
     [(key, what, begun)] = lost
     assert (key, begun) == ("00003", is_begun) and what.startswith(said)
+
+
+def test_a_key_of_the_drivers_environment_is_in_none_that_ray_writes_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's logs have runtime environments word for word, and every user of a machine may read them."""
+    from ray.tune import Trainable
+    from ray.tune.execution.class_cache import _ActorClassCache
+
+    import visiontune.tuning.ray_adapter  # noqa: F401
+
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "hush")
+    given = _ActorClassCache().get(type("Worker", (Trainable,), {}))._default_options["runtime_env"]
+    assert given["env_vars"] and "hush" not in str(given)

@@ -16,6 +16,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from visiontune.tuning.environment import environment
@@ -29,6 +30,8 @@ _FIXED = {
     "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # the search run decides how many legs are out
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune's newer output takes no reporter of ours, and none in a notebook
 }
+# Tune would give its workers AWS's keys in a runtime environment, which Ray writes into logs that every user of the machine can read.
+class_cache.ENV_VARS_TO_PROPAGATE = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if not name.startswith("AWS_")}
 
 
 class LegScheduler(FIFOScheduler):  # type: ignore[misc]

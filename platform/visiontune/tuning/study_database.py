@@ -8,17 +8,18 @@ from pathlib import Path
 
 from visiontune.errors import Problem, UserError
 from visiontune.filesystem.atomic_write import write_whole
+from visiontune.filesystem.json_text import read_mapping
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.filesystem.uri import has_secret, shown
 
-_SQLITE = "sqlite:///"
+_SQLITE, _SQLITE_URI = "sqlite:///", "sqlite:///file:"
 
 
 def keep_url(folder: StudyFolder, url: str) -> None:
     """Of a study in a database; a password is not kept."""
     if url == "journal":
         return
-    if url.startswith(_SQLITE):
+    if url.startswith(_SQLITE) and not url.startswith(_SQLITE_URI):
         url = _SQLITE + str(Path(url.removeprefix(_SQLITE)).absolute())
     content = json.dumps({"url": shown(url) if has_secret(url) else url, "is_whole": not has_secret(url)})
     with suppress(OSError):
@@ -31,10 +32,10 @@ def storage_url(folder: StudyFolder, url: str = "journal") -> str:
     if url != "journal" or folder.journal.is_file() or not folder.database.is_file():
         return url
     try:
-        kept = json.loads(folder.database.read_text())
-        url, is_whole = str(kept["url"]), bool(kept["is_whole"])
-    except (OSError, ValueError, KeyError, TypeError):
+        kept = read_mapping(folder.database, "url", "is_whole")
+    except (OSError, UserError):
         return url
+    url, is_whole = str(kept["url"]), bool(kept["is_whole"])
     if not is_whole:
         raise UserError(f"study {folder.name} is in the database {url}, whose password is not kept: say --storage URL, as its file does")
     return url
@@ -43,12 +44,14 @@ def storage_url(folder: StudyFolder, url: str = "journal") -> str:
 def refuse_other_home(folder: StudyFolder, url: str) -> None:
     """Raise UserError for a file without `storage.url` whose study is in a database: it would begin a second one."""
     if url == "journal" and folder.database.is_file() and not folder.journal.is_file():
-        where = json.loads(folder.database.read_text())["url"]
+        where = read_mapping(folder.database, "url")["url"]
         rule = f"study {folder.name} is in the database {where}: say storage.url, or begin another with --name"
         raise UserError(Problem("", 0, "storage.url", rule))
 
 
 def refuse_absent(url: str) -> None:
     """Raise UserError for a SQLite file that is not there, which reading would make."""
-    if url.startswith(_SQLITE) and not (path := Path(url.removeprefix(_SQLITE).partition("?")[0])).exists():
+    if not url.startswith(_SQLITE) or url.startswith(_SQLITE_URI):
+        return
+    if not (path := Path(url.removeprefix(_SQLITE).partition("?")[0])).exists():
         raise UserError(f"no database {path}: a relative path is one from the folder that its search was started in")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.spec.study_rules import NAME
 
 PLACES = {f"data.{key}" for key in ("path", "annotations", "images", "train", "val", "test", "root")}
 """Keys of an identity that say where pictures lie."""
@@ -29,6 +31,7 @@ def moved(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def refuse_renamed(folder: StudyFolder, names: Sequence[str]) -> None:
     """Raise UserError where the journal of this folder has another study than the folder's name says, with the command that mends it."""
+    names = [name for name in names if isinstance(name, str) and re.fullmatch(NAME, name)]  # a journal may be anybody's
     if not names or folder.name in names:
         return
     former = folder.path.with_name(names[0])

@@ -33,8 +33,8 @@ _ALL_OR_NOTHING = ("s3", "gcs", "abfs")
 
 def remote_cache() -> str | None:
     """The folder that the environment names, a path made absolute; None for none."""
-    named = os.environ.get(NAME)
-    return named if not named or is_uri(named) else str(with_home(named).absolute())
+    named = os.environ.get(NAME) or None
+    return named if named is None or is_uri(named) else str(with_home(named).absolute())
 
 
 def fetch(folder: str, path: Path) -> bool:
