@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/load.py               # 6 minutes on 2 cores
     .venv/bin/python benchmarks/load.py --sampler random
+    .venv/bin/python benchmarks/load.py --soak 20000     # through Ray instead: half an hour; memory, files, threads of all its processes
 
 The search of search_spaces/digits.yaml as it is (sampler, promotion, journal with its copy and checksums, log of events, outbox of MLflow's
 writer, a budget in hours that is looked at before each leg) with 64 workers that answer at once, without Ray. Of the trials up to each
@@ -28,6 +29,7 @@ from visiontune.spec.study_spec import StudySpec
 
 SIZES = (100, 1_000, 10_000)
 FLAT, MOST_MB, MOST_SHOW_S = 1.5, 2_000, 3.0
+MOST_MORE = 10.0
 
 
 def rows_of(marks: Marks) -> dict[str, dict[str, float]]:
@@ -79,17 +81,35 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
     result.write()
 
 
+def soak_through_ray(args: argparse.Namespace, folder: Path) -> None:
+    """Random proposals, so that it is results that fill the time."""
+    from parts.soaked_search import soak
+
+    result = Result("load_soak", args, 1, f"search of {args.soak:,} trials through Ray and MLflow, workers that answer at once")
+    samples, meter = soak(loaded_spec(args.soak, "random"), StudiesFolder(folder), args.every)
+    table, spent_s = samples.table(), meter.result_times[-1] - meter.result_times[0]
+    result.table("processes", table)
+    share = (meter.cpu_s[-1] - meter.cpu_s[0]) / spent_s
+    result.table("run", {"all": {"minutes": spent_s / 60, "results_per_s": len(meter.result_times) / spent_s, "driver_cpu_share": share}})
+    for kind, row in table.items():
+        for what in ("files", "threads"):
+            result.target(f"{what} of the {kind} more in an hour", row[f"{what}_per_hour"], MOST_MORE, is_at_most=True, unit="")
+    result.write()
+
+
 def main() -> None:
     """Measure."""
     parser = arguments(__doc__)
     parser.add_argument("--trials", type=int, default=SIZES[-1])
     parser.add_argument("--slots", type=int, default=64)
     parser.add_argument("--sampler", choices=("tpe", "random"), default="tpe")
+    parser.add_argument("--soak", type=int, default=0, help="trials of a search through Ray instead")
+    parser.add_argument("--every", type=float, default=5.0, help="seconds between two looks at its processes")
     args = parse(parser, trials=30, slots=4)
     for name in set(os.environ) - set(machine.clean_env()):
         del os.environ[name]
     with tempfile.TemporaryDirectory(prefix="visiontune-load-") as scratch:
-        measure(args, Path(scratch))
+        (soak_through_ray if args.soak else measure)(args, Path(scratch))
 
 
 if __name__ == "__main__":

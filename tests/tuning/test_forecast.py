@@ -58,5 +58,8 @@ def test_it_is_kept_with_the_study_and_its_end_is_held_against_it(tmp_path: Path
     (tmp_path / "size").mkdir()
     (tmp_path / "size" / "file").write_bytes(bytes(1_500_000))
     line = used_line(study, StudyFolder(tmp_path / "size"))
-    assert line == "used: 80 epochs (forecast 85), 15:00 min (forecast 30:00 min), 1.5 MB in the study's folder (forecast at most 3.2 MB)"
+    assert (
+        line
+        == "used: 80 epochs (forecast 85 epochs), 15:00 min (forecast 30:00 min), 1.5 MB in the study's folder (forecast at most 3.2 MB)"
+    )
     assert used_line(RECORD, folder) == ""

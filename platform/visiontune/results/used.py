@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.results.text import duration, number
+from visiontune.results.text import duration
 from visiontune.tuning.forecast import Forecast
 from visiontune.tuning.records import StudyRecord
 
@@ -24,13 +24,12 @@ def used_line(study: StudyRecord, folder: StudyFolder) -> str:
 
 def _times(spent: Mapping[str, float], forecast: Mapping[str, Any]) -> list[str]:
     """Each with what was forecast of it, where anything was; no GPU hours where there were none."""
-    told: dict[str, tuple[str, Callable[[float], str]]] = {
-        "epochs": (f"{spent.get('epochs', 0):.0f} epochs", lambda value: f"{value:.0f}"),
-        "hours": (duration(3600 * spent.get("hours", 0.0)), lambda value: duration(3600 * value)),
-        "gpu_hours": (f"{number(spent.get('gpu_hours', 0.0))} GPU hours", number),
-    }
-    found = {key: pair for key, pair in told.items() if key != "gpu_hours" or spent.get(key)}
-    return [said + (f" (forecast {show(forecast[key])})" if forecast.get(key) is not None else "") for key, (said, show) in found.items()]
+    shown = {"epochs": "{:.0f} epochs".format, "hours": lambda value: duration(3600 * value), "gpu_hours": "{:.3g} GPU hours".format}
+    return [_told(show, spent.get(key, 0.0), forecast.get(key)) for key, show in shown.items() if key != "gpu_hours" or spent.get(key)]
+
+
+def _told(show: Callable[[float], str], spent: float, forecast: float | None) -> str:
+    return show(spent) + (f" (forecast {show(forecast)})" if forecast is not None else "")
 
 
 def storage_line(found: Forecast, picture_bytes: int) -> str:

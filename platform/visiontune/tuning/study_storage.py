@@ -8,9 +8,11 @@ attributes of a trial: `recipe`, `fingerprint`, `proposed_by`, from its first le
 
 from __future__ import annotations
 
+import gc
 import math
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -210,12 +212,25 @@ def _connect(folder: StudyFolder, url: str) -> BaseStorage | PatientStorage:
     # Optuna's own lock is a symbolic link, which a killed writer leaves behind for 30 s.
     lock = make_lock(folder.journal.with_name(f"{folder.journal.name}.lock"))
     try:
-        return _JournalStorage(CheckedJournal(folder.journal, folder.journal_copy, lock))
+        with _without_gc():
+            return _JournalStorage(CheckedJournal(folder.journal, folder.journal_copy, lock))
     except (UserError, OSError):
         raise
     except Exception as error:  # Optuna has none for lines that are whole and say what no study does
         rule = f"is no journal of Optuna {optuna.__version__} ({type(error).__name__}: {first_line(error)})"
         raise UserError(Problem(str(folder.journal), 0, "", rule)) from error
+
+
+@contextmanager
+def _without_gc() -> Iterator[None]:
+    """A replay only makes objects that stay; looking for garbage among them took 0.6 of 2.0 s for 10,000 trials."""
+    is_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_on:
+            gc.enable()
 
 
 class _JournalStorage(JournalStorage):
