@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,11 +29,11 @@ SEEN_S = 120.0
 class Raylet:
     """A node of a cluster; `kill` ends all of its processes at once. `within` runs another command elsewhere, as `ip netns exec` does."""
 
-    def __init__(self, words: Sequence[str], within: Sequence[str] = ()) -> None:
+    def __init__(self, words: Sequence[str], within: Sequence[str], env: Mapping[str, str]) -> None:
         self.mark = uuid.uuid4().hex
-        env = clean_env(**{MARK: self.mark}, RAY_USAGE_STATS_ENABLED="0")
+        mine = clean_env(**{MARK: self.mark}, RAY_USAGE_STATS_ENABLED="0", **env)
         for _ in range(STARTS):  # Ray gives a node 30 s to start, which a busy machine may not do
-            done = subprocess.run([*within, RAY, "start", *words], env=env, capture_output=True, text=True, timeout=STARTS_S)
+            done = subprocess.run([*within, RAY, "start", *words], env=mine, capture_output=True, text=True, timeout=STARTS_S)
             if not done.returncode:
                 return
             self.kill()
@@ -46,10 +47,14 @@ class Raylet:
 
 
 class Cluster:
-    """A head without CPUs, and nodes of one CPU that join it; all in one temporary folder, which must have a short name."""
+    """A head without CPUs, and nodes of one CPU that join it; all in one temporary folder, which must have a short name.
+
+    `env` has its token, for nodes and drivers.
+    """
 
     def __init__(self, ground: Ground, num_nodes: int, host: str = "127.0.0.1") -> None:
         self._ground, self.nodes = ground, list[Raylet]()
+        self.env = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         folder = tempfile.mkdtemp(prefix="vtc-", dir="/tmp")
         ground.at_end.callback(shutil.rmtree, folder, ignore_errors=True)
         port = 20_000 + os.getpid() % 20_000
@@ -73,7 +78,7 @@ class Cluster:
         return self.nodes[-1]
 
     def _start(self, words: Sequence[str], within: Sequence[str] = ()) -> Raylet:
-        node = Raylet(words, within)
+        node = Raylet(words, within, self.env)
         self._ground.at_end.callback(node.kill)
         return node
 
@@ -81,7 +86,7 @@ class Cluster:
 def nodes_killed(ground: Ground, times: int) -> Row:
     """One node of three after the other is killed -9 while it works, and another one joins for it."""
     cluster = Cluster(ground, 3)
-    search = ground.search(["--address", cluster.address])
+    search = ground.search(["--address", cluster.address], **cluster.env)
     driver, faults = search.start(), Faults(search)
     while faults.times < times and get_on(search, driver, 2):
         cluster.nodes.pop(0).kill()
@@ -93,7 +98,7 @@ def nodes_killed(ground: Ground, times: int) -> Row:
 def through_all(ground: Ground, times: int) -> Row:
     """Two of three nodes are killed, one joins, the driver is killed, and the same command goes on."""
     cluster = Cluster(ground, 3)
-    search = ground.search(["--address", cluster.address])
+    search = ground.search(["--address", cluster.address], **cluster.env)
     driver, faults, problems = search.start(), Faults(search), list[str]()
     for _ in range(2):
         get_on(search, driver, 2)

@@ -94,7 +94,7 @@ def network_cut(ground: Ground, times: int) -> Row:
     cluster = Cluster(ground, 0, here)
     cluster.join([f"--node-ip-address={here}"])
     cluster.join([f"--node-ip-address={there}"], ["ip", "netns", "exec", name])
-    search = ground.search(["--address", cluster.address])
+    search = ground.search(["--address", cluster.address], **cluster.env)
     driver, faults = search.start(), Faults(search)
     while faults.times < times and get_on(search, driver, 4):
         _ip(f"link set {name}a down")
