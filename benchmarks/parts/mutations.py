@@ -40,10 +40,9 @@ def mutate(pick: random.Random, content: bytes, others: Sequence[bytes], kind: s
 
 def _document(pick: random.Random, content: bytes, others: Sequence[bytes]) -> bytes:
     try:
-        document = json.loads(content)
-    except ValueError:
+        return json.dumps(changed(pick, json.loads(content))).encode()
+    except (ValueError, RecursionError):  # it is none any more, or nested too deep for json itself
         return _bytes(pick, content, others)
-    return json.dumps(changed(pick, document)).encode()
 
 
 def _line_of_json(pick: random.Random, content: bytes, others: Sequence[bytes]) -> bytes:
