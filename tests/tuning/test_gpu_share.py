@@ -15,8 +15,8 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.gpu import CONTEXT_BYTES
 from visiontune.tuning.gpu_share import MARGIN, MOST_SHARING, Found, largest_recipes, probe_all, settled_gpus, share_of
+from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.placement import Node
-from visiontune.tuning.study_storage import create_or_resume
 
 GB = 10**9
 ROOMY = [Node("a", "a", cpus=8, gpus=2)]

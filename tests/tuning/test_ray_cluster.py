@@ -19,11 +19,11 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import Resources
 from visiontune.tuning import ray_nodes
 from visiontune.tuning.event_log import read_events
+from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.placement import Node, Placement
 from visiontune.tuning.ray_cluster import check_address, close_token, cluster, is_local, note_of_gpus, trial_resources
 from visiontune.tuning.ray_nodes import NodeWatch, legs_to_come
 from visiontune.tuning.search_run import SearchRun
-from visiontune.tuning.study_storage import create_or_resume
 
 
 def ray_that(monkeypatch: pytest.MonkeyPatch, *, says: str = "", is_initialized: bool = False) -> list[str]:

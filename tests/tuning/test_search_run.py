@@ -24,12 +24,12 @@ from visiontune.tuning import disk_room, driver_lease
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.event_log import read_events
 from visiontune.tuning.launch import run_search
+from visiontune.tuning.leg import Report
+from visiontune.tuning.open_storage import as_begun, create_or_resume, mend_journal, open_existing
 from visiontune.tuning.placement import MAX_LOSSES
 from visiontune.tuning.read_study import read_study
-from visiontune.tuning.records import Report
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.start_recipes import DEFAULTS
-from visiontune.tuning.study_storage import as_begun, create_or_resume, mend_journal, open_existing
 
 SIMULATE = HELPERS / "simulated_search.py"
 

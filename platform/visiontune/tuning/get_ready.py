@@ -18,7 +18,8 @@ from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.earlier_studies import Elsewhere, earlier_points
 from visiontune.tuning.preflight import preflight
-from visiontune.tuning.records import Put, Snapshot
+from visiontune.tuning.records import Put
+from visiontune.tuning.snapshot import Snapshot
 from visiontune.tuning.start_recipes import StartRecipes, portfolio_points
 
 if TYPE_CHECKING:

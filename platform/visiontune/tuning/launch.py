@@ -21,13 +21,14 @@ from visiontune.tuning.earlier_studies import Elsewhere, check_studies
 from visiontune.tuning.finished_study import has_more_to_start, is_finished
 from visiontune.tuning.get_ready import Say, Screen, Tracker, starting
 from visiontune.tuning.leaving import said_when_left
+from visiontune.tuning.open_storage import as_begun, create_or_resume, mend_journal, open_existing
 from visiontune.tuning.read_study import study_record
 from visiontune.tuning.records import Ending, Outcome, Put, StudyRecord
 from visiontune.tuning.search_on_cluster import search_on_cluster
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.study_again import say_whole_again
 from visiontune.tuning.study_place import moved
-from visiontune.tuning.study_storage import Storage, as_begun, create_or_resume, mend_journal, open_existing
+from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.winner import leave_winner, register_winner, winner_of
 
 if TYPE_CHECKING:

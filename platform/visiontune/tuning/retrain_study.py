@@ -18,12 +18,13 @@ from visiontune.tuning.driver_lease import driver_lease
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.get_ready import Say, Screen, Tracker, starting
 from visiontune.tuning.leaving import said_when_left
+from visiontune.tuning.open_storage import mend_journal, open_existing
 from visiontune.tuning.read_study import load_plugins_of, study_record
 from visiontune.tuning.records import Ending, Outcome, StudyRecord
 from visiontune.tuning.retrainings import MakePolicy
 from visiontune.tuning.search_on_cluster import search_on_cluster
 from visiontune.tuning.search_run import SearchRun
-from visiontune.tuning.study_storage import Storage, mend_journal, open_existing
+from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.winner import leave_winner
 
 

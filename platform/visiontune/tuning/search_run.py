@@ -13,12 +13,14 @@ from visiontune.tuning.enough import fail_alike
 from visiontune.tuning.event_log import EventLog
 from visiontune.tuning.full_disk import FullDisk
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
+from visiontune.tuning.leg import Leg, Report
 from visiontune.tuning.legs_out import LegsOut
 from visiontune.tuning.placement import Loss
-from visiontune.tuning.records import Leg, Put, Report, Snapshot
+from visiontune.tuning.records import Put
 from visiontune.tuning.retrainings import MakePolicy, Retrainings
 from visiontune.tuning.search_clock import SearchClock
 from visiontune.tuning.silent_workers import SilentWorkers, take_stacks
+from visiontune.tuning.snapshot import Snapshot
 from visiontune.tuning.spending import Spending
 from visiontune.tuning.standing import Standing
 from visiontune.tuning.start_recipes import StartRecipes
