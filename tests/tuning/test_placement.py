@@ -136,8 +136,8 @@ def test_a_machine_that_kills_every_worker_is_left_alone(tmp_path, monkeypatch):
 
     from visiontune.spec.study_spec import Resources
     from visiontune.tuning import ray_adapter
+    from visiontune.tuning.node_watch import NodeWatch
     from visiontune.tuning.ray_cluster import SETTINGS
-    from visiontune.tuning.ray_nodes import NodeWatch
 
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)

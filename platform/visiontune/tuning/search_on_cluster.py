@@ -26,9 +26,9 @@ from visiontune.tuning.get_ready import (
 )
 from visiontune.tuning.interruption import interruptible
 from visiontune.tuning.mlflow_events import study_event
+from visiontune.tuning.node_watch import NodeWatch
 from visiontune.tuning.ray_cluster import cluster, is_local, note_of_gpus, trial_resources
 from visiontune.tuning.ray_node_checks import needs_of, with_pictures
-from visiontune.tuning.ray_nodes import NodeWatch
 from visiontune.tuning.records import Put
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.shipped_code import relative_weights
