@@ -29,6 +29,7 @@ from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.study_again import say_whole_again
 from visiontune.tuning.study_place import moved
 from visiontune.tuning.study_storage import Storage
+from visiontune.tuning.who_drives import holder_of
 from visiontune.tuning.winner import leave_winner, register_winner, winner_of
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def run_search(
         _make_folder(folder)
         return _search(spec, studies, folder, tracker, screen, say, address, elsewhere, may_exit=may_exit)
     except UserError as error:
-        if is_new and not _has_trials(folder, spec):  # a file with mistakes leaves nothing that looks like a study
+        # A file with mistakes leaves nothing that looks like a study; what another driver has begun meanwhile is not this one's to remove.
+        if is_new and holder_of(folder) is None and not _has_trials(folder, spec):
             shutil.rmtree(folder.path, ignore_errors=True)
         raise spec.placed(error) from error
 
