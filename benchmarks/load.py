@@ -39,8 +39,8 @@ def rows_of(marks: Marks) -> dict[str, dict[str, float]]:
 
 def start_again(spec: StudySpec, studies: StudiesFolder) -> dict[str, float]:
     """Seconds until a driver that takes a whole study over could hand out its first leg."""
+    from visiontune.tuning.open_storage import create_or_resume, mend_journal
     from visiontune.tuning.search_run import SearchRun
-    from visiontune.tuning.study_storage import create_or_resume, mend_journal
 
     folder, started = studies.study(spec.study), time.perf_counter()
     mend_journal(folder)

@@ -29,8 +29,8 @@ from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.weights_file import read_tensors, save_weights
 from visiontune.training.weights_metadata import WeightsMetadata
 from visiontune.tuning.event_log import EventLog, read_events
+from visiontune.tuning.open_storage import create_or_resume, mend_journal
 from visiontune.tuning.read_study import read_study
-from visiontune.tuning.study_storage import create_or_resume, mend_journal
 
 SPACE = {
     "study": "made",

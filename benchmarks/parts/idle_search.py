@@ -18,7 +18,8 @@ from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.parse import load_study
 from visiontune.spec.study_spec import StudySpec
-from visiontune.tuning.records import Leg, Report, Snapshot
+from visiontune.tuning.leg import Leg, Report
+from visiontune.tuning.snapshot import Snapshot
 
 NUM_TIMED = 20
 
@@ -128,8 +129,8 @@ def ignore(snapshot: Snapshot) -> None:
 def run_without_ray(spec: StudySpec, studies: StudiesFolder, meter: Meter) -> float:
     """Two legs at a time answered in turn, without Ray and without MLflow's writer; the journal and the outbox are real. Wall seconds."""
     from visiontune.tracking.outbox import Outbox
+    from visiontune.tuning.open_storage import create_or_resume
     from visiontune.tuning.search_run import SearchRun
-    from visiontune.tuning.study_storage import create_or_resume
 
     folder = studies.study(spec.study)
     folder.path.mkdir(parents=True)

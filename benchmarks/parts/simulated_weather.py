@@ -20,8 +20,8 @@ from parts.simulated_cluster import Cluster
 from parts.simulated_machine import Machine
 from visiontune.spec.parse import load_study
 from visiontune.spec.study_spec import StudySpec
+from visiontune.tuning.leg import Leg
 from visiontune.tuning.placement import MAX_CRASHES
-from visiontune.tuning.records import Leg
 from visiontune.tuning.study_storage import Storage
 
 RULES: Mapping[str, Mapping[str, Any]] = {

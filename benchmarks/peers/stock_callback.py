@@ -12,7 +12,7 @@ from parts.idle_search import answer
 from visiontune.spec.domains import RandomParams
 from visiontune.spec.parse import make_recipe
 from visiontune.spec.study_spec import StudySpec
-from visiontune.tuning.records import Leg
+from visiontune.tuning.leg import Leg
 
 TUNE_ADDS = ("time_this_iter_s", "time_total_s", "time_since_restore", "iterations_since_restore", "timestamp", "pid")
 

@@ -73,9 +73,17 @@ class Diverged(Exception):
         self.epoch = epoch
 
 
+_LONGEST = 300
+
+
 def first_line(error: BaseException) -> str:
     """What an error says, in one line; its kind where it says nothing."""
     return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+
+
+def last_line(error: BaseException) -> str:
+    """The same of an error that carries another process's traceback: that ends with what it says."""
+    return next(iter(str(error).strip().splitlines()[::-1]), "").strip()[:_LONGEST] or type(error).__name__
 
 
 def near_names(name: str, known: Iterable[str]) -> str:

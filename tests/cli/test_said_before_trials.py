@@ -21,7 +21,8 @@ from visiontune.spec.parse import load_study
 from visiontune.spec.yaml_writer import to_yaml
 from visiontune.tracking.event_content import picture_tags
 from visiontune.training.checks import all_checks
-from visiontune.tuning import launch
+from visiontune.tuning import search_on_cluster
+from visiontune.tuning.launch import run_search
 
 SMALL = ("space.model.name=lenet5", "space.optimizer.name=sgd", "budget.min_epochs=1", "budget.max_epochs=1", "budget.reduction_factor=2")
 
@@ -86,15 +87,15 @@ def test_a_check_that_runs_has_it_as_json(capsys: pytest.CaptureFixture[str], mo
 def test_a_search_tells_it_before_its_first_trial_and_mlflow_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     said, events = list[str](), list[Any]()
 
-    def enough(*_: object) -> None:
+    def enough(*_: object, **__: object) -> None:
         raise UserError("enough")
 
-    monkeypatch.setattr(launch, "cluster", lambda *_: nullcontext())
-    monkeypatch.setattr(launch, "trial_resources", lambda resources, address: {"cpu": 1.0, "gpu": 0.0})
-    monkeypatch.setattr("visiontune.tuning.ray_nodes.NodeWatch", MagicMock())
-    monkeypatch.setattr(launch, "worker_config", enough)
+    monkeypatch.setattr(search_on_cluster, "cluster", lambda *_: nullcontext())
+    monkeypatch.setattr(search_on_cluster, "trial_resources", lambda resources, address: {"cpu": 1.0, "gpu": 0.0})
+    monkeypatch.setattr(search_on_cluster, "NodeWatch", MagicMock())
+    monkeypatch.setattr("visiontune.tuning.ray_adapter.run_tune", enough)
     with pytest.raises(UserError, match="enough"):
-        launch.run_search(
+        run_search(
             load_study("space.yaml", SMALL),
             StudiesFolder.of("studies"),
             tracker=lambda: nullcontext(events.append),

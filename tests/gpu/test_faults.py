@@ -14,7 +14,7 @@ from torch import Tensor
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.training.gpu import WORKSPACE_BYTES
 from visiontune.training.step import Stepper
-from visiontune.tuning.records import Leg
+from visiontune.tuning.leg import Leg
 from visiontune.tuning.run_leg import Worker
 
 

@@ -6,7 +6,8 @@ import math
 from dataclasses import replace
 
 from visiontune.spec.study_spec import Objective
-from visiontune.tuning.records import Snapshot, StudyRecord, TrialRecord
+from visiontune.tuning.records import StudyRecord, TrialRecord
+from visiontune.tuning.snapshot import Snapshot
 
 RECIPE = {
     "data": {"source": "digits", "seed": 0},

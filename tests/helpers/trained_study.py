@@ -12,12 +12,12 @@ from visiontune.data.store.store import Store
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.parse import load_study
 from visiontune.tracking.outbox import Outbox
+from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.read_study import study_record
 from visiontune.tuning.records import Ending
 from visiontune.tuning.run_leg import Worker
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.study_pictures import keep_pictures
-from visiontune.tuning.study_storage import create_or_resume
 from visiontune.tuning.winner import leave_winner
 
 SPACE = {

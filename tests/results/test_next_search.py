@@ -15,9 +15,9 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.next_search import next_search
 from visiontune.results.study import Study
 from visiontune.tuning.importance import importance_of
+from visiontune.tuning.leg import Report
+from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.read_study import read_study
-from visiontune.tuning.records import Report
-from visiontune.tuning.study_storage import create_or_resume
 
 MORE = ["space.model.dropout={float: [0.0, 0.5]}", "space.model.init={choice: [he_normal, lecun_normal, orthogonal]}"]
 

@@ -146,9 +146,9 @@ def test_the_best_trial_is_asked_while_a_search_runs(capsys: pytest.CaptureFixtu
     from visiontune.data.prepare import prepare
     from visiontune.data.store.store import Store
     from visiontune.spec.parse import load_study
+    from visiontune.tuning.open_storage import create_or_resume
     from visiontune.tuning.run_leg import run_leg
     from visiontune.tuning.search_run import SearchRun
-    from visiontune.tuning.study_storage import create_or_resume
 
     spec = load_study(DIGITS, [FLIP, "space.model.name=lenet5", "budget.num_trials=1", "budget.max_epochs=3"])
     folder = StudyFolder(Path("studies/digits"))

@@ -15,8 +15,8 @@ from visiontune import UserError, evaluate, load_study, replay, train
 from visiontune.cli import main
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning.driver_lock import driver_lock
+from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.search_run import SearchRun
-from visiontune.tuning.study_storage import create_or_resume
 
 pytestmark = pytest.mark.heavy
 

@@ -17,7 +17,7 @@ from visiontune.spec.domains import RandomParams
 from visiontune.spec.older_data import said_of_older, with_former_data
 from visiontune.spec.parse import load_recipe, make_recipe
 from visiontune.spec.read_identity import spec_of_identity
-from visiontune.tuning.study_storage import create_or_resume
+from visiontune.tuning.open_storage import create_or_resume
 
 RECIPE = {"model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": 0.1}, "training": {"num_epochs": 1}}
 

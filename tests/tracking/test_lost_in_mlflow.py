@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import sqlite3
 import threading
@@ -50,6 +51,22 @@ class NoWriter:
 
     def stop(self) -> None:
         pass
+
+
+def test_what_a_full_disk_did_not_take_of_the_study_is_taken_when_it_is_said_again(
+    studies_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder, event = StudyFolder(studies_dir / "full"), {**study("full"), "again": True}
+    monkeypatch.setattr(tracking, "start_writer", lambda folder: NoWriter())
+    with tracking.tracker(folder) as put:
+        with monkeypatch.context() as disk, pytest.raises(OSError, match="No space left"):
+            disk.setattr(Outbox, "put", full)
+            put(event)
+        put(event)
+    assert num_unsent(folder, "") == 1
 
 
 @pytest.mark.heavy

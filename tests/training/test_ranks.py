@@ -33,7 +33,7 @@ from visiontune.training.spawned_ranks import train_here
 from visiontune.training.synced_batch_norm import synced_batch_norm
 from visiontune.training.train_recipe import fit_recipe
 from visiontune.training.weights_file import save_weights
-from visiontune.tuning.records import Leg
+from visiontune.tuning.leg import Leg
 from visiontune.tuning.run_leg import run_leg
 
 # Autograd counts devices once, and a fork can't take the threads of any: before another test's tensors without memory play a GPU.

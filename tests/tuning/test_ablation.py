@@ -18,9 +18,9 @@ from visiontune.results.ablation_table import Ablation, ablation_of
 from visiontune.results.plots.ablation_plot import ablation_figure
 from visiontune.tuning import ablation as policy
 from visiontune.tuning.confirmed import results_of
+from visiontune.tuning.open_storage import mend_journal, open_existing
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.search_run import SearchRun
-from visiontune.tuning.study_storage import mend_journal, open_existing
 
 LIMITLESS = limit_of(None)
 

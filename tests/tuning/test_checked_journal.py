@@ -10,8 +10,8 @@ from simulated_search import drive, make_spec
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.tuning.open_storage import mend_journal
 from visiontune.tuning.read_study import read_study
-from visiontune.tuning.study_storage import mend_journal
 
 
 @pytest.fixture

@@ -21,10 +21,12 @@ from visiontune.tuning import retrain_study
 from visiontune.tuning.confirmations import Confirmations
 from visiontune.tuning.confirmed import confirmed, key_of
 from visiontune.tuning.driver_lock import driver_lock
-from visiontune.tuning.launch import is_finished
+from visiontune.tuning.finished_study import is_finished
+from visiontune.tuning.leg import Leg
+from visiontune.tuning.open_storage import create_or_resume, open_existing
 from visiontune.tuning.read_study import ending_of, read_study
-from visiontune.tuning.records import Confirmation, Leg, StudyRecord, TrialRecord
-from visiontune.tuning.study_storage import Storage, create_or_resume, open_existing
+from visiontune.tuning.records import Confirmation, StudyRecord, TrialRecord
+from visiontune.tuning.study_storage import Storage
 
 NUM = 8
 

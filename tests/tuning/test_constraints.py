@@ -16,10 +16,10 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.leaderboard import leaderboard
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning import new_trials
+from visiontune.tuning.leg import Leg, Report
 from visiontune.tuning.lessons import lesson
 from visiontune.tuning.preflight import preflight
 from visiontune.tuning.read_study import study_record
-from visiontune.tuning.records import Leg, Report
 from visiontune.tuning.run_leg import run_leg
 
 BOUND = "constraints.num_parameters=<= 1000"

@@ -57,7 +57,7 @@ def test_a_search_loses_patience_when_no_new_trial_is_the_best_at_any_rung(tmp_p
 
 
 def test_a_search_that_ended_so_goes_on_with_more_of_it(tmp_path):
-    from visiontune.tuning.launch import is_finished
+    from visiontune.tuning.finished_study import is_finished
     from visiontune.tuning.records import Ending
 
     folder = tmp_path / "study"

@@ -22,7 +22,7 @@ from visiontune.filesystem.checkpoint_files import Attempt, states_in
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.training.heartbeat import HEARTBEAT
 from visiontune.tuning.event_log import read_events
-from visiontune.tuning.records import Leg, Report
+from visiontune.tuning.leg import Leg, Report
 from visiontune.tuning.run_leg import run_leg
 from visiontune.tuning.silent_workers import SilentWorkers, take_stacks
 from visiontune.tuning.trial_history import read_history

@@ -14,7 +14,7 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.models.build import build_model
 from visiontune.results.used import bytes_of, used_line
 from visiontune.tuning.forecast import FORECAST, Forecast, forecast, keep_forecast, keep_measured, weight_bytes
-from visiontune.tuning.study_storage import create_or_resume
+from visiontune.tuning.open_storage import create_or_resume
 
 
 def test_weights_are_those_of_the_smallest_and_largest_networks(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from tiny import make_store
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.gpu import CONTEXT_BYTES
-from visiontune.tuning.gpu_share import MARGIN, MOST_SHARING, Found, largest_recipes, probe_all, settled_gpus, share_of
+from visiontune.tuning.gpu_share import MARGIN, MOST_SHARING, Found, gpu_kinds, largest_recipes, probe_all, settled_gpus, share_of
+from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.placement import Node
-from visiontune.tuning.study_storage import create_or_resume
 
 GB = 10**9
 ROOMY = [Node("a", "a", cpus=8, gpus=2)]
@@ -59,6 +59,15 @@ def test_the_share_is_found_once_said_and_kept(tmp_path: Path) -> None:
         return settled_gpus(spec, storage, store.info, nodes, ask, said.append)
 
     assert settled([Node("a", "a", cpus=1, gpus=1)]) == 1 and not asked  # a second trial would have no processor
+    assert settled([Node("a", "a", cpus=8)]) == 1 and not asked  # no GPU is up yet
     assert settled(ROOMY) == 1 and "none is free" in said[-1]
     assert settled(ROOMY) == 0.3333 and said[-1].endswith("a trial gets 1/3 of a GPU: of 24 GB cnn, the largest, takes 5 GB")
     assert settled(ROOMY) == 0.3333 and asked == [2, 2] and len(said) == 2
+
+
+def test_each_kind_of_gpu_that_is_up_is_asked_for_its_memory() -> None:
+    """A share that was found on the largest would be too small a one on the others."""
+    a100, t4 = {"GPU": 8.0, "CPU": 64.0, "accelerator_type:A100": 1.0}, {"GPU": 1.0, "accelerator_type:T4": 1.0}
+    nodes = [{"Alive": True, "Resources": one} for one in (a100, t4, a100, {"CPU": 4.0}, {"GPU": 1.0})]
+    gone = {"Alive": False, "Resources": {"GPU": 1.0, "accelerator_type:K80": 1.0}}
+    assert gpu_kinds([*nodes, gone]) == ["accelerator_type:A100", "accelerator_type:T4"]

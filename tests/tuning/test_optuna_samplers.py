@@ -19,7 +19,7 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.declare import chosen
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.search import LEARNING, SAMPLERS
-from visiontune.tuning.study_storage import create_or_resume, open_existing
+from visiontune.tuning.open_storage import create_or_resume, open_existing
 
 AXES = {name: FloatDistribution(0.0, 1.0) for name in "xy"}
 

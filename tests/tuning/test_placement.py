@@ -12,9 +12,9 @@ from simulated_search import make_spec
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.search_run import SearchRun
-from visiontune.tuning.study_storage import create_or_resume
 
 pytestmark = pytest.mark.ray
 LIMIT_S = 60.0
@@ -45,7 +45,7 @@ def fake_worker():
             return True
 
         def _run(self, leg):
-            from visiontune.tuning.records import Report
+            from visiontune.tuning.leg import Report
 
             for epoch in range(leg.known_epochs + 1, leg.recipe.training["num_epochs"] + 1):
                 time.sleep(0.02)
@@ -136,8 +136,8 @@ def test_a_machine_that_kills_every_worker_is_left_alone(tmp_path, monkeypatch):
 
     from visiontune.spec.study_spec import Resources
     from visiontune.tuning import ray_adapter
+    from visiontune.tuning.node_watch import NodeWatch
     from visiontune.tuning.ray_cluster import SETTINGS
-    from visiontune.tuning.ray_nodes import NodeWatch
 
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)

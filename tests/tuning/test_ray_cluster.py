@@ -17,13 +17,14 @@ from visiontune.errors import NoCluster, SearchFailed, UserError
 from visiontune.filesystem.checkpoint_files import Attempt
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import Resources
-from visiontune.tuning import ray_nodes
+from visiontune.tuning import node_watch
 from visiontune.tuning.event_log import read_events
+from visiontune.tuning.node_watch import NodeWatch
+from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.placement import Node, Placement
 from visiontune.tuning.ray_cluster import check_address, close_token, cluster, is_local, note_of_gpus, trial_resources
-from visiontune.tuning.ray_nodes import NodeWatch, legs_to_come
+from visiontune.tuning.ray_nodes import legs_to_come
 from visiontune.tuning.search_run import SearchRun
-from visiontune.tuning.study_storage import create_or_resume
 
 
 def ray_that(monkeypatch: pytest.MonkeyPatch, *, says: str = "", is_initialized: bool = False) -> list[str]:
@@ -155,10 +156,10 @@ def test_a_machine_that_is_to_go_has_its_workers_leave_and_gets_no_more(tmp_path
     folder.path.mkdir()
     run = SearchRun(spec, create_or_resume(folder, spec), folder, lambda event: None)
     going: set[str] = set()
-    monkeypatch.setattr(ray_nodes, "nodes_up", lambda: [Node(name, name) for name in "ab"])
-    monkeypatch.setattr(ray_nodes, "nodes_going", lambda: going)
-    monkeypatch.setattr(ray_nodes, "grows", lambda: False)
-    monkeypatch.setattr(ray_nodes, "RECOUNT_S", 0.0)
+    monkeypatch.setattr(node_watch, "nodes_up", lambda: [Node(name, name) for name in "ab"])
+    monkeypatch.setattr(node_watch, "nodes_going", lambda: going)
+    monkeypatch.setattr(node_watch, "grows", lambda: False)
+    monkeypatch.setattr(node_watch, "RECOUNT_S", 0.0)
     watch = NodeWatch(run, Resources(0.0, 1, 1, "auto"), {"cpu": 1.0, "gpu": 0.0}, is_local=False)
     watch.look()
     first, second = run.next_leg(), run.next_leg()

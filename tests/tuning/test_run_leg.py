@@ -32,7 +32,7 @@ from visiontune.training.setup import make_network
 from visiontune.training.step import Stepper
 from visiontune.training.weights_file import load_weights, split_weights
 from visiontune.training.weights_metadata import read_metadata
-from visiontune.tuning.records import Leg, Report
+from visiontune.tuning.leg import Leg, Report
 from visiontune.tuning.run_leg import Worker, run_leg
 
 CNN = model_section("cnn", norm="batch")

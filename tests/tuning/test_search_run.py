@@ -1,6 +1,7 @@
 """Searches without Ray: what a study holds at its end, whatever happened on the way."""
 
 import errno
+import json
 import os
 import random
 import signal
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 
 import optuna
@@ -20,16 +21,17 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.former_policies import PUBLISHED
 from visiontune.spec.read_identity import spec_of_identity
-from visiontune.tuning import disk_room, driver_lease
+from visiontune.tuning import disk_room, driver_lease, launch
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.event_log import read_events
 from visiontune.tuning.launch import run_search
+from visiontune.tuning.leg import Report
+from visiontune.tuning.open_storage import as_begun, create_or_resume, mend_journal, open_existing
 from visiontune.tuning.placement import MAX_LOSSES
 from visiontune.tuning.read_study import read_study
-from visiontune.tuning.records import Report
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.start_recipes import DEFAULTS
-from visiontune.tuning.study_storage import as_begun, create_or_resume, mend_journal, open_existing
+from visiontune.tuning.who_drives import holder_of
 
 SIMULATE = HELPERS / "simulated_search.py"
 
@@ -455,8 +457,26 @@ def test_second_driver_is_refused_by_name_and_a_dead_ones_lock_is_free(tmp_path)
         pass
     holder.kill()
     holder.wait()
+    StudyFolder(tmp_path).driver_state.write_text(json.dumps({"pid": os.getpid(), "at_s": 1.0, "phase": "training"}))
     with driver_lock(StudyFolder(tmp_path)):
         assert str(os.getpid()) in (tmp_path / "driver.lock").read_text()
+        assert holder_of(StudyFolder(tmp_path)).phase == ""  # what one before it said of itself is not its own
+
+
+def test_a_driver_that_comes_second_removes_nothing_of_the_first_ones(tmp_path, monkeypatch):
+    """Both found no folder; the first has it before the second gets to the lock."""
+    folder, spec = StudyFolder(tmp_path / "study"), make_spec(tmp_path / "study")
+    with ExitStack() as first:
+
+        def begin_meanwhile(*_):
+            folder.path.mkdir()
+            first.enter_context(driver_lock(folder))
+            create_or_resume(folder, spec)
+
+        monkeypatch.setattr(launch, "check_studies", begin_meanwhile)
+        with pytest.raises(UserError, match="already driven by process"):
+            run_search(spec, StudiesFolder.of(tmp_path), tracker=nullcontext, screen=print)
+        assert folder.journal.exists()
 
 
 @pytest.mark.heavy

@@ -26,8 +26,9 @@ from visiontune.spec.study_spec import Objective, StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.curves import Curves
 from visiontune.tuning.front import front_of_study
+from visiontune.tuning.leg import Leg, Report
 from visiontune.tuning.read_study import study_record
-from visiontune.tuning.records import Leg, Report, StudyRecord
+from visiontune.tuning.records import StudyRecord
 from visiontune.tuning.several_objectives import fronts, spread_out
 from visiontune.tuning.trial_history import TrialHistory
 from visiontune.tuning.winner import leave_front

@@ -13,9 +13,9 @@ from parts.simulated_weather import Weather, draw_weather
 from visiontune.filesystem.checkpoint_files import Attempt
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning.event_log import read_events
+from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.placement import MAX_CRASHES, Node, Placement
 from visiontune.tuning.search_run import SearchRun
-from visiontune.tuning.study_storage import create_or_resume
 
 
 def searched(folder, cluster, num_trials=12):

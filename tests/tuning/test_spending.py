@@ -11,9 +11,9 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning import search_clock, spending
 from visiontune.tuning.get_ready import count_gpus
+from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.search_run import SearchRun
-from visiontune.tuning.study_storage import create_or_resume
 
 RAY_S = 8.0
 """Before the first leg."""

@@ -9,9 +9,9 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.parse import load_start_recipe
 from visiontune.tuning.earlier_studies import SIZE, check_studies, earlier_points
+from visiontune.tuning.open_storage import create_or_resume, open_existing
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.start_recipes import DEFAULTS, StartPoint, StartRecipes, enqueue_in, portfolio_points
-from visiontune.tuning.study_storage import create_or_resume, open_existing
 
 TWO = ["start=[{optimizer.lr: 0.02}, {model.name: cnn, optimizer.lr: 0.3}]"]
 

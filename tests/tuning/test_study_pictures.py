@@ -14,8 +14,9 @@ from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.tuning.open_storage import as_begun, create_or_resume, open_existing
 from visiontune.tuning.study_pictures import follow_pictures, keep_pictures
-from visiontune.tuning.study_storage import Storage, as_begun, create_or_resume, open_existing
+from visiontune.tuning.study_storage import Storage
 
 
 def write_pictures(folder: Path, label: str, rows: range) -> None:

@@ -13,9 +13,9 @@ from simulated_search import drive, make_spec
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.study import open_study
+from visiontune.tuning.open_storage import create_or_resume, mend_journal
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.study_database import keep_url
-from visiontune.tuning.study_storage import create_or_resume, mend_journal
 
 
 def command_in(error: pytest.ExceptionInfo[UserError]) -> str:

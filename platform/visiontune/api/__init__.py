@@ -13,20 +13,8 @@ from visiontune.api.export_model import export
 from visiontune.api.inspect_winner import inspect
 from visiontune.api.pictures import export_policy, ingest, init_space, list_data, load_data, preview, prune_data
 from visiontune.api.recipes import fit, load_recipe, profile, train
-from visiontune.api.studies import (
-    Interrupted,
-    ablate,
-    check,
-    confirm,
-    enqueue,
-    events,
-    load_study,
-    open_ui,
-    rehearse,
-    sample,
-    search,
-    submit,
-)
+from visiontune.api.searches import Interrupted, ablate, check, confirm, sample, search, submit
+from visiontune.api.studies import enqueue, events, load_study, open_ui, rehearse
 from visiontune.api.trials import compare, import_search, list_studies, replay, train_longer
 from visiontune.api.winners import evaluate, predict
 

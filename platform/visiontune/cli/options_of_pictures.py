@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from visiontune.cli import verbs
+from visiontune.cli import verbs, verbs_of_pictures
 from visiontune.cli.shared_options import Verb, days, few, size, takes_studies_dir
 
 
 def picture_options(verb: Verb) -> None:
     """Pictures and what is done to them."""
-    init, ingest, data, preview = (verb(run) for run in (verbs.init, verbs.ingest, verbs.data, verbs.preview))
+    init, ingest, data = verb(verbs_of_pictures.init), verb(verbs_of_pictures.ingest), verb(verbs_of_pictures.data)
+    preview = verb(verbs_of_pictures.preview)
     what = "folder, manifest, Parquet, COCO's JSON, digits, torchvision:NAME; or source=... for all by KEY=VALUE"
     for one in (init, ingest):
         one.add_argument("source", metavar="SOURCE", help=what)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from visiontune.errors import UserError, first_line
+from visiontune.errors import UserError, first_line, last_line
 from visiontune.inference.classifier import Classifier
 from visiontune.models.anatomy import anatomy_of
 from visiontune.models.published_weights import timm_name
@@ -147,15 +147,10 @@ def _difference(classifier: Classifier, original: Original) -> str | None:
             expected, given = network.cpu()(x_NCHW), theirs(x_NCHW)
     except TypeError as error:
         return "" if "img_size" in str(error) else f"can't be built so ({first_line(error)})"
-    except (ValueError, RuntimeError) as error:  # unknown names, other shapes
-        return "" if _is_unknown(error) else f"is another ({_last_line(error)})"
+    except (ValueError, RuntimeError) as error:  # unknown names, other shapes: torch's list of those ends with the most telling one
+        return "" if _is_unknown(error) else f"is another ({last_line(error)})"
     return None if torch.allclose(expected, given, atol=_CLOSE, rtol=_CLOSE) else "has these names but gives other logits"
 
 
 def _is_unknown(error: Exception) -> bool:
     return "Unknown model" in str(error)
-
-
-def _last_line(error: Exception) -> str:
-    """torch's list of differing tensors ends with the most telling one."""
-    return str(error).strip().splitlines()[-1].strip()[:200]

@@ -18,10 +18,11 @@ from visiontune.spec.plugins import in_use
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning import ablation as policy
 from visiontune.tuning.confirmed import results_of
+from visiontune.tuning.open_storage import open_existing
 from visiontune.tuning.ray_cluster import check_address
 from visiontune.tuning.read_study import epoch_seconds, load_plugins_of, study_record
 from visiontune.tuning.retrain_study import retrain_study, spec_of_study
-from visiontune.tuning.study_storage import Storage, open_existing
+from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.winner import winner_of
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}

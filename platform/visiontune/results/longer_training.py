@@ -23,7 +23,7 @@ from visiontune.training.recipe_rules import refuse_unfit
 from visiontune.training.spawned_ranks import train_here
 from visiontune.training.train_recipe import examine, examine_views, find_device, refuse_out, refuse_test_time, write_weights
 from visiontune.tuning.driver_lock import driver_lock
-from visiontune.tuning.study_storage import open_existing
+from visiontune.tuning.open_storage import open_existing
 from visiontune.tuning.test_meetings import note_meeting
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from visiontune.results.notebook import Notebook, is_notebook
 from visiontune.results.text import duration, number, recipe_line
-from visiontune.tuning.records import Snapshot
+from visiontune.tuning.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from rich.table import Table

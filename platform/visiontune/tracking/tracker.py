@@ -69,8 +69,9 @@ class _Tracker:
             if not self._told.lacks(event):
                 return
             event = {key: value for key, value in event.items() if key != AGAIN}
-            self._told.add(event)
         self._outbox.put(event)
+        if self._is_again and self._told is not None:
+            self._told.add(event)  # once it is there: on a full disk it is put again
         writer = self.start()
         writer.tend()
         self._look.at(writer)

@@ -27,7 +27,8 @@ from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.parse import make_recipe
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.tuning.records import Confirmation, Leg, TrialRecord
+from visiontune.tuning.leg import Leg
+from visiontune.tuning.records import Confirmation, TrialRecord
 from visiontune.tuning.retraining_queue import HasRoom
 from visiontune.tuning.study_storage import Storage
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from visiontune.errors import Problem, UserError
@@ -76,6 +77,14 @@ class CheckedJournal(JournalFileBackend):
                 self._log_number_offset[number] = at
                 if is_asked:
                     yield json.loads(line)
+
+
+class CheckedStorage(JournalStorage):
+    """Optuna's storage over such a file, which it gives."""
+
+    def __init__(self, file: CheckedJournal) -> None:
+        super().__init__(file)
+        self.file = file
 
 
 def mend(path: Path, copy: Path) -> str:

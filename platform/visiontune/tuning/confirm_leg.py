@@ -21,7 +21,7 @@ from visiontune.training.step import num_at_once
 from visiontune.training.train_recipe import examine, examine_views
 from visiontune.training.weights_file import read_tensors, save_weights, split_weights
 from visiontune.training.weights_metadata import WeightsMetadata
-from visiontune.tuning.records import Leg
+from visiontune.tuning.leg import Leg
 
 
 def keep_weights(leg: Leg, epoch: Epoch, store: Store, folder: StudyFolder) -> None:

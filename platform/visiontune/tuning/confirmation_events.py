@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from visiontune.tuning.leg import Leg, Report
 from visiontune.tuning.mlflow_events import Event, now_ms
-from visiontune.tuning.records import Leg, Report
 
 
 def confirmation_event(leg: Leg, report: Report, candidate: int, metric: str) -> Event | None:

@@ -17,8 +17,9 @@ from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.confirmed import AVERAGED, KEPT, PREFIX, RACE, TEST, WITH_VAL, Race, candidates_of, key_of, seeds_of
+from visiontune.tuning.leg import Leg
 from visiontune.tuning.race import next_runners
-from visiontune.tuning.records import Confirmation, Leg, TrialRecord
+from visiontune.tuning.records import Confirmation, TrialRecord
 from visiontune.tuning.retraining_queue import HasRoom
 from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.test_meetings import note_meeting

@@ -8,9 +8,10 @@ from typing import Any
 
 from visiontune.spec.study_spec import Objective
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.tuning.leg import Leg
 from visiontune.tuning.race import Runner, leader, probabilities
 from visiontune.tuning.ranking import full_epochs, is_usable, ranked
-from visiontune.tuning.records import Candidate, Confirmation, Leg, TrialRecord
+from visiontune.tuning.records import Candidate, Confirmation, TrialRecord
 
 PREFIX = "confirmation."
 TEST = "test."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -17,7 +18,8 @@ from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.earlier_studies import Elsewhere, earlier_points
 from visiontune.tuning.preflight import preflight
-from visiontune.tuning.records import Snapshot
+from visiontune.tuning.records import Put
+from visiontune.tuning.snapshot import Snapshot
 from visiontune.tuning.start_recipes import StartRecipes, portfolio_points
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 Screen = Callable[[Snapshot], None]
 Say = Callable[[str], None]
+Tracker = Callable[[], AbstractContextManager[Put]]
 
 
 def settle_start(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from visiontune.data.store.store import DataInfo, Store
-from visiontune.errors import UserError, first_line
+from visiontune.errors import UserError, last_line
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
@@ -80,12 +80,13 @@ def most_sharing(nodes: Iterable[Node], cpus_per_trial: int | str) -> int:
     return min([MOST_SHARING, *(int(node.cpus / node.gpus / each) for node in nodes if node.gpus)])
 
 
-def settled_gpus(spec: StudySpec, storage: Storage, info: DataInfo, nodes: Iterable[Node], ask: Ask, say: Callable[[str], None]) -> float:
+def settled_gpus(spec: StudySpec, storage: Storage, info: DataInfo, nodes: Sequence[Node], ask: Ask, say: Callable[[str], None]) -> float:
     """What a trial gets; said, and kept with the study. Trials of a study that is older have a whole GPU, as those before them."""
     most = most_sharing(nodes, spec.resources.cpus_per_trial)
     if (kept := storage.attributes().get(KEPT)) is not None:
         return float(kept["gpus"])
-    if storage.trials() or spec.resources.workers_per_trial > 1 or most < 2:
+    is_up = any(node.gpus for node in nodes)  # a machine that is still to be started takes longer than is waited for
+    if storage.trials() or spec.resources.workers_per_trial > 1 or most < 2 or not is_up:
         return 1.0
     found = ask(list(largest_recipes(spec, info)))
     if isinstance(found, str):
@@ -117,22 +118,38 @@ def probe_all(recipes: Sequence[TrialRecipe], store: Store, **parts: Any) -> tup
 
 
 def asking_ray(config: Mapping[str, Any]) -> Ask:
-    """On any GPU of the cluster, in a process that then ends; `config` is what workers get."""
+    """On any GPU of the cluster, in a process that then ends, held against the smallest kind; `config` is what workers get."""
     import ray
 
     def ask(recipes: Sequence[TrialRecipe]) -> Found | str:
-        task = ray.remote(num_gpus=1, num_cpus=0, max_calls=1, max_retries=0)(_on_worker)
-        asked = task.remote([recipe.to_dict() for recipe in recipes], dict(config))
+        on_gpu = ray.remote(num_gpus=1, num_cpus=0, max_calls=1, max_retries=0)
+        kinds = gpu_kinds(ray.nodes())
+        asked = [on_gpu(_on_worker).remote([recipe.to_dict() for recipe in recipes], dict(config))]
+        asked += [on_gpu(_total_bytes).options(resources={kind: 0.001}).remote() for kind in kinds if len(kinds) > 1]
         try:
-            answer: Found | str = ray.get(asked, timeout=PROBE_S)
+            answer, *totals = ray.get(asked, timeout=PROBE_S)
         except ray.exceptions.GetTimeoutError:
-            ray.cancel(asked, force=True)
+            for one in asked:
+                ray.cancel(one, force=True)
             return f"none had an answer within {PROBE_S:g} s"
         except ray.exceptions.RayError as error:
-            return first_line(error)
-        return answer
+            return last_line(error)
+        return answer if isinstance(answer, str) else replace(answer, total_bytes=min([answer.total_bytes, *totals]))
 
     return ask
+
+
+def gpu_kinds(nodes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Ray's resources that stand for the kinds of GPUs that are up; none where it does not know them."""
+    there = [node["Resources"] for node in nodes if node["Alive"] and node["Resources"].get("GPU")]
+    return sorted({name for one in there for name in one if name.startswith("accelerator_type:")})
+
+
+def _total_bytes() -> int:
+    """Of a task's GPU."""
+    import torch
+
+    return int(torch.cuda.mem_get_info()[1])
 
 
 def _on_worker(recipes: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> Found | str:

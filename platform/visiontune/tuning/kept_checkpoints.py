@@ -27,7 +27,7 @@ class KeptCheckpoints:
 
     def found(self, number: int) -> None:
         """Of a trial that an earlier driver left: the files are counted, if there are any."""
-        size_bytes = sum(file.stat().st_size for file in self._folder.checkpoint(number).glob("*"))
+        size_bytes = sum(one.path.stat().st_size for one in states_in(self._folder.checkpoint(number)))
         if size_bytes:
             self._size_bytes[number] = size_bytes
 

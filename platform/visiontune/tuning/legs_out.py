@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from visiontune.tuning.leg import Leg
 from visiontune.tuning.placement import Loss, Placement
-from visiontune.tuning.records import Leg
 
 
 class LegsOut:

@@ -20,7 +20,8 @@ from visiontune.inference.intervals import half_width
 from visiontune.spec.declare import NOTHING
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.answer import answer
-from visiontune.tuning.records import Report, StudyRecord, TrialRecord, device_of
+from visiontune.tuning.leg import Report, device_of
+from visiontune.tuning.records import StudyRecord, TrialRecord
 
 Event = dict[str, Any]
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "waiting": "FINISHED"}

@@ -20,11 +20,12 @@ from ray.tune.execution import class_cache
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from visiontune.tuning.environment import environment
+from visiontune.tuning.leg import Report
 from visiontune.tuning.leg_searcher import IDLE, LegSearcher
 from visiontune.tuning.ray_nodes import node_of
 from visiontune.tuning.ray_worker import LegWorker
-from visiontune.tuning.records import Report, Snapshot
 from visiontune.tuning.search_run import SearchRun
+from visiontune.tuning.snapshot import Snapshot
 
 _FIXED = {
     "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # the search run decides how many legs are out

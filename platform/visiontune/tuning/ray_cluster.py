@@ -18,6 +18,7 @@ from visiontune.spec.slots import settled_cpus, workers_on
 from visiontune.spec.study_spec import Resources
 from visiontune.tuning.environment import environment
 from visiontune.tuning.interruption import deaf_to_hangups
+from visiontune.tuning.ray_nodes import may_start_gpus
 from visiontune.tuning.ray_temp_folder import refuse_temp_folder
 from visiontune.tuning.shipped_code import runtime_env
 
@@ -129,8 +130,6 @@ def is_local(address: str | None) -> bool:
 def trial_resources(resources: Resources, address: str | None) -> dict[str, float]:
     """What Ray is to reserve for a leg; "auto" is settled by what is there now. Raises UserError where this machine lacks it."""
     import ray
-
-    from visiontune.tuning.ray_nodes import may_start_gpus
 
     total = ray.cluster_resources()
     gpus = resources.gpus_per_trial

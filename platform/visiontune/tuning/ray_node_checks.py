@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from visiontune.data.store.remote_cache import remote_cache
-from visiontune.errors import Problem, SearchFailed, UserError, first_line
+from visiontune.errors import Problem, SearchFailed, UserError, last_line
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import StudySpec
@@ -162,6 +162,5 @@ def _answer(task: Any) -> Lack | None:
     try:
         found: Lack | None = ray.get(task)
     except Exception as error:
-        lines = str(error).strip().splitlines()
-        return Lack("answer", lines[-1].strip()[:300] if lines else first_line(error))
+        return Lack("answer", last_line(error))
     return found

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
-from visiontune.errors import UserError, first_line
+from visiontune.errors import UserError, first_line, last_line
 from visiontune.filesystem.uri import has_secret, shown
 from visiontune.spec.kept_files import teachers_in
 from visiontune.spec.plugins import loaded
@@ -245,4 +245,4 @@ def _start(client: Any, name: str, entrypoint: str, environment: dict[str, Any])
         client.submit_job(entrypoint=entrypoint, submission_id=name, runtime_env=environment)
     except Exception as error:
         if "already exists" not in str(error):  # else another submit was faster: follow its job
-            raise RuntimeError(f"Ray did not take the job: {str(error).strip().splitlines()[-1]}") from error
+            raise RuntimeError(f"Ray did not take the job: {last_line(error)}") from error

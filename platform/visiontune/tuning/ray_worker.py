@@ -15,8 +15,8 @@ from ray.tune import PlacementGroupFactory, Trainable
 from visiontune.errors import UserError, first_line
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.tuning.leg import Leg, Report
 from visiontune.tuning.node_check import NodeNeeds, lack_at_start
-from visiontune.tuning.records import Leg, Report
 
 if TYPE_CHECKING:
     from visiontune.training.heartbeat import Heartbeat

@@ -16,11 +16,13 @@ from visiontune.tuning.adaptive_rungs import AdaptiveRungs
 from visiontune.tuning.confirmed import confirmed
 from visiontune.tuning.constraints import num_counted
 from visiontune.tuning.curves import Curves
+from visiontune.tuning.leg import device_of
+from visiontune.tuning.open_storage import open_existing
 from visiontune.tuning.pasha import Progressive
 from visiontune.tuning.ranking import best_of, full_epochs
-from visiontune.tuning.records import INTERRUPTED, Ending, StudyRecord, TrialRecord, device_of
+from visiontune.tuning.records import INTERRUPTED, Ending, StudyRecord, TrialRecord
 from visiontune.tuning.spent_costs import costs_spent
-from visiontune.tuning.study_storage import Storage, open_existing
+from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.trial_history import LEGS, LOSSES
 from visiontune.tuning.trial_scheduler import make_trial_scheduler
 from visiontune.tuning.who_drives import Driver, driver_of

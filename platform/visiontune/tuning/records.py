@@ -1,4 +1,4 @@
-"""Frozen records: what a study holds, how a search stands, what goes to a worker and comes back."""
+"""Frozen records of what a study holds: trials, confirmations, candidates, how it ended; and the outcome of a call."""
 
 from __future__ import annotations
 
@@ -24,64 +24,6 @@ INTERRUPTED = "interrupted"
 
 Put = Callable[[Mapping[str, Any]], None]
 """Takes one event for MLflow; must not block."""
-
-
-@dataclass(frozen=True)
-class Leg:
-    """Work for one worker. `key` names the checkpoint folder; epochs up to `known_epochs` need not be reported. `has_checkpoint`: the
-    driver sees one there, so that a worker which sees none is on a machine at fault, and does not start over.
-
-    `micro_batch` is the recipe's, halved where memory allowed no more in an earlier leg; 0: as the recipe says. `bounds` are those
-    of costs that the worker is to measure before the first epoch, infinite for objectives without one.
-    A confirmation is a recipe trained again (retraining_queue.py): its weights stay in the study's folder under the name `weights`, and it
-    is not tested. That is a leg of its own, `is_test`, which trains only where those weights are gone; by `test_time` as well; with
-    `is_winner` they become the study's. `averaged`: names of weights of which it makes the mean, in place of training. `use_val`: on
-    train and val together.
-    """
-
-    key: str
-    number: int
-    recipe: TrialRecipe
-    known_epochs: int
-    is_confirmation: bool = False
-    micro_batch: int = 0
-    test_time: str = "none"
-    bounds: Mapping[str, float] = field(default_factory=dict)
-    weights: str = ""
-    is_test: bool = False
-    is_winner: bool = False
-    averaged: Sequence[str] = ()
-    use_val: bool = False
-    num_repeats: int = 1
-    is_folded: bool = False
-    has_checkpoint: bool = False
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a worker reports after an epoch; with `failure` (infeasible, diverged, constraint, crashed, storage, full) there is a reason.
-
-    `is_last`: training ended with this epoch, at its full length or by early stopping. `micro_batch` as in a leg, `costs` as measured
-    before the first epoch. `place`: with the first report of a leg, where it is trained: node, num_threads, gpu; `note`: with the
-    same one, what was wrong with its checkpoint.
-    """
-
-    epoch: int
-    metrics: Mapping[str, float]
-    time_ms: int
-    checkpoint_bytes: int = 0
-    failure: str = ""
-    reason: str = ""
-    is_last: bool = False
-    micro_batch: int = 0
-    costs: Mapping[str, float] = field(default_factory=dict)
-    place: Mapping[str, Any] = field(default_factory=dict)
-    note: str = ""
-
-
-def device_of(place: Mapping[str, Any]) -> str:
-    """The name of the GPU that a leg was trained on, or cpu."""
-    return str(place.get("gpu") or "cpu")
 
 
 @dataclass(frozen=True)
@@ -243,38 +185,6 @@ class StudyRecord:
     def num_begun(self) -> int:
         """Trials that count among `num_trials`: all but those that a constraint refused."""
         return sum(trial.kind != CONSTRAINT for trial in self.trials)
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """How a search stands now. Legs, confirmations too, are `num_running` on a worker or `num_staged`, waiting for the cluster's
-    resources, `waits_s` for how long none but such were out; trials are `num_waiting` at rungs. `num_nodes` are up, with `num_gpus`.
-    Of the `num_trials` that are wanted `num_begun` were proposed so far. `phase` is
-    a word or two for a person. `limits` and `spent` are by the keys of the budget; num_trials is None where no number is wanted.
-    `lowest_rung` is where trials are compared first, 0 where that is fixed. `busy_share`: of the GPUs that are up, or of the processors
-    where trials get none, what legs hold.
-    """
-
-    num_trials: int | None
-    num_begun: int
-    num_done: int
-    num_running: int
-    num_staged: int
-    num_waiting: int
-    num_pruned: int
-    num_failed: int
-    best: TrialRecord | None
-    epochs_per_minute: float
-    time_left_s: float | None
-    elapsed_s: float
-    phase: str
-    limits: Mapping[str, float] = field(default_factory=dict)
-    spent: Mapping[str, float] = field(default_factory=dict)
-    lowest_rung: int = 0
-    waits_s: float = 0.0
-    num_nodes: int = 0
-    num_gpus: float = 0.0
-    busy_share: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from optuna.study import StudyDirection
 
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import StudySpec
-from visiontune.tuning.records import Report
+from visiontune.tuning.leg import Report
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.start_recipes import StartPoint, StartRecipes
 from visiontune.tuning.study_storage import Storage

@@ -16,14 +16,15 @@ from visiontune.spec.study_spec import Resources, StudySpec
 from visiontune.tuning.confirmations import confirm_best
 from visiontune.tuning.driver_lease import driver_lease
 from visiontune.tuning.driver_lock import driver_lock
-from visiontune.tuning.get_ready import Say, Screen, starting
-from visiontune.tuning.launch import Tracker, run_on_cluster
+from visiontune.tuning.get_ready import Say, Screen, Tracker, starting
 from visiontune.tuning.leaving import said_when_left
+from visiontune.tuning.open_storage import mend_journal, open_existing
 from visiontune.tuning.read_study import load_plugins_of, study_record
 from visiontune.tuning.records import Ending, Outcome, StudyRecord
 from visiontune.tuning.retrainings import MakePolicy
+from visiontune.tuning.search_on_cluster import search_on_cluster
 from visiontune.tuning.search_run import SearchRun
-from visiontune.tuning.study_storage import Storage, mend_journal, open_existing
+from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.winner import leave_winner
 
 
@@ -62,7 +63,7 @@ def retrain_study(
             run.say, lease.on_lost = say, run.stop_for
             storage.tell(say)
             studies = StudiesFolder(folder.path.parent)
-            store = run_on_cluster(run, spec, storage, studies, put, screen, say, address, may_exit=may_exit)
+            store = search_on_cluster(run, spec, storage, studies, put, screen, address, may_exit=may_exit)
             run.sweep()
             if run.fatal:
                 raise SearchFailed(f"study {folder.name} can't go on: {run.fatal}; once that is mended the same command goes on")

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 from visiontune.spec.study_spec import Objective
 from visiontune.spec.tables.metrics import FULL_METRICS
 from visiontune.tuning.confirmed import results_of
-from visiontune.tuning.records import Confirmation, Leg, Report
+from visiontune.tuning.leg import Leg, Report
+from visiontune.tuning.records import Confirmation
 from visiontune.tuning.study_storage import Storage
 
 HasRoom = Callable[[Leg, Sequence[Leg]], bool]

@@ -9,9 +9,10 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.confirmation_events import confirmation_event, crashed_event
 from visiontune.tuning.event_log import EventLog
+from visiontune.tuning.leg import Leg, Report
 from visiontune.tuning.mlflow_events import now_ms
 from visiontune.tuning.placement import Loss
-from visiontune.tuning.records import Leg, Put, Report, TrialRecord
+from visiontune.tuning.records import Put, TrialRecord
 from visiontune.tuning.retraining_queue import RetrainingPolicy, RetrainingQueue
 from visiontune.tuning.spending import Spending
 from visiontune.tuning.study_storage import Storage

@@ -35,7 +35,8 @@ from visiontune.training.several_networks import train_repeats
 from visiontune.tuning.confirm_leg import average, keep_weights, reopen, test_figures
 from visiontune.tuning.constraints import problem_of_costs
 from visiontune.tuning.disk_room import FULL
-from visiontune.tuning.records import CONSTRAINT, NO_MEMORY, Leg, Report
+from visiontune.tuning.leg import Leg, Report
+from visiontune.tuning.records import CONSTRAINT, NO_MEMORY
 
 Train = Callable[..., Iterator[Epoch]]
 UNWRITABLE = (errno.EROFS, errno.EACCES)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from visiontune.tuning.records import Snapshot
+from visiontune.tuning.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from ray.util.metrics import Gauge

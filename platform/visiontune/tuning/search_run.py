@@ -9,16 +9,17 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.confirmations import confirm_best
 from visiontune.tuning.constraints import CostsOf
-from visiontune.tuning.enough import fail_alike
 from visiontune.tuning.event_log import EventLog
 from visiontune.tuning.full_disk import FullDisk
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
+from visiontune.tuning.leg import Leg, Report
 from visiontune.tuning.legs_out import LegsOut
-from visiontune.tuning.placement import Loss
-from visiontune.tuning.records import Leg, Put, Report, Snapshot
+from visiontune.tuning.lost_legs import LostLegs
+from visiontune.tuning.records import Put
 from visiontune.tuning.retrainings import MakePolicy, Retrainings
 from visiontune.tuning.search_clock import SearchClock
-from visiontune.tuning.silent_workers import SilentWorkers, take_stacks
+from visiontune.tuning.silent_workers import SilentWorkers
+from visiontune.tuning.snapshot import Snapshot
 from visiontune.tuning.spending import Spending
 from visiontune.tuning.standing import Standing
 from visiontune.tuning.start_recipes import StartRecipes
@@ -61,7 +62,6 @@ class SearchRun:
         storage.when_full(self._disk.met_here)
         self._queue = TrialQueue(spec, storage, put, self._checkpoints, self.spending)
         self._disk.give_up = self._queue.make_room
-        self._first_number = len(self._queue.trials.records)
         self._num_found = self._queue.trials.num_begun
         self._epochs_found = sum(trial.epoch for trial in self._queue.trials.records.values())
         self._silent = SilentWorkers(folder, spec.resources.hang_s)
@@ -71,6 +71,7 @@ class SearchRun:
         self._log = EventLog(folder.events)
         self._queue.note = self._log.write
         self._again = Retrainings(spec, storage, folder, self.spending, self._queue.trials.records, put, self._log, make_policy)
+        self._lost = LostLegs(self, folder, self._queue, self._again, self._disk, self._log)
 
     def log(self, kind: str, text: str, *, is_said: bool = False) -> None:
         """Write an event that is of no trial; `is_said`: also to whoever looks on."""
@@ -134,7 +135,7 @@ class SearchRun:
         if leg is None:
             return False
         if report.failure == "full":
-            self._meet_full_disk(key, report.reason)
+            self._lost.met_full_disk(key, report.reason)
             return False
         if report.failure == "storage" and len(self.out.placement.nodes) > 1:  # one machine's disk may be at fault
             self.lost(key, report.reason, is_begun=False, is_gone=False)
@@ -152,65 +153,19 @@ class SearchRun:
         if not goes_on:
             self._forget(leg)
         if report.failure and not leg.is_confirmation:
-            self._stop_where_all_fail()
+            self._lost.stop_where_all_fail()
         self.check_budget()
         if self._queue.has_reached_target and not leg.is_confirmation:
             self._let_go_of_trials()
         return goes_on and key in self.out
 
     def lost(self, key: str, what: str, *, node: str = "", is_begun: bool = True, is_gone: bool = True) -> None:
-        """The worker of a leg died or broke, on that node; `is_begun`: the leg was at work by then, so that it may be the reason.
-
-        `is_gone`: the worker is; else it is sound and only its leg has crashed.
-        """
-        stacks = take_stacks(self._folder, key)
-        found = self.out.lost(key, node, is_begun=is_begun, is_hung=bool(stacks))
-        if found is None or self.is_stopping:
-            return
-        if stacks:
-            what = f"no step was made for too long; where it stood is in {stacks}"
-        if self.out.placement.is_hopeless():
-            where = found[1].where
-            self.fatal = f"workers are lost or crash one after the other without a report, the last one{where}: {what}"
-            return
-        self._hand_back(*found, "hung" if stacks else "lost", "hung" if stacks else "lost its worker" if is_gone else "crashed", what)
-
-    def _meet_full_disk(self, key: str, what: str) -> None:
-        """That of the study; or of the worker's machine alone, which is then as one that loses its workers."""
-        try:
-            if len(self.out.placement.nodes) > 1 and self._disk.has_room():
-                self.lost(key, what, is_begun=False, is_gone=False)
-                return
-            self._disk.met(what)
-        except OSError as error:
-            self.fatal = f"{what}; on the driver's machine: {error.strerror or error}"
-            return
-        if (found := self.out.left(key, "")) is not None and not self.is_stopping:
-            self._hand_back(*found, "disk", "left its worker", what)
+        """As `LostLegs.lost`."""
+        self._lost.lost(key, what, node=node, is_begun=is_begun, is_gone=is_gone)
 
     def preempted(self, key: str, what: str, *, node: str = "") -> None:
-        """The worker of a leg has left, as it was told to: the leg goes on elsewhere, and nobody is to blame."""
-        found = self.out.left(key, node)
-        if found is not None and not self.is_stopping:
-            self._hand_back(*found, "preempted", "left its worker", what)
-
-    def _hand_back(self, leg: Leg, loss: Loss, kind: str, end: str, what: str) -> None:
-        """It is handed out again, unless it is given up."""
-        number = self._again.trial_of(leg) if leg.is_confirmation else leg.number
-        end = f"has {end}{loss.where}: {what}"
-        self._log.write(kind, number, f"its retraining {end}" if leg.is_confirmation else end)
-        self.say(f"{'the retraining of ' if leg.is_confirmation else ''}trial {number} {end}")
-        if leg.is_confirmation:
-            self._again.lost(leg, what, loss)
-        else:
-            self._queue.lost(leg.number, what, loss, node=self.out.placement.name(loss.node))
-            self._stop_where_all_fail()
-
-    def _stop_where_all_fail(self) -> None:
-        """Of the trials that this driver began: what was mended since an earlier call is not held against it."""
-        records = self._queue.trials.records
-        if what := fail_alike(records[number] for number in range(self._first_number, len(records))):
-            self.fatal = what
+        """As `LostLegs.preempted`."""
+        self._lost.preempted(key, what, node=node)
 
     def ask_to_leave(self, key: str) -> None:
         """Have the worker of a leg write what it has trained, and end: its machine is about to go."""

@@ -16,11 +16,12 @@ from visiontune.spec.tables.costs import MEASURED_COSTS
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.curves import Curves
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
+from visiontune.tuning.leg import Report
 from visiontune.tuning.mlflow_events import best_event, end_event, epoch_event, trial_event
 from visiontune.tuning.network_costs import NetworkCosts
 from visiontune.tuning.ranked_trials import UNDECIDED, RankedTrials
 from visiontune.tuning.ranking import best_of, full_epochs
-from visiontune.tuning.records import CONSTRAINT, Put, Report, TrialRecord
+from visiontune.tuning.records import CONSTRAINT, Put, TrialRecord
 from visiontune.tuning.sampler import Proposal
 from visiontune.tuning.spending import Spending
 from visiontune.tuning.spent_costs import costs_spent

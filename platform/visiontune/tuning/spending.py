@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from visiontune.spec.epoch_forecast import CONFIRM_S, MARGIN, num_in_turn, num_retrainings
 from visiontune.spec.study_spec import StudySpec
-from visiontune.tuning.records import Report, TrialRecord
+from visiontune.tuning.leg import Report
+from visiontune.tuning.records import TrialRecord
 from visiontune.tuning.study_storage import Storage
 
 NOTE_EVERY_S = 5.0

@@ -9,9 +9,9 @@ from visiontune.spec.epoch_forecast import cost, num_retrainings
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.placement import Node
 from visiontune.tuning.ranked_trials import UNDECIDED
-from visiontune.tuning.records import Snapshot
 from visiontune.tuning.search_clock import SearchClock
 from visiontune.tuning.search_trials import SearchTrials
+from visiontune.tuning.snapshot import Snapshot
 from visiontune.tuning.spending import Spending
 
 

@@ -27,9 +27,10 @@ from visiontune.spec.start import StartRecipe
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.portfolios import PORTFOLIOS, KnownRecipe, portfolio_for
 from visiontune.tuning.driver_lock import writing
+from visiontune.tuning.open_storage import open_existing
 from visiontune.tuning.ranking import is_usable, ranked
 from visiontune.tuning.read_study import trial_record
-from visiontune.tuning.study_storage import Storage, open_existing
+from visiontune.tuning.study_storage import Storage
 
 DEFAULTS = "the tables' defaults"
 """Why a trial is what it is that no recipe was given for."""

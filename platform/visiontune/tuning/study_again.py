@@ -18,6 +18,7 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import StudySpec
 from visiontune.training.weights_metadata import read_metadata
 from visiontune.tuning.confirmed import AVERAGED, PREFIX, WITH_VAL, results_of
+from visiontune.tuning.leg import Report
 from visiontune.tuning.mlflow_events import (
     Event,
     artifact_event,
@@ -30,7 +31,7 @@ from visiontune.tuning.mlflow_events import (
     winner_event,
 )
 from visiontune.tuning.read_study import epoch_seconds, trial_record
-from visiontune.tuning.records import CONSTRAINT, Confirmation, Put, Report, StudyRecord, TrialRecord
+from visiontune.tuning.records import CONSTRAINT, Confirmation, Put, StudyRecord, TrialRecord
 from visiontune.tuning.spent_costs import costs_spent
 from visiontune.tuning.study_pictures import ATTRIBUTE
 from visiontune.tuning.study_storage import Storage

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.tuning.study_storage import open_existing
+from visiontune.tuning.open_storage import open_existing
 
 LEGS, LOSSES = "legs", "losses"
 

@@ -17,11 +17,12 @@ from visiontune.tuning.adaptive_rungs import AdaptiveRungs
 from visiontune.tuning.constraints import bounds_to_measure
 from visiontune.tuning.enough import problem_of_cost, reaches_target
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
+from visiontune.tuning.leg import Leg, Report
 from visiontune.tuning.new_trials import NewTrials
 from visiontune.tuning.placement import MAX_CRASHES, Loss
 from visiontune.tuning.ranking import full_epochs
 from visiontune.tuning.read_study import epoch_seconds, trial_record
-from visiontune.tuning.records import CONSTRAINT, Leg, Put, Report, TrialRecord
+from visiontune.tuning.records import CONSTRAINT, Put, TrialRecord
 from visiontune.tuning.search_trials import SearchTrials
 from visiontune.tuning.spending import Spending
 from visiontune.tuning.start_recipes import start_key

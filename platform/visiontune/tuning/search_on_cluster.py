@@ -1,0 +1,133 @@
+"""The part of a search that needs machines: Ray, checks of nodes, pictures, start recipes, and then its legs to the last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from visiontune.data.store.short_report import short_report
+from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.spec.study_spec import StudySpec
+from visiontune.tuning.constraints import costs_by, needs_known_costs, num_counted
+from visiontune.tuning.earlier_studies import Elsewhere
+from visiontune.tuning.forecast import keep_forecast
+from visiontune.tuning.get_ready import (
+    Screen,
+    count_gpus,
+    get_ready,
+    ingest_screen,
+    say_of_pictures,
+    settle_start,
+    worker_config,
+)
+from visiontune.tuning.interruption import interruptible
+from visiontune.tuning.mlflow_events import study_event
+from visiontune.tuning.node_watch import NodeWatch
+from visiontune.tuning.ray_cluster import cluster, is_local, note_of_gpus, trial_resources
+from visiontune.tuning.ray_node_checks import needs_of, with_pictures
+from visiontune.tuning.records import Put
+from visiontune.tuning.search_run import SearchRun
+from visiontune.tuning.shipped_code import relative_weights
+from visiontune.tuning.study_again import say_again
+from visiontune.tuning.study_pictures import facts_of, follow_pictures, keep_pictures
+from visiontune.tuning.study_storage import Storage
+from visiontune.tuning.who_drives import Heartbeat
+
+if TYPE_CHECKING:
+    from visiontune.data.store.store import DataInfo, Store
+
+
+def search_on_cluster(
+    run: SearchRun,
+    spec: StudySpec,
+    storage: Storage,
+    studies: StudiesFolder,
+    put: Put,
+    screen: Screen,
+    address: str | None,
+    elsewhere: Elsewhere | None = None,
+    *,
+    may_exit: bool,
+) -> Store:
+    """Run all legs of a search on the cluster at `address`, or on this machine; gives the pictures. Raises as `run_search`."""
+    folder = studies.study(spec.study)
+    is_new = not storage.trials()  # a study with trials has passed the preflight
+    with ThreadPoolExecutor(1) as pool, _set_at_end() as stop:
+        # Before Ray starts, which takes seconds in other processes.
+        ready = pool.submit(get_ready, spec, studies.data_cache, is_new, ingest_screen(spec, screen, run.clock.start_s), stop)
+        joins = not is_local(address)
+        asked_of_nodes = needs_of(folder) if joins else nullcontext()
+        with asked_of_nodes as needs, cluster(address, relative_weights(spec) if joins else ()):
+            wanted, watch = _watched(run, spec, address)
+            watch.check(needs)
+            store = ready.result()
+            watch.check(needs and with_pictures(needs, spec, store.path))
+            _keep_pictures(run, spec, storage, store)
+            base = worker_config(spec, folder, store, wanted)
+            if spec.resources.gpus_per_trial == "auto" and wanted["gpu"]:
+                base = worker_config(spec, folder, store, _share_gpus(run, spec, storage, store.info, base, watch, address))
+            if run.has_trials:
+                _prepare_trials(run, spec, storage, studies, store, elsewhere)
+            put(study_event(spec, storage.attributes()["key"], facts_of(store), short_report(store)))
+            say_again(storage, spec, put)
+            from visiontune.tuning.ray_adapter import run_tune  # Tune reads its environment, set by `cluster`, as it is imported
+
+            with interruptible(run.interrupt, may_exit=may_exit):
+                run_tune(run, base={**base, "needs": needs}, look=watch.look, screen=Heartbeat(folder).beside(screen))
+            screen(run.snapshot())
+    return store
+
+
+@contextmanager
+def _set_at_end() -> Iterator[Event]:
+    """An event for a thread that is waited for afterwards: an interruption must not wait for all pictures."""
+    stop = Event()
+    try:
+        yield stop
+    finally:
+        stop.set()
+
+
+def _watched(run: SearchRun, spec: StudySpec, address: str | None) -> tuple[dict[str, float], NodeWatch]:
+    """What a worker is to get, and the watch on machines that have it. Raises UserError where none has."""
+    wanted = trial_resources(spec.resources, address)
+    if note := note_of_gpus(spec.resources, wanted, address):
+        run.log("machine", note, is_said=True)
+    run.spending.num_gpus = count_gpus(spec, wanted)
+    watch = NodeWatch(run, spec.resources, wanted, is_local=is_local(address))
+    watch.refuse_too_small()
+    return wanted, watch
+
+
+def _keep_pictures(run: SearchRun, spec: StudySpec, storage: Storage, store: Store) -> None:
+    keep_pictures(storage, store, spec.study, spec.space.file)
+    if places := follow_pictures(storage, spec):
+        run.log("search", f"goes on with the same pictures at another place: {places}", is_said=True)
+
+
+def _share_gpus(
+    run: SearchRun, spec: StudySpec, storage: Storage, info: DataInfo, base: Mapping[str, Any], watch: NodeWatch, address: str | None
+) -> Mapping[str, float]:
+    """What a worker is to get, once it is known how many of the space's networks a GPU has room for; `base` is what the probe gets."""
+    from visiontune.tuning.gpu_share import asking_ray, settled_gpus  # torch, in the driver
+
+    gpus = settled_gpus(spec, storage, info, list(run.out.placement.nodes.values()), asking_ray(base), run.say)
+    wanted = trial_resources(replace(spec.resources, gpus_per_trial=gpus), address)
+    run.spending.num_gpus = count_gpus(spec, wanted)
+    watch.want(wanted)
+    return wanted
+
+
+def _prepare_trials(
+    run: SearchRun, spec: StudySpec, storage: Storage, studies: StudiesFolder, store: Store, elsewhere: Elsewhere | None
+) -> None:
+    """What is known before the first of them: a forecast, start recipes, and what costs too much."""
+    keep_forecast(storage, studies.study(spec.study), spec, store.info)
+    say_of_pictures(store, run.say)
+    settle_start(run.starts, spec, studies, store.image_size, num_counted(storage.trials()), run.say, elsewhere)
+    if needs_known_costs(spec):
+        run.refuse_by(costs_by(store.info))
