@@ -48,7 +48,7 @@ FAULTS: Mapping[str, Fault] = {
     "disk": Fault("the disk full", 2, chaos_local.disk_full),
     "mlflow": Fault("MLflow's server away for 20 s", 2, chaos_servers.mlflow_away),
     "database": Fault("the study's PostgreSQL restarted", 3, chaos_servers.database_restarts),
-    "drivers": Fault("two drivers on one database", 1, chaos_servers.two_drivers),
+    "drivers": Fault("two drivers on one database", 1, chaos_servers.two_drivers, 40),
     "network": Fault("the network to a node cut for 60 s", 1, chaos_servers.network_cut, 16),
     "node": Fault("a node of three killed -9, another joins", 4, chaos_cluster.nodes_killed, 16),
     "live": Fault("two of three nodes killed, one joins, the driver killed", 1, chaos_cluster.through_all, 16),
