@@ -1,6 +1,6 @@
 """Faults of every kind, each caused for real: what a search loses, doubles and trains again by it.
 
-    .venv/bin/python benchmarks/chaos.py                                    # all of them
+    .venv/bin/python benchmarks/chaos.py                                    # all of them, about a quarter of an hour on 2 cores
     .venv/bin/python benchmarks/chaos.py --faults worker,driver --times 3   # some, each so often
     .venv/bin/python benchmarks/chaos.py --list
 
@@ -38,19 +38,19 @@ class Fault:
 
 FAULTS: Mapping[str, Fault] = {
     "simulated": Fault("simulated: machines come, go, break, freeze; drivers killed between facts", 2000, simulated),
-    "process": Fault("simulated machines, a real journal: the driver's process killed -9", 50, processes_killed),
-    "worker": Fault("all workers killed -9", 6, chaos_local.workers_killed),
-    "frozen": Fault("a worker frozen for 10 s", 3, chaos_local.workers_frozen),
-    "driver": Fault("the driver killed -9", 8, chaos_local.drivers_killed),
-    "told": Fault("SIGTERM, SIGINT", 4, chaos_local.drivers_told),
-    "checkpoint": Fault("checkpoints cut, flipped, emptied, deleted", 4, chaos_local.checkpoints_damaged),
+    "process": Fault("simulated machines, a real journal: the driver's process killed -9", 20, processes_killed),
+    "worker": Fault("all workers killed -9", 4, chaos_local.workers_killed),
+    "frozen": Fault("a worker frozen for 10 s", 2, chaos_local.workers_frozen),
+    "driver": Fault("the driver killed -9", 4, chaos_local.drivers_killed),
+    "told": Fault("SIGTERM, SIGINT", 2, chaos_local.drivers_told),
+    "checkpoint": Fault("checkpoints cut, flipped, emptied, deleted", 3, chaos_local.checkpoints_damaged),
     "journal": Fault("the journal torn, flipped, cut, deleted", 4, chaos_local.journals_damaged),
     "disk": Fault("the disk full", 2, chaos_local.disk_full),
-    "mlflow": Fault("MLflow's server away for 20 s", 2, chaos_servers.mlflow_away),
-    "database": Fault("the study's PostgreSQL restarted", 3, chaos_servers.database_restarts),
-    "drivers": Fault("two drivers on one database", 1, chaos_servers.two_drivers),
+    "mlflow": Fault("MLflow's server away for 20 s", 1, chaos_servers.mlflow_away),
+    "database": Fault("the study's PostgreSQL restarted", 2, chaos_servers.database_restarts),
+    "drivers": Fault("two drivers on one database", 1, chaos_servers.two_drivers, 40),
     "network": Fault("the network to a node cut for 60 s", 1, chaos_servers.network_cut, 16),
-    "node": Fault("a node of three killed -9, another joins", 4, chaos_cluster.nodes_killed, 16),
+    "node": Fault("a node of three killed -9, another joins", 2, chaos_cluster.nodes_killed, 16),
     "live": Fault("two of three nodes killed, one joins, the driver killed", 1, chaos_cluster.through_all, 16),
 }
 SMOKE = "simulated,process"

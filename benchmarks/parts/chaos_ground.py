@@ -93,6 +93,8 @@ class Faults:
     """Faults of one search, and how far the checkpoints of its trials were behind the study when each was caused."""
 
     def __init__(self, search: Search, url: str = "journal") -> None:
+        import visiontune.training.checkpoint  # noqa: F401 (takes seconds, which a fault must not wait for)
+
         self.search, self._url = search, url
         self._caused: list[tuple[int, dict[int, int]]] = []
 
@@ -132,8 +134,11 @@ class Faults:
 
 
 def newest(study: StudyFolder, number: int) -> int:
-    """The epoch of the newest checkpoint of a trial."""
-    return max((int(path.stem.rpartition("-")[2]) for path in study.checkpoint(number).glob("epoch-*.ckpt")), default=0)
+    """The epoch of the newest checkpoint of a trial that is whole."""
+    from visiontune.training.checkpoint import load_newest
+
+    state = load_newest(study.checkpoint(number))
+    return max((past["epoch"] for past in state["history"]), default=0) if state else 0
 
 
 def runs_of(search: Search) -> dict[int, Counter[int]]:

@@ -63,7 +63,7 @@ def database_restarts(ground: Ground, times: int) -> Row:
 
 
 def two_drivers(ground: Ground, times: int) -> Row:
-    """Another driver starts the same study from a folder of its own, on the same database."""
+    """Another driver starts the same study from a folder of its own, on the same database; the search has to outlast its watch of 15 s."""
     database = Postgres(ground)
     sections = {"storage": {"url": database.url}}
     search = ground.search(sections=sections)
