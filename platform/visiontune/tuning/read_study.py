@@ -20,7 +20,7 @@ from visiontune.tuning.pasha import Progressive
 from visiontune.tuning.ranking import best_of, full_epochs
 from visiontune.tuning.records import INTERRUPTED, Ending, StudyRecord, TrialRecord, device_of
 from visiontune.tuning.spent_costs import costs_spent
-from visiontune.tuning.study_storage import Storage, open_existing
+from visiontune.tuning.study_storage import Storage, open_existing, without_gc
 from visiontune.tuning.trial_history import LEGS, LOSSES
 from visiontune.tuning.trial_scheduler import make_trial_scheduler
 from visiontune.tuning.who_drives import Driver, driver_of
@@ -150,7 +150,8 @@ def read_study(folder: StudyFolder, url: str = "journal") -> StudyRecord:
     """A study as it stands, running or not. Raises UserError when there is none, or one that visiontune did not write."""
     storage = open_existing(folder, url)
     try:
-        return study_record(storage, folder.name, driver=driver_of(folder, storage.attributes()))
+        with without_gc():
+            return study_record(storage, folder.name, driver=driver_of(folder, storage.attributes()))
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         rule = f"the storage of {folder.path} holds a study that visiontune did not write, or had only begun to"
         raise UserError(f"{rule} ({type(error).__name__}: {first_line(error)})") from error
