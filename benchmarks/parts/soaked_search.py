@@ -21,23 +21,27 @@ KINDS = {"driver": "", "writer": "visiontune.tracking", "workers": "ray::IdleWor
 
 @dataclass
 class Samples:
-    """By kind of process rows of seconds, megabytes, open files and threads of all of its processes together, and their number."""
+    """By kind of process rows of seconds, megabytes, open files and threads of one of its processes on average, and their number."""
 
-    rows: Mapping[str, list[tuple[float, float, int, int, int]]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    rows: Mapping[str, list[tuple[float, float, float, float, int]]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
 
     def take(self, at_s: float) -> None:
         """Of this process and all below it."""
         own = psutil.Process()
         below = {one: " ".join(_asked(one.cmdline) or ()) for one in own.children(recursive=True)}
         for kind, words in KINDS.items():
-            found = [one for one, line in below.items() if words in line] if words else [own]
-            mb = sum(memory.rss / 1e6 for one in found if (memory := _asked(one.memory_info)))
-            files = sum(_asked(one.num_fds) or 0 for one in found)
-            self.rows[kind].append((at_s, mb, files, sum(_asked(one.num_threads) or 0 for one in found), len(found)))
+            looked = [_looked(one) for one in ([one for one, line in below.items() if words in line] if words else [own])]
+            if found := [one for one in looked if one is not None]:
+                self.rows[kind].append((at_s, *(statistics.fmean(column) for column in zip(*found, strict=True)), len(found)))
 
     def table(self) -> dict[str, dict[str, float]]:
-        """After the first third, in which caches fill: means, and by how much each rises in an hour."""
-        return {kind: _row(rows[len(rows) // 3 :]) for kind, rows in self.rows.items() if len(rows) > 2}
+        """After the first third, in which caches fill, and while all of a kind are there: means, and by how much each rises in an hour."""
+        return {kind: _row(rows[len(rows) // 3 :]) for kind, rows in self.rows.items() if len(rows) > 5}
+
+
+def _looked(process: psutil.Process) -> tuple[float, float, float] | None:
+    found = tuple(map(_asked, (process.memory_info, process.num_fds, process.num_threads)))
+    return None if None in found else (found[0].rss / 1e6, float(found[1]), float(found[2]))
 
 
 def _asked(ask: Any) -> Any:
@@ -47,9 +51,10 @@ def _asked(ask: Any) -> Any:
         return None
 
 
-def _row(rows: Sequence[tuple[float, float, int, int, int]]) -> dict[str, float]:
-    times, mb, files, threads, nums = (list(map(float, column)) for column in zip(*rows, strict=True))
-    found = {"processes": statistics.fmean(nums)}
+def _row(rows: Sequence[tuple[float, float, float, float, int]]) -> dict[str, float]:
+    most = max(row[-1] for row in rows)
+    times, mb, files, threads, _ = (list(column) for column in zip(*(row for row in rows if row[-1] == most), strict=True))
+    found = {"processes": float(most)}
     for name, values in (("mb", mb), ("files", files), ("threads", threads)):
         found |= {name: statistics.fmean(values), f"{name}_per_hour": 3600 * statistics.linear_regression(times, values).slope}
     return found

@@ -17,7 +17,7 @@ from visiontune.tuning.confirmed import confirmed
 from visiontune.tuning.constraints import num_counted
 from visiontune.tuning.curves import Curves
 from visiontune.tuning.leg import device_of
-from visiontune.tuning.open_storage import open_existing
+from visiontune.tuning.open_storage import open_existing, without_gc
 from visiontune.tuning.pasha import Progressive
 from visiontune.tuning.ranking import best_of, full_epochs
 from visiontune.tuning.records import INTERRUPTED, Ending, StudyRecord, TrialRecord
@@ -152,7 +152,8 @@ def read_study(folder: StudyFolder, url: str = "journal") -> StudyRecord:
     """A study as it stands, running or not. Raises UserError when there is none, or one that visiontune did not write."""
     storage = open_existing(folder, url)
     try:
-        return study_record(storage, folder.name, driver=driver_of(folder, storage.attributes()))
+        with without_gc():
+            return study_record(storage, folder.name, driver=driver_of(folder, storage.attributes()))
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         rule = f"the storage of {folder.path} holds a study that visiontune did not write, or had only begun to"
         raise UserError(f"{rule} ({type(error).__name__}: {first_line(error)})") from error
