@@ -183,11 +183,13 @@ def test_ops_that_make_a_network_take_one_class_for_another_are_looked_at(monkey
 
     store = SimpleNamespace(val_idx=np.arange(60), images_NHWC=images_NHWC, labels_N=is_right_N, class_names=("left", "right"))
     monkeypatch.setattr(label_check_module, "ask", lambda *_: (SimpleNamespace(name="the winner", predict=predict), store))
-    info = SimpleNamespace(channels=1, num_classes=2)
+    info = SimpleNamespace(channels=1, num_classes=2, class_names=store.class_names)
     found: list[Check | None] = []
-    for op in ("{policy: fixed, HorizontalFlip: {}}", "{policy: fixed, Solarize: {magnitude: 0.1}}", "{policy: none}"):
+    spared = "{policy: fixed, HorizontalFlip: {}, by_class: [{classes: [left], policy: none}]}"
+    for op in ("{policy: fixed, HorizontalFlip: {}}", "{policy: fixed, Solarize: {magnitude: 0.1}}", "{policy: none}", spared):
         Path("one.yaml").write_text(GOOD.replace("augmentation: {policy: none}", f"augmentation: {op}"))
         found.append(label_check_module.label_check(load_study(Path("one.yaml")), StudiesFolder(Path("s")), info))  # type: ignore[arg-type]
-    flip, solarize, none = found
+    flip, solarize, none, of_right = found
+    assert of_right is not None and "right as left" in of_right.said and "left as right" not in of_right.said
     assert flip is not None and flip.verdict == "look" and "left as right 100%" in flip.said
     assert solarize is not None and solarize.verdict == "ok" and none is None

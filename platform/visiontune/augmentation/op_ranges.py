@@ -5,7 +5,7 @@ A section's values are constants or domains; those of a choice's branch stand un
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,8 +73,15 @@ def ops_of(section: Mapping[str, Any], channels: int) -> dict[str, OpRange]:
     return found
 
 
+def ops_by_class(section: Mapping[str, Any], channels: int, classes: Iterable[str]) -> dict[str, frozenset[str]]:
+    """The ops that each class can get. A class whose own policy stands in a branch can get those of other branches too."""
+    others = frozenset(ops_of({key: item for key, item in section.items() if key != "by_class"}, channels))
+    own = {name: frozenset(ops_of(item, channels)) for item in section.get("by_class", ()) for name in item.get("classes", ())}
+    return {name: own.get(name, others) for name in classes}
+
+
 def policies_of(section: Mapping[str, Any]) -> Iterator[tuple[str, Args]]:
-    """Each policy that the section can name, except `none`, with its own arguments."""
+    """Each policy that the section can name, except `none`, with its own arguments; those of classes too."""
     for tree in _with_policy(section):
         item = tree["policy"]
         branches = [(name, item.branches.get(name, {})) for name in item.choices] if isinstance(item, Choice) else [(item, {})]
@@ -88,6 +95,7 @@ def _with_policy(tree: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The section, or those branches in it, that name policies; an entry's arguments stand beside its name or in its branch."""
     if "policy" in tree:
         yield tree
+    yield from (item for item in tree.get("by_class", ()) if "policy" in item)
     for item in tree.values():
         for branch in item.branches.values() if isinstance(item, Choice) else ():
             yield from _with_policy(branch)

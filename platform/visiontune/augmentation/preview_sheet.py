@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from visiontune.augmentation.op_ranges import OpRange, ops_of
-from visiontune.augmentation.sheet_drawing import Block, Picture, Row, draw_sheet
+from visiontune.augmentation.sheet_drawing import Block, Picture, Row, draw_sheet, drawable
 from visiontune.augmentation.sheet_pictures import (
     MAGNITUDES,
     NUM_DRAWS,
@@ -16,6 +16,7 @@ from visiontune.augmentation.sheet_pictures import (
     Sample,
     draws_of,
     mixed_batch,
+    of_class,
     op_alone,
     whole_policy,
 )
@@ -42,6 +43,7 @@ def make_sheet(
     ops = ops_of(section, sample.images_NHWC.shape[3])
     blocks = [op_block(sample, ops, notes or {})] if ops else []
     blocks += [policy_block(sample, policies)] if policies else []
+    blocks += [class_block(sample, own)] if (own := _of_classes(policies)) else []
     blocks += [mixing_block(sample, mixings)] if mixings else []
     return draw_sheet(title, blocks) if blocks else None
 
@@ -68,6 +70,34 @@ def policy_block(sample: Sample, policies: Mapping[str, Sequence[Draw]]) -> Bloc
     return Block("the whole policy", rows)
 
 
+def class_block(sample: Sample, own: Mapping[tuple[str, str], Sequence[Draw]]) -> Block:
+    """A row of its own pictures for each class and policy of its own."""
+    rows = []
+    for (name, policy), draws in own.items():
+        mine, shown = of_class(sample, name), draws[: _PER_ROW - 1]
+        pictures = [list(mine.images_NHWC), *(list(whole_policy(mine, draw)) for draw in shown)]
+        label = name if drawable(name) else sample.name(sample.names.index(name))
+        rows.append(Row(f"{label}: {policy}", pictures, heads=["original", *(draw.name for draw in shown)]))
+    return Block("classes with a policy of their own", rows)
+
+
+def _of_classes(policies: Mapping[str, Sequence[Draw]]) -> dict[tuple[str, str], list[Draw]]:
+    """By class and the policy that it has in place of the others'."""
+    found: dict[tuple[str, str], list[Draw]] = {}
+    for draw in (draw for draws in policies.values() for draw in draws):
+        for item in draw.section.get("by_class", ()):
+            for name in item["classes"]:
+                found.setdefault((name, item["policy"]), []).append(draw)
+    return found
+
+
+def acting(section: Mapping[str, Any]) -> str:
+    """What to call what a recipe does to pictures one by one; empty where that is nothing."""
+    names = [section.get(key, "none") for key in ("policy", "crop")]
+    names += ["by class"] if section.get("by_class") else []
+    return next((name for name in names if name != "none"), "")
+
+
 def mixing_block(sample: Sample, mixings: Sequence[Mapping[str, Any]]) -> Block:
     """The pictures as one batch, at eight steps of each mixing, with the classes that they then count for."""
     rows = []
@@ -86,8 +116,7 @@ def suspicions(ops: Mapping[str, OpRange]) -> dict[str, str]:
 
 def recipe_sheet(title: str, sample: Sample, section: Mapping[str, Any], num_epochs: int, notes: Mapping[str, str] | None = None) -> Any:
     """That of a recipe's section, with the table's suspicions for notes where none are given."""
-    acting = [name for key in ("policy", "crop") if (name := section.get(key, "none")) != "none"]
-    draws = {acting[0]: draws_of(section, num_epochs)} if acting else {}
+    draws = {name: draws_of(section, num_epochs)} if (name := acting(section)) else {}
     mixings = [section] if section["mixing"] != "none" else []
     suspected = suspicions(ops_of(section, sample.images_NHWC.shape[3]))
     return make_sheet(title, sample, section, draws, mixings, suspected if notes is None else notes)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from visiontune.augmentation.by_class import Classes
 from visiontune.augmentation.of_store import augmented
 from visiontune.augmentation.policy import build_policy
 from visiontune.augmentation.sheet_drawing import Picture, drawable
@@ -66,10 +67,19 @@ def pick(store: Store, num: int) -> Sample:
     return Sample(store, store.images_NHWC[index_N], index_N, store.labels_N[index_N], store.class_names, store.mean_C, store.std_C)
 
 
+def of_class(sample: Sample, name: str) -> Sample:
+    """As many training pictures of one class, or all that it has."""
+    train_N = sample.store.train_idx
+    index_N = train_N[sample.store.labels_N[train_N] == sample.names.index(name)][: len(sample.index_N)]
+    images_NHWC, labels_N = sample.store.images_NHWC[index_N], sample.store.labels_N[index_N]
+    return replace(sample, index_N=index_N, images_NHWC=images_NHWC, labels_N=labels_N)
+
+
 def whole_policy(sample: Sample, draw: Draw) -> NDArray[np.uint8]:
     """The pictures as training would get them."""
     size, channels = image_size(sample.images_NHWC.shape[1:3]), sample.images_NHWC.shape[3]
-    policy = build_policy(draw.section, image_size=size, channels=channels, num_epochs=draw.num_epochs)
+    classes = Classes(sample.names, sample.store.labels_N)
+    policy = build_policy(draw.section, image_size=size, channels=channels, num_epochs=draw.num_epochs, classes=classes)
     if policy is None:
         return sample.images_NHWC
     return augmented(policy, sample.store, sample.index_N, sample.index_N, seed=_SEED, epoch=draw.epoch)

@@ -7,8 +7,8 @@ were taken for it before and are right after, so that what an op changes by chan
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,6 +64,11 @@ def effects(classifier: Classifier, store: Store, ops: Mapping[str, float | None
         after_N = classifier.predict(apply_op(name, magnitude, images_NHWC, index_N))
         before, after = (float((guess_N == labels_N).mean()) for guess_N in (before_N, after_N))
         yield Effect(name, magnitude, len(index_N), before, after, pairs_of(labels_N, before_N, after_N, store.class_names))
+
+
+def spared(found: Iterable[Effect], ops_of_class: Mapping[str, Collection[str]]) -> tuple[Effect, ...]:
+    """The effects without the pairs of classes that do not get the op."""
+    return tuple(replace(one, pairs=tuple(pair for pair in one.pairs if one.op in ops_of_class[pair.true])) for one in found)
 
 
 def pairs_of(labels_N: IntArray, before_N: IntArray, after_N: IntArray, names: tuple[str, ...]) -> tuple[Pair, ...]:

@@ -72,7 +72,8 @@ def _keys(section: Section) -> list[tuple[str, str, str]]:
             rows.append((key, f"{_default(field)}{_range(field)}", field.doc))
         elif isinstance(field, Items):
             what = "files and mappings" if field.takes_recipes else "names"
-            what = f"{', '.join(map(str, field.item.choices))}" if field.item is not None else what
+            what = f"{', '.join(map(str, field.item.choices)) or what}" if isinstance(field.item, Arg) else what
+            what = f"mappings with {', '.join(field.item.fields)}" if isinstance(field.item, Section) else what
             rows.append((key, f"{field.default or 'none'} ({', '.join((*field.also, f'a list of {what}'))})", field.doc))
     return rows
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from visiontune.augmentation.op_ranges import ops_of
+from visiontune.augmentation.op_ranges import ops_by_class, ops_of
 from visiontune.data.store.store import DataInfo
 from visiontune.filesystem.study_folder import StudiesFolder
-from visiontune.inference.class_confusions import Effect, effects
+from visiontune.inference.class_confusions import Effect, effects, spared
 from visiontune.results.label_warnings import notes_of, verdict
 from visiontune.results.trained_network import ask
 from visiontune.spec.study_spec import StudySpec
@@ -17,13 +17,14 @@ _NAME, _MOST = "labels", 3
 
 def label_check(spec: StudySpec, studies: StudiesFolder, info: DataInfo) -> Check | None:
     """None where the space augments nothing; "look" where ops that can change labels make the network take classes for others."""
-    ops = ops_of(spec.space.tree.get("augmentation", {}), info.channels)
+    section = spec.space.tree.get("augmentation", {})
+    ops = ops_of(section, info.channels)
     if not ops:
         return None
     asked = ask(studies.study(spec.study), studies.data_cache, info)
     if isinstance(asked, str):
         return _unasked([name for name in ops if name in LABEL_CHANGING])
-    found = tuple(effects(*asked, {name: span.high for name, span in ops.items()}))
+    found = spared(effects(*asked, {name: span.high for name, span in ops.items()}), ops_by_class(section, info.channels, info.class_names))
     return _of_effects(found, asked[0].name, spec.space.file)
 
 

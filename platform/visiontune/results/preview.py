@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.augmentation.op_ranges import ops_of, policies_of
+from visiontune.augmentation.op_ranges import ops_by_class, ops_of, policies_of
 from visiontune.errors import UserError, nearest
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
@@ -83,14 +83,17 @@ def preview(shown: StudySpec | TrialRecipe, name: str, *, studies: StudiesFolder
 def _warnings(subject: Subject, store: Store, folder: StudyFolder, cache: Path, *, must_measure: bool) -> LabelWarnings:
     """Which classes a study's network confuses; without one what the table of ops suspects, or UserError if it must be measured."""
     from visiontune.augmentation.preview_sheet import suspicions
-    from visiontune.inference.class_confusions import effects
+    from visiontune.inference.class_confusions import effects, spared
     from visiontune.results.label_warnings import measured_lines, notes_of, suspected_lines
     from visiontune.results.trained_network import ask
 
-    ops = ops_of(subject.section, store.info.channels)
+    channels = store.info.channels
+    ops = ops_of(subject.section, channels)
     asked = ask(folder, cache, store.info)
     if not isinstance(asked, str):
-        found = tuple(effects(*asked, {name: span.high for name, span in ops.items()}))
+        found = spared(
+            effects(*asked, {name: span.high for name, span in ops.items()}), ops_by_class(subject.section, channels, store.class_names)
+        )
         return LabelWarnings(notes_of(found), measured_lines(found, f"{asked[0].name} of {folder.path}"), found)
     if must_measure:
         raise UserError(asked)
@@ -121,11 +124,11 @@ def export(recipe: StudySpec | TrialRecipe, name: str, to: Path) -> None:
 
 
 def _of_recipe(recipe: TrialRecipe, path: Path) -> Subject:
+    from visiontune.augmentation.preview_sheet import acting
     from visiontune.augmentation.sheet_pictures import draws_of
 
     section, num_epochs = recipe.augmentation, recipe.training["num_epochs"]
-    acting = [name for key in ("policy", "crop") if (name := section.get(key, "none")) != "none"]
-    draws = {acting[0]: draws_of(section, num_epochs)} if acting else {}
+    draws = {name: draws_of(section, num_epochs)} if (name := acting(section)) else {}
     mixings = [section] if section["mixing"] != "none" else []
     folder = StudyFolder(path.parent)
     out = folder.augmentation_sheet.with_name(f"{path.stem}_{folder.augmentation_sheet.name}")
@@ -134,14 +137,18 @@ def _of_recipe(recipe: TrialRecipe, path: Path) -> Subject:
 
 def _of_study(spec: StudySpec, studies: StudiesFolder) -> Subject:
     section = spec.space.tree.get("augmentation", {})
-    policies = [*dict.fromkeys(name for name, _ in policies_of(section))]
+    everywhere = spec.space.values("augmentation.policy")
+    policies = [name for name in dict.fromkeys(name for name, _ in policies_of(section)) if name in everywhere]
+    named = {name: name for name in policies}
+    if not policies and any(spec.space.places("augmentation.by_class")):
+        named = {"by class": "none"}
     mixings = [name for name in spec.space.values("augmentation.mixing") if name != "none"]
     folder = studies.study(spec.study)
     return Subject(
         f"study {spec.study}: policies {', '.join(policies) or 'none'}",
         spec.data,
         section,
-        {name: [_drawn(spec, "policy", name, number) for number in range(1, 9)] for name in policies},
+        {said: [_drawn(spec, "policy", name, number) for number in range(1, 9)] for said, name in named.items()},
         [_drawn(spec, "mixing", name, 1).section for name in mixings],
         folder,
         folder.augmentation_sheet,

@@ -155,14 +155,15 @@ class Section:
 class Items:
     """A list of names or, with `takes_recipes`, of recipe files and mappings of recipe keys; or one of the words in `also`.
 
-    `item`: what each of them must be, and none twice.
+    `item`: what each of them must be, and none twice. Items that are sections are mappings of constants, kept as dicts, and a recipe has
+    the key only where there are any.
     """
 
     doc: str
     default: Any = ()
     also: tuple[str, ...] = ()
     takes_recipes: bool = False
-    item: Arg | None = None
+    item: Arg | Section | None = None
 
 
 Field = Arg | Table | Section | Items

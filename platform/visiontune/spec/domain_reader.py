@@ -35,7 +35,9 @@ def read_value_or_domain(node: Node, arg: Arg, where: str, problems: Problems, u
     if node.kind == "mapping" and use_domains:
         return _domain(node, arg, where, problems)
     if node.kind == "mapping" and any(key in DOMAINS for key in node.items):
-        return problems.add(node, where, f"must be {expected(arg)}, but is a domain; domains stand only under `space`")
+        return problems.add(
+            node, where, f"must be {expected(arg)}, but is a domain; domains stand only under `space`, and in none of its lists"
+        )
     return read_constant(node, arg, where, problems, hint=_range_hint(node, arg) if use_domains else "")
 
 

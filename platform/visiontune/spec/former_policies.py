@@ -42,5 +42,6 @@ def published_in(flat: Mapping[str, Any]) -> list[str]:
     words: set[Any] = set()
     for key, value in flat.items():
         if key.startswith("space.augmentation."):
-            words.update(key.split("."), value if isinstance(value, list) else [value] if isinstance(value, str) else [])
+            found = value if isinstance(value, list) else [value]
+            words.update(key.split("."), (one for one in found if isinstance(one, str)))
     return sorted(words & FORMER_POLICIES.keys())

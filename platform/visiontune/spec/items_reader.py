@@ -39,7 +39,7 @@ def read_items(node: Node, items: Items, where: str, problems: Problems) -> Any:
 
 
 def _item(node: Node, items: Items, where: str, problems: Problems, what: str) -> Any:
-    if items.item is not None:
+    if isinstance(items.item, Arg):
         return read_constant(node, items.item, where, problems)
     if node.kind == "scalar" and isinstance(node.value, str) and node.value.strip():
         return StartRecipe({}, node.value, node.file, node.line) if items.takes_recipes else node.value
@@ -76,11 +76,13 @@ def _values(node: Node, above: tuple[str, ...], where: str, problems: Problems) 
             yield ".".join(found[0][0]), item
 
 
-def read_declared(node: Node, declared: Sequence[Arg | Table], where: str, problems: Problems) -> Any:
+def read_declared(node: Node, declared: Sequence[Arg | Table | Items], where: str, problems: Problems) -> Any:
     """A value that one of several declarations of a key takes: entries may have an argument of one name with another range each."""
     first = Problems()
     for number, field in enumerate(declared):
         tried = first if number == 0 else Problems()
+        if isinstance(field, Items):  # compared with the space's, which alone can be right or wrong
+            return node.plain()
         item = _name(node, field, where, tried) if isinstance(field, Table) else read_constant(node, field, where, tried)
         if item is not BAD:
             return item
@@ -94,13 +96,13 @@ def _name(node: Node, table: Table, where: str, problems: Problems) -> Any:
     return problems.add(node, where, wrong_name(node, table))
 
 
-def declared_at(path: Sequence[str], fields: Mapping[str, Field]) -> Iterator[tuple[tuple[str, ...], Arg | Table]]:
+def declared_at(path: Sequence[str], fields: Mapping[str, Field]) -> Iterator[tuple[tuple[str, ...], Arg | Table | Items]]:
     """What may stand at a dotted key of a recipe, with the key as the recipe has it: a branch's name may stand in the path or not."""
     part, *rest = path
     entries = [pair for table in fields.values() if isinstance(table, Table) for pair in table.entries.items()]
     own = [fields[part]] if part in fields else [entry.args[part] for _, entry in entries if part in entry.args]
     for field in own:
-        if isinstance(field, Arg | Table) and not rest:
+        if not rest and (isinstance(field, Arg | Table) or (isinstance(field, Items) and isinstance(field.item, Section))):
             yield (part,), field
         elif isinstance(field, Section) and rest:
             yield from (((part, *inner), found) for inner, found in declared_at(rest, field.fields))

@@ -112,6 +112,9 @@ def _short(properties: Schema, declared: Section) -> list[Schema]:
 
 def _items(declared: Items) -> Schema:
     """A list; what a mapping in it may say is left to the parser."""
+    if isinstance(declared.item, Section):
+        keys = {key: _field(one, is_space=False, key=key) for key, one in declared.item.fields.items()}
+        return {"description": declared.doc, "type": "array", "items": {"type": "object", "properties": keys}}
     if declared.item is not None:
         listed = {"type": "array", "items": value_schema(declared.item), "uniqueItems": True}
         return {"description": declared.doc, **listed}

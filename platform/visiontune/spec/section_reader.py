@@ -136,6 +136,8 @@ class Reader:
         if isinstance(declared, Arg):
             return read_value_or_domain(value, declared, here.where, self.problems, at.use_domains and self.with_domains)
         if isinstance(declared, Items):
+            if isinstance(declared.item, Section):
+                return self.sections(value, declared.item, here)
             return read_items(value, declared, here.where, self.problems)
         if isinstance(declared, Section):
             if declared.short_for and (value.kind == "list" or isinstance(value.value, str)):
@@ -146,6 +148,16 @@ class Reader:
                 self.problems.add(value, here.where, f"must have at least one of {', '.join(declared.one_of)}")
             return tree
         raise TypeError(f"a table among the arguments of an entry: {here.where}")
+
+    def sections(self, node: Node, item: Section, at: Place) -> Any:
+        """A list of mappings of constants, those without a problem."""
+        if node.kind != "list":
+            tail = f"; nearest is [{node.shown()}]" if node.kind == "mapping" else ""
+            return self.problems.add(node, at.where, f"must be a list of mappings ({item.doc}), but got {node.shown()}{tail}")
+        reader = replace(self, with_domains=False)
+        places = (Place(f"{at.where}[{number}]", f"{at.key}[{number}]") for number in range(len(node.value)))
+        trees = [reader.section(one, item.fields, place) for one, place in zip(node.value, places, strict=True)]
+        return [{key: [*value] if isinstance(value, tuple) else value for key, value in tree.items()} for tree in trees]  # as JSON has it
 
     def pick(
         self, items: Mapping[str, tuple[Node, Node]], key: str, table: Table, at: Place, section: Mapping[str, Field] = NOTHING

@@ -206,7 +206,9 @@ def fill(fields: Mapping[str, Field], values: Mapping[str, Any], is_entry: bool 
     """
     filled: dict[str, Any] = {}
     for key, declared in fields.items():
-        if isinstance(declared, Arg | Items):
+        if isinstance(declared, Items) and isinstance(declared.item, Section):
+            filled |= {key: [fill(declared.item.fields, one) for one in values[key]]} if values.get(key) else {}
+        elif isinstance(declared, Arg | Items):
             filled[key] = values.get(key, declared.default)
         elif isinstance(declared, Table):
             filled[key] = values.get(key, declared.default)

@@ -6,7 +6,7 @@ L2 about the 1e-4 of ResNet and the 5e-4 of Wide ResNet, noise of Neelakantan's 
 
 from __future__ import annotations
 
-from visiontune.spec.declare import ALL, Arg, Field, Range, Section
+from visiontune.spec.declare import ALL, Arg, Field, Items, Range, Section
 from visiontune.spec.tables.activations import ACTIVATIONS, NORMS
 from visiontune.spec.tables.balances import BALANCES, CLASS_WEIGHTS
 from visiontune.spec.tables.crops import CROPS
@@ -51,6 +51,14 @@ TRAINING: dict[str, Field] = {
     "use_compile": Arg(bool, "torch.compile: a minute or more at first, faster steps after it", False),
     "use_full_metrics": Arg(bool, "report top-5, macro recall and F1, and calibration error too; an objective among them sets it", False),
 }
+
+BY_CLASS = Items(
+    "policies of some classes in place of `policy`, constants only: each names its classes and, as above, a policy with its arguments",
+    item=Section(
+        "classes and their policy",
+        {"classes": Items("names of classes, in quotes where they are numbers", item=Arg(str, "a class")), "policy": POLICIES},
+    ),
+)
 
 SPACE = Section(
     "what may vary; the tree mirrors the recipe",
@@ -178,7 +186,11 @@ SPACE = Section(
             is_space=True,
         ),
         "schedule": Section("learning rate over the epochs", {"name": LR_SCHEDULES}, is_space=True),
-        "augmentation": Section("what happens to training pictures", {"crop": CROPS, "policy": POLICIES, "mixing": MIXINGS}, is_space=True),
+        "augmentation": Section(
+            "what happens to training pictures",
+            {"crop": CROPS, "policy": POLICIES, "by_class": BY_CLASS, "mixing": MIXINGS},
+            is_space=True,
+        ),
         "training": Section("batches and arithmetic", TRAINING, is_space=True),
     },
     is_space=True,

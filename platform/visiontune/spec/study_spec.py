@@ -177,6 +177,9 @@ class StudySpec:
         }
         flat = flatten(json.loads(json.dumps(content)))
         order = [key.partition(".probability")[0].partition(".magnitude")[0] for key in flat if key.startswith("space.augmentation.")]
+        order += [
+            f"{key}[{number}].{op}" for key in order if key.endswith(".by_class") for number, one in enumerate(flat[key]) for op in one
+        ]
         marked = {PUBLISHED: names} if (names := published_in(flat)) and not self.space.is_older else {}
         return {**flat, **marked, "space.augmentation.order": list(dict.fromkeys(order))}
 

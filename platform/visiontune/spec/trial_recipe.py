@@ -45,4 +45,4 @@ class TrialRecipe:
     @property
     def fingerprint(self) -> str:
         """16 hex digits; equal for equal recipes on any machine. The order of ops counts, that of other keys does not."""
-        return fingerprint({**self.to_dict(), "ops": list(self.augmentation)})
+        return fingerprint({**self.to_dict(), "ops": [*self.augmentation, *map(list, self.augmentation.get("by_class", ()))]})

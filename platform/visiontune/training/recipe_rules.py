@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.augmentation.mixing import problem_of_mixing
 from visiontune.augmentation.policy import problem_of as problem_of_policy
-from visiontune.augmentation.policy import problem_of_turning
+from visiontune.augmentation.policy import problem_of_by_class, problem_of_turning
 from visiontune.augmentation.resized_crop import problem_of_crop
 from visiontune.errors import Problem, UserError
 from visiontune.models.lp_ft import problem_of_phases
@@ -59,10 +59,13 @@ def _problems(recipe: TrialRecipe, info: DataInfo) -> Iterator[tuple[str, str | 
     yield "transfer.regime", problem_of_phases(transfer, training["num_epochs"])
     yield "optimizer.sharpness", problem_of_sharpness(recipe.optimizer, training)
     yield "regularization", problem_of_averages(recipe.regularization, recipe.optimizer)
-    yield "training.repeated_augmentation", problem_of_copies(training["repeated_augmentation"], [recipe.augmentation["policy"]])
+    policies = [recipe.augmentation["policy"], *(item["policy"] for item in recipe.augmentation.get("by_class", ()))]
+    yield "training.repeated_augmentation", problem_of_copies(training["repeated_augmentation"], policies)
     yield "augmentation.policy", problem_of_policy(recipe.augmentation, info.channels)
     yield "augmentation.policy", problem_of_turning(recipe.augmentation, info.image_size)
     yield "augmentation.crop", problem_of_crop(recipe.augmentation)
+    pictures: dict[str, Any] = {"image_size": info.image_size, "channels": info.channels}
+    yield "augmentation.by_class", problem_of_by_class(recipe.augmentation.get("by_class", ()), info.class_names, **pictures)
     yield (
         "augmentation.mixing",
         problem_of_mixing(recipe.augmentation, batch_size=training["batch_size"], use_features=use_features),

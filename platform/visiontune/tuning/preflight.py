@@ -69,7 +69,7 @@ def _folds(source: Source, spec: StudySpec, info: DataInfo) -> Iterator[Problem]
 
 
 def _policies(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
-    from visiontune.augmentation.policy import problem_of, problem_of_turning
+    from visiontune.augmentation.policy import problem_of, problem_of_by_class, problem_of_turning
     from visiontune.augmentation.resized_crop import problem_of_crop
     from visiontune.training.class_balance import problem_of_copies
 
@@ -79,8 +79,13 @@ def _policies(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
             yield problem_at(spec, "augmentation.policy", rule)
         if (rule := problem_of_crop(augmentation)) is not None:
             yield problem_at(spec, "augmentation.crop", rule)
+        items = augmentation.get("by_class", ())
+        rule = problem_of_by_class(items, info.class_names, image_size=info.image_size, channels=info.channels)
+        if rule is not None:
+            yield problem_at(spec, "augmentation.by_class", rule)
     copies = max(training["repeated_augmentation"] for training in spec.space.corners("training"))
-    rule = problem_of_copies(copies, [str(policy) for policy in spec.space.values("augmentation.policy")])
+    own = [item["policy"] for augmentation in spec.space.corners("augmentation") for item in augmentation.get("by_class", ())]
+    rule = problem_of_copies(copies, [*(str(policy) for policy in spec.space.values("augmentation.policy")), *own])
     if rule is not None:
         yield problem_at(spec, "training.repeated_augmentation", rule)
 

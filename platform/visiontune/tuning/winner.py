@@ -99,7 +99,7 @@ def write_winner_sheet(recipe: TrialRecipe, store: Store, folder: StudyFolder, t
     """
     folder.winner_sheet.unlink(missing_ok=True)
     section = recipe.augmentation
-    if all(section.get(key, "none") == "none" for key in ("crop", "policy", "mixing")):
+    if all(section.get(key, "none") == "none" for key in ("crop", "policy", "mixing")) and not section.get("by_class"):
         return False
     try:
         sheet = recipe_sheet(title, pick(store, _NUM_PICTURES), section, recipe.training["num_epochs"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from visiontune.augmentation.by_class import Classes
 from visiontune.augmentation.policy import build_policy
 from visiontune.models.frozen_body import Body
 from visiontune.spec.trial_recipe import TrialRecipe
@@ -35,7 +36,6 @@ def open_splits(
 
 
 def _policy(recipe: TrialRecipe, store: Store) -> Any:
-    if recipe.augmentation["policy"] == "none" and recipe.augmentation.get("crop", "none") == "none":
-        return None
     sizes: dict[str, Any] = {"image_size": store.image_size, "channels": store.images_NHWC.shape[3]}
-    return build_policy(recipe.augmentation, **sizes, num_epochs=recipe.training["num_epochs"])
+    classes = Classes(store.class_names, store.labels_N)
+    return build_policy(recipe.augmentation, **sizes, num_epochs=recipe.training["num_epochs"], classes=classes)
