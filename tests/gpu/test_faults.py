@@ -50,8 +50,8 @@ def test_a_broken_context_ends_its_process_and_no_other() -> None:
             torch.zeros(2, device="cuda")[torch.full((1,), 5, device="cuda")]
             torch.cuda.synchronize()
             yield
-        run_leg._reports, run_leg.LINGER_S = reports, 1.0
-        from visiontune.tuning.records import Leg
+        run_leg.train_leg, run_leg.LINGER_S = reports, 1.0
+        from visiontune.tuning.leg import Leg
         try:
             next(run_leg.Worker(None, None, 1.0).run(Leg("0", 0, None, 0)))
         except MachineFault as error:

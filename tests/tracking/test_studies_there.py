@@ -41,6 +41,11 @@ def test_start_points_out_of_mlflow_are_those_of_the_study_itself(client: Any, u
     by_folder = earlier_points(new, StudiesFolder(folder.parent))
     assert earlier_points(new, StudiesFolder(tmp_path / "empty"), elsewhere=there) == by_folder and by_folder
 
+    for run in client.search_runs([client.get_experiment_by_name("sent").experiment_id], "tags.`visiontune.number` LIKE '%'"):
+        client.set_tag(run.info.run_id, "visiontune.number", "three")
+    with pytest.raises(UserError, match=r"is not what a search leaves there: .*three"):
+        there.read("sent")
+
 
 def test_a_server_that_is_away_is_a_sentence() -> None:
     with pytest.raises(UserError, match=r"MLflow at .*127\.0\.0\.1:9 can't be asked for earlier studies") as told:

@@ -36,7 +36,7 @@ from tiny import make_recipe, make_store
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.training.heartbeat import HEARTBEAT
 from visiontune.training.step import Stepper
-from visiontune.tuning.records import Leg
+from visiontune.tuning.leg import Leg
 from visiontune.tuning.run_leg import run_leg
 
 torch.set_num_threads(1)

@@ -94,7 +94,7 @@ def test_a_machine_that_lacks_something_gets_no_trials_until_it_has_it(search: A
     assert placement.shunned("leg") == {"b", "c"} and placement.num_slots == 1 and "head" not in tasks.started
     assert search.said == [
         "b gets no trials: it is not there; it is asked again in 30 s",
-        "c gets no trials: it has not answered within 60 s; it is asked again in 30 s",
+        "c gets no trials: it has not answered within 60 s; that is waited for",
     ]
     tasks.silent.clear()
     checks.look()  # c was slow, and is there now
@@ -125,6 +125,25 @@ def test_one_that_joins_waits_for_its_answer(search: Any) -> None:
     assert (waits := placement.shunned("leg")) == {"b"} and not placement.is_stranded(waits)
     checks.look()
     assert placement.is_stranded(waits) and not placement.shunned("leg")
+
+
+def test_machines_that_copy_their_pictures_for_an_hour_are_waited_for_and_that_is_said(
+    search: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = Tasks(a=None)
+    tasks.silent = {"a"}
+    search.out.placement.see(nodes("a"))
+    is_told = list[bool]()
+
+    def answers(given: Any, most_s: float) -> list[tuple[str, Lack | None]]:
+        search.now_s += 20
+        is_told.append(bool(search.said))
+        return [(task, None) for task in given if search.now_s > 3600]
+
+    monkeypatch.setattr(tasks, "answers", answers)
+    NodeChecks(search, tasks).ask(NEEDS)
+    assert tasks.started == ["a"] and not search.out.placement.barred
+    assert is_told.index(True) < 10 and search.said[-1] == "a can take trials now"
 
 
 def test_where_all_lack_something_the_search_ends_at_once(search: Any) -> None:

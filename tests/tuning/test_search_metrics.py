@@ -47,6 +47,15 @@ def test_each_gauge_is_set_while_ray_runs_and_trials_of_all_states_are_all_trial
     assert told["visiontune_best", "digits"] == SNAPSHOT.best.value
 
 
+def test_a_search_does_not_end_of_what_its_figures_are_read_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> int:
+        raise PermissionError("the outbox is another user's")
+
+    monkeypatch.setitem(sys.modules, "ray.util.metrics", SimpleNamespace(Gauge=MadeGauge))
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: True))
+    SearchMetrics("digits", away).beside(lambda snapshot: None)(SNAPSHOT)
+
+
 def test_the_busy_share_is_of_the_gpus_that_are_up() -> None:
     placement = Placement({"cpu": 2.0, "gpu": 0.5}, num_workers=2)
     assert placement.busy_share == 0

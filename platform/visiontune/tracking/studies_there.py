@@ -130,6 +130,8 @@ def _told(uri: str) -> Iterator[None]:
         raise UserError(
             f"MLflow at {shown(uri)} can't be asked for earlier studies: {first_line(error).replace(uri, shown(uri))}"
         ) from error
+    except (KeyError, ValueError, TypeError) as error:  # a run that somebody else made, or changed
+        raise UserError(f"what MLflow at {shown(uri)} has of earlier studies is not what a search leaves there: {error!r}") from error
     finally:
         for key in (key for key, value in before.items() if value is None):
             os.environ.pop(key, None)

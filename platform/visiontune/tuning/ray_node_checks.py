@@ -22,8 +22,8 @@ from visiontune.tuning.search_run import SearchRun
 
 ANSWER_S = 60.0
 """What a search waits for all answers before it begins with those that have come; a dead mount never answers."""
-GIVE_UP_S = 1800.0
-"""Of an answer that waits for pictures and weights to be fetched; then the machine is asked anew."""
+GIVE_UP_S = 14_400.0
+"""Of an answer; then the machine is asked anew. Its copy of the pictures begins anew then too: a terabyte takes three hours at 100 MB/s."""
 _NO_ANSWER = Lack("answer", f"it has not answered within {ANSWER_S:.0f} s")
 
 
@@ -71,11 +71,14 @@ class NodeChecks:
         self._passed.clear()
         until_s = time.monotonic() + ANSWER_S
         self.look()
-        while self._asked and (time.monotonic() < until_s or not self._passed):
+        while self._asked and time.monotonic() < until_s:
             self._wait(0.5)
             self.look()
         for key in self._asked:
             self._tell(key, _NO_ANSWER)
+        while self._asked and not self._passed:
+            self._wait(0.5)
+            self.look()
         self._refuse_all_unfit()
 
     def look(self) -> None:
@@ -113,7 +116,8 @@ class NodeChecks:
         num = before.num + 1 if before else 0
         pause_s = min(LONGEST_REST_S, FIRST_REST_S * 2**num)
         self._failed[key] = _Failed(lack, num, time.monotonic() + pause_s)
-        text = f"{self._name(key)} gets no trials: {lack.why}; it is asked again in {pause_s:.0f} s"
+        then = "that is waited for" if key in self._asked else f"it is asked again in {pause_s:.0f} s"
+        text = f"{self._name(key)} gets no trials: {lack.why}; {then}"
         self._run.log("machine", text, is_said=before is None or before.lack != lack)
 
     def _refuse_all_unfit(self) -> None:

@@ -1,8 +1,4 @@
-"""What a worker does with a leg: train from the newest checkpoint, report every epoch, write checkpoints when it is time. No Ray.
-
-At a rung the checkpoint is on disk before the epoch is reported, as another worker may go on from there. Between rungs epochs are reported
-that are on no disk yet: after a kill they are trained again and not reported again, since the leg says which the study knows. A
-checkpoint holds the metrics of every epoch so far: what a killed driver did not record is read out of it.
+"""What a worker does with a leg: claim its checkpoints, train (train_leg.py), and tell what it failed of. No Ray.
 
 What fails is typed here: by the recipe or for want of memory it is infeasible, by its figures diverged; what a machine does is raised
 (MachineFault), and the process that met it ends, so that the next trial has a sound one.
@@ -14,7 +10,6 @@ import errno
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import replace
 from functools import partial
@@ -26,19 +21,16 @@ from visiontune.data.store.store import Store
 from visiontune.errors import Diverged, LostRank, MachineFault, NotAtHand, Superseded, UserError, first_line
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.kept_files import load_files
-from visiontune.training.checkpoint import Found, find_newest
 from visiontune.training.checkpoint_writer import CheckpointWriter
 from visiontune.training.gpu import GpuShare, is_gpu_error, is_out_of_memory, machine_fault, release_all
 from visiontune.training.heartbeat import HEARTBEAT
-from visiontune.training.loop import Epoch, is_over, train
-from visiontune.training.several_networks import train_repeats
-from visiontune.tuning.confirm_leg import average, keep_weights, reopen, test_figures
+from visiontune.training.loop import train
 from visiontune.tuning.constraints import problem_of_costs
 from visiontune.tuning.disk_room import FULL
 from visiontune.tuning.leg import Leg, Report
 from visiontune.tuning.records import CONSTRAINT, NO_MEMORY
+from visiontune.tuning.train_leg import Train, failure, train_leg
 
-Train = Callable[..., Iterator[Epoch]]
 UNWRITABLE = (errno.EROFS, errno.EACCES)
 LINGER_S = 5.0
 """Seconds in which an error gets from a worker to its driver, before the worker's process ends."""
@@ -114,9 +106,9 @@ def run_leg(
             HEARTBEAT.begin(writer.attempt.file)
             costs = _costs(leg, store, device)
             if problem := problem_of_costs(costs, leg.bounds):
-                yield replace(_failure(CONSTRAINT, problem), costs=costs)
+                yield replace(failure(CONSTRAINT, problem), costs=costs)
                 return
-            for report in _reports(leg, store, folder, device, rungs, writer, train):
+            for report in train_leg(leg, store, folder, device, rungs, writer, train):
                 leg = replace(leg, known_epochs=max(leg.known_epochs, report.epoch))
                 yield replace(report, micro_batch=leg.micro_batch, costs=costs)
     except MachineFault:
@@ -128,7 +120,7 @@ def run_leg(
         if isinstance(error, NotAtHand | Superseded):  # the driver had it, or `check` would have said so; or the leg is another's by now
             raise machine_fault(first_line(error), is_begun=False) from error
         if not is_out_of_memory(error):
-            yield _failure(*_typed(error))
+            yield failure(*_typed(error))
             return
         want, is_its_own = first_line(error), share is None or share.was_whole()  # Linux refuses a CPU only what no machine has
     if want:  # the error is gone, and with it what held the network
@@ -159,7 +151,7 @@ def _with_less(leg: Leg, run: Callable[[Leg], Iterator[Report]], want: str, *, i
     if leg.micro_batch == 0 and half > 1:
         yield from run(replace(leg, micro_batch=half))
     elif is_its_own:
-        yield _failure("infeasible", f"{NO_MEMORY}: {want}")
+        yield failure("infeasible", f"{NO_MEMORY}: {want}")
     else:
         raise machine_fault(f"other processes hold what a trial should have of its GPU: {want}")
 
@@ -175,77 +167,3 @@ def _typed(error: Exception) -> tuple[str, str]:
     if isinstance(error, OSError) and error.errno in UNWRITABLE:
         return "storage", first_line(error)
     return "crashed", f"{type(error).__name__}: {first_line(error)}"  # it is handed out again, and given up if it goes on so
-
-
-def _reports(
-    leg: Leg, store: Store, folder: StudyFolder, device: str, rungs: Collection[int], writer: CheckpointWriter, train: Train
-) -> Iterator[Report]:
-    if (report := _of_weights(leg, store, folder, device)) is not None:
-        yield report
-        return
-    state, note = _resumed(leg, folder)
-    history = state["history"] if state else []
-    HEARTBEAT.begin(writer.attempt.file, [past["metrics"]["epoch_s"] for past in history])
-    losses = [past["metrics"]["val_loss"] for past in history]
-    for past in history:
-        is_last = is_over(leg.recipe, losses[: past["epoch"]])  # said again if known: its driver died before it ended the trial
-        if past["epoch"] > leg.known_epochs or is_last:
-            yield Report(past["epoch"], past["metrics"], past["time_ms"], writer.size_bytes, is_last=is_last, note=note)
-            note = ""
-    more: dict[str, Any] = {"use_val": True} if leg.use_val else {}
-    if leg.num_repeats > 1:
-        train, more = partial(train_repeats, train=train), {"num": leg.num_repeats, "is_folded": leg.is_folded}
-    for epoch in train(leg.recipe, store, device=device, resume=state, micro_batch=leg.micro_batch, **more):
-        HEARTBEAT.epoch_ended(epoch.metrics["epoch_s"])
-        if leg.is_confirmation and epoch.is_last:
-            yield _confirmed(leg, epoch, store, folder)
-            return
-        if epoch.is_last:
-            writer.forget()
-        elif epoch.epoch in rungs:
-            writer.write(epoch.epoch, epoch.state())
-        else:
-            writer.keep(epoch.epoch, epoch.state())
-        if epoch.epoch > leg.known_epochs or epoch.is_last:
-            yield Report(epoch.epoch, epoch.metrics, epoch.time_ms, writer.size_bytes, is_last=epoch.is_last, note=note)
-            note = ""
-
-
-def _resumed(leg: Leg, folder: StudyFolder) -> tuple[dict[str, Any] | None, str]:
-    """The state to go on from, and what is to be said of it. Raises NotAtHand where this machine does not see what the driver saw."""
-    try:
-        found = find_newest(folder.checkpoint(leg.key))
-    except OSError as error:
-        raise NotAtHand(f"the checkpoint of trial {leg.number} can't be read: {error.strerror or error}") from error
-    if leg.has_checkpoint and found == Found(None):
-        raise NotAtHand(f"the study's folder {folder.path} has a checkpoint of trial {leg.number} that this machine does not see")
-    for path in found.damaged:
-        path.unlink(missing_ok=True)
-    state = found.state if found.state is not None and found.state["fingerprint"] == leg.recipe.fingerprint else None
-    then = f"it goes on from epoch {state['epoch']}" if state else "it is trained from its start"
-    what = f"its checkpoint {found.damaged[0].name} is damaged" if found.damaged else "" if state else "no checkpoint of it is there"
-    return state, f"{what}; {then}" if what and leg.known_epochs else ""
-
-
-def _of_weights(leg: Leg, store: Store, folder: StudyFolder, device: str) -> Report | None:
-    """What a leg reports that trains nothing; None for one that trains, too where the weights to be tested are gone."""
-    figures = None
-    if leg.averaged:
-        figures = average(leg, store, folder, device)
-        if figures is None:
-            return _failure("infeasible", "the weights to be averaged are gone")
-    elif leg.is_test and (kept := reopen(leg, store, folder, device)) is not None:
-        figures = test_figures(leg, kept, store, folder)
-    return None if figures is None else Report(0, figures, time.time_ns() // 1_000_000, is_last=True)
-
-
-def _confirmed(leg: Leg, epoch: Epoch, store: Store, folder: StudyFolder) -> Report:
-    """The last report of a recipe that was trained again: its weights are kept first, where they have a name."""
-    if leg.weights:
-        keep_weights(leg, epoch, store, folder)
-    figures = test_figures(leg, epoch, store, folder) if leg.is_test else {}
-    return Report(epoch.epoch, {**epoch.metrics, **figures}, epoch.time_ms, is_last=True)
-
-
-def _failure(kind: str, reason: str) -> Report:
-    return Report(epoch=0, metrics={}, time_ms=0, failure=kind, reason=reason)

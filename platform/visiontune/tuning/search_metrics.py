@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from visiontune.tuning.snapshot import Snapshot
@@ -43,7 +44,8 @@ class SearchMetrics:
             show(snapshot)
             if time.monotonic() - self._told_s > EVERY_S and _is_ray_up():
                 self._told_s = time.monotonic()
-                self.set(snapshot)
+                with suppress(OSError):  # of what is read for them: a search does not end of its figures
+                    self.set(snapshot)
 
         return tell
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
+from visiontune.data.store.node_copy import on_this_node
+from visiontune.data.store.remote_cache import remote_cache
 from visiontune.data.store.short_report import short_report
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.study_spec import StudySpec
@@ -65,6 +67,8 @@ def search_on_cluster(
             wanted, watch = _watched(run, spec, address)
             watch.check(needs)
             store = ready.result()
+            if not joins:
+                on_this_node(store.path, remote_cache())  # here, or workers would be taken to hang while they wait for an hour's copy
             watch.check(needs and with_pictures(needs, spec, store.path))
             _keep_pictures(run, spec, storage, store)
             base = worker_config(spec, folder, store, wanted)
