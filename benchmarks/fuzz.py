@@ -4,9 +4,9 @@
 
 Right inputs (parts/fuzz_examples.py, parts/fuzz_study.py) are changed where they have a structure, line by line, byte by byte, or replaced
 by random bytes (parts/mutations.py). Counted by target: inputs, accepted, refused (UserError, BadPicture), tracebacks (any other
-exception), hangs (over 5 seconds), and what was done outside of the input's own folder: a file opened for writing, made, renamed or
-removed, a program started, a connection opened, a class that pickle looked up, all of which Python's audit hooks tell. Each input follows
-from --seed, target and number, and what went wrong is kept in --keep. Exit code 1 where anything did.
+exception), hangs (over 5 seconds of the processor, or a minute of waiting), and what was done outside of the input's own folder: a file
+opened for writing, made, renamed or removed, a program started, a connection opened, a class that pickle looked up, all of which Python's
+audit hooks tell. Each input follows from --seed, target and number, and what went wrong is kept in --keep. Exit code 1 where anything did.
 """
 
 from __future__ import annotations
