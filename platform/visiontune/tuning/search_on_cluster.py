@@ -14,6 +14,7 @@ from visiontune.data.store.remote_cache import remote_cache
 from visiontune.data.store.short_report import short_report
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.study_spec import StudySpec
+from visiontune.tuning.blas_threads import one_blas_thread
 from visiontune.tuning.constraints import costs_by, needs_known_costs, num_counted
 from visiontune.tuning.earlier_studies import Elsewhere
 from visiontune.tuning.forecast import keep_forecast
@@ -58,7 +59,7 @@ def search_on_cluster(
     """Run all legs of a search on the cluster at `address`, or on this machine; gives the pictures. Raises as `run_search`."""
     folder = studies.study(spec.study)
     is_new = not storage.trials()  # a study with trials has passed the preflight
-    with ThreadPoolExecutor(1) as pool, _set_at_end() as stop:
+    with one_blas_thread(), ThreadPoolExecutor(1) as pool, _set_at_end() as stop:
         # Before Ray starts, which takes seconds in other processes.
         ready = pool.submit(get_ready, spec, studies.data_cache, is_new, ingest_screen(spec, screen, run.clock.start_s), stop)
         joins = not is_local(address)
