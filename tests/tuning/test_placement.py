@@ -33,7 +33,8 @@ def fake_worker():
             return LegWorker.default_resource_request(config)
 
         def setup(self, config):
-            from visiontune.tuning.ray_worker import idle, unpack
+            from visiontune.tuning.leg import unpack
+            from visiontune.tuning.ray_worker import idle
 
             leg = unpack(config["leg"])
             if leg is not None and ray.get_runtime_context().get_node_id() == config.get("sick"):

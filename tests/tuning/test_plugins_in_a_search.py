@@ -17,10 +17,9 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.parse import load_recipe, load_study
 from visiontune.spec.plugins import in_use
 from visiontune.spec.yaml_writer import dump_recipe
-from visiontune.tuning.leg import Leg
+from visiontune.tuning.leg import Leg, pack
 from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.ray_submit import submit
-from visiontune.tuning.ray_worker import pack
 from visiontune.tuning.run_leg import run_leg
 
 PLUGIN = ROOT / "examples" / "my_models.py"

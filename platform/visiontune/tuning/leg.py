@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,3 +66,16 @@ class Report:
 def device_of(place: Mapping[str, Any]) -> str:
     """The name of the GPU that a leg was trained on, or cpu."""
     return str(place.get("gpu") or "cpu")
+
+
+def pack(leg: Leg | None) -> str:
+    """A leg as one string, which Tune has no reason to flatten into file names."""
+    return "" if leg is None else json.dumps({**vars(leg), "recipe": leg.recipe.to_dict()})
+
+
+def unpack(text: str) -> Leg | None:
+    """The inverse of `pack`."""
+    if not text:
+        return None
+    content = json.loads(text)
+    return Leg(**{**content, "recipe": TrialRecipe(**content["recipe"])})

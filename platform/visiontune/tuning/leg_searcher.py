@@ -9,9 +9,8 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from visiontune.errors import MachineFault, Preempted, UnfitMachine
-from visiontune.tuning.leg import Leg
+from visiontune.tuning.leg import Leg, pack
 from visiontune.tuning.ray_nodes import actor_in, node_of
-from visiontune.tuning.ray_worker import pack
 from visiontune.tuning.search_run import SearchRun
 
 IDLE = "idle"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from collections.abc import Generator
@@ -14,8 +13,7 @@ from ray.tune import PlacementGroupFactory, Trainable
 
 from visiontune.errors import UserError, first_line
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.tuning.leg import Leg, Report
+from visiontune.tuning.leg import Report, unpack
 from visiontune.tuning.node_check import NodeNeeds, lack_at_start
 
 if TYPE_CHECKING:
@@ -111,16 +109,3 @@ def idle() -> Generator[Report, None, None]:
     while True:
         time.sleep(IDLE_STEP_S)
         yield Report(epoch=0, metrics={}, time_ms=0)
-
-
-def pack(leg: Leg | None) -> str:
-    """A leg as one string, which Tune has no reason to flatten into file names."""
-    return "" if leg is None else json.dumps({**vars(leg), "recipe": leg.recipe.to_dict()})
-
-
-def unpack(text: str) -> Leg | None:
-    """The inverse of `pack`."""
-    if not text:
-        return None
-    content = json.loads(text)
-    return Leg(**{**content, "recipe": TrialRecipe(**content["recipe"])})
