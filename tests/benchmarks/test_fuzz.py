@@ -82,6 +82,7 @@ WRONG: list[tuple[str, Callable[[StudyFiles], bytes], str]] = [
     ("journal", lambda study: summed(re.sub(rb"identity", b"identify", study.journal)), "visiontune did not write"),
     ("journal", lambda study: summed(study.journal.replace(b'"made"', b'"../../made"')), "no study named made"),
     ("journal", lambda study: summed(study.journal.replace(b'"made"', b'["made"]')), ""),
+    ("journal", lambda study: summed(re.sub(rb"(budget.reduction_factor[^0-9]*)3", rb"\g<1>1", study.journal)), "visiontune did not write"),
     ("checkpoint", lambda _: sealed(b"\x80\x02\x87."), ""),
     ("checkpoint", lambda _: sealed(b"cos\nsystem\n(S'touch ../ran'\ntR."), ""),
     ("weights", lambda study: stated(study, "class_names", lambda names: [[name] for name in names]), "don't say which network"),

@@ -68,8 +68,11 @@ class Budget:
     def rungs(self) -> tuple[int, ...]:
         """Epochs at which trials are compared: min_epochs * reduction_factor^k up to max_epochs; 1, 27 and 3 give (1, 3, 9, 27).
 
-        The last one is max_epochs where the trial scheduler has rungs, which a study is checked for.
+        The last one is max_epochs where the trial scheduler has rungs, which a study is checked for. Raises ValueError for what would have
+        no end, which a damaged study can say.
         """
+        if self.min_epochs < 1 or self.reduction_factor < 2:
+            raise ValueError(f"rungs rise from 1 on by at least 2, but got {self.min_epochs} and {self.reduction_factor}")
         rungs = [self.min_epochs]
         while rungs[-1] * self.reduction_factor <= self.max_epochs:
             rungs.append(rungs[-1] * self.reduction_factor)
