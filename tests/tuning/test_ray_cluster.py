@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
@@ -22,7 +23,7 @@ from visiontune.tuning.event_log import read_events
 from visiontune.tuning.node_watch import NodeWatch
 from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.placement import Node, Placement
-from visiontune.tuning.ray_cluster import check_address, close_token, cluster, is_local, note_of_gpus, trial_resources
+from visiontune.tuning.ray_cluster import check_address, close_token, cluster, is_local, note_of_gpus, trial_resources, unprinted_news
 from visiontune.tuning.ray_nodes import legs_to_come
 from visiontune.tuning.search_run import SearchRun
 
@@ -118,6 +119,27 @@ def test_a_folder_that_ray_can_not_use_is_told_before_it_starts(monkeypatch: pyt
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # the tests may run as root
     with pytest.raises(UserError, match=r"/proc, is root's and can't be written; set RAY_TMPDIR to a folder of your own"):
         check_address(None)
+
+
+def test_ray_prints_no_dump_of_a_lost_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    """By its own listener (ray 2.60), which `log_to_driver=False` does not silence, as the last part shows."""
+    from ray import JobID
+    from ray._private.worker import listen_error_messages
+
+    def hear(dump: str) -> str:
+        stop = Event()
+
+        def poll() -> tuple[bytes, dict[str, object]]:
+            stop.set()
+            return b"", {"job_id": JobID.nil().binary(), "error_message": f"{dump}\n    [state-dump] NodeManager"}
+
+        subscriber = SimpleNamespace(subscribe=lambda: None, poll=poll)
+        listen_error_messages(SimpleNamespace(gcs_error_subscriber=subscriber, current_job_id=JobID.from_int(1)), stop)  # type: ignore[arg-type]
+        return capsys.readouterr().out
+
+    with unprinted_news():
+        assert hear("Raylet is terminated.") == ""
+    assert "state-dump" in hear("Raylet is terminated again.")
 
 
 def test_workers_of_a_trial_are_each_whole_on_a_node(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,9 +104,25 @@ def cluster(address: str | None, files: Iterable[Path] = ()) -> Iterator[None]:
             raise NoCluster(f"the Ray cluster at {address_of(address)} can't be joined: {first_line(error)}{hint}") from error
         close_token()
         try:
-            yield
+            with unprinted_news():
+                yield
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def unprinted_news() -> Iterator[None]:
+    """Ray prints on the standard output what it tells every driver, whatever `log_to_driver` says: twenty lines of a lost raylet's
+    state, or how its autoscaler fares (ray 2.60). A search has its own sentence for each, and Ray's stand in its logs.
+    """
+    from ray._private import worker
+
+    printed = worker.print_to_stdstream
+    worker.print_to_stdstream = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = printed
 
 
 def close_token(path: Path | None = None) -> None:
