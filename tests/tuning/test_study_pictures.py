@@ -13,7 +13,7 @@ from simulated_search import drive, make_spec
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
-from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.tuning.open_storage import as_begun, create_or_resume, open_existing
 from visiontune.tuning.study_pictures import follow_pictures, keep_pictures
 from visiontune.tuning.study_storage import Storage
@@ -84,6 +84,10 @@ def test_where_pictures_were_only_added_a_study_can_start_from_the_old_one(begun
     with pytest.raises(UserError) as caught:
         keep_pictures(storage, store_of(folder, cache), "study", "my space.yaml")
     assert "on those that there are now: visiontune search 'my space.yaml' --name study_2 'start.studies=[study]'" in str(caught.value)
+    studies = StudiesFolder(folder.parent)
+    studies.study("study_2").path.mkdir()
+    with pytest.raises(UserError, match=rf" --name study_3 'start\.studies=\[study\]' --studies-dir {studies.path}\n"):
+        keep_pictures(storage, store_of(folder, cache), "study", "my space.yaml", studies)
 
 
 def test_added_pictures_and_classes_are_counted(begun: tuple[Storage, Path, Path]) -> None:

@@ -71,7 +71,7 @@ def search_on_cluster(
             if not joins:
                 on_this_node(store.path, remote_cache())  # here, or workers would be taken to hang while they wait for an hour's copy
             watch.check(needs and with_pictures(needs, spec, store.path))
-            _keep_pictures(run, spec, storage, store)
+            _keep_pictures(run, spec, storage, store, studies)
             base = worker_config(spec, folder, store, wanted)
             if spec.resources.gpus_per_trial == "auto" and wanted["gpu"]:
                 base = worker_config(spec, folder, store, _share_gpus(run, spec, storage, store.info, base, watch, address))
@@ -108,8 +108,8 @@ def _watched(run: SearchRun, spec: StudySpec, address: str | None) -> tuple[dict
     return wanted, watch
 
 
-def _keep_pictures(run: SearchRun, spec: StudySpec, storage: Storage, store: Store) -> None:
-    keep_pictures(storage, store, spec.study, spec.space.file)
+def _keep_pictures(run: SearchRun, spec: StudySpec, storage: Storage, store: Store, studies: StudiesFolder) -> None:
+    keep_pictures(storage, store, spec.study, spec.space.file, studies)
     if places := follow_pictures(storage, spec):
         run.log("search", f"goes on with the same pictures at another place: {places}", is_said=True)
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import numpy as np
 from visiontune.data.store.layout import VERSION
 from visiontune.data.store.store import Store
 from visiontune.errors import Problem, UserError
+from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.study_place import moved
 from visiontune.tuning.study_storage import Storage
@@ -25,10 +28,10 @@ CROPS = "squares"
 _MOST_LISTED = 5
 
 
-def keep_pictures(storage: Storage, store: Store, study: str, file: str = "") -> None:
+def keep_pictures(storage: Storage, store: Store, study: str, file: str = "", studies: StudiesFolder | None = None) -> None:
     """Record the pictures in a study that has none recorded. Raises UserError for other pictures than recorded, with what differs.
 
-    `file` is that of its space, where there is one.
+    `file` is that of its space, where there is one, and `studies` where it lies: for the command that starts another study.
     """
     attributes = storage.attributes()
     found, noted = facts_of(store), attributes.get(ATTRIBUTE)
@@ -37,16 +40,19 @@ def keep_pictures(storage: Storage, store: Store, study: str, file: str = "") ->
     if noted is None:
         storage.set_attribute(ATTRIBUTE, found)
     elif noted["digest"] != found["digest"]:
-        head = f"study {study} was begun on other pictures; put those back, or {_other_study(study, file, noted, found)}"
+        another = _other_study(study, file, studies or StudiesFolder.of(), noted, found)
+        head = f"study {study} was begun on other pictures; put those back, or {another}"
         raise UserError(head, *(Problem("", 0, "data", rule) for rule in differences(noted, found)))
 
 
-def _other_study(study: str, file: str, noted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+def _other_study(study: str, file: str, studies: StudiesFolder, noted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     """Where there are only more of each, the best recipes are tried on those first: values of two sets in one study can't be compared."""
     counts = [(noted[key][name], found[key].get(name, 0)) for key in ("splits", "classes") for name in noted[key]]
     if not file or any(now < was for was, now in counts):
         return "start another study with --name"
-    more = ["--name", f"{study}_2", f"start.studies=[{study}]"]
+    name = next(name for number in count(2) if not studies.study(name := f"{study}_{number}").path.exists())
+    where = [] if studies.path == Path("studies") else ["--studies-dir", str(studies.path)]
+    more = ["--name", name, f"start.studies=[{study}]", *where]
     return f"start from its best recipes on those that there are now: {shlex.join(['visiontune', 'search', file, *more])}"
 
 
