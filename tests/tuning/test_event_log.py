@@ -31,6 +31,7 @@ def test_the_log_and_the_study_agree(tmp_path: Path) -> None:
     started = [(event.trial, event.text.removeprefix("starts ")) for event in again if event.text.startswith("starts ")]
     ended = [(event.trial, event.text.removeprefix("ends ")) for event in again if event.text.startswith("ends ")]
     num_trained = len(results_of(storage.attributes(), PREFIX))
+    assert len(set(started)) == len(started)  # each names its seed, a test too
     assert sorted(started) == sorted(ended) and sum("on seed" in text for _, text in started) == num_trained > 0
     in_full = {trial.number for trial in storage.trials() if trial.state.name == "COMPLETE"}
     assert {number for number, _ in started} <= in_full  # and no numbers of seeds

@@ -8,6 +8,7 @@ from visiontune.filesystem.checkpoint_files import states_in
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.confirmation_events import confirmation_event, crashed_event
+from visiontune.tuning.confirmed import AVERAGED
 from visiontune.tuning.event_log import EventLog
 from visiontune.tuning.leg import Leg, Report
 from visiontune.tuning.mlflow_events import now_ms
@@ -97,7 +98,12 @@ class Retrainings:
 
 def _what(leg: Leg) -> str:
     if leg.is_test:
-        return "its test"
+        of = "" if AVERAGED in leg.weights else f", {_seed(leg)}"
+        return f"its test{of}"
     if leg.averaged:
         return "the mean of its weights"
-    return f"on seed {leg.recipe.training['seed']}{', val included' if leg.use_val else ''}"
+    return f"on {_seed(leg)}"
+
+
+def _seed(leg: Leg) -> str:
+    return f"seed {leg.recipe.training['seed']}{', val included' if leg.use_val else ''}"
