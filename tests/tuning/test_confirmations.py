@@ -211,7 +211,7 @@ def test_a_registered_winner_is_registered_again_when_its_race_is_extended(tmp_p
     storage.set_attribute(
         "finished", {"limits": {"num_trials": NUM}, "by": "num_trials", "num_seeds": 3, "confirm": {"top": 3, "num_seeds": 3}}
     )
-    monkeypatch.setattr(retrain_study, "run_on_cluster", lambda run, *_, **__: run.next_leg())  # nothing is left to train
+    monkeypatch.setattr(retrain_study, "search_on_cluster", lambda run, *_, **__: run.next_leg())  # nothing is left to train
     monkeypatch.setattr(retrain_study, "leave_winner", lambda study, folder, store, put, register=None: names.append(register))
     retrain_study.retrain_study(folder, {}, tracker=lambda: nullcontext(lambda event: None), screen=lambda snapshot: None)
     ending = ending_of(storage)
