@@ -4,6 +4,7 @@
 # A search on the machines of one SLURM job: sbatch deploy/slurm.sh FILE [KEY=VALUE ...], with VISIONTUNE_STUDIES on storage that all see.
 # Preempted or out of time it stops within those 120 s, and the same command, or SLURM's requeue, goes on.
 set -euo pipefail
+mkdir -p "${VISIONTUNE_STUDIES:?must name a folder that all machines see}"
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$VISIONTUNE_STUDIES/.ray_token-$SLURM_JOB_ID"
 (umask 077 && python -c 'import secrets; print(secrets.token_hex(32))' > "$RAY_AUTH_TOKEN_PATH")
 head=$(hostname) port=$((20000 + SLURM_JOB_ID % 10000)) ray=(ray start --block --disable-usage-stats)
