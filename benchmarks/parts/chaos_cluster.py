@@ -27,10 +27,13 @@ SEEN_S = 120.0
 
 
 class Raylet:
-    """A node of a cluster; `kill` ends all of its processes at once. `within` runs another command elsewhere, as `ip netns exec` does."""
+    """A node of a cluster; `kill` ends all of its processes at once."""
 
-    def __init__(self, words: Sequence[str], within: Sequence[str], env: Mapping[str, str]) -> None:
+    def __init__(self) -> None:
         self.mark = uuid.uuid4().hex
+
+    def start(self, words: Sequence[str], within: Sequence[str], env: Mapping[str, str]) -> None:
+        """Raises NotRun where Ray does not start. `within` runs another command elsewhere, as `ip netns exec` does."""
         mine = clean_env(**{MARK: self.mark}, RAY_USAGE_STATS_ENABLED="0", **env)
         for _ in range(STARTS):  # Ray gives a node 30 s to start, which a busy machine may not do
             done = subprocess.run([*within, RAY, "start", *words], env=mine, capture_output=True, text=True, timeout=STARTS_S)
@@ -78,8 +81,9 @@ class Cluster:
         return self.nodes[-1]
 
     def _start(self, words: Sequence[str], within: Sequence[str] = ()) -> Raylet:
-        node = Raylet(words, within, self.env)
-        self._ground.at_end.callback(node.kill)
+        node = Raylet()
+        self._ground.at_end.callback(node.kill)  # first: `ray start` may be interrupted
+        node.start(words, within, self.env)
         return node
 
 
