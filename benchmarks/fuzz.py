@@ -43,6 +43,7 @@ def main() -> None:
         found, wall_s = fuzz(args, Path(folder))
     rows = {name: row(counts) for name, counts in found.items()}
     total = sum(found.values(), Counter())
+    total["slowest_ms"] = max(counts["slowest_ms"] for counts in found.values())
     rows["all"] = row(total)
     result = Result("fuzz", args, total["inputs"], "inputs", whole=not args.only)
     result.table("inputs", rows)
