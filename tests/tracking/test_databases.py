@@ -20,12 +20,18 @@ def test_a_search_whose_database_and_tracking_server_crash_has_everything_once(t
     with postgres() as database:
         server = Server(database.make("mlflow"), tmp_path / "artifacts")
         try:
-            _search(tmp_path / "search", database, server)
+            found, values = _search(tmp_path / "search", database, server)
         finally:
             server.close()
+    assert len(found) == 1 + len(values) == 9
+    for number, curve_of_study in values.items():
+        _, status, _, _, _, curves, *_ = found[str(number)]
+        assert [(step, value) for step, value, _ in curves.get("objective", ())] == curve_of_study
+        assert status in ("FINISHED", "FAILED")
 
 
-def _search(path: Path, database, server: Server) -> None:
+def _search(path: Path, database, server: Server) -> tuple[dict, dict]:
+    """What MLflow has by trial, which fails where one is there twice, and the values that the study has of each."""
     folder = StudyFolder(path)
     spec = make_spec(path, num_trials=8, sampler="random", overrides=[f"storage.url={database.make('optuna')}"])
     writer = start_writer(folder, server.uri)
@@ -51,9 +57,5 @@ def _search(path: Path, database, server: Server) -> None:
     writer.stop(20)
     from mlflow.tracking import MlflowClient
 
-    found = content(MlflowClient(server.uri), "search")  # fails where a trial is there twice
-    for trial in storage.trials():
-        steps = [(step, value) for step, value, _ in found[str(trial.number)][5].get("objective", ())]
-        assert steps == sorted(trial.intermediate_values.items())
-        assert found[str(trial.number)][1] in ("FINISHED", "FAILED")
-    assert len(found) == 1 + len(storage.trials()) == 9
+    values = {trial.number: sorted(trial.intermediate_values.items()) for trial in storage.trials()}
+    return content(MlflowClient(server.uri), "search"), values

@@ -31,6 +31,7 @@ class MadeGauge:
 
 def test_each_gauge_is_set_while_ray_runs_and_trials_of_all_states_are_all_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
+    monkeypatch.setattr(MadeGauge, "told", {})
     monkeypatch.setitem(sys.modules, "ray.util.metrics", SimpleNamespace(Gauge=MadeGauge))
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: bool(seen[1:])))
     snapshot = later(num_begun=9, num_done=2, num_pruned=1, num_failed=1, num_waiting=3, busy_share=0.5, spent={"epochs": 70.0})
@@ -47,13 +48,15 @@ def test_each_gauge_is_set_while_ray_runs_and_trials_of_all_states_are_all_trial
     assert told["visiontune_best", "digits"] == SNAPSHOT.best.value
 
 
-def test_a_search_does_not_end_of_what_its_figures_are_read_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outbox_that_can_not_be_read_costs_its_own_figure_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     def away() -> int:
         raise PermissionError("the outbox is another user's")
 
+    monkeypatch.setattr(MadeGauge, "told", {})
     monkeypatch.setitem(sys.modules, "ray.util.metrics", SimpleNamespace(Gauge=MadeGauge))
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: True))
     SearchMetrics("digits", away).beside(lambda snapshot: None)(SNAPSHOT)
+    assert {name for name, *_ in MadeGauge.told} == set(GAUGES) - {"visiontune_mlflow_lag"}
 
 
 def test_the_busy_share_is_of_the_gpus_that_are_up() -> None:

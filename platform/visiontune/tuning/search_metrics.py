@@ -44,8 +44,7 @@ class SearchMetrics:
             show(snapshot)
             if time.monotonic() - self._told_s > EVERY_S and _is_ray_up():
                 self._told_s = time.monotonic()
-                with suppress(OSError):  # of what is read for them: a search does not end of its figures
-                    self.set(snapshot)
+                self.set(snapshot)
 
         return tell
 
@@ -58,7 +57,8 @@ class SearchMetrics:
         self._set("visiontune_epochs", snapshot.spent.get("epochs", 0.0))
         self._set("visiontune_epochs_per_second", snapshot.epochs_per_minute / 60)
         self._set("visiontune_busy_share", snapshot.busy_share)
-        self._set("visiontune_mlflow_lag", self._num_unsent())
+        with suppress(OSError):  # the outbox can't be read: a search does not end of its figures, nor do the others go
+            self._set("visiontune_mlflow_lag", self._num_unsent())
         if snapshot.best is not None and snapshot.best.value is not None:
             self._set("visiontune_best", snapshot.best.value)
 
