@@ -1,4 +1,7 @@
-"""The notebooks of examples/ run from their first cell to their last; a search in a notebook shows itself and can be interrupted."""
+"""The notebooks of examples/ run from their first cell to their last; a search in a notebook shows itself and can be interrupted.
+
+The notebooks' searches are without Ray, which the interrupted one has.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,9 @@ import pytest
 from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 from places import PLATFORM, ROOT
+from search_here import CELL
 
 from visiontune import load_study
-
-pytestmark = pytest.mark.ray
 
 SMALLER = {'"num_trials": 6': '"num_trials": 3', '"max_epochs": 9': '"max_epochs": 3', '"num_seeds": 3': '"num_seeds": 2'}
 """What a notebook searches, and what it does here: each of its cells has the same to show."""
@@ -49,11 +51,13 @@ def test_there_are_two_notebooks_and_they_are_stored_without_outputs() -> None:
         assert all(not cell.get("outputs") and not cell.get("execution_count") for cell in nbformat.read(path, 4).cells), path
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs(path: Path, place: Path) -> None:
     book = nbformat.read(path, 4)
     for cell in book.cells:
         cell.source = re.sub("|".join(SMALLER), lambda found: SMALLER[found[0]], cell.source)
+    book.cells.insert(0, nbformat.v4.new_code_cell(CELL))
     NotebookClient(book, timeout=240, resources={"metadata": {"path": str(place)}}).execute()
     shown = [output for cell in book.cells for output in cell.get("outputs", [])]
     assert not [output for output in shown if is_complaint(output)], shown
@@ -86,6 +90,7 @@ def reply_to(request: str, client: Any) -> dict[str, Any]:
     return content
 
 
+@pytest.mark.ray
 def test_an_interrupted_cell_stops_cleanly_and_the_same_cell_goes_on(kernel: tuple[KernelManager, Any], place: Path) -> None:
     manager, client = kernel
     request = client.execute(SEARCH)
@@ -105,6 +110,8 @@ def test_an_interrupted_cell_stops_cleanly_and_the_same_cell_goes_on(kernel: tup
     shown = [one["content"] for one in said if one["msg_type"] in ("display_data", "update_display_data")]
     assert len(shown) > 1 and len({one["transient"]["display_id"] for one in shown}) == 1  # one output, replaced
     assert not [one for one in said if one["msg_type"] == "clear_output"]  # as Tune's own reporter would
+    outputs = [nbformat.v4.output_from_msg(one) for one in said if one["msg_type"] in ("stream", "error")]
+    assert not [one for one in outputs if is_complaint(one)], outputs
     curves = load_study("kernel", studies_dir=place / "studies").curves
     for number in known:
         kept = known[number].dropna()

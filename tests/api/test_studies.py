@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from search_here import PLACE, search_here
 from simulated_search import drive, make_spec
 
 import visiontune
@@ -42,9 +43,9 @@ def rays_variables() -> dict[str, str]:
 
 
 @pytest.mark.ray
-def test_a_mapping_in_and_a_study_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mapping_in_and_a_study_out(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     before = rays_variables()
-    study = visiontune.search(SPACE, studies_dir=tmp_path, progress=False, budget__num_trials=3)
+    study = _in_a_thread(lambda: visiontune.search(SPACE, studies_dir=tmp_path, progress=False, budget__num_trials=3))
     assert rays_variables() == before
     assert (study.status, study.num_new_trials, len(study.trials)) == ("finished", 3, 3)
     winner, best = study.winner, study.best
@@ -53,7 +54,8 @@ def test_a_mapping_in_and_a_study_out(tmp_path: Path, capsys: pytest.CaptureFixt
     assert study.curves[best.number].dropna().index.tolist() == [1, 2, 3]
     assert "phase=" not in capsys.readouterr().out
 
-    more = _in_a_thread(lambda: visiontune.search(SPACE, ["budget.num_trials=4"], studies_dir=tmp_path, progress=False))
+    monkeypatch.setattr(PLACE, search_here)
+    more = visiontune.search(SPACE, ["budget.num_trials=4"], studies_dir=tmp_path, progress=False)
     assert (more.num_new_trials, len(more.trials)) == (1, 4) and len(study.refresh().trials) == 4
     assert more.trials["value"][:3].tolist() == study.trials["value"].tolist()
     assert main(["show", "mine", "--json", "--studies-dir", str(tmp_path)]) == 0
