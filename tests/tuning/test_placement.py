@@ -188,14 +188,24 @@ def test_why_a_worker_was_lost_gets_to_the_search(tmp_path, last_line, said, is_
     assert (key, begun) == ("00003", is_begun) and what.startswith(said)
 
 
-def test_a_key_of_the_drivers_environment_is_in_none_that_ray_writes_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray's logs have runtime environments word for word, and every user of a machine may read them."""
+def test_workers_take_a_process_that_ray_has_started_beforehand_and_no_key_is_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray starts them without a runtime environment, and has runtime environments word for word in logs that every user may read."""
     from ray.tune import Trainable
     from ray.tune.execution.class_cache import _ActorClassCache
 
     import visiontune.tuning.ray_adapter  # noqa: F401
 
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
-    monkeypatch.setenv("AWS_SESSION_TOKEN", "hush")
+    monkeypatch.setenv("RAY_CHDIR_TO_TRIAL_DIR", "0")
     given = _ActorClassCache().get(type("Worker", (Trainable,), {}))._default_options["runtime_env"]
-    assert given["env_vars"] and "hush" not in str(given)
+    assert not any(given.values())
+
+
+def test_a_worker_stays_in_the_folder_from_which_weights_are_named(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from visiontune.tuning.ray_worker import LegWorker
+
+    monkeypatch.setattr(LegWorker, "setup", lambda self, config: None)
+    monkeypatch.setenv("RAY_CHDIR_TO_TRIAL_DIR", "1")
+    here = pathlib.Path.cwd()
+    LegWorker({}, storage=SimpleNamespace(trial_fs_path="there", trial_working_directory=str(tmp_path)))
+    assert pathlib.Path.cwd() == here

@@ -31,8 +31,9 @@ _FIXED = {
     "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # the search run decides how many legs are out
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune's newer output takes no reporter of ours, and none in a notebook
 }
-# Tune would give its workers AWS's keys in a runtime environment, which Ray writes into logs that every user of the machine can read.
-class_cache.ENV_VARS_TO_PROPAGATE = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if not name.startswith("AWS_")}
+# Tune would give its workers a runtime environment. Those that Ray starts beforehand do not have it, so that as many more are started (each
+# 1.5 s of a core), and AWS's keys would be in it, which Ray writes into logs that every user of the machine can read.
+class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, set()
 
 
 class LegScheduler(FIFOScheduler):  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Generator
@@ -34,6 +35,10 @@ class LegWorker(Trainable):  # type: ignore[misc]
     _reports: Generator[Report, None, None] | None = None
     _heartbeat: Heartbeat
     _hang_s: float
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # what a recipe names is named from the driver's folder
+        super().__init__(*args, **kwargs)
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory:
