@@ -3,6 +3,7 @@
 import os
 import pathlib
 import signal
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -209,3 +210,14 @@ def test_a_worker_stays_in_the_folder_from_which_weights_are_named(tmp_path: pat
     here = pathlib.Path.cwd()
     LegWorker({}, storage=SimpleNamespace(trial_fs_path="there", trial_working_directory=str(tmp_path)))
     assert pathlib.Path.cwd() == here
+
+
+def test_statistics_that_are_off_import_no_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Tune calls as each search begins."""
+    from ray.air._internal import usage
+
+    import visiontune.tuning.ray_adapter  # noqa: F401
+
+    monkeypatch.delitem(sys.modules, "ray.air.integrations.mlflow", raising=False)
+    usage.tag_callbacks([])
+    assert "ray.air.integrations.mlflow" not in sys.modules

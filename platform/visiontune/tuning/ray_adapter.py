@@ -16,6 +16,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.air._internal import usage
 from ray.tune.execution import class_cache
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
@@ -34,6 +35,8 @@ _FIXED = {
 # Tune would give its workers a runtime environment. Those that Ray starts beforehand do not have it, so that as many more are started (each
 # 1.5 s of a core), and AWS's keys would be in it, which Ray writes into logs that every user of the machine can read.
 class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, set()
+# Its usage statistics count callbacks even where they are switched off, for which it imports all of MLflow.
+usage.tag_callbacks = lambda callbacks: None
 
 
 class LegScheduler(FIFOScheduler):  # type: ignore[misc]

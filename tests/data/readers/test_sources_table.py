@@ -6,8 +6,10 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from visiontune.data.readers.digits import digits
 from visiontune.errors import UserError
 from visiontune.spec.declare import REQUIRED, Arg, Items
 from visiontune.spec.parse import load_study
@@ -75,3 +77,12 @@ def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
         load_study(study(tmp_path, {"source": "folder", "path": "x", "use_crops": "true"}))
     with pytest.raises(UserError, match="nearest is 'MNIST'"):
         load_study(study(tmp_path, {"source": "torchvision", "root": "x", "dataset": "MINST"}))
+
+
+def test_the_digits_are_those_that_scikit_learn_gives() -> None:
+    from sklearn.datasets import load_digits
+
+    source, theirs = digits(), load_digits()
+    assert source.labels()["train"].tolist() == theirs.target.tolist()
+    pictures_NHWC = np.stack(list(source.pictures("train", np.arange(1797))))
+    assert np.array_equal(pictures_NHWC[..., 0], np.rint(theirs.images * 255 / 16))
