@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 import sys
@@ -25,6 +26,7 @@ from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.placement import Node, Placement
 from visiontune.tuning.ray_cluster import check_address, close_token, cluster, is_local, note_of_gpus, trial_resources, unprinted_news
 from visiontune.tuning.ray_nodes import legs_to_come
+from visiontune.tuning.ray_start import PORTS, agents_of_known_ports
 from visiontune.tuning.search_run import SearchRun
 
 
@@ -39,7 +41,10 @@ def ray_that(monkeypatch: pytest.MonkeyPatch, *, says: str = "", is_initialized:
             raise (ConnectionError if says.startswith("Failed to connect") else Exception)(says)
 
     made = SimpleNamespace(init=init, is_initialized=lambda: is_initialized, shutdown=lambda: None)
-    monkeypatch.setitem(sys.modules, "ray", made)  # type: ignore[arg-type]
+    private = SimpleNamespace(services=SimpleNamespace(start_raylet=lambda: None))
+    raylet = SimpleNamespace(persist_port=None)
+    for name, module in (("ray", made), ("ray._private", private), ("ray._raylet", raylet)):
+        monkeypatch.setitem(sys.modules, name, module)  # type: ignore[arg-type]
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     return asked
 
@@ -150,7 +155,10 @@ def test_workers_of_a_trial_are_each_whole_on_a_node(monkeypatch: pytest.MonkeyP
         {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 64.0}},
     ]
     made = SimpleNamespace(nodes=lambda: nodes, cluster_resources=lambda: {"CPU": 73.0, "GPU": 5.0})
-    monkeypatch.setitem(sys.modules, "ray", made)  # type: ignore[arg-type]
+    private = SimpleNamespace(services=SimpleNamespace(start_raylet=lambda: None))
+    raylet = SimpleNamespace(persist_port=None)
+    for name, module in (("ray", made), ("ray._private", private), ("ray._raylet", raylet)):
+        monkeypatch.setitem(sys.modules, name, module)  # type: ignore[arg-type]
     three, five = (Resources("auto", 2, num, "auto") for num in (3, 5))  # two CPUs and a GPU each: three on the first, one on the second
     wanted = trial_resources(three, "auto")
     assert wanted == {"cpu": 2.0, "gpu": 1.0}
@@ -217,3 +225,25 @@ def test_nobody_else_of_the_machine_may_read_rays_token(tmp_path: Path) -> None:
     token.chmod(0o644)
     close_token(token)
     assert token.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_raylet_finds_the_ports_of_its_agents_before_they_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On a machine with a load of 20 it died after 15 s without, and with it the search."""
+    from ray._private import services
+    from ray._raylet import wait_for_persisted_port
+
+    signature, started = inspect.signature(services.start_raylet), dict[str, int]()
+
+    def start_raylet(*args: object, **options: int) -> None:
+        started.update({name: options[name] for name in PORTS})
+
+    node = "ab" * 28
+    start_raylet.__signature__ = signature  # type: ignore[attr-defined]
+    needed = [name for name, one in signature.parameters.items() if one.default is inspect.Parameter.empty]
+    given = dict.fromkeys(needed, "") | {"session_dir": str(tmp_path), "node_id": node}
+    monkeypatch.setattr(services, "start_raylet", start_raylet)
+    with agents_of_known_ports():
+        services.start_raylet(**given)
+    assert services.start_raylet is start_raylet
+    assert started == {name: wait_for_persisted_port(str(tmp_path), node, name, timeout_ms=1) for name in PORTS}
+    assert len({*started.values()}) == len(PORTS)

@@ -8,7 +8,7 @@ a trial that loses its worker on three machines. No Ray: `ray_nodes.py` says wha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from visiontune.spec.slots import workers_on
@@ -80,6 +80,7 @@ class Placement:
         self._wanted, self._num_workers, self._limit, self._clock = wanted or {"cpu": 1.0}, num_workers, limit, clock
         self._patience_s = patience_s
         self.nodes: dict[str, Node] = {}
+        self._room: dict[str, int] = {}  # workers that fit on each of them that is large enough for one
         self._can_grow, self.growth = False, 0
         self._health: dict[str, _Health] = {}
         self._losses: dict[str, list[Loss]] = {}
@@ -95,13 +96,14 @@ class Placement:
         new = [node for key, node in now.items() if key not in self.nodes]
         gone = [node for key, node in self.nodes.items() if key not in now]
         self.nodes, self._can_grow = now, can_grow
+        self._room = {key: room for key, node in now.items() if (room := workers_on(node.cpus, node.gpus, self._wanted))}
         self.barred &= now.keys()
         return new, gone
 
     @property
     def num_fitting(self) -> int:
         """Legs that fit on the machines that are up and not left alone, with nothing else on them."""
-        return sum(self._workers_on(node) for node in self._usable()) // self._num_workers
+        return sum(room for key, room in self._room.items() if not (key in self.barred or self._rests(key))) // self._num_workers
 
     @property
     def num_slots(self) -> int:
@@ -114,7 +116,7 @@ class Placement:
 
     def nodes_of_a_size(self) -> set[str]:
         """Machines that are large enough for a worker."""
-        return {node.key for node in self._of_a_size()}
+        return {*self._room}
 
     @property
     def busy_share(self) -> float:
@@ -125,8 +127,8 @@ class Placement:
 
     def fits_nowhere(self) -> bool:
         """Whether machines with what is wanted are up, but too small ones, and the cluster starts none by itself."""
-        there = [node for node in self.nodes.values() if (node.gpus if self._wanted.get("gpu") else node.cpus)]
-        return bool(there) and not self._can_grow and sum(map(self._workers_on, there)) < self._num_workers
+        is_there = any(node.gpus if self._wanted.get("gpu") else node.cpus for node in self.nodes.values())
+        return is_there and not self._can_grow and sum(self._room.values()) < self._num_workers
 
     def began(self, key: str, node: str) -> None:
         """A worker of that machine has begun with the leg."""
@@ -155,7 +157,7 @@ class Placement:
         loss = Loss(node, self._clock(), was_healthy=not self._is_suspect(node, key), is_hung=is_hung)
         health.lost.add(key)
         self._in_a_row.append(loss)
-        if len(health.lost) > 1 and len(self._of_a_size()) > 1:
+        if len(health.lost) > 1 and len(self._room) > 1:
             self._leave_alone(health)
         if is_begun:
             self._losses.setdefault(key, []).append(loss)
@@ -176,40 +178,38 @@ class Placement:
 
         Of those left alone the ones that are so for the shortest time come back first.
         """
-        there = self._allowed()
-        resting = sorted(filter(self._rests, there), key=lambda node: self._health[node].rests_until_s)
-        while resting and not self._is_room(there - {*resting}):
+        resting = sorted((node for node in self._health if self._is_allowed(node) and self._rests(node)), key=self._rests_until_s)
+        while resting and not self._is_room_beside({*resting}):
             resting = resting[1:]
-        just_lost = {loss.node for loss in self._losses.get(key, ())} & there
-        return frozenset(self.barred) | frozenset(resting) | (just_lost if self._is_room(there - {*resting} - just_lost) else frozenset())
+        just_lost = {loss.node for loss in self._losses.get(key, ()) if self._is_allowed(loss.node)}
+        is_room = self._is_room_beside({*resting} | just_lost)
+        return frozenset(self.barred) | frozenset(resting) | (just_lost if is_room else frozenset())
 
     def is_stranded(self, shunned: frozenset[str]) -> bool:
         """Whether a leg that waits for any machine but these waits in vain: the others are gone meanwhile."""
-        there = self._allowed()
-        return self._is_room(there) and not self._is_room(there - shunned)
+        return not self._is_room_beside(shunned) and self._is_room_beside(())
 
     def name(self, node: str) -> str:
         """For people."""
         return self.nodes[node].name if node in self.nodes else node[:8]
 
-    def _is_room(self, keys: set[str]) -> bool:
-        """Whether these machines, with nothing else on them, take all workers of a leg."""
-        return sum(self._workers_on(self.nodes[key]) for key in keys) >= self._num_workers
+    def _is_room_beside(self, others: Collection[str]) -> bool:
+        """Whether machines that are neither of these nor barred, with nothing else on them, take all workers of a leg.
 
-    def _workers_on(self, node: Node) -> int:
-        return workers_on(node.cpus, node.gpus, self._wanted)
+        Asked of every leg that waits after each of Tune's steps, so it looks no further than it has to.
+        """
+        left = self._num_workers
+        rooms = (room for key, room in self._room.items() if key not in others and key not in self.barred)
+        return any((left := left - room) <= 0 for room in rooms)
 
-    def _of_a_size(self) -> list[Node]:
-        return [node for node in self.nodes.values() if self._workers_on(node)]
-
-    def _usable(self) -> list[Node]:
-        return [node for node in self._of_a_size() if node.key in self._allowed() and not self._rests(node.key)]
-
-    def _allowed(self) -> set[str]:
-        return self.nodes_of_a_size() - self.barred
+    def _is_allowed(self, node: str) -> bool:
+        return node in self._room and node not in self.barred
 
     def _rests(self, node: str) -> bool:
-        return node in self._health and self._health[node].rests_until_s > self._clock()
+        return self._rests_until_s(node) > self._clock()
+
+    def _rests_until_s(self, node: str) -> float:
+        return self._health[node].rests_until_s if node in self._health else float("-inf")
 
     def _leave_alone(self, health: _Health) -> None:
         if health.rests_until_s > self._clock():
@@ -235,4 +235,4 @@ class Placement:
 
     def _is_suspect(self, node: str, key: str) -> bool:
         """Whether it has lost other trials' workers, of several machines."""
-        return len(self._of_a_size()) > 1 and node in self._health and bool(self._health[node].lost - {key})
+        return len(self._room) > 1 and node in self._health and bool(self._health[node].lost - {key})

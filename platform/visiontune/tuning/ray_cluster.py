@@ -19,6 +19,7 @@ from visiontune.spec.study_spec import Resources
 from visiontune.tuning.environment import environment
 from visiontune.tuning.interruption import deaf_to_hangups
 from visiontune.tuning.ray_nodes import may_start_gpus
+from visiontune.tuning.ray_start import agents_of_known_ports
 from visiontune.tuning.ray_temp_folder import refuse_temp_folder
 from visiontune.tuning.shipped_code import runtime_env
 
@@ -34,6 +35,7 @@ SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_raylet_start_wait_time_s": "120",  # 30 are too few on a machine that is very busy
+    "RAY_agent_register_timeout_ms": "120000",  # as are these
     "NO_ALBUMENTATIONS_UPDATE": "1",
 }
 """Environment of Ray and of the workers that inherit it, while a search runs; what the user has set stays."""
@@ -90,7 +92,9 @@ def cluster(address: str | None, files: Iterable[Path] = ()) -> Iterator[None]:
         try:
             with deaf_to_hangups():
                 if is_local(address):
-                    ray.init(**common, num_cpus=num_cpus(), include_dashboard=False)  # of a binding (taskset, Slurm) Ray does not know
+                    cpus = num_cpus()  # of a binding (taskset, Slurm) Ray does not know
+                    with agents_of_known_ports():
+                        ray.init(**common, num_cpus=cpus, include_dashboard=False)
                 else:
                     with runtime_env(files) as sent:
                         ray.init(**common, runtime_env=sent)

@@ -1,0 +1,55 @@
+"""Ray's start on a machine that is busy: its raylet gives the agents that it starts 15 s to write down their ports, and dies (ray 2.60).
+
+With a load of 20 on two cores their imports alone take longer, and two starts of three failed. What the raylet waits for are files; with
+ports that are chosen here and written before, it finds them at once.
+"""
+
+from __future__ import annotations
+
+import inspect
+import random
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+PORTS = ("metrics_agent_port", "metrics_export_port", "runtime_env_agent_port", "dashboard_agent_listen_port")
+"""Of Ray's agents, as arguments of its `start_raylet` and names of the files."""
+_FIRST, _LAST = 20_000, 32_000  # below those that a system gives to whoever asks for any, above those of Ray's workers
+
+
+@contextmanager
+def agents_of_known_ports() -> Iterator[None]:
+    """While the block runs, raylets that this process starts wait for no agent."""
+    from ray._private import services
+    from ray._raylet import persist_port  # type: ignore[attr-defined]
+
+    start_raylet = services.start_raylet
+    if not {"session_dir", "node_id", *PORTS} <= inspect.signature(start_raylet).parameters.keys():
+        yield  # Ray's own, not promised to anybody
+        return
+
+    def start(*args: Any, **options: Any) -> Any:
+        given = inspect.signature(start_raylet).bind(*args, **options)
+        for name in PORTS:
+            given.arguments[name] = port = free_port()
+            persist_port(given.arguments["session_dir"], given.arguments["node_id"], name, port)
+        return start_raylet(*given.args, **given.kwargs)
+
+    services.start_raylet = start
+    try:
+        yield
+    finally:
+        services.start_raylet = start_raylet
+
+
+def free_port() -> int:
+    """One at which nobody listens, and that no outgoing connection gets meanwhile."""
+    while True:
+        port = random.randint(_FIRST, _LAST)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("", port))
+                return port
+            except OSError:
+                continue
