@@ -11,11 +11,12 @@ import pytest
 from simulated_search import drive, make_spec
 
 from visiontune.errors import UserError
-from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.study import open_study
-from visiontune.tuning.open_storage import create_or_resume, mend_journal
+from visiontune.tuning.open_storage import create_or_resume, mend_journal, open_existing
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.study_database import keep_url
+from visiontune.tuning.study_place import refuse_renamed_before
 
 
 def command_in(error: pytest.ExceptionInfo[UserError]) -> str:
@@ -36,6 +37,32 @@ def test_a_renamed_folder_and_a_copy_go_on_by_what_is_said(tmp_path: Path, is_co
     subprocess.run(command_in(caught), shell=True, check=True)
     there = tmp_path / "studies_other" / "former" if is_copy else former
     assert len(read_study(StudyFolder(there)).trials) == 4 and not new.exists()
+
+
+@pytest.mark.parametrize(("is_database", "is_beside_leftovers"), [(False, True), (True, False)])
+def test_a_study_whose_folder_was_renamed_is_not_begun_anew(tmp_path: Path, is_database: bool, is_beside_leftovers: bool) -> None:
+    """The same file began an empty one of the same name in silence."""
+    studies, more = StudiesFolder(tmp_path / "studies"), [f"storage.url=sqlite:///{tmp_path}/s.db"] if is_database else []
+    folder, other = studies.study("digits"), studies.study("old")
+    refuse_renamed_before(studies, "digits")
+    folder.path.mkdir(parents=True)
+    key = create_or_resume(folder, make_spec(folder.path, 4, overrides=more)).attributes()["key"]
+    folder.lock.touch()
+    refuse_renamed_before(studies, "digits")
+    folder.path.rename(other.path)
+    if is_beside_leftovers:
+        folder.path.mkdir()
+        folder.forecast.touch()
+    with pytest.raises(UserError, match=r"study digits is in .*old, whose name was changed") as caught:
+        refuse_renamed_before(studies, "digits")
+    with pytest.raises(UserError, match="holds study digits, and none named old"):
+        create_or_resume(other, make_spec(other.path, 4, overrides=more))
+    if not is_beside_leftovers:
+        with pytest.raises(UserError, match=r"no study 'digits' in .*, but .*old holds it"):
+            studies.find("digits")
+    subprocess.run(command_in(caught), shell=True, check=True)
+    assert open_existing(studies.find("digits")).attributes()["key"] == key and not other.path.exists()
+    refuse_renamed_before(studies, "digits")
 
 
 def test_a_study_in_a_database_is_found_by_its_folder(tmp_path: Path) -> None:

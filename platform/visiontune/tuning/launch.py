@@ -27,7 +27,7 @@ from visiontune.tuning.records import Ending, Outcome, Put, StudyRecord
 from visiontune.tuning.search_on_cluster import search_on_cluster
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.study_again import say_whole_again
-from visiontune.tuning.study_place import moved
+from visiontune.tuning.study_place import moved, refuse_renamed_before
 from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.who_drives import holder_of
 from visiontune.tuning.winner import leave_winner, register_winner, winner_of
@@ -58,6 +58,7 @@ def run_search(
     folder = studies.study(spec.study)
     is_new = not folder.path.exists()
     try:
+        refuse_renamed_before(studies, spec.study)
         check_studies(spec, studies, elsewhere)
         _make_folder(folder)
         return _search(spec, studies, folder, tracker, screen, say, address, elsewhere, may_exit=may_exit)

@@ -16,6 +16,7 @@ from optuna.study import StudyDirection
 
 from visiontune.errors import Problem, UserError, first_line
 from visiontune.filesystem.file_lock import make_lock
+from visiontune.filesystem.name_within import name_within
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.filesystem.uri import shown
 from visiontune.spec.former_policies import PUBLISHED
@@ -157,9 +158,11 @@ def _study_id(storage: BaseStorage | PatientStorage, name: str) -> int | None:
 
 
 def _refuse_renamed(storage: BaseStorage | PatientStorage, folder: StudyFolder, url: str) -> None:
-    """A journal has one study; a new one in it would lie beside another's winner."""
+    """A folder has one study; a new one in it would lie beside another's winner."""
     if url == "journal":
         refuse_renamed(folder, [study.study_name for study in storage.get_all_studies()])
+    elif (name := name_within(folder.journal, folder.database)) is not None:
+        refuse_renamed(folder, [name])
 
 
 def _is_same(old: Mapping[str, Any], spec: StudySpec) -> bool:

@@ -21,7 +21,7 @@ def keep_url(folder: StudyFolder, url: str) -> None:
         return
     if url.startswith(_SQLITE) and not url.startswith(_SQLITE_URI):
         url = _SQLITE + str(Path(url.removeprefix(_SQLITE)).absolute())
-    content = json.dumps({"url": shown(url) if has_secret(url) else url, "is_whole": not has_secret(url)})
+    content = json.dumps({"url": shown(url) if has_secret(url) else url, "is_whole": not has_secret(url), "study": folder.name})
     with suppress(OSError):
         if not folder.database.exists() or folder.database.read_text() != content:
             write_whole(folder.database, content)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from visiontune.errors import UserError
-from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.study_rules import NAME
 
 PLACES = {f"data.{key}" for key in ("path", "annotations", "images", "train", "val", "test", "root")}
@@ -37,12 +37,20 @@ def refuse_renamed(folder: StudyFolder, names: Sequence[str]) -> None:
     former = folder.path.with_name(names[0])
     rule = f"{folder.path} holds study {names[0]}, and none named {folder.name}"
     if not former.exists():
-        raise UserError(f"{rule}; a study's name is its folder's, so that it goes on after: {_move(folder, former.parent, names[0])}")
+        raise UserError(f"{rule}; a study's name is its folder's, so that it goes on after: {folder.renaming(names[0])}")
+    if not folder.journal.is_file():
+        raise UserError(f"{rule}; as a copy beside study {names[0]} in a database it can't go on: begin another study with --name")
     studies = folder.path.absolute().parent
     other = studies.with_name(f"{studies.name}_{folder.name}")
-    how = f"mkdir -p {shlex.quote(str(other))} && {_move(folder, other, names[0])}"
+    how = f"mkdir -p {shlex.quote(str(other))} && {shlex.join(['mv', str(folder.path), str(other / names[0])])}"
     raise UserError(f"{rule}; as a copy beside study {names[0]} it goes on in a folder of studies of its own (--studies-dir): {how}")
 
 
-def _move(folder: StudyFolder, to: Any, name: str) -> str:
-    return shlex.join(["mv", str(folder.path), str(to / name)])
+def refuse_renamed_before(studies: StudiesFolder, name: str) -> None:
+    """Raise UserError where no folder has this study's name, but one of another name holds it: a new one would start from nothing."""
+    folder = studies.study(name)
+    if folder.journal.exists() or folder.database.exists() or (other := studies.renamed(name)) is None:
+        return
+    aside = f"{folder.renaming(f'{name}.aside')} && " if folder.path.exists() else ""
+    how = f"goes on after: {aside}{other.renaming(name)}"
+    raise UserError(f"study {name} is in {other.path}, whose name was changed; another one begins with --name, and this one {how}")
