@@ -7,13 +7,14 @@ import threading
 from collections.abc import Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 
 class JobServer:
-    """`log` is sent whole to each that follows; the job ends once `status` says so."""
+    """`log` is sent whole to each that follows; the job ends once `status` says so. With a `token` it wants that."""
 
     def __init__(self) -> None:
-        self.name, self.log, self.status, self.port = "j", "", "RUNNING", 0
+        self.name, self.log, self.status, self.port, self.token = "j", "", "RUNNING", 0, ""
         self.on_connect: Callable[[], None] = lambda: None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -44,11 +45,17 @@ class JobServer:
         loop.close()
 
     def _app(self) -> web.Application:
-        app = web.Application()
+        app = web.Application(middlewares=[self._door])
         routes = {"/api/version": self._version, "/api/jobs/": self._jobs, "/api/jobs/{name}": self._job}
         app.add_routes([web.get(path, answer) for path, answer in routes.items()])
         app.add_routes([web.get("/api/jobs/{name}/logs/tail", self._tail)])
         return app
+
+    @web.middleware
+    async def _door(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
+            return web.Response(status=401, text="Unauthorized: Missing authentication token")
+        return await handler(request)
 
     async def _version(self, request: web.Request) -> web.Response:
         return web.json_response({"version": "4", "ray_version": "2.60.0", "ray_commit": "x", "session_name": "s"})

@@ -157,16 +157,31 @@ def test_what_is_wrong_never_leaves_the_machine(server: Server, tmp_path: Path, 
 
 def test_a_door_that_is_open_to_a_network_is_not_used_without_a_word(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray's job server runs whatever it is sent (CVE-2023-48022)."""
-    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")  # of this machine, which says nothing of that one
+    monkeypatch.setattr(door, "wants_token", lambda url: False)
     tricks = ("http://localhost.example:8265", "http://127.0.0.1@10.0.0.1:8265", "http://[::ffff:10.0.0.1]:8265", "http://0.0.0.0:8265")
     for address in ("http://10.0.0.1:8265", "head.example:8265", *tricks):
         with pytest.raises(UserError, match=r"takes jobs from whoever reaches it: .* --trust-network"):
             door.submit(DIGITS, address)
     assert server.submitted == []
     assert door.submit(DIGITS, "http://10.0.0.1:8265", trust_network=True) == 0
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    assert door.submit(DIGITS, "http://10.0.0.1:8265") == 0
+    monkeypatch.setattr(door, "wants_token", lambda url: url == "http://10.0.0.1:8265")
+    assert door.submit(DIGITS, "10.0.0.1:8265") == 0
     assert len(server.submitted) == 2
+
+
+def test_whether_a_job_server_wants_a_token_it_is_asked_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a stranger, whatever this machine has for it."""
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    server = JobServer()
+    url = server.start()
+    assert not door.wants_token(url)
+    server.token = "secret"
+    assert door.wants_token(url) and door.wants_token(f"{url}/")
+    server.kill()
+    assert not door.wants_token(url)
 
 
 @pytest.mark.parametrize(("ends_in", "exit_code", "expected"), [("SUCCEEDED", 0, 0), ("FAILED", 1, 1), ("FAILED", 2, 2), ("STOPPED", 0, 1)])
@@ -316,7 +331,7 @@ def test_a_search_on_a_cluster_with_a_token() -> None:
             ]
             strangers = {key: value for key, value in env.items() if not key.startswith("RAY_AUTH")}
             refused = subprocess.run(command, env=strangers, capture_output=True, text=True)
-            assert refused.returncode == 1 and "wants a token" in refused.stderr
+            assert refused.returncode == 1 and "wants a token" in refused.stderr and door.wants_token(url)
             first = subprocess.run(command, env=env, capture_output=True, text=True)
             assert first.returncode == 0, first.stdout + first.stderr
             assert "the search is finished; 2 trials and " in first.stdout

@@ -32,6 +32,7 @@ from visiontune.tuning.follow_job import Left, follow, is_refused, patiently
 from visiontune.tuning.travelling_files import base_of, copy_to, listed, travelling
 
 CONNECT_S = 5.0
+_REFUSED = (401, 403)
 RETRY_PAUSE_S, LONGEST_RETRY_PAUSE_S = 10.0, 300.0
 STOP_S = 30
 """A stopped search checkpoints, flushes and exits within 20 s; Ray kills after 3 s unless told otherwise."""
@@ -136,15 +137,31 @@ def connect(address: str) -> Any:
 
 def _refuse_open_door(address: str) -> None:
     """Ray's job server runs whatever it is sent: one that answers a stranger on a network is anybody's."""
-    host = urlsplit(address if "://" in address else f"http://{address}").hostname or ""
-    if host == "localhost" or os.environ.get("RAY_AUTH_MODE") == "token":
+    url = address if "://" in address else f"http://{address}"
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
         return
     with suppress(ValueError):
         if ip_address(host).is_loopback:
             return
+    if wants_token(url):
+        return
     rule = f"{address} takes jobs from whoever reaches it: it asked for no token, and is not on this machine's loopback"
     how = "start the cluster with RAY_AUTH_MODE=token, or forward its dashboard (ray dashboard cluster.yaml; ssh -L 8265:127.0.0.1:8265)"
     raise UserError(f"{rule}; {how}. Where nobody else is on that network: --trust-network")
+
+
+def wants_token(url: str) -> bool:
+    """Whether the job server refuses who comes without a token; what this process has of tokens says nothing of what it is asked for."""
+    import requests  # as Ray's client does, with the same certificates
+
+    with requests.Session() as stranger:
+        stranger.auth = lambda request: request  # or requests sends what ~/.netrc has for this host
+        try:
+            answer = stranger.get(f"{url.rstrip('/')}/api/jobs/", timeout=CONNECT_S, allow_redirects=False, stream=True)
+        except requests.RequestException:
+            return False
+        return answer.status_code in _REFUSED
 
 
 def job_id(study: str, content: bytes, overrides: Sequence[str]) -> str:
