@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -74,6 +75,19 @@ class Diverged(Exception):
 
 
 _LONGEST = 300
+_SENTENCE_END = re.compile(r"[.!?](?= )")
+
+
+def shortened(text: str, longest: int = _LONGEST) -> str:
+    """As many of its sentences as have room; of the first one its beginning where that alone is longer.
+
+    >>> shortened("It died. It was out of memory. One more.", 34), shortened("It died of something.", 12)
+    ('It died. It was out of memory.', 'It died of …')
+    """
+    if len(text) <= longest:
+        return text
+    ends = [found.end() for found in _SENTENCE_END.finditer(text[: longest + 1])]
+    return text[: ends[-1]] if ends else text[: longest - 1].rpartition(" ")[0] + " …"
 
 
 def first_line(error: BaseException) -> str:
@@ -83,7 +97,7 @@ def first_line(error: BaseException) -> str:
 
 def last_line(error: BaseException) -> str:
     """The same of an error that carries another process's traceback: that ends with what it says."""
-    return next(iter(str(error).strip().splitlines()[::-1]), "").strip()[:_LONGEST] or type(error).__name__
+    return shortened(next(iter(str(error).strip().splitlines()[::-1]), "").strip()) or type(error).__name__
 
 
 def near_names(name: str, known: Iterable[str]) -> str:

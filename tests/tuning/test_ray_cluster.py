@@ -6,6 +6,7 @@ import inspect
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
@@ -25,9 +26,10 @@ from visiontune.tuning.node_watch import NodeWatch
 from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.placement import Node, Placement
 from visiontune.tuning.ray_cluster import check_address, close_token, cluster, is_local, note_of_gpus, trial_resources, unprinted_news
-from visiontune.tuning.ray_nodes import legs_to_come
+from visiontune.tuning.ray_nodes import legs_to_come, nodes_up
 from visiontune.tuning.ray_start import PORTS, agents_of_known_ports
 from visiontune.tuning.search_run import SearchRun
+from visiontune.tuning.trial_history import read_history
 
 
 def ray_that(monkeypatch: pytest.MonkeyPatch, *, says: str = "", is_initialized: bool = False) -> list[str]:
@@ -247,3 +249,22 @@ def test_a_raylet_finds_the_ports_of_its_agents_before_they_run(monkeypatch: pyt
     assert services.start_raylet is start_raylet
     assert started == {name: wait_for_persisted_port(str(tmp_path), node, name, timeout_ms=1) for name in PORTS}
     assert len({*started.values()}) == len(PORTS)
+
+
+def test_machines_that_share_a_hosts_name_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In lines of the search and in a trial's own history; two raylets on one host had one name."""
+    ids = {"a" * 56: "box", "b" * 56: "box", "c" * 56: "node7"}
+    found = [{"NodeID": key, "NodeManagerHostname": host, "Alive": True, "Resources": {"CPU": 2.0}} for key, host in ids.items()]
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(nodes=lambda: found))
+    nodes = nodes_up()
+    assert [node.name for node in nodes] == ["box/aaaaaaaa", "box/bbbbbbbb", "node7"]
+    folder = StudyFolder(tmp_path / "study")
+    folder.path.mkdir()
+    spec = make_spec(folder.path, 2)
+    run = SearchRun(spec, create_or_resume(folder, spec), folder, lambda event: None)
+    run.out.placement.see(nodes)
+    leg = run.next_leg()
+    assert leg is not None
+    run.out.placed(leg.key, "b" * 56)
+    run.report(leg.key, replace(report(leg, 1, 0.5), place={"node": "box", "num_threads": 1, "gpu": ""}))
+    assert read_history(folder, leg.number).places[0].node == "box/bbbbbbbb"

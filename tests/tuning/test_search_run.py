@@ -553,6 +553,7 @@ def test_snapshot_counts_add_up(tmp_path):
     for leg in legs[:2]:
         session.out.placed(leg.key)
     assert (session.snapshot().num_running, session.snapshot().num_staged) == (2, 1)
+    assert session.snapshot().running_trials == (0, 1) and session.snapshot().staged_trials == (2,)
     session.report(legs[1].key, report(legs[1], 1, curve(legs[1].recipe, 1)))
     shot = session.snapshot()
     assert (shot.num_running, shot.num_staged, shot.num_done + shot.num_pruned, shot.num_trials) == (1, 1, 0, 8)

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from places import HELPERS
 from sample_study import later
+from simulated_search import drive, make_spec
 
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.driver_lines import driver_lines
+from visiontune.results.leaderboard import leaderboard
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.who_drives import Heartbeat, driver_of, holder_of
@@ -49,6 +51,23 @@ def test_what_a_driver_says_of_itself(tmp_path: Path) -> None:
         driver = holder_of(folder)
         assert driver is not None and driver.num_staged == 0
     assert holder_of(folder) is None
+
+
+def test_what_waits_for_a_worker_is_not_shown_as_running(tmp_path: Path) -> None:
+    """The heading counted it as running, the last line as waiting; a promoted trial on a worker was counted as waiting at its rung."""
+    folder = StudyFolder(tmp_path / "study")
+    _, storage, _ = drive(make_spec(folder.path, 9), folder.path)
+    storage.set_attribute("finished", None)
+    waiting = [trial.number for trial in read_study(folder).trials if trial.state == "waiting"]
+    with driver_lock(folder):
+        known = read_study(folder)
+        Heartbeat(folder).beat(later(num_running=1, num_staged=2, running_trials=(waiting[0],), staged_trials=tuple(waiting[1:3])))
+        study = read_study(folder)
+    states = [study.trials[number].state for number in waiting]
+    assert states[:3] == ["running", "waiting", "waiting"] and study.trials[waiting[1]].reason == "staged: no worker has it yet"
+    assert f", 1 running, {len(waiting) - 1} waiting" in leaderboard(study).partition("\n")[0]
+    assert driver_lines(study)[0].partition("; ")[2].startswith("1 running, 2 staged, on ")
+    assert "running" not in {trial.state for trial in known.trials}, "of whom its driver has said nothing yet"
 
 
 def test_a_lease_that_is_renewed_is_a_driver_elsewhere(tmp_path: Path) -> None:

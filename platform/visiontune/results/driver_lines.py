@@ -25,7 +25,7 @@ def _lines_of(driver: Driver) -> Iterator[str]:
         yield who
         return
     machines = f"{driver.num_nodes} node{'s'[driver.num_nodes == 1 :]} with {driver.num_gpus:g} GPUs"
-    yield f"{who}; {driver.num_running} running, {driver.num_staged} waiting for machines, on {machines}"
+    yield f"{who}; {driver.num_running} running, {driver.num_staged} staged, on {machines}"
     if driver.waits_s:
         yield f"  no trial has had a machine for {duration(driver.waits_s)}"
     if (age_s := time.time() - driver.at_s) > SILENT_S:

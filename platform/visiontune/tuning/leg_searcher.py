@@ -8,7 +8,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from visiontune.errors import MachineFault, Preempted, UnfitMachine
+from visiontune.errors import MachineFault, Preempted, UnfitMachine, shortened
 from visiontune.tuning.leg import Leg, pack
 from visiontune.tuning.ray_nodes import actor_in, node_of
 from visiontune.tuning.search_run import SearchRun
@@ -91,7 +91,7 @@ class LegSearcher(Searcher):  # type: ignore[misc]
             self._num_freed += 1
             return
         text, ended = self.errors.pop(trial_id, "the worker process died"), self.ended.pop(trial_id, "")
-        name, _, said = (what := ended or text.splitlines()[-1].strip()[:300]).partition(": ")
+        name, _, said = (what := ended or shortened(text.splitlines()[-1].strip())).partition(": ")
         node = node_of(actor_in(text))
         if name == _name(Preempted):
             self._run.preempted(key, said, node=node)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from visiontune.tuning.leg import Leg
+from dataclasses import replace
+
+from visiontune.tuning.leg import Leg, Report
 from visiontune.tuning.placement import Loss, Placement
 
 
@@ -26,6 +28,17 @@ class LegsOut:
     def num_placed(self) -> int:
         """Those that a worker has; the others wait for resources of the cluster."""
         return len(self._placed)
+
+    def trials(self, *, are_placed: bool) -> list[int]:
+        """Numbers of trials whose legs a worker has, or that wait for one; confirmations left out."""
+        return sorted(leg.number for leg in self._legs.values() if not leg.is_confirmation and (leg.key in self._placed) == are_placed)
+
+    def placed_by_name(self, key: str, report: Report) -> Report:
+        """The report, whose place has the node's name as the search says it: a host may have several nodes."""
+        node = self.placement.at_work.get(key, "")
+        if not report.place or node not in self.placement.nodes:
+            return report
+        return replace(report, place={**report.place, "node": self.placement.name(node)})
 
     def get(self, key: str) -> Leg | None:
         """None for one that is not out."""

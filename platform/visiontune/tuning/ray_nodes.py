@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,14 +20,17 @@ _KIND_BY_ID = "node_"
 
 
 def nodes_up() -> list[Node]:
-    """Nodes that are alive, the head's too."""
+    """Nodes that are alive, the head's too; of those that share a host's name each has the first letters of its id as well."""
     import ray
 
-    found = (node for node in ray.nodes() if node["Alive"])
-    return [
-        Node(node["NodeID"], node["NodeManagerHostname"], node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
-        for node in found
-    ]
+    found = [node for node in ray.nodes() if node["Alive"]]
+    shared = Counter(node["NodeManagerHostname"] for node in found)
+    return [_node(node, is_shared=shared[node["NodeManagerHostname"]] > 1) for node in found]
+
+
+def _node(found: Mapping[str, Any], *, is_shared: bool) -> Node:
+    key, host, resources = found["NodeID"], found["NodeManagerHostname"], found["Resources"]
+    return Node(key, f"{host}/{key[:8]}" if is_shared else host, resources.get("CPU", 0.0), resources.get("GPU", 0.0))
 
 
 def nodes_going() -> Collection[str]:

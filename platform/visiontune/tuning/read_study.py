@@ -20,7 +20,7 @@ from visiontune.tuning.leg import device_of
 from visiontune.tuning.open_storage import open_existing, without_gc
 from visiontune.tuning.pasha import Progressive
 from visiontune.tuning.ranking import best_of, full_epochs
-from visiontune.tuning.records import INTERRUPTED, Ending, StudyRecord, TrialRecord
+from visiontune.tuning.records import INTERRUPTED, STAGED, Ending, StudyRecord, TrialRecord
 from visiontune.tuning.spent_costs import costs_spent
 from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.trial_history import LEGS, LOSSES
@@ -69,6 +69,14 @@ def _let_go(trial: TrialRecord) -> TrialRecord:
     return replace(trial, state="waiting", reason=INTERRUPTED + since)
 
 
+def _as_told(trial: TrialRecord, driver: Driver) -> TrialRecord:
+    """As its driver said last, where that said something of it: the storage does not tell which legs are on workers."""
+    if trial.state in ("running", "waiting") and trial.number in driver.staged_trials:
+        return replace(trial, state="waiting", reason=STAGED)
+    is_running = trial.state == "waiting" and trial.number in driver.running_trials
+    return replace(trial, state="running") if is_running else trial
+
+
 def epoch_seconds(trial: FrozenTrial) -> dict[int, float]:
     """What each epoch of a trial took, by epoch; a kill may have swallowed some."""
     return {int(epoch): float(seconds) for epoch, seconds in trial.user_attrs.get("spent", {}).get("epoch_s", {}).items()}
@@ -97,7 +105,7 @@ def study_record(storage: Storage, name: str, ending: Ending | None = None, driv
     rule = make_trial_scheduler(settings, budget, curves)
     ending = ending or ending_of(storage)
     records = [trial_record(t, rule.pauses(t.number), is_over=ending is not None) for t in storage.trials()]
-    records = records if driver is not None else [_let_go(trial) for trial in records]
+    records = [_let_go(trial) if driver is None else _as_told(trial, driver) for trial in records]
     trials = _with_places(records, curves, last)
     best = best_of(trials, objective)
     found = confirmed(attributes, trials, best)

@@ -22,6 +22,9 @@ NO_MEMORY = "does not fit in memory"
 INTERRUPTED = "interrupted"
 """How the reason of a trial begins that waits for nothing but a driver."""
 
+STAGED = "staged: no worker has it yet"
+"""The reason of a trial whose leg waits for a worker."""
+
 Put = Callable[[Mapping[str, Any]], None]
 """Takes one event for MLflow; must not block."""
 

@@ -146,6 +146,7 @@ class SearchRun:
         if report.failure == "crashed":
             self.lost(key, report.reason, is_gone=False)
             return False
+        report = self.out.placed_by_name(key, report)
         self.out.reported(key, report.epoch)
         if report.note:
             self._log.write("restored", self._again.trial_of(leg) if leg.is_confirmation else leg.number, report.note)
@@ -191,7 +192,8 @@ class SearchRun:
         phase = "waiting for room on the disk" if self._disk.is_full else phase
         phase = "stopping" if self.is_interrupted else "finished" if self.is_finished else phase
         shot = parts.snapshot(phase, num_placed, num_out - num_placed, time_left_s, self.out.placement.nodes.values())
-        return replace(shot, busy_share=self.out.placement.busy_share)
+        running, staged = (tuple(self.out.trials(are_placed=are_placed)) for are_placed in (True, False))
+        return replace(shot, busy_share=self.out.placement.busy_share, running_trials=running, staged_trials=staged)
 
     def _next_trial(self) -> Leg | None:
         self.check_budget()

@@ -15,7 +15,7 @@ class Snapshot:
     Of the `num_trials` that are wanted `num_begun` were proposed so far. `phase` is
     a word or two for a person. `limits` and `spent` are by the keys of the budget; num_trials is None where no number is wanted.
     `lowest_rung` is where trials are compared first, 0 where that is fixed. `busy_share`: of the GPUs that are up, or of the processors
-    where trials get none, what legs hold.
+    where trials get none, what legs hold. `running_trials` and `staged_trials` are the numbers of those whose legs they are.
     """
 
     num_trials: int | None
@@ -38,3 +38,5 @@ class Snapshot:
     num_nodes: int = 0
     num_gpus: float = 0.0
     busy_share: float = 0.0
+    running_trials: tuple[int, ...] = ()
+    staged_trials: tuple[int, ...] = ()

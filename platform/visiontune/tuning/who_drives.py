@@ -21,6 +21,7 @@ from visiontune.filesystem.study_folder import StudyFolder
 BEAT_S = 5.0
 SILENT_S = 60.0
 """Without a sign for so long a driver may be frozen, or its machine cut off."""
+_LISTS = ("running_trials", "staged_trials")
 LEASE = "driver"
 """The study's attribute that is its lease, where it lives in a database."""
 
@@ -28,7 +29,7 @@ LEASE = "driver"
 @dataclass(frozen=True)
 class Driver:
     """A process that holds a study. What it says of itself `at_s` (time.time; 0: nothing yet): legs that run and that wait for machines,
-    for how long none but those was there, nodes and GPUs of the cluster.
+    for how long none but those was there, nodes and GPUs of the cluster, and by number the trials whose legs they are.
     """
 
     pid: int
@@ -41,6 +42,8 @@ class Driver:
     waits_s: float = 0.0
     num_nodes: int = 0
     num_gpus: float = 0.0
+    running_trials: tuple[int, ...] = ()
+    staged_trials: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """For programs."""
@@ -71,7 +74,7 @@ class Heartbeat:
             return
         self._last_s = time.monotonic()
         known = {"pid": os.getpid(), "at_s": round(time.time(), 1)}
-        shown = ("phase", "num_running", "num_staged", "waits_s", "num_nodes", "num_gpus")
+        shown = ("phase", "num_running", "num_staged", "waits_s", "num_nodes", "num_gpus", *_LISTS)
         with suppress(OSError):
             write_whole(self._path, json.dumps({**known, **{key: getattr(snapshot, key) for key in shown}}), use_fsync=False)
 
@@ -97,7 +100,8 @@ def driver_of(folder: StudyFolder, attributes: Mapping[str, Any]) -> Driver | No
 
 def _driver(holder: Mapping[str, Any], said: Mapping[str, Any]) -> Driver:
     names = [one.name for one in fields(Driver)]
-    return Driver(**{key: value for key, value in {**said, **holder}.items() if key in names})
+    known = {key: tuple(value) if isinstance(value, list) else value for key, value in {**said, **holder}.items() if key in names}
+    return Driver(**known)
 
 
 def _read(read: Any) -> dict[str, Any]:
