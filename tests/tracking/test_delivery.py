@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from sample_events import content, end, epoch, search, study, study_end, trial
 
+from visiontune.filesystem.same_folder import LeftBehind, SameFolder
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tracking.delivery import Delivery, group_lines, is_transient
 from visiontune.tracking.mlflow_runs import Runs
 from visiontune.tracking.outbox import Line, Outbox, load_sent, num_unsent
-from visiontune.tracking.writer import GIVE_UP_S, run
+from visiontune.tracking.writer import GIVE_UP_S, _only_at, run
 
 
 def fill(folder: StudyFolder, events: list[dict[str, Any]]) -> None:
@@ -83,6 +84,38 @@ def test_a_server_that_never_answers_leaves_everything_for_the_next_time(uri: st
     assert num_unsent(StudyFolder(tmp_path), uri) == 0
     assert load_sent(StudyFolder(tmp_path), uri).trouble == ""
     assert set(content(client, "never")) == {"", "0"}
+
+
+def test_a_study_that_is_moved_while_it_is_sent_is_not_made_again_where_it_was(tmp_path: Path) -> None:
+    """The writer went on at the old place: artifacts and outbox.sent were there alone, and MLflow's runs pointed to them."""
+    folder, new = StudyFolder(tmp_path / "studies" / "s"), tmp_path / "moved"
+    fill(folder, search("moved", num_trials=3))
+
+    class Server:
+        """Of MLflow, as far as a delivery asks; with the second group the folder is moved."""
+
+        is_ready, restored, num_sent = True, "", 0
+
+        def send(self, events: list[dict[str, Any]]) -> None:
+            self.num_sent += 1
+            if self.num_sent == 2:
+                folder.path.parent.rename(new)
+                raise ConnectionError("unable to open database file")
+
+        def forget(self) -> None:
+            pass
+
+    server = Server()
+    with pytest.raises(LeftBehind, match="was moved or removed"):
+        run(Delivery(folder, "sqlite:///x.db", lambda: server), lambda seconds: True)  # type: ignore[arg-type,return-value]
+    assert server.num_sent == 2 and not folder.path.parent.exists() and (new / "s" / "outbox.jsonl").exists()
+    place = SameFolder(new / "s")
+    log = _only_at(place, lambda name: (new / name).mkdir(parents=True))
+    log("one")
+    new.rename(tmp_path / "again")
+    with pytest.raises(LeftBehind):
+        log("two")
+    assert not new.exists()
 
 
 def test_what_mlflow_refuses_is_set_aside_and_the_rest_arrives(client: Any, uri: str, tmp_path: Path) -> None:

@@ -199,14 +199,23 @@ def test_a_database_that_was_never_finished_is_made_anew(uri: str, tmp_path: Pat
     with sqlite3.connect(path) as half:
         for text in statements[:20]:
             half.execute(text)
-    own = f"sqlite:///{path}"
+    own, earlier = f"sqlite:///{path}", tmp_path / "mlflow.db.unfinished-20260101-000000"
+    earlier.write_bytes(path.read_bytes())
+    for name in (f"{earlier.name}-shm", "mlflow.db.unfinished-20260102-000000-wal"):
+        (tmp_path / name).write_bytes(b"x")
     _connect(own, StudyFolder(tmp_path / "study"), StudiesFolder(tmp_path))
-    (aside,) = tmp_path.glob("mlflow.db.unfinished-*")
+    assert not list(tmp_path.glob("mlflow.db.unfinished-*")), "there is nothing in them, and each try on a full disk left one"
     assert move_half_made(own) == "", "it is whole now, and stays"
-    with sqlite3.connect(aside) as half:
-        assert len(half.execute("select name from sqlite_master").fetchall()) >= 20
-    path.write_bytes(b"\0" * 8192)
-    assert "made anew" in move_half_made(own)
+    for damaged in (b"\0" * 8192, b"no database"):
+        path.write_bytes(damaged)
+        assert "made anew" in move_half_made(own) and not path.exists()
+    with sqlite3.connect(path) as others:
+        others.execute("create table notes (text)")
+        others.execute("insert into notes values ('mine')")
+    assert "what was there is mlflow.db.unfinished-" in move_half_made(own)
+    kept = [*tmp_path.glob("mlflow.db.unfinished-*")]
+    assert move_half_made(own) == "" and [*tmp_path.glob("mlflow.db.unfinished-*")] == kept, "what has something in it stays"
+    assert len([one for one in kept if not one.name.endswith(("-wal", "-shm"))]) == 3
 
 
 class Refusing(BaseHTTPRequestHandler):

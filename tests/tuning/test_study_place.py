@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from sample_study import later
 from simulated_search import drive, make_spec
 
 from visiontune.errors import UserError
@@ -17,6 +18,7 @@ from visiontune.tuning.open_storage import create_or_resume, mend_journal, open_
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.study_database import keep_url
 from visiontune.tuning.study_place import refuse_renamed_before
+from visiontune.tuning.who_drives import Heartbeat
 
 
 def command_in(error: pytest.ExceptionInfo[UserError]) -> str:
@@ -37,6 +39,25 @@ def test_a_renamed_folder_and_a_copy_go_on_by_what_is_said(tmp_path: Path, is_co
     subprocess.run(command_in(caught), shell=True, check=True)
     there = tmp_path / "studies_other" / "former" if is_copy else former
     assert len(read_study(StudyFolder(there)).trials) == 4 and not new.exists()
+
+
+def test_a_search_whose_folder_is_moved_away_ends_and_goes_on_at_its_new_place(tmp_path: Path) -> None:
+    """Its journal was begun anew at the old path, from the middle on."""
+    folder, new = tmp_path / "studies" / "digits", tmp_path / "moved" / "digits"
+    num_put = 0
+
+    def put(event: object) -> None:
+        nonlocal num_put
+        num_put += 1
+        if num_put == 20:
+            folder.parent.rename(new.parent)
+
+    with pytest.raises(FileNotFoundError, match="the study was moved or removed while it was in use"):
+        drive(make_spec(folder, 9), folder, put=put)
+    Heartbeat(StudyFolder(folder)).beat(later())
+    assert not folder.parent.exists()
+    drive(make_spec(new, 9), new)
+    assert len(read_study(StudyFolder(new)).trials) == 9
 
 
 @pytest.mark.parametrize(("is_database", "is_beside_leftovers"), [(False, True), (True, False)])

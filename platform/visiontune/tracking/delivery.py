@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from mlflow.exceptions import MlflowException
 
+from visiontune.filesystem.same_folder import LeftBehind, SameFolder
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.filesystem.uri import shown
 from visiontune.tracking.mlflow_runs import Runs
@@ -63,22 +64,29 @@ class Delivery:
     is restored, what is gone is sent again; both are told in the study's log of events.
     """
 
-    def __init__(self, folder: StudyFolder, uri: str, connect: Callable[[], Runs]) -> None:
+    def __init__(self, folder: StudyFolder, uri: str, connect: Callable[[], Runs], place: SameFolder | None = None) -> None:
         self._folder, self._uri, self._connect = folder, uri, connect
         self._sent = replace(load_sent(folder, uri), told=(), trouble="", writer=os.getpid(), is_asked=False)
         self._refusals = Refusals(folder, self._sent.server)
         self._events = EventLog(folder.events)
+        self._place = place or SameFolder(folder.path)
         self._runs: Runs | None = None
         self._restored = ""
 
     def step(self) -> bool:
-        """Send the next lines of the outbox, up to 1 MiB; False when there were none. Raises what should be tried again later."""
+        """Send the next lines of the outbox, up to 1 MiB; False when there were none.
+
+        Raises what should be tried again later, and LeftBehind where the study is no longer there.
+        """
         try:
             runs = self._runs = self._runs or self._open()
             lines, end = read_lines(self._folder, self._sent.offset)
             for group in group_lines(lines):
+                self._place.refuse_moved()
                 self._send(runs, group)
             self._tell_restored(runs)
+        except LeftBehind:
+            raise
         except Exception as error:
             self._note(error)
             raise
@@ -151,6 +159,7 @@ class Delivery:
             self._save(replace(self._sent, trouble=trouble))
 
     def _save(self, sent: Sent) -> None:
+        self._place.refuse_moved()
         self._sent = sent
         sent.save(self._folder)
 

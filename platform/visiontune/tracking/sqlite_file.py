@@ -6,6 +6,11 @@ import sqlite3
 import time
 from contextlib import closing, suppress
 from pathlib import Path
+from urllib.parse import quote
+
+_BESIDE = ("-wal", "-shm", "-journal")
+_ASIDE = ".unfinished-"
+_OF_SCHEME = ("alembic_version", "sqlite_sequence")
 
 
 def file_of(uri: str) -> Path | None:
@@ -46,23 +51,56 @@ def state(uri: str) -> str:
 def move_half_made(uri: str) -> str:
     """Move a file aside that a kill left half-made, or that is no database; what was done in a sentence, "" for nothing.
 
+    One without a row in it, as a full disk leaves with every try, is removed, and so are those that were moved aside before.
     Only before anything has it open. One of another version of MLflow, which has runs, stays, and MLflow says what to do.
     """
     path = file_of(uri)
-    if path is None or not path.exists() or not _is_half_made(path):
+    if path is None or not path.exists():
         return ""
-    aside = path.with_name(f"{path.name}.unfinished-{time.strftime('%Y%m%d-%H%M%S')}")
-    for end in ("-wal", "-shm", "-journal", ""):
+    _remove_dead(path)
+    if not _is_half_made(path):
+        return ""
+    if _is_empty(path):
+        _remove(path)
+        return f"{path.name} was half-made: it is made anew"
+    aside = path.with_name(f"{path.name}{_ASIDE}{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**9:09d}")
+    for end in (*_BESIDE, ""):
         part = path.with_name(path.name + end)
         if part.exists():
             part.rename(f"{aside}{end}")
     return f"{path.name} was half-made or damaged: it is made anew, and what was there is {aside.name}"
 
 
+def _remove_dead(path: Path) -> None:
+    """Files that were moved aside and have no row, and what lies beside files that are gone."""
+    there = list(path.parent.glob(f"{path.name}{_ASIDE}*"))
+    for one in there:
+        main = next((one.with_name(one.name.removesuffix(end)) for end in _BESIDE if one.name.endswith(end)), one)
+        if main == one and _is_empty(one):
+            _remove(one)
+        elif not main.exists():
+            one.unlink(missing_ok=True)
+
+
+def _remove(path: Path) -> None:
+    for end in (*_BESIDE, ""):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether it is a database whose tables have no rows, but for the number of its scheme; what can't be read counts as full."""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
+            tables = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
+            return not any(database.execute(f'select 1 from "{name}" limit 1').fetchone() for name in tables if name not in _OF_SCHEME)
+    except sqlite3.Error:
+        return False
+
+
 def _is_half_made(path: Path) -> bool:
     """MLflow makes its first experiment once all tables are there."""
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
             tables = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
             if not tables:
                 return False  # a new file

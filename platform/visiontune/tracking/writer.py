@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visiontune.filesystem.file_lock import locked
+from visiontune.filesystem.same_folder import LeftBehind, SameFolder
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.tracking.mlflow_uri import artifact_root
 from visiontune.tracking.moved_artifacts import follow_artifacts
@@ -46,9 +47,9 @@ def run(
 ) -> None:
     """Send until the driver is gone and nothing is left. `wait(seconds)` gives True once the driver is gone.
 
-    Where what it writes to `is_lost`, it ends: the next writer sends everything again.
+    Where what it writes to `is_lost`, it ends: the next writer sends everything again. Raises LeftBehind.
     """
-    from tenacity import RetryError, Retrying, wait_exponential
+    from tenacity import RetryError, Retrying, retry_if_not_exception_type, wait_exponential
 
     is_gone, last_good_s = False, clock()
     longer_each_time = wait_exponential(BACKOFF_S[0], max=BACKOFF_S[1])
@@ -57,7 +58,8 @@ def run(
         nonlocal is_gone
         is_gone = wait(seconds) or is_gone
 
-    send = Retrying(  # every kind of error is tried again, and noted by the delivery
+    send = Retrying(  # every other kind of error is tried again, and noted by the delivery
+        retry=retry_if_not_exception_type(LeftBehind),
         sleep=sleep,
         wait=lambda state: min(longer_each_time(state), GIVE_UP_S / 4 if is_gone else BACKOFF_S[1]),
         stop=lambda state: is_gone and clock() - last_good_s > GIVE_UP_S,
@@ -105,7 +107,7 @@ def _is_closed() -> bool:
     return any(event & select.POLLHUP and not event & select.POLLIN for _, event in poll.poll(0))
 
 
-def _connect(uri: str, folder: StudyFolder, studies: StudiesFolder) -> Runs:
+def _connect(uri: str, folder: StudyFolder, studies: StudiesFolder, place: SameFolder | None = None) -> Runs:
     """Import mlflow, open its store (a fresh SQLite file gets its tables here, under a lock) and give a `Runs` on it."""
     from mlflow.tracking import MlflowClient
     from sqlalchemy import event
@@ -126,8 +128,20 @@ def _connect(uri: str, folder: StudyFolder, studies: StudiesFolder) -> Runs:
         follow_artifacts(studies)
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
-    models, files = partial(log_winner, client, uri, folder.path), partial(log_artifact, client, folder.path)
+    place = place or SameFolder(folder.path)
+    models = _only_at(place, partial(log_winner, client, uri, folder.path))
+    files = _only_at(place, partial(log_artifact, client, folder.path))
     return Runs(client, artifact_root(studies, uri), models, files, partial(register, client, uri, folder))
+
+
+def _only_at(place: SameFolder, log: Callable[..., Any]) -> Callable[..., Any]:
+    """Artifacts are files by absolute paths, whose folders MLflow would make again."""
+
+    def log_there(*arguments: Any) -> Any:
+        place.refuse_moved()
+        return log(*arguments)
+
+    return log_there
 
 
 def _tune_sqlite(connection: Any, _: Any) -> None:
@@ -147,7 +161,12 @@ def main(path: str) -> None:
             return  # it waited for another writer, which did it all
         from visiontune.tracking.delivery import Delivery
 
-        run(Delivery(folder, uri, lambda: _connect(uri, folder, studies)), _wait_on_stdin, is_lost=_watch(uri))
+        place = SameFolder(folder.path)
+        try:
+            run(Delivery(folder, uri, lambda: _connect(uri, folder, studies, place), place), _wait_on_stdin, is_lost=_watch(uri))
+        except LeftBehind as error:
+            logging.getLogger("visiontune.tracking").warning("%s; the next search at its new place sends everything again", error)
+            return
         settle(uri)
         if not num_unsent(folder, uri):
             replace(load_sent(folder, uri), settled=state(uri)).save(folder)

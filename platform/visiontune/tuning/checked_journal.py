@@ -5,6 +5,7 @@ Optuna numbers trials by the lines before, so that a line can't be left out; wit
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -42,7 +43,9 @@ class CheckedJournal(JournalFileBackend):
         when_there_is_room(lambda: self._append(summed), lambda what: self.on_full(what))
 
     def _append(self, summed: list[dict[str, Any]]) -> None:
-        """All or nothing. Raises OSError."""
+        """All or nothing; one that lacks what was read of it would be another study. Raises OSError."""
+        if len(self._log_number_offset) > 1 and not self._path.exists():
+            raise FileNotFoundError(errno.ENOENT, "the study was moved or removed while it was in use", str(self._path))
         with self._held:
             sizes = {path: path.stat().st_size if path.exists() else 0 for path in (self._path, self._copy)}
             try:

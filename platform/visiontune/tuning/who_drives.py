@@ -76,6 +76,7 @@ class Heartbeat:
         known = {"pid": os.getpid(), "at_s": round(time.time(), 1)}
         shown = ("phase", "num_running", "num_staged", "waits_s", "num_nodes", "num_gpus", *_LISTS)
         with suppress(OSError):
+            self._path.parent.stat()  # or one that was moved away would be made again
             write_whole(self._path, json.dumps({**known, **{key: getattr(snapshot, key) for key in shown}}), use_fsync=False)
 
 
