@@ -1,11 +1,13 @@
 """More legs than the cluster can place, on real raylets: whoever is idle takes what waits, and the search ends."""
 
+import errno
 import os
 import pathlib
 import signal
 import sys
 import threading
 import time
+import traceback
 from types import SimpleNamespace
 
 import pytest
@@ -196,6 +198,24 @@ def test_why_a_worker_was_lost_gets_to_the_search(tmp_path, last_line, said, is_
     [(key, what, begun)] = lost
     assert (key, begun) == ("00003", is_begun) and what.startswith(said) and len(what) <= 300
     assert last_line in (what, f"visiontune.errors.UnfitMachine: {what}", f"visiontune.errors.MachineFault: {what}") or what[-1] == "."
+
+
+def test_what_a_search_raises_within_tunes_loop_is_not_its_traceback(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A journal that was moved away ended a search with the sentence "Traceback (most recent call last):"."""
+    import ray.tune
+    from ray.tune.error import TuneError
+
+    from visiontune.tuning.ray_adapter import run_tune
+
+    def tune(*arguments: object, **options: object) -> None:
+        try:  # as ray 2.60 does in TuneController._on_result
+            raise FileNotFoundError(errno.ENOENT, "the study was moved", "study.journal")
+        except Exception:
+            raise TuneError(traceback.format_exc())  # noqa: B904
+
+    monkeypatch.setattr(ray.tune, "run", tune)
+    with pytest.raises(FileNotFoundError, match="the study was moved"):
+        run_tune(SimpleNamespace(), base={}, look=lambda: None, screen=lambda shot: None)
 
 
 def test_workers_take_a_process_that_ray_has_started_beforehand_and_no_key_is_written_down(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,8 +44,7 @@ class CheckedJournal(JournalFileBackend):
 
     def _append(self, summed: list[dict[str, Any]]) -> None:
         """All or nothing; one that lacks what was read of it would be another study. Raises OSError."""
-        if len(self._log_number_offset) > 1 and not self._path.exists():
-            raise FileNotFoundError(errno.ENOENT, "the study was moved or removed while it was in use", str(self._path))
+        self._refuse_gone()
         with self._held:
             sizes = {path: path.stat().st_size if path.exists() else 0 for path in (self._path, self._copy)}
             try:
@@ -58,6 +57,10 @@ class CheckedJournal(JournalFileBackend):
                         os.truncate(path, size)
                 raise
 
+    def _refuse_gone(self) -> None:
+        if len(self._log_number_offset) > 1 and not self._path.exists():
+            raise FileNotFoundError(errno.ENOENT, "the study was moved or removed while it was in use", str(self._path))
+
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # type: ignore[override]
         """Raises UserError that names a damaged line; the last one may be under way.
 
@@ -65,6 +68,7 @@ class CheckedJournal(JournalFileBackend):
         """
         number = log_number_from if log_number_from in self._log_number_offset else 0
         at, needs_sum = self._log_number_offset[number], False
+        self._refuse_gone()
         with self._path.open("rb") as file:
             end = os.fstat(file.fileno()).st_size
             file.seek(at)

@@ -17,6 +17,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray.air._internal import usage
+from ray.tune.error import TuneError
 from ray.tune.execution import class_cache
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
@@ -129,22 +130,25 @@ def run_tune(
 ) -> None:
     """Run the legs of the search run until it is finished or stopping. `base` is what every worker gets beside its leg.
 
-    `look` is called before each leg is handed out and while they are at work, to see which machines there are.
+    `look` is called before each leg is handed out and while they are at work, to see which machines there are. Raises what these raise.
     """
     searcher = LegSearcher(run, look)
     scratch_folder = tempfile.TemporaryDirectory(prefix="visiontune-ray-", ignore_cleanup_errors=True)
     with environment(_FIXED), scratch_folder as scratch, suppress(LoopEnded):
-        tune.run(
-            LegWorker,
-            config=base,
-            search_alg=searcher,
-            scheduler=LegScheduler(run, searcher),
-            num_samples=-1,
-            reuse_actors=True,
-            callbacks=[LoopCallback(run, searcher, screen, look)],
-            storage_path=scratch,
-            trial_dirname_creator=lambda trial: trial.trial_id,
-            raise_on_failed_trial=False,
-            progress_reporter=NoReporter(),
-            verbose=0,
-        )
+        try:
+            tune.run(
+                LegWorker,
+                config=base,
+                search_alg=searcher,
+                scheduler=LegScheduler(run, searcher),
+                num_samples=-1,
+                reuse_actors=True,
+                callbacks=[LoopCallback(run, searcher, screen, look)],
+                storage_path=scratch,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+                raise_on_failed_trial=False,
+                progress_reporter=NoReporter(),
+                verbose=0,
+            )
+        except TuneError as error:  # its text is the traceback of what was raised in Tune's loop
+            raise (error.__context__ or error) from None

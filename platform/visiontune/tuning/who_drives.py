@@ -101,7 +101,9 @@ def driver_of(folder: StudyFolder, attributes: Mapping[str, Any]) -> Driver | No
 
 def _driver(holder: Mapping[str, Any], said: Mapping[str, Any]) -> Driver:
     names = [one.name for one in fields(Driver)]
-    known = {key: tuple(value) if isinstance(value, list) else value for key, value in {**said, **holder}.items() if key in names}
+    known: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in {**said, **holder}.items() if key in names
+    }
     return Driver(**known)
 
 
