@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -42,6 +43,19 @@ def test_a_thread_writes_what_was_kept_though_training_goes_on(every_s: float, i
         writer.keep(3, live)
         live["w"].zero_()
         assert bool((newest(tmp_path, 3)["w"] == 3).all())
+
+
+@pytest.mark.parametrize("every_s", [0.0, 0.01, NEVER])
+def test_whether_it_is_asked_is_looked_at_from_the_first_epoch_on(every_s: float, tmp_path: Path) -> None:
+    """Not before a state was kept, and not while one was due, which is all the while where epochs take longer than `every_s`."""
+    asked = threading.Event()
+
+    def is_asked() -> bool:
+        asked.set()
+        return False
+
+    with CheckpointWriter(tmp_path, every_s, is_asked):
+        assert asked.wait(2)
 
 
 def test_without_a_reason_it_is_written_at_the_end_only_and_not_where_the_trial_is_over(tmp_path: Path) -> None:

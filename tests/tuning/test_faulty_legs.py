@@ -168,9 +168,11 @@ def test_a_worker_without_a_sign_of_life_is_told_from_one_that_nobody_looked_at(
     assert silent_at(12_000, {"00000": 2}, epoch_s=600.0) == [], "an epoch takes ten minutes"
 
 
-def test_a_worker_whose_machine_is_to_go_writes_what_it_has_and_leaves(tmp_path: Path) -> None:
+@pytest.mark.parametrize("every_s", [0.0, 1e6])
+def test_a_worker_whose_machine_is_to_go_writes_what_it_has_and_leaves(every_s: float, tmp_path: Path) -> None:
+    """With 0 nobody looked, and each checkpoint removed what said so."""
     folder, leg = StudyFolder(tmp_path), Leg("00000", 0, make_recipe(num_epochs=1000), 0)
-    training = run_leg(leg, make_store(), folder, "cpu", checkpoint_every_s=1e6)
+    training = run_leg(leg, make_store(), folder, "cpu", checkpoint_every_s=every_s)
     seen = []
     try:
         with HEARTBEAT.watched(1000.0), pytest.raises(Preempted, match="told to leave"):

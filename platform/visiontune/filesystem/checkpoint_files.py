@@ -37,16 +37,16 @@ def states_in(folder: Path) -> list[CheckpointFile]:
 
 
 def clear(folder: Path, newest: Path, num_kept: int) -> None:
-    """Leave the `num_kept` newest states; those of attempts after that of `newest`, and claims, are not for this one to remove."""
+    """Leave the `num_kept` newest states; those of attempts after that of `newest`, and what is no state, are not for this one to remove."""
     own = _attempt(newest)
     kept = [newest, *(one.path for one in states_in(folder) if one.path != newest and one.attempt <= own)][:num_kept]
     for path in folder.iterdir():
-        if path not in kept and not _CLAIM.fullmatch(path.name) and _attempt(path) <= own:
+        if path not in kept and _STATE.search(path.name) and _attempt(path) <= own:
             path.unlink(missing_ok=True)
 
 
 def _attempt(path: Path) -> int:
-    """Of a state, or of what a killed process left of one; 0 for what else lies there."""
+    """Of a state, or of what a killed process left of one; 0 for one of an earlier version."""
     found = _STATE.search(path.name)
     return int(found[2] or 0) if found else 0
 

@@ -43,6 +43,9 @@ class CheckpointWriter:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> CheckpointWriter:
+        """Begin to look whether it `is_asked`: a machine may be about to go in the first epoch, and where every epoch is written at once."""
+        self._thread = threading.Thread(target=self._watch, name="checkpoints", daemon=True)
+        self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -72,21 +75,15 @@ class CheckpointWriter:
                 self._epoch = epoch
             finally:
                 self._lock.release()
-            self._start()
 
     def forget(self) -> None:
         """The trial has ended: what is not on the disk need not get there."""
         with self._lock:
             self._epoch = 0
 
-    def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._watch, name="checkpoints", daemon=True)
-            self._thread.start()
-
     def _watch(self) -> None:
-        while not self._is_over.wait(min(_LOOK_EVERY_S, self._every_s)):
-            if time.monotonic() - self._written_s >= self._every_s or self._is_wanted():
+        while not self._is_over.wait(min(_LOOK_EVERY_S, self._every_s or _LOOK_EVERY_S)):
+            if self._is_wanted() or time.monotonic() - self._written_s >= self._every_s:  # asked first: whoever asks is told so
                 self._write_copy()
 
     def _is_wanted(self) -> bool:

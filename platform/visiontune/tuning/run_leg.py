@@ -101,8 +101,8 @@ def run_leg(
     again = partial(run_leg, store=store, folder=folder, device=device, share=share, train=train, **saving)  # type: ignore[arg-type]
     want, is_its_own = "", True
     try:
+        folder.leaving(leg.key).unlink(missing_ok=True)  # said to the worker before
         with CheckpointWriter(folder.checkpoint(leg.key), checkpoint_every_s, partial(_is_asked, folder, leg.key)) as writer:
-            folder.leaving(leg.key).unlink(missing_ok=True)  # said to the worker before
             HEARTBEAT.begin(writer.attempt.file)
             costs = _costs(leg, store, device)
             if problem := problem_of_costs(costs, leg.bounds):
