@@ -18,13 +18,16 @@ from places import ROOT
 from tiny import make_recipe, make_store, model_section
 from torch import distributed as dist
 
+from visiontune.data.ingest.worker_pool import end_with
 from visiontune.data.store.store import Store
 from visiontune.errors import LostRank, UserError
+from visiontune.filesystem.checkpoint_files import Attempt
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.models.build import build_model
 from visiontune.spec.parse import load_recipe
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training import ranks
+from visiontune.training.heartbeat import HEARTBEAT
 from visiontune.training.input.batches import Pictures
 from visiontune.training.lead_ranks import Meeting, follow, train_by_ranks
 from visiontune.training.loop import Epoch, train
@@ -35,6 +38,7 @@ from visiontune.training.train_recipe import fit_recipe
 from visiontune.training.weights_file import save_weights
 from visiontune.tuning.leg import Leg
 from visiontune.tuning.run_leg import run_leg
+from visiontune.tuning.silent_workers import take_stacks
 
 # Autograd counts devices once, and a fork can't take the threads of any: before another test's tensors without memory play a GPU.
 torch.ones((), requires_grad=True).backward()
@@ -96,6 +100,50 @@ class Killed(Forked):
     def end(self) -> None:
         self.process.kill()
         self.process.join()
+
+
+class Hung:
+    """A follower that makes no step in its second epoch. It is forked before this process is watched, or it would inherit the watch."""
+
+    def __init__(self) -> None:
+        self._ours, theirs = multiprocessing.get_context("fork").Pipe()
+        self._process = multiprocessing.get_context("fork").Process(target=self._be, args=(theirs, os.getpid()), daemon=True)
+        self._process.start()
+
+    def start(self, meeting: Meeting) -> Hung:
+        self._ours.send((meeting, HEARTBEAT.of_rank(1)))
+        return self
+
+    def _be(self, told: Any, parent: int) -> None:
+        end_with(parent)
+        batches = Pictures.batches
+
+        def hanging(self: Pictures, order_N: Any, bounds: Any, epoch: int = 0) -> Any:
+            if epoch == 2:
+                time.sleep(1000)
+            return batches(self, order_N, bounds, epoch)
+
+        Pictures.batches = hanging  # type: ignore[method-assign]
+        meeting, watch = told.recv()
+        with HEARTBEAT.following(watch):
+            follow(meeting, 1, STORE, "cpu")
+
+    def lost(self) -> str | None:
+        return "it has ended" if self._process.exitcode else None
+
+    def end(self) -> None:
+        self._process.kill()
+
+
+def lead_one_that_hangs(path: Path, waits_s: float) -> None:
+    """Be rank 0, whose driver takes its time after the first epoch."""
+    hung = Hung()
+    HEARTBEAT.begin(Attempt.claim(StudyFolder(path).checkpoint(0)).file)
+    training = train_by_ranks(RECIPES["classes unequal, two passes"], STORE, device="cpu", num=2, start=hung.start)
+    while True:
+        with HEARTBEAT.watched(1.0):
+            HEARTBEAT.epoch_ended(next(training).metrics["epoch_s"])
+        time.sleep(waits_s)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -174,6 +222,20 @@ def test_a_killed_worker_ends_the_others() -> None:
         for epoch in train_by_ranks(RECIPES["classes unequal, two passes"], STORE, device="cpu", num=2, start=start):
             seen.append(epoch.epoch)
     assert seen == [1] and time.monotonic() - started < 20
+
+
+@pytest.mark.heavy
+def test_all_end_where_one_hangs_and_each_says_where_it_stood(tmp_path: Path) -> None:
+    """Rank 0 waits for what the other never sends; that one's stack is what tells why."""
+    torch.optim.SGD([torch.zeros(1)], 0.1)  # what it imports first takes seconds on a busy machine
+    leader = multiprocessing.get_context("fork").Process(target=lead_one_that_hangs, args=(tmp_path, 1.2))
+    leader.start()
+    leader.join(120)
+    assert leader.exitcode == 1
+    kept = (tmp_path / take_stacks(StudyFolder(tmp_path), "00000")).read_text()
+    own, _, other = kept.partition("\nrank-1:\n")
+    assert own.startswith("Timeout") and "lead_one_that_hangs" in own and "hanging" not in own
+    assert other.startswith("Timeout") and "in hanging" in other and other.count("Timeout") == 1
 
 
 @pytest.mark.parametrize(

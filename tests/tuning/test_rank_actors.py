@@ -29,7 +29,7 @@ class Cluster:
 
     def new(self, _: Any, rank: int) -> Any:
         self.started.append(rank)
-        return SimpleNamespace(rank=rank, follow=SimpleNamespace(remote=lambda meeting, rank: self.outcome[rank]))
+        return SimpleNamespace(rank=rank, follow=SimpleNamespace(remote=lambda meeting, rank, watch: self.outcome[rank]))
 
     def wait(self, done: list[Any], **_: Any) -> tuple[list[Any], list[Any]]:
         return [one for one in done if one != HANGS], [one for one in done if one == HANGS]

@@ -37,7 +37,7 @@ def states_in(folder: Path) -> list[CheckpointFile]:
 
 
 def clear(folder: Path, newest: Path, num_kept: int) -> None:
-    """Leave the `num_kept` newest states; those of attempts after that of `newest`, and what is no state, are not for this one to remove."""
+    """Leave the `num_kept` newest states; those of attempts after that of `newest`, and what is no state, are not its to remove."""
     own = _attempt(newest)
     kept = [newest, *(one.path for one in states_in(folder) if one.path != newest and one.attempt <= own)][:num_kept]
     for path in folder.iterdir():
@@ -71,14 +71,19 @@ class Attempt:
                 break
             except FileExistsError:
                 number += 1
-        for one in earlier:
-            one.file.unlink(missing_ok=True)
+        for path in (path for one in earlier for path in (one.file, *one.rank_files())):
+            path.unlink(missing_ok=True)
         return attempt
 
     @property
     def file(self) -> Path:
         """What marks the claim."""
         return self.folder / f"attempt-{self.number}"
+
+    def rank_files(self) -> list[Path]:
+        """Where the other workers of the leg wrote their stacks, if it has several and they hung; by rank."""
+        found = self.folder.glob(f"{self.file.name}.rank-*")
+        return sorted(found, key=lambda path: (len(path.name), path.name))
 
     def refuse_superseded(self) -> None:
         """Raise Superseded where another worker has gone on with this leg, or its trial has ended."""

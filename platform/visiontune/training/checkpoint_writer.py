@@ -43,7 +43,7 @@ class CheckpointWriter:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> CheckpointWriter:
-        """Begin to look whether it `is_asked`: a machine may be about to go in the first epoch, and where every epoch is written at once."""
+        """Begin to look whether it `is_asked`: a machine may be about to go in the first epoch, and where each one is written at once."""
         self._thread = threading.Thread(target=self._watch, name="checkpoints", daemon=True)
         self._thread.start()
         return self

@@ -22,6 +22,7 @@ from torch import distributed as dist
 
 from visiontune.errors import LostRank, UserError, first_line
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.training.heartbeat import HEARTBEAT
 from visiontune.training.loop import Epoch, train
 from visiontune.training.ranks import joined
 
@@ -97,8 +98,8 @@ def follow(meeting: Meeting, rank: int, store: Store, device: str) -> None:
     meeting_store.set(f"here/{rank}", "")
     with _reachable_at(_address_towards(meeting.host)), joined(rank, meeting.num, meeting_store, torch.device(device)) as ranks:
         try:
-            for _ in train(meeting.recipe, store, device=device, ranks=ranks, **meeting.more):
-                pass
+            for epoch in train(meeting.recipe, store, device=device, ranks=ranks, **meeting.more):
+                HEARTBEAT.epoch_ended(epoch.metrics["epoch_s"])
         except Exception as error:
             if not _is_broken_connection(error):  # else another has failed, or has gone
                 with suppress(dist.DistError):  # rank 0 has gone

@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from visiontune.augmentation.mixing import Batch, Mixed, Mixing, unmixed
 from visiontune.errors import UserError
+from visiontune.training.heartbeat import HEARTBEAT
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
@@ -53,7 +54,8 @@ class Ranks:
         if self.rank == 0:
             self._store.set(f"asked/{self._num_asked}", "go on")
             return True
-        self._store.wait([f"asked/{self._num_asked}"], _UNTIL_ASKED)
+        with HEARTBEAT.paused():
+            self._store.wait([f"asked/{self._num_asked}"], _UNTIL_ASKED)
         return bool(self._store.get(f"asked/{self._num_asked}") == b"go on")
 
     def end(self) -> None:

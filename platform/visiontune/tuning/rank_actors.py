@@ -21,6 +21,7 @@ from visiontune.errors import first_line
 from visiontune.spec.kept_files import load_files
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.gpu import GpuShare, is_out_of_memory, release_all
+from visiontune.training.heartbeat import HEARTBEAT, Watch
 from visiontune.training.lead_ranks import Followers, Meeting, follow, train_by_ranks
 from visiontune.training.loop import Epoch
 
@@ -44,12 +45,13 @@ class RankWorker:
         self._num_gpus, self._ran_out = float(config["num_gpus"]), False
         self._share: GpuShare | None = None
 
-    def follow(self, meeting: Meeting, rank: int) -> None:
+    def follow(self, meeting: Meeting, rank: int, watch: Watch | None = None) -> None:
         """Be that rank of a training until rank 0 ends it. Raises UnfitMachine too."""
         self._make_room()
         load_files(meeting.recipe, self._folder)
         try:
-            follow(meeting, rank, self._store, meeting.device)
+            with HEARTBEAT.following(watch):
+                follow(meeting, rank, self._store, meeting.device)
         except Exception as error:
             self._ran_out = is_out_of_memory(error)
             raise
@@ -101,7 +103,7 @@ class _Training:
 
     def __init__(self, meeting: Meeting, actors: dict[int, Any]) -> None:
         self._num, self._actors = meeting.num, actors
-        self._done = [actors[rank].follow.remote(meeting, rank) for rank in range(1, meeting.num)]
+        self._done = [actors[rank].follow.remote(meeting, rank, HEARTBEAT.of_rank(rank)) for rank in range(1, meeting.num)]
         self._is_over = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 

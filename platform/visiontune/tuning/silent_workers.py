@@ -24,6 +24,7 @@ def take_stacks(folder: StudyFolder, key: str) -> str:
     for attempt in claims_in(folder.checkpoint(key)):
         with suppress(OSError):
             if stacks := attempt.file.read_text(errors="replace"):
+                stacks += "".join(f"\n{path.suffix[1:]}:\n{path.read_text(errors='replace')}" for path in attempt.rank_files())
                 kept = folder.hung / f"{key}.attempt-{attempt.number}.txt"
                 write_whole(kept, stacks)
                 attempt.file.write_bytes(b"")
