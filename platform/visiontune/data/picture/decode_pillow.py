@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from visiontune.data.picture.bad_picture import MAX_PIXELS, BadPicture, Values, refuse_huge
 from visiontune.data.picture.decode_opencv import opencv
+from visiontune.data.picture.depth import row_blocks
 from visiontune.data.picture.formats import pillow_formats
 from visiontune.data.picture.other_content import RAW, is_camera_raw, why_unread
 from visiontune.errors import first_line
@@ -76,11 +77,23 @@ def _flat(image: Any) -> Values:
         raise BadPicture(f"has 32-bit values (Pillow's mode {mode}): save it with 8 or 16 bits a channel")
     is_grey = mode in _GREY_MODES
     if image.has_transparency_data:
-        picture = np.asarray(image.convert("LA" if is_grey else "RGBA")).astype(np.uint16)
-        alpha = picture[..., -1:]
-        return ((picture[..., :-1] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+        return _on_white(np.asarray(image.convert("LA" if is_grey else "RGBA")))
     flat = np.asarray(image.convert("L" if is_grey else "RGB"))
     return flat[:, :, np.newaxis] if is_grey else flat
+
+
+def _on_white(picture: Values) -> Values:
+    """Of 8 bits, whose last channel is how opaque a pixel is; of 16, rounded to 16."""
+    flat = np.empty((*picture.shape[:2], picture.shape[2] - 1), picture.dtype)
+    white = np.iinfo(picture.dtype).max
+    for rows in row_blocks(picture.shape):
+        if picture.dtype == np.uint8:
+            block = picture[rows].astype(np.uint16)
+            flat[rows] = (block[..., :-1] * block[..., -1:] + white * (white - block[..., -1:]) + 127) // white
+        else:
+            alpha = picture[rows, :, -1:] / white
+            flat[rows] = np.rint(picture[rows, :, :-1] * alpha + white * (1 - alpha))
+    return flat
 
 
 def is_grey_file(content: bytes, image: Any) -> bool:
@@ -100,11 +113,9 @@ def _deep(content: bytes, image: Any) -> Values:
     picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if picture is None or picture.dtype != np.uint16 or picture.ndim != 3:
         raise BadPicture("is truncated or damaged")
-    colour = picture[..., 2::-1].astype(np.float64)
     if picture.shape[2] == 4:
-        alpha = picture[..., 3:] / 65535
-        colour = colour * alpha + 65535 * (1 - alpha)
-    flat = colour[..., :1] if is_grey_file(content, image) else colour
+        picture = _on_white(picture)
+    flat = picture[..., 2:3] if is_grey_file(content, image) else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB, dst=picture)
     # OpenCV sets a TIFF upright itself.
     return flat if image.format == "TIFF" else turned(flat, orientation_of(image))
 

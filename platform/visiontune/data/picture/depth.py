@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,12 +17,29 @@ DEEP: Depth = (0, 65535)
 """All 16 bits, which is what files with 16 bits were taken to have before there was the key."""
 
 _BITS = (8, 10, 12, 14, 16)
+_NUM_OF_16_BITS = 1 << 16
+_BLOCK = 1 << 20
 
 
 def eight_bits(values: Values, depth: Depth = DEEP) -> Picture:
     """A picture as it is; other values mapped."""
     if values.dtype == np.uint8:
         return values
+    if values.dtype == np.uint16 and values.size > _NUM_OF_16_BITS:  # of a table, 8 times faster for a photograph
+        return np.asarray(_mapped(np.arange(_NUM_OF_16_BITS), depth)[values])
+    picture = np.empty(values.shape, np.uint8)
+    for rows in row_blocks(values.shape):
+        picture[rows] = _mapped(values[rows], depth)
+    return picture
+
+
+def row_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Rows of a picture, so many at a time that their float64 values are some megabytes: of 179 megapixels they would be 4.3 GB."""
+    num = max(1, _BLOCK * shape[0] // max(1, math.prod(shape)))
+    return (slice(begin, begin + num) for begin in range(0, shape[0], num))
+
+
+def _mapped(values: Values, depth: Depth) -> Picture:
     low, high = depth
     return np.rint((np.clip(values, low, high) - low) * (255 / (high - low))).astype(np.uint8)
 
