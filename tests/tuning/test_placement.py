@@ -11,13 +11,15 @@ import traceback
 from types import SimpleNamespace
 
 import pytest
-from simulated_search import make_spec
+from simulated_search import make_spec, report
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.tuning.leg import Leg, unpack
 from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.search_run import SearchRun
+from visiontune.tuning.trial_history import read_history
 
 pytestmark = pytest.mark.ray
 LIMIT_S = 60.0
@@ -198,6 +200,36 @@ def test_why_a_worker_was_lost_gets_to_the_search(tmp_path, last_line, said, is_
     [(key, what, begun)] = lost
     assert (key, begun) == ("00003", is_begun) and what.startswith(said) and len(what) <= 300
     assert last_line in (what, f"visiontune.errors.UnfitMachine: {what}", f"visiontune.errors.MachineFault: {what}") or what[-1] == "."
+
+
+def test_a_report_of_a_worker_that_was_given_up_counts_for_nothing(tmp_path: pathlib.Path) -> None:
+    """It was cut off, another has its leg by now, and then its report arrives; the two have one key, and two Ray trials."""
+    from visiontune.tuning.leg_searcher import LegSearcher
+    from visiontune.tuning.ray_adapter import LegScheduler
+
+    folder = StudyFolder(tmp_path / "study")
+    folder.path.mkdir()
+    spec = make_spec(folder.path, 4)
+    run = SearchRun(spec, create_or_resume(folder, spec), folder, lambda event: None)
+    searcher = LegSearcher(run, lambda: None)
+    scheduler = LegScheduler(run, searcher)
+
+    def hand_out(ray_trial: str) -> Leg:
+        leg = unpack(searcher.suggest(ray_trial)["leg"])
+        assert leg is not None
+        searcher.placed(ray_trial, "")
+        return leg
+
+    def result(ray_trial: str, value: float) -> str:
+        return scheduler.on_trial_result(None, SimpleNamespace(trial_id=ray_trial), {"report": report(leg, 1, value)})
+
+    leg = hand_out("first")
+    searcher.on_trial_complete("first", error=True)
+    assert hand_out("second").key == leg.key
+    assert result("first", 0.9) == "STOP" and not read_study(folder).trials[leg.number].values
+    result("second", 0.5)
+    assert result("first", 0.9) == "STOP" and read_study(folder).trials[leg.number].values == {1: 0.5}
+    assert [loss.epoch for loss in read_history(folder, leg.number).losses] == [0]
 
 
 def test_what_a_search_raises_within_tunes_loop_is_not_its_traceback(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

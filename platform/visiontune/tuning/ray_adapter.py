@@ -50,7 +50,9 @@ class LegScheduler(FIFOScheduler):  # type: ignore[misc]
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Go on with the leg, or end its Ray trial, so that the worker takes another."""
         report: Report = result["report"]
-        key = self._searcher.keys[trial.trial_id]
+        key = self._searcher.keys.get(trial.trial_id)
+        if key is None:  # its worker was given up, and another has the leg
+            return str(TrialScheduler.STOP)
         goes_on = self._searcher.may_idle(trial.trial_id) if key == IDLE else self._run.report(key, report)
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
