@@ -60,9 +60,28 @@ def test_the_share_is_found_once_said_and_kept(tmp_path: Path) -> None:
 
     assert settled([Node("a", "a", cpus=1, gpus=1)]) == 1 and not asked  # a second trial would have no processor
     assert settled([Node("a", "a", cpus=8)]) == 1 and not asked  # no GPU is up yet
-    assert settled(ROOMY) == 1 and "none is free" in said[-1]
+    storage.add(
+        {}, {}, {"recipe": {}, "fingerprint": ""}, {}
+    )  # trials begin meanwhile, with a whole one each, and a later start asks again
+    assert settled(ROOMY) == 1 and said[-1].endswith("none is free; the next start of the search asks again")
     assert settled(ROOMY) == 0.3333 and said[-1].endswith("a trial gets 1/3 of a GPU: of 24 GB cnn, the largest, takes 5 GB")
     assert settled(ROOMY) == 0.3333 and asked == [2, 2] and len(said) == 2
+
+
+def test_a_kind_of_gpu_that_was_not_there_is_probed_by_the_next_start(tmp_path: Path) -> None:
+    """A share of the larger kind may be too small on it."""
+    spec, store = make_spec(tmp_path / "share", overrides=["data.image_size=16"]), make_store(300)
+    (tmp_path / "share").mkdir()
+    storage, said = create_or_resume(StudyFolder(tmp_path / "share"), spec), list[str]()
+    a100, t4 = (Node(kind, kind, 8, 1, kind) for kind in ("A100", "T4"))
+    answers = iter([Found(80 * GB, {}, {"cnn": 5.0 * GB}), "none is free", Found(16 * GB, {}, {"cnn": 5.0 * GB})])
+
+    def settled(*nodes: Node) -> float:
+        return settled_gpus(spec, storage, store.info, nodes, lambda recipes: next(answers), said.append)
+
+    assert settled(a100) == settled(a100) == 0.25 and len(said) == 1
+    assert settled(a100, t4) == 0.25 and "a trial gets 0.25 of a GPU, as before, as none could be probed" in said[-1]
+    assert settled(a100, t4) == settled(t4) == settled(a100, t4) == 0.5 and len(said) == 3
 
 
 def test_each_kind_of_gpu_that_is_up_is_asked_for_its_memory() -> None:

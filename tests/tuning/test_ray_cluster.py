@@ -210,6 +210,27 @@ def test_a_machine_that_is_to_go_has_its_workers_leave_and_gets_no_more(tmp_path
     assert again is not None and again.key == first.key and not run.out.placement.shunned(first.key)
 
 
+def test_a_kind_of_gpu_that_joins_is_told_where_a_share_was_measured_on_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, folder, said = make_spec(tmp_path / "study", 4), StudyFolder(tmp_path / "study"), list[str]()
+    folder.path.mkdir()
+    run = SearchRun(spec, create_or_resume(folder, spec), folder, lambda event: None)
+    run.say = said.append
+    up = [Node("a", "a", 8, 1, "A100")]
+    monkeypatch.setattr(node_watch, "nodes_up", lambda: up)
+    monkeypatch.setattr(node_watch, "nodes_going", lambda: ())
+    monkeypatch.setattr(node_watch, "grows", lambda: False)
+    monkeypatch.setattr(node_watch, "RECOUNT_S", 0.0)
+    for gpus, num_told in (("auto", 1), (0.25, 0)):
+        del up[1:], said[:]
+        watch = NodeWatch(run, Resources(gpus, 1, 1, "auto"), {"cpu": 1.0, "gpu": 0.25}, is_local=False)
+        for node in (Node("b", "b", 8, 1, "A100"), Node("c", "c", 8, 1, "T4"), Node("d", "d", 8, 1, "T4")):
+            watch.look()
+            up.append(node)
+        watch.look()
+        told = [text for text in said if "a trial's share of a GPU was not measured on its T4" in text]
+        assert len(told) == num_told and len(said) == 3
+
+
 def test_ray_launchers_file_says_how_far_a_cluster_may_grow(tmp_path: Path) -> None:
     """The repository's own, with eight machines of one GPU and four CPUs: a search may have as many legs out."""
     wanted = {"cpu": 4.0, "gpu": 1.0}

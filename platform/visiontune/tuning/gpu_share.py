@@ -23,6 +23,7 @@ from visiontune.training.gpu import is_out_of_memory, limit_of
 from visiontune.training.known_costs import known_costs
 from visiontune.training.memory_probe import probe
 from visiontune.tuning.placement import Node
+from visiontune.tuning.ray_nodes import KIND
 from visiontune.tuning.study_storage import Storage
 
 MOST_SHARING = 4
@@ -31,7 +32,7 @@ MARGIN = 1.3
 """What other choices of the space (an optimizer with two states, averages, another policy) may take beyond what was probed."""
 PROBE_S = 120.0
 KEPT = "gpu_share"
-"""The study's attribute: `gpus` of a trial, and by network what was measured."""
+"""The study's attribute: `gpus` of a trial, by network what was measured, and the `kinds` of GPUs that were up; `why` no answer was had."""
 
 
 @dataclass(frozen=True)
@@ -81,24 +82,35 @@ def most_sharing(nodes: Iterable[Node], cpus_per_trial: int | str) -> int:
 
 
 def settled_gpus(spec: StudySpec, storage: Storage, info: DataInfo, nodes: Sequence[Node], ask: Ask, say: Callable[[str], None]) -> float:
-    """What a trial gets; said, and kept with the study. Trials of a study that is older have a whole GPU, as those before them."""
+    """What a trial gets; said, and kept with the study. Trials of a study that is older have a whole GPU, as those before them.
+
+    It is asked for again by the next start where no answer was had, or where kinds of GPUs are up that were not.
+    """
     most = most_sharing(nodes, spec.resources.cpus_per_trial)
-    if (kept := storage.attributes().get(KEPT)) is not None:
+    kept, kinds = storage.attributes().get(KEPT), {node.gpu_kind for node in nodes if node.gpus and node.gpu_kind}
+    if kept is not None and "why" not in kept and kinds <= {*kept.get("kinds", kinds)}:
         return float(kept["gpus"])
-    is_up = any(node.gpus for node in nodes)  # a machine that is still to be started takes longer than is waited for
-    if storage.trials() or spec.resources.workers_per_trial > 1 or most < 2 or not is_up:
+    if (kept is None and storage.trials()) or spec.resources.workers_per_trial > 1:
         return 1.0
+    before = float(kept["gpus"]) if kept is not None else 1.0
+    is_up = any(node.gpus for node in nodes)  # a machine that is still to be started takes longer than is waited for
+    if most < 2 or not is_up:
+        if kept is None:
+            storage.set_attribute(KEPT, {"gpus": 1.0, "why": "no GPU was up that two trials could share"})
+        return before
     found = ask(list(largest_recipes(spec, info)))
     if isinstance(found, str):
-        say(f"resources.gpus_per_trial: a trial gets a whole GPU, as none could be probed: {found}")
-        return 1.0
+        has = "a whole GPU" if before == 1 else f"{before:g} of a GPU, as before"
+        say(f"resources.gpus_per_trial: a trial gets {has}, as none could be probed: {found}; the next start of the search asks again")
+        storage.set_attribute(KEPT, {**(kept or {}), "gpus": before, "why": found})
+        return before
     name = max(found.peak_bytes, key=lambda one: found.peak_bytes[one])
     gpus, peak_bytes = share_of(found.peak_bytes[name], found.total_bytes, most), found.peak_bytes[name]
     how = f"takes {peak_bytes / 1e9:.3g} GB" if math.isfinite(peak_bytes) else "does not fit in its largest batches"
     share = "a whole GPU" if gpus == 1 else f"1/{int(1 / gpus)} of a GPU"
     say(f"resources.gpus_per_trial: a trial gets {share}: of {found.total_bytes / 1e9:.3g} GB {name}, the largest, {how}")
     figures = asdict(replace(found, peak_bytes={key: min(one, float(found.total_bytes)) for key, one in found.peak_bytes.items()}))
-    storage.set_attribute(KEPT, {"gpus": gpus, **figures})
+    storage.set_attribute(KEPT, {"gpus": gpus, "kinds": sorted(kinds), **figures})
     return gpus
 
 
@@ -142,7 +154,7 @@ def asking_ray(config: Mapping[str, Any]) -> Ask:
 def gpu_kinds(nodes: Iterable[Mapping[str, Any]]) -> list[str]:
     """Ray's resources that stand for the kinds of GPUs that are up; none where it does not know them."""
     there = [node["Resources"] for node in nodes if node["Alive"] and node["Resources"].get("GPU")]
-    return sorted({name for one in there for name in one if name.startswith("accelerator_type:")})
+    return sorted({name for one in there for name in one if name.startswith(KIND)})
 
 
 def _total_bytes() -> int:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from visiontune.errors import Problem, UserError
 from visiontune.spec.study_spec import Resources
 from visiontune.tuning.node_check import NodeNeeds
-from visiontune.tuning.placement import DETECTED_S, Placement
+from visiontune.tuning.placement import DETECTED_S, Node, Placement
 from visiontune.tuning.ray_node_checks import NodeChecks
 from visiontune.tuning.ray_nodes import grows, legs_to_come, nodes_going, nodes_up
 from visiontune.tuning.search_run import SearchRun
@@ -24,6 +24,8 @@ class NodeWatch:
         self._run, self._num_workers, self._is_local = run, resources.workers_per_trial, is_local
         self._limit = resources.max_concurrent_trials
         self._checks: NodeChecks | None = None
+        self._is_measured = resources.gpus_per_trial == "auto"
+        self._kinds = set[str]()
         self.want(wanted)
 
     def want(self, wanted: Mapping[str, float]) -> None:
@@ -58,13 +60,22 @@ class NodeWatch:
             self._checks.look()
         self._run.num_slots = placement.num_slots
         if is_first:
+            self._kinds = {node.gpu_kind for node in new}
             self._run.log("machine", f"{len(new)} up, with room for {placement.num_fitting} trials: {', '.join(map(str, new))}")
         else:
             for node in new:
-                self._run.log("machine", f"a machine has joined: {node}", is_said=True)
+                self._run.log("machine", f"a machine has joined: {node}{self._of_kind(node)}", is_said=True)
             for node in gone:
                 what = "is about to go" if node.key in going else "is gone"
                 self._run.log("machine", f"a machine {what}: {node}; its trials go on elsewhere, from their checkpoints", is_said=True)
+
+    def _of_kind(self, node: Node) -> str:
+        """What is to be said of a kind of GPU that joins, where a trial's share of one was measured on others."""
+        if not self._is_measured or not 0 < self._wanted.get("gpu", 0.0) < 1 or node.gpu_kind in self._kinds:
+            return ""
+        self._kinds.add(node.gpu_kind)
+        what = f"a trial's share of a GPU was not measured on its {node.gpu_kind or 'kind'}"
+        return f"; {what}: what does not fit has half its micro-batch, and the next start of the search measures again"
 
     def _ask_to_leave(self, going: Collection[str]) -> None:
         """Workers write what they have trained, and end, before their machine does."""

@@ -26,12 +26,13 @@ DETECTED_S = 60.0
 
 @dataclass(frozen=True)
 class Node:
-    """A machine that is up: Ray's id of it, its name, and what it has with nothing on it."""
+    """A machine that is up: Ray's id of it, its name, what it has with nothing on it, and Ray's name for its kind of GPU."""
 
     key: str
     name: str
     cpus: float = 1.0
     gpus: float = 0.0
+    gpu_kind: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.cpus:g} CPUs, {self.gpus:g} GPUs)"

@@ -16,6 +16,8 @@ from visiontune.tuning.placement import Node
 
 BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
 """Where Ray's launcher leaves the cluster's file on the head, which is where a job's driver runs."""
+KIND = "accelerator_type:"
+"""How Ray's resources begin that stand for a kind of GPU."""
 _KIND_BY_ID = "node_"
 
 
@@ -30,7 +32,8 @@ def nodes_up() -> list[Node]:
 
 def _node(found: Mapping[str, Any], *, is_shared: bool) -> Node:
     key, host, resources = found["NodeID"], found["NodeManagerHostname"], found["Resources"]
-    return Node(key, f"{host}/{key[:8]}" if is_shared else host, resources.get("CPU", 0.0), resources.get("GPU", 0.0))
+    kind = next((name.removeprefix(KIND) for name in sorted(resources) if name.startswith(KIND)), "")
+    return Node(key, f"{host}/{key[:8]}" if is_shared else host, resources.get("CPU", 0.0), resources.get("GPU", 0.0), kind)
 
 
 def nodes_going() -> Collection[str]:
