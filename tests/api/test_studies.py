@@ -19,6 +19,7 @@ from simulated_search import drive, make_spec
 
 import visiontune
 from visiontune.cli import main
+from visiontune.tuning.interruption import interruptible
 
 SPACE: dict[str, Any] = {
     "study": "mine",
@@ -42,11 +43,34 @@ def rays_variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(starts) and name != "RAY_CLIENT_MODE"}
 
 
+def what_tune_keeps(monkeypatch: pytest.MonkeyPatch) -> set[Any]:
+    """States of the Ray trials that Tune's own loop keeps at any step, and the classes of its callbacks; filled while a search runs."""
+    seen = set[Any]()
+
+    def patched(*args: Any, **kwargs: Any) -> Any:  # once Tune is imported, which must be in the environment of a search
+        from visiontune.tuning.ray_adapter import LegScheduler
+
+        choose = LegScheduler.choose_trial_to_run
+
+        def chosen(self: LegScheduler, tune_controller: Any) -> None:
+            choose(self, tune_controller)
+            tune_itself = tune_controller._tune_controller
+            kept = {*tune_itself._trials, *tune_itself._trials_to_cache, *tune_itself._stopped_trials}
+            seen.update({one.status for one in kept}, map(type, tune_itself._callbacks._callbacks))
+
+        monkeypatch.setattr(LegScheduler, "choose_trial_to_run", chosen)
+        return interruptible(*args, **kwargs)
+
+    monkeypatch.setattr("visiontune.tuning.search_on_cluster.interruptible", patched)
+    return seen
+
+
 @pytest.mark.ray
 def test_a_mapping_in_and_a_study_out(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    before = rays_variables()
+    before, kept = rays_variables(), what_tune_keeps(monkeypatch)
     study = _in_a_thread(lambda: visiontune.search(SPACE, studies_dir=tmp_path, progress=False, budget__num_trials=3))
     assert rays_variables() == before
+    assert "RUNNING" in kept and "TERMINATED" not in kept and not any("TrialProgress" in str(one) for one in kept)
     assert (study.status, study.num_new_trials, len(study.trials)) == ("finished", 3, 3)
     winner, best = study.winner, study.best
     assert winner is not None and best is not None and winner.number == best.number and winner.test_top1 is not None

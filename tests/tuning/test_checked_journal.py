@@ -10,7 +10,7 @@ from simulated_search import drive, make_spec
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.tuning.open_storage import mend_journal
+from visiontune.tuning.open_storage import mend_journal, open_existing
 from visiontune.tuning.read_study import read_study
 
 
@@ -70,3 +70,10 @@ def test_a_journal_that_is_gone_begins_no_new_study_in_silence(study: StudyFolde
     study.journal_copy.unlink()
     with pytest.raises(UserError, match=r"the study's journal is gone, but outbox\.jsonl tells of its trials"):
         mend_journal(study)
+
+
+def test_texts_of_all_trials_are_the_same_objects(study: StudyFolder) -> None:
+    """Ten thousand trials say the same hundred things."""
+    one, other, *_ = (trial.user_attrs["recipe"] for trial in open_existing(study).trials())
+    assert one["data"]["source"] is other["data"]["source"]
+    assert all(key is same for key, same in zip(one["training"], other["training"], strict=True))

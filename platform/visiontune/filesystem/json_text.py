@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from visiontune.errors import Problem, UserError, first_line
 
 
-def from_json(text: str | bytes) -> Any:
-    """The value. Raises ValueError for all that is none, also for what is nested too deep, of which json itself raises RecursionError."""
+def from_json(text: str | bytes, mapping: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None) -> Any:
+    """The value; `mapping` makes each of its mappings. Raises ValueError for all that is none, also for what is nested too deep, of which
+    json itself raises RecursionError.
+    """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=mapping)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
 

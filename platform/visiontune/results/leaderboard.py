@@ -163,7 +163,9 @@ def agreement(study: StudyRecord, low: int, high: int) -> tuple[float, int]:
 def _ranks(values: Sequence[float]) -> list[float]:
     """From 1; equal values share the mean of theirs. SciPy's would cost half a second of imports for each summary."""
     ordered = sorted(values)
-    return [ordered.index(value) + (ordered.count(value) + 1) / 2 for value in values]
+    places = {value: place for place, value in enumerate(ordered)}  # of equals the last
+    counts = Counter(ordered)
+    return [places[value] + 1 - (counts[value] - 1) / 2 for value in values]
 
 
 def _agreement(study: StudyRecord, low: int, high: int) -> str:

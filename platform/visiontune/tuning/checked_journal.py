@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import re
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -74,16 +75,17 @@ class CheckedJournal(JournalFileBackend):
             file.seek(at)
             for line in file:
                 at += len(line)
-                if at > end or (at == end and not _is_json(line)):
-                    return
                 is_asked = number >= log_number_from
-                if not _is_good(line, needs_sum) or (is_asked and not _is_json(line)):
+                log = _log_of(line) if is_asked or at >= end else None
+                if at > end or (at == end and log is None):
+                    return
+                if not _is_good(line, needs_sum) or (is_asked and log is None):
                     rule = "is damaged; the next `visiontune search` with the study's file mends it out of its copy"
                     raise UserError(Problem(str(self._path), number + 1, "", rule))
                 number, needs_sum = number + 1, _is_good(line, True)
                 self._log_number_offset[number] = at
-                if is_asked:
-                    yield json.loads(line)
+                if is_asked and log is not None:
+                    yield log
 
 
 class CheckedStorage(JournalStorage):
@@ -139,7 +141,18 @@ def _is_good(line: bytes, needs_sum: bool) -> bool:
 
 
 def _is_json(line: bytes) -> bool:
+    return _log_of(line) is not None
+
+
+def _log_of(line: bytes) -> dict[str, Any] | None:
+    """What a whole line says, None for one that is torn or damaged."""
     try:
-        return line.endswith(b"\n") and isinstance(from_json(line), dict)
+        found = from_json(line, _shared) if line.endswith(b"\n") else None
     except ValueError:
-        return False
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _shared(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping whose texts are the same objects in all lines: of a trial's 20 kB in Optuna's memory they were 8."""
+    return {sys.intern(key): sys.intern(value) if type(value) is str else value for key, value in pairs}

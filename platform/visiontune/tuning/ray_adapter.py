@@ -19,6 +19,7 @@ from ray import tune
 from ray.air._internal import usage
 from ray.tune.error import TuneError
 from ray.tune.execution import class_cache
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from visiontune.tuning.environment import environment
@@ -65,7 +66,8 @@ class LegScheduler(FIFOScheduler):  # type: ignore[misc]
             self._searcher.errors[trial.trial_id] = Path(trial.error_file or "").read_text().strip() or "the worker process died"
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:
-        """Nobody: Tune then gives a free actor to a new leg. Stranded legs are taken back here, where Tune gives its controller.
+        """Nobody: Tune then gives a free actor to a new leg. Stranded legs are taken back here, where Tune gives its controller, and those
+        that have ended are forgotten.
 
         FIFO would choose the oldest pending leg, whose own actor is still starting, and end that actor: with epochs
         shorter than the start of a process the search would stay at one worker.
@@ -75,6 +77,16 @@ class LegScheduler(FIFOScheduler):  # type: ignore[misc]
             # Or Tune expects an actor for it for good, and keeps no other one warm.
             tune_itself._unstage_trial_with_resources(trial)
             tune_itself.stop_trial(trial)
+        _forget_ended(tune_itself)
+
+
+def _forget_ended(tune_itself: Any) -> None:
+    """Tune keeps each Ray trial with its config and metrics to its end, for a checkpoint of its own that nobody asks for."""
+    ended = tune_itself._stopped_trials
+    if ended:
+        tune_itself._trials[:] = [trial for trial in tune_itself._trials if trial not in ended]
+        tune_itself._trials_to_cache.clear()
+        ended.clear()
 
 
 class LoopEnded(BaseException):
@@ -123,6 +135,16 @@ class NoReporter(tune.ProgressReporter):  # type: ignore[misc]
         return False
 
 
+class NoProgress(TrialProgressCallback):  # type: ignore[misc]
+    """In place of Tune's own, which prints nothing here either, and keeps each Ray trial and its last result to the end."""
+
+    def log_result(self, trial: Any, result: dict[str, Any], error: bool = False) -> None:
+        """Not even remembered."""
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Nor that it has ended."""
+
+
 def run_tune(
     run: SearchRun,
     *,
@@ -145,7 +167,7 @@ def run_tune(
                 scheduler=LegScheduler(run, searcher),
                 num_samples=-1,
                 reuse_actors=True,
-                callbacks=[LoopCallback(run, searcher, screen, look)],
+                callbacks=[LoopCallback(run, searcher, screen, look), NoProgress()],
                 storage_path=scratch,
                 trial_dirname_creator=lambda trial: trial.trial_id,
                 raise_on_failed_trial=False,

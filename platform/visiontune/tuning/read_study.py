@@ -158,10 +158,10 @@ def _with_places(trials: Sequence[TrialRecord], curves: Curves, max_epochs: int)
 
 def read_study(folder: StudyFolder, url: str = "journal") -> StudyRecord:
     """A study as it stands, running or not. Raises UserError when there is none, or one that visiontune did not write."""
-    storage = open_existing(folder, url)
-    try:
-        with without_gc():
+    with without_gc():
+        storage = open_existing(folder, url)
+        try:
             return study_record(storage, folder.name, driver=driver_of(folder, storage.attributes()))
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        rule = f"the storage of {folder.path} holds a study that visiontune did not write, or had only begun to"
-        raise UserError(f"{rule} ({type(error).__name__}: {first_line(error)})") from error
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            rule = f"the storage of {folder.path} holds a study that visiontune did not write, or had only begun to"
+            raise UserError(f"{rule} ({type(error).__name__}: {first_line(error)})") from error
