@@ -24,7 +24,7 @@ from visiontune.tuning.ablation import ALONE, CUMULATIVE, DEFAULTS, WINNER, WITH
 
 FILE = machine.ROOT / "search_spaces" / "joint.yaml"
 SMALL = [
-    "data.max_pictures=3000",
+    "data.max_pictures=2000",
     "data.val_fraction=0.4",
     "budget={num_trials: 27, min_epochs: 5, max_epochs: 15}",
     "space.model.width=16",
@@ -79,9 +79,11 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="as for `visiontune search`; a key in place of the small size's")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--budget", default="45m", help="of the ablation: epochs or a time, as for `visiontune ablate`")
+    parser.add_argument("--studies-dir", type=Path, help="where the study stays, so that the same command goes on after a kill")
     args = parse(parser, overrides=SMOKE, seeds=1, budget="2")
-    with tempfile.TemporaryDirectory(prefix="visiontune-ablate-") as folder:
-        study = search(FILE, args.overrides if args.smoke else small(args.overrides), studies_dir=Path(folder), progress=False)
+    with tempfile.TemporaryDirectory(prefix="visiontune-ablate-") as temporary:
+        folder = args.studies_dir or Path(temporary)
+        study = search(FILE, args.overrides if args.smoke else small(args.overrides), studies_dir=folder, progress=False)
         found = study.ablate(seeds=args.seeds, budget=args.budget, progress=False)
     print(found)
     result = Result("ablate", args, args.seeds, "paired seeds")
