@@ -11,7 +11,7 @@ from result_files import RESULTS, SCRIPTS, problems_of
 
 from common.machine import clean_env
 
-STARTS_RAY = {"budget", "overhead", "control", "kill", "search", "rectifiers"}
+STARTS_RAY = {"ablate", "budget", "overhead", "control", "kill", "search", "rectifiers"}
 LIMIT_S = 600  # on a machine that is busy with other things
 
 

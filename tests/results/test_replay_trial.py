@@ -125,3 +125,12 @@ def test_the_longer_run_is_paired_with_its_confirmation(folder: StudyFolder, tmp
     with driver_lock(folder):
         assert main(["train", "small", "--epochs", "4", "--studies-dir", str(folder.path.parent)]) == 2
     assert "is already driven by process" in capsys.readouterr().err
+
+
+def test_a_study_counts_each_time_that_its_winner_meets_the_test(folder: StudyFolder) -> None:
+    before = load_study(folder.path).record.num_tests
+    for _ in range(2):  # the very same again is the same meeting
+        found = evaluate(folder.path, "digits", max_pictures=200)
+        assert f"the study counts {before + 1} meetings of a winner with the test split, with this one" in found.notes
+    evaluate(folder.path)
+    assert load_study(folder.path).record.num_tests == before + 1

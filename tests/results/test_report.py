@@ -83,6 +83,7 @@ class Elements(HTMLParser):
 def test_the_page_stands_alone_says_everything_in_words_and_is_small(report: Path) -> None:
     text = report.read_text()
     elements = Elements(text).found
+    assert {file.name for file in (report.parent / "inspection").iterdir()} == {"index.md", "confusion.png", "mistakes.png"}
     assert len(text) < 5_000_000 and EVIL not in text
     assert not [url for _, attrs in elements for key in ("src", "href") if (url := attrs.get(key)) and not re.match("data:|#", url)]
     headings = [int(tag[1]) for tag, _ in elements if re.fullmatch("h[1-6]", tag)]
@@ -161,9 +162,11 @@ def test_it_goes_to_the_mlflow_that_has_the_study_and_to_no_other(tmp_path: Path
     monkeypatch.setattr(to_mlflow, "send_leftovers", lambda folder: None)
     assert not to_mlflow.send_report(folder, folder.report) and not folder.outbox.exists(), "a study without MLflow"
     folder.outbox.write_text("")
-    assert to_mlflow.send_report(folder, folder.report)
-    event = json.loads(folder.outbox.read_text())
-    assert (event["event"], event["path"], event["artifact_folder"]) == ("artifact", str(folder.report), "report")
+    sheet = folder.inspection / "mistakes.png"
+    assert to_mlflow.send_report(folder, folder.report, [sheet])
+    events = map(json.loads, folder.outbox.read_text().splitlines())
+    told = [(event["event"], event["path"], event["artifact_folder"]) for event in events]
+    assert told == [("artifact", str(folder.report), "report"), ("artifact", str(sheet), "inspection")]
     assert not to_mlflow.send_report(folder, folder.report), "this MLflow has not had that"
     with driver_lock(folder):
         folder.outbox.write_text("")

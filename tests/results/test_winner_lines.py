@@ -39,6 +39,8 @@ def test_the_interval_is_scipys() -> None:
     found = Estimate.of(values)
     assert found is not None
     assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 3, loc=sum(values) / 4, scale=stats.sem(values)))
+    cut = Estimate.of([0.98, 1.0, 0.97], "val_top1")
+    assert cut is not None and cut.low is not None and cut.low > 0.94 and cut.high == 1.0, "an accuracy is no more than 1"
     assert Estimate.of([]) is None and Estimate.of([0.5]) == Estimate(0.5, 1)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,13 +17,15 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+from browser import CHROMIUM, page
 from places import PLATFORM
+from sample_events import search
+from test_mlflow_runs import send
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.tracking.mlflow_ui import open_ui, ui_command
 from visiontune.tracking.mlflow_uri import artifact_root, tracking_uri
-from visiontune.tracking.mlflow_view import VIEW
 
 
 @pytest.fixture(autouse=True)
@@ -64,19 +68,43 @@ def test_the_command_can_be_typed(tmp_path: Path) -> None:
 
 
 @pytest.mark.heavy
-def test_no_server_outlives_the_command(tmp_path: Path) -> None:
-    """mlflow starts uvicorn, which a signal to the command alone left listening. It says how each study is opened as trainings."""
+def test_its_links_open_studies_as_trainings_and_no_server_outlives_the_command(tmp_path: Path, uri: str) -> None:
+    """mlflow starts uvicorn, which a signal to the command alone left listening. What is seen is seen in a Chromium, where there is one."""
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(tracking_uri(StudiesFolder(tmp_path)))
-    client.set_experiment_tag(client.create_experiment("mine"), VIEW, "{}")
+    shutil.copy(uri.removeprefix("sqlite:///"), tmp_path / "mlflow.db")
+    client, figures = MlflowClient(tracking_uri(StudiesFolder(tmp_path))), {"lr": 0.1, "epoch_s": 1.0, "costs.num_parameters": 5.0}
+    first, *events, last = search("mine", num_trials=2)
+    events = [{**one, "metrics": {**figures, **one["metrics"]}} if one["event"] == "epoch" else one for one in events]
+    send(client, [{**first, "searched": ["optimizer.lr"], "mode": "max"}, *events, last])
     log = tmp_path / "log"
     with started(tmp_path) as (ui, port):
         assert becomes(lambda: f"  mine: http://127.0.0.1:{port}/#/experiments/1/runs?" in log.read_text(), 180), log.read_text()
         assert is_listening(port)
+        if CHROMIUM is not None:
+            (link,) = (line.split(": ", 1)[1] for line in log.read_text().splitlines() if line.startswith("  mine: "))
+            rows, charts, errors = asyncio.run(looked_at(link, tmp_path / "profile"))
+            assert rows[:2] == ["0001 lenet5 adamw", "0000 lenet5 adamw"]
+            told = [line for line in charts.splitlines() if line in ("objective", "schedule.lr", "val_loss", "val_top1")]
+            assert told == ["objective", "schedule.lr", "val_loss", "val_top1"] and "system/" not in charts, charts
+            assert errors == []
         ui.send_signal(signal.SIGTERM)
         assert ui.wait(20) == 0
     assert becomes(lambda: not is_listening(port), 5)
+
+
+async def looked_at(link: str, profile: Path) -> tuple[list[str], str, list[str]]:
+    """Names in the leaderboard from the top, the text of the first one's charts, and what the console holds of errors.
+
+    But for MLflow's own: a server without users is asked who the user is, and its grid is resized while it is.
+    """
+    names = "[...document.querySelectorAll('.ag-row a')].map(one => one.innerText)"
+    async with page(link, profile) as browser:
+        rows = await browser.until(f"(names => names.length > 2 && names)({names})")
+        path = await browser.evaluate("document.querySelector('.ag-row a').getAttribute('href')")
+        await browser.evaluate(f"location.hash = '{path}/model-metrics'")
+        charts = await browser.until("(text => text.includes('val_top1') && text)(document.body.innerText)")
+        return rows, charts, [one for one in browser.errors if "404" not in one and "ResizeObserver" not in one]
 
 
 MLFLOW = """

@@ -189,6 +189,16 @@ def test_two_workers_train_as_one(recipe: TrialRecipe) -> None:
 
 
 @pytest.mark.heavy
+def test_two_workers_train_on_train_and_val_together_as_one_does() -> None:
+    """As the winner of a search with `confirm: {use_val: true}` is, where a trial has several workers."""
+    recipe = make_recipe()
+    ours, theirs = list(by_two(recipe, use_val=True)), list(train(recipe, STORE, use_val=True))
+    assert [pytest.approx(one, rel=1e-4) for one in figures(theirs)] == figures(ours)
+    assert figures(theirs)[0]["train_loss"] != next(train(recipe, STORE)).metrics["train_loss"]
+    assert_same_weights(ours[-1], theirs[-1])
+
+
+@pytest.mark.heavy
 def test_two_workers_take_up_what_was_frozen(tmp_path: Path) -> None:
     """From the second epoch on everything learns, by another optimizer: the first stages' features were kept until then."""
     save_weights(build_model(CNN, num_classes=10, in_channels=1, image_size=16, seed=3), tmp_path / "weights.safetensors")

@@ -17,9 +17,11 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.parse import load_recipe, load_study
 from visiontune.spec.plugins import in_use
 from visiontune.spec.yaml_writer import dump_recipe
+from visiontune.tuning.front_files import leave_front
 from visiontune.tuning.leg import Leg, pack
 from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.ray_submit import submit
+from visiontune.tuning.read_study import study_record
 from visiontune.tuning.run_leg import run_leg
 
 PLUGIN = ROOT / "examples" / "my_models.py"
@@ -28,6 +30,7 @@ STUDY = """\
 study: mine
 plugins: [my_models.py]
 data: {source: digits}
+objective: [val_top1, num_parameters]
 budget: {num_trials: 6, min_epochs: 1, max_epochs: 3}
 confirm: {num_seeds: 0}
 space:
@@ -65,7 +68,8 @@ def test_a_search_leaves_what_another_process_needs(tmp_path: Path) -> None:
     file, folder = write(tmp_path), StudyFolder(tmp_path / "studies" / "mine")
     spec = load_study(file)
     with in_use(spec.plugins):
-        _, storage, _ = drive(spec, folder.path)
+        _, storage, _ = drive(spec, folder.path, costs_of=lambda recipe: {"num_parameters": 1.0})
+    leave_front(study_record(storage, "mine"), folder, lambda event: None)
     recipes = [trial.user_attrs["recipe"] for trial in storage.trials()]
     assert {one["model"]["name"] for one in recipes} == {"tiny_net", "lenet5"} and all(one["plugins"] == [*spec.plugins] for one in recipes)
     assert [one.read_text() for one in folder.plugins.iterdir()] == [PLUGIN.read_text()]
@@ -74,6 +78,8 @@ def test_a_search_leaves_what_another_process_needs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"plugins: was \['my_models.py@sha256:.*'\], is now \['my_models.py@sha256:"):
         create_or_resume(folder, load_study(file))
     (tmp_path / "my_models.py").unlink()
+    on_front = [load_recipe(file).to_dict() for file in folder.front.glob("*.yaml")]
+    assert on_front and all(one in recipes for one in on_front), "read with the copies beside it"
 
     number = next(n for n, one in enumerate(recipes) if one["model"]["name"] == "tiny_net")
     recipe = load_recipe({**recipes[number], "training": {**recipes[number]["training"], "num_epochs": 1}})

@@ -7,7 +7,7 @@ import json
 import math
 import random
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,20 +18,23 @@ from simulated_search import drive, make_spec, report
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.leaderboard import leaderboard, to_json
+from visiontune.results.plots.pareto import pareto
 from visiontune.results.rehearsal import rehearse_study
 from visiontune.results.study import Study
 from visiontune.results.trial_life import trial_life
+from visiontune.results.winner_lines import race_lines
 from visiontune.spec.parse import load_recipe, load_study
 from visiontune.spec.study_spec import Objective, StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.tuning.confirmed import PREFIX
 from visiontune.tuning.curves import Curves
 from visiontune.tuning.front import front_of_study
+from visiontune.tuning.front_files import leave_front
 from visiontune.tuning.leg import Leg, Report
 from visiontune.tuning.read_study import study_record
 from visiontune.tuning.records import StudyRecord
 from visiontune.tuning.several_objectives import fronts, spread_out
 from visiontune.tuning.trial_history import TrialHistory
-from visiontune.tuning.winner import leave_front
 
 SPACE = """
 study: {name}
@@ -52,11 +55,13 @@ WIDTHS = range(1, 9)
 BOTH = "[val_top1, num_parameters]"
 
 
-def spec_of(folder: Path, objective: str = BOTH, num_trials: int = 50, sampler: str = "tpe", seed: int = 0) -> StudySpec:
+def spec_of(
+    folder: Path, objective: str = BOTH, num_trials: int = 50, sampler: str = "tpe", seed: int = 0, overrides: Sequence[str] = ()
+) -> StudySpec:
     folder.parent.mkdir(parents=True, exist_ok=True)
     path = folder.parent / f"{folder.name}.yaml"
     path.write_text(SPACE.format(name=folder.name, objective=objective, num_trials=num_trials, sampler=sampler, seed=seed))
-    return load_study(path)
+    return load_study(path, overrides)
 
 
 def tenfold(recipe: TrialRecipe) -> Mapping[str, float]:
@@ -194,6 +199,44 @@ def test_the_front_is_shown_and_its_recipes_are_left(tmp_path: Path) -> None:
     assert {int(file.stem) for file in folder.front.glob("*.yaml")} == {trial.number for trial in front}
     assert all(load_recipe(folder.front_recipe(one.number)) == TrialRecipe(**one.recipe) for one in front)
     assert {event["event"] for event in events} == {"artifact"} and len(events) == len(front)
+
+
+def test_recipes_of_a_front_are_trained_again_without_a_race(tmp_path: Path) -> None:
+    """Both ends of it and what is farthest from them, on the same seeds; the best in the metric alone meets the test."""
+    folder, legs = StudyFolder(tmp_path / "s"), list[Leg]()
+
+    def answer(leg: Leg, epoch: int, top1: float) -> Report:
+        told = report(leg, epoch, top1)
+        if leg.is_confirmation and told.is_last:
+            legs.append(leg)
+            folder.confirmed.mkdir(exist_ok=True)
+            folder.confirmed_weights(leg.weights).write_text(leg.weights)
+        return told
+
+    def noisy(recipe: TrialRecipe, epoch: int) -> float:
+        return value(recipe, epoch) + 0.001 * (recipe.training["seed"] % 7)
+
+    spec = spec_of(folder.path, overrides=["confirm={top: 3, num_seeds: 3}"])
+    _, storage, _ = drive(spec, folder.path, costs_of=tenfold, value=noisy, answer=answer, num_slots=2)
+    study = study_record(storage, "s")
+    front, again = front_of_study(study), [study.trial(one.number) for one in study.candidates]
+    assert len(front) > 3 and study.winner == study.best == again[0] and len(again) == 3
+    assert {front[0].number, front[-1].number} < {one.number for one in again} <= {one.number for one in front}
+    assert [[one.seed for one in c.confirmations] for c in study.candidates] == [[one.seed for one in study.confirmations]] * 3
+    assert {leg.weights.split(".")[1] for leg in legs if leg.is_test} == {again[0].fingerprint} and study.num_tests == 1
+
+    leave_front(study, folder, lambda event: None)
+    for trial in again[1:]:
+        best = max((leg for leg in legs if trial.fingerprint in leg.key), key=lambda leg: leg.recipe.training["seed"] % 7)
+        assert folder.front_weights(trial.number).read_text() == best.key
+        assert "# on 3 fresh seeds: val_top1 " in folder.front_recipe(trial.number).read_text()
+    assert len([*folder.front.glob("*.safetensors")]) == 2
+    assert len([*folder.confirmed.glob(f"{PREFIX}*")]) == 3 + 2, "all of the winner's, the best of the others'"
+    assert "3 recipes of the front trained again in full on fresh seeds, 9 times" in race_lines(study)[0]
+    assert race_lines(study)[1].split()[-1] == "num_parameters"
+    assert Study(folder, study).front.fresh_mean.count() == 3
+    points = pareto(study, of_study=True).data[-1]
+    assert [*points.x] == [one.costs["num_parameters"] for one in again] and all(0 < bar < 0.02 for bar in points.error_y.array)
 
 
 @pytest.mark.parametrize(

@@ -44,10 +44,11 @@ def drive(clock, spec, folder, *, epoch_s, num_slots=1, num_gpus=0.0):
         key = min(legs, key=lambda key: legs[key][0])
         due, leg, epoch = legs[key]
         left_s = 3600 * run.spending.left.get("hours", 1e9)
-        clock.now = min(due, clock.now + left_s)
+        clock.now = min(due, clock.now + left_s) if left_s > 0 else due
         if clock.now < due:
             run.check_budget()
-            break
+            legs = {key: one for key, one in legs.items() if key in run.out}
+            continue
         told = report(leg, epoch, curve(leg.recipe, epoch))
         told.metrics["epoch_s"] = epoch_s(leg)
         if run.report(key, told):
@@ -211,3 +212,23 @@ def test_short_epochs_leave_time_for_the_tests_of_confirmations(tmp_path, clock)
     spec = make_spec(folder, 5000, sampler="random", num_seeds=3, overrides=["budget.hours=0.01", "space.optimizer.lr=0.01"])
     drive(clock, spec, folder, epoch_s=lambda leg: 2.7 if leg.is_test else 0.1, num_slots=2)
     assert len(read_study(StudyFolder(folder)).confirmations) == 3
+
+
+def test_a_budget_that_ends_within_a_race_leaves_a_winner_that_met_the_test(tmp_path, clock):
+    """Seeds after the first take much longer than anything before."""
+    folder = tmp_path / "study"
+
+    def epoch_s(leg):
+        return 4.0 if leg.is_test or not leg.is_confirmation or leg.number == 0 else 100.0
+
+    spec = make_spec(folder, 20, sampler="random", num_seeds=3, overrides=["budget.hours=0.1"])
+    run, _ = drive(clock, spec, folder, epoch_s=epoch_s, num_slots=2)
+    study = read_study(StudyFolder(folder))
+    assert study.winner is not None and len(study.tested) == len(study.confirmations) == 1 and study.num_tests == 1
+    assert run.ended_by == "hours" and 360 <= clock.now < 370, "the tests come on top"
+    text = StudyFolder(folder).events.read_text()
+    assert "the budget is used up, and the winner so far is tested" in text
+
+    drive(clock, make_spec(folder, 20, sampler="random", num_seeds=3, overrides=["budget.hours=2"]), folder, epoch_s=epoch_s, num_slots=2)
+    more = read_study(StudyFolder(folder))
+    assert len(more.confirmations) == 3 and more.num_tests == 2, "with more of it the race goes on"

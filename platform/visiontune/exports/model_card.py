@@ -13,7 +13,7 @@ from visiontune.data.file_names import printable
 from visiontune.data.picture.depth import DEEP
 from visiontune.data.picture.frame import WORDS
 from visiontune.inference.classifier import Classifier
-from visiontune.inference.intervals import half_width
+from visiontune.inference.intervals import mean_interval
 from visiontune.inference.split_logits import TRAINED_ON
 from visiontune.spec.image_size import both_sides
 from visiontune.spec.yaml_writer import to_yaml
@@ -132,22 +132,22 @@ def _confirmations(origin: Origin) -> Iterator[str]:
     for one in origin.confirmed:
         figure = "" if one.test_top1 is None or not math.isfinite(one.test_top1) else f"{one.test_top1:.4f}"
         yield f"| {one.seed} | {one.val_value:.4f} | {figure} |"
-    yield f"\n{origin.metric}: {mean_with_interval([one.val_value for one in origin.confirmed])}."
+    yield f"\n{origin.metric}: {mean_with_interval([one.val_value for one in origin.confirmed], origin.metric)}."
     if tested:
-        yield f"\ntest_top1: {mean_with_interval(tested)}."
+        yield f"\ntest_top1: {mean_with_interval(tested, 'test_top1')}."
     yield from (f"\n{note[0].upper()}{note[1:]}." for note in origin.notes)
 
 
-def mean_with_interval(values: list[float]) -> str:
+def mean_with_interval(values: list[float], metric: str) -> str:
     """The mean over seeds, with Student's 95 % interval where there are two or more.
 
-    >>> mean_with_interval([0.5, 0.6, 0.7])
+    >>> mean_with_interval([0.5, 0.6, 0.7], "val_top1")
     'mean 0.6000 over 3 seeds, 95 % interval 0.3516 to 0.8484'
     """
-    mean, half = sum(values) / len(values), half_width(values)
-    if half is None:
+    mean, interval = sum(values) / len(values), mean_interval(values, metric)
+    if interval is None:
         return f"{mean:.4f} with one seed, so no interval"
-    return f"mean {mean:.4f} over {len(values)} seeds, 95 % interval {mean - half:.4f} to {mean + half:.4f}"
+    return f"mean {mean:.4f} over {len(values)} seeds, 95 % interval {interval[0]:.4f} to {interval[1]:.4f}"
 
 
 def _limits(classifier: Classifier, written: Written) -> Iterator[str]:

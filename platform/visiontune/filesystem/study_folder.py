@@ -101,9 +101,13 @@ class StudyFolder:
         """That of one trial."""
         return self.front / f"{number:05d}.yaml"
 
+    def front_weights(self, number: int) -> Path:
+        """The best of its weights on fresh seeds, where it was trained on them and is not the winner."""
+        return self.front / f"{number:05d}.safetensors"
+
     @property
     def confirmed(self) -> Path:
-        """Weights of confirmations: of all until the race among them is over, then of the winner's."""
+        """Weights of confirmations: of all until the race among them is over, then of the winner's, and one of each other of a front."""
         return self.path / "confirmed"
 
     def confirmed_weights(self, key: str) -> Path:

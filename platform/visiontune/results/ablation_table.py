@@ -87,7 +87,7 @@ def _row(plan: Plan, variant: Variant, pair: tuple[Variant, Variant] | None, don
         sign = 1.0 if plan.spec.objective.mode == "max" else -1.0
         of, beside = (_values(plan.results(one, done)) for one in pair)
         gain = Estimate.of([sign * (of[seed] - beside[seed]) for seed in of if seed in beside])
-    return Row(variant.kind, variant.factor, Estimate.of([*_values(results).values()]), gain, failure)
+    return Row(variant.kind, variant.factor, Estimate.of([*_values(results).values()], plan.spec.objective.metric), gain, failure)
 
 
 def _values(results: Mapping[int, Confirmation]) -> dict[int, float]:

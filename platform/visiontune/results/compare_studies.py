@@ -154,7 +154,7 @@ def _figures(study: Study) -> WinnerFigures:
         trial=trial.number if trial is not None else None,
         search_value=trial.value if trial is not None else None,
         values=values,
-        value=estimate_of(good),
+        value=estimate_of(good, record.objective.metric),
         test_top1=statistics.fmean(tested) if tested else None,
         num_trials=len(record.trials),
         spent=record.spent,

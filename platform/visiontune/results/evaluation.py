@@ -26,12 +26,16 @@ _NUM_CONFUSIONS = 10
 
 @dataclass(frozen=True)
 class Labelled:
-    """What a network gave for labelled pictures: (N, K) logits, (N,) numbers of its classes, what they are, and what is to be said."""
+    """What a network gave for labelled pictures: (N, K) logits, (N,) numbers of its classes, what they are, and what is to be said.
+
+    `has_test`: pictures of its search's test split are among them.
+    """
 
     logits_NK: Tensor
     label_N: NDArray[np.int64]
     what: str
     notes: tuple[str, ...] = ()
+    has_test: bool = False
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,8 @@ def labelled(trained: Trained, section: Mapping[str, Any], *, is_skipping: bool)
         raise UserError(f"none of the {len(row_N):,} pictures can be used: {said[-1].partition(': ')[2]}")
     good_N = np.setdiff1d(np.arange(len(row_N)), list(found.problems))
     whose = f"the {part} part of {section['source']}" if len(source.labels()) > 1 else section["source"]
-    said += _repeat_notes(trained, found.digest_N2)
-    return Labelled(found.logits_NK, number_C[label_N[row_N[good_N]]], whose, tuple(said))
+    repeats, has_test = _repeat_notes(trained, found.digest_N2)
+    return Labelled(found.logits_NK, number_C[label_N[row_N[good_N]]], whose, (*said, *repeats), has_test)
 
 
 @dataclass(frozen=True)
@@ -130,23 +130,24 @@ def _content(content: bytes | Values | BadPicture) -> bytes | Values:
     return content
 
 
-def _repeat_notes(trained: Trained, digest_N2: Digests) -> list[str]:
-    """How many of them the network was trained, chosen or tested with, to the last pixel."""
+def _repeat_notes(trained: Trained, digest_N2: Digests) -> tuple[list[str], bool]:
+    """How many of them the network was trained, chosen or tested with, to the last pixel; whether any was tested with."""
     try:
         store = trained.store()
     except UserError as error:
-        return [f"whether they were trained on is not known: {error}"]
+        return [f"whether they were trained on is not known: {error}"], False
     form, size = trained.classifier.metadata.form, trained.classifier.image_size
     if (sides(store.image_size), sides(store.stored_size), store.info.channels) != (form.image_size, form.stored_size, form.channels):
-        return ["whether they were trained on is not known, as the training data changed"]
-    theirs, said = _keys(digest_N2), []
+        return ["whether they were trained on is not known, as the training data changed"], False
+    theirs, said, has_test = _keys(digest_N2), list[str](), False
     for split, index_N in (("training", store.train_idx), ("validation", store.val_idx), ("test", store.test_idx)):
         ours, share = _split_keys(store, index_N, size)
         if num := int(np.isin(theirs, ours).sum()):
             more = f" (among {share:.0%} of those)" if share < 1 else ""
             warning = ": then the figure is no test" if split != "test" else " of the search"
             said.append(f"{num:,} of the {len(theirs):,} pictures are {split} pictures{more}{warning}")
-    return said
+            has_test = split == "test"
+    return said, has_test
 
 
 def _split_keys(store: Store, index_N: NDArray[np.int64], size: ImageSize) -> tuple[NDArray[np.void], float]:

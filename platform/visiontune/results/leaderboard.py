@@ -36,7 +36,7 @@ def leaderboard(study: StudyRecord, n: int = 10, width: int | None = None, costs
     names = short_names(differing(study.trials))
     are_several = len({trial.node for trial in study.trials} - {""}) > 1
     header = ("trial", "state", study.objective.metric, "epoch", *costs, *(("node",) if are_several else ()), "reason", "params")
-    table = aligned([header, *(_cells(trial, names, costs, has_node=are_several) for trial in trials[:n])])
+    table = aligned([header, *(_cells(trial, study.objective.metric, names, costs, has_node=are_several) for trial in trials[:n])])
     lines = [f"study {study.name}: {_counts(study)}", *(_cut(line, width) for line in table)]
     if len(trials) > n:
         lines.append(f"... and {len(trials) - n} more")
@@ -68,9 +68,9 @@ def _cut(line: str, width: int | None) -> str:
     return line if width is None or len(line) <= width else line[: width - 1] + "…"
 
 
-def _cells(trial: TrialRecord, names: Mapping[str, str], costs: Sequence[str], *, has_node: bool) -> tuple[str, ...]:
+def _cells(trial: TrialRecord, metric: str, names: Mapping[str, str], costs: Sequence[str], *, has_node: bool) -> tuple[str, ...]:
     found = (shown(trial.costs[name]) if name in trial.costs else "-" for name in costs)
-    value = str(Estimate.of(trial.repeats) or number(trial.value))
+    value = str(Estimate.of(trial.repeats, metric) or number(trial.value))
     return (
         str(trial.number),
         trial.state,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,6 +79,12 @@ def look_at(
 ) -> tuple[View, ...]:
     """All views, nothing written. Raises UserError for a study without a winner's weights, and for pictures that can't be read."""
     return _looked_at(folder, winner_classifier(folder, cache).to(find_device(device)), cache, tuple(VIEWS), tell)
+
+
+def keep_views(folder: StudyFolder, views: Iterable[View], note: str = "") -> list[Path]:
+    """Write them as `inspect_study` does, and give the files of their pictures. Raises OSError."""
+    found = _written(Inspection(folder.name, folder.inspection, tuple(views), note))
+    return [found.folder / name for view in found.views for name in view.pictures or {}]
 
 
 def views_of(only: Sequence[str] | None) -> tuple[str, ...]:

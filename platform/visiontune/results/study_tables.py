@@ -67,7 +67,10 @@ class StudyTables:
 
     @property
     def front(self) -> pd.DataFrame:
-        """Rows of `trials` that no other beats in one objective without being worse in another, and their costs; the cheapest first."""
+        """Rows of `trials` that no other beats in one objective without being worse in another, and their costs; the cheapest first.
+
+        `fresh_mean`, `fresh_low` and `fresh_high`: the metric on fresh seeds, with its 95 % interval, of those that were trained on them.
+        """
         return front_rows(self.record, self.trials)
 
     def pareto(self, cost: str | None = None) -> Figure:

@@ -36,7 +36,11 @@ class Winner:
     def of(study: StudyRecord, number: int, recipe: TrialRecipe, folder: StudyFolder) -> Winner:
         """The trial of that number, with what its race says of it."""
         own = next((one for one in study.candidates if one.number == number), None)
-        race: dict[str, Any] = {"value": estimate_of(study.confirmations), "candidates": study.candidates, "with_val": study.with_val}
+        race: dict[str, Any] = {
+            "value": estimate_of(study.confirmations, study.objective.metric),
+            "candidates": study.candidates,
+            "with_val": study.with_val,
+        }
         if own is not None:
             race |= {"probability": own.probability, "winners_curse": curse_of(own)}
         weights = folder.winner_weights if folder.winner_weights.exists() else None

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from visiontune.errors import UserError, nearest
+from visiontune.results.winner_lines import estimate_of
 from visiontune.spec.image_size import image_size
 from visiontune.spec.tables.costs import COSTS, SPENT_COSTS
 from visiontune.spec.trial_recipe import TrialRecipe
@@ -108,10 +109,17 @@ def cost_rows(study: StudyRecord) -> pd.DataFrame:
 
 
 def front_rows(study: StudyRecord, trials: pd.DataFrame) -> pd.DataFrame:
-    """Of a table of trials by number those of the study's front, in its order, with a column for each cost that is an objective."""
+    """Of a table of trials by number those of the study's front, in its order, with a column for each cost that is an objective.
+
+    `fresh_mean`, `fresh_low` and `fresh_high` are the metric on fresh seeds with its 95 % interval, NaN where there are none.
+    """
     front = front_of_study(study)
     found = trials.loc[[trial.number for trial in front]]
-    return found.assign(**{name: [trial.costs[name] for trial in front] for name in study.objective.costs})
+    by_number = {one.number: estimate_of(one.confirmations, study.objective.metric) for one in study.candidates}
+    fresh = [by_number.get(trial.number) for trial in front]
+    means = {f"fresh_{end}": [getattr(one, end) if one else None for one in fresh] for end in ("mean", "low", "high")}
+    costs = {name: [trial.costs[name] for trial in front] for name in study.objective.costs}
+    return found.assign(**costs, **means).astype(dict.fromkeys(means, float))
 
 
 def measured(trials: Iterable[TrialRecord], cost: str) -> list[TrialRecord]:

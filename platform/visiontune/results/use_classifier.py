@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -22,6 +23,10 @@ from visiontune.results.labelled_pictures import labelled, refuse_making
 from visiontune.results.make_dataset import section_of
 from visiontune.results.predictions import Predictions
 from visiontune.spec.call_ranges import MANY, refuse_outside
+from visiontune.tuning.confirmed import RACE, TESTS
+from visiontune.tuning.driver_lock import driver_lock
+from visiontune.tuning.open_storage import open_existing
+from visiontune.tuning.test_meetings import note_meeting
 
 Model = StudyFolder | Path
 
@@ -70,7 +75,23 @@ def evaluate(
     section = None if data is None else section_of(data, words, "DATA")
     trained = find_classifier(model, studies, device=device, tta=tta, depth=depth)
     found = _validation(trained) if section is None else labelled(trained, section, is_skipping=is_skipping)
+    if found.has_test and isinstance(model, StudyFolder):
+        found = replace(found, notes=(*found.notes, _count_meeting(model)))
     return evaluation(trained.classifier.class_names, found, trained.temperature() if is_calibrated else 1.0)
+
+
+def _count_meeting(folder: StudyFolder) -> str:
+    """The winner has met its search's test split once more, which the study counts; what is to be said of it."""
+    try:
+        with driver_lock(folder):  # a driver at work would count beside it
+            storage = open_existing(folder)
+            before = storage.attributes()
+            meeting = {"trial": before.get(RACE, {}).get("winner"), "networks": [folder.winner_weights.name], "kept": "evaluated"}
+            note_meeting(storage, meeting)
+            num = len(storage.attributes()[TESTS])
+    except UserError as error:
+        return f"that the winner has met the test split here is not counted: {error}"
+    return f"the study counts {num} meetings of a winner with the test split, with this one"
 
 
 def _validation(trained: Trained) -> Labelled:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from visiontune.inference.intervals import half_width
+from visiontune.inference.intervals import mean_interval
 from visiontune.results.text import aligned, number
 from visiontune.tuning.confirmed import WITH_VAL
+from visiontune.tuning.constraints import shown
 from visiontune.tuning.records import Candidate, Confirmation, StudyRecord
 
 
@@ -17,7 +18,7 @@ from visiontune.tuning.records import Candidate, Confirmation, StudyRecord
 class Estimate:
     """Of a value over seeds; `deviation` is the sample's, `low` to `high` the 95 % interval of the mean by the t distribution.
 
-    These are None for a single seed.
+    These are None for a single seed. The interval of an accuracy ends at 0 and 1, that of a loss at 0.
     """
 
     mean: float
@@ -27,12 +28,12 @@ class Estimate:
     high: float | None = None
 
     @staticmethod
-    def of(values: Sequence[float]) -> Estimate | None:
-        """None of no values."""
+    def of(values: Sequence[float], metric: str = "") -> Estimate | None:
+        """None of no values; `metric` is what they are values of, where it is no difference of such."""
         if not values:
             return None
-        mean, half = statistics.fmean(values), half_width(values)
-        return Estimate(mean, 1) if half is None else Estimate(mean, len(values), statistics.stdev(values), mean - half, mean + half)
+        mean, interval = statistics.fmean(values), mean_interval(values, metric)
+        return Estimate(mean, 1) if interval is None else Estimate(mean, len(values), statistics.stdev(values), *interval)
 
     def __str__(self) -> str:
         if self.low is None or self.high is None:
@@ -40,14 +41,14 @@ class Estimate:
         return f"{number(self.mean)} ± {number(self.deviation)} ({number(self.low)} to {number(self.high)})"
 
 
-def estimate_of(confirmations: Sequence[Confirmation]) -> Estimate | None:
+def estimate_of(confirmations: Sequence[Confirmation], metric: str) -> Estimate | None:
     """Of the objective on the validation split; None where every training failed."""
-    return Estimate.of([one.val_value for one in confirmations if not one.failure])
+    return Estimate.of([one.val_value for one in confirmations if not one.failure], metric)
 
 
 def curse_of(candidate: Candidate) -> float | None:
     """The search's value minus the mean of the fresh seeds; None where every training failed."""
-    found = estimate_of(candidate.confirmations)
+    found = estimate_of(candidate.confirmations, "")
     return None if found is None else candidate.search_value - found.mean
 
 
@@ -56,18 +57,24 @@ def race_lines(study: StudyRecord) -> list[str]:
     winner, metric = study.winner, study.objective.metric
     if winner is None:
         return []
-    rows = [["trial", "search", "seeds", f"{metric}, mean ± deviation (95 % interval)", "search - mean", "best with"]]
+    costs = study.objective.costs
+    rows = [["trial", "search", "seeds", f"{metric}, mean ± deviation (95 % interval)", "search - mean", *(costs or ("best with",))]]
     for one in study.candidates:
-        found, curse = estimate_of(one.confirmations), curse_of(one)
+        found, curse = estimate_of(one.confirmations, metric), curse_of(one)
         chance = "-" if one.probability is None or len(study.candidates) == 1 else f"{one.probability:.0%}"
         curse_text = "-" if curse is None else f"{round(curse, 4) + 0.0:+.4f}"
+        known = study.trial(one.number).costs
+        last = [shown(known[name]) if name in known else "-" for name in costs] or [chance]
         rows.append(
-            [str(one.number), number(one.search_value), str(found.num_seeds if found else 0), str(found or "failed"), curse_text, chance]
+            [str(one.number), number(one.search_value), str(found.num_seeds if found else 0), str(found or "failed"), curse_text, *last]
         )
-    num = sum(len(one.confirmations) for one in study.candidates)
-    recipes = "the best recipe" if len(study.candidates) == 1 else f"the best {len(study.candidates)} recipes"
+    num, num_recipes = sum(len(one.confirmations) for one in study.candidates), len(study.candidates)
+    recipes = (
+        "the best recipe" if num_recipes == 1 else f"{num_recipes} recipes of the front" if costs else f"the best {num_recipes} recipes"
+    )
+    has_won = f"is the best in {metric}" if costs else "has won"
     return [
-        f"{recipes} trained again in full on fresh seeds, {num} times; trial {winner.number} has won",
+        f"{recipes} trained again in full on fresh seeds, {num} times; trial {winner.number} {has_won}",
         *aligned(rows),
         *_missing(study),
         *kept_lines(study),
@@ -78,7 +85,10 @@ def _missing(study: StudyRecord) -> list[str]:
     confirm, num = study.ending.confirm if study.ending is not None else {}, len(study.candidates)
     top, lines = int(confirm.get("top", 0)), list[str]()
     if num < top:
-        lines.append(f"confirm.top is {top}, but only {num} recipe{'s were' if num > 1 else ' was'} trained in full by the search")
+        those = f"recipe{'s were' if num > 1 else ' was'} trained in full by the search"
+        if study.objective.costs:
+            those = f"recipe{'s are' if num > 1 else ' is'} on the front"
+        lines.append(f"confirm.top is {top}, but only {num} {those}")
     if confirm.get("use_val") and study.with_val is None:
         lines.append(
             f"confirm.use_val is true, but the budget had no room for it: `visiontune confirm {study.name}` trains on train and val"
@@ -109,7 +119,7 @@ def race_json(study: StudyRecord) -> dict[str, Any]:
     """The same for programs."""
     candidates = []
     for one in study.candidates:
-        found = estimate_of(one.confirmations)
+        found = estimate_of(one.confirmations, study.objective.metric)
         row = {"trial": one.number, "search_value": one.search_value, "probability": one.probability, "winners_curse": curse_of(one)}
         candidates.append({**row, "value": found and asdict(found), "confirmations": [asdict(c) for c in one.confirmations]})
     made = {key: one and asdict(one) for key, one in (("with_val", study.with_val), ("averaged", study.averaged))}

@@ -17,15 +17,20 @@ CONFIRM_S = 5.0
 
 
 def num_retrainings(spec: StudySpec) -> int:
-    """What confirming takes on average, in trainings in full: one of each, the others of the winner, one of another that is close."""
+    """What confirming takes on average, in trainings in full: one of each, the others of the winner, one of another that is close.
+
+    With several objectives all of each.
+    """
     seeds, top = int(spec.confirm["num_seeds"]), int(spec.confirm["top"])
+    if spec.objective.costs:
+        return seeds * top + bool(spec.confirm["use_val"] and seeds)
     race = top - 1 + int(top > 1 and seeds > 1)
     return seeds + race + bool(spec.confirm["use_val"]) if seeds else 0
 
 
 def num_in_turn(spec: StudySpec, num: int, num_at_once: int) -> int:
     """How many of so many retrainings come one after the other: a race waits for its first seeds, and train and val for its end."""
-    rounds: int = 1 + (spec.confirm["top"] > 1) + bool(spec.confirm["use_val"])
+    rounds: int = 1 + (spec.confirm["top"] > 1 and not spec.objective.costs) + bool(spec.confirm["use_val"])
     return max(math.ceil(num / max(1, num_at_once)), min(num, rounds))
 
 

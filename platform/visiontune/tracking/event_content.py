@@ -15,6 +15,7 @@ from visiontune.tracking.outbox import Event
 REASON, STATE, NOTE = "visiontune.reason", "visiontune.state", "mlflow.note.content"
 CAN_GO_ON = "visiontune.can_go_on"
 """Whether the same command goes on with a run that has ended."""
+_RENAMED = {"lr": "schedule.lr", "epoch_s": "system/epoch_s", "data_wait_share": "system/data_wait_share"}
 OWN_NOTE = "Study "
 """How descriptions of ours begin; others are a person's and stay."""
 STATUSES = ("FINISHED", "KILLED", "FAILED")
@@ -67,7 +68,16 @@ def params(event: Event) -> dict[str, str]:
 
 def metrics(values: Mapping[str, Any], time_ms: int, step: int = 0) -> list[Metric]:
     """All of them at one step."""
-    return [Metric(key, float(value), time_ms, step) for key, value in values.items()]
+    return [Metric(metric_name(key), float(value), time_ms, step) for key, value in values.items()]
+
+
+def metric_name(key: str) -> str:
+    """Its name in MLflow, which sorts charts by name: how good a trial is comes first, what it takes is below, among system metrics.
+
+    >>> metric_name("val_top1"), metric_name("lr"), metric_name("costs.train_s")
+    ('val_top1', 'schedule.lr', 'system/costs.train_s')
+    """
+    return f"system/{key}" if key.startswith("costs.") else _RENAMED.get(key, key)
 
 
 def status(event: Event) -> str:

@@ -139,7 +139,7 @@ class Runs:
                 epoch, status = int(event["epoch"]), "RUNNING"
                 metrics += content.epoch_metrics(event)
                 tags[STATE] = "running"
-            final = {key: value for key, value in event.get("final", {}).items() if key not in state.metrics}
+            final = {key: value for key, value in event.get("final", {}).items() if content.metric_name(key) not in state.metrics}
             metrics += content.metrics(final, time_ms, epoch)
             if "status" in event:
                 status, tags[REASON] = content.status(event), str(event.get("reason", ""))[: content.MAX_TAG]

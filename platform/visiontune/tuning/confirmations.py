@@ -1,12 +1,13 @@
 """Who has won, found by training the best of a search again: the race, then what becomes of its winner.
 
+With several objectives the candidates are of a front, and no rivals: each is trained on all seeds. The winner is the best in the metric.
+
 Only validation figures decide. The winner alone meets the test split, all its networks do, and that once it is known that it has won;
 each time is an entry of the study's attribute `tests`. Which of its weights are kept is decided by validation too.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,9 +17,9 @@ from visiontune.spec.epoch_forecast import num_retrainings
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.tuning.confirmed import AVERAGED, KEPT, PREFIX, RACE, TEST, WITH_VAL, Race, candidates_of, key_of, seeds_of
+from visiontune.tuning.confirmed import AVERAGED, KEPT, PREFIX, RACE, TEST, WITH_VAL, Race, best_key, candidates_of, key_of, seeds_of
 from visiontune.tuning.leg import Leg
-from visiontune.tuning.race import next_runners
+from visiontune.tuning.race import next_in_turn, next_runners
 from visiontune.tuning.records import Confirmation, TrialRecord
 from visiontune.tuning.retraining_queue import HasRoom
 from visiontune.tuning.study_storage import Storage
@@ -66,7 +67,8 @@ class Confirmations:
         ahead = race.winner() or self._candidates[0]
         begun = runners[list(self._candidates).index(ahead)].begun
         own = {(leg := self._training(ahead, number)).key: leg for number in range(num_seeds) if number not in begun}
-        wanted = [self._training(self._candidates[place], runners[place].next_seed) for place in next_runners(runners, num_seeds)]
+        places = (next_in_turn if self._spec.objective.costs else next_runners)(runners, num_seeds)
+        wanted = [self._training(self._candidates[place], runners[place].next_seed) for place in places]
         for leg in wanted:
             if has_room(leg, () if leg.key in own else list(own.values())):
                 return leg
@@ -82,7 +84,10 @@ class Confirmations:
         return Leg(key, number, recipe, known_epochs=0, is_confirmation=True, micro_batch=trial.micro_batch, **more)
 
     def _settle(self, race: Race) -> None:
-        """The race is over: said in the study, and the others' weights go; with another winner than before, the study's go too."""
+        """The race is over: said in the study, and the others' weights go; with another winner than before, the study's go too.
+
+        Of recipes of a front the weights of the best seed stay.
+        """
         outcome = race.outcome()
         if self._settled is not None or outcome is None:
             return
@@ -92,12 +97,18 @@ class Confirmations:
         assert winner is not None
         own = f"{PREFIX}{winner.fingerprint}."
         for file in self._folder.confirmed.glob(f"{PREFIX}*.safetensors"):
-            if not file.name.startswith(own):
+            if not file.name.startswith(own) and file.stem not in self._best_of_each(race):
                 file.unlink(missing_ok=True)
         is_tested = any(one.is_tested for one in seeds_of(winner, race.done).values())
         if not (self._storage.attributes().get(KEPT, own).startswith(own) and is_tested):  # studies older than races keep without a word
             for file in (self._folder.winner, self._folder.winner_weights, self._folder.winner_test):
                 file.unlink(missing_ok=True)
+
+    def _best_of_each(self, race: Race) -> set[str]:
+        """Keys of the weights that recipes of a front keep."""
+        trials = self._candidates if self._spec.objective.costs else []
+        keys = ([key_of(one, number) for number, c in seeds_of(one, race.done).items() if not c.failure] for one in trials)
+        return {best_key(own, race.done, self._spec.objective) for own in keys if own}
 
     def _makings(self, winner: TrialRecord, done: Mapping[str, Confirmation]) -> Iterator[Leg]:
         """What is made of the winner before it is tested: the mean of its weights, a training with the validation pictures."""
@@ -136,8 +147,7 @@ class Confirmations:
         keys = [key_of(winner, number) for number, one in seeds_of(winner, done).items() if not one.failure]
         averaged = key_of(winner, f"{AVERAGED}{len(keys)}")
         keys += [averaged] * (self._spec.confirm["weights"] == "soup" and averaged in done and not done[averaged].failure)
-        sign = 1.0 if self._spec.objective.mode == "max" else -1.0
-        return max(keys, key=lambda key: sign * done[key].val_value if math.isfinite(done[key].val_value) else -math.inf)
+        return best_key(keys, done, self._spec.objective)
 
 
 def confirm_best(spec: StudySpec, storage: Storage, folder: StudyFolder, trials: Sequence[TrialRecord]) -> Confirmations | None:

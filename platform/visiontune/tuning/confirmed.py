@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +13,7 @@ from visiontune.tuning.leg import Leg
 from visiontune.tuning.race import Runner, leader, probabilities
 from visiontune.tuning.ranking import full_epochs, is_usable, ranked
 from visiontune.tuning.records import Candidate, Confirmation, TrialRecord
+from visiontune.tuning.several_objectives import fronts, losses_of, spread_out
 
 PREFIX = "confirmation."
 TEST = "test."
@@ -26,7 +28,10 @@ def results_of(attributes: Mapping[str, Any], prefix: str) -> dict[str, Confirma
 
 
 def candidates_of(trials: Sequence[TrialRecord], objective: Objective, max_epochs: int, top: int) -> list[TrialRecord]:
-    """The best trials that were trained in full, each recipe once whatever its seed; none where the very best was not."""
+    """The best trials that were trained in full, each recipe once whatever its seed; none where the very best was not.
+
+    With several objectives those of their front, spread out over it, the best in the metric first.
+    """
     found: dict[str, TrialRecord] = {}
     first = next(iter(ranked((trial for trial in trials if trial.state != "pruned"), objective)), None)
     if first is None or first.state != "complete" or not is_usable(first):
@@ -35,7 +40,22 @@ def candidates_of(trials: Sequence[TrialRecord], objective: Objective, max_epoch
         if trial.state == "complete" and is_usable(trial) and full_epochs(trial) == max_epochs:
             recipe = TrialRecipe(**trial.recipe)
             found.setdefault(replace(recipe, training={**recipe.training, "seed": 0}).fingerprint, trial)
-    return list(found.values())[:top] or [first]
+    wanted = _spread_over_the_front(list(found.values()), objective) if objective.costs else list(found.values())
+    return wanted[:top] or [first]
+
+
+def _spread_over_the_front(trials: Sequence[TrialRecord], objective: Objective) -> list[TrialRecord]:
+    """Trials in the order of the ranking; the first stays first also where its costs are not known."""
+    losses = {place: losses_of(trial.value or 0.0, trial.costs, objective) for place, trial in enumerate(trials)}
+    known = {place: one for place, one in losses.items() if one is not None}
+    order = spread_out(fronts(known)[0], known) if known else []
+    return [trials[place] for place in dict.fromkeys([*([0] if trials else []), *order])]
+
+
+def best_key(keys: Sequence[str], done: Mapping[str, Confirmation], objective: Objective) -> str:
+    """The one whose training is the best on val; the first where none has a finite value."""
+    sign = 1.0 if objective.mode == "max" else -1.0
+    return max(keys, key=lambda key: sign * done[key].val_value if math.isfinite(done[key].val_value) else -math.inf)
 
 
 def key_of(trial: TrialRecord, what: int | str) -> str:

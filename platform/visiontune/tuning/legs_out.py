@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from visiontune.tuning.leg import Leg, Report
@@ -77,12 +78,12 @@ class LegsOut:
         where = f" on {self.placement.name(node)}" if node and len(self.placement.nodes) > 1 else ""
         return None if leg is None else (leg, Loss(node, 0.0, was_healthy=True, where=where))
 
-    def let_go(self) -> None:
-        """Nobody waits for what they report any more."""
-        for key in self._legs:
+    def let_go(self, keys: Iterable[str] | None = None) -> None:
+        """Nobody waits for what they report any more, by default of all."""
+        for key in list(self._legs if keys is None else keys):
             self.placement.ended(key)
-        self._legs.clear()
-        self._placed.clear()
+            self._legs.pop(key, None)
+            self._placed.discard(key)
 
     def _taken(self, key: str) -> Leg | None:
         self._placed.discard(key)

@@ -90,6 +90,11 @@ def next_runners(runners: Sequence[Runner], num_seeds: int) -> list[int]:
     return [number for number in wanted if runners[number].num_begun < num_seeds]
 
 
+def next_in_turn(runners: Sequence[Runner], num_seeds: int) -> list[int]:
+    """The same for recipes that are no rivals, as of a front: all get `num_seeds`, a seed of each before another of any."""
+    return sorted((n for n, one in enumerate(runners) if one.num_begun < num_seeds), key=lambda n: runners[n].num_begun)
+
+
 def _compared(runners: Sequence[Runner]) -> list[int]:
     """Those with values on all seeds that they were given; where there are none, the one with the most and who shares a seed with it."""
     known = [number for number, runner in enumerate(runners) if runner.values]

@@ -75,6 +75,13 @@ class RetrainingQueue:
         self._unfit[leg.key] = leg
         return False
 
+    def let_go(self) -> list[str]:
+        """There is no room for what is trained now: its keys. Tests, and means of weights, go on."""
+        gone = {key: leg for key, leg in self.out.items() if not leg.is_test and not leg.averaged}
+        self._unfit |= gone
+        self.out = {key: leg for key, leg in self.out.items() if key not in gone}
+        return list(gone)
+
     def report(self, key: str, report: Report) -> bool:
         """Take a worker's report; whether the worker should go on with this leg."""
         leg = self.out[key]

@@ -61,6 +61,13 @@ class Retrainings:
             self._note(leg, f"starts {_what(leg)}")
         return leg
 
+    def let_go(self) -> list[str]:
+        """The budget is used up: keys of legs whose workers are let go, so that the winner so far can meet the test."""
+        assert self.queue is not None
+        if gone := self.queue.let_go():
+            self._log.write("retraining", None, f"lets go of {len(gone)}: the budget is used up, and the winner so far is tested")
+        return gone
+
     def report(self, leg: Leg, report: Report) -> bool:
         """Take a worker's report; whether it should go on with this leg."""
         assert self.queue is not None
@@ -86,7 +93,9 @@ class Retrainings:
         return next((trial.number for trial in self._trials.values() if trial.fingerprint in leg.key), None)
 
     def _has_room(self, leg: Leg, then: Sequence[Leg], num_out: int) -> bool:
-        """What was begun goes on first, whatever it takes."""
+        """What was begun goes on first, whatever it takes, while anything is left."""
+        if self._spending.is_used_up():
+            return False
         if states_in(self._folder.checkpoint(leg.key)):
             return True
         numbers = [self.trial_of(one) for one in (leg, *then)]

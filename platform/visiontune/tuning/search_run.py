@@ -210,11 +210,16 @@ class SearchRun:
         return leg
 
     def check_budget(self) -> None:
-        """Write down what was spent; once nothing is left of it the workers are let go, and what they have on disk is kept."""
+        """Write down what was spent; once nothing is left of it the workers are let go, and what they have on disk is kept.
+
+        Of a race that was under way the winner so far meets the test all the same, on workers as they end their epochs.
+        """
         if self.is_finished:
             return
         self.spending.note()
-        if self.spending.is_used_up():
+        if self.spending.is_used_up() and self._again.queue is not None:
+            self.out.let_go(self._again.let_go())
+        elif self.spending.is_used_up():
             self.out.let_go()
             self._finish()
 

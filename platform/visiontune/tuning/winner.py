@@ -10,11 +10,9 @@ from visiontune.augmentation.sheet_pictures import pick
 from visiontune.data.store.store import Store
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.spec.kept_files import keep_files, load_files
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.spec.value_reader import listed
 from visiontune.spec.yaml_writer import dump_recipe
-from visiontune.tuning.front import front_of_study
+from visiontune.tuning.front_files import leave_front
 from visiontune.tuning.mlflow_events import artifact_event, data_of, register_event, study_end_event, winner_event
 from visiontune.tuning.records import Put, StudyRecord, TrialRecord
 
@@ -65,22 +63,6 @@ def leave_winner(study: StudyRecord, folder: StudyFolder, store: Store, put: Put
     if folder.augmentation_sheet.exists():
         put(artifact_event(folder.augmentation_sheet, "space"))
     put(study_end_event(study, winner))
-
-
-def leave_front(study: StudyRecord, folder: StudyFolder, put: Put) -> None:
-    """Write the recipe of each trial of the front, where there are several objectives, and tell MLflow. Raises OSError."""
-    front = front_of_study(study) if study.objective.costs else []
-    for trial in front:
-        said = ", ".join(f"{name} {trial.costs[name]:.6g}" for name in study.objective.costs)
-        head = f"trial {trial.number} of study {study.name}: {study.objective.metric} {trial.value:.4f} after {trial.epoch} epochs, {said}"
-        header = f"{head}\non the front: no trial is better in one of {listed(study.objective.names)} without being worse in another"
-        load_files(trial.as_trained, folder.path)
-        keep_files(trial.as_trained, folder.front)
-        dump_recipe(trial.as_trained, folder.front_recipe(trial.number), header=header)
-        put(artifact_event(folder.front_recipe(trial.number), "front"))
-    now = {folder.front_recipe(trial.number) for trial in front}
-    for file in set(folder.front.glob("*.yaml")) - now:  # of an earlier end of the search
-        file.unlink(missing_ok=True)
 
 
 def register_winner(study: StudyRecord, winner: TrialRecord, folder: StudyFolder, data_digest: str, put: Put, name: str) -> None:

@@ -86,7 +86,11 @@ def _validation(subject: ReportSubject) -> Iterator[Fact]:
     interval = f"95 % interval of the mean {ends}, " if ends else ""
     chance = next((one.probability for one in subject.study.candidates if one.number == shown.number), None)
     rivals = len(subject.study.candidates)
-    is_best = f"; the best of {rivals} recipes with probability {chance:.0%}" if chance is not None and rivals > 1 else ""
+    is_best = (
+        f"; the best of {rivals} recipes with probability {chance:.0%}"
+        if chance is not None and rivals > 1 and not subject.study.objective.costs
+        else ""
+    )
     yield Fact(
         name, figure(subject.metric, fresh.mean), f"{interval}over {plural(fresh.num_seeds, 'fresh seed')}; {best} in the search{is_best}"
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from visiontune.results.report import network_sections, study_sections
 from visiontune.results.report.ablation_section import ablation
 from visiontune.results.report.blocks import Block
+from visiontune.results.report.front_section import front
 from visiontune.results.report.subject import ReportSubject
 
 
@@ -22,6 +23,7 @@ class Section:
 
 SECTIONS = (
     Section("leaderboard", "Leaderboard", study_sections.leaderboard),
+    Section("front", "The front", front),
     Section("race", "Who has won, by how much", study_sections.race),
     Section("curves", "Learning curves and rungs", study_sections.curves),
     Section("importance", "What mattered", study_sections.importance),

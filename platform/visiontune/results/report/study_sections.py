@@ -55,7 +55,7 @@ def race(subject: ReportSubject) -> Sequence[Block] | None:
     header = ("trial", "in the search", "seeds", "mean", "95 % interval", "search less mean", "best with")
     rows = [_candidate(subject, one) for one in study.candidates]
     caption = f"{metric} of the search's best recipes, trained again in full on fresh seeds that they share"
-    race = (Table(caption, header, rows, range(len(header))),) if rows else ()
+    race = (Table(caption, header, rows, range(len(header))),) if rows and not study.objective.costs else ()
     seeds = [
         (str(one.seed), figure(metric, one.val_value), figure("test_top1", one.test_top1) if one.is_tested else "-", one.failure or "-")
         for one in study.confirmations
@@ -65,7 +65,7 @@ def race(subject: ReportSubject) -> Sequence[Block] | None:
 
 
 def _candidate(subject: ReportSubject, one: Candidate) -> Sequence[str]:
-    found, curse = estimate_of(one.confirmations), curse_of(one)
+    found, curse = estimate_of(one.confirmations, subject.metric), curse_of(one)
     ends = ("failed", "-") if found is None else (figure(subject.metric, found.mean), between(subject.metric, found.low, found.high) or "-")
     chance = "-" if one.probability is None else f"{one.probability:.0%}"
     less = "-" if curse is None else _difference(subject, curse)

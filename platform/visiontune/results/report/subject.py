@@ -47,7 +47,7 @@ class ReportSubject:
     @property
     def fresh(self) -> Estimate | None:
         """The objective over the winner's fresh seeds."""
-        return estimate_of(self.study.confirmations)
+        return estimate_of(self.study.confirmations, self.metric)
 
     @cached_property
     def test(self) -> Mapping[str, Any]:

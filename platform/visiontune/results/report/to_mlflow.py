@@ -1,9 +1,10 @@
-"""The report as an artifact of the study's parent run in MLflow."""
+"""The report as an artifact of the study's parent run in MLflow, and its pictures one by one."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from visiontune.errors import UserError
@@ -15,8 +16,10 @@ from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.mlflow_events import artifact_event
 
 
-def send_report(folder: StudyFolder, report: Path) -> bool:
-    """Send it, in place of an earlier one; whether that was begun. Raises UserError for an MLFLOW_TRACKING_URI that mlflow refuses.
+def send_report(folder: StudyFolder, report: Path, pictures: Sequence[Path] = ()) -> bool:
+    """Send it, in place of an earlier one, and pictures of what the network sees; whether that was begun.
+
+    Raises UserError for an MLFLOW_TRACKING_URI that mlflow refuses.
 
     Not to a server that lacks events of the study: it may be another than the search's, which would be sent the whole study. Not while
     a driver writes the outbox.
@@ -32,5 +35,7 @@ def send_report(folder: StudyFolder, report: Path) -> bool:
             return False
         with contextlib.closing(Outbox(folder)) as outbox:
             outbox.put(artifact_event(report, "report"))
+            for picture in pictures:
+                outbox.put(artifact_event(picture, "inspection"))
         send_leftovers(folder)
     return True

@@ -23,7 +23,7 @@ from visiontune.results.report.page import render
 from visiontune.results.report.section_table import SECTIONS
 from visiontune.results.report.subject import ReportSubject
 from visiontune.results.report.to_mlflow import send_report
-from visiontune.results.study_inspection import look_at
+from visiontune.results.study_inspection import keep_views, look_at
 from visiontune.results.trial_costs import with_costs
 from visiontune.spec.plugins import in_use
 from visiontune.training.train_recipe import find_device
@@ -58,7 +58,8 @@ def write_report(
 ) -> Path:
     """Write the page. The study's plugins must be in use. `is_looking`: ask the winner's network about the validation pictures.
 
-    In its own place in the study's folder, and once the search has ended, it goes to MLflow too (to_mlflow.py).
+    In its own place in the study's folder, and once the search has ended, it goes to MLflow too (to_mlflow.py), as do the pictures of what
+    the network sees, which lie in the study's folder as after `visiontune inspect`.
 
     Raises UserError where no trial has a value, and for a file that can't be written or is no .html.
     """
@@ -71,11 +72,12 @@ def write_report(
         raise UserError(f"the report is an HTML file, but got {out}; nearest is {out.with_suffix('.html')}")
     try:
         try_out(out)
-        write_whole(out, html_of(folder, cache, study, device=device, is_looking=is_looking, tell=tell, ablation=ablation))
+        subject = _subject(folder, cache, study, device=device, is_looking=is_looking, tell=tell, ablation=ablation)
+        write_whole(out, _page(subject))
+        if out == folder.report and study.ending is not None:
+            send_report(folder, out, keep_views(folder, subject.views.values()) if subject.views else [])
     except OSError as error:
         raise UserError(f"the file {out} must take the report, but: {error.strerror or error}; --out FILE.html names another") from error
-    if out == folder.report and study.ending is not None:
-        send_report(folder, out)
     return out
 
 
@@ -90,14 +92,24 @@ def html_of(
     ablation: Ablation | None = None,
 ) -> str:
     """The page of a study in which a trial has a value."""
+    return _page(_subject(folder, cache, study, device=device, is_looking=is_looking, tell=tell, ablation=ablation))
+
+
+def _subject(
+    folder: StudyFolder, cache: Path, study: StudyRecord, *, device: str, is_looking: bool, tell: Tell, ablation: Ablation | None
+) -> ReportSubject:
     tell(Progress("importance", 0, 1, 0, 0))
     why, why_none = _importance(study)
     subject = ReportSubject(folder, _with_costs(study), why, why_no_importance=why_none, ablation=ablation)
     if is_looking and subject.winner is not None:
         views, why_none = _views(folder, cache, device, tell)
         subject = replace(subject, views=views, why_no_views=why_none)
+    return subject
+
+
+def _page(subject: ReportSubject) -> str:
     shown = [(section.slug, section.title, blocks) for section in SECTIONS if (blocks := section.content(subject))]
-    return render(study.name, answer_of(subject), shown)
+    return render(subject.study.name, answer_of(subject), shown)
 
 
 # What can't be known of a study, as of one of an older version, is no reason to have no report: its section says why.

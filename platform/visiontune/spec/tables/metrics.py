@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from visiontune.spec.tables.costs import COSTS, SPENT_COSTS
 
 FULL_METRICS = {"val_top5": "max", "val_macro_recall": "max", "val_macro_f1": "max", "val_calibration_error": "min"}
@@ -9,6 +11,16 @@ FULL_METRICS = {"val_top5": "max", "val_macro_recall": "max", "val_macro_f1": "m
 
 METRICS = {"val_top1": "max", "val_loss": "min", "train_loss": "min", **FULL_METRICS}
 """What a trial can report after every epoch, and which way is better. Those of FULL_METRICS only with use_full_metrics."""
+
+
+def range_of(metric: str) -> tuple[float, float]:
+    """What its values lie within.
+
+    >>> range_of("val_top1"), range_of("val_loss")
+    ((0.0, 1.0), (0.0, inf))
+    """
+    return 0.0, math.inf if metric.endswith("loss") else 1.0
+
 
 FORMER_METRICS = {
     **dict.fromkeys(COSTS, "which is a cost and stands after a metric, as in [val_top1, num_parameters]"),
