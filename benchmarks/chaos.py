@@ -1,7 +1,8 @@
 """Faults of every kind, each caused for real: what a search loses, doubles and trains again by it.
 
-    .venv/bin/python benchmarks/chaos.py                                    # all of them, about a quarter of an hour on 2 cores
+    .venv/bin/python benchmarks/chaos.py                                    # all of them, about half an hour on 2 cores
     .venv/bin/python benchmarks/chaos.py --faults worker,driver --times 3   # some, each so often
+    .venv/bin/python benchmarks/chaos.py --faults crowd --trials 96           # as many at once as 16 GB of memory take, over 8 nodes
     .venv/bin/python benchmarks/chaos.py --list
 
 Real searches of digits with Ray and MLflow as always; raylets, a PostgreSQL, an MLflow server, a small disk and network namespaces are
@@ -14,13 +15,14 @@ code 1. The simulated searches are thousands, on a made clock (parts/simulated_w
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from common.result import Result, arguments, parse
-from parts import chaos_cluster, chaos_local, chaos_servers
+from parts import chaos_cluster, chaos_crowd, chaos_local, chaos_mlflow, chaos_servers, chaos_workers
 from parts.chaos_ground import Cause, Ground, NotRun, Row
 from parts.chaos_simulated import processes_killed, simulated
 
@@ -39,18 +41,26 @@ class Fault:
 FAULTS: Mapping[str, Fault] = {
     "simulated": Fault("simulated: machines come, go, break, freeze; drivers killed between facts", 2000, simulated),
     "process": Fault("simulated machines, a real journal: the driver's process killed -9", 20, processes_killed),
-    "worker": Fault("all workers killed -9", 3, chaos_local.workers_killed),
-    "frozen": Fault("a worker frozen for 10 s", 2, chaos_local.workers_frozen),
+    "worker": Fault("all workers killed -9", 3, chaos_workers.workers_killed),
+    "frozen": Fault("a worker frozen for 10 s", 2, chaos_workers.workers_frozen),
+    "notice": Fault("SIGTERM to a worker", 3, chaos_workers.workers_told),
+    "hang": Fault("a trial hangs", 2, chaos_workers.trials_hung),
     "driver": Fault("the driver killed -9", 4, chaos_local.drivers_killed),
     "told": Fault("SIGTERM, SIGINT", 2, chaos_local.drivers_told),
     "checkpoint": Fault("checkpoints cut, flipped, emptied, deleted", 2, chaos_local.checkpoints_damaged),
     "journal": Fault("the journal torn, flipped, cut, deleted", 2, chaos_local.journals_damaged),
     "disk": Fault("the disk full", 1, chaos_local.disk_full),
-    "mlflow": Fault("MLflow's server away for 20 s", 1, chaos_servers.mlflow_away),
+    "mlflow": Fault("MLflow's server away for 20 s", 1, chaos_mlflow.server_away),
+    "outage": Fault("MLflow's server away for 5 minutes, and the search ends meanwhile", 1, chaos_mlflow.server_away_long),
+    "refused": Fault("MLflow's server answers 401, then 403", 1, chaos_mlflow.credentials_refused),
+    "deleted": Fault("a trial's run, the study's, the experiment deleted in MLflow", 3, chaos_mlflow.runs_deleted),
     "database": Fault("the study's PostgreSQL restarted", 2, chaos_servers.database_restarts),
     "drivers": Fault("two drivers on one database", 1, chaos_servers.two_drivers, 40),
     "network": Fault("the network to a node cut for 60 s", 1, chaos_servers.network_cut, 16),
     "node": Fault("a node of three killed -9, another joins", 2, chaos_cluster.nodes_killed, 16),
+    "preempted": Fault("a node of three drained, or SIGTERM to all of it, another joins", 2, chaos_cluster.nodes_preempted, 20),
+    "joins": Fault("nodes join a search on one", 1, chaos_cluster.nodes_join, 16),
+    "crowd": Fault("two of eight nodes killed -9 with 48 trials at work, whose workers train nothing", 2, chaos_crowd.crowd, 48, 12),
     "live": Fault("two of three nodes killed, one joins, the driver killed", 1, chaos_cluster.through_all, 16),
 }
 SMOKE = "simulated,process"
@@ -81,6 +91,7 @@ def main() -> None:
     args = parse(parser, faults=SMOKE, times=2)
     if args.list:
         sys.exit("\n".join(f"{name:12} {fault.what}" for name, fault in FAULTS.items()))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started ends with the script
     names = args.faults.split(",")
     if unknown := [name for name in names if name not in FAULTS]:
         parser.error(f"faults are {', '.join(FAULTS)}, but got {', '.join(unknown)}")

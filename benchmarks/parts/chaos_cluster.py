@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -16,14 +17,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from common.machine import clean_env
-from parts.chaos_ground import Faults, Ground, NotRun, Row, end_of, get_on
+from parts.chaos_ground import SEEN_S, Faults, Ground, NotRun, Row, blamed, end_of, get_on, not_said, now_ms
 from parts.killable_search import MARK, marked, wait_for
-from visiontune.tuning.event_log import read_events
 
 RAY = str(Path(sys.executable).with_name("ray"))
 STARTS, STARTS_S = 5, 120.0
-SEEN_S = 120.0
-"""In which a lost node has been noticed and said (Ray takes 25 s), on a machine that is busy with other things."""
+NOTICE_S = 30.0
+"""What a cloud gives a machine that it takes back."""
 
 
 class Raylet:
@@ -47,6 +47,16 @@ class Raylet:
         for pid, _ in sorted(marked(self.mark), key=lambda one: "raylet/raylet" not in one[1]):
             with suppress(ProcessLookupError):
                 os.kill(pid, how)
+
+    def has(self, title: str) -> bool:
+        """Whether a process of it is called so."""
+        return any(title in command for _, command in marked(self.mark))
+
+    @property
+    def key(self) -> str:
+        """Ray's id of it."""
+        found = (re.search(r"--node_id=(\w+)", command) for _, command in marked(self.mark) if "raylet/raylet" in command)
+        return next(one[1] for one in found if one)
 
 
 class Cluster:
@@ -80,6 +90,14 @@ class Cluster:
         self.nodes.append(self._start([*known, *words], within))
         return self.nodes[-1]
 
+    def drain(self, node: Raylet) -> None:
+        """Tell the cluster that it is to go in NOTICE_S."""
+        words = [f"--address={self.address}", f"--node-id={node.key}", "--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=chaos"]
+        deadline = f"--deadline-remaining-seconds={NOTICE_S:.0f}"
+        done = subprocess.run([RAY, "drain-node", *words, deadline], env=clean_env(**self.env), capture_output=True, text=True)
+        if done.returncode:
+            raise NotRun(f"ray drain-node: {done.stderr[-500:]}")
+
     def _start(self, words: Sequence[str], within: Sequence[str] = ()) -> Raylet:
         node = Raylet()
         self._ground.at_end.callback(node.kill)  # first: `ray start` may be interrupted
@@ -108,9 +126,9 @@ def through_all(ground: Ground, times: int) -> Row:
         get_on(search, driver, 2)
         cluster.nodes.pop(0).kill()
         faults.note()
-    problems += _not_said(search.study.events, "a machine is gone", 2)
+    problems += not_said(search, "a machine is gone", 2)
     cluster.join()
-    problems += _not_said(search.study.events, "a machine has joined", 1)
+    problems += not_said(search, "a machine has joined", 1)
     get_on(search, driver, 2)
     driver.kill()
     driver.wait()
@@ -120,7 +138,37 @@ def through_all(ground: Ground, times: int) -> Row:
     return faults.row(ground.num_trials, *end_of(search, driver), *problems)
 
 
-def _not_said(events: Path, text: str, times: int) -> list[str]:
-    """A problem where the study's log of events does not say it so often in time."""
-    found = wait_for(lambda: sum(text in event.text for event in read_events(events)) >= times, SEEN_S)
-    return [] if found else [f"the log of events does not say {times} times that {text}"]
+def nodes_preempted(ground: Ground, times: int) -> Row:
+    """A node is drained with a deadline, as clouds and autoscalers do, or all of its processes get SIGTERM; NOTICE_S later it is gone.
+
+    Another one joins for it.
+    """
+    cluster = Cluster(ground, 3)
+    search = ground.search(["--address", cluster.address], **cluster.env)
+    driver, faults = search.start(), Faults(search)
+    while faults.times < times and get_on(search, driver, 2):
+        caused_ms, node = now_ms(), cluster.nodes.pop(0)
+        if faults.times % 2:
+            node.kill(signal.SIGTERM)
+        else:
+            cluster.drain(node)
+        time.sleep(NOTICE_S)
+        node.kill()
+        faults.note(caused_ms)
+        cluster.join()
+    ended = end_of(search, driver)
+    return faults.row(ground.num_trials, *ended, *not_said(search, "told to leave", 1, "preempted"), *blamed(search))
+
+
+def nodes_join(ground: Ground, times: int) -> Row:
+    """A search on one node of one CPU; each that joins has to get a leg."""
+    cluster, problems = Cluster(ground, 1), list[str]()
+    search = ground.search(["--address", cluster.address], **cluster.env)
+    driver, faults = search.start(), Faults(search)
+    while faults.times < times and get_on(search, driver):
+        node, started_s = cluster.join(), time.monotonic()
+        faults.note()
+        if not wait_for(lambda: driver.poll() is not None or node.has("ray::LegWorker"), SEEN_S):  # noqa: B023
+            problems.append(f"a node that joined has no worker after {time.monotonic() - started_s:.0f} s")
+    ended = end_of(search, driver)
+    return faults.row(ground.num_trials, *ended, *problems, *not_said(search, "a machine has joined", faults.times))

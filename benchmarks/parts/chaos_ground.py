@@ -8,21 +8,27 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from parts.chaos_runs import epochs_of
 from parts.killable_search import Search, problems_of, wait_for
-from visiontune.filesystem.file_lock import locked
-from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning.event_log import read_events
 from visiontune.tuning.read_study import read_study
 
+SPACE = ("augmentation",)
+"""Sections that stand within `space`."""
 REACHED_S = 240.0
 """In which a search has to get on by an epoch, on a machine that is busy with other things."""
+
+LEAVES_S = 30.0
+"""In which a process that is told to leave has left, on a machine that is busy with other things."""
+SEEN_S = 120.0
+"""In which a lost node has been noticed and said (Ray takes 25 s), on a machine that is busy with other things."""
 
 
 class NotRun(Exception):
@@ -47,7 +53,7 @@ class Row:
 
 def space(num_trials: int, max_epochs: int, **sections: Any) -> str:
     """A search whose epochs take about half a second; JSON is YAML."""
-    chosen = {
+    chosen: dict[str, Any] = {
         "model": {"name": "cnn", "width": 16, "depth": 3, "kernel_size": 5},
         "optimizer": {"name": "adamw", "lr": {"float": [1e-4, 1e-2], "log": True}},
     }
@@ -61,7 +67,8 @@ def space(num_trials: int, max_epochs: int, **sections: Any) -> str:
         "confirm": {"num_seeds": 0},
     }
     for name, section in sections.items():
-        study[name] = {**study.get(name, {}), **section}
+        place = chosen if name in SPACE else study
+        place[name] = {**place.get(name, {}), **section} if isinstance(section, dict) else section
     return json.dumps({**study, "space": chosen})
 
 
@@ -103,20 +110,20 @@ class Faults:
         """Faults so far."""
         return len(self._caused)
 
-    def note(self) -> None:
-        """Right after a fault, when what it stopped writes no more."""
-        now_ms = time.time_ns() // 1_000_000
+    def note(self, caused_ms: int = 0) -> None:
+        """Right after a fault, when what it stopped writes no more; `caused_ms` where others may have gone on with it by then."""
+        caused_ms = caused_ms or now_ms()
         trials = read_study(self.search.study, self._url).trials
         live = [trial for trial in trials if trial.state in ("running", "waiting")]
         behind = {trial.number: trial.epoch - newest(self.search.study, trial.number) for trial in live}
-        self._caused.append((now_ms, {number: epochs for number, epochs in behind.items() if epochs > 0}))
+        self._caused.append((caused_ms, {number: epochs for number, epochs in behind.items() if epochs > 0}))
 
     def repeated(self) -> int:
         """Epochs of the study that were trained again, of trials that went on after a fault; by the study's log of events."""
         begun = [event for event in read_events(self.search.study.events) if event.kind == "resumed"]
         total = 0
         for at, (caused_ms, behind) in enumerate(self._caused):
-            until_ms = self._caused[at + 1][0] if at + 1 < len(self._caused) else time.time_ns()
+            until_ms = self._caused[at + 1][0] if at + 1 < len(self._caused) else now_ms()
             again = {event.trial for event in begun if caused_ms <= event.time_ms < until_ms}
             total += sum(epochs for number, epochs in behind.items() if number in again)
         return total
@@ -125,7 +132,7 @@ class Faults:
         """Once the search has ended."""
         found = [*problems_of(self.search, num_trials, self._url), *problems]  # first, as it waits for MLflow's writer
         trials = {trial.number: trial for trial in read_study(self.search.study, self._url).trials}
-        runs = runs_of(self.search)
+        runs = epochs_of(self.search)
         lost = len(set(range(num_trials)) - trials.keys()) + len(trials.keys() - runs.keys())
         lost += sum(trial.epoch - len(trial.values) for trial in trials.values())
         lost += sum(len(trial.values.keys() - runs.get(number, {}).keys()) for number, trial in trials.items())
@@ -139,21 +146,6 @@ def newest(study: StudyFolder, number: int) -> int:
 
     state = load_newest(study.checkpoint(number))
     return max((past["epoch"] for past in state["history"]), default=0) if state else 0
-
-
-def runs_of(search: Search) -> dict[int, Counter[int]]:
-    """How often MLflow has each epoch of each trial; a trial with several runs has them all."""
-    from mlflow import MlflowClient
-
-    with locked(StudiesFolder(search.folder).mlflow_lock):
-        client = MlflowClient(search.uri)
-    experiment = client.get_experiment_by_name(search.study.name)
-    found: dict[int, Counter[int]] = {}
-    for run in client.search_runs([experiment.experiment_id], max_results=1000) if experiment else ():
-        if run.data.tags.get("visiontune.kind") == "trial":
-            points = client.get_metric_history(run.info.run_id, "val_top1")
-            found.setdefault(int(run.data.tags["visiontune.number"]), Counter()).update(point.step for point in points)
-    return found
 
 
 def begin(search: Search) -> subprocess.Popen[bytes]:
@@ -176,6 +168,30 @@ def end_of(search: Search, driver: Any, timeout_s: float = 400.0) -> list[str]:
     """The problem with how a driver ended, if there is one."""
     code = wait_for(lambda: (driver.poll() is not None) and f"{driver.returncode}", timeout_s)
     return [] if code == "0" else [f"the last call ended with {code}: {search.tail()}"]
+
+
+def not_said(search: Search, text: str, times: int, kind: str = "", within_s: float = SEEN_S) -> list[str]:
+    """A problem where the study's log of events does not say it so often in time, in events of a kind."""
+
+    def is_said() -> bool:
+        return sum(text in one.text and one.kind == (kind or one.kind) for one in read_events(search.study.events)) >= times
+
+    return [] if wait_for(is_said, within_s) else [f"the log of events does not say {times} times {kind} {text}"]
+
+
+def blamed(search: Search) -> list[str]:
+    """Trials that have failed, which none may by what is caused here."""
+    return [f"trial {event.trial} has failed: {event.text}" for event in read_events(search.study.events) if event.kind == "failed"]
+
+
+def lost_workers(search: Search) -> list[str]:
+    """Workers that died before they had left, which none may that was told to in time."""
+    return [f"trial {event.trial} {event.text}" for event in read_events(search.study.events) if event.kind == "lost"]
+
+
+def now_ms() -> int:
+    """Since 1970, as events have it."""
+    return time.time_ns() // 1_000_000
 
 
 Cause = Callable[[Ground, int], Row]

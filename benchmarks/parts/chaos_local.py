@@ -1,4 +1,4 @@
-"""Faults of a search on one machine: drivers and workers that are killed or frozen, files that are damaged, a disk that is full."""
+"""Faults of a search on one machine: drivers that are killed or told to leave, files that are damaged, a disk that is full."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from parts.chaos_ground import Faults, Ground, NotRun, Row, begin, end_of, get_on
+from parts.chaos_ground import LEAVES_S, Faults, Ground, NotRun, Row, begin, end_of, get_on
+from parts.chaos_runs import not_killed
 from parts.killable_search import Search, wait_for
 
-FROZEN_S = 10.0
-LEAVES_S = 30.0
-"""In which a driver that is told to leave has left, on a machine that is busy with other things."""
 DISK_MB = 48
 
 
@@ -33,39 +31,15 @@ def drivers_killed(ground: Ground, times: int) -> Row:
 
 
 def drivers_told(ground: Ground, times: int) -> Row:
-    """SIGTERM and SIGINT in turn: the driver leaves by itself, what is trained is written, and nothing is repeated."""
+    """SIGTERM and SIGINT in turn: the driver leaves by itself, what is trained is written, and MLflow says that all can go on."""
     signals = [signal.SIGTERM, signal.SIGINT] * times
 
     def tell(search: Search, driver: subprocess.Popen[bytes]) -> list[str]:
         driver.send_signal(signals.pop())
         code = wait_for(lambda: driver.poll() is not None and f"{driver.returncode}", LEAVES_S)
-        return [] if code == "1" else [f"the driver ended with {code}: {search.tail()}"]
+        return not_killed(search) if code == "1" else [f"the driver ended with {code}: {search.tail()}"]
 
     return _again_and_again(ground, times, tell)
-
-
-def workers_killed(ground: Ground, times: int) -> Row:
-    """kill -9 of every worker, once each of them has begun with a leg and an epoch was reported."""
-    search = ground.search()
-    driver, faults = begin(search), Faults(search)
-    while faults.times < times and get_on(search, driver, 2):
-        for pid in search.processes("ray::LegWorker"):
-            os.kill(pid, signal.SIGKILL)
-        faults.note()
-    return faults.row(ground.num_trials, *end_of(search, driver))
-
-
-def workers_frozen(ground: Ground, times: int) -> Row:
-    """SIGSTOP of a worker for less than Ray takes it for dead, then SIGCONT."""
-    search = ground.search()
-    driver, faults = begin(search), Faults(search)
-    while faults.times < times and get_on(search, driver, 2):
-        pid = ground.draw.choice(search.processes("ray::LegWorker") or [driver.pid])
-        os.kill(pid, signal.SIGSTOP)
-        faults.note()
-        time.sleep(FROZEN_S)
-        os.kill(pid, signal.SIGCONT)
-    return faults.row(ground.num_trials, *end_of(search, driver))
 
 
 def checkpoints_damaged(ground: Ground, times: int) -> Row:

@@ -6,11 +6,9 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
-from common.machine import clean_env
 from parts.chaos_cluster import Cluster
 from parts.chaos_ground import Faults, Ground, NotRun, Row, begin, end_of, get_on
 from parts.killable_search import wait_for
@@ -19,34 +17,6 @@ AWAY_S = 20.0
 CUT_S = 60.0
 POSTGRES = Path("/usr/lib/postgresql/15/bin")
 REFUSED_S = 120.0
-
-
-def mlflow_away(ground: Ground, times: int) -> Row:
-    """MLflow's server is killed, and started again AWAY_S later, on the same database."""
-    uri = f"http://127.0.0.1:{free_port()}"
-    search = ground.search(MLFLOW_TRACKING_URI=uri)
-    server = _mlflow_server(ground, uri)
-    driver, faults = begin(search), Faults(search)
-    while faults.times < times and get_on(search, driver, 2):
-        server.kill()
-        server.wait()
-        faults.note()
-        time.sleep(AWAY_S)
-        server = _mlflow_server(ground, uri)
-    return faults.row(ground.num_trials, *end_of(search, driver))
-
-
-def _mlflow_server(ground: Ground, uri: str) -> subprocess.Popen[bytes]:
-    home = ground.folder / "mlflow"
-    home.mkdir(exist_ok=True)
-    words = ["server", "--host", "127.0.0.1", "--port", uri.rpartition(":")[2], "--workers", "1"]
-    words += ["--backend-store-uri", f"sqlite:///{home}/runs.db", "--artifacts-destination", str(home / "artifacts")]
-    with (home / "server.log").open("ab") as log:
-        command = [sys.executable, "-m", "mlflow", *words]
-        server = subprocess.Popen(command, env=clean_env(), stdout=log, stderr=log, start_new_session=True)
-    ground.at_end.callback(subprocess.run, ["kill", "-9", "--", f"-{server.pid}"], capture_output=True)
-    wait_for(lambda: is_open(int(uri.rpartition(":")[2])), 120.0)
-    return server
 
 
 def database_restarts(ground: Ground, times: int) -> Row:

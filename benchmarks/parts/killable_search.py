@@ -72,9 +72,13 @@ class Search:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    def said(self) -> str:
+        """All that the drivers printed."""
+        return self._log.read_text(errors="replace")
+
     def tail(self) -> str:
-        """The end of what the drivers printed."""
-        return self._log.read_text(errors="replace")[-2000:]
+        """The end of it."""
+        return self.said()[-2000:]
 
 
 def marked(mark: str) -> Iterator[tuple[int, str]]:

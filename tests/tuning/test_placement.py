@@ -183,15 +183,18 @@ def test_a_machine_that_kills_every_worker_is_left_alone(tmp_path, monkeypatch):
         ("visiontune.errors.MachineFault: node7: CUDA error: an illegal memory access was encountered", "node7: CUDA error", True),
         ("FileNotFoundError: [Errno 2] No such file or directory: '/studies/store'", "FileNotFoundError: [Errno 2]", True),
         (WORKER_DIED, "The actor is dead because its worker process has died.", True),
+        ("\tthe actor's node was terminated expectedly: received SIGTERM", "the actor's node was terminated", None),
+        ("visiontune.errors.Preempted: it was told to leave", "it was told to leave", None),
     ],
 )
 def test_why_a_worker_was_lost_gets_to_the_search(tmp_path, last_line, said, is_begun):
-    """Out of the file that Tune writes on the driver's machine (ray 2.60)."""
+    """Out of the file that Tune writes on the driver's machine (ray 2.60). Who leaves as told, or whose node does, is not lost."""
     from visiontune.tuning.leg_searcher import LegSearcher
     from visiontune.tuning.ray_adapter import LegScheduler
 
     lost = []
     run = SimpleNamespace(lost=lambda key, what, node, is_begun: lost.append((key, what, is_begun)))
+    run.preempted = lambda key, what, node: lost.append((key, what, None))
     searcher = LegSearcher(run, lambda: None)
     searcher.keys["ray trial"] = "00003"
     (tmp_path / "error.txt").write_text(f"Failure # 1 (occurred at 2026-11-28)\nray::LegWorker.train() (pid=1)\n{last_line}\n")

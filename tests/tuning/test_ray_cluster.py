@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
+import mmap
 import os
 import shutil
 import sys
@@ -25,7 +27,16 @@ from visiontune.tuning.event_log import read_events
 from visiontune.tuning.node_watch import NodeWatch
 from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.placement import Node, Placement
-from visiontune.tuning.ray_cluster import check_address, close_token, cluster, is_local, note_of_gpus, trial_resources, unprinted_news
+from visiontune.tuning.ray_cluster import (
+    SETTINGS,
+    check_address,
+    close_token,
+    cluster,
+    is_local,
+    note_of_gpus,
+    trial_resources,
+    unprinted_news,
+)
 from visiontune.tuning.ray_nodes import legs_to_come, nodes_up
 from visiontune.tuning.ray_start import PORTS, agents_of_known_ports
 from visiontune.tuning.search_run import SearchRun
@@ -289,3 +300,11 @@ def test_machines_that_share_a_hosts_name_are_told_apart(tmp_path: Path, monkeyp
     run.out.placed(leg.key, "b" * 56)
     run.report(leg.key, replace(report(leg, 1, 0.5), place={"node": "box", "num_threads": 1, "gpu": ""}))
     assert read_history(folder, leg.number).places[0].node == "box/bbbbbbbb"
+
+
+def test_ray_knows_the_limits_that_are_set_for_a_busy_machine() -> None:
+    """With a load of 50 a driver waited for ever in `ray.init` for a worker that had not registered within 60 s."""
+    raylet = Path(importlib.util.find_spec("ray").origin).parent / "core" / "src" / "ray" / "raylet" / "raylet"  # type: ignore
+    limits = [name.removeprefix("RAY_").encode() for name in SETTINGS if "timeout" in name or "wait_time" in name]
+    with raylet.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        assert len(limits) == 3 and all(content.find(name) > 0 for name in limits)

@@ -85,10 +85,11 @@ def test_no_machine_is_shunned_without_which_a_leg_has_no_room(tmp_path):
     placement.began("00000", "a")
     placement.lost("00000")
     assert placement.shunned("00000") == frozenset()
-    placement.see([*two, Node("c", "c", 2)])
+    placement.see([*two, Node("c", "third", 2)])
     assert placement.shunned("00000") == {"a"} and not placement.is_stranded(frozenset("a"))
     placement.see(two)
     assert placement.is_stranded(frozenset("a")) and not placement.is_stranded(frozenset())
+    assert placement.name("c") == "third", "of a machine that is gone, for who left it"
 
 
 def test_a_thousand_machines_are_looked_through_in_less_than_tunes_loop_takes():

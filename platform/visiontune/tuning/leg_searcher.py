@@ -18,6 +18,9 @@ IDLE = "idle"
 IDLE_S = 10.0
 """A worker that has nothing to do is kept so long: about what another one takes to start. Then its machine's share is others'."""
 
+GONE_AS_TOLD = "node was terminated expectedly"
+"""What Ray says of a worker whose raylet got a SIGTERM before the worker had left (ray 2.60)."""
+
 
 class LegSearcher(Searcher):  # type: ignore[misc]
     """Asks the search run for legs; knows which Ray trial is which leg.
@@ -93,8 +96,8 @@ class LegSearcher(Searcher):  # type: ignore[misc]
         text, ended = self.errors.pop(trial_id, "the worker process died"), self.ended.pop(trial_id, "")
         name, _, said = (what := ended or shortened(text.splitlines()[-1].strip())).partition(": ")
         node = node_of(actor_in(text))
-        if name == _name(Preempted):
-            self._run.preempted(key, said, node=node)
+        if name == _name(Preempted) or GONE_AS_TOLD in what:
+            self._run.preempted(key, said if name == _name(Preempted) else what, node=node)
             return
         is_fault = name in (_name(MachineFault), _name(UnfitMachine))
         self._run.lost(key, said if is_fault else what, node=node, is_begun=name != _name(UnfitMachine))

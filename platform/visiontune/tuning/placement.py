@@ -82,6 +82,7 @@ class Placement:
         self._patience_s = patience_s
         self.nodes: dict[str, Node] = {}
         self._room: dict[str, int] = {}  # workers that fit on each of them that is large enough for one
+        self._names: dict[str, str] = {}  # of those that are gone, too
         self._can_grow, self.growth = False, 0
         self._health: dict[str, _Health] = {}
         self._losses: dict[str, list[Loss]] = {}
@@ -97,6 +98,7 @@ class Placement:
         new = [node for key, node in now.items() if key not in self.nodes]
         gone = [node for key, node in self.nodes.items() if key not in now]
         self.nodes, self._can_grow = now, can_grow
+        self._names |= {node.key: node.name for node in new}
         self._room = {key: room for key, node in now.items() if (room := workers_on(node.cpus, node.gpus, self._wanted))}
         self.barred &= now.keys()
         return new, gone
@@ -192,7 +194,7 @@ class Placement:
 
     def name(self, node: str) -> str:
         """For people."""
-        return self.nodes[node].name if node in self.nodes else node[:8]
+        return self._names.get(node, node[:8])
 
     def _is_room_beside(self, others: Collection[str]) -> bool:
         """Whether machines that are neither of these nor barred, with nothing else on them, take all workers of a leg.

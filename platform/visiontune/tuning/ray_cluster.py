@@ -36,6 +36,7 @@ SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_raylet_start_wait_time_s": "120",  # 30 are too few on a machine that is very busy
     "RAY_agent_register_timeout_ms": "120000",  # as are these
+    "RAY_worker_register_timeout_seconds": "600",  # and 60, after which Ray forgets a worker that its first driver then awaits for ever
     "NO_ALBUMENTATIONS_UPDATE": "1",
 }
 """Environment of Ray and of the workers that inherit it, while a search runs; what the user has set stays."""
