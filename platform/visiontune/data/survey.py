@@ -41,7 +41,7 @@ def survey(data: Mapping[str, Any]) -> Survey:
     """Look at the pictures of a section `data`. Raises UserError for what can't be used, as an ingest does."""
     source = source_of(with_defaults(data))
     info = describe({**data, "image_size": data.get("image_size") or _ANY_SIZE}, source)
-    num = int(source.counts_C.sum())
+    num = source.num_train
     rows_N = np.unique(np.linspace(0, num - 1, NUM_DECODED).astype(np.int64))
     good = [picture.shape for picture in source.pictures("train", rows_N) if not isinstance(picture, BadPicture)]
     shapes = good or [source.first()]

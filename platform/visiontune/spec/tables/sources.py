@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from visiontune.spec.declare import Arg, Entry, Items, Table
 from visiontune.spec.label_pattern import settle_label_pattern
+from visiontune.spec.several_labels import MANY, ONE
 
 _PATH = "a path, or a URI that pyarrow or fsspec opens (s3://, gs://, file://)"
+_LABELS = {
+    "labels": Arg(str, "classes of a picture: one; or many for any number of them, none too (multi-label)", ONE, choices=(ONE, MANY))
+}
 _CROPS = {
     "use_crops": Arg(bool, "a picture for each annotated object; false: one for each file, whose objects are all of one class", True),
     "crop_margin": Arg(float, "share of a box's longer side that is kept around it", 0.1, 0.0, 10.0),
+    **_LABELS,
 }
 _EXCLUDE = {
     "exclude": Items(
@@ -82,6 +87,12 @@ SOURCES = Table(
                     "a tie is set aside",
                     "refuse",
                     choices=("refuse", "majority"),
+                ),
+                **_LABELS,
+                "label_separator": Arg(
+                    str,
+                    "of many: what parts the classes in label_column, where it holds no lists; without it the first of | ; , there",
+                    None,
                 ),
             },
         ),
