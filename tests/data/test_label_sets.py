@@ -119,3 +119,21 @@ def test_a_store_keeps_the_sets(tmp_path: Path) -> None:
     assert (store.labels_N == plan.label_N).all() and LEFT_OUT not in plan.code_N
     by_file = [[name for name, has in zip("xyz", row, strict=True) if has] for row in has_NK]
     assert by_file == [tags[names.index(Path(name).name)] for name in source.names("train")]
+
+
+@pytest.mark.parametrize("is_declared", [False, True])
+def test_lists_of_labels_beside_pictures_in_parquet(is_declared: bool, tmp_path: Path) -> None:
+    """As Hugging Face's datasets writes a list of ClassLabels, or as a plain list of names; null is no label."""
+    tags = [[0, 2], [], [1], None, [2]] if is_declared else [["cat", "sea lion"], [], ["dog"], None, ["sea lion"]]
+    pictures = [{"bytes": png(COLOUR[number]), "path": f"{number}.png"} for number in range(5)]
+    table = pa.table({"image": pa.array(pictures), "label": pa.array(tags)})
+    features = {"label": {"feature": {"names": ["cat", "dog", "sea lion"], "_type": "ClassLabel"}, "_type": "Sequence"}}
+    if is_declared:
+        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    pq.write_table(table, tmp_path / "train.parquet")
+    data = with_defaults({"source": "parquet", "train": str(tmp_path / "train.parquet"), "labels": "many"})
+    source = source_of(data)
+    assert list(sets_of(source).values()) == [["cat", "sea lion"], [], ["dog"], ["sea lion"]]
+    assert source.class_names == ("cat", "dog", "sea lion") and len(source.set_aside) == 1
+    with pytest.raises(UserError, match="must hold texts or integers"):
+        source_of({**data, "labels": "one"})

@@ -18,7 +18,8 @@ from visiontune.training.loss import build_loss
 def some(num: int = 200, ties: int = 12) -> tuple[torch.Tensor, torch.Tensor]:
     """Probabilities with many ties, of five classes, the last of which is rare."""
     random = np.random.default_rng(num)
-    is_NK = random.random((num, 5)) < np.array([0.5, 0.3, 0.2, 0.1, 0.02])
+    is_NK = random.random((num, 5)) < np.array([0.5, 0.3, 0.2, 0.1, 0.0])
+    is_NK[[3, 8], 4] = True
     p_NK = np.round(np.clip(0.35 * is_NK + 0.6 * random.random((num, 5)), 0, 1) * ties) / ties
     return torch.from_numpy(p_NK), torch.from_numpy(is_NK)
 

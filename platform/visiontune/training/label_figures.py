@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 Model = Callable[[Tensor], Tensor]
 
-FEWEST = 10
-"""Pictures of a class without which a threshold of its own is chance."""
+FEWEST = 3
+"""Pictures of a class without which a threshold of its own is chance (table in CONTRIBUTING.md)."""
 
 
 def members_of(store: Store, device: torch.device | str = "cpu") -> Tensor:
@@ -77,7 +77,7 @@ def average_precision(p_NK: Tensor, is_NK: Tensor) -> Tensor:
 
 
 def best_thresholds(p_NK: Tensor, is_NK: Tensor) -> Tensor:
-    """(K,) from which probability on each class has its best F1; with fewer than 10 pictures, from which all classes together have theirs.
+    """(K,) from which probability on each class has its best F1; with fewer than 3 pictures, from which all classes together have theirs.
 
     A threshold lies in the middle between two probabilities.
     """

@@ -95,6 +95,13 @@ class Store:
         """How many of these pictures have each class."""
         return count_classes(self.labels_N[index_N], self.label_sets, len(self.class_names))
 
+    def with_class(self, index_N: IntArray, label: int) -> IntArray:
+        """Those of the pictures that have this class."""
+        num = len(self.class_names if self.label_sets is None else self.label_sets)
+        has_L = np.arange(num) == label if self.label_sets is None else np.array([label in one for one in self.label_sets], np.bool_)
+        found_N: IntArray = index_N[has_L[self.labels_N[index_N]]]
+        return found_N
+
     @property
     def num_bytes(self) -> int:
         """Of its files."""

@@ -28,7 +28,7 @@ SOURCES = Table(
     {
         "digits": Entry("1,797 grey 8 x 8 digits that come with scikit-learn", f"{_READERS}.digits:digits"),
         "parquet": Entry(
-            "Parquet in Hugging Face's image layout, struct<bytes, path>, or with pandas' binary, and an integer or string label",
+            "Parquet in Hugging Face's image layout, struct<bytes, path>, or pandas' binary, and integer or string labels or lists",
             f"{_READERS}.parquet:parquet",
             {
                 "train": Arg(str, "the training file, a folder of files, or a pattern (data/train-*.parquet)"),
@@ -36,6 +36,7 @@ SOURCES = Table(
                 "test": Arg(str, "the same for the test; without it test_fraction is split off", None),
                 "image_column": Arg(str, "name of the column of pictures", "image"),
                 "label_column": Arg(str, "name of the column of labels", "label"),
+                **_LABELS,
             },
         ),
         "saved_dataset": Entry(
@@ -45,6 +46,7 @@ SOURCES = Table(
                 "path": Arg(str, f"the folder: {_PATH}"),
                 "image_column": Arg(str, "name of the column of pictures", "image"),
                 "label_column": Arg(str, "name of the column of labels", "label"),
+                **_LABELS,
             },
         ),
         "folder": Entry(
