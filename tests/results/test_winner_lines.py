@@ -74,7 +74,7 @@ def test_a_model_card_counts_a_meeting_with_the_test_as_the_study_does_and_has_t
         "recipe": recipe,
         "form": form,
         "image_size": 8,
-        "metadata": SimpleNamespace(use_val=True, depth=(0, 65_535)),
+        "metadata": SimpleNamespace(use_val=True, depth=(0, 65_535), thresholds=None),
     }
     classifier = SimpleNamespace(**known, arithmetic=SimpleNamespace(precision="fp32"))
     with_val = replace(raced(), with_val=Confirmation(9, math.nan, 0.93, 0.25))

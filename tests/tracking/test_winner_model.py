@@ -86,6 +86,26 @@ def test_the_winners_model_answers_files_without_pickle_and_is_logged_once(
     assert champion.predict(asked)["probabilities"].tolist() == loaded.predict(asked)["probabilities"].tolist()
 
 
+@pytest.mark.heavy
+def test_of_several_classes_those_that_reach_their_thresholds_are_said() -> None:
+    import importlib.util
+
+    import pandas as pd
+    import torch
+
+    spec = importlib.util.spec_from_file_location("served_alone", SERVED)
+    assert spec is not None and spec.loader is not None
+    served: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(served)
+    winner = served.Winner()
+    winner.graph = lambda pictures: torch.logit(pictures[:, 0, :3, 0].float() / 100)
+    winner.class_names, winner.channels, winner.thresholds = ["a", "b", "c"], 1, [0.2, 0.5, 0.9]
+    files = [picture_file(np.array([row], np.uint8)) for row in ([30, 60, 10], [10, 40, 80], [90, 10, 95])]
+    found = winner.predict(None, pd.DataFrame({"picture": files}))
+    assert found["class"].tolist() == ["a|b", "", "a|c"] and list(found.columns) == ["class", "probabilities"]
+    np.testing.assert_allclose(found["probabilities"].tolist(), [[0.3, 0.6, 0.1], [0.1, 0.4, 0.8], [0.9, 0.1, 0.95]], atol=1e-6)
+
+
 def picture_file(pixels: np.ndarray) -> bytes:
     Image.fromarray(pixels).save(file := io.BytesIO(), "PNG")
     return file.getvalue()

@@ -13,6 +13,7 @@ from visiontune.augmentation.by_class import Classes
 from visiontune.augmentation.of_store import augmented
 from visiontune.augmentation.policy import build_policy
 from visiontune.augmentation.sheet_drawing import Picture, drawable
+from visiontune.data.label_sets import name_of
 from visiontune.spec.image_size import image_size
 from visiontune.spec.tables.ops import OPS
 
@@ -48,12 +49,13 @@ class Sample:
 
     @property
     def columns(self) -> list[str]:
-        """Class names; a number where the typeface lacks a letter."""
+        """Class names, of several classes all; a number where the typeface lacks a letter."""
         return [self.name(int(label)) for label in self.labels_N]
 
     def name(self, label: int) -> str:
-        """As above, for one class."""
-        return self.names[label] if drawable(self.names[label]) else f"class {label}"
+        """As above, for one label."""
+        name = name_of(label, self.names, self.store.label_sets)
+        return name if drawable(name) else f"class {label}" if self.store.label_sets is None else f"classes {self.store.label_sets[label]}"
 
 
 def pick(store: Store, num: int) -> Sample:
@@ -61,16 +63,16 @@ def pick(store: Store, num: int) -> Sample:
     num_classes = len(store.class_names)
     classes_K = np.unique(np.linspace(0, num_classes - 1, min(num, num_classes)).round().astype(int))
     train_N = store.train_idx
-    of_class = [train_N[store.labels_N[train_N] == label] for label in classes_K.tolist()]
-    places = [(turn, rows) for turn in range(num) for rows in of_class if turn < len(rows)][:num]
-    index_N = np.array([rows[turn] for turn, rows in places], np.int64)
+    of_class = [store.with_class(train_N, label) for label in classes_K.tolist()]
+    places = dict.fromkeys(int(rows[turn]) for turn in range(num) for rows in of_class if turn < len(rows))
+    index_N = np.array([*places][:num], np.int64)
     return Sample(store, store.images_NHWC[index_N], index_N, store.labels_N[index_N], store.class_names, store.mean_C, store.std_C)
 
 
 def of_class(sample: Sample, name: str) -> Sample:
     """As many training pictures of one class, or all that it has."""
     train_N = sample.store.train_idx
-    index_N = train_N[sample.store.labels_N[train_N] == sample.names.index(name)][: len(sample.index_N)]
+    index_N = sample.store.with_class(train_N, sample.names.index(name))[: len(sample.index_N)]
     images_NHWC, labels_N = sample.store.images_NHWC[index_N], sample.store.labels_N[index_N]
     return replace(sample, index_N=index_N, images_NHWC=images_NHWC, labels_N=labels_N)
 

@@ -42,7 +42,8 @@ def describe(data: Mapping[str, Any], source: Source | None = None) -> DataInfo:
     source = source or source_of(data)
     num_parts = 1 + (not source.has_val) + (not source.has_test)
     refuse_small(source.counts_C, source.class_names, num_parts)
-    refuse_few(source.counts_C, data["max_pictures"], 1 + (not source.has_val))
+    if source.label_sets is None:
+        refuse_few(source.counts_C, data["max_pictures"], 1 + (not source.has_val))
     first = source.first()
     return DataInfo(image_size(sizes_of(first, data["image_size"])[0]), first[2], len(source.class_names), source.class_names)
 
@@ -51,7 +52,7 @@ def num_train_about(data: Mapping[str, Any], source: Source) -> int:
     """Training pictures of this source of the data, up to what rounding, repeats and bad pictures take."""
     data = with_defaults(data)
     share = 1.0 - (0 if source.has_val else data["val_fraction"]) - (0 if source.has_test else data["test_fraction"])
-    return round(share * min(int(source.counts_C.sum()), data["max_pictures"] or math.inf))
+    return round(share * min(source.num_train, data["max_pictures"] or math.inf))
 
 
 def prepare(

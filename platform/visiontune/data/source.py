@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from visiontune.data.label_sets import Sets
 from visiontune.data.picture.bad_picture import BadPicture, Values
 from visiontune.data.split import IntArray
 
@@ -63,7 +64,8 @@ class Source:
     `content_of(digests)` is the same text out of the SHA-256 of every picture's bytes, part after part, None where that is not enough;
     it then begins with `listing()`, which names and labels alone decide.
     `first()` is (height, width) of the first good picture and the most channels among a few pictures.
-    `labels()` has no "val" or "test" where the source has none. `pictures(part, rows)` decodes ascending rows, one item for each:
+    `labels()` has no "val" or "test" where the source has none; they number classes, or
+    `label_sets` where pictures have several. `pictures(part, rows)` decodes ascending rows, one item for each:
     a picture that can't be used comes as the exception. `encoded(part, rows)` is the same before decoding, None where pictures are no
     files of their own. Both work in the caller's thread, and several threads may call at once.
     `can_fork`: forked processes may call them too, as they may where all is in local files.
@@ -90,5 +92,11 @@ class Source:
     can_fork: bool = False
     begins: Callable[[str], IntArray] = lambda part: np.zeros(0, np.int64)
     has_val: bool = False
+    label_sets: Sets | None = None
     set_aside: tuple[SetAside, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def num_train(self) -> int:
+        """Pictures of "train"."""
+        return len(self.labels()["train"])

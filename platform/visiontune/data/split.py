@@ -6,7 +6,10 @@ chance (10 % of 1,000 pictures are 100 with a deviation of 9), which is the pric
 class to which the thresholds give nothing of a part takes its smallest hash for that part; such a forced one can move when the
 class grows.
 
-Shape letters: C classes, N pictures of the training part, U units: groups, or single pictures where there are none.
+Pictures of several classes are split by the same hashes: each class has about its share in each part, and one picture at least.
+
+Shape letters: C classes, N pictures of the training part, U units: groups, or single pictures where there are none; P pairs of a
+picture and a class that it has.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from visiontune.data.label_sets import Sets, pairs_of
 from visiontune.errors import UserError
 
 IntArray = NDArray[np.int64]
@@ -38,6 +42,7 @@ def split_rows(
     val_fraction: float | None,
     test_fraction: float | None,
     max_pictures: int | None = None,
+    sets: Sets | None = None,
 ) -> Codes:
     """TRAIN, VAL, TEST or LEFT_OUT for each picture; None for a fraction: the source has that part itself.
 
@@ -47,21 +52,25 @@ def split_rows(
     too few groups, for that, and for a max_pictures too small for it.
     """
     parts = [code for code, fraction in ((TEST, test_fraction), (VAL, val_fraction)) if fraction is not None]
-    counts_C = np.bincount(labels_N, minlength=len(class_names)).astype(np.int64)
-    refuse_small(counts_C, class_names, 1 + len(parts))
+    has = Members(labels_N, sets, len(class_names))
+    refuse_small(has.counts(np.ones(len(keys), np.bool_)), class_names, 1 + len(parts))
     hashes_3N = _hashes(keys if groups is None else groups, seed)
     unit_N = np.arange(len(keys)) if groups is None else _numbers(groups)
     code_N = np.zeros(len(keys), np.uint8)
     if test_fraction is not None:
         code_N[_below(hashes_3N[TEST], test_fraction)] = TEST
-        fill_parts(code_N, labels_N, unit_N, hashes_3N, class_names, (TEST, TRAIN))
+        fill_parts(code_N, has, unit_N, hashes_3N, class_names, (TEST, TRAIN))
     if max_pictures is not None:
         # Single pictures, so that the number is exact: what is left of a group still stays together.
         pick_N = hashes_3N[TRAIN] if groups is None else _hashes(keys, seed)[TRAIN]
-        _leave_out(code_N, labels_N, pick_N, class_names, max_pictures, least=len(parts) - (test_fraction is not None) + 1)
+        least = len(parts) - (test_fraction is not None) + 1
+        if sets is None:
+            _leave_out(code_N, labels_N, pick_N, class_names, max_pictures, least=least)
+        else:
+            _leave_out_of_many(code_N, has, pick_N, class_names, max_pictures, least=least)
     if val_fraction is not None:
         code_N[(code_N == TRAIN) & _below(hashes_3N[VAL], val_fraction)] = VAL
-    fill_parts(code_N, labels_N, unit_N, hashes_3N, class_names, (*parts, TRAIN))
+    fill_parts(code_N, has, unit_N, hashes_3N, class_names, (*parts, TRAIN))
     return code_N
 
 
@@ -74,22 +83,40 @@ def refill_parts(
     *,
     seed: int,
     parts: Sequence[int],
+    sets: Sets | None = None,
 ) -> None:
     """`fill_parts` over what is left after some pictures turned out to be bad, in place. Raises UserError where that can't be."""
     unit_N = np.arange(len(keys)) if groups is None else _numbers(groups)
-    fill_parts(code_N, labels_N, unit_N, _hashes(keys if groups is None else groups, seed), class_names, parts)
+    has = Members(labels_N, sets, len(class_names))
+    fill_parts(code_N, has, unit_N, _hashes(keys if groups is None else groups, seed), class_names, parts)
 
 
-def fill_parts(
-    code_N: Codes, labels_N: IntArray, unit_N: IntArray, hashes_3N: Hashes, class_names: Sequence[str], parts: Sequence[int]
-) -> None:
+class Members:
+    """Which pictures have which classes."""
+
+    def __init__(self, labels_N: IntArray, sets: Sets | None, num_classes: int) -> None:
+        self._num_classes = num_classes
+        self._picture_P, self._class_P = pairs_of(labels_N, sets)
+
+    def counts(self, is_chosen_N: NDArray[np.bool_]) -> IntArray:
+        """(C,) how many of the chosen pictures have each class."""
+        found_C = np.bincount(self._class_P[is_chosen_N[self._picture_P]], minlength=self._num_classes)
+        return found_C.astype(np.int64)
+
+    def pictures(self, label: int) -> IntArray:
+        """Those that have a class, ascending."""
+        found: IntArray = self._picture_P[self._class_P == label]
+        return found
+
+
+def fill_parts(code_N: Codes, has: Members, unit_N: IntArray, hashes_3N: Hashes, class_names: Sequence[str], parts: Sequence[int]) -> None:
     """Move units, in place, until every class has pictures in each of `parts`. Raises UserError where that can't be."""
     for _ in range(_ROUNDS):
-        lacking = [(part, label) for part in parts for label in _lacking(code_N, labels_N, part, len(class_names))]
+        lacking = [(part, label) for part in parts for label in _lacking(code_N, has, part)]
         if not lacking:
             return
         for part, label in lacking:
-            _give_one(code_N, labels_N, unit_N, hashes_3N[part], part, label, parts)
+            _give_one(code_N, has, unit_N, hashes_3N[part], part, label, parts)
     names = ", ".join(repr(class_names[label]) for label in sorted({label for _, label in lacking})[:5])
     rule = f"every class must have pictures of at least {len(parts)} groups to be in each part of the split"
     raise UserError(f"{rule}, but that can't be done for {names}")
@@ -151,15 +178,30 @@ def _leave_out(code_N: Codes, labels_N: IntArray, pick_N: Hashes, class_names: S
     code_N[rows[rank_N >= quota_C[labels_N[rows]]]] = LEFT_OUT
 
 
-def _lacking(code_N: Codes, labels_N: IntArray, part: int, num_classes: int) -> IntArray:
-    has_C = np.bincount(labels_N[code_N != LEFT_OUT], minlength=num_classes) > 0
-    return np.flatnonzero(has_C & (np.bincount(labels_N[code_N == part], minlength=num_classes) == 0))
+def _leave_out_of_many(code_N: Codes, has: Members, pick_N: Hashes, class_names: Sequence[str], max_pictures: int, *, least: int) -> None:
+    """Keep the smallest hashes, after the smallest `least` of each class, which has no quota where pictures have several."""
+    rows = np.flatnonzero(code_N == TRAIN)
+    if max_pictures >= len(rows):
+        return
+    by_class = [np.intersect1d(has.pictures(label), rows) for label in range(len(class_names))]
+    first = [found[pick_N[found].argsort()[:least]] for found in by_class]
+    needed = np.unique(np.concatenate(first)).astype(np.int64)
+    if len(needed) > max_pictures:
+        word = {1: "one", 2: "two"}[least]
+        raise UserError(f"data.max_pictures must be at least {len(needed)}, {word} for each class, but got {max_pictures}")
+    others = np.setdiff1d(rows, needed)
+    code_N[others[pick_N[others].argsort()[max_pictures - len(needed) :]]] = LEFT_OUT
 
 
-def _give_one(code_N: Codes, labels_N: IntArray, unit_N: IntArray, hash_N: Hashes, part: int, label: int, parts: Sequence[int]) -> None:
+def _lacking(code_N: Codes, has: Members, part: int) -> IntArray:
+    return np.flatnonzero((has.counts(code_N != LEFT_OUT) > 0) & (has.counts(code_N == part) == 0))
+
+
+def _give_one(code_N: Codes, has: Members, unit_N: IntArray, hash_N: Hashes, part: int, label: int, parts: Sequence[int]) -> None:
     """Move one unit of this class to `part`: that with the smallest hash in the first of train, val, test that has two, if one has."""
     for donor in sorted(set(parts) - {part}):
-        rows = np.flatnonzero((labels_N == label) & (code_N == donor))
+        rows = has.pictures(label)
+        rows = rows[code_N[rows] == donor]
         if len(np.unique(unit_N[rows])) >= 2:
             unit = unit_N[rows[hash_N[rows].argmin()]]
             code_N[(unit_N == unit) & (code_N == donor)] = part

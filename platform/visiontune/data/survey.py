@@ -17,7 +17,10 @@ _ANY_SIZE = 64  # pictures that are no squares need one
 
 @dataclass(frozen=True)
 class Survey:
-    """`counts`: pictures of each class of those that are not for val or test already, within max_pictures. Sizes are medians of a few."""
+    """`counts`: pictures of each class of those that are not for val or test already, within max_pictures. Sizes are medians of a few.
+
+    `num_of_many` is how many there are where they have several classes, None where they have one each.
+    """
 
     counts: Mapping[str, int]
     channels: int
@@ -25,11 +28,12 @@ class Survey:
     long_side: int
     has_test: bool
     has_val: bool = False
+    num_of_many: int | None = None
 
     @property
     def num_pictures(self) -> int:
         """Of all classes."""
-        return sum(self.counts.values())
+        return sum(self.counts.values()) if self.num_of_many is None else self.num_of_many
 
     @property
     def imbalance(self) -> float:
@@ -41,7 +45,7 @@ def survey(data: Mapping[str, Any]) -> Survey:
     """Look at the pictures of a section `data`. Raises UserError for what can't be used, as an ingest does."""
     source = source_of(with_defaults(data))
     info = describe({**data, "image_size": data.get("image_size") or _ANY_SIZE}, source)
-    num = int(source.counts_C.sum())
+    num = source.num_train
     rows_N = np.unique(np.linspace(0, num - 1, NUM_DECODED).astype(np.int64))
     good = [picture.shape for picture in source.pictures("train", rows_N) if not isinstance(picture, BadPicture)]
     shapes = good or [source.first()]
@@ -54,4 +58,5 @@ def survey(data: Mapping[str, Any]) -> Survey:
         long,
         source.has_test,
         source.has_val,
+        None if source.label_sets is None else round(num * kept),
     )

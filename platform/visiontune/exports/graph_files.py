@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from visiontune.errors import UserError
+from visiontune.exports.answer_lines import answer_lines
 from visiontune.exports.graph import INPUT, WholePicture, program_of
 from visiontune.exports.model_card import input_of
 from visiontune.exports.onnx_file import in_int8, onnx_of, run_onnx
@@ -64,9 +65,9 @@ def onnx_snippet(classifier: Classifier, file: Path) -> str:
         "import json, numpy as np, onnxruntime",
         *_reading(classifier),
         f"session = onnxruntime.InferenceSession({str(file)!r})",
-        "names = json.loads(session.get_modelmeta().custom_metadata_map['class_names'])",
-        f"logits = session.run(None, {{{INPUT!r}: picture[None]}})[0]",
-        "print(names[int(logits[0].argmax())])",
+        "said = session.get_modelmeta().custom_metadata_map",
+        f"names, logits = json.loads(said[{CLASSES!r}]), session.run(None, {{{INPUT!r}: picture[None]}})[0]",
+        *answer_lines(classifier, "logits[0]"),
     )
     return "\n".join(lines)
 
@@ -79,7 +80,8 @@ def pt2_snippet(classifier: Classifier, file: Path) -> str:
         f"extra = {{{CLASSES!r}: ''}}",
         f"model = torch.export.load({str(file)!r}, extra_files=extra).module()",
         "logits = model(torch.from_numpy(picture)[None])",
-        f"print(json.loads(extra[{CLASSES!r}])[int(logits[0].argmax())])",
+        f"names, logits = json.loads(extra[{CLASSES!r}]), logits.detach().numpy()",
+        *answer_lines(classifier, "logits[0]"),
     )
     return "\n".join(lines)
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from visiontune.errors import UserError, first_line, last_line
+from visiontune.exports.answer_lines import answer_lines
 from visiontune.inference.classifier import Classifier
 from visiontune.models.anatomy import anatomy_of
 from visiontune.models.published_weights import timm_name
@@ -88,7 +89,7 @@ def library_snippet(classifier: Classifier, original: Original, file: Path) -> s
         f"x = ({scaled}).permute(2, 0, 1)[None]",
         *([] if resized is None else [f"x = torch.nn.functional.interpolate(x, size={resized}, mode='bilinear', antialias=True)"]),
         "with torch.no_grad():",
-        "    print(names[int(model(x).argmax())])",
+        *(f"    {line}" for line in answer_lines(classifier, "model(x)[0]")),
     ]
     return "\n".join(lines)
 

@@ -24,11 +24,11 @@ _MARKS = re.compile(r"([\\`*\[\]|])")
 
 @dataclass(frozen=True)
 class Confirmed:
-    """One training of the winner on a seed of its own: the objective on validation pictures, accuracy on test pictures if it met them."""
+    """One training of the winner on a seed of its own: the objective on val, `test_metric` on the test if it met it."""
 
     seed: int
     val_value: float
-    test_top1: float | None
+    test_value: float | None
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Origin:
     """Pictures by split: train, val and test."""
     notes: tuple[str, ...] = ()
     """What became of the winner's weights, and how often the test split was met."""
+    test_metric: str = "test_top1"
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,11 @@ def _use(classifier: Classifier, written: Written) -> Iterator[str]:
     yield "## How to load it"
     yield f"```python\n{written.snippet}\n```"
     if written.form in ("onnx", "torch"):
-        yield f"Input: {input_of(classifier)}. Resizing and preprocessing are inside. Output: logits; softmax makes probabilities of them."
+        output = "softmax makes probabilities of them" if classifier.metadata.thresholds is None else "sigmoids are probabilities"
+        yield f"Input: {input_of(classifier)}. Resizing and preprocessing are inside. Output: logits; {output}."
+    if (at_K := classifier.metadata.thresholds) is not None:
+        listed = ", ".join(f"{_plain(name)} {at:.3g}" for name, at in zip(classifier.class_names, at_K, strict=True))
+        yield f"A picture may have several classes. One is said from this probability on (best F1 on validation pictures): {listed}."
     first = f", first made {both_sides(form.stored_size)}" if form.is_large else ""
     kind = "grey" if form.channels == 1 else "RGB"
     yield f"A picture becomes {both_sides(form.image_size)} pixels, {kind}: {WORDS[form.rule]}{first} (frame {form.rule})."
@@ -127,14 +132,14 @@ def _figures(origin: Origin, written: Written) -> Iterator[str]:
 
 
 def _confirmations(origin: Origin) -> Iterator[str]:
-    tested = [one.test_top1 for one in origin.confirmed if one.test_top1 is not None and math.isfinite(one.test_top1)]
-    yield f"| trained again with seed | {origin.metric} | test_top1 |\n|---|---|---|"
+    tested = [one.test_value for one in origin.confirmed if one.test_value is not None and math.isfinite(one.test_value)]
+    yield f"| trained again with seed | {origin.metric} | {origin.test_metric} |\n|---|---|---|"
     for one in origin.confirmed:
-        figure = "" if one.test_top1 is None or not math.isfinite(one.test_top1) else f"{one.test_top1:.4f}"
+        figure = "" if one.test_value is None or not math.isfinite(one.test_value) else f"{one.test_value:.4f}"
         yield f"| {one.seed} | {one.val_value:.4f} | {figure} |"
     yield f"\n{origin.metric}: {mean_with_interval([one.val_value for one in origin.confirmed], origin.metric)}."
     if tested:
-        yield f"\ntest_top1: {mean_with_interval(tested, 'test_top1')}."
+        yield f"\n{origin.test_metric}: {mean_with_interval(tested, origin.test_metric)}."
     yield from (f"\n{note[0].upper()}{note[1:]}." for note in origin.notes)
 
 
@@ -153,9 +158,10 @@ def mean_with_interval(values: list[float], metric: str) -> str:
 def _limits(classifier: Classifier, written: Written) -> Iterator[str]:
     yield "## Limits"
     trained_on = [f"{TRAINED_ON[0].upper()}{TRAINED_ON[1:]}."] if classifier.metadata.use_val else []
+    has_one = classifier.metadata.thresholds is None
     lines: list[Any] = [
         *trained_on,
-        "Every picture is given one of these classes, also one that shows none of them.",
+        *(["Every picture is given one of these classes, also one that shows none of them."] if has_one else []),
         "The figures hold for pictures that come as these did; the interval is over seeds of training, not over other pictures.",
     ]
     if written.temperature == 1:

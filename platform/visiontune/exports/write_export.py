@@ -85,6 +85,8 @@ def refuse_wrong(form: str, out: Path | None, precision: str, *, is_calibrated: 
 
 def write_export(classifier: Classifier, asked: Asked, origin: Origin, store: Store | None = None) -> Export:
     """Write file and card, each whole or not at all; `store` is of the pictures that it was trained on. Raises UserError."""
+    if asked.is_calibrated or asked.precision != "fp32":
+        _refuse_many(classifier, asked)
     if asked.is_calibrated:
         refuse_trained_on(classifier)
     try:
@@ -96,6 +98,13 @@ def write_export(classifier: Classifier, asked: Asked, origin: Origin, store: St
     except OSError as error:
         raise UserError(f"{asked.out} can't be written ({error.strerror or error}); --out names another place") from error
     return Export(asked.out, asked.card, made, asked.precision, temperature, val_top1)
+
+
+def _refuse_many(classifier: Classifier, asked: Asked) -> None:
+    """Raise UserError for what is judged by the one class of a picture, where the network knows several."""
+    if classifier.metadata.thresholds is not None:
+        what = f"--precision {asked.precision}" if asked.precision != "fp32" else "--calibrated"
+        raise UserError(f"{what} is judged by the one class of a picture, but these have several; leave it out")
 
 
 def _written(classifier: Classifier, asked: Asked, store: Store | None) -> tuple[str, float, tuple[float, float] | None]:

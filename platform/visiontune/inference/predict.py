@@ -5,7 +5,7 @@ Letters: B pictures of a batch, K classes, T the most probable of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -49,7 +49,10 @@ class Answers(TakesPictures, Protocol):
 
 @dataclass(frozen=True)
 class Prediction:
-    """`classes` are the most probable first, `probabilities` theirs, 0 to 1; both empty where `problem` says why there are none."""
+    """`classes` are the most probable first, `probabilities` theirs, 0 to 1; both empty where `problem` says why there are none.
+
+    Of a network for several classes they are those that the picture is said to have, perhaps none.
+    """
 
     path: str
     classes: tuple[str, ...] = ()
@@ -78,13 +81,17 @@ class _OverViews(nn.Module):
 
 def with_views(classifier: Classifier | OnnxClassifier, tta: str) -> Classifier | OnnxClassifier:
     """The same by its mean probabilities over the views of `tta`: none, flip or ten_crops. Raises UserError where it can't be asked so."""
-    if (problem := problem_of_test_time(tta, classifier.metadata.recipe.preprocessing)) is not None:
+    if (problem := _problem_of(tta, classifier.metadata)) is not None:
         raise UserError(problem.replace("test_time", "tta"))
     if tta == "none":
         return classifier
     if isinstance(classifier, OnnxClassifier):
         return classifier.over_views(tta)
     return replace(classifier, network=_OverViews(classifier.network, tta).eval())
+
+
+def _problem_of(tta: str, metadata: WeightsMetadata) -> str | None:
+    return problem_of_test_time(tta, metadata.recipe.preprocessing, has_many=metadata.thresholds is not None)
 
 
 def with_depth(classifier: Classifier | OnnxClassifier, depth: Depth | None) -> Classifier | OnnxClassifier:
@@ -97,13 +104,39 @@ def with_depth(classifier: Classifier | OnnxClassifier, depth: Depth | None) -> 
 
 
 def predictions(classifier: Answers, given: Iterator[Given], *, top: int = 1, temperature: float = 1.0) -> Iterator[Prediction]:
-    """One for each picture, in order, with the `top` most probable classes, by softmax(logits / temperature)."""
+    """One for each picture, in order, with the `top` most probable classes, by softmax(logits / temperature).
+
+    Of a network for several classes all whose probability, the sigmoid of its logit, is no less than its threshold.
+    """
     for some in batches(decoded(given, classifier), classifier):
         images = [one.images_NHWC for one in some if len(one.images_NHWC)]
         logits_BK = classifier.logits(np.concatenate(images)) if images else torch.zeros(0, len(classifier.class_names))
-        p_BT, class_BT = (logits_BK.double() / temperature).softmax(1).topk(min(top, logits_BK.shape[1]))
-        rows = iter(zip(p_BT.tolist(), class_BT.tolist(), strict=True))
+        if (at_K := classifier.metadata.thresholds) is not None:
+            rows = iter(said_classes(logits_BK.double().sigmoid(), at_K))
+        else:
+            p_BT, class_BT = (logits_BK.double() / temperature).softmax(1).topk(min(top, logits_BK.shape[1]))
+            rows = iter(zip(p_BT.tolist(), class_BT.tolist(), strict=True))
         yield from _named(some, rows, classifier.class_names)
+
+
+def said_classes(p_BK: Tensor, at_K: Sequence[float]) -> list[tuple[list[float], list[int]]]:
+    """Probabilities and numbers of the classes that reach their thresholds, picture by picture, the most probable first."""
+    found = []
+    for p_K, is_said_K in zip(p_BK, p_BK >= torch.tensor(at_K, dtype=p_BK.dtype), strict=True):
+        classes = is_said_K.nonzero()[:, 0]
+        classes = classes[p_K[classes].argsort(descending=True)]
+        found.append((p_K[classes].tolist(), classes.tolist()))
+    return found
+
+
+def refuse_one_alone(classifier: Answers, *, top: int, is_calibrated: bool) -> None:
+    """Raise UserError for what is asked of one class, where the network knows several of a picture."""
+    if classifier.metadata.thresholds is None:
+        return
+    if top != 1:
+        raise UserError(f"a network for several classes gives all that reach their thresholds, but got top={top}; leave it out")
+    if is_calibrated:
+        raise UserError("a temperature is fitted to probabilities of which one class is right, but the network knows several; leave it out")
 
 
 def batches(parts: Iterator[Decoded], classifier: Answers) -> Iterator[list[Decoded]]:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 TRAINED_ON = "the network was trained on the validation pictures too (confirm.use_val), so it is better on them than on new ones"
 """To be said beside whatever is measured with them."""
 
+CHOSEN_ON = "the thresholds of its classes were chosen on these very pictures, so precision, recall and F1 are better than on new ones"
+"""The same of thresholds."""
+
 _AT_ONCE = 256
 
 

@@ -34,10 +34,9 @@ def write_sheet(store: Store, path: Path) -> None:
     width, height = _EACH * (cell + _GAP) + 4 * _GAP, cell + _TITLE + 2 * _GAP
     sheet = Image.new("RGB", (num_columns * width, num_rows * height), "white")
     pen, font = ImageDraw.Draw(sheet), _font()
-    train_N = store.labels_N[store.train_idx]
     for label, name in enumerate(store.class_names):
         left, top = label // num_rows * width + 2 * _GAP, label % num_rows * height + _GAP
-        rows = store.train_idx[train_N == label]
+        rows = store.with_class(store.train_idx, label)
         pen.text((left, top), _cut(f"{name}  {len(rows):,}", font, width - 4 * _GAP), "black", font=font)
         chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(_EACH, len(rows))).astype(int))] if len(rows) else rows
         for number, row in enumerate(chosen.tolist()):

@@ -14,6 +14,7 @@ from visiontune.results.text import aligned, duration, number
 from visiontune.results.winner_lines import Estimate, estimate_of
 from visiontune.spec.complete_recipe import completed as completed_recipe
 from visiontune.spec.study_spec import Objective, completed
+from visiontune.tuning.records import top1s_of
 from visiontune.tuning.winner import winner_of
 
 _MOST_LISTED = 30
@@ -148,7 +149,7 @@ def _figures(study: Study) -> WinnerFigures:
     record, trial = study.record, winner_of(study.record)
     good = [one for one in record.confirmations if not one.failure] if trial is not None else []
     values = {one.seed: one.val_value for one in good}
-    tested = [one.test_top1 for one in record.tested] if trial is not None else []
+    tested = top1s_of(record.tested) if trial is not None else []
     return WinnerFigures(
         study=study.name,
         trial=trial.number if trial is not None else None,

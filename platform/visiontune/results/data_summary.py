@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from visiontune.data.file_names import printable
 from visiontune.data.picture.frame import WORDS
 from visiontune.data.store.ingest_report import IngestReport
@@ -154,7 +152,7 @@ def _splits(store: Store) -> Mapping[str, Any]:
 
 def _counts(store: Store) -> list[dict[str, int]]:
     num = len(store.class_names)
-    columns = {split: np.bincount(store.labels_N[index], minlength=num).tolist() for split, index in _splits(store).items()}
+    columns = {split: store.counts_C(index).tolist() for split, index in _splits(store).items()}
     return [{split: column[label] for split, column in columns.items()} for label in range(num)]
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from visiontune.data.label_sets import Sets
 from visiontune.errors import UserError
 from visiontune.inference.calibration import Reliability, plot_reliability, reliability
 from visiontune.inference.intervals import wilson_interval
@@ -28,7 +29,7 @@ _NUM_CONFUSIONS = 10
 class Labelled:
     """What a network gave for labelled pictures: (N, K) logits, (N,) numbers of its classes, what they are, and what is to be said.
 
-    `has_test`: pictures of its search's test split are among them.
+    `has_test`: pictures of its search's test split are among them. Labels number the sets of classes `sets` where pictures have several.
     """
 
     logits_NK: Tensor
@@ -36,6 +37,7 @@ class Labelled:
     what: str
     notes: tuple[str, ...] = ()
     has_test: bool = False
+    sets: Sets | None = None
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,13 @@ class Evaluation:
 
     `metrics` are top1, top5, loss (mean cross-entropy), balanced_accuracy (mean recall of the classes that occur), macro_f1 and
     calibration_error, loss and error of logits / `temperature`. `top1_interval` is Wilson's of 95 %. `confusions` are the most frequent.
+    Where pictures have several classes `metrics` are map, macro_f1, micro_f1 and loss, and there is no interval, confusion or calibration.
     """
 
     what: str
     num_pictures: int
     metrics: dict[str, float]
-    top1_interval: tuple[float, float]
+    top1_interval: tuple[float, float] | None
     classes: ClassTable = field(repr=False)
     confusions: tuple[Confusion, ...] = field(repr=False)
     reliability: dict[str, Reliability] = field(repr=False)
@@ -74,6 +77,8 @@ class Evaluation:
     def write_diagram(self, path: Path | str) -> None:
         """Write the reliability diagram as a PNG. Raises UserError for another kind of file or one that can't be written."""
         path = Path(path)
+        if not self.reliability:
+            raise UserError("a reliability diagram is of probabilities of which one class is right, but the pictures have several")
         if path.suffix != ".png":
             raise UserError(f"a reliability diagram is a picture, such as reliability.png, but got {str(path)!r}")
         try:
@@ -83,10 +88,12 @@ class Evaluation:
 
     def lines(self, width: int | None = None) -> list[str]:
         """Lines for people, tables cut at `width` characters."""
-        low, high = self.top1_interval
         left_out = ("top1", "top5") if len(self.classes.classes) <= 5 else ("top1",)  # with so few top5 leaves out the last one only
         rest = " ".join(f"{name}={value:.4g}" for name, value in self.metrics.items() if name not in left_out)
         said = [f"{self.num_pictures:,} pictures: {self.what}", *(f"note: {note}" for note in self.notes)]
+        if self.top1_interval is None:
+            return [*said, rest, *class_lines(self.classes, width)]
+        low, high = self.top1_interval
         said.append(f"top1={self.metrics['top1']:.4f} (95 % interval {low:.4f} to {high:.4f}) {rest}")
         if self.temperature != 1.0:
             before = self.reliability["as trained"].error

@@ -14,7 +14,7 @@ from visiontune.inference.split_logits import refuse_other_classes
 from visiontune.results.find_classifier import Trained
 from visiontune.results.trained_network import winner_classifier
 from visiontune.results.winner_lines import kept_lines
-from visiontune.tuning.records import StudyRecord
+from visiontune.tuning.records import StudyRecord, test_figures_of
 from visiontune.tuning.winner import winner_of
 
 
@@ -48,10 +48,11 @@ def _refuse_overwriting(asked: Asked, weights: Path) -> None:
 def origin_of(record: StudyRecord, store: Store | None) -> Origin:
     """What the model card says of where the winner comes from; `store` has its pictures' counts."""
     trial = winner_of(record)
-    tested = tuple(Confirmed(one.seed, one.val_value, one.test_top1) for one in record.confirmations if not one.failure)
+    tested = tuple(Confirmed(one.seed, one.val_value, one.test_figure[1]) for one in record.confirmations if not one.failure)
     counts = {} if store is None else {"train": len(store.train_idx), "val": len(store.val_idx), "test": len(store.test_idx)}
     found = (0, None) if trial is None else (trial.number, trial.value)
-    return Origin(record.name, found[0], record.objective.metric, found[1], len(record.trials), tested, counts, tuple(kept_lines(record)))
+    name, notes = test_figures_of(record.tested)[0], tuple(kept_lines(record))
+    return Origin(record.name, found[0], record.objective.metric, found[1], len(record.trials), tested, counts, notes, f"test_{name}")
 
 
 def _store_of(classifier: Classifier, cache: Path, *, is_needed: bool) -> Store | None:

@@ -81,7 +81,10 @@ class Subject:
 
     @property
     def example(self) -> Picture:
-        """The first right answer's picture; of a network that is never right the first wrong one's."""
+        """The first right answer's picture; of a network that is never right the first wrong one's; of several classes the first."""
+        if self.store.label_sets is not None:
+            first: Picture = np.asarray(self.store.images_NHWC[self.store.val_idx[:1]])[0]
+            return first
         picture: Picture = self.images((self.right or self.wrong)[:1])[0]
         return picture
 
@@ -202,12 +205,24 @@ VIEWS: Mapping[str, Callable[[Subject], View]] = {
     "receptive_field": of_receptive_fields,
     "visualisation": of_visualisation,
 }
+OF_MANY = ("filters", "maps", "receptive_field", "visualisation")
+"""What there is to see where pictures have several classes."""
+
+NONE_OF_MANY = "it goes by the one class of a picture, and these have several"
+
 TITLES: Mapping[str, str] = {name: (view.__doc__ or "").rstrip(".") for name, view in VIEWS.items()}
 
 
 def _view(subject: Subject, name: str, lines: tuple[str, ...], picture: Picture | None, records: tuple[Any, ...]) -> View:
     facts = tuple(facts_of(one, subject.name_of) for one in records)
     return View(name, TITLES[name], lines, {} if picture is None else {f"{name}.png": picture}, records, facts=facts)
+
+
+def view_of(subject: Subject, name: str) -> View:
+    """The view of that name."""
+    if subject.store.label_sets is not None and name not in OF_MANY:
+        return _lacking(name, NONE_OF_MANY)
+    return VIEWS[name](subject)
 
 
 def _lacking(name: str, reason: str) -> View:

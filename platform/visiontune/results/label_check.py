@@ -8,6 +8,7 @@ from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.inference.class_confusions import Effect, effects, spared
 from visiontune.results.label_warnings import notes_of, verdict
 from visiontune.results.trained_network import ask
+from visiontune.spec.several_labels import has_many
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.ops import LABEL_CHANGING
 from visiontune.training.checks.check import Check
@@ -16,10 +17,13 @@ _NAME, _MOST = "labels", 3
 
 
 def label_check(spec: StudySpec, studies: StudiesFolder, info: DataInfo) -> Check | None:
-    """None where the space augments nothing; "look" where ops that can change labels make the network take classes for others."""
+    """None where the space augments nothing, and where pictures have several classes.
+
+    "look" where ops that can change labels make the network take classes for others.
+    """
     section = spec.space.tree.get("augmentation", {})
     ops = ops_of(section, info.channels)
-    if not ops:
+    if not ops or has_many(spec.data):
         return None
     asked = ask(studies.study(spec.study), studies.data_cache, info)
     if isinstance(asked, str):

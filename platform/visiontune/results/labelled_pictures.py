@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from visiontune.data.label_sets import Sets
 from visiontune.data.picture.bad_picture import BadPicture, Values
 from visiontune.data.picture.digest import BLOCK_BYTES, Digests, digests_of
 from visiontune.data.prepare import source_of, with_defaults
@@ -30,6 +31,7 @@ from visiontune.results.ingest_progress import IngestScreen, predicting
 from visiontune.spec.declare import Arg
 from visiontune.spec.image_size import ImageSize, sides
 from visiontune.spec.sections import DATA
+from visiontune.spec.several_labels import MANY, ONE
 
 _PARTS = ("test", "val", "train")
 _MOST_ASKED = 100_000
@@ -47,7 +49,9 @@ def labelled(trained: Trained, section: Mapping[str, Any], *, is_skipping: bool)
     label_N = source.labels()[part]
     said = [*notes_of_source(source), *class_notes(source.class_names, known, is_skipping=is_skipping)]
     number_C = np.array([known.index(name) if name in known else -1 for name in source.class_names])
-    row_N = np.flatnonzero(number_C[label_N] >= 0)
+    refuse_other_kind(source.label_sets, trained.classifier.metadata.thresholds)
+    label_N, sets = _of_network(label_N, source.label_sets, number_C)
+    row_N = np.flatnonzero(label_N >= 0)
     if section["max_pictures"] is not None:
         row_N = row_N[:: -(-len(row_N) // section["max_pictures"])]  # evenly spaced, as files come class by class
     if len(row_N) == 0:
@@ -65,7 +69,24 @@ def labelled(trained: Trained, section: Mapping[str, Any], *, is_skipping: bool)
     good_N = np.setdiff1d(np.arange(len(row_N)), list(found.problems))
     whose = f"the {part} part of {section['source']}" if len(source.labels()) > 1 else section["source"]
     repeats, has_test = _repeat_notes(trained, found.digest_N2)
-    return Labelled(found.logits_NK, number_C[label_N[row_N[good_N]]], whose, (*said, *repeats), has_test)
+    return Labelled(found.logits_NK, label_N[row_N[good_N]], whose, (*said, *repeats), has_test, sets)
+
+
+def refuse_other_kind(sets: Sets | None, thresholds: Sequence[float] | None) -> None:
+    """Raise UserError for pictures with one class, of a network for several, and the other way round."""
+    if (sets is None) != (thresholds is None):
+        rule = "pictures have several classes where the network was trained so"
+        theirs, nearest = ("one", MANY) if sets is None else (MANY, ONE)
+        raise UserError(f"{rule}, but labels is {theirs}; nearest is labels={nearest}")
+
+
+def _of_network(label_N: NDArray[np.int64], sets: Sets | None, number_C: NDArray[np.int64]) -> tuple[NDArray[np.int64], Sets | None]:
+    """Labels as the network counts classes, -1 where it does not know one."""
+    if sets is None:
+        return number_C[label_N], None
+    known = [tuple(sorted(number_C[[*one]].tolist())) for one in sets]
+    is_known_S = np.array([-1 not in one for one in known])
+    return np.where(is_known_S[label_N], label_N, -1), tuple(one if -1 not in one else () for one in known)
 
 
 @dataclass(frozen=True)

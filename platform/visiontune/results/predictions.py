@@ -24,6 +24,8 @@ _KINDS = {".csv": "csv", ".json": "json", ".jsonl": "json"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _MOST_TOLD = 5
 _NUM_ALIGNED = 40
+ALL, _MARK = 0, "|"
+"""In place of `top`: all that a picture is said to have, and what parts them in a cell."""
 _REDRAW_S = 0.25
 
 
@@ -32,7 +34,8 @@ class Predictions:
     """What a network says of pictures, made while it is iterated over (once), one `Prediction` for each picture in order.
 
     `temperature` is what its logits were divided by; 1.0: as trained. The most probable `top` classes are given. `notes` say where the
-    first pictures differ from those of training.
+    first pictures differ from those of training. Of a network for several classes `top` is 0: all that reach their thresholds, parted by |
+    in the columns class and probability.
     """
 
     each: Iterator[Prediction] = field(repr=False)
@@ -124,6 +127,9 @@ def _columns(top: int) -> list[str]:
 
 def _row(one: Prediction, top: int) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(_columns(top)) | {"path": one.path, "problem": one.problem}
+    if top == ALL:
+        said = {"class": _MARK.join(one.classes), "probability": _MARK.join(f"{p:.6g}" for p in one.probabilities)}
+        return row | ({} if one.problem else said)
     for place, (name, probability) in enumerate(zip(one.classes, one.probabilities, strict=True), 1):
         end = "" if place == 1 else f"_{place}"
         row |= {f"class{end}": name, f"probability{end}": probability}
@@ -170,4 +176,6 @@ def _write_table(found: _Counted, top: int, out: TextIO) -> None:
 
 def _cells(one: Prediction, top: int) -> list[str]:
     cells = [cell for name, p in zip(one.classes, one.probabilities, strict=True) for cell in (name, f"{p:.3f}")]
+    if top == ALL:
+        cells = [_MARK.join(one.classes), _MARK.join(f"{p:.3f}" for p in one.probabilities)]
     return [one.path, *(cells or [""] * (2 * top))]

@@ -58,6 +58,9 @@ class LabelWarnings:
     effects: tuple[Effect, ...] = ()
 
 
+_NOT_MEASURED = "what a network takes for another class is measured where pictures have one class, and these have several"
+
+
 @uses_plugins
 def preview(shown: StudySpec | TrialRecipe, name: str, *, studies: StudiesFolder, num: int, out: Path | None, study: str | None) -> Preview:
     """Write the sheet of a space or recipe from the file `name`, and say which ops may change labels. Raises UserError."""
@@ -89,7 +92,7 @@ def _warnings(subject: Subject, store: Store, folder: StudyFolder, cache: Path, 
 
     channels = store.info.channels
     ops = ops_of(subject.section, channels)
-    asked = ask(folder, cache, store.info)
+    asked = ask(folder, cache, store.info) if store.label_sets is None else _NOT_MEASURED
     if not isinstance(asked, str):
         found = spared(
             effects(*asked, {name: span.high for name, span in ops.items()}), ops_by_class(subject.section, channels, store.class_names)

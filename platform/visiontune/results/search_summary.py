@@ -13,7 +13,7 @@ from visiontune.results.text import number
 from visiontune.results.used import used_line
 from visiontune.results.winner_lines import race_lines
 from visiontune.tuning.constraints import MAX_REFUSED
-from visiontune.tuning.records import Confirmation, Ending, StudyRecord
+from visiontune.tuning.records import Confirmation, Ending, StudyRecord, test_figures_of
 from visiontune.tuning.winner import epochs_of, winner_of
 
 
@@ -99,14 +99,14 @@ def confirmation_lines(confirmations: Sequence[Confirmation], metric: str) -> li
     good = [one for one in confirmations if one.is_tested]
     lines = [f"retraining on seed {one.seed} failed: {one.failure}" for one in confirmations if one.failure]
     if good:
-        test = spread([one.test_top1 for one in good])
+        name, figures = test_figures_of(good)
         loss = spread([one.test_loss for one in good])
         val = spread([one.val_value for one in good])
         own = [one.test_value for one in good if one.test_value is not None]
-        others = f", test {metric.removeprefix('val_')} {spread(own)}" if own else ""
+        others = f", test {metric.removeprefix('val_')} {spread(own)}" if own and metric != f"val_{name}" else ""
         others += "".join(f", with {views} {spread(found)}" for views, found in by_views(good).items())
         seeds = "one fresh seed" if len(good) == 1 else f"{len(good)} fresh seeds (mean ± standard deviation)"
-        lines.append(f"retrained in full on {seeds}: test top1 {test}, test loss {loss}{others}, {metric} {val}")
+        lines.append(f"retrained in full on {seeds}: test {name} {spread(figures)}, test loss {loss}{others}, {metric} {val}")
     return lines
 
 

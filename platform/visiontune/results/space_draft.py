@@ -15,6 +15,7 @@ from visiontune.data.survey import Survey
 from visiontune.results.data_summary import study_line
 from visiontune.results.search_forecast import FEW_STEPS
 from visiontune.spec.image_size import ImageSize, as_square, pixels, shorter, sides, written
+from visiontune.spec.several_labels import METRIC
 
 WEIGHTS, WEIGHTS_NAME = "ResNet18_Weights.IMAGENET1K_V1", "ResNet-18's weights from ImageNet"
 VERY_FEW, FEW, MANY = 1_000, 5_000, 200_000
@@ -52,11 +53,12 @@ def draft(study: str, section: Mapping[str, Any], seen: Survey, answers: Answers
     """The file without its header."""
     data = {**section, "image_size": written(answers.image_size)}
     low, high = epochs_for(seen.num_pictures)
-    metric = "val_macro_recall" if seen.imbalance >= VERY_UNEQUAL else "val_top1"
+    has_one = seen.num_of_many is None
+    metric = ("val_macro_recall" if seen.imbalance >= VERY_UNEQUAL else "val_top1") if has_one else METRIC
     lines = [
         f"study: {study}",
         study_line(data).removeprefix("in a study: "),
-        f"objective: {{metric: {metric}}}" + ("   # accuracy would be that of the largest class" if metric != "val_top1" else ""),
+        f"objective: {{metric: {metric}}}" + ("   # accuracy would be that of the largest class" if metric == "val_macro_recall" else ""),
         f"budget: {{hours: {answers.hours:g}, num_trials: {NUM_TRIALS}, min_epochs: {low}, max_epochs: {high}, reduction_factor: 3}}",
         "sampler: {name: tpe, seed: 0}",
         "trial_scheduler: {name: asha}",
@@ -93,7 +95,7 @@ def _space(seen: Survey, answers: Answers) -> Iterator[str]:
     yield from _pretrained(seen) if answers.use_pretrained else _networks(seen, answers.image_size)
     yield "regularization: {l2: auto}"
     yield "loss: {label_smoothing: auto}"
-    if seen.imbalance >= UNEQUAL:
+    if seen.imbalance >= UNEQUAL and seen.num_of_many is None:
         yield f"balance:   # the largest class has {seen.imbalance:.3g} times the pictures of the smallest"
         yield "  name: {choice: [none, balanced]}"
         yield "  class_weights: {choice: {none: {}, effective_number: {class_beta: auto}}}"

@@ -178,7 +178,7 @@ def _said_of_pictures(spec: StudySpec, studies: StudiesFolder, source: Source) -
 
 def _picture_bytes(spec: StudySpec, source: Source, info: DataInfo) -> int:
     """Of the store, were it of raw pixels; large pictures are kept as their files are."""
-    num = int(source.counts_C.sum()) if source.counts_C.size else 0
+    num = source.num_train
     height, width = sides(info.image_size)
     return min(num, spec.data.get("max_pictures") or num) * height * width * info.channels
 

@@ -16,7 +16,7 @@ from visiontune.errors import UserError, nearest
 from visiontune.filesystem.atomic_write import try_out, write_whole
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.inference.split_logits import TRAINED_ON, refuse_other_classes
-from visiontune.results.inspection_views import TITLES, VIEWS, Subject, View
+from visiontune.results.inspection_views import TITLES, VIEWS, Subject, View, view_of
 from visiontune.results.trained_network import winner_classifier
 from visiontune.spec.plugins import in_use
 from visiontune.training.train_recipe import find_device
@@ -116,7 +116,7 @@ def _looked_at(
         subject = _subject(folder.name, classifier, cache, tell)
         for number, name in enumerate(names):
             tell(Progress(name, number, len(names), 0, 0))
-            views.append(VIEWS[name](subject))
+            views.append(view_of(subject, name))
     return tuple(views)
 
 

@@ -13,7 +13,7 @@ from visiontune.errors import UserError, first_line
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.text import aligned, duration, number
 from visiontune.tuning.read_study import read_study
-from visiontune.tuning.records import StudyRecord
+from visiontune.tuning.records import StudyRecord, top1s_of
 from visiontune.tuning.winner import winner_of
 
 
@@ -100,7 +100,7 @@ def _summary(folder: StudyFolder) -> StudySummary:
         metric=record.objective.metric,
         best=record.best.value if record.best is not None else None,
         confirmed=_mean([one.val_value for one in good]) if winner_of(record) is not None else None,
-        test_top1=_mean([one.test_top1 for one in record.tested]),
+        test_top1=_mean(top1s_of(record.tested)),
         num_seeds=len(good),
         epochs=float(record.spent.get("epochs", 0.0)),
         hours=float(record.spent.get("hours", 0.0)),

@@ -9,7 +9,7 @@ from typing import Any
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.winner_lines import Estimate, curse_of, estimate_of
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.tuning.records import Candidate, Confirmation, StudyRecord, tested_of
+from visiontune.tuning.records import Candidate, Confirmation, StudyRecord, tested_of, top1s_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,13 @@ class Winner:
     def test_top1(self) -> float | None:
         """Mean accuracy on the test split, 0 to 1, over the confirmations, or of the one of train and val where there is one.
 
-        None where none was tested.
+        None where none was tested, and where pictures have several classes.
         """
-        tested = tested_of(self.confirmations, self.with_val)
-        return sum(one.test_top1 for one in tested) / len(tested) if tested else None
+        tested = top1s_of(tested_of(self.confirmations, self.with_val))
+        return sum(tested) / len(tested) if tested else None
+
+    @property
+    def test_map(self) -> float | None:
+        """The same of the mean average precision, where pictures have several classes."""
+        tested = [one.test_map for one in tested_of(self.confirmations, self.with_val) if one.test_map is not None]
+        return sum(tested) / len(tested) if tested else None

@@ -14,14 +14,15 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.inference.find_pictures import find_pictures
 from visiontune.inference.first_look import NUM_LOOKED_AT, held, look_first
-from visiontune.inference.predict import predictions
-from visiontune.inference.split_logits import TRAINED_ON, refuse_other_classes, split_logits
+from visiontune.inference.predict import predictions, refuse_one_alone
+from visiontune.inference.split_logits import CHOSEN_ON, TRAINED_ON, refuse_other_classes, split_logits
 from visiontune.results.evaluation import Evaluation, Labelled, evaluation
+from visiontune.results.evaluation_of_many import evaluation_of_many
 from visiontune.results.find_classifier import Trained, find_classifier
 from visiontune.results.ingest_progress import IngestScreen, predicting
 from visiontune.results.labelled_pictures import labelled, refuse_making
 from visiontune.results.make_dataset import section_of
-from visiontune.results.predictions import Predictions
+from visiontune.results.predictions import ALL, Predictions
 from visiontune.spec.call_ranges import MANY, refuse_outside
 from visiontune.tuning.confirmed import RACE, TESTS
 from visiontune.tuning.driver_lock import driver_lock
@@ -46,12 +47,13 @@ def predict(
     refuse_outside(MANY, top=top)
     given = find_pictures(pictures)  # what leads nowhere is told before anything is loaded
     trained = find_classifier(model, studies, device=device, tta=tta, depth=depth)
+    refuse_one_alone(trained.classifier, top=top, is_calibrated=is_calibrated)
     first = [held(one) for one in islice(given, NUM_LOOKED_AT)]
     metadata, notes = look_first(first, trained.classifier.metadata)
     temperature = trained.temperature() if is_calibrated else 1.0
     top = min(top, len(trained.classifier.class_names))
     found = predictions(trained.classifier.knowing(metadata), chain(first, given), top=top, temperature=temperature)
-    return Predictions(found, top, temperature, notes)
+    return Predictions(found, ALL if trained.classifier.metadata.thresholds is not None else top, temperature, notes)
 
 
 def evaluate(
@@ -74,9 +76,12 @@ def evaluate(
     refuse_making(words)
     section = None if data is None else section_of(data, words, "DATA")
     trained = find_classifier(model, studies, device=device, tta=tta, depth=depth)
+    refuse_one_alone(trained.classifier, top=1, is_calibrated=is_calibrated)
     found = _validation(trained) if section is None else labelled(trained, section, is_skipping=is_skipping)
     if found.has_test and isinstance(model, StudyFolder):
         found = replace(found, notes=(*found.notes, _count_meeting(model)))
+    if (at_K := trained.classifier.metadata.thresholds) is not None:
+        return evaluation_of_many(trained.classifier.class_names, found, at_K)
     return evaluation(trained.classifier.class_names, found, trained.temperature() if is_calibrated else 1.0)
 
 
@@ -100,4 +105,7 @@ def _validation(trained: Trained) -> Labelled:
     with IngestScreen.of(True) as screen:
         tell = partial(predicting, num=len(store.val_idx))
         logits_NK, label_N = split_logits(trained.classifier, store, store.val_idx, lambda at: screen.tell(tell(at)))
-    return Labelled(logits_NK, label_N, "the validation pictures", (TRAINED_ON,) if trained.classifier.metadata.use_val else ())
+    notes = (TRAINED_ON,) if trained.classifier.metadata.use_val else ()
+    if store.label_sets is not None:
+        notes = (CHOSEN_ON, *notes)
+    return Labelled(logits_NK, label_N, "the validation pictures", notes, sets=store.label_sets)

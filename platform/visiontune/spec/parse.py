@@ -20,6 +20,7 @@ from visiontune.spec.overrides import COMMAND_LINE, override
 from visiontune.spec.plugins import in_use, load_named, uses_plugins
 from visiontune.spec.section_reader import Reader
 from visiontune.spec.sections import PLUGINS, RECIPE, STUDY
+from visiontune.spec.several_labels import with_many_of, with_metric
 from visiontune.spec.space import Space, fill
 from visiontune.spec.start import Start, StartRecipe
 from visiontune.spec.study_rules import check_study
@@ -44,7 +45,8 @@ def load_study(source: Source, overrides: Sequence[str] = ()) -> StudySpec:
 
 def _read_study(reader: Reader, root: Node, source: Source, plugins: tuple[str, ...]) -> StudySpec:
     tree = reader.file(root, STUDY.fields)
-    tree["space"] = with_pictures_of_weights(tree.get("space", {}))
+    tree["space"] = with_many_of(tree.get("data", {}), with_pictures_of_weights(tree.get("space", {})))
+    tree["objective"] = with_metric(tree.get("data", {}), tree.get("objective", {}))
     settings = fill({key: declared for key, declared in STUDY.fields.items() if key != "space"}, tree)
     filled = {**settings, "space": tree.get("space", {})}
     check_study(reader, filled, root)
@@ -90,6 +92,7 @@ def load_recipe(source: Source, overrides: Sequence[str] = ()) -> TrialRecipe:
     plugins = load_named(root)
     with in_use(plugins):
         tree = with_pictures_of_weights(reader.file(root, {"plugins": PLUGINS, **RECIPE.fields}))
+        tree = with_many_of(tree.get("data", {}), tree)
         if reader.problems.found:
             raise UserError(*reader.problems.sorted())
         if is_older(tree, {*RECIPE.fields}):

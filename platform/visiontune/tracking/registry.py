@@ -13,7 +13,7 @@ from visiontune.filesystem.study_folder import StudyFolder
 
 CHAMPION = "champion"
 _PREFIX, _SAID = "visiontune.", "visiontune.said"
-_KEPT = ("study", "number", "mean", "half_width", "num_seeds", "test_top1", "metric", "mode", "data_digest")
+_KEPT = ("study", "number", "mean", "half_width", "num_seeds", "test_top1", "test_map", "metric", "mode", "data_digest")
 
 
 def register(client: Any, uri: str, folder: StudyFolder, run_id: str, event: Mapping[str, Any]) -> str:

@@ -30,19 +30,31 @@ class Winner(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
     def load_context(self, context: Any) -> None:
         """Open the graph, and what is said of it in its extra files."""
-        extra: dict[str, Any] = {"class_names": "", "pictures": ""}
+        extra: dict[str, Any] = {"class_names": "", "pictures": "", "thresholds": ""}
         self.graph = torch.export.load(context.artifacts["graph"], extra_files=extra).module()
         self.class_names: list[str] = json.loads(extra["class_names"])
         self.channels: int = json.loads(extra["pictures"])["channels"]
+        self.thresholds: list[float] | None = json.loads(extra["thresholds"]) if extra["thresholds"] else None
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """A row for each picture: its class, the probability of that, and all probabilities by the number of a class."""
+        """A row for each picture: its class, the probability of that, and all probabilities by the number of a class.
+
+        Where pictures have several classes: `class` are those that reach their thresholds, parted by |, and there is no one probability.
+        """
         pictures = [self._picture(content) for content in model_input[COLUMN]]
         with torch.no_grad():
-            probabilities_NK = np.concatenate([self.graph(torch.from_numpy(one)[None]).softmax(1).double().numpy() for one in pictures])
+            logits_NK = torch.cat([self.graph(torch.from_numpy(one)[None]) for one in pictures])
+        if self.thresholds is not None:
+            return self._several(logits_NK.double().sigmoid().numpy(), self.thresholds)
+        probabilities_NK = logits_NK.softmax(1).double().numpy()
         classes = [self.class_names[index] for index in probabilities_NK.argmax(1)]
         columns = {"class": classes, "probability": probabilities_NK.max(1), "probabilities": probabilities_NK.tolist()}
         return pd.DataFrame(columns)
+
+    def _several(self, probabilities_NK: np.ndarray[Any, Any], thresholds: list[float]) -> pd.DataFrame:
+        said_NK = probabilities_NK >= np.array(thresholds)
+        classes = ["|".join(self.class_names[k] for k in np.flatnonzero(said_K)) for said_K in said_NK]
+        return pd.DataFrame({"class": classes, "probabilities": probabilities_NK.tolist()})
 
     def _picture(self, content: bytes) -> np.ndarray[Any, Any]:
         """(H, W, channels), upright, on white where it is transparent. Raises ValueError or OSError for what is no such picture."""

@@ -102,7 +102,9 @@ def _log(run_id: str, model_id: str, classifier: Classifier, examples: Sequence[
     from visiontune.exports.graph_files import pt2_bytes
     from visiontune.exports.model_card import input_of
 
-    outputs = [ColSpec(DataType.string, "class"), ColSpec(DataType.double, "probability"), ColSpec(Array(DataType.double), "probabilities")]
+    has_one = classifier.metadata.thresholds is None
+    one = [ColSpec(DataType.double, "probability")] if has_one else []  # of several classes there is none
+    outputs = [ColSpec(DataType.string, "class"), *one, ColSpec(Array(DataType.double), "probabilities")]
     needed = {"torch": torch, "pillow": PIL, "numpy": numpy, "pandas": pandas}  # else mlflow loads the model again to guess them
     versions = [f"{name}=={one.__version__.partition('+')[0]}" for name, one in needed.items()]
     with tempfile.TemporaryDirectory() as folder:

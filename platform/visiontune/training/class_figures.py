@@ -11,7 +11,8 @@ class ClassTable:
     """One value for each class, in the order of the names; `support` counts its pictures.
 
     confusion[i][j] are the pictures of class i that were taken for class j. What divides by zero is 0, as a class that was
-    never predicted has no precision.
+    never predicted has no precision. Where pictures have several classes there is no confusion; precision, recall and F1 are then those
+    of probabilities from `threshold` on.
     """
 
     classes: tuple[str, ...]
@@ -20,7 +21,10 @@ class ClassTable:
     f1: tuple[float, ...]
     support: tuple[int, ...]
     confusion: tuple[tuple[int, ...], ...]
+    average_precision: tuple[float, ...] = ()
+    threshold: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The table as JSON can carry it."""
-        return asdict(self)
+        of_many = ("average_precision", "threshold")
+        return {name: value for name, value in asdict(self).items() if value or name not in of_many}

@@ -16,6 +16,7 @@ from visiontune.training.input.batches import Pictures
 from visiontune.training.input.epoch_order import batch_bounds
 from visiontune.training.input.open_pictures import open_pictures
 from visiontune.training.input.preprocessing import Preprocessing
+from visiontune.training.label_figures import measure_many
 
 if TYPE_CHECKING:
     from visiontune.data.store.store import Store
@@ -32,11 +33,13 @@ def evaluate(
     arithmetic: Arithmetic,
     batch_size: int = 512,
     use_full_metrics: bool = True,
+    thresholds: tuple[float, ...] | None = None,
 ) -> dict[str, float]:
     """What `measure` gives, over split "val" or "test", as the recipe computes."""
     pictures = open_split(store, split, preprocessing, str(arithmetic.device))
     with arithmetic.evaluating():
-        return measure(model, pictures, batch_size, use_full_metrics=use_full_metrics)
+        at_K = None if thresholds is None else torch.tensor(thresholds)
+        return measure(model, pictures, batch_size, use_full_metrics=use_full_metrics, thresholds_K=at_K)
 
 
 def open_split(store: Store, split: str, preprocessing: Preprocessing, device: str) -> Pictures:
@@ -45,13 +48,23 @@ def open_split(store: Store, split: str, preprocessing: Preprocessing, device: s
     return open_pictures(store, index_N, torch.device(device), preprocessing=preprocessing)
 
 
-def measure(model: Model, pictures: Pictures, batch_size: int = 512, *, use_full_metrics: bool = False) -> dict[str, float]:
+def measure(
+    model: Model,
+    pictures: Pictures,
+    batch_size: int = 512,
+    *,
+    use_full_metrics: bool = False,
+    thresholds_K: Tensor | None = None,
+) -> dict[str, float]:
     """{"loss": mean cross-entropy, "top1": share of pictures classified right}, and with `use_full_metrics` those of torch_metrics.py.
 
+    Of pictures with several classes what label_figures.py gives, at `thresholds_K` or those that are best for them.
     Leaves a model that is a module in evaluation mode. Where the loss is not finite, the full metrics are NaN.
     """
     if isinstance(model, nn.Module):
         model.eval()
+    if pictures.store.label_sets is not None:
+        return measure_many(model, pictures, batch_size, use_full_metrics=use_full_metrics, thresholds_K=thresholds_K)
     full = None
     if use_full_metrics:
         from visiontune.training.torch_metrics import FullMetrics  # torchmetrics: 3.5 s, paid by who asks for it

@@ -1,5 +1,7 @@
 """What training minimises: logits_NK float and y_N int64 to one number, a mean over the pictures of a batch.
 
+Where pictures have several classes, y_N number sets of them (data/label_sets.py).
+
 A class's weight multiplies the whole loss of its pictures. Weights have mean 1 over the training split and the sum is
 divided by the number of pictures (torch divides by the sum of the batch's weights), so that no picture's share depends on
 which others are in its batch.
@@ -29,21 +31,34 @@ MeanLoss = Callable[[Tensor, Tensor], Tensor]
 _LEAST_DOUBT = 1e-12
 
 
-def build_loss(loss: Mapping[str, Any], balance: Mapping[str, Any], labels_N: IntArray, num_classes: int, aux_weight: float = 0.0) -> Loss:
+def build_loss(
+    loss: Mapping[str, Any],
+    balance: Mapping[str, Any],
+    labels_N: IntArray,
+    num_classes: int,
+    aux_weight: float = 0.0,
+    *,
+    members_SK: Tensor | None = None,
+) -> Loss:
     """(outputs, targets) -> (loss to minimise, plain cross-entropy of the main logits, detached).
 
     `outputs` are logits_NK, or with auxiliary classifiers a tuple of such, the main ones first: the others' losses count
-    `aux_weight` times each. `labels_N` are those of the training split. Of mixed pictures both figures are
+    `aux_weight` times each. `labels_N` are those of the training split; `members_SK` says which classes each set has where
+    they number sets; the plain figure is then the binary cross-entropy. Of mixed pictures both figures are
     share * that of y_N + (1 - share) * that of other_N, so that class weights, smoothing and the focal factor are those of each label.
     """
-    entry, args = chosen(LOSSES, loss, "name")
-    weight_K = class_weights(balance, labels_N, num_classes)
-    mean_loss: MeanLoss = entry.load()(label_smoothing=loss["label_smoothing"], weight_K=weight_K, **args)
+    plain_loss: MeanLoss = F.cross_entropy
+    if members_SK is not None:
+        mean_loss, plain_loss = (of_sets(members_SK, smoothing) for smoothing in (loss["label_smoothing"], 0.0))
+    else:
+        entry, args = chosen(LOSSES, loss, "name")
+        weight_K = class_weights(balance, labels_N, num_classes)
+        mean_loss = entry.load()(label_smoothing=loss["label_smoothing"], weight_K=weight_K, **args)
 
     def of_labels(outputs: Outputs, y_N: Tensor) -> tuple[Tensor, Tensor]:
         logits_NK, *others = outputs if isinstance(outputs, tuple) else (outputs,)
         minimised = mean_loss(logits_NK.float(), y_N)
-        plain = minimised.detach() if mean_loss is F.cross_entropy else F.cross_entropy(logits_NK.detach().float(), y_N)
+        plain = minimised.detach() if mean_loss is plain_loss else plain_loss(logits_NK.detach().float(), y_N)
         for aux_NK in others:
             minimised = minimised + aux_weight * mean_loss(aux_NK.float(), y_N)
         return minimised, plain
@@ -87,6 +102,17 @@ def binary_cross_entropy(*, label_smoothing: float, weight_K: Tensor | None) -> 
         return F.softplus(logits_NK).sum(1) - (right_N.lerp(logits_NK.mean(1), label_smoothing) if label_smoothing else right_N)
 
     return (lambda logits_NK, y_N: each(logits_NK, y_N).mean()) if weight_K is None else _weighted(each, weight_K)
+
+
+def of_sets(members_SK: Tensor, label_smoothing: float) -> MeanLoss:
+    """`binary_cross_entropy` of pictures with the classes of a set; smoothed labels are that share nearer to a half, as Keras has them."""
+    target_SK = members_SK.lerp(torch.full_like(members_SK, 0.5), label_smoothing)
+
+    @cache
+    def target_on(device: torch.device) -> Tensor:
+        return target_SK.to(device)
+
+    return lambda logits_NK, y_N: (F.softplus(logits_NK) - target_on(y_N.device)[y_N] * logits_NK).sum(1).mean()
 
 
 def _weighted(each: MeanLoss, weight_K: Tensor) -> MeanLoss:

@@ -15,6 +15,7 @@ from visiontune.models.shape_check import problem_of as problem_of_model
 from visiontune.models.shape_check import problem_of_other_sizes
 from visiontune.models.transfer import problem_of_transfer
 from visiontune.spec.complete_recipe import completed
+from visiontune.spec.several_labels import has_many, problems_of_many
 from visiontune.spec.study_rules import problem_of_warmup
 from visiontune.spec.tables.preprocessings import channels_after
 from visiontune.spec.trial_recipe import TrialRecipe
@@ -46,6 +47,8 @@ def _problems(recipe: TrialRecipe, info: DataInfo) -> Iterator[tuple[str, str | 
     at_once = min(training["batch_size"], training["micro_batch"] or training["batch_size"])
     use_features = transfer["regime"] in ALWAYS_FREEZE
 
+    if has_many(recipe.data):
+        yield from problems_of_many(recipe.to_dict())
     yield "schedule", problem_of_warmup(recipe.schedule, training["num_epochs"])
     yield "preprocessing.name", problem_of_preprocessing(recipe.preprocessing, image_size=info.image_size, channels=info.channels)
     unfit = problem_of_model(recipe.model, **shapes, batch_size=at_once)

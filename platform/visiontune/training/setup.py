@@ -40,6 +40,7 @@ from visiontune.training.input.open_pictures import open_pictures
 from visiontune.training.input.open_splits import open_splits
 from visiontune.training.input.picture_sizes import other_sizes, problem_of_sizes
 from visiontune.training.input.preprocessing import Preprocessing
+from visiontune.training.label_figures import members_of
 from visiontune.training.loss import build_loss
 from visiontune.training.lr_schedule import LrSchedule
 from visiontune.training.optim.param_groups import learned_parameters, scaled_lr
@@ -120,11 +121,14 @@ def set_up(
 
     splits = open_splits(recipe, store, device, preprocessing, body, ranks)
     labels_N = store.labels_N[store.train_idx]
-    order = build_order(recipe.balance, labels_N, len(store.class_names), training["repeated_augmentation"])
+    num_labels = len(store.class_names if store.label_sets is None else store.label_sets)
+    order = build_order(recipe.balance, labels_N, num_labels, training["repeated_augmentation"])
     bounds = whole_batches(len(order(seed, 1)), training["batch_size"])
     at_once = num_at_once(training)
 
-    loss = build_loss(recipe.loss, recipe.balance, labels_N, len(store.class_names), anatomy_of(network).aux_weight)
+    members_SK = None if store.label_sets is None else members_of(store)
+    aux_weight = anatomy_of(network).aux_weight
+    loss = build_loss(recipe.loss, recipe.balance, labels_N, len(store.class_names), aux_weight, members_SK=members_SK)
     weights = decayed_parameters(tail, use_decay_for_all=recipe.regularization["use_decay_for_all"])
     mixing = build_mixing(recipe.augmentation, seed)
     optimizer, around = _optimizer(recipe, tail, weights), _around(recipe, tail)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from visiontune.errors import nearest
 from visiontune.spec.sections import TEST_TIMES
+from visiontune.spec.several_labels import NO_VIEWS
 from visiontune.training.evaluate import Model
 
 Views = Callable[[Tensor], Iterator[Tensor]]
@@ -41,10 +42,12 @@ VIEWS: dict[str, Views] = {"flip": flip, "ten_crops": ten_crops}
 """By `confirm.test_time`."""
 
 
-def problem_of_test_time(test_time: str, preprocessing: Mapping[str, Any]) -> str | None:
+def problem_of_test_time(test_time: str, preprocessing: Mapping[str, Any], *, has_many: bool = False) -> str | None:
     """Why a recipe can't be tested so, as one sentence; None if it can."""
     if test_time not in TEST_TIMES:
         return f"test_time must be one of {', '.join(TEST_TIMES)}, got {test_time!r}; {nearest(test_time, TEST_TIMES)}"
+    if test_time != "none" and has_many:
+        return f"{NO_VIEWS}; nearest is none"
     if test_time != "none" and preprocessing["name"] == "pca_whitening":
         return f"{test_time} needs pictures, which preprocessing pca_whitening does not leave; nearest is none"
     return None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from visiontune.data.prepare import describe, source_of, with_defaults
 from visiontune.data.prepared_store import prepared
@@ -18,8 +19,10 @@ from visiontune.errors import UserError, nearest
 from visiontune.filesystem.atomic_write import try_out
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.spec.plugins import uses_plugins
+from visiontune.spec.several_labels import has_many
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.evaluate import measure, open_split
+from visiontune.training.label_figures import best_thresholds, label_table, logits_and_members
 from visiontune.training.loop import Epoch
 from visiontune.training.recipe_rules import refuse_unfit
 from visiontune.training.spawned_ranks import train_here
@@ -29,6 +32,7 @@ from visiontune.training.weights_metadata import WeightsMetadata
 
 if TYPE_CHECKING:
     from visiontune.training.class_figures import ClassTable
+    from visiontune.training.input.batches import Pictures
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +41,10 @@ DEVICES = ("auto", "cpu", "cuda")
 
 @dataclass(frozen=True)
 class Result:
-    """The end of a run: val_loss, val_top1 and every test figure of the last epoch, the table of classes, and the file of its weights."""
+    """The end of a run: val_loss, val_top1 and every test figure of the last epoch, the table of classes, and the file of its weights.
+
+    Of pictures with several classes val_map in place of val_top1.
+    """
 
     metrics: dict[str, float]
     classes: ClassTable
@@ -94,19 +101,22 @@ def fit_recipe(
         write_weights(epoch, recipe, store, out)
     test, classes = examine(epoch, store)
     views = examine_views(epoch, store, test_time)
-    return Result({key: epoch.metrics[key] for key in ("val_loss", "val_top1")} | test | views, classes, out)
+    val = {key: epoch.metrics[key] for key in ("val_loss", "val_top1", "val_map") if key in epoch.metrics}
+    return Result(val | test | views, classes, out)
 
 
 def refuse_test_time(test_time: str, recipe: TrialRecipe) -> None:
     """Raise UserError for a recipe that can't be tested so."""
-    if (problem := problem_of_test_time(test_time, recipe.preprocessing)) is not None:
+    if (problem := problem_of_test_time(test_time, recipe.preprocessing, has_many=has_many(recipe.data))) is not None:
         raise UserError(problem)
 
 
 def write_weights(epoch: Epoch, recipe: TrialRecipe, store: Store, out: Path) -> None:
     """The network as a file that says all that it takes to use it. Raises UserError where the disk has become full meanwhile."""
     try:
-        save_weights(epoch.model, out, WeightsMetadata.of(recipe, store).to_strings(), epoch.preprocessing)
+        save_weights(
+            epoch.model, out, WeightsMetadata.of(recipe, store, thresholds=thresholds_of(epoch, store)).to_strings(), epoch.preprocessing
+        )
     except OSError as error:
         raise _unwritten(out, error) from error
 
@@ -131,13 +141,34 @@ def _unwritten(out: Path, error: OSError) -> UserError:
 
 def examine(epoch: Epoch, store: Store) -> tuple[dict[str, float], ClassTable]:
     """Every test figure, its name beginning with "test_", and the table of classes."""
+    pictures = open_split(store, "test", epoch.preprocessing, str(epoch.arithmetic.device))
+    if (at := thresholds_of(epoch, store)) is not None:
+        return _examine_many(epoch, pictures, torch.tensor(at, dtype=torch.float64))
     from visiontune.training.torch_metrics import test_table
 
-    pictures = open_split(store, "test", epoch.preprocessing, str(epoch.arithmetic.device))
     with epoch.arithmetic.evaluating():
         figures = measure(epoch.model, pictures, epoch.num_at_once, use_full_metrics=True)
         table = test_table(epoch.model, pictures, store.class_names, epoch.num_at_once)
     return {f"test_{name}": value for name, value in figures.items()}, table
+
+
+def _examine_many(epoch: Epoch, pictures: Pictures, at_K: Tensor) -> tuple[dict[str, float], ClassTable]:
+    with epoch.arithmetic.evaluating():
+        figures = measure(epoch.model, pictures, epoch.num_at_once, use_full_metrics=True, thresholds_K=at_K)
+        logits_NK, is_NK = logits_and_members(epoch.model, pictures, epoch.num_at_once)
+    table = label_table(logits_NK.double().sigmoid(), is_NK > 0, at_K.to(logits_NK.device), pictures.store.class_names)
+    return {f"test_{name}": value for name, value in figures.items()}, table
+
+
+def thresholds_of(epoch: Epoch, store: Store) -> tuple[float, ...] | None:
+    """Of each class, chosen on the validation pictures; None where each picture has one class. Leaves the network in evaluation mode."""
+    if store.label_sets is None:
+        return None
+    pictures = open_split(store, "val", epoch.preprocessing, str(epoch.arithmetic.device))
+    epoch.model.eval()
+    with epoch.arithmetic.evaluating():
+        logits_NK, is_NK = logits_and_members(epoch.model, pictures, epoch.num_at_once)
+    return tuple(best_thresholds(logits_NK.double().sigmoid(), is_NK > 0).tolist())
 
 
 def examine_views(epoch: Epoch, store: Store, test_time: str) -> dict[str, float]:

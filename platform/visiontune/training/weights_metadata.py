@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from visiontune.spec.image_size import sides
 from visiontune.spec.trial_recipe import TrialRecipe
 
 FINGERPRINT, RECIPE, CLASSES, FORM, SPLITS = "recipe.fingerprint", "recipe", "class_names", "pictures", "trained_on"
-ORIGINALS = "originals"
+ORIGINALS, THRESHOLDS = "originals", "thresholds"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class WeightsMetadata:
     """The recipe, the classes in the order of the network's outputs, and how a picture's file becomes what it was trained on.
 
     `use_val`: the validation pictures were among those of training, so that nothing can be measured with them. `originals` is None where
-    they are not known. `asked_depth`: files with more than 8 bits are mapped as somebody asked who uses the network.
+    they are not known. `thresholds`, by class, are probabilities from which on it is said of a picture; None where pictures have one class.
+    `asked_depth`: files with more than 8 bits are mapped as somebody asked who uses the network.
     """
 
     recipe: TrialRecipe
@@ -49,6 +51,7 @@ class WeightsMetadata:
     use_val: bool = False
     originals: Originals | None = None
     asked_depth: Depth | None = None
+    thresholds: tuple[float, ...] | None = None
 
     @property
     def depth(self) -> Depth | None:
@@ -70,19 +73,20 @@ class WeightsMetadata:
         return eight_bits(values, depth or self.form.depth)
 
     @staticmethod
-    def of(recipe: TrialRecipe, store: Store, *, use_val: bool = False) -> WeightsMetadata:
+    def of(recipe: TrialRecipe, store: Store, *, use_val: bool = False, thresholds: tuple[float, ...] | None = None) -> WeightsMetadata:
         """Of weights that were trained on that store."""
         sizes, channels = (sides(store.image_size), sides(store.stored_size)), store.info.channels
         low, high = store.depth
         is_resized, frame = recipe.data.get("image_size") is not None, recipe.data.get("frame", "")
         form = Form("raw", *sizes, channels, is_resized=is_resized, frame=frame, low=low, high=high)
-        return WeightsMetadata(recipe, store.class_names, form, use_val, _originals(store))
+        return WeightsMetadata(recipe, store.class_names, form, use_val, _originals(store), thresholds=thresholds)
 
     def to_strings(self) -> dict[str, str]:
         """JSON by name."""
         splits = ["train", "val"] if self.use_val else ["train"]
-        content = {RECIPE: self.recipe.to_dict(), CLASSES: self.class_names, FORM: self.form.to_json(), SPLITS: splits}
+        content: dict[str, Any] = {RECIPE: self.recipe.to_dict(), CLASSES: self.class_names, FORM: self.form.to_json(), SPLITS: splits}
         content |= {} if self.originals is None else {ORIGINALS: asdict(self.originals)}
+        content |= {} if self.thresholds is None else {THRESHOLDS: self.thresholds}
         return {FINGERPRINT: self.recipe.fingerprint} | {name: json.dumps(value) for name, value in content.items()}
 
     @staticmethod
@@ -94,7 +98,9 @@ class WeightsMetadata:
                 return None
             use_val = "val" in from_json(strings.get(SPLITS, "[]"))
             originals = Originals(**from_json(strings[ORIGINALS])) if ORIGINALS in strings else None
-            return WeightsMetadata(TrialRecipe(**recipe), tuple(map(identity, names)), Form.from_json(form), use_val, originals)
+            thresholds = tuple(map(float, from_json(strings[THRESHOLDS]))) if THRESHOLDS in strings else None
+            known = (TrialRecipe(**recipe), tuple(map(identity, names)), Form.from_json(form), use_val, originals)
+            return WeightsMetadata(*known, thresholds=thresholds)
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
 

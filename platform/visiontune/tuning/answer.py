@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from visiontune.spec.value_reader import listed
 from visiontune.tuning.front import front_of_study
-from visiontune.tuning.records import StudyRecord, TrialRecord
+from visiontune.tuning.records import StudyRecord, TrialRecord, test_figures_of
 
 
 def answer(study: StudyRecord, winner: TrialRecord | None) -> str:
@@ -28,7 +28,8 @@ def _worth(study: StudyRecord) -> str:
     if not good:
         return "It was not trained again, so this is the best of many and no measure of what it is worth."
     val = _spread([one.val_value for one in good])
-    test = f", test top1 {_spread([one.test_top1 for one in study.tested])}" if study.tested else ", not tested yet"
+    name, found = test_figures_of(study.tested)
+    test = f", test {name} {_spread(found)}" if found else ", not tested yet"
     return f"Trained again in full on {len(good)} fresh seeds: {study.objective.metric} {val}{test}."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from visiontune.training.input.preprocessing import Preprocessing
 from visiontune.training.loop import Epoch
 from visiontune.training.setup import make_network, set_up
 from visiontune.training.step import num_at_once
-from visiontune.training.train_recipe import examine, examine_views
+from visiontune.training.train_recipe import examine, examine_views, thresholds_of
 from visiontune.training.weights_file import read_tensors, save_weights, split_weights
 from visiontune.training.weights_metadata import WeightsMetadata
 from visiontune.tuning.leg import Leg
@@ -26,7 +27,7 @@ from visiontune.tuning.leg import Leg
 
 def keep_weights(leg: Leg, epoch: Epoch, store: Store, folder: StudyFolder) -> None:
     """Those of a leg's last epoch, under its name. Raises OSError."""
-    metadata = WeightsMetadata.of(leg.recipe, store, use_val=leg.use_val).to_strings()
+    metadata = WeightsMetadata.of(leg.recipe, store, use_val=leg.use_val, thresholds=thresholds_of(epoch, store)).to_strings()
     save_weights(epoch.model, folder.confirmed_weights(leg.weights), metadata, epoch.preprocessing)
 
 
@@ -51,11 +52,11 @@ def test_figures(leg: Leg, epoch: Epoch, store: Store, folder: StudyFolder) -> d
     views = examine_views(epoch, store, leg.test_time)
     if not leg.is_winner:
         use_full = leg.recipe.training["use_full_metrics"]
-        where = {"preprocessing": epoch.preprocessing, "arithmetic": epoch.arithmetic, "batch_size": epoch.num_at_once}
-        found = evaluate(epoch.model, store, "test", use_full_metrics=use_full, **where)  # type: ignore[arg-type]
+        where: dict[str, Any] = {"preprocessing": epoch.preprocessing, "arithmetic": epoch.arithmetic, "batch_size": epoch.num_at_once}
+        found = evaluate(epoch.model, store, "test", use_full_metrics=use_full, thresholds=thresholds_of(epoch, store), **where)
         return {f"test_{name}": value for name, value in found.items()} | views
     figures, classes = examine(epoch, store)
-    metadata = WeightsMetadata.of(leg.recipe, store, use_val=leg.use_val).to_strings()
+    metadata = WeightsMetadata.of(leg.recipe, store, use_val=leg.use_val, thresholds=thresholds_of(epoch, store)).to_strings()
     save_weights(epoch.model, folder.winner_weights, metadata, epoch.preprocessing)
     write_whole(folder.winner_test, json.dumps({"metrics": figures, **classes.to_dict()}))
     return figures | views

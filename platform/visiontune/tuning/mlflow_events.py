@@ -21,7 +21,7 @@ from visiontune.spec.declare import NOTHING
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.answer import answer
 from visiontune.tuning.leg import Report, device_of
-from visiontune.tuning.records import StudyRecord, TrialRecord
+from visiontune.tuning.records import StudyRecord, TrialRecord, test_figures_of
 
 Event = dict[str, Any]
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "waiting": "FINISHED"}
@@ -88,10 +88,11 @@ def end_event(number: int, state: str, reason: str, micro_batch: int = 0, costs:
 def winner_event(study: StudyRecord, number: int, folder: StudyFolder, data: Mapping[str, Any]) -> Event:
     """The winner, with where its files are and, in `data`, what its model needs to know of the pictures."""
     tested = [one for one in study.confirmations if one.is_tested]
-    metrics = {"test_top1_mean": sum(one.test_top1 for one in tested) / len(tested)} if tested else {}
+    name, figures = test_figures_of(tested)
+    metrics = {f"test_{name}_mean": fmean(figures)} if tested else {}
     metrics |= _race_metrics(study, number)
     if study.with_val is not None and study.with_val.is_tested:
-        metrics["test_top1_with_val"] = study.with_val.test_top1
+        metrics["test_top1_with_val"] = study.with_val.test_top1  # never of several classes
     for views in {one.test_time for one in tested if one.test_time_top1 is not None}:
         found = [one.test_time_top1 for one in tested if one.test_time == views and one.test_time_top1 is not None]
         metrics[f"test_top1_{views}_mean"] = sum(found) / len(found)
@@ -152,7 +153,8 @@ def register_event(study: StudyRecord, winner: TrialRecord, name: str, data_dige
         return None
     values = [one.val_value for one in good]
     figures: dict[str, Any] = {"mean": fmean(values), "half_width": half_width(values), "num_seeds": len(good)}
-    figures |= {"test_top1": fmean([one.test_top1 for one in study.tested])} if study.tested else {}
+    name_of_test, tested = test_figures_of(study.tested)
+    figures |= {f"test_{name_of_test}": fmean(tested)} if tested else {}
     compared_by = {"metric": study.objective.metric, "mode": study.objective.mode, "data_digest": data_digest}
     return {"event": "register", "name": name, "study": study.name, "number": winner.number, **figures, **compared_by, "time_ms": now_ms()}
 

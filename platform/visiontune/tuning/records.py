@@ -75,7 +75,8 @@ class TrialRecord:
 class Confirmation:
     """A recipe trained again in full on one fresh seed; figures of its last epoch, NaN with a `failure`, and the test's until it is tested.
 
-    `test_value` is the objective's own, which may be another than the two. `test_time_top1` is the test's by the views of `test_time`.
+    Where pictures have several classes the test has `test_map` in place of `test_top1`. `test_value` is the objective's own, which may be
+    another than the two. `test_time_top1` is the test's by the views of `test_time`.
     """
 
     seed: int
@@ -86,11 +87,28 @@ class Confirmation:
     test_value: float | None = None
     test_time: str = "none"
     test_time_top1: float | None = None
+    test_map: float | None = None
 
     @property
     def is_tested(self) -> bool:
         """Whether it met the test split."""
         return not self.failure and not math.isnan(self.test_loss)
+
+    @property
+    def test_figure(self) -> tuple[str, float]:
+        """What a test is told by: top1, or map of pictures with several classes."""
+        return ("top1", self.test_top1) if self.test_map is None else ("map", self.test_map)
+
+
+def test_figures_of(tested: Sequence[Confirmation]) -> tuple[str, list[float]]:
+    """The same of several, which are tested."""
+    found = [one.test_figure for one in tested]
+    return (found[0][0] if found else "top1"), [value for _, value in found]
+
+
+def top1s_of(confirmations: Sequence[Confirmation]) -> list[float]:
+    """Accuracies on the test; none of pictures with several classes."""
+    return [one.test_top1 for one in confirmations if not math.isnan(one.test_top1)]
 
 
 def tested_of(confirmations: Sequence[Confirmation], with_val: Confirmation | None) -> tuple[Confirmation, ...]:

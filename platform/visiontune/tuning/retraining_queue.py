@@ -115,9 +115,9 @@ def figures(leg: Leg, metrics: Mapping[str, float], metric: str) -> dict[str, An
     found: dict[str, Any] = {}
     if metric in metrics and not leg.use_val and not leg.is_test:
         found["val_value"] = metrics[metric]
-    if "test_top1" in metrics:
+    if "test_loss" in metrics:
         own = metrics.get(f"test_{metric.removeprefix('val_')}") if metric in FULL_METRICS else None
-        found |= {"test_top1": metrics["test_top1"], "test_loss": metrics["test_loss"], "test_value": own}
+        found |= {name: metrics[name] for name in ("test_top1", "test_map", "test_loss") if name in metrics} | {"test_value": own}
         if leg.test_time != "none":
             found |= {"test_time": leg.test_time, "test_time_top1": metrics[f"test_top1_{leg.test_time}"]}
     return found

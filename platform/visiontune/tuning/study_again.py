@@ -113,7 +113,8 @@ def _confirmation(key: str, number: int, one: Confirmation, metric: str) -> Even
         reason += ", on the validation pictures too"
     elif end.startswith(AVERAGED):
         reason = "the mean of the weights of several seeds"
-    figures = {metric: one.val_value, "test_top1": one.test_top1, "test_loss": one.test_loss}
+    name, value = one.test_figure
+    figures = {metric: one.val_value, f"test_{name}": value, "test_loss": one.test_loss}
     if one.test_time_top1 is not None:
         figures[f"test_top1_{one.test_time}"] = one.test_time_top1
     final = {name: value for name, value in figures.items() if not math.isnan(value)}

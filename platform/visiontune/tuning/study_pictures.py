@@ -11,8 +11,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from visiontune.data.store.layout import VERSION
 from visiontune.data.store.store import Store
 from visiontune.errors import Problem, UserError
@@ -66,7 +64,7 @@ def follow_pictures(storage: Storage, spec: StudySpec) -> str:
 
 def facts_of(store: Store) -> dict[str, Any]:
     """The store's digest and version, size and channels of its pictures, how many pictures each split has, and each class in train."""
-    count_C = np.bincount(store.labels_N[store.train_idx], minlength=len(store.class_names)).tolist()
+    count_C = store.counts_C(store.train_idx).tolist()
     splits = {"train": len(store.train_idx), "val": len(store.val_idx), "test": len(store.test_idx)}
     shape = {"image_size": store.image_size, "channels": store.info.channels}
     classes = dict(zip(store.class_names, count_C, strict=True))

@@ -211,7 +211,7 @@ MANIFESTS = {
     "one column for each class": Row(
         _table(ONE_HOT, *AB, "c.png", "d.png"),
         AS_GOOD,
-        aside={"c.png": "has several labels (cat, dog): a picture is trained with one class", "d.png": "has no label"},
+        aside={"c.png": "has several labels (cat, dog): a picture has one class unless data.labels is many", "d.png": "has no label"},
         data={"label_columns": ["cat", "dog"]},
     ),
     "one column for each class, without a word of it": Row(

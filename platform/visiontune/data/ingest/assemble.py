@@ -13,6 +13,7 @@ from visiontune.data.ingest.make_report import make_report
 from visiontune.data.ingest.plan import Plan
 from visiontune.data.ingest.repeats import Repeat, find_repeats
 from visiontune.data.ingest.write_store import Content
+from visiontune.data.label_sets import count_classes
 from visiontune.data.picture.digest import Bytes
 from visiontune.data.picture.moments import moments_of_sums, sums_of
 from visiontune.data.picture.stored_form import Form
@@ -50,11 +51,11 @@ def assemble(
     )
     is_kept_K = np.ones(len(place_K), np.bool_)
     is_kept_K[[repeat.row for repeat in repeats if _is_dropped(repeat, data["duplicates"])]] = False
-    _refuse_empty(code_K[is_kept_K], label_K, code_K, plan, source.class_names)
+    _refuse_empty(code_K[is_kept_K], label_K, code_K, plan, source)
     sum_2C = _sums(chunks, form, code_K == TRAIN)
     mean_C, std_C = moments_of_sums(sum_2C, int((code_K == TRAIN).sum()) * form.picture_bytes // form.channels)
     order_N = _order(chunks, is_kept_K)
-    content = Content(digest, form, source.class_names, chunks, order_N, label_K, code_K, mean_C, std_C)
+    content = Content(digest, form, source.class_names, chunks, order_N, label_K, code_K, mean_C, std_C, source.label_sets)
     return content, make_report(source, data, plan, chunks, form, code_K, order_N, repeats, equal_K)
 
 
@@ -104,19 +105,21 @@ def _refill_parts(source: Source, data: Mapping[str, Any], plan: Plan, place_K: 
     code = code_K[is_split]
     labels_N = plan.label_N[place_K[is_split]]
     chosen = [groups[row] for row in rows] if groups is not None else None
-    refill_parts(code, labels_N, [keys[row] for row in rows], chosen, source.class_names, seed=data["seed"], parts=parts)
+    how: dict[str, Any] = {"seed": data["seed"], "parts": parts, "sets": source.label_sets}
+    refill_parts(code, labels_N, [keys[row] for row in rows], chosen, source.class_names, **how)
     code_K[is_split] = code
 
 
-def _refuse_empty(kept_code: Codes, label_K: IntArray, code_K: Codes, plan: Plan, class_names: Sequence[str]) -> None:
+def _refuse_empty(kept_code: Codes, label_K: IntArray, code_K: Codes, plan: Plan, source: Source) -> None:
     for part, code in (("train", TRAIN), ("val", VAL), ("test", TEST)):
         if not (kept_code == code).any() and (plan.code_N == code).any():
             why = "all are bad or repeat pictures of other splits; look at `data.duplicates: keep`"
             raise UserError(f"{part} must have pictures, but {why}")
-    planned_C = np.bincount(plan.label_N[plan.code_N == TRAIN], minlength=len(class_names))
-    lost = np.flatnonzero((planned_C > 0) & (np.bincount(label_K[code_K == TRAIN], minlength=len(class_names)) == 0))
+    sets, num = source.label_sets, len(source.class_names)
+    planned_C = count_classes(plan.label_N[plan.code_N == TRAIN], sets, num)
+    lost = np.flatnonzero((planned_C > 0) & (count_classes(label_K[code_K == TRAIN], sets, num) == 0))
     if len(lost):
-        raise UserError(f"every class must have good training pictures, but all of {class_names[lost[0]]!r} are bad")
+        raise UserError(f"every class must have good training pictures, but all of {source.class_names[lost[0]]!r} are bad")
 
 
 class _ChunkPictures:

@@ -12,6 +12,7 @@ from visiontune.data.ingest.find_depth import depth_note
 from visiontune.data.ingest.notes_of_files import notes_of_files
 from visiontune.data.ingest.plan import Plan
 from visiontune.data.ingest.repeats import Repeat, first_of
+from visiontune.data.label_sets import name_of
 from visiontune.data.picture.frame import enlargement_note, unseen_N
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.picture.traits import EIGHT_BITS
@@ -45,7 +46,7 @@ def make_report(
     stored_K[order_N] = np.arange(len(order_N))
 
     def described(row: int, prefix: str = "") -> dict[str, Any]:
-        split, label = _SPLITS[code_K[row]], source.class_names[label_K[row]]
+        split, label = _SPLITS[code_K[row]], name_of(int(label_K[row]), source.class_names, source.label_sets)
         names = (prefix.rstrip("_") or "name", f"{prefix}split", f"{prefix}label", f"{prefix}place")
         place = int(place_K[row])
         return dict(zip(names, (plan.name(place), split, label, place), strict=True))

@@ -34,7 +34,8 @@ class Plan:
 def make_plan(source: Source, data: Mapping[str, Any]) -> Plan:
     """Choose the rows. Raises UserError when a class is too small to be split, or max_pictures too few for all classes."""
     labels = source.labels()
-    code_N = split_rows(labels["train"], source.keys("train"), source.groups("train"), source.class_names, **fractions(source, data))
+    names, settings = source.class_names, fractions(source, data)
+    code_N = split_rows(labels["train"], source.keys("train"), source.groups("train"), names, **settings, sets=source.label_sets)
     rows = {"train": np.flatnonzero(code_N != LEFT_OUT)}
     label, code = [labels["train"][rows["train"]]], [code_N[rows["train"]]]
     for part, number in (("val", VAL), ("test", TEST)):

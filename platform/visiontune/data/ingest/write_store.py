@@ -19,6 +19,7 @@ import numpy as np
 
 from visiontune.data.ingest.chunk_file import Chunk
 from visiontune.data.ingest.gather_pictures import gather
+from visiontune.data.label_sets import Sets
 from visiontune.data.picture.digest import Digests
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.split import LEFT_OUT, Codes, IntArray
@@ -44,6 +45,7 @@ class Content:
     code_K: Codes
     mean_C: list[float]
     std_C: list[float]
+    label_sets: Sets | None = None
 
     def order_P(self) -> IntArray:
         """The dropped ones too, behind all others."""
@@ -158,6 +160,7 @@ def _of_splits(content: Content, code_N: Codes) -> dict[str, Any]:
         "version": VERSION,
         "digest": content.digest,
         "class_names": list(content.class_names),
+        **({} if content.label_sets is None else {"label_sets": content.label_sets}),
         "mean": content.mean_C,
         "std": content.std_C,
         "splits": {name: int((code_N == code).sum()) for code, name in enumerate(SPLITS)},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from typing import NamedTuple
 
 Box = tuple[float, float, float, float]
@@ -18,7 +20,10 @@ class Shares(NamedTuple):
 
 
 class Item(NamedTuple):
-    """A picture: a file, or the `number`th annotated object in it. `size` is the (width, height) that the annotation gives, if any."""
+    """A picture: a file, or the `number`th annotated object in it. `size` is the (width, height) that the annotation gives, if any.
+
+    Where a picture may have several labels, or none, `label` is all of them `joined`.
+    """
 
     path: str
     label: str
@@ -26,3 +31,18 @@ class Item(NamedTuple):
     box: Box | Shares | None = None
     number: int = 0
     size: tuple[int, int] | None = None
+
+
+def joined(labels: Iterable[str]) -> str:
+    """Several labels as one text, the same in any order."""
+    return json.dumps(sorted({*labels}), ensure_ascii=False)
+
+
+def parted(label: str) -> list[str]:
+    """The labels of such a text.
+
+    >>> parted(joined(["dog", "cat", "dog"]))
+    ['cat', 'dog']
+    """
+    found: list[str] = json.loads(label)
+    return found

@@ -11,15 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import open_folder
-from visiontune.data.readers.item import Item
+from visiontune.data.readers.item import Item, joined, parted
 from visiontune.data.readers.manifest_columns import DEFAULT_SPLIT, Columns, Row, read_rows
 from visiontune.data.readers.manifest_hints import likely_path
+from visiontune.data.readers.manifest_labels import refuse_unused, separator_in
 from visiontune.data.readers.picture_files import file_source
 from visiontune.data.readers.picture_paths import Pictures, base_of, common_root, place
 from visiontune.data.readers.table_file import TableFile, read_table
 from visiontune.data.readers.votes import REFUSE, Votes
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError
+from visiontune.spec.several_labels import MANY, ONE
 
 _MAX_LISTED = 5
 _LABEL = "label"
@@ -38,29 +40,36 @@ def manifest(
     group_column: str | None = None,
     suffix: str | None = None,
     vote: str = REFUSE,
+    labels: str = ONE,
+    label_separator: str | None = None,
 ) -> Source:
     """Read the tables and list the folders that they name. Raises UserError."""
     if label_columns and label_column != _LABEL:
         raise UserError(Problem("", 0, "data.label_columns", f"takes the place of label_column, but that is given too: {label_column}"))
-    columns = Columns(path_column, label_column, split_column, group_column, tuple(label_columns))
+    has_many = labels == MANY
+    refuse_unused(vote, label_separator, label_columns, has_many=has_many)
+    columns = Columns(path_column, label_column, split_column, group_column, tuple(label_columns), has_many, label_separator)
     given = {"train": path, "val": val, "test": test}
     tables = {part: read_table(text, f"data.{'path' if part == 'train' else part}") for part, text in given.items() if text is not None}
-    is_divided = len(tables) > 1
+    is_open = has_many and not label_columns and label_separator is None
+    mark = separator_in(tables.values(), label_column) if is_open else None
+    columns, is_divided = columns._replace(separator=mark or label_separator), len(tables) > 1
     rows = [row for part, table in tables.items() for row in read_rows(table, columns, part if is_divided else None, images)]
     root = common_root([table.root for table in tables.values()]) if images is None else open_folder(images, "data.images")
-    reading = _Reading(root, images is not None, suffix or "", Votes(vote))
+    reading = _Reading(root, images is not None, suffix or "", Votes(vote), has_many=has_many)
     items = reading.items(rows)
-    notes = [*_words(tables.values(), columns), *reading.notes()]
+    parted_by = [f"classes in {label_column!r} are parted by {mark!r}"] if mark else []
+    notes = [*_words(tables.values(), columns), *parted_by, *reading.notes()]
     if rows and not any(items.values()):
         _refuse_elsewhere(tables["train"], images, path_column)
-    return file_source("manifest", root, items, reading.set_aside, notes=notes)
+    return file_source("manifest", root, items, reading.set_aside, notes=notes, has_many=has_many)
 
 
 class _Reading:
     """Rows to pictures; what can't be used goes to `set_aside`."""
 
-    def __init__(self, root: Root, has_folder: bool, suffix: str, votes: Votes) -> None:
-        self.root, self.has_folder, self.suffix, self.votes = root, has_folder, suffix, votes
+    def __init__(self, root: Root, has_folder: bool, suffix: str, votes: Votes, *, has_many: bool) -> None:
+        self.root, self.has_folder, self.suffix, self.votes, self.has_many = root, has_folder, suffix, votes, has_many
         self.set_aside: list[SetAside] = []
         self.pictures = Pictures(root)
         self.folders: set[str] = set()
@@ -144,6 +153,8 @@ class _Reading:
         if not labels:
             self.set_aside.append(SetAside(shown, "has no label", is_bad=False))
             return None
+        if self.has_many:  # a row for each class is as good as all of them in one
+            return joined(one for label in labels for one in parted(label))
         label, why = self.votes.taken(labels)
         if label is None:
             self.set_aside.append(SetAside(shown, why, is_bad=self.votes.how == REFUSE))
@@ -170,7 +181,8 @@ def _refuse_torn_groups(items: Mapping[str, Sequence[Item]], rows: Sequence[Row]
 
 
 def _words(tables: Iterable[TableFile], columns: Columns) -> list[str]:
-    num = sum(table.num_words(column) for table in tables for column in ([] if columns.labels else [columns.label]))
+    is_text = not columns.labels and not columns.has_many
+    num = sum(table.num_words(columns.label) for table in tables if is_text)
     return [f"{num:,} labels are words such as NaN or NA, which are taken for none"] if num else []
 
 

@@ -1,4 +1,4 @@
-"""What the columns of a manifest mean: a path, one class, a part and a group for each row."""
+"""What the columns of a manifest mean: a path, one class or several, a part and a group for each row."""
 
 from __future__ import annotations
 
@@ -9,29 +9,37 @@ from typing import NamedTuple
 import numpy as np
 
 from visiontune.data.class_names import part_of
+from visiontune.data.readers.item import joined
 from visiontune.data.readers.manifest_hints import hint_for
+from visiontune.data.readers.manifest_labels import SPACED, bits, several_of
 from visiontune.data.readers.table_file import TableFile
 from visiontune.errors import Problem, UserError, nearest
 
 DEFAULT_SPLIT = "split"
 _MAX_LISTED = 5
-_BITS = {"": 0, "0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}
-_NO_SEVERAL = "a picture is trained with one class, targets of several are not"
-_SPACED = ("tag", "tags", "labels", "classes", "categories", "attributes", "keywords")
+_NO_SEVERAL = "a picture has one class unless data.labels is many"
 
 
 class Columns(NamedTuple):
-    """Names of columns; `labels` are those with a 1 for the row's class, in place of `label`."""
+    """Names of columns; `labels` are those with a 1 for the row's class, in place of `label`.
+
+    With `has_many` a row has any number of classes: by `labels`, or in `label` as a list or between `separator`s.
+    """
 
     path: str
     label: str
     split: str
     group: str | None
     labels: tuple[str, ...]
+    has_many: bool = False
+    separator: str | None = None
 
 
 class Row(NamedTuple):
-    """`why` a row has no label, where there is more to say than that; `table` and `number`, from 0, are where it stands."""
+    """`why` a row has no label, where there is more to say than that; `table` and `number`, from 0, are where it stands.
+
+    Where pictures have several labels `label` is all of the row's, joined.
+    """
 
     path: str | None
     label: str | None
@@ -51,7 +59,7 @@ def read_rows(table: TableFile, columns: Columns, part: str | None, pictures: st
     optional = [*([columns.split] if has_split else []), *([columns.group] if columns.group else [])]
     _refuse_columns(table, [columns.path, *(columns.labels or [columns.label]), *optional], columns, pictures)
     paths = table.texts(columns.path)
-    labels, why = _one_hot(table, columns.labels) if columns.labels else (_labels(table, columns.label), [""] * len(paths))
+    labels, why = _labels_and_why(table, columns)
     parts = _parts(table, table.texts(columns.split), part) if has_split else [part or "train"] * len(paths)
     groups = table.texts(columns.group) if columns.group else [None] * len(paths)
     return [Row(*values, table, number) for number, values in enumerate(zip(paths, labels, parts, groups, why, strict=True))]
@@ -79,10 +87,20 @@ def _times(name: str, table: TableFile) -> str:
     return f"{table.names.count(name)} times"
 
 
+def _labels_and_why(table: TableFile, columns: Columns) -> tuple[list[str | None], list[str]]:
+    if columns.has_many:
+        many: list[str | None] = [*map(joined, several_of(table, columns.label, columns.labels, columns.separator))]
+        return many, [""] * len(many)
+    if columns.labels:
+        return _one_hot(table, columns.labels)
+    labels = _labels(table, columns.label)
+    return labels, [""] * len(labels)
+
+
 def _labels(table: TableFile, column: str) -> list[str | None]:
     labels = table.texts(column)
     distinct = {label for label in labels if label}
-    for separator in (",", ";", "|", *([" "] if column.casefold() in _SPACED else [])):
+    for separator in (",", ";", "|", *([" "] if column.casefold() in SPACED else [])):
         shown = _several(distinct, separator)
         if shown is not None:
             row = table.row(labels.index(shown))
@@ -102,7 +120,7 @@ def _several(labels: set[str], separator: str) -> str | None:
 
 def _one_hot(table: TableFile, columns: Sequence[str]) -> tuple[list[str | None], list[str]]:
     """The column with a 1 in each row; where not one alone has it, None and why."""
-    is_one_NC = np.column_stack([_bits(table, column) for column in columns])
+    is_one_NC = np.column_stack([bits(table, column) for column in columns])
     labels: list[str | None] = []
     why = []
     for row, num in enumerate(is_one_NC.sum(1).tolist()):
@@ -110,14 +128,6 @@ def _one_hot(table: TableFile, columns: Sequence[str]) -> tuple[list[str | None]
         labels.append(found[0] if num == 1 else None)
         why.append("" if num < 2 else f"has several labels ({', '.join(found)}): {_NO_SEVERAL}")
     return labels, why
-
-
-def _bits(table: TableFile, column: str) -> list[int]:
-    values = [(value or "").casefold() for value in table.texts(column)]
-    odd = next((row for row, value in enumerate(values) if value not in _BITS), None)
-    if odd is not None:
-        raise UserError(Problem(table.row(odd), 0, f"column {column!r}", f"must be 0 or 1, but is {values[odd]!r}"))
-    return [_BITS[value] for value in values]
 
 
 def _parts(table: TableFile, splits: Sequence[str | None], of_all: str | None) -> list[str]:

@@ -8,40 +8,56 @@ from functools import cache
 import numpy as np
 
 from visiontune.data.file_names import is_hidden
+from visiontune.data.label_sets import count_classes
 from visiontune.data.open_files import open_files
 from visiontune.data.picture.bad_picture import BadPicture
+from visiontune.data.readers.parquet_label_sets import read_label_sets
 from visiontune.data.readers.parquet_labels import read_labels
 from visiontune.data.readers.parquet_shards import ShardFile, Shards, digests_of_shards
 from visiontune.data.readers.parquet_splits import is_numbered, missing_shards, part_of_file
 from visiontune.data.source import Source, Stamps
 from visiontune.data.split import IntArray
 from visiontune.errors import Problem, UserError
+from visiontune.spec.several_labels import MANY, ONE
 
 _PEEK = 64
 _MAX_LISTED = 5
 
 
 def parquet(
-    *, train: str, val: str | None = None, test: str | None = None, image_column: str = "image", label_column: str = "label"
+    *,
+    train: str,
+    val: str | None = None,
+    test: str | None = None,
+    image_column: str = "image",
+    label_column: str = "label",
+    labels: str = ONE,
 ) -> Source:
     """Check the files and read their labels, no picture. Raises UserError."""
     given = {part: text for part, text in (("train", train), ("val", val), ("test", test)) if text is not None}
     files = {part: _find(text, part) for part, text in given.items()}
     notes = [*_beside([file for found in files.values() for file in found]), *_joined_files(files)]
-    return source_of_tables("parquet", files, image_column, label_column, notes)
+    return source_of_tables("parquet", files, image_column, label_column, notes, has_many=labels == MANY)
 
 
 def source_of_tables(
-    kind: str, files: Mapping[str, tuple[ShardFile, ...]], image_column: str, label_column: str, notes: Sequence[str] = ()
+    kind: str,
+    files: Mapping[str, tuple[ShardFile, ...]],
+    image_column: str,
+    label_column: str,
+    notes: Sequence[str] = (),
+    *,
+    has_many: bool = False,
 ) -> Source:
-    """The source of these files by part. Raises UserError."""
-    found = read_labels(files, image_column, label_column)
+    """The source of these files by part, with lists of labels where pictures have many. Raises UserError."""
+    found = (read_label_sets if has_many else read_labels)(files, image_column, label_column)
     class_names, labels, shards = found.class_names, found.labels, found.shards
     everything = [file for found in files.values() for file in found]
-    counts_C = np.bincount(labels["train"], minlength=len(class_names)).astype(np.int64)
-    for part in labels:
+    counts_C = count_classes(labels["train"], found.sets, len(class_names))
+    for part in labels if found.sets is None else ():
         _refuse_unseen(part, labels[part], counts_C, class_names, shards[part])
-    settings = f"{image_column} {label_column} {' '.join(f'{part} {len(found)}' for part, found in files.items())}"
+    many = " many" * has_many
+    settings = f"{image_column} {label_column}{many} {' '.join(f'{part} {len(found)}' for part, found in files.items())}"
     # Keys decide the splits. Before repeated paths were numbered, a file with some had the numbers of its rows for keys.
     numbered = cache(lambda: " numbered" * any(one.has_repeated_paths(image_column) for one in shards.values()))
     return Source(
@@ -49,6 +65,7 @@ def source_of_tables(
         counts_C=counts_C,
         has_test="test" in labels,
         has_val="val" in labels,
+        label_sets=found.sets,
         content=lambda tell=float: f"{kind} {digests_of_shards(everything, tell)} {settings}{numbered()}",
         stamps=lambda: Stamps(
             " ".join([f"{kind} 2", *(file.place() for file in everything), settings]), {part: one.stamps() for part, one in shards.items()}

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visiontune.data.class_names import composed, refuse_alike
+from visiontune.data.label_sets import Sets
 from visiontune.data.readers.column_values import num_words_for_nothing, plain_values
 from visiontune.data.readers.parquet_shards import ShardFile, Shards, open_checked
 from visiontune.data.readers.picture_columns import declared_names
@@ -32,6 +33,8 @@ class Labels(NamedTuple):
     shards: dict[str, Shards]
     set_aside: list[SetAside]
     notes: list[str]
+    sets: Sets | None = None
+    """Of classes, which `labels` number where pictures have several."""
 
 
 class _Column(NamedTuple):

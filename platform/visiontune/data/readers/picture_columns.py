@@ -32,10 +32,12 @@ def columns_of(shard: ShardFile) -> dict[str, str]:
 
 
 def declared_names(schema: Any, column: str) -> list[str] | None:
-    """Class names of a ClassLabel feature, from the metadata that Hugging Face's datasets writes."""
+    """Class names of a ClassLabel feature, or of a list of them, from the metadata that Hugging Face's datasets writes."""
     try:
         features = from_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        names = features[column]["names"]
+        found = features[column]
+        found = found[0] if isinstance(found, list) else found.get("feature", found)  # of a list of labels
+        names = found["names"]
     except (KeyError, TypeError, ValueError):
         return None
     return [str(name) for name in names] if isinstance(names, list) and names else None

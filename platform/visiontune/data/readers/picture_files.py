@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import groupby
 from operator import attrgetter
@@ -12,11 +12,12 @@ import numpy as np
 from visiontune.data.class_names import PARTS, class_order, composed, encode
 from visiontune.data.file_names import identity
 from visiontune.data.file_tree import Root
+from visiontune.data.label_sets import Sets, count_classes, numbered
 from visiontune.data.picture.bad_picture import BadPicture, Values
 from visiontune.data.picture.decode import decode_values, shape_of
 from visiontune.data.readers.crop import crop_of, square_around
 from visiontune.data.readers.file_digests import content_of, digests_of_files, listing_of, paths_of, stamps_of
-from visiontune.data.readers.item import Item
+from visiontune.data.readers.item import Item, joined, parted
 from visiontune.data.reads_at_once import contents
 from visiontune.data.source import SetAside, Source
 from visiontune.data.split import IntArray
@@ -35,17 +36,23 @@ def file_source(
     margin: float = 0.0,
     load: Callable[[str], bytes] | None = None,
     notes: Sequence[str] = (),
+    has_many: bool = False,
 ) -> Source:
     """The source of these items, sorted by path, their labels in NFC. `load` reads a file by its name, by default from the root.
 
+    With `has_many` the label of an item is several, joined.
+
     Raises UserError for no pictures in train, fewer than two classes, classes that differ only in case, and labels that train lacks.
     """
-    names, said = composed({item.label: None for found in parts.values() for item in found})
-    items = {part: sorted(_named(parts[part], names), key=attrgetter("path", "number")) for part in PARTS if parts.get(part)}
+    names, said = composed(dict.fromkeys(label for found in parts.values() for label in _each(found, has_many=has_many)))
+    named = {part: _named(parts[part], names, has_many=has_many) for part in PARTS if parts.get(part)}
+    items = {part: sorted(found, key=attrgetter("path", "number")) for part, found in named.items()}
     if "train" not in items:
         raise UserError(Problem(root.shown, 0, "", f"must hold training pictures with labels, but has none{_why(set_aside)}"))
-    class_names = class_order({item.label for item in items["train"]}, root.shown)
-    labels = {part: encode([item.label for item in found], class_names, root.shown, part) for part, found in items.items()}
+    if not {*_each(items["train"], has_many=has_many)}:
+        raise UserError(Problem(root.shown, 0, "", "training pictures must have classes, but none of them has one"))
+    class_names = class_order({*_each(items["train"], has_many=has_many)}, root.shown)
+    labels, sets = _numbered(items, class_names, root.shown, has_many=has_many)
     read = load or root.read
     listing = cache(lambda: listing_of(kind, root, items, set_aside, margin))
     paths = paths_of(items)
@@ -53,9 +60,10 @@ def file_source(
     has_boxes = any(item.box is not None for found in items.values() for item in found)
     return Source(
         class_names=class_names,
-        counts_C=np.bincount(labels["train"], minlength=len(class_names)).astype(np.int64),
+        counts_C=count_classes(labels["train"], sets, len(class_names)),
         has_test="test" in items,
         has_val="val" in items,
+        label_sets=sets,
         content=lambda tell=float: content_of(listing(), digests_of_files(root, paths, read, tell)),
         stamps=lambda: stamps_of(root, items, listing()),
         listing=listing,
@@ -73,9 +81,28 @@ def file_source(
     )
 
 
-def _named(items: Sequence[Item], names: Mapping[str, str]) -> Sequence[Item]:
-    is_same = all(name == label for label, name in names.items())
-    return items if is_same else [item._replace(label=names[item.label]) for item in items]
+def _each(items: Iterable[Item], *, has_many: bool) -> Iterator[str]:
+    """All labels, as often as they stand there."""
+    return (label for item in items for label in (parted(item.label) if has_many else (item.label,)))
+
+
+def _named(items: Sequence[Item], names: Mapping[str, str], *, has_many: bool) -> Sequence[Item]:
+    if all(name == label for label, name in names.items()):
+        return items
+    if has_many:
+        return [item._replace(label=joined(names[label] for label in parted(item.label))) for item in items]
+    return [item._replace(label=names[item.label]) for item in items]
+
+
+def _numbered(
+    items: Mapping[str, Sequence[Item]], class_names: Sequence[str], where: str, *, has_many: bool
+) -> tuple[dict[str, IntArray], Sets | None]:
+    """Labels by part, and the sets that they number. Raises UserError for classes that train lacks."""
+    each = {part: encode([*_each(found, has_many=has_many)], class_names, where, part) for part, found in items.items()}
+    if not has_many:
+        return each, None
+    ends = {part: np.cumsum([len(parted(item.label)) for item in found]) for part, found in items.items()}
+    return numbered({part: [one.tolist() for one in np.split(each[part], end[:-1])] for part, end in ends.items()})
 
 
 def _pictures(

@@ -14,17 +14,18 @@ from visiontune.data.readers.parquet_shards import ShardFile
 from visiontune.data.source import Source
 from visiontune.errors import Problem, UserError
 from visiontune.filesystem.json_text import from_json
+from visiontune.spec.several_labels import MANY, ONE
 
 SPLITS = "dataset_dict.json"
 STATE = "state.json"
 
 
-def saved_dataset(*, path: str, image_column: str = "image", label_column: str = "label") -> Source:
+def saved_dataset(*, path: str, image_column: str = "image", label_column: str = "label", labels: str = ONE) -> Source:
     """Read the labels, no picture. Raises UserError."""
     root = open_folder(path, "data.path")
     files, left_out = saved_files(root)
     notes = [f"splits that are neither train, val nor test are left out: {', '.join(left_out)}"] if left_out else []
-    return source_of_tables("saved_dataset", files, image_column, label_column, notes)
+    return source_of_tables("saved_dataset", files, image_column, label_column, notes, has_many=labels == MANY)
 
 
 def saved_files(root: Root) -> tuple[dict[str, tuple[ShardFile, ...]], list[str]]:

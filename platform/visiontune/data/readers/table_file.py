@@ -53,6 +53,17 @@ class TableFile:
             raise UserError(Problem(self.where, 0, f"column {name!r}", str(error))) from error
         return [as_utf8(value.strip()) or None if value is not None else None for value in values]
 
+    def lists(self, name: str) -> list[list[str]] | None:
+        """A column of lists of texts or integers, none for null; None for a column of anything else. Raises UserError for other lists."""
+        column = self._column(name)
+        if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
+            return None
+        found = [[as_utf8(str(value).strip()) for value in values or ()] for values in column.to_pylist()]
+        kind = column.type.value_type
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
+            raise UserError(Problem(self.where, 0, f"column {name!r}", f"must hold lists of texts or integers, but holds lists of {kind}"))
+        return found
+
     def num_words(self, name: str) -> int:
         """How many of its values are words such as NaN, which `texts` takes for none."""
         return num_words_for_nothing(self._column(name))

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from visiontune.data.file_names import printable
+from visiontune.data.label_sets import count_classes
 from visiontune.data.source import Source
 from visiontune.data.store.ingest_report import IngestReport, aside_of
 from visiontune.data.store.store import Store
@@ -23,11 +22,12 @@ _PARTS = ("train", "val", "test")
 def short_report(store: Store) -> list[str]:
     """Of an ingest: one line where there is nothing to say but numbers."""
     index = {"train": store.train_idx, "val": store.val_idx, "test": store.test_idx}
-    counts = {part: _by_class(store.labels_N[rows], store.class_names) for part, rows in index.items()}
+    counts = {part: store.counts_C(rows).tolist() for part, rows in index.items()}
+    nums = {part: len(rows) for part, rows in index.items()}
     try:
         report = store.report()
     except UserError:  # without one there is nothing more to tell
-        return [_numbers(counts, store.class_names)]
+        return [_numbers(nums, store.class_names)]
     found = [
         *report.notes,
         *_set_aside(report.set_aside, f"of {report.num_seen:,} pictures"),
@@ -35,14 +35,16 @@ def short_report(store: Store) -> list[str]:
         *_lacking(counts, store.class_names),
     ]
     more = [f"`visiontune data {store.digest[:12]}` lists all"] if found[len(report.notes) :] else []
-    return [_numbers(counts, store.class_names), *([_classes(counts, store.class_names)] if found else []), *found, *more]
+    return [_numbers(nums, store.class_names), *([_classes(counts, store.class_names)] if found else []), *found, *more]
 
 
 def short_report_of_source(source: Source) -> list[str]:
     """Before an ingest: val and test may still be split off, and no picture was decoded."""
-    counts = {part: _by_class(labels, source.class_names) for part, labels in source.labels().items()}
-    found = [*source.notes, *_set_aside(aside_of(source), f"beside {sum(map(sum, counts.values())):,} pictures")]
-    return [_numbers(counts, source.class_names), *([_classes(counts, source.class_names)] if found else []), *found]
+    sets, num = source.label_sets, len(source.class_names)
+    counts = {part: count_classes(labels, sets, num).tolist() for part, labels in source.labels().items()}
+    nums = {part: len(labels) for part, labels in source.labels().items()}
+    found = [*source.notes, *_set_aside(aside_of(source), f"beside {sum(nums.values()):,} pictures")]
+    return [_numbers(nums, source.class_names), *([_classes(counts, source.class_names)] if found else []), *found]
 
 
 def notes_of_source(source: Source) -> list[str]:
@@ -64,11 +66,11 @@ def dropped_words(repeats: Sequence[Mapping[str, Any]]) -> str:
     return " and ".join([f"{dropped:,} left out"] * bool(dropped) + [f"{kept:,} kept"] * bool(kept))
 
 
-def _numbers(counts: Mapping[str, Sequence[int]], class_names: Sequence[str]) -> str:
-    said = ", ".join(f"{part} {sum(counts[part]):,}" for part in _PARTS if part in counts)
-    split = [part for part in _PARTS if part not in counts]
+def _numbers(nums: Mapping[str, int], class_names: Sequence[str]) -> str:
+    said = ", ".join(f"{part} {nums[part]:,}" for part in _PARTS if part in nums)
+    split = [part for part in _PARTS if part not in nums]
     more = f", from which {' and '.join(split)} {'is' if len(split) == 1 else 'are'} split off" if split else ""
-    return f"{sum(map(sum, counts.values())):,} pictures of {len(class_names)} classes: {said}{more}"
+    return f"{sum(nums.values()):,} pictures of {len(class_names)} classes: {said}{more}"
 
 
 def _classes(counts: Mapping[str, Sequence[int]], class_names: Sequence[str]) -> str:
@@ -118,11 +120,6 @@ def _lacking(counts: Mapping[str, Sequence[int]], class_names: Sequence[str]) ->
     for part, nums in counts.items():
         if lacking := [repr(name) for name, num in zip(class_names, nums, strict=True) if num == 0]:
             yield f"no picture in {part} of {_few(lacking)}"
-
-
-def _by_class(label_N: Any, class_names: Sequence[str]) -> list[int]:
-    counts: list[int] = np.bincount(label_N, minlength=len(class_names)).tolist()
-    return counts
 
 
 def _few(names: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.data.file_names import identity
+from visiontune.data.label_sets import Sets, count_classes
 from visiontune.data.picture.depth import DEEP, Depth
 from visiontune.data.split import IntArray
 from visiontune.data.store.ingest_report import IngestReport
@@ -69,6 +70,8 @@ class Store:
     large: Large | None = None
     frame: str = "crop"
     depth: Depth = DEEP
+    label_sets: Sets | None = None
+    """Of classes, which `labels_N` number where pictures have several; None where they number classes."""
     shards: tuple[Shard, ...] = field(default=(), repr=False)
     base: Path | None = None
     whole: Large | None = field(default=None, repr=False)
@@ -87,6 +90,17 @@ class Store:
     def info(self) -> DataInfo:
         """Size, channels and classes, for building a model."""
         return DataInfo(self.image_size, self.images_NHWC.shape[3], len(self.class_names), self.class_names)
+
+    def counts_C(self, index_N: IntArray) -> IntArray:
+        """How many of these pictures have each class."""
+        return count_classes(self.labels_N[index_N], self.label_sets, len(self.class_names))
+
+    def with_class(self, index_N: IntArray, label: int) -> IntArray:
+        """Those of the pictures that have this class."""
+        num = len(self.class_names if self.label_sets is None else self.label_sets)
+        has_L = np.arange(num) == label if self.label_sets is None else np.array([label in one for one in self.label_sets], np.bool_)
+        found_N: IntArray = index_N[has_L[self.labels_N[index_N]]]
+        return found_N
 
     @property
     def num_bytes(self) -> int:
@@ -192,6 +206,7 @@ def _read(path: Path) -> Store:
         large=large,
         frame=form.rule,
         depth=form.depth,
+        label_sets=tuple(map(tuple, content["label_sets"])) if "label_sets" in content else None,
         shards=tuple(Shard(start, end, one["digest"]) for start, end, one in shards),
         base=base,
         whole=whole,

@@ -58,7 +58,7 @@ def _metric(subject: ReportSubject) -> str:
 
 def _test_counts(subject: ReportSubject) -> tuple[int, int] | None:
     """How many test pictures the kept weights get right, of how many."""
-    if not subject.test.get("support"):
+    if not subject.test.get("support") or not subject.test["confusion"]:
         return None
     return sum(row[label] for label, row in enumerate(subject.test["confusion"])), sum(subject.test["support"])
 
@@ -70,6 +70,9 @@ def _test(subject: ReportSubject) -> Iterator[Fact]:
         num, met = f"over {counts[1]:,} pictures", subject.study.num_tests
         often = f", which a winner has met {plural(met, 'time')}" if met > 1 else ""
         yield Fact("test accuracy", figure("test_top1", counts[0] / counts[1]), f"95 % interval {interval}, {num}{often}")
+    elif (found := subject.test.get("metrics", {}).get("test_map")) is not None:
+        f1 = figure("test_top1", subject.test["metrics"]["test_macro_f1"])
+        yield Fact("test mean average precision", figure("test_top1", found), f"F1 {f1}, mean over classes at their thresholds")
 
 
 def _validation(subject: ReportSubject) -> Iterator[Fact]:

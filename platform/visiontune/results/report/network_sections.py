@@ -41,11 +41,12 @@ def _class_table(split: str, table: Mapping[str, Any]) -> Table:
     """A row for each class; of very many, those with the lowest recall."""
     names = table["classes"]
     shown = range(len(names)) if len(names) <= MAX_CLASSES else sorted(range(len(names)), key=lambda k: table["recall"][k])[:MAX_CLASSES]
-    columns = ("precision", "recall", "f1")
+    columns = ("precision", "recall", "f1", *(("average_precision", "threshold") if table.get("threshold") else ()))
     rows = [(names[k], f"{table['support'][k]:,}", *(figure("val_macro_f1", table[name][k]) for name in columns)) for k in shown]
     left = len(names) - len(shown)
     note = f"Classes of higher recall that are left out: {left:,}." if left else ""
-    return Table(f"Each class on the {split} pictures", ("class", "pictures", "precision", "recall", "F1"), rows, (1, 2, 3, 4), note)
+    header = ("class", "pictures", "precision", "recall", "F1", *(("average precision", "said from") if table.get("threshold") else ()))
+    return Table(f"Each class on the {split} pictures", header, rows, range(1, len(header)), note)
 
 
 def mistakes(subject: ReportSubject) -> Sequence[Block] | None:

@@ -15,7 +15,7 @@ from visiontune.results.text import number
 from visiontune.results.trial_costs import front_of, measured, told
 from visiontune.results.winner_lines import curse_of, estimate_of, kept_lines
 from visiontune.tuning.ranking import ranked
-from visiontune.tuning.records import Candidate, TrialRecord
+from visiontune.tuning.records import Candidate, TrialRecord, test_figures_of
 
 NUM_OPEN = 10
 SCROLLED = 720
@@ -57,10 +57,16 @@ def race(subject: ReportSubject) -> Sequence[Block] | None:
     caption = f"{metric} of the search's best recipes, trained again in full on fresh seeds that they share"
     race = (Table(caption, header, rows, range(len(header))),) if rows and not study.objective.costs else ()
     seeds = [
-        (str(one.seed), figure(metric, one.val_value), figure("test_top1", one.test_top1) if one.is_tested else "-", one.failure or "-")
+        (
+            str(one.seed),
+            figure(metric, one.val_value),
+            figure("test_top1", one.test_figure[1]) if one.is_tested else "-",
+            one.failure or "-",
+        )
         for one in study.confirmations
     ]
-    by_seed = Table("The winner by seed", ("seed", metric, "test accuracy", "failure"), seeds, (0, 1, 2))
+    name = "test accuracy" if test_figures_of(study.tested)[0] == "top1" else "test mean average precision"
+    by_seed = Table("The winner by seed", ("seed", metric, name, "failure"), seeds, (0, 1, 2))
     return *race, by_seed, Text([f"{line[:1].upper()}{line[1:]}." for line in kept_lines(study)])
 
 

@@ -11,11 +11,13 @@ SHARES = frozenset(metric for metric, mode in METRICS.items() if mode == "max") 
 
 IN_WORDS = {
     "val_top1": "validation accuracy",
+    "val_map": "validation mean average precision",
     "val_top5": "validation accuracy within five guesses",
     "val_loss": "validation loss",
     "train_loss": "training loss",
     "val_macro_recall": "validation recall, mean over classes",
     "val_macro_f1": "validation F1, mean over classes",
+    "val_micro_f1": "validation F1, all classes together",
     "val_calibration_error": "validation calibration error",
 }
 

@@ -16,7 +16,7 @@ from visiontune.results.ablate_study import read_ablation
 from visiontune.results.ablation_table import Ablation
 from visiontune.results.importance_table import Why
 from visiontune.results.ingest_progress import IngestScreen
-from visiontune.results.inspection_views import View
+from visiontune.results.inspection_views import NONE_OF_MANY, View
 from visiontune.results.next_search import next_search
 from visiontune.results.report.first_screen import answer_of
 from visiontune.results.report.page import render
@@ -132,6 +132,9 @@ def _with_costs(study: StudyRecord) -> StudyRecord:
 
 def _views(folder: StudyFolder, cache: Path, device: str, tell: Tell) -> tuple[Mapping[str, View], str]:
     try:
-        return {view.name: view for view in look_at(folder, cache, device=device, tell=tell)}, ""
+        views = look_at(folder, cache, device=device, tell=tell)
+        is_of_many = any(view.lacks == NONE_OF_MANY for view in views)
+        why_none = "Mistakes, doubted labels and corruptions are of pictures with one class, and these have several." if is_of_many else ""
+        return {view.name: view for view in views if view.lacks != NONE_OF_MANY}, why_none
     except UserError as error:
         return {}, f"Nobody looked at its answers: {error}"

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from visiontune.spec.declare import Arg, Entry, Items, Table
 from visiontune.spec.label_pattern import settle_label_pattern
+from visiontune.spec.several_labels import MANY, ONE
 
 _PATH = "a path, or a URI that pyarrow or fsspec opens (s3://, gs://, file://)"
+_LABELS = {
+    "labels": Arg(str, "classes of a picture: one; or many for any number of them, none too (multi-label)", ONE, choices=(ONE, MANY))
+}
 _CROPS = {
     "use_crops": Arg(bool, "a picture for each annotated object; false: one for each file, whose objects are all of one class", True),
     "crop_margin": Arg(float, "share of a box's longer side that is kept around it", 0.1, 0.0, 10.0),
+    **_LABELS,
 }
 _EXCLUDE = {
     "exclude": Items(
@@ -23,7 +28,7 @@ SOURCES = Table(
     {
         "digits": Entry("1,797 grey 8 x 8 digits that come with scikit-learn", f"{_READERS}.digits:digits"),
         "parquet": Entry(
-            "Parquet in Hugging Face's image layout, struct<bytes, path>, or with pandas' binary, and an integer or string label",
+            "Parquet in Hugging Face's image layout, struct<bytes, path>, or pandas' binary, and integer or string labels or lists",
             f"{_READERS}.parquet:parquet",
             {
                 "train": Arg(str, "the training file, a folder of files, or a pattern (data/train-*.parquet)"),
@@ -31,6 +36,7 @@ SOURCES = Table(
                 "test": Arg(str, "the same for the test; without it test_fraction is split off", None),
                 "image_column": Arg(str, "name of the column of pictures", "image"),
                 "label_column": Arg(str, "name of the column of labels", "label"),
+                **_LABELS,
             },
         ),
         "saved_dataset": Entry(
@@ -40,6 +46,7 @@ SOURCES = Table(
                 "path": Arg(str, f"the folder: {_PATH}"),
                 "image_column": Arg(str, "name of the column of pictures", "image"),
                 "label_column": Arg(str, "name of the column of labels", "label"),
+                **_LABELS,
             },
         ),
         "folder": Entry(
@@ -82,6 +89,12 @@ SOURCES = Table(
                     "a tie is set aside",
                     "refuse",
                     choices=("refuse", "majority"),
+                ),
+                **_LABELS,
+                "label_separator": Arg(
+                    str,
+                    "of many: what parts the classes in label_column, where it holds no lists; without it the first of | ; , there",
+                    None,
                 ),
             },
         ),

@@ -77,10 +77,11 @@ def _choosing(spec: StudySpec, held: Mapping[str, Any]) -> dict[str, Any]:
 
 def _of_data(store: Store, tell: Tell) -> Iterator[Check]:
     yield data_checks.class_counts(store)
-    yield data_checks.dummy_score(store)
+    yield data_checks.dummy_score(store) if store.label_sets is None else data_checks.dummy_map(store)
     tell("neighbours")
     neighbours = find_neighbours(store)
-    yield data_checks.neighbour_score(store, neighbours)
+    if store.label_sets is None:
+        yield data_checks.neighbour_score(store, neighbours)
     tell("repeats")
     yield data_checks.repeats(store)
     yield data_checks.contradictions(store)
@@ -95,7 +96,7 @@ def _of_model(spec: StudySpec, model: str, store: Store, device: torch.device, t
         for number in range(NUM_RECIPES):
             if not starts or time.perf_counter() - started < START_S:
                 starts.append(measure_start(sample_recipe(spec, {"model.name": model}, number), store, device))
-        yield from start_checks(model, starts, len(store.class_names))
+        yield from start_checks(model, starts, len(store.class_names), has_many=store.label_sets is not None)
         tell(f"one batch: {model}")
         yield overfit(model, sample_recipe(spec, {"model.name": model}, 0), store, device)
     except FAILURES as error:

@@ -29,11 +29,11 @@ NUM_LISTED = 100
 
 def class_counts(store: Store) -> Check:
     """Training pictures of each class: bad where one has none, look where the ratio of two exceeds 3 or one has fewer than 10."""
-    count_C = np.bincount(store.labels_N[store.train_idx], minlength=len(store.class_names))
+    count_C = store.counts_C(store.train_idx)
     rarest, most = int(count_C.argmin()), int(count_C.argmax())
     ratio = float(count_C[most] / max(count_C[rarest], 1))
     said = (
-        f"{len(count_C)} classes, {count_C.sum():,} train pictures, {count_C[rarest]:,} ({store.class_names[rarest]}) to "
+        f"{len(count_C)} classes, {len(store.train_idx):,} train pictures, {count_C[rarest]:,} ({store.class_names[rarest]}) to "
         f"{count_C[most]:,} ({store.class_names[most]}) a class, ratio {ratio:.3g}"
     )
     figures = {"train": dict(zip(store.class_names, count_C.tolist(), strict=True)), "ratio": ratio}
@@ -41,6 +41,8 @@ def class_counts(store: Store) -> Check:
         return Check("classes", "bad", said, "a class without training pictures can't be learned: leave it out or add some", figures)
     if ratio > IMBALANCE:
         hint = "search objective.metric: val_macro_recall, and let balance (name, class_weights) or loss focal vary"
+        if store.label_sets is not None:
+            hint = "val_map counts each class alike, however rare; look at its average precision class by class"
         return Check("classes", "look", said, hint, figures)
     if count_C[rarest] < FEW:
         hint = "so few pictures of a class make val figures chance: more pictures, a transfer regime, or stronger augmentation"
@@ -60,6 +62,18 @@ def dummy_score(store: Store) -> Check:
         return Check("dummy", "look", said, "a top1 above 0.5 says little here: search objective.metric: val_macro_recall", figures)
     if error > 0.03:
         hint = "trials within two standard errors of each other are equal: raise data.val_fraction"
+        return Check("dummy", "look", said, hint, figures)
+    return Check("dummy", "ok", said, "", figures)
+
+
+def dummy_map(store: Store) -> Check:
+    """val_map of saying the same of every picture: the mean share of the pictures that have a class."""
+    count_C, num = store.counts_C(store.val_idx), len(store.val_idx)
+    score, fewest = float((count_C[count_C > 0] / num).mean()), int(count_C.min())
+    said = f"saying the same of all {num:,} val pictures has a val_map of {score:.3f}; {fewest:,} or more of them have each class"
+    figures = {"val_map": score, "num_val": num, "fewest": fewest}
+    if fewest < FEW:
+        hint = f"average precision and threshold of a class with fewer than {FEW} val pictures are chance: raise data.val_fraction"
         return Check("dummy", "look", said, hint, figures)
     return Check("dummy", "ok", said, "", figures)
 

@@ -20,6 +20,7 @@ from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.item import Box
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError, first_line
+from visiontune.spec.several_labels import ONE
 
 _KEYS = ("images", "categories", "annotations")
 
@@ -30,6 +31,7 @@ def coco(
     images: str | None = None,
     use_crops: bool = True,
     crop_margin: float = CROP_MARGIN,
+    labels: str = ONE,
     exclude: Sequence[str] = (),
 ) -> Source:
     """Read the JSON files and list the pictures' folder, by default their own. Raises UserError."""
@@ -46,7 +48,7 @@ def coco(
         part: [one for name in names for one in _read(documents[name], folder, name, pictures, part if is_folder else None)]
         for part, names in parts.items()
     }
-    return annotated_source("coco", pictures, found, use_crops=use_crops, margin=crop_margin, notes=[*excluded.notes()])
+    return annotated_source("coco", pictures, found, use_crops=use_crops, margin=crop_margin, labels=labels, notes=[*excluded.notes()])
 
 
 def _documents(folder: Root, set_aside: list[SetAside]) -> dict[str, Mapping[str, Any]]:

@@ -22,6 +22,7 @@ from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.item import Box
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError
+from visiontune.spec.several_labels import ONE
 
 MAX_CVAT_BYTES = 2**28
 _AREAS = ("box", "polygon", "ellipse", "mask")
@@ -34,6 +35,7 @@ def cvat(
     images: str | None = None,
     use_crops: bool = True,
     crop_margin: float = CROP_MARGIN,
+    labels: str = ONE,
     exclude: Sequence[str] = (),
 ) -> Source:
     """Read the XML file and list the pictures' folder, by default its own. Raises UserError."""
@@ -53,7 +55,9 @@ def cvat(
             pictures.set_aside.append(SetAside(f"{folder.show(name)}: {element.get('name')}", str(error)))
         else:
             found[part_by_image[element]].append(one)
-    return annotated_source("cvat", pictures, found, use_crops=use_crops, margin=crop_margin, notes=[*excluded.notes(), *_notes(elements)])
+    return annotated_source(
+        "cvat", pictures, found, use_crops=use_crops, margin=crop_margin, labels=labels, notes=[*excluded.notes(), *_notes(elements)]
+    )
 
 
 def _document(folder: Root, name: str) -> ElementTree.Element:

@@ -33,6 +33,7 @@ from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.item import Box, Shares
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError, first_line, nearest
+from visiontune.spec.several_labels import ONE
 
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")
 
@@ -44,6 +45,7 @@ def label_studio(
     control: str | None = None,
     use_crops: bool = True,
     crop_margin: float = CROP_MARGIN,
+    labels: str = ONE,
     exclude: Sequence[str] = (),
 ) -> Source:
     """Read the JSON file and list the pictures' folder, by default its own. Raises UserError."""
@@ -61,7 +63,7 @@ def label_studio(
         rule = f"must be Label Studio's JSON or JSON-MIN, but a task lacks what it should have ({error!r})"
         raise UserError(Problem(where, 0, "", rule)) from error
     parts, notes = {"train": found}, [*excluded.notes(), *_notes(tasks)]
-    return annotated_source("label_studio", pictures, parts, use_crops=use_crops, margin=crop_margin, notes=notes)
+    return annotated_source("label_studio", pictures, parts, use_crops=use_crops, margin=crop_margin, labels=labels, notes=notes)
 
 
 def _document(root: Root, name: str) -> Any:

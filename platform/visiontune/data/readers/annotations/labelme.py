@@ -22,9 +22,12 @@ from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.item import Box
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError, first_line
+from visiontune.spec.several_labels import ONE
 
 
-def labelme(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARGIN, exclude: Sequence[str] = ()) -> Source:
+def labelme(
+    *, path: str, use_crops: bool = True, crop_margin: float = CROP_MARGIN, labels: str = ONE, exclude: Sequence[str] = ()
+) -> Source:
     """Read every JSON file, no picture that lies beside one. Raises UserError."""
     excluded = Excluded(open_folder(path, "data.path"), exclude)
     root = excluded.root
@@ -34,7 +37,14 @@ def labelme(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARG
         raise UserError(Problem("", 0, "data.path", f"must hold LabelMe files (*.json), but {root.shown} has none"))
     parts = {part: _annotated(names, pictures) for part, names in pictures.parts().items()}
     return annotated_source(
-        "labelme", pictures, parts, use_crops=use_crops, margin=crop_margin, notes=[*excluded.notes()], load=lambda name: _read(root, name)
+        "labelme",
+        pictures,
+        parts,
+        use_crops=use_crops,
+        margin=crop_margin,
+        labels=labels,
+        notes=[*excluded.notes()],
+        load=lambda name: _read(root, name),
     )
 
 

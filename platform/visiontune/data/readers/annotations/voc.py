@@ -21,12 +21,13 @@ from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.item import Box
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError, first_line
+from visiontune.spec.several_labels import ONE
 
 MAX_XML_BYTES = 2**24
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".webp", ".tif")
 
 
-def voc(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARGIN, exclude: Sequence[str] = ()) -> Source:
+def voc(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARGIN, labels: str = ONE, exclude: Sequence[str] = ()) -> Source:
     """Read every XML file, no picture. Raises UserError."""
     excluded = Excluded(open_folder(path, "data.path"), exclude)
     root = excluded.root
@@ -35,7 +36,7 @@ def voc(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARGIN, 
     if not pictures.annotations:
         raise UserError(Problem("", 0, "data.path", f"must hold Pascal VOC files (*.xml), but {root.shown} has none"))
     parts = {part: _annotated(names, pictures) for part, names in _parts(pictures).items()}
-    return annotated_source("voc", pictures, parts, use_crops=use_crops, margin=crop_margin, notes=[*excluded.notes()])
+    return annotated_source("voc", pictures, parts, use_crops=use_crops, margin=crop_margin, labels=labels, notes=[*excluded.notes()])
 
 
 def parse(content: bytes, max_bytes: int = MAX_XML_BYTES) -> ElementTree.Element:

@@ -20,12 +20,13 @@ from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.item import Shares
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError
+from visiontune.spec.several_labels import ONE
 
 _SLACK = 0.01
 """By which boxes may pass the picture's edge: tools round."""
 
 
-def yolo(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARGIN, exclude: Sequence[str] = ()) -> Source:
+def yolo(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARGIN, labels: str = ONE, exclude: Sequence[str] = ()) -> Source:
     """Read data.yaml and every text file of labels, no picture. Raises UserError."""
     root, said = _opened(path)
     excluded = Excluded(root, exclude)
@@ -38,11 +39,11 @@ def yolo(*, path: str, use_crops: bool = True, crop_margin: float = CROP_MARGIN,
         raise UserError(Problem(root.shown, 0, "", rule))
     set_aside, notes = pictures.set_aside, [*excluded.notes()]
     set_aside[:] = [one for one in set_aside if one.name != root.show(said.file)]
-    labels = _Labels(pictures, said, {*lists, *_part_lists(pictures, said)})
+    by_file = _Labels(pictures, said, {*lists, *_part_lists(pictures, said)})
     parts = _parts(pictures, said, notes)
-    found = {part: [*labels.of(names, part)] for part, names in parts.items()}
-    labels.set_rest_aside()
-    return annotated_source("yolo", pictures, found, use_crops=use_crops, margin=crop_margin, notes=notes)
+    found = {part: [*by_file.of(names, part)] for part, names in parts.items()}
+    by_file.set_rest_aside()
+    return annotated_source("yolo", pictures, found, use_crops=use_crops, margin=crop_margin, labels=labels, notes=notes)
 
 
 def _opened(path: str) -> tuple[Root, Description | None]:

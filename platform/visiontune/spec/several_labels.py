@@ -1,0 +1,41 @@
+"""Pictures of several classes (`data.labels: many`): what a file means that does not say it, and what has no meaning for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+ONE, MANY = "one", "many"
+LOSS, METRIC = "binary_cross_entropy", "val_map"
+NO_VIEWS = "test-time augmentation averages probabilities of which one class is right, but data.labels is many"
+
+
+def has_many(data: Mapping[str, Any]) -> bool:
+    """Whether pictures of that section `data` may have several classes, or none."""
+    return bool(data.get("labels", ONE) == MANY)
+
+
+def with_many_of(data: Mapping[str, Any], tree: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Sections of a recipe or a space as they were read, with the loss that several classes take where they name none."""
+    loss = tree.get("loss", {})
+    return {**tree, "loss": {"name": LOSS, **loss}} if has_many(data) and "name" not in loss else tree
+
+
+def with_metric(data: Mapping[str, Any], objective: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The section `objective` as it was read, with the metric of several classes where it names none."""
+    return {"metric": METRIC, **objective} if has_many(data) else objective
+
+
+def problems_of_many(recipe: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Keys, and why each can't be with pictures of several classes, as one sentence; of sections that are there."""
+    loss, balance, augmentation = (recipe.get(name, {}) for name in ("loss", "balance", "augmentation"))
+    if (name := loss.get("name", LOSS)) != LOSS:
+        yield "loss.name", f"{name} takes one class for each picture, but data.labels is many; nearest is {LOSS}"
+    if loss.get("teacher", "none") != "none":
+        yield "loss.teacher", "a teacher is asked which of the classes it is, but data.labels is many; nearest is none"
+    if (name := balance.get("name", "none")) != "none":
+        yield "balance.name", f"{name} counts pictures by the one class of each, but data.labels is many; nearest is none"
+    if (name := balance.get("class_weights", "none")) != "none":
+        yield "balance.class_weights", f"{name} weighs pictures by the one class of each, but data.labels is many; nearest is none"
+    if augmentation.get("by_class"):
+        yield "augmentation.by_class", "ops go by the one class of a picture, but data.labels is many; leave by_class out"

@@ -1,0 +1,139 @@
+"""Pictures of several classes: every way to say them reads the same, and their splits keep what those of one class promise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from annotation_files import TWO, Objects, write_coco
+from picture_files import COLOUR, png
+
+from visiontune.data.ingest.plan import make_plan
+from visiontune.data.label_sets import count_classes, members_SK
+from visiontune.data.prepare import prepare, source_of, with_defaults
+from visiontune.data.readers.annotations.coco import coco
+from visiontune.data.source import Source
+from visiontune.data.split import LEFT_OUT, TEST, TRAIN, VAL, split_rows
+from visiontune.data.store.store import Store
+from visiontune.errors import UserError
+
+TAGS = {"a.png": ["cat", "dog"], "b.png": [], "c.png": ["dog"], "d.png": ["cat", "sea lion"]}
+
+
+def rows_of(kind: str, folder: Path) -> dict[str, object]:
+    """Write the table, and say what reads it."""
+    names = [*TAGS]
+    if kind == "lists":
+        pq.write_table(pa.table({"path": names, "label": [*TAGS.values()]}), folder / "t.parquet")
+        return {"path": str(folder / "t.parquet")}
+    if kind == "lines":
+        (folder / "t.jsonl").write_text("\n".join(json.dumps({"path": name, "label": tags}) for name, tags in TAGS.items()))
+        return {"path": str(folder / "t.jsonl")}
+    if kind == "columns":
+        lines = [
+            "path,cat,dog,sea lion",
+            *(f"{n},{','.join(str(int(c in t)) for c in ('cat', 'dog', 'sea lion'))}" for n, t in TAGS.items()),
+        ]
+        more: dict[str, object] = {"label_columns": ["cat", "dog", "sea lion"]}
+    elif kind == "a row each":
+        lines = ["path,label", *(f"{name},{tag}" for name, tags in TAGS.items() for tag in tags or [""])]
+        more = {}
+    else:
+        lines, more = (
+            ["path,label", *(f"{name},{kind.join(tags)}" for name, tags in TAGS.items())],
+            {"label_separator": kind} if kind == "/" else {},
+        )
+    (folder / "t.csv").write_text("\n".join(lines))
+    return {"path": str(folder / "t.csv"), **more}
+
+
+def sets_of(source: Source) -> dict[str, list[str]]:
+    assert source.label_sets is not None
+    labels = source.labels()["train"].tolist()
+    return {key: [source.class_names[k] for k in source.label_sets[label]] for key, label in zip(source.keys("train"), labels, strict=True)}
+
+
+@pytest.mark.parametrize("kind", ["|", " ; ", "/", "lists", "lines", "columns", "a row each"])
+def test_every_way_to_say_several_classes_reads_the_same(kind: str, tmp_path: Path) -> None:
+    for number, name in enumerate(TAGS):
+        (tmp_path / name).write_bytes(png(COLOUR[number]))
+    source = source_of(with_defaults({"source": "manifest", "labels": "many", **rows_of(kind, tmp_path)}))
+    assert sets_of(source) == TAGS
+    assert source.counts_C.tolist() == [2, 2, 1] and source.set_aside == ()
+
+
+def test_a_picture_has_the_classes_of_its_objects(tmp_path: Path) -> None:
+    pictures: dict[str, Objects] = {**TWO, "c": [("cat", (0, 0, 5, 5)), ("cat", (9, 9, 12, 12))], "d": []}
+    source = coco(annotations=write_coco(tmp_path, pictures), use_crops=False, labels="many")
+    assert sets_of(source) == {"a.png": ["cat", "dog"], "b.png": ["dog"], "c.png": ["cat"], "d.png": []}
+    with pytest.raises(UserError, match="nearest is use_crops: false"):
+        coco(annotations=str(tmp_path / "instances.json"), labels="many")
+
+
+def made(num: int) -> tuple[np.ndarray, list[str], tuple[tuple[int, ...], ...]]:
+    """Pictures of up to eight classes, of which the last is rare."""
+    random = np.random.default_rng(1)
+    is_NK = random.random((num, 8)) < np.array([0.4, 0.3, 0.2, 0.2, 0.1, 0.1, 0.05, 0.004])
+    is_NK[:5, 7] = True
+    sets = tuple(sorted({tuple(np.flatnonzero(row).tolist()) for row in is_NK}))
+    return np.array([sets.index(tuple(np.flatnonzero(row).tolist())) for row in is_NK]), [f"{n}.png" for n in range(num)], sets
+
+
+@pytest.mark.parametrize("has_groups", [False, True])
+def test_every_class_is_in_every_part_and_new_pictures_move_none(has_groups: bool) -> None:
+    labels, keys, sets = made(1500)
+    groups = [str(number // 3) for number in range(1500)] if has_groups else None
+    how = {"class_names": "abcdefgh", "seed": 0, "val_fraction": 0.1, "test_fraction": 0.1, "sets": sets}
+    code = split_rows(labels, keys, groups, **how)
+    for part, share in ((TRAIN, 0.81), (VAL, 0.09), (TEST, 0.1)):
+        counts = count_classes(labels[code == part], sets, 8)
+        assert (counts > 0).all() and abs(counts[0] / count_classes(labels, sets, 8)[0] - share) < 0.05
+    if groups is not None:
+        assert all(len({*code[low : low + 3].tolist()}) == 1 for low in range(0, 1500, 3))
+    fewer = split_rows(labels[:1200], keys[:1200], groups and groups[:1200], **how)
+    assert (fewer == code[:1200]).mean() > 0.995  # but for the rare class, of which each part needs one
+    if groups is None:  # of few groups a class may have too few
+        least = split_rows(labels, keys, groups, max_pictures=40, **how)
+        assert all((count_classes(labels[least == part], sets, 8) > 0).all() for part in (TRAIN, VAL))
+    some = split_rows(labels, keys, groups, max_pictures=600, **how)
+    assert (some == TRAIN).sum() + (some == VAL).sum() == 600 and set(np.flatnonzero(some == TEST)) == set(np.flatnonzero(code == TEST))
+    with pytest.raises(UserError, match="two for each class, but got 5"):
+        split_rows(labels, keys, groups, max_pictures=5, **how)
+
+
+def test_a_store_keeps_the_sets(tmp_path: Path) -> None:
+    names = [f"{number}.png" for number in range(40)]
+    random = np.random.default_rng(0)
+    tags = [[*np.array(["x", "y", "z"])[random.random(3) < 0.5]] for _ in names]
+    for name in names:
+        (tmp_path / name).write_bytes(png(random.integers(0, 256, (8, 8, 3), np.uint8)))
+    (tmp_path / "t.csv").write_text("\n".join(["path,label", *(f"{name},{'|'.join(tag)}" for name, tag in zip(names, tags, strict=True))]))
+    data = with_defaults({"source": "manifest", "path": str(tmp_path / "t.csv"), "labels": "many"})
+    source, store = source_of(data), Store.open(prepare(data, tmp_path / "cache"))
+    assert store.label_sets == source.label_sets and store.label_sets is not None
+    plan, has_NK = make_plan(source, data), members_SK(store.label_sets, 3)[store.labels_N]
+    assert (store.labels_N == plan.label_N).all() and LEFT_OUT not in plan.code_N
+    by_file = [[name for name, has in zip("xyz", row, strict=True) if has] for row in has_NK]
+    assert by_file == [tags[names.index(Path(name).name)] for name in source.names("train")]
+
+
+@pytest.mark.parametrize("is_declared", [False, True])
+def test_lists_of_labels_beside_pictures_in_parquet(is_declared: bool, tmp_path: Path) -> None:
+    """As Hugging Face's datasets writes a list of ClassLabels, or as a plain list of names; null is no label."""
+    tags = [[0, 2], [], [1], None, [2]] if is_declared else [["cat", "sea lion"], [], ["dog"], None, ["sea lion"]]
+    pictures = [{"bytes": png(COLOUR[number]), "path": f"{number}.png"} for number in range(5)]
+    table = pa.table({"image": pa.array(pictures), "label": pa.array(tags)})
+    features = {"label": {"feature": {"names": ["cat", "dog", "sea lion"], "_type": "ClassLabel"}, "_type": "Sequence"}}
+    if is_declared:
+        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    pq.write_table(table, tmp_path / "train.parquet")
+    data = with_defaults({"source": "parquet", "train": str(tmp_path / "train.parquet"), "labels": "many"})
+    source = source_of(data)
+    assert list(sets_of(source).values()) == [["cat", "sea lion"], [], ["dog"], ["sea lion"]]
+    assert source.class_names == ("cat", "dog", "sea lion") and len(source.set_aside) == 1
+    with pytest.raises(UserError, match="must hold texts or integers"):
+        source_of({**data, "labels": "one"})
