@@ -15,8 +15,9 @@ unexport PYTHONDONTWRITEBYTECODE
 search: $(READY)
 	$(BIN)/visiontune search search_spaces/digits.yaml
 
+# Three at once on two cores: searches wait for processes to start.
 test: lint types fast
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "heavy or ray"
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal -m "heavy or ray"
 
 # The tier without Ray, big networks and killed processes: for every save; `make test` is for every commit. What a GPU is needed for is left
 # to `make gpu`, where no two of its tests share one. A file's tests stay together: what they import and make is then there once.
@@ -64,6 +65,7 @@ pins:
 
 # An environment that an interruption left half made can look whole to pip, so it is built again from nothing. What pip
 # itself gives up (no network, pins that contradict each other) it has not begun to install.
+# Modules are compiled as they are first imported, a tenth of them: to compile all took half a minute.
 # The marker becomes the stamp without a new time: pins that were edited meanwhile count as newer.
 $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -72,7 +74,7 @@ $(READY): constraints.txt pyproject.toml
 	@mkdir -p .venv && touch $(HALF)
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
 	@echo "setting up .venv: 2 to 5 minutes, 6 GB of packages"
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r constraints.txt || { rm $(HALF); exit 1; }
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-compile --require-hashes -r constraints.txt || { rm $(HALF); exit 1; }
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@mv $(HALF) $@
 
