@@ -19,8 +19,15 @@ if TYPE_CHECKING:
     from visiontune.data.store.store import Store
 
 PLACE = "visiontune.tuning.launch.search_on_cluster"
-CELL = f"import sys\nsys.path.insert(0, {str(HELPERS)!r})\nfrom search_here import search_here\nfrom visiontune.tuning import launch\n"
-CELL += "launch.search_on_cluster = search_here"
+CELL = f"import sys\nsys.path.insert(0, {str(HELPERS)!r})\nimport search_here\nsearch_here.replace_ray()\n"
+
+
+def replace_ray() -> None:
+    """In this process, for searches, and for what is trained again."""
+    from visiontune.tuning import launch, retrain_study
+
+    for module in (launch, retrain_study):
+        module.__dict__["search_on_cluster"] = search_here
 
 
 def search_here(
@@ -35,7 +42,8 @@ def search_here(
 
     store = get_ready(spec, studies.data_cache, not storage.trials(), lambda _: None, Event())
     keep_pictures(storage, store, spec.study, spec.space.file, studies)
-    settle_start(run.starts, spec, studies, store.image_size, len(storage.trials()), run.say)
+    if run.has_trials:
+        settle_start(run.starts, spec, studies, store.image_size, len(storage.trials()), run.say)
     put(study_event(spec, storage.attributes()["key"], facts_of(store), short_report(store)))
     run.num_slots, worker = 1, Worker(store, studies.study(spec.study))
     while (leg := run.next_leg()) is not None:
