@@ -29,6 +29,9 @@ from visiontune.tuning.study_database import keep_url, refuse_absent, refuse_oth
 from visiontune.tuning.study_place import as_moved, refuse_renamed
 from visiontune.tuning.study_storage import Storage
 
+MANY_OBJECTS = 300_000
+"""New ones of a study of some thousand trials."""
+
 
 def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
     """The storage of this study, created if it is new, with its plugins and teachers beside it. Raises UserError if the study was made from
@@ -135,7 +138,8 @@ def without_gc() -> Iterator[None]:
     try:
         yield
     finally:
-        if is_on and not gc.get_freeze_count():
+        # Only of many, since to count what somebody has frozen means to go over it.
+        if is_on and gc.get_count()[0] > MANY_OBJECTS and not gc.get_freeze_count():
             gc.freeze()
             gc.unfreeze()  # into the oldest generation
         if is_on:
