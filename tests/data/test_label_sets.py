@@ -16,6 +16,7 @@ from visiontune.data.ingest.plan import make_plan
 from visiontune.data.label_sets import count_classes, members_SK
 from visiontune.data.prepare import prepare, source_of, with_defaults
 from visiontune.data.readers.annotations.coco import coco
+from visiontune.data.readers.manifest_labels import separator_of
 from visiontune.data.source import Source
 from visiontune.data.split import LEFT_OUT, TEST, TRAIN, VAL, split_rows
 from visiontune.data.store.store import Store
@@ -64,6 +65,16 @@ def test_every_way_to_say_several_classes_reads_the_same(kind: str, tmp_path: Pa
     source = source_of(with_defaults({"source": "manifest", "labels": "many", **rows_of(kind, tmp_path)}))
     assert sets_of(source) == TAGS
     assert source.counts_C.tolist() == [2, 2, 1] and source.set_aside == ()
+
+
+def test_a_separator_that_stands_nowhere_names_the_one_that_does(tmp_path: Path) -> None:
+    """Taken as it is, each combination of classes would become a class."""
+    for number, name in enumerate(TAGS):
+        (tmp_path / name).write_bytes(png(COLOUR[number]))
+    section = {"source": "manifest", "labels": "many", **rows_of("|", tmp_path), "label_separator": ";"}
+    with pytest.raises(UserError, match=r"';' stands nowhere in it; nearest is '\|'"):
+        source_of(with_defaults(section))
+    assert separator_of(["circle/line"], "tags") is None
 
 
 def test_a_picture_has_the_classes_of_its_objects(tmp_path: Path) -> None:

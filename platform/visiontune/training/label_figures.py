@@ -56,14 +56,15 @@ def measure_many(
 
 
 def logits_and_members(model: Model, pictures: Pictures, batch_size: int) -> tuple[Tensor, Tensor]:
-    """(N, K) logits and (N, K) 0 and 1 of these pictures; `model` must be in evaluation mode."""
+    """(N, K) logits and (N, K) 0 and 1, of float64, of these pictures; `model` must be in evaluation mode."""
     table_SK, bounds = members_of(pictures.store, pictures.device), batch_bounds(len(pictures), batch_size)
     logits, members = [], []
     with torch.inference_mode():
         for (x_NCHW, own_N), num in zip(pictures.batches(np.arange(len(pictures)), bounds), np.diff(bounds).tolist(), strict=True):
             logits.append(pictures.ranks.gathered(model(x_NCHW).float(), num))
             members.append(table_SK[pictures.ranks.gathered(own_N, num)])
-    return torch.cat(logits), torch.cat(members)
+    # In double precision: sigmoids of logits above 17 are all 1 without, and no threshold lies between two that are next to each other.
+    return torch.cat(logits).double(), torch.cat(members).double()
 
 
 def average_precision(p_NK: Tensor, is_NK: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import inspect
 import random
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 PORTS = ("metrics_agent_port", "metrics_export_port", "runtime_env_agent_port", "dashboard_agent_listen_port")
@@ -21,18 +21,22 @@ _FIRST, _LAST = 20_000, 32_000  # below those that a system gives to whoever ask
 @contextmanager
 def agents_of_known_ports() -> Iterator[None]:
     """While the block runs, raylets that this process starts wait for no agent."""
-    from ray._private import services
-    from ray._raylet import persist_port  # type: ignore[attr-defined]
-
+    # Ray's own, not promised to anybody.
+    try:
+        from ray._private import services
+        from ray._raylet import persist_port  # type: ignore[attr-defined]
+    except ImportError:
+        yield
+        return
     start_raylet = services.start_raylet
     if not {"session_dir", "node_id", *PORTS} <= inspect.signature(start_raylet).parameters.keys():
-        yield  # Ray's own, not promised to anybody
+        yield
         return
 
     def start(*args: Any, **options: Any) -> Any:
         given = inspect.signature(start_raylet).bind(*args, **options)
-        for name in PORTS:
-            given.arguments[name] = port = free_port()
+        for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True):
+            given.arguments[name] = port
             persist_port(given.arguments["session_dir"], given.arguments["node_id"], name, port)
         return start_raylet(*given.args, **given.kwargs)
 
@@ -43,13 +47,13 @@ def agents_of_known_ports() -> Iterator[None]:
         services.start_raylet = start_raylet
 
 
-def free_port() -> int:
-    """One at which nobody listens, and that no outgoing connection gets meanwhile."""
-    while True:
-        port = random.randint(_FIRST, _LAST)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("", port))
-                return port
-            except OSError:
-                continue
+def free_ports(num: int) -> list[int]:
+    """Different ones at which nobody listens, and that by Linux's default range no outgoing connection gets meanwhile."""
+    found: list[int] = []
+    for port in random.SystemRandom().sample(range(_FIRST, _LAST), _LAST - _FIRST):  # no seed of the user's, and none of another start
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("", port))
+            found.append(port)
+        if len(found) == num:
+            break
+    return found

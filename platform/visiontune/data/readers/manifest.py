@@ -51,9 +51,9 @@ def manifest(
     columns = Columns(path_column, label_column, split_column, group_column, tuple(label_columns), has_many, label_separator)
     given = {"train": path, "val": val, "test": test}
     tables = {part: read_table(text, f"data.{'path' if part == 'train' else part}") for part, text in given.items() if text is not None}
-    is_open = has_many and not label_columns and label_separator is None
-    mark = separator_in(tables.values(), label_column) if is_open else None
-    columns, is_divided = columns._replace(separator=mark or label_separator), len(tables) > 1
+    is_open = has_many and not label_columns
+    mark = separator_in(tables.values(), label_column, label_separator) if is_open else None
+    columns, is_divided = columns._replace(separator=mark), len(tables) > 1
     rows = [row for part, table in tables.items() for row in read_rows(table, columns, part if is_divided else None, images)]
     root = common_root([table.root for table in tables.values()]) if images is None else open_folder(images, "data.images")
     reading = _Reading(root, images is not None, suffix or "", Votes(vote), has_many=has_many)

@@ -32,13 +32,19 @@ def separator_of(texts: Sequence[str], column: str) -> str | None:
     ('|', ' ', None)
     """
     found = next((mark for mark in SEPARATORS if any(mark in text for text in texts)), None)
-    return " " if found is None and column.casefold() in SPACED else found
+    is_spaced = column.casefold() in SPACED and any(" " in text for text in texts)
+    return " " if found is None and is_spaced else found
 
 
-def separator_in(tables: Iterable[TableFile], column: str) -> str | None:
-    """The same of a column of texts over several tables."""
+def separator_in(tables: Iterable[TableFile], column: str, given: str | None = None) -> str | None:
+    """The same of a column of texts over several tables. Raises UserError for a given one that stands nowhere, where another would part."""
     there = [table for table in tables if column in table.names and table.lists(column) is None]
-    return separator_of([text for table in there for text in table.texts(column) if text], column)
+    texts = [text for table in there for text in table.texts(column) if text]
+    found = separator_of(texts, column)
+    if given is not None and found is not None and not any(given in text for text in texts):
+        rule = f"must part classes in {column!r}, but {given!r} stands nowhere in it; nearest is {found!r}, or leave it out"
+        raise UserError(Problem("", 0, "data.label_separator", rule))
+    return given or found
 
 
 def refuse_unused(vote: str, separator: str | None, label_columns: Sequence[str], *, has_many: bool) -> None:

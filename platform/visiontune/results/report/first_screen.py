@@ -49,6 +49,8 @@ def _sentence(subject: ReportSubject) -> str:
     if right is not None:
         share = figure("test_top1", right[0] / right[1])
         return f"Trial {winner.number} has won: its {network} gets {share} of {right[1]:,} test pictures right."
+    if (tested := subject.test.get("metrics", {}).get("test_map")) is not None:
+        return f"Trial {winner.number} has won: its {network} has {figure('test_top1', tested)} test mean average precision."
     return f"Trial {winner.number} has won: its {network} has {figure(subject.metric, winner.value)} {_metric(subject)}."
 
 
