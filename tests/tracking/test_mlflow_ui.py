@@ -69,10 +69,13 @@ def test_the_command_can_be_typed(tmp_path: Path) -> None:
 
 
 @pytest.mark.heavy
-def test_its_links_open_studies_as_trainings_and_no_server_outlives_the_command(tmp_path: Path, uri: str) -> None:
+def test_its_links_open_studies_as_trainings_and_no_server_outlives_the_command(
+    tmp_path: Path, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """mlflow starts uvicorn, which a signal to the command alone left listening. What is seen is seen in a Chromium, where there is one."""
     from mlflow.tracking import MlflowClient
 
+    monkeypatch.chdir(tmp_path)  # where artifacts go that nobody says a place for
     shutil.copy(uri.removeprefix("sqlite:///"), tmp_path / "mlflow.db")
     client, figures = MlflowClient(tracking_uri(StudiesFolder(tmp_path))), {"lr": 0.1, "epoch_s": 1.0, "costs.num_parameters": 5.0}
     first, *events, last = search("mine", num_trials=2)
