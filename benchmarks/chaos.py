@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from common.result import Result, arguments, parse
 from parts import chaos_cluster, chaos_crowd, chaos_local, chaos_mlflow, chaos_servers, chaos_workers
@@ -51,7 +52,11 @@ FAULTS: Mapping[str, Fault] = {
     "journal": Fault("the journal torn, flipped, cut, deleted", 2, chaos_local.journals_damaged),
     "disk": Fault("the disk full", 1, chaos_local.disk_full),
     "mlflow": Fault("MLflow's server away for 20 s", 1, chaos_mlflow.server_away),
-    "outage": Fault("MLflow's server away for 5 minutes, and the search ends meanwhile", 1, chaos_mlflow.server_away_long),
+    "outage": Fault(
+        "MLflow's server away for 5 minutes, and the search ends meanwhile",
+        1,
+        partial(chaos_mlflow.server_away, away_s=chaos_mlflow.LONG_S),
+    ),
     "refused": Fault("MLflow's server answers 401, then 403", 1, chaos_mlflow.credentials_refused),
     "deleted": Fault("a trial's run, the study's, the experiment deleted in MLflow", 3, chaos_mlflow.runs_deleted),
     "database": Fault("the study's PostgreSQL restarted", 2, chaos_servers.database_restarts),

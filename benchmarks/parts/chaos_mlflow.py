@@ -45,23 +45,13 @@ class Server:
         wait_for(lambda: not is_open(self.port), 20.0)
 
 
-def server_away(ground: Ground, times: int) -> Row:
-    """The server is killed, and started again AWAY_S later, on the same database."""
+def server_away(ground: Ground, times: int, away_s: float = AWAY_S) -> Row:
+    """The server is killed, and started again so much later, on the same database; the search may have ended by then."""
     server = Server(ground)
     search = ground.search(MLFLOW_TRACKING_URI=server.uri)
     driver, faults = begin(search), Faults(search)
     while faults.times < times and get_on(search, driver, 2):
-        _away(server, faults, AWAY_S)
-    return faults.row(ground.num_trials, *_end_of(search, driver))
-
-
-def server_away_long(ground: Ground, times: int) -> Row:
-    """For longer than the search takes, which ends by itself."""
-    server = Server(ground)
-    search = ground.search(MLFLOW_TRACKING_URI=server.uri)
-    driver, faults = begin(search), Faults(search)
-    while faults.times < times and get_on(search, driver, 2):
-        _away(server, faults, LONG_S)
+        _away(server, faults, away_s)
     return faults.row(ground.num_trials, *_end_of(search, driver))
 
 
