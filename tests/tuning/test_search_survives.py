@@ -1,6 +1,5 @@
 """The main job for real, on Ray and with MLflow: killed, hurt, interrupted, and whole in the end."""
 
-import json
 import os
 import re
 import signal
@@ -14,6 +13,7 @@ import pytest
 
 from visiontune.filesystem.file_lock import locked
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.tracking.outbox import lines_until
 from visiontune.tuning.event_log import read_events
 from visiontune.tuning.read_study import read_study
 
@@ -35,14 +35,14 @@ class Search:
     """One call of `visiontune search` in a process group of its own."""
 
     def __init__(self, folder, file):
-        self.events = folder / "survivor" / "outbox.jsonl"
+        self.folder = StudyFolder(folder / "survivor")
         command = [sys.executable, "-m", "visiontune", "search", str(file), "--studies-dir", str(folder)]
         environment = {name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "MLFLOW_TRACKING_URI")}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
 
     def epochs(self):
-        lines = self.events.read_text().splitlines() if self.events.exists() else []
-        return [event for event in map(json.loads, filter(None, lines)) if event["event"] == "epoch"]
+        """Those whose line is whole: the driver may be writing the next."""
+        return [line.event for line in lines_until(self.folder) if line.event["event"] == "epoch"]
 
     def wait_for_epochs(self, num, timeout_s=90):
         """Until `num` more epochs are reported."""
@@ -55,9 +55,9 @@ class Search:
     def wait_for_event(self, kind, what, timeout_s=90):
         """Until the event log has one of that kind that says so."""
         deadline = time.monotonic() + timeout_s
-        while not any(one.kind == kind and what in one.text for one in read_events(self.events.parent / "events.jsonl")):
+        while not any(one.kind == kind and what in one.text for one in read_events(self.folder.events)):
             assert self.process.poll() is None, self.process.stdout.read()
-            assert time.monotonic() < deadline, list(map(str, read_events(self.events.parent / "events.jsonl")))
+            assert time.monotonic() < deadline, list(map(str, read_events(self.folder.events)))
             time.sleep(0.02)
 
     def workers(self, name="LegWorker"):
