@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 
 from visiontune.results.text import duration
-from visiontune.tuning.records import StudyRecord
-from visiontune.tuning.who_drives import SILENT_S, Driver
+from visiontune.tuning.records import Driver, StudyRecord
+from visiontune.tuning.who_drives import SILENT_S
 
 
 def driver_lines(study: StudyRecord) -> list[str]:

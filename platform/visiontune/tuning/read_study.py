@@ -20,12 +20,12 @@ from visiontune.tuning.leg import device_of
 from visiontune.tuning.open_storage import open_existing, without_gc
 from visiontune.tuning.pasha import Progressive
 from visiontune.tuning.ranking import best_of, full_epochs
-from visiontune.tuning.records import INTERRUPTED, STAGED, Ending, StudyRecord, TrialRecord
+from visiontune.tuning.records import INTERRUPTED, STAGED, Driver, Ending, StudyRecord, TrialRecord
 from visiontune.tuning.spent_costs import costs_spent
 from visiontune.tuning.study_storage import Storage
 from visiontune.tuning.trial_history import LEGS, LOSSES
 from visiontune.tuning.trial_scheduler import make_trial_scheduler
-from visiontune.tuning.who_drives import Driver, driver_of
+from visiontune.tuning.who_drives import driver_of
 
 SCHEDULER = "trial_scheduler."
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}

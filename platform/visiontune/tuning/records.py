@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import Objective
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.tuning.who_drives import Driver
 
 CONSTRAINT = "constraint"
 """The kind of a failed trial that cost more than a constraint allows: it has no epochs, and does not count among `num_trials`."""
@@ -144,6 +143,33 @@ class Ending:
     num_seeds: int
     confirm: Mapping[str, Any] = field(default_factory=dict)
     confirm_of_file: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Driver:
+    """A process that holds a study. What it says of itself `at_s` (time.time; 0: nothing yet): legs that run and that wait for machines,
+    for how long none but those was there, nodes and GPUs of the cluster, and by number the trials whose legs they are.
+    """
+
+    pid: int
+    host: str
+    since: str
+    at_s: float = 0.0
+    phase: str = ""
+    num_running: int = 0
+    num_staged: int = 0
+    waits_s: float = 0.0
+    num_nodes: int = 0
+    num_gpus: float = 0.0
+    running_trials: tuple[int, ...] = ()
+    staged_trials: tuple[int, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, since {self.since}"
 
 
 @dataclass(frozen=True)

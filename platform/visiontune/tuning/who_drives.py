@@ -10,13 +10,14 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.file_lock import is_held
 from visiontune.filesystem.json_text import from_json
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.tuning.records import Driver
 
 BEAT_S = 5.0
 SILENT_S = 60.0
@@ -24,33 +25,6 @@ SILENT_S = 60.0
 _LISTS = ("running_trials", "staged_trials")
 LEASE = "driver"
 """The study's attribute that is its lease, where it lives in a database."""
-
-
-@dataclass(frozen=True)
-class Driver:
-    """A process that holds a study. What it says of itself `at_s` (time.time; 0: nothing yet): legs that run and that wait for machines,
-    for how long none but those was there, nodes and GPUs of the cluster, and by number the trials whose legs they are.
-    """
-
-    pid: int
-    host: str
-    since: str
-    at_s: float = 0.0
-    phase: str = ""
-    num_running: int = 0
-    num_staged: int = 0
-    waits_s: float = 0.0
-    num_nodes: int = 0
-    num_gpus: float = 0.0
-    running_trials: tuple[int, ...] = ()
-    staged_trials: tuple[int, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """For programs."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}, since {self.since}"
 
 
 class Heartbeat:
