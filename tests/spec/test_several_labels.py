@@ -17,8 +17,12 @@ STUDY: dict[str, Any] = {
     "space": {"model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": {"float": [0.01, 0.1]}}},
 }
 REFUSED = {
-    "val_top1 is of pictures with one class, but data.labels is many; nearest is val_map": {"objective": {"metric": "val_top1"}},
-    "val_map is of pictures with several classes, but data.labels is one; nearest is val_top1": {
+    "got 'val_top1', which is of pictures with one class, but data.labels is many; nearest is 'val_map'; choices: val_map, val_loss": {
+        "objective": {"metric": "val_top1"}
+    },
+    "choices: val_map, val_loss, train_loss, val_macro_f1, val_micro_f1": {"objective": {"metric": "mAP"}},
+    "got 'accuracy', which is val_top1 here and of pictures with one class, but data.labels is many": {"objective": {"metric": "accuracy"}},
+    "got 'val_map', which is of pictures with several classes, but data.labels is one; nearest is 'val_top": {
         "data": {"source": "digits"},
         "objective": {"metric": "val_map"},
     },

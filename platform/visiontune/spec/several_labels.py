@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
+
+from visiontune.spec.declare import Arg, Field, Section
+from visiontune.spec.tables.metrics import OF_MANY, OF_ONE
 
 ONE, MANY = "one", "many"
 LOSS, METRIC = "binary_cross_entropy", "val_map"
-NO_VIEWS = "test-time augmentation averages probabilities of which one class is right, but data.labels is many"
+NO_TEST_TIME = "test-time augmentation averages probabilities of which one class is right, but data.labels is many"
 
 
 def has_many(data: Mapping[str, Any]) -> bool:
@@ -24,6 +28,21 @@ def with_many_of(data: Mapping[str, Any], tree: Mapping[str, Any]) -> Mapping[st
 def with_metric(data: Mapping[str, Any], objective: Mapping[str, Any]) -> Mapping[str, Any]:
     """The section `objective` as it was read, with the metric of several classes where it names none."""
     return {"metric": METRIC, **objective} if has_many(data) else objective
+
+
+def with_usable_metrics(labels: Any, fields: Mapping[str, Field]) -> Mapping[str, Field]:
+    """The fields of a study, in which the objective takes the metrics of pictures with such `labels`, and says of others why not."""
+    if labels not in (ONE, MANY):
+        return fields
+    objective, known = fields["objective"], OF_MANY if labels == MANY else OF_ONE
+    assert isinstance(objective, Section)
+    metric = objective.fields["metric"]
+    assert isinstance(metric, Arg)
+    why = f"of pictures with {'one class' if labels == MANY else 'several classes'}, but data.labels is {labels}"
+    others = {str(name): f"which is {why}" for name in metric.choices if name not in known}
+    former = {name: f"{said} and {why}" if {*said.split()} & {*others} else said for name, said in metric.former.items()}
+    usable = replace(metric, choices=known, former={**former, **others})
+    return {**fields, "objective": replace(objective, fields={**objective.fields, "metric": usable})}
 
 
 def problems_of_many(recipe: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
