@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.metrics import average_precision_score, f1_score, precision_score, 
 from torch.nn import functional as F
 
 from visiontune.augmentation.mixing import Mixed
+from visiontune.results.class_table import class_lines
 from visiontune.training.label_figures import FEWEST, average_precision, best_thresholds, f1_figures, label_table
 from visiontune.training.loss import build_loss
 
@@ -57,6 +59,17 @@ def test_figures_at_thresholds_are_scikit_learns() -> None:
     assert table.support == tuple(is_NK.sum(0).tolist()) and table.threshold == tuple(at_K.tolist())
     found = f1_figures(p_NK, is_NK, at_K)
     assert found == pytest.approx({f"{way}_f1": f1_score(is_NK.numpy(), said, average=way) for way in ("macro", "micro")})
+
+
+def test_a_class_without_a_picture_has_no_average_precision_and_none_in_the_mean() -> None:
+    p_NK, is_NK = some()
+    is_NK[:, 1] = False
+    table = label_table(p_NK, is_NK, torch.full((5,), 0.5), tuple("abcde"))
+    assert table.average_precision[1] is None and json.loads(json.dumps(table.to_dict()))["average_precision"][1] is None
+    assert class_lines(table)[2].split() == ["b", "0", "-", "-", "-", "-", "-"]
+    occur = [0, 2, 3, 4]
+    theirs = average_precision_score(is_NK[:, occur], p_NK[:, occur])
+    assert average_precision(p_NK, is_NK).nanmean().item() == pytest.approx(theirs)
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
