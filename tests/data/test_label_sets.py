@@ -14,7 +14,7 @@ from picture_files import COLOUR, png
 
 from visiontune.data.ingest.plan import make_plan
 from visiontune.data.label_sets import count_classes, members_SK
-from visiontune.data.prepare import prepare, source_of, with_defaults
+from visiontune.data.prepare import describe, prepare, source_of, with_defaults
 from visiontune.data.readers.annotations.coco import coco
 from visiontune.data.readers.manifest_labels import separator_of
 from visiontune.data.source import Source
@@ -85,6 +85,25 @@ def test_a_picture_has_the_classes_of_its_objects(tmp_path: Path) -> None:
         coco(annotations=str(tmp_path / "instances.json"), labels="many")
 
 
+REFUSED = {
+    "one picture at least must have a class, but none of its 2 has one": "path,label\na.png,\nb.png,",
+    r"but 'eel' has 2 \(.*c.png, .*d.png\); add pictures of such a class or take it out": "path,label\n"
+    + "\n".join(f"{name}.png,cat|dog{'|eel' * (name in 'cd')}" for name in "abcdefg"),
+    r"labels of val must occur in train, but 'eel' of .*c.png does not; put pictures of it into train or leave them out of val": (
+        "path,label,split\na.png,cat,train\nb.png,cat|dog,train\nd.png,,val\nc.png,dog|eel,val"
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", REFUSED)
+def test_a_refusal_names_the_class_its_picture_and_what_to_do(rule: str, tmp_path: Path) -> None:
+    for name in "abcdefg":
+        (tmp_path / f"{name}.png").write_bytes(png(COLOUR[0]))
+    (tmp_path / "t.csv").write_text(REFUSED[rule])
+    with pytest.raises(UserError, match=rule):
+        describe(with_defaults({"source": "manifest", "labels": "many", "path": str(tmp_path / "t.csv"), "label_separator": "|"}))
+
+
 def made(num: int) -> tuple[np.ndarray, list[str], tuple[tuple[int, ...], ...]]:
     """Pictures of up to eight classes, of which the last is rare."""
     random = np.random.default_rng(1)
@@ -148,3 +167,7 @@ def test_lists_of_labels_beside_pictures_in_parquet(is_declared: bool, tmp_path:
     assert source.class_names == ("cat", "dog", "sea lion") and len(source.set_aside) == 1
     with pytest.raises(UserError, match="must hold texts or integers"):
         source_of({**data, "labels": "one"})
+    pq.write_table(pa.table({"image": pictures[:1], "label": [["eel"]]}), tmp_path / "val.parquet")
+    if not is_declared:
+        with pytest.raises(UserError, match=r"val.parquet: row 0: labels of val must occur in train, but 'eel' does not; put pictures"):
+            source_of({**data, "val": str(tmp_path / "val.parquet")})

@@ -236,7 +236,7 @@ def test_the_command_line_writes_csv_json_and_a_table(trained: Trained, tmp_path
     assert [line["classes"][0]["class"] for line in lines[:4]] == [row["class"] for row in rows[:4]] and "problem" in lines[4]
     assert float(rows[0]["probability"]) == lines[0]["classes"][0]["probability"]
     assert main(["predict", str(trained.weights), str(tmp_path / "bad.png"), "--out", str(tmp_path / "none.csv")]) == 2
-    assert not (tmp_path / "none.csv").exists() and "1 of 1 pictures could not be used" in capsys.readouterr().err
+    assert not (tmp_path / "none.csv").exists() and "1 of 1 picture could not be used" in capsys.readouterr().err
     assert main(["evaluate", *words[:1], "--json", "--diagram", str(tmp_path / "r.png"), *words[3:]]) == 0
     assert json.loads(capsys.readouterr().out)["num_pictures"] == 60 and (tmp_path / "r.png").stat().st_size > 5_000
     predict(trained.weights, [trained.pictures / "test" / "red", b"x"], studies_dir=trained.studies).print()

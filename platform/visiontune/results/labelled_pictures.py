@@ -20,7 +20,7 @@ from visiontune.data.prepare import source_of, with_defaults
 from visiontune.data.source import Source
 from visiontune.data.store.short_report import notes_of_source
 from visiontune.data.store.store import Store
-from visiontune.errors import UserError, near_names
+from visiontune.errors import UserError, near_names, plural
 from visiontune.inference.find_pictures import Given
 from visiontune.inference.first_look import NUM_LOOKED_AT, look_first
 from visiontune.inference.predict import Answers, batches
@@ -63,9 +63,9 @@ def labelled(trained: Trained, section: Mapping[str, Any], *, is_skipping: bool)
         given, classifier = _given(source, part, row_N), trained.classifier.knowing(metadata)
         found = _answers(classifier, given, lambda at, bad: screen.tell(predicting(at, len(row_N), bad)))
     if found.problems:
-        said.append(f"{len(found.problems):,} pictures could not be used: {'; '.join(list(found.problems.values())[:_MOST_TOLD])}")
+        said.append(f"{plural(len(found.problems), 'picture')} could not be used: {'; '.join(list(found.problems.values())[:_MOST_TOLD])}")
     if len(found.problems) == len(row_N):
-        raise UserError(f"none of the {len(row_N):,} pictures can be used: {said[-1].partition(': ')[2]}")
+        raise UserError(f"none of the {plural(len(row_N), 'picture')} can be used: {said[-1].partition(': ')[2]}")
     good_N = np.setdiff1d(np.arange(len(row_N)), list(found.problems))
     whose = f"the {part} part of {section['source']}" if len(source.labels()) > 1 else section["source"]
     repeats, has_test = _repeat_notes(trained, found.digest_N2)
@@ -166,7 +166,8 @@ def _repeat_notes(trained: Trained, digest_N2: Digests) -> tuple[list[str], bool
         if num := int(np.isin(theirs, ours).sum()):
             more = f" (among {share:.0%} of those)" if share < 1 else ""
             warning = ": then the figure is no test" if split != "test" else " of the search"
-            said.append(f"{num:,} of the {len(theirs):,} pictures are {split} pictures{more}{warning}")
+            those = f"is a {split} picture" if num == 1 else f"are {split} pictures"
+            said.append(f"{num:,} of the {plural(len(theirs), 'picture')} {those}{more}{warning}")
             has_test = split == "test"
     return said, has_test
 

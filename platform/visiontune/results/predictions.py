@@ -12,7 +12,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from visiontune.errors import UserError
+from visiontune.errors import UserError, plural
 from visiontune.filesystem.atomic_write import replacing, try_out
 from visiontune.inference.predict import Prediction
 
@@ -114,7 +114,7 @@ class _Counted:
         if not self._num_bad:
             return
         more = f"; and {self._num_bad - len(self._told):,} more" if self._num_bad > len(self._told) else ""
-        said = f"{self._num_bad:,} of {self._num:,} pictures could not be used: {'; '.join(self._told)}{more}"
+        said = f"{self._num_bad:,} of {plural(self._num, 'picture')} could not be used: {'; '.join(self._told)}{more}"
         if self._num_bad == self._num:
             raise UserError(said)
         print(said, file=sys.stderr)
