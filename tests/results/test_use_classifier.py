@@ -10,12 +10,14 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import onnx
 import pytest
+from made_classifier import made_classifier
 from onnx import helper, numpy_helper
 from PIL import Image
 from safetensors import safe_open
@@ -221,6 +223,33 @@ def test_what_a_spreadsheet_would_run_is_a_text_in_csv_alone(capsys: pytest.Capt
     assert capsys.readouterr().out.splitlines()[1:] == ["'=a.png,'-1+1|x,0.75,cat,0.25,", "b.png,'@me,0.5,x,0.5,"]
     found().print("json")
     assert [json.loads(line)["path"] for line in capsys.readouterr().out.splitlines()] == ["=a.png", "b.png"]
+
+
+def test_of_several_classes_all_are_given_and_those_above_their_thresholds_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """By hand: sigmoids of the very logits against a threshold for each class."""
+    classifier, store = made_classifier()
+    p_NK = 1 / (1 + np.exp(-classifier.logits(store.images_NHWC[:6].copy()).double().numpy()))
+    at_K = np.quantile(p_NK, 0.5, axis=0)
+    several = classifier.knowing(replace(classifier.metadata, thresholds=tuple(at_K.tolist())))
+    names = np.array(several.class_names)
+
+    def found(top: int, shown: int | None = None) -> Predictions:
+        given = (Given(f"{row}", partial(np.copy, image)) for row, image in enumerate(store.images_NHWC[:6]))
+        return Predictions(predictions(several, given, top=top), top, num_shown=shown, has_many=True)
+
+    for p_K, one in zip(p_NK, found(3), strict=True):
+        order = np.argsort(-p_K)
+        assert one.classes == tuple(names[order]) and one.probabilities == pytest.approx(p_K[order])
+        assert one.predicted == tuple(name for name, k in zip(names[order], order, strict=True) if p_K[k] >= at_K[k])
+    found(2).print("csv")
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert list(rows[0]) == ["path", "predicted", "class", "probability", "class_2", "probability_2", "problem"]
+    found(3).print("json")
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert ["|".join(line["predicted"]) for line in lines] == [row["predicted"] for row in rows]
+    assert {len(line["classes"]) for line in lines} == {3} and {len(line["predicted"]) for line in lines} != {0}
+    found(3, shown=1).print("table")
+    assert capsys.readouterr().out.splitlines()[0].split() == ["path", "predicted", "class", "probability"]
 
 
 def test_the_command_line_writes_csv_json_and_a_table(trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ def predict(
     model: Path | str,
     pictures: Any,
     *,
-    top: int = 1,
+    top: int | None = None,
     tta: str = "none",
     calibrated: bool = False,
     device: str = "auto",
@@ -38,7 +38,8 @@ def predict(
     (H, W, 1), (H, W, 3) or (H, W, 4); Pillow's images. They are decoded as in training; one that can't be used has a `problem`. `tta` is
     none, flip or ten_crops: the mean over such views. `calibrated` divides the logits by a temperature that is fitted to the validation
     pictures first. `device` is auto, cpu or cuda. `depth` is (low, high): which values of files with more than 8 bits become 0 and 255,
-    by default as in training. What training never met among the first 64 pictures is said in `notes`: bits, colours, sizes. Raises
+    by default as in training. `top` is how many classes are given, by default one, and all
+    of a network for several. What training never met among the first 64 pictures is said in `notes`: bits, colours, sizes. Raises
     UserError, also for paths in a list that lead nowhere (an iterator's have a problem) and for values in a range that training never had.
     """
     from visiontune.results.use_classifier import predict as predict_by
