@@ -33,7 +33,7 @@ from visiontune.inference.classifier import Classifier
 from visiontune.inference.find_pictures import Given, find_pictures
 from visiontune.inference.predict import Prediction, predictions
 from visiontune.results.find_classifier import find_classifier
-from visiontune.results.labelled_pictures import class_notes
+from visiontune.results.labelled_pictures import class_notes, of_network, what_is_left_out
 from visiontune.results.predictions import Predictions
 from visiontune.training.loop import train
 from visiontune.training.weights_file import save_weights
@@ -191,6 +191,7 @@ def test_another_set_is_matched_by_name_and_told_from_what_was_trained_on(traine
     left = evaluate(trained.weights, tmp_path, skip_unknown=True, studies_dir=trained.studies)
     assert left.num_pictures == 16 and left.classes.support == (0, 0, 16) and left.classes.classes == ("blue", "green", "red")
     assert "16 of the 16 pictures are training pictures: then the figure is no test" in left.notes
+    assert "left out are 16 pictures of classes that the network does not know: 'Green' (nearest are green)" in left.notes
     assert any("no picture of 2 of the network's 3 classes: blue, green" in note for note in left.notes)
     assert left.metrics["top1"] == left.classes.recall[2] == left.metrics["balanced_accuracy"]
     assert "top5" in left.metrics and "top5" not in str(left), "of three classes it is the share whose class is not the last"
@@ -198,7 +199,16 @@ def test_another_set_is_matched_by_name_and_told_from_what_was_trained_on(traine
     assert some.classes.support == (4, 4, 4)
     with pytest.raises(UserError, match="makes them as the network's training did, but got image_size, seed"):
         evaluate(trained.weights, trained.pictures, seed=1, image_size=8, studies_dir=trained.studies)
-    assert list(class_notes(["a", "b"], ["a", "b"], is_skipping=False)) == []
+    assert list(class_notes(["a", "b"], ["a", "b"], "", is_skipping=False)) == []
+
+
+def test_of_several_labels_those_that_are_unknown_are_left_out_and_a_picture_that_had_no_other() -> None:
+    """Classes a, b and new; the network knows b and a, in that order."""
+    sets, number_C, given_N = ((), (0,), (0, 1), (0, 2), (1, 2), (2,)), np.array([1, 0, -1]), np.array([0, 1, 2, 3, 4, 5, 5])
+    label_N, known = of_network(given_N, sets, number_C)
+    assert label_N.tolist() == [0, 1, 2, 3, 4, -1, -1] and known == ((), (1,), (0, 1), (1,), (0,), ())
+    said = "left out are 4 labels that the network does not know, and 2 pictures that had no other"
+    assert what_is_left_out(given_N, label_N, sets, number_C) == said
 
 
 def test_a_source_that_moved_is_told_where_it_is_needed(trained: Trained, tmp_path: Path) -> None:

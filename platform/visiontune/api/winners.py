@@ -64,7 +64,8 @@ def evaluate(
     """How well a study's winner, or the network of a file, does on labelled pictures; by default its validation pictures.
 
     `data` and overrides are those of `ingest`; of a set with parts the test is taken, else val, else train. Classes are matched by name:
-    one that the network does not know is refused, or its pictures are left out with `skip_unknown`. The others are as in `predict`.
+    one that the network does not know is refused, or left out with
+    `skip_unknown`: its pictures, or that one of several labels. The others are as in `predict`.
     The search's own test split is met only where it is named as data, which its study then counts as a meeting. Raises UserError.
     """
     from visiontune.results.use_classifier import evaluate as evaluate_by

@@ -22,7 +22,7 @@ def winner_options(verb: Verb) -> None:
     predict.add_argument("--out", type=Path, metavar="FILE", help="write here, as .csv or .json")
     evaluate.add_argument("source", nargs="?", metavar="DATA", help="what `visiontune ingest` takes; else the validation pictures")
     evaluate.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the section data, such as max_pictures=1000")
-    evaluate.add_argument("--skip-unknown", action="store_true", help="leave out pictures of classes that the network does not know")
+    evaluate.add_argument("--skip-unknown", action="store_true", help="leave out what is of classes that the network does not know")
     evaluate.add_argument("--diagram", type=Path, metavar="FILE.png", help="draw how reliable the probabilities are")
     evaluate.add_argument("--json", action="store_true", help="everything, for programs")
     for one in (predict, evaluate):
