@@ -26,8 +26,8 @@ REFUSED = {
         "data": {"source": "digits"},
         "objective": {"metric": "val_map"},
     },
-    "focal takes one class for each picture, but data.labels is many; nearest is binary_cross_entropy": {
-        "space": {"loss": {"name": {"choice": ["binary_cross_entropy", "focal"]}}}
+    "cross_entropy takes one class for each picture, but data.labels is many; nearest is binary_cross_entropy; choices: focal, binary": {
+        "space": {"loss": {"name": {"choice": ["binary_cross_entropy", "cross_entropy", "focal"]}}}
     },
     "balanced counts pictures by the one class of each": {"space": {"balance": {"name": {"choice": ["none", "balanced"]}}}},
     "inverse_frequency weighs pictures by the one class of each": {"space": {"balance": {"class_weights": "inverse_frequency"}}},

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from visiontune.errors import plural
 from visiontune.inference.intervals import mean_interval
 from visiontune.results.text import aligned, number
 from visiontune.tuning.confirmed import WITH_VAL
@@ -83,7 +84,7 @@ def race_lines(study: StudyRecord) -> list[str]:
     )
     has_won = f"is the best in {metric}" if costs else "has won"
     return [
-        f"{recipes} trained again in full on fresh seeds, {num} times; trial {winner.number} {has_won}",
+        f"{recipes} trained again in full on fresh seeds, {plural(num, 'time')}; trial {winner.number} {has_won}",
         *aligned(rows),
         *_missing(study),
         *kept_lines(study),

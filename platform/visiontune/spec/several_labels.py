@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from visiontune.spec.declare import Arg, Field, Section
+from visiontune.spec.tables.losses import LOSSES, SEVERAL_LABELS
 from visiontune.spec.tables.metrics import OF_MANY, OF_ONE
 
 ONE, MANY = "one", "many"
@@ -48,13 +49,16 @@ def with_usable_metrics(labels: Any, fields: Mapping[str, Field]) -> Mapping[str
 def problems_of_many(recipe: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     """Keys, and why each can't be with pictures of several classes, as one sentence; of sections that are there."""
     loss, balance, augmentation = (recipe.get(name, {}) for name in ("loss", "balance", "augmentation"))
-    if (name := loss.get("name", LOSS)) != LOSS:
-        yield "loss.name", f"{name} takes one class for each picture, but data.labels is many; nearest is {LOSS}"
+    able = [name for name, entry in LOSSES.entries.items() if SEVERAL_LABELS in entry.traits]
+    if (name := loss.get("name", LOSS)) not in able:
+        rule = f"{name} takes one class for each picture, but data.labels is many; nearest is {LOSS}"
+        yield "loss.name", f"{rule}; choices: {', '.join(able)}"
     if loss.get("teacher", "none") != "none":
         yield "loss.teacher", "a teacher is asked which of the classes it is, but data.labels is many; nearest is none"
     if (name := balance.get("name", "none")) != "none":
         yield "balance.name", f"{name} counts pictures by the one class of each, but data.labels is many; nearest is none"
     if (name := balance.get("class_weights", "none")) != "none":
-        yield "balance.class_weights", f"{name} weighs pictures by the one class of each, but data.labels is many; nearest is none"
+        rule = f"{name} weighs pictures by the one class of each, but data.labels is many; nearest is none"
+        yield "balance.class_weights", f"{rule}, and loss.pos_weight weighs each class"
     if augmentation.get("by_class"):
         yield "augmentation.by_class", "ops go by the one class of a picture, but data.labels is many; leave by_class out"
