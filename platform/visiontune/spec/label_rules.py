@@ -20,9 +20,6 @@ def label_rules(reader: Reader, tree: Mapping[str, Any]) -> Iterator[tuple[tuple
         yield ("data", "confirm.use_val"), "confirm.use_val", rule
     if tree["confirm"]["test_time"] not in ("none", BAD):
         yield ("data", "confirm.test_time"), "confirm.test_time", f"{NO_TEST_TIME}; nearest is none"
-    if tree["data"]["folds"] not in (1, BAD):
-        rule = "folds are stratified by the one class of each picture, but data.labels is many; nearest is 1"
-        yield ("data", "data.folds"), "data.folds", rule
     if reader.problems.none_under("space"):
         space = Space(tree["space"])
         corners = ((section, corner) for section in ("loss", "balance", "augmentation") for corner in space.corners(section))
