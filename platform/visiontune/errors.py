@@ -100,6 +100,14 @@ def last_line(error: BaseException) -> str:
     return shortened(next(iter(str(error).strip().splitlines()[::-1]), "").strip()) or type(error).__name__
 
 
+def plural(num: int, word: str) -> str:
+    """
+    >>> plural(1, "trial"), plural(1200, "trial")
+    ('1 trial', '1,200 trials')
+    """
+    return f"{num:,} {word}{'s'[num == 1 :]}"
+
+
 def near_names(name: str, known: Iterable[str]) -> str:
     """The tail of a rule about a name out of thousands: the closest few, nothing where none is close.
 

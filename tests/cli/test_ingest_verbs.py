@@ -45,7 +45,7 @@ def test_ingest_says_what_it_found_and_data_says_it_again(pictures: Path, capsys
     assert "pets/cat/empty.jpg: picture has no bytes" in err and "1 can't be used" in err
     out, _ = run("ingest", "pets", "--name", "pets", "--allow-bad", "0.1", "val_fraction=0.3", code=0, capsys=capsys)
     assert out.startswith("pets:\n30 pictures of 3 classes: train ") and "pets/cat/empty.jpg: has no bytes" in out
-    assert "1 bad of 31 pictures, 1 other files" in out and "notes.txt" in out
+    assert "1 bad of 31 pictures, 1 other file\n" in out and "notes.txt" in out
     assert "data: {source: folder, path: pets, val_fraction: 0.3, allow_bad: 0.1}" in out
     again, _ = run("data", "pets", "--verify", code=0, capsys=capsys)
     assert again == out.replace("  in a study", "  verified   all 1 shards are as they were written\n  in a study")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,20 @@ import pyarrow.parquet as pq
 import pytest
 from annotation_files import TWO, Objects, write_coco
 from picture_files import COLOUR, png
+from tiny import make_store
 
+from visiontune.data.folds import fold_of
 from visiontune.data.ingest.plan import make_plan
-from visiontune.data.label_sets import count_classes, members_SK
-from visiontune.data.prepare import prepare, source_of, with_defaults
+from visiontune.data.iterative_stratification import stratified_parts
+from visiontune.data.label_sets import count_classes, members_SK, pairs_of
+from visiontune.data.prepare import describe, prepare, source_of, with_defaults
 from visiontune.data.readers.annotations.coco import coco
 from visiontune.data.readers.manifest_labels import separator_of
 from visiontune.data.source import Source
 from visiontune.data.split import LEFT_OUT, TEST, TRAIN, VAL, split_rows
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
+from visiontune.training.checks.made_store import in_memory
 
 TAGS = {"a.png": ["cat", "dog"], "b.png": [], "c.png": ["dog"], "d.png": ["cat", "sea lion"]}
 
@@ -85,6 +90,25 @@ def test_a_picture_has_the_classes_of_its_objects(tmp_path: Path) -> None:
         coco(annotations=str(tmp_path / "instances.json"), labels="many")
 
 
+REFUSED = {
+    "one picture at least must have a class, but none of its 2 has one": "path,label\na.png,\nb.png,",
+    r"but 'eel' has 2 \(.*c.png, .*d.png\); add pictures of such a class or take it out": "path,label\n"
+    + "\n".join(f"{name}.png,cat|dog{'|eel' * (name in 'cd')}" for name in "abcdefg"),
+    r"labels of val must occur in train, but 'eel' of .*c.png does not; put pictures of it into train or leave them out of val": (
+        "path,label,split\na.png,cat,train\nb.png,cat|dog,train\nd.png,,val\nc.png,dog|eel,val"
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", REFUSED)
+def test_a_refusal_names_the_class_its_picture_and_what_to_do(rule: str, tmp_path: Path) -> None:
+    for name in "abcdefg":
+        (tmp_path / f"{name}.png").write_bytes(png(COLOUR[0]))
+    (tmp_path / "t.csv").write_text(REFUSED[rule])
+    with pytest.raises(UserError, match=rule):
+        describe(with_defaults({"source": "manifest", "labels": "many", "path": str(tmp_path / "t.csv"), "label_separator": "|"}))
+
+
 def made(num: int) -> tuple[np.ndarray, list[str], tuple[tuple[int, ...], ...]]:
     """Pictures of up to eight classes, of which the last is rare."""
     random = np.random.default_rng(1)
@@ -114,6 +138,36 @@ def test_every_class_is_in_every_part_and_new_pictures_move_none(has_groups: boo
     assert (some == TRAIN).sum() + (some == VAL).sum() == 600 and set(np.flatnonzero(some == TEST)) == set(np.flatnonzero(code == TEST))
     with pytest.raises(UserError, match="two for each class, but got 5"):
         split_rows(labels, keys, groups, max_pictures=5, **how)
+
+
+@pytest.mark.parametrize("num_parts", [2, 3, 5, 10])
+def test_every_fold_has_its_share_of_every_class_to_within_a_picture(num_parts: int) -> None:
+    """What Sechidis et al. 2011 promise; of rare classes too, and of pictures without any."""
+    labels, _, sets = made(1500)
+    picture_P, class_P = pairs_of(labels, sets)
+    part_N = stratified_parts(picture_P, class_P, np.ones(1500, np.int64), 8, num_parts)
+    assert np.ptp(np.bincount(part_N, minlength=num_parts)) <= 2
+    has_NK = members_SK(sets, 8)[labels]
+    for part in range(num_parts):
+        assert np.abs(has_NK[part_N == part].sum(0) - has_NK.sum(0) / num_parts).max() <= 1
+    at_random = np.random.default_rng(0).integers(num_parts, size=1500)
+    assert max(np.abs(has_NK[at_random == part].sum(0) - has_NK.sum(0) / num_parts).max() for part in range(num_parts)) > 5
+
+
+def test_folds_of_several_classes_are_val_once_keep_equal_pictures_together_and_follow_content_alone() -> None:
+    store = make_store(num=200)
+    images, sets = store.images_NHWC.copy(), ((), (0,), (0, 2), (1, 2))
+    pool, labels = np.union1d(store.train_idx, store.val_idx), np.arange(200) % 4
+    images[pool[7]], images[pool[9]] = images[pool[3]], images[pool[3]]
+    several = replace(in_memory(images, labels, (store.train_idx, store.val_idx, store.test_idx), "several"), label_sets=sets)
+    folds = [fold_of(several, 5, number, 0) for number in range(5)]
+    assert np.array_equal(np.sort(np.concatenate([fold.val_idx for fold in folds])), pool)
+    assert sum({pool[3], pool[7], pool[9]} <= {*fold.val_idx} for fold in folds) == 1
+    counts = np.array([fold.counts_C(fold.val_idx) for fold in folds])
+    assert counts.sum(0).tolist() == several.counts_C(pool).tolist() and (np.ptp(counts, axis=0) <= 4).all()
+    assert not np.array_equal(fold_of(several, 5, 0, 1).val_idx, folds[0].val_idx)
+    with pytest.raises(UserError, match="every class must have a picture in each of 90 folds"):
+        fold_of(several, 90, 0, 0)
 
 
 def test_a_store_keeps_the_sets(tmp_path: Path) -> None:
@@ -148,3 +202,7 @@ def test_lists_of_labels_beside_pictures_in_parquet(is_declared: bool, tmp_path:
     assert source.class_names == ("cat", "dog", "sea lion") and len(source.set_aside) == 1
     with pytest.raises(UserError, match="must hold texts or integers"):
         source_of({**data, "labels": "one"})
+    pq.write_table(pa.table({"image": pictures[:1], "label": [["eel"]]}), tmp_path / "val.parquet")
+    if not is_declared:
+        with pytest.raises(UserError, match=r"val.parquet: row 0: labels of val must occur in train, but 'eel' does not; put pictures"):
+            source_of({**data, "val": str(tmp_path / "val.parquet")})

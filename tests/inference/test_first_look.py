@@ -73,9 +73,9 @@ def test_a_range_that_training_never_had_is_refused_with_the_way_out(classifier:
         ([deep(4000), deep(5000)], (0, 4095), False, "auto", (0, 4095), "what lies beyond is cut off"),
         ([deep(5000)], (1000, 2000), False, [1000, 2000], (1000, 2000), ""),
         ([grey()], (0, 4095), False, "auto", (0, 4095), "have 8 bits, taken as they are"),
-        ([grey(), colour()], DEEP, True, "auto", None, "1 of the 2 pictures are in colour"),
+        ([grey(), colour()], DEEP, True, "auto", None, "1 of the 2 pictures is in colour"),
         ([grey(8), grey(40)], DEEP, True, "auto", None, "far from the size of the training pictures (8 x 8 pixels), such as 40 x 40"),
-        ([grey(8), grey(5)], DEEP, True, "auto", None, "1 of the 2 pictures are enlarged to 8 x 8, such as 5 x 5"),
+        ([grey(8), grey(5)], DEEP, True, "auto", None, "1 of the 2 pictures is enlarged to 8 x 8, such as 5 x 5"),
         ([grey(), b"no picture"], DEEP, True, "auto", None, ""),
     ],
 )

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
 from visiontune.results.class_table import MAX_CLASSES, class_lines
+from visiontune.results.report.network_sections import classes
 from visiontune.training.class_figures import ClassTable
+from visiontune.training.label_figures import label_table
 
 
 def table(names: list[str], confusion: list[list[int]]) -> ClassTable:
@@ -38,3 +45,12 @@ def test_lines_fit_a_terminal() -> None:
         lines = class_lines(table(names, [[90000, 10000], [12345, 54321]]), width)
         assert all(len(line) <= width for line in lines), (width, lines)
         assert "…" in lines[1]
+
+
+def test_of_several_labels_a_class_without_a_picture_has_no_figures_in_the_report_either() -> None:
+    is_NK = torch.tensor([[True, False], [False, False]])
+    found = label_table(torch.tensor([[0.9, 0.1], [0.2, 0.3]]), is_NK, torch.tensor([0.5, 0.25]), ("cat", "dog"))
+    subject: Any = SimpleNamespace(views={}, test=found.to_dict())
+    (shown,) = classes(subject) or ()
+    assert shown.rows == [("cat", "1", *["100.0\xa0%"] * 4, "50.0\xa0%"), ("dog", "0", *["-"] * 5)]  # type: ignore[union-attr]
+    assert class_lines(found)[2].split() == ["dog", "0", *["-"] * 5]

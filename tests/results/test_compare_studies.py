@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from visiontune.cli import main
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.compare_studies import Comparison, compare_studies
 from visiontune.results.study import Study
+from visiontune.results.study_list import StudyList, StudySummary
+from visiontune.spec.study_spec import Objective
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.records import Confirmation, Ending, StudyRecord
 
@@ -54,7 +57,23 @@ def test_a_winner_of_train_and_val_has_the_test_figure_of_that_training() -> Non
     """Its seeds have met no test, or met it before."""
     with_val = Confirmation(9, math.nan, 0.7, 0.2)
     found = compare_studies([study("one", SLEEP[0]), study("two", SLEEP[1], with_val=with_val)])
-    assert [one.test_top1 for one in found.winners] == [0.5, 0.7]
+    assert [one.test_top1 for one in found.winners] == [0.5, 0.7] and " test top1 " in str(found)
+
+
+def test_pictures_with_several_classes_are_told_by_their_test_map() -> None:
+    tests = tuple(Confirmation(seed, 0.9, test_loss=1.0, test_map=value) for seed, value in enumerate((0.6, 0.8)))
+    changes = {"confirmations": tests, "objective": Objective("val_map", "max")}
+    both = compare_studies([study("one", SLEEP[0]), study("two", SLEEP[1], **changes)])
+    assert [(one.test_top1, one.test_map) for one in both.winners] == [(0.5, None), (None, 0.7)]
+    assert "top1 0.5" in str(both) and "map 0.7" in str(both) and "see their tests" in both.note
+    alone = str(compare_studies([study("two", SLEEP[1], **changes), study("three", SLEEP[1], **changes)]))
+    assert " test map " in alone and "top1" not in alone
+    listed = [StudySummary(name, "finished", datetime(2026, 1, 1), test_map=value) for name, value in (("a", 0.7), ("b", None))]
+    assert [line.split()[6:8] for line in str(StudyList(Path(), tuple(listed))).splitlines()] == [
+        ["test", "map"],
+        ["0.7", "2026-01-01"],
+        ["-", "2026-01-01"],
+    ]
 
 
 def test_what_can_not_be_compared_is_said() -> None:

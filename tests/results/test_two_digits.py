@@ -64,19 +64,20 @@ def test_a_network_learns_several_classes_and_everything_answers_with_its_thresh
     truth = dict(row.split(",") for row in (root / "pairs.csv").read_text().splitlines()[1:])
     p_NK = np.zeros((60, 5))
     for row, one in enumerate(said):
+        assert len(one.classes) == 5 and [*one.probabilities] == sorted(one.probabilities, reverse=True)
         at = [metadata.thresholds[metadata.class_names.index(name)] for name in one.classes]
-        assert all(p >= least for p, least in zip(one.probabilities, at, strict=True))
+        assert one.predicted == tuple(name for name, p, least in zip(one.classes, one.probabilities, at, strict=True) if p >= least)
         p_NK[row, [int(name) for name in one.classes]] = one.probabilities
     is_NK = np.array([[str(k) in truth[Path(one.path).name].split("|") for k in range(5)] for one in said])
     assert average_precision_score(is_NK, p_NK, average="macro") > 0.7
 
     frame = visiontune.predict(weights, files, studies_dir=root).to_pandas()
-    assert list(frame.columns) == ["path", "class", "probability", "problem"]
-    assert frame["class"].tolist() == ["|".join(one.classes) for one in said]
+    assert list(frame.columns)[:4] == ["path", "predicted", "class", "probability"] and len(frame.columns) == 2 + 2 * 5 + 1
+    assert frame["predicted"].tolist() == ["|".join(one.predicted) for one in said]
 
     visiontune.export(weights, "onnx", out=root / "pairs.onnx", studies_dir=root)
     again = list(visiontune.predict(root / "pairs.onnx", files, studies_dir=root))
-    assert [one.classes for one in again] == [one.classes for one in said]
-    for wrong in ({"top": 2}, {"calibrated": True}, {"tta": "flip"}):
+    assert [one.predicted for one in again] == [one.predicted for one in said]
+    for wrong in ({"calibrated": True}, {"tta": "flip"}):
         with pytest.raises(UserError, match=r"several classes|knows several|labels is many"):
             visiontune.predict(weights, files, studies_dir=root, **wrong)

@@ -10,12 +10,14 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import onnx
 import pytest
+from made_classifier import made_classifier
 from onnx import helper, numpy_helper
 from PIL import Image
 from safetensors import safe_open
@@ -31,7 +33,7 @@ from visiontune.inference.classifier import Classifier
 from visiontune.inference.find_pictures import Given, find_pictures
 from visiontune.inference.predict import Prediction, predictions
 from visiontune.results.find_classifier import find_classifier
-from visiontune.results.labelled_pictures import class_notes
+from visiontune.results.labelled_pictures import class_notes, of_network, what_is_left_out
 from visiontune.results.predictions import Predictions
 from visiontune.training.loop import train
 from visiontune.training.weights_file import save_weights
@@ -189,6 +191,7 @@ def test_another_set_is_matched_by_name_and_told_from_what_was_trained_on(traine
     left = evaluate(trained.weights, tmp_path, skip_unknown=True, studies_dir=trained.studies)
     assert left.num_pictures == 16 and left.classes.support == (0, 0, 16) and left.classes.classes == ("blue", "green", "red")
     assert "16 of the 16 pictures are training pictures: then the figure is no test" in left.notes
+    assert "left out are 16 pictures of classes that the network does not know: 'Green' (nearest are green)" in left.notes
     assert any("no picture of 2 of the network's 3 classes: blue, green" in note for note in left.notes)
     assert left.metrics["top1"] == left.classes.recall[2] == left.metrics["balanced_accuracy"]
     assert "top5" in left.metrics and "top5" not in str(left), "of three classes it is the share whose class is not the last"
@@ -196,7 +199,16 @@ def test_another_set_is_matched_by_name_and_told_from_what_was_trained_on(traine
     assert some.classes.support == (4, 4, 4)
     with pytest.raises(UserError, match="makes them as the network's training did, but got image_size, seed"):
         evaluate(trained.weights, trained.pictures, seed=1, image_size=8, studies_dir=trained.studies)
-    assert list(class_notes(["a", "b"], ["a", "b"], is_skipping=False)) == []
+    assert list(class_notes(["a", "b"], ["a", "b"], "", is_skipping=False)) == []
+
+
+def test_of_several_labels_those_that_are_unknown_are_left_out_and_a_picture_that_had_no_other() -> None:
+    """Classes a, b and new; the network knows b and a, in that order."""
+    sets, number_C, given_N = ((), (0,), (0, 1), (0, 2), (1, 2), (2,)), np.array([1, 0, -1]), np.array([0, 1, 2, 3, 4, 5, 5])
+    label_N, known = of_network(given_N, sets, number_C)
+    assert label_N.tolist() == [0, 1, 2, 3, 4, -1, -1] and known == ((), (1,), (0, 1), (1,), (0,), ())
+    said = "left out are 4 labels that the network does not know, and 2 pictures that had no other"
+    assert what_is_left_out(given_N, label_N, sets, number_C) == said
 
 
 def test_a_source_that_moved_is_told_where_it_is_needed(trained: Trained, tmp_path: Path) -> None:
@@ -223,6 +235,33 @@ def test_what_a_spreadsheet_would_run_is_a_text_in_csv_alone(capsys: pytest.Capt
     assert [json.loads(line)["path"] for line in capsys.readouterr().out.splitlines()] == ["=a.png", "b.png"]
 
 
+def test_of_several_classes_all_are_given_and_those_above_their_thresholds_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """By hand: sigmoids of the very logits against a threshold for each class."""
+    classifier, store = made_classifier()
+    p_NK = 1 / (1 + np.exp(-classifier.logits(store.images_NHWC[:6].copy()).double().numpy()))
+    at_K = np.quantile(p_NK, 0.5, axis=0)
+    several = classifier.knowing(replace(classifier.metadata, thresholds=tuple(at_K.tolist())))
+    names = np.array(several.class_names)
+
+    def found(top: int, shown: int | None = None) -> Predictions:
+        given = (Given(f"{row}", partial(np.copy, image)) for row, image in enumerate(store.images_NHWC[:6]))
+        return Predictions(predictions(several, given, top=top), top, num_shown=shown, has_many=True)
+
+    for p_K, one in zip(p_NK, found(3), strict=True):
+        order = np.argsort(-p_K)
+        assert one.classes == tuple(names[order]) and one.probabilities == pytest.approx(p_K[order])
+        assert one.predicted == tuple(name for name, k in zip(names[order], order, strict=True) if p_K[k] >= at_K[k])
+    found(2).print("csv")
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert list(rows[0]) == ["path", "predicted", "class", "probability", "class_2", "probability_2", "problem"]
+    found(3).print("json")
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert ["|".join(line["predicted"]) for line in lines] == [row["predicted"] for row in rows]
+    assert {len(line["classes"]) for line in lines} == {3} and {len(line["predicted"]) for line in lines} != {0}
+    found(3, shown=1).print("table")
+    assert capsys.readouterr().out.splitlines()[0].split() == ["path", "predicted", "class", "probability"]
+
+
 def test_the_command_line_writes_csv_json_and_a_table(trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bad.png").write_bytes(b"none")
     words = [str(trained.weights), str(trained.pictures / "test" / "red"), str(tmp_path / "bad.png"), "--studies-dir", str(trained.studies)]
@@ -236,7 +275,7 @@ def test_the_command_line_writes_csv_json_and_a_table(trained: Trained, tmp_path
     assert [line["classes"][0]["class"] for line in lines[:4]] == [row["class"] for row in rows[:4]] and "problem" in lines[4]
     assert float(rows[0]["probability"]) == lines[0]["classes"][0]["probability"]
     assert main(["predict", str(trained.weights), str(tmp_path / "bad.png"), "--out", str(tmp_path / "none.csv")]) == 2
-    assert not (tmp_path / "none.csv").exists() and "1 of 1 pictures could not be used" in capsys.readouterr().err
+    assert not (tmp_path / "none.csv").exists() and "1 of 1 picture could not be used" in capsys.readouterr().err
     assert main(["evaluate", *words[:1], "--json", "--diagram", str(tmp_path / "r.png"), *words[3:]]) == 0
     assert json.loads(capsys.readouterr().out)["num_pictures"] == 60 and (tmp_path / "r.png").stat().st_size > 5_000
     predict(trained.weights, [trained.pictures / "test" / "red", b"x"], studies_dir=trained.studies).print()

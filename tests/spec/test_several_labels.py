@@ -17,19 +17,22 @@ STUDY: dict[str, Any] = {
     "space": {"model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": {"float": [0.01, 0.1]}}},
 }
 REFUSED = {
-    "val_top1 is of pictures with one class, but data.labels is many; nearest is val_map": {"objective": {"metric": "val_top1"}},
-    "val_map is of pictures with several classes, but data.labels is one; nearest is val_top1": {
+    "got 'val_top1', which is of pictures with one class, but data.labels is many; nearest is 'val_map'; choices: val_map, val_loss": {
+        "objective": {"metric": "val_top1"}
+    },
+    "choices: val_map, val_loss, train_loss, val_macro_f1, val_micro_f1": {"objective": {"metric": "mAP"}},
+    "got 'accuracy', which is val_top1 here and of pictures with one class, but data.labels is many": {"objective": {"metric": "accuracy"}},
+    "got 'val_map', which is of pictures with several classes, but data.labels is one; nearest is 'val_top": {
         "data": {"source": "digits"},
         "objective": {"metric": "val_map"},
     },
-    "focal takes one class for each picture, but data.labels is many; nearest is binary_cross_entropy": {
-        "space": {"loss": {"name": {"choice": ["binary_cross_entropy", "focal"]}}}
+    "cross_entropy takes one class for each picture, but data.labels is many; nearest is binary_cross_entropy; choices: focal, binary": {
+        "space": {"loss": {"name": {"choice": ["binary_cross_entropy", "cross_entropy", "focal"]}}}
     },
     "balanced counts pictures by the one class of each": {"space": {"balance": {"name": {"choice": ["none", "balanced"]}}}},
     "inverse_frequency weighs pictures by the one class of each": {"space": {"balance": {"class_weights": "inverse_frequency"}}},
     "thresholds of several classes are chosen on validation pictures": {"confirm": {"use_val": True}},
     "test-time augmentation averages probabilities of which one class is right": {"confirm": {"test_time": "flip"}},
-    "folds are stratified by the one class of each picture": {"data": {**DATA, "folds": 3}},
     "'labels' is an argument of parquet, saved_dataset, manifest, voc, coco": {"data": {"source": "digits", "labels": "many"}},
 }
 

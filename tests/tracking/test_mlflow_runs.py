@@ -69,7 +69,7 @@ def test_the_whole_outbox_again_changes_nothing(client: Any) -> None:
 
 def test_what_somebody_opens_first(client: Any, tmp_path: Path) -> None:
     """The description is the answer until somebody writes their own; what varies are params, all else is in the recipe."""
-    said = study("first") | {"searched": ["optimizer.lr"], "mode": "min", "identity": {"budget": {"max_epochs": 9}}}
+    said = study("first") | {"searched": ["optimizer.lr"], "mode": "min", "test": "map", "identity": {"budget": {"max_epochs": 9}}}
     ending = study_end() | {"tags": {"mlflow.note.content": "Study first: trial 0 has won."}}
     bests = [best(1, 0.5), best(3, 0.75), best(2, 0.6)]
     again = [confirmation(7, 1), confirmation(7, 2, test_top1=0.9)]
@@ -81,7 +81,7 @@ def test_what_somebody_opens_first(client: Any, tmp_path: Path) -> None:
     assert experiment.tags["mlflow.note.content"] == "Study first: trial 0 has won."
     view = json.loads(experiment.tags["mlflow.sharedViewState.leaderboard"])
     assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`objective`", True)
-    assert "params.`optimizer.lr`" in view["selectedColumns"]
+    assert {"params.`optimizer.lr`", "metrics.`test_map`"} <= {*view["selectedColumns"]}
     found = content(client, "first")
     assert found[""][5]["best.val_top1"] == [(1, 0.5, T0 + 1_000), (3, 0.75, T0 + 3_000), (9, 0.75, T0 + 20_000)]
     name, status, *_, curves, tags, _ = found["confirmation.f0.7"]

@@ -113,6 +113,13 @@ def test_binary_cross_entropy_is_timms_of_mixed_and_smoothed_targets_too(smoothi
     other_N, off = y_N.roll(1), smoothing / 3
     target_NK = (1 - smoothing) * (0.3 * F.one_hot(y_N, 3) + 0.7 * F.one_hot(other_N, 3)) + off
     assert torch.allclose(loss(logits_NK, Mixed(y_N, other_N, 0.3))[0], reference(logits_NK, target_NK))
+    by_hand = F.binary_cross_entropy_with_logits(
+        logits_NK, target_NK, reduction="none", pos_weight=torch.tensor([60.0, 30.0, 10.0]).pow(-1) * 100 - 1
+    )
+    assert torch.allclose(
+        made("binary_cross_entropy", "none", smoothing, pos_weight="balanced")(logits_NK, Mixed(y_N, other_N, 0.3))[0],
+        by_hand.sum(1).mean(),
+    )
     weight_K, weighted = weights_of([60, 30, 10]), made("binary_cross_entropy", "inverse_frequency", smoothing)
     each_N = torch.stack([reference(logits_NK[k : k + 1], y_N[k : k + 1]) for k in range(len(y_N))])
     assert torch.allclose(weighted(logits_NK, y_N)[0], (weight_K[y_N] * each_N).mean())

@@ -24,7 +24,7 @@ def predict(
     model: Path | str,
     pictures: Any,
     *,
-    top: int = 1,
+    top: int | None = None,
     tta: str = "none",
     calibrated: bool = False,
     device: str = "auto",
@@ -38,7 +38,8 @@ def predict(
     (H, W, 1), (H, W, 3) or (H, W, 4); Pillow's images. They are decoded as in training; one that can't be used has a `problem`. `tta` is
     none, flip or ten_crops: the mean over such views. `calibrated` divides the logits by a temperature that is fitted to the validation
     pictures first. `device` is auto, cpu or cuda. `depth` is (low, high): which values of files with more than 8 bits become 0 and 255,
-    by default as in training. What training never met among the first 64 pictures is said in `notes`: bits, colours, sizes. Raises
+    by default as in training. `top` is how many classes are given, by default one, and all
+    of a network for several. What training never met among the first 64 pictures is said in `notes`: bits, colours, sizes. Raises
     UserError, also for paths in a list that lead nowhere (an iterator's have a problem) and for values in a range that training never had.
     """
     from visiontune.results.use_classifier import predict as predict_by
@@ -63,7 +64,8 @@ def evaluate(
     """How well a study's winner, or the network of a file, does on labelled pictures; by default its validation pictures.
 
     `data` and overrides are those of `ingest`; of a set with parts the test is taken, else val, else train. Classes are matched by name:
-    one that the network does not know is refused, or its pictures are left out with `skip_unknown`. The others are as in `predict`.
+    one that the network does not know is refused, or left out with
+    `skip_unknown`: its pictures, or that one of several labels. The others are as in `predict`.
     The search's own test split is met only where it is named as data, which its study then counts as a meeting. Raises UserError.
     """
     from visiontune.results.use_classifier import evaluate as evaluate_by

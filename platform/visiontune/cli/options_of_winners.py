@@ -15,14 +15,14 @@ def winner_options(verb: Verb) -> None:
         one.add_argument("model", metavar="STUDY|MODEL", help="a study, whose winner is asked, or WEIGHTS.safetensors or MODEL.onnx")
     what = "files, folders, patterns, URIs; - for names on standard input, one a line"
     predict.add_argument("pictures", nargs="+", metavar="PICTURES", help=what)
-    predict.add_argument("--top", type=positive, default=1, metavar="K", help="classes of each picture, the most probable first")
+    predict.add_argument("--top", type=positive, metavar="K", help="classes of each picture, the most probable first (1; of several all)")
     form = predict.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="also on a terminal")
     form.add_argument("--json", action="store_true", help="an object a line")
     predict.add_argument("--out", type=Path, metavar="FILE", help="write here, as .csv or .json")
     evaluate.add_argument("source", nargs="?", metavar="DATA", help="what `visiontune ingest` takes; else the validation pictures")
     evaluate.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the section data, such as max_pictures=1000")
-    evaluate.add_argument("--skip-unknown", action="store_true", help="leave out pictures of classes that the network does not know")
+    evaluate.add_argument("--skip-unknown", action="store_true", help="leave out what is of classes that the network does not know")
     evaluate.add_argument("--diagram", type=Path, metavar="FILE.png", help="draw how reliable the probabilities are")
     evaluate.add_argument("--json", action="store_true", help="everything, for programs")
     for one in (predict, evaluate):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -64,11 +64,17 @@ def composed(labels: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     return names, [f"labels that Unicode can write in {num} ways are one class: {name!r}" for name, num in several]
 
 
-def encode(labels: Sequence[str], class_names: Sequence[str], where: str, part: str) -> IntArray:
-    """(N,) int64, the index of each label in `class_names`. Raises UserError for a label that is not among them."""
+def encode(
+    labels: Sequence[str], class_names: Sequence[str], where: str, part: str, picture: Callable[[int], str] | None = None
+) -> IntArray:
+    """(N,) int64, the index of each label in `class_names`. Raises UserError for a label that is not among them.
+
+    `picture` says which picture, or row, has the label of that place.
+    """
     number = {name: index for index, name in enumerate(class_names)}
-    unknown = next((label for label in labels if label not in number), None)
-    if unknown is not None:
-        rule = f"labels of {part} must occur in train, but {unknown!r} does not"
-        raise UserError(Problem(where, 0, "", f"{rule}; {nearest(unknown, class_names[:_MAX_SHOWN])}"))
+    at = next((at for at, label in enumerate(labels) if label not in number), None)
+    if at is not None:
+        whose = f"{labels[at]!r} of {picture(at)}" if picture is not None else repr(labels[at])
+        rule = f"labels of {part} must occur in train, but {whose} does not; put pictures of it into train or leave them out of {part}"
+        raise UserError(Problem(where, 0, "", f"{rule}; {nearest(labels[at], class_names[:_MAX_SHOWN])}"))
     return np.fromiter((number[label] for label in labels), np.int64, len(labels))

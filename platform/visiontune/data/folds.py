@@ -1,7 +1,7 @@
 """Cross-validation folds of a store: train and val together in k parts, each of which is val once; the test stays what it is.
 
 Parts are stratified and keyed: within each class pictures go round the parts in the order of a keyed hash of their content, so that equal
-pictures lie in one part.
+pictures lie in one part. Pictures of several classes are parted by iterative stratification, in the order of the same hashes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from visiontune.data.iterative_stratification import stratified_parts
+from visiontune.data.label_sets import count_classes, pairs_of
 from visiontune.data.picture.moments import moments
 from visiontune.data.split import IntArray
 from visiontune.data.store.store import Store
@@ -38,9 +40,14 @@ def fold_of(store: Store, num_folds: int, number: int, seed: int) -> Store:
 def _fold_numbers(store: Store, pool: IntArray, num_folds: int, seed: int) -> IntArray:
     """The part of each picture of the pool."""
     label_N, hashes = store.labels_N[pool], _hashes(store, pool, seed)
-    few = [f"{store.class_names[label]!r} has {num}" for label, num in enumerate(np.bincount(label_N)) if 0 < num < num_folds]
+    count_C = count_classes(label_N, store.label_sets, len(store.class_names)).tolist()
+    few = [f"{name!r} has {num}" for name, num in zip(store.class_names, count_C, strict=True) if 0 < num < num_folds]
     if few:
         raise UserError(f"every class must have a picture in each of {num_folds} folds, but {', '.join(few[:5])}")
+    if store.label_sets is not None:
+        unit_N, size_U = np.unique(hashes, return_inverse=True, return_counts=True)[1:]
+        picture_P, class_P = pairs_of(label_N, store.label_sets)
+        return stratified_parts(unit_N[picture_P], class_P, size_U, len(store.class_names), num_folds)[unit_N]
     fold_N = np.zeros(len(pool), np.int64)
     start = 0
     for label in np.unique(label_N):

@@ -41,7 +41,7 @@ def describe(data: Mapping[str, Any], source: Source | None = None) -> DataInfo:
     data = with_defaults(data)
     source = source or source_of(data)
     num_parts = 1 + (not source.has_val) + (not source.has_test)
-    refuse_small(source.counts_C, source.class_names, num_parts)
+    refuse_small(source.counts_C, source.class_names, num_parts, source.names_of)
     if source.label_sets is None:
         refuse_few(source.counts_C, data["max_pictures"], 1 + (not source.has_val))
     first = source.first()

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from visiontune.data.label_sets import Sets
+from visiontune.data.label_sets import Sets, pairs_of
 from visiontune.data.picture.bad_picture import BadPicture, Values
 from visiontune.data.split import IntArray
 
@@ -95,6 +95,12 @@ class Source:
     label_sets: Sets | None = None
     set_aside: tuple[SetAside, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def names_of(self, label: int) -> list[str]:
+        """Names of the training pictures that have a class."""
+        picture_P, class_P = pairs_of(self.labels()["train"], self.label_sets)
+        names = self.names("train")
+        return [names[row] for row in picture_P[class_P == label]]
 
     @property
     def num_train(self) -> int:

@@ -15,7 +15,7 @@ picture and a class that it has.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,8 @@ def split_rows(
     """
     parts = [code for code, fraction in ((TEST, test_fraction), (VAL, val_fraction)) if fraction is not None]
     has = Members(labels_N, sets, len(class_names))
-    refuse_small(has.counts(np.ones(len(keys), np.bool_)), class_names, 1 + len(parts))
+    counts_C = has.counts(np.ones(len(keys), np.bool_))
+    refuse_small(counts_C, class_names, 1 + len(parts), lambda label: [keys[row] for row in has.pictures(label)])
     hashes_3N = _hashes(keys if groups is None else groups, seed)
     unit_N = np.arange(len(keys)) if groups is None else _numbers(groups)
     code_N = np.zeros(len(keys), np.uint8)
@@ -122,12 +123,14 @@ def fill_parts(code_N: Codes, has: Members, unit_N: IntArray, hashes_3N: Hashes,
     raise UserError(f"{rule}, but that can't be done for {names}")
 
 
-def refuse_small(counts_C: IntArray, class_names: Sequence[str], num_parts: int) -> None:
-    """Raise UserError for classes that have pictures, but fewer than there are parts."""
-    small = [f"{name!r} has {count}" for name, count in zip(class_names, counts_C, strict=True) if 0 < count < num_parts]
+def refuse_small(counts_C: IntArray, class_names: Sequence[str], num_parts: int, names_of: Callable[[int], Sequence[str]]) -> None:
+    """Raise UserError for classes that have pictures, but fewer than there are parts; `names_of` a class are those of its pictures."""
+    small = [label for label, count in enumerate(counts_C.tolist()) if 0 < count < num_parts]
     if small:
+        told = ", ".join(f"{class_names[label]!r} has {counts_C[label]} ({', '.join(names_of(label))})" for label in small[:5])
         more = f" and {len(small) - 5} classes more" if len(small) > 5 else ""
-        raise UserError(f"every class must have at least {num_parts} training pictures to be split, but {', '.join(small[:5])}{more}")
+        rule = f"every class must have at least {num_parts} training pictures to be split, but {told}{more}"
+        raise UserError(f"{rule}; add pictures of such a class or take it out")
 
 
 def refuse_few(counts_C: IntArray, max_pictures: int | None, least: int) -> None:

@@ -12,7 +12,7 @@ from visiontune.data.picture.bad_picture import BadPicture, Values
 from visiontune.data.picture.decode import decode_values, is_deep_file, shape_of
 from visiontune.data.picture.depth import DEEP, Depth, depth_around
 from visiontune.data.picture.frame import ENLARGED
-from visiontune.errors import UserError
+from visiontune.errors import UserError, plural
 from visiontune.inference.find_pictures import Given
 from visiontune.spec.image_size import both_sides
 from visiontune.training.weights_metadata import WeightsMetadata
@@ -74,7 +74,8 @@ def _depth_of(looks: Sequence[_Look], metadata: WeightsMetadata) -> tuple[Weight
         return metadata, list(_shallow_notes(looks, metadata))
     low, high = min(least for least, _ in ends), max(greatest for _, greatest in ends)
     found = depth_around(low, high)
-    have = f"{len(ends):,} of the {_first(looks)} have more than 8 bits, with values from {low:,.0f} to {high:,.0f}"
+    verb = "has" if len(ends) == 1 else "have"
+    have = f"{len(ends):,} of the {_first(looks)} {verb} more than 8 bits, with values from {low:,.0f} to {high:,.0f}"
     way = f"--depth {found[0]:.0f} {found[1]:.0f} maps them from the range that they seem to have"
     if metadata.asked_depth is not None or metadata.is_depth_chosen:
         return metadata, []
@@ -108,7 +109,7 @@ def _range_notes(have: str, way: str, ends: Depth, depth: Depth) -> Iterator[str
 def _colours(looks: Sequence[_Look], metadata: WeightsMetadata) -> Iterator[str]:
     num = sum(look.shape[2] == 3 for look in looks)
     if metadata.form.channels == 1 and num:
-        yield f"{num:,} of the {_first(looks)} are in colour, and become grey as the network's pictures were"
+        yield f"{num:,} of the {_first(looks)} {_are(num)} in colour, and become grey as the network's pictures were"
     elif metadata.form.channels == 3 and not num:
         yield f"all of the {_first(looks)} are grey, and the network was trained on pictures in colour"
 
@@ -120,11 +121,12 @@ def _sizes(looks: Sequence[_Look], metadata: WeightsMetadata) -> Iterator[str]:
         far = [look for look in looks if any(_is_far(*one) for one in zip(look.shape, low, high, strict=False))]
         if far:
             known = f"{both_sides(low)} to {both_sides(high)} pixels" if low != high else f"{both_sides(low)} pixels"
-            yield f"{len(far):,} of the {_first(looks)} are far from the size of the training pictures ({known}), such as {_size(far[0])}"
+            those = f"{len(far):,} of the {_first(looks)} {_are(len(far))}"
+            yield f"{those} far from the size of the training pictures ({known}), such as {_size(far[0])}"
             return
     num = [look for look in looks if min(form.image_size) > ENLARGED * min(look.shape[:2])]
     if num and (theirs is None or min(low) * ENLARGED >= min(form.image_size)):
-        yield f"{len(num):,} of the {_first(looks)} are enlarged to {both_sides(form.image_size)}, such as {_size(num[0])}"
+        yield f"{len(num):,} of the {_first(looks)} {_are(len(num))} enlarged to {both_sides(form.image_size)}, such as {_size(num[0])}"
 
 
 def _is_far(side: int, low: int, high: int) -> bool:
@@ -136,4 +138,8 @@ def _size(look: _Look) -> str:
 
 
 def _first(looks: Sequence[_Look]) -> str:
-    return f"first {len(looks):,} pictures" if len(looks) >= NUM_LOOKED_AT else f"{len(looks):,} pictures"
+    return f"first {len(looks):,} pictures" if len(looks) >= NUM_LOOKED_AT else plural(len(looks), "picture")
+
+
+def _are(num: int) -> str:
+    return "is" if num == 1 else "are"

@@ -51,13 +51,15 @@ class Answers(TakesPictures, Protocol):
 class Prediction:
     """`classes` are the most probable first, `probabilities` theirs, 0 to 1; both empty where `problem` says why there are none.
 
-    Of a network for several classes they are those that the picture is said to have, perhaps none.
+    Of a network for several classes `predicted` are those whose probability reaches their thresholds, perhaps none, the most probable
+    first; of a network for one it is None.
     """
 
     path: str
     classes: tuple[str, ...] = ()
     probabilities: tuple[float, ...] = ()
     problem: str = ""
+    predicted: tuple[str, ...] | None = None
 
     @property
     def class_name(self) -> str | None:
@@ -106,36 +108,30 @@ def with_depth(classifier: Classifier | OnnxClassifier, depth: Depth | None) -> 
 def predictions(classifier: Answers, given: Iterator[Given], *, top: int = 1, temperature: float = 1.0) -> Iterator[Prediction]:
     """One for each picture, in order, with the `top` most probable classes, by softmax(logits / temperature).
 
-    Of a network for several classes all whose probability, the sigmoid of its logit, is no less than its threshold.
+    Of a network for several classes by the sigmoid of each logit, with all whose probability is no less than its threshold.
     """
     for some in batches(decoded(given, classifier), classifier):
         images = [one.images_NHWC for one in some if len(one.images_NHWC)]
         logits_BK = classifier.logits(np.concatenate(images)) if images else torch.zeros(0, len(classifier.class_names))
-        if (at_K := classifier.metadata.thresholds) is not None:
-            rows = iter(said_classes(logits_BK.double().sigmoid(), at_K))
-        else:
-            p_BT, class_BT = (logits_BK.double() / temperature).softmax(1).topk(min(top, logits_BK.shape[1]))
-            rows = iter(zip(p_BT.tolist(), class_BT.tolist(), strict=True))
-        yield from _named(some, rows, classifier.class_names)
+        at_K, predicted = classifier.metadata.thresholds, None
+        p_BK = (logits_BK.double() / temperature).softmax(1) if at_K is None else logits_BK.double().sigmoid()
+        if at_K is not None:
+            predicted = iter(predicted_classes(p_BK, at_K))
+        p_BT, class_BT = p_BK.topk(min(top, p_BK.shape[1]))
+        yield from _named(some, zip(p_BT.tolist(), class_BT.tolist(), strict=True), predicted, classifier.class_names)
 
 
-def said_classes(p_BK: Tensor, at_K: Sequence[float]) -> list[tuple[list[float], list[int]]]:
-    """Probabilities and numbers of the classes that reach their thresholds, picture by picture, the most probable first."""
-    found = []
-    for p_K, is_said_K in zip(p_BK, p_BK >= torch.tensor(at_K, dtype=p_BK.dtype), strict=True):
-        classes = is_said_K.nonzero()[:, 0]
-        classes = classes[p_K[classes].argsort(descending=True)]
-        found.append((p_K[classes].tolist(), classes.tolist()))
-    return found
+def predicted_classes(p_BK: Tensor, at_K: Sequence[float]) -> list[list[int]]:
+    """Numbers of the classes that reach their thresholds, picture by picture, the most probable first."""
+    is_above_BK = p_BK >= torch.tensor(at_K, dtype=p_BK.dtype)
+    return [
+        order_K[is_above_K[order_K]].tolist() for order_K, is_above_K in zip(p_BK.argsort(1, descending=True), is_above_BK, strict=True)
+    ]
 
 
-def refuse_one_alone(classifier: Answers, *, top: int, is_calibrated: bool) -> None:
-    """Raise UserError for what is asked of one class, where the network knows several of a picture."""
-    if classifier.metadata.thresholds is None:
-        return
-    if top != 1:
-        raise UserError(f"a network for several classes gives all that reach their thresholds, but got top={top}; leave it out")
-    if is_calibrated:
+def refuse_calibration(classifier: Answers) -> None:
+    """Raise UserError where the network knows several classes of a picture."""
+    if classifier.metadata.thresholds is not None:
         raise UserError("a temperature is fitted to probabilities of which one class is right, but the network knows several; leave it out")
 
 
@@ -150,11 +146,14 @@ def batches(parts: Iterator[Decoded], classifier: Answers) -> Iterator[list[Deco
         yield some
 
 
-def _named(some: list[Decoded], rows: Iterator[tuple[list[float], list[int]]], class_names: tuple[str, ...]) -> Iterator[Prediction]:
+def _named(
+    some: list[Decoded], rows: Iterator[tuple[list[float], list[int]]], predicted: Iterator[list[int]] | None, class_names: tuple[str, ...]
+) -> Iterator[Prediction]:
     for one in some:
         for place, name in enumerate(one.names):
             if place in one.problems:
                 yield Prediction(name, problem=one.problems[place])
             else:
                 probabilities, classes = next(rows)
-                yield Prediction(name, tuple(class_names[k] for k in classes), tuple(probabilities))
+                above = None if predicted is None else tuple(class_names[k] for k in next(predicted))
+                yield Prediction(name, tuple(class_names[k] for k in classes), tuple(probabilities), predicted=above)

@@ -34,7 +34,7 @@ def class_lines(table: ClassTable, width: int | None = None) -> list[str]:
 
 def _row(table: ClassTable, k: int, room: int) -> tuple[str, ...]:
     columns = (table.precision, table.recall, table.f1, *([table.average_precision, table.threshold] if table.threshold else []))
-    figures = [f"{column[k]:.3f}" if table.support[k] else "-" for column in columns]
+    figures = ["-" if not table.support[k] or (value := column[k]) is None else f"{value:.3f}" for column in columns]
     named = _short(table.classes[k], room), str(table.support[k]), *figures
     if table.threshold:
         return named

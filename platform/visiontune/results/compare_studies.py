@@ -11,10 +11,10 @@ from typing import Any
 from visiontune.errors import UserError
 from visiontune.results.study import Study
 from visiontune.results.text import aligned, duration, number
-from visiontune.results.winner_lines import Estimate, estimate_of
+from visiontune.results.winner_lines import Estimate, estimate_of, test_column
 from visiontune.spec.complete_recipe import completed as completed_recipe
 from visiontune.spec.study_spec import Objective, completed
-from visiontune.tuning.records import top1s_of
+from visiontune.tuning.records import test_mean_of
 from visiontune.tuning.winner import winner_of
 
 _MOST_LISTED = 30
@@ -25,16 +25,17 @@ _ORDER = "space.augmentation.order"
 
 @dataclass(frozen=True)
 class WinnerFigures:
-    """A study's winner: its objective by fresh seed, and what that says of the mean; its mean test top1; what the search spent."""
+    """A study's winner: its objective by fresh seed, and what that says of the mean; its mean test top1 or map; what the search spent."""
 
     study: str
     trial: int | None
     search_value: float | None
     values: Mapping[int, float]
     value: Estimate | None
-    test_top1: float | None
     num_trials: int
     spent: Mapping[str, float]
+    test_top1: float | None = None
+    test_map: float | None = None
 
 
 @dataclass(frozen=True)
@@ -79,17 +80,18 @@ class Comparison:
 
     def __str__(self) -> str:
         metric = self.objective.metric if self.objective else "objective"
+        test, *figures = test_column([(one.test_top1, one.test_map) for one in self.winners])
         header = (
             "study",
             "winner",
             f"{metric}, mean ± deviation (95 % interval)",
             "seeds",
             "search's value",
-            "test top1",
+            test,
             "trials",
             "spent",
         )
-        lines = [*aligned([header, *map(_cells, self.winners)]), "", *map(_said, self.differences)]
+        lines = [*aligned([header, *map(_cells, self.winners, figures)]), "", *map(_said, self.differences)]
         lines += [self.note] if self.note else []
         for what, rows in (("the files differ in", self.files), ("the winners differ in", self.recipes)):
             lines += ["", *self._table(what, rows)] if rows else ["", f"{what} nothing"]
@@ -102,10 +104,10 @@ class Comparison:
             yield f"... and {len(cells) - _MOST_LISTED} more, which --json has"
 
 
-def _cells(one: WinnerFigures) -> tuple[str, ...]:
+def _cells(one: WinnerFigures, test: str) -> tuple[str, ...]:
     spent = f"{one.spent.get('epochs', 0):.0f} epochs, {duration(3600 * one.spent.get('hours', 0.0))}"
     trial = "-" if one.trial is None else f"trial {one.trial}"
-    figures = (str(one.value or "-"), str(len(one.values)), number(one.search_value), number(one.test_top1))
+    figures = (str(one.value or "-"), str(len(one.values)), number(one.search_value), test)
     return one.study, trial, *figures, str(one.num_trials), spent
 
 
@@ -140,7 +142,7 @@ def _same_objective(studies: Sequence[Study]) -> bool:
 def _note(studies: Sequence[Study]) -> str:
     """Why values can't be compared."""
     if not _same_objective(studies):
-        return f"their objectives are {', '.join(one.record.objective.metric for one in studies)}, which don't compare; see test top1"
+        return f"their objectives are {', '.join(one.record.objective.metric for one in studies)}, which don't compare; see their tests"
     digests = {one.record.pictures.get("digest") for one in studies} - {None}
     return "they are of other pictures, or split in another way: their values don't compare" if len(digests) > 1 else ""
 
@@ -149,16 +151,15 @@ def _figures(study: Study) -> WinnerFigures:
     record, trial = study.record, winner_of(study.record)
     good = [one for one in record.confirmations if not one.failure] if trial is not None else []
     values = {one.seed: one.val_value for one in good}
-    tested = top1s_of(record.tested) if trial is not None else []
     return WinnerFigures(
         study=study.name,
         trial=trial.number if trial is not None else None,
         search_value=trial.value if trial is not None else None,
         values=values,
         value=estimate_of(good, record.objective.metric),
-        test_top1=statistics.fmean(tested) if tested else None,
         num_trials=len(record.trials),
         spent=record.spent,
+        **(test_mean_of(record.tested) if trial is not None else {}),
     )
 
 

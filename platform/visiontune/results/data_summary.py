@@ -13,6 +13,7 @@ from visiontune.data.picture.frame import WORDS
 from visiontune.data.store.ingest_report import IngestReport
 from visiontune.data.store.short_report import dropped_words, pair_of
 from visiontune.data.store.store import Shard, Store
+from visiontune.errors import plural
 from visiontune.filesystem.uri import shown
 from visiontune.results.text import aligned
 from visiontune.spec.image_size import pixels
@@ -118,7 +119,9 @@ def _classes(store: Store) -> Iterator[str]:
 def _set_aside(report: IngestReport) -> Iterator[str]:
     bad = [one for one in report.set_aside if one["is_bad"]]
     others = [one for one in report.set_aside if not one["is_bad"]]
-    yield f"  set aside: {len(bad):,} bad of {report.num_seen:,} pictures" + (f", {len(others):,} other files" if others else "")
+    yield f"  set aside: {len(bad):,} bad of {plural(report.num_seen, 'picture')}" + (
+        f", {plural(len(others), 'other file')}" if others else ""
+    )
     yield from _listed([printable(f"{one['name']}: {one['reason']}") for one in [*bad, *others]])
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from visiontune.data.label_sets import Sets
-from visiontune.errors import UserError
+from visiontune.errors import UserError, plural
 from visiontune.inference.calibration import Reliability, plot_reliability, reliability
 from visiontune.inference.intervals import wilson_interval
 from visiontune.inspection.confusion import class_table, count_confusion
@@ -90,7 +90,7 @@ class Evaluation:
         """Lines for people, tables cut at `width` characters."""
         left_out = ("top1", "top5") if len(self.classes.classes) <= 5 else ("top1",)  # with so few top5 leaves out the last one only
         rest = " ".join(f"{name}={value:.4g}" for name, value in self.metrics.items() if name not in left_out)
-        said = [f"{self.num_pictures:,} pictures: {self.what}", *(f"note: {note}" for note in self.notes)]
+        said = [f"{plural(self.num_pictures, 'picture')}: {self.what}", *(f"note: {note}" for note in self.notes)]
         if self.top1_interval is None:
             return [*said, rest, *class_lines(self.classes, width)]
         low, high = self.top1_interval

@@ -13,14 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from visiontune.data.label_sets import Sets
+from visiontune.data.label_sets import Sets, pairs_of
 from visiontune.data.picture.bad_picture import BadPicture, Values
 from visiontune.data.picture.digest import BLOCK_BYTES, Digests, digests_of
 from visiontune.data.prepare import source_of, with_defaults
 from visiontune.data.source import Source
 from visiontune.data.store.short_report import notes_of_source
 from visiontune.data.store.store import Store
-from visiontune.errors import UserError, near_names
+from visiontune.errors import UserError, near_names, plural
 from visiontune.inference.find_pictures import Given
 from visiontune.inference.first_look import NUM_LOOKED_AT, look_first
 from visiontune.inference.predict import Answers, batches
@@ -47,10 +47,11 @@ def labelled(trained: Trained, section: Mapping[str, Any], *, is_skipping: bool)
     source, known = source_of(with_defaults(section)), trained.classifier.class_names
     part = next(part for part in _PARTS if part in source.labels())
     label_N = source.labels()[part]
-    said = [*notes_of_source(source), *class_notes(source.class_names, known, is_skipping=is_skipping)]
     number_C = np.array([known.index(name) if name in known else -1 for name in source.class_names])
     refuse_other_kind(source.label_sets, trained.classifier.metadata.thresholds)
-    label_N, sets = _of_network(label_N, source.label_sets, number_C)
+    given_N, (label_N, sets) = label_N, of_network(label_N, source.label_sets, number_C)
+    left_out = what_is_left_out(given_N, label_N, source.label_sets, number_C)
+    said = [*notes_of_source(source), *class_notes(source.class_names, known, left_out, is_skipping=is_skipping)]
     row_N = np.flatnonzero(label_N >= 0)
     if section["max_pictures"] is not None:
         row_N = row_N[:: -(-len(row_N) // section["max_pictures"])]  # evenly spaced, as files come class by class
@@ -63,9 +64,9 @@ def labelled(trained: Trained, section: Mapping[str, Any], *, is_skipping: bool)
         given, classifier = _given(source, part, row_N), trained.classifier.knowing(metadata)
         found = _answers(classifier, given, lambda at, bad: screen.tell(predicting(at, len(row_N), bad)))
     if found.problems:
-        said.append(f"{len(found.problems):,} pictures could not be used: {'; '.join(list(found.problems.values())[:_MOST_TOLD])}")
+        said.append(f"{plural(len(found.problems), 'picture')} could not be used: {'; '.join(list(found.problems.values())[:_MOST_TOLD])}")
     if len(found.problems) == len(row_N):
-        raise UserError(f"none of the {len(row_N):,} pictures can be used: {said[-1].partition(': ')[2]}")
+        raise UserError(f"none of the {plural(len(row_N), 'picture')} can be used: {said[-1].partition(': ')[2]}")
     good_N = np.setdiff1d(np.arange(len(row_N)), list(found.problems))
     whose = f"the {part} part of {section['source']}" if len(source.labels()) > 1 else section["source"]
     repeats, has_test = _repeat_notes(trained, found.digest_N2)
@@ -80,13 +81,22 @@ def refuse_other_kind(sets: Sets | None, thresholds: Sequence[float] | None) -> 
         raise UserError(f"{rule}, but labels is {theirs}; nearest is labels={nearest}")
 
 
-def _of_network(label_N: NDArray[np.int64], sets: Sets | None, number_C: NDArray[np.int64]) -> tuple[NDArray[np.int64], Sets | None]:
-    """Labels as the network counts classes, -1 where it does not know one."""
+def of_network(label_N: NDArray[np.int64], sets: Sets | None, number_C: NDArray[np.int64]) -> tuple[NDArray[np.int64], Sets | None]:
+    """Labels as the network counts classes, -1 where it knows none that the picture has; of a set those that it knows."""
     if sets is None:
         return number_C[label_N], None
-    known = [tuple(sorted(number_C[[*one]].tolist())) for one in sets]
-    is_known_S = np.array([-1 not in one for one in known])
-    return np.where(is_known_S[label_N], label_N, -1), tuple(one if -1 not in one else () for one in known)
+    known = tuple(tuple(sorted(number for number in number_C[[*one]].tolist() if number >= 0)) for one in sets)
+    is_kept_S = np.array([bool(left) or not one for one, left in zip(sets, known, strict=True)])
+    return np.where(is_kept_S[label_N], label_N, -1), known
+
+
+def what_is_left_out(given_N: NDArray[np.int64], label_N: NDArray[np.int64], sets: Sets | None, number_C: NDArray[np.int64]) -> str:
+    """What becomes of classes that the network does not know, in words."""
+    num = int((label_N < 0).sum())
+    if sets is None:
+        return f"left out are {plural(num, 'picture')} of classes that the network does not know"
+    num_labels = int((number_C[pairs_of(given_N, sets)[1]] < 0).sum())
+    return f"left out are {plural(num_labels, 'label')} that the network does not know, and {plural(num, 'picture')} that had no other"
 
 
 @dataclass(frozen=True)
@@ -121,7 +131,7 @@ def refuse_making(given: Mapping[str, Any] | Sequence[str]) -> None:
         raise UserError(f"{rule}, but got {', '.join(wrong)}")
 
 
-def class_notes(theirs: Sequence[str], known: Sequence[str], *, is_skipping: bool) -> Iterator[str]:
+def class_notes(theirs: Sequence[str], known: Sequence[str], left_out: str, *, is_skipping: bool) -> Iterator[str]:
     """What is to be said of classes that only one side has. Raises UserError for those that the network does not know, unless skipped."""
     unknown = [name for name in theirs if name not in known]
     missing = [name for name in known if name not in theirs]
@@ -130,9 +140,9 @@ def class_notes(theirs: Sequence[str], known: Sequence[str], *, is_skipping: boo
     listed = ", ".join(told[:_MOST_TOLD]) + (f" and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else "")
     if unknown and not is_skipping:
         rule = "classes must be those that the network knows, but it does not know"
-        raise UserError(f"{rule} {listed}; rename their folders or labels, or leave such pictures out with --skip-unknown")
+        raise UserError(f"{rule} {listed}; rename their folders or labels, or leave them out with --skip-unknown")
     if unknown:
-        yield f"left out are pictures of classes that the network does not know: {listed}"
+        yield f"{left_out}: {listed}"
     if missing:
         yield f"no picture of {len(missing)} of the network's {len(known)} classes: {', '.join(missing[:_MOST_TOLD])}"
 
@@ -166,7 +176,8 @@ def _repeat_notes(trained: Trained, digest_N2: Digests) -> tuple[list[str], bool
         if num := int(np.isin(theirs, ours).sum()):
             more = f" (among {share:.0%} of those)" if share < 1 else ""
             warning = ": then the figure is no test" if split != "test" else " of the search"
-            said.append(f"{num:,} of the {len(theirs):,} pictures are {split} pictures{more}{warning}")
+            those = f"is a {split} picture" if num == 1 else f"are {split} pictures"
+            said.append(f"{num:,} of the {plural(len(theirs), 'picture')} {those}{more}{warning}")
             has_test = split == "test"
     return said, has_test
 

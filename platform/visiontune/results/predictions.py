@@ -6,13 +6,13 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from visiontune.errors import UserError
+from visiontune.errors import UserError, plural
 from visiontune.filesystem.atomic_write import replacing, try_out
 from visiontune.inference.predict import Prediction
 
@@ -24,8 +24,7 @@ _KINDS = {".csv": "csv", ".json": "json", ".jsonl": "json"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _MOST_TOLD = 5
 _NUM_ALIGNED = 40
-ALL, _MARK = 0, "|"
-"""In place of `top`: all that a picture is said to have, and what parts them in a cell."""
+_MARK = "|"
 _REDRAW_S = 0.25
 
 
@@ -33,24 +32,34 @@ _REDRAW_S = 0.25
 class Predictions:
     """What a network says of pictures, made while it is iterated over (once), one `Prediction` for each picture in order.
 
-    `temperature` is what its logits were divided by; 1.0: as trained. The most probable `top` classes are given. `notes` say where the
-    first pictures differ from those of training. Of a network for several classes `top` is 0: all that reach their thresholds, parted by |
-    in the columns class and probability.
+    `temperature` is what its logits were divided by; 1.0: as trained. The most probable `top` classes are given, `num_shown` of them in a
+    table for people (None: all). `notes` say where the first pictures differ from those of training. Of a network for several classes
+    (`has_many`) those that reach their thresholds stand in a column of their own, `predicted`, parted by |.
     """
 
     each: Iterator[Prediction] = field(repr=False)
     top: int
     temperature: float = 1.0
     notes: tuple[str, ...] = ()
+    num_shown: int | None = None
+    has_many: bool = False
 
     def __iter__(self) -> Iterator[Prediction]:
         return self.each
 
     def to_pandas(self) -> pd.DataFrame:
-        """Columns path, class, probability, class_2, probability_2 and so on, problem ("" where there is none); all that is left."""
+        """Columns path, class, probability, class_2, probability_2 and so on, problem ("" where there is none); all that is left.
+
+        Of a network for several classes also predicted, after path.
+        """
         import pandas as pd
 
-        return pd.DataFrame([_row(one, self.top) for one in self], columns=_columns(self.top))
+        return pd.DataFrame([_row(one, self.columns()) for one in self], columns=self.columns())
+
+    def columns(self, num: int | None = None) -> list[str]:
+        """Their names, with the `num` most probable classes, by default all that are given."""
+        more = [f"{name}_{place}" for place in range(2, (num or self.top) + 1) for name in ("class", "probability")]
+        return ["path", *(["predicted"] if self.has_many else []), "class", "probability", *more, "problem"]
 
     def print(self, kind: str = "table") -> None:
         """Print all that is left as "table", "csv" or "json"; else as `write`."""
@@ -81,7 +90,9 @@ def print_predictions(found: Predictions, kind: str, out: TextIO) -> None:
     """
     print(*(f"note: {note}" for note in found.notes), sep="\n", end="\n" * bool(found.notes), file=sys.stderr, flush=True)
     counted = _Counted(found, is_shown=sys.stderr.isatty() and not out.isatty())
-    {"csv": _write_csv, "json": _write_json, "table": _write_table}[kind](counted, found.top, out)
+    {"csv": _write_csv, "json": _write_json, "table": _write_table}[kind](
+        counted, found.columns(found.num_shown if kind == "table" else None), out
+    )
     out.flush()
     counted.end()
 
@@ -114,32 +125,26 @@ class _Counted:
         if not self._num_bad:
             return
         more = f"; and {self._num_bad - len(self._told):,} more" if self._num_bad > len(self._told) else ""
-        said = f"{self._num_bad:,} of {self._num:,} pictures could not be used: {'; '.join(self._told)}{more}"
+        said = f"{self._num_bad:,} of {plural(self._num, 'picture')} could not be used: {'; '.join(self._told)}{more}"
         if self._num_bad == self._num:
             raise UserError(said)
         print(said, file=sys.stderr)
 
 
-def _columns(top: int) -> list[str]:
-    more = [f"{name}_{place}" for place in range(2, top + 1) for name in ("class", "probability")]
-    return ["path", "class", "probability", *more, "problem"]
-
-
-def _row(one: Prediction, top: int) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(_columns(top)) | {"path": one.path, "problem": one.problem}
-    if top == ALL:
-        said = {"class": _MARK.join(one.classes), "probability": _MARK.join(f"{p:.6g}" for p in one.probabilities)}
-        return row | ({} if one.problem else said)
+def _row(one: Prediction, columns: Sequence[str]) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(columns) | {"path": one.path, "problem": one.problem}
+    if one.predicted is not None:
+        row["predicted"] = _MARK.join(one.predicted)
     for place, (name, probability) in enumerate(zip(one.classes, one.probabilities, strict=True), 1):
         end = "" if place == 1 else f"_{place}"
         row |= {f"class{end}": name, f"probability{end}": probability}
     return row
 
 
-def _write_csv(found: _Counted, top: int, out: TextIO) -> None:
-    writer = csv.DictWriter(out, _columns(top), lineterminator="\n")
+def _write_csv(found: _Counted, columns: Sequence[str], out: TextIO) -> None:
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: _cell(value) for key, value in _row(one, top).items()} for one in found)
+    writer.writerows({key: _cell(value) for key, value in _row(one, columns).items()} for one in found)
 
 
 def _cell(value: Any) -> Any:
@@ -150,19 +155,22 @@ def _cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def _write_json(found: _Counted, top: int, out: TextIO) -> None:
+def _write_json(found: _Counted, columns: Sequence[str], out: TextIO) -> None:
     for one in found:
         pairs = zip(one.classes, one.probabilities, strict=True)
-        said = {"problem": one.problem} if one.problem else {"classes": [{"class": name, "probability": p} for name, p in pairs]}
+        predicted = {} if one.predicted is None else {"predicted": one.predicted}
+        said = (
+            {"problem": one.problem} if one.problem else {**predicted, "classes": [{"class": name, "probability": p} for name, p in pairs]}
+        )
         print(json.dumps({"path": one.path, **said}, ensure_ascii=False), file=out)
 
 
-def _write_table(found: _Counted, top: int, out: TextIO) -> None:
+def _write_table(found: _Counted, columns: Sequence[str], out: TextIO) -> None:
     """The first forty decide how wide columns are."""
     waiting = iter(found)
     first = list(islice(waiting, _NUM_ALIGNED))
-    header = _columns(top)[:-1]
-    widths = [max(map(len, cells)) for cells in zip(header, *(_cells(one, top) for one in first), strict=True)]
+    header = list(columns[:-1])
+    widths = [max(map(len, cells)) for cells in zip(header, *(_cells(one, header) for one in first), strict=True)]
 
     def line(cells: list[str], problem: str = "") -> str:
         shown = (cell.ljust(width) for cell, width in zip([cells[0]] if problem else cells, widths, strict=False))
@@ -171,11 +179,9 @@ def _write_table(found: _Counted, top: int, out: TextIO) -> None:
     if first:
         print(line(header), file=out)
     for one in chain(first, waiting):
-        print(line(_cells(one, top), one.problem), file=out)
+        print(line(_cells(one, header), one.problem), file=out)
 
 
-def _cells(one: Prediction, top: int) -> list[str]:
-    cells = [cell for name, p in zip(one.classes, one.probabilities, strict=True) for cell in (name, f"{p:.3f}")]
-    if top == ALL:
-        cells = [_MARK.join(one.classes), _MARK.join(f"{p:.3f}" for p in one.probabilities)]
-    return [one.path, *(cells or [""] * (2 * top))]
+def _cells(one: Prediction, header: Sequence[str]) -> list[str]:
+    row = _row(one, header)
+    return [f"{row[name]:.3f}" if isinstance(row[name], float) else row[name] or "" for name in header]

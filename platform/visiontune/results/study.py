@@ -70,7 +70,14 @@ class Study(StudyTables):
         return trial_life(self.record, self.record.trial(number), read_history(self.folder, number, self.storage_url))
 
     def predict(
-        self, pictures: Any, *, top: int = 1, tta: str = "none", calibrated: bool = False, device: str = "auto", depth: Depth | None = None
+        self,
+        pictures: Any,
+        *,
+        top: int | None = None,
+        tta: str = "none",
+        calibrated: bool = False,
+        device: str = "auto",
+        depth: Depth | None = None,
     ) -> Predictions:
         """What the winner says of pictures: as `visiontune.predict`."""
         from visiontune.results.use_classifier import predict

@@ -12,8 +12,9 @@ from typing import Any
 from visiontune.errors import UserError, first_line
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.text import aligned, duration, number
+from visiontune.results.winner_lines import test_column
 from visiontune.tuning.read_study import read_study
-from visiontune.tuning.records import StudyRecord, top1s_of
+from visiontune.tuning.records import StudyRecord, test_mean_of
 from visiontune.tuning.winner import winner_of
 
 
@@ -21,7 +22,7 @@ from visiontune.tuning.winner import winner_of
 class StudySummary:
     """A study as it stands. `state`: running, finished, budget (it ended with trials that may go on with more of that), stopped (its
     search goes on by the same command) or unreadable, with the `problem`. `best` is the search's own, the best of many; `confirmed`
-    and `test_top1` are means over `num_seeds` trainings of the winner.
+    and `test_top1` are means over `num_seeds` trainings of the winner; `test_map` in place of that where pictures have several classes.
     """
 
     name: str
@@ -33,6 +34,7 @@ class StudySummary:
     best: float | None = None
     confirmed: float | None = None
     test_top1: float | None = None
+    test_map: float | None = None
     num_seeds: int = 0
     epochs: float = 0.0
     hours: float = 0.0
@@ -60,16 +62,17 @@ class StudyList:
     def __str__(self) -> str:
         if not self.studies:
             return f"no study in {self.path}"
-        header = ("study", "state", "trials", "objective", "best", "confirmed", "test top1", "changed", "spent")
-        rows = aligned([header, *map(_cells, self.studies)])
+        test, *figures = test_column([(one.test_top1, one.test_map) for one in self.studies])
+        header = ("study", "state", "trials", "objective", "best", "confirmed", test, "changed", "spent")
+        rows = aligned([header, *map(_cells, self.studies, figures)])
         return "\n".join([*rows, *(f"{one.name}: {one.problem}" for one in self.studies if one.problem)])
 
 
-def _cells(one: StudySummary) -> tuple[str, ...]:
+def _cells(one: StudySummary, test: str) -> tuple[str, ...]:
     trials = str(one.num_trials) if one.num_wanted is None else f"{one.num_trials} of {one.num_wanted}"
     seeds = f" ({one.num_seeds} seed{'s'[one.num_seeds == 1 :]})" if one.confirmed is not None else ""
     spent = f"{one.epochs:.0f} epochs, {duration(one.hours * 3600)}" + (f", {one.gpu_hours:.3g} GPU hours" if one.gpu_hours else "")
-    figures = (number(one.best), number(one.confirmed) + seeds, number(one.test_top1))
+    figures = (number(one.best), number(one.confirmed) + seeds, test)
     return one.name, one.state, trials, one.metric or "-", *figures, f"{one.changed:%Y-%m-%d %H:%M}", spent
 
 
@@ -90,7 +93,7 @@ def _summary(folder: StudyFolder) -> StudySummary:
         return StudySummary(folder.name, "unreadable", when, problem=problem)
     except (KeyError, TypeError, ValueError) as error:  # what Optuna says of a journal that is none, and a study of another program
         return StudySummary(folder.name, "unreadable", when, problem=f"its storage is no study of visiontune: {first_line(error)}")
-    good = [one for one in record.confirmations if not one.failure]
+    good, tests = [one for one in record.confirmations if not one.failure], test_mean_of(record.tested)
     return StudySummary(
         name=folder.name,
         state=_state(record),
@@ -100,7 +103,8 @@ def _summary(folder: StudyFolder) -> StudySummary:
         metric=record.objective.metric,
         best=record.best.value if record.best is not None else None,
         confirmed=_mean([one.val_value for one in good]) if winner_of(record) is not None else None,
-        test_top1=_mean(top1s_of(record.tested)),
+        test_top1=tests.get("test_top1"),
+        test_map=tests.get("test_map"),
         num_seeds=len(good),
         epochs=float(record.spent.get("epochs", 0.0)),
         hours=float(record.spent.get("hours", 0.0)),

@@ -9,7 +9,7 @@ from typing import Any
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.winner_lines import Estimate, curse_of, estimate_of
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.tuning.records import Candidate, Confirmation, StudyRecord, tested_of, top1s_of
+from visiontune.tuning.records import Candidate, Confirmation, StudyRecord, test_mean_of, tested_of
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,9 @@ class Winner:
 
         None where none was tested, and where pictures have several classes.
         """
-        tested = top1s_of(tested_of(self.confirmations, self.with_val))
-        return sum(tested) / len(tested) if tested else None
+        return test_mean_of(tested_of(self.confirmations, self.with_val)).get("test_top1")
 
     @property
     def test_map(self) -> float | None:
         """The same of the mean average precision, where pictures have several classes."""
-        tested = [one.test_map for one in tested_of(self.confirmations, self.with_val) if one.test_map is not None]
-        return sum(tested) / len(tested) if tested else None
+        return test_mean_of(tested_of(self.confirmations, self.with_val)).get("test_map")

@@ -14,7 +14,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.inference.find_pictures import find_pictures
 from visiontune.inference.first_look import NUM_LOOKED_AT, held, look_first
-from visiontune.inference.predict import predictions, refuse_one_alone
+from visiontune.inference.predict import predictions, refuse_calibration
 from visiontune.inference.split_logits import CHOSEN_ON, TRAINED_ON, refuse_other_classes, split_logits
 from visiontune.results.evaluation import Evaluation, Labelled, evaluation
 from visiontune.results.evaluation_of_many import evaluation_of_many
@@ -22,7 +22,7 @@ from visiontune.results.find_classifier import Trained, find_classifier
 from visiontune.results.ingest_progress import IngestScreen, predicting
 from visiontune.results.labelled_pictures import labelled, refuse_making
 from visiontune.results.make_dataset import section_of
-from visiontune.results.predictions import ALL, Predictions
+from visiontune.results.predictions import Predictions
 from visiontune.spec.call_ranges import MANY, refuse_outside
 from visiontune.tuning.confirmed import RACE, TESTS
 from visiontune.tuning.driver_lock import driver_lock
@@ -37,23 +37,25 @@ def predict(
     studies: StudiesFolder,
     pictures: Any,
     *,
-    top: int,
+    top: int | None,
     tta: str,
     is_calibrated: bool,
     device: str,
     depth: Depth | None = None,
 ) -> Predictions:
     """See `visiontune.predict`."""
-    refuse_outside(MANY, top=top)
+    refuse_outside(MANY, top=1 if top is None else top)
     given = find_pictures(pictures)  # what leads nowhere is told before anything is loaded
     trained = find_classifier(model, studies, device=device, tta=tta, depth=depth)
-    refuse_one_alone(trained.classifier, top=top, is_calibrated=is_calibrated)
+    if is_calibrated:
+        refuse_calibration(trained.classifier)
     first = [held(one) for one in islice(given, NUM_LOOKED_AT)]
     metadata, notes = look_first(first, trained.classifier.metadata)
     temperature = trained.temperature() if is_calibrated else 1.0
-    top = min(top, len(trained.classifier.class_names))
+    has_many, num_classes = metadata.thresholds is not None, len(trained.classifier.class_names)
+    asked, top = top or 1, min(top or (num_classes if has_many else 1), num_classes)
     found = predictions(trained.classifier.knowing(metadata), chain(first, given), top=top, temperature=temperature)
-    return Predictions(found, ALL if trained.classifier.metadata.thresholds is not None else top, temperature, notes)
+    return Predictions(found, top, temperature, notes, num_shown=min(asked, top), has_many=has_many)
 
 
 def evaluate(
@@ -76,7 +78,8 @@ def evaluate(
     refuse_making(words)
     section = None if data is None else section_of(data, words, "DATA")
     trained = find_classifier(model, studies, device=device, tta=tta, depth=depth)
-    refuse_one_alone(trained.classifier, top=1, is_calibrated=is_calibrated)
+    if is_calibrated:
+        refuse_calibration(trained.classifier)
     found = _validation(trained) if section is None else labelled(trained, section, is_skipping=is_skipping)
     if found.has_test and isinstance(model, StudyFolder):
         found = replace(found, notes=(*found.notes, _count_meeting(model)))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from visiontune.errors import plural
 from visiontune.inference.intervals import mean_interval
 from visiontune.results.text import aligned, number
 from visiontune.tuning.confirmed import WITH_VAL
@@ -46,6 +47,15 @@ def estimate_of(confirmations: Sequence[Confirmation], metric: str) -> Estimate 
     return Estimate.of([one.val_value for one in confirmations if not one.failure], metric)
 
 
+def test_column(figures: Sequence[tuple[float | None, float | None]]) -> list[str]:
+    """Header and cells of winners' tests, each by (top1, map), of which it has one or none; where both occur a cell says which."""
+    found = [next(((name, one) for name, one in zip(("top1", "map"), pair, strict=True) if one is not None), None) for pair in figures]
+    names = {one[0] for one in found if one is not None} or {"top1"}
+    if len(names) == 1:
+        return [f"test {names.pop()}", *(number(one and one[1]) for one in found)]
+    return ["test", *("-" if one is None else f"{one[0]} {number(one[1])}" for one in found)]
+
+
 def curse_of(candidate: Candidate) -> float | None:
     """The search's value minus the mean of the fresh seeds; None where every training failed."""
     found = estimate_of(candidate.confirmations, "")
@@ -74,7 +84,7 @@ def race_lines(study: StudyRecord) -> list[str]:
     )
     has_won = f"is the best in {metric}" if costs else "has won"
     return [
-        f"{recipes} trained again in full on fresh seeds, {num} times; trial {winner.number} {has_won}",
+        f"{recipes} trained again in full on fresh seeds, {plural(num, 'time')}; trial {winner.number} {has_won}",
         *aligned(rows),
         *_missing(study),
         *kept_lines(study),
@@ -101,7 +111,8 @@ def kept_lines(study: StudyRecord) -> list[str]:
     lines = []
     if study.with_val is not None:
         one = study.with_val
-        what = f"test top1 {number(one.test_top1)}, test loss {number(one.test_loss)}" if one.is_tested else one.failure or "not tested yet"
+        name, tested = one.test_figure
+        what = f"test {name} {number(tested)}, test loss {number(one.test_loss)}" if one.is_tested else one.failure or "not tested yet"
         lines.append(f"trained once more on train and val together, so without a figure on val: {what}")
     if study.averaged is not None:
         one = study.averaged

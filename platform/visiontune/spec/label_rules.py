@@ -1,4 +1,4 @@
-"""What of a study has no meaning for pictures of several classes, or only for those."""
+"""What of a study has no meaning for pictures of several classes."""
 
 from __future__ import annotations
 
@@ -6,29 +6,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from visiontune.spec.section_reader import Reader
-from visiontune.spec.several_labels import MANY, METRIC, NO_VIEWS, ONE, has_many, problems_of_many
+from visiontune.spec.several_labels import NO_TEST_TIME, has_many, problems_of_many
 from visiontune.spec.space import Space
-from visiontune.spec.tables.metrics import METRICS, OF_MANY, OF_ONE
 from visiontune.spec.value_reader import BAD
 
 
 def label_rules(reader: Reader, tree: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str, str]]:
     """As study_rules.py has them: the keys that must be right, where a rule is broken, what is broken."""
-    metric, is_many = tree["objective"]["metric"], has_many(tree["data"])
-    if metric in METRICS and metric not in (OF_MANY if is_many else OF_ONE):
-        kind, given = ("one class", MANY) if is_many else ("several classes", ONE)
-        rule = f"{metric} is of pictures with {kind}, but data.labels is {given}"
-        yield ("data", "objective"), "objective.metric", f"{rule}; nearest is {METRIC if is_many else 'val_top1'}"
-    if not is_many:
+    if not has_many(tree["data"]):
         return
     if tree["confirm"]["use_val"] is True:
         rule = "thresholds of several classes are chosen on validation pictures that the network has not seen; nearest is false"
         yield ("data", "confirm.use_val"), "confirm.use_val", rule
     if tree["confirm"]["test_time"] not in ("none", BAD):
-        yield ("data", "confirm.test_time"), "confirm.test_time", f"{NO_VIEWS}; nearest is none"
-    if tree["data"]["folds"] not in (1, BAD):
-        rule = "folds are stratified by the one class of each picture, but data.labels is many; nearest is 1"
-        yield ("data", "data.folds"), "data.folds", rule
+        yield ("data", "confirm.test_time"), "confirm.test_time", f"{NO_TEST_TIME}; nearest is none"
     if reader.problems.none_under("space"):
         space = Space(tree["space"])
         corners = ((section, corner) for section in ("loss", "balance", "augmentation") for corner in space.corners(section))

@@ -20,7 +20,7 @@ from visiontune.spec.overrides import COMMAND_LINE, override
 from visiontune.spec.plugins import in_use, load_named, uses_plugins
 from visiontune.spec.section_reader import Reader
 from visiontune.spec.sections import PLUGINS, RECIPE, STUDY
-from visiontune.spec.several_labels import with_many_of, with_metric
+from visiontune.spec.several_labels import ONE, with_many_of, with_metric, with_usable_metrics
 from visiontune.spec.space import Space, fill
 from visiontune.spec.start import Start, StartRecipe
 from visiontune.spec.study_rules import check_study
@@ -44,7 +44,7 @@ def load_study(source: Source, overrides: Sequence[str] = ()) -> StudySpec:
 
 
 def _read_study(reader: Reader, root: Node, source: Source, plugins: tuple[str, ...]) -> StudySpec:
-    tree = reader.file(root, STUDY.fields)
+    tree = reader.file(root, with_usable_metrics(_labels_of(root), STUDY.fields))
     tree["space"] = with_many_of(tree.get("data", {}), with_pictures_of_weights(tree.get("space", {})))
     tree["objective"] = with_metric(tree.get("data", {}), tree.get("objective", {}))
     settings = fill({key: declared for key, declared in STUDY.fields.items() if key != "space"}, tree)
@@ -56,6 +56,13 @@ def _read_study(reader: Reader, root: Node, source: Source, plugins: tuple[str, 
     if reader.problems.found:
         raise UserError(*reader.problems.sorted())
     return _study({**filled, "plugins": plugins}, space, start, {key: (node.file, node.line) for key, node in reader.nodes.items()})
+
+
+def _labels_of(root: Node) -> Any:
+    """What the section `data` says of them, before it is read."""
+    data = root.items.get("data")
+    labels = data[1].items.get("labels") if data is not None else None
+    return ONE if labels is None else labels[1].plain()
 
 
 def read_start(given: Mapping[str, Any], space: Space, problems: Problems) -> Start:

@@ -114,7 +114,7 @@ class Runs:
         self._mlflow.log_data(self._parent, self._study.data)
         parent = self._mlflow.log(self._parent, params=content.params(event), tags=tags)
         self._set_parent(self._mlflow.set_status(parent, "RUNNING", event["time_ms"]))
-        view = leaderboard_view(parent.run_id, event.get("mode", "max"), event.get("searched", ()))
+        view = leaderboard_view(parent.run_id, event.get("mode", "max"), event.get("searched", ()), event.get("test", "top1"))
         self._mlflow.tag_experiment(experiment_id, {KIND: TRAINING, VIEW: view}, _is_chosen)
         if "identity" in event:
             self._mlflow.log_text(parent, to_yaml(event["identity"]), "study.yaml")

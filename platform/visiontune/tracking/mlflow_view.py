@@ -18,14 +18,20 @@ _NUM_PARAMS = 12  # columns beside which the rest is a click away
 _MAX_TAG = 5_000
 
 
-def leaderboard_view(parent_id: str, mode: str, searched: Sequence[str]) -> str:
-    """The view as the tag holds it: trials under their study, best first, with the params that are searched."""
+def leaderboard_view(parent_id: str, mode: str, searched: Sequence[str], test: str = "top1") -> str:
+    """The view as the tag holds it: trials under their study, best first, with the params that are searched and test_top1 or test_map."""
     shown = ["tags.`visiontune.state`", "tags.`visiontune.reason`"]
-    columns = [f"metrics.`{LAST}`", "metrics.`rung`", "metrics.`test_top1`", *(f"params.`{key}`" for key in searched[:_NUM_PARAMS]), *shown]
+    columns = [
+        f"metrics.`{LAST}`",
+        "metrics.`rung`",
+        f"metrics.`test_{test}`",
+        *(f"params.`{key}`" for key in searched[:_NUM_PARAMS]),
+        *shown,
+    ]
     order = {"orderByKey": f"metrics.`{LAST}`", "orderByAsc": mode == "min", "searchFilter": "", "startTime": "ALL"}
     rest = {"lifecycleFilter": "Active", "modelVersionFilter": "All Runs", "datasetsFilter": []}
     view = json.dumps({**order, **rest, "selectedColumns": columns, "runsExpanded": {parent_id: True}})
-    return view if len(view) <= _MAX_TAG else leaderboard_view(parent_id, mode, searched[: len(searched) // 2])
+    return view if len(view) <= _MAX_TAG else leaderboard_view(parent_id, mode, searched[: len(searched) // 2], test)
 
 
 def leaderboards(address: str, num: int = 5) -> list[tuple[str, str]]:

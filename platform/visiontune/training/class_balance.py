@@ -86,6 +86,16 @@ def class_weights(balance: Mapping[str, Any], labels_N: IntArray, num_classes: i
     return torch.from_numpy((weight_K * count_K.sum() / (weight_K @ count_K)).astype(np.float32))
 
 
+def balanced_pos_weight(labels_N: IntArray, num_classes: int, members_SK: Tensor | None = None) -> Tensor:
+    """(K,) float32, for each class the training pictures without it by those with it (1 at least), as torch's BCEWithLogitsLoss has it.
+
+    `members_SK` says which classes each set has, where labels number sets.
+    """
+    members_SK = torch.eye(num_classes) if members_SK is None else members_SK
+    count_K = torch.bincount(torch.from_numpy(labels_N), minlength=len(members_SK)).double() @ members_SK.double()
+    return ((len(labels_N) - count_K) / count_K.clamp_min(1)).float()
+
+
 def inverse_frequency(count_K: FloatArray) -> FloatArray:
     """1 / n."""
     return 1 / count_K

@@ -12,7 +12,7 @@ class ClassTable:
 
     confusion[i][j] are the pictures of class i that were taken for class j. What divides by zero is 0, as a class that was
     never predicted has no precision. Where pictures have several classes there is no confusion; precision, recall and F1 are then those
-    of probabilities from `threshold` on.
+    of probabilities from `threshold` on, and a class without a picture has None for its average precision.
     """
 
     classes: tuple[str, ...]
@@ -21,7 +21,7 @@ class ClassTable:
     f1: tuple[float, ...]
     support: tuple[int, ...]
     confusion: tuple[tuple[int, ...], ...]
-    average_precision: tuple[float, ...] = ()
+    average_precision: tuple[float | None, ...] = ()
     threshold: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:

@@ -113,12 +113,15 @@ def f1_figures(p_NK: Tensor, is_NK: Tensor, at_K: Tensor) -> dict[str, float]:
 
 
 def label_table(p_NK: Tensor, is_NK: Tensor, at_K: Tensor, class_names: Sequence[str]) -> ClassTable:
-    """Precision, recall and F1 of each class at its threshold, and its average precision."""
+    """Precision, recall and F1 of each class at its threshold, and its average precision: None without a picture of it.
+
+    Such a class is left out of map, as COCO does; scikit-learn warns and counts it as 0.
+    """
     both_K, said_K, there_K = _counted(p_NK, is_NK, at_K)
     columns = (both_K / said_K.clamp_min(1), both_K / there_K.clamp_min(1), 2 * both_K / (said_K + there_K).clamp_min(1))
     precision, recall, f1 = (tuple(column.tolist()) for column in columns)
     support = tuple(int(num) for num in there_K.tolist())
-    ap = tuple(average_precision(p_NK, is_NK).nan_to_num(0.0).tolist())
+    ap = tuple(None if math.isnan(one) else one for one in average_precision(p_NK, is_NK).tolist())
     return ClassTable(tuple(class_names), precision, recall, f1, support, (), average_precision=ap, threshold=tuple(at_K.tolist()))
 
 

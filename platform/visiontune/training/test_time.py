@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from visiontune.errors import nearest
 from visiontune.spec.sections import TEST_TIMES
-from visiontune.spec.several_labels import NO_VIEWS
+from visiontune.spec.several_labels import NO_TEST_TIME
 from visiontune.training.evaluate import Model
 
 Views = Callable[[Tensor], Iterator[Tensor]]
@@ -47,7 +47,7 @@ def problem_of_test_time(test_time: str, preprocessing: Mapping[str, Any], *, ha
     if test_time not in TEST_TIMES:
         return f"test_time must be one of {', '.join(TEST_TIMES)}, got {test_time!r}; {nearest(test_time, TEST_TIMES)}"
     if test_time != "none" and has_many:
-        return f"{NO_VIEWS}; nearest is none"
+        return f"{NO_TEST_TIME}; nearest is none"
     if test_time != "none" and preprocessing["name"] == "pca_whitening":
         return f"{test_time} needs pictures, which preprocessing pca_whitening does not leave; nearest is none"
     return None

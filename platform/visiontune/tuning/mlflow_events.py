@@ -18,6 +18,7 @@ from visiontune.filesystem.json_text import read_mapping
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.inference.intervals import half_width
 from visiontune.spec.declare import NOTHING
+from visiontune.spec.several_labels import has_many
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.answer import answer
 from visiontune.tuning.leg import Report, device_of
@@ -38,6 +39,7 @@ def study_event(spec: StudySpec, key: str, pictures: Mapping[str, Any], said: Se
         data |= {f"num_{split}": num for split, num in pictures.get("splits", {}).items()}
     searched = [name for name, _, above in spec.space.domains() if not above]
     known = {"identity": spec.identity(), "mode": spec.objective.mode, "searched": searched}
+    known |= {"test": "map"} if has_many(spec.data) else {}
     known |= {"tags": source_tags(spec), "data": data, **({"pictures": "\n".join(said)} if said else {})}
     return {"event": "study", "study": spec.study, "key": key, **known, "time_ms": now_ms()}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from statistics import fmean
 from typing import Any
 
 from visiontune.errors import UserError
@@ -105,9 +106,10 @@ def test_figures_of(tested: Sequence[Confirmation]) -> tuple[str, list[float]]:
     return (found[0][0] if found else "top1"), [value for _, value in found]
 
 
-def top1s_of(confirmations: Sequence[Confirmation]) -> list[float]:
-    """Accuracies on the test; none of pictures with several classes."""
-    return [one.test_top1 for one in confirmations if not math.isnan(one.test_top1)]
+def test_mean_of(tested: Sequence[Confirmation]) -> dict[str, float]:
+    """Their mean by what they are told by, test_top1 or test_map; nothing of none."""
+    name, values = test_figures_of(tested)
+    return {f"test_{name}": fmean(values)} if values else {}
 
 
 def tested_of(confirmations: Sequence[Confirmation], with_val: Confirmation | None) -> tuple[Confirmation, ...]:

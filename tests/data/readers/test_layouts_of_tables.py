@@ -162,7 +162,7 @@ MANIFESTS = {
         _table(GOOD + "c.png,NaN\nd.png,\n", *AB, "c.png", "d.png"),
         AS_GOOD,
         aside={"c.png": "has no label", "d.png": "has no label"},
-        said=("1 labels are words such as NaN",),
+        said=("1 label is a word such as NaN",),
     ),
     "tags": Row(
         _table("path,tags\na.png,haze primary\nb.png,clear primary\nc.png,clear primary water\n", *AB, "c.png"),
@@ -194,7 +194,7 @@ MANIFESTS = {
     "pictures in a folder beside": Row(
         _table(GOOD, "in/a.png", "in/b.png"), refused=("none of the paths in 'path' is a picture here, but they are in", "/in")
     ),
-    "another case": Row(_table(GOOD, "a.PNG", "b.png"), {"train": {"a.PNG": "cat", "b.png": "dog"}}, said=("1 paths", "'a.png'")),
+    "another case": Row(_table(GOOD, "a.PNG", "b.png"), {"train": {"a.PNG": "cat", "b.png": "dog"}}, said=("1 path is a file", "'a.png'")),
     "paths from the table's folder": Row(
         _table("path,label\n..\\images\\a.png,cat\n..\\images\\b.png,dog\n", "images/a.png", "images/b.png", name="tables/labels.csv"),
         AS_GOOD,

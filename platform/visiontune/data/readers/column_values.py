@@ -45,6 +45,12 @@ def num_words_for_nothing(column: Any) -> int:
     return pc.sum(pc.is_in(words, pa.array(_MISSING[1:], kind))).as_py() or 0
 
 
+def notes_for_nothing(num_words: int) -> list[str]:
+    """What is to be said of so many words."""
+    those = "label is a word such as NaN or NA, which is" if num_words == 1 else "labels are words such as NaN or NA, which are"
+    return [f"{num_words:,} {those} taken for none"] if num_words else []
+
+
 def _integers(column: Any) -> Any:
     known = pc.if_else(pc.is_nan(column), None, column)
     fractions = pc.filter(known, pc.not_equal(pc.floor(known), known))

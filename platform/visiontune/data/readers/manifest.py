@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import open_folder
+from visiontune.data.readers.column_values import notes_for_nothing
 from visiontune.data.readers.item import Item, joined, parted
 from visiontune.data.readers.manifest_columns import DEFAULT_SPLIT, Columns, Row, read_rows
 from visiontune.data.readers.manifest_hints import likely_path
@@ -78,7 +79,8 @@ class _Reading:
     def notes(self) -> Iterator[str]:
         """What was taken for granted."""
         if self.num_loose:
-            yield f"{self.num_loose:,} paths are files but for their suffix or case, such as {self.loose}"
+            these = "path is a file but for its" if self.num_loose == 1 else "paths are files but for their"
+            yield f"{self.num_loose:,} {these} suffix or case, such as {self.loose}"
         yield from self.votes.notes()
 
     def items(self, rows: Sequence[Row]) -> dict[str, list[Item]]:
@@ -183,7 +185,7 @@ def _refuse_torn_groups(items: Mapping[str, Sequence[Item]], rows: Sequence[Row]
 def _words(tables: Iterable[TableFile], columns: Columns) -> list[str]:
     is_text = not columns.labels and not columns.has_many
     num = sum(table.num_words(columns.label) for table in tables if is_text)
-    return [f"{num:,} labels are words such as NaN or NA, which are taken for none"] if num else []
+    return notes_for_nothing(num)
 
 
 def _refuse_elsewhere(table: TableFile, images: str | None, path_column: str) -> None:

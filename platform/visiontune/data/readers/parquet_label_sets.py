@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,14 +32,17 @@ def read_label_sets(files: Mapping[str, tuple[ShardFile, ...]], image_column: st
     known = {part: [row for rows in found for row in rows if row is not None] for part, found in read.items()}
     where = str(files["train"][0])
     if not (train := {name for row in known["train"] for name in row}):
-        raise UserError(Problem(where, 0, f"column {label_column!r}", "must have classes in training, but has none"))
+        raise UserError(
+            Problem(
+                where, 0, f"column {label_column!r}", f"one row at least must have a class, but none of its {len(known['train']):,} has one"
+            )
+        )
     class_names = tuple(names) if names is not None else class_order(train, where)
-    classes = {part: [encode(row, class_names, where, part).tolist() for row in rows] for part, rows in known.items() if rows}
-    unseen = next((one for rows in known.values() for row in rows for one in row if one not in train), None)
-    if unseen is not None:
-        raise UserError(Problem(where, 0, "", f"labels of val and test must occur in training, but {unseen!r} does not"))
+    shards = {part: Shards(files[part], *_places(read[part])) for part, rows in known.items() if rows}
+    for part in shards:
+        _refuse_unseen(part, known[part], train, shards[part])
+    classes = {part: [encode(row, class_names, where, part).tolist() for row in known[part]] for part in shards}
     labels, sets = numbered(classes)
-    shards = {part: Shards(files[part], *_places(read[part])) for part in classes}
     aside = [
         SetAside(f"{file}: row {at}", "has no label", is_bad=False)
         for part, found in read.items()
@@ -50,6 +53,15 @@ def read_label_sets(files: Mapping[str, tuple[ShardFile, ...]], image_column: st
     return Labels(
         class_names, labels, shards, aside, [f"{part} has no labels, so it is no part" for part in known if part not in classes], sets
     )
+
+
+def _refuse_unseen(part: str, rows: Sequence[Sequence[str]], train: Collection[str], shards: Shards) -> None:
+    unseen = next(((at, one) for at, row in enumerate(rows) for one in row if one not in train), None)
+    if unseen is not None:
+        rule = (
+            f"labels of {part} must occur in train, but {unseen[1]!r} does not; put pictures of it into train or leave them out of {part}"
+        )
+        raise UserError(Problem(shards.names()[unseen[0]], 0, "", rule))
 
 
 def _places(found: Sequence[Rows]) -> tuple[tuple[Any, ...], tuple[int, ...]]:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from visiontune.data.class_names import composed, refuse_alike
 from visiontune.data.label_sets import Sets
-from visiontune.data.readers.column_values import num_words_for_nothing, plain_values
+from visiontune.data.readers.column_values import notes_for_nothing, num_words_for_nothing, plain_values
 from visiontune.data.readers.parquet_shards import ShardFile, Shards, open_checked
 from visiontune.data.readers.picture_columns import declared_names
 from visiontune.data.readers.picture_tables import PictureTable
@@ -66,7 +66,7 @@ def read_labels(files: Mapping[str, tuple[ShardFile, ...]], image_column: str, l
         shards[part] = Shards(files[part], tuple(one.rows for one in found), tuple(one.num_rows for one in found))
     everything = [one for found in columns.values() for one in found]
     num_words = sum(one.num_words for one in everything)
-    notes = [f"{num_words:,} labels are words such as NaN or NA, which are taken for none"] if num_words else []
+    notes = notes_for_nothing(num_words)
     notes += [*said, *(f"{part} has no labels, so it is no part" for part in unlabelled)]
     return Labels(class_names, labels, shards, [one for column in everything for one in _without(column)], notes)
 

@@ -50,9 +50,11 @@ def file_source(
     if "train" not in items:
         raise UserError(Problem(root.shown, 0, "", f"must hold training pictures with labels, but has none{_why(set_aside)}"))
     if not {*_each(items["train"], has_many=has_many)}:
-        raise UserError(Problem(root.shown, 0, "", "training pictures must have classes, but none of them has one"))
+        raise UserError(
+            Problem(root.shown, 0, "", f"one picture at least must have a class, but none of its {len(items['train']):,} has one")
+        )
     class_names = class_order({*_each(items["train"], has_many=has_many)}, root.shown)
-    labels, sets = _numbered(items, class_names, root.shown, has_many=has_many)
+    labels, sets = _numbered(items, class_names, root, has_many=has_many)
     read = load or root.read
     listing = cache(lambda: listing_of(kind, root, items, set_aside, margin))
     paths = paths_of(items)
@@ -95,13 +97,21 @@ def _named(items: Sequence[Item], names: Mapping[str, str], *, has_many: bool) -
 
 
 def _numbered(
-    items: Mapping[str, Sequence[Item]], class_names: Sequence[str], where: str, *, has_many: bool
+    items: Mapping[str, Sequence[Item]], class_names: Sequence[str], root: Root, *, has_many: bool
 ) -> tuple[dict[str, IntArray], Sets | None]:
     """Labels by part, and the sets that they number. Raises UserError for classes that train lacks."""
-    each = {part: encode([*_each(found, has_many=has_many)], class_names, where, part) for part, found in items.items()}
+    num = {part: [len(parted(item.label)) if has_many else 1 for item in found] for part, found in items.items()}
+    ends = {part: np.cumsum(nums) for part, nums in num.items()}
+
+    def encoded(part: str, found: Sequence[Item]) -> IntArray:
+        def shown(at: int) -> str:
+            return root.show(found[int(np.searchsorted(ends[part], at, "right"))].path)
+
+        return encode([*_each(found, has_many=has_many)], class_names, root.shown, part, shown)
+
+    each = {part: encoded(part, found) for part, found in items.items()}
     if not has_many:
         return each, None
-    ends = {part: np.cumsum([len(parted(item.label)) for item in found]) for part, found in items.items()}
     return numbered({part: [one.tolist() for one in np.split(each[part], end[:-1])] for part, end in ends.items()})
 
 

@@ -13,7 +13,7 @@ from visiontune.data.label_sets import count_classes
 from visiontune.data.source import Source
 from visiontune.data.store.ingest_report import IngestReport, aside_of
 from visiontune.data.store.store import Store
-from visiontune.errors import UserError
+from visiontune.errors import UserError, plural
 
 _NAMES, _REASONS, _CLASSES = 3, 4, 12
 _PARTS = ("train", "val", "test")
@@ -30,7 +30,7 @@ def short_report(store: Store) -> list[str]:
         return [_numbers(nums, store.class_names)]
     found = [
         *report.notes,
-        *_set_aside(report.set_aside, f"of {report.num_seen:,} pictures"),
+        *_set_aside(report.set_aside, f"of {plural(report.num_seen, 'picture')}"),
         *_repeats(report),
         *_lacking(counts, store.class_names),
     ]
@@ -43,7 +43,7 @@ def short_report_of_source(source: Source) -> list[str]:
     sets, num = source.label_sets, len(source.class_names)
     counts = {part: count_classes(labels, sets, num).tolist() for part, labels in source.labels().items()}
     nums = {part: len(labels) for part, labels in source.labels().items()}
-    found = [*source.notes, *_set_aside(aside_of(source), f"beside {sum(nums.values()):,} pictures")]
+    found = [*source.notes, *_set_aside(aside_of(source), f"beside {plural(sum(nums.values()), 'picture')}")]
     return [_numbers(nums, source.class_names), *([_classes(counts, source.class_names)] if found else []), *found]
 
 
@@ -70,7 +70,7 @@ def _numbers(nums: Mapping[str, int], class_names: Sequence[str]) -> str:
     said = ", ".join(f"{part} {nums[part]:,}" for part in _PARTS if part in nums)
     split = [part for part in _PARTS if part not in nums]
     more = f", from which {' and '.join(split)} {'is' if len(split) == 1 else 'are'} split off" if split else ""
-    return f"{sum(nums.values()):,} pictures of {len(class_names)} classes: {said}{more}"
+    return f"{plural(sum(nums.values()), 'picture')} of {len(class_names)} classes: {said}{more}"
 
 
 def _classes(counts: Mapping[str, Sequence[int]], class_names: Sequence[str]) -> str:
@@ -86,7 +86,7 @@ def _set_aside(aside: Sequence[Mapping[str, Any]], of_what: str) -> Iterator[str
     if bad:
         yield f"set aside: {len(bad):,} bad {of_what}: {_reasons(bad)}"
     if other:
-        yield f"set aside: {len(other):,} other file{'s' * (len(other) > 1)}: {_reasons(other)}"
+        yield f"set aside: {plural(len(other), 'other file')}: {_reasons(other)}"
 
 
 def _reasons(aside: Sequence[Mapping[str, Any]]) -> str:

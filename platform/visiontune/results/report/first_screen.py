@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from visiontune.errors import plural
 from visiontune.inference.intervals import wilson_interval
 from visiontune.results.report.subject import ReportSubject
-from visiontune.results.report.words import IN_WORDS, between, cost, count, figure, plural, size
+from visiontune.results.report.words import IN_WORDS, between, cost, count, figure, size
 from visiontune.results.text import duration, number
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from visiontune.errors import plural
 from visiontune.results.plots.pareto import pareto
 from visiontune.results.report.blocks import Block, Plot, Table, Text
 from visiontune.results.report.subject import ReportSubject
-from visiontune.results.report.words import COST_WORDS, between, cost, figure, plural
+from visiontune.results.report.words import COST_WORDS, between, cost, figure
 from visiontune.results.winner_lines import estimate_of
 from visiontune.spec.value_reader import listed
 from visiontune.tuning.front import front_of_study

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from visiontune.errors import plural
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.inspection.confusion import class_table
 from visiontune.inspection.corruptions import SEVERITIES
 from visiontune.results.class_table import MAX_CLASSES
 from visiontune.results.report.blocks import Block, Image, Table, Text
 from visiontune.results.report.subject import ReportSubject
-from visiontune.results.report.words import figure, plural
+from visiontune.results.report.words import figure
 from visiontune.tuning.confirmed import WITH_VAL
 
 NUM_PAIRS = 12
@@ -42,7 +43,14 @@ def _class_table(split: str, table: Mapping[str, Any]) -> Table:
     names = table["classes"]
     shown = range(len(names)) if len(names) <= MAX_CLASSES else sorted(range(len(names)), key=lambda k: table["recall"][k])[:MAX_CLASSES]
     columns = ("precision", "recall", "f1", *(("average_precision", "threshold") if table.get("threshold") else ()))
-    rows = [(names[k], f"{table['support'][k]:,}", *(figure("val_macro_f1", table[name][k]) for name in columns)) for k in shown]
+    rows = [
+        (
+            names[k],
+            f"{table['support'][k]:,}",
+            *(figure("val_macro_f1", table[name][k]) if table["support"][k] else "-" for name in columns),
+        )
+        for k in shown
+    ]
     left = len(names) - len(shown)
     note = f"Classes of higher recall that are left out: {left:,}." if left else ""
     header = ("class", "pictures", "precision", "recall", "F1", *(("average precision", "said from") if table.get("threshold") else ()))

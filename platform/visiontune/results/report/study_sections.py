@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from visiontune.errors import plural
 from visiontune.results.importance_table import best_value, given, importance_lines
 from visiontune.results.leaderboard import differing, failure_lines, rung_lines, short_names, source_lines
 from visiontune.results.plots.figure_table import figure_of
 from visiontune.results.plots.pareto import pareto
 from visiontune.results.report.blocks import Block, Code, Plot, Table, Text
 from visiontune.results.report.subject import ReportSubject
-from visiontune.results.report.words import COST_WORDS, IN_WORDS, SHARES, between, cost, figure, plural
+from visiontune.results.report.words import COST_WORDS, IN_WORDS, SHARES, between, cost, figure
 from visiontune.results.text import number
 from visiontune.results.trial_costs import front_of, measured, told
 from visiontune.results.winner_lines import curse_of, estimate_of, kept_lines

@@ -89,11 +89,3 @@ def cost(name: str, value: float | None) -> str:
     if name.endswith("_s"):
         return duration(value).replace(" ", "\xa0") if value >= 10 else f"{value:.2g}\xa0s"
     return count(value) if name in ("num_parameters", "multiply_adds") else shown(value)
-
-
-def plural(num: int, word: str) -> str:
-    """
-    >>> plural(1, "trial"), plural(1200, "trial")
-    ('1 trial', '1,200 trials')
-    """
-    return f"{num:,} {word}{'s'[num == 1 :]}"
