@@ -45,7 +45,7 @@ def train_study(studies: Path, **sections: object) -> StudyFolder:
     keep_pictures(storage, store, spec.study)
     run = SearchRun(spec, storage, folder, outbox.put)
     while (leg := run.next_leg()) is not None:
-        reports = worker.run(leg, rungs=spec.rungs)
+        reports = worker.run(leg, rungs=spec.leg_ends)
         while run.report(leg.key, next(reports)):
             pass
         reports.close()

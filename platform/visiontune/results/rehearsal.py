@@ -11,7 +11,7 @@ import numpy as np
 from visiontune.errors import Problem, UserError, nearest
 from visiontune.results.text import aligned, number
 from visiontune.spec.read_identity import spec_of_identity
-from visiontune.spec.study_spec import Budget, StudySpec
+from visiontune.spec.study_spec import Budget, StudySpec, is_population
 from visiontune.spec.tables.search import SAMPLERS
 from visiontune.tuning.param_places import ParamPlaces
 from visiontune.tuning.recorded_study import CurvesLeft, StudyCurves, rehearsable, study_curves
@@ -26,6 +26,7 @@ MIN_FULL = 8
 
 NUM_BOOTSTRAPS = 1000
 RANDOM = "random search"
+NO_WEIGHTS = "study {} was searched with pbt, whose trials go on from each other's weights: curves that are recorded have none to give"
 CAVEAT = (
     "One study's curves, each used once by the trial nearest to it: curves that were cut favour settings like the study's own, "
     "and differences within the intervals mean nothing."
@@ -90,6 +91,8 @@ def rehearse_study(study: StudyRecord, asked: Mapping[str, Any], *, num_workers:
         raise UserError(
             f"a rehearsal compares by the best value, but study {study.name} has {len(study.objective.names)} objectives: {names}"
         )
+    if is_population({"name": study.identity["trial_scheduler.name"]}):
+        raise UserError(NO_WEIGHTS.format(study.name))
     curves = study_curves(study)
     given = {KEYS[key]: value for key, value in asked.items() if value is not None}
     problems: list[Problem | str] = [*_too_few(study, curves), *_wrong_settings(study.identity, given)]

@@ -73,14 +73,17 @@ def best_event(metric: str, value: float, num_epochs: int) -> Event:
     return {"event": "best", "metrics": {f"best.{metric}": value}, "step": num_epochs, "time_ms": now_ms()}
 
 
-def end_event(number: int, state: str, reason: str, micro_batch: int = 0, costs: Mapping[str, float] = NOTHING) -> Event:
+def end_event(number: int, state: str, reason: str, micro_batch: int = 0, costs: Mapping[str, float] = NOTHING, phases: str = "") -> Event:
     """A trial has ended; one that is waiting can go on, should the study be carried on with a larger budget.
 
-    `micro_batch`: what memory allowed, where that was less than the recipe's; `costs`: what training took.
+    `micro_batch`: what memory allowed, where that was less than the recipe's; `costs`: what training took; `phases`: whose weights it
+    took, where it is of a population: its params are those that it was begun with.
     """
     tags = {"visiontune.state": state, "visiontune.can_go_on": str(state == "waiting").lower()}
     if micro_batch:
         tags["visiontune.micro_batch"] = str(micro_batch)
+    if phases:
+        tags["visiontune.phases"] = phases
     metrics = {"metrics": {f"costs.{name}": cost for name, cost in costs.items()}} if costs else {}
     return {"event": "end", "number": number, "status": STATUS[state], "reason": reason, "tags": tags, **metrics, "time_ms": now_ms()}
 

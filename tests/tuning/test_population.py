@@ -1,0 +1,326 @@
+"""Population based training: who exploits whom by Ray's rule, what a kill leaves of a decision, and a schedule that is trained again."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
+from trained_study import train_study
+
+from parts.simulated_cluster import Cluster
+from parts.simulated_machine import Machine
+from visiontune import load_study as open_study
+from visiontune import replay, train
+from visiontune.cli import main
+from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.results.rehearsal import rehearse_study
+from visiontune.results.search_forecast import population_lines, rungs
+from visiontune.spec.changing import changing_params, fixed_params
+from visiontune.spec.domains import Choice, Float, Int
+from visiontune.spec.epoch_forecast import cost
+from visiontune.spec.parse import load_recipe, load_study
+from visiontune.spec.read_identity import spec_of_identity
+from visiontune.spec.space import Space
+from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.yaml_writer import dump_recipe
+from visiontune.tuning.held_states import HeldStates
+from visiontune.tuning.lineage import lineage
+from visiontune.tuning.population import explored, perturbed, quantiles
+from visiontune.tuning.read_study import study_record
+from visiontune.tuning.records import StudyRecord
+
+SPACE: dict[str, Any] = {
+    "study": "pop",
+    "data": {"source": "digits"},
+    "budget": {"num_trials": 8, "max_epochs": 9},
+    "sampler": {"name": "random", "seed": 1},
+    "trial_scheduler": {"name": "pbt", "interval": 3},
+    "confirm": {"num_seeds": 0},
+    "space": {
+        "model": {"name": "cnn", "dropout": {"float": [0.0, 0.5]}},
+        "optimizer": {"name": "sgd", "lr": {"float": [1e-4, 0.4], "log": True}},
+    },
+}
+
+
+def with_space(**sections: Any) -> dict[str, Any]:
+    return {**SPACE, "space": {**SPACE["space"], **sections}}
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
+@pytest.mark.parametrize("num", range(12))
+def test_quantiles_are_rays(num: int, share: float) -> None:
+    from ray.tune.schedulers import PopulationBasedTraining
+
+    theirs = PopulationBasedTraining(
+        "epoch", metric="value", mode="max", quantile_fraction=share, hyperparam_mutations={"lr": [0.1, 0.2]}, require_attrs=False
+    )
+    order = random.Random(num).sample(range(num), num)
+    theirs._trial_state = {_Trial(number): SimpleNamespace(last_score=number) for number in order}
+    low, high = theirs._quantiles()
+    best, worst = quantiles(sorted(order, reverse=True), share)
+    assert ({*best}, {*worst}) == ({one.number for one in high}, {one.number for one in low})
+
+
+class _Trial:
+    """What Ray's rule asks of one."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def is_finished(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("domain", "value", "found"),
+    [
+        (Float(0.0, 1.0), 0.5, {0.6, 0.4}),
+        (Float(0.0, 0.55), 0.5, {0.55, 0.4}),
+        (Float(0.45, 1.0), 0.5, {0.6, 0.45}),
+        (Float(0.0, 1.0), 0.0, {0.0}),
+        (Float(0.0, 1.0, step=0.1), 0.5, {0.6, 0.4}),
+        (Float(0.0, 1.0, step=0.5), 0.5, {0.5}),
+        (Int(1, 10), 5, {6, 4}),
+        (Int(1, 10), 2, {2}),
+        (Int(1, 9, step=2), 9, {9, 7}),
+        (Choice((1, 2, 4)), 2, {1, 4}),
+        (Choice((1, 2, 4)), 4, {2, 4}),
+    ],
+)
+def test_params_are_perturbed_within_their_domain(domain: Any, value: Any, found: set[Any]) -> None:
+    """By 1.2 and .8, or to a neighbour: worked out by hand."""
+    assert {perturbed(domain, value, random.Random(seed)) for seed in range(40)} == found
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("mutation", [[0.1, 0.2, 0.4, 0.8], lambda: 0.2])
+def test_rays_own_exploration_moves_a_param_to_the_same_values(mutation: Any) -> None:
+    from ray.tune.schedulers.pbt import _explore
+
+    random.seed(0)
+    theirs = {_explore({"lr": 0.2}, {"lr": mutation}, 0.0, (1.2, 0.8), None)[0]["lr"] for _ in range(40)}
+    domain = Choice(tuple(mutation)) if isinstance(mutation, list) else Float(0.01, 1.0)
+    assert theirs == {perturbed(domain, 0.2, random.Random(seed)) for seed in range(40)}
+
+
+def test_a_param_is_drawn_anew_as_often_as_the_file_says() -> None:
+    space = Space({"optimizer": {"name": "sgd", "lr": Float(0.01, 1.0)}})
+    for chance in (0.0, 0.25, 1.0):
+        found = [explored(space, {"optimizer.lr": 0.1}, seed, chance)["optimizer.lr"] for seed in range(400)]
+        drawn = sum(lr not in (0.1 * 1.2, 0.1 * 0.8) for lr in found)
+        assert abs(drawn / 400 - chance) < 4 * (chance * (1 - chance) / 400) ** 0.5 + 1e-9
+
+
+def test_what_may_change_is_what_leaves_the_tensors_as_they_are() -> None:
+    space = load_study(
+        with_space(
+            model={"name": {"choice": {"cnn": {}, "lenet5": {}}}, "dropout": {"float": [0, 0.5]}},
+            optimizer={
+                "name": "sgd",
+                "lr": {"choice": [0.1, 0.2]},
+                "momentum": {"float": [0, 0.9]},
+                "weight_decay": {"float": [1e-4, 0.1]},
+            },
+            augmentation={"policy": {"choice": {"randaugment": {"magnitude": {"float": [0, 1]}}, "none": {}}}},
+            regularization={"l2": {"float": [0, 0.1]}, "ema_decay": 0.9},
+            training={"batch_size": {"choice": [32]}},
+        )
+        | {"trial_scheduler": {"name": "none"}}
+    ).space
+    assert {*changing_params(space)} == {
+        "model.dropout",
+        "optimizer.lr",
+        "optimizer.weight_decay",
+        "augmentation.randaugment.magnitude",
+        "regularization.l2",
+    }
+    assert {*fixed_params(space)} == {"model.name", "optimizer.momentum", "augmentation.policy", "training.batch_size"}
+
+
+def test_a_file_says_how_a_population_is_searched() -> None:
+    spec = load_study(with_space(model={"name": {"choice": ["cnn", "lenet5"]}}))
+    assert (spec.leg_ends, spec.rungs, cost(spec).expected_epochs) == ((3, 6, 9), (9,), 72)
+    assert "after 3, 6 of 9 epochs" in rungs(spec)
+    assert population_lines(spec) == (
+        "optimizer.lr changes where a trial takes another's weights",
+        "model.name stays as drawn: 2 groups, in each of which trials go on from each other's weights",
+    )
+    assert load_study({**SPACE, "trial_scheduler": {"name": "pbt"}, "budget": {"num_trials": 8, "max_epochs": 81}}).leg_ends[:2] == (10, 20)
+    assert spec_of_identity(spec.identity()).identity() == spec.identity(), "the size of a population is part of it"
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        ({"budget": {"hours": 1, "max_epochs": 9}}, "num_trials, at least 4, but the file does not say it; nearest is 4"),
+        ({"budget": {"num_trials": 3, "max_epochs": 9}}, "num_trials, at least 4, but got 3"),
+        ({"budget": {"num_trials": 8, "max_epochs": 1}, "trial_scheduler": {"name": "pbt"}}, "before the last of 1, but got auto"),
+        (with_space(model={"name": "cnn", "depth": {"int": [1, 3]}}), "equal in model.depth, which makes 3 groups of 8 trials"),
+        (with_space(training={"batch_size": {"int": [8, 512]}}), "equal in training.batch_size, which makes 8 groups of 8 trials"),
+        (with_space(optimizer={"name": "sgd", "lr": 0.1, "momentum": {"float": [0, 0.9]}}), "space.optimizer.momentum: weights go only to"),
+        (
+            {"space": {"model": {"name": {"choice": ["cnn", "lenet5"]}}, "optimizer": {"name": "sgd", "lr": 0.1}}},
+            "here nothing may change: model.name stays as it is; nearest is asha",
+        ),
+    ],
+)
+def test_a_file_that_makes_no_population_is_told_so(sections: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError) as error:
+        load_study({**SPACE, **sections})
+    assert len(error.value.problems) == 1 and words in str(error.value), str(error.value)
+
+
+def searched(path: Path, **settings: Any) -> tuple[StudyRecord, Cluster]:
+    """The record of a search on a simulated cluster, in memory."""
+    spec = load_study(SPACE)
+    memory = InMemoryStorage()
+    cluster = Cluster(settings.pop("machines", None) or [Machine("one")], **settings)
+    run, storage = cluster.run(spec, path, (memory, _created(memory, spec)))
+    assert run.is_finished and not run.fatal
+    return study_record(storage, "pop"), cluster
+
+
+def _created(memory: InMemoryStorage, spec: Any) -> int:
+    number = memory.create_new_study([StudyDirection.MAXIMIZE], spec.study)
+    memory.set_study_user_attr(number, "identity", spec.identity())
+    memory.set_study_user_attr(number, "key", "k")
+    return number
+
+
+def decisions(record: StudyRecord) -> list[Any]:
+    return [(one.number, one.phases, one.values, one.recipe) for one in record.trials]
+
+
+def test_one_worker_decides_by_the_values_of_all(calm: StudyRecord) -> None:
+    """At each point the two worst of eight take the weights of one of the two best, whose params then change; all others stay."""
+    record = calm
+    assert [one.epoch for one in record.trials] == [9] * 8
+    for point in (3, 6):
+        order = sorted(record.trials, key=lambda one: -one.values[point])
+        taken = {one.number: next(phase.source for phase in one.phases if phase.epoch == point) for one in order}
+        best, worst = {one.number for one in order[:2]}, {one.number for one in order[-2:]}
+        assert {number for number, source in taken.items() if source is not None} == worst
+        assert {source for source in taken.values() if source is not None} <= best
+    for trial in record.trials:
+        for phase in trial.phases[1:]:
+            assert phase.source is None or phase.recipe["phases"][-1]["after_epoch"] == phase.epoch
+
+
+def test_a_recipe_of_a_population_is_its_source_up_to_there(calm: StudyRecord) -> None:
+    found = [phase for one in calm.trials for phase in one.phases[1:] if phase.source is not None]
+    assert len(found) == 4
+    for phase in found:
+        recipe, source = TrialRecipe(**phase.recipe), calm.trial(phase.source or 0)
+        then = [one for one in source.phases if one.recipe and one.epoch < phase.epoch][-1]
+        assert recipe.up_to(phase.epoch) == TrialRecipe(**then.recipe) and recipe != TrialRecipe(**then.recipe)
+        changed = recipe.at(phase.epoch + 1).flat()
+        assert {key: changed[key] for key in phase.params} == dict(phase.params)
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
+    """One worker, undisturbed."""
+    return searched(tmp_path_factory.mktemp("calm"))[0]
+
+
+@pytest.mark.parametrize("every", [5, 7, 31])
+def test_a_killed_driver_decides_what_the_first_would_have(every: int, calm: StudyRecord, tmp_path: Path) -> None:
+    """Killed after so many writes again and again: decisions, values and recipes are those of an undisturbed search."""
+    record, cluster = searched(tmp_path, killed_at=[*range(every, 700, every)], save_every=2)
+    assert cluster.num_kills > 200 // every and decisions(record) == decisions(calm)
+    told = {event["number"] for event in cluster.events if "goes on from trial" in event.get("tags", {}).get("visiontune.phases", "")}
+    assert told == {trial.number for trial in calm.trials if any(phase.source is not None for phase in trial.phases)}
+
+
+def test_lost_checkpoints_cost_epochs_and_change_nothing(calm: StudyRecord, tmp_path: Path) -> None:
+    record, cluster = searched(tmp_path / "wiped", wiped_s=[120.0, 400.0, 700.0])
+    assert decisions(record) == decisions(calm) and cluster.repeated > 0
+
+
+def test_several_workers_wait_for_nobody(tmp_path: Path) -> None:
+    machines = [Machine("slow", epoch_s=40.0), Machine("a", 2), Machine("b", loses=0.1)]
+    record, cluster = searched(tmp_path, machines=machines, killed_at=[*range(20, 400, 20)])
+    assert [one.epoch for one in record.trials] == [9] * 8 and cluster.most_out <= 4
+    for trial in record.trials:
+        assert [phase.epoch for phase in trial.phases] == [0, 3, 6]
+        segments = lineage({one.number: one for one in record.trials}, trial.number, 9)
+        assert (segments[0].low, segments[-1].high) == (0, 9) and all(a.high == b.low for a, b in pairwise(segments))
+
+
+def test_a_held_state_outlives_its_trial_and_the_trial_that_takes_it(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path)
+    held, own, other = HeldStates(folder), folder.checkpoint(3), folder.checkpoint(5)
+    for place, text in ((own, "own"), (other, "other")):
+        place.mkdir(parents=True)
+        (place / "epoch-000006.attempt-2.ckpt").write_text(text)
+        (place / "attempt-2").touch()
+    held.hold(3, 6)
+    (own / "epoch-000006.attempt-2.ckpt").unlink()
+    assert held.give(3, 6, 5) and not held.give(4, 6, 5)
+    assert [path.read_text() for path in other.glob("*.ckpt")] == ["own"] and not (other / "attempt-2").exists()
+    held.release(lambda epoch: epoch == 6)
+    assert held.keys == ["00003.epoch-000006"]
+    held.release(lambda epoch: epoch > 6)
+    assert held.keys == [] and other.exists()
+
+
+DATA = {"source": "digits", "max_pictures": 200, "val_fraction": 0.2, "test_fraction": 0.2}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
+    """Trained for real: of eight small networks some take weights that were taken themselves."""
+    space = {
+        "model": {"name": "lenet5", "dropout": {"float": [0.0, 0.3]}},
+        "optimizer": {"name": "sgd", "momentum": {"float": [0.5, 0.95]}, "lr": {"float": [0.001, 0.3], "log": True}},
+        "training": {"batch_size": 32},
+    }
+    about: dict[str, Any] = {**SPACE, "trial_scheduler": {"name": "pbt", "interval": 2}, "space": space, "data": DATA}
+    return train_study(tmp_path_factory.mktemp("studies"), **about)
+
+
+@pytest.mark.heavy
+def test_what_took_weights_is_trained_again_as_one_schedule(folder: StudyFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    """All figures of all epochs that made its weights, of whichever trial: equal to the last bit."""
+    study = open_study(folder.path)
+    trials = {one.number: one for one in study.record.trials}
+    lengths = Counter(len(lineage(trials, number, 9)) for number in trials)
+    assert max(lengths) >= 3, "one that took what was taken before"
+    number = max(trials, key=lambda one: len(lineage(trials, one, 9)))
+    found = replay(folder.path, number)
+    assert found.is_equal and (found.num_epochs, found.num_figures) == (9, 9 * 4)
+    phase = next(one for one in trials[number].phases[1:] if one.source is not None)
+    assert main(["show", "pop", "--trial", str(number), "--studies-dir", str(folder.path.parent)]) == 0
+    said = capsys.readouterr().out
+    assert f"after epoch {phase.epoch} it goes on from trial {phase.source}'s weights of epoch {phase.epoch}, with " in said
+    assert f'"kind": "exploits", "trial": {number}' in folder.events.read_text()
+    assert not folder.checkpoints.exists() or not [*folder.checkpoints.iterdir()], "what was held is gone with the last trial"
+
+
+@pytest.mark.heavy
+def test_the_file_of_a_schedule_trains_the_weights_of_its_trial(folder: StudyFolder, tmp_path: Path) -> None:
+    """Written, read back and trained from epoch 1 by `train`: the figures of the search's last epoch, and of every one that is its own."""
+    study = open_study(folder.path)
+    trial = max(study.record.trials, key=lambda one: len(one.recipe.get("phases", ())))
+    dump_recipe(study.recipe(trial.number), tmp_path / "schedule.yaml")
+    assert load_recipe(tmp_path / "schedule.yaml") == study.recipe(trial.number)
+    values = {epoch.epoch: epoch.metrics["val_top1"] for epoch in train(tmp_path / "schedule.yaml", studies_dir=folder.path.parent)}
+    own = [epoch for epoch in range(1, 10) if epoch > trial.phases[-1].epoch]
+    assert trial.recipe["phases"] and [values[epoch] for epoch in own] == [trial.values[epoch] for epoch in own]
+
+
+@pytest.mark.heavy
+def test_what_a_population_can_not_be_asked(folder: StudyFolder) -> None:
+    study = open_study(folder.path)
+    with pytest.raises(UserError, match="pop was searched with pbt, whose trials go on from each other's weights"):
+        rehearse_study(study.record, {}, num_workers=1, num_seeds=1)
