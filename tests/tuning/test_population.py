@@ -15,12 +15,14 @@ from optuna.study import StudyDirection
 from trained_study import train_study
 
 from parts.simulated_cluster import Cluster
-from parts.simulated_machine import Machine
+from parts.simulated_machine import Machine, curve
+from parts.simulated_weather import draw_weather
 from visiontune import load_study as open_study
 from visiontune import replay, train
 from visiontune.cli import main
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.results.leaderboard import rung_lines
 from visiontune.results.rehearsal import rehearse_study
 from visiontune.results.search_forecast import population_lines, rungs
 from visiontune.spec.changing import changing_params, fixed_params
@@ -31,11 +33,14 @@ from visiontune.spec.read_identity import spec_of_identity
 from visiontune.spec.space import Space
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.spec.yaml_writer import dump_recipe
+from visiontune.tuning.compared_values import compared_values
 from visiontune.tuning.held_states import HeldStates
-from visiontune.tuning.lineage import lineage
+from visiontune.tuning.lineage import lineage, phase_before
+from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.population import explored, perturbed, quantiles
 from visiontune.tuning.read_study import study_record
 from visiontune.tuning.records import StudyRecord
+from visiontune.tuning.rehearse_search import OwnSearch
 
 SPACE: dict[str, Any] = {
     "study": "pop",
@@ -180,11 +185,11 @@ def test_a_file_that_makes_no_population_is_told_so(sections: dict[str, Any], wo
     assert len(error.value.problems) == 1 and words in str(error.value), str(error.value)
 
 
-def searched(path: Path, **settings: Any) -> tuple[StudyRecord, Cluster]:
+def searched(path: Path, cluster: Cluster | None = None, **settings: Any) -> tuple[StudyRecord, Cluster]:
     """The record of a search on a simulated cluster, in memory."""
     spec = load_study(SPACE)
     memory = InMemoryStorage()
-    cluster = Cluster(settings.pop("machines", None) or [Machine("one")], **settings)
+    cluster = cluster or Cluster(settings.pop("machines", None) or [Machine("one")], **settings)
     run, storage = cluster.run(spec, path, (memory, _created(memory, spec)))
     assert run.is_finished and not run.fatal
     return study_record(storage, "pop"), cluster
@@ -257,6 +262,16 @@ def test_several_workers_wait_for_nobody(tmp_path: Path) -> None:
         assert (segments[0].low, segments[-1].high) == (0, 9) and all(a.high == b.low for a, b in pairwise(segments))
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_machines_that_come_go_and_break_make_no_trial_of_two_minds(seed: int, tmp_path: Path) -> None:
+    """Each decided once at each point it got past, on whatever was known; each epoch once, by the recipe that it had then."""
+    record, _ = searched(tmp_path, draw_weather(random.Random(seed)).cluster)
+    for trial in record.trials:
+        assert [phase.epoch for phase in trial.phases] == [0, 3, 6] and [*trial.values] == [*range(1, 10)]
+        first = {epoch: TrialRecipe(**phase_before(trial, epoch).recipe) for epoch in trial.values}
+        assert dict(trial.values) == {epoch: curve(recipe, epoch) for epoch, recipe in first.items()}
+
+
 def test_a_held_state_outlives_its_trial_and_the_trial_that_takes_it(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path)
     held, own, other = HeldStates(folder), folder.checkpoint(3), folder.checkpoint(5)
@@ -322,5 +337,12 @@ def test_the_file_of_a_schedule_trains_the_weights_of_its_trial(folder: StudyFol
 @pytest.mark.heavy
 def test_what_a_population_can_not_be_asked(folder: StudyFolder) -> None:
     study = open_study(folder.path)
-    with pytest.raises(UserError, match="pop was searched with pbt, whose trials go on from each other's weights"):
+    with pytest.raises(UserError, match="study pop was searched with pbt, which has trials go on from each other's weights"):
         rehearse_study(study.record, {}, num_workers=1, num_seeds=1)
+    with pytest.raises(UserError, match="pbt has trials go on from each other's weights, and curves that are recorded have none to give"):
+        OwnSearch(load_study(SPACE))
+    assert "went on from another's weights: its params are those since then" in "\n".join(rung_lines(study.record))
+    with_phases = next(trial for trial in study.record.trials if trial.recipe.get("phases"))
+    assert all(number != with_phases.number for number in compared_values(study.record).of)
+    with pytest.raises(UserError, match=r"budget\.num_trials: was 8, is now 9"):
+        create_or_resume(folder, load_study({**SPACE, "budget": {"num_trials": 9, "max_epochs": 9}}))

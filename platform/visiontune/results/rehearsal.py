@@ -16,7 +16,7 @@ from visiontune.spec.tables.search import SAMPLERS
 from visiontune.tuning.param_places import ParamPlaces
 from visiontune.tuning.recorded_study import CurvesLeft, StudyCurves, rehearsable, study_curves
 from visiontune.tuning.records import StudyRecord
-from visiontune.tuning.rehearse_search import OwnSearch, drive
+from visiontune.tuning.rehearse_search import NO_WEIGHTS, OwnSearch, drive
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
 """Of the study's epochs, after which a search's best value is told."""
@@ -26,7 +26,6 @@ MIN_FULL = 8
 
 NUM_BOOTSTRAPS = 1000
 RANDOM = "random search"
-NO_WEIGHTS = "study {} was searched with pbt, whose trials go on from each other's weights: curves that are recorded have none to give"
 CAVEAT = (
     "One study's curves, each used once by the trial nearest to it: curves that were cut favour settings like the study's own, "
     "and differences within the intervals mean nothing."
@@ -91,8 +90,8 @@ def rehearse_study(study: StudyRecord, asked: Mapping[str, Any], *, num_workers:
         raise UserError(
             f"a rehearsal compares by the best value, but study {study.name} has {len(study.objective.names)} objectives: {names}"
         )
-    if is_population({"name": study.identity["trial_scheduler.name"]}):
-        raise UserError(NO_WEIGHTS.format(study.name))
+    if is_population({"name": (rule := study.identity["trial_scheduler.name"])}):
+        raise UserError(f"study {study.name} was searched with {rule}, which {NO_WEIGHTS}")
     curves = study_curves(study)
     given = {KEYS[key]: value for key, value in asked.items() if value is not None}
     problems: list[Problem | str] = [*_too_few(study, curves), *_wrong_settings(study.identity, given)]

@@ -45,7 +45,8 @@ def _phase(node: Node, where: str, flat: Mapping[str, Any], last: int, problems:
         return None
     epoch, longest = after[1].value, flat["training.num_epochs"]
     if type(epoch) is not int or not last < epoch < longest:
-        rule = f"must be an int from {last + 1} to {longest - 1}: later than the phase before, and before the last epoch"
+        rule = "must be an int, later than the phase before and before the last epoch"
+        rule += f", {last + 1} to {longest - 1}" if last + 1 < longest else f": there is none, as training.num_epochs is {longest}"
         problems.add(after[1], f"{where}.{AFTER}", f"{rule}, but got {after[1].shown()}")
         return None
     rest = Node("mapping", tuple(pair for pair in node.value if pair[0].value != AFTER), node.file, node.line)
