@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
+from simulated_search import drive, report
 from trained_study import train_study
 
 from parts.simulated_cluster import Cluster
@@ -35,12 +37,15 @@ from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.spec.yaml_writer import dump_recipe
 from visiontune.tuning.compared_values import compared_values
 from visiontune.tuning.held_states import HeldStates
+from visiontune.tuning.leg import Leg, Report
 from visiontune.tuning.lineage import lineage, phase_before
 from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.population import explored, perturbed, quantiles
 from visiontune.tuning.read_study import study_record
 from visiontune.tuning.records import StudyRecord
 from visiontune.tuning.rehearse_search import OwnSearch
+from visiontune.tuning.study_again import say_again
+from visiontune.tuning.study_storage import Storage
 
 SPACE: dict[str, Any] = {
     "study": "pop",
@@ -186,13 +191,17 @@ def test_a_file_that_makes_no_population_is_told_so(sections: dict[str, Any], wo
 
 
 def searched(path: Path, cluster: Cluster | None = None, **settings: Any) -> tuple[StudyRecord, Cluster]:
-    """The record of a search on a simulated cluster, in memory."""
-    spec = load_study(SPACE)
-    memory = InMemoryStorage()
+    """The record of a search on a simulated cluster."""
     cluster = cluster or Cluster(settings.pop("machines", None) or [Machine("one")], **settings)
+    return study_record(stored(path, cluster), "pop"), cluster
+
+
+def stored(path: Path, cluster: Cluster) -> Storage:
+    """Its storage, in memory."""
+    spec, memory = load_study(SPACE), InMemoryStorage()
     run, storage = cluster.run(spec, path, (memory, _created(memory, spec)))
     assert run.is_finished and not run.fatal
-    return study_record(storage, "pop"), cluster
+    return storage
 
 
 def _created(memory: InMemoryStorage, spec: Any) -> int:
@@ -260,6 +269,36 @@ def test_several_workers_wait_for_nobody(tmp_path: Path) -> None:
         assert [phase.epoch for phase in trial.phases] == [0, 3, 6]
         segments = lineage({one.number: one for one in record.trials}, trial.number, 9)
         assert (segments[0].low, segments[-1].high) == (0, 9) and all(a.high == b.low for a, b in pairwise(segments))
+
+
+def test_mlflow_is_told_of_a_trial_as_it_was_begun_also_when_it_is_told_again(tmp_path: Path) -> None:
+    cluster, again = Cluster([Machine("one")]), list[Any]()
+    storage = stored(tmp_path, cluster)
+    say_again(storage, load_study(SPACE), again.append)
+    for kind in ("trial", "end"):
+        first, second = (
+            {one["number"]: (one.get("params"), one.get("recipe"), one["tags"]) for one in told if one["event"] == kind}
+            for told in (cluster.events, again)
+        )
+        assert first == second and len(first) == 8
+    begun = [trial.params for trial in storage.trials()]
+    assert [one["params"] for one in cluster.events if one["event"] == "trial"] == begun
+    assert [trial.params for trial in study_record(storage, "pop").trials] != begun
+
+
+def test_a_trial_has_pictures_at_a_time_as_those_whose_weights_it_took(tmp_path: Path) -> None:
+    """Memory allows trials of odd numbers half a batch: what trained the weights says how much."""
+
+    def answer(leg: Leg, epoch: int, value: float) -> Report:
+        is_halved = leg.number % 2 == 1 and leg.known_epochs == 0
+        return replace(report(leg, epoch, value), micro_batch=16 if is_halved else leg.micro_batch)
+
+    _, storage, _ = drive(load_study(SPACE), tmp_path, answer=answer)
+    record = study_record(storage, "pop")
+    trials = {one.number: one for one in record.trials}
+    firsts = {number: lineage(trials, number, 9)[0].number for number in trials}
+    assert any(number % 2 != first % 2 for number, first in firsts.items())
+    assert {number: one.micro_batch for number, one in trials.items()} == {number: 16 * (one % 2) for number, one in firsts.items()}
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -21,6 +21,7 @@ from visiontune.spec.declare import NOTHING
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.answer import answer
 from visiontune.tuning.leg import Report, device_of
+from visiontune.tuning.lineage import begun
 from visiontune.tuning.records import StudyRecord, TrialRecord, test_figures_of
 
 Event = dict[str, Any]
@@ -43,9 +44,10 @@ def study_event(spec: StudySpec, key: str, pictures: Mapping[str, Any], said: Se
 
 
 def trial_event(trial: TrialRecord) -> Event:
-    """A trial exists. Params are what is searched; all else is in the recipe."""
-    tags = {"recipe.fingerprint": trial.fingerprint, "visiontune.proposed_by": trial.proposed_by, "visiontune.state": "running"}
-    known = {"params": dict(trial.params), "recipe": trial.recipe}
+    """A trial exists, as it was begun. Params are what is searched; all else is in the recipe."""
+    first = begun(trial)
+    tags = {"recipe.fingerprint": first.fingerprint, "visiontune.proposed_by": trial.proposed_by, "visiontune.state": "running"}
+    known = {"params": dict(first.params), "recipe": first.recipe}
     return {"event": "trial", "number": trial.number, **known, "tags": tags, "time_ms": now_ms()}
 
 
