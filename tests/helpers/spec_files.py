@@ -162,6 +162,7 @@ BAD = [
     Bad(5, "sampler: {name: cmaes, sigma0: wide}", ("from 0.001 to 1, or auto", "choices: auto")),
     Bad(5, "sampler: {name: random, num_startup: 3}", ("'num_startup' is an argument of tpe, gp and optuna, not of random",)),
     Bad(5, "sampler: {name: TPE}", ("'TPE'", "choices: tpe")),
+    Bad(6, "trial_scheduler: ash", ("trial_scheduler.name: must name one trial scheduler", "'ash'", "nearest is 'asha'")),
     Bad(6, "trial_scheduler: {name: asha, stop: yes}", ("'yes'", "nearest is true")),
     Bad(
         6,
