@@ -1,9 +1,8 @@
-"""Population based training: who exploits whom by Ray's rule, what a kill leaves of a decision, and a schedule that is trained again."""
+"""Population based training: who exploits whom by Ray's rule, how params are explored, what a kill leaves of a decision."""
 
 from __future__ import annotations
 
 import random
-from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,57 +12,25 @@ from typing import Any
 import pytest
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
+from population_file import SPACE
 from simulated_search import drive, report
-from trained_study import train_study
 
 from parts.simulated_cluster import Cluster
 from parts.simulated_machine import Machine, curve
 from parts.simulated_weather import draw_weather
-from visiontune import load_study as open_study
-from visiontune import replay, train
-from visiontune.cli import main
-from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.results.leaderboard import rung_lines
-from visiontune.results.rehearsal import rehearse_study
-from visiontune.results.search_forecast import population_lines, rungs
-from visiontune.spec.changing import changing_params, fixed_params
 from visiontune.spec.domains import Choice, Float, Int
-from visiontune.spec.epoch_forecast import cost
-from visiontune.spec.parse import load_recipe, load_study
-from visiontune.spec.read_identity import spec_of_identity
+from visiontune.spec.parse import load_study
 from visiontune.spec.space import Space
 from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.spec.yaml_writer import dump_recipe
-from visiontune.tuning.compared_values import compared_values
-from visiontune.tuning.event_log import read_events
 from visiontune.tuning.held_states import HeldStates
 from visiontune.tuning.leg import Leg, Report
 from visiontune.tuning.lineage import lineage, phase_before
-from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.population import explored, perturbed, quantiles
 from visiontune.tuning.read_study import study_record
 from visiontune.tuning.records import StudyRecord
-from visiontune.tuning.rehearse_search import OwnSearch
 from visiontune.tuning.study_again import say_again
 from visiontune.tuning.study_storage import Storage
-
-SPACE: dict[str, Any] = {
-    "study": "pop",
-    "data": {"source": "digits"},
-    "budget": {"num_trials": 8, "max_epochs": 9},
-    "sampler": {"name": "random", "seed": 1},
-    "trial_scheduler": {"name": "pbt", "interval": 3},
-    "confirm": {"num_seeds": 0},
-    "space": {
-        "model": {"name": "cnn", "dropout": {"float": [0.0, 0.5]}},
-        "optimizer": {"name": "sgd", "lr": {"float": [1e-4, 0.4], "log": True}},
-    },
-}
-
-
-def with_space(**sections: Any) -> dict[str, Any]:
-    return {**SPACE, "space": {**SPACE["space"], **sections}}
 
 
 @pytest.mark.heavy
@@ -130,65 +97,6 @@ def test_a_param_is_drawn_anew_as_often_as_the_file_says() -> None:
         found = [explored(space, {"optimizer.lr": 0.1}, seed, chance)["optimizer.lr"] for seed in range(400)]
         drawn = sum(lr not in (0.1 * 1.2, 0.1 * 0.8) for lr in found)
         assert abs(drawn / 400 - chance) < 4 * (chance * (1 - chance) / 400) ** 0.5 + 1e-9
-
-
-def test_what_may_change_is_what_leaves_the_tensors_as_they_are() -> None:
-    space = load_study(
-        with_space(
-            model={"name": {"choice": {"cnn": {}, "lenet5": {}}}, "dropout": {"float": [0, 0.5]}},
-            optimizer={
-                "name": "sgd",
-                "lr": {"choice": [0.1, 0.2]},
-                "momentum": {"float": [0, 0.9]},
-                "weight_decay": {"float": [1e-4, 0.1]},
-            },
-            augmentation={"policy": {"choice": {"randaugment": {"magnitude": {"float": [0, 1]}}, "none": {}}}},
-            regularization={"l2": {"float": [0, 0.1]}, "ema_decay": 0.9},
-            training={"batch_size": {"choice": [32]}},
-        )
-        | {"trial_scheduler": {"name": "none"}}
-    ).space
-    assert {*changing_params(space)} == {
-        "model.dropout",
-        "optimizer.lr",
-        "optimizer.weight_decay",
-        "augmentation.randaugment.magnitude",
-        "regularization.l2",
-    }
-    assert {*fixed_params(space)} == {"model.name", "optimizer.momentum", "augmentation.policy", "training.batch_size"}
-
-
-def test_a_file_says_how_a_population_is_searched() -> None:
-    spec = load_study(with_space(model={"name": {"choice": ["cnn", "lenet5"]}}))
-    assert (spec.leg_ends, spec.rungs, cost(spec).expected_epochs) == ((3, 6, 9), (9,), 72)
-    assert "after 3, 6 of 9 epochs" in rungs(spec)
-    assert population_lines(spec) == (
-        "optimizer.lr changes where a trial takes another's weights",
-        "model.name stays as drawn: 2 groups, in each of which trials go on from each other's weights",
-    )
-    assert load_study({**SPACE, "trial_scheduler": "pbt", "budget": {"num_trials": 8, "max_epochs": 81}}).leg_ends[:2] == (10, 20)
-    assert spec_of_identity(spec.identity()).identity() == spec.identity(), "the size of a population is part of it"
-
-
-@pytest.mark.parametrize(
-    ("sections", "words"),
-    [
-        ({"budget": {"hours": 1, "max_epochs": 9}}, "num_trials, at least 4, but the file does not say it; nearest is 4"),
-        ({"budget": {"num_trials": 3, "max_epochs": 9}}, "num_trials, at least 4, but got 3"),
-        ({"budget": {"num_trials": 8, "max_epochs": 1}, "trial_scheduler": {"name": "pbt"}}, "before the last of 1, but got auto"),
-        (with_space(model={"name": "cnn", "depth": {"int": [1, 3]}}), "equal in model.depth, which makes 3 groups of 8 trials"),
-        (with_space(training={"batch_size": {"int": [8, 512]}}), "equal in training.batch_size, which makes 8 groups of 8 trials"),
-        (with_space(optimizer={"name": "sgd", "lr": 0.1, "momentum": {"float": [0, 0.9]}}), "space.optimizer.momentum: weights go only to"),
-        (
-            {"space": {"model": {"name": {"choice": ["cnn", "lenet5"]}}, "optimizer": {"name": "sgd", "lr": 0.1}}},
-            "here nothing may change: model.name stays as it is; nearest is asha",
-        ),
-    ],
-)
-def test_a_file_that_makes_no_population_is_told_so(sections: dict[str, Any], words: str) -> None:
-    with pytest.raises(UserError) as error:
-        load_study({**SPACE, **sections})
-    assert len(error.value.problems) == 1 and words in str(error.value), str(error.value)
 
 
 def searched(path: Path, cluster: Cluster | None = None, **settings: Any) -> tuple[StudyRecord, Cluster]:
@@ -327,64 +235,3 @@ def test_a_held_state_outlives_its_trial_and_the_trial_that_takes_it(tmp_path: P
     assert held.keys == ["00003.epoch-000006"]
     held.release(lambda epoch: epoch > 6)
     assert held.keys == [] and other.exists()
-
-
-DATA = {"source": "digits", "max_pictures": 200, "val_fraction": 0.2, "test_fraction": 0.2}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
-    """Trained for real: of eight small networks some take weights that were taken themselves."""
-    space = {
-        "model": {"name": "lenet5", "dropout": {"float": [0.0, 0.3]}},
-        "optimizer": {"name": "sgd", "momentum": {"float": [0.5, 0.95]}, "lr": {"float": [0.001, 0.3], "log": True}},
-        "training": {"batch_size": 32},
-    }
-    about: dict[str, Any] = {**SPACE, "trial_scheduler": {"name": "pbt", "interval": 2}, "space": space, "data": DATA}
-    return train_study(tmp_path_factory.mktemp("studies"), **about)
-
-
-@pytest.mark.heavy
-def test_what_took_weights_is_trained_again_as_one_schedule(folder: StudyFolder, capsys: pytest.CaptureFixture[str]) -> None:
-    """All figures of all epochs that made its weights, of whichever trial: equal to the last bit."""
-    study = open_study(folder.path)
-    trials = {one.number: one for one in study.record.trials}
-    lengths = Counter(len(lineage(trials, number, 9)) for number in trials)
-    assert max(lengths) >= 3, "one that took what was taken before"
-    number = max(trials, key=lambda one: len(lineage(trials, one, 9)))
-    found = replay(folder.path, number)
-    assert found.is_equal and (found.num_epochs, found.num_figures) == (9, 9 * 4)
-    phase = next(one for one in trials[number].phases[1:] if one.source is not None)
-    assert main(["show", "pop", "--trial", str(number), "--studies-dir", str(folder.path.parent)]) == 0
-    said = capsys.readouterr().out
-    assert f"after epoch {phase.epoch} it goes on from trial {phase.source}'s weights of epoch {phase.epoch}, with " in said
-    kinds = Counter(event.kind for event in read_events(folder.events))
-    assert kinds["exploits"] == sum(phase.source is not None for one in trials.values() for phase in one.phases)
-    assert kinds["restored"] == 0, "each went on from a state that was held, and trained nothing again"
-    assert not folder.checkpoints.exists() or not [*folder.checkpoints.iterdir()], "what was held is gone with the last trial"
-
-
-@pytest.mark.heavy
-def test_the_file_of_a_schedule_trains_the_weights_of_its_trial(folder: StudyFolder, tmp_path: Path) -> None:
-    """Written, read back and trained from epoch 1 by `train`: the figures of the search's last epoch, and of every one that is its own."""
-    study = open_study(folder.path)
-    trial = max(study.record.trials, key=lambda one: len(one.recipe.get("phases", ())))
-    dump_recipe(study.recipe(trial.number), tmp_path / "schedule.yaml")
-    assert load_recipe(tmp_path / "schedule.yaml") == study.recipe(trial.number)
-    values = {epoch.epoch: epoch.metrics["val_top1"] for epoch in train(tmp_path / "schedule.yaml", studies_dir=folder.path.parent)}
-    own = [epoch for epoch in range(1, 10) if epoch > trial.phases[-1].epoch]
-    assert trial.recipe["phases"] and [values[epoch] for epoch in own] == [trial.values[epoch] for epoch in own]
-
-
-@pytest.mark.heavy
-def test_what_a_population_can_not_be_asked(folder: StudyFolder) -> None:
-    study = open_study(folder.path)
-    with pytest.raises(UserError, match="study pop was searched with pbt, which has trials go on from each other's weights"):
-        rehearse_study(study.record, {}, num_workers=1, num_seeds=1)
-    with pytest.raises(UserError, match="pbt has trials go on from each other's weights, and curves that are recorded have none to give"):
-        OwnSearch(load_study(SPACE))
-    assert "went on from another's weights: its params are those since then" in "\n".join(rung_lines(study.record))
-    with_phases = next(trial for trial in study.record.trials if trial.recipe.get("phases"))
-    assert all(number != with_phases.number for number in compared_values(study.record).of)
-    with pytest.raises(UserError, match=r"budget\.num_trials: was 8, is now 9"):
-        create_or_resume(folder, load_study({**SPACE, "budget": {"num_trials": 9, "max_epochs": 9}}))
