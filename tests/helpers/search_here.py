@@ -47,7 +47,7 @@ def search_here(
     put(study_event(spec, storage.attributes()["key"], facts_of(store), short_report(store)))
     run.num_slots, worker = 1, Worker(store, studies.study(spec.study))
     while (leg := run.next_leg()) is not None:
-        for report in worker.run(leg, rungs=spec.budget.rungs):
+        for report in worker.run(leg, rungs=spec.leg_ends):
             if not run.report(leg.key, report):
                 break
         screen(run.snapshot())

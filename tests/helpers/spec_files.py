@@ -162,6 +162,7 @@ BAD = [
     Bad(5, "sampler: {name: cmaes, sigma0: wide}", ("from 0.001 to 1, or auto", "choices: auto")),
     Bad(5, "sampler: {name: random, num_startup: 3}", ("'num_startup' is an argument of tpe, gp and optuna, not of random",)),
     Bad(5, "sampler: {name: TPE}", ("'TPE'", "choices: tpe")),
+    Bad(6, "trial_scheduler: ash", ("trial_scheduler.name: must name one trial scheduler", "'ash'", "nearest is 'asha'")),
     Bad(6, "trial_scheduler: {name: asha, stop: yes}", ("'yes'", "nearest is true")),
     Bad(
         6,
@@ -183,6 +184,11 @@ BAD = [
     Bad(4, "budget: {num_trials: 8, max_epochs: 25}", ("max_epochs=25", "nearest max_epochs is 27 (rungs 1, 3, 9, 27)"), VALUES),
     Bad(4, "budget: {num_trials: 8, min_epochs: 2, max_epochs: 9, reduction_factor: 4}", ("nearest max_epochs is 8",), VALUES),
     Bad(4, "budget: {num_trials: 8, min_epochs: 9, max_epochs: 3}", ("`min_epochs <= max_epochs`", "nearest is 9"), VALUES),
+    # a population (tests/spec/test_population_rules.py has more)
+    Bad(6, "trial_scheduler: {name: pbt}", ("equal in model.depth and", "makes 6 groups of 8 trials", "at most 2"), VALUES, at=4),
+    Bad(6, "trial_scheduler: {name: pbt, interval: 9}", ("before the last of 9, but got 9", "nearest is 8"), VALUES, at=-1),
+    Bad(6, "trial_scheduler: {name: pbt, interval: 0}", ("an int from 1 to 100,000, or auto", "nearest is 1"), at=-1),
+    Bad(6, "trial_scheduler: {name: pbt, quantile: 0.6}", ("from 0.01 to 0.5", "nearest is 0.5"), at=-1),
     # domains
     Bad(11, "    lr: {flaot: [0.1, 1]}", ("lr.flaot: unknown kind of domain 'flaot'", "nearest is 'float'", "int, choice")),
     Bad(11, "    lr: {float: [0.1, 1], lgo: true}", ("unknown key 'lgo'", "nearest is 'log'")),

@@ -12,12 +12,14 @@ from visiontune.data.store.store import Store
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.parse import load_study
 from visiontune.tracking.outbox import Outbox
+from visiontune.training.loop import train
 from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.read_study import study_record
 from visiontune.tuning.records import Ending
 from visiontune.tuning.run_leg import Worker
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.study_pictures import keep_pictures
+from visiontune.tuning.train_leg import Train
 from visiontune.tuning.winner import leave_winner
 
 SPACE = {
@@ -33,19 +35,19 @@ SPACE = {
 }
 
 
-def train_study(studies: Path, **sections: object) -> StudyFolder:
-    """SPACE with other sections, searched by one worker to its end; figures are those of one thread."""
+def train_study(studies: Path, *, train: Train = train, **sections: object) -> StudyFolder:
+    """SPACE with other sections, searched by one worker to its end; figures are those of one thread. `train` takes the loop's place."""
     torch.set_num_threads(1)
     spec = load_study({**SPACE, **sections})
     folder = StudiesFolder(studies).study(spec.study)
     folder.path.mkdir(parents=True)
     folder.lock.touch()
     store = Store.open(prepare(spec.data, StudiesFolder(studies).data_cache))
-    storage, outbox, worker = create_or_resume(folder, spec), Outbox(folder), Worker(store, folder)
+    storage, outbox, worker = create_or_resume(folder, spec), Outbox(folder), Worker(store, folder, train=train)
     keep_pictures(storage, store, spec.study)
     run = SearchRun(spec, storage, folder, outbox.put)
     while (leg := run.next_leg()) is not None:
-        reports = worker.run(leg, rungs=spec.rungs)
+        reports = worker.run(leg, rungs=spec.leg_ends)
         while run.report(leg.key, next(reports)):
             pass
         reports.close()

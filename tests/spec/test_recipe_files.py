@@ -16,6 +16,7 @@ from visiontune.spec.domains import RandomParams
 from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.parse import load_recipe, make_recipe
 from visiontune.spec.sections import RECIPE
+from visiontune.spec.stretched import stretched
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.spec.yaml_writer import dump_recipe, to_yaml
 
@@ -115,3 +116,49 @@ def test_a_recipe_that_can_t_be_written_leaves_nothing_behind(tmp_path: Path, re
     with pytest.raises(OSError, match="directory"):
         dump_recipe(recipe, tmp_path / "recipe.yaml")
     assert {file.name for file in tmp_path.iterdir()} == {"recipe.yaml", "space.yaml"}
+
+
+PHASES = ({"after_epoch": 1, "optimizer.lr": 0.02}, {"after_epoch": 6, "model.dropout": 0.25, "optimizer.lr": 1e-5})
+
+
+def test_phases_are_read_back_exactly_and_leave_recipes_without_as_they_were(tmp_path: Path, recipe: TrialRecipe) -> None:
+    changing = replace(recipe, phases=PHASES)
+    dump_recipe(changing, tmp_path / "recipe.yaml")
+    assert load_recipe(tmp_path / "recipe.yaml") == changing and TrialRecipe(**changing.to_dict()) == changing
+    assert "phases" not in recipe.to_dict() and changing.up_to(1) == recipe and changing.fingerprint != recipe.fingerprint
+    rates = {epoch: changing.at(epoch).optimizer["lr"] for epoch in (1, 2, 6, 7, 54)}
+    assert rates == {1: recipe.optimizer["lr"], 2: 0.02, 6: 0.02, 7: 1e-5, 54: 1e-5} and changing.at(7).model["dropout"] == 0.25
+    assert [changing.changes_after(epoch) for epoch in (0, 1, 2, 6)] == [False, True, False, True]
+    longer, changes = stretched(changing, 108)
+    assert [phase["after_epoch"] for phase in longer.phases] == [2, 12] and changes["phases[1].after_epoch"] == (6, 12)
+
+
+@pytest.mark.parametrize(
+    ("phases", "words"),
+    [
+        ("3", "phases: must be a list of mappings such as {after_epoch: 3, optimizer.lr: 0.1}, but got 3"),
+        ("[3]", "phases[0]: must be a mapping with after_epoch"),
+        ("[{optimizer.lr: 0.1}]", "phases[0]: must be a mapping with after_epoch"),
+        (
+            "[{after_epoch: 54}]",
+            "phases[0].after_epoch: must be an int, later than the phase before and before the last epoch, 1 to 53",
+        ),
+        ("[{after_epoch: 3}, {after_epoch: 3}]", "before the last epoch, 4 to 53, but got 3"),
+        ("[{after_epoch: 53}, {after_epoch: 60}]", "phases[1].after_epoch: must be an int, later than"),
+        ("[{after_epoch: 53}, {after_epoch: 60}]", "there is none, as training.num_epochs is 54, but got 60"),
+        ("[{after_epoch: 3, optimizer.lr: 1000}]", "phases[0].optimizer.lr: must be a float from 1e-08 to 100"),
+        ("[{after_epoch: 3, optimizer.lrr: 1}]", "unknown key of a recipe 'optimizer.lrr'; nearest is 'optimizer.lr'"),
+        ("[{after_epoch: 3, optimizer.name: adam}]", "phases[0].optimizer.name: can't change while a network is trained"),
+        ("[{after_epoch: 3, training.batch_size: 32}]", "training.batch_size: can't change while a network is trained"),
+        ("[{after_epoch: 3, optimizer.rho: 0.5}]", "phases[0].optimizer.rho: is no key of this recipe"),
+        ("[{after_epoch: 3, optimizer.weight_decay: 0.1}]", "optimizer.weight_decay: an optimizer keeps other things at 0 than above"),
+    ],
+)
+def test_a_wrong_phase_is_told_with_its_line(tmp_path: Path, recipe: TrialRecipe, phases: str, words: str) -> None:
+    recipe = replace(recipe, optimizer={"name": "sgd", "momentum": 0.9, "nesterov": True, "weight_decay": 0.0, "lr": 0.1})
+    path = tmp_path / "recipe.yaml"
+    dump_recipe(recipe, path)
+    path.write_text(f"phases: {phases}\n{path.read_text()}")
+    with pytest.raises(UserError) as error:
+        load_recipe(path)
+    assert len(error.value.problems) == 1 and f"{path}:1: " in str(error.value) and words in str(error.value), str(error.value)

@@ -38,6 +38,7 @@ def test_it_is_a_schema_of_draft_2020_12() -> None:
         GOOD.replace("sampler: {name: tpe}", "start: {recipes: [{optimizer.lr: 0.1}], portfolio: auto, studies: [digits]}"),
         GOOD.replace("{metric: val_top1}", "[val_top1, num_parameters, latency_ms]"),
         GOOD.replace("{metric: val_top1}", "val_loss"),
+        GOOD.replace("{name: tpe}", "random").replace("{name: asha}", "hyperband"),
         GOOD.replace("{name: tpe}", "").replace("{name: asha}", "{stop: true}"),
         GOOD.replace("max_epochs: 9", "max_epochs: 9, hours: null").replace("val_top1", "val_loss, mode: min"),
         GOOD.replace("space:", "resources: {gpus_per_trial: {}}\nspace:").replace("{}}\nspace", "auto}\nspace"),

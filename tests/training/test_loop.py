@@ -23,6 +23,7 @@ from visiontune.spec.fingerprint import keyed_seed
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training import checkpoint
 from visiontune.training.loop import Epoch, train
+from visiontune.training.several_networks import train_repeats
 
 AUGMENTED = {"policy": "fixed", "HorizontalFlip": {"probability": 0.5}, "RandomBrightnessContrast": {"probability": 0.7, "magnitude": 0.4}}
 RECIPES = {
@@ -112,6 +113,47 @@ def test_resumed_run_is_equal_to_the_last_bit(name: str, num_before: int, tmp_pa
     history = resumed[-1].state()["history"]
     assert [past["epoch"] for past in history] == list(range(1, len(whole) + 1))
     assert [past["metrics"]["val_loss"] for past in history] == [seen["val_loss"] for seen, _ in whole]
+
+
+PHASES = (
+    {"after_epoch": 1, "optimizer.lr": 0.017, "model.dropout": 0.25},
+    {"after_epoch": 2, "optimizer.lr": 0.01, "loss.label_smoothing": 0.2},
+)
+
+
+@pytest.mark.parametrize(("name", "num_before"), [("adamw on batch norm", 1), *((name, 2) for name in RECIPES)])
+def test_a_recipe_with_phases_goes_on_from_weights_of_the_one_that_it_was_until_then(name: str, num_before: int, tmp_path: Path) -> None:
+    """Trained whole, or from a checkpoint of the recipe without what comes later: equal to the last bit."""
+    recipe, store = replace(RECIPES[name], phases=PHASES), make_store()
+    whole = [(figures(epoch), weights(epoch)) for epoch in train(recipe, store)]
+    before = train(recipe.up_to(num_before), store)
+    for _ in range(num_before):
+        checkpoint.save(tmp_path, (epoch := next(before)).epoch, epoch.state())
+    state = checkpoint.load_newest(tmp_path)
+    assert state is not None and state["fingerprint"] == recipe.up_to(num_before).fingerprint != recipe.fingerprint
+    resumed = [(figures(epoch), weights(epoch)) for epoch in train(recipe, store, resume=state)]
+    assert [seen for seen, _ in resumed] == [seen for seen, _ in whole[num_before:]] and same(resumed[-1][1], whole[-1][1])
+    plain = [weights(epoch) for epoch in train(RECIPES[name], store)]
+    assert same(plain[0], whole[0][1]) and not same(plain[1], whole[1][1])
+
+
+def test_a_changed_rate_is_the_optimizers() -> None:
+    """Plain SGD, one step an epoch, from the same weights: a step at three times the rate is three times as long."""
+    recipe = make_recipe(optimizer_args={"lr": 0.01, "momentum": 0.0}, batch_size=len(make_store().train_idx), num_epochs=2)
+    steps = []
+    for phases in ((), ({"after_epoch": 1, "optimizer.lr": 0.03},)):
+        first, second = ((weights(epoch), epoch.metrics["lr"]) for epoch in train(replace(recipe, phases=phases), make_store()))
+        steps.append({key: second[0][key] - first[0][key] for key in first[0] if first[0][key].is_floating_point()})
+    for key, step in steps[0].items():
+        assert torch.allclose(3 * step, steps[1][key], atol=1e-6), key
+    assert (first[1], second[1]) == (0.01, 0.03)
+
+
+def test_several_networks_change_with_their_recipe() -> None:
+    recipe, store = replace(make_recipe(num_epochs=3), phases=PHASES), make_store()
+    whole = [figures(epoch) for epoch in train_repeats(recipe, store, num=2)]
+    state = next(train_repeats(recipe.up_to(1), store, num=2)).state()
+    assert [figures(epoch) for epoch in train_repeats(recipe, store, num=2, resume=state)] == whole[1:]
 
 
 def test_plateau_recipe_above_drops_its_rate() -> None:

@@ -9,6 +9,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,10 @@ RECIPES = {
     ),
     "plateau, erased, all metrics": make_recipe(
         None, "sgd", "plateau", augmentation={"mixing": "random_erasing"}, num_epochs=2, use_full_metrics=True
+    ),
+    "changed while it is trained": replace(
+        make_recipe(CNN, "adamw", num_epochs=3, regularization={"ema_decay": 0.9}),
+        phases=({"after_epoch": 1, "optimizer.lr": 3e-4}, {"after_epoch": 2, "optimizer.weight_decay": 0.1}),
     ),
 }
 

@@ -13,6 +13,7 @@ from tiny import make_store
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.models.build import build_model
 from visiontune.results.used import bytes_of, used_line
+from visiontune.spec.parse import load_study
 from visiontune.tuning.forecast import FORECAST, Forecast, forecast, keep_forecast, keep_measured, weight_bytes
 from visiontune.tuning.open_storage import create_or_resume
 
@@ -31,6 +32,13 @@ def test_weights_are_those_of_the_smallest_and_largest_networks(tmp_path: Path) 
     assert found.checkpoint_bytes == 30 * 3 * int(sum(sizes) / 4)
     limited = make_spec(tmp_path / "sizes", overrides=["storage.max_checkpoint_mb=1"])
     assert forecast(limited, info).checkpoint_bytes == min(found.checkpoint_bytes, 1_000_000)
+
+
+def test_a_population_holds_states_of_its_points_beside_those_of_its_trials(tmp_path: Path) -> None:
+    space = {"model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": {"float": [0.01, 0.1]}}}
+    about = {"study": "pop", "data": {"source": "digits"}, "budget": {"num_trials": 8, "max_epochs": 9}, "space": space}
+    kept = [forecast(load_study({**about, "trial_scheduler": {"name": name}}), make_store().info) for name in ("pbt", "asha", "none")]
+    assert kept[0].checkpoint_bytes == 2 * kept[1].checkpoint_bytes > 0 == kept[2].checkpoint_bytes
 
 
 @pytest.mark.heavy

@@ -99,6 +99,10 @@ def _plan(folder: StudyFolder, storage: Storage, url: str, num_seeds: int) -> po
     winner = winner_of(study) if study.ending is not None else None
     if winner is None:
         raise UserError(f"study {folder.name} has no winner yet; `visiontune search` with its file goes on")
+    if winner.recipe.get("phases"):
+        raise UserError(
+            f"the winner of study {folder.name} changed while it was trained (pbt): a factor of it is a schedule, which can't be ablated"
+        )
     plan = policy.Plan(spec_of_study(storage, folder.name, {}, url), winner, num_seeds)
     if not plan.factors:
         raise UserError(f"the winner of study {folder.name} is what the search began with, the defaults: there is nothing to ablate")

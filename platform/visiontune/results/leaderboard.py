@@ -146,6 +146,9 @@ def rung_lines(study: StudyRecord) -> list[str]:
         lines.append(f"promoted up to {study.highest_rung} epochs: more did not change the ranking (pasha)")
     if study.lowest_rung > study.rungs[0]:
         lines.append(f"compared from {study.lowest_rung} epochs on: ranks before say too little of those after (adaptive_rungs)")
+    if num := sum(phase.source is not None for trial in study.trials for phase in trial.phases):
+        taken = f"{num} times a trial went on from another's weights" if num > 1 else "once a trial went on from another's weights"
+        lines.append(f"{taken}: its params are those since then, and its recipe says what was before")
     return [*lines, f"full budget of {study.rungs[-1]} epochs: {full} reached it"]
 
 

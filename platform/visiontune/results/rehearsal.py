@@ -11,12 +11,12 @@ import numpy as np
 from visiontune.errors import Problem, UserError, nearest
 from visiontune.results.text import aligned, number
 from visiontune.spec.read_identity import spec_of_identity
-from visiontune.spec.study_spec import Budget, StudySpec
+from visiontune.spec.study_spec import Budget, StudySpec, is_population
 from visiontune.spec.tables.search import SAMPLERS
 from visiontune.tuning.param_places import ParamPlaces
 from visiontune.tuning.recorded_study import CurvesLeft, StudyCurves, rehearsable, study_curves
 from visiontune.tuning.records import StudyRecord
-from visiontune.tuning.rehearse_search import OwnSearch, drive
+from visiontune.tuning.rehearse_search import NO_WEIGHTS, OwnSearch, drive
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
 """Of the study's epochs, after which a search's best value is told."""
@@ -90,6 +90,8 @@ def rehearse_study(study: StudyRecord, asked: Mapping[str, Any], *, num_workers:
         raise UserError(
             f"a rehearsal compares by the best value, but study {study.name} has {len(study.objective.names)} objectives: {names}"
         )
+    if is_population({"name": (rule := study.identity["trial_scheduler.name"])}):
+        raise UserError(f"study {study.name} was searched with {rule}, which {NO_WEIGHTS}")
     curves = study_curves(study)
     given = {KEYS[key]: value for key, value in asked.items() if value is not None}
     problems: list[Problem | str] = [*_too_few(study, curves), *_wrong_settings(study.identity, given)]

@@ -1,4 +1,5 @@
-"""A trial trained again from its record, epoch by epoch beside what the study and MLflow's outbox have of it.
+"""A trial trained again from its record, epoch by epoch beside what the study and MLflow's outbox have of it. Where it took the weights of
+others, that is their epochs first.
 
 On the same kind of CPU, with as many of torch's threads, the figures are those of the search to the last bit; on a GPU only where the
 recipe says use_deterministic.
@@ -27,6 +28,7 @@ from visiontune.tracking.outbox import read_lines
 from visiontune.training.loop import train
 from visiontune.training.several_networks import train_repeats
 from visiontune.training.train_recipe import find_device
+from visiontune.tuning.lineage import lineage
 from visiontune.tuning.records import TrialRecord
 from visiontune.tuning.study_pictures import differences, facts_of
 from visiontune.tuning.trial_history import TrialHistory, read_history
@@ -87,9 +89,9 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def recorded_metrics(trial: TrialRecord, folder: StudyFolder, metric: str) -> dict[int, dict[str, float]]:
-    """What is known of each epoch: the objective, and with it all metrics where the outbox has an epoch of that very objective."""
-    found = {epoch: {metric: value} for epoch, value in trial.values.items()}
+def recorded_metrics(trial: TrialRecord, folder: StudyFolder, metric: str, low: int = 0) -> dict[int, dict[str, float]]:
+    """What is known of each epoch after `low`: the objective, and all metrics where the outbox has an epoch of that very objective."""
+    found = {epoch: {metric: value} for epoch, value in trial.values.items() if epoch > low}
     offset, is_more = 0, True
     while is_more:
         lines, end = read_lines(folder, offset)
@@ -133,7 +135,7 @@ def _replay(
     on_epoch: OnEpoch,
 ) -> Replay:
     metric = study.record.objective.metric
-    known = recorded_metrics(trial, study.folder, metric)
+    known = _of_lineage(trial, study, metric)
     store = _same_store(recipe, study.folder, study.record.pictures)
     compared: list[tuple[int, str, float, float]] = []
     with _threads(history, name):
@@ -144,6 +146,15 @@ def _replay(
     largest = max((abs(one.recorded - one.replayed) for one in different if one.metric == metric), default=0.0)
     note = _why(recipe, history, name) if different else ""
     return Replay(trial.number, metric, name, last, len(compared), different[0] if different else None, largest, note)
+
+
+def _of_lineage(trial: TrialRecord, study: Study, metric: str) -> dict[int, dict[str, float]]:
+    """What is known of each epoch that made the trial's weights: of others' up to where it took theirs."""
+    known: dict[int, dict[str, float]] = {}
+    for one in lineage({other.number: other for other in study.record.trials}, trial.number, trial.epoch):
+        found = recorded_metrics(study.record.trial(one.number), study.folder, metric, one.low)
+        known |= {epoch: metrics for epoch, metrics in found.items() if epoch <= one.high}
+    return known
 
 
 def _training(trial: TrialRecord, study: Study) -> Callable[..., Iterator[Any]]:

@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from visiontune.spec.changing import changing_params, fixed_params
 from visiontune.spec.domains import Choice
 from visiontune.spec.epoch_forecast import Cost
 from visiontune.spec.fit_recipe import fit_to_space
+from visiontune.spec.population_rules import num_groups
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.tables.costs import KNOWN_COSTS
 from visiontune.spec.tables.search import LOWEST_RISES, RISES, TRIAL_SCHEDULERS, does_learn
@@ -42,6 +44,9 @@ def starts(spec: StudySpec) -> list[str]:
 
 def rungs(spec: StudySpec) -> str:
     """Where trials are compared, and how many begin where."""
+    if spec.is_population:
+        points = ", ".join(map(str, spec.leg_ends[:-1]))
+        return f"a population, of which the worst go on from the best ones' weights after {points} of {spec.budget.max_epochs} epochs"
     listed = f"rungs at {', '.join(str(rung) for rung in spec.rungs)} epochs"
     if len(spec.brackets) > 1:
         sizes = [f"{size} at {rung}" for size, rung in zip(spec.brackets, spec.rungs, strict=True)]
@@ -49,6 +54,19 @@ def rungs(spec: StudySpec) -> str:
     if _has(spec, LOWEST_RISES) and len(spec.rungs) > 2:
         return f"{listed}, the lowest left out while ranks there say too little"
     return listed + (f", those above {spec.rungs[1]} if rankings ask for them" if _rises(spec) and len(spec.rungs) > 2 else "")
+
+
+def population_lines(spec: StudySpec) -> tuple[str, ...]:
+    """What a population explores, and what its trials keep, by which it falls into groups."""
+    if not spec.is_population:
+        return ()
+    changing = changing_params(spec.space)
+    lines = [f"{listed(changing)} {'changes' if len(changing) == 1 else 'change'} where a trial takes another's weights"]
+    if fixed := fixed_params(spec.space):
+        num = num_groups(spec.space, spec.budget.num_trials or 1)
+        groups = f"{num} groups, in each of which trials go on from each other's weights" if num > 1 else "one group"
+        lines.append(f"{listed(fixed)} {'stays' if len(fixed) == 1 else 'stay'} as drawn: {groups}")
+    return tuple(lines)
 
 
 def constraint_lines(spec: StudySpec, found: Draws | None) -> tuple[str, ...]:

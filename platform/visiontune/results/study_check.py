@@ -23,7 +23,17 @@ from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.results.data_summary import to_json
 from visiontune.results.ingest_progress import IngestScreen
 from visiontune.results.notebook import is_notebook
-from visiontune.results.search_forecast import constraint_lines, doubts, doubts_of_room, epochs, objective_lines, proposals, rungs, starts
+from visiontune.results.search_forecast import (
+    constraint_lines,
+    doubts,
+    doubts_of_room,
+    epochs,
+    objective_lines,
+    population_lines,
+    proposals,
+    rungs,
+    starts,
+)
 from visiontune.results.text import duration
 from visiontune.results.used import storage_line
 from visiontune.spec.epoch_forecast import Cost, cost
@@ -134,6 +144,7 @@ class StudyCheck:
             f"  params    {self.cost.num_params} to search",
             *(f"  compared  {one}" for one in objective_lines(self.spec)),
             f"  trials    {'any number' if self.cost.num_trials is None else self.cost.num_trials}, {rungs(self.spec)}",
+            *(f"  explored  {one}" for one in population_lines(self.spec)),
             f"  epochs    {epochs(self.cost, self.spec)}",
             f"  storage   {self.storage}",
             *(f"  start     {one}" for one in starts(self.spec)),

@@ -53,7 +53,8 @@ def recipe_line(recipe: Mapping[str, Any]) -> str:
     sections = (key for key in RECIPE.fields if key in recipe and key != "data")
     parts = (_section_line(RECIPE.fields[key], recipe[key]) for key in sections)
     plugins = (f"{name}{mark}{digest[:12]}" for name, mark, digest in (key.partition("@sha256:") for key in recipe.get("plugins", ())))
-    return " | ".join(part for part in (*parts, *plugins) if part)
+    phases = ", ".join(str(phase["after_epoch"]) for phase in recipe.get("phases", ()))
+    return " | ".join(part for part in (*parts, *plugins, phases and f"changes after epoch {phases}") if part)
 
 
 def _section_line(section: Any, values: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from visiontune.spec.study_spec import Objective
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tracking.event_content import run_name
 from visiontune.tuning.curves import Curves
+from visiontune.tuning.lineage import begun
 from visiontune.tuning.ranking import full_epochs, has_value
 from visiontune.tuning.records import StudyRecord, TrialRecord
 from visiontune.tuning.trial_history import TrialHistory
@@ -72,7 +73,8 @@ class TrialLife:
             f"  {params}" if params else "",
             f"  seed {trial.recipe['training']['seed']}, fingerprint {trial.fingerprint}",
         ]
-        return [line for line in (*head, *self._curve(), *map(self._rung, self.rungs), *self._work(), *self._end()) if line]
+        parts = (*self._curve(), *map(self._rung, self.rungs), *self._taken(), *self._work(), *self._end())
+        return [line for line in (*head, *parts) if line]
 
     def _curve(self) -> Iterator[str]:
         values = {epoch: value for epoch, value in self.record.values.items() if math.isfinite(value)}
@@ -91,6 +93,11 @@ class TrialLife:
         may = f"the best {one.num_may} may go on{to}" if one.num_may else "none may go on yet"
         fate = "it went on" if one.went_on else "it waits" if self.record.state == "waiting" else "it did not go on"
         return f"rung {one.epoch}: {number(one.value)}, number {one.place} of the {one.num_there} that are there by now ({may}): {fate}"
+
+    def _taken(self) -> Iterator[str]:
+        """Whose weights it took, the params above being those since."""
+        for phase in self.record.phases[1:]:
+            yield f"after epoch {phase.epoch} it {phase}" if phase.source is not None else ""
 
     def _work(self) -> Iterator[str]:
         history = self.history
@@ -115,7 +122,7 @@ class TrialLife:
         if history.started is not None:
             until = f" to {history.ended:%Y-%m-%d %H:%M:%S}" if history.ended else ""
             yield f"from {history.started:%Y-%m-%d %H:%M:%S}{until}"
-        yield f"in MLflow: run {run_name(trial.number, TrialRecipe(**trial.recipe).flat())!r} of experiment {self.study}"
+        yield f"in MLflow: run {run_name(trial.number, TrialRecipe(**begun(trial).recipe).flat())!r} of experiment {self.study}"
 
 
 def trial_life(study: StudyRecord, trial: TrialRecord, history: TrialHistory) -> TrialLife:

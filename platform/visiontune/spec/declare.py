@@ -138,8 +138,8 @@ class Table:
 class Section:
     """A mapping with known keys. `is_space` sections may hold domains in place of values; `former` is as in a Table.
 
-    At least one of the keys in `one_of`, where there are any, must have a value. A list in place of the mapping is short for one with
-    that list under the key `short_for`; its first item is that of the key `first_for`, where there is one.
+    At least one of the keys in `one_of`, where there are any, must have a value. A list or a word in place of the mapping is short for one
+    with that under the key `short_for`; its first item is that of the key `first_for`, where there is one.
     """
 
     doc: str

@@ -58,6 +58,11 @@ def _item(node: Node, items: Items, where: str, problems: Problems, what: str) -
     return StartRecipe(values, textwrap.shorten(", ".join(f"{key}={value}" for key, value in values.items()), 60), node.file, node.line)
 
 
+def recipe_values(node: Node, where: str, problems: Problems) -> Iterator[tuple[str, Any]]:
+    """(dotted key of a recipe, value) of a mapping of such keys; what is wrong is reported and left out."""
+    return _values(node, (), where, problems)
+
+
 def _values(node: Node, above: tuple[str, ...], where: str, problems: Problems) -> Iterator[tuple[str, Any]]:
     """(dotted key of a recipe, value), mappings inside of it flattened, the name of a branch left out."""
     for key_node, value in node.items.values():

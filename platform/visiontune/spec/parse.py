@@ -17,6 +17,7 @@ from visiontune.spec.former_policies import as_meant, is_older
 from visiontune.spec.items_reader import read_items
 from visiontune.spec.older_data import as_recipe, without_added
 from visiontune.spec.overrides import COMMAND_LINE, override
+from visiontune.spec.phases_reader import read_phases, split_phases
 from visiontune.spec.plugins import in_use, load_named, uses_plugins
 from visiontune.spec.section_reader import Reader
 from visiontune.spec.sections import PLUGINS, RECIPE, STUDY
@@ -96,6 +97,7 @@ def load_recipe(source: Source, overrides: Sequence[str] = ()) -> TrialRecipe:
     """One trial's file, or its content, constants only, with `key=value` overrides on top. Raises UserError with every problem."""
     reader = Reader(with_domains=False)
     root = override(_root(source, reader, RECIPE), overrides, reader.problems.found, RECIPE.fields)
+    root, phases = split_phases(root)
     plugins = load_named(root)
     with in_use(plugins):
         tree = with_pictures_of_weights(reader.file(root, {"plugins": PLUGINS, **RECIPE.fields}))
@@ -106,7 +108,11 @@ def load_recipe(source: Source, overrides: Sequence[str] = ()) -> TrialRecipe:
             tree = {**tree, "augmentation": as_meant(tree["augmentation"])}
         filled = fill(RECIPE.fields, tree)
         filled["data"] = as_recipe(tree["data"], filled["data"])
-        return TrialRecipe(**filled, plugins=plugins)
+        recipe = TrialRecipe(**filled, plugins=plugins)
+        found = read_phases(phases, recipe.flat(), reader.problems)
+        if reader.problems.found:
+            raise UserError(*reader.problems.sorted())
+        return replace(recipe, phases=found)
 
 
 def load_start_recipe(source: Source | None, overrides: Sequence[str] = ()) -> StartRecipe:

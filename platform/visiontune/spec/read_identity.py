@@ -20,7 +20,8 @@ _ONE_TRIAL: Mapping[str, float] = MappingProxyType({"num_trials": 1})
 
 
 def spec_of_identity(identity: Mapping[str, Any], study: str = "study", limits: Mapping[str, float] = _ONE_TRIAL) -> StudySpec:
-    """The spec whose `identity()` this is, with the name and the limits of the budget, which an identity leaves out.
+    """The spec whose `identity()` this is, with the name and the limits of the budget, which an identity leaves out, but for the size of a
+    population.
 
     What else it leaves out (resources, storage, confirm) has its defaults. Raises UserError for an identity that no file has today.
     """
@@ -29,7 +30,7 @@ def spec_of_identity(identity: Mapping[str, Any], study: str = "study", limits: 
         flat["space.preprocessing.name"] = PREPROCESSINGS.default  # such a study is older than the default `as_pretrained`
     tree = _unflattened(flat)
     whole = {key: int(limit) if float(limit).is_integer() else limit for key, limit in limits.items()}
-    spec = with_former_data(load_study({"study": study, **tree, "budget": {**tree["budget"], **whole}}), identity)
+    spec = with_former_data(load_study({"study": study, **tree, "budget": {**whole, **tree["budget"]}}), identity)
     is_older = PUBLISHED not in identity and bool(published_in(identity))
     return replace(spec, space=replace(spec.space, file=f"study {study}", is_older=is_older))
 

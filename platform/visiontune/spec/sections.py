@@ -146,8 +146,10 @@ STUDY = Section(
             },
             short_for="recipes",
         ),
-        "sampler": Section("who proposes", {"name": SAMPLERS, "seed": Arg(int, "of the whole study", 0, 0, 2**31 - 1)}),
-        "trial_scheduler": Section("who ends trials early", {"name": TRIAL_SCHEDULERS}),
+        "sampler": Section("who proposes", {"name": SAMPLERS, "seed": Arg(int, "of the whole study", 0, 0, 2**31 - 1)}, short_for="name"),
+        "trial_scheduler": Section(
+            "who ends trials early, or has them go on from others' weights", {"name": TRIAL_SCHEDULERS}, short_for="name"
+        ),
         "resources": Section(
             "what one trial gets",
             {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -101,9 +101,8 @@ class Space:
         """Points of the grid; None where a float has no step."""
         if not self.has_conditions or any(item.num_values() is None for item in self._items.values()):
             return tree_walk.num_points(self.tree)
-        deciding = {name for name, item in self._items.items() if name in self._named or (isinstance(item, Choice) and item.branches)}
-        points = every(self._asked, lambda name, item: item.values() if name in deciding else item.values()[:1])
-        return sum(math.prod(self._items[name].num_values() or 1 for name in point if name not in deciding) for point in points)
+        points = every(self._asked, lambda name, item: item.values() if name in self.deciding else item.values()[:1])
+        return sum(math.prod(self._items[name].num_values() or 1 for name in point if name not in self.deciding) for point in points)
 
     def grid(self) -> Iterator[dict[str, Any]]:
         """Params of every point, the last one varying fastest. Raises UserError for a float without a step."""
@@ -135,6 +134,23 @@ class Space:
             corners = [resolved(_asking(EndParams(point, last))) for last, point in points]
         unique = {json.dumps(corner): corner for corner in corners}
         return list(unique.values())[:MAX_CORNERS]
+
+    @cached_property
+    def deciding(self) -> frozenset[str]:
+        """Names of params on which it depends which others there are."""
+        return frozenset(name for name, item in self._items.items() if name in self._named or (isinstance(item, Choice) and item.branches))
+
+    def num_points_of(self, names: Collection[str], at_most: int) -> int | None:
+        """Points that differ in these params, up to `at_most`; None where one of them is a float without a step."""
+        if any(item.num_values() is None for name, item in self._items.items() if name in names):
+            return None
+        points = every(self._asked, lambda name, item: item.values() if name in names else item.ends()[:1])
+        found: set[frozenset[tuple[str, Any]]] = set()
+        for point in points:
+            found.add(frozenset((name, value) for name, value in point.items() if name in names))
+            if len(found) >= at_most:
+                break
+        return len(found)
 
     @cached_property
     def has_conditions(self) -> bool:

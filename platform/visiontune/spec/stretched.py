@@ -10,7 +10,7 @@ from visiontune.spec.declare import Table, chosen
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.tables.lr_schedules import LR_SCHEDULES
 from visiontune.spec.tables.regimes import REGIMES
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.trial_recipe import AFTER, TrialRecipe
 
 _EPOCHS, _WARMUP = "_epochs", "warmup_epochs"
 _TABLES: dict[str, tuple[Table, str]] = {"schedule": (LR_SCHEDULES, "name"), "transfer": (REGIMES, "regime")}
@@ -22,8 +22,8 @@ def stretched(recipe: TrialRecipe, num_epochs: int) -> tuple[TrialRecipe, Change
     """The recipe for `num_epochs`, and what was changed for it, by its dotted key: (before, after).
 
     Shares of the full budget stretch by themselves, as do curves that span it. Durations in epochs (between drops, of a cycle, a patience,
-    LP-FT's first phase) grow in proportion, all but the warm-up's: it guards the first steps, whatever comes after. Raises UserError where
-    `num_epochs` is not longer.
+    LP-FT's first phase, up to where a phase of the recipe begins) grow in proportion, all but the warm-up's: it guards the first steps,
+    whatever comes after. Raises UserError where `num_epochs` is not longer.
     """
     before: int = recipe.training["num_epochs"]
     if num_epochs <= before:
@@ -36,7 +36,9 @@ def stretched(recipe: TrialRecipe, num_epochs: int) -> tuple[TrialRecipe, Change
         section, _, name = key.partition(".")
         changes[key] = (sections[section][name], value)
         sections[section][name] = value
-    return replace(recipe, **sections), changes
+    phases = [{**phase, AFTER: round(phase[AFTER] * num_epochs / before)} for phase in recipe.phases]
+    changes |= {f"phases[{place}].{AFTER}": (recipe.phases[place][AFTER], phase[AFTER]) for place, phase in enumerate(phases)}
+    return replace(recipe, **sections, phases=tuple(phases)), changes
 
 
 def _durations(recipe: TrialRecipe) -> dict[str, int]:

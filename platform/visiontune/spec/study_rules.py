@@ -11,6 +11,7 @@ from visiontune.spec.condition_rules import ConditionRules
 from visiontune.spec.depth_rule import problem_of_depth
 from visiontune.spec.domains import Float
 from visiontune.spec.label_rules import label_rules
+from visiontune.spec.population_rules import population_rules
 from visiontune.spec.section_reader import Reader
 from visiontune.spec.space import Space
 from visiontune.spec.study_spec import Budget, rungs_of
@@ -29,6 +30,7 @@ def check_study(reader: Reader, tree: Mapping[str, Any], root: Node) -> None:
     rules = (*_name(tree), *_mode(tree), *_target(tree), *_budget(tree), *_workers(tree))
     rules += (*_grid(reader, tree), *_warmup(reader, tree), *_views(reader, tree), *_register(tree), *_weights(tree))
     rules = (*rules, *_repeats(reader, tree), *_objectives(tree), *_depth(tree), *label_rules(reader, tree))
+    rules += (*population_rules(tree, is_space_right=reader.problems.none_under("space")),)
     for needed, where, rule in rules:
         if reader.problems.none_under(*needed):
             reader.problems.add(reader.nodes.get(where) or reader.nodes.get(where.rpartition(".")[0]) or root, where, rule)

@@ -15,7 +15,7 @@ from visiontune.spec.former_policies import PUBLISHED, published_in
 from visiontune.spec.sections import LIMITS, STUDY
 from visiontune.spec.space import Space
 from visiontune.spec.start import Start
-from visiontune.spec.tables.search import BRACKETS, RUNGS, TRIAL_SCHEDULERS
+from visiontune.spec.tables.search import BRACKETS, EXPLOITS, RUNGS, TRIAL_SCHEDULERS
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,19 @@ class Budget:
 def rungs_of(trial_scheduler: str, budget: Budget) -> tuple[int, ...]:
     """Where this trial scheduler compares trials, the full budget last."""
     return budget.rungs if RUNGS in TRIAL_SCHEDULERS.entries[trial_scheduler].traits else (budget.max_epochs,)
+
+
+def is_population(settings: Mapping[str, Any]) -> bool:
+    """Whether a section trial_scheduler has trials go on from each other's weights."""
+    entry = TRIAL_SCHEDULERS.entries.get(settings["name"])
+    return entry is not None and EXPLOITS in entry.traits
+
+
+def exploit_points(settings: Mapping[str, Any], budget: Budget) -> tuple[int, ...]:
+    """Epochs after which trials of a population may take another's weights: every `interval`, below the full budget."""
+    given = settings.get("interval", "auto")
+    every = max(1, budget.min_epochs, budget.max_epochs // 8) if given == "auto" else int(given)
+    return tuple(range(every, budget.max_epochs, every))
 
 
 def brackets_of(trial_scheduler: str, budget: Budget) -> tuple[int, ...]:
@@ -154,6 +167,16 @@ class StudySpec:
         return rungs_of(str(self.trial_scheduler["name"]), self.budget)
 
     @property
+    def leg_ends(self) -> tuple[int, ...]:
+        """Epochs at which a leg may end, and another worker go on: rungs, or where a population exploits."""
+        return (*exploit_points(self.trial_scheduler, self.budget), self.budget.max_epochs) if self.is_population else self.rungs
+
+    @property
+    def is_population(self) -> bool:
+        """Whether trials go on from each other's weights."""
+        return is_population(self.trial_scheduler)
+
+    @property
     def brackets(self) -> tuple[int, ...]:
         """Relative numbers of trials by the rung at which they begin to be compared."""
         return brackets_of(str(self.trial_scheduler["name"]), self.budget)
@@ -162,9 +185,11 @@ class StudySpec:
         """Flat dotted content that may not change while a study of this name goes on.
 
         Left out is what only decides where and how long it runs, resources, storage, confirm, and the limits of the budget; and what it
-        begins with, which may be added to at any time.
+        begins with, which may be added to at any time. The number of trials is part of it where they are a population.
         """
         budget = {key: getattr(self.budget, key) for key in ("min_epochs", "max_epochs", "reduction_factor", "repeats")}
+        if self.is_population:
+            budget["num_trials"] = self.budget.num_trials
         content = {
             **({"plugins": list(self.plugins)} if self.plugins else {}),
             **({"constraints": {name: f"<= {bound:.12g}" for name, bound in self.constraints.items()}} if self.constraints else {}),

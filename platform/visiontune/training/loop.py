@@ -82,21 +82,22 @@ def train(
     `micro_batch` takes the place of the recipe's, where memory allows no more, and leaves it the same recipe; 0: the recipe's own.
     `use_val` trains on the validation pictures too, of which the val_ figures then say nothing.
     As one of several `ranks`, where rank 0's `resume` counts, this trains on its share of every batch; epochs are the same on all.
+    Where a phase of the recipe begins, training goes on as from a checkpoint of the epoch before, which it may be.
     Raises Diverged, UserError where `resume` is of another recipe, and what `set_up` raises.
     """
     resume = ranks.from_first(resume)
-    if resume and resume["fingerprint"] != recipe.fingerprint:
+    if resume and resume["fingerprint"] != recipe.up_to(resume["epoch"]).fingerprint:
         raise UserError(f"a checkpoint of recipe {resume['fingerprint']} can't continue recipe {recipe.fingerprint}")
     fitting = _with_micro_batch(completed(recipe), micro_batch)
     store = replace(store, train_idx=np.union1d(store.train_idx, store.val_idx)) if use_val else store
-    prepare = partial(_set_up, fitting, store, torch.device(device), ranks=ranks)
+    prepare = partial(_set_up, store=store, device=torch.device(device), ranks=ranks)
     num_epochs, history = fitting.training["num_epochs"], list(resume["history"]) if resume else []
-    setup = prepare(max(1, len(history)), resume)
+    setup = prepare(fitting.at(len(history) + 1), epoch=max(1, len(history)), resume=resume)
     for epoch in range(len(history) + 1, num_epochs + 1):
         if not ranks.goes_on():
             return
         if begins_phase(setup.network, epoch, num_epochs):
-            setup = prepare(epoch, before=setup)
+            setup = prepare(fitting.at(epoch), epoch=epoch, before=setup)
         val_losses = tuple(past["metrics"]["val_loss"] for past in history)
         if is_over(fitting, val_losses):
             return
@@ -107,17 +108,20 @@ def train(
         yield Epoch(epoch, metrics, history[-1]["time_ms"], ended, *how, setup.network, setup.preprocessing, state)
         if ended:
             return  # with what was measured in the network, for whoever keeps it
-        setup.stepper.exchange()
+        if fitting.changes_after(epoch):
+            setup = prepare(fitting.at(epoch + 1), epoch=epoch, resume=state())
+        else:
+            setup.stepper.exchange()
 
 
 def _set_up(
     recipe: TrialRecipe,
+    *,
     store: Store,
     device: torch.device,
     epoch: int,
     resume: Mapping[str, Any] | None = None,
     before: Setup | None = None,
-    *,
     ranks: Ranks,
 ) -> Setup:
     """All that trains from this epoch on: anew, out of a checkpoint, or from what stood `before` where another phase begins."""
@@ -186,7 +190,7 @@ def _waited_s(setup: Setup) -> float:
 def _state(recipe: TrialRecipe, setup: Setup, history: History) -> State:
     """Weights are those that were evaluated; where they are averages, those in training are in the stepper's state."""
     return {
-        "fingerprint": recipe.fingerprint,
+        "fingerprint": recipe.up_to(history[-1]["epoch"]).fingerprint,
         "epoch": history[-1]["epoch"],
         "history": list(history),
         "model": dict(setup.network.state_dict()),

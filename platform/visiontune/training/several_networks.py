@@ -43,7 +43,7 @@ def train_repeats(
     for epochs in zip(*networks, strict=True):
         metrics = combined([epoch.metrics for epoch in epochs])
         history.append({"epoch": epochs[0].epoch, "metrics": metrics, "time_ms": time.time_ns() // 1_000_000})
-        known = {"fingerprint": recipe.fingerprint, "epoch": epochs[0].epoch, "history": list(history)}
+        known = {"fingerprint": recipe.up_to(epochs[0].epoch).fingerprint, "epoch": epochs[0].epoch, "history": list(history)}
 
         def all_states(epochs: tuple[Epoch, ...] = epochs, known: State = known) -> State:
             return {**known, "networks": [epoch.state() for epoch in epochs]}

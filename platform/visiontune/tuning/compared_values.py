@@ -28,7 +28,8 @@ def compared_values(study: StudyRecord) -> ComparedValues:
 
     A trial that ended below has its last value there plus what trials gained from rung to rung, the median: the lowest rung is where most
     trials are, the highest what counts, and a value at epoch 1 among values at epoch 9 would say mostly when a trial was stopped.
-    A trial that failed, or was begun with a smaller full budget, has no value here.
+    A trial that failed, was begun with a smaller full budget, or took another's weights, which were trained with other params, has no
+    value here.
     """
     points = {trial.number: _at_rungs(trial, study.rungs) for trial in study.trials if _is_comparable(trial, study)}
     reached = [rung for rung in study.rungs if sum(rung in values for values in points.values()) >= MIN_REACHED]
@@ -51,4 +52,5 @@ def _at_rungs(trial: TrialRecord, rungs: tuple[int, ...]) -> dict[int, float]:
 
 
 def _is_comparable(trial: TrialRecord, study: StudyRecord) -> bool:
-    return trial.state != "failed" and full_epochs(trial) == study.rungs[-1]
+    has_own_weights = all(phase.source is None for phase in trial.phases)
+    return trial.state != "failed" and full_epochs(trial) == study.rungs[-1] and has_own_weights

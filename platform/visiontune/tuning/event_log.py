@@ -23,7 +23,7 @@ POLL_S = 0.5
 
 @dataclass(frozen=True)
 class Event:
-    """At `time_ms` (since 1970). `kind`: search, starts, promoted, resumed, waits, complete, pruned, failed, lost, hung,
+    """At `time_ms` (since 1970). `kind`: search, starts, promoted, resumed, exploits, waits, complete, pruned, failed, lost, hung,
     preempted, restored, disk, machine, retraining, mlflow.
 
     `trial` is its number, None where an event is of none.

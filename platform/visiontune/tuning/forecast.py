@@ -58,10 +58,11 @@ def forecast(spec: StudySpec, info: DataInfo) -> Forecast:
     epochs, again = num_epochs(spec), num_retrainings(spec)
     num_trials = cost(spec).num_trials or (epochs or 0) // spec.rungs[0]
     each = int(statistics.fmean(weight_bytes(spec, info) or [0.0]))
-    waiting = num_trials * _STATE_PER_WEIGHT * each * spec.num_repeats if len(spec.rungs) > 1 else 0
+    waiting = num_trials * _STATE_PER_WEIGHT * each * spec.num_repeats if len(spec.leg_ends) > 1 else 0
+    held = waiting if spec.is_population else 0  # beside those of the trials, which have gone on
     return Forecast(
         epochs,
-        min(waiting, int(spec.storage["max_checkpoint_mb"]) * 1_000_000),
+        min(waiting, int(spec.storage["max_checkpoint_mb"]) * 1_000_000) + held,
         (again + 1) * each,
         num_trials * _TRIAL_BYTES + (epochs or 0) * _EPOCH_BYTES,
         num_trials * _MLFLOW_TRIAL_BYTES + (epochs or 0) * _MLFLOW_EPOCH_BYTES + _MODEL_PER_WEIGHT * each,

@@ -106,7 +106,7 @@ def worker_config(spec: StudySpec, folder: StudyFolder, store: Store, wanted: Ma
         "num_gpus": wanted["gpu"],
         "bundle": {name.upper(): amount for name, amount in wanted.items()},
         "num_workers": spec.resources.workers_per_trial,
-        "rungs": spec.rungs,
+        "rungs": spec.leg_ends,
         "checkpoint_every_s": spec.storage["checkpoint_every_s"],
         "hang_s": spec.resources.hang_s,
     }

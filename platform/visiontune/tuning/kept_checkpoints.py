@@ -10,6 +10,7 @@ from contextlib import suppress
 from visiontune.filesystem.checkpoint_files import states_in
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import Objective
+from visiontune.tuning.held_states import HeldStates
 from visiontune.tuning.ranking import ranked
 from visiontune.tuning.records import TrialRecord
 
@@ -18,10 +19,14 @@ SAVE_S = 4.0
 
 
 class KeptCheckpoints:
-    """How much they take by trial, as workers say; `max_mb` is what those of waiting trials may take together."""
+    """How much they take by trial, as workers say; `max_mb` is what those of waiting trials may take together.
+
+    `held` are states that other trials may go on from, which no limit counts.
+    """
 
     def __init__(self, folder: StudyFolder, max_mb: int) -> None:
         self._folder, self._max_bytes = folder, max_mb * 1_000_000
+        self.held = HeldStates(folder)
         self._size_bytes: dict[str | int, int] = {}
         self._alone: set[int] = set()  # with no checkpoint before the newest
 
@@ -67,8 +72,8 @@ class KeptCheckpoints:
         shutil.rmtree(self._folder.checkpoint(key), ignore_errors=True)
 
     def keep_only(self, keys: Iterable[str]) -> None:
-        """Those of trials (by folder name) and confirmations that may go on; the others go."""
-        kept = set(keys)
+        """Those of trials (by folder name) and confirmations that may go on, and what is held; the others go."""
+        kept = {*keys, *self.held.keys}
         for folder in self._folder.checkpoints.glob("*"):
             if folder.name not in kept:
                 shutil.rmtree(folder, ignore_errors=True)

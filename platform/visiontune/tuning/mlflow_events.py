@@ -22,6 +22,7 @@ from visiontune.spec.several_labels import has_many
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.answer import answer
 from visiontune.tuning.leg import Report, device_of
+from visiontune.tuning.lineage import begun
 from visiontune.tuning.records import StudyRecord, TrialRecord, test_figures_of
 
 Event = dict[str, Any]
@@ -45,9 +46,10 @@ def study_event(spec: StudySpec, key: str, pictures: Mapping[str, Any], said: Se
 
 
 def trial_event(trial: TrialRecord) -> Event:
-    """A trial exists. Params are what is searched; all else is in the recipe."""
-    tags = {"recipe.fingerprint": trial.fingerprint, "visiontune.proposed_by": trial.proposed_by, "visiontune.state": "running"}
-    known = {"params": dict(trial.params), "recipe": trial.recipe}
+    """A trial exists, as it was begun. Params are what is searched; all else is in the recipe."""
+    first = begun(trial)
+    tags = {"recipe.fingerprint": first.fingerprint, "visiontune.proposed_by": trial.proposed_by, "visiontune.state": "running"}
+    known = {"params": dict(first.params), "recipe": first.recipe}
     return {"event": "trial", "number": trial.number, **known, "tags": tags, "time_ms": now_ms()}
 
 
@@ -75,14 +77,17 @@ def best_event(metric: str, value: float, num_epochs: int) -> Event:
     return {"event": "best", "metrics": {f"best.{metric}": value}, "step": num_epochs, "time_ms": now_ms()}
 
 
-def end_event(number: int, state: str, reason: str, micro_batch: int = 0, costs: Mapping[str, float] = NOTHING) -> Event:
+def end_event(number: int, state: str, reason: str, micro_batch: int = 0, costs: Mapping[str, float] = NOTHING, phases: str = "") -> Event:
     """A trial has ended; one that is waiting can go on, should the study be carried on with a larger budget.
 
-    `micro_batch`: what memory allowed, where that was less than the recipe's; `costs`: what training took.
+    `micro_batch`: what memory allowed, where that was less than the recipe's; `costs`: what training took; `phases`: whose weights it
+    took, where it is of a population: its params are those that it was begun with.
     """
     tags = {"visiontune.state": state, "visiontune.can_go_on": str(state == "waiting").lower()}
     if micro_batch:
         tags["visiontune.micro_batch"] = str(micro_batch)
+    if phases:
+        tags["visiontune.phases"] = phases
     metrics = {"metrics": {f"costs.{name}": cost for name, cost in costs.items()}} if costs else {}
     return {"event": "end", "number": number, "status": STATUS[state], "reason": reason, "tags": tags, **metrics, "time_ms": now_ms()}
 

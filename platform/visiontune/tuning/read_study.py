@@ -17,8 +17,10 @@ from visiontune.tuning.confirmed import confirmed
 from visiontune.tuning.constraints import num_counted
 from visiontune.tuning.curves import Curves
 from visiontune.tuning.leg import device_of
+from visiontune.tuning.lineage import begun
 from visiontune.tuning.open_storage import open_existing, without_gc
 from visiontune.tuning.pasha import Progressive
+from visiontune.tuning.phase import PHASES, Phase
 from visiontune.tuning.ranking import best_of, full_epochs
 from visiontune.tuning.records import INTERRUPTED, STAGED, Driver, Ending, StudyRecord, TrialRecord
 from visiontune.tuning.spent_costs import costs_spent
@@ -39,7 +41,7 @@ def trial_record(trial: FrozenTrial, pauses: Collection[int], *, is_over: bool =
     end = trial.user_attrs.get("end", {}) if trial.state.is_finished() else {}
     repeats = trial.user_attrs.get("repeats", {})
     places, losses = trial.user_attrs.get(LEGS, ()), trial.user_attrs.get(LOSSES, ())
-    return TrialRecord(
+    record = TrialRecord(
         number=trial.number,
         state=STATES.get(trial.state, "waiting" if is_waiting else "running"),
         value=values.get(epoch),
@@ -59,6 +61,14 @@ def trial_record(trial: FrozenTrial, pauses: Collection[int], *, is_over: bool =
         device=device_of(places[-1]) if places else "",
         attempt=1 + len(losses),
     )
+    return _with_phases(record, trial.user_attrs[PHASES]) if PHASES in trial.user_attrs else record
+
+
+def _with_phases(trial: TrialRecord, facts: Sequence[Mapping[str, Any]]) -> TrialRecord:
+    """As the last of its phases that took another's weights left it."""
+    phases = (begun(trial), *(Phase(**one) for one in facts))
+    taken = [phase for phase in phases if phase.recipe][-1]
+    return replace(trial, phases=phases, params=taken.params, recipe=taken.recipe, fingerprint=taken.fingerprint)
 
 
 def _let_go(trial: TrialRecord) -> TrialRecord:

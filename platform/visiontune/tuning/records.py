@@ -12,6 +12,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import Objective
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.tuning.phase import Phase
 
 CONSTRAINT = "constraint"
 """The kind of a failed trial that cost more than a constraint allows: it has no epochs, and does not count among `num_trials`."""
@@ -39,9 +40,10 @@ class TrialRecord:
     none; `values` has it by epoch. `kind` of a failed trial: diverged, infeasible, crashed, hung or constraint. `proposed_by`: who
     proposed it and from what, such as "tpe: from 12 values"; `start`: the key of the start recipe that it was begun from, if it was.
     `micro_batch`: pictures at a time, where memory allowed no more than that; 0: as the recipe says. `costs`: what is recorded of its
-    costs, by name: what constraints asked for, and what training took. `repeats`: the objective of each network, where a trial has several,
-    after the last epoch. `node` and `device` (a GPU's name, or cpu) trained it last, "" before any did; `attempt` counts from 1 and with
-    each worker that it lost.
+    costs, by name: what constraints asked for, and what training took. `repeats`: the objective of each network, where a trial has
+    several, after the last epoch. `phases`: what a population decided of it, its beginning first, nothing before the first decision;
+    params, recipe and fingerprint are then those of the last phase, and `values` its own epochs alone. `node` and `device` (a GPU's name,
+    or cpu) trained it last, "" before any did; `attempt` counts from 1 and with each worker that it lost.
     """
 
     number: int
@@ -60,6 +62,7 @@ class TrialRecord:
     costs: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     repeats: tuple[float, ...] = ()
+    phases: tuple[Phase, ...] = ()
     node: str = field(default="", compare=False)
     device: str = field(default="", compare=False)
     attempt: int = field(default=1, compare=False)

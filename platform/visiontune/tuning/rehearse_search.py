@@ -14,6 +14,7 @@ import optuna
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 
+from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.leg import Report
@@ -22,6 +23,7 @@ from visiontune.tuning.start_recipes import StartPoint, StartRecipes
 from visiontune.tuning.study_storage import Storage
 
 NUM_WORKERS = 4
+NO_WEIGHTS = "has trials go on from each other's weights, and curves that are recorded have none to give: take another trial scheduler"
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,14 @@ def drive(search: Rehearsed, recorded: Recorded, num_workers: int = NUM_WORKERS)
 
 
 class OwnSearch:
-    """visiontune's, on a storage in memory, without confirmations. `start` are params of start recipes, tried after the defaults."""
+    """visiontune's, on a storage in memory, without confirmations. `start` are params of start recipes, tried after the defaults.
+
+    Raises UserError for a population: recorded curves have no weights that one trial could give another.
+    """
 
     def __init__(self, spec: StudySpec, num_workers: int = NUM_WORKERS, start: Sequence[Mapping[str, Any]] = ()) -> None:
+        if spec.is_population:
+            raise UserError(f"{spec.trial_scheduler['name']} {NO_WEIGHTS}")
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         memory = InMemoryStorage()
         direction = StudyDirection.MAXIMIZE if spec.objective.mode == "max" else StudyDirection.MINIMIZE

@@ -17,6 +17,7 @@ from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.curves import Curves
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.leg import Report
+from visiontune.tuning.lineage import schedule_of
 from visiontune.tuning.mlflow_events import best_event, end_event, epoch_event, trial_event
 from visiontune.tuning.network_costs import NetworkCosts
 from visiontune.tuning.ranked_trials import UNDECIDED, RankedTrials
@@ -142,7 +143,7 @@ class SearchTrials:
     def end(self, number: int, state: str, reason: str, kind: str = "") -> None:
         """For good: complete, pruned or failed."""
         trial = replace(self.records[number], state=state, reason=reason, kind=kind)
-        self._put(end_event(number, state, reason, trial.micro_batch, costs_spent(self._spent(number))))
+        self._put(end_event(number, state, reason, trial.micro_batch, costs_spent(self._spent(number)), schedule_of(trial)))
         self._note_spent(number)
         self.refused += [number] * (kind == CONSTRAINT)
         self._storage.end(number, OPTUNA_STATE[state], trial.value, reason, kind)
@@ -177,7 +178,7 @@ class SearchTrials:
         """The search is over. What waits goes on waiting in the study, for a larger budget; in MLflow it is told as ended."""
         for number, trial in self.records.items():
             if trial.state in ("waiting", "running"):
-                self._put(end_event(number, "waiting", self.why_stopped(number, trial.epoch)))
+                self._put(end_event(number, "waiting", self.why_stopped(number, trial.epoch), phases=schedule_of(trial)))
 
     def limit_checkpoints(self, waiting: Iterable[int]) -> None:
         """Those of trials that wait take no more than they may."""

@@ -19,6 +19,7 @@ from visiontune.spec.study_spec import StudySpec
 from visiontune.training.weights_metadata import read_metadata
 from visiontune.tuning.confirmed import AVERAGED, PREFIX, WITH_VAL, results_of
 from visiontune.tuning.leg import Report
+from visiontune.tuning.lineage import schedule_of
 from visiontune.tuning.mlflow_events import (
     Event,
     artifact_event,
@@ -57,7 +58,7 @@ def say_whole_again(storage: Storage, spec: StudySpec, study: StudyRecord, folde
     say_again(storage, spec, put)
     for trial in study.trials:
         if trial.state == "waiting":
-            put({**end_event(trial.number, "waiting", trial.reason), "again": True})
+            put({**end_event(trial.number, "waiting", trial.reason, phases=schedule_of(trial)), "again": True})
     if pictures and winner is not None and folder.winner.exists():
         put({**winner_event(study, winner.number, folder, _data_of_files(folder, pictures)), "again": True})
         for path, place in ((folder.winner_sheet, "winner"), (folder.winner_test, "winner"), (folder.augmentation_sheet, "space")):
@@ -75,7 +76,8 @@ def _of_trials(found: Sequence[FrozenTrial], records: Sequence[TrialRecord], spe
             yield from _of_epochs(trial, record, spec, started_ms, ended_ms)
         if record.state in ("complete", "pruned", "failed"):
             costs = costs_spent(trial.user_attrs.get("spent", {}))
-            yield {**end_event(record.number, record.state, record.reason, record.micro_batch, costs), "time_ms": ended_ms}
+            ended = end_event(record.number, record.state, record.reason, record.micro_batch, costs, schedule_of(record))
+            yield {**ended, "time_ms": ended_ms}
 
 
 def _of_epochs(trial: FrozenTrial, record: TrialRecord, spec: StudySpec, started_ms: int, ended_ms: int) -> Iterator[Event]:

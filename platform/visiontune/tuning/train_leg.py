@@ -71,7 +71,8 @@ def _resumed(leg: Leg, folder: StudyFolder) -> tuple[dict[str, Any] | None, str]
         raise NotAtHand(f"the study's folder {folder.path} has a checkpoint of trial {leg.number} that this machine does not see")
     for path in found.damaged:
         path.unlink(missing_ok=True)
-    state = found.state if found.state is not None and found.state["fingerprint"] == leg.recipe.fingerprint else None
+    known = found.state
+    state = known if known is not None and known["fingerprint"] == leg.recipe.up_to(known["epoch"]).fingerprint else None
     then = f"it goes on from epoch {state['epoch']}" if state else "it is trained from its start"
     what = f"its checkpoint {found.damaged[0].name} is damaged" if found.damaged else "" if state else "no checkpoint of it is there"
     return state, f"{what}; {then}" if what and leg.known_epochs else ""

@@ -16,10 +16,12 @@ from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tuning.adaptive_rungs import AdaptiveRungs
 from visiontune.tuning.constraints import bounds_to_measure
 from visiontune.tuning.enough import problem_of_cost, reaches_target
+from visiontune.tuning.exploits import Exploits
 from visiontune.tuning.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.leg import Leg, Report
 from visiontune.tuning.new_trials import NewTrials
 from visiontune.tuning.placement import MAX_CRASHES, Loss
+from visiontune.tuning.population import Population
 from visiontune.tuning.ranking import full_epochs
 from visiontune.tuning.read_study import epoch_seconds, trial_record
 from visiontune.tuning.records import CONSTRAINT, Put, TrialRecord
@@ -47,6 +49,7 @@ class TrialQueue:
         self._rule = make_trial_scheduler(spec.trial_scheduler, spec.budget, self.trials.curves)
         found = storage.trials()
         self.new = NewTrials(spec, storage, self.trials, spending, found)
+        self._exploits = Exploits(spec, storage, self.trials, self._rule, checkpoints) if isinstance(self._rule, Population) else None
         for trial in found:
             self._spending.known(trial.number, epoch_seconds(trial))
             self._take_over(trial_record(trial, self._rule.pauses(trial.number)), is_known=bool(start_key(trial)))
@@ -61,14 +64,19 @@ class TrialQueue:
         if self.has_reached_target:
             self._spending.refused = "stop_at"
             return None
-        for number in self._left_behind:
-            if self._is_allowed(number):
-                return self._start(number)
+        for left in self._left_behind:
+            if self._is_allowed(left):
+                return self._start(left)
+        turns = (self._going_on, self._beginning) if self._exploits is None else (self._beginning, self._going_on)  # all begin first
+        number = next((number for turn in turns if (number := turn()) is not None), None)
+        return self._last_resort() if number is None else self._start(number)
+
+    def _going_on(self) -> int | None:
         promoted = self._promoted()
-        if promoted is not None and self._is_allowed(promoted):
-            return self._start(promoted)
-        begun = self.new.next(lambda: self._is_allowed(None))
-        return self._last_resort() if begun is None else self._start(begun)
+        return promoted if promoted is not None and self._is_allowed(promoted) else None
+
+    def _beginning(self) -> int | None:
+        return self.new.next(lambda: self._is_allowed(None))
 
     def report(self, number: int, report: Report) -> bool:
         """Take a worker's report; whether the worker should go on with this trial."""
@@ -136,6 +144,8 @@ class TrialQueue:
             self._end(trial.number, "complete", f"full budget of {trial.epoch} epochs")
         elif trial.state == "waiting":
             self._waiting.add(trial.number)
+            if self._exploits is not None:
+                self._exploits.found(trial.number)
         else:
             self._left_behind.append(trial.number)
         self._checkpoints.found(trial.number)
@@ -182,6 +192,8 @@ class TrialQueue:
         return number not in self.on_worker and not self._checkpoints.is_kept(number)
 
     def _start(self, number: int) -> Leg:
+        if self._exploits is not None and (phase := self._exploits.decide(number)) is not None:
+            self.note("exploits", number, str(phase))
         self.note(*self._why_started(number))
         self._waiting.discard(number)
         if number in self._left_behind:
@@ -205,7 +217,7 @@ class TrialQueue:
         trial = self.trials.records[number]
         if not trial.epoch:
             return "starts", number, trial.proposed_by
-        if number in self._left_behind:
+        if number in self._left_behind or self._exploits is not None:
             return "resumed", number, f"goes on from epoch {trial.epoch}"
         return "promoted", number, f"from epoch {trial.epoch}, with {self._spec.objective.metric} {trial.value:.4g}"
 
@@ -220,8 +232,10 @@ class TrialQueue:
         """Pause at a rung, unless this very trial is what its worker would take on next."""
         self._waiting.add(number)
         self.new.learn(number)
+        if self._exploits is not None:
+            self._exploits.arrived(number)
         promoted = self._promoted()
-        is_next = number == promoted and (not self._left_behind or number == self.trials.straight)
+        is_next = self._exploits is None and number == promoted and (not self._left_behind or number == self.trials.straight)
         if is_next and self._is_allowed(number):
             self.note(*self._why_started(number))
             self._waiting.discard(number)
@@ -238,5 +252,7 @@ class TrialQueue:
         self.has_reached_target |= state == "complete" and reaches_target(self._spec, self.trials.records[number].value)
         self.on_worker.discard(number)
         self._waiting.discard(number)
+        if self._exploits is not None:
+            self._exploits.ended()
         self.new.learn(number)
         return False

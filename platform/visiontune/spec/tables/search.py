@@ -76,9 +76,9 @@ SAMPLERS = Table(
     default="tpe",
 )
 
-RUNGS, BRACKETS, RISES, LOWEST_RISES = "rungs", "brackets", "rises", "lowest rises"
+RUNGS, BRACKETS, RISES, LOWEST_RISES, EXPLOITS = "rungs", "brackets", "rises", "lowest rises", "exploits"
 """Traits of a trial scheduler: trials are compared at the budget's rungs; not all of them begin at the first; the highest one rises; or the
-lowest.
+lowest. Or none ends early, and the worse go on from the weights of the better.
 """
 
 TRIAL_SCHEDULERS = Table(
@@ -109,6 +109,23 @@ TRIAL_SCHEDULERS = Table(
                 "min_agreement": Arg(float, "least rank correlation of the lowest rung with the next", 0.5, -1.0, 1.0),
             },
             traits=frozenset({RUNGS, LOWEST_RISES}),
+        ),
+        "pbt": Entry(
+            "population based training (Jaderberg et al. 2017): the worst go on from the best ones' weights with params changed",
+            "visiontune.tuning.population:pbt",
+            {
+                "interval": Arg(
+                    int,
+                    "epochs between two looks at the others; auto: an eighth of max_epochs, at least min_epochs",
+                    "auto",
+                    1,
+                    100_000,
+                    also=("auto",),
+                ),
+                "quantile": Arg(float, "share of those that got as far that exploits, and that is exploited", 0.25, 0.01, 0.5),
+                "resample_probability": Arg(float, "chance that a param is drawn anew, and not times 1.2 or .8", 0.25, 0.0, 1.0),
+            },
+            traits=frozenset({EXPLOITS}),
         ),
         "median": Entry("stop what is worse than the median of the others at the same epoch", "visiontune.tuning.trial_scheduler:median"),
         "none": Entry("every trial runs to max_epochs", "visiontune.tuning.trial_scheduler:none", traits=frozenset({SEVERAL})),

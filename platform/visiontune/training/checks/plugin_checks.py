@@ -109,7 +109,7 @@ def recipe_of(part: str, values: Mapping[str, Any]) -> TrialRecipe:
         "training": {"batch_size": 16, "num_epochs": 2},
     }
     given[part] = {**({"lr": 1e-3} if part == "optimizer" else {}), **({"name": "lenet5"} if part == "model" else {}), **values}
-    sections = {name: fill(_fields(name), given.get(name, {})) for name in RECIPE.fields if name != "data"}
+    sections: dict[str, Any] = {name: fill(_fields(name), given.get(name, {})) for name in RECIPE.fields if name != "data"}
     return TrialRecipe(data={"source": "made"}, **sections, plugins=plugins_in_use())
 
 
