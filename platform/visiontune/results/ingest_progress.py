@@ -117,6 +117,6 @@ def line(progress: Progress, spent_s: float) -> str:
 
 
 def pace(progress: Progress, spent_s: float) -> tuple[float, float | None]:
-    """Pictures read or decoded a second, and seconds left at that rate; what an earlier call left behind is no rate."""
-    rate = max(progress.num_done - progress.num_kept, 0) / max(spent_s, 1e-9)
+    """Pictures read or decoded a second, and seconds left at that rate; what an earlier call left behind is no rate, nor is no time."""
+    rate = max(progress.num_done - progress.num_kept, 0) / spent_s if spent_s > 0 else 0.0
     return rate, (progress.num - progress.num_done) / rate if rate > 0 else None
