@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -177,6 +178,15 @@ def test_lines_tell_rate_and_time_left_without_what_was_kept() -> None:
         "stage=decoding done=600 total=1000 kept=200 bad=3 per_s=50 left_s=8",
         "stage=writing done=1000 total=1000 kept=200 bad=3 per_s=89 left_s=0",
     ]
+
+
+def test_a_first_line_has_no_rate_and_a_stage_of_several_words_is_one_value() -> None:
+    out, now = io.StringIO(), [0.0]
+    with IngestScreen(out=out, clock=lambda: now[0]) as screen:
+        now[0] = 5.0  # as long as nothing was told, no rate was measured
+        screen.tell(Progress("training 1 of 3", 92, 92, 0, 0))
+    words = dict(word.split("=") for word in shlex.split(out.getvalue()))
+    assert words["stage"] == "training 1 of 3" and (words["per_s"], words["left_s"]) == ("0", "-")
 
 
 class Terminal(io.StringIO):

@@ -27,7 +27,7 @@ from visiontune.results.report.section_table import SECTIONS
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.ranking import ranked
 from visiontune.tuning.read_study import read_study
-from visiontune.tuning.records import Candidate, Confirmation, Ending
+from visiontune.tuning.records import Candidate, Confirmation, Ending, StudyRecord
 
 EVIL = "<script>document.title = 'owned'</script>"
 CONFUSION = Confusion((EVIL, "b"), np.array([[40, 3], [1, 56]]))
@@ -147,12 +147,24 @@ def test_a_study_without_a_value_has_no_report_and_a_folder_is_no_file(tmp_path:
     assert not [*tmp_path.iterdir()]
 
 
-def test_a_search_under_way_has_a_report_that_says_so_and_what_it_can_not_know(tmp_path: Path) -> None:
-    """The record is of no space that a file can have, and no pictures."""
-    data = {"source": "folder", "path": str(tmp_path / "gone"), "val_fraction": 0.1, "test_fraction": 0.1, "seed": 0}
+def gone_from(folder: Path) -> StudyRecord:
+    """A study of no space that a file can have, and of no pictures."""
+    data = {"source": "folder", "path": str(folder / "gone"), "val_fraction": 0.1, "test_fraction": 0.1, "seed": 0}
     identity = {"budget.min_epochs": 1, "budget.max_epochs": 9, "space.model.gone": "cnn"}
-    gone = replace(RECORD, identity=identity, trials=tuple(replace(one, recipe={**one.recipe, "data": data}) for one in RECORD.trials))
-    text = write_report.html_of(StudyFolder(tmp_path), tmp_path, gone, device="cpu", is_looking=True)
+    return replace(RECORD, identity=identity, trials=tuple(replace(one, recipe={**one.recipe, "data": data}) for one in RECORD.trials))
+
+
+def test_a_report_whose_winner_nobody_could_ask_says_so_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder, out = StudyFolder(tmp_path), tmp_path / "answer.html"
+    folder.winner.write_text("model: {name: cnn}\n")
+    ended = replace(gone_from(tmp_path), ending=Ending({"num_trials": 6.0}, "num_trials", 0))
+    for is_looking in (False, True):
+        write_report.write_report(folder, tmp_path, ended, out, device="cpu", is_looking=is_looking)
+        assert caplog.text.count("Nobody looked at its answers: the study in") == is_looking
+
+
+def test_a_search_under_way_has_a_report_that_says_so_and_what_it_can_not_know(tmp_path: Path) -> None:
+    text = write_report.html_of(StudyFolder(tmp_path), tmp_path, gone_from(tmp_path), device="cpu", is_looking=True)
     assert "not ended: 6 trials so far, of which trial 2 is the best, with 95.0\xa0% validation accuracy after 9 epochs." in text
     assert "What mattered can&#39;t be told: " in text and "visiontune show digits" in text and "visiontune predict" not in text
 

@@ -9,7 +9,7 @@ import pytest
 from places import SEARCH_SPACES
 from spec_files import BRANCHED, FULL, load
 
-from visiontune.errors import UserError
+from visiontune.errors import Problem, UserError
 from visiontune.spec.domains import RandomParams
 from visiontune.spec.parse import load_study, make_recipe
 from visiontune.spec.read_identity import spec_of_identity
@@ -57,4 +57,7 @@ def test_an_identity_of_what_no_file_may_say_is_told_by_its_key(tmp_path: Path) 
     identity = {**load(tmp_path, FULL).identity(), "sampler.name": "tpee"}
     with pytest.raises(UserError, match=r"sampler\.name.*nearest is 'tpe'"):
         spec_of_identity(identity)
-    assert spec_of_identity(load(tmp_path, FULL).identity(), "mine").space.file == "study mine", "what later mistakes are said of"
+    found = spec_of_identity(load(tmp_path, FULL).identity(), "mine")
+    assert found.space.file == "study mine", "what later mistakes are said of"
+    gone = found.placed(UserError(Problem("", 0, "data.path", "must be a folder, but there is no pictures")))
+    assert str(gone) == "study mine: data.path: must be a folder, but there is no pictures"

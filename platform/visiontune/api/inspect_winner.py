@@ -18,6 +18,7 @@ def inspect(
     *,
     only: Sequence[str] | None = None,
     out: OutFile = None,
+    folds: int | None = None,
     device: str = "auto",
     studies_dir: Folder = None,
     progress: bool | str = True,
@@ -25,8 +26,9 @@ def inspect(
     """Look at what a study's winner sees, on the validation pictures: its answers, its layers, and how it stands corruptions.
 
     `only` names views: confusion, mistakes, labels, corruptions, filters, maps, attribution, receptive_field, visualisation. Pictures
-    and an index are written to the folder `out`, by default STUDY/inspection. `device` is auto, cpu or cuda; `progress` as in `ingest`.
-    Raises UserError, also for a study without a winner's weights.
+    and an index are written to the folder `out`, by default STUDY/inspection. With `folds`, 2 to 20, the winner's recipe is trained so
+    often, each time without a part of the pictures, and labels is of the training pictures too; the same call goes on where one was
+    stopped. `device` is auto, cpu or cuda; `progress` as in `ingest`. Raises UserError, also for a study without a winner's weights.
     """
     folder = folder_of(study, studies_dir)
     from visiontune.results.ingest_progress import IngestScreen
@@ -34,4 +36,5 @@ def inspect(
 
     cache = StudiesFolder(folder.path.parent).data_cache
     with IngestScreen.of(progress) as screen:
-        return inspect_study(folder, cache, only=only, out=None if out is None else Path(out), device=device, tell=screen.tell)
+        to = None if out is None else Path(out)
+        return inspect_study(folder, cache, only=only, out=to, folds=folds, device=device, tell=screen.tell)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from visiontune.cli import verbs_of_winners
-from visiontune.cli.shared_options import Verb, positive, takes_studies_dir
+from visiontune.cli.shared_options import Verb, folds, positive, takes_studies_dir
 
 
 def winner_options(verb: Verb) -> None:
@@ -37,6 +37,8 @@ def winner_options(verb: Verb) -> None:
     inspect.add_argument("--out", type=Path, metavar="FOLDER", help="of the pictures; else STUDY/inspection")
     views = "confusion, mistakes, labels, corruptions, filters, maps, attribution, receptive_field, visualisation; else all"
     inspect.add_argument("--only", metavar="VIEW,VIEW", help=views)
+    parts = "labels of training pictures too: train the winner's recipe K times, without a part of the pictures each"
+    inspect.add_argument("--folds", type=folds, metavar="K", help=parts)
     inspect.add_argument("--json", action="store_true", help="figures and names, for programs; the pictures are written as without it")
     inspect.add_argument("--device", default="auto", help="auto, cpu or cuda")
     takes_studies_dir(inspect)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from visiontune.filesystem.path_kind import with_home
 from visiontune.filesystem.study_folder import StudiesFolder
-from visiontune.spec.call_ranges import DAYS, FACTOR, FEW, MANY, Range, rule_of
+from visiontune.spec.call_ranges import DAYS, FACTOR, FEW, FOLDS, MANY, Range, rule_of
 from visiontune.spec.image_size import ImageSize, image_size
 
 Verb = Callable[..., argparse.ArgumentParser]
@@ -60,6 +60,11 @@ def days(text: str) -> int:
 def factor(text: str) -> int:
     """A reduction factor."""
     return in_range(text, FACTOR)
+
+
+def folds(text: str) -> int:
+    """Parts of the pictures, each of which is left out once."""
+    return in_range(text, FOLDS)
 
 
 def in_range(text: str, limits: Range) -> int:

@@ -53,7 +53,7 @@ def inspect(args: argparse.Namespace) -> int:
     """Look at what a study's winner sees: what it gets wrong, doubted labels, corruptions, filters, maps, Grad-CAM, receptive fields."""
     only = None if args.only is None else [name.strip() for name in args.only.split(",") if name.strip()]
     with sigterm_interrupts():
-        how = {"only": only, "out": args.out, "device": args.device, "progress": not args.json}
+        how = {"only": only, "out": args.out, "folds": args.folds, "device": args.device, "progress": not args.json}
         found = api.inspect(args.study, **how, studies_dir=args.studies_dir)
     said = f"{found}\npictures and an index of them in {found.folder}"
     print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if args.json else said)

@@ -1,8 +1,7 @@
 """Pictures that may have a wrong label: confident learning (Northcutt et al. 2021) by cleanlab.
 
-It takes probabilities of a network that was not trained on the pictures. So it is asked of the validation pictures only: for training
-pictures the network would have to be trained again without each of them (out of fold), and the probabilities that it has memorised say
-that every label is right.
+It takes probabilities of a network that was not trained on the pictures: what one has memorised says that every label is right. So a
+winner is asked of the validation pictures only; on training pictures answer networks that are trained without them (out_of_fold.py).
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from visiontune.inspection.figure import Picture
 from visiontune.inspection.mistakes import MOST_ON_SHEET, Mistake, mistake_of, short_name
 
 FEWEST = 5
-"""Validation pictures of a class: with fewer its threshold is chance, and the class is left out."""
+"""Pictures of a class: with fewer its threshold is chance, and the class is left out."""
 
 
 def label_issues(answers: Answers) -> tuple[Mistake, ...]:
@@ -39,12 +38,15 @@ def label_issues(answers: Answers) -> tuple[Mistake, ...]:
     return tuple(mistake_of(answers, int(places[number])) for number in order)
 
 
-def label_lines(found: Sequence[Mistake], name_of: Mapping[int, str], num_asked: int, most: int = 10) -> list[str]:
-    """What was asked, and the first `most` with their names."""
-    lines = [
-        f"{len(found):,} of {num_asked:,} validation pictures may have a wrong label (cleanlab). Training pictures are not asked: "
-        "the network was trained on their labels"
-    ]
+def label_lines(found: Sequence[Mistake], name_of: Mapping[int, str], asked: Answers, num_folds: int = 0, most: int = 10) -> list[str]:
+    """What was asked, of how many networks where not of the winner's alone, and the first `most` with their names."""
+    kind = "training and validation" if num_folds else "validation"
+    who = (
+        f"Each was asked of one of {num_folds} networks, which was not trained on it; they are right on {asked.top1:.0%} of them"
+        if num_folds
+        else "Training pictures are not asked, as the network was trained on their labels: --folds 3 trains three without a third each"
+    )
+    lines = [f"{len(found):,} of {len(asked.rows_N):,} {kind} pictures may have a wrong label (cleanlab). {who}"]
     lines += [
         f"  labelled {one.true} ({one.true_probability:.3f}), rather {one.taken} ({one.probability:.3f}): {name_of[one.row]}"
         for one in found[:most]

@@ -5,6 +5,7 @@ An ingest outlives its reader: when the pipe is closed or the terminal is gone, 
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -110,12 +111,12 @@ def predicting(num_done: int, num: int, num_bad: int = 0) -> Progress:
 def line(progress: Progress, spent_s: float) -> str:
     """One line of key=value words, for logs."""
     rate, left_s = pace(progress, spent_s)
-    words = {"stage": progress.stage, "done": progress.num_done, "total": progress.num, "kept": progress.num_kept}
+    words = {"stage": shlex.quote(progress.stage), "done": progress.num_done, "total": progress.num, "kept": progress.num_kept}
     words |= {"bad": progress.num_bad, "per_s": f"{rate:.0f}", "left_s": "-" if left_s is None else f"{left_s:.0f}"}
     return " ".join(f"{key}={value}" for key, value in words.items())
 
 
 def pace(progress: Progress, spent_s: float) -> tuple[float, float | None]:
-    """Pictures read or decoded a second, and seconds left at that rate; what an earlier call left behind is no rate."""
-    rate = max(progress.num_done - progress.num_kept, 0) / max(spent_s, 1e-9)
+    """Pictures read or decoded a second, and seconds left at that rate; what an earlier call left behind is no rate, nor is no time."""
+    rate = max(progress.num_done - progress.num_kept, 0) / spent_s if spent_s > 0 else 0.0
     return rate, (progress.num - progress.num_done) / rate if rate > 0 else None

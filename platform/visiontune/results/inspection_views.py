@@ -53,13 +53,18 @@ class View:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is looked at: a network, its answers on the validation pictures, and the names of the store's rows."""
+    """What is looked at: a network, its answers on the validation pictures, and the names of the store's rows.
+
+    `out_of_fold` trains `num_folds` networks for answers on the training pictures too, where that was asked for.
+    """
 
     title: str
     classifier: Classifier
     store: Store
     answers: Answers
     name_of: Mapping[int, str]
+    num_folds: int = 0
+    out_of_fold: Callable[[], Answers] | None = None
 
     @cached_property
     def wrong(self) -> tuple[Mistake, ...]:
@@ -115,7 +120,8 @@ def of_mistakes(subject: Subject) -> View:
 
 def of_labels(subject: Subject) -> View:
     """Pictures that may have a wrong label."""
-    found = label_issues(subject.answers)
+    asked = subject.answers if subject.out_of_fold is None else subject.out_of_fold()
+    found = label_issues(asked)
     sheet = label_sheet(
         f"{subject.title}: doubted labels, most doubted first",
         found,
@@ -123,7 +129,8 @@ def of_labels(subject: Subject) -> View:
         subject.name_of,
         subject.label_of,
     )
-    return _view(subject, "labels", tuple(label_lines(found, subject.name_of, len(subject.answers.rows_N))), sheet, found)
+    lines = label_lines(found, subject.name_of, asked, subject.num_folds)
+    return _view(subject, "labels", tuple(lines), sheet, found)
 
 
 def of_corruptions(subject: Subject) -> View:

@@ -109,12 +109,14 @@ class Study(StudyTables):
         file, cache = None if out is None else Path(out), StudiesFolder(self.path.parent).data_cache
         return export_winner(self.folder, self.record, cache, to, file, precision, is_calibrated=calibrated)
 
-    def inspect(self, only: Sequence[str] | None = None, out: Path | str | None = None, *, device: str = "auto") -> Inspection:
+    def inspect(
+        self, only: Sequence[str] | None = None, out: Path | str | None = None, *, folds: int | None = None, device: str = "auto"
+    ) -> Inspection:
         """What the winner's network sees, as `visiontune.inspect` says. Raises UserError."""
         from visiontune.results.study_inspection import inspect_study
 
         cache, file = StudiesFolder(self.path.parent).data_cache, None if out is None else Path(out)
-        return inspect_study(self.folder, cache, only=only, out=file, device=device)
+        return inspect_study(self.folder, cache, only=only, out=file, folds=folds, device=device)
 
     def confirm(
         self,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.inference.split_logits import TRAINED_ON, refuse_other_classes
 from visiontune.results.inspection_views import TITLES, VIEWS, Subject, View, view_of
 from visiontune.results.trained_network import winner_classifier
+from visiontune.spec.call_ranges import FOLDS, refuse_outside
 from visiontune.spec.plugins import in_use
 from visiontune.training.train_recipe import find_device
 
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from visiontune.inference.classifier import Classifier
     from visiontune.inspection.figure import Picture
 
-INDEX = "index.md"
+INDEX, OUT_OF_FOLD = "index.md", "out_of_fold"
+Parts = tuple[int, Path]
+"""How many networks are trained for the view labels, and the folder in which their answers are kept."""
 
 
 @dataclass(frozen=True)
@@ -55,20 +59,26 @@ def inspect_study(
     *,
     only: Sequence[str] | None = None,
     out: Path | None = None,
+    folds: int | None = None,
     device: str = "auto",
     tell: Callable[[Progress], None] = lambda progress: None,
 ) -> Inspection:
     """Look at the winner's network on the validation pictures, and write the pictures of `only` these views, else of all, to `out`.
 
-    The test split is not touched. Raises UserError for a study without a winner's weights, an unknown view, and a folder that can't be
-    written.
+    With `folds` the view labels is of the training pictures too (`out_of_fold`). The test split is not touched. Raises UserError for a
+    study without a winner's weights, an unknown view, and a folder that can't be written.
     """
     chosen = views_of(only)
+    if folds is not None:
+        refuse_outside(FOLDS, folds=folds)
+        if "labels" not in chosen:
+            raise UserError(f"folds are for the view labels, but only names {', '.join(chosen)}")
     to = folder.inspection if out is None else out
     classifier = winner_classifier(folder, cache).to(find_device(device))
     try:
         try_out(to / INDEX)
-        views = _looked_at(folder, classifier, cache, chosen, tell)
+        parts = (folds, to / OUT_OF_FOLD) if folds else None
+        views = _looked_at(folder, classifier, cache, chosen, tell, parts)
         return _written(Inspection(folder.name, to, views, TRAINED_ON if classifier.metadata.use_val else ""))
     except OSError as error:
         raise UserError(f"the folder {to} must take the pictures, but: {error.strerror or error}; --out names another") from error
@@ -98,22 +108,31 @@ def views_of(only: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(only))
 
 
-def _subject(study: str, classifier: Classifier, cache: Path, tell: Callable[[Progress], None]) -> Subject:
+def _subject(study: str, classifier: Classifier, cache: Path, tell: Callable[[Progress], None], parts: Parts | None) -> Subject:
     from visiontune.inspection.answers import answers
+    from visiontune.inspection.out_of_fold import out_of_fold
 
     data = classifier.recipe.data
     store = Store.open(prepare(data, cache, tell=tell))
     refuse_other_classes(classifier, store)
     found = answers(classifier, store, store.val_idx, lambda done: tell(Progress("asking", done, len(store.val_idx), 0, 0)))
-    return Subject(f"{study}, {classifier.name}", classifier, store, found, dict(enumerate(row_names(data, store))))
+    subject = Subject(f"{study}, {classifier.name}", classifier, store, found, dict(enumerate(row_names(data, store))))
+    if parts is None:
+        return subject
+    return replace(subject, num_folds=parts[0], out_of_fold=partial(out_of_fold, classifier, store, *parts, tell))
 
 
 def _looked_at(
-    folder: StudyFolder, classifier: Classifier, cache: Path, names: Sequence[str], tell: Callable[[Progress], None]
+    folder: StudyFolder,
+    classifier: Classifier,
+    cache: Path,
+    names: Sequence[str],
+    tell: Callable[[Progress], None],
+    parts: Parts | None = None,
 ) -> tuple[View, ...]:
     views = []
     with in_use(classifier.recipe.plugins):
-        subject = _subject(folder.name, classifier, cache, tell)
+        subject = _subject(folder.name, classifier, cache, tell, parts)
         for number, name in enumerate(names):
             tell(Progress(name, number, len(names), 0, 0))
             views.append(view_of(subject, name))
@@ -130,7 +149,8 @@ def _written(found: Inspection) -> Inspection:
 
 
 def _index(found: Inspection) -> list[str]:
-    lines = [f"# What the winner of {found.study} sees", "", "All of it on the validation pictures; the test split was not touched."]
+    where = "On the validation pictures, where nothing else is said; the test split was not touched."
+    lines = [f"# What the winner of {found.study} sees", "", where]
     lines += ["", f"Note: {found.note}."] if found.note else []
     for view in found.views:
         lines += ["", f"## {TITLES[view.name]}", "", *(f"    {said}" for said in _said(view))]

@@ -8,6 +8,7 @@ from visiontune.errors import UserError
 
 Range = tuple[int, int]
 MANY, FEW, PORT, FACTOR, DAYS, TIMES = (1, 1_000_000), (1, 64), (1, 65_535), (2, 100), (0, 36_500), (0, 1_000)
+FOLDS: Range = (2, 20)
 
 
 def rule_of(limits: Range, value: object) -> str:

@@ -32,7 +32,7 @@ def spec_of_identity(identity: Mapping[str, Any], study: str = "study", limits: 
     whole = {key: int(limit) if float(limit).is_integer() else limit for key, limit in limits.items()}
     spec = with_former_data(load_study({"study": study, **tree, "budget": {**whole, **tree["budget"]}}), identity)
     is_older = PUBLISHED not in identity and bool(published_in(identity))
-    return replace(spec, space=replace(spec.space, file=f"study {study}", is_older=is_older))
+    return replace(spec, space=replace(spec.space, file=f"study {study}", is_older=is_older), places={})  # no file has its keys
 
 
 def _unflattened(flat: Mapping[str, Any]) -> dict[str, Any]:

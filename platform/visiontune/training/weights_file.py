@@ -12,6 +12,7 @@ from visiontune.filesystem.atomic_write import write_whole
 
 PREPROCESSING = "preprocessing."
 """The start of the names under which a file of weights holds what happens to pictures before the network."""
+_LONGEST = 300
 
 
 def save_weights(model: nn.Module, path: Path, metadata: Mapping[str, str] | None = None, preprocessing: nn.Module | None = None) -> None:
@@ -27,8 +28,12 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
     try:
         model.load_state_dict(split_weights(load(path.read_bytes()))[0])
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except (OSError, SafetensorError) as error:
         raise UserError(f"the weights {path} don't fit this network: {first_line(error)}") from error
+    except RuntimeError as error:  # torch's first line says that there are errors, the others which
+        first, *more = [line.strip().rstrip(".") for line in str(error).splitlines()[1:]] or [first_line(error)]
+        others = f" (and {len(more)} more)" if more else ""
+        raise UserError(f"the weights {path} don't fit this network: {first[:_LONGEST]}{others}") from error
 
 
 def split_weights(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

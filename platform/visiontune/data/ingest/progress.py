@@ -9,7 +9,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Progress:
     """`num_kept` of those done were decoded by an earlier call; `stage` is waiting (for another that makes the same), reading,
-    fetching, decoding, comparing, writing or predicting.
+    fetching, decoding, comparing, writing or predicting; of `visiontune inspect` a view, or a training whose epochs are counted.
     """
 
     stage: str

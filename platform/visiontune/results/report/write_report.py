@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from visiontune.tuning.read_study import load_plugins_of
 from visiontune.tuning.records import StudyRecord
 
 Tell = Callable[[Progress], None]
+_log = logging.getLogger(__name__)
 
 
 def report(
@@ -74,6 +76,8 @@ def write_report(
         try_out(out)
         subject = _subject(folder, cache, study, device=device, is_looking=is_looking, tell=tell, ablation=ablation)
         write_whole(out, _page(subject))
+        if is_looking and subject.winner is not None and not subject.views:
+            _log.warning("%s", subject.why_no_views)
         if out == folder.report and study.ending is not None:
             send_report(folder, out, keep_views(folder, subject.views.values()) if subject.views else [])
     except OSError as error:
