@@ -45,6 +45,12 @@ def num_at_once(training: Mapping[str, Any]) -> int:
     return min(batch_size, training["micro_batch"] or batch_size)
 
 
+def half_at_once(training: Mapping[str, Any]) -> int:
+    """Half as many, for where memory ran out; 0 where that would be single pictures, which batch normalisation can't take."""
+    half = -(-num_at_once(training) // 2)
+    return half if half > 1 else 0
+
+
 class Stepper:
     """Trains `network` a batch at a time; `regularization` and `training` are sections of the recipe.
 
