@@ -1,4 +1,4 @@
-"""Losses. A builder takes (label_smoothing, weight_K or None) and `args`, and gives the mean loss of logits_NK and y_N."""
+"""Losses. A builder takes (label_smoothing, weight_K or None) and `args`, and gives the mean loss of logits_NK and y_N; or an `OfMixed`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,17 @@ LOSSES = Table(
             "each class for itself, by the sigmoid of its score, summed over classes; targets may be shares, of mixed pictures and "
             "smoothed labels (Wightman et al. 2021, ResNet strikes back)",
             "visiontune.training.loss:binary_cross_entropy",
+            {
+                "target_threshold": Arg(
+                    float,
+                    "targets above it count as 1, others as 0, after mixing and smoothing (the paper's A1 to A3); none: as they are",
+                    "none",
+                    0.0,
+                    0.99,
+                    also=("none",),
+                    auto=("none", 0.2),
+                )
+            },
         ),
     },
     default="cross_entropy",
