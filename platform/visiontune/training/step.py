@@ -75,7 +75,7 @@ class Stepper:
     ) -> None:
         self._optimizer = optimizer
         self._params: list[Tensor] = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        self.model = Compiled(network) if training["use_compile"] else network
+        self.model = Compiled(network, training["compile_mode"]) if training["use_compile"] else network
         self._ranks, self._forward = ranks, self.model if ranks.num == 1 else ranks.parallel(network)
         self._loss, self._weights, self._regularization, self._device = loss, weights, regularization, arithmetic.device
         self._mixing, self._sharpness, self._slow_weights, self._teaching = mixing, sharpness, slow_weights, teaching

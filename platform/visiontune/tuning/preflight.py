@@ -38,6 +38,7 @@ def preflight(spec: StudySpec) -> tuple[DataInfo, Source]:
         _policies,
         _mixings,
         _targets,
+        _compiling,
         _sharpness,
         _averages,
         _workers,
@@ -111,6 +112,15 @@ def _targets(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
         rule = problem_of_targets(loss, info.num_classes, has_many=has_many(spec.data))
         if rule is not None:
             yield problem_at(spec, "loss.target_threshold", rule)
+
+
+def _compiling(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
+    from visiontune.training.compiled import problem_of_mode
+
+    for training in spec.space.corners("training"):
+        rule = problem_of_mode(training, has_gpu=spec.resources.gpus_per_trial != 0)
+        if rule is not None:
+            yield problem_at(spec, "training.compile_mode", rule)
 
 
 def _sharpness(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
