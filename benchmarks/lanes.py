@@ -183,9 +183,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6, help="the first is not measured")
     args = parse(parser, lanes=[2], pictures=120, batch=16, epochs=2)
     torch.set_num_threads(args.threads)
-    result = Result(
-        "lanes", args, args.epochs - 1, f"epochs, the two in turn; {torch.get_num_threads()} threads, {args.device}, {args.precision}"
-    )
+    result = Result("lanes", args, args.epochs - 1, f"epochs, the two in turn; threads: {args.threads}, {args.device}, {args.precision}")
     rows = {f"{name}, {num} lanes": row(args, words, num) for name, words in NETWORKS.items() for num in args.lanes}
     result.table("trials per hour in lanes", rows)
     for name in NETWORKS:
