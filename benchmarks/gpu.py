@@ -19,7 +19,7 @@ and ends well. Rows, each left out with its reason where its time is up or somet
 pictures, and what it spends on making them. Seconds are medians of all epochs but the first, which loads kernels, tries cuDNN's out and
 compiles; each epoch ends with a figure of its validation, so that the device has done its work.
 
-On an H100 or A100 with 16 cores some 5 minutes are expected, a third of them for compiling (from published figures; not run yet).
+On an H100 or A100 with 16 cores some 6 minutes are expected, nearly half of them for compiling (from published figures; not run yet).
 """
 
 from __future__ import annotations
