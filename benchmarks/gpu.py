@@ -10,6 +10,8 @@ and ends well. Rows, each left out with its reason where its time is up or somet
                 against a loop in the manner of cifar10-airbench: same network, batch, rate and number of epochs, but weights in fp16; both
                 also compiled
     to 94 %     the same on CIFAR-10, where its files are given: seconds of training until validation is at 94 %
+    small batches   ResNet-18 of a quarter of the width in batches of 32, which wait for launches: seconds of an epoch as it is, compiled,
+                and with CUDA graphs (compile_mode: reduce-overhead), each against the row above it
     JPEGs       ResNet-50 on JPEGs of 256 px at 224, pictures/s, against torchvision's ImageFolder and torch's DataLoader, with autocast
     policies    pictures/s that each augmentation policy makes on the device, from bytes to float32
 
@@ -17,7 +19,7 @@ and ends well. Rows, each left out with its reason where its time is up or somet
 pictures, and what it spends on making them. Seconds are medians of all epochs but the first, which loads kernels, tries cuDNN's out and
 compiles; each epoch ends with a figure of its validation, so that the device has done its work.
 
-On an H100 or A100 with 16 cores some 5 minutes are expected, a third of them for compiling (from published figures; not run yet).
+On an H100 or A100 with 16 cores some 6 minutes are expected, nearly half of them for compiling (from published figures; not run yet).
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.input.open_pictures import open_pictures
 
 LIMIT_S = 8 * 60
+SMALL = {"name": "resnet18", "stem": "small", "width_factor": 0.25}
 RESNET18, RESNET50 = {"name": "resnet18", "stem": "small"}, {"name": "resnet50"}
 POLICIES: dict[str, dict[str, Any]] = {
     "crop and flip": WEAK,
@@ -60,6 +63,7 @@ POLICIES: dict[str, dict[str, Any]] = {
 BASE = {"data": {"source": "digits"}, "model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": 0.1}, "training": {"num_epochs": 3}}
 PEERS: dict[str, tuple[str, dict[str, str]]] = {
     "resident": ("epoch_s", {"visiontune": "by hand", "visiontune, compiled": "by hand, compiled"}),
+    "small batches": ("epoch_s", {"visiontune, compiled": "visiontune", "visiontune, CUDA graphs": "visiontune, compiled"}),
     "JPEGs": ("pictures_per_s", {"visiontune": "ImageFolder, DataLoader"}),
 }
 """The column that is compared, and who with whom."""
@@ -84,6 +88,22 @@ def resident_rows(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], 
         yield "visiontune, compiled", lambda: row(ours(args, compiled(recipe), store))
         torch._dynamo.reset()  # graphs of another network's same lines count towards torch's limit
         yield "by hand, compiled", lambda: row(by_hand(args, recipe, store, use_compile=True))
+
+
+def small_rows(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Row]]]:
+    """One recipe as it is, compiled and replayed; a smoke run has no GPU to replay on."""
+    store, recipe = made_store(args.small_pictures, 32), recipe_of(args, SMALL, args.small_batch, args.epochs)
+    recipes = {"visiontune": recipe}
+    if not args.smoke:
+        recipes |= {"visiontune, compiled": compiled(recipe), "visiontune, CUDA graphs": compiled(recipe, "reduce-overhead")}
+    for name, one in recipes.items():
+        yield name, partial(small_row, args, one, store)
+
+
+def small_row(args: argparse.Namespace, recipe: TrialRecipe, store: Store) -> Row:
+    """`val_top1` is there to show that the rows train alike."""
+    found = ours(args, recipe, store)
+    return {"epoch_s": steady_s(found), "first_epoch_s": found[0][0], "val_top1": found[1][-1]}
 
 
 def cifar_rows(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Callable[[], Row]]]:
@@ -189,12 +209,14 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=0.4)
     parser.add_argument("--epochs", type=int, default=6, help="of the resident pictures")
     parser.add_argument("--cifar-epochs", type=int, default=18)
+    parser.add_argument("--small-pictures", type=int, default=8000, help="for small batches")
+    parser.add_argument("--small-batch", type=int, default=32)
     parser.add_argument("--jpegs", type=int, default=6000)
     parser.add_argument("--jpeg-epochs", type=int, default=3, help="and of what is measured over one batch")
     parser.add_argument("--jpeg-batch", type=int, default=128)
     parser.add_argument("--jpeg-size", type=int, default=224)
     smoke = {"device": "cpu", "precision": "fp32", "pictures": 80, "batch": 16, "lr": 0.05, "epochs": 2}
-    smoke |= {"jpegs": 20, "jpeg_epochs": 2, "jpeg_batch": 8, "jpeg_size": 35}
+    smoke |= {"small_pictures": 80, "small_batch": 16, "jpegs": 20, "jpeg_epochs": 2, "jpeg_batch": 8, "jpeg_size": 35}
     args = parse(parser, **smoke)
     if args.device == "cuda" and not torch.cuda.is_available():
         print("SKIPPED everything: torch sees no GPU here (--device cpu measures the processor)")
@@ -204,7 +226,12 @@ def main() -> None:
     deadline_s = time.monotonic() + LIMIT_S
     result = Result("gpu", args, 1, f"run, {torch.cuda.get_device_name() if args.device == 'cuda' else 'no GPU'}")
     with tempfile.TemporaryDirectory(prefix="visiontune-gpu-") as name:
-        tables = {"resident": resident_rows(args), "policies": policy_rows(args), "JPEGs": jpeg_rows(args, Path(name))}
+        tables = {
+            "resident": resident_rows(args),
+            "small batches": small_rows(args),
+            "policies": policy_rows(args),
+            "JPEGs": jpeg_rows(args, Path(name)),
+        }
         tables |= {"to 94 %": cifar_rows(args, Path(name))} if args.cifar else {}
         for what, rows in tables.items():
             found = table_of(what, rows, deadline_s, is_smoke=args.smoke)

@@ -61,10 +61,10 @@ def pictures_percent(args: argparse.Namespace, recipe: TrialRecipe, store: Store
     return 100 * max(0.0, 1 - steady_s(found) / epoch_s)
 
 
-def compiled(recipe: TrialRecipe) -> TrialRecipe:
+def compiled(recipe: TrialRecipe, mode: str = "default") -> TrialRecipe:
     """With use_compile."""
     sections = recipe.to_dict()
-    return load_recipe({**sections, "training": {**sections["training"], "use_compile": True}})
+    return load_recipe({**sections, "training": {**sections["training"], "use_compile": True, "compile_mode": mode}})
 
 
 def by_hand(args: argparse.Namespace, recipe: TrialRecipe, store: Store, *, use_compile: bool = False) -> Epochs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from tiny import make_recipe, make_store, model_section
 from torch._dynamo.utils import counters
 
 from visiontune.models.build import build_model
-from visiontune.training import compiled
+from visiontune.training import compiled, gpu
 from visiontune.training.gradient_checkpointing import checkpoint_stages
 from visiontune.training.loop import train
 from visiontune.training.setup import set_up
@@ -35,6 +36,31 @@ def test_a_worker_compiles_its_tenth_trial_as_its_first(device: str, monkeypatch
         found = losses(device, width, use_compile=True, **switch)
         assert found == pytest.approx(losses(device, width, **switch), rel=2e-3), number
         assert counters["stats"]["unique_graphs"] == 2 * (number + 1)
+
+
+@pytest.mark.parametrize(
+    "changed", [{}, {"precision": "bf16"}, {"optimizer_args": {"sharpness": "sam"}}, {"regularization": {"ema_decay": 0.9, "l2": 1e-3}}]
+)
+def test_replayed_graphs_train_as_compiled_steps_do(changed: dict[str, Any]) -> None:
+    """The same kernels in the same order. Averages are exchanged in place, so that addresses stay."""
+    curves, recipe = [], {"num_epochs": 3, "batch_size": 18, "use_compile": True, **changed}
+    for mode in ("default", "reduce-overhead"):
+        counters.clear()
+        trained = train(make_recipe(model_section("cnn", width=8, depth=1), compile_mode=mode, **recipe), make_store(), device="cuda")
+        curves.append([epoch.metrics[key] for epoch in trained for key in ("train_loss", "val_loss", "val_top1")])
+        assert (counters["inductor"]["cudagraph_recorded_non_static_inputs"] > 0) == (mode != "default")
+        assert counters["inductor"]["cudagraph_skips"] == 0
+    assert curves[1] == pytest.approx(curves[0], rel=0.02 if changed.get("precision") else 5e-3)
+
+
+def test_the_memory_of_graphs_goes_back_between_trials() -> None:
+    share, before = gpu.GpuShare.take(1.0), torch.cuda.memory_reserved()
+    model = model_section("cnn", width=64, depth=2)
+    switches = {"use_compile": True, "compile_mode": "reduce-overhead", "batch_size": 1024, "num_epochs": 2}
+    list(train(make_recipe(model, **switches), make_store(num=4000, size=32), device="cuda"))
+    held = torch.cuda.memory_reserved()
+    share.give_back()
+    assert torch.cuda.memory_reserved() - before <= gpu.WORKSPACE_BYTES < held - before
 
 
 @pytest.mark.parametrize("name", ["vgg11_bn", "resnet18"])

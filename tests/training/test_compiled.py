@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -53,6 +54,33 @@ def test_two_sizes_of_batches_in_training_and_in_evaluation_are_four_graphs_and_
 
     with pytest.raises(UserError, match=r"whole.*use_compile: false"):
         Compiled(Breaks())(torch.randn(2, 4))
+
+
+def test_what_a_replay_writes_over_is_copied_and_each_begins_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network whose results always lie at one place stands for a CUDA graph's."""
+    pool, asked, begun = torch.zeros(2, 3), list[str | None](), list[int]()
+
+    def replaying(network: nn.Module, *, mode: str | None, **_: object) -> Callable[[Tensor], Tensor]:
+        asked.append(mode)
+        return lambda x: pool.copy_(network(x).detach())
+
+    monkeypatch.setattr(torch, "compile", replaying)
+    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: begun.append(1))
+    network = nn.Linear(4, 3)
+    for mode in ("reduce-overhead", "default"):
+        compiled = Compiled(network, mode)
+        first, second = compiled(torch.ones(2, 4)), compiled(torch.zeros(2, 4))
+        assert torch.equal(second, network(torch.zeros(2, 4)))
+        assert torch.equal(first, network(torch.ones(2, 4))) == (mode != "default")
+    assert asked == ["reduce-overhead", None] and len(begun) == 2
+
+
+def test_where_memory_ran_out_nothing_is_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Micro-batches add gradients up, which a replay writes over; and a machine without a GPU has no graphs."""
+    recipe = make_recipe(model_section("lenet5"), num_epochs=1, use_compile=True, compile_mode="reduce-overhead")
+    with pytest.raises(UserError, match="compile_mode reduce-overhead is for CUDA graphs, and there is no GPU; nearest is default"):
+        next(train(recipe, make_store()))
+    assert next(train(recipe, make_store(), micro_batch=8)).num_at_once == 8
 
 
 @pytest.mark.heavy

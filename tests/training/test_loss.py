@@ -125,6 +125,36 @@ def test_binary_cross_entropy_is_timms_of_mixed_and_smoothed_targets_too(smoothi
     assert torch.allclose(weighted(logits_NK, y_N)[0], (weight_K[y_N] * each_N).mean())
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.2, 0.5])
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.65])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_hard_targets_are_timms_of_mixed_and_smoothed_ones(threshold: float, share: float, smoothing: float) -> None:
+    """Of one class and of several; a picture's weight is that of its classes, by their shares; auxiliary classifiers have their own."""
+    (logits_NK, y_N), args = some(), {"label_smoothing": smoothing, "target_threshold": threshold}
+    reference, other_N = BinaryCrossEntropy(smoothing, threshold, sum_classes=True), y_N.roll(1)
+    ours, theirs = logits_NK.clone().requires_grad_(), logits_NK.clone().requires_grad_()
+    minimised, plain = made("binary_cross_entropy", **args)(ours, Mixed(y_N, other_N, share))
+    one_NK = share * F.one_hot(y_N, 3) + (1 - share) * F.one_hot(other_N, 3)
+    expected = reference(theirs, (1 - smoothing) * one_NK + smoothing / 3)
+    minimised.backward()  # type: ignore[no-untyped-call]
+    expected.backward()
+    assert torch.allclose(minimised, expected) and torch.allclose(ours.grad, theirs.grad, atol=1e-6)  # type: ignore[arg-type]
+    assert torch.allclose(plain, F.cross_entropy(logits_NK, one_NK)) and not plain.requires_grad
+    assert torch.allclose(made("binary_cross_entropy", **args)(logits_NK, y_N)[0], reference(logits_NK, y_N))
+
+    weight_K, target_NK = weights_of([60, 30, 10]), (1 - smoothing) * one_NK + smoothing / 3
+    each_N = torch.stack([reference(logits_NK[k : k + 1], target_NK[k : k + 1]) for k in range(len(y_N))])
+    weighted = made("binary_cross_entropy", "inverse_frequency", aux=0.3, **args)((logits_NK, -logits_NK), Mixed(y_N, other_N, share))[0]
+    aux_N = torch.stack([reference(-logits_NK[k : k + 1], target_NK[k : k + 1]) for k in range(len(y_N))])
+    assert torch.allclose(weighted, ((share * weight_K[y_N] + (1 - share) * weight_K[other_N]) * (each_N + 0.3 * aux_N)).mean())
+
+    members_SK = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 1.0]])
+    many = build_loss({"name": "binary_cross_entropy", **args}, {}, LABELS, 3, members_SK=members_SK)
+    dense = BinaryCrossEntropy(0.0, threshold, sum_classes=True)
+    target_NK = (1 - smoothing) * (share * members_SK[y_N] + (1 - share) * members_SK[other_N]) + smoothing / 2
+    assert torch.allclose(many(logits_NK, Mixed(y_N, other_N, share))[0], dense(logits_NK, target_NK))
+
+
 @pytest.mark.parametrize("name", ["cross_entropy", "focal", "binary_cross_entropy"])
 def test_gradient_is_that_of_the_numbers(name: str) -> None:
     logits_NK, y_N = some(4)

@@ -27,6 +27,13 @@ RULES = {
     "must leave an epoch of 3 for everything, but head_epochs=3; nearest is 2": {
         "transfer": {"regime": "lp_ft", "weights": "nowhere.safetensors", "head_epochs": 3}
     },
+    "says how use_compile compiles, but use_compile is false; nearest is default": {"training": {"compile_mode": "reduce-overhead"}},
+    "micro-batches add up, but compile_mode is max-autotune and micro_batch 8; nearest is default": {
+        "training": {"use_compile": True, "compile_mode": "max-autotune", "micro_batch": 8}
+    },
+    "a target of 0.01, so target_threshold must be at least that, but got 0; nearest is 0.01": {
+        "loss": {"name": "binary_cross_entropy", "label_smoothing": 0.1, "target_threshold": 0.0}
+    },
     "needs gradients without a loss scale": {
         "optimizer": {"name": "sgd", "lr": 0.1, "sharpness": "sam"},
         "training": {"precision": "fp16"},

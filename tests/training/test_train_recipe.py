@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +15,8 @@ import torch
 from opened_splits import ON_CPU
 from safetensors.torch import load_file
 from tiny import make_recipe, model_section
+from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
@@ -48,6 +54,43 @@ def test_digits_from_pictures_to_weights(tmp_path: Path) -> None:
     assert table.classes == store.class_names and table.support == tuple(np.bincount(store.labels_N[store.test_idx]))
     assert result.metrics["test_top1"] == pytest.approx(np.trace(table.confusion) / len(store.test_idx))
     assert result.metrics["test_macro_recall"] == pytest.approx(np.mean(table.recall), rel=1e-5)
+
+
+@contextmanager
+def room_for(num: int, num_steps: int = 0) -> Iterator[None]:
+    """Memory in which a convolution has no more than so many pictures, once it has had `num_steps` passes of others."""
+    passes = count()
+
+    def allocate(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if isinstance(module, nn.Conv2d) and module.training and len(inputs[0]) > num and next(passes) >= num_steps:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 23.64 GiB")
+
+    handle = register_module_forward_pre_hook(allocate)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize(("num_steps", "since"), [(0, "begins again"), (110, "goes on after epoch 1")])  # 44 steps of two convolutions
+def test_out_of_memory_halves_the_micro_batch_once_and_says_so(
+    num_steps: int, since: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """LeNet-5 has no batch normalisation: the curve is that of an undisturbed training."""
+    recipe, seen = make_recipe(data=DIGITS, optimizer_args={"lr": 0.05}, num_epochs=3, batch_size=32), list[Epoch]()
+    undisturbed = [epoch.metrics["train_loss"] for epoch in train_recipe.train_recipe(recipe, tmp_path, device="cpu")]
+    with room_for(16, num_steps):
+        fit_recipe(recipe, tmp_path, device="cpu", on_epoch=seen.append)
+    assert [epoch.epoch for epoch in seen] == [1, 2, 3] and {epoch.num_at_once for epoch in seen[1:]} == {16}
+    assert [epoch.metrics["train_loss"] for epoch in seen] == pytest.approx(undisturbed, rel=0.02)
+    [told] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told.startswith(f"32 pictures at a time do not fit in memory: training {since} with training.micro_batch: 16 (CUDA out of")
+
+
+@pytest.mark.parametrize(("training", "num"), [({"batch_size": 32}, 16), ({"batch_size": 8, "micro_batch": 2}, 2)])
+def test_out_of_memory_again_is_told_with_what_there_was(training: dict[str, int], num: int, tmp_path: Path) -> None:
+    with room_for(1), pytest.raises(UserError, match=rf"^not even {num} pictures at a time .*allocate 2\.00 GiB.* 23\.64 GiB\); nearest"):
+        fit_recipe(make_recipe(data=DIGITS, **training), tmp_path, device="cpu")
 
 
 @pytest.mark.parametrize("early_stop_epochs", [0, 1])

@@ -116,8 +116,9 @@ def test_a_test_whose_weights_are_gone_trains_them_again(tmp_path: Path) -> None
 
 
 def test_the_mean_of_one_networks_weights_twice_is_that_network(tmp_path: Path) -> None:
-    """But for rounding, with the statistics that its last epoch took."""
+    """But for rounding, with the statistics that its last epoch took; of a recipe from before a key too."""
     store, recipe = make_store(), make_recipe(CNN, num_epochs=1)
+    recipe = replace(recipe, training={key: value for key, value in recipe.training.items() if key != "compile_mode"})
     trained, _ = confirm(recipe, store, tmp_path)
     leg = Leg("mean", 0, recipe, 0, is_confirmation=True, weights="mean", averaged=("confirmation.x.000",) * 2)
     (mean,) = run_leg(leg, store, StudyFolder(tmp_path), "cpu")

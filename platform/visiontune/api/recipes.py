@@ -36,7 +36,8 @@ def train(
 
     `device` is auto, cpu or cuda. So many `workers`, on GPUs one on each, share every batch: the same training in less time. Raises
     UserError for data or a device that can't be used, Diverged where the loss is NaN or infinite, LostRank where a worker ended. How many
-    pictures there are and what was set aside is logged before.
+    pictures there are and what was set aside is logged before. Where memory runs out it goes on once with half the micro-batch, and logs
+    a warning; UserError where that is too large too.
     """
     from visiontune.training.train_recipe import train_recipe
 

@@ -24,6 +24,8 @@ from visiontune.spec.tables.sharpness import SHARPNESS
 from visiontune.spec.tables.slow_weights import SLOW_WEIGHTS
 from visiontune.spec.tables.teachers import TEACHERS
 
+COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
+
 TRAINING: dict[str, Field] = {
     "batch_size": Arg(int, "pictures in a step", 64, 1, 65_536, auto=(32, 64, 128)),
     "micro_batch": Arg(int, "pictures at once on the device; gradients add up to batch_size; 0: all of them", 0, 0, 65_536),
@@ -49,6 +51,13 @@ TRAINING: dict[str, Field] = {
         bool, "keep only what stages hand on, and compute the rest again: less memory, a third more time", False
     ),
     "use_compile": Arg(bool, "torch.compile: a minute or more at first, faster steps after it", False),
+    "compile_mode": Arg(
+        str,
+        "with use_compile, torch's modes: reduce-overhead replays CUDA graphs, for steps so small that launches are what they wait for; "
+        "max-autotune tries kernels out too, for minutes",
+        "default",
+        choices=COMPILE_MODES,
+    ),
     "use_full_metrics": Arg(bool, "report top-5, macro recall and F1, and calibration error too; an objective among them sets it", False),
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import socket
+import sys
 from dataclasses import dataclass
 
 import torch
@@ -46,6 +47,7 @@ def machine_fault(said: str, *, is_begun: bool = True) -> MachineFault:
 def release_all() -> None:
     """Give back all memory, also what is kept between trials; on a GPU to whoever shares it."""
     forget()
+    _forget_graphs()
     gc.collect()
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.empty_cache()
@@ -76,6 +78,7 @@ class GpuShare:
     def give_back(self) -> None:
         """Between trials: all but what is kept on purpose. Raises UnfitMachine where more stays, or the GPU does not answer any more."""
         try:
+            _forget_graphs()
             if self._left_bytes() > WORKSPACE_BYTES:
                 gc.collect()  # networks with hooks are circles; not each time, as it takes half a second in a worker
             torch.cuda.empty_cache()
@@ -97,6 +100,12 @@ class GpuShare:
 def limit_of(share_bytes: int) -> int:
     """What torch may have of a process's share of a GPU, beside what CUDA itself takes."""
     return max(share_bytes // 2, share_bytes - CONTEXT_BYTES)
+
+
+def _forget_graphs() -> None:
+    """CUDA graphs that torch's compiler keeps have memory of their own, which empty_cache leaves, until it is told to begin anew."""
+    if "torch._inductor.cudagraph_trees" in sys.modules:  # which the first replay imports
+        torch._dynamo.reset()
 
 
 def _try_out() -> None:

@@ -172,7 +172,9 @@ def _train_epoch(setup: Setup, order_N: IntArray, epoch: int, val_losses: tuple[
 
 
 def _with_micro_batch(recipe: TrialRecipe, micro_batch: int) -> TrialRecipe:
-    return replace(recipe, training={**recipe.training, "micro_batch": micro_batch}) if micro_batch else recipe
+    """Without CUDA graphs, whose gradients can't be added up."""
+    changed = {"micro_batch": micro_batch, "compile_mode": "default"}
+    return replace(recipe, training={**recipe.training, **changed}) if micro_batch else recipe
 
 
 def is_over(recipe: TrialRecipe, val_losses: Sequence[float]) -> bool:

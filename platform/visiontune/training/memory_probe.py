@@ -36,7 +36,9 @@ def probe(recipe: TrialRecipe, store: Store, device: torch.device, peak: Callabl
     release_all()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    setup = set_up(replace(recipe, training={**recipe.training, "use_compile": False, "resize": "none"}), store, device)
+    setup = set_up(
+        replace(recipe, training={**recipe.training, "use_compile": False, "compile_mode": "default", "resize": "none"}), store, device
+    )
     step = make_step(setup, recipe.training["seed"])
     step(0.0)
     started = time.perf_counter()

@@ -20,8 +20,10 @@ from visiontune.spec.study_rules import problem_of_warmup
 from visiontune.spec.tables.preprocessings import channels_after
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.class_balance import problem_of_copies
+from visiontune.training.compiled import problem_of_mode
 from visiontune.training.input.fit_preprocessing import problem_of_preprocessing
 from visiontune.training.input.picture_sizes import other_sizes, problem_of_sizes
+from visiontune.training.loss import problem_of_targets
 from visiontune.training.optim.sharpness_aware import problem_of_sharpness
 from visiontune.training.optim.weight_average import problem_of_averages
 from visiontune.training.teacher import problem_of_teacher
@@ -57,6 +59,8 @@ def _problems(recipe: TrialRecipe, info: DataInfo) -> Iterator[tuple[str, str | 
     yield "training", problem_of_sizes(recipe.preprocessing, training, image_size=info.image_size, use_features=use_features)
     if transfer["regime"] != "scratch":
         yield "transfer.regime", problem_of_transfer(transfer, recipe.model, **shapes)
+    yield "training.compile_mode", problem_of_mode(training)
+    yield "loss.target_threshold", problem_of_targets(recipe.loss, info.num_classes, has_many=has_many(recipe.data))
     taught: dict[str, Any] = {"channels": channels, "use_features": use_features}
     yield "loss.teacher_from", problem_of_teacher(recipe.loss, recipe.preprocessing, info, **taught)
     yield "transfer.regime", problem_of_phases(transfer, training["num_epochs"])

@@ -31,6 +31,7 @@ from visiontune.spec.teacher_files import teachers_of
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.class_balance import build_order
+from visiontune.training.compiled import problem_of_mode
 from visiontune.training.fresh_statistics import statistics_bounds
 from visiontune.training.gradient_checkpointing import checkpoint_stages
 from visiontune.training.input.batches import Pictures
@@ -117,7 +118,7 @@ def set_up(
     body, tail = split_network(network, 0 if needs_pictures else frozen_of(network))
     if training["use_gradient_checkpointing"]:
         checkpoint_stages(tail)
-    _refuse(recipe, store, preprocessing.out_channels, use_features=body is not None, num_ranks=ranks.num)
+    _refuse(recipe, store, preprocessing.out_channels, use_features=body is not None, num_ranks=ranks.num, has_gpu=device.type == "cuda")
 
     splits = open_splits(recipe, store, device, preprocessing, body, ranks)
     labels_N = store.labels_N[store.train_idx]
@@ -166,11 +167,12 @@ def make_network(
     return network
 
 
-def _refuse(recipe: TrialRecipe, store: Store, channels: int, *, use_features: bool, num_ranks: int) -> None:
+def _refuse(recipe: TrialRecipe, store: Store, channels: int, *, use_features: bool, num_ranks: int, has_gpu: bool) -> None:
     """Raise UserError for what can't go together."""
     training, size = recipe.training, store.image_size
     problem = problem_of_mixing(recipe.augmentation, batch_size=training["batch_size"], use_features=use_features)
     problem = problem or problem_of_ranks(num_ranks, batch_size=training["batch_size"], use_compile=training["use_compile"])
+    problem = problem or problem_of_mode(training, has_gpu=has_gpu)
     problem = problem or (NEEDS_PICTURES if use_features and teachers_of(recipe.loss) else None)
     problem = problem or problem_of_sizes(recipe.preprocessing, training, image_size=size, use_features=use_features)
     if sizes := other_sizes(recipe.preprocessing, training, size):

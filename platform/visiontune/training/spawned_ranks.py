@@ -24,6 +24,7 @@ from visiontune.spec.call_ranges import FEW, refuse_outside
 from visiontune.spec.kept_files import keep_files, load_files
 from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.lead_ranks import Meeting, follow, train_by_ranks
+from visiontune.training.less_memory import train_within_memory
 from visiontune.training.loop import Epoch, train
 
 _END_S = 5.0
@@ -33,8 +34,18 @@ _CODE = "import sys; from visiontune.training.spawned_ranks import be_follower; 
 def train_here(
     recipe: TrialRecipe, store: Store, *, device: str, num_workers: int, resume: Mapping[str, Any] | None = None, **more: Any
 ) -> Iterator[Epoch]:
-    """`train` by so many processes. Raises what it does, UserError for more workers than GPUs, LostRank where a process ended."""
+    """`train` by so many processes, within the memory that there is.
+
+    Raises what it does, UserError for more workers than GPUs and for want of memory, LostRank where a process ended.
+    """
     refuse_outside(FEW, workers=num_workers)
+    run = partial(_train_here, recipe, store, device=device, num_workers=num_workers, **more)
+    yield from train_within_memory(run, recipe, resume)
+
+
+def _train_here(
+    recipe: TrialRecipe, store: Store, *, device: str, num_workers: int, resume: Mapping[str, Any] | None, **more: Any
+) -> Iterator[Epoch]:
     if num_workers == 1:
         yield from train(recipe, store, device=device, resume=resume, **more)
         return

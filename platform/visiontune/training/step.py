@@ -45,6 +45,12 @@ def num_at_once(training: Mapping[str, Any]) -> int:
     return min(batch_size, training["micro_batch"] or batch_size)
 
 
+def half_at_once(training: Mapping[str, Any]) -> int:
+    """Half as many, for where memory ran out; 0 where that would be single pictures, which batch normalisation can't take."""
+    half = -(-num_at_once(training) // 2)
+    return half if half > 1 else 0
+
+
 class Stepper:
     """Trains `network` a batch at a time; `regularization` and `training` are sections of the recipe.
 
@@ -69,7 +75,7 @@ class Stepper:
     ) -> None:
         self._optimizer = optimizer
         self._params: list[Tensor] = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        self.model = Compiled(network) if training["use_compile"] else network
+        self.model = Compiled(network, training["compile_mode"]) if training["use_compile"] else network
         self._ranks, self._forward = ranks, self.model if ranks.num == 1 else ranks.parallel(network)
         self._loss, self._weights, self._regularization, self._device = loss, weights, regularization, arithmetic.device
         self._mixing, self._sharpness, self._slow_weights, self._teaching = mixing, sharpness, slow_weights, teaching

@@ -12,6 +12,7 @@ from torch import Tensor
 from visiontune.data.store.store import Store
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.spec.complete_recipe import completed
 from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.evaluate import evaluate, measure
 from visiontune.training.fresh_statistics import refresh_statistics
@@ -74,7 +75,7 @@ def average(leg: Leg, store: Store, folder: StudyFolder, device: str) -> dict[st
     weights, before = split_weights(mean_of(tensors))
     place = torch.device(device)
     fitted = Preprocessing.of(before).to(place)
-    setup = set_up(leg.recipe, store, place, weights, fitted=fitted)
+    setup = set_up(completed(leg.recipe), store, place, weights, fitted=fitted)
     with setup.arithmetic.evaluating():
         order = setup.order(leg.recipe.training["seed"], 0)
         refresh_statistics(setup.tail, setup.statistics_set.batches(order, setup.statistics_bounds, 1))

@@ -11,6 +11,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from visiontune.errors import Problem, UserError
+from visiontune.spec.several_labels import has_many
 from visiontune.spec.study_spec import StudySpec
 from visiontune.tuning.network_preflight import NETWORK_RULES, Rule, freezes, problem_at
 
@@ -36,6 +37,8 @@ def preflight(spec: StudySpec) -> tuple[DataInfo, Source]:
         *NETWORK_RULES,
         _policies,
         _mixings,
+        _targets,
+        _compiling,
         _sharpness,
         _averages,
         _workers,
@@ -100,6 +103,24 @@ def _mixings(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
         rule = problem_of_mixing(augmentation, batch_size=batch_size, use_features=use_features)
         if rule is not None:
             yield problem_at(spec, "augmentation.mixing", rule)
+
+
+def _targets(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
+    from visiontune.training.loss import problem_of_targets
+
+    for loss in spec.space.corners("loss"):
+        rule = problem_of_targets(loss, info.num_classes, has_many=has_many(spec.data))
+        if rule is not None:
+            yield problem_at(spec, "loss.target_threshold", rule)
+
+
+def _compiling(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
+    from visiontune.training.compiled import problem_of_mode
+
+    for training in spec.space.corners("training"):
+        rule = problem_of_mode(training, has_gpu=spec.resources.gpus_per_trial != 0)
+        if rule is not None:
+            yield problem_at(spec, "training.compile_mode", rule)
 
 
 def _sharpness(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:

@@ -25,6 +25,7 @@ from visiontune.training.checkpoint_writer import CheckpointWriter
 from visiontune.training.gpu import GpuShare, is_gpu_error, is_out_of_memory, machine_fault, release_all
 from visiontune.training.heartbeat import HEARTBEAT
 from visiontune.training.loop import train
+from visiontune.training.step import half_at_once
 from visiontune.tuning.constraints import problem_of_costs
 from visiontune.tuning.disk_room import FULL
 from visiontune.tuning.leg import Leg, Report
@@ -147,8 +148,7 @@ def _costs(leg: Leg, store: Store, device: str) -> dict[str, float]:
 
 def _with_less(leg: Leg, run: Callable[[Leg], Iterator[Report]], want: str, *, is_its_own: bool) -> Iterator[Report]:
     """The rest of a leg that ran out of memory, unless its micro-batch was halved before or can't be."""
-    half = -(-(leg.recipe.training["micro_batch"] or leg.recipe.training["batch_size"]) // 2)
-    if leg.micro_batch == 0 and half > 1:
+    if leg.micro_batch == 0 and (half := half_at_once(leg.recipe.training)):
         yield from run(replace(leg, micro_batch=half))
     elif is_its_own:
         yield failure("infeasible", f"{NO_MEMORY}: {want}")

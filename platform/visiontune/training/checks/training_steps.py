@@ -27,7 +27,7 @@ FAILURES = (UserError, RuntimeError, ValueError)
 def without_augmentation(recipe: TrialRecipe, **sections: Mapping[str, Any]) -> TrialRecipe:
     """The recipe without augmentation, compiling and changes of size, which cost seconds and no verdict, and with these values on top."""
     changed: dict[str, Mapping[str, Any]] = {"augmentation": {"crop": "none", "policy": "none", "mixing": "none"}, **sections}
-    changed["training"] = {"use_compile": False, "resize": "none", **changed.get("training", {})}
+    changed["training"] = {"use_compile": False, "compile_mode": "default", "resize": "none", **changed.get("training", {})}
     merged: dict[str, Any] = {key: {**getattr(recipe, key), **values} for key, values in changed.items()}
     return replace(recipe, **merged)
 
