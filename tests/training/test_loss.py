@@ -141,6 +141,8 @@ def test_hard_targets_are_timms_of_mixed_and_smoothed_ones(threshold: float, sha
     assert torch.allclose(minimised, expected) and torch.allclose(ours.grad, theirs.grad, atol=1e-6)  # type: ignore[arg-type]
     assert torch.allclose(plain, F.cross_entropy(logits_NK, one_NK)) and not plain.requires_grad
     assert torch.allclose(made("binary_cross_entropy", **args)(logits_NK, y_N)[0], reference(logits_NK, y_N))
+    weighing = BinaryCrossEntropy(smoothing, threshold, pos_weight=torch.tensor(3.0), sum_classes=True)
+    assert torch.allclose(made("binary_cross_entropy", pos_weight=3.0, **args)(logits_NK, y_N)[0], weighing(logits_NK, y_N))
 
     weight_K, target_NK = weights_of([60, 30, 10]), (1 - smoothing) * one_NK + smoothing / 3
     each_N = torch.stack([reference(logits_NK[k : k + 1], target_NK[k : k + 1]) for k in range(len(y_N))])
