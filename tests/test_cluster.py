@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,22 @@ def test_nothing_is_open_to_strangers(cluster: dict[str, Any]) -> None:
     assert "RAY_AUTH_MODE=token" in text and "/home/ubuntu/.ray/auth_token" in cluster["file_mounts"]
     assert "0.0.0.0" not in text and "--dashboard-host=127.0.0.1" in text and "--host 127.0.0.1" in text
     assert "@" not in text.replace("visiontune@DATABASE", "") and ":visiontune" not in text  # no password in a URL
+
+
+def test_nodes_start_by_a_ray_that_waits_for_no_agent(cluster: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's own dies where its agents take more than 15 s. The package is on no node, so the file must do alone."""
+    from ray._private import services
+
+    started = [command for command in commands(cluster) if " start --" in command]
+    there = re.findall(r"python ~/(\S+) start --", "\n".join(started))
+    assert len(started) == 2 and len({*there}) == 1
+    file, ray_itself = ROOT / cluster["file_mounts"][f"/home/ubuntu/{there[0]}"], services.start_raylet
+    assert "visiontune" not in "\n".join(line for line in file.read_text().splitlines() if "import" in line)
+    seen = []
+    monkeypatch.setattr("ray.scripts.scripts.main", lambda: seen.append(services.start_raylet))
+    runpy.run_path(str(file), run_name="__main__")
+    assert len(seen) == 1 and seen[0] is not ray_itself and services.start_raylet is ray_itself
+    assert " start --block" in (line := (DEPLOY / "slurm.sh").read_text()) and "python -m visiontune.tuning.ray_start start" in line
 
 
 def test_every_command_is_bash(cluster: dict[str, Any]) -> None:
@@ -172,7 +189,7 @@ def test_the_jobs_command_is_one_of_the_image(kubernetes: dict[str, Any], monkey
 
 SRUN = """#!/bin/bash
 echo "srun $*" >> log
-for word; do [[ $word == ray ]] && ray start; done; true
+for word; do [[ $word == start ]] && ray start; done; true
 """
 RAY = """#!/bin/bash
 if [[ $1 == start ]]; then touch up; elif [[ $1 == health-check ]]; then echo asked >> asks; test -e up; fi

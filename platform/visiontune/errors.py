@@ -65,6 +65,16 @@ class Died(RuntimeError):
 class LostRank(RuntimeError):
     """One of several processes that train one recipe together was ended, and so the others were."""
 
+    @staticmethod
+    def rank_in(said: str) -> int:
+        """Which one is said to be at fault, from 0; 0 also where that is not said.
+
+        >>> LostRank.rank_in("node7: worker 2 of 4 was lost with its process")
+        1
+        """
+        found = _WORKER.search(said)
+        return int(found[1]) - 1 if found else 0
+
 
 class Diverged(Exception):
     """The loss became NaN or infinite in `epoch`, which counts from 1."""
@@ -75,6 +85,7 @@ class Diverged(Exception):
 
 
 _LONGEST = 300
+_WORKER = re.compile(r"\bworker (\d+) of \d+ (?:was lost|failed)")
 _SENTENCE_END = re.compile(r"[.!?](?= )")
 
 

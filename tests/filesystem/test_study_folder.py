@@ -8,6 +8,7 @@ import pytest
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+from visiontune.tuning.study_place import find_study
 
 
 def test_every_file_of_a_study_has_a_name_of_its_own(tmp_path: Path) -> None:
@@ -24,7 +25,7 @@ def test_a_study_is_found_by_its_name_or_the_nearest_is_told(tmp_path: Path) -> 
         studies.study(name).path.mkdir()
         studies.study(name).lock.touch()
     (tmp_path / ".data").mkdir()
-    assert studies.names() == ["cifar10", "digits"] and studies.find("digits") == studies.study("digits")
+    assert studies.names() == ["cifar10", "digits"] and find_study(studies, "digits") == studies.study("digits")
     for wrong in ("digit", "../digits", ""):
         with pytest.raises(UserError, match="choices: cifar10, digits"):
-            studies.find(wrong)
+            find_study(studies, wrong)

@@ -24,6 +24,7 @@ from visiontune.inspection.confusion import Confusion
 from visiontune.results.inspection_views import View
 from visiontune.results.report import to_mlflow, write_report
 from visiontune.results.report.section_table import SECTIONS
+from visiontune.results.report.shown_trials import shown_trials
 from visiontune.tuning.driver_lock import driver_lock
 from visiontune.tuning.ranking import ranked
 from visiontune.tuning.read_study import read_study
@@ -167,6 +168,26 @@ def test_a_search_under_way_has_a_report_that_says_so_and_what_it_can_not_know(t
     text = write_report.html_of(StudyFolder(tmp_path), tmp_path, gone_from(tmp_path), device="cpu", is_looking=True)
     assert "not ended: 6 trials so far, of which trial 2 is the best, with 95.0\xa0% validation accuracy after 9 epochs." in text
     assert "What mattered can&#39;t be told: " in text and "visiontune show digits" in text and "visiontune predict" not in text
+
+
+@pytest.mark.parametrize(("num", "num_best", "num_shown"), [(1_000, 1_000, 1_000), (3_000, 500, 1_000)])
+def test_of_very_many_trials_the_best_and_a_sample_are_shown_and_that_is_said(
+    num: int, num_best: int, num_shown: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of 10,000 had 12.7 MB, and the networks of all of them were counted, which took most of a minute."""
+    kinds = sorted(RECORD.trials, key=lambda trial: trial.epoch)
+    trials = tuple(replace(kinds[-1 if number == 7 else number % 3], number=number) for number in range(num))
+    study = replace(RECORD, trials=trials, best=trials[7], pictures={"image_size": 8, "channels": 1, "classes": ["a", "b"]})
+    counted = list[Any]()
+    monkeypatch.setattr("visiontune.training.known_costs.known_costs", lambda *args, **how: counted.append(args) or {})
+    monkeypatch.setattr("visiontune.results.trial_costs.TrialRecipe", dict)
+    monkeypatch.setattr(write_report, "_importance", lambda study: (None, "not looked at"))
+    text = write_report.html_of(StudyFolder(tmp_path), tmp_path, study, device="cpu", is_looking=False)
+    said = f"Of {num:,} trials the 500 that rank first and one in 5 of the others are shown one by one"
+    assert (said in text) == (num_shown < num) and f"a line for each of {num_shown:,} trials" in text
+    assert f"The best of {num:,} trials" in text and (f"{num - num_best:,} trials that rank behind" in text) == (num_best < num)
+    assert len(counted) == num_best and 7 in {trial.number for trial in shown_trials(study).trials}
+    assert len(shown_trials(study).trials) == num_shown
 
 
 def test_it_goes_to_the_mlflow_that_has_the_study_and_to_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,10 @@ from sample_study import RECORD, row
 from simulated_search import drive, make_spec
 
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.results.importance_table import importance_lines
 from visiontune.spec.domains import Choice, Float, RandomParams
 from visiontune.spec.space import Space
+from visiontune.tuning import importance
 from visiontune.tuning.compared_values import compared_values
 from visiontune.tuning.importance import importance_of
 from visiontune.tuning.param_forests import make_forests
@@ -88,3 +90,16 @@ def test_a_search_tells_what_mattered_from_what_did_not(tmp_path: Path) -> None:
     assert 1e-3 < best.value < 1e-1 and sum(point.num_trials for point in rate.curve) == 80
     assert {one.name for one in found.params if one.given} == {"model.lenet5.width", "model.cnn.depth"}
     assert spec.space.num_params == len(found.params)
+
+
+def test_of_very_many_trials_some_stand_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The forests of 10,000 took half a minute."""
+    drive(make_spec(tmp_path / "study", 40, sampler="random"), tmp_path / "study")
+    study = read_study(StudyFolder(tmp_path / "study"))
+    whole = importance_of(study)
+    monkeypatch.setattr(importance, "MOST_VALUES", 25)
+    part = importance_of(study)
+    assert (whole.num_left_out, part.num_values + part.num_left_out) == (0, whole.num_values) and part.num_values == -(
+        -whole.num_values // 2
+    )
+    assert f"from {part.num_values} trials of all rungs, one in 2;" in importance_lines(part)[0]

@@ -148,6 +148,26 @@ def test_a_search_ends_with_more_legs_than_can_be_placed(tmp_path, monkeypatch, 
     del other
 
 
+def where_two_workers_are(ray):
+    """Of a leg with a worker on each of two nodes: as the driver sees it."""
+    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+    from visiontune.tuning.ray_nodes import node_of, nodes_beside
+
+    @ray.remote(num_cpus=1)
+    class First:
+        def ping(self):
+            return True
+
+    group = ray.util.placement_group([{"CPU": 1}] * 2)
+    first = First.options(scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=0)).remote()
+    assert ray.get(first.ping.remote())
+    found = [node_of(first), *nodes_beside(first)]
+    ray.kill(first)
+    ray.util.remove_placement_group(group)
+    return found
+
+
 def test_a_machine_that_kills_every_worker_is_left_alone(tmp_path, monkeypatch):
     """A head without CPUs and two raylets, one of which ends whatever leg it gets before it begins."""
     import ray
@@ -162,13 +182,13 @@ def test_a_machine_that_kills_every_worker_is_left_alone(tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(ray_adapter, "LegWorker", fake_worker())
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    sick, _ = cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1)
+    sick, sound = cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1)
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     try:
         run, said = running(tmp_path / "study", 12)
         watch = NodeWatch(run, Resources(0.0, 1, 1, "auto"), {"cpu": 1.0, "gpu": 0.0}, is_local=False)
         watch.refuse_too_small()
-        assert run.num_slots == 2
+        assert run.num_slots == 2 and {"", *where_two_workers_are(ray)} == {"", sick.node_id, sound.node_id}
         with pytest.raises(UserError, match=r"a worker needs 2 CPUs on one machine, but there are .*\(1 CPUs, 0 GPUs\)"):
             NodeWatch(running(tmp_path / "large", 12)[0], Resources(0.0, 2, 1, 4), {"cpu": 2.0}, is_local=False).refuse_too_small()
         base = {"bundle": {"CPU": 1.0}, "num_workers": 1, "sick": sick.node_id, "tried": str(tmp_path / "tried")}
@@ -187,6 +207,7 @@ def test_a_machine_that_kills_every_worker_is_left_alone(tmp_path, monkeypatch):
     [
         ("visiontune.errors.UnfitMachine: node7: a GPU was asked for, but torch sees none (x)", "node7: a GPU was asked for", False),
         ("visiontune.errors.MachineFault: node7: CUDA error: an illegal memory access was encountered", "node7: CUDA error", True),
+        ("visiontune.errors.MachineFault: node7: worker 2 of 2 was lost with its process", "node7: worker 2 of 2", True),
         ("FileNotFoundError: [Errno 2] No such file or directory: '/studies/store'", "FileNotFoundError: [Errno 2]", True),
         (WORKER_DIED, "The actor is dead because its worker process has died.", True),
         ("\tthe actor's node was terminated expectedly: received SIGTERM", "the actor's node was terminated", None),
@@ -199,15 +220,15 @@ def test_why_a_worker_was_lost_gets_to_the_search(tmp_path, last_line, said, is_
     from visiontune.tuning.ray_adapter import LegScheduler
 
     lost = []
-    run = SimpleNamespace(lost=lambda key, what, node, is_begun: lost.append((key, what, is_begun)))
-    run.preempted = lambda key, what, node: lost.append((key, what, None))
+    run = SimpleNamespace(lost=lambda key, what, node, rank, is_begun: lost.append((key, what, is_begun, rank)))
+    run.preempted = lambda key, what, node: lost.append((key, what, None, 0))
     searcher = LegSearcher(run, lambda: None)
     searcher.keys["ray trial"] = "00003"
     (tmp_path / "error.txt").write_text(f"Failure # 1 (occurred at 2026-11-28)\nray::LegWorker.train() (pid=1)\n{last_line}\n")
     LegScheduler(run, searcher).on_trial_error(None, SimpleNamespace(trial_id="ray trial", error_file=str(tmp_path / "error.txt")))
     searcher.on_trial_complete("ray trial", error=True)
-    [(key, what, begun)] = lost
-    assert (key, begun) == ("00003", is_begun) and what.startswith(said) and len(what) <= 300
+    [(key, what, begun, rank)] = lost
+    assert (key, begun, rank) == ("00003", is_begun, int("worker 2" in said)) and what.startswith(said) and len(what) <= 300
     assert last_line.strip() in (what, *(f"visiontune.errors.{kind}: {what}" for kind in KINDS)) or what[-1] == "."
 
 

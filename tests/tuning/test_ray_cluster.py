@@ -261,6 +261,25 @@ def test_nobody_else_of_the_machine_may_read_rays_token(tmp_path: Path) -> None:
     assert token.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.ray
+def test_nobody_gets_into_a_searchs_ray_without_its_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its ports are on all interfaces, whatever address it is given (ray 2.60)."""
+    import grpc
+
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with cluster(None):
+        import ray
+
+        asked = grpc.insecure_channel(ray.get_runtime_context().gcs_address).unary_unary("/ray.rpc.NodeInfoGcsService/GetAllNodeInfo")
+        for wrong in ((), (("authorization", f"Bearer {'0' * 64}"),)):
+            with pytest.raises(grpc.RpcError) as caught:
+                asked(b"", metadata=wrong, timeout=10)
+            assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+        token = (Path.home() / ".ray" / "auth_token").read_text().strip()
+        assert asked(b"", metadata=(("authorization", f"Bearer {token}"),), timeout=10)
+
+
 def test_a_raylet_finds_the_ports_of_its_agents_before_they_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """On a machine with a load of 20 it died after 15 s without, and with it the search."""
     from ray._private import services

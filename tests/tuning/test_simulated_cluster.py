@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import randoms
 from simulated_search import make_spec
@@ -75,6 +76,35 @@ def test_a_leg_that_waits_for_a_machine_that_goes_comes_back_to_the_one_that_los
     run, _, trials = searched(tmp_path / "study", cluster)
     assert run.is_finished and cluster.losses == {"a": 1, "b": 1}
     assert not any(trial.user_attrs.get("end", {}).get("kind") == "crashed" for trial in trials)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_trial_whose_second_workers_machine_is_preempted_again_and_again_is_not_blamed(rank):
+    """Each loss counted on the first worker's machine, which is up: after three the trial had crashed. Rank 0: nobody knows who went."""
+    placement = Placement({"cpu": 1.0}, num_workers=2)
+    stay = [Node("a", "a"), Node("b", "b")]
+    for spot in (Node(f"spot{number}", f"spot{number}") for number in range(5)):
+        placement.see([*stay, spot])
+        placement.began("00000", "a", [spot.key])
+        assert placement.at_work_on({spot.key}) == ["00000"] and not placement.at_work_on({"b"})
+        loss = placement.lost("00000", rank=rank)
+        placement.see(stay)
+        assert loss.node == ("a", spot.key)[rank] and not loss.is_given_up
+    assert not placement.is_hopeless()
+
+
+def test_a_machine_that_loses_second_workers_is_left_alone_and_that_of_the_first_is_not():
+    placement = Placement({"cpu": 1.0}, num_workers=2)
+    placement.see([Node(name, name) for name in "abcd"])
+    for key, node in (("00000", "a"), ("00001", "b")):
+        placement.began(key, node, "d")
+        placement.lost(key, rank=1)
+    assert placement.shunned("00002") == {"d"} and placement.num_fitting == 1
+    losses = []
+    for node, other in ("ab", "bc", "ca"):
+        placement.began("00003", node, other)
+        losses.append(placement.lost("00003").is_given_up)
+    assert losses == [False, False, True], "on machines that stay it is the trial's own fault"
 
 
 def test_no_machine_is_shunned_without_which_a_leg_has_no_room(tmp_path):

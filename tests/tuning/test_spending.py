@@ -14,6 +14,7 @@ from visiontune.tuning.get_ready import count_gpus
 from visiontune.tuning.open_storage import create_or_resume
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.search_run import SearchRun
+from visiontune.tuning.trial_queue import TrialQueue
 
 RAY_S = 8.0
 """Before the first leg."""
@@ -195,6 +196,21 @@ def test_confirmations_that_were_begun_go_on_after_a_kill(tmp_path, clock):
     clock.now += 1
     drive(clock, spec, folder, epoch_s=lambda leg: 0.8 if leg.is_confirmation else 2.0, num_slots=3)  # what is on disk is read, not trained
     assert len(read_study(StudyFolder(folder)).confirmations) == 3
+
+
+@pytest.mark.parametrize(("limit", "is_asked"), [("budget.hours=100", False), ("budget.epochs=500", True)])
+def test_only_where_epochs_are_paid_for_trials_on_workers_are_looked_through(tmp_path, clock, monkeypatch, limit, is_asked):
+    """Before each leg: of a thousand at once that was a thousand steps for hours, which run for all of them together."""
+    looked = []
+    ahead = TrialQueue._epochs_ahead
+    monkeypatch.setattr(TrialQueue, "_epochs_ahead", lambda self, number: looked.append((number, {*self.on_worker})) or ahead(self, number))
+    folder = tmp_path / "study"
+    folder.mkdir()
+    spec = make_spec(folder, 12, overrides=[limit])
+    run = SearchRun(spec, create_or_resume(StudyFolder(folder), spec), StudyFolder(folder), lambda event: None)
+    run.num_slots = 4
+    assert all(run.next_leg() is not None for _ in range(4))
+    assert any(number in on_worker for number, on_worker in looked) == is_asked
 
 
 def test_gpu_hours_without_a_gpu_are_refused(tmp_path):

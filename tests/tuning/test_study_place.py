@@ -8,16 +8,20 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from places import DIGITS
 from sample_study import later
 from simulated_search import drive, make_spec
 
+from visiontune import list_studies
+from visiontune.cli import main
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+from visiontune.results.stored_data import list_data
 from visiontune.results.study import open_study
 from visiontune.tuning.open_storage import create_or_resume, mend_journal, open_existing
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.study_database import keep_url
-from visiontune.tuning.study_place import refuse_renamed_before
+from visiontune.tuning.study_place import find_study, refuse_renamed_before
 from visiontune.tuning.who_drives import Heartbeat
 
 
@@ -39,6 +43,77 @@ def test_a_renamed_folder_and_a_copy_go_on_by_what_is_said(tmp_path: Path, is_co
     subprocess.run(command_in(caught), shell=True, check=True)
     there = tmp_path / "studies_other" / "former" if is_copy else former
     assert len(read_study(StudyFolder(there)).trials) == 4 and not new.exists()
+
+
+VERBS = [
+    ["show", "NAME"],
+    ["report", "NAME"],
+    ["predict", "NAME", "picture.png"],
+    ["evaluate", "NAME"],
+    ["export", "NAME"],
+    ["inspect", "NAME"],
+    ["compare", "NAME", "NAME"],
+    ["replay", "NAME", "0"],
+    ["train", "NAME"],
+    ["train", "NAME", "--epochs", "9"],
+    ["ablate", "NAME"],
+    ["confirm", "NAME"],
+    ["rehearse", "NAME"],
+    ["enqueue", "NAME", "optimizer.lr=0.1"],
+    ["show", "NAME", "--events"],
+    ["check", "FILE", "study=old"],
+    ["search", "FILE", "--name", "old"],
+]
+
+
+@pytest.fixture(scope="module")
+def misplaced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of two studies the folder of one was renamed, that of the other copied beside itself."""
+    studies = tmp_path_factory.mktemp("studies") / "studies"
+    for name in ("old", "kept"):
+        drive(make_spec(studies / name, 3), studies / name)
+        (studies / name / "driver.lock").touch()
+    (studies / "old").rename(studies / "new")
+    shutil.copytree(studies / "kept", studies / "copy")
+    return studies
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_each_verb_says_the_same_of_a_renamed_study(misplaced: Path, verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """`predict` and `export` used the network of a renamed folder under its new name; `train OLD` took it for a file."""
+    rule = f"{misplaced}/new holds study old, and none named new; a study's name is its folder's, so that it goes on after: mv "
+    said = dict.fromkeys(("old", "new"), f"{rule}{misplaced}/new {misplaced}/old")
+    said["copy"] = f"{misplaced}/copy holds study kept, and none named copy; as a copy beside study kept it goes on in a folder of studies"
+    for name in said if "NAME" in verb else ("old",):
+        words = [{"NAME": name, "FILE": str(DIGITS)}.get(word, word) for word in verb]
+        assert main([*words, "--studies-dir", str(misplaced)]) == 2
+        assert said[name] in capsys.readouterr().err
+    assert not (misplaced / "old").exists()
+
+
+def test_lists_name_a_renamed_study_and_a_copy(misplaced: Path) -> None:
+    """They were unreadable, and `data` said to remove them."""
+    found = {one.name: one for one in list_studies(misplaced)}
+    assert {name: one.state for name, one in found.items()} == {"new": "renamed", "copy": "copied", "kept": "stopped"}
+    assert "holds study old" in found["new"].problem and "holds study kept" in found["copy"].problem
+    said = list_data(StudiesFolder(misplaced)).unread
+    assert len(said) == 2 and "beside study kept" in said[0] and "goes on after: mv" in said[1]
+
+
+def test_of_two_whose_names_were_exchanged_neither_is_a_copy(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        drive(make_spec(tmp_path / name, 2), tmp_path / name)
+        (tmp_path / name / "driver.lock").touch()
+    (tmp_path / "one").rename(tmp_path / "aside")
+    (tmp_path / "two").rename(tmp_path / "one")
+    (tmp_path / "aside").rename(tmp_path / "two")
+    with pytest.raises(UserError, match="holds study two, and none named one; a study's name is its folder's") as caught:
+        find_study(StudiesFolder(tmp_path), "one")
+    subprocess.run(command_in(caught), shell=True, check=True)
+    with pytest.raises(UserError, match=r"holds study one, and none named two\.aside") as caught:
+        find_study(StudiesFolder(tmp_path), "one")
+    subprocess.run(command_in(caught), shell=True, check=True)
+    assert [len(read_study(find_study(StudiesFolder(tmp_path), name)).trials) for name in ("one", "two")] == [2, 2]
 
 
 def test_a_search_whose_folder_is_moved_away_ends_and_goes_on_at_its_new_place(tmp_path: Path) -> None:
@@ -74,15 +149,15 @@ def test_a_study_whose_folder_was_renamed_is_not_begun_anew(tmp_path: Path, is_d
     if is_beside_leftovers:
         folder.path.mkdir()
         folder.forecast.touch()
-    with pytest.raises(UserError, match=r"study digits is in .*old, whose name was changed") as caught:
+    with pytest.raises(UserError, match="old holds study digits, and none named old") as caught:
         refuse_renamed_before(studies, "digits")
     with pytest.raises(UserError, match="holds study digits, and none named old"):
         create_or_resume(other, make_spec(other.path, 4, overrides=more))
     if not is_beside_leftovers:
-        with pytest.raises(UserError, match=r"no study 'digits' in .*, but .*old holds it"):
-            studies.find("digits")
+        with pytest.raises(UserError, match=re.escape(str(caught.value))):
+            find_study(studies, "digits")
     subprocess.run(command_in(caught), shell=True, check=True)
-    assert open_existing(studies.find("digits")).attributes()["key"] == key and not other.path.exists()
+    assert open_existing(find_study(studies, "digits")).attributes()["key"] == key and not other.path.exists()
     refuse_renamed_before(studies, "digits")
 
 

@@ -14,6 +14,7 @@ from visiontune.spec.parse import is_space, load_recipe, load_start_recipe, load
 from visiontune.spec.start import StartRecipe
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.tuning.study_place import find_study
 
 File = Path | str | Mapping[str, Any]
 """A YAML file, or what it would hold."""
@@ -76,9 +77,10 @@ def path_of(space: Path | str) -> Path:
 
 
 def folder_of(study: Path | str, studies_dir: Folder) -> StudyFolder:
-    """A study by its name or its folder. Raises UserError for a name that there is not."""
-    is_path = studies_dir is None and Path(study).name != str(study)
-    return StudyFolder(Path(study)) if is_path else StudiesFolder.of(studies_dir).find(str(study))
+    """A study by its name or its folder. Raises UserError for a name that there is not, and for a folder that was renamed or copied."""
+    path = Path(study)
+    is_path = studies_dir is None and path.name != str(study)
+    return find_study(StudiesFolder(path.parent), path.name) if is_path else find_study(StudiesFolder.of(studies_dir), str(study))
 
 
 def _file_of(given: Any, what: str) -> Any:

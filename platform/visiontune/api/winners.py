@@ -42,10 +42,11 @@ def predict(
     of a network for several. What training never met among the first 64 pictures is said in `notes`: bits, colours, sizes. Raises
     UserError, also for paths in a list that lead nowhere (an iterator's have a problem) and for values in a range that training never had.
     """
+    chosen = _model_of(model, studies_dir)  # before torch is imported
     from visiontune.results.use_classifier import predict as predict_by
 
     how: dict[str, Any] = {"top": top, "tta": tta, "is_calibrated": calibrated, "device": device, "depth": depth}
-    return predict_by(_model_of(model, studies_dir), StudiesFolder.of(studies_dir), pictures, **how)
+    return predict_by(chosen, StudiesFolder.of(studies_dir), pictures, **how)
 
 
 def evaluate(
@@ -68,10 +69,11 @@ def evaluate(
     `skip_unknown`: its pictures, or that one of several labels. The others are as in `predict`.
     The search's own test split is met only where it is named as data, which its study then counts as a meeting. Raises UserError.
     """
+    chosen = _model_of(model, studies_dir)
     from visiontune.results.use_classifier import evaluate as evaluate_by
 
     how: dict[str, Any] = {"is_skipping": skip_unknown, "tta": tta, "is_calibrated": calibrated, "device": device, "depth": depth}
-    return evaluate_by(_model_of(model, studies_dir), StudiesFolder.of(studies_dir), data, words(overrides, more), **how)
+    return evaluate_by(chosen, StudiesFolder.of(studies_dir), data, words(overrides, more), **how)
 
 
 def _model_of(model: Any, studies_dir: Folder) -> StudyFolder | Path:

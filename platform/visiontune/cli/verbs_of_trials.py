@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from visiontune import api
+from visiontune.api.inputs import folder_of
 from visiontune.cli.terminal import sigterm_interrupts, width
 from visiontune.errors import UserError
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.tuning.study_place import renamed
 
 if TYPE_CHECKING:
     from visiontune.results.ablation_table import Ablation
@@ -38,11 +40,13 @@ def train(args: argparse.Namespace) -> int:
 def _names_study(args: argparse.Namespace) -> bool:
     if kind_of(args.recipe) == "file":
         return False
-    is_there = kind_of(args.recipe) == "folder" or str(args.recipe) in StudiesFolder.of(args.studies_dir).names()
+    studies, name = StudiesFolder.of(args.studies_dir), str(args.recipe)
+    is_there = kind_of(args.recipe) == "folder" or name in studies.names() or renamed(studies, name) is not None
     return is_there or (args.epochs is not None and not args.recipe.suffix)
 
 
 def _train_longer(args: argparse.Namespace, how: Mapping[str, Any]) -> int:
+    folder_of(str(args.recipe), args.studies_dir)  # one that was renamed is told first
     if args.overrides:
         raise UserError(f"KEY=VALUE is for a recipe, but {args.recipe} is a study, whose winner is trained as it was found")
     if args.epochs is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,12 +14,18 @@ _LONGEST_LINE = 1 << 16
 
 def name_within(journal: Path, database: Path) -> str | None:
     """The study's name, by its journal's first line or by the note of its database; None where neither is there and says one."""
+    return next(names_within(journal, database), None)
+
+
+def names_within(journal: Path, database: Path) -> Iterator[str]:
+    """Names of all studies of a journal, in the order in which they were begun, read no further than they are asked for."""
     with suppress(OSError, ValueError, UserError):
-        if not journal.is_file():
-            name = read_mapping(database, "study")["study"]
-            return name if isinstance(name, str) else None
-        with journal.open("rb") as file:
-            first = from_json(file.readline(_LONGEST_LINE))
-        name = first.get("study_name") if isinstance(first, dict) else None
-        return name if isinstance(name, str) else None
-    return None
+        found = (read_mapping(database, "study")["study"],) if not journal.is_file() else _said(journal)
+        yield from (name for name in found if isinstance(name, str))
+
+
+def _said(journal: Path) -> Iterator[object]:
+    with journal.open("rb") as file:
+        for line in iter(lambda: file.readline(_LONGEST_LINE), b""):
+            if b'"study_name"' in line and isinstance(told := from_json(line), dict):
+                yield told.get("study_name")

@@ -7,9 +7,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from visiontune.errors import UserError, nearest
-from visiontune.filesystem.name_within import name_within
-from visiontune.filesystem.path_kind import kind_of, with_home
+from visiontune.filesystem.path_kind import with_home
 
 _LOCK = "driver.lock"
 
@@ -208,20 +206,6 @@ class StudiesFolder:
     def study(self, name: str) -> StudyFolder:
         """The folder of that study, which may not exist yet."""
         return StudyFolder(self.path / name)
-
-    def find(self, name: str) -> StudyFolder:
-        """The folder of a study that exists. Raises UserError, with the nearest name, where there is none."""
-        folder = self.study(name)
-        if not name or Path(name).name != name or kind_of(folder.path) != "folder":
-            if (other := self.renamed(name)) is not None:
-                raise UserError(f"no study {name!r} in {self.path}, but {other.path} holds it; it goes on after: {other.renaming(name)}")
-            raise UserError(f"no study {name!r} in {self.path}; {nearest(name, self.names())}")
-        return folder
-
-    def renamed(self, name: str) -> StudyFolder | None:
-        """A folder of another name that holds the study of this one; None where there is none."""
-        others = (self.study(one) for one in self.names() if one != name)
-        return next((one for one in others if name_within(one.journal, one.database) == name), None)
 
     def names(self) -> list[str]:
         """Names of the studies that are there (a study has a lock file), sorted."""

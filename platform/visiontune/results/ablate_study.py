@@ -84,11 +84,11 @@ def ablate_study(
 
 def read_ablation(folder: StudyFolder, storage: str = "journal") -> Ablation | None:
     """The study's ablation as it stands; None where none was asked for, or another winner's."""
+    opened = open_existing(folder, storage)
+    asked = opened.attributes().get(policy.ABLATED)
+    if not asked:
+        return None
     with in_use(load_plugins_of(folder, storage)):
-        opened = open_existing(folder, storage)
-        asked = opened.attributes().get(policy.ABLATED)
-        if not asked:
-            return None
         plan = _plan(folder, opened, storage, int(asked["num_seeds"]))
         done = results_of(opened.attributes(), policy.PREFIX)
         return ablation_of(folder.name, plan, done, asked["budget"]) if asked["winner"] == plan.winner.number else None

@@ -55,9 +55,10 @@ def importance_lines(found: Importance) -> list[str]:
     """A head, a line for each param with a bar, and one for each pair."""
     if not found.params:
         return [f"{found.study}: {found.num_values} trials have a value of {found.metric}"]
+    left = f", one in {1 + round(found.num_left_out / found.num_values)}" if found.num_left_out else ""
     head = (
-        f"{found.study}: shares of the variance of {found.metric} at epoch {found.epoch}, from {found.num_values} trials of all rungs; "
-        f"of unseen trials {max(0.0, found.fit):.0%} of it is predicted"
+        f"{found.study}: shares of the variance of {found.metric} at epoch {found.epoch}, "
+        f"from {found.num_values} trials of all rungs{left}; of unseen trials {max(0.0, found.fit):.0%} of it is predicted"
     )
     names = short_names([one.name for one in found.params])
     rows: list[tuple[str, ...]] = [("param", "share", "90 %", "", "effect", "trials", "best", "")]

@@ -17,6 +17,7 @@ from visiontune.spec.parse import make_recipe
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.study_spec import StudySpec
 from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.tuning.study_place import find_study
 
 if TYPE_CHECKING:
     from visiontune.augmentation.sheet_pictures import Draw
@@ -74,7 +75,7 @@ def preview(shown: StudySpec | TrialRecipe, name: str, *, studies: StudiesFolder
     subject = _of_recipe(shown, Path(name)) if isinstance(shown, TrialRecipe) else _of_study(shown, studies)
     if not subject.draws and not subject.mixings:
         raise UserError(f"{name}: the policy is none and nothing is mixed, so there is nothing to show")
-    folder = subject.folder if study is None else studies.find(study)
+    folder = subject.folder if study is None else find_study(studies, study)
     store = Store.open(prepare(subject.data, studies.data_cache))
     sample = pick(store, num)
     warnings = _warnings(subject, store, folder, studies.data_cache, must_measure=study is not None)

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from visiontune.data.store.stores import Stored, remove, stores_in
-from visiontune.errors import Problem, UserError
-from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.errors import Problem, UserError, first_line
+from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.text import aligned
 from visiontune.tuning.read_study import read_study
+from visiontune.tuning.study_place import refuse_renamed
 
 UNUSED_DAYS = 30
 _DAY_S = 86_400
@@ -119,8 +120,16 @@ def _meant(studies: StudiesFolder, storage: str) -> tuple[dict[str, list[str]], 
                 meant[str(read_study(folder, url).pictures.get("digest"))].append(name)
                 break
         else:
-            unread.append(f"study {name} can't be read here: `--storage URL` names its database, or remove {folder.path}")
+            unread.append(_said_of_unread(folder))
     return meant, tuple(unread)
+
+
+def _said_of_unread(folder: StudyFolder) -> str:
+    try:
+        refuse_renamed(folder)
+    except UserError as error:
+        return first_line(error)
+    return f"study {folder.name} can't be read here: `--storage URL` names its database, or remove {folder.path}"
 
 
 def _cells(one: KeptData) -> tuple[str, ...]:

@@ -47,6 +47,7 @@ from visiontune.tuning.forecast import forecast as forecast_of_search
 from visiontune.tuning.forecast import keep_measured
 from visiontune.tuning.network_preflight import weights_in
 from visiontune.tuning.preflight import preflight
+from visiontune.tuning.study_place import refuse_renamed_before
 
 if TYPE_CHECKING:
     from visiontune.training.checks.check import Check
@@ -167,6 +168,7 @@ def check_study(spec: StudySpec, studies: StudiesFolder, *, is_run: bool = False
     from visiontune.augmentation.op_ranges import one_by_one
 
     try:
+        refuse_renamed_before(studies, spec.study)
         check_studies(spec, studies, StudiesThere.by_environment())
     except UserError as error:
         raise spec.placed(error) from error

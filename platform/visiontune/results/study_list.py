@@ -15,13 +15,15 @@ from visiontune.results.text import aligned, duration, number
 from visiontune.results.winner_lines import test_column
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import StudyRecord, test_mean_of
+from visiontune.tuning.study_place import is_copy, name_of_renamed
 from visiontune.tuning.winner import winner_of
 
 
 @dataclass(frozen=True)
 class StudySummary:
     """A study as it stands. `state`: running, finished, budget (it ended with trials that may go on with more of that), stopped (its
-    search goes on by the same command) or unreadable, with the `problem`. `best` is the search's own, the best of many; `confirmed`
+    search goes on by the same command), renamed or copied (its folder's
+    name is not the study's) or unreadable, these three with the `problem`. `best` is the search's own, the best of many; `confirmed`
     and `test_top1` are means over `num_seeds` trainings of the winner; `test_map` in place of that where pictures have several classes.
     """
 
@@ -90,7 +92,7 @@ def _summary(folder: StudyFolder) -> StudySummary:
     except UserError as error:
         is_here = folder.journal.is_file() or folder.database.is_file()
         problem = first_line(error) if is_here else "in a database, or never begun: `visiontune show NAME --storage URL` reads it"
-        return StudySummary(folder.name, "unreadable", when, problem=problem)
+        return StudySummary(folder.name, _why_unread(folder), when, problem=problem)
     except (KeyError, TypeError, ValueError) as error:  # what Optuna says of a journal that is none, and a study of another program
         return StudySummary(folder.name, "unreadable", when, problem=f"its storage is no study of visiontune: {first_line(error)}")
     good, tests = [one for one in record.confirmations if not one.failure], test_mean_of(record.tested)
@@ -110,6 +112,12 @@ def _summary(folder: StudyFolder) -> StudySummary:
         hours=float(record.spent.get("hours", 0.0)),
         gpu_hours=float(record.spent.get("gpu_hours", 0.0)),
     )
+
+
+def _why_unread(folder: StudyFolder) -> str:
+    if not name_of_renamed(folder):
+        return "unreadable"
+    return "copied" if is_copy(folder) else "renamed"
 
 
 def _state(record: StudyRecord) -> str:

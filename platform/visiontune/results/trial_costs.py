@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 NAMES = (*COSTS, *SPENT_COSTS)
 
 
-def with_costs(study: StudyRecord) -> StudyRecord:
-    """The study with what is known of every trial's recipe among its costs. Its plugins are in use.
+def with_costs(study: StudyRecord, only: Collection[int] | None = None) -> StudyRecord:
+    """The study with what is known of every trial's recipe, or of these, among its costs. Its plugins are in use.
 
     Raises UserError where the study does not know its pictures, as one of before 0.2, and they can't be read.
     """
@@ -38,7 +38,9 @@ def with_costs(study: StudyRecord) -> StudyRecord:
         except (RuntimeError, ValueError):
             return {}  # the trial failed by it
 
-    trials = tuple(replace(trial, costs={**known(trial), **trial.costs}) for trial in study.trials)
+    trials = tuple(
+        replace(trial, costs={**known(trial), **trial.costs}) if only is None or trial.number in only else trial for trial in study.trials
+    )
     best, winner = (next((one for one in trials if of is not None and one.number == of.number), None) for of in (study.best, study.winner))
     return replace(study, trials=trials, best=best, winner=winner)
 

@@ -26,6 +26,7 @@ from visiontune.tuning.ranking import is_usable, ranked
 from visiontune.tuning.read_study import read_study
 from visiontune.tuning.records import StudyRecord, TrialRecord
 from visiontune.tuning.start_recipes import StartPoint
+from visiontune.tuning.study_place import refuse_elsewhere
 
 SIZE = 4
 """Start points that are taken from earlier studies; bad ones then cost little."""
@@ -118,6 +119,7 @@ def _read(name: str, studies: StudiesFolder, url: str) -> StudyRecord:
 def _read_there(name: str, elsewhere: Elsewhere | None, studies: StudiesFolder, known: Sequence[str]) -> StudyRecord:
     found = None if elsewhere is None else elsewhere.read(name)
     if found is None:
+        refuse_elsewhere(studies, name)
         where = f"{studies.path}{'' if elsewhere is None else ' nor in MLflow'}"
         raise UserError(f"no earlier study {name!r} in {where}" + (f"; {nearest(name, known)}" if known else ", nor any other"))
     return found

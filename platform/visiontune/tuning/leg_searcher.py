@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ray.tune.search import Searcher
 
-from visiontune.errors import MachineFault, Preempted, UnfitMachine, shortened
+from visiontune.errors import LostRank, MachineFault, Preempted, UnfitMachine, shortened
 from visiontune.tuning.leg import Leg, pack
 from visiontune.tuning.ray_nodes import actor_in, node_of
 from visiontune.tuning.search_run import SearchRun
@@ -60,13 +60,13 @@ class LegSearcher(Searcher):  # type: ignore[misc]
         """Whether it waits for machines that are gone; once its Ray trial is stopped, its leg is handed out anew."""
         return trial_id in self._staged and self._run.out.placement.is_stranded(self._staged[trial_id][1])
 
-    def placed(self, trial_id: str, node: str) -> None:
-        """A worker of that node has begun with it."""
+    def placed(self, trial_id: str, node: str, beside: Sequence[str] = ()) -> None:
+        """A worker of that node has begun with it, its others on those `beside`."""
         self._staged.pop(trial_id, None)
         if self.keys.get(trial_id, IDLE) == IDLE:
             self._idle_since_s[trial_id] = time.monotonic()
         else:
-            self._run.out.placed(self.keys[trial_id], node)
+            self._run.out.placed(self.keys[trial_id], node, beside)
 
     def may_idle(self, trial_id: str) -> bool:
         """Whether an idle worker is to be kept: not where it is wanted for the next leg, or for its resources."""
@@ -100,7 +100,8 @@ class LegSearcher(Searcher):  # type: ignore[misc]
             self._run.preempted(key, said if name == _name(Preempted) else what, node=node)
             return
         is_fault = name in (_name(MachineFault), _name(UnfitMachine))
-        self._run.lost(key, said if is_fault else what, node=node, is_begun=name != _name(UnfitMachine))
+        rank = LostRank.rank_in(said) if is_fault else 0
+        self._run.lost(key, said if is_fault else what, node=node, rank=rank, is_begun=name != _name(UnfitMachine))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the study is the state."""

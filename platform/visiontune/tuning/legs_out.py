@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from visiontune.tuning.leg import Leg, Report
@@ -49,11 +49,11 @@ class LegsOut:
         """It is handed out."""
         self._legs[leg.key] = leg
 
-    def placed(self, key: str, node: str = "") -> None:
-        """A worker of that node has begun with it."""
+    def placed(self, key: str, node: str = "", beside: Sequence[str] = ()) -> None:
+        """A worker of that node has begun with it; its others are on those `beside`."""
         if key in self._legs:
             self._placed.add(key)
-            self.placement.began(key, node)
+            self.placement.began(key, node, beside)
 
     def reported(self, key: str, epoch: int) -> None:
         """Its worker has trained so far."""
@@ -65,10 +65,10 @@ class LegsOut:
         self._taken(key)
         self.placement.ended(key)
 
-    def lost(self, key: str, node: str, *, is_begun: bool, is_hung: bool = False) -> tuple[Leg, Loss] | None:
-        """Its worker is lost, on that node; None for a leg that is not out."""
+    def lost(self, key: str, node: str, *, rank: int = 0, is_begun: bool, is_hung: bool = False) -> tuple[Leg, Loss] | None:
+        """Its worker of that rank is lost, on that node; None for a leg that is not out."""
         leg = self._taken(key)
-        return None if leg is None else (leg, self.placement.lost(key, node, is_begun=is_begun, is_hung=is_hung))
+        return None if leg is None else (leg, self.placement.lost(key, node, rank=rank, is_begun=is_begun, is_hung=is_hung))
 
     def left(self, key: str, node: str) -> tuple[Leg, Loss] | None:
         """Its worker was told to leave that node, and did: nobody's fault."""

@@ -37,13 +37,13 @@ class LostLegs:
         self._run, self._folder, self._queue, self._again, self._disk, self._log = run, folder, queue, again, disk, log
         self._first_number = len(queue.trials.records)
 
-    def lost(self, key: str, what: str, *, node: str = "", is_begun: bool = True, is_gone: bool = True) -> None:
+    def lost(self, key: str, what: str, *, node: str = "", rank: int = 0, is_begun: bool = True, is_gone: bool = True) -> None:
         """The worker of a leg died or broke, on that node; `is_begun`: the leg was at work by then, so that it may be the reason.
 
-        `is_gone`: the worker is; else it is sound and only its leg has crashed.
+        `rank`: which of its workers. `is_gone`: the worker is; else it is sound and only its leg has crashed.
         """
         stacks = take_stacks(self._folder, key)
-        found = self._run.out.lost(key, node, is_begun=is_begun, is_hung=bool(stacks))
+        found = self._run.out.lost(key, node, rank=rank, is_begun=is_begun, is_hung=bool(stacks))
         if found is None or self._run.is_stopping:
             return
         if stacks:

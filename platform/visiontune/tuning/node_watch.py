@@ -79,9 +79,8 @@ class NodeWatch:
 
     def _ask_to_leave(self, going: Collection[str]) -> None:
         """Workers write what they have trained, and end, before their machine does."""
-        for key, node in self._run.out.placement.at_work.items():
-            if node in going:
-                self._run.ask_to_leave(key)
+        for key in self._run.out.placement.at_work_on(going):
+            self._run.ask_to_leave(key)
 
     def refuse_too_small(self) -> None:
         """Raise UserError where no machine can take a worker and none that can is to come."""

@@ -16,7 +16,6 @@ from optuna.study import StudyDirection
 
 from visiontune.errors import Problem, UserError, first_line
 from visiontune.filesystem.file_lock import make_lock
-from visiontune.filesystem.name_within import name_within
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.filesystem.uri import shown
 from visiontune.spec.former_policies import PUBLISHED
@@ -50,7 +49,7 @@ def create_or_resume(folder: StudyFolder, spec: StudySpec) -> Storage:
             storage.delete_study(study_id)
             study_id, spec = None, asked
     if study_id is None:
-        _refuse_renamed(storage, folder, str(spec.storage["url"]))
+        refuse_renamed(folder)  # a new one in it would lie beside another's winner
         direction = StudyDirection.MAXIMIZE if spec.objective.mode == "max" else StudyDirection.MINIMIZE
         study_id = storage.create_new_study([direction], spec.study)
     opened = Storage(storage, study_id)
@@ -100,7 +99,7 @@ def open_existing(folder: StudyFolder, url: str = "journal") -> Storage:
     storage = _connect(folder, url)
     study_id = _study_id(storage, folder.name)
     if study_id is None:
-        _refuse_renamed(storage, folder, url)
+        refuse_renamed(folder)
         raise UserError(f"the storage of {folder.path} holds no study named {folder.name}")
     return Storage(storage, study_id)
 
@@ -164,14 +163,6 @@ def _study_id(storage: BaseStorage | PatientStorage, name: str) -> int | None:
         return int(storage.get_study_id_from_name(name))
     except KeyError:
         return None
-
-
-def _refuse_renamed(storage: BaseStorage | PatientStorage, folder: StudyFolder, url: str) -> None:
-    """A folder has one study; a new one in it would lie beside another's winner."""
-    if url == "journal":
-        refuse_renamed(folder, [study.study_name for study in storage.get_all_studies()])
-    elif (name := name_within(folder.journal, folder.database)) is not None:
-        refuse_renamed(folder, [name])
 
 
 def _is_same(old: Mapping[str, Any], spec: StudySpec) -> bool:

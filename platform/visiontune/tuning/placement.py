@@ -8,7 +8,7 @@ a trial that loses its worker on three machines. No Ray: `ray_nodes.py` says wha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from visiontune.spec.slots import workers_on
@@ -51,7 +51,7 @@ class _Health:
 class Loss:
     """A worker lost on a node; `where` says on which one, where there are several. `is_given_up`: no leg of its trial is to follow.
 
-    `is_hung`: it got nowhere and ended itself.
+    `is_hung`: it got nowhere and ended itself. `beside`: where other workers of the same leg were, whose loss it may have been.
     """
 
     node: str
@@ -60,6 +60,7 @@ class Loss:
     is_hung: bool = False
     where: str = ""
     is_given_up: bool = False
+    beside: tuple[str, ...] = ()
 
 
 class Placement:
@@ -88,6 +89,7 @@ class Placement:
         self._losses: dict[str, list[Loss]] = {}
         self._in_a_row: list[Loss] = []
         self.at_work: dict[str, str] = {}
+        self._beside: dict[str, tuple[str, ...]] = {}
         self._before: set[str] = set()
         self.barred: set[str] = set()
         """Machines that are up and get no leg until a check has passed there."""
@@ -133,31 +135,39 @@ class Placement:
         is_there = any(node.gpus if self._wanted.get("gpu") else node.cpus for node in self.nodes.values())
         return is_there and not self._can_grow and sum(self._room.values()) < self._num_workers
 
-    def began(self, key: str, node: str) -> None:
-        """A worker of that machine has begun with the leg."""
+    def began(self, key: str, node: str, beside: Sequence[str] = ()) -> None:
+        """A worker of that machine has begun with the leg; `beside`: machines of its second worker, its third, ..."""
         self.at_work[key] = node
+        self._beside[key] = tuple(beside)
+
+    def at_work_on(self, nodes: Collection[str]) -> list[str]:
+        """Legs that have a worker on one of these machines."""
+        return [key for key, node in self.at_work.items() if not {node, *self._beside.get(key, ())}.isdisjoint(nodes)]
 
     def reported(self, key: str) -> None:
         """A new epoch of the leg: its machine is sound, and so is its trial."""
         self._losses.pop(key, None)
         self._in_a_row.clear()
         self._before.clear()
-        self._health.pop(self.at_work.get(key, ""), None)
+        for node in (self.at_work.get(key, ""), *self._beside.get(key, ())):
+            self._health.pop(node, None)
 
     def ended(self, key: str) -> None:
         """The leg has left its worker."""
         self.at_work.pop(key, None)
+        self._beside.pop(key, None)
         self._before.discard(key)
 
-    def lost(self, key: str, node: str = "", *, is_begun: bool = True, is_hung: bool = False) -> Loss:
-        """The worker of a leg was lost on that machine, where it had not begun there.
+    def lost(self, key: str, node: str = "", *, rank: int = 0, is_begun: bool = True, is_hung: bool = False) -> Loss:
+        """A worker of a leg, the one of that `rank`, was lost; on that machine, where it had not begun there.
 
         `is_begun`: the leg was at work by then, so that it may be the reason. `is_hung`: nothing of it moved.
         """
-        node = self.at_work.pop(key, node)
+        there = [self.at_work.pop(key, node), *self._beside.pop(key, ())]
+        node = there.pop(min(rank, len(there) - 1))
         self._before = (self._before & self.at_work.keys()) if self._in_a_row else {*self.at_work}
         health = self._health.setdefault(node, _Health())
-        loss = Loss(node, self._clock(), was_healthy=not self._is_suspect(node, key), is_hung=is_hung)
+        loss = Loss(node, self._clock(), was_healthy=not self._is_suspect(node, key), is_hung=is_hung, beside=tuple(there))
         health.lost.add(key)
         self._in_a_row.append(loss)
         if len(health.lost) > 1 and len(self._room) > 1:
@@ -170,7 +180,7 @@ class Placement:
 
     def is_hopeless(self) -> bool:
         """Whether machines lose every worker, and no leg that was at work before the first of these losses is still there."""
-        up = [loss for loss in self._in_a_row if self._is_up(loss.node)]
+        up = [loss for loss in self._in_a_row if self._are_up(loss)]
         if len(up) < MAX_LOSSES or self._before:
             return False
         return self._clock() - up[0].at_s >= self._patience_s
@@ -223,6 +233,10 @@ class Placement:
     def _is_up(self, node: str) -> bool:
         return not self.nodes or not node or node in self.nodes
 
+    def _are_up(self, loss: Loss) -> bool:
+        """All machines that its leg was on: who goes first takes the others along, and may be taken for them."""
+        return all(map(self._is_up, (loss.node, *loss.beside)))
+
     def _num_crashes(self, key: str) -> int:
         """Losses that may be the trial's own."""
         return len(self._own(key))
@@ -234,7 +248,7 @@ class Placement:
     def _own(self, key: str) -> list[Loss]:
         """Those on machines that are still up and had lost nobody else's worker, nor have since."""
         known = self._losses.get(key, ())
-        return [loss for loss in known if loss.was_healthy and self._is_up(loss.node) and not self._is_suspect(loss.node, key)]
+        return [loss for loss in known if loss.was_healthy and self._are_up(loss) and not self._is_suspect(loss.node, key)]
 
     def _is_suspect(self, node: str, key: str) -> bool:
         """Whether it has lost other trials' workers, of several machines."""

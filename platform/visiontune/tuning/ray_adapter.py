@@ -25,7 +25,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from visiontune.tuning.environment import environment
 from visiontune.tuning.leg import Report
 from visiontune.tuning.leg_searcher import IDLE, LegSearcher
-from visiontune.tuning.ray_nodes import node_of
+from visiontune.tuning.ray_nodes import node_of, nodes_beside
 from visiontune.tuning.ray_worker import LegWorker
 from visiontune.tuning.search_run import SearchRun
 from visiontune.tuning.snapshot import Snapshot
@@ -102,7 +102,8 @@ class LoopCallback(tune.Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The leg has left the queue for a worker."""
-        self._searcher.placed(trial.trial_id, node_of(trial.temporary_state.ray_actor))
+        actor = trial.temporary_state.ray_actor
+        self._searcher.placed(trial.trial_id, node_of(actor), nodes_beside(actor) if trial.config["num_workers"] > 1 else ())
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Ends the loop, or looks and shows a snapshot, at most four times a second."""

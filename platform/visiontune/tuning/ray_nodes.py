@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,19 @@ def node_of(actor: Any) -> str:
     with suppress(Exception):  # as above: then losses are counted without a machine
         return str(state.actors(actor if isinstance(actor, str) else actor._actor_id.hex())["Address"]["NodeID"])
     return ""
+
+
+def nodes_beside(actor: Any) -> Sequence[str]:
+    """Ray's ids of the nodes of a placement group after its first bundle, which is the actor's; none where that is not known."""
+    from ray._private import state
+    from ray.core.generated.gcs_pb2 import ActorTableData
+
+    with suppress(Exception):  # as above: then only the actor's own node counts as the leg's
+        accessor = state.state._connect_and_get_accessor()
+        found = ActorTableData.FromString(accessor.get_actor_info(actor._actor_id))
+        nodes = state.state.placement_group_table(found.placement_group_id)["bundles_to_node_id"]
+        return [nodes[bundle] for bundle in range(1, len(nodes))]
+    return ()
 
 
 def actor_in(text: str) -> str:

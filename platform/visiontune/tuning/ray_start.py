@@ -1,7 +1,11 @@
 """Ray's start on a machine that is busy: its raylet gives the agents that it starts 15 s to write down their ports, and dies (ray 2.60).
 
 With a load of 20 on two cores their imports alone take longer, and two starts of three failed. What the raylet waits for are files; with
-ports that are chosen here and written before, it finds them at once.
+ports that are chosen here and written before, it finds them at once. Ray's own options fix the ports of all of them, but its raylet is told
+of the dashboard agent's by nothing else than the file.
+
+As a program it is `ray` with that, for a cluster's own `ray start`; nothing of this package is imported, so the file is enough:
+python ray_start.py start --head ...
 """
 
 from __future__ import annotations
@@ -57,3 +61,10 @@ def free_ports(num: int) -> list[int]:
         if len(found) == num:
             break
     return found
+
+
+if __name__ == "__main__":
+    from ray.scripts.scripts import main
+
+    with agents_of_known_ports():
+        main()

@@ -160,9 +160,9 @@ class SearchRun:
             self._let_go_of_trials()
         return goes_on and key in self.out
 
-    def lost(self, key: str, what: str, *, node: str = "", is_begun: bool = True, is_gone: bool = True) -> None:
+    def lost(self, key: str, what: str, *, node: str = "", rank: int = 0, is_begun: bool = True, is_gone: bool = True) -> None:
         """As `LostLegs.lost`."""
-        self._lost.lost(key, what, node=node, is_begun=is_begun, is_gone=is_gone)
+        self._lost.lost(key, what, node=node, rank=rank, is_begun=is_begun, is_gone=is_gone)
 
     def preempted(self, key: str, what: str, *, node: str = "") -> None:
         """As `LostLegs.preempted`."""

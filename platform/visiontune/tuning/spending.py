@@ -97,12 +97,16 @@ class Spending:
         return bool(unit)
 
     def allows(
-        self, trial: TrialRecord | None, num_epochs: int, find_best: Callable[[], TrialRecord | None], under_way: Mapping[int, int]
+        self,
+        trial: TrialRecord | None,
+        num_epochs: int,
+        find_best: Callable[[], TrialRecord | None],
+        under_way: Callable[[], Mapping[int, int]],
     ) -> bool:
         """Whether so many epochs of a trial (None: of a new one) leave what is kept back for the best one as it stands now.
 
-        `under_way`: epochs that trials on workers have to go. Before anything was measured an epoch takes no time. A refusal leaves
-        its limit in `refused`.
+        `under_way` gives the epochs that trials on workers have to go, and is asked only where they count. Before anything was measured an
+        epoch takes no time. A refusal leaves its limit in `refused`.
         """
         if not self._limits:
             return True
@@ -117,7 +121,7 @@ class Spending:
             needed = self._of_trial(unit, num_epochs, _number(trial)) + self._of_trial(unit, rest, _number(best))
             needed += self._confirming(unit, best, num_again)
             if unit != "hours":  # what is under way runs beside it, but spends of the same epochs
-                needed += sum(self._of_trial(unit, epochs, number) for number, epochs in under_way.items())
+                needed += sum(self._of_trial(unit, epochs, number) for number, epochs in under_way().items())
             if needed * (1.0 if unit == "epochs" else MARGIN) > left:
                 self.refused = unit
                 return False

@@ -176,10 +176,13 @@ class TrialQueue:
 
     def _is_allowed(self, number: int | None) -> bool:
         """Whether the budget has room for the next leg of a trial, or of a new one."""
-        under_way = {one: self._epochs_ahead(one) for one in self.on_worker - {number}}
         trial = None if number is None else self.trials.records[number]
         ahead = self._epochs_ahead(len(self.trials.records) if number is None else number)
-        return self._spending.allows(trial, ahead, self.trials.hopeful, under_way)
+        return self._spending.allows(trial, ahead, self.trials.hopeful, lambda: self._under_way(number))
+
+    def _under_way(self, number: int | None) -> dict[int, int]:
+        """Epochs that the other trials on workers have to go."""
+        return {one: self._epochs_ahead(one) for one in self.on_worker - {number}}
 
     def _epochs_ahead(self, number: int) -> int:
         """Of the next leg of a trial, or of a new one; what is lost with a checkpoint comes on top."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,15 +29,15 @@ NUM_RANKED = 4
 _ABSENT = "absent"
 
 
-def parallel_coordinates(study: StudyRecord, params: Sequence[str] = ()) -> go.Figure:
+def parallel_coordinates(study: StudyRecord, params: Sequence[str] = (), among: Collection[int] | None = None) -> go.Figure:
     """A line for each trial through the params that vary, coloured by its value at one epoch, of shorter trials estimated.
 
-    `params` first, and no more than fit.
+    `params` first, and no more than fit. `among`: numbers of the trials that are drawn, by default of all.
     The study's plugins must be in use, as for all functions here.
     """
     compared = compared_values(study)
     values, title = compared.of, f"{study.name}: params and {study.objective.metric} at epoch {compared.epoch}"
-    trials = [trial for trial in study.trials if trial.number in values]
+    trials = [trial for trial in study.trials if trial.number in values and (among is None or trial.number in among)]
     shown = _panels(study, trials, params)
     if not trials or not shown:
         return empty(title, NOTHING)

@@ -8,14 +8,15 @@ from visiontune.errors import plural
 from visiontune.results.importance_table import best_value, given, importance_lines
 from visiontune.results.leaderboard import differing, failure_lines, rung_lines, short_names, source_lines
 from visiontune.results.plots.figure_table import figure_of
+from visiontune.results.plots.params_plots import parallel_coordinates
 from visiontune.results.plots.pareto import pareto
 from visiontune.results.report.blocks import Block, Code, Plot, Table, Text
+from visiontune.results.report.shown_trials import best_trials, said_of_shown
 from visiontune.results.report.subject import ReportSubject
 from visiontune.results.report.words import COST_WORDS, IN_WORDS, SHARES, between, cost, figure
 from visiontune.results.text import number
 from visiontune.results.trial_costs import front_of, measured, told
 from visiontune.results.winner_lines import curse_of, estimate_of, kept_lines
-from visiontune.tuning.ranking import ranked
 from visiontune.tuning.records import Candidate, TrialRecord, test_figures_of
 
 NUM_OPEN = 10
@@ -24,8 +25,8 @@ SCROLLED = 720
 
 
 def leaderboard(subject: ReportSubject) -> Sequence[Block]:
-    """All trials, the best open to see, and how trials went."""
-    study, trials = subject.study, ranked(subject.study.trials, subject.study.objective)
+    """All trials, of very many those that rank first; the best open to see; and how trials went."""
+    study, trials = subject.study, best_trials(subject.study)
     names = short_names(differing(study.trials))
     costs = [name for name in told(study) if name in ("num_parameters", "latency_ms", "train_s")]
     header = ("trial", "state", subject.metric, "epochs", *(COST_WORDS[name] for name in costs), "params")
@@ -41,8 +42,10 @@ def leaderboard(subject: ReportSubject) -> Sequence[Block]:
         for trial in trials
     ]
     numeric, long = (0, *range(2, 4 + len(costs))), (4 + len(costs),)
-    caption = f"The best of {plural(len(trials), 'trial')}: those that got furthest first, by {subject.metric} within"
-    left = f"{plural(len(rows) - NUM_OPEN, 'more trial')}, in the same order"
+    caption = f"The best of {plural(len(study.trials), 'trial')}: those that got furthest first, by {subject.metric} within"
+    behind = len(study.trials) - len(rows)
+    cut = f"; {plural(behind, 'trial')} that rank behind these are left out" if behind else ""
+    left = f"{plural(len(rows) - NUM_OPEN, 'more trial')}, in the same order{cut}"
     more = (Table("The other trials", header, rows[NUM_OPEN:], numeric, folded=left, long=long),) if len(rows) > NUM_OPEN else ()
     went = Text([*rung_lines(study), *failure_lines(study), *source_lines(study)], is_list=True)
     return Table(caption, header, rows[:NUM_OPEN], numeric, long=long), *more, went
@@ -84,14 +87,16 @@ def curves(subject: ReportSubject) -> Sequence[Block]:
     best, study = subject.study.best, subject.study
     assert best is not None
     says = (
-        f"{IN_WORDS.get(subject.metric, subject.metric).capitalize()} by epoch, a line for each of {plural(len(study.trials), 'trial')}; "
-        f"trial {best.number} ends highest in the ranking with {figure(subject.metric, best.value)} after {plural(best.epoch, 'epoch')}. "
+        f"{IN_WORDS.get(subject.metric, subject.metric).capitalize()} by epoch, "
+        f"a line for each of {plural(len(subject.shown.trials), 'trial')}; trial {best.number} "
+        f"ends highest in the ranking with {figure(subject.metric, best.value)} after {plural(best.epoch, 'epoch')}. "
         f"Rungs are at {', '.join(map(str, study.rungs))} epochs."
     )
     own = [(str(epoch), figure(subject.metric, value)) for epoch, value in sorted(best.values.items())]
     table = Table(f"Trial {best.number} by epoch", ("epoch", subject.metric), own, (0, 1), folded="the best trial's curve as a table")
+    says = " ".join(filter(None, (says, said_of_shown(study))))
     budget = f"Where the epochs went: {'; '.join(rung_lines(study))}."
-    return Plot("curves", figure_of(study, "curves"), says), table, Plot("budget", figure_of(study, "budget"), budget)
+    return Plot("curves", figure_of(subject.shown, "curves"), says), table, Plot("budget", figure_of(study, "budget"), budget)
 
 
 def importance(subject: ReportSubject) -> Sequence[Block]:
@@ -119,11 +124,13 @@ def importance(subject: ReportSubject) -> Sequence[Block]:
     header = ("param", "share", "90 % interval", "effect", "trials", "best near", "verdict")
     table = Table("Shares of the variance; effect is the best mean less the worst", header, rows, (1, 2, 3, 4), importance_lines(found)[0])
     marginals = f"For each param the mean {found.metric} over all else, by its value, with a 90 % interval."
+    among, left = {trial.number for trial in subject.shown.trials}, said_of_shown(subject.study)
+    lines = "A line for each trial through the values of its params."
     return (
         Plot("importance", figure_of(subject.study, "importance", found), says),
         table,
         Plot("marginals", figure_of(subject.study, "marginals", found), marginals, SCROLLED),
-        Plot("parallel", figure_of(subject.study, "parallel", found), "A line for each trial through the values of its params.", SCROLLED),
+        Plot("parallel", parallel_coordinates(subject.study, [*names], among), " ".join(filter(None, (lines, left))), SCROLLED),
     )
 
 
@@ -133,7 +140,7 @@ def _difference(subject: ReportSubject, difference: float) -> str:
 
 def costs(subject: ReportSubject) -> Sequence[Block] | None:
     """The objective against what trials cost."""
-    study = subject.study
+    study = subject.shown
     wanted = [
         name for name in ("num_parameters", "latency_ms", "train_s") if len({t.costs[name] for t in measured(study.trials, name)}) > 1
     ]
@@ -150,7 +157,8 @@ def costs(subject: ReportSubject) -> Sequence[Block] | None:
     rows = [(str(t.number), figure(subject.metric, t.value), *(cost(name, t.costs.get(name)) for name in shown)) for t in trials]
     header = ("trial", subject.metric, *(COST_WORDS[name] for name in shown))
     caption = f"Trials that no other beats in {subject.metric} and {COST_WORDS[wanted[0]]}"
-    return *plots, Table(caption, header, rows, range(len(header)))
+    left = said_of_shown(subject.study)
+    return *plots, Table(caption, header, rows, range(len(header))), *((Text([left]),) if left else ())
 
 
 def _on_front(subject: ReportSubject, trial: TrialRecord, name: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from visiontune.filesystem.json_text import read_mapping
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.importance_table import Why
+from visiontune.results.report.shown_trials import shown_trials
 from visiontune.results.winner_lines import Estimate, estimate_of
 from visiontune.tuning.records import StudyRecord, TrialRecord
 from visiontune.tuning.winner import winner_of
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReportSubject:
-    """`study` has its trials' costs, where its pictures are known. `views` are what the winner sees, by name.
+    """`study` has the costs of those trials that are shown one by one, where its pictures are known. `views` are what the winner sees, by
+    name.
 
     Where there are none although they were wanted, `why_no_views` says the reason, and `why_no_importance` that of a missing `why`.
     """
@@ -38,6 +40,11 @@ class ReportSubject:
     def winner(self) -> TrialRecord | None:
         """The search's winner, None before it has ended."""
         return winner_of(self.study) if self.study.ending is not None and self.folder.winner.exists() else None
+
+    @cached_property
+    def shown(self) -> StudyRecord:
+        """The study with the trials that are shown one by one."""
+        return shown_trials(self.study)
 
     @property
     def metric(self) -> str:

@@ -22,14 +22,14 @@ from visiontune.results.next_search import next_search
 from visiontune.results.report.first_screen import answer_of
 from visiontune.results.report.page import render
 from visiontune.results.report.section_table import SECTIONS
+from visiontune.results.report.shown_trials import best_trials
 from visiontune.results.report.subject import ReportSubject
 from visiontune.results.report.to_mlflow import send_report
 from visiontune.results.study_inspection import keep_views, look_at
 from visiontune.results.trial_costs import with_costs
-from visiontune.spec.plugins import in_use
+from visiontune.spec.plugins import in_use, load_kept
 from visiontune.training.train_recipe import find_device
 from visiontune.tuning.importance import importance_of
-from visiontune.tuning.read_study import load_plugins_of
 from visiontune.tuning.records import StudyRecord
 
 Tell = Callable[[Progress], None]
@@ -41,8 +41,10 @@ def report(
 ) -> Path:
     """`write_report` with a screen and the study's plugins; report.html of its folder for None."""
     cache = StudiesFolder(folder.path.parent).data_cache
+    plugins = tuple(study.identity.get("plugins", ()))
+    load_kept(plugins, folder.plugins)
     ablation = read_ablation(folder, storage_url)
-    with IngestScreen.of(progress) as screen, in_use(load_plugins_of(folder, storage_url)):
+    with IngestScreen.of(progress) as screen, in_use(plugins):
         how: dict[str, Any] = {"device": device, "is_looking": is_looking, "tell": screen.tell, "ablation": ablation}
         return write_report(folder, cache, study, out or folder.report, **how)
 
@@ -129,7 +131,7 @@ def _importance(study: StudyRecord) -> tuple[Why | None, str]:
 
 def _with_costs(study: StudyRecord) -> StudyRecord:
     try:
-        return with_costs(study)
+        return with_costs(study, {trial.number for trial in best_trials(study)})
     except UserError:  # pictures that it knows nothing of can't be read: what was recorded is there all the same
         return study
 
