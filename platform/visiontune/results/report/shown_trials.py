@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from visiontune.results.report.words import plural
+from visiontune.errors import plural
 from visiontune.tuning.ranking import ranked
 from visiontune.tuning.records import StudyRecord, TrialRecord
 
