@@ -19,8 +19,8 @@ from common import machine
 from common.result import Result, arguments, parse
 from common.tables import Rows
 from visiontune import Ablation, search
-from visiontune.results.winner_lines import Estimate
-from visiontune.tuning.ablation import ALONE, CUMULATIVE, DEFAULTS, WINNER, WITHOUT
+from visiontune.results.tables.winner_lines import Estimate
+from visiontune.tuning.retraining.ablation import ALONE, CUMULATIVE, DEFAULTS, WINNER, WITHOUT
 
 FILE = machine.ROOT / "search_spaces" / "joint.yaml"
 SMALL = [

@@ -28,7 +28,7 @@ MANY = 1000
 
 def try_once(search: Search, hours: float, kill_at_s: float | None) -> tuple[dict[str, float], list[str]]:
     """Figures and problems of one try."""
-    from visiontune.tuning.read_study import read_study
+    from visiontune.tuning.study.read_study import read_study
 
     started = time.monotonic()
     if kill_at_s is not None:

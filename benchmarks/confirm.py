@@ -27,11 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.result import Result, arguments, parse
-from visiontune.spec.domains import RandomParams
-from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.declarations.domains import RandomParams
+from visiontune.spec.declarations.fingerprint import keyed_seed
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.parse import load_study, make_recipe
-from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.tuning.race import Runner, leader, next_runners
+from visiontune.tuning.ranking.race import Runner, leader, next_runners
 
 TOP, NUM_SEEDS, NUM_TRIALS, ORDERS = 3, 3, 12, 30
 SPREADS = (0.5, 1.0, 2.0, 4.0)

@@ -81,8 +81,8 @@ def in_own_process(args: argparse.Namespace, sampler: str, folder: Path) -> Figu
 
 def large(args: argparse.Namespace, folder: Path) -> None:
     """Many trials proposed at random, then TPE asked over the first 100, 1,000 and 10,000 of them."""
-    from visiontune.tuning.open_storage import open_existing
-    from visiontune.tuning.sampler import Proposer
+    from visiontune.tuning.proposals.sampler import Proposer
+    from visiontune.tuning.study.open_storage import open_existing
 
     result = Result("control_large", args, 1, f"run of {args.large_trials:,} trials without Ray and without MLflow's writer")
     spec, studies, meter = make_spec(args.large_trials, "random"), StudiesFolder(folder), Meter(sizes_up_to(args.large_trials))

@@ -41,8 +41,8 @@ from parts.gpu_runs import WEAK, Epochs, by_hand, by_loader, compiled, ours, pic
 from visiontune.augmentation.policy import build_policy
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.parse import load_recipe
-from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.gpu import release_all
 from visiontune.training.input.epoch_order import batch_bounds, shuffled
 from visiontune.training.input.fit_preprocessing import fit_preprocessing

@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 
 from common.result import Result, arguments, mean_of, parse
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.parse import load_recipe
-from visiontune.spec.trial_recipe import TrialRecipe
 
 RATIO = 100
 NETWORKS = {"digits": "lenet5", "parquet": "cnn"}

@@ -28,9 +28,9 @@ from pathlib import Path
 from typing import Any
 
 from common.result import Result, arguments, parse
-from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.declarations.fingerprint import keyed_seed
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.parse import load_recipe
-from visiontune.spec.trial_recipe import TrialRecipe
 
 MODELS: dict[str, dict[str, Any]] = {
     "cnn": {"name": "cnn", "width": 8},

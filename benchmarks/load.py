@@ -25,7 +25,7 @@ from common import machine
 from common.result import Result, arguments, parse
 from parts.loaded_search import Marks, loaded_spec, run_marked, size_mb
 from visiontune.filesystem.study_folder import StudiesFolder
-from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.space.study_spec import StudySpec
 
 SIZES = (100, 1_000, 10_000)
 FLAT, MOST_MB, MOST_SHOW_S = 1.5, 2_000, 3.0
@@ -41,8 +41,8 @@ def rows_of(marks: Marks) -> dict[str, dict[str, float]]:
 
 def start_again(spec: StudySpec, studies: StudiesFolder) -> dict[str, float]:
     """Seconds of the processor until a driver that takes a whole study over could hand out its first leg."""
-    from visiontune.tuning.open_storage import create_or_resume, mend_journal
-    from visiontune.tuning.search_run import SearchRun
+    from visiontune.tuning.search.search_run import SearchRun
+    from visiontune.tuning.study.open_storage import create_or_resume, mend_journal
 
     folder, started = studies.study(spec.study), time.process_time()
     mend_journal(folder)

@@ -31,9 +31,9 @@ from typing import Any
 from common import machine
 from common.result import Result, arguments, mean_of, parse
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.declarations.fingerprint import keyed_seed
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.parse import load_recipe
-from visiontune.spec.trial_recipe import TrialRecipe
 
 WEAK_OPS = {"HorizontalFlip": {"probability": 0.5}, "PadAndCrop": {"probability": 1.0, "magnitude": 0.5}}
 WEAK = {"flip_probability": 0.5, "crop_magnitude": 0.5}
@@ -125,7 +125,7 @@ def make_inputs(folder: Path) -> dict[str, Any]:
     """For a smoke run: training and test pictures, and a recipe as a search would leave it."""
     from parts.picture_files import write
     from visiontune import sample
-    from visiontune.spec.yaml_writer import dump_recipe
+    from visiontune.spec.yaml.yaml_writer import dump_recipe
 
     dump_recipe(sample(machine.ROOT / "search_spaces" / "joint.yaml", n=1)[0], folder / "joint.yaml")
     files = {name: write(folder, 100, 32, seed).parquet for seed, name in enumerate(("train", "test"))}

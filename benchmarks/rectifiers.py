@@ -17,8 +17,8 @@ from typing import Any
 from common import machine
 from common.result import Result, arguments, parse
 from visiontune import search
-from visiontune.results.winner_lines import Estimate
-from visiontune.tuning.records import TrialRecord
+from visiontune.results.tables.winner_lines import Estimate
+from visiontune.tuning.records.records import TrialRecord
 
 FILE = machine.ROOT / "search_spaces" / "rectifiers_small.yaml"
 PAPER = {"relu": 0.1245, "leaky_relu a=100": 0.1266, "leaky_relu a=5.5": 0.1120, "prelu": 0.1179, "rrelu": 0.1119}

@@ -7,7 +7,7 @@ set -euo pipefail
 mkdir -p "${VISIONTUNE_STUDIES:?must name a folder that all machines see}"
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$VISIONTUNE_STUDIES/.ray_token-$SLURM_JOB_ID"
 (umask 077 && python -c 'import secrets; print(secrets.token_hex(32))' > "$RAY_AUTH_TOKEN_PATH")
-head=$(hostname) port=$((20000 + SLURM_JOB_ID % 10000)) ray=(python -m visiontune.tuning.ray_start start --block --disable-usage-stats)
+head=$(hostname) port=$((20000 + SLURM_JOB_ID % 10000)) ray=(python -m visiontune.tuning.cluster.ray_start start --block --disable-usage-stats)
 srun --overlap --nodes=1 --ntasks=1 --nodelist="$head" "${ray[@]}" --head --port="$port" --temp-dir="/tmp/r$SLURM_JOB_ID" &
 until ray health-check --address "$head:$port" > /dev/null 2>&1; do sleep 2; done
 ((SLURM_NNODES == 1)) || srun --nodes=$((SLURM_NNODES - 1)) --ntasks=$((SLURM_NNODES - 1)) --exclude="$head" "${ray[@]}" --address="$head:$port" &

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from visiontune.data.readers.digits import digits
 from visiontune.data.source import Source
 from visiontune.models.anatomy import mark
-from visiontune.spec.declare import Arg, Entry, Range
+from visiontune.spec.declarations.declare import Arg, Entry, Range
 from visiontune.training.optim.param_groups import LearnedParameter, groups_by
 
 

@@ -92,7 +92,7 @@ def test_nodes_start_by_a_ray_that_waits_for_no_agent(cluster: dict[str, Any], m
     monkeypatch.setattr("ray.scripts.scripts.main", lambda: seen.append(services.start_raylet))
     runpy.run_path(str(file), run_name="__main__")
     assert len(seen) == 1 and seen[0] is not ray_itself and services.start_raylet is ray_itself
-    assert " start --block" in (line := (DEPLOY / "slurm.sh").read_text()) and "python -m visiontune.tuning.ray_start start" in line
+    assert " start --block" in (line := (DEPLOY / "slurm.sh").read_text()) and "python -m visiontune.tuning.cluster.ray_start start" in line
 
 
 def test_every_command_is_bash(cluster: dict[str, Any]) -> None:

@@ -22,8 +22,8 @@ from visiontune.cli.arguments import parse
 from visiontune.results.model_table import model_table
 from visiontune.spec.parse import load_study
 from visiontune.spec.parse_data import load_data
-from visiontune.spec.sections import SPACE, STUDY
-from visiontune.spec.yaml_reader import compose
+from visiontune.spec.space.sections import SPACE, STUDY
+from visiontune.spec.yaml.yaml_reader import compose
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

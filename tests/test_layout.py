@@ -32,6 +32,13 @@ FLOORS = (
     "api",
     "cli",
 )
+ROOMS = {
+    "spec": "declarations yaml tables space reading schema",
+    "tuning": "records ranking study budget proposals importance legs retraining search preflight cluster",
+    "results": "screens pictures tables use inspection plots checks drafts retraining report",
+}
+"""Folders within a floor, in the order in which they may need each other; the files beside them come last."""
+
 LONGEST_CHAIN = 41
 """Files that a file may need one after the other, itself counted; from `visiontune.__main__` down to keyed random numbers today."""
 
@@ -128,6 +135,21 @@ def test_a_floor_imports_only_floors_above_it() -> None:
     assert [f"{module} imports {other}" for module in inside for other in needs(module) if place[other] > place[module]] == []
 
 
+@pytest.mark.parametrize("floor", ROOMS)
+def test_a_room_needs_only_rooms_before_it(floor: str) -> None:
+    order = ROOMS[floor].split()
+    assert sorted(order) == sorted(path.name for path in (SOURCE / floor).iterdir() if (path / "__init__.py").exists())
+
+    def place(module: str) -> int:
+        name = module.split(".")[2] if module.count(".") > 1 else ""
+        return order.index(name) if name in order else len(order)
+
+    inside = [module for module in MODULES if floor_of(module) == floor]
+    assert [
+        f"{one} imports {other}" for one in inside for other in needs(one) if floor_of(other) == floor and place(other) > place(one)
+    ] == []
+
+
 def test_no_file_needs_itself_in_a_circle() -> None:
     assert circles() == []
 
@@ -162,7 +184,7 @@ def test_a_name_stands_for_one_module() -> None:
 
 def test_a_table_is_where_its_name_says() -> None:
     """`visiontune list NAME` is spec/tables/NAME.py; some tables share a file."""
-    from visiontune.spec.sections import TABLES
+    from visiontune.spec.space.sections import TABLES
 
     shared = {"norms": "activations", "class_weightings": "balances", "samplers": "search", "trial_schedulers": "search"}
     for name in TABLES:
@@ -181,7 +203,7 @@ def test_declarations_cost_no_heavy_import() -> None:
     light = [module for module in MODULES if floor_of(module) in ("", "errors", "filesystem", "spec", "api")]
     for module in light:
         assert not {one.name.partition(".")[0] for one in imports(MODULES[module]) if one.when == "at once"} & HEAVY, module
-    code = "import sys, visiontune, visiontune.cli, visiontune.spec.parse, visiontune.spec.epoch_forecast; print(*sys.modules)"
+    code = "import sys, visiontune, visiontune.cli, visiontune.spec.parse, visiontune.spec.space.epoch_forecast; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=PLATFORM, capture_output=True, text=True, check=True).stdout.split()
     assert not HEAVY & set(loaded)
 

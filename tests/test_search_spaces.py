@@ -7,9 +7,9 @@ import torch
 from places import SEARCH_SPACES
 from tiny import make_store
 
-from visiontune.spec.domains import RandomParams
+from visiontune.spec.declarations.domains import RandomParams
 from visiontune.spec.parse import load_recipe, load_study, make_recipe
-from visiontune.spec.yaml_writer import dump_recipe
+from visiontune.spec.yaml.yaml_writer import dump_recipe
 
 FILES = sorted(SEARCH_SPACES.glob("*.yaml"))
 OFFLINE = {
@@ -34,7 +34,7 @@ def test_header_says_what_command_cost_and_what_to_expect(file):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_header_says_who_proposes_what_as_check_does(file):
-    from visiontune.results.search_forecast import proposals
+    from visiontune.results.checks.search_forecast import proposals
 
     text = " ".join(line.lstrip("# ") for line in file.read_text().splitlines() if line.startswith("#"))
     assert f"Asks:    {proposals(load_study(file))}. Expect:" in text

@@ -17,8 +17,8 @@ from typing import Any
 from parts.chaos_runs import epochs_of
 from parts.killable_search import Search, problems_of, wait_for
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.tuning.event_log import read_events
-from visiontune.tuning.read_study import read_study
+from visiontune.tuning.study.event_log import read_events
+from visiontune.tuning.study.read_study import read_study
 
 SPACE = ("augmentation",)
 """Sections that stand within `space`."""

@@ -24,7 +24,7 @@ from parts.simulated_machine import Machine
 from parts.simulated_outcome import other_than, outcome_of
 from parts.simulated_weather import draw_weather, spec_of, undisturbed
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.tuning.open_storage import mend_journal, open_existing
+from visiontune.tuning.study.open_storage import mend_journal, open_existing
 
 CHUNK = 50
 KIND = ("asha", 40, 2)

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from visiontune.cli import main
-from visiontune.tuning import ray_adapter
-from visiontune.tuning.leg import Leg, Report, unpack
-from visiontune.tuning.ray_worker import LegWorker, idle
+from visiontune.tuning.cluster import ray_adapter
+from visiontune.tuning.cluster.ray_worker import LegWorker, idle
+from visiontune.tuning.records.leg import Leg, Report, unpack
 
 EPOCH_S = 3.0
 

@@ -74,7 +74,7 @@ augmentation: {policy: fixed, Affine: {probability: 0.5, magnitude: 0.3}, mixing
 training: {batch_size: 64, num_epochs: 3, seed: 5}
 """
 PLUGIN = b"""\
-from visiontune.spec.declare import Arg, Entry, Items
+from visiontune.spec.declarations.declare import Arg, Entry, Items
 def net(*, num_classes, in_channels, image_size, width): return width
 def asgd(parameters, *, decay): return parameters
 def dots(*, image_size, magnitude): return magnitude

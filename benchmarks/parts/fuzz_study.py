@@ -20,7 +20,7 @@ from parts.mutations import changed, mutate
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.inference.classifier import load_weights_file
 from visiontune.models.build import build_model
-from visiontune.spec.domains import FixedParams
+from visiontune.spec.declarations.domains import FixedParams
 from visiontune.spec.parse import load_recipe, load_study, make_recipe
 from visiontune.tracking.outbox import Outbox
 from visiontune.training import checkpoint
@@ -28,9 +28,9 @@ from visiontune.training.checks.made_store import make_store
 from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.weights_file import read_tensors, save_weights
 from visiontune.training.weights_metadata import WeightsMetadata
-from visiontune.tuning.event_log import EventLog, read_events
-from visiontune.tuning.open_storage import create_or_resume, mend_journal
-from visiontune.tuning.read_study import read_study
+from visiontune.tuning.study.event_log import EventLog, read_events
+from visiontune.tuning.study.open_storage import create_or_resume, mend_journal
+from visiontune.tuning.study.read_study import read_study
 
 SPACE = {
     "study": "made",

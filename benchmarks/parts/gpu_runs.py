@@ -14,8 +14,8 @@ from torch import nn
 from parts.gpu_pictures import at_hand, num_cores
 from peers import gpu_loops
 from visiontune.data.store.store import Store
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.parse import load_recipe
-from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.arithmetic import PRECISIONS, Arithmetic
 from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.loop import train

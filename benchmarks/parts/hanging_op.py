@@ -10,7 +10,7 @@ from typing import Any
 
 import albumentations as alb
 
-from visiontune.spec.declare import Arg, Entry
+from visiontune.spec.declarations.declare import Arg, Entry
 
 GATE = "CHAOS_HANG"
 

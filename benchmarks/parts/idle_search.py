@@ -15,11 +15,11 @@ from typing import Any
 
 from common import machine
 from visiontune.filesystem.study_folder import StudiesFolder
-from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.declarations.fingerprint import keyed_seed
 from visiontune.spec.parse import load_study
-from visiontune.spec.study_spec import StudySpec
-from visiontune.tuning.leg import Leg, Report
-from visiontune.tuning.snapshot import Snapshot
+from visiontune.spec.space.study_spec import StudySpec
+from visiontune.tuning.records.leg import Leg, Report
+from visiontune.tuning.records.snapshot import Snapshot
 
 NUM_TIMED = 20
 
@@ -62,7 +62,7 @@ class Meter:
     @contextmanager
     def proposals(self) -> Iterator[None]:
         """Times every proposal while the block runs."""
-        from visiontune.tuning.sampler import Proposer
+        from visiontune.tuning.proposals.sampler import Proposer
 
         original = Proposer.propose
 
@@ -88,13 +88,13 @@ class Meter:
 def run_through_ray(spec: StudySpec, studies: StudiesFolder, meter: Meter) -> tuple[float, float]:
     """`run_search` with idle workers; wall seconds, and those of them that MLflow's writer needed after the last trial."""
     from visiontune.tracking.tracker import tracker
-    from visiontune.tuning import ray_adapter
+    from visiontune.tuning.cluster import ray_adapter
+    from visiontune.tuning.cluster.ray_worker import LegWorker
     from visiontune.tuning.launch import run_search
-    from visiontune.tuning.ray_worker import LegWorker
 
     class IdleWorker(LegWorker):
         def setup(self, config: dict[str, Any]) -> None:
-            from visiontune.tuning import run_leg
+            from visiontune.tuning.legs import run_leg
 
             run_leg.run_leg = lambda leg, *_, **__: (answer(leg, epoch) for epoch in itertools.count(leg.known_epochs + 1))
             super().setup(config)
@@ -129,8 +129,8 @@ def ignore(snapshot: Snapshot) -> None:
 def run_without_ray(spec: StudySpec, studies: StudiesFolder, meter: Meter) -> float:
     """Two legs at a time answered in turn, without Ray and without MLflow's writer; the journal and the outbox are real. Wall seconds."""
     from visiontune.tracking.outbox import Outbox
-    from visiontune.tuning.open_storage import create_or_resume
-    from visiontune.tuning.search_run import SearchRun
+    from visiontune.tuning.search.search_run import SearchRun
+    from visiontune.tuning.study.open_storage import create_or_resume
 
     folder = studies.study(spec.study)
     folder.path.mkdir(parents=True)

@@ -108,7 +108,7 @@ def wait_for(condition: Callable[[], Any], timeout_s: float = PATIENCE_S) -> Any
 
 def problems_of(search: Search, num_trials: int, url: str = "journal") -> list[str]:
     """Everything that is not as it should be at the end of a study."""
-    from visiontune.tuning.read_study import read_study
+    from visiontune.tuning.study.read_study import read_study
 
     trials = read_study(search.study, url).trials
     found = []

@@ -11,9 +11,9 @@ from common import machine
 from parts.idle_search import answer, rss_mb
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.parse import load_study
-from visiontune.spec.study_spec import StudySpec
-from visiontune.tuning.leg import Leg
-from visiontune.tuning.search_run import SearchRun
+from visiontune.spec.space.study_spec import StudySpec
+from visiontune.tuning.records.leg import Leg
+from visiontune.tuning.search.search_run import SearchRun
 
 
 def loaded_spec(num_trials: int, sampler: str) -> StudySpec:
@@ -63,7 +63,7 @@ COLUMNS = {"trial_ms": "wall", "trial_cpu_ms": "cpu", "legs_ms": "next"}
 def run_marked(spec: StudySpec, studies: StudiesFolder, sizes: Sequence[int], num_slots: int) -> Marks:
     """The whole search; each worker reports in turn. The journal and the outbox are real."""
     from visiontune.tracking.outbox import Outbox
-    from visiontune.tuning.open_storage import create_or_resume
+    from visiontune.tuning.study.open_storage import create_or_resume
 
     folder = studies.study(spec.study)
     folder.path.mkdir(parents=True)

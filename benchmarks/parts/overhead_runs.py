@@ -154,7 +154,7 @@ def as_key(params: Any) -> str:
 
 def ideal_seconds(bench: Bench, store: Path, runs: Iterable[Run]) -> dict[str, list[float]]:
     """For every recipe that any run trained, seconds up to the end of each epoch, as far as any run went."""
-    from visiontune.spec.domains import FixedParams
+    from visiontune.spec.declarations.domains import FixedParams
     from visiontune.spec.parse import load_study, make_recipe
 
     spec = load_study(bench.space, [f"budget.max_epochs={bench.max_epochs}"])

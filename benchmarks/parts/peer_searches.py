@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from visiontune.spec.domains import RandomParams
-from visiontune.spec.fingerprint import keyed_seed
-from visiontune.spec.space import Space
+from visiontune.spec.declarations.domains import RandomParams
+from visiontune.spec.declarations.fingerprint import keyed_seed
+from visiontune.spec.space.space import Space
 from visiontune.tuning.rehearse_search import Begun, Point
 
 WORST = -1e9

@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from visiontune.spec.fingerprint import fingerprint
+from visiontune.spec.declarations.fingerprint import fingerprint
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.parse import load_study, make_recipe
-from visiontune.spec.study_spec import StudySpec
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.space.study_spec import StudySpec
 
 Point = tuple[float, float]
 Curves = dict[str, list[Point]]
@@ -64,7 +64,7 @@ def record(grid: Grid, cache: Path, num_processes: int) -> Curves:
     file = cache / f"visiontune-rehearsal-{fingerprint(asdict(grid))}.json"
     if not file.exists():
         from visiontune.data.prepare import prepare
-        from visiontune.spec.domains import FixedParams
+        from visiontune.spec.declarations.domains import FixedParams
 
         spec = grid.spec(f"space.optimizer.lr={{choice: {list(grid.levels)}}}")
         recipes = [make_recipe(spec, spec.space.resolve(FixedParams(point)), k) for k, point in enumerate(spec.space.grid())]

@@ -16,11 +16,11 @@ import numpy as np
 from parts.peer_searches import drawn
 from parts.recorded_tables import OWN
 from visiontune.filesystem.atomic_write import replacing, write_whole
-from visiontune.spec.domains import FixedParams
-from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.declarations.domains import FixedParams
+from visiontune.spec.declarations.fingerprint import keyed_seed
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.parse import load_study, make_recipe
-from visiontune.spec.study_spec import StudySpec
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.space.study_spec import StudySpec
 
 SPACE: Mapping[str, Any] = {
     "model": {

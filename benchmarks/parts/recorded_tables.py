@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from visiontune.spec.domains import Choice, Domain, FixedParams, Float, Int, Suggest
+from visiontune.spec.declarations.domains import Choice, Domain, FixedParams, Float, Int, Suggest
 from visiontune.spec.parse import load_study
-from visiontune.spec.space import Space
-from visiontune.tuning.param_places import ParamPlaces
-from visiontune.tuning.portfolio import greedy_portfolio, normalised_ranks
+from visiontune.spec.space.space import Space
+from visiontune.tuning.importance.param_places import ParamPlaces
+from visiontune.tuning.proposals.portfolio import greedy_portfolio, normalised_ranks
 
 NUM_POINTS = 27
 MOST_CHOICES = 8

@@ -10,9 +10,9 @@ from typing import Any
 
 from parts.peer_searches import STOCK_STARTUP, RaySearch
 from parts.recorded_curves import Curves, Grid
-from visiontune.spec.domains import FixedParams
+from visiontune.spec.declarations.domains import FixedParams
 from visiontune.spec.parse import make_recipe
-from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.space.study_spec import StudySpec
 from visiontune.tuning.rehearse_search import OwnSearch, Point, drive
 
 CHANCE = 0.1

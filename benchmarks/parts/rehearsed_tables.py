@@ -12,9 +12,9 @@ import numpy as np
 
 from parts.peer_searches import Draw, OneEpochForAll, PlainOptuna, RaySearch, random_draws
 from parts.recorded_tables import ANY_STUDY, NUM_POINTS, Table
-from visiontune.spec.defaults import default_params
 from visiontune.spec.parse import load_study
-from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.space.defaults import default_params
+from visiontune.spec.space.study_spec import StudySpec
 from visiontune.tuning.rehearse_search import OwnSearch, Point, Rehearsed, drive
 
 _ROUNDING = 1e-9

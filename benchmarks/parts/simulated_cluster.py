@@ -18,12 +18,12 @@ from optuna.storages import BaseStorage
 
 from parts.simulated_machine import Machine, answer
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.spec.study_spec import StudySpec
-from visiontune.tuning.leg import Leg
-from visiontune.tuning.open_storage import create_or_resume
-from visiontune.tuning.placement import DETECTED_S, Node, Placement
-from visiontune.tuning.search_run import SearchRun
-from visiontune.tuning.study_storage import Storage
+from visiontune.spec.space.study_spec import StudySpec
+from visiontune.tuning.legs.placement import DETECTED_S, Node, Placement
+from visiontune.tuning.records.leg import Leg
+from visiontune.tuning.search.search_run import SearchRun
+from visiontune.tuning.study.open_storage import create_or_resume
+from visiontune.tuning.study.study_storage import Storage
 
 RESTART_S = 20.0
 """From the death of a driver to the next one."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.tuning.leg import Leg, Report
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
+from visiontune.tuning.records.leg import Leg, Report
 
 NOTICED_S, FROZEN_S = 25.0, 75.0
 """After which Ray knows that a killed node is gone, whose workers are seen to die at once; and a frozen one with its workers."""

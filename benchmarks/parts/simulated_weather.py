@@ -19,10 +19,10 @@ from optuna.study import StudyDirection
 from parts.simulated_cluster import Cluster
 from parts.simulated_machine import Machine
 from visiontune.spec.parse import load_study
-from visiontune.spec.study_spec import StudySpec
-from visiontune.tuning.leg import Leg
-from visiontune.tuning.placement import MAX_CRASHES
-from visiontune.tuning.study_storage import Storage
+from visiontune.spec.space.study_spec import StudySpec
+from visiontune.tuning.legs.placement import MAX_CRASHES
+from visiontune.tuning.records.leg import Leg
+from visiontune.tuning.study.study_storage import Storage
 
 RULES: Mapping[str, Mapping[str, Any]] = {
     "asha": {"name": "asha"},

@@ -13,7 +13,7 @@ import psutil
 
 from parts.idle_search import Meter, run_through_ray
 from visiontune.filesystem.study_folder import StudiesFolder
-from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.space.study_spec import StudySpec
 
 KINDS = {"driver": "", "writer": "visiontune.tracking", "workers": "ray::IdleWorker"}
 """What a process's command line holds; the driver is this one."""

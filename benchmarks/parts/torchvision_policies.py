@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torchvision.transforms import v2
 
-from visiontune.spec.declare import Arg, Entry
+from visiontune.spec.declarations.declare import Arg, Entry
 
 
 class ByTorchvision(alb.ImageOnlyTransform):

@@ -34,7 +34,7 @@ def warm_up(store_path: str, trial: dict[str, Any]) -> None:
 
 def seconds(trial: dict[str, Any]) -> tuple[str, list[float]]:
     """Seconds from the start of the trial to the end of each epoch, building the model and opening the pictures included."""
-    from visiontune.spec.trial_recipe import TrialRecipe
+    from visiontune.spec.declarations.trial_recipe import TrialRecipe
     from visiontune.training.loop import Diverged, train
 
     ends, started = [], time.perf_counter()

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from parts.idle_search import answer
-from visiontune.spec.domains import RandomParams
+from visiontune.spec.declarations.domains import RandomParams
 from visiontune.spec.parse import make_recipe
-from visiontune.spec.study_spec import StudySpec
-from visiontune.tuning.leg import Leg
+from visiontune.spec.space.study_spec import StudySpec
+from visiontune.tuning.records.leg import Leg
 
 TUNE_ADDS = ("time_this_iter_s", "time_total_s", "time_since_restore", "iterations_since_restore", "timestamp", "pid")
 

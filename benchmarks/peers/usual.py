@@ -27,10 +27,10 @@ from visiontune.augmentation.export.albumentations_files import pipeline
 from visiontune.augmentation.export.policy_files import constant_steps
 from visiontune.augmentation.policy import build_policy
 from visiontune.models.build import build_model
-from visiontune.spec.domains import FixedParams
+from visiontune.spec.declarations.domains import FixedParams
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.parse import load_recipe, load_study, make_recipe
-from visiontune.spec.study_spec import StudySpec
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.space.study_spec import StudySpec
 
 READ = {
     "regularization": {"l1", "l2"},

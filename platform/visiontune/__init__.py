@@ -48,10 +48,10 @@ from visiontune.api import (
 from visiontune.errors import Died, Diverged, LostRank, NoCluster, SearchFailed, UserError
 
 if TYPE_CHECKING:
-    from visiontune.results.ablation_table import Ablation
-    from visiontune.results.dataset import Dataset
+    from visiontune.results.pictures.dataset import Dataset
     from visiontune.results.study import Study
-    from visiontune.spec.trial_recipe import TrialRecipe
+    from visiontune.results.tables.ablation_table import Ablation
+    from visiontune.spec.declarations.trial_recipe import TrialRecipe
 
 __version__ = "0.1.0"
 
@@ -115,10 +115,10 @@ warnings.filterwarnings("ignore", "IProgress not found")
 logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)
 
 _CLASSES = {
-    "Ablation": "visiontune.results.ablation_table",
-    "Dataset": "visiontune.results.dataset",
+    "Ablation": "visiontune.results.tables.ablation_table",
+    "Dataset": "visiontune.results.pictures.dataset",
     "Study": "visiontune.results.study",
-    "TrialRecipe": "visiontune.spec.trial_recipe",
+    "TrialRecipe": "visiontune.spec.declarations.trial_recipe",
 }
 
 

@@ -17,7 +17,7 @@ import visiontune
 from visiontune.api.inputs import spec_of
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.space.study_spec import StudySpec
 
 SPACE = {
     "study": "mine",

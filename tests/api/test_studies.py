@@ -19,7 +19,7 @@ from simulated_search import drive, make_spec
 
 import visiontune
 from visiontune.cli import main
-from visiontune.tuning.interruption import interruptible
+from visiontune.tuning.cluster.interruption import interruptible
 
 SPACE: dict[str, Any] = {
     "study": "mine",
@@ -48,7 +48,7 @@ def what_tune_keeps(monkeypatch: pytest.MonkeyPatch) -> set[Any]:
     seen = set[Any]()
 
     def patched(*args: Any, **kwargs: Any) -> Any:  # once Tune is imported, which must be in the environment of a search
-        from visiontune.tuning.ray_adapter import LegScheduler
+        from visiontune.tuning.cluster.ray_adapter import LegScheduler
 
         choose = LegScheduler.choose_trial_to_run
 

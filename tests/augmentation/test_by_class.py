@@ -21,12 +21,12 @@ from visiontune.augmentation.policy import build_policy, on_device
 from visiontune.augmentation.preview_sheet import class_block
 from visiontune.augmentation.sheet_pictures import draws_of, pick
 from visiontune.errors import UserError
-from visiontune.spec.domains import RandomParams
-from visiontune.spec.fit_recipe import fit_to_space
+from visiontune.spec.declarations.domains import RandomParams
 from visiontune.spec.parse import load_recipe, load_study
 from visiontune.spec.parse import make_recipe as recipe_of_trial
 from visiontune.spec.read_identity import spec_of_identity
-from visiontune.spec.yaml_writer import dump_recipe
+from visiontune.spec.space.fit_recipe import fit_to_space
+from visiontune.spec.yaml.yaml_writer import dump_recipe
 from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.input.open_splits import open_splits
 from visiontune.training.ranks import ONE_RANK

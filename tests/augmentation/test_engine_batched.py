@@ -15,7 +15,7 @@ from visiontune.augmentation.engines import batched, random_colour, random_geome
 from visiontune.augmentation.engines.batched import BATCHED, engine_of, left_to_reference
 from visiontune.augmentation.engines.reference import apply_each
 from visiontune.augmentation.keyed_random import Stream, bounded, halves
-from visiontune.spec.image_size import ImageSize, image_size
+from visiontune.spec.declarations.image_size import ImageSize, image_size
 from visiontune.spec.tables.ops import COLOUR_OPS, OPS, TURNING
 
 SHAPES: tuple[tuple[ImageSize, int], ...] = ((8, 1), (16, 3), (32, 1), (33, 3), ((24, 41), 3))

@@ -22,9 +22,9 @@ from visiontune.augmentation.engines.device import DEVICE, left_to_cpu
 from visiontune.augmentation.engines.device_colour_spaces import grey_of, hsv_of, rgb_of
 from visiontune.augmentation.keyed_random import bounded
 from visiontune.augmentation.policy import Policy, build_policy, on_device
-from visiontune.spec.image_size import ImageSize
-from visiontune.spec.sections import RECIPE
-from visiontune.spec.space import fill
+from visiontune.spec.declarations.image_size import ImageSize
+from visiontune.spec.space.sections import RECIPE
+from visiontune.spec.space.space import fill
 from visiontune.spec.tables.ops import COLOUR_OPS, OPS, TURNING
 from visiontune.spec.tables.policies import DRAWN_OPS
 

@@ -291,7 +291,7 @@ space:
 def test_before_any_trial_a_space_is_told_what_can_not_be_mixed(lines: str, words: str, tmp_path: Any) -> None:
     from visiontune.models.build import build_model
     from visiontune.spec.parse import load_study
-    from visiontune.tuning.preflight import preflight
+    from visiontune.tuning.preflight.preflight import preflight
 
     weights, file = tmp_path / "weights.safetensors", tmp_path / "study.yaml"
     save_weights(build_model(model_section(), num_classes=10, in_channels=1, image_size=8, seed=3), weights)

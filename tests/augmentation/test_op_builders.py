@@ -19,7 +19,7 @@ from visiontune.augmentation.keyed_random import Stream
 from visiontune.augmentation.op_builders import colour, geometry, texture
 from visiontune.augmentation.policy import problem_of, problem_of_turning
 from visiontune.errors import UserError
-from visiontune.spec.image_size import image_size
+from visiontune.spec.declarations.image_size import image_size
 from visiontune.spec.parse import load_recipe, load_study
 from visiontune.spec.tables import policies
 from visiontune.spec.tables.ops import COLOUR_OPS, FORMER_ARGS, FORMER_OPS, LABEL_CHANGING, OPS, TURNING

@@ -17,8 +17,8 @@ from visiontune.augmentation.policy import Policy, build_policy, problem_of, sui
 from visiontune.augmentation.policy_steps import Ramp
 from visiontune.errors import UserError
 from visiontune.spec.parse import load_study
-from visiontune.spec.sections import RECIPE
-from visiontune.spec.space import fill
+from visiontune.spec.space.sections import RECIPE
+from visiontune.spec.space.space import fill
 from visiontune.spec.tables.ops import OPS
 from visiontune.spec.tables.policies import AUGMIX_OPS, DRAWN_OPS, NUM_SUBS, POLICIES
 

@@ -175,7 +175,7 @@ SPACES = {
 
 @pytest.mark.parametrize("text", SPACES)
 def test_the_reach_of_a_space_is_that_of_all_its_recipes(text: str, tmp_path: Path) -> None:
-    from visiontune.spec.domains import RandomParams
+    from visiontune.spec.declarations.domains import RandomParams
 
     digits = DIGITS.read_text()
     head, _, rest = digits.partition("  augmentation:\n")

@@ -21,10 +21,10 @@ from visiontune.augmentation.policies.by_timm import transform_of_string
 from visiontune.augmentation.policies.published import AUGMIX, IDENTITY, RANDAUGMENT, TRIVIALAUGMENT, OpSpace
 from visiontune.augmentation.policy import Policy, build_policy, on_device
 from visiontune.errors import UserError
+from visiontune.spec.declarations.timm_strings import settle_auto_augment
 from visiontune.spec.parse import load_recipe
-from visiontune.spec.sections import RECIPE
-from visiontune.spec.space import fill
-from visiontune.spec.timm_strings import settle_auto_augment
+from visiontune.spec.space.sections import RECIPE
+from visiontune.spec.space.space import fill
 
 SIDE = 40
 SEED = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from places import DIGITS
 
 from parts.overhead_runs import Bench, make_database, refuse_unlogged, run_peer
 from visiontune.spec.parse import load_study
-from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.space.study_spec import StudySpec
 
 NUM_RECIPES = 20
 

@@ -12,8 +12,8 @@ import pytest
 
 from parts.recorded_family import DataSet, Family, changed, digits, in_turn, record_curve, write_pictures, write_tables
 from parts.recorded_tables import NUM_POINTS, load_table
-from visiontune.spec.domains import FixedParams
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.declarations.domains import FixedParams
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 
 TWO = (DataSet("digits", is_cifar=False), DataSet("noisy", is_cifar=False, noise=50.0))
 

@@ -16,9 +16,9 @@ from optuna.pruners import HyperbandPruner, NopPruner
 from parts.peer_searches import WORST, OneEpochForAll, PlainOptuna, RaySearch, drawn
 from parts.recorded_tables import NUM_POINTS, Table, load_table, start_recipes
 from parts.rehearsed_tables import KINDS, ORACLE, STARTED, Case, Progress, oracle, search_table
-from visiontune.spec.defaults import default_params
-from visiontune.spec.domains import Choice, Float
-from visiontune.spec.space import Space
+from visiontune.spec.declarations.domains import Choice, Float
+from visiontune.spec.space.defaults import default_params
+from visiontune.spec.space.space import Space
 from visiontune.tuning.rehearse_search import Begun, Point, drive
 
 BRANCHES = Space({"kind": Choice(("a", "b"), {"a": {"depth": Choice((1, 2))}}), "lr": Float(1e-4, 1.0, log=True)})

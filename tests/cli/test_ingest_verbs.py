@@ -18,7 +18,7 @@ from visiontune.cli import main
 from visiontune.data.ingest.progress import Progress
 from visiontune.data.readers.detect import detect_source
 from visiontune.errors import UserError
-from visiontune.results.ingest_progress import IngestScreen
+from visiontune.results.screens.ingest_progress import IngestScreen
 
 NAMES = ("cat", "dög", "犬")
 

@@ -18,7 +18,7 @@ from visiontune.cli import main
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.parse import load_study
-from visiontune.spec.yaml_writer import to_yaml
+from visiontune.spec.yaml.yaml_writer import to_yaml
 from visiontune.tracking.event_content import picture_tags
 from visiontune.training.checks import all_checks
 from visiontune.tuning import search_on_cluster
@@ -93,7 +93,7 @@ def test_a_search_tells_it_before_its_first_trial_and_mlflow_has_it(monkeypatch:
     monkeypatch.setattr(search_on_cluster, "cluster", lambda *_: nullcontext())
     monkeypatch.setattr(search_on_cluster, "trial_resources", lambda resources, address: {"cpu": 1.0, "gpu": 0.0})
     monkeypatch.setattr(search_on_cluster, "NodeWatch", MagicMock())
-    monkeypatch.setattr("visiontune.tuning.ray_adapter.run_tune", enough)
+    monkeypatch.setattr("visiontune.tuning.cluster.ray_adapter.run_tune", enough)
     with pytest.raises(UserError, match="enough"):
         run_search(
             load_study("space.yaml", SMALL),

@@ -214,7 +214,7 @@ def test_enqueue_says_what_is_tried_next_and_whether_there_is_room(tmp_path: Pat
 
 def test_list_has_a_line_for_each_entry(capsys: pytest.CaptureFixture[str]) -> None:
     from visiontune.results.entry_lists import SECTIONS
-    from visiontune.spec.sections import TABLES
+    from visiontune.spec.space.sections import TABLES
 
     for name, table in TABLES.items():
         out, _ = run("list", name, code=0, capsys=capsys)

@@ -21,14 +21,14 @@ from torch import nn
 from visiontune.errors import UserError
 from visiontune.models.build import build_model
 from visiontune.models.shape_check import problem_of
-from visiontune.spec.declare import Arg, Entry, Section, Table
+from visiontune.spec.declarations.declare import Arg, Entry, Section, Table
+from visiontune.spec.declarations.teacher_files import settle_teacher
 from visiontune.spec.parse import load_study
-from visiontune.spec.sections import RECIPE, SPACE
+from visiontune.spec.space.sections import RECIPE, SPACE
 from visiontune.spec.tables.models import MODELS
 from visiontune.spec.tables.models_own import OWN_MODELS
 from visiontune.spec.tables.models_zoo import ZOO_MODELS
 from visiontune.spec.tables.ops import COLOUR_OPS
-from visiontune.spec.teacher_files import settle_teacher
 from visiontune.training.checks import conformance
 from visiontune.training.weights_file import save_weights
 

@@ -8,7 +8,7 @@ import pytest
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
-from visiontune.tuning.study_place import find_study
+from visiontune.tuning.study.study_place import find_study
 
 
 def test_every_file_of_a_study_has_a_name_of_its_own(tmp_path: Path) -> None:

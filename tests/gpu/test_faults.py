@@ -14,8 +14,8 @@ from torch import Tensor
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.training.gpu import WORKSPACE_BYTES
 from visiontune.training.step import Stepper
-from visiontune.tuning.leg import Leg
-from visiontune.tuning.run_leg import Worker
+from visiontune.tuning.legs.run_leg import Worker
+from visiontune.tuning.records.leg import Leg
 
 
 def test_a_process_keeps_to_its_share_and_is_told_that_it_is_too_large() -> None:
@@ -45,13 +45,13 @@ def test_a_broken_context_ends_its_process_and_no_other() -> None:
     """By an index beyond the end, which CUDA notices in a kernel."""
     ended = run("""
         from visiontune.errors import MachineFault
-        from visiontune.tuning import run_leg
+        from visiontune.tuning.legs import run_leg
         def reports(*_):
             torch.zeros(2, device="cuda")[torch.full((1,), 5, device="cuda")]
             torch.cuda.synchronize()
             yield
         run_leg.train_leg, run_leg.LINGER_S = reports, 1.0
-        from visiontune.tuning.leg import Leg
+        from visiontune.tuning.records.leg import Leg
         try:
             next(run_leg.Worker(None, None, 1.0).run(Leg("0", 0, None, 0)))
         except MachineFault as error:

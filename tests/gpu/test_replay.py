@@ -12,7 +12,7 @@ from cuda_programs import run
 from tiny import make_recipe, make_store, model_section
 from torch.utils._pytree import tree_leaves
 
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.training.checkpoint import load_newest, save
 from visiontune.training.checkpoint_writer import CheckpointWriter, copied
 from visiontune.training.loop import Epoch, train

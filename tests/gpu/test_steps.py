@@ -10,8 +10,8 @@ import torch
 from tiny import make_recipe, make_store, model_section
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.tables.optimizers import OPTIMIZERS
-from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.fresh_statistics import refresh_statistics, trained_norms
 from visiontune.training.loop import train
 from visiontune.training.setup import Setup, set_up

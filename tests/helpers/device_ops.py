@@ -11,7 +11,7 @@ from made_pictures import transform_of
 from visiontune.augmentation.engines.device import DEVICE, apply_on_device
 from visiontune.augmentation.engines.reference import apply_each
 from visiontune.augmentation.keyed_random import Stream
-from visiontune.spec.image_size import image_size
+from visiontune.spec.declarations.image_size import image_size
 
 WARPED = ("Affine", "Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY")
 SCALED = ("RandomResizedCrop", "RandomSizedCrop")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jsonschema
 
-from visiontune.spec.json_schema import json_schema
+from visiontune.spec.schema.json_schema import json_schema
 
 SCHEMA = json_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

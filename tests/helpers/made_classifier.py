@@ -11,7 +11,7 @@ from zoo_originals import settle
 from visiontune.data.store.store import Store
 from visiontune.inference.classifier import Classifier
 from visiontune.models.build import build_model
-from visiontune.spec.image_size import ImageSize
+from visiontune.spec.declarations.image_size import ImageSize
 from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.weights_metadata import WeightsMetadata
 

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from visiontune.spec.image_size import ImageSize, sides
+from visiontune.spec.declarations.image_size import ImageSize, sides
 from visiontune.spec.tables.ops import OPS
 
 

@@ -11,7 +11,7 @@ import torch
 from tiny import make_recipe, model_section, section
 
 from visiontune.data.store.store import Store
-from visiontune.spec.yaml_writer import dump_recipe
+from visiontune.spec.yaml.yaml_writer import dump_recipe
 from visiontune.training.setup import Setup, set_up
 from visiontune.training.weights_file import save_weights
 

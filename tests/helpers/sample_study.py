@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from visiontune.spec.study_spec import Objective
-from visiontune.tuning.records import StudyRecord, TrialRecord
-from visiontune.tuning.snapshot import Snapshot
+from visiontune.spec.space.study_spec import Objective
+from visiontune.tuning.records.records import StudyRecord, TrialRecord
+from visiontune.tuning.records.snapshot import Snapshot
 
 RECIPE = {
     "data": {"source": "digits", "seed": 0},

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from places import HELPERS
 
 from visiontune.filesystem.study_folder import StudiesFolder
-from visiontune.spec.study_spec import StudySpec
-from visiontune.tuning.search_run import SearchRun
-from visiontune.tuning.study_storage import Storage
+from visiontune.spec.space.study_spec import StudySpec
+from visiontune.tuning.search.search_run import SearchRun
+from visiontune.tuning.study.study_storage import Storage
 
 if TYPE_CHECKING:
     from visiontune.data.store.store import Store
@@ -35,10 +35,10 @@ def search_here(
 ) -> Store:
     """Takes the place of `search_on_cluster`."""
     from visiontune.data.store.short_report import short_report
-    from visiontune.tuning.get_ready import get_ready, settle_start
-    from visiontune.tuning.mlflow_events import study_event
-    from visiontune.tuning.run_leg import Worker
-    from visiontune.tuning.study_pictures import facts_of, keep_pictures
+    from visiontune.tuning.legs.run_leg import Worker
+    from visiontune.tuning.preflight.get_ready import get_ready, settle_start
+    from visiontune.tuning.retraining.mlflow_events import study_event
+    from visiontune.tuning.study.study_pictures import facts_of, keep_pictures
 
     store = get_ready(spec, studies.data_cache, not storage.trials(), lambda _: None, Event())
     keep_pictures(storage, store, spec.study, spec.space.file, studies)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.parse import load_study
-from visiontune.tuning.driver_lock import driver_lock
-from visiontune.tuning.leg import Report
-from visiontune.tuning.open_storage import create_or_resume, mend_journal
-from visiontune.tuning.search_run import SearchRun
+from visiontune.tuning.records.leg import Report
+from visiontune.tuning.search.search_run import SearchRun
+from visiontune.tuning.study.driver_lock import driver_lock
+from visiontune.tuning.study.open_storage import create_or_resume, mend_journal
 
 SPACE = """
 study: {name}

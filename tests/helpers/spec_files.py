@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from visiontune.spec.parse import load_study
-from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.space.study_spec import StudySpec
 
 GOOD = """\
 study: small
@@ -138,7 +138,7 @@ BAD = [
     Bad(4, "budget: {max_epochs: 9, hours: 0}", ("from 0.001 to 100000",)),
     Bad(5, "study: again", ("a key may stand once", "line 1"), VALUES),
     Bad(6, "trial_scheduler: {name: median, stop: true}", ("'stop' is an argument of asha, not of median",)),
-    # what a search begins with (tests/spec/test_start.py has more)
+    # what a search begins with (tests/spec/declarations/test_start.py has more)
     Bad(5, "start: [{optimizer.lrr: 1}]", ("start.recipes[0].optimizer.lrr: unknown key of a recipe", "nearest is 'optimizer.lr'"), VALUES),
     Bad(5, "start: {portfolio: smal_pictures}", ("start.portfolio", "nearest is 'small_pictures'")),
     Bad(5, "start: {studies: digits}", ("must be none, auto or a list of names", "nearest is ['digits']")),
@@ -184,7 +184,7 @@ BAD = [
     Bad(4, "budget: {num_trials: 8, max_epochs: 25}", ("max_epochs=25", "nearest max_epochs is 27 (rungs 1, 3, 9, 27)"), VALUES),
     Bad(4, "budget: {num_trials: 8, min_epochs: 2, max_epochs: 9, reduction_factor: 4}", ("nearest max_epochs is 8",), VALUES),
     Bad(4, "budget: {num_trials: 8, min_epochs: 9, max_epochs: 3}", ("`min_epochs <= max_epochs`", "nearest is 9"), VALUES),
-    # a population (tests/spec/test_population_rules.py has more)
+    # a population (tests/spec/reading/test_population_rules.py has more)
     Bad(6, "trial_scheduler: {name: pbt}", ("equal in model.depth and", "makes 6 groups of 8 trials", "at most 2"), VALUES, at=4),
     Bad(6, "trial_scheduler: {name: pbt, interval: 9}", ("before the last of 9, but got 9", "nearest is 8"), VALUES, at=-1),
     Bad(6, "trial_scheduler: {name: pbt, interval: 0}", ("an int from 1 to 100,000, or auto", "nearest is 1"), at=-1),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from visiontune.spec.declare import REQUIRED, Arg, Entry, Section
-from visiontune.spec.sections import RECIPE
-from visiontune.spec.space import fill
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.declarations.declare import REQUIRED, Arg, Entry, Section
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
+from visiontune.spec.space.sections import RECIPE
+from visiontune.spec.space.space import fill
 from visiontune.training.checks.made_store import make_store
 
 __all__ = ["defaults", "make_recipe", "make_store", "model_section", "section"]

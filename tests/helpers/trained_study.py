@@ -13,14 +13,14 @@ from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.parse import load_study
 from visiontune.tracking.outbox import Outbox
 from visiontune.training.loop import train
-from visiontune.tuning.open_storage import create_or_resume
-from visiontune.tuning.read_study import study_record
-from visiontune.tuning.records import Ending
-from visiontune.tuning.run_leg import Worker
-from visiontune.tuning.search_run import SearchRun
-from visiontune.tuning.study_pictures import keep_pictures
-from visiontune.tuning.train_leg import Train
-from visiontune.tuning.winner import leave_winner
+from visiontune.tuning.legs.run_leg import Worker
+from visiontune.tuning.legs.train_leg import Train
+from visiontune.tuning.records.records import Ending
+from visiontune.tuning.retraining.winner import leave_winner
+from visiontune.tuning.search.search_run import SearchRun
+from visiontune.tuning.study.open_storage import create_or_resume
+from visiontune.tuning.study.read_study import study_record
+from visiontune.tuning.study.study_pictures import keep_pictures
 
 SPACE = {
     "study": "small",

@@ -34,8 +34,8 @@ from visiontune.inspection.corruptions import corrupted, robustness, strengths_o
 from visiontune.inspection.label_issues import label_issues
 from visiontune.inspection.mistakes import mistakes
 from visiontune.inspection.out_of_fold import out_of_fold
-from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.spec.yaml_writer import dump_recipe
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
+from visiontune.spec.yaml.yaml_writer import dump_recipe
 from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.loop import Epoch, train
 from visiontune.training.setup import set_up

@@ -19,7 +19,7 @@ from visiontune.inspection.feature_visualisation import of_channels, of_classes
 from visiontune.inspection.mistakes import Mistake
 from visiontune.inspection.receptive_field import receptive_fields
 from visiontune.models.build import build_model
-from visiontune.spec.image_size import ImageSize
+from visiontune.spec.declarations.image_size import ImageSize
 from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.weights_metadata import WeightsMetadata
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from visiontune.models.activation import ChannelPReLU, fit_slopes, gain_of, leaky_relu, prelu, rrelu
 from visiontune.models.build import build_model
 from visiontune.models.norm import ChannelsLast
-from visiontune.spec.declare import Section
-from visiontune.spec.sections import SPACE
-from visiontune.spec.space import fill
+from visiontune.spec.declarations.declare import Section
+from visiontune.spec.space.sections import SPACE
+from visiontune.spec.space.space import fill
 from visiontune.spec.tables.activations import ACTIVATIONS
 
 # Klambauer et al. 2017, equation 14.

@@ -15,9 +15,9 @@ from torch import nn
 from visiontune.models.activation import ACTIVATION_TYPES
 from visiontune.models.anatomy import anatomy_of
 from visiontune.models.build import build_model, swap
-from visiontune.spec.declare import REQUIRED, Arg, Entry, Section, Table
-from visiontune.spec.sections import SPACE
-from visiontune.spec.space import fill
+from visiontune.spec.declarations.declare import REQUIRED, Arg, Entry, Section, Table
+from visiontune.spec.space.sections import SPACE
+from visiontune.spec.space.space import fill
 from visiontune.spec.tables.activations import ACTIVATIONS, NORMS
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.models import MODELS

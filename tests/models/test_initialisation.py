@@ -16,9 +16,9 @@ from visiontune.models import initialisation as own
 from visiontune.models.activation import gain_of, leaky_relu
 from visiontune.models.build import build_model
 from visiontune.models.initialisation import initialise
-from visiontune.spec.declare import Section
-from visiontune.spec.sections import SPACE
-from visiontune.spec.space import fill
+from visiontune.spec.declarations.declare import Section
+from visiontune.spec.space.sections import SPACE
+from visiontune.spec.space.space import fill
 
 REFERENCES: dict[str, tuple[dict[str, Any], Callable[..., Tensor], dict[str, Any]]] = {
     "he_normal": ({}, nn.init.kaiming_normal_, {"nonlinearity": "relu"}),

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from visiontune.models.build import build_model
 from visiontune.models.lsuv import scale_to_unit_variance
-from visiontune.spec.declare import Section
-from visiontune.spec.sections import SPACE
-from visiontune.spec.space import fill
+from visiontune.spec.declarations.declare import Section
+from visiontune.spec.space.sections import SPACE
+from visiontune.spec.space.space import fill
 
 SIZES = {"num_classes": 5, "in_channels": 3, "image_size": 16}
 

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from visiontune.models.build import build_model
 from visiontune.models.norm import ChannelsLast, batch, group, layer, none, swap_norm
-from visiontune.spec.declare import Section
-from visiontune.spec.sections import SPACE
-from visiontune.spec.space import fill
+from visiontune.spec.declarations.declare import Section
+from visiontune.spec.space.sections import SPACE
+from visiontune.spec.space.space import fill
 
 X_NCHW = torch.randn(4, 12, 5, 5, generator=torch.Generator().manual_seed(0)) * 3 + 1
 

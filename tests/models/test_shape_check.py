@@ -17,11 +17,11 @@ from visiontune.models import shape_check
 from visiontune.models.anatomy import mark
 from visiontune.models.build import build_model
 from visiontune.models.shape_check import num_parameters, problem_of, smallest_picture
-from visiontune.spec.declare import Entry
-from visiontune.spec.image_size import ImageSize, sides
+from visiontune.spec.declarations.declare import Entry
+from visiontune.spec.declarations.image_size import ImageSize, sides
 from visiontune.spec.plugins import in_use, load_plugin
-from visiontune.spec.sections import SPACE
-from visiontune.spec.space import fill
+from visiontune.spec.space.sections import SPACE
+from visiontune.spec.space.space import fill
 from visiontune.spec.tables.models import MODELS
 from visiontune.spec.tables.models_own import OWN_MODELS
 from visiontune.spec.tables.models_zoo import ZOO_MODELS
@@ -170,8 +170,8 @@ def test_leaves_random_numbers_alone() -> None:
 @pytest.mark.heavy
 def test_costs_no_import_of_torchs_compiler() -> None:
     code = (
-        "import sys; from visiontune.models.shape_check import problem_of; from visiontune.spec.space import fill; "
-        "from visiontune.spec.sections import SPACE\n"
+        "import sys; from visiontune.models.shape_check import problem_of; from visiontune.spec.space.space import fill; "
+        "from visiontune.spec.space.sections import SPACE\n"
         "for args in ({'name': 'lenet5'}, {'name': 'nin'}, {'name': 'zfnet'}, {'name': 'wideresnet'}, {'name': 'resnet18'}, "
         "*({'name': 'cnn', 'block': block} for block in ('inception', 'residual', 'dense'))):\n"
         "  for batch in (1, 2):\n"
@@ -213,7 +213,7 @@ def test_shapes_alone_are_torchs_shapes() -> None:
 @pytest.mark.parametrize(("returned", "said"), [("nn.Flatten()", r"return mark\(network, "), ("None", "a NoneType, not a torch.nn.Module")])
 def test_a_plugin_s_builder_that_gives_no_marked_network_is_told(returned: str, said: str, tmp_path: Path) -> None:
     net = f"def net(*, num_classes, in_channels, image_size):\n    return {returned}\n"
-    start = "from torch import nn\nfrom visiontune.spec.declare import Entry\n"
+    start = "from torch import nn\nfrom visiontune.spec.declarations.declare import Entry\n"
     (tmp_path / "net.py").write_text(f"{start}{net}MODELS = {{'net': Entry('mine', net)}}\n")
     with in_use([load_plugin(tmp_path / "net.py").key]):
         assert re.search(said, problem_of(section("net"), num_classes=3, in_channels=3, image_size=8) or "")
@@ -224,7 +224,7 @@ def test_a_plugin_s_builder_that_gives_no_marked_network_is_told(returned: str, 
 def test_what_was_found_of_a_plugin_s_network_is_not_told_of_another_version(tmp_path: Path) -> None:
     """The same name and arguments, in one process: a file before and after its author mended it."""
     head = (
-        "from torch import nn\nfrom visiontune.models.anatomy import mark\nfrom visiontune.spec.declare import Entry\n"
+        "from torch import nn\nfrom visiontune.models.anatomy import mark\nfrom visiontune.spec.declarations.declare import Entry\n"
         "def net(*, num_classes, in_channels, image_size):\n"
         "    layers = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(in_channels + MORE, num_classes))\n"
         "    return mark(layers, stages=(('0', '1'),), head='2')\nMODELS = {'net': Entry('mine', net)}\n"

@@ -18,10 +18,10 @@ from visiontune.cli import main
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.compare_studies import Comparison, compare_studies
 from visiontune.results.study import Study
-from visiontune.results.study_list import StudyList, StudySummary
-from visiontune.spec.study_spec import Objective
-from visiontune.tuning.driver_lock import driver_lock
-from visiontune.tuning.records import Confirmation, Ending, StudyRecord
+from visiontune.results.tables.study_list import StudyList, StudySummary
+from visiontune.spec.space.study_spec import Objective
+from visiontune.tuning.records.records import Confirmation, Ending, StudyRecord
+from visiontune.tuning.study.driver_lock import driver_lock
 
 SLEEP = (
     (0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0),

@@ -14,9 +14,9 @@ from visiontune import rehearse as rehearse_by_name
 from visiontune.cli import main
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.rehearsal import CAVEAT, SHARES, rehearse_study
-from visiontune.tuning.read_study import read_study
 from visiontune.tuning.recorded_study import study_curves
-from visiontune.tuning.records import StudyRecord
+from visiontune.tuning.records.records import StudyRecord
+from visiontune.tuning.study.read_study import read_study
 
 NOTHING = {"sampler": None, "reduction_factor": None, "min_epochs": None}
 

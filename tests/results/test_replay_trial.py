@@ -14,9 +14,9 @@ from trained_study import train_study
 from visiontune import UserError, evaluate, load_study, replay, train
 from visiontune.cli import main
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.tuning.driver_lock import driver_lock
-from visiontune.tuning.open_storage import create_or_resume
-from visiontune.tuning.search_run import SearchRun
+from visiontune.tuning.search.search_run import SearchRun
+from visiontune.tuning.study.driver_lock import driver_lock
+from visiontune.tuning.study.open_storage import create_or_resume
 
 pytestmark = pytest.mark.heavy
 

@@ -12,8 +12,8 @@ from sample_study import RECORD
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.search_summary import spread, summary
 from visiontune.results.study import Study
-from visiontune.spec.study_spec import Objective
-from visiontune.tuning.records import Confirmation, Ending, StudyRecord
+from visiontune.spec.space.study_spec import Objective
+from visiontune.tuning.records.records import Confirmation, Ending, StudyRecord
 
 GO_ON = "visiontune search digits.yaml"
 

@@ -79,7 +79,7 @@ def test_trials_come_back_from_parquet_whatever_choices_they_are_of(folder: Path
 
 
 def test_a_study_without_trials_has_empty_tables(tmp_path: Path) -> None:
-    from visiontune.tuning.open_storage import create_or_resume
+    from visiontune.tuning.study.open_storage import create_or_resume
 
     folder = tmp_path / "empty"
     folder.mkdir()

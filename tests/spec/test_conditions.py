@@ -14,13 +14,13 @@ from test_read_identity import assert_round_trip
 
 from visiontune.augmentation.op_ranges import ops_of, policies_of
 from visiontune.errors import UserError
-from visiontune.spec.defaults import default_params
-from visiontune.spec.domains import FixedParams, HeldParams, RandomParams
-from visiontune.spec.epoch_forecast import cost
-from visiontune.spec.fit_recipe import fit_to_space
+from visiontune.spec.declarations.domains import FixedParams, HeldParams, RandomParams
 from visiontune.spec.parse import load_study
-from visiontune.spec.yaml_reader import read_yaml
-from visiontune.tuning.sobol import sobol_params
+from visiontune.spec.space.defaults import default_params
+from visiontune.spec.space.epoch_forecast import cost
+from visiontune.spec.space.fit_recipe import fit_to_space
+from visiontune.spec.yaml.yaml_reader import read_yaml
+from visiontune.tuning.proposals.sobol import sobol_params
 
 ACROSS = """\
 study: across

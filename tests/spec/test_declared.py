@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from visiontune.errors import Problem, nearest
-from visiontune.spec.declare import REQUIRED, Arg, Field, Section, Table
-from visiontune.spec.sections import RECIPE, SPACE, STUDY, TABLES
+from visiontune.spec.declarations.declare import REQUIRED, Arg, Field, Section, Table
+from visiontune.spec.space.sections import RECIPE, SPACE, STUDY, TABLES
 
 
 def sections(fields: dict[str, Field], name: str) -> Iterator[tuple[str, dict[str, Field]]]:

@@ -12,16 +12,16 @@ from places import PLATFORM
 
 from visiontune.cli import main
 from visiontune.errors import UserError
-from visiontune.spec.domains import FixedParams, RandomParams
+from visiontune.spec.declarations.domains import FixedParams, RandomParams
 from visiontune.spec.parse import load_recipe, load_study, make_recipe
 from visiontune.spec.plugins import in_use, keep
 from visiontune.spec.read_identity import spec_of_identity
-from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.space.study_spec import StudySpec
 from visiontune.spec.tables.models import MODELS
-from visiontune.spec.yaml_writer import dump_recipe
+from visiontune.spec.yaml.yaml_writer import dump_recipe
 
 PLUGIN = """\
-from visiontune.spec.declare import Arg, Entry
+from visiontune.spec.declarations.declare import Arg, Entry
 
 
 def net(*, num_classes, in_channels, image_size, width):

@@ -10,10 +10,10 @@ from places import SEARCH_SPACES
 from spec_files import BRANCHED, FULL, load
 
 from visiontune.errors import Problem, UserError
-from visiontune.spec.domains import RandomParams
+from visiontune.spec.declarations.domains import RandomParams
 from visiontune.spec.parse import load_study, make_recipe
 from visiontune.spec.read_identity import spec_of_identity
-from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.space.study_spec import StudySpec
 
 
 def assert_round_trip(spec: StudySpec) -> None:

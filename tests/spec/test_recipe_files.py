@@ -12,13 +12,13 @@ from ruamel.yaml import YAML
 from spec_files import FULL, load
 
 from visiontune.errors import UserError
-from visiontune.spec.domains import RandomParams
-from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.declarations.domains import RandomParams
+from visiontune.spec.declarations.fingerprint import keyed_seed
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.parse import load_recipe, make_recipe
-from visiontune.spec.sections import RECIPE
+from visiontune.spec.space.sections import RECIPE
 from visiontune.spec.stretched import stretched
-from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.spec.yaml_writer import dump_recipe, to_yaml
+from visiontune.spec.yaml.yaml_writer import dump_recipe, to_yaml
 
 
 @pytest.fixture

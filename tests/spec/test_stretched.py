@@ -6,10 +6,10 @@ import pytest
 from tiny import make_recipe
 
 from visiontune import UserError
-from visiontune.spec.declare import chosen
+from visiontune.spec.declarations.declare import chosen
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.stretched import stretched
 from visiontune.spec.tables.lr_schedules import LR_SCHEDULES
-from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.lr_schedule import LrSchedule
 
 IN_EPOCHS = {

@@ -23,8 +23,8 @@ from visiontune.tracking.outbox import Outbox, is_settled, load_sent, num_unsent
 from visiontune.tracking.sqlite_file import move_half_made, settle, state
 from visiontune.tracking.told import Told
 from visiontune.tracking.writer import _connect, run
-from visiontune.tuning.event_log import read_events
-from visiontune.tuning.study_again import say_again
+from visiontune.tuning.search.study_again import say_again
+from visiontune.tuning.study.event_log import read_events
 
 
 def fill(folder: StudyFolder, events: list[dict[str, Any]]) -> None:

@@ -13,10 +13,10 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.tracking.mlflow_runs import Runs
 from visiontune.tracking.studies_there import StudiesThere
-from visiontune.tuning.earlier_studies import earlier_points
-from visiontune.tuning.ranking import is_usable
-from visiontune.tuning.read_study import read_study
-from visiontune.tuning.records import StudyRecord
+from visiontune.tuning.proposals.earlier_studies import earlier_points
+from visiontune.tuning.ranking.ranking import is_usable
+from visiontune.tuning.records.records import StudyRecord
+from visiontune.tuning.study.read_study import read_study
 
 
 def test_start_points_out_of_mlflow_are_those_of_the_study_itself(client: Any, uri: str, tmp_path: Path) -> None:

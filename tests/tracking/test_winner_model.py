@@ -35,7 +35,7 @@ def test_the_winners_model_answers_files_without_pickle_and_is_logged_once(
     from made_classifier import made_classifier
 
     from visiontune.filesystem.study_folder import StudyFolder
-    from visiontune.spec.yaml_writer import to_yaml
+    from visiontune.spec.yaml.yaml_writer import to_yaml
     from visiontune.tracking.mlflow_runs import Runs
     from visiontune.tracking.registry import register
     from visiontune.tracking.winner_model import log_winner

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from visiontune.data.store.store import Store
 from visiontune.models.anatomy import mark
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.training.fresh_statistics import refresh_statistics, statistics_bounds, trained_norms
 from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.loop import train

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tiny import make_recipe
 
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.training.known_costs import known_costs
 
 

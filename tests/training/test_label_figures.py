@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
 
 from visiontune.augmentation.mixing import Mixed
-from visiontune.results.class_table import class_lines
+from visiontune.results.use.class_table import class_lines
 from visiontune.training.label_figures import FEWEST, average_precision, best_thresholds, f1_figures, label_table
 from visiontune.training.loss import Loss, build_loss
 

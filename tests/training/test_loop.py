@@ -19,8 +19,8 @@ from tiny import make_recipe, make_store, model_section
 from visiontune.data.store.store import Store
 from visiontune.errors import Diverged, UserError
 from visiontune.models.build import build_model
-from visiontune.spec.fingerprint import keyed_seed
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.declarations.fingerprint import keyed_seed
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.training import checkpoint
 from visiontune.training.loop import Epoch, train
 from visiontune.training.several_networks import train_repeats

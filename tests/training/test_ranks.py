@@ -25,8 +25,8 @@ from visiontune.errors import LostRank, UserError
 from visiontune.filesystem.checkpoint_files import Attempt
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.models.build import build_model
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.parse import load_recipe
-from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training import ranks
 from visiontune.training.heartbeat import HEARTBEAT
 from visiontune.training.input.batches import Pictures
@@ -37,9 +37,9 @@ from visiontune.training.spawned_ranks import train_here
 from visiontune.training.synced_batch_norm import synced_batch_norm
 from visiontune.training.train_recipe import fit_recipe
 from visiontune.training.weights_file import save_weights
-from visiontune.tuning.leg import Leg
-from visiontune.tuning.run_leg import run_leg
-from visiontune.tuning.silent_workers import take_stacks
+from visiontune.tuning.legs.run_leg import run_leg
+from visiontune.tuning.legs.silent_workers import take_stacks
+from visiontune.tuning.records.leg import Leg
 
 # Autograd counts devices once, and a fork can't take the threads of any: before another test's tensors without memory play a GPU.
 torch.ones((), requires_grad=True).backward()
@@ -310,7 +310,7 @@ def test_what_several_workers_cant_train_is_refused() -> None:
 
 def test_before_any_trial_a_space_is_told_what_workers_cant_share(tmp_path: Path) -> None:
     from visiontune.spec.parse import load_study
-    from visiontune.tuning.preflight import preflight
+    from visiontune.tuning.preflight.preflight import preflight
 
     lines = "resources: {workers_per_trial: 4}\nspace: {training: {batch_size: {choice: [2, 64]}, use_compile: {choice: [true, false]}}"
     file = tmp_path / "study.yaml"

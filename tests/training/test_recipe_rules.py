@@ -10,7 +10,7 @@ import pytest
 from visiontune.errors import UserError
 from visiontune.spec.parse import load_recipe, load_study
 from visiontune.training import train_recipe
-from visiontune.tuning.preflight import preflight
+from visiontune.tuning.preflight.preflight import preflight
 
 BASE: dict[str, Any] = {"model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": 0.1}}
 RULES = {

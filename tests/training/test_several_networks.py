@@ -12,7 +12,7 @@ from tiny import make_recipe, make_store, model_section
 
 from visiontune.data.folds import fold_of
 from visiontune.errors import UserError
-from visiontune.spec.network_names import seed_of_repeat, values_of
+from visiontune.spec.declarations.network_names import seed_of_repeat, values_of
 from visiontune.training.checks.made_store import in_memory
 from visiontune.training.loop import train
 from visiontune.training.several_networks import train_repeats

@@ -19,17 +19,17 @@ from torch.nn import functional as F
 
 from visiontune.data.store.store import DataInfo
 from visiontune.errors import UserError
-from visiontune.spec import teacher_files
+from visiontune.spec.declarations import teacher_files
+from visiontune.spec.declarations.teacher_files import settle_teacher
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.kept_files import keep_files, load_files
 from visiontune.spec.parse import load_recipe, load_study
-from visiontune.spec.teacher_files import settle_teacher
-from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.spec.yaml_writer import dump_recipe, to_yaml
+from visiontune.spec.yaml.yaml_writer import dump_recipe, to_yaml
 from visiontune.training.loop import train
 from visiontune.training.setup import set_up
 from visiontune.training.teacher import build_teaching, problem_of_teacher
-from visiontune.tuning.preflight import preflight
-from visiontune.tuning.ray_submit import submit
+from visiontune.tuning.cluster.ray_submit import submit
+from visiontune.tuning.preflight.preflight import preflight
 
 CPU = torch.device("cpu")
 
@@ -155,7 +155,7 @@ def test_submit_refuses_a_teacher_that_would_stay_behind(tmp_path: Path, monkeyp
     make_teacher(tmp_path, make_store(num=60))
     monkeypatch.chdir(tmp_path / "here")
     Path("study.yaml").write_text(to_yaml(study(tmp_path, "../big.yaml")))
-    monkeypatch.setattr("visiontune.tuning.ray_submit.connect", lambda address: SimpleNamespace(list_jobs=list))
+    monkeypatch.setattr("visiontune.tuning.cluster.ray_submit.connect", lambda address: SimpleNamespace(list_jobs=list))
     with pytest.raises(UserError, match=r"the teacher big must lie in .*here, which paths start from on the cluster, or be"):
         submit(Path("study.yaml"), "http://127.0.0.1:1")
 

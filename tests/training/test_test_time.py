@@ -18,9 +18,9 @@ from visiontune.results.search_summary import confirmation_lines
 from visiontune.spec.parse import load_recipe, load_study
 from visiontune.training.test_time import VIEWS, over_views
 from visiontune.training.train_recipe import fit_recipe
-from visiontune.tuning.leg import Leg
-from visiontune.tuning.records import Confirmation
-from visiontune.tuning.run_leg import run_leg
+from visiontune.tuning.legs.run_leg import run_leg
+from visiontune.tuning.records.leg import Leg
+from visiontune.tuning.records.records import Confirmation
 
 
 @pytest.mark.parametrize(("size", "padding"), [((32, 32), [4, 4]), ((24, 40), [5, 3])])

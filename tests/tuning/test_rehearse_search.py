@@ -10,14 +10,14 @@ import pytest
 from simulated_search import curve, drive, make_spec
 
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.spec.defaults import default_params
-from visiontune.spec.domains import Choice, Float, Int, RandomParams
-from visiontune.spec.space import Space
-from visiontune.tuning.param_places import ParamPlaces
-from visiontune.tuning.read_study import read_study
+from visiontune.spec.declarations.domains import Choice, Float, Int, RandomParams
+from visiontune.spec.space.defaults import default_params
+from visiontune.spec.space.space import Space
+from visiontune.tuning.importance.param_places import ParamPlaces
 from visiontune.tuning.recorded_study import CurvesLeft, RecordedTrial, StudyCurves, rehearsable, study_curves
 from visiontune.tuning.rehearse_search import Begun, OwnSearch, Point
 from visiontune.tuning.rehearse_search import drive as rehearse
+from visiontune.tuning.study.read_study import read_study
 
 SPACE = Space(
     {

@@ -14,8 +14,8 @@ import pytest
 from visiontune.filesystem.file_lock import locked
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tracking.outbox import lines_until
-from visiontune.tuning.event_log import read_events
-from visiontune.tuning.read_study import read_study
+from visiontune.tuning.study.event_log import read_events
+from visiontune.tuning.study.read_study import read_study
 
 pytestmark = pytest.mark.ray
 

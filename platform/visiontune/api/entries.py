@@ -23,7 +23,7 @@ def list_entries(table: str | None = None, *, plugin: Path | str | None = None) 
 
 def json_schema(*, plugin: Path | str | None = None) -> dict[str, Any]:
     """JSON Schema of a search-space file, for editors; `plugin` is a file that it may name. Raises UserError."""
-    from visiontune.spec.json_schema import json_schema as schema
+    from visiontune.spec.schema.json_schema import json_schema as schema
 
     with _with_rows_of(plugin):
         return schema()
@@ -35,7 +35,7 @@ def check_plugin(plugin: Path | str, *, progress: bool = True) -> tuple[Check, .
     `progress` prints each check as it ends. `verdict` of each is ok, look or bad, `said` what was found. Raises UserError for a file that
     is no plugin.
     """
-    from visiontune.results.plugin_check import check_plugin as check
+    from visiontune.results.checks.plugin_check import check_plugin as check
 
     return check(Path(plugin), is_quiet=not progress)
 

@@ -32,7 +32,7 @@ def export(
     to them. `storage` is the URL of a study with `storage.url`. Raises UserError.
     """
     from visiontune.exports.write_export import refuse_wrong
-    from visiontune.results.export_winner import export_weights
+    from visiontune.results.use.export_winner import export_weights
 
     file = None if out is None else Path(out)
     refuse_wrong(to, file, precision, is_calibrated=calibrated)

@@ -9,12 +9,12 @@ from typing import Any
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
-from visiontune.spec.overrides import override_texts
+from visiontune.spec.declarations.start import StartRecipe
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.parse import is_space, load_recipe, load_start_recipe, load_study, name_of
-from visiontune.spec.start import StartRecipe
-from visiontune.spec.study_spec import StudySpec
-from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.tuning.study_place import find_study
+from visiontune.spec.reading.overrides import override_texts
+from visiontune.spec.space.study_spec import StudySpec
+from visiontune.tuning.study.study_place import find_study
 
 File = Path | str | Mapping[str, Any]
 """A YAML file, or what it would hold."""

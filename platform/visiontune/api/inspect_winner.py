@@ -10,7 +10,7 @@ from visiontune.api.inputs import Folder, OutFile, folder_of
 from visiontune.filesystem.study_folder import StudiesFolder
 
 if TYPE_CHECKING:
-    from visiontune.results.study_inspection import Inspection
+    from visiontune.results.inspection.study_inspection import Inspection
 
 
 def inspect(
@@ -31,8 +31,8 @@ def inspect(
     stopped. `device` is auto, cpu or cuda; `progress` as in `ingest`. Raises UserError, also for a study without a winner's weights.
     """
     folder = folder_of(study, studies_dir)
-    from visiontune.results.ingest_progress import IngestScreen
-    from visiontune.results.study_inspection import inspect_study
+    from visiontune.results.inspection.study_inspection import inspect_study
+    from visiontune.results.screens.ingest_progress import IngestScreen
 
     cache = StudiesFolder(folder.path.parent).data_cache
     with IngestScreen.of(progress) as screen:

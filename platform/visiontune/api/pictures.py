@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.api.inputs import File, Folder, OutFile, either_of, words
 from visiontune.filesystem.study_folder import StudiesFolder
-from visiontune.spec.call_ranges import DAYS, FEW, refuse_outside
+from visiontune.spec.declarations.call_ranges import DAYS, FEW, refuse_outside
 
 if TYPE_CHECKING:
-    from visiontune.results.dataset import Dataset
-    from visiontune.results.init_space import NewSpace
-    from visiontune.results.preview import Preview
-    from visiontune.results.stored_data import DataList
-    from visiontune.spec.trial_recipe import TrialRecipe
+    from visiontune.results.checks.preview import Preview
+    from visiontune.results.drafts.init_space import NewSpace
+    from visiontune.results.pictures.dataset import Dataset
+    from visiontune.results.pictures.stored_data import DataList
+    from visiontune.spec.declarations.trial_recipe import TrialRecipe
 
 
 def ingest(
@@ -34,8 +34,8 @@ def ingest(
     same pictures are found again.
     Raises UserError for pictures or a folder that can't be used, Died where a process that decodes was killed.
     """
-    from visiontune.results.ingest_progress import IngestScreen
-    from visiontune.results.make_dataset import make_dataset, section_of
+    from visiontune.results.pictures.make_dataset import make_dataset, section_of
+    from visiontune.results.screens.ingest_progress import IngestScreen
 
     section = section_of(source, words(overrides, more))
     with IngestScreen.of(progress) as screen:
@@ -64,7 +64,7 @@ def init_space(
     pictures. `command` is what the file says of where it comes from. Raises UserError, also where the file is there and `force` is false,
     or where the pictures do not fit what is asked for.
     """
-    from visiontune.results.init_space import init_space as make
+    from visiontune.results.drafts.init_space import init_space as make
 
     given = {"use_pretrained": pretrained, "is_mirrored": mirrored, "hours": hours}
     to = None if out is None else Path(out)
@@ -74,7 +74,7 @@ def init_space(
 
 def load_data(name: str, *, studies_dir: Folder = None) -> Dataset:
     """What an ingest made, by its name, its digest or the beginning of one. Raises UserError."""
-    from visiontune.results.make_dataset import find_dataset
+    from visiontune.results.pictures.make_dataset import find_dataset
 
     return find_dataset(name, StudiesFolder.of(studies_dir).data_cache)
 
@@ -84,7 +84,7 @@ def list_data(*, studies_dir: Folder = None, storage: str = "journal") -> DataLi
 
     `storage` is the database of studies that are not in their folder's journal.
     """
-    from visiontune.results.stored_data import list_data as listed
+    from visiontune.results.pictures.stored_data import list_data as listed
 
     return listed(StudiesFolder.of(studies_dir), storage)
 
@@ -95,7 +95,7 @@ def prune_data(days: int = 30, *, studies_dir: Folder = None, storage: str = "jo
     `storage` as in `list_data`. Raises UserError where a study can't be read: it may have been begun on any of them.
     """
     refuse_outside(DAYS, days=days)
-    from visiontune.results.stored_data import prune_data as prune
+    from visiontune.results.pictures.stored_data import prune_data as prune
 
     return prune(StudiesFolder.of(studies_dir), days, storage)
 
@@ -116,7 +116,7 @@ def preview(
     written to `out`, by default into the study's folder, beside a recipe's file, or else here. Raises UserError.
     """
     refuse_outside(FEW, num=num)
-    from visiontune.results.preview import preview as make_preview
+    from visiontune.results.checks.preview import preview as make_preview
 
     to = None if out is None else Path(out)
     return make_preview(*either_of(file, overrides, more), studies=StudiesFolder.of(studies_dir), num=num, out=to, study=study)
@@ -124,6 +124,6 @@ def preview(
 
 def export_policy(recipe: File | TrialRecipe, to: Path | str, overrides: Sequence[str] = (), **more: Any) -> None:
     """Write a recipe's policy for albumentations (.yaml, .json) or torchvision v2 (.py). Raises UserError for what they can't express."""
-    from visiontune.results.preview import export
+    from visiontune.results.checks.preview import export
 
     export(*either_of(recipe, overrides, more), Path(to))

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from visiontune.api.inputs import File, Folder, OutFile, recipe_of, words
 from visiontune.filesystem.study_folder import StudiesFolder
-from visiontune.spec.call_ranges import MANY, refuse_outside
-from visiontune.spec.image_size import image_size as size_of
+from visiontune.spec.declarations.call_ranges import MANY, refuse_outside
+from visiontune.spec.declarations.image_size import image_size as size_of
 
 if TYPE_CHECKING:
     from visiontune.models.profile import Profile
-    from visiontune.spec.trial_recipe import TrialRecipe
+    from visiontune.spec.declarations.trial_recipe import TrialRecipe
     from visiontune.training.loop import Epoch
     from visiontune.training.train_recipe import Result
 

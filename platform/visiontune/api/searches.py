@@ -10,14 +10,14 @@ from visiontune.api.inputs import File, Folder, path_of, spec_of, words
 from visiontune.api.studies import load_study
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
-from visiontune.spec.call_ranges import MANY, TIMES, refuse_outside
+from visiontune.spec.declarations.call_ranges import MANY, TIMES, refuse_outside
 from visiontune.spec.plugins import in_use
 
 if TYPE_CHECKING:
-    from visiontune.results.ablation_table import Ablation
+    from visiontune.results.checks.study_check import StudyCheck
     from visiontune.results.study import Study
-    from visiontune.results.study_check import StudyCheck
-    from visiontune.spec.trial_recipe import TrialRecipe
+    from visiontune.results.tables.ablation_table import Ablation
+    from visiontune.spec.declarations.trial_recipe import TrialRecipe
 
 
 class Interrupted(KeyboardInterrupt):
@@ -51,13 +51,13 @@ def search(
     spec = spec_of(space, words(overrides, more), {} if name is None else {"study": name})
     studies = StudiesFolder.of(studies_dir)
     folder = studies.study(spec.study)
-    from visiontune.results.search_screen import Screen
+    from visiontune.results.screens.search_screen import Screen
     from visiontune.results.study import Study
     from visiontune.tracking.studies_there import StudiesThere
     from visiontune.tracking.tracker import tracker, unsent_events
+    from visiontune.tuning.cluster.ray_cluster import check_address
     from visiontune.tuning.launch import run_search
-    from visiontune.tuning.ray_cluster import check_address
-    from visiontune.tuning.search_metrics import SearchMetrics
+    from visiontune.tuning.search.search_metrics import SearchMetrics
 
     check_address(address)  # before anything is written
     try:
@@ -79,7 +79,7 @@ def search(
 def _begun(folder: StudyFolder, url: str) -> Study | None:
     """The study as it stands, None before its first trial."""
     from visiontune.results.study import Study
-    from visiontune.tuning.read_study import read_study
+    from visiontune.tuning.study.read_study import read_study
 
     try:
         record = read_study(folder, url)
@@ -96,7 +96,7 @@ def check(
     `progress` prints each check as it ends. Raises UserError with every problem.
     """
     spec = spec_of(space, overrides, more)
-    from visiontune.results.study_check import check_study
+    from visiontune.results.checks.study_check import check_study
 
     return check_study(spec, StudiesFolder.of(studies_dir), is_run=run, is_quiet=not progress)
 
@@ -104,8 +104,8 @@ def check(
 def sample(space: File, overrides: Sequence[str] = (), *, n: int = 3, seed: int = 0, **more: Any) -> list[TrialRecipe]:
     """`n` recipes drawn at random out of a space, the same for the same seed. Raises UserError with every problem."""
     refuse_outside(MANY, n=n)
-    from visiontune.spec.domains import RandomParams
-    from visiontune.spec.fingerprint import keyed_seed
+    from visiontune.spec.declarations.domains import RandomParams
+    from visiontune.spec.declarations.fingerprint import keyed_seed
     from visiontune.spec.parse import make_recipe
 
     spec = spec_of(space, overrides, more)
@@ -175,7 +175,7 @@ def submit(
     Raises UserError, ConnectionError where no job server answers, RuntimeError where Ray refuses the job.
     """
     refuse_outside(TIMES, retries=retries)
-    from visiontune.tuning.ray_submit import submit as submit_job
+    from visiontune.tuning.cluster.ray_submit import submit as submit_job
 
     how: dict[str, Any] = {"studies_dir": studies_dir, "retries": retries, "trust_network": trust_network, "say": say}
     renamed = {} if name is None else {"study": name}

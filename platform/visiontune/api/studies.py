@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.api.inputs import File, Folder, folder_of, start_recipe_of
 from visiontune.filesystem.study_folder import StudiesFolder
-from visiontune.spec.call_ranges import FACTOR, FEW, MANY, PORT, refuse_outside
+from visiontune.spec.declarations.call_ranges import FACTOR, FEW, MANY, PORT, refuse_outside
 from visiontune.spec.plugins import in_use
 
 if TYPE_CHECKING:
     from visiontune.results.rehearsal import Rehearsal
     from visiontune.results.study import Study
-    from visiontune.spec.trial_recipe import TrialRecipe
-    from visiontune.tuning.event_log import Event
-    from visiontune.tuning.start_recipes import StartPoint
+    from visiontune.spec.declarations.trial_recipe import TrialRecipe
+    from visiontune.tuning.proposals.start_recipes import StartPoint
+    from visiontune.tuning.study.event_log import Event
 
 
 def load_study(study: Path | str, *, studies_dir: Folder = None, storage: str = "journal") -> Study:
@@ -33,8 +33,8 @@ def events(study: Path | str, *, follow: bool = False, studies_dir: Folder = Non
     With `follow` also what comes, as long as a driver is at work. Studies of earlier versions have none. Raises UserError.
     """
     folder = folder_of(study, studies_dir)
-    from visiontune.tuning.event_log import follow_events, read_events
-    from visiontune.tuning.who_drives import holder_of
+    from visiontune.tuning.study.event_log import follow_events, read_events
+    from visiontune.tuning.study.who_drives import holder_of
 
     return follow_events(folder.events, lambda: holder_of(folder) is None) if follow else read_events(folder.events)
 
@@ -54,8 +54,8 @@ def enqueue(
     `storage` is the URL of a study with `storage.url`. Raises UserError, also for a recipe of which the space has nothing.
     """
     folder = folder_of(study, studies_dir)
-    from visiontune.tuning.read_study import load_plugins_of
-    from visiontune.tuning.start_recipes import enqueue_in
+    from visiontune.tuning.proposals.start_recipes import enqueue_in
+    from visiontune.tuning.study.read_study import load_plugins_of
 
     with in_use(load_plugins_of(folder, storage)):
         return enqueue_in(folder, storage, start_recipe_of(recipe, overrides, more))
@@ -83,7 +83,7 @@ def rehearse(
     refuse_outside(FEW, workers=workers)
     found = load_study(study, studies_dir=studies_dir, storage=storage)
     from visiontune.results.rehearsal import rehearse_study
-    from visiontune.tuning.read_study import load_plugins_of
+    from visiontune.tuning.study.read_study import load_plugins_of
 
     asked = {"sampler": sampler, "reduction_factor": reduction_factor, "min_epochs": min_epochs}
     with in_use(load_plugins_of(found.folder, storage)):

@@ -11,16 +11,16 @@ from visiontune.filesystem.study_folder import StudiesFolder
 
 if TYPE_CHECKING:
     from visiontune.results.compare_studies import Comparison
-    from visiontune.results.import_search import Imported
+    from visiontune.results.drafts.import_search import Imported
     from visiontune.results.longer_training import LongerTraining
     from visiontune.results.replay import Replay
-    from visiontune.results.study_list import StudyList
+    from visiontune.results.tables.study_list import StudyList
     from visiontune.training.loop import Epoch
 
 
 def list_studies(studies_dir: Folder = None) -> StudyList:
     """What lies in the folder of studies, the one that changed last first; print it, or take its rows."""
-    from visiontune.results.study_list import list_studies as list_all
+    from visiontune.results.tables.study_list import list_studies as list_all
 
     return list_all(StudiesFolder.of(studies_dir))
 
@@ -33,7 +33,7 @@ def import_search(
     Params find their keys by name, such as learning_rate; what the file does not say (data, networks, budget) is in overrides. `study` is
     one of several in a storage. Raises UserError with all that has no counterpart, and for a file that is there, without `force`.
     """
-    from visiontune.results.import_search import import_search as import_by
+    from visiontune.results.drafts.import_search import import_search as import_by
 
     return import_by(Path(file), words(overrides, more), out=None if out is None else Path(out), study=study, force=force)
 

@@ -14,8 +14,8 @@ from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 
 if TYPE_CHECKING:
     from visiontune.data.picture.depth import Depth
-    from visiontune.results.evaluation import Evaluation
-    from visiontune.results.predictions import Predictions
+    from visiontune.results.use.evaluation import Evaluation
+    from visiontune.results.use.predictions import Predictions
 
 _SUFFIXES = (".safetensors", ".onnx")
 
@@ -43,7 +43,7 @@ def predict(
     UserError, also for paths in a list that lead nowhere (an iterator's have a problem) and for values in a range that training never had.
     """
     chosen = _model_of(model, studies_dir)  # before torch is imported
-    from visiontune.results.use_classifier import predict as predict_by
+    from visiontune.results.use.use_classifier import predict as predict_by
 
     how: dict[str, Any] = {"top": top, "tta": tta, "is_calibrated": calibrated, "device": device, "depth": depth}
     return predict_by(chosen, StudiesFolder.of(studies_dir), pictures, **how)
@@ -70,7 +70,7 @@ def evaluate(
     The search's own test split is met only where it is named as data, which its study then counts as a meeting. Raises UserError.
     """
     chosen = _model_of(model, studies_dir)
-    from visiontune.results.use_classifier import evaluate as evaluate_by
+    from visiontune.results.use.use_classifier import evaluate as evaluate_by
 
     how: dict[str, Any] = {"is_skipping": skip_unknown, "tta": tta, "is_calibrated": calibrated, "device": device, "depth": depth}
     return evaluate_by(chosen, StudiesFolder.of(studies_dir), data, words(overrides, more), **how)

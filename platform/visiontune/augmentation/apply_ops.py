@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.augmentation.keyed_random import FloatArray, Stream
-from visiontune.spec.declare import Entry
-from visiontune.spec.image_size import ImageSize
+from visiontune.spec.declarations.declare import Entry
+from visiontune.spec.declarations.image_size import ImageSize
 from visiontune.spec.tables.ops import OPS
 
 Pictures = NDArray[np.uint8]

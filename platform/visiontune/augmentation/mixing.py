@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from visiontune.augmentation.to_device import to_device
-from visiontune.spec.declare import chosen
+from visiontune.spec.declarations.declare import chosen
 from visiontune.spec.tables.mixings import MIXINGS
 
 

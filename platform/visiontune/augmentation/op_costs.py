@@ -12,7 +12,7 @@ import numpy as np
 from visiontune.augmentation.apply_ops import Ops, Pictures, has_magnitude
 from visiontune.augmentation.engines.batched import BATCHED
 from visiontune.augmentation.policy import suits
-from visiontune.spec.image_size import ImageSize, sides
+from visiontune.spec.declarations.image_size import ImageSize, sides
 
 MAGNITUDE = 0.5
 _BATCH_BYTES, _MOST, _FEWEST = 2 << 20, 256, 4

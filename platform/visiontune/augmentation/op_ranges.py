@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from visiontune.spec.declare import Arg, Entry
-from visiontune.spec.domains import Choice, Float, Int
+from visiontune.spec.declarations.declare import Arg, Entry
+from visiontune.spec.declarations.domains import Choice, Float, Int
+from visiontune.spec.declarations.when import elsewhere
 from visiontune.spec.tables.ops import COLOUR_OPS
 from visiontune.spec.tables.policies import AUGMIX_OPS, DRAWN_OPS, NUM_SUBS, OPS, POLICIES
-from visiontune.spec.when import elsewhere
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from visiontune.augmentation.by_class import ByClass, Classes, Steps, by_class, 
 from visiontune.augmentation.policy_steps import Chance, Ramp, Step
 from visiontune.augmentation.resized_crop import ResizedCrop, crop_of, problem_of_crop
 from visiontune.errors import UserError
-from visiontune.spec.declare import Arg, Entry, chosen
-from visiontune.spec.former_policies import as_meant
-from visiontune.spec.image_size import ImageSize, pixels
+from visiontune.spec.declarations.declare import Arg, Entry, chosen
+from visiontune.spec.declarations.former_policies import as_meant
+from visiontune.spec.declarations.image_size import ImageSize, pixels
 from visiontune.spec.tables.ops import COLOUR, COLOUR_OPS, OPS, TURNING
 from visiontune.spec.tables.policies import POLICIES
 

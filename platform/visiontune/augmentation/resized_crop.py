@@ -14,7 +14,7 @@ import numpy as np
 
 from visiontune.augmentation.apply_ops import IntArray, Ops, Pictures
 from visiontune.data.picture.shape import fit
-from visiontune.spec.declare import chosen
+from visiontune.spec.declarations.declare import chosen
 from visiontune.spec.tables.crops import CROPS
 
 _MOST_TRIES, _DRAWN = 10, 4

@@ -14,7 +14,7 @@ from visiontune.augmentation.of_store import augmented
 from visiontune.augmentation.policy import build_policy
 from visiontune.augmentation.sheet_drawing import Picture, drawable
 from visiontune.data.label_sets import name_of
-from visiontune.spec.image_size import image_size
+from visiontune.spec.declarations.image_size import image_size
 from visiontune.spec.tables.ops import OPS
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from visiontune.cli import verbs, verbs_of_trials
 from visiontune.cli.shared_options import Verb, factor, few, in_range, number, positive, takes_file, takes_studies_dir
-from visiontune.spec.call_ranges import PORT, TIMES
+from visiontune.spec.declarations.call_ranges import PORT, TIMES
 
 
 def search_options(verb: Verb) -> None:

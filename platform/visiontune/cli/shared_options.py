@@ -8,8 +8,8 @@ from pathlib import Path
 
 from visiontune.filesystem.path_kind import with_home
 from visiontune.filesystem.study_folder import StudiesFolder
-from visiontune.spec.call_ranges import DAYS, FACTOR, FEW, FOLDS, MANY, Range, rule_of
-from visiontune.spec.image_size import ImageSize, image_size
+from visiontune.spec.declarations.call_ranges import DAYS, FACTOR, FEW, FOLDS, MANY, Range, rule_of
+from visiontune.spec.declarations.image_size import ImageSize, image_size
 
 Verb = Callable[..., argparse.ArgumentParser]
 """Takes a function of verbs.py, and its name where that is another; gives the parser of its arguments."""

@@ -19,7 +19,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
 
 if TYPE_CHECKING:
-    from visiontune.results.study_check import StudyCheck
+    from visiontune.results.checks.study_check import StudyCheck
 
 
 def search(args: argparse.Namespace) -> int:
@@ -84,7 +84,7 @@ def _run_checks(found: list[StudyCheck], *, is_json: bool) -> int:
 
 def sample(args: argparse.Namespace) -> int:
     """Print resolved recipes as YAML documents."""
-    from visiontune.spec.yaml_writer import to_yaml
+    from visiontune.spec.yaml.yaml_writer import to_yaml
 
     for number, recipe in enumerate(api.sample(args.file, args.overrides, n=args.n, seed=args.seed)):
         print(f"--- # {number}, fingerprint {recipe.fingerprint}")
@@ -109,7 +109,7 @@ def show(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({**study.to_dict(costs=args.costs), **({} if winner is None else {"winner_costs": winner.to_dict()})}, indent=1))
         return 0
-    from visiontune.results.driver_lines import driver_lines
+    from visiontune.results.screens.driver_lines import driver_lines
     from visiontune.results.search_summary import winner_lines
 
     lines = [*winner_lines(study.record), *driver_lines(study.record)]

@@ -14,10 +14,10 @@ from visiontune.cli.terminal import sigterm_interrupts, width
 from visiontune.errors import UserError
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudiesFolder
-from visiontune.tuning.study_place import renamed
+from visiontune.tuning.study.study_place import renamed
 
 if TYPE_CHECKING:
-    from visiontune.results.ablation_table import Ablation
+    from visiontune.results.tables.ablation_table import Ablation
     from visiontune.training.loop import Epoch
 
 
@@ -29,7 +29,7 @@ def train(args: argparse.Namespace) -> int:
     if args.epochs is not None or args.seeds != 1:
         raise UserError(f"--epochs and --seeds are for a study; {args.recipe} is a recipe, which says its training.num_epochs and seed")
     recipe = api.load_recipe(args.recipe, args.overrides)  # a wrong file is told before torch is imported
-    from visiontune.results.class_table import class_lines
+    from visiontune.results.use.class_table import class_lines
 
     result = api.fit(recipe, **how, on_epoch=_teller(), say=lambda line: print(f"data: {line}", flush=True))
     print(_figures(result.metrics))
@@ -51,7 +51,7 @@ def _train_longer(args: argparse.Namespace, how: Mapping[str, Any]) -> int:
         raise UserError(f"KEY=VALUE is for a recipe, but {args.recipe} is a study, whose winner is trained as it was found")
     if args.epochs is None:
         raise UserError(f"{args.recipe} is a study, whose winner is trained longer: say by --epochs N how long")
-    from visiontune.results.class_table import class_lines
+    from visiontune.results.use.class_table import class_lines
 
     found = api.train_longer(str(args.recipe), args.epochs, seeds=args.seeds, **how, on_epoch=_teller())
     print(found, *class_lines(found.classes, width()), sep="\n")

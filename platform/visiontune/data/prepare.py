@@ -22,11 +22,11 @@ from visiontune.data.store.stores import mark_used
 from visiontune.data.store_keys import digest_of, key_of_pixels
 from visiontune.errors import Problem, UserError
 from visiontune.filesystem.file_lock import locked
-from visiontune.spec.declare import Arg, chosen
-from visiontune.spec.depth_rule import problem_of_depth
-from visiontune.spec.image_size import image_size
-from visiontune.spec.older_data import ADDED
-from visiontune.spec.sections import DATA
+from visiontune.spec.declarations.declare import Arg, chosen
+from visiontune.spec.declarations.depth_rule import problem_of_depth
+from visiontune.spec.declarations.image_size import image_size
+from visiontune.spec.space.older_data import ADDED
+from visiontune.spec.space.sections import DATA
 from visiontune.spec.tables.sources import SOURCES
 
 _log = logging.getLogger(__name__)

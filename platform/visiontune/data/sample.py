@@ -17,7 +17,7 @@ from visiontune.data.picture.frame import enlargement_note
 from visiontune.data.picture.stored_form import is_large
 from visiontune.data.source import Source
 from visiontune.data.split import IntArray
-from visiontune.spec.image_size import sides
+from visiontune.spec.declarations.image_size import sides
 
 NUM, ENOUGH_S = 300, 3.0
 _AT_ONCE, _MAX_SHOWN = 16, 3

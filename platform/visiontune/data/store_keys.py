@@ -7,7 +7,7 @@ from typing import Any
 
 from visiontune.data.source import Source
 from visiontune.data.store.layout import VERSION
-from visiontune.spec.fingerprint import fingerprint
+from visiontune.spec.declarations.fingerprint import fingerprint
 
 
 def key_of_pixels(source: Source, data: Mapping[str, Any], content: str) -> str:

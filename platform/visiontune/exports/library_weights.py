@@ -18,7 +18,7 @@ from visiontune.exports.answer_lines import answer_lines
 from visiontune.inference.classifier import Classifier
 from visiontune.models.anatomy import anatomy_of
 from visiontune.models.published_weights import timm_name
-from visiontune.spec.image_size import sides
+from visiontune.spec.declarations.image_size import sides
 from visiontune.training.input.preprocessing import Scaling
 
 LIBRARIES = ("torchvision", "timm")

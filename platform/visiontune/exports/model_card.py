@@ -15,8 +15,8 @@ from visiontune.data.picture.frame import WORDS
 from visiontune.inference.classifier import Classifier
 from visiontune.inference.intervals import mean_interval
 from visiontune.inference.split_logits import TRAINED_ON
-from visiontune.spec.image_size import both_sides
-from visiontune.spec.yaml_writer import to_yaml
+from visiontune.spec.declarations.image_size import both_sides
+from visiontune.spec.yaml.yaml_writer import to_yaml
 
 _MARKS = re.compile(r"([\\`*\[\]|])")
 """Of Markdown, within a line; html.escape has the rest."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from visiontune.data.picture.frame import MOST_LENGTHS
 from visiontune.data.picture.shape import MUCH_SMALLER
 from visiontune.data.picture.stored_form import Form
-from visiontune.spec.image_size import ImageSize, sides
+from visiontune.spec.declarations.image_size import ImageSize, sides
 
 _ONE = 2048.0
 """A share of 1, in OpenCV's integers."""

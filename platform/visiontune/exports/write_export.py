@@ -19,7 +19,7 @@ from visiontune.filesystem.atomic_write import try_out, write_whole
 from visiontune.inference.calibration import fit_temperature
 from visiontune.inference.classifier import Classifier
 from visiontune.inference.split_logits import refuse_trained_on, split_logits
-from visiontune.spec.image_size import image_size
+from visiontune.spec.declarations.image_size import image_size
 from visiontune.training.weights_file import save_tensors, save_weights
 
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors", "timm": ".timm.safetensors"}

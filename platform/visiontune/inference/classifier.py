@@ -23,11 +23,11 @@ from visiontune.errors import UserError, first_line
 from visiontune.models.build import build_model
 from visiontune.models.published_weights import weights_of
 from visiontune.models.transfer import adapt
-from visiontune.spec.image_size import ImageSize, image_size
+from visiontune.spec.declarations.image_size import ImageSize, image_size
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.kept_files import load_files
 from visiontune.spec.plugins import in_use
 from visiontune.spec.stated_network import refuse_wrong_network
-from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.checkpoint import load_newest
 from visiontune.training.input.fit_preprocessing import fit_preprocessing

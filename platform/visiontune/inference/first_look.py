@@ -14,7 +14,7 @@ from visiontune.data.picture.depth import DEEP, Depth, depth_around
 from visiontune.data.picture.frame import ENLARGED
 from visiontune.errors import UserError, plural
 from visiontune.inference.find_pictures import Given
-from visiontune.spec.image_size import both_sides
+from visiontune.spec.declarations.image_size import both_sides
 from visiontune.training.weights_metadata import WeightsMetadata
 
 NUM_LOOKED_AT = 64

@@ -15,7 +15,7 @@ from visiontune.data.picture.bad_picture import Picture, Values
 from visiontune.data.picture.decode import values_and_size
 from visiontune.errors import UserError, first_line
 from visiontune.inference.classifier import in_colours
-from visiontune.spec.image_size import ImageSize, image_size
+from visiontune.spec.declarations.image_size import ImageSize, image_size
 from visiontune.training.test_time import VIEWS, over_views
 from visiontune.training.weights_metadata import WeightsMetadata
 

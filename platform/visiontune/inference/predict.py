@@ -20,7 +20,7 @@ from visiontune.inference.classifier import Classifier
 from visiontune.inference.find_pictures import Given
 from visiontune.inference.onnx_classifier import OnnxClassifier
 from visiontune.inference.read_ahead import Decoded, TakesPictures, decoded
-from visiontune.spec.image_size import ImageSize, sides
+from visiontune.spec.declarations.image_size import ImageSize, sides
 from visiontune.training.test_time import VIEWS, over_views, problem_of_test_time
 from visiontune.training.weights_metadata import WeightsMetadata
 

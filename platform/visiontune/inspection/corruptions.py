@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from visiontune.augmentation.keyed_random import Stream
 from visiontune.inference.classifier import Classifier
 from visiontune.inspection.answers import answers
-from visiontune.spec.image_size import ImageSize, as_square
+from visiontune.spec.declarations.image_size import ImageSize, as_square
 
 if TYPE_CHECKING:
     from visiontune.data.store.store import Store

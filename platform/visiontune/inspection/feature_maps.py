@@ -17,7 +17,7 @@ from visiontune.augmentation.sheet_drawing import Block, Row, draw_sheet
 from visiontune.inference.classifier import Classifier
 from visiontune.inspection.figure import Picture, coloured_by, enlarged, stretched
 from visiontune.models.anatomy import anatomy_of
-from visiontune.spec.image_size import ImageSize, are_positions, image_size, sides
+from visiontune.spec.declarations.image_size import ImageSize, are_positions, image_size, sides
 
 MOST_LAYERS, MOST_CHANNELS, MOST_FILTERS = 8, 12, 64
 _KERNEL_SIDE, _MAP_SIDE = 56, 64

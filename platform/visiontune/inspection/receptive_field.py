@@ -19,7 +19,7 @@ from visiontune.inference.classifier import Classifier
 from visiontune.inspection.feature_maps import SpatialLayer, convolutions, inputs_of, stage_ends
 from visiontune.inspection.figure import Picture, enlarged, heated
 from visiontune.models.profile import profile
-from visiontune.spec.image_size import ImageSize, pixels, sides
+from visiontune.spec.declarations.image_size import ImageSize, pixels, sides
 
 _TILE = 128
 _FRAME = np.array((255, 60, 0), np.uint8)

@@ -22,8 +22,8 @@ from visiontune.models.initialisation import initialise, zero_gamma
 from visiontune.models.lsuv import scale_to_unit_variance
 from visiontune.models.norm import swap_norm
 from visiontune.models.skip_init import Unfilled
-from visiontune.spec.declare import Entry, chosen
-from visiontune.spec.image_size import ImageSize
+from visiontune.spec.declarations.declare import Entry, chosen
+from visiontune.spec.declarations.image_size import ImageSize
 from visiontune.spec.tables.activations import ACTIVATIONS, NORMS
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.models import MODELS

@@ -14,7 +14,7 @@ from visiontune.errors import UserError
 from visiontune.models.build import build_model
 from visiontune.models.profile_tracer import Tracer
 from visiontune.models.shape_check import problem_of, smallest_picture
-from visiontune.spec.image_size import ImageSize, sides
+from visiontune.spec.declarations.image_size import ImageSize, sides
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from visiontune.models.anatomy import anatomy_of
 from visiontune.models.build import build_model, built_by
 from visiontune.models.initialisation import zero_gamma
 from visiontune.models.norm import swap_norm
-from visiontune.spec.declare import Arg, chosen, plugins_in_use
-from visiontune.spec.image_size import ImageSize, pixels, sides, with_shorter
+from visiontune.spec.declarations.declare import Arg, chosen, plugins_in_use
+from visiontune.spec.declarations.image_size import ImageSize, pixels, sides, with_shorter
 from visiontune.spec.tables.activations import NORMS
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.models import MODELS

@@ -21,8 +21,8 @@ from visiontune.models.anatomy import anatomy_of, depth_of, mark
 from visiontune.models.build import build_model
 from visiontune.models.pretrained import Stamp, load_pretrained, problem_of_weights, stamp_of
 from visiontune.models.published_weights import weights_of
-from visiontune.spec.declare import chosen, plugins_in_use
-from visiontune.spec.image_size import ImageSize, sides
+from visiontune.spec.declarations.declare import chosen, plugins_in_use
+from visiontune.spec.declarations.image_size import ImageSize, sides
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.regimes import REGIMES
 

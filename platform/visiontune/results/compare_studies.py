@@ -9,13 +9,13 @@ from itertools import pairwise
 from typing import Any
 
 from visiontune.errors import UserError
+from visiontune.results.screens.text import aligned, duration, number
 from visiontune.results.study import Study
-from visiontune.results.text import aligned, duration, number
-from visiontune.results.winner_lines import Estimate, estimate_of, test_column
+from visiontune.results.tables.winner_lines import Estimate, estimate_of, test_column
 from visiontune.spec.complete_recipe import completed as completed_recipe
-from visiontune.spec.study_spec import Objective, completed
-from visiontune.tuning.records import test_mean_of
-from visiontune.tuning.winner import winner_of
+from visiontune.spec.space.study_spec import Objective, completed
+from visiontune.tuning.records.records import test_mean_of
+from visiontune.tuning.retraining.winner import winner_of
 
 _MOST_LISTED = 30
 ABSENT = "-"

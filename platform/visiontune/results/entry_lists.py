@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from visiontune.errors import UserError, nearest
-from visiontune.results.text import aligned, number
-from visiontune.spec.auto_ranges import said
-from visiontune.spec.declare import REQUIRED, Arg, Entry, Items, Section, Table
-from visiontune.spec.image_size import ImageSize, pixels
-from visiontune.spec.sections import SPACE, STUDY, TABLES
+from visiontune.results.screens.text import aligned, number
+from visiontune.spec.declarations.declare import REQUIRED, Arg, Entry, Items, Section, Table
+from visiontune.spec.declarations.image_size import ImageSize, pixels
+from visiontune.spec.space.auto_ranges import said
+from visiontune.spec.space.sections import SPACE, STUDY, TABLES
 from visiontune.spec.tables.ops import COLOUR_OPS, LABEL_CHANGING, OPS
 
 SECTIONS = {key: one for key, one in {**STUDY.fields, **SPACE.fields}.items() if isinstance(one, Section) and key != "space"}

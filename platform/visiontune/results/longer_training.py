@@ -12,19 +12,19 @@ from visiontune.data.prepare import describe, prepare, source_of, with_defaults
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.results.screens.text import number as shown
 from visiontune.results.study import Study
-from visiontune.results.text import number as shown
-from visiontune.spec.call_ranges import MANY, refuse_outside
+from visiontune.spec.declarations.call_ranges import MANY, refuse_outside
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.plugins import uses_plugins
+from visiontune.spec.space.study_spec import Objective
 from visiontune.spec.stretched import Changes, stretched
-from visiontune.spec.study_spec import Objective
-from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.recipe_rules import refuse_unfit
 from visiontune.training.spawned_ranks import train_here
 from visiontune.training.train_recipe import examine, examine_views, find_device, refuse_out, refuse_test_time, write_weights
-from visiontune.tuning.driver_lock import driver_lock
-from visiontune.tuning.open_storage import open_existing
-from visiontune.tuning.test_meetings import note_meeting
+from visiontune.tuning.study.driver_lock import driver_lock
+from visiontune.tuning.study.open_storage import open_existing
+from visiontune.tuning.study.test_meetings import note_meeting
 
 if TYPE_CHECKING:
     from visiontune.training.class_figures import ClassTable

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from visiontune.models.shape_check import num_parameters, smallest_picture
-from visiontune.spec.sections import SPACE
-from visiontune.spec.space import fill
+from visiontune.spec.space.sections import SPACE
+from visiontune.spec.space.space import fill
 from visiontune.spec.tables.models import MODELS
 from visiontune.spec.tables.models_zoo import LIBRARY
 

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from visiontune.models.profile import Layer, Profile
-from visiontune.results.text import aligned
-from visiontune.spec.image_size import pixels
+from visiontune.results.screens.text import aligned
+from visiontune.spec.declarations.image_size import pixels
 
 HEADER = ("layer", "kind", "output", "parameters", "multiply-adds", "activations", "sees px")
 _TEXT_COLUMNS = 3

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from visiontune.errors import Problem, UserError, nearest
-from visiontune.results.text import aligned, number
+from visiontune.results.screens.text import aligned, number
 from visiontune.spec.read_identity import spec_of_identity
-from visiontune.spec.study_spec import Budget, StudySpec, is_population
+from visiontune.spec.space.study_spec import Budget, StudySpec, is_population
 from visiontune.spec.tables.search import SAMPLERS
-from visiontune.tuning.param_places import ParamPlaces
+from visiontune.tuning.importance.param_places import ParamPlaces
 from visiontune.tuning.recorded_study import CurvesLeft, StudyCurves, rehearsable, study_curves
-from visiontune.tuning.records import StudyRecord
+from visiontune.tuning.records.records import StudyRecord
 from visiontune.tuning.rehearse_search import NO_WEIGHTS, OwnSearch, drive
 
 SHARES = (0.25, 0.5, 0.75, 1.0)

@@ -21,17 +21,17 @@ from visiontune.data.store.store import Store
 from visiontune.errors import Diverged, UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.study import Study
-from visiontune.spec.call_ranges import MANY, refuse_outside
+from visiontune.spec.declarations.call_ranges import MANY, refuse_outside
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.plugins import uses_plugins
-from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.tracking.outbox import read_lines
 from visiontune.training.loop import train
 from visiontune.training.several_networks import train_repeats
 from visiontune.training.train_recipe import find_device
-from visiontune.tuning.lineage import lineage
-from visiontune.tuning.records import TrialRecord
-from visiontune.tuning.study_pictures import differences, facts_of
-from visiontune.tuning.trial_history import TrialHistory, read_history
+from visiontune.tuning.records.records import TrialRecord
+from visiontune.tuning.study.lineage import lineage
+from visiontune.tuning.study.study_pictures import differences, facts_of
+from visiontune.tuning.study.trial_history import TrialHistory, read_history
 
 CLOCKS = ("epoch_s", "data_wait_share")
 """Metrics of an epoch that the machine's load decides."""

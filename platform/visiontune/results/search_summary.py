@@ -7,14 +7,14 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from visiontune.filesystem.json_text import read_mapping
-from visiontune.results.leaderboard import failures
+from visiontune.results.screens.text import number
 from visiontune.results.study import Study
-from visiontune.results.text import number
-from visiontune.results.used import used_line
-from visiontune.results.winner_lines import race_lines
-from visiontune.tuning.constraints import MAX_REFUSED
-from visiontune.tuning.records import Confirmation, Ending, StudyRecord, test_figures_of
-from visiontune.tuning.winner import epochs_of, winner_of
+from visiontune.results.tables.leaderboard import failures
+from visiontune.results.tables.used import used_line
+from visiontune.results.tables.winner_lines import race_lines
+from visiontune.tuning.ranking.constraints import MAX_REFUSED
+from visiontune.tuning.records.records import Confirmation, Ending, StudyRecord, test_figures_of
+from visiontune.tuning.retraining.winner import epochs_of, winner_of
 
 
 def summary(study: Study, *, go_on: str, ui_command: str, report_command: str = "", num_rows: int = 10, width: int | None = None) -> str:

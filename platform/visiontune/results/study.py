@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.study_tables import StudyTables
 from visiontune.results.study_winner import Winner
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.kept_files import load_files
-from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.tuning.read_study import read_study
-from visiontune.tuning.study_database import storage_url as database_of
-from visiontune.tuning.trial_history import read_history
-from visiontune.tuning.winner import winner_of
+from visiontune.tuning.retraining.winner import winner_of
+from visiontune.tuning.study.read_study import read_study
+from visiontune.tuning.study.study_database import storage_url as database_of
+from visiontune.tuning.study.trial_history import read_history
 
 if TYPE_CHECKING:
     from visiontune.data.picture.depth import Depth
     from visiontune.exports.write_export import Export
-    from visiontune.results.ablation_table import Ablation
-    from visiontune.results.evaluation import Evaluation
-    from visiontune.results.predictions import Predictions
-    from visiontune.results.study_inspection import Inspection
-    from visiontune.results.trial_life import TrialLife
-    from visiontune.results.winner_costs import WinnerCosts
+    from visiontune.results.inspection.study_inspection import Inspection
+    from visiontune.results.tables.ablation_table import Ablation
+    from visiontune.results.tables.trial_life import TrialLife
+    from visiontune.results.use.evaluation import Evaluation
+    from visiontune.results.use.predictions import Predictions
+    from visiontune.results.use.winner_costs import WinnerCosts
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Study(StudyTables):
 
         `device` is auto, cpu or cuda. Raises UserError where the study has no trained winner.
         """
-        from visiontune.results.winner_costs import winner_costs
+        from visiontune.results.use.winner_costs import winner_costs
         from visiontune.training.train_recipe import find_device
 
         return winner_costs(self.folder, StudiesFolder(self.folder.path.parent).data_cache, find_device(device))
@@ -65,7 +65,7 @@ class Study(StudyTables):
 
     def trial(self, number: int) -> TrialLife:
         """One trial's life, from its proposal to its end; `print` tells it. Raises UserError for a number that no trial has."""
-        from visiontune.results.trial_life import trial_life
+        from visiontune.results.tables.trial_life import trial_life
 
         return trial_life(self.record, self.record.trial(number), read_history(self.folder, number, self.storage_url))
 
@@ -80,7 +80,7 @@ class Study(StudyTables):
         depth: Depth | None = None,
     ) -> Predictions:
         """What the winner says of pictures: as `visiontune.predict`."""
-        from visiontune.results.use_classifier import predict
+        from visiontune.results.use.use_classifier import predict
 
         folders = self.folder, StudiesFolder(self.path.parent)
         return predict(*folders, pictures, top=top, tta=tta, is_calibrated=calibrated, device=device, depth=depth)
@@ -97,14 +97,14 @@ class Study(StudyTables):
         depth: Depth | None = None,
     ) -> Evaluation:
         """How well the winner does on another labelled set, or on its validation pictures: as `visiontune.evaluate`."""
-        from visiontune.results.use_classifier import evaluate
+        from visiontune.results.use.use_classifier import evaluate
 
         how: dict[str, Any] = {"is_skipping": skip_unknown, "tta": tta, "is_calibrated": calibrated, "device": device, "depth": depth}
         return evaluate(self.folder, StudiesFolder(self.path.parent), data, overrides, **how)
 
     def export(self, to: str = "onnx", *, out: Path | str | None = None, precision: str = "fp32", calibrated: bool = False) -> Export:
         """Write the winner in a form that needs no visiontune, and a model card: as `visiontune.export`."""
-        from visiontune.results.export_winner import export_winner
+        from visiontune.results.use.export_winner import export_winner
 
         file, cache = None if out is None else Path(out), StudiesFolder(self.path.parent).data_cache
         return export_winner(self.folder, self.record, cache, to, file, precision, is_calibrated=calibrated)
@@ -113,7 +113,7 @@ class Study(StudyTables):
         self, only: Sequence[str] | None = None, out: Path | str | None = None, *, folds: int | None = None, device: str = "auto"
     ) -> Inspection:
         """What the winner's network sees, as `visiontune.inspect` says. Raises UserError."""
-        from visiontune.results.study_inspection import inspect_study
+        from visiontune.results.inspection.study_inspection import inspect_study
 
         cache, file = StudiesFolder(self.path.parent).data_cache, None if out is None else Path(out)
         return inspect_study(self.folder, cache, only=only, out=file, folds=folds, device=device)
@@ -134,7 +134,7 @@ class Study(StudyTables):
         What is not given stays as it was. `weights` and `use_val` as in the section confirm, the others as in `search`. Raises UserError
         for a study that has not ended or is being searched, or where no trial was trained in full; SearchFailed, NoCluster.
         """
-        from visiontune.results.confirm_study import confirm_study
+        from visiontune.results.retraining.confirm_study import confirm_study
 
         given: dict[str, Any] = {"top": top, "seeds": seeds, "weights": weights, "use_val": use_val, "address": address}
         outcome = confirm_study(self.folder, **given, storage=self.storage_url, progress=progress, may_exit=may_exit)
@@ -165,7 +165,7 @@ class Study(StudyTables):
         `budget` bounds all calls together: epochs, or a time such as "30m"; what it leaves out is said, and by a larger one trained. What
         is trained is not trained again. Others as in `confirm`. Raises as that does, and UserError where nothing differs.
         """
-        from visiontune.results.ablate_study import ablate_study
+        from visiontune.results.retraining.ablate_study import ablate_study
 
         given: dict[str, Any] = {"budget": budget, "seeds": seeds, "address": address, "progress": progress, "may_exit": may_exit}
         return ablate_study(self.folder, **given, storage=self.storage_url)

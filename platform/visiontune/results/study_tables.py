@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.results.leaderboard import leaderboard, to_json
-from visiontune.results.trial_costs import cost_rows, front_rows, told, total_lines, with_costs
-from visiontune.results.trial_table import curve_table, param_table, trial_table
-from visiontune.results.used import bytes_of
-from visiontune.spec.call_ranges import MANY, refuse_outside
+from visiontune.results.tables.leaderboard import leaderboard, to_json
+from visiontune.results.tables.trial_costs import cost_rows, front_rows, told, total_lines, with_costs
+from visiontune.results.tables.trial_table import curve_table, param_table, trial_table
+from visiontune.results.tables.used import bytes_of
+from visiontune.spec.declarations.call_ranges import MANY, refuse_outside
 from visiontune.spec.plugins import in_use
-from visiontune.tuning.read_study import load_plugins_of
-from visiontune.tuning.records import StudyRecord, TrialRecord
+from visiontune.tuning.records.records import StudyRecord, TrialRecord
+from visiontune.tuning.study.read_study import load_plugins_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from plotly.graph_objects import Figure
 
-    from visiontune.results.ablation_table import Ablation
-    from visiontune.results.importance_table import Why
+    from visiontune.results.tables.ablation_table import Ablation
+    from visiontune.results.tables.importance_table import Why
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,9 @@ class StudyTables:
 
         Raises UserError where the study's space is none that a file can have today.
         """
-        from visiontune.results.importance_table import Why
-        from visiontune.results.next_search import next_search
-        from visiontune.tuning.importance import importance_of
+        from visiontune.results.tables.importance_table import Why
+        from visiontune.results.tables.next_search import next_search
+        from visiontune.tuning.importance.importance import importance_of
 
         with in_use(load_plugins_of(self.folder, self.storage_url)):
             found = importance_of(self.record, seed)
@@ -141,7 +141,7 @@ class StudyTables:
     @property
     def ablation(self) -> Ablation | None:
         """What `ablate` has found so far; None where it never ran, or another trial has won since."""
-        from visiontune.results.ablate_study import read_ablation
+        from visiontune.results.retraining.ablate_study import read_ablation
 
         return read_ablation(self.folder, self.storage_url)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.results.winner_lines import Estimate, curse_of, estimate_of
-from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.tuning.records import Candidate, Confirmation, StudyRecord, test_mean_of, tested_of
+from visiontune.results.tables.winner_lines import Estimate, curse_of, estimate_of
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
+from visiontune.tuning.records.records import Candidate, Confirmation, StudyRecord, test_mean_of, tested_of
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Section
-from visiontune.spec.former_policies import as_meant
+from visiontune.spec.declarations.declare import Section
+from visiontune.spec.declarations.former_policies import as_meant
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.plugins import uses_plugins
-from visiontune.spec.sections import RECIPE
-from visiontune.spec.space import fill
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.space.sections import RECIPE
+from visiontune.spec.space.space import fill
 
 
 @uses_plugins

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from visiontune.errors import UserError
-from visiontune.spec.declare import Section, Table
+from visiontune.spec.declarations.declare import Section, Table
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.parse import load_recipe
-from visiontune.spec.sections import RECIPE
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.space.sections import RECIPE
 
 WHOLE = ("preprocessing", "transfer", "balance", "optimizer", "schedule")
 """Sections of which what stands beside the tables belongs to the first of them."""

@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from visiontune.errors import Problem, near_names
-from visiontune.spec.declare import Field, Section, Table
-from visiontune.spec.sections import RECIPE
+from visiontune.spec.declarations.declare import Field, Section, Table
+from visiontune.spec.space.sections import RECIPE
 
 SYNONYMS: Mapping[str, str] = MappingProxyType(
     {

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from visiontune.filesystem.atomic_write import write_whole
-from visiontune.spec import plugins, teacher_files
+from visiontune.spec import plugins
+from visiontune.spec.declarations import teacher_files
+from visiontune.spec.declarations.teacher_files import files_of, kept_as, load_kept_teachers, teachers_of
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.parse import load_recipe
-from visiontune.spec.study_spec import StudySpec
-from visiontune.spec.teacher_files import files_of, kept_as, load_kept_teachers, teachers_of
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.space.study_spec import StudySpec
 
 
 def keep_files(of: StudySpec | TrialRecipe, folder: Path) -> None:

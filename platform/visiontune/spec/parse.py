@@ -8,29 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from visiontune.errors import Problem, UserError
-from visiontune.spec.bounds import bound_of
-from visiontune.spec.declare import REQUIRED, Items, Section
-from visiontune.spec.defaults import with_pictures_of_weights
-from visiontune.spec.fingerprint import keyed_seed
-from visiontune.spec.fit_recipe import fit_to_space
-from visiontune.spec.former_policies import as_meant, is_older
-from visiontune.spec.items_reader import read_items
-from visiontune.spec.older_data import as_recipe, without_added
-from visiontune.spec.overrides import COMMAND_LINE, override
-from visiontune.spec.phases_reader import read_phases, split_phases
+from visiontune.spec.declarations.bounds import bound_of
+from visiontune.spec.declarations.declare import REQUIRED, Items, Section
+from visiontune.spec.declarations.fingerprint import keyed_seed
+from visiontune.spec.declarations.former_policies import as_meant, is_older
+from visiontune.spec.declarations.start import Start, StartRecipe
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.plugins import in_use, load_named, uses_plugins
-from visiontune.spec.section_reader import Reader
-from visiontune.spec.sections import PLUGINS, RECIPE, STUDY
-from visiontune.spec.several_labels import ONE, with_many_of, with_metric, with_usable_metrics
-from visiontune.spec.space import Space, fill
-from visiontune.spec.start import Start, StartRecipe
-from visiontune.spec.study_rules import check_study
-from visiontune.spec.study_spec import Budget, Objective, Resources, StudySpec
+from visiontune.spec.reading.items_reader import read_items
+from visiontune.spec.reading.overrides import COMMAND_LINE, override
+from visiontune.spec.reading.phases_reader import read_phases, split_phases
+from visiontune.spec.reading.section_reader import Reader
+from visiontune.spec.reading.study_rules import check_study
+from visiontune.spec.reading.value_reader import Problems
+from visiontune.spec.space.defaults import with_pictures_of_weights
+from visiontune.spec.space.fit_recipe import fit_to_space
+from visiontune.spec.space.older_data import as_recipe, without_added
+from visiontune.spec.space.sections import PLUGINS, RECIPE, STUDY
+from visiontune.spec.space.space import Space, fill
+from visiontune.spec.space.study_spec import Budget, Objective, Resources, StudySpec
 from visiontune.spec.tables.metrics import FULL_METRICS, METRICS
-from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.spec.value_reader import Problems
-from visiontune.spec.yaml_node import Node, node_of
-from visiontune.spec.yaml_reader import read_yaml
+from visiontune.spec.tables.several_labels import ONE, with_many_of, with_metric, with_usable_metrics
+from visiontune.spec.yaml.yaml_node import Node, node_of
+from visiontune.spec.yaml.yaml_reader import read_yaml
 
 Source = Path | str | Mapping[str, Any]
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from visiontune.errors import UserError
-from visiontune.spec.declare import REQUIRED, Arg, Items, chosen
-from visiontune.spec.overrides import COMMAND_LINE, override
-from visiontune.spec.section_reader import Reader
-from visiontune.spec.sections import DATA
-from visiontune.spec.space import fill
+from visiontune.spec.declarations.declare import REQUIRED, Arg, Items, chosen
+from visiontune.spec.reading.overrides import COMMAND_LINE, override
+from visiontune.spec.reading.section_reader import Reader
+from visiontune.spec.space.sections import DATA
+from visiontune.spec.space.space import fill
 from visiontune.spec.tables.sources import SOURCES
-from visiontune.spec.yaml_node import node_of
+from visiontune.spec.yaml.yaml_node import node_of
 
 
 def load_data(found: Mapping[str, Any], words: Sequence[str] = ()) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from visiontune.errors import Problem, UserError, first_line, nearest
-from visiontune.spec.declare import REQUIRED, Arg, Entry, Section, Table
-from visiontune.spec.sections import RECIPE, TABLES
+from visiontune.spec.declarations.declare import REQUIRED, Arg, Entry, Section, Table
+from visiontune.spec.space.sections import RECIPE, TABLES
 from visiontune.spec.tables.ops import OPS
 
 GIVEN: Mapping[str, tuple[str, ...]] = {

@@ -22,12 +22,12 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 from visiontune.errors import Problem, UserError, first_line, nearest
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.path_kind import kind_of, with_home
-from visiontune.spec.declare import Added, adding
-from visiontune.spec.items_reader import read_items
+from visiontune.spec.declarations.declare import Added, adding
 from visiontune.spec.plugin_rows import Rows, rows_of
-from visiontune.spec.sections import PLUGINS
-from visiontune.spec.value_reader import Problems
-from visiontune.spec.yaml_node import Node
+from visiontune.spec.reading.items_reader import read_items
+from visiontune.spec.reading.value_reader import Problems
+from visiontune.spec.space.sections import PLUGINS
+from visiontune.spec.yaml.yaml_node import Node
 
 GROUP = "visiontune.plugins"
 """Of the entry points of installed packages, each a module."""

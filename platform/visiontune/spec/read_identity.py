@@ -7,10 +7,10 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from visiontune.spec.former_policies import PUBLISHED, published_in
-from visiontune.spec.older_data import with_former_data
+from visiontune.spec.declarations.former_policies import PUBLISHED, published_in
 from visiontune.spec.parse import load_study
-from visiontune.spec.study_spec import StudySpec
+from visiontune.spec.space.older_data import with_former_data
+from visiontune.spec.space.study_spec import StudySpec
 from visiontune.spec.tables.preprocessings import PREPROCESSINGS
 
 _ORDER = "space.augmentation.order"

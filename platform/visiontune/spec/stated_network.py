@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from visiontune.errors import UserError
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.plugins import in_use
-from visiontune.spec.section_reader import Reader
-from visiontune.spec.sections import RECIPE
-from visiontune.spec.trial_recipe import TrialRecipe
-from visiontune.spec.yaml_node import node_of
+from visiontune.spec.reading.section_reader import Reader
+from visiontune.spec.space.sections import RECIPE
+from visiontune.spec.yaml.yaml_node import node_of
 
 _OF_NETWORK = ("model", "transfer")
 

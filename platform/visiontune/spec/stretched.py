@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from visiontune.errors import UserError
-from visiontune.spec.declare import Table, chosen
+from visiontune.spec.declarations.declare import Table, chosen
+from visiontune.spec.declarations.trial_recipe import AFTER, TrialRecipe
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.tables.lr_schedules import LR_SCHEDULES
 from visiontune.spec.tables.regimes import REGIMES
-from visiontune.spec.trial_recipe import AFTER, TrialRecipe
 
 _EPOCHS, _WARMUP = "_epochs", "warmup_epochs"
 _TABLES: dict[str, tuple[Table, str]] = {"schedule": (LR_SCHEDULES, "name"), "transfer": (REGIMES, "regime")}

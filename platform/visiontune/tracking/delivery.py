@@ -18,8 +18,8 @@ from visiontune.filesystem.uri import shown
 from visiontune.tracking.mlflow_runs import Runs
 from visiontune.tracking.outbox import Event, Line, Refusals, Sent, child_name, load_sent, read_lines
 from visiontune.tracking.told import CHILD_EVENTS, Told
-from visiontune.tuning.event_log import EventLog
-from visiontune.tuning.who_drives import holder_of
+from visiontune.tuning.study.event_log import EventLog
+from visiontune.tuning.study.who_drives import holder_of
 
 log = logging.getLogger("visiontune.tracking")
 

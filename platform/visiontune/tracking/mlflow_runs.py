@@ -15,7 +15,7 @@ from typing import Any
 
 from mlflow.entities import Metric
 
-from visiontune.spec.yaml_writer import to_yaml
+from visiontune.spec.yaml.yaml_writer import to_yaml
 from visiontune.tracking import event_content as content
 from visiontune.tracking.event_content import CAN_GO_ON, NOTE, REASON, STATE
 from visiontune.tracking.mlflow_requests import Requests, RunState

@@ -4,8 +4,8 @@
 write to a file opened with O_APPEND, `outbox.sent` is replaced by a rename. A line that a killed driver left unfinished is
 ended by the next one and skipped by the reader.
 
-Neither waits for the disk: what a crash of the machine takes of them, the next driver says again out of the study (tuning/study_again.py),
-and MLflow takes it once. A sync after each event took 4 ms where the event took 1 us (ext4, busy machine).
+Neither waits for the disk: what a crash of the machine takes of them, the next driver says again out of the study
+(tuning/search/study_again.py), and MLflow takes it once. A sync after each event took 4 ms where the event took 1 us (ext4, busy machine).
 """
 
 from __future__ import annotations

@@ -17,11 +17,11 @@ from typing import Any
 
 from visiontune.errors import UserError, first_line
 from visiontune.filesystem.uri import shown
-from visiontune.spec.study_spec import Objective
-from visiontune.spec.yaml_reader import read_yaml
+from visiontune.spec.space.study_spec import Objective
+from visiontune.spec.yaml.yaml_reader import read_yaml
 from visiontune.tracking.mlflow_uri import QUIET_ENV
 from visiontune.tracking.mlflow_view import LAST, VIEW
-from visiontune.tuning.records import StudyRecord, TrialRecord
+from visiontune.tuning.records.records import StudyRecord, TrialRecord
 
 MOST_STUDIES, MOST_TRIALS = 20, 64
 """The newest studies with `auto`, and of each the best trials: a recipe takes a request or two, and so many take some seconds."""

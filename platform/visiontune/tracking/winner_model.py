@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visiontune.data.picture.stored_form import Form
-from visiontune.spec.image_size import sides
+from visiontune.spec.declarations.image_size import sides
 from visiontune.spec.parse import load_recipe
 from visiontune.spec.plugins import KEPT, loaded
 from visiontune.tracking.delivery import is_transient

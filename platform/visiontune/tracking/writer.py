@@ -27,7 +27,7 @@ from visiontune.tracking.mlflow_uri import artifact_root
 from visiontune.tracking.moved_artifacts import follow_artifacts
 from visiontune.tracking.outbox import load_sent, num_unsent
 from visiontune.tracking.sqlite_file import identity, move_half_made, settle, state
-from visiontune.tuning.event_log import EventLog
+from visiontune.tuning.study.event_log import EventLog
 
 if TYPE_CHECKING:
     from visiontune.tracking.delivery import Delivery

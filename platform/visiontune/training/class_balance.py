@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from visiontune.spec.declare import chosen
+from visiontune.spec.declarations.declare import chosen
 from visiontune.spec.tables.balances import BALANCES, CLASS_WEIGHTS
 from visiontune.training.input.epoch_order import IntArray, repeated, shuffled
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TextIO
 
 from visiontune.errors import Preempted
-from visiontune.spec.hang_limit import limit_s
+from visiontune.spec.declarations.hang_limit import limit_s
 
 _SIGNS = 4
 # In the time that a step may take; arming starts a thread, which takes 50 us.

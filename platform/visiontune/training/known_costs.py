@@ -10,12 +10,12 @@ import torch
 
 from visiontune.models.build import build_model
 from visiontune.models.profile_tracer import Tracer
-from visiontune.spec.declare import plugins_in_use
-from visiontune.spec.image_size import ImageSize, sides
+from visiontune.spec.declarations.declare import plugins_in_use
+from visiontune.spec.declarations.image_size import ImageSize, sides
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.tables.inits import INITS
 from visiontune.spec.tables.preprocessings import channels_after
-from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.input.picture_sizes import evaluation_size
 
 _UNCOUNTED = {"init": INITS.default, "use_lsuv": False, "use_zero_gamma": False, "dropout": 0.0}

@@ -21,7 +21,7 @@ import torch
 from torch import distributed as dist
 
 from visiontune.errors import LostRank, UserError, first_line
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.training.heartbeat import HEARTBEAT
 from visiontune.training.loop import Epoch, train
 from visiontune.training.ranks import joined

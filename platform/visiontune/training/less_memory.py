@@ -8,7 +8,7 @@ from typing import Any
 
 from visiontune.errors import UserError, first_line, shortened
 from visiontune.spec.complete_recipe import completed
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.training.checkpoint_writer import copied
 from visiontune.training.gpu import is_out_of_memory, release_all
 from visiontune.training.loop import Epoch

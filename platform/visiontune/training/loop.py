@@ -21,9 +21,9 @@ from visiontune.errors import Diverged, UserError
 from visiontune.models.lp_ft import begins_phase
 from visiontune.models.transfer import train_mode
 from visiontune.spec.complete_recipe import completed
-from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.declarations.fingerprint import keyed_seed
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.tables.preprocessings import AS_PRETRAINED
-from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.evaluate import measure
 from visiontune.training.fresh_statistics import refresh_statistics

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from visiontune.augmentation.mixing import Mixed, Targets
-from visiontune.spec.declare import chosen
+from visiontune.spec.declarations.declare import chosen
 from visiontune.spec.tables.losses import LOSSES
 from visiontune.training.class_balance import balanced_pos_weight, class_weights
 from visiontune.training.input.epoch_order import IntArray

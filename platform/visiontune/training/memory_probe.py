@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from visiontune.data.store.store import Store
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.training.checks.training_steps import make_step
 from visiontune.training.gpu import release_all
 from visiontune.training.setup import set_up

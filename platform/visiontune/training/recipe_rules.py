@@ -15,10 +15,10 @@ from visiontune.models.shape_check import problem_of as problem_of_model
 from visiontune.models.shape_check import problem_of_other_sizes
 from visiontune.models.transfer import problem_of_transfer
 from visiontune.spec.complete_recipe import completed
-from visiontune.spec.several_labels import has_many, problems_of_many
-from visiontune.spec.study_rules import problem_of_warmup
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
+from visiontune.spec.reading.study_rules import problem_of_warmup
 from visiontune.spec.tables.preprocessings import channels_after
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.tables.several_labels import has_many, problems_of_many
 from visiontune.training.class_balance import problem_of_copies
 from visiontune.training.compiled import problem_of_mode
 from visiontune.training.input.fit_preprocessing import problem_of_preprocessing

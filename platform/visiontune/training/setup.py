@@ -20,15 +20,15 @@ from visiontune.models.lp_ft import enter_phase, head_first
 from visiontune.models.published_weights import weights_of
 from visiontune.models.shape_check import problem_of_other_sizes
 from visiontune.models.transfer import adapt, frozen_of
-from visiontune.spec.declare import chosen
-from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.declarations.declare import chosen
+from visiontune.spec.declarations.fingerprint import keyed_seed
+from visiontune.spec.declarations.teacher_files import teachers_of
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.tables.lr_schedules import LR_SCHEDULES
 from visiontune.spec.tables.optimizers import OPTIMIZERS
 from visiontune.spec.tables.sharpness import SHARPNESS
 from visiontune.spec.tables.slow_weights import SLOW_WEIGHTS
-from visiontune.spec.teacher_files import teachers_of
-from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.class_balance import build_order
 from visiontune.training.compiled import problem_of_mode

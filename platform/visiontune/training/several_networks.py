@@ -13,8 +13,8 @@ from typing import Any
 
 from visiontune.data.folds import fold_of
 from visiontune.data.store.store import Store
-from visiontune.spec.network_names import own_name, seed_of_repeat
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.declarations.network_names import own_name, seed_of_repeat
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.training.loop import Epoch, State, train
 
 

@@ -20,9 +20,9 @@ import torch
 from visiontune.data.ingest.worker_pool import end_with
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
-from visiontune.spec.call_ranges import FEW, refuse_outside
+from visiontune.spec.declarations.call_ranges import FEW, refuse_outside
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.kept_files import keep_files, load_files
-from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.lead_ranks import Meeting, follow, train_by_ranks
 from visiontune.training.less_memory import train_within_memory
 from visiontune.training.loop import Epoch, train

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from visiontune.augmentation.mixing import Mixing, split_targets, unmixed
-from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.declarations.fingerprint import keyed_seed
 from visiontune.training.arithmetic import Arithmetic
 from visiontune.training.compiled import Compiled
 from visiontune.training.loss import Loss

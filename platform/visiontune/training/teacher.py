@@ -17,12 +17,12 @@ from torch.nn import functional as F
 from visiontune.errors import UserError
 from visiontune.models.build import build_model
 from visiontune.models.transfer import adapt
-from visiontune.spec.declare import chosen
-from visiontune.spec.image_size import ImageSize, are_alike, pixels
+from visiontune.spec.declarations.declare import chosen
+from visiontune.spec.declarations.image_size import ImageSize, are_alike, pixels
+from visiontune.spec.declarations.teacher_files import TeacherFiles, files_of, teachers_of
 from visiontune.spec.parse import load_recipe
 from visiontune.spec.plugins import in_use
 from visiontune.spec.tables.teachers import TEACHERS
-from visiontune.spec.teacher_files import TeacherFiles, files_of, teachers_of
 from visiontune.training.input.preprocessing import Preprocessing, Scaling, resized
 from visiontune.training.loss import Outputs
 from visiontune.training.weights_file import load_weights, read_tensors, split_weights

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from visiontune.errors import nearest
-from visiontune.spec.sections import TEST_TIMES
-from visiontune.spec.several_labels import NO_TEST_TIME
+from visiontune.spec.space.sections import TEST_TIMES
+from visiontune.spec.tables.several_labels import NO_TEST_TIME
 from visiontune.training.evaluate import Model
 
 Views = Callable[[Tensor], Iterator[Tensor]]

@@ -18,9 +18,9 @@ from visiontune.data.store.store import Store
 from visiontune.errors import UserError, nearest
 from visiontune.filesystem.atomic_write import try_out
 from visiontune.filesystem.path_kind import kind_of
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.plugins import uses_plugins
-from visiontune.spec.several_labels import has_many
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.tables.several_labels import has_many
 from visiontune.training.evaluate import measure, open_split
 from visiontune.training.label_figures import best_thresholds, label_table, logits_and_members
 from visiontune.training.loop import Epoch

@@ -17,8 +17,8 @@ from visiontune.data.picture.stored_form import Form
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 from visiontune.filesystem.json_text import from_json
-from visiontune.spec.image_size import sides
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.declarations.image_size import sides
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 
 FINGERPRINT, RECIPE, CLASSES, FORM, SPLITS = "recipe.fingerprint", "recipe", "class_names", "pictures", "trained_on"
 ORIGINALS, THRESHOLDS = "originals", "thresholds"

@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING
 
 from visiontune.errors import SearchFailed, UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
-from visiontune.spec.older_data import said_of_older
 from visiontune.spec.plugins import uses_plugins
-from visiontune.spec.study_spec import StudySpec
-from visiontune.tuning.driver_lease import driver_lease, refuse_driven
-from visiontune.tuning.driver_lock import driver_lock
-from visiontune.tuning.earlier_studies import Elsewhere, check_studies
-from visiontune.tuning.finished_study import has_more_to_start, is_finished
-from visiontune.tuning.get_ready import Say, Screen, Tracker, starting
-from visiontune.tuning.leaving import said_when_left
-from visiontune.tuning.open_storage import as_begun, create_or_resume, mend_journal, open_existing
-from visiontune.tuning.read_study import study_record
-from visiontune.tuning.records import Ending, Outcome, Put, StudyRecord
+from visiontune.spec.space.older_data import said_of_older
+from visiontune.spec.space.study_spec import StudySpec
+from visiontune.tuning.preflight.finished_study import has_more_to_start, is_finished
+from visiontune.tuning.preflight.get_ready import Say, Screen, Tracker, starting
+from visiontune.tuning.proposals.earlier_studies import Elsewhere, check_studies
+from visiontune.tuning.records.records import Ending, Outcome, Put, StudyRecord
+from visiontune.tuning.retraining.winner import leave_winner, register_winner, winner_of
+from visiontune.tuning.search.leaving import said_when_left
+from visiontune.tuning.search.search_run import SearchRun
+from visiontune.tuning.search.study_again import say_whole_again
 from visiontune.tuning.search_on_cluster import search_on_cluster
-from visiontune.tuning.search_run import SearchRun
-from visiontune.tuning.study_again import say_whole_again
-from visiontune.tuning.study_place import moved, refuse_renamed_before
-from visiontune.tuning.study_storage import Storage
-from visiontune.tuning.who_drives import holder_of
-from visiontune.tuning.winner import leave_winner, register_winner, winner_of
+from visiontune.tuning.study.driver_lease import driver_lease, refuse_driven
+from visiontune.tuning.study.driver_lock import driver_lock
+from visiontune.tuning.study.open_storage import as_begun, create_or_resume, mend_journal, open_existing
+from visiontune.tuning.study.read_study import study_record
+from visiontune.tuning.study.study_place import moved, refuse_renamed_before
+from visiontune.tuning.study.study_storage import Storage
+from visiontune.tuning.study.who_drives import holder_of
 
 if TYPE_CHECKING:
     from visiontune.data.store.store import Store

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from visiontune.spec.study_spec import Budget, Objective, StudySpec
-from visiontune.tuning.param_places import ParamPlaces
-from visiontune.tuning.records import StudyRecord, TrialRecord
+from visiontune.spec.space.study_spec import Budget, Objective, StudySpec
+from visiontune.tuning.importance.param_places import ParamPlaces
+from visiontune.tuning.proposals.start_recipes import AGAIN
+from visiontune.tuning.records.records import StudyRecord, TrialRecord
 from visiontune.tuning.rehearse_search import Point
-from visiontune.tuning.start_recipes import AGAIN
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from optuna.study import StudyDirection
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.spec.study_spec import StudySpec
-from visiontune.tuning.leg import Report
-from visiontune.tuning.search_run import SearchRun
-from visiontune.tuning.start_recipes import StartPoint, StartRecipes
-from visiontune.tuning.study_storage import Storage
+from visiontune.spec.space.study_spec import StudySpec
+from visiontune.tuning.proposals.start_recipes import StartPoint, StartRecipes
+from visiontune.tuning.records.leg import Report
+from visiontune.tuning.search.search_run import SearchRun
+from visiontune.tuning.study.study_storage import Storage
 
 NUM_WORKERS = 4
 NO_WEIGHTS = "has trials go on from each other's weights, and curves that are recorded have none to give: take another trial scheduler"

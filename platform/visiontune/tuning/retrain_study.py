@@ -11,21 +11,21 @@ from visiontune.errors import SearchFailed, UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.plugins import in_use
 from visiontune.spec.read_identity import spec_of_identity
-from visiontune.spec.study_rules import problem_of_kept
-from visiontune.spec.study_spec import Resources, StudySpec
-from visiontune.tuning.confirmations import confirm_best
-from visiontune.tuning.driver_lease import driver_lease
-from visiontune.tuning.driver_lock import driver_lock
-from visiontune.tuning.get_ready import Say, Screen, Tracker, starting
-from visiontune.tuning.leaving import said_when_left
-from visiontune.tuning.open_storage import mend_journal, open_existing
-from visiontune.tuning.read_study import load_plugins_of, study_record
-from visiontune.tuning.records import Ending, Outcome, StudyRecord
-from visiontune.tuning.retrainings import MakePolicy
+from visiontune.spec.reading.study_rules import problem_of_kept
+from visiontune.spec.space.study_spec import Resources, StudySpec
+from visiontune.tuning.preflight.get_ready import Say, Screen, Tracker, starting
+from visiontune.tuning.records.records import Ending, Outcome, StudyRecord
+from visiontune.tuning.retraining.confirmations import confirm_best
+from visiontune.tuning.retraining.retrainings import MakePolicy
+from visiontune.tuning.retraining.winner import leave_winner
+from visiontune.tuning.search.leaving import said_when_left
+from visiontune.tuning.search.search_run import SearchRun
 from visiontune.tuning.search_on_cluster import search_on_cluster
-from visiontune.tuning.search_run import SearchRun
-from visiontune.tuning.study_storage import Storage
-from visiontune.tuning.winner import leave_winner
+from visiontune.tuning.study.driver_lease import driver_lease
+from visiontune.tuning.study.driver_lock import driver_lock
+from visiontune.tuning.study.open_storage import mend_journal, open_existing
+from visiontune.tuning.study.read_study import load_plugins_of, study_record
+from visiontune.tuning.study.study_storage import Storage
 
 
 def retrain_study(

@@ -13,12 +13,15 @@ from visiontune.data.store.node_copy import on_this_node
 from visiontune.data.store.remote_cache import remote_cache
 from visiontune.data.store.short_report import short_report
 from visiontune.filesystem.study_folder import StudiesFolder
-from visiontune.spec.study_spec import StudySpec
-from visiontune.tuning.blas_threads import one_blas_thread
-from visiontune.tuning.constraints import costs_by, needs_known_costs, num_counted
-from visiontune.tuning.earlier_studies import Elsewhere
-from visiontune.tuning.forecast import keep_forecast
-from visiontune.tuning.get_ready import (
+from visiontune.spec.space.study_spec import StudySpec
+from visiontune.tuning.cluster.blas_threads import one_blas_thread
+from visiontune.tuning.cluster.interruption import interruptible
+from visiontune.tuning.cluster.node_watch import NodeWatch
+from visiontune.tuning.cluster.ray_cluster import cluster, is_local, note_of_gpus, trial_resources
+from visiontune.tuning.cluster.ray_node_checks import needs_of, with_pictures
+from visiontune.tuning.cluster.shipped_code import relative_weights
+from visiontune.tuning.preflight.forecast import keep_forecast
+from visiontune.tuning.preflight.get_ready import (
     Screen,
     count_gpus,
     get_ready,
@@ -27,18 +30,15 @@ from visiontune.tuning.get_ready import (
     settle_start,
     worker_config,
 )
-from visiontune.tuning.interruption import interruptible
-from visiontune.tuning.mlflow_events import study_event
-from visiontune.tuning.node_watch import NodeWatch
-from visiontune.tuning.ray_cluster import cluster, is_local, note_of_gpus, trial_resources
-from visiontune.tuning.ray_node_checks import needs_of, with_pictures
-from visiontune.tuning.records import Put
-from visiontune.tuning.search_run import SearchRun
-from visiontune.tuning.shipped_code import relative_weights
-from visiontune.tuning.study_again import say_again
-from visiontune.tuning.study_pictures import facts_of, follow_pictures, keep_pictures
-from visiontune.tuning.study_storage import Storage
-from visiontune.tuning.who_drives import Heartbeat
+from visiontune.tuning.proposals.earlier_studies import Elsewhere
+from visiontune.tuning.ranking.constraints import costs_by, needs_known_costs, num_counted
+from visiontune.tuning.records.records import Put
+from visiontune.tuning.retraining.mlflow_events import study_event
+from visiontune.tuning.search.search_run import SearchRun
+from visiontune.tuning.search.study_again import say_again
+from visiontune.tuning.study.study_pictures import facts_of, follow_pictures, keep_pictures
+from visiontune.tuning.study.study_storage import Storage
+from visiontune.tuning.study.who_drives import Heartbeat
 
 if TYPE_CHECKING:
     from visiontune.data.store.store import DataInfo, Store
@@ -79,7 +79,7 @@ def search_on_cluster(
                 _prepare_trials(run, spec, storage, studies, store, elsewhere)
             put(study_event(spec, storage.attributes()["key"], facts_of(store), short_report(store)))
             say_again(storage, spec, put)
-            from visiontune.tuning.ray_adapter import run_tune  # Tune reads its environment, set by `cluster`, as it is imported
+            from visiontune.tuning.cluster.ray_adapter import run_tune  # Tune reads its environment, set by `cluster`, as it is imported
 
             with interruptible(run.interrupt, may_exit=may_exit):
                 run_tune(run, base={**base, "needs": needs}, look=watch.look, screen=Heartbeat(folder).beside(screen))
@@ -118,7 +118,7 @@ def _share_gpus(
     run: SearchRun, spec: StudySpec, storage: Storage, info: DataInfo, base: Mapping[str, Any], watch: NodeWatch, address: str | None
 ) -> Mapping[str, float]:
     """What a worker is to get, once it is known how many of the space's networks a GPU has room for; `base` is what the probe gets."""
-    from visiontune.tuning.gpu_share import asking_ray, settled_gpus  # torch, in the driver
+    from visiontune.tuning.cluster.gpu_share import asking_ray, settled_gpus  # torch, in the driver
 
     gpus = settled_gpus(spec, storage, info, list(run.out.placement.nodes.values()), asking_ray(base), run.say)
     wanted = trial_resources(replace(spec.resources, gpus_per_trial=gpus), address)

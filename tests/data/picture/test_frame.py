@@ -17,8 +17,8 @@ from visiontune.data.picture.shape import shrunk
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.inference.classifier import Classifier
-from visiontune.results.class_sheet import write_sheet
-from visiontune.results.data_summary import lines
+from visiontune.results.pictures.class_sheet import write_sheet
+from visiontune.results.pictures.data_summary import lines
 from visiontune.spec.parse import load_recipe
 from visiontune.training.input.preprocessing import Preprocessing, Scaling
 from visiontune.training.weights_metadata import WeightsMetadata

@@ -30,7 +30,7 @@ from visiontune.data.readers.annotations.cvat import cvat
 from visiontune.data.readers.annotations.label_studio import label_studio
 from visiontune.data.readers.annotations.yolo import yolo
 from visiontune.errors import UserError
-from visiontune.results.make_dataset import section_of
+from visiontune.results.pictures.make_dataset import section_of
 
 CAT: Objects = [("cat", (3, 4, 13, 10))]
 DOG: Objects = [("dog", (3, 4, 13, 10))]

@@ -24,7 +24,7 @@ from visiontune.data.open_files import open_folder
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.prepare import prepare
 from visiontune.errors import UserError
-from visiontune.results.make_dataset import section_of
+from visiontune.results.pictures.make_dataset import section_of
 
 Files = Mapping[str, bytes]
 

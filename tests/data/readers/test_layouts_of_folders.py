@@ -13,8 +13,8 @@ from source_files import tree
 
 from visiontune.data.class_names import class_order, part_of
 from visiontune.errors import UserError
-from visiontune.results.data_summary import study_line
-from visiontune.results.make_dataset import section_of
+from visiontune.results.pictures.data_summary import study_line
+from visiontune.results.pictures.make_dataset import section_of
 
 Parts = Mapping[str, Mapping[str, str]]
 

@@ -18,7 +18,7 @@ from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
-from visiontune.results.study_check import check_study
+from visiontune.results.checks.study_check import check_study
 from visiontune.spec.parse import load_study
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from visiontune.data.readers.digits import digits
 from visiontune.errors import UserError
-from visiontune.spec.declare import REQUIRED, Arg, Items
+from visiontune.spec.declarations.declare import REQUIRED, Arg, Items
 from visiontune.spec.parse import load_study
-from visiontune.spec.study_spec import completed
+from visiontune.spec.space.study_spec import completed
 from visiontune.spec.tables.sources import SOURCES
 
 NEEDED: dict[str, dict[str, Any]] = {

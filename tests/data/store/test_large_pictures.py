@@ -25,7 +25,7 @@ from visiontune.data.picture.stored_form import Form
 from visiontune.data.prepare import describe, prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
-from visiontune.spec.image_size import ImageSize, sides
+from visiontune.spec.declarations.image_size import ImageSize, sides
 
 PHOTOS = load_sample_images().images
 LABELS = np.arange(24) % 2

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from visiontune.models.anatomy import mark
-from visiontune.spec.declare import Arg, Entry
+from visiontune.spec.declarations.declare import Arg, Entry
 from visiontune.training.optim.param_groups import groups_by
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from visiontune.errors import UserError
 from visiontune.spec.parse import load_recipe, load_study
-from visiontune.spec.study_spec import completed
+from visiontune.spec.space.study_spec import completed
 from visiontune.training.input.as_pretrained import as_pretrained, size_doubt, stated
 from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.input.preprocessing import Preprocessing

@@ -13,8 +13,8 @@ from PIL import Image
 from tiny import make_recipe, make_store, model_section, section
 
 from visiontune.errors import UserError
-from visiontune.spec.image_size import ImageSize, sides
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.declarations.image_size import ImageSize, sides
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.training.evaluate import evaluate
 from visiontune.training.input.picture_sizes import progressive
 from visiontune.training.input.preprocessing import Preprocessing, resized

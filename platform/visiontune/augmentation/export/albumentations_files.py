@@ -17,7 +17,7 @@ from visiontune.augmentation.policies.randaugment import Drawn
 from visiontune.augmentation.policy_steps import Chance, Step
 from visiontune.augmentation.resized_crop import ResizedCrop
 from visiontune.errors import UserError
-from visiontune.spec.image_size import ImageSize, sides
+from visiontune.spec.declarations.image_size import ImageSize, sides
 
 
 def pipeline(steps: Sequence[Step], image_size: ImageSize) -> Any:

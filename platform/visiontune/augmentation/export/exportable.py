@@ -11,7 +11,7 @@ from visiontune.augmentation.policies.published import SignedOps
 from visiontune.augmentation.policies.randaugment import Chains
 from visiontune.augmentation.policies.three_augment import ThreeAugment
 from visiontune.augmentation.policy_steps import Step
-from visiontune.spec.image_size import ImageSize
+from visiontune.spec.declarations.image_size import ImageSize
 from visiontune.spec.tables.ops import OPS
 
 

@@ -15,7 +15,7 @@ from visiontune.augmentation.policies.randaugment import Drawn
 from visiontune.augmentation.policy import build_policy
 from visiontune.augmentation.policy_steps import Chance, Step
 from visiontune.errors import UserError, nearest
-from visiontune.spec.image_size import ImageSize
+from visiontune.spec.declarations.image_size import ImageSize
 
 FORMATS = (".yaml", ".yml", ".json", ".py")
 

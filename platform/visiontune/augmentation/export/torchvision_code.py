@@ -15,7 +15,7 @@ from visiontune.augmentation.policies.three_augment import DEVIATIONS, THRESHOLD
 from visiontune.augmentation.policy_steps import Chance, Step
 from visiontune.augmentation.resized_crop import ResizedCrop
 from visiontune.errors import UserError
-from visiontune.spec.image_size import ImageSize, both_sides
+from visiontune.spec.declarations.image_size import ImageSize, both_sides
 
 _DRAWN = '''
 class Drawn(torch.nn.Module):

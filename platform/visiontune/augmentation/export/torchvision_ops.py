@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from visiontune.spec.image_size import ImageSize, sides
+from visiontune.spec.declarations.image_size import ImageSize, sides
 
 MakeCode = Callable[[Any, ImageSize], str | None]
 """(transform, image_size) to code; None for arguments for which torchvision has no equal."""

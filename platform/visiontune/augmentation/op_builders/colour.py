@@ -7,7 +7,7 @@ from typing import Any
 import albumentations as alb
 
 from visiontune.augmentation.op_builders.geometry import always, around_zero, nothing
-from visiontune.spec.image_size import ImageSize
+from visiontune.spec.declarations.image_size import ImageSize
 
 MAX_HUE = 30.0
 MAX_SATURATION = 80.0

@@ -14,7 +14,7 @@ from typing import Any
 
 import albumentations as alb
 
-from visiontune.spec.image_size import ImageSize, shorter, sides
+from visiontune.spec.declarations.image_size import ImageSize, shorter, sides
 
 MAX_DEGREES = 30.0
 MAX_SHEAR = 20.0

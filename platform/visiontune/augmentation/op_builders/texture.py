@@ -10,7 +10,7 @@ from typing import Any
 import albumentations as alb
 
 from visiontune.augmentation.op_builders.geometry import always, nothing
-from visiontune.spec.image_size import ImageSize, shorter
+from visiontune.spec.declarations.image_size import ImageSize, shorter
 
 MAX_NOISE = 0.2
 MAX_KERNEL = 0.1

@@ -20,7 +20,7 @@ from visiontune.data.picture.decode import shape_of
 from visiontune.data.picture.stored_form import Form, is_large, sizes_of
 from visiontune.data.source import Source
 from visiontune.errors import UserError
-from visiontune.spec.image_size import pixels
+from visiontune.spec.declarations.image_size import pixels
 
 _SAMPLE = 16
 _DISK_SAMPLE_BYTES = 32 << 20

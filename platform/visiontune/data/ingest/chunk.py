@@ -32,7 +32,7 @@ from visiontune.data.picture.thumbnail import THUMB, thumbs_of
 from visiontune.data.picture.traits import traits_of
 from visiontune.data.source import Source
 from visiontune.filesystem.atomic_write import replacing
-from visiontune.spec.image_size import pixels
+from visiontune.spec.declarations.image_size import pixels
 
 _COLUMNS = {"place_K": (), "digest_K2": (2,), "check_K2": (2,), "thumb_KP": (THUMB**2,), "shape_K2": (2,), "trait_K": (), "length_K": ()}
 _TYPES: Mapping[str, Any] = {"digest_K2": np.uint64, "check_K2": np.uint64, "thumb_KP": np.uint8, "trait_K": np.uint8}

@@ -26,7 +26,7 @@ from visiontune.data.split import LEFT_OUT, Codes, IntArray
 from visiontune.data.store.ingest_report import IngestReport
 from visiontune.data.store.layout import CHECKSUM_KEY, METADATA_KEY, REPORT_KEY, SHARD_BYTES, SPLITS, VERSION, rows_checksum, shard_digest
 from visiontune.filesystem.atomic_write import sync, write_whole
-from visiontune.spec.image_size import image_size
+from visiontune.spec.declarations.image_size import image_size
 
 STORE = "store.part"
 """Beside the chunks: what becomes the store."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from visiontune.data.picture.bad_picture import Picture
 from visiontune.data.picture.shape import fit, in_channels, largest_part
-from visiontune.spec.image_size import both_sides
+from visiontune.spec.declarations.image_size import both_sides
 
 WORDS = {"crop": "the middle of a picture", "pad": "all of a picture, black around it", "squash": "all of a picture, each side by itself"}
 """What is seen, as a phrase."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from visiontune.data.picture.bad_picture import Picture
 from visiontune.errors import UserError
-from visiontune.spec.image_size import ImageSize, both_sides, sides
+from visiontune.spec.declarations.image_size import ImageSize, both_sides, sides
 
 MUCH_SMALLER = 1.5
 """Times the area. A store's pictures have 1.14 times the sides, 1.3 times the area, of what is trained on."""

@@ -22,7 +22,7 @@ from visiontune.data.picture.frame import covering_size, in_frame, inner_size, k
 from visiontune.data.picture.shape import in_channels, known_size, shrunk, to_shape
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.json_text import from_json
-from visiontune.spec.image_size import ImageSize, image_size, sides
+from visiontune.spec.declarations.image_size import ImageSize, image_size, sides
 
 SMALL, MARGIN = 64, 1.14
 _SUMMED_BYTES = 64 << 10

@@ -18,7 +18,7 @@ from itertools import islice
 from visiontune.data.file_names import as_utf8, identity, is_hidden, printable
 from visiontune.data.file_tree import Root
 from visiontune.errors import Problem, UserError, near_names
-from visiontune.spec.yaml_node import scalar
+from visiontune.spec.yaml.yaml_node import scalar
 
 _WHERE = "data.exclude"
 _MOST_NAMES = 5000

@@ -20,7 +20,7 @@ from visiontune.data.readers.listing import note_odd, pictures_in
 from visiontune.data.readers.picture_files import file_source
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError
-from visiontune.spec.label_pattern import LABEL_PATTERN
+from visiontune.spec.declarations.label_pattern import LABEL_PATTERN
 
 FOLDER, NAME = "folder", "name"
 

@@ -22,7 +22,7 @@ from visiontune.data.readers.table_file import TableFile, read_table
 from visiontune.data.readers.votes import REFUSE, Votes
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError
-from visiontune.spec.several_labels import MANY, ONE
+from visiontune.spec.tables.several_labels import MANY, ONE
 
 _MAX_LISTED = 5
 _LABEL = "label"

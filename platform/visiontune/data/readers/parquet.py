@@ -18,7 +18,7 @@ from visiontune.data.readers.parquet_splits import is_numbered, missing_shards, 
 from visiontune.data.source import Source, Stamps
 from visiontune.data.split import IntArray
 from visiontune.errors import Problem, UserError
-from visiontune.spec.several_labels import MANY, ONE
+from visiontune.spec.tables.several_labels import MANY, ONE
 
 _PEEK = 64
 _MAX_LISTED = 5

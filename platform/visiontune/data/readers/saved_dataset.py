@@ -14,7 +14,7 @@ from visiontune.data.readers.parquet_shards import ShardFile
 from visiontune.data.source import Source
 from visiontune.errors import Problem, UserError
 from visiontune.filesystem.json_text import from_json
-from visiontune.spec.several_labels import MANY, ONE
+from visiontune.spec.tables.several_labels import MANY, ONE
 
 SPLITS = "dataset_dict.json"
 STATE = "state.json"

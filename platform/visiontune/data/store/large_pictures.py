@@ -16,7 +16,7 @@ from visiontune.data.picture.stored_form import Form
 from visiontune.data.split import IntArray
 from visiontune.data.store.layout import shard_digest
 from visiontune.errors import NotAtHand
-from visiontune.spec.image_size import ImageSize, sides
+from visiontune.spec.declarations.image_size import ImageSize, sides
 
 Bytes = NDArray[np.uint8]
 

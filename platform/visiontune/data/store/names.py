@@ -12,7 +12,7 @@ from visiontune.data.store.store import Store
 from visiontune.errors import UserError, nearest
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.json_text import read_mapping
-from visiontune.spec.declare import chosen
+from visiontune.spec.declarations.declare import chosen
 from visiontune.spec.parse_data import without_defaults
 from visiontune.spec.tables.sources import SOURCES
 

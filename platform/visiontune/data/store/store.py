@@ -25,7 +25,7 @@ from visiontune.data.store.layout import REPORT_KEY, SPLITS, rows_checksum
 from visiontune.data.store.store_file import column, form_of, opened, whole_of
 from visiontune.errors import UserError, first_line
 from visiontune.filesystem.cgroup import num_cpus
-from visiontune.spec.image_size import ImageSize, image_size
+from visiontune.spec.declarations.image_size import ImageSize, image_size
 
 
 @dataclass(frozen=True)

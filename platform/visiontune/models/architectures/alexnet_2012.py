@@ -12,7 +12,7 @@ from torch import nn
 from visiontune.models.anatomy import mark
 from visiontune.models.architectures.adapting import fit_stem
 from visiontune.models.architectures.zfnet import LocalContrast
-from visiontune.spec.image_size import ImageSize, pixels, sides
+from visiontune.spec.declarations.image_size import ImageSize, pixels, sides
 
 _SIDE = 6
 

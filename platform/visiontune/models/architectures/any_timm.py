@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from visiontune.errors import UserError, first_line, near_names
 from visiontune.models.anatomy import Anatomy
 from visiontune.models.architectures.find_anatomy import find_anatomy
-from visiontune.spec.declare import NOTHING
-from visiontune.spec.image_size import ImageSize, sides
+from visiontune.spec.declarations.declare import NOTHING
+from visiontune.spec.declarations.image_size import ImageSize, sides
 
 
 def timm_network(

@@ -21,8 +21,8 @@ from visiontune.models.anatomy import Anatomy
 from visiontune.models.architectures.adapting import fit_stem
 from visiontune.models.architectures.find_anatomy import find_anatomy
 from visiontune.models.dropout import depth_probabilities
-from visiontune.spec.declare import NOTHING
-from visiontune.spec.image_size import ImageSize, pixels, sides
+from visiontune.spec.declarations.declare import NOTHING
+from visiontune.spec.declarations.image_size import ImageSize, pixels, sides
 
 # Their second scores would come in training only; as entries of their own (googlenet, inception_v3) they have them.
 _AUXILIARY = ("googlenet", "inception_v3")

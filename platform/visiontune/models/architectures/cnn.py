@@ -23,7 +23,7 @@ from visiontune.models.architectures.cnn_blocks import (
     units,
 )
 from visiontune.models.dropout import depth_probabilities
-from visiontune.spec.image_size import ImageSize, pixels, sides
+from visiontune.spec.declarations.image_size import ImageSize, pixels, sides
 
 POOLS = {"max": nn.MaxPool2d, "mean": nn.AvgPool2d}
 

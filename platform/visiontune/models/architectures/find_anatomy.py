@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from visiontune.models.activation import ACTIVATION_TYPES, is_timms_activation
 from visiontune.models.anatomy import Anatomy
-from visiontune.spec.image_size import are_positions, image_size
+from visiontune.spec.declarations.image_size import are_positions, image_size
 
 _MOST = 0.8
 """Share of a network's weights, the head's aside, above which a part is taken apart: ResNet-18 has .75 of them in its last stage."""

@@ -11,7 +11,7 @@ from math import prod
 from torch import nn
 
 from visiontune.models.anatomy import mark
-from visiontune.spec.image_size import ImageSize, pixels, sides
+from visiontune.spec.declarations.image_size import ImageSize, pixels, sides
 
 
 def lenet5(*, num_classes: int, in_channels: int, image_size: ImageSize, width: int = 1) -> nn.Module:

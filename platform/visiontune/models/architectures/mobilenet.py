@@ -11,7 +11,7 @@ from torch import nn
 
 from visiontune.models.anatomy import mark
 from visiontune.models.architectures.adapting import fit_stem, scaled
-from visiontune.spec.image_size import ImageSize
+from visiontune.spec.declarations.image_size import ImageSize
 
 # Table 1 of the paper: the filters of each 1 x 1 convolution; a new stage begins where the depthwise one before it has stride 2.
 _STAGES = ((64,), (128, 128), (256, 256), (512, 512, 512, 512, 512, 512), (1024, 1024))

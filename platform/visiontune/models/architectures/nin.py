@@ -11,7 +11,7 @@ from itertools import pairwise
 from torch import nn
 
 from visiontune.models.anatomy import mark
-from visiontune.spec.image_size import ImageSize, pixels, sides
+from visiontune.spec.declarations.image_size import ImageSize, pixels, sides
 
 
 def nin(*, num_classes: int, in_channels: int, image_size: ImageSize, width_factor: float = 1.0, inner_dropout: float = 0.5) -> nn.Module:

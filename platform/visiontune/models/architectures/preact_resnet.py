@@ -14,7 +14,7 @@ from visiontune.models.anatomy import mark
 from visiontune.models.architectures.adapting import fit_stem, repeated, scaled
 from visiontune.models.architectures.wideresnet import EXPANSION, PreActivation
 from visiontune.models.dropout import depth_probabilities
-from visiontune.spec.image_size import ImageSize
+from visiontune.spec.declarations.image_size import ImageSize
 
 
 def preact_resnet(

@@ -10,7 +10,7 @@ from torchvision.ops import StochasticDepth
 from visiontune.models.anatomy import mark, replace
 from visiontune.models.architectures.adapting import chain, fit_stem, instances
 from visiontune.models.dropout import depth_probabilities
-from visiontune.spec.image_size import ImageSize
+from visiontune.spec.declarations.image_size import ImageSize
 
 _XCEPTION = (
     ("conv1", "bn1", "act1", "conv2", "bn2", "act2"),

@@ -8,7 +8,7 @@ from torch import nn
 
 from visiontune.models.anatomy import mark
 from visiontune.models.architectures.adapting import chain, fit_stem, grouped, repeated, scaled
-from visiontune.spec.image_size import ImageSize
+from visiontune.spec.declarations.image_size import ImageSize
 
 
 def _densenet(

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from visiontune.models.anatomy import mark, replace
 from visiontune.models.architectures.adapting import ConvUnit, chain, fit_stem, instances
-from visiontune.spec.image_size import ImageSize
+from visiontune.spec.declarations.image_size import ImageSize
 
 _GOOGLENET = (
     ("conv1", "maxpool1", "conv2", "conv3", "maxpool2"),

@@ -14,7 +14,7 @@ from torchvision.ops import StochasticDepth
 from visiontune.models.anatomy import mark
 from visiontune.models.architectures.adapting import chain, fit_stem, instances
 from visiontune.models.dropout import depth_probabilities
-from visiontune.spec.image_size import ImageSize
+from visiontune.spec.declarations.image_size import ImageSize
 
 # Table 1 of the paper: expansion, kernel, stride, channels in, channels out, layers.
 _STAGES = (

@@ -12,7 +12,7 @@ from torch import nn
 
 from visiontune.models.anatomy import mark
 from visiontune.models.architectures.adapting import chain, fit_stem, grouped, scaled
-from visiontune.spec.image_size import ImageSize
+from visiontune.spec.declarations.image_size import ImageSize
 
 _CHILDREN = ("features", "avgpool", "flatten", "classifier")
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from visiontune.models.anatomy import mark
 from visiontune.models.architectures.adapting import fit_stem, repeated, scaled
 from visiontune.models.dropout import branch_drop, depth_probabilities
-from visiontune.spec.image_size import ImageSize
+from visiontune.spec.declarations.image_size import ImageSize
 
 _EXPANSION = 4  # of a bottleneck's last convolution
 

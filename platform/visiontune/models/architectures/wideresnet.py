@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from visiontune.models.anatomy import mark
 from visiontune.models.dropout import branch_drop, depth_probabilities
-from visiontune.spec.image_size import ImageSize
+from visiontune.spec.declarations.image_size import ImageSize
 
 EXPANSION = 4
 """Of a bottleneck's last convolution."""

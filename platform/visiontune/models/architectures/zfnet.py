@@ -10,7 +10,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from visiontune.models.anatomy import mark
-from visiontune.spec.image_size import ImageSize, pixels, sides
+from visiontune.spec.declarations.image_size import ImageSize, pixels, sides
 
 _SIDE = 6
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from visiontune.results.ablation_table import Ablation, Row
-from visiontune.results.winner_lines import Estimate
-from visiontune.tuning.ablation import ALONE, CUMULATIVE, DEFAULTS, WITHOUT
+from visiontune.results.tables.ablation_table import Ablation, Row
+from visiontune.results.tables.winner_lines import Estimate
+from visiontune.tuning.retraining.ablation import ALONE, CUMULATIVE, DEFAULTS, WITHOUT
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

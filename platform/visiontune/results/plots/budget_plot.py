@@ -5,8 +5,8 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from visiontune.results.plots.figure_style import OF_STATE, empty, styled
-from visiontune.results.text import number
-from visiontune.tuning.records import StudyRecord
+from visiontune.results.screens.text import number
+from visiontune.tuning.records.records import StudyRecord
 
 
 def budget_by_trial(study: StudyRecord) -> go.Figure:

@@ -12,8 +12,8 @@ from visiontune.results.plots.budget_plot import budget_by_trial
 from visiontune.results.plots.importance_plots import importance_bars, marginal_curves
 from visiontune.results.plots.learning_curves import learning_curves
 from visiontune.results.plots.params_plots import parallel_coordinates, ranks, slices
-from visiontune.tuning.importance import Importance, importance_of
-from visiontune.tuning.records import StudyRecord
+from visiontune.tuning.importance.importance import Importance, importance_of
+from visiontune.tuning.records.records import StudyRecord
 
 OF_STUDY: Mapping[str, Callable[[StudyRecord], go.Figure]] = MappingProxyType({"curves": learning_curves, "budget": budget_by_trial})
 """What the study alone shows."""

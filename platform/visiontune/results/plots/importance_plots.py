@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import plotly.graph_objects as go
 
-from visiontune.results.importance_table import given
-from visiontune.results.leaderboard import short_names
 from visiontune.results.plots.figure_style import BLUE, GREY, MAX_PANELS, SKY, empty, faint, styled
 from visiontune.results.plots.params_plots import panel, panels, panels_height
-from visiontune.results.text import number
-from visiontune.tuning.importance import CurvePoint, Importance, ParamImportance
+from visiontune.results.screens.text import number
+from visiontune.results.tables.importance_table import given
+from visiontune.results.tables.leaderboard import short_names
+from visiontune.tuning.importance.importance import CurvePoint, Importance, ParamImportance
 
 COLOURS = {"matters": BLUE, "not known yet": SKY, "does not matter": GREY}
 

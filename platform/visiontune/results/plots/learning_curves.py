@@ -7,7 +7,7 @@ import math
 import plotly.graph_objects as go
 
 from visiontune.results.plots.figure_style import GREY, OF_STATE, empty, styled
-from visiontune.tuning.records import StudyRecord, TrialRecord
+from visiontune.tuning.records.records import StudyRecord, TrialRecord
 
 
 def learning_curves(study: StudyRecord) -> go.Figure:

@@ -10,16 +10,16 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from visiontune.results.leaderboard import differing, short_names
 from visiontune.results.plots.figure_style import MAX_PANELS, SCALE, empty, of_rung, styled
-from visiontune.results.text import number
-from visiontune.spec.domains import Choice
-from visiontune.tuning.compared_values import compared_values
-from visiontune.tuning.importance import space_of
-from visiontune.tuning.param_cells import ParamCells, SpaceCells, value_at
-from visiontune.tuning.param_places import is_ordered
-from visiontune.tuning.ranking import is_usable, ranked
-from visiontune.tuning.records import StudyRecord, TrialRecord
+from visiontune.results.screens.text import number
+from visiontune.results.tables.leaderboard import differing, short_names
+from visiontune.spec.declarations.domains import Choice
+from visiontune.tuning.importance.importance import space_of
+from visiontune.tuning.importance.param_cells import ParamCells, SpaceCells, value_at
+from visiontune.tuning.importance.param_places import is_ordered
+from visiontune.tuning.proposals.compared_values import compared_values
+from visiontune.tuning.ranking.ranking import is_usable, ranked
+from visiontune.tuning.records.records import StudyRecord, TrialRecord
 
 NOTHING = "no trial has a value yet"
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from visiontune.results.text import number, recipe_line
-from visiontune.results.trial_costs import front_of, measured
-from visiontune.results.winner_lines import estimate_of
-from visiontune.tuning.constraints import shown
-from visiontune.tuning.front import front_of_study
-from visiontune.tuning.records import StudyRecord, TrialRecord
+from visiontune.results.screens.text import number, recipe_line
+from visiontune.results.tables.trial_costs import front_of, measured
+from visiontune.results.tables.winner_lines import estimate_of
+from visiontune.tuning.ranking.constraints import shown
+from visiontune.tuning.ranking.front import front_of_study
+from visiontune.tuning.records.records import StudyRecord, TrialRecord
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

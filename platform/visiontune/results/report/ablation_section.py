@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from visiontune.errors import plural
-from visiontune.results.ablation_table import gain_text, shown
 from visiontune.results.plots.ablation_plot import ablation_figure
 from visiontune.results.report.blocks import Block, Plot, Table, Text
 from visiontune.results.report.subject import ReportSubject
-from visiontune.tuning.ablation import ALONE, WITHOUT
+from visiontune.results.tables.ablation_table import gain_text, shown
+from visiontune.tuning.retraining.ablation import ALONE, WITHOUT
 
 
 def ablation(subject: ReportSubject) -> Sequence[Block] | None:

@@ -9,7 +9,7 @@ from visiontune.errors import plural
 from visiontune.inference.intervals import wilson_interval
 from visiontune.results.report.subject import ReportSubject
 from visiontune.results.report.words import IN_WORDS, between, cost, count, figure, size
-from visiontune.results.text import duration, number
+from visiontune.results.screens.text import duration, number
 
 
 @dataclass(frozen=True)

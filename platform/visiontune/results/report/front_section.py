@@ -9,10 +9,10 @@ from visiontune.results.plots.pareto import pareto
 from visiontune.results.report.blocks import Block, Plot, Table, Text
 from visiontune.results.report.subject import ReportSubject
 from visiontune.results.report.words import COST_WORDS, between, cost, figure
-from visiontune.results.winner_lines import estimate_of
-from visiontune.spec.value_reader import listed
-from visiontune.tuning.front import front_of_study
-from visiontune.tuning.records import TrialRecord
+from visiontune.results.tables.winner_lines import estimate_of
+from visiontune.spec.reading.value_reader import listed
+from visiontune.tuning.ranking.front import front_of_study
+from visiontune.tuning.records.records import TrialRecord
 
 
 def front(subject: ReportSubject) -> Sequence[Block] | None:

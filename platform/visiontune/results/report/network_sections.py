@@ -9,11 +9,11 @@ from visiontune.errors import plural
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.inspection.confusion import class_table
 from visiontune.inspection.corruptions import SEVERITIES
-from visiontune.results.class_table import MAX_CLASSES
 from visiontune.results.report.blocks import Block, Image, Table, Text
 from visiontune.results.report.subject import ReportSubject
 from visiontune.results.report.words import figure
-from visiontune.tuning.confirmed import WITH_VAL
+from visiontune.results.use.class_table import MAX_CLASSES
+from visiontune.tuning.study.confirmed import WITH_VAL
 
 NUM_PAIRS = 12
 

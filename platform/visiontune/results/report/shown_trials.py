@@ -6,8 +6,8 @@ import math
 from dataclasses import replace
 
 from visiontune.errors import plural
-from visiontune.tuning.ranking import ranked
-from visiontune.tuning.records import StudyRecord, TrialRecord
+from visiontune.tuning.ranking.ranking import ranked
+from visiontune.tuning.records.records import StudyRecord, TrialRecord
 
 MOST_BEST = 500
 MOST_OTHERS = 500

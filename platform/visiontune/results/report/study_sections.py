@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from visiontune.errors import plural
-from visiontune.results.importance_table import best_value, given, importance_lines
-from visiontune.results.leaderboard import differing, failure_lines, rung_lines, short_names, source_lines
 from visiontune.results.plots.figure_table import figure_of
 from visiontune.results.plots.params_plots import parallel_coordinates
 from visiontune.results.plots.pareto import pareto
@@ -14,10 +12,12 @@ from visiontune.results.report.blocks import Block, Code, Plot, Table, Text
 from visiontune.results.report.shown_trials import best_trials, said_of_shown
 from visiontune.results.report.subject import ReportSubject
 from visiontune.results.report.words import COST_WORDS, IN_WORDS, SHARES, between, cost, figure
-from visiontune.results.text import number
-from visiontune.results.trial_costs import front_of, measured, told
-from visiontune.results.winner_lines import curse_of, estimate_of, kept_lines
-from visiontune.tuning.records import Candidate, TrialRecord, test_figures_of
+from visiontune.results.screens.text import number
+from visiontune.results.tables.importance_table import best_value, given, importance_lines
+from visiontune.results.tables.leaderboard import differing, failure_lines, rung_lines, short_names, source_lines
+from visiontune.results.tables.trial_costs import front_of, measured, told
+from visiontune.results.tables.winner_lines import curse_of, estimate_of, kept_lines
+from visiontune.tuning.records.records import Candidate, TrialRecord, test_figures_of
 
 NUM_OPEN = 10
 SCROLLED = 720
@@ -167,7 +167,7 @@ def _on_front(subject: ReportSubject, trial: TrialRecord, name: str) -> str:
 
 def recipe(subject: ReportSubject) -> Sequence[Block]:
     """The winner's recipe to copy, or that of the best so far."""
-    from visiontune.spec.yaml_writer import to_yaml
+    from visiontune.spec.yaml.yaml_writer import to_yaml
 
     best = subject.winner or subject.study.best
     assert best is not None

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.filesystem.json_text import read_mapping
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.results.importance_table import Why
 from visiontune.results.report.shown_trials import shown_trials
-from visiontune.results.winner_lines import Estimate, estimate_of
-from visiontune.tuning.records import StudyRecord, TrialRecord
-from visiontune.tuning.winner import winner_of
+from visiontune.results.tables.importance_table import Why
+from visiontune.results.tables.winner_lines import Estimate, estimate_of
+from visiontune.tuning.records.records import StudyRecord, TrialRecord
+from visiontune.tuning.retraining.winner import winner_of
 
 if TYPE_CHECKING:
-    from visiontune.results.ablation_table import Ablation
-    from visiontune.results.inspection_views import View
+    from visiontune.results.inspection.inspection_views import View
+    from visiontune.results.tables.ablation_table import Ablation
 
 
 @dataclass(frozen=True)

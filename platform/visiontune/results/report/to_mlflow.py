@@ -12,8 +12,8 @@ from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.tracking.mlflow_uri import tracking_uri
 from visiontune.tracking.outbox import Outbox, num_unsent
 from visiontune.tracking.tracker import send_leftovers
-from visiontune.tuning.driver_lock import driver_lock
-from visiontune.tuning.mlflow_events import artifact_event
+from visiontune.tuning.retraining.mlflow_events import artifact_event
+from visiontune.tuning.study.driver_lock import driver_lock
 
 
 def send_report(folder: StudyFolder, report: Path, pictures: Sequence[Path] = ()) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from visiontune.results.text import duration, number
+from visiontune.results.screens.text import duration, number
 from visiontune.spec.tables.metrics import METRICS
-from visiontune.tuning.constraints import shown
+from visiontune.tuning.ranking.constraints import shown
 
 SHARES = frozenset(metric for metric, mode in METRICS.items() if mode == "max") | {"test_top1", "test_top5"}
 """Metrics from 0 to 1, which are shown as percentages."""

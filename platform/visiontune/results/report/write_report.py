@@ -13,24 +13,24 @@ from visiontune.errors import UserError
 from visiontune.filesystem.atomic_write import try_out, write_whole
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
-from visiontune.results.ablate_study import read_ablation
-from visiontune.results.ablation_table import Ablation
-from visiontune.results.importance_table import Why
-from visiontune.results.ingest_progress import IngestScreen
-from visiontune.results.inspection_views import NONE_OF_MANY, View
-from visiontune.results.next_search import next_search
+from visiontune.results.inspection.inspection_views import NONE_OF_MANY, View
+from visiontune.results.inspection.study_inspection import keep_views, look_at
 from visiontune.results.report.first_screen import answer_of
 from visiontune.results.report.page import render
 from visiontune.results.report.section_table import SECTIONS
 from visiontune.results.report.shown_trials import best_trials
 from visiontune.results.report.subject import ReportSubject
 from visiontune.results.report.to_mlflow import send_report
-from visiontune.results.study_inspection import keep_views, look_at
-from visiontune.results.trial_costs import with_costs
+from visiontune.results.retraining.ablate_study import read_ablation
+from visiontune.results.screens.ingest_progress import IngestScreen
+from visiontune.results.tables.ablation_table import Ablation
+from visiontune.results.tables.importance_table import Why
+from visiontune.results.tables.next_search import next_search
+from visiontune.results.tables.trial_costs import with_costs
 from visiontune.spec.plugins import in_use, load_kept
 from visiontune.training.train_recipe import find_device
-from visiontune.tuning.importance import importance_of
-from visiontune.tuning.records import StudyRecord
+from visiontune.tuning.importance.importance import importance_of
+from visiontune.tuning.records.records import StudyRecord
 
 Tell = Callable[[Progress], None]
 _log = logging.getLogger(__name__)

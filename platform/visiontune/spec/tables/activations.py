@@ -5,7 +5,7 @@ An activation's builder takes `args`, a normalisation's (num_channels) and `args
 
 from __future__ import annotations
 
-from visiontune.spec.declare import ALL, Arg, Entry, Range, Table
+from visiontune.spec.declarations.declare import ALL, Arg, Entry, Range, Table
 
 _OWN = "visiontune.models.activation"
 

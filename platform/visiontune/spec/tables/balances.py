@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry, Range, Table
+from visiontune.spec.declarations.declare import Arg, Entry, Range, Table
 
 BALANCES = Table(
     "balance",

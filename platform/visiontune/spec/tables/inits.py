@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import ALL, Arg, Entry, Range, Table
+from visiontune.spec.declarations.declare import ALL, Arg, Entry, Range, Table
 
 _OWN = "visiontune.models.initialisation"
 _FAN = Arg(str, "keeps the variance of activations (in) or of gradients (out)", "in", choices=("in", "out"), auto=ALL)

@@ -5,7 +5,7 @@ One of the trait SEVERAL_LABELS also takes members_SK, (S, K) which classes each
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry, Range, Table
+from visiontune.spec.declarations.declare import Arg, Entry, Range, Table
 
 SEVERAL_LABELS = "several labels"
 

@@ -6,7 +6,7 @@ default in epochs (`_in_epochs`), others in shares (`_in_shares`).
 
 from __future__ import annotations
 
-from visiontune.spec.declare import ALL, Arg, Entry, Range, Table
+from visiontune.spec.declarations.declare import ALL, Arg, Entry, Range, Table
 
 _DROPS, _CURVES = "visiontune.training.lr_schedule", "visiontune.training.lr_schedule_curves"
 

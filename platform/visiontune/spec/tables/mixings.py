@@ -6,7 +6,7 @@ batches that are mixed: Yun et al. 2019 mix half of CIFAR's batches and all of I
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry, Range, Table
+from visiontune.spec.declarations.declare import Arg, Entry, Range, Table
 
 _HERE = "visiontune.augmentation.mixing"
 _SHARE = {"mixing_probability": Arg(float, "chance that a batch is mixed", 1.0, 0.0, 1.0, auto=Range(0.1, 1.0))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Table
+from visiontune.spec.declarations.declare import Table
 from visiontune.spec.tables.models_own import OWN_MODELS
 from visiontune.spec.tables.models_zoo import LIBRARY_MODELS, ZOO_MODELS
 

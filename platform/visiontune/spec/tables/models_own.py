@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import ALL, Arg, Entry, Range
+from visiontune.spec.declarations.declare import ALL, Arg, Entry, Range
 
 _INNER_DROPOUT = "chance to drop what goes into each hidden dense layer; the paper's is 0.5"
 _STOCHASTIC_DEPTH = "chance to leave out the last residual block, falling to 0 at the first (Huang et al. 2016)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry, Range
+from visiontune.spec.declarations.declare import Arg, Entry, Range
 
 _PLAIN = "visiontune.models.architectures.torchvision_plain"
 _INCEPTION = "visiontune.models.architectures.torchvision_inception"

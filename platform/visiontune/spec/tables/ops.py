@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from visiontune.spec.declare import Arg, Entry, Range, Table
+from visiontune.spec.declarations.declare import Arg, Entry, Range, Table
 
 _MOVED, _COLOURED, _TEXTURED = (f"visiontune.augmentation.op_builders.{module}" for module in ("geometry", "colour", "texture"))
 _PROBABILITY = {"probability": Arg(float, "chance that a picture gets the op", 0.5, 0.0, 1.0, auto=Range(0.0, 1.0))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import ALL, Arg, Entry, Range, Table
+from visiontune.spec.declarations.declare import ALL, Arg, Entry, Range, Table
 
 
 def _decay(default: float, auto: Range) -> dict[str, Arg]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from visiontune.spec.declare import Arg, Entry, Range, Section, Table
+from visiontune.spec.declarations.declare import Arg, Entry, Range, Section, Table
+from visiontune.spec.declarations.timm_strings import WRITTEN, settle_auto_augment
 from visiontune.spec.tables.ops import FORMER_ARGS, FORMER_OPS, OPS
-from visiontune.spec.timm_strings import WRITTEN, settle_auto_augment
 
 __all__ = ["OPS", "POLICIES"]
 

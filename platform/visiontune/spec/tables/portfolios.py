@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from visiontune.spec.image_size import ImageSize, as_square
+from visiontune.spec.declarations.image_size import ImageSize, as_square
 
 SMALL_PX = 96
 """Pictures up to this size are small: networks for them keep their first stride at 1."""

@@ -7,7 +7,7 @@ theirs were (`preprocessing: as_pretrained`) unless the file says otherwise.
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry, Range, Table
+from visiontune.spec.declarations.declare import Arg, Entry, Range, Table
 
 PUBLISHED = "published"
 """Weights by the network's own name, so that a search over networks needs one word."""

@@ -5,7 +5,7 @@ Pictures are made, augmented and preprocessed at data.image_size, and made small
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry, Range, Table
+from visiontune.spec.declarations.declare import Arg, Entry, Range, Table
 
 RESIZES = Table(
     "resize",

@@ -6,7 +6,7 @@ in the space. A trial scheduler's takes (curves, budget) and `args`.
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry, Table
+from visiontune.spec.declarations.declare import Arg, Entry, Table
 
 LEARNING = {
     "num_startup": Arg(int, "values before the sampler proposes; a Sobol sequence until then", 8, 0, 10_000),
@@ -25,7 +25,7 @@ SAMPLERS = Table(
     {
         "tpe": Entry(
             "tree-structured Parzen estimator (Bergstra et al. 2011)",
-            "visiontune.tuning.optuna_samplers:tpe",
+            "visiontune.tuning.proposals.optuna_samplers:tpe",
             {
                 **LEARNING,
                 "gamma": Arg(float, "share of the values that counts as good, which is never more than 25 of them", 0.1, 0.01, 0.9),
@@ -34,17 +34,17 @@ SAMPLERS = Table(
             },
             traits=frozenset({SEVERAL, THINNED}),
         ),
-        "random": Entry("independent draws", "visiontune.tuning.optuna_samplers:random", traits=frozenset({SEVERAL})),
+        "random": Entry("independent draws", "visiontune.tuning.proposals.optuna_samplers:random", traits=frozenset({SEVERAL})),
         "grid": Entry("every point of a space of choices, ints and stepped floats, in order", traits=frozenset({SEVERAL})),
         "gp": Entry(
             "Gaussian process with log expected improvement; seconds for each proposal",
-            "visiontune.tuning.optuna_samplers:gp",
+            "visiontune.tuning.proposals.optuna_samplers:gp",
             {**LEARNING, "is_deterministic": Arg(bool, "whether the same params are taken to give the same value, without noise", False)},
             traits=frozenset({THINNED}),
         ),
         "cmaes": Entry(
             "covariance matrix adaptation (Hansen 2016) of the numbers; choices by TPE",
-            "visiontune.tuning.optuna_samplers:cmaes",
+            "visiontune.tuning.proposals.optuna_samplers:cmaes",
             {
                 "sigma0": Arg(float, "first standard deviation as a share of a range; auto: a sixth", "auto", 0.001, 1.0, also=("auto",)),
                 "population": Arg(int, "of values; auto: 4 + 3 ln(numbers)", "auto", 2, 1000, also=("auto",)),
@@ -52,7 +52,7 @@ SAMPLERS = Table(
         ),
         "nsga2": Entry(
             "genetic algorithm (Deb et al. 2002)",
-            "visiontune.tuning.optuna_samplers:nsga2",
+            "visiontune.tuning.proposals.optuna_samplers:nsga2",
             {
                 "population": Arg(int, "of values; auto: a fifth of what num_trials may bring, 4 to 50", "auto", 2, 1000, also=("auto",)),
                 "crossover_probability": Arg(float, "chance that a child has two parents", 0.9, 0.0, 1.0),
@@ -65,7 +65,7 @@ SAMPLERS = Table(
         ),
         "optuna": Entry(
             "any sampler with Optuna's interface, OptunaHub's too; built anew for each proposal",
-            "visiontune.tuning.any_sampler:optuna_sampler",
+            "visiontune.tuning.proposals.any_sampler:optuna_sampler",
             {
                 **LEARNING,
                 "class": Arg(str, "module.Class, or path/NAME.py:Class"),
@@ -86,24 +86,24 @@ TRIAL_SCHEDULERS = Table(
     {
         "asha": Entry(
             "asynchronous successive halving (Li et al. 2020): trials wait at rungs and the best are promoted",
-            "visiontune.tuning.trial_scheduler:asha",
+            "visiontune.tuning.ranking.trial_scheduler:asha",
             {"stop": Arg(bool, "stop at rungs for good instead of waiting for promotion", False)},
             traits=frozenset({RUNGS, SEVERAL}),
         ),
         "hyperband": Entry(
             "asha in brackets, of which each begins at another rung (Li et al. 2018, 2020), against curves that cross late",
-            "visiontune.tuning.trial_scheduler:hyperband",
+            "visiontune.tuning.ranking.trial_scheduler:hyperband",
             traits=frozenset({RUNGS, BRACKETS}),
         ),
         "pasha": Entry(
             "asha whose highest rung rises only while the ranking of the two highest is unstable (Bohdal et al. 2023)",
-            "visiontune.tuning.pasha:pasha",
+            "visiontune.tuning.ranking.pasha:pasha",
             {"percentile": Arg(float, "of the differences that are noise in rankings", 90.0, 0.0, 100.0)},
             traits=frozenset({RUNGS, RISES}),
         ),
         "adaptive_rungs": Entry(
             "asha whose lowest rung rises while ranks there agree too little with those at the next",
-            "visiontune.tuning.adaptive_rungs:adaptive_rungs",
+            "visiontune.tuning.ranking.adaptive_rungs:adaptive_rungs",
             {
                 "random_every": Arg(int, "of so many trials at the lowest rung one is promoted whatever its rank", 10, 2, 1000),
                 "min_agreement": Arg(float, "least rank correlation of the lowest rung with the next", 0.5, -1.0, 1.0),
@@ -112,7 +112,7 @@ TRIAL_SCHEDULERS = Table(
         ),
         "pbt": Entry(
             "population based training (Jaderberg et al. 2017): the worst go on from the best ones' weights with params changed",
-            "visiontune.tuning.population:pbt",
+            "visiontune.tuning.ranking.population:pbt",
             {
                 "interval": Arg(
                     int,
@@ -127,8 +127,10 @@ TRIAL_SCHEDULERS = Table(
             },
             traits=frozenset({EXPLOITS}),
         ),
-        "median": Entry("stop what is worse than the median of the others at the same epoch", "visiontune.tuning.trial_scheduler:median"),
-        "none": Entry("every trial runs to max_epochs", "visiontune.tuning.trial_scheduler:none", traits=frozenset({SEVERAL})),
+        "median": Entry(
+            "stop what is worse than the median of the others at the same epoch", "visiontune.tuning.ranking.trial_scheduler:median"
+        ),
+        "none": Entry("every trial runs to max_epochs", "visiontune.tuning.ranking.trial_scheduler:none", traits=frozenset({SEVERAL})),
     },
     default="asha",
 )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry, Items, Table
-from visiontune.spec.label_pattern import settle_label_pattern
-from visiontune.spec.several_labels import MANY, ONE
+from visiontune.spec.declarations.declare import Arg, Entry, Items, Table
+from visiontune.spec.declarations.label_pattern import settle_label_pattern
+from visiontune.spec.tables.several_labels import MANY, ONE
 
 _PATH = "a path, or a URI that pyarrow or fsspec opens (s3://, gs://, file://)"
 _LABELS = {

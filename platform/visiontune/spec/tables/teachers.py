@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from visiontune.spec.declare import Arg, Entry, Range, Table
-from visiontune.spec.teacher_files import settle_teacher
+from visiontune.spec.declarations.declare import Arg, Entry, Range, Table
+from visiontune.spec.declarations.teacher_files import settle_teacher
 
 TEACHERS = Table(
     "teacher",

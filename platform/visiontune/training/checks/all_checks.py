@@ -15,11 +15,11 @@ import torch
 
 from visiontune.data.store.store import Store
 from visiontune.errors import first_line
-from visiontune.spec.domains import Choice, Float, HeldParams
-from visiontune.spec.fingerprint import keyed_seed
+from visiontune.spec.declarations.domains import Choice, Float, HeldParams
+from visiontune.spec.declarations.fingerprint import keyed_seed
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.parse import make_recipe
-from visiontune.spec.study_spec import StudySpec
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.space.study_spec import StudySpec
 from visiontune.training.checks import data_checks
 from visiontune.training.checks.check import Check
 from visiontune.training.checks.cost_check import cost_check, cpus_here, measure_epoch_s, workers_here

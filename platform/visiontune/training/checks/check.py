@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from visiontune.spec.declare import NOTHING
+from visiontune.spec.declarations.declare import NOTHING
 
 VERDICTS = ("ok", "look", "bad")
 """As expected; possibly intended, but to be looked at; a search on this input would be wasted."""

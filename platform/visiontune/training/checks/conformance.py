@@ -15,9 +15,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 from visiontune.models.anatomy import anatomy_of
-from visiontune.spec.declare import plugins_in_use
+from visiontune.spec.declarations.declare import plugins_in_use
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.parse import load_study
-from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.loop import train
 from visiontune.training.weights_file import load_weights, save_weights
 

@@ -13,10 +13,10 @@ import torch
 
 from visiontune.data.store.store import Store
 from visiontune.filesystem.cgroup import num_cpus
-from visiontune.spec.epoch_forecast import CONFIRM_S, MARGIN, cost, num_in_turn, num_retrainings
-from visiontune.spec.slots import settled_cpus, slots_of
-from visiontune.spec.study_spec import StudySpec
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
+from visiontune.spec.space.epoch_forecast import CONFIRM_S, MARGIN, cost, num_in_turn, num_retrainings
+from visiontune.spec.space.slots import settled_cpus, slots_of
+from visiontune.spec.space.study_spec import StudySpec
 from visiontune.training.checks.check import Check
 from visiontune.training.checks.training_steps import make_step
 from visiontune.training.setup import set_up

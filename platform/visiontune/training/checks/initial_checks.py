@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from visiontune.models.anatomy import anatomy_of, depth_of
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.training.checks.check import Check, worst
 from visiontune.training.checks.training_steps import finite, make_step, model_words, without_augmentation
 from visiontune.training.setup import set_up

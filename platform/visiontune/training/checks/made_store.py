@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from visiontune.data.split import IntArray
 from visiontune.data.store.store import Store
-from visiontune.spec.image_size import ImageSize, sides
+from visiontune.spec.declarations.image_size import ImageSize, sides
 
 
 def make_store(num: int = 90, size: ImageSize = 16, channels: int = 1, num_classes: int = 3, seed: int = 0) -> Store:

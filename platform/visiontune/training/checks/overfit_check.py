@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.training.checks.check import Check
 from visiontune.training.checks.training_steps import finite, make_step, model_words, unregularized
 from visiontune.training.setup import set_up

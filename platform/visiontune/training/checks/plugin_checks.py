@@ -15,15 +15,15 @@ from visiontune.data.store.store import Store
 from visiontune.errors import first_line
 from visiontune.models.build import build_model
 from visiontune.models.shape_check import problem_of
-from visiontune.spec.declare import REQUIRED, Arg, Entry, Field, Range, Section, Table, plugins_in_use
-from visiontune.spec.image_size import pixels
+from visiontune.spec.declarations.declare import REQUIRED, Arg, Entry, Field, Range, Section, Table, plugins_in_use
+from visiontune.spec.declarations.image_size import pixels
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.plugins import Plugin, in_use, line_in
-from visiontune.spec.sections import RECIPE, TABLES
-from visiontune.spec.space import fill
+from visiontune.spec.space.sections import RECIPE, TABLES
+from visiontune.spec.space.space import fill
 from visiontune.spec.tables.models import MODELS
 from visiontune.spec.tables.ops import OPS
 from visiontune.spec.tables.sources import SOURCES
-from visiontune.spec.trial_recipe import TrialRecipe
 from visiontune.training.checks import conformance
 from visiontune.training.checks.check import Check
 from visiontune.training.checks.conformance import Unfit

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from visiontune.errors import UserError
 from visiontune.models.transfer import train_mode
-from visiontune.spec.declare import Section, Table
-from visiontune.spec.fingerprint import keyed_seed
-from visiontune.spec.sections import RECIPE
-from visiontune.spec.space import fill
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.declarations.declare import Section, Table
+from visiontune.spec.declarations.fingerprint import keyed_seed
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
+from visiontune.spec.space.sections import RECIPE
+from visiontune.spec.space.space import fill
 from visiontune.training.setup import Setup
 
 FAILURES = (UserError, RuntimeError, ValueError)

@@ -16,7 +16,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.json_text import from_json
 from visiontune.models.pretrained import open_tensors
 from visiontune.models.published_weights import SUFFIX, find_timm, find_torchvision
-from visiontune.spec.image_size import ImageSize, image_size, pixels, sides
+from visiontune.spec.declarations.image_size import ImageSize, image_size, pixels, sides
 from visiontune.training.input.preprocessing import Preprocessing, Scaling, Whitening
 from visiontune.training.weights_file import PREPROCESSING, split_weights
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from visiontune.augmentation.to_device import to_device
-from visiontune.spec.image_size import ImageSize
+from visiontune.spec.declarations.image_size import ImageSize
 from visiontune.training.arithmetic import exactly
 from visiontune.training.input.epoch_order import IntArray, chunks_of, copies, share_of_rank
 from visiontune.training.input.loader import Loader

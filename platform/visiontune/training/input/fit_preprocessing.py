@@ -19,8 +19,8 @@ from torch import Tensor
 
 from visiontune.errors import UserError
 from visiontune.filesystem.file_lock import locked
-from visiontune.spec.declare import chosen
-from visiontune.spec.image_size import ImageSize, both_sides, pixels, sides, with_shorter
+from visiontune.spec.declarations.declare import chosen
+from visiontune.spec.declarations.image_size import ImageSize, both_sides, pixels, sides, with_shorter
 from visiontune.spec.tables.preprocessings import AS_PRETRAINED, MAX_WHITENED, PREPROCESSINGS, channels_after
 from visiontune.training.input.picture_sizes import evaluation_size
 from visiontune.training.input.preprocessing import Preprocessing, Scaling, Tensors, Whitening, coloured

@@ -11,7 +11,7 @@ import torch
 from visiontune.augmentation.by_class import Classes
 from visiontune.augmentation.policy import build_policy
 from visiontune.models.frozen_body import Body
-from visiontune.spec.trial_recipe import TrialRecipe
+from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.training.input.batches import Pictures
 from visiontune.training.input.open_pictures import open_pictures
 from visiontune.training.input.picture_sizes import evaluation_size, training_sizes

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from visiontune.spec.declare import chosen
-from visiontune.spec.image_size import ImageSize, scaled, sides, smaller
+from visiontune.spec.declarations.declare import chosen
+from visiontune.spec.declarations.image_size import ImageSize, scaled, sides, smaller
 from visiontune.spec.tables.resizes import RESIZES
 from visiontune.training.compiled import MOST_GRAPHS
 

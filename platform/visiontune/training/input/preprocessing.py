@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visiontune.spec.image_size import ImageSize, image_size, sides
+from visiontune.spec.declarations.image_size import ImageSize, image_size, sides
 
 Tensors = Mapping[str, Tensor]
 # Rec. 601 in 65,536ths, as Pillow's "L": a float32 holds every sum of them exactly, so that it rounds as the integers do.

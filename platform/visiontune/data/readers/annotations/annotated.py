@@ -12,7 +12,7 @@ from visiontune.data.readers.item import Box, Item, Shares, joined
 from visiontune.data.readers.picture_files import file_source
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError
-from visiontune.spec.several_labels import MANY, ONE
+from visiontune.spec.tables.several_labels import MANY, ONE
 
 CROP_MARGIN = 0.1
 """Share of a box's longer side that is kept around it."""

@@ -20,7 +20,7 @@ from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.item import Box
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError, first_line
-from visiontune.spec.several_labels import ONE
+from visiontune.spec.tables.several_labels import ONE
 
 _KEYS = ("images", "categories", "annotations")
 

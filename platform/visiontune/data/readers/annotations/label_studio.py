@@ -33,7 +33,7 @@ from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.item import Box, Shares
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError, first_line, nearest
-from visiontune.spec.several_labels import ONE
+from visiontune.spec.tables.several_labels import ONE
 
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")
 

@@ -20,7 +20,7 @@ from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.item import Shares
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError
-from visiontune.spec.several_labels import ONE
+from visiontune.spec.tables.several_labels import ONE
 
 _SLACK = 0.01
 """By which boxes may pass the picture's edge: tools round."""

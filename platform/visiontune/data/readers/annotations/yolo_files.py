@@ -14,7 +14,7 @@ from visiontune.data.class_names import PARTS
 from visiontune.data.file_tree import Root
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.errors import Problem, UserError, first_line
-from visiontune.spec.yaml_reader import compose
+from visiontune.spec.yaml.yaml_reader import compose
 
 YAML_SUFFIXES = (".yaml", ".yml")
 NAME_LISTS = ("classes.txt", "obj.names", "_darknet.labels")

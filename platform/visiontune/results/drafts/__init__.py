@@ -1,0 +1,1 @@
+"""Search-space files written for a user: from pictures, from other programs' searches."""

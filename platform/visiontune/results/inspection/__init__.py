@@ -1,0 +1,1 @@
+"""What the winner of a study sees, as views."""

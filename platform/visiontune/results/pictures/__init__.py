@@ -1,0 +1,1 @@
+"""Pictures as they were ingested: summaries, sheets, stores."""

@@ -1,0 +1,1 @@
+"""Confirmations and ablations, run with a screen."""

@@ -1,0 +1,1 @@
+"""Text and progress, on a terminal, in a notebook, for a program."""

@@ -1,0 +1,82 @@
+"""Values, recipes and durations in few characters, and columns that line up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from visiontune.data.file_names import printable
+from visiontune.spec.declarations.declare import Section, Table
+from visiontune.spec.space.sections import RECIPE
+
+
+def number(value: object) -> str:
+    """Four significant digits for a float, "-" for None, anything else as YAML would have it.
+
+    >>> number(0.0012345678), number(None), number(True)
+    ('0.001235', '-', 'true')
+    """
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def duration(seconds: float | None) -> str:
+    """
+    >>> duration(8), duration(125), duration(7322), duration(None)
+    ('8 s', '2:05 min', '2:02 h', '-')
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return "-"
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60}:{whole % 60:02d} min" if whole < 3600 else f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of equal length as lines with columns two spaces apart, the first row being the header."""
+    rows = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def recipe_line(recipe: Mapping[str, Any]) -> str:
+    """A recipe in one line: names bare, other values as key=value; defaults, data and seed are left out.
+
+    Such as "cnn width=64 prelu | sgd momentum=0.95 lr=0.1 | cosine | fixed Affine(0.5, 0.3)"; plugins at the end, by the beginning of
+    their digest.
+    """
+    sections = (key for key in RECIPE.fields if key in recipe and key != "data")
+    parts = (_section_line(RECIPE.fields[key], recipe[key]) for key in sections)
+    plugins = (f"{name}{mark}{digest[:12]}" for name, mark, digest in (key.partition("@sha256:") for key in recipe.get("plugins", ())))
+    phases = ", ".join(str(phase["after_epoch"]) for phase in recipe.get("phases", ()))
+    return " | ".join(part for part in (*parts, *plugins, phases and f"changes after epoch {phases}") if part)
+
+
+def _section_line(section: Any, values: Mapping[str, Any]) -> str:
+    known = _args(section, values)
+    words = []
+    for key, value in values.items():
+        field = known.get(key)
+        if field is not None and not isinstance(field, Section) and value == field.default:
+            continue
+        if isinstance(field, Table):
+            words.append(str(value))
+        elif isinstance(value, Mapping):
+            words.append(f"{key}({', '.join(number(item) for item in value.values() if item is not None)})")
+        elif key != "seed":
+            words.append(f"{key}={number(value)}")
+    return " ".join(words)
+
+
+def _args(section: Section, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The section's fields with the arguments of the entries that `values` name."""
+    fields = dict(section.fields)
+    for key, field in section.fields.items():
+        if isinstance(field, Table) and values.get(key) in field.entries:
+            fields.update(field.entries[values[key]].args)
+    return fields

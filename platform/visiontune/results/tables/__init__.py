@@ -1,0 +1,1 @@
+"""What a study holds, as tables and sentences: trials, winners, costs, importance."""

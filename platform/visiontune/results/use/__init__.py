@@ -1,0 +1,1 @@
+"""The winner in use: predictions, evaluations, exports."""

@@ -1,0 +1,1 @@
+"""JSON Schema of a search-space file, made from the declarations that the parser reads by."""

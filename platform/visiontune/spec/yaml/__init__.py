@@ -1,0 +1,1 @@
+"""YAML files as trees that know their lines, and back."""

@@ -1,0 +1,1 @@
+"""What a search may spend and has spent: time, epochs, disk."""

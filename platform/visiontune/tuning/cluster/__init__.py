@@ -1,0 +1,1 @@
+"""Ray: machines, their checks, workers, jobs. The only room that imports it."""

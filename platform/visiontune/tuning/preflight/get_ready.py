@@ -1,0 +1,112 @@
+"""What a search needs before its first trial: pictures, known recipes, what a worker is given; and the screen meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from visiontune.errors import Problem, UserError
+from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+from visiontune.spec.declarations.image_size import ImageSize
+from visiontune.spec.plugins import uses_plugins
+from visiontune.spec.space.study_spec import StudySpec
+from visiontune.tuning.preflight.preflight import preflight
+from visiontune.tuning.proposals.earlier_studies import Elsewhere, earlier_points
+from visiontune.tuning.proposals.start_recipes import StartRecipes, portfolio_points
+from visiontune.tuning.records.records import Put
+from visiontune.tuning.records.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from visiontune.data.ingest.progress import Progress
+    from visiontune.data.store.store import Store
+
+Screen = Callable[[Snapshot], None]
+Say = Callable[[str], None]
+Tracker = Callable[[], AbstractContextManager[Put]]
+
+
+def settle_start(
+    starts: StartRecipes,
+    spec: StudySpec,
+    studies: StudiesFolder,
+    image_size: ImageSize,
+    num_begun: int,
+    say: Say,
+    elsewhere: Elsewhere | None = None,
+) -> None:
+    """Ask the portfolio and earlier studies, where that was not done, and say what is going to be tried first."""
+    if not starts.is_settled:
+        starts.settle([*portfolio_points(spec, image_size), *earlier_points(spec, studies, say, elsewhere)])
+    left, most = starts.left(), spec.budget.num_trials
+    room = len(left) if most is None else max(0, most - num_begun) + sum(point.is_again for point in left)
+    for point in left[:room]:
+        say(f"to be tried first: {point}")
+    if room < len(left):
+        say(f"no trials are left for {len(left) - room} more known recipes: budget.num_trials={num_begun + len(left)}")
+
+
+def starting(spec: StudySpec, spent: Mapping[str, float] = MappingProxyType({})) -> Snapshot:
+    """Before the first leg; `spent` by earlier calls."""
+    return Snapshot(spec.budget.num_trials, 0, 0, 0, 0, 0, 0, 0, None, 0.0, None, 0.0, "starting", spec.budget.limits, spent)
+
+
+def ingest_screen(spec: StudySpec, screen: Screen, start_s: float) -> Callable[[Progress], None]:
+    """Takes the progress of an ingest to the screen."""
+
+    def tell(progress: Progress) -> None:
+        phase = f"{progress.stage} {progress.num_done:,} of {progress.num:,} pictures"
+        screen(replace(starting(spec), phase=phase, elapsed_s=time.monotonic() - start_s))
+
+    return tell
+
+
+@uses_plugins  # in a thread of its own
+def get_ready(spec: StudySpec, cache: Path, is_checking: bool, tell: Callable[[Progress], None], stop: Event) -> Store:
+    """Raise UserError for what is wrong with models, policies or pictures, before any trial; then prepare the pictures."""
+    from visiontune.data.prepared_store import prepared
+
+    source = preflight(spec)[1] if is_checking else None
+    try:
+        return prepared(spec.data, cache, tell=tell, stop=stop, source=source)
+    except UserError as error:
+        raise spec.placed(error, "data") from error
+
+
+def say_of_pictures(store: Store, say: Say) -> None:
+    """How many there are, how they were read, what is not among them."""
+    from visiontune.data.store.short_report import short_report
+
+    for line in short_report(store):
+        say(line)
+
+
+def count_gpus(spec: StudySpec, wanted: Mapping[str, float]) -> float:
+    """What a trial gets of them. Raises UserError where GPU hours are to be counted and there is none."""
+    if spec.budget.gpu_hours is not None and not wanted["gpu"]:
+        rule = "counts GPUs, but a trial gets none here; write hours, num_trials or epochs"
+        raise UserError(Problem("", 0, "budget.gpu_hours", rule))
+    return wanted["gpu"] * spec.resources.workers_per_trial
+
+
+def worker_config(spec: StudySpec, folder: StudyFolder, store: Store, wanted: Mapping[str, float]) -> dict[str, Any]:
+    """What every worker gets beside its leg; `wanted` is reserved for it."""
+    from visiontune.data.store.remote_cache import remote_cache
+
+    return {
+        "store": str(store.path.resolve()),
+        "remote_cache": remote_cache(),
+        "folder": str(folder.path.resolve()),
+        "num_threads": int(wanted["cpu"]),
+        "num_gpus": wanted["gpu"],
+        "bundle": {name.upper(): amount for name, amount in wanted.items()},
+        "num_workers": spec.resources.workers_per_trial,
+        "rungs": spec.leg_ends,
+        "checkpoint_every_s": spec.storage["checkpoint_every_s"],
+        "hang_s": spec.resources.hang_s,
+    }

@@ -1,0 +1,1 @@
+"""Where trials come from: known recipes, earlier studies, Optuna's samplers and what they learn from."""

@@ -1,0 +1,174 @@
+"""Trial schedulers: who goes on, who waits, who stops. Pure rules over values by epoch; no Ray, no storage.
+
+`decide(number, epoch)` after every report: "go" on, "wait" at a rung for promotion, or "stop". `promotable(waiting)` when a worker is
+free: the trial to promote, or None. Both are functions of the same `Curves` and of a trial's number, so that a driver which goes on decides
+what the first would have. `pauses(number)`, where that trial may wait, is a function of the number alone.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from visiontune.spec.declarations.brackets import bracket_sizes, first_rung
+from visiontune.spec.declarations.declare import Arg
+from visiontune.spec.space.study_spec import Budget
+from visiontune.spec.tables.search import TRIAL_SCHEDULERS
+from visiontune.tuning.ranking.curves import Curves
+
+GO, WAIT, STOP = "go", "wait", "stop"
+MIN_PEERS = 4
+"""The least number of other trials over which a median is taken."""
+
+
+class TrialScheduler(Protocol):
+    """What every rule answers."""
+
+    def decide(self, number: int, epoch: int) -> str:
+        """GO, WAIT or STOP for a trial that just reported `epoch`."""
+
+    def promotable(self, waiting: Collection[int]) -> int | None:
+        """The waiting trial that a free worker should take on, if any."""
+
+    def pauses(self, number: int) -> tuple[int, ...]:
+        """Epochs at which the trial waits, unless it is promoted at once."""
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """ASHA as in Li et al. 2020, algorithm 2: of the n trials at a rung the best floor(n / eta) may go on.
+
+    Several `brackets`, numbers of trials by the rung at which they begin, are Hyperband: each is an ASHA by itself.
+    """
+
+    curves: Curves
+    rungs: tuple[int, ...]
+    eta: int
+    brackets: tuple[int, ...] = (1,)
+
+    def pauses(self, number: int) -> tuple[int, ...]:
+        """Each rung below the last, from the first of its bracket."""
+        return self.rungs[first_rung(number, self.brackets) : -1]
+
+    def decide(self, number: int, epoch: int) -> str:
+        """Wait at each of these."""
+        return WAIT if epoch in self.pauses(number) else GO
+
+    def promotable(self, waiting: Collection[int]) -> int | None:
+        """The best waiting trial among those that may go on, of the highest rung that has one."""
+        for place in reversed(range(len(self.rungs) - 1)):
+            for bracket in range(len(self.brackets[: place + 1])):
+                found = promotable_at(self.curves, self.rungs[place], self.eta, waiting, self._members(bracket))
+                if found is not None:
+                    return found
+        return None
+
+    def _members(self, bracket: int) -> Callable[[int], bool] | None:
+        return (lambda number: first_rung(number, self.brackets) == bracket) if len(self.brackets) > 1 else None
+
+
+def promotable_at(curves: Curves, rung: int, eta: int, waiting: Collection[int], among: Callable[[int], bool] | None = None) -> int | None:
+    """The best trial that waits at this rung and may go on from it."""
+    if among is None:
+        return curves.best_at(rung, eta, waiting)
+    best = curves.best(rung, eta, among=among)
+    return next((number for number in best if number in waiting and max(curves.values[number]) == rung), None)
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """ASHA that stops for good: a trial goes on if it is among the best floor(n / eta), at least one, at its rung."""
+
+    curves: Curves
+    rungs: tuple[int, ...]
+    eta: int
+
+    def decide(self, number: int, epoch: int) -> str:
+        """Compare at rungs only."""
+        if epoch not in self.rungs[:-1]:
+            return GO
+        return GO if number in self.curves.best(epoch, self.eta, at_least=1) else STOP
+
+    def promotable(self, waiting: Collection[int]) -> int | None:
+        """Nobody waits."""
+        return None
+
+    def pauses(self, number: int) -> tuple[int, ...]:
+        """Nowhere."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Median:
+    """Stop if the best value so far is worse than the median of the others' running means (Golovin et al. 2017)."""
+
+    curves: Curves
+    min_epochs: int
+
+    def decide(self, number: int, epoch: int) -> str:
+        """Needs MIN_PEERS others that got as far, and min_epochs of grace."""
+        means = [
+            statistics.fmean(v for e, v in curve.items() if e <= epoch)
+            for n, curve in self.curves.values.items()
+            if n != number and epoch in curve
+        ]
+        if epoch < self.min_epochs or len(means) < MIN_PEERS:
+            return GO
+        own = self.curves.values[number].values()
+        best = max(own) if self.curves.objective.mode == "max" else min(own)
+        return STOP if self.curves.objective.is_better(statistics.median(means), best) else GO
+
+    def promotable(self, waiting: Collection[int]) -> int | None:
+        """Nobody waits."""
+        return None
+
+    def pauses(self, number: int) -> tuple[int, ...]:
+        """Nowhere."""
+        return ()
+
+
+@dataclass(frozen=True)
+class RunAll:
+    """Every trial runs to its full budget."""
+
+    def decide(self, number: int, epoch: int) -> str:
+        """Always go on."""
+        return GO
+
+    def promotable(self, waiting: Collection[int]) -> int | None:
+        """Nobody waits."""
+        return None
+
+    def pauses(self, number: int) -> tuple[int, ...]:
+        """Nowhere."""
+        return ()
+
+
+def make_trial_scheduler(settings: Mapping[str, Any], budget: Budget, curves: Curves) -> TrialScheduler:
+    """That of a study, by its `name` and its arguments; those that are left out, as in older studies, have their defaults."""
+    entry = TRIAL_SCHEDULERS.entries[settings["name"]]
+    args = {key: settings.get(key, declared.default) for key, declared in entry.args.items() if isinstance(declared, Arg)}
+    return entry.load()(curves, budget, **args)  # type: ignore[no-any-return]
+
+
+def asha(curves: Curves, budget: Budget, stop: bool) -> TrialScheduler:
+    """ASHA by promotion, or the stopping kind."""
+    kind = Stopping if stop else Promotion
+    return kind(curves, budget.rungs, budget.reduction_factor)
+
+
+def hyperband(curves: Curves, budget: Budget) -> TrialScheduler:
+    """ASHA by promotion in the brackets of Hyperband (Li et al. 2018), which run side by side (Li et al. 2020)."""
+    return Promotion(curves, budget.rungs, budget.reduction_factor, bracket_sizes(len(budget.rungs), budget.reduction_factor))
+
+
+def median(curves: Curves, budget: Budget) -> TrialScheduler:
+    """The median stopping rule after min_epochs."""
+    return Median(curves, budget.min_epochs)
+
+
+def none(curves: Curves, budget: Budget) -> TrialScheduler:
+    """No early end."""
+    return RunAll()

@@ -1,0 +1,1 @@
+"""A search from its first leg to its last, over the study's storage. No Ray, no torch."""

@@ -1,0 +1,1 @@
+"""A study's storage, which is the only state of a search: journal or database, locks, reading and mending."""

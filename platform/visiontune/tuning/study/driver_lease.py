@@ -1,0 +1,107 @@
+"""One driver for a study in a database, which drivers with folders of their own may share: a lease that its holder renews.
+
+A file's lock ends with its holder, a row of a database does not: so the holder counts up, and whoever finds a lease watches whether it
+still does. No clock is compared with another machine's.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from visiontune.errors import UserError
+from visiontune.tuning.study.study_storage import Storage
+from visiontune.tuning.study.who_drives import BEAT_S, LEASE
+
+_WATCHED = 3.0
+"""Beats without a new count after which a holder counts as dead."""
+_SETTLED_S = 1.0
+"""In which two that took the lease at once have both written; the last one has it."""
+
+
+class Lease:
+    """A held lease. `on_lost` is told who has it instead, should another driver have taken a holder that was cut off for a dead one."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage, self._token, self._count = storage, uuid.uuid4().hex, 0
+        self._since = time.strftime("%Y-%m-%d %H:%M:%S")
+        self._is_over = threading.Event()
+        self.on_lost: Callable[[str], None] = lambda holder: None
+
+    def beat(self) -> None:
+        """Count up."""
+        self._count += 1
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": self._since, "at_s": round(time.time(), 1)}
+        self._storage.set_attribute(LEASE, {**holder, "token": self._token, "count": self._count})
+
+    def other(self) -> Mapping[str, Any] | None:
+        """Who holds it instead of this one."""
+        found: Mapping[str, Any] | None = self._storage.attributes().get(LEASE)
+        return None if not found or found["token"] == self._token else found
+
+    def keep(self) -> None:
+        """Renew it until `release`; a database that does not answer is asked again."""
+        while not self._is_over.wait(BEAT_S):
+            with suppress(Exception):  # each database driver has its own
+                if (other := self.other()) is not None:
+                    self.on_lost(shown_holder(other))
+                    return
+                self.beat()
+
+    def release(self) -> None:
+        """Give it back, if it is still this driver's."""
+        self._is_over.set()
+        with suppress(Exception):
+            if self.other() is None:
+                self._storage.set_attribute(LEASE, None)
+
+
+@contextmanager
+def driver_lease(storage: Storage, url: str, study: str) -> Iterator[Lease]:
+    """Hold the lease of a study in a database; of a journal nothing, as its folder has a lock.
+
+    A lease that is found is watched for three beats. Raises UserError that names the holder where it is renewed meanwhile.
+    """
+    lease = Lease(storage)
+    if url == "journal":
+        yield lease
+        return
+    refuse_driven(storage, url, study)
+    lease.beat()
+    time.sleep(_SETTLED_S)
+    if (other := lease.other()) is not None:
+        raise UserError(_refusal(study, other))
+    keeper = threading.Thread(target=lease.keep, daemon=True)
+    keeper.start()
+    try:
+        yield lease
+    finally:
+        lease.release()
+
+
+def refuse_driven(storage: Storage, url: str, study: str) -> None:
+    """Raise UserError that names who holds a study in a database, where it renews its lease for three beats; a dead one's is removed."""
+    found = storage.attributes().get(LEASE) if url != "journal" else None
+    if found is None:
+        return
+    time.sleep(_WATCHED * BEAT_S)
+    now = storage.attributes().get(LEASE)
+    if now == found:
+        storage.set_attribute(LEASE, None)
+    elif now is not None:
+        raise UserError(_refusal(study, now))
+
+
+def shown_holder(holder: Mapping[str, Any]) -> str:
+    """For people."""
+    return f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
+
+
+def _refusal(study: str, holder: Mapping[str, Any]) -> str:
+    return f"study {study} is already driven by {shown_holder(holder)}; wait for it or stop it first"

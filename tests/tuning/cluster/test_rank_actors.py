@@ -1,0 +1,80 @@
+"""The followers of a trial on several workers, without Ray: what their actors keep, and which of them are replaced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from ray.exceptions import RayActorError
+from tiny import make_recipe, make_store
+
+from visiontune.data.store.store import Store
+from visiontune.training.lead_ranks import Meeting
+from visiontune.tuning.cluster import rank_actors
+from visiontune.tuning.cluster.rank_actors import RankActors, RankWorker
+
+CONFIG = {"num_workers": 4, "num_threads": 1, "num_gpus": 0.5, "folder": "", "store": "", "remote_cache": ""}
+MEETING = Meeting("127.0.0.1", 1, 4, make_recipe(), "cuda")
+DONE, FAILED, DIED, HANGS = "done", ValueError("no such channel"), RayActorError(), "hangs"
+
+
+class Cluster:
+    """Plays Ray: each actor of a rank answers `outcome[rank]`, and that is its own reference."""
+
+    def __init__(self, outcome: dict[int, Any]) -> None:
+        self.outcome, self.started, self.killed = outcome, [], []  # type: ignore[var-annotated]
+
+    def new(self, _: Any, rank: int) -> Any:
+        self.started.append(rank)
+        return SimpleNamespace(rank=rank, follow=SimpleNamespace(remote=lambda meeting, rank, watch: self.outcome[rank]))
+
+    def wait(self, done: list[Any], **_: Any) -> tuple[list[Any], list[Any]]:
+        return [one for one in done if one != HANGS], [one for one in done if one == HANGS]
+
+    def get(self, done: Any) -> Any:
+        if isinstance(done, Exception):
+            raise done
+        return done
+
+    def kill(self, actor: Any) -> None:
+        self.killed.append(actor.rank)
+
+
+@pytest.mark.parametrize(("outcome", "replaced"), [((DONE, FAILED, DONE), []), ((HANGS, DIED, FAILED), [1, 2])])
+def test_an_actor_that_is_gone_after_a_training_is_replaced_before_the_next(
+    outcome: tuple[Any, ...], replaced: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that runs on is killed, as after an error of rank 0 alone; one that only raised stays."""
+    cluster = Cluster(dict(enumerate(outcome, 1)))
+    monkeypatch.setattr(rank_actors, "ray", cluster)
+    monkeypatch.setattr(rank_actors, "get_current_placement_group", lambda: None)
+    monkeypatch.setattr(RankActors, "_new", lambda self, *args: cluster.new(None, args[-1]))
+    actors = RankActors(CONFIG)
+    actors._start(MEETING).end()
+    del cluster.started[:]
+    actors._start(MEETING).end()
+    assert cluster.started == replaced and cluster.killed[:1] == replaced[:1]
+
+
+def test_a_follower_keeps_to_its_share_of_a_gpu_and_gives_memory_back_after_it_ran_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the next training, which is the one with half the micro-batch."""
+    seen: list[Any] = []
+
+    def follow(*_: Any) -> None:
+        seen.append("follow")
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("visiontune.data.store.node_copy.on_this_node", lambda *_: Path())
+    monkeypatch.setattr(Store, "open", lambda _: make_store())
+    monkeypatch.setattr(rank_actors, "follow", follow)
+    share = SimpleNamespace(give_back=lambda: seen.append("give back"))
+    monkeypatch.setattr("visiontune.training.gpu.GpuShare.take", lambda num: [seen.append(num), share][1])
+    monkeypatch.setattr("visiontune.tuning.cluster.rank_actors.release_all", lambda: seen.append("release"), raising=False)
+    worker = RankWorker(CONFIG)
+    for _ in range(2):
+        with pytest.raises(torch.OutOfMemoryError):
+            worker.follow(MEETING, 1)
+    assert seen == [0.5, "give back", "follow", "release", "give back", "follow"]

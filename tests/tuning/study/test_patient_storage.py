@@ -1,0 +1,63 @@
+"""A database that goes away is asked again: nothing lost, nothing doubled; one that refuses is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages import get_storage
+from optuna.study import StudyDirection
+from optuna.trial import TrialState, create_trial
+from sqlalchemy.exc import DataError, OperationalError
+
+from visiontune.tuning.study import patient_storage
+from visiontune.tuning.study.patient_storage import PatientStorage
+
+GONE = OperationalError("INSERT", {}, Exception("server closed the connection unexpectedly"))
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, int]:
+    monkeypatch.setattr(patient_storage, "FIRST_PAUSE_S", 0.01)
+    storage = get_storage(f"sqlite:///{tmp_path}/studies.db")
+    return storage, storage.create_new_study([StudyDirection.MAXIMIZE], "study")
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, storage: Any, name: str, error: Exception, *, is_done: bool) -> None:
+    """The first two calls fail, after they were carried out or before."""
+    found, left = getattr(storage, name), [error, error]
+
+    def call(*args: Any, **more: Any) -> Any:
+        if not left:
+            return found(*args, **more)
+        if is_done and len(left) == 2:
+            found(*args, **more)
+        raise left.pop()
+
+    monkeypatch.setattr(storage, name, call)
+
+
+@pytest.mark.parametrize("is_done", [True, False])
+def test_a_trial_is_there_once_whenever_the_connection_breaks(
+    study: tuple[Any, int], monkeypatch: pytest.MonkeyPatch, is_done: bool
+) -> None:
+    storage, number = study
+    failing(monkeypatch, storage, "create_new_trial", GONE, is_done=is_done)
+    said: list[str] = []
+    template = create_trial(state=TrialState.RUNNING, params={}, distributions={}, user_attrs={"fingerprint": "abc"})
+    trial_id = PatientStorage(storage, said.append).create_new_trial(number, template)
+    assert [trial._trial_id for trial in storage.get_all_trials(number)] == [trial_id]
+    assert said[0].startswith("the study's database does not answer (server closed the connection unexpectedly)")
+
+
+def test_what_a_database_refuses_is_not_asked_again(study: tuple[Any, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    storage, number = study
+    refused = optuna.exceptions.StorageInternalError("refused")
+    refused.__cause__ = DataError("UPDATE", {}, Exception("value too long"))
+    failing(monkeypatch, storage, "set_study_user_attr", refused, is_done=False)
+    with pytest.raises(optuna.exceptions.StorageInternalError):
+        PatientStorage(storage).set_study_user_attr(number, "key", "x")
+    failing(monkeypatch, storage, "get_study_name_from_id", GONE, is_done=False)
+    assert PatientStorage(storage).get_study_name_from_id(number) == "study"
