@@ -144,4 +144,4 @@ def test_types_reach_the_caller(tmp_path: Path) -> None:
     script.write_text('import visiontune\n\nreveal_type(visiontune.search("a.yaml"))\nreveal_type(visiontune.ingest("pets"))\n')
     command = [sys.executable, "-m", "mypy", "--strict", str(script)]
     told = subprocess.run(command, cwd=PLATFORM.parent, capture_output=True, text=True).stdout
-    assert "results.study.Study" in told and "results.dataset.Dataset" in told, told
+    assert "results.study.Study" in told and "results.pictures.dataset.Dataset" in told, told
