@@ -41,13 +41,16 @@ ctypes.CDLL({library!r})
 """
 
 
-@pytest.mark.parametrize(("asked", "told"), [(None, "0"), ("active", "30000000000")])
-def test_threads_sleep_while_they_wait_unless_the_user_says_no(asked: str | None, told: str) -> None:
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [({}, "1000"), ({"OMP_WAIT_POLICY": "active"}, "30000000000"), ({"OMP_WAIT_POLICY": "passive"}, "0"), ({"GOMP_SPINCOUNT": "7"}, "7")],
+)
+def test_threads_that_wait_soon_sleep_unless_the_user_says_otherwise(asked: dict[str, str], told: str) -> None:
     """As torch's OpenMP itself says once it is loaded: how often a thread looks before it sleeps."""
     [folder] = importlib.util.find_spec("torch").submodule_search_locations  # type: ignore[union-attr,misc]
     [library] = Path(folder, "lib").glob("libgomp*")
     env = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
-    env |= {"OMP_DISPLAY_ENV": "verbose"} | ({} if asked is None else {"OMP_WAIT_POLICY": asked})
+    env |= {"OMP_DISPLAY_ENV": "verbose"} | asked
     code = OPENMP.format(path=[entry for entry in sys.path if entry], library=str(library))
     out = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert f"GOMP_SPINCOUNT = '{told}'" in out.stderr

@@ -106,9 +106,10 @@ __all__ = [
 # For torch, before it allocates: large blocks in huge pages. Every batch and activation on a CPU is a fresh block, and zeroing it page
 # by page took a quarter of an epoch of a small CNN (batches of 256 at 32 px) and half of making a batch at 224 px.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-# For OpenMP, before torch loads it: threads that wait for each other sleep. Left alone they spin, each on a core that another process may
-# have, and where that is so the one that is waited for does not run: small networks trained 3 to 50 times slower (CONTRIBUTING.md).
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# For GNU's OpenMP, before torch loads it: threads that wait for each other soon sleep. Left alone they spin, each on a core that another
+# process may have, and then the one that is waited for does not run: small networks trained many times slower (CONTRIBUTING.md).
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 # In a notebook without ipywidgets tqdm and Ray say so when they are imported; nothing here uses widgets.
 warnings.filterwarnings("ignore", "IProgress not found")
