@@ -1,6 +1,7 @@
 """Faults of every kind, each caused for real: what a search loses, doubles and trains again by it.
 
-    .venv/bin/python benchmarks/chaos.py                                    # all of them, about half an hour on 2 cores
+    .venv/bin/python benchmarks/chaos.py                                    # all of them, some 40 minutes on 2 cores
+    .venv/bin/python benchmarks/chaos.py --set chaos_mlflow                  # those of one table of figures, a third of that
     .venv/bin/python benchmarks/chaos.py --faults worker,driver --times 3   # some, each so often
     .venv/bin/python benchmarks/chaos.py --faults crowd --trials 96           # as many at once as 16 GB of memory take, over 8 nodes
     .venv/bin/python benchmarks/chaos.py --list
@@ -18,7 +19,7 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -39,7 +40,7 @@ class Fault:
     max_epochs: int = 9
 
 
-FAULTS: Mapping[str, Fault] = {
+LOCAL: Mapping[str, Fault] = {
     "simulated": Fault("simulated: machines come, go, break, freeze; drivers killed between facts", 2000, simulated),
     "process": Fault("simulated machines, a real journal: the driver's process killed -9", 20, processes_killed),
     "worker": Fault("all workers killed -9", 3, chaos_workers.workers_killed),
@@ -51,6 +52,8 @@ FAULTS: Mapping[str, Fault] = {
     "checkpoint": Fault("checkpoints cut, flipped, emptied, deleted", 2, chaos_local.checkpoints_damaged),
     "journal": Fault("the journal torn, flipped, cut, deleted", 2, chaos_local.journals_damaged),
     "disk": Fault("the disk full", 1, chaos_local.disk_full),
+}
+MLFLOW: Mapping[str, Fault] = {
     "mlflow": Fault("MLflow's server away for 20 s", 1, chaos_mlflow.server_away),
     "outage": Fault(
         "MLflow's server away for 5 minutes, and the search ends meanwhile",
@@ -59,6 +62,8 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "refused": Fault("MLflow's server answers 401, then 403", 1, chaos_mlflow.credentials_refused),
     "deleted": Fault("a trial's run, the study's, the experiment deleted in MLflow", 3, chaos_mlflow.runs_deleted),
+}
+CLUSTER: Mapping[str, Fault] = {
     "database": Fault("the study's PostgreSQL restarted", 2, chaos_servers.database_restarts),
     "drivers": Fault("two drivers on one database", 1, chaos_servers.two_drivers, 40),
     "network": Fault("the network to a node cut for 60 s", 1, chaos_servers.network_cut, 16),
@@ -68,6 +73,9 @@ FAULTS: Mapping[str, Fault] = {
     "crowd": Fault("two of eight nodes killed -9 with 48 trials at work, whose workers train nothing", 2, chaos_crowd.crowd, 48, 12),
     "live": Fault("two of three nodes killed, one joins, the driver killed", 1, chaos_cluster.through_all, 16),
 }
+SETS: Mapping[str, Mapping[str, Fault]] = {"chaos": LOCAL, "chaos_mlflow": MLFLOW, "chaos_cluster": CLUSTER}
+"""By the name of their figures: each table can be measured again by itself."""
+FAULTS: Mapping[str, Fault] = {**LOCAL, **MLFLOW, **CLUSTER}
 SMOKE = "simulated,process"
 
 
@@ -88,7 +96,8 @@ def run(name: str, fault: Fault, args: argparse.Namespace) -> Row | None:
 def main() -> None:
     """Cause them, one after the other, and say what followed."""
     parser = arguments(__doc__)
-    parser.add_argument("--faults", default=",".join(FAULTS), help="names of some, by commas")
+    parser.add_argument("--set", choices=SETS, help="those of one table; all of them")
+    parser.add_argument("--faults", help="names of some, by commas")
     parser.add_argument("--list", action="store_true", help="say what there is")
     parser.add_argument("--times", type=int, help="how often each is caused; as often as its entry says")
     parser.add_argument("--trials", type=int, help="of each real search; as its entry says")
@@ -97,18 +106,26 @@ def main() -> None:
     if args.list:
         sys.exit("\n".join(f"{name:12} {fault.what}" for name, fault in FAULTS.items()))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started ends with the script
-    names = args.faults.split(",")
+    names = args.faults.split(",") if args.faults else [*(SETS[args.set] if args.set else FAULTS)]
     if unknown := [name for name in names if name not in FAULTS]:
         parser.error(f"faults are {', '.join(FAULTS)}, but got {', '.join(unknown)}")
-    result = Result("chaos", args, 1, "run of each fault, so often as the table says", whole=len(names) == len(FAULTS))
+    if problems := [problem for name, faults in SETS.items() for problem in measure(name, [one for one in names if one in faults], args)]:
+        sys.exit("\n".join(problems))
+
+
+def measure(table: str, names: Sequence[str], args: argparse.Namespace) -> list[str]:
+    """Cause some of a table's faults, write what followed as its figures, give the problems."""
+    if not names:
+        return []
+    result = Result(table, args, 1, "run of each fault, so often as the table says", whole=len(names) == len(SETS[table]))
     rows = {FAULTS[name].what: row for name in names if (row := run(name, FAULTS[name], args)) is not None}
     result.table("faults", {what: row.figures() for what, row in rows.items()})
     for column in ("lost", "doubled"):
         result.target(column, sum(getattr(row, column) for row in rows.values()), 0, is_at_most=True, unit="")
-    result.target("problems", sum(len(row.problems) for row in rows.values()), 0, is_at_most=True, unit="")
+    problems = [problem for row in rows.values() for problem in row.problems]
+    result.target("problems", len(problems), 0, is_at_most=True, unit="")
     result.write()
-    if problems := [problem for row in rows.values() for problem in row.problems]:
-        sys.exit("\n".join(problems))
+    return problems
 
 
 if __name__ == "__main__":
