@@ -185,7 +185,7 @@ BAD = [
     Bad(4, "budget: {num_trials: 8, min_epochs: 2, max_epochs: 9, reduction_factor: 4}", ("nearest max_epochs is 8",), VALUES),
     Bad(4, "budget: {num_trials: 8, min_epochs: 9, max_epochs: 3}", ("`min_epochs <= max_epochs`", "nearest is 9"), VALUES),
     # a population (tests/spec/reading/test_population_rules.py has more)
-    Bad(6, "trial_scheduler: {name: pbt}", ("equal in model.depth and", "makes 6 groups of 8 trials", "at most 2"), VALUES, at=4),
+    Bad(6, "trial_scheduler: {name: pbt}", ("equal in model.depth and", "parts the 8 trials into 6 groups", "at most 2"), VALUES, at=4),
     Bad(6, "trial_scheduler: {name: pbt, interval: 9}", ("before the last of 9, but got 9", "nearest is 8"), VALUES, at=-1),
     Bad(6, "trial_scheduler: {name: pbt, interval: 0}", ("an int from 1 to 100,000, or auto", "nearest is 1"), at=-1),
     Bad(6, "trial_scheduler: {name: pbt, quantile: 0.6}", ("from 0.01 to 0.5", "nearest is 0.5"), at=-1),

@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _tell(str(error))
         return 2
     except KeyboardInterrupt:
-        what = "go on" if words[0] in GOES_ON else "from its start again"
+        is_kept = words[0] in GOES_ON or any(word.startswith("--folds") for word in words)  # inspect keeps its trainings
+        what = "go on" if is_kept else "from its start again"
         _tell(f"interrupted; {what}: {command_line(words)}")
         return 1
     except Exception as error:

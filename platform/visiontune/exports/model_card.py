@@ -69,7 +69,7 @@ def model_card(classifier: Classifier, origin: Origin, written: Written) -> str:
         *_figures(origin, written),
         *_limits(classifier, written),
         "## Recipe",
-        f"Fingerprint {classifier.recipe.fingerprint}. `visiontune train` on this file trains it again.",
+        f"Fingerprint {classifier.recipe.fingerprint}. Saved as a file, `visiontune train FILE.yaml` trains it again.",
         f"```yaml\n{to_yaml(classifier.recipe.to_dict()).strip()}\n```",
     ]
     return "\n\n".join(parts) + "\n"

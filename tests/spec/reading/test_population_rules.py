@@ -84,9 +84,10 @@ def test_a_file_says_how_a_population_is_searched() -> None:
         ({"budget": {"hours": 1, "max_epochs": 9}}, "num_trials, at least 4, but the file does not say it; nearest is 4"),
         ({"budget": {"num_trials": 3, "max_epochs": 9}}, "num_trials, at least 4, but got 3"),
         ({"budget": {"num_trials": 8, "max_epochs": 1}, "trial_scheduler": {"name": "pbt"}}, "before the last of 1, but got auto"),
-        (with_space(model={"name": "cnn", "depth": {"int": [1, 3]}}), "equal in model.depth, which makes 3 groups of 8 trials"),
-        (with_space(training={"batch_size": {"int": [8, 512]}}), "equal in training.batch_size, which makes 8 groups of 8 trials"),
+        (with_space(model={"name": "cnn", "depth": {"int": [1, 3]}}), "equal in model.depth, which parts the 8 trials into 3 groups"),
+        (with_space(training={"batch_size": {"int": [8, 512]}}), "equal in training.batch_size, which parts the 8 trials into 8 groups"),
         (with_space(optimizer={"name": "sgd", "lr": 0.1, "momentum": {"float": [0, 0.9]}}), "space.optimizer.momentum: weights go only to"),
+        (with_space(optimizer={"name": "sgd", "lr": 0.1, "momentum": {"float": [0, 0.9]}}), "begin its range above 0"),
         (
             {"space": {"model": {"name": {"choice": ["cnn", "lenet5"]}}, "optimizer": {"name": "sgd", "lr": 0.1}}},
             "here nothing may change: model.name stays as it is; nearest is asha",

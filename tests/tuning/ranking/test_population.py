@@ -18,17 +18,20 @@ from simulated_search import drive, report
 from parts.simulated_cluster import Cluster
 from parts.simulated_machine import Machine, curve
 from parts.simulated_weather import draw_weather
+from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.declarations.domains import Choice, Float, Int
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
-from visiontune.spec.parse import load_study
+from visiontune.spec.parse import load_start_recipe, load_study
 from visiontune.spec.space.space import Space
 from visiontune.tuning.budget.held_states import HeldStates
+from visiontune.tuning.proposals.start_recipes import enqueue_in
 from visiontune.tuning.ranking.population import explored, perturbed, quantiles
 from visiontune.tuning.records.leg import Leg, Report
 from visiontune.tuning.records.records import StudyRecord
 from visiontune.tuning.search.study_again import say_again
 from visiontune.tuning.study.lineage import lineage, phase_before
+from visiontune.tuning.study.open_storage import create_or_resume
 from visiontune.tuning.study.read_study import study_record
 from visiontune.tuning.study.study_storage import Storage
 
@@ -67,9 +70,11 @@ class _Trial:
         (Float(0.45, 1.0), 0.5, {0.6, 0.45}),
         (Float(0.0, 1.0), 0.0, {0.0}),
         (Float(0.0, 1.0, step=0.1), 0.5, {0.6, 0.4}),
-        (Float(0.0, 1.0, step=0.5), 0.5, {0.5}),
+        (Float(0.0, 1.0, step=0.1), 0.0, {0.1, 0.0}),
+        (Float(0.0, 1.0, step=0.5), 0.5, {0.0, 1.0}),
         (Int(1, 10), 5, {6, 4}),
-        (Int(1, 10), 2, {2}),
+        (Int(1, 10), 2, {1, 3}),
+        (Int(1, 2), 1, {1, 2}),
         (Int(1, 9, step=2), 9, {9, 7}),
         (Choice((1, 2, 4)), 2, {1, 4}),
         (Choice((1, 2, 4)), 4, {2, 4}),
@@ -235,3 +240,13 @@ def test_a_held_state_outlives_its_trial_and_the_trial_that_takes_it(tmp_path: P
     assert held.keys == ["00003.epoch-000006"]
     held.release(lambda epoch: epoch > 6)
     assert held.keys == [] and other.exists()
+
+
+def test_a_population_that_has_begun_takes_neither_epochs_nor_recipes(tmp_path: Path) -> None:
+    run, _ = Cluster([Machine("one")]).run(load_study(SPACE), tmp_path / "pop")
+    assert run.is_finished
+    longer = load_study({**SPACE, "budget": {"num_trials": 8, "max_epochs": 27}})
+    with pytest.raises(UserError, match="the population of study pop is trained for the 9 epochs that it was begun with"):
+        create_or_resume(StudyFolder(tmp_path / "pop"), longer)
+    with pytest.raises(UserError, match=r"study pop is a population \(pbt\) whose trials have all begun"):
+        enqueue_in(StudyFolder(tmp_path / "pop"), "journal", load_start_recipe(None, ["optimizer.lr=0.02"]))

@@ -98,6 +98,19 @@ def test_an_interrupted_study_becomes_the_one_that_was_not(tmp_path):
     assert contents(drive(spec, tmp_path / "b" / "study")[1]) == whole
 
 
+def test_a_search_that_was_interrupted_has_spent_all_that_it_trained(tmp_path):
+    spec, folder = make_spec(tmp_path / "study", 40), StudyFolder(tmp_path / "study")
+    folder.path.mkdir(parents=True)
+    storage = create_or_resume(folder, spec)
+    session = SearchRun(spec, storage, folder, lambda event: None)
+    leg = session.next_leg()
+    for epoch in range(1, 6):
+        session.report(leg.key, report(leg, epoch, 0.5))
+    session.interrupt()
+    session.sweep()
+    assert SearchRun(spec, storage, folder, lambda event: None).spending.spent["epochs"] == 5
+
+
 def test_states_are_honest(tmp_path):
     spec = make_spec(tmp_path / "study", 60)
     _, storage, events = drive(spec, tmp_path / "study", num_slots=4)

@@ -15,7 +15,7 @@ from visiontune.tracking.event_content import run_name
 from visiontune.tuning.ranking.curves import Curves
 from visiontune.tuning.ranking.ranking import full_epochs, has_value
 from visiontune.tuning.records.records import StudyRecord, TrialRecord
-from visiontune.tuning.study.lineage import begun
+from visiontune.tuning.study.lineage import Segment, begun, lineage
 from visiontune.tuning.study.trial_history import TrialHistory
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -41,13 +41,14 @@ class RungStanding:
 
 @dataclass(frozen=True)
 class TrialLife:
-    """What a study has of one trial. `print(life)` tells it."""
+    """What a study has of one trial, `lineage` whose epochs made its weights. `print(life)` tells it."""
 
     study: str
     objective: Objective
     record: TrialRecord
     history: TrialHistory
     rungs: tuple[RungStanding, ...]
+    lineage: tuple[Segment, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """For programs; times as ISO texts, and a value that is not finite as null."""
@@ -98,6 +99,9 @@ class TrialLife:
         """Whose weights it took, the params above being those since."""
         for phase in self.record.phases[1:]:
             yield f"after epoch {phase.epoch} it {phase}" if phase.source is not None else ""
+        if len(self.lineage) > 1:
+            epochs = ", ".join(f"trial {one.number} up to {one.high}" for one in self.lineage)
+            yield f"epochs that made its weights: {epochs}"
 
     def _work(self) -> Iterator[str]:
         history = self.history
@@ -127,7 +131,8 @@ class TrialLife:
 
 def trial_life(study: StudyRecord, trial: TrialRecord, history: TrialHistory) -> TrialLife:
     """The life of a trial of that study."""
-    return TrialLife(study.name, study.objective, trial, history, tuple(_standings(study, trial)))
+    segments = lineage({one.number: one for one in study.trials}, trial.number, trial.epoch)
+    return TrialLife(study.name, study.objective, trial, history, tuple(_standings(study, trial)), tuple(segments))
 
 
 def _standings(study: StudyRecord, trial: TrialRecord) -> Iterator[RungStanding]:

@@ -7,9 +7,10 @@ from typing import Any
 
 from visiontune.spec.declarations.domains import Float
 from visiontune.spec.reading.value_reader import listed
-from visiontune.spec.space.changing import changing_params, fixed_params
+from visiontune.spec.space.changing import NEVER_FROM_ZERO, changing_params, fixed_params, has_zero
 from visiontune.spec.space.space import Space
 from visiontune.spec.space.study_spec import Budget, exploit_points, is_population
+from visiontune.spec.space.tree_walk import recipe_key
 
 MIN_PEERS = 4
 """Trials with the same fixed params: of fewer there is no quarter."""
@@ -46,16 +47,19 @@ def _of_space(space: Space, num_trials: Any) -> Iterator[Rule]:
         stay = f"{listed(fixed)} {'stays as it is' if len(fixed) == 1 else 'stay as they are'}" if fixed else "it has no params"
         yield needed, "space", f"pbt changes params while networks are trained, and here nothing may change: {stay}; nearest is asha"
         return
-    domains = {name: domain for name, domain, _ in space.domains()}
+    domains = {name: (domain, recipe_key(name, given)) for name, domain, given in space.domains()}
     for name in fixed:
-        if isinstance(domains[name], Float) and domains[name].num_values() is None:
+        domain, key = domains[name]
+        if isinstance(domain, Float) and domain.num_values() is None:
             why = "weights go only to trials that are equal in what stays as it is, and of this there is no end of values"
-            yield needed, f"space.{name}", f"{why}: give it one value or a step, or take asha"
+            is_kept_by_zero = key in NEVER_FROM_ZERO and has_zero(domain)
+            way = "begin its range above 0, since it can't change from 0" if is_kept_by_zero else "give it one value or a step"
+            yield needed, f"space.{name}", f"{why}: {way}, or take asha"
             return
     if isinstance(num_trials, int) and num_trials // (num := num_groups(space, num_trials)) < MIN_PEERS:
-        why = f"weights go only to trials that are equal in {listed(fixed)}, which makes {num} groups of {num_trials} trials"
+        why = f"weights go only to trials that are equal in {listed(fixed)}, which parts the {num_trials} trials into {num} groups or more"
         most = max(1, num_trials // MIN_PEERS)
-        yield needed, "budget.num_trials", f"{why}, each needs {MIN_PEERS}: give pbt one network, at most {most} groups, or take asha"
+        yield needed, "budget.num_trials", f"{why}, and each needs {MIN_PEERS}: give pbt one network, at most {most} groups, or take asha"
 
 
 def num_groups(space: Space, num_trials: int) -> int:

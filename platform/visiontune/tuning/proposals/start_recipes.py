@@ -170,6 +170,10 @@ def enqueue_in(folder: StudyFolder, url: str, recipe: StartRecipe) -> StartPoint
     """
     storage = open_existing(folder, url)
     spec = spec_of_identity(storage.attributes()["identity"])
+    if spec.is_population and len(storage.trials()) >= (spec.budget.num_trials or 0):
+        raise UserError(
+            f"study {folder.name} is a population (pbt) whose trials have all begun; give the recipe to a study of another name"
+        )
     fitted = fit_to_space(spec.space, recipe.values)
     if fitted.is_outside:
         what = ", ".join(fitted.said[:3]) or "it says nothing of what varies"

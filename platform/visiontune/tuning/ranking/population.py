@@ -1,8 +1,8 @@
 """Population based training (Jaderberg et al. 2017, arXiv 1711.09846): who exploits whom, and how params are explored. Pure rules.
 
-As in Ray's PopulationBasedTraining, in its asynchronous form: of the trials with a value at a point the worst quarter go on from the best
-one's weights, each from one that is drawn, with that one's params perturbed. Other than there, values of one epoch are compared, and
-weights of that epoch are taken: so what wins is a schedule from the first epoch to the last.
+As in Ray's PopulationBasedTraining, in its asynchronous form: of the trials with a value at a point each of the worst quarter goes on
+from the weights of one that is drawn from the best quarter, with that one's params perturbed. Other than there, values of one epoch are
+compared, and weights of that epoch are taken: so what wins is a schedule from the first epoch to the last.
 """
 
 from __future__ import annotations
@@ -62,7 +62,10 @@ def quantiles(ranked: Sequence[int], share: float) -> tuple[Sequence[int], Seque
 
 
 def explored(space: Space, params: Mapping[str, Any], seed: int, resample_probability: float) -> dict[str, Any]:
-    """Params with those perturbed that may change: numbers times 1.2 or .8, choices to a neighbour; each drawn anew with that chance."""
+    """Params with those perturbed that may change: numbers times 1.2 or .8, choices to a neighbour; each drawn anew with that chance.
+
+    The same params where nothing moves in MAX_DRAWS tries.
+    """
     domains = {name: domain for name, domain, _ in space.domains()}
     for draw in range(MAX_DRAWS):
         rng = random.Random(keyed_seed(seed, draw))
@@ -78,14 +81,18 @@ def explored(space: Space, params: Mapping[str, Any], seed: int, resample_probab
 
 
 def perturbed(domain: Domain, value: Any, rng: random.Random) -> Any:
-    """A value of the domain beside this one."""
+    """A value of the domain near this one: of steps at least the next, at an end perhaps the same; 0 of a range without steps stays."""
     if isinstance(domain, Choice):
         place = domain.choices.index(value) + rng.choice((-1, 1))
         return domain.choices[min(max(place, 0), len(domain.choices) - 1)]
-    moved = min(max(value * rng.choice(FACTORS), domain.low), domain.high)
-    if isinstance(domain, Float):
-        return moved if domain.step is None else domain.nth(round((moved - domain.low) / domain.step))
-    return domain.low + domain.step * round((moved - domain.low) / domain.step)
+    factor = rng.choice(FACTORS)
+    moved = min(max(value * factor, domain.low), domain.high)
+    if domain.step is None:
+        return moved
+    here, place = (round((one - domain.low) / domain.step) for one in (value, moved))
+    if place == here:
+        place = min(max(here + (1 if factor > 1 else -1), 0), int((domain.high - domain.low) / domain.step + 1e-9))
+    return domain.nth(place) if isinstance(domain, Float) else domain.low + domain.step * place
 
 
 def pbt(curves: Curves, budget: Budget, interval: int | str, quantile: float, resample_probability: float) -> Population:

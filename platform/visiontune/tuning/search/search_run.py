@@ -234,9 +234,13 @@ class SearchRun:
             self._checkpoints.ask_for(self.out.trained)
 
     def sweep(self) -> None:
-        """Once no worker is left, remove checkpoints that nobody goes on from: a worker may write one while its trial is ended."""
+        """Once no worker is left, write down what was spent, and remove checkpoints that nobody goes on from: a worker may write one while
+        its trial is ended.
+        """
         going_on = [f"{trial.number:05d}" for trial in self._queue.trials.records.values() if trial.state in ("waiting", "running")]
         self._checkpoints.keep_only({*going_on, *(self._again.queue.keys_left if self._again.queue else ())})
+        if not self.fatal:
+            self.spending.note(is_last=True)  # a search that was interrupted has spent what it trained
 
     def _finish(self) -> None:
         if not self.is_finished:

@@ -82,9 +82,9 @@ def as_begun(folder: StudyFolder, spec: StudySpec) -> StudySpec:
 
 
 def is_longer(old: Mapping[str, Any], spec: StudySpec) -> bool:
-    """Whether nothing differs from an identity but a larger full budget, with which a study may go on."""
+    """Whether nothing differs from an identity but a larger full budget, with which a study may go on; a population may not."""
     key, new = "budget.max_epochs", spec.identity()
-    return bool(old.get(key, math.inf) < new[key] and {**completed(old, new), key: new[key]} == new)
+    return bool(not spec.is_population and old.get(key, math.inf) < new[key] and {**completed(old, new), key: new[key]} == new)
 
 
 def open_existing(folder: StudyFolder, url: str = "journal") -> Storage:
@@ -173,6 +173,9 @@ def _differences(old: Mapping[str, Any], spec: StudySpec) -> Sequence[Problem | 
     new = spec.identity()
     old = completed(old, new)
     changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
+    if changed == ["budget.max_epochs"] and spec.is_population:
+        rule = f"the population of study {spec.study} is trained for the {old['budget.max_epochs']} epochs that it was begun with"
+        return [Problem("", 0, "budget.max_epochs", f"{rule}; undo that, or give it another name (--name)")]
     if changed == ["budget.max_epochs"] and old["budget.max_epochs"] > new["budget.max_epochs"]:
         longer = old["budget.max_epochs"]
         rule = f"study {spec.study} has gone on with {longer} epochs, and does not go back; give it budget.max_epochs={longer}"
