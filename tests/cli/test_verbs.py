@@ -266,6 +266,17 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert last.startswith("interrupted; go on: ") and "visiontune" in last and last.endswith(" search 'my file.yaml' a=1")
 
 
+@pytest.mark.parametrize(("words", "how"), [(("--folds", "3"), "go on"), (("--folds=3",), "go on"), ((), "from its start again")])
+def test_ctrl_c_says_what_inspect_has_kept(
+    words: tuple[str, ...], how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("visiontune.api.inspect", stop)
+    assert run("inspect", "mine", *words, code=1, capsys=capsys)[1].splitlines()[-1].startswith(f"interrupted; {how}: ")
+
+
 def test_a_cluster_that_does_not_answer_is_one_sentence_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as silent:  # bound, but not listening
         silent.bind(("127.0.0.1", 0))

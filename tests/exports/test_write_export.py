@@ -23,6 +23,7 @@ from visiontune.exports.graph import WholePicture, program_of
 from visiontune.exports.model_card import Confirmed, Origin, Written, model_card
 from visiontune.exports.write_export import Asked, refuse_wrong, write_export
 from visiontune.inference.classifier import Classifier, load_weights_file
+from visiontune.spec.parse import load_recipe
 
 
 def pictures_of(num: int, height: int, width: int, channels: int) -> np.ndarray:
@@ -123,6 +124,22 @@ def test_names_of_strangers_are_no_markup_in_a_card() -> None:
     evil = replace(classifier, metadata=replace(classifier.metadata, class_names=names))
     card = model_card(evil, Origin(), Written("onnx", "made.onnx"))
     assert r"0 &lt;script&gt;alert(1)&lt;/script&gt;, 1 \[x\](javascript:a), 2 a\|b\`c\`." in card and "<script" not in card
+
+
+def test_the_recipe_of_a_card_saved_as_a_file_is_the_networks(tmp_path: Path) -> None:
+    classifier, _ = made_classifier(16, 1)
+    told, _, block = model_card(classifier, Origin(), Written("onnx", "made.onnx")).partition("```yaml\n")
+    (tmp_path / "card.yaml").write_text(
+        block.partition("```")[0].replace("source: made", "source: digits")
+    )  # no source that a file may name
+    assert told.rstrip().endswith("Saved as a file, `visiontune train FILE.yaml` trains it again.")
+    saved, own = load_recipe(tmp_path / "card.yaml"), classifier.recipe
+    assert (saved.model, saved.preprocessing, saved.optimizer, saved.training) == (
+        own.model,
+        own.preprocessing,
+        own.optimizer,
+        own.training,
+    )
 
 
 def test_the_card_of_a_network_that_was_trained_on_val_says_whose_figures_it_has(tmp_path: Path) -> None:

@@ -77,6 +77,8 @@ def test_what_took_weights_is_trained_again_as_one_schedule(folder: StudyFolder,
     assert main(["show", "pop", "--trial", str(number), "--studies-dir", str(folder.path.parent)]) == 0
     said = capsys.readouterr().out
     assert f"after epoch {phase.epoch} it goes on from trial {phase.source}'s weights of epoch {phase.epoch}, with " in said
+    segments = lineage(trials, number, 9)
+    assert "epochs that made its weights: " + ", ".join(f"trial {one.number} up to {one.high}" for one in segments) in said
     kinds = Counter(event.kind for event in read_events(folder.events))
     assert kinds["exploits"] == sum(phase.source is not None for one in trials.values() for phase in one.phases)
     assert kinds["restored"] == 0, "each went on from a state that was held, and trained nothing again"
