@@ -60,7 +60,7 @@ MLFLOW: Mapping[str, Fault] = {
         1,
         partial(chaos_mlflow.server_away, away_s=chaos_mlflow.LONG_S),
     ),
-    "refused": Fault("MLflow's server answers 401, then 403", 1, chaos_mlflow.credentials_refused),
+    "refused": Fault("MLflow's server answers 401, then 403", 1, chaos_mlflow.credentials_refused, 30),
     "deleted": Fault("a trial's run, the study's, the experiment deleted in MLflow", 3, chaos_mlflow.runs_deleted),
 }
 CLUSTER: Mapping[str, Fault] = {

@@ -27,11 +27,11 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: found for name in PACKAGES if (found := _version(name))}}
 
 
-def commit() -> str:
+def commit(checkout: Path = ROOT) -> str:
     """Short, with a word where files that are measured differ from it."""
     try:
-        name = _git("rev-parse", "--short=12", "HEAD")
-        return f"{name}, changed" if _git("status", "--porcelain", "--", *MEASURED) else name
+        name = _git(checkout, "rev-parse", "--short=12", "HEAD")
+        return f"{name}, changed" if _git(checkout, "status", "--porcelain", "--", *MEASURED) else name
     except (OSError, subprocess.SubprocessError):
         return "none"
 
@@ -57,8 +57,8 @@ def _without_folder(word: str) -> str:
     return name + equals + (str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name)
 
 
-def _git(*words: str) -> str:
-    return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True).stdout.strip()
+def _git(checkout: Path, *words: str) -> str:
+    return subprocess.run(["git", "-C", str(checkout), *words], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _version(name: str) -> str:

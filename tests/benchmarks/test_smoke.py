@@ -14,7 +14,7 @@ from common.machine import clean_env
 
 HERE = {"ablate"}
 """Whose searches run in its own process: without Ray, which the others start often enough."""
-STARTS_RAY = {"budget", "overhead", "control", "kill", "search", "rectifiers"}
+STARTS_RAY = {"budget", "overhead", "control", "kill", "search", "rectifiers", "before_after"}
 RUN = "import runpy\ndel sys.argv[0]\nsys.path.insert(0, sys.argv[0].rpartition('/')[0])\nrunpy.run_path(sys.argv[0], run_name='__main__')"
 LIMIT_S = 600  # on a machine that is busy with other things
 
