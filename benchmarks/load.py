@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/load.py               # 8 minutes on 2 cores
     .venv/bin/python benchmarks/load.py --sampler random
-    .venv/bin/python benchmarks/load.py --soak 12000     # through Ray instead: 10 minutes; memory, files, threads of all its processes
+    .venv/bin/python benchmarks/load.py --soak 2400      # through Ray, epochs of a second: an hour; what its processes hold
 
 The search of search_spaces/digits.yaml as it is (sampler, promotion, journal with its copy and checksums, log of events, outbox of MLflow's
 writer, a budget in hours that is looked at before each leg) with 64 workers that answer at once, without Ray. Of the trials up to each
@@ -98,8 +98,13 @@ def soak_through_ray(args: argparse.Namespace, folder: Path) -> None:
     """Random proposals, so that it is results that fill the time."""
     from parts.soaked_search import soak
 
-    result = Result("load_soak", args, 1, f"search of {args.soak:,} trials through Ray and MLflow, workers that answer at once")
-    samples, meter = soak(loaded_spec(args.soak, "random"), StudiesFolder(folder), args.every)
+    result = Result(
+        "load_soak",
+        args,
+        1,
+        f"search of {args.soak:,} trials through Ray and MLflow, {args.epoch_s:g} s an epoch, in which nothing is trained",
+    )
+    samples, meter = soak(loaded_spec(args.soak, "random"), StudiesFolder(folder), args.every, args.epoch_s)
     table, spent_s = samples.table(), meter.result_times[-1] - meter.result_times[0]
     result.table("processes", table)
     share = (meter.cpu_s[-1] - meter.cpu_s[0]) / spent_s
@@ -117,7 +122,8 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=64)
     parser.add_argument("--sampler", choices=("tpe", "random"), default="tpe")
     parser.add_argument("--soak", type=int, default=0, help="trials of a search through Ray instead")
-    parser.add_argument("--every", type=float, default=5.0, help="seconds between two looks at its processes")
+    parser.add_argument("--epoch-s", type=float, default=1.0, help="that a worker of --soak takes for an epoch")
+    parser.add_argument("--every", type=float, default=15.0, help="seconds between two looks at its processes")
     args = parse(parser, trials=30, slots=4)
     for name in set(os.environ) - set(machine.clean_env()):
         del os.environ[name]

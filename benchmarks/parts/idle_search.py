@@ -32,6 +32,13 @@ def answer(leg: Leg, epoch: int) -> Report:
     return Report(epoch, metrics, time.time_ns() // 1_000_000, checkpoint_bytes=1000)
 
 
+def answers(leg: Leg, epoch_s: float) -> Iterator[Report]:
+    """One after another, each so many seconds after it was asked for."""
+    for epoch in itertools.count(leg.known_epochs + 1):
+        time.sleep(epoch_s)
+        yield answer(leg, epoch)
+
+
 def make_spec(num_trials: int, sampler: str) -> StudySpec:
     """The digits space with so many trials and no confirmations."""
     return load_study(machine.DIGITS, [f"budget.num_trials={num_trials}", "confirm.num_seeds=0", f"sampler.name={sampler}"])
@@ -85,8 +92,8 @@ class Meter:
         return 1e3 * statistics.median(self.propose_s[max(0, size - 5 * NUM_TIMED) : size])
 
 
-def run_through_ray(spec: StudySpec, studies: StudiesFolder, meter: Meter) -> tuple[float, float]:
-    """`run_search` with idle workers; wall seconds, and those of them that MLflow's writer needed after the last trial."""
+def run_through_ray(spec: StudySpec, studies: StudiesFolder, meter: Meter, epoch_s: float = 0.0) -> tuple[float, float]:
+    """`run_search` with workers that sleep for an epoch; wall seconds, and those that MLflow's writer needed after the last trial."""
     from visiontune.tracking.tracker import tracker
     from visiontune.tuning.cluster import ray_adapter
     from visiontune.tuning.cluster.ray_worker import LegWorker
@@ -96,7 +103,7 @@ def run_through_ray(spec: StudySpec, studies: StudiesFolder, meter: Meter) -> tu
         def setup(self, config: dict[str, Any]) -> None:
             from visiontune.tuning.legs import run_leg
 
-            run_leg.run_leg = lambda leg, *_, **__: (answer(leg, epoch) for epoch in itertools.count(leg.known_epochs + 1))
+            run_leg.run_leg = lambda leg, *_, **__: answers(leg, epoch_s)
             super().setup(config)
 
     ended = [0.0]

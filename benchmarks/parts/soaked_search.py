@@ -1,4 +1,4 @@
-"""A long search through Ray whose workers answer at once, with what its processes hold while it runs."""
+"""A long search through Ray whose workers train nothing, with what its processes hold while it runs."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _row(rows: Sequence[tuple[float, float, float, float, int]]) -> dict[str, fl
     return found
 
 
-def soak(spec: StudySpec, studies: StudiesFolder, every_s: float) -> tuple[Samples, Meter]:
+def soak(spec: StudySpec, studies: StudiesFolder, every_s: float, epoch_s: float) -> tuple[Samples, Meter]:
     """The whole search, looked at so often."""
     samples, meter, stop, started = Samples(), Meter([1]), threading.Event(), time.monotonic()
 
@@ -71,7 +71,7 @@ def soak(spec: StudySpec, studies: StudiesFolder, every_s: float) -> tuple[Sampl
     watch = threading.Thread(target=look, daemon=True)
     watch.start()
     try:
-        run_through_ray(spec, studies, meter)
+        run_through_ray(spec, studies, meter, epoch_s)
     finally:
         stop.set()
         watch.join()
