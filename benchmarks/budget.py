@@ -61,7 +61,9 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=1000, help="more than fit; fewer end a search before its hours")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of kills, and of the searches")
     parser.add_argument("overrides", nargs="*", help="as for `visiontune search`")
-    args = parse(parser, tries=1, trials=1, overrides=["budget.max_epochs=1", "resources.max_concurrent_trials=1", "confirm.num_seeds=0"])
+    args = parse(
+        parser, tries=1, hours=0.2, trials=1, overrides=["budget.max_epochs=1", "resources.max_concurrent_trials=1", "confirm.num_seeds=0"]
+    )
     result = Result("budget", args, args.tries, f"tries of {args.hours:g} hours, every second one killed once")
     scratch, pick = Path(tempfile.mkdtemp(prefix="visiontune-budget-")), random.Random(args.seed)
     found: dict[str, list[dict[str, float]]] = {"not killed": [], "killed once": []}
