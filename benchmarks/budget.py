@@ -23,8 +23,6 @@ from common import machine
 from common.result import Result, arguments, median_of, parse
 from parts.killable_search import Search, problems_of
 
-MANY = 1000
-
 
 def try_once(search: Search, hours: float, kill_at_s: float | None) -> tuple[dict[str, float], list[str]]:
     """Figures and problems of one try."""
@@ -60,17 +58,19 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--tries", type=int, default=20)
     parser.add_argument("--hours", type=float, default=0.02)
+    parser.add_argument("--trials", type=int, default=1000, help="more than fit; fewer end a search before its hours")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of kills, and of the searches")
     parser.add_argument("overrides", nargs="*", help="as for `visiontune search`")
     args = parse(
-        parser, tries=1, hours=0.012, overrides=["budget.max_epochs=3", "resources.max_concurrent_trials=1", "confirm.num_seeds=1"]
+        parser, tries=1, hours=0.2, trials=1, overrides=["budget.max_epochs=1", "resources.max_concurrent_trials=1", "confirm.num_seeds=0"]
     )
     result = Result("budget", args, args.tries, f"tries of {args.hours:g} hours, every second one killed once")
     scratch, pick = Path(tempfile.mkdtemp(prefix="visiontune-budget-")), random.Random(args.seed)
     found: dict[str, list[dict[str, float]]] = {"not killed": [], "killed once": []}
     problems: list[str] = []
     for number in range(args.tries):
-        overrides = [f"budget.hours={args.hours}", f"budget.num_trials={MANY}", f"sampler.seed={args.seed + number}", *args.overrides]
+        limits = [f"budget.hours={args.hours}", f"budget.num_trials={args.trials}"]
+        overrides = [*limits, f"sampler.seed={args.seed + number}", *args.overrides]
         search = Search(scratch / f"try-{number}", machine.DIGITS, overrides)
         kill_at_s = pick.uniform(0.0, 3600 * args.hours) if number % 2 else None
         try:

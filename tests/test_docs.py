@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from places import ROOT, SEARCH_SPACES
+from search_here import CELL
 
 import visiontune
 from visiontune.cli import main
@@ -123,10 +124,11 @@ def test_a_yaml_block_is_one_that_a_study_takes(block: Block, tmp_path: Path, mo
     load_study({"study": "x", "data": {"source": "digits"}, "budget": {"num_trials": 2, "max_epochs": 3}, "space": space, **rest})
 
 
-@pytest.mark.ray
+@pytest.mark.heavy
 def test_the_python_page_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its search without Ray, as those of the notebooks."""
     monkeypatch.delenv("VISIONTUNE_STUDIES", raising=False)
-    code = "\n".join(block.text for block in blocks("python") if block.page.name == "python.md")
+    code = "\n".join([CELL, *(block.text for block in blocks("python") if block.page.name == "python.md")])
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "nearest is 'adam'" in done.stdout and "1,797 pictures of 10 classes" in done.stdout

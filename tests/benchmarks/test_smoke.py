@@ -12,10 +12,17 @@ from search_here import CELL
 
 from common.machine import clean_env
 
-HERE = {"ablate"}
-"""Whose searches run in its own process: without Ray, which the others start often enough."""
-STARTS_RAY = {"budget", "overhead", "control", "kill", "search", "rectifiers", "before_after"}
-RUN = "import runpy\ndel sys.argv[0]\nsys.path.insert(0, sys.argv[0].rpartition('/')[0])\nrunpy.run_path(sys.argv[0], run_name='__main__')"
+HERE = {"ablate", "before_after", "budget", "rectifiers", "search"}
+"""Whose searches, called or as commands, run without Ray, which the others start often enough."""
+STARTS_RAY = {"overhead", "control", "kill"}
+RUN = """
+import runpy
+del sys.argv[0]
+sys.path.insert(0, sys.argv[0].rpartition("/")[0])
+from common import machine
+machine.VISIONTUNE = search_here.command(sys.argv.pop(1))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 LIMIT_S = 600  # on a machine that is busy with other things
 
 
@@ -26,8 +33,8 @@ def marked(script: Path) -> object:
 @pytest.mark.parametrize("script", [marked(script) for script in SCRIPTS])
 def test_a_smoke_run_ends_well_and_leaves_figures(script: Path, tmp_path: Path) -> None:
     kept = {path: path.read_bytes() for path in RESULTS}
-    start = ["-c", CELL + RUN] if script.stem in HERE else []
-    command = [sys.executable, *start, str(script), "--smoke", "--out", str(tmp_path / "out")]
+    start = ["-c", CELL + RUN, str(script), str(tmp_path)] if script.stem in HERE else [str(script)]
+    command = [sys.executable, *start, "--smoke", "--out", str(tmp_path / "out")]
     done = subprocess.run(command, cwd=tmp_path, env=clean_env(), capture_output=True, text=True, timeout=LIMIT_S)
     assert done.returncode == 0, done.stdout + done.stderr
     written = sorted((tmp_path / "out").glob("*.json"))

@@ -5,6 +5,8 @@ Where a notebook is to have it, a cell of `CELL` comes first.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,14 @@ def replace_ray() -> None:
 
     for module in (launch, retrain_study):
         module.__dict__["search_on_cluster"] = search_here
+
+
+def command(folder: str) -> str:
+    """A program there that is `visiontune` with such searches."""
+    program = Path(folder) / "visiontune"
+    program.write_text(f"#!{sys.executable}\n{CELL}from visiontune.cli import main\nsys.exit(main())\n")
+    program.chmod(0o755)
+    return str(program)
 
 
 def search_here(

@@ -18,6 +18,7 @@ from visiontune.tuning.study.event_log import read_events
 from visiontune.tuning.study.read_study import read_study
 
 pytestmark = pytest.mark.ray
+PATIENCE_S = 400  # on a machine that is busy with other things
 
 STUDY = """
 study: survivor
@@ -44,7 +45,7 @@ class Search:
         """Those whose line is whole: the driver may be writing the next."""
         return [line.event for line in lines_until(self.folder) if line.event["event"] == "epoch"]
 
-    def wait_for_epochs(self, num, timeout_s=90):
+    def wait_for_epochs(self, num, timeout_s=PATIENCE_S):
         """Until `num` more epochs are reported."""
         start, deadline = len(self.epochs()), time.monotonic() + timeout_s
         while len(self.epochs()) < start + num:
@@ -52,7 +53,7 @@ class Search:
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
-    def wait_for_event(self, kind, what, timeout_s=90):
+    def wait_for_event(self, kind, what, timeout_s=PATIENCE_S):
         """Until the event log has one of that kind that says so."""
         deadline = time.monotonic() + timeout_s
         while not any(one.kind == kind and what in one.text for one in read_events(self.folder.events)):
@@ -103,13 +104,13 @@ def test_a_search_survives_kills_a_lost_worker_and_an_interrupt(tmp_path):
     search.wait_for_event("preempted", "it was told to leave")
     search.wait_for_epochs(2)
     search.process.send_signal(signal.SIGTERM)
-    output, _ = search.process.communicate(timeout=90)
+    output, _ = search.process.communicate(timeout=PATIENCE_S)
     assert search.process.returncode == 1
     assert "visiontune" in output.strip().splitlines()[-1]
     assert "search" in output.strip().splitlines()[-1]
 
     search = Search(folder, file)
-    output, _ = search.process.communicate(timeout=240)
+    output, _ = search.process.communicate(timeout=PATIENCE_S)
     assert search.process.returncode == 0, output
     assert "winner" in output
 
@@ -124,7 +125,7 @@ def test_a_search_survives_kills_a_lost_worker_and_an_interrupt(tmp_path):
     assert sum(reported.values()) - len(reported) <= 4, "an epoch that was reported is trained again only around a kill"
 
     again = Search(folder, file)
-    output, _ = again.process.communicate(timeout=60)
+    output, _ = again.process.communicate(timeout=PATIENCE_S)
     assert again.process.returncode == 0
     assert "finished" in output
     check_mlflow(folder, view)
@@ -140,7 +141,7 @@ def test_a_trial_on_two_workers_goes_on_when_either_is_killed(tmp_path):
         (victim,) = search.workers(name)
         os.kill(victim, signal.SIGKILL)
         search.wait_for_epochs(2)
-    output, _ = search.process.communicate(timeout=120)
+    output, _ = search.process.communicate(timeout=PATIENCE_S)
     assert search.process.returncode == 0, output
     view = read_study(StudyFolder(tmp_path / "studies" / "survivor"))
     assert {row.state for row in view.trials} <= {"complete", "waiting"} and view.best.epoch == 9

@@ -278,6 +278,8 @@ def test_nobody_gets_into_a_searchs_ray_without_its_token(monkeypatch: pytest.Mo
             assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
         token = (Path.home() / ".ray" / "auth_token").read_text().strip()
         assert asked(b"", metadata=(("authorization", f"Bearer {token}"),), timeout=10)
+        assert "raylet" in (started := ray._private.worker._global_node.all_processes)
+        assert not {"log_monitor", "monitor"} & {*started}  # nobody reads the lines of workers, and one machine does not grow
 
 
 def test_a_raylet_finds_the_ports_of_its_agents_before_they_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

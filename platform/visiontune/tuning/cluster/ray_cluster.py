@@ -19,7 +19,7 @@ from visiontune.spec.space.study_spec import Resources
 from visiontune.tuning.cluster.environment import environment
 from visiontune.tuning.cluster.interruption import deaf_to_hangups
 from visiontune.tuning.cluster.ray_nodes import may_start_gpus
-from visiontune.tuning.cluster.ray_start import agents_of_known_ports
+from visiontune.tuning.cluster.ray_start import agents_of_known_ports, no_idle_helpers
 from visiontune.tuning.cluster.ray_temp_folder import refuse_temp_folder
 from visiontune.tuning.cluster.shipped_code import runtime_env
 
@@ -94,7 +94,7 @@ def cluster(address: str | None, files: Iterable[Path] = ()) -> Iterator[None]:
             with deaf_to_hangups():
                 if is_local(address):
                     cpus = num_cpus()  # of a binding (taskset, Slurm) Ray does not know
-                    with agents_of_known_ports():
+                    with agents_of_known_ports(), no_idle_helpers():
                         ray.init(**common, num_cpus=cpus, include_dashboard=False)
                 else:
                     with runtime_env(files) as sent:

@@ -51,6 +51,29 @@ def agents_of_known_ports() -> Iterator[None]:
         services.start_raylet = start_raylet
 
 
+@contextmanager
+def no_idle_helpers() -> Iterator[None]:
+    """While the block runs, a Ray that this process starts has no reader of its workers' logs and no autoscaler.
+
+    One machine can't grow, and a search has no lines of its workers' (`log_to_driver=False`): two processes whose imports took a second and
+    a half of the cores on which the first trial waits.
+    """
+    try:
+        from ray._private.node import Node
+    except ImportError:
+        yield
+        return
+    names = [name for name in ("start_log_monitor", "start_monitor") if hasattr(Node, name)]  # Ray's own, not promised to anybody
+    started = {name: getattr(Node, name) for name in names}
+    for name in names:
+        setattr(Node, name, lambda _: None)
+    try:
+        yield
+    finally:
+        for name in names:
+            setattr(Node, name, started[name])
+
+
 def free_ports(num: int) -> list[int]:
     """Different ones at which nobody listens, and that by Linux's default range no outgoing connection gets meanwhile."""
     found: list[int] = []
