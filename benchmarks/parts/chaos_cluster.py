@@ -117,6 +117,23 @@ def nodes_killed(ground: Ground, times: int) -> Row:
     return faults.row(ground.num_trials, *end_of(search, driver))
 
 
+def followers_killed(ground: Ground, times: int) -> Row:
+    """Trials on two workers, each on a node of its own: that of the second is killed -9 while it works, and another one joins for it."""
+    cluster, problems = Cluster(ground, 3), list[str]()
+    resources = {"cpus_per_trial": 1, "workers_per_trial": 2}
+    search = ground.search(["--address", cluster.address], sections={"resources": resources}, **cluster.env)
+    driver, faults = search.start(), Faults(search)
+    while faults.times < times and get_on(search, driver, 2):
+        node = next(node for node in cluster.nodes if node.has("ray::RankWorker"))
+        key = node.key
+        cluster.nodes.remove(node)
+        node.kill()
+        faults.note()
+        problems += not_said(search, f"{key[:8]}: worker 2 of 2 was lost", 1, "lost")
+        cluster.join()
+    return faults.row(ground.num_trials, *end_of(search, driver), *problems, *blamed(search))
+
+
 def through_all(ground: Ground, times: int) -> Row:
     """Two of three nodes are killed, one joins, the driver is killed, and the same command goes on."""
     cluster = Cluster(ground, 3)
