@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from optuna.storages import BaseStorage
+from optuna.trial import TrialState
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
-from visiontune.errors import first_line
+from visiontune.errors import SearchFailed, first_line
 from visiontune.filesystem.uri import shown
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
@@ -21,11 +22,13 @@ Say = Callable[[str], None]
 class PatientStorage:
     """Whatever the storage can do. What fails for want of a connection is done again for up to GIVE_UP_S; other errors are raised at once.
 
-    A trial that was created before the connection broke is found again, and not created twice. `say` is told of each pause.
+    A trial that was created before the connection broke is found again, and not created twice; one that was ended is not ended again.
+    `say` is told of each pause. Raises SearchFailed after GIVE_UP_S, at once where it is no longer `is_patient`.
     """
 
     def __init__(self, storage: BaseStorage, say: Say = lambda text: None) -> None:
         self._patient, self.say = storage, say
+        self.is_patient = True
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._patient, name)
@@ -45,15 +48,30 @@ class PatientStorage:
 
         return int(self._asked_again(create))
 
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        """As the storage's own."""
+
+        def end() -> bool:
+            is_done = state.is_finished() and self._patient.get_trial(trial_id).state == state
+            return is_done or self._patient.set_trial_state_values(trial_id, state=state, values=values)
+
+        return bool(self._asked_again(end))
+
     def _asked_again(self, ask: Callable[[], Any]) -> Any:
         again = Retrying(
             retry=retry_if_exception(is_away),
             wait=wait_exponential(FIRST_PAUSE_S, max=LONGEST_PAUSE_S),
-            stop=stop_after_delay(GIVE_UP_S),
+            stop=stop_after_delay(GIVE_UP_S if self.is_patient else 0.0),
             before_sleep=self._tell,
             reraise=True,
         )
-        return again(ask)
+        try:
+            return again(ask)
+        except Exception as error:
+            if not is_away(error):
+                raise
+            why = f"the study's database has not answered for {GIVE_UP_S / 60:.0f} minutes ({shown(_said(error))})"
+            raise SearchFailed(f"{why}; once it does the same command goes on") from error
 
     def _tell(self, state: RetryCallState) -> None:
         if state.outcome is not None and state.next_action is not None and (error := state.outcome.exception()) is not None:
