@@ -236,7 +236,13 @@ def plan(
 
 
 def _studies(studies_dir: str | None) -> str | None:
-    return studies_dir or os.environ.get("VISIONTUNE_STUDIES") or None
+    """Raises UserError for a path that starts from the job's own folder, which is removed with the job."""
+    studies = studies_dir or os.environ.get("VISIONTUNE_STUDIES") or None
+    if studies and not studies.startswith(("/", "~")):
+        where = "--studies-dir" if studies_dir else "VISIONTUNE_STUDIES"
+        rule = "must be a whole path on the cluster, as a job's own folder is removed with the job"
+        raise UserError(f"{where} {rule}, but got {studies!r}; here that is {Path(studies).absolute()}")
+    return studies
 
 
 def _refuse_renamed(studies: str | None, study: str) -> None:
