@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -129,7 +130,7 @@ def followers_killed(ground: Ground, times: int) -> Row:
         cluster.nodes.remove(node)
         node.kill()
         faults.note()
-        problems += not_said(search, f"{key[:8]}: worker 2 of 2 was lost", 1, "lost")
+        problems += not_said(search, f"has lost its worker on {socket.gethostname()}/{key[:8]}: ", 1, "lost")
         cluster.join()
     return faults.row(ground.num_trials, *end_of(search, driver), *problems, *blamed(search))
 
