@@ -69,6 +69,8 @@ class NodeChecks:
     def ask(self, needs: NodeNeeds) -> None:
         """Ask all that are up, and wait. Raises UserError, SearchFailed where none can take a trial."""
         self._needs = needs
+        for task, _ in self._asked.values():  # of a dead mount, where it would stay for good
+            self._tasks.cancel(task)
         self._asked.clear()
         self._passed.clear()
         until_s = time.monotonic() + ANSWER_S
