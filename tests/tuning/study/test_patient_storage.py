@@ -65,6 +65,13 @@ def test_what_a_database_refuses_is_not_asked_again(study: tuple[Any, int], monk
     assert PatientStorage(storage).get_study_name_from_id(number) == "study"
 
 
+def test_a_study_that_was_created_as_the_connection_broke_is_that_study(study: tuple[Any, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    storage, _ = study
+    failing(monkeypatch, storage, "create_new_study", GONE, is_done=True)
+    created = PatientStorage(storage).create_new_study([StudyDirection.MINIMIZE], "another")
+    assert storage.get_study_id_from_name("another") == created and len(storage.get_all_studies()) == 2
+
+
 def test_a_trial_that_ended_as_the_connection_broke_is_not_ended_again(study: tuple[Any, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """Optuna refuses that, which ended the search; what it refuses otherwise it still does."""
     storage, number = study

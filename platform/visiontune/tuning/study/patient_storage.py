@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
@@ -22,7 +24,7 @@ Say = Callable[[str], None]
 class PatientStorage:
     """Whatever the storage can do. What fails for want of a connection is done again for up to GIVE_UP_S; other errors are raised at once.
 
-    A trial that was created before the connection broke is found again, and not created twice; one that was ended is not ended again.
+    What was created before the connection broke is found again, and not created twice; a trial that was ended is not ended again.
     `say` is told of each pause. Raises SearchFailed after GIVE_UP_S, at once where it is no longer `is_patient`.
     """
 
@@ -35,6 +37,17 @@ class PatientStorage:
         if name.startswith("_") or not callable(found):
             return found
         return lambda *args, **more: self._asked_again(lambda: found(*args, **more))
+
+    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str) -> int:
+        """As the storage's own, or that study where it is there by now."""
+
+        def create() -> int:
+            try:
+                return self._patient.create_new_study(directions, study_name)
+            except DuplicatedStudyError:
+                return self._patient.get_study_id_from_name(study_name)
+
+        return int(self._asked_again(create))
 
     def create_new_trial(self, study_id: int, template_trial: Any = None) -> int:
         """As the storage's own."""
