@@ -68,6 +68,7 @@ CLUSTER: Mapping[str, Fault] = {
     "drivers": Fault("two drivers on one database", 1, chaos_servers.two_drivers, 40),
     "network": Fault("the network to a node cut for 60 s", 1, chaos_servers.network_cut, 16),
     "node": Fault("a node of three killed -9, another joins", 2, chaos_cluster.nodes_killed, 16),
+    "follower": Fault("the node of a trial's second worker killed -9, another joins", 2, chaos_cluster.followers_killed, 6),
     "preempted": Fault("a node of three drained, or SIGTERM to all of it, another joins", 2, chaos_cluster.nodes_preempted, 20),
     "joins": Fault("nodes join a search on one", 1, chaos_cluster.nodes_join, 16),
     "crowd": Fault("two of eight nodes killed -9 with 48 trials at work, whose workers train nothing", 2, chaos_crowd.crowd, 48, 12),

@@ -1,13 +1,14 @@
 """Ten thousand trials in one study: what one more costs, what the driver holds, how long it takes to start again and to be shown.
 
-    .venv/bin/python benchmarks/load.py               # 8 minutes on 2 cores
+    .venv/bin/python benchmarks/load.py               # 12 minutes on 2 cores
     .venv/bin/python benchmarks/load.py --sampler random
     .venv/bin/python benchmarks/load.py --soak 2400      # through Ray, epochs of a second: an hour; what its processes hold
 
 The search of search_spaces/digits.yaml as it is (sampler, promotion, journal with its copy and checksums, log of events, outbox of MLflow's
 writer, a budget in hours that is looked at before each leg) with 64 workers that answer at once, without Ray. Of the trials up to each
 size the last half is what is timed; wall time has the disk's syncs in it and whatever else the machine does, so targets are seconds of the
-processor. Afterwards the whole study is opened by a driver that goes on, and by verbs in processes of their own.
+processor. Afterwards the whole study is opened by a driver that goes on, and by verbs in processes of their own; and smaller studies are
+searched by as many as 1,000 legs at once, over as many as 1,000 machines of the simulator.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 from common import machine
 from common.result import Result, arguments, parse
 from parts.loaded_search import Marks, loaded_spec, run_marked, size_mb
+from parts.simulated_crowd import CROWDS, crowd
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.space.study_spec import StudySpec
 
@@ -85,6 +87,9 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
     result.table("start again", {f"{args.trials:,} trials": start_again(spec, studies)})
     verbs = read(spec, studies, ("show",) if args.smoke else ("show", "studies", "report"))
     result.table("verbs", verbs)
+    crowds = ((4, 2),) if args.smoke else CROWDS
+    found = {f"{legs:,} legs, {machines:,} machines": crowd(legs, machines, folder / f"{legs}-{machines}") for legs, machines in crowds}
+    result.table("at once", found)
     *before, last = rows
     for size in before:  # TPE proposes hardly any of the first hundred
         what = f"processor time of a trial up to {last} per one up to {size}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
 import subprocess
@@ -188,19 +189,18 @@ def test_the_jobs_command_is_one_of_the_image(kubernetes: dict[str, Any], monkey
 
 
 SRUN = """#!/bin/bash
-echo "srun $*" >> log
-for word; do [[ $word == start ]] && ray start; done; true
+echo "srun $*, $SRUN_CPUS_PER_TASK each" >> log
+[[ -z $FAILS ]] || exit 1
+for word; do [[ $word == start ]] && ray start; done
+exec /bin/sleep 0.5
 """
 RAY = """#!/bin/bash
 if [[ $1 == start ]]; then touch up; elif [[ $1 == health-check ]]; then echo asked >> asks; test -e up; fi
 """
 
 
-def test_slurms_script_starts_a_head_then_the_others_then_the_search(tmp_path: Path) -> None:
-    """Under an srun, a ray and a visiontune that write down what they are asked."""
-    import os
-    import socket
-
+def slurm(tmp_path: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """The script under an srun, a ray and a visiontune that write down what they are asked."""
     found = {
         "srun": SRUN,
         "ray": RAY,
@@ -211,13 +211,27 @@ def test_slurms_script_starts_a_head_then_the_others_then_the_search(tmp_path: P
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
     env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "4711", "SLURM_NNODES": "3"}
-    env |= {"VISIONTUNE_STUDIES": str(tmp_path)}
-    done = subprocess.run(["bash", DEPLOY / "slurm.sh", "a b.yaml", "x=1"], cwd=tmp_path, env=env, capture_output=True, text=True)
+    env |= {"VISIONTUNE_STUDIES": str(tmp_path), "SLURM_CPUS_PER_TASK": "8", "SLURMD_NODENAME": "node1", **more}
+    words = ["bash", str(DEPLOY / "slurm.sh"), "a b.yaml", "x=1"]
+    return subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+
+
+def test_slurms_script_starts_a_head_then_the_others_then_the_search(tmp_path: Path) -> None:
+    """Each with the processors of a task: srun is given them by no option of sbatch's since 22.05, and Ray counts the machine's."""
+    done = slurm(tmp_path)
     head, others, search = sorted((tmp_path / "log").read_text().splitlines())
-    here = f"{socket.gethostname()}:24711"
+    here = "node1:24711"  # as Slurm calls it, which `hostname` need not
     assert done.returncode == 2, done.stderr  # the search's own
     head, others = (head, others) if "--head" in head else (others, head)
-    assert "--nodes=1" in head and "--port=24711" in head
+    assert "--nodes=1" in head and "--nodelist=node1 " in head and "--port=24711" in head
     assert "--nodes=2 --ntasks=2" in others and f"--address={here}" in others
+    assert all("--num-cpus=8" in line and line.endswith(", 8 each") for line in (head, others))
     assert search == f"visiontune search a b.yaml x=1 --address {here}"
     assert (tmp_path / ".ray_token-4711").stat().st_mode & 0o077 == 0 and len((tmp_path / ".ray_token-4711").read_text()) == 65
+
+
+def test_slurms_script_does_not_wait_for_a_head_that_did_not_start(tmp_path: Path) -> None:
+    done = slurm(tmp_path, FAILS="1")
+    assert done.returncode == 1 and "Ray's head did not start on" in done.stderr
+    done = slurm(tmp_path, SLURM_CPUS_PER_TASK="")
+    assert done.returncode == 1 and "SLURM_CPUS_PER_TASK: must be given to sbatch: --cpus-per-task" in done.stderr

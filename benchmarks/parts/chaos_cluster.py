@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,13 +15,14 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from common.machine import clean_env
 from parts.chaos_ground import SEEN_S, Faults, Ground, NotRun, Row, blamed, end_of, get_on, not_said, now_ms
 from parts.killable_search import MARK, marked, wait_for
+from visiontune.tuning.cluster import ray_start
 
-RAY = str(Path(sys.executable).with_name("ray"))
+RAY = (sys.executable, ray_start.__file__)
+"""As in cluster.yaml: the plain command dies on a busy machine."""
 STARTS, STARTS_S = 5, 120.0
 NOTICE_S = 30.0
 """What a cloud gives a machine that it takes back."""
@@ -35,12 +37,15 @@ class Raylet:
     def start(self, words: Sequence[str], within: Sequence[str], env: Mapping[str, str]) -> None:
         """Raises NotRun where Ray does not start. `within` runs another command elsewhere, as `ip netns exec` does."""
         mine = clean_env(**{MARK: self.mark}, RAY_USAGE_STATS_ENABLED="0", **env)
+        said = ""
         for _ in range(STARTS):  # Ray gives a node 30 s to start, which a busy machine may not do
-            done = subprocess.run([*within, RAY, "start", *words], env=mine, capture_output=True, text=True, timeout=STARTS_S)
-            if not done.returncode:
+            try:
+                subprocess.run([*within, *RAY, "start", *words], env=mine, capture_output=True, text=True, timeout=STARTS_S, check=True)
                 return
+            except subprocess.SubprocessError as error:
+                said = str(getattr(error, "stderr", None) or error)
             self.kill()
-        raise NotRun(f"ray start {' '.join(words)}: {done.stderr[-500:]}")
+        raise NotRun(f"ray start {' '.join(words)}: {said[-500:]}")
 
     def kill(self, how: int = signal.SIGKILL) -> None:
         """Its raylet first, so that it can say nothing of its workers."""
@@ -94,7 +99,7 @@ class Cluster:
         """Tell the cluster that it is to go in NOTICE_S."""
         words = [f"--address={self.address}", f"--node-id={node.key}", "--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=chaos"]
         deadline = f"--deadline-remaining-seconds={NOTICE_S:.0f}"
-        done = subprocess.run([RAY, "drain-node", *words, deadline], env=clean_env(**self.env), capture_output=True, text=True)
+        done = subprocess.run([*RAY, "drain-node", *words, deadline], env=clean_env(**self.env), capture_output=True, text=True)
         if done.returncode:
             raise NotRun(f"ray drain-node: {done.stderr[-500:]}")
 
@@ -115,6 +120,23 @@ def nodes_killed(ground: Ground, times: int) -> Row:
         faults.note()
         cluster.join()
     return faults.row(ground.num_trials, *end_of(search, driver))
+
+
+def followers_killed(ground: Ground, times: int) -> Row:
+    """Trials on two workers, each on a node of its own: that of the second is killed -9 while it works, and another one joins for it."""
+    cluster, problems = Cluster(ground, 3), list[str]()
+    resources = {"cpus_per_trial": 1, "workers_per_trial": 2}
+    search = ground.search(["--address", cluster.address], sections={"resources": resources}, **cluster.env)
+    driver, faults = search.start(), Faults(search)
+    while faults.times < times and get_on(search, driver, 2):
+        node = next(node for node in cluster.nodes if node.has("ray::RankWorker"))
+        key = node.key
+        cluster.nodes.remove(node)
+        node.kill()
+        faults.note()
+        problems += not_said(search, f"has lost its worker on {socket.gethostname()}/{key[:8]}: ", 1, "lost")
+        cluster.join()
+    return faults.row(ground.num_trials, *end_of(search, driver), *problems, *blamed(search))
 
 
 def through_all(ground: Ground, times: int) -> Row:

@@ -158,15 +158,19 @@ def begin(search: Search) -> subprocess.Popen[bytes]:
 
 
 def get_on(search: Search, driver: Any, num_epochs: int = 1) -> bool:
-    """Wait until the driver has reported so many epochs more; whether it has, and did not end before."""
+    """Wait until the driver has reported so many epochs more; whether it has, and did not end before. Raises NotRun where neither comes."""
     wanted = search.num_epochs() + num_epochs
-    wait_for(lambda: search.num_epochs() >= wanted or driver.poll() is not None, REACHED_S)
+    if not wait_for(lambda: search.num_epochs() >= wanted or driver.poll() is not None, REACHED_S):
+        raise NotRun(f"the search made no {num_epochs} epochs in {REACHED_S:.0f} s, as on a machine that is too busy: {search.tail()}")
     return search.num_epochs() >= wanted and driver.poll() is None
 
 
 def end_of(search: Search, driver: Any, timeout_s: float = 400.0) -> list[str]:
-    """The problem with how a driver ended, if there is one."""
-    code = wait_for(lambda: (driver.poll() is not None) and f"{driver.returncode}", timeout_s)
+    """The problem with how a driver ended, if there is one, or that it made no epoch for so long."""
+    code, known = "", -1
+    while not code and search.num_epochs() > known:
+        known = search.num_epochs()
+        code = wait_for(lambda: (driver.poll() is not None) and f"{driver.returncode}", timeout_s)
     return [] if code == "0" else [f"the last call ended with {code}: {search.tail()}"]
 
 

@@ -50,7 +50,7 @@ class Tasks:
     """What each machine says; None of `answer` says nothing, and never will."""
 
     def __init__(self, **lacks: Lack | None) -> None:
-        self.lacks, self.started, self.silent = lacks, list[str](), set[str]()
+        self.lacks, self.started, self.silent, self.cancelled = lacks, list[str](), set[str](), list[str]()
 
     def start(self, needs: NodeNeeds, node: str) -> str:
         self.started.append(node)
@@ -60,7 +60,7 @@ class Tasks:
         return [(task, self.lacks[node]) for task in [*tasks] for node in [task.split()[0]] if node not in self.silent]
 
     def cancel(self, task: str) -> None:
-        pass
+        self.cancelled.append(task)
 
 
 @pytest.fixture
@@ -144,6 +144,20 @@ def test_machines_that_copy_their_pictures_for_an_hour_are_waited_for_and_that_i
     NodeChecks(search, tasks).ask(NEEDS)
     assert tasks.started == ["a"] and not search.out.placement.barred
     assert is_told.index(True) < 10 and search.said[-1] == "a can take trials now"
+
+
+def test_a_machine_that_never_answers_is_not_left_with_a_task_when_it_is_asked_for_more(
+    search: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_node_checks, "ANSWER_S", 1.0)
+    tasks = Tasks(a=None, b=None)
+    tasks.silent = {"b"}
+    search.out.placement.see(nodes("a", "b"))
+    checks = NodeChecks(search, tasks)
+    for _ in range(2):
+        checks.ask(NEEDS)
+        search.now_s += 40
+    assert tasks.started == ["a", "b"] * 2 and tasks.cancelled == ["b 2"]
 
 
 def test_where_all_lack_something_the_search_ends_at_once(search: Any) -> None:

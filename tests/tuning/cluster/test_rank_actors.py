@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from ray.exceptions import RayActorError
+from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
 from tiny import make_recipe, make_store
 
 from visiontune.data.store.store import Store
+from visiontune.errors import LostRank
 from visiontune.training.lead_ranks import Meeting
 from visiontune.tuning.cluster import rank_actors
 from visiontune.tuning.cluster.rank_actors import RankActors, RankWorker
@@ -57,6 +58,20 @@ def test_an_actor_that_is_gone_after_a_training_is_replaced_before_the_next(
     del cluster.started[:]
     actors._start(MEETING).end()
     assert cluster.started == replaced and cluster.killed[:1] == replaced[:1]
+
+
+def test_why_a_follower_did_not_start_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a machine that lacks the pictures; it read as a process that was lost."""
+    text = "ray::RankWorker.__init__() (pid=1)\n  File x\nvisiontune.errors.UserError: there is no store.arrow"
+    unfit = ActorDiedError(RayTaskError("RankWorker.__init__", text, ValueError(), actor_id="a", actor_repr="r"))
+    cluster = Cluster({1: DONE, 2: unfit, 3: DONE})
+    monkeypatch.setattr(rank_actors, "ray", cluster)
+    actors = {rank: cluster.new(None, rank) for rank in cluster.outcome}
+    training = rank_actors._Training(MEETING, actors)
+    said = str(training.lost())
+    training.end()
+    assert said == "worker 3 of 4 failed as it started: visiontune.errors.UserError: there is no store.arrow"
+    assert LostRank.rank_in(said) == 2
 
 
 def test_a_follower_keeps_to_its_share_of_a_gpu_and_gives_memory_back_after_it_ran_out(monkeypatch: pytest.MonkeyPatch) -> None:

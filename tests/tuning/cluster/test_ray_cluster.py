@@ -7,7 +7,9 @@ import inspect
 import mmap
 import os
 import shutil
+import socket
 import sys
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -22,7 +24,7 @@ from visiontune.errors import NoCluster, SearchFailed, UserError
 from visiontune.filesystem.checkpoint_files import Attempt
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.space.study_spec import Resources
-from visiontune.tuning.cluster import node_watch
+from visiontune.tuning.cluster import node_watch, ray_start
 from visiontune.tuning.cluster.node_watch import NodeWatch
 from visiontune.tuning.cluster.ray_cluster import (
     SETTINGS,
@@ -35,7 +37,7 @@ from visiontune.tuning.cluster.ray_cluster import (
     unprinted_news,
 )
 from visiontune.tuning.cluster.ray_nodes import legs_to_come, nodes_up
-from visiontune.tuning.cluster.ray_start import PORTS, agents_of_known_ports
+from visiontune.tuning.cluster.ray_start import PORTS, agents_of_known_ports, free_ports
 from visiontune.tuning.legs.placement import Node, Placement
 from visiontune.tuning.search.search_run import SearchRun
 from visiontune.tuning.study.event_log import read_events
@@ -302,6 +304,26 @@ def test_a_raylet_finds_the_ports_of_its_agents_before_they_run(monkeypatch: pyt
     assert services.start_raylet is start_raylet
     assert started == {name: wait_for_persisted_port(str(tmp_path), node, name, timeout_ms=1) for name in PORTS}
     assert len({*started.values()}) == len(PORTS)
+
+
+def test_ports_that_are_taken_are_replaced_by_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one of three free, Ray did not start: "zip() argument 2 is shorter than argument 1"."""
+    with ExitStack() as held:
+        taken = [held.enter_context(socket.socket()) for _ in range(3)]
+        first = next(first for first in range(32_000, 60_000) if all(_is_bound(one, first + at) for at, one in enumerate(taken)))
+        taken[1].close()
+        monkeypatch.setattr(ray_start, "_FIRST", first)
+        monkeypatch.setattr(ray_start, "_LAST", first + 3)
+        ports = free_ports(4)
+        assert len({*ports}) == 4 and first + 1 in ports and not {first, first + 2} & {*ports}
+
+
+def _is_bound(one: socket.socket, port: int) -> bool:
+    """Whether it is now; one that was before stays where it is."""
+    with suppress(OSError):
+        one.bind(("", port))
+        return True
+    return one.getsockname()[1] == port
 
 
 def test_machines_that_share_a_hosts_name_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

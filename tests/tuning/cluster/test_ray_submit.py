@@ -152,6 +152,9 @@ def test_what_is_wrong_never_leaves_the_machine(server: Server, tmp_path: Path, 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@mlflow:5000")
     with pytest.raises(UserError, match=r"must hold no password, but http://mlflow:5000 has one"):
         door.submit(DIGITS, "http://127.0.0.1")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    with pytest.raises(UserError, match=r"--studies-dir must be a whole path on the cluster, .* but got 'studies'; here that is /"):
+        door.submit(DIGITS, "http://127.0.0.1", studies_dir="studies")  # it went, and the study was gone with its job
     assert server.submitted == []
 
 

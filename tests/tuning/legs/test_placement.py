@@ -241,7 +241,12 @@ def test_why_a_worker_was_lost_gets_to_the_search(tmp_path, last_line, said, is_
     (tmp_path / "error.txt").write_text(f"Failure # 1 (occurred at 2026-11-28)\nray::LegWorker.train() (pid=1)\n{last_line}\n")
     LegScheduler(run, searcher).on_trial_error(None, SimpleNamespace(trial_id="ray trial", error_file=str(tmp_path / "error.txt")))
     searcher.on_trial_complete("ray trial", error=True)
-    [(key, what, begun, rank)] = lost
+    [(key, what, begun, rank)] = [lost.pop()]
+    if begun:  # the same of a worker that never took the leg
+        searcher.keys["ray trial"], searcher._staged["ray trial"] = "00003", (object(), frozenset())
+        LegScheduler(run, searcher).on_trial_error(None, SimpleNamespace(trial_id="ray trial", error_file=str(tmp_path / "error.txt")))
+        searcher.on_trial_complete("ray trial", error=True)
+        assert [one[2] for one in lost] == [False]
     assert (key, begun, rank) == ("00003", is_begun, int("worker 2" in said)) and what.startswith(said) and len(what) <= 300
     assert last_line.strip() in (what, *(f"visiontune.errors.{kind}: {what}" for kind in KINDS)) or what[-1] == "."
 

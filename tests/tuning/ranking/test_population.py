@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +29,7 @@ from visiontune.tuning.budget.held_states import HeldStates
 from visiontune.tuning.proposals.start_recipes import enqueue_in
 from visiontune.tuning.ranking.population import explored, perturbed, quantiles
 from visiontune.tuning.records.leg import Leg, Report
+from visiontune.tuning.records.phase import PHASES
 from visiontune.tuning.records.records import StudyRecord
 from visiontune.tuning.search.study_again import say_again
 from visiontune.tuning.study.lineage import lineage, phase_before
@@ -201,18 +203,47 @@ def test_mlflow_is_told_of_a_trial_as_it_was_begun_also_when_it_is_told_again(tm
 
 
 def test_a_trial_has_pictures_at_a_time_as_those_whose_weights_it_took(tmp_path: Path) -> None:
-    """Memory allows trials of odd numbers half a batch: what trained the weights says how much."""
+    assert_pictures_at_a_time(study_record(drive(load_study(SPACE), tmp_path, answer=halved)[1], "pop"))
 
-    def answer(leg: Leg, epoch: int, value: float) -> Report:
-        is_halved = leg.number % 2 == 1 and leg.known_epochs == 0
-        return replace(report(leg, epoch, value), micro_batch=16 if is_halved else leg.micro_batch)
 
-    _, storage, _ = drive(load_study(SPACE), tmp_path, answer=answer)
-    record = study_record(storage, "pop")
+def halved(leg: Leg, epoch: int, value: float) -> Report:
+    """Memory allows trials of odd numbers half a batch."""
+    is_halved = leg.number % 2 == 1 and leg.known_epochs == 0
+    return replace(report(leg, epoch, value), micro_batch=16 if is_halved else leg.micro_batch)
+
+
+def assert_pictures_at_a_time(record: StudyRecord) -> None:
+    """What trained the weights says how much."""
     trials = {one.number: one for one in record.trials}
     firsts = {number: lineage(trials, number, 9)[0].number for number in trials}
     assert any(number % 2 != first % 2 for number, first in firsts.items())
     assert {number: one.micro_batch for number, one in trials.items()} == {number: 16 * (one % 2) for number, one in firsts.items()}
+
+
+@pytest.mark.parametrize("fact", ["note", "set_micro_batch"])
+def test_a_kill_amid_a_decision_leaves_a_trial_the_pictures_at_a_time_of_its_own_weights(
+    fact: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What memory allowed the source was written before the decision; now it is part of it, and the next driver goes by that."""
+    whole, killed, spec = getattr(Storage, fact), set[int](), load_study(SPACE)
+
+    def write(storage: Storage, number: int, *rest: Any) -> None:
+        is_at_point = len(storage.trial(number).intermediate_values) >= 3
+        if is_at_point and number not in killed and (fact == "set_micro_batch" or rest[0] == PHASES):
+            killed.add(number)
+            raise KeyboardInterrupt
+        whole(storage, number, *rest)
+
+    monkeypatch.setattr(Storage, fact, write)
+    record = None
+    while record is None:
+        with suppress(KeyboardInterrupt):
+            record = study_record(drive(spec, tmp_path, answer=halved)[1], "pop")
+        for trial in create_or_resume(StudyFolder(tmp_path), spec).trials():
+            is_decided = any(phase["source"] is not None for phase in trial.user_attrs.get(PHASES, ()))
+            assert is_decided or trial.user_attrs.get("micro_batch", 0) == 16 * (trial.number % 2) * bool(trial.intermediate_values)
+    assert killed
+    assert_pictures_at_a_time(record)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -22,6 +22,7 @@ from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.declarations.former_policies import PUBLISHED
 from visiontune.spec.read_identity import spec_of_identity
 from visiontune.tuning import launch
+from visiontune.tuning.cluster.ray_node_checks import needs_of
 from visiontune.tuning.launch import run_search
 from visiontune.tuning.legs.placement import MAX_LOSSES
 from visiontune.tuning.proposals.start_recipes import DEFAULTS
@@ -418,6 +419,31 @@ def test_two_drivers_of_one_database_with_folders_of_their_own(tmp_path, monkeyp
             time.sleep(1.2)
             assert len(lost) == 1
     assert storages[0].attributes()["driver"] is None
+
+
+def test_a_driver_that_another_has_replaced_leaves_that_ones_files_alone(tmp_path):
+    """As one on a machine that was cut off until its lock was gone: trials that it does not know are the other's, and so is the token."""
+    folder = StudyFolder(tmp_path / "study")
+    run, *_ = drive(make_spec(folder.path, 3), folder.path)
+    newer, token = folder.checkpoint(7) / "epoch-000001.attempt-1.ckpt", folder.token
+    newer.parent.mkdir(parents=True)
+    newer.touch()
+    with needs_of(folder):
+        token.write_text("the other's")
+    run.stop_for("process 7 on node3")
+    run.sweep()
+    assert newer.exists() and token.read_text() == "the other's"
+    run.is_replaced = False
+    run.sweep()
+    assert not newer.exists(), "which nobody goes on from"
+
+
+def test_a_request_to_leave_of_a_driver_that_was_killed_is_not_for_the_next_ones_workers(tmp_path):
+    """They would have written a checkpoint at every look, to the end of the search."""
+    folder = StudyFolder(tmp_path)
+    folder.stopping.touch()
+    with driver_lock(folder):
+        assert not folder.stopping.exists()
 
 
 def test_machines_at_fault_end_the_search_and_not_the_trials(tmp_path):

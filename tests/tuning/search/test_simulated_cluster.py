@@ -51,6 +51,15 @@ def test_a_trial_that_kills_its_worker_on_three_sound_machines_is_given_up_alone
     assert [trial.number for trial in trials if trial.user_attrs.get("end", {}).get("kind") == "crashed"] == [3]
 
 
+def test_a_worker_that_is_lost_as_it_starts_is_not_its_trials_fault():
+    """No leg had begun there; the leg goes elsewhere all the same. Two trials failed so before a search on one machine ended."""
+    placement = Placement({"cpu": 1.0})
+    placement.see([Node(name, name) for name in "abcd"])
+    losses = [placement.lost("00003", node, is_begun=False) for node in "abc"]
+    assert not any(loss.is_given_up for loss in losses) and placement.shunned("00003") == {*"abc"}
+    assert [placement.lost("00004", node).is_given_up for node in "dd"] == [False, False] and placement.lost("00004", "d").is_given_up
+
+
 def test_a_trial_that_hangs_on_two_machines_has_failed_and_one_that_hangs_once_has_not(tmp_path):
     """Its workers leave the stacks with which a real one ends itself."""
     once = iter([True])

@@ -12,8 +12,10 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 from sqlalchemy.exc import DataError, OperationalError
 
-from visiontune.tuning.study import patient_storage
+from visiontune.errors import SearchFailed
+from visiontune.tuning.study import driver_lease, patient_storage
 from visiontune.tuning.study.patient_storage import PatientStorage
+from visiontune.tuning.study.study_storage import Storage
 
 GONE = OperationalError("INSERT", {}, Exception("server closed the connection unexpectedly"))
 
@@ -61,3 +63,43 @@ def test_what_a_database_refuses_is_not_asked_again(study: tuple[Any, int], monk
         PatientStorage(storage).set_study_user_attr(number, "key", "x")
     failing(monkeypatch, storage, "get_study_name_from_id", GONE, is_done=False)
     assert PatientStorage(storage).get_study_name_from_id(number) == "study"
+
+
+def test_a_study_that_was_created_as_the_connection_broke_is_that_study(study: tuple[Any, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    storage, _ = study
+    failing(monkeypatch, storage, "create_new_study", GONE, is_done=True)
+    created = PatientStorage(storage).create_new_study([StudyDirection.MINIMIZE], "another")
+    assert storage.get_study_id_from_name("another") == created and len(storage.get_all_studies()) == 2
+
+
+def test_a_trial_that_ended_as_the_connection_broke_is_not_ended_again(study: tuple[Any, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Optuna refuses that, which ended the search; what it refuses otherwise it still does."""
+    storage, number = study
+    trial = storage.create_new_trial(number, template_trial=create_trial(state=TrialState.RUNNING, params={}, distributions={}))
+    failing(monkeypatch, storage, "set_trial_state_values", GONE, is_done=True)
+    patient = PatientStorage(storage)
+    assert patient.set_trial_state_values(trial, TrialState.COMPLETE, [0.5])
+    assert storage.get_trial(trial).state == TrialState.COMPLETE and storage.get_trial(trial).values == [0.5]
+    with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):
+        patient.set_trial_state_values(trial, TrialState.RUNNING)
+
+
+def test_a_database_that_stays_away_is_given_up_in_a_sentence_and_a_lease_is_given_back_without_waiting_for_it(
+    study: tuple[Any, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, number = study
+    monkeypatch.setattr(patient_storage, "GIVE_UP_S", 0.03)
+    asked: list[str] = []
+
+    def away(*_: Any) -> Any:
+        asked.append("attributes")
+        raise GONE
+
+    opened = Storage(PatientStorage(storage), number)
+    monkeypatch.setattr(storage, "get_study_user_attrs", away)
+    with pytest.raises(SearchFailed, match=r"database has not answered for 0 minutes \(server closed the connection unexpectedly\); once"):
+        opened.attributes()
+    assert len(asked) > 1
+    asked.clear()
+    driver_lease.Lease(opened).release()
+    assert len(asked) == 1

@@ -18,6 +18,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.pictures.stored_data import list_data
 from visiontune.results.study import open_study
+from visiontune.tuning.cluster import ray_submit
 from visiontune.tuning.study.open_storage import create_or_resume, mend_journal, open_existing
 from visiontune.tuning.study.read_study import read_study
 from visiontune.tuning.study.study_database import keep_url
@@ -43,6 +44,24 @@ def test_a_renamed_folder_and_a_copy_go_on_by_what_is_said(tmp_path: Path, is_co
     subprocess.run(command_in(caught), shell=True, check=True)
     there = tmp_path / "studies_other" / "former" if is_copy else former
     assert len(read_study(StudyFolder(there)).trials) == 4 and not new.exists()
+
+
+def test_a_renamed_study_is_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where this machine sees the folder that the job would write to; else only the job can say so."""
+    asked: list[str] = []
+    monkeypatch.setattr(ray_submit, "connect", asked.append)
+    monkeypatch.setattr(ray_submit, "_followed", lambda *_: 0)
+    there, file = tmp_path / "studies" / "former", tmp_path / "studies" / "former.yaml"
+    drive(make_spec(there, 2), there)
+    StudyFolder(there).lock.touch()
+    assert ray_submit.submit(file, "http://127.0.0.1", studies_dir=str(tmp_path / "studies")) == 0
+    there.rename(there.with_name("other"))
+    for studies in ("/mnt/of_the_cluster", "~/studies"):
+        assert ray_submit.submit(file, "http://127.0.0.1", studies_dir=studies) == 0
+    monkeypatch.setenv("VISIONTUNE_STUDIES", str(tmp_path / "studies"))
+    with pytest.raises(UserError, match="holds study former, and none named other") as caught:
+        ray_submit.submit(file, "http://127.0.0.1")
+    assert len(asked) == 3 and command_in(caught).startswith("mv ")
 
 
 VERBS = [

@@ -101,7 +101,8 @@ class LegSearcher(Searcher):  # type: ignore[misc]
             return
         is_fault = name in (_name(MachineFault), _name(UnfitMachine))
         rank = LostRank.rank_in(said) if is_fault else 0
-        self._run.lost(key, said if is_fault else what, node=node, rank=rank, is_begun=name != _name(UnfitMachine))
+        is_begun = leg is None and name != _name(UnfitMachine)  # or its worker was lost as it started
+        self._run.lost(key, said if is_fault else what, node=node, rank=rank, is_begun=is_begun)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the study is the state."""

@@ -17,7 +17,7 @@ from ray.util.placement_group import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from visiontune.data.store.store import Store
-from visiontune.errors import first_line
+from visiontune.errors import first_line, last_line
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.kept_files import load_files
 from visiontune.training.gpu import GpuShare, is_out_of_memory, release_all
@@ -25,6 +25,8 @@ from visiontune.training.heartbeat import HEARTBEAT, Watch
 from visiontune.training.lead_ranks import Followers, Meeting, follow, train_by_ranks
 from visiontune.training.loop import Epoch
 
+_AT_START = "error raised in its creation task"
+"""What Ray says of an actor that could not be made, before the traceback of why (ray 2.60)."""
 _END_S = 10.0
 _WATCH_S = 1.0
 _NOTICE_S = 30.0
@@ -112,8 +114,9 @@ class _Training:
         for done in ended:
             try:
                 ray.get(done)
-            except RayActorError:
-                return f"worker {self._done.index(done) + 2} of {self._num} was lost with its process"
+            except RayActorError as error:
+                why = f"failed as it started: {last_line(error)}" if _AT_START in str(error) else "was lost with its process"
+                return f"worker {self._done.index(done) + 2} of {self._num} {why}"
             except Exception as error:
                 return f"worker {self._done.index(done) + 2} of {self._num} failed: {first_line(error)}"
         return None

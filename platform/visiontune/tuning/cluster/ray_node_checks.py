@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,9 @@ def needs_of(folder: StudyFolder) -> Iterator[NodeNeeds]:
     try:
         yield NodeNeeds(folder.path.resolve(), token, package_digest())
     finally:
-        folder.token.unlink(missing_ok=True)
+        with suppress(OSError):  # it is gone, with its folder
+            if folder.token.read_text() == token:  # and no driver's that has the study by now
+                folder.token.unlink()
 
 
 def with_pictures(needs: NodeNeeds, spec: StudySpec, store: Path) -> NodeNeeds:
@@ -67,6 +69,8 @@ class NodeChecks:
     def ask(self, needs: NodeNeeds) -> None:
         """Ask all that are up, and wait. Raises UserError, SearchFailed where none can take a trial."""
         self._needs = needs
+        for task, _ in self._asked.values():  # of a dead mount, where it would stay for good
+            self._tasks.cancel(task)
         self._asked.clear()
         self._passed.clear()
         until_s = time.monotonic() + ANSWER_S

@@ -15,6 +15,7 @@ import random
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, repeat
 from typing import Any
 
 PORTS = ("metrics_agent_port", "metrics_export_port", "runtime_env_agent_port", "dashboard_agent_listen_port")
@@ -75,12 +76,16 @@ def no_idle_helpers() -> Iterator[None]:
 
 
 def free_ports(num: int) -> list[int]:
-    """Different ones at which nobody listens, and that by Linux's default range no outgoing connection gets meanwhile."""
+    """Different ones at which nobody listens, and that by Linux's default range no outgoing connection gets meanwhile.
+
+    Where all of those are taken, others. Raises OSError where the system has none.
+    """
     found: list[int] = []
-    for port in random.SystemRandom().sample(range(_FIRST, _LAST), _LAST - _FIRST):  # no seed of the user's, and none of another start
-        with socket.socket() as probe, suppress(OSError):
+    order = random.SystemRandom().sample(range(_FIRST, _LAST), _LAST - _FIRST)  # no seed of the user's, and none of another start
+    for port in chain(order, repeat(0)):  # 0: whichever the system gives
+        with socket.socket() as probe, suppress(*[OSError] * bool(port)):
             probe.bind(("", port))
-            found.append(port)
+            found = [*dict.fromkeys([*found, int(probe.getsockname()[1])])]
         if len(found) == num:
             break
     return found

@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from visiontune.errors import UserError, first_line, last_line
+from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.filesystem.uri import has_secret, shown
 from visiontune.spec.declarations.teacher_files import files_of
 from visiontune.spec.kept_files import teachers_in
@@ -30,6 +31,7 @@ from visiontune.spec.space.study_spec import StudySpec
 from visiontune.tuning.cluster.environment import environment
 from visiontune.tuning.cluster.follow_job import Left, follow, is_refused, patiently
 from visiontune.tuning.cluster.travelling_files import base_of, copy_to, listed, travelling
+from visiontune.tuning.study.study_place import refuse_renamed_before
 
 CONNECT_S = 5.0
 _REFUSED = (401, 403)
@@ -64,7 +66,8 @@ def submit(
     """Start the search in `file` on the cluster at `address`, or follow it where it runs already; its exit code.
 
     A driver that died with its machine is started again, at most so many times (`retries`).
-    Raises UserError for the file or the address, ConnectionError where no job server answers, RuntimeError where Ray refuses the job.
+    Raises UserError for the file, a study that was renamed or the address, ConnectionError where no job server answers, RuntimeError where
+    Ray refuses the job.
     """
     from visiontune.spec.parse import load_study
 
@@ -73,6 +76,7 @@ def submit(
         rule = f"a job's command line is seen by all who see the cluster, so it must hold no password, but {', '.join(told)} has one"
         raise UserError(f"{rule}; for PostgreSQL ~/.pgpass of the head has it, for s3:// its environment")
     forwarded = _forwarded()
+    _refuse_renamed(_studies(studies_dir), spec.study)
     client = connect(address)
     if not trust_network:
         _refuse_open_door(address)
@@ -220,7 +224,7 @@ def plan(
 ) -> tuple[str, dict[str, Any]]:
     """The job's command line and runtime environment; `file` is named from the folder that travels."""
     env_vars = {"NO_ALBUMENTATIONS_UPDATE": "1", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_S), "PYTHONUNBUFFERED": "1", **forwarded}
-    if studies := studies_dir or os.environ.get("VISIONTUNE_STUDIES"):
+    if studies := _studies(studies_dir):
         env_vars["VISIONTUNE_STUDIES"] = studies
     command = ["python", "-m", "visiontune", "search", str(file), *overrides]
     return shlex.join(command), {
@@ -229,6 +233,22 @@ def plan(
         "excludes": ["**/__pycache__/"],
         "env_vars": env_vars,
     }
+
+
+def _studies(studies_dir: str | None) -> str | None:
+    """Raises UserError for a path that starts from the job's own folder, which is removed with the job."""
+    studies = studies_dir or os.environ.get("VISIONTUNE_STUDIES") or None
+    if studies and not studies.startswith(("/", "~")):
+        where = "--studies-dir" if studies_dir else "VISIONTUNE_STUDIES"
+        rule = "must be a whole path on the cluster, as a job's own folder is removed with the job"
+        raise UserError(f"{where} {rule}, but got {studies!r}; here that is {Path(studies).absolute()}")
+    return studies
+
+
+def _refuse_renamed(studies: str | None, study: str) -> None:
+    """What the job would refuse, where this machine sees the folder that it is to write to: one that is shared has the same path here."""
+    if studies and Path(studies).is_absolute() and Path(studies).is_dir():
+        refuse_renamed_before(StudiesFolder(Path(studies)), study)
 
 
 def _refuse_left_behind(plugins: Sequence[str], base: Path) -> None:

@@ -167,13 +167,13 @@ class Placement:
         node = there.pop(min(rank, len(there) - 1))
         self._before = (self._before & self.at_work.keys()) if self._in_a_row else {*self.at_work}
         health = self._health.setdefault(node, _Health())
-        loss = Loss(node, self._clock(), was_healthy=not self._is_suspect(node, key), is_hung=is_hung, beside=tuple(there))
+        was_healthy = is_begun and not self._is_suspect(node, key)
+        loss = Loss(node, self._clock(), was_healthy=was_healthy, is_hung=is_hung, beside=tuple(there))
         health.lost.add(key)
         self._in_a_row.append(loss)
         if len(health.lost) > 1 and len(self._room) > 1:
             self._leave_alone(health)
-        if is_begun:
-            self._losses.setdefault(key, []).append(loss)
+        self._losses.setdefault(key, []).append(loss)
         where = f" on {self.name(node)}" if node and len(self.nodes) > 1 else ""
         is_given_up = self._num_crashes(key) >= MAX_CRASHES or self._has_hung_elsewhere_too(key)
         return replace(loss, where=where, is_given_up=is_given_up)

@@ -14,8 +14,9 @@ PHASES = "phases"
 class Phase:
     """From the end of `epoch` on. Without a `source` the trial goes on as before; with one, from the weights that this trial had then.
 
-    `recipe` is then the source's with one phase more, `params` those from here on, `changes` says what of them is new. The first phase
-    of a trial, after epoch 0, has what it was begun with.
+    `recipe` is then the source's with one phase more, `params` those from here on, `changes` says what of them is new, `micro_batch` is
+    what memory allowed the source, None in studies of earlier versions. The first phase of a trial, after epoch 0, has what it was begun
+    with.
     """
 
     epoch: int
@@ -24,6 +25,7 @@ class Phase:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
     changes: str = ""
+    micro_batch: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As the storage has it."""

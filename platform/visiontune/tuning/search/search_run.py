@@ -235,8 +235,10 @@ class SearchRun:
 
     def sweep(self) -> None:
         """Once no worker is left, write down what was spent, and remove checkpoints that nobody goes on from: a worker may write one while
-        its trial is ended.
+        its trial is ended. Not of a study that another driver has, whose new trials this one does not know.
         """
+        if self.is_replaced:
+            return
         going_on = [f"{trial.number:05d}" for trial in self._queue.trials.records.values() if trial.state in ("waiting", "running")]
         self._checkpoints.keep_only({*going_on, *(self._again.queue.keys_left if self._again.queue else ())})
         if not self.fatal:

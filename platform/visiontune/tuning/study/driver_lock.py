@@ -28,6 +28,7 @@ def driver_lock(folder: StudyFolder) -> Iterator[None]:
                 stack.enter_context(locked_at_once(folder.lock))
                 _sign(folder.lock)
                 folder.driver_state.unlink(missing_ok=True)  # in containers a driver before this one often had the same pid
+                folder.stopping.unlink(missing_ok=True)  # of one that was killed as it left: workers would write every step's state
         except Taken:
             who = holder_of(folder) or "another process"
             raise UserError(f"study {folder.name} is already driven by {who}; wait for it or stop it first") from None

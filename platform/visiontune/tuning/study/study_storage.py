@@ -32,6 +32,11 @@ class Storage:
         if isinstance(self._storage, PatientStorage):
             self._storage.say = say
 
+    def hurry(self) -> None:
+        """Wait for no database any more."""
+        if isinstance(self._storage, PatientStorage):
+            self._storage.is_patient = False
+
     def when_full(self, on_full: Callable[[str], None]) -> None:
         """Whom to tell that the journal's disk is full; it is written once there is room."""
         if isinstance(self._storage, CheckedStorage):
