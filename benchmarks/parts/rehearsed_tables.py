@@ -6,12 +6,14 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from parts.peer_searches import Draw, OneEpochForAll, PlainOptuna, RaySearch, random_draws
 from parts.recorded_tables import ANY_STUDY, NUM_POINTS, Table
+from parts.syne_tune_search import SyneTuneSearch, process_of
 from visiontune.spec.parse import load_study
 from visiontune.spec.space.defaults import default_params
 from visiontune.spec.space.study_spec import StudySpec
@@ -72,12 +74,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Case:
-    """What a search is made for: a table, a seed, the trials' worth of its budget, and recipes from other tables."""
+    """What a search is made for: a table, a seed, the trials' worth of its budget, recipes from other tables, and who runs Syne Tune."""
 
     table: Table
     seed: int
     num_trials: int
     start: Sequence[Mapping[str, Any]] = ()
+    syne_tune: Path | None = None
 
 
 Build = Callable[[Case], Rehearsed]
@@ -96,8 +99,20 @@ def _ray_random(case: Case) -> Rehearsed:
 
 
 def _ray_started(case: Case) -> Rehearsed:
-    """The defaults first, as in ours, then the recipes from other tables, where there are any."""
-    return RaySearch(case.table.space, NUM_POINTS, case.seed, start=[default_params(case.table.space), *case.start])
+    return RaySearch(case.table.space, NUM_POINTS, case.seed, start=_first(case))
+
+
+def _first(case: Case) -> list[Mapping[str, Any]]:
+    """The defaults, as in ours, then the recipes from other tables, where there are any."""
+    return [default_params(case.table.space), *case.start]
+
+
+def _syne_tune(scheduler: str, first: Callable[[Case], Sequence[Mapping[str, Any]]] = _first) -> Build:
+    def build(case: Case) -> Rehearsed:
+        assert case.syne_tune is not None
+        return SyneTuneSearch(process_of(case.syne_tune), scheduler, case.table.space, NUM_POINTS, case.seed, first(case))
+
+    return build
 
 
 def _optuna(use_hyperband: bool) -> Build:
@@ -124,6 +139,16 @@ KINDS: Mapping[str, Build] = {
 
 ORACLE = "oracle"
 
+SYNE_TUNE: Mapping[str, Build] = {
+    "Syne Tune ASHA": _syne_tune("ASHA", lambda case: ()),
+    "Syne Tune ASHA, start recipes": _syne_tune("ASHA"),
+    "Syne Tune CQR, start recipes": _syne_tune("ASHACQR"),
+}
+"""Where an interpreter was named that has it."""
+
+SLOW = frozenset({"Syne Tune CQR, start recipes"})
+"""Searches that take longer than all others together: a third of a second and more for each proposal."""
+
 STARTED: Mapping[str, Build] = {"stock pair, the same recipes": _ray_started, "start recipes from other tables": _own("tpe")}
 """With recipes from other tables."""
 
@@ -140,7 +165,7 @@ def search_table(case: Case, kind: str, num_units: int) -> list[float]:
     progress = Progress(case.table, num_units)
     if kind == ORACLE:
         return oracle(progress, random_draws(case.table.space, case.seed))
-    drive({**KINDS, **STARTED}[kind](case), progress)
+    drive({**KINDS, **SYNE_TUNE, **STARTED}[kind](case), progress)
     return progress.history()
 
 
