@@ -5,13 +5,13 @@
 
 visiontune's own SearchRun, TrialQueue, samplers and trial schedulers, with four workers that look their epochs up; rungs 1, 3, 9, 27, an
 epoch being 1/27 of a run's own length. Every recorded run is used once in a search: a proposal takes the nearest one that is left. Where
-none is left the search is over, and keeps what it has. Compute is in seconds where a table records them (the mean epoch of the table being
-one unit), in epochs elsewhere.
+none is left no trial begins any more, and those that were begun go on. Compute is in seconds where a table records them (the mean epoch of
+the table being one unit), in epochs elsewhere.
 The figure of a search is the score of the model with the best validation value so far: the share of the table's runs that end no
 better on the test (on validation, where a table has no test). A row's ratio is the compute after which the stock pair's mean over seeds
 has what it ends with, divided by the compute after which the row's mean has that. Where it never has it, all that is known is that the
 row got no further with all of the compute: counted as 0.5, and `tables_never` says on how many. Intervals: 2.5 and 97.5 % of 200
-bootstraps over the seeds.
+bootstraps over the seeds, by table and of the geometric means.
 
     stock pair                  Ray's own OptunaSearch and ASHAScheduler objects, driven as Tune drives them
     stock pair, start recipes   given the start recipes that the default has: the defaults, as points_to_evaluate

@@ -26,7 +26,8 @@ _ROUNDING = 1e-9
 class Progress:
     """The score of the model with the best validation value so far, after each unit of compute: a mean epoch of the table.
 
-    Every row is used once in a search, and where none is left it is over.
+    Every row is used once in a search. Where none is left, trials that begin are never done, those that have a row go on, and the search is
+    over when no other is left.
     """
 
     table: Table
@@ -36,26 +37,32 @@ class Progress:
     unused: list[int] = field(default_factory=list)
     rows: dict[int, int] = field(default_factory=dict)
     spent: float = 0.0
+    is_stuck: bool = False
 
     def __post_init__(self) -> None:
         self.unused = list(range(len(self.table.val_NP)))
 
     @property
     def is_over(self) -> bool:
-        """Whether the compute is spent, or every run was used."""
-        return len(self.scores) >= self.num_units or not self.unused
+        """Whether the compute is spent, or all workers have trials without a row."""
+        return len(self.scores) >= self.num_units or self.is_stuck
 
     def begin(self, number: int, params: Mapping[str, Any]) -> None:
-        """The nearest row not used yet."""
+        """The nearest row not used yet, if any."""
+        if not self.unused:
+            return
         row = self.rows[number] = self.table.nearest(params, self.unused)
         self.unused.remove(row)
 
     def cost(self, number: int, epoch: int) -> float:
-        """By the row's own seconds, where the table has them."""
-        return float(self.table.cost_N[self.rows[number]])
+        """By the row's own seconds, where the table has them; infinite without a row."""
+        return float(self.table.cost_N[self.rows[number]]) if number in self.rows else math.inf
 
     def train(self, number: int, epoch: int) -> Point:
         """One epoch of a run; until it ends the best is what it was."""
+        if number not in self.rows:  # the first to end is never done
+            self.is_stuck = True
+            return Point(math.nan)
         row = self.rows[number]
         value, score = float(self.table.val_NP[row, epoch - 1]), float(self.table.score_NP[row, epoch - 1])
         self.spent += self.cost(number, epoch)
@@ -120,8 +127,7 @@ def _optuna(use_hyperband: bool) -> Build:
 
 
 def _one_epoch(case: Case) -> Rehearsed:
-    num_recipes = min(case.num_trials, len(case.table.params) - 1)  # the search is over with the last one
-    return OneEpochForAll(random_draws(case.table.space, case.seed), num_recipes, NUM_POINTS)
+    return OneEpochForAll(random_draws(case.table.space, case.seed), min(case.num_trials, len(case.table.params)), NUM_POINTS)
 
 
 STOCK, DEFAULT = "stock pair: OptunaSearch + Ray's ASHA", "default"

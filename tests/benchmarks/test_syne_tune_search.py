@@ -94,7 +94,7 @@ SPACE_OF = {None: {"kind", "lr", "width", "dropout"}, "a": {"kind", "a.depth", "
 def test_a_table_is_searched_as_the_peer_says(fake: OtherProcess, tmp_path: Path) -> None:
     table = tables.table_of(tables.made_tables(tmp_path) / "made_1.npz")
     case = Case(table, 0, 30)
-    progress = Progress(case.table, 100)
+    progress = Progress(case.table, 50)
     drive(SyneTuneSearch(fake, "ASHA", table.space, 27, 0), progress, 4)
     epochs: dict[int, list[int]] = {}
     for request in asked(tmp_path):
