@@ -68,16 +68,20 @@ def compare(found: Scores, kinds: Sequence[str], budgets: Sequence[int]) -> dict
         ratios = [with_interval(*pair) for pair in pairs]
         drawn = [geometric(at_once) for at_once in zip(*(draws for _, draws in ratios), strict=True)]
         row, name = rows.setdefault(kind, {}), f"stock_compute_per_ours_at_{budget}_trials"
-        row[name] = geometric([value for value, _ in ratios])
-        row[f"{name}_min"], row[f"{name}_max"] = (float(q) for q in np.quantile(drawn, (0.025, 0.975)))
+        row |= spread(name, geometric([value for value, _ in ratios]), drawn)
         row[f"tables_never_at_{budget}_trials"] = sum(is_never(*pair) for pair in pairs)
     return rows
 
 
 def by_table(found: Scores, kind: str, budgets: Sequence[int]) -> dict[str, dict[str, float]]:
-    """The ratio on each table."""
+    """The ratio on each table, with its interval."""
+    rows: dict[str, dict[str, float]] = {table: {} for table in found}
+    for (table, one), budget in itertools.product(found.items(), budgets):
+        rows[table] |= spread(f"at_{budget}_trials", *with_interval(at_budget(one, STOCK, budget), at_budget(one, kind, budget)))
+    return rows
 
-    def at(of_table: OfTable, budget: int) -> float:
-        return ratio(at_budget(of_table, STOCK, budget), at_budget(of_table, kind, budget))
 
-    return {table: {f"at_{budget}_trials": at(of_table, budget) for budget in budgets} for table, of_table in found.items()}
+def spread(name: str, value: float, drawn: Sequence[float]) -> dict[str, float]:
+    """A figure and what its bootstraps leave between 2.5 and 97.5 %."""
+    low, high = (float(q) for q in np.quantile(drawn, (0.025, 0.975)))
+    return {name: value, f"{name}_min": low, f"{name}_max": high}

@@ -53,7 +53,8 @@ class OtherProcess:
     def close(self) -> None:
         """Its input ends, and so does it."""
         assert self._process.stdin and self._process.stdout
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # what it was asked before it ended
+            self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
 

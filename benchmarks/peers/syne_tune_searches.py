@@ -88,7 +88,8 @@ def main() -> None:
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
     answer, out = answers(), sys.stdout
-    with contextlib.redirect_stdout(sys.stderr):  # what else is printed is no answer
+    # What else is printed is no answer, and who asked may be gone.
+    with contextlib.redirect_stdout(sys.stderr), contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
         for line in sys.stdin:
             print(json.dumps(answer(json.loads(line)), default=lambda one: one.item()), file=out, flush=True)
 
