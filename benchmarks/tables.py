@@ -155,7 +155,7 @@ def measure(args: argparse.Namespace, folder: Path, tables: Sequence[Table]) -> 
     """Every search."""
     found: dict[str, dict[tuple[str, int], list[list[float]]]] = {table.name: {} for table in tables}
     with multiprocessing.get_context("spawn").Pool(args.processes) as pool:
-        for job, scores in pool.imap(one, jobs_of(args, folder, tables), chunksize=4):
+        for job, scores in pool.imap(one, jobs_of(args, folder, tables)):
             found[job.table].setdefault((job.kind, job.num_trials), []).append(scores)
     return {table: {key: np.array(runs) for key, runs in kinds.items()} for table, kinds in found.items()}
 
