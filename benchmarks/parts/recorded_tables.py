@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,27 @@ def start_recipes(table: Table, others: Sequence[Table], size: int) -> list[Mapp
     if not sources:
         return []
     return [table.params[row] for row in greedy_portfolio(normalised_ranks(np.array([one.val_NP[:, -1] for one in sources])), size)]
+
+
+def groups_of(tables: Sequence[Table]) -> dict[str, list[Table]]:
+    """Tables that hold the same recipes as another one, by the words with which the names of all of a group begin."""
+    groups: list[list[Table]] = []
+    for table in tables:
+        group = next((group for group in groups if group[0].has_recipes_of(table)), None)
+        if group is None:
+            groups.append(group := [])
+        group.append(table)
+    return {_shared_words([table.name for table in group]) or group[0].name: group for group in groups if len(group) > 1}
+
+
+def _shared_words(names: Sequence[str]) -> str:
+    """With which all begin.
+
+    >>> _shared_words(["text_1_lstm", "text_10_lstm"])
+    'text'
+    """
+    at_once = zip(*(name.split("_") for name in names), strict=False)
+    return "_".join(words[0] for words in takewhile(lambda words: len(set(words)) == 1, at_once))
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,14 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from parts.peer_searches import Draw, OneEpochForAll, PlainOptuna, RaySearch, random_draws
 from parts.recorded_tables import ANY_STUDY, NUM_POINTS, Table
+from parts.syne_tune_search import SyneTuneSearch, process_of
 from visiontune.spec.parse import load_study
 from visiontune.spec.space.defaults import default_params
 from visiontune.spec.space.study_spec import StudySpec
@@ -24,7 +26,8 @@ _ROUNDING = 1e-9
 class Progress:
     """The score of the model with the best validation value so far, after each unit of compute: a mean epoch of the table.
 
-    Every row is used once in a search, and where none is left it is over.
+    Every row is used once in a search. Where none is left, trials that begin are never done, those that have a row go on, and the search is
+    over when no other is left.
     """
 
     table: Table
@@ -34,26 +37,32 @@ class Progress:
     unused: list[int] = field(default_factory=list)
     rows: dict[int, int] = field(default_factory=dict)
     spent: float = 0.0
+    is_stuck: bool = False
 
     def __post_init__(self) -> None:
         self.unused = list(range(len(self.table.val_NP)))
 
     @property
     def is_over(self) -> bool:
-        """Whether the compute is spent, or every run was used."""
-        return len(self.scores) >= self.num_units or not self.unused
+        """Whether the compute is spent, or all workers have trials without a row."""
+        return len(self.scores) >= self.num_units or self.is_stuck
 
     def begin(self, number: int, params: Mapping[str, Any]) -> None:
-        """The nearest row not used yet."""
+        """The nearest row not used yet, if any."""
+        if not self.unused:
+            return
         row = self.rows[number] = self.table.nearest(params, self.unused)
         self.unused.remove(row)
 
     def cost(self, number: int, epoch: int) -> float:
-        """By the row's own seconds, where the table has them."""
-        return float(self.table.cost_N[self.rows[number]])
+        """By the row's own seconds, where the table has them; infinite without a row."""
+        return float(self.table.cost_N[self.rows[number]]) if number in self.rows else math.inf
 
     def train(self, number: int, epoch: int) -> Point:
         """One epoch of a run; until it ends the best is what it was."""
+        if number not in self.rows:  # the first to end is never done
+            self.is_stuck = True
+            return Point(math.nan)
         row = self.rows[number]
         value, score = float(self.table.val_NP[row, epoch - 1]), float(self.table.score_NP[row, epoch - 1])
         self.spent += self.cost(number, epoch)
@@ -72,12 +81,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Case:
-    """What a search is made for: a table, a seed, the trials' worth of its budget, and recipes from other tables."""
+    """What a search is made for: a table, a seed, the trials' worth of its budget, recipes from other tables, and who runs Syne Tune."""
 
     table: Table
     seed: int
     num_trials: int
     start: Sequence[Mapping[str, Any]] = ()
+    syne_tune: Path | None = None
 
 
 Build = Callable[[Case], Rehearsed]
@@ -96,8 +106,20 @@ def _ray_random(case: Case) -> Rehearsed:
 
 
 def _ray_started(case: Case) -> Rehearsed:
-    """The defaults first, as in ours, then the recipes from other tables, where there are any."""
-    return RaySearch(case.table.space, NUM_POINTS, case.seed, start=[default_params(case.table.space), *case.start])
+    return RaySearch(case.table.space, NUM_POINTS, case.seed, start=_first(case))
+
+
+def _first(case: Case) -> list[Mapping[str, Any]]:
+    """The defaults, as in ours, then the recipes from other tables, where there are any."""
+    return [default_params(case.table.space), *case.start]
+
+
+def _syne_tune(scheduler: str, first: Callable[[Case], Sequence[Mapping[str, Any]]] = _first) -> Build:
+    def build(case: Case) -> Rehearsed:
+        assert case.syne_tune is not None
+        return SyneTuneSearch(process_of(case.syne_tune), scheduler, case.table.space, NUM_POINTS, case.seed, first(case))
+
+    return build
 
 
 def _optuna(use_hyperband: bool) -> Build:
@@ -105,8 +127,7 @@ def _optuna(use_hyperband: bool) -> Build:
 
 
 def _one_epoch(case: Case) -> Rehearsed:
-    num_recipes = min(case.num_trials, len(case.table.params) - 1)  # the search is over with the last one
-    return OneEpochForAll(random_draws(case.table.space, case.seed), num_recipes, NUM_POINTS)
+    return OneEpochForAll(random_draws(case.table.space, case.seed), min(case.num_trials, len(case.table.params)), NUM_POINTS)
 
 
 STOCK, DEFAULT = "stock pair: OptunaSearch + Ray's ASHA", "default"
@@ -124,6 +145,16 @@ KINDS: Mapping[str, Build] = {
 
 ORACLE = "oracle"
 
+SYNE_TUNE: Mapping[str, Build] = {
+    "Syne Tune ASHA": _syne_tune("ASHA", lambda case: ()),
+    "Syne Tune ASHA, start recipes": _syne_tune("ASHA"),
+    "Syne Tune CQR, start recipes": _syne_tune("ASHACQR"),
+}
+"""Where an interpreter was named that has it."""
+
+SLOW = frozenset({"Syne Tune CQR, start recipes"})
+"""Searches that take longer than all others together: a third of a second and more for each proposal."""
+
 STARTED: Mapping[str, Build] = {"stock pair, the same recipes": _ray_started, "start recipes from other tables": _own("tpe")}
 """With recipes from other tables."""
 
@@ -140,7 +171,7 @@ def search_table(case: Case, kind: str, num_units: int) -> list[float]:
     progress = Progress(case.table, num_units)
     if kind == ORACLE:
         return oracle(progress, random_draws(case.table.space, case.seed))
-    drive({**KINDS, **STARTED}[kind](case), progress)
+    drive({**KINDS, **SYNE_TUNE, **STARTED}[kind](case), progress)
     return progress.history()
 
 

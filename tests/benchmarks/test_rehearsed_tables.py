@@ -135,6 +135,27 @@ def test_the_oracle_has_the_best_point_that_its_compute_can_buy(tmp_path: Path) 
         assert scores[unit - 1] == table.score_NP[best], unit
 
 
+class Counted(Progress):
+    """With the epochs that each row was trained."""
+
+    def train(self, number: int, epoch: int) -> Point:
+        if number in self.rows:
+            self.__dict__.setdefault("epochs", {})[self.rows[number]] = epoch
+        return super().train(number, epoch)
+
+
+@pytest.mark.parametrize("kind", ["random, promotes", "random, Ray's ASHA", "one epoch for all", "plain Optuna"])
+def test_trials_go_on_when_every_row_has_begun(tmp_path: Path, kind: str) -> None:
+    """27 rows whose order is the same after each epoch: the best is kept at each rung, whenever it began; the last is not cut off."""
+    table = write(tmp_path, "one", np.linspace(0.2, 0.9, 27).tolist())
+    progress = Counted(table, 2000)
+    drive(KINDS[kind](Case(table, 0, 200)), progress, 4)
+    epochs = progress.__dict__["epochs"]
+    assert len(epochs) == 27 and epochs[26] == NUM_POINTS and progress.best[0] == pytest.approx(0.9)
+    assert {*epochs.values()} <= {1, 3, 9, NUM_POINTS}
+    assert (progress.spent == 27 * NUM_POINTS) == (kind in ("one epoch for all", "plain Optuna"))
+
+
 class Noting:
     """A search, and what it handed out."""
 
