@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from visiontune.cli import verbs_of_winners
-from visiontune.cli.shared_options import Verb, folds, positive, takes_studies_dir
+from visiontune.cli.shared_options import Verb, folds, positive, takes_studies_dir, takes_study
 
 
 def winner_options(verb: Verb) -> None:
@@ -33,7 +33,7 @@ def winner_options(verb: Verb) -> None:
         one.add_argument("--device", default="auto", help="auto, cpu or cuda")
         takes_studies_dir(one)
     inspect = verb(verbs_of_winners.inspect)
-    inspect.add_argument("study", metavar="STUDY")
+    takes_study(inspect)
     inspect.add_argument("--out", type=Path, metavar="FOLDER", help="of the pictures; else STUDY/inspection")
     views = "confusion, mistakes, labels, corruptions, filters, maps, attribution, receptive_field, visualisation; else all"
     inspect.add_argument("--only", metavar="VIEW,VIEW", help=views)

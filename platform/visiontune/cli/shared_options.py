@@ -21,6 +21,11 @@ def takes_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as budget.num_trials=8")
 
 
+def takes_study(parser: argparse.ArgumentParser) -> None:
+    """STUDY."""
+    parser.add_argument("study", metavar="STUDY", help="its name or its folder; `visiontune studies` lists what there is")
+
+
 def takes_studies_dir(parser: argparse.ArgumentParser) -> None:
     """--studies-dir."""
     where = "where studies live (VISIONTUNE_STUDIES, else ./studies)"
