@@ -16,7 +16,7 @@ from visiontune.spec.declarations.start import Start, StartRecipe
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.plugins import in_use, load_named, uses_plugins
 from visiontune.spec.reading.items_reader import read_items
-from visiontune.spec.reading.overrides import COMMAND_LINE, override
+from visiontune.spec.reading.overrides import COMMAND_LINE, misspelt, override
 from visiontune.spec.reading.phases_reader import read_phases, split_phases
 from visiontune.spec.reading.section_reader import Reader
 from visiontune.spec.reading.study_rules import check_study
@@ -38,7 +38,7 @@ Source = Path | str | Mapping[str, Any]
 def load_study(source: Source, overrides: Sequence[str] = ()) -> StudySpec:
     """A search-space file, or its content, with `key=value` overrides on top. Raises UserError with every problem."""
     reader = Reader(with_domains=True)
-    root = override(_root(source, reader, STUDY), overrides, reader.problems.found, STUDY.fields)
+    root = _root(source, reader, STUDY, overrides)
     plugins = load_named(root)
     with in_use(plugins):
         return _read_study(reader, root, source, plugins)
@@ -96,7 +96,7 @@ def _start_recipe(given: StartRecipe, problems: Problems) -> StartRecipe:
 def load_recipe(source: Source, overrides: Sequence[str] = ()) -> TrialRecipe:
     """One trial's file, or its content, constants only, with `key=value` overrides on top. Raises UserError with every problem."""
     reader = Reader(with_domains=False)
-    root = override(_root(source, reader, RECIPE), overrides, reader.problems.found, RECIPE.fields)
+    root = _root(source, reader, RECIPE, overrides)
     root, phases = split_phases(root)
     plugins = load_named(root)
     with in_use(plugins):
@@ -180,7 +180,16 @@ def _study(tree: Mapping[str, Any], space: Space, start: Start, places: Mapping[
     )
 
 
-def _root(source: Source, reader: Reader, declared: Section) -> Node:
+def _root(source: Source, reader: Reader, declared: Section, overrides: Sequence[str]) -> Node:
+    """The tree with overrides on top."""
+    try:
+        root = _tree(source, reader, declared)
+    except UserError as error:
+        raise UserError(*error.problems, *misspelt(overrides)) from None
+    return override(root, overrides, reader.problems.found, declared.fields)
+
+
+def _tree(source: Source, reader: Reader, declared: Section) -> Node:
     name = name_of(source)
     root = node_of(source, name) if isinstance(source, Mapping) else read_yaml(Path(source), reader.problems.found)
     if root.value is None or root.value == ():

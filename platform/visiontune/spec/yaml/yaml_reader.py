@@ -15,8 +15,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
-from visiontune.errors import Problem, UserError, nearest
-from visiontune.filesystem.path_kind import kind_of
+from visiontune.errors import Problem, UserError
+from visiontune.spec.yaml.near_files import missing_rule
 from visiontune.spec.yaml.yaml_node import Node, is_number, scalar
 
 MAX_BYTES = 128 * 1024
@@ -155,15 +155,13 @@ def _text(path: Path) -> str:
 
 def _refuse_no_file(path: Path) -> None:
     """Raise UserError for what is no file, OSError for what can't be looked at."""
-    file, folder = str(path), path.parent
+    file = str(path)
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):
         if "\n" in file:
             raise _content_for_path(file) from None
-        names = sorted(p.name for p in folder.iterdir() if p.is_file()) if kind_of(folder) == "folder" else None
-        where = f"nor is there a folder {folder}" if names is None else f"in {folder}: {nearest(path.name, names[:50])}"
-        raise UserError(Problem(file, 0, "", f"there is no such file; {where}")) from None
+        raise UserError(Problem(file, 0, "", missing_rule(path))) from None
     if not stat.S_ISREG(mode):
         what = "folder" if stat.S_ISDIR(mode) else "device or a pipe"
         raise UserError(Problem(file, 0, "", f"a YAML file was expected, but this is a {what}"))
