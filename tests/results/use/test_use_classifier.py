@@ -235,6 +235,13 @@ def test_what_a_spreadsheet_would_run_is_a_text_in_csv_alone(capsys: pytest.Capt
     assert [json.loads(line)["path"] for line in capsys.readouterr().out.splitlines()] == ["=a.png", "b.png"]
 
 
+@pytest.mark.parametrize("kind", ["csv", "json", "table"])
+def test_of_no_picture_there_is_no_head(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match="there is no picture among what was given"):
+        Predictions(iter(()), 1).print(kind)
+    assert capsys.readouterr().out == ""
+
+
 def test_of_several_classes_all_are_given_and_those_above_their_thresholds_told(capsys: pytest.CaptureFixture[str]) -> None:
     """By hand: sigmoids of the very logits against a threshold for each class."""
     classifier, store = made_classifier()
