@@ -186,7 +186,10 @@ def _said_of_pictures(spec: StudySpec, studies: StudiesFolder, source: Source) -
     data = with_defaults(spec.data)
     if (path := found_store(data, studies.data_cache, source)) is not None:
         return short_report(as_read(Store.open(path), data, source))
-    return [*short_report_of_source(source), *sample_lines(source, data)]
+    try:
+        return [*short_report_of_source(source), *sample_lines(source, data, refuses=True)]
+    except UserError as error:
+        raise spec.placed(error) from error
 
 
 def _picture_bytes(spec: StudySpec, source: Source, info: DataInfo) -> int:
