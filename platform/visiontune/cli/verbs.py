@@ -124,7 +124,8 @@ def enqueue(args: argparse.Namespace) -> int:
     print(api.enqueue(args.study, args.files[0] if args.files else None, args.overrides, **where))
     record = api.load_study(args.study, **where).record
     if record.num_trials is not None and record.num_begun >= record.num_trials:
-        print(f"study {args.study} has begun all its {record.num_trials} trials: search it with budget.num_trials={record.num_trials + 1}")
+        begun = "its only trial" if record.num_trials == 1 else f"all its {record.num_trials} trials"
+        print(f"study {args.study} has begun {begun}: search it with budget.num_trials={record.num_trials + 1}")
     elif record.ending is not None:
         more = "" if record.ending.by in ("num_trials", "patience", "constraints") else f", with more than {record.ending.by} had"
         print(f"its search has ended: the same command goes on with this recipe{more}")

@@ -17,7 +17,7 @@ from visiontune.data.picture.frame import enlargement_note
 from visiontune.data.picture.stored_form import is_large
 from visiontune.data.source import Source
 from visiontune.data.split import IntArray
-from visiontune.errors import Problem, UserError
+from visiontune.errors import Problem, UserError, plural
 from visiontune.spec.declarations.image_size import sides
 
 NUM, ENOUGH_S = 300, 3.0
@@ -96,7 +96,9 @@ def _decoded(content: Any, side: int | None) -> tuple[Values, tuple[int, int]]:
 
 def _said(found: Sample, data: Mapping[str, Any]) -> Iterator[str]:
     num_bad, share = len(found.bad), len(found.bad) / found.num
-    whose = f"a sample of {found.num:,} of {found.num_all:,} pictures" if found.num < found.num_all else f"all {found.num:,} pictures"
+    whose = (
+        f"a sample of {found.num:,} of {plural(found.num_all, 'picture')}" if found.num < found.num_all else f"all {found.num:,} pictures"
+    )
     if not num_bad:
         yield f"{whose} was decoded, and can be read" if found.num < found.num_all else f"{whose} were decoded, and can be read"
     else:

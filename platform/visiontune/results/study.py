@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visiontune.errors import plural
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.study_tables import StudyTables
 from visiontune.results.study_winner import Winner
@@ -175,7 +176,7 @@ class Study(StudyTables):
         return open_study(self.folder, self.storage_url)
 
     def __repr__(self) -> str:
-        return f"<visiontune.Study {self.name!r}: {len(self.record.trials)} trials in {self.path}>"
+        return f"<visiontune.Study {self.name!r}: {plural(len(self.record.trials), 'trial')} in {self.path}>"
 
 
 def open_study(folder: StudyFolder, storage_url: str = "journal") -> Study:

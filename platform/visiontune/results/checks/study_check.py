@@ -17,7 +17,7 @@ from visiontune.data.sample import sample_lines
 from visiontune.data.source import Source
 from visiontune.data.store.short_report import short_report, short_report_of_source
 from visiontune.data.store.store import DataInfo, Store
-from visiontune.errors import UserError
+from visiontune.errors import UserError, plural
 from visiontune.filesystem.cgroup import num_cpus
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.results.checks.search_forecast import (
@@ -140,7 +140,7 @@ class StudyCheck:
         channels = f"{info.channels} channel{'s' if info.channels > 1 else ''}"
         facts = [
             f"{self.spec.space.file}: good",
-            f"  pictures  {pixels(info.image_size)} px, {channels}, {info.num_classes} classes",
+            f"  pictures  {pixels(info.image_size)} px, {channels}, {plural(info.num_classes, 'class')}",
             *(f"  data      {one}" for one in self.said),
             f"  params    {self.cost.num_params} to search",
             *(f"  compared  {one}" for one in objective_lines(self.spec)),

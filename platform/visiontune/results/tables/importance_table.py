@@ -62,7 +62,7 @@ def importance_lines(found: Importance) -> list[str]:
     left = f", one in {1 + round(found.num_left_out / found.num_values)}" if found.num_left_out else ""
     head = (
         f"{found.study}: shares of the variance of {found.metric} at epoch {found.epoch}, "
-        f"from {found.num_values} trials of all rungs{left}; of unseen trials {max(0.0, found.fit):.0%} of it is predicted"
+        f"from {plural(found.num_values, 'trial')} of all rungs{left}; of unseen trials {max(0.0, found.fit):.0%} of it is predicted"
     )
     names = short_names([one.name for one in found.params])
     rows: list[tuple[str, ...]] = [("param", "share", "90 %", "", "effect", "trials", "best", "")]

@@ -116,7 +116,7 @@ class TrialLife:
         for loss in history.losses:
             yield f"  lost its worker after {plural(loss.epoch, 'epoch')}{loss.node and f' on {loss.node}'}: {loss.what}"
         if self.record.micro_batch:
-            yield f"  memory allowed {self.record.micro_batch} pictures at a time, and not a whole batch"
+            yield f"  memory allowed {plural(self.record.micro_batch, 'picture')} at a time, and not a whole batch"
 
     def _end(self) -> Iterator[str]:
         trial, history = self.record, self.history

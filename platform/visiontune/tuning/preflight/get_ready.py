@@ -11,7 +11,7 @@ from threading import Event
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from visiontune.errors import Problem, UserError
+from visiontune.errors import Problem, UserError, plural
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.declarations.image_size import ImageSize
 from visiontune.spec.plugins import uses_plugins
@@ -60,7 +60,7 @@ def ingest_screen(spec: StudySpec, screen: Screen, start_s: float) -> Callable[[
     """Takes the progress of an ingest to the screen."""
 
     def tell(progress: Progress) -> None:
-        phase = f"{progress.stage} {progress.num_done:,} of {progress.num:,} pictures"
+        phase = f"{progress.stage} {progress.num_done:,} of {plural(progress.num, 'picture')}"
         screen(replace(starting(spec), phase=phase, elapsed_s=time.monotonic() - start_s))
 
     return tell
