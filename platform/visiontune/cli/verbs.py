@@ -9,7 +9,6 @@ import argparse
 import json
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visiontune import api
@@ -41,7 +40,7 @@ def search(args: argparse.Namespace) -> int:
     from visiontune.tracking.mlflow_ui import ui_command
 
     ui = ui_command(StudiesFolder.of(args.studies_dir), shlex.join(program()))
-    where = [] if args.studies_dir == Path("studies") else ["--studies-dir", str(args.studies_dir)]
+    where = [] if args.studies_dir is None else ["--studies-dir", str(args.studies_dir)]
     report = shlex.join([*program(), "report", study.name, *where])
     print(summary(study, go_on=args.command_line, ui_command=ui, report_command=report, width=width()))
     return 0 if study.status != "interrupted" and study.best is not None else 1
