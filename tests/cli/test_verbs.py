@@ -92,7 +92,7 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
         ),
         ("show a -n -1", " show: -n must be an int from 1 to 1000000, but got '-1'"),
         ("sample f.yaml --seed x", " sample: --seed must be an int, but got 'x'"),
-        ("ingest a --allow-bad x", " ingest: --allow-bad must be a number, but got 'x'"),
+        ("predict a b --depth 1 x", " predict: --depth must be a number, but got 'x'"),
         ("show a --json=x", " show: --json takes no value, but got 'x'"),
         ("predict a b --csv --json", " predict: --json is not allowed with --csv"),
         ("show a b=1", " show: 'b=1' is one word too many; it takes STUDY"),

@@ -62,7 +62,7 @@ def search_options(verb: Verb) -> None:
     submit.add_argument("--address", required=True, metavar="URL", help="Ray's dashboard, such as http://127.0.0.1:8265")
     submit.add_argument("--name", help="another name for the study, as of search")
     again = "start a driver that died with its machine again, so many times; never one that ended by itself"
-    submit.add_argument("--retry", type=lambda text: in_range(text, TIMES), default=0, metavar="N", help=again)
+    submit.add_argument("--retries", type=lambda text: in_range(text, TIMES), default=0, metavar="N", help=again)
     submit.add_argument("--studies-dir", metavar="DIR", help="folder on the cluster that every node sees")
     submit.add_argument("--trust-network", action="store_true", help="also where the job server asks for no token and is not on loopback")
     for one in (search, check, show, rehearse, ui, enqueue):

@@ -26,7 +26,7 @@ def winner_options(verb: Verb) -> None:
     evaluate.add_argument("--diagram", type=Path, metavar="FILE.png", help="draw how reliable the probabilities are")
     evaluate.add_argument("--json", action="store_true", help="everything, for programs")
     for one in (predict, evaluate):
-        one.add_argument("--tta", default="none", metavar="VIEWS", help="flip or ten_crops: the mean over such views of each picture")
+        one.add_argument("--test-time", default="none", metavar="VIEWS", help="flip or ten_crops: the mean over such views of each picture")
         one.add_argument("--calibrated", action="store_true", help="by a temperature fitted to the validation pictures")
         depth = "values of files with more than 8 bits that become 0 and 255; else as in training"
         one.add_argument("--depth", nargs=2, type=float, metavar=("LOW", "HIGH"), help=depth)

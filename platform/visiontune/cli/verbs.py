@@ -160,9 +160,9 @@ def list_tables(args: argparse.Namespace) -> int:
             raise UserError("--timm is for models: visiontune list models --timm PATTERN")
         print("\n".join(timm_lines(args.timm)))
         return 0
-    if args.cost and args.table != "ops":
-        raise UserError("--cost is for ops: visiontune list ops --cost")
-    if args.cost:
+    if args.costs and args.table != "ops":
+        raise UserError("--costs is for ops: visiontune list ops --costs")
+    if args.costs:
         from visiontune.results.entry_lists import op_cost_lines
 
         print("\n".join(op_cost_lines(args.image_size)))
@@ -196,5 +196,5 @@ def ui(args: argparse.Namespace) -> int:
 
 def submit(args: argparse.Namespace) -> int:
     """Run a search as a job of a Ray cluster, or follow it there."""
-    how = {"name": args.name, "studies_dir": args.studies_dir, "retries": args.retry, "trust_network": args.trust_network}
+    how = {"name": args.name, "studies_dir": args.studies_dir, "retries": args.retries, "trust_network": args.trust_network}
     return api.submit(args.file, args.address, args.overrides, **how)

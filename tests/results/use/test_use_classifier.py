@@ -169,15 +169,15 @@ def test_views_and_temperature_are_those_of_their_definition(trained: Trained) -
     content = (trained.pictures / "test" / "red" / "00.jpg").read_bytes()
     picture = classifier.picture_of(content)
     both = classifier.logits(np.stack([picture, picture[:, ::-1]])).softmax(1)
-    (one,) = said_of(trained, content, tta="flip", top=3)
+    (one,) = said_of(trained, content, test_time="flip", top=3)
     expected = dict(zip(classifier.class_names, both.mean(0).tolist(), strict=True))
     assert dict(zip(one.classes, one.probabilities, strict=True)) == pytest.approx(expected, abs=1e-6)
     calibrated = evaluate(trained.weights, calibrated=True, studies_dir=trained.studies)
     assert calibrated.metrics["loss"] < trained.metrics["val_loss"] and calibrated.metrics["top1"] == trained.metrics["val_top1"]
     (hot,) = predictions(classifier, iter([Given("x", lambda: content)]), top=3, temperature=1e9)
     assert hot.probabilities == pytest.approx([1 / 3] * 3)
-    with pytest.raises(UserError, match="tta must be one of none, flip, ten_crops, got 'flp'; nearest is 'flip'"):
-        said_of(trained, content, tta="flp")
+    with pytest.raises(UserError, match="test_time must be one of none, flip, ten_crops, got 'flp'; nearest is 'flip'"):
+        said_of(trained, content, test_time="flp")
 
 
 def test_another_set_is_matched_by_name_and_told_from_what_was_trained_on(trained: Trained, tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_an_onnx_model_that_says_how_its_pictures_are_made_is_asked_like_weights
     helper.set_model_props(model, metadata.to_strings())
     onnx.save(model, tmp_path / "m.onnx")
     found = evaluate(tmp_path / "m.onnx", studies_dir=trained.studies)
-    own = list(predict(tmp_path / "m.onnx", trained.pictures / "val", tta="flip"))
+    own = list(predict(tmp_path / "m.onnx", trained.pictures / "val", test_time="flip"))
     num_right = sum(one.class_name == Path(one.path).parent.name for one in own)
     assert num_right == round(found.metrics["top1"] * 60) > 30
     (one,) = predict(tmp_path / "m.onnx", np.full((90, 120, 3), (7, 5, 6), np.uint8), top=3)

@@ -157,7 +157,7 @@ class StudyCheck:
         ]
         if self.slow_ops:
             ops = ", ".join(self.slow_ops)
-            facts.append(f"  slow ops  {ops}: picture by picture and by the CPU, not in batches (`visiontune list ops --cost`)")
+            facts.append(f"  slow ops  {ops}: picture by picture and by the CPU, not in batches (`visiontune list ops --costs`)")
             facts.append("            where trials train on a GPU, it does only those ops of a policy that come after them")
         return "\n".join(facts)
 
