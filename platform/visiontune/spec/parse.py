@@ -9,7 +9,7 @@ from typing import Any
 
 from visiontune.errors import Problem, UserError
 from visiontune.spec.declarations.bounds import bound_of
-from visiontune.spec.declarations.declare import REQUIRED, Items, Section
+from visiontune.spec.declarations.declare import Items, Section
 from visiontune.spec.declarations.fingerprint import keyed_seed
 from visiontune.spec.declarations.former_policies import as_meant, is_older
 from visiontune.spec.declarations.start import Start, StartRecipe
@@ -18,7 +18,7 @@ from visiontune.spec.plugins import in_use, load_named, uses_plugins
 from visiontune.spec.reading.items_reader import read_items
 from visiontune.spec.reading.overrides import COMMAND_LINE, misspelt, override
 from visiontune.spec.reading.phases_reader import read_phases, split_phases
-from visiontune.spec.reading.section_reader import Reader
+from visiontune.spec.reading.section_reader import Reader, required
 from visiontune.spec.reading.study_rules import check_study
 from visiontune.spec.reading.value_reader import Problems
 from visiontune.spec.space.defaults import with_pictures_of_weights
@@ -206,5 +206,4 @@ def name_of(source: Source) -> str:
 
 
 def _listed(declared: Section) -> str:
-    needed = [key for key, one in declared.fields.items() if isinstance(one, Section) or one.default is REQUIRED]
-    return "the keys " + ", ".join(needed)
+    return "the keys " + ", ".join(dict.fromkeys(key.partition(".")[0] for key in required(declared.fields)))

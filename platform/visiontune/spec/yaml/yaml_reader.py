@@ -25,6 +25,13 @@ MAX_NODES = 5_000
 MAX_DIGITS = 64
 
 
+_MEANT = {
+    "found character '\\t' that cannot start any token": "a tab stands here, and YAML takes spaces alone",
+    "mapping values are not allowed here": "a `key: value` can't stand here; look at how far it is indented, and at the line before",
+}
+"""Of what the parser says, where that is none of a user's words."""
+
+
 def read_yaml(path: Path, problems: list[Problem] | None = None) -> Node:
     """The file's only document. Raises UserError; repeated keys are added to `problems` where that is given."""
     found: list[Problem] = []
@@ -47,7 +54,7 @@ def compose(text: str, file: str, repeated: list[Problem], line: int | None = No
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = line if line is not None else mark.line + 1 if mark else 0
-        what = " ".join(str(part) for part in (error.context, error.problem) if part)
+        what = _MEANT.get(str(error.problem)) or " ".join(str(part) for part in (error.context, error.problem) if part)
         raise UserError(Problem(file, at, "", f"is no YAML: {what}")) from None
     except YAMLError as error:
         raise UserError(Problem(file, line or 0, "", f"is no YAML: {error}")) from None
