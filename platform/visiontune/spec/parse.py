@@ -33,6 +33,7 @@ from visiontune.spec.yaml.yaml_node import Node, node_of
 from visiontune.spec.yaml.yaml_reader import read_yaml
 
 Source = Path | str | Mapping[str, Any]
+_OF_SPACES, _OF_RECIPES = {"study", "space", "budget"}, {"model", "optimizer"}
 
 
 def load_study(source: Source, overrides: Sequence[str] = ()) -> StudySpec:
@@ -141,7 +142,7 @@ def load_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
 def is_space(source: Source) -> bool:
     """Whether it is a search space and no recipe, by keys that only a search space has. Raises UserError for a file that can't be read."""
     root = node_of(source, name_of(source)) if isinstance(source, Mapping) else read_yaml(Path(source))
-    return root.kind == "mapping" and bool({"study", "space", "budget"} & set(root.items))
+    return root.kind == "mapping" and bool(_OF_SPACES & {*root.items})
 
 
 @uses_plugins
@@ -197,7 +198,18 @@ def _tree(source: Source, reader: Reader, declared: Section) -> Node:
     if root.kind != "mapping":
         rule = f"must be a mapping with {_listed(declared)}, but is a {root.kind}: {root.shown()}"
         raise UserError(Problem(name, root.line, "", rule))
+    _refuse_other(root, name, declared)
     return root
+
+
+def _refuse_other(root: Node, name: str, declared: Section) -> None:
+    """Raise UserError for a search space where a recipe is due, and the other way round: every key of it would be wrong."""
+    is_like_space, is_like_recipe = bool(_OF_SPACES & {*root.items}), bool(_OF_RECIPES & {*root.items})
+    if declared is RECIPE and is_like_space and not is_like_recipe:
+        how = "`visiontune search` searches it, `visiontune sample` prints recipes out of it"
+        raise UserError(Problem(name, root.line, "", f"a recipe was expected, but this is a search space: {how}"))
+    if declared is STUDY and is_like_recipe and not is_like_space:
+        raise UserError(Problem(name, root.line, "", "a search space was expected, but this is a recipe: `visiontune train` trains it"))
 
 
 def name_of(source: Source) -> str:
