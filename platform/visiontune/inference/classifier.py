@@ -19,7 +19,7 @@ from visiontune.data.picture.decode import values_and_size
 from visiontune.data.picture.shape import fit
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.store.store import Store
-from visiontune.errors import UserError, first_line
+from visiontune.errors import UserError, first_line, plural
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.models.build import build_model
 from visiontune.models.published_weights import weights_of
@@ -152,7 +152,7 @@ def load_checkpoint(recipe: TrialRecipe, checkpoints: Path, store: Store) -> Cla
         return None
     classifier = untrained(recipe, store)
     classifier.network.load_state_dict(state["model"])
-    return replace(classifier, name=f"trial {int(checkpoints.name)} after {state['epoch']} epochs")
+    return replace(classifier, name=f"trial {int(checkpoints.name)} after {plural(state['epoch'], 'epoch')}")
 
 
 def untrained(recipe: TrialRecipe, store: Store) -> Classifier:
