@@ -81,7 +81,7 @@ def test_a_command_is_one_that_the_program_takes(words: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [words for words in commands("visiontune") if words[1] in QUICK and not {"--run", "--cost", "--plugin"} & {*words}],
+    [words for words in commands("visiontune") if words[1] in QUICK and not {"--run", "--costs", "--plugin"} & {*words}],
     ids=ids,
 )
 def test_a_command_that_takes_seconds_runs(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

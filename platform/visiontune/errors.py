@@ -113,10 +113,10 @@ def last_line(error: BaseException) -> str:
 
 def plural(num: int, word: str) -> str:
     """
-    >>> plural(1, "trial"), plural(1200, "trial")
-    ('1 trial', '1,200 trials')
+    >>> plural(1, "trial"), plural(1200, "trial"), plural(2, "class")
+    ('1 trial', '1,200 trials', '2 classes')
     """
-    return f"{num:,} {word}{'s'[num == 1 :]}"
+    return f"{num:,} {word}{'' if num == 1 else 'es' if word.endswith('s') else 's'}"
 
 
 def near_names(name: str, known: Iterable[str]) -> str:

@@ -29,11 +29,11 @@ def test_named_ops_are_measured_and_grey_pictures_leave_out_colour_ops() -> None
 
 def test_the_verb_prints_every_op_the_cheapest_first(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("visiontune.results.entry_lists.OPS", type("Few", (), {"entries": ["GlassBlur", "HorizontalFlip"]}))
-    assert main(["list", "ops", "--cost", "--image-size", "16"]) == 0
+    assert main(["list", "ops", "--costs", "--image-size", "16"]) == 0
     head, *lines = capsys.readouterr().out.splitlines()
     assert "16 pixels" in head and [line.split()[1:] for line in lines] == [["HorizontalFlip", "batched"], ["GlassBlur", "albumentations"]]
-    assert main(["list", "models", "--cost"]) == 2
-    assert "list ops --cost" in capsys.readouterr().err
+    assert main(["list", "models", "--costs"]) == 2
+    assert "list ops --costs" in capsys.readouterr().err
 
 
 def test_the_list_says_what_ops_ask_for() -> None:

@@ -44,7 +44,7 @@ def test_ingest_says_what_it_found_and_data_says_it_again(pictures: Path, capsys
     (pictures / "notes.txt").write_text("x")
     _, err = run("ingest", "pets", code=2, capsys=capsys)
     assert "pets/cat/empty.jpg: picture has no bytes" in err and "1 can't be used" in err
-    out, _ = run("ingest", "pets", "--name", "pets", "--allow-bad", "0.1", "val_fraction=0.3", code=0, capsys=capsys)
+    out, _ = run("ingest", "pets", "--name", "pets", "allow_bad=0.1", "val_fraction=0.3", code=0, capsys=capsys)
     assert out.startswith("pets:\n30 pictures of 3 classes: train ") and "pets/cat/empty.jpg: has no bytes" in out
     assert "1 bad of 31 pictures, 1 other file\n" in out and "notes.txt" in out
     assert "data: {source: folder, path: pets, val_fraction: 0.3, allow_bad: 0.1}" in out
@@ -126,7 +126,7 @@ def test_a_name_stays_with_its_pictures(pictures: Path, capsys: pytest.CaptureFi
 
 
 def test_every_mistake_in_data_args_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
-    _, err = run("ingest", "pets", "val_fractio=0.3", "image_size=2", "--allow-bad", "2", code=2, capsys=capsys)
+    _, err = run("ingest", "pets", "val_fractio=0.3", "image_size=2", "allow_bad=2", code=2, capsys=capsys)
     assert len(err.splitlines()) == 3 and "nearest is 'val_fraction'" in err and "image_size" in err and "allow_bad" in err
 
 

@@ -17,6 +17,7 @@ from visiontune.data.prepare import found_store, source_of, with_defaults
 from visiontune.data.prepared_store import prepared
 from visiontune.data.sample import NUM, sample_lines
 from visiontune.data.store.short_report import short_report
+from visiontune.errors import UserError
 
 RNG = np.random.default_rng(0)
 
@@ -40,6 +41,15 @@ def test_bad_pictures_are_estimated(tmp_path: Path) -> None:
     assert 18 <= num <= 42 and about == 3 * num
     (said,) = sample_lines(source_of(data), {**data, "allow_bad": 0.01}, enough_s=0.0)
     assert "a sample of 16 of 900" in said
+
+
+def test_all_pictures_of_which_an_ingest_would_refuse_some_are_refused_by_a_check(tmp_path: Path) -> None:
+    data = pictures(tmp_path / "pictures", 40, bad_every=10)
+    assert sample_lines(source_of(data), data, refuses=True)[0].startswith("4 of all 40 pictures can't be read: ")
+    words = r"4 of all 40 pictures can't be read, more than data\.allow_bad = 0\.01 lets pass: "
+    too_many = rf"^data: {words}(\S+0\.png is [^;]*; ){{3}}\.\.\.$"
+    with pytest.raises(UserError, match=too_many):
+        sample_lines(source_of(data), {**data, "allow_bad": 0.01}, refuses=True)
 
 
 @pytest.mark.parametrize("top", [0, 4000])

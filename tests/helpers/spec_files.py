@@ -191,6 +191,26 @@ BAD = [
     Bad(6, "trial_scheduler: {name: pbt, quantile: 0.6}", ("from 0.01 to 0.5", "nearest is 0.5"), at=-1),
     # domains
     Bad(11, "    lr: {flaot: [0.1, 1]}", ("lr.flaot: unknown kind of domain 'flaot'", "nearest is 'float'", "int, choice")),
+    Bad(
+        11,
+        "    lr: {loguniform: [0.1, 1]}",
+        ("unknown kind of domain 'loguniform'; nearest is {float: [low, high], log: true}; choices: ",),
+    ),
+    Bad(11, "    lr: {categorical: [0.1, 1]}", ("unknown kind of domain 'categorical'; nearest is {choice: [...]}",)),
+    # names of entries where keys are expected
+    Bad(8, "  model: cnn", ("space.model: must be a mapping of keys, but got 'cnn'; nearest is {name: cnn}; keys: name, ",)),
+    Bad(
+        8,
+        "  model: {name: {cnn: {depth: 2}}}",
+        ("name.cnn: unknown key 'cnn' in place of the model; one is named by `name: cnn`, with its",),
+    ),
+    Bad(
+        8,
+        "  model: {name: cnn, lenet5: {}}",
+        ("unknown key 'lenet5'; one is named by `name: lenet5`, with its arguments beside it, several by",),
+    ),
+    Bad(12, "  augmentation: {policy: {fixed: {}}}", ("one is named by `policy: fixed`, with its arguments beside it, several by",)),
+    Bad(12, "  training: {num_epochs: 9}", ("unknown key 'num_epochs', which is budget.max_epochs; choices: batch_size",)),
     Bad(11, "    lr: {float: [0.1, 1], lgo: true}", ("unknown key 'lgo'", "nearest is 'log'")),
     Bad(11, "    lr: {float: [0.1, 1], log: tru}", ("lr.log: must be true or false, but got 'tru'; nearest is 'true'",)),
     Bad(11, "    lr: {float: [0.1, 1], log: 1}", ("lr.log: must be true or false",)),

@@ -116,7 +116,8 @@ def test_the_list_tells_what_each_folder_is(tmp_path: Path, capsys: pytest.Captu
     assert (found["begun"].num_trials, found["begun"].num_wanted, found["begun"].problem) == (4, 4, "")
     assert main(["studies", "--json", "--studies-dir", str(tmp_path)]) == 0
     assert {one["name"] for one in json.loads(capsys.readouterr().out)} == set(found)
-    assert main(["compare", "begun", "driven", "--studies-dir", str(tmp_path)]) == 0
-    assert "confirmed on fewer than two seeds" in capsys.readouterr().out
+    for words in (["begun", "driven", "--studies-dir", str(tmp_path)], [str(tmp_path / "begun"), f"{tmp_path}/driven/"]):
+        assert main(["compare", *words]) == 0
+        assert "confirmed on fewer than two seeds" in capsys.readouterr().out
     with pytest.raises(UserError, match="no study 'begin'"):
         compare(["begin", "driven"], studies_dir=tmp_path)

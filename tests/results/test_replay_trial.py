@@ -17,6 +17,7 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning.search.search_run import SearchRun
 from visiontune.tuning.study.driver_lock import driver_lock
 from visiontune.tuning.study.open_storage import create_or_resume
+from visiontune.tuning.study.trial_history import Place
 
 pytestmark = pytest.mark.heavy
 
@@ -99,6 +100,11 @@ def test_lost_workers_are_part_of_a_life(tmp_path: Path) -> None:
     life = study.trial(leg.number)
     assert "lost its worker after 0 epochs: the node is gone" in str(life)
     assert [(one.attempt, one.node, one.device) for one in study.record.trials] == [(2, "node3", "H200"), (1, "node3", "H200")]
+    notes = [(1, "a", ""), (3, "a", ""), (5, "b", ""), (6, "b", "torn"), (7, "b", "")]
+    legs = [Place(epoch, node, 1, "", note) for epoch, node, note in notes]
+    moved = str(replace(life, history=replace(life.history, places=legs))).splitlines()
+    where = [line.strip() for line in moved if line.startswith("  from epoch")]
+    assert where == ["from epoch 1 on a (CPU, 1 thread)", "from epoch 5 on b (CPU, 1 thread)", "from epoch 6 on b (CPU, 1 thread): torn"]
     told = [event["tags"] for event in events if event["event"] == "epoch" and event["number"] == leg.number]
     assert told[0] == {"visiontune.node": "node3", "visiontune.device": "H200", "visiontune.attempt": "2"}
 

@@ -83,7 +83,7 @@ def test_a_budget_in_which_no_epoch_ended_says_so() -> None:
     waiting = replace(RECORD.trials[4], state="waiting", epoch=0, value=None, values={})
     record = replace(RECORD, trials=(waiting,), best=None, ending=Ending({"hours": 0.01}, "hours", 3))
     text = summary(Study(StudyFolder(Path("none")), record, "budget", 1), go_on=GO_ON, ui_command="ui")
-    assert "1 trials and 0 epochs were new" in text
+    assert "1 trial and 0 epochs were new" in text
     assert "no epoch of any trial came to its end, so there is no winner" in text
 
 

@@ -14,6 +14,7 @@ import search_here
 from trained_study import train_study
 
 import visiontune
+from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.training.weights_metadata import read_metadata
 from visiontune.tuning import retrain_study
@@ -59,6 +60,9 @@ def test_all_that_follows_a_search(folder: StudyFolder, tmp_path: Path, monkeypa
     longer = visiontune.train_longer("small", 2, out=tmp_path / "longer.safetensors", **studies)
     metadata = read_metadata(tmp_path / "longer.safetensors")
     assert metadata is not None and metadata.thresholds is not None and "test_map" in str(longer)
+
+    with pytest.raises(UserError, match="folds are for the view labels, which is left out here: it goes by the one class of a picture"):
+        visiontune.inspect("small", folds=2, progress=False, **studies)
 
     page = study.refresh().report(tmp_path / "report.html", inspect=False).read_text()
     assert "mean average precision" in page and not re.search(r">\s*nan\b", page)

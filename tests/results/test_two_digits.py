@@ -78,6 +78,6 @@ def test_a_network_learns_several_classes_and_everything_answers_with_its_thresh
     visiontune.export(weights, "onnx", out=root / "pairs.onnx", studies_dir=root)
     again = list(visiontune.predict(root / "pairs.onnx", files, studies_dir=root))
     assert [one.predicted for one in again] == [one.predicted for one in said]
-    for wrong in ({"calibrated": True}, {"tta": "flip"}):
+    for wrong in ({"calibrated": True}, {"test_time": "flip"}):
         with pytest.raises(UserError, match=r"several classes|knows several|labels is many"):
             visiontune.predict(weights, files, studies_dir=root, **wrong)

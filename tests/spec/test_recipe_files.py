@@ -15,7 +15,7 @@ from visiontune.errors import UserError
 from visiontune.spec.declarations.domains import RandomParams
 from visiontune.spec.declarations.fingerprint import keyed_seed
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
-from visiontune.spec.parse import load_recipe, make_recipe
+from visiontune.spec.parse import load_recipe, load_study, make_recipe
 from visiontune.spec.space.sections import RECIPE
 from visiontune.spec.stretched import stretched
 from visiontune.spec.yaml.yaml_writer import dump_recipe, to_yaml
@@ -32,6 +32,19 @@ def test_a_recipe_is_complete(recipe: TrialRecipe) -> None:
     assert recipe.training["seed"] == keyed_seed(0, "trial", 5)
     assert {*recipe.to_dict()} == {*RECIPE.fields}
     assert recipe.data["train"] == "a/train.parquet"
+
+
+def test_a_recipe_and_a_search_space_are_told_apart(tmp_path: Path, recipe: TrialRecipe) -> None:
+    """By one sentence: of the keys of the one the other has hardly any."""
+    dump_recipe(recipe, tmp_path / "recipe.yaml")
+    for load_file, text, rule in (
+        (load_study, (tmp_path / "recipe.yaml").read_text(), "a search space was expected, but this is a recipe: `visiontune train`"),
+        (load_recipe, FULL, "a recipe was expected, but this is a search space: `visiontune search` searches it"),
+    ):
+        (tmp_path / "other.yaml").write_text(text)
+        with pytest.raises(UserError, match=rule) as error:
+            load_file(tmp_path / "other.yaml")
+        assert len(error.value.problems) == 1
 
 
 def test_recipes_are_read_back_exactly(tmp_path: Path) -> None:

@@ -56,6 +56,14 @@ def test_an_operation_without_a_deterministic_form_is_the_recipes_fault() -> Non
         raise RuntimeError("adaptive_avg_pool2d_backward_cuda does not have a deterministic implementation, but you set\n...")
 
 
+@pytest.mark.parametrize(("capability", "used"), [(None, "fp32 on cpu"), ((7, 5), "fp32 on cuda"), ((8, 0), "tf32 on cuda")])
+def test_tf32_is_told_where_it_is_used(capability: tuple[int, int] | None, used: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nvidia's Ampere, 8.0, was the first to have it."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    device = GPU if capability else torch.device("cpu")
+    assert Arithmetic.of(make_recipe(precision="tf32").training, device).how == used
+
+
 def test_auto_is_full_precision_where_there_is_no_gpu() -> None:
     recipe = make_recipe(precision="auto", num_epochs=1)
     [epoch] = train(recipe, make_store())

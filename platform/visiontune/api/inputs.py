@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from visiontune.errors import UserError
+from visiontune.filesystem.path_kind import with_home
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.declarations.start import StartRecipe
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
@@ -77,9 +78,9 @@ def path_of(space: Path | str) -> Path:
 
 
 def folder_of(study: Path | str, studies_dir: Folder) -> StudyFolder:
-    """A study by its name or its folder. Raises UserError for a name that there is not, and for a folder that was renamed or copied."""
-    path = Path(study)
-    is_path = studies_dir is None and path.name != str(study)
+    """A study by its name in `studies_dir`, or by its folder. Raises UserError where there is none, or one that was renamed or copied."""
+    path = with_home(study)
+    is_path = path.name != str(study)
     return find_study(StudiesFolder(path.parent), path.name) if is_path else find_study(StudiesFolder.of(studies_dir), str(study))
 
 

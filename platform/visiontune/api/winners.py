@@ -25,7 +25,7 @@ def predict(
     pictures: Any,
     *,
     top: int | None = None,
-    tta: str = "none",
+    test_time: str = "none",
     calibrated: bool = False,
     device: str = "auto",
     depth: Depth | None = None,
@@ -35,17 +35,17 @@ def predict(
 
     `model` is a study by its name or folder, WEIGHTS.safetensors, or an ONNX file of `export`. `pictures` is one or any iterable of:
     paths of files, folders (all below them), patterns such as "new/**/*.jpg", URIs; bytes of a file; uint8 arrays of shape (H, W),
-    (H, W, 1), (H, W, 3) or (H, W, 4); Pillow's images. They are decoded as in training; one that can't be used has a `problem`. `tta` is
-    none, flip or ten_crops: the mean over such views. `calibrated` divides the logits by a temperature that is fitted to the validation
-    pictures first. `device` is auto, cpu or cuda. `depth` is (low, high): which values of files with more than 8 bits become 0 and 255,
-    by default as in training. `top` is how many classes are given, by default one, and all
-    of a network for several. What training never met among the first 64 pictures is said in `notes`: bits, colours, sizes. Raises
+    (H, W, 1), (H, W, 3) or (H, W, 4); Pillow's images. They are decoded as in training; one that can't be used has a `problem`.
+    `test_time` is none, flip or ten_crops: the mean over such views. `calibrated` divides the logits by a temperature that is fitted to
+    the validation pictures first. `device` is auto, cpu or cuda. `depth` is (low, high): which values of files with more than 8 bits
+    become 0 and 255, by default as in training. `top` is how many classes are given, by default one, and all of a network for several.
+    What training never met among the first 64 pictures is said in `notes`: bits, colours, sizes. Raises
     UserError, also for paths in a list that lead nowhere (an iterator's have a problem) and for values in a range that training never had.
     """
     chosen = _model_of(model, studies_dir)  # before torch is imported
     from visiontune.results.use.use_classifier import predict as predict_by
 
-    how: dict[str, Any] = {"top": top, "tta": tta, "is_calibrated": calibrated, "device": device, "depth": depth}
+    how: dict[str, Any] = {"top": top, "test_time": test_time, "is_calibrated": calibrated, "device": device, "depth": depth}
     return predict_by(chosen, StudiesFolder.of(studies_dir), pictures, **how)
 
 
@@ -55,7 +55,7 @@ def evaluate(
     overrides: Sequence[str] = (),
     *,
     skip_unknown: bool = False,
-    tta: str = "none",
+    test_time: str = "none",
     calibrated: bool = False,
     device: str = "auto",
     depth: Depth | None = None,
@@ -72,7 +72,13 @@ def evaluate(
     chosen = _model_of(model, studies_dir)
     from visiontune.results.use.use_classifier import evaluate as evaluate_by
 
-    how: dict[str, Any] = {"is_skipping": skip_unknown, "tta": tta, "is_calibrated": calibrated, "device": device, "depth": depth}
+    how: dict[str, Any] = {
+        "is_skipping": skip_unknown,
+        "test_time": test_time,
+        "is_calibrated": calibrated,
+        "device": device,
+        "depth": depth,
+    }
     return evaluate_by(chosen, StudiesFolder.of(studies_dir), data, words(overrides, more), **how)
 
 

@@ -15,6 +15,7 @@ from visiontune.cli.options_of_trials import ended_options, trial_options
 from visiontune.cli.options_of_winners import export_options, winner_options
 from visiontune.cli.terminal import command_line
 from visiontune.cli.verb_parser import Parser
+from visiontune.errors import UserError
 from visiontune.filesystem.path_kind import kind_of
 
 
@@ -25,12 +26,12 @@ def make_parser() -> Parser:
     parser = Parser("visiontune", description="A YAML search space and pictures in, the best recipe out.", parents=[debug])
     version = f"visiontune {metadata.version('visiontune')}, Python {platform.python_version()}"
     parser.add_argument("--version", action="version", version=version)
-    subparsers = parser.add_subparsers(required=True, metavar="VERB")
+    subparsers = parser.add_subparsers(metavar="VERB")
 
     def verb(run: Callable[[argparse.Namespace], int], name: str = "") -> argparse.ArgumentParser:
         doc = (run.__doc__ or "").strip()
         one = subparsers.add_parser(name or run.__name__, help=doc, description=doc, parents=[debug])
-        one.set_defaults(run=run)
+        one.set_defaults(run=run, parser=one)
         return one
 
     search_options(verb)
@@ -41,26 +42,28 @@ def make_parser() -> Parser:
     export_options(verb)
     picture_options(verb)
     table_options(verb)
-    parser.options = {one.get_default("run"): tuple(one._option_string_actions) for one in subparsers.choices.values()}
     return parser
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Arguments; overrides may also stand after options, where argparse alone would refuse them."""
+    """Arguments; overrides may also stand after options, where argparse alone would refuse them. Raises UserError."""
     parser = make_parser()
+    args: argparse.Namespace
     args, late = parser.parse_known_args(argv)
-    parser.verb = args.run
+    if not hasattr(args, "run"):
+        parser.refuse(late)
+        raise UserError(parser.format_help().rstrip())
+    verb: Parser = args.parser
     words: list[str] = getattr(args, "overrides", getattr(args, "files", []))
     takes_words = hasattr(args, "overrides") or hasattr(args, "files")
-    if late and (not takes_words or any(item.startswith("-") or "=" not in item for item in late)):
-        parser.error(f"unrecognized arguments: {' '.join(late)}")
+    verb.refuse([word for word in late if word.startswith("-") or not takes_words])
     words += late
     if hasattr(args, "files"):
         args.overrides = [item for item in args.files if "=" in item and kind_of(item) is None]
         args.files = [Path(item) for item in args.files if item not in args.overrides]
         if args.run is verbs.check and not args.files and args.plugin is None:
-            parser.error("check needs a FILE")
+            verb.error("FILE must be given")
         if args.run is verbs.enqueue and len(args.files) > 1:
-            parser.error(f"enqueue takes one RECIPE, but got {len(args.files)}: {', '.join(map(str, args.files))}")
+            verb.error(f"one RECIPE is taken, but got {len(args.files)}: {', '.join(map(str, args.files))}")
     args.words, args.command_line = list(argv), command_line(argv)
     return args

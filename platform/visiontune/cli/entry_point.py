@@ -27,7 +27,7 @@ GOES_ON = ("search", "confirm", "ablate", "ingest", "submit")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit code; argparse itself exits, with 2, for options that are wrong."""
+    """Run one verb and return the exit code; argparse itself exits, with 0, for --help and --version."""
     words, args = sys.argv[1:] if argv is None else argv, argparse.Namespace()
     if argv is None:
         fit_streams()

@@ -25,7 +25,6 @@ def picture_options(verb: Verb) -> None:
     init.add_argument("--yes", action="store_true", help="ask nothing: what no option says is decided by the pictures")
     init.add_argument("--force", action="store_true", help="write over a file that is there")
     ingest.add_argument("--name", help="call it so, for `visiontune data NAME`")
-    ingest.add_argument("--allow-bad", type=float, metavar="SHARE", help="go on with up to that share of bad pictures (0.01)")
     ingest.add_argument("--plain", action="store_true", help="lines of key=value also on a terminal")
     data.add_argument("data", nargs="?", metavar="NAME|DIGEST", help="of an ingest; the beginning of a digest is enough; none lists all")
     data.add_argument("--prune", type=days, metavar="DAYS", help="remove what no name and no study means and was not used for so long")
@@ -49,8 +48,8 @@ def table_options(verb: Verb) -> None:
     """What can be named in a file."""
     tables = verb(verbs.list_tables, "list")
     tables.add_argument("table", nargs="?", metavar="TABLE|SECTION", help="such as models, optimizers, training; without it all names")
-    tables.add_argument("--cost", action="store_true", help="of ops: microseconds a picture, measured here, 15 s")
-    tables.add_argument("--image-size", type=size, default=32, metavar="PX", help="for --cost")
+    tables.add_argument("--costs", action="store_true", help="of ops: microseconds a picture, measured here, 15 s")
+    tables.add_argument("--image-size", type=size, default=32, metavar="PX", help="for --costs")
     tables.add_argument("--timm", metavar="PATTERN", help="of models: timm's names with their weights' tags, such as 'vit_*dinov3*'")
     tables.add_argument("--markdown", action="store_true", help="with ranges; models are counted and tried out, half a minute")
     schema = verb(verbs.schema)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from visiontune.cli import verbs, verbs_of_trials
-from visiontune.cli.shared_options import Verb, factor, few, in_range, number, positive, takes_file, takes_studies_dir
+from visiontune.cli.shared_options import Verb, factor, few, in_range, number, positive, takes_file, takes_studies_dir, takes_study
 from visiontune.spec.declarations.call_ranges import PORT, TIMES
 
 
@@ -14,7 +14,7 @@ def search_options(verb: Verb) -> None:
     """Searching, and looking at a search."""
     search, check, show, enqueue = (verb(run) for run in (verbs.search, verbs.check, verbs.show, verbs.enqueue))
     rehearse, ui, submit = (verb(run) for run in (verbs.rehearse, verbs.ui, verbs.submit))
-    enqueue.add_argument("study", metavar="STUDY")
+    takes_study(enqueue)
     what = "a recipe, such as studies/OTHER/winner.yaml; or what differs from the tables' defaults, such as optimizer.lr=0.1"
     enqueue.add_argument("files", nargs="+", metavar="RECIPE|KEY=VALUE", help=what)
     takes_file(search)
@@ -41,17 +41,17 @@ def search_options(verb: Verb) -> None:
     rehearse.add_argument("--seeds", type=positive, default=8, metavar="N", help="searches with each of the settings")
     rehearse.add_argument("--json", action="store_true", help="the table, for programs")
     for one in (show, rehearse):
-        one.add_argument("study", metavar="STUDY")
+        takes_study(one)
     for one in (show, enqueue, rehearse):
         one.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
     importance = verb(verbs_of_trials.importance)
-    importance.add_argument("study", metavar="STUDY")
+    takes_study(importance)
     importance.add_argument("--json", action="store_true", help="with each param's curve, for programs")
     importance.add_argument("--seed", type=int, default=0, help="of the forests")
     importance.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
     takes_studies_dir(importance)
     report = verb(verbs_of_trials.report)
-    report.add_argument("study", metavar="STUDY")
+    takes_study(report)
     report.add_argument("--out", type=Path, metavar="FILE.html", help="else STUDY/report.html")
     report.add_argument("--no-inspection", action="store_true", help="don't ask the winner's network about the validation pictures")
     report.add_argument("--device", default="auto", help="auto, cpu or cuda")
@@ -62,7 +62,7 @@ def search_options(verb: Verb) -> None:
     submit.add_argument("--address", required=True, metavar="URL", help="Ray's dashboard, such as http://127.0.0.1:8265")
     submit.add_argument("--name", help="another name for the study, as of search")
     again = "start a driver that died with its machine again, so many times; never one that ended by itself"
-    submit.add_argument("--retry", type=lambda text: in_range(text, TIMES), default=0, metavar="N", help=again)
+    submit.add_argument("--retries", type=lambda text: in_range(text, TIMES), default=0, metavar="N", help=again)
     submit.add_argument("--studies-dir", metavar="DIR", help="folder on the cluster that every node sees")
     submit.add_argument("--trust-network", action="store_true", help="also where the job server asks for no token and is not on loopback")
     for one in (search, check, show, rehearse, ui, enqueue):

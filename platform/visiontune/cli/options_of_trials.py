@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from visiontune.cli import verbs, verbs_of_trials
-from visiontune.cli.shared_options import Verb, few, number, picture_size, positive, takes_file, takes_studies_dir
+from visiontune.cli.shared_options import Verb, few, number, picture_size, positive, takes_file, takes_studies_dir, takes_study
 
 
 def trial_options(verb: Verb) -> None:
@@ -45,7 +45,7 @@ def ended_options(verb: Verb) -> None:
     foreign.add_argument("--study", metavar="NAME", help="one of several studies in a storage of Optuna's")
     foreign.add_argument("--force", action="store_true", help="write over a file that is there")
     compare.add_argument("studies", nargs="+", metavar="STUDY", help="two or more; the first is what the others are compared with")
-    replay.add_argument("study", metavar="STUDY")
+    takes_study(replay)
     replay.add_argument("trial", type=number, metavar="TRIAL", help="its number")
     replay.add_argument("--epochs", type=positive, metavar="N", help="only the first N; else all that are recorded")
     replay.add_argument("--device", help="auto, cpu or cuda; else what the search used")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from visiontune.cli import verbs_of_winners
-from visiontune.cli.shared_options import Verb, folds, positive, takes_studies_dir
+from visiontune.cli.shared_options import Verb, folds, positive, takes_studies_dir, takes_study
 
 
 def winner_options(verb: Verb) -> None:
@@ -26,14 +26,14 @@ def winner_options(verb: Verb) -> None:
     evaluate.add_argument("--diagram", type=Path, metavar="FILE.png", help="draw how reliable the probabilities are")
     evaluate.add_argument("--json", action="store_true", help="everything, for programs")
     for one in (predict, evaluate):
-        one.add_argument("--tta", default="none", metavar="VIEWS", help="flip or ten_crops: the mean over such views of each picture")
+        one.add_argument("--test-time", default="none", metavar="VIEWS", help="flip or ten_crops: the mean over such views of each picture")
         one.add_argument("--calibrated", action="store_true", help="by a temperature fitted to the validation pictures")
         depth = "values of files with more than 8 bits that become 0 and 255; else as in training"
         one.add_argument("--depth", nargs=2, type=float, metavar=("LOW", "HIGH"), help=depth)
         one.add_argument("--device", default="auto", help="auto, cpu or cuda")
         takes_studies_dir(one)
     inspect = verb(verbs_of_winners.inspect)
-    inspect.add_argument("study", metavar="STUDY")
+    takes_study(inspect)
     inspect.add_argument("--out", type=Path, metavar="FOLDER", help="of the pictures; else STUDY/inspection")
     views = "confusion, mistakes, labels, corruptions, filters, maps, attribution, receptive_field, visualisation; else all"
     inspect.add_argument("--only", metavar="VIEW,VIEW", help=views)

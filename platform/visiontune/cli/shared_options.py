@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from visiontune.filesystem.path_kind import with_home
-from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.declarations.call_ranges import DAYS, FACTOR, FEW, FOLDS, MANY, Range, rule_of
 from visiontune.spec.declarations.image_size import ImageSize, image_size
 
@@ -21,10 +20,15 @@ def takes_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as budget.num_trials=8")
 
 
+def takes_study(parser: argparse.ArgumentParser) -> None:
+    """STUDY."""
+    parser.add_argument("study", metavar="STUDY", help="its name or its folder; `visiontune studies` lists what there is")
+
+
 def takes_studies_dir(parser: argparse.ArgumentParser) -> None:
     """--studies-dir."""
     where = "where studies live (VISIONTUNE_STUDIES, else ./studies)"
-    parser.add_argument("--studies-dir", type=with_home, default=StudiesFolder.of().path, metavar="DIR", help=where)
+    parser.add_argument("--studies-dir", type=with_home, metavar="DIR", help=where)
 
 
 def positive(text: str) -> int:

@@ -9,7 +9,6 @@ import argparse
 import json
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visiontune import api
@@ -41,7 +40,7 @@ def search(args: argparse.Namespace) -> int:
     from visiontune.tracking.mlflow_ui import ui_command
 
     ui = ui_command(StudiesFolder.of(args.studies_dir), shlex.join(program()))
-    where = [] if args.studies_dir == Path("studies") else ["--studies-dir", str(args.studies_dir)]
+    where = [] if args.studies_dir is None else ["--studies-dir", str(args.studies_dir)]
     report = shlex.join([*program(), "report", study.name, *where])
     print(summary(study, go_on=args.command_line, ui_command=ui, report_command=report, width=width()))
     return 0 if study.status != "interrupted" and study.best is not None else 1
@@ -124,7 +123,8 @@ def enqueue(args: argparse.Namespace) -> int:
     print(api.enqueue(args.study, args.files[0] if args.files else None, args.overrides, **where))
     record = api.load_study(args.study, **where).record
     if record.num_trials is not None and record.num_begun >= record.num_trials:
-        print(f"study {args.study} has begun all its {record.num_trials} trials: search it with budget.num_trials={record.num_trials + 1}")
+        begun = "its only trial" if record.num_trials == 1 else f"all its {record.num_trials} trials"
+        print(f"study {args.study} has begun {begun}: search it with budget.num_trials={record.num_trials + 1}")
     elif record.ending is not None:
         more = "" if record.ending.by in ("num_trials", "patience", "constraints") else f", with more than {record.ending.by} had"
         print(f"its search has ended: the same command goes on with this recipe{more}")
@@ -160,9 +160,9 @@ def list_tables(args: argparse.Namespace) -> int:
             raise UserError("--timm is for models: visiontune list models --timm PATTERN")
         print("\n".join(timm_lines(args.timm)))
         return 0
-    if args.cost and args.table != "ops":
-        raise UserError("--cost is for ops: visiontune list ops --cost")
-    if args.cost:
+    if args.costs and args.table != "ops":
+        raise UserError("--costs is for ops: visiontune list ops --costs")
+    if args.costs:
         from visiontune.results.entry_lists import op_cost_lines
 
         print("\n".join(op_cost_lines(args.image_size)))
@@ -196,5 +196,5 @@ def ui(args: argparse.Namespace) -> int:
 
 def submit(args: argparse.Namespace) -> int:
     """Run a search as a job of a Ray cluster, or follow it there."""
-    how = {"name": args.name, "studies_dir": args.studies_dir, "retries": args.retry, "trust_network": args.trust_network}
+    how = {"name": args.name, "studies_dir": args.studies_dir, "retries": args.retries, "trust_network": args.trust_network}
     return api.submit(args.file, args.address, args.overrides, **how)

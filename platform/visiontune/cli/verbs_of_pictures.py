@@ -35,9 +35,10 @@ def init(args: argparse.Namespace) -> int:
 
 def ingest(args: argparse.Namespace) -> int:
     """Read pictures as they lie, set aside what can't be used and say why, and keep the rest for fast reading."""
-    words = [*args.overrides, *([] if args.allow_bad is None else [f"allow_bad={args.allow_bad}"])]
     with sigterm_interrupts():
-        print(api.ingest(args.source, words, name=args.name, studies_dir=args.studies_dir, progress="plain" if args.plain else True))
+        print(
+            api.ingest(args.source, args.overrides, name=args.name, studies_dir=args.studies_dir, progress="plain" if args.plain else True)
+        )
     return 0
 
 

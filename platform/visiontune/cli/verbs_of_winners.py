@@ -17,7 +17,7 @@ def predict(args: argparse.Namespace) -> int:
     """Say what a study's winner, weights or an ONNX model make of pictures: probabilities by class, decoded as in training."""
     kind = "csv" if args.csv else "json" if args.json else None
     pictures = _with_lines(args.pictures) if "-" in args.pictures else args.pictures
-    how = {"top": args.top, "tta": args.tta, "calibrated": args.calibrated, "device": args.device, "depth": args.depth}
+    how = {"top": args.top, "test_time": args.test_time, "calibrated": args.calibrated, "device": args.device, "depth": args.depth}
     found = api.predict(args.model, pictures, **how, studies_dir=args.studies_dir)
     if args.out is not None:
         found.write(args.out, kind)
@@ -41,7 +41,13 @@ def evaluate(args: argparse.Namespace) -> int:
     """Print how well a study's winner, weights or an ONNX model do on another labelled set; without one, on its validation pictures."""
     if args.diagram is not None and args.diagram.suffix != ".png":
         raise UserError(f"--diagram draws a picture, such as reliability.png, but got {str(args.diagram)!r}")
-    how = {"skip_unknown": args.skip_unknown, "tta": args.tta, "calibrated": args.calibrated, "device": args.device, "depth": args.depth}
+    how = {
+        "skip_unknown": args.skip_unknown,
+        "test_time": args.test_time,
+        "calibrated": args.calibrated,
+        "device": args.device,
+        "depth": args.depth,
+    }
     found = api.evaluate(args.model, args.source, args.overrides, **how, studies_dir=args.studies_dir)
     if args.diagram is not None:
         found.write_diagram(args.diagram)

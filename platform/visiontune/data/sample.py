@@ -17,6 +17,7 @@ from visiontune.data.picture.frame import enlargement_note
 from visiontune.data.picture.stored_form import is_large
 from visiontune.data.source import Source
 from visiontune.data.split import IntArray
+from visiontune.errors import Problem, UserError, plural
 from visiontune.spec.declarations.image_size import sides
 
 NUM, ENOUGH_S = 300, 3.0
@@ -34,11 +35,18 @@ class Sample:
     shapes: list[tuple[int, int]] = field(default_factory=list)
 
 
-def sample_lines(source: Source, data: Mapping[str, Any], *, enough_s: float = ENOUGH_S) -> list[str]:
-    """Sentences, the first on how many were read; none for a source without files. `data` has its defaults."""
+def sample_lines(source: Source, data: Mapping[str, Any], *, enough_s: float = ENOUGH_S, refuses: bool = False) -> list[str]:
+    """Sentences, the first on how many were read; none for a source without files. `data` has its defaults.
+
+    Raises UserError where it `refuses` and all were read, of which an ingest would let so many bad ones not pass.
+    """
     if not source.names("train") or source.stamps is None:
         return []
-    return [*_said(_looked_at(source, data, enough_s), data)]
+    found = _looked_at(source, data, enough_s)
+    first, *others = _said(found, data)
+    if refuses and found.num == found.num_all and len(found.bad) > data["allow_bad"] * found.num:
+        raise UserError(Problem("", 0, "data", first))
+    return [first, *others]
 
 
 def _looked_at(source: Source, data: Mapping[str, Any], enough_s: float) -> Sample:
@@ -88,7 +96,9 @@ def _decoded(content: Any, side: int | None) -> tuple[Values, tuple[int, int]]:
 
 def _said(found: Sample, data: Mapping[str, Any]) -> Iterator[str]:
     num_bad, share = len(found.bad), len(found.bad) / found.num
-    whose = f"a sample of {found.num:,} of {found.num_all:,} pictures" if found.num < found.num_all else f"all {found.num:,} pictures"
+    whose = (
+        f"a sample of {found.num:,} of {plural(found.num_all, 'picture')}" if found.num < found.num_all else f"all {found.num:,} pictures"
+    )
     if not num_bad:
         yield f"{whose} was decoded, and can be read" if found.num < found.num_all else f"{whose} were decoded, and can be read"
     else:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.data.label_sets import Sets, pairs_of
-from visiontune.errors import UserError
+from visiontune.errors import UserError, plural
 
 IntArray = NDArray[np.int64]
 Codes = NDArray[np.uint8]
@@ -128,7 +128,7 @@ def refuse_small(counts_C: IntArray, class_names: Sequence[str], num_parts: int,
     small = [label for label, count in enumerate(counts_C.tolist()) if 0 < count < num_parts]
     if small:
         told = ", ".join(f"{class_names[label]!r} has {counts_C[label]} ({', '.join(names_of(label))})" for label in small[:5])
-        more = f" and {len(small) - 5} classes more" if len(small) > 5 else ""
+        more = f" and {plural(len(small) - 5, 'class')} more" if len(small) > 5 else ""
         rule = f"every class must have at least {num_parts} training pictures to be split, but {told}{more}"
         raise UserError(f"{rule}; add pictures of such a class or take it out")
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.prepare import describe, source_of, with_defaults
+from visiontune.data.sample import sample_lines
 
 NUM_DECODED = 24
 _ANY_SIZE = 64  # pictures that are no squares need one
@@ -19,7 +20,8 @@ _ANY_SIZE = 64  # pictures that are no squares need one
 class Survey:
     """`counts`: pictures of each class of those that are not for val or test already, within max_pictures. Sizes are medians of a few.
 
-    `num_of_many` is how many there are where they have several classes, None where they have one each.
+    `num_of_many` is how many there are where they have several classes, None where they have one each. `said` is how many of
+    how many can be read, "" where there are no files.
     """
 
     counts: Mapping[str, int]
@@ -29,6 +31,7 @@ class Survey:
     has_test: bool
     has_val: bool = False
     num_of_many: int | None = None
+    said: str = field(default="", compare=False)
 
     @property
     def num_pictures(self) -> int:
@@ -43,7 +46,7 @@ class Survey:
 
 def survey(data: Mapping[str, Any]) -> Survey:
     """Look at the pictures of a section `data`. Raises UserError for what can't be used, as an ingest does."""
-    source = source_of(with_defaults(data))
+    source = source_of(whole := with_defaults(data))
     info = describe({**data, "image_size": data.get("image_size") or _ANY_SIZE}, source)
     num = source.num_train
     rows_N = np.unique(np.linspace(0, num - 1, NUM_DECODED).astype(np.int64))
@@ -59,4 +62,5 @@ def survey(data: Mapping[str, Any]) -> Survey:
         source.has_test,
         source.has_val,
         None if source.label_sets is None else round(num * kept),
+        next(iter(sample_lines(source, whole)), ""),
     )

@@ -12,6 +12,7 @@ from typing import Any
 from visiontune.data.file_names import printable
 from visiontune.data.picture.depth import DEEP
 from visiontune.data.picture.frame import WORDS
+from visiontune.errors import plural
 from visiontune.inference.classifier import Classifier
 from visiontune.inference.intervals import mean_interval
 from visiontune.inference.split_logits import TRAINED_ON
@@ -63,7 +64,7 @@ class Written:
 def model_card(classifier: Classifier, origin: Origin, written: Written) -> str:
     """Markdown."""
     parts = [
-        f"# {origin.study or written.file}: {len(classifier.class_names)} classes by {classifier.recipe.model['name']}",
+        f"# {origin.study or written.file}: {plural(len(classifier.class_names), 'class')} by {classifier.recipe.model['name']}",
         *_use(classifier, written),
         *_data(classifier, origin),
         *_figures(origin, written),
@@ -152,7 +153,7 @@ def mean_with_interval(values: list[float], metric: str) -> str:
     mean, interval = sum(values) / len(values), mean_interval(values, metric)
     if interval is None:
         return f"{mean:.4f} with one seed, so no interval"
-    return f"mean {mean:.4f} over {len(values)} seeds, 95 % interval {interval[0]:.4f} to {interval[1]:.4f}"
+    return f"mean {mean:.4f} over {plural(len(values), 'seed')}, 95 % interval {interval[0]:.4f} to {interval[1]:.4f}"
 
 
 def _limits(classifier: Classifier, written: Written) -> Iterator[str]:

@@ -19,7 +19,8 @@ from visiontune.data.picture.decode import values_and_size
 from visiontune.data.picture.shape import fit
 from visiontune.data.picture.stored_form import Form
 from visiontune.data.store.store import Store
-from visiontune.errors import UserError, first_line
+from visiontune.errors import UserError, first_line, plural
+from visiontune.filesystem.path_kind import kind_of
 from visiontune.models.build import build_model
 from visiontune.models.published_weights import weights_of
 from visiontune.models.transfer import adapt
@@ -126,7 +127,8 @@ def load_weights_file(path: Path, name: str, metadata: WeightsMetadata | None = 
     network.
     """
     if (tensors := read_tensors(path)) is None:
-        raise UserError(f"the weights {path} can't be read; the same search makes them again")
+        what = "can't be read" if kind_of(path) == "file" else "are not there"
+        raise UserError(f"the weights {path} {what}; the same search makes them again")
     if (known := metadata or read_metadata(path)) is None:
         raise UserError(f"the weights {path} don't say which network they are of: they are not visiontune's, or of a version before 0.2")
     try:
@@ -150,7 +152,7 @@ def load_checkpoint(recipe: TrialRecipe, checkpoints: Path, store: Store) -> Cla
         return None
     classifier = untrained(recipe, store)
     classifier.network.load_state_dict(state["model"])
-    return replace(classifier, name=f"trial {int(checkpoints.name)} after {state['epoch']} epochs")
+    return replace(classifier, name=f"trial {int(checkpoints.name)} after {plural(state['epoch'], 'epoch')}")
 
 
 def untrained(recipe: TrialRecipe, store: Store) -> Classifier:

@@ -24,11 +24,11 @@ _PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
 
 @dataclass(frozen=True)
 class OnnxClassifier:
-    """`session` takes uint8 NHWC pictures of any size, and makes them those of training itself; `tta` as in `visiontune.predict`."""
+    """`session` takes uint8 NHWC pictures of any size, and makes them those of training itself; `test_time` as in `visiontune.predict`."""
 
     session: Any
     metadata: WeightsMetadata
-    tta: str = "none"
+    test_time: str = "none"
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -53,16 +53,16 @@ class OnnxClassifier:
         """As Classifier's."""
         return replace(self, metadata=metadata)
 
-    def over_views(self, tta: str) -> OnnxClassifier:
+    def over_views(self, test_time: str) -> OnnxClassifier:
         """The same by its mean probabilities over these views."""
-        return replace(self, tta=tta)
+        return replace(self, test_time=test_time)
 
     def logits(self, images_NHWC: NDArray[np.uint8]) -> Tensor:
         """(N, classes) float32."""
-        if self.tta == "none":
+        if self.test_time == "none":
             return self._run(images_NHWC)
         x_NCHW = torch.from_numpy(images_NHWC).permute(0, 3, 1, 2).float()  # torch pads no bytes
-        return over_views(lambda view_NCHW: self._run(view_NCHW.permute(0, 2, 3, 1).byte().numpy()), VIEWS[self.tta])(x_NCHW)
+        return over_views(lambda view_NCHW: self._run(view_NCHW.permute(0, 2, 3, 1).byte().numpy()), VIEWS[self.test_time])(x_NCHW)
 
     def _run(self, images_NHWC: NDArray[np.uint8]) -> Tensor:
         (given,) = self.session.get_inputs()

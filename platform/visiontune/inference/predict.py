@@ -73,27 +73,27 @@ class Prediction:
 
 
 class _OverViews(nn.Module):
-    def __init__(self, network: nn.Module, tta: str) -> None:
+    def __init__(self, network: nn.Module, test_time: str) -> None:
         super().__init__()
-        self.network, self._model = network, over_views(network, VIEWS[tta])
+        self.network, self._model = network, over_views(network, VIEWS[test_time])
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         return self._model(x_NCHW)
 
 
-def with_views(classifier: Classifier | OnnxClassifier, tta: str) -> Classifier | OnnxClassifier:
-    """The same by its mean probabilities over the views of `tta`: none, flip or ten_crops. Raises UserError where it can't be asked so."""
-    if (problem := _problem_of(tta, classifier.metadata)) is not None:
-        raise UserError(problem.replace("test_time", "tta"))
-    if tta == "none":
+def with_views(classifier: Classifier | OnnxClassifier, test_time: str) -> Classifier | OnnxClassifier:
+    """The same by its mean probabilities over views: none, flip or ten_crops. Raises UserError where it can't be asked so."""
+    if (problem := _problem_of(test_time, classifier.metadata)) is not None:
+        raise UserError(problem)
+    if test_time == "none":
         return classifier
     if isinstance(classifier, OnnxClassifier):
-        return classifier.over_views(tta)
-    return replace(classifier, network=_OverViews(classifier.network, tta).eval())
+        return classifier.over_views(test_time)
+    return replace(classifier, network=_OverViews(classifier.network, test_time).eval())
 
 
-def _problem_of(tta: str, metadata: WeightsMetadata) -> str | None:
-    return problem_of_test_time(tta, metadata.recipe.preprocessing, has_many=metadata.thresholds is not None)
+def _problem_of(test_time: str, metadata: WeightsMetadata) -> str | None:
+    return problem_of_test_time(test_time, metadata.recipe.preprocessing, has_many=metadata.thresholds is not None)
 
 
 def with_depth(classifier: Classifier | OnnxClassifier, depth: Depth | None) -> Classifier | OnnxClassifier:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from visiontune.errors import plural
 from visiontune.inspection.answers import Answers
 from visiontune.inspection.figure import Picture, new_figure, pixels_of
 from visiontune.inspection.mistakes import sheet_labels
@@ -98,7 +99,7 @@ def confusion_picture(found: Confusion) -> Picture:
     axes.set_xticks(range(len(shown)), short, rotation=90 if max(map(len, short)) > 3 else 0, fontsize=8)
     axes.set_yticks(range(len(shown)), short, fontsize=8)
     left = len(found.class_names) - len(shown)
-    more = f"\n{left:,} classes that are confused less are left out" if left else ""
+    more = f"\n{plural(left, 'class')} that are confused less are left out" if left else ""
     axes.set(xlabel="taken for", ylabel="class", title=f"validation pictures; colour: share of the class{more}")
     axes.title.set_fontsize(10)
     return pixels_of(figure)

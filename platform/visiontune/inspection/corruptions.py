@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visiontune.augmentation.keyed_random import Stream
+from visiontune.errors import plural
 from visiontune.inference.classifier import Classifier
 from visiontune.inspection.answers import answers
 from visiontune.spec.declarations.image_size import ImageSize, as_square
@@ -95,7 +96,7 @@ def robustness_lines(found: Robustness) -> list[str]:
     rows += [(name, *(f"{value:.3f}" for value in values), f"{np.mean(values):.3f}") for name, values in found.top1.items()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [f"val_top1 {found.clean:.3f} as they are, {found.mean:.3f} corrupted ({found.num_pictures:,} pictures)", *table]
+    return [f"val_top1 {found.clean:.3f} as they are, {found.mean:.3f} corrupted ({plural(found.num_pictures, 'picture')})", *table]
 
 
 def _brightness(images_NHWC: Images, index_N: NDArray[np.int64], strength: float) -> Images:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from visiontune.errors import UserError
+from visiontune.errors import UserError, plural
 from visiontune.results.screens.text import aligned, duration, number
 from visiontune.results.study import Study
 from visiontune.results.tables.winner_lines import Estimate, estimate_of, test_column
@@ -105,7 +105,7 @@ class Comparison:
 
 
 def _cells(one: WinnerFigures, test: str) -> tuple[str, ...]:
-    spent = f"{one.spent.get('epochs', 0):.0f} epochs, {duration(3600 * one.spent.get('hours', 0.0))}"
+    spent = f"{plural(round(one.spent.get('epochs', 0)), 'epoch')}, {duration(3600 * one.spent.get('hours', 0.0))}"
     trial = "-" if one.trial is None else f"trial {one.trial}"
     figures = (str(one.value or "-"), str(len(one.values)), number(one.search_value), test)
     return one.study, trial, *figures, str(one.num_trials), spent

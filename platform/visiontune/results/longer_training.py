@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.data.prepare import describe, prepare, source_of, with_defaults
 from visiontune.data.store.store import Store
-from visiontune.errors import UserError
+from visiontune.errors import UserError, plural
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.results.screens.text import number as shown
 from visiontune.results.study import Study
@@ -81,11 +81,11 @@ class LongerTraining:
 
     def __str__(self) -> str:
         metric, (before, after) = self.objective.metric, self.changes["training.num_epochs"]
-        lines = [f"trial {self.number} of study {self.study}: {after} epochs in place of {before}"]
+        lines = [f"trial {self.number} of study {self.study}: {plural(after, 'epoch')} in place of {before}"]
         lines += [f"  {key}: {old} -> {new}" for key, (old, new) in self.changes.items() if key != "training.num_epochs"]
         whose = "as confirmed on it" if self.is_confirmed else "as the search had it, which is the best of many"
         lines += [f"seed {one.seed}: {metric} {shown(one.before)} {whose}, {shown(one.after)} now" for one in self.pairs]
-        error = "" if self.gain_error is None else f" ± {self.gain_error:.4f} (standard error over {len(self.pairs)} seeds)"
+        error = "" if self.gain_error is None else f" ± {self.gain_error:.4f} (standard error over {plural(len(self.pairs), 'seed')})"
         lines.append(f"gained: {self.gain:+.4f}{error}" + ("; one seed says little" if self.gain_error is None else ""))
         lines.append(" ".join(f"{name}={value:.4g}" for name, value in self.test.items()))
         return "\n".join([*lines, f"weights in {self.weights}"])
@@ -98,7 +98,11 @@ def known_pairs(confirmed: Mapping[int, float], recipe: TrialRecipe, searched: f
     """
     known = dict(confirmed) or {recipe.training["seed"]: searched}
     if seeds > len(known):
-        what = f"was confirmed on {len(confirmed)} seeds" if confirmed else "was not confirmed, so there is only the search's own seed"
+        what = (
+            f"was confirmed on {plural(len(confirmed), 'seed')}"
+            if confirmed
+            else "was not confirmed, so there is only the search's own seed"
+        )
         raise UserError(f"the winner {what}, but got seeds={seeds}; nearest is {len(known)}")
     return dict(list(known.items())[:seeds])
 
@@ -160,7 +164,7 @@ def _train_longer(
             best = epoch
             write_weights(epoch, seeded, store, to)
     assert best is not None, "there is at least one seed"
-    meeting = {"trial": number, "networks": [to.name], "kept": f"{epochs} epochs, seeds {', '.join(map(str, before))}"}
+    meeting = {"trial": number, "networks": [to.name], "kept": f"{plural(epochs, 'epoch')}, seeds {', '.join(map(str, before))}"}
     note_meeting(open_existing(study.folder, study.storage_url), meeting)
     test, classes = examine(best, store)
     figures = test | examine_views(best, store, test_time)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from visiontune.errors import Problem, UserError, nearest
+from visiontune.errors import Problem, UserError, nearest, plural
 from visiontune.results.screens.text import aligned, number
 from visiontune.spec.read_identity import spec_of_identity
 from visiontune.spec.space.study_spec import Budget, StudySpec, is_population
@@ -68,8 +68,8 @@ class Rehearsal:
         head = [
             f"{self.study}: {self.num_curves} curves; {self.num_full} were trained to their end, "
             f"{self.num_cut} were cut and go on with their last value",
-            f"best {self.metric} so far, mean of {seeds} (95 % interval), {self.num_workers} workers, "
-            f"after so much of the study's {self.num_epochs} epochs:",
+            f"best {self.metric} so far, mean of {seeds} (95 % interval), {plural(self.num_workers, 'worker')}, "
+            f"after so much of the study's {plural(self.num_epochs, 'epoch')}:",
         ]
         rows = [["settings", *(f"{share:.0%}" for share in SHARES)]]
         rows += [[name, *(_cell(by_share[share]) for share in SHARES)] for name, by_share in self.found.items()]
@@ -174,4 +174,4 @@ def _unreached(budget: Budget) -> str:
     fitting = [first for first in range(1, last + 1) if Budget(first, last, eta).rungs[-1] == last]
     first = min(fitting, key=lambda one: abs(one - budget.min_epochs))
     got = f"but got min_epochs={budget.min_epochs}, reduction_factor={budget.reduction_factor}"
-    return f"the study's {budget.max_epochs} epochs must be min_epochs * reduction_factor^k, {got}; nearest min_epochs is {first}"
+    return f"the study's {plural(budget.max_epochs, 'epoch')} must be min_epochs * reduction_factor^k, {got}; nearest min_epochs is {first}"

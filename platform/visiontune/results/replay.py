@@ -18,7 +18,7 @@ import torch
 
 from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
-from visiontune.errors import Diverged, UserError
+from visiontune.errors import Diverged, UserError, plural
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.study import Study
 from visiontune.spec.declarations.call_ranges import MANY, refuse_outside
@@ -77,7 +77,7 @@ class Replay:
         return {**asdict(self), "difference": found, "largest": _finite(self.largest), "is_equal": self.is_equal}
 
     def __str__(self) -> str:
-        head = f"trial {self.number} again, {self.num_epochs} epochs on {self.device}"
+        head = f"trial {self.number} again, {plural(self.num_epochs, 'epoch')} on {self.device}"
         if self.difference is None:
             return f"{head}: all {self.num_figures} figures are equal to the last bit"
         one = self.difference
@@ -184,7 +184,9 @@ def _last_epoch(trial: TrialRecord, epochs: int | None) -> int:
         why = f": it {trial.state} ({trial.kind}: {trial.reason})" if trial.kind else ""
         raise UserError(f"trial {trial.number} has no epoch to compare{why}")
     if epochs is not None and epochs > trial.epoch:
-        raise UserError(f"trial {trial.number} has {trial.epoch} epochs to compare, but got epochs={epochs}; nearest is {trial.epoch}")
+        raise UserError(
+            f"trial {trial.number} has {plural(trial.epoch, 'epoch')} to compare, but got epochs={epochs}; nearest is {trial.epoch}"
+        )
     return epochs or trial.epoch
 
 

@@ -6,6 +6,7 @@ import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 
+from visiontune.errors import plural
 from visiontune.filesystem.json_text import read_mapping
 from visiontune.results.screens.text import number
 from visiontune.results.study import Study
@@ -44,7 +45,7 @@ def summary(study: Study, *, go_on: str, ui_command: str, report_command: str = 
         and record.ending is not None
         and len(record.confirmations) < record.ending.num_seeds
     ):
-        lines.append(f"of {record.ending.num_seeds} confirmations the budget had room for {len(record.confirmations)}")
+        lines.append(f"of {plural(record.ending.num_seeds, 'confirmation')} the budget had room for {len(record.confirmations)}")
         if not record.confirmations:
             lines.append("so the winner has no test figure and no weights yet, and its value is the best of many")
     if folder.registered.exists():
@@ -86,7 +87,7 @@ def _with_more(go_on: str, ending: Ending, spent: Mapping[str, float]) -> str:
 def _news(study: Study) -> str:
     if study.status != "interrupted" and study.num_new_epochs == 0 and study.num_new_trials == 0:
         return "; nothing was left to do"
-    return f"; {study.num_new_trials} trials and {study.num_new_epochs} epochs were new"
+    return f"; {plural(study.num_new_trials, 'trial')} and {plural(study.num_new_epochs, 'epoch')} were new"
 
 
 def winner_lines(record: StudyRecord) -> list[str]:

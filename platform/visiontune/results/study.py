@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visiontune.errors import plural
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.study_tables import StudyTables
 from visiontune.results.study_winner import Winner
@@ -74,7 +75,7 @@ class Study(StudyTables):
         pictures: Any,
         *,
         top: int | None = None,
-        tta: str = "none",
+        test_time: str = "none",
         calibrated: bool = False,
         device: str = "auto",
         depth: Depth | None = None,
@@ -83,7 +84,7 @@ class Study(StudyTables):
         from visiontune.results.use.use_classifier import predict
 
         folders = self.folder, StudiesFolder(self.path.parent)
-        return predict(*folders, pictures, top=top, tta=tta, is_calibrated=calibrated, device=device, depth=depth)
+        return predict(*folders, pictures, top=top, test_time=test_time, is_calibrated=calibrated, device=device, depth=depth)
 
     def evaluate(
         self,
@@ -91,7 +92,7 @@ class Study(StudyTables):
         overrides: Sequence[str] = (),
         *,
         skip_unknown: bool = False,
-        tta: str = "none",
+        test_time: str = "none",
         calibrated: bool = False,
         device: str = "auto",
         depth: Depth | None = None,
@@ -99,7 +100,13 @@ class Study(StudyTables):
         """How well the winner does on another labelled set, or on its validation pictures: as `visiontune.evaluate`."""
         from visiontune.results.use.use_classifier import evaluate
 
-        how: dict[str, Any] = {"is_skipping": skip_unknown, "tta": tta, "is_calibrated": calibrated, "device": device, "depth": depth}
+        how: dict[str, Any] = {
+            "is_skipping": skip_unknown,
+            "test_time": test_time,
+            "is_calibrated": calibrated,
+            "device": device,
+            "depth": depth,
+        }
         return evaluate(self.folder, StudiesFolder(self.path.parent), data, overrides, **how)
 
     def export(self, to: str = "onnx", *, out: Path | str | None = None, precision: str = "fp32", calibrated: bool = False) -> Export:
@@ -175,7 +182,7 @@ class Study(StudyTables):
         return open_study(self.folder, self.storage_url)
 
     def __repr__(self) -> str:
-        return f"<visiontune.Study {self.name!r}: {len(self.record.trials)} trials in {self.path}>"
+        return f"<visiontune.Study {self.name!r}: {plural(len(self.record.trials), 'trial')} in {self.path}>"
 
 
 def open_study(folder: StudyFolder, storage_url: str = "journal") -> Study:

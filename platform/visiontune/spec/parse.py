@@ -9,16 +9,16 @@ from typing import Any
 
 from visiontune.errors import Problem, UserError
 from visiontune.spec.declarations.bounds import bound_of
-from visiontune.spec.declarations.declare import REQUIRED, Items, Section
+from visiontune.spec.declarations.declare import Items, Section
 from visiontune.spec.declarations.fingerprint import keyed_seed
 from visiontune.spec.declarations.former_policies import as_meant, is_older
 from visiontune.spec.declarations.start import Start, StartRecipe
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.plugins import in_use, load_named, uses_plugins
 from visiontune.spec.reading.items_reader import read_items
-from visiontune.spec.reading.overrides import COMMAND_LINE, override
+from visiontune.spec.reading.overrides import COMMAND_LINE, misspelt, override
 from visiontune.spec.reading.phases_reader import read_phases, split_phases
-from visiontune.spec.reading.section_reader import Reader
+from visiontune.spec.reading.section_reader import Reader, required
 from visiontune.spec.reading.study_rules import check_study
 from visiontune.spec.reading.value_reader import Problems
 from visiontune.spec.space.defaults import with_pictures_of_weights
@@ -33,12 +33,13 @@ from visiontune.spec.yaml.yaml_node import Node, node_of
 from visiontune.spec.yaml.yaml_reader import read_yaml
 
 Source = Path | str | Mapping[str, Any]
+_OF_SPACES, _OF_RECIPES = {"study", "space", "budget"}, {"model", "optimizer"}
 
 
 def load_study(source: Source, overrides: Sequence[str] = ()) -> StudySpec:
     """A search-space file, or its content, with `key=value` overrides on top. Raises UserError with every problem."""
     reader = Reader(with_domains=True)
-    root = override(_root(source, reader, STUDY), overrides, reader.problems.found, STUDY.fields)
+    root = _root(source, reader, STUDY, overrides)
     plugins = load_named(root)
     with in_use(plugins):
         return _read_study(reader, root, source, plugins)
@@ -96,7 +97,7 @@ def _start_recipe(given: StartRecipe, problems: Problems) -> StartRecipe:
 def load_recipe(source: Source, overrides: Sequence[str] = ()) -> TrialRecipe:
     """One trial's file, or its content, constants only, with `key=value` overrides on top. Raises UserError with every problem."""
     reader = Reader(with_domains=False)
-    root = override(_root(source, reader, RECIPE), overrides, reader.problems.found, RECIPE.fields)
+    root = _root(source, reader, RECIPE, overrides)
     root, phases = split_phases(root)
     plugins = load_named(root)
     with in_use(plugins):
@@ -141,7 +142,7 @@ def load_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
 def is_space(source: Source) -> bool:
     """Whether it is a search space and no recipe, by keys that only a search space has. Raises UserError for a file that can't be read."""
     root = node_of(source, name_of(source)) if isinstance(source, Mapping) else read_yaml(Path(source))
-    return root.kind == "mapping" and bool({"study", "space", "budget"} & set(root.items))
+    return root.kind == "mapping" and bool(_OF_SPACES & {*root.items})
 
 
 @uses_plugins
@@ -180,7 +181,16 @@ def _study(tree: Mapping[str, Any], space: Space, start: Start, places: Mapping[
     )
 
 
-def _root(source: Source, reader: Reader, declared: Section) -> Node:
+def _root(source: Source, reader: Reader, declared: Section, overrides: Sequence[str]) -> Node:
+    """The tree with overrides on top."""
+    try:
+        root = _tree(source, reader, declared)
+    except UserError as error:
+        raise UserError(*error.problems, *misspelt(overrides)) from None
+    return override(root, overrides, reader.problems.found, declared.fields)
+
+
+def _tree(source: Source, reader: Reader, declared: Section) -> Node:
     name = name_of(source)
     root = node_of(source, name) if isinstance(source, Mapping) else read_yaml(Path(source), reader.problems.found)
     if root.value is None or root.value == ():
@@ -188,7 +198,18 @@ def _root(source: Source, reader: Reader, declared: Section) -> Node:
     if root.kind != "mapping":
         rule = f"must be a mapping with {_listed(declared)}, but is a {root.kind}: {root.shown()}"
         raise UserError(Problem(name, root.line, "", rule))
+    _refuse_other(root, name, declared)
     return root
+
+
+def _refuse_other(root: Node, name: str, declared: Section) -> None:
+    """Raise UserError for a search space where a recipe is due, and the other way round: every key of it would be wrong."""
+    is_like_space, is_like_recipe = bool(_OF_SPACES & {*root.items}), bool(_OF_RECIPES & {*root.items})
+    if declared is RECIPE and is_like_space and not is_like_recipe:
+        how = "`visiontune search` searches it, `visiontune sample` prints recipes out of it"
+        raise UserError(Problem(name, root.line, "", f"a recipe was expected, but this is a search space: {how}"))
+    if declared is STUDY and is_like_recipe and not is_like_space:
+        raise UserError(Problem(name, root.line, "", "a search space was expected, but this is a recipe: `visiontune train` trains it"))
 
 
 def name_of(source: Source) -> str:
@@ -197,5 +218,4 @@ def name_of(source: Source) -> str:
 
 
 def _listed(declared: Section) -> str:
-    needed = [key for key, one in declared.fields.items() if isinstance(one, Section) or one.default is REQUIRED]
-    return "the keys " + ", ".join(needed)
+    return "the keys " + ", ".join(dict.fromkeys(key.partition(".")[0] for key in required(declared.fields)))

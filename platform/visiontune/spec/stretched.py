@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from visiontune.errors import UserError
+from visiontune.errors import UserError, plural
 from visiontune.spec.declarations.declare import Table, chosen
 from visiontune.spec.declarations.trial_recipe import AFTER, TrialRecipe
 from visiontune.spec.plugins import uses_plugins
@@ -27,7 +27,7 @@ def stretched(recipe: TrialRecipe, num_epochs: int) -> tuple[TrialRecipe, Change
     """
     before: int = recipe.training["num_epochs"]
     if num_epochs <= before:
-        raise UserError(f"a longer training has more than the recipe's {before} epochs, but got epochs={num_epochs}")
+        raise UserError(f"a longer training has more than the recipe's {plural(before, 'epoch')}, but got epochs={num_epochs}")
     after = {key: max(1, round(value * num_epochs / before)) for key, value in _durations(recipe).items()}
     after["training.num_epochs"] = num_epochs
     sections: dict[str, Any] = {name: {**getattr(recipe, name)} for name in ("schedule", "transfer", "regularization", "training")}

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from mlflow.exceptions import MlflowException
 
+from visiontune.errors import plural
 from visiontune.filesystem.same_folder import LeftBehind, SameFolder
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.filesystem.uri import shown
@@ -108,7 +109,7 @@ class Delivery:
             if told.study is None or not runs.adopt(told.study):
                 self._send_again("the study")
             elif num := runs.num_lacking(told.children):
-                self._send_again(f"{num} of {len(told.children)} runs")
+                self._send_again(f"{num} of {plural(len(told.children), 'run')}")
             self._tell_restored(runs)
         self._save(replace(self._sent, is_asked=True))
         return runs

@@ -35,13 +35,15 @@ class Arithmetic:
 
     @staticmethod
     def of(training: Mapping[str, Any], device: torch.device) -> Arithmetic:
-        """That of a recipe's section; `auto` is bf16 where the GPU has units for it, else fp32."""
+        """That of a recipe's section; `auto` is bf16 where the GPU has units for it, else fp32; so is tf32 where no GPU rounds to it."""
         if device.type == "cuda":
             os.environ.setdefault(*_WORKSPACE)  # for every recipe: a later one of this process may be deterministic
         precision = training["precision"]
         if precision == "auto":
             has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
             precision = "bf16" if has_bf16 else "fp32"
+        if precision == "tf32" and (device.type != "cuda" or torch.cuda.get_device_capability(device) < (8, 0)):
+            precision = "fp32"
         return Arithmetic(device, precision, training["use_deterministic"])
 
     @property

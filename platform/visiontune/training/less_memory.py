@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from visiontune.errors import UserError, first_line, shortened
+from visiontune.errors import UserError, first_line, plural, shortened
 from visiontune.spec.complete_recipe import completed
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.training.checkpoint_writer import copied
@@ -51,5 +51,5 @@ def train_within_memory(
 
 
 def _too_large(num: int, said: str) -> UserError:
-    rule = f"not even {num} pictures at a time fit in memory ({said})"
+    rule = f"not even {plural(num, 'picture')} at a time fit in memory ({said})"
     return UserError(f"{rule}; nearest is a smaller training.micro_batch, data.image_size or model, or training.use_gradient_checkpointing")

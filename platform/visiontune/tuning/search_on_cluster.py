@@ -26,6 +26,7 @@ from visiontune.tuning.preflight.get_ready import (
     count_gpus,
     get_ready,
     ingest_screen,
+    refuse_graphs,
     say_of_pictures,
     settle_start,
     worker_config,
@@ -103,6 +104,8 @@ def _watched(run: SearchRun, spec: StudySpec, address: str | None) -> tuple[dict
     if note := note_of_gpus(spec.resources, wanted, address):
         run.log("machine", note, is_said=True)
     run.spending.num_gpus = count_gpus(spec, wanted)
+    if run.has_trials:
+        refuse_graphs(spec, wanted)
     watch = NodeWatch(run, spec.resources, wanted, is_local=is_local(address))
     watch.refuse_too_small()
     return wanted, watch

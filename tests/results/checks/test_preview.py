@@ -159,4 +159,4 @@ def test_the_best_trial_is_asked_while_a_search_runs(capsys: pytest.CaptureFixtu
     reports = run_leg(leg, Store.open(prepare(spec.data, Path("studies/.data"))), folder, "cpu")
     session.report(leg.key, next(iter(reports)))
     out, _ = run(str(DIGITS), FLIP, code=0, capsys=capsys)
-    assert "asked of trial 0 after 1 epochs of studies/digits" in out
+    assert "asked of trial 0 after 1 epoch of studies/digits" in out

@@ -128,6 +128,7 @@ def test_who_proposes_is_told_with_what_it_leaves_to_others(settings: str, said:
     [
         ("asha", "rungs at 1, 3, 9 epochs"),
         ("none", "rungs at 9 epochs"),
+        ("none budget.max_epochs=1", "rungs at 1 epoch"),
         ("hyperband", "rungs at 1, 3, 9 epochs; of 17 trials 9 at 1, 5 at 3, 3 at 9 begin"),
         ("pasha", "rungs at 1, 3, 9 epochs, those above 3 if rankings ask for them"),
         ("adaptive_rungs", "rungs at 1, 3, 9 epochs, the lowest left out while ranks there say too little"),
@@ -136,7 +137,7 @@ def test_who_proposes_is_told_with_what_it_leaves_to_others(settings: str, said:
 def test_rungs_are_told_with_who_begins_there(scheduler: str, said: str) -> None:
     path = Path("space.yaml")
     path.write_text(GOOD)
-    assert rungs(load_study(path, [f"trial_scheduler.name={scheduler}"])) == said
+    assert rungs(load_study(path, f"trial_scheduler.name={scheduler}".split())) == said
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from places import DIGITS
 
 from visiontune import UserError, import_search
 from visiontune.cli import main
@@ -56,7 +57,9 @@ def test_what_has_no_counterpart_is_named_all_at_once(tmp_path: Path) -> None:
     for what in ("hidden_dim", "seed: sampler.seed says it", "distribution normal", "method: must be one of bayes, random, grid"):
         assert what in str(told.value)
     assert not (tmp_path / "space.yaml").exists()
-    for name, rule in (("space.py", "is code, which is not run"), ("gone.yaml", "there is no file")):
+    (tmp_path / "own.yaml").write_text(DIGITS.read_text())
+    rules = (("space.py", "is code, which is not run"), ("gone.yaml", "there is no file"), ("own.yaml", "is a search space already"))
+    for name, rule in rules:
         with pytest.raises(UserError, match=rule):
             import_search(tmp_path / name)
     (tmp_path / "junk.db").write_text("no storage")

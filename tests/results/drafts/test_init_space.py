@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,16 @@ def test_facts_are_those_of_the_pictures(pictures: Path) -> None:
     assert survey({"source": "folder", "path": "pets"}).imbalance == 5
     text = visiontune.init_space("pets").path.read_text()
     assert "balance:" in text and "5 times the pictures" in text
+
+
+def test_pictures_that_can_not_be_read_are_counted(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "\nall 30 pictures were decoded, and can be read\n" in run("init", "pets", code=0, capsys=capsys)[0]
+    for file in sorted(pictures.rglob("*.png"))[:4]:
+        file.write_bytes(file.read_bytes()[:40])
+    out, _ = run("init", "pets", "--force", code=0, capsys=capsys)
+    assert "\n4 of all 30 pictures can't be read, more than data.allow_bad = 0.01 lets pass: pets/class 0/" in out
+    _, err = run("check", "pets.yaml", code=2, capsys=capsys)
+    assert re.fullmatch(r"pets\.yaml:\d+: data: 4 of all 30 pictures can't be read, more than data\.allow_bad .*\n", err)
 
 
 def test_pictures_of_any_shape_get_a_size(capsys: pytest.CaptureFixture[str]) -> None:

@@ -169,15 +169,15 @@ def test_views_and_temperature_are_those_of_their_definition(trained: Trained) -
     content = (trained.pictures / "test" / "red" / "00.jpg").read_bytes()
     picture = classifier.picture_of(content)
     both = classifier.logits(np.stack([picture, picture[:, ::-1]])).softmax(1)
-    (one,) = said_of(trained, content, tta="flip", top=3)
+    (one,) = said_of(trained, content, test_time="flip", top=3)
     expected = dict(zip(classifier.class_names, both.mean(0).tolist(), strict=True))
     assert dict(zip(one.classes, one.probabilities, strict=True)) == pytest.approx(expected, abs=1e-6)
     calibrated = evaluate(trained.weights, calibrated=True, studies_dir=trained.studies)
     assert calibrated.metrics["loss"] < trained.metrics["val_loss"] and calibrated.metrics["top1"] == trained.metrics["val_top1"]
     (hot,) = predictions(classifier, iter([Given("x", lambda: content)]), top=3, temperature=1e9)
     assert hot.probabilities == pytest.approx([1 / 3] * 3)
-    with pytest.raises(UserError, match="tta must be one of none, flip, ten_crops, got 'flp'; nearest is 'flip'"):
-        said_of(trained, content, tta="flp")
+    with pytest.raises(UserError, match="test_time must be one of none, flip, ten_crops, got 'flp'; nearest is 'flip'"):
+        said_of(trained, content, test_time="flp")
 
 
 def test_another_set_is_matched_by_name_and_told_from_what_was_trained_on(trained: Trained, tmp_path: Path) -> None:
@@ -233,6 +233,13 @@ def test_what_a_spreadsheet_would_run_is_a_text_in_csv_alone(capsys: pytest.Capt
     assert capsys.readouterr().out.splitlines()[1:] == ["'=a.png,'-1+1|x,0.75,cat,0.25,", "b.png,'@me,0.5,x,0.5,"]
     found().print("json")
     assert [json.loads(line)["path"] for line in capsys.readouterr().out.splitlines()] == ["=a.png", "b.png"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "table"])
+def test_of_no_picture_there_is_no_head(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match="there is no picture among what was given"):
+        Predictions(iter(()), 1).print(kind)
+    assert capsys.readouterr().out == ""
 
 
 def test_of_several_classes_all_are_given_and_those_above_their_thresholds_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -301,7 +308,7 @@ def test_an_onnx_model_that_says_how_its_pictures_are_made_is_asked_like_weights
     helper.set_model_props(model, metadata.to_strings())
     onnx.save(model, tmp_path / "m.onnx")
     found = evaluate(tmp_path / "m.onnx", studies_dir=trained.studies)
-    own = list(predict(tmp_path / "m.onnx", trained.pictures / "val", tta="flip"))
+    own = list(predict(tmp_path / "m.onnx", trained.pictures / "val", test_time="flip"))
     num_right = sum(one.class_name == Path(one.path).parent.name for one in own)
     assert num_right == round(found.metrics["top1"] * 60) > 30
     (one,) = predict(tmp_path / "m.onnx", np.full((90, 120, 3), (7, 5, 6), np.uint8), top=3)

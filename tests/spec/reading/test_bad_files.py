@@ -98,6 +98,7 @@ HOSTILE = {
     "key": "[1, 2]: 3\n",
     "no YAML": "a: [1, 2\nb: 3\n",
     "tab": "a:\n\tb: 3\n",
+    "indented": "study small\ndata: {source: digits}\n",
     "word": "hello world",
     "list": "- a\n- b\n",
     "empty": "",
@@ -120,8 +121,9 @@ WORDS = {
     "two documents": "space.yaml:3: one document was expected",
     "key": "a key must be a plain word",
     "no YAML": "space.yaml:2: is no YAML: while parsing a flow sequence expected ',' or ']'",
-    "tab": "space.yaml:2: is no YAML",
-    "word": "must be a mapping",
+    "tab": "space.yaml:2: is no YAML: a tab stands here, and YAML takes spaces alone",
+    "indented": "space.yaml:2: is no YAML: a `key: value` can't stand here; look at how far it is indented, and at the line before",
+    "word": "must be a mapping with the keys study, data, budget, space, but is a scalar",
     "list": "must be a mapping",
     "empty": "the file is empty",
     "comments": "the file is empty",
@@ -140,9 +142,13 @@ def test_a_place_without_a_readable_file(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
     (tmp_path / "latin.yaml").write_bytes(b"study: ok\ndata: \xe9")
     (tmp_path / "wide.yaml").write_bytes(GOOD.encode("utf-16"))
+    (tmp_path / "spcae.py").touch()
     for name, words in {
-        "spcae.yaml": "there is no such file; in {}: nearest is 'space.yaml'",
-        "nowhere/space.yaml": "nor is there a folder {}/nowhere",
+        "spcae.yaml": "there is no such file; nearest is '{0}/space.yaml'; choices: {0}/latin.yaml, {0}/space.yaml, {0}/wide.yaml",
+        "space": "nearest is '{}/space.yaml'",
+        "num_trials": "there is no such file; an override is written KEY=VALUE, such as budget.num_trials=8; choices: ",
+        "num_trials=8": "there is no such file; an override, KEY=VALUE, stands behind the file; choices: ",
+        "nowhere/space.yaml": "there is no such file; nor is there a folder {}/nowhere; nor is any YAML file there",
         "": "this is a folder",
         "latin.yaml": "latin.yaml:2: is no UTF-8 text: byte 16 is 0xe9",
         "wide.yaml": "is no UTF-8 text",
@@ -156,6 +162,18 @@ def test_a_place_without_a_readable_file(tmp_path: Path) -> None:
         load_study(tmp_path / "round.yaml")
     with pytest.raises(UserError, match="a device or a pipe"):
         load_study(Path("/dev/zero"))
+
+
+def test_a_file_that_is_not_there_is_looked_for_among_those_to_start_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "search_spaces").mkdir()
+    write(tmp_path / "search_spaces", GOOD)
+    for name in ("space", "spaces.yml", "search_spaces/spac.yaml"):
+        with pytest.raises(UserError, match=r"no such file; nearest is 'search_spaces/space\.yaml'; choices: search_spaces/space\.yaml$"):
+            load_study(name)
+    with pytest.raises(UserError) as error:
+        load_study("num_trials", ["8"])
+    assert [one.where for one in error.value.problems] == ["", "8"] and "written key=value" in str(error.value)
 
 
 @pytest.mark.parametrize("text", [GOOD, GOOD + "#" * 300, "{" + "study: small, " * 30 + "}"])

@@ -10,7 +10,7 @@ from simulated_search import curve, make_spec, report
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning.budget import search_clock, spending
-from visiontune.tuning.preflight.get_ready import count_gpus
+from visiontune.tuning.preflight.get_ready import count_gpus, refuse_graphs
 from visiontune.tuning.search.search_run import SearchRun
 from visiontune.tuning.search.trial_queue import TrialQueue
 from visiontune.tuning.study.open_storage import create_or_resume
@@ -220,6 +220,17 @@ def test_gpu_hours_without_a_gpu_are_refused(tmp_path):
     assert count_gpus(spec, {"cpu": 1.0, "gpu": 0.5}) == 0.5
     several = make_spec(tmp_path / "several", 4, overrides=["resources.workers_per_trial=3"])
     assert count_gpus(several, {"cpu": 1.0, "gpu": 2.0}) == 6.0
+
+
+def test_graphs_of_a_gpu_without_one_are_refused_before_the_first_trial(tmp_path):
+    mode = "space.training.compile_mode={choice: [default, reduce-overhead]}"
+    spec = make_spec(tmp_path / "study", 4, overrides=["space.training.use_compile=true", mode])
+    with pytest.raises(
+        UserError, match=r"space\.training\.compile_mode: compile_mode reduce-overhead is for CUDA graphs, and there is no GPU"
+    ):
+        refuse_graphs(spec, {"cpu": 1.0, "gpu": 0.0})
+    refuse_graphs(spec, {"cpu": 1.0, "gpu": 0.5})
+    refuse_graphs(make_spec(tmp_path / "plain", 4, overrides=["space.training.use_compile=true"]), {"cpu": 1.0, "gpu": 0.0})
 
 
 def test_short_epochs_leave_time_for_the_tests_of_confirmations(tmp_path, clock):

@@ -28,6 +28,12 @@ SIZES = bracket_sizes(4, 3)
 HIGHER = Objective("val_top1", "max")
 
 
+def test_one_trial_is_one_trial() -> None:
+    curves = Curves(HIGHER)
+    curves.record(0, 1, 0.5)
+    assert curves.place(0, 1) == "at epoch 1 number 1 of the 1 trial that got there"
+
+
 def simulate(make, values, budget=BUDGET):
     """Epochs by trial with one worker that takes the rule's promotion first, then a new trial; `values(number, epoch)`."""
     curves = Curves(HIGHER)

@@ -21,11 +21,13 @@ from parts.simulated_machine import Machine, curve
 from parts.simulated_weather import draw_weather
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.results.tables.importance_table import importance_lines
 from visiontune.spec.declarations.domains import Choice, Float, Int
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.parse import load_start_recipe, load_study
 from visiontune.spec.space.space import Space
 from visiontune.tuning.budget.held_states import HeldStates
+from visiontune.tuning.importance.importance import importance_of
 from visiontune.tuning.proposals.start_recipes import enqueue_in
 from visiontune.tuning.ranking.population import explored, perturbed, quantiles
 from visiontune.tuning.records.leg import Leg, Report
@@ -155,6 +157,14 @@ def test_a_recipe_of_a_population_is_its_source_up_to_there(calm: StudyRecord) -
         assert recipe.up_to(phase.epoch) == TrialRecipe(**then.recipe) and recipe != TrialRecipe(**then.recipe)
         changed = recipe.at(phase.epoch + 1).flat()
         assert {key: changed[key] for key in phase.params} == dict(phase.params)
+
+
+def test_what_took_weights_says_nothing_of_its_params(calm: StudyRecord) -> None:
+    num_with_others = sum(any(phase.source is not None for phase in one.phases) for one in calm.trials)
+    (said,) = importance_lines(importance_of(calm))
+    assert said.startswith(
+        f"pop: {8 - num_with_others} trials have a value of val_top1 to go by; {num_with_others} trials took weights that "
+    )
 
 
 @pytest.fixture(scope="module")

@@ -108,7 +108,7 @@ def test_a_budget_bounds_all_calls_and_says_what_it_left_out(folder: Path) -> No
     assert len(rest) == 3 and not more.left_out
 
 
-@pytest.mark.parametrize("text", ["0", "half", "1.5", "3d", True])
+@pytest.mark.parametrize("text", ["0", "half", "1.5", "3d", "-1h", -200, True])
 def test_a_budget_is_epochs_or_a_time(text: Any) -> None:
-    with pytest.raises(UserError, match="a budget is a number of epochs or a time"):
+    with pytest.raises(UserError, match="budget must be a number of epochs or a time above 0, such as"):
         limit_of(text)

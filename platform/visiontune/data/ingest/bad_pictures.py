@@ -5,7 +5,7 @@ from __future__ import annotations
 from visiontune.data.ingest.chunk_file import Chunk
 from visiontune.data.ingest.plan import Plan
 from visiontune.data.source import Source
-from visiontune.errors import Problem, UserError
+from visiontune.errors import Problem, UserError, plural
 
 _MAX_LISTED = 5
 
@@ -36,6 +36,6 @@ class BadPictureLimit:
             return
         listed = [Problem(self._plan.name(place), 0, "", f"picture {reason}") for place, reason in sorted(self._bad)[:_MAX_LISTED]]
         so_far = "" if self._num_seen == self._num else " so far"
-        rule = f"of {self._num:,} pictures {self.num_bad:,}{so_far} can't be used"
+        rule = f"of {plural(self._num, 'picture')} {self.num_bad:,}{so_far} can't be used"
         rule += f", more than the share that data.allow_bad = {self._allow_bad:g} allows; with a larger one the same command goes on"
         raise UserError(*[*listed, *self._before][:_MAX_LISTED], Problem("", 0, "", rule))

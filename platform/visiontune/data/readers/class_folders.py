@@ -13,7 +13,7 @@ from visiontune.data.readers.foreign_formats import foreign_of
 from visiontune.data.readers.item import Item
 from visiontune.data.readers.listing import note_odd, pictures_in
 from visiontune.data.source import SetAside
-from visiontune.errors import Problem, UserError
+from visiontune.errors import Problem, UserError, plural
 
 LEAF = "leaf"
 _MAX_SHOWN = 5
@@ -60,7 +60,7 @@ class ClassFolders:
         others = [level for level in (*range(1, min(deepest, 3) + 1), LEAF) if level != self._depth and self._classes[level]]
         ways = ", ".join(f"class_depth: {level} makes {len(self._classes[level]):,}" for level in others)
         how = {1: "the first folder", LEAF: "the whole path of folders"}.get(self._depth, f"the first {self._depth} folders")
-        yield f"{len(self._classes[self._depth]):,} classes by {how}, but training pictures lie {lie}: {ways}{self._mixed()}"
+        yield f"{plural(len(self._classes[self._depth]), 'class')} by {how}, but training pictures lie {lie}: {ways}{self._mixed()}"
 
     def _mixed(self) -> str:
         """The tail of a note: classes that hold only folders, where others hold pictures."""
@@ -68,7 +68,7 @@ class ClassFolders:
         if not names or not self._direct or self._depth == LEAF:
             return ""
         shown = ", ".join(repr(as_utf8(name)) for name in names[:_MAX_SHOWN]) + ", ..." * (len(names) > _MAX_SHOWN)
-        return f"; {len(names):,} classes hold pictures in folders only: {shown}"
+        return f"; {plural(len(names), 'class')} hold pictures in folders only: {shown}"
 
     def _label(self, path: Sequence[str]) -> str | None:
         """The class of a folder; None above those of classes."""

@@ -11,7 +11,7 @@ from visiontune.data.file_tree import Root
 from visiontune.data.open_files import open_file
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.item import Item
-from visiontune.errors import Problem, UserError, first_line
+from visiontune.errors import Problem, UserError, first_line, plural
 
 _STEMS = ("classes", "classnames", "class_names", "class_index", "imagenet_class_index", "labels", "label_names")
 CLASS_LISTS = tuple(f"{stem}{suffix}" for stem in _STEMS for suffix in (".txt", ".json"))
@@ -46,7 +46,7 @@ def named(parts: Mapping[str, Sequence[Item]], names: Mapping[int, str]) -> dict
     if unknown:
         label, num = unknown.most_common(1)[0]
         rule = f"must name every label by its number, {min(names)} to {max(names)}, but {len(unknown):,} have none, such as {label!r}"
-        raise UserError(Problem("", 0, WHERE, f"{rule} of {num:,} pictures; without the key labels are the classes"))
+        raise UserError(Problem("", 0, WHERE, f"{rule} of {plural(num, 'picture')}; without the key labels are the classes"))
     return {part: [item._replace(label=names[int(item.label)]) for item in found] for part, found in parts.items()}
 
 

@@ -12,7 +12,7 @@ from visiontune.data.file_tree import Root
 from visiontune.data.readers.item import Item
 from visiontune.data.readers.listing import note_odd, pictures_in
 from visiontune.data.source import SetAside
-from visiontune.errors import Problem, UserError
+from visiontune.errors import Problem, UserError, plural
 
 _WHERE = "data.label_pattern"
 _MAX_SHOWN = 3
@@ -49,7 +49,7 @@ class LabelsInNames:
     def notes(self) -> Iterator[str]:
         """What the classes are, each with an example."""
         shown = ", ".join(f"{label!r} in {self._first[label]}" for label, _ in self._counts.most_common(_MAX_SHOWN))
-        yield f"{len(self._counts):,} classes by names of files: {shown}{', ...' if len(self._counts) > _MAX_SHOWN else ''}"
+        yield f"{plural(len(self._counts), 'class')} by names of files: {shown}{', ...' if len(self._counts) > _MAX_SHOWN else ''}"
         if len(self._folders) > 1:
             held = ", ".join(f"{folder or '.'} ({num:,})" for folder, num in self._folders.most_common(_MAX_SHOWN))
             more = ", ..." if len(self._folders) > _MAX_SHOWN else ""

@@ -17,7 +17,7 @@ from visiontune.data.readers.picture_columns import declared_names
 from visiontune.data.readers.picture_tables import PictureTable
 from visiontune.data.source import SetAside
 from visiontune.data.split import IntArray
-from visiontune.errors import Problem, UserError, first_line, nearest
+from visiontune.errors import Problem, UserError, first_line, nearest, plural
 
 _MAX_LISTED = 5
 _NO_LABEL = -1
@@ -149,7 +149,7 @@ def _encode(column: _Column, class_names: Sequence[str], class_values: Any) -> I
     unknown = np.flatnonzero(class_values[label_N] != values)
     if len(unknown):
         value, row = values[unknown[0]], column.rows[unknown[0]]
-        rule = f"labels must be among the {len(class_values)} classes of the training file, but row {row} has {value!s}"
+        rule = f"labels must be among the {plural(len(class_values), 'class')} of the training file, but row {row} has {value!s}"
         raise UserError(Problem(str(column.file), 0, "", f"{rule}; {nearest(value, class_names[:20])}"))
     encoded_N: IntArray = label_N.astype(np.int64)
     return encoded_N

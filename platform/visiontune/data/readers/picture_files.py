@@ -21,7 +21,7 @@ from visiontune.data.readers.item import Item, joined, parted
 from visiontune.data.reads_at_once import contents
 from visiontune.data.source import SetAside, Source
 from visiontune.data.split import IntArray
-from visiontune.errors import Problem, UserError
+from visiontune.errors import Problem, UserError, plural
 
 _PEEK = 64
 _MAX_LISTED = 5
@@ -158,7 +158,7 @@ def _first(items: Sequence[Item], read: Callable[[str], bytes], margin: float, r
         except BadPicture as error:
             bad.append(Problem(root.show(item.path), 0, "", f"picture {error}"))
     if not shapes:
-        rule = f"none of {len(bad):,} pictures, taken evenly from the {len(items):,} for training, can be used"
+        rule = f"none of {plural(len(bad), 'picture')}, taken evenly from the {len(items):,} for training, can be used"
         raise UserError(*bad[:_MAX_LISTED], Problem(root.shown, 0, "", rule))
     return shapes[0][0], shapes[0][1], max(channels for _, _, channels in shapes)
 

@@ -70,14 +70,14 @@ def _numbers(nums: Mapping[str, int], class_names: Sequence[str]) -> str:
     said = ", ".join(f"{part} {nums[part]:,}" for part in _PARTS if part in nums)
     split = [part for part in _PARTS if part not in nums]
     more = f", from which {' and '.join(split)} {'is' if len(split) == 1 else 'are'} split off" if split else ""
-    return f"{plural(sum(nums.values()), 'picture')} of {len(class_names)} classes: {said}{more}"
+    return f"{plural(sum(nums.values()), 'picture')} of {plural(len(class_names), 'class')}: {said}{more}"
 
 
 def _classes(counts: Mapping[str, Sequence[int]], class_names: Sequence[str]) -> str:
     parts = [part for part in _PARTS if part in counts]
     numbers = zip(class_names, *(counts[part] for part in parts), strict=True)
     told = [f"{printable(name)} {'/'.join(f'{num:,}' for num in nums)}" for name, *nums in numbers]
-    more = f" and {len(told) - _CLASSES:,} classes more" if len(told) > _CLASSES else ""
+    more = f" and {plural(len(told) - _CLASSES, 'class')} more" if len(told) > _CLASSES else ""
     return f"classes ({'/'.join(parts)}): {', '.join(told[:_CLASSES])}{more}"
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from visiontune.errors import plural
 from visiontune.spec.declarations.domains import Choice
 from visiontune.spec.reading.population_rules import num_groups
 from visiontune.spec.reading.value_reader import listed
@@ -45,12 +46,12 @@ def starts(spec: StudySpec) -> list[str]:
 def rungs(spec: StudySpec) -> str:
     """Where trials are compared, and how many begin where."""
     if spec.is_population:
-        points = ", ".join(map(str, spec.leg_ends[:-1]))
-        return f"a population, of which the worst go on from the best ones' weights after {points} of {spec.budget.max_epochs} epochs"
-    listed = f"rungs at {', '.join(str(rung) for rung in spec.rungs)} epochs"
+        points = f"{', '.join(map(str, spec.leg_ends[:-1]))} of {plural(spec.budget.max_epochs, 'epoch')}"
+        return f"a population, of which the worst go on from the best ones' weights after {points}"
+    listed = f"rungs at {', '.join(str(rung) for rung in spec.rungs)} epoch{'' if spec.rungs == (1,) else 's'}"
     if len(spec.brackets) > 1:
         sizes = [f"{size} at {rung}" for size, rung in zip(spec.brackets, spec.rungs, strict=True)]
-        listed += f"; of {sum(spec.brackets)} trials {', '.join(sizes)} begin"
+        listed += f"; of {plural(sum(spec.brackets), 'trial')} {', '.join(sizes)} begin"
     if _has(spec, LOWEST_RISES) and len(spec.rungs) > 2:
         return f"{listed}, the lowest left out while ranks there say too little"
     return listed + (f", those above {spec.rungs[1]} if rankings ask for them" if _rises(spec) and len(spec.rungs) > 2 else "")
@@ -74,7 +75,9 @@ def constraint_lines(spec: StudySpec, found: Draws | None) -> tuple[str, ...]:
     lines = []
     if found is not None:
         said = " and ".join(f"{name} <= {shown(bound)}" for name, bound in known_bounds(spec.constraints).items())
-        lines.append(f"{said}: of {found.num} recipes drawn at random {found.num_refused} cost more, and would be refused untrained")
+        lines.append(
+            f"{said}: of {plural(found.num, 'recipe')} drawn at random {found.num_refused} cost more, and would be refused untrained"
+        )
     if measured := measured_bounds(spec.constraints):
         said = " and ".join(f"{name} <= {shown(bound)}" for name, bound in measured.items())
         lines.append(f"{said}: measured by each trial before its first epoch")
@@ -109,7 +112,7 @@ def proposals(spec: StudySpec) -> str:
     if not does_learn(spec.sampler["name"]):
         return f"{known}, then {_sampler(spec)}"
     num_blind, every = math.ceil(spec.sampler["num_startup"] / counting_share(spec)), spec.sampler["random_every"]
-    blind = f", a Sobol sequence for {'at least' if _rises(spec) else 'about'} {num_blind} trials" if num_blind else ""
+    blind = f", a Sobol sequence for {'at least' if _rises(spec) else 'about'} {plural(num_blind, 'trial')}" if num_blind else ""
     return f"{known}{blind}{_learnt(spec, num_blind, every)}"
 
 
@@ -146,13 +149,13 @@ def doubts(spec: StudySpec, num_train: int) -> Iterator[str]:
     yield from _unmet(spec)
     size = max(one["batch_size"] for one in spec.space.corners("training"))
     if size > num_train:
-        yield f"batches of {size} are more than the training split, about {num_train} pictures: a step is an epoch"
+        yield f"batches of {size} are more than the training split, about {plural(num_train, 'picture')}: a step is an epoch"
     if len(spec.rungs) == 1:
         return
     first, steps = spec.rungs[0], max(1, num_train // size)
     if first * steps < FEW_STEPS:
         why = f"under some {FEW_STEPS} values say little"
-        yield f"the first rung is after {first * steps} steps of {size}: {why}; {_later_rung(spec.rungs, steps)}"
+        yield f"the first rung is after {plural(first * steps, 'step')} of {size}: {why}; {_later_rung(spec.rungs, steps)}"
     longest = max(_warmup_epochs(one, spec.budget.max_epochs) for one in spec.space.corners("schedule"))
     if longest >= first:
         yield f"warm-up takes up to {longest:g} epochs, and the first rung is at {first}: trials are compared before their rate is reached"
@@ -177,9 +180,10 @@ def doubts_of_room(spec: StudySpec, num_cpus: int) -> Iterator[str]:
 def _unmet(spec: StudySpec) -> Iterator[str]:
     most, known = spec.budget.num_trials, len(spec.start.recipes) + 1
     if most is not None and known > most:
-        yield f"{known} known recipes are to be tried, but there are {most} trials: the last ones are not; budget.num_trials={known}"
+        room = f"there {'is' if most == 1 else 'are'} {plural(most, 'trial')}"
+        yield f"{known} known recipes are to be tried, but {room}: the last ones are not; budget.num_trials={known}"
     if most is not None and spec.budget.patience is not None and spec.budget.patience >= most:
-        yield f"a patience of {spec.budget.patience} trials never ends a search of {most}"
+        yield f"a patience of {plural(spec.budget.patience, 'trial')} never ends a search of {most}"
 
 
 def _warmup_epochs(schedule: Mapping[str, Any], max_epochs: int) -> float:

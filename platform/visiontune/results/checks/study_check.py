@@ -17,7 +17,7 @@ from visiontune.data.sample import sample_lines
 from visiontune.data.source import Source
 from visiontune.data.store.short_report import short_report, short_report_of_source
 from visiontune.data.store.store import DataInfo, Store
-from visiontune.errors import UserError
+from visiontune.errors import UserError, plural
 from visiontune.filesystem.cgroup import num_cpus
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.results.checks.search_forecast import (
@@ -140,7 +140,7 @@ class StudyCheck:
         channels = f"{info.channels} channel{'s' if info.channels > 1 else ''}"
         facts = [
             f"{self.spec.space.file}: good",
-            f"  pictures  {pixels(info.image_size)} px, {channels}, {info.num_classes} classes",
+            f"  pictures  {pixels(info.image_size)} px, {channels}, {plural(info.num_classes, 'class')}",
             *(f"  data      {one}" for one in self.said),
             f"  params    {self.cost.num_params} to search",
             *(f"  compared  {one}" for one in objective_lines(self.spec)),
@@ -157,7 +157,7 @@ class StudyCheck:
         ]
         if self.slow_ops:
             ops = ", ".join(self.slow_ops)
-            facts.append(f"  slow ops  {ops}: picture by picture and by the CPU, not in batches (`visiontune list ops --cost`)")
+            facts.append(f"  slow ops  {ops}: picture by picture and by the CPU, not in batches (`visiontune list ops --costs`)")
             facts.append("            where trials train on a GPU, it does only those ops of a policy that come after them")
         return "\n".join(facts)
 
@@ -186,7 +186,10 @@ def _said_of_pictures(spec: StudySpec, studies: StudiesFolder, source: Source) -
     data = with_defaults(spec.data)
     if (path := found_store(data, studies.data_cache, source)) is not None:
         return short_report(as_read(Store.open(path), data, source))
-    return [*short_report_of_source(source), *sample_lines(source, data)]
+    try:
+        return [*short_report_of_source(source), *sample_lines(source, data, refuses=True)]
+    except UserError as error:
+        raise spec.placed(error) from error
 
 
 def _picture_bytes(spec: StudySpec, source: Source, info: DataInfo) -> int:

@@ -50,6 +50,8 @@ def import_search(file: Path, words: Sequence[str], *, out: Path | None, study: 
             if study is not None:
                 raise UserError(f"--study names one of a storage's studies, but {file} is a sweep")
             return _space(file, *_of_sweep(content, str(file)), words=words, out=out, force=force)
+        if isinstance(content, Mapping) and {"study", "space"} <= {*content}:
+            raise UserError(f"{file} is a search space already: `visiontune search` searches it")
         return _recipe(file, content, words, out, force=force)
     return _space(file, *_of_optuna(file, study), words=words, out=out, force=force)
 

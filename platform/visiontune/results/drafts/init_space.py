@@ -62,7 +62,7 @@ def init_space(
     spec = _checked(body, path)
     text = _header(seen, answers, spec, path, command) + body
     _write(path, text)
-    return NewSpace(path, load_study(path), (_summary(seen), *said))
+    return NewSpace(path, load_study(path), (_summary(seen), *filter(None, [seen.said]), *said))
 
 
 def _study_name(section: Mapping[str, Any]) -> str:

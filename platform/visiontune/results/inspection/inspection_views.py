@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from visiontune.data.store.store import Store
+from visiontune.errors import plural
 from visiontune.inference.classifier import Classifier
 from visiontune.inspection.answers import Answers, evenly
 from visiontune.inspection.attribution import attribution_sheet, attributions
@@ -197,7 +198,7 @@ def of_visualisation(subject: Subject) -> View:
     found = [of_channels(classifier, one.layer.name, one.number_C[:NUM_ASCENDED]) for one in maps]
     classes = np.unique(np.linspace(0, num - 1, min(NUM_ASCENDED, num)).round().astype(int)).tolist()
     found.append(of_classes(classifier, classes))
-    line = f"{sum(len(one.names) for one in found)} pictures by 64 steps of gradient ascent"
+    line = f"{plural(sum(len(one.names) for one in found), 'picture')} by 64 steps of gradient ascent"
     return _view(subject, "visualisation", (line,), visualisation_sheet(f"{subject.title}: what excites it", found), (*found,))
 
 

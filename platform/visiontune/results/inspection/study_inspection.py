@@ -17,7 +17,7 @@ from visiontune.errors import UserError, nearest
 from visiontune.filesystem.atomic_write import try_out, write_whole
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.inference.split_logits import TRAINED_ON, refuse_other_classes
-from visiontune.results.inspection.inspection_views import TITLES, VIEWS, Subject, View, view_of
+from visiontune.results.inspection.inspection_views import NONE_OF_MANY, TITLES, VIEWS, Subject, View, view_of
 from visiontune.results.use.trained_network import winner_classifier
 from visiontune.spec.declarations.call_ranges import FOLDS, refuse_outside
 from visiontune.spec.plugins import in_use
@@ -114,6 +114,8 @@ def _subject(study: str, classifier: Classifier, cache: Path, tell: Callable[[Pr
 
     data = classifier.recipe.data
     store = Store.open(prepare(data, cache, tell=tell))
+    if parts is not None and store.label_sets is not None:
+        raise UserError(f"folds are for the view labels, which is left out here: {NONE_OF_MANY}")
     refuse_other_classes(classifier, store)
     found = answers(classifier, store, store.val_idx, lambda done: tell(Progress("asking", done, len(store.val_idx), 0, 0)))
     subject = Subject(f"{study}, {classifier.name}", classifier, store, found, dict(enumerate(row_names(data, store))))

@@ -49,7 +49,7 @@ def lines(store: Store) -> Iterator[str]:
     report = store.report()
     total = {split: len(index) for split, index in _splits(store).items()}
     numbers = ", ".join(f"{split} {num:,}" for split, num in total.items())
-    yield f"{sum(total.values()):,} pictures of {len(store.class_names)} classes: {numbers}"
+    yield f"{plural(sum(total.values()), 'picture')} of {plural(len(store.class_names), 'class')}: {numbers}"
     yield f"  stored     {_form(store, report)}"
     yield f"  originals  {_range(report.widths)} x {_range(report.heights)} px (width x height), {_count(report.num_shapes, 'shape')}"
     if report.unseen:
@@ -108,7 +108,7 @@ def _classes(store: Store) -> Iterator[str]:
         rows.append((name, f"{one['train']:,}", f"{one['val']:,}", f"{one['test']:,}", bar))
     yield from (f"  {line}" for line in aligned(rows))
     if len(counts) > _CLASSES:
-        yield f"  and {len(counts) - _CLASSES:,} classes more; --json has all"
+        yield f"  and {plural(len(counts) - _CLASSES, 'class')} more; --json has all"
     lacking = [
         f"{name!r} in {split}" for name, one in zip(store.class_names, counts, strict=True) for split, num in one.items() if num == 0
     ]

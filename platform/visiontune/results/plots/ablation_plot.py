@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from visiontune.errors import plural
 from visiontune.results.tables.ablation_table import Ablation, Row
 from visiontune.results.tables.winner_lines import Estimate
 from visiontune.tuning.retraining.ablation import ALONE, CUMULATIVE, DEFAULTS, WITHOUT
@@ -32,7 +33,7 @@ def ablation_figure(ablation: Ablation) -> Figure:
     figure.update_xaxes(title=f"gain of {metric}, 95 % interval", zeroline=True, row=1, col=1)
     figure.update_xaxes(title=f"{metric} on val, 95 % interval", row=1, col=2)
     figure.update_yaxes(autorange="reversed")
-    title = f"{ablation.name}: from the defaults to trial {ablation.winner}, {ablation.num_seeds} seeds"
+    title = f"{ablation.name}: from the defaults to trial {ablation.winner}, {plural(ablation.num_seeds, 'seed')}"
     return figure.update_layout(title=title, barmode="group", legend={"orientation": "h", "y": -0.2})
 
 

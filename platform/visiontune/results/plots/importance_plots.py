@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import plotly.graph_objects as go
 
+from visiontune.errors import plural
 from visiontune.results.plots.figure_style import BLUE, GREY, MAX_PANELS, SKY, empty, faint, styled
 from visiontune.results.plots.params_plots import panel, panels, panels_height
 from visiontune.results.screens.text import number
@@ -34,7 +35,7 @@ def importance_bars(found: Importance) -> go.Figure:
             "arrayminus": [max(0.0, one.share - one.low) for one in own],
             "color": GREY,
         }
-        words = [f"{one.name}{f' under {given(one)}' if one.given else ''}: {one.num_trials} trials" for one in own]
+        words = [f"{one.name}{f' under {given(one)}' if one.given else ''}: {plural(one.num_trials, 'trial')}" for one in own]
         bars = {"x": [one.share for one in own], "y": [names[one.name] for one in own], "text": words, "textposition": "none"}
         hover = "%{text}<br>share %{x:.0%}<extra></extra>"
         figure.add_trace(go.Bar(**bars, orientation="h", name=verdict, marker_color=colour, error_x=spread, hovertemplate=hover))

@@ -6,13 +6,14 @@ import math
 
 import plotly.graph_objects as go
 
+from visiontune.errors import plural
 from visiontune.results.plots.figure_style import GREY, OF_STATE, empty, styled
 from visiontune.tuning.records.records import StudyRecord, TrialRecord
 
 
 def learning_curves(study: StudyRecord) -> go.Figure:
     """The objective by epoch, a line for each trial, coloured by state; the best is thick, dotted lines are rungs."""
-    title = f"{study.name}: learning curves of {len(study.trials)} trials"
+    title = f"{study.name}: learning curves of {plural(len(study.trials), 'trial')}"
     if not any(trial.values for trial in study.trials):
         return empty(title, "no trial has a value yet")
     figure = go.Figure()

@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from visiontune.errors import plural
 from visiontune.results.plots.figure_style import MAX_PANELS, SCALE, empty, of_rung, styled
 from visiontune.results.screens.text import number
 from visiontune.results.tables.leaderboard import differing, short_names
@@ -118,7 +119,8 @@ def ranks(study: StudyRecord, params: Sequence[str] = ()) -> go.Figure:
     columns = [[param.place(t.params[param.name]) if param.name in t.params else None for t in trials] for param in shown]
     dimensions = [{"label": names[param.name], "values": column} for param, column in zip(shown, columns, strict=True)]
     words = [
-        f"number {place}: trial {trial.number}, {number(trial.value)} after {trial.epoch} epochs" for place, trial in enumerate(trials, 1)
+        f"number {place}: trial {trial.number}, {number(trial.value)} after {plural(trial.epoch, 'epoch')}"
+        for place, trial in enumerate(trials, 1)
     ]
     marker = {"color": [*range(1, len(trials) + 1)], "colorscale": SCALE, "reversescale": True, "showscale": True, "size": 6}
     marker["colorbar"] = {"title": "rank"}

@@ -70,7 +70,7 @@ def _test(subject: ReportSubject) -> Iterator[Fact]:
     counts = _test_counts(subject)
     if counts is not None:
         interval = between("test_top1", *wilson_interval(*counts))
-        num, met = f"over {counts[1]:,} pictures", subject.study.num_tests
+        num, met = f"over {plural(counts[1], 'picture')}", subject.study.num_tests
         often = f", which a winner has met {plural(met, 'time')}" if met > 1 else ""
         yield Fact("test accuracy", figure("test_top1", counts[0] / counts[1]), f"95 % interval {interval}, {num}{often}")
     elif (found := subject.test.get("metrics", {}).get("test_map")) is not None:

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-from visiontune.errors import UserError
+from visiontune.errors import UserError, plural
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.screens.search_screen import Screen
 from visiontune.results.tables.ablation_table import Ablation, ablation_of
@@ -38,10 +38,10 @@ def limit_of(budget: int | str | None) -> policy.Limit:
     text = str(budget).strip()
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
     if found is None or isinstance(budget, bool) or float(found[1]) == 0 or (not found[2] and "." in found[1]):
-        raise UserError(f"a budget is a number of epochs or a time, such as 200, 30m or 2h, but got {budget!r}")
+        raise UserError(f"budget must be a number of epochs or a time above 0, such as 200, 30m or 2h, but got {budget!r}")
     if found[2]:
         return policy.Limit(seconds=float(found[1]) * _UNITS[found[2]], text=text)
-    return policy.Limit(epochs=float(found[1]), text=f"{text} epochs")
+    return policy.Limit(epochs=float(found[1]), text=plural(int(text), "epoch"))
 
 
 def ablate_study(
@@ -112,7 +112,7 @@ def _plan(folder: StudyFolder, storage: Storage, url: str, num_seeds: int) -> po
 def _refuse_small(plan: policy.Plan, limit: policy.Limit) -> None:
     least = 2 * plan.spec.budget.max_epochs
     if limit.epochs is not None and limit.epochs < least:
-        takes = f"a comparison takes two trainings in full, {least} epochs"
+        takes = f"a comparison takes two trainings in full, {plural(least, 'epoch')}"
         raise UserError(f"{takes}, but the budget is {limit.text}; say --budget {least} or more")
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from visiontune.errors import plural
 from visiontune.results.screens.notebook import Notebook, is_notebook
 from visiontune.results.screens.text import duration, number, recipe_line
 from visiontune.tuning.records.snapshot import Snapshot
@@ -179,6 +180,6 @@ def table(snapshot: Snapshot) -> Table:
     if best is None:
         grid.add_row("best", Text("none yet"))
     else:
-        grid.add_row("best", Text(f"{number(best.value)} by trial {best.number} after {best.epoch} epochs"))
+        grid.add_row("best", Text(f"{number(best.value)} by trial {best.number} after {plural(best.epoch, 'epoch')}"))
         grid.add_row("", Text(recipe_line(best.recipe), overflow="ellipsis", no_wrap=True))
     return grid

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from visiontune.errors import plural
 from visiontune.results.screens.text import aligned, number
 from visiontune.results.tables.leaderboard import short_names
 from visiontune.tuning.importance.importance import Importance, Interaction, ParamImportance
@@ -53,17 +54,20 @@ class Why:
 
 def importance_lines(found: Importance) -> list[str]:
     """A head, a line for each param with a bar, and one for each pair."""
+    others = plural(found.num_with_others, "trial")
+    told = [f"{others} took weights that were trained with other params, so nothing is due to theirs"] if found.num_with_others else []
     if not found.params:
-        return [f"{found.study}: {found.num_values} trials have a value of {found.metric}"]
+        has = f"{plural(found.num_values, 'trial')} {'has' if found.num_values == 1 else 'have'} a value of {found.metric}"
+        return ["; ".join([f"{found.study}: {has} to go by", *told])]
     left = f", one in {1 + round(found.num_left_out / found.num_values)}" if found.num_left_out else ""
     head = (
         f"{found.study}: shares of the variance of {found.metric} at epoch {found.epoch}, "
-        f"from {found.num_values} trials of all rungs{left}; of unseen trials {max(0.0, found.fit):.0%} of it is predicted"
+        f"from {plural(found.num_values, 'trial')} of all rungs{left}; of unseen trials {max(0.0, found.fit):.0%} of it is predicted"
     )
     names = short_names([one.name for one in found.params])
     rows: list[tuple[str, ...]] = [("param", "share", "90 %", "", "effect", "trials", "best", "")]
     rows += [_row(one, names[one.name], found.mode) for one in found.params]
-    return [head, *aligned(rows), *_pair_lines(found.interactions, names)]
+    return [head, *told, *aligned(rows), *_pair_lines(found.interactions, names)]
 
 
 def _row(one: ParamImportance, name: str, mode: str) -> tuple[str, ...]:

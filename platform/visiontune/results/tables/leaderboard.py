@@ -10,6 +10,7 @@ from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
+from visiontune.errors import plural
 from visiontune.results.screens.text import aligned, number, recipe_line
 from visiontune.results.tables.trial_costs import bounded
 from visiontune.results.tables.winner_lines import Estimate, race_json
@@ -42,9 +43,8 @@ def leaderboard(study: StudyRecord, n: int = 10, width: int | None = None, costs
         lines.append(f"... and {len(trials) - n} more")
     lines += ["", *rung_lines(study), *failure_lines(study), *source_lines(study)]
     if study.best is not None:
-        lines.append(
-            f"best: trial {study.best.number}, {study.objective.metric} {number(study.best.value)} after {study.best.epoch} epochs"
-        )
+        value = f"{study.objective.metric} {number(study.best.value)} after {plural(study.best.epoch, 'epoch')}"
+        lines.append(f"best: trial {study.best.number}, {value}")
         lines.append(f"  {recipe_line(study.best.recipe)}")
     return "\n".join([*lines, *(_cut(line, width) for line in front_lines(study, names, n))])
 
@@ -143,13 +143,13 @@ def rung_lines(study: StudyRecord) -> list[str]:
     lines = [f"rung {rung}: {reached} reached it, {on} passed{agreeing[rung]}" for rung, reached, on in passed(study)]
     full = sum(trial.epoch >= study.rungs[-1] for trial in _of_full_budget(study))
     if 0 < study.highest_rung < study.rungs[-1]:
-        lines.append(f"promoted up to {study.highest_rung} epochs: more did not change the ranking (pasha)")
+        lines.append(f"promoted up to {plural(study.highest_rung, 'epoch')}: more did not change the ranking (pasha)")
     if study.lowest_rung > study.rungs[0]:
-        lines.append(f"compared from {study.lowest_rung} epochs on: ranks before say too little of those after (adaptive_rungs)")
+        lines.append(f"compared from {plural(study.lowest_rung, 'epoch')} on: ranks before say too little of those after (adaptive_rungs)")
     if num := sum(phase.source is not None for trial in study.trials for phase in trial.phases):
         taken = f"{num} times a trial went on from another's weights" if num > 1 else "once a trial went on from another's weights"
         lines.append(f"{taken}: its params are those since then, and its recipe says what was before")
-    return [*lines, f"full budget of {study.rungs[-1]} epochs: {full} reached it"]
+    return [*lines, f"full budget of {plural(study.rungs[-1], 'epoch')}: {full} reached it"]
 
 
 def agreement(study: StudyRecord, low: int, high: int) -> tuple[float, int]:
@@ -204,7 +204,7 @@ def sources(study: StudyRecord) -> dict[str, list[TrialRecord]]:
 def source_lines(study: StudyRecord) -> list[str]:
     """One line for each source of proposals: how many trials, and how far the best of them got."""
     found = sources(study).items()
-    best = {name: f"trial {trials[0].number}, {number(trials[0].value)} after {trials[0].epoch} epochs" for name, trials in found}
+    best = {name: f"trial {trials[0].number}, {number(trials[0].value)} after {plural(trials[0].epoch, 'epoch')}" for name, trials in found}
     return [f"proposed by {name}: {len(trials)}, the best {best[name]}" for name, trials in found]
 
 

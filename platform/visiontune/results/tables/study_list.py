@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from visiontune.errors import UserError, first_line
+from visiontune.errors import UserError, first_line, plural
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.screens.text import aligned, duration, number
 from visiontune.results.tables.winner_lines import test_column
@@ -72,8 +72,9 @@ class StudyList:
 
 def _cells(one: StudySummary, test: str) -> tuple[str, ...]:
     trials = str(one.num_trials) if one.num_wanted is None else f"{one.num_trials} of {one.num_wanted}"
-    seeds = f" ({one.num_seeds} seed{'s'[one.num_seeds == 1 :]})" if one.confirmed is not None else ""
-    spent = f"{one.epochs:.0f} epochs, {duration(one.hours * 3600)}" + (f", {one.gpu_hours:.3g} GPU hours" if one.gpu_hours else "")
+    seeds = f" ({plural(one.num_seeds, 'seed')})" if one.confirmed is not None else ""
+    gpu = f", {one.gpu_hours:.3g} GPU hours" if one.gpu_hours else ""
+    spent = f"{plural(round(one.epochs), 'epoch')}, {duration(one.hours * 3600)}{gpu}"
     figures = (number(one.best), number(one.confirmed) + seeds, test)
     return one.name, one.state, trials, one.metric or "-", *figures, f"{one.changed:%Y-%m-%d %H:%M}", spent
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from visiontune.errors import plural
 from visiontune.results.screens.text import duration, number, recipe_line
 from visiontune.spec.declarations.brackets import first_rung
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
@@ -16,7 +17,7 @@ from visiontune.tuning.ranking.curves import Curves
 from visiontune.tuning.ranking.ranking import full_epochs, has_value
 from visiontune.tuning.records.records import StudyRecord, TrialRecord
 from visiontune.tuning.study.lineage import Segment, begun, lineage
-from visiontune.tuning.study.trial_history import TrialHistory
+from visiontune.tuning.study.trial_history import Place, TrialHistory
 
 _BARS = "▁▂▃▄▅▆▇█"
 _MOST_BARS = 60
@@ -109,13 +110,13 @@ class TrialLife:
             seconds = list(history.epoch_s.values())
             gpus = f" on {number(history.num_gpus)} GPU" if history.num_gpus else ""
             yield f"trained for {duration(sum(seconds))}{gpus}, {sum(seconds) / len(seconds):.3g} s an epoch"
-        for place in history.places:
-            where = place.gpu or f"CPU, {place.num_threads} thread{'s'[place.num_threads == 1 :]}"
+        for place in _moves(history.places):
+            where = place.gpu or f"CPU, {plural(place.num_threads, 'thread')}"
             yield f"  from epoch {place.epoch} on {place.node} ({where}){place.note and f': {place.note}'}"
         for loss in history.losses:
-            yield f"  lost its worker after {loss.epoch} epochs{loss.node and f' on {loss.node}'}: {loss.what}"
+            yield f"  lost its worker after {plural(loss.epoch, 'epoch')}{loss.node and f' on {loss.node}'}: {loss.what}"
         if self.record.micro_batch:
-            yield f"  memory allowed {self.record.micro_batch} pictures at a time, and not a whole batch"
+            yield f"  memory allowed {plural(self.record.micro_batch, 'picture')} at a time, and not a whole batch"
 
     def _end(self) -> Iterator[str]:
         trial, history = self.record, self.history
@@ -133,6 +134,15 @@ def trial_life(study: StudyRecord, trial: TrialRecord, history: TrialHistory) ->
     """The life of a trial of that study."""
     segments = lineage({one.number: one for one in study.trials}, trial.number, trial.epoch)
     return TrialLife(study.name, study.objective, trial, history, tuple(_standings(study, trial)), tuple(segments))
+
+
+def _moves(places: Sequence[Place]) -> Iterator[Place]:
+    """Without those where it went on as before: a trial of a population has a leg from each point to the next."""
+    before = None
+    for place in places:
+        if place.note or before is None or replace(place, epoch=0) != replace(before, epoch=0, note=""):
+            yield place
+        before = place
 
 
 def _standings(study: StudyRecord, trial: TrialRecord) -> Iterator[RungStanding]:

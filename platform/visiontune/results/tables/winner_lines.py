@@ -80,7 +80,11 @@ def race_lines(study: StudyRecord) -> list[str]:
         )
     num, num_recipes = sum(len(one.confirmations) for one in study.candidates), len(study.candidates)
     recipes = (
-        "the best recipe" if num_recipes == 1 else f"{num_recipes} recipes of the front" if costs else f"the best {num_recipes} recipes"
+        "the best recipe"
+        if num_recipes == 1
+        else f"{plural(num_recipes, 'recipe')} of the front"
+        if costs
+        else f"the best {num_recipes} recipes"
     )
     has_won = f"is the best in {metric}" if costs else "has won"
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from visiontune.errors import plural
 from visiontune.results.screens.text import aligned
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def class_lines(table: ClassTable, width: int | None = None) -> list[str]:
     room = max(8, ((width or 100) - 42) // 2)
     lines = aligned([_OF_MANY if table.threshold else _HEADER, *(_row(table, k, room) for k in shown)])
     if len(shown) < len(classes):
-        lines.append(f"{len(classes) - len(shown)} classes of higher recall are left out")
+        lines.append(f"{plural(len(classes) - len(shown), 'class')} of higher recall are left out")
     return lines
 
 

@@ -46,20 +46,20 @@ class Trained:
 
 
 def find_classifier(
-    model: StudyFolder | Path, studies: StudiesFolder, *, device: str, tta: str = "none", depth: Depth | None = None
+    model: StudyFolder | Path, studies: StudiesFolder, *, device: str, test_time: str = "none", depth: Depth | None = None
 ) -> Trained:
-    """The network on a device, asked over the views of `tta`, its files mapped from `depth`. Raises UserError."""
+    """The network on a device, asked over the views of `test_time`, its files mapped from `depth`. Raises UserError."""
     name = find_device(device)
     if isinstance(model, StudyFolder):
         _refuse_missing(model.path, "folder")
         cache = StudiesFolder(model.path.parent).data_cache
-        return Trained(with_depth(with_views(winner_classifier(model, cache).to(name), tta), depth), cache)
+        return Trained(with_depth(with_views(winner_classifier(model, cache).to(name), test_time), depth), cache)
     _refuse_missing(model, "file")
     if model.suffix not in (WEIGHTS, ONNX):
         near = [f"; nearest is {str(one)!r}" for one in (model.with_suffix(WEIGHTS), model.with_suffix(ONNX)) if one.is_file()]
         raise UserError(f"a model is a study, weights ({WEIGHTS}) or {ONNX}, but got {str(model)!r}{''.join(near[:1])}")
     found = load_onnx(model, device) if model.suffix == ONNX else load_weights_file(model, model.name).to(name)
-    return Trained(with_depth(with_views(found, tta), depth), studies.data_cache)
+    return Trained(with_depth(with_views(found, test_time), depth), studies.data_cache)
 
 
 def _refuse_missing(path: Path, kind: str) -> None:

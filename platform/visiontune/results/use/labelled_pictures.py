@@ -144,7 +144,7 @@ def class_notes(theirs: Sequence[str], known: Sequence[str], left_out: str, *, i
     if unknown:
         yield f"{left_out}: {listed}"
     if missing:
-        yield f"no picture of {len(missing)} of the network's {len(known)} classes: {', '.join(missing[:_MOST_TOLD])}"
+        yield f"no picture of {len(missing)} of the network's {plural(len(known), 'class')}: {', '.join(missing[:_MOST_TOLD])}"
 
 
 def _given(source: Source, part: str, row_N: NDArray[np.int64]) -> Iterator[Given]:

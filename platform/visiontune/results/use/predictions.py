@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -86,8 +86,12 @@ class Predictions:
 def print_predictions(found: Predictions, kind: str, out: TextIO) -> None:
     """Write "csv", "json" (an object a line) or "table" (for people) as they come; on a terminal, stderr says how many are done.
 
-    Ends with the pictures that could not be used, on stderr. Raises UserError where nothing could be predicted.
+    Ends with the pictures that could not be used, on stderr. Raises UserError where nothing could be predicted, before a line is written
+    where there is no picture.
     """
+    if (first := next(found.each, None)) is None:
+        raise UserError("there is no picture among what was given: a folder counts files that are named like pictures")
+    found = replace(found, each=chain([first], found.each))
     print(*(f"note: {note}" for note in found.notes), sep="\n", end="\n" * bool(found.notes), file=sys.stderr, flush=True)
     counted = _Counted(found, is_shown=sys.stderr.isatty() and not out.isatty())
     {"csv": _write_csv, "json": _write_json, "table": _write_table}[kind](
@@ -117,11 +121,9 @@ class _Counted:
                 print(f"\r{self._num:,} pictures, {self._num / (now_s - self._began_s):,.0f} a second", end="", file=sys.stderr, flush=True)
 
     def end(self) -> None:
-        """Raises UserError where nothing was predicted."""
+        """Raises UserError where no picture could be used."""
         if self._is_shown:
             print("\r\x1b[K", end="", file=sys.stderr)
-        if self._num == 0:
-            raise UserError("there is no picture among what was given: a folder counts files that are named like pictures")
         if not self._num_bad:
             return
         more = f"; and {self._num_bad - len(self._told):,} more" if self._num_bad > len(self._told) else ""

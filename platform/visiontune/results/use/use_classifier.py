@@ -38,7 +38,7 @@ def predict(
     pictures: Any,
     *,
     top: int | None,
-    tta: str,
+    test_time: str,
     is_calibrated: bool,
     device: str,
     depth: Depth | None = None,
@@ -46,7 +46,7 @@ def predict(
     """See `visiontune.predict`."""
     refuse_outside(MANY, top=1 if top is None else top)
     given = find_pictures(pictures)  # what leads nowhere is told before anything is loaded
-    trained = find_classifier(model, studies, device=device, tta=tta, depth=depth)
+    trained = find_classifier(model, studies, device=device, test_time=test_time, depth=depth)
     if is_calibrated:
         refuse_calibration(trained.classifier)
     first = [held(one) for one in islice(given, NUM_LOOKED_AT)]
@@ -65,7 +65,7 @@ def evaluate(
     words: Sequence[str],
     *,
     is_skipping: bool,
-    tta: str,
+    test_time: str,
     is_calibrated: bool,
     device: str,
     depth: Depth | None = None,
@@ -77,7 +77,7 @@ def evaluate(
         refuse_making(data)
     refuse_making(words)
     section = None if data is None else section_of(data, words, "DATA")
-    trained = find_classifier(model, studies, device=device, tta=tta, depth=depth)
+    trained = find_classifier(model, studies, device=device, test_time=test_time, depth=depth)
     if is_calibrated:
         refuse_calibration(trained.classifier)
     found = _validation(trained) if section is None else labelled(trained, section, is_skipping=is_skipping)

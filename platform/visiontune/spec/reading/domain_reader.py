@@ -84,13 +84,24 @@ def _auto(node: Node, arg: Arg, where: str, problems: Problems, kind: str = "") 
     return auto_domain(arg.auto, arg)
 
 
+_ELSEWHERE = {
+    "uniform": "{float: [low, high]}",
+    "loguniform": "{float: [low, high], log: true}",
+    "randint": "{int: [low, high]}",
+    "categorical": "{choice: [...]}",
+    "values": "{choice: [...]}",
+}
+"""What is meant by the words of Optuna, Ray Tune and W&B."""
+
+
 def _no_kind(node: Node, kinds: list[str], where: str, problems: Problems) -> Any:
     if kinds:
         return problems.add(node, where, f"a domain has one kind, but this one has {' and '.join(kinds)}")
     options = {WHEN, OTHERWISE, *(option for domain in DOMAINS.values() for option in domain)}
     unknown = [(key, pair[0]) for key, pair in node.items.items() if key not in options]
     for key, key_node in unknown:
-        problems.add(key_node, f"{where}.{key}", f"unknown kind of domain {key!r}; {nearest(key, DOMAINS)}")
+        near = f"nearest is {_ELSEWHERE[key]}; {nearest('', DOMAINS)}" if key in _ELSEWHERE else nearest(key, DOMAINS)
+        problems.add(key_node, f"{where}.{key}", f"unknown kind of domain {key!r}; {near}")
     return BAD if unknown else problems.add(node, where, f"a domain needs its kind; {nearest('', DOMAINS)}")
 
 

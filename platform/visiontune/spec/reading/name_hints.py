@@ -20,6 +20,11 @@ def wrong_name(node: Node, table: Table, *, is_choice: bool = False) -> str:
     return f"must name one {table.what}, but got {node.shown()}; {_hint(node, table, is_choice=is_choice)}"
 
 
+def named_as_key(key: str, name: str) -> str:
+    """How an entry is named that stands as a key itself."""
+    return f"one is named by `{key}: {name}`, with its arguments beside it, several by `{key}: {{choice: {{{name}: {{...}}, ...}}}}`"
+
+
 def nearest_place(key: str, known: Collection[str], fields: Mapping[str, Field]) -> str:
     """The nearest key for one that `fields` have not: as it is written from here where a section below has it, else one of `known`."""
     places = list(dict.fromkeys(_places(key, fields)))

@@ -34,12 +34,11 @@ def override(root: Node, overrides: Sequence[str], found: list[Problem], fields:
     taken away, and nothing at all is null.
     """
     seen: set[str] = set()
-    for text in overrides:
-        key, equals, value = text.partition("=")
+    found += misspelt(overrides)
+    for text in (one for one in overrides if not misspelt([one])):
+        key, _, value = text.partition("=")
         key = key.strip()
-        if not equals or not all(key.split(".")):
-            found.append(Problem(COMMAND_LINE, 0, text, "an override is written key=value, like budget.num_trials=8"))
-        elif key in seen:
+        if key in seen:
             found.append(Problem(COMMAND_LINE, 0, key, "a key may be given once, but it is given again"))
         else:
             seen.add(key)
@@ -48,6 +47,12 @@ def override(root: Node, overrides: Sequence[str], found: list[Problem], fields:
             except UserError as error:
                 found.extend(replace(problem, where=key) for problem in error.problems)
     return root
+
+
+def misspelt(overrides: Sequence[str]) -> list[Problem]:
+    """What is no `key=value`."""
+    wrong = [text for text in overrides if "=" not in text or not all(text.partition("=")[0].strip().split("."))]
+    return [Problem(COMMAND_LINE, 0, text, "an override is written key=value, like budget.num_trials=8") for text in wrong]
 
 
 def _value(key: str, text: str, found: list[Problem], fields: Mapping[str, Field]) -> Node:

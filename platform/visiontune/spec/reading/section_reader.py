@@ -14,7 +14,7 @@ from visiontune.spec.reading.branch_rules import BranchRules
 from visiontune.spec.reading.domain_reader import read_value_or_domain
 from visiontune.spec.reading.entry_rules import EntryRules
 from visiontune.spec.reading.items_reader import read_items
-from visiontune.spec.reading.name_hints import nearest_place
+from visiontune.spec.reading.name_hints import named_as_key, nearest_place
 from visiontune.spec.reading.table_reader import Pick, Place, read_pick
 from visiontune.spec.reading.value_reader import BAD, Problems, listed
 from visiontune.spec.space.auto_ranges import is_auto
@@ -50,7 +50,9 @@ class Reader:
         own, fields = fields, {**fields, **(around or {})}
         if node.kind != "mapping" and node.value is not None:
             known = nearest("", own).removeprefix("choices: ")
-            self.problems.add(node, at.where, f"must be a mapping of keys, but got {node.shown()}; keys: {known}")
+            names = [key for key, one in own.items() if isinstance(one, Table) and node.kind == "scalar" and node.value in one.entries]
+            near = f"nearest is {{{names[0]}: {node.value}}}; " if names else ""
+            self.problems.add(node, at.where, f"must be a mapping of keys, but got {node.shown()}; {near}keys: {known}")
             return {}
         items = node.items
         owner = owner if owner and owner.file == node.file else node
@@ -182,7 +184,7 @@ class Reader:
                 continue
             where = at.child(key).where
             if isinstance(declared, Section):
-                needed = _required(declared.fields)
+                needed = required(declared.fields)
                 needed += [f"one of {', '.join(declared.one_of)}"] if declared.one_of else []
                 if needed:
                     self.problems.add(owner, where, f"required section {key!r} is missing; it needs {listed(needed)}")
@@ -213,16 +215,19 @@ def _unknown(key: str, fields: Mapping[str, Field], picks: Mapping[str, Pick], f
         owners = [name for name, entry in pick.table.entries.items() if key in entry.args]
         if owners:
             return f"{key!r} is an argument of {listed(owners)}, not of {listed(pick.names)}; {nearest(key, known)}"
+    for table, pick in picks.items():
+        if key in pick.table.entries:
+            return f"unknown key {key!r}; {named_as_key(table, key)}"
     said = next((names[key] for names in (former, *(pick.table.former for pick in picks.values())) if key in names), "")
     return f"unknown key {key!r}{said and f', {said}'}; {nearest_place(key, known, fields)}"
 
 
-def _required(fields: Mapping[str, Field]) -> list[str]:
+def required(fields: Mapping[str, Field]) -> list[str]:
     """Keys that a section can't do without, dotted."""
     needed = []
     for key, declared in fields.items():
         if isinstance(declared, Section):
-            needed += [f"{key}.{inner}" for inner in _required(declared.fields)]
+            needed += [f"{key}.{inner}" for inner in required(declared.fields)]
         elif declared.default is REQUIRED:
             needed.append(key)
     return needed

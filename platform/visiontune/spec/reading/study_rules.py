@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from visiontune.errors import plural
 from visiontune.spec.declarations.depth_rule import problem_of_depth
 from visiontune.spec.declarations.domains import Float
 from visiontune.spec.reading.condition_rules import ConditionRules
@@ -207,7 +208,7 @@ def problem_of_warmup(schedule: Mapping[str, Any], num_epochs: int) -> str | Non
     """Why the schedule never reaches its peak in so many epochs; None if it does."""
     if (share := _warmup_share(schedule, num_epochs)) < 1:
         return None
-    rule = f"{schedule['name']}: warm-up must end before the full budget of {num_epochs} epochs, but takes {share * num_epochs:g}"
+    rule = f"{schedule['name']}: warm-up must end before the full budget of {plural(num_epochs, 'epoch')}, but takes {share * num_epochs:g}"
     return f"{rule}; nearest is {num_epochs - 1}"
 
 

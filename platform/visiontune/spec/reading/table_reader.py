@@ -12,7 +12,7 @@ from visiontune.spec.declarations.domains import Choice
 from visiontune.spec.declarations.when import OTHERWISE, WHEN, elsewhere
 from visiontune.spec.reading.condition_reader import read_when
 from visiontune.spec.reading.domain_reader import repeats
-from visiontune.spec.reading.name_hints import wrong_name
+from visiontune.spec.reading.name_hints import named_as_key, wrong_name
 from visiontune.spec.reading.value_reader import BAD, Problems
 from visiontune.spec.yaml.yaml_node import Node
 
@@ -69,7 +69,8 @@ def read_pick(items: Mapping[str, tuple[Node, Node]], key: str, table: Table, at
 def _choice(node: Node, table: Table, where: str, problems: Problems) -> Pick:
     for name, (key_node, _) in node.items.items():
         if name not in (known := ("choice", WHEN, OTHERWISE)):
-            problems.add(key_node, f"{where}.{name}", f"unknown key {name!r} in place of the {table.what}; {nearest(name, known)}")
+            hint = named_as_key(where.rpartition(".")[2], name) if name in table.entries else nearest(name, known)
+            problems.add(key_node, f"{where}.{name}", f"unknown key {name!r} in place of the {table.what}; {hint}")
     options = node.items["choice"][1] if "choice" in node.items else None
     if options is None or options.kind == "scalar" or not options.value:
         if options is not None or not node.items:

@@ -200,7 +200,7 @@ SPACE = Section(
             {"crop": CROPS, "policy": POLICIES, "by_class": BY_CLASS, "mixing": MIXINGS},
             is_space=True,
         ),
-        "training": Section("batches and arithmetic", TRAINING, is_space=True),
+        "training": Section("batches and arithmetic", TRAINING, is_space=True, former={"num_epochs": "which is budget.max_epochs"}),
     },
     is_space=True,
 )

@@ -15,14 +15,21 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
-from visiontune.errors import Problem, UserError, nearest
-from visiontune.filesystem.path_kind import kind_of
+from visiontune.errors import Problem, UserError
+from visiontune.spec.yaml.near_files import missing_rule
 from visiontune.spec.yaml.yaml_node import Node, is_number, scalar
 
 MAX_BYTES = 128 * 1024
 MAX_DEPTH = 32
 MAX_NODES = 5_000
 MAX_DIGITS = 64
+
+
+_MEANT = {
+    "found character '\\t' that cannot start any token": "a tab stands here, and YAML takes spaces alone",
+    "mapping values are not allowed here": "a `key: value` can't stand here; look at how far it is indented, and at the line before",
+}
+"""Of what the parser says, where that is none of a user's words."""
 
 
 def read_yaml(path: Path, problems: list[Problem] | None = None) -> Node:
@@ -47,7 +54,7 @@ def compose(text: str, file: str, repeated: list[Problem], line: int | None = No
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = line if line is not None else mark.line + 1 if mark else 0
-        what = " ".join(str(part) for part in (error.context, error.problem) if part)
+        what = _MEANT.get(str(error.problem)) or " ".join(str(part) for part in (error.context, error.problem) if part)
         raise UserError(Problem(file, at, "", f"is no YAML: {what}")) from None
     except YAMLError as error:
         raise UserError(Problem(file, line or 0, "", f"is no YAML: {error}")) from None
@@ -155,15 +162,13 @@ def _text(path: Path) -> str:
 
 def _refuse_no_file(path: Path) -> None:
     """Raise UserError for what is no file, OSError for what can't be looked at."""
-    file, folder = str(path), path.parent
+    file = str(path)
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):
         if "\n" in file:
             raise _content_for_path(file) from None
-        names = sorted(p.name for p in folder.iterdir() if p.is_file()) if kind_of(folder) == "folder" else None
-        where = f"nor is there a folder {folder}" if names is None else f"in {folder}: {nearest(path.name, names[:50])}"
-        raise UserError(Problem(file, 0, "", f"there is no such file; {where}")) from None
+        raise UserError(Problem(file, 0, "", missing_rule(path))) from None
     if not stat.S_ISREG(mode):
         what = "folder" if stat.S_ISDIR(mode) else "device or a pipe"
         raise UserError(Problem(file, 0, "", f"a YAML file was expected, but this is a {what}"))

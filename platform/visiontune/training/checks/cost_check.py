@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from visiontune.data.store.store import Store
+from visiontune.errors import plural
 from visiontune.filesystem.cgroup import num_cpus
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.space.epoch_forecast import CONFIRM_S, MARGIN, cost, num_in_turn, num_retrainings
@@ -57,7 +58,7 @@ def cost_check(spec: StudySpec, epoch_s: Mapping[str, float], num_workers: int) 
     expected = cost(spec).expected_epochs
     if expected is not None:
         whole_s = (expected * mean_s + num_again * full_s) / num_workers
-        work = f"{expected} epochs and some {num_again} retrainings" if num_again else f"{expected} epochs"
+        work = f"{plural(expected, 'epoch')} and some {plural(num_again, 'retraining')}" if num_again else plural(expected, "epoch")
         said += f"; {work} on {num_workers} worker{'s'[num_workers == 1 :]}: {_seconds(whole_s)} of training"
         figures |= {"search_s": whole_s, "gpu_hours": whole_s / 3600 * num_workers * gpus_here(spec) * spec.resources.workers_per_trial}
         said += f", {figures['gpu_hours']:.2g} GPU hours" if figures["gpu_hours"] else ""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
+from visiontune.errors import plural
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.tuning.budget.kept_checkpoints import KeptCheckpoints
 from visiontune.tuning.records.records import Put
@@ -63,7 +64,7 @@ class FullDisk:
     def _make_room(self, what: str) -> None:
         was_full, num = self._room.is_full, self.give_up(self.has_room)
         self._room.look(self._checkpoints.largest_bytes)
-        went = f"; {num} trials that wait gave up checkpoints" if num else ""
+        went = f"; {plural(num, 'trial')} that wait gave up checkpoints" if num else ""
         then = "new trials wait until there is room" if self._room.is_full else "there is room again"
         if num or not was_full:
             self._log("disk", f"the disk is full ({what}){went}; {then}", is_said=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping
 
-from visiontune.errors import Problem, UserError
+from visiontune.errors import Problem, UserError, plural
 from visiontune.spec.space.study_spec import Resources
 from visiontune.tuning.cluster.node_check import NodeNeeds
 from visiontune.tuning.cluster.ray_node_checks import NodeChecks
@@ -61,7 +61,7 @@ class NodeWatch:
         self._run.num_slots = placement.num_slots
         if is_first:
             self._kinds = {node.gpu_kind for node in new}
-            self._run.log("machine", f"{len(new)} up, with room for {placement.num_fitting} trials: {', '.join(map(str, new))}")
+            self._run.log("machine", f"{len(new)} up, with room for {plural(placement.num_fitting, 'trial')}: {', '.join(map(str, new))}")
         else:
             for node in new:
                 self._run.log("machine", f"a machine has joined: {node}{self._of_kind(node)}", is_said=True)

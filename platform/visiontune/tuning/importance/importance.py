@@ -109,7 +109,7 @@ class Importance:
 
     `num_values` trials had a value, of very many one in so many without the `num_left_out`, compared at `epoch` (compared_values.py); `fit`
     is the share of these values' variance that is predicted of unseen trials, below 0 where a mean predicts better, NaN where there were
-    too few to try.
+    too few to try. `num_with_others` trials took weights that were trained with other params, so that no value is due to theirs.
     """
 
     study: str
@@ -121,6 +121,7 @@ class Importance:
     params: tuple[ParamImportance, ...]
     interactions: tuple[Interaction, ...]
     num_left_out: int = 0
+    num_with_others: int = 0
 
 
 MOST_VALUES = 2_000
@@ -135,14 +136,16 @@ def importance_of(study: StudyRecord, seed: int = 0) -> Importance:
     compared, objective = compared_values(study), study.objective
     values = dict([*compared.of.items()][:: math.ceil(len(compared.of) / MOST_VALUES) or 1])
     known = (study.name, objective.metric, objective.mode, compared.epoch, len(values))
+    num_with_others = sum(any(phase.source is not None for phase in trial.phases) for trial in study.trials)
     if len(values) < MIN_VALUES:
-        return Importance(*known, float("nan"), (), ())
+        return Importance(*known, float("nan"), (), (), num_with_others=num_with_others)
     trials = [trial for trial in study.trials if trial.number in values]
     forests = make_forests(space_of(study), [trial.params for trial in trials], [values[trial.number] for trial in trials], seed)
     cells_NP = forests.cells.cells(forests.cells.places(trial.params for trial in trials))
     found = [_param(forests, column, cells_N) for column, cells_N in enumerate(cells_NP.T)]
     varying = sorted((one for one in found if one.num_trials), key=lambda one: (-one.share, one.name))
-    return Importance(*known, forests.fit, tuple(varying), _interactions(forests, varying), len(compared.of) - len(values))
+    num_left_out = len(compared.of) - len(values)
+    return Importance(*known, forests.fit, tuple(varying), _interactions(forests, varying), num_left_out, num_with_others)
 
 
 def space_of(study: StudyRecord) -> Space:

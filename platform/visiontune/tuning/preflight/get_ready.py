@@ -11,11 +11,12 @@ from threading import Event
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from visiontune.errors import Problem, UserError
+from visiontune.errors import Problem, UserError, plural
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.declarations.image_size import ImageSize
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.space.study_spec import StudySpec
+from visiontune.tuning.preflight.network_preflight import problem_at
 from visiontune.tuning.preflight.preflight import preflight
 from visiontune.tuning.proposals.earlier_studies import Elsewhere, earlier_points
 from visiontune.tuning.proposals.start_recipes import StartRecipes, portfolio_points
@@ -60,7 +61,7 @@ def ingest_screen(spec: StudySpec, screen: Screen, start_s: float) -> Callable[[
     """Takes the progress of an ingest to the screen."""
 
     def tell(progress: Progress) -> None:
-        phase = f"{progress.stage} {progress.num_done:,} of {progress.num:,} pictures"
+        phase = f"{progress.stage} {progress.num_done:,} of {plural(progress.num, 'picture')}"
         screen(replace(starting(spec), phase=phase, elapsed_s=time.monotonic() - start_s))
 
     return tell
@@ -92,6 +93,17 @@ def count_gpus(spec: StudySpec, wanted: Mapping[str, float]) -> float:
         rule = "counts GPUs, but a trial gets none here; write hours, num_trials or epochs"
         raise UserError(Problem("", 0, "budget.gpu_hours", rule))
     return wanted["gpu"] * spec.resources.workers_per_trial
+
+
+def refuse_graphs(spec: StudySpec, wanted: Mapping[str, float]) -> None:
+    """Raise UserError where networks are to be compiled as CUDA graphs, and a trial gets no GPU."""
+    sections = [one for one in spec.space.corners("training") if one["compile_mode"] != "default"]
+    if not sections or wanted["gpu"]:
+        return
+    from visiontune.training.compiled import problem_of_mode
+
+    rules = dict.fromkeys(problem_of_mode(one, has_gpu=False) for one in sections)
+    raise UserError(*(problem_at(spec, "training.compile_mode", rule) for rule in rules if rule is not None))
 
 
 def worker_config(spec: StudySpec, folder: StudyFolder, store: Store, wanted: Mapping[str, float]) -> dict[str, Any]:

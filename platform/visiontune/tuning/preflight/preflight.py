@@ -10,7 +10,7 @@ from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING
 
-from visiontune.errors import Problem, UserError
+from visiontune.errors import Problem, UserError, plural
 from visiontune.spec.space.study_spec import StudySpec
 from visiontune.spec.tables.several_labels import has_many
 from visiontune.tuning.preflight.network_preflight import NETWORK_RULES, Rule, freezes, problem_at
@@ -67,7 +67,9 @@ def _folds(source: Source, spec: StudySpec, info: DataInfo) -> Iterator[Problem]
         yield Problem("", 0, "data.folds", rule)
     small = [name for name, count in zip(info.class_names, source.counts_C.tolist(), strict=True) if 0 < count < 2 * spec.num_folds]
     if small:
-        rule = f"{spec.num_folds} folds need at least {2 * spec.num_folds} training pictures of each class, which {small[0]!r} lacks"
+        rule = (
+            f"{plural(spec.num_folds, 'fold')} need at least {2 * spec.num_folds} training pictures of each class, which {small[0]!r} lacks"
+        )
         yield Problem("", 0, "data.folds", rule)
 
 
@@ -163,6 +165,6 @@ def _constraints(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
     for name, least in found.least.items():
         if least > spec.constraints[name]:
             file, line = spec.places.get(f"constraints.{name}", (spec.space.file, 0))
-            rule = f"none of {found.num} recipes drawn at random costs so little: the least is {shown(least)}"
+            rule = f"none of {plural(found.num, 'recipe')} drawn at random costs so little: the least is {shown(least)}"
             got = f"but got <= {shown(spec.constraints[name])}; nearest is '<= {least:.12g}'"
             yield Problem(file, line, f"constraints.{name}", f"{rule}, {got}")

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from visiontune.errors import Problem, UserError, nearest
+from visiontune.errors import Problem, UserError, nearest, plural
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.declarations.domains import Choice, Domain, FixedParams
 from visiontune.spec.declarations.fingerprint import flatten
@@ -175,5 +175,7 @@ def _point(one: _Candidate, ranks_T: Iterable[float]) -> StartPoint:
     study, trial = one.study, one.trial
     ranks = [float(rank) for rank in ranks_T]
     others = f", in the best {100 * sum(ranks) / len(ranks):.0f} % of {len(ranks)} studies by its neighbours" if len(ranks) > 1 else ""
-    reason = f"study {study.name}: trial {trial.number}, {study.objective.metric} {trial.value:.4g} after {trial.epoch} epochs{others}"
+    reason = (
+        f"study {study.name}: trial {trial.number}, {study.objective.metric} {trial.value:.4g} after {plural(trial.epoch, 'epoch')}{others}"
+    )
     return StartPoint(f"study.{study.name}.{trial.fingerprint}", reason, one.fitted.params, one.fitted.said)

@@ -19,7 +19,7 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from visiontune.errors import UserError
+from visiontune.errors import UserError, plural
 from visiontune.spec.declarations.declare import chosen
 from visiontune.spec.declarations.fingerprint import keyed_seed
 from visiontune.spec.space.study_spec import StudySpec
@@ -161,7 +161,7 @@ class Proposer:
         entry, args = chosen(SAMPLERS, self._spec.sampler, "name")
         own = {key: value for key, value in args.items() if key not in LEARNING}
         study.sampler = entry.load()(self._spec, seed, **own)
-        return f"{name}: from {num_values} values"
+        return f"{name}: from {plural(num_values, 'value')}"
 
     def _ask(self, study: optuna.Study, number: int, reason: str) -> Proposal:
         trial = study.ask()

@@ -14,7 +14,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from visiontune.errors import UserError
+from visiontune.errors import UserError, plural
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.declarations.domains import FixedParams
 from visiontune.spec.declarations.fingerprint import fingerprint
@@ -150,7 +150,7 @@ def again_points(spec: StudySpec, before: Iterable[FrozenTrial]) -> list[StartPo
     most = min(MOST_AGAIN, max(1, len(complete) // spec.budget.reduction_factor))
     epochs = spec.budget.max_epochs
     return [
-        StartPoint(f"{AGAIN}{epochs}.{one.number}", f"again: trial {one.number}, with {epochs} epochs", one.params)
+        StartPoint(f"{AGAIN}{epochs}.{one.number}", f"again: trial {one.number}, with {plural(epochs, 'epoch')}", one.params)
         for one in (complete or records)[:most]
         if is_usable(one)
     ]

@@ -6,6 +6,7 @@ import bisect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
+from visiontune.errors import plural
 from visiontune.spec.declarations.brackets import first_rung
 from visiontune.spec.reading.value_reader import listed
 from visiontune.spec.space.study_spec import Objective
@@ -108,4 +109,4 @@ class Curves:
         place, num_reached = self.rank(number, epoch)
         whose = " of its bracket" if len(self.brackets) > 1 else ""
         how = f", by {listed(self.objective.names)}" if self.objective.costs else ""
-        return f"at epoch {epoch} number {place} of the {num_reached} trials{whose} that got there{how}"
+        return f"at epoch {epoch} number {place} of the {plural(num_reached, 'trial')}{whose} that got there{how}"

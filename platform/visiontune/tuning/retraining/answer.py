@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from visiontune.errors import plural
 from visiontune.spec.reading.value_reader import listed
 from visiontune.tuning.ranking.front import front_of_study
 from visiontune.tuning.records.records import StudyRecord, TrialRecord, test_figures_of
@@ -14,8 +15,9 @@ def answer(study: StudyRecord, winner: TrialRecord | None) -> str:
     """Who won, what it is worth on fresh seeds, what the search spent, and the winner's params."""
     head = f"Study {study.name}: "
     if winner is None:
-        return f"{head}none of {len(study.trials)} trials gave a finite {study.objective.metric}, so there is no winner."
-    said = f"trial {winner.number} of {len(study.trials)} has won, {study.objective.metric} {winner.value:.4g} after {winner.epoch} epochs."
+        return f"{head}none of {plural(len(study.trials), 'trial')} gave a finite {study.objective.metric}, so there is no winner."
+    value = f"{study.objective.metric} {winner.value:.4g} after {plural(winner.epoch, 'epoch')}"
+    said = f"trial {winner.number} of {len(study.trials)} has won, {value}."
     if study.objective.costs:
         numbers = listed([str(one.number) for one in front_of_study(study)])
         said += f" On the front of {listed(study.objective.names)}: {numbers or 'none yet'}."

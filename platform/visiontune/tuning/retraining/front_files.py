@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from pathlib import Path
 
+from visiontune.errors import plural
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.kept_files import keep_files, load_files
@@ -37,7 +38,7 @@ def leave_front(study: StudyRecord, folder: StudyFolder, put: Put) -> None:
 def _header(study: StudyRecord, trial: TrialRecord) -> list[str]:
     said = ", ".join(f"{name} {trial.costs[name]:.6g}" for name in study.objective.costs)
     metric = study.objective.metric
-    lines = [f"trial {trial.number} of study {study.name}: {metric} {trial.value:.4f} after {trial.epoch} epochs, {said}"]
+    lines = [f"trial {trial.number} of study {study.name}: {metric} {trial.value:.4f} after {plural(trial.epoch, 'epoch')}, {said}"]
     values = [one.val_value for c in study.candidates if c.number == trial.number for one in c.confirmations if not one.failure]
     if values:
         spread = f" (standard deviation {statistics.stdev(values):.4f})" if len(values) > 1 else ""

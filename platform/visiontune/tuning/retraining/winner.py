@@ -8,6 +8,7 @@ import sys
 from visiontune.augmentation.preview_sheet import recipe_sheet, save_sheet
 from visiontune.augmentation.sheet_pictures import pick
 from visiontune.data.store.store import Store
+from visiontune.errors import plural
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
@@ -32,7 +33,7 @@ def winner_of(study: StudyRecord) -> TrialRecord | None:
 
 def epochs_of(trial: TrialRecord, study: StudyRecord) -> str:
     """How far it was trained: "27 epochs", or "9 of 27 epochs" where that is less than it should have been."""
-    return f"{trial.epoch} epochs" if trial.state == "complete" else f"{trial.epoch} of {study.rungs[-1]} epochs"
+    return plural(trial.epoch, "epoch") if trial.state == "complete" else f"{trial.epoch} of {plural(study.rungs[-1], 'epoch')}"
 
 
 def leave_winner(study: StudyRecord, folder: StudyFolder, store: Store, put: Put, register: str | None = None) -> None:

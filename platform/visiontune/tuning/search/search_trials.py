@@ -9,6 +9,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from visiontune.errors import plural
 from visiontune.spec.declarations.declare import NOTHING
 from visiontune.spec.declarations.network_names import values_of
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
@@ -66,7 +67,9 @@ class SearchTrials:
         if full_epochs(trial) != self._spec.budget.max_epochs:
             if is_live:
                 self.end(
-                    trial.number, "pruned", f"the study went on with {self._spec.budget.max_epochs} epochs in place of {full_epochs(trial)}"
+                    trial.number,
+                    "pruned",
+                    f"the study went on with {plural(self._spec.budget.max_epochs, 'epoch')} in place of {full_epochs(trial)}",
                 )
             return False
         self._note_known(trial.number, is_known=is_known)

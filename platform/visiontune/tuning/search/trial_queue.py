@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from visiontune.errors import plural
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.space.study_spec import StudySpec
 from visiontune.tuning.budget.enough import problem_of_cost, reaches_target
@@ -123,9 +124,9 @@ class TrialQueue:
 
     def _goes_on(self, number: int, report: Report) -> bool:
         if report.epoch >= self._spec.budget.max_epochs:
-            return self._end(number, "complete", f"full budget of {report.epoch} epochs")
+            return self._end(number, "complete", f"full budget of {plural(report.epoch, 'epoch')}")
         if report.is_last:
-            return self._end(number, "complete", f"early stopping after {report.epoch} epochs")
+            return self._end(number, "complete", f"early stopping after {plural(report.epoch, 'epoch')}")
         if problem := problem_of_cost(self._spec.budget, self._spending.seconds_of(number)):
             return self._end(number, "failed", problem, "infeasible")
         self._choose_straight()
@@ -141,7 +142,7 @@ class TrialQueue:
             self.has_reached_target |= is_full and reaches_target(self._spec, trial.value)
             return
         if trial.epoch >= self._spec.budget.max_epochs:
-            self._end(trial.number, "complete", f"full budget of {trial.epoch} epochs")
+            self._end(trial.number, "complete", f"full budget of {plural(trial.epoch, 'epoch')}")
         elif trial.state == "waiting":
             self._waiting.add(trial.number)
             if self._exploits is not None:

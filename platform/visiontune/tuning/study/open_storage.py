@@ -14,7 +14,7 @@ import optuna
 from optuna.storages import BaseStorage, get_storage
 from optuna.study import StudyDirection
 
-from visiontune.errors import Problem, UserError, first_line
+from visiontune.errors import Problem, UserError, first_line, plural
 from visiontune.filesystem.file_lock import make_lock
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.filesystem.uri import shown
@@ -178,7 +178,7 @@ def _differences(old: Mapping[str, Any], spec: StudySpec) -> Sequence[Problem | 
         return [Problem("", 0, "budget.max_epochs", f"{rule}; undo that, or give it another name (--name)")]
     if changed == ["budget.max_epochs"] and old["budget.max_epochs"] > new["budget.max_epochs"]:
         longer = old["budget.max_epochs"]
-        rule = f"study {spec.study} has gone on with {longer} epochs, and does not go back; give it budget.max_epochs={longer}"
+        rule = f"study {spec.study} has gone on with {plural(longer, 'epoch')}, and does not go back; give it budget.max_epochs={longer}"
         return [Problem("", 0, "budget.max_epochs", f"{rule}, or another name (--name)")]
     head = f"study {spec.study} exists and was made from another file; give this one a new name (--name), or undo what differs"
     return [head, *(Problem("", 0, key, f"was {old.get(key, 'absent')}, is now {new.get(key, 'absent')}") for key in changed)]

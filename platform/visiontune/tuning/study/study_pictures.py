@@ -13,7 +13,7 @@ from typing import Any
 
 from visiontune.data.store.layout import VERSION
 from visiontune.data.store.store import Store
-from visiontune.errors import Problem, UserError
+from visiontune.errors import Problem, UserError, plural
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.space.study_spec import StudySpec
 from visiontune.tuning.study.study_place import moved
@@ -75,7 +75,7 @@ def differences(noted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[
     """What differs, the coarsest first; at least one sentence."""
     if noted["version"] != found["version"]:
         yield f"they were kept in stores of version {noted['version']}, and this visiontune makes version {found['version']}"
-    yield from (f"{split} had {num:,} pictures, now {found['splits'][split]:,}" for split, num in _changed(noted, found, "splits"))
+    yield from (f"{split} had {plural(num, 'picture')}, now {found['splits'][split]:,}" for split, num in _changed(noted, found, "splits"))
     was, now = noted["classes"], found["classes"]
     rules = [f"class {name!r} is new" for name in now if name not in was] + [f"class {name!r} is gone" for name in was if name not in now]
     rules += [
@@ -83,7 +83,7 @@ def differences(noted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[
     ]
     yield from rules[:_MOST_LISTED]
     if len(rules) > _MOST_LISTED:
-        yield f"and {len(rules) - _MOST_LISTED:,} classes more"
+        yield f"and {plural(len(rules) - _MOST_LISTED, 'class')} more"
     if found.get("crops") != noted.get("crops"):
         yield f"their annotated objects may have been cut out as rectangles, as by versions of before, and are {found['crops']} now"
     if all(noted[key] == found[key] for key in ("version", "splits", "classes")):

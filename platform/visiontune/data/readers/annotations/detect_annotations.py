@@ -18,7 +18,7 @@ from visiontune.data.file_tree import Root
 from visiontune.data.picture.formats import picture_suffixes
 from visiontune.data.readers.annotations.annotation_kinds import Document, document_in, is_yolo
 from visiontune.data.readers.annotations.picture_finder import part_in
-from visiontune.errors import UserError
+from visiontune.errors import UserError, plural
 
 # A folder of a million pictures is listed in part: what is beyond, the source sets aside and says.
 _MOST_FOLDERS, _MOST_READ, _ENOUGH, _DEPTH = 200, 500, 64, 4
@@ -61,7 +61,7 @@ def annotations_in(root: Root, text: str, kind: str | None = None) -> dict[str, 
     ways = {kind: f"{counts[kind]:,} {_NAMES[kind]}" for kind in sections}
     if len(classes) >= 2:
         shown = ", ".join([*classes][:_MAX_SHOWN]) + (", ..." if len(classes) > _MAX_SHOWN else "")
-        ways = {"folder": f"{sum(classes.values()):,} pictures in {len(classes):,} folders that may be classes ({shown})", **ways}
+        ways = {"folder": f"{plural(sum(classes.values()), 'picture')} in {len(classes):,} folders that may be classes ({shown})", **ways}
     commands = " or ".join(f"`visiontune ingest {shlex.quote(text)} source={kind}`" for kind in ways)
     raise UserError(f"SOURCE {text} can be read in more than one way, by {', or by '.join(ways.values())}; say which: {commands}")
 
