@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from annotation_files import TWO, Objects, write_coco
+from archive_files import tar_of
 from picture_files import COLOUR, png
 from tiny import make_store
 
@@ -70,6 +71,34 @@ def test_every_way_to_say_several_classes_reads_the_same(kind: str, tmp_path: Pa
     source = source_of(with_defaults({"source": "manifest", "labels": "many", **rows_of(kind, tmp_path)}))
     assert sets_of(source) == TAGS
     assert source.counts_C.tolist() == [2, 2, 1] and source.set_aside == ()
+
+
+SAID = {
+    "lists in JSON": ("webdataset", ".json", lambda tags: json.dumps({"label": tags, "id": 3})),
+    "a list as text": ("webdataset", ".cls", json.dumps),
+    "a class in each line": ("webdataset", ".txt", "\n".join),
+    "lines beside pictures": ("folder", ".txt", "\n".join),
+    "tags beside pictures": ("folder", ".txt", ", ".join),
+    "numbers": ("webdataset", ".cls", lambda tags: " ".join(str(["cat", "dog", "sea lion"].index(tag)) for tag in tags)),
+}
+
+
+@pytest.mark.parametrize("kind", SAID)
+def test_files_beside_pictures_say_several_classes(kind: str, tmp_path: Path) -> None:
+    """As shards of WebDataset's, and as those who keep tags have them: a.png and a.txt."""
+    source, suffix, said = SAID[kind]
+    files = {name: png(COLOUR[number]) for number, name in enumerate(TAGS)}
+    files |= {Path(name).stem + suffix: said(tags).encode() for name, tags in TAGS.items()}
+    place: dict[str, object] = {"path": str(tmp_path), "label_from": "text"}
+    if source == "webdataset":
+        (tmp_path / "names.txt").write_text("cat\ndog\nsea lion")
+        place = {"train": tar_of(tmp_path / "a.tar", files)} | ({"class_names": str(tmp_path / "names.txt")} if kind == "numbers" else {})
+    else:
+        for name, content in files.items():
+            (tmp_path / name).write_bytes(content)
+    found = source_of(with_defaults({"source": source, "labels": "many", **place}))
+    assert {Path(key).name: tags for key, tags in sets_of(found).items()} == TAGS
+    assert found.counts_C.tolist() == [2, 2, 1] and found.set_aside == ()
 
 
 def test_a_separator_that_stands_nowhere_names_the_one_that_does(tmp_path: Path) -> None:

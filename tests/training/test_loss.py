@@ -63,6 +63,21 @@ def test_class_weights_are_those_of_the_training_split_and_the_sum_is_divided_by
     assert torch.allclose(sum(halves) / 2, minimised)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_cross_entropy_of_mixed_weighted_and_smoothed_labels_is_torchs_of_their_shares(smoothing: float, share: float) -> None:
+    """Of parts of unequal size too, each counted by its pictures."""
+    (logits_NK, y_N), weight_K = some(), weights_of([60, 30, 10])
+    other_N, loss = y_N.roll(1), made("cross_entropy", "inverse_frequency", smoothing)
+    each_N = sum(
+        part * weight_K[label_N] * F.cross_entropy(logits_NK, (1 - smoothing) * F.one_hot(label_N, 3) + smoothing / 3, reduction="none")
+        for part, label_N in ((share, y_N), (1 - share, other_N))
+    )
+    assert torch.allclose(loss(logits_NK, Mixed(y_N, other_N, share))[0], each_N.mean())  # type: ignore[union-attr]
+    parts = [loss(logits_NK[rows], Mixed(y_N[rows], other_N[rows], share))[0] * len(y_N[rows]) for rows in (slice(7), slice(7, 20))]
+    assert torch.allclose(sum(parts) / 20, each_N.mean())  # type: ignore[union-attr, arg-type]
+
+
 def focal_by_hand(logits_NK: Tensor, y_N: Tensor, gamma: float, smoothing: float, weight_K: Tensor | None = None) -> float:
     """Eq. 4 of Lin et al. 2017, in float64, over a smoothed label."""
     p_NK = logits_NK.double().softmax(1).numpy()

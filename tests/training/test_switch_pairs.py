@@ -15,6 +15,7 @@ from visiontune.training.setup import set_up
 
 QUICK = ["cnn", "resnet18", "mobilenet_v3_small"]
 SLOW = ["vgg11_bn", "wideresnet", "densenet121", "efficientnet", "googlenet"]
+QUICK_TOO = ["mobilenet_v1", "preact_resnet"]
 TOLERANCE = {"fp32": 1e-4, "bf16": 0.1, "fp16": 0.01}
 ROWS = [(0, True, False), (0, False, True), (6, True, True), (6, False, False)]
 """An orthogonal array: of any two of micro_batch, use_channels_last and use_gradient_checkpointing, all four pairs of values."""
@@ -22,7 +23,7 @@ ROWS = [(0, True, False), (0, False, True), (6, True, True), (6, False, False)]
 
 def pairs() -> Any:
     """Three of four rows for each network, one for each precision, so that each meets both values of each switch."""
-    for number, name in enumerate([*QUICK, *SLOW]):
+    for number, name in enumerate([*QUICK, *SLOW, *QUICK_TOO]):
         for turn, precision in enumerate(TOLERANCE):
             marks = [pytest.mark.heavy] if name in SLOW else []
             yield pytest.param(name, precision, *ROWS[(number + turn) % 4], marks=marks, id=f"{name} {precision}")

@@ -22,7 +22,8 @@ from visiontune.data.prepare import prepare
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 from visiontune.models.build import build_model
-from visiontune.training import train_recipe
+from visiontune.training import less_memory, train_recipe
+from visiontune.training.checkpoint_writer import copied
 from visiontune.training.evaluate import evaluate
 from visiontune.training.input.preprocessing import Preprocessing
 from visiontune.training.loop import Epoch
@@ -85,6 +86,24 @@ def test_out_of_memory_halves_the_micro_batch_once_and_says_so(
     assert [epoch.metrics["train_loss"] for epoch in seen] == pytest.approx(undisturbed, rel=0.02)
     [told] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert told.startswith(f"32 pictures at a time do not fit in memory: training {since} with training.micro_batch: 16 (CUDA out of")
+
+
+def test_a_copy_that_runs_out_of_memory_is_of_two_epochs_and_is_not_gone_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one, written over the first, breaks off after its weights: the training begins again, and no epoch is told twice."""
+    recipe = make_recipe(data=DIGITS, optimizer_args={"lr": 0.05}, num_epochs=3, batch_size=32)
+    undisturbed = [epoch.metrics["train_loss"] for epoch in train_recipe.train_recipe(recipe, tmp_path, device="cpu")]
+    copies = count(1)
+
+    def copied_in_part(state: Any, old: Any = None) -> Any:
+        if next(copies) == 2:
+            copied({"model": state["model"]}, old)
+            raise MemoryError("can't allocate memory")
+        return copied(state, old)
+
+    monkeypatch.setattr(less_memory, "copied", copied_in_part)
+    found = [(epoch.epoch, epoch.metrics["train_loss"]) for epoch in train_recipe.train_recipe(recipe, tmp_path, device="cpu")]
+    assert [number for number, _ in found] == [1, 2, 3]
+    assert [loss for _, loss in found] == pytest.approx(undisturbed, rel=0.02)
 
 
 @pytest.mark.parametrize(("training", "num"), [({"batch_size": 32}, 16), ({"batch_size": 8, "micro_batch": 2}, 2)])

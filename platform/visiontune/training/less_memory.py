@@ -23,14 +23,19 @@ def train_within_memory(
     """The epochs of `run(resume=..., micro_batch=...)`: from the last one that ended once more, where memory runs out, with half as many
     pictures at a time and the same gradients but for batch normalisation. That is logged as a warning.
 
-    Raises UserError where it runs out again, and what `run` does. Each epoch's state is copied to the host.
+    Raises UserError where it runs out again, and what `run` does. Each epoch's state is copied to the host, over the one before; where a
+    copy breaks off, there is none to go on from.
     """
     training = completed(recipe).training
-    num, half, newest, said = num_at_once(training), half_at_once(training), resume, ""
+    num, half, said = num_at_once(training), half_at_once(training), ""
+    copy, num_told = None, 0
     try:
         for epoch in run(resume=resume, micro_batch=0):
             yield epoch
-            newest = newest if epoch.is_last else copied(epoch.state(), newest)
+            num_told = epoch.epoch
+            if not epoch.is_last:
+                spare, copy = copy, None
+                copy = copied(epoch.state(), spare)
         return
     except Exception as error:
         if not is_out_of_memory(error):
@@ -38,12 +43,13 @@ def train_within_memory(
         said = shortened(first_line(error))
         if not half:
             raise _too_large(num, said) from error
-    epoch = None  # type: ignore[assignment]  # which holds the network, as the error did
+    epoch = spare = None  # type: ignore[assignment]  # which holds the network, as the error did
     release_all()
+    newest = copy or resume
     since = f"goes on after epoch {newest['epoch']}" if newest else "begins again"
     _log.warning("%d pictures at a time do not fit in memory: training %s with training.micro_batch: %d (%s)", num, since, half, said)
     try:
-        yield from run(resume=newest, micro_batch=half)
+        yield from (epoch for epoch in run(resume=newest, micro_batch=half) if epoch.epoch > num_told)
     except Exception as error:
         if not is_out_of_memory(error):
             raise

@@ -17,7 +17,13 @@ from torch.nn import functional as F
 from visiontune.augmentation.mixing import Mixed, Targets
 
 MeanLoss = Callable[[Tensor, Tensor], Tensor]
+"""(logits_NK, y_N) -> their mean loss."""
+EachLoss = Callable[[Tensor, Tensor], Tensor]
+"""(logits_NK, y_N) -> (N,) the loss of each picture."""
+LossOfShares = Callable[[Tensor, Tensor], Tensor]
+"""(logits_NK, share_NK) -> (N,) the same of targets that are shares of classes."""
 Shares = Callable[[Tensor, Tensor], Tensor]
+"""(logits_NK, y_N) -> share_NK."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +101,8 @@ def binary_cross_entropy(
     return (lambda logits_NK, y_N: each(logits_NK, y_N).mean()) if weight_K is None else _weighted(each, weight_K)
 
 
-def _of_shares(pos_weight: float | Tensor) -> MeanLoss:
-    """(logits_NK, share_NK) -> (N,) binary cross-entropies."""
+def _of_shares(pos_weight: float | Tensor) -> LossOfShares:
+    """Binary cross-entropy."""
     more_K = torch.as_tensor(pos_weight, dtype=torch.float32) - 1
     more_on = _placed(more_K)
 
@@ -109,14 +115,14 @@ def _of_shares(pos_weight: float | Tensor) -> MeanLoss:
     return weighted if more_K.any() else plain
 
 
-def _soft(of_shares: MeanLoss, shares: Shares, weight_K: Tensor | None = None) -> MeanLoss:
+def _soft(of_shares: LossOfShares, shares: Shares, weight_K: Tensor | None = None) -> MeanLoss:
     def each(logits_NK: Tensor, y_N: Tensor) -> Tensor:
         return of_shares(logits_NK, shares(logits_NK, y_N))
 
     return (lambda logits_NK, y_N: each(logits_NK, y_N).mean()) if weight_K is None else _weighted(each, weight_K)
 
 
-def _hard(of_shares: MeanLoss, shares: Shares, threshold: float, weight_K: Tensor | None) -> OfMixed:
+def _hard(of_shares: LossOfShares, shares: Shares, threshold: float, weight_K: Tensor | None) -> OfMixed:
     """Of targets that are 1 where the mixed shares are above the threshold, else 0."""
     weight_on = None if weight_K is None else _placed(weight_K)
 
@@ -151,7 +157,7 @@ def _shares(label_smoothing: float, members_SK: Tensor | None) -> Shares:
     return lambda logits_NK, y_N: target_on(y_N.device)[y_N]
 
 
-def _weighted(each: MeanLoss, weight_K: Tensor) -> MeanLoss:
+def _weighted(each: EachLoss, weight_K: Tensor) -> MeanLoss:
     weight_on = _placed(weight_K)
     return lambda logits_NK, y_N: (weight_on(y_N.device)[y_N] * each(logits_NK, y_N)).mean()
 

@@ -240,6 +240,23 @@ ROWS = {
         {"3.png": "has no label: there is no .txt beside it", "4": "has no picture: there is only txt"},
         said=("labels are those of .txt; not read: .id (1)",),
     ),
+    "several classes where one is asked for": Row(
+        _shards(
+            **{
+                "a-0": {
+                    **_pictures("1.png", "2.png", "3.png"),
+                    **{"1.json": b'{"label": "cat"}', "2.json": b'{"label": ["cat", "dog"]}', "3.json": b'{"label": "dog"}'},
+                }
+            }
+        ),
+        {"train": {"train/a-0.tar/1.png": "cat", "train/a-0.tar/3.png": "dog"}},
+        {"2.png": "has several labels in 2.json; labels: many takes them"},
+    ),
+    "lists with a place for each class": Row(
+        _shards(**{"a-0": {**_pictures("1.png", "2.png"), "1.json": b'{"label": [0, 1, 1]}', "2.json": b'{"label": [1, 0, 0]}'}}),
+        data={"labels": "many"},
+        refused=("data.labels: lists must hold the classes of a picture by name or number", "a table with label_columns"),
+    ),
     "two pictures in a sample": Row(
         _shards(**{"a-0": {**_FIRST, "0001.png": png(COLOUR[0])}}), refused=("data.image_suffix", "a-0.tar/0001 has jpg, png")
     ),

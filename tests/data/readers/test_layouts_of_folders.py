@@ -31,6 +31,17 @@ def _files(*names: str, others: str = "") -> Callable[[Path], None]:
     return make
 
 
+def _texts(said: Mapping[str, str], bare: str = "", others: Mapping[str, str] | None = None) -> Callable[[Path], None]:
+    """Pictures, each with a text beside it, one without, and texts alone."""
+
+    def make(root: Path) -> None:
+        tree(root, {name: index for index, name in enumerate([*said, *filter(None, [bare])])})
+        for name, text in {**{str(Path(name).with_suffix(".txt")): text for name, text in said.items()}, **(others or {})}.items():
+            (root / name).write_text(text)
+
+    return make
+
+
 def _suffixless(root: Path) -> None:
     tree(root, {"cat/a.png": 0, "dog/b.png": 1})
     for name, content in {"cat/7": png(COLOUR[2]), "dog/frame.0001": png(COLOUR[3], "jpeg"), "dog/README": b"words"}.items():
@@ -211,7 +222,31 @@ ROWS = {
         data={"label_from": "name"},
         refused=("two classes or more in names of files", "'IMG' of IMG_1.png, 'IMG' of IMG_2.png, nothing of 3.png"),
     ),
-    "a pattern for nothing": _row("cat/a.png", data={"label_pattern": "(a)"}, refused=("is for label_from: name",)),
+    "texts beside pictures": Row(
+        _texts({"a.png": "cat\n", "in/b.JPG": "dog"}, "c.png", {"notes.txt": "words", "d.txt": ""}),
+        {"train": {"a.png": "cat", "in/b.JPG": "dog"}},
+        {
+            "c.png": "has no label: there is no .txt beside it",
+            "notes.txt": "is a text without a picture of its name",
+            "d.txt": "is a text without a picture of its name",
+        },
+        data={"label_from": "text"},
+    ),
+    "texts of several lines where one class is asked for": Row(
+        _texts({"a.png": "cat", "b.png": "cat\ndog", "c.png": "dog", "d.png": ""}),
+        {"train": {"a.png": "cat", "c.png": "dog"}},
+        {"b.png": "has several labels in b.txt; labels: many takes them", "d.png": "has no label in d.txt"},
+        data={"label_from": "text"},
+    ),
+    "several classes out of folders": _row(
+        "cat/a.png",
+        "dog/a.png",
+        data={"labels": "many"},
+        refused=("label_from: text: a.jpg and a.txt", "source: manifest", "nearest is one"),
+    ),
+    "a pattern for nothing": _row(
+        "cat/a.png", data={"label_pattern": "(a)"}, refused=("is for label_from: name, but classes are taken from folders",)
+    ),
     "a depth without folders": _row(
         "cat.0.png", data={"label_from": "name", "class_depth": 2}, refused=("is for classes that are folders",)
     ),

@@ -10,7 +10,7 @@ from typing import Any
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import open_file
 from visiontune.data.picture.bad_picture import BadPicture
-from visiontune.data.readers.item import Item
+from visiontune.data.readers.item import Item, joined, parted
 from visiontune.errors import Problem, UserError, first_line, plural
 
 _STEMS = ("classes", "classnames", "class_names", "class_index", "imagenet_class_index", "labels", "label_names")
@@ -38,16 +38,19 @@ def read_class_list(text: str) -> Mapping[int, str]:
     return _names(*open_file(text, WHERE))
 
 
-def named(parts: Mapping[str, Sequence[Item]], names: Mapping[int, str]) -> dict[str, list[Item]]:
-    """The items with names for labels. Raises UserError for a label that is no number of the list."""
-    unknown = Counter(
-        item.label for found in parts.values() for item in found if not _is_number(item.label) or int(item.label) not in names
-    )
+def named(parts: Mapping[str, Sequence[Item]], names: Mapping[int, str], *, has_many: bool = False) -> dict[str, list[Item]]:
+    """The items with names for labels, `has_many` of them joined. Raises UserError for a label that is no number of the list."""
+    labels = (label for found in parts.values() for item in found for label in (parted(item.label) if has_many else [item.label]))
+    unknown = Counter(label for label in labels if not _is_number(label) or int(label) not in names)
     if unknown:
         label, num = unknown.most_common(1)[0]
         rule = f"must name every label by its number, {min(names)} to {max(names)}, but {len(unknown):,} have none, such as {label!r}"
         raise UserError(Problem("", 0, WHERE, f"{rule} of {plural(num, 'picture')}; without the key labels are the classes"))
-    return {part: [item._replace(label=names[int(item.label)]) for item in found] for part, found in parts.items()}
+
+    def name(label: str) -> str:
+        return joined(names[int(one)] for one in parted(label)) if has_many else names[int(label)]
+
+    return {part: [item._replace(label=name(item.label)) for item in found] for part, found in parts.items()}
 
 
 def _is_number(label: str) -> bool:

@@ -6,30 +6,24 @@ Shards are read in place and in any order; what is in tar files with compression
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any
-
-import pyarrow as pa
 
 from visiontune.data.archives.archive import Archive
 from visiontune.data.file_tree import Root
-from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.picture.formats import picture_suffixes
 from visiontune.data.readers.class_list import named, read_class_list
-from visiontune.data.readers.column_values import plain_values
 from visiontune.data.readers.item import Item
+from visiontune.data.readers.label_files import Said, labels_of, mark_of, notes_of, said_by, why_none
 from visiontune.data.readers.picture_files import file_source
 from visiontune.data.readers.webdataset_shards import Sample, counts_of, open_shards, picture_suffixes_of, samples_of
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError
-from visiontune.filesystem.json_text import from_json
+from visiontune.spec.tables.several_labels import MANY, ONE
 
 _LABELS = ("cls", "json", "txt")
 """In the order in which they are looked for; metadata often stand beside a class, and captions beside both."""
-_READS_AT_ONCE = 32
 _MAX_SHOWN = 8
 
 
@@ -42,8 +36,10 @@ def webdataset(
     label_suffix: str | None = None,
     label_field: str = "label",
     class_names: str | None = None,
+    labels: str = ONE,
 ) -> Source:
     """Read the headers of all shards, and the labels. Raises UserError."""
+    has_many = labels == MANY
     texts = {part: text for part, text in (("train", train), ("val", val), ("test", test)) if text is not None}
     shards = {part: open_shards(text, f"data.{part}") for part, text in texts.items()}
     # Shards of two parts may be called alike, so members stand below the name of their part.
@@ -53,11 +49,18 @@ def webdataset(
     image = _plain(image_suffix) or _image_suffix([one for found in samples.values() for one in found], train)
     suffix = _plain(label_suffix) or _label_suffix(samples["train"], roots["train"], label_field, train)
     set_aside: list[SetAside] = []
-    parts = {part: _items(part, roots[part], found, image, suffix, label_field, set_aside) for part, found in samples.items()}
+    whole = {part: _whole(found, image, suffix) for part, found in samples.items()}
+    said = {part: said_by(roots[part], [*found.values()], suffix, label_field) for part, found in whole.items()}
+    mark = mark_of(one for each in said.values() for one in each) if has_many else None
+    parts: dict[str, list[Item]] = {}
+    for part, root in roots.items():
+        found = labels_of(said[part], mark, has_many=has_many)
+        parts[part] = _items(part, root, whole[part], said[part], found, set_aside)
+        _set_others_aside(root, samples[part], image, suffix, set_aside, is_bad=bool(parts[part]))
     if class_names is not None:
-        parts = named(parts, read_class_list(class_names))
-    notes = _notes([*chain(*samples.values())], image, suffix, label_field)
-    source = file_source("webdataset", replace(roots["train"], path="/"), parts, set_aside, notes=[*notes])
+        parts = named(parts, read_class_list(class_names), has_many=has_many)
+    notes = [*_notes([*chain(*samples.values())], image, suffix, label_field), *notes_of(mark, f".{suffix}")]
+    source = file_source("webdataset", replace(roots["train"], path="/"), parts, set_aside, notes=notes, has_many=has_many)
     return replace(source, names=lambda part: [roots[part].show(key.partition("/")[2]) for key in source.keys(part)])
 
 
@@ -77,7 +80,7 @@ def _image_suffix(samples: Sequence[Sample], where: str) -> str | None:
 def _label_suffix(samples: Sequence[Sample], root: Root, field: str, where: str) -> str:
     counts = counts_of(samples)
     first = next((sample.members["json"] for sample in samples if "json" in sample.members), None)
-    known = [one for one in _LABELS if counts[one] and (one != "json" or (first and _label(root, first, "json", field) is not None))]
+    known = [one for one in _LABELS if counts[one] and (one != "json" or (first and said_by(root, [first], "json", field) != [None]))]
     if not known:
         held = ", ".join(f".{suffix} ({num:,})" for suffix, num in counts.most_common(_MAX_SHOWN))
         lacks = f", whose JSON has no {field!r} (data.label_field)" if counts["json"] else ""
@@ -86,60 +89,37 @@ def _label_suffix(samples: Sequence[Sample], root: Root, field: str, where: str)
     return known[0]
 
 
+def _whole(samples: Sequence[Sample], image: str | None, suffix: str) -> dict[str, str]:
+    """The member with the label by that of the picture, of samples that have both."""
+    found = ((_picture(sample, image), sample.members.get(suffix)) for sample in samples)
+    return {picture: label for picture, label in found if picture and label}
+
+
 def _items(
-    part: str, root: Root, samples: Sequence[Sample], image: str | None, suffix: str, field: str, set_aside: list[SetAside]
+    part: str, root: Root, label_of: Mapping[str, str], said: Sequence[Said], labels: Sequence[str | None], set_aside: list[SetAside]
 ) -> list[Item]:
-    """The labelled pictures of a part; its samples without picture or label are set aside."""
-    pictures = [_picture(sample, image) for sample in samples]
-    whole = [
-        (picture, sample.members[suffix]) for picture, sample in zip(pictures, samples, strict=True) if picture and suffix in sample.members
-    ]
-    labels = _labels(root, [member for _, member in whole], suffix, field)
-    items = [Item(f"{part}/{picture}", label) for (picture, _), label in zip(whole, labels, strict=True) if label is not None]
-    is_bad = bool(items)  # tests often have no labels at all
-
-    def leave(name: str, reason: str) -> None:
-        set_aside.append(SetAside(root.show(name), reason, is_bad))
-
-    for (picture, member), label in zip(whole, labels, strict=True):
+    """The labelled pictures of a part; those whose label says nothing are set aside."""
+    items = [Item(f"{part}/{picture}", label) for picture, label in zip(label_of, labels, strict=True) if label is not None]
+    for (picture, member), one, label in zip(label_of.items(), said, labels, strict=True):
         if label is None:
-            leave(picture, f"has no label in {posixpath.basename(member)}")
-    for found, sample in zip(pictures, samples, strict=True):
-        if found is None:
-            leave(sample.key, f"has no picture{f' .{image}' if image else ''}: there is only {', '.join(sample.members)}")
-        elif suffix not in sample.members:
-            leave(found, f"has no label: there is no .{suffix} beside it")
+            set_aside.append(SetAside(root.show(picture), why_none(one, posixpath.basename(member)), bool(items)))
     return items
+
+
+def _set_others_aside(
+    root: Root, samples: Sequence[Sample], image: str | None, suffix: str, set_aside: list[SetAside], *, is_bad: bool
+) -> None:
+    """Samples without picture or label; a test often has no labels at all, which is not bad."""
+    for sample in samples:
+        if (found := _picture(sample, image)) is None:
+            reason = f"has no picture{f' .{image}' if image else ''}: there is only {', '.join(sample.members)}"
+            set_aside.append(SetAside(root.show(sample.key), reason, is_bad))
+        elif suffix not in sample.members:
+            set_aside.append(SetAside(root.show(found), f"has no label: there is no .{suffix} beside it", is_bad))
 
 
 def _picture(sample: Sample, image: str | None) -> str | None:
     return sample.members.get(image or next(iter(picture_suffixes_of(sample)), ""))
-
-
-def _labels(root: Root, members: Sequence[str], suffix: str, field: str) -> list[str | None]:
-    """What each says; many are asked for at once where they come from a network."""
-
-    def label(member: str) -> str | None:
-        return _label(root, member, suffix, field)
-
-    with ThreadPoolExecutor(1 if root.can_fork else _READS_AT_ONCE) as pool:
-        found = [*(map if root.can_fork else pool.map)(label, members)]
-    return list(plain_values(pa.array(found, pa.string())).to_pylist())
-
-
-def _label(root: Root, member: str, suffix: str, field: str) -> str | None:
-    """None where it says nothing that is a text or an integer."""
-    try:
-        text = root.read(member).decode("utf-8-sig").strip()
-        if suffix.split(".")[-1] != "json":
-            return text
-        known = from_json(text)
-    except (BadPicture, ValueError, RecursionError):
-        return None
-    value: Any = known.get(field) if isinstance(known, dict) else known
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value) if isinstance(value, str | int) else None
 
 
 def _notes(samples: Sequence[Sample], image: str | None, suffix: str, field: str) -> Iterator[str]:

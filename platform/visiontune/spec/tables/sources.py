@@ -58,7 +58,10 @@ SOURCES = Table(
                     int, "folders that make a class, joined by /; leaf: all of them; without it the first one", None, 1, 9, also=("leaf",)
                 ),
                 "label_from": Arg(
-                    str, "where a picture's class stands: in its folders or its file's name", "folder", choices=("folder", "name")
+                    str,
+                    "where a picture's class stands: in its folders, in its file's name, or in a text beside it (a.jpg and a.txt)",
+                    "folder",
+                    choices=("folder", "name", "text"),
                 ),
                 "label_pattern": Arg(
                     str,
@@ -66,6 +69,7 @@ SOURCES = Table(
                     None,
                     settle=settle_label_pattern,
                 ),
+                **_LABELS,
                 **_EXCLUDE,
             },
         ),
@@ -155,6 +159,7 @@ SOURCES = Table(
                 "label_suffix": Arg(str, "the same of its label; without it cls, json (if it has the field) or txt", None),
                 "label_field": Arg(str, "of labels in JSON: the field", "label"),
                 "class_names": Arg(str, "a file with the names of labels that are numbers from 0: a line each, or JSON", None),
+                **_LABELS,
             },
         ),
         "torchvision": Entry(

@@ -1,0 +1,103 @@
+"""Labels in files of their own, one beside each picture: a text, or JSON. What shards and folders have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+
+from visiontune.data.file_tree import Root
+from visiontune.data.picture.bad_picture import BadPicture
+from visiontune.data.readers.column_values import plain_values
+from visiontune.data.readers.item import joined
+from visiontune.data.readers.manifest_labels import SEPARATORS
+from visiontune.errors import Problem, UserError
+from visiontune.filesystem.json_text import from_json
+
+Said = str | list[str] | None
+"""What a file says: a text, or the entries of a list; None for neither."""
+
+_READS_AT_ONCE = 32
+_MARKS = ("\n", *SEPARATORS)
+
+
+def said_by(root: Root, names: Sequence[str], suffix: str, field: str = "") -> list[Said]:
+    """What each says, in JSON its `field`; many are asked for at once where they come from a network."""
+
+    def said(name: str) -> Said:
+        return _said(root, name, suffix, field)
+
+    with ThreadPoolExecutor(1 if root.can_fork else _READS_AT_ONCE) as pool:
+        return [*(map if root.can_fork else pool.map)(said, names)]
+
+
+def mark_of(said: Iterable[Said]) -> str | None:
+    """What parts classes in texts: a new line, the first of | ; , that stands in one, or a space where all words are numbers.
+
+    >>> mark_of(["cat, dog", "sea lion"]), mark_of(["3 17", "4"]), mark_of(["sea lion", ["cat", "dog"]])
+    (',', ' ', None)
+    """
+    texts = [one for one in said if isinstance(one, str)]
+    are_numbers = all(word.isdigit() for text in texts for word in text.split())
+    found = next((mark for mark in _MARKS if any(mark in text for text in texts)), None)
+    return found or (" " if are_numbers and any(" " in text for text in texts) else None)
+
+
+def labels_of(said: Sequence[Said], mark: str | None, *, has_many: bool) -> list[str | None]:
+    """The label of each, None for none; with `has_many` all of each joined, parted by `mark` in a text. Raises UserError for 0 and 1."""
+    if not has_many:
+        texts = [one if isinstance(one, str) and "\n" not in one else None for one in said]
+        return list(plain_values(pa.array(texts, pa.string())).to_pylist())
+    _refuse_columns([one for one in said if isinstance(one, list)])
+    return [None if one is None else joined(one if isinstance(one, list) else _words(one, mark)) for one in said]
+
+
+def why_none(said: Said, name: str) -> str:
+    """Why what a file says is no label, where a picture has one class."""
+    several = isinstance(said, list) or (said is not None and "\n" in said)
+    return f"has several labels in {name}; labels: many takes them" if several else f"has no label in {name}"
+
+
+def notes_of(mark: str | None, what: str) -> Iterator[str]:
+    """How classes were parted."""
+    if mark is not None:
+        yield f"classes in {what} are parted by {mark!r}"
+
+
+def _words(text: str, mark: str | None) -> list[str]:
+    return [word.strip() for word in (text.split(mark) if mark else [text]) if word.strip()]
+
+
+def _said(root: Root, name: str, suffix: str, field: str) -> Said:
+    try:
+        text = root.read(name).decode("utf-8-sig").strip()
+        is_json = suffix.split(".")[-1] == "json"
+        if not is_json and not text.startswith("["):
+            return text
+        known = from_json(text)
+    except BadPicture:
+        return None
+    except ValueError:
+        return None if is_json else text
+    value: Any = known.get(field) if isinstance(known, dict) else known
+    if not isinstance(value, list):
+        return _text(value)
+    entries = [_text(one) for one in value]
+    return None if None in entries else [one for one in entries if one]
+
+
+def _text(value: Any) -> str | None:
+    """None for what is neither a text nor an integer."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value) if isinstance(value, str | int) else None
+
+
+def _refuse_columns(lists: Sequence[Sequence[str]]) -> None:
+    """Raise UserError for lists with a place for each class: taken as names, all classes would be 0 and 1."""
+    if any(len({*one}) < len(one) for one in lists) and {*chain.from_iterable(lists)} <= {"0", "1"}:
+        rule = "lists must hold the classes of a picture by name or number, but hold 0 and 1 with a place for each class"
+        raise UserError(Problem("", 0, "data.labels", f"{rule}; a table with label_columns (source: manifest) is read so"))
