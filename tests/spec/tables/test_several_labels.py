@@ -33,7 +33,7 @@ REFUSED = {
     "inverse_frequency weighs pictures by the one class of each": {"space": {"balance": {"class_weights": "inverse_frequency"}}},
     "thresholds of several classes are chosen on validation pictures": {"confirm": {"use_val": True}},
     "test-time augmentation averages probabilities of which one class is right": {"confirm": {"test_time": "flip"}},
-    "'labels' is an argument of parquet, saved_dataset, manifest, voc, coco": {"data": {"source": "digits", "labels": "many"}},
+    "'labels' is an argument of parquet, saved_dataset, folder, manifest, voc, coco": {"data": {"source": "digits", "labels": "many"}},
 }
 
 
