@@ -15,10 +15,10 @@ unexport PYTHONDONTWRITEBYTECODE
 search: $(READY)
 	$(BIN)/visiontune search search_spaces/digits.yaml
 
-# mypy has one core, so the fast tests begin beside it. Then three at once on two cores, where searches wait for processes to start and to end.
+# mypy has one core, so the fast tests begin beside it. Then two at once: a third starves the workers of searches, which are nice.
 test: lint
 	$(MAKE) --no-print-directory --jobs=2 types fast
-	$(BIN)/python -m pytest -q -n 3 --dist worksteal -m "heavy or ray"
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "heavy or ray"
 
 # The tier without Ray, big networks and killed processes: for every save; `make test` is for every commit. What a GPU is needed for is left
 # to `make gpu`, where no two of its tests share one. A file's tests stay together: what they import and make is then there once.

@@ -36,7 +36,7 @@ def main() -> None:
         for metrics in usual.train(config, spec, args.pictures):
             tune.report(metrics)
 
-    ray.init(num_cpus=args.cores)
+    ray.init(address="local", num_cpus=args.cores)  # another one may be running
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": 1}),
         tune_config=tune.TuneConfig(
