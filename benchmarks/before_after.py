@@ -13,11 +13,13 @@ of trials and of retrainings. Seconds are left out, as the two take turns for ho
 from __future__ import annotations
 
 import argparse
+import hashlib
 import math
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from common.result import Result, arguments, mean_of, parse
 from visiontune import load_study
 from visiontune.results.study import Study
 
+STARTED_S = int(time.time())
 SHORT = ["budget.max_epochs=1", "budget.min_epochs=1", "confirm.num_seeds=1", "resources.max_concurrent_trials=1"]
 
 
@@ -39,13 +42,22 @@ def search(checkout: Path, file: Path, overrides: Sequence[str], folder: Path) -
     return load_study(next(folder.glob("*/driver.lock")).parent)
 
 
+def kept_as(space: str, checkout: Path, overrides: Sequence[str]) -> str:
+    """A folder's name for a search. Another one for each run where the checkout has changes that no commit names."""
+    commit, _, changed = machine.commit(checkout).partition(", ")
+    said = hashlib.sha256(" ".join(overrides).encode()).hexdigest()[:8]
+    return f"{space}-{commit}-{said}{f'-{STARTED_S}' if changed else ''}"
+
+
 def figures_of(study: Study) -> dict[str, float]:
     """What its winner is worth on the test, and what the search trained for it."""
     record = study.record
     tested = [one.test_top1 for one in record.confirmations if one.is_tested]
-    trained = sum(trial.epoch for trial in record.trials)
-    retrained = len(record.confirmations) * record.rungs[-1]
-    whole = sum(trial.epoch == record.rungs[-1] for trial in record.trials)
+    if not all(map(math.isfinite, tested or [math.nan])):
+        sys.exit(f"{study.name} has no test_top1: its winner was not tested, or its pictures have several classes")
+    raced = [one for candidate in record.candidates for one in candidate.confirmations] or record.confirmations
+    trained, whole = sum(trial.epoch for trial in record.trials), sum(trial.epoch == record.rungs[-1] for trial in record.trials)
+    retrained = len(raced) * record.rungs[-1]
     return {"test_top1": statistics.fmean(tested), "epochs": trained, "epochs_retrained": retrained, "whole_trials": whole}
 
 
@@ -83,7 +95,7 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
     for seed in range(args.seeds):
         for name, checkout in (("before", before), ("today", machine.ROOT)):
             overrides = [f"budget.num_trials={args.trials}", *args.overrides, f"sampler.seed={seed}"]
-            study = search(checkout, file, overrides, folder / f"{args.space}-{machine.commit(checkout)[:12]}-{seed}")
+            study = search(checkout, file, overrides, folder / kept_as(args.space, checkout, overrides))
             found[name].append(figures_of(study))
             print(f"seed {seed}, {name}: {found[name][-1]}", flush=True)
     result.table(args.space, rows_of(found))
