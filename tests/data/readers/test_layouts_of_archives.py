@@ -252,6 +252,11 @@ ROWS = {
         {"train": {"train/a-0.tar/1.png": "cat", "train/a-0.tar/3.png": "dog"}},
         {"2.png": "has several labels in 2.json; labels: many takes them"},
     ),
+    "a label that is no text": Row(
+        _shards(**{"a-0": {**_pictures("1.png", "2.png", "3.png"), "1.txt": b"cat", "2.txt": b"dog", "3.txt": b"b\xe4r"}}),
+        {"train": {"train/a-0.tar/1.png": "cat", "train/a-0.tar/2.png": "dog"}},
+        {"3.png": "has a file for its label that is no text in UTF-8: 3.txt"},
+    ),
     "lists with a place for each class": Row(
         _shards(**{"a-0": {**_pictures("1.png", "2.png"), "1.json": b'{"label": [0, 1, 1]}', "2.json": b'{"label": [1, 0, 0]}'}}),
         data={"labels": "many"},

@@ -15,7 +15,8 @@ from visiontune.data.file_tree import Root
 from visiontune.data.picture.formats import picture_suffixes
 from visiontune.data.readers.class_list import named, read_class_list
 from visiontune.data.readers.item import Item
-from visiontune.data.readers.label_files import Said, labels_of, mark_of, notes_of, said_by, why_none
+from visiontune.data.readers.label_files import Said, labels_of, mark_of, said_by, texts_of, why_none
+from visiontune.data.readers.manifest_labels import notes_of_mark
 from visiontune.data.readers.picture_files import file_source
 from visiontune.data.readers.webdataset_shards import Sample, counts_of, open_shards, picture_suffixes_of, samples_of
 from visiontune.data.source import SetAside, Source
@@ -51,7 +52,7 @@ def webdataset(
     set_aside: list[SetAside] = []
     whole = {part: _whole(found, image, suffix) for part, found in samples.items()}
     said = {part: said_by(roots[part], [*found.values()], suffix, label_field) for part, found in whole.items()}
-    mark = mark_of(one for each in said.values() for one in each) if has_many else None
+    mark = mark_of(chain(*said.values())) if has_many else None
     parts: dict[str, list[Item]] = {}
     for part, root in roots.items():
         found = labels_of(said[part], mark, has_many=has_many)
@@ -59,7 +60,10 @@ def webdataset(
         _set_others_aside(root, samples[part], image, suffix, set_aside, is_bad=bool(parts[part]))
     if class_names is not None:
         parts = named(parts, read_class_list(class_names), has_many=has_many)
-    notes = [*_notes([*chain(*samples.values())], image, suffix, label_field), *notes_of(mark, f".{suffix}")]
+    notes = [
+        *_notes([*chain(*samples.values())], image, suffix, label_field),
+        *notes_of_mark(mark, texts_of(chain(*said.values())), f".{suffix}"),
+    ]
     source = file_source("webdataset", replace(roots["train"], path="/"), parts, set_aside, notes=notes, has_many=has_many)
     return replace(source, names=lambda part: [roots[part].show(key.partition("/")[2]) for key in source.keys(part)])
 
