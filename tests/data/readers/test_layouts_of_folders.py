@@ -232,6 +232,10 @@ ROWS = {
         },
         data={"label_from": "text"},
     ),
+    "texts beside pictures that nobody asked for": Row(
+        _texts({f"{number}.png": "cat" for number in range(8)}),
+        refused=("16 were set aside", "0.png (and 7 more) has no label: there are no folders of classes", "label_from: text from a.txt"),
+    ),
     "texts of several lines where one class is asked for": Row(
         _texts({"a.png": "cat", "b.png": "cat\ndog", "c.png": "dog", "d.png": ""}),
         {"train": {"a.png": "cat", "c.png": "dog"}},

@@ -34,6 +34,23 @@ def said_by(root: Root, names: Sequence[str], suffix: str, field: str = "") -> l
         return [*(map if root.can_fork else pool.map)(said, names)]
 
 
+def says(said: Said) -> bool:
+    """Whether it is something, be it an empty list."""
+    return isinstance(said, str | list)
+
+
+def fields_of(root: Root, names: Sequence[str]) -> list[str]:
+    """All keys of these JSON files, in order; none of what is no mapping."""
+    fields: dict[str, None] = {}
+    for name in names:
+        try:
+            found = from_json(_read(root, name))
+        except ValueError:  # BadPicture is one
+            continue
+        fields |= dict.fromkeys(found if isinstance(found, dict) else ())
+    return [*fields]
+
+
 def mark_of(said: Iterable[Said]) -> str | None:
     """What parts classes in texts: a new line, the first of | ; , that stands in one, or a space where all words are numbers.
 

@@ -178,7 +178,10 @@ def _groups(items: Sequence[Item]) -> Sequence[str] | None:
 
 
 def _why(set_aside: Sequence[SetAside]) -> str:
-    if not set_aside:
-        return ""
-    shown = "; ".join(f"{one.name} {one.reason}" for one in set_aside[:_MAX_LISTED])
-    return f"; {len(set_aside):,} were set aside: {shown}{'; ...' if len(set_aside) > _MAX_LISTED else ''}"
+    """What was set aside: the first of each reason, so that many of one hide no other."""
+    by_reason: dict[str, list[SetAside]] = {}
+    for one in set_aside:
+        by_reason.setdefault(one.reason.partition(":")[0], []).append(one)
+    told = [f"{ones[0].name}{f' (and {len(ones) - 1:,} more)' * (len(ones) > 1)} {ones[0].reason}" for ones in by_reason.values()]
+    shown = "; ".join(told[:_MAX_LISTED]) + ("; ..." if len(told) > _MAX_LISTED else "")
+    return f"; {len(set_aside):,} were set aside: {shown}" if set_aside else ""
