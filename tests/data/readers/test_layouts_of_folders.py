@@ -256,6 +256,14 @@ ROWS = {
         },
         data={"label_from": "text"},
     ),
+    "texts of which another encoding leaves one class": Row(
+        _texts({f"{number}.png": "bär".encode("latin-1") if number % 2 else "cat" for number in range(8)}),
+        data={"label_from": "text"},
+        refused=(
+            "at least 2 classes, but there is only 'cat'; 4 were set aside: ",
+            "1.png (and 3 more) has a file for its label that is no",
+        ),
+    ),
     "lists of one and of none where one class is asked for": Row(
         _texts({"a.png": '["cat"]', "b.png": "[]", "c.png": '["dog", "dog"]', "d.png": '["cat", "dog"]'}),
         {"train": {"a.png": "cat", "c.png": "dog"}},

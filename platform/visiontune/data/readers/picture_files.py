@@ -53,7 +53,7 @@ def file_source(
         raise UserError(
             Problem(root.shown, 0, "", f"one picture at least must have a class, but none of its {len(items['train']):,} has one")
         )
-    class_names = class_order({*_each(items["train"], has_many=has_many)}, root.shown)
+    class_names = class_order({*_each(items["train"], has_many=has_many)}, root.shown, _why([one for one in set_aside if one.is_bad]))
     labels, sets = _numbered(items, class_names, root, has_many=has_many)
     read = load or root.read
     listing = cache(lambda: listing_of(kind, root, items, set_aside, margin))
