@@ -20,6 +20,7 @@ from visiontune.data.ingest.plan import make_plan
 from visiontune.data.iterative_stratification import stratified_parts
 from visiontune.data.label_sets import count_classes, members_SK, pairs_of
 from visiontune.data.prepare import describe, prepare, source_of, with_defaults
+from visiontune.data.readers import labels_beside
 from visiontune.data.readers.annotations.coco import coco
 from visiontune.data.readers.manifest_labels import separator_of
 from visiontune.data.source import Source
@@ -79,6 +80,7 @@ SAID = {
     "a class in each line": ("webdataset", ".txt", "\n".join),
     "lines beside pictures": ("folder", ".txt", "\n".join),
     "tags beside pictures": ("folder", ".txt", ", ".join),
+    "lines of an old Mac beside pictures": ("folder", ".txt", "\r".join),
     "numbers": ("webdataset", ".cls", lambda tags: " ".join(str(["cat", "dog", "sea lion"].index(tag)) for tag in tags)),
 }
 
@@ -99,6 +101,36 @@ def test_files_beside_pictures_say_several_classes(kind: str, tmp_path: Path) ->
     found = source_of(with_defaults({"source": source, "labels": "many", **place}))
     assert {Path(key).name: tags for key, tags in sets_of(found).items()} == TAGS
     assert found.counts_C.tolist() == [2, 2, 1] and found.set_aside == ()
+
+
+@pytest.mark.parametrize("kind", ["texts", "table"])
+def test_one_mark_parts_all_and_another_is_told(kind: str, tmp_path: Path) -> None:
+    """One stray text decides: that others hold another mark must not be left for the list of classes to show."""
+    first, second = ("cat\ndog", "\n") if kind == "texts" else ("cat|dog", "|")
+    said = [first, "cat, dog", "dog, cat", "cat", "dog, cat", "cat, dog"]
+    for number, text in enumerate(said):
+        (tmp_path / f"{number}.png").write_bytes(png(COLOUR[number]))
+        if kind == "texts":
+            (tmp_path / f"{number}.txt").write_text(text)
+    place: dict[str, object] = {"source": "folder", "path": str(tmp_path), "label_from": "text"}
+    if kind == "table":
+        (tmp_path / "t.csv").write_text("\n".join(["path,tags", *(f'{number}.png,"{text}"' for number, text in enumerate(said))]))
+        place = {"source": "manifest", "path": str(tmp_path / "t.csv"), "label_column": "tags"}
+    source = source_of(with_defaults({"labels": "many", **place}))
+    what = ".txt" if kind == "texts" else "'tags'"
+    parted = f"classes in {what} are parted by {second!r}"
+    assert source.notes == (f"{parted}; 4 texts hold ',' too, as part of a name: 'cat, dog' is one class",)
+    assert "cat, dog" in source.class_names
+
+
+def test_many_texts_beside_pictures_take_a_look_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(60):
+        (tmp_path / f"{number}.png").write_bytes(png(COLOUR[number % 30]))
+        (tmp_path / f"{number}.txt").write_text("cat" if number % 2 else "dog")
+    stems: list[str] = []
+    monkeypatch.setattr(labels_beside, "identity", lambda name: stems.append(name) or name)
+    source_of(with_defaults({"source": "folder", "path": str(tmp_path), "label_from": "text"}))
+    assert len(stems) <= 5 * 60
 
 
 def test_a_separator_that_stands_nowhere_names_the_one_that_does(tmp_path: Path) -> None:

@@ -31,10 +31,12 @@ def part_of(name: str) -> str | None:
     return next((part for part, words in _PART_NAMES.items() if found and found[1] in words), None)
 
 
-def class_order(names: Collection[str], where: str) -> tuple[str, ...]:
-    """The classes in order: by number where all are integers, else by name. Raises UserError for fewer than two and for names alike."""
+def class_order(names: Collection[str], where: str, why: str = "") -> tuple[str, ...]:
+    """The classes in order: by number where all are integers, else by name. Raises UserError for names alike and, with `why`, for fewer
+    than two.
+    """
     if len(names) < 2:
-        raise UserError(Problem(where, 0, "", f"there must be at least 2 classes, but there is only {next(iter(names))!r}"))
+        raise UserError(Problem(where, 0, "", f"there must be at least 2 classes, but there is only {next(iter(names))!r}{why}"))
     refuse_alike(names, where)
     are_numbers = all(name.isascii() and name.isdigit() for name in names)
     # By the text too: 1 and 01 are equal, and their order must not be that of a set.

@@ -22,6 +22,8 @@ _BY_PYARROW = ("file", "s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss", "mo
 
 def open_root(text: str, where: str) -> Root:
     """A path or URI, whether anything lies there or not; an archive is a folder. Raises UserError for what nothing opens."""
+    if not text:  # an unset variable, not the folder where one is
+        raise UserError(Problem("", 0, where, "must not be an empty string"))
     if not is_uri(text):
         path = os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111  also for odd bytes
         return _into_archive(Root(path, text.rstrip("/") or "/"))
@@ -58,15 +60,15 @@ def _file_system(uri: str) -> tuple[Any, str]:
     return PyFileSystem(FSSpecHandler(filesystem)), path
 
 
-def open_folder(text: str, where: str) -> Root:
-    """The folder at a path or URI. Raises UserError, with the nearest name, where there is none."""
+def open_folder(text: str, where: str, what: str = "a folder") -> Root:
+    """The folder at a path or URI. Raises UserError, with the nearest name, where there is none; `what` could be there."""
     root = open_root(text, where)
     kind = kind_at(root)
     if kind == "folder":
         return root
     if kind == "file":
         raise UserError(Problem("", 0, where, f"must be a folder, but {root.shown} is a file"))
-    raise UserError(Problem("", 0, where, f"must be a folder, but there is no {root.shown}{beside(root)}"))
+    raise UserError(Problem("", 0, where, f"must be {what}, but there is no {root.shown}{beside(root)}"))
 
 
 def open_file(text: str, where: str) -> tuple[Root, str]:

@@ -71,7 +71,7 @@ def prepare(
         wanted = _Wanted(source, data, cache, tell or (lambda progress: None), stop or threading.Event())
         path = wanted.found() or wanted.made()
         mark_used(path)
-        _refuse_bad(path, data["allow_bad"])
+        refuse_bad(path, data["allow_bad"])
         _put(path)
     except OSError as error:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -223,10 +223,10 @@ class _Wanted:
         return self._cache / f"{digest_of(self._source, self._data, content)}.arrow"
 
 
-def _refuse_bad(path: Path, allow_bad: float) -> None:
-    """An earlier ingest may have allowed more bad pictures than this one does."""
+def refuse_bad(path: Path, allow_bad: float) -> None:
+    """Raise UserError for a store with more bad pictures than that share: an earlier ingest may have allowed them."""
     report = Store.open(path).report()
     num_bad = sum(one["is_bad"] for one in report.set_aside)
-    if num_bad > allow_bad * report.num_seen:
+    if num_bad / max(1, report.num_seen) > allow_bad:
         rule = f"{num_bad:,} of {report.num_seen:,} pictures can't be used, more than the share that data.allow_bad = {allow_bad:g} allows"
         raise UserError(f"{rule}; `visiontune data {path.stem}` lists them")

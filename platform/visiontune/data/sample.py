@@ -26,33 +26,54 @@ _AT_ONCE, _MAX_SHOWN = 16, 3
 
 @dataclass
 class Sample:
-    """What was found of `num` pictures of `num_all`. `bad` are names with reasons, `ends` least and greatest values of more than 8 bits."""
+    """What was found of `num` pictures of `num_all`. `bad` are names with reasons, `ends` least and greatest values of more than 8 bits.
+
+    `aside` are the bad ones that the source left out before, such as those without a label: none of `num_all`.
+    """
 
     num_all: int
+    aside: list[str]
     num: int = 0
     bad: list[str] = field(default_factory=list)
     ends: list[Depth] = field(default_factory=list)
     shapes: list[tuple[int, int]] = field(default_factory=list)
 
+    @property
+    def num_bad(self) -> int:
+        """That are known of: at least so many an ingest finds."""
+        return len(self.bad) + len(self.aside)
+
+    @property
+    def num_seen(self) -> int:
+        """All that an ingest counts."""
+        return self.num_all + len(self.aside)
+
+    @property
+    def likely_share(self) -> float:
+        """The share of all that is bad if those that were not looked at are like the others."""
+        return (len(self.bad) / self.num * self.num_all + len(self.aside)) / self.num_seen
+
 
 def sample_lines(source: Source, data: Mapping[str, Any], *, enough_s: float = ENOUGH_S, refuses: bool = False) -> list[str]:
     """Sentences, the first on how many were read; none for a source without files. `data` has its defaults.
 
-    Raises UserError where it `refuses` and all were read, of which an ingest would let so many bad ones not pass.
+    Raises UserError where it `refuses` and an ingest would, whatever the pictures that were not read.
     """
     if not source.names("train") or source.stamps is None:
         return []
     found = _looked_at(source, data, enough_s)
     first, *others = _said(found, data)
-    if refuses and found.num == found.num_all and len(found.bad) > data["allow_bad"] * found.num:
-        raise UserError(Problem("", 0, "data", first))
+    if refuses and found.num_bad / found.num_seen > data["allow_bad"]:
+        enough = -(-100 * found.num_bad // found.num_seen) / 100
+        raise UserError(Problem("", 0, "data", f"{first}; data.allow_bad: {enough:g} lets them pass"))
     return [first, *others]
 
 
 def _looked_at(source: Source, data: Mapping[str, Any], enough_s: float) -> Sample:
     """Some of each part, evenly drawn, until there are NUM or the time is over: then what was seen is as good a draw."""
     labels, rng, start_s = source.labels(), np.random.default_rng(0), time.monotonic()
-    found = Sample(sum(map(len, labels.values())))
+    aside = [printable(f"{one.name} {one.reason}") for one in source.set_aside if one.is_bad]
+    found = Sample(sum(map(len, labels.values())), aside)
     side = max(sides(data["image_size"])) if data["image_size"] is not None else None
     for part, label_N in labels.items():
         wanted = max(1, round(NUM * len(label_N) / found.num_all))
@@ -95,21 +116,27 @@ def _decoded(content: Any, side: int | None) -> tuple[Values, tuple[int, int]]:
 
 
 def _said(found: Sample, data: Mapping[str, Any]) -> Iterator[str]:
-    num_bad, share = len(found.bad), len(found.bad) / found.num
-    whose = (
-        f"a sample of {found.num:,} of {plural(found.num_all, 'picture')}" if found.num < found.num_all else f"all {found.num:,} pictures"
-    )
-    if not num_bad:
-        yield f"{whose} was decoded, and can be read" if found.num < found.num_all else f"{whose} were decoded, and can be read"
-    else:
-        about = f", so about {round(share * found.num_all):,} of {found.num_all:,}" if found.num < found.num_all else ""
-        shown = "; ".join(found.bad[:_MAX_SHOWN]) + ("; ..." if num_bad > _MAX_SHOWN else "")
-        too_many = f", more than data.allow_bad = {data['allow_bad']:g} lets pass" if share > data["allow_bad"] else ""
-        yield f"{num_bad:,} of {whose} can't be read{about}{too_many}: {shown}"
+    yield _how_many(found, data["allow_bad"])
     yield from _depth(found, data)
     if data["image_size"] is not None and found.shapes:
         frame = data.get("frame") or ("crop" if is_large(sides(data["image_size"])) else "squash")
         yield from enlargement_note(np.array(found.shapes), sides(data["image_size"]), frame)
+
+
+def _how_many(found: Sample, allow_bad: float) -> str:
+    is_some = found.num < found.num_all
+    whose = f"a sample of {found.num:,} of {plural(found.num_all, 'picture')}" if is_some else f"all {found.num:,} pictures"
+    said = f"{whose} {'was' if is_some else 'were'} decoded, and can be read"
+    if found.bad:
+        about = f", so about {round(len(found.bad) / found.num * found.num_all):,} of {found.num_all:,}" if is_some else ""
+        said = f"{len(found.bad):,} of {whose} can't be read{about}"
+    if found.aside:
+        said += f"{', and' if found.bad else ';'} {len(found.aside):,} beside them can't be used"
+    if not found.num_bad:
+        return said
+    too_many = f", more than data.allow_bad = {allow_bad:g} lets pass" if found.likely_share > allow_bad else ""
+    shown = "; ".join([*found.bad, *found.aside][:_MAX_SHOWN]) + ("; ..." if found.num_bad > _MAX_SHOWN else "")
+    return f"{said}{too_many}: {shown}"
 
 
 def _depth(found: Sample, data: Mapping[str, Any]) -> Iterator[str]:

@@ -62,5 +62,5 @@ def survey(data: Mapping[str, Any]) -> Survey:
         source.has_test,
         source.has_val,
         None if source.label_sets is None else round(num * kept),
-        next(iter(sample_lines(source, whole)), ""),
+        next(iter(sample_lines(source, whole, refuses=True)), ""),
     )

@@ -252,6 +252,51 @@ ROWS = {
         {"train": {"train/a-0.tar/1.png": "cat", "train/a-0.tar/3.png": "dog"}},
         {"2.png": "has several labels in 2.json; labels: many takes them"},
     ),
+    "lists in another field of JSON": Row(
+        _shards(**{"a-0": {**_pictures("1.png", "2.png"), "1.json": b'{"id": 1, "tags": ["cat"]}', "2.json": b'{"tags": ["dog"]}'}}),
+        data={"labels": "many"},
+        refused=("data.label_field: must be a field of the .json beside pictures, but 'label' is none; ", "choices: id, tags"),
+    ),
+    "a field of JSON that is spelt otherwise": Row(
+        _shards(**{"a-0": {**_pictures("1.png", "2.png"), "1.json": b'{"id": 1, "tags": ["cat"]}', "2.json": b'{"tags": ["dog"]}'}}),
+        data={"labels": "many", "label_field": "tag"},
+        refused=("'tag' is none; nearest is 'tags'; choices: id, tags",),
+    ),
+    "the same beside captions, and with the suffix": Row(
+        _shards(**{"a-0": {**_pictures("1.png"), "1.json": b'{"tags": ["cat"]}', "1.txt": b"a cat"}}),
+        data={"labels": "many", "label_field": "tag", "label_suffix": "json"},
+        refused=("data.label_field", "'tag' is none; nearest is 'tags'"),
+    ),
+    "a field that was given, beside captions": Row(
+        _shards(**{"a-0": {**_pictures("1.png"), "1.json": b'{"tags": ["cat"]}', "1.txt": b"a cat"}}),
+        data={"labels": "many", "label_field": "tag"},
+        refused=("data.label_field", "'tag' is none; nearest is 'tags'"),
+    ),
+    "a field that holds no label": Row(
+        _shards(**{"a-0": {**_pictures("1.png"), "1.json": b'{"label": {"name": "cat"}, "tags": ["cat"]}'}}),
+        refused=("data.label_field: must hold a text, an integer or a list of them", "'label' does not; other fields: tags"),
+    ),
+    "JSON whose first has no label": Row(
+        _shards(
+            **{
+                "a-0": {
+                    **_pictures("1.png", "2.png", "3.png"),
+                    **{"1.json": b'{"id": 1}', "2.json": b'{"label": "cat"}', "3.json": b'{"label": "dog"}'},
+                }
+            }
+        ),
+        {"train": {"train/a-0.tar/2.png": "cat", "train/a-0.tar/3.png": "dog"}},
+        {"1.png": "has no label in 1.json"},
+    ),
+    "a shard by a name that is none": Row(
+        _at(_shards(**{"list-000": _FIRST}), "list-00.tar"),
+        refused=("SOURCE: must be a folder or a file, but there is no ", "nearest is 'list-000.tar'"),
+    ),
+    "a label that is no text": Row(
+        _shards(**{"a-0": {**_pictures("1.png", "2.png", "3.png"), "1.txt": b"cat", "2.txt": b"dog", "3.txt": b"b\xe4r"}}),
+        {"train": {"train/a-0.tar/1.png": "cat", "train/a-0.tar/2.png": "dog"}},
+        {"3.png": "has a file for its label that is no text in UTF-8: 3.txt"},
+    ),
     "lists with a place for each class": Row(
         _shards(**{"a-0": {**_pictures("1.png", "2.png"), "1.json": b'{"label": [0, 1, 1]}', "2.json": b'{"label": [1, 0, 0]}'}}),
         data={"labels": "many"},
@@ -389,7 +434,7 @@ def test_archives_elsewhere(tmp_path: Path) -> None:
 
 def test_the_argument_is_called_as_the_user_knows_it(tmp_path: Path) -> None:
     (tmp_path / "a.npz").touch()
-    for name, rule in (("nothere", "DATA: must be a folder"), ("a.npz", r"DATA /\S*a.npz holds arrays")):
+    for name, rule in (("nothere", "DATA: must be a folder or a file, but there is no"), ("a.npz", r"DATA /\S*a.npz holds arrays")):
         with pytest.raises(UserError, match=f"^{rule}"):
             section_of(str(tmp_path / name), [], "DATA")
 

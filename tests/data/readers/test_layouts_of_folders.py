@@ -31,13 +31,13 @@ def _files(*names: str, others: str = "") -> Callable[[Path], None]:
     return make
 
 
-def _texts(said: Mapping[str, str], bare: str = "", others: Mapping[str, str] | None = None) -> Callable[[Path], None]:
+def _texts(said: Mapping[str, str | bytes], bare: str = "", others: Mapping[str, str] | None = None) -> Callable[[Path], None]:
     """Pictures, each with a text beside it, one without, and texts alone."""
 
     def make(root: Path) -> None:
         tree(root, {name: index for index, name in enumerate([*said, *filter(None, [bare])])})
         for name, text in {**{str(Path(name).with_suffix(".txt")): text for name, text in said.items()}, **(others or {})}.items():
-            (root / name).write_text(text)
+            (root / name).write_bytes(text.encode() if isinstance(text, str) else text)
 
     return make
 
@@ -232,10 +232,48 @@ ROWS = {
         },
         data={"label_from": "text"},
     ),
+    "texts beside pictures that nobody asked for": Row(
+        _texts({f"{number}.png": "cat" for number in range(8)}),
+        refused=("16 were set aside", "0.png (and 7 more) has no label: there are no folders of classes", "label_from: text from a.txt"),
+    ),
     "texts of several lines where one class is asked for": Row(
         _texts({"a.png": "cat", "b.png": "cat\ndog", "c.png": "dog", "d.png": ""}),
         {"train": {"a.png": "cat", "c.png": "dog"}},
         {"b.png": "has several labels in b.txt; labels: many takes them", "d.png": "has no label in d.txt"},
+        data={"label_from": "text"},
+    ),
+    "texts in other encodings, and no texts at all": Row(
+        _texts(
+            {
+                **{"a.png": "cat", "b.png": "\ufeffdog\r\n", "latin.png": "bär".encode("latin-1"), "wide.png": "cat".encode("utf-16")},
+                **{"odd.png": "cat".encode("utf-16-le"), "binary.png": b"\x80\x00\xff", "list.png": b'["b\xe4r"]'},
+            }
+        ),
+        {"train": {"a.png": "cat", "b.png": "dog"}},
+        {
+            f"{name}.png": f"has a file for its label that is no text in UTF-8: {name}.txt"
+            for name in ("latin", "wide", "odd", "binary", "list")
+        },
+        data={"label_from": "text"},
+    ),
+    "texts of which another encoding leaves one class": Row(
+        _texts({f"{number}.png": "bär".encode("latin-1") if number % 2 else "cat" for number in range(8)}),
+        data={"label_from": "text"},
+        refused=(
+            "at least 2 classes, but there is only 'cat'; 4 were set aside: ",
+            "1.png (and 3 more) has a file for its label that is no",
+        ),
+    ),
+    "lists of one and of none where one class is asked for": Row(
+        _texts({"a.png": '["cat"]', "b.png": "[]", "c.png": '["dog", "dog"]', "d.png": '["cat", "dog"]'}),
+        {"train": {"a.png": "cat", "c.png": "dog"}},
+        {"b.png": "has no label in b.txt", "d.png": "has several labels in d.txt"},
+        data={"label_from": "text"},
+    ),
+    "lines of an old Mac": Row(
+        _texts({"a.png": "cat\r", "b.png": "cat\rdog", "c.png": "dog"}),
+        {"train": {"a.png": "cat", "c.png": "dog"}},
+        {"b.png": "has several labels in b.txt"},
         data={"label_from": "text"},
     ),
     "several classes out of folders": _row(

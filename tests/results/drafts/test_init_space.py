@@ -215,10 +215,34 @@ def test_pictures_that_can_not_be_read_are_counted(pictures: Path, capsys: pytes
     assert "\nall 30 pictures were decoded, and can be read\n" in run("init", "pets", code=0, capsys=capsys)[0]
     for file in sorted(pictures.rglob("*.png"))[:4]:
         file.write_bytes(file.read_bytes()[:40])
-    out, _ = run("init", "pets", "--force", code=0, capsys=capsys)
-    assert "\n4 of all 30 pictures can't be read, more than data.allow_bad = 0.01 lets pass: pets/class 0/" in out
+    before = Path("pets.yaml").read_text()
+    words = "4 of all 30 pictures can't be read, more than data.allow_bad = 0.01 lets pass: "
+    said = rf"data: {re.escape(words)}.*; data\.allow_bad: 0\.14 lets them pass\n"
+    _, err = run("init", "pets", "--force", code=2, capsys=capsys)
+    assert re.fullmatch(said, err) and Path("pets.yaml").read_text() == before  # not what the next command would refuse
     _, err = run("check", "pets.yaml", code=2, capsys=capsys)
-    assert re.fullmatch(r"pets\.yaml:\d+: data: 4 of all 30 pictures can't be read, more than data\.allow_bad .*\n", err)
+    assert re.fullmatch(rf"pets\.yaml:\d+: {said}", err)
+    out, _ = run("init", "pets", "allow_bad=0.14", "--force", code=0, capsys=capsys)
+    assert "\n4 of all 30 pictures can't be read: pets/class 0/" in out
+    run("check", "pets.yaml", code=0, capsys=capsys)
+
+
+@pytest.mark.parametrize("words", [(), ("--force",)])
+def test_a_search_space_is_no_pictures(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    run("init", "pets", code=0, capsys=capsys)
+    rule = "SOURCE pets.yaml is a search space, which `visiontune search` takes; its section data says where its pictures are\n"
+    assert run("init", "pets.yaml", *words, code=2, capsys=capsys)[1] == rule
+
+
+def test_a_check_counts_the_bad_pictures_of_a_store_that_is_there(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a search does: an earlier ingest may have let more pass."""
+    run("init", "pets", code=0, capsys=capsys)
+    file = sorted(pictures.rglob("*.png"))[0]
+    file.write_bytes(file.read_bytes()[:40])
+    section = {key: value for key, value in load_study("pets.yaml").data.items() if key != "folds"}
+    visiontune.ingest({**section, "allow_bad": 0.1})
+    _, err = run("check", "pets.yaml", code=2, capsys=capsys)
+    assert "1 of 30 pictures can't be used, more than the share that data.allow_bad = 0.01 allows" in err
 
 
 def test_pictures_of_any_shape_get_a_size(capsys: pytest.CaptureFixture[str]) -> None:

@@ -130,6 +130,10 @@ def test_what_can_not_be_used_is_told_and_nothing_else_suffers(trained: Trained,
         assert re.search(reason, one.problem), one
     with pytest.raises(UserError, match=r"there is no .*pictures/tset; nearest is 'test'"):
         predict(trained.weights, [trained.pictures / "tset"], studies_dir=trained.studies)
+    for nothing in ("", ["", trained.pictures]):  # an unset variable is not the folder where one is
+        with pytest.raises(UserError, match=r"^PICTURES.* an empty string"):
+            predict(trained.weights, nothing, studies_dir=trained.studies)
+    assert ["empty string" in one.problem for one in said_of(trained, iter([""]))] == [True]
     with pytest.raises(UserError, match="but got int"):
         predict(trained.weights, 3, studies_dir=trained.studies)
 

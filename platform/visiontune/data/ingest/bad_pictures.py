@@ -32,7 +32,7 @@ class BadPictureLimit:
 
     def check(self) -> None:
         """Raise UserError where more than the share allow_bad is bad, with the first few of them."""
-        if self.num_bad <= self._allow_bad * self._num:
+        if self.num_bad / max(1, self._num) <= self._allow_bad:  # 29 of 100 are 0.29, but 0.29 * 100 is less than 29
             return
         listed = [Problem(self._plan.name(place), 0, "", f"picture {reason}") for place, reason in sorted(self._bad)[:_MAX_LISTED]]
         so_far = "" if self._num_seen == self._num else " so far"

@@ -82,7 +82,8 @@ class ClassFolders:
 
     def _reason(self, path: Sequence[str], part: str, has_classes: bool) -> str:
         if not has_classes:
-            hint = " (label_from: name takes labels from names of files, text from a.txt beside a.jpg)" if part == "train" else ""
+            ways = "label_from: name takes labels from names of files, label_from: text from a.txt beside a.jpg"
+            hint = f" ({ways})" if part == "train" else ""
             return f"has no label: there are no folders of classes{hint}"
         return f"has no label: it lies {'above' if path else 'beside'} the folders of the classes"
 

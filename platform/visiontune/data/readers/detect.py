@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from visiontune.data.readers.parquet_shards import ShardFile
 from visiontune.data.readers.picture_columns import columns_of
 from visiontune.errors import UserError, nearest
 from visiontune.filesystem.path_kind import kind_of
+from visiontune.spec.parse import is_space
 from visiontune.spec.tables.sources import SOURCES
 
 _NAMED = "torchvision:"
@@ -47,6 +49,7 @@ def detect_source(text: str, kind: str | None = None, exclude: Sequence[str] = (
         root, names = open_files(text, "SOURCE", ".parquet")
         return _file(root, names[0], text)
     if text.lower().endswith(YAML_SUFFIXES):
+        _refuse_space(text)
         return {"source": "yolo", "path": text}
     if (shards := shards_section(text, exclude)) is not None and kind in (None, shards["source"]):
         return shards
@@ -54,9 +57,19 @@ def detect_source(text: str, kind: str | None = None, exclude: Sequence[str] = (
         refuse_foreign_file(text)
         kinds = f"an archive (.zip, .tar), a table ({', '.join(_TABLES)}) or a file of annotations (.json, .xml, .yaml)"
         raise UserError(f"SOURCE must be a folder, {kinds}, but {text} is none of them")
-    root = Excluded(open_folder(text, "SOURCE"), exclude).root
+    root = Excluded(open_folder(text, "SOURCE", "a folder or a file"), exclude).root
     refuse_foreign_folder(root, text)
     return _folder(root, text, kind)
+
+
+def _refuse_space(text: str) -> None:
+    """Raise UserError for a file of this project's own, whose pictures lie elsewhere."""
+    is_own = False
+    if kind_of(text) == "file":
+        with suppress(UserError):  # what is no YAML its reader tells
+            is_own = is_space(text)
+    if is_own:
+        raise UserError(f"SOURCE {text} is a search space, which `visiontune search` takes; its section data says where its pictures are")
 
 
 def source_as(kind: str, text: str, exclude: Sequence[str] = ()) -> dict[str, Any]:

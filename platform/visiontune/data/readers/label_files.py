@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Any
@@ -17,8 +17,8 @@ from visiontune.data.readers.manifest_labels import SEPARATORS
 from visiontune.errors import Problem, UserError
 from visiontune.filesystem.json_text import from_json
 
-Said = str | list[str] | None
-"""What a file says: a text, or the entries of a list; None for neither."""
+Said = str | list[str] | BadPicture | None
+"""What a file says: a text, or the entries of a list; None for neither, and why where it is no text or can't be read."""
 
 _READS_AT_ONCE = 32
 _MARKS = ("\n", *SEPARATORS)
@@ -34,55 +34,94 @@ def said_by(root: Root, names: Sequence[str], suffix: str, field: str = "") -> l
         return [*(map if root.can_fork else pool.map)(said, names)]
 
 
+def says(said: Said) -> bool:
+    """Whether it is something, be it an empty list."""
+    return isinstance(said, str | list)
+
+
+def fields_of(root: Root, names: Sequence[str]) -> list[str]:
+    """All keys of these JSON files, in order; none of what is no mapping."""
+    fields: dict[str, None] = {}
+    for name in names:
+        try:
+            found = from_json(_read(root, name))
+        except ValueError:  # BadPicture is one
+            continue
+        fields |= dict.fromkeys(found if isinstance(found, dict) else ())
+    return [*fields]
+
+
 def mark_of(said: Iterable[Said]) -> str | None:
     """What parts classes in texts: a new line, the first of | ; , that stands in one, or a space where all words are numbers.
 
     >>> mark_of(["cat, dog", "sea lion"]), mark_of(["3 17", "4"]), mark_of(["sea lion", ["cat", "dog"]])
     (',', ' ', None)
     """
-    texts = [one for one in said if isinstance(one, str)]
+    texts = texts_of(said)
     are_numbers = all(word.isdigit() for text in texts for word in text.split())
     found = next((mark for mark in _MARKS if any(mark in text for text in texts)), None)
     return found or (" " if are_numbers and any(" " in text for text in texts) else None)
 
 
+def texts_of(said: Iterable[Said]) -> list[str]:
+    """What is said in texts."""
+    return [one for one in said if isinstance(one, str)]
+
+
 def labels_of(said: Sequence[Said], mark: str | None, *, has_many: bool) -> list[str | None]:
     """The label of each, None for none; with `has_many` all of each joined, parted by `mark` in a text. Raises UserError for 0 and 1."""
     if not has_many:
-        texts = [one if isinstance(one, str) and "\n" not in one else None for one in said]
+        texts = [words[0] if len(words := _lines(one)) == 1 else None for one in said]
         return list(plain_values(pa.array(texts, pa.string())).to_pylist())
     _refuse_columns([one for one in said if isinstance(one, list)])
-    return [None if one is None else joined(one if isinstance(one, list) else _words(one, mark)) for one in said]
+    return [None if one is None or isinstance(one, BadPicture) else joined(_words(one, mark)) for one in said]
 
 
 def why_none(said: Said, name: str) -> str:
     """Why what a file says is no label, where a picture has one class."""
-    several = isinstance(said, list) or (said is not None and "\n" in said)
-    return f"has several labels in {name}; labels: many takes them" if several else f"has no label in {name}"
+    if isinstance(said, BadPicture):
+        return f"has a file for its label that {said}: {name}"
+    return f"has several labels in {name}; labels: many takes them" if len(_lines(said)) > 1 else f"has no label in {name}"
 
 
-def notes_of(mark: str | None, what: str) -> Iterator[str]:
-    """How classes were parted."""
-    if mark is not None:
-        yield f"classes in {what} are parted by {mark!r}"
+def _lines(said: Said) -> list[str]:
+    """All that a picture of one class may have one of."""
+    return [] if said is None or isinstance(said, BadPicture) else list(dict.fromkeys(_words(said, "\n")))
 
 
-def _words(text: str, mark: str | None) -> list[str]:
-    return [word.strip() for word in (text.split(mark) if mark else [text]) if word.strip()]
+def _words(said: str | list[str], mark: str | None) -> list[str]:
+    if isinstance(said, list):
+        return said
+    return [word.strip() for word in (said.split(mark) if mark else [said]) if word.strip()]
 
 
 def _said(root: Root, name: str, suffix: str, field: str) -> Said:
     try:
-        text = root.read(name).decode("utf-8-sig").strip()
-        is_json = suffix.split(".")[-1] == "json"
-        if not is_json and not text.startswith("["):
-            return text
+        text = _read(root, name)
+    except BadPicture as error:
+        return error
+    is_json = suffix.split(".")[-1] == "json"
+    if not is_json and not text.startswith("["):
+        return text
+    try:
         known = from_json(text)
-    except BadPicture:
-        return None
     except ValueError:
         return None if is_json else text
-    value: Any = known.get(field) if isinstance(known, dict) else known
+    return _entries(known.get(field) if isinstance(known, dict) else known)
+
+
+def _read(root: Root, name: str) -> str:
+    """With "\\n" at the end of each line, as on any system. Raises BadPicture for what is no text."""
+    try:
+        text = root.read(name).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:  # ASCII as UTF-16 is UTF-8 too, with these between
+        raise BadPicture("is no text in UTF-8")
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
+
+
+def _entries(value: Any) -> Said:
     if not isinstance(value, list):
         return _text(value)
     entries = [_text(one) for one in value]

@@ -15,7 +15,7 @@ from visiontune.data.readers.column_values import notes_for_nothing
 from visiontune.data.readers.item import Item, joined, parted
 from visiontune.data.readers.manifest_columns import DEFAULT_SPLIT, Columns, Row, read_rows
 from visiontune.data.readers.manifest_hints import likely_path
-from visiontune.data.readers.manifest_labels import refuse_unused, separator_in
+from visiontune.data.readers.manifest_labels import notes_of_mark, refuse_unused, separator_in, texts_in
 from visiontune.data.readers.picture_files import file_source
 from visiontune.data.readers.picture_paths import Pictures, base_of, common_root, place
 from visiontune.data.readers.table_file import TableFile, read_table
@@ -59,7 +59,7 @@ def manifest(
     root = common_root([table.root for table in tables.values()]) if images is None else open_folder(images, "data.images")
     reading = _Reading(root, images is not None, suffix or "", Votes(vote), has_many=has_many)
     items = reading.items(rows)
-    parted_by = [f"classes in {label_column!r} are parted by {mark!r}"] if mark else []
+    parted_by = notes_of_mark(mark, texts_in(tables.values(), label_column), repr(label_column)) if mark else ()
     notes = [*_words(tables.values(), columns), *parted_by, *reading.notes()]
     if rows and not any(items.values()):
         _refuse_elsewhere(tables["train"], images, path_column)

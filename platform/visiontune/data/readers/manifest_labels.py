@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from visiontune.data.readers.table_file import TableFile
 from visiontune.data.readers.votes import REFUSE
-from visiontune.errors import Problem, UserError
+from visiontune.errors import Problem, UserError, plural
 
 SPACED = ("tag", "tags", "labels", "classes", "categories", "attributes", "keywords")
 """Columns whose words may stand apart by nothing but spaces."""
@@ -38,13 +38,35 @@ def separator_of(texts: Sequence[str], column: str) -> str | None:
 
 def separator_in(tables: Iterable[TableFile], column: str, given: str | None = None) -> str | None:
     """The same of a column of texts over several tables. Raises UserError for a given one that stands nowhere, where another would part."""
-    there = [table for table in tables if column in table.names and table.lists(column) is None]
-    texts = [text for table in there for text in table.texts(column) if text]
+    texts = texts_in(tables, column)
     found = separator_of(texts, column)
     if given is not None and found is not None and not any(given in text for text in texts):
         rule = f"must part classes in {column!r}, but {given!r} stands nowhere in it; nearest is {found!r}, or leave it out"
         raise UserError(Problem("", 0, "data.label_separator", rule))
     return given or found
+
+
+def texts_in(tables: Iterable[TableFile], column: str) -> list[str]:
+    """What a column of texts says over several tables, row by row; nothing of one of lists."""
+    there = [table for table in tables if column in table.names and table.lists(column) is None]
+    return [text for table in there for text in table.texts(column) if text]
+
+
+def notes_of_mark(mark: str | None, texts: Sequence[str], what: str) -> Iterator[str]:
+    """How classes in texts were parted, and that others hold another mark, which then is part of a name.
+
+    >>> [*notes_of_mark("|", ["cat|dog", "cat, dog"], "'tags'")]
+    ["classes in 'tags' are parted by '|'; 1 text holds ',' too, as part of a name: 'cat, dog' is one class"]
+    """
+    if mark is None:
+        return
+    words = ([word for word in text.split(mark) if any(one in word for one in SEPARATORS if one != mark)] for text in texts)
+    held = [found[0].strip() for found in words if found]
+    others = ", ".join(repr(one) for one in SEPARATORS if one != mark and any(one in word for word in held))
+    hold = f"{plural(len(held), 'text')} hold{'s'[: len(held) == 1]}"
+    yield f"classes in {what} are parted by {mark!r}" + (
+        f"; {hold} {others} too, as part of a name: {held[0]!r} is one class" if held else ""
+    )
 
 
 def refuse_unused(vote: str, separator: str | None, label_columns: Sequence[str], *, has_many: bool) -> None:

@@ -53,7 +53,7 @@ def file_source(
         raise UserError(
             Problem(root.shown, 0, "", f"one picture at least must have a class, but none of its {len(items['train']):,} has one")
         )
-    class_names = class_order({*_each(items["train"], has_many=has_many)}, root.shown)
+    class_names = class_order({*_each(items["train"], has_many=has_many)}, root.shown, _why([one for one in set_aside if one.is_bad]))
     labels, sets = _numbered(items, class_names, root, has_many=has_many)
     read = load or root.read
     listing = cache(lambda: listing_of(kind, root, items, set_aside, margin))
@@ -178,7 +178,10 @@ def _groups(items: Sequence[Item]) -> Sequence[str] | None:
 
 
 def _why(set_aside: Sequence[SetAside]) -> str:
-    if not set_aside:
-        return ""
-    shown = "; ".join(f"{one.name} {one.reason}" for one in set_aside[:_MAX_LISTED])
-    return f"; {len(set_aside):,} were set aside: {shown}{'; ...' if len(set_aside) > _MAX_LISTED else ''}"
+    """What was set aside: the first of each reason, so that many of one hide no other."""
+    by_reason: dict[str, list[SetAside]] = {}
+    for one in set_aside:
+        by_reason.setdefault(one.reason.partition(":")[0], []).append(one)
+    told = [f"{ones[0].name}{f' (and {len(ones) - 1:,} more)' * (len(ones) > 1)} {ones[0].reason}" for ones in by_reason.values()]
+    shown = "; ".join(told[:_MAX_LISTED]) + ("; ..." if len(told) > _MAX_LISTED else "")
+    return f"; {len(set_aside):,} were set aside: {shown}" if set_aside else ""

@@ -8,23 +8,25 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 
 from visiontune.data.archives.archive import Archive
 from visiontune.data.file_tree import Root
 from visiontune.data.picture.formats import picture_suffixes
 from visiontune.data.readers.class_list import named, read_class_list
 from visiontune.data.readers.item import Item
-from visiontune.data.readers.label_files import Said, labels_of, mark_of, notes_of, said_by, why_none
+from visiontune.data.readers.label_files import Said, fields_of, labels_of, mark_of, said_by, says, texts_of, why_none
+from visiontune.data.readers.manifest_labels import notes_of_mark
 from visiontune.data.readers.picture_files import file_source
 from visiontune.data.readers.webdataset_shards import Sample, counts_of, open_shards, picture_suffixes_of, samples_of
 from visiontune.data.source import SetAside, Source
-from visiontune.errors import Problem, UserError
+from visiontune.errors import Problem, UserError, nearest
 from visiontune.spec.tables.several_labels import MANY, ONE
 
 _LABELS = ("cls", "json", "txt")
 """In the order in which they are looked for; metadata often stand beside a class, and captions beside both."""
-_MAX_SHOWN = 8
+_FIELD = "label"
+_MAX_SHOWN, _NUM_JSON = 8, 20
 
 
 def webdataset(
@@ -34,7 +36,7 @@ def webdataset(
     test: str | None = None,
     image_suffix: str | None = None,
     label_suffix: str | None = None,
-    label_field: str = "label",
+    label_field: str = _FIELD,
     class_names: str | None = None,
     labels: str = ONE,
 ) -> Source:
@@ -51,7 +53,9 @@ def webdataset(
     set_aside: list[SetAside] = []
     whole = {part: _whole(found, image, suffix) for part, found in samples.items()}
     said = {part: said_by(roots[part], [*found.values()], suffix, label_field) for part, found in whole.items()}
-    mark = mark_of(one for each in said.values() for one in each) if has_many else None
+    if suffix == "json" and said["train"] and not any(map(says, said["train"])):
+        _refuse_field(roots["train"], [*whole["train"].values()], label_field, train)
+    mark = mark_of(chain(*said.values())) if has_many else None
     parts: dict[str, list[Item]] = {}
     for part, root in roots.items():
         found = labels_of(said[part], mark, has_many=has_many)
@@ -59,7 +63,10 @@ def webdataset(
         _set_others_aside(root, samples[part], image, suffix, set_aside, is_bad=bool(parts[part]))
     if class_names is not None:
         parts = named(parts, read_class_list(class_names), has_many=has_many)
-    notes = [*_notes([*chain(*samples.values())], image, suffix, label_field), *notes_of(mark, f".{suffix}")]
+    notes = [
+        *_notes([*chain(*samples.values())], image, suffix, label_field),
+        *notes_of_mark(mark, texts_of(chain(*said.values())), f".{suffix}"),
+    ]
     source = file_source("webdataset", replace(roots["train"], path="/"), parts, set_aside, notes=notes, has_many=has_many)
     return replace(source, names=lambda part: [roots[part].show(key.partition("/")[2]) for key in source.keys(part)])
 
@@ -79,14 +86,29 @@ def _image_suffix(samples: Sequence[Sample], where: str) -> str | None:
 
 def _label_suffix(samples: Sequence[Sample], root: Root, field: str, where: str) -> str:
     counts = counts_of(samples)
-    first = next((sample.members["json"] for sample in samples if "json" in sample.members), None)
-    known = [one for one in _LABELS if counts[one] and (one != "json" or (first and said_by(root, [first], "json", field) != [None]))]
+    known = [one for one in _LABELS if counts[one]]
     if not known:
         held = ", ".join(f".{suffix} ({num:,})" for suffix, num in counts.most_common(_MAX_SHOWN))
-        lacks = f", whose JSON has no {field!r} (data.label_field)" if counts["json"] else ""
-        rule = f"must be the suffix of labels: there is none of {', '.join(f'.{one}' for one in _LABELS)}, only {held or 'nothing'}{lacks}"
+        rule = f"must be the suffix of labels: there is none of {', '.join(f'.{one}' for one in _LABELS)}, only {held or 'nothing'}"
         raise UserError(Problem(where, 0, "data.label_suffix", rule))
-    return known[0]
+    # Metadata may stand beside captions; but a field that was given is looked for.
+    is_passed = known[0] == "json" and len(known) > 1 and field == _FIELD and not any(map(says, _first_said(samples, root, field)))
+    return known[is_passed]
+
+
+def _first_said(samples: Sequence[Sample], root: Root, field: str) -> list[Said]:
+    return said_by(root, [*islice((one.members["json"] for one in samples if "json" in one.members), _NUM_JSON)], "json", field)
+
+
+def _refuse_field(root: Root, files: Sequence[str], field: str, where: str) -> None:
+    """Raise UserError for JSON that says nothing in this field: it is another one, or holds what is no label."""
+    fields = fields_of(root, files[:_NUM_JSON])
+    if field in fields:
+        rule = f"must hold a text, an integer or a list of them in the .json beside pictures, but {field!r} does not"
+        near = f"; other fields: {', '.join(one for one in fields if one != field) or 'none'}"
+    else:
+        rule, near = f"must be a field of the .json beside pictures, but {field!r} is none", f"; {nearest(field, fields)}"
+    raise UserError(Problem(where, 0, "data.label_field", rule + near))
 
 
 def _whole(samples: Sequence[Sample], image: str | None, suffix: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.data.prepare import found_store, num_train_about, with_defaults
+from visiontune.data.prepare import found_store, num_train_about, refuse_bad, with_defaults
 from visiontune.data.prepared_store import as_read, prepared
 from visiontune.data.sample import sample_lines
 from visiontune.data.source import Source
@@ -184,9 +184,10 @@ def check_study(spec: StudySpec, studies: StudiesFolder, *, is_run: bool = False
 def _said_of_pictures(spec: StudySpec, studies: StudiesFolder, source: Source) -> list[str]:
     """What the store says where it is there already; else what the source says, and a sample of its pictures."""
     data = with_defaults(spec.data)
-    if (path := found_store(data, studies.data_cache, source)) is not None:
-        return short_report(as_read(Store.open(path), data, source))
     try:
+        if (path := found_store(data, studies.data_cache, source)) is not None:
+            refuse_bad(path, data["allow_bad"])
+            return short_report(as_read(Store.open(path), data, source))
         return [*short_report_of_source(source), *sample_lines(source, data, refuses=True)]
     except UserError as error:
         raise spec.placed(error) from error
