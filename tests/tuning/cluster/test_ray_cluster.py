@@ -37,7 +37,7 @@ from visiontune.tuning.cluster.ray_cluster import (
     unprinted_news,
 )
 from visiontune.tuning.cluster.ray_nodes import legs_to_come, nodes_up
-from visiontune.tuning.cluster.ray_start import PORTS, agents_of_known_ports, free_ports
+from visiontune.tuning.cluster.ray_start import PORTS, agents_of_known_ports, free_ports, no_idle_helpers
 from visiontune.tuning.legs.placement import Node, Placement
 from visiontune.tuning.search.search_run import SearchRun
 from visiontune.tuning.study.event_log import read_events
@@ -284,11 +284,23 @@ def test_nobody_gets_into_a_searchs_ray_without_its_token(monkeypatch: pytest.Mo
         assert not {"log_monitor", "monitor"} & {*started}  # nobody reads the lines of workers, and one machine does not grow
 
 
-def test_a_raylet_finds_the_ports_of_its_agents_before_they_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """On a machine with a load of 20 it died after 15 s without, and with it the search."""
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"metrics_export_port": 8080, "dashboard_agent_listen_port": 52_365, "metrics_agent_port": 0},
+        {"metrics_agent_port": 20_003, "runtime_env_agent_port": 20_001},
+    ],
+)
+def test_a_raylet_finds_the_ports_of_its_agents_before_they_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked: dict[str, int]
+) -> None:
+    """On a machine with a load of 20 it died after 15 s without, and with it the search. Ports that a user gave were others."""
     from ray._private import services
     from ray._raylet import wait_for_persisted_port
 
+    monkeypatch.setattr(ray_start, "_LAST", 20_006)
+    monkeypatch.setattr(ray_start, "_bound", lambda port: port)
     signature, started = inspect.signature(services.start_raylet), dict[str, int]()
 
     def start_raylet(*args: object, **options: int) -> None:
@@ -300,10 +312,40 @@ def test_a_raylet_finds_the_ports_of_its_agents_before_they_run(monkeypatch: pyt
     given = dict.fromkeys(needed, "") | {"session_dir": str(tmp_path), "node_id": node}
     monkeypatch.setattr(services, "start_raylet", start_raylet)
     with agents_of_known_ports():
-        services.start_raylet(**given)
+        services.start_raylet(**given, **asked)
     assert services.start_raylet is start_raylet
     assert started == {name: wait_for_persisted_port(str(tmp_path), node, name, timeout_ms=1) for name in PORTS}
-    assert len({*started.values()}) == len(PORTS)
+    assert len({*started.values()}) == len(PORTS) and all(started.values())
+    assert started.items() >= {name: port for name, port in asked.items() if port}.items()
+
+
+def test_rays_own_choice_of_a_port_is_another_where_somebody_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where two raylets are on one machine; a port that a user chose stays, and Ray says that it is taken."""
+    from ray._private.ray_constants import DEFAULT_DASHBOARD_AGENT_LISTEN_PORT
+
+    assert DEFAULT_DASHBOARD_AGENT_LISTEN_PORT == ray_start.BY_DEFAULT
+    with socket.socket() as held:
+        held.bind(("", 0))
+        port = held.getsockname()[1]
+        given = {"dashboard_agent_listen_port": port}
+        assert ray_start.ports_beside(given)["dashboard_agent_listen_port"] == port
+        monkeypatch.setattr(ray_start, "BY_DEFAULT", port)
+        assert ray_start.ports_beside(given)["dashboard_agent_listen_port"] not in (0, port)
+
+
+def test_what_is_left_out_of_rays_start_is_still_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its names are its own: with others, both would start again, and raylets wait for agents, without a word. The raylets of
+    test_placement.py show that nothing runs.
+    """
+    from ray._private import services
+    from ray._private.node import Node
+
+    before = [getattr(Node, name) for name in ray_start.HELPERS]
+    assert {"session_dir", "node_id", *PORTS} <= inspect.signature(services.start_raylet).parameters.keys()
+    with no_idle_helpers():
+        for name, started in zip(ray_start.HELPERS, before, strict=True):
+            assert getattr(Node, name) is not started and getattr(Node, name)(None) is None
+    assert [getattr(Node, name) for name in ray_start.HELPERS] == before
 
 
 def test_ports_that_are_taken_are_replaced_by_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
