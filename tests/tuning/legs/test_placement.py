@@ -262,6 +262,16 @@ def test_why_a_worker_was_lost_gets_to_the_search(tmp_path, last_line, said, is_
     assert last_line.strip() in (what, *(f"visiontune.errors.{kind}: {what}" for kind in KINDS)) or what[-1] == "."
 
 
+def test_of_an_idle_worker_that_is_lost_nothing_is_kept() -> None:
+    """A text for each, for as long as the search ran."""
+    from visiontune.tuning.cluster.leg_searcher import IDLE, LegSearcher
+
+    searcher = LegSearcher(SimpleNamespace(), lambda: None)  # type: ignore[arg-type]
+    searcher.keys["ray trial"], searcher.errors["ray trial"], searcher.ended["ray trial"] = IDLE, WORKER_DIED, "its process was ended"
+    searcher.on_trial_complete("ray trial", error=True)
+    assert not (searcher.keys or searcher.errors or searcher.ended)
+
+
 def test_a_report_of_a_worker_that_was_given_up_counts_for_nothing(tmp_path: pathlib.Path) -> None:
     """It was cut off, another has its leg by now, and then its report arrives; the two have one key, and two Ray trials."""
     from visiontune.tuning.cluster.leg_searcher import LegSearcher
