@@ -25,6 +25,7 @@ from visiontune.filesystem.checkpoint_files import Attempt
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.space.study_spec import Resources
 from visiontune.tuning.cluster import node_watch, ray_start
+from visiontune.tuning.cluster.node_check import Lack, NodeNeeds
 from visiontune.tuning.cluster.node_watch import NodeWatch
 from visiontune.tuning.cluster.ray_cluster import (
     SETTINGS,
@@ -36,6 +37,7 @@ from visiontune.tuning.cluster.ray_cluster import (
     trial_resources,
     unprinted_news,
 )
+from visiontune.tuning.cluster.ray_node_checks import NodeTasks
 from visiontune.tuning.cluster.ray_nodes import legs_to_come, nodes_up
 from visiontune.tuning.cluster.ray_start import PORTS, agents_of_known_ports, free_ports, no_idle_helpers
 from visiontune.tuning.legs.placement import Node, Placement
@@ -43,6 +45,8 @@ from visiontune.tuning.search.search_run import SearchRun
 from visiontune.tuning.study.event_log import read_events
 from visiontune.tuning.study.open_storage import create_or_resume
 from visiontune.tuning.study.trial_history import read_history
+
+GONE = Lack("folder", "it is not there")
 
 
 def ray_that(monkeypatch: pytest.MonkeyPatch, *, says: str = "", is_initialized: bool = False) -> list[str]:
@@ -221,6 +225,29 @@ def test_a_machine_that_is_to_go_has_its_workers_leave_and_gets_no_more(tmp_path
     assert run.report(second.key, report(second, 9, 0.5)) is False
     again = run.next_leg()
     assert again is not None and again.key == first.key and not run.out.placement.shunned(first.key)
+
+
+def test_a_share_of_a_gpu_that_is_measured_forgets_no_machine_that_lacks_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pause began anew, and what it lacks was said again."""
+    spec, folder, said = make_spec(tmp_path / "study", 4), StudyFolder(tmp_path / "study"), list[str]()
+    folder.path.mkdir()
+    run = SearchRun(spec, create_or_resume(folder, spec), folder, lambda event: None)
+    run.say = said.append
+    monkeypatch.setattr(node_watch, "nodes_up", lambda: [Node("a", "a", 8, 1), Node("b", "b", 8, 1)])
+    monkeypatch.setattr(node_watch, "nodes_going", lambda: ())
+    monkeypatch.setattr(node_watch, "grows", lambda: False)
+    asked: list[str] = []
+    monkeypatch.setattr(NodeTasks, "start", lambda self, needs, node: [asked.append(node), node][1])
+    monkeypatch.setattr(NodeTasks, "answers", lambda self, tasks, most_s: [(one, None if one == "a" else GONE) for one in [*tasks]])
+    watch = NodeWatch(run, Resources("auto", 1, 1, "auto"), {"cpu": 1.0, "gpu": 1.0}, is_local=False)
+    watch.look()
+    watch.check(NodeNeeds(tmp_path, "token", "digest"))
+    assert run.num_slots == 1 and asked == ["a", "b"] and len(said) == 1
+    watch.want({"cpu": 1.0, "gpu": 0.25})
+    watch.look()
+    assert run.num_slots == 4 and asked == ["a", "b"] and len(said) == 1, said
+    kept = [event.text for event in read_events(folder.events) if event.kind == "machine"]
+    assert [text.partition(":")[0] for text in kept if "room" in text] == ["2 up, with room for 2 trials", "2 up, with room for 4 trials"]
 
 
 def test_a_kind_of_gpu_that_joins_is_told_where_a_share_was_measured_on_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

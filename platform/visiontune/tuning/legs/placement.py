@@ -94,6 +94,11 @@ class Placement:
         self.barred: set[str] = set()
         """Machines that are up and get no leg until a check has passed there."""
 
+    def want(self, wanted: Mapping[str, float]) -> None:
+        """Each worker gets this from now on; what is known of the machines stays."""
+        self._wanted = wanted
+        self._room = self._rooms()
+
     def see(self, nodes: Iterable[Node], *, can_grow: bool = False) -> tuple[list[Node], list[Node]]:
         """Take what is up now; gives nodes that are new and that are gone. `can_grow`: an autoscaler adds some for legs that wait."""
         now = {node.key: node for node in nodes}
@@ -101,7 +106,7 @@ class Placement:
         gone = [node for key, node in self.nodes.items() if key not in now]
         self.nodes, self._can_grow = now, can_grow
         self._names |= {node.key: node.name for node in new}
-        self._room = {key: room for key, node in now.items() if (room := workers_on(node.cpus, node.gpus, self._wanted))}
+        self._room = self._rooms()
         self.barred &= now.keys()
         return new, gone
 
@@ -214,6 +219,9 @@ class Placement:
         left = self._num_workers
         rooms = (room for key, room in self._room.items() if key not in others and key not in self.barred)
         return any((left := left - room) <= 0 for room in rooms)
+
+    def _rooms(self) -> dict[str, int]:
+        return {key: room for key, node in self.nodes.items() if (room := workers_on(node.cpus, node.gpus, self._wanted))}
 
     def _is_allowed(self, node: str) -> bool:
         return node in self._room and node not in self.barred
