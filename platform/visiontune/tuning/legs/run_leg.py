@@ -115,8 +115,9 @@ def run_leg(
     except MachineFault:
         raise
     except Exception as error:
-        is_lost = isinstance(error, LostRank) and not is_out_of_memory(error)  # its node may be gone: the leg looks for other places
-        if is_lost or is_gpu_error(error):
+        if isinstance(error, LostRank) and not is_out_of_memory(error):  # its node may be gone: the leg looks for other places
+            raise machine_fault(first_line(error), is_begun=error.is_begun) from error
+        if is_gpu_error(error):
             raise machine_fault(first_line(error)) from error
         if isinstance(error, NotAtHand | Superseded):  # the driver had it, or `check` would have said so; or the leg is another's by now
             raise machine_fault(first_line(error), is_begun=False) from error
