@@ -171,17 +171,21 @@ class Placement:
         there = [self.at_work.pop(key, node), *self._beside.pop(key, ())]
         node = there.pop(min(rank, len(there) - 1))
         self._before = (self._before & self.at_work.keys()) if self._in_a_row else {*self.at_work}
-        health = self._health.setdefault(node, _Health())
         was_healthy = is_begun and not self._is_suspect(node, key)
         loss = Loss(node, self._clock(), was_healthy=was_healthy, is_hung=is_hung, beside=tuple(there))
-        health.lost.add(key)
-        self._in_a_row.append(loss)
-        if len(health.lost) > 1 and len(self._room) > 1:
-            self._leave_alone(health)
-        self._losses.setdefault(key, []).append(loss)
+        self._count(loss, key)
         where = f" on {self.name(node)}" if node and len(self.nodes) > 1 else ""
         is_given_up = self._num_crashes(key) >= MAX_CRASHES or self._has_hung_elsewhere_too(key)
         return replace(loss, where=where, is_given_up=is_given_up)
+
+    def _count(self, loss: Loss, key: str) -> None:
+        """Among those of its leg, of its machine, which is left alone where it lost others' too, and of all."""
+        health = self._health.setdefault(loss.node, _Health())
+        health.lost.add(key)
+        if len(health.lost) > 1 and len(self._room) > 1:
+            self._leave_alone(health)
+        self._losses.setdefault(key, []).append(loss)
+        self._in_a_row.append(loss)
 
     def is_hopeless(self) -> bool:
         """Whether machines lose every worker, and no leg that was at work before the first of these losses is still there."""
