@@ -27,6 +27,7 @@ from visiontune.tuning.rehearse_search import Begun, Point
 SCRIPT = Path(__file__).parents[1] / "peers" / "syne_tune_searches.py"
 ALONE = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 """Of this environment, not of the other one."""
+END_S = 30.0
 
 
 class OtherProcess:
@@ -51,11 +52,15 @@ class OtherProcess:
         return dict(json.loads(line))
 
     def close(self) -> None:
-        """Its input ends, and so does it."""
+        """Its input ends, and so does it; where it does not within END_S it is ended."""
         assert self._process.stdin and self._process.stdout
         with suppress(BrokenPipeError):  # what it was asked before it ended
             self._process.stdin.close()
-        self._process.wait()
+        try:
+            self._process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         self._process.stdout.close()
 
 

@@ -63,7 +63,11 @@ class Died(RuntimeError):
 
 
 class LostRank(RuntimeError):
-    """One of several processes that train one recipe together was ended, and so the others were."""
+    """One of several processes that train one recipe together was ended, and so the others were; `is_begun`: they had met by then."""
+
+    def __init__(self, said: str, *, is_begun: bool = True) -> None:
+        super().__init__(said)
+        self.is_begun = is_begun
 
     @staticmethod
     def rank_in(said: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 import tables
+from parts import syne_tune_search
 from parts.peer_searches import WORST
 from parts.rehearsed_tables import Case, Progress
 from parts.syne_tune_search import OtherProcess, SyneTuneSearch
@@ -162,3 +164,11 @@ def test_a_scheduler_is_called_as_syne_tunes_tuner_calls_it(monkeypatch: pytest.
     how = {"metric": "value", "time_attr": "epoch", "max_t": 27, "do_minimize": False, "random_seed": 7, "points_to_evaluate": None}
     added = [("suggest"), ("on_trial_add", 0), ("suggest"), ("on_trial_add", 1)]
     assert calls == [({"x": ("uniform", 0, 1)}, how), *added, ("on_trial_remove", 1)]
+
+
+def test_one_that_does_not_end_with_its_input_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(syne_tune_search, "END_S", 0.1, raising=False)
+    (tmp_path / "deaf.py").write_text("import time\nwhile True: time.sleep(1)")
+    process = OtherProcess(Path(sys.executable), tmp_path / "deaf.py")
+    process.close()
+    assert process._process.returncode == -signal.SIGKILL

@@ -111,7 +111,7 @@ def _wait_for(store: TCPStore, followers: Followers, num: int) -> None:
     ends_s = time.monotonic() + _MEET_S
     while not store.check([f"here/{rank}" for rank in range(1, num)]):
         if (lost := followers.lost()) is not None or time.monotonic() > ends_s:
-            raise LostRank(lost or f"not all {num} workers came up within {_MEET_S:.0f} s")
+            raise LostRank(lost or f"not all {num} workers came up within {_MEET_S:.0f} s", is_begun=False)
         time.sleep(0.01)
 
 

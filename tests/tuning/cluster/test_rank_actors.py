@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import ray
 import torch
 from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
 from tiny import make_recipe, make_store
@@ -72,6 +73,23 @@ def test_why_a_follower_did_not_start_is_said(monkeypatch: pytest.MonkeyPatch) -
     training.end()
     assert said == "worker 3 of 4 failed as it started: visiontune.errors.UserError: there is no store.arrow"
     assert LostRank.rank_in(said) == 2
+
+
+def test_a_follower_whose_machine_goes_before_it_is_there_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the hang limit. Ray 2.60 has the actor wait, with a bundle on the node "", as was seen with raylets that were killed."""
+    cluster = Cluster({1: HANGS, 2: HANGS, 3: HANGS})
+    nodes = {0: "a", 1: "b", 2: "c", 3: "d"}
+    util = SimpleNamespace(placement_group_table=lambda group: {"bundles_to_node_id": nodes})
+    monkeypatch.setattr(rank_actors, "ray", cluster)
+    monkeypatch.setattr(ray, "util", util)
+    monkeypatch.setattr(rank_actors, "_WATCH_S", 0.0)
+    actors = {rank: cluster.new(None, rank) for rank in cluster.outcome}
+    training = rank_actors._Training(MEETING, actors, "group")
+    assert training.lost() is None
+    nodes[2] = ""
+    said = str(training.lost())
+    training.end()
+    assert said == "worker 3 of 4 was lost with its machine" and LostRank.rank_in(said) == 2 and actors == {}
 
 
 def test_a_follower_keeps_to_its_share_of_a_gpu_and_gives_memory_back_after_it_ran_out(monkeypatch: pytest.MonkeyPatch) -> None:

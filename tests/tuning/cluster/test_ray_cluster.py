@@ -25,6 +25,7 @@ from visiontune.filesystem.checkpoint_files import Attempt
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.space.study_spec import Resources
 from visiontune.tuning.cluster import node_watch, ray_start
+from visiontune.tuning.cluster.node_check import Lack, NodeNeeds
 from visiontune.tuning.cluster.node_watch import NodeWatch
 from visiontune.tuning.cluster.ray_cluster import (
     SETTINGS,
@@ -36,13 +37,16 @@ from visiontune.tuning.cluster.ray_cluster import (
     trial_resources,
     unprinted_news,
 )
+from visiontune.tuning.cluster.ray_node_checks import NodeTasks
 from visiontune.tuning.cluster.ray_nodes import legs_to_come, nodes_up
-from visiontune.tuning.cluster.ray_start import PORTS, agents_of_known_ports, free_ports
+from visiontune.tuning.cluster.ray_start import PORTS, agents_of_known_ports, free_ports, no_idle_helpers
 from visiontune.tuning.legs.placement import Node, Placement
 from visiontune.tuning.search.search_run import SearchRun
 from visiontune.tuning.study.event_log import read_events
 from visiontune.tuning.study.open_storage import create_or_resume
 from visiontune.tuning.study.trial_history import read_history
+
+GONE = Lack("folder", "it is not there")
 
 
 def ray_that(monkeypatch: pytest.MonkeyPatch, *, says: str = "", is_initialized: bool = False) -> list[str]:
@@ -223,6 +227,29 @@ def test_a_machine_that_is_to_go_has_its_workers_leave_and_gets_no_more(tmp_path
     assert again is not None and again.key == first.key and not run.out.placement.shunned(first.key)
 
 
+def test_a_share_of_a_gpu_that_is_measured_forgets_no_machine_that_lacks_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pause began anew, and what it lacks was said again."""
+    spec, folder, said = make_spec(tmp_path / "study", 4), StudyFolder(tmp_path / "study"), list[str]()
+    folder.path.mkdir()
+    run = SearchRun(spec, create_or_resume(folder, spec), folder, lambda event: None)
+    run.say = said.append
+    monkeypatch.setattr(node_watch, "nodes_up", lambda: [Node("a", "a", 8, 1), Node("b", "b", 8, 1)])
+    monkeypatch.setattr(node_watch, "nodes_going", lambda: ())
+    monkeypatch.setattr(node_watch, "grows", lambda: False)
+    asked: list[str] = []
+    monkeypatch.setattr(NodeTasks, "start", lambda self, needs, node: [asked.append(node), node][1])
+    monkeypatch.setattr(NodeTasks, "answers", lambda self, tasks, most_s: [(one, None if one == "a" else GONE) for one in [*tasks]])
+    watch = NodeWatch(run, Resources("auto", 1, 1, "auto"), {"cpu": 1.0, "gpu": 1.0}, is_local=False)
+    watch.look()
+    watch.check(NodeNeeds(tmp_path, "token", "digest"))
+    assert run.num_slots == 1 and asked == ["a", "b"] and len(said) == 1
+    watch.want({"cpu": 1.0, "gpu": 0.25})
+    watch.look()
+    assert run.num_slots == 4 and asked == ["a", "b"] and len(said) == 1, said
+    kept = [event.text for event in read_events(folder.events) if event.kind == "machine"]
+    assert [text.partition(":")[0] for text in kept if "room" in text] == ["2 up, with room for 2 trials", "2 up, with room for 4 trials"]
+
+
 def test_a_kind_of_gpu_that_joins_is_told_where_a_share_was_measured_on_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec, folder, said = make_spec(tmp_path / "study", 4), StudyFolder(tmp_path / "study"), list[str]()
     folder.path.mkdir()
@@ -284,11 +311,23 @@ def test_nobody_gets_into_a_searchs_ray_without_its_token(monkeypatch: pytest.Mo
         assert not {"log_monitor", "monitor"} & {*started}  # nobody reads the lines of workers, and one machine does not grow
 
 
-def test_a_raylet_finds_the_ports_of_its_agents_before_they_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """On a machine with a load of 20 it died after 15 s without, and with it the search."""
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"metrics_export_port": 8080, "dashboard_agent_listen_port": 52_365, "metrics_agent_port": 0},
+        {"metrics_agent_port": 20_003, "runtime_env_agent_port": 20_001},
+    ],
+)
+def test_a_raylet_finds_the_ports_of_its_agents_before_they_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked: dict[str, int]
+) -> None:
+    """On a machine with a load of 20 it died after 15 s without, and with it the search. Ports that a user gave were others."""
     from ray._private import services
     from ray._raylet import wait_for_persisted_port
 
+    monkeypatch.setattr(ray_start, "_LAST", 20_006)
+    monkeypatch.setattr(ray_start, "_bound", lambda port: port)
     signature, started = inspect.signature(services.start_raylet), dict[str, int]()
 
     def start_raylet(*args: object, **options: int) -> None:
@@ -300,10 +339,40 @@ def test_a_raylet_finds_the_ports_of_its_agents_before_they_run(monkeypatch: pyt
     given = dict.fromkeys(needed, "") | {"session_dir": str(tmp_path), "node_id": node}
     monkeypatch.setattr(services, "start_raylet", start_raylet)
     with agents_of_known_ports():
-        services.start_raylet(**given)
+        services.start_raylet(**given, **asked)
     assert services.start_raylet is start_raylet
     assert started == {name: wait_for_persisted_port(str(tmp_path), node, name, timeout_ms=1) for name in PORTS}
-    assert len({*started.values()}) == len(PORTS)
+    assert len({*started.values()}) == len(PORTS) and all(started.values())
+    assert started.items() >= {name: port for name, port in asked.items() if port}.items()
+
+
+def test_rays_own_choice_of_a_port_is_another_where_somebody_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where two raylets are on one machine; a port that a user chose stays, and Ray says that it is taken."""
+    from ray._private.ray_constants import DEFAULT_DASHBOARD_AGENT_LISTEN_PORT
+
+    assert DEFAULT_DASHBOARD_AGENT_LISTEN_PORT == ray_start.BY_DEFAULT
+    with socket.socket() as held:
+        held.bind(("", 0))
+        port = held.getsockname()[1]
+        given = {"dashboard_agent_listen_port": port}
+        assert ray_start.ports_beside(given)["dashboard_agent_listen_port"] == port
+        monkeypatch.setattr(ray_start, "BY_DEFAULT", port)
+        assert ray_start.ports_beside(given)["dashboard_agent_listen_port"] not in (0, port)
+
+
+def test_what_is_left_out_of_rays_start_is_still_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its names are its own: with others, both would start again, and raylets wait for agents, without a word. The raylets of
+    test_placement.py show that nothing runs.
+    """
+    from ray._private import services
+    from ray._private.node import Node
+
+    before = [getattr(Node, name) for name in ray_start.HELPERS]
+    assert {"session_dir", "node_id", *PORTS} <= inspect.signature(services.start_raylet).parameters.keys()
+    with no_idle_helpers():
+        for name, started in zip(ray_start.HELPERS, before, strict=True):
+            assert getattr(Node, name) is not started and getattr(Node, name)(None) is None
+    assert [getattr(Node, name) for name in ray_start.HELPERS] == before
 
 
 def test_ports_that_are_taken_are_replaced_by_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:

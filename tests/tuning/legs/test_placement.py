@@ -94,7 +94,7 @@ def running(folder, num_trials, num_seeds=0):
 
 @pytest.fixture(scope="module")
 def raylet():
-    """The address of two CPUs and two GPUs that nobody looks for."""
+    """Two CPUs and two GPUs that nobody looks for."""
     from visiontune.tuning.cluster.ray_cluster import SETTINGS
     from visiontune.tuning.cluster.ray_start import agents_of_known_ports, no_idle_helpers
 
@@ -103,7 +103,7 @@ def raylet():
 
         with agents_of_known_ports(), no_idle_helpers():
             cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 2, "include_dashboard": False})
-        yield cluster.address
+        yield cluster
         cluster.shutdown()
 
 
@@ -112,9 +112,20 @@ def ray_of_two(raylet):
     """A driver there; its actors end with it."""
     import ray
 
-    ray.init(address=raylet, log_to_driver=False, logging_level="ERROR")
+    ray.init(address=raylet.address, log_to_driver=False, logging_level="ERROR")
     yield ray
     ray.shutdown()
+
+
+def test_of_ray_only_what_a_search_needs_is_started(raylet):
+    """Else Ray calls what is left out by another name (no_idle_helpers, agents_of_known_ports)."""
+    from visiontune.tuning.cluster.ray_start import BY_DEFAULT
+
+    node = raylet.head_node
+    assert {*node.all_processes} == {"gcs_server", "dashboard", "raylet"}
+    ports = [node.metrics_agent_port, node.metrics_export_port, node.runtime_env_agent_port]
+    assert all(20_000 <= port < 32_000 for port in ports), ports
+    assert node.dashboard_agent_listen_port in (BY_DEFAULT, *range(20_000, 32_000))
 
 
 def hold_a_cpu(ray):
@@ -249,6 +260,16 @@ def test_why_a_worker_was_lost_gets_to_the_search(tmp_path, last_line, said, is_
         assert [one[2] for one in lost] == [False]
     assert (key, begun, rank) == ("00003", is_begun, int("worker 2" in said)) and what.startswith(said) and len(what) <= 300
     assert last_line.strip() in (what, *(f"visiontune.errors.{kind}: {what}" for kind in KINDS)) or what[-1] == "."
+
+
+def test_of_an_idle_worker_that_is_lost_nothing_is_kept() -> None:
+    """A text for each, for as long as the search ran."""
+    from visiontune.tuning.cluster.leg_searcher import IDLE, LegSearcher
+
+    searcher = LegSearcher(SimpleNamespace(), lambda: None)  # type: ignore[arg-type]
+    searcher.keys["ray trial"], searcher.errors["ray trial"], searcher.ended["ray trial"] = IDLE, WORKER_DIED, "its process was ended"
+    searcher.on_trial_complete("ray trial", error=True)
+    assert not (searcher.keys or searcher.errors or searcher.ended)
 
 
 def test_a_report_of_a_worker_that_was_given_up_counts_for_nothing(tmp_path: pathlib.Path) -> None:

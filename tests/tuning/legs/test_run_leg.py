@@ -9,7 +9,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.training.evaluate import evaluate
 from visiontune.training.input.preprocessing import Preprocessing
+from visiontune.training.lead_ranks import train_by_ranks
 from visiontune.training.loop import train
 from visiontune.training.setup import make_network
 from visiontune.training.step import Stepper
@@ -184,6 +187,14 @@ def test_a_file_that_one_machine_lacks_is_that_machines_fault(tmp_path: Path) ->
     recipe = replace(recipe, transfer={**recipe.transfer, "regime": "fine_tune", "weights": str(tmp_path / "gone.safetensors")})
     with pytest.raises(UnfitMachine, match=f"^{socket.gethostname()}: there is no file of weights"):
         list(run_leg(Leg("00000", 0, recipe, 0), make_store(), StudyFolder(tmp_path), "cpu"))
+
+
+def test_a_follower_that_does_not_start_is_no_fault_of_the_trial(tmp_path: Path) -> None:
+    """Three such machines, and it was given up though no step of it was made."""
+    why = "worker 2 of 2 failed as it started: there is no store.arrow"
+    train = partial(train_by_ranks, num=2, start=lambda meeting: SimpleNamespace(lost=lambda: why, end=lambda: None))
+    with pytest.raises(UnfitMachine, match=f"^{socket.gethostname()}: {why}$"):
+        list(run_leg(Leg("00000", 0, make_recipe(), 0), make_store(), StudyFolder(tmp_path), "cpu", train=train))
 
 
 def test_a_broken_gpu_is_the_machines_fault_and_not_the_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

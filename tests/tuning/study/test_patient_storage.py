@@ -54,6 +54,23 @@ def test_a_trial_is_there_once_whenever_the_connection_breaks(
     assert said[0].startswith("the study's database does not answer (server closed the connection unexpectedly)")
 
 
+def test_a_trial_is_known_again_by_what_its_storage_keeps_and_among_new_ones_only(
+    study: tuple[Any, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tuple comes back as a list. An older trial that says the same is another; and while nothing breaks, trials are read but once."""
+    storage, number = study
+    template = create_trial(state=TrialState.RUNNING, params={}, distributions={}, user_attrs={"sizes": (1, 2)})
+    patient, reads, read = PatientStorage(storage), list[int](), storage.get_all_trials
+    monkeypatch.setattr(storage, "get_all_trials", lambda *args, **more: [reads.append(1), read(*args, **more)][1])
+    created = [patient.create_new_trial(number, template) for _ in range(3)]
+    assert len(reads) == 1
+    for is_done in (True, False):
+        with monkeypatch.context() as broken:
+            failing(broken, storage, "create_new_trial", GONE, is_done=is_done)
+            created.append(patient.create_new_trial(number, template))
+    assert [trial._trial_id for trial in read(number)] == created and len({*created}) == 5
+
+
 def test_what_a_database_refuses_is_not_asked_again(study: tuple[Any, int], monkeypatch: pytest.MonkeyPatch) -> None:
     storage, number = study
     refused = optuna.exceptions.StorageInternalError("refused")
@@ -82,6 +99,11 @@ def test_a_trial_that_ended_as_the_connection_broke_is_not_ended_again(study: tu
     assert storage.get_trial(trial).state == TrialState.COMPLETE and storage.get_trial(trial).values == [0.5]
     with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):
         patient.set_trial_state_values(trial, TrialState.RUNNING)
+    with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):  # it was ended by another, so with these values, too
+        patient.set_trial_state_values(trial, TrialState.COMPLETE, [0.5])
+    failing(monkeypatch, storage, "set_trial_state_values", GONE, is_done=False)
+    with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):
+        patient.set_trial_state_values(trial, TrialState.COMPLETE, [0.6])
 
 
 def test_a_database_that_stays_away_is_given_up_in_a_sentence_and_a_lease_is_given_back_without_waiting_for_it(
@@ -103,3 +125,5 @@ def test_a_database_that_stays_away_is_given_up_in_a_sentence_and_a_lease_is_giv
     asked.clear()
     driver_lease.Lease(opened).release()
     assert len(asked) == 1
+    with pytest.raises(SearchFailed, match=r"database does not answer \(server closed the connection unexpectedly\); once it does"):
+        opened.attributes()

@@ -30,8 +30,10 @@ def said_by(root: Root, names: Sequence[str], suffix: str, field: str = "") -> l
     def said(name: str) -> Said:
         return _said(root, name, suffix, field)
 
-    with ThreadPoolExecutor(1 if root.can_fork else _READS_AT_ONCE) as pool:
-        return [*(map if root.can_fork else pool.map)(said, names)]
+    if not root.is_remote:
+        return [said(name) for name in names]
+    with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
+        return [*pool.map(said, names)]
 
 
 def says(said: Said) -> bool:

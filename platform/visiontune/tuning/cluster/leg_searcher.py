@@ -85,6 +85,7 @@ class LegSearcher(Searcher):  # type: ignore[misc]
         key = self.keys.pop(trial_id, IDLE)
         leg, _ = self._staged.pop(trial_id, (None, frozenset()))
         self._idle_since_s.pop(trial_id, None)
+        text, ended = self.errors.pop(trial_id, "the worker process died"), self.ended.pop(trial_id, "")
         if key == IDLE:
             return
         if leg is not None and not error:
@@ -93,15 +94,17 @@ class LegSearcher(Searcher):  # type: ignore[misc]
         if not error:
             self._num_freed += 1
             return
-        text, ended = self.errors.pop(trial_id, "the worker process died"), self.ended.pop(trial_id, "")
-        name, _, said = (what := ended or shortened(text.splitlines()[-1].strip())).partition(": ")
-        node = node_of(actor_in(text))
+        self._lost(key, ended or shortened(text.splitlines()[-1].strip()), node_of(actor_in(text)), was_staged=leg is not None)
+
+    def _lost(self, key: str, what: str, node: str, *, was_staged: bool) -> None:
+        """What the worker of a leg ended of, on that node; `was_staged`: before it began with it."""
+        name, _, said = what.partition(": ")
         if name == _name(Preempted) or GONE_AS_TOLD in what:
             self._run.preempted(key, said if name == _name(Preempted) else what, node=node)
             return
         is_fault = name in (_name(MachineFault), _name(UnfitMachine))
         rank = LostRank.rank_in(said) if is_fault else 0
-        is_begun = leg is None and name != _name(UnfitMachine)  # or its worker was lost as it started
+        is_begun = not was_staged and name != _name(UnfitMachine)  # or its worker was lost as it started
         self._run.lost(key, said if is_fault else what, node=node, rank=rank, is_begun=is_begun)
 
     def save(self, checkpoint_path: str) -> None:

@@ -22,16 +22,16 @@ class NodeWatch:
 
     def __init__(self, run: SearchRun, resources: Resources, wanted: Mapping[str, float], *, is_local: bool) -> None:
         self._run, self._num_workers, self._is_local = run, resources.workers_per_trial, is_local
-        self._limit = resources.max_concurrent_trials
+        limit = resources.max_concurrent_trials if isinstance(resources.max_concurrent_trials, int) else None
+        run.out.placement = Placement(wanted, self._num_workers, limit, 0.0 if is_local else DETECTED_S)
         self._checks: NodeChecks | None = None
         self._is_measured = resources.gpus_per_trial == "auto"
         self._kinds = set[str]()
         self.want(wanted)
 
     def want(self, wanted: Mapping[str, float]) -> None:
-        """A worker gets this, from now on; nothing is placed yet."""
-        limit = self._limit if isinstance(self._limit, int) else None
-        self._run.out.placement = Placement(wanted, self._num_workers, limit, 0.0 if self._is_local else DETECTED_S)
+        """A worker gets this, from now on; nothing is placed yet. Machines that lack something are asked again when it was time anyway."""
+        self._run.out.placement.want(wanted)
         self._wanted, self._looked_s = wanted, float("-inf")
 
     def check(self, needs: NodeNeeds | None) -> None:
@@ -60,8 +60,8 @@ class NodeWatch:
             self._checks.look()
         self._run.num_slots = placement.num_slots
         if is_first:
-            self._kinds = {node.gpu_kind for node in new}
-            self._run.log("machine", f"{len(new)} up, with room for {plural(placement.num_fitting, 'trial')}: {', '.join(map(str, new))}")
+            self._kinds, there = {node.gpu_kind for node in placement.nodes.values()}, ", ".join(map(str, placement.nodes.values()))
+            self._run.log("machine", f"{len(placement.nodes)} up, with room for {plural(placement.num_fitting, 'trial')}: {there}")
         else:
             for node in new:
                 self._run.log("machine", f"a machine has joined: {node}{self._of_kind(node)}", is_said=True)

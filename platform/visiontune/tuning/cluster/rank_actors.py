@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from visiontune.training.gpu import GpuShare, is_out_of_memory, release_all
 from visiontune.training.heartbeat import HEARTBEAT, Watch
 from visiontune.training.lead_ranks import Followers, Meeting, follow, train_by_ranks
 from visiontune.training.loop import Epoch
+from visiontune.tuning.cluster.ray_nodes import ranks_without_node
 
 _AT_START = "error raised in its creation task"
 """What Ray says of an actor that could not be made, before the traceback of why (ray 2.60)."""
@@ -85,7 +87,7 @@ class RankActors:
 
     def _start(self, meeting: Meeting) -> Followers:
         self._fill()
-        return _Training(meeting, self._actors)
+        return _Training(meeting, self._actors, self._group)
 
     def _fill(self) -> None:
         """An actor for each rank that has none, or whose own was ended with an earlier training."""
@@ -103,13 +105,16 @@ class RankActors:
 class _Training:
     """What the actors, by rank, do for one leg; those that end with it are taken out."""
 
-    def __init__(self, meeting: Meeting, actors: dict[int, Any]) -> None:
-        self._num, self._actors = meeting.num, actors
+    def __init__(self, meeting: Meeting, actors: dict[int, Any], group: Any = None) -> None:
+        self._num, self._actors, self._group, self._asked_s = meeting.num, actors, group, time.monotonic()
         self._done = [actors[rank].follow.remote(meeting, rank, HEARTBEAT.of_rank(rank)) for rank in range(1, meeting.num)]
         self._is_over = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 
     def lost(self) -> str | None:
+        return self._ended() or self._homeless()
+
+    def _ended(self) -> str | None:
         ended, _ = ray.wait(self._done, num_returns=len(self._done), timeout=0)
         for done in ended:
             try:
@@ -120,6 +125,14 @@ class _Training:
             except Exception as error:
                 return f"worker {self._done.index(done) + 2} of {self._num} failed: {first_line(error)}"
         return None
+
+    def _homeless(self) -> str | None:
+        """Of an actor whose machine went before it was there: Ray has it wait for another one, which may never come. Asked now and then."""
+        if time.monotonic() - self._asked_s < _WATCH_S:
+            return None
+        self._asked_s = time.monotonic()
+        lost = next((rank for rank in ranks_without_node(self._group) if rank), None)
+        return None if lost is None else f"worker {lost + 1} of {self._num} was lost with its machine"
 
     def end(self) -> None:
         self._is_over.set()
@@ -132,7 +145,7 @@ class _Training:
 
     def _watch(self) -> None:
         while not self._is_over.wait(_WATCH_S):
-            if self.lost() is not None and not self._is_over.wait(_NOTICE_S):
+            if self._ended() is not None and not self._is_over.wait(_NOTICE_S):
                 os._exit(1)
 
 

@@ -102,6 +102,16 @@ def nodes_beside(actor: Any) -> Sequence[str]:
     return ()
 
 
+def ranks_without_node(group: Any) -> Sequence[int]:
+    """Bundles of a placement group that was whole, whose machines are gone and have no others in their place; none where not known."""
+    import ray
+
+    with suppress(Exception):  # as above: then it is waited for
+        nodes = ray.util.placement_group_table(group)["bundles_to_node_id"]
+        return [bundle for bundle, node in sorted(nodes.items()) if not node]
+    return ()
+
+
 def actor_in(text: str) -> str:
     """The id of the actor that an error of Ray's speaks of; "" where it names none."""
     found = re.search(r"actor_id[=:] ?([0-9a-f]{32})", text)

@@ -13,19 +13,23 @@ from __future__ import annotations
 import inspect
 import random
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain, repeat
 from typing import Any
 
 PORTS = ("metrics_agent_port", "metrics_export_port", "runtime_env_agent_port", "dashboard_agent_listen_port")
 """Of Ray's agents, as arguments of its `start_raylet` and names of the files."""
+BY_DEFAULT = 52_365
+"""Where Ray has its dashboard's agent listen if nobody says where (ray 2.60): a second raylet of a machine would serve no jobs there."""
+HELPERS = ("start_log_monitor", "start_monitor")
+"""Methods of Ray's node."""
 _FIRST, _LAST = 20_000, 32_000  # below those that a system gives to whoever asks for any, above those of Ray's workers
 
 
 @contextmanager
 def agents_of_known_ports() -> Iterator[None]:
-    """While the block runs, raylets that this process starts wait for no agent."""
+    """While the block runs, raylets that this process starts wait for no agent. Ports that are given to them stay."""
     # Ray's own, not promised to anybody.
     try:
         from ray._private import services
@@ -33,23 +37,25 @@ def agents_of_known_ports() -> Iterator[None]:
     except ImportError:
         yield
         return
-    start_raylet = services.start_raylet
-    if not {"session_dir", "node_id", *PORTS} <= inspect.signature(start_raylet).parameters.keys():
+    if not {"session_dir", "node_id", *PORTS} <= inspect.signature(services.start_raylet).parameters.keys():
         yield
         return
+    with _replaced(services, start_raylet=_with_ports(services.start_raylet, persist_port)):
+        yield
+
+
+def _with_ports(start_raylet: Callable[..., Any], persist_port: Callable[..., None]) -> Callable[..., Any]:
+    """The same start, before which the ports stand in their files."""
+    signature = inspect.signature(start_raylet)
 
     def start(*args: Any, **options: Any) -> Any:
-        given = inspect.signature(start_raylet).bind(*args, **options)
-        for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True):
+        given = signature.bind(*args, **options)
+        for name, port in ports_beside(given.arguments).items():
             given.arguments[name] = port
             persist_port(given.arguments["session_dir"], given.arguments["node_id"], name, port)
         return start_raylet(*given.args, **given.kwargs)
 
-    services.start_raylet = start
-    try:
-        yield
-    finally:
-        services.start_raylet = start_raylet
+    return start
 
 
 @contextmanager
@@ -64,31 +70,55 @@ def no_idle_helpers() -> Iterator[None]:
     except ImportError:
         yield
         return
-    names = [name for name in ("start_log_monitor", "start_monitor") if hasattr(Node, name)]  # Ray's own, not promised to anybody
-    started = {name: getattr(Node, name) for name in names}
-    for name in names:
-        setattr(Node, name, lambda _: None)
+    names = [name for name in HELPERS if hasattr(Node, name)]  # Ray's own, not promised to anybody
+    with _replaced(Node, **dict.fromkeys(names, lambda _: None)):
+        yield
+
+
+@contextmanager
+def _replaced(owner: Any, **others: Any) -> Iterator[None]:
+    before = {name: getattr(owner, name) for name in others}
+    for name, other in others.items():
+        setattr(owner, name, other)
     try:
         yield
     finally:
-        for name in names:
-            setattr(Node, name, started[name])
+        for name, one in before.items():
+            setattr(owner, name, one)
 
 
-def free_ports(num: int) -> list[int]:
-    """Different ones at which nobody listens, and that by Linux's default range no outgoing connection gets meanwhile.
+def ports_beside(given: Mapping[str, Any]) -> dict[str, int]:
+    """The ports of all agents: those that are given, and free ones where none is, or only Ray's own choice that somebody else has."""
+    asked = {name: int(port) for name in PORTS if (port := given.get(name)) and (port != BY_DEFAULT or _bound(port))}
+    left = [name for name in PORTS if name not in asked]
+    return asked | dict(zip(left, free_ports(len(left), beside=asked.values()), strict=True))
+
+
+def free_ports(num: int, beside: Collection[int] = ()) -> list[int]:
+    """Different ones at which nobody listens, and that by Linux's default range no outgoing connection gets meanwhile; none of `beside`.
 
     Where all of those are taken, others. Raises OSError where the system has none.
     """
     found: list[int] = []
     order = random.SystemRandom().sample(range(_FIRST, _LAST), _LAST - _FIRST)  # no seed of the user's, and none of another start
     for port in chain(order, repeat(0)):  # 0: whichever the system gives
-        with socket.socket() as probe, suppress(*[OSError] * bool(port)):
-            probe.bind(("", port))
-            found = [*dict.fromkeys([*found, int(probe.getsockname()[1])])]
         if len(found) == num:
             break
+        if (bound := _bound(port)) and bound not in (*found, *beside):
+            found.append(bound)
     return found
+
+
+def _bound(port: int) -> int:
+    """The port that a socket gets there; 0 where somebody listens. Raises OSError where the system has none to give."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("", port))
+        except OSError:
+            if not port:
+                raise
+            return 0
+        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

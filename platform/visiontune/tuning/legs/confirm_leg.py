@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from visiontune.training.evaluate import evaluate, measure
 from visiontune.training.fresh_statistics import refresh_statistics
 from visiontune.training.input.preprocessing import Preprocessing
 from visiontune.training.loop import Epoch
-from visiontune.training.setup import make_network, set_up
+from visiontune.training.setup import Setup, make_network, set_up
 from visiontune.training.step import num_at_once
 from visiontune.training.train_recipe import examine, examine_views, thresholds_of
 from visiontune.training.weights_file import read_tensors, save_weights, split_weights
@@ -28,8 +29,12 @@ from visiontune.tuning.records.leg import Leg
 
 def keep_weights(leg: Leg, epoch: Epoch, store: Store, folder: StudyFolder) -> None:
     """Those of a leg's last epoch, under its name. Raises OSError."""
+    _save(leg, epoch, store, folder.confirmed_weights(leg.weights))
+
+
+def _save(leg: Leg, epoch: Epoch, store: Store, file: Path) -> None:
     metadata = WeightsMetadata.of(leg.recipe, store, use_val=leg.use_val, thresholds=thresholds_of(epoch, store)).to_strings()
-    save_weights(epoch.model, folder.confirmed_weights(leg.weights), metadata, epoch.preprocessing)
+    save_weights(epoch.model, file, metadata, epoch.preprocessing)
 
 
 def reopen(leg: Leg, store: Store, folder: StudyFolder, device: str) -> Epoch | None:
@@ -44,8 +49,18 @@ def reopen(leg: Leg, store: Store, folder: StudyFolder, device: str) -> Epoch | 
     if leg.recipe.training["use_channels_last"]:
         network = network.to(memory_format=torch.channels_last)
     training = {**leg.recipe.training, **({"micro_batch": leg.micro_batch} if leg.micro_batch else {})}
-    arithmetic = Arithmetic.of(training, place)
-    return Epoch(0, {}, 0, True, "", arithmetic, num_at_once(training), network.eval(), preprocessing, dict)
+    return Epoch(
+        epoch=0,
+        metrics={},
+        time_ms=0,
+        is_last=True,
+        pictures="",
+        arithmetic=Arithmetic.of(training, place),
+        num_at_once=num_at_once(training),
+        model=network.eval(),
+        preprocessing=preprocessing,
+        state=dict,
+    )
 
 
 def test_figures(leg: Leg, epoch: Epoch, store: Store, folder: StudyFolder) -> dict[str, float]:
@@ -57,8 +72,7 @@ def test_figures(leg: Leg, epoch: Epoch, store: Store, folder: StudyFolder) -> d
         found = evaluate(epoch.model, store, "test", use_full_metrics=use_full, thresholds=thresholds_of(epoch, store), **where)
         return {f"test_{name}": value for name, value in found.items()} | views
     figures, classes = examine(epoch, store)
-    metadata = WeightsMetadata.of(leg.recipe, store, use_val=leg.use_val, thresholds=thresholds_of(epoch, store)).to_strings()
-    save_weights(epoch.model, folder.winner_weights, metadata, epoch.preprocessing)
+    _save(leg, epoch, store, folder.winner_weights)
     write_whole(folder.winner_test, json.dumps({"metrics": figures, **classes.to_dict()}))
     return figures | views
 
@@ -76,13 +90,17 @@ def average(leg: Leg, store: Store, folder: StudyFolder, device: str) -> dict[st
     place = torch.device(device)
     fitted = Preprocessing.of(before).to(place)
     setup = set_up(completed(leg.recipe), store, place, weights, fitted=fitted)
-    with setup.arithmetic.evaluating():
-        order = setup.order(leg.recipe.training["seed"], 0)
-        refresh_statistics(setup.tail, setup.statistics_set.batches(order, setup.statistics_bounds, 1))
-        val = measure(setup.tail, setup.val_set, setup.num_at_once, use_full_metrics=leg.recipe.training["use_full_metrics"])
-    metadata = WeightsMetadata.of(leg.recipe, store).to_strings()
-    save_weights(setup.network, folder.confirmed_weights(leg.weights), metadata, fitted)
+    val = _refreshed(setup, leg.recipe.training)
+    save_weights(setup.network, folder.confirmed_weights(leg.weights), WeightsMetadata.of(leg.recipe, store).to_strings(), fitted)
     return {f"val_{name}": value for name, value in val.items()}
+
+
+def _refreshed(setup: Setup, training: Mapping[str, Any]) -> dict[str, float]:
+    """Figures on val, after batch normalisation's statistics were taken anew."""
+    with setup.arithmetic.evaluating():
+        order = setup.order(training["seed"], 0)
+        refresh_statistics(setup.tail, setup.statistics_set.batches(order, setup.statistics_bounds, 1))
+        return measure(setup.tail, setup.val_set, setup.num_at_once, use_full_metrics=training["use_full_metrics"])
 
 
 def mean_of(tensors: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

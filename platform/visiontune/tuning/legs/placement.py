@@ -94,6 +94,11 @@ class Placement:
         self.barred: set[str] = set()
         """Machines that are up and get no leg until a check has passed there."""
 
+    def want(self, wanted: Mapping[str, float]) -> None:
+        """Each worker gets this from now on; what is known of the machines stays."""
+        self._wanted = wanted
+        self._room = self._rooms()
+
     def see(self, nodes: Iterable[Node], *, can_grow: bool = False) -> tuple[list[Node], list[Node]]:
         """Take what is up now; gives nodes that are new and that are gone. `can_grow`: an autoscaler adds some for legs that wait."""
         now = {node.key: node for node in nodes}
@@ -101,7 +106,7 @@ class Placement:
         gone = [node for key, node in self.nodes.items() if key not in now]
         self.nodes, self._can_grow = now, can_grow
         self._names |= {node.key: node.name for node in new}
-        self._room = {key: room for key, node in now.items() if (room := workers_on(node.cpus, node.gpus, self._wanted))}
+        self._room = self._rooms()
         self.barred &= now.keys()
         return new, gone
 
@@ -166,17 +171,21 @@ class Placement:
         there = [self.at_work.pop(key, node), *self._beside.pop(key, ())]
         node = there.pop(min(rank, len(there) - 1))
         self._before = (self._before & self.at_work.keys()) if self._in_a_row else {*self.at_work}
-        health = self._health.setdefault(node, _Health())
         was_healthy = is_begun and not self._is_suspect(node, key)
         loss = Loss(node, self._clock(), was_healthy=was_healthy, is_hung=is_hung, beside=tuple(there))
-        health.lost.add(key)
-        self._in_a_row.append(loss)
-        if len(health.lost) > 1 and len(self._room) > 1:
-            self._leave_alone(health)
-        self._losses.setdefault(key, []).append(loss)
+        self._count(loss, key)
         where = f" on {self.name(node)}" if node and len(self.nodes) > 1 else ""
         is_given_up = self._num_crashes(key) >= MAX_CRASHES or self._has_hung_elsewhere_too(key)
         return replace(loss, where=where, is_given_up=is_given_up)
+
+    def _count(self, loss: Loss, key: str) -> None:
+        """Among those of its leg, of its machine, which is left alone where it lost others' too, and of all."""
+        health = self._health.setdefault(loss.node, _Health())
+        health.lost.add(key)
+        if len(health.lost) > 1 and len(self._room) > 1:
+            self._leave_alone(health)
+        self._losses.setdefault(key, []).append(loss)
+        self._in_a_row.append(loss)
 
     def is_hopeless(self) -> bool:
         """Whether machines lose every worker, and no leg that was at work before the first of these losses is still there."""
@@ -214,6 +223,9 @@ class Placement:
         left = self._num_workers
         rooms = (room for key, room in self._room.items() if key not in others and key not in self.barred)
         return any((left := left - room) <= 0 for room in rooms)
+
+    def _rooms(self) -> dict[str, int]:
+        return {key: room for key, node in self.nodes.items() if (room := workers_on(node.cpus, node.gpus, self._wanted))}
 
     def _is_allowed(self, node: str) -> bool:
         return node in self._room and node not in self.barred

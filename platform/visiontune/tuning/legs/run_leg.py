@@ -51,9 +51,7 @@ class Worker:
         """What `run_leg` gives. Raises MachineFault, and then the process ends: a GPU's context that is lost never comes back."""
         device, saving = "cuda" if self._num_gpus else "cpu", {"rungs": rungs, "checkpoint_every_s": checkpoint_every_s}
         try:
-            if self._num_gpus:
-                self._share = self._share or GpuShare.take(self._num_gpus)
-                self._share.give_back()
+            self._keep_to_share()
             parts: dict[str, Any] = {"share": self._share, "train": self._train, **saving}
             reports = run_leg(leg, self._store, self._folder, device, **parts)
             for report in reports:  # the first alone says where
@@ -61,10 +59,19 @@ class Worker:
                 break
             yield from reports
         except MachineFault:
-            late = threading.Timer(LINGER_S, os._exit, (1,))
-            late.daemon = True
-            late.start()
+            _end_soon()
             raise
+
+    def _keep_to_share(self) -> None:
+        if self._num_gpus:
+            self._share = self._share or GpuShare.take(self._num_gpus)
+            self._share.give_back()
+
+
+def _end_soon() -> None:
+    late = threading.Timer(LINGER_S, os._exit, (1,))
+    late.daemon = True
+    late.start()
 
 
 def place_of(device: str) -> dict[str, Any]:
@@ -102,24 +109,13 @@ def run_leg(
     again = partial(run_leg, store=store, folder=folder, device=device, share=share, train=train, **saving)  # type: ignore[arg-type]
     want, is_its_own = "", True
     try:
-        folder.leaving(leg.key).unlink(missing_ok=True)  # said to the worker before
-        with CheckpointWriter(folder.checkpoint(leg.key), checkpoint_every_s, partial(_is_asked, folder, leg.key)) as writer:
-            HEARTBEAT.begin(writer.attempt.file)
-            costs = _costs(leg, store, device)
-            if problem := problem_of_costs(costs, leg.bounds):
-                yield replace(failure(CONSTRAINT, problem), costs=costs)
-                return
-            for report in train_leg(leg, store, folder, device, rungs, writer, train):
-                leg = replace(leg, known_epochs=max(leg.known_epochs, report.epoch))
-                yield replace(report, micro_batch=leg.micro_batch, costs=costs)
+        for report in _reports(leg, store, folder, device, rungs, checkpoint_every_s, train):
+            leg = replace(leg, known_epochs=max(leg.known_epochs, report.epoch))
+            yield report
     except MachineFault:
         raise
     except Exception as error:
-        is_lost = isinstance(error, LostRank) and not is_out_of_memory(error)  # its node may be gone: the leg looks for other places
-        if is_lost or is_gpu_error(error):
-            raise machine_fault(first_line(error)) from error
-        if isinstance(error, NotAtHand | Superseded):  # the driver had it, or `check` would have said so; or the leg is another's by now
-            raise machine_fault(first_line(error), is_begun=False) from error
+        _raise_faults(error)
         if not is_out_of_memory(error):
             yield failure(*_typed(error))
             return
@@ -127,6 +123,31 @@ def run_leg(
     if want:  # the error is gone, and with it what held the network
         release_all()
         yield from _with_less(leg, again, want, is_its_own=is_its_own)
+
+
+def _reports(
+    leg: Leg, store: Store, folder: StudyFolder, device: str, rungs: Collection[int], checkpoint_every_s: float, train: Train
+) -> Iterator[Report]:
+    """Those of a leg whose checkpoints are claimed; of one that costs too much only that."""
+    folder.leaving(leg.key).unlink(missing_ok=True)  # said to the worker before
+    with CheckpointWriter(folder.checkpoint(leg.key), checkpoint_every_s, partial(_is_asked, folder, leg.key)) as writer:
+        HEARTBEAT.begin(writer.attempt.file)
+        costs = _costs(leg, store, device)
+        if problem := problem_of_costs(costs, leg.bounds):
+            yield replace(failure(CONSTRAINT, problem), costs=costs)
+            return
+        for report in train_leg(leg, store, folder, device, rungs, writer, train):
+            yield replace(report, micro_batch=leg.micro_batch, costs=costs)
+
+
+def _raise_faults(error: Exception) -> None:
+    """Raise MachineFault for what is no recipe's doing."""
+    if isinstance(error, LostRank) and not is_out_of_memory(error):  # its node may be gone: the leg looks for other places
+        raise machine_fault(first_line(error), is_begun=error.is_begun) from error
+    if is_gpu_error(error):
+        raise machine_fault(first_line(error)) from error
+    if isinstance(error, NotAtHand | Superseded):  # the driver had it, or `check` would have said so; or the leg is another's by now
+        raise machine_fault(first_line(error), is_begun=False) from error
 
 
 def _is_asked(folder: StudyFolder, key: str) -> bool:

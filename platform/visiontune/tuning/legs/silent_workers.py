@@ -39,8 +39,7 @@ class SilentWorkers:
         self._folder, self._hang_s, self._clock = folder, hang_s, clock
         self.look_every_s = min(5.0, hang_s / 8)
         self._looked_s = clock()
-        self._signs: dict[str, tuple[float, ...]] = {}
-        self._silent_s: dict[str, float] = {}
+        self._seen: dict[str, tuple[tuple[float, ...], float]] = {}  # signs of each, and seconds in which there were no newer ones
 
     def is_time(self) -> bool:
         """Whether to look again."""
@@ -49,17 +48,16 @@ class SilentWorkers:
     def look(self, keys: Iterable[str], trained: Mapping[str, int], epochs_s: Callable[[str], Collection[float]]) -> dict[str, float]:
         """Legs whose workers have given no sign for too long, and for how long. `trained`: the newest epochs that were reported."""
         passed_s, self._looked_s = min(self._clock() - self._looked_s, 2 * self.look_every_s), self._clock()
-        there = set(keys)
-        self._signs = {key: signs for key, signs in self._signs.items() if key in there}
+        before, self._seen = self._seen, {}
         found = {}
-        for key in there:
+        for key in {*keys}:
             signs = (float(trained.get(key, 0)), *self._touched(key))
-            is_new = self._signs.get(key) != signs
-            self._signs[key] = signs
-            self._silent_s[key] = 0.0 if is_new else self._silent_s[key] + passed_s
-            if self._silent_s[key] > PATIENCE * limit_s(self._hang_s, list(epochs_s(key)), is_first=key not in trained):
-                found[key] = self._silent_s[key]
-                del self._signs[key]
+            known, silent_s = before.get(key, ((), 0.0))
+            silent_s = silent_s + passed_s if signs == known else 0.0
+            if silent_s > PATIENCE * limit_s(self._hang_s, list(epochs_s(key)), is_first=key not in trained):
+                found[key] = silent_s
+            else:
+                self._seen[key] = signs, silent_s
         return found
 
     def _touched(self, key: str) -> list[float]:

@@ -8,8 +8,10 @@ checkpoint holds the metrics of every epoch so far: what a killed driver did not
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from visiontune.data.store.store import Store
@@ -36,16 +38,33 @@ def train_leg(
     state, note = _resumed(leg, folder)
     history = state["history"] if state else []
     HEARTBEAT.begin(writer.attempt.file, [past["metrics"]["epoch_s"] for past in history])
+    epochs = _epochs(leg, store, device, state, train)
+    for report in chain(_of_history(leg, history, writer), _of_epochs(leg, epochs, store, folder, rungs, writer)):
+        yield replace(report, note=note)
+        note = ""
+
+
+def _of_history(leg: Leg, history: Sequence[Mapping[str, Any]], writer: CheckpointWriter) -> Iterator[Report]:
+    """What a checkpoint knows and the study does not; the last epoch also if known: its driver died before it ended the trial."""
     losses = [past["metrics"]["val_loss"] for past in history]
     for past in history:
-        is_last = is_over(leg.recipe, losses[: past["epoch"]])  # said again if known: its driver died before it ended the trial
+        is_last = is_over(leg.recipe, losses[: past["epoch"]])
         if past["epoch"] > leg.known_epochs or is_last:
-            yield Report(past["epoch"], past["metrics"], past["time_ms"], writer.size_bytes, is_last=is_last, note=note)
-            note = ""
+            yield Report(past["epoch"], past["metrics"], past["time_ms"], writer.size_bytes, is_last=is_last)
+
+
+def _epochs(leg: Leg, store: Store, device: str, state: Mapping[str, Any] | None, train: Train) -> Iterator[Epoch]:
     more: dict[str, Any] = {"use_val": True} if leg.use_val else {}
     if leg.num_repeats > 1:
         train, more = partial(train_repeats, train=train), {"num": leg.num_repeats, "is_folded": leg.is_folded}
-    for epoch in train(leg.recipe, store, device=device, resume=state, micro_batch=leg.micro_batch, **more):
+    return train(leg.recipe, store, device=device, resume=state, micro_batch=leg.micro_batch, **more)
+
+
+def _of_epochs(
+    leg: Leg, epochs: Iterator[Epoch], store: Store, folder: StudyFolder, rungs: Collection[int], writer: CheckpointWriter
+) -> Iterator[Report]:
+    """As they are trained; a checkpoint is written or kept before its epoch is reported."""
+    for epoch in epochs:
         HEARTBEAT.epoch_ended(epoch.metrics["epoch_s"])
         if leg.is_confirmation and epoch.is_last:
             yield _confirmed(leg, epoch, store, folder)
@@ -57,8 +76,7 @@ def train_leg(
         else:
             writer.keep(epoch.epoch, epoch.state())
         if epoch.epoch > leg.known_epochs or epoch.is_last:
-            yield Report(epoch.epoch, epoch.metrics, epoch.time_ms, writer.size_bytes, is_last=epoch.is_last, note=note)
-            note = ""
+            yield Report(epoch.epoch, epoch.metrics, epoch.time_ms, writer.size_bytes, is_last=epoch.is_last)
 
 
 def _resumed(leg: Leg, folder: StudyFolder) -> tuple[dict[str, Any] | None, str]:

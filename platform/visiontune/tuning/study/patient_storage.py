@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import count
 from typing import Any
 
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from visiontune.errors import SearchFailed, first_line
@@ -31,6 +34,7 @@ class PatientStorage:
     def __init__(self, storage: BaseStorage, say: Say = lambda text: None) -> None:
         self._patient, self.say = storage, say
         self.is_patient = True
+        self._num_trials: dict[int, int] = {}  # by study, as this driver knows them
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._patient, name)
@@ -49,32 +53,52 @@ class PatientStorage:
 
         return int(self._asked_again(create))
 
-    def create_new_trial(self, study_id: int, template_trial: Any = None) -> int:
-        """As the storage's own."""
-        known = len(self.get_all_trials(study_id, deepcopy=False))
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial) -> int:
+        """As the storage's own, or where the connection broke the trial that is there by now: of those that are new the one with its params
+        and attributes, as nobody else adds any to a driver's study.
+        """
+        if study_id not in self._num_trials:
+            self._num_trials[study_id] = len(self.get_all_trials(study_id, deepcopy=False))
 
-        def create() -> int:
-            for trial in self._patient.get_all_trials(study_id, deepcopy=False)[known:]:
-                if trial.user_attrs == template_trial.user_attrs and trial.params == template_trial.params:
-                    return int(trial._trial_id)
-            return int(self._patient.create_new_trial(study_id, template_trial=template_trial))
+        as_json = partial(json.dumps, sort_keys=True)  # as they come back: a tuple as a list, numbers among keys as text
 
-        return int(self._asked_again(create))
+        def is_it(trial: FrozenTrial) -> bool:
+            return trial.params == template_trial.params and as_json(trial.user_attrs) == as_json(template_trial.user_attrs)
+
+        def find() -> int | None:
+            new = self._patient.get_all_trials(study_id, deepcopy=False)[self._num_trials[study_id] :]
+            return next((trial._trial_id for trial in new if is_it(trial)), None)
+
+        trial_id = self._done_once(lambda: self._patient.create_new_trial(study_id, template_trial=template_trial), find)
+        self._num_trials[study_id] += 1
+        return int(trial_id)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        """As the storage's own."""
+        """As the storage's own, or where the connection broke True of a trial that has ended so, with these values, by now."""
 
-        def end() -> bool:
-            is_done = state.is_finished() and self._patient.get_trial(trial_id).state == state
-            return is_done or self._patient.set_trial_state_values(trial_id, state=state, values=values)
+        def find() -> bool | None:
+            trial = self._patient.get_trial(trial_id)
+            is_so = trial.state == state and trial.values == (None if values is None else [*values])
+            return True if state.is_finished() and is_so else None
 
-        return bool(self._asked_again(end))
+        return bool(self._done_once(lambda: self._patient.set_trial_state_values(trial_id, state=state, values=values), find))
+
+    def _done_once(self, do: Callable[[], Any], find: Callable[[], Any]) -> Any:
+        """What it gives, or, asked again, what an earlier try is found to have done."""
+        tries = count()
+
+        def attempt() -> Any:
+            done = find() if next(tries) else None
+            return do() if done is None else done
+
+        return self._asked_again(attempt)
 
     def _asked_again(self, ask: Callable[[], Any]) -> Any:
+        give_up_s = GIVE_UP_S if self.is_patient else 0.0
         again = Retrying(
             retry=retry_if_exception(is_away),
             wait=wait_exponential(FIRST_PAUSE_S, max=LONGEST_PAUSE_S),
-            stop=stop_after_delay(GIVE_UP_S if self.is_patient else 0.0),
+            stop=stop_after_delay(give_up_s),
             before_sleep=self._tell,
             reraise=True,
         )
@@ -83,8 +107,8 @@ class PatientStorage:
         except Exception as error:
             if not is_away(error):
                 raise
-            why = f"the study's database has not answered for {GIVE_UP_S / 60:.0f} minutes ({shown(_said(error))})"
-            raise SearchFailed(f"{why}; once it does the same command goes on") from error
+            how = f"has not answered for {give_up_s / 60:.0f} minutes" if give_up_s else "does not answer"
+            raise SearchFailed(f"the study's database {how} ({shown(_said(error))}); once it does the same command goes on") from error
 
     def _tell(self, state: RetryCallState) -> None:
         if state.outcome is not None and state.next_action is not None and (error := state.outcome.exception()) is not None:
