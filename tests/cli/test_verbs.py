@@ -107,6 +107,7 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
         ("predict a b --depth 1 x", " predict: --depth must be a number, but got 'x'"),
         ("show a --json=x", " show: --json takes no value, but got 'x'"),
         ("predict a b --csv --json", " predict: --json is not allowed with --csv"),
+        ("studies --studies-dir=", " studies: --studies-dir must name a folder, but got ''"),
         ("show a b=1", " show: 'b=1' is one word too many; it takes STUDY"),
         ("studies x", " studies: 'x' is one word too many; it takes only options"),
     ],
