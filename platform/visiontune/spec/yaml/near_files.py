@@ -24,7 +24,7 @@ def missing_rule(path: Path, *, is_recipe: bool) -> str:
     told = [f"nearest is '{by_stem[close[0]]}'"] if close else []
     if "=" in path.name:
         told.append("an override, KEY=VALUE, stands behind the file")
-    elif not close and not path.suffix:
+    elif not close and path.suffix not in _SUFFIXES:
         told.append("an override is written KEY=VALUE, such as budget.num_trials=8")
     if kind_of(path.parent) != "folder":
         told.append(f"nor is there a folder {path.parent}")
