@@ -176,7 +176,9 @@ def test_views_and_temperature_are_those_of_their_definition(trained: Trained) -
     assert calibrated.metrics["loss"] < trained.metrics["val_loss"] and calibrated.metrics["top1"] == trained.metrics["val_top1"]
     (hot,) = predictions(classifier, iter([Given("x", lambda: content)]), top=3, temperature=1e9)
     assert hot.probabilities == pytest.approx([1 / 3] * 3)
-    with pytest.raises(UserError, match="test_time must be one of none, flip, ten_crops, got 'flp'; nearest is 'flip'"):
+    with pytest.raises(
+        UserError, match="test_time must be one of these views, but got 'flp'; nearest is 'flip'; choices: none, flip, ten_crops"
+    ):
         said_of(trained, content, test_time="flp")
 
 
