@@ -96,12 +96,13 @@ def test_a_search_tells_it_before_its_first_trial_and_mlflow_has_it(monkeypatch:
     monkeypatch.setattr("visiontune.tuning.cluster.ray_adapter.run_tune", enough)
     with pytest.raises(UserError, match="enough"):
         run_search(
-            load_study("space.yaml", SMALL),
+            load_study("space.yaml", [*SMALL, "space.training.precision=tf32"]),
             StudiesFolder.of("studies"),
             tracker=lambda: nullcontext(events.append),
             screen=lambda snapshot: None,
             say=said.append,
         )
+    assert "training.precision tf32 is for GPUs: trials on CPUs compute in fp32 in its place" in said
     assert holds_all("\n".join(said)) and holds_all(picture_tags(events[0])["visiontune.pictures"])
 
 

@@ -71,7 +71,19 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
         ("--versio", ": there is no option --versio; nearest is '--version'; choices: --help, --debug, --version"),
         ("train r.yaml --epoch 3", " train: there is no option --epoch; nearest is '--epochs'; choices: --help, --debug, --epochs, "),
         ("show a --studies_dir=x", " show: there is no option --studies_dir; nearest is '--studies-dir'; choices: "),
-        ("search f.yaml --num_trials 3", "; what a file says is changed without dashes, by KEY=VALUE"),
+        ("search f.yaml --num_trials 3", "; what a file says is changed without dashes, by budget.num_trials=VALUE"),
+        ("search f.yaml --retries 3", " there is no option --retries; choices: --help, "),
+        ("ingest pictures --allow-bad 0.1", "; what a file says is changed without dashes, by allow_bad=VALUE"),
+        ("evaluate a --tta flip", " evaluate: there is no option --tta; nearest is '--test-time'; choices: "),
+        ("confirm a --retries 3", " there is no option --retries; choices: --help, "),
+        ("sample f.yaml --num 2", " sample: there is no option --num; nearest is '-n'; choices: "),
+        ("--studies-dir studies show mine", ": --studies-dir stands behind the verb: visiontune show mine --studies-dir studies"),
+        ("--studies-dir other show digits", ": --studies-dir stands behind the verb: visiontune show digits --studies-dir other"),
+        ("--debug --plain search mine.yaml", ": --plain stands behind the verb: visiontune --debug search mine.yaml --plain"),
+        ("--depth 0 255 --csv predict a b", ": visiontune predict a b --depth 0 255 --csv"),
+        ("--plain", ": --plain stands behind the verb: visiontune VERB --plain"),
+        ("--json show mine", ": --json stands behind the verb: visiontune show mine --json"),
+        ("--tables show mine", ": there is no option --tables; choices: --help, --debug, --version"),
         ("search f.yaml --plian", "nearest is '--plain'"),
         ("show a -m 3", " show: there is no option -m; nearest is '-n'; choices: -h, "),
         ("search", " search: FILE (search-space file) must be given"),
@@ -95,6 +107,7 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
         ("predict a b --depth 1 x", " predict: --depth must be a number, but got 'x'"),
         ("show a --json=x", " show: --json takes no value, but got 'x'"),
         ("predict a b --csv --json", " predict: --json is not allowed with --csv"),
+        ("studies --studies-dir=", " studies: --studies-dir must name a folder, but got ''"),
         ("show a b=1", " show: 'b=1' is one word too many; it takes STUDY"),
         ("studies x", " studies: 'x' is one word too many; it takes only options"),
     ],
@@ -216,6 +229,40 @@ def test_show_refuses_what_is_no_study(name: str, said: str, capsys: pytest.Capt
     assert err.startswith(said) and len(err.splitlines()) == 1
 
 
+NO_WEIGHTS = "there is no file studies/mine/winner.safetensor; nearest is 'studies/mine/winner.safetensors'"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("predict mine.onx x", "there is no file mine.onx; nearest is 'mine.onnx'"),
+        ("evaluate studies/mine/winner.safetensor", NO_WEIGHTS),
+        ("export studies/mine/winner.safetensor", NO_WEIGHTS),
+        ("export nofile.safetensors", "there is no file nofile.safetensors"),
+        ("show studies/mine/winner.yaml", "studies/mine/winner.yaml is no study, but within the folder of one; nearest is 'studies/mine'"),
+        ("train nothing", "there is no recipe nothing, and no study 'nothing' in studies; choices: mine"),
+        ("train winer.yaml", "winer.yaml: there is no such file; nearest is 'studies/mine/winner.yaml'; choices: studies/mine/winner.yaml"),
+    ],
+)
+def test_what_is_not_there_is_told_with_what_the_verb_would_take(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = Path("studies/mine")
+    mine.mkdir(parents=True)
+    for name in ("driver.lock", "winner.safetensors"):
+        (mine / name).touch()
+    (mine / "winner.yaml").write_text("model: {name: lenet5}\n")
+    Path("mine.onnx").touch()
+    shutil.copy(DIGITS, "digits.yaml")
+    _, err = run(*words.split(), code=2, capsys=capsys)
+    assert err == f"{said}\n"
+
+
+def test_the_folder_that_one_is_in_may_be_a_study(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    drive(make_spec(Path("studies/one"), 2), Path("studies/one"))
+    Path("studies/one/driver.lock").touch()
+    monkeypatch.chdir("studies/one")
+    assert "study one" in run("show", ".", code=0, capsys=capsys)[0].lower()
+
+
 def test_show_names_the_nearest_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "studies" / "digits").mkdir(parents=True)
     (tmp_path / "studies" / "digits" / "driver.lock").touch()
@@ -236,7 +283,7 @@ def test_enqueue_says_what_is_tried_next_and_whether_there_is_room(tmp_path: Pat
     _, err = run("enqueue", "one", "optimizer.lr=fast", "model.nam=cnn", code=2, capsys=capsys)
     assert len(err.splitlines()) == 2 and "nearest is 'model.name'" in err
     _, err = run("enqueue", "one", "none.yaml", code=2, capsys=capsys)
-    assert "there is no such file" in err
+    assert err == "none.yaml: there is no such file; nor is any recipe there\n"
 
 
 def test_list_has_a_line_for_each_entry(capsys: pytest.CaptureFixture[str]) -> None:

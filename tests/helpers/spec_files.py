@@ -197,7 +197,20 @@ BAD = [
         ("unknown kind of domain 'loguniform'; nearest is {float: [low, high], log: true}; choices: ",),
     ),
     Bad(11, "    lr: {categorical: [0.1, 1]}", ("unknown kind of domain 'categorical'; nearest is {choice: [...]}",)),
+    Bad(11, "    lr: {log_uniform: [0.1, 1]}", ("unknown kind of domain 'log_uniform'; nearest is {float: [low, high], log: true}",)),
+    Bad(11, "    lr: {value: 0.1}", ("lr.value: unknown kind of domain 'value'; nearest is 0.1; choices: ",)),
+    Bad(11, "    lr: {min: 0.1, max: 1}", ("optimizer.lr: a domain is named by its kind, but got {", "; nearest is {float: [0.1, 1]}")),
+    Bad(
+        11,
+        "    lr: {distribution: log_uniform_values, min: 0.1, max: 1}",
+        ("optimizer.lr: a domain is named by its kind", "; nearest is {float: [0.1, 1], log: true}"),
+    ),
+    Bad(8, "  model: {name: cnn, depth: randint(1, 3)}", ("depth: ", "but got 'randint(1, 3)'; nearest is {int: [1, 3]}")),
+    Bad(11, "    lr: loguniform(0.1, 1)", ("but got 'loguniform(0.1, 1)'; nearest is {float: [0.1, 1], log: true}",)),
     # names of entries where keys are expected
+    Bad(10, "    sgd: {momentum: 0.9}", ("optimizer.sgd: unknown key 'sgd'; one is named by `name: sgd`, with its arguments beside it",)),
+    Bad(10, "    sgd:\n    adamw:", ("unknown keys 'sgd', 'adamw'; several are named by `name: {choice: {sgd: {...}, adamw: {...}}}`",)),
+    Bad(10, "    choice: {sgd: {}, adamw: {}}", ("optimizer.choice: unknown key 'choice'; one is written `name: {choice: {...}}`",)),
     Bad(8, "  model: cnn", ("space.model: must be a mapping of keys, but got 'cnn'; nearest is {name: cnn}; keys: name, ",)),
     Bad(
         8,

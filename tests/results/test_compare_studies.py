@@ -60,6 +60,12 @@ def test_a_winner_of_train_and_val_has_the_test_figure_of_that_training() -> Non
     assert [one.test_top1 for one in found.winners] == [0.5, 0.7] and " test top1 " in str(found)
 
 
+def test_studies_of_one_name_are_told_by_their_folders() -> None:
+    other = replace(study("one", SLEEP[1]), folder=StudyFolder(Path("other/one")))
+    found = compare_studies([study("one", SLEEP[0]), other])
+    assert [one.study for one in found.winners] == ["one", "other/one"] and "\nother/one - one: +1.58" in str(found)
+
+
 def test_pictures_with_several_classes_are_told_by_their_test_map() -> None:
     tests = tuple(Confirmation(seed, 0.9, test_loss=1.0, test_map=value) for seed, value in enumerate((0.6, 0.8)))
     changes = {"confirmations": tests, "objective": Objective("val_map", "max")}
@@ -116,6 +122,10 @@ def test_the_list_tells_what_each_folder_is(tmp_path: Path, capsys: pytest.Captu
     assert (found["begun"].num_trials, found["begun"].num_wanted, found["begun"].problem) == (4, 4, "")
     assert main(["studies", "--json", "--studies-dir", str(tmp_path)]) == 0
     assert {one["name"] for one in json.loads(capsys.readouterr().out)} == set(found)
+    (tmp_path / "space.yaml").touch()
+    for place, said in (("nowhere", "nowhere is not there"), ("space.yaml", "space.yaml is a file")):
+        with pytest.raises(UserError, match=f"studies lie in a folder, but .*{said}"):
+            list_studies(tmp_path / place)
     for words in (["begun", "driven", "--studies-dir", str(tmp_path)], [str(tmp_path / "begun"), f"{tmp_path}/driven/"]):
         assert main(["compare", *words]) == 0
         assert "confirmed on fewer than two seeds" in capsys.readouterr().out

@@ -71,5 +71,7 @@ def test_what_has_no_views_is_refused_in_a_study_and_in_a_recipe(tmp_path: Path)
     recipe = load_recipe({"data": study["data"], **sections, "training": {"num_epochs": 1}})
     with pytest.raises(UserError, match="flip needs pictures"):
         fit_recipe(recipe, tmp_path, device="cpu", test_time="flip")
-    with pytest.raises(UserError, match="test_time must be one of none, flip, ten_crops, got 'flop'; nearest is 'flip'"):
+    with pytest.raises(
+        UserError, match="test_time must be one of these views, but got 'flop'; nearest is 'flip'; choices: none, flip, ten_crops"
+    ):
         fit_recipe(recipe, tmp_path, device="cpu", test_time="flop")

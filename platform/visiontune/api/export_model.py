@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from visiontune.api.inputs import Folder, OutFile
+from visiontune.api.inputs import Folder, OutFile, refuse_misspelt
 from visiontune.api.studies import load_study
+from visiontune.filesystem.path_kind import with_home
 from visiontune.filesystem.study_folder import StudiesFolder
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ def export(
 
     file = None if out is None else Path(out)
     refuse_wrong(to, file, precision, is_calibrated=calibrated)
-    if Path(model).suffix == ".safetensors":
+    refuse_misspelt(path := with_home(model), (".safetensors",), studies_dir)
+    if path.suffix == ".safetensors":
         cache = StudiesFolder.of(studies_dir).data_cache
-        return export_weights(Path(model), cache, to, file, precision, is_calibrated=calibrated)
+        return export_weights(path, cache, to, file, precision, is_calibrated=calibrated)
     study = load_study(model, studies_dir=studies_dir, storage=storage)
     return study.export(to, out=file, precision=precision, calibrated=calibrated)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from visiontune.errors import UserError
-from visiontune.filesystem.path_kind import with_home
+from visiontune.filesystem.path_kind import kind_of, with_home
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.declarations.start import StartRecipe
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
@@ -80,8 +81,20 @@ def path_of(space: Path | str) -> Path:
 def folder_of(study: Path | str, studies_dir: Folder) -> StudyFolder:
     """A study by its name in `studies_dir`, or by its folder. Raises UserError where there is none, or one that was renamed or copied."""
     path = with_home(study)
+    if str(study) and path.name in ("", ".."):  # the folder that one is in, or above it
+        path = Path(os.path.abspath(path))  # noqa: PTH100  as it was walked into, also by a link
     is_path = path.name != str(study)
     return find_study(StudiesFolder(path.parent), path.name) if is_path else find_study(StudiesFolder.of(studies_dir), str(study))
+
+
+def refuse_misspelt(model: Path, suffixes: Sequence[str], studies_dir: Folder) -> None:
+    """Raise UserError for what is no file and no study, but nearly the name of a file of weights that is there."""
+    is_there = kind_of(model) is not None or kind_of(StudiesFolder.of(studies_dir).path / model) is not None
+    if is_there or not model.suffix or kind_of(model.parent) != "folder":
+        return
+    names = [one.name for one in sorted(model.parent.iterdir()) if one.suffix in suffixes]
+    if close := difflib.get_close_matches(model.name, names, n=1, cutoff=0.8):
+        raise UserError(f"there is no file {model}; nearest is {str(model.with_name(close[0]))!r}")
 
 
 def _file_of(given: Any, what: str) -> Any:

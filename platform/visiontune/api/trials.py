@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visiontune.api.inputs import Folder, OutFile, folder_of, words
+from visiontune.errors import UserError
+from visiontune.filesystem.path_kind import kind_of, with_home
 from visiontune.filesystem.study_folder import StudiesFolder
 
 if TYPE_CHECKING:
@@ -19,9 +21,15 @@ if TYPE_CHECKING:
 
 
 def list_studies(studies_dir: Folder = None) -> StudyList:
-    """What lies in the folder of studies, the one that changed last first; print it, or take its rows."""
+    """What lies in the folder of studies, the one that changed last first; print it, or take its rows.
+
+    Raises UserError for a folder that is named and not there.
+    """
     from visiontune.results.tables.study_list import list_studies as list_all
 
+    kind = "folder" if studies_dir is None else kind_of(with_home(studies_dir))
+    if kind != "folder":
+        raise UserError(f"studies lie in a folder, but {studies_dir} is {'not there' if kind is None else f'a {kind}'}")
     return list_all(StudiesFolder.of(studies_dir))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.api.inputs import Folder, folder_of, words
+from visiontune.api.inputs import Folder, folder_of, refuse_misspelt, words
 from visiontune.errors import UserError
 from visiontune.filesystem.path_kind import kind_of, with_home
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
@@ -87,4 +87,5 @@ def _model_of(model: Any, studies_dir: Folder) -> StudyFolder | Path:
         near = "; nearest is its method of the same name" if hasattr(model, "folder") else ""
         raise UserError(f"a model is a study's name or folder, or a file of weights, but got {type(model).__name__}{near}")
     path = with_home(model)
+    refuse_misspelt(path, _SUFFIXES, studies_dir)
     return path if path.suffix in _SUFFIXES or kind_of(path) == "file" else folder_of(os.fspath(model), studies_dir)

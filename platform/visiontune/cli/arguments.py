@@ -48,6 +48,7 @@ def make_parser() -> Parser:
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Arguments; overrides may also stand after options, where argparse alone would refuse them. Raises UserError."""
     parser = make_parser()
+    parser.refuse_before_verb(argv)
     args: argparse.Namespace
     args, late = parser.parse_known_args(argv)
     if not hasattr(args, "run"):

@@ -28,7 +28,14 @@ def takes_study(parser: argparse.ArgumentParser) -> None:
 def takes_studies_dir(parser: argparse.ArgumentParser) -> None:
     """--studies-dir."""
     where = "where studies live (VISIONTUNE_STUDIES, else ./studies)"
-    parser.add_argument("--studies-dir", type=with_home, metavar="DIR", help=where)
+    parser.add_argument("--studies-dir", type=folder, metavar="DIR", help=where)
+
+
+def folder(text: str) -> Path:
+    """A folder; none by an empty string, as an unset variable is one, and it would be the folder that one is in."""
+    if not text:
+        raise argparse.ArgumentTypeError("must name a folder, but got ''")
+    return with_home(text)
 
 
 def positive(text: str) -> int:

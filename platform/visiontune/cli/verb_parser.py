@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from visiontune.cli.option_hints import nearest_option, override_hint
 from visiontune.errors import UserError, nearest
 
 _KINDS = {"int": "an int", "float": "a number"}
@@ -32,17 +34,32 @@ class Parser(argparse.ArgumentParser):
 
     def refuse(self, words: Sequence[str]) -> None:
         """Raise UserError for the first of them that is an option, else the first, if there is any: this verb takes none of these."""
-        options = [word.partition("=")[0] for word in words if word.startswith("-")]
-        for option in options:
-            known = [one for one in self._option_string_actions if len(one) > 2 or not option.startswith("--")]
-            self.error(f"there is no option {option}; {nearest(option, known)}{self._override_hint()}")
-        for word in words:
+        if options := [word.partition("=")[0] for word in words if word.startswith("-")]:
+            self.error(f"there is no option {options[0]}; {self._option_hint(options[0])}")
+        if words:
             takes = " ".join(_name(action) for action in self._get_positional_actions()) or "only options"
-            self.error(f"{word!r} is one word too many; it takes {takes}")
+            self.error(f"{words[0]!r} is one word too many; it takes {takes}")
 
-    def _override_hint(self) -> str:
-        overrides = [one.help for one in self._get_positional_actions() if _name(one).endswith("KEY=VALUE")]
-        return "; what a file says is changed without dashes, by KEY=VALUE" if overrides else ""
+    def refuse_before_verb(self, words: Sequence[str]) -> None:
+        """Raise UserError where the words begin with an option that only verbs have, or nothing has."""
+        verbs: dict[str, Parser] = dict(self._get_positional_actions()[0].choices or {})
+        known = {name: action for verb in verbs.values() for name, action in verb._option_string_actions.items()}
+        front, behind, rest = list[str](), list[str](), list(words)
+        while rest and rest[0].startswith("-") and rest[0] != "--":
+            option, is_whole, _ = rest[0].partition("=")
+            if option not in {**known, **self._option_string_actions}:
+                self.refuse([option])
+            num = 1 if is_whole or option in self._option_string_actions else 1 + _num_values(known[option])
+            (front if option in self._option_string_actions else behind).extend(rest[:num])
+            del rest[:num]
+        if behind:
+            whole = shlex.join([*self.prog.split(), *front, *(rest or ["VERB"]), *behind])
+            self.error(f"{behind[0].partition('=')[0]} stands behind the verb: {whole}")
+
+    def _option_hint(self, option: str) -> str:
+        known = [one for one, action in self._option_string_actions.items() if _is_like(option, one, action)]
+        takes_keys = any(_name(one).endswith("KEY=VALUE") for one in self._get_positional_actions())
+        return nearest_option(option, known) + (override_hint(option, self.prog.rpartition(" ")[2]) if takes_keys else "")
 
     def _sentence(self, message: str) -> str:
         if wrong := re.fullmatch(r"argument VERB: invalid choice: '(.*?)' \(choose from .*", message):
@@ -70,6 +87,15 @@ class Parser(argparse.ArgumentParser):
             if word in action.option_strings and after.startswith("-"):
                 return f", but {after!r} begins as an option does"
         return ""
+
+
+def _is_like(option: str, known: str, action: argparse.Action) -> bool:
+    """Whether it may be meant by one with as many dashes: where both dashes were given, no letter that stands for a word."""
+    return len(known) > 2 or not option.startswith("--") or len(action.option_strings) == 1
+
+
+def _num_values(action: argparse.Action) -> int:
+    return action.nargs if isinstance(action.nargs, int) else 1
 
 
 def _is_lacking(action: argparse.Action, names: Sequence[str]) -> bool:

@@ -28,6 +28,7 @@ def train(args: argparse.Namespace) -> int:
         return _train_longer(args, how)
     if args.epochs is not None or args.seeds != 1:
         raise UserError(f"--epochs and --seeds are for a study; {args.recipe} is a recipe, which says its training.num_epochs and seed")
+    _refuse_neither(args)
     recipe = api.load_recipe(args.recipe, args.overrides)  # a wrong file is told before torch is imported
     from visiontune.results.use.class_table import class_lines
 
@@ -43,6 +44,15 @@ def _names_study(args: argparse.Namespace) -> bool:
     studies, name = StudiesFolder.of(args.studies_dir), str(args.recipe)
     is_there = kind_of(args.recipe) == "folder" or name in studies.names() or renamed(studies, name) is not None
     return is_there or (args.epochs is not None and not args.recipe.suffix)
+
+
+def _refuse_neither(args: argparse.Namespace) -> None:
+    """Raise UserError for a name without a suffix by which there is no recipe, and no study."""
+    if kind_of(args.recipe) is None and not args.recipe.suffix:
+        try:
+            folder_of(str(args.recipe), args.studies_dir)
+        except UserError as error:
+            raise UserError(f"there is no recipe {args.recipe}, and {error}") from None
 
 
 def _train_longer(args: argparse.Namespace, how: Mapping[str, Any]) -> int:

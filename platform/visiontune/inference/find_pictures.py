@@ -28,6 +28,7 @@ from visiontune.filesystem.uri import is_uri, shown
 
 _WHERE = "PICTURES"
 _MOST_TOLD = 5
+_EMPTY = "one is an empty string, which names none"
 
 
 class Given(NamedTuple):
@@ -67,13 +68,19 @@ def _refuse_missing(pictures: Sequence[Any]) -> None:
     local = [word for word in words if not is_uri(word)]
     missing = [word for word in local if not _lies_there(word)]
     if missing:
-        told = [f"there is no {printable(word)}{beside(open_root(word, _WHERE))}" for word in missing[:_MOST_TOLD]]
+        told = [_missing(word) for word in missing[:_MOST_TOLD]]
         more = [f"and {len(missing) - _MOST_TOLD:,} more"] if len(missing) > _MOST_TOLD else []
         raise UserError(*(f"{_WHERE} must be pictures, folders or patterns of them, but {one}" for one in told), *more)
 
 
+def _missing(word: str) -> str:
+    return f"there is no {printable(word)}{beside(open_root(word, _WHERE))}" if word else _EMPTY
+
+
 def _lies_there(word: str) -> bool:
     """Here or in an archive. Raises UserError for an archive that can't be read."""
+    if not word:
+        return False
     is_here = kind_of(word) is not None and not is_archive_name(word)
     return is_here or next(_matches(word), None) is not None or kind_at(open_root(word, _WHERE)) is not None
 
@@ -96,6 +103,9 @@ def _all_of(number: int, one: Any) -> Iterator[Given]:
 
 
 def _local(word: str) -> Iterator[Given]:
+    if not word:
+        yield Given("''", partial(_raise, "is an empty string, which names no picture"))
+        return
     kind = kind_of(word)
     found = iter([(word, kind)]) if kind is not None else ((name, kind_of(name)) for name in _matches(word))
     is_any = False

@@ -25,7 +25,10 @@ _ORDER = "space.augmentation.order"
 
 @dataclass(frozen=True)
 class WinnerFigures:
-    """A study's winner: its objective by fresh seed, and what that says of the mean; its mean test top1 or map; what the search spent."""
+    """A study's winner: its objective by fresh seed, and what that says of the mean; its mean test top1 or map; what the search spent.
+
+    `study` is the study's name, or its folder beside another study of that name.
+    """
 
     study: str
     trial: int | None
@@ -124,7 +127,8 @@ def compare_studies(studies: Sequence[Study]) -> Comparison:
         raise UserError(f"a comparison is of two studies or more, but got {', '.join(names) or 'none'}")
     if twice := next((one.name for place, one in enumerate(studies) if one.path in [other.path for other in studies[:place]]), None):
         raise UserError(f"each study is named once in a comparison, but {twice} is twice")
-    winners, note = tuple(map(_figures, studies)), _note(studies)
+    called = [str(one.path) if names.count(one.name) > 1 else one.name for one in studies]
+    winners, note = tuple(map(_figures, studies, called)), _note(studies)
     objective = studies[0].record.objective if _same_objective(studies) else None
     pairs = [] if note else [(winners[0], one) for one in winners[1:]]
     differences = tuple(one for pair in pairs if (one := difference(*pair)) is not None)
@@ -147,12 +151,12 @@ def _note(studies: Sequence[Study]) -> str:
     return "they are of other pictures, or split in another way: their values don't compare" if len(digests) > 1 else ""
 
 
-def _figures(study: Study) -> WinnerFigures:
+def _figures(study: Study, name: str) -> WinnerFigures:
     record, trial = study.record, winner_of(study.record)
     good = [one for one in record.confirmations if not one.failure] if trial is not None else []
     values = {one.seed: one.val_value for one in good}
     return WinnerFigures(
-        study=study.name,
+        study=name,
         trial=trial.number if trial is not None else None,
         search_value=trial.value if trial is not None else None,
         values=values,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from visiontune.errors import Problem, UserError
+from visiontune.filesystem.path_kind import kind_of
 from visiontune.spec.declarations.bounds import bound_of
 from visiontune.spec.declarations.declare import Items, Section
 from visiontune.spec.declarations.fingerprint import keyed_seed
@@ -83,7 +84,7 @@ def _start_recipe(given: StartRecipe, problems: Problems) -> StartRecipe:
     if given.values:
         return given
     try:
-        if is_space(given.name):
+        if kind_of(given.name) == "file" and is_space(given.name):
             raise UserError(Problem("", 0, "", f"{given.name} is a search space, no recipe: name one such as studies/NAME/winner.yaml"))
         recipe = load_recipe(given.name)
     except UserError as error:
@@ -192,7 +193,8 @@ def _root(source: Source, reader: Reader, declared: Section, overrides: Sequence
 
 def _tree(source: Source, reader: Reader, declared: Section) -> Node:
     name = name_of(source)
-    root = node_of(source, name) if isinstance(source, Mapping) else read_yaml(Path(source), reader.problems.found)
+    found, is_recipe = reader.problems.found, declared is RECIPE
+    root = node_of(source, name) if isinstance(source, Mapping) else read_yaml(Path(source), found, is_recipe=is_recipe)
     if root.value is None or root.value == ():
         raise UserError(Problem(name, root.line, "", f"the file is empty; it should be {declared.doc} with {_listed(declared)}"))
     if root.kind != "mapping":

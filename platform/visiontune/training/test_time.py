@@ -45,7 +45,7 @@ VIEWS: dict[str, Views] = {"flip": flip, "ten_crops": ten_crops}
 def problem_of_test_time(test_time: str, preprocessing: Mapping[str, Any], *, has_many: bool = False) -> str | None:
     """Why a recipe can't be tested so, as one sentence; None if it can."""
     if test_time not in TEST_TIMES:
-        return f"test_time must be one of {', '.join(TEST_TIMES)}, got {test_time!r}; {nearest(test_time, TEST_TIMES)}"
+        return f"test_time must be one of these views, but got {test_time!r}; {nearest(test_time, TEST_TIMES)}"
     if test_time != "none" and has_many:
         return f"{NO_TEST_TIME}; nearest is none"
     if test_time != "none" and preprocessing["name"] == "pca_whitening":

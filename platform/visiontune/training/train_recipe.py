@@ -184,7 +184,7 @@ def examine_views(epoch: Epoch, store: Store, test_time: str) -> dict[str, float
 def find_device(device: str) -> str:
     """ "auto" settled: cuda where there is a GPU. Raises UserError for a device that is not there."""
     if device not in DEVICES:
-        raise UserError(f"device must be one of auto, cpu, cuda, got {device!r}; {nearest(device, DEVICES)}")
+        raise UserError(f"device must be one of these, but got {device!r}; {nearest(device, DEVICES)}")
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():

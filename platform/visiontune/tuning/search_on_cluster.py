@@ -26,6 +26,7 @@ from visiontune.tuning.preflight.get_ready import (
     count_gpus,
     get_ready,
     ingest_screen,
+    note_of_precision,
     refuse_graphs,
     say_of_pictures,
     settle_start,
@@ -106,6 +107,8 @@ def _watched(run: SearchRun, spec: StudySpec, address: str | None) -> tuple[dict
     run.spending.num_gpus = count_gpus(spec, wanted)
     if run.has_trials:
         refuse_graphs(spec, wanted)
+        if note := note_of_precision(spec, wanted):
+            run.log("machine", note, is_said=True)
     watch = NodeWatch(run, spec.resources, wanted, is_local=is_local(address))
     watch.refuse_too_small()
     return wanted, watch

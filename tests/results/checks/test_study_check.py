@@ -17,7 +17,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.results.checks import label_check as label_check_module
 from visiontune.results.checks.lr_range_plot import plot_range_tests
-from visiontune.results.checks.search_forecast import doubts, doubts_of_room, proposals, rungs
+from visiontune.results.checks.search_forecast import doubts, doubts_of_gpu, doubts_of_room, proposals, rungs
 from visiontune.results.checks.study_check import lines, summary
 from visiontune.spec.parse import load_study
 from visiontune.training.checks.check import Check
@@ -170,6 +170,24 @@ def test_resources_beyond_this_machine_are_told(setting: str, wanted: int) -> No
     path.write_text(GOOD)
     found = [*doubts_of_room(load_study(path, [f"resources.{setting}"]), 2)]
     assert bool(found) == bool(wanted) and all(f"a trial takes {wanted} processors and this machine has 2" in one for one in found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["resources.gpus_per_trial=0.5"], ["a trial takes 0.5 GPUs and this machine has none: a search here is refused"]),
+        (["space.training.use_compile=true", "space.training.compile_mode=reduce-overhead"], ["CUDA graphs, and this machine has no GPU"]),
+        (["space.training.precision={choice: [fp32, tf32]}"], ["tf32 is for GPUs: trials on CPUs compute in fp32 in its place"]),
+        (["resources.gpus_per_trial=0", "space.training.precision=tf32"], ["tf32 is for GPUs"]),
+        ([], []),
+    ],
+)
+def test_what_a_machine_without_a_gpu_refuses_or_does_otherwise_is_told(settings: list[str], said: list[str]) -> None:
+    Path("space.yaml").write_text(GOOD)
+    spec = load_study(Path("space.yaml"), settings)
+    found = [*doubts_of_gpu(spec, has_gpu=False)]
+    assert len(found) == len(said) and all(words in one for words, one in zip(said, found, strict=True))
+    assert not [*doubts_of_gpu(spec, has_gpu=True)]
 
 
 def test_ops_that_make_a_network_take_one_class_for_another_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,8 @@ def test_a_study_without_trials_and_one_without_a_value_can_be_shown() -> None:
     assert "no trials yet" in board.leaderboard(replace(RECORD, trials=(), best=None))
     text = board.leaderboard(replace(RECORD, trials=TRIALS[5:], best=None))
     assert "1 infeasible" in text and "best:" not in text
+    proposed = replace(RECORD, trials=(replace(TRIALS[5], proposed_by="tpe: from 5 values"),), best=None)
+    assert board.source_lines(proposed) == ["proposed by tpe: 1, none of them with a value"]
 
 
 def test_params_that_all_share_are_left_out() -> None:

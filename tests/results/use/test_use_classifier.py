@@ -122,10 +122,10 @@ def test_what_can_not_be_used_is_told_and_nothing_else_suffers(trained: Trained,
     (tmp_path / "new" / "01.jpg").write_bytes((tmp_path / "new" / "01.jpg").read_bytes()[:700])
     (tmp_path / "new" / "notes.txt").write_text("no picture by its name")
     (tmp_path / "new" / ".hidden.jpg").write_text("hidden")
-    found = said_of(trained, iter([tmp_path / "new", tmp_path / "gone.jpg", b"", np.zeros((3, 3)), "s4://x/y.jpg"]))
-    assert [Path(one.path).name for one in found] == ["00.jpg", "01.jpg", "02.jpg", "03\n.jpg", "gone.jpg", "2", "3", "y.jpg"]
-    assert [bool(one.classes) for one in found] == [True, False, True, True, False, False, False, False]
-    reasons = ("trunc", "there is no gone.jpg", "has no bytes", r"must be uint8 .* but is float64 \(3, 3\)", "s4")
+    found = said_of(trained, iter([tmp_path / "new", tmp_path / "gone.jpg", b"", np.zeros((3, 3)), "s4://x/y.jpg", ""]))
+    assert [Path(one.path).name for one in found] == ["00.jpg", "01.jpg", "02.jpg", "03\n.jpg", "gone.jpg", "2", "3", "y.jpg", "''"]
+    assert [bool(one.classes) for one in found] == [True, False, True, True, *[False] * 5]
+    reasons = ("trunc", "there is no gone.jpg", "has no bytes", r"must be uint8 .* but is float64 \(3, 3\)", "s4", "empty string")
     for reason, one in zip(reasons, (one for one in found if one.problem), strict=True):
         assert re.search(reason, one.problem), one
     with pytest.raises(UserError, match=r"there is no .*pictures/tset; nearest is 'test'"):
@@ -180,7 +180,9 @@ def test_views_and_temperature_are_those_of_their_definition(trained: Trained) -
     assert calibrated.metrics["loss"] < trained.metrics["val_loss"] and calibrated.metrics["top1"] == trained.metrics["val_top1"]
     (hot,) = predictions(classifier, iter([Given("x", lambda: content)]), top=3, temperature=1e9)
     assert hot.probabilities == pytest.approx([1 / 3] * 3)
-    with pytest.raises(UserError, match="test_time must be one of none, flip, ten_crops, got 'flp'; nearest is 'flip'"):
+    with pytest.raises(
+        UserError, match="test_time must be one of these views, but got 'flp'; nearest is 'flip'; choices: none, flip, ten_crops"
+    ):
         said_of(trained, content, test_time="flp")
 
 
@@ -326,6 +328,7 @@ def test_an_onnx_model_that_says_how_its_pictures_are_made_is_asked_like_weights
     ("words", "said"),
     [
         (["predict", "w.safetensors", "x.png"], "there is no x.png"),
+        (["predict", "w.safetensors", ""], "PICTURES must be pictures, folders or patterns of them, but one is an empty string"),
         (["predict", "nowhere", "."], "no study 'nowhere'"),
         (["predict", "a/w.safetensors", "."], "there is no file a/w.safetensors"),
         (["predict", "nowhere", ".", "--device", "gpu"], "no study 'nowhere'"),

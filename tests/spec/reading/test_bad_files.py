@@ -30,6 +30,21 @@ def test_a_mistake_is_told_where_it_stands(tmp_path: Path, bad: Bad) -> None:
         assert where[0].startswith(f"space.yaml:{bad.at or bad.line}:"), where
 
 
+@pytest.mark.parametrize(
+    ("words", "places"),
+    [
+        ("budget.num_trials 8", {"budget.num_trials": "budget.num_trials=8"}),
+        ("budget.num_trials = 8", {"budget.num_trials": "budget.num_trials=8"}),
+        ("budget.num_trials 8 data.seed", {"budget.num_trials": "budget.num_trials=8", "data.seed": "like budget"}),
+        ("8 data.seed=1", {"8": "like budget.num_trials=8"}),
+    ],
+)
+def test_an_override_in_several_words_is_one_mistake(tmp_path: Path, words: str, places: dict[str, str]) -> None:
+    problems = told(tmp_path, GOOD, *words.split())
+    assert [problem.split(": ")[1] for problem in problems] == [*places]
+    assert all(near in problem for near, problem in zip(places.values(), problems, strict=True)), problems
+
+
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     lines = GOOD.splitlines()
     lines[0], lines[3], lines[10] = "study: ../x", "budget: {num_trials: -1, max_epochs: 25}", "    lr: {float: [1, 0.1], lgo: true}"
@@ -148,12 +163,12 @@ def test_a_place_without_a_readable_file(tmp_path: Path) -> None:
         "space": "nearest is '{}/space.yaml'",
         "num_trials": "there is no such file; an override is written KEY=VALUE, such as budget.num_trials=8; choices: ",
         "num_trials=8": "there is no such file; an override, KEY=VALUE, stands behind the file; choices: ",
-        "nowhere/space.yaml": "there is no such file; nor is there a folder {}/nowhere; nor is any YAML file there",
+        "nowhere/space.yaml": "there is no such file; nor is there a folder {}/nowhere; nor is any ",
         "": "this is a folder",
         "latin.yaml": "latin.yaml:2: is no UTF-8 text: byte 16 is 0xe9",
         "wide.yaml": "is no UTF-8 text",
     }.items():
-        for load_file in (load_study, load_recipe):
+        for load_file in (load_study, *([load_recipe] if "space" not in words else [])):
             with pytest.raises(UserError) as error:
                 load_file(tmp_path / name)
             assert words.format(tmp_path) in str(error.value)

@@ -70,4 +70,6 @@ def test_it_is_kept_with_the_study_and_its_end_is_held_against_it(tmp_path: Path
         line
         == "used: 80 epochs (forecast 85 epochs), 15:00 min (forecast 30:00 min), 1.5 MB in the study's folder (forecast at most 3.2 MB)"
     )
+    one = replace(study, forecast={**known, "epochs": 1}, spent={"epochs": 1.0, "hours": 0.25})
+    assert used_line(one, StudyFolder(tmp_path / "size")).startswith("used: 1 epoch (forecast 1 epoch), ")
     assert used_line(RECORD, folder) == ""

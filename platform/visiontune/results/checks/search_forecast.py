@@ -16,6 +16,7 @@ from visiontune.spec.space.fit_recipe import fit_to_space
 from visiontune.spec.space.study_spec import StudySpec
 from visiontune.spec.tables.costs import KNOWN_COSTS
 from visiontune.spec.tables.search import LOWEST_RISES, RISES, TRIAL_SCHEDULERS, does_learn
+from visiontune.tuning.preflight.get_ready import note_of_precision
 from visiontune.tuning.proposals.lessons import counting_share
 from visiontune.tuning.proposals.optuna_samplers import fitting_population
 from visiontune.tuning.proposals.start_recipes import shortened
@@ -175,6 +176,19 @@ def doubts_of_room(spec: StudySpec, num_cpus: int) -> Iterator[str]:
     wanted = workers * (cpus if isinstance(cpus, int) else 1)
     if wanted > num_cpus:
         yield f"a trial takes {wanted} processors and this machine has {num_cpus}: it needs a cluster (--address), or take less"
+
+
+def doubts_of_gpu(spec: StudySpec, *, has_gpu: bool) -> Iterator[str]:
+    """What a search refuses, or does otherwise than asked, on a machine where a trial gets no GPU; a cluster may have some."""
+    gpus = spec.resources.gpus_per_trial
+    if has_gpu:
+        return
+    if isinstance(gpus, float) and gpus > 0:
+        yield f"a trial takes {gpus:g} GPUs and this machine has none: a search here is refused; it needs a cluster (--address), or auto"
+    if any(one["compile_mode"] != "default" for one in spec.space.corners("training")):
+        yield "a compile_mode other than default is for CUDA graphs, and this machine has no GPU: a search here is refused"
+    if note := note_of_precision(spec, {"gpu": 0.0}):
+        yield note
 
 
 def _unmet(spec: StudySpec) -> Iterator[str]:

@@ -23,6 +23,7 @@ from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.results.checks.search_forecast import (
     constraint_lines,
     doubts,
+    doubts_of_gpu,
     doubts_of_room,
     epochs,
     objective_lines,
@@ -153,6 +154,7 @@ class StudyCheck:
             *(f"  bounds    {one}" for one in self.constraints),
             *(f"  look      {one}" for one in doubts(self.spec, self.num_train)),
             *(f"  look      {one}" for one in doubts_of_room(self.spec, num_cpus()) if "RAY_ADDRESS" not in os.environ),
+            *(f"  look      {one}" for one in doubts_of_gpu(self.spec, has_gpu=_has_gpu(self.spec)) if "RAY_ADDRESS" not in os.environ),
             *(f"  look      {one}" for one in self.doubts_of_sizes),
         ]
         if self.slow_ops:
@@ -160,6 +162,12 @@ class StudyCheck:
             facts.append(f"  slow ops  {ops}: picture by picture and by the CPU, not in batches (`visiontune list ops --costs`)")
             facts.append("            where trials train on a GPU, it does only those ops of a policy that come after them")
         return "\n".join(facts)
+
+
+def _has_gpu(spec: StudySpec) -> bool:
+    import torch
+
+    return spec.resources.gpus_per_trial != 0 and torch.cuda.is_available()
 
 
 @uses_plugins

@@ -203,9 +203,13 @@ def sources(study: StudyRecord) -> dict[str, list[TrialRecord]]:
 
 def source_lines(study: StudyRecord) -> list[str]:
     """One line for each source of proposals: how many trials, and how far the best of them got."""
-    found = sources(study).items()
-    best = {name: f"trial {trials[0].number}, {number(trials[0].value)} after {plural(trials[0].epoch, 'epoch')}" for name, trials in found}
-    return [f"proposed by {name}: {len(trials)}, the best {best[name]}" for name, trials in found]
+    return [f"proposed by {name}: {len(trials)}, {_best_of(trials[0])}" for name, trials in sources(study).items()]
+
+
+def _best_of(trial: TrialRecord) -> str:
+    if trial.value is None:
+        return "none of them with a value"
+    return f"the best trial {trial.number}, {number(trial.value)} after {plural(trial.epoch, 'epoch')}"
 
 
 def to_json(study: StudyRecord) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from visiontune.errors import plural
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.screens.text import duration
 from visiontune.tuning.preflight.forecast import Forecast
@@ -24,7 +25,11 @@ def used_line(study: StudyRecord, folder: StudyFolder) -> str:
 
 def _times(spent: Mapping[str, float], forecast: Mapping[str, Any]) -> list[str]:
     """Each with what was forecast of it, where anything was; no GPU hours where there were none."""
-    shown = {"epochs": "{:.0f} epochs".format, "hours": lambda value: duration(3600 * value), "gpu_hours": "{:.3g} GPU hours".format}
+    shown = {
+        "epochs": lambda value: plural(round(value), "epoch"),
+        "hours": lambda value: duration(3600 * value),
+        "gpu_hours": "{:.3g} GPU hours".format,
+    }
     return [_told(show, spent.get(key, 0.0), forecast.get(key)) for key, show in shown.items() if key != "gpu_hours" or spent.get(key)]
 
 

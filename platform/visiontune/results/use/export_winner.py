@@ -8,6 +8,7 @@ from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 from visiontune.exports.model_card import Confirmed, Origin
 from visiontune.exports.write_export import SUFFIXES, Asked, Export, refuse_wrong, write_export
+from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.inference.classifier import Classifier, load_weights_file
 from visiontune.inference.split_logits import refuse_other_classes
@@ -35,6 +36,8 @@ def export_weights(weights: Path, cache: Path, form: str, out: Path | None, prec
     refuse_wrong(form, out, precision, is_calibrated=is_calibrated)
     asked = Asked(form, out or Path(weights.name.removesuffix(".safetensors") + SUFFIXES[form]), precision, is_calibrated)
     _refuse_overwriting(asked, weights)
+    if kind_of(weights) is None:
+        raise UserError(f"there is no file {weights}")
     classifier = load_weights_file(weights, weights.name)
     store = _store_of(classifier, cache, is_needed=True) if asked.needs_store else None
     return write_export(classifier, asked, Origin(), store)

@@ -12,6 +12,7 @@ from visiontune.spec.declarations.declare import Arg
 from visiontune.spec.declarations.domains import DOMAINS, Choice, Domain, Float, Int, exact
 from visiontune.spec.declarations.when import OTHERWISE, WHEN
 from visiontune.spec.reading.condition_reader import read_when
+from visiontune.spec.reading.foreign_domains import bounds_written_here, call_written_here, written_here
 from visiontune.spec.reading.value_reader import BAD, Problems, expected, listed, read_constant
 from visiontune.spec.space.auto_ranges import AUTO, auto_domain, auto_kind, example, is_auto, takes_auto
 from visiontune.spec.yaml.yaml_node import Node
@@ -44,7 +45,7 @@ def read_value_or_domain(node: Node, arg: Arg, where: str, problems: Problems, u
 def _domain(node: Node, arg: Arg, where: str, problems: Problems) -> Domain | Any:
     kinds = [key for key in node.items if key in DOMAINS]
     if len(kinds) != 1:
-        return _no_kind(node, kinds, where, problems)
+        return _no_kind(node, kinds, arg, where, problems)
     kind, wrong = kinds[0], False
     options = {key: option.default for key, option in DOMAINS[kind].items()}
     for key, (key_node, value) in node.items.items():
@@ -84,23 +85,16 @@ def _auto(node: Node, arg: Arg, where: str, problems: Problems, kind: str = "") 
     return auto_domain(arg.auto, arg)
 
 
-_ELSEWHERE = {
-    "uniform": "{float: [low, high]}",
-    "loguniform": "{float: [low, high], log: true}",
-    "randint": "{int: [low, high]}",
-    "categorical": "{choice: [...]}",
-    "values": "{choice: [...]}",
-}
-"""What is meant by the words of Optuna, Ray Tune and W&B."""
-
-
-def _no_kind(node: Node, kinds: list[str], where: str, problems: Problems) -> Any:
+def _no_kind(node: Node, kinds: list[str], arg: Arg, where: str, problems: Problems) -> Any:
     if kinds:
         return problems.add(node, where, f"a domain has one kind, but this one has {' and '.join(kinds)}")
+    if near := bounds_written_here(node.items, KINDS[arg.type][0]):
+        return problems.add(node, where, f"a domain is named by its kind, but got {node.shown()}; nearest is {near}")
     options = {WHEN, OTHERWISE, *(option for domain in DOMAINS.values() for option in domain)}
     unknown = [(key, pair[0]) for key, pair in node.items.items() if key not in options]
     for key, key_node in unknown:
-        near = f"nearest is {_ELSEWHERE[key]}; {nearest('', DOMAINS)}" if key in _ELSEWHERE else nearest(key, DOMAINS)
+        meant = written_here(key, KINDS[arg.type][0]) if key != "value" else node.items[key][1].shown()
+        near = f"nearest is {meant}; {nearest('', DOMAINS)}" if meant else nearest(key, DOMAINS)
         problems.add(key_node, f"{where}.{key}", f"unknown kind of domain {key!r}; {near}")
     return BAD if unknown else problems.add(node, where, f"a domain needs its kind; {nearest('', DOMAINS)}")
 
@@ -165,4 +159,6 @@ def _broken_rule(low: Any, high: Any, kind: str, log: bool, step: Any) -> str:
 
 
 def _range_hint(node: Node, arg: Arg) -> str:
+    if isinstance(node.value, str) and (near := call_written_here(node.value, KINDS[arg.type][0])):
+        return f"; nearest is {near}"
     return f"; a domain is written {{{KINDS[arg.type][0]}: [...]}}" if node.kind == "list" else ""

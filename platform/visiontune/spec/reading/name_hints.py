@@ -12,7 +12,7 @@ from visiontune.spec.yaml.yaml_node import Node
 
 _MOST_LISTED = 24
 """Names that are read to their end in a message."""
-_MOST_PLACES = 3
+MOST_PLACES = 3
 
 
 def wrong_name(node: Node, table: Table, *, is_choice: bool = False) -> str:
@@ -27,17 +27,17 @@ def named_as_key(key: str, name: str) -> str:
 
 def nearest_place(key: str, known: Collection[str], fields: Mapping[str, Field]) -> str:
     """The nearest key for one that `fields` have not: as it is written from here where a section below has it, else one of `known`."""
-    places = list(dict.fromkeys(_places(key, fields)))
-    return f"nearest is {' or '.join(map(repr, places))}" if 0 < len(places) <= _MOST_PLACES else nearest(key, known)
+    places = list(dict.fromkeys(places_of(key, fields)))
+    return f"nearest is {' or '.join(map(repr, places))}" if 0 < len(places) <= MOST_PLACES else nearest(key, known)
 
 
-def _places(key: str, fields: Mapping[str, Field]) -> Iterator[str]:
+def places_of(key: str, fields: Mapping[str, Field]) -> Iterator[str]:
     """Dotted keys that end in it, in sections below and in arguments of tables of theirs."""
     for name, one in fields.items():
         if isinstance(one, Section):
             if key in one.fields or any(key in entry.args for entry in _entries(one)):
                 yield f"{name}.{key}"
-            yield from (f"{name}.{below}" for below in _places(key, one.fields))
+            yield from (f"{name}.{below}" for below in places_of(key, one.fields))
 
 
 def _entries(section: Section) -> Iterator[Any]:

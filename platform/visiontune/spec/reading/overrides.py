@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from visiontune.spec.yaml.yaml_node import Node, node_of
 from visiontune.spec.yaml.yaml_reader import compose
 
 COMMAND_LINE = "command line"
+_PARTED = re.compile(r"([a-z]\w*(?:\.\w+)*) (?:= )?([^ =]+)")
 
 
 def override_texts(overrides: Mapping[str, Any]) -> list[str]:
@@ -51,8 +53,16 @@ def override(root: Node, overrides: Sequence[str], found: list[Problem], fields:
 
 def misspelt(overrides: Sequence[str]) -> list[Problem]:
     """What is no `key=value`."""
-    wrong = [text for text in overrides if "=" not in text or not all(text.partition("=")[0].strip().split("."))]
-    return [Problem(COMMAND_LINE, 0, text, "an override is written key=value, like budget.num_trials=8") for text in wrong]
+    found, rest = list[Problem](), list(overrides)
+    while rest:
+        text = rest.pop(0)
+        if "=" in text and all(text.partition("=")[0].strip().split(".")):
+            continue
+        parted = _PARTED.fullmatch(" ".join([text, *rest[:2]])) or _PARTED.fullmatch(" ".join([text, *rest[:1]]))
+        near = f" without spaces; nearest is {parted[1]}={parted[2]}" if parted else ", like budget.num_trials=8"
+        found.append(Problem(COMMAND_LINE, 0, text, f"an override is written key=value{near}"))
+        del rest[: len(parted[0].split(" ")) - 1 if parted else 0]
+    return found
 
 
 def _value(key: str, text: str, found: list[Problem], fields: Mapping[str, Field]) -> Node:

@@ -13,8 +13,10 @@ from visiontune.spec.reading.auto_by_entry import ByEntry, suited, under_entries
 from visiontune.spec.reading.branch_rules import BranchRules
 from visiontune.spec.reading.domain_reader import read_value_or_domain
 from visiontune.spec.reading.entry_rules import EntryRules
+from visiontune.spec.reading.foreign_domains import joined_calls
 from visiontune.spec.reading.items_reader import read_items
 from visiontune.spec.reading.name_hints import named_as_key, nearest_place
+from visiontune.spec.reading.stray_names import hides_keys, rule_of_stray, stray_names
 from visiontune.spec.reading.table_reader import Pick, Place, read_pick
 from visiontune.spec.reading.value_reader import BAD, Problems, listed
 from visiontune.spec.space.auto_ranges import is_auto
@@ -54,13 +56,18 @@ class Reader:
             near = f"nearest is {{{names[0]}: {node.value}}}; " if names else ""
             self.problems.add(node, at.where, f"must be a mapping of keys, but got {node.shown()}; {near}keys: {known}")
             return {}
-        items = node.items
+        items = joined_calls(node.items) if at.use_domains and self.with_domains else node.items
         owner = owner if owner and owner.file == node.file else node
         tables = {key: one for key, one in fields.items() if isinstance(one, Table) and (around is None or key in items)}
+        stray = stray_names(items, fields, tables)
+        if stray:
+            self.problems.add(items[stray[0]][0], at.child(stray[0]).where, rule_of_stray(stray, tables))
         in_branches = BranchRules(self.problems, fields, at).check(items) if around is None else frozenset()
         picks = {key: self.pick(items, key, table, at, fields if around is None else around) for key, table in tables.items()}
         tree: dict[str, Any] = {}
         for key, (key_node, value) in items.items():
+            if key in stray:
+                continue
             self.nodes[at.child(key).key] = value
             item = picks[key].item if key in picks else self.item(key_node, value, fields, picks, at, former, in_branches)
             if isinstance(item, ByEntry):
@@ -68,7 +75,7 @@ class Reader:
                 tree |= {item.table: picks[item.table].item} if picks[item.table].names else {}
             elif item is not BAD:
                 tree[key] = picks[key].item if key in picks else item
-        if around is None:
+        if around is None and not stray and not hides_keys(items, tables):
             self.missing(fields, {*items, *in_branches}, owner, at)
         for key, pick in picks.items():
             EntryRules(self.problems, self.nodes).check(key, pick, tree, items, at, owner)

@@ -32,10 +32,13 @@ _MEANT = {
 """Of what the parser says, where that is none of a user's words."""
 
 
-def read_yaml(path: Path, problems: list[Problem] | None = None) -> Node:
-    """The file's only document. Raises UserError; repeated keys are added to `problems` where that is given."""
+def read_yaml(path: Path, problems: list[Problem] | None = None, *, is_recipe: bool = False) -> Node:
+    """The file's only document. Raises UserError, in place of a file that is not there with recipes or with search spaces that are.
+
+    Repeated keys are added to `problems` where that is given.
+    """
     found: list[Problem] = []
-    root = compose(_text(path), str(path), found)
+    root = compose(_text(path, is_recipe=is_recipe), str(path), found)
     if problems is None and found:
         raise UserError(*found)
     if problems is not None:
@@ -141,11 +144,11 @@ def _code(character: int | str) -> int:
     return character if isinstance(character, int) else ord(character)
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, *, is_recipe: bool) -> str:
     """The file's text, never more than MAX_BYTES of it."""
     file = str(path)
     try:
-        _refuse_no_file(path)
+        _refuse_no_file(path, is_recipe=is_recipe)
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
@@ -160,7 +163,7 @@ def _text(path: Path) -> str:
         raise UserError(Problem(file, 0, "", f"can't be read: {error.strerror}")) from None
 
 
-def _refuse_no_file(path: Path) -> None:
+def _refuse_no_file(path: Path, *, is_recipe: bool) -> None:
     """Raise UserError for what is no file, OSError for what can't be looked at."""
     file = str(path)
     try:
@@ -168,7 +171,7 @@ def _refuse_no_file(path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         if "\n" in file:
             raise _content_for_path(file) from None
-        raise UserError(Problem(file, 0, "", missing_rule(path))) from None
+        raise UserError(Problem(file, 0, "", missing_rule(path, is_recipe=is_recipe))) from None
     if not stat.S_ISREG(mode):
         what = "folder" if stat.S_ISDIR(mode) else "device or a pipe"
         raise UserError(Problem(file, 0, "", f"a YAML file was expected, but this is a {what}"))

@@ -106,6 +106,13 @@ def refuse_graphs(spec: StudySpec, wanted: Mapping[str, float]) -> None:
     raise UserError(*(problem_at(spec, "training.compile_mode", rule) for rule in rules if rule is not None))
 
 
+def note_of_precision(spec: StudySpec, wanted: Mapping[str, float]) -> str:
+    """What is to be said of a space with tf32 where a trial gets no GPU; "" where nothing is."""
+    if wanted["gpu"] or "tf32" not in spec.space.values("training.precision"):
+        return ""
+    return "training.precision tf32 is for GPUs: trials on CPUs compute in fp32 in its place"
+
+
 def worker_config(spec: StudySpec, folder: StudyFolder, store: Store, wanted: Mapping[str, float]) -> dict[str, Any]:
     """What every worker gets beside its leg; `wanted` is reserved for it."""
     from visiontune.data.store.remote_cache import remote_cache

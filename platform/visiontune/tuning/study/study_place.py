@@ -37,6 +37,7 @@ def find_study(studies: StudiesFolder, name: str) -> StudyFolder:
     folder = studies.study(name)
     if not name or Path(name).name != name or kind_of(folder.path) != "folder":
         refuse_elsewhere(studies, name)
+        _refuse_within(studies, name)
         raise UserError(f"no study {name!r} in {studies.path}; {nearest(name, studies.names())}")
     refuse_renamed(folder)
     return folder
@@ -84,6 +85,13 @@ def refuse_elsewhere(studies: StudiesFolder, name: str) -> None:
     """Raise UserError where no folder has this study's name, but one of another name holds it."""
     if (other := renamed(studies, name)) is not None:
         refuse_renamed(other)
+
+
+def _refuse_within(studies: StudiesFolder, name: str) -> None:
+    """Raise UserError for a path into a study's folder: of one of its files, say."""
+    within = next((one for one in (studies.path, *studies.path.parents) if kind_of(StudyFolder(one).lock) == "file"), None)
+    if within is not None:
+        raise UserError(f"{studies.path / name} is no study, but within the folder of one; nearest is {str(within)!r}")
 
 
 def refuse_renamed_before(studies: StudiesFolder, name: str) -> None:
