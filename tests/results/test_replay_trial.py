@@ -125,7 +125,11 @@ def test_the_longer_run_is_paired_with_its_confirmation(folder: StudyFolder, tmp
     found = evaluate(tmp_path / "longer.safetensors", studies_dir=folder.path.parent)
     assert found.metrics["top1"] == again[-1].metrics["val_top1"]
     assert load_study(folder.path).record.num_tests == study.record.num_tests + 1, "another meeting with the test split"
-    for words, rule in ((["small"], "say by --epochs N"), ([str(folder.winner), "--epochs", "9"], "is a recipe"), (["x"], "no such file")):
+    for words, rule in (
+        (["small"], "say by --epochs N"),
+        ([str(folder.winner), "--epochs", "9"], "is a recipe"),
+        (["x"], "there is no recipe x"),
+    ):
         assert main(["train", *words, "--studies-dir", str(folder.path.parent)]) == 2
         assert rule in capsys.readouterr().err
     with driver_lock(folder):

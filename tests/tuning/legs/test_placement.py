@@ -119,13 +119,12 @@ def ray_of_two(raylet):
 
 def test_of_ray_only_what_a_search_needs_is_started(raylet):
     """Else Ray calls what is left out by another name (no_idle_helpers, agents_of_known_ports)."""
-    from visiontune.tuning.cluster.ray_start import BY_DEFAULT
+    from visiontune.tuning.cluster.ray_start import PORTS
 
     node = raylet.head_node
     assert {*node.all_processes} == {"gcs_server", "dashboard", "raylet"}
-    ports = [node.metrics_agent_port, node.metrics_export_port, node.runtime_env_agent_port]
+    ports = [getattr(node, name) for name in PORTS]
     assert all(20_000 <= port < 32_000 for port in ports), ports
-    assert node.dashboard_agent_listen_port in (BY_DEFAULT, *range(20_000, 32_000))
 
 
 def hold_a_cpu(ray):

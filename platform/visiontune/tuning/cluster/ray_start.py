@@ -21,7 +21,8 @@ from typing import Any
 PORTS = ("metrics_agent_port", "metrics_export_port", "runtime_env_agent_port", "dashboard_agent_listen_port")
 """Of Ray's agents, as arguments of its `start_raylet` and names of the files."""
 BY_DEFAULT = 52_365
-"""Where Ray has its dashboard's agent listen if nobody says where (ray 2.60): a second raylet of a machine would serve no jobs there."""
+"""Where Ray has its dashboard's agent listen if nobody says where (ray 2.60). Its agent binds it seconds after a raylet has started: of
+two that start on one machine both find it free, and the one whose agent comes second dies."""
 HELPERS = ("start_log_monitor", "start_monitor")
 """Methods of Ray's node."""
 _FIRST, _LAST = 20_000, 32_000  # below those that a system gives to whoever asks for any, above those of Ray's workers
@@ -88,8 +89,8 @@ def _replaced(owner: Any, **others: Any) -> Iterator[None]:
 
 
 def ports_beside(given: Mapping[str, Any]) -> dict[str, int]:
-    """The ports of all agents: those that are given, and free ones where none is, or only Ray's own choice that somebody else has."""
-    asked = {name: int(port) for name in PORTS if (port := given.get(name)) and (port != BY_DEFAULT or _bound(port))}
+    """The ports of all agents: those that are given, and free ones where none is, or only Ray's own choice."""
+    asked = {name: int(port) for name in PORTS if (port := given.get(name)) and port != BY_DEFAULT}
     left = [name for name in PORTS if name not in asked]
     return asked | dict(zip(left, free_ports(len(left), beside=asked.values()), strict=True))
 
