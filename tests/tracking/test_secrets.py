@@ -31,6 +31,7 @@ def test_a_secret_in_an_address_is_in_no_file_and_on_no_screen(
     """SQLite takes arguments that it does not know, so that a real database can have a secret one in its address."""
     from mlflow.tracking import MlflowClient
 
+    monkeypatch.chdir(tmp_path)  # MLflow takes such an address for a path from here, and makes its folders
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     monkeypatch.setattr("tempfile.tempdir", None)
     (tmp_path / "temporary").mkdir()
