@@ -294,6 +294,7 @@ def test_nobody_else_of_the_machine_may_read_rays_token(tmp_path: Path) -> None:
 def test_nobody_gets_into_a_searchs_ray_without_its_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Its ports are on all interfaces, whatever address it is given (ray 2.60)."""
     import grpc
+    from ray._private.authentication.authentication_utils import is_token_auth_enabled
 
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
@@ -309,6 +310,8 @@ def test_nobody_gets_into_a_searchs_ray_without_its_token(monkeypatch: pytest.Mo
         assert asked(b"", metadata=(("authorization", f"Bearer {token}"),), timeout=10)
         assert "raylet" in (started := ray._private.worker._global_node.all_processes)
         assert not {"log_monitor", "monitor"} & {*started}  # nobody reads the lines of workers, and one machine does not grow
+        assert is_token_auth_enabled()
+    assert not is_token_auth_enabled()  # or the process would refuse the calls of a cluster without tokens that it joins next
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from simulated_search import make_spec, report
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.tuning.cluster.environment import environment
 from visiontune.tuning.records.leg import Leg, unpack
 from visiontune.tuning.search.search_run import SearchRun
 from visiontune.tuning.study.open_storage import create_or_resume
@@ -91,23 +92,39 @@ def running(folder, num_trials, num_seeds=0):
     return run, said
 
 
-@pytest.fixture
-def ray_of_two(monkeypatch):
-    """Two CPUs and two GPUs that nobody looks for. A search's actors end with its Ray, so each has its own."""
+@pytest.fixture(scope="module")
+def raylet():
+    """Two CPUs and two GPUs that nobody looks for."""
     from visiontune.tuning.cluster.ray_cluster import SETTINGS
-    from visiontune.tuning.cluster.ray_start import PORTS, agents_of_known_ports, no_idle_helpers
+    from visiontune.tuning.cluster.ray_start import agents_of_known_ports, no_idle_helpers
 
-    for name, value in SETTINGS.items():
-        monkeypatch.setenv(name, value)
+    with environment(SETTINGS):
+        from ray.cluster_utils import Cluster
+
+        with agents_of_known_ports(), no_idle_helpers():
+            cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 2, "include_dashboard": False})
+        yield cluster
+        cluster.shutdown()
+
+
+@pytest.fixture
+def ray_of_two(raylet):
+    """A driver there; its actors end with it."""
     import ray
 
-    with agents_of_known_ports(), no_idle_helpers():
-        ray.init(address="local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False)
-    node = ray._private.worker._global_node
-    assert {*node.all_processes} == {"gcs_server", "dashboard", "raylet"}, "else Ray calls what is left out by another name"
-    assert all(20_000 <= getattr(node, name) < 32_000 for name in PORTS)
+    ray.init(address=raylet.address, log_to_driver=False, logging_level="ERROR")
     yield ray
     ray.shutdown()
+
+
+def test_of_ray_only_what_a_search_needs_is_started(raylet):
+    """Else Ray calls what is left out by another name (no_idle_helpers, agents_of_known_ports)."""
+    from visiontune.tuning.cluster.ray_start import PORTS
+
+    node = raylet.head_node
+    assert {*node.all_processes} == {"gcs_server", "dashboard", "raylet"}
+    ports = [getattr(node, name) for name in PORTS]
+    assert all(20_000 <= port < 32_000 for port in ports), ports
 
 
 def hold_a_cpu(ray):

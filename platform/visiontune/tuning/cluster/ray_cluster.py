@@ -85,7 +85,7 @@ def cluster(address: str | None, files: Iterable[Path] = ()) -> Iterator[None]:
     start here, UserError for files that can't be sent.
     """
     had = {name: os.environ[name] for name in (*SETTINGS, *_SET_BY_RAY) if name in os.environ}
-    with environment(dict.fromkeys(_SET_BY_RAY) | SETTINGS | had):
+    with tokens_asked_anew(), environment(dict.fromkeys(_SET_BY_RAY) | SETTINGS | had):
         import ray
 
         logging.getLogger("ray").setLevel(logging.ERROR)
@@ -112,6 +112,20 @@ def cluster(address: str | None, files: Iterable[Path] = ()) -> Iterator[None]:
                 yield
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def tokens_asked_anew() -> Iterator[None]:
+    """A process keeps whether its calls carry a token, which a Ray that starts here decides for them. Kept, it would refuse the calls of a
+    cluster without tokens that is joined later, whose actors would then end as they start (ray 2.60).
+    """
+    try:
+        yield
+    finally:
+        from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+        Config.initialize("")  # from the environment, and first: a thread that is ending still may ask for the token
+        AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager
