@@ -62,6 +62,14 @@ def test_promotion_prefers_the_highest_rung():
     assert rule.promotable({0, 1, 2, 3, 4}) is None
 
 
+def test_the_best_of_few_waits_at_the_first_rung_alone():
+    """By the paper's floor it would take 27 trials until one goes beyond epoch 9."""
+    curves = Curves(HIGHER)
+    assert simulate(asha(curves, BUDGET, stop=False), curves, [5, 9, 7, 1]) == {0: 1, 1: 27, 2: 1, 3: 1}
+    curves = Curves(HIGHER)
+    assert simulate(asha(curves, BUDGET, stop=False), curves, [5, 4, 3, 6, 7, 2])[4] == 27  # it passed the first to get there
+
+
 def test_worse_is_better_when_minimised():
     curves = Curves(Objective("val_loss", "min"))
     rule = asha(curves, BUDGET, stop=False)

@@ -148,7 +148,7 @@ def _moves(places: Sequence[Place]) -> Iterator[Place]:
 def _standings(study: StudyRecord, trial: TrialRecord) -> Iterator[RungStanding]:
     """At each rung below the full budget that compares the trial with others."""
     curves, eta = Curves(study.objective), int(study.identity.get("budget.reduction_factor", 3))
-    own = first_rung(trial.number, study.brackets)
+    own, is_asha = first_rung(trial.number, study.brackets), study.identity.get("trial_scheduler.name") == "asha"
     for one in study.trials:
         if full_epochs(one) == full_epochs(trial) and first_rung(one.number, study.brackets) == own:
             curves.know_costs(one.number, one.costs)
@@ -158,7 +158,7 @@ def _standings(study: StudyRecord, trial: TrialRecord) -> Iterator[RungStanding]
     for rung in study.rungs[own:-1]:
         ranked = curves.ranked(rung)
         if trial.number in ranked:
-            num_may = len(ranked) // eta
+            num_may = max(int(is_asha and rung > study.rungs[own]), len(ranked) // eta)
             mark = curves.values[ranked[num_may - 1]][rung] if num_may and not study.objective.costs else None
             place = ranked.index(trial.number) + 1
             yield RungStanding(rung, trial.values[rung], place, len(ranked), num_may, mark, trial.epoch > rung)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any
 
 from visiontune.spec.declarations.brackets import num_beginning
+from visiontune.spec.space.promotions import mean_epochs
 from visiontune.spec.space.study_spec import StudySpec
 
 MARGIN = 1.25
@@ -38,8 +39,8 @@ def num_in_turn(spec: StudySpec, num: int, num_at_once: int) -> int:
 class Cost:
     """Epochs are those of all networks, of which a trial may have several.
 
-    `worst_epochs` trains every trial in full; `expected_epochs` counts one in reduction_factor as promoted at each rung, the
-    most for PASHA, which may promote nobody to the higher ones.
+    `worst_epochs` trains every trial in full; `expected_epochs` are those of promotions as values in random order make them
+    (`mean_epochs`), the most for PASHA, which may promote nobody to the higher rungs.
 
     No more than the budget's `epochs`; None where neither trials nor epochs are limited.
     """
@@ -59,21 +60,15 @@ def cost(spec: StudySpec) -> Cost:
     if num_trials is None:
         return Cost(spec.space.num_params, None, spec.rungs, budget.epochs, budget.epochs)
     worst = num_trials * budget.max_epochs * spec.num_repeats
-    begun = enumerate(num_beginning(num_trials, spec.brackets))
-    expected = sum(_expected(num, spec.rungs[first:], budget.reduction_factor) for first, num in begun)
-    expected += _of_the_first(num_trials, spec.rungs, budget.reduction_factor, is_known=spec.sampler["name"] != "grid")
     most = budget.epochs or worst
-    return Cost(spec.space.num_params, num_trials, spec.rungs, min(worst, most), min(expected * spec.num_repeats, most))
+    return Cost(spec.space.num_params, num_trials, spec.rungs, min(worst, most), min(_expected(spec, num_trials) * spec.num_repeats, most))
 
 
-def _expected(num_trials: int, rungs: tuple[int, ...], eta: int) -> int:
-    """Epochs of trials that begin at the first of these rungs."""
-    return sum(num_trials // eta**k * (high - low) for k, (low, high) in enumerate(pairwise((0, *rungs))))
-
-
-def _of_the_first(num_trials: int, rungs: tuple[int, ...], eta: int, *, is_known: bool) -> int:
-    """What one trial gets in any case: the best known recipe runs straight through, besides those that are promoted; where none is
-    known, what is missing beyond the rung up to which so many trials are promoted, as a search ends with one trained in full.
-    """
-    reached = [rung for k, rung in enumerate(rungs) if num_trials // eta**k]
-    return rungs[-1] - (rungs[0] if is_known else max(reached, default=0))
+def _expected(spec: StudySpec, num_trials: int) -> int:
+    """Epochs of one network of each trial. A grid has no known recipe that runs straight through."""
+    is_stop = bool(spec.trial_scheduler.get("stop"))
+    rule: dict[str, Any] = {"at_least": int(spec.trial_scheduler["name"] == "asha"), "can_wait": not is_stop}
+    begun, eta = num_beginning(num_trials, spec.brackets), spec.budget.reduction_factor
+    is_known = [spec.sampler["name"] != "grid" and not first for first in range(len(begun))]
+    by_bracket = (mean_epochs(num, spec.rungs[first:], eta, **rule, is_first_known=is_known[first]) for first, num in enumerate(begun))
+    return round(sum(by_bracket))

@@ -122,10 +122,11 @@ def tokens_asked_anew() -> Iterator[None]:
     try:
         yield
     finally:
-        from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+        with suppress(ImportError):  # Ray's own, not promised to anybody
+            from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
-        Config.initialize("")  # from the environment, and first: a thread that is ending still may ask for the token
-        AuthenticationTokenLoader.instance().reset_cache()
+            Config.initialize("")  # from the environment, and first: a thread that is ending still may ask for the token
+            AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager

@@ -58,12 +58,12 @@ class Curves:
         ranked = self.ranked(epoch) if among is None else [number for number in self.ranked(epoch) if among(number)]
         return ranked[: max(at_least, len(ranked) // eta)]
 
-    def best_at(self, epoch: int, eta: int, waiting: Collection[int]) -> int | None:
-        """Of the best floor(n / eta) at `epoch` the first that waits there and went no further; to be asked often, in logarithmic time."""
+    def best_at(self, epoch: int, eta: int, waiting: Collection[int], at_least: int = 0) -> int | None:
+        """Of the `best` at `epoch` the first that waits there and went no further; to be asked often, in logarithmic time."""
         if self.objective.costs:
-            return next((one for one in self.best(epoch, eta) if one in waiting and max(self.values[one]) == epoch), None)
+            return next((one for one in self.best(epoch, eta, at_least) if one in waiting and max(self.values[one]) == epoch), None)
         found = next((one for one in self._newest.get(epoch, ()) if one[1] in waiting), None)
-        if found is None or bisect.bisect_left(self._ranked[epoch], found) >= len(self._ranked[epoch]) // eta:
+        if found is None or bisect.bisect_left(self._ranked[epoch], found) >= max(at_least, len(self._ranked[epoch]) // eta):
             return None
         return found[1]
 

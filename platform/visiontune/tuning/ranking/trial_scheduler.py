@@ -38,7 +38,7 @@ class TrialScheduler(Protocol):
 
 @dataclass(frozen=True)
 class Promotion:
-    """ASHA as in Li et al. 2020, algorithm 2: of the n trials at a rung the best floor(n / eta) may go on.
+    """ASHA as in Li et al. 2020, algorithm 2: of the n trials at a rung the best floor(n / eta) may go on, above the first `at_least`.
 
     Several `brackets`, numbers of trials by the rung at which they begin, are Hyperband: each is an ASHA by itself.
     """
@@ -47,6 +47,7 @@ class Promotion:
     rungs: tuple[int, ...]
     eta: int
     brackets: tuple[int, ...] = (1,)
+    at_least: int = 0
 
     def pauses(self, number: int) -> tuple[int, ...]:
         """Each rung below the last, from the first of its bracket."""
@@ -60,7 +61,8 @@ class Promotion:
         """The best waiting trial among those that may go on, of the highest rung that has one."""
         for place in reversed(range(len(self.rungs) - 1)):
             for bracket in range(len(self.brackets[: place + 1])):
-                found = promotable_at(self.curves, self.rungs[place], self.eta, waiting, self._members(bracket))
+                at_least = self.at_least if place > bracket else 0
+                found = promotable_at(self.curves, self.rungs[place], self.eta, waiting, self._members(bracket), at_least)
                 if found is not None:
                     return found
         return None
@@ -69,11 +71,18 @@ class Promotion:
         return (lambda number: first_rung(number, self.brackets) == bracket) if len(self.brackets) > 1 else None
 
 
-def promotable_at(curves: Curves, rung: int, eta: int, waiting: Collection[int], among: Callable[[int], bool] | None = None) -> int | None:
+def promotable_at(
+    curves: Curves,
+    rung: int,
+    eta: int,
+    waiting: Collection[int],
+    among: Callable[[int], bool] | None = None,
+    at_least: int = 0,
+) -> int | None:
     """The best trial that waits at this rung and may go on from it."""
     if among is None:
-        return curves.best_at(rung, eta, waiting)
-    best = curves.best(rung, eta, among=among)
+        return curves.best_at(rung, eta, waiting, at_least)
+    best = curves.best(rung, eta, at_least, among)
     return next((number for number in best if number in waiting and max(curves.values[number]) == rung), None)
 
 
@@ -154,9 +163,10 @@ def make_trial_scheduler(settings: Mapping[str, Any], budget: Budget, curves: Cu
 
 
 def asha(curves: Curves, budget: Budget, stop: bool) -> TrialScheduler:
-    """ASHA by promotion, or the stopping kind."""
-    kind = Stopping if stop else Promotion
-    return kind(curves, budget.rungs, budget.reduction_factor)
+    """ASHA by promotion, or the stopping kind; not by the paper's floor alone, or the best waits at each rung for eta - 1 others."""
+    if stop:
+        return Stopping(curves, budget.rungs, budget.reduction_factor)
+    return Promotion(curves, budget.rungs, budget.reduction_factor, at_least=1)
 
 
 def hyperband(curves: Curves, budget: Budget) -> TrialScheduler:
