@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import re
 from pathlib import Path
@@ -9,11 +10,11 @@ from urllib.error import URLError
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from tiny import make_store, model_section
 from torch import nn
 
-from visiontune.errors import UserError
+from visiontune.errors import NotAtHand, UserError
 from visiontune.models.build import build_model
 from visiontune.models.pretrained import load_pretrained, mismatch, read_weights, shapes_of
 from visiontune.spec.tables.models_zoo import ZOO_MODELS
@@ -198,9 +199,55 @@ def test_torchvisions_names_load_download_and_fail_clearly(tmp_path: Path, monke
     load_pretrained(network, name, model_name="resnet18")
     x_NCHW = torch.randn(2, 3, 64, 64)
     assert torch.allclose(network(x_NCHW), source(x_NCHW), atol=1e-5)
-    file.write_bytes(pickle.dumps(print, protocol=2))  # not opened: anything but tensors could run
-    with pytest.raises(UserError, match=r"can't be fetched here .UnpicklingError"):
+
+
+def content_of(kind: str, tensors: dict[str, torch.Tensor], *, as_pickle: bool) -> bytes:
+    """A file in a library's cache as it should not be: of another network, broken off, empty, a page in its place, code."""
+    buffer = io.BytesIO()
+    torch.save([*tensors] if kind == "names" else tensors, buffer)
+    whole = buffer.getvalue() if as_pickle else save(tensors)
+    found = {"page": b"<html>no</html>", "code": pickle.dumps(print, protocol=2), "empty": b"", "half": whole[: len(whole) // 2]}
+    return found.get(kind, whole)
+
+
+UNUSABLE = [
+    ("test_resnet.r160_in1k", "model.safetensors", "half", "can't be read (Error while deserializing header"),
+    ("test_resnet.r160_in1k", "model.safetensors", "empty", "can't be read (Error while deserializing header"),
+    ("test_resnet.r160_in1k", "model.safetensors", "other", "is of another network"),
+    ("test_resnet.r160_in1k", "pytorch_model.bin", "half", "can't be read (PytorchStreamReader failed"),
+    ("test_resnet.r160_in1k", "pytorch_model.bin", "empty", "can't be read (EOFError)"),
+    ("test_resnet.r160_in1k", "pytorch_model.bin", "names", "can't be read (Expected state_dict to be dict-like"),
+    ("legacy_seresnet18.in1k", "seresnet18-4bb0ce65.pth", "code", "is no file of tensors alone, and nothing else is opened"),
+    ("legacy_seresnet18.in1k", "seresnet18-4bb0ce65.pth", "other", "is of another network"),
+    ("ResNet18_Weights.IMAGENET1K_V1", "resnet18-f37072fd.pth", "code", "is no file of tensors alone, and nothing else is opened"),
+    ("ResNet18_Weights.IMAGENET1K_V1", "resnet18-f37072fd.pth", "page", "is no file of tensors alone, and nothing else is opened"),
+    ("ResNet18_Weights.IMAGENET1K_V1", "resnet18-f37072fd.pth", "names", "is no file of tensors alone, and nothing else is opened"),
+    ("ResNet18_Weights.IMAGENET1K_V1", "resnet18-f37072fd.pth", "empty", "can't be read (EOFError)"),
+]
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(("name", "file", "kind", "fault"), UNUSABLE)
+def test_a_copy_in_a_librarys_cache_that_can_not_be_used(
+    name: str, file: str, kind: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No server helps as long as it lies there, so that is what is said; never torch's advice to open it without a guard."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    commit = tmp_path / f"models--timm--{name}" / "snapshots" / ("0" * 40)
+    path = tmp_path / "hub" / "checkpoints" / file if file.endswith(".pth") else commit / file
+    (commit.parents[1] / "refs").mkdir(parents=True)
+    (commit.parents[1] / "refs" / "main").write_text("0" * 40)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content_of(kind, {"fc.weight": torch.zeros(2, 2)}, as_pickle=file != "model.safetensors"))
+    with pytest.raises(NotAtHand) as error:
         read_weights(name)
+    said, place = str(error.value), path if file.endswith(".pth") else commit.parents[1]
+    assert f"the copy of the weights {name} that lies here {fault}" in said and f"; delete {place} to have" in said
+    assert "\n" not in said and "weights_only" not in said
 
 
 @pytest.mark.heavy

@@ -1,6 +1,7 @@
 """Published weights by torchvision's and timm's own names, downloaded through them.
 
-Only tensors are opened: both libraries are told weights_only. An unknown name and a server that can't be reached are two errors.
+Only tensors are opened: both libraries are told weights_only. An unknown name, a server that can't be reached and a copy in a library's
+cache that is no file of this network's tensors are three errors.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from urllib.request import getproxies
 import torch
 from torch import Tensor, nn
 
-from visiontune.errors import NotAtHand, UserError, first_line, near_names
+from visiontune.errors import NotAtHand, UserError, first_line, near_names, shortened
 from visiontune.spec.tables.regimes import PUBLISHED
 
 SUFFIX = ".safetensors"
@@ -56,10 +57,8 @@ def timm_name(name: str) -> str:
 def from_torchvision(weights: str) -> dict[str, Tensor]:
     """Names and tensors of a name like ResNet18_Weights.IMAGENET1K_V1. Raises UserError."""
     found = find_torchvision(weights)
-    try:
-        tensors = found.get_state_dict(progress=False, check_hash=True, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, UnpicklingError) as error:
-        raise NotAtHand(_unreachable(weights, error)) from error
+    with _told(weights, _copy_of_torch(found.url)):
+        tensors = _all_tensors(found.get_state_dict(progress=False, check_hash=True, weights_only=True, map_location="cpu"))
     # DenseNet's files are older than its code: denselayer1.norm.1 became denselayer1.norm1.
     return {re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", name): tensor for name, tensor in tensors.items()}
 
@@ -79,19 +78,16 @@ def is_at_hand(weights: str) -> bool:
     """Whether a name of torchvision's was downloaded before, so that it loads without a connection."""
     from torchvision.models import get_weight
 
-    return Path(torch.hub.get_dir(), "checkpoints", urlsplit(get_weight(weights).url).path.rpartition("/")[2]).is_file()
+    return _copy_of_torch(get_weight(weights).url).is_file()
 
 
 def from_timm(weights: str) -> dict[str, Tensor]:
     """Names and tensors of a name like resnet18.a1_in1k, or resnet18 for timm's default. Raises UserError."""
     import timm
 
-    find_timm(weights)
-    try:
-        with torch.random.fork_rng(devices=[]), _no_long_wait():
-            network: nn.Module = timm.create_model(weights, pretrained=True)
-    except (OSError, RuntimeError, UnpicklingError) as error:
-        raise NotAtHand(_unreachable(weights, error)) from error
+    found = find_timm(weights)
+    with _told(weights, *_copies_of_timm(found)), torch.random.fork_rng(devices=[]), _no_long_wait():
+        network: nn.Module = timm.create_model(weights, pretrained=True)
     return dict(network.state_dict())
 
 
@@ -122,9 +118,51 @@ def _no_long_wait() -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
-def _unreachable(weights: str, error: Exception) -> str:
-    reason = first_line(error)
-    return (
-        f"the weights {weights} exist, but can't be fetched here ({type(error).__name__}: {reason}); "
-        f"load them once where there is a connection, or give the path of a {SUFFIX} file"
-    )
+def _copy_of_torch(url: str) -> Path:
+    return Path(torch.hub.get_dir(), "checkpoints", urlsplit(url).path.rpartition("/")[2])
+
+
+def _copies_of_timm(found: Any) -> list[Path]:
+    """Where timm looks, first the hub's folder and then torch's file."""
+    from huggingface_hub import constants
+
+    of_hub = [Path(constants.HF_HUB_CACHE, f"models--{found.hf_hub_id.replace('/', '--')}")] if found.hf_hub_id else []
+    return [*of_hub, *([_copy_of_torch(found.url)] if found.url else [])]
+
+
+def _all_tensors(content: Any) -> dict[str, Tensor]:
+    """What a file held. Raises UnpicklingError where that is no tensors by name."""
+    if not isinstance(content, Mapping) or not all(isinstance(one, Tensor) for one in content.values()):
+        raise UnpicklingError("weights_only")
+    return dict(content)
+
+
+@contextmanager
+def _told(weights: str, *copies: Path) -> Iterator[None]:
+    """Raises NotAtHand for whatever libraries raise within the block."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # readers raise anything, of a file that is not theirs
+        raise NotAtHand(_unusable(weights, error, *copies)) from error
+
+
+def _unusable(weights: str, error: Exception, *copies: Path) -> str:
+    """By what lies in the library's cache: a damaged copy is read again each time, so a connection is of no use."""
+    instead = f"or give the path of a {SUFFIX} file"
+    copy = next((path for path in copies if path.is_file() or any(path.glob("snapshots/*/*"))), None)
+    if copy is None:
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        return f"the weights {weights} exist, but can't be fetched here ({reason}); load them once where there is a connection, {instead}"
+    rule = f"the copy of the weights {weights} that lies here {_fault(error)}"
+    return f"{rule}; delete {copy} to have them loaded anew where there is a connection, {instead}"
+
+
+def _fault(error: Exception) -> str:
+    """Of a file. What torch says of more than tensors advises to open it all the same, and is not repeated."""
+    if isinstance(error, UnpicklingError) or "weights_only" in str(error):
+        return "is no file of tensors alone, and nothing else is opened"
+    if "loading state_dict" in str(error):
+        return "is of another network"
+    return f"can't be read ({shortened(first_line(error))})"
