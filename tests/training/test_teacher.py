@@ -25,6 +25,7 @@ from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.kept_files import keep_files, load_files
 from visiontune.spec.parse import load_recipe, load_study
 from visiontune.spec.yaml.yaml_writer import dump_recipe, to_yaml
+from visiontune.training import teacher
 from visiontune.training.loop import train
 from visiontune.training.setup import set_up
 from visiontune.training.teacher import build_teaching, problem_of_teacher
@@ -45,7 +46,7 @@ def key_in(folder: Path) -> str:
 @pytest.mark.parametrize("colour", ["stored", "rgb"])
 def test_the_loss_is_hintons_of_the_very_pictures(colour: str, tmp_path: Path) -> None:
     """The teacher has another scale, other channels and another size than the student's pictures."""
-    teacher = make_teacher(tmp_path, make_store(num=60, seed=3), colour=colour)
+    big = make_teacher(tmp_path, make_store(num=60, seed=3), colour=colour)
     store = make_store(num=60, size=24)
     student = set_up(make_recipe(model_section("cnn", width=4, depth=1)), store, CPU)
     teaching = build_teaching(taught(key_in(tmp_path), teacher_temperature=3.0, teacher_share=0.75), student.preprocessing, 3, CPU)
@@ -56,12 +57,42 @@ def test_the_loss_is_hintons_of_the_very_pictures(colour: str, tmp_path: Path) -
     found = teaching(hard, logits_NK, x_NCHW)
 
     smaller = F.interpolate(raw_NHWC.permute(0, 3, 1, 2).float(), size=(16, 16), mode="bilinear", antialias=True)
-    theirs_NK = teacher.network.eval()(teacher.preprocessing(smaller.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
+    theirs_NK = big.network.eval()(big.preprocessing(smaller.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
     p_NK, q_NK = (theirs_NK / 3).softmax(1), (logits_NK / 3).softmax(1)
     kl = (p_NK * (p_NK.log() - q_NK.log())).sum(1).mean()
     torch.testing.assert_close(found, 0.25 * hard + 0.75 * 9 * kl, rtol=1e-4, atol=1e-5)
     gradients: tuple[Tensor, ...] = torch.autograd.grad(found, list(student.network.parameters()), allow_unused=True)
     assert any(one is not None and one.abs().sum() > 0 for one in gradients)
+
+
+def test_a_teacher_whitens_as_it_was_trained_though_its_student_computes_in_bf16(tmp_path: Path) -> None:
+    """In bf16 a whitening's products lose what tells small components apart; the network behind it is one that hands on its input."""
+    from visiontune.training.arithmetic import Arithmetic
+    from visiontune.training.input.preprocessing import Preprocessing, Whitening
+
+    make_teacher(tmp_path, store := make_store(num=60))
+    raw_NHWC = torch.from_numpy(store.images_NHWC[:4].copy())
+    values = Whitening(torch.full((16, 16, 1), 99.0), torch.eye(256) + torch.randn(256, 256))
+    seen: list[Tensor] = []
+    student = set_up(make_recipe(), store, CPU).preprocessing
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(teacher, "_trained", lambda *_: (Seen(seen), Preprocessing(values)))
+        teaching = build_teaching(taught(key_in(tmp_path)), student, 3, CPU)
+    with Arithmetic(CPU, "bf16").autocast():
+        teaching(torch.zeros(()), torch.zeros(4, 3), student(raw_NHWC).permute(0, 3, 1, 2))
+    torch.testing.assert_close(seen[0].permute(0, 2, 3, 1), values(raw_NHWC.float()), rtol=1e-4, atol=0.1)  # values near 1,500
+
+
+class Seen(torch.nn.Module):
+    """A network that keeps what it was given."""
+
+    def __init__(self, seen: list[Tensor]) -> None:
+        super().__init__()
+        self.seen = seen
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        self.seen.append(x_NCHW)
+        return torch.zeros(len(x_NCHW), 3)
 
 
 def test_a_student_that_is_its_teacher_has_nothing_to_learn(tmp_path: Path) -> None:
@@ -130,6 +161,9 @@ def test_a_teacher_is_its_content_and_travels_with_the_study(tmp_path: Path, mon
 REFUSED: dict[str, dict[str, Any]] = {
     "there is no .*bog.yaml; nearest are big.yaml": {"teacher": "bog.yaml"},
     "needs a recipe and its weights, but there is no .*alone.safetensors; a search": {"teacher": "alone.yaml"},
+    "the teacher half: the weights .* can't be read: they are damaged": {"teacher": "half.yaml", "broken": {"half": 9000}},
+    "the teacher empty: the weights .* can't be read: they are damaged": {"teacher": "empty.yaml", "broken": {"empty": 0}},
+    "a teacher is named by its recipe, but got .*big.safetensors; nearest is .*big.yaml": {"teacher": "big.safetensors"},
     "the teacher big: the weights .* don't fit this network": {"num_classes": 3},
     "which whitening does not leave": {"preprocessing": {"name": "zca"}},
     "frozen stages leave only features": {"transfer": {"regime": "linear", "weights": "published"}, "model": {"name": "resnet18"}},
@@ -141,6 +175,9 @@ def test_a_teacher_that_can_not_teach_is_refused_before_anything_runs(words: str
     given = dict(REFUSED[words])
     make_teacher(tmp_path, make_store(num=60, size=8, num_classes=given.pop("num_classes", 10)))
     (tmp_path / "alone.yaml").write_text("")
+    for name, size in given.pop("broken", {}).items():
+        (tmp_path / f"{name}.yaml").write_bytes((tmp_path / "big.yaml").read_bytes())
+        (tmp_path / f"{name}.safetensors").write_bytes((tmp_path / "big.safetensors").read_bytes()[:size])
     told = []
     try:
         preflight(load_study(study(tmp_path, str(tmp_path / given.pop("teacher", "big.yaml")), **given)))
@@ -165,4 +202,4 @@ def test_other_classes_are_refused(tmp_path: Path) -> None:
     info = DataInfo(16, 1, 3, ("cat", "dog", "owl"))
     section = {"name": "standardize"}
     told = problem_of_teacher(taught(key_in(tmp_path)), section, info, channels=1, use_features=False)
-    assert told == "a teacher must know the same classes, but big knows 10 (0, 1, 2, 3, ...), and these are 3 (cat, dog, owl, ...)"
+    assert told == "a teacher must know the same classes, but big knows 10 (0, 1, 2, 3, ...), and these are 3 (cat, dog, owl)"

@@ -23,6 +23,7 @@ from visiontune.spec.declarations.teacher_files import TeacherFiles, files_of, t
 from visiontune.spec.parse import load_recipe
 from visiontune.spec.plugins import in_use
 from visiontune.spec.tables.teachers import TEACHERS
+from visiontune.training.arithmetic import exactly
 from visiontune.training.input.preprocessing import Preprocessing, Scaling, resized
 from visiontune.training.loss import Outputs
 from visiontune.training.weights_file import load_weights, read_tensors, split_weights
@@ -65,7 +66,9 @@ def distillation(
     def taught(x_NCHW: Tensor) -> Tensor:
         raw_NHWC = (x_NCHW.permute(0, 2, 3, 1).float() + shift_C) / scale_C
         there_NHWC = resized(raw_NHWC.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
-        logits_NK: Tensor = network(own(there_NHWC).permute(0, 3, 1, 2))
+        with exactly(device):  # the student may compute in bf16, and a whitening in that would be another one
+            seen_NHWC = own(there_NHWC)
+        logits_NK: Tensor = network(seen_NHWC.permute(0, 3, 1, 2))
         return (logits_NK.float() / teacher_temperature).log_softmax(1)
 
     def minimised(loss: Tensor, outputs: Outputs, x_NCHW: Tensor) -> Tensor:
@@ -100,7 +103,7 @@ def _problem(key: str, class_names: tuple[str, ...], channels: int, size: ImageS
         with in_use(recipe.plugins):
             theirs = describe(recipe.data).class_names
         if theirs != class_names:
-            knows, has = (f"{len(names)} ({', '.join(names[:4])}, ...)" for names in (theirs, class_names))
+            knows, has = (f"{len(names)} ({', '.join(names[:4])}{', ...' if len(names) > 4 else ''})" for names in (theirs, class_names))
             return f"a teacher must know the same classes, but {name} knows {knows}, and these are {has}"
         _, own = _trained(files_of(key), len(class_names))
     except UserError as error:
@@ -116,8 +119,10 @@ def _problem(key: str, class_names: tuple[str, ...], channels: int, size: ImageS
 def _trained(files: TeacherFiles, num_classes: int) -> tuple[nn.Module, Preprocessing]:
     """The network and what its pictures went through, on the CPU. Raises UserError for files that don't belong together."""
     recipe, tensors = load_recipe(files.recipe), read_tensors(files.weights)
+    if tensors is None:
+        raise UserError(f"the weights {files.weights} can't be read: they are damaged, or no safetensors file")
     try:
-        own = Preprocessing.of(split_weights(tensors or {})[1])
+        own = Preprocessing.of(split_weights(tensors)[1])
     except KeyError as error:
         raise UserError(f"the weights {files.weights} do not say what their pictures went through") from error
     sizes: dict[str, Any] = {"num_classes": num_classes, "in_channels": own.out_channels, "image_size": own.values.image_size}

@@ -19,6 +19,7 @@ KEPT = "teachers"
 """The folder beside a recipe with the files of its teachers, by digest."""
 _MARK = "@sha256:"
 WINNER = "winner"
+_SUFFIX = ".safetensors"
 _CHUNK_BYTES = 1 << 24
 
 
@@ -54,6 +55,8 @@ def settle_teacher(given: str, file: str) -> str:
         return _read(_beside(base / KEPT / f"{digest}.yaml"), name, digest)
     for path in (base / with_home(name), Path(name)):
         if kind_of(path) is not None:
+            if path.suffix == _SUFFIX and not path.is_dir():
+                raise UserError(f"a teacher is named by its recipe, but got {path}; nearest is {path.with_suffix('.yaml')}")
             files = _beside(path / f"{WINNER}.yaml" if path.is_dir() else path)
             return _read(files, _name_of(files.recipe))
     rule = "a teacher is a study's folder with its winner, or a recipe NAME.yaml with NAME.safetensors beside it"
@@ -89,7 +92,7 @@ def kept_as(key: str, folder: Path) -> TeacherFiles:
 
 
 def _beside(recipe: Path) -> TeacherFiles:
-    return TeacherFiles(recipe, recipe.with_suffix(".safetensors"))
+    return TeacherFiles(recipe, recipe.with_suffix(_SUFFIX))
 
 
 def _name_of(recipe: Path) -> str:
