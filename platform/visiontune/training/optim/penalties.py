@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from visiontune.errors import UserError
+
 
 def decayed_parameters(model: nn.Module, *, use_decay_for_all: bool = False) -> list[Tensor]:
     """Weights of convolutions and linear layers, in the order of parameters(); with `use_decay_for_all` all parameters that learn.
@@ -54,8 +56,10 @@ def add_gradient_noise(params: list[Tensor], eta: float, step: int, generator: t
 
 
 def gradients_of(params: list[Tensor]) -> list[Tensor]:
-    """The gradients in the same order. Raises ValueError where one is missing: lists would no longer be parallel."""
+    """The gradients in the same order. Raises UserError where one is missing: lists would no longer be parallel."""
     gradients = [parameter.grad for parameter in params if parameter.grad is not None]
-    if len(gradients) < len(params):
-        raise ValueError(f"every parameter must get a gradient, but {len(params) - len(gradients)} of {len(params)} did not")
+    without = [" x ".join(map(str, one.shape)) for one in params if one.grad is None]
+    if without:
+        rule = f"every parameter that learns must get a gradient, but {len(without)} of {len(params)} did not, such as one of {without[0]}"
+        raise UserError(f"{rule}: the network has layers that it does not call; `visiontune check --plugin` names those of a plugin")
     return gradients
