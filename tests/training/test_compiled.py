@@ -56,6 +56,21 @@ def test_two_sizes_of_batches_in_training_and_in_evaluation_are_four_graphs_and_
         Compiled(Breaks())(torch.randn(2, 4))
 
 
+@pytest.mark.heavy
+def test_growing_pictures_that_come_twice_train_compiled_as_they_do_not() -> None:
+    """Four graphs: two sizes of pictures in parts of four, and evaluation in whole batches and the last one."""
+    growing = {"resize": "progressive", "resize_from": 0.5, "resize_multiple": 4, "repeated_augmentation": 2, "micro_batch": 5}
+    drawn = {"policy": "trivialaugment", "mixing": "mixup"}
+
+    def losses(**switch: bool) -> list[float]:
+        recipe = make_recipe(model_section("cnn", width=4, depth=1), num_epochs=2, augmentation=drawn, **growing, **switch)
+        return [epoch.metrics["val_loss"] for epoch in train(recipe, make_store())]
+
+    compiled = losses(use_compile=True)
+    assert counters["stats"]["unique_graphs"] == 4
+    assert compiled == pytest.approx(losses(), rel=1e-5)
+
+
 def test_what_a_replay_writes_over_is_copied_and_each_begins_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network whose results always lie at one place stands for a CUDA graph's."""
     pool, asked, begun = torch.zeros(2, 3), list[str | None](), list[int]()

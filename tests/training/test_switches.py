@@ -29,9 +29,9 @@ from visiontune.training.step import Stepper, num_micro_batches
 CNN = model_section("cnn", width=8, depth=2)
 
 
-def losses(model=CNN, regularization=None, **training):
+def losses(model=CNN, regularization=None, augmentation=None, **training):
     """val_loss after each of two epochs."""
-    recipe = make_recipe(model, num_epochs=2, regularization=regularization, **training)
+    recipe = make_recipe(model, num_epochs=2, regularization=regularization, augmentation=augmentation, **training)
     return [epoch.metrics["val_loss"] for epoch in train(recipe, make_store())]
 
 
@@ -52,6 +52,24 @@ def losses(model=CNN, regularization=None, **training):
 )
 def test_a_switch_leaves_the_losses_as_they_were(switch, tolerance):
     assert losses(**switch) == pytest.approx(losses(), rel=tolerance)
+
+
+GROWING = {"resize": "progressive", "resize_from": 0.5, "resize_multiple": 4, "repeated_augmentation": 2}
+
+
+@pytest.mark.parametrize(
+    ("switch", "tolerance"),
+    [({"use_channels_last": False}, 1e-5), ({"use_gradient_checkpointing": True}, 1e-6), ({"micro_batch": 5}, 1e-4)],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_switch_leaves_the_losses_of_growing_pictures_that_come_twice_as_they_were(switch, tolerance):
+    """Without batch normalisation, which sees parts."""
+    plain, drawn = model_section("cnn", width=8, depth=2, norm="none"), {"policy": "trivialaugment", "mixing": "mixup"}
+    before = losses(plain, augmentation=drawn, **GROWING)
+    assert losses(plain, augmentation=drawn, **GROWING, **switch) == pytest.approx(before, rel=tolerance)
+    for key in ("resize", "repeated_augmentation"):
+        off = {name: value for name, value in GROWING.items() if not name.startswith(key)}
+        assert losses(plain, augmentation=drawn, **off) != pytest.approx(before, rel=1e-3), f"{key} must really change the pictures"
 
 
 def test_gradients_of_parts_are_those_of_the_batch():
