@@ -1,15 +1,23 @@
 """What proposals are made from: which values count, and how evenly the first points lie."""
 
+import random
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import qmc
-from simulated_search import drive, make_spec
+from simulated_search import curve, drive, make_spec, report
 from spec_files import BRANCHED, load
 
+from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.spec.declarations.domains import Choice, Float, Int
 from visiontune.spec.space.space import Space
 from visiontune.tuning.proposals.lessons import does_count
+from visiontune.tuning.proposals.sampler import Proposer
 from visiontune.tuning.proposals.sobol import sobol_params
+from visiontune.tuning.proposals.start_recipes import start_key
+from visiontune.tuning.search.search_run import SearchRun
+from visiontune.tuning.study.open_storage import create_or_resume
 
 SPACE = Space(
     {
@@ -71,3 +79,39 @@ def test_trials_that_wait_teach_and_what_they_taught_is_replaced_when_they_go_on
     learnt = [t.user_attrs["proposed_by"] for t in trials[first:] if t.user_attrs["proposed_by"].startswith("tpe")]
     counts = [int(reason.split()[2]) for reason in learnt]
     assert counts == sorted(counts) and counts[-1] <= sum(max(t.intermediate_values, default=0) >= 3 for t in trials)
+
+
+def compared(spec, folder, first, most):
+    """Search with four workers; before each new trial another proposer is made out of the storage, as after a kill. How often TPE's agreed.
+
+    Every other trial is given up after its fifth epoch, since its worker hung twice. When all have begun the driver is killed.
+    """
+    storage, pick = create_or_resume(folder, spec), random.Random(3)
+    session, legs, num_agreed = SearchRun(spec, storage, folder, lambda event: None), {}, 0
+    session.num_slots = 4
+    while True:
+        number = len(storage.trials())
+        expected = Proposer(spec, storage.trials()).propose(number) if first <= number < most else None
+        while (leg := session.next_leg()) is not None:
+            legs[leg.key] = [leg, leg.known_epochs]
+            if expected is not None and leg.number == number and not start_key(storage.trial(number)):
+                assert storage.trial(number).params == expected.params, number
+                num_agreed, expected = num_agreed + expected.reason.startswith("tpe"), None
+        if not legs or len(storage.trials()) == most:
+            return num_agreed
+        key = pick.choice(sorted(legs))
+        legs[key][1] += 1
+        leg, epoch = legs[key]
+        told = report(leg, epoch, curve(leg.recipe, epoch))
+        if not session.report(key, replace(told, failure="hung") if leg.number % 2 and epoch == 5 else told):
+            del legs[key]
+
+
+def test_a_driver_that_goes_on_proposes_what_the_first_would_have_beside_what_is_on_workers(tmp_path):
+    folder = StudyFolder(tmp_path / "study")
+    early = ["sampler.num_startup=4"]
+    spec = make_spec(folder.path, 40, overrides=early)
+    folder.path.mkdir()
+    assert compared(spec, folder, 12, 40) >= 8
+    longer = make_spec(folder.path, 55, overrides=[*early, "budget.max_epochs=27"])
+    assert compared(longer, folder, 40, 55) >= 4

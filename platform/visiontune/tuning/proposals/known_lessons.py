@@ -33,6 +33,15 @@ class KnownLessons:
         if (losses := self._losses_of(lesson)) is not None:
             bisect.insort(self._losses, (losses, number))
 
+    def forget(self, number: int) -> None:
+        """Nothing is known of a trial any more; perhaps nothing was."""
+        lesson = self._lessons.pop(number, None)
+        if lesson is None:
+            return
+        del self._numbers[bisect.bisect_left(self._numbers, number)]
+        if (losses := self._losses_of(lesson)) is not None:
+            del self._losses[bisect.bisect_left(self._losses, (losses, number))]
+
     @property
     def num_values(self) -> int:
         """Trials of which more is known than that they can't be used."""

@@ -89,6 +89,7 @@ class Proposer:
         for trial in past:
             self._num_started += bool(start_key(trial))
             self.learn(trial)
+            self._find_begun(trial)
 
     def propose(self, number: int, start: StartPoint | None = None) -> Proposal | None:
         """What trial `number` should be, a start point where there is one; None when a grid has no such point."""
@@ -116,7 +117,15 @@ class Proposer:
         if learned is not None:
             learned.number = trial.number - _BEFORE
             self._lessons.add(trial.number, learned)
+        elif trial.state.is_finished():  # given up by a machine's fault, whatever it taught before
+            self._lessons.forget(trial.number)
         self._study = None
+
+    def _find_begun(self, trial: FrozenTrial) -> None:
+        """Keep away from a trial of the storage that was on its first worker when an earlier driver left: it is handed out again."""
+        if not trial.state.is_finished() and trial.intermediate_values.keys().isdisjoint(self._pauses(trial.number)):
+            known: dict[str, Any] = {"params": trial.params, "distributions": trial.distributions, "system_attrs": trial.system_attrs}
+            self._on_worker[trial.number] = create_trial(state=TrialState.RUNNING, **known)
 
     def _filled(self) -> optuna.Study:
         """The study in memory: made again where something was learnt, as Optuna's can't forget. Random draws and grids need no lessons."""

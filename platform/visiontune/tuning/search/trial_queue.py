@@ -140,6 +140,8 @@ class TrialQueue:
         if not self.trials.take_over(trial, is_known=is_known):
             is_full = trial.state == "complete" and full_epochs(trial) == self._spec.budget.max_epochs
             self.has_reached_target |= is_full and reaches_target(self._spec, trial.value)
+            if trial.state in ("running", "waiting"):  # of a smaller full budget, and pruned now
+                self.new.learn(trial.number)
             return
         if trial.epoch >= self._spec.budget.max_epochs:
             self._end(trial.number, "complete", f"full budget of {plural(trial.epoch, 'epoch')}")
