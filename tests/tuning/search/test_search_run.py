@@ -99,6 +99,23 @@ def test_an_interrupted_study_becomes_the_one_that_was_not(tmp_path):
     assert contents(drive(spec, tmp_path / "b" / "study")[1]) == whole
 
 
+@pytest.mark.parametrize("scheduler", ["asha, stop: true", "median"])
+def test_who_was_let_go_on_is_not_stopped_after_a_kill_by_those_who_came_later(tmp_path, scheduler):
+    """Each of eight trials on workers is the best at its first epoch when it reports, so none is stopped, before a kill or after it."""
+    folder = StudyFolder(tmp_path / "study")
+    spec = make_spec(folder.path, 8, scheduler=scheduler)
+    folder.path.mkdir()
+    storage = create_or_resume(folder, spec)
+    run = SearchRun(spec, storage, folder, lambda event: None)
+    run.num_slots = 8
+    legs = [run.next_leg() for _ in range(8)]
+    assert all(run.report(leg.key, report(leg, 1, 0.1 + leg.number / 100)) for leg in legs)
+    again = SearchRun(spec, storage, folder, lambda event: None)
+    again.num_slots = 8
+    assert [again.next_leg().number for _ in range(8)] == [*range(8)]
+    assert {trial.state.name for trial in storage.trials()} == {"RUNNING"}
+
+
 def test_a_search_that_was_interrupted_has_spent_all_that_it_trained(tmp_path):
     spec, folder = make_spec(tmp_path / "study", 40), StudyFolder(tmp_path / "study")
     folder.path.mkdir(parents=True)

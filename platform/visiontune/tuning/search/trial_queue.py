@@ -154,15 +154,18 @@ class TrialQueue:
         self._checkpoints.found(trial.number)
 
     def _settle(self) -> None:
-        """Decide, once, on newest epochs that a killed driver wrote and came no further with: its trials stop where they would have."""
+        """Decide, once, on the newest epoch that a killed driver wrote and came no further with: its trial stops where it would have.
+
+        Of several on workers each may have been let go on long before, when those were not there yet that are better: they go on.
+        """
         unsettled = [] if self._is_settled else [number for number in self._left_behind if self.trials.records[number].epoch]
-        self._is_settled = True
+        self._is_settled, is_one = True, len(self._left_behind) == 1
         for number in unsettled:
             epoch = self.trials.records[number].epoch
             self._choose_straight()
             if problem := problem_of_cost(self._spec.budget, self._spending.seconds_of(number)):
                 self._end(number, "failed", problem, "infeasible")
-            elif self._rule.decide(number, epoch) == STOP and number != self.trials.straight:
+            elif is_one and self._rule.decide(number, epoch) == STOP and number != self.trials.straight:
                 self._end(number, "pruned", self.trials.why_stopped(number, epoch))
         self._left_behind = [number for number in self._left_behind if self.trials.records[number].state == "running"]
 
