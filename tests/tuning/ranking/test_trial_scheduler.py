@@ -1,6 +1,7 @@
 """Trial schedulers against closed forms: what successive halving promotes, what a median stops."""
 
 import random
+import statistics
 
 import pytest
 
@@ -10,6 +11,20 @@ from visiontune.tuning.ranking.trial_scheduler import GO, STOP, WAIT, Median, as
 
 BUDGET = Budget(num_trials=27, min_epochs=1, max_epochs=27, reduction_factor=3)
 HIGHER = Objective("val_top1", "max")
+
+
+class Counted(dict):
+    """Counts what is looked up, one by one or in turn."""
+
+    num = 0
+
+    def __getitem__(self, key):
+        self.num += 1
+        return super().__getitem__(key)
+
+    def items(self):
+        self.num += len(self)
+        return super().items()
 
 
 def simulate(rule, curves, values, num_workers=1):
@@ -103,6 +118,40 @@ def test_median_stops_what_is_below_the_median_of_running_means():
         assert rule.decide(number, 1) == GO
         curves.record(number, 2, value)
         assert rule.decide(number, 2) == expected
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_the_median_is_that_of_all_others_whoever_was_decided_on(mode):
+    """As statistics.median says, while trials report in any order, half of them without a decision, to one rule and to one made anew."""
+    pick, curves = random.Random(0), Curves(Objective("val_loss", mode))
+    rule = Median(curves, min_epochs=2)
+    for _ in range(400):
+        number = pick.randrange(40)
+        epoch = max(curves.values.get(number, {}), default=0) + 1
+        curves.record(number, epoch, pick.choice((0.5, pick.random())))
+        if pick.random() < 0.5:
+            others = [curve for one, curve in curves.values.items() if one != number and epoch in curve]
+            means = [statistics.fmean(value for e, value in curve.items() if e <= epoch) for curve in others]
+            best = (max if mode == "max" else min)(curves.values[number].values())
+            is_worse = len(means) >= 4 and curves.objective.is_better(statistics.median(means), best)
+            expected = STOP if is_worse and epoch >= 2 else GO
+            assert [rule.decide(number, epoch), rule.decide(number, epoch), Median(curves, 2).decide(number, epoch)] == [expected] * 3
+
+
+def test_deciding_by_the_median_takes_no_longer_with_more_trials():
+    """Values that are looked up for one decision among 200 trials and among 2,000: all of them were, so that a search was quadratic."""
+    looked_up = []
+    for num in (200, 2000):
+        curves = Curves(HIGHER)
+        rule = Median(curves, 1)
+        for number in range(num):
+            curves.record(number, 1, number % 7)
+            rule.decide(number, 1)
+        curves.values = Counted(curves.values)
+        curves.record(num, 1, 3.0)
+        rule.decide(num, 1)
+        looked_up.append(curves.values.num)
+    assert looked_up[0] == looked_up[1]
 
 
 def test_none_never_ends_anything():

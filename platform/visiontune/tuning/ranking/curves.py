@@ -73,6 +73,10 @@ class Curves:
             return [number for front in self._fronts_at(epoch) for number in front]
         return [number for _, number in self._ranked.get(epoch, [])]
 
+    def num_at(self, epoch: int) -> int:
+        """Trials with a value at `epoch`."""
+        return len(self._ranked.get(epoch, ()))
+
     def leaders(self, epoch: int) -> list[int]:
         """The best at `epoch`, of several objectives all that no other dominates; nothing where no trial got there."""
         if self.objective.costs and epoch in self._ranked:

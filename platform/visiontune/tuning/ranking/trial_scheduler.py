@@ -7,9 +7,10 @@ what the first would have. `pauses(number)`, where that trial may wait, is a fun
 
 from __future__ import annotations
 
+import bisect
 import statistics
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from visiontune.spec.declarations.brackets import bracket_sizes, first_rung
@@ -115,19 +116,29 @@ class Median:
 
     curves: Curves
     min_epochs: int
+    _means: dict[int, dict[int, float]] = field(default_factory=dict)
+    _sorted: dict[int, list[float]] = field(default_factory=dict)
 
     def decide(self, number: int, epoch: int) -> str:
         """Needs MIN_PEERS others that got as far, and min_epochs of grace."""
-        means = [
-            statistics.fmean(v for e, v in curve.items() if e <= epoch)
-            for n, curve in self.curves.values.items()
-            if n != number and epoch in curve
-        ]
-        if epoch < self.min_epochs or len(means) < MIN_PEERS:
+        if epoch < self.min_epochs or self.curves.num_at(epoch) <= MIN_PEERS:
             return GO
         own = self.curves.values[number].values()
         best = max(own) if self.curves.objective.mode == "max" else min(own)
-        return STOP if self.curves.objective.is_better(statistics.median(means), best) else GO
+        return STOP if self.curves.objective.is_better(self._median_of_others(number, epoch), best) else GO
+
+    def _median_of_others(self, number: int, epoch: int) -> float:
+        """Running means stay what they are: each is computed once and kept in order, as all of them for each report would be quadratic."""
+        means, in_order = self._means.setdefault(epoch, {}), self._sorted.setdefault(epoch, [])
+        is_next = number not in means and self.curves.num_at(epoch) == len(means) + 1
+        for one in [number] if is_next else self.curves.ranked(epoch):
+            if one not in means:
+                means[one] = statistics.fmean(value for e, value in self.curves.values[one].items() if e <= epoch)
+                bisect.insort(in_order, means[one])
+        own, middle = bisect.bisect_left(in_order, means[number]), (len(in_order) - 1) // 2
+        middles = (middle - 1, middle) if len(in_order) % 2 else (middle, middle)
+        low, high = (in_order[place + (place >= own)] for place in middles)
+        return (low + high) / 2
 
     def promotable(self, waiting: Collection[int]) -> int | None:
         """Nobody waits."""
