@@ -35,6 +35,17 @@ class Needy(Middle):
         if not points:
             raise ValueError("no points\\nat all")
 
+class Late(Middle):
+    def __init__(self, after, at=0.5):
+        self.after, self.at = after, 0.5
+        self.later = at
+    def sample_independent(self, study, trial, param_name, param_distribution):
+        if len(study.get_trials()) > self.after and self.later == 0.5:
+            raise RuntimeError("seen enough\\nof it")
+        if len(study.get_trials()) > self.after:
+            self.at = self.later
+        return super().sample_independent(study, trial, param_name, param_distribution)
+
 class Other:
     pass
 """
@@ -65,7 +76,7 @@ def problems(line: str) -> list[str]:
         ("class: no_such_package.A", "class", ("no_such_package can't be imported", "No module named")),
         ("class: broken.py:A", "class", ("broken.py can't be imported", "nothing_of_this_name")),
         ("class: absent.py:A", "class", ("absent.py can't be imported: there is no such file",)),
-        ("class: middle.py:Other", "class", ("must be a sampler", "choices: Middle, Needy")),
+        ("class: middle.py:Other", "class", ("must be a sampler", "choices: Middle, Needy, Late")),
         (
             "class: optuna.samplers.TPESampler, kwargs: {n_ei_candidate: 3}",
             "kwargs.n_ei_candidate",
@@ -79,6 +90,13 @@ def problems(line: str) -> list[str]:
             "class",
             ("GridSampler can't propose for this space", "is not found in the given grid"),
         ),
+        (
+            "class: optuna.samplers.TPESampler, kwargs: {n_ei_candidates: many}",
+            "class",
+            ("TPESampler can't propose for this space",),
+        ),
+        ("class: middle.py:Late, kwargs: {after: 9}", "class", ("Late can't propose for this space: seen enough",)),
+        ("class: middle.py:Late, kwargs: {after: 9, at: 1.5}", "class", ("can't propose", "isn't contained in the distribution")),
         ("class: optuna.samplers.NSGAIISampler, kwargs: {population_size: 1}", "kwargs", ("NSGAIISampler refuses them", "population_size")),
     ],
 )
@@ -128,6 +146,18 @@ def test_a_class_of_ones_own_proposes_once_there_are_values(tmp_path: Path) -> N
     assert all(t.params == {"model.name": "lenet5", "model.lenet5.width": 1, "optimizer.lr": pytest.approx(0.250075)} for t in own)
     identity = storage.attributes()["identity"]
     assert (identity["sampler.class"], identity["sampler.kwargs.at"]) == ("middle.py:Middle", 0.25)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "words"), [("{after: 14}", "seen enough"), ("{after: 14, at: 1.5}", "isn't contained in the distribution")]
+)
+def test_a_class_that_fails_in_the_middle_of_a_search_is_one_sentence_with_its_line(tmp_path: Path, kwargs: str, words: str) -> None:
+    line = f"sampler={{name: optuna, class: middle.py:Late, kwargs: {kwargs}, num_startup: 2, random_every: 0}}"
+    spec = make_spec(tmp_path / "study", 30, scheduler="none", overrides=[line])
+    with pytest.raises(UserError) as refusal:
+        drive(spec, tmp_path / "study")
+    said = str(refusal.value)
+    assert said.startswith("command line: sampler.class: middle.py:Late could not propose trial 14: ") and words in said
 
 
 def test_it_learns_what_tpe_does(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from visiontune.errors import plural
 from visiontune.spec.declarations.domains import Float
 from visiontune.spec.reading.value_reader import listed
 from visiontune.spec.space.changing import NEVER_FROM_ZERO, changing_params, fixed_params, has_zero
@@ -59,7 +60,11 @@ def _of_space(space: Space, num_trials: Any) -> Iterator[Rule]:
     if isinstance(num_trials, int) and num_trials // (num := num_groups(space, num_trials)) < MIN_PEERS:
         why = f"weights go only to trials that are equal in {listed(fixed)}, which parts the {num_trials} trials into {num} groups or more"
         most = max(1, num_trials // MIN_PEERS)
-        yield needed, "budget.num_trials", f"{why}, and each needs {MIN_PEERS}: give pbt one network, at most {most} groups, or take asha"
+        yield (
+            needed,
+            "budget.num_trials",
+            f"{why}, and each needs {MIN_PEERS}: give pbt one network, at most {plural(most, 'group')}, or take asha",
+        )
 
 
 def num_groups(space: Space, num_trials: int) -> int:

@@ -13,9 +13,13 @@ from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler
+from optuna.trial import TrialState, create_trial
 
 from visiontune.errors import Problem, UserError, first_line, nearest
 from visiontune.spec.space.study_spec import StudySpec
+
+NUM_TRIED = 12
+"""Values after which a class is tried: Optuna's own draw at random before ten."""
 
 
 def optuna_sampler(spec: StudySpec, seed: int, **named: Any) -> BaseSampler:
@@ -48,9 +52,35 @@ def _unable(spec: StudySpec, kind: type[BaseSampler], kwargs: dict[str, Any]) ->
         yield "sampler.kwargs", f"{kind.__name__} refuses them: {first_line(error)}"
         return
     try:
-        spec.space.resolve(optuna.create_study(sampler=sampler).ask())
+        _try(sampler, spec)
     except Exception as error:
         yield "sampler.class", f"{kind.__name__} can't propose for this space: {first_line(error)}"
+
+
+def _try(sampler: BaseSampler, spec: StudySpec) -> None:
+    """A proposal without values and one after NUM_TRIED, which another part of most samplers makes."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(sampler=sampler)
+    _proposed(study, spec)
+    study.sampler = optuna.samplers.RandomSampler(seed=0)
+    for number in range(NUM_TRIED):
+        study.tell(_proposed(study, spec), float(number))
+    study.sampler = sampler
+    _proposed(study, spec)
+
+
+def _proposed(study: optuna.Study, spec: StudySpec) -> optuna.Trial:
+    """Raises ValueError for a value outside its domain, among others."""
+    trial = study.ask()
+    spec.space.resolve(trial)
+    create_trial(state=TrialState.RUNNING, params=trial.params, distributions=trial.distributions)
+    return trial
+
+
+def could_not_propose(spec: StudySpec, number: int, error: Exception) -> UserError:
+    """Of a class that raised something in the middle of a search."""
+    name = str(spec.sampler["class"])
+    return UserError(_problem(spec, "sampler.class", f"{name} could not propose trial {number}: {first_line(error)}"))
 
 
 @cache

@@ -24,7 +24,7 @@ from visiontune.spec.declarations.declare import chosen
 from visiontune.spec.declarations.fingerprint import keyed_seed
 from visiontune.spec.space.study_spec import StudySpec
 from visiontune.spec.tables.search import LEARNING, SAMPLERS, THINNED, does_learn
-from visiontune.tuning.proposals.any_sampler import sampler_problems
+from visiontune.tuning.proposals.any_sampler import could_not_propose, sampler_problems
 from visiontune.tuning.proposals.known_lessons import KnownLessons
 from visiontune.tuning.proposals.lessons import lesson
 from visiontune.tuning.proposals.sobol import sobol_params
@@ -66,7 +66,7 @@ class Proposal:
 
 
 class Proposer:
-    """Asks the study's sampler for params; `learn` tells it what became of trials. Raises UserError for a class that is gone."""
+    """Asks the study's sampler for params; `learn` tells it what became of trials. Raises UserError for a class that is gone or fails."""
 
     def __init__(self, spec: StudySpec, past: Iterable[FrozenTrial]) -> None:
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -173,6 +173,14 @@ class Proposer:
         return f"{name}: from {plural(num_values, 'value')}"
 
     def _ask(self, study: optuna.Study, number: int, reason: str) -> Proposal:
+        try:
+            return self._asked(study, number, reason)
+        except Exception as error:
+            if self._spec.sampler["name"] != "optuna":
+                raise
+            raise could_not_propose(self._spec, number, error) from error
+
+    def _asked(self, study: optuna.Study, number: int, reason: str) -> Proposal:
         trial = study.ask()
         sections = self._spec.space.resolve(trial)
         notes = {key: value for key, value in self._memory.get_trial_system_attrs(trial._trial_id).items() if key != "fixed_params"}
