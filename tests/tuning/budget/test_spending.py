@@ -111,6 +111,26 @@ def test_epochs_and_gpu_hours_are_kept_to_the_last_one(tmp_path, clock):
         assert run.ended_by == limit.partition("=")[0]
 
 
+@pytest.mark.parametrize("num_repeats", [1, 3])
+def test_the_time_left_of_a_budget_of_epochs_has_room_for_no_more_than_these(tmp_path, clock, monkeypatch, num_repeats):
+    """Confirmations are of the same epochs, and were counted beside all of them: twice as long as it took."""
+    said, report_to = [], SearchRun.report
+
+    def noted(run, key, told):
+        goes_on = report_to(run, key, told)
+        said.append((clock.now, run.snapshot().time_left_s))
+        return goes_on
+
+    monkeypatch.setattr(SearchRun, "report", noted)
+    overrides = [f"budget.epochs={60 * num_repeats}", "budget.num_trials=null", "space.optimizer.lr=0.01", f"budget.repeats={num_repeats}"]
+    spec = make_spec(tmp_path / "study", 1, sampler="random", num_seeds=3, overrides=overrides)
+    drive(clock, spec, tmp_path / "study", epoch_s=lambda leg: 2.0 if leg.is_confirmation else 2.0 * num_repeats)
+    first, last = (next(now for now, _ in said if now >= at) for at in (RAY_S + 30.0, RAY_S + 60.0))
+    for at, left_s in said:
+        if first <= at <= last:
+            assert 0.8 * (clock.now - at) <= left_s <= 1.2 * (clock.now - at), (at, left_s)  # tests of the winner take time, and no epochs
+
+
 @pytest.mark.heavy
 def test_more_trials_in_steps_promote_as_many_as_all_at_once(tmp_path, clock):
     def num_full(folder, *steps):

@@ -66,6 +66,8 @@ class Standing:
         elif rate and expected is not None:
             of_trials = expected / self.spec.num_repeats
             found.append(60.0 * max(0.0, of_trials - epochs_found - self.trials.num_epochs) / rate + confirming_s)
+        if rate and "epochs" in self.spending.left:  # confirmations are of the same epochs
+            found.append(60.0 * max(0.0, self.spending.left["epochs"]) / self.spec.num_repeats / rate)
         return min(found, default=None)
 
     def phase(self, *, num_out: int, num_placed: int, again: str = "") -> str:
