@@ -7,7 +7,9 @@ from simulated_search import curve, drive, make_spec, report
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+from visiontune.spec.declarations.fingerprint import flatten
 from visiontune.spec.parse import load_start_recipe
+from visiontune.tuning.proposals import earlier_studies
 from visiontune.tuning.proposals.earlier_studies import SIZE, check_studies, earlier_points
 from visiontune.tuning.proposals.start_recipes import DEFAULTS, StartPoint, StartRecipes, enqueue_in, portfolio_points
 from visiontune.tuning.study.open_storage import create_or_resume, open_existing
@@ -156,6 +158,18 @@ def test_earlier_studies_give_the_recipes_that_are_good_together(tmp_path):
     assert points[0].reason.startswith(("study small_rates: trial ", "study large_rates: trial "))
     only = make_spec(tmp_path / "new", overrides=["start={studies: [large_rates]}"])
     assert all(point.reason.startswith("study large_rates") for point in earlier_points(only, StudiesFolder(tmp_path)))
+
+
+def test_recipes_that_are_the_same_take_one_place_and_each_trial_is_looked_at_once(tmp_path, monkeypatch):
+    """Two studies of the same trials. Each was taken apart for each recipe of each study, so that large studies took minutes."""
+    for name in ("one", "other"):
+        earlier(tmp_path, name, 0.01)
+    looked_at = []
+    monkeypatch.setattr(earlier_studies, "flatten", lambda recipe: looked_at.append(1) or flatten(recipe))
+    spec = make_spec(tmp_path / "new", overrides=["start={studies: auto}"])
+    points = earlier_points(spec, StudiesFolder(tmp_path))
+    assert len({frozenset(point.params.items()) for point in points}) == len(points) == SIZE
+    assert len(looked_at) <= 2 * 32 + 2 * 8 * 3  # trials, and at most eight recipes of each study
 
 
 class Shelf:

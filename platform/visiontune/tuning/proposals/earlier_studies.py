@@ -7,7 +7,7 @@ values of other pictures, metrics and budgets can't be compared.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -71,7 +71,13 @@ def earlier_points(
             say(f"study {study.name} gives no recipe: too little of its best ones is in this space")
     if not candidates:
         return []
-    ranks_TN = np.array([[_rank_in(study, one, spec.space) for one in candidates] for study in found])
+    unlike: dict[frozenset[tuple[str, Any]], _Candidate] = {}
+    for one in candidates:  # what is the same here would take a place of the few, and be tried once
+        unlike.setdefault(frozenset(one.fitted.params.items()), one)
+    candidates = list(unlike.values())
+    places = {recipe_key(name, given) for name, _, given in spec.space.domains()}
+    tried = [[_at(places, trial) for trial in ranked(study.trials, study.objective)] for study in found]
+    ranks_TN = np.array([[_rank_in(trials, one, spec.space) for one in candidates] for trials in tried])
     chosen = greedy_portfolio(ranks_TN, SIZE)
     return [_point(candidates[number], ranks_TN[:, number]) for number in chosen]
 
@@ -146,19 +152,26 @@ def _candidates(study: StudyRecord, space: Space) -> Iterator[_Candidate]:
             yield _Candidate(study, trial, fitted)
 
 
-def _rank_in(study: StudyRecord, one: _Candidate, space: Space) -> float:
-    """0 for the best of the study's trials to 1 for the worst: that of the nearest trial, which in its own study is itself."""
-    trials = ranked(study.trials, study.objective)
-    place = min(range(len(trials)), key=lambda at: _distance(trials[at], one, space))
-    return place / max(1, len(trials) - 1)
+def _at(places: Collection[str], trial: TrialRecord) -> dict[str, Any]:
+    """What a trial has at the keys that vary."""
+    return {key: value for key, value in flatten(trial.recipe).items() if key in places}
 
 
-def _distance(trial: TrialRecord, one: _Candidate, space: Space) -> float:
-    values, asked = flatten(trial.recipe), flatten(one.trial.recipe)
+def _rank_in(trials: Sequence[Mapping[str, Any]], one: _Candidate, space: Space) -> float:
+    """0 for the best of a study's trials, which stand first, to 1 for the worst: that of the nearest, which in its own study is itself."""
+    domains, asked = _domains_of(one, space), flatten(one.trial.recipe)
+
+    def distance(at: int) -> float:
+        return sum(_apart(domain, trials[at].get(key), asked.get(key)) for key, domain in domains.items())
+
+    return min(range(len(trials)), key=distance) / max(1, len(trials) - 1)
+
+
+def _domains_of(one: _Candidate, space: Space) -> dict[str, Domain]:
+    """By keys of the recipe; where a key has several, as a rate of each optimizer, that of the candidate."""
     domains = [(name, recipe_key(name, given), domain) for name, domain, given in space.domains()]
     keys = {key: domain for _, key, domain in domains}
-    keys |= {key: domain for name, key, domain in domains if name in one.fitted.params}  # a rate has a range for each optimizer
-    return sum(_apart(domain, values.get(key), asked.get(key)) for key, domain in keys.items())
+    return keys | {key: domain for name, key, domain in domains if name in one.fitted.params}
 
 
 def _apart(domain: Domain, a: Any, b: Any) -> float:
