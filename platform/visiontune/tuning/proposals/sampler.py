@@ -184,10 +184,10 @@ class Proposer:
         trial = study.ask()
         sections = self._spec.space.resolve(trial)
         notes = {key: value for key, value in self._memory.get_trial_system_attrs(trial._trial_id).items() if key != "fixed_params"}
-        known: dict[str, Any] = {"params": trial.params, "distributions": trial.distributions, "system_attrs": notes}
-        self._on_worker[number] = create_trial(state=TrialState.RUNNING, **known)
+        params, distributions = trial.params, trial.distributions  # each time a deep copy
+        self._on_worker[number] = create_trial(state=TrialState.RUNNING, params=params, distributions=distributions, system_attrs=notes)
         self._notes[number] = notes
-        return Proposal(trial.params, trial.distributions, sections, _without_pickles(notes), reason)
+        return Proposal(params, distributions, sections, _without_pickles(notes), reason)
 
 
 def _without_pickles(notes: Mapping[str, Any]) -> dict[str, Any]:
