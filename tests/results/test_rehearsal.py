@@ -119,7 +119,7 @@ def test_a_study_of_another_version_says_so(short: Path) -> None:
 
 def test_the_grid_needs_steps(short: Path) -> None:
     record = read_study(StudyFolder(short))
-    with pytest.raises(UserError, match=r"space\.optimizer\.lr: the grid sampler needs a step"):
+    with pytest.raises(UserError, match=r"^space\.optimizer\.lr: the grid sampler needs a step"):
         rehearse_study(record, {**NOTHING, "sampler": "grid"}, num_workers=1, num_seeds=1)
 
 

@@ -85,6 +85,7 @@ def test_a_budget_in_which_no_epoch_ended_says_so() -> None:
     text = summary(Study(StudyFolder(Path("none")), record, "budget", 1), go_on=GO_ON, ui_command="ui")
     assert "1 trial and 0 epochs were new" in text
     assert "no epoch of any trial came to its end, so there is no winner" in text
+    assert "the budget of 0.01 hours has no room for more; nothing was trained" in page(replace(record, trials=()), "budget", num_new=0)
 
 
 def test_a_search_in_which_nothing_worked_says_so() -> None:

@@ -117,7 +117,10 @@ def _specs(study: StudyRecord, given: Mapping[str, Any]) -> list[tuple[str, Stud
         raise UserError(head, *error.problems) from error
     if given:
         kept = {key: value for key, value in identity.items() if not key.startswith("sampler.")} if KEYS["sampler"] in given else identity
-        found.append(("asked for", spec_of_identity({**kept, **given}, study.name)))
+        try:
+            found.append(("asked for", spec_of_identity({**kept, **given}, study.name)))
+        except UserError as error:  # it is of no file
+            raise UserError(*(replace(problem, file="", line=0) for problem in error.problems)) from error
     rest = {key: value for key, value in identity.items() if not key.startswith(("sampler.", "trial_scheduler."))}
     return [*found, (RANDOM, spec_of_identity({**rest, "sampler.name": "random", "trial_scheduler.name": "none"}, study.name))]
 

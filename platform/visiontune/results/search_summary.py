@@ -86,7 +86,7 @@ def _with_more(go_on: str, ending: Ending, spent: Mapping[str, float]) -> str:
 
 def _news(study: Study) -> str:
     if study.status != "interrupted" and study.num_new_epochs == 0 and study.num_new_trials == 0:
-        return "; nothing was left to do"
+        return "; nothing was trained" if study.status == "budget" else "; nothing was left to do"
     return f"; {plural(study.num_new_trials, 'trial')} and {plural(study.num_new_epochs, 'epoch')} were new"
 
 
