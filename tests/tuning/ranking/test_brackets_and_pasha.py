@@ -39,6 +39,7 @@ def simulate(make, values, budget=BUDGET):
     """Epochs by trial with one worker that takes the rule's promotion first, then a new trial; `values(number, epoch)`."""
     curves = Curves(HIGHER)
     rule = make(curves, budget)
+    curves.brackets = getattr(rule, "brackets", (1,))
     epochs, waiting, todo = {}, set(), list(range(len(values)))
     while (number := rule.promotable(waiting)) is not None or todo:
         number = todo.pop(0) if number is None else number

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import product
 
 import pytest
 from optuna.trial import TrialState, create_trial
 from sample_study import row
 
+from visiontune.spec.declarations.brackets import bracket_sizes, first_rung
 from visiontune.spec.space.study_spec import Objective
 from visiontune.tuning.proposals.known_lessons import MOST_LESSONS, KnownLessons
 from visiontune.tuning.proposals.lessons import MOST_GOOD
@@ -49,6 +51,23 @@ def test_who_is_promoted_is_the_best_of_those_that_wait(objective: Objective) ->
             best = curves.ranked(rung)[: len(curves.ranked(rung)) // 3]
             expected = next((one for one in best if one in waiting and max(curves.values[one]) == rung), None)
             assert curves.best_at(rung, 3, waiting) == expected
+
+
+def test_who_is_promoted_of_a_bracket_is_the_best_of_its_own() -> None:
+    """To look at all trials of a rung for each made Hyperband quadratic."""
+    pick, sizes = random.Random(3), bracket_sizes(3, 3)
+    curves = Curves(OBJECTIVES[0], brackets=sizes)
+    for _ in range(900):
+        number = pick.randrange(80)
+        done = max(curves.values.get(number, {}), default=0)
+        if done < 9:
+            curves.record(number, 1 if done == 0 else 3 * done, pick.choice((0.5, pick.random())))
+        waiting = {one for one in curves.values if pick.random() < 0.6}
+        for rung, bracket in product((1, 3), range(3)):
+            own = [one for one in curves.ranked(rung) if first_rung(one, sizes) == bracket]
+            free = (one for one in own[: len(own) // 3] if one in waiting and max(curves.values[one]) == rung)
+            assert curves.best_at(rung, 3, waiting, bracket) == next(free, None)
+            assert [curves.rank(one, rung) for one in own] == [(place + 1, len(own)) for place in range(len(own))]
 
 
 def test_a_sampler_is_given_the_good_the_newest_and_a_part_of_the_others() -> None:

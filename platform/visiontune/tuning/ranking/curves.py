@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from visiontune.errors import plural
@@ -11,6 +11,12 @@ from visiontune.spec.declarations.brackets import first_rung
 from visiontune.spec.reading.value_reader import listed
 from visiontune.spec.space.study_spec import Objective
 from visiontune.tuning.ranking.several_objectives import fronts, losses_of, spread_out
+
+ALL = -1
+"""In the place of a bracket."""
+
+Among = tuple[int, int]
+"""Trials at an epoch: those of a bracket, by the rung at which it begins, or all."""
 
 
 @dataclass
@@ -23,8 +29,8 @@ class Curves:
     objective: Objective
     values: dict[int, dict[int, float]] = field(default_factory=dict)
     brackets: tuple[int, ...] = (1,)
-    _ranked: dict[int, list[tuple[float, int]]] = field(default_factory=dict)
-    _newest: dict[int, list[tuple[float, int]]] = field(default_factory=dict)
+    _ranked: dict[Among, list[tuple[float, int]]] = field(default_factory=dict)
+    _newest: dict[Among, list[tuple[float, int]]] = field(default_factory=dict)
     _costs: dict[int, Mapping[str, float]] = field(default_factory=dict)
     _fronts: dict[int, list[list[int]]] = field(default_factory=dict)
 
@@ -35,12 +41,13 @@ class Curves:
             return
         newest = max(curve, default=0)
         curve[epoch] = value
-        bisect.insort(self._ranked.setdefault(epoch, []), (self._cost(value), number))
-        if epoch > newest:
-            bisect.insort(self._newest.setdefault(epoch, []), (self._cost(value), number))
-        if 0 < newest < epoch:
-            there = self._newest[newest]
-            del there[bisect.bisect_left(there, (self._cost(curve[newest]), number))]
+        for bracket in (ALL, first_rung(number, self.brackets)) if len(self.brackets) > 1 else (ALL,):
+            bisect.insort(self._ranked.setdefault((epoch, bracket), []), (self._cost(value), number))
+            if epoch > newest:
+                bisect.insort(self._newest.setdefault((epoch, bracket), []), (self._cost(value), number))
+            if 0 < newest < epoch:
+                there = self._newest[newest, bracket]
+                del there[bisect.bisect_left(there, (self._cost(curve[newest]), number))]
         self._fronts.pop(epoch, None)
 
     def know_costs(self, number: int, costs: Mapping[str, float]) -> None:
@@ -50,43 +57,44 @@ class Curves:
             for epoch in self.values.get(number, {}):
                 self._fronts.pop(epoch, None)
 
-    def best(self, epoch: int, eta: int, at_least: int = 0, among: Callable[[int], bool] | None = None) -> list[int]:
-        """The best floor(n / eta) of the n trials with a value at `epoch`, or `at_least` so many; best first, of equals the older.
-
-        `among`: of those trials alone.
-        """
-        ranked = self.ranked(epoch) if among is None else [number for number in self.ranked(epoch) if among(number)]
+    def best(self, epoch: int, eta: int, at_least: int = 0) -> list[int]:
+        """The best floor(n / eta) of the n trials with a value at `epoch`, or `at_least` so many; best first, of equals the older."""
+        ranked = self.ranked(epoch)
         return ranked[: max(at_least, len(ranked) // eta)]
 
-    def best_at(self, epoch: int, eta: int, waiting: Collection[int], at_least: int = 0) -> int | None:
-        """Of the `best` at `epoch` the first that waits there and went no further; to be asked often, in logarithmic time."""
+    def best_at(self, epoch: int, eta: int, waiting: Collection[int], bracket: int = ALL, at_least: int = 0) -> int | None:
+        """Of the `best` at `epoch` the first that waits there and went no further; to be asked often, in logarithmic time.
+
+        Of a `bracket`, one of several, alone.
+        """
         if self.objective.costs:
             return next((one for one in self.best(epoch, eta, at_least) if one in waiting and max(self.values[one]) == epoch), None)
-        found = next((one for one in self._newest.get(epoch, ()) if one[1] in waiting), None)
-        if found is None or bisect.bisect_left(self._ranked[epoch], found) >= max(at_least, len(self._ranked[epoch]) // eta):
+        found = next((one for one in self._newest.get((epoch, bracket), ()) if one[1] in waiting), None)
+        if found is None:
             return None
-        return found[1]
+        ranked = self._ranked[epoch, bracket]
+        return found[1] if bisect.bisect_left(ranked, found) < max(at_least, len(ranked) // eta) else None
 
     def ranked(self, epoch: int) -> list[int]:
         """All trials with a value at `epoch`, best first."""
         if self.objective.costs:
             return [number for front in self._fronts_at(epoch) for number in front]
-        return [number for _, number in self._ranked.get(epoch, [])]
+        return [number for _, number in self._ranked.get((epoch, ALL), [])]
 
     def num_at(self, epoch: int) -> int:
         """Trials with a value at `epoch`."""
-        return len(self._ranked.get(epoch, ()))
+        return len(self._ranked.get((epoch, ALL), ()))
 
     def leaders(self, epoch: int) -> list[int]:
         """The best at `epoch`, of several objectives all that no other dominates; nothing where no trial got there."""
-        if self.objective.costs and epoch in self._ranked:
+        if self.objective.costs and (epoch, ALL) in self._ranked:
             return self._fronts_at(epoch)[0]
-        return [number for _, number in self._ranked.get(epoch, [])[:1]]
+        return [number for _, number in self._ranked.get((epoch, ALL), [])[:1]]
 
     def _fronts_at(self, epoch: int) -> list[list[int]]:
         """Each spread out; behind them those of which a cost is not known."""
         if epoch not in self._fronts:
-            there = self._ranked.get(epoch, [])
+            there = self._ranked.get((epoch, ALL), [])
             found = {number: losses_of(self.values[number][epoch], self._costs.get(number, {}), self.objective) for _, number in there}
             losses = {number: one for number, one in found.items() if one is not None}
             unknown = [number for number, one in found.items() if one is None]
@@ -95,14 +103,10 @@ class Curves:
 
     def rank(self, number: int, epoch: int) -> tuple[int, int]:
         """(rank from 1, number of trials) at `epoch`, in the trial's bracket."""
-        if len(self.brackets) > 1:
-            own = first_rung(number, self.brackets)
-            members = [one for one in self.ranked(epoch) if first_rung(one, self.brackets) == own]
-            return members.index(number) + 1, len(members)
         if self.objective.costs:
             members = self.ranked(epoch)
             return members.index(number) + 1, len(members)
-        ranked = self._ranked[epoch]
+        ranked = self._ranked[epoch, first_rung(number, self.brackets) if len(self.brackets) > 1 else ALL]
         return bisect.bisect_left(ranked, (self._cost(self.values[number][epoch]), number)) + 1, len(ranked)
 
     def _cost(self, value: float) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from visiontune.spec.space.study_spec import Budget
 from visiontune.tuning.ranking.curves import Curves
-from visiontune.tuning.ranking.trial_scheduler import GO, WAIT, TrialScheduler, promotable_at
+from visiontune.tuning.ranking.trial_scheduler import GO, WAIT, TrialScheduler
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Progressive:
     def promotable(self, waiting: Collection[int]) -> int | None:
         """As ASHA, below the highest rung."""
         below = reversed(self.rungs[: self.rungs.index(self.highest())])
-        return next((found for rung in below if (found := promotable_at(self.curves, rung, self.eta, waiting)) is not None), None)
+        return next((found for rung in below if (found := self.curves.best_at(rung, self.eta, waiting)) is not None), None)
 
     def highest(self) -> int:
         """Epochs of the rung up to which trials are promoted now."""

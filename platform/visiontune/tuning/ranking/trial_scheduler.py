@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import statistics
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from visiontune.spec.declarations.brackets import bracket_sizes, first_rung
 from visiontune.spec.declarations.declare import Arg
 from visiontune.spec.space.study_spec import Budget
 from visiontune.spec.tables.search import TRIAL_SCHEDULERS
-from visiontune.tuning.ranking.curves import Curves
+from visiontune.tuning.ranking.curves import ALL, Curves
 
 GO, WAIT, STOP = "go", "wait", "stop"
 MIN_PEERS = 4
@@ -42,6 +42,7 @@ class Promotion:
     """ASHA as in Li et al. 2020, algorithm 2: of the n trials at a rung the best floor(n / eta) may go on, above the first `at_least`.
 
     Several `brackets`, numbers of trials by the rung at which they begin, are Hyperband: each is an ASHA by itself.
+    They are those of the curves.
     """
 
     curves: Curves
@@ -61,30 +62,12 @@ class Promotion:
     def promotable(self, waiting: Collection[int]) -> int | None:
         """The best waiting trial among those that may go on, of the highest rung that has one."""
         for place in reversed(range(len(self.rungs) - 1)):
-            for bracket in range(len(self.brackets[: place + 1])):
-                at_least = self.at_least if place > bracket else 0
-                found = promotable_at(self.curves, self.rungs[place], self.eta, waiting, self._members(bracket), at_least)
+            at_least = self.at_least if place else 0
+            for bracket in range(len(self.brackets[: place + 1])) if len(self.brackets) > 1 else (ALL,):
+                found = self.curves.best_at(self.rungs[place], self.eta, waiting, bracket, at_least)
                 if found is not None:
                     return found
         return None
-
-    def _members(self, bracket: int) -> Callable[[int], bool] | None:
-        return (lambda number: first_rung(number, self.brackets) == bracket) if len(self.brackets) > 1 else None
-
-
-def promotable_at(
-    curves: Curves,
-    rung: int,
-    eta: int,
-    waiting: Collection[int],
-    among: Callable[[int], bool] | None = None,
-    at_least: int = 0,
-) -> int | None:
-    """The best trial that waits at this rung and may go on from it."""
-    if among is None:
-        return curves.best_at(rung, eta, waiting, at_least)
-    best = curves.best(rung, eta, at_least, among)
-    return next((number for number in best if number in waiting and max(curves.values[number]) == rung), None)
 
 
 @dataclass(frozen=True)
