@@ -123,7 +123,8 @@ def load_start_recipe(source: Source | None, overrides: Sequence[str] = ()) -> S
         return StartRecipe(load_recipe(source, overrides).flat(), name_of(source))
     problems = Problems()
     root = override(Node("mapping", (), COMMAND_LINE, 0), overrides, problems.found, RECIPE.fields)
-    found = read_items(Node("list", (root,), COMMAND_LINE, 0), Items("", takes_recipes=True), "", problems)
+    is_all_told = bool(problems.found) and not root.value
+    found = [] if is_all_told else read_items(Node("list", (root,), COMMAND_LINE, 0), Items("", takes_recipes=True), "", problems)
     if problems.found:
         raise UserError(*(replace(one, where=one.where.removeprefix("[0]").removeprefix(".")) for one in problems.found))
     return found[0]  # type: ignore[no-any-return]
@@ -142,8 +143,14 @@ def load_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
 
 def is_space(source: Source) -> bool:
     """Whether it is a search space and no recipe, by keys that only a search space has. Raises UserError for a file that can't be read."""
+    return kind_of_file(source) == "search space"
+
+
+def kind_of_file(source: Source) -> str | None:
+    """ "search space" or "recipe", by keys that only such a file has; None for any other. Raises UserError for what can't be read."""
     root = node_of(source, name_of(source)) if isinstance(source, Mapping) else read_yaml(Path(source))
-    return root.kind == "mapping" and bool(_OF_SPACES & {*root.items})
+    keys = {*root.items} if root.kind == "mapping" else set[str]()
+    return "search space" if _OF_SPACES & keys else "recipe" if len(_OF_RECIPES & keys) > 1 else None
 
 
 @uses_plugins

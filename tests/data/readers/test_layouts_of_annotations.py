@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import cv2
@@ -96,7 +96,7 @@ def _cocos_own(root: Path) -> None:
         found.unlink()
 
 
-def _yolo(folders: dict[str, dict[str, str]], **files: str) -> Callable[[Path], None]:
+def _yolo(folders: Mapping[str, Mapping[str, str | bytes]], **files: str) -> Callable[[Path], None]:
     """Label texts by picture, by folder of pictures; `files` beside, with __ for a dot."""
 
     def make(root: Path) -> None:
@@ -105,7 +105,7 @@ def _yolo(folders: dict[str, dict[str, str]], **files: str) -> Callable[[Path], 
                 scene(root / folder / f"{name}.png")
                 path = root / f"/{folder}".replace("/images", "/labels").strip("/") / f"{name}.txt"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text)
+                path.write_bytes(text if isinstance(text, bytes) else text.encode())
         for name, text in files.items():
             (root / name.replace("__", ".")).write_text(text)
 
@@ -336,6 +336,21 @@ ROWS = {
         said=("2 annotated objects",),
         source="yolo",
     ),
+    "YOLO's labels parted by commas, and in UTF-16": Row(
+        _yolo({"images": {"1": f"0 {BOX}", "2": f"1 {BOX}".encode("utf-16"), "3": "1, .2, .5, .2, .4\n"}}, classes__txt="cat\ndog\n"),
+        {"train": {"images/1.png#0": "cat", "images/2.png#0": "dog"}},
+        aside={"3.txt": "has a line 1 that is none of YOLO's: numbers are parted by spaces, but these by ','"},
+        said=("2 annotated objects",),
+        source="yolo",
+    ),
+    "YOLO's labels, all parted by commas": Row(
+        _yolo({"images": {"1": "0, .2, .5, .2, .4\n", "2": "1;.2;.5;.2;.4\n"}}, classes__txt="cat\ndog\n"),
+        refused=("(and 1 more) has a line 1 that is none of YOLO's: numbers are parted by spaces, but these by ','",),
+    ),
+    "YOLO's names of classes in one line": Row(
+        _yolo({"images": {"1": f"0 {BOX}", "2": f"1 {BOX}"}}, classes__txt="cat, dog\n"),
+        refused=("1 is no class of the 1 that classes.txt names: a name stands on a line of its own, but 'cat, dog' on one",),
+    ),
     "YOLO's labels without names of classes": Row(
         _yolo({"images": {"1": f"0 {BOX}", "2": f"1 {BOX}"}}),
         refused=("must hold data.yaml with `names`, or classes.txt",),
@@ -403,9 +418,8 @@ ROWS = {
     "a few annotations among folders of classes": Row(
         _some_annotated,
         refused=(
-            "by 40 pictures in 2 folders that may be classes (cat, dog), or by 6 LabelMe files; say which: `visiontune ingest ",
-            " source=folder` or `visiontune ingest ",
-            " source=labelme`",
+            "by 40 pictures in 2 folders that may be classes (cat, dog), or by 6 LabelMe files; say which by source=folder or source=",
+            "or source=labelme",
         ),
     ),
     "the same, left out": Row(
@@ -429,7 +443,7 @@ ROWS = {
 def test_the_source_that_is_said_is_read(kind: str, place: str, tmp_path: Path) -> None:
     _some_annotated(tmp_path)
     path = write_label_studio(tmp_path, {"cat/1.png": [[choice("cat")]]})
-    with pytest.raises(UserError, match=f"or by 1 tasks of Label Studio, .*; say which: .* source={kind}`"):
+    with pytest.raises(UserError, match=f"or by 1 tasks of Label Studio, .*; say which by .*source={kind}"):
         section_of(str(tmp_path), [])
     section = section_of(str(tmp_path), [f"source={kind}", "allow_bad=0.5"])
     assert (section["source"], section[place]) == (kind, path if place == "annotations" else str(tmp_path))

@@ -222,7 +222,7 @@ ROWS = {
     ),
     "shards of parts beside others": Row(
         _shards(**{"train-0": _FIRST, "val-0": _SECOND, "more": _FIRST}),
-        refused=("called after parts, or none, but has train-0.tar and more.tar; say `visiontune ingest source=webdataset train=",),
+        refused=("called after parts, or none, but has train-0.tar and more.tar; say source=webdataset train=",),
     ),
     "shards without those of train": Row(_shards(**{"val-0": _FIRST, "test-0": _SECOND}), refused=("has test-0.tar and none of train",)),
     "parts in folders of shards": Row(
@@ -295,7 +295,7 @@ ROWS = {
     "a label that is no text": Row(
         _shards(**{"a-0": {**_pictures("1.png", "2.png", "3.png"), "1.txt": b"cat", "2.txt": b"dog", "3.txt": b"b\xe4r"}}),
         {"train": {"train/a-0.tar/1.png": "cat", "train/a-0.tar/2.png": "dog"}},
-        {"3.png": "has a file for its label that is no text in UTF-8: 3.txt"},
+        {"3.png": "has a file for its label that is no text in UTF-8, or UTF-16 or UTF-32 with its mark: 3.txt"},
     ),
     "lists with a place for each class": Row(
         _shards(**{"a-0": {**_pictures("1.png", "2.png"), "1.json": b'{"label": [0, 1, 1]}', "2.json": b'{"label": [1, 0, 0]}'}}),
@@ -353,7 +353,7 @@ ROWS = {
     "no zip at all": Row(_named("pets.zip"), refused=("pets.zip must be a zip archive that can be read, but: File is not a zip file",)),
     "half of a tar": Row(_cut, refused=("pets.tar must be a tar archive that can be read, but: unexpected end of data",)),
     "no such folder in it": Row(_zip(_PETS, "/cats"), refused=("pets.zip/cats", "nearest is 'cat'")),
-    "a folder of archives": Row(_several, refused=("2 .zip and no pictures, archives; to read them, unpack them", "/test.zip`")),
+    "a folder of archives": Row(_several, refused=("2 .zip and no pictures, archives; to read them, unpack them", "unpack them: give /")),
     # What is in formats that nothing reads.
     "arrays": Row(_named("mnist.npz"), refused=("mnist.npz holds arrays; to read it, write the arrays as pictures",)),
     "records": Row(_lying("train.tfrecord-00000-of-00002", "train.tfrecord-00001-of-00002"), refused=("2 .tfrecord", "to_parquet")),

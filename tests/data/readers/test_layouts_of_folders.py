@@ -249,10 +249,10 @@ ROWS = {
                 **{"odd.png": "cat".encode("utf-16-le"), "binary.png": b"\x80\x00\xff", "list.png": b'["b\xe4r"]'},
             }
         ),
-        {"train": {"a.png": "cat", "b.png": "dog"}},
+        {"train": {"a.png": "cat", "b.png": "dog", "wide.png": "cat"}},
         {
-            f"{name}.png": f"has a file for its label that is no text in UTF-8: {name}.txt"
-            for name in ("latin", "wide", "odd", "binary", "list")
+            f"{name}.png": f"has a file for its label that is no text in UTF-8, or UTF-16 or UTF-32 with its mark: {name}.txt"
+            for name in ("latin", "odd", "binary", "list")
         },
         data={"label_from": "text"},
     ),

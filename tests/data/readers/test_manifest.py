@@ -34,7 +34,7 @@ def refused(path: str, **args: Any) -> str:
 GOOD = "path,label,split\np/a.png,cat,train\np/b.png,dog,train\np/c.png,cat,val\nq/d.png,dog,test\n"
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_csv_in_its_dialects(tmp_path: Path, delimiter: str, ending: str, mark: str) -> None:
@@ -129,6 +129,9 @@ def test_a_picture_in_two_parts_is_in_none(tmp_path: Path) -> None:
         ("path,label,split\np/a.png,cat,train\np/b.png,dog,\n", "row 2: must be in train, val or test, but has 'nothing'"),
         ("path,label,split\np/a.png,cat,val\np/b.png,dog,val\n", "must hold training pictures with labels"),
         ("path,label\np/a.png,cat,more\n", "cannot be read as one"),
+        ("path:label\np/a.png:cat\np/b.png:dog\n", "columns are parted by a comma, a semicolon, | or a tab, but 'path:label' by ':'"),
+        ("path label\np/a.png cat\np/b.png dog\n", "but 'path label' by ' '"),
+        ("path,label\np/a.png,cat\n".encode("utf-16-le"), "a NUL, as of UTF-16 or UTF-32 without its mark"),
         (b"path,label\np/a.png,\xff\xfe\n", "cannot be read as one"),
     ],
 )

@@ -228,10 +228,13 @@ def test_pictures_that_can_not_be_read_are_counted(pictures: Path, capsys: pytes
 
 
 @pytest.mark.parametrize("words", [(), ("--force",)])
-def test_a_search_space_is_no_pictures(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_search_space_and_a_recipe_are_no_pictures(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     run("init", "pets", code=0, capsys=capsys)
     rule = "SOURCE pets.yaml is a search space, which `visiontune search` takes; its section data says where its pictures are\n"
     assert run("init", "pets.yaml", *words, code=2, capsys=capsys)[1] == rule
+    Path("best.yaml").write_text("model: {name: lenet5}\noptimizer: {name: sgd, lr: 0.1}\n")
+    rule = "SOURCE best.yaml is a recipe, which `visiontune train` takes; its section data says where its pictures are\n"
+    assert run("init", "best.yaml", *words, code=2, capsys=capsys)[1] == rule
 
 
 def test_a_check_counts_the_bad_pictures_of_a_store_that_is_there(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -156,7 +156,7 @@ def test_a_hostile_file_is_refused(tmp_path: Path, kind: str) -> None:
 def test_a_place_without_a_readable_file(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
     (tmp_path / "latin.yaml").write_bytes(b"study: ok\ndata: \xe9")
-    (tmp_path / "wide.yaml").write_bytes(GOOD.encode("utf-16"))
+    (tmp_path / "wide.yaml").write_bytes(GOOD.encode("utf-16-le"))
     (tmp_path / "spcae.py").touch()
     for name, words in {
         "spcae.yaml": "there is no such file; nearest is '{0}/space.yaml'; choices: {0}/latin.yaml, {0}/space.yaml, {0}/wide.yaml",
@@ -165,8 +165,8 @@ def test_a_place_without_a_readable_file(tmp_path: Path) -> None:
         "num_trials=8": "there is no such file; an override, KEY=VALUE, stands behind the file; choices: ",
         "nowhere/space.yaml": "there is no such file; nor is there a folder {}/nowhere; nor is any ",
         "": "this is a folder",
-        "latin.yaml": "latin.yaml:2: is no UTF-8 text: byte 16 is 0xe9",
-        "wide.yaml": "is no UTF-8 text",
+        "latin.yaml": "latin.yaml:2: is no text in UTF-8, or UTF-16 or UTF-32 with its mark: byte 16 is 0xe9",
+        "wide.yaml": "wide.yaml:1: is no text in UTF-8, or UTF-16 or UTF-32 with its mark: byte 1 is 0x00",
     }.items():
         for load_file in (load_study, *([load_recipe] if "space" not in words else [])):
             with pytest.raises(UserError) as error:
@@ -177,6 +177,13 @@ def test_a_place_without_a_readable_file(tmp_path: Path) -> None:
         load_study(tmp_path / "round.yaml")
     with pytest.raises(UserError, match="a device or a pipe"):
         load_study(Path("/dev/zero"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_file_of_another_encoding_is_read_by_its_mark(tmp_path: Path, encoding: str) -> None:
+    """As a shell of Windows writes what is redirected into a file."""
+    (tmp_path / "wide.yaml").write_bytes(GOOD.encode(encoding))
+    assert load_study(tmp_path / "wide.yaml").identity() == load_study(write(tmp_path, GOOD)).identity()
 
 
 def test_a_file_that_is_not_there_is_looked_for_among_those_to_start_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from visiontune.data.open_files import open_file
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.item import Item, joined, parted
 from visiontune.errors import Problem, UserError, first_line, plural
+from visiontune.filesystem.decoded_text import decoded
 
 _STEMS = ("classes", "classnames", "class_names", "class_index", "imagenet_class_index", "labels", "label_names")
 CLASS_LISTS = tuple(f"{stem}{suffix}" for stem in _STEMS for suffix in (".txt", ".json"))
@@ -60,7 +61,7 @@ def _is_number(label: str) -> bool:
 def _names(root: Root, name: str) -> dict[int, str]:
     where = root.show(name)
     try:
-        text = root.read(name).decode("utf-8-sig")
+        text = decoded(root.read(name))
         found = _of_json(json.loads(text)) if name.lower().endswith(".json") else dict(enumerate(_lines(text)))
     except (BadPicture, ValueError, TypeError, IndexError, RecursionError) as error:
         raise UserError(Problem(where, 0, WHERE, f"must be lines of names, or JSON of names by number, but {first_line(error)}")) from error

@@ -21,7 +21,7 @@ from visiontune.data.readers.parquet_shards import ShardFile
 from visiontune.data.readers.picture_columns import columns_of
 from visiontune.errors import UserError, nearest
 from visiontune.filesystem.path_kind import kind_of
-from visiontune.spec.parse import is_space
+from visiontune.spec.parse import kind_of_file
 from visiontune.spec.tables.sources import SOURCES
 
 _NAMED = "torchvision:"
@@ -49,7 +49,7 @@ def detect_source(text: str, kind: str | None = None, exclude: Sequence[str] = (
         root, names = open_files(text, "SOURCE", ".parquet")
         return _file(root, names[0], text)
     if text.lower().endswith(YAML_SUFFIXES):
-        _refuse_space(text)
+        _refuse_own(text)
         return {"source": "yolo", "path": text}
     if (shards := shards_section(text, exclude)) is not None and kind in (None, shards["source"]):
         return shards
@@ -62,14 +62,15 @@ def detect_source(text: str, kind: str | None = None, exclude: Sequence[str] = (
     return _folder(root, text, kind)
 
 
-def _refuse_space(text: str) -> None:
+def _refuse_own(text: str) -> None:
     """Raise UserError for a file of this project's own, whose pictures lie elsewhere."""
-    is_own = False
+    own = None
     if kind_of(text) == "file":
         with suppress(UserError):  # what is no YAML its reader tells
-            is_own = is_space(text)
-    if is_own:
-        raise UserError(f"SOURCE {text} is a search space, which `visiontune search` takes; its section data says where its pictures are")
+            own = kind_of_file(text)
+    if own is not None:
+        verb = "search" if own == "search space" else "train"
+        raise UserError(f"SOURCE {text} is a {own}, which `visiontune {verb}` takes; its section data says where its pictures are")
 
 
 def source_as(kind: str, text: str, exclude: Sequence[str] = ()) -> dict[str, Any]:

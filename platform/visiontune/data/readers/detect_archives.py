@@ -55,7 +55,7 @@ def _parts(root: Root, text: str) -> dict[str, str] | None:
     if len(words) < len(names) or "train" not in parts:
         others = next((name for name in names if name not in words), "none of train")
         rule = f"must have shards that are all called after parts, or none, but has {next(iter(words))} and {others}"
-        raise UserError(f"SOURCE {text} {rule}; say `visiontune ingest source=webdataset train=... val=...`")
+        raise UserError(f"SOURCE {text} {rule}; say source=webdataset train=... val=... in its place")
     return {part: posixpath.join(text, _pattern(parts[part], words, text)) for part in PARTS if part in parts}
 
 
@@ -66,7 +66,7 @@ def _pattern(word: str, words: Mapping[str, str], text: str) -> str:
         return names[0]
     if f"{word}{SUFFIX}" in names or any(words[name] != word for name in names):
         rule = f"must have one word for {part_of(word)} and numbers after it, but has {names[0]} and {names[-1]}"
-        raise UserError(f"SOURCE {text} {rule}; say `visiontune ingest source=webdataset train=... val=...`")
+        raise UserError(f"SOURCE {text} {rule}; say source=webdataset train=... val=... in its place")
     return f"{word}[!a-zA-Z]*{SUFFIX}"
 
 
@@ -117,6 +117,6 @@ def refuse_foreign_folder(root: Root, text: str) -> None:
     foreign = foreign_of(suffix)
     assert foreign is not None
     archives = [posixpath.join(text, name) for name in top.files if is_archive_name(name) and not is_hidden(name)]
-    ways = " or ".join(f"`visiontune ingest {shlex.quote(name)}`" for name in archives[:_MAX_SHOWN])
-    one = f": {ways}" if ways and root.filesystem is None else ""
+    ways = " or ".join(shlex.quote(name) for name in archives[:_MAX_SHOWN])
+    one = f": give {ways}" if ways and root.filesystem is None else ""
     raise UserError(f"SOURCE {text} holds {num:,} {suffix} and no pictures, {foreign.what}; to read them, {foreign.way}{one}")

@@ -15,6 +15,7 @@ from visiontune.data.readers.column_values import plain_values
 from visiontune.data.readers.item import joined
 from visiontune.data.readers.manifest_labels import SEPARATORS
 from visiontune.errors import Problem, UserError
+from visiontune.filesystem.decoded_text import READABLE, decoded
 from visiontune.filesystem.json_text import from_json
 
 Said = str | list[str] | BadPicture | None
@@ -115,11 +116,9 @@ def _said(root: Root, name: str, suffix: str, field: str) -> Said:
 def _read(root: Root, name: str) -> str:
     """With "\\n" at the end of each line, as on any system. Raises BadPicture for what is no text."""
     try:
-        text = root.read(name).decode("utf-8-sig")
+        text = decoded(root.read(name))
     except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:  # ASCII as UTF-16 is UTF-8 too, with these between
-        raise BadPicture("is no text in UTF-8")
+        raise BadPicture(f"is no text in {READABLE}") from None
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from visiontune.data.class_names import part_of
 from visiontune.data.readers.item import joined
-from visiontune.data.readers.manifest_hints import hint_for
+from visiontune.data.readers.manifest_hints import hint_for, other_mark
 from visiontune.data.readers.manifest_labels import SPACED, bits, several_of
 from visiontune.data.readers.table_file import TableFile
 from visiontune.errors import Problem, UserError, nearest
@@ -67,6 +67,9 @@ def read_rows(table: TableFile, columns: Columns, part: str | None, pictures: st
 
 def _refuse_columns(table: TableFile, wanted: Sequence[str], columns: Columns, pictures: str | None) -> None:
     missing = [one for one in wanted if one not in table.names]
+    if missing and (mark := other_mark(table, wanted)) is not None:
+        rule = f"columns are parted by a comma, a semicolon, | or a tab, but {table.names[0]!r} by {mark!r}: write another in all lines"
+        raise UserError(Problem(table.where, 0, "", rule))
     if missing:
         hints = {columns.path: "path_column", columns.label: "label_column"}
         raise UserError(

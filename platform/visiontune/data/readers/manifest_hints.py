@@ -12,6 +12,7 @@ from visiontune.data.readers.picture_paths import Pictures, place
 from visiontune.data.readers.table_file import TableFile
 from visiontune.errors import UserError
 
+_NO_MARKS = (":", "~", "#", " ")
 _SAMPLE = 200
 _MOST_FOLDERS = 50
 _MOST_CLASSES = 1000
@@ -36,6 +37,14 @@ def hint_for(key: str | None, table: TableFile, pictures: str | None) -> str:
             return f"{labels[0]!r} has few values for many rows: write label_column={labels[0]}"
         return f"write label_column={labels[0]}, or one of {', '.join(labels[1:])}"
     return ""
+
+
+def other_mark(table: TableFile, wanted: Sequence[str]) -> str | None:
+    """What parts the columns of a first line that was read as one; None where that is the name of one, or has one of those wanted."""
+    if len(table.names) != 1:
+        return None
+    parted = {mark: {one.strip() for one in table.names[0].split(mark)} - {table.names[0]} for mark in _NO_MARKS}
+    return next((mark for mark, words in parted.items() if words & {*wanted}), None)
 
 
 def likely_path(table: TableFile, pictures: str | None) -> tuple[str, str | None] | None:

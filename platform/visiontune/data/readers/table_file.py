@@ -19,12 +19,12 @@ from visiontune.data.open_files import open_file
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.column_values import num_words_for_nothing, plain_values
 from visiontune.errors import Problem, UserError, first_line
+from visiontune.filesystem.decoded_text import READABLE, decoded
 from visiontune.filesystem.json_text import from_json
 
-_DELIMITERS = (",", ";", "\t")
+_DELIMITERS = (",", ";", "\t", "|")
 # Excel writes it above the header, and takes the delimiter from it.
 _SEP = re.compile(rb"sep=(.)\r?\n", re.IGNORECASE)
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _UTF8 = b"\xef\xbb\xbf"
 
 
@@ -82,15 +82,15 @@ def read_table(text: str, where: str) -> TableFile:
     except (pa.ArrowException, OSError, BadPicture, ValueError) as error:
         rule = f"must be a CSV, TSV, JSONL or Parquet table, but cannot be read as one ({first_line(error)})"
         if isinstance(error, UnicodeError) or "invalid utf8" in str(error).lower():  # of a spreadsheet elsewhere
-            rule += "; its text must be UTF-8 or UTF-16: save it as CSV UTF-8"
+            rule += f"; its text must be {READABLE}: save it as CSV UTF-8"
         raise UserError(Problem(root.show(name), 0, "", rule)) from error
 
 
 def _read(content: bytes, name: str) -> Any:
     if name.endswith((".parquet", ".pq")):
         return pq.ParquetFile(pa.BufferReader(content)).read()
-    if content.startswith(_UTF16):
-        content = content.decode("utf-16").encode()
+    if b"\0" in content:  # as UTF-16 has in each comma
+        content = decoded(content).encode()
     content = content.removeprefix(_UTF8)
     if name.endswith((".jsonl", ".ndjson")):
         _refuse_no_objects(content)

@@ -16,6 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from visiontune.errors import Problem, UserError
+from visiontune.filesystem.decoded_text import READABLE, decoded
 from visiontune.spec.yaml.near_files import missing_rule
 from visiontune.spec.yaml.yaml_node import Node, is_number, scalar
 
@@ -153,10 +154,10 @@ def _text(path: Path, *, is_recipe: bool) -> str:
             content = stream.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise UserError(Problem(file, 0, "", f"a file has at most {MAX_BYTES:,} bytes, but this one has {path.stat().st_size:,}"))
-        return content.decode("utf-8-sig")
+        return decoded(content)
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise UserError(Problem(file, line, "", f"is no UTF-8 text: byte {error.start} is 0x{content[error.start]:02x}")) from None
+        raise UserError(Problem(file, line, "", f"is no text in {READABLE}: byte {error.start} is 0x{content[error.start]:02x}")) from None
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise _content_for_path(file) from None

@@ -12,7 +12,11 @@ from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.annotations.cvat import MAX_CVAT_BYTES
 from visiontune.data.readers.annotations.label_studio_tasks import areas_of, choices_of, tasks_of
 from visiontune.data.readers.annotations.voc import parse
-from visiontune.data.readers.annotations.yolo_files import NAME_LISTS
+from visiontune.data.readers.annotations.yolo_files import NAME_LISTS, OTHER_MARKS, numbers_of
+from visiontune.filesystem.decoded_text import decoded
+
+_SPACED = str.maketrans(dict.fromkeys(OTHER_MARKS, " "))
+"""For labels whose numbers are not parted as YOLO's are: its reader says so, file by file."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ def is_yolo(root: Root, name: str) -> bool:
     if posixpath.basename(name) in NAME_LISTS:
         return False
     try:
-        lines = [[float(word) for word in line.split()] for line in root.read(name).decode().splitlines() if line.strip()]
+        lines = [numbers_of(line.translate(_SPACED)) for line in decoded(root.read(name)).splitlines() if line.strip()]
     except (BadPicture, ValueError):
         return False
     return bool(lines) and all(len(line) >= 5 and line[0].is_integer() for line in lines)

@@ -62,8 +62,8 @@ def annotations_in(root: Root, text: str, kind: str | None = None) -> dict[str, 
     if len(classes) >= 2:
         shown = ", ".join([*classes][:_MAX_SHOWN]) + (", ..." if len(classes) > _MAX_SHOWN else "")
         ways = {"folder": f"{plural(sum(classes.values()), 'picture')} in {len(classes):,} folders that may be classes ({shown})", **ways}
-    commands = " or ".join(f"`visiontune ingest {shlex.quote(text)} source={kind}`" for kind in ways)
-    raise UserError(f"SOURCE {text} can be read in more than one way, by {', or by '.join(ways.values())}; say which: {commands}")
+    words = " or ".join(f"source={kind}" for kind in ways)
+    raise UserError(f"SOURCE {text} can be read in more than one way, by {', or by '.join(ways.values())}; say which by {words}")
 
 
 def _look(root: Root) -> _Seen:
@@ -113,8 +113,8 @@ def section_of_file(document: Document, folder: str, file: str, before: Mapping[
     if before is not None and document.kind == "coco":
         return {"source": "coco", "annotations": folder}
     if before is not None:
-        command = f"visiontune ingest {shlex.quote(before['annotations'])} images={shlex.quote(folder)}"
-        raise UserError(f"SOURCE {folder} holds several files of {_NAMES[document.kind]}; name one: `{command}`")
+        words = f"{shlex.quote(before['annotations'])} images={shlex.quote(folder)}"
+        raise UserError(f"SOURCE {folder} holds several files of {_NAMES[document.kind]}; name one, such as {words}")
     crops = {} if document.has_objects else {"use_crops": False}
     return {"source": document.kind, "annotations": file, "images": folder, **crops}
 

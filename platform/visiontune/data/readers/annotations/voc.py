@@ -21,6 +21,7 @@ from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.item import Box
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError, first_line
+from visiontune.filesystem.decoded_text import decoded
 from visiontune.spec.tables.several_labels import ONE
 
 MAX_XML_BYTES = 2**24
@@ -125,7 +126,7 @@ def _listed(pictures: Pictures, part: str) -> set[str]:
     for name in pictures.lists:
         if name.endswith(f"ImageSets/Main/{part}.txt"):
             try:
-                found |= {words[0] for text in pictures.root.read(name).decode().splitlines() if (words := text.split())}
+                found |= {words[0] for text in decoded(pictures.root.read(name)).splitlines() if (words := text.split())}
             except (BadPicture, UnicodeDecodeError) as error:
                 raise UserError(Problem(pictures.root.show(name), 0, "", f"must be a list of names, but: {first_line(error)}")) from error
     return found

@@ -15,11 +15,12 @@ from visiontune.data.open_files import inside, kind_at, open_file, open_folder, 
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated, annotated_source
 from visiontune.data.readers.annotations.picture_finder import Pictures, part_in
-from visiontune.data.readers.annotations.yolo_files import NAME_LISTS, Description, description_in, end_below, read_yaml
+from visiontune.data.readers.annotations.yolo_files import NAME_LISTS, Description, description_in, end_below, numbers_of, read_yaml
 from visiontune.data.readers.exclude import Excluded
 from visiontune.data.readers.item import Shares
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError
+from visiontune.filesystem.decoded_text import decoded
 from visiontune.spec.tables.several_labels import ONE
 
 _SLACK = 0.01
@@ -100,10 +101,10 @@ class _Labels:
 def _objects(content: bytes, said: Description) -> list[tuple[str, Shares]]:
     """Raises ValueError for a line that is none of YOLO's."""
     objects = []
-    for number, line in enumerate(content.decode("utf-8-sig").splitlines(), 1):
-        if words := line.split():
+    for number, line in enumerate(decoded(content).splitlines(), 1):
+        if line.strip():
             try:
-                objects.append(_object([float(word) for word in words], said))
+                objects.append(_object(numbers_of(line), said))
             except ValueError as error:
                 raise ValueError(f"has a line {number} that is none of YOLO's: {error}") from None
     return objects
@@ -112,7 +113,9 @@ def _objects(content: bytes, said: Description) -> list[tuple[str, Shares]]:
 def _object(numbers: Sequence[float], said: Description) -> tuple[str, Shares]:
     label = said.names.get(int(numbers[0])) if numbers[0].is_integer() else None
     if label is None:
-        raise ValueError(f"{numbers[0]:g} is no class of the {len(said.names)} that {posixpath.basename(said.file)} names")
+        several = next((name for name in said.names.values() if len(said.names) == 1 and "," in name), "")
+        one_a_line = f": a name stands on a line of its own, but {several!r} on one" if several else ""
+        raise ValueError(f"{numbers[0]:g} is no class of the {len(said.names)} that {posixpath.basename(said.file)} names{one_a_line}")
     values = numbers[1:5] if said.has_keypoints else numbers[1:]
     if len(values) == 4:
         x, y, width, height = values
@@ -175,7 +178,7 @@ def _members(pictures: Pictures, written: str) -> tuple[list[str], str]:
 
 def _listed_in(pictures: Pictures, file: str) -> list[str]:
     try:
-        lines = pictures.root.read(file).decode("utf-8-sig").split("\n")
+        lines = decoded(pictures.root.read(file)).split("\n")
     except (BadPicture, UnicodeDecodeError) as error:
         raise UserError(Problem(pictures.root.show(file), 0, "", f"must be a list of pictures, but: {error}")) from error
     known = pictures.names

@@ -14,11 +14,14 @@ from visiontune.data.class_names import PARTS
 from visiontune.data.file_tree import Root
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.errors import Problem, UserError, first_line
+from visiontune.filesystem.decoded_text import decoded
 from visiontune.spec.yaml.yaml_reader import compose
 
 YAML_SUFFIXES = (".yaml", ".yml")
 NAME_LISTS = ("classes.txt", "obj.names", "_darknet.labels")
 """Of LabelImg and Label Studio, CVAT, Roboflow: a name a line."""
+OTHER_MARKS = (",", ";", "|")
+"""What is found between numbers in place of spaces."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,19 @@ def read_yaml(root: Root, name: str) -> Description | None:
     return Description(name, by_number, base, folders, "kpt_shape" in said)
 
 
+def numbers_of(line: str) -> list[float]:
+    """A line of labels. Raises ValueError where its words are none, which says what parts them in place of spaces.
+
+    >>> numbers_of("0 .5 .5 1 1")
+    [0.0, 0.5, 0.5, 1.0, 1.0]
+    """
+    try:
+        return [float(word) for word in line.split()]
+    except ValueError as error:
+        mark = next((one for one in OTHER_MARKS if one in line), None)
+        raise ValueError(f"numbers are parted by spaces, but these by {mark!r}") from None if mark else error
+
+
 def end_below(written: str, is_there: Callable[[str], bool]) -> str | None:
     """The longest end of a written path that is there, "" for the root itself; None where none is."""
     words = [word for word in written.replace("\\", "/").split("/") if word not in ("", ".", "..")]
@@ -87,7 +103,7 @@ def _listed(value: Any) -> list[Any]:
 def _plain(root: Root, name: str) -> Any:
     problems: list[Problem] = []
     try:
-        said = compose(root.read(name).decode(), root.show(name), problems).plain()
+        said = compose(decoded(root.read(name)), root.show(name), problems).plain()
     except (BadPicture, UnicodeDecodeError) as error:
         raise UserError(Problem(root.show(name), 0, "", f"must be a YAML file, but {first_line(error)}")) from error
     if problems:
@@ -97,6 +113,6 @@ def _plain(root: Root, name: str) -> Any:
 
 def _lines(root: Root, name: str) -> list[str]:
     try:
-        return [line.strip() for line in root.read(name).decode("utf-8-sig").splitlines() if line.strip()]
+        return [line.strip() for line in decoded(root.read(name)).splitlines() if line.strip()]
     except (BadPicture, UnicodeDecodeError) as error:
         raise UserError(Problem(root.show(name), 0, "", f"must be a list of names, but {first_line(error)}")) from error
