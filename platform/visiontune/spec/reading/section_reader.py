@@ -61,7 +61,7 @@ class Reader:
         tables = {key: one for key, one in fields.items() if isinstance(one, Table) and (around is None or key in items)}
         stray = stray_names(items, fields, tables)
         if stray:
-            self.problems.add(items[stray[0]][0], at.child(stray[0]).where, rule_of_stray(stray, tables))
+            self.problems.add(items[stray[0]][0], at.child(stray[0]).where, rule_of_stray(stray, items, tables))
         in_branches = BranchRules(self.problems, fields, at).check(items) if around is None else frozenset()
         picks = {key: self.pick(items, key, table, at, fields if around is None else around) for key, table in tables.items()}
         tree: dict[str, Any] = {}

@@ -67,9 +67,11 @@ def read_pick(items: Mapping[str, tuple[Node, Node]], key: str, table: Table, at
 
 
 def _choice(node: Node, table: Table, where: str, problems: Problems) -> Pick:
-    for name, (key_node, _) in node.items.items():
+    key = where.rpartition(".")[2]
+    for name, (key_node, value) in node.items.items():
         if name not in (known := ("choice", WHEN, OTHERWISE)):
-            hint = named_as_key(where.rpartition(".")[2], name) if name in table.entries else nearest(name, known)
+            hint = named_as_key(key, name) if name in table.entries else nearest(name, known)
+            hint = f"nearest is `{key}: {value.value}`" if value.kind == "scalar" and value.value in table.entries else hint
             problems.add(key_node, f"{where}.{name}", f"unknown key {name!r} in place of the {table.what}; {hint}")
     options = node.items["choice"][1] if "choice" in node.items else None
     if options is None or options.kind == "scalar" or not options.value:
