@@ -117,6 +117,43 @@ def test_wrong_arguments_are_one_sentence_with_the_nearest_of_the_verb(argv: str
     assert err.startswith("visiontune") and said in err and len(err.splitlines()) == 1 and out == ""
 
 
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        ("check digits.yaml budget.num_trials 8", "budget.num_trials"),
+        ("check digits.yaml budget.num_trials = 8", "budget.num_trials"),
+        ("check budget.num_trials =8 digits.yaml", "budget.num_trials"),
+        ("check digits.yaml num_trials 8", "num_trials"),
+        ("search digits.yaml budget.num_trials =8", "budget.num_trials"),
+        ("enqueue one optimizer.lr 8", "optimizer.lr"),
+    ],
+)
+def test_an_override_with_a_space_is_one_mistake(words: str, key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(DIGITS, "digits.yaml")
+    drive(make_spec(Path("studies/one"), 2), Path("studies/one"))
+    Path("studies/one/driver.lock").touch()
+    _, err = run(*words.split(), code=2, capsys=capsys)
+    assert err == f"command line: {key}: an override is written key=value without spaces; nearest is {key}=8\n"
+
+
+def test_hints_are_as_the_program_was_typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("best.yaml").write_text("model: {name: lenet5}\noptimizer: {name: sgd, lr: 0.1}\n")
+    said = "a search space was expected, but this is a recipe: `{} train` trains it\n"
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(sys, "argv", ["here/bin/visiontune"])
+    assert run("check", "best.yaml", code=2, capsys=capsys)[1] == f"best.yaml:1: {said.format('here/bin/visiontune')}"
+    assert "`here/bin/visiontune list ops --costs`" in run("check", str(slow_ops()), code=0, capsys=capsys)[0]
+    monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/visiontune")
+    assert run("check", "best.yaml", code=2, capsys=capsys)[1] == f"best.yaml:1: {said.format('visiontune')}"
+
+
+def slow_ops() -> Path:
+    """A search space with an op that is applied picture by picture."""
+    file = Path("slow.yaml")
+    file.write_text(DIGITS.read_text().replace("GaussNoise:", "Emboss:"))
+    return file
+
+
 def test_no_verb_is_answered_with_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert "    search    Search a space" in run(code=2, capsys=capsys)[1]
 
@@ -174,9 +211,7 @@ def test_check_finds_a_colour_op_on_grey_pictures(tmp_path: Path, capsys: pytest
 
 
 def test_check_tells_which_ops_are_applied_picture_by_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "slow.yaml"
-    file.write_text(DIGITS.read_text().replace("GaussNoise:", "Emboss:"))
-    out, _ = run("check", str(DIGITS), str(file), code=0, capsys=capsys)
+    out, _ = run("check", str(DIGITS), str(slow_ops()), code=0, capsys=capsys)
     assert [line.split(":")[0].split() for line in out.splitlines() if "slow ops" in line] == [["slow", "ops", "Emboss"]]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from visiontune.cli.terminal import command_line
 from visiontune.cli.verb_parser import Parser
 from visiontune.errors import UserError
 from visiontune.filesystem.path_kind import kind_of
+from visiontune.spec.declarations.declare import Field
+from visiontune.spec.reading.overrides import num_apart
+from visiontune.spec.space.sections import RECIPE, STUDY
 
 
 def make_parser() -> Parser:
@@ -60,11 +63,21 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     verb.refuse([word for word in late if word.startswith("-") or not takes_words])
     words += late
     if hasattr(args, "files"):
-        args.overrides = [item for item in args.files if "=" in item and kind_of(item) is None]
-        args.files = [Path(item) for item in args.files if item not in args.overrides]
+        args.overrides, args.files = _parted(args.files, RECIPE.fields if args.run is verbs.enqueue else STUDY.fields)
         if args.run is verbs.check and not args.files and args.plugin is None:
             verb.error("FILE must be given")
         if args.run is verbs.enqueue and len(args.files) > 1:
             verb.error(f"one RECIPE is taken, but got {len(args.files)}: {', '.join(map(str, args.files))}")
     args.words, args.command_line = list(argv), command_line(argv)
     return args
+
+
+def _parted(words: Sequence[str], fields: Mapping[str, Field]) -> tuple[list[str], list[Path]]:
+    """Overrides, those among them that were written with spaces and will be refused as such; and files."""
+    overrides, files, rest = list[str](), list[Path](), list(words)
+    while rest:
+        num = 0 if kind_of(rest[0]) else num_apart(rest, fields) or int("=" in rest[0])
+        overrides += rest[:num]
+        files += map(Path, rest[: 1 - min(num, 1)])
+        del rest[: max(num, 1)]
+    return overrides, files

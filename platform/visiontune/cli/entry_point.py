@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from visiontune.cli.arguments import parse
 from visiontune.cli.streams import fit_streams
-from visiontune.cli.terminal import command_line
+from visiontune.cli.terminal import as_typed, command_line
 from visiontune.data.file_names import printable
 from visiontune.errors import UserError, first_line
 from visiontune.filesystem.uri import shown
@@ -67,5 +67,5 @@ def _failed(error: Exception, *, is_debug: bool) -> int:
 
 
 def _tell(text: str) -> None:
-    """Without passwords of URIs, and without what moves a terminal's cursor."""
-    print("\n".join(map(printable, shown(text).split("\n"))), file=sys.stderr)
+    """Commands as they are typed here; without passwords of URIs, and without what moves a terminal's cursor."""
+    print("\n".join(map(printable, shown(as_typed(text)).split("\n"))), file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
 import shutil
 import signal
@@ -11,6 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from visiontune.filesystem.uri import shown
+
+_COMMAND = re.compile(r"(?:(?<=`)|(?<=[:;] ))visiontune(?= [a-z])")
+"""Where a sentence tells a command, and not what visiontune does."""
 
 
 def program() -> list[str]:
@@ -23,6 +27,12 @@ def program() -> list[str]:
 def command_line(argv: Sequence[str]) -> str:
     """What to type for the same call again; passwords in URIs are left for whoever types it."""
     return shlex.join([*program(), *map(shown, argv)])
+
+
+def as_typed(text: str) -> str:
+    """The text with its commands as they are typed here, which nobody knows where hints are written."""
+    typed = shlex.join(program())
+    return text if typed == "visiontune" else _COMMAND.sub(lambda _: typed, text)
 
 
 def width() -> int | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune import api
 from visiontune.cli.streams import has_no_reader
-from visiontune.cli.terminal import program, sigterm_interrupts, width
+from visiontune.cli.terminal import as_typed, program, sigterm_interrupts, width
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
 
@@ -42,7 +42,7 @@ def search(args: argparse.Namespace) -> int:
     ui = ui_command(StudiesFolder.of(args.studies_dir), shlex.join(program()))
     where = [] if args.studies_dir is None else ["--studies-dir", str(args.studies_dir)]
     report = shlex.join([*program(), "report", study.name, *where])
-    print(summary(study, go_on=args.command_line, ui_command=ui, report_command=report, width=width()))
+    print(as_typed(summary(study, go_on=args.command_line, ui_command=ui, report_command=report, width=width())))
     return 0 if study.status != "interrupted" and study.best is not None else 1
 
 
@@ -62,7 +62,7 @@ def check(args: argparse.Namespace) -> int:
         try:
             found.append(api.check(file, args.overrides, studies_dir=args.studies_dir))
             if not args.json:
-                print(found[-1], flush=True)
+                print(as_typed(str(found[-1])), flush=True)
         except UserError as error:
             problems += error.problems
     if problems:
@@ -113,7 +113,7 @@ def show(args: argparse.Namespace) -> int:
 
     lines = [*winner_lines(study.record), *driver_lines(study.record)]
     table = study.leaderboard(args.n, width(), costs=args.costs)
-    print("\n".join([table, *lines, *([] if winner is None else [str(winner)])]))
+    print(as_typed("\n".join([table, *lines, *([] if winner is None else [str(winner)])])))
     return 0
 
 

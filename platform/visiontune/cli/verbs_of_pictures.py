@@ -8,7 +8,7 @@ import shlex
 import sys
 
 from visiontune import api
-from visiontune.cli.terminal import ask, program, sigterm_interrupts
+from visiontune.cli.terminal import as_typed, ask, program, sigterm_interrupts
 from visiontune.errors import UserError
 from visiontune.filesystem.uri import shown
 
@@ -36,9 +36,8 @@ def init(args: argparse.Namespace) -> int:
 def ingest(args: argparse.Namespace) -> int:
     """Read pictures as they lie, set aside what can't be used and say why, and keep the rest for fast reading."""
     with sigterm_interrupts():
-        print(
-            api.ingest(args.source, args.overrides, name=args.name, studies_dir=args.studies_dir, progress="plain" if args.plain else True)
-        )
+        how = {"name": args.name, "studies_dir": args.studies_dir, "progress": "plain" if args.plain else True}
+        print(as_typed(str(api.ingest(args.source, args.overrides, **how))))
     return 0
 
 
@@ -56,7 +55,8 @@ def data(args: argparse.Namespace) -> int:
         print(json.dumps(dataset.to_dict(damaged), indent=1, ensure_ascii=False))
     else:
         sheets = {"contact sheet": args.sheet, "pairs": args.pairs}
-        print(*dataset.summary(damaged), *(f"  {what} in {path}" for what, path in sheets.items() if path is not None), sep="\n")
+        drawn = [f"  {what} in {path}" for what, path in sheets.items() if path is not None]
+        print(*map(as_typed, dataset.summary(damaged)), *drawn, sep="\n")
     return 1 if damaged else 0
 
 
@@ -67,7 +67,7 @@ def _all_data(args: argparse.Namespace) -> int:
         raise UserError("--sheet, --pairs and --verify are of one NAME; `visiontune data` lists them")
     where = {"studies_dir": args.studies_dir, "storage": args.storage}
     found = api.list_data(**where) if args.prune is None else api.prune_data(args.prune, **where)
-    print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if args.json else found)
+    print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if args.json else as_typed(str(found)))
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune import api
 from visiontune.api.inputs import folder_of
-from visiontune.cli.terminal import sigterm_interrupts, width
+from visiontune.cli.terminal import as_typed, sigterm_interrupts, width
 from visiontune.errors import UserError
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudiesFolder
@@ -140,7 +140,7 @@ def confirm(args: argparse.Namespace) -> int:
             study = error.study
     from visiontune.results.search_summary import winner_lines
 
-    print("\n".join(winner_lines(study.record)))
+    print(as_typed("\n".join(winner_lines(study.record))))
     if study.status == "interrupted":
         print(f"interrupted; what is done is kept; go on: {args.command_line}")
     return int(study.status == "interrupted" or study.record.winner is None)

@@ -11,11 +11,12 @@ from typing import Any
 from visiontune.errors import Problem, UserError
 from visiontune.spec.declarations.declare import NOTHING, Arg, Field
 from visiontune.spec.reading.items_reader import declared_at
+from visiontune.spec.reading.name_hints import places_of
 from visiontune.spec.yaml.yaml_node import Node, node_of
 from visiontune.spec.yaml.yaml_reader import compose
 
 COMMAND_LINE = "command line"
-_PARTED = re.compile(r"([a-z]\w*(?:\.\w+)*) (?:= )?([^ =]+)")
+_PARTED = re.compile(r"([a-z]\w*(?:\.\w+)*) (?:= ?)?([^ =]+)")
 
 
 def override_texts(overrides: Mapping[str, Any]) -> list[str]:
@@ -63,6 +64,18 @@ def misspelt(overrides: Sequence[str]) -> list[Problem]:
         found.append(Problem(COMMAND_LINE, 0, text, f"an override is written key=value{near}"))
         del rest[: len(parted[0].split(" ")) - 1 if parted else 0]
     return found
+
+
+def num_apart(words: Sequence[str], fields: Mapping[str, Field]) -> int:
+    """How many of the first words are one override of a file with these fields that was written with spaces; 0 where they are none.
+
+    >>> num_apart(["budget.num_trials", "8"], STUDY.fields), num_apart(["other.yaml", "8"], STUDY.fields)
+    (2, 0)
+    """
+    head, dot, _ = (words[0] if words else "").partition(".")
+    if not (head in fields if dot else any(places_of(head, fields))):
+        return 0
+    return next((num for num in (3, 2) if len(words) >= num and _PARTED.fullmatch(" ".join(words[:num]))), 0)
 
 
 def _value(key: str, text: str, found: list[Problem], fields: Mapping[str, Field]) -> Node:
