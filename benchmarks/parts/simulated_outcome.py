@@ -16,7 +16,7 @@ from parts.simulated_cluster import RESTART_S, Cluster
 from parts.simulated_machine import FROZEN_S, curve
 from parts.simulated_weather import ETA, Weather, searched, spec_of, undisturbed
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
-from visiontune.tuning.study.confirmed import results_of
+from visiontune.tuning.study.read_confirmations import results_of
 from visiontune.tuning.study.study_storage import Storage
 
 

@@ -124,8 +124,8 @@ def test_the_grid_needs_steps(short: Path) -> None:
 
 
 def test_the_verb_prints_what_the_function_gives(short: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["rehearse", "small", "--studies-dir", str(short.parent), "--seeds", "2", "--sampler", "random", "--workers", "3"]
-    found = rehearse_by_name("small", sampler="random", workers=3, seeds=2, studies_dir=short.parent)
+    words = ["rehearse", "small", "--studies-dir", str(short.parent), "--seeds", "2", "--sampler", "random", "--max-concurrent-trials", "3"]
+    found = rehearse_by_name("small", sampler="random", max_concurrent_trials=3, seeds=2, studies_dir=short.parent)
     assert main(words) == 0
     assert capsys.readouterr().out.rstrip() == str(found)
     assert main([*words, "--json"]) == 0

@@ -105,6 +105,11 @@ def test_lost_workers_are_part_of_a_life(tmp_path: Path) -> None:
     moved = str(replace(life, history=replace(life.history, places=legs))).splitlines()
     where = [line.strip() for line in moved if line.startswith("  from epoch")]
     assert where == ["from epoch 1 on a (CPU, 1 thread)", "from epoch 5 on b (CPU, 1 thread)", "from epoch 6 on b (CPU, 1 thread): torn"]
+    recipe = {**life.record.recipe, "training": {**life.record.recipe["training"], "precision": "tf32"}}
+    asked = replace(
+        life, record=replace(life.record, recipe=recipe), history=replace(life.history, places=[*legs[:1], replace(legs[2], gpu="H200")])
+    )
+    assert "on a (CPU, 1 thread, in fp32 in place of tf32)" in str(asked) and "on b (H200)" in str(asked)
     told = [event["tags"] for event in events if event["event"] == "epoch" and event["number"] == leg.number]
     assert told[0] == {"visiontune.node": "node3", "visiontune.device": "H200", "visiontune.attempt": "2"}
 

@@ -67,27 +67,27 @@ def rehearse(
     sampler: str | None = None,
     reduction_factor: int | None = None,
     min_epochs: int | None = None,
-    workers: int = 4,
+    max_concurrent_trials: int = 4,
     seeds: int = 8,
     studies_dir: Folder = None,
     storage: str = "journal",
 ) -> Rehearsal:
     """What a study would have found with other settings: searches on its own trials' curves, without training.
 
-    Its own settings, those that are given here, and random search, each with so many seeds and workers. Every trial's curve is used once
-    in a search, by the proposal nearest to it; one that was cut at a rung goes on with its last value. Raises UserError, also where fewer
-    than 8 trials were trained in full.
+    Its own settings, those that are given here, and random search, each with so many seeds and trials at once. Every trial's curve is used
+    once in a search, by the proposal nearest to it; one that was cut at a rung goes on with its last value. Raises UserError, also where
+    fewer than 8 trials were trained in full.
     """
     refuse_outside(MANY, seeds=seeds, **({} if min_epochs is None else {"min_epochs": min_epochs}))
     refuse_outside(FACTOR, **({} if reduction_factor is None else {"reduction_factor": reduction_factor}))
-    refuse_outside(FEW, workers=workers)
+    refuse_outside(FEW, max_concurrent_trials=max_concurrent_trials)
     found = load_study(study, studies_dir=studies_dir, storage=storage)
     from visiontune.results.rehearsal import rehearse_study
     from visiontune.tuning.study.read_study import load_plugins_of
 
     asked = {"sampler": sampler, "reduction_factor": reduction_factor, "min_epochs": min_epochs}
     with in_use(load_plugins_of(found.folder, storage)):
-        return rehearse_study(found.record, asked, num_workers=workers, num_seeds=seeds)
+        return rehearse_study(found.record, asked, num_workers=max_concurrent_trials, num_seeds=seeds)
 
 
 def open_ui(*, port: int = 5000, studies_dir: Folder = None) -> None:

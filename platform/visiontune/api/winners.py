@@ -24,7 +24,7 @@ def predict(
     model: Path | str,
     pictures: Any,
     *,
-    top: int | None = None,
+    classes: int | None = None,
     test_time: str = "none",
     calibrated: bool = False,
     device: str = "auto",
@@ -38,14 +38,14 @@ def predict(
     (H, W, 1), (H, W, 3) or (H, W, 4); Pillow's images. They are decoded as in training; one that can't be used has a `problem`.
     `test_time` is none, flip or ten_crops: the mean over such views. `calibrated` divides the logits by a temperature that is fitted to
     the validation pictures first. `device` is auto, cpu or cuda. `depth` is (low, high): which values of files with more than 8 bits
-    become 0 and 255, by default as in training. `top` is how many classes are given, by default one, and all of a network for several.
+    become 0 and 255, by default as in training. `classes` is how many are given, by default one, and all of a network for several.
     What training never met among the first 64 pictures is said in `notes`: bits, colours, sizes. Raises
     UserError, also for paths in a list that lead nowhere (an iterator's have a problem) and for values in a range that training never had.
     """
     chosen = _model_of(model, studies_dir)  # before torch is imported
     from visiontune.results.use.use_classifier import predict as predict_by
 
-    how: dict[str, Any] = {"top": top, "test_time": test_time, "is_calibrated": calibrated, "device": device, "depth": depth}
+    how: dict[str, Any] = {"classes": classes, "test_time": test_time, "is_calibrated": calibrated, "device": device, "depth": depth}
     return predict_by(chosen, StudiesFolder.of(studies_dir), pictures, **how)
 
 

@@ -9,7 +9,14 @@ from visiontune.spec.declarations.declare import Field
 from visiontune.spec.reading.name_hints import MOST_PLACES, places_of
 from visiontune.spec.space.sections import DATA, RECIPE, STUDY
 
-_CALLED_ELSEWHERE = {"--tta": "--test-time", "--num": "-n"}
+_CALLED_ELSEWHERE = {
+    "--tta": "--test-time",
+    "--num": "-n",
+    "--top": "--classes",
+    "--classes": "--num-classes",
+    "--channels": "--in-channels",
+    "--workers": "--max-concurrent-trials",
+}
 _KEYS = {"init": DATA.fields, "ingest": DATA.fields, "evaluate": DATA.fields, "train": RECIPE.fields, "enqueue": RECIPE.fields}
 """What the overrides of a verb may say; of the others it is what a search space says."""
 
@@ -17,8 +24,8 @@ _KEYS = {"init": DATA.fields, "ingest": DATA.fields, "evaluate": DATA.fields, "t
 def nearest_option(option: str, known: Collection[str]) -> str:
     """The closest option if one is close, then all of them; dashes, which all have, bring none closer.
 
-    >>> nearest_option("--retries", ["--address", "--retry"]), nearest_option("--tta", ["--top", "--test-time"])
-    ("nearest is '--retry'; choices: --address, --retry", "nearest is '--test-time'; choices: --top, --test-time")
+    >>> nearest_option("--retries", ["--address", "--retry"]), nearest_option("--tta", ["--to", "--test-time"])
+    ("nearest is '--retry'; choices: --address, --retry", "nearest is '--test-time'; choices: --to, --test-time")
     """
     names = {one.lstrip("-") if option.startswith("--") else one: one for one in known}
     word = option.lstrip("-") if option.startswith("--") else option

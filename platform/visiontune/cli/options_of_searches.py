@@ -37,7 +37,7 @@ def search_options(verb: Verb) -> None:
     rehearse.add_argument("--sampler", metavar="NAME", help="another one than the study's")
     rehearse.add_argument("--reduction-factor", type=factor, metavar="N", help="another one than the study's")
     rehearse.add_argument("--min-epochs", type=positive, metavar="N", help="another first rung than the study's")
-    rehearse.add_argument("--workers", type=few, default=4, metavar="N")
+    rehearse.add_argument("--max-concurrent-trials", type=few, default=4, metavar="N", help="of the search that is rehearsed (4)")
     rehearse.add_argument("--seeds", type=positive, default=8, metavar="N", help="searches with each of the settings")
     rehearse.add_argument("--json", action="store_true", help="the table, for programs")
     for one in (show, rehearse):

@@ -29,9 +29,9 @@ def trial_options(verb: Verb) -> None:
     profile.add_argument(
         "--image-size", type=picture_size, required=True, metavar="S|HxW", help="pixels of a picture's side, or height and width"
     )
-    profile.add_argument("--classes", type=positive, required=True, metavar="N")
-    profile.add_argument("--channels", type=positive, default=3, metavar="C")
-    profile.add_argument("--batch", type=positive, default=64, metavar="B", help="pictures in a step, for the memory that it takes")
+    profile.add_argument("--num-classes", type=positive, required=True, metavar="N")
+    profile.add_argument("--in-channels", type=positive, default=3, metavar="C")
+    profile.add_argument("--batch-size", type=positive, default=64, metavar="B", help="pictures in a step, for the memory that it takes")
     profile.add_argument("--json", action="store_true", help="everything, for programs")
 
 

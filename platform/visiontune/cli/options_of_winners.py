@@ -15,7 +15,7 @@ def winner_options(verb: Verb) -> None:
         one.add_argument("model", metavar="STUDY|MODEL", help="a study, whose winner is asked, or WEIGHTS.safetensors or MODEL.onnx")
     what = "files, folders, patterns, URIs; - for names on standard input, one a line"
     predict.add_argument("pictures", nargs="+", metavar="PICTURES", help=what)
-    predict.add_argument("--top", type=positive, metavar="K", help="classes of each picture, the most probable first (1; of several all)")
+    predict.add_argument("--classes", type=positive, metavar="K", help="so many a picture, the most probable first (1; of several all)")
     form = predict.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="also on a terminal")
     form.add_argument("--json", action="store_true", help="an object a line")

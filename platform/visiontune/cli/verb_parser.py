@@ -65,6 +65,7 @@ class Parser(argparse.ArgumentParser):
         if wrong := re.fullmatch(r"argument VERB: invalid choice: '(.*?)' \(choose from .*", message):
             return f"there is no verb {wrong[1]!r}; {nearest(wrong[1], self._get_positional_actions()[0].choices or ())}"
         if message.startswith("the following arguments are required: "):
+            self._refuse_unknown()
             names = message.partition(": ")[2].split(", ")
             lacking = [one for one in self._actions if _is_lacking(one, names)]
             return " and ".join(" ".join([*one.option_strings[-1:], _told(one)]) for one in lacking) + " must be given"
@@ -77,6 +78,11 @@ class Parser(argparse.ArgumentParser):
         if wrong := re.fullmatch(r"invalid (\w+) value: ('.*')", rule):
             return f"{option} must be {_KINDS.get(wrong[1], wrong[1])}, but got {wrong[2]}"
         return f"{option} {rule}".replace("not allowed with argument", "is not allowed with").strip()
+
+    def _refuse_unknown(self) -> None:
+        """Raise UserError for an option that there is not: it may be what is missing, by another name."""
+        given = [word for word in self.words if re.match(r"--?[a-z]", word)]
+        self.refuse([word for word in given if word.partition("=")[0] not in self._option_string_actions])
 
     def _action(self, option: str) -> argparse.Action | None:
         return next((one for one in self._actions if option in ("/".join(one.option_strings), _name(one))), None)

@@ -134,14 +134,15 @@ def enqueue(args: argparse.Namespace) -> int:
 def rehearse(args: argparse.Namespace) -> int:
     """Print what a study would have found with other settings, on its own trials' curves, without training."""
     asked = {"sampler": args.sampler, "reduction_factor": args.reduction_factor, "min_epochs": args.min_epochs}
-    found = api.rehearse(args.study, **asked, workers=args.workers, seeds=args.seeds, studies_dir=args.studies_dir, storage=args.storage)
+    how = {"max_concurrent_trials": args.max_concurrent_trials, "seeds": args.seeds}
+    found = api.rehearse(args.study, **asked, **how, studies_dir=args.studies_dir, storage=args.storage)
     print(json.dumps(found.to_dict(), indent=1) if args.json else found)
     return 0
 
 
 def profile(args: argparse.Namespace) -> int:
     """Print what a network costs, layer by layer: parameters, multiply-adds, memory, receptive field."""
-    sizes = {"image_size": args.image_size, "num_classes": args.classes, "in_channels": args.channels, "batch_size": args.batch}
+    sizes = {"image_size": args.image_size, "num_classes": args.num_classes, "in_channels": args.in_channels, "batch_size": args.batch_size}
     found = api.profile(args.model, args.overrides, **sizes)
     from visiontune.results.profile_table import profile_lines, to_json
 

@@ -17,7 +17,7 @@ def predict(args: argparse.Namespace) -> int:
     """Say what a study's winner, weights or an ONNX model make of pictures: probabilities by class, decoded as in training."""
     kind = "csv" if args.csv else "json" if args.json else None
     pictures = _with_lines(args.pictures) if "-" in args.pictures else args.pictures
-    how = {"top": args.top, "test_time": args.test_time, "calibrated": args.calibrated, "device": args.device, "depth": args.depth}
+    how = {"classes": args.classes, "test_time": args.test_time, "calibrated": args.calibrated, "device": args.device, "depth": args.depth}
     found = api.predict(args.model, pictures, **how, studies_dir=args.studies_dir)
     if args.out is not None:
         found.write(args.out, kind)

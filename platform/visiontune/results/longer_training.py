@@ -23,8 +23,8 @@ from visiontune.training.recipe_rules import refuse_unfit
 from visiontune.training.spawned_ranks import train_here
 from visiontune.training.train_recipe import examine, examine_views, find_device, refuse_out, refuse_test_time, write_weights
 from visiontune.tuning.study.driver_lock import driver_lock
+from visiontune.tuning.study.met_test_set import note_meeting
 from visiontune.tuning.study.open_storage import open_existing
-from visiontune.tuning.study.test_meetings import note_meeting
 
 if TYPE_CHECKING:
     from visiontune.training.class_figures import ClassTable

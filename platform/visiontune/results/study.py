@@ -74,7 +74,7 @@ class Study(StudyTables):
         self,
         pictures: Any,
         *,
-        top: int | None = None,
+        classes: int | None = None,
         test_time: str = "none",
         calibrated: bool = False,
         device: str = "auto",
@@ -84,7 +84,7 @@ class Study(StudyTables):
         from visiontune.results.use.use_classifier import predict
 
         folders = self.folder, StudiesFolder(self.path.parent)
-        return predict(*folders, pictures, top=top, test_time=test_time, is_calibrated=calibrated, device=device, depth=depth)
+        return predict(*folders, pictures, classes=classes, test_time=test_time, is_calibrated=calibrated, device=device, depth=depth)
 
     def evaluate(
         self,

@@ -16,7 +16,7 @@ from visiontune.spec.space.study_spec import Resources, StudySpec
 from visiontune.tuning.preflight.get_ready import Say, Screen, Tracker, starting
 from visiontune.tuning.records.records import Ending, Outcome, StudyRecord
 from visiontune.tuning.retraining.confirmations import confirm_best
-from visiontune.tuning.retraining.retrainings import MakePolicy
+from visiontune.tuning.retraining.run_retrainings import MakePolicy
 from visiontune.tuning.retraining.winner import leave_winner
 from visiontune.tuning.search.leaving import said_when_left
 from visiontune.tuning.search.search_run import SearchRun

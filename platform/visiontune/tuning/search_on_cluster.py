@@ -17,8 +17,8 @@ from visiontune.spec.space.study_spec import StudySpec
 from visiontune.tuning.cluster.blas_threads import one_blas_thread
 from visiontune.tuning.cluster.interruption import interruptible
 from visiontune.tuning.cluster.node_watch import NodeWatch
+from visiontune.tuning.cluster.ray_ask_nodes import needs_of, with_pictures
 from visiontune.tuning.cluster.ray_cluster import cluster, is_local, note_of_gpus, trial_resources
-from visiontune.tuning.cluster.ray_node_checks import needs_of, with_pictures
 from visiontune.tuning.cluster.shipped_code import relative_weights
 from visiontune.tuning.preflight.forecast import keep_forecast
 from visiontune.tuning.preflight.get_ready import (

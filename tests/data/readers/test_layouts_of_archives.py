@@ -353,7 +353,7 @@ ROWS = {
     "no zip at all": Row(_named("pets.zip"), refused=("pets.zip must be a zip archive that can be read, but: File is not a zip file",)),
     "half of a tar": Row(_cut, refused=("pets.tar must be a tar archive that can be read, but: unexpected end of data",)),
     "no such folder in it": Row(_zip(_PETS, "/cats"), refused=("pets.zip/cats", "nearest is 'cat'")),
-    "a folder of archives": Row(_several, refused=("2 .zip and no pictures, archives; to read them, unpack them", "unpack them: give /")),
+    "a folder of archives": Row(_several, refused=("2 .zip and no pictures, archives; to read them, unpack them, or give one of them: /",)),
     # What is in formats that nothing reads.
     "arrays": Row(_named("mnist.npz"), refused=("mnist.npz holds arrays; to read it, write the arrays as pictures",)),
     "records": Row(_lying("train.tfrecord-00000-of-00002", "train.tfrecord-00001-of-00002"), refused=("2 .tfrecord", "to_parquet")),

@@ -75,7 +75,7 @@ def said_of(trained: Trained, pictures: object, **how: object) -> list[Predictio
 
 
 def test_predictions_of_the_validation_files_are_what_training_measured(trained: Trained) -> None:
-    found = said_of(trained, trained.pictures / "val", top=3)
+    found = said_of(trained, trained.pictures / "val", classes=3)
     assert [one.path for one in found] == sorted(map(str, (trained.pictures / "val").rglob("*.jpg")))
     num_right = sum(one.class_name == Path(one.path).parent.name for one in found)
     assert 20 < num_right < 60 and num_right == trained.metrics["val_top1"] * 60
@@ -173,7 +173,7 @@ def test_views_and_temperature_are_those_of_their_definition(trained: Trained) -
     content = (trained.pictures / "test" / "red" / "00.jpg").read_bytes()
     picture = classifier.picture_of(content)
     both = classifier.logits(np.stack([picture, picture[:, ::-1]])).softmax(1)
-    (one,) = said_of(trained, content, test_time="flip", top=3)
+    (one,) = said_of(trained, content, test_time="flip", classes=3)
     expected = dict(zip(classifier.class_names, both.mean(0).tolist(), strict=True))
     assert dict(zip(one.classes, one.probabilities, strict=True)) == pytest.approx(expected, abs=1e-6)
     calibrated = evaluate(trained.weights, calibrated=True, studies_dir=trained.studies)
@@ -278,7 +278,7 @@ def test_of_several_classes_all_are_given_and_those_above_their_thresholds_told(
 def test_the_command_line_writes_csv_json_and_a_table(trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bad.png").write_bytes(b"none")
     words = [str(trained.weights), str(trained.pictures / "test" / "red"), str(tmp_path / "bad.png"), "--studies-dir", str(trained.studies)]
-    assert main(["predict", *words, "--top", "2"]) == 0
+    assert main(["predict", *words, "--classes", "2"]) == 0
     out, err = capsys.readouterr()
     rows = list(csv.DictReader(io.StringIO(out)))
     assert list(rows[0]) == ["path", "class", "probability", "class_2", "probability_2", "problem"] and len(rows) == 5
@@ -317,7 +317,7 @@ def test_an_onnx_model_that_says_how_its_pictures_are_made_is_asked_like_weights
     own = list(predict(tmp_path / "m.onnx", trained.pictures / "val", test_time="flip"))
     num_right = sum(one.class_name == Path(one.path).parent.name for one in own)
     assert num_right == round(found.metrics["top1"] * 60) > 30
-    (one,) = predict(tmp_path / "m.onnx", np.full((90, 120, 3), (7, 5, 6), np.uint8), top=3)
+    (one,) = predict(tmp_path / "m.onnx", np.full((90, 120, 3), (7, 5, 6), np.uint8), classes=3)
     assert one.classes == ("red", "blue", "green") and one.probabilities == pytest.approx(np.exp([0, -1, -2]) / np.exp([0, -1, -2]).sum())
     with pytest.raises(UserError, match="can't be read by onnxruntime"):
         (tmp_path / "bad.onnx").write_bytes(b"none")

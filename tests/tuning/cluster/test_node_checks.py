@@ -11,9 +11,9 @@ import pytest
 
 from visiontune.errors import SearchFailed, UnfitMachine, UserError
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.tuning.cluster import node_check, ray_node_checks
+from visiontune.tuning.cluster import node_check, ray_ask_nodes
 from visiontune.tuning.cluster.node_check import Lack, NodeNeeds, lack_of
-from visiontune.tuning.cluster.ray_node_checks import NodeChecks, needs_of
+from visiontune.tuning.cluster.ray_ask_nodes import NodeChecks, needs_of
 from visiontune.tuning.cluster.ray_worker import refuse_unfit
 from visiontune.tuning.legs.placement import Node, Placement
 
@@ -73,7 +73,7 @@ def search(monkeypatch: pytest.MonkeyPatch) -> Any:
         made.now_s += 0.01
         return float(made.now_s)
 
-    monkeypatch.setattr(ray_node_checks.time, "monotonic", tick)
+    monkeypatch.setattr(ray_ask_nodes.time, "monotonic", tick)
     return made
 
 
@@ -85,7 +85,7 @@ NEEDS = NodeNeeds(Path("/studies"), "token", "digest")
 
 
 def test_a_machine_that_lacks_something_gets_no_trials_until_it_has_it(search: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_node_checks, "ANSWER_S", 1.0)
+    monkeypatch.setattr(ray_ask_nodes, "ANSWER_S", 1.0)
     placement, tasks = search.out.placement, Tasks(a=None, b=GONE, c=None)
     placement.see([*nodes("a", "b", "c"), Node("head", "head", 0.0)])
     checks = NodeChecks(search, tasks)
@@ -149,7 +149,7 @@ def test_machines_that_copy_their_pictures_for_an_hour_are_waited_for_and_that_i
 def test_a_machine_that_never_answers_is_not_left_with_a_task_when_it_is_asked_for_more(
     search: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_node_checks, "ANSWER_S", 1.0)
+    monkeypatch.setattr(ray_ask_nodes, "ANSWER_S", 1.0)
     tasks = Tasks(a=None, b=None)
     tasks.silent = {"b"}
     search.out.placement.see(nodes("a", "b"))

@@ -27,6 +27,7 @@ from visiontune.spec.space.study_spec import Resources
 from visiontune.tuning.cluster import node_watch, ray_start
 from visiontune.tuning.cluster.node_check import Lack, NodeNeeds
 from visiontune.tuning.cluster.node_watch import NodeWatch
+from visiontune.tuning.cluster.ray_ask_nodes import NodeTasks
 from visiontune.tuning.cluster.ray_cluster import (
     SETTINGS,
     check_address,
@@ -37,7 +38,6 @@ from visiontune.tuning.cluster.ray_cluster import (
     trial_resources,
     unprinted_news,
 )
-from visiontune.tuning.cluster.ray_node_checks import NodeTasks
 from visiontune.tuning.cluster.ray_nodes import legs_to_come, nodes_up
 from visiontune.tuning.cluster.ray_start import PORTS, agents_of_known_ports, free_ports, no_idle_helpers
 from visiontune.tuning.legs.placement import Node, Placement

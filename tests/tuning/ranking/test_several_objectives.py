@@ -32,7 +32,7 @@ from visiontune.tuning.ranking.several_objectives import fronts, spread_out
 from visiontune.tuning.records.leg import Leg, Report
 from visiontune.tuning.records.records import StudyRecord
 from visiontune.tuning.retraining.front_files import leave_front
-from visiontune.tuning.study.confirmed import PREFIX
+from visiontune.tuning.study.read_confirmations import PREFIX
 from visiontune.tuning.study.read_study import study_record
 from visiontune.tuning.study.trial_history import TrialHistory
 

@@ -18,8 +18,8 @@ from visiontune.results.retraining.ablate_study import limit_of
 from visiontune.results.tables.ablation_table import Ablation, ablation_of
 from visiontune.tuning.retraining import ablation as policy
 from visiontune.tuning.search.search_run import SearchRun
-from visiontune.tuning.study.confirmed import results_of
 from visiontune.tuning.study.open_storage import mend_journal, open_existing
+from visiontune.tuning.study.read_confirmations import results_of
 from visiontune.tuning.study.read_study import read_study
 
 LIMITLESS = limit_of(None)

@@ -22,9 +22,9 @@ from visiontune.tuning.preflight.finished_study import is_finished
 from visiontune.tuning.records.leg import Leg
 from visiontune.tuning.records.records import Confirmation, StudyRecord, TrialRecord
 from visiontune.tuning.retraining.confirmations import Confirmations
-from visiontune.tuning.study.confirmed import confirmed, key_of
 from visiontune.tuning.study.driver_lock import driver_lock
 from visiontune.tuning.study.open_storage import create_or_resume, open_existing
+from visiontune.tuning.study.read_confirmations import confirmed, key_of
 from visiontune.tuning.study.read_study import ending_of, read_study
 from visiontune.tuning.study.study_storage import Storage
 

@@ -22,7 +22,7 @@ from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.declarations.former_policies import PUBLISHED
 from visiontune.spec.read_identity import spec_of_identity
 from visiontune.tuning import launch
-from visiontune.tuning.cluster.ray_node_checks import needs_of
+from visiontune.tuning.cluster.ray_ask_nodes import needs_of
 from visiontune.tuning.launch import run_search
 from visiontune.tuning.legs.placement import MAX_LOSSES
 from visiontune.tuning.proposals.start_recipes import DEFAULTS

@@ -8,8 +8,8 @@ from pathlib import Path
 from simulated_search import drive, make_spec
 
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.tuning.study.confirmed import PREFIX, results_of
 from visiontune.tuning.study.event_log import EventLog, follow_events, read_events
+from visiontune.tuning.study.read_confirmations import PREFIX, results_of
 
 
 def test_the_log_and_the_study_agree(tmp_path: Path) -> None:

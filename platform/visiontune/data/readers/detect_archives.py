@@ -118,5 +118,5 @@ def refuse_foreign_folder(root: Root, text: str) -> None:
     assert foreign is not None
     archives = [posixpath.join(text, name) for name in top.files if is_archive_name(name) and not is_hidden(name)]
     ways = " or ".join(shlex.quote(name) for name in archives[:_MAX_SHOWN])
-    one = f": give {ways}" if ways and root.filesystem is None else ""
+    one = f": {ways}" if ways and root.filesystem is None else ""
     raise UserError(f"SOURCE {text} holds {num:,} {suffix} and no pictures, {foreign.what}; to read them, {foreign.way}{one}")

@@ -13,7 +13,7 @@ from visiontune.results.report.blocks import Block, Image, Table, Text
 from visiontune.results.report.subject import ReportSubject
 from visiontune.results.report.words import figure
 from visiontune.results.use.class_table import MAX_CLASSES
-from visiontune.tuning.study.confirmed import WITH_VAL
+from visiontune.tuning.study.read_confirmations import WITH_VAL
 
 NUM_PAIRS = 12
 

@@ -20,8 +20,8 @@ from visiontune.tuning.cluster.ray_cluster import check_address
 from visiontune.tuning.retrain_study import retrain_study, spec_of_study
 from visiontune.tuning.retraining import ablation as policy
 from visiontune.tuning.retraining.winner import winner_of
-from visiontune.tuning.study.confirmed import results_of
 from visiontune.tuning.study.open_storage import open_existing
+from visiontune.tuning.study.read_confirmations import results_of
 from visiontune.tuning.study.read_study import epoch_seconds, load_plugins_of, study_record
 from visiontune.tuning.study.study_storage import Storage
 

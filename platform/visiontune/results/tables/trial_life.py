@@ -111,12 +111,18 @@ class TrialLife:
             gpus = f" on {number(history.num_gpus)} GPU" if history.num_gpus else ""
             yield f"trained for {duration(sum(seconds))}{gpus}, {sum(seconds) / len(seconds):.3g} s an epoch"
         for place in _moves(history.places):
-            where = place.gpu or f"CPU, {plural(place.num_threads, 'thread')}"
+            where = place.gpu or f"CPU, {plural(place.num_threads, 'thread')}{self._in_place}"
             yield f"  from epoch {place.epoch} on {place.node} ({where}){place.note and f': {place.note}'}"
         for loss in history.losses:
             yield f"  lost its worker after {plural(loss.epoch, 'epoch')}{loss.node and f' on {loss.node}'}: {loss.what}"
         if self.record.micro_batch:
             yield f"  memory allowed {plural(self.record.micro_batch, 'picture')} at a time, and not a whole batch"
+
+    @property
+    def _in_place(self) -> str:
+        """What a CPU computes in where the recipe asks for what only GPUs have."""
+        precision = self.record.recipe["training"].get("precision")
+        return f", in fp32 in place of {precision}" if precision in ("tf32", "auto") else ""
 
     def _end(self) -> Iterator[str]:
         trial, history = self.record, self.history

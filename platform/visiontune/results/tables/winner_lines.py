@@ -12,7 +12,7 @@ from visiontune.inference.intervals import mean_interval
 from visiontune.results.screens.text import aligned, number
 from visiontune.tuning.ranking.constraints import shown
 from visiontune.tuning.records.records import Candidate, Confirmation, StudyRecord
-from visiontune.tuning.study.confirmed import WITH_VAL
+from visiontune.tuning.study.read_confirmations import WITH_VAL
 
 
 @dataclass(frozen=True)

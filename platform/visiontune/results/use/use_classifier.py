@@ -24,10 +24,10 @@ from visiontune.results.use.find_classifier import Trained, find_classifier
 from visiontune.results.use.labelled_pictures import labelled, refuse_making
 from visiontune.results.use.predictions import Predictions
 from visiontune.spec.declarations.call_ranges import MANY, refuse_outside
-from visiontune.tuning.study.confirmed import RACE, TESTS
 from visiontune.tuning.study.driver_lock import driver_lock
+from visiontune.tuning.study.met_test_set import note_meeting
 from visiontune.tuning.study.open_storage import open_existing
-from visiontune.tuning.study.test_meetings import note_meeting
+from visiontune.tuning.study.read_confirmations import RACE, TESTS
 
 Model = StudyFolder | Path
 
@@ -37,14 +37,14 @@ def predict(
     studies: StudiesFolder,
     pictures: Any,
     *,
-    top: int | None,
+    classes: int | None,
     test_time: str,
     is_calibrated: bool,
     device: str,
     depth: Depth | None = None,
 ) -> Predictions:
     """See `visiontune.predict`."""
-    refuse_outside(MANY, top=1 if top is None else top)
+    refuse_outside(MANY, classes=1 if classes is None else classes)
     given = find_pictures(pictures)  # what leads nowhere is told before anything is loaded
     trained = find_classifier(model, studies, device=device, test_time=test_time, depth=depth)
     if is_calibrated:
@@ -53,7 +53,7 @@ def predict(
     metadata, notes = look_first(first, trained.classifier.metadata)
     temperature = trained.temperature() if is_calibrated else 1.0
     has_many, num_classes = metadata.thresholds is not None, len(trained.classifier.class_names)
-    asked, top = top or 1, min(top or (num_classes if has_many else 1), num_classes)
+    asked, top = classes or 1, min(classes or (num_classes if has_many else 1), num_classes)
     found = predictions(trained.classifier.knowing(metadata), chain(first, given), top=top, temperature=temperature)
     return Predictions(found, top, temperature, notes, num_shown=min(asked, top), has_many=has_many)
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from visiontune.errors import Problem, UserError, plural
 from visiontune.spec.space.study_spec import Resources
 from visiontune.tuning.cluster.node_check import NodeNeeds
-from visiontune.tuning.cluster.ray_node_checks import NodeChecks
+from visiontune.tuning.cluster.ray_ask_nodes import NodeChecks
 from visiontune.tuning.cluster.ray_nodes import grows, legs_to_come, nodes_going, nodes_up
 from visiontune.tuning.legs.placement import DETECTED_S, Node, Placement
 from visiontune.tuning.search.search_run import SearchRun

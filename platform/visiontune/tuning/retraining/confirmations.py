@@ -21,9 +21,21 @@ from visiontune.tuning.ranking.race import next_in_turn, next_runners
 from visiontune.tuning.records.leg import Leg
 from visiontune.tuning.records.records import Confirmation, TrialRecord
 from visiontune.tuning.retraining.retraining_queue import HasRoom
-from visiontune.tuning.study.confirmed import AVERAGED, KEPT, PREFIX, RACE, TEST, WITH_VAL, Race, best_key, candidates_of, key_of, seeds_of
+from visiontune.tuning.study.met_test_set import note_meeting
+from visiontune.tuning.study.read_confirmations import (
+    AVERAGED,
+    KEPT,
+    PREFIX,
+    RACE,
+    TEST,
+    WITH_VAL,
+    Race,
+    best_key,
+    candidates_of,
+    key_of,
+    seeds_of,
+)
 from visiontune.tuning.study.study_storage import Storage
-from visiontune.tuning.study.test_meetings import note_meeting
 
 
 class Confirmations:

@@ -14,7 +14,7 @@ from visiontune.spec.yaml.yaml_writer import dump_recipe
 from visiontune.tuning.ranking.front import front_of_study
 from visiontune.tuning.records.records import Put, StudyRecord, TrialRecord
 from visiontune.tuning.retraining.mlflow_events import artifact_event
-from visiontune.tuning.study.confirmed import PREFIX
+from visiontune.tuning.study.read_confirmations import PREFIX
 
 
 def leave_front(study: StudyRecord, folder: StudyFolder, put: Put) -> None:

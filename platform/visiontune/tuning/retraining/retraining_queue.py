@@ -16,7 +16,7 @@ from visiontune.spec.space.study_spec import Objective
 from visiontune.spec.tables.metrics import FULL_METRICS
 from visiontune.tuning.records.leg import Leg, Report
 from visiontune.tuning.records.records import Confirmation
-from visiontune.tuning.study.confirmed import results_of
+from visiontune.tuning.study.read_confirmations import results_of
 from visiontune.tuning.study.study_storage import Storage
 
 HasRoom = Callable[[Leg, Sequence[Leg]], bool]

@@ -11,7 +11,7 @@ from visiontune.tuning.legs.legs_out import LegsOut
 from visiontune.tuning.legs.placement import Loss
 from visiontune.tuning.legs.silent_workers import take_stacks
 from visiontune.tuning.records.leg import Leg
-from visiontune.tuning.retraining.retrainings import Retrainings
+from visiontune.tuning.retraining.run_retrainings import Retrainings
 from visiontune.tuning.search.trial_queue import TrialQueue
 from visiontune.tuning.study.event_log import EventLog
 

@@ -19,7 +19,7 @@ from visiontune.tuning.records.leg import Leg, Report
 from visiontune.tuning.records.records import Put
 from visiontune.tuning.records.snapshot import Snapshot
 from visiontune.tuning.retraining.confirmations import confirm_best
-from visiontune.tuning.retraining.retrainings import MakePolicy, Retrainings
+from visiontune.tuning.retraining.run_retrainings import MakePolicy, Retrainings
 from visiontune.tuning.search.lost_legs import LostLegs
 from visiontune.tuning.search.standing import Standing
 from visiontune.tuning.search.trial_queue import TrialQueue

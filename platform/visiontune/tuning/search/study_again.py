@@ -32,8 +32,8 @@ from visiontune.tuning.retraining.mlflow_events import (
     winner_event,
 )
 from visiontune.tuning.retraining.winner import winner_of
-from visiontune.tuning.study.confirmed import AVERAGED, PREFIX, WITH_VAL, results_of
 from visiontune.tuning.study.lineage import schedule_of
+from visiontune.tuning.study.read_confirmations import AVERAGED, PREFIX, WITH_VAL, results_of
 from visiontune.tuning.study.read_study import epoch_seconds, trial_record
 from visiontune.tuning.study.study_pictures import ATTRIBUTE
 from visiontune.tuning.study.study_storage import Storage

@@ -22,9 +22,9 @@ from visiontune.tuning.ranking.trial_scheduler import make_trial_scheduler
 from visiontune.tuning.records.leg import device_of
 from visiontune.tuning.records.phase import PHASES, Phase
 from visiontune.tuning.records.records import INTERRUPTED, STAGED, Driver, Ending, StudyRecord, TrialRecord
-from visiontune.tuning.study.confirmed import confirmed
 from visiontune.tuning.study.lineage import begun
 from visiontune.tuning.study.open_storage import open_existing, without_gc
+from visiontune.tuning.study.read_confirmations import confirmed
 from visiontune.tuning.study.study_storage import Storage
 from visiontune.tuning.study.trial_history import LEGS, LOSSES
 from visiontune.tuning.study.who_drives import driver_of

@@ -14,8 +14,8 @@ from visiontune.tuning.records.records import Put, TrialRecord
 from visiontune.tuning.retraining.confirmation_events import confirmation_event, crashed_event
 from visiontune.tuning.retraining.mlflow_events import now_ms
 from visiontune.tuning.retraining.retraining_queue import RetrainingPolicy, RetrainingQueue
-from visiontune.tuning.study.confirmed import AVERAGED
 from visiontune.tuning.study.event_log import EventLog
+from visiontune.tuning.study.read_confirmations import AVERAGED
 from visiontune.tuning.study.study_storage import Storage
 
 MakePolicy = Callable[[StudySpec, Storage, StudyFolder, Sequence[TrialRecord]], RetrainingPolicy | None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from visiontune.tuning.study.confirmed import PREFIX, TESTS, results_of
+from visiontune.tuning.study.read_confirmations import PREFIX, TESTS, results_of
 from visiontune.tuning.study.study_storage import Storage
 
 
