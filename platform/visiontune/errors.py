@@ -134,12 +134,13 @@ def near_names(name: str, known: Iterable[str]) -> str:
 
 
 def nearest(word: object, choices: Iterable[object]) -> str:
-    """The tail of a rule: the closest choice if one is close, then all of them.
+    """The tail of a rule: the closest choice if one is close in small letters, then all of them.
 
     >>> nearest("adamm", ["adam", "sgd"])
     "nearest is 'adam'; choices: adam, sgd"
     """
     names = [str(choice) for choice in choices]
-    close = difflib.get_close_matches(str(word), names, n=1, cutoff=0.5)
+    folded = {name.casefold(): name for name in reversed(names)}
+    close = [folded[one] for one in difflib.get_close_matches(str(word).casefold(), folded, n=1, cutoff=0.5)]
     listed = "choices: " + (", ".join(names) or "none")
     return f"nearest is {close[0]!r}; {listed}" if close else listed

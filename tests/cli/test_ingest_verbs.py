@@ -130,6 +130,12 @@ def test_every_mistake_in_data_args_is_told_at_once(capsys: pytest.CaptureFixtur
     assert len(err.splitlines()) == 3 and "nearest is 'val_fraction'" in err and "image_size" in err and "allow_bad" in err
 
 
+def test_a_key_may_stand_as_messages_have_it(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is said of `data.seed` is pasted as it is."""
+    out, _ = run("ingest", "pets", "data.seed=3", 'data.exclude=["*0.png"]', code=0, capsys=capsys)
+    assert "seed: 3" in out and "exclude: [" in out
+
+
 def test_source_by_words_alone(capsys: pytest.CaptureFixture[str]) -> None:
     out, _ = run("ingest", "source=folder", "path=pets", "seed=4", code=0, capsys=capsys)
     assert "data: {source: folder, path: pets, seed: 4}" in out

@@ -75,6 +75,8 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
         ("search f.yaml --retries 3", " there is no option --retries; choices: --help, "),
         ("ingest pictures --allow-bad 0.1", "; what a file says is changed without dashes, by allow_bad=VALUE"),
         ("evaluate a --tta flip", " evaluate: there is no option --tta; nearest is '--test-time'; choices: "),
+        ("check f.yaml --budget.num_trials=3", "; what a file says is changed without dashes, by budget.num_trials=VALUE"),
+        ("profile cnn --image-size 32x", "--image-size must be pixels of a side, or of height and width such as 24x32, but got '32x'"),
         ("predict a b --top 3", " predict: there is no option --top; nearest is '--classes'; choices: "),
         ("profile cnn --classes 3", " profile: there is no option --classes; nearest is '--num-classes'; choices: "),
         ("profile cnn --channels 3", " profile: there is no option --channels; nearest is '--in-channels'; choices: "),

@@ -228,6 +228,16 @@ BAD = [
     Bad(10, "    algo: {choice: {sgd: {momentum: 0.9}, adamw: {}}}", ("optimizer.algo: unknown key 'algo'; nearest is 'name'",)),
     Bad(8, "  model: {name: {type: cnn}}", ("name.type: unknown key 'type' in place of the model; nearest is `name: cnn`",)),
     Bad(5, "sampler: {kind: tpe}", ("sampler.kind: unknown key 'kind'; nearest is 'name'",)),
+    # a key that is nearly one that must be there
+    Bad(4, "budgett: {num_trials: 8, max_epochs: 9}", ("budgett: unknown key 'budgett'; nearest is 'budget'",)),
+    Bad(4, "budget: {num_trials: 8, max_epoch: 9}", ("budget.max_epoch: unknown key 'max_epoch'; nearest is 'max_epochs'",)),
+    # another spelling, another unit
+    Bad(5, "sampler: {name: TPE}", ("sampler.name: must name one sampler, but got 'TPE'; nearest is 'tpe'",)),
+    Bad(2, "data: {source: digits, val_fraction: 20%}", ("val_fraction: must be a float", "but got '20%'; nearest is 0.2")),
+    Bad(2, "data: {source: digits, image_size: 16x24}", ("image_size: ", "but got '16x24'; nearest is [16, 24]")),
+    Bad(2, "data: {source: digits, image_size: 16px}", ("image_size: ", "but got '16px'; a number stands alone, without 'px'")),
+    Bad(4, "budget: {hours: 30m, max_epochs: 9}", ("budget.hours: ", "but got '30m'; a number stands alone, without 'm'")),
+    Bad(4, "budget: {num_trials: 1_000, max_epochs: 9}", ("num_trials: must be an int", "but got '1_000'; nearest is 1000")),
     Bad(12, "  training: {num_epochs: 9}", ("unknown key 'num_epochs', which is budget.max_epochs; choices: batch_size",)),
     Bad(11, "    lr: {float: [0.1, 1], lgo: true}", ("unknown key 'lgo'", "nearest is 'log'")),
     Bad(11, "    lr: {float: [0.1, 1], log: tru}", ("lr.log: must be true or false, but got 'tru'; nearest is 'true'",)),

@@ -42,6 +42,6 @@ def override_hint(option: str, verb: str) -> str:
     """
     fields: Mapping[str, Field] = _KEYS.get(verb, STUDY.fields)
     key = option.lstrip("-").replace("-", "_")
-    places = [*([key] if key in fields else []), *places_of(key, fields)]
+    places = [*([key] if key.partition(".")[0] in fields else []), *places_of(key, fields)]
     keys = places if 0 < len(places) <= MOST_PLACES else ["KEY"]
     return f"; what a file says is changed without dashes, by {' or '.join(f'{one}=VALUE' for one in keys)}"

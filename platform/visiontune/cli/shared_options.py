@@ -55,7 +55,10 @@ def size(text: str) -> int:
 
 def picture_size(text: str) -> ImageSize:
     """Pixels: 32, or 24x32 of height and width."""
-    return image_size([positive(side) for side in text.split("x", 1)] if "x" in text else positive(text))
+    height, cross, width = text.partition("x")
+    if cross and not (height.isdecimal() and width.isdecimal()):
+        raise argparse.ArgumentTypeError(f"must be pixels of a side, or of height and width such as 24x32, but got {text!r}")
+    return image_size([positive(height), positive(width)] if cross else positive(text))
 
 
 def few(text: str) -> int:

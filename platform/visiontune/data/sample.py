@@ -143,7 +143,8 @@ def _depth(found: Sample, data: Mapping[str, Any]) -> Iterator[str]:
     if not found.ends:
         return
     low, high = min(least for least, _ in found.ends), max(greatest for _, greatest in found.ends)
-    have = f"{len(found.ends):,} of the sample have more than 8 bits, with values from {low:,.0f} to {high:,.0f}"
+    num = f"{len(found.ends):,} of the sample {'has' if len(found.ends) == 1 else 'have'}"
+    have = f"{num} more than 8 bits, with values from {low:,.0f} to {high:,.0f}"
     asked = asked_depth(data["depth"]) if "depth" in data else (0, 65535)
     used = depth_around(low, high) if asked is None else asked
     word = "auto, unless other pictures hold more" if asked is None else "as asked" if "depth" in data else "as before there was the key"

@@ -98,6 +98,9 @@ def test_an_override_given_twice_is_refused(tmp_path: Path) -> None:
 
 
 HOSTILE = {
+    "open": "a: {b: 1\n",
+    "indented apart": "a:\n  b: {c: 1}\n   d: 2\n",
+    "merge keys": "a: {<<: {b: 1}}\n",
     "aliases": "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
     "merge": "base: &base {a: 1}\nother: {<<: *base}\n",
     "flow depth": "[" * 1_000,
@@ -122,6 +125,9 @@ HOSTILE = {
     "bell": "a: \a",
 }
 WORDS = {
+    "open": "is no YAML: a { is never closed",
+    "indented apart": "space.yaml:3: is no YAML: this line is indented otherwise than those that it should stand with",
+    "merge keys": "merge keys (<<) are refused, as aliases are: write the keys out",
     "aliases": "anchors and aliases ('a') are refused: a few lines of them can grow to gigabytes",
     "merge": "anchors and aliases",
     "flow depth": "more than 32 levels",

@@ -184,4 +184,4 @@ def _why(set_aside: Sequence[SetAside]) -> str:
         by_reason.setdefault(one.reason.partition(":")[0], []).append(one)
     told = [f"{ones[0].name}{f' (and {len(ones) - 1:,} more)' * (len(ones) > 1)} {ones[0].reason}" for ones in by_reason.values()]
     shown = "; ".join(told[:_MAX_LISTED]) + ("; ..." if len(told) > _MAX_LISTED else "")
-    return f"; {len(set_aside):,} were set aside: {shown}" if set_aside else ""
+    return f"; {len(set_aside):,} {'was' if len(set_aside) == 1 else 'were'} set aside: {shown}" if set_aside else ""

@@ -25,8 +25,9 @@ def section_of(source: Path | str | Mapping[str, Any], words: Sequence[str], whe
     """The section `data`, checked, defaults filled in: of a mapping as it is, of a path or name by looking at it. Raises UserError.
 
     "source=NAME" and `words` alone say it too; beside a path, `source=NAME` in `words` says as what it is read. `where` is what the user
-    knows the argument as.
+    knows the argument as. Keys may stand as in a study, `data.seed=1`, which is how messages have them.
     """
+    words = [word.removeprefix("data.") for word in words]
     if isinstance(source, Mapping):
         return load_data(source, words)
     text = str(source)

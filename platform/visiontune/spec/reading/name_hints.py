@@ -31,6 +31,12 @@ def nearest_place(key: str, known: Collection[str], fields: Mapping[str, Field])
     return f"nearest is {' or '.join(map(repr, places))}" if 0 < len(places) <= MOST_PLACES else nearest(key, known)
 
 
+def is_misspelt(key: str, given: Collection[str], fields: Mapping[str, Field]) -> bool:
+    """Whether one of the keys that are given, which nothing has, is nearly this one: that it is unknown says it already."""
+    args = {arg for one in fields.values() if isinstance(one, Table) for entry in one.entries.values() for arg in entry.args}
+    return bool(difflib.get_close_matches(key, [one for one in given if one not in fields and one not in args], n=1, cutoff=0.75))
+
+
 def places_of(key: str, fields: Mapping[str, Field]) -> Iterator[str]:
     """Dotted keys that end in it, in sections below and in arguments of tables of theirs."""
     for name, one in fields.items():

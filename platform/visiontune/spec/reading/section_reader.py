@@ -15,7 +15,7 @@ from visiontune.spec.reading.domain_reader import read_value_or_domain
 from visiontune.spec.reading.entry_rules import EntryRules
 from visiontune.spec.reading.foreign_domains import joined_calls
 from visiontune.spec.reading.items_reader import read_items
-from visiontune.spec.reading.name_hints import named_as_key, nearest_place
+from visiontune.spec.reading.name_hints import is_misspelt, named_as_key, nearest_place
 from visiontune.spec.reading.stray_names import hides_keys, rule_of_stray, stray_names
 from visiontune.spec.reading.table_reader import Pick, Place, read_pick
 from visiontune.spec.reading.value_reader import BAD, Problems, listed
@@ -189,15 +189,17 @@ class Reader:
         for key, declared in fields.items():
             if key in items:
                 continue
-            where = at.child(key).where
+            where, is_implied = at.child(key).where, is_misspelt(key, items, fields)
             if isinstance(declared, Section):
                 needed = required(declared.fields)
                 needed += [f"one of {', '.join(declared.one_of)}"] if declared.one_of else []
                 if needed:
-                    self.problems.add(owner, where, f"required section {key!r} is missing; it needs {listed(needed)}")
+                    self.problems.add(
+                        owner, where, f"required section {key!r} is missing; it needs {listed(needed)}", is_implied=is_implied
+                    )
             elif declared.default is REQUIRED:
                 tail = nearest("", declared.entries) if isinstance(declared, Table) else declared.doc
-                self.problems.add(owner, where, f"required key {key!r} is missing; {tail}")
+                self.problems.add(owner, where, f"required key {key!r} is missing; {tail}", is_implied=is_implied)
 
 
 def _written_out(value: Node, section: Section) -> Node:

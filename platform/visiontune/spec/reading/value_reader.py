@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +22,8 @@ _ELSEWHERE = (
     "and the study, its recipes and MLflow keep what stands here: leave it to the environment "
     "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://) or to the service's own file, on every node"
 )
+_MEASURE = re.compile(r"(\d[\d_,]*(?:\.\d+)?) ?(%|[a-z]*)", re.IGNORECASE)
+_SIDES = re.compile(r"(\d+) ?[xX×] ?(\d+)")
 _OLD_BOOLS = ("yes", "no", "on", "off", "y", "n")
 
 
@@ -29,10 +32,13 @@ class Problems:
     """What is wrong so far."""
 
     found: list[Problem] = field(default_factory=list)
+    implied: list[Problem] = field(default_factory=list)
 
-    def add(self, node: Node, where: str, rule: str) -> Any:
-        """Report a broken rule; gives BAD, for `return problems.add(...)`."""
+    def add(self, node: Node, where: str, rule: str, *, is_implied: bool = False) -> Any:
+        """Report a broken rule; gives BAD, for `return problems.add(...)`. One that follows from another is not told beside it."""
         self.found.append(Problem(node.file, node.line, where, rule))
+        if is_implied:
+            self.implied.append(self.found[-1])
         return BAD
 
     def none_under(self, *wheres: str) -> bool:
@@ -41,8 +47,9 @@ class Problems:
 
     def sorted(self) -> list[Problem]:
         """File by file, in the order in which the files were met, by line; the command line last."""
-        files = list(dict.fromkeys(p.file for p in self.found))
-        return sorted(dict.fromkeys(self.found), key=lambda p: (p.line == 0, files.index(p.file), p.line))
+        told = [p for p in dict.fromkeys(self.found) if p not in self.implied]
+        files = list(dict.fromkeys(p.file for p in told))
+        return sorted(told, key=lambda p: (p.line == 0, files.index(p.file), p.line))
 
 
 def expected(arg: Arg) -> str:
@@ -127,7 +134,20 @@ def _type_hint(value: Any, arg: Arg) -> str:
         return "; put it in quotes"
     if arg.type is int and isinstance(value, float) and value.is_integer():
         return f"; nearest is {int(value)}"
-    return ""
+    return _unit_hint(value, arg) if isinstance(value, str) and arg.type in (int, float) else ""
+
+
+def _unit_hint(text: str, arg: Arg) -> str:
+    """Of a number with a unit, or with marks between its digits."""
+    if arg.pair and (sides := _SIDES.fullmatch(text)):
+        return f"; nearest is [{sides[1]}, {sides[2]}]"
+    found = _MEASURE.fullmatch(text.strip())
+    if found is None:
+        return ""
+    number, unit = found[1].replace("_", "").replace(",", ""), found[2]
+    if unit == "%":
+        return f"; nearest is {float(number) / 100:g}" if arg.type is float else ""
+    return f"; a number stands alone, without {unit!r}" if unit else f"; nearest is {number}"
 
 
 def _article(arg: Arg) -> str:

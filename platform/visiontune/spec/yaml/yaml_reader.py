@@ -29,6 +29,9 @@ MAX_DIGITS = 64
 _MEANT = {
     "found character '\\t' that cannot start any token": "a tab stands here, and YAML takes spaces alone",
     "mapping values are not allowed here": "a `key: value` can't stand here; look at how far it is indented, and at the line before",
+    "expected <block end>, but found '<block mapping start>'": "this line is indented otherwise than those that it should stand with",
+    "expected ',' or '}', but got '<stream end>'": "a { is never closed",
+    "expected ',' or ']', but got '<stream end>'": "a [ is never closed",
 }
 """Of what the parser says, where that is none of a user's words."""
 
@@ -114,6 +117,8 @@ class _Composer:
             if end == "MappingEndEvent" and position % 2 == 0:
                 if node.kind != "scalar":
                     self.refuse(event, f"a key must be a plain word, but is a {node.kind}")
+                if event.value == "<<":
+                    self.refuse(event, "merge keys (<<) are refused, as aliases are: write the keys out")
                 node = Node("scalar", event.value, self.file, node.line)
                 here = f"{where}.{event.value}".lstrip(".")
             yield node
