@@ -109,7 +109,7 @@ def test_names_and_digests_that_are_none(capsys: pytest.CaptureFixture[str]) -> 
     run("ingest", "pets", "--name", "pets", code=0, capsys=capsys)
     assert "nearest is 'pets'" in run("data", "pest", code=2, capsys=capsys)[1]
     assert "no data '../pets'" in run("data", "../pets", code=2, capsys=capsys)[1]
-    assert "--name may have" in run("ingest", "pets", "--name", "a/b", code=2, capsys=capsys)[1]
+    assert "a name of pictures may have up to 100" in run("ingest", "pets", "--name", "a/b", code=2, capsys=capsys)[1]
 
 
 def test_a_name_stays_with_its_pictures(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:

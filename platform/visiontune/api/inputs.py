@@ -80,6 +80,8 @@ def path_of(space: Path | str) -> Path:
 
 def folder_of(study: Path | str, studies_dir: Folder) -> StudyFolder:
     """A study by its name in `studies_dir`, or by its folder. Raises UserError where there is none, or one that was renamed or copied."""
+    if not isinstance(study, str | os.PathLike):
+        raise UserError(f"a study is its name or its folder, but got {_kind(study)}{_near(study)}")
     path = with_home(study)
     if str(study) and path.name in ("", ".."):  # the folder that one is in, or above it
         path = Path(os.path.abspath(path))  # noqa: PTH100  as it was walked into, also by a link
@@ -100,6 +102,12 @@ def refuse_misspelt(model: Path, suffixes: Sequence[str], studies_dir: Folder) -
 def _file_of(given: Any, what: str) -> Any:
     if isinstance(given, str | os.PathLike | Mapping):
         return given
-    kind = "None" if given is None else type(given).__name__
-    near = f"; nearest is {_NEAREST[kind]}" if kind in _NEAREST else ""
-    raise UserError(f"{what} is a file or its content as a mapping, but got {kind}{near}")
+    raise UserError(f"{what} is a file or its content as a mapping, but got {_kind(given)}{_near(given)}")
+
+
+def _kind(given: object) -> str:
+    return "None" if given is None else type(given).__name__
+
+
+def _near(given: object) -> str:
+    return f"; nearest is {_NEAREST[_kind(given)]}" if _kind(given) in _NEAREST else ""

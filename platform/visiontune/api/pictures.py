@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visiontune.api.inputs import File, Folder, OutFile, either_of, words
+from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.declarations.call_ranges import DAYS, FEW, refuse_outside
 
@@ -76,6 +77,8 @@ def load_data(name: str, *, studies_dir: Folder = None) -> Dataset:
     """What an ingest made, by its name, its digest or the beginning of one. Raises UserError."""
     from visiontune.results.pictures.make_dataset import find_dataset
 
+    if not isinstance(name, str):
+        raise UserError(f"a dataset is named by a string, but got {name!r}")
     return find_dataset(name, StudiesFolder.of(studies_dir).data_cache)
 
 

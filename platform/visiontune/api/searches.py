@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,8 @@ def check(
 def sample(space: File, overrides: Sequence[str] = (), *, n: int = 3, seed: int = 0, **more: Any) -> list[TrialRecipe]:
     """`n` recipes drawn at random out of a space, the same for the same seed. Raises UserError with every problem."""
     refuse_outside(MANY, n=n)
+    if not isinstance(seed, Integral):
+        raise UserError(f"seed must be an int, but got {seed!r}")
     from visiontune.spec.declarations.domains import RandomParams
     from visiontune.spec.declarations.fingerprint import keyed_seed
     from visiontune.spec.parse import make_recipe

@@ -71,9 +71,9 @@ class Export:
 def refuse_wrong(form: str, out: Path | None, precision: str, *, is_calibrated: bool) -> None:
     """Raise UserError for what can't be asked, before anything is opened."""
     if form not in SUFFIXES:
-        raise UserError(f"--to must be one of these forms, but got {form!r}; {nearest(form, SUFFIXES)}")
+        raise UserError(f"an export has one of these forms, but got {form!r}; {nearest(form, SUFFIXES)}")
     if precision not in PRECISIONS:
-        raise UserError(f"--precision must be one of these, but got {precision!r}; {nearest(precision, PRECISIONS)}")
+        raise UserError(f"a precision is one of these, but got {precision!r}; {nearest(precision, PRECISIONS)}")
     if precision != "fp32" and form != "onnx":
         raise UserError(f"--precision {precision} is what onnxruntime computes, so only --to onnx has it, but got --to {form}")
     if is_calibrated and form not in ("onnx", "torch"):

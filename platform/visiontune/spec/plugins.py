@@ -112,7 +112,7 @@ def load_named(root: Node) -> tuple[str, ...]:
 
 def load_plugin(path: Path) -> Plugin:
     """A file by itself, as `visiontune check --plugin` names it. Raises UserError."""
-    return _named(Node("scalar", str(path), "command line", 0), "--plugin")
+    return _named(Node("scalar", str(path), "", 0), "plugin")
 
 
 def load_kept(keys: Iterable[str], folder: Path) -> None:

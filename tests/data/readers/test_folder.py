@@ -134,7 +134,7 @@ def test_first_is_that_of_the_first_good_picture(tmp_path: Path) -> None:
     ("names", "rule"),
     [
         ({}, "must hold a folder of pictures for each class, but .* is empty"),
-        ({"a.png": 0}, "must hold training pictures with labels, but has none; 1 were set aside: .*a.png has no label"),
+        ({"a.png": 0}, "must hold training pictures with labels, but has none; 1 was set aside: .*a.png has no label"),
         ({"cat/a.png": 0}, "at least 2 classes, but there is only 'cat'"),
         ({"cat/a.png": 0, "Cat/a.png": 1}, "'Cat' and 'cat' do not"),
         ({"cat/a.png": 0, "cat /a.png": 1}, "'cat' and 'cat ' do not"),

@@ -25,7 +25,7 @@ def export_policy(
 ) -> str:
     """The text of a file with this suffix, one of FORMATS. Raises UserError for what it can't express."""
     if suffix not in FORMATS:
-        raise UserError(f"--export writes {', '.join(FORMATS)}, but got {suffix!r}; {nearest(suffix, FORMATS)}")
+        raise UserError(f"a policy is written as {', '.join(FORMATS)}, but got {suffix!r}; {nearest(suffix, FORMATS)}")
     if augmentation.get("by_class"):
         raise UserError("a file has one policy for all pictures, but augmentation.by_class has others for some classes; leave by_class out")
     policy = build_policy(augmentation, image_size=image_size, channels=channels, num_epochs=num_epochs)

@@ -23,7 +23,7 @@ _NAMES = "names"
 def refuse_name(cache: Path, name: str, data: Mapping[str, Any]) -> None:
     """Raise UserError for what can't name a file, and for the name of pictures from elsewhere."""
     if not _NAME.fullmatch(name):
-        raise UserError(f"--name may have up to 100 letters, digits, '.', '_' and '-', but got {name!r}")
+        raise UserError(f"a name of pictures may have up to 100 letters, digits, '.', '_' and '-', but got {name!r}")
     path = cache / _NAMES / f"{name}.json"
     if path.exists():
         known = without_defaults(read_mapping(path, "data")["data"])

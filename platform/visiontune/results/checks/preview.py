@@ -71,7 +71,7 @@ def preview(shown: StudySpec | TrialRecipe, name: str, *, studies: StudiesFolder
     from visiontune.data.store.store import Store
 
     if out is not None and out.suffix != ".png":
-        raise UserError(f"--out names a picture, such as sheet.png, but got {str(out)!r}")
+        raise UserError(f"a sheet is a picture, such as sheet.png, but got {str(out)!r}")
     subject = _of_recipe(shown, Path(name)) if isinstance(shown, TrialRecipe) else _of_study(shown, studies)
     if not subject.draws and not subject.mixings:
         raise UserError(f"{name}: the policy is none and nothing is mixed, so there is nothing to show")
@@ -110,9 +110,9 @@ def export(recipe: StudySpec | TrialRecipe, name: str, to: Path) -> None:
     from visiontune.augmentation.export.policy_files import FORMATS, export_policy
 
     if to.suffix not in FORMATS:
-        raise UserError(f"--export writes {', '.join(FORMATS)}, but got {str(to)!r}; {nearest(to.suffix, FORMATS)}")
+        raise UserError(f"a policy is written as {', '.join(FORMATS)}, but got {str(to)!r}; {nearest(to.suffix, FORMATS)}")
     if isinstance(recipe, StudySpec):
-        raise UserError(f"{name} is a search space, of many policies; --export takes one recipe, such as studies/NAME/winner.yaml")
+        raise UserError(f"{name} is a search space, of many policies; one recipe's is written, such as that of studies/NAME/winner.yaml")
     from visiontune.data.prepare import describe
 
     info = describe(recipe.data)

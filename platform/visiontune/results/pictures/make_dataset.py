@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ def section_of(source: Path | str | Mapping[str, Any], words: Sequence[str], whe
     words = [word.removeprefix("data.") for word in words]
     if isinstance(source, Mapping):
         return load_data(source, words)
+    if not isinstance(source, str | PathLike):
+        raise UserError(f"{where} is a path, a name or a section `data` as a mapping, but got {source!r}")
     text = str(source)
     if text.startswith("source="):
         return load_data({}, [text, *words])
