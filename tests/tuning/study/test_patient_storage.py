@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import count, takewhile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -12,7 +14,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 from sqlalchemy.exc import DataError, OperationalError
 
-from visiontune.errors import SearchFailed
+from visiontune.errors import SearchFailed, UserError
 from visiontune.tuning.study import driver_lease, patient_storage
 from visiontune.tuning.study.patient_storage import PatientStorage
 from visiontune.tuning.study.study_storage import Storage
@@ -127,3 +129,58 @@ def test_a_database_that_stays_away_is_given_up_in_a_sentence_and_a_lease_is_giv
     assert len(asked) == 1
     with pytest.raises(SearchFailed, match=r"database does not answer \(server closed the connection unexpectedly\); once it does"):
         opened.attributes()
+
+
+class Watched:
+    """A database on a made clock, which is away for `away_s` from `from_s` on; its holder counts up every five seconds while it is there,
+    and after that once it asks again; one that is dead never does.
+    """
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, from_s: float, away_s: float, again_s: float, *, is_dead: bool, every_s: float
+    ) -> None:
+        self.now_s, self.is_removed, self._is_dead, self._every_s = 0.0, False, is_dead, every_s
+        self._from_s, self._away_s, self._again_s = from_s, away_s, again_s
+        clock = SimpleNamespace(sleep=self._pass, monotonic=lambda: self.now_s)
+        monkeypatch.setattr(driver_lease, "time", clock)
+
+    def _pass(self, seconds: float) -> None:
+        self.now_s += seconds
+
+    def _back_s(self, at_s: float) -> float:
+        """When who asks then has an answer."""
+        gone = at_s - self._from_s
+        is_away = gone >= 0 and gone % self._every_s < self._away_s
+        return at_s + self._away_s - gone % self._every_s if is_away else at_s
+
+    def attributes(self) -> dict[str, Any]:
+        self.now_s = self._back_s(self.now_s)
+        beats = ((at_s if self._back_s(at_s) == at_s else self._back_s(at_s) + self._again_s) for at_s in count(5.0, 5.0))
+        num = 0 if self._is_dead else sum(1 for _ in takewhile(lambda at_s: at_s <= self.now_s, beats))
+        return {driver_lease.LEASE: {"pid": 7, "host": "there", "since": "noon", "count": num}}
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        self.is_removed = value is None
+
+
+@pytest.mark.parametrize(
+    ("from_s", "away_s", "again_s", "is_dead", "every_s", "refusal"),
+    [
+        (1e9, 0.0, 0.0, False, 1e9, "is already driven by process 7 on there"),
+        (1e9, 0.0, 0.0, True, 1e9, ""),
+        (2.0, 15.0, 10.0, False, 1e9, "is already driven by process 7 on there"),  # it was taken for dead
+        (2.0, 15.0, 10.0, True, 1e9, ""),
+        (4.5, 300.0, 25.0, False, 1e9, "is already driven by process 7 on there"),
+        (2.0, 5.0, 10.0, True, 20.0, "comes and goes, so that nobody can tell whether process 7 on there, since noon lives"),
+    ],
+)
+def test_a_holder_is_not_taken_for_dead_while_its_database_was_away(
+    monkeypatch: pytest.MonkeyPatch, from_s: float, away_s: float, again_s: float, is_dead: bool, every_s: float, refusal: str
+) -> None:
+    storage: Any = Watched(monkeypatch, from_s, away_s, again_s, is_dead=is_dead, every_s=every_s)
+    if refusal:
+        with pytest.raises(UserError, match=refusal):
+            driver_lease.refuse_driven(storage, "postgresql://", "study")
+    else:
+        driver_lease.refuse_driven(storage, "postgresql://", "study")
+    assert storage.is_removed == (not refusal)

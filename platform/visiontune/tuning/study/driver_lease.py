@@ -19,8 +19,14 @@ from visiontune.errors import UserError
 from visiontune.tuning.study.study_storage import Storage
 from visiontune.tuning.study.who_drives import BEAT_S, LEASE
 
-_WATCHED = 3.0
+_WATCHED = 3
 """Beats without a new count after which a holder counts as dead."""
+_AWAY_S, _BACK = 2.0, 6
+"""A database that takes so long to answer was away, most likely for the holder too, who may need so many beats to be heard again."""
+_LOOKS = 5
+"""In a beat."""
+_PATIENCE = 120
+"""Beats for which a holder is watched through a database that comes and goes."""
 _SETTLED_S = 1.0
 """In which two that took the lease at once have both written; the last one has it."""
 
@@ -67,7 +73,7 @@ class Lease:
 def driver_lease(storage: Storage, url: str, study: str) -> Iterator[Lease]:
     """Hold the lease of a study in a database; of a journal nothing, as its folder has a lock.
 
-    A lease that is found is watched for three beats. Raises UserError that names the holder where it is renewed meanwhile.
+    A lease that is found is watched (`refuse_driven`). Raises UserError that names the holder where it is renewed meanwhile.
     """
     lease = Lease(storage)
     if url == "journal":
@@ -87,16 +93,36 @@ def driver_lease(storage: Storage, url: str, study: str) -> Iterator[Lease]:
 
 
 def refuse_driven(storage: Storage, url: str, study: str) -> None:
-    """Raise UserError that names who holds a study in a database, where it renews its lease for three beats; a dead one's is removed."""
+    """Raise UserError that names who holds a study in a database, where it renews its lease within three beats; a dead one's is removed.
+
+    A holder can't be heard while the database is away: then it is watched anew, twice as long. Raises UserError where it stays unheard so.
+    """
     found = storage.attributes().get(LEASE) if url != "journal" else None
     if found is None:
         return
-    time.sleep(_WATCHED * BEAT_S)
-    now = storage.attributes().get(LEASE)
+    now = _watched(storage, found, study)
     if now == found:
         storage.set_attribute(LEASE, None)
     elif now is not None:
         raise UserError(_refusal(study, now))
+
+
+def _watched(storage: Storage, found: Mapping[str, Any], study: str) -> Mapping[str, Any] | None:
+    """The lease once it is another than `found`, or still that."""
+    begun_s = since_s = time.monotonic()
+    wanted = _WATCHED
+    while time.monotonic() - begun_s < _PATIENCE * BEAT_S:
+        time.sleep(BEAT_S / _LOOKS)
+        asked_s = time.monotonic()
+        now: Mapping[str, Any] | None = storage.attributes().get(LEASE)
+        answered_s = time.monotonic()
+        if now != found:
+            return now
+        if answered_s - asked_s >= _AWAY_S:
+            since_s, wanted = answered_s, _BACK
+        elif answered_s - since_s >= wanted * BEAT_S:
+            return now
+    raise UserError(f"the database of study {study} comes and goes, so that nobody can tell whether {shown_holder(found)} lives")
 
 
 def shown_holder(holder: Mapping[str, Any]) -> str:
