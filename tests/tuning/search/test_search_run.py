@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
 
 import optuna
@@ -33,6 +33,7 @@ from visiontune.tuning.study.driver_lock import driver_lock
 from visiontune.tuning.study.event_log import read_events
 from visiontune.tuning.study.open_storage import as_begun, create_or_resume, mend_journal, open_existing
 from visiontune.tuning.study.read_study import read_study
+from visiontune.tuning.study.study_storage import Storage
 from visiontune.tuning.study.who_drives import holder_of
 
 SIMULATE = HELPERS / "simulated_search.py"
@@ -299,7 +300,7 @@ def test_a_lost_worker_costs_nothing_but_time_and_a_bad_trial_is_given_up(tmp_pa
 
 def running(folder, num_trials=8, num_slots=1):
     """A search that has begun, and the sentences that it says."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     spec = make_spec(folder, num_trials)
     run = SearchRun(spec, create_or_resume(StudyFolder(folder), spec), StudyFolder(folder), lambda event: None)
     said = []
@@ -367,6 +368,42 @@ def test_the_micro_batch_that_memory_allowed_stays_with_the_trial(tmp_path):
     assert (again.known_epochs, again.micro_batch, again.recipe) == (1, 16, leg.recipe)
     [trial] = read_study(StudyFolder(tmp_path / "study")).trials
     assert trial.as_trained.training == {**leg.recipe.training, "micro_batch": 16}
+
+
+class Killed(BaseException):
+    """kill -9 of the driver."""
+
+
+@pytest.mark.parametrize("num_written", range(5))
+def test_what_goes_with_an_epoch_is_in_the_study_where_the_epoch_is(tmp_path, monkeypatch, num_written):
+    """A kill in between left an epoch of half a micro-batch to a recipe that says a whole one, and a machine that nobody knew."""
+    run, _ = running(tmp_path / "study", num_trials=1)
+    leg, written = run.next_leg(), []
+
+    def counted(write):
+        def count(*args, **more):
+            if len(written) == num_written:
+                raise Killed
+            written.append(write(*args, **more))
+
+        return count
+
+    told = report(leg, 1, 0.5)
+    place = {"node": "here", "num_threads": 1, "gpu": ""}
+    told = replace(told, micro_batch=16, place=place, metrics={**told.metrics, "val_top1_0": 0.4, "val_top1_1": 0.6})
+    with monkeypatch.context() as patched, suppress(Killed):
+        for name in ("report", "note", "set_repeats", "set_micro_batch"):
+            patched.setattr(Storage, name, counted(getattr(Storage, name)))
+        run.report(leg.key, told)
+    assert len(written) == num_written
+    [trial] = read_study(StudyFolder(tmp_path / "study")).trials
+    assert trial.epoch == 0 or (trial.micro_batch, trial.node, trial.repeats) == (16, "here", (0.4, 0.6))
+    again, _ = running(tmp_path / "study", num_trials=1)
+    leg = again.next_leg()
+    assert leg.known_epochs == trial.epoch
+    again.report(leg.key, replace(told, micro_batch=leg.micro_batch))
+    [trial] = read_study(StudyFolder(tmp_path / "study")).trials
+    assert (trial.epoch, trial.micro_batch, trial.node) == (1, leg.micro_batch, "here")
 
 
 def test_confirmations_are_on_fresh_seeds_and_not_repeated(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from typing import Any
@@ -115,26 +115,33 @@ class SearchTrials:
         return self._networks.of(recipe.to_dict()) if is_compared else NOTHING
 
     def record(self, number: int, report: Report, value: float) -> None:
-        """An epoch. MLflow's event first: after a kill in between, the worker's checkpoint says the same report again."""
+        """An epoch. MLflow's event first, the epoch itself last: after a kill in between, the worker's checkpoint says the same report
+        again, and what goes with the epoch is never lacking.
+        """
         costs = NOTHING if self.records[number].epoch else self.records[number].costs
         attempt = 1 + len(self._storage.trial(number).user_attrs.get(LOSSES, ())) if report.place else 1
         self._put(epoch_event(number, report, value, self._spec.rungs, costs, attempt))
+        repeats = values_of(report.metrics, self._spec.objective.metric)
+        self._note_beside(number, report, repeats)
         self._spending.measured(report, number)
         self._storage.report(number, report.epoch, value)
         self.curves.record(number, report.epoch, value)
         self._checkpoints.written(number, report.checkpoint_bytes)
         self.num_epochs += 1
-        if report.place:
-            said = {"note": report.note} if report.note else {}
-            self._storage.note(number, LEGS, {"epoch": report.epoch, **report.place, **said})
-        if repeats := values_of(report.metrics, self._spec.objective.metric):
-            self._storage.set_repeats(number, report.epoch, repeats)
-        if report.micro_batch != self.records[number].micro_batch:
-            self._storage.set_micro_batch(number, report.micro_batch)
         known: dict[str, Any] = {"epoch": report.epoch, "value": value, "micro_batch": report.micro_batch, "repeats": tuple(repeats)}
         self.records[number] = replace(self.records[number], values=self.curves.values[number], **known)
         self._num_epochs_in_all += 1
         self._note_best(number)
+
+    def _note_beside(self, number: int, report: Report, repeats: Sequence[float]) -> None:
+        """What the study has of an epoch beside its value."""
+        if report.place:
+            said = {"note": report.note} if report.note else {}
+            self._storage.note(number, LEGS, {"epoch": report.epoch, **report.place, **said})
+        if repeats:
+            self._storage.set_repeats(number, report.epoch, repeats)
+        if report.micro_batch != self.records[number].micro_batch:
+            self._storage.set_micro_batch(number, report.micro_batch)
 
     def set_state(self, number: int, state: str) -> TrialRecord:
         """Running or waiting."""
