@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
-from threading import Event
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from visiontune.data.store.node_copy import on_this_node
@@ -14,6 +13,7 @@ from visiontune.data.store.remote_cache import remote_cache
 from visiontune.data.store.short_report import short_report
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.space.study_spec import StudySpec
+from visiontune.tuning.cluster.beside_ray import beside_ray
 from visiontune.tuning.cluster.blas_threads import one_blas_thread
 from visiontune.tuning.cluster.interruption import interruptible
 from visiontune.tuning.cluster.node_watch import NodeWatch
@@ -61,15 +61,15 @@ def search_on_cluster(
     """Run all legs of a search on the cluster at `address`, or on this machine; gives the pictures. Raises as `run_search`."""
     folder = studies.study(spec.study)
     is_new = not storage.trials()  # a study with trials has passed the preflight
-    with one_blas_thread(), ThreadPoolExecutor(1) as pool, _set_at_end() as stop:
-        # Before Ray starts, which takes seconds in other processes.
-        ready = pool.submit(get_ready, spec, studies.data_cache, is_new, ingest_screen(spec, screen, run.clock.start_s), stop)
+    # Before Ray starts, which takes seconds in other processes.
+    reading = partial(get_ready, spec, studies.data_cache, is_new, ingest_screen(spec, screen, run.clock.start_s))
+    with one_blas_thread(), beside_ray(reading, "pictures that are being read", may_exit=may_exit) as read:
         joins = not is_local(address)
         asked_of_nodes = needs_of(folder) if joins else nullcontext()
         with asked_of_nodes as needs, cluster(address, relative_weights(spec) if joins else ()):
             wanted, watch = _watched(run, spec, address)
             watch.check(needs)
-            store = ready.result()
+            store = read()
             if not joins:
                 on_this_node(store.path, remote_cache())  # here, or workers would be taken to hang while they wait for an hour's copy
             watch.check(needs and with_pictures(needs, spec, store.path))
@@ -87,16 +87,6 @@ def search_on_cluster(
                 run_tune(run, base={**base, "needs": needs}, look=watch.look, screen=Heartbeat(folder).beside(screen))
             screen(run.snapshot())
     return store
-
-
-@contextmanager
-def _set_at_end() -> Iterator[Event]:
-    """An event for a thread that is waited for afterwards: an interruption must not wait for all pictures."""
-    stop = Event()
-    try:
-        yield stop
-    finally:
-        stop.set()
 
 
 def _watched(run: SearchRun, spec: StudySpec, address: str | None) -> tuple[dict[str, float], NodeWatch]:

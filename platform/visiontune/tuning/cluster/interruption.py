@@ -35,7 +35,7 @@ def interruptible(interrupt: Callable[[], None], *, may_exit: bool) -> Iterator[
         for name, handler in before.items():
             signal.signal(name, signal.SIG_DFL if handler is None else handler)
 
-    last_resort = threading.Timer(PATIENCE_S, _leave)
+    last_resort = threading.Timer(PATIENCE_S, leave, ["and Ray does not answer"])
     last_resort.daemon = True
     under_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     before = {name: signal.signal(name, first) for name in _ENDING[: 2 if under_nohup else 3]}
@@ -56,7 +56,35 @@ def deaf_to_hangups() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _leave() -> None:
-    """Tune's loop does not end, as when its cluster is gone: everything is on disk, so nothing is lost by ending the process."""
-    print("interrupted, and Ray does not answer; the same command goes on", file=sys.stderr, flush=True)
+@contextmanager
+def second_leaves(interrupt: Callable[[], None], why: str, *, may_exit: bool) -> Iterator[None]:
+    """The first of these signals calls `interrupt`, then the former handler; with `may_exit` a second one ends this process, and says why.
+
+    For what may wait for ever, as what reads from a mount that is gone. Outside the main thread nothing is changed.
+    """
+    if not may_exit or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {name: handler for name in _ENDING if callable(handler := signal.getsignal(name))}
+    came = list[int]()
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) > 1:
+            leave(why)
+        interrupt()
+        before[signal.Signals(number)](number, frame)
+
+    for name in before:
+        signal.signal(name, heard)
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def leave(why: str) -> None:
+    """End this process, in which something does not end: everything is on disk, so nothing is lost."""
+    print(f"interrupted, {why}; the same command goes on", file=sys.stderr, flush=True)
     os._exit(1)

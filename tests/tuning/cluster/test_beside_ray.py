@@ -1,0 +1,101 @@
+"""Who leaves a search does not wait for pictures that never come, as from a mount that is gone."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from simulated_search import make_spec
+
+from visiontune.tuning.cluster import beside_ray as module
+from visiontune.tuning.cluster import interruption
+from visiontune.tuning.cluster.beside_ray import beside_ray
+from visiontune.tuning.cluster.interruption import second_leaves
+
+HANGS = """
+import sys, threading, types
+from contextlib import nullcontext
+from visiontune.cli import main
+from visiontune.tuning import search_on_cluster as search
+from visiontune.tuning.cluster import beside_ray
+def hang(*_):
+    print("reading", flush=True)
+    threading.Event().wait()
+search.get_ready, search.cluster = hang, lambda *_: nullcontext()
+beside_ray.PATIENCE_S = 0.2
+search._watched = lambda *_: ({}, types.SimpleNamespace(check=lambda needs: None))
+sys.exit(main(["search", *sys.argv[1:]]))
+"""
+
+
+def test_ctrl_c_ends_a_search_whose_pictures_hang(tmp_path: Path) -> None:
+    """It waited for the thread that reads, for ever."""
+    make_spec(tmp_path / "study")
+    words = [str(tmp_path / "study.yaml"), "--plain", "--studies-dir", str(tmp_path / "studies")]
+    command = [sys.executable, "-c", HANGS, *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as search:
+        assert search.stdout is not None
+        while "reading" not in search.stdout.readline():
+            assert search.poll() is None
+        search.send_signal(signal.SIGINT)
+        try:
+            _, said = search.communicate(timeout=20)
+        finally:
+            search.kill()
+    assert "interrupted, and pictures that are being read do not come; the same command goes on\n" in said and search.returncode == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_waits_for_nothing(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+    class Left(BaseException):
+        pass
+
+    def leave(why: str) -> None:
+        raise Left(why)
+
+    monkeypatch.setattr(interruption, "leave", leave)
+    before, heard = signal.signal(number, signal.default_int_handler), list[str]()
+    try:
+        with pytest.raises(Left, match="without waiting"), second_leaves(lambda: heard.append("told"), "without waiting", may_exit=True):
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(number)
+            signal.raise_signal(number)
+        with second_leaves(lambda: heard.append("told"), "without waiting", may_exit=False):
+            for _ in range(2):  # a notebook's process stays
+                with pytest.raises(KeyboardInterrupt):
+                    signal.raise_signal(number)
+        assert signal.getsignal(number) is signal.default_int_handler and heard == ["told"]
+    finally:
+        signal.signal(number, before)
+
+
+def test_what_is_given_raised_and_left(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with beside_ray(lambda stop: stop.is_set(), "pictures", may_exit=True) as given:
+        assert given() is False
+
+    def refuse(_: threading.Event) -> None:
+        raise LookupError("no pictures")
+
+    with pytest.raises(LookupError, match="no pictures"), beside_ray(refuse, "pictures", may_exit=True) as given:
+        given()
+    monkeypatch.setattr(module, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(module, "SAID_S", 0.01)
+    told, hangs = threading.Event(), threading.Event()
+
+    def hang(stop: threading.Event) -> None:
+        stop.wait()
+        told.set()
+        hangs.wait()
+
+    left: list[str] = []
+    monkeypatch.setattr(module, "leave", left.append)
+    for error, may_exit in ((ValueError, True), (KeyboardInterrupt, False), (KeyboardInterrupt, True)):
+        with pytest.raises(error), beside_ray(hang, "pictures", may_exit=may_exit):
+            raise error
+        assert told.wait(1.0)
+    hangs.set()
+    assert left == ["and pictures do not come"] and capsys.readouterr().err.count("pictures are waited for, for 0 s at most") == 3
