@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.space.older_data import said_of_older
 from visiontune.spec.space.study_spec import StudySpec
+from visiontune.tuning.cluster.ray_cluster import is_local
+from visiontune.tuning.cluster.ray_nodes import refuse_without_gpu
 from visiontune.tuning.preflight.finished_study import has_more_to_start, is_finished
 from visiontune.tuning.preflight.get_ready import Say, Screen, Tracker, starting
 from visiontune.tuning.proposals.earlier_studies import Elsewhere, check_studies
@@ -56,7 +58,7 @@ def run_search(
     written, SearchFailed where the machines or the disk fail, NoCluster, and Died as `prepare`.
     """
     folder = studies.study(spec.study)
-    is_new = not folder.path.exists()
+    is_new, is_first = not folder.path.exists(), not studies.path.exists()
     try:
         refuse_renamed_before(studies, spec.study)
         check_studies(spec, studies, elsewhere)
@@ -66,7 +68,15 @@ def run_search(
         # A file with mistakes leaves nothing that looks like a study; what another driver has begun meanwhile is not this one's to remove.
         if is_new and holder_of(folder) is None and not _has_trials(folder, spec):
             shutil.rmtree(folder.path, ignore_errors=True)
+            if is_first:
+                _remove_empty(studies)
         raise spec.placed(error) from error
+
+
+def _remove_empty(studies: StudiesFolder) -> None:
+    """A folder of studies that a refused search made; not one in which pictures were read, or another search has begun."""
+    with suppress(OSError):
+        studies.path.rmdir()
 
 
 def _has_trials(folder: StudyFolder, spec: StudySpec) -> bool:
@@ -107,6 +117,8 @@ def _search(
                 say_whole_again(storage, spec, study, folder, put)
                 _register_late(spec, study, storage, folder, put)
             return Outcome(_status(study), study, folder, 0)
+        if is_local(address):
+            refuse_without_gpu(spec.resources.gpus_per_trial)
         storage.set_attribute("num_trials", spec.budget.num_trials)
         storage.set_attribute("finished", None)
         storage.set_attribute("resources", asdict(spec.resources))

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -571,6 +572,29 @@ def test_a_driver_that_comes_second_removes_nothing_of_the_first_ones(tmp_path, 
         with pytest.raises(UserError, match="already driven by process"):
             run_search(spec, StudiesFolder.of(tmp_path), tracker=nullcontext, screen=print)
         assert folder.journal.exists()
+
+
+def test_a_search_for_gpus_where_there_is_none_is_refused_before_anything_is_read_and_leaves_nothing(tmp_path, monkeypatch):
+    """It was once Ray was up and all pictures were decoded, and left an empty folder of studies with MLflow's database."""
+    counts = SimpleNamespace(get_current_node_num_accelerators=lambda: 0)
+    monkeypatch.setitem(sys.modules, "ray._private.accelerators", SimpleNamespace(get_accelerator_manager_for_resource=lambda _: counts))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+    def search(studies, gpus):
+        spec = make_spec(tmp_path / "study", overrides=[f"resources.gpus_per_trial={gpus}"])
+        run_search(spec, StudiesFolder.of(studies), tracker=lambda: pytest.fail("MLflow is told"), screen=lambda shot: None)
+
+    for gpus in (1, 0.25):
+        with pytest.raises(UserError, match=rf"resources.gpus_per_trial: {gpus} wanted, but this machine has 0 GPUs"):
+            search(tmp_path / "studies", gpus)
+        assert not (tmp_path / "studies").exists()
+    (tmp_path / "studies").mkdir()
+    with pytest.raises(UserError, match="this machine has 0 GPUs"):
+        search(tmp_path / "studies", 1)
+    assert [*(tmp_path / "studies").iterdir()] == [], "one that was there stays"
+    counts.get_current_node_num_accelerators = lambda: 1
+    with pytest.raises(pytest.fail.Exception, match="MLflow is told"):
+        search(tmp_path / "studies", 1)
 
 
 @pytest.mark.heavy

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from visiontune.errors import Problem, UserError
 from visiontune.filesystem.path_kind import with_home
 from visiontune.spec.space.slots import workers_on
 from visiontune.tuning.legs.placement import Node
@@ -67,6 +68,18 @@ def _kinds_of_nodes() -> list[str]:
 def may_start_gpus() -> bool:
     """Whether Ray's launcher may start machines with GPUs where none is up now."""
     return grows() and any(float(kind.get("resources", {}).get("GPU", 0)) for kind in _kinds_in(BOOTSTRAP)[0])
+
+
+def refuse_without_gpu(gpus_per_trial: float | str) -> None:
+    """Raise UserError where trials want GPUs and a Ray that is started on this machine will find none: before anything is read."""
+    if gpus_per_trial in ("auto", 0):
+        return
+    with suppress(ImportError, AttributeError):  # as above: then Ray is started, and says
+        from ray._private.accelerators import get_accelerator_manager_for_resource
+
+        if not get_accelerator_manager_for_resource("GPU").get_current_node_num_accelerators():
+            rule = f"{gpus_per_trial:g} wanted, but this machine has 0 GPUs"
+            raise UserError(Problem("", 0, "resources.gpus_per_trial", rule))
 
 
 def legs_to_come(wanted: Mapping[str, float], num_workers: int, there: int, file: Path = BOOTSTRAP) -> int:
