@@ -55,6 +55,23 @@ class Clock:
         return self.now_s
 
 
+def test_mlflow_is_left_alone_until_there_is_something_to_send(tmp_path: Path) -> None:
+    """A search that was refused left `mlflow.db`, with the tables of nothing."""
+    asked: list[str] = []
+
+    def connect() -> Runs:
+        asked.append("MLflow")
+        raise ConnectionError("refused")
+
+    delivery = Delivery(StudyFolder(tmp_path), "sqlite:///mlflow.db", connect)
+    assert not delivery.step() and not asked
+    delivery.leave()
+    fill(StudyFolder(tmp_path), [study("begun")])
+    with pytest.raises(ConnectionError):
+        delivery.step()
+    assert asked
+
+
 @pytest.mark.heavy
 def test_a_server_away_for_a_minute_costs_nothing(client: Any, uri: str, tmp_path: Path) -> None:
     fill(StudyFolder(tmp_path), search("away", num_trials=2))

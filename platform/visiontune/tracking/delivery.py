@@ -75,10 +75,13 @@ class Delivery:
         self._restored = ""
 
     def step(self) -> bool:
-        """Send the next lines of the outbox, up to 1 MiB; False when there were none.
+        """Send the next lines of the outbox, up to 1 MiB; False when there were none. Before the first one MLflow is left alone: a search
+        that is refused leaves no database.
 
         Raises what should be tried again later, and LeftBehind where the study is no longer there.
         """
+        if self._runs is None and not self._sent.offset and not read_lines(self._folder, 0)[0]:
+            return False
         try:
             runs = self._runs = self._runs or self._open()
             lines, end = read_lines(self._folder, self._sent.offset)

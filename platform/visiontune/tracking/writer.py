@@ -154,6 +154,8 @@ def main(path: str) -> None:
     """The process: lock, connect, send."""
     folder = StudyFolder(Path(path))
     studies, uri = StudiesFolder(folder.path.parent), os.environ["VISIONTUNE_WRITER_URI"]
+    if not folder.path.is_dir():
+        return  # of a search that was refused; a lock's file would make it again
     os.nice(NICE)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     with locked(folder.writer_lock):
