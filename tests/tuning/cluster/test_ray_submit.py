@@ -23,7 +23,7 @@ from places import DIGITS, ROOT
 
 from visiontune.errors import UserError
 from visiontune.spec.parse import load_study
-from visiontune.tuning.cluster import follow_job
+from visiontune.tuning.cluster import follow_job, job_client
 from visiontune.tuning.cluster import ray_submit as door
 
 
@@ -270,6 +270,17 @@ def test_an_address_where_nothing_answers_is_one_sentence() -> None:
         door.connect(f"127.0.0.1:{free_port()}")
     with pytest.raises(UserError, match="must be the URL"):
         door.connect("ray://127.0.0.1:10001")
+
+
+def test_a_server_that_takes_connections_and_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a dashboard whose process is frozen: Ray's own client waits for it for ever."""
+    monkeypatch.setattr(job_client, "ANSWER_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        late = threading.Timer(20.0, frozen.close)
+        late.start()
+        with pytest.raises(ConnectionError, match=r"takes connections, but has not answered within 0\.2 s; is the cluster up"):
+            door.connect(f"127.0.0.1:{frozen.getsockname()[1]}")
+        late.cancel()
 
 
 def test_a_server_that_is_not_ray_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

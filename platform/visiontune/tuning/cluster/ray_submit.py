@@ -7,10 +7,8 @@ that runs under this id; after one that ended it starts the next attempt, which 
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import shlex
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,19 +19,18 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
-from visiontune.errors import UserError, first_line, last_line
+from visiontune.errors import UserError, last_line
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.filesystem.uri import has_secret, shown
 from visiontune.spec.declarations.teacher_files import files_of
 from visiontune.spec.kept_files import teachers_in
 from visiontune.spec.plugins import loaded
 from visiontune.spec.space.study_spec import StudySpec
-from visiontune.tuning.cluster.environment import environment
-from visiontune.tuning.cluster.follow_job import Left, follow, is_refused, patiently
+from visiontune.tuning.cluster.follow_job import Left, follow, patiently
+from visiontune.tuning.cluster.job_client import CONNECT_S, connect
 from visiontune.tuning.cluster.travelling_files import base_of, copy_to, listed, travelling
 from visiontune.tuning.study.study_place import refuse_renamed_before
 
-CONNECT_S = 5.0
 _REFUSED = (401, 403)
 RETRY_PAUSE_S, LONGEST_RETRY_PAUSE_S = 10.0, 300.0
 STOP_S = 30
@@ -41,14 +38,6 @@ STOP_S = 30
 
 FORWARDED = ("RAY_AUTH_MODE", "VISIONTUNE_REMOTE_CACHE", "MLFLOW_TRACKING_URI")
 """Variables of this environment that the job has too: no token, no key and no password, which its machines have by themselves."""
-
-VERBOSE_LOGGERS = (
-    "ray.dashboard.modules.job.sdk",
-    "ray.dashboard.modules.dashboard_sdk",
-    "ray._private.runtime_env.packaging",
-    "ray._private.runtime_env.working_dir",
-)
-"""Loggers of Ray that have a line for every ignored file."""
 
 PACKAGE = Path(__file__).resolve().parents[2]
 
@@ -113,30 +102,6 @@ def _followed(client: Any, start: Callable[[], str], retries: int, address: str,
     if end.why:
         print(f"{end.why}; the same command starts it again and goes on", file=sys.stderr)
     return end.exit_code
-
-
-def connect(address: str) -> Any:
-    """A client of Ray's job server. Raises UserError for what is no URL, ConnectionError when nothing answers or the token is refused."""
-    url = address if "://" in address else f"http://{address}"
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UserError(f"--address must be the URL of Ray's dashboard such as http://127.0.0.1:8265, but got {address!r}")
-    try:  # Ray itself would wait for minutes
-        socket.create_connection((parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), CONNECT_S).close()
-    except OSError as error:
-        hint = "is the cluster up, and its dashboard forwarded (ray dashboard cluster.yaml)?"
-        raise ConnectionError(f"no Ray job server answers at {url} ({error.strerror or error}); {hint}") from error
-    from ray.job_submission import JobSubmissionClient
-
-    for name in VERBOSE_LOGGERS:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        with environment({"RAY_ADDRESS": None, "RAY_API_SERVER_ADDRESS": None}):  # Ray would let them win over --address
-            return JobSubmissionClient(url)
-    except Exception as error:
-        if is_refused(error):
-            raise ConnectionError(f"{url} wants a token: set RAY_AUTH_MODE=token and have the cluster's in ~/.ray/auth_token") from error
-        raise ConnectionError(f"{url} answers, but not as a Ray job server: {first_line(error)}") from error
 
 
 def _refuse_open_door(address: str) -> None:
