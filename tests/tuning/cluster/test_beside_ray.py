@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import queue
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from simulated_search import make_spec
 from visiontune.tuning.cluster import beside_ray as module
 from visiontune.tuning.cluster import interruption
 from visiontune.tuning.cluster.beside_ray import beside_ray
-from visiontune.tuning.cluster.interruption import second_leaves
+from visiontune.tuning.cluster.interruption import leaves_in_time
 
 HANGS = """
 import sys, threading, types
@@ -49,28 +51,42 @@ def test_ctrl_c_ends_a_search_whose_pictures_hang(tmp_path: Path) -> None:
     assert "interrupted, and pictures that are being read do not come; the same command goes on\n" in said and search.returncode == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_signal_waits_for_nothing(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
-    class Left(BaseException):
-        pass
+def ctrl_c() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(1.0)
 
-    def leave(why: str) -> None:
-        raise Left(why)
 
-    monkeypatch.setattr(interruption, "leave", leave)
-    before, heard = signal.signal(number, signal.default_int_handler), list[str]()
-    try:
-        with pytest.raises(Left, match="without waiting"), second_leaves(lambda: heard.append("told"), "without waiting", may_exit=True):
-            with pytest.raises(KeyboardInterrupt):
-                signal.raise_signal(number)
-            signal.raise_signal(number)
-        with second_leaves(lambda: heard.append("told"), "without waiting", may_exit=False):
-            for _ in range(2):  # a notebook's process stays
-                with pytest.raises(KeyboardInterrupt):
-                    signal.raise_signal(number)
-        assert signal.getsignal(number) is signal.default_int_handler and heard == ["told"]
-    finally:
-        signal.signal(number, before)
+def test_from_the_first_signal_on_a_search_has_so_long_to_leave_and_none_from_a_second_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread sees to it: in Ray's C++, which waited for a head that was frozen, no handler was reached by any signal."""
+    left: queue.Queue[str] = queue.Queue()
+    monkeypatch.setattr(interruption, "leave", left.put)
+    monkeypatch.setattr(interruption, "TWICE_S", 0.05)
+    told = threading.Event()
+    with leaves_in_time(told.set, "without waiting", may_exit=True):
+        ctrl_c()
+        assert told.wait(5.0)
+        ctrl_c()  # passed on by who started this
+        time.sleep(0.1)
+        assert left.empty()
+        ctrl_c()
+        assert left.get(timeout=5.0) == "without waiting"
+    monkeypatch.setattr(interruption, "LAST_S", 0.05)
+    with leaves_in_time(told.set, "without waiting", may_exit=True):
+        ctrl_c()
+        assert left.get(timeout=5.0) == "and what was under way does not end"
+    monkeypatch.setattr(interruption, "LAST_S", 60.0)
+    told.clear()
+    with leaves_in_time(told.set, "without waiting", may_exit=True):
+        ctrl_c()
+        assert told.wait(5.0)
+    while any(isinstance(one, threading.Timer) for one in threading.enumerate()):
+        time.sleep(0.01)  # it was left in time
+    told.clear()
+    with leaves_in_time(told.set, "without waiting", may_exit=False):  # a notebook's process stays
+        ctrl_c()
+        ctrl_c()
+    assert left.empty() and not told.is_set() and signal.set_wakeup_fd(-1) == -1
 
 
 def test_what_is_given_raised_and_left(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

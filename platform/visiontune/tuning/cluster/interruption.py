@@ -6,13 +6,18 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE_S = 12.0
-"""How long an interrupted search waits for Tune's loop."""
+"""How long an interrupted search waits for Tune's loop, or for what else it has begun."""
+LAST_S = 40.0
+"""And for all of it, Ray's end included."""
+TWICE_S = 0.5
+"""Programs that start others pass a Ctrl-C on that the terminal has sent to all of them."""
 
 
 @contextmanager
@@ -57,31 +62,39 @@ def deaf_to_hangups() -> Iterator[None]:
 
 
 @contextmanager
-def second_leaves(interrupt: Callable[[], None], why: str, *, may_exit: bool) -> Iterator[None]:
-    """The first of these signals calls `interrupt`, then the former handler; with `may_exit` a second one ends this process, and says why.
+def leaves_in_time(interrupt: Callable[[], None], why: str, *, may_exit: bool) -> Iterator[None]:
+    """The first of these signals calls `interrupt` as well as its handler. With `may_exit` this process ends where the block is not left
+    LAST_S after that, and at a second Ctrl-C at once, saying `why`.
 
-    For what may wait for ever, as what reads from a mount that is gone. Outside the main thread nothing is changed.
+    By a thread: what waits in Ray's C++, as for a head that is frozen, comes to no handler. Outside the main thread nothing is done.
     """
     if not may_exit or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {name: handler for name in _ENDING if callable(handler := signal.getsignal(name))}
-    came = list[int]()
-
-    def heard(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        if len(came) > 1:
-            leave(why)
-        interrupt()
-        before[signal.Signals(number)](number, frame)
-
-    for name in before:
-        signal.signal(name, heard)
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    threading.Thread(target=_hear, args=(heard, interrupt, why), daemon=True).start()
     try:
         yield
     finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
+        signal.set_wakeup_fd(before)
+        os.close(told)
+
+
+def _hear(heard: int, interrupt: Callable[[], None], why: str) -> None:
+    """The numbers of signals, until the other end is closed."""
+    last_resort, first_s = threading.Timer(LAST_S, leave, ["and what was under way does not end"]), 0.0
+    last_resort.daemon = True
+    with os.fdopen(heard, "rb", buffering=0) as numbers:
+        while number := numbers.read(1):
+            if number[0] in _ENDING and not first_s:
+                first_s = time.monotonic()
+                last_resort.start()
+                interrupt()
+            elif number[0] == signal.SIGINT and time.monotonic() - first_s > TWICE_S:
+                leave(why)
+    last_resort.cancel()
 
 
 def leave(why: str) -> None:
