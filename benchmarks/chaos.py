@@ -3,6 +3,7 @@
     .venv/bin/python benchmarks/chaos.py                                    # all of them, some 40 minutes on 2 cores
     .venv/bin/python benchmarks/chaos.py --set chaos_mlflow                  # those of one table of figures, a third of that
     .venv/bin/python benchmarks/chaos.py --faults worker,driver --times 3   # some, each so often
+    .venv/bin/python benchmarks/chaos.py --faults node --times 20 --trials 100 --out node20  # chaos_node.json, a quarter of an hour
     .venv/bin/python benchmarks/chaos.py --faults crowd --trials 96           # as many at once as 16 GB of memory take, over 8 nodes
     .venv/bin/python benchmarks/chaos.py --list
 
