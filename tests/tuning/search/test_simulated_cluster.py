@@ -16,7 +16,7 @@ from parts.simulated_outcome import outcome_of
 from parts.simulated_weather import Weather, draw_weather
 from visiontune.filesystem.checkpoint_files import Attempt
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.tuning.legs.placement import MAX_CRASHES, Node, Placement
+from visiontune.tuning.legs.placement import MAX_CRASHES, MAX_LOSSES, Node, Placement
 from visiontune.tuning.search.search_run import SearchRun
 from visiontune.tuning.study.event_log import read_events
 from visiontune.tuning.study.open_storage import create_or_resume
@@ -33,6 +33,21 @@ def test_a_node_of_eight_trials_that_is_lost_ends_no_search_and_no_trial(tmp_pat
     run, _, trials = searched(tmp_path / "study", cluster)
     assert run.is_finished and cluster.losses["big"] == 8
     assert all(trial.state.name != "FAIL" or trial.user_attrs["end"]["kind"] == "diverged" for trial in trials)
+
+
+def test_losses_in_a_row_end_no_search_while_a_leg_from_before_them_is_at_work() -> None:
+    """It may report yet: a machine of eight trials is lost at once, and nothing else is known of the others."""
+    placement = Placement({"cpu": 1.0})
+    placement.see([Node("large", "large", MAX_LOSSES), Node("small", "small", 1.0)])
+    for number in range(MAX_LOSSES):
+        placement.began(f"{number}", "large")
+    placement.began("beside", "small")
+    for number in range(MAX_LOSSES):
+        assert not placement.is_hopeless()
+        placement.lost(f"{number}")
+    assert not placement.is_hopeless()
+    placement.lost("beside")
+    assert placement.is_hopeless()
 
 
 def test_a_sick_machine_gets_no_trial_again_and_again(tmp_path):
