@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -17,7 +18,7 @@ from sample_events import content
 
 from visiontune.errors import SearchFailed, UserError
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.tracking import tracker
+from visiontune.tracking import tracker, writer
 from visiontune.tracking.outbox import num_unsent
 from visiontune.tracking.writer_process import start_writer
 
@@ -95,6 +96,19 @@ def test_a_writer_that_died_does_not_hide_how_the_search_ended(
         put({"event": "study_end"})
         raise SearchFailed("the disk is full")
     assert "MLflow does not have 1 event yet" in capsys.readouterr().err
+
+
+def test_a_writer_makes_no_folder_of_a_search_that_was_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was removed before the writer had come up, or while it waited for events."""
+    folder = StudyFolder(tmp_path / "studies" / "study")
+    monkeypatch.setenv("VISIONTUNE_WRITER_URI", f"sqlite:///{tmp_path}/studies/mlflow.db")
+    monkeypatch.setattr(writer, "run", lambda *_, **__: shutil.rmtree(folder.path.parent))
+    monkeypatch.setattr(writer, "_is_closed", lambda: False)
+    monkeypatch.setattr(os, "nice", lambda _: 0)
+    folder.path.mkdir(parents=True)
+    for _ in range(2):  # the second finds none
+        writer.main(str(folder.path))
+        assert not folder.path.parent.exists()
 
 
 @pytest.mark.parametrize("uri", ["file:./mlruns", "./mlruns", "ftp://host"])

@@ -170,8 +170,9 @@ def main(path: str) -> None:
             logging.getLogger("visiontune.tracking").warning("%s; the next search at its new place sends everything again", error)
             return
         settle(uri)
-        if not num_unsent(folder, uri):
-            replace(load_sent(folder, uri), settled=state(uri)).save(folder)
+        sent = load_sent(folder, uri)
+        if sent.offset and not num_unsent(folder, uri):  # or the folder of a search that was refused would be made again
+            replace(sent, settled=state(uri)).save(folder)
 
 
 if __name__ == "__main__":
