@@ -51,6 +51,24 @@ def test_ctrl_c_ends_a_search_whose_pictures_hang(tmp_path: Path) -> None:
     assert "interrupted, and pictures that are being read do not come; the same command goes on\n" in said and search.returncode == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("under_nohup", [False, True])
+def test_a_search_is_told_to_end_once_by_each_signal(number: signal.Signals, under_nohup: bool) -> None:
+    """After that the former handlers are back. Under nohup a closed terminal is nothing."""
+    own, told = (lambda *_: told.append("own")), list[str]()
+    before = {one: signal.signal(one, own) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        if under_nohup:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        with interruption.interruptible(lambda: told.append("to end"), may_exit=False):
+            signal.raise_signal(number)
+            signal.raise_signal(number)
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert told == ([] if under_nohup and number is signal.SIGHUP else ["to end", "own"])
+
+
 def ctrl_c() -> None:
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)

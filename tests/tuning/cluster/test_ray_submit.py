@@ -129,7 +129,8 @@ def test_the_package_travels_with_a_file_from_elsewhere(
     """And what it names, but nothing else that lies beside it, not even under the name of a key, the study or a source."""
     file = tmp_path / "my space.yaml"
     file.write_text(f"start: [best.yaml]\n{DIGITS.read_text()}")
-    for name in (".ssh/id_rsa", "private.txt", "pictures/a/1.png", "other.py", "data/1.png", "digits/journal.log"):
+    hidden = (".ssh/id_rsa", "pictures/.git/config", "pictures/a/.token")
+    for name in (*hidden, "private.txt", "pictures/a/1.png", "other.py", "data/1.png", "digits/journal.log"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
     (tmp_path / "my_models.py").write_text("PLUGINS = {}\n")
