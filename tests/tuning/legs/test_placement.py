@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from simulated_search import make_spec, report
@@ -269,6 +270,26 @@ def test_of_an_idle_worker_that_is_lost_nothing_is_kept() -> None:
     searcher.keys["ray trial"], searcher.errors["ray trial"], searcher.ended["ray trial"] = IDLE, WORKER_DIED, "its process was ended"
     searcher.on_trial_complete("ray trial", error=True)
     assert not (searcher.keys or searcher.errors or searcher.ended)
+
+
+def test_an_idle_worker_is_given_back_after_some_seconds_and_at_once_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idle ones kept their GPUs to the end of a search, so that no cluster shrank."""
+    from visiontune.tuning.cluster import leg_searcher as module
+
+    now_s, legs = [100.0], list[Any]()
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    run: Any = SimpleNamespace(out={"00007": None}, next_leg=lambda: legs.pop() if legs else None)
+    searcher = module.LegSearcher(run, lambda: None)
+    searcher.keys["ray trial"] = module.IDLE
+    searcher.placed("ray trial", "node")
+    assert searcher.may_idle("ray trial")
+    now_s[0] += module.IDLE_S - 0.1
+    assert searcher.may_idle("ray trial")
+    now_s[0] += 0.2
+    assert not searcher.may_idle("ray trial")
+    searcher.placed("ray trial", "node")
+    legs.append(SimpleNamespace(key="00007"))
+    assert not searcher.may_idle("ray trial"), "there is work"
 
 
 def test_a_report_of_a_worker_that_was_given_up_counts_for_nothing(tmp_path: pathlib.Path) -> None:
