@@ -193,7 +193,9 @@ def told(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]
 
 
 def test_profile_prints_a_table_and_totals(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = told(capsys, "lenet5", "--image-size", "32", "--classes", "10", "--channels", "1", "model.width=2", "activation=tanh")
+    code, out, _ = told(
+        capsys, "lenet5", "--image-size", "32", "--num-classes", "10", "--in-channels", "1", "model.width=2", "activation=tanh"
+    )
     lines = out.splitlines()
     assert code == 0 and lines[0].split() == ["layer", "kind", "output", "parameters", "multiply-adds", "activations", "sees", "px"]
     assert lines[1].split() == ["conv1", "Conv2d", "12", "x", "28", "x", "28", "312", "235,200", "0.3", "MB", "5"]
@@ -203,7 +205,7 @@ def test_profile_prints_a_table_and_totals(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_profile_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = told(capsys, "lenet5", "--image-size", "32", "--classes", "10", "--batch", "16", "--json")
+    code, out, _ = told(capsys, "lenet5", "--image-size", "32", "--num-classes", "10", "--batch-size", "16", "--json")
     read, found = json.loads(out), profiled("lenet5", [], 32)
     assert code == 0 and read["model"] == "lenet5" and read["multiply_adds"] == found.multiply_adds
     assert read["step_bytes"] == {str(moments): found.step_bytes(moments) for moments in (0, 1, 2)}
@@ -220,12 +222,12 @@ def test_profile_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_what_cant_be_profiled_ends_with_2_and_the_nearest(argv: list[str], rules: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = told(capsys, *argv, "--image-size", "32", "--classes", "10")
+    code, out, err = told(capsys, *argv, "--image-size", "32", "--num-classes", "10")
     assert code == 2 and out == "" and all(rule in err for rule in rules) and "Traceback" not in err
 
 
 def test_a_wrong_name_costs_no_import_of_torch() -> None:
-    argv = ["profile", "lenet", "--image-size", "32", "--classes", "2"]
+    argv = ["profile", "lenet", "--image-size", "32", "--num-classes", "2"]
     code = f"import sys; from visiontune import cli; cli.main({argv}); print('torch' in sys.modules)"
     source = PLATFORM
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=source).stdout.strip() == "False"
