@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,9 +20,8 @@ from visiontune.tuning.cluster.interruption import deaf_to_hangups
 from visiontune.tuning.cluster.ray_nodes import may_start_gpus
 from visiontune.tuning.cluster.ray_start import agents_of_known_ports, no_idle_helpers
 from visiontune.tuning.cluster.ray_temp_folder import refuse_temp_folder
+from visiontune.tuning.cluster.reach_head import refuse_unreachable
 from visiontune.tuning.cluster.shipped_code import runtime_env
-
-REACH_S = 5.0
 
 SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no files for each trial
@@ -47,7 +45,7 @@ _OF_TOKENS = "; most likely it wants another token: RAY_AUTH_MODE=token, with th
 
 
 def check_address(address: str | None) -> None:
-    """Raise NoCluster within seconds when nothing listens at the address (or at RAY_ADDRESS): Ray would try for minutes.
+    """Raise NoCluster within seconds when no head of a cluster answers at the address (or at RAY_ADDRESS): Ray would try for minutes.
 
     Raises UserError for what is no address, where Ray runs in this process already (there can be one only), and where it can't start here
     for its folder.
@@ -71,10 +69,7 @@ def check_address(address: str | None) -> None:
         raise UserError(f"{rule}; visiontune submit FILE --address http://{host}:8265 starts it there")
     if scheme or not host or not port.isdigit():
         raise UserError(f"{whose} is a Ray address, auto or HOST:PORT, but got {shown(named)!r}")
-    try:
-        socket.create_connection((host, int(port)), REACH_S).close()
-    except (OSError, OverflowError) as error:
-        raise NoCluster(f"no Ray cluster answers at {named} ({getattr(error, 'strerror', None) or error})") from error
+    refuse_unreachable(named, host, int(port))
 
 
 @contextmanager
