@@ -83,6 +83,8 @@ def test_a_section_may_be_given_whole() -> None:
             lambda: visiontune.search(visiontune.load_recipe(RECIPE)),
             "a search space is .*, but got TrialRecipe; nearest is visiontune.train",
         ),
+        (lambda: visiontune.search(SPACE, address=3), "an address of a Ray cluster is text, auto or HOST:PORT, but got 3"),
+        (lambda: visiontune.search(SPACE, studies_dir=3), "a folder of studies is a path, but got 3"),
         (lambda: visiontune.check(None), "a search space is a file or its content as a mapping, but got None"),
         (lambda: visiontune.fit(STUDY), "a recipe is .*, but got Study; nearest is study.winner.recipe"),
         (lambda: visiontune.preview(STUDY), "a search space or a recipe is .*, but got Study; nearest is study.winner.recipe"),

@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from visiontune.errors import UserError
 from visiontune.filesystem.path_kind import with_home
 
 _LOCK = "driver.lock"
@@ -197,8 +198,10 @@ class StudiesFolder:
     @staticmethod
     def of(path: Path | str | None = None) -> StudiesFolder:
         """The folder given, else VISIONTUNE_STUDIES, else ./studies; in a Ray job, whose own folder is removed when it ends,
-        ~/visiontune-studies of its machine in place of ./studies.
+        ~/visiontune-studies of its machine in place of ./studies. Raises UserError for what is no path.
         """
+        if not isinstance(path, str | os.PathLike | None):
+            raise UserError(f"a folder of studies is a path, but got {path!r}")
         if path is None and "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ and not os.environ.get("VISIONTUNE_STUDIES"):
             return StudiesFolder(Path.home() / "visiontune-studies")
         return StudiesFolder(with_home(path or os.environ.get("VISIONTUNE_STUDIES") or "studies"))

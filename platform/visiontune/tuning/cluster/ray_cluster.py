@@ -53,6 +53,8 @@ def check_address(address: str | None) -> None:
     if "ray" in sys.modules and sys.modules["ray"].is_initialized():
         rule = "a search starts Ray or joins a cluster itself, but Ray is initialised in this process already"
         raise UserError(f"{rule}: call ray.shutdown() first, or search in another process")
+    if not isinstance(address, str | None):
+        raise UserError(f"an address of a Ray cluster is text, auto or HOST:PORT, but got {address!r}")
     named = address_of(address)
     whose = "--address" if address else "RAY_ADDRESS"
     scheme, _, place = named.rpartition("://")
