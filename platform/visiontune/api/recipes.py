@@ -59,9 +59,11 @@ def fit(
 ) -> Result:
     """Train one recipe to its end and evaluate it on the test split once; `out` is a file for the weights, as safetensors.
 
+    Beside it lie checkpoints, one a minute, until it is there: after a kill the same call goes on from the newest.
+
     With `test_time` flip or ten_crops the result has test_top1_flip or test_top1_ten_crops too: by mean probabilities over such views.
     `say` is told before the training how many pictures there are and what was set aside; else that is logged. `on_epoch` is called with
-    each epoch. Raises what `train` does, and UserError for an `out` that can't be written: before the
+    each epoch that is trained. Raises what `train` does, and UserError for an `out` that can't be written: before the
     training, or after it where the disk has become full meanwhile.
     """
     from visiontune.training.train_recipe import fit_recipe

@@ -21,7 +21,8 @@ def trial_options(verb: Verb) -> None:
     train.add_argument("--device", default="auto", help="auto, cpu or cuda")
     shared = "processes that share every batch, on GPUs one on each (1)"
     train.add_argument("--workers", type=few, default=1, metavar="K", help=shared)
-    train.add_argument("--out", type=Path, metavar="FILE.safetensors", help="save the weights here; of a study STUDY/longer-N.safetensors")
+    weights = "save the weights here; of a study STUDY/longer-N.safetensors. After a kill the same command goes on"
+    train.add_argument("--out", type=Path, metavar="FILE.safetensors", help=weights)
     train.add_argument("--test-time", default="none", metavar="VIEWS", help="flip or ten_crops: test by the mean over such views too")
     takes_studies_dir(train)
     profile.add_argument("model", metavar="MODEL", help="an entry of `visiontune list models`")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +22,7 @@ from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.space.study_spec import Objective
 from visiontune.spec.stretched import Changes, stretched
+from visiontune.training.kept_training import forget_training, train_kept
 from visiontune.training.recipe_rules import refuse_unfit
 from visiontune.training.spawned_ranks import train_here
 from visiontune.training.train_recipe import examine, examine_views, find_device, refuse_out, refuse_test_time, write_weights
@@ -29,6 +33,8 @@ from visiontune.tuning.study.open_storage import open_existing
 if TYPE_CHECKING:
     from visiontune.training.class_figures import ClassTable
     from visiontune.training.loop import Epoch
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -158,12 +164,15 @@ def _train_longer(
     best: Epoch | None = None
     for seed, value in before.items():
         seeded = replace(longer, training={**longer.training, "seed": seed})
-        epoch = _last(train_here(seeded, store, device=device, num_workers=workers), on_epoch)
+        run = partial(train_here, seeded, store, device=device, num_workers=workers)
+        with closing(train_kept(run, seeded, store, to, _log.info)) as trained:
+            epoch = _last(trained, on_epoch)
         pairs.append(Pair(seed, value, epoch.metrics[objective.metric]))
         if best is None or objective.is_better(epoch.metrics[objective.metric], best.metrics[objective.metric]):
             best = epoch
             write_weights(epoch, seeded, store, to)
     assert best is not None, "there is at least one seed"
+    forget_training(to)
     meeting = {"trial": number, "networks": [to.name], "kept": f"{plural(epochs, 'epoch')}, seeds {', '.join(map(str, before))}"}
     note_meeting(open_existing(study.folder, study.storage_url), meeting)
     test, classes = examine(best, store)

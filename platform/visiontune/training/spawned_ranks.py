@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,7 @@ _CODE = "import sys; from visiontune.training.spawned_ranks import be_follower; 
 
 def train_here(
     recipe: TrialRecipe, store: Store, *, device: str, num_workers: int, resume: Mapping[str, Any] | None = None, **more: Any
-) -> Iterator[Epoch]:
+) -> Generator[Epoch, None, None]:
     """`train` by so many processes, within the memory that there is.
 
     Raises what it does, UserError for more workers than GPUs and for want of memory, LostRank where a process ended.

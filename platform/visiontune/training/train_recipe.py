@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.tables.several_labels import has_many
 from visiontune.training.evaluate import measure, open_split
+from visiontune.training.kept_training import forget_training, train_kept
 from visiontune.training.label_figures import best_thresholds, label_table, logits_and_members
 from visiontune.training.loop import Epoch
 from visiontune.training.recipe_rules import refuse_unfit
@@ -80,8 +83,9 @@ def fit_recipe(
 ) -> Result:
     """Train to the end, and evaluate the test split once. Raises as `train_recipe`, and UserError for an `out` that can't be written.
 
-    `out` is the file for the weights, as safetensors; `on_epoch` is called with each epoch; `test_time` is one of TEST_TIMES, by which
-    the test is reported as well; `say` is told of the pictures before the training.
+    `out` is the file for the weights, as safetensors, for which the same call goes on after a kill (`train_kept`); `on_epoch` is called
+    with each new epoch; `test_time` is one of TEST_TIMES, by which the test is reported as well; `say` is told of the pictures before the
+    training.
     """
     name = find_device(device)
     refuse_test_time(test_time, recipe)
@@ -91,14 +95,17 @@ def fit_recipe(
     refuse_unfit(recipe, describe(recipe.data, source))
     store = prepared(recipe.data, cache, source=source)
     for line in short_report(store):
-        say(line)
+        say(f"data: {line}")
+    run = partial(train_here, recipe, store, device=name, num_workers=workers)
     epoch: Epoch | None = None
-    for epoch in train_here(recipe, store, device=name, num_workers=workers):
-        on_epoch(epoch)
+    with closing(run() if out is None else train_kept(run, recipe, store, out, say)) as epochs:
+        for epoch in epochs:
+            on_epoch(epoch)
     if epoch is None:
         raise UserError("training.num_epochs must be at least 1")
     if out is not None:
         write_weights(epoch, recipe, store, out)
+        forget_training(out)
     test, classes = examine(epoch, store)
     views = examine_views(epoch, store, test_time)
     val = {key: epoch.metrics[key] for key in ("val_loss", "val_top1", "val_map") if key in epoch.metrics}
