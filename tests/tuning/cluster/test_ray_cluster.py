@@ -109,6 +109,8 @@ def test_local_is_here_by_whatever_name(monkeypatch: pytest.MonkeyPatch) -> None
         ("http://10.0.0.1:8265", "RAY_ADDRESS is that of Ray's dashboard, .* visiontune submit FILE --address http://10.0.0.1:8265"),
         ("ray://10.0.0.1:10001", "can't run through Ray's client: .* visiontune submit FILE --address http://10.0.0.1:8265"),
         ("10.0.0.1", "RAY_ADDRESS is a Ray address, auto or HOST:PORT, but got '10.0.0.1'"),
+        ("10.0.0.1:²", "RAY_ADDRESS is a Ray address, auto or HOST:PORT, but got '10.0.0.1:²'"),
+        ("10.0.0.1:99999", "RAY_ADDRESS is a Ray address, auto or HOST:PORT, but got '10.0.0.1:99999'"),
         ("tcp://10.0.0.1:6379", "auto or HOST:PORT, but got 'tcp://10.0.0.1:6379'"),
     ],
 )

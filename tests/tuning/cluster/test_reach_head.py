@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from visiontune.errors import NoCluster
+from visiontune.errors import NoCluster, UserError
 from visiontune.tuning.cluster import reach_head
 from visiontune.tuning.cluster.reach_head import refuse_unreachable
 
@@ -24,7 +24,8 @@ def listening() -> Iterator[socket.socket]:
 @pytest.mark.parametrize(
     ("says", "rule"),
     [
-        (None, r"no Ray cluster answers at here \(timed out\)"),
+        (None, "what listens at here takes connections and says nothing: no head of a Ray cluster, or one that hangs"),
+        (b"P", "what listens at here takes connections and says nothing"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "what listens at here is not the head of a Ray cluster"),
         (b"-ERR unknown command\r\n", "what listens at here is not the head of a Ray cluster"),
         (b"", "what listens at here is not the head of a Ray cluster|Connection reset"),
@@ -40,7 +41,7 @@ def test_somebody_else_is_no_head(says: bytes | None, rule: str, listening: sock
         with connection:
             if says is not None:
                 connection.sendall(says)
-            else:
+            if says in (None, b"P"):
                 is_over.wait()
 
     with ThreadPoolExecutor() as pool:
@@ -58,3 +59,5 @@ def test_a_server_of_grpc_is_taken_for_one(listening: socket.socket, monkeypatch
     server.stop(None)
     monkeypatch.setenv("RAY_USE_TLS", "1")  # then the greeting is a secret one
     refuse_unreachable("here", *listening.getsockname())
+    with pytest.raises(UserError, match=r"auto or HOST:PORT, but got 'a\.\.b:6379', where 'a\.\.b' is no host"):
+        refuse_unreachable("a..b:6379", "a..b", 6379)

@@ -31,10 +31,10 @@ def interruptible(interrupt: Callable[[], None], *, may_exit: bool) -> Iterator[
         return
 
     def first(number: int, frame: FrameType | None) -> None:
+        restore()  # before all else: a second signal may come at once
         interrupt()
         if may_exit:
             last_resort.start()
-        restore()
 
     def restore() -> None:
         for name, handler in before.items():
@@ -59,6 +59,26 @@ def deaf_to_hangups() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def own_sigterm() -> Iterator[None]:
+    """SIGTERM is what it was, once the block has started Ray, whose own handlers end the process in silence or with a dump (ray 2.60).
+
+    In the block it is Ctrl-C. Outside the main thread nothing is changed, as Ray changes nothing there either.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit as error:
+        if error.code != signal.SIGTERM:
+            raise
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from visiontune.filesystem.uri import shown
 from visiontune.spec.space.slots import settled_cpus, workers_on
 from visiontune.spec.space.study_spec import Resources
 from visiontune.tuning.cluster.environment import environment
-from visiontune.tuning.cluster.interruption import deaf_to_hangups
+from visiontune.tuning.cluster.interruption import deaf_to_hangups, own_sigterm
 from visiontune.tuning.cluster.ray_nodes import may_start_gpus
 from visiontune.tuning.cluster.ray_start import agents_of_known_ports, no_idle_helpers
 from visiontune.tuning.cluster.ray_temp_folder import refuse_temp_folder
@@ -45,7 +45,7 @@ _OF_TOKENS = "; most likely it wants another token: RAY_AUTH_MODE=token, with th
 
 
 def check_address(address: str | None) -> None:
-    """Raise NoCluster within seconds when no head of a cluster answers at the address (or at RAY_ADDRESS): Ray would try for minutes.
+    """Raise NoCluster within half a minute when no head of a cluster answers at the address (or at RAY_ADDRESS): Ray would try for longer.
 
     Raises UserError for what is no address, where Ray runs in this process already (there can be one only), and where it can't start here
     for its folder.
@@ -69,7 +69,8 @@ def check_address(address: str | None) -> None:
     if scheme == "ray":
         rule = f"{whose} is {shown(named)}, but a search can't run through Ray's client: its driver has to be on a machine of the cluster"
         raise UserError(f"{rule}; visiontune submit FILE --address http://{host}:8265 starts it there")
-    if scheme or not host or not port.isdigit():
+    is_port = port.isascii() and port.isdigit() and 1 <= int(port) <= 65_535
+    if scheme or not host or not is_port:
         raise UserError(f"{whose} is a Ray address, auto or HOST:PORT, but got {shown(named)!r}")
     refuse_unreachable(named, host, int(port))
 
@@ -88,7 +89,7 @@ def cluster(address: str | None, files: Iterable[Path] = ()) -> Iterator[None]:
         logging.getLogger("ray").setLevel(logging.ERROR)
         common: dict[str, Any] = {"address": address_of(address), "log_to_driver": False, "logging_level": logging.ERROR}
         try:
-            with deaf_to_hangups():
+            with deaf_to_hangups(), own_sigterm():
                 if is_local(address):
                     cpus = num_cpus()  # of a binding (taskset, Slurm) Ray does not know
                     with agents_of_known_ports(), no_idle_helpers():

@@ -37,7 +37,7 @@ class Lease:
     def __init__(self, storage: Storage) -> None:
         self._storage, self._token, self._count = storage, uuid.uuid4().hex, 0
         self._since = time.strftime("%Y-%m-%d %H:%M:%S")
-        self._is_over = threading.Event()
+        self._is_over, self._turn = threading.Event(), threading.Lock()
         self.on_lost: Callable[[str], None] = lambda holder: None
 
     def beat(self) -> None:
@@ -54,7 +54,9 @@ class Lease:
     def keep(self) -> None:
         """Renew it until `release`; a database that does not answer is asked again."""
         while not self._is_over.wait(BEAT_S):
-            with suppress(Exception):  # each database driver has its own
+            with suppress(Exception), self._turn:  # each database driver has exceptions of its own
+                if self._is_over.is_set():
+                    return
                 if (other := self.other()) is not None:
                     self.on_lost(shown_holder(other))
                     return
@@ -64,9 +66,12 @@ class Lease:
         """Give it back, if it is still this driver's; a database that is away is not waited for, as who asks next finds nobody there."""
         self._is_over.set()
         self._storage.hurry()
+        is_mine = self._turn.acquire(timeout=BEAT_S)  # or a beat that is under way would take it again
         with suppress(Exception):
             if self.other() is None:
                 self._storage.set_attribute(LEASE, None)
+        if is_mine:
+            self._turn.release()
 
 
 @contextmanager
@@ -80,13 +85,12 @@ def driver_lease(storage: Storage, url: str, study: str) -> Iterator[Lease]:
         yield lease
         return
     refuse_driven(storage, url, study)
-    lease.beat()
-    time.sleep(_SETTLED_S)
-    if (other := lease.other()) is not None:
-        raise UserError(_refusal(study, other))
-    keeper = threading.Thread(target=lease.keep, daemon=True)
-    keeper.start()
     try:
+        lease.beat()
+        time.sleep(_SETTLED_S)
+        if (other := lease.other()) is not None:
+            raise UserError(_refusal(study, other))
+        threading.Thread(target=lease.keep, daemon=True).start()
         yield lease
     finally:
         lease.release()
