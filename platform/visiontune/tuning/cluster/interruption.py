@@ -65,8 +65,8 @@ def deaf_to_hangups() -> Iterator[None]:
 def own_sigterm() -> Iterator[None]:
     """SIGTERM is what it was, once the block has started Ray, whose own handlers end the process in silence or with a dump (ray 2.60).
 
-    In the block it is Ctrl-C, but for the time in which Ray's library waits for a raylet: then it has the signal, and holds Python's lock, so
-    that no thread can take it back; the process ends with 134. Outside the main thread nothing is changed, as Ray changes nothing there.
+    In the block it is Ctrl-C, but for the time in which Ray's library waits for a raylet: then it has the signal and Python's lock,
+    so that no thread can take it back, and the process ends with 134. Outside the main thread nothing is changed, as Ray changes nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
