@@ -269,8 +269,14 @@ def free_port() -> int:
 def test_an_address_where_nothing_answers_is_one_sentence() -> None:
     with pytest.raises(ConnectionError, match=r"no Ray job server answers at http://127\.0\.0\.1"):
         door.connect(f"127.0.0.1:{free_port()}")
-    with pytest.raises(UserError, match="must be the URL"):
-        door.connect("ray://127.0.0.1:10001")
+
+
+@pytest.mark.parametrize(
+    "address", ["ray://127.0.0.1:10001", "http://127.0.0.1:99999", "http://h:abc", "h:abc", "http://[::1", "http://a..b:80", "http://"]
+)
+def test_what_is_no_address_is_the_users_mistake(address: str) -> None:
+    with pytest.raises(UserError, match=rf"^--address must be the URL of Ray's dashboard .*, but got '{re.escape(address)}'$"):
+        door.submit(DIGITS, address)
 
 
 def test_a_server_that_takes_connections_and_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

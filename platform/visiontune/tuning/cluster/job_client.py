@@ -30,12 +30,10 @@ def connect(address: str) -> Any:
     What it asks raises OSError where the server takes a connection, and does not answer within ANSWER_S.
     """
     url = address if "://" in address else f"http://{address}"
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UserError(f"--address must be the URL of Ray's dashboard such as http://127.0.0.1:8265, but got {address!r}")
+    host, port = _host_and_port(url, address)
     hint = "is the cluster up, and its dashboard forwarded (ray dashboard cluster.yaml)?"
     try:  # Ray itself would wait for minutes
-        socket.create_connection((parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), CONNECT_S).close()
+        socket.create_connection((host, port), CONNECT_S).close()
     except OSError as error:
         raise ConnectionError(f"no Ray job server answers at {url} ({error.strerror or error}); {hint}") from error
     for name in VERBOSE_LOGGERS:
@@ -49,6 +47,19 @@ def connect(address: str) -> Any:
         if "timed out" in str(error):
             raise ConnectionError(f"{url} takes connections, but has not answered within {ANSWER_S:g} s; {hint}") from error
         raise ConnectionError(f"{url} answers, but not as a Ray job server: {first_line(error)}") from error
+
+
+def _host_and_port(url: str, written: str) -> tuple[str, int]:
+    """Raises UserError for what is no URL of a host's."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        is_one = parts.scheme in ("http", "https") and bool(host.encode("idna"))  # as a socket encodes it
+    except ValueError:  # of a port, a bracket or a label
+        is_one = False
+    if not is_one:
+        raise UserError(f"--address must be the URL of Ray's dashboard such as http://127.0.0.1:8265, but got {written!r}")
+    return host, port
 
 
 def _client(url: str) -> Any:
