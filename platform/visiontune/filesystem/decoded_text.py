@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 
 _MARKS = {
-    codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16's, with which it begins
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -21,7 +20,14 @@ def decoded(content: bytes) -> str:
     ('käse', 'cat', 'cat')
     """
     encoding = next((encoding for mark, encoding in _MARKS.items() if content.startswith(mark)), "utf-8")
-    text = content.decode(encoding)
+    text = content.decode(encoding)  # not by utf-8-sig, whose errors count bytes from behind the mark
     if (at := text.find("\0")) >= 0:
-        raise UnicodeDecodeError(encoding, content, at, at + 1, f"a NUL, as of UTF-16 or UTF-32 without its mark; {READABLE} is read")
-    return text
+        start = len(text[:at].encode(encoding))
+        why = "" if content.startswith((codecs.BOM_UTF8, *_MARKS)) else ", as of UTF-16 or UTF-32 without its mark"
+        raise UnicodeDecodeError(encoding, content, start, start + 1, f"a NUL{why}")
+    return text.removeprefix("\ufeff") if encoding == "utf-8" else text
+
+
+def line_of(error: UnicodeDecodeError) -> int:
+    """The line, from 1, that has the byte which `decoded` refused."""
+    return error.object[: error.start].decode(error.encoding, "replace").count("\n") + 1

@@ -293,9 +293,9 @@ ROWS = {
         refused=("SOURCE: must be a folder or a file, but there is no ", "nearest is 'list-000.tar'"),
     ),
     "a label that is no text": Row(
-        _shards(**{"a-0": {**_pictures("1.png", "2.png", "3.png"), "1.txt": b"cat", "2.txt": b"dog", "3.txt": b"b\xe4r"}}),
+        _shards(**{"a-0": {**_pictures("1.png", "2.png", "3.png"), "1.txt": b"cat", "2.txt": b"dog", "3.txt": b"\xffr"}}),
         {"train": {"train/a-0.tar/1.png": "cat", "train/a-0.tar/2.png": "dog"}},
-        {"3.png": "has a file for its label that is no text in UTF-8, or UTF-16 or UTF-32 with its mark: 3.txt"},
+        {"3.png": "has a file for its label that is no text in UTF-8, or UTF-16 or UTF-32 with its mark (invalid start byte): 3.txt"},
     ),
     "lists with a place for each class": Row(
         _shards(**{"a-0": {**_pictures("1.png", "2.png"), "1.json": b'{"label": [0, 1, 1]}', "2.json": b'{"label": [1, 0, 0]}'}}),

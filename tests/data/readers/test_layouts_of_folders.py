@@ -251,8 +251,13 @@ ROWS = {
         ),
         {"train": {"a.png": "cat", "b.png": "dog", "wide.png": "cat"}},
         {
-            f"{name}.png": f"has a file for its label that is no text in UTF-8, or UTF-16 or UTF-32 with its mark: {name}.txt"
-            for name in ("latin", "odd", "binary", "list")
+            f"{name}.png": f"has a file for its label that is no text in UTF-8, or UTF-16 or UTF-32 with its mark ({reason}): {name}.txt"
+            for name, reason in {
+                "latin": "invalid continuation byte",
+                "odd": "a NUL, as of UTF-16 or UTF-32 without its mark",
+                "binary": "invalid start byte",
+                "list": "invalid continuation byte",
+            }.items()
         },
         data={"label_from": "text"},
     ),

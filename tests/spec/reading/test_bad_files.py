@@ -172,7 +172,7 @@ def test_a_place_without_a_readable_file(tmp_path: Path) -> None:
         "nowhere/space.yaml": "there is no such file; nor is there a folder {}/nowhere; nor is any ",
         "": "this is a folder",
         "latin.yaml": "latin.yaml:2: is no text in UTF-8, or UTF-16 or UTF-32 with its mark: byte 16 is 0xe9",
-        "wide.yaml": "wide.yaml:1: is no text in UTF-8, or UTF-16 or UTF-32 with its mark: byte 1 is 0x00",
+        "wide.yaml": "wide.yaml:1: is no text in UTF-8, or UTF-16 or UTF-32 with its mark: byte 1 is 0x00 (a NUL, as of",
     }.items():
         for load_file in (load_study, *([load_recipe] if "space" not in words else [])):
             with pytest.raises(UserError) as error:
@@ -190,6 +190,25 @@ def test_a_file_of_another_encoding_is_read_by_its_mark(tmp_path: Path, encoding
     """As a shell of Windows writes what is redirected into a file."""
     (tmp_path / "wide.yaml").write_bytes(GOOD.encode(encoding))
     assert load_study(tmp_path / "wide.yaml").identity() == load_study(write(tmp_path, GOOD)).identity()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("# käse, grün\na: b\0c".encode(), "space.yaml:2: {}: byte 19 is 0x00 (a NUL, as of UTF-16 or UTF-32 without its mark)"),
+        (b"\xef\xbb\xbf# a\n\0", "space.yaml:2: {}: byte 7 is 0x00 (a NUL)"),
+        (b"\xef\xbb\xbf# a\n\xe9", "space.yaml:2: {}: byte 7 is 0xe9 (unexpected end of data)"),
+        ("# \u010a\na: \0".encode("utf-16"), "space.yaml:2: {}: byte 16 is 0x00 (a NUL)"),  # its second letter has a byte 0x0a
+        (b"\xfe\xff" + "# ä\n\n\0".encode("utf-16-be"), "space.yaml:3: {}: byte 12 is 0x00 (a NUL)"),
+        ("a: 1\n😀\0".encode("utf-32"), "space.yaml:2: {}: byte 28 is 0x00 (a NUL)"),
+        (b"\xff\xfea\0\n\0\0\xdca\0", "space.yaml:2: {}: byte 6 is 0x00 (illegal encoding)"),
+    ],
+)
+def test_the_byte_and_the_line_of_what_is_no_text_are_the_files(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / "space.yaml").write_bytes(content)
+    with pytest.raises(UserError) as error:
+        load_study(tmp_path / "space.yaml")
+    assert str(error.value) == f"{tmp_path}/" + told.format("is no text in UTF-8, or UTF-16 or UTF-32 with its mark")
 
 
 def test_a_file_that_is_not_there_is_looked_for_among_those_to_start_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

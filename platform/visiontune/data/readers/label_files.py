@@ -117,8 +117,8 @@ def _read(root: Root, name: str) -> str:
     """With "\\n" at the end of each line, as on any system. Raises BadPicture for what is no text."""
     try:
         text = decoded(root.read(name))
-    except UnicodeDecodeError:
-        raise BadPicture(f"is no text in {READABLE}") from None
+    except UnicodeDecodeError as error:
+        raise BadPicture(f"is no text in {READABLE} ({error.reason})") from None
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 

@@ -16,7 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from visiontune.errors import Problem, UserError
-from visiontune.filesystem.decoded_text import READABLE, decoded
+from visiontune.filesystem.decoded_text import READABLE, decoded, line_of
 from visiontune.spec.yaml.near_files import missing_rule
 from visiontune.spec.yaml.yaml_node import Node, is_number, scalar
 
@@ -161,8 +161,8 @@ def _text(path: Path, *, is_recipe: bool) -> str:
             raise UserError(Problem(file, 0, "", f"a file has at most {MAX_BYTES:,} bytes, but this one has {path.stat().st_size:,}"))
         return decoded(content)
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise UserError(Problem(file, line, "", f"is no text in {READABLE}: byte {error.start} is 0x{content[error.start]:02x}")) from None
+        what = f"byte {error.start} is 0x{content[error.start]:02x} ({error.reason})"
+        raise UserError(Problem(file, line_of(error), "", f"is no text in {READABLE}: {what}")) from None
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise _content_for_path(file) from None
