@@ -142,9 +142,19 @@ def test_an_override_with_a_space_is_one_mistake(words: str, key: str, capsys: p
     assert err == f"command line: {key}: an override is written key=value without spaces; nearest is {key}=8\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [("check digits.yaml budget.num_trials", "budget.num_trials"), ("check digits.yaml space.optimizer.lr", "space.optimizer.lr")],
+)
+def test_a_key_without_its_value_is_no_second_file(words: str, key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(DIGITS, "digits.yaml")
+    _, err = run(*words.split(), code=2, capsys=capsys)
+    assert err == f"command line: {key}: an override is written key=value; nearest is {key}=VALUE\n"
+
+
 def test_hints_are_as_the_program_was_typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     Path("best.yaml").write_text("model: {name: lenet5}\noptimizer: {name: sgd, lr: 0.1}\n")
-    said = "a search space was expected, but this is a recipe: `{} train` trains it\n"
+    said = "a search space was expected, but this is a recipe: `{} train FILE` trains it\n"
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(sys, "argv", ["here/bin/visiontune"])
     assert run("check", "best.yaml", code=2, capsys=capsys)[1] == f"best.yaml:1: {said.format('here/bin/visiontune')}"

@@ -180,7 +180,7 @@ def test_a_winner_is_inspected_from_the_command_line(
     folder.mkdir()
     (folder / "driver.lock").touch()
     assert main(["inspect", "random", "--studies-dir", str(tmp_path)]) == 2
-    assert "has no trained winner yet" in capsys.readouterr().err
+    assert "has no trained winner yet; `visiontune search FILE` makes one" in capsys.readouterr().err
     recipe = make_recipe(model_section("cnn", width=4, depth=2), data=section("data", {"source": "digits"}))
     setup = set_up(recipe, store, torch.device("cpu"))
     metadata = WeightsMetadata.of(recipe, store, use_val=True)

@@ -38,8 +38,12 @@ def test_a_recipe_and_a_search_space_are_told_apart(tmp_path: Path, recipe: Tria
     """By one sentence: of the keys of the one the other has hardly any."""
     dump_recipe(recipe, tmp_path / "recipe.yaml")
     for load_file, text, rule in (
-        (load_study, (tmp_path / "recipe.yaml").read_text(), "a search space was expected, but this is a recipe: `visiontune train`"),
-        (load_recipe, FULL, "a recipe was expected, but this is a search space: `visiontune search` searches it"),
+        (
+            load_study,
+            (tmp_path / "recipe.yaml").read_text(),
+            "a search space was expected, but this is a recipe: `visiontune train FILE` trains it",
+        ),
+        (load_recipe, FULL, "a recipe was expected, but this is a search space: `visiontune search FILE` searches it"),
     ):
         (tmp_path / "other.yaml").write_text(text)
         with pytest.raises(UserError, match=rule) as error:

@@ -18,7 +18,7 @@ from visiontune.cli.verb_parser import Parser
 from visiontune.errors import UserError
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.spec.declarations.declare import Field
-from visiontune.spec.reading.overrides import num_apart
+from visiontune.spec.reading.overrides import is_key, num_apart
 from visiontune.spec.space.sections import RECIPE, STUDY
 
 
@@ -76,7 +76,7 @@ def _parted(words: Sequence[str], fields: Mapping[str, Field]) -> tuple[list[str
     """Overrides, those among them that were written with spaces and will be refused as such; and files."""
     overrides, files, rest = list[str](), list[Path](), list(words)
     while rest:
-        num = 0 if kind_of(rest[0]) else num_apart(rest, fields) or int("=" in rest[0])
+        num = 0 if kind_of(rest[0]) else num_apart(rest, fields) or int("=" in rest[0] or is_key(rest[0], fields))
         overrides += rest[:num]
         files += map(Path, rest[: 1 - min(num, 1)])
         del rest[: max(num, 1)]

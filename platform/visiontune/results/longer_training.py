@@ -130,7 +130,7 @@ def train_winner_longer(
     refuse_outside(MANY, epochs=epochs, seeds=seeds)
     winner = study.winner
     if winner is None:
-        raise UserError(f"study {study.name} has no winner yet; `visiontune search` finds one")
+        raise UserError(f"study {study.name} has no winner yet; `visiontune search FILE` finds one")
     confirmed = {one.seed: one.val_value for one in winner.confirmations if not one.failure}
     before = known_pairs(confirmed, winner.recipe, study.record.trial(winner.number).value or 0.0, seeds)
     to = out or study.path / f"longer-{epochs}.safetensors"

@@ -215,10 +215,11 @@ def _refuse_other(root: Node, name: str, declared: Section) -> None:
     """Raise UserError for a search space where a recipe is due, and the other way round: every key of it would be wrong."""
     is_like_space, is_like_recipe = bool(_OF_SPACES & {*root.items}), bool(_OF_RECIPES & {*root.items})
     if declared is RECIPE and is_like_space and not is_like_recipe:
-        how = "`visiontune search` searches it, `visiontune sample` prints recipes out of it"
+        how = "`visiontune search FILE` searches it, `visiontune sample FILE` prints recipes out of it"
         raise UserError(Problem(name, root.line, "", f"a recipe was expected, but this is a search space: {how}"))
     if declared is STUDY and is_like_recipe and not is_like_space:
-        raise UserError(Problem(name, root.line, "", "a search space was expected, but this is a recipe: `visiontune train` trains it"))
+        how = "`visiontune train FILE` trains it"
+        raise UserError(Problem(name, root.line, "", f"a search space was expected, but this is a recipe: {how}"))
 
 
 def name_of(source: Source) -> str:

@@ -88,7 +88,7 @@ def spec_of_study(storage: Storage, name: str, confirm: Mapping[str, Any], url: 
 
 def _refuse(study: StudyRecord, spec: StudySpec, *, is_race: bool) -> Ending:
     if study.ending is None:
-        raise UserError(f"study {study.name} has not ended; `visiontune search` with its file goes on, and confirms its best at the end")
+        raise UserError(f"study {study.name} has not ended; `visiontune search FILE` with its file goes on and confirms its best")
     if not any(trial.state == "complete" for trial in study.trials):
         raise UserError(f"no trial of study {study.name} was trained in full, so there is none to confirm; search on with more budget")
     if is_race and not spec.confirm["num_seeds"]:

@@ -7,7 +7,10 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 from places import HELPERS
 from sample_study import later
@@ -47,6 +50,11 @@ def test_what_a_driver_says_of_itself(tmp_path: Path) -> None:
         Heartbeat(folder).beat(later(num_running=2, num_staged=3, num_nodes=1, num_gpus=4.0, waits_s=0.0))
         driver = holder_of(folder)
         assert driver is not None and (driver.pid, driver.num_staged, driver.num_gpus) == (os.getpid(), 3, 4.0)
+        waits = {
+            waits_s: len(driver_lines(cast(Any, SimpleNamespace(driver=replace(driver, waits_s=waits_s)))))
+            for waits_s in (0.0, 0.3, 9.0, 10.0)
+        }
+        assert waits == {0.0: 1, 0.3: 1, 9.0: 1, 10.0: 2}, "no trial has had a machine for 0 s is not worth a line"
         folder.driver_state.write_text(json.dumps({"pid": os.getpid() + 1, "num_staged": 9}))  # an earlier driver's
         driver = holder_of(folder)
         assert driver is not None and driver.num_staged == 0

@@ -84,7 +84,7 @@ class Store:
         try:
             return _read(path)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"the store {path} cannot be read ({first_line(error)}); `visiontune search` makes it again") from error
+            raise UserError(f"the store {path} cannot be read ({first_line(error)}); `visiontune search FILE` makes it again") from error
 
     @property
     def info(self) -> DataInfo:
@@ -239,5 +239,5 @@ def pixels_of(path: Path) -> Path | None:
     try:
         content = opened(path)[1]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"the store {path} cannot be read ({first_line(error)}); `visiontune search` makes it again") from error
+        raise UserError(f"the store {path} cannot be read ({first_line(error)}); `visiontune search FILE` makes it again") from error
     return path.with_name(f"{content['pixels']}.arrow") if "pixels" in content else None

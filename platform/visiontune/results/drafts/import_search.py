@@ -51,7 +51,7 @@ def import_search(file: Path, words: Sequence[str], *, out: Path | None, study: 
                 raise UserError(f"--study names one of a storage's studies, but {file} is a sweep")
             return _space(file, *_of_sweep(content, str(file)), words=words, out=out, force=force)
         if isinstance(content, Mapping) and {"study", "space"} <= {*content}:
-            raise UserError(f"{file} is a search space already: `visiontune search` searches it")
+            raise UserError(f"{file} is a search space already: `visiontune search FILE` searches it")
         return _recipe(file, content, words, out, force=force)
     return _space(file, *_of_optuna(file, study), words=words, out=out, force=force)
 

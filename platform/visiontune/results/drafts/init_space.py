@@ -76,7 +76,10 @@ def _checked_name(name: str) -> str:
     """As `study` in a file. Raises UserError."""
     example: dict[str, Any] = {"model": {"name": "lenet5"}, "optimizer": {"name": "sgd", "lr": 0.1}}
     rest = {"data": {"source": "digits"}, "budget": {"num_trials": 1, "max_epochs": 1}, "space": example}
-    return load_study({"study": name, **rest}).study
+    try:
+        return load_study({"study": name, **rest}).study
+    except UserError as error:
+        raise UserError(*(replace(problem, file="", where="--name") for problem in error.problems)) from None
 
 
 def _refuse(path: Path, *, force: bool) -> None:

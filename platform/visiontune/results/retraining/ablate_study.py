@@ -98,7 +98,7 @@ def _plan(folder: StudyFolder, storage: Storage, url: str, num_seeds: int) -> po
     study = study_record(storage, folder.name)
     winner = winner_of(study) if study.ending is not None else None
     if winner is None:
-        raise UserError(f"study {folder.name} has no winner yet; `visiontune search` with its file goes on")
+        raise UserError(f"study {folder.name} has no winner yet; `visiontune search FILE` with its file goes on")
     if winner.recipe.get("phases"):
         raise UserError(
             f"the winner of study {folder.name} changed while it was trained (pbt): a factor of it is a schedule, which can't be ablated"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from visiontune.results.screens.search_screen import LONG_S
 from visiontune.results.screens.text import duration
 from visiontune.tuning.records.records import Driver, StudyRecord
 from visiontune.tuning.study.who_drives import SILENT_S
@@ -26,7 +27,7 @@ def _lines_of(driver: Driver) -> Iterator[str]:
         return
     machines = f"{driver.num_nodes} node{'s'[driver.num_nodes == 1 :]} with {driver.num_gpus:g} GPUs"
     yield f"{who}; {driver.num_running} running, {driver.num_staged} staged, on {machines}"
-    if driver.waits_s:
+    if driver.waits_s >= LONG_S:
         yield f"  no trial has had a machine for {duration(driver.waits_s)}"
     if (age_s := time.time() - driver.at_s) > SILENT_S:
         yield f"  it has given no sign for {duration(age_s)}: where it is frozen, or cut off, end that process and search again"

@@ -32,7 +32,7 @@ def ask(folder: StudyFolder, cache: Path, info: DataInfo) -> tuple[Classifier, S
 def winner_classifier(folder: StudyFolder, cache: Path) -> Classifier:
     """The winner's network. Raises UserError where the study has no weights, and for weights that can't be used."""
     if not (folder.winner_weights.is_file() and folder.winner.is_file()):
-        raise UserError(f"the study in {folder.path} has no trained winner yet; `visiontune search` makes one once it is confirmed")
+        raise UserError(f"the study in {folder.path} has no trained winner yet; `visiontune search FILE` makes one once it is confirmed")
     metadata = read_metadata(folder.winner_weights)
     if metadata is None:  # a version that wrote none
         recipe = load_recipe(folder.winner)

@@ -16,6 +16,7 @@ from visiontune.spec.yaml.yaml_node import Node, node_of
 from visiontune.spec.yaml.yaml_reader import compose
 
 COMMAND_LINE = "command line"
+_DOTTED = re.compile(r"[a-z]\w*(?:\.\w+)+")
 _PARTED = re.compile(r"([a-z]\w*(?:\.\w+)*) (?:= ?)?([^ =]+)")
 
 
@@ -60,10 +61,14 @@ def misspelt(overrides: Sequence[str]) -> list[Problem]:
         if "=" in text and all(text.partition("=")[0].strip().split(".")):
             continue
         parted = _PARTED.fullmatch(" ".join([text, *rest[:2]])) or _PARTED.fullmatch(" ".join([text, *rest[:1]]))
-        near = f" without spaces; nearest is {parted[1]}={parted[2]}" if parted else ", like budget.num_trials=8"
+        near = f" without spaces; nearest is {parted[1]}={parted[2]}" if parted else _like(text)
         found.append(Problem(COMMAND_LINE, 0, text, f"an override is written key=value{near}"))
         del rest[: len(parted[0].split(" ")) - 1 if parted else 0]
     return found
+
+
+def _like(text: str) -> str:
+    return f"; nearest is {text}=VALUE" if _DOTTED.fullmatch(text) else ", like budget.num_trials=8"
 
 
 def num_apart(words: Sequence[str], fields: Mapping[str, Field]) -> int:
@@ -76,6 +81,15 @@ def num_apart(words: Sequence[str], fields: Mapping[str, Field]) -> int:
     if not (head in fields if dot else any(places_of(head, fields))):
         return 0
     return next((num for num in (3, 2) if len(words) >= num and _PARTED.fullmatch(" ".join(words[:num]))), 0)
+
+
+def is_key(word: str, fields: Mapping[str, Field]) -> bool:
+    """Whether it is a dotted key of a file with these fields.
+
+    >>> is_key("budget.num_trials", STUDY.fields), is_key("budget.yaml", STUDY.fields)
+    (True, False)
+    """
+    return "." in word and any(declared_at(word.split("."), fields))
 
 
 def _value(key: str, text: str, found: list[Problem], fields: Mapping[str, Field]) -> Node:

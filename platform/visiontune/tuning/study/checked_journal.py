@@ -80,7 +80,7 @@ class CheckedJournal(JournalFileBackend):
                 if at > end or (at == end and log is None):
                     return
                 if not _is_good(line, needs_sum) or (is_asked and log is None):
-                    rule = "is damaged; the next `visiontune search` with the study's file mends it out of its copy"
+                    rule = "is damaged; the next `visiontune search FILE` with the study's file mends it out of its copy"
                     raise UserError(Problem(str(self._path), number + 1, "", rule))
                 number, needs_sum = number + 1, _is_good(line, True)
                 self._log_number_offset[number] = at
