@@ -74,7 +74,7 @@ $(READY): constraints.txt pyproject.toml
 	@if [ -e $(HALF) ]; then echo "the last set-up did not end: starting over"; rm -rf .venv; fi
 	@mkdir -p .venv && touch $(HALF)
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
-	@echo "setting up .venv: 2 to 5 minutes, 6 GB of packages"
+	@echo "setting up .venv: 2 to 5 minutes, 7 GB of packages"
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-compile --require-hashes -r constraints.txt || { rm $(HALF); exit 1; }
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@mv $(HALF) $@
