@@ -35,7 +35,7 @@ def test_a_mistake_is_told_where_it_stands(tmp_path: Path, bad: Bad) -> None:
     [
         ("budget.num_trials 8", {"budget.num_trials": "budget.num_trials=8"}),
         ("budget.num_trials = 8", {"budget.num_trials": "budget.num_trials=8"}),
-        ("budget.num_trials 8 data.seed", {"budget.num_trials": "budget.num_trials=8", "data.seed": "like budget"}),
+        ("budget.num_trials 8 data.seed", {"budget.num_trials": "budget.num_trials=8", "data.seed": "nearest is data.seed=VALUE"}),
         ("8 data.seed=1", {"8": "like budget.num_trials=8"}),
     ],
 )
