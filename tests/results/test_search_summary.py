@@ -68,6 +68,8 @@ def test_a_spent_budget_says_what_it_had_no_room_for_and_how_to_give_it_more(tmp
     assert "of 3 confirmations the budget had room for 0" in lines
     assert "the budget of 0.01 hours has no room for more; 6 trials and 18 epochs were new" in lines
     assert lines[-1] == f"trials that wait go on with more of it: {GO_ON} budget.hours=0.02"
+    record = replace(record, ending=Ending({"hours": 0.01}, "hours", 3, hours_to_go_on=0.05))
+    assert page(record, "budget").endswith(f" {GO_ON} budget.hours=0.05"), "the next call's start takes more than it would be given"
 
 
 def test_a_call_that_only_confirmed_says_so() -> None:

@@ -78,10 +78,11 @@ def _ending(study: Study) -> str:
 
 
 def _with_more(go_on: str, ending: Ending, spent: Mapping[str, float]) -> str:
-    """The command with twice as much of what ended the search, in place of what it said of that; more than was spent in any case."""
+    """The command with twice as much of what ended the search, in place of what it said of that; enough for another call in any case."""
     key = f"budget.{ending.by}="
     kept = [word for word in shlex.split(go_on) if not word.startswith(key)]
-    return f"{shlex.join(kept)} {key}{2 * max(ending.limits[ending.by], spent.get(ending.by, 0.0)):.4g}"
+    more = max(2 * ending.limits[ending.by], 2 * spent.get(ending.by, 0.0), ending.hours_to_go_on)
+    return f"{shlex.join(kept)} {key}{more:.4g}"
 
 
 def _news(study: Study) -> str:

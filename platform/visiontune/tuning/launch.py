@@ -153,7 +153,8 @@ def _conclude(run: SearchRun, spec: StudySpec, storage: Storage, folder: StudyFo
     if not run.is_finished:
         run.log("search", "interrupted; the same command goes on")
         return Outcome("interrupted", study, folder, run.num_new_trials, run.spending.num_new_epochs)
-    ending = Ending(spec.budget.ends, run.ended_by or "num_trials", int(spec.confirm["num_seeds"]), spec.confirm)
+    hours = run.spending.hours_to_go_on if run.ended_by == "hours" else 0.0
+    ending = Ending(spec.budget.ends, run.ended_by or "num_trials", int(spec.confirm["num_seeds"]), spec.confirm, hours_to_go_on=hours)
     study = study_record(storage, spec.study, ending)
     leave_winner(study, folder, store, put, spec.register)
     storage.set_attribute("registered", spec.register)

@@ -9,8 +9,10 @@ from simulated_search import curve, make_spec, report
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.results import search_summary
 from visiontune.tuning.budget import search_clock, spending
 from visiontune.tuning.preflight.get_ready import count_gpus, refuse_graphs
+from visiontune.tuning.records.records import Ending
 from visiontune.tuning.search.search_run import SearchRun
 from visiontune.tuning.search.trial_queue import TrialQueue
 from visiontune.tuning.study.open_storage import create_or_resume
@@ -195,6 +197,23 @@ def test_a_full_training_that_does_not_fit_is_the_hours_fault_and_more_of_them_r
         ended.append((drive(clock, spec, folder, epoch_s=lambda _: 9.0)[0].ended_by, read_study(StudyFolder(folder)).best.epoch))
     assert ended[0][0] == "hours" and ended[0][1] < 9
     assert ended[1] == ("", 9)
+
+
+@pytest.mark.parametrize("epoch_s", [2.0, 20.0])
+@pytest.mark.parametrize("starts_s", [(8, 8, 8), (8, 35, 35), (60, 60, 60)], ids=str)
+def test_the_hours_that_a_search_asks_for_train_something(tmp_path, clock, monkeypatch, starts_s, epoch_s):
+    """Each call starts Ray anew and its workers, which may take all of the budget; the first gave up before one was there."""
+    folder, hours, trained = tmp_path / "study", 0.001, []
+    for start_s in starts_s:
+        monkeypatch.setattr("test_spending.RAY_S", start_s)
+        spec = make_spec(folder, 20, num_seeds=1, overrides=[f"budget.hours={hours:.4g}"])
+        run, _ = drive(clock, spec, folder, epoch_s=lambda _: epoch_s)
+        trained.append(run.spending.num_new_epochs)
+        if run.ended_by != "hours":
+            break
+        ending = Ending({"hours": hours}, "hours", 1, hours_to_go_on=run.spending.hours_to_go_on)
+        hours = float(search_summary._with_more("search", ending, run.spending.spent).partition("=")[2])
+    assert trained[0] == 0 and len(trained) > 1 and all(trained[1:])
 
 
 def test_confirmations_that_were_begun_go_on_after_a_kill(tmp_path, clock):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from visiontune.spec.space.epoch_forecast import CONFIRM_S, MARGIN, num_in_turn, num_retrainings
 from visiontune.spec.space.study_spec import StudySpec
+from visiontune.tuning.budget.search_clock import START_S
 from visiontune.tuning.records.leg import Report
 from visiontune.tuning.records.records import TrialRecord
 from visiontune.tuning.study.study_storage import Storage
@@ -41,12 +42,15 @@ class Spending:
         self._limits = {unit: limit for unit, limit in spec.budget.limits.items() if unit in UNITS}
         self._before: Mapping[str, float] = storage.attributes().get("spent", {})
         self._gpu_s = 0.0
+        self._ready_s: float | None = None
         self._epoch_s: dict[int, dict[int, float]] = {}
         self._all_s, self._num_measured = 0.0, 0
 
     def measured(self, report: Report, number: int | None = None) -> None:
         """An epoch was trained now, of this trial or of a confirmation; its metric `epoch_s` says how long it took."""
         epoch_s = float(report.metrics.get("epoch_s", 0.0))
+        if self._ready_s is None:
+            self._ready_s = max(0.0, self._elapsed_s - epoch_s)
         self.num_new_epochs += 1 if number is None else self._spec.num_repeats
         self._gpu_s += epoch_s * self.num_gpus
         if number is not None:
@@ -75,7 +79,7 @@ class Spending:
     @property
     def spent(self) -> dict[str, float]:
         """By the keys of the budget."""
-        now = {"epochs": self.num_new_epochs, "hours": (time.monotonic() - self._start_s) / 3600, "gpu_hours": self._gpu_s / 3600}
+        now = {"epochs": self.num_new_epochs, "hours": self._elapsed_s / 3600, "gpu_hours": self._gpu_s / 3600}
         return {unit: self._before.get(unit, 0.0) + now[unit] for unit in UNITS}
 
     @property
@@ -83,6 +87,20 @@ class Spending:
         """By the keys of the budget that are given."""
         spent = self.spent
         return {unit: limit - spent[unit] for unit, limit in self._limits.items()}
+
+    @property
+    def hours_to_go_on(self) -> float:
+        """Of the budget, with which another call trains too: it starts Ray and its workers anew, and that counts before any epoch does.
+
+        Where no worker was there yet it may take so long, and as long again for an epoch of which nothing is known.
+        """
+        start_s = self._elapsed_s + 2 * START_S if self._ready_s is None else self._ready_s
+        trial = self._of_trial("hours", self._spec.budget.max_epochs, None) + self._testing("hours", int(self._spec.confirm["num_seeds"]))
+        return self.spent["hours"] + MARGIN * (start_s / 3600 + trial)
+
+    @property
+    def _elapsed_s(self) -> float:
+        return time.monotonic() - self._start_s
 
     def note(self, *, is_last: bool = False) -> None:
         """Write down what was spent, now and then."""

@@ -140,7 +140,8 @@ class Ending:
     """A search has ended: of its `limits`, by the keys of the budget, `by` ended it; confirmations on `num_seeds` were wanted.
 
     What waits goes on only with more of that. `confirm` is the whole section, empty in studies older than races; where `visiontune confirm`
-    changed it since, `confirm_of_file` is what the search's file had.
+    changed it since, `confirm_of_file` is what the search's file had. `hours_to_go_on`: of a budget with which another
+    call trains too, 0 where that is not known.
     """
 
     limits: Mapping[str, float]
@@ -148,6 +149,7 @@ class Ending:
     num_seeds: int
     confirm: Mapping[str, Any] = field(default_factory=dict)
     confirm_of_file: Mapping[str, Any] = field(default_factory=dict)
+    hours_to_go_on: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,12 @@ def ending_of(storage: Storage) -> Ending | None:
         return None
     limits = found.get("limits") or {"num_trials": found["num_trials"]}  # before budgets in hours
     return Ending(
-        limits, found.get("by", "num_trials"), int(found["num_seeds"]), found.get("confirm", {}), found.get("confirm_of_file", {})
+        limits,
+        found.get("by", "num_trials"),
+        int(found["num_seeds"]),
+        found.get("confirm", {}),
+        found.get("confirm_of_file", {}),
+        found.get("hours_to_go_on", 0.0),
     )
 
 
