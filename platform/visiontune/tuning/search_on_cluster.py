@@ -24,6 +24,7 @@ from visiontune.tuning.preflight.forecast import keep_forecast
 from visiontune.tuning.preflight.get_ready import (
     Screen,
     count_gpus,
+    find_pictures,
     get_ready,
     ingest_screen,
     note_of_precision,
@@ -61,8 +62,10 @@ def search_on_cluster(
     """Run all legs of a search on the cluster at `address`, or on this machine; gives the pictures. Raises as `run_search`."""
     folder = studies.study(spec.study)
     is_new = not storage.trials()  # a study with trials has passed the preflight
+    with beside_ray(partial(find_pictures, spec), "pictures that are being listed", may_exit=may_exit) as found:
+        source = found()  # or a path at which nothing is would be told once Ray is up
     # Before Ray starts, which takes seconds in other processes.
-    reading = partial(get_ready, spec, studies.data_cache, is_new, ingest_screen(spec, screen, run.clock.start_s))
+    reading = partial(get_ready, spec, studies.data_cache, is_new, ingest_screen(spec, screen, run.clock.start_s), source=source)
     with one_blas_thread(), beside_ray(reading, "pictures that are being read", may_exit=may_exit) as read:
         joins = not is_local(address)
         asked_of_nodes = needs_of(folder) if joins else nullcontext()

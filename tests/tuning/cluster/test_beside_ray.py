@@ -24,21 +24,23 @@ from contextlib import nullcontext
 from visiontune.cli import main
 from visiontune.tuning import search_on_cluster as search
 from visiontune.tuning.cluster import beside_ray
-def hang(*_):
+def hang(*_, **__):
     print("reading", flush=True)
     threading.Event().wait()
-search.get_ready, search.cluster = hang, lambda *_: nullcontext()
+search.cluster = lambda *_: nullcontext()
+setattr(search, sys.argv.pop(1), hang)
 beside_ray.PATIENCE_S = 0.2
 search._watched = lambda *_: ({}, types.SimpleNamespace(check=lambda needs: None))
 sys.exit(main(["search", *sys.argv[1:]]))
 """
 
 
-def test_ctrl_c_ends_a_search_whose_pictures_hang(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("step", "done"), [("find_pictures", "listed"), ("get_ready", "read")])
+def test_ctrl_c_ends_a_search_whose_pictures_hang(tmp_path: Path, step: str, done: str) -> None:
     """It waited for the thread that reads, for ever."""
     make_spec(tmp_path / "study")
     words = [str(tmp_path / "study.yaml"), "--plain", "--studies-dir", str(tmp_path / "studies")]
-    command = [sys.executable, "-c", HANGS, *words]
+    command = [sys.executable, "-c", HANGS, step, *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as search:
         assert search.stdout is not None
         while "reading" not in search.stdout.readline():
@@ -48,7 +50,7 @@ def test_ctrl_c_ends_a_search_whose_pictures_hang(tmp_path: Path) -> None:
             _, said = search.communicate(timeout=20)
         finally:
             search.kill()
-    assert "interrupted, and pictures that are being read do not come; the same command goes on\n" in said and search.returncode == 1
+    assert f"interrupted, and pictures that are being {done} do not come; the same command goes on\n" in said and search.returncode == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -574,6 +574,14 @@ def test_a_driver_that_comes_second_removes_nothing_of_the_first_ones(tmp_path, 
         assert folder.journal.exists()
 
 
+def test_pictures_that_are_not_there_are_told_before_ray_starts_and_leave_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("visiontune.tuning.search_on_cluster.cluster", lambda *_: pytest.fail("Ray is started"))
+    spec = make_spec(tmp_path / "study", overrides=["data.source=folder", f"data.path={tmp_path}/nowhere"])
+    with pytest.raises(UserError, match=r"data\.path: must be a folder, but there is no "):
+        run_search(spec, StudiesFolder.of(tmp_path / "studies"), tracker=lambda: nullcontext(print), screen=lambda shot: None)
+    assert not (tmp_path / "studies").exists()
+
+
 def test_a_search_for_gpus_where_there_is_none_is_refused_before_anything_is_read_and_leaves_nothing(tmp_path, monkeypatch):
     """It was once Ray was up and all pictures were decoded, and left an empty folder of studies with MLflow's database."""
     counts = SimpleNamespace(get_current_node_num_accelerators=lambda: 0)

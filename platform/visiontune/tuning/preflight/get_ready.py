@@ -25,6 +25,7 @@ from visiontune.tuning.records.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from visiontune.data.ingest.progress import Progress
+    from visiontune.data.source import Source
     from visiontune.data.store.store import Store
 
 Screen = Callable[[Snapshot], None]
@@ -68,11 +69,27 @@ def ingest_screen(spec: StudySpec, screen: Screen, start_s: float) -> Callable[[
 
 
 @uses_plugins  # in a thread of its own
-def get_ready(spec: StudySpec, cache: Path, is_checking: bool, tell: Callable[[Progress], None], stop: Event) -> Store:
-    """Raise UserError for what is wrong with models, policies or pictures, before any trial; then prepare the pictures."""
+def find_pictures(spec: StudySpec, stop: Event) -> Source:
+    """What reads the pictures, which are listed and not read. Raises UserError where there are none."""
+    from visiontune.data.prepare import source_of, with_defaults
+
+    try:
+        return source_of(with_defaults(spec.data))
+    except UserError as error:
+        raise spec.placed(error, "data") from error
+
+
+@uses_plugins  # in a thread of its own
+def get_ready(
+    spec: StudySpec, cache: Path, is_checking: bool, tell: Callable[[Progress], None], stop: Event, source: Source | None = None
+) -> Store:
+    """Raise UserError for what is wrong with models, policies or pictures, before any trial; then prepare the pictures.
+
+    `source` is what `find_pictures` gave.
+    """
     from visiontune.data.prepared_store import prepared
 
-    source = preflight(spec)[1] if is_checking else None
+    source = preflight(spec, source)[1] if is_checking else source
     try:
         return prepared(spec.data, cache, tell=tell, stop=stop, source=source)
     except UserError as error:

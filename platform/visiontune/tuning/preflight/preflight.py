@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from visiontune.data.store.store import DataInfo
 
 
-def preflight(spec: StudySpec) -> tuple[DataInfo, Source]:
+def preflight(spec: StudySpec, source: Source | None = None) -> tuple[DataInfo, Source]:
     """What is known of the pictures, once all that the space may choose fits them and the sampler can be built; and what reads them.
 
-    Raises UserError with everything that does not. Each section is tried at its `Space.corners`.
+    `source` as in `describe`. Raises UserError with everything that does not. Each section is tried at its `Space.corners`.
     """
     from visiontune.data.prepare import describe, source_of, with_defaults
 
     try:
-        source = source_of(with_defaults(spec.data))
+        source = source or source_of(with_defaults(spec.data))
         info = describe(spec.data, source)
     except UserError as error:
         raise spec.placed(error, "data") from error
