@@ -133,8 +133,8 @@ def near_names(name: str, known: Iterable[str]) -> str:
     return f"; nearest are {', '.join(close)}" if close else ""
 
 
-def nearest(word: object, choices: Iterable[object]) -> str:
-    """The tail of a rule: the closest choice if one is close in small letters, then all of them.
+def nearest(word: object, choices: Iterable[object], before: str = "") -> str:
+    """The tail of a rule: the closest choice if one is close in small letters, then all of them; the closest has `before` before it.
 
     >>> nearest("adamm", ["adam", "sgd"])
     "nearest is 'adam'; choices: adam, sgd"
@@ -143,4 +143,4 @@ def nearest(word: object, choices: Iterable[object]) -> str:
     folded = {name.casefold(): name for name in reversed(names)}
     close = [folded[one] for one in difflib.get_close_matches(str(word).casefold(), folded, n=1, cutoff=0.5)]
     listed = "choices: " + (", ".join(names) or "none")
-    return f"nearest is {close[0]!r}; {listed}" if close else listed
+    return f"nearest is {before + close[0]!r}; {listed}" if close else listed

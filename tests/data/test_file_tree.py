@@ -146,7 +146,9 @@ def test_parquet_on_s3(tmp_path: Path, s3: str) -> None:
 def test_what_is_not_on_s3(tmp_path: Path, s3: str) -> None:
     tree(tmp_path / "set", CATS_AND_DOGS)
     for read in (folder, voc):
-        with pytest.raises(UserError, match=r"data\.path: must be a folder, but there is no s3://b/sets; nearest is 'set'") as caught:
+        with pytest.raises(
+            UserError, match=r"data\.path: must be a folder, but there is no s3://b/sets; nearest is 's3://b/set'"
+        ) as caught:
             read(path=s3.format("/sets"))
         assert "secret" not in str(caught.value)
     source = folder(path=s3.format("/set"))

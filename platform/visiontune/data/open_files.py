@@ -100,7 +100,7 @@ def open_files(text: str, where: str, suffix: str) -> tuple[Root, list[str]]:
         return folder, [name]
     names = [name for name in folder.scan().files if fnmatchcase(name, pattern) and not is_hidden(name)]
     if not names:
-        near = beside(replace(folder, path=f"{folder.path}/{pattern}"))
+        near = beside(replace(folder, path=f"{folder.path}/{pattern}", shown=f"{folder.shown}/{pattern}"))
         raise UserError(Problem("", 0, where, f"must hold files, but in {folder.shown} none is named {pattern}{near}"))
     return folder, names
 
@@ -129,12 +129,13 @@ def kind_at(root: Root) -> str | None:
 
 
 def beside(root: Root) -> str:
-    """The tail of a message: what lies beside its path under a similar name."""
+    """The tail of a message: what lies beside its path under a similar name, as it is typed in place of it, then all if they are few."""
     parent, name = posixpath.split(root.path)
     try:
         found = Root(parent, "", root.filesystem).scan()
     except UserError:
         return ""
     names = [other for other in (*found.folders, *found.files) if not is_hidden(other)]
-    said = nearest(name, map(printable, names))
+    typed = root.shown.rpartition("/")
+    said = nearest(name, map(printable, names), printable(typed[0] + typed[1]))
     return f"; {said}" if len(names) <= 10 else f"; {said.partition(';')[0]}" if said.startswith("nearest") else ""

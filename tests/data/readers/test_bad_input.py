@@ -31,7 +31,7 @@ def refused(data: dict[str, Any], cache: Path, *, quick: bool = True) -> str:
 def test_missing_file_names_the_nearest(tmp_path: Path) -> None:
     write(tmp_path / "train.parquet", ENCODED, LABELS)
     message = refused({"train": str(tmp_path / "trian.parquet")}, tmp_path / "cache")
-    assert "data.train" in message and "nearest is 'train.parquet'" in message
+    assert "data.train" in message and f"nearest is '{tmp_path}/train.parquet'" in message
 
 
 def test_no_parquet(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -146,10 +147,18 @@ def test_what_cannot_be_used_is_one_sentence(tmp_path: Path, names: dict[str, in
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_missing_folder_names_the_nearest(tmp_path: Path) -> None:
+def test_a_missing_folder_names_the_nearest_as_it_is_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pictures").mkdir()
-    with pytest.raises(UserError, match=r"data\.path: must be a folder, but there is no .*/picture; nearest is 'pictures'"):
+    with pytest.raises(UserError, match=r"data\.path: must be a folder, but there is no .*/picture; nearest is '/.*/pictures'"):
         folder(path=str(tmp_path / "picture"))
+    monkeypatch.chdir(tmp_path)
+    for typed, told in {
+        "picture": "pictures",
+        "./picture": "./pictures",
+        f"../{tmp_path.name}/picture/": f"../{tmp_path.name}/pictures",
+    }.items():
+        with pytest.raises(UserError, match=f"; nearest is '{re.escape(told)}'"):
+            folder(path=typed)
     put(tmp_path / "a.png")
     with pytest.raises(UserError, match=r"a\.png is a file"):
         folder(path=str(tmp_path / "a.png"))

@@ -290,7 +290,7 @@ ROWS = {
     ),
     "a shard by a name that is none": Row(
         _at(_shards(**{"list-000": _FIRST}), "list-00.tar"),
-        refused=("SOURCE: must be a folder or a file, but there is no ", "nearest is 'list-000.tar'"),
+        refused=("SOURCE: must be a folder or a file, but there is no ", "nearest is '/", "/list-000.tar'"),
     ),
     "a label that is no text": Row(
         _shards(**{"a-0": {**_pictures("1.png", "2.png", "3.png"), "1.txt": b"cat", "2.txt": b"dog", "3.txt": b"\xffr"}}),
@@ -352,7 +352,7 @@ ROWS = {
     "the same by another name": Row(_tar(_PETS, "pets.tar", "w:xz"), refused=("compressed by xz",)),
     "no zip at all": Row(_named("pets.zip"), refused=("pets.zip must be a zip archive that can be read, but: File is not a zip file",)),
     "half of a tar": Row(_cut, refused=("pets.tar must be a tar archive that can be read, but: unexpected end of data",)),
-    "no such folder in it": Row(_zip(_PETS, "/cats"), refused=("pets.zip/cats", "nearest is 'cat'")),
+    "no such folder in it": Row(_zip(_PETS, "/cats"), refused=("pets.zip/cats", "nearest is '/", "/pets.zip/cat'")),
     "a folder of archives": Row(_several, refused=("2 .zip and no pictures, archives; to read them, unpack them, or give one of them: /",)),
     # What is in formats that nothing reads.
     "arrays": Row(_named("mnist.npz"), refused=("mnist.npz holds arrays; to read it, write the arrays as pictures",)),

@@ -128,7 +128,7 @@ def test_what_can_not_be_used_is_told_and_nothing_else_suffers(trained: Trained,
     reasons = ("trunc", "there is no gone.jpg", "has no bytes", r"must be uint8 .* but is float64 \(3, 3\)", "s4", "empty string")
     for reason, one in zip(reasons, (one for one in found if one.problem), strict=True):
         assert re.search(reason, one.problem), one
-    with pytest.raises(UserError, match=r"there is no .*pictures/tset; nearest is 'test'"):
+    with pytest.raises(UserError, match=r"there is no .*pictures/tset; nearest is '/.*/pictures/test'"):
         predict(trained.weights, [trained.pictures / "tset"], studies_dir=trained.studies)
     for nothing in ("", ["", trained.pictures]):  # an unset variable is not the folder where one is
         with pytest.raises(UserError, match=r"^PICTURES.* an empty string"):

@@ -114,7 +114,7 @@ def _found(text: str, where: str) -> tuple[Root, list[str]]:
     else:
         names = [name for name in there if fnmatchcase(name, pattern)] if is_pattern(text) else [pattern]
     if not {*names} & {*there}:
-        near = beside(replace(folder, path=f"{folder.path}/{pattern}"))
+        near = beside(replace(folder, path=f"{folder.path}/{pattern}", shown=f"{folder.shown}/{pattern}"))
         raise UserError(Problem("", 0, where, f"must be WebDataset's shards, but in {folder.shown} none is named {pattern}{near}"))
     return folder, names
 
