@@ -146,7 +146,7 @@ def test_columns_that_are_named_must_be_there(tmp_path: Path) -> None:
     assert "must have a column 'who'" in refused(path, group_column="who")
     pq.write_table(pa.table({"path": [*NAMES], "label": [0.5, 1.0, 0.5, 1.0]}), tmp_path / "m.parquet")
     assert "column 'label': must hold texts or integers, but holds double" in refused(str(tmp_path / "m.parquet"))
-    assert "there is no" in refused(str(tmp_path / "lables.csv")) and "nearest is 'labels.csv'" in refused(str(tmp_path / "lables.csv"))
+    assert "there is no" in (said := refused(str(tmp_path / "lables.csv"))) and f"nearest is '{tmp_path}/labels.csv'" in said
     assert "must be a file" in refused(str(tmp_path))
 
 

@@ -30,7 +30,7 @@ def test_any_flipped_bit_is_mended(study: StudyFolder, seed: int) -> None:
     # The first line may be an earlier version's, without a sum, and the last one under way: a reader lets both pass.
     first, last = whole.index(b"\n"), whole[:-1].rindex(b"\n")
     study.journal.write_bytes(flipped(whole, draw.randrange(first, last), draw.randrange(8)))
-    with pytest.raises(UserError, match=r"study\.journal:\d+: is damaged; the next `visiontune search`"):
+    with pytest.raises(UserError, match=r"study\.journal:\d+: is damaged; the next `visiontune search FILE`"):
         read_study(study)
     assert "mended out of its copy" in mend_journal(study)
     assert study.journal.read_bytes() == whole and read_study(study).trials == before.trials
