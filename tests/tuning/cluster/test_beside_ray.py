@@ -77,9 +77,14 @@ def ctrl_c() -> None:
         time.sleep(1.0)
 
 
+def timers() -> set[threading.Thread]:
+    return {one for one in threading.enumerate() if isinstance(one, threading.Timer)}
+
+
 def test_from_the_first_signal_on_a_search_has_so_long_to_leave_and_none_from_a_second_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread sees to it: in Ray's C++, which waited for a head that was frozen, no handler was reached by any signal."""
     left: queue.Queue[str] = queue.Queue()
+    others = timers()  # a test before may have left one
     monkeypatch.setattr(interruption, "leave", left.put)
     monkeypatch.setattr(interruption, "TWICE_S", 0.05)
     told = threading.Event()
@@ -100,7 +105,7 @@ def test_from_the_first_signal_on_a_search_has_so_long_to_leave_and_none_from_a_
     with leaves_in_time(told.set, "without waiting", may_exit=True):
         ctrl_c()
         assert told.wait(5.0)
-    while any(isinstance(one, threading.Timer) for one in threading.enumerate()):
+    while timers() - others:
         time.sleep(0.01)  # it was left in time
     told.clear()
     with leaves_in_time(told.set, "without waiting", may_exit=False):  # a notebook's process stays
