@@ -171,7 +171,7 @@ def slow_ops() -> Path:
 
 
 def test_no_verb_is_answered_with_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "    search    Search a space" in run(code=2, capsys=capsys)[1]
+    assert re.search(r"^    search +Search a space", run(code=2, capsys=capsys)[1], re.MULTILINE)
 
 
 def test_overrides_may_stand_anywhere() -> None:

@@ -88,7 +88,8 @@ def test_a_kill_anywhere_loses_nothing_and_trains_nothing_twice(tmp_path: Path) 
         with pytest.raises(KeyboardInterrupt):
             confirm(folder, first, 1)
         study = confirm(folder, second, 1)
-        assert (study.winner, study.candidates, study.num_tests) == (expected.winner, expected.candidates, 1)
+        # As text: from Python 3.13 on a dataclass with NaN, a test value that is not there yet, is not equal to itself.
+        assert str((study.winner, study.candidates, study.num_tests)) == str((expected.winner, expected.candidates, 1))
         assert first.ended + second.ended == whole.ended
 
 
