@@ -109,6 +109,15 @@ def equalize(picture):
         planes.append(plane if least == plane.numel() else flat)
     return torch.stack(planes)
 '''
+_AUTO_CONTRAST = '''
+def auto_contrast(picture):
+    """Each channel's darkest value to 0, its lightest below 255 to 255, as albumentations does it: torchvision's own counts 255 too."""
+    low = picture.amin((1, 2), keepdim=True).double()
+    high = torch.where(picture == 255, 0, picture).amax((1, 2), keepdim=True).double()
+    stretched = ((picture - low) * (255 / (high - low))).round().clamp(0, 255)
+    stretched = torch.where(picture > high, 255.0, stretched)
+    return torch.where(high <= low, picture, stretched).to(torch.uint8)
+'''
 HELPERS: Mapping[str, str] = {
     "Drawn(": _DRAWN,
     "Chains(": _CHAINS,
@@ -120,6 +129,7 @@ HELPERS: Mapping[str, str] = {
     "posterize,": _POSTERIZE,
     "(transpose)": _TRANSPOSE,
     "(equalize)": _EQUALIZE,
+    "(auto_contrast)": _AUTO_CONTRAST,
 }
 """Helpers by the text with which code, or another helper, calls them."""
 

@@ -89,7 +89,7 @@ CODES: Mapping[str, MakeCode] = {
         f"Drawn(F.adjust_gamma, ({transform.gamma_limit[0] / 100!r}, {transform.gamma_limit[1] / 100!r}))"
     ),
     "Equalize": lambda transform, size: "v2.Lambda(equalize)" if transform.mode == "cv" and transform.by_channels else None,
-    "AutoContrast": lambda transform, size: "v2.RandomAutocontrast(p=1.0)" if transform.method == "pil" else None,
+    "AutoContrast": lambda transform, size: "v2.Lambda(auto_contrast)" if transform.method == "pil" else None,
     "InvertImg": lambda transform, size: "v2.RandomInvert(p=1.0)",
     "Solarize": lambda transform, size: (
         f"Drawn(F.solarize, ({255 * transform.threshold_range[0]!r}, {255 * transform.threshold_range[1]!r}))"
