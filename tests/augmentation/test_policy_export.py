@@ -22,6 +22,7 @@ from visiontune.augmentation.export.torchvision_ops import CODES
 from visiontune.augmentation.keyed_random import Stream
 from visiontune.augmentation.policy import build_policy
 from visiontune.augmentation.policy_steps import Chance, Ramp
+from visiontune.data.picture.shape import fit
 from visiontune.errors import UserError
 from visiontune.spec.tables.ops import OPS
 
@@ -275,6 +276,15 @@ def test_a_resized_crop_is_opencvs_and_ranges_are_ours() -> None:
     made = theirs.transform(torch.from_numpy(NOISE_HWC).permute(2, 0, 1), place).permute(1, 2, 0).numpy()
     expected = cv2.resize(NOISE_HWC[3:23, 7:22], (SIZE, SIZE), interpolation=ours.interpolation)
     assert np.abs(made.astype(int) - expected).max() <= 1
+
+
+def test_a_photograph_is_made_smaller_as_an_ingest_makes_it() -> None:
+    """Interpolation alone takes 2 of 16 x 16 pixels of noise; the mean over all of them is near grey."""
+    photograph_HWC = RANDOM.integers(0, 256, (16 * SIZE, 16 * SIZE, 3), np.uint8)
+    whole = {"crop_scale_min": 1.0, "crop_scale_max": 1.0, "crop_ratio_min": 1.0, "crop_ratio_max": 1.0}
+    text = exported(".json", "none", crop="random_resized", **whole)
+    made = alb.from_dict(json.loads(text))(image=photograph_HWC)["image"]
+    assert np.abs(made.astype(int) - fit(photograph_HWC, (SIZE, SIZE), 3)).max() <= 1
 
 
 def test_ranges_of_colour_are_ours() -> None:

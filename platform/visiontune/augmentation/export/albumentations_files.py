@@ -48,7 +48,9 @@ def _read_back(content: Mapping[str, Any]) -> Any:
 
 def _transforms(step: Step, image_size: ImageSize) -> list[Any]:
     if isinstance(step, ResizedCrop):
-        return [alb.RandomResizedCrop(size=sides(image_size), scale=step.scale, ratio=step.ratio, p=1.0, strict=True)]
+        args: dict[str, Any] = {"size": sides(image_size), "scale": step.scale, "ratio": step.ratio}
+        # A photograph is made smaller by means over areas, as an ingest makes it: interpolation alone would skip most pixels.
+        return [alb.RandomResizedCrop(**args, area_for_downscale="image", p=1.0, strict=True)]
     if isinstance(step, Chance):
         return [_chance(step, image_size)]
     if isinstance(step, Drawn):  # SomeOf would sort what it draws
