@@ -185,6 +185,11 @@ def test_a_transparent_colour_lies_on_white() -> None:
     check(save(holed, "png", transparency=(1, 2, 3)), expected)
 
 
+def test_a_transparent_grey_of_16_bits_lies_on_white() -> None:
+    grey, clear = DEEP[..., :1], int(DEEP[0, 0, 0])
+    check(png(16, 0, grey, (b"tRNS", struct.pack(">H", clear))), np.rint(np.where(grey == clear, 65535, grey) / 257))
+
+
 @pytest.mark.parametrize("kind", ["png", "tiff", "ppm"])
 def test_16_bits_are_divided_by_257(kind: str) -> None:
     grey = DEEP[..., 0]
@@ -207,6 +212,16 @@ def test_16_bits_with_alpha_and_turned() -> None:
     check(png(16, 6, DEEP, (b"eXIf", exif.tobytes()[6:])), np.rot90(expected, -1))
     grey = DEEP[..., [0, 3]]
     check(png(16, 4, grey), np.rint((grey[..., :1] * share + 65535 * (1 - share)) / 257))
+
+
+def test_16_bits_of_a_tiff_whose_0_is_white_are_turned_round_as_those_of_8_are() -> None:
+    for values in (DEEP[..., 0], (DEEP[..., 0] >> 8).astype(np.uint8)):
+        buffer = io.BytesIO()
+        Image.fromarray(values).save(buffer, "tiff")
+        black_is_zero, white_is_zero = (struct.pack("<HHII", 262, 3, 1, number) for number in (1, 0))
+        assert buffer.getvalue().count(black_is_zero) == 1
+        turned = decode(buffer.getvalue().replace(black_is_zero, white_is_zero))
+        np.testing.assert_array_equal(turned, 255 - decode(buffer.getvalue()))
 
 
 def test_a_deep_tiff_is_turned_once() -> None:

@@ -19,6 +19,7 @@ from visiontune.errors import first_line
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F"})
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 
 
 def opened(content: bytes) -> Any:
@@ -72,7 +73,7 @@ def _upright(image: Any) -> Values:
 def _flat(image: Any) -> Values:
     mode = image.mode
     if mode.startswith("I;16") or (mode == "I" and image.format == "PPM"):
-        return np.asarray(image)[:, :, np.newaxis]
+        return _flat_of_16_bits(image)
     if mode in ("I", "F"):
         raise BadPicture(f"has 32-bit values (Pillow's mode {mode}): save it with 8 or 16 bits a channel")
     is_grey = mode in _GREY_MODES
@@ -80,6 +81,15 @@ def _flat(image: Any) -> Values:
         return _on_white(np.asarray(image.convert("LA" if is_grey else "RGBA")))
     flat = np.asarray(image.convert("L" if is_grey else "RGB"))
     return flat[:, :, np.newaxis] if is_grey else flat
+
+
+def _flat_of_16_bits(image: Any) -> Values:
+    """What Pillow does itself of 8 bits: a TIFF may have white at 0, a PNG one value that is transparent."""
+    values = np.asarray(image)[:, :, np.newaxis]
+    if image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        return 65535 - values
+    clear = image.info.get("transparency")
+    return values if clear is None else np.where(values == clear, 65535, values)
 
 
 def _on_white(picture: Values) -> Values:
