@@ -63,3 +63,18 @@ def test_each_picture_is_val_once_in_equal_shares_of_each_class_and_repeats_stay
     assert len({fold.digest for fold in folds}) == 5 and not np.array_equal(fold_of(store, 5, 2, 1).val_idx, folds[2].val_idx)
     with pytest.raises(UserError, match="every class must have a picture in each of 90 folds"):
         fold_of(store, 90, 0, 0)
+
+
+def test_equal_pictures_of_two_classes_lie_in_one_fold_and_count_once_for_their_class() -> None:
+    made = make_store(num=240)
+    images, pool = made.images_NHWC.copy(), np.union1d(made.train_idx, made.val_idx)
+    firsts, others = (pool[made.labels_N[pool] == label] for label in (0, 1))
+    images[others[:10]] = images[firsts[:10]]
+    splits = (made.train_idx, made.val_idx, made.test_idx)
+    store = in_memory(images, made.labels_N, splits, "contradictions")
+    folds = [{*fold_of(store, 5, number, 0).val_idx.tolist()} for number in range(5)]
+    assert all(sum({one, other} <= fold for fold in folds) == 1 for one, other in zip(firsts[:10], others[:10], strict=True))
+    images = images.copy()
+    images[firsts[1:]] = images[firsts[0]]
+    with pytest.raises(UserError, match=r"every class must have a picture in each of 5 folds, but .* has 1$"):
+        fold_of(in_memory(images, made.labels_N, splits, "one picture"), 5, 0, 0)

@@ -7,12 +7,13 @@ pictures lie in one part. Pictures of several classes are parted by iterative st
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from visiontune.data.iterative_stratification import stratified_parts
-from visiontune.data.label_sets import count_classes, pairs_of
+from visiontune.data.label_sets import pairs_of
 from visiontune.data.picture.moments import moments
 from visiontune.data.split import IntArray
 from visiontune.data.store.store import Store
@@ -40,13 +41,10 @@ def fold_of(store: Store, num_folds: int, number: int, seed: int) -> Store:
 def _fold_numbers(store: Store, pool: IntArray, num_folds: int, seed: int) -> IntArray:
     """The part of each picture of the pool."""
     label_N, hashes = store.labels_N[pool], _hashes(store, pool, seed)
-    count_C = count_classes(label_N, store.label_sets, len(store.class_names)).tolist()
-    few = [f"{name!r} has {num}" for name, num in zip(store.class_names, count_C, strict=True) if 0 < num < num_folds]
-    if few:
-        raise UserError(f"every class must have a picture in each of {num_folds} folds, but {', '.join(few[:5])}")
+    first_U, unit_N, size_U = np.unique(hashes, return_index=True, return_inverse=True, return_counts=True)[1:]
+    picture_P, class_P = pairs_of(label_N, store.label_sets)
+    _refuse_few(store.class_names, unit_N[picture_P], class_P, num_folds)
     if store.label_sets is not None:
-        unit_N, size_U = np.unique(hashes, return_inverse=True, return_counts=True)[1:]
-        picture_P, class_P = pairs_of(label_N, store.label_sets)
         return stratified_parts(unit_N[picture_P], class_P, size_U, len(store.class_names), num_folds)[unit_N]
     fold_N = np.zeros(len(pool), np.int64)
     start = 0
@@ -55,7 +53,15 @@ def _fold_numbers(store: Store, pool: IntArray, num_folds: int, seed: int) -> In
         numbers = np.unique([hashes[row] for row in rows], return_inverse=True)[1]
         fold_N[rows] = (numbers + start) % num_folds
         start += int(numbers.max()) + 1  # so that what is over of each class goes to another part
-    return fold_N
+    return fold_N[first_U[unit_N]]  # equal pictures of two classes too
+
+
+def _refuse_few(class_names: Sequence[str], unit_P: IntArray, class_P: IntArray, num_folds: int) -> None:
+    """Raise UserError for classes with fewer pictures than parts; equal ones, which are one unit, count as one."""
+    count_C = np.bincount(np.unique(np.stack([class_P, unit_P]), axis=1)[0], minlength=len(class_names)).tolist()
+    few = [f"{name!r} has {num}" for name, num in zip(class_names, count_C, strict=True) if 0 < num < num_folds]
+    if few:
+        raise UserError(f"every class must have a picture in each of {num_folds} folds, but {', '.join(few[:5])}")
 
 
 def _hashes(store: Store, pool: IntArray, seed: int) -> list[bytes]:
