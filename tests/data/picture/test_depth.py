@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from visiontune.data.ingest.plan import make_plan
+from visiontune.data.ingest.progress import Stopped
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.picture.decode import decode, shape_of
 from visiontune.data.picture.depth import depth_around, eight_bits
 from visiontune.data.picture.stored_form import Form
-from visiontune.data.prepare import prepare
+from visiontune.data.prepare import prepare, source_of, with_defaults
+from visiontune.data.split import TEST, TRAIN
 from visiontune.data.store.store import Store
 from visiontune.errors import UserError
 
@@ -77,6 +81,22 @@ def test_a_store_maps_as_its_training_split_holds(tmp_path: Path, top: int, dept
         values = cv2.imread(str(file), cv2.IMREAD_UNCHANGED).astype(float)
         low, high = expected
         assert np.rint((np.clip(values, low, high) - low) * 255 / (high - low)).astype(np.uint8).tobytes() in stored
+
+
+def test_another_split_after_a_stopped_ingest_has_the_depth_of_its_own_training_pictures(tmp_path: Path) -> None:
+    """One picture holds more than the others: with the first seed it is of train, with the second of the test."""
+    data = instrument(tmp_path / "pictures", 1000)
+    plans = [make_plan(source_of(data), with_defaults({**data, "seed": seed})) for seed in range(60)]
+    brightest = next(row for row in range(40) if plans[0].code_N[row] == TRAIN)
+    seed = next(seed for seed, plan in enumerate(plans) if plan.code_N[brightest] == TEST)
+    Path(plans[0].name(brightest)).write_bytes(deep_png(RNG.integers(0, 4001, (8, 8)) | 2048))
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Stopped):
+        prepare({**data, "seed": 0, "depth": "auto"}, tmp_path / "cache", stop=stop)
+    assert len(list((tmp_path / "cache").glob(".*.parts/form.json"))) == 1
+    made = Store.open(prepare({**data, "seed": seed, "depth": "auto"}, tmp_path / "cache"))
+    assert made.depth == Store.open(prepare({**data, "seed": seed, "depth": "auto"}, tmp_path / "other")).depth == (0, 1023)
 
 
 def test_what_is_used_maps_as_what_was_trained_on() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import shutil
 import threading
 import time
@@ -109,8 +110,9 @@ def split_again(source: Source, data: Mapping[str, Any], known: Known, path: Pat
 
 
 def _form(source: Source, data: Mapping[str, Any], plan: Plan, folder: Path, stamps: Stamps | None, tell: Tell) -> Form:
-    """That of an earlier call, if it was of the same files: of others the size may have changed, or all may be grey now."""
-    path, text = folder / "stamps.txt", "" if stamps is None else stamps.text
+    """That of an earlier call, if it was of the same files and splits: others may have another size or depth, or be grey."""
+    split = hashlib.sha256(plan.code_N.tobytes()).hexdigest()
+    path, text = folder / "stamps.txt", split if stamps is None else f"{stamps.text} {split}"
     if path.exists() and path.read_text() == text and (known := load_form(folder / "form.json")) is not None:
         return known
     form = _choose_form(source, data, plan, folder, tell)
