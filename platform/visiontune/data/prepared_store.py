@@ -7,7 +7,7 @@ files beside them. How they are read and what is set aside is then another matte
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 from visiontune.data.ingest.plan import Plan, make_plan
 from visiontune.data.ingest.progress import Tell
+from visiontune.data.picture.formats import installed_readers
 from visiontune.data.prepare import prepare, source_of, with_defaults
 from visiontune.data.source import Source
 from visiontune.data.store.ingest_report import IngestReport, aside_of
@@ -36,8 +37,18 @@ def prepared(
 def as_read(store: Store, data: Mapping[str, Any], source: Source) -> Store:
     """The store with its report as this source of the same pictures would have it; `data` has its defaults."""
     with suppress(UserError):  # a store without a report
-        return replace(store, retold=retold(store.report(), source, lambda: make_plan(source, data)))
+        report = retold(store.report(), source, lambda: make_plan(source, data))
+        return replace(store, retold=replace(report, notes=(*report.notes, *_readable_by_now(report, store.base or store.path))))
     return store
+
+
+def _readable_by_now(report: IngestReport, pixels: Path) -> Iterator[str]:
+    """A sentence for each package that was missing when the store was made and is here now. The store stays: studies know it."""
+    for package in installed_readers():
+        names = [one["name"] for one in report.set_aside if f"needs {package}:" in one["reason"]]
+        if names:
+            were = f"{names[0]} was" if len(names) == 1 else f"{names[0]} and {len(names) - 1:,} more were"
+            yield f"{were} set aside for want of {package}, which is installed by now: remove {pixels} to have all read again"
 
 
 def retold(report: IngestReport, source: Source, plan_of: Callable[[], Plan]) -> IngestReport:

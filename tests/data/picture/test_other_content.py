@@ -15,8 +15,10 @@ from source_files import tree
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.picture.decode import decode, shape_of
 from visiontune.data.picture.formats import picture_suffixes
-from visiontune.data.prepare import prepare
+from visiontune.data.prepare import prepare, with_defaults
+from visiontune.data.prepared_store import prepared
 from visiontune.data.store.store import Store
+from visiontune.errors import UserError
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8)
 
@@ -71,6 +73,38 @@ def test_heic_is_read_where_its_library_is_installed(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("visiontune.data.picture.decode_pillow.pillow_formats", lambda: ("PNG",))
     with pytest.raises(BadPicture, match=r"needs pillow-heif: pip install 'visiontune\[formats\]'"):
         decode(buffer.getvalue())
+
+
+@pytest.mark.parametrize("num", [10, 1])
+def test_heic_is_read_once_its_library_is_installed_though_an_ingest_went_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num: int
+) -> None:
+    """Ten are too many to be set aside: the same call reads them then. One is: the store stays as studies know it, and says so."""
+    pytest.importorskip("pillow_heif")
+    decode(save("png"))  # which registers the format
+    names = {f"{label}/{number}.png": 15 * index + number for index, label in enumerate("ab") for number in range(15)}
+    root = Path(tree(tmp_path / "pictures", names))
+    for number in range(num):
+        Image.fromarray(255 - COLOUR + number).save(root / f"a/{number}.heic", "HEIF")
+    data, cache = with_defaults({"source": "folder", "path": str(root), "image_size": 12, "allow_bad": 0.05}), tmp_path / "cache"
+    with monkeypatch.context() as patched:
+        patched.setattr("visiontune.data.picture.decode_pillow.pillow_formats", lambda: ("PNG",))
+        patched.setattr("visiontune.data.picture.formats.find_spec", lambda name: None)
+        if num == 10:
+            with pytest.raises(UserError, match="needs pillow-heif: pip install"):
+                prepare(data, cache)
+        else:
+            assert not prepared(data, cache).report().notes
+    if num == 10:
+        assert Store.open(prepare(data, cache)).report().set_aside == ()
+        return
+    found = prepared(data, cache)
+    (note,) = found.report().notes
+    assert note == (
+        f"{root}/a/0.heic was set aside for want of pillow-heif, which is installed by now: remove {found.path} to have all read again"
+    )
+    found.path.unlink()
+    assert not prepared(data, cache).report().set_aside
 
 
 def test_files_are_read_by_what_they_are_and_that_is_said(tmp_path: Path) -> None:

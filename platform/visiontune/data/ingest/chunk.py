@@ -25,6 +25,7 @@ from visiontune.data.picture.bad_picture import BadPicture, Picture, Values
 from visiontune.data.picture.decode import values_and_size
 from visiontune.data.picture.depth import eight_bits
 from visiontune.data.picture.digest import BLOCK_BYTES, Bytes, digests_of, digests_of_bytes, digests_of_each
+from visiontune.data.picture.formats import installed_readers
 from visiontune.data.picture.moments import sums_of_each
 from visiontune.data.picture.shape import refuse_size
 from visiontune.data.picture.stored_form import Form
@@ -200,7 +201,8 @@ def _put(picture: Picture, shape: tuple[int, int], out: Bytes, form: Form, name:
 def _what(chunk: Rows, form: Form) -> str:
     rows = hashlib.sha256(chunk.rows.tobytes()).hexdigest()
     kept = f"{form.kind} {pixels(form.stored_size)} {form.channels} {form.frame} {form.depth}"
-    return f"{chunk.part} {chunk.start} {rows} {chunk.stamp} {kept}"
+    readers = " ".join(installed_readers())  # what was bad for want of one may be read by now
+    return f"{chunk.part} {chunk.start} {rows} {chunk.stamp} {kept} {readers}"
 
 
 def _empty(name: str, form: Form) -> NDArray[Any]:

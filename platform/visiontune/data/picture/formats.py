@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from importlib.util import find_spec
 from threading import Lock
 
 _NOT_READ = frozenset({"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"})
@@ -29,6 +30,9 @@ KINDS = tuple(_SUFFIXES)
 CAMERA_RAW = frozenset({".cr2", ".cr3", ".nef", ".nrw", ".arw", ".dng", ".orf", ".raf", ".rw2", ".pef", ".srw"})
 """Not read, but pictures to whoever took them: left out in silence they would be missed."""
 
+_READERS = {"pillow-heif": "pillow_heif", "pydicom": "pydicom"}
+"""Packages, by the module that is imported."""
+
 _KINDS = {suffix: kind for kind, suffixes in _SUFFIXES.items() for suffix in suffixes}
 _REGISTERING = Lock()
 """Threads that meet their first picture together would read a table that is being filled."""
@@ -47,6 +51,11 @@ def kind_of(content: bytes) -> str | None:
     if content[128:132] == b"DICM":
         return "DICOM"
     return "HEIF" if _HEIF.match(content) and b"avif" not in content[8:64] else None
+
+
+def installed_readers() -> tuple[str, ...]:
+    """Of the packages that read a format which Pillow does not, those that are here."""
+    return tuple(package for package, module in _READERS.items() if find_spec(module) is not None)
 
 
 def kind_named(name: str) -> str | None:
