@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
@@ -222,6 +225,20 @@ def test_a_disk_that_fails_stops_and_sets_nothing_aside(tmp_path: Path, monkeypa
 )
 def test_inside(written: str, name: str | None) -> None:
     assert inside(written, file_tree.Root("/data/set", "set")) == name
+
+
+def test_a_folder_that_can_be_listed_and_not_entered_is_refused_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with mode r-- and no x, which root does not feel."""
+    root, stat = tree(tmp_path, CATS_AND_DOGS), os.stat
+
+    def closed(path: Any, *args: Any, **options: Any) -> Any:
+        if str(path).endswith("/deep"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return stat(path, *args, **options)
+
+    monkeypatch.setattr(os, "stat", closed)
+    with pytest.raises(UserError, match=r"/dog/deep: cannot be read \(Permission denied\)$"):
+        folder(path=root)
 
 
 def test_a_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,7 +188,10 @@ class Root:
         """The folders above and this one. Raises UserError where it is one of them."""
         if self.filesystem is not None:
             return ()
-        status = Path(self.at(folder)).stat()
+        try:
+            status = os.stat(self.at(folder))  # noqa: PTH116  as above
+        except OSError as error:  # in a folder that may be listed and not entered
+            raise UserError(Problem(self.show(folder), 0, "", f"cannot be read ({error.strerror})")) from error
         identity = (status.st_dev, status.st_ino)
         if identity in above:
             raise UserError(
