@@ -176,3 +176,11 @@ def test_a_group_in_two_parts_is_refused(tmp_path: Path) -> None:
     assert "labels.csv: rows of one group must be in one part, but those of 'x' are in train and test" in refused(
         table(tmp_path, text), group_column="who"
     )
+
+
+def test_texts_of_json_that_look_like_dates_are_texts(tmp_path: Path) -> None:
+    rows = [
+        f'{{"path": "{name}", "label": "2021-03-0{day}", "day": "2021-03-0{day}"}}' for name, day in zip(NAMES, (4, 5, 4, 5), strict=True)
+    ]
+    source = manifest(path=table(tmp_path, "\n".join(rows), "labels.jsonl"), group_column="day")
+    assert source.class_names == ("2021-03-04", "2021-03-05") and source.groups("train")[0] == "group 2021-03-04"  # type: ignore[index]

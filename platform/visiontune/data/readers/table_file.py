@@ -94,8 +94,18 @@ def _read(content: bytes, name: str) -> Any:
     content = content.removeprefix(_UTF8)
     if name.endswith((".jsonl", ".ndjson")):
         _refuse_no_objects(content)
-        return pyarrow.json.read_json(pa.BufferReader(content), pyarrow.json.ReadOptions(block_size=len(content) + 1))
+        return _read_json_lines(content)
     return _read_csv(content)
+
+
+def _read_json_lines(content: bytes) -> Any:
+    """Texts that look like dates stay texts, where pyarrow makes times of them."""
+    options = pyarrow.json.ReadOptions(block_size=len(content) + 1)
+    table = pyarrow.json.read_json(pa.BufferReader(content), options)
+    dates = pa.schema([(field.name, pa.string()) for field in table.schema if pa.types.is_timestamp(field.type)])
+    if not len(dates):
+        return table
+    return pyarrow.json.read_json(pa.BufferReader(content), options, pyarrow.json.ParseOptions(explicit_schema=dates))
 
 
 def _refuse_no_objects(content: bytes) -> None:
