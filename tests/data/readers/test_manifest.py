@@ -178,6 +178,17 @@ def test_a_group_in_two_parts_is_refused(tmp_path: Path) -> None:
     )
 
 
+def test_a_picture_in_two_groups_is_refused(tmp_path: Path) -> None:
+    text = "path,label,who\np/a.png,cat,x\np/a.png,cat,y\np/b.png,dog,y\np/c.png,cat,\np/c.png,cat,z\nq/d.png,dog,\n"
+    message = refused(table(tmp_path, text), group_column="who")
+    assert message.endswith(
+        "labels.csv: rows of one picture must be of one group, but those of " + f"{tmp_path}/p/a.png are of 'x' and 'y'"
+    )
+    (tmp_path / "labels.csv").write_text(text.replace("a.png,cat,x", "a.png,cat,y"))
+    source = manifest(path=str(tmp_path / "labels.csv"), group_column="who")
+    assert source.groups("train") == ["group y", "group y", "group z", "q/d.png"]
+
+
 def test_texts_of_json_that_look_like_dates_are_texts(tmp_path: Path) -> None:
     rows = [
         f'{{"path": "{name}", "label": "2021-03-0{day}", "day": "2021-03-0{day}"}}' for name, day in zip(NAMES, (4, 5, 4, 5), strict=True)

@@ -93,7 +93,7 @@ class _Reading:
         items: dict[str, list[Item]] = {"train": [], "val": [], "test": []}
         for real, there in rows_of.items():
             if (label := self._label(there, real)) is not None:
-                items[there[0].part].append(Item(real, label, next((row.group for row in there if row.label), None)))
+                items[there[0].part].append(Item(real, label, self._group(there, real)))
         self.set_aside += self.pictures.rest(rows_of, self.folders | {posixpath.dirname(real) for real in rows_of})
         _refuse_torn_groups(items, rows)
         return items
@@ -164,6 +164,14 @@ class _Reading:
             chosen = next(row for row in rows if row.label)
             self.set_aside += [SetAside(str(row), f"repeats {shown}", is_bad=False) for row in rows if row is not chosen]
         return label
+
+    def _group(self, rows: Sequence[Row], real: str) -> str | None:
+        """Raises UserError where its rows name two: it can't stay together with both."""
+        groups = sorted({row.group for row in rows if row.label and row.group is not None})
+        if len(groups) > 1:
+            rule = f"rows of one picture must be of one group, but those of {self.root.show(real)} are of {groups[0]!r} and {groups[1]!r}"
+            raise UserError(Problem(rows[0].table.where, 0, "", rule))
+        return groups[0] if groups else None
 
 
 def _refuse_climbing(rows: Sequence[Row], root: Root) -> None:
