@@ -107,11 +107,18 @@ def open_files(text: str, where: str, suffix: str) -> tuple[Root, list[str]]:
 
 def inside(name: str, root: Root) -> str | None:
     """A path out of a manifest or annotation, relative to the root; None where it climbs out. Windows' separators are read too."""
-    name = name.strip().replace("\\", "/").removeprefix(f"{root.shown}/")
+    name = name.strip().replace("\\", "/")
+    name = name.removeprefix(f"{root.shown}/") if is_uri(root.shown) else name
     if name.startswith("/") and root.filesystem is None:
         name = posixpath.relpath(name, root.path)
     name = posixpath.normpath(name)
     return None if name.startswith(("../", "/")) or name in ("..", ".") or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", name) else name
+
+
+def places_inside(name: str, root: Root) -> list[str]:
+    """Where such a path may lie below the root: seen from there, and seen from where the user's own path of the root begins."""
+    seen_from_above = name.strip().replace("\\", "/").removeprefix(f"{root.shown}/")
+    return list(dict.fromkeys(one for one in (inside(name, root), inside(seen_from_above, root)) if one is not None))
 
 
 def kind_at(root: Root) -> str | None:

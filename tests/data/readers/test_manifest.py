@@ -189,6 +189,16 @@ def test_a_picture_in_two_groups_is_refused(tmp_path: Path) -> None:
     assert source.groups("train") == ["group y", "group y", "group z", "q/d.png"]
 
 
+def test_a_folder_called_as_the_one_around_it_is_entered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths are seen from the table's folder, else from where the user's own path of it begins."""
+    monkeypatch.chdir(tmp_path)
+    table(tmp_path / "p", "path,label\np/a.png,cat\np/b.png,dog\n")
+    assert [*given(manifest(path="p/labels.csv"))] == ["p/a.png", "p/b.png"]
+    (tmp_path / "p" / "labels.csv").write_text("path,label\np/p/a.png,cat\np/q/d.png,dog\np/no.png,cat\n")
+    source = manifest(path="p/labels.csv")
+    assert [*given(source)] == ["p/a.png", "q/d.png"] and {*set_aside(source)} == {"labels.csv: row 3", "b.png", "c.png"}
+
+
 def test_texts_of_json_that_look_like_dates_are_texts(tmp_path: Path) -> None:
     rows = [
         f'{{"path": "{name}", "label": "2021-03-0{day}", "day": "2021-03-0{day}"}}' for name, day in zip(NAMES, (4, 5, 4, 5), strict=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import open_folder
@@ -17,7 +18,7 @@ from visiontune.data.readers.manifest_columns import DEFAULT_SPLIT, Columns, Row
 from visiontune.data.readers.manifest_hints import likely_path
 from visiontune.data.readers.manifest_labels import notes_of_mark, refuse_unused, separator_in, texts_in
 from visiontune.data.readers.picture_files import file_source
-from visiontune.data.readers.picture_paths import Pictures, base_of, common_root, place
+from visiontune.data.readers.picture_paths import Pictures, base_of, common_root, places
 from visiontune.data.readers.table_file import TableFile, read_table
 from visiontune.data.readers.votes import REFUSE, Votes
 from visiontune.data.source import SetAside, Source
@@ -104,9 +105,11 @@ class _Reading:
         reals: list[str | None] = [None] * len(rows)
         waiting = [number for number, row in enumerate(rows) if row.path is not None]
         shown: dict[int, str] = {}
-        for at in range(max(map(len, bases.values()), default=0)):
-            names = {number: self._place(rows[number], bases[rows[number].table.where][at:]) for number in waiting}
-            inside = {number: name for number, name in names.items() if name is not None}
+        for at in count():
+            names = {number: self._places(rows[number], bases[rows[number].table.where])[at:] for number in waiting}
+            inside = {number: found[0] for number, found in names.items() if found}
+            if not inside:
+                break
             shown = inside | shown
             folders = {posixpath.dirname(name) for name in inside.values()}
             self.folders = self.folders or folders
@@ -125,9 +128,10 @@ class _Reading:
         base = base_of(folder, self.root) or ""
         return list(dict.fromkeys(["", base])) if self.has_folder else [base]
 
-    def _place(self, row: Row, bases: Sequence[str]) -> str | None:
+    def _places(self, row: Row, bases: Sequence[str]) -> list[str]:
+        """Where its file may lie, the likeliest place first."""
         assert row.path is not None
-        return place(row.path, bases[0], self.root, self.suffix) if bases else None
+        return list(dict.fromkeys(name for base in bases for name in places(row.path, base, self.root, self.suffix)))
 
     def _file(self, row: Row, name: str) -> str | None:
         """As it is called, or the only picture that is called so but for case or suffix."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from visiontune.data.file_names import is_hidden
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import open_root
-from visiontune.data.readers.picture_paths import Pictures, place
+from visiontune.data.readers.picture_paths import Pictures, places
 from visiontune.data.readers.table_file import TableFile
 from visiontune.errors import UserError
 
@@ -77,10 +77,10 @@ def _folders(table: TableFile, pictures: str | None) -> list[str | None]:
 
 
 def _share_found(paths: Sequence[str], root: Root) -> float:
-    names = [name for path in paths if (name := place(path, "", root, ""))]
+    names = [places(path, "", root, "") for path in paths]
     pictures = Pictures(root)
-    pictures.scan({posixpath.dirname(name) for name in names})
-    return sum(bool(pictures.exact(name) or pictures.loose(name)) for name in names) / max(len(paths), 1)
+    pictures.scan({posixpath.dirname(name) for found in names for name in found})
+    return sum(any(pictures.exact(name) or pictures.loose(name) for name in found) for found in names) / max(len(paths), 1)
 
 
 def _flags(table: TableFile) -> list[str]:

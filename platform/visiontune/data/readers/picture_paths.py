@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from visiontune.data.file_names import identity
 from visiontune.data.file_tree import Root
-from visiontune.data.open_files import inside
+from visiontune.data.open_files import places_inside
 from visiontune.data.readers.listing import is_picture
 from visiontune.data.source import SetAside
 from visiontune.errors import Problem, UserError
@@ -17,8 +17,8 @@ from visiontune.errors import Problem, UserError
 _ABSOLUTE = re.compile(r"/|[A-Za-z][A-Za-z0-9+.-]*:/")
 
 
-def place(path: str, base: str, root: Root, suffix: str) -> str | None:
-    """The name below `root` that a path means as seen from the folder `base` there; None where it climbs out."""
+def places(path: str, base: str, root: Root, suffix: str) -> list[str]:
+    """The names below `root` that a path may mean as seen from the folder `base` there; none where it climbs out."""
     path = path.strip().replace("\\", "/")
     path = path if path.lower().endswith(suffix.lower()) else path + suffix
     if base and not _ABSOLUTE.match(path):
@@ -27,7 +27,7 @@ def place(path: str, base: str, root: Root, suffix: str) -> str | None:
         # One that leaves the root and comes back is inside.
         top = f"/{root.path.lstrip('/')}"
         path = posixpath.relpath(posixpath.join(top, path), top)
-    return inside(path, root)
+    return places_inside(path, root)
 
 
 def base_of(folder: Root, root: Root) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from visiontune.data.class_names import PARTS, part_of
 from visiontune.data.file_names import identity, is_hidden
 from visiontune.data.file_tree import Root
-from visiontune.data.open_files import inside
+from visiontune.data.open_files import inside, places_inside
 from visiontune.data.readers.listing import is_picture, note_odd
 from visiontune.data.source import SetAside
 
@@ -69,7 +69,7 @@ class Pictures:
         `written` agree, where it lies in no other part than `part`, and where no annotation of its own lies beside it: or an annotation
         whose picture was deleted would give its label to another picture of that name.
         """
-        inner = [identity(path) for path in (inside(path, self.root) for path in near) if path]
+        inner = [identity(path) for written in near for path in places_inside(written, self.root)]
         found = next((path for path in inner if path in self.names), None)
         if found is None and not any(posixpath.dirname(path) in self._folders for path in inner):
             alike = [name for name in self._called(written) if self._may_be(name, part)]

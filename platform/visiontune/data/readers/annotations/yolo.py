@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from visiontune.data.file_names import identity
 from visiontune.data.file_tree import Root
-from visiontune.data.open_files import inside, kind_at, open_file, open_folder, open_root
+from visiontune.data.open_files import kind_at, open_file, open_folder, open_root, places_inside
 from visiontune.data.picture.bad_picture import BadPicture
 from visiontune.data.readers.annotations.annotated import CROP_MARGIN, Annotated, annotated_source
 from visiontune.data.readers.annotations.picture_finder import Pictures, part_in
@@ -190,8 +190,8 @@ def _note(members: Sequence[str], part: str, written: str, shown: str, said: Des
     """Say where a part was found elsewhere than is written, or not at all. Raises UserError for no training pictures."""
     where = f"{posixpath.basename(said.file)} names {part}: {written}"
     if members:
-        plain = inside(written, root)
-        if plain not in (shown, None) or written.startswith("/"):
+        plain = places_inside(written, root)
+        if (plain and shown not in plain) or written.startswith("/"):
             notes.append(f"{where}, which is read as {root.show(shown)}")
     elif part == "train":
         rule = f"must be a folder of pictures, or a list of them, below {root.shown}, but there is none at {written}"
