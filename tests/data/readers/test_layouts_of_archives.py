@@ -206,6 +206,11 @@ ROWS = {
     "a shard that is missing": Row(
         _at(_shards(**{"a-0": _FIRST}), "a-{0..2}.tar"), refused=("all 3 shards must be there", "lacks 2: a-1.tar, a-2.tar")
     ),
+    "a shard that is missing in a folder": Row(
+        _shards(**{"a-08": _FIRST, "a-09": {}, "a-11": _SECOND, "b": {}, "b2021": {}, "b20210304": {}}),
+        {"train": {"train/a-08.tar/0001.jpg": "3", "train/a-08.tar/0002.jpg": "10", "train/a-11.tar/0001.jpg": "3"}},
+        said=("1 shard between a-08.tar and a-11.tar is not there: a-10.tar",),
+    ),
     "parts in names of shards": Row(
         _shards(**{"train-0": _FIRST, "train-1": _SECOND, "val-0": _SECOND}),
         {

@@ -18,7 +18,7 @@ from visiontune.data.readers.item import Item
 from visiontune.data.readers.label_files import Said, fields_of, labels_of, mark_of, said_by, says, texts_of, why_none
 from visiontune.data.readers.manifest_labels import notes_of_mark
 from visiontune.data.readers.picture_files import file_source
-from visiontune.data.readers.webdataset_shards import Sample, counts_of, open_shards, picture_suffixes_of, samples_of
+from visiontune.data.readers.webdataset_shards import Sample, counts_of, gaps, open_shards, picture_suffixes_of, samples_of
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError, nearest
 from visiontune.spec.tables.several_labels import MANY, ONE
@@ -64,6 +64,7 @@ def webdataset(
     if class_names is not None:
         parts = named(parts, read_class_list(class_names), has_many=has_many)
     notes = [
+        *(note for found in shards.values() for note in gaps(found.volumes)),
         *_notes([*chain(*samples.values())], image, suffix, label_field),
         *notes_of_mark(mark, texts_of(chain(*said.values())), f".{suffix}"),
     ]

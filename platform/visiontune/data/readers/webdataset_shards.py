@@ -21,11 +21,12 @@ from visiontune.data.file_names import is_hidden
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import beside, open_folder
 from visiontune.data.picture.formats import picture_suffixes
-from visiontune.errors import Problem, UserError
+from visiontune.errors import Problem, UserError, plural
 
 SUFFIX = ".tar"
 _BRACES = re.compile(r"\{([^{}]+)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_NUMBERED = re.compile(r"(.*?)(\d+)\.tar", re.IGNORECASE)
 _MOST_SHARDS = 100_000
 _MAX_LISTED = 5
 
@@ -77,6 +78,21 @@ def picture_suffixes_of(sample: Sample) -> list[str]:
 def counts_of(samples: Iterable[Sample]) -> Counter[str]:
     """Number of samples with a member of each suffix."""
     return Counter(suffix for sample in samples for suffix in sample.members)
+
+
+def gaps(names: Iterable[str]) -> Iterator[str]:
+    """A sentence for each series of shards, such as train-0.tar and train-2.tar, in which numbers are missing, but not most of them."""
+    series: dict[str, dict[int, str]] = {}
+    for name in names:
+        if found := _NUMBERED.fullmatch(name):
+            series.setdefault(found[1], {})[int(found[2])] = name
+    for start, there in series.items():
+        first, last = min(there), max(there)
+        if 0 < (num := last - first + 1 - len(there)) <= len(there):
+            digits = len(_NUMBERED.sub(r"\2", there[first]))
+            lacking = [f"{start}{number:0{digits}d}{SUFFIX}" for number in range(first, last) if number not in there]
+            shown = ", ".join(lacking[:_MAX_LISTED]) + ", ..." * (num > _MAX_LISTED)
+            yield f"{plural(num, 'shard')} between {there[first]} and {there[last]} {'is' if num == 1 else 'are'} not there: {shown}"
 
 
 def expanded(pattern: str) -> list[str]:
