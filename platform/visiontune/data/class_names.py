@@ -32,7 +32,7 @@ def part_of(name: str) -> str | None:
 
 
 def class_order(names: Collection[str], where: str, why: str = "") -> tuple[str, ...]:
-    """The classes in order: by number where all are integers, else by name. Raises UserError for names alike and, with `why`, for fewer
+    """The classes in order: by number where all are digits, else by name. Raises UserError for names alike and, with `why`, for fewer
     than two.
     """
     if len(names) < 2:

@@ -1,9 +1,9 @@
 """The device engine: ops on whole batches that lie on a GPU, or on any device of torch, uint8 NHWC.
 
 What is drawn is drawn as for the batched engine (random_geometry.py, random_colour.py, random_texture.py), so both give the same picture:
-to the bit where pixels are moved, hidden or looked up, within one level of 255 where colours are computed, within interpolation where
-they are warped or scaled. Noise alone is another one of the same distribution, by a hash instead of OpenCV's generator. All are
-functions of (seed, epoch, index).
+to the bit where pixels are moved, hidden or looked up, within one level of 255 where colours are computed (ColorJitter: four, for later
+changes magnify what an earlier one was off by), within interpolation where they are warped or scaled. Noise alone is another one of the
+same distribution, by a hash instead of OpenCV's generator. All are functions of (seed, epoch, index).
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def equalize(*, image_size: ImageSize) -> Any:
 
 
 def auto_contrast(*, image_size: ImageSize) -> Any:
-    """Each channel's darkest value to 0, its lightest to 255."""
+    """Each channel's darkest value to 0, its lightest below 255 to 255."""
     return always(alb.AutoContrast, method="pil")
 
 
