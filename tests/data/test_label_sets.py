@@ -264,6 +264,14 @@ def test_lists_of_labels_beside_pictures_in_parquet(is_declared: bool, tmp_path:
     with pytest.raises(UserError, match="must hold texts or integers"):
         source_of({**data, "labels": "one"})
     pq.write_table(pa.table({"image": pictures[:1], "label": [["eel"]]}), tmp_path / "val.parquet")
-    if not is_declared:
+    if is_declared:
+        features["label"]["feature"]["names"] = ["dog", "sea lion"]  # type: ignore[index]
+        other = pa.table({"image": pictures[:1], "label": [[1]]}).replace_schema_metadata(
+            {"huggingface": json.dumps({"info": {"features": features}})}
+        )
+        pq.write_table(other, tmp_path / "val.parquet")
+        found = source_of({**data, "val": str(tmp_path / "val.parquet")})
+        assert [found.class_names[label] for label in found.label_sets[found.labels()["val"][0]]] == ["sea lion"]  # type: ignore[index]
+    else:
         with pytest.raises(UserError, match=r"val.parquet: row 0: labels of val must occur in train, but 'eel' does not; put pictures"):
             source_of({**data, "val": str(tmp_path / "val.parquet")})

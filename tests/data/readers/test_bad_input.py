@@ -13,6 +13,7 @@ import pytest
 from picture_files import COLOUR, LABELS, png, write
 
 from visiontune.data.prepare import describe, prepare
+from visiontune.data.readers.parquet import parquet
 from visiontune.errors import UserError
 
 ENCODED = [png(picture) for picture in COLOUR]
@@ -141,6 +142,21 @@ def test_class_names_come_from_class_label(tmp_path: Path) -> None:
     assert describe({"source": "parquet", "train": str(path)}).class_names == ("cat", "dog", "emu")
     short = write(tmp_path / "short.parquet", ENCODED, LABELS, hugging_face(["cat", "dog"]))
     assert "row 2 has 2" in refused({"train": str(short)}, tmp_path / "cache")
+
+
+def test_numbers_mean_the_classes_that_their_own_file_declares(tmp_path: Path) -> None:
+    """A split that was encoded by itself, and lacks a class, counts otherwise."""
+    train = write(tmp_path / "train.parquet", ENCODED, LABELS, hugging_face(["cat", "dog", "emu"]))
+    val = write(tmp_path / "val.parquet", ENCODED[:3], [0, 1, -1], hugging_face(["dog", "emu"]))
+    source = parquet(train=str(train), val=str(val))
+    assert source.labels()["val"].tolist() == [1, 2] and source.labels()["train"].tolist() == LABELS.tolist()
+    assert source.notes == (f"{val} numbers classes otherwise than the first file, so they are taken by name",)
+    as_before = parquet(train=str(train), val=str(write(val, ENCODED[:3], [0, 1, -1], hugging_face(["cat", "dog", "emu"]))))
+    assert as_before.notes == () and " by name" in source.content() and " by name" not in as_before.content()
+    for names, label, said in ((["cow", "dog"], 0, "row 0 has 'cow'; "), (["dog"], 1, "row 0 has '1'")):
+        write(val, ENCODED[:1], [label], hugging_face(names))
+        with pytest.raises(UserError, match=f"labels must be among the 3 classes of the training file, but {said}"):
+            parquet(train=str(train), val=str(val))
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])

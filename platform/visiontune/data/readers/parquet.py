@@ -57,7 +57,9 @@ def source_of_tables(
     for part in labels if found.sets is None else ():
         _refuse_unseen(part, labels[part], counts_C, class_names, shards[part])
     many = " many" * has_many
-    settings = f"{image_column} {label_column}{many} {' '.join(f'{part} {len(found)}' for part, found in files.items())}"
+    # Before they were taken by name, numbers of all files were those of the first one's classes: such a store is another one.
+    by_name = " by name" * bool(found.renumbered)
+    settings = f"{image_column} {label_column}{many}{by_name} {' '.join(f'{part} {len(found)}' for part, found in files.items())}"
     # Keys decide the splits. Before repeated paths were numbered, a file with some had the numbers of its rows for keys.
     numbered = cache(lambda: " numbered" * any(one.has_repeated_paths(image_column) for one in shards.values()))
     return Source(
@@ -79,7 +81,11 @@ def source_of_tables(
         names=lambda part: shards[part].names(),
         keys=lambda part: shards[part].keys(image_column),
         set_aside=tuple(found.set_aside),
-        notes=(*notes, *found.notes),
+        notes=(
+            *notes,
+            *(f"{file} numbers classes otherwise than the first file, so they are taken by name" for file in found.renumbered),
+            *found.notes,
+        ),
     )
 
 

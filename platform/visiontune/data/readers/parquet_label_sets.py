@@ -11,7 +11,7 @@ import pyarrow as pa
 from visiontune.data.class_names import class_order, encode
 from visiontune.data.file_names import identity
 from visiontune.data.label_sets import numbered
-from visiontune.data.readers.parquet_labels import Labels
+from visiontune.data.readers.parquet_labels import Labels, renumbered
 from visiontune.data.readers.parquet_shards import ShardFile, Shards, open_checked
 from visiontune.data.readers.picture_columns import declared_names
 from visiontune.data.readers.picture_tables import PictureTable
@@ -26,7 +26,10 @@ def read_label_sets(files: Mapping[str, tuple[ShardFile, ...]], image_column: st
     opened = {part: [open_checked(file, f"data.{part}", image_column, label_column) for file in found] for part, found in files.items()}
     names = declared_names(opened["train"][0].schema, label_column)
     read = {
-        part: [_lists(one, file, label_column, names) for one, file in zip(opened[part], found, strict=True)]
+        part: [
+            _lists(one, file, label_column, declared_names(one.schema, label_column) or names)
+            for one, file in zip(opened[part], found, strict=True)
+        ]
         for part, found in files.items()
     }
     known = {part: [row for rows in found for row in rows if row is not None] for part, found in read.items()}
@@ -50,9 +53,8 @@ def read_label_sets(files: Mapping[str, tuple[ShardFile, ...]], image_column: st
         for at, row in enumerate(rows)
         if row is None
     ]
-    return Labels(
-        class_names, labels, shards, aside, [f"{part} has no labels, so it is no part" for part in known if part not in classes], sets
-    )
+    notes = [f"{part} has no labels, so it is no part" for part in known if part not in classes]
+    return Labels(class_names, labels, shards, aside, notes, sets, renumbered(opened, files, label_column))
 
 
 def _refuse_unseen(part: str, rows: Sequence[Sequence[str]], train: Collection[str], shards: Shards) -> None:

@@ -35,6 +35,8 @@ class Labels(NamedTuple):
     notes: list[str]
     sets: Sets | None = None
     """Of classes, which `labels` number where pictures have several."""
+    renumbered: Sequence[ShardFile] = ()
+    """Files that declare other classes, or in another order, than the first one of train."""
 
 
 class _Column(NamedTuple):
@@ -50,11 +52,12 @@ class _Column(NamedTuple):
 def read_labels(files: Mapping[str, tuple[ShardFile, ...]], image_column: str, label_column: str) -> Labels:
     """Raises UserError."""
     opened = {part: [open_checked(file, f"data.{part}", image_column, label_column) for file in found] for part, found in files.items()}
+    names = declared_names(opened["train"][0].schema, label_column)
     columns = {
-        part: [_column(one, file, label_column) for one, file in zip(opened[part], found, strict=True)] for part, found in files.items()
+        part: [_column(one, file, label_column, names) for one, file in zip(opened[part], found, strict=True)]
+        for part, found in files.items()
     }
     columns, said = _composed(columns)
-    names = declared_names(opened["train"][0].schema, label_column)
     class_names, class_values = _classes(_joined("train", columns["train"]), names, files["train"][0])
     labels, shards = {}, {}
     unlabelled = [part for part, found in columns.items() if part != "train" and not any(len(one.rows) for one in found)]
@@ -68,7 +71,15 @@ def read_labels(files: Mapping[str, tuple[ShardFile, ...]], image_column: str, l
     num_words = sum(one.num_words for one in everything)
     notes = notes_for_nothing(num_words)
     notes += [*said, *(f"{part} has no labels, so it is no part" for part in unlabelled)]
-    return Labels(class_names, labels, shards, [one for column in everything for one in _without(column)], notes)
+    aside = [one for column in everything for one in _without(column)]
+    return Labels(class_names, labels, shards, aside, notes, renumbered=renumbered(opened, files, label_column))
+
+
+def renumbered(opened: Mapping[str, Sequence[PictureTable]], files: Mapping[str, Sequence[ShardFile]], column: str) -> list[ShardFile]:
+    """See `Labels`: there a split was encoded by itself, and may lack a class."""
+    first = declared_names(opened["train"][0].schema, column)
+    pairs = [pair for part, found in files.items() for pair in zip(opened[part], found, strict=True)]
+    return [file for table, file in pairs if first is not None and declared_names(table.schema, column) not in (None, first)]
 
 
 def _composed(columns: Mapping[str, list[_Column]]) -> tuple[dict[str, list[_Column]], list[str]]:
@@ -102,13 +113,13 @@ def _joined(part: str, columns: Sequence[_Column]) -> Any:
     return np.concatenate([one.values for one in there])
 
 
-def _column(opened: PictureTable, file: ShardFile, name: str) -> _Column:
-    """Raises UserError."""
+def _column(opened: PictureTable, file: ShardFile, name: str, names: Sequence[str] | None) -> _Column:
+    """`names` are the classes that the first training file declares. Raises UserError."""
     where = f"column {name!r}"
     try:
         given = opened.column(name)
-        values = plain_values(given)
-        if declared_names(opened.schema, name) is not None and pa.types.is_integer(values.type):
+        values, own = plain_values(given), declared_names(opened.schema, name)
+        if own is not None and pa.types.is_integer(values.type):
             values = pc.if_else(pc.equal(values, _NO_LABEL), pa.scalar(None, values.type), values)
     except TypeError as error:
         raise UserError(Problem(str(file), 0, where, str(error))) from error
@@ -123,7 +134,22 @@ def _column(opened: PictureTable, file: ShardFile, name: str) -> _Column:
         if len(known) and known.min() < 0:
             row = int(np.flatnonzero(known < 0)[0])
             raise UserError(Problem(str(file), 0, where, f"labels must be at least 0, but row {rows[row]} has {known[row]}"))
+        if own is not None and names is not None and own != names:
+            known = _renumbered(known, rows, own, names, file)
     return _Column(file, known, rows, opened.num_rows, num_words_for_nothing(given))
+
+
+def _renumbered(values: IntArray, rows: IntArray, own: Sequence[str], names: Sequence[str], file: ShardFile) -> IntArray:
+    """Numbers of a file's own list of classes to those of `names`. Raises UserError for a class that these lack."""
+    number_of = {name: number for number, name in enumerate(names)}
+    number_V = np.array([number_of.get(name, -1) for name in own], np.int64)
+    is_known = (values < len(own)) & (number_V[np.minimum(values, len(own) - 1)] >= 0)
+    if not is_known.all():
+        at = int(np.flatnonzero(~is_known)[0])
+        label = own[values[at]] if values[at] < len(own) else str(values[at])
+        rule = f"labels must be among the {plural(len(names), 'class')} of the training file, but row {rows[at]} has {label!r}"
+        raise UserError(Problem(str(file), 0, "", f"{rule}; {nearest(label, names[:20])}"))
+    return number_V[values]
 
 
 def _classes(values: Any, names: Sequence[str] | None, file: ShardFile) -> tuple[tuple[str, ...], Any]:
