@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--budget", default="45m", help="of the ablation: epochs or a time, as for `visiontune ablate`")
     parser.add_argument("--studies-dir", type=Path, help="where the study stays, so that the same command goes on after a kill")
     args = parse(parser, overrides=SMOKE, seeds=1, budget="2")
-    with tempfile.TemporaryDirectory(prefix="visiontune-ablate-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="visiontune-ablate-", ignore_cleanup_errors=True) as temporary:
         folder = args.studies_dir or Path(temporary)
         study = search(FILE, args.overrides if args.smoke else small(args.overrides), studies_dir=folder, progress=False)
         found = study.ablate(seeds=args.seeds, budget=args.budget, progress=False)

@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("space", nargs="?", default="digits", help="name of a file in search_spaces/")
     parser.add_argument("overrides", nargs="*", default=[], help="as for `visiontune search`")
     args = parse(parser, seeds=1, trials=1, overrides=SHORT)
-    with tempfile.TemporaryDirectory(prefix="visiontune-before-after-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="visiontune-before-after-", ignore_cleanup_errors=True) as scratch:
         compare(args, (args.studies or Path(scratch)).resolve())
 
 

@@ -97,7 +97,7 @@ def main() -> None:
     what = f"runs of each of {len(peers) + len(args.ours)} entrants, {args.trials} trials each, {args.cores} cores"
     is_whole = len(peers) + len(args.ours) == len(TARGETS) + len(OURS) and args.at_once == 1
     result = Result("overhead", args, args.repeat, what, whole=is_whole)
-    with tempfile.TemporaryDirectory(prefix="visiontune-overhead-") as folder:
+    with tempfile.TemporaryDirectory(prefix="visiontune-overhead-", ignore_cleanup_errors=True) as folder:
         report(result, measure(Bench(Path(folder), machine.DIGITS, args.trials, args.max_epochs, args.cores), peers, args))
     result.write()
 

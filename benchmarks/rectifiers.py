@@ -51,7 +51,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("overrides", nargs="*", help="as for `visiontune search`")
     args = parse(parser, overrides=SMOKE)
-    with tempfile.TemporaryDirectory(prefix="visiontune-rectifiers-") as folder:
+    with tempfile.TemporaryDirectory(prefix="visiontune-rectifiers-", ignore_cleanup_errors=True) as folder:
         study = search(FILE, args.overrides, studies_dir=Path(folder), progress=False)
         rows = rows_of(study.record.trials)
         result = Result("rectifiers", args, min(len(trial.repeats) for trial in study.record.trials), "seeds")

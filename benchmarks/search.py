@@ -48,7 +48,8 @@ def main() -> None:
         parser, overrides=["budget.num_trials=1", "budget.max_epochs=1", "confirm.num_seeds=1", "resources.max_concurrent_trials=1"]
     )
     result = Result(f"search_{args.file.stem}", args, 1, "search")
-    with tempfile.TemporaryDirectory(prefix="visiontune-search-") as folder:
+    # MLflow's writer outlives a search on a busy machine, and writes here until it has sent all.
+    with tempfile.TemporaryDirectory(prefix="visiontune-search-", ignore_cleanup_errors=True) as folder:
         command = [machine.VISIONTUNE, "search", str(args.file), *args.overrides, "--plain", "--studies-dir", folder]
         wall_s, again_s = seconds(command), seconds(command)
         study = load_study(next(Path(folder).glob("*/driver.lock")).parent)
